@@ -1,0 +1,42 @@
+# Every target sets itself up: nothing but Python 3.11 or newer and make is needed.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help setup demo test test-slow check proto bench clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
+
+setup: $(READY)  ## .venv with everything, `homeport` in .venv/bin
+
+$(READY): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "Homeport needs Python 3.11 or newer; install it or call make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "setting up $(VENV) with $(PYTHON) (once; a minute or two)"
+	@$(PYTHON) -m venv $(VENV) || { echo "$(PYTHON) cannot make a virtual environment; install its venv module (Debian: python3-venv)" >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[server,local,dev]'
+	@touch $@
+
+demo: $(READY)  ## provision 20,000 real addresses on a local stack and draw where they went
+	@$(BIN)/python -m console.local.demo
+
+test: $(READY)  ## the whole test suite
+	@$(BIN)/python -m pytest -m 'not slow'
+
+test-slow: $(READY)  ## the minutes-long tests: 100,000 clients on three servers, and their like
+	@$(BIN)/python -m pytest -m slow
+
+check: $(READY)  ## format, lint, types, import contracts, proto lint, breaking changes and drift
+	@$(BIN)/python -m bench.check
+
+proto: $(READY)  ## regenerate sdk/homeport/api from proto/
+	@$(BIN)/python proto/generate.py
+
+bench: $(READY)  ## ceilings and ratios, into bench/results/latest.json
+	@$(BIN)/python -m bench
+
+clean:  ## remove what make made
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

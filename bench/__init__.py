@@ -1,0 +1,1 @@
+"""Ceilings and ratios, and the checks of `make check`."""

@@ -1,0 +1,1 @@
+"""`homeport up`: the whole thing on one machine."""

@@ -1,0 +1,1 @@
+"""Machinery that every Homeport service shares: store, serving, identity, telemetry."""

@@ -1,0 +1,76 @@
+"""What can go wrong, named by what the caller can do about it.
+
+Every service raises these (or narrower subclasses of its own); control_plane.serving turns
+them into gRPC statuses in one place, and the command line turns them into exit codes. A
+denial that is normal (a ticket refused, a full unit in a listing) is a result, not an error.
+"""
+
+from __future__ import annotations
+
+
+class HomeportError(Exception):
+    """Base of all. `reason` is a stable UPPER_SNAKE word for machines, the message one
+    sentence for people that says what is wrong and what to do."""
+
+    reason = "INTERNAL"
+    retry_after_s: float | None = None  # None: repeating the same call cannot help
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        if retry_after_s is not None:
+            self.retry_after_s = retry_after_s
+
+
+class InvalidInput(HomeportError):
+    """The request itself is wrong; `field` names the part at fault."""
+
+    reason = "INVALID_INPUT"
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class NotFound(HomeportError):
+    """What the request names does not exist."""
+
+    reason = "NOT_FOUND"
+
+
+class PermissionDenied(HomeportError):
+    """The caller is known but may not do this."""
+
+    reason = "PERMISSION_DENIED"
+
+
+class Unauthenticated(HomeportError):
+    """The caller did not say who it is, or could not prove it."""
+
+    reason = "UNAUTHENTICATED"
+
+
+class Refused(HomeportError):
+    """The state of the system, or a policy, does not allow it; somebody must change that."""
+
+    reason = "REFUSED"
+
+
+class Exhausted(HomeportError):
+    """There is no room now. Retrying later can help."""
+
+    reason = "EXHAUSTED"
+    retry_after_s = 5.0
+
+
+class Conflict(HomeportError):
+    """Somebody else changed it first. Read again, then decide again."""
+
+    reason = "CONFLICT"
+
+
+class Unavailable(HomeportError):
+    """Something Homeport needs is away. Retrying later can help."""
+
+    reason = "UNAVAILABLE"
+    retry_after_s = 1.0

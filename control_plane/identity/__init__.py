@@ -1,0 +1,1 @@
+"""Who is who: names, tickets, keys and tokens."""

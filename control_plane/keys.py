@@ -1,0 +1,80 @@
+"""The key schema: where each record lives in the store.
+
+One function per kind of key, and nothing else builds one. Ids are checked at the edge
+(control_plane.identity.names), so that none can hold a '/'.
+"""
+
+from __future__ import annotations
+
+ROOT = "/homeport/v1/"
+
+UNITS = (ROOT + "units/").encode()
+LIVE = (ROOT + "live/").encode()
+AGENTS = (ROOT + "agents/").encode()
+CAPACITY = (ROOT + "capacity/").encode()
+USAGE = (ROOT + "usage/").encode()
+FENCE = (ROOT + "fence/").encode()
+SESSIONS = (ROOT + "sessions/").encode()
+STARVING = (ROOT + "starving/").encode()
+ASSIGNMENTS = (ROOT + "assignments/").encode()
+TENANTS = (ROOT + "tenants/").encode()
+KEY_RING = (ROOT + "keys/ring").encode()
+
+
+def unit(unit_id: str) -> bytes:
+    """UnitSpec: the desired record."""
+    return UNITS + unit_id.encode()
+
+
+def live(unit_id: str) -> bytes:
+    """UnitStatus, under the agent's lease."""
+    return LIVE + unit_id.encode()
+
+
+def agent(unit_id: str) -> bytes:
+    """The incarnation that last registered; stays when the agent is gone, so that a unit
+    whose agent died differs from one that never had an agent."""
+    return AGENTS + unit_id.encode()
+
+
+def capacity(unit_id: str) -> bytes:
+    """Ledger: capacity, settled slots and grants."""
+    return CAPACITY + unit_id.encode()
+
+
+def usage(unit_id: str, provisioner: str) -> bytes:
+    """Net slots that this provisioner handed out since it last settled."""
+    return USAGE + f"{unit_id}/{provisioner}".encode()
+
+
+def fence(unit_id: str) -> bytes:
+    """Rewritten when capacity is lowered or the unit stops taking clients."""
+    return FENCE + unit_id.encode()
+
+
+def session(provisioner: str) -> bytes:
+    """Stands while the provisioner's lease does."""
+    return SESSIONS + provisioner.encode()
+
+
+def starving(unit_id: str) -> bytes:
+    """Rewritten by a provisioner that was refused a grant; holders give idle room back."""
+    return STARVING + unit_id.encode()
+
+
+def assignment(tenant: str, client_id: str) -> bytes:
+    """Assignment of one client."""
+    return ASSIGNMENTS + f"{tenant}/{client_id}".encode()
+
+
+def tenant(tenant_id: str) -> bytes:
+    """TenantSpec."""
+    return TENANTS + tenant_id.encode()
+
+
+def prefix_end(prefix: bytes) -> bytes:
+    """The first key after all keys with this prefix (etcd's range_end for a prefix)."""
+    for i in range(len(prefix) - 1, -1, -1):
+        if prefix[i] < 0xFF:
+            return prefix[:i] + bytes([prefix[i] + 1])
+    return b"\x00"  # etcd: from the key to the end of the key space

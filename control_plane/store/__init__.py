@@ -1,0 +1,1 @@
+"""The store port: one small revisioned key-value interface with etcd's meaning, two adapters."""

@@ -1,0 +1,1 @@
+"""Deployment units: their records, what runs inside them."""

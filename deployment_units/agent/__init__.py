@@ -1,0 +1,1 @@
+"""What runs inside a deployment unit: registration, live status, ticket checks."""

@@ -1,0 +1,1 @@
+"""The records of units: what an operator wants, what an agent reports."""

@@ -1,0 +1,75 @@
+"""UnitSpec and UnitStatus: what a unit should be, and what its agent says it is.
+
+Values only. How they are stored is in `records`, how they are checked in `validation`, how
+they look on the wire in provisioner.api.mapping.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NewType
+
+UnitId = NewType("UnitId", str)
+TenantId = NewType("TenantId", str)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """A point on Earth, WGS 84."""
+
+    latitude: float  # degrees, -90 to 90
+    longitude: float  # degrees, -180 to 180
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServedAreas:
+    """Where a unit's clients may be. Both empty: everywhere; else a client in any of them."""
+
+    countries: tuple[str, ...] = ()  # ISO 3166-1 alpha-2
+    continents: tuple[str, ...] = ()  # AF AN AS EU NA OC SA
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitSpec:
+    """The desired record of a unit, as an operator or its agent wrote it."""
+
+    id: UnitId
+    endpoint: str  # host:port
+    position: Position
+    country: str  # ISO 3166-1 alpha-2
+    capacity: int  # clients, at least 1
+    weight: float = 1.0  # relative share among equals, > 0
+    labels: Mapping[str, str] = field(default_factory=dict)
+    serves: ServedAreas = ServedAreas()
+    tenants: tuple[str, ...] = ()  # empty: all
+
+
+class UnitHealth(StrEnum):
+    SERVING = "serving"
+    NOT_SERVING = "not-serving"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitStatus:
+    """What a unit's agent reported last; stored under the agent's lease."""
+
+    health: UnitHealth
+    load: float  # share of what the unit can do, 0.0 to 1.0
+    version: str
+    incarnation: str  # one run of the agent; later runs sort after earlier ones
+    reported_at: float  # Unix time, s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenantSpec:
+    """An organisation and how its clients are treated."""
+
+    id: TenantId
+    ticket_algorithm: str = "HS256"  # or EdDSA
+    ticket_ttl_s: float = 3600.0
+    default_position: Position | None = None  # for clients nobody can locate
+
+
+DEFAULT_TENANT = TenantSpec(id=TenantId("default"))

@@ -1,0 +1,1 @@
+"""Locate, decide, record, answer: the provisioning service."""

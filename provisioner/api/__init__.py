@@ -1,0 +1,1 @@
+"""Answer: the gRPC face of the provisioning service."""

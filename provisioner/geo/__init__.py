@@ -1,0 +1,1 @@
+"""Locate: where a client is, and how well that is known."""

@@ -1,0 +1,1 @@
+"""Record: exact capacity without a hot key. See docs/ledger.md."""

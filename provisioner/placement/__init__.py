@@ -1,0 +1,1 @@
+"""Decide: which unit should take a client. Pure."""

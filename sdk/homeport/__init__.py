@@ -1,0 +1,1 @@
+"""What clients install to find their home: see homeport.client."""
