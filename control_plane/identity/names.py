@@ -42,7 +42,7 @@ def check_client_id(client_id: str, field: str = "client_id") -> str:
 
 
 def check_slug(name: str, field: str) -> str:
-    """The name itself, when it is 1 to 63 of a-z 0-9 '-' '.', with a letter or digit at both ends."""
+    """The name, when it is 1 to 63 of a-z 0-9 '-' '.', with a letter or digit at both ends."""
     if not _SLUG.match(name):
         shown = repr(name if len(name) <= 70 else name[:70] + "…")
         raise InvalidInput(
