@@ -1,0 +1,44 @@
+"""AssignmentRecord: one client's home, as stored under assignments/<tenant>/<client>.
+
+JSON, so that an operator can read it with any etcd client. Written by template on the hot
+path: every string in it is a checked name or made by us, so only `cell` could ever need
+escaping, and cells hold no quotes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+from control_plane import keys
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssignmentRecord:
+    """client -> unit, at an epoch that grows with every move."""
+
+    unit: str
+    epoch: int  # from 1
+    at: float  # Unix time of the assignment, s
+    cell: str = ""  # where the client was then
+    policy: int = 0  # revision of the policy that decided
+    state: str = "assigned"
+
+
+_decoder = msgspec.json.Decoder(AssignmentRecord)
+decode_assignment = _decoder.decode
+"""bytes -> AssignmentRecord; raises msgspec.DecodeError on a damaged record."""
+
+
+def encode_assignment(unit: str, epoch: int, at: float, cell: str, policy: int = 0) -> bytes:
+    """The record as JSON, field by field as AssignmentRecord reads it."""
+    return (
+        f'{{"unit":"{unit}","epoch":{epoch},"at":{at:.3f},"cell":"{cell}","policy":{policy}}}'
+    ).encode()
+
+
+def split_key(key: bytes) -> tuple[str, str]:
+    """(tenant, client_id) of an assignment's key."""
+    tenant, _, client_id = key[len(keys.ASSIGNMENTS) :].decode().partition("/")
+    return tenant, client_id

@@ -1,0 +1,283 @@
+"""Lane: group commit. One task, one transaction at a time, for the units it owns.
+
+No timer: while a transaction is under way claims and releases gather, and all that fit go
+out with the next one. So one client alone waits for nobody, and a crowd shares a sync.
+A unit belongs to exactly one lane, so its usage key has one writer at a time.
+
+A refused batch is read, not guessed at: clients that have a home get it as their answer,
+the rest tries again. When the outcome is unknown, or nothing explains the refusal, the
+store is asked how session, fences and usage stand before anything is written again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+
+from control_plane import keys
+from control_plane.errors import HomeportError, Unavailable
+from control_plane.store.port import (
+    MAX_OPERATIONS,
+    KeyValue,
+    OutcomeUnknown,
+    Store,
+    StoreUnavailable,
+    TxnResult,
+)
+from provisioner.ledger import protocol
+from provisioner.ledger.account import Account
+from provisioner.ledger.operations import Claim, Operation, Release
+from provisioner.ledger.session import Session
+
+RETRY_S = 0.05
+RETRY_MAX_S = 1.0
+
+
+class Batch:
+    """What goes into one transaction, and what it changes at each unit."""
+
+    __slots__ = ("changes", "claims", "releases")
+
+    def __init__(self) -> None:
+        self.claims: list[Claim] = []
+        self.releases: list[Release] = []
+        self.changes: dict[str, list[int]] = {}  # unit -> [claims, releases]
+
+    def accounts(self) -> list[Account]:
+        """Every account touched, once."""
+        seen: dict[str, Account] = {}
+        for operation in (*self.claims, *self.releases):
+            seen.setdefault(operation.account.unit, operation.account)
+        return list(seen.values())
+
+
+class Lane:
+    """`submit` from the event loop; `run` is a task of the owner's.
+
+    `bounce(claim)` is called for a claim that cannot have a slot where it was going; it has
+    given its promise back and may be sent elsewhere. `touched(account)` is called whenever
+    an account's room may have changed.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        session: Session,
+        *,
+        clock: Callable[[], float],
+        bounce: Callable[[Claim], None],
+        touched: Callable[[Account], None],
+    ) -> None:
+        self._store = store
+        self._session = session
+        self._clock = clock
+        self._bounce = bounce
+        self._touched = touched
+        self._waiting: deque[Operation] = deque()
+        self._chores: deque[Callable[[], Awaitable[None]]] = deque()
+        self._wake = asyncio.Event()
+        self.transactions = 0
+        self.conflicts = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def submit(self, operation: Operation) -> None:
+        """One of its outcome methods will be called, once. A claim must hold a promise."""
+        self._waiting.append(operation)
+        self._wake.set()
+
+    def between(self, chore: Callable[[], Awaitable[None]]) -> None:
+        """Runs `chore` while no transaction of this lane is under way."""
+        self._chores.append(chore)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Commits for ever."""
+        while True:
+            if not self._waiting and not self._chores:
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            await self._session.standing.wait()
+            while self._chores:
+                await self._chores.popleft()()
+            batch = self._gather()
+            if batch.claims or batch.releases:
+                await self._commit(batch)
+
+    def _gather(self) -> Batch:
+        """The next batch: as many operations as the store's limit on compares lets in."""
+        batch = Batch()
+        waiting, changes = self._waiting, batch.changes
+        left = MAX_OPERATIONS - 1
+        now = self._clock()
+        while waiting:
+            operation = waiting[0]
+            account = operation.account
+            change = changes.get(account.unit)
+            cost = 1 if change is not None else 3
+            if cost > left:
+                break
+            waiting.popleft()
+            if operation.expires_at < now:
+                self._give_up(operation, Unavailable("the store was too slow; try again"))
+                continue
+            if isinstance(operation, Claim):
+                taken = change[0] if change is not None else 0
+                if not account.adopted or account.usage + taken >= account.grant:
+                    self._unpromise(operation)
+                    self._bounce(operation)
+                    continue
+                batch.claims.append(operation)
+                if change is None:
+                    changes[account.unit] = [1, 0]
+                else:
+                    change[0] += 1
+            elif isinstance(operation, Release):
+                batch.releases.append(operation)
+                if change is None:
+                    changes[account.unit] = [0, 1]
+                else:
+                    change[1] += 1
+            left -= cost
+        return batch
+
+    async def _commit(self, batch: Batch) -> None:
+        me = self._session.id
+        accounts = batch.accounts()
+        changes = batch.changes
+        txn = protocol.assign(
+            self._session.compare,
+            [(claim.key, claim.record()) for claim in batch.claims],
+            [(release.key, release.revision) for release in batch.releases],
+            [
+                (
+                    account,
+                    keys.usage(account.unit, me),
+                    keys.fence(account.unit),
+                    changes[account.unit][0] - changes[account.unit][1],
+                    changes[account.unit][0] > 0,
+                )
+                for account in accounts
+            ],
+        )
+        self.transactions += 1
+        try:
+            result = await self._store.commit(txn)
+        except StoreUnavailable as error:
+            self._fail(batch, error)
+            return
+        except OutcomeUnknown:
+            await self._refresh(accounts)
+            self._again(batch.claims, batch.releases)
+            return
+        if result.succeeded:
+            for account in accounts:
+                claims, releases = changes[account.unit]
+                account.usage += claims - releases
+                account.usage_revision = result.revision
+                account.in_flight -= claims
+                self._touched(account)
+            # Two turns of the loop later the next transaction is on its way, and the
+            # answers are written while the store works on it.
+            loop = asyncio.get_running_loop()
+            loop.call_soon(loop.call_soon, deliver, batch, result.revision)
+            return
+        self.conflicts += 1
+        await self._sort_out(batch, accounts, result)
+
+    async def _sort_out(self, batch: Batch, accounts: Sequence[Account], result: TxnResult) -> None:
+        """After a refusal: answers what the A keys answer, and tries the rest again."""
+        explained = 0
+        claims: list[Claim] = []
+        releases: list[Release] = []
+        found: KeyValue | None
+        for claim, read in zip(batch.claims, result.results, strict=False):
+            if not read:
+                claims.append(claim)
+                continue
+            explained += 1
+            self._unpromise(claim)
+            if read[0].value == claim.record():
+                claim.assigned(read[0].mod_revision)  # our own, of an unknown outcome
+            else:
+                claim.existing(read[0])
+        for release, read in zip(batch.releases, result.results[len(batch.claims) :], strict=True):
+            found = read[0] if read else None
+            if found is not None and found.mod_revision == release.revision:
+                releases.append(release)
+            else:
+                explained += 1
+                release.changed(found)
+        if not explained:
+            await self._refresh(accounts)
+        self._again(claims, releases)
+
+    async def _refresh(self, accounts: Sequence[Account]) -> None:
+        """Takes over how session, fences and usage stand in the store; waits for as long as
+        it is away."""
+        delay_s = RETRY_S
+        while True:
+            for start in range(0, len(accounts), protocol.REFRESH_UNITS):
+                part = accounts[start : start + protocol.REFRESH_UNITS]
+                read = protocol.refresh(
+                    self._session.key, self._session.id, [account.unit for account in part]
+                )
+                try:
+                    result = await self._store.commit(read)
+                except HomeportError:
+                    break
+                if not protocol.session_stands(result, self._session.revision):
+                    self._session.report_lost()
+                    return
+                protocol.adopt(self._session.id, part, result)
+                for account in part:
+                    self._touched(account)
+            else:
+                return
+            self.drop_expired()
+            await asyncio.sleep(delay_s)
+            delay_s = min(delay_s * 2, RETRY_MAX_S)
+
+    async def refresh(self, account: Account) -> None:
+        """The same for one account; only as a chore, so that nothing of it is in flight."""
+        await self._refresh([account])
+
+    def _again(self, claims: list[Claim], releases: list[Release]) -> None:
+        """Puts operations back at the head of the queue, in their order."""
+        self._waiting.extendleft(reversed([*claims, *releases]))
+        self._wake.set()
+
+    def drop_expired(self) -> None:
+        """Answers those who waited too long; for when nothing moves."""
+        now = self._clock()
+        kept = [one for one in self._waiting if one.expires_at >= now]
+        expired = [one for one in self._waiting if one.expires_at < now]
+        self._waiting.clear()
+        self._waiting.extend(kept)
+        for operation in expired:
+            self._give_up(operation, Unavailable("the store is away; try again"))
+
+    def _fail(self, batch: Batch, error: HomeportError) -> None:
+        for operation in (*batch.claims, *batch.releases):
+            self._give_up(operation, error)
+
+    def _give_up(self, operation: Operation, error: HomeportError) -> None:
+        if isinstance(operation, Claim):
+            self._unpromise(operation)
+        operation.failed(error)
+
+    def _unpromise(self, claim: Claim) -> None:
+        claim.promised = False
+        claim.account.in_flight -= 1
+        self._touched(claim.account)
+
+
+def deliver(batch: Batch, revision: int) -> None:
+    """Tells everybody in a committed batch."""
+    for claim in batch.claims:
+        claim.assigned(revision)
+    for release in batch.releases:
+        release.released()

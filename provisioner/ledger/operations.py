@@ -1,0 +1,86 @@
+"""What can be asked of the ledger: claims, releases and lookups.
+
+Each is one object per client and call, made by the API, carried through queues, and told
+its outcome by a method call: no future, no task and no copy per client on the hot path.
+The API subclasses them; the ledger only knows these names.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+from control_plane.errors import HomeportError
+from control_plane.store.port import KeyValue
+from provisioner.ledger.account import Account
+
+
+class Operation:
+    """Something one client waits for. At most one per key is under way in a process."""
+
+    __slots__ = ("account", "expires_at", "key")
+
+    key: bytes  # A: assignments/<tenant>/<client>
+    account: Account  # the unit it touches
+    expires_at: float  # monotonic time after which nobody waits any more, s
+
+    @abstractmethod
+    def failed(self, error: HomeportError) -> None:
+        """It ended without an answer. Called at most once, and nothing after it."""
+
+
+class Claim(Operation):
+    """A client that wants a home: create A, take one slot at `account`."""
+
+    __slots__ = ("promised",)
+
+    promised: bool  # whether a slot is held for it
+
+    @abstractmethod
+    def choose(self) -> Account | HomeportError:
+        """The unit it should go to as things stand, or why there is none. May be asked
+        again when that unit turns out to be full."""
+
+    @abstractmethod
+    def record(self) -> bytes:
+        """The value of A, for the unit chosen last."""
+
+    @abstractmethod
+    def assigned(self, revision: int) -> None:
+        """A is durable, at the store's `revision`."""
+
+    @abstractmethod
+    def existing(self, found: KeyValue) -> None:
+        """The client had a home already."""
+
+
+class Release(Operation):
+    """A client that gives its home up: delete A as last seen, give the slot back."""
+
+    __slots__ = ("revision",)
+
+    revision: int  # A's mod_revision as last seen
+
+    @abstractmethod
+    def released(self) -> None:
+        """A is gone, durably."""
+
+    @abstractmethod
+    def changed(self, found: KeyValue | None) -> None:
+        """A is not what it was: gone, or written since."""
+
+
+class Lookup:
+    """Somebody who wants to know A."""
+
+    __slots__ = ("expires_at", "key")
+
+    key: bytes
+    expires_at: float
+
+    @abstractmethod
+    def found(self, found: KeyValue | None) -> None:
+        """A as it stands now."""
+
+    @abstractmethod
+    def failed(self, error: HomeportError) -> None:
+        """The store did not answer."""

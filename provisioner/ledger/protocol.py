@@ -1,0 +1,169 @@
+"""The ledger's transactions: which compares guard which writes. Pure; docs/ledger.md argues
+why they keep capacity exact.
+
+Each function builds one Txn from what a provisioner knows. Interpreting a refused one is
+the caller's: `refresh` reads the truth in one consistent snapshot, `adopt` takes it over.
+
+    S sessions/<p>   U usage/<unit>/<p>   L capacity/<unit>   F fence/<unit>   A assignments/..
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from control_plane import keys
+from control_plane.store.port import (
+    MAX_OPERATIONS,
+    Compare,
+    Delete,
+    Get,
+    KeyValue,
+    Operation,
+    Put,
+    Target,
+    Txn,
+    TxnResult,
+    absent,
+    unchanged,
+)
+from deployment_units.fleet.capacity import CapacityRecord, decode_capacity, encode_capacity
+from provisioner.ledger.account import NO_CAPACITY, Account
+
+
+def stands(session_key: bytes, session_revision: int) -> Compare:
+    """The provisioner's session is the one it began with."""
+    return Compare(session_key, Target.CREATE_REVISION, session_revision)
+
+
+def assign_capacity(units: int) -> int:
+    """How many clients fit into one batch that touches `units` units: the compares are the
+    longest list, with the session, and usage and fence of each unit."""
+    return MAX_OPERATIONS - 1 - 2 * units
+
+
+def assign(
+    session: Compare,
+    creates: Sequence[tuple[bytes, bytes]],
+    releases: Sequence[tuple[bytes, int]],
+    changes: Iterable[tuple[Account, bytes, bytes, int, bool]],
+) -> Txn:
+    """One batch of new assignments and releases.
+
+    creates: (A, value); releases: (A, its mod_revision); changes: per unit touched
+    (account, U, F, net slots, whether it takes new clients). When refused, the results are
+    the A keys in order, creates first.
+    """
+    compares: list[Compare] = [session]
+    then: list[Operation] = []
+    for account, usage_key, fence_key, slots, takes in changes:
+        compares.append(unchanged(usage_key, account.usage_revision))
+        if takes:
+            compares.append(unchanged(fence_key, account.fence_revision))
+        then.append(Put(usage_key, b"%d" % (account.usage + slots)))
+    create_revision = Target.CREATE_REVISION
+    otherwise: list[Operation] = []
+    for key, value in creates:
+        compares.append(Compare(key, create_revision, 0))
+        then.append(Put(key, value))
+        otherwise.append(Get(key))
+    for key, revision in releases:
+        compares.append(unchanged(key, revision))
+        then.append(Delete(key))
+        otherwise.append(Get(key))
+    return Txn(compares=compares, then=then, otherwise=otherwise)
+
+
+def take_grant(session: Compare, me: str, account: Account, slots: int) -> Txn:
+    """Reserves `slots` more. The caller has checked that they are free. When refused, the
+    result is L."""
+    record = account.record.with_grant(me, slots)
+    key = keys.capacity(account.unit)
+    return Txn(
+        compares=[session, unchanged(key, account.record_revision)],
+        then=[Put(key, encode_capacity(record))],
+        otherwise=[Get(key)],
+    )
+
+
+def settle(session: Compare, me: str, account: Account, keep: int) -> Txn:
+    """What was handed out becomes settled; a grant of `keep` slots remains, the rest is free
+    for everybody. No assignment of ours at this unit may be in flight."""
+    record = account.record.settle(me, usage=account.usage, keep=keep)
+    key, usage_key = keys.capacity(account.unit), keys.usage(account.unit, me)
+    return Txn(
+        compares=[
+            session,
+            unchanged(key, account.record_revision),
+            unchanged(usage_key, account.usage_revision),
+        ],
+        then=[Put(key, encode_capacity(record)), Delete(usage_key)],
+        otherwise=[Get(key)],
+    )
+
+
+def settle_dead(
+    dead: str,
+    unit: str,
+    record: CapacityRecord,
+    record_revision: int,
+    usage: int,
+    usage_revision: int,
+) -> Txn:
+    """What a provisioner without session handed out becomes settled, its grant is free
+    again. Anyone may do it, once."""
+    after = record.settle(dead, usage=usage, keep=0)
+    key, usage_key = keys.capacity(unit), keys.usage(unit, dead)
+    return Txn(
+        compares=[
+            absent(keys.session(dead)),
+            unchanged(key, record_revision),
+            unchanged(usage_key, usage_revision),
+        ],
+        then=[Put(key, encode_capacity(after)), Delete(usage_key)],
+    )
+
+
+def refresh(session_key: bytes, me: str, units: Sequence[str]) -> Txn:
+    """Reads S, then L, F and U of each unit, in one snapshot. At most 42 units."""
+    reads: list[Operation] = [Get(session_key)]
+    for unit in units:
+        reads += [
+            Get(keys.capacity(unit)),
+            Get(keys.fence(unit)),
+            Get(keys.usage(unit, me)),
+        ]
+    return Txn(then=reads)
+
+
+REFRESH_UNITS = (MAX_OPERATIONS - 1) // 3
+
+
+def _only(found: Sequence[KeyValue]) -> KeyValue | None:
+    return found[0] if found else None
+
+
+def session_stands(result: TxnResult, session_revision: int) -> bool:
+    """Whether a refresh found the session that began at `session_revision`."""
+    session = _only(result.results[0])
+    return session is not None and session.create_revision == session_revision
+
+
+def adopt(me: str, accounts: Sequence[Account], result: TxnResult) -> None:
+    """Takes over what a refresh of exactly these accounts read.
+
+    A fence is adopted only where the same snapshot shows an open unit whose settled slots
+    and grants fit its capacity; elsewhere the account takes no new clients.
+    """
+    for position, account in enumerate(accounts):
+        capacity, fence, usage = (
+            _only(found) for found in result.results[1 + 3 * position : 4 + 3 * position]
+        )
+        record = decode_capacity(capacity.value) if capacity else NO_CAPACITY
+        if capacity:
+            account.see(record, capacity.mod_revision, me)
+        else:
+            account.record, account.record_revision, account.grant = NO_CAPACITY, 0, 0
+        account.usage = int(usage.value) if usage else 0
+        account.usage_revision = usage.mod_revision if usage else 0
+        account.fence_revision = fence.mod_revision if fence else 0
+        account.adopted = record.open and record.consistent

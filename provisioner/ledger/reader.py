@@ -1,0 +1,52 @@
+"""Reader: lookups in groups. One read-only transaction carries up to 120 of them.
+
+The same rule as for writing: no timer; while a few reads are under way, whatever gathers
+goes out with the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from control_plane.errors import HomeportError
+from control_plane.store.port import Get, Store, Txn
+from provisioner.ledger.operations import Lookup
+
+BATCH = 120
+
+
+class Reader:
+    """`look_up` from the event loop; `run` is `parallel` tasks of the owner's."""
+
+    def __init__(self, store: Store, *, parallel: int = 2) -> None:
+        self._store = store
+        self._waiting: deque[Lookup] = deque()
+        self._wake = asyncio.Event()
+        self.parallel = parallel
+
+    def look_up(self, lookup: Lookup) -> None:
+        """Its `found` or `failed` will be called, once."""
+        self._waiting.append(lookup)
+        self._wake.set()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    async def run(self) -> None:
+        """Reads for ever."""
+        waiting, wake = self._waiting, self._wake
+        while True:
+            if not waiting:
+                wake.clear()
+                await wake.wait()
+                continue
+            batch = [waiting.popleft() for _ in range(min(BATCH, len(waiting)))]
+            try:
+                result = await self._store.commit(Txn(then=[Get(one.key) for one in batch]))
+            except HomeportError as error:
+                for one in batch:
+                    one.failed(error)
+                continue
+            for one, found in zip(batch, result.results, strict=True):
+                one.found(found[0] if found else None)

@@ -1,0 +1,119 @@
+"""Session: proof that this provisioner is alive, kept under a lease in the store.
+
+Every write of the ledger compares it, so a provisioner that lost its lease cannot write any
+more, however late it learns of it. An id is never used twice: after a loss a new session
+begins under a new id, and what the old one held is settled like any dead provisioner's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from control_plane import keys
+from control_plane.errors import Unavailable
+from control_plane.store.port import (
+    Compare,
+    LeaseLost,
+    OutcomeUnknown,
+    Put,
+    Store,
+    StoreUnavailable,
+    Txn,
+    absent,
+)
+from provisioner.ledger.protocol import stands
+
+log = logging.getLogger(__name__)
+
+RETRY_S = 0.5
+
+
+class Session:
+    """One provisioner's standing. `new_id` gives ids that were never used before.
+
+    `open` begins the first session, `keep` (a task of the owner's) renews it for as long as
+    it runs and begins a new one after a loss, telling `on_renewed(old_id)`.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        ttl_s: int,
+        new_id: Callable[[], str],
+        on_renewed: Callable[[str], None] = lambda old: None,
+    ) -> None:
+        self._store = store
+        self._ttl_s = ttl_s
+        self._new_id = new_id
+        self.on_renewed = on_renewed
+        self._lease = 0
+        self._lost = asyncio.Event()
+        self.standing = asyncio.Event()
+        self.id = ""
+        self.key = b""
+        self.revision = 0  # create_revision of the session's key
+
+    @property
+    def compare(self) -> Compare:
+        """Holds while this session stands."""
+        return stands(self.key, self.revision)
+
+    async def open(self) -> None:
+        """Begins a session under a new id. Raises Unavailable when the store is away."""
+        name = self._new_id()
+        lease = await self._store.lease_grant(self._ttl_s)
+        key = keys.session(name)
+        try:
+            result = await self._store.commit(
+                Txn(compares=[absent(key)], then=[Put(key, b"", lease)])
+            )
+        except LeaseLost as gone:
+            raise Unavailable("the session's lease ran out before it could be used") from gone
+        if not result.succeeded:
+            raise Unavailable(f"another provisioner is called {name}")
+        self.id, self.key, self.revision, self._lease = name, key, result.revision, lease
+        self._lost.clear()
+        self.standing.set()
+
+    def report_lost(self) -> None:
+        """Somebody saw a transaction refused because the session is gone."""
+        self.standing.clear()
+        self._lost.set()
+
+    async def keep(self) -> None:
+        """Renews the lease three times per TTL, for ever."""
+        while True:
+            try:
+                async with asyncio.timeout(self._ttl_s / 3):
+                    await self._lost.wait()
+            except TimeoutError:
+                try:
+                    await self._store.lease_keep_alive(self._lease)
+                    continue
+                except StoreUnavailable:
+                    continue  # the lease may well live on; only the store can say
+                except LeaseLost:
+                    self.report_lost()
+            await self._begin_again()
+
+    async def _begin_again(self) -> None:
+        old = self.id
+        log.warning("session %s is lost; beginning a new one", old)
+        while True:
+            try:
+                await self.open()
+                break
+            except (StoreUnavailable, OutcomeUnknown, Unavailable):
+                await asyncio.sleep(RETRY_S)
+        self.on_renewed(old)
+
+    async def close(self) -> None:
+        """Ends the session, when the store is there to hear it; else its lease runs out."""
+        self.standing.clear()
+        try:
+            await self._store.lease_revoke(self._lease)
+        except (StoreUnavailable, OutcomeUnknown):
+            log.info("session %s could not be ended; its lease runs out by itself", self.id)
