@@ -1,0 +1,86 @@
+"""The grpcio transport: the reference implementation, with TLS and everything.
+
+Hot methods run here too, each behind an ordinary async handler on bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import grpc
+from grpc import aio
+
+from control_plane.errors import HomeportError
+from control_plane.serving.calls import HotCall, HotMethod, Metadata
+from control_plane.serving.errors_to_status import abort
+
+
+class GrpcioCall(HotCall):
+    """A call whose handler waits for `answer`."""
+
+    __slots__ = ("_context", "answer")
+
+    def __init__(
+        self,
+        payload: bytes,
+        context: aio.ServicerContext[Any, Any],
+        answer: asyncio.Future[bytes | HomeportError],
+    ) -> None:
+        self.payload = payload
+        self._context = context
+        self.answer = answer
+
+    def reply(self, response: bytes) -> None:
+        if not self.answer.done():
+            self.answer.set_result(response)
+
+    def fail(self, error: HomeportError) -> None:
+        if not self.answer.done():
+            self.answer.set_result(error)
+
+    def metadata(self) -> Metadata:
+        return self._context.invocation_metadata() or ()  # type: ignore[return-value]
+
+    def peer(self) -> str:
+        return self._context.peer()
+
+    def time_left_s(self) -> float | None:
+        left = self._context.time_remaining()
+        return None if left is None or left > time.monotonic() + 1e9 else left
+
+
+def hot_handler(method: HotMethod) -> grpc.RpcMethodHandler[bytes, bytes]:
+    """The method as a unary handler that takes and gives bytes."""
+
+    async def handle(payload: bytes, context: aio.ServicerContext[Any, Any]) -> bytes:
+        answer: asyncio.Future[bytes | HomeportError]
+        answer = asyncio.get_running_loop().create_future()
+        method(GrpcioCall(payload, context, answer))
+        outcome = await answer
+        if isinstance(outcome, HomeportError):
+            await abort(context, outcome)
+        return outcome
+
+    return grpc.unary_unary_rpc_method_handler(handle)
+
+
+def grpcio_server(
+    *,
+    interceptors: Sequence[Any],
+    options: Sequence[tuple[str, Any]],
+) -> aio.Server:
+    """A plain grpc.aio server."""
+    return aio.server(interceptors=list(interceptors), options=list(options))
+
+
+def register_hot(server: aio.Server, hot: Mapping[str, HotMethod]) -> None:
+    """Adds hot methods, full path -> function, in front of the servicers' own."""
+    services: dict[str, dict[str, grpc.RpcMethodHandler[Any, Any]]] = {}
+    for path, method in hot.items():
+        service, _, name = path.lstrip("/").partition("/")
+        services.setdefault(service, {})[name] = hot_handler(method)
+    for service, handlers in services.items():
+        server.add_registered_method_handlers(service, handlers)

@@ -1,0 +1,122 @@
+"""The native transport: pygrpc-native, HTTP/2 and framing in Rust outside the GIL.
+
+Its aio server runs ordinary servicers; this adds hot methods, which are picked out of the
+batch of events before a task or context is made for them. That leans on two private names
+of pygrpc-native 0.5 (`_on_events`, `_table`), which is why pyproject.toml pins it;
+docs/decisions/0002 says what it buys.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pygrpc_native import EVENT_CALL, NativeGrpcFront
+from pygrpc_native import aio as native_aio
+
+from control_plane.errors import HomeportError, Unavailable
+from control_plane.serving.calls import HotCall, HotMethod, Metadata
+from control_plane.serving.status import status_of
+
+log = logging.getLogger(__name__)
+
+DRAINING = Unavailable("this server is shutting down; try another one", retry_after_s=0.2)
+
+
+class NativeCall(HotCall):
+    """A call that is known to the front by its id."""
+
+    __slots__ = ("_details", "_front", "_id", "_server")
+
+    def __init__(
+        self, server: NativeServer, front: Any, call_id: int, payload: bytes, details: Any
+    ) -> None:
+        self._server = server
+        self._front = front
+        self._id = call_id
+        self.payload = payload
+        self._details = details
+
+    def reply(self, response: bytes) -> None:
+        self._server.outstanding -= 1
+        self._front.respond(self._id, response)
+
+    def fail(self, error: HomeportError) -> None:
+        self._server.outstanding -= 1
+        status = status_of(error)
+        self._front.fail(self._id, status.code.value[0], status.message, status.trailers)
+
+    def metadata(self) -> Metadata:
+        metadata: Metadata = self._details[0]
+        return metadata
+
+    def peer(self) -> str:
+        peer: str = self._details[1]
+        return peer
+
+    def time_left_s(self) -> float | None:
+        left: float | None = self._details[2]
+        return left
+
+
+class NativeServer(native_aio.Server):
+    """A grpc.aio server with hot methods: full method path -> function."""
+
+    def __init__(
+        self,
+        *,
+        hot: Mapping[str, HotMethod],
+        interceptors: Sequence[Any],
+        options: Sequence[tuple[str, Any]],
+    ) -> None:
+        super().__init__(interceptors=interceptors, options=options)
+        self._hot = hot
+        self._hot_by_id: dict[int, HotMethod] = {}
+        self._draining = False
+        self.outstanding = 0  # hot calls that wait for their answer
+
+    async def start(self) -> None:
+        await super().start()
+        self._hot_by_id = {
+            number: self._hot[path]
+            for number, (path, _) in enumerate(self._table)
+            if path in self._hot
+        }
+
+    def _on_events(self, events: list[tuple[Any, ...]]) -> None:
+        front: NativeGrpcFront | None = self._front
+        methods, others = self._hot_by_id, []
+        limit = self._receive_limit
+        for event in events:
+            method = methods.get(event[2])
+            if method is None or event[0] != EVENT_CALL:
+                others.append(event)
+                continue
+            payload = event[3]
+            call = NativeCall(self, front, event[1], payload, event[5])
+            self.outstanding += 1
+            if self._draining:
+                call.fail(DRAINING)
+            elif limit is not None and len(payload) > limit:
+                self.outstanding -= 1
+                others.append(event)  # answers with grpcio's words
+            else:
+                try:
+                    method(call)
+                except Exception:  # the boundary: one bad call must not take its batch along
+                    log.exception("a hot method failed")
+                    call.fail(HomeportError("internal error; see the server's log"))
+        if others:
+            super()._on_events(others)
+
+    async def stop(self, grace: float | None) -> None:
+        """Refuses new calls, waits up to `grace` seconds for those under way, then ends."""
+        self._draining = True
+        loop = asyncio.get_running_loop()
+        end = loop.time() + (grace or 0.0)
+        # Polled, because an event would have to be seen to on every call.
+        while self.outstanding and loop.time() < end:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        await super().stop(max(0.0, end - loop.time()))

@@ -1,0 +1,157 @@
+"""Server: one listening gRPC endpoint, on whichever transport, with all that goes with it.
+
+Servicers and hot methods go in; health, reflection, message limits, keepalive, error
+mapping and a graceful end come from here. `auto` is native on Linux and macOS where TLS
+ends before us, grpcio where we end TLS ourselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import grpc
+from grpc import aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from control_plane.errors import InvalidInput
+from control_plane.serving.calls import HotMethod
+from control_plane.serving.errors_to_status import ErrorsToStatus
+from control_plane.serving.grpcio import grpcio_server, register_hot
+
+MAX_MESSAGE_BYTES = 1 << 20  # a batch of 1,000 clients takes about 100 kB
+
+
+class Transport(StrEnum):
+    AUTO = "auto"
+    NATIVE = "native"
+    GRPCIO = "grpcio"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """PEM contents. `client_ca` set: callers must show a certificate of it (mTLS)."""
+
+    key: bytes
+    certificate: bytes
+    client_ca: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """One servicer: the generated `add_…_to_server`, the object, its full name, and those
+    of its unary methods that are hot (method name -> function)."""
+
+    add: Callable[[Any, Any], None]
+    servicer: object
+    name: str
+    hot: Mapping[str, HotMethod]
+
+
+class Server:
+    """`bind`, `start`, then `stop`. Not ready (health NOT_SERVING) until told so."""
+
+    def __init__(
+        self,
+        services: Sequence[Service],
+        *,
+        transport: Transport = Transport.AUTO,
+        tls: Tls | None = None,
+        share_port: bool = False,
+    ) -> None:
+        self._tls = tls
+        self.transport = choose_transport(transport, tls is not None)
+        hot = {f"/{s.name}/{name}": method for s in services for name, method in s.hot.items()}
+        options: list[tuple[str, Any]] = [
+            ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+            ("grpc.max_send_message_length", 4 * MAX_MESSAGE_BYTES),
+            ("grpc.keepalive_time_ms", 30_000),
+            ("grpc.keepalive_timeout_ms", 10_000),
+            ("grpc.so_reuseport", 1 if share_port else 0),
+            ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+        ]
+        self._server: aio.Server
+        if self.transport is Transport.NATIVE:
+            from control_plane.serving.native import NativeServer
+
+            self._server = NativeServer(hot=hot, interceptors=[ErrorsToStatus()], options=options)
+        else:
+            self._server = grpcio_server(interceptors=[ErrorsToStatus()], options=options)
+        for service in services:
+            service.add(service.servicer, self._server)
+        if hot:
+            register_hot(self._server, hot)
+        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        self._names = [s.name for s in services]
+        reflection.enable_server_reflection(
+            [*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME], self._server
+        )
+
+    def bind(self, address: str) -> int:
+        """Listens on host:port (port 0: any) and returns the port. Raises InvalidInput when
+        that cannot be had."""
+        try:
+            if self._tls is None:
+                port = self._server.add_insecure_port(address)
+            else:
+                port = self._server.add_secure_port(address, _credentials(self._tls))
+        except (RuntimeError, OSError) as error:
+            raise _cannot_listen(address) from error
+        if port == 0:
+            raise _cannot_listen(address)
+        return port
+
+    async def start(self) -> None:
+        """Serves. Health says NOT_SERVING until `ready`."""
+        await self.ready(False)
+        await self._server.start()
+
+    async def ready(self, serving: bool = True) -> None:
+        """What health answers from now on, for every service and for the whole."""
+        kind = health_pb2.HealthCheckResponse
+        status = kind.SERVING if serving else kind.NOT_SERVING
+        for name in ("", *self._names):
+            await self._health.set(name, status)
+
+    async def stop(self, grace_s: float) -> None:
+        """Says NOT_SERVING, refuses new calls, gives those under way `grace_s` seconds."""
+        await self._health.enter_graceful_shutdown()
+        async with asyncio.timeout(grace_s + 5.0):
+            await self._server.stop(grace_s)
+
+
+def choose_transport(wanted: Transport, tls: bool) -> Transport:
+    """Which transport serves. Raises InvalidInput where the one wanted cannot."""
+    available = importlib.util.find_spec("pygrpc_native") is not None
+    if wanted is Transport.NATIVE:
+        if tls:
+            raise InvalidInput(
+                "transport", "the native transport has no TLS; use --transport grpcio"
+            )
+        if not available:
+            raise InvalidInput(
+                "transport", "pygrpc-native is not installed; use --transport grpcio"
+            )
+    if wanted is Transport.AUTO:
+        return Transport.NATIVE if available and not tls else Transport.GRPCIO
+    return wanted
+
+
+def _cannot_listen(address: str) -> InvalidInput:
+    return InvalidInput(
+        "listen", f"cannot listen on {address}: taken by another program, or not an address here"
+    )
+
+
+def _credentials(tls: Tls) -> grpc.ServerCredentials:
+    return grpc.ssl_server_credentials(
+        [(tls.key, tls.certificate)],
+        root_certificates=tls.client_ca,
+        require_client_auth=tls.client_ca is not None,
+    )

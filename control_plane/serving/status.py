@@ -1,0 +1,74 @@
+"""Turns Homeport's errors into gRPC statuses, in this one place.
+
+The status carries google.rpc details (ErrorInfo always, BadRequest for a field at fault,
+RetryInfo where repeating helps) in the `grpc-status-details-bin` trailer, as
+https://google.aip.dev/193 asks.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import grpc
+from google.protobuf import any_pb2, duration_pb2, message
+from homeport.api.status.v1 import status_pb2
+
+from control_plane import errors
+
+DOMAIN = "homeport"
+DETAILS = "grpc-status-details-bin"
+
+_CODES: tuple[tuple[type[errors.HomeportError], grpc.StatusCode], ...] = (
+    (errors.InvalidInput, grpc.StatusCode.INVALID_ARGUMENT),
+    (errors.NotFound, grpc.StatusCode.NOT_FOUND),
+    (errors.PermissionDenied, grpc.StatusCode.PERMISSION_DENIED),
+    (errors.Unauthenticated, grpc.StatusCode.UNAUTHENTICATED),
+    (errors.Refused, grpc.StatusCode.FAILED_PRECONDITION),
+    (errors.Exhausted, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (errors.Conflict, grpc.StatusCode.ABORTED),
+    (errors.Unavailable, grpc.StatusCode.UNAVAILABLE),
+)
+
+
+class Status(NamedTuple):
+    """A gRPC status as the transports want it."""
+
+    code: grpc.StatusCode
+    message: str
+    trailers: tuple[tuple[str, bytes], ...]
+
+
+def code_of(error: errors.HomeportError) -> grpc.StatusCode:
+    """The canonical status of an error; INTERNAL for kinds nobody named."""
+    for kind, code in _CODES:
+        if isinstance(error, kind):
+            return code
+    return grpc.StatusCode.INTERNAL
+
+
+def duration(seconds: float) -> duration_pb2.Duration:
+    """Seconds, zero or more, as a protobuf Duration."""
+    whole = int(seconds)
+    return duration_pb2.Duration(seconds=whole, nanos=int((seconds - whole) * 1e9))
+
+
+def _packed(name: str, detail: message.Message) -> any_pb2.Any:
+    url = f"type.googleapis.com/google.rpc.{name}"
+    return any_pb2.Any(type_url=url, value=detail.SerializeToString())
+
+
+def status_of(error: errors.HomeportError) -> Status:
+    """Code, message and details of an error."""
+    code = code_of(error)
+    details = [_packed("ErrorInfo", status_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN))]
+    if isinstance(error, errors.InvalidInput):
+        violation = status_pb2.BadRequest.FieldViolation(
+            field=error.field, description=error.message
+        )
+        details.append(_packed("BadRequest", status_pb2.BadRequest(field_violations=[violation])))
+    if error.retry_after_s is not None:
+        retry = status_pb2.RetryInfo(retry_delay=duration(error.retry_after_s))
+        details.append(_packed("RetryInfo", retry))
+    number: int = code.value[0]
+    rich = status_pb2.Status(code=number, message=error.message, details=details)
+    return Status(code, error.message, ((DETAILS, rich.SerializeToString()),))
