@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import grpc
 from google.protobuf import any_pb2, duration_pb2, message
-from homeport.api.status.v1 import status_pb2
 
 from control_plane import errors
+from homeport.api.status.v1 import status_pb2
 
 DOMAIN = "homeport"
 DETAILS = "grpc-status-details-bin"

@@ -1,0 +1,146 @@
+"""Writes ProvisionResponse as bytes, without building messages: the hot path's last step.
+
+Most of a response repeats: unit, endpoint, TTL, location, distance and rule come from few
+values and are encoded once. What differs per client (ids, epoch, time, ticket) is joined in
+between. tests/provisioner/api/test_encoding.py holds this to the generated classes.
+
+Field numbers are those of provisioning.proto; the wire format is
+https://protobuf.dev/programming-guides/encoding/.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from homeport.api.geo.v1 import geo_pb2
+from homeport.api.provisioning.v1 import provisioning_pb2 as pb
+from provisioner.geo.location import Location, LocationSource
+
+_SOURCES = {
+    LocationSource.OVERRIDE: geo_pb2.LOCATION_SOURCE_OVERRIDE,
+    LocationSource.DECLARED: geo_pb2.LOCATION_SOURCE_DECLARED,
+    LocationSource.DATABASE: geo_pb2.LOCATION_SOURCE_DATABASE,
+    LocationSource.TENANT_DEFAULT: geo_pb2.LOCATION_SOURCE_TENANT_DEFAULT,
+    LocationSource.NOWHERE: geo_pb2.LOCATION_SOURCE_NOWHERE,
+}
+_STATE_ASSIGNED = b"\x30" + bytes([pb.ASSIGNMENT_STATE_ASSIGNED])
+_SHORT = [bytes([n]) for n in range(128)]
+
+
+def varint(number: int) -> bytes:
+    """A non-negative integer as base-128 varint."""
+    if number < 128:
+        return _SHORT[number]
+    out = bytearray()
+    while number > 127:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def field(tag: bytes, content: bytes) -> bytes:
+    """A length-delimited field; empty content is left out, as proto3 does."""
+    return tag + varint(len(content)) + content if content else b""
+
+
+def location_message(location: Location) -> geo_pb2.Location:
+    """A Location for the wire."""
+    message = geo_pb2.Location(
+        source=_SOURCES[location.source],
+        country=location.country,
+        subdivision=location.subdivision,
+        continent=location.continent,
+        uncertainty_km=location.uncertainty_km,
+    )
+    if location.latitude is not None and location.longitude is not None:
+        message.position.latitude = location.latitude
+        message.position.longitude = location.longitude
+    return message
+
+
+def decision_bytes(location: Location, distance_km: float, rule: str) -> bytes:
+    """Field 4, decision, of a ProvisionResponse. Worth caching by its arguments."""
+    decision = pb.Decision(location=location_message(location), distance_km=distance_km, rule=rule)
+    return field(b"\x22", decision.SerializeToString())
+
+
+@lru_cache(maxsize=100_000)
+def unit_bytes(unit_id: str, endpoint: str) -> bytes:
+    """Fields 3 and 4, unit and endpoint, of an Assignment."""
+    return field(b"\x1a", unit_id.encode()) + field(b"\x22", endpoint.encode())
+
+
+@lru_cache(maxsize=1_000)
+def ttl_bytes(ttl_s: float) -> bytes:
+    """Field 3, ticket_ttl, of a ProvisionResponse."""
+    whole = int(ttl_s)
+    nanos = int((ttl_s - whole) * 1e9)
+    inner = (b"\x08" + varint(whole) if whole else b"") + (
+        b"\x10" + varint(nanos) if nanos else b""
+    )
+    return b"\x1a" + varint(len(inner)) + inner
+
+
+@lru_cache(maxsize=10_000)
+def tenant_bytes(tenant: str) -> bytes:
+    """Field 1, tenant, of an Assignment."""
+    return field(b"\x0a", tenant.encode())
+
+
+def time_bytes(at: float) -> bytes:
+    """Field 7, assign_time, of an Assignment; milliseconds are kept."""
+    millis = round(at * 1000)
+    whole, rest = divmod(millis, 1000)
+    inner = b"\x08" + varint(whole) if whole else b""
+    if rest:
+        inner += b"\x10" + varint(rest * 1_000_000)
+    return b"\x3a" + _SHORT[len(inner)] + inner
+
+
+def assignment_bytes(tenant: bytes, client: bytes, unit: bytes, epoch: int, at: bytes) -> bytes:
+    """An Assignment's content. `tenant`, `unit` and `at` come from the functions above."""
+    return b"".join(
+        (
+            tenant,
+            b"\x12",
+            varint(len(client)),
+            client,
+            unit,
+            b"\x28",
+            varint(epoch),
+            _STATE_ASSIGNED,
+            at,
+        )
+    )
+
+
+def response_bytes(
+    assignment: bytes, ticket: str, ttl: bytes, decision: bytes, existing: bool
+) -> bytes:
+    """A whole ProvisionResponse. Without ticket, its TTL is left out as well."""
+    if ticket:
+        signed = ticket.encode()
+        parts = (
+            b"\x0a",
+            varint(len(assignment)),
+            assignment,
+            b"\x12",
+            varint(len(signed)),
+            signed,
+            ttl,
+            decision,
+            b"\x28\x01" if existing else b"",
+        )
+        return b"".join(parts)
+    head = b"\x0a" + varint(len(assignment)) + assignment + decision
+    return head + b"\x28\x01" if existing else head
+
+
+def result_bytes(client: bytes, response: bytes) -> bytes:
+    """One entry of a ProvisionManyResponse that was provisioned, with its field tag."""
+    size = varint(len(response))
+    head = b"\x0a" + varint(len(client)) + client
+    return b"".join(
+        (b"\x0a", varint(len(head) + 1 + len(size) + len(response)), head, b"\x12", size, response)
+    )
