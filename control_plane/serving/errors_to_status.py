@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import grpc
 from grpc import aio
 
-from control_plane.errors import HomeportError
+from control_plane.errors import HomeportError, InvalidInput
 from control_plane.serving.status import status_of
 
 log = logging.getLogger(__name__)
@@ -38,18 +38,38 @@ class ErrorsToStatus(aio.ServerInterceptor):
             return None
         if handler.response_streaming:
             kind = "stream_stream" if handler.request_streaming else "unary_stream"
-            guarded: Any = _guard_stream(getattr(handler, kind))
+            guard: Any = _guard_stream
         else:
             kind = "stream_unary" if handler.request_streaming else "unary_unary"
-            guarded = _guard_unary(getattr(handler, kind))
+            guard = _guard_unary
+        # A single request is read inside the guard, so that bytes which are no message get
+        # the caller's fault as their answer and not ours.
+        read = None if handler.request_streaming else handler.request_deserializer
         make: Any = getattr(grpc, f"{kind}_rpc_method_handler")
-        return make(guarded, handler.request_deserializer, handler.response_serializer)
+        return make(
+            guard(getattr(handler, kind), read),
+            handler.request_deserializer if handler.request_streaming else None,
+            handler.response_serializer,
+        )
 
 
-def _guard_unary(behaviour: Callable[[Any, Any], Awaitable[Any]]) -> Any:
+def _read(deserializer: Callable[[bytes], Any] | None, request: Any) -> Any:
+    if deserializer is None:
+        return request
+    try:
+        return deserializer(request)
+    except Exception as error:  # whatever the generated code raises, the bytes are at fault
+        raise InvalidInput(
+            "request", "the request is not the message this method takes, or not UTF-8"
+        ) from error
+
+
+def _guard_unary(
+    behaviour: Callable[[Any, Any], Awaitable[Any]], read: Callable[[bytes], Any] | None
+) -> Any:
     async def guarded(request: Any, context: aio.ServicerContext[Any, Any]) -> Any:
         try:
-            return await behaviour(request, context)
+            return await behaviour(_read(read, request), context)
         except HomeportError as error:
             await abort(context, error)
         except aio.AbortError:
@@ -61,10 +81,12 @@ def _guard_unary(behaviour: Callable[[Any, Any], Awaitable[Any]]) -> Any:
     return guarded
 
 
-def _guard_stream(behaviour: Callable[[Any, Any], AsyncIterator[Any]]) -> Any:
+def _guard_stream(
+    behaviour: Callable[[Any, Any], AsyncIterator[Any]], read: Callable[[bytes], Any] | None
+) -> Any:
     async def guarded(request: Any, context: aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
         try:
-            async for response in behaviour(request, context):
+            async for response in behaviour(_read(read, request), context):
                 yield response
         except HomeportError as error:
             await abort(context, error)

@@ -225,10 +225,15 @@ class Health:
 
 
 async def range_all(
-    store: Store, prefix: bytes, *, page_size: int = 1000, keys_only: bool = False
+    store: Store,
+    prefix: bytes,
+    *,
+    page_size: int = 1000,
+    keys_only: bool = False,
+    at_revision: int = 0,
 ) -> Page:
     """The whole range as one consistent page, read in pages at one revision."""
-    page = await store.range(prefix, limit=page_size, keys_only=keys_only)
+    page = await store.range(prefix, limit=page_size, keys_only=keys_only, at_revision=at_revision)
     items = list(page.items)
     while page.more:
         page = await store.range(

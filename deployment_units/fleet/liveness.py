@@ -1,0 +1,96 @@
+"""Liveness: a unit's status under a lease, for as long as its agent is heard.
+
+`attach` when an agent's stream begins, `beat` for each message, `leave` when it says
+goodbye. A stream that breaks leaves the lease to run out, which gives the agent that time
+to come back, here or on another server. Of two runs of an agent the later one wins.
+"""
+
+from __future__ import annotations
+
+from control_plane import keys
+from control_plane.errors import Conflict, NotFound
+from control_plane.store.port import Get, LeaseLost, Put, Store, Txn, unchanged
+from deployment_units.fleet.records import decode_status, encode_status
+from deployment_units.fleet.unit import UnitStatus
+
+ATTEMPTS = 5
+LOAD_STEP = 0.01  # a smaller change of load is not worth a write
+
+
+class Liveness:
+    """One agent's hold on one unit."""
+
+    def __init__(self, store: Store, unit_id: str, ttl_s: int) -> None:
+        self._store = store
+        self._unit_id = unit_id
+        self._ttl_s = ttl_s
+        self._lease = 0
+        self._revision = 0
+        self._written: UnitStatus | None = None
+
+    async def attach(self, status: UnitStatus) -> None:
+        """Takes the unit's live record over. Raises NotFound; Conflict when a later run of
+        the agent holds it."""
+        live, agent, unit = (
+            keys.live(self._unit_id),
+            keys.agent(self._unit_id),
+            keys.unit(self._unit_id),
+        )
+        lease = await self._store.lease_grant(self._ttl_s)
+        for _ in range(ATTEMPTS):
+            read = await self._store.commit(Txn(then=[Get(unit), Get(live)]))
+            if not read.results[0]:
+                raise NotFound(f"there is no unit {self._unit_id}; apply it first")
+            revision = 0
+            if read.results[1]:
+                held = decode_status(read.results[1][0])
+                revision = read.results[1][0].mod_revision
+                if held.incarnation > status.incarnation:
+                    raise Conflict(f"a later run of unit {self._unit_id}'s agent is live")
+            result = await self._store.commit(
+                Txn(
+                    compares=[
+                        unchanged(unit, read.results[0][0].mod_revision),
+                        unchanged(live, revision),
+                    ],
+                    then=[
+                        Put(live, encode_status(status), lease),
+                        Put(agent, status.incarnation.encode()),
+                    ],
+                )
+            )
+            if result.succeeded:
+                self._lease, self._revision, self._written = lease, result.revision, status
+                return
+        raise Conflict(f"unit {self._unit_id} keeps changing; try again")
+
+    async def beat(self, status: UnitStatus) -> None:
+        """Renews the lease; writes the status where it differs. Raises Conflict when the
+        record is not ours any more."""
+        try:
+            await self._store.lease_keep_alive(self._lease)
+        except LeaseLost:
+            await self.attach(status)
+            return
+        written = self._written
+        if (
+            written is not None
+            and written.health == status.health
+            and written.version == status.version
+            and abs(written.load - status.load) < LOAD_STEP
+        ):
+            return
+        key = keys.live(self._unit_id)
+        result = await self._store.commit(
+            Txn(
+                compares=[unchanged(key, self._revision)],
+                then=[Put(key, encode_status(status), self._lease)],
+            )
+        )
+        if not result.succeeded:
+            raise Conflict(f"another run of unit {self._unit_id}'s agent took over")
+        self._revision, self._written = result.revision, status
+
+    async def leave(self) -> None:
+        """The agent said goodbye: the unit is without agent at once."""
+        await self._store.lease_revoke(self._lease)

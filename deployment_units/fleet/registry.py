@@ -1,0 +1,244 @@
+"""Registry: reads and writes the records of units in the store.
+
+Every write is one transaction that compares what it was decided on, so two operators
+cannot overwrite each other unseen, and a change of capacity goes with its ledger and, where
+clients lose room, with a new fence (docs/ledger.md).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from control_plane import keys
+from control_plane.errors import Conflict, NotFound, Refused
+from control_plane.store.port import (
+    Delete,
+    Get,
+    KeyValue,
+    Operation,
+    Put,
+    Store,
+    Txn,
+    range_all,
+    unchanged,
+)
+from deployment_units.fleet.capacity import CapacityRecord, decode_capacity, encode_capacity
+from deployment_units.fleet.records import (
+    decode_status,
+    decode_unit,
+    encode_unit,
+)
+from deployment_units.fleet.unit import UnitSpec, UnitStatus
+
+ATTEMPTS = 10
+REMOVE_WAIT_S = 5.0  # how long provisioners get to give a closed unit's grants back
+POLL_S = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitView:
+    """One unit as the store shows it at one revision."""
+
+    spec: UnitSpec
+    revision: int  # mod_revision of the desired record
+    status: UnitStatus | None  # None: no agent holds the lease
+    capacity: CapacityRecord
+    clients: int  # assigned now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Snapshot:
+    unit: KeyValue | None
+    live: KeyValue | None
+    capacity: KeyValue | None
+    usages: tuple[KeyValue, ...]
+
+    @property
+    def record(self) -> CapacityRecord:
+        if self.capacity is None:
+            return CapacityRecord(capacity=0)
+        return decode_capacity(self.capacity.value)
+
+    @property
+    def clients(self) -> int:
+        return self.record.settled + sum(int(pair.value) for pair in self.usages)
+
+
+def _revision(pair: KeyValue | None) -> int:
+    return pair.mod_revision if pair else 0
+
+
+class UnitRegistry:
+    """Over one store. Raises StoreUnavailable and OutcomeUnknown besides what is said."""
+
+    def __init__(self, store: Store, *, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def apply(self, spec: UnitSpec, *, expected_revision: int = 0) -> UnitView:
+        """Creates or replaces the desired record of a checked spec.
+
+        Raises Conflict when `expected_revision` is given and the record is not there at
+        that revision any more.
+        """
+        unit_key, capacity_key = keys.unit(spec.id), keys.capacity(spec.id)
+        for _ in range(ATTEMPTS):
+            seen = await self._snapshot(spec.id)
+            if expected_revision and _revision(seen.unit) != expected_revision:
+                raise Conflict(
+                    f"unit {spec.id} changed since revision {expected_revision}; "
+                    "read it again and reapply your change"
+                )
+            writes: list[Operation] = [Put(unit_key, encode_unit(spec))]
+            before = seen.record
+            after = replace(before, capacity=spec.capacity)
+            if seen.capacity is None or after != before:
+                writes.append(Put(capacity_key, encode_capacity(after)))
+            if seen.capacity is not None and after.capacity < before.capacity:
+                writes.append(Put(keys.fence(spec.id), b"%d" % spec.capacity))
+            result = await self._store.commit(
+                Txn(
+                    compares=[
+                        unchanged(unit_key, _revision(seen.unit)),
+                        unchanged(capacity_key, _revision(seen.capacity)),
+                    ],
+                    then=writes,
+                )
+            )
+            if result.succeeded:
+                return UnitView(
+                    spec=spec,
+                    revision=result.revision,
+                    status=decode_status(seen.live) if seen.live else None,
+                    capacity=after,
+                    clients=seen.clients,
+                )
+        raise Conflict(f"unit {spec.id} keeps changing under this request; try again")
+
+    async def get(self, unit_id: str) -> UnitView:
+        """One unit. Raises NotFound."""
+        return self._view(unit_id, await self._snapshot(unit_id))
+
+    async def list(self) -> tuple[list[UnitView], int]:
+        """All units by id, and the revision at which they were read."""
+        page = await range_all(self._store, keys.UNITS)
+        live = await self._named(keys.LIVE, page.revision)
+        capacity = await self._named(keys.CAPACITY, page.revision)
+        usages: dict[str, list[KeyValue]] = {}
+        for name, pair in (await self._named(keys.USAGE, page.revision)).items():
+            usages.setdefault(name.rpartition("/")[0], []).append(pair)
+        views = []
+        for pair in page.items:
+            name = pair.key[len(keys.UNITS) :].decode()
+            snapshot = _Snapshot(
+                unit=pair,
+                live=live.get(name),
+                capacity=capacity.get(name),
+                usages=tuple(usages.get(name, ())),
+            )
+            views.append(self._view(name, snapshot))
+        return views, page.revision
+
+    async def remove(self, unit_id: str) -> None:
+        """Removes a unit without clients. Raises NotFound; Refused when it has clients, and
+        then nothing has changed; Conflict when others kept changing it."""
+        end = self._clock() + REMOVE_WAIT_S
+        closed_here = False
+        while True:
+            seen = await self._snapshot(unit_id)
+            if seen.unit is None:
+                raise NotFound(f"there is no unit {unit_id}")
+            if seen.clients > 0:
+                if closed_here:
+                    await self._set_open(unit_id, True)
+                raise Refused(
+                    f"unit {unit_id} has {seen.clients:,} clients; move or release them first"
+                )
+            if not seen.record.grants and not seen.record.settled:
+                if await self._delete(unit_id, seen):
+                    return
+            elif seen.record.open:
+                closed_here = await self._set_open(unit_id, False)
+            if self._clock() > end:
+                if closed_here:
+                    await self._set_open(unit_id, True)
+                raise Conflict(
+                    f"unit {unit_id} still has slots reserved by a provisioner; try again shortly"
+                )
+            await asyncio.sleep(POLL_S)
+
+    async def _delete(self, unit_id: str, seen: _Snapshot) -> bool:
+        compares = [
+            unchanged(keys.unit(unit_id), _revision(seen.unit)),
+            unchanged(keys.capacity(unit_id), _revision(seen.capacity)),
+            *(unchanged(pair.key, pair.mod_revision) for pair in seen.usages),
+        ]
+        result = await self._store.commit(
+            Txn(
+                compares=compares,
+                then=[
+                    Delete(keys.unit(unit_id)),
+                    Delete(keys.capacity(unit_id)),
+                    Delete(keys.fence(unit_id)),
+                    Delete(keys.starving(unit_id)),
+                    Delete(keys.agent(unit_id)),
+                    Delete(keys.live(unit_id)),
+                    Delete(keys.usage(unit_id, ""), prefix=True),
+                ],
+            )
+        )
+        return result.succeeded
+
+    async def _set_open(self, unit_id: str, is_open: bool) -> bool:
+        """Opens or closes a unit for new clients, with a new fence; False when it changed
+        meanwhile."""
+        seen = await self._snapshot(unit_id)
+        if seen.capacity is None:
+            return False
+        key = keys.capacity(unit_id)
+        result = await self._store.commit(
+            Txn(
+                compares=[unchanged(key, seen.capacity.mod_revision)],
+                then=[
+                    Put(key, encode_capacity(replace(seen.record, open=is_open))),
+                    Put(keys.fence(unit_id), b"open" if is_open else b"closed"),
+                ],
+            )
+        )
+        return result.succeeded
+
+    async def _snapshot(self, unit_id: str) -> _Snapshot:
+        result = await self._store.commit(
+            Txn(
+                then=[
+                    Get(keys.unit(unit_id)),
+                    Get(keys.live(unit_id)),
+                    Get(keys.capacity(unit_id)),
+                    Get(keys.usage(unit_id, ""), prefix=True),
+                ]
+            )
+        )
+        unit, live, capacity, usages = result.results
+        return _Snapshot(
+            unit=unit[0] if unit else None,
+            live=live[0] if live else None,
+            capacity=capacity[0] if capacity else None,
+            usages=tuple(usages),
+        )
+
+    async def _named(self, prefix: bytes, revision: int) -> dict[str, KeyValue]:
+        page = await range_all(self._store, prefix, at_revision=revision)
+        return {pair.key[len(prefix) :].decode(): pair for pair in page.items}
+
+    def _view(self, unit_id: str, seen: _Snapshot) -> UnitView:
+        if seen.unit is None:
+            raise NotFound(f"there is no unit {unit_id}")
+        return UnitView(
+            spec=decode_unit(seen.unit),
+            revision=seen.unit.mod_revision,
+            status=decode_status(seen.live) if seen.live else None,
+            capacity=seen.record,
+            clients=seen.clients,
+        )
