@@ -8,6 +8,7 @@ The API subclasses them; the ledger only knows these names.
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Protocol
 
 from control_plane.errors import HomeportError
 from control_plane.store.port import KeyValue
@@ -69,18 +70,16 @@ class Release(Operation):
         """A is not what it was: gone, or written since."""
 
 
-class Lookup:
-    """Somebody who wants to know A."""
-
-    __slots__ = ("expires_at", "key")
+class Lookup(Protocol):
+    """Somebody who wants to know A. A claim may be one, to look before it leaps."""
 
     key: bytes
     expires_at: float
 
-    @abstractmethod
-    def found(self, found: KeyValue | None) -> None:
+    def found(self, found: KeyValue | None, /) -> None:
         """A as it stands now."""
+        ...
 
-    @abstractmethod
-    def failed(self, error: HomeportError) -> None:
+    def failed(self, error: HomeportError, /) -> None:
         """The store did not answer."""
+        ...

@@ -1,0 +1,105 @@
+"""ProvisionClaim: one client on its way from request to answer.
+
+Made once per client and carried through lookup, choice, ledger and encoding without a task
+or future of its own. Callers that ask for the same client at the same time share it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from control_plane.errors import HomeportError
+from control_plane.store.port import KeyValue
+from deployment_units.fleet.unit import TenantSpec
+from provisioner.geo.location import Location
+from provisioner.ledger.account import Account
+from provisioner.ledger.assignment import AssignmentRecord, decode_assignment, encode_assignment
+from provisioner.ledger.operations import Claim
+from provisioner.placement.choice import Choice
+
+if TYPE_CHECKING:
+    from provisioner.api.desk import Desk
+
+
+class Sink(Protocol):
+    """Where an answer goes: a call, or a place in a batch."""
+
+    def reply(self, response: bytes) -> None:
+        """A ProvisionResponse."""
+        ...
+
+    def fail(self, error: HomeportError) -> None: ...
+
+
+class ProvisionClaim(Claim):
+    """See the module. `also` holds the sinks of those who asked while this was under way."""
+
+    __slots__ = (
+        "also",
+        "at",
+        "choice",
+        "client_id",
+        "client_key",
+        "desk",
+        "location",
+        "looked",
+        "sink",
+        "tenant",
+        "value",
+        "with_ticket",
+    )
+
+    def __init__(
+        self,
+        desk: Desk,
+        key: bytes,
+        tenant: TenantSpec,
+        client_id: str,
+        location: Location,
+        at: float,
+        expires_at: float,
+        with_ticket: bool,
+        sink: Sink,
+    ) -> None:
+        self.desk = desk
+        self.key = key
+        self.tenant = tenant
+        self.client_id = client_id
+        self.client_key = f"{tenant.id}/{client_id}"
+        self.location = location
+        self.at = at
+        self.expires_at = expires_at
+        self.with_ticket = with_ticket
+        self.sink = sink
+        self.also: list[tuple[Sink, bool]] | None = None
+        self.promised = False
+        self.looked = False  # whether the store was asked for a home this client has
+
+    def choose(self) -> Account | HomeportError:
+        chosen = self.desk.choose(self.tenant.id, self.client_key, self.location)
+        if isinstance(chosen, HomeportError):
+            return chosen
+        choice, account = chosen
+        self.choice: Choice = choice
+        self.value = encode_assignment(account.unit, 1, self.at, self.location.cell)
+        return account
+
+    def record(self) -> bytes:
+        return self.value
+
+    def assigned(self, revision: int) -> None:
+        self.desk.answer_new(self)
+
+    def existing(self, found: KeyValue) -> None:
+        record: AssignmentRecord = decode_assignment(found.value)
+        self.desk.answer_existing(self, record)
+
+    def found(self, found: KeyValue | None) -> None:
+        """The outcome of looking before claiming."""
+        if found is not None:
+            self.existing(found)
+        else:
+            self.desk.claim(self)
+
+    def failed(self, error: HomeportError) -> None:
+        self.desk.answer_error(self, error)

@@ -1,0 +1,329 @@
+"""Desk: the use case. Locates a client, has a unit chosen, has it recorded, answers.
+
+Everything arrives as arguments (world, locator, ledger, issuer, clocks) and answers leave
+through sinks as bytes, so that one path serves single calls and batches on any transport.
+
+Whether a client has a home already is not known before the store is asked. New clients are
+claimed at once, and the refused claim brings the home they had; but where many turn out to
+be known (a fleet of devices that starts again), the desk looks first, so that known ones do
+not spoil the batches of the new. It goes by the share of recent clients that were known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from control_plane import keys
+from control_plane.errors import Exhausted, HomeportError, NotFound, Refused, Unavailable
+from control_plane.identity.names import check_client_id
+from control_plane.store.port import KeyValue
+from deployment_units.fleet.unit import TenantSpec
+from provisioner.api import encoding
+from provisioner.api.claims import ProvisionClaim, Sink
+from provisioner.api.requests import Origin
+from provisioner.api.tickets import TicketOffice
+from provisioner.api.world import World
+from provisioner.geo.location import Location, LocationSource
+from provisioner.geo.locator import Locator
+from provisioner.ledger.account import Account
+from provisioner.ledger.assignment import AssignmentRecord
+from provisioner.ledger.ledger import Ledger
+from provisioner.placement.candidates import CandidateCache, PlacementPolicy
+from provisioner.placement.choice import Choice, NoChoice, choose
+from provisioner.placement.fleet import PlacementFleet
+from provisioner.placement.geodesy import distance_km
+
+PATIENCE_S = 5.0  # a client without deadline of its own is answered within this
+LOOK_FIRST_ABOVE = 0.02  # share of recent clients that were known
+MEMORY = 1 / 256  # weight of the newest client in that share
+DECISIONS_KEPT = 50_000
+
+
+class Desk:
+    """One per server. clock: monotonic seconds; wall: Unix seconds; spread: a number
+    between 0 and 1, new at each call, for delays that many clients are told at once."""
+
+    def __init__(
+        self,
+        *,
+        world: World,
+        locator: Locator,
+        ledger: Ledger,
+        tickets: TicketOffice,
+        policy: PlacementPolicy,
+        clock: Callable[[], float],
+        wall: Callable[[], float],
+        spread: Callable[[], float],
+    ) -> None:
+        self.world = world
+        self.locator = locator
+        self.ledger = ledger
+        self._tickets = tickets
+        self.policy = policy
+        self._clock = clock
+        self._wall = wall
+        self._spread = spread
+        self._under_way: dict[bytes, ProvisionClaim] = {}
+        self._known_share = 0.0
+        self._decisions: dict[tuple[int, str, str], tuple[Location, bytes]] = {}
+        self.new = 0
+        self.known = 0
+        self.refused = 0
+        self.follow(world.fleet)
+
+    def follow(self, fleet: PlacementFleet) -> None:
+        """From now on decides over this snapshot."""
+        self.fleet = fleet
+        self.candidates = CandidateCache(fleet, self.policy)
+        self.ledger.follow([unit.id for unit in fleet.units])
+        self._accounts = [self.ledger.account(unit.id) for unit in fleet.units]
+
+    @property
+    def under_way(self) -> int:
+        """Clients that wait for their answer."""
+        return len(self._under_way)
+
+    def now(self) -> float:
+        """Monotonic time, s."""
+        return self._clock()
+
+    # -- asking ------------------------------------------------------------------------
+
+    def tenant(self, tenant_id: str) -> TenantSpec:
+        """Raises NotFound."""
+        tenant = self.world.tenant(tenant_id or "default")
+        if tenant is None:
+            raise NotFound(
+                f"there is no tenant {tenant_id!r}; apply it with `homeport tenants apply`"
+            )
+        return tenant
+
+    def locate(self, tenant: TenantSpec, origin: Origin, peer: str | None) -> Location:
+        """Where a client is: by its request, else by its connection. Raises InvalidInput."""
+        if origin.position is not None:
+            return self.locator.locate(peer, origin.position, tenant.default_position)
+        return self.locator.locate(
+            origin.address if origin.address is not None else peer,
+            None,
+            tenant.default_position,
+        )
+
+    def provision(
+        self,
+        tenant: TenantSpec,
+        client_id: str,
+        origin: Origin,
+        peer: str | None,
+        sink: Sink,
+        *,
+        with_ticket: bool = True,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        """Sees to it that `sink` is answered, once. Raises InvalidInput before anything
+        has begun."""
+        check_client_id(client_id)
+        location = self.locate(tenant, origin, peer)
+        key = keys.assignment(tenant.id, client_id)
+        under_way = self._under_way.get(key)
+        if under_way is not None:
+            if under_way.also is None:
+                under_way.also = []
+            under_way.also.append((sink, with_ticket))
+            return
+        if self.ledger.overloaded:
+            raise Unavailable(
+                "this server has more clients waiting than it can take; try again",
+                retry_after_s=0.5 + self._spread(),
+            )
+        claim = ProvisionClaim(
+            self,
+            key,
+            tenant,
+            client_id,
+            location,
+            self._wall(),
+            self._clock() + patience_s,
+            with_ticket,
+            sink,
+        )
+        self._under_way[key] = claim
+        if self._known_share > LOOK_FIRST_ABOVE:
+            claim.looked = True
+            self.ledger.look_up(claim)
+        else:
+            self.claim(claim)
+
+    def claim(self, claim: ProvisionClaim) -> None:
+        """Chooses a unit for the client and asks the ledger for a slot."""
+        account = claim.choose()
+        if isinstance(account, HomeportError):
+            claim.failed(account)
+            return
+        claim.account = account
+        self.ledger.submit(claim)
+
+    def choose(
+        self, tenant_id: str, client_key: str, location: Location
+    ) -> tuple[Choice, Account] | HomeportError:
+        """The unit for a client as things stand, and our account there."""
+        ledger = self.ledger
+        candidates = self.candidates.get(location, tenant_id)
+        choice = choose(candidates, client_key, ledger.room, ledger.load)
+        if isinstance(choice, NoChoice):
+            return self._no_room(choice, tenant_id)
+        return choice, self._accounts[choice.index]
+
+    def _no_room(self, choice: NoChoice, tenant_id: str) -> HomeportError:
+        if not choice.allowed:
+            if not self.fleet.units:
+                return Refused("the fleet has no units; apply one with `homeport units apply`")
+            return Refused(
+                f"no unit may take this client of tenant {tenant_id}: {choice.reason}; "
+                "`homeport explain` shows each unit's reason"
+            )
+        self.ledger.cry(choice.allowed)
+        return Exhausted(
+            "all units that may take this client are full; try again later, or add capacity",
+            retry_after_s=1.0 + 2.0 * self._spread(),
+        )
+
+    # -- answering ---------------------------------------------------------------------
+
+    def answer_new(self, claim: ProvisionClaim) -> None:
+        """The assignment is durable."""
+        self.new += 1
+        self._known_share -= self._known_share * MEMORY
+        choice = claim.choice
+        self._answer(
+            claim,
+            claim.account.unit,
+            1,
+            claim.at,
+            self._decision(claim.location, choice.distance_km, claim.account.unit, choice.rule),
+            existing=False,
+        )
+
+    def answer_existing(self, claim: ProvisionClaim, record: AssignmentRecord) -> None:
+        """The client had a home already."""
+        self.known += 1
+        self._known_share += (1.0 - self._known_share) * MEMORY
+        location = claim.location
+        unit = self.world.seen(record.unit)
+        away_km = -1.0
+        if unit is not None and location.latitude is not None and location.longitude is not None:
+            away_km = distance_km(
+                location.latitude,
+                location.longitude,
+                unit.position.latitude,
+                unit.position.longitude,
+            )
+        decision = self._decision(location, away_km, record.unit, "existing")
+        self._answer(claim, record.unit, record.epoch, record.at, decision, existing=True)
+
+    def answer_error(self, claim: ProvisionClaim, error: HomeportError) -> None:
+        """The client goes without, unless there is no room for new clients and this one has
+        a home already."""
+        if not claim.looked and isinstance(error, Exhausted | Refused):
+            claim.looked = True
+            self.ledger.look_up(_LastLook(claim, error))
+            return
+        self.refused += 1
+        self._under_way.pop(claim.key, None)
+        claim.sink.fail(error)
+        for sink, _ in claim.also or ():
+            sink.fail(error)
+
+    def _answer(
+        self,
+        claim: ProvisionClaim,
+        unit_id: str,
+        epoch: int,
+        at: float,
+        decision: bytes,
+        *,
+        existing: bool,
+    ) -> None:
+        self._under_way.pop(claim.key, None)
+        tenant = claim.tenant
+        assignment = self.assignment(tenant.id, claim.client_id, unit_id, epoch, at)
+        self._finish(claim, claim.sink, claim.with_ticket, assignment, unit_id, epoch, decision,
+                     existing)  # fmt: skip
+        for sink, with_ticket in claim.also or ():
+            self._finish(claim, sink, with_ticket, assignment, unit_id, epoch, decision, True)
+
+    def assignment(
+        self, tenant_id: str, client_id: str, unit_id: str, epoch: int, at: float
+    ) -> bytes:
+        """An Assignment message's content."""
+        unit = self.world.seen(unit_id)
+        return encoding.assignment_bytes(
+            encoding.tenant_bytes(tenant_id),
+            client_id.encode(),
+            encoding.unit_bytes(unit_id, unit.endpoint if unit is not None else ""),
+            epoch,
+            encoding.time_bytes(at),
+        )
+
+    def _finish(
+        self,
+        claim: ProvisionClaim,
+        sink: Sink,
+        with_ticket: bool,
+        assignment: bytes,
+        unit_id: str,
+        epoch: int,
+        decision: bytes,
+        existing: bool,
+    ) -> None:
+        if not with_ticket:
+            sink.reply(encoding.response_bytes(assignment, "", b"", decision, existing))
+            return
+        tenant = claim.tenant
+        ttl = encoding.ttl_bytes(tenant.ticket_ttl_s)
+        ticket = self._tickets.issue_now(tenant, unit_id, claim.client_id, epoch)
+        if ticket is not None:
+            sink.reply(encoding.response_bytes(assignment, ticket, ttl, decision, existing))
+            return
+
+        def signed(ticket: str | HomeportError) -> None:
+            if isinstance(ticket, HomeportError):
+                sink.fail(ticket)
+            else:
+                sink.reply(encoding.response_bytes(assignment, ticket, ttl, decision, existing))
+
+        self._tickets.issue_later(tenant, unit_id, claim.client_id, epoch, signed)
+
+    def _decision(self, location: Location, away_km: float, unit_id: str, rule: str) -> bytes:
+        """The decision's bytes; kept by identity for locations that the database shares."""
+        if location.source is not LocationSource.DATABASE:
+            return encoding.decision_bytes(location, away_km, rule)
+        key = (id(location), unit_id, rule)
+        kept = self._decisions.get(key)
+        if kept is not None and kept[0] is location:
+            return kept[1]
+        if len(self._decisions) >= DECISIONS_KEPT:
+            self._decisions.clear()
+        made = encoding.decision_bytes(location, away_km, rule)
+        self._decisions[key] = (location, made)
+        return made
+
+
+class _LastLook:
+    """Looks a client up for whom there is no room: it may have a home already."""
+
+    __slots__ = ("claim", "error", "expires_at", "key")
+
+    def __init__(self, claim: ProvisionClaim, error: HomeportError) -> None:
+        self.claim = claim
+        self.key = claim.key
+        self.expires_at = claim.expires_at
+        self.error = error
+
+    def found(self, found: KeyValue | None) -> None:
+        if found is not None:
+            self.claim.existing(found)
+        else:
+            self.claim.failed(self.error)
+
+    def failed(self, error: HomeportError) -> None:
+        self.claim.failed(error)

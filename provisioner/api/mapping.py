@@ -1,0 +1,188 @@
+"""Maps between values and protobuf messages, for everything that is not on the hot path."""
+
+from __future__ import annotations
+
+from google.protobuf import timestamp_pb2
+
+from control_plane.errors import InvalidInput
+from control_plane.serving.status import duration
+from deployment_units.fleet.registry import UnitView
+from deployment_units.fleet.unit import (
+    Position,
+    ServedAreas,
+    TenantId,
+    TenantSpec,
+    UnitHealth,
+    UnitId,
+    UnitSpec,
+    UnitStatus,
+)
+from homeport.api.fleet.v1 import fleet_pb2
+from homeport.api.geo.v1 import geo_pb2
+from homeport.api.provisioning.v1 import provisioning_pb2
+from homeport.api.tenancy.v1 import tenancy_pb2
+from provisioner.api.encoding import location_message
+from provisioner.geo.location import Location
+from provisioner.placement.explanation import Explanation, Verdict
+
+_HEALTH = {
+    UnitHealth.SERVING: fleet_pb2.UNIT_HEALTH_SERVING,
+    UnitHealth.NOT_SERVING: fleet_pb2.UNIT_HEALTH_NOT_SERVING,
+}
+_VERDICTS = {
+    Verdict.CHOSEN: provisioning_pb2.VERDICT_CHOSEN,
+    Verdict.RANKED: provisioning_pb2.VERDICT_RANKED,
+    Verdict.EXCLUDED: provisioning_pb2.VERDICT_EXCLUDED,
+}
+_ALGORITHMS = {
+    tenancy_pb2.TICKET_ALGORITHM_UNSPECIFIED: "HS256",
+    tenancy_pb2.TICKET_ALGORITHM_HS256: "HS256",
+    tenancy_pb2.TICKET_ALGORITHM_EDDSA: "EdDSA",
+}
+DEFAULT_TTL_S = 3600.0
+
+
+def timestamp(seconds: float) -> timestamp_pb2.Timestamp:
+    """Unix seconds as a protobuf Timestamp."""
+    whole = int(seconds)
+    return timestamp_pb2.Timestamp(seconds=whole, nanos=int((seconds - whole) * 1e9))
+
+
+def position_to_proto(position: Position) -> geo_pb2.Position:
+    """A Position for the wire."""
+    return geo_pb2.Position(latitude=position.latitude, longitude=position.longitude)
+
+
+def spec_from_proto(message: fleet_pb2.UnitSpec) -> UnitSpec:
+    """An unchecked UnitSpec. Raises InvalidInput where there is nothing to check."""
+    if not message.HasField("position"):
+        raise InvalidInput("spec.position", "spec.position is missing; give latitude and longitude")
+    return UnitSpec(
+        id=UnitId(message.unit_id),
+        endpoint=message.endpoint,
+        position=Position(latitude=message.position.latitude, longitude=message.position.longitude),
+        country=message.country,
+        capacity=message.capacity,
+        weight=message.weight or 1.0,
+        labels=dict(message.labels),
+        serves=ServedAreas(
+            countries=tuple(message.serves.countries), continents=tuple(message.serves.continents)
+        ),
+        tenants=tuple(message.tenants),
+    )
+
+
+def spec_to_proto(spec: UnitSpec) -> fleet_pb2.UnitSpec:
+    """A UnitSpec for the wire."""
+    return fleet_pb2.UnitSpec(
+        unit_id=spec.id,
+        endpoint=spec.endpoint,
+        position=position_to_proto(spec.position),
+        country=spec.country,
+        capacity=spec.capacity,
+        weight=spec.weight,
+        labels=dict(spec.labels),
+        serves=fleet_pb2.ServedAreas(
+            countries=spec.serves.countries, continents=spec.serves.continents
+        ),
+        tenants=spec.tenants,
+    )
+
+
+def status_from_proto(message: fleet_pb2.UnitStatus, *, now: float) -> UnitStatus:
+    """What an agent reported, received at `now` (Unix seconds)."""
+    if not message.incarnation:
+        raise InvalidInput(
+            "status.incarnation", "status.incarnation is empty; give each run of an agent an id"
+        )
+    serving = message.health != fleet_pb2.UNIT_HEALTH_NOT_SERVING
+    return UnitStatus(
+        health=UnitHealth.SERVING if serving else UnitHealth.NOT_SERVING,
+        load=min(1.0, max(0.0, message.load)),
+        version=message.version[:64],
+        incarnation=message.incarnation[:64],
+        reported_at=now,
+    )
+
+
+def status_to_proto(status: UnitStatus) -> fleet_pb2.UnitStatus:
+    """A UnitStatus for the wire."""
+    return fleet_pb2.UnitStatus(
+        health=_HEALTH[status.health],
+        load=status.load,
+        version=status.version,
+        incarnation=status.incarnation,
+        report_time=timestamp(status.reported_at),
+    )
+
+
+def unit_to_proto(view: UnitView) -> fleet_pb2.Unit:
+    """A unit as the store shows it."""
+    return fleet_pb2.Unit(
+        spec=spec_to_proto(view.spec),
+        status=status_to_proto(view.status) if view.status is not None else None,
+        clients=max(0, view.clients),
+        granted=view.capacity.granted,
+        revision=view.revision,
+    )
+
+
+def tenant_from_proto(message: tenancy_pb2.Tenant) -> TenantSpec:
+    """An unchecked TenantSpec. Raises InvalidInput for an unknown algorithm."""
+    algorithm = _ALGORITHMS.get(message.ticket_algorithm)
+    if algorithm is None:
+        raise InvalidInput(
+            "tenant.ticket_algorithm", "tenant.ticket_algorithm must be HS256 or EDDSA"
+        )
+    ttl_s = DEFAULT_TTL_S
+    if message.HasField("ticket_ttl"):
+        ttl_s = message.ticket_ttl.seconds + message.ticket_ttl.nanos / 1e9
+    position = None
+    if message.HasField("default_position"):
+        position = Position(
+            latitude=message.default_position.latitude,
+            longitude=message.default_position.longitude,
+        )
+    return TenantSpec(
+        id=TenantId(message.tenant_id),
+        ticket_algorithm=algorithm,
+        ticket_ttl_s=ttl_s,
+        default_position=position,
+    )
+
+
+def tenant_to_proto(tenant: TenantSpec) -> tenancy_pb2.Tenant:
+    """A TenantSpec for the wire."""
+    eddsa = tenant.ticket_algorithm == "EdDSA"
+    return tenancy_pb2.Tenant(
+        tenant_id=tenant.id,
+        ticket_algorithm=(
+            tenancy_pb2.TICKET_ALGORITHM_EDDSA if eddsa else tenancy_pb2.TICKET_ALGORITHM_HS256
+        ),
+        ticket_ttl=duration(tenant.ticket_ttl_s),
+        default_position=(
+            position_to_proto(tenant.default_position) if tenant.default_position else None
+        ),
+    )
+
+
+def explanation_to_proto(
+    location: Location, how: str, explanation: Explanation
+) -> provisioning_pb2.ExplainPlacementResponse:
+    """Where a client would go and why."""
+    return provisioning_pb2.ExplainPlacementResponse(
+        location=location_message(location),
+        location_reason=how,
+        rule=explanation.rule,
+        units=[
+            provisioning_pb2.ConsideredUnit(
+                unit_id=unit.id,
+                verdict=_VERDICTS[unit.verdict],
+                reason=unit.reason,
+                distance_km=-1.0 if unit.distance_km is None else unit.distance_km,
+                load=unit.load,
+                rank=unit.rank,
+            )
+            for unit in explanation.units
+        ],
+    )

@@ -1,0 +1,246 @@
+"""ProvisioningService: the gRPC methods, each a map in, a use case, a map out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+from control_plane.identity.tokens import Caller, Right
+from grpc import aio
+
+from control_plane import keys
+from control_plane.errors import HomeportError, NotFound, PermissionDenied
+from control_plane.identity.names import check_client_id
+from control_plane.serving.calls import HotCall
+from control_plane.serving.server import Service
+from control_plane.serving.status import duration
+from control_plane.store.port import KeyValue
+from deployment_units.fleet.unit import TenantSpec
+from homeport.api.provisioning.v1 import provisioning_pb2 as pb
+from homeport.api.provisioning.v1 import provisioning_pb2_grpc as pb_grpc
+from provisioner.api import mapping
+from provisioner.api.batches import BatchRun
+from provisioner.api.callers import Callers
+from provisioner.api.desk import PATIENCE_S, Desk
+from provisioner.api.requests import origin_of, read_batch, read_provision
+from provisioner.api.tickets import TicketOffice
+from provisioner.ledger.assignment import AssignmentRecord, decode_assignment
+from provisioner.ledger.operations import Release
+from provisioner.placement.explanation import explain
+
+BATCHES_AHEAD = 4  # batches of one stream that are worked on at the same time
+NAME = "homeport.api.provisioning.v1.ProvisioningService"
+
+
+class ProvisioningService:
+    """Servicer of homeport.api.provisioning.v1."""
+
+    def __init__(self, desk: Desk, tickets: TicketOffice, callers: Callers) -> None:
+        self._desk = desk
+        self._tickets = tickets
+        self._callers = callers
+
+    def service(self) -> Service:
+        """What control_plane.serving needs to serve it."""
+        return Service(add=_add, servicer=self, name=NAME, hot={"Provision": self.provision_hot})
+
+    def provision_hot(self, call: HotCall) -> None:
+        """Provision, as a hot method."""
+        try:
+            request = read_provision(call.payload)
+            peer = self._callers.admit(call, request.WhichOneof("origin") is not None)
+            left_s = call.time_left_s()
+            self._desk.provision(
+                self._desk.tenant(request.tenant),
+                request.client_id,
+                origin_of(request),
+                peer,
+                call,
+                with_ticket=not request.without_ticket,
+                patience_s=PATIENCE_S if left_s is None else min(left_s, PATIENCE_S),
+            )
+        except HomeportError as error:
+            call.fail(error)
+
+    async def ProvisionMany(
+        self, requests: AsyncIterator[bytes], context: aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[bytes]:
+        """A few batches are under way at once; answers leave in the order of the requests."""
+        caller = self._callers.of_context(context)
+        if Right.SPEAK_FOR_OTHERS not in caller.rights:
+            raise PermissionDenied("only operators may provision many clients at once")
+        runs: asyncio.Queue[BatchRun | HomeportError | None] = asyncio.Queue(BATCHES_AHEAD)
+
+        async def take_in() -> None:
+            async for payload in requests:
+                try:
+                    run = self._begin(payload)
+                except HomeportError as error:
+                    await runs.put(error)
+                    return
+                await runs.put(run)
+            await runs.put(None)
+
+        intake = asyncio.create_task(take_in(), name="provision many")
+        try:
+            while True:
+                run = await runs.get()
+                if run is None:
+                    break
+                if isinstance(run, HomeportError):
+                    raise run
+                yield await run.response()
+            await intake
+        finally:
+            intake.cancel()
+
+    def _begin(self, payload: bytes) -> BatchRun:
+        batch = read_batch(payload)
+        run = BatchRun(len(batch.lines))
+        run.begin(self._desk, self._desk.tenant(batch.tenant), batch)
+        return run
+
+    async def GetAssignment(
+        self, request: pb.GetAssignmentRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.GetAssignmentResponse:
+        desk = self._desk
+        self._callers.of_context(context)
+        tenant = desk.tenant(request.tenant)
+        check_client_id(request.client_id)
+        found = await self._find(tenant, request.client_id)
+        if found is None:
+            raise _no_assignment(request.client_id)
+        record = decode_assignment(found.value)
+        ticket = await self._tickets.issue(tenant, record.unit, request.client_id, record.epoch)
+        return pb.GetAssignmentResponse(
+            assignment=self._assignment(tenant, request.client_id, record),
+            ticket=ticket,
+            ticket_ttl=duration(tenant.ticket_ttl_s),
+        )
+
+    async def ReleaseAssignment(
+        self, request: pb.ReleaseAssignmentRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.ReleaseAssignmentResponse:
+        self._callers.of_context(context)
+        tenant = self._desk.tenant(request.tenant)
+        check_client_id(request.client_id)
+        found = await self._find(tenant, request.client_id)
+        while found is not None:
+            release = _Release(self._desk, found)
+            self._desk.ledger.release(release)
+            async with asyncio.timeout(2 * PATIENCE_S):
+                outcome = await release.outcome
+            if outcome is True:
+                return pb.ReleaseAssignmentResponse(released=True)
+            found = outcome  # written since we looked: look at what is there now
+        return pb.ReleaseAssignmentResponse(released=False)
+
+    async def ExplainPlacement(
+        self, request: pb.ExplainPlacementRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.ExplainPlacementResponse:
+        desk = self._desk
+        caller = self._callers.of_context(context)
+        tenant = desk.tenant(request.tenant)
+        check_client_id(request.client_id)
+        origin = origin_of(request)
+        if origin.address is not None or origin.position is not None:
+            _may_declare(caller)
+        peer = self._callers.peer_of_context(context)
+        location, how = desk.locator.explain(
+            origin.address if origin.address is not None else peer,
+            origin.position,
+            tenant.default_position,
+        )
+        explanation = explain(
+            desk.fleet,
+            desk.policy,
+            location,
+            tenant.id,
+            f"{tenant.id}/{request.client_id}",
+            desk.ledger.room,
+            desk.ledger.load,
+        )
+        response = mapping.explanation_to_proto(location, how, explanation)
+        found = await self._find(tenant, request.client_id)
+        if found is not None:
+            record = decode_assignment(found.value)
+            response.current.CopyFrom(self._assignment(tenant, request.client_id, record))
+        return response
+
+    def _assignment(
+        self, tenant: TenantSpec, client_id: str, record: AssignmentRecord
+    ) -> pb.Assignment:
+        return pb.Assignment.FromString(
+            self._desk.assignment(tenant.id, client_id, record.unit, record.epoch, record.at)
+        )
+
+    async def _find(self, tenant: TenantSpec, client_id: str) -> KeyValue | None:
+        look = _Look(keys.assignment(tenant.id, client_id))
+        self._desk.ledger.look_up(look)
+        async with asyncio.timeout(2 * PATIENCE_S):
+            return await look.outcome
+
+
+class _Look:
+    """A lookup somebody awaits."""
+
+    def __init__(self, key: bytes) -> None:
+        self.key = key
+        self.expires_at = float("inf")
+        self.outcome: asyncio.Future[KeyValue | None]
+        self.outcome = asyncio.get_running_loop().create_future()
+
+    def found(self, found: KeyValue | None) -> None:
+        if not self.outcome.done():
+            self.outcome.set_result(found)
+
+    def failed(self, error: HomeportError) -> None:
+        if not self.outcome.done():
+            self.outcome.set_exception(error)
+
+
+class _Release(Release):
+    """A release somebody awaits: True, or what was there instead."""
+
+    __slots__ = ("outcome",)
+
+    def __init__(self, desk: Desk, found: KeyValue) -> None:
+        self.key = found.key
+        self.revision = found.mod_revision
+        self.account = desk.ledger.account(decode_assignment(found.value).unit)
+        self.expires_at = desk.now() + PATIENCE_S
+        self.outcome: asyncio.Future[bool | KeyValue | None]
+        self.outcome = asyncio.get_running_loop().create_future()
+
+    def released(self) -> None:
+        if not self.outcome.done():
+            self.outcome.set_result(True)
+
+    def changed(self, found: KeyValue | None) -> None:
+        if not self.outcome.done():
+            self.outcome.set_result(found)
+
+    def failed(self, error: HomeportError) -> None:
+        if not self.outcome.done():
+            self.outcome.set_exception(error)
+
+
+def _may_declare(caller: Caller) -> None:
+    if Right.SPEAK_FOR_OTHERS not in caller.rights:
+        raise PermissionDenied(
+            "this caller may not say where a client is; leave address and position out"
+        )
+
+
+def _no_assignment(client_id: str) -> NotFound:
+    return NotFound(f"client {client_id} has no assignment; provision it first")
+
+
+def _add(servicer: Any, server: Any) -> None:
+    """Like the generated function, with ProvisionMany on bytes: batches are read and written
+    by requests.read_batch and encoding."""
+    pb_grpc.add_ProvisioningServiceServicer_to_server(servicer, server)
+    many = grpc.stream_stream_rpc_method_handler(servicer.ProvisionMany)
+    server.add_registered_method_handlers(NAME, {"ProvisionMany": many})

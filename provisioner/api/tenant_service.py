@@ -1,0 +1,65 @@
+"""TenantService: which organisations there are, and the keys that verify their tickets."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from control_plane.identity.tickets import TicketIssuer
+from control_plane.identity.tokens import Right
+from deployment_units.fleet.records import encode_tenant
+from deployment_units.fleet.validation import check_tenant
+from grpc import aio
+
+from control_plane import keys
+from control_plane.serving.server import Service
+from control_plane.store.port import Put, Store, Txn
+from deployment_units.fleet.unit import DEFAULT_TENANT
+from homeport.api.tenancy.v1 import tenancy_pb2 as pb
+from homeport.api.tenancy.v1 import tenancy_pb2_grpc as pb_grpc
+from provisioner.api import mapping
+from provisioner.api.callers import Callers
+from provisioner.api.world import World
+
+NAME = "homeport.api.tenancy.v1.TenantService"
+
+
+class TenantService:
+    """Servicer of homeport.api.tenancy.v1."""
+
+    def __init__(self, store: Store, world: World, issuer: TicketIssuer, callers: Callers) -> None:
+        self._store = store
+        self._world = world
+        self._issuer = issuer
+        self._callers = callers
+
+    def service(self) -> Service:
+        """What control_plane.serving needs to serve it."""
+        return Service(
+            add=pb_grpc.add_TenantServiceServicer_to_server, servicer=self, name=NAME, hot={}
+        )
+
+    async def ApplyTenant(
+        self, request: pb.ApplyTenantRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.Tenant:
+        self._callers.require(context, Right.OPERATE)
+        tenant = check_tenant(mapping.tenant_from_proto(request.tenant))
+        result = await self._store.commit(
+            Txn(then=[Put(keys.tenant(tenant.id), encode_tenant(tenant))])
+        )
+        await self._world.wait_for_tenants(result.revision)
+        return mapping.tenant_to_proto(tenant)
+
+    async def ListTenants(
+        self, request: pb.ListTenantsRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.ListTenantsResponse:
+        self._callers.require(context, Right.OPERATE)
+        tenants = {DEFAULT_TENANT.id: DEFAULT_TENANT, **self._world.tenants}
+        return pb.ListTenantsResponse(
+            tenants=[mapping.tenant_to_proto(tenants[name]) for name in sorted(tenants)]
+        )
+
+    async def GetJwks(
+        self, request: pb.GetJwksRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.GetJwksResponse:
+        return pb.GetJwksResponse(jwks=json.dumps(self._issuer.jwks()))

@@ -1,0 +1,110 @@
+"""TicketOffice: signs tickets, on the spot or off the event loop.
+
+An HS256 ticket takes microseconds and is made where it is needed. An EdDSA signature takes
+ten times as long and releases the GIL, so those go to threads; many that gather meanwhile
+are signed in one errand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from control_plane.identity.tickets import EDDSA, TicketIssuer
+
+from control_plane.errors import HomeportError, Unavailable
+from deployment_units.fleet.unit import TenantSpec
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """One ticket to be signed."""
+
+    tenant: TenantSpec
+    unit_id: str
+    client_id: str
+    epoch: int
+    deliver: Callable[[str | HomeportError], None]
+
+
+class TicketOffice:
+    """One per server; use from its event loop. wall: Unix seconds."""
+
+    def __init__(
+        self, issuer: TicketIssuer, *, wall: Callable[[], float], signers: Executor
+    ) -> None:
+        self.issuer = issuer
+        self._wall = wall
+        self._signers = signers
+        self._orders: list[_Order] = []
+        self._signing = False
+
+    def issue_now(self, tenant: TenantSpec, unit_id: str, client_id: str, epoch: int) -> str | None:
+        """A ticket, or None where signing takes too long to be done here."""
+        if tenant.ticket_algorithm == EDDSA:
+            return None
+        return self.issuer.issue(
+            unit_id, tenant.id, client_id, epoch, self._wall(), tenant.ticket_ttl_s
+        )
+
+    def issue_later(
+        self,
+        tenant: TenantSpec,
+        unit_id: str,
+        client_id: str,
+        epoch: int,
+        deliver: Callable[[str | HomeportError], None],
+    ) -> None:
+        """`deliver` is called on the event loop, once."""
+        self._orders.append(_Order(tenant, unit_id, client_id, epoch, deliver))
+        if not self._signing:
+            self._sign_next()
+
+    async def issue(self, tenant: TenantSpec, unit_id: str, client_id: str, epoch: int) -> str:
+        """A ticket by whichever way."""
+        ticket = self.issue_now(tenant, unit_id, client_id, epoch)
+        if ticket is not None:
+            return ticket
+        signed: asyncio.Future[str | HomeportError]
+        signed = asyncio.get_running_loop().create_future()
+        self.issue_later(tenant, unit_id, client_id, epoch, signed.set_result)
+        outcome = await signed
+        if isinstance(outcome, HomeportError):
+            raise outcome
+        return outcome
+
+    def _sign_next(self) -> None:
+        orders, self._orders = self._orders, []
+        if not orders:
+            self._signing = False
+            return
+        self._signing = True
+        work = asyncio.get_running_loop().run_in_executor(
+            self._signers, self._sign, orders, self._wall()
+        )
+        work.add_done_callback(lambda done: self._signed(orders, done))
+
+    def _sign(self, orders: list[_Order], now: float) -> list[str]:
+        return [
+            self.issuer.issue_eddsa(
+                order.unit_id,
+                order.tenant.id,
+                order.client_id,
+                order.epoch,
+                now,
+                order.tenant.ticket_ttl_s,
+            )
+            for order in orders
+        ]
+
+    def _signed(self, orders: list[_Order], done: asyncio.Future[list[str]]) -> None:
+        if done.cancelled() or done.exception() is not None:
+            failure = Unavailable("tickets cannot be signed now; try again")
+            for order in orders:
+                order.deliver(failure)
+        else:
+            for order, ticket in zip(orders, done.result(), strict=True):
+                order.deliver(ticket)
+        self._sign_next()

@@ -1,0 +1,137 @@
+"""World: the fleet and its tenants as this server sees them, followed through watches.
+
+Requests read plain attributes of it; nothing here waits for the store. A change of a unit's
+record or of its standing makes a new placement snapshot; a mere change of load does not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from control_plane.store.replica import Replica
+from deployment_units.fleet.records import decode_status, decode_tenant, decode_unit
+
+from control_plane import keys
+from control_plane.store.port import KeyValue, Store
+from deployment_units.fleet.unit import DEFAULT_TENANT, TenantSpec, UnitHealth, UnitSpec, UnitStatus
+from provisioner.geo.countries import continent_of
+from provisioner.placement.fleet import PlacementFleet, PlacementUnit
+
+
+class World:
+    """`start` reads everything once, `run` follows. `on_fleet(fleet)` is called with each
+    new snapshot, before any request can see it."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        clock: Callable[[], float],
+        on_fleet: Callable[[PlacementFleet], None],
+    ) -> None:
+        self._on_fleet = on_fleet
+        self._dirty = False
+        self._units = Replica(store, keys.UNITS, decode_unit, self._changed, clock=clock)
+        self._live = Replica(store, keys.LIVE, decode_status, self._live_changed, clock=clock)
+        self._agents = Replica(store, keys.AGENTS, _as_is, self._changed, clock=clock)
+        self._tenants = Replica(store, keys.TENANTS, decode_tenant, clock=clock)
+        self._standing: dict[str, bool] = {}
+        self.fleet = PlacementFleet(units=(), revision=0)
+
+    @property
+    def units(self) -> Mapping[str, UnitSpec]:
+        """Desired records by unit id."""
+        return self._units.items
+
+    @property
+    def live(self) -> Mapping[str, UnitStatus]:
+        """What agents reported, by unit id; only units whose lease stands."""
+        return self._live.items
+
+    @property
+    def tenants(self) -> Mapping[str, TenantSpec]:
+        """Tenants that were applied; `tenant` knows the default as well."""
+        return self._tenants.items
+
+    def tenant(self, tenant_id: str) -> TenantSpec | None:
+        """A tenant's spec; "default" always exists."""
+        found = self._tenants.items.get(tenant_id)
+        if found is None and tenant_id == DEFAULT_TENANT.id:
+            return DEFAULT_TENANT
+        return found
+
+    async def wait_for_tenants(self, revision: int) -> None:
+        """Returns when tenants are known as of `revision`, or after a second."""
+        await self._tenants.wait_for_revision(revision, timeout_s=1.0)
+
+    async def start(self) -> None:
+        """Reads everything. Raises StoreUnavailable."""
+        for replica in (self._units, self._live, self._agents, self._tenants):
+            await replica.start()
+        self._rebuild()
+
+    async def run(self) -> None:
+        """Follows the store for ever."""
+        async with asyncio.TaskGroup() as group:
+            for replica in (self._units, self._live, self._agents, self._tenants):
+                group.create_task(replica.run(), name="world replica")
+
+    def seen(self, unit_id: str) -> UnitSpec | None:
+        """A unit's spec, if this server has heard of it."""
+        return self._units.items.get(unit_id)
+
+    def _live_changed(self, unit_id: str, status: UnitStatus | None) -> None:
+        serving = status is not None and status.health is UnitHealth.SERVING
+        if self._standing.get(unit_id) is not serving:
+            self._standing[unit_id] = serving
+            self._changed(unit_id, status)
+
+    def _changed(self, name: str, record: object) -> None:
+        """Collects the changes of one batch into one rebuild."""
+        if not self._dirty:
+            self._dirty = True
+            asyncio.get_running_loop().call_soon(self._rebuild)
+
+    def _rebuild(self) -> None:
+        self._dirty = False
+        units = []
+        for index, (unit_id, spec) in enumerate(sorted(self._units.items.items())):
+            reason = standing(
+                live=self._live.items.get(unit_id), had_agent=unit_id in self._agents.items
+            )
+            units.append(
+                PlacementUnit(
+                    id=spec.id,
+                    index=index,
+                    latitude=spec.position.latitude,
+                    longitude=spec.position.longitude,
+                    country=spec.country,
+                    continent=continent_of(spec.country),
+                    weight=spec.weight,
+                    serves=spec.serves,
+                    tenants=spec.tenants,
+                    labels=spec.labels,
+                    taking=not reason,
+                    not_taking_reason=reason,
+                )
+            )
+        self.fleet = PlacementFleet(units=tuple(units), revision=self.fleet.revision + 1)
+        self._on_fleet(self.fleet)
+
+
+def standing(*, live: UnitStatus | None, had_agent: bool) -> str:
+    """Why a unit takes no new clients; empty when it does.
+
+    A unit that never had an agent is taken at its operator's word. One whose agent was
+    heard and is not any more is lost.
+    """
+    if live is None:
+        return "its agent is not heard any more" if had_agent else ""
+    if live.health is not UnitHealth.SERVING:
+        return "its agent says that it is not serving"
+    return ""
+
+
+def _as_is(pair: KeyValue) -> bytes:
+    return pair.value
