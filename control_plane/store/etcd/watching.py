@@ -1,0 +1,156 @@
+"""A watch that survives its connection: every change once, in order, whatever breaks.
+
+One stream a watch. When it ends, for whatever reason, the next one starts one revision after
+what was delivered last, on the next endpoint if this one is at fault. The position is taken
+from delivered events and from progress notifications alone: the revision in the header of
+the response that says "created", or of a catch-up response, may be ahead of the events. Only
+the periodic progress notifications are used. Those that a client asks for may overtake
+events before etcd 3.4.25 and 3.5.8 (https://github.com/etcd-io/etcd/issues/15220).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from control_plane.keys import prefix_end
+from control_plane.store.etcd.calls import CONNECT_S, Calls, Pause, raise_for
+from control_plane.store.etcd.connection import Member, Metadata
+from control_plane.store.etcd.failures import (
+    CALL_ERRORS,
+    Verdict,
+    failure_of,
+    failure_of_words,
+)
+from control_plane.store.etcd.messages import (
+    WatchCreateRequest,
+    WatchRequest,
+    event,
+    first_key,
+)
+from control_plane.store.port import Compacted, Event, StoreUnavailable, WatchBatch
+
+_CREATE_S = 5.0  # until etcd must have said that a new watch exists
+_LOGIN_S = 5.0
+# etcd ends the stream when the member has lost its leader, instead of going quiet.
+_REQUIRE_LEADER = (("hasleader", "true"),)
+
+
+class WatchEnded(Exception):
+    """The stream ended without an error of gRPC's; the message is what etcd said, if it did."""
+
+
+async def watch(calls: Calls, prefix: bytes, from_revision: int) -> AsyncGenerator[WatchBatch]:
+    """Store.watch. Ends when the store is closed; raises Compacted, and StoreRefused where
+    etcd denies the prefix to us even after logging in anew."""
+    members = calls.members
+    pause = Pause(calls.rng)
+    next_revision = from_revision
+    denials = 0
+    while not members.closed:
+        member = members.current
+        token = members.token
+        try:
+            if not await member.ready(CONNECT_S):
+                raise WatchEnded(f"no connection to {member.address}")
+            async with aclosing(
+                _stream(member, members.metadata, prefix, next_revision)
+            ) as batches:
+                async for batch in batches:
+                    calls.health.connected = True
+                    calls.health.last_revision = max(calls.health.last_revision, batch.revision)
+                    next_revision = batch.revision + 1
+                    denials = 0
+                    pause.reset()
+                    yield batch
+        except (WatchEnded, *CALL_ERRORS) as error:
+            failure = (
+                failure_of_words(grpc.StatusCode.UNAVAILABLE, str(error))
+                if isinstance(error, WatchEnded)
+                else failure_of(error)
+            )
+            calls.note(failure)
+            members.leave(member)
+            if failure.verdict in (Verdict.TOKEN_EXPIRED, Verdict.REFUSED):
+                # etcd says "permission denied" for a token that it no longer knows, too.
+                denials += 1
+                if denials > 2:
+                    raise_for(failure, f"watch {prefix!r}", written=False)
+                await _log_in(calls, token)
+        except asyncio.CancelledError:
+            if not members.ended_call():
+                raise
+        if not members.closed:
+            await asyncio.sleep(pause.next_s())
+
+
+async def compact_revision(member: Member, metadata: Metadata | None, timeout_s: float) -> int:
+    """The oldest revision that can still be read; 0 when etcd did not tell in time.
+
+    Reads that hit a compacted revision are not told where history starts now, watches are.
+    """
+    try:
+        async with (
+            asyncio.timeout(timeout_s),
+            aclosing(_stream(member, metadata, b"", 1)) as batches,
+        ):
+            async for _ in batches:
+                return 0  # revision 1 can be watched: nothing is compacted
+    except Compacted as told:
+        return told.compact_revision
+    except (WatchEnded, *CALL_ERRORS):
+        return 0  # the caller knows a lower bound, and goes on with that
+    return 0
+
+
+async def _log_in(calls: Calls, stale: str | None) -> None:
+    try:
+        await calls.log_in(stale, _LOGIN_S)
+    except StoreUnavailable:
+        return  # noted in health; the watch rides out what keeps us from logging in
+
+
+async def _stream(
+    member: Member, metadata: Metadata | None, prefix: bytes, from_revision: int
+) -> AsyncGenerator[WatchBatch]:
+    """The batches of one stream. Raises WatchEnded, Compacted and CALL_ERRORS; ends never."""
+    call: Any = member.watch(metadata=(metadata or ()) + _REQUIRE_LEADER)
+    try:
+        async with asyncio.timeout(_CREATE_S):
+            await call.write(
+                WatchRequest(
+                    create_request=WatchCreateRequest(
+                        key=first_key(prefix),
+                        range_end=prefix_end(prefix),
+                        start_revision=from_revision,
+                        progress_notify=True,
+                        fragment=True,
+                    )
+                )
+            )
+            response = await call.read()
+        events: list[Event] = []
+        while True:
+            if response is grpc.aio.EOF:
+                raise WatchEnded("the stream ended")
+            if response.compact_revision:
+                raise Compacted(response.compact_revision)
+            if response.canceled:
+                raise WatchEnded(response.cancel_reason or "etcd cancelled the watch")
+            if response.events:
+                events += [event(e) for e in response.events]
+                if not response.fragment:  # else: more of the same revisions follows
+                    yield WatchBatch(events=events, revision=events[-1].kv.mod_revision)
+                    from_revision = events[-1].kv.mod_revision + 1
+                    events = []
+            elif not response.created and response.header.revision >= from_revision:
+                yield WatchBatch(events=(), revision=response.header.revision)
+                from_revision = response.header.revision + 1
+            response = await call.read()
+    finally:
+        call.cancel()
