@@ -159,10 +159,24 @@ class WatchBatch:
     revision: int
 
 
+@dataclass(slots=True)
+class Health:
+    """What an adapter knows of its connection; read by metrics and by stale answers."""
+
+    connected: bool = False
+    last_revision: int = 0
+    errors: dict[str, int] = field(default_factory=dict)
+
+
 class Store(Protocol):
     """See the module. Every method has a deadline (`timeout_s`, or the adapter's default)
     and raises StoreUnavailable or OutcomeUnknown when it passes; reads only ever raise the
     former. Reads are linearizable unless a revision is given."""
+
+    @property
+    def health(self) -> Health:
+        """What is known of the connection, kept up to date."""
+        ...
 
     async def get(self, key: bytes, *, timeout_s: float | None = None) -> KeyValue | None:
         """The key as it stands now, or None."""
@@ -213,15 +227,6 @@ class Store(Protocol):
     async def close(self) -> None:
         """Ends watches and connections. Idempotent."""
         ...
-
-
-@dataclass(slots=True)
-class Health:
-    """What an adapter knows of its connection; read by metrics and by stale answers."""
-
-    connected: bool = False
-    last_revision: int = 0
-    errors: dict[str, int] = field(default_factory=dict)
 
 
 async def range_all(

@@ -20,17 +20,16 @@ from provisioner.placement.fleet import PlacementFleet, PlacementUnit
 
 
 class World:
-    """`start` reads everything once, `run` follows. `on_fleet(fleet)` is called with each
-    new snapshot, before any request can see it."""
+    """`start` reads everything once, `run` follows. `on_fleet(fleet)`, when set, is called
+    with each new snapshot, before any request can see it."""
 
     def __init__(
         self,
         store: Store,
         *,
         clock: Callable[[], float],
-        on_fleet: Callable[[PlacementFleet], None],
     ) -> None:
-        self._on_fleet = on_fleet
+        self.on_fleet: Callable[[PlacementFleet], None] = lambda fleet: None
         self._dirty = False
         self._units = Replica(store, keys.UNITS, decode_unit, self._changed, clock=clock)
         self._live = Replica(store, keys.LIVE, decode_status, self._live_changed, clock=clock)
@@ -117,7 +116,7 @@ class World:
                 )
             )
         self.fleet = PlacementFleet(units=tuple(units), revision=self.fleet.revision + 1)
-        self._on_fleet(self.fleet)
+        self.on_fleet(self.fleet)
 
 
 def standing(*, live: UnitStatus | None, had_agent: bool) -> str:

@@ -1,0 +1,82 @@
+"""MetricsEndpoint: /metrics, /healthz and /readyz over HTTP, from a thread of its own.
+
+Metrics are read when somebody scrapes; the hot path only counts.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Any
+from wsgiref.simple_server import WSGIServer, make_server
+
+from prometheus_client import CollectorRegistry, ProcessCollector, make_wsgi_app
+from prometheus_client.exposition import ThreadingWSGIServer, _SilentHandler
+from prometheus_client.registry import Collector
+
+from control_plane.errors import InvalidInput
+
+
+class MetricsEndpoint:
+    """Listens on host:port while entered; an empty address listens nowhere.
+
+    `ready` is asked by /readyz: 200 when true, else 503. /healthz is 200 as long as the
+    process answers.
+    """
+
+    def __init__(self, listen: str, collector: Collector, *, ready: Callable[[], bool]) -> None:
+        self._listen = listen
+        self._ready = ready
+        registry = CollectorRegistry()
+        registry.register(collector)
+        ProcessCollector(registry=registry)
+        self._metrics = make_wsgi_app(registry)
+        self._server: WSGIServer | None = None
+        self.address = ""
+
+    def _application(self, environ: dict[str, Any], start: Any) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "")
+        if path == "/metrics":
+            return self._metrics(environ, start)
+        if path == "/healthz":
+            status, body = "200 OK", b"alive\n"
+        elif path == "/readyz":
+            ready = self._ready()
+            status = "200 OK" if ready else "503 Service Unavailable"
+            body = b"ready\n" if ready else b"not ready\n"
+        else:
+            status, body = "404 Not Found", b"there are /metrics, /healthz and /readyz\n"
+        start(status, [("Content-Type", "text/plain; charset=utf-8")])
+        return [body]
+
+    def __enter__(self) -> MetricsEndpoint:
+        if self._listen:
+            host, _, port = self._listen.rpartition(":")
+            try:
+                self._server = make_server(
+                    host.strip("[]"),
+                    int(port),
+                    self._application,
+                    ThreadingWSGIServer,
+                    handler_class=_SilentHandler,
+                )
+            except (OSError, ValueError) as error:
+                raise InvalidInput(
+                    "metrics_listen",
+                    f"cannot listen on {self._listen} for metrics: {error}; "
+                    "choose another --metrics-listen",
+                ) from error
+            self.address = f"{host}:{self._server.server_port}"
+            threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()

@@ -1,0 +1,84 @@
+"""What a provisioning server tells Prometheus. All names in one place.
+
+Collected when scraped, from counters that the hot path keeps as plain integers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from control_plane.store.port import Health
+from provisioner.api.desk import Desk
+
+
+class ProvisionerMetrics(Collector):
+    """Reads the desk, its ledger and the store's health."""
+
+    def __init__(self, desk: Desk, health: Health) -> None:
+        self._desk = desk
+        self._health = health
+
+    def ready(self) -> bool:
+        """Whether this server can place new clients now."""
+        return self._desk.ledger.session.standing.is_set()
+
+    def collect(self) -> Iterator[Metric]:
+        desk, ledger = self._desk, self._desk.ledger
+        answers = CounterMetricFamily(
+            "homeport_provisioning_answers", "Clients answered.", labels=["outcome"]
+        )
+        answers.add_metric(["new"], desk.new)
+        answers.add_metric(["known"], desk.known)
+        answers.add_metric(["refused"], desk.refused)
+        yield answers
+        yield GaugeMetricFamily(
+            "homeport_provisioning_under_way_clients",
+            "Clients that wait for their answer.",
+            desk.under_way,
+        )
+        yield GaugeMetricFamily(
+            "homeport_ledger_waiting_operations", "Operations in queues.", ledger.waiting
+        )
+        transactions = CounterMetricFamily(
+            "homeport_ledger_transactions", "Group commits.", labels=["outcome"]
+        )
+        conflicts = sum(lane.conflicts for lane in ledger.lanes)
+        total = sum(lane.transactions for lane in ledger.lanes)
+        transactions.add_metric(["conflict"], conflicts)
+        transactions.add_metric(["committed"], total - conflicts)
+        yield transactions
+        yield CounterMetricFamily(
+            "homeport_ledger_settled_stripes",
+            "Stripes of dead provisioners that this one settled.",
+            ledger.undertaker.settled,
+        )
+        yield GaugeMetricFamily(
+            "homeport_store_connected",
+            "1 while the store answers.",
+            1.0 if self._health.connected else 0.0,
+        )
+        yield GaugeMetricFamily(
+            "homeport_fleet_units", "Units in the fleet.", len(desk.fleet.units)
+        )
+        room = GaugeMetricFamily(
+            "homeport_unit_room_clients",
+            "Clients that can still be placed at a unit.",
+            labels=["unit"],
+        )
+        load = GaugeMetricFamily(
+            "homeport_unit_load_ratio", "Share of a unit's capacity that is taken.", labels=["unit"]
+        )
+        for unit in desk.fleet.units:
+            room.add_metric([unit.id], max(0, ledger.room[unit.index]))
+            load.add_metric([unit.id], ledger.load[unit.index])
+        yield room
+        yield load
+        yield GaugeMetricFamily(
+            "homeport_geo_build_timestamp_seconds",
+            "When the geo database in use was built, Unix time.",
+            desk.locator.database.build_epoch,
+        )

@@ -1,0 +1,138 @@
+"""Settings of one provisioning server: flags > environment > TOML file > default.
+
+The only place that reads any of them. Unknown flags and unknown keys of the file fail.
+Environment variables are the field names in upper case behind HOMEPORT_, lists as JSON.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    CliSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from control_plane.serving.server import Transport
+
+CONFIG_VARIABLE = "HOMEPORT_CONFIG"
+
+
+class Settings(BaseSettings):
+    """See the module; `homeport serve --help` shows these descriptions."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="HOMEPORT_",
+        extra="forbid",
+        frozen=True,
+        cli_kebab_case=True,
+        cli_prog_name="homeport serve",
+        cli_implicit_flags=True,
+        cli_avoid_json=True,
+    )
+    toml: ClassVar[Path | None] = None
+
+    store: Annotated[
+        str, Field(description="embedded:FILE, etcd://host:port,… or etcds://… (TLS)")
+    ] = "embedded:homeport-data/store.db"
+    listen: Annotated[str, Field(description="host:port for gRPC; port 0: any")] = "127.0.0.1:7700"
+    metrics_listen: Annotated[
+        str, Field(description="host:port for metrics and health over HTTP; empty: none")
+    ] = "127.0.0.1:7701"
+    geo: Annotated[
+        Path | None, Field(description="geo database, MaxMind format; default: the bundled one")
+    ] = None
+    geo_overrides: Annotated[Path | None, Field(description="YAML file of CIDR overrides")] = None
+    transport: Annotated[Transport, Field(description="auto, native or grpcio")] = Transport.AUTO
+    workers: Annotated[int, Field(ge=1, le=256, description="processes that share the port")] = 1
+    session_ttl_s: Annotated[
+        int, Field(ge=2, le=60, description="lease of this provisioner in the store, s")
+    ] = 5
+    drain_s: Annotated[
+        float, Field(ge=0, le=600, description="how long calls may finish after SIGTERM, s")
+    ] = 10.0
+    ready_file: Annotated[
+        Path | None, Field(description="written as JSON once this server serves")
+    ] = None
+    trusted_proxies: Annotated[
+        list[str], Field(description="CIDR blocks whose x-forwarded-for is believed")
+    ] = []
+    tokens: Annotated[
+        Path | None, Field(description="TOML file of API tokens; default: everybody may do all")
+    ] = None
+    master_key_file: Annotated[
+        Path | None, Field(description="ticket keys; default: kept in the store")
+    ] = None
+    nowhere: Annotated[
+        str, Field(pattern="^(spread|refuse)$", description="clients nobody can locate")
+    ] = "spread"
+    tls_certificate: Annotated[Path | None, Field(description="PEM; needs tls_key")] = None
+    tls_key: Annotated[Path | None, Field(description="PEM")] = None
+    tls_client_ca: Annotated[
+        Path | None, Field(description="PEM; callers must show a certificate of it")
+    ] = None
+    store_ca: Annotated[Path | None, Field(description="PEM; the store's CA")] = None
+    store_certificate: Annotated[Path | None, Field(description="PEM, for mTLS to etcd")] = None
+    store_key: Annotated[Path | None, Field(description="PEM, for mTLS to etcd")] = None
+    store_user: Annotated[str, Field(description="etcd user; its password comes from "
+                                                 "HOMEPORT_STORE_PASSWORD")] = ""  # fmt: skip
+    store_password: Annotated[str, Field(description="better given by the environment")] = ""
+    log_level: Annotated[
+        str, Field(pattern="^(debug|info|warning|error)$", description="least level logged")
+    ] = "info"
+
+    @field_validator("listen")
+    @classmethod
+    def _host_and_port(cls, value: str) -> str:
+        host, _, port = value.rpartition(":")
+        if not host or not port.isdigit():
+            raise ValueError(f"{value!r} is not host:port")
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        sources: list[PydanticBaseSettingsSource] = [init_settings, env_settings]
+        if cls.toml is not None:
+            sources.append(TomlConfigSettingsSource(settings_cls, toml_file=cls.toml))
+        return tuple(sources)
+
+
+def read_settings(arguments: Sequence[str]) -> Settings:
+    """Settings from a command line without the program's name; `--config FILE` (or
+    HOMEPORT_CONFIG) names the TOML file.
+
+    Raises pydantic.ValidationError, SystemExit for `--help` and unknown flags, and
+    FileNotFoundError for a file that is not there.
+    """
+    rest, config = list(arguments), os.environ.get(CONFIG_VARIABLE)
+    for place, word in enumerate(rest):
+        if word == "--config" and place + 1 < len(rest):
+            config = rest[place + 1]
+            del rest[place : place + 2]
+            break
+        if word.startswith("--config="):
+            config = rest.pop(place).partition("=")[2]
+            break
+    if config and not Path(config).is_file():
+        raise FileNotFoundError(f"there is no settings file {config}")
+
+    class Sourced(Settings):
+        toml: ClassVar[Path | None] = Path(config) if config else None
+
+    command_line: Any = CliSettingsSource(Sourced, cli_parse_args=rest)
+    given: dict[str, Any] = Sourced(_cli_settings_source=command_line).model_dump()
+    return Settings.model_construct(**given)

@@ -1,0 +1,150 @@
+"""Workers: several servers of one host, each a process, sharing one port (SO_REUSEPORT).
+
+Each is a provisioner of its own to the ledger, so nothing is shared but the port. The
+parent serves nothing; it starts them, restarts one that dies, and passes signals on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from types import FrameType
+
+from control_plane.errors import InvalidInput, Unavailable
+from provisioner.settings import Settings
+
+SHARE_PORT = "HOMEPORT_SHARE_PORT"  # set for workers by their parent, by nobody else
+RESTART_AFTER_S = 1.0
+START_WITHIN_S = 60.0
+POLL_S = 0.05
+
+
+def worker_arguments(settings: Settings, number: int, port: int, ready_file: Path) -> list[str]:
+    """The command line of worker `number` (from 0). Metrics ports follow each other."""
+    host = settings.listen.rpartition(":")[0]
+    metrics = settings.metrics_listen
+    if metrics and not metrics.endswith(":0"):
+        metrics_host, _, metrics_port = metrics.rpartition(":")
+        metrics = f"{metrics_host}:{int(metrics_port) + number}"
+    given = settings.model_dump(mode="json", exclude_none=True)
+    given |= {
+        "workers": 1,
+        "listen": f"{host}:{port}",
+        "metrics_listen": metrics,
+        "ready_file": str(ready_file),
+    }
+    proxies = given.pop("trusted_proxies")
+    given.pop("store_password")  # workers have it from the environment, not for all to read
+    words = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
+    if proxies:
+        words.append(f"--trusted-proxies={json.dumps(proxies)}")
+    return words
+
+
+class Worker:
+    """One child process and when it was started last."""
+
+    def __init__(self, command: list[str], ready_file: Path) -> None:
+        self._command = command
+        self._ready_file = ready_file
+        self.start()
+
+    def start(self) -> None:
+        self._ready_file.unlink(missing_ok=True)
+        self.started_at = time.monotonic()
+        self.process = subprocess.Popen(self._command, env={**os.environ, SHARE_PORT: "1"})
+
+    def ready(self) -> dict[str, object] | None:
+        """What it wrote to its ready file, once it has."""
+        try:
+            content: dict[str, object] = json.loads(self._ready_file.read_text())
+        except FileNotFoundError:
+            return None
+        return content
+
+
+def run_workers(settings: Settings) -> int:
+    """Runs until a signal; returns the exit code. Raises InvalidInput, Unavailable."""
+    if settings.store.startswith("embedded:"):
+        raise InvalidInput(
+            "workers",
+            "the embedded store serves one process; use --workers 1, or etcd as the store",
+        )
+    stopping = False
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        nonlocal stopping
+        stopping = True
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    with ExitStack() as stack:
+        port = stack.enter_context(reserve(settings.listen)).getsockname()[1]
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="homeport-")))
+        workers = []
+        for number in range(settings.workers):
+            ready_file = folder / f"worker-{number}.json"
+            words = worker_arguments(settings, number, port, ready_file)
+            workers.append(Worker([sys.executable, "-m", "provisioner", *words], ready_file))
+        try:
+            while not stopping and not all(worker.ready() for worker in workers):
+                if any(worker.process.poll() is not None for worker in workers):
+                    raise Unavailable("a worker ended while starting; see the log above")
+                if time.monotonic() - workers[0].started_at > START_WITHIN_S:
+                    raise Unavailable(f"the workers did not start within {START_WITHIN_S:.0f} s")
+                time.sleep(POLL_S)
+            if settings.ready_file and not stopping:
+                _announce(settings.ready_file, workers)
+            while not stopping:
+                for worker in workers:
+                    dead = worker.process.poll() is not None
+                    if dead and time.monotonic() - worker.started_at > RESTART_AFTER_S:
+                        worker.start()
+                time.sleep(POLL_S)
+        finally:
+            for worker in workers:
+                worker.process.terminate()
+            for worker in workers:
+                try:
+                    worker.process.wait(settings.drain_s + 10.0)
+                except subprocess.TimeoutExpired:
+                    worker.process.kill()
+                    worker.process.wait()
+    return 0
+
+
+def reserve(listen: str) -> socket.socket:
+    """A socket that holds the port without listening, so that workers can join it. Raises
+    InvalidInput where it cannot be had."""
+    host, _, port = listen.rpartition(":")
+    bare = host.strip("[]")
+    held = socket.socket(socket.AF_INET6 if ":" in bare else socket.AF_INET)
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        held.bind((bare, int(port)))
+    except OSError as error:
+        held.close()
+        raise InvalidInput("listen", f"cannot listen on {listen}: {error}") from error
+    return held
+
+
+def _announce(path: Path, workers: list[Worker]) -> None:
+    ready = [worker.ready() or {} for worker in workers]
+    content = {
+        "grpc": ready[0].get("grpc"),
+        "metrics": ready[0].get("metrics"),
+        "transport": ready[0].get("transport"),
+        "pid": os.getpid(),
+        "workers": ready,
+    }
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch.write_text(json.dumps(content) + "\n")
+    scratch.replace(path)
