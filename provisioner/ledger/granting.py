@@ -209,7 +209,7 @@ class Granting:
         if me != session.id:
             return
         if result.succeeded:
-            account.usage, account.usage_revision = 0, 0
+            account.usage, account.usage_revision = 0, result.revision
             account.see(record, result.revision, me)
             self._touched(account)
         else:

@@ -87,7 +87,12 @@ def take_grant(session: Compare, me: str, account: Account, slots: int) -> Txn:
 
 def settle(session: Compare, me: str, account: Account, keep: int) -> Txn:
     """What was handed out becomes settled; a grant of `keep` slots remains, the rest is free
-    for everybody. No assignment of ours at this unit may be in flight."""
+    for everybody. No assignment of ours at this unit may be in flight.
+
+    U is written even where it is zero already: a settlement that arrives after its sender
+    gave it up must clash with whatever the sender assigned since, and it is U they share.
+    (The simulation found the overfilled unit when it did not.)
+    """
     record = account.record.settle(me, usage=account.usage, keep=keep)
     key, usage_key = keys.capacity(account.unit), keys.usage(account.unit, me)
     return Txn(
@@ -96,7 +101,7 @@ def settle(session: Compare, me: str, account: Account, keep: int) -> Txn:
             unchanged(key, account.record_revision),
             unchanged(usage_key, account.usage_revision),
         ],
-        then=[Put(key, encode_capacity(record)), Delete(usage_key)],
+        then=[Put(key, encode_capacity(record)), Put(usage_key, b"0")],
         otherwise=[Get(key)],
     )
 

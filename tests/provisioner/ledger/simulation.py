@@ -1,0 +1,347 @@
+"""A simulated world for the ledger protocol: provisioners that are slow, die and come back
+as zombies, a network that delays transactions and loses answers, an operator who changes
+capacity, and a store that applies one transaction at a time and checks every promise.
+
+The transactions are the real ones (provisioner.ledger.protocol); only time and the network
+are made up. `without` names a compare to leave out everywhere, to see that the checks bite.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field, replace
+
+from control_plane import keys
+from control_plane.store.port import Delete, Get, KeyValue, Put, Target, Txn, TxnResult
+from deployment_units.fleet.capacity import CapacityRecord, decode_capacity, encode_capacity
+from provisioner.ledger import protocol
+from provisioner.ledger.account import Account, block_size
+
+UNITS = ("near", "far")
+CLIENTS = [f"c{n}" for n in range(24)]
+
+
+class Violation(AssertionError):
+    """A promise was broken."""
+
+
+class TinyStore:
+    """The store's meaning in forty lines, and the judge of each change."""
+
+    def __init__(self, without: str) -> None:
+        self.revision = 1
+        self.pairs: dict[bytes, KeyValue] = {}
+        self._without = without
+
+    def read(self, key: bytes) -> KeyValue | None:
+        return self.pairs.get(key)
+
+    def apply(self, txn: Txn) -> TxnResult:
+        held = all(self._holds(c.key, c.target, c.operand) for c in txn.compares)
+        before = self.clients_at()
+        writes, results = False, []
+        for operation in txn.then if held else txn.otherwise:
+            found: tuple[KeyValue, ...] = ()
+            if isinstance(operation, Get):
+                pair = self.pairs.get(operation.key)
+                found = (pair,) if pair else ()
+            elif isinstance(operation, Put):
+                if not writes:
+                    self.revision += 1
+                writes = True
+                old = self.pairs.get(operation.key)
+                self.pairs[operation.key] = KeyValue(
+                    key=operation.key,
+                    value=operation.value,
+                    create_revision=old.create_revision if old else self.revision,
+                    mod_revision=self.revision,
+                    version=old.version + 1 if old else 1,
+                )
+            elif isinstance(operation, Delete) and operation.key in self.pairs:
+                if not writes:
+                    self.revision += 1
+                writes = True
+                del self.pairs[operation.key]
+            results.append(found)
+        self._judge(before)
+        return TxnResult(succeeded=held, revision=self.revision, results=results)
+
+    def _holds(self, key: bytes, target: Target, operand: int | bytes) -> bool:
+        if self._without == "session" and key.startswith(keys.SESSIONS):
+            return True
+        if self._without == "fence" and key.startswith(keys.FENCE):
+            return True
+        if self._without == "usage" and key.startswith(keys.USAGE):
+            return True
+        if self._without == "absence" and key.startswith(keys.ASSIGNMENTS):
+            return True
+        pair = self.pairs.get(key)
+        if target is Target.VALUE:
+            return pair is not None and pair.value == operand
+        return (getattr(pair, target.value) if pair else 0) == operand
+
+    def clients_at(self) -> dict[str, int]:
+        """How many clients each unit has, counted from the assignments themselves."""
+        counts = dict.fromkeys(UNITS, 0)
+        for key, pair in self.pairs.items():
+            if key.startswith(keys.ASSIGNMENTS):
+                counts[pair.value.decode()] += 1
+        return counts
+
+    def _judge(self, before: dict[str, int]) -> None:
+        after = self.clients_at()
+        for unit in UNITS:
+            record = self.record(unit)
+            used = sum(
+                int(pair.value)
+                for key, pair in self.pairs.items()
+                if key.startswith(keys.usage(unit, ""))
+            )
+            if record.settled + used != after[unit]:
+                raise Violation(f"{unit}: ledger says {record.settled}+{used}, not {after[unit]}")
+            if after[unit] > before[unit] and after[unit] > record.capacity:
+                raise Violation(f"{unit}: {after[unit]} clients, capacity {record.capacity}")
+
+    def record(self, unit: str) -> CapacityRecord:
+        pair = self.pairs.get(keys.capacity(unit))
+        return decode_capacity(pair.value) if pair else CapacityRecord(capacity=0)
+
+
+@dataclass
+class Provisioner:
+    """What one simulated provisioner believes, and what it has in flight."""
+
+    name: str
+    session_revision: int
+    accounts: dict[str, Account] = field(default_factory=dict)
+    busy: set[str] = field(default_factory=set)  # units with a transaction of its lane under way
+    granting: set[str] = field(default_factory=set)
+
+    @property
+    def session(self):
+        return protocol.stands(keys.session(self.name), self.session_revision)
+
+
+@dataclass
+class InFlight:
+    """A transaction on its way, and what its sender does with the answer."""
+
+    txn: Txn
+    sender: Provisioner
+    units: tuple[str, ...]
+    kind: str
+    slots: dict[str, int] = field(default_factory=dict)
+    record: CapacityRecord | None = None
+
+
+class World:
+    """Steps at random; raises Violation when a promise breaks."""
+
+    def __init__(self, seed: int, *, without: str = "") -> None:
+        self.rng = random.Random(seed)
+        self.store = TinyStore("")
+        for unit in UNITS:
+            record = CapacityRecord(capacity=self.rng.randint(1, 9))
+            self.store.apply(Txn(then=[Put(keys.capacity(unit), encode_capacity(record))]))
+        self.store._without = without
+        self.born = 0
+        self.alive: list[Provisioner] = []
+        self.zombies: list[Provisioner] = []
+        self.flying: list[InFlight] = []
+        self.assigned = self.refused = self.settled = 0
+        for _ in range(3):
+            self.bear()
+
+    def bear(self) -> None:
+        self.born += 1
+        name = f"p{self.born}"
+        result = self.store.apply(Txn(then=[Put(keys.session(name), b"")]))
+        mind = Provisioner(name, result.revision)
+        mind.accounts = {unit: Account(unit=unit) for unit in UNITS}
+        self.alive.append(mind)
+
+    def step(self) -> None:
+        actions = [
+            (self.deliver, 16),
+            (self.assign, 8),
+            (self.grant, 5),
+            (self.refresh, 3),
+            (self.release, 4),
+            (self.settle, 2),
+            (self.change_capacity, 1),
+            (self.die, 0.8),
+            (self.settle_dead, 1),
+        ]
+        action = self.rng.choices([a for a, _ in actions], [w for _, w in actions])[0]
+        action()
+
+    def somebody(self) -> Provisioner:
+        return self.rng.choice(self.alive + self.zombies)
+
+    # -- what provisioners do ----------------------------------------------------------
+
+    def refresh(self) -> None:
+        mind, unit = self.somebody(), self.rng.choice(UNITS)
+        if unit not in mind.busy:
+            self.read_truth(mind, unit)
+
+    def read_truth(self, mind: Provisioner, unit: str) -> None:
+        account = mind.accounts[unit]
+        result = self.store.apply(protocol.refresh(keys.session(mind.name), mind.name, [unit]))
+        if protocol.session_stands(result, mind.session_revision):
+            protocol.adopt(mind.name, [account], result)
+            if account.record.open and not account.record.consistent and account.idle:
+                self.send_settle(mind, unit, keep=0)
+        elif mind in self.zombies:
+            self.zombies.remove(mind)  # learned of its death
+
+    def grant(self) -> None:
+        mind, unit = self.somebody(), self.rng.choice(UNITS)
+        account = mind.accounts[unit]
+        slots = block_size(account.record.free, self.rng.randint(1, 3))
+        if slots and account.record.open and account.record_revision and unit not in mind.granting:
+            mind.granting.add(unit)
+            txn = protocol.take_grant(mind.session, mind.name, account, slots)
+            record = account.record.with_grant(mind.name, slots)
+            self.flying.append(InFlight(txn, mind, (unit,), "grant", record=record))
+
+    def assign(self) -> None:
+        mind = self.somebody()
+        units = [u for u in UNITS if u not in mind.busy and mind.accounts[u].room > 0]
+        units = units[: self.rng.randint(1, 2)]
+        if not units:
+            return
+        creates, slots = [], dict.fromkeys(units, 0)
+        for client in self.rng.sample(CLIENTS, self.rng.randint(1, 4)):
+            unit = self.rng.choice(units)
+            if mind.accounts[unit].room - slots[unit] > 0:
+                slots[unit] += 1
+                creates.append((keys.assignment("t", client), unit.encode()))
+        self.send_batch(mind, creates, [], slots, dict(slots))
+
+    def release(self) -> None:
+        mind = self.somebody()
+        homes = [p for k, p in self.store.pairs.items() if k.startswith(keys.ASSIGNMENTS)]
+        if not homes:
+            return
+        home = self.rng.choice(homes)
+        unit = home.value.decode()
+        if unit not in mind.busy:
+            self.send_batch(mind, [], [(home.key, home.mod_revision)], {unit: -1}, {unit: 0})
+
+    def send_batch(self, mind, creates, releases, net, claims) -> None:
+        changes = [
+            (mind.accounts[u], keys.usage(u, mind.name), keys.fence(u), net[u], claims[u] > 0)
+            for u in net
+        ]
+        txn = protocol.assign(mind.session, creates, releases, changes)
+        mind.busy |= set(net)
+        for unit in net:
+            mind.accounts[unit].in_flight += claims[unit]
+        self.flying.append(InFlight(txn, mind, tuple(net), "batch", slots=dict(net)))
+
+    def settle(self) -> None:
+        mind, unit = self.somebody(), self.rng.choice(UNITS)
+        self.send_settle(mind, unit, keep=self.rng.randint(0, 1))
+
+    def send_settle(self, mind: Provisioner, unit: str, keep: int) -> None:
+        account = mind.accounts[unit]
+        if unit in mind.busy or not account.record_revision or account.usage > account.grant:
+            return
+        keep = min(keep, account.grant - account.usage)
+        mind.busy.add(unit)
+        txn = protocol.settle(mind.session, mind.name, account, keep)
+        record = account.record.settle(mind.name, usage=account.usage, keep=keep)
+        self.flying.append(InFlight(txn, mind, (unit,), "settle", record=record))
+
+    def settle_dead(self) -> None:
+        for unit in UNITS:
+            pair = self.store.read(keys.capacity(unit))
+            record = decode_capacity(pair.value)
+            prefix = keys.usage(unit, "")
+            holders = set(record.grants) | {
+                key[len(prefix) :].decode() for key in self.store.pairs if key.startswith(prefix)
+            }
+            for name in sorted(holders):
+                if self.store.read(keys.session(name)) is None:
+                    usage = self.store.read(keys.usage(unit, name))
+                    if usage and int(usage.value) > record.grants.get(name, 0):
+                        raise Violation(f"{unit}: {name} used more than its grant")
+                    txn = protocol.settle_dead(
+                        name,
+                        unit,
+                        record,
+                        pair.mod_revision,
+                        int(usage.value) if usage else 0,
+                        usage.mod_revision if usage else 0,
+                    )
+                    self.flying.append(InFlight(txn, self.alive[0], (), "funeral"))
+                    return
+
+    # -- what happens to them ----------------------------------------------------------
+
+    def deliver(self) -> None:
+        """One transaction arrives, in any order; its answer may get lost."""
+        if not self.flying:
+            return
+        one = self.flying.pop(self.rng.randrange(len(self.flying)))
+        if self.rng.random() < 0.1 and one.kind != "funeral":
+            # Given up by its sender before it arrives, which may be much later.
+            self.answered(one)
+            for unit in one.units:
+                self.read_truth(one.sender, unit)
+            self.flying.append(replace(one, kind="funeral", units=(), slots={}))
+            return
+        result = self.store.apply(one.txn)
+        if one.kind == "funeral":
+            self.settled += result.succeeded
+            return
+        self.answered(one)
+        if self.rng.random() < 0.1:
+            for unit in one.units:  # the answer was lost: ask for the truth
+                self.read_truth(one.sender, unit)
+        elif not result.succeeded:
+            self.refused += 1
+            for unit in one.units:
+                self.read_truth(one.sender, unit)
+        else:
+            self.learn(one, result)
+
+    def answered(self, one: InFlight) -> None:
+        mind = one.sender
+        if one.kind == "grant":
+            mind.granting -= set(one.units)
+            return
+        mind.busy -= set(one.units)
+        for unit in one.units:
+            mind.accounts[unit].in_flight = 0
+
+    def learn(self, one: InFlight, result: TxnResult) -> None:
+        mind = one.sender
+        for unit in one.units:
+            account = mind.accounts[unit]
+            if one.kind == "batch":
+                account.usage += one.slots[unit]
+                account.usage_revision = result.revision
+                self.assigned += max(0, one.slots[unit])
+            else:
+                account.see(one.record, result.revision, mind.name)
+                if one.kind == "settle":
+                    account.usage, account.usage_revision = 0, result.revision
+
+    def die(self) -> None:
+        """A lease runs out; its owner goes on for as long as it does not know."""
+        victim = self.rng.choice(self.alive)
+        self.alive.remove(victim)
+        self.zombies.append(victim)
+        self.store.apply(Txn(then=[Delete(keys.session(victim.name))]))
+        self.bear()
+
+    def change_capacity(self) -> None:
+        unit = self.rng.choice(UNITS)
+        before = self.store.record(unit)
+        after = replace(before, capacity=self.rng.randint(1, 9), open=self.rng.random() < 0.8)
+        writes = [Put(keys.capacity(unit), encode_capacity(after))]
+        if after.capacity < before.capacity or (before.open and not after.open):
+            writes.append(Put(keys.fence(unit), b""))
+        self.store.apply(Txn(then=writes))
