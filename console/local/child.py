@@ -1,0 +1,109 @@
+"""One child process of the local stack: started, watched, stopped, never left behind.
+
+A child leads its own session, so that Ctrl-C in the terminal reaches only us and we decide the
+order. Linux sends it SIGTERM when we die, however we die (prctl(2), PR_SET_PDEATHSIG).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from console.local.plan import Program
+
+_PR_SET_PDEATHSIG = 1
+_LAST_LINES = 12
+
+
+class Child:
+    """The process of one program. Not safe for use from several threads: Linux ties the death
+    signal to the thread that started the child, so start it where you stay."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, arguments: Sequence[str]) -> None:
+        """Starts it. An old ready file is removed first, so the next one is this process's."""
+        self.program.ready_file.unlink(missing_ok=True)
+        with self.program.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", self.program.module, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=_die_with(os.getpid()),
+            )
+
+    @property
+    def pid(self) -> int | None:
+        """While it runs."""
+        return self._process.pid if self._process and self.exit_code is None else None
+
+    @property
+    def exit_code(self) -> int | None:
+        """Once it ended; negative: by that signal."""
+        return self._process.poll() if self._process else None
+
+    def ready(self) -> dict[str, object] | None:
+        """What it reported when it began to serve; None before."""
+        try:
+            facts: dict[str, object] = json.loads(self.program.ready_file.read_text())
+        except FileNotFoundError:
+            return None
+        return facts
+
+    def stop(self) -> bool:
+        """SIGTERM, then SIGKILL when it takes too long. False when that was needed. Returns
+        when it is gone. Idempotent."""
+        if self._process is None:
+            return True
+        self._process.terminate()
+        try:
+            self._process.wait(self.program.stop_within_s)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return False
+        return True
+
+    def kill(self) -> None:
+        """SIGKILL to the child and whatever it started. Returns when the child is gone."""
+        if self._process is not None and self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait(10.0)
+
+    def end(self) -> str:
+        """How it ended, for people."""
+        code = self.exit_code
+        if code is None:
+            return "still runs"
+        return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
+
+    def last_words(self) -> str:
+        """The end of its log."""
+        return end_of(self.program.log)
+
+
+def end_of(log: Path) -> str:
+    """The last lines of a log, indented; says so when there are none."""
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    return "\n".join(f"    {line}" for line in lines[-_LAST_LINES:]) or "    (it wrote nothing)"
+
+
+def _die_with(parent: int) -> Callable[[], None]:
+    """What the child runs between fork and exec. The library is loaded before the fork."""
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def prepare() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # we died between fork and prctl; nobody would tell
+            os._exit(1)
+
+    return prepare

@@ -1,0 +1,67 @@
+"""`python -m console.local.etcd_child --folder DIR --ready-file FILE`: one etcd, kept running.
+
+Starts a single-member etcd on fresh loopback ports, says where in the ready file, and starts
+it again on the same ports when it dies. Ends on SIGTERM, and then etcd is gone too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+from console.local.etcd_process import EtcdCluster, EtcdFailed
+from console.local.plan import restart_delay_s
+
+_POLL_S = 0.1
+
+
+def keep_running(cluster: EtcdCluster, stop: threading.Event) -> None:
+    """Until `stop`. Raises EtcdFailed when etcd keeps dying."""
+    (member,) = cluster.members
+    deaths: list[float] = []
+    while not stop.wait(_POLL_S):
+        if member.pid is not None:
+            continue
+        deaths.append(time.monotonic())
+        delay_s = restart_delay_s(deaths, time.monotonic())
+        if delay_s is None:
+            raise EtcdFailed(f"etcd keeps ending; {member.last_words()}")
+        print(f"etcd ended; starting it again in {delay_s:.1f} s", file=sys.stderr, flush=True)
+        if not stop.wait(delay_s):
+            cluster.restart(member)
+
+
+def announce(path: Path, cluster: EtcdCluster) -> None:
+    """Writes {"url", "pid", "etcd_pid"} as JSON, whole or not at all."""
+    content = {"url": cluster.url, "pid": os.getpid(), "etcd_pid": cluster.members[0].pid}
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch.write_text(json.dumps(content) + "\n")
+    scratch.replace(path)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="etcd_child", description=__doc__)
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--ready-file", type=Path, required=True)
+    given = parser.parse_args()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        with EtcdCluster(given.folder) as cluster:
+            announce(given.ready_file, cluster)
+            keep_running(cluster, stop)
+    except EtcdFailed as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

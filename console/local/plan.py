@@ -1,0 +1,185 @@
+"""What `homeport up` runs: which programs, in which order, and when each counts as started.
+
+Pure: a plan is a value made from options, and so is the decision whether a program that died
+is started again. `stack` carries plans out. A program's arguments may name facts that an
+earlier program reports once it serves, such as the port it was given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from control_plane.errors import InvalidInput
+
+ETCD, SERVER, AGENT = "etcd", "server", "agent"
+LOOPBACK = "127.0.0.1"
+
+MOST_RESTARTS = 5  # within RESTART_WINDOW_S; one more death and the stack stops
+RESTART_WINDOW_S = 60.0
+FIRST_RESTART_DELAY_S = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackOptions:
+    """What the operator asked for. `store` is `embedded`, `etcd` (started here) or the URL of
+    an etcd that runs already. Port 0 means any free port."""
+
+    data_dir: Path
+    units: Path
+    store: str = "embedded"
+    port: int = 7700
+    metrics_port: int = 7701
+    geo: Path | None = None
+    workers: int = 1
+    transport: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """`prefix` and then what `program` wrote under `key` into its ready file."""
+
+    program: str
+    key: str
+    prefix: str = ""
+
+
+Argument: TypeAlias = str | Fact
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """One child process: a module of ours that writes `ready_file` as a JSON object once it
+    serves, and ends on SIGTERM."""
+
+    name: str
+    module: str
+    arguments: tuple[Argument, ...]
+    ready_file: Path
+    log: Path
+    ready_within_s: float
+    stop_within_s: float  # SIGKILL after that
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Programs in the order of their start; they stop in the opposite order."""
+
+    programs: tuple[Program, ...]
+    ports: Mapping[str, int]  # option -> port that must be free; without those that are 0
+
+
+def plan_stack(options: StackOptions) -> Plan:
+    """The programs for these options. Raises InvalidInput where they do not fit together."""
+    programs = []
+    store: Argument
+    if options.store == "etcd":
+        programs.append(
+            _program(
+                options,
+                ETCD,
+                "console.local.etcd_child",
+                ("--folder", str(options.data_dir / "etcd")),
+                ready_within_s=60.0,
+                stop_within_s=15.0,
+            )
+        )
+        store = Fact(ETCD, "url", prefix="--store=")
+    elif options.store == "embedded":
+        if options.workers > 1:
+            raise InvalidInput(
+                "workers",
+                "the embedded store serves one process; use --store etcd with --workers "
+                f"{options.workers}, or --workers 1",
+            )
+        store = f"--store=embedded:{options.data_dir / 'store.db'}"
+    elif options.store.startswith(("etcd://", "etcds://")):
+        store = f"--store={options.store}"
+    else:
+        raise InvalidInput(
+            "store",
+            f"--store {options.store} is none of embedded, etcd, etcd://host:port,…",
+        )
+    geo = (f"--geo={options.geo}",) if options.geo else ()
+    programs.append(
+        _program(
+            options,
+            SERVER,
+            "provisioner",
+            (
+                store,
+                f"--listen={LOOPBACK}:{options.port}",
+                f"--metrics-listen={LOOPBACK}:{options.metrics_port}",
+                f"--transport={options.transport}",
+                f"--workers={options.workers}",
+                *geo,
+            ),
+            ready_within_s=60.0,
+            stop_within_s=25.0,  # its own drain is 10 s
+        )
+    )
+    programs.append(
+        _program(
+            options,
+            AGENT,
+            "deployment_units.agent",
+            (
+                f"--units={options.units}",
+                Fact(SERVER, "grpc", prefix="--server="),
+                f"--listen={LOOPBACK}:0",
+            ),
+            ready_within_s=60.0,
+            stop_within_s=10.0,
+        )
+    )
+    wanted = {"--port": options.port, "--metrics-port": options.metrics_port}
+    return Plan(
+        programs=tuple(programs), ports={flag: port for flag, port in wanted.items() if port}
+    )
+
+
+def _program(
+    options: StackOptions,
+    name: str,
+    module: str,
+    arguments: tuple[Argument, ...],
+    *,
+    ready_within_s: float,
+    stop_within_s: float,
+) -> Program:
+    ready_file = options.data_dir / "run" / f"{name}.json"
+    return Program(
+        name=name,
+        module=module,
+        arguments=(*arguments, f"--ready-file={ready_file}"),
+        ready_file=ready_file,
+        log=options.data_dir / "logs" / f"{name}.log",
+        ready_within_s=ready_within_s,
+        stop_within_s=stop_within_s,
+    )
+
+
+def settled_arguments(
+    program: Program, facts: Mapping[str, Mapping[str, object]]
+) -> tuple[str, ...]:
+    """The command line with every fact filled in; `facts` are ready files by program."""
+    return tuple(
+        argument
+        if isinstance(argument, str)
+        else f"{argument.prefix}{facts[argument.program][argument.key]}"
+        for argument in program.arguments
+    )
+
+
+def restart_delay_s(deaths_s: Sequence[float], now_s: float) -> float | None:
+    """How long to wait before a program that died is started again; None: not at all.
+
+    `deaths_s` are the times of its deaths, the last one included, on the clock of `now_s`.
+    Doubles with each death in the window, so that a program that cannot start does not spin.
+    """
+    recent = sum(1 for death_s in deaths_s if now_s - death_s <= RESTART_WINDOW_S)
+    if recent > MOST_RESTARTS:
+        return None
+    return FIRST_RESTART_DELAY_S * 2.0 ** max(0, recent - 1)

@@ -1,0 +1,249 @@
+"""LocalStack: carries a plan out. Starts the programs in order, keeps them running, stops them
+in the opposite order, and holds the data directory for itself meanwhile.
+
+Blocking, single-threaded, and deaf to signals: `up` and the demo decide when it ends. Every
+wait has a deadline; a program that keeps dying ends the stack with the last lines of its log.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from console.local.child import Child
+from console.local.plan import (
+    AGENT,
+    LOOPBACK,
+    SERVER,
+    Plan,
+    Program,
+    restart_delay_s,
+    settled_arguments,
+)
+from control_plane.errors import Refused, Unavailable
+
+_POLL_S = 0.03
+
+
+class StackFailed(Unavailable):
+    """A program of the stack did not start, or keeps ending; the message ends with its log."""
+
+    reason = "STACK_FAILED"
+    retry_after_s = None
+
+
+class StartInterrupted(Exception):
+    """`interrupted` said so while the stack was starting; what had started is stopped."""
+
+
+class LocalStack:
+    """A context manager: inside it, the stack runs. Call `tend` now and then."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        data_dir: Path,
+        *,
+        on_step: Callable[[str], None] = lambda step: None,
+        on_trouble: Callable[[str], None] = lambda trouble: None,
+        interrupted: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`on_step` hears what is being done, `on_trouble` what died and is started again,
+        each as one line."""
+        self.plan = plan
+        self.data_dir = data_dir
+        self.facts: dict[str, dict[str, object]] = {}
+        self._children = {program.name: Child(program) for program in plan.programs}
+        self._deaths: dict[str, list[float]] = {program.name: [] for program in plan.programs}
+        self._restart_at: dict[str, float] = {}
+        self._on_step = on_step
+        self._on_trouble = on_trouble
+        self._interrupted = interrupted
+        self._lock: IO[str] | None = None
+
+    @property
+    def grpc(self) -> str:
+        """host:port of the provisioning server."""
+        return str(self.facts[SERVER]["grpc"])
+
+    @property
+    def metrics(self) -> str:
+        """host:port of its metrics and health."""
+        return str(self.facts[SERVER]["metrics"])
+
+    @property
+    def units(self) -> dict[str, str]:
+        """host:port of each unit's agent, by unit id."""
+        return {unit: str(address) for unit, address in self.facts[AGENT].items()}
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """The processes that run now, by program; etcd's own beside that of its keeper."""
+        pids = {name: child.pid for name, child in self._children.items() if child.pid}
+        for facts in self.facts.values():
+            if isinstance(etcd := facts.get("etcd_pid"), int):
+                pids["etcd-member"] = etcd
+        return pids
+
+    def start(self) -> Self:
+        """Starts everything and waits until it serves. Raises Refused (data directory or port
+        taken), StackFailed, StartInterrupted; then nothing is left running."""
+        self._take_data_dir()
+        try:
+            for flag, port in self.plan.ports.items():
+                check_port_is_free(flag, port)
+            for program in self.plan.programs:
+                self._on_step(f"starting {program.name}")
+                program.log.parent.mkdir(parents=True, exist_ok=True)
+                program.ready_file.parent.mkdir(parents=True, exist_ok=True)
+                program.log.unlink(missing_ok=True)
+                self._start(program)
+                self._wait_until_ready(program)
+        except BaseException:  # whatever ended the start, Ctrl-C too: leave nothing behind
+            self.stop()
+            raise
+        return self
+
+    def tend(self) -> None:
+        """Notices programs that ended, and starts them again with growing delays. Raises
+        StackFailed when one has ended too often. Never blocks."""
+        now_s = time.monotonic()
+        for program in self.plan.programs:
+            child = self._children[program.name]
+            due_s = self._restart_at.get(program.name)
+            if due_s is not None:
+                if now_s >= due_s:
+                    del self._restart_at[program.name]
+                    self._start(program)
+            elif child.exit_code is not None:
+                deaths = self._deaths[program.name]
+                deaths.append(now_s)
+                delay_s = restart_delay_s(deaths, now_s)
+                if delay_s is None:
+                    raise StackFailed(
+                        f"the {program.name} keeps ending (now it {child.end()}); its log, "
+                        f"{program.log}, ends with:\n{child.last_words()}"
+                    )
+                self._restart_at[program.name] = now_s + delay_s
+                self._on_trouble(
+                    f"the {program.name} {child.end()}; starting it again in {delay_s:.1f} s "
+                    f"(log: {program.log})"
+                )
+            elif (facts := child.ready()) is not None:
+                self.facts[program.name] = facts
+
+    def stop(self) -> None:
+        """Stops what runs, last started first. Idempotent."""
+        for program in reversed(self.plan.programs):
+            child = self._children[program.name]
+            if child.pid is not None:
+                self._on_step(f"stopping {program.name}")
+                if not child.stop():
+                    self._on_trouble(
+                        f"the {program.name} did not end within {program.stop_within_s:.0f} s "
+                        f"and was killed (log: {program.log})"
+                    )
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def kill(self) -> None:
+        """Ends everything at once, for the operator who will not wait."""
+        for program in reversed(self.plan.programs):
+            self._children[program.name].kill()
+
+    def _start(self, program: Program) -> None:
+        self._children[program.name].start(self._arguments(program))
+
+    def _arguments(self, program: Program) -> tuple[str, ...]:
+        """As planned; a server that is started again keeps the ports it was given first, so
+        that clients and agents find it."""
+        arguments = settled_arguments(program, self.facts)
+        if program.name == SERVER and SERVER in self.facts:
+            known = {"--listen": self.grpc, "--metrics-listen": self.metrics}
+            arguments = tuple(
+                f"{flag}={known[flag]}" if (flag := word.partition("=")[0]) in known else word
+                for word in arguments
+            )
+        return arguments
+
+    def _wait_until_ready(self, program: Program) -> None:
+        child = self._children[program.name]
+        deadline_s = time.monotonic() + program.ready_within_s
+        while (facts := child.ready()) is None:
+            if child.exit_code is not None:
+                raise StackFailed(
+                    f"the {program.name} {child.end()} while starting; its log, {program.log}, "
+                    f"ends with:\n{child.last_words()}"
+                )
+            if time.monotonic() > deadline_s:
+                raise StackFailed(
+                    f"the {program.name} does not serve after {program.ready_within_s:.0f} s; its "
+                    f"log, {program.log}, ends with:\n{child.last_words()}"
+                )
+            if self._interrupted():
+                raise StartInterrupted
+            time.sleep(_POLL_S)
+        self.facts[program.name] = facts
+
+    def _take_data_dir(self) -> None:
+        """Holds the data directory until `stop`; the kernel lets go of it if we die."""
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        lock = (self.data_dir / "up.lock").open("a+")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            holder = lock.read().strip() or "unknown"
+            lock.close()
+            raise Refused(
+                f"another homeport up (process {holder}) uses {self.data_dir}; stop it, or choose "
+                "another directory with --data-dir"
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        self._lock = lock
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+def check_port_is_free(flag: str, port: int) -> None:
+    """Raises Refused when somebody listens on a loopback port."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # TIME_WAIT is no user
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError as error:
+            raise Refused(
+                f"port {port} on {LOOPBACK} cannot be used ({error.strerror}); stop the program "
+                f"that has it, or choose another with {flag} (0: any free one)"
+            ) from error
+
+
+def ready_document(stack: LocalStack, store: str) -> Mapping[str, object]:
+    """What `homeport up --ready-file` writes."""
+    return {
+        "grpc": stack.grpc,
+        "metrics": stack.metrics,
+        "units": stack.units,
+        "store": store,
+        "data_dir": str(stack.data_dir.resolve()),
+        "pid": os.getpid(),
+        "pids": stack.pids,
+    }
