@@ -1,0 +1,91 @@
+"""API tokens: who a caller is and what it may do.
+
+Tokens are random and long, so their SHA-256 is stored and looked up; a lookup by digest
+tells an attacker nothing about a token. The file is TOML:
+
+    [[token]]
+    name = "edge-gateway"
+    sha256 = "9f86d0…"
+    rights = ["provision", "speak-for-others"]
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from control_plane.errors import InvalidInput, Unauthenticated
+
+
+class Right(StrEnum):
+    PROVISION = "provision"  # a home for itself, by the address it comes from
+    SPEAK_FOR_OTHERS = "speak-for-others"  # say where a client is; provision many
+    OPERATE = "operate"  # change fleet and tenants
+    UNIT = "unit"  # apply its own unit and keep it alive
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Somebody who calls."""
+
+    name: str
+    rights: frozenset[Right]
+
+
+ANYONE_LOCAL = Caller(name="anyone", rights=frozenset(Right))
+"""Where no tokens are asked for: whoever can connect may do everything."""
+
+CLIENT = Caller(name="a client without token", rights=frozenset({Right.PROVISION}))
+"""Where tokens are asked for and none is shown."""
+
+
+class Tokens:
+    """Callers by the SHA-256 of their token, in hex."""
+
+    def __init__(self, callers: Mapping[str, Caller]) -> None:
+        self._callers = dict(callers)
+
+    @classmethod
+    def read(cls, path: Path) -> Tokens:
+        """Raises InvalidInput that names the file, the entry and what is wrong."""
+        try:
+            document = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise InvalidInput("tokens", f"{path} cannot be read: {error}") from error
+        unknown = set(document) - {"token"}
+        if unknown:
+            raise InvalidInput("tokens", f"{path}: unknown key {sorted(unknown)[0]!r}")
+        callers: dict[str, Caller] = {}
+        for place, entry in enumerate(document.get("token", [])):
+            where = f"{path}: token {place + 1}"
+            if set(entry) != {"name", "sha256", "rights"}:
+                raise InvalidInput("tokens", f"{where} needs name, sha256 and rights, no more")
+            digest = str(entry["sha256"]).lower()
+            if len(digest) != 64 or any(c not in "0123456789abcdef" for c in digest):
+                raise InvalidInput("tokens", f"{where}: sha256 is 64 hexadecimal digits")
+            try:
+                rights = frozenset(Right(right) for right in entry["rights"])
+            except ValueError as error:
+                raise InvalidInput(
+                    "tokens", f"{where}: {error}; rights are {', '.join(Right)}"
+                ) from error
+            callers[digest] = Caller(name=str(entry["name"]), rights=rights)
+        return cls(callers)
+
+    def caller(self, metadata: Iterable[tuple[str, str | bytes]]) -> Caller:
+        """Who sent this metadata. Raises Unauthenticated for a token nobody knows."""
+        for key, value in metadata:
+            if key == "authorization":
+                text = value.decode("latin-1") if isinstance(value, bytes) else value
+                kind, _, token = text.partition(" ")
+                if kind.lower() != "bearer" or not token:
+                    raise Unauthenticated("authorization must be `Bearer <token>`")
+                found = self._callers.get(hashlib.sha256(token.strip().encode()).hexdigest())
+                if found is None:
+                    raise Unauthenticated("this token is not known here; ask an operator for one")
+                return found
+        return CLIENT

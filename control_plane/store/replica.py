@@ -1,0 +1,125 @@
+"""Replica: the records under one prefix, decoded, in memory, kept in step by a watch.
+
+`start` lists once; `run`, a task of the owner's, follows. When the watch cannot go on from
+where it was (the history is compacted) it lists again and reports what differs, so a reader
+never has to know. A record that cannot be decoded is left out and reported once; the others
+live on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Generic, TypeVar
+
+from control_plane.errors import HomeportError
+from control_plane.store.port import Compacted, KeyValue, Store, StoreUnavailable, range_all
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+RETRY_S = 0.5
+
+
+class Replica(Generic[T]):
+    """Names are keys without the prefix. `on_change(name, record)` is called for each
+    change, in order, with None for what has gone."""
+
+    def __init__(
+        self,
+        store: Store,
+        prefix: bytes,
+        decode: Callable[[KeyValue], T],
+        on_change: Callable[[str, T | None], None] = lambda name, record: None,
+        *,
+        clock: Callable[[], float] = lambda: 0.0,
+    ) -> None:
+        self._store = store
+        self._prefix = prefix
+        self._decode = decode
+        self._on_change = on_change
+        self._clock = clock
+        self._items: dict[str, T] = {}
+        self._waiters: list[tuple[int, asyncio.Future[None]]] = []
+        self.revision = 0
+        self.synced_at = 0.0  # when `revision` was last confirmed, by `clock`
+        self.damaged = 0
+
+    @property
+    def items(self) -> Mapping[str, T]:
+        """The records as of `revision`, by name."""
+        return self._items
+
+    async def start(self) -> None:
+        """Reads everything. Raises StoreUnavailable."""
+        await self._list()
+
+    async def run(self) -> None:
+        """Follows the store for ever."""
+        while True:
+            try:
+                async for batch in self._store.watch(self._prefix, from_revision=self.revision + 1):
+                    for event in batch.events:
+                        self._take(event.kv, gone=event.deleted)
+                    self._reached(batch.revision)
+            except Compacted:
+                log.info("history of %s is compacted; listing again", self._prefix.decode())
+            # However a watch ended, its position may be lost: list, then go on from there.
+            while True:
+                try:
+                    await self._list()
+                    break
+                except StoreUnavailable:
+                    await asyncio.sleep(RETRY_S)
+
+    async def wait_for_revision(self, revision: int, *, timeout_s: float) -> bool:
+        """Whether everything up to `revision` was seen within the time."""
+        if self.revision >= revision:
+            return True
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append((revision, waiter))
+        try:
+            async with asyncio.timeout(timeout_s):
+                await waiter
+        except TimeoutError:
+            return False
+        return True
+
+    async def _list(self) -> None:
+        page = await range_all(self._store, self._prefix)
+        names = {pair.key[len(self._prefix) :].decode() for pair in page.items}
+        for name in [name for name in self._items if name not in names]:
+            del self._items[name]
+            self._on_change(name, None)
+        for pair in page.items:
+            self._take(pair, gone=False)
+        self._reached(page.revision)
+
+    def _take(self, pair: KeyValue, *, gone: bool) -> None:
+        name = pair.key[len(self._prefix) :].decode()
+        if gone:
+            if self._items.pop(name, None) is not None:
+                self._on_change(name, None)
+            return
+        try:
+            record = self._decode(pair)
+        except (HomeportError, ValueError) as error:
+            self.damaged += 1
+            log.error("leaving out a damaged record: %s", error)
+            if self._items.pop(name, None) is not None:
+                self._on_change(name, None)
+            return
+        known = self._items.get(name)
+        if known is None or known != record:
+            self._items[name] = record
+            self._on_change(name, record)
+
+    def _reached(self, revision: int) -> None:
+        self.revision = max(self.revision, revision)
+        self.synced_at = self._clock()
+        if self._waiters:
+            for wanted, waiter in self._waiters:
+                if wanted <= self.revision and not waiter.done():
+                    waiter.set_result(None)
+            self._waiters = [w for w in self._waiters if not w[1].done()]

@@ -1,0 +1,67 @@
+"""How units, statuses and tenants are stored: JSON, one record a key.
+
+Unknown fields are ignored when reading, so that an older server lives beside a newer one. A
+record that cannot be read raises DamagedRecord, which names its key.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+from control_plane.errors import HomeportError
+from control_plane.store.port import KeyValue
+from deployment_units.fleet.unit import TenantSpec, UnitSpec, UnitStatus
+
+T = TypeVar("T")
+
+
+class DamagedRecord(HomeportError):
+    """A stored record is not what it should be; somebody wrote past Homeport."""
+
+    reason = "DAMAGED_RECORD"
+
+
+_encoder = msgspec.json.Encoder(order="deterministic")
+_units = msgspec.json.Decoder(UnitSpec)
+_statuses = msgspec.json.Decoder(UnitStatus)
+_tenants = msgspec.json.Decoder(TenantSpec)
+
+
+def encode_unit(spec: UnitSpec) -> bytes:
+    """A unit's desired record."""
+    return _encoder.encode(spec)
+
+
+def decode_unit(pair: KeyValue) -> UnitSpec:
+    """Raises DamagedRecord."""
+    return _decode(_units, pair)
+
+
+def encode_status(status: UnitStatus) -> bytes:
+    """A unit's live record."""
+    return _encoder.encode(status)
+
+
+def decode_status(pair: KeyValue) -> UnitStatus:
+    """Raises DamagedRecord."""
+    return _decode(_statuses, pair)
+
+
+def encode_tenant(tenant: TenantSpec) -> bytes:
+    """A tenant's record."""
+    return _encoder.encode(tenant)
+
+
+def decode_tenant(pair: KeyValue) -> TenantSpec:
+    """Raises DamagedRecord."""
+    return _decode(_tenants, pair)
+
+
+def _decode(decoder: msgspec.json.Decoder[T], pair: KeyValue) -> T:
+    try:
+        return decoder.decode(pair.value)
+    except msgspec.MsgspecError as error:
+        name = pair.key.decode(errors="replace")
+        raise DamagedRecord(f"the record {name} is damaged ({error}); apply it again") from error
