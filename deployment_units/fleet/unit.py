@@ -31,6 +31,9 @@ class ServedAreas:
     continents: tuple[str, ...] = ()  # AF AN AS EU NA OC SA
 
 
+EVERYWHERE = ServedAreas()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitSpec:
     """The desired record of a unit, as an operator or its agent wrote it."""
@@ -42,7 +45,7 @@ class UnitSpec:
     capacity: int  # clients, at least 1
     weight: float = 1.0  # relative share among equals, > 0
     labels: Mapping[str, str] = field(default_factory=dict)
-    serves: ServedAreas = ServedAreas()
+    serves: ServedAreas = EVERYWHERE
     tenants: tuple[str, ...] = ()  # empty: all
 
 

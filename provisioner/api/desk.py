@@ -169,9 +169,13 @@ class Desk:
         ledger = self.ledger
         candidates = self.candidates.get(location, tenant_id)
         choice = choose(candidates, client_key, ledger.room, ledger.load)
+        if isinstance(choice, NoChoice) and not candidates.whole:
+            # All that were kept are full; somebody farther away may not be.
+            everyone = self.candidates.whole(location, tenant_id)
+            choice = choose(everyone, client_key, ledger.room, ledger.load)
         if isinstance(choice, NoChoice):
             return self._no_room(choice, tenant_id)
-        return choice, self._accounts[choice.index]
+        return choice, self._accounts[choice.unit_index]
 
     def _no_room(self, choice: NoChoice, tenant_id: str) -> HomeportError:
         if not choice.allowed:

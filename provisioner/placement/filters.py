@@ -1,0 +1,60 @@
+"""Which units may take a client at all, and why the others may not. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from provisioner.geo.location import Location
+from provisioner.placement.fleet import PlacementUnit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlacementPolicy:
+    """A tenant's rules. The default allows everything."""
+
+    revision: int = 0
+    nowhere: str = "spread"  # what a client without location gets: spread, or refuse
+    allowed_countries: tuple[str, ...] = ()  # units only in these; empty: anywhere
+    denied_countries: tuple[str, ...] = ()
+    required_labels: Mapping[str, str] = field(default_factory=dict)
+    kept: int = 16  # candidates kept per location
+
+
+def why_not(unit: PlacementUnit, policy: PlacementPolicy, location: Location, tenant: str) -> str:
+    """Why this unit may not take a client of `tenant` at `location`; empty when it may."""
+    if not unit.taking:
+        return unit.not_taking_reason
+    if unit.tenants and tenant not in unit.tenants:
+        return f"serves only {_listed('tenant', unit.tenants)}"
+    if policy.allowed_countries and unit.country not in policy.allowed_countries:
+        return f"is in {unit.country}, outside the countries the policy allows"
+    if unit.country in policy.denied_countries:
+        return f"is in {unit.country}, which the policy denies"
+    for name, value in policy.required_labels.items():
+        if unit.labels.get(name) != value:
+            return f"lacks the label {name}={value} that the policy requires"
+    return _outside(unit, location)
+
+
+def _outside(unit: PlacementUnit, location: Location) -> str:
+    """Why a client here is outside the areas the unit serves; empty when it is inside."""
+    serves = unit.serves
+    if not serves.countries and not serves.continents:
+        return ""
+    if location.country and location.country in serves.countries:
+        return ""
+    if location.continent and location.continent in serves.continents:
+        return ""
+    areas = [
+        _listed(kind, codes)
+        for kind, codes in (("country", serves.countries), ("continent", serves.continents))
+        if codes
+    ]
+    where = location.country or "an unknown country"
+    return f"serves only {' and '.join(areas)}; the client is in {where}"
+
+
+def _listed(noun: str, names: tuple[str, ...]) -> str:
+    plural = {"country": "countries", "continent": "continents", "tenant": "tenants"}
+    return f"{noun if len(names) == 1 else plural[noun]} {', '.join(names)}"
