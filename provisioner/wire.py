@@ -18,11 +18,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from control_plane.errors import HomeportError
 from control_plane.identity.keyring import load_or_create
 from control_plane.identity.tickets import TicketIssuer
 from control_plane.identity.tokens import Tokens
-
-from control_plane.errors import HomeportError
 from control_plane.serving.peers import Proxies, parse_networks
 from control_plane.serving.server import Server, Tls
 from control_plane.store.opening import open_store
@@ -38,6 +37,7 @@ from provisioner.api.tenant_service import TenantService
 from provisioner.api.tickets import TicketOffice
 from provisioner.api.world import World
 from provisioner.geo.locator import Locator
+from provisioner.geo.overrides import Overrides
 from provisioner.geo.reloading import GeoReloader
 from provisioner.ledger.ledger import Ledger
 from provisioner.placement.candidates import PlacementPolicy
@@ -87,7 +87,8 @@ async def serve(
         world = World(store, clock=time.monotonic)
         await world.start()
         geo = GeoReloader.open(settings.geo)
-        locator = Locator(geo, overrides=settings.geo_overrides)
+        overrides = Overrides.read(settings.geo_overrides) if settings.geo_overrides else None
+        locator = Locator(geo, overrides)
         callers = Callers(
             Proxies(parse_networks(settings.trusted_proxies)),
             Tokens.read(settings.tokens) if settings.tokens else None,

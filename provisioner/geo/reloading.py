@@ -1,0 +1,80 @@
+"""GeoReloader: a new geo file counts while calls go on; a broken one is refused and the old
+one keeps serving.
+
+Looks at the file's identity every few seconds; when it changed, reads and verifies the new
+content in a thread and then swaps one attribute. Readers hold the database they began with.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+
+from provisioner.geo.database import GeoDatabase, GeoDatabaseError
+
+log = logging.getLogger(__name__)
+
+INTERVAL_S = 2.0
+
+
+class GeoReloader:
+    """Call it for the database to use now."""
+
+    def __init__(
+        self, path: Path | None, database: GeoDatabase, *, interval_s: float = INTERVAL_S
+    ) -> None:
+        self._path = path
+        self._database = database
+        self._interval_s = interval_s
+        self._seen = _identity(path)
+        self.swaps = 0
+        self.refusals = 0
+        self.last_refusal = ""
+
+    @classmethod
+    def open(cls, path: Path | None, *, interval_s: float = INTERVAL_S) -> GeoReloader:
+        """With the file as it is now; None: the bundled one, which never changes. Raises
+        GeoDatabaseError."""
+        return cls(path, GeoDatabase.open(path), interval_s=interval_s)
+
+    def __call__(self) -> GeoDatabase:
+        return self._database
+
+    async def look(self) -> bool:
+        """Looks once; whether a new file was taken."""
+        identity = _identity(self._path)
+        if identity == self._seen or identity is None:
+            return False
+        self._seen = identity
+        try:
+            fresh = await asyncio.to_thread(GeoDatabase.open, self._path)
+        except GeoDatabaseError as error:
+            self.refusals += 1
+            self.last_refusal = str(error)
+            log.error("keeping the old geo database: %s", error)
+            return False
+        if _identity(self._path) != identity:
+            self._seen = None  # written while it was read: look again
+        self._database = fresh
+        self.swaps += 1
+        log.info("geo database of %d serves now", fresh.build_epoch)
+        return True
+
+    async def run(self) -> None:
+        """Looks for ever."""
+        while True:
+            await asyncio.sleep(self._interval_s)
+            if self._path is not None:
+                await self.look()
+
+
+def _identity(path: Path | None) -> tuple[int, int, int] | None:
+    """What changes when a file is replaced or written; None when it is not there."""
+    if path is None:
+        return None
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size

@@ -1,0 +1,110 @@
+"""Sampling: public addresses that look like users, not like address space.
+
+Countries by population, and within a country by the space of its networks in the geo
+database; a share is IPv6 where a country has any. For the demo and for load tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from provisioner.geo.address import Address, Scope, embedded_ipv4, scope_of, text_of
+from provisioner.geo.countries import countries
+from provisioner.geo.database import GeoDatabase
+from provisioner.geo.tree import Numbers, Ranges
+
+IPV6_SHARE = 1 / 3
+# An IPv6 range counts by its /48s, and no more than a /24's worth of them.
+_V6_CAP = 1 << 24
+
+
+def population_weights() -> dict[str, float]:
+    """People per country code."""
+    return {code: float(country.population) for code, country in countries().items()}
+
+
+def sample_public_addresses(
+    database: GeoDatabase,
+    count: int,
+    seed: int,
+    weights: Mapping[str, float] | None = None,
+) -> list[str]:
+    """`count` distinct addresses, the same for the same database, seed and weights (country
+    code to relative weight; None: population). Raises ValueError where no country of the
+    weights is in the database."""
+    rng = np.random.default_rng(seed)
+    wanted = dict(weights) if weights is not None else population_weights()
+    pools = {
+        4: _by_country(database, database.v4),
+        6: _by_country(database, database.v6) if database.v6 is not None else {},
+    }
+    codes = [c for c in sorted(wanted) if wanted[c] > 0 and (c in pools[4] or c in pools[6])]
+    if not codes:
+        raise ValueError("none of these countries is in the database")
+    shares = np.array([wanted[code] for code in codes])
+    found: dict[str, None] = {}
+    while len(found) < count:
+        missing = count - len(found)
+        numbers = rng.multinomial(missing + missing // 20 + 1, shares / shares.sum())
+        batch: list[str] = []
+        for code, number in zip(codes, numbers.tolist(), strict=True):
+            sixes = round(number * IPV6_SHARE) if code in pools[6] else 0
+            if code not in pools[4]:
+                sixes = number
+            batch += _draw(rng, pools[6].get(code), sixes, 6)
+            batch += _draw(rng, pools[4].get(code), number - sixes, 4)
+        order = rng.permutation(len(batch))
+        for place in order.tolist():
+            if len(found) == count:
+                break
+            found.setdefault(batch[place])
+    return list(found)
+
+
+_Pool: TypeAlias = tuple[Numbers, Numbers, NDArray[np.float64]]
+
+
+def _by_country(database: GeoDatabase, ranges: Ranges) -> dict[str, _Pool]:
+    """Country code -> (starts, sizes, cumulative weight) of its ranges."""
+    starts = np.array(ranges.starts, dtype=np.uint64)
+    values = np.array(ranges.values, dtype=np.int64)
+    top = (1 << ranges.bits) - 1
+    ends = np.append(starts[1:], np.uint64(top))
+    sizes = ends - starts
+    if ranges.bits == 64:
+        # Only 2000::/3 is handed out, and what stands for IPv4 inside it is left alone.
+        good = (starts >> np.uint64(61) == 1) & (starts >> np.uint64(48) != 0x2002)
+        weight = np.minimum((sizes >> np.uint64(16)).astype(np.float64), _V6_CAP)
+    else:
+        good = np.ones(len(starts), dtype=bool)
+        weight = sizes.astype(np.float64)
+    codes = np.array([one.country if one is not None else "" for one in database.locations])
+    codes_of = codes[values]
+    pools: dict[str, _Pool] = {}
+    for code in np.unique(codes_of[good]).tolist():
+        chosen = good & (codes_of == code) & (weight > 0)
+        if code and chosen.any():
+            pools[code] = (starts[chosen], sizes[chosen], np.cumsum(weight[chosen]))
+    return pools
+
+
+def _draw(rng: np.random.Generator, pool: _Pool | None, count: int, version: int) -> list[str]:
+    """`count` addresses from a country's ranges, fewer where some are not public."""
+    if pool is None or count <= 0:
+        return []
+    starts, sizes, cumulative = pool
+    places = np.searchsorted(cumulative, rng.random(count) * cumulative[-1], side="right")
+    offsets = (rng.random(count) * sizes[places].astype(np.float64)).astype(np.uint64)
+    keys = (starts[places] + offsets).tolist()
+    hosts = rng.integers(1, 1 << 62, count).tolist()
+    drawn = []
+    for key, host in zip(keys, hosts, strict=True):
+        number = key if version == 4 else (key << 64) | host
+        address = Address(version, number)
+        if scope_of(address) is Scope.PUBLIC and (version == 4 or embedded_ipv4(number) is None):
+            drawn.append(text_of(address))
+    return drawn
