@@ -285,6 +285,11 @@ class EtcdCluster:
         for member in self.members:
             member.stop(timeout_s)
 
+    def kill(self) -> None:
+        """SIGKILL to all members; for data that nobody needs any more."""
+        for member in self.members:
+            member.kill()
+
     def __enter__(self) -> Self:
         return self.start()
 

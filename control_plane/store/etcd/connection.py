@@ -76,6 +76,9 @@ def channel_options(keepalive_s: float) -> list[tuple[str, str | int]]:
     return [
         ("grpc.keepalive_time_ms", int(keepalive_s * 1000)),
         ("grpc.keepalive_timeout_ms", 3_000),
+        # Of any ping. A keepalive waits for gRPC's own bandwidth probe to be answered or to
+        # time out, by default after a minute.
+        ("grpc.http2.ping_timeout_ms", 3_000),
         ("grpc.keepalive_permit_without_calls", 0),
         ("grpc.http2.max_pings_without_data", 0),  # a quiet watch sends no data for hours
         ("grpc.enable_retries", 0),  # what may be sent twice is decided here, not below
