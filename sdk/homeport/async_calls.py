@@ -1,0 +1,111 @@
+"""AsyncCalls: carries the core's steps out over grpc.aio.
+
+Keeps one channel per server, made when it is first needed and in the event loop that needs
+it. Decides nothing. A cancelled task cancels its call; a closed client ends those under way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from grpc import aio
+
+from homeport.cache import AssignmentCache
+from homeport.channels import CLOSED, Tls, channel_options, credentials, metadata_of
+from homeport.status_details import failure_of
+from homeport.steps import Forget, Method, Recall, Remember, Step, Steps, T, Try, Wait
+
+
+class AsyncCalls:
+    """One per client."""
+
+    def __init__(self, *, tls: Tls | None, token: str | None, cache: AssignmentCache | None):
+        self._tls = tls
+        self._metadata = metadata_of(token)
+        self._cache = cache
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._channels: dict[str, aio.Channel] = {}
+        self._calls: dict[tuple[str, Method], Any] = {}
+        self._closed = False
+
+    async def run(self, steps: Steps[T]) -> T:
+        """What the operation returns, or raises."""
+        reply: Any = None
+        while True:
+            try:
+                step = steps.send(reply)
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            reply = await self._perform(step)
+
+    async def _perform(self, step: Step) -> Any:
+        match step:
+            case Try():
+                return await self._try(step)
+            case Wait(seconds):
+                return await asyncio.sleep(seconds)
+        cache = self._cache
+        assert cache is not None, "the core caches only where it was told of a cache"
+        match step:
+            case Recall(tenant, client_id):
+                return await asyncio.to_thread(cache.recall, tenant, client_id)
+            case Remember(assignment):
+                return await asyncio.to_thread(cache.remember, assignment)
+            case Forget(tenant, client_id):
+                return await asyncio.to_thread(cache.forget, tenant, client_id)
+
+    async def _try(self, step: Try) -> Any:
+        call = self._calls.get((step.server, step.method)) or self.method(step.server, step.method)
+        try:
+            return await call(step.request, timeout=step.timeout_s, metadata=self._metadata)
+        except aio.AioRpcError as error:
+            return failure_of(error)
+        except asyncio.CancelledError:
+            self._raise_if_closed()
+            raise
+        except aio.UsageError:
+            self._raise_if_closed()
+            raise
+
+    def _raise_if_closed(self) -> None:
+        """`close` cancels calls as if their tasks had been; tells the two apart."""
+        task = asyncio.current_task()
+        if self._closed and not (task is not None and task.cancelling()):
+            raise RuntimeError(CLOSED) from None
+
+    def method(self, server: str, method: Method) -> Any:
+        """gRPC's callable for one method of one server. Raises RuntimeError when the client
+        is closed or belongs to another event loop."""
+        loop = asyncio.get_running_loop()
+        if self._closed:
+            raise RuntimeError(CLOSED)
+        if self._loop is None:
+            self._loop = loop
+        elif self._loop is not loop:
+            raise RuntimeError("an AsyncClient belongs to one event loop; make one in each")
+        channel = self._channels.get(server)
+        if channel is None:
+            options, secured = channel_options(self._tls), credentials(self._tls)
+            if secured is None:
+                channel = aio.insecure_channel(server, options)
+            else:
+                channel = aio.secure_channel(server, secured, options)
+            self._channels[server] = channel
+        call = getattr(method.stub(channel), method.name)
+        self._calls[server, method] = call
+        return call
+
+    def open(self, server: str, method: Method) -> Any:
+        """gRPC's call object of a bidirectional stream, under way."""
+        return self.method(server, method)(metadata=self._metadata)
+
+    async def close(self) -> None:
+        """Ends calls under way and connections. Idempotent."""
+        self._closed = True
+        channels = list(self._channels.values())
+        self._channels.clear()
+        self._calls.clear()
+        for channel in channels:
+            await channel.close()

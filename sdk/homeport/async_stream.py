@@ -1,0 +1,116 @@
+"""AsyncStream: one bidirectional stream over grpc.aio, and the loop that carries out the
+steps of one."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from typing import Any
+
+from grpc import aio
+
+from homeport.async_calls import AsyncCalls
+from homeport.failure import Code, Failure
+from homeport.status_details import failure_of
+from homeport.steps import Emit, EndRequests, Open, Pull, Receive, Send, StreamSteps, Wait
+from homeport.values import ClientAt, ProvisionResult
+
+
+class AsyncStream:
+    """One bidirectional stream. A broken one shows it when something is received."""
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
+
+    async def perform(self, step: Send | EndRequests | Receive) -> Any:
+        """Carries out one step on this stream."""
+        match step:
+            case Send(request, timeout_s):
+                return await self.send(request, timeout_s)
+            case EndRequests():
+                return await self.end_requests()
+            case Receive(timeout_s):
+                return await self.receive(timeout_s)
+
+    async def send(self, request: Any, timeout_s: float) -> None:
+        """Puts a request on its way, unless the stream is broken or too slow to take it."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._call.write(request)
+        except (TimeoutError, asyncio.InvalidStateError, aio.AioRpcError):
+            self._call.cancel()  # `receive` tells why
+
+    async def end_requests(self) -> None:
+        """No request follows."""
+        try:
+            await self._call.done_writing()
+        except (asyncio.InvalidStateError, aio.AioRpcError):
+            self._call.cancel()  # `receive` tells why
+
+    async def receive(self, timeout_s: float) -> Any:
+        """The next response, None at the end, or a Failure."""
+        task = asyncio.current_task()
+        try:
+            async with asyncio.timeout(timeout_s):
+                response = await self._call.read()
+        except TimeoutError:
+            return Failure(Code.DEADLINE_EXCEEDED, f"no answer to a batch in {timeout_s:.3g} s")
+        except aio.AioRpcError as error:
+            return failure_of(error)
+        except asyncio.CancelledError:
+            if task is not None and task.cancelling():
+                raise
+            # We gave the stream up ourselves, in `send`.
+            return Failure(Code.UNAVAILABLE, "the stream took no more requests")
+        return None if response is aio.EOF else response
+
+    def cancel(self) -> None:
+        """Ends the stream. Idempotent."""
+        self._call.cancel()
+
+
+async def run_stream(
+    calls: AsyncCalls,
+    steps: StreamSteps,
+    clients: Iterable[ClientAt | str] | AsyncIterable[ClientAt | str],
+) -> AsyncIterator[ProvisionResult]:
+    """What the operation emits. The stream ends when this does, however that comes."""
+    source = aiter(clients) if isinstance(clients, AsyncIterable) else iter(clients)
+    stream: AsyncStream | None = None
+    reply: Any = None
+    try:
+        while True:
+            try:
+                step = steps.send(reply)
+            except StopIteration:
+                return
+            reply = None
+            if isinstance(step, Emit):
+                for result in step.results:
+                    yield result
+            elif isinstance(step, Pull):
+                reply = await _pull(source, step.size)
+            elif isinstance(step, Wait):
+                await asyncio.sleep(step.seconds)
+            elif isinstance(step, Open):
+                if stream is not None:
+                    stream.cancel()
+                stream = AsyncStream(calls.open(step.server, step.method))
+            else:
+                assert stream is not None, "the core opens a stream before it uses one"
+                reply = await stream.perform(step)
+    finally:
+        if stream is not None:
+            stream.cancel()
+
+
+async def _pull(source: AsyncIterator[ClientAt | str] | Any, size: int) -> list[ClientAt | str]:
+    if not isinstance(source, AsyncIterator):
+        return list(itertools.islice(source, size))
+    clients: list[ClientAt | str] = []
+    async for client in source:
+        clients.append(client)
+        if len(clients) == size:
+            break
+    return clients

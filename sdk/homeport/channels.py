@@ -1,0 +1,79 @@
+"""What both shells need to reach a server: channel options, TLS and metadata.
+
+Retries are the core's, so gRPC's own are off. A channel that lost its server tries again
+soon: gRPC's default lets it rest for up to two minutes, longer than most outages last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+
+from homeport.version import __version__
+
+CLOSED = "this client is closed; make a new one"
+
+# A batch's answer with EdDSA tickets takes about 1 MB; grpcio's own default is 4 MiB.
+MAX_RESPONSE_BYTES = 16 << 20
+
+_OPTIONS: tuple[tuple[str, Any], ...] = (
+    ("grpc.primary_user_agent", f"homeport-python/{__version__}"),
+    ("grpc.enable_retries", 0),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 2_000),  # also how long one connect may take
+    ("grpc.max_reconnect_backoff_ms", 5_000),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.max_receive_message_length", MAX_RESPONSE_BYTES),
+    # Clients behind one DNS name with several addresses spread over them, and stick.
+    (
+        "grpc.service_config",
+        '{"loadBalancingConfig":[{"pick_first":{"shuffleAddressList":true}}]}',
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """PEM contents. root_certificates None: the roots that gRPC ships. With private_key and
+    certificate_chain the client shows a certificate of its own (mTLS)."""
+
+    root_certificates: bytes | None = None
+    private_key: bytes | None = None
+    certificate_chain: bytes | None = None
+    server_name: str | None = None  # expected in the server's certificate; None: the host's
+
+
+def channel_options(tls: Tls | None) -> Sequence[tuple[str, Any]]:
+    """The arguments of every channel."""
+    if tls is None or tls.server_name is None:
+        return _OPTIONS
+    return (*_OPTIONS, ("grpc.ssl_target_name_override", tls.server_name))
+
+
+def credentials(tls: Tls | None) -> grpc.ChannelCredentials | None:
+    """What secures a channel; None: nothing does."""
+    if tls is None:
+        return None
+    return grpc.ssl_channel_credentials(
+        root_certificates=tls.root_certificates,
+        private_key=tls.private_key,
+        certificate_chain=tls.certificate_chain,
+    )
+
+
+def tls_of(tls: bool | Tls) -> Tls | None:
+    """The `tls=` of a client: False, True for gRPC's roots, or a Tls."""
+    return Tls() if tls is True else tls or None
+
+
+def metadata_of(token: str | None) -> tuple[tuple[str, str], ...]:
+    """What travels with every call. Raises ValueError for a token that no header can hold."""
+    if token is None:
+        return ()
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise ValueError("token is empty or holds spaces or unprintable characters")
+    return (("authorization", f"Bearer {token}"),)

@@ -1,0 +1,149 @@
+"""Client: the provisioning service, for programs without an event loop.
+
+One client serves all threads of a process. After fork(), make a new one in the child.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+
+from homeport.batches import MAX_BATCH, provision_many
+from homeport.channels import Tls, tls_of
+from homeport.retrying import RetryPolicy
+from homeport.sync_calls import SyncCalls
+from homeport.sync_stream import run_stream
+from homeport.values import Assignment, ClientAt, Explanation, ProvisionResult
+from homeport.wire import DEFAULT_TENANT, DEFAULT_TIMEOUT_S, wire
+
+
+class Client:
+    """Asks the provisioning service where clients belong. Every method has a deadline and
+    raises a HomeportError when it cannot do what it says.
+
+    servers: `host:port`, or several, tried in their order; the one that answers is kept.
+    token: shown to the server as a bearer token. timeout_s: for each call, retries included.
+    tls: True, or a Tls with certificates of your own. cache_dir: where to keep assignments
+    for the time when no server can be reached; None: nowhere (see user_cache_dir).
+    """
+
+    def __init__(
+        self,
+        servers: str | Iterable[str],
+        *,
+        tenant: str = DEFAULT_TENANT,
+        token: str | None = None,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        tls: bool | Tls = False,
+        cache_dir: str | os.PathLike[str] | None = None,
+        retry: RetryPolicy | None = None,
+    ) -> None:
+        """Connects at the first call. Raises ValueError for settings that cannot work."""
+        self._core, cache = wire(
+            servers, tenant=tenant, timeout_s=timeout_s, cache_dir=cache_dir, retry=retry
+        )
+        self._calls = SyncCalls(tls=tls_of(tls), token=token, cache=cache)
+
+    def provision(
+        self,
+        client_id: str,
+        *,
+        address: str | None = None,
+        position: tuple[float, float] | None = None,
+        with_ticket: bool = True,
+        prefer_cache: bool = False,
+        timeout_s: float | None = None,
+    ) -> Assignment:
+        """The client's home: the one it has, or a new one. Idempotent.
+
+        Without address or position (latitude, longitude in degrees) the client is where the
+        call comes from. When no server can answer, the last known assignment is returned
+        with `stale` set, if the cache has one. prefer_cache: while the cached ticket is good
+        for another minute, no server is asked.
+
+        Raises InvalidRequest, NotFound (the tenant), PermissionDenied, Refused, NoRoom,
+        Unavailable, DeadlineExceeded.
+        """
+        return self._calls.run(
+            self._core.provision(
+                client_id,
+                address=address,
+                position=position,
+                with_ticket=with_ticket,
+                prefer_cache=prefer_cache,
+                timeout_s=timeout_s,
+            )
+        )
+
+    def provision_many(
+        self,
+        clients: Iterable[ClientAt | str],
+        *,
+        with_tickets: bool = True,
+        batch_size: int = MAX_BATCH,
+        window: int = 4,
+        timeout_s: float | None = None,
+    ) -> Iterator[ProvisionResult]:
+        """Provisions any number of clients over one stream; one result for each, in order.
+
+        A client's own trouble (no room, a bad address) is its result's `error` and leaves
+        the others alone. `window` batches of `batch_size` are under way at once; when the
+        stream breaks, those without an answer are sent again. timeout_s: the longest wait
+        for the next batch's answer, retries included (default 60 s). The cache stays out of
+        it.
+
+        Raises, between results, what concerns everybody: NotFound (the tenant),
+        PermissionDenied, Unavailable, DeadlineExceeded.
+        """
+        steps = provision_many(
+            self._core,
+            with_tickets=with_tickets,
+            batch_size=batch_size,
+            window=window,
+            timeout_s=timeout_s,
+        )
+        return run_stream(self._calls, steps, clients)
+
+    def get(self, client_id: str, *, timeout_s: float | None = None) -> Assignment:
+        """The assignment that the client has, with a fresh ticket; makes none. Raises
+        NotFound when it has none, and otherwise like `provision`."""
+        return self._calls.run(self._core.get(client_id, timeout_s))
+
+    def cached(self, client_id: str) -> Assignment | None:
+        """The assignment in the cache, without asking anybody; `stale` when its ticket is no
+        longer good."""
+        return self._calls.run(self._core.cached(client_id))
+
+    def release(self, client_id: str, *, timeout_s: float | None = None) -> bool:
+        """Gives the client's place back, and forgets it in the cache. False: it had none.
+        Idempotent."""
+        return self._calls.run(self._core.release(client_id, timeout_s))
+
+    def explain(
+        self,
+        client_id: str,
+        *,
+        address: str | None = None,
+        position: tuple[float, float] | None = None,
+        timeout_s: float | None = None,
+    ) -> Explanation:
+        """Where the client would go and why, unit by unit. Changes nothing."""
+        return self._calls.run(
+            self._core.explain(client_id, address=address, position=position, timeout_s=timeout_s)
+        )
+
+    def close(self) -> None:
+        """Ends calls under way, which raise RuntimeError, and connections. Idempotent."""
+        self._calls.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,189 @@
+"""Core: every operation of the clients, as steps for a shell to carry out.
+
+Decides which server to ask and how long to wait, when the cache may answer, and what comes
+back to the caller. Does no I/O and never sleeps; clocks and randomness are arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from google.protobuf.message import Message
+
+from homeport.api.provisioning.v1 import provisioning_pb2 as pb
+from homeport.api.provisioning.v1.provisioning_pb2_grpc import ProvisioningServiceStub
+from homeport.api.unit.v1 import unit_pb2
+from homeport.api.unit.v1.unit_pb2_grpc import UnitServiceStub
+from homeport.endpoints import Endpoints
+from homeport.errors import DeadlineExceeded, Unavailable
+from homeport.failure import Failure
+from homeport.messages import (
+    admission_of,
+    assignment_of,
+    checked_id,
+    checked_origin,
+    explanation_of,
+    found_assignment_of,
+)
+from homeport.retrying import Attempts, RetryPolicy
+from homeport.steps import Forget, Method, Recall, Remember, Steps, Try, Wait
+from homeport.values import Admission, Assignment, Explanation
+
+PROVISION = Method(ProvisioningServiceStub, "Provision")
+PROVISION_MANY = Method(ProvisioningServiceStub, "ProvisionMany")
+GET = Method(ProvisioningServiceStub, "GetAssignment")
+RELEASE = Method(ProvisioningServiceStub, "ReleaseAssignment")
+EXPLAIN = Method(ProvisioningServiceStub, "ExplainPlacement")
+ADMIT = Method(UnitServiceStub, "Admit")
+
+FRESH_MARGIN_S = 60.0  # a cached ticket with less left is not worth carrying to a unit
+MAX_STALE_S = 7 * 86_400.0  # how long after its ticket's end an assignment may be shown
+
+
+class Core:
+    """One per client. clock: monotonic seconds; wall: Unix seconds; random: 0.0 to 1.0, new
+    at each call."""
+
+    def __init__(
+        self,
+        endpoints: Endpoints,
+        policy: RetryPolicy,
+        *,
+        tenant: str,
+        timeout_s: float,
+        caches: bool,
+        clock: Callable[[], float],
+        wall: Callable[[], float],
+        random: Callable[[], float],
+    ) -> None:
+        self.endpoints = endpoints
+        self.policy = policy
+        self.tenant = tenant
+        self.timeout_s = checked_timeout_s(timeout_s)
+        self.wall = wall
+        self._caches = caches
+        self._clock = clock
+        self._random = random
+
+    def attempts(self, timeout_s: float) -> Attempts:
+        """The tries of one call that begins now."""
+        return Attempts(
+            self.policy,
+            self.endpoints,
+            timeout_s=timeout_s,
+            clock=self._clock,
+            random=self._random,
+        )
+
+    def call(self, method: Method, request: Message, timeout_s: float | None) -> Steps[Any]:
+        """The response to one unary call. Raises HomeportError."""
+        policy, endpoints = self.policy, self.endpoints
+        attempts = self.attempts(
+            self.timeout_s if timeout_s is None else checked_timeout_s(timeout_s)
+        )
+        while True:
+            server = endpoints.current
+            limit_s = attempts.try_timeout_s(policy.attempt_timeout_s)
+            outcome = yield Try(server, method, request, limit_s)
+            if not isinstance(outcome, Failure):
+                return outcome
+            wait_s = attempts.wait_after(outcome, server)
+            if wait_s > 0.0:
+                yield Wait(wait_s)
+
+    def provision(
+        self,
+        client_id: str,
+        *,
+        address: str | None,
+        position: tuple[float, float] | None,
+        with_ticket: bool,
+        prefer_cache: bool,
+        timeout_s: float | None,
+    ) -> Steps[Assignment]:
+        """The client's home, from a server, or from the cache where that is allowed."""
+        request = pb.ProvisionRequest(
+            tenant=self.tenant,
+            client_id=checked_id(client_id),
+            **checked_origin(address, position),
+            without_ticket=not with_ticket,
+        )
+        caches = self._caches and with_ticket
+        known: Assignment | None
+        if caches and prefer_cache:
+            known = yield Recall(self.tenant, client_id)
+            if known is not None and known.is_fresh(self.wall(), margin_s=FRESH_MARGIN_S):
+                return replace(known, from_cache=True)
+        sent_at = self.wall()
+        try:
+            response = yield from self.call(PROVISION, request, timeout_s)
+        except (Unavailable, DeadlineExceeded):
+            if caches:
+                known = yield Recall(self.tenant, client_id)
+                if known is not None and self._shows(known):
+                    return replace(known, stale=True, from_cache=True)
+            raise
+        assignment = assignment_of(response, sent_at)
+        if caches and assignment.ticket:
+            yield Remember(assignment)
+        return assignment
+
+    def cached(self, client_id: str) -> Steps[Assignment | None]:
+        """What the cache holds; stale when its ticket is no longer good."""
+        if not self._caches:
+            return None
+        known: Assignment | None = yield Recall(self.tenant, checked_id(client_id))
+        if known is None or not self._shows(known):
+            return None
+        return replace(known, from_cache=True, stale=not known.is_fresh(self.wall()))
+
+    def _shows(self, known: Assignment) -> bool:
+        return known.is_fresh(self.wall() - MAX_STALE_S)
+
+    def get(self, client_id: str, timeout_s: float | None) -> Steps[Assignment]:
+        """The assignment that the client has, with a fresh ticket."""
+        request = pb.GetAssignmentRequest(tenant=self.tenant, client_id=checked_id(client_id))
+        sent_at = self.wall()
+        response = yield from self.call(GET, request, timeout_s)
+        return found_assignment_of(response, sent_at)
+
+    def release(self, client_id: str, timeout_s: float | None) -> Steps[bool]:
+        """Whether there was something to release."""
+        request = pb.ReleaseAssignmentRequest(tenant=self.tenant, client_id=checked_id(client_id))
+        if self._caches:
+            # Before the call: its outcome may stay unknown, and a home that was given up
+            # must not come back from the cache.
+            yield Forget(self.tenant, client_id)
+        response = yield from self.call(RELEASE, request, timeout_s)
+        return bool(response.released)
+
+    def explain(
+        self,
+        client_id: str,
+        *,
+        address: str | None,
+        position: tuple[float, float] | None,
+        timeout_s: float | None,
+    ) -> Steps[Explanation]:
+        """Where the client would go and why."""
+        request = pb.ExplainPlacementRequest(
+            tenant=self.tenant,
+            client_id=checked_id(client_id),
+            **checked_origin(address, position),
+        )
+        response = yield from self.call(EXPLAIN, request, timeout_s)
+        return explanation_of(response)
+
+    def admit(self, ticket: str, timeout_s: float | None) -> Steps[Admission]:
+        """A unit's answer to a ticket; the endpoints are the unit's."""
+        response = yield from self.call(ADMIT, unit_pb2.AdmitRequest(ticket=ticket), timeout_s)
+        return admission_of(response)
+
+
+def checked_timeout_s(timeout_s: float) -> float:
+    """The timeout, when it is one. Raises ValueError: every call has a deadline."""
+    if not 0.0 < timeout_s < float("inf"):
+        raise ValueError(f"timeout_s is {timeout_s}; give a number of seconds greater than 0")
+    return timeout_s

@@ -1,0 +1,165 @@
+"""What follows a failed attempt: another try, where and when, or the end.
+
+Every call of this API is idempotent, so a try whose outcome is unknown may be repeated. What
+cannot help is never repeated. The back-off is "full jitter" (M. Brooker, "Exponential Backoff
+And Jitter", AWS Architecture Blog, 2015); a server's RetryInfo is a lower bound on it.
+
+Decisions here are plain functions and counters; clock and randomness are arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from homeport.endpoints import Endpoints
+from homeport.errors import error_of
+from homeport.failure import Code, Failure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """How hard a client tries. A call ends when its `timeout_s` is over, whatever this says.
+
+    max_attempts: tries of one call; raised to the number of servers, so that each is asked
+    once. initial_backoff_s doubles with each round, up to max_backoff_s. attempt_timeout_s:
+    the longest that one try of a single call waits, so that a server that swallows calls
+    leaves time for the next; batch_timeout_s: the same for one batch of provision_many.
+    """
+
+    max_attempts: int = 5
+    initial_backoff_s: float = 0.1
+    max_backoff_s: float = 5.0
+    attempt_timeout_s: float = 3.0
+    batch_timeout_s: float = 15.0
+
+    def __post_init__(self) -> None:
+        for name in ("max_attempts", "max_backoff_s", "attempt_timeout_s", "batch_timeout_s"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be greater than 0")
+        if not 0 <= self.initial_backoff_s <= self.max_backoff_s:
+            raise ValueError(
+                f"initial_backoff_s is {self.initial_backoff_s}; it must lie between 0 and "
+                f"max_backoff_s, {self.max_backoff_s}"
+            )
+
+
+class Remedy(Enum):
+    """What can help after a failure."""
+
+    NOTHING = "nothing"
+    WAITING = "waiting"  # the same server, but only when it promised so with RetryInfo
+    ANOTHER_SERVER = "another server"
+
+
+REMEDIES: dict[Code, Remedy] = {
+    Code.UNAVAILABLE: Remedy.ANOTHER_SERVER,
+    # The try's own, shorter deadline: the server may be stuck while others are not.
+    Code.DEADLINE_EXCEEDED: Remedy.ANOTHER_SERVER,
+    # We cancel by raising, so this one is a server's: it was stopped in the middle of a call.
+    Code.CANCELLED: Remedy.ANOTHER_SERVER,
+    Code.RESOURCE_EXHAUSTED: Remedy.WAITING,
+    Code.UNKNOWN: Remedy.NOTHING,
+    Code.INVALID_ARGUMENT: Remedy.NOTHING,
+    Code.NOT_FOUND: Remedy.NOTHING,
+    Code.ALREADY_EXISTS: Remedy.NOTHING,
+    Code.PERMISSION_DENIED: Remedy.NOTHING,
+    Code.FAILED_PRECONDITION: Remedy.NOTHING,
+    Code.ABORTED: Remedy.NOTHING,
+    Code.OUT_OF_RANGE: Remedy.NOTHING,
+    Code.UNIMPLEMENTED: Remedy.NOTHING,
+    Code.INTERNAL: Remedy.NOTHING,
+    Code.DATA_LOSS: Remedy.NOTHING,
+    Code.UNAUTHENTICATED: Remedy.NOTHING,
+}
+
+RETRY_SPREAD = 0.2  # a server's delay is stretched by up to this share, never shortened
+
+
+def backoff_s(policy: RetryPolicy, rounds: int, chance: float) -> float:
+    """The wait after so many rounds over the servers (1 or more); chance: 0.0 to 1.0."""
+    # 2**60 initial back-offs are over any cap; a larger power would only overflow.
+    ceiling = policy.initial_backoff_s * 2.0 ** min(rounds - 1, 60)
+    return chance * min(policy.max_backoff_s, ceiling)
+
+
+def wait_s(
+    failure: Failure, policy: RetryPolicy, *, rounds: int, untried: bool, chance: float
+) -> float | None:
+    """Seconds until the next try; None: it cannot help. `untried`: the next server has not
+    been asked since the last wait, and may be asked at once unless this one said when."""
+    remedy = REMEDIES[failure.code]
+    told = failure.retry_after_s
+    if remedy is Remedy.NOTHING or (remedy is Remedy.WAITING and told is None):
+        return None
+    if told is not None:
+        return max(told * (1.0 + RETRY_SPREAD * chance), backoff_s(policy, rounds, chance))
+    return 0.0 if untried else backoff_s(policy, rounds, chance)
+
+
+class Attempts:
+    """The tries of one call: counts them, keeps to the deadline, moves between servers."""
+
+    __slots__ = (
+        "_asked",
+        "_clock",
+        "_deadline",
+        "_endpoints",
+        "_policy",
+        "_random",
+        "_rounds",
+        "_since_wait",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        policy: RetryPolicy,
+        endpoints: Endpoints,
+        *,
+        timeout_s: float,
+        clock: Callable[[], float],
+        random: Callable[[], float],
+    ) -> None:
+        """clock: monotonic seconds; random: 0.0 to 1.0, new at each call."""
+        self._policy = policy
+        self._endpoints = endpoints
+        self._clock = clock
+        self._random = random
+        self._deadline = clock() + timeout_s
+        self._asked: list[str] = []
+        self._since_wait = 0
+        self._rounds = 0
+
+    def try_timeout_s(self, longest_s: float) -> float:
+        """How long the next try may take."""
+        return max(0.001, min(longest_s, self._deadline - self._clock()))
+
+    def wait_after(self, failure: Failure, server: str) -> float:
+        """Seconds to wait before the next try. Raises the HomeportError that ends the call
+        when another try cannot help or does not fit before the deadline."""
+        self._asked.append(server)
+        self._since_wait += 1
+        several = len(self._endpoints)
+        if REMEDIES[failure.code] is Remedy.ANOTHER_SERVER:
+            self._endpoints.failed(server)
+        untried = self._since_wait < several
+        if not untried:
+            self._rounds += 1
+        wait = wait_s(
+            failure,
+            self._policy,
+            rounds=max(1, self._rounds),
+            untried=untried,
+            chance=self._random(),
+        )
+        left_s = self._deadline - self._clock()
+        if (
+            wait is None
+            or len(self._asked) >= max(self._policy.max_attempts, several)
+            or wait >= left_s
+        ):
+            raise error_of(failure, servers=self._asked, attempts=len(self._asked))
+        if wait > 0.0:
+            self._since_wait = 0
+        return wait

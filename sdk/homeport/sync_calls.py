@@ -1,0 +1,114 @@
+"""SyncCalls: carries the core's steps out over blocking gRPC.
+
+Keeps one channel per server, made when it is first needed and shared by all threads. Decides
+nothing. A closed client ends calls and waits under way, whichever thread they are in.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+
+import grpc
+
+from homeport.cache import AssignmentCache
+from homeport.channels import CLOSED, Tls, channel_options, credentials, metadata_of
+from homeport.status_details import failure_of
+from homeport.steps import Forget, Method, Recall, Remember, Step, Steps, T, Try, Wait
+
+
+class SyncCalls:
+    """One per client. gRPC's threads do not survive fork(), so a child process that
+    inherited one is told to make its own."""
+
+    def __init__(self, *, tls: Tls | None, token: str | None, cache: AssignmentCache | None):
+        self._tls = tls
+        self.metadata = metadata_of(token)
+        self._cache = cache
+        self._process = os.getpid()
+        self._lock = threading.Lock()  # over making channels, and closing
+        self._channels: dict[str, grpc.Channel] = {}
+        self._calls: dict[tuple[str, Method], Any] = {}
+        self._closed = threading.Event()
+
+    def run(self, steps: Steps[T]) -> T:
+        """What the operation returns, or raises."""
+        reply: Any = None
+        while True:
+            try:
+                step = steps.send(reply)
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            reply = self._perform(step)
+
+    def _perform(self, step: Step) -> Any:
+        match step:
+            case Try():
+                return self._try(step)
+            case Wait(seconds):
+                return self.wait(seconds)
+        cache = self._cache
+        assert cache is not None, "the core caches only where it was told of a cache"
+        match step:
+            case Recall(tenant, client_id):
+                return cache.recall(tenant, client_id)
+            case Remember(assignment):
+                return cache.remember(assignment)
+            case Forget(tenant, client_id):
+                return cache.forget(tenant, client_id)
+
+    def _try(self, step: Try) -> Any:
+        call = self.method(step.server, step.method)
+        try:
+            return call(step.request, timeout=step.timeout_s, metadata=self.metadata)
+        except grpc.RpcError as error:
+            self._raise_if_closed()
+            return failure_of(error)
+        except ValueError:  # what gRPC raises for a closed channel
+            self._raise_if_closed()
+            raise
+
+    def _raise_if_closed(self) -> None:
+        if self._closed.is_set():
+            raise RuntimeError(CLOSED) from None
+
+    def wait(self, seconds: float) -> None:
+        """Lets time pass, unless the client is closed meanwhile: then raises RuntimeError."""
+        if self._closed.wait(seconds):
+            raise RuntimeError(CLOSED)
+
+    def method(self, server: str, method: Method) -> Any:
+        """gRPC's callable for one method of one server. Raises RuntimeError when the client
+        is closed or came here through fork()."""
+        if os.getpid() != self._process:
+            raise RuntimeError("this client was made before fork(); make a new one in the child")
+        call = self._calls.get((server, method))
+        if call is not None:
+            return call
+        with self._lock:
+            self._raise_if_closed()
+            channel = self._channels.get(server)
+            if channel is None:
+                options, secured = channel_options(self._tls), credentials(self._tls)
+                if secured is None:
+                    channel = grpc.insecure_channel(server, options)
+                else:
+                    channel = grpc.secure_channel(server, secured, options)
+                self._channels[server] = channel
+            call = getattr(method.stub(channel), method.name)
+            self._calls[server, method] = call
+            return call
+
+    def close(self) -> None:
+        """Ends calls under way and connections. Idempotent. In a child of fork() it leaves
+        the parent's connections alone."""
+        self._closed.set()
+        with self._lock:
+            channels = list(self._channels.values())
+            self._channels.clear()
+            self._calls.clear()
+        if os.getpid() == self._process:
+            for channel in channels:
+                channel.close()

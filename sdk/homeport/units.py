@@ -1,0 +1,96 @@
+"""Unit and AsyncUnit: what a client asks its deployment unit, which is to let it in."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from homeport.async_calls import AsyncCalls
+from homeport.channels import Tls, tls_of
+from homeport.retrying import RetryPolicy
+from homeport.sync_calls import SyncCalls
+from homeport.values import Admission
+from homeport.wire import DEFAULT_TENANT, DEFAULT_TIMEOUT_S, wire
+
+
+class Unit:
+    """The unit at an assignment's `endpoint`. Serves all threads of a process."""
+
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        tls: bool | Tls = False,
+        retry: RetryPolicy | None = None,
+    ) -> None:
+        """Connects at the first call. Raises ValueError for settings that cannot work."""
+        self._core, _ = wire(
+            endpoint, tenant=DEFAULT_TENANT, timeout_s=timeout_s, cache_dir=None, retry=retry
+        )
+        self._calls = SyncCalls(tls=tls_of(tls), token=None, cache=None)
+
+    def admit(self, ticket: str, *, timeout_s: float | None = None) -> Admission:
+        """Shows the ticket. Being turned away is an answer, with its reason. Raises
+        InvalidRequest (no ticket), Unavailable, DeadlineExceeded."""
+        return self._calls.run(self._core.admit(ticket, timeout_s))
+
+    def close(self) -> None:
+        """Ends calls under way and connections. Idempotent."""
+        self._calls.close()
+
+    def __enter__(self) -> Unit:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class AsyncUnit:
+    """The same on asyncio. Serves all tasks of an event loop."""
+
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        tls: bool | Tls = False,
+        retry: RetryPolicy | None = None,
+    ) -> None:
+        """Connects at the first call. Raises ValueError for settings that cannot work."""
+        self._core, _ = wire(
+            endpoint, tenant=DEFAULT_TENANT, timeout_s=timeout_s, cache_dir=None, retry=retry
+        )
+        self._calls = AsyncCalls(tls=tls_of(tls), token=None, cache=None)
+
+    async def admit(self, ticket: str, *, timeout_s: float | None = None) -> Admission:
+        """See Unit.admit."""
+        return await self._calls.run(self._core.admit(ticket, timeout_s))
+
+    async def close(self) -> None:
+        """Ends calls under way and connections. Idempotent."""
+        await self._calls.close()
+
+    async def __aenter__(self) -> AsyncUnit:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+
+def admit(
+    endpoint: str, ticket: str, *, timeout_s: float = DEFAULT_TIMEOUT_S, tls: bool | Tls = False
+) -> Admission:
+    """Shows one ticket to the unit at `endpoint`, over a connection made for it. Programs
+    that ask more than once keep a Unit."""
+    with Unit(endpoint, timeout_s=timeout_s, tls=tls) as unit:
+        return unit.admit(ticket)

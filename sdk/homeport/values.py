@@ -1,0 +1,143 @@
+"""What the SDK gives and takes: plain, frozen values without protobuf in them.
+
+Times are Unix seconds by this machine's clock, positions (latitude, longitude) in degrees on
+WGS 84, distances great-circle kilometres. None means nobody knows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from homeport.errors import HomeportError
+
+
+class LocationSource(StrEnum):
+    """How Homeport came to know where a client is."""
+
+    UNKNOWN = ""  # not said: an answer from `get`
+    OVERRIDE = "override"  # an operator's CIDR override
+    DECLARED = "declared"  # the caller said so, and may
+    DATABASE = "database"  # looked up in the geo database
+    TENANT_DEFAULT = "tenant-default"
+    NOWHERE = "nowhere"  # nobody knows; load and hash decided
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientAt:
+    """One client of a batch and where it is: an address, a position, or neither."""
+
+    client_id: str
+    address: str | None = None  # IPv4 or IPv6 literal
+    position: tuple[float, float] | None = None  # latitude, longitude in degrees
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """A client's home: the unit that serves it, and the ticket that the unit accepts."""
+
+    tenant: str
+    client_id: str
+    unit_id: str
+    endpoint: str  # host:port of the unit
+    epoch: int  # grows with every move of the client
+    ticket: str = field(default="", repr=False)  # a credential: never logged by accident
+    ticket_expires_at: float | None = None  # None: no ticket
+    assigned_at: float | None = None
+    source: LocationSource = LocationSource.UNKNOWN
+    country: str = ""  # of the client, ISO 3166-1 alpha-2; empty: unknown
+    distance_km: float | None = None  # client to unit
+    rule: str = ""  # what decided: nearest, least-loaded-near, spread, next-best, existing
+    existing: bool = False  # the client had this assignment before the call
+    stale: bool = False  # nobody could confirm it: the client may have moved since
+    from_cache: bool = False  # read from this machine's cache, not from a server
+
+    def is_fresh(self, at: float, *, margin_s: float = 0.0) -> bool:
+        """Whether the ticket is good at Unix time `at` and for `margin_s` seconds more."""
+        return self.ticket_expires_at is not None and at + margin_s < self.ticket_expires_at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProvisionResult:
+    """What became of one client of a batch: an assignment, or the error that it met."""
+
+    client_id: str
+    assignment: Assignment | None = None
+    error: HomeportError | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is an assignment."""
+        return self.assignment is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Location:
+    """Where a client is, and how well that is known."""
+
+    source: LocationSource
+    country: str = ""  # ISO 3166-1 alpha-2; empty: unknown
+    subdivision: str = ""
+    continent: str = ""  # AF AN AS EU NA OC SA; empty: unknown
+    latitude: float | None = None  # degrees
+    longitude: float | None = None
+    uncertainty_km: float = 0.0  # radius around the position; 0.0: exact, or unknown
+
+
+class Verdict(StrEnum):
+    """What placement made of a unit."""
+
+    UNKNOWN = ""
+    CHOSEN = "chosen"
+    RANKED = "ranked"  # could take the client, something ranked higher
+    EXCLUDED = "excluded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsideredUnit:
+    """One unit as placement saw it."""
+
+    unit_id: str
+    verdict: Verdict
+    reason: str  # one sentence
+    distance_km: float | None
+    load: float  # share of capacity in use, 0.0 to 1.0
+    rank: int  # 1 is best; 0: excluded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """Where a client would go and why; nothing was changed to find out."""
+
+    location: Location
+    location_reason: str  # one sentence: how the location was found
+    units: tuple[ConsideredUnit, ...]  # best first, excluded last
+    rule: str
+    current: Assignment | None  # what the client has now; without ticket
+
+
+class AdmitReason(StrEnum):
+    """Why a unit let a client in, or did not."""
+
+    UNKNOWN = ""
+    ADMITTED = "admitted"
+    MALFORMED = "malformed"  # not a ticket at all
+    FORGED = "forged"
+    EXPIRED = "expired"  # provision again for a fresh one
+    NOT_YET_VALID = "not-yet-valid"  # check the clocks
+    WRONG_UNIT = "wrong-unit"
+    FOREIGN_TENANT = "foreign-tenant"
+    STALE_EPOCH = "stale-epoch"  # the client has moved: provision again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """A unit's answer to a ticket. Being turned away is an answer, not an error."""
+
+    admitted: bool
+    reason: AdmitReason
+    message: str  # one sentence with the next step
+    tenant: str = ""
+    client_id: str = ""
+    epoch: int = 0
+    expires_at: float | None = None
