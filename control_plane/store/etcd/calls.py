@@ -185,7 +185,7 @@ class Calls:
         """Counts the failure in the store's health."""
         verdict = failure.verdict
         errors = self.health.errors
-        errors[verdict] = errors.get(verdict, 0) + 1
+        errors[verdict.value] = errors.get(verdict.value, 0) + 1
         if verdict in (Verdict.UNREACHABLE, Verdict.UNANSWERED):
             self.health.connected = False
 
