@@ -133,6 +133,7 @@ def read_settings(arguments: Sequence[str]) -> Settings:
     class Sourced(Settings):
         toml: ClassVar[Path | None] = Path(config) if config else None
 
+    sourced: Any = Sourced
     command_line: Any = CliSettingsSource(Sourced, cli_parse_args=rest)
-    given: dict[str, Any] = Sourced(_cli_settings_source=command_line).model_dump()
+    given: dict[str, Any] = sourced(_cli_settings_source=command_line).model_dump()
     return Settings.model_construct(**given)

@@ -24,7 +24,7 @@ from control_plane.identity.tickets import TicketIssuer
 from control_plane.identity.tokens import Tokens
 from control_plane.serving.peers import Proxies, parse_networks
 from control_plane.serving.server import Server, Tls
-from control_plane.store.opening import open_store
+from control_plane.store.opening import EtcdAccess, open_store
 from control_plane.store.port import Store
 from control_plane.telemetry.endpoint import MetricsEndpoint
 from deployment_units.fleet.registry import UnitRegistry
@@ -167,11 +167,13 @@ async def _open_when_there(settings: Settings, stop: asyncio.Event) -> Store | N
         try:
             return await open_store(
                 settings.store,
-                ca=settings.store_ca,
-                certificate=settings.store_certificate,
-                key=settings.store_key,
-                user=settings.store_user,
-                password=settings.store_password,
+                access=EtcdAccess(
+                    user=settings.store_user or None,
+                    password=settings.store_password or None,
+                    ca_file=settings.store_ca,
+                    certificate_file=settings.store_certificate,
+                    key_file=settings.store_key,
+                ),
             )
         except HomeportError as error:
             if error.retry_after_s is None:

@@ -13,8 +13,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pygrpc_native.aio as native_aio  # `from pygrpc_native import aio` recurses in 0.5.0
 from pygrpc_native import EVENT_CALL, NativeGrpcFront
-from pygrpc_native import aio as native_aio
 
 from control_plane.errors import HomeportError, Unavailable
 from control_plane.serving.calls import HotCall, HotMethod, Metadata

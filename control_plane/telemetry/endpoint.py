@@ -38,7 +38,8 @@ class MetricsEndpoint:
     def _application(self, environ: dict[str, Any], start: Any) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
         if path == "/metrics":
-            return self._metrics(environ, start)
+            page: Iterable[bytes] = self._metrics(environ, start)
+            return page
         if path == "/healthz":
             status, body = "200 OK", b"alive\n"
         elif path == "/readyz":

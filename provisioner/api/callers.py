@@ -44,7 +44,7 @@ class Callers:
         """Who is behind an ordinary call. Raises Unauthenticated."""
         if self._tokens is None:
             return ANYONE_LOCAL
-        return self._tokens.caller(context.invocation_metadata() or ())
+        return self._tokens.caller(_metadata(context))
 
     def require(self, context: aio.ServicerContext[Any, Any], right: Right) -> None:
         """Raises PermissionDenied where the caller has not got the right."""
@@ -54,4 +54,8 @@ class Callers:
 
     def peer_of_context(self, context: aio.ServicerContext[Any, Any]) -> str | None:
         """The address that counts for an ordinary call."""
-        return self._proxies.client_address(context.peer(), context.invocation_metadata() or ())
+        return self._proxies.client_address(context.peer(), _metadata(context))
+
+
+def _metadata(context: aio.ServicerContext[Any, Any]) -> list[tuple[str, str | bytes]]:
+    return [(key, value) for key, value in context.invocation_metadata() or ()]

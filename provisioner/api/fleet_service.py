@@ -28,7 +28,7 @@ BEATS_PER_TTL = 3
 NAME = "homeport.api.fleet.v1.FleetService"
 
 
-class FleetService:
+class FleetService(pb_grpc.FleetServiceServicer):
     """Servicer of homeport.api.fleet.v1. wall: Unix seconds."""
 
     def __init__(

@@ -34,7 +34,7 @@ BATCHES_AHEAD = 4  # batches of one stream that are worked on at the same time
 NAME = "homeport.api.provisioning.v1.ProvisioningService"
 
 
-class ProvisioningService:
+class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
     """Servicer of homeport.api.provisioning.v1."""
 
     def __init__(self, desk: Desk, tickets: TicketOffice, callers: Callers) -> None:
@@ -132,8 +132,8 @@ class ProvisioningService:
             self._desk.ledger.release(release)
             async with asyncio.timeout(2 * PATIENCE_S):
                 outcome = await release.outcome
-            if outcome is True:
-                return pb.ReleaseAssignmentResponse(released=True)
+            if isinstance(outcome, bool):
+                return pb.ReleaseAssignmentResponse(released=outcome)
             found = outcome  # written since we looked: look at what is there now
         return pb.ReleaseAssignmentResponse(released=False)
 
@@ -241,6 +241,7 @@ def _no_assignment(client_id: str) -> NotFound:
 def _add(servicer: Any, server: Any) -> None:
     """Like the generated function, with ProvisionMany on bytes: batches are read and written
     by requests.read_batch and encoding."""
-    pb_grpc.add_ProvisioningServiceServicer_to_server(servicer, server)
-    many = grpc.stream_stream_rpc_method_handler(servicer.ProvisionMany)
+    add: Any = pb_grpc.add_ProvisioningServiceServicer_to_server
+    add(servicer, server)
+    many: Any = grpc.stream_stream_rpc_method_handler(servicer.ProvisionMany)
     server.add_registered_method_handlers(NAME, {"ProvisionMany": many})

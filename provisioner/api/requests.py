@@ -98,7 +98,9 @@ def read_batch(payload: bytes) -> Batch:
 def _line(client: Any, position: int, seen: set[str]) -> ClientLine:
     raw = client.client_id
     try:
-        client_id = raw if isinstance(raw, str) else _utf8(raw, f"clients[{position}].client_id")
+        client_id: str = (
+            raw if isinstance(raw, str) else _utf8(raw, f"clients[{position}].client_id")
+        )
         check_client_id(client_id)
         if client_id in seen:
             raise InvalidInput(
@@ -107,8 +109,9 @@ def _line(client: Any, position: int, seen: set[str]) -> ClientLine:
             )
         seen.add(client_id)
         origin = origin_of(client)
-        if isinstance(origin.address, bytes):
-            origin = Origin(address=_utf8(origin.address, f"clients[{position}].address"))
+        address: Any = origin.address
+        if isinstance(address, bytes):
+            origin = Origin(address=_utf8(address, f"clients[{position}].address"))
     except InvalidInput as error:
         return ClientLine(client_id=_text(raw), origin=UNSAID, error=error)
     return ClientLine(client_id=client_id, origin=origin)

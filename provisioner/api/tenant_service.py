@@ -24,7 +24,7 @@ from provisioner.api.world import World
 NAME = "homeport.api.tenancy.v1.TenantService"
 
 
-class TenantService:
+class TenantService(pb_grpc.TenantServiceServicer):
     """Servicer of homeport.api.tenancy.v1."""
 
     def __init__(self, store: Store, world: World, issuer: TicketIssuer, callers: Callers) -> None:
