@@ -19,6 +19,7 @@ from console.local.plan import Program
 
 _PR_SET_PDEATHSIG = 1
 _LAST_LINES = 12
+_KILLED_WITHIN_S = 10.0
 
 
 class Child:
@@ -70,14 +71,15 @@ class Child:
             self._process.wait(self.program.stop_within_s)
         except subprocess.TimeoutExpired:
             self.kill()
+            self._process.wait(_KILLED_WITHIN_S)
             return False
         return True
 
     def kill(self) -> None:
-        """SIGKILL to the child and whatever it started. Returns when the child is gone."""
-        if self._process is not None and self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait(10.0)
+        """Sends SIGKILL to the child and its process group, if it still runs. Waits for
+        nothing, so a signal handler may call it while `stop` waits."""
+        if (pid := self.pid) is not None:
+            os.killpg(pid, signal.SIGKILL)
 
     def end(self) -> str:
         """How it ended, for people."""

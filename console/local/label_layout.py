@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 # Direction from the mark (degrees, 0 is right, 90 is up), best first.
 _DIRECTIONS_DEG = (0, 180, -35, 35, 215, 145, -90, 90)
-_FURTHER = (1.0, 2.2, 3.8)  # how far from the mark, in gaps
+_FURTHER = (1.0, 2.2, 3.8, 7.0)  # how far from the mark, in gaps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,5 +85,7 @@ def _places(mark: Mark, gap: float) -> list[Box]:
 
 
 def _cost(place: Box, taken: Sequence[Box], within: Box) -> float:
-    outside = place.width * place.height - overlap(place, within)
-    return sum(overlap(place, other) for other in taken) + 4 * outside
+    """In areas of the label, rounded so that equally good places keep their order."""
+    area = place.width * place.height
+    outside = area - overlap(place, within)
+    return round((sum(overlap(place, other) for other in taken) + 4 * outside) / area, 6)

@@ -26,16 +26,15 @@ from console.local.plan import (
     restart_delay_s,
     settled_arguments,
 )
-from control_plane.errors import Refused, Unavailable
+from control_plane.errors import HomeportError, Refused
 
 _POLL_S = 0.03
 
 
-class StackFailed(Unavailable):
+class StackFailed(HomeportError):
     """A program of the stack did not start, or keeps ending; the message ends with its log."""
 
     reason = "STACK_FAILED"
-    retry_after_s = None
 
 
 class StartInterrupted(Exception):
@@ -154,7 +153,8 @@ class LocalStack:
             self._lock = None
 
     def kill(self) -> None:
-        """Ends everything at once, for the operator who will not wait."""
+        """Sends SIGKILL to everything, for the operator who will not wait. `stop` still has to
+        be called, or to return."""
         for program in reversed(self.plan.programs):
             self._children[program.name].kill()
 

@@ -1,0 +1,215 @@
+"""Provisioning from a stream of NDJSON lines: each line in gets one line out, in order.
+
+Holds the few thousand lines that are under way, never the file. A line that cannot be read is
+answered with an error in its place; when the whole call fails, so are all lines that have no
+answer yet, and the failure is raised.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, BinaryIO, TextIO
+
+from console.cli.failure import CommandFailed, ExitCode
+from homeport import Client, ClientAt
+from homeport.errors import HomeportError
+from homeport.values import ProvisionResult
+
+MAX_LINE_BYTES = 64 * 1024
+STDIN = Path("-")
+_KEYS = frozenset({"client_id", "ip", "at"})
+_BLOCK = 1 << 20
+
+
+class BadLine(Exception):
+    """Why a line is no client; `client_id` where it could be read."""
+
+    def __init__(self, message: str, client_id: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.client_id = client_id
+
+
+@contextmanager
+def open_input(path: Path) -> Iterator[BinaryIO]:
+    """The file, or stdin for `-`. Raises CommandFailed."""
+    if path == STDIN:
+        yield sys.stdin.buffer
+        return
+    try:
+        file: IO[bytes] = path.open("rb")
+    except OSError as error:
+        raise CommandFailed(f"{path} cannot be read: {error.strerror}", ExitCode.USAGE) from error
+    with file:
+        yield file  # type: ignore[misc]  # IO[bytes] is what open("rb") has
+
+
+def count_lines(path: Path) -> int | None:
+    """How many lines a file has, for the progress bar; None for stdin and other streams."""
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return sum(block.count(b"\n") for block in iter(lambda: file.read(_BLOCK), b""))
+
+
+def run(
+    client: Client,
+    lines: BinaryIO,
+    out: TextIO,
+    *,
+    with_tickets: bool,
+    advance: Callable[[int], None],
+) -> bool:
+    """Answers every line. True when every client has a home. Raises HomeportError for what
+    concerns all of them, after every line has its answer."""
+    bulk = _Bulk(lines, out, with_tickets, advance)
+    try:
+        for result in client.provision_many(bulk.clients(), with_tickets=with_tickets):
+            bulk.answer(result)
+    except HomeportError as error:
+        bulk.answer_the_rest(error)
+        raise
+    finally:
+        bulk.flush()
+    return bulk.all_done
+
+
+class _Bulk:
+    """Remembers, in order, which lines wait for a result and which have their error already."""
+
+    def __init__(
+        self, lines: BinaryIO, out: TextIO, with_tickets: bool, advance: Callable[[int], None]
+    ) -> None:
+        self.all_done = True
+        self._lines = numbered_lines(lines)
+        self._out = out
+        self._with_tickets = with_tickets
+        self._advance = advance
+        # A client's id while it waits for its result; else the answer its line gets.
+        self._open: deque[str | dict[str, Any]] = deque()
+
+    def clients(self) -> Iterator[ClientAt]:
+        """The clients of the lines that can be read."""
+        for number, line in self._lines:
+            try:
+                client = client_of(line)
+            except BadLine as problem:
+                message = f"line {number}: {problem.message}"
+                self._open.append(_refusal(problem.client_id, "INVALID_ARGUMENT", message))
+                continue
+            self._open.append(client.client_id)
+            yield client
+
+    def answer(self, result: ProvisionResult) -> None:
+        """The result of the oldest line that waits."""
+        self.flush()
+        self._open.popleft()
+        self._write(self._document(result))
+
+    def flush(self) -> None:
+        """Writes what no line has to wait for any more."""
+        while self._open and not isinstance(self._open[0], str):
+            answer = self._open.popleft()
+            assert not isinstance(answer, str)
+            self._write(answer)
+        if not self._open:
+            self._out.flush()
+
+    def answer_the_rest(self, error: HomeportError) -> None:
+        """The same error for every line without an answer, read or not."""
+        for _ in self.clients():
+            self._settle(error)
+        self._settle(error)
+
+    def _settle(self, error: HomeportError) -> None:
+        while self._open:
+            waits = self._open.popleft()
+            if isinstance(waits, str):
+                waits = _refusal(waits, error.code.value, error.message)
+            self._write(waits)
+
+    def _document(self, result: ProvisionResult) -> dict[str, Any]:
+        home = result.assignment
+        if home is None:
+            error = result.error
+            assert error is not None
+            return _refusal(result.client_id, error.code.value, error.message)
+        distance_km = home.distance_km
+        document: dict[str, Any] = {
+            "client_id": result.client_id,
+            "unit": home.unit_id,
+            "epoch": home.epoch,
+            "source": home.source.value,
+            "distance_km": None if distance_km is None else round(distance_km, 1),
+        }
+        if self._with_tickets:
+            document["ticket"] = home.ticket
+        return document
+
+    def _write(self, document: dict[str, Any]) -> None:
+        if "error" in document:
+            self.all_done = False
+        self._out.write(json.dumps(document) + "\n")
+        self._advance(1)
+
+
+def _refusal(client_id: str | None, code: str, message: str) -> dict[str, Any]:
+    return {"client_id": client_id, "error": {"code": code, "message": message}}
+
+
+def numbered_lines(lines: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Lines with their numbers from 1, without empty ones. One longer than MAX_LINE_BYTES
+    comes cut, and the rest of it is passed over."""
+    number = 0
+    while line := lines.readline(MAX_LINE_BYTES + 1):
+        number += 1
+        rest = line
+        while len(rest) > MAX_LINE_BYTES and not rest.endswith(b"\n"):
+            rest = lines.readline(MAX_LINE_BYTES + 1)
+        if line.strip():
+            yield number, line
+
+
+def client_of(line: bytes) -> ClientAt:
+    """The client that a line describes. Raises BadLine."""
+    if len(line) > MAX_LINE_BYTES:
+        raise BadLine(f"longer than {MAX_LINE_BYTES:,} bytes; a line is one client")
+    try:
+        entry = json.loads(line)
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise BadLine(f"cannot be read: {error}") from error
+    except json.JSONDecodeError as error:
+        raise BadLine(f"is not JSON: {error.msg} at column {error.colno}") from error
+    except ValueError as error:  # such as a number of 5,000 digits
+        raise BadLine(f"cannot be read: {error}") from error
+    if not isinstance(entry, dict):
+        raise BadLine('is not an object such as {"client_id": "alice", "ip": "81.2.69.142"}')
+    client_id = entry.get("client_id")
+    if not isinstance(client_id, str):
+        raise BadLine("client_id must be a string")
+    unknown = sorted(set(entry) - _KEYS)
+    if unknown:
+        raise BadLine(f"unknown key {unknown[0]!r}; known: client_id, ip, at", client_id)
+    address, at = entry.get("ip"), entry.get("at")
+    if address is not None and at is not None:
+        raise BadLine("has both ip and at; give one", client_id)
+    if address is not None and not isinstance(address, str):
+        raise BadLine("ip must be a string", client_id)
+    return ClientAt(client_id=client_id, address=address, position=_position(at, client_id))
+
+
+def _position(at: object, client_id: str) -> tuple[float, float] | None:
+    match at:
+        case None:
+            return None
+        case [int() | float() as latitude, int() | float() as longitude] if not (
+            isinstance(latitude, bool) or isinstance(longitude, bool)
+        ):
+            return float(latitude), float(longitude)
+        case _:
+            raise BadLine("at must be [latitude, longitude] in degrees", client_id)

@@ -1,0 +1,187 @@
+"""`homeport doctor` and `homeport version`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from console.cli.options import Output, Profile, Server, Tenant, Token, target_of
+from console.cli.output import Format, busy, show
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from console.cli.examination import Finding, UnitSeen
+    from console.cli.profile import Target
+
+_MARKS = {"ok": "[green]✓ ok[/]", "warn": "[yellow]! warn[/]", "fail": "[red]✗ fail[/]"}
+
+
+def doctor(
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            help="The server's metrics port. Default: the port after that of the server.",
+            metavar="HOST:PORT",
+        ),
+    ] = None,
+    data_dir: Annotated[Path, typer.Option(help="The data directory of `homeport up`.")] = Path(
+        "homeport-data"
+    ),
+    server: Server = None,
+    tenant: Tenant = None,
+    token: Token = None,
+    profile: Profile = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Looks at everything that usually goes wrong.
+
+    Each line says what to do next. Exits with 1 when something has failed.
+    """
+    target = target_of(server, tenant, token, profile)
+    with busy("examining") as now_doing:
+        now_doing(f"asking {target.server} …")
+        findings, units = _service(target)
+        address = metrics or _metrics_beside(target.server)
+        now_doing(f"reading http://{address}/metrics …")
+        findings += _metrics(address)
+        findings += _fleet(units)
+        findings.append(_data_dir(data_dir))
+    document = [
+        {
+            "check": finding.check,
+            "outcome": finding.outcome.value,
+            "seen": finding.seen,
+            "next_step": finding.next_step,
+        }
+        for finding in findings
+    ]
+    failed = any(finding.outcome == "fail" for finding in findings)
+    show({"healthy": not failed, "checks": document}, output, lambda: _table(findings))
+    if failed:
+        raise typer.Exit(1)
+
+
+def version(output: Output = Format.TABLE) -> None:
+    """Shows what is installed."""
+    import platform
+
+    import grpc
+
+    facts = {
+        "homeport": installed_version(),
+        "python": platform.python_version(),
+        "grpcio": grpc.__version__,
+    }
+    show(facts, output, lambda: "\n".join(f"{name} {value}" for name, value in facts.items()))
+
+
+def installed_version() -> str:
+    """Of the distribution this module belongs to."""
+    from importlib.metadata import version as version_of
+
+    return version_of("homeport")
+
+
+def _service(target: Target) -> tuple[list[Finding], list[UnitSeen] | None]:
+    """Whether the service answers, and its units if it does."""
+    import time
+
+    from console.cli.examination import UnitSeen, fail, ok
+    from console.cli.failure import failure_of
+    from console.cli.service import Service
+    from homeport.errors import HomeportError
+
+    began_s = time.monotonic()
+    try:
+        with Service(target, deadline_s=5.0) as service:
+            units = service.list_units()
+    except HomeportError as error:
+        failure = failure_of(error)
+        what, _, step = (failure.message if failure else error.message).rpartition("; ")
+        return [fail("server", what, step)], None
+    took_ms = (time.monotonic() - began_s) * 1e3
+    seen = [
+        UnitSeen(
+            id=unit.spec.unit_id,
+            live=unit.HasField("status"),
+            clients=unit.clients,
+            capacity=unit.spec.capacity,
+        )
+        for unit in units
+    ]
+    return [ok("server", f"{target.server} answers, first call in {took_ms:.0f} ms")], seen
+
+
+def _metrics(address: str) -> list[Finding]:
+    import http.client
+    import time
+
+    from console.cli import examination as judge
+    from console.cli.scrape import scrape
+
+    try:
+        seen = scrape(address)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        step = "name it with --metrics HOST:PORT, or start the server with --metrics-listen"
+        return [
+            judge.warn("metrics", f"nothing usable at http://{address}: {error}", step),
+            judge.judge_versions(installed_version(), None),
+        ]
+    findings = [
+        judge.ok("metrics", f"http://{address}/metrics"),
+        judge.judge_versions(installed_version(), seen.version),
+        judge.judge_store(seen.store_connected, seen.ready),
+    ]
+    if seen.clock_skew_s is not None:
+        findings.append(judge.judge_clock(seen.clock_skew_s))
+    findings.append(judge.judge_geo(seen.geo_build_s, time.time()))
+    return findings
+
+
+def _fleet(units: list[UnitSeen] | None) -> list[Finding]:
+    from console.cli import examination as judge
+
+    if units is None:
+        return []
+    agents = judge.judge_agents(units)
+    return [agents, judge.judge_room(units)] if units else [agents]
+
+
+def _data_dir(folder: Path) -> Finding:
+    """Whether `homeport up` could keep its data there."""
+    import os
+
+    from console.cli.examination import fail, ok
+
+    place = folder if folder.exists() else folder.resolve().parent
+    if not place.is_dir():
+        return fail("data", f"{place} is not a directory", "choose another with --data-dir")
+    if not os.access(place, os.W_OK | os.X_OK):
+        return fail(
+            "data",
+            f"{place} cannot be written to",
+            "change its permissions, or choose another with --data-dir",
+        )
+    return ok("data", f"{folder} can be written" if folder.exists() else f"{folder} can be made")
+
+
+def _metrics_beside(server: str) -> str:
+    host, _, port = server.rpartition(":")
+    return f"{host}:{int(port) + 1}" if port.isdigit() else server
+
+
+def _table(findings: list[Finding]) -> Table:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    for finding in findings:
+        step = f"\n[dim]→ {escape(finding.next_step)}[/]" if finding.next_step else ""
+        table.add_row(_MARKS[finding.outcome], finding.check, escape(finding.seen) + step)
+    return table

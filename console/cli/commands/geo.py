@@ -1,0 +1,101 @@
+"""`homeport geo`: what the geo database knows. Needs no server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from console.cli.options import GeoFile, Output
+from console.cli.output import Format, busy, show
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from provisioner.geo.database import GeoDatabase
+
+app = typer.Typer(help="The geo database.", no_args_is_help=True)
+
+
+@app.command("info")
+def info(geo: GeoFile = None, output: Output = Format.TABLE) -> None:
+    """Verifies a database whole and says what it is."""
+    import time
+
+    facts = _open(geo).info
+    document = {
+        "path": facts.path,
+        "type": facts.database_type,
+        "description": facts.description,
+        "built": _day(facts.build_epoch),
+        "age_days": max(0, round((time.time() - facts.build_epoch) / 86_400)),
+        "ip_version": facts.ip_version,
+        "nodes": facts.nodes,
+        "ranges": facts.ranges,
+        "locations": facts.locations,
+        "size_bytes": facts.size_bytes,
+        "sha256": facts.sha256,
+        "attribution": facts.attribution,
+    }
+    show(document, output, lambda: _facts(document))
+
+
+@app.command("lookup")
+def lookup(
+    address: Annotated[str, typer.Argument(help="IPv4 or IPv6 address.", metavar="IP")],
+    geo: GeoFile = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Says where an address is, as the provisioning service would see it."""
+    from provisioner.geo.locator import Locator
+
+    database = _open(geo)
+    location, reason = Locator(lambda: database).explain(address, None, None)
+    position = None
+    if location.latitude is not None and location.longitude is not None:
+        position = {"latitude": location.latitude, "longitude": location.longitude}
+    document = {
+        "address": address,
+        "source": location.source.value,
+        "country": location.country or None,
+        "subdivision": location.subdivision or None,
+        "continent": location.continent or None,
+        "position": position,
+        "uncertainty_km": location.uncertainty_km,
+        "reason": reason,
+        "attribution": database.info.attribution,
+    }
+    show(document, output, lambda: _facts({**document, "position": _degrees(position)}))
+
+
+def _open(path: Path | None) -> GeoDatabase:
+    from provisioner.geo.database import GeoDatabase
+
+    with busy("reading and verifying the geo database"):
+        return GeoDatabase.open(path)
+
+
+def _day(unix_s: float) -> str:
+    import datetime
+
+    return datetime.datetime.fromtimestamp(unix_s, datetime.UTC).date().isoformat()
+
+
+def _degrees(position: dict[str, float] | None) -> str | None:
+    return None if position is None else f"{position['latitude']:g}, {position['longitude']:g}"
+
+
+def _facts(document: dict[str, Any]) -> Table:
+    """Names and values, without those that are not known."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in document.items():
+        if value not in (None, ""):
+            shown = f"{value:,}" if isinstance(value, int | float) else str(value)
+            table.add_row(name.replace("_", " "), Text(shown))
+    return table

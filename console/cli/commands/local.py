@@ -1,0 +1,100 @@
+"""`homeport up`, `serve` and `agent`: what runs until it is told to stop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from console.cli.options import GeoFile
+
+# The wrapped programs read their own flags; --help shows theirs, too.
+PASSES_EVERYTHING_ON: dict[str, Any] = {
+    "context_settings": {
+        "allow_extra_args": True,
+        "ignore_unknown_options": True,
+        "help_option_names": [],
+    },
+}
+
+
+def up(
+    store: Annotated[
+        str,
+        typer.Option(help="embedded, etcd (starts one here), or etcd://host:port,… that runs."),
+    ] = "embedded",
+    units: Annotated[
+        Path | None, typer.Option(help="Fleet file. Default: a sample fleet of twelve units.")
+    ] = None,
+    geo: GeoFile = None,
+    data_dir: Annotated[Path, typer.Option(help="Where everything is kept between runs.")] = Path(
+        "homeport-data"
+    ),
+    port: Annotated[
+        int, typer.Option(help="gRPC port on 127.0.0.1; 0: any free one.", min=0, max=65535)
+    ] = 7700,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            help="Metrics and health over HTTP. Default: the port after --port.", min=0, max=65535
+        ),
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(help="Server processes that share the port (etcd only).", min=1, max=256)
+    ] = 1,
+    transport: Annotated[str, typer.Option(metavar="auto|native|grpcio")] = "auto",
+    ready_file: Annotated[
+        Path | None, typer.Option(help="Written as JSON once everything serves.")
+    ] = None,
+) -> None:
+    """Runs Homeport on this machine until Ctrl-C.
+
+    Starts a store, the provisioning service, and an agent for each unit of the fleet file,
+    and keeps its data between runs.
+    """
+    from console.local.plan import StackOptions
+    from console.local.up import run_until_stopped
+    from deployment_units.fleet.file import SAMPLE
+
+    if transport not in ("auto", "native", "grpcio"):
+        raise typer.BadParameter(
+            f"{transport} is none of auto, native, grpcio", param_hint="--transport"
+        )
+    if metrics_port is None:
+        metrics_port = min(port + 1, 65535) if port else 0
+    options = StackOptions(
+        data_dir=data_dir,
+        units=units or SAMPLE,
+        store=store,
+        port=port,
+        metrics_port=metrics_port,
+        geo=geo,
+        workers=workers,
+        transport=transport,
+    )
+    run_until_stopped(options, ready_file)
+
+
+def serve(context: typer.Context) -> None:
+    """Runs one provisioning server against a store.
+
+    Takes the flags of the server itself; see `homeport serve --help`.
+    """
+    _become("provisioner", context.args)
+
+
+def agent(context: typer.Context) -> None:
+    """Runs the agents of units: keeps them live, checks tickets.
+
+    Takes the flags of the agent itself; see `homeport agent --help`.
+    """
+    _become("deployment_units.agent", context.args)
+
+
+def _become(module: str, arguments: list[str]) -> None:
+    """Replaces this process, so that signals and exit codes are the program's own."""
+    import os
+    import sys
+
+    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])

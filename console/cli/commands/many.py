@@ -1,0 +1,49 @@
+"""`homeport provision-many`: NDJSON in, NDJSON out, one line for one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from console.cli.options import Profile, Server, Tenant, Token, target_of
+
+
+def provision_many(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help='NDJSON, a client a line: {"client_id": "…", "ip": "…"} or {"client_id": "…", '
+            '"at": [LAT, LON]}. - reads stdin.',
+            metavar="FILE|-",
+            allow_dash=True,
+        ),
+    ],
+    tickets: Annotated[bool, typer.Option("--tickets", help="Write tickets, too.")] = False,
+    server: Server = None,
+    tenant: Tenant = None,
+    token: Token = None,
+    profile: Profile = None,
+) -> None:
+    """Provisions any number of clients, NDJSON in and out.
+
+    Answers come in the order of the lines: {"client_id", "unit", "epoch", "source",
+    "distance_km"}, or {"client_id", "error": {"code", "message"}} for a line that is wrong or a
+    client that finds no room, which leaves the others alone. Exits with 1 when there was one.
+    """
+    import sys
+
+    from console.cli.bulk import count_lines, open_input, run
+    from console.cli.commands.clients import connect
+    from console.cli.progress import counting
+
+    target = target_of(server, tenant, token, profile)
+    with (
+        open_input(file) as lines,
+        connect(target) as client,
+        counting("provisioning", total=count_lines(file)) as advance,
+    ):
+        all_done = run(client, lines, sys.stdout, with_tickets=tickets, advance=advance)
+    if not all_done:
+        raise typer.Exit(1)

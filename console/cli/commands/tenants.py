@@ -1,0 +1,126 @@
+"""`homeport tenants`: organisations that run a service on Homeport."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from console.cli.options import Output, Profile, Server, Tenant, Token, target_of
+from console.cli.output import Format, show
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from homeport.api.tenancy.v1 import tenancy_pb2 as tenancy
+
+app = typer.Typer(help="The tenants.", no_args_is_help=True)
+
+_ALGORITHMS = ("HS256", "EdDSA")
+
+
+@app.command("list")
+def list_tenants(
+    server: Server = None,
+    tenant: Tenant = None,
+    token: Token = None,
+    profile: Profile = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Lists all tenants and how their clients are treated."""
+    from console.cli.service import Service
+
+    with Service(target_of(server, tenant, token, profile)) as service:
+        found = service.list_tenants()
+    show({"tenants": [_document(one) for one in found]}, output, lambda: _table(found))
+
+
+@app.command("apply")
+def apply_tenant(
+    tenant_id: Annotated[str, typer.Argument(help="The tenant's id.", metavar="TENANT")],
+    algorithm: Annotated[
+        str,
+        typer.Option(
+            "--tickets",
+            help="HS256: a key per unit. EdDSA: anyone with the public keys can check.",
+            metavar="HS256|EdDSA",
+        ),
+    ] = "HS256",
+    ttl_s: Annotated[
+        float, typer.Option("--ticket-ttl", help="How long a ticket holds, seconds.", metavar="S")
+    ] = 3600.0,
+    default_at: Annotated[
+        str | None,
+        typer.Option(
+            help="Where clients count as being whom nobody can locate, degrees.", metavar="LAT,LON"
+        ),
+    ] = None,
+    server: Server = None,
+    token: Token = None,
+    profile: Profile = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Creates or replaces a tenant.
+
+    What is left out gets its default.
+    """
+    from google.protobuf.duration_pb2 import Duration
+
+    from console.cli.origin import parse_position
+    from console.cli.service import Service
+    from homeport.api.geo.v1 import geo_pb2 as geo
+    from homeport.api.tenancy.v1 import tenancy_pb2 as tenancy
+
+    known = {name.lower(): name for name in _ALGORITHMS}
+    if algorithm.lower() not in known:
+        raise typer.BadParameter(
+            f"{algorithm} is none of {', '.join(_ALGORITHMS)}", param_hint="--tickets"
+        )
+    request = tenancy.Tenant(
+        tenant_id=tenant_id,
+        ticket_algorithm=tenancy.TicketAlgorithm.Value(f"TICKET_ALGORITHM_{algorithm.upper()}"),
+        ticket_ttl=Duration(seconds=int(ttl_s), nanos=int(ttl_s % 1 * 1e9)),
+    )
+    if default_at is not None:
+        latitude, longitude = parse_position(default_at, "--default-at")
+        request.default_position.CopyFrom(geo.Position(latitude=latitude, longitude=longitude))
+    with Service(target_of(server, None, token, profile)) as service:
+        applied = service.apply_tenant(request)
+    show(_document(applied), output, lambda: _table([applied]))
+
+
+def _document(tenant: tenancy.Tenant) -> dict[str, Any]:
+    from homeport.api.tenancy.v1 import tenancy_pb2 as tenancy_pb
+
+    eddsa = tenant.ticket_algorithm == tenancy_pb.TICKET_ALGORITHM_EDDSA
+    position = None
+    if tenant.HasField("default_position"):
+        position = {
+            "latitude": tenant.default_position.latitude,
+            "longitude": tenant.default_position.longitude,
+        }
+    return {
+        "id": tenant.tenant_id,
+        "ticket_algorithm": "EdDSA" if eddsa else "HS256",
+        "ticket_ttl_s": tenant.ticket_ttl.seconds + tenant.ticket_ttl.nanos / 1e9,
+        "default_position": position,
+    }
+
+
+def _table(tenants: list[tenancy.Tenant]) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in ("tenant", "tickets", "hold for", "unlocated clients"):
+        table.add_column(title)
+    for tenant in tenants:
+        facts = _document(tenant)
+        position = facts["default_position"]
+        table.add_row(
+            facts["id"],
+            facts["ticket_algorithm"],
+            f"{facts['ticket_ttl_s']:g} s",
+            "at {latitude:g}, {longitude:g}".format(**position) if position else "anywhere",
+        )
+    return table

@@ -1,0 +1,138 @@
+"""What `homeport doctor` makes of what it saw. Pure: observations in, findings out.
+
+Each finding is one line: ok, warn or fail, what was seen, and for the last two what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+CLOCK_WARN_S, CLOCK_FAIL_S = 2.0, 30.0  # an HTTP date has whole seconds
+GEO_OLD_DAYS = 180.0
+NEARLY_FULL = 0.9
+
+
+class Outcome(StrEnum):
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    check: str
+    outcome: Outcome
+    seen: str
+    next_step: str = ""  # empty where all is well
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitSeen:
+    """A unit as the service lists it."""
+
+    id: str
+    live: bool
+    clients: int
+    capacity: int
+
+
+def ok(check: str, seen: str) -> Finding:
+    return Finding(check=check, outcome=Outcome.OK, seen=seen)
+
+
+def warn(check: str, seen: str, next_step: str) -> Finding:
+    return Finding(check=check, outcome=Outcome.WARN, seen=seen, next_step=next_step)
+
+
+def fail(check: str, seen: str, next_step: str) -> Finding:
+    return Finding(check=check, outcome=Outcome.FAIL, seen=seen, next_step=next_step)
+
+
+def judge_versions(here: str, there: str | None) -> Finding:
+    """`there` None: the server does not say."""
+    if there is None:
+        return warn("version", f"this is {here}; the server does not say", "reach its metrics port")
+    if here.split(".")[:2] != there.split(".")[:2]:
+        return warn(
+            "version",
+            f"this is {here}, the server {there}",
+            "install the same minor version on both sides",
+        )
+    return ok("version", f"{here} here, {there} there")
+
+
+def judge_store(connected: float | None, ready: bool) -> Finding:
+    """`connected` is homeport_store_connected; None: not told."""
+    if connected == 0.0:
+        return fail(
+            "store",
+            "the server has lost its store",
+            "look at the store and at the server's log; known clients are still answered",
+        )
+    if not ready:
+        return fail(
+            "store",
+            "the server cannot place new clients now",
+            "wait a few seconds for its session with the store; else look at its log",
+        )
+    return ok("store", "connected, and the server can place new clients")
+
+
+def judge_clock(skew_s: float) -> Finding:
+    """Server's clock less ours, seconds. Tickets carry times, so clocks have to agree."""
+    ahead = "ahead of" if skew_s > 0 else "behind"
+    seen = f"the server's clock is {abs(skew_s):.0f} s {ahead} this one"
+    step = "synchronise both with NTP; tickets are checked against the clock"
+    if abs(skew_s) > CLOCK_FAIL_S:
+        return fail("clock", seen, step)
+    if abs(skew_s) > CLOCK_WARN_S:
+        return warn("clock", seen, step)
+    return ok("clock", "agrees with the server's to the second or two that can be told")
+
+
+def judge_geo(build_s: float | None, now_s: float) -> Finding:
+    """`build_s`: Unix time at which the database in use was built; None: not told."""
+    if not build_s:
+        return warn(
+            "geo", "the server does not say how old its geo database is", "reach its metrics port"
+        )
+    days = (now_s - build_s) / 86_400
+    if days > GEO_OLD_DAYS:
+        return warn(
+            "geo",
+            f"the geo database is {days:,.0f} days old",
+            "give the server a newer one with --geo; it is picked up while serving",
+        )
+    return ok("geo", f"the geo database is {max(0.0, days):,.0f} days old")
+
+
+def judge_agents(units: Sequence[UnitSeen]) -> Finding:
+    if not units:
+        return fail("agents", "there are no units", "describe them: homeport units apply -f FILE")
+    away = [unit.id for unit in units if not unit.live]
+    if not away:
+        return ok("agents", f"live at all {len(units)} units")
+    step = "start them: homeport agent --units FILE --server HOST:PORT"
+    if len(away) == len(units):
+        return fail("agents", f"live at none of {len(units)} units", step)
+    return warn("agents", f"none live at {_some(away)}", step)
+
+
+def judge_room(units: Sequence[UnitSeen]) -> Finding:
+    capacity = sum(unit.capacity for unit in units)
+    room = sum(max(0, unit.capacity - unit.clients) for unit in units)
+    step = "raise capacities or add units: homeport units apply -f FILE"
+    if room == 0:
+        return fail("room", f"none left in {len(units)} units", step)
+    full = [unit.id for unit in units if unit.clients >= NEARLY_FULL * unit.capacity]
+    seen = f"for {room:,} of {capacity:,} clients"
+    if full:
+        return warn("room", f"{seen}; nearly full: {_some(full)}", step)
+    return ok("room", seen)
+
+
+def _some(names: Sequence[str], most: int = 4) -> str:
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

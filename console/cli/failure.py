@@ -1,0 +1,95 @@
+"""How a command fails: one sentence on stderr that says what to do, and an exit code.
+
+The one place that knows which error means which code. Errors nobody expected are defects and
+keep their traceback.
+"""
+
+from __future__ import annotations
+
+import sys
+from enum import IntEnum
+
+from control_plane.errors import (
+    Exhausted,
+    HomeportError,
+    InvalidInput,
+    NotFound,
+    Refused,
+    Unavailable,
+)
+
+
+class ExitCode(IntEnum):
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    NOT_FOUND = 3
+    REFUSED = 4  # by policy or capacity
+    UNAVAILABLE = 5
+    INTERRUPTED = 130  # by Ctrl-C, as shells have it
+
+
+class CommandFailed(Exception):
+    """A command's own failure: the sentence to print, and the code."""
+
+    def __init__(self, message: str, code: ExitCode = ExitCode.FAILED) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+
+
+_BY_STATUS = {
+    "INVALID_ARGUMENT": ExitCode.USAGE,
+    "NOT_FOUND": ExitCode.NOT_FOUND,
+    "FAILED_PRECONDITION": ExitCode.REFUSED,
+    "RESOURCE_EXHAUSTED": ExitCode.REFUSED,
+    "UNAVAILABLE": ExitCode.UNAVAILABLE,
+    "DEADLINE_EXCEEDED": ExitCode.UNAVAILABLE,
+}
+
+_BY_ERROR: tuple[tuple[type[HomeportError], ExitCode], ...] = (
+    (InvalidInput, ExitCode.USAGE),
+    (NotFound, ExitCode.NOT_FOUND),
+    (Refused, ExitCode.REFUSED),
+    (Exhausted, ExitCode.REFUSED),
+    (Unavailable, ExitCode.UNAVAILABLE),
+)
+
+
+def code_of_status(name: str) -> ExitCode:
+    """The exit code for a canonical gRPC status name."""
+    return _BY_STATUS.get(name, ExitCode.FAILED)
+
+
+def failure_of(error: BaseException) -> CommandFailed | None:
+    """What to say about an error and how to exit; None for an error nobody expected."""
+    if isinstance(error, CommandFailed):
+        return error
+    if isinstance(error, HomeportError):
+        codes = (code for kind, code in _BY_ERROR if isinstance(error, kind))
+        return CommandFailed(error.message, next(codes, ExitCode.FAILED))
+    if isinstance(error, KeyboardInterrupt):
+        return CommandFailed("interrupted", ExitCode.INTERRUPTED)
+    return _failure_of_call(error)
+
+
+def _failure_of_call(error: BaseException) -> CommandFailed | None:
+    """The same for what the client library raises."""
+    from homeport import errors
+
+    if not isinstance(error, errors.HomeportError):
+        return None
+    message = error.message
+    if isinstance(error, errors.Unavailable) and not error.reason:
+        # The words are gRPC's, a chain of causes with the library's advice behind it.
+        cause = message.rpartition("; ")[0].rpartition(": ")[2]
+        message = (
+            f"no Homeport server answers at {error.server} ({cause}); start one with "
+            "`homeport up`, or name another with --server"
+        )
+    return CommandFailed(message, code_of_status(error.code))
+
+
+def report(failure: CommandFailed) -> None:
+    """Prints it."""
+    print(f"homeport: {failure.message}", file=sys.stderr)

@@ -1,0 +1,58 @@
+"""`homeport`: the command tree, and the one place where a command's failure ends the process.
+
+Modules of commands import only what the tree needs (Typer and the options); what a command
+works with is imported when it runs, so that `homeport --help` stays quick.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from console.cli.commands import clients, doctor, geo, local, many, tenants, units
+from console.cli.failure import ExitCode, failure_of, report
+
+app = typer.Typer(
+    name="homeport",
+    help="Gives every client of a global service its home.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("up", rich_help_panel="Run")(local.up)
+app.command("serve", rich_help_panel="Run", **local.PASSES_EVERYTHING_ON)(local.serve)
+app.command("agent", rich_help_panel="Run", **local.PASSES_EVERYTHING_ON)(local.agent)
+app.command("provision", rich_help_panel="Clients")(clients.provision)
+app.command("provision-many", rich_help_panel="Clients")(many.provision_many)
+app.command("get", rich_help_panel="Clients")(clients.get)
+app.command("release", rich_help_panel="Clients")(clients.release)
+app.command("explain", rich_help_panel="Clients")(clients.explain)
+app.add_typer(units.app, name="units", rich_help_panel="Fleet and tenants")
+app.add_typer(tenants.app, name="tenants", rich_help_panel="Fleet and tenants")
+app.add_typer(geo.app, name="geo", rich_help_panel="Look into things")
+app.command("doctor", rich_help_panel="Look into things")(doctor.doctor)
+app.command("version", rich_help_panel="Look into things")(doctor.version)
+
+
+def main() -> None:
+    """The console script. Never returns."""
+    try:
+        app()
+    except BrokenPipeError:
+        # Whoever read us has seen enough (`homeport units list | head`). Python would complain
+        # once more when it flushes stdout at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(ExitCode.FAILED)
+    except BaseException as error:  # raised again where it is not one of ours
+        failure = None if isinstance(error, SystemExit) else failure_of(error)
+        if failure is None:
+            raise
+        report(failure)
+        sys.exit(failure.code)
+
+
+if __name__ == "__main__":
+    main()

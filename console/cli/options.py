@@ -1,0 +1,70 @@
+"""The options that many commands share, spelled once."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+from console.cli.output import Format
+from console.cli.profile import Flags, Target, choose_target, config_path
+
+Server: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--server",
+        help="The provisioning service, host:port; several with commas. "
+        "Else HOMEPORT_SERVER, else the profile, else 127.0.0.1:7700.",
+        metavar="HOST:PORT",
+        rich_help_panel="Service",
+    ),
+]
+Tenant: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--tenant",
+        help="Whose client. Else HOMEPORT_TENANT, else the profile, else default.",
+        rich_help_panel="Service",
+    ),
+]
+Token: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--token",
+        help="API token; better given as HOMEPORT_TOKEN or in the profile.",
+        rich_help_panel="Service",
+    ),
+]
+Profile: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--profile",
+        help="A profile of ~/.config/homeport/config.toml. Else HOMEPORT_PROFILE.",
+        rich_help_panel="Service",
+    ),
+]
+Output: TypeAlias = Annotated[
+    Format, typer.Option("--output", "-o", help="How to print the result.", show_default=True)
+]
+GeoFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--geo", help="Geo database, MaxMind format. Default: the bundled one."),
+]
+Address: TypeAlias = Annotated[
+    str | None, typer.Option("--ip", help="The client's IPv4 or IPv6 address.", metavar="ADDRESS")
+]
+At: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--at", help="Where the client is, in degrees.", metavar="LAT,LON"),
+]
+ClientId: TypeAlias = Annotated[str, typer.Argument(help="The client's id.", metavar="CLIENT")]
+
+
+def target_of(
+    server: str | None, tenant: str | None, token: str | None, profile: str | None
+) -> Target:
+    """What these options, the environment and the config file say together."""
+    flags = Flags(server=server, tenant=tenant, token=token, profile=profile)
+    return choose_target(flags, os.environ, config_path(os.environ))

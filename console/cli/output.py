@@ -1,0 +1,88 @@
+"""The one place where results reach stdout: as a table for people, or as one JSON or YAML
+document for programs. Progress, notes and errors go to stderr, never here."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import Console, RenderableType
+
+Document: TypeAlias = Any  # what json.dumps takes
+
+
+class Format(StrEnum):
+    TABLE = "table"
+    JSON = "json"
+    YAML = "yaml"
+
+
+def show(document: Document, output: Format, picture: Callable[[], RenderableType]) -> None:
+    """Prints the document in the format asked for; `picture` is only made for people."""
+    if output is Format.JSON:
+        print(json.dumps(document, indent=2, ensure_ascii=False))
+    elif output is Format.YAML:
+        import yaml
+
+        text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100)
+        print(text, end="")
+    else:
+        console_for_people().print(picture())
+
+
+def console_for_people() -> Console:
+    """stdout, with colours where it is a terminal."""
+    from rich.console import Console
+
+    return Console(file=sys.stdout, highlight=False)
+
+
+def console_for_notes() -> Console:
+    """stderr, likewise."""
+    from rich.console import Console
+
+    return Console(file=sys.stderr, highlight=False)
+
+
+@contextmanager
+def busy(doing: str) -> Iterator[Callable[[str], None]]:
+    """A spinner on stderr while something lasts; where stderr is no terminal, nothing. Yields
+    a function that changes the words."""
+    notes = console_for_notes()
+    if not notes.is_terminal:
+        yield lambda words: None
+        return
+    with notes.status(doing) as status:
+        yield lambda words: status.update(words)
+
+
+def load_bar(load: float, width: int = 12) -> str:
+    """A bar of eighths of a character, in rich's markup: green, yellow from 70 %, red from
+    90 %. `load` above 1.0 is shown as full.
+
+    >>> load_bar(0.5, width=4)
+    '[green]██[/][dim]··[/]'
+    """
+    eighths = round(min(1.0, max(0.0, load)) * width * 8)
+    if load > 0.0:
+        eighths = max(1, eighths)  # a few clients are not none
+    full, part = divmod(eighths, 8)
+    bar = "█" * full + (" ▏▎▍▌▋▊▉"[part] if part else "")
+    colour = "green" if load < 0.7 else "yellow" if load < 0.9 else "red"
+    return f"[{colour}]{bar}[/][dim]{'·' * (width - len(bar))}[/]"
+
+
+def kilometres(distance_km: float | None) -> str:
+    """A distance for people; unknown is a dash.
+
+    >>> kilometres(1234.5), kilometres(None)
+    ('1,234 km', '–')
+    """
+    return "–" if distance_km is None or distance_km < 0 else f"{distance_km:,.0f} km"

@@ -1,0 +1,122 @@
+"""Which service a command talks to: flags > environment > profile in the config file > default.
+
+The config file is ~/.config/homeport/config.toml (XDG_CONFIG_HOME is honoured):
+
+    default_profile = "staging"
+
+    [profiles.staging]
+    server = "provision.staging.example.net:7700"
+    tenant = "shop"
+    token = "…"
+
+Nothing else in the console reads these. A key that nobody knows is an error, not ignored.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from control_plane.errors import InvalidInput
+
+DEFAULT_SERVER = "127.0.0.1:7700"
+DEFAULT_TENANT = "default"
+_KEYS = ("server", "tenant", "token")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Where to call, and as whom."""
+
+    servers: tuple[str, ...]  # host:port, at least one
+    tenant: str
+    token: str = field(repr=False)  # empty: none
+
+    @property
+    def server(self) -> str:
+        """The first endpoint."""
+        return self.servers[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flags:
+    """What the command line said; None where it said nothing."""
+
+    server: str | None = None
+    tenant: str | None = None
+    token: str | None = None
+    profile: str | None = None
+
+
+def config_path(environ: Mapping[str, str]) -> Path:
+    """Where the config file would be."""
+    base = environ.get("XDG_CONFIG_HOME") or str(Path(environ.get("HOME", "~")) / ".config")
+    return Path(base).expanduser() / "homeport" / "config.toml"
+
+
+def choose_target(flags: Flags, environ: Mapping[str, str], config: Path) -> Target:
+    """Resolves each setting by itself. Raises InvalidInput for a profile that is not there, a
+    config file that cannot be read, unknown keys in it, and endpoints that are not host:port."""
+    name = flags.profile or environ.get("HOMEPORT_PROFILE")
+    from homeport.endpoints import parse_servers  # brings gRPC, which --help must not wait for
+
+    profile = _read_profile(config, name)
+    chosen = {
+        key: getattr(flags, key) or environ.get(f"HOMEPORT_{key.upper()}") or profile.get(key, "")
+        for key in _KEYS
+    }
+    try:
+        servers = parse_servers(chosen["server"] or DEFAULT_SERVER)
+    except ValueError as error:
+        raise InvalidInput("server", f"--server: {error}") from error
+    return Target(
+        servers=servers,
+        tenant=chosen["tenant"] or DEFAULT_TENANT,
+        token=chosen["token"],
+    )
+
+
+def _read_profile(config: Path, wanted: str | None) -> Mapping[str, str]:
+    """The settings of the profile, or none when there is no config file and nobody asked for
+    a profile."""
+    try:
+        document = tomllib.loads(config.read_text())
+    except FileNotFoundError:
+        if wanted:
+            raise InvalidInput(
+                "profile", f"there is no profile {wanted}: {config} does not exist"
+            ) from None
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InvalidInput("config", f"cannot read {config}: {error}") from error
+    _check_keys(config, "", document, ("default_profile", "profiles"))
+    profiles = document.get("profiles", {})
+    if not isinstance(profiles, dict):
+        raise InvalidInput("config", f"{config}: profiles must be tables, [profiles.NAME]")
+    for name, profile in profiles.items():
+        _check_keys(config, f"profiles.{name}", profile, _KEYS)
+    name = wanted or document.get("default_profile")
+    if name is None:
+        return {}
+    if name not in profiles:
+        known = ", ".join(sorted(profiles)) or "none"
+        raise InvalidInput("profile", f"there is no profile {name} in {config}; it has {known}")
+    found: dict[str, str] = profiles[name]
+    return found
+
+
+def _check_keys(config: Path, where: str, table: Any, known: tuple[str, ...]) -> None:
+    """Every key known, and every setting of a profile a string."""
+    if not isinstance(table, dict):
+        raise InvalidInput("config", f"{config}: {where} must be a table")
+    for key, value in table.items():
+        path = f"{where}.{key}" if where else key
+        if key not in known:
+            raise InvalidInput(
+                "config", f"{config}: unknown key {path}; known here: {', '.join(known)}"
+            )
+        if key != "profiles" and not isinstance(value, str):
+            raise InvalidInput("config", f"{config}: {path} must be a string")

@@ -1,0 +1,95 @@
+"""Calls to the fleet and tenant services that the client library, made for clients, leaves out.
+
+One open channel for the length of a command; every call has a deadline. A call that fails
+raises what the library's calls raise, homeport.errors.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Self
+
+import grpc
+
+from console.cli.profile import Target
+from homeport.api.fleet.v1 import fleet_pb2 as fleet
+from homeport.api.fleet.v1 import fleet_pb2_grpc as fleet_grpc
+from homeport.api.tenancy.v1 import tenancy_pb2 as tenancy
+from homeport.api.tenancy.v1 import tenancy_pb2_grpc as tenancy_grpc
+from homeport.errors import error_of
+from homeport.failure import Code
+from homeport.status_details import failure_of
+
+DEADLINE_S = 10.0
+_OPTIONS = [("grpc.enable_retries", 0), ("grpc.max_receive_message_length", 64 << 20)]
+
+
+class Service:
+    """A context manager: inside it, channels are open. Of several servers the first that
+    answers is used; a server that cannot be reached has done nothing."""
+
+    def __init__(self, target: Target, *, deadline_s: float = DEADLINE_S) -> None:
+        self._servers = list(target.servers)
+        self._deadline_s = deadline_s
+        self._metadata = [("authorization", f"Bearer {target.token}")] if target.token else []
+        self._connect()
+
+    def _connect(self) -> None:
+        self._channel = grpc.insecure_channel(self._servers[0], options=_OPTIONS)
+
+    def list_units(self) -> list[fleet.Unit]:
+        """All units, by id."""
+        request = fleet.ListUnitsRequest()
+        return list(self._call(fleet_grpc.FleetServiceStub, "ListUnits", request).units)
+
+    def get_unit(self, unit_id: str) -> fleet.Unit:
+        request = fleet.GetUnitRequest(unit_id=unit_id)
+        unit: fleet.Unit = self._call(fleet_grpc.FleetServiceStub, "GetUnit", request)
+        return unit
+
+    def apply_unit(self, spec: fleet.UnitSpec) -> fleet.Unit:
+        request = fleet.ApplyUnitRequest(spec=spec)
+        unit: fleet.Unit = self._call(fleet_grpc.FleetServiceStub, "ApplyUnit", request)
+        return unit
+
+    def remove_unit(self, unit_id: str) -> None:
+        request = fleet.RemoveUnitRequest(unit_id=unit_id)
+        self._call(fleet_grpc.FleetServiceStub, "RemoveUnit", request)
+
+    def list_tenants(self) -> list[tenancy.Tenant]:
+        """All tenants, by id."""
+        request = tenancy.ListTenantsRequest()
+        return list(self._call(tenancy_grpc.TenantServiceStub, "ListTenants", request).tenants)
+
+    def apply_tenant(self, tenant: tenancy.Tenant) -> tenancy.Tenant:
+        request = tenancy.ApplyTenantRequest(tenant=tenant)
+        applied: tenancy.Tenant
+        applied = self._call(tenancy_grpc.TenantServiceStub, "ApplyTenant", request)
+        return applied
+
+    def _call(self, stub: Any, method: str, request: Any) -> Any:
+        asked: list[str] = []
+        while True:
+            asked.append(self._servers[0])
+            try:
+                call = getattr(stub(self._channel), method)
+                return call(request, timeout=self._deadline_s, metadata=self._metadata)
+            except grpc.RpcError as error:
+                failure = failure_of(error)
+                nobody_there = failure.code is Code.UNAVAILABLE and not failure.from_homeport
+                if not nobody_there or len(self._servers) == 1:
+                    raise error_of(failure, servers=asked, attempts=len(asked)) from error
+                self._channel.close()
+                del self._servers[0]
+                self._connect()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._channel.close()

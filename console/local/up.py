@@ -1,0 +1,139 @@
+"""The body of `homeport up`: starts the local stack, says where to go next, stays until told to
+stop, and then stops everything. A second Ctrl-C does not wait for anybody."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+
+from console.cli.output import busy, console_for_notes
+from console.local.plan import ETCD, StackOptions, plan_stack
+from console.local.stack import LocalStack, StartInterrupted, ready_document
+from deployment_units.fleet.file import read_fleet
+
+_TEND_EVERY_S = 0.1
+
+
+def run_until_stopped(options: StackOptions, ready_file: Path | None) -> None:
+    """Returns once everything has stopped as told. Raises HomeportError where the stack cannot
+    start, or a program of it keeps ending; nothing is left running then either."""
+    read_fleet(options.units)  # a mistake in it is said at once, and not by a program's log
+    plan = plan_stack(options)
+    stop = threading.Event()
+    notes = console_for_notes()
+    if ready_file is not None:
+        ready_file.unlink(missing_ok=True)
+    narrator = _Narrator(notes)
+    stack = LocalStack(
+        plan,
+        options.data_dir,
+        on_step=narrator.tell,
+        on_trouble=lambda trouble: notes.print(trouble, style="yellow", markup=False),
+        interrupted=stop.is_set,
+    )
+    with _stopping_on_signals(stop, stack):
+        try:
+            with busy("starting") as narrator.spin:
+                stack.start()
+        except StartInterrupted:
+            return
+        try:
+            store = _store_url(options, stack)
+            if ready_file is not None:
+                write_whole(ready_file, ready_document(stack, store))
+            Console(file=sys.stdout, highlight=False).print(_where_next(stack, options, store))
+            sys.stdout.flush()
+            while not stop.wait(_TEND_EVERY_S):
+                stack.tend()
+        finally:
+            with busy("stopping") as narrator.spin:
+                stack.stop()
+            if ready_file is not None:
+                ready_file.unlink(missing_ok=True)
+    notes.print(f"stopped; everything is kept in {options.data_dir}", markup=False)
+
+
+@contextmanager
+def _stopping_on_signals(stop: threading.Event, stack: LocalStack) -> Iterator[None]:
+    """SIGINT and SIGTERM set `stop`; a second one kills what still runs."""
+
+    def heard(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            stack.kill()
+        stop.set()
+
+    before = {name: signal.signal(name, heard) for name in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+
+
+class _Narrator:
+    """Tells the operator about steps: in the spinner's words, or in lines where there is no
+    terminal to spin on."""
+
+    def __init__(self, notes: Console) -> None:
+        self._notes = notes
+        self.spin: Callable[[str], None] = lambda words: None
+
+    def tell(self, step: str) -> None:
+        if self._notes.is_terminal:
+            self.spin(f"{step} …")
+        else:
+            self._notes.print(step, markup=False)
+
+
+def _store_url(options: StackOptions, stack: LocalStack) -> str:
+    """What further servers would take as --store."""
+    if options.store == "embedded":
+        return f"embedded:{(options.data_dir / 'store.db').resolve()}"
+    return str(stack.facts[ETCD]["url"]) if options.store == "etcd" else options.store
+
+
+def _where_next(stack: LocalStack, options: StackOptions, store: str) -> RenderableType:
+    facts = Table(box=None, show_header=False, pad_edge=False)
+    facts.add_column(style="dim")
+    facts.add_column(overflow="fold")
+    facts.add_row("provisioning", f"[bold]{stack.grpc}[/] (gRPC)")
+    facts.add_row("metrics", f"http://{stack.metrics}/metrics")
+    facts.add_row("units", f"{len(stack.units)}, each with an agent on loopback")
+    facts.add_row("store", store)
+    facts.add_row("data, logs", f"{options.data_dir}")
+    there = "" if stack.grpc.endswith(":7700") else f" --server {stack.grpc}"
+    commands = [
+        f"homeport provision alice --ip 81.2.69.142{there}",
+        f"homeport explain bob --at 35.7,139.7{there}",
+        f"homeport units list{there}",
+    ]
+    if options.store == "etcd":
+        commands[2] = f"homeport serve --store {store} --listen 127.0.0.1:0"
+    grid = Table.grid(padding=(0, 0))
+    grid.add_row(facts)
+    grid.add_row("")
+    for command in commands:
+        grid.add_row(f"[dim]$[/] [cyan]{command}[/]")
+    return Panel.fit(
+        grid, title="[bold green]Homeport is up[/]", subtitle="[dim]Ctrl-C stops it[/]",
+        padding=(1, 2),
+    )  # fmt: skip
+
+
+def write_whole(path: Path, document: Mapping[str, object]) -> None:
+    """Writes JSON so that readers see all of it or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch.write_text(json.dumps(document, indent=2) + "\n")
+    scratch.replace(path)

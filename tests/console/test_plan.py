@@ -1,0 +1,91 @@
+"""What `homeport up` runs, decided before anything runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from console.local.plan import (
+    MOST_RESTARTS,
+    RESTART_WINDOW_S,
+    StackOptions,
+    plan_stack,
+    restart_delay_s,
+    settled_arguments,
+)
+from control_plane.errors import InvalidInput
+
+OPTIONS = StackOptions(data_dir=Path("data"), units=Path("fleet.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("store", "order"),
+    [
+        pytest.param("embedded", ["server", "agent"], id="embedded needs no store process"),
+        pytest.param("etcd", ["etcd", "server", "agent"], id="etcd starts before who uses it"),
+        pytest.param("etcd://h:1,h:2", ["server", "agent"], id="a running etcd is not started"),
+        pytest.param("etcds://h:1", ["server", "agent"], id="nor is one with TLS"),
+    ],
+)
+def test_programs_start_in_the_order_of_need(store: str, order: list[str]) -> None:
+    plan = plan_stack(replace(OPTIONS, store=store))
+    assert [program.name for program in plan.programs] == order
+
+
+def test_facts_of_earlier_programs_reach_later_ones() -> None:
+    """The server learns etcd's port, the agent the server's, once they are known."""
+    _, server, agent = plan_stack(replace(OPTIONS, store="etcd", port=0, workers=2)).programs
+    facts = {"etcd": {"url": "etcd://127.0.0.1:4"}, "server": {"grpc": "127.0.0.1:5"}}
+    assert settled_arguments(server, facts) == (
+        "--store=etcd://127.0.0.1:4",
+        "--listen=127.0.0.1:0",
+        "--metrics-listen=127.0.0.1:7701",
+        "--transport=auto",
+        "--workers=2",
+        "--ready-file=data/run/server.json",
+    )
+    assert settled_arguments(agent, facts) == (
+        "--units=fleet.yaml",
+        "--server=127.0.0.1:5",
+        "--listen=127.0.0.1:0",
+        "--ready-file=data/run/agent.json",
+    )
+
+
+def test_only_fixed_ports_are_checked() -> None:
+    """Port 0 is any port, so there is nothing that could be taken."""
+    assert plan_stack(OPTIONS).ports == {"--port": 7700, "--metrics-port": 7701}
+    assert plan_stack(replace(OPTIONS, port=0, metrics_port=0)).ports == {}
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        pytest.param(replace(OPTIONS, store="redis"), "none of embedded", id="an unknown store"),
+        pytest.param(
+            replace(OPTIONS, workers=2), "--store etcd", id="several workers on one SQLite file"
+        ),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(options: StackOptions, complaint: str) -> None:
+    with pytest.raises(InvalidInput, match=complaint):
+        plan_stack(options)
+
+
+def test_restarts_wait_twice_as_long_each_time_and_then_end() -> None:
+    """A program that cannot run must neither spin nor be restarted for ever."""
+    deaths: list[float] = []
+    delays = []
+    for death_s in range(MOST_RESTARTS + 1):
+        deaths.append(float(death_s))
+        delays.append(restart_delay_s(deaths, float(death_s)))
+    assert delays == [0.2, 0.4, 0.8, 1.6, 3.2, None]
+
+
+def test_old_deaths_are_forgiven() -> None:
+    """A program that dies once a day is started at once each time."""
+    deaths = [day * 86_400.0 for day in range(50)]
+    assert restart_delay_s(deaths, deaths[-1]) == 0.2
+    assert restart_delay_s([0.0, RESTART_WINDOW_S], RESTART_WINDOW_S) == 0.4

@@ -1,0 +1,142 @@
+"""Which service a command talks to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from console.cli.profile import Flags, Target, choose_target, config_path
+from control_plane.errors import InvalidInput
+
+CONFIG = """
+default_profile = "staging"
+
+[profiles.staging]
+server = "staging.example.net:7700"
+tenant = "shop"
+token = "from-file"
+
+[profiles.lab]
+server = "a.example.net:1,b.example.net:2"
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "config.toml"
+    path.write_text(CONFIG)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("flags", "environ", "expected"),
+    [
+        pytest.param(
+            Flags(),
+            {},
+            Target(servers=("staging.example.net:7700",), tenant="shop", token="from-file"),
+            id="the default profile counts where nothing else is said",
+        ),
+        pytest.param(
+            Flags(profile="lab"),
+            {},
+            Target(servers=("a.example.net:1", "b.example.net:2"), tenant="default", token=""),
+            id="a profile need not set everything, and may name several servers",
+        ),
+        pytest.param(
+            Flags(),
+            {"HOMEPORT_PROFILE": "lab", "HOMEPORT_TOKEN": "from-environment"},
+            Target(
+                servers=("a.example.net:1", "b.example.net:2"),
+                tenant="default",
+                token="from-environment",
+            ),
+            id="the environment chooses a profile and overrides parts of it",
+        ),
+        pytest.param(
+            Flags(server="flag:3", tenant="t"),
+            {"HOMEPORT_SERVER": "environment:4", "HOMEPORT_TENANT": "e"},
+            Target(servers=("flag:3",), tenant="t", token="from-file"),
+            id="flags win over the environment, each for itself",
+        ),
+        pytest.param(
+            Flags(profile="staging"),
+            {"HOMEPORT_PROFILE": "lab"},
+            Target(servers=("staging.example.net:7700",), tenant="shop", token="from-file"),
+            id="--profile wins over HOMEPORT_PROFILE",
+        ),
+        pytest.param(
+            Flags(server="bare-host"),
+            {},
+            Target(servers=("bare-host:7700",), tenant="shop", token="from-file"),
+            id="a host without port means the usual port",
+        ),
+    ],
+)
+def test_settings_are_resolved_one_by_one(
+    config: Path, flags: Flags, environ: dict[str, str], expected: Target
+) -> None:
+    """Flags > environment > profile > default."""
+    assert choose_target(flags, environ, config) == expected
+
+
+def test_without_a_config_file_the_local_server_is_meant(tmp_path: Path) -> None:
+    """Nothing has to be configured for `homeport up` and the commands beside it."""
+    chosen = choose_target(Flags(), {}, tmp_path / "none.toml")
+    assert chosen == Target(servers=("127.0.0.1:7700",), tenant="default", token="")
+
+
+@pytest.mark.parametrize(
+    ("text", "flags", "complaint"),
+    [
+        pytest.param("servr = 1", Flags(), "unknown key servr", id="unknown key at the top"),
+        pytest.param(
+            '[profiles.p]\nsevrer = "a:1"',
+            Flags(),
+            "unknown key profiles.p.sevrer",
+            id="unknown key in a profile, used or not",
+        ),
+        pytest.param(
+            "[profiles.p]\nserver = 7700", Flags(), "must be a string", id="a number for a server"
+        ),
+        pytest.param("profiles = 3", Flags(), "profiles must be tables", id="profiles no table"),
+        pytest.param("server =", Flags(), "cannot read", id="not TOML"),
+        pytest.param(CONFIG, Flags(profile="prod"), "it has lab, staging", id="unknown profile"),
+        pytest.param(
+            'default_profile = "gone"', Flags(), "no profile gone", id="unknown default profile"
+        ),
+        pytest.param(
+            CONFIG, Flags(server="http://x:1"), "without http://", id="a URL for a server"
+        ),
+    ],
+)
+def test_a_mistake_is_named(tmp_path: Path, text: str, flags: Flags, complaint: str) -> None:
+    """Nothing unknown is passed over in silence."""
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    with pytest.raises(InvalidInput, match=complaint):
+        choose_target(flags, {}, path)
+
+
+def test_a_profile_without_a_config_file_is_a_mistake(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="does not exist"):
+        choose_target(Flags(profile="staging"), {}, tmp_path / "none.toml")
+
+
+def test_a_token_never_shows_in_a_representation() -> None:
+    """Targets end up in error reports and logs; tokens must not."""
+    assert "hush" not in repr(Target(servers=("a:1",), tenant="t", token="hush"))
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        pytest.param({"HOME": "/h"}, "/h/.config/homeport/config.toml", id="below the home"),
+        pytest.param(
+            {"HOME": "/h", "XDG_CONFIG_HOME": "/x"}, "/x/homeport/config.toml", id="XDG wins"
+        ),
+    ],
+)
+def test_where_the_config_file_is(environ: dict[str, str], expected: str) -> None:
+    assert config_path(environ) == Path(expected)
