@@ -69,13 +69,22 @@ class EtcdTls:
 class EtcdMember:
     """One etcd process with a fixed name, folder and ports, which can be started again."""
 
-    def __init__(self, name: str, folder: Path, *, program: Path, arguments: Sequence[str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        *,
+        program: Path,
+        arguments: Sequence[str] = (),
+        progress_every: str = "5s",
+    ) -> None:
         self.name = name
         self.folder = folder
         self.log = folder / "etcd.log"
         self.client_port, self.peer_port, self.metrics_port = free_ports(3)
         self._program = program
         self._arguments = list(arguments)
+        self._progress_every = progress_every
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -122,7 +131,7 @@ class EtcdMember:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=_environment(),
+                env=_environment(self._progress_every),
                 start_new_session=True,  # Ctrl-C is for us; we stop etcd after its clients
             )
 
@@ -200,16 +209,19 @@ class EtcdCluster:
         tls: EtcdTls | None = None,
         quota_bytes: int = 8 << 30,
         compact_after: str = "1h",
+        progress_every: str = "5s",
         arguments: Sequence[str] = (),
         program: Path | None = None,
     ) -> None:
         """`folder` holds the data and the logs, and is kept. `quota_bytes`: etcd stops
-        taking writes at this size. `compact_after`: history kept for watches, in etcd's
+        taking writes at this size. `compact_after`: history kept for watches;
+        `progress_every`: how often a quiet watch is told the revision; both in etcd's
         notation. `arguments` go to each member; `program` is find_etcd() if not given."""
         self.folder = folder
         self._size = size
         self._tls = tls
         self._program = program
+        self._progress_every = progress_every
         self._token = secrets.token_hex(8)
         self._arguments = (
             f"--quota-backend-bytes={quota_bytes}",
@@ -245,6 +257,7 @@ class EtcdCluster:
                     self.folder / f"etcd-{number}",
                     program=program,
                     arguments=self._arguments,
+                    progress_every=self._progress_every,
                 )
                 for number in range(1, self._size + 1)
             ]
@@ -313,10 +326,16 @@ def free_ports(count: int) -> list[int]:
         return ports
 
 
-def _environment() -> dict[str, str]:
+def _environment(progress_every: str) -> dict[str, str]:
     """Ours, without what etcd would take for its own settings: ETCD_BIN, and whatever a
-    shell set up for another etcd. On machines etcd calls unsupported it must be told twice."""
+    shell set up for another etcd. On machines etcd calls unsupported it must be told twice.
+
+    `progress_every` goes this way and not as a flag, because the flag's name differs between
+    versions: etcd ends at a flag that it does not know, and warns of a variable.
+    """
     kept = {name: v for name, v in os.environ.items() if not name.startswith("ETCD_")}
     if "ETCD_UNSUPPORTED_ARCH" in os.environ:
         kept["ETCD_UNSUPPORTED_ARCH"] = os.environ["ETCD_UNSUPPORTED_ARCH"]
+    kept["ETCD_EXPERIMENTAL_WATCH_PROGRESS_NOTIFY_INTERVAL"] = progress_every  # to 3.6
+    kept["ETCD_WATCH_PROGRESS_NOTIFY_INTERVAL"] = progress_every  # from 3.6
     return kept

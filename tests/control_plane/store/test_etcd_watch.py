@@ -246,7 +246,7 @@ async def test_a_watch_leaves_an_endpoint_that_hangs_up_and_one_that_falls_silen
 
 
 async def test_a_quiet_watch_advances_while_others_write(own_etcd: StartEtcd) -> None:
-    cluster = own_etcd(arguments=("--experimental-watch-progress-notify-interval=100ms",))
+    cluster = own_etcd(progress_every="100ms")
     store = await EtcdStore.connect(cluster.endpoints)
     written = await write(store, b"elsewhere")
     watch = store.watch(b"quiet/", from_revision=1)
