@@ -82,6 +82,10 @@ _FORGED = _refused(
     Reason.FORGED, "the ticket's signature does not hold; get a new one from the provisioner"
 )
 
+_ELSEWHERE = _refused(
+    Reason.WRONG_UNIT, "the ticket is for another unit; connect to the endpoint that came with it"
+)
+
 
 class TicketVerifier:
     """Checks tickets for one unit. `tenants` empty: serves all."""
@@ -130,8 +134,18 @@ class TicketVerifier:
         if key is None or (key.expires_at is not None and key.expires_at < now):
             return _FORGED
         if not _signed(key, f"{parts[0]}.{parts[1]}".encode(), signature):
-            return _FORGED
+            return _ELSEWHERE if self._names_another(parts[1]) else _FORGED
         return self._judge(parts[1], now)
+
+    def _names_another(self, payload: str) -> bool:
+        """Whether a ticket that we cannot check says it is another unit's. Each unit has its
+        own key, so a good ticket at the wrong door looks forged but for this. It is refused
+        either way, and nothing it says is repeated."""
+        try:
+            audience = json.loads(from_base64url(payload))["aud"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return False
+        return isinstance(audience, str) and audience != self._unit_id
 
     def _judge(self, payload: str, now: float) -> Admission:
         """Everything about a ticket whose signature is good."""

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from control_plane.identity.tokens import ANYONE_LOCAL, Caller, Right, Tokens
 from grpc import aio
 
 from control_plane.errors import PermissionDenied
+from control_plane.identity.tokens import ANYONE_LOCAL, Caller, Right, Tokens
 from control_plane.serving.calls import HotCall
 from control_plane.serving.peers import Proxies
 

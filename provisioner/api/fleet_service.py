@@ -6,18 +6,18 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from control_plane.identity.tickets import TicketIssuer
-from control_plane.identity.tokens import Right
-from deployment_units.fleet.validation import check_unit
 from grpc import aio
 
 from control_plane.errors import InvalidInput
 from control_plane.identity.names import check_slug
+from control_plane.identity.tickets import TicketIssuer
+from control_plane.identity.tokens import Right
 from control_plane.serving.server import Service
 from control_plane.serving.status import duration
 from control_plane.store.port import Store
 from deployment_units.fleet.liveness import Liveness
 from deployment_units.fleet.registry import UnitRegistry
+from deployment_units.fleet.validation import check_unit
 from homeport.api.fleet.v1 import fleet_pb2 as pb
 from homeport.api.fleet.v1 import fleet_pb2_grpc as pb_grpc
 from provisioner.api import mapping

@@ -6,6 +6,7 @@ from google.protobuf import timestamp_pb2
 
 from control_plane.errors import InvalidInput
 from control_plane.serving.status import duration
+from deployment_units.agent.spec_message import spec_to_proto
 from deployment_units.fleet.registry import UnitView
 from deployment_units.fleet.unit import (
     Position,
@@ -69,23 +70,6 @@ def spec_from_proto(message: fleet_pb2.UnitSpec) -> UnitSpec:
             countries=tuple(message.serves.countries), continents=tuple(message.serves.continents)
         ),
         tenants=tuple(message.tenants),
-    )
-
-
-def spec_to_proto(spec: UnitSpec) -> fleet_pb2.UnitSpec:
-    """A UnitSpec for the wire."""
-    return fleet_pb2.UnitSpec(
-        unit_id=spec.id,
-        endpoint=spec.endpoint,
-        position=position_to_proto(spec.position),
-        country=spec.country,
-        capacity=spec.capacity,
-        weight=spec.weight,
-        labels=dict(spec.labels),
-        serves=fleet_pb2.ServedAreas(
-            countries=spec.serves.countries, continents=spec.serves.continents
-        ),
-        tenants=spec.tenants,
     )
 
 

@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
-from control_plane.identity.tokens import Caller, Right
 from grpc import aio
 
 from control_plane import keys
 from control_plane.errors import HomeportError, NotFound, PermissionDenied
 from control_plane.identity.names import check_client_id
+from control_plane.identity.tokens import Caller, Right
 from control_plane.serving.calls import HotCall
 from control_plane.serving.server import Service
 from control_plane.serving.status import duration

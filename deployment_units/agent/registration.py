@@ -1,0 +1,176 @@
+"""Registration: tells the control plane that a unit is there, and keeps telling it.
+
+Applies the unit's record if it has one, opens a heartbeat stream, hands the keys it is
+given to the verifier, and beats for as long as it runs. When the control plane goes, it
+tries the next endpoint, with back-off and jitter; the unit goes on admitting with the keys
+it has, for as long as their tickets last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+
+import grpc
+from grpc import aio
+
+from control_plane.identity.admission import TicketVerifier
+from control_plane.identity.tickets import VerifyingKey
+from deployment_units.agent.load import LoadSource
+from deployment_units.fleet.unit import UnitSpec
+from homeport.api.fleet.v1 import fleet_pb2 as pb
+from homeport.api.fleet.v1 import fleet_pb2_grpc as pb_grpc
+
+log = logging.getLogger(__name__)
+
+CALL_S = 5.0
+BACKOFF_S, BACKOFF_MAX_S = 0.2, 5.0
+ANSWER_WITHIN_S = 10.0
+# What no other server would answer differently: the unit's own record or rights are wrong.
+_HOPELESS = frozenset({grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.PERMISSION_DENIED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitIdentity:
+    """Which unit this is. `spec` None: an operator applies the record."""
+
+    unit_id: str
+    incarnation: str  # later runs sort after earlier ones
+    version: str
+    ttl_s: int = 10
+    spec: UnitSpec | None = None
+
+
+class Registration:
+    """One unit's line to the control plane. `run` is a task of the owner's; `registered`
+    is set while a heartbeat stands and keys are there.
+
+    spread: a number between 0 and 1, new at each call.
+    """
+
+    def __init__(
+        self,
+        identity: UnitIdentity,
+        servers: Sequence[str],
+        verifier: TicketVerifier,
+        load: LoadSource,
+        *,
+        token: str = "",
+        spread: Callable[[], float],
+        apply: Callable[[UnitSpec], pb.UnitSpec],
+    ) -> None:
+        self._identity = identity
+        self._servers = list(servers)
+        self._verifier = verifier
+        self._load = load
+        self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
+        self._spread = spread
+        self._spec_to_proto = apply
+        self._leaving = asyncio.Event()
+        self.registered = asyncio.Event()
+        self.keys_seen = 0
+
+    async def run(self) -> None:
+        """Registers and beats until `leave`. Raises grpc.RpcError where trying again cannot
+        help, such as for a record that is refused."""
+        attempt = 0
+        while not self._leaving.is_set():
+            server = self._servers[attempt % len(self._servers)]
+            try:
+                async with aio.insecure_channel(server) as channel:
+                    await self._attend(pb_grpc.FleetServiceStub(channel))
+                attempt = 0
+            except aio.AioRpcError as error:
+                if error.code() in _HOPELESS:
+                    raise
+                log.info(
+                    "unit %s: %s does not answer (%s); trying the next",
+                    self._identity.unit_id,
+                    server,
+                    error.details(),
+                )
+            except TimeoutError:
+                log.info("unit %s: %s fell silent", self._identity.unit_id, server)
+            finally:
+                self.registered.clear()
+            attempt += 1
+            pause_s = min(BACKOFF_MAX_S, BACKOFF_S * 2 ** min(attempt, 8)) * self._spread()
+            try:
+                async with asyncio.timeout(pause_s):
+                    await self._leaving.wait()
+            except TimeoutError:
+                continue
+
+    def leave(self) -> None:
+        """Says goodbye: the control plane knows at once that the unit is gone."""
+        self._leaving.set()
+
+    async def _attend(self, stub: pb_grpc.FleetServiceStub) -> None:
+        """One heartbeat stream, from applying the record until it ends."""
+        identity = self._identity
+        if identity.spec is not None:
+            await stub.ApplyUnit(
+                pb.ApplyUnitRequest(spec=self._spec_to_proto(identity.spec)),
+                timeout=CALL_S,
+                metadata=self._metadata,
+            )
+        answered = asyncio.Event()
+        interval_s = [identity.ttl_s / 3]
+        stream = stub.Heartbeat(self._beats(answered, interval_s), metadata=self._metadata)
+        answers = aiter(stream)
+        try:
+            while True:
+                # An answer comes to each beat, so silence means that the other end is gone.
+                async with asyncio.timeout(ANSWER_WITHIN_S + interval_s[0]):
+                    try:
+                        answer = await anext(answers)
+                    except StopAsyncIteration:
+                        return
+                if answer.HasField("interval"):
+                    interval_s[0] = answer.interval.seconds + answer.interval.nanos / 1e9
+                if answer.keys:
+                    self._verifier.use([_key(key) for key in answer.keys])
+                    self.keys_seen += 1
+                if self._verifier.has_keys:
+                    self.registered.set()
+                answered.set()
+        finally:
+            stream.cancel()
+
+    async def _beats(
+        self, answered: asyncio.Event, interval_s: list[float]
+    ) -> AsyncIterator[pb.HeartbeatRequest]:
+        identity = self._identity
+        while not self._leaving.is_set():
+            beat = pb.HeartbeatRequest(
+                unit_id=identity.unit_id,
+                status=pb.UnitStatus(
+                    health=pb.UNIT_HEALTH_SERVING,
+                    load=self._load.load(),
+                    version=identity.version,
+                    incarnation=identity.incarnation,
+                ),
+            )
+            beat.ttl.seconds = identity.ttl_s
+            yield beat
+            await answered.wait()
+            try:
+                async with asyncio.timeout(interval_s[0]):
+                    await self._leaving.wait()
+            except TimeoutError:
+                continue
+
+
+def _key(message: pb.TicketKey) -> VerifyingKey:
+    return VerifyingKey(
+        key_id=message.key_id,
+        algorithm=message.algorithm,
+        key=message.key,
+        expires_at=(
+            message.expire_time.seconds + message.expire_time.nanos / 1e9
+            if message.HasField("expire_time")
+            else None
+        ),
+    )

@@ -1,0 +1,58 @@
+"""UnitService: what a unit answers itself. Admit checks a ticket offline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from grpc import aio
+
+from control_plane.errors import InvalidInput, Unavailable
+from control_plane.identity.admission import Admission, Reason, TicketVerifier
+from homeport.api.unit.v1 import unit_pb2 as pb
+from homeport.api.unit.v1 import unit_pb2_grpc as pb_grpc
+
+NAME = "homeport.api.unit.v1.UnitService"
+
+_REASONS = {
+    Reason.ADMITTED: pb.ADMIT_REASON_ADMITTED,
+    Reason.MALFORMED: pb.ADMIT_REASON_MALFORMED,
+    Reason.FORGED: pb.ADMIT_REASON_FORGED,
+    Reason.EXPIRED: pb.ADMIT_REASON_EXPIRED,
+    Reason.NOT_YET_VALID: pb.ADMIT_REASON_NOT_YET_VALID,
+    Reason.WRONG_UNIT: pb.ADMIT_REASON_WRONG_UNIT,
+    Reason.FOREIGN_TENANT: pb.ADMIT_REASON_FOREIGN_TENANT,
+    Reason.STALE_EPOCH: pb.ADMIT_REASON_STALE_EPOCH,
+}
+
+
+class UnitService(pb_grpc.UnitServiceServicer):
+    """Servicer of homeport.api.unit.v1 for one unit. wall: Unix seconds."""
+
+    def __init__(self, verifier: TicketVerifier, *, wall: Callable[[], float]) -> None:
+        self._verifier = verifier
+        self._wall = wall
+
+    async def Admit(
+        self, request: pb.AdmitRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.AdmitResponse:
+        if not request.ticket:
+            raise InvalidInput("ticket", "ticket is empty; send the one you were given")
+        if not self._verifier.has_keys:
+            raise Unavailable("this unit has no ticket keys yet; try again shortly")
+        return admission_to_proto(self._verifier.verify(request.ticket, self._wall()))
+
+
+def admission_to_proto(admission: Admission) -> pb.AdmitResponse:
+    """An admission, or a refusal with its reason."""
+    response = pb.AdmitResponse(
+        admitted=admission.admitted,
+        reason=_REASONS[admission.reason],
+        message=admission.message,
+        tenant=admission.tenant,
+        client_id=admission.client_id,
+        epoch=admission.epoch,
+    )
+    if admission.expires_at:
+        response.expire_time.FromMilliseconds(int(admission.expires_at * 1000))
+    return response

@@ -1,0 +1,119 @@
+"""Builds the agents of one process and runs them until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+from control_plane.identity.admission import TicketVerifier
+from control_plane.serving.server import Server, Service, Transport
+from deployment_units.agent.load import AdmittedClients
+from deployment_units.agent.registration import Registration, UnitIdentity
+from deployment_units.agent.settings import AgentSettings
+from deployment_units.agent.spec_message import spec_to_proto
+from deployment_units.agent.unit_service import NAME, UnitService
+from deployment_units.fleet.file import read_fleet
+from deployment_units.fleet.unit import UnitSpec
+from homeport.api.unit.v1 import unit_pb2_grpc
+
+DRAIN_S = 5.0
+DECLARED_ENDPOINT = "homeport.dev/declared-endpoint"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agent:
+    """One unit's server and its line to the control plane."""
+
+    unit_id: str
+    endpoint: str
+    server: Server
+    registration: Registration
+
+
+def new_incarnation(now: float, random_hex: str) -> str:
+    """An id of this run that sorts after earlier ones; `now` in Unix seconds."""
+    return f"{int(now * 1000):013x}-{random_hex}"
+
+
+async def run_agents(
+    settings: AgentSettings, *, stop: asyncio.Event, on_ready: Callable[[dict[str, str]], None]
+) -> None:
+    """Serves until `stop`. `on_ready({unit: host:port})` once all are registered."""
+    specs: Sequence[UnitSpec | None] = read_fleet(settings.units) if settings.units else [None]
+    agents = [build_agent(settings, spec) for spec in specs]
+    async with asyncio.TaskGroup() as group:
+        for agent in agents:
+            await agent.server.start()
+            await agent.server.ready()
+        tasks = [
+            group.create_task(agent.registration.run(), name=f"agent {agent.unit_id}")
+            for agent in agents
+        ]
+        announce = group.create_task(_announce(agents, on_ready), name="agents ready")
+        await stop.wait()
+        announce.cancel()
+        for agent in agents:
+            agent.registration.leave()
+        await asyncio.wait(tasks, timeout=DRAIN_S)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*(agent.server.stop(DRAIN_S) for agent in agents))
+
+
+def build_agent(settings: AgentSettings, spec: UnitSpec | None) -> Agent:
+    """One agent, listening but not serving yet. Raises InvalidInput for its address."""
+    unit_id = spec.id if spec is not None else settings.unit
+    tenants = spec.tenants if spec is not None else tuple(filter(None, settings.tenants.split(",")))
+    verifier = TicketVerifier(unit_id, tenants=tenants)
+    service = Service(
+        add=unit_pb2_grpc.add_UnitServiceServicer_to_server,
+        servicer=UnitService(verifier, wall=time.time),
+        name=NAME,
+        hot={},
+    )
+    server = Server([service], transport=Transport.GRPCIO)
+    host = settings.listen.rpartition(":")[0]
+    endpoint = f"{host}:{server.bind(settings.listen)}"
+    if spec is not None and not settings.keep_endpoints:
+        spec = replace(
+            spec, endpoint=endpoint, labels={**spec.labels, DECLARED_ENDPOINT: spec.endpoint}
+        )
+    rng = random.Random(secrets.randbits(64))
+    registration = Registration(
+        UnitIdentity(
+            unit_id=unit_id,
+            incarnation=new_incarnation(time.time(), secrets.token_hex(4)),
+            version=version("homeport"),
+            ttl_s=settings.ttl_s,
+            spec=spec,
+        ),
+        settings.server.split(","),
+        verifier,
+        AdmittedClients(verifier.epochs, spec.capacity if spec is not None else 1_000_000),
+        token=settings.token,
+        spread=rng.random,
+        apply=spec_to_proto,
+    )
+    return Agent(unit_id=unit_id, endpoint=endpoint, server=server, registration=registration)
+
+
+async def _announce(agents: Sequence[Agent], on_ready: Callable[[dict[str, str]], None]) -> None:
+    for agent in agents:
+        await agent.registration.registered.wait()
+    on_ready({agent.unit_id: agent.endpoint for agent in agents})
+
+
+def write_ready_file(path: Path, endpoints: dict[str, str]) -> None:
+    """Writes {unit: host:port} as JSON, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch.write_text(json.dumps(endpoints) + "\n")
+    scratch.replace(path)
