@@ -8,6 +8,7 @@ import itertools
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from typing import Any
 
+import grpc
 from grpc import aio
 
 from homeport.async_calls import AsyncCalls
@@ -16,20 +17,23 @@ from homeport.status_details import failure_of
 from homeport.steps import Emit, EndRequests, Open, Pull, Receive, Send, StreamSteps, Wait
 from homeport.values import ClientAt, ProvisionResult
 
+_BROKE_OFF = Failure(Code.UNAVAILABLE, "the connection broke off in the middle of a stream")
+
 
 class AsyncStream:
     """One bidirectional stream. A broken one shows it when something is received."""
 
     def __init__(self, call: Any) -> None:
         self._call = call
+        self._broken: Failure | None = None
 
     async def perform(self, step: Send | EndRequests | Receive) -> Any:
         """Carries out one step on this stream."""
         match step:
             case Send(request, timeout_s):
                 return await self.send(request, timeout_s)
-            case EndRequests():
-                return await self.end_requests()
+            case EndRequests(timeout_s):
+                return await self.end_requests(timeout_s)
             case Receive(timeout_s):
                 return await self.receive(timeout_s)
 
@@ -38,19 +42,29 @@ class AsyncStream:
         try:
             async with asyncio.timeout(timeout_s):
                 await self._call.write(request)
-        except (TimeoutError, asyncio.InvalidStateError, aio.AioRpcError):
-            self._call.cancel()  # `receive` tells why
+        except TimeoutError:
+            self._broken = Failure(
+                Code.DEADLINE_EXCEEDED, f"a batch was not taken in {timeout_s:.3g} s"
+            )
+        except aio.AioRpcError as error:
+            # A write that finds the connection gone hides the status behind INTERNAL.
+            hidden = error.code() is grpc.StatusCode.INTERNAL
+            self._broken = _BROKE_OFF if hidden else failure_of(error)
+        except asyncio.InvalidStateError:
+            pass  # the stream has ended, and `receive` gets its status
 
-    async def end_requests(self) -> None:
+    async def end_requests(self, timeout_s: float) -> None:
         """No request follows."""
         try:
-            await self._call.done_writing()
-        except (asyncio.InvalidStateError, aio.AioRpcError):
-            self._call.cancel()  # `receive` tells why
+            async with asyncio.timeout(timeout_s):
+                await self._call.done_writing()
+        except (TimeoutError, aio.InternalError):
+            pass  # the stream has ended, and `receive` gets its status
 
     async def receive(self, timeout_s: float) -> Any:
         """The next response, None at the end, or a Failure."""
-        task = asyncio.current_task()
+        if self._broken is not None:
+            return self._broken
         try:
             async with asyncio.timeout(timeout_s):
                 response = await self._call.read()
@@ -59,10 +73,10 @@ class AsyncStream:
         except aio.AioRpcError as error:
             return failure_of(error)
         except asyncio.CancelledError:
+            task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
-            # We gave the stream up ourselves, in `send`.
-            return Failure(Code.UNAVAILABLE, "the stream took no more requests")
+            return _BROKE_OFF  # not our task was cancelled: the client was closed
         return None if response is aio.EOF else response
 
     def cancel(self) -> None:

@@ -22,6 +22,7 @@ from homeport.values import ClientAt, ProvisionResult
 
 MAX_BATCH = 1_000  # the contract's
 MANY_TIMEOUT_S = 60.0
+GOODBYE_S = 1.0  # how long the server may take to end a stream of which all is known
 
 _ENDED_EARLY = Failure(
     Code.UNAVAILABLE, "the server ended the stream before it had answered every batch"
@@ -77,6 +78,7 @@ def provision_many(
     sent = 0  # how many of them are on the stream that is open
     server: str | None = None  # of that stream
     attempts: Attempts | None = None  # tries for the oldest batch
+    probing = False  # after a failure the oldest batch goes alone: is it the batch, or the server?
     more, told = True, False  # clients left; the server knows that there are none
     while True:
         while more and len(waiting) < window:
@@ -96,19 +98,20 @@ def provision_many(
         if server is None:
             server, sent, told = core.endpoints.current, 0, False
             yield Open(server, PROVISION_MANY)
-        for batch in list(waiting)[sent:]:
+        allowed = 1 if probing else len(waiting)
+        for batch in list(waiting)[sent:allowed]:
             if batch.request.clients:
                 batch.sent_at = core.wall()
                 yield Send(batch.request, attempts.try_timeout_s(limit_s))
-        sent = len(waiting)
-        if not more and not told:
+        sent = max(sent, allowed)
+        if not more and not told and sent == len(waiting):
             told = True
-            yield EndRequests()
+            yield EndRequests(attempts.try_timeout_s(limit_s))
         outcome = yield Receive(attempts.try_timeout_s(limit_s))
         if outcome is None:
             outcome = _ENDED_EARLY
         if isinstance(outcome, Failure):
-            failed, server = server, None
+            failed, server, probing = server, None, True
             wait_s = attempts.wait_after(outcome, failed)
             if wait_s > 0.0:
                 yield Wait(wait_s)
@@ -123,10 +126,10 @@ def provision_many(
                 ),
                 servers=(server,),
             )
-        attempts = None
+        attempts, probing = None, False
         yield Emit(batch.results(outcome))
     if server is not None:
         if not told:
-            yield EndRequests()
+            yield EndRequests(GOODBYE_S)
         # Everybody is answered: how the stream ends changes nothing any more.
-        yield Receive(1.0)
+        yield Receive(GOODBYE_S)

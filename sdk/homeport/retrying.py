@@ -22,27 +22,27 @@ from homeport.failure import Code, Failure
 class RetryPolicy:
     """How hard a client tries. A call ends when its `timeout_s` is over, whatever this says.
 
-    max_attempts: tries of one call; raised to the number of servers, so that each is asked
-    once. initial_backoff_s doubles with each round, up to max_backoff_s. attempt_timeout_s:
-    the longest that one try of a single call waits, so that a server that swallows calls
-    leaves time for the next; batch_timeout_s: the same for one batch of provision_many.
+    max_rounds: how often a call goes round the servers. initial_backoff_s, the longest wait
+    after the first round, doubles with each up to max_backoff_s. attempt_timeout_s: the
+    longest that one try of a single call waits, so that a server that swallows calls leaves
+    time for the next; batch_timeout_s: the same for one batch of provision_many.
+    wait_for_room: whether a client for whom there is no room now is worth another try when
+    the server says that waiting can help.
     """
 
-    max_attempts: int = 5
-    initial_backoff_s: float = 0.1
+    max_rounds: int = 5
+    initial_backoff_s: float = 0.2
     max_backoff_s: float = 5.0
     attempt_timeout_s: float = 3.0
     batch_timeout_s: float = 15.0
+    wait_for_room: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("max_attempts", "max_backoff_s", "attempt_timeout_s", "batch_timeout_s"):
+        for name in ("max_rounds", "max_backoff_s", "attempt_timeout_s", "batch_timeout_s"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be greater than 0")
-        if not 0 <= self.initial_backoff_s <= self.max_backoff_s:
-            raise ValueError(
-                f"initial_backoff_s is {self.initial_backoff_s}; it must lie between 0 and "
-                f"max_backoff_s, {self.max_backoff_s}"
-            )
+        if not self.initial_backoff_s >= 0:
+            raise ValueError(f"initial_backoff_s is {self.initial_backoff_s}; it must not be < 0")
 
 
 class Remedy(Enum):
@@ -91,7 +91,9 @@ def wait_s(
     been asked since the last wait, and may be asked at once unless this one said when."""
     remedy = REMEDIES[failure.code]
     told = failure.retry_after_s
-    if remedy is Remedy.NOTHING or (remedy is Remedy.WAITING and told is None):
+    if remedy is Remedy.NOTHING:
+        return None
+    if remedy is Remedy.WAITING and (told is None or not policy.wait_for_room):
         return None
     if told is not None:
         return max(told * (1.0 + RETRY_SPREAD * chance), backoff_s(policy, rounds, chance))
@@ -101,16 +103,7 @@ def wait_s(
 class Attempts:
     """The tries of one call: counts them, keeps to the deadline, moves between servers."""
 
-    __slots__ = (
-        "_asked",
-        "_clock",
-        "_deadline",
-        "_endpoints",
-        "_policy",
-        "_random",
-        "_rounds",
-        "_since_wait",
-    )  # fmt: skip
+    __slots__ = ("_asked", "_clock", "_deadline", "_endpoints", "_policy", "_random", "_since_wait")
 
     def __init__(
         self,
@@ -129,7 +122,6 @@ class Attempts:
         self._deadline = clock() + timeout_s
         self._asked: list[str] = []
         self._since_wait = 0
-        self._rounds = 0
 
     def try_timeout_s(self, longest_s: float) -> float:
         """How long the next try may take."""
@@ -138,28 +130,24 @@ class Attempts:
     def wait_after(self, failure: Failure, server: str) -> float:
         """Seconds to wait before the next try. Raises the HomeportError that ends the call
         when another try cannot help or does not fit before the deadline."""
-        self._asked.append(server)
+        asked, several = self._asked, len(self._endpoints)
+        asked.append(server)
         self._since_wait += 1
-        several = len(self._endpoints)
         if REMEDIES[failure.code] is Remedy.ANOTHER_SERVER:
             self._endpoints.failed(server)
-        untried = self._since_wait < several
-        if not untried:
-            self._rounds += 1
         wait = wait_s(
             failure,
             self._policy,
-            rounds=max(1, self._rounds),
-            untried=untried,
+            rounds=max(1, len(asked) // several),
+            untried=self._since_wait < several,
             chance=self._random(),
         )
-        left_s = self._deadline - self._clock()
         if (
             wait is None
-            or len(self._asked) >= max(self._policy.max_attempts, several)
-            or wait >= left_s
+            or len(asked) >= self._policy.max_rounds * several
+            or wait >= self._deadline - self._clock()
         ):
-            raise error_of(failure, servers=self._asked, attempts=len(self._asked))
+            raise error_of(failure, servers=asked, attempts=len(asked))
         if wait > 0.0:
             self._since_wait = 0
         return wait

@@ -94,6 +94,8 @@ class Send(NamedTuple):
 class EndRequests(NamedTuple):
     """Tell the server that no request will follow. Sent back: nothing."""
 
+    timeout_s: float
+
 
 class Receive(NamedTuple):
     """Take the next response. Sent back: it, or None at the stream's good end, or the

@@ -1,0 +1,375 @@
+"""FakeProvisioning: the provisioning service in memory, with faults on order.
+
+Speaks real gRPC over loopback, so that clients are tested against the wire and not against
+a stand-in for it. Clients go to the units in turn; everything else is as the contract says.
+Faults are ordered before the call that meets them. Nothing here sleeps: a call that hangs
+waits until its caller gives up or the server stops.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+import grpc
+from google.protobuf import any_pb2, message
+
+from homeport.api.geo.v1 import geo_pb2
+from homeport.api.provisioning.v1 import provisioning_pb2 as pb
+from homeport.api.provisioning.v1 import provisioning_pb2_grpc as pb_grpc
+from homeport.api.status.v1 import status_pb2
+from homeport.api.unit.v1 import unit_pb2, unit_pb2_grpc
+
+LIMIT_S = 30.0  # nothing waits longer, so that a broken test ends
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """How one call ends instead of being answered. `hangs`: not before the server stops or
+    the caller gives up."""
+
+    code: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE
+    message: str = "the store is away; try again"
+    reason: str = "UNAVAILABLE"  # empty: the words are gRPC's, there are no details
+    retry_after_s: float | None = None
+    violations: Sequence[tuple[str, str]] = ()
+    hangs: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A request that arrived."""
+
+    method: str
+    request: Any
+    metadata: dict[str, str | bytes] = field(default_factory=dict)
+    time_left_s: float | None = None
+
+
+def _packed(name: str, detail: message.Message) -> any_pb2.Any:
+    url = f"type.googleapis.com/google.rpc.{name}"
+    return any_pb2.Any(type_url=url, value=detail.SerializeToString())
+
+
+def abort(context: grpc.ServicerContext, fault: Fault) -> NoReturn:
+    """Ends the call with the fault's status and details."""
+    if fault.reason:
+        details = [
+            _packed("ErrorInfo", status_pb2.ErrorInfo(reason=fault.reason, domain="homeport"))
+        ]
+        if fault.violations:
+            bad = status_pb2.BadRequest()
+            for name, description in fault.violations:
+                bad.field_violations.add(field=name, description=description)
+            details.append(_packed("BadRequest", bad))
+        if fault.retry_after_s is not None:
+            info = status_pb2.RetryInfo()
+            info.retry_delay.FromMilliseconds(round(fault.retry_after_s * 1000))
+            details.append(_packed("RetryInfo", info))
+        status = status_pb2.Status(code=fault.code.value[0], message=fault.message, details=details)
+        context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
+    context.abort(fault.code, fault.message)
+    raise AssertionError("abort returns never")
+
+
+class FakeProvisioning(pb_grpc.ProvisioningServiceServicer):
+    """See the module. Several servers may share one `homes`, as provisioners share a store."""
+
+    def __init__(
+        self,
+        *,
+        unit_endpoint: str = "unit.example.net:443",
+        ticket_ttl_s: float = 3600.0,
+        homes: dict[tuple[str, str], pb.Assignment] | None = None,
+    ) -> None:
+        self.unit_endpoint = unit_endpoint
+        self.ticket_ttl_s = ticket_ttl_s
+        self.homes = {} if homes is None else homes
+        self.full: set[str] = set()  # clients that find no room
+        self.seen: list[Seen] = []
+        self.faults: deque[Fault] = deque()
+        self.drop_stream_after: int | None = None  # batches answered before the stream breaks
+        self.answers_held_until = 0  # batches that must have come before the first is answered
+        self.called = threading.Event()  # some call has arrived
+        self.given_up = threading.Event()  # a caller went away before its answer
+        self._lock = threading.Lock()
+
+    def fail(self, times: int = 1, **fault: Any) -> None:
+        """The next `times` calls, of whatever method, end with this Fault."""
+        self.faults.extend([Fault(**fault)] * times)
+
+    def hang(self, times: int = 1) -> None:
+        """The next `times` calls are not answered."""
+        self.fail(times, hangs=True)
+
+    def methods(self) -> list[str]:
+        """The names of the methods called, in order."""
+        return [seen.method for seen in self.seen]
+
+    def batches(self) -> list[list[str]]:
+        """The client ids of every batch that arrived, in order."""
+        return [
+            [client.client_id for client in seen.request.clients]
+            for seen in self.seen
+            if seen.method == "ProvisionMany"
+        ]
+
+    # -- the service -------------------------------------------------------------------
+
+    def Provision(
+        self, request: pb.ProvisionRequest, context: grpc.ServicerContext
+    ) -> pb.ProvisionResponse:
+        self._arrived("Provision", request, context)
+        if request.client_id in self.full:
+            abort(context, NO_ROOM)
+        return self._provision(
+            request.tenant, request.client_id, request.WhichOneof("origin"), request.without_ticket
+        )
+
+    def ProvisionMany(
+        self, request_iterator: Iterator[pb.ProvisionManyRequest], context: grpc.ServicerContext
+    ) -> Iterator[pb.ProvisionManyResponse]:
+        context.add_callback(self.given_up.set)
+        held: list[pb.ProvisionManyRequest] = []
+        answered = 0
+        for request in request_iterator:
+            self._arrived("ProvisionMany", request, context)
+            held.append(request)
+            if len(held) < self.answers_held_until:
+                continue
+            for batch in held:
+                if answered == self.drop_stream_after:
+                    self.drop_stream_after = None
+                    abort(context, Fault(reason="", message="connection reset"))
+                yield self._batch(batch)
+                answered += 1
+            held.clear()
+
+    def GetAssignment(
+        self, request: pb.GetAssignmentRequest, context: grpc.ServicerContext
+    ) -> pb.GetAssignmentResponse:
+        self._arrived("GetAssignment", request, context)
+        home = self.homes.get((request.tenant, request.client_id))
+        if home is None:
+            abort(context, NO_ASSIGNMENT)
+        response = pb.GetAssignmentResponse(assignment=home, ticket=self.ticket(home))
+        response.ticket_ttl.FromMilliseconds(round(self.ticket_ttl_s * 1000))
+        return response
+
+    def ReleaseAssignment(
+        self, request: pb.ReleaseAssignmentRequest, context: grpc.ServicerContext
+    ) -> pb.ReleaseAssignmentResponse:
+        self._arrived("ReleaseAssignment", request, context)
+        gone = self.homes.pop((request.tenant, request.client_id), None)
+        return pb.ReleaseAssignmentResponse(released=gone is not None)
+
+    def ExplainPlacement(
+        self, request: pb.ExplainPlacementRequest, context: grpc.ServicerContext
+    ) -> pb.ExplainPlacementResponse:
+        self._arrived("ExplainPlacement", request, context)
+        response = pb.ExplainPlacementResponse(
+            location=_DUBLIN,
+            location_reason="found in the geo database",
+            rule="nearest",
+            current=self.homes.get((request.tenant, request.client_id)),
+        )
+        response.units.add(
+            unit_id="unit-0", verdict=pb.VERDICT_CHOSEN, reason="nearest", distance_km=12.5,
+            load=0.25, rank=1,
+        )  # fmt: skip
+        response.units.add(
+            unit_id="unit-1", verdict=pb.VERDICT_EXCLUDED, reason="is full", distance_km=-1.0,
+            load=1.0,
+        )  # fmt: skip
+        return response
+
+    # -- behind it ---------------------------------------------------------------------
+
+    @staticmethod
+    def ticket(home: pb.Assignment) -> str:
+        """What FakeUnit accepts."""
+        return f"ticket:{home.tenant}:{home.client_id}:{home.unit_id}:{home.epoch}"
+
+    def _arrived(self, method: str, request: Any, context: grpc.ServicerContext) -> None:
+        """Takes note of a call, and lets it meet its fault."""
+        with self._lock:
+            self.seen.append(
+                Seen(
+                    method=method,
+                    request=request,
+                    metadata=dict(context.invocation_metadata()),
+                    time_left_s=context.time_remaining(),
+                )
+            )
+            fault = self.faults.popleft() if self.faults else None
+        self.called.set()
+        if fault is None:
+            return
+        if fault.hangs:
+            gone = threading.Event()
+            if context.add_callback(gone.set):
+                gone.wait(LIMIT_S)
+            self.given_up.set()
+        abort(context, fault)
+
+    def _provision(
+        self, tenant: str, client_id: str, origin: str | None, without_ticket: bool
+    ) -> pb.ProvisionResponse:
+        with self._lock:
+            home = self.homes.get((tenant, client_id))
+            existing = home is not None
+            if home is None:
+                home = pb.Assignment(
+                    tenant=tenant,
+                    client_id=client_id,
+                    unit_id=f"unit-{len(self.homes) % 2}",
+                    endpoint=self.unit_endpoint,
+                    epoch=1,
+                    state=pb.ASSIGNMENT_STATE_ASSIGNED,
+                )
+                home.assign_time.FromMilliseconds(round(time.time() * 1000))
+                self.homes[tenant, client_id] = home
+        response = pb.ProvisionResponse(assignment=home, existing=existing)
+        if not without_ticket:
+            response.ticket = self.ticket(home)
+            response.ticket_ttl.FromMilliseconds(round(self.ticket_ttl_s * 1000))
+        response.decision.rule = "existing" if existing else "nearest"
+        if origin is None:
+            response.decision.location.source = geo_pb2.LOCATION_SOURCE_NOWHERE
+            response.decision.distance_km = -1.0
+        else:
+            response.decision.location.CopyFrom(_DUBLIN)
+            response.decision.distance_km = 12.5
+        return response
+
+    def _batch(self, request: pb.ProvisionManyRequest) -> pb.ProvisionManyResponse:
+        response = pb.ProvisionManyResponse()
+        for client in request.clients:
+            result = response.results.add(client_id=client.client_id)
+            if client.client_id in self.full:
+                result.error.code = NO_ROOM.code.name
+                result.error.message = NO_ROOM.message
+                result.error.retry_after.FromMilliseconds(2_000)
+            elif client.address == "nonsense":
+                result.error.code = "INVALID_ARGUMENT"
+                result.error.message = "address 'nonsense' is not an IPv4 or IPv6 address"
+                result.error.field = "address"
+            else:
+                result.provisioned.CopyFrom(
+                    self._provision(
+                        request.tenant,
+                        client.client_id,
+                        client.WhichOneof("origin"),
+                        request.without_tickets,
+                    )
+                )
+        return response
+
+
+NO_ROOM = Fault(
+    code=grpc.StatusCode.RESOURCE_EXHAUSTED,
+    message="all units that may take this client are full; try again later, or add capacity",
+    reason="EXHAUSTED",
+    retry_after_s=120.0,
+)
+NO_ASSIGNMENT = Fault(
+    code=grpc.StatusCode.NOT_FOUND,
+    message="the client has no assignment; provision it first",
+    reason="NOT_FOUND",
+)
+_DUBLIN = geo_pb2.Location(
+    source=geo_pb2.LOCATION_SOURCE_DATABASE,
+    country="IE",
+    continent="EU",
+    position=geo_pb2.Position(latitude=53.34, longitude=-6.26),
+    uncertainty_km=20.0,
+)
+
+
+class FakeUnit(unit_pb2_grpc.UnitServiceServicer):
+    """A unit that knows FakeProvisioning's tickets; `unit_id` is its name."""
+
+    def __init__(self, unit_id: str = "unit-0") -> None:
+        self.unit_id = unit_id
+
+    def Admit(
+        self, request: unit_pb2.AdmitRequest, context: grpc.ServicerContext
+    ) -> unit_pb2.AdmitResponse:
+        parts = request.ticket.split(":")
+        if len(parts) != 5 or parts[0] != "ticket":
+            return unit_pb2.AdmitResponse(
+                reason=unit_pb2.ADMIT_REASON_MALFORMED, message="that is no ticket; provision"
+            )
+        _, tenant, client_id, unit_id, epoch = parts
+        if unit_id != self.unit_id:
+            return unit_pb2.AdmitResponse(
+                reason=unit_pb2.ADMIT_REASON_WRONG_UNIT, message=f"go to {unit_id}"
+            )
+        response = unit_pb2.AdmitResponse(
+            admitted=True,
+            reason=unit_pb2.ADMIT_REASON_ADMITTED,
+            tenant=tenant,
+            client_id=client_id,
+            epoch=int(epoch),
+        )
+        response.expire_time.FromSeconds(2_000_000_000)
+        return response
+
+
+class Served:
+    """A server that listens on loopback. `address` stays when it is stopped and started."""
+
+    def __init__(
+        self,
+        provisioning: FakeProvisioning | None = None,
+        unit: FakeUnit | None = None,
+        credentials: grpc.ServerCredentials | None = None,
+    ) -> None:
+        self.provisioning = provisioning
+        self._unit = unit
+        self._credentials = credentials
+        self._server: grpc.Server | None = None
+        self.address = "127.0.0.1:0"
+
+    def start(self) -> None:
+        server = grpc.server(
+            ThreadPoolExecutor(16, "fake server"), options=[("grpc.so_reuseport", 0)]
+        )
+        if self.provisioning is not None:
+            pb_grpc.add_ProvisioningServiceServicer_to_server(self.provisioning, server)
+        if self._unit is not None:
+            unit_pb2_grpc.add_UnitServiceServicer_to_server(self._unit, server)
+        if self._credentials is None:
+            port = server.add_insecure_port(self.address)
+        else:
+            port = server.add_secure_port(self.address, self._credentials)
+        self.address = f"127.0.0.1:{port}"
+        server.start()
+        self._server = server
+
+    def stop(self) -> None:
+        """At once: calls under way are cut off. Idempotent."""
+        if self._server is not None:
+            self._server.stop(None).wait(LIMIT_S)
+            self._server = None
+
+
+@contextmanager
+def serving(
+    provisioning: FakeProvisioning | None = None,
+    unit: FakeUnit | None = None,
+    credentials: grpc.ServerCredentials | None = None,
+) -> Iterator[Served]:
+    """A server for the length of a block."""
+    served = Served(provisioning, unit, credentials)
+    served.start()
+    try:
+        yield served
+    finally:
+        served.stop()

@@ -1,0 +1,116 @@
+"""Shells: both clients behind one asynchronous face, so that one suite holds both to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+import homeport
+from homeport import Admission, Assignment, ClientAt, Explanation, ProvisionResult
+
+
+class Shell(Protocol):
+    """What the suite asks of a client; the arguments are the client's own."""
+
+    name: str
+
+    async def provision(self, client_id: str, **how: Any) -> Assignment: ...
+    async def provision_many(
+        self, clients: Iterable[ClientAt | str], *, take: int | None = None, **how: Any
+    ) -> list[ProvisionResult]:
+        """All results; with `take`, leaves the loop after so many."""
+        ...
+
+    async def get(self, client_id: str, **how: Any) -> Assignment: ...
+    async def cached(self, client_id: str) -> Assignment | None: ...
+    async def release(self, client_id: str, **how: Any) -> bool: ...
+    async def explain(self, client_id: str, **how: Any) -> Explanation: ...
+    async def admit(self, endpoint: str, ticket: str, **how: Any) -> Admission: ...
+    async def close(self) -> None: ...
+
+
+class AsyncShell:
+    """homeport.AsyncClient, as it is."""
+
+    name = "async"
+
+    def __init__(self, servers: str | list[str], **how: Any) -> None:
+        self.client = homeport.AsyncClient(servers, **how)
+        self.provision = self.client.provision
+        self.get = self.client.get
+        self.cached = self.client.cached
+        self.release = self.client.release
+        self.explain = self.client.explain
+        self.close = self.client.close
+
+    async def provision_many(
+        self, clients: Iterable[ClientAt | str], *, take: int | None = None, **how: Any
+    ) -> list[ProvisionResult]:
+        results: list[ProvisionResult] = []
+        source = self.client.provision_many(clients, **how)
+        try:
+            async for result in source:
+                results.append(result)
+                if len(results) == take:
+                    break
+        except homeport.HomeportError as error:
+            error.add_note(f"after {len(results)} results")
+            raise
+        finally:
+            await source.aclose()  # type: ignore[attr-defined]
+        return results
+
+    async def admit(self, endpoint: str, ticket: str, **how: Any) -> Admission:
+        async with homeport.AsyncUnit(endpoint, **how) as unit:
+            return await unit.admit(ticket)
+
+
+class BlockingShell:
+    """homeport.Client, each call in a thread of the loop's pool."""
+
+    name = "blocking"
+
+    def __init__(self, servers: str | list[str], **how: Any) -> None:
+        self.client = homeport.Client(servers, **how)
+
+    async def provision(self, client_id: str, **how: Any) -> Assignment:
+        return await asyncio.to_thread(self.client.provision, client_id, **how)
+
+    async def provision_many(
+        self, clients: Iterable[ClientAt | str], *, take: int | None = None, **how: Any
+    ) -> list[ProvisionResult]:
+        def collect() -> list[ProvisionResult]:
+            results: list[ProvisionResult] = []
+            source = self.client.provision_many(clients, **how)
+            try:
+                for result in source:
+                    results.append(result)
+                    if len(results) == take:
+                        break
+            except homeport.HomeportError as error:
+                error.add_note(f"after {len(results)} results")
+                raise
+            finally:
+                source.close()  # type: ignore[attr-defined]
+            return results
+
+        return await asyncio.to_thread(collect)
+
+    async def get(self, client_id: str, **how: Any) -> Assignment:
+        return await asyncio.to_thread(self.client.get, client_id, **how)
+
+    async def cached(self, client_id: str) -> Assignment | None:
+        return await asyncio.to_thread(self.client.cached, client_id)
+
+    async def release(self, client_id: str, **how: Any) -> bool:
+        return await asyncio.to_thread(self.client.release, client_id, **how)
+
+    async def explain(self, client_id: str, **how: Any) -> Explanation:
+        return await asyncio.to_thread(self.client.explain, client_id, **how)
+
+    async def admit(self, endpoint: str, ticket: str, **how: Any) -> Admission:
+        return await asyncio.to_thread(homeport.admit, endpoint, ticket, **how)
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self.client.close)
