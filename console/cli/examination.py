@@ -53,7 +53,11 @@ def fail(check: str, seen: str, next_step: str) -> Finding:
 def judge_versions(here: str, there: str | None) -> Finding:
     """`there` None: the server does not say."""
     if there is None:
-        return warn("version", f"this is {here}; the server does not say", "reach its metrics port")
+        return warn(
+            "version",
+            f"this is {here}; the server does not say",
+            "install this version there, and name its metrics port with --metrics",
+        )
     if here.split(".")[:2] != there.split(".")[:2]:
         return warn(
             "version",

@@ -119,7 +119,10 @@ def _where_next(stack: LocalStack, options: StackOptions, store: str) -> Rendera
         f"homeport units list{there}",
     ]
     if options.store == "etcd":
-        commands[2] = f"homeport serve --store {store} --listen 127.0.0.1:0"
+        commands[2] = (
+            f"homeport serve --store {store} \\\n"
+            "      --listen 127.0.0.1:0 --metrics-listen 127.0.0.1:0"
+        )
     grid = Table.grid(padding=(0, 0))
     grid.add_row(facts)
     grid.add_row("")

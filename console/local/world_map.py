@@ -44,7 +44,7 @@ _NAME = FontProperties(size=9.5, weight="bold")
 _FIGURES = FontProperties(size=7.5)
 _SOUTH, _NORTH = -57.0, 83.5  # degrees: where people live
 _WIDTH_IN = 14.0
-_DPI = 130
+_DPI = 100  # 1,400 pixels wide: sharp in a README, and under 400 kB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,8 +89,10 @@ def draw_world(
         _draw_units(axes, units, colours)
         _draw_words(figure, title, subtitle, units)
         for target in targets:
-            metadata = {"Date": None} if target.suffix == ".svg" else {"Software": "Homeport"}
-            figure.savefig(target, dpi=_DPI, facecolor=_SEA, metadata=metadata)
+            if target.suffix == ".svg":
+                figure.savefig(target, facecolor=_SEA, metadata={"Date": None})
+            else:
+                figure.savefig(target, dpi=_DPI, facecolor=_SEA, pil_kwargs={"optimize": True})
 
 
 def _colours(units: Sequence[UnitOnMap]) -> dict[str, str]:

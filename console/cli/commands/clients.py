@@ -192,11 +192,12 @@ def explanation_picture(client: str, explanation: Explanation) -> RenderableType
             style="dim" if excluded else None,
         )
     where, current = explanation.location, explanation.current
-    place = ", ".join(part for part in (where.subdivision, where.country) if part)
+    named = ", ".join(part for part in (where.subdivision, where.country) if part)
+    place = f"in {named} " if named else ""
     if where.latitude is not None and where.longitude is not None:
-        place = f"{place} at {where.latitude:.2f}, {where.longitude:.2f}".strip()
+        place += f"at {where.latitude:.2f}, {where.longitude:.2f}"
     lines = [
-        f"[bold]{escape(client)}[/] is in {escape(place)}"
+        f"[bold]{escape(client)}[/] is {escape(place.strip())}"
         if place
         else f"nobody knows where [bold]{escape(client)}[/] is",
         f"[dim]{escape(explanation.location_reason)}[/]",

@@ -1,0 +1,257 @@
+"""`make demo`: gives 20,000 real public addresses their home, and shows what came of it.
+
+Starts the local stack with a fresh store, samples addresses that look like users, provisions
+them through the gRPC API, prints the summary, tries tickets at the units, draws the map, stops.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+import homeport
+from console.cli.commands.clients import explanation_picture
+from console.cli.failure import failure_of, report
+from console.cli.output import busy, kilometres, load_bar
+from console.cli.progress import counting
+from console.local.plan import StackOptions, plan_stack
+from console.local.stack import LocalStack
+from deployment_units.fleet.file import SAMPLE, read_fleet
+from deployment_units.fleet.unit import UnitSpec
+from homeport import Assignment, ClientAt
+from provisioner.geo.database import GeoDatabase
+from provisioner.geo.locator import Locator
+from provisioner.geo.sampling import sample_public_addresses
+
+SEED = 20  # any; the same one gives the same clients
+_EXPLAINED_UNITS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    clients: int
+    output: Path
+    store: str
+    units: Path
+    transport: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of provisioning: `homes` in the order of the addresses, None where refused."""
+
+    addresses: Sequence[str]
+    homes: Sequence[Assignment | None]
+    took_s: float
+
+    @property
+    def distances_km(self) -> np.ndarray:
+        """Of those whose position is known."""
+        known = [home.distance_km for home in self.homes if home and home.distance_km is not None]
+        return np.array(known, dtype=np.float64)
+
+
+def main() -> int:
+    options = _options(sys.argv[1:])
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        run(options)
+    except BaseException as error:  # raised again where it is not one of ours
+        failure = None if isinstance(error, SystemExit) else failure_of(error)
+        if failure is None:
+            raise
+        report(failure)
+        return failure.code
+    return 0
+
+
+def run(options: Options) -> None:
+    """The whole demo. Raises HomeportError (ours or the library's)."""
+    out = Console(highlight=False)
+    units = read_fleet(options.units)
+    with busy("reading the geo database"):
+        database = GeoDatabase.open()
+    with busy(f"choosing {options.clients:,} addresses"):
+        addresses = sample_public_addresses(database, options.clients, SEED)
+    data_dir = options.output / "data"
+    shutil.rmtree(data_dir, ignore_errors=True)
+    plan = plan_stack(
+        StackOptions(
+            data_dir=data_dir,
+            units=options.units,
+            store=options.store,
+            port=0,
+            metrics_port=0,
+            transport=options.transport,
+        )
+    )
+    with busy("starting") as now_doing:
+        stack = LocalStack(plan, data_dir, on_step=lambda step: now_doing(f"{step} …"))
+        stack.start()
+    try:
+        with homeport.Client(stack.grpc) as client:
+            outcome = provision(client, addresses)
+            _print_summary(out, units, outcome)
+            _print_explanation(out, client, outcome)
+        _print_tickets(out, stack, outcome)
+    finally:
+        with busy("stopping"):
+            stack.stop()
+    with busy("drawing the map"):
+        pictures = draw(units, Locator(lambda: database), outcome, options.output)
+    out.print(f"\nmap: {', '.join(str(picture) for picture in pictures)}", markup=False)
+    out.print(f"[dim]{database.info.attribution}[/]")
+
+
+def provision(client: homeport.Client, addresses: Sequence[str]) -> Outcome:
+    """Provisions each address as a client of its own."""
+    homes: list[Assignment | None] = []
+    began_s = time.perf_counter()
+    with counting("provisioning", total=len(addresses), show_after_s=0.0) as advance:
+        clients = (
+            ClientAt(client_id=f"user-{number:06}", address=address)
+            for number, address in enumerate(addresses)
+        )
+        for result in client.provision_many(clients):
+            homes.append(result.assignment)
+            advance(1)
+    return Outcome(addresses=addresses, homes=homes, took_s=time.perf_counter() - began_s)
+
+
+def _print_summary(out: Console, units: Sequence[UnitSpec], outcome: Outcome) -> None:
+    table = Table(box=None, pad_edge=False, show_footer=True, padding=(0, 2, 0, 0))
+    done = [home for home in outcome.homes if home]
+    distances = outcome.distances_km
+    table.add_column("unit", footer=f"{len(units)} units")
+    table.add_column("clients", justify="right", footer=f"{len(done):,}")
+    table.add_column("load", footer="")
+    table.add_column("mean", justify="right", footer=kilometres(_mean(distances)))
+    table.add_column("p99", justify="right", footer=kilometres(_p99(distances)))
+    for unit in units:
+        mine = [home for home in done if home.unit_id == unit.id]
+        far = np.array([home.distance_km for home in mine if home.distance_km is not None])
+        load = len(mine) / unit.capacity
+        table.add_row(
+            unit.id,
+            f"{len(mine):,}",
+            f"{load_bar(load)} {load:>5.1%}",
+            kilometres(_mean(far)),
+            kilometres(_p99(far)),
+        )
+    out.print(table)
+    sixes = sum(":" in address for address in outcome.addresses)
+    rate = len(done) / outcome.took_s
+    out.print(
+        f"\n[bold]{len(done):,}[/] of {len(outcome.homes):,} clients have a home "
+        f"({sixes:,} of them by an IPv6 address), in {outcome.took_s:.2f} s: "
+        f"[bold green]{rate:,.0f} a second[/], each recorded on disk and with a ticket"
+    )
+
+
+def _print_explanation(out: Console, client: homeport.Client, outcome: Outcome) -> None:
+    """One decision that was more than "the nearest", if there was one."""
+    done = [number for number, home in enumerate(outcome.homes) if home]
+    if not done:
+        return
+    telling = [n for n in done if (home := outcome.homes[n]) and home.rule != "nearest"]
+    number = (telling or done)[0]
+    name = f"user-{number:06}"
+    explanation = client.explain(name, address=outcome.addresses[number])
+    shown = replace(explanation, units=explanation.units[:_EXPLAINED_UNITS])
+    out.print(f"\n[bold]One decision, explained[/] [dim](homeport explain {name})[/]")
+    out.print(explanation_picture(name, shown))
+
+
+def _print_tickets(out: Console, stack: LocalStack, outcome: Outcome) -> None:
+    """The same ticket at its own unit and at another."""
+    home = next((home for home in outcome.homes if home), None)
+    if home is None:
+        return
+    other = next(unit for unit in stack.units if unit != home.unit_id)
+    out.print(f"[bold]The ticket of {home.client_id}[/] [dim](for {home.unit_id})[/]")
+    for unit in (home.unit_id, other):
+        answer = homeport.admit(stack.units[unit], home.ticket)
+        verdict = "[green]admitted[/]" if answer.admitted else f"[red]refused: {answer.reason}[/]"
+        out.print(f"  shown to {unit}: {verdict} [dim]{answer.message}[/]")
+
+
+def draw(
+    units: Sequence[UnitSpec], locator: Locator, outcome: Outcome, folder: Path
+) -> tuple[Path, Path]:
+    """Writes the map, as PNG and SVG; clients without position are not on it."""
+    from console.local.world_map import ClientsOnMap, UnitOnMap, draw_world
+
+    counts: dict[tuple[float, float, str], int] = {}
+    per_unit: dict[str, int] = {unit.id: 0 for unit in units}
+    for address, home in zip(outcome.addresses, outcome.homes, strict=True):
+        if home is None:
+            continue
+        per_unit[home.unit_id] += 1
+        where = locator.locate(address, None, None)
+        if where.latitude is not None and where.longitude is not None:
+            key = (where.latitude, where.longitude, home.unit_id)
+            counts[key] = counts.get(key, 0) + 1
+    distances = outcome.distances_km
+    targets = (folder / "world.png", folder / "world.svg")
+    draw_world(
+        [
+            UnitOnMap(
+                id=unit.id,
+                latitude=unit.position.latitude,
+                longitude=unit.position.longitude,
+                clients=per_unit[unit.id],
+                capacity=unit.capacity,
+            )
+            for unit in units
+        ],
+        [
+            ClientsOnMap(latitude=latitude, longitude=longitude, unit=unit, clients=clients)
+            for (latitude, longitude, unit), clients in counts.items()
+        ],
+        title=f"{sum(per_unit.values()):,} clients, each with a home",
+        subtitle=(
+            f"real public addresses, sampled by population, on {len(units)} units · "
+            f"distance to the unit: mean {kilometres(_mean(distances))}, "
+            f"p99 {kilometres(_p99(distances))}"
+        ),
+        targets=targets,
+    )
+    return targets
+
+
+def _mean(distances_km: np.ndarray) -> float | None:
+    return float(distances_km.mean()) if distances_km.size else None
+
+
+def _p99(distances_km: np.ndarray) -> float | None:
+    return float(np.percentile(distances_km, 99)) if distances_km.size else None
+
+
+def _options(arguments: Sequence[str]) -> Options:
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("--clients", type=int, default=20_000)
+    parser.add_argument("--output", type=Path, default=Path("demo-output"))
+    parser.add_argument("--store", choices=("embedded", "etcd"), default="embedded")
+    parser.add_argument("--units", type=Path, default=SAMPLE, help="fleet file")
+    parser.add_argument("--transport", choices=("auto", "native", "grpcio"), default="auto")
+    given = parser.parse_args(arguments)
+    return Options(**vars(given))
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
