@@ -109,9 +109,7 @@ class Calls:
             member = members.current
             token = members.token
             if not await member.ready(min(left, CONNECT_S)):
-                failure = Failure(
-                    verdict=Verdict.UNREACHABLE, detail=f"no connection to {member.address}"
-                )
+                failure = unreachable(member)
             else:
                 try:
                     answer = await attempt(member, min(left, try_s) if try_s else left)
@@ -124,7 +122,7 @@ class Calls:
                 else:
                     self.health.connected = True
                     return answer
-            self.note(failure)
+            self.failed(failure)
             match failure.verdict:
                 case Verdict.TOKEN_EXPIRED if self._credentials and logins < 2:
                     logins += 1
@@ -181,13 +179,24 @@ class Calls:
         finally:
             self._login.release()
 
-    def note(self, failure: Failure) -> None:
+    def answered(self, revision: int) -> None:
+        """Notes in the store's health that etcd answered, as of `revision`."""
+        self.health.connected = True
+        if revision > self.health.last_revision:
+            self.health.last_revision = revision
+
+    def failed(self, failure: Failure) -> None:
         """Counts the failure in the store's health."""
         verdict = failure.verdict
         errors = self.health.errors
         errors[verdict.value] = errors.get(verdict.value, 0) + 1
         if verdict in (Verdict.UNREACHABLE, Verdict.UNANSWERED):
             self.health.connected = False
+
+
+def unreachable(member: Member) -> Failure:
+    """There is no connection to the member, and the request stayed here."""
+    return Failure(verdict=Verdict.UNREACHABLE, detail=f"no connection to {member.address}")
 
 
 def raise_for(failure: Failure, what: str, *, written: bool) -> NoReturn:

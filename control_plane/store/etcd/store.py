@@ -92,9 +92,9 @@ class EtcdStore:
         answer = await self._calls.read(
             "read a key",
             lambda member, try_s: member.kv.get(key, timeout=try_s),
-            timeout_s or self._timeout_s,
+            self._within(timeout_s),
         )
-        self._saw(answer.header.revision)
+        self._calls.answered(answer.header.revision)
         return key_value(answer.kvs[0]) if answer.kvs else None
 
     async def range(
@@ -111,7 +111,7 @@ class EtcdStore:
         start = first_key(prefix)
         if start_after is not None:
             start = max(start, start_after + b"\x00")
-        timeout_s = timeout_s or self._timeout_s
+        within_s = self._within(timeout_s)
         try:
             answer = await self._calls.read(
                 f"list {prefix!r}",
@@ -123,14 +123,14 @@ class EtcdStore:
                     keys_only=keys_only,
                     timeout=try_s,
                 ),
-                timeout_s,
+                within_s,
             )
         except CompactedAway:
             oldest = await compact_revision(
-                self._members.current, self._members.metadata, timeout_s
+                self._members.current, self._members.metadata, prefix, within_s
             )
             raise Compacted(max(oldest, at_revision + 1)) from None
-        self._saw(answer.header.revision)
+        self._calls.answered(answer.header.revision)
         return Page(
             items=[key_value(kv) for kv in answer.kvs],
             revision=at_revision or answer.header.revision,
@@ -147,10 +147,10 @@ class EtcdStore:
         response: bytes = await call(
             "commit",
             lambda member, try_s: member.txn(request, timeout=try_s, metadata=members.metadata),
-            timeout_s or self._timeout_s,
+            self._within(timeout_s),
         )
         result = decode_txn(response, txn, encoded)
-        self._saw(result.revision)
+        self._calls.answered(result.revision)
         return result
 
     def watch(self, prefix: bytes, *, from_revision: int) -> AsyncIterator[WatchBatch]:
@@ -167,7 +167,7 @@ class EtcdStore:
         answer = await self._calls.write(
             "grant a lease",
             lambda member, try_s: member.lease.grant(ttl_s, timeout=try_s),
-            timeout_s or self._timeout_s,
+            self._within(timeout_s),
         )
         lease: int = answer.ID
         return lease
@@ -178,7 +178,7 @@ class EtcdStore:
         answer = await self._calls.read(
             f"keep lease {lease:x} alive",
             lambda member, try_s: member.keep_alive(lease, try_s),
-            timeout_s or self._timeout_s,
+            self._within(timeout_s),
         )
         if answer.TTL <= 0:
             raise LeaseLost(f"lease {lease:x} has expired or was revoked")
@@ -190,7 +190,7 @@ class EtcdStore:
             await self._calls.write(
                 f"revoke lease {lease:x}",
                 lambda member, try_s: member.lease.revoke(lease, timeout=try_s),
-                timeout_s or self._timeout_s,
+                self._within(timeout_s),
             )
         except LeaseLost:
             return  # gone already, as the caller wants it
@@ -201,7 +201,7 @@ class EtcdStore:
             await self._calls.write(
                 f"compact to revision {revision}",
                 lambda member, try_s: member.kv.compact(revision, timeout=try_s),
-                timeout_s or self._timeout_s,
+                self._within(timeout_s),
             )
         except CompactedAway:
             return  # forgotten already
@@ -211,6 +211,5 @@ class EtcdStore:
         self.health.connected = False
         await self._members.close()
 
-    def _saw(self, revision: int) -> None:
-        if revision > self.health.last_revision:
-            self.health.last_revision = revision
+    def _within(self, timeout_s: float | None) -> float:
+        return self._timeout_s if timeout_s is None else timeout_s

@@ -13,16 +13,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
 import grpc.aio
 
 from control_plane.keys import prefix_end
-from control_plane.store.etcd.calls import CONNECT_S, Calls, Pause, raise_for
+from control_plane.store.etcd.calls import CONNECT_S, Calls, Pause, raise_for, unreachable
 from control_plane.store.etcd.connection import Member, Metadata
 from control_plane.store.etcd.failures import (
     CALL_ERRORS,
+    Failure,
     Verdict,
     failure_of,
     failure_of_words,
@@ -45,51 +47,59 @@ class WatchEnded(Exception):
     """The stream ended without an error of gRPC's; the message is what etcd said, if it did."""
 
 
+@dataclass(slots=True)
+class Position:
+    """How far one watch has come."""
+
+    next_revision: int
+    cluster: int = 0  # etcd's id of the cluster that the revision belongs to; 0: not known yet
+
+
 async def watch(calls: Calls, prefix: bytes, from_revision: int) -> AsyncGenerator[WatchBatch]:
     """Store.watch. Ends when the store is closed; raises Compacted, and StoreRefused where
     etcd denies the prefix to us even after logging in anew."""
     members = calls.members
     pause = Pause(calls.rng)
-    next_revision = from_revision
+    position = Position(from_revision)
     denials = 0
     while not members.closed:
         member = members.current
         token = members.token
-        try:
-            if not await member.ready(CONNECT_S):
-                raise WatchEnded(f"no connection to {member.address}")
-            async with aclosing(
-                _stream(member, members.metadata, prefix, next_revision)
-            ) as batches:
-                async for batch in batches:
-                    calls.health.connected = True
-                    calls.health.last_revision = max(calls.health.last_revision, batch.revision)
-                    next_revision = batch.revision + 1
-                    denials = 0
-                    pause.reset()
-                    yield batch
-        except (WatchEnded, *CALL_ERRORS) as error:
-            failure = (
-                failure_of_words(grpc.StatusCode.UNAVAILABLE, str(error))
-                if isinstance(error, WatchEnded)
-                else failure_of(error)
-            )
-            calls.note(failure)
-            members.leave(member)
+        failure: Failure | None = None
+        if not await member.ready(CONNECT_S):
+            failure = unreachable(member)
+        else:
+            try:
+                async with aclosing(_stream(member, members.metadata, prefix, position)) as batches:
+                    async for batch in batches:
+                        calls.answered(batch.revision)
+                        denials = 0
+                        pause.reset()
+                        yield batch
+            except WatchEnded as ended:
+                failure = failure_of_words(grpc.StatusCode.UNAVAILABLE, str(ended))
+            except CALL_ERRORS as error:
+                failure = failure_of(error)
+            except asyncio.CancelledError:
+                if not members.ended_call():
+                    raise
+                return
+        if failure is not None:
+            calls.failed(failure)
             if failure.verdict in (Verdict.TOKEN_EXPIRED, Verdict.REFUSED):
-                # etcd says "permission denied" for a token that it no longer knows, too.
+                # etcd says "permission denied" of a token that it no longer knows, too.
                 denials += 1
                 if denials > 2:
                     raise_for(failure, f"watch {prefix!r}", written=False)
                 await _log_in(calls, token)
-        except asyncio.CancelledError:
-            if not members.ended_call():
-                raise
-        if not members.closed:
-            await asyncio.sleep(pause.next_s())
+            else:
+                members.leave(member)
+        await asyncio.sleep(pause.next_s())
 
 
-async def compact_revision(member: Member, metadata: Metadata | None, timeout_s: float) -> int:
+async def compact_revision(
+    member: Member, metadata: Metadata | None, prefix: bytes, timeout_s: float
+) -> int:
     """The oldest revision that can still be read; 0 when etcd did not tell in time.
 
     Reads that hit a compacted revision are not told where history starts now, watches are.
@@ -97,7 +107,7 @@ async def compact_revision(member: Member, metadata: Metadata | None, timeout_s:
     try:
         async with (
             asyncio.timeout(timeout_s),
-            aclosing(_stream(member, metadata, b"", 1)) as batches,
+            aclosing(_stream(member, metadata, prefix, Position(1))) as batches,
         ):
             async for _ in batches:
                 return 0  # revision 1 can be watched: nothing is compacted
@@ -116,9 +126,10 @@ async def _log_in(calls: Calls, stale: str | None) -> None:
 
 
 async def _stream(
-    member: Member, metadata: Metadata | None, prefix: bytes, from_revision: int
+    member: Member, metadata: Metadata | None, prefix: bytes, position: Position
 ) -> AsyncGenerator[WatchBatch]:
-    """The batches of one stream. Raises WatchEnded, Compacted and CALL_ERRORS; ends never."""
+    """The batches of one stream; moves `position` on past each. Raises WatchEnded, Compacted
+    and CALL_ERRORS; ends never."""
     call: Any = member.watch(metadata=(metadata or ()) + _REQUIRE_LEADER)
     try:
         async with asyncio.timeout(_CREATE_S):
@@ -127,7 +138,7 @@ async def _stream(
                     create_request=WatchCreateRequest(
                         key=first_key(prefix),
                         range_end=prefix_end(prefix),
-                        start_revision=from_revision,
+                        start_revision=position.next_revision,
                         progress_notify=True,
                         fragment=True,
                     )
@@ -142,15 +153,26 @@ async def _stream(
                 raise Compacted(response.compact_revision)
             if response.canceled:
                 raise WatchEnded(response.cancel_reason or "etcd cancelled the watch")
-            if response.events:
+            if response.created:
+                _check_cluster(position, response.header)
+            elif response.events:
                 events += [event(e) for e in response.events]
                 if not response.fragment:  # else: more of the same revisions follows
-                    yield WatchBatch(events=events, revision=events[-1].kv.mod_revision)
-                    from_revision = events[-1].kv.mod_revision + 1
+                    revision = events[-1].kv.mod_revision
+                    position.next_revision = revision + 1
+                    yield WatchBatch(events=events, revision=revision)
                     events = []
-            elif not response.created and response.header.revision >= from_revision:
+            elif response.header.revision >= position.next_revision:
+                position.next_revision = response.header.revision + 1
                 yield WatchBatch(events=(), revision=response.header.revision)
-                from_revision = response.header.revision + 1
             response = await call.read()
     finally:
         call.cancel()
+
+
+def _check_cluster(position: Position, header: Any) -> None:
+    """Raises Compacted when this is another cluster than before. A backup that was restored
+    is one, at a lower revision: waiting for ours there would be waiting in silence."""
+    if position.cluster not in (0, header.cluster_id):
+        raise Compacted(header.revision)
+    position.cluster = header.cluster_id

@@ -154,6 +154,16 @@ async def test_compaction_ends_the_watch_and_says_where_history_starts(scripted:
     assert told.value.compact_revision == 70
 
 
+async def test_another_cluster_behind_the_endpoints_ends_the_watch(scripted: Scripted) -> None:
+    """As when a backup was restored: its revisions are lower, and mean something else."""
+    old, new = created(5), created(3)
+    old.header.cluster_id, new.header.cluster_id = 1, 2
+    scripted.etcd.script_watches([old, response((b"k1", 5), header=5), CUT], [new])
+    with pytest.raises(Compacted) as told:
+        await scripted.batches(2)
+    assert told.value.compact_revision == 3
+
+
 async def test_a_denied_watch_logs_in_anew(scripted: Scripted) -> None:
     """etcd denies a watch whose token has expired, instead of saying that it expired."""
     denied = response(
