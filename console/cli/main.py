@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
+from typing import NoReturn
 
 import typer
 
@@ -37,10 +39,10 @@ app.command("doctor", rich_help_panel="Look into things")(doctor.doctor)
 app.command("version", rich_help_panel="Look into things")(doctor.version)
 
 
-def main() -> None:
-    """The console script. Never returns."""
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """The console script; `arguments` default to the process's own."""
     try:
-        app()
+        app(args=arguments, prog_name="homeport")
     except BrokenPipeError:
         # Whoever read us has seen enough (`homeport units list | head`). Python would complain
         # once more when it flushes stdout at exit.
@@ -52,6 +54,7 @@ def main() -> None:
             raise
         report(failure)
         sys.exit(failure.code)
+    sys.exit(ExitCode.DONE)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,111 @@
+"""The command tree, and what a process of it leaves behind."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from console.cli.main import app
+from tests.console.command_line import CommandLine, run_process
+
+HEAVY = ("grpc", "google.protobuf", "numpy", "matplotlib", "cryptography", "pydantic", "yaml")
+
+
+def test_the_tree_is_built_without_what_commands_work_with() -> None:
+    """`homeport --help` stays quick because none of this is imported for it."""
+    code = f"import console.cli.main, sys; print([m for m in {HEAVY!r} if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_command_explains_itself(cli: CommandLine) -> None:
+    """Each command and group has a first sentence, and --help is no failure."""
+    groups = {group.name: group.typer_instance for group in app.registered_groups}
+    paths = [[command.name] for command in app.registered_commands]
+    for name, group in groups.items():
+        assert group is not None
+        paths += [[name, command.name] for command in group.registered_commands]
+    for path in paths:
+        if path in (["serve"], ["agent"]):
+            continue  # theirs is the wrapped program's
+        words = [word for word in path if word]
+        ran = cli(*words, "--help")
+        assert ran.code == 0
+        assert f"Usage: homeport {' '.join(words)}" in ran.out
+    assert len(paths) >= 17
+
+
+@pytest.mark.parametrize("program", ["serve", "agent"])
+def test_a_wrapped_program_shows_its_own_help(program: str) -> None:
+    ran = run_process(program, "--help")
+    assert ran.code == 0
+    assert f"homeport {program}" in ran.out
+    assert "--listen" in ran.out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(["frobnicate"], id="an unknown command"),
+        pytest.param(["get"], id="a missing argument"),
+        pytest.param(["get", "alice", "--colour", "red"], id="an unknown option"),
+        pytest.param(["units"], id="a group without a command"),
+    ],
+)
+def test_wrong_usage_exits_with_two(cli: CommandLine, arguments: list[str]) -> None:
+    ran = cli(*arguments)
+    assert ran.code == 2
+
+
+def test_a_reader_that_has_seen_enough_is_no_traceback() -> None:
+    """`homeport … | head -1` closes the pipe early."""
+    command = [sys.executable, "-m", "console.cli.main", "geo", "info", "-o", "json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        _, err = process.communicate(timeout=60)
+    assert b"Traceback" not in err
+
+
+def test_version_names_what_is_installed(cli: CommandLine) -> None:
+    assert set(cli("version", "-o", "json").document) == {"homeport", "python", "grpcio"}
+
+
+def test_geo_needs_no_server(cli: CommandLine) -> None:
+    """And shows the attribution that the database's licence asks for."""
+    found = cli("geo", "lookup", "8.8.8.8", "-o", "json").document
+    assert (found["source"], found["country"]) == ("database", "US")
+    assert "db-ip.com" in found["attribution"]
+    assert "db-ip.com" in cli("geo", "lookup", "8.8.8.8").out
+    info = cli("geo", "info", "-o", "json").document
+    assert info["ip_version"] == 6
+    assert info["locations"] > 1_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "complaint"),
+    [
+        pytest.param(["lookup", "8.8.8"], 2, "not an IPv4 or IPv6 address", id="no address"),
+        pytest.param(["info", "--geo", "/nonexistent"], 1, "cannot be read", id="no such file"),
+        pytest.param(["info", "--geo", __file__], 1, "not a MaxMind", id="another kind of file"),
+    ],
+)
+def test_geo_says_what_is_wrong(
+    cli: CommandLine, arguments: list[str], code: int, complaint: str
+) -> None:
+    ran = cli("geo", *arguments)
+    assert (ran.code, ran.out) == (code, "")
+    assert complaint in ran.err
+
+
+def test_doctor_without_a_server_fails_and_says_what_to_do(cli: CommandLine) -> None:
+    ran = cli("doctor", "--server", "127.0.0.1:1", "-o", "json")
+    assert ran.code == 1
+    assert ran.document["healthy"] is False
+    checks = {check["check"]: check for check in ran.document["checks"]}
+    assert checks["server"]["outcome"] == "fail"
+    assert "homeport up" in checks["server"]["next_step"]
