@@ -57,7 +57,7 @@ class AsyncCalls:
                 return await asyncio.to_thread(cache.forget, tenant, client_id)
 
     async def _try(self, step: Try) -> Any:
-        call = self._calls.get((step.server, step.method)) or self.method(step.server, step.method)
+        call = self.method(step.server, step.method)
         try:
             return await call(step.request, timeout=step.timeout_s, metadata=self._metadata)
         except aio.AioRpcError as error:
@@ -79,12 +79,15 @@ class AsyncCalls:
         """gRPC's callable for one method of one server. Raises RuntimeError when the client
         is closed or belongs to another event loop."""
         loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            if self._loop is not None:
+                raise RuntimeError("this client belongs to another event loop; make one in each")
+            self._loop = loop
+        call = self._calls.get((server, method))
+        if call is not None:
+            return call
         if self._closed:
             raise RuntimeError(CLOSED)
-        if self._loop is None:
-            self._loop = loop
-        elif self._loop is not loop:
-            raise RuntimeError("an AsyncClient belongs to one event loop; make one in each")
         channel = self._channels.get(server)
         if channel is None:
             options, secured = channel_options(self._tls), credentials(self._tls)

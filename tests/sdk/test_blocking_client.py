@@ -1,0 +1,90 @@
+"""What only the blocking client has to promise: threads, and fork()."""
+
+from __future__ import annotations
+
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+import homeport
+from tests.sdk.conftest import QUICK
+
+
+def test_one_client_serves_many_threads(server, service):
+    with homeport.Client(server.address) as client, ThreadPoolExecutor(8) as threads:
+        homes = list(threads.map(client.provision, (f"phone-{n}" for n in range(200))))
+    assert [home.client_id for home in homes] == [f"phone-{n}" for n in range(200)]
+    assert len(service.homes) == 200
+
+
+def test_threads_may_each_have_a_stream(server):
+    def provision(start: int) -> list[str]:
+        ids = (f"phone-{n}" for n in range(start, start + 30))
+        return [r.client_id for r in client.provision_many(ids, batch_size=10) if r.ok]
+
+    with homeport.Client(server.address) as client, ThreadPoolExecutor(4) as threads:
+        done = list(threads.map(provision, range(0, 120, 30)))
+    assert [len(ids) for ids in done] == [30] * 4
+
+
+def test_a_stream_leaves_no_thread_behind(server, service):
+    with homeport.Client(server.address) as client:
+        assert len(list(client.provision_many(f"phone-{n}" for n in range(10)))) == 10
+    names = [thread.name for thread in threading.enumerate()]
+    assert "homeport stream" not in names
+
+
+def test_closing_ends_the_wait_for_the_next_try(server, service):
+    service.fail(5, retry_after_s=30.0)
+    client = homeport.Client(server.address, timeout_s=100.0)
+    with ThreadPoolExecutor(1) as threads:
+        under_way = threads.submit(client.provision, "phone")
+        assert service.called.wait(10.0)
+        client.close()
+        with pytest.raises(RuntimeError, match="this client is closed"):
+            under_way.result(timeout=10.0)
+
+
+def test_closing_ends_a_stream_under_way(server, service):
+    service.hang()
+    client = homeport.Client(server.address, retry=QUICK)
+    with ThreadPoolExecutor(1) as threads:
+        under_way = threads.submit(lambda: list(client.provision_many(["phone"])))
+        assert service.called.wait(10.0)
+        client.close()
+        with pytest.raises(RuntimeError, match="this client is closed"):
+            under_way.result(timeout=10.0)
+
+
+def test_an_error_of_the_source_comes_through(server):
+    def clients():
+        yield "phone"
+        raise LookupError("the file ended in the middle of a line")
+
+    with homeport.Client(server.address) as client, pytest.raises(LookupError, match="middle"):
+        list(client.provision_many(clients()))
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_client_that_came_through_fork_says_so(server):
+    client = homeport.Client(server.address)
+    client.provision("phone")
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            client.provision("phone")
+        except RuntimeError as error:
+            status = 0 if "fork()" in str(error) else 2
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert client.provision("phone").existing
+    client.close()
+
+
+def test_a_unit_may_be_kept(server):
+    with homeport.Unit(server.address) as unit, pytest.raises(homeport.Unsupported):
+        unit.admit("ticket")
