@@ -153,9 +153,10 @@ def _print_summary(out: Console, units: Sequence[UnitSpec], outcome: Outcome) ->
     sixes = sum(":" in address for address in outcome.addresses)
     rate = len(done) / outcome.took_s
     out.print(
-        f"\n[bold]{len(done):,}[/] of {len(outcome.homes):,} clients have a home "
-        f"({sixes:,} of them by an IPv6 address), in {outcome.took_s:.2f} s: "
-        f"[bold green]{rate:,.0f} a second[/], each recorded on disk and with a ticket"
+        f"\n[bold]{len(done):,}[/] of {len(outcome.homes):,} clients have a home now, "
+        f"{sixes:,} of them came by IPv6.\n"
+        f"[bold green]{rate:,.0f} a second[/] ({outcome.took_s:.2f} s), each recorded on disk, "
+        "each with a ticket."
     )
 
 

@@ -21,7 +21,7 @@ from console.local.plan import restart_delay_s
 _POLL_S = 0.1
 
 
-def keep_running(cluster: EtcdCluster, stop: threading.Event) -> None:
+def keep_running(cluster: EtcdCluster, stop: threading.Event, ready_file: Path) -> None:
     """Until `stop`. Raises EtcdFailed when etcd keeps dying."""
     (member,) = cluster.members
     deaths: list[float] = []
@@ -35,6 +35,7 @@ def keep_running(cluster: EtcdCluster, stop: threading.Event) -> None:
         print(f"etcd ended; starting it again in {delay_s:.1f} s", file=sys.stderr, flush=True)
         if not stop.wait(delay_s):
             cluster.restart(member)
+            announce(ready_file, cluster)
 
 
 def announce(path: Path, cluster: EtcdCluster) -> None:
@@ -56,7 +57,7 @@ def main() -> int:
     try:
         with EtcdCluster(given.folder) as cluster:
             announce(given.ready_file, cluster)
-            keep_running(cluster, stop)
+            keep_running(cluster, stop, given.ready_file)
     except EtcdFailed as error:
         print(error, file=sys.stderr)
         return 1

@@ -26,13 +26,14 @@ from console.local.plan import (
     restart_delay_s,
     settled_arguments,
 )
-from control_plane.errors import HomeportError, Refused
+from control_plane.errors import HomeportError
 
 _POLL_S = 0.03
 
 
 class StackFailed(HomeportError):
-    """A program of the stack did not start, or keeps ending; the message ends with its log."""
+    """The stack cannot start or go on: a port or the data directory is taken, or a program
+    does not start or keeps ending, and then the message ends with its log."""
 
     reason = "STACK_FAILED"
 
@@ -91,8 +92,8 @@ class LocalStack:
         return pids
 
     def start(self) -> Self:
-        """Starts everything and waits until it serves. Raises Refused (data directory or port
-        taken), StackFailed, StartInterrupted; then nothing is left running."""
+        """Starts everything and waits until it serves. Raises StackFailed,
+        StartInterrupted; then nothing is left running."""
         self._take_data_dir()
         try:
             for flag, port in self.plan.ports.items():
@@ -202,7 +203,7 @@ class LocalStack:
             lock.seek(0)
             holder = lock.read().strip() or "unknown"
             lock.close()
-            raise Refused(
+            raise StackFailed(
                 f"another homeport up (process {holder}) uses {self.data_dir}; stop it, or choose "
                 "another directory with --data-dir"
             ) from None
@@ -224,13 +225,13 @@ class LocalStack:
 
 
 def check_port_is_free(flag: str, port: int) -> None:
-    """Raises Refused when somebody listens on a loopback port."""
+    """Raises StackFailed when somebody listens on a loopback port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # TIME_WAIT is no user
         try:
             probe.bind((LOOPBACK, port))
         except OSError as error:
-            raise Refused(
+            raise StackFailed(
                 f"port {port} on {LOOPBACK} cannot be used ({error.strerror}); stop the program "
                 f"that has it, or choose another with {flag} (0: any free one)"
             ) from error

@@ -50,12 +50,16 @@ def run_until_stopped(options: StackOptions, ready_file: Path | None) -> None:
             return
         try:
             store = _store_url(options, stack)
+            announced = ready_document(stack, store)
             if ready_file is not None:
-                write_whole(ready_file, ready_document(stack, store))
+                write_whole(ready_file, announced)
             Console(file=sys.stdout, highlight=False).print(_where_next(stack, options, store))
             sys.stdout.flush()
             while not stop.wait(_TEND_EVERY_S):
                 stack.tend()
+                if ready_file is not None and announced != (now := ready_document(stack, store)):
+                    announced = now  # a program was started again: other pids, other ports
+                    write_whole(ready_file, announced)
         finally:
             with busy("stopping") as narrator.spin:
                 stack.stop()

@@ -1,0 +1,168 @@
+"""`homeport up`: the whole local stack as users run it, on both stores."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import homeport
+from tests.end_to_end.local_stack import Up, wait_until
+
+FLEET = """
+units:
+  - {id: dublin, endpoint: "dublin.example.net:443", position: {latitude: 53.3, longitude: -6.3},
+     country: IE, capacity: 100}
+  - {id: tokyo, endpoint: "tokyo.example.net:443", position: {latitude: 35.7, longitude: 139.7},
+     country: JP, capacity: 100}
+"""
+TOKYO = (35.0, 139.0)
+DUBLIN = (53.0, -6.0)
+
+STORES = [
+    pytest.param(("--store", "embedded", "--transport", "grpcio"), id="embedded, grpcio"),
+    pytest.param(("--store", "etcd", "--transport", "native"), id="etcd, native"),
+]
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Path:
+    path = tmp_path / "fleet.yaml"
+    path.write_text(FLEET)
+    return path
+
+
+def admits(up: Up, home: homeport.Assignment) -> bool:
+    """Whether the agent that stands now for the client's unit lets it in."""
+    try:
+        return homeport.admit(up.ready["units"][home.unit_id], home.ticket).admitted
+    except homeport.Unavailable:
+        return False
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_it_serves_stops_on_ctrl_c_and_keeps_its_data(
+    tmp_path: Path, fleet: Path, store: tuple[str, ...]
+) -> None:
+    """The second run knows the homes of the first, and no process survives either."""
+    arguments = (*store, "--units", str(fleet))
+    with Up(tmp_path / "data", *arguments) as up:
+        with homeport.Client(up.grpc) as client:
+            home = client.provision("aiko", position=TOKYO)
+        assert home.unit_id == "tokyo"
+        assert home.endpoint == up.ready["units"]["tokyo"]
+        assert homeport.admit(home.endpoint, home.ticket).admitted
+        refused = homeport.admit(up.ready["units"]["dublin"], home.ticket)
+        assert refused.reason is homeport.AdmitReason.WRONG_UNIT
+        assert up.stop(signal.SIGINT) == 0
+        assert "Homeport is up" in up.out
+        assert "everything is kept" in up.err
+        assert up.left_behind() == []
+        assert not up.ready_file.exists()
+    with Up(tmp_path / "data", *arguments) as up, homeport.Client(up.grpc) as client:
+        again = client.provision("aiko", position=DUBLIN)
+        assert (again.unit_id, again.epoch, again.existing) == ("tokyo", home.epoch, True)
+        assert homeport.admit(again.endpoint, home.ticket).admitted
+
+
+@pytest.mark.parametrize("child", ["server", "agent", "etcd-member"])
+def test_a_program_that_dies_is_started_again(tmp_path: Path, fleet: Path, child: str) -> None:
+    """Where clients know it, and with everything it had acknowledged."""
+    with Up(tmp_path / "data", "--store", "etcd", "--units", str(fleet)) as up:
+        before = up.ready
+        with homeport.Client(up.grpc, timeout_s=30.0) as client:
+            home = client.provision("aiko", position=TOKYO)
+            up.kill_child(child)
+            assert client.provision("liam", position=DUBLIN, timeout_s=30.0).unit_id == "dublin"
+            again = client.get("aiko", timeout_s=30.0)
+        assert (again.unit_id, again.epoch) == (home.unit_id, home.epoch)
+        assert (up.grpc, up.ready["store"]) == (before["grpc"], before["store"])
+        wait_until(lambda: admits(up, again), "the unit admits again")
+        assert up.stop() == 0
+        assert up.left_behind() == []
+
+
+def test_nothing_is_left_when_it_is_killed_itself(tmp_path: Path, fleet: Path) -> None:
+    """kill -9 gives it no chance to stop anything; the kernel tells its children."""
+    with Up(tmp_path / "data", "--store", "etcd", "--units", str(fleet)) as up:
+        assert up.stop(signal.SIGKILL) == -signal.SIGKILL
+        wait_until(lambda: up.left_behind() == [], "the children are gone")
+
+
+def test_a_signal_while_it_starts_leaves_nothing_behind(tmp_path: Path, fleet: Path) -> None:
+    up = Up(tmp_path / "data", "--store", "etcd", "--units", str(fleet)).start()
+    wait_until(lambda: (tmp_path / "data" / "logs" / "etcd.log").exists(), "etcd is started")
+    assert up.stop(signal.SIGTERM) == 0
+    assert up.left_behind() == []
+    assert not up.ready_file.exists()
+
+
+def test_a_port_that_is_taken_is_named_and_nothing_is_started(tmp_path: Path, fleet: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        up = Up(tmp_path / "data", "--units", str(fleet), "--port", str(port)).start()
+        assert up.finish() == 1
+    assert f"port {port} on 127.0.0.1" in up.err
+    assert "--port" in up.err
+    assert not (tmp_path / "data" / "logs").exists()
+
+
+def test_a_data_directory_serves_one_stack_at_a_time(tmp_path: Path, fleet: Path) -> None:
+    with Up(tmp_path / "data", "--units", str(fleet)) as up:
+        second = subprocess.run(
+            [sys.executable, "-m", "console.cli.main", "up", "--port", "0",
+             "--data-dir", str(up.data_dir)],
+            capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+        assert second.returncode == 1
+        assert f"another homeport up (process {up.ready['pid']})" in second.stderr
+        with homeport.Client(up.grpc) as client:
+            assert client.provision("liam", position=DUBLIN).unit_id == "dublin"
+
+
+def test_a_mistake_in_the_fleet_file_is_said_at_once(tmp_path: Path) -> None:
+    fleet = tmp_path / "fleet.yaml"
+    fleet.write_text(FLEET.replace("capacity: 100", "capacity: 0"))
+    up = Up(tmp_path / "data", "--units", str(fleet)).start()
+    assert up.finish() == 1
+    assert "capacity" in up.err
+    assert "Traceback" not in up.err
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_program_that_cannot_start_is_shown_with_the_end_of_its_log(
+    tmp_path: Path, fleet: Path
+) -> None:
+    """Here: the server, given a geo database that is none."""
+    up = Up(tmp_path / "data", "--units", str(fleet), "--geo", str(fleet)).start()
+    assert up.finish() == 1
+    assert "the server exited with 1 while starting" in up.err
+    assert "not a MaxMind database" in up.err
+    assert up.left_behind() == []
+
+
+def test_further_servers_join_on_the_same_etcd(tmp_path: Path, fleet: Path) -> None:
+    """`homeport serve` with the store that `up` names knows the same homes."""
+    ready_file = tmp_path / "second.json"
+    with Up(tmp_path / "data", "--store", "etcd", "--units", str(fleet)) as up:
+        with homeport.Client(up.grpc) as client:
+            home = client.provision("aiko", position=TOKYO)
+        command = [
+            sys.executable, "-m", "console.cli.main", "serve", "--store", up.ready["store"],
+            "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0",
+            "--ready-file", str(ready_file),
+        ]  # fmt: skip
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as second:
+            try:
+                wait_until(ready_file.exists, "the second server serves")
+                address = Up.read(ready_file)["grpc"]
+                with homeport.Client(address) as client:
+                    assert client.get("aiko").unit_id == home.unit_id
+            finally:
+                os.kill(second.pid, signal.SIGTERM)
+            assert second.wait(30.0) == 0
