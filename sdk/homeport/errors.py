@@ -13,8 +13,9 @@ from homeport.failure import Code, Failure, Violation
 
 
 class HomeportError(Exception):
-    """Base of all. `attempts` counts the tries, `server` is the one that was asked last;
-    0 and empty when nothing was sent."""
+    """Base of all. `attempts` counts the tries, `server` is the one that was asked last; 0
+    and empty when nothing was sent. `detail` is what gRPC said, where the words are gRPC's;
+    empty where they are a Homeport server's or the library's own."""
 
     def __init__(
         self,
@@ -26,6 +27,7 @@ class HomeportError(Exception):
         violations: tuple[Violation, ...] = (),
         attempts: int = 0,
         server: str = "",
+        detail: str = "",
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -35,6 +37,7 @@ class HomeportError(Exception):
         self.violations = violations
         self.attempts = attempts
         self.server = server
+        self.detail = detail
 
 
 class InvalidRequest(HomeportError):
@@ -135,6 +138,7 @@ def error_of(failure: Failure, *, servers: Sequence[str] = (), attempts: int = 0
         violations=failure.violations,
         attempts=attempts,
         server=servers[-1] if servers else "",
+        detail="" if failure.from_homeport else failure.message,
     )
 
 

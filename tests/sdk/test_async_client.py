@@ -93,6 +93,17 @@ async def test_closing_ends_a_stream_under_way(server, service):
         await task
 
 
+async def test_a_cancelled_task_stays_cancelled_when_the_client_closes_as_well(server, service):
+    service.hang()
+    client = homeport.AsyncClient(server.address)
+    task = asyncio.create_task(client.provision("phone"))
+    assert await asyncio.to_thread(service.called.wait, 10.0)
+    task.cancel()
+    await client.close()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
 def test_a_client_may_be_made_outside_a_loop_but_belongs_to_the_first_that_uses_it(server):
     client = homeport.AsyncClient(server.address)
 

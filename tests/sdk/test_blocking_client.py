@@ -29,11 +29,22 @@ def test_threads_may_each_have_a_stream(server):
     assert [len(ids) for ids in done] == [30] * 4
 
 
-def test_a_stream_leaves_no_thread_behind(server, service):
+def stream_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "homeport stream"]
+
+
+def test_a_stream_that_ends_leaves_no_thread_behind(server):
     with homeport.Client(server.address) as client:
         assert len(list(client.provision_many(f"phone-{n}" for n in range(10)))) == 10
-    names = [thread.name for thread in threading.enumerate()]
-    assert "homeport stream" not in names
+        assert stream_threads() == []
+
+
+def test_a_stream_that_hangs_leaves_no_thread_behind(server, service):
+    service.hang()
+    with homeport.Client(server.address) as client:
+        with pytest.raises(homeport.DeadlineExceeded):
+            list(client.provision_many(["phone"], timeout_s=0.1))
+        assert stream_threads() == []
 
 
 def test_closing_ends_the_wait_for_the_next_try(server, service):

@@ -56,7 +56,8 @@ def test_details_of_unknown_types_are_passed_over():
 
 def test_a_servers_own_words_are_left_as_they_are():
     failure = Failure(Code.NOT_FOUND, "there is no tenant 'x'; apply it", from_homeport=True)
-    assert str(error_of(failure, servers=("a:1",))) == "there is no tenant 'x'; apply it"
+    error = error_of(failure, servers=("a:1",))
+    assert (str(error), error.detail) == ("there is no tenant 'x'; apply it", "")
 
 
 @pytest.mark.parametrize(
@@ -71,7 +72,7 @@ def test_a_servers_own_words_are_left_as_they_are():
 def test_what_grpc_says_is_followed_by_what_to_do(code, expected):
     error = error_of(Failure(code, "boom"), servers=["a:1", "b:2", "a:1"], attempts=3)
     assert str(error).startswith(expected)
-    assert (error.attempts, error.server) == (3, "a:1")
+    assert (error.attempts, error.server, error.detail) == (3, "a:1", "boom")
 
 
 def test_a_code_nobody_knows_is_a_fault_of_the_server():
