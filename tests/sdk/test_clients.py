@@ -224,6 +224,14 @@ async def test_a_server_that_fails_is_left_for_the_next(connect, server, service
         assert other.provisioning.methods() == ["Provision", "Provision"]
 
 
+async def test_a_server_with_several_addresses_survives_the_loss_of_one(connect, server, service):
+    with serving(FakeProvisioning(homes=service.homes)) as other:
+        client = connect([f"ipv4:{server.address},{other.address}"])
+        await client.provision("phone")
+        (server if service.seen else other).stop()
+        assert (await client.provision("phone")).existing
+
+
 async def test_a_silent_server_does_not_use_up_the_time(connect, server, silent_server):
     retry = RetryPolicy(attempt_timeout_s=0.2)
     client = connect([silent_server, server.address], retry=retry, timeout_s=20.0)
