@@ -17,6 +17,10 @@ from console.cli.options import (
 )
 from console.cli.output import Format, busy, kilometres, load_bar, show
 
+# Less than a server's "try again in 5 s" when its units are full: whoever types a command wants
+# to hear that at once. (A bulk run is more patient; its deadline is for each batch.)
+ANSWER_WITHIN_S = 4.0
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
@@ -108,7 +112,12 @@ def connect(target: Target) -> Client:
     """The client library, without its cache: an operator wants to know what is true now."""
     from homeport import Client
 
-    return Client(target.servers, tenant=target.tenant, token=target.token or None)
+    return Client(
+        target.servers,
+        tenant=target.tenant,
+        token=target.token or None,
+        timeout_s=ANSWER_WITHIN_S,
+    )
 
 
 def document_of(assignment: Assignment) -> dict[str, Any]:

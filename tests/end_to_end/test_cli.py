@@ -1,0 +1,186 @@
+"""The command line against a real local stack: what an operator does on a first day."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.console.command_line import Ran, run_process
+from tests.end_to_end.local_stack import Up, wait_until
+
+FLEET = {
+    "units": [
+        {
+            "id": "dublin",
+            "endpoint": "dublin.example.net:443",
+            "position": {"latitude": 53.3, "longitude": -6.3},
+            "country": "IE",
+            "capacity": 100_000,
+            "labels": {"ring": "stable"},
+            "tenants": ["default"],
+        },
+        {
+            "id": "tokyo",
+            "endpoint": "tokyo.example.net:443",
+            "position": {"latitude": 35.7, "longitude": 139.7},
+            "country": "JP",
+            "capacity": 100_000,
+            "tenants": ["default"],
+        },
+        {
+            "id": "closet",
+            "endpoint": "closet.example.net:443",
+            "position": {"latitude": 0.0, "longitude": 0.0},
+            "country": "GH",
+            "capacity": 1,
+            "tenants": ["tiny"],
+        },
+    ]
+}
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """One stack on the embedded store; every test uses clients and units of its own."""
+    folder = tmp_path_factory.mktemp("stack")
+    fleet = folder / "fleet.yaml"
+    fleet.write_text(yaml.safe_dump(FLEET))
+    with Up(folder / "data", "--units", str(fleet)) as up:
+        yield up
+
+
+class Operator:
+    """Runs commands against the stack, each as a process of its own."""
+
+    def __init__(self, stack: Up) -> None:
+        self.server = stack.grpc
+        self.metrics = str(stack.ready["metrics"])
+
+    def __call__(self, *arguments: str, stdin: bytes = b"") -> Ran:
+        return run_process(*arguments, stdin=stdin, HOMEPORT_SERVER=self.server)
+
+
+@pytest.fixture
+def operator(stack: Up) -> Operator:
+    return Operator(stack)
+
+
+def test_a_client_from_its_first_day_to_its_last(operator: Operator) -> None:
+    """provision, get, explain, release, and then nothing."""
+    home = operator("provision", "aiko", "--at", "35,139", "-o", "json").document
+    assert (home["unit"], home["existing"], home["source"]) == ("tokyo", False, "declared")
+    again = operator("provision", "aiko", "--at", "53,-6", "-o", "json").document
+    assert (again["unit"], again["existing"]) == ("tokyo", True)
+    assert operator("get", "aiko", "-o", "json").document["epoch"] == home["epoch"]
+    explained = operator("explain", "aiko", "--at", "53,-6", "-o", "json").document
+    assert explained["current"] == {"unit": "tokyo", "epoch": home["epoch"]}
+    assert explained["units"][0]["unit"] == "dublin"
+    assert operator("release", "aiko", "-o", "json").document["released"] is True
+    gone = operator("get", "aiko")
+    assert (gone.code, gone.out) == (3, "")
+    assert "provision it first" in gone.err
+
+
+def test_an_address_is_located(operator: Operator) -> None:
+    home = operator("provision", "by-address", "--ip", "2a00:1450:4001:80b::2003", "-o", "json")
+    assert home.document["source"] == "database"
+
+
+def test_no_room_and_no_such_tenant_have_codes_of_their_own(operator: Operator) -> None:
+    """A tenant that may use one unit with one place: the second client is refused."""
+    unknown = operator("provision", "first", "--tenant", "tiny", "--at", "0,0")
+    assert (unknown.code, unknown.out) == (3, "")
+    applied = operator("tenants", "apply", "tiny", "--tickets", "EdDSA", "--ticket-ttl", "60")
+    assert applied.code == 0
+    listed = operator("tenants", "list", "-o", "json").document["tenants"]
+    assert [(t["id"], t["ticket_algorithm"], t["ticket_ttl_s"]) for t in listed] == [
+        ("default", "HS256", 3600.0),
+        ("tiny", "EdDSA", 60.0),
+    ]
+    first = operator("provision", "first", "--tenant", "tiny", "--at", "0,0", "-o", "json")
+    assert (first.document["tenant"], first.document["unit"]) == ("tiny", "closet")
+    second = operator("provision", "second", "--tenant", "tiny", "--at", "0,0")
+    assert (second.code, second.out) == (4, "")
+    assert "full" in second.err
+    (closet,) = [u for u in operator("units", "list", "-o", "json").document["units"]
+                 if u["id"] == "closet"]  # fmt: skip
+    assert (closet["clients"], closet["load"]) == (1, 1.0)
+
+
+def test_many_clients_in_their_order(operator: Operator) -> None:
+    """Three batches, with a bad line in the middle of each."""
+    entries: list[dict[str, object]] = []
+    for number in range(2_100):
+        at = [35.0, 139.0] if number % 2 else [53.0, -6.0]
+        entries.append({"client_id": f"many-{number}", "at": at if number % 700 else [91, 0]})
+    lines = "".join(json.dumps(entry) + "\n" for entry in entries).encode()
+    ran = operator("provision-many", "-", stdin=lines)
+    assert (ran.code, ran.err) == (1, "")
+    assert [line["client_id"] for line in ran.lines] == [entry["client_id"] for entry in entries]
+    wrong = [number for number, line in enumerate(ran.lines) if "error" in line]
+    assert wrong == [0, 700, 1_400]
+    assert {line["error"]["code"] for line in ran.lines if "error" in line} == {"INVALID_ARGUMENT"}
+    homes = [line["unit"] for line in ran.lines if "unit" in line]
+    assert homes == ["tokyo" if n % 2 else "dublin" for n in range(2_100) if n % 700]
+
+
+def test_the_fleet_is_listed_shown_applied_and_removed(operator: Operator, tmp_path: Path) -> None:
+    """A unit that an operator adds has no agent until somebody starts one."""
+    spare = {**FLEET["units"][0], "id": "spare", "capacity": 7}
+    file = tmp_path / "spare.yaml"
+    file.write_text(yaml.safe_dump({"units": [spare]}))
+    applied = operator("units", "apply", "-f", str(file), "-o", "json").document["units"]
+    assert [(unit["id"], unit["capacity"], unit["health"]) for unit in applied] == [
+        ("spare", 7, None)
+    ]
+    shown = operator("units", "show", "spare", "-o", "yaml")
+    assert yaml.safe_load(shown.out)["labels"] == {"ring": "stable"}
+    table = operator("units", "list")
+    assert "spare" in table.out
+    assert max(len(line) for line in table.out.splitlines()) <= 80
+    assert operator("units", "remove", "spare").code == 0
+    missing = operator("units", "show", "spare")
+    assert (missing.code, missing.out) == (3, "")
+
+
+def test_a_unit_with_clients_is_not_removed(operator: Operator) -> None:
+    operator("provision", "stays", "--at", "35,139")
+    ran = operator("units", "remove", "tokyo")
+    assert (ran.code, ran.out) == (4, "")
+    assert "clients" in ran.err
+
+
+def test_a_wrong_fleet_file_changes_nothing(operator: Operator, tmp_path: Path) -> None:
+    """Every problem is named, also those behind the first."""
+    file = tmp_path / "fleet.yaml"
+    one, two = ({**unit, "id": f"wrong-{n}"} for n, unit in enumerate(FLEET["units"][:2]))
+    file.write_text(yaml.safe_dump({"units": [one, {**two, "capacity": 0, "colour": "red"}, one]}))
+    ran = operator("units", "apply", "-f", str(file))
+    assert (ran.code, ran.out) == (1, "")
+    assert "wrong-1" in ran.err
+    assert "unique" in ran.err
+    assert "wrong-0" not in operator("units", "list").out
+
+
+def test_doctor_finds_a_healthy_stack_healthy(operator: Operator) -> None:
+    """Each check is there, and none has failed."""
+    wait_until(
+        lambda: operator("doctor", "--metrics", operator.metrics).code == 0, "the doctor is content"
+    )
+    ran = operator("doctor", "--metrics", operator.metrics, "-o", "json")
+    outcomes = {check["check"]: check["outcome"] for check in ran.document["checks"]}
+    assert set(outcomes) == {
+        "server", "metrics", "version", "store", "clock", "geo", "agents", "room", "data",
+    }  # fmt: skip
+    assert "fail" not in outcomes.values()
+    assert outcomes["clock"] == outcomes["store"] == outcomes["server"] == "ok"
+
+
+def test_tickets_say_when_they_end(operator: Operator) -> None:
+    home = operator("provision", "timed", "--at", "53,-6", "-o", "json").document
+    assert 3_500 < home["ticket_expires_at"] - time.time() < 3_700
