@@ -1,0 +1,1 @@
+"""The most that could be reached: the same work with nothing of Homeport in it."""

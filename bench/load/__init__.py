@@ -1,0 +1,1 @@
+"""Load that is not the bottleneck: pre-encoded requests over raw HTTP/2."""

@@ -1,0 +1,97 @@
+"""What came out: a table for people, JSON for machines."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.suite.measurement import Measurement, Samples
+from console.local.etcd_process import find_etcd
+
+PACKAGES = ("grpcio", "pygrpc-native", "protobuf", "etcd3aio", "maxminddb", "uvloop")
+
+
+def document(
+    measurements: Sequence[Measurement], samples: Samples, rounds: int, seconds: float
+) -> dict[str, Any]:
+    """Everything as one JSON document."""
+    ratios = [ratio for one in measurements for ratio in one.ratios]
+    return {
+        "ratios": {r.key: round(r.value(samples), 3) for r in ratios},
+        "targets": {r.key: {"at_least" if r.at_least else "at_most": r.target} for r in ratios},
+        "met": {r.key: r.met(samples) for r in ratios},
+        "figures": {name: round(samples.median(name), 2) for name in samples.values},
+        "units": {name: unit for one in measurements for name, unit in one.units.items()},
+        "samples": {name: [round(v, 2) for v in vs] for name, vs in samples.values.items()},
+        "rounds": rounds,
+        "seconds": round(seconds),
+        "machine": machine(),
+        "versions": {name: version(name) for name in PACKAGES} | {"etcd": etcd_version()},
+    }
+
+
+def machine() -> dict[str, str | int]:
+    """Where it ran, as far as it explains the figures."""
+    return {
+        "cores": os.cpu_count() or 0,
+        "system": f"{platform.system()} {platform.release()}",
+        "architecture": platform.machine(),
+        "python": platform.python_version(),
+        "file_system": _file_system(Path.cwd()),
+    }
+
+
+def etcd_version() -> str:
+    """Of the etcd that was measured."""
+    words = [str(find_etcd()), "--version"]
+    first = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split("\n")[0]
+    return first.removeprefix("etcd Version: ")
+
+
+def _file_system(path: Path) -> str:
+    best, kind = "", "unknown"
+    for line in Path("/proc/mounts").read_text().splitlines():
+        _, mount, this_kind, *_ = line.split()
+        inside = str(path).startswith(mount.rstrip("/") + "/") or str(path) == mount
+        if inside and len(mount) > len(best):
+            best, kind = mount, this_kind
+    return kind
+
+
+def write(path: Path, content: dict[str, Any]) -> None:
+    """As JSON, indented for diffs."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def show(measurements: Sequence[Measurement], samples: Samples, console: Console) -> None:
+    """The table."""
+    table = Table(title="Homeport next to its ceilings, medians of one run")
+    for heading in ("ratio", "ours", "ceiling", "value", "target", ""):
+        table.add_column(heading, justify="left" if heading in ("ratio", "") else "right")
+    for one in measurements:
+        for ratio in one.ratios:
+            sign = "≥" if ratio.at_least else "≤"
+            table.add_row(
+                ratio.key,
+                f"{samples.median(ratio.ours):,.0f}",
+                f"{samples.median(ratio.ceiling):,.0f} {one.units[ratio.ceiling]}",
+                f"{ratio.value(samples):.2f}",
+                f"{sign} {ratio.target:.2f}",
+                "[green]met[/]" if ratio.met(samples) else "[red]short[/]",
+            )
+    console.print(table)
+    shown = {name for one in measurements for r in one.ratios for name in (r.ours, r.ceiling)}
+    for one in measurements:
+        for name, unit in one.units.items():
+            if name not in shown and name in samples.values:
+                console.print(f"  {name}: {samples.median(name):,.1f} {unit}")

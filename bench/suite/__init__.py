@@ -1,0 +1,1 @@
+"""What is measured: each module one kind of figure, next to its ceiling."""

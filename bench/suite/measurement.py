@@ -1,0 +1,54 @@
+"""Measurement: what the suite knows of one kind of figure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from statistics import median
+
+
+@dataclass(slots=True, kw_only=True)
+class Samples:
+    """Figures by name, one value a round."""
+
+    values: dict[str, list[float]] = field(default_factory=dict)
+
+    def add(self, name: str, value: float) -> None:
+        self.values.setdefault(name, []).append(value)
+
+    def median(self, name: str) -> float:
+        return median(self.values[name])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ratio:
+    """ours ÷ ceiling, medians of one run. `at_least` False: at most."""
+
+    key: str
+    ours: str
+    ceiling: str
+    target: float
+    at_least: bool = True
+
+    def value(self, samples: Samples) -> float:
+        return samples.median(self.ours) / samples.median(self.ceiling)
+
+    def met(self, samples: Samples) -> bool:
+        value = self.value(samples)
+        return value >= self.target if self.at_least else value <= self.target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """`run(samples, rounds, quick, tick)` adds figures, alternating ours and ceiling within
+    each round; `tick()` after each step, `steps(rounds)` of them. `units`: of each figure."""
+
+    name: str
+    ratios: tuple[Ratio, ...]
+    units: Mapping[str, str]
+    run: Callable[[Samples, int, bool, Callable[[], None]], None]
+    steps: Callable[[int], int]
+
+
+class Failed(Exception):
+    """A server answered wrongly under load: its figure would mean nothing."""

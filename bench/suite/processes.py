@@ -1,0 +1,101 @@
+"""Servers under measurement: each a process of its own, started fresh, ended by name."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from console.local.etcd_process import EtcdCluster
+from deployment_units.agent.spec_message import spec_to_proto
+from deployment_units.fleet.file import SAMPLE, read_fleet
+from deployment_units.fleet.unit import UnitSpec
+from homeport.api.fleet.v1 import fleet_pb2, fleet_pb2_grpc
+
+START_WITHIN_S = 30.0
+CAPACITY = 50_000_000  # clients a unit: no bench run fills one
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder on the disk the bench runs from, not in memory: syncs must be real."""
+    with tempfile.TemporaryDirectory(prefix=".bench-", dir=Path.cwd()) as folder:
+        yield Path(folder)
+
+
+@contextmanager
+def process(module: str, arguments: Sequence[str], folder: Path) -> Iterator[dict[str, str]]:
+    """`python -m module`, until the block ends; gives what it wrote to its ready file, with
+    its process id as "pid"."""
+    ready_file = folder / f"ready-{time.monotonic_ns()}.json"
+    log = folder / f"log-{time.monotonic_ns()}.txt"
+    with log.open("w") as sink:
+        running = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments, "--ready-file", str(ready_file)],
+            stdout=sink,
+            stderr=sink,
+        )
+    try:
+        end = time.monotonic() + START_WITHIN_S
+        while not ready_file.exists():
+            if running.poll() is not None or time.monotonic() > end:
+                raise RuntimeError(f"{module} did not start:\n{log.read_text()[-2000:]}")
+            time.sleep(0.02)
+        yield {**json.loads(ready_file.read_text()), "pid": str(running.pid)}
+    finally:
+        running.terminate()
+        try:
+            running.wait(20)
+        except subprocess.TimeoutExpired:
+            running.kill()
+            running.wait()
+
+
+def roomy_fleet() -> list[UnitSpec]:
+    """The sample fleet with capacity to spare."""
+    from dataclasses import replace
+
+    return [replace(unit, capacity=CAPACITY) for unit in read_fleet(SAMPLE)]
+
+
+async def apply_fleet(address: str, units: Sequence[UnitSpec]) -> None:
+    """Applies units through the API and waits until the server knows them."""
+    import grpc
+
+    async with grpc.aio.insecure_channel(address) as channel:
+        stub = fleet_pb2_grpc.FleetServiceStub(channel)
+        for unit in units:
+            await stub.ApplyUnit(fleet_pb2.ApplyUnitRequest(spec=spec_to_proto(unit)), timeout=10)
+    await asyncio.sleep(0.5)
+
+
+@contextmanager
+def provisioner(store: str, transport: str, folder: Path) -> Iterator[dict[str, str]]:
+    """A provisioning server over a store, with the roomy fleet applied."""
+    arguments = [
+        f"--store={store}", f"--transport={transport}", "--listen=127.0.0.1:0",
+        "--metrics-listen=", "--log-level=error",
+    ]  # fmt: skip
+    with process("provisioner", arguments, folder) as ready:
+        asyncio.run(apply_fleet(ready["grpc"], roomy_fleet()))
+        yield ready
+
+
+@contextmanager
+def etcd(folder: Path) -> Iterator[str]:
+    """A fresh etcd's store URL."""
+    with EtcdCluster(folder / f"etcd-{time.monotonic_ns()}") as cluster:
+        yield cluster.url
+
+
+@contextmanager
+def echo(transport: str, folder: Path) -> Iterator[str]:
+    """A bare echo server's address."""
+    with process("bench.ceilings.echo", ["--transport", transport], folder) as ready:
+        yield ready["grpc"]

@@ -1,0 +1,89 @@
+"""What is asked of servers: requests encoded ahead, the same for ours and for the ceiling."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from homeport.api.provisioning.v1 import provisioning_pb2 as pb
+from provisioner.geo.database import GeoDatabase
+from provisioner.geo.sampling import sample_public_addresses
+
+PROVISION = "/homeport.api.provisioning.v1.ProvisioningService/Provision"
+ECHO = "/homeport.bench.Echo/Say"
+ADDRESSES = 20_000
+
+
+@cache
+def addresses(seed: int = 7) -> tuple[str, ...]:
+    """Public addresses, weighted like users."""
+    return tuple(sample_public_addresses(GeoDatabase.open(), ADDRESSES, seed))
+
+
+def client_id(run: str, worker: int, number: int) -> str:
+    """An id of the length that ids have in the field: 24 characters."""
+    return f"{run[:8]:0<8}-{worker:02d}-{number:012x}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provisions:
+    """`count` distinct clients per worker. The same run and worker ask for the same
+    clients, so a second time they are known."""
+
+    run: str
+    count: int
+    path: str = PROVISION
+    without_ticket: bool = False
+
+    def payloads(self, worker: int) -> Sequence[bytes]:
+        known = addresses()
+        rng = random.Random(f"{self.run}/{worker}")
+        return [
+            pb.ProvisionRequest(
+                client_id=client_id(self.run, worker, number),
+                address=known[rng.randrange(len(known))],
+                without_ticket=self.without_ticket,
+            ).SerializeToString()
+            for number in range(self.count)
+        ]
+
+
+def batches(run: str, count: int, *, size: int = 1_000, with_tickets: bool) -> list[bytes]:
+    """ProvisionManyRequests for `count` batches of distinct clients."""
+    known = addresses()
+    rng = random.Random(run)
+    made = []
+    for batch in range(count):
+        request = pb.ProvisionManyRequest(without_tickets=not with_tickets)
+        for number in range(size):
+            request.clients.add(
+                client_id=client_id(run, batch % 100, batch * size + number),
+                address=known[rng.randrange(len(known))],
+            )
+        made.append(request.SerializeToString())
+    return made
+
+
+def sample_response() -> bytes:
+    """A ProvisionResponse of the usual size, for echoes to answer with."""
+    response = pb.ProvisionResponse(ticket="t" * 251)
+    response.assignment.tenant = "default"
+    response.assignment.client_id = client_id("sample", 0, 0)
+    response.assignment.unit_id = "ap-northeast"
+    response.assignment.endpoint = "ap-northeast.homeport.example:443"
+    response.assignment.epoch = 1
+    response.assignment.state = pb.ASSIGNMENT_STATE_ASSIGNED
+    response.assignment.assign_time.FromMilliseconds(1_795_526_278_416)
+    response.ticket_ttl.FromSeconds(3600)
+    response.decision.location.country = "JP"
+    response.decision.location.subdivision = "Tokyo"
+    response.decision.location.continent = "AS"
+    response.decision.location.source = 3  # type: ignore[assignment]
+    response.decision.location.position.latitude = 35.7
+    response.decision.location.position.longitude = 139.7
+    response.decision.location.uncertainty_km = 42.0
+    response.decision.distance_km = 12.3
+    response.decision.rule = "nearest"
+    return response.SerializeToString()
