@@ -155,9 +155,7 @@ class EtcdStore:
 
     def watch(self, prefix: bytes, *, from_revision: int) -> AsyncIterator[WatchBatch]:
         """Every change of keys with `prefix` at `from_revision` and later. See the port."""
-        if from_revision < 1:
-            raise ValueError(f"a watch starts at revision 1 or later, not at {from_revision}")
-        return watch(self._calls, prefix, from_revision)
+        return watch(self._calls, prefix, max(1, from_revision))  # to etcd 0 would mean now
 
     async def lease_grant(self, ttl_s: int, *, timeout_s: float | None = None) -> int:
         """A new lease. etcd lengthens a TTL below one and a half election timeouts (1.5 s
