@@ -45,6 +45,16 @@ Profile: TypeAlias = Annotated[
         rich_help_panel="Service",
     ),
 ]
+Ca: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--ca",
+        help="Talk TLS: a PEM file with the CA of the server's certificate, or `system`. "
+        "Else HOMEPORT_CA, else the profile, else no TLS.",
+        metavar="FILE|system",
+        rich_help_panel="Service",
+    ),
+]
 Output: TypeAlias = Annotated[
     Format, typer.Option("--output", "-o", help="How to print the result.", show_default=True)
 ]
@@ -63,8 +73,12 @@ ClientId: TypeAlias = Annotated[str, typer.Argument(help="The client's id.", met
 
 
 def target_of(
-    server: str | None, tenant: str | None, token: str | None, profile: str | None
+    server: str | None,
+    tenant: str | None,
+    token: str | None,
+    profile: str | None,
+    ca: str | None,
 ) -> Target:
     """What these options, the environment and the config file say together."""
-    flags = Flags(server=server, tenant=tenant, token=token, profile=profile)
+    flags = Flags(server=server, tenant=tenant, token=token, profile=profile, ca=ca)
     return choose_target(flags, os.environ, config_path(os.environ))

@@ -8,6 +8,7 @@ The config file is ~/.config/homeport/config.toml (XDG_CONFIG_HOME is honoured):
     server = "provision.staging.example.net:7700"
     tenant = "shop"
     token = "…"
+    ca = "system"
 
 Nothing else in the console reads these. A key that nobody knows is an error, not ignored.
 """
@@ -24,7 +25,8 @@ from control_plane.errors import InvalidInput
 
 DEFAULT_SERVER = "127.0.0.1:7700"
 DEFAULT_TENANT = "default"
-_KEYS = ("server", "tenant", "token")
+_KEYS = ("server", "tenant", "token", "ca")
+SYSTEM_CA = "system"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +36,21 @@ class Target:
     servers: tuple[str, ...]  # host:port, at least one
     tenant: str
     token: str = field(repr=False)  # empty: none
+    ca: str = ""  # PEM file, SYSTEM_CA, or empty: no TLS
 
     @property
     def server(self) -> str:
         """The first endpoint."""
         return self.servers[0]
+
+    def root_certificates(self) -> bytes | None:
+        """The PEM content of `ca`; None: gRPC's own roots. Raises InvalidInput."""
+        if self.ca == SYSTEM_CA:
+            return None
+        try:
+            return Path(self.ca).read_bytes()
+        except OSError as error:
+            raise InvalidInput("ca", f"--ca {self.ca} cannot be read: {error.strerror}") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +61,7 @@ class Flags:
     tenant: str | None = None
     token: str | None = None
     profile: str | None = None
+    ca: str | None = None
 
 
 def config_path(environ: Mapping[str, str]) -> Path:
@@ -76,6 +89,7 @@ def choose_target(flags: Flags, environ: Mapping[str, str], config: Path) -> Tar
         servers=servers,
         tenant=chosen["tenant"] or DEFAULT_TENANT,
         token=chosen["token"],
+        ca=chosen["ca"],
     )
 
 

@@ -30,12 +30,20 @@ class Service:
 
     def __init__(self, target: Target, *, deadline_s: float = DEADLINE_S) -> None:
         self._servers = list(target.servers)
+        self._credentials = (
+            grpc.ssl_channel_credentials(target.root_certificates()) if target.ca else None
+        )
         self._deadline_s = deadline_s
         self._metadata = [("authorization", f"Bearer {target.token}")] if target.token else []
         self._connect()
 
     def _connect(self) -> None:
-        self._channel = grpc.insecure_channel(self._servers[0], options=_OPTIONS)
+        server, credentials = self._servers[0], self._credentials
+        self._channel = (
+            grpc.insecure_channel(server, options=_OPTIONS)
+            if credentials is None
+            else grpc.secure_channel(server, credentials, options=_OPTIONS)
+        )
 
     def list_units(self) -> list[fleet.Unit]:
         """All units, by id."""

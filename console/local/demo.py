@@ -179,9 +179,9 @@ def _print_tickets(out: Console, stack: LocalStack, outcome: Outcome) -> None:
     home = next((home for home in outcome.homes if home), None)
     if home is None:
         return
-    other = next(unit for unit in stack.units if unit != home.unit_id)
+    others = [unit for unit in stack.units if unit != home.unit_id]
     out.print(f"[bold]The ticket of {home.client_id}[/] [dim](for {home.unit_id})[/]")
-    for unit in (home.unit_id, other):
+    for unit in (home.unit_id, *others[:1]):
         answer = homeport.admit(stack.units[unit], home.ticket)
         verdict = "[green]admitted[/]" if answer.admitted else f"[red]refused: {answer.reason}[/]"
         out.print(f"  shown to {unit}: {verdict} [dim]{answer.message}[/]")

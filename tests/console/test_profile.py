@@ -67,6 +67,14 @@ def config(tmp_path: Path) -> Path:
             id="--profile wins over HOMEPORT_PROFILE",
         ),
         pytest.param(
+            Flags(ca="system"),
+            {"HOMEPORT_CA": "/etc/other.pem"},
+            Target(
+                servers=("staging.example.net:7700",), tenant="shop", token="from-file", ca="system"
+            ),
+            id="TLS is asked for like everything else",
+        ),
+        pytest.param(
             Flags(server="bare-host"),
             {},
             Target(servers=("bare-host:7700",), tenant="shop", token="from-file"),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from console.cli.options import (
     Address,
     At,
+    Ca,
     ClientId,
     Output,
     Profile,
@@ -37,6 +38,7 @@ def provision(
     tenant: Tenant = None,
     token: Token = None,
     profile: Profile = None,
+    ca: Ca = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Gives a client its home, or shows the one it has.
@@ -46,7 +48,7 @@ def provision(
     from console.cli.origin import parse_origin
 
     address, position = parse_origin(ip, at)
-    with connect(target_of(server, tenant, token, profile)) as service, busy("provisioning"):
+    with connect(target_of(server, tenant, token, profile, ca)) as service, busy("provisioning"):
         assignment = service.provision(client, address=address, position=position)
     show(document_of(assignment), output, lambda: _assignment_table(assignment))
 
@@ -57,10 +59,11 @@ def get(
     tenant: Tenant = None,
     token: Token = None,
     profile: Profile = None,
+    ca: Ca = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Shows the home a client has, with a fresh ticket."""
-    with connect(target_of(server, tenant, token, profile)) as service, busy("looking"):
+    with connect(target_of(server, tenant, token, profile, ca)) as service, busy("looking"):
         assignment = service.get(client)
     show(document_of(assignment), output, lambda: _assignment_table(assignment))
 
@@ -71,12 +74,13 @@ def release(
     tenant: Tenant = None,
     token: Token = None,
     profile: Profile = None,
+    ca: Ca = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Ends a client's assignment and gives its place back."""
     from rich.text import Text
 
-    with connect(target_of(server, tenant, token, profile)) as service, busy("releasing"):
+    with connect(target_of(server, tenant, token, profile, ca)) as service, busy("releasing"):
         released = service.release(client)
     said = f"{client} is released" if released else f"{client} had no assignment"
     show({"client_id": client, "released": released}, output, lambda: Text(said))
@@ -90,6 +94,7 @@ def explain(
     tenant: Tenant = None,
     token: Token = None,
     profile: Profile = None,
+    ca: Ca = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Says where a client would go, and why.
@@ -99,7 +104,7 @@ def explain(
     from console.cli.origin import parse_origin
 
     address, position = parse_origin(ip, at)
-    with connect(target_of(server, tenant, token, profile)) as service, busy("asking"):
+    with connect(target_of(server, tenant, token, profile, ca)) as service, busy("asking"):
         explanation = service.explain(client, address=address, position=position)
     show(
         explanation_document(client, explanation),
@@ -110,13 +115,14 @@ def explain(
 
 def connect(target: Target) -> Client:
     """The client library, without its cache: an operator wants to know what is true now."""
-    from homeport import Client
+    from homeport import Client, Tls
 
     return Client(
         target.servers,
         tenant=target.tenant,
         token=target.token or None,
         timeout_s=ANSWER_WITHIN_S,
+        tls=Tls(root_certificates=target.root_certificates()) if target.ca else False,
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from console.cli.options import Output, Profile, Server, Tenant, Token, target_of
+from console.cli.options import Ca, Output, Profile, Server, Tenant, Token, target_of
 from console.cli.output import Format, busy, show
 
 if TYPE_CHECKING:
@@ -34,13 +34,14 @@ def doctor(
     tenant: Tenant = None,
     token: Token = None,
     profile: Profile = None,
+    ca: Ca = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Looks at everything that usually goes wrong.
 
     Each line says what to do next. Exits with 1 when something has failed.
     """
-    target = target_of(server, tenant, token, profile)
+    target = target_of(server, tenant, token, profile, ca)
     with busy("examining") as now_doing:
         now_doing(f"asking {target.server} …")
         findings, units = _service(target)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from console.cli.options import Profile, Server, Tenant, Token, target_of
+from console.cli.options import Ca, Profile, Server, Tenant, Token, target_of
 
 
 def provision_many(
@@ -25,6 +25,7 @@ def provision_many(
     tenant: Tenant = None,
     token: Token = None,
     profile: Profile = None,
+    ca: Ca = None,
 ) -> None:
     """Provisions any number of clients, NDJSON in and out.
 
@@ -38,7 +39,7 @@ def provision_many(
     from console.cli.commands.clients import connect
     from console.cli.progress import counting
 
-    target = target_of(server, tenant, token, profile)
+    target = target_of(server, tenant, token, profile, ca)
     with (
         open_input(file) as lines,
         connect(target) as client,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from console.cli.options import Output, Profile, Server, Tenant, Token, target_of
+from console.cli.options import Ca, Output, Profile, Server, Tenant, Token, target_of
 from console.cli.output import Format, show
 
 if TYPE_CHECKING:
@@ -25,12 +25,13 @@ def list_tenants(
     tenant: Tenant = None,
     token: Token = None,
     profile: Profile = None,
+    ca: Ca = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Lists all tenants and how their clients are treated."""
     from console.cli.service import Service
 
-    with Service(target_of(server, tenant, token, profile)) as service:
+    with Service(target_of(server, tenant, token, profile, ca)) as service:
         found = service.list_tenants()
     show({"tenants": [_document(one) for one in found]}, output, lambda: _table(found))
 
@@ -58,6 +59,7 @@ def apply_tenant(
     server: Server = None,
     token: Token = None,
     profile: Profile = None,
+    ca: Ca = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Creates or replaces a tenant.
@@ -84,7 +86,7 @@ def apply_tenant(
     if default_at is not None:
         latitude, longitude = parse_position(default_at, "--default-at")
         request.default_position.CopyFrom(geo.Position(latitude=latitude, longitude=longitude))
-    with Service(target_of(server, None, token, profile)) as service:
+    with Service(target_of(server, None, token, profile, ca)) as service:
         applied = service.apply_tenant(request)
     show(_document(applied), output, lambda: _table([applied]))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from console.cli.options import Output, Profile, Server, Tenant, Token, target_of
+from console.cli.options import Ca, Output, Profile, Server, Tenant, Token, target_of
 from console.cli.output import Format, busy, console_for_notes, load_bar, show
 
 if TYPE_CHECKING:
@@ -26,12 +26,16 @@ def list_units(
     tenant: Tenant = None,
     token: Token = None,
     profile: Profile = None,
+    ca: Ca = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Lists all units with their clients and load."""
     from console.cli.service import Service
 
-    with Service(target_of(server, tenant, token, profile)) as service, busy("reading the fleet"):
+    with (
+        Service(target_of(server, tenant, token, profile, ca)) as service,
+        busy("reading the fleet"),
+    ):
         units = service.list_units()
     show({"units": [document_of(unit) for unit in units]}, output, lambda: _fleet_table(units))
 
@@ -43,12 +47,13 @@ def show_unit(
     tenant: Tenant = None,
     token: Token = None,
     profile: Profile = None,
+    ca: Ca = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Shows one unit: its record, its live status, its room."""
     from console.cli.service import Service
 
-    with Service(target_of(server, tenant, token, profile)) as service:
+    with Service(target_of(server, tenant, token, profile, ca)) as service:
         found = service.get_unit(unit)
     show(document_of(found), output, lambda: _unit_table(found))
 
@@ -60,6 +65,7 @@ def apply_units(
     tenant: Tenant = None,
     token: Token = None,
     profile: Profile = None,
+    ca: Ca = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Creates or replaces the units of a fleet file.
@@ -74,7 +80,7 @@ def apply_units(
     specs = read_fleet(file)
     applied = []
     with (
-        Service(target_of(server, tenant, token, profile)) as service,
+        Service(target_of(server, tenant, token, profile, ca)) as service,
         counting("applying units", total=len(specs)) as advance,
     ):
         for spec in specs:
@@ -90,12 +96,16 @@ def remove_unit(
     tenant: Tenant = None,
     token: Token = None,
     profile: Profile = None,
+    ca: Ca = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Removes a unit that has no clients."""
     from console.cli.service import Service
 
-    with Service(target_of(server, tenant, token, profile)) as service, busy(f"removing {unit}"):
+    with (
+        Service(target_of(server, tenant, token, profile, ca)) as service,
+        busy(f"removing {unit}"),
+    ):
         service.remove_unit(unit)
     show({"unit": unit, "removed": True}, output, lambda: f"unit {unit} is removed")
     if output is Format.TABLE:
