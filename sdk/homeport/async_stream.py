@@ -25,7 +25,8 @@ class AsyncStream:
 
     def __init__(self, call: Any) -> None:
         self._call = call
-        self._broken: Failure | None = None
+        self._answers = aiter(call)
+        self._cut_off: Failure | None = None  # why a request did not get through
 
     async def perform(self, step: Send | EndRequests | Receive) -> Any:
         """Carries out one step on this stream."""
@@ -43,13 +44,11 @@ class AsyncStream:
             async with asyncio.timeout(timeout_s):
                 await self._call.write(request)
         except TimeoutError:
-            self._broken = Failure(
+            self._cut_off = Failure(
                 Code.DEADLINE_EXCEEDED, f"a batch was not taken in {timeout_s:.3g} s"
             )
-        except aio.AioRpcError as error:
-            # A write that finds the connection gone hides the status behind INTERNAL.
-            hidden = error.code() is grpc.StatusCode.INTERNAL
-            self._broken = _BROKE_OFF if hidden else failure_of(error)
+        except aio.AioRpcError:
+            self._cut_off = _BROKE_OFF
         except asyncio.InvalidStateError:
             pass  # the stream has ended, and `receive` gets its status
 
@@ -63,21 +62,22 @@ class AsyncStream:
 
     async def receive(self, timeout_s: float) -> Any:
         """The next response, None at the end, or a Failure."""
-        if self._broken is not None:
-            return self._broken
         try:
             async with asyncio.timeout(timeout_s):
-                response = await self._call.read()
+                return await anext(self._answers, None)
         except TimeoutError:
             return Failure(Code.DEADLINE_EXCEEDED, f"no answer to a batch in {timeout_s:.3g} s")
         except aio.AioRpcError as error:
-            return failure_of(error)
+            # grpc.aio puts INTERNAL in the status's place when a write finds the stream
+            # ended, until the status itself arrives. Answers from before are still read.
+            hidden = error.code() is grpc.StatusCode.INTERNAL and self._cut_off is not None
+            return self._cut_off if hidden else failure_of(error)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
-            return _BROKE_OFF  # not our task was cancelled: the client was closed
-        return None if response is aio.EOF else response
+            # Not our task was cancelled: the stream was, by `send` or by the client's end.
+            return self._cut_off or _BROKE_OFF
 
     def cancel(self) -> None:
         """Ends the stream. Idempotent."""
