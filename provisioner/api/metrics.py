@@ -6,8 +6,9 @@ Collected when scraped, from counters that the hot path keeps as plain integers.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.metadata import version
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
@@ -21,6 +22,7 @@ class ProvisionerMetrics(Collector):
     def __init__(self, desk: Desk, health: Health) -> None:
         self._desk = desk
         self._health = health
+        self._version = version("homeport")
 
     def ready(self) -> bool:
         """Whether this server can place new clients now."""
@@ -28,6 +30,7 @@ class ProvisionerMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         desk, ledger = self._desk, self._desk.ledger
+        yield InfoMetricFamily("homeport_build", "What is running.", {"version": self._version})
         answers = CounterMetricFamily(
             "homeport_provisioning_answers", "Clients answered.", labels=["outcome"]
         )

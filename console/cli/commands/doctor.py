@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from console.cli.options import Ca, Output, Profile, Server, Tenant, Token, target_of
+from console.cli.options import Ca, Output, Profile, Server, Token, target_of
 from console.cli.output import Format, busy, show
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ def doctor(
         "homeport-data"
     ),
     server: Server = None,
-    tenant: Tenant = None,
     token: Token = None,
     profile: Profile = None,
     ca: Ca = None,
@@ -41,7 +40,7 @@ def doctor(
 
     Each line says what to do next. Exits with 1 when something has failed.
     """
-    target = target_of(server, tenant, token, profile, ca)
+    target = target_of(server, None, token, profile, ca)
     with busy("examining") as now_doing:
         now_doing(f"asking {target.server} …")
         findings, units = _service(target)

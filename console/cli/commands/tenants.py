@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from console.cli.options import Ca, Output, Profile, Server, Tenant, Token, target_of
+from console.cli.options import Ca, Output, Profile, Server, Token, target_of
 from console.cli.output import Format, show
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ _ALGORITHMS = ("HS256", "EdDSA")
 @app.command("list")
 def list_tenants(
     server: Server = None,
-    tenant: Tenant = None,
     token: Token = None,
     profile: Profile = None,
     ca: Ca = None,
@@ -31,7 +30,7 @@ def list_tenants(
     """Lists all tenants and how their clients are treated."""
     from console.cli.service import Service
 
-    with Service(target_of(server, tenant, token, profile, ca)) as service:
+    with Service(target_of(server, None, token, profile, ca)) as service:
         found = service.list_tenants()
     show({"tenants": [_document(one) for one in found]}, output, lambda: _table(found))
 
@@ -53,7 +52,7 @@ def apply_tenant(
     default_at: Annotated[
         str | None,
         typer.Option(
-            help="Where clients count as being whom nobody can locate, degrees.", metavar="LAT,LON"
+            help="Where clients that nobody can locate are taken to be, degrees.", metavar="LAT,LON"
         ),
     ] = None,
     server: Server = None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from console.cli.options import Ca, Output, Profile, Server, Tenant, Token, target_of
+from console.cli.options import Ca, Output, Profile, Server, Token, target_of
 from console.cli.output import Format, busy, console_for_notes, load_bar, show
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ UnitIdArgument = Annotated[str, typer.Argument(help="The unit's id.", metavar="U
 @app.command("list")
 def list_units(
     server: Server = None,
-    tenant: Tenant = None,
     token: Token = None,
     profile: Profile = None,
     ca: Ca = None,
@@ -33,7 +32,7 @@ def list_units(
     from console.cli.service import Service
 
     with (
-        Service(target_of(server, tenant, token, profile, ca)) as service,
+        Service(target_of(server, None, token, profile, ca)) as service,
         busy("reading the fleet"),
     ):
         units = service.list_units()
@@ -44,7 +43,6 @@ def list_units(
 def show_unit(
     unit: UnitIdArgument,
     server: Server = None,
-    tenant: Tenant = None,
     token: Token = None,
     profile: Profile = None,
     ca: Ca = None,
@@ -53,7 +51,7 @@ def show_unit(
     """Shows one unit: its record, its live status, its room."""
     from console.cli.service import Service
 
-    with Service(target_of(server, tenant, token, profile, ca)) as service:
+    with Service(target_of(server, None, token, profile, ca)) as service:
         found = service.get_unit(unit)
     show(document_of(found), output, lambda: _unit_table(found))
 
@@ -62,7 +60,6 @@ def show_unit(
 def apply_units(
     file: Annotated[Path, typer.Option("--file", "-f", help="Fleet file, YAML or JSON.")],
     server: Server = None,
-    tenant: Tenant = None,
     token: Token = None,
     profile: Profile = None,
     ca: Ca = None,
@@ -80,7 +77,7 @@ def apply_units(
     specs = read_fleet(file)
     applied = []
     with (
-        Service(target_of(server, tenant, token, profile, ca)) as service,
+        Service(target_of(server, None, token, profile, ca)) as service,
         counting("applying units", total=len(specs)) as advance,
     ):
         for spec in specs:
@@ -93,7 +90,6 @@ def apply_units(
 def remove_unit(
     unit: UnitIdArgument,
     server: Server = None,
-    tenant: Tenant = None,
     token: Token = None,
     profile: Profile = None,
     ca: Ca = None,
@@ -103,7 +99,7 @@ def remove_unit(
     from console.cli.service import Service
 
     with (
-        Service(target_of(server, tenant, token, profile, ca)) as service,
+        Service(target_of(server, None, token, profile, ca)) as service,
         busy(f"removing {unit}"),
     ):
         service.remove_unit(unit)
