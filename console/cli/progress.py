@@ -36,8 +36,9 @@ def counting(
 
     class Rate(TextColumn):
         def render(self, task: Task) -> Text:
-            rate = task.finished_speed or task.speed
-            return Text(f"{rate:,.0f}/s" if rate else "", style="dim")
+            # Over the whole time: results come in batches, so a moving average would jump.
+            rate = task.completed / task.elapsed if task.elapsed else 0.0
+            return Text(f"{rate:,.0f}/s", style="dim")
 
     known = (TaskProgressColumn(), TimeRemainingColumn()) if total is not None else ()
     progress = Progress(

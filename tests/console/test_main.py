@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -22,21 +23,30 @@ def test_the_tree_is_built_without_what_commands_work_with() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_every_command_explains_itself(cli: CommandLine) -> None:
-    """Each command and group has a first sentence, and --help is no failure."""
-    groups = {group.name: group.typer_instance for group in app.registered_groups}
-    paths = [[command.name] for command in app.registered_commands]
-    for name, group in groups.items():
-        assert group is not None
-        paths += [[name, command.name] for command in group.registered_commands]
-    for path in paths:
-        if path in (["serve"], ["agent"]):
-            continue  # theirs is the wrapped program's
-        words = [word for word in path if word]
-        ran = cli(*words, "--help")
-        assert ran.code == 0
-        assert f"Usage: homeport {' '.join(words)}" in ran.out
-    assert len(paths) >= 17
+def every_command() -> list[tuple[str, ...]]:
+    """The words of each command of the tree."""
+    commands = [(str(command.name),) for command in app.registered_commands]
+    for group in app.registered_groups:
+        assert group.typer_instance is not None
+        inner = group.typer_instance.registered_commands
+        commands += [(str(group.name), str(command.name)) for command in inner]
+    return commands
+
+
+WRAPPED = {("serve",), ("agent",)}  # their --help is the wrapped program's
+
+
+@pytest.mark.parametrize("words", sorted(set(every_command()) - WRAPPED), ids=" ".join)
+def test_a_command_explains_itself(cli: CommandLine, words: tuple[str, ...]) -> None:
+    ran = cli(*words, "--help")
+    assert ran.code == 0
+    assert f"Usage: homeport {' '.join(words)}" in ran.out
+
+
+@pytest.mark.parametrize("words", every_command(), ids=" ".join)
+def test_a_command_is_in_the_reference(words: tuple[str, ...]) -> None:
+    reference = Path(__file__).parents[2] / "docs" / "reference" / "cli.md"
+    assert f"homeport {' '.join(words)}" in reference.read_text()
 
 
 @pytest.mark.parametrize("program", ["serve", "agent"])
