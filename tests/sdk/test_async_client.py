@@ -8,6 +8,8 @@ from contextlib import aclosing
 import pytest
 
 import homeport
+from homeport.async_stream import AsyncStream
+from homeport.failure import Code
 from tests.sdk.conftest import QUICK
 
 
@@ -48,6 +50,34 @@ async def test_cancelling_a_stream_ends_it(server, service):
         with pytest.raises(asyncio.CancelledError):
             await task
         assert await asyncio.to_thread(service.given_up.wait, 10.0)
+
+
+class SilentCall:
+    """As much of a grpc.aio call as a stream reads from: no answer ever comes; once
+    `cancelled` is set, the call ends like one that somebody cancelled."""
+
+    def __init__(self) -> None:
+        self.cancelled = asyncio.Event()
+
+    async def __aiter__(self):
+        await self.cancelled.wait()
+        raise asyncio.CancelledError
+        yield
+
+
+async def test_a_task_that_is_cancelled_while_it_waits_for_an_answer_ends():
+    task = asyncio.create_task(AsyncStream(SilentCall()).receive(60.0))
+    await asyncio.sleep(0)  # the task begins
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_call_that_is_cancelled_under_a_task_is_a_failure_and_leaves_the_task_alone():
+    call = SilentCall()
+    call.cancelled.set()
+    failure = await AsyncStream(call).receive(60.0)
+    assert failure.code is Code.UNAVAILABLE
 
 
 async def test_a_timeout_of_asyncio_works_on_calls(server, service):

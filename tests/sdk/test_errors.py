@@ -54,6 +54,19 @@ def test_details_of_unknown_types_are_passed_over():
     assert failure_of(rpc_error(trailers=trailers)).retry_after_s == 1.5
 
 
+@pytest.mark.parametrize(("domain", "ours"), [("homeport", True), ("example.net", False)])
+def test_only_homeports_words_are_taken_for_homeports(domain, ours):
+    """A proxy in between has details of its own, and its words do not say what to do."""
+    what = status_pb2.ErrorInfo(reason="WORD", domain=domain)
+    status = status_pb2.Status()
+    status.details.add(
+        type_url="type.googleapis.com/google.rpc.ErrorInfo", value=what.SerializeToString()
+    )
+    trailers = (("grpc-status-details-bin", status.SerializeToString()),)
+    failure = failure_of(rpc_error(trailers=trailers))
+    assert (failure.reason, failure.from_homeport) == ("WORD", ours)
+
+
 def test_a_servers_own_words_are_left_as_they_are():
     failure = Failure(Code.NOT_FOUND, "there is no tenant 'x'; apply it", from_homeport=True)
     error = error_of(failure, servers=("a:1",))
