@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -39,7 +40,7 @@ def main() -> int:
     with Progress(*columns, console=Console(stderr=True)) as progress:
         tasks = [progress.add_task(one.name, total=one.steps(given.rounds)) for one in chosen]
         for one, task in zip(chosen, tasks, strict=True):
-            one.run(samples, given.rounds, given.quick, lambda task=task: progress.advance(task))
+            one.run(samples, given.rounds, given.quick, partial(progress.advance, task))
     report.show(chosen, samples, console)
     whole = not given.only and not given.quick
     output = given.output or (LATEST if whole else None)

@@ -40,7 +40,7 @@ from provisioner.geo.locator import Locator
 from provisioner.geo.overrides import Overrides
 from provisioner.geo.reloading import GeoReloader
 from provisioner.ledger.ledger import Ledger
-from provisioner.placement.candidates import PlacementPolicy
+from provisioner.placement.filters import PlacementPolicy
 from provisioner.settings import Settings
 
 log = logging.getLogger("homeport")

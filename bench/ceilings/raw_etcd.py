@@ -13,6 +13,7 @@ import secrets
 import subprocess
 import sys
 import time
+from typing import Any
 
 import grpc
 import uvloop
@@ -47,7 +48,7 @@ async def clients_per_s(endpoint: str, run: str, count: int) -> float:
     """The best rate over the numbers in flight; each writes its own `count` transactions."""
     best = 0.0
     async with grpc.aio.insecure_channel(endpoint) as channel:
-        txn = channel.unary_unary("/etcdserverpb.KV/Txn")
+        txn: Any = channel.unary_unary("/etcdserverpb.KV/Txn")
         await channel.channel_ready()
         for in_flight in IN_FLIGHT:
             work = iter(transactions(f"{run}{in_flight}", count))

@@ -19,7 +19,8 @@ GIVE_UP_S = 120.0
 class Workload(Protocol):
     """Which calls to make. Made in each process, from its number; must be picklable."""
 
-    path: str
+    @property
+    def path(self) -> str: ...
 
     def payloads(self, worker: int) -> Sequence[bytes]:
         """Request messages, in order."""

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from typing import Any
 
 from bench.workloads import batches
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
@@ -41,7 +42,7 @@ async def _feed(address: str, run: str, count: int, size: int, with_tickets: boo
     answers: list[bytes] = []
     async with grpc.aio.insecure_channel(address, options=options) as channel:
         await channel.channel_ready()
-        call = channel.stream_stream(METHOD)
+        call: Any = channel.stream_stream(METHOD)
         began = time.perf_counter()
         async with asyncio.timeout(GIVE_UP_S):
             async for answer in call(requests()):

@@ -15,9 +15,10 @@ from bench.workloads import addresses
 from deployment_units.fleet.unit import UnitId
 from provisioner.geo.database import GeoDatabase, bundled_path
 from provisioner.geo.locator import Locator
-from provisioner.placement.candidates import CandidateCache, PlacementPolicy
-from provisioner.placement.choice import choose
+from provisioner.placement.chooser import Chooser
+from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.fleet import PlacementFleet, PlacementUnit
+from provisioner.placement.occupancy import Occupancy
 
 DECISIONS = 200_000
 LOOKUPS = 200_000
@@ -47,14 +48,17 @@ def decisions_per_s(units: int, count: int) -> float:
     locator = Locator(lambda: database)
     places = [locator.locate(address, None, None) for address in addresses()]
     snapshot = fleet(units)
-    cache = CandidateCache(snapshot, PlacementPolicy())
-    room, load = [1_000_000] * units, [0.1] * units
+    occupancy = Occupancy(units)
+    for unit in range(units):
+        occupancy.update(unit, 1_000_000, 0.1)
+    chooser = Chooser(snapshot, PlacementPolicy(), occupancy)
     for place in places:
-        cache.get(place, "t")
-    clients = [f"t/client-{number}" for number in range(count)]
+        chooser.choose(place, "t", b"t/warm")
+    asked = [(places[number % len(places)], b"t/client-%d" % number) for number in range(count)]
+    choose = chooser.choose
     began = time.perf_counter()
-    for number, client in enumerate(clients):
-        choose(cache.get(places[number % len(places)], "t"), client, room, load)
+    for place, client in asked:
+        choose(place, "t", client)
     return count / (time.perf_counter() - began)
 
 

@@ -10,7 +10,7 @@ from deployment_units.fleet.unit import TenantSpec
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from provisioner.api import encoding
 from provisioner.api.desk import Desk
-from provisioner.api.requests import Batch
+from provisioner.api.requests import Batch, text, unsaid, utf8
 
 
 class BatchRun:
@@ -23,16 +23,28 @@ class BatchRun:
 
     def begin(self, desk: Desk, tenant: TenantSpec, batch: Batch) -> None:
         """Puts every client on its way."""
-        with_tickets = batch.with_tickets
-        for position, line in enumerate(batch.lines):
-            place = _Place(self, position, line.client_id)
-            if line.error is not None:
-                place.fail(line.error)
-                continue
+        with_tickets, provision = batch.with_tickets, desk.provision
+        seen: set[str] = set()
+        for position, client in enumerate(batch.clients):
+            raw = client.client_id
+            place = _Place(self, position, raw if isinstance(raw, str) else text(raw))
             try:
-                desk.provision(
-                    tenant, line.client_id, line.origin, None, place, with_ticket=with_tickets
-                )
+                client_id = raw if isinstance(raw, str) else utf8(raw, "client_id")
+                if client_id in seen:
+                    raise InvalidInput(
+                        "client_id",
+                        f"client {client_id!r} is in this batch already; send each client once",
+                    )
+                seen.add(client_id)
+                address = client.address
+                declared = None
+                if address:
+                    if not isinstance(address, str):
+                        address = utf8(address, "address")
+                else:
+                    # Nothing said, a position, or an address that is empty.
+                    address, declared = unsaid(client)
+                provision(tenant, client_id, address, declared, place, with_ticket=with_tickets)
             except HomeportError as error:
                 place.fail(error)
 

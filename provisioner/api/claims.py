@@ -39,7 +39,6 @@ class ProvisionClaim(Claim):
         "at",
         "choice",
         "client_id",
-        "client_key",
         "desk",
         "location",
         "looked",
@@ -65,7 +64,6 @@ class ProvisionClaim(Claim):
         self.key = key
         self.tenant = tenant
         self.client_id = client_id
-        self.client_key = f"{tenant.id}/{client_id}"
         self.location = location
         self.at = at
         self.expires_at = expires_at
@@ -76,7 +74,7 @@ class ProvisionClaim(Claim):
         self.looked = False  # whether the store was asked for a home this client has
 
     def choose(self) -> Account | HomeportError:
-        chosen = self.desk.choose(self.tenant.id, self.client_key, self.location)
+        chosen = self.desk.choose(self.tenant.id, self.key, self.location)
         if isinstance(chosen, HomeportError):
             return chosen
         choice, account = chosen

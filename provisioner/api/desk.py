@@ -20,7 +20,6 @@ from control_plane.store.port import KeyValue
 from deployment_units.fleet.unit import TenantSpec
 from provisioner.api import encoding
 from provisioner.api.claims import ProvisionClaim, Sink
-from provisioner.api.requests import Origin
 from provisioner.api.tickets import TicketOffice
 from provisioner.api.world import World
 from provisioner.geo.location import Location, LocationSource
@@ -28,8 +27,9 @@ from provisioner.geo.locator import Locator
 from provisioner.ledger.account import Account
 from provisioner.ledger.assignment import AssignmentRecord
 from provisioner.ledger.ledger import Ledger
-from provisioner.placement.candidates import CandidateCache, PlacementPolicy
-from provisioner.placement.choice import Choice, NoChoice, choose
+from provisioner.placement.choice import Choice, NoChoice
+from provisioner.placement.chooser import Chooser
+from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.fleet import PlacementFleet
 from provisioner.placement.geodesy import distance_km
 
@@ -37,6 +37,7 @@ PATIENCE_S = 5.0  # a client without deadline of its own is answered within this
 LOOK_FIRST_ABOVE = 0.02  # share of recent clients that were known
 MEMORY = 1 / 256  # weight of the newest client in that share
 DECISIONS_KEPT = 50_000
+UNDER_WAY_LIMIT = 20_000  # clients that may wait for their answer; past that new ones are shed
 
 
 class Desk:
@@ -74,8 +75,8 @@ class Desk:
     def follow(self, fleet: PlacementFleet) -> None:
         """From now on decides over this snapshot."""
         self.fleet = fleet
-        self.candidates = CandidateCache(fleet, self.policy)
         self.ledger.follow([unit.id for unit in fleet.units])
+        self._chooser = Chooser(fleet, self.policy, self.ledger.occupancy)
         self._accounts = [self.ledger.account(unit.id) for unit in fleet.units]
 
     @property
@@ -98,31 +99,22 @@ class Desk:
             )
         return tenant
 
-    def locate(self, tenant: TenantSpec, origin: Origin, peer: str | None) -> Location:
-        """Where a client is: by its request, else by its connection. Raises InvalidInput."""
-        if origin.position is not None:
-            return self.locator.locate(peer, origin.position, tenant.default_position)
-        return self.locator.locate(
-            origin.address if origin.address is not None else peer,
-            None,
-            tenant.default_position,
-        )
-
     def provision(
         self,
         tenant: TenantSpec,
         client_id: str,
-        origin: Origin,
-        peer: str | None,
+        address: str | None,
+        position: tuple[float, float] | None,
         sink: Sink,
         *,
         with_ticket: bool = True,
         patience_s: float = PATIENCE_S,
     ) -> None:
-        """Sees to it that `sink` is answered, once. Raises InvalidInput before anything
-        has begun."""
+        """Sees to it that `sink` is answered, once. `address`: the client's, or that of its
+        connection; `position`: latitude and longitude it declared, degrees. Raises
+        InvalidInput before anything has begun."""
         check_client_id(client_id)
-        location = self.locate(tenant, origin, peer)
+        location = self.locator.locate(address, position, tenant.default_position)
         key = keys.assignment(tenant.id, client_id)
         under_way = self._under_way.get(key)
         if under_way is not None:
@@ -130,7 +122,7 @@ class Desk:
                 under_way.also = []
             under_way.also.append((sink, with_ticket))
             return
-        if self.ledger.overloaded:
+        if len(self._under_way) >= UNDER_WAY_LIMIT:
             raise Unavailable(
                 "this server has more clients waiting than it can take; try again",
                 retry_after_s=0.5 + self._spread(),
@@ -163,16 +155,10 @@ class Desk:
         self.ledger.submit(claim)
 
     def choose(
-        self, tenant_id: str, client_key: str, location: Location
+        self, tenant_id: str, client_key: bytes, location: Location
     ) -> tuple[Choice, Account] | HomeportError:
         """The unit for a client as things stand, and our account there."""
-        ledger = self.ledger
-        candidates = self.candidates.get(location, tenant_id)
-        choice = choose(candidates, client_key, ledger.room, ledger.load)
-        if isinstance(choice, NoChoice) and not candidates.whole:
-            # All that were kept are full; somebody farther away may not be.
-            everyone = self.candidates.whole(location, tenant_id)
-            choice = choose(everyone, client_key, ledger.room, ledger.load)
+        choice = self._chooser.choose(location, tenant_id, client_key)
         if isinstance(choice, NoChoice):
             return self._no_room(choice, tenant_id)
         return choice, self._accounts[choice.unit_index]

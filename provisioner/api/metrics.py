@@ -76,8 +76,8 @@ class ProvisionerMetrics(Collector):
             "homeport_unit_load_ratio", "Share of a unit's capacity that is taken.", labels=["unit"]
         )
         for unit in desk.fleet.units:
-            room.add_metric([unit.id], max(0, ledger.room[unit.index]))
-            load.add_metric([unit.id], ledger.load[unit.index])
+            room.add_metric([unit.id], max(0, ledger.occupancy.room[unit.index]))
+            load.add_metric([unit.id], ledger.occupancy.load[unit.index])
         yield room
         yield load
         yield GaugeMetricFamily(

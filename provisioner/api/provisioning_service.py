@@ -50,13 +50,19 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         """Provision, as a hot method."""
         try:
             request = read_provision(call.payload)
-            peer = self._callers.admit(call, request.WhichOneof("origin") is not None)
+            origin = request.WhichOneof("origin")
+            address = self._callers.admit(call, origin is not None)
+            position = None
+            if origin == "address":
+                address = request.address
+            elif origin == "position":
+                position = (request.position.latitude, request.position.longitude)
             left_s = call.time_left_s()
             self._desk.provision(
                 self._desk.tenant(request.tenant),
                 request.client_id,
-                origin_of(request),
-                peer,
+                address,
+                position,
                 call,
                 with_ticket=not request.without_ticket,
                 patience_s=PATIENCE_S if left_s is None else min(left_s, PATIENCE_S),
@@ -98,7 +104,7 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
 
     def _begin(self, payload: bytes) -> BatchRun:
         batch = read_batch(payload)
-        run = BatchRun(len(batch.lines))
+        run = BatchRun(len(batch.clients))
         run.begin(self._desk, self._desk.tenant(batch.tenant), batch)
         return run
 
@@ -158,9 +164,9 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
             desk.policy,
             location,
             tenant.id,
-            f"{tenant.id}/{request.client_id}",
-            desk.ledger.room,
-            desk.ledger.load,
+            keys.assignment(tenant.id, request.client_id),
+            desk.ledger.occupancy.room,
+            desk.ledger.occupancy.load,
         )
         response = mapping.explanation_to_proto(location, how, explanation)
         found = await self._find(tenant, request.client_id)

@@ -13,8 +13,7 @@ from typing import Any
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
-from control_plane.errors import HomeportError, InvalidInput
-from control_plane.identity.names import check_client_id
+from control_plane.errors import InvalidInput
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 
 MAX_BATCH = 1_000
@@ -43,6 +42,13 @@ def origin_of(message: Any) -> Origin:
     return Origin(position=(position.latitude, position.longitude))
 
 
+def unsaid(client: Any) -> tuple[str | None, tuple[float, float] | None]:
+    """(address, position) of a ClientOrigin whose address is empty or not there."""
+    origin = origin_of(client)
+    address = origin.address
+    return (text(address) if address is not None else None), origin.position
+
+
 def read_provision(payload: bytes) -> pb.ProvisionRequest:
     """Raises InvalidInput for bytes that are not the message."""
     try:
@@ -56,21 +62,12 @@ def read_provision(payload: bytes) -> pb.ProvisionRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClientLine:
-    """One client of a batch: either an origin to place, or what is wrong with it."""
-
-    client_id: str
-    origin: Origin
-    error: HomeportError | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """One ProvisionManyRequest; the lines are in its order."""
+    """One ProvisionManyRequest that is sound as a whole; `clients` are its messages."""
 
     tenant: str
     with_tickets: bool
-    lines: tuple[ClientLine, ...]
+    clients: Any
 
 
 def read_batch(payload: bytes) -> Batch:
@@ -86,42 +83,22 @@ def read_batch(payload: bytes) -> Batch:
             f"clients holds {len(clients):,} entries; a batch takes 1 to {MAX_BATCH:,}, "
             "split it or leave it out",
         )
-    seen: set[str] = set()
-    lines = tuple(_line(client, position, seen) for position, client in enumerate(clients))
     return Batch(
-        tenant=_text(request.tenant) or DEFAULT_TENANT,
+        tenant=text(request.tenant) or DEFAULT_TENANT,
         with_tickets=not request.without_tickets,
-        lines=lines,
+        clients=clients,
     )
 
 
-def _line(client: Any, position: int, seen: set[str]) -> ClientLine:
-    raw = client.client_id
-    try:
-        client_id: str = (
-            raw if isinstance(raw, str) else _utf8(raw, f"clients[{position}].client_id")
-        )
-        check_client_id(client_id)
-        if client_id in seen:
-            raise InvalidInput(
-                f"clients[{position}].client_id",
-                f"client {client_id!r} is in this batch already; send each client once",
-            )
-        seen.add(client_id)
-        origin = origin_of(client)
-        address: Any = origin.address
-        if isinstance(address, bytes):
-            origin = Origin(address=_utf8(address, f"clients[{position}].address"))
-    except InvalidInput as error:
-        return ClientLine(client_id=_text(raw), origin=UNSAID, error=error)
-    return ClientLine(client_id=client_id, origin=origin)
-
-
-def _text(value: str | bytes) -> str:
+def text(value: str | bytes) -> str:
+    """A text field of either class, as well as it can be read."""
     return value if isinstance(value, str) else value.decode(errors="replace")
 
 
-def _utf8(value: bytes, field: str) -> str:
+def utf8(value: str | bytes, field: str) -> str:
+    """The same, strictly. Raises InvalidInput."""
+    if isinstance(value, str):
+        return value
     try:
         return value.decode()
     except UnicodeDecodeError as error:

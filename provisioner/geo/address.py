@@ -80,8 +80,13 @@ _V6 = [
     for n, scope in ((ip_network(text), scope) for text, scope in _RANGES)
     if n.version == 6
 ]
-# The first octets of IPv4 in which anything but PUBLIC occurs, to skip the table for others.
-_ODD_OCTETS = frozenset({0, 10, 100, 127, 169, 172, 192, 198, 203, *range(224, 256)})
+# By first octet, those in which anything but PUBLIC occurs; most clients are in none.
+_V4_BY_OCTET = {
+    octet: [entry for entry in _V4 if entry[0] >> 24 <= octet <= entry[1] >> 24]
+    for octet in range(256)
+    if any(first >> 24 <= octet <= last >> 24 for first, last, _ in _V4)
+}
+_NOTHING_SPECIAL: list[tuple[int, int, Scope]] = []
 
 _NAT64 = 0x0064FF9B << 96
 _NAT64_LOCAL = 0x0064FF9B0001 << 80
@@ -125,16 +130,15 @@ def embedded_ipv4(number: int) -> int | None:
 
 def scope_of(address: Address) -> Scope:
     """What the address is good for."""
-    if address.version == 4:
-        if address.number >> 24 not in _ODD_OCTETS:
-            return Scope.PUBLIC
-        table = _V4
+    version, number = address
+    if version == 4:
+        table = _V4_BY_OCTET.get(number >> 24, _NOTHING_SPECIAL)
+    elif number >> 125 == 1 and number >> 108 not in (0x20010, 0x3FFF0):
+        return Scope.PUBLIC
     else:
-        if address.number >> 125 == 1 and address.number >> 108 not in (0x20010, 0x3FFF0):
-            return Scope.PUBLIC
         table = _V6
     for first, last, scope in table:
-        if first <= address.number <= last:
+        if first <= number <= last:
             return scope
     return Scope.PUBLIC
 

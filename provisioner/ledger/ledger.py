@@ -11,11 +11,10 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from control_plane.store.replica import Replica
-
 from control_plane import keys
 from control_plane.errors import HomeportError, Unavailable
 from control_plane.store.port import KeyValue, Store
+from control_plane.store.replica import Replica
 from deployment_units.fleet.capacity import CapacityRecord, decode_capacity
 from provisioner.ledger.account import NO_CAPACITY, Account
 from provisioner.ledger.granting import Granting, promise
@@ -24,15 +23,15 @@ from provisioner.ledger.operations import Claim, Lookup, Release
 from provisioner.ledger.reader import Reader
 from provisioner.ledger.session import Session
 from provisioner.ledger.settlement import Undertaker
+from provisioner.placement.occupancy import Occupancy
 
 TIDY_S = 1.0
-QUEUE_LIMIT = 20_000  # operations waiting, over all lanes; past that new ones are shed
 LANES = 2  # one transaction on its way while another's answers are written
 
 
 class Ledger:
-    """Use from one event loop. `room[i]` and `load[i]` belong to unit i of the sequence
-    last given to `follow`: slots that can still be had, and the share that is taken.
+    """Use from one event loop. `occupancy` says, for unit i of the sequence last given to
+    `follow`, which slots can still be had and what share is taken.
 
     clock: monotonic seconds. jitter: seconds, for things that many provisioners would do at
     once. new_id: provisioner ids never used before.
@@ -53,8 +52,7 @@ class Ledger:
             store, ttl_s=session_ttl_s, new_id=new_id, on_renewed=self._begin_anew
         )
         self.accounts: dict[str, Account] = {}
-        self.room: list[int] = []
-        self.load: list[float] = []
+        self.occupancy = Occupancy(0)
         self.lanes = [
             Lane(store, self.session, clock=clock, bounce=self._bounce, touched=self._touch)
             for _ in range(LANES)
@@ -82,7 +80,7 @@ class Ledger:
         account = claim.account
         if account.room > 0 and not account.waiting:
             promise(claim, self._clock())
-            self.room[account.index] -= 1
+            self.occupancy.take(account.index)
             if account.room < account.block >> 2 and account.record.free > 0:
                 self.granting.ask(account)
             self._lane_of(account).submit(claim)
@@ -118,16 +116,11 @@ class Ledger:
         """Operations in the queues of the lanes and of the reader."""
         return sum(len(lane) for lane in self.lanes) + len(self.reader)
 
-    @property
-    def overloaded(self) -> bool:
-        """Whether new work should be shed."""
-        return self.waiting > QUEUE_LIMIT
-
     def follow(self, unit_ids: Sequence[str]) -> None:
-        """From now on unit i is `unit_ids[i]`; `room` and `load` are new lists."""
+        """From now on unit i is `unit_ids[i]`, in a new `occupancy`."""
         for account in self.accounts.values():
             account.index = -1
-        self.room, self.load = [0] * len(unit_ids), [1.0] * len(unit_ids)
+        self.occupancy = Occupancy(len(unit_ids))
         for index, unit in enumerate(unit_ids):
             account = self.account(unit)
             account.index = index
@@ -198,8 +191,7 @@ class Ledger:
     def _touch(self, account: Account) -> None:
         index = account.index
         if index >= 0:
-            self.room[index] = account.reachable
-            self.load[index] = account.load
+            self.occupancy.update(index, account.reachable, account.load)
 
     def _capacity_changed(self, unit: str, seen: tuple[CapacityRecord, int] | None) -> None:
         account = self.account(unit)

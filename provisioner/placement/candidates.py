@@ -1,7 +1,7 @@
 """CandidateList: the units that may take a client from one place, nearest first.
 
-Building one costs a pass over the fleet, so lists are kept per location cell: clients of
-one place share it, and deciding costs what the list holds, not what the fleet holds.
+Building one costs a pass over the fleet, so `Chooser` keeps lists per location cell: clients
+of one place share it, and deciding costs what the list holds, not what the fleet holds.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ from provisioner.geo.location import Location
 from provisioner.placement.filters import PlacementPolicy, why_not
 from provisioner.placement.fleet import PlacementFleet
 from provisioner.placement.geodesy import distances_km
-
-__all__ = ["CandidateCache", "CandidateList", "PlacementPolicy", "build"]
 
 MOST_EQUALS = 256  # units within the uncertainty that are kept at most
 UNKNOWN_KM = -1.0
@@ -36,7 +34,6 @@ class CandidateList:
     distances_km: tuple[float, ...]
     equals_within: float
     whole: bool  # whether every unit that may take the client is in the list
-    lone_first: bool  # whether no other unit is as near as the first
     spread: bool  # whether nothing is known of the location
     refusal: str  # why there are no candidates, when there are none
 
@@ -83,7 +80,6 @@ def build(
         distances_km=tuple(km[order].tolist()),
         equals_within=within,
         whole=kept == len(chosen),
-        lone_first=len(ordered) < 2 or ordered[1] > ordered[0] + within,
         spread=nowhere,
         refusal=refusal,
     )
@@ -98,34 +94,3 @@ def _tier(fleet: PlacementFleet, index: int, location: Location) -> float:
     if location.continent and unit.continent == location.continent:
         return 1.0
     return 2.0 if location.country or location.continent else 0.0
-
-
-class CandidateCache:
-    """Lists of one fleet snapshot and policy, by tenant (where units tell tenants apart) and
-    location cell. When full it starts anew: cells that matter are back at once."""
-
-    def __init__(
-        self, fleet: PlacementFleet, policy: PlacementPolicy, *, max_entries: int = 50_000
-    ) -> None:
-        self._fleet = fleet
-        self._policy = policy
-        self._max_entries = max_entries
-        self._by_tenant = fleet.by_tenant
-        self._lists: dict[str | tuple[str, str], CandidateList] = {}
-
-    def __len__(self) -> int:
-        return len(self._lists)
-
-    def get(self, location: Location, tenant: str) -> CandidateList:
-        """The list for a client of `tenant` at `location`."""
-        key = (tenant, location.cell) if self._by_tenant else location.cell
-        found = self._lists.get(key)
-        if found is None:
-            if len(self._lists) >= self._max_entries:
-                self._lists.clear()
-            found = self._lists[key] = build(self._fleet, self._policy, location, tenant)
-        return found
-
-    def whole(self, location: Location, tenant: str) -> CandidateList:
-        """The same with every unit; not kept."""
-        return build(self._fleet, self._policy, location, tenant, keep_all=True)

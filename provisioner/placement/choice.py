@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from provisioner.placement.candidates import CandidateList
-from provisioner.placement.rendezvous import score, seed_of
+from provisioner.placement.rendezvous import score, slot_of
 
 LOAD_STEPS = 20  # of 5 % each
 
@@ -48,47 +48,64 @@ def load_step(load: float) -> int:
 
 
 def choose(
-    candidates: CandidateList, client_key: str, room: Sequence[int], load: Sequence[float]
+    candidates: CandidateList, client_key: bytes, room: Sequence[int], load: Sequence[float]
 ) -> Choice | NoChoice:
     """`room[i]` (slots that can be had, full at 0 and below) and `load[i]` (share of
-    capacity taken, 0 to 1) belong to unit i of the fleet snapshot. `client_key` is tenant
-    and client id; the same key chooses alike."""
-    indices = candidates.indices
-    if candidates.lone_first and room[indices[0]] > 0 if indices else False:
-        return Choice(indices[0], candidates.distances_km[0], _lone_rule(candidates))
-    tiers = candidates.tiers
-    limit, skipped = float("inf"), False
-    best, best_step, best_score = -1, LOAD_STEPS + 1, 0.0
-    equals, tied, seed = 0, False, -1
+    capacity taken, 0 to 1) belong to unit i of the fleet snapshot. `client_key` names
+    the client and its tenant; the same key chooses alike."""
+    best = shortlist(candidates, room, load)
+    if isinstance(best, NoChoice):
+        return best
+    if len(best.places) == 1:
+        return best.choice(candidates, 0)
+    slot = slot_of(client_key)
     seeds, weights = candidates.fleet.seeds, candidates.fleet.weights
+    indices = [candidates.indices[place] for place in best.places]
+    scores = [score(slot, seeds[index], weights[index]) for index in indices]
+    return best.choice(candidates, scores.index(max(scores)))
+
+
+@dataclass(frozen=True, slots=True)
+class Shortlist:
+    """The candidates between which only the hash decides, by place in the list. `looked_at`:
+    how far down the list anything mattered."""
+
+    places: tuple[int, ...]
+    rule: str
+    looked_at: int
+
+    def choice(self, candidates: CandidateList, which: int) -> Choice:
+        """The `which`-th of them."""
+        place = self.places[which]
+        return Choice(candidates.indices[place], candidates.distances_km[place], self.rule)
+
+
+def shortlist(
+    candidates: CandidateList, room: Sequence[int], load: Sequence[float]
+) -> Shortlist | NoChoice:
+    """Everything about a choice that does not depend on the client; arguments as in choose."""
+    indices, tiers = candidates.indices, candidates.tiers
+    limit, skipped, equals, least = float("inf"), False, 0, LOAD_STEPS + 1
+    best: list[int] = []
+    looked_at = 0
     for place, index in enumerate(indices):
-        tier = tiers[place]
-        if tier > limit:
+        if tiers[place] > limit:
             break
+        looked_at += 1
         if room[index] <= 0:
             skipped = True
             continue
         if not equals:
-            limit = tier + candidates.equals_within
+            limit = tiers[place] + candidates.equals_within
         equals += 1
         step = load_step(load[index])
-        if step > best_step:
-            continue
-        if seed < 0 and equals > 1:
-            seed = seed_of(client_key)
-            best_score = score(seed, seeds[indices[best]], weights[indices[best]])
-        this_score = score(seed, seeds[index], weights[index]) if equals > 1 else 0.0
-        if step < best_step:
-            tied = False
-        else:
-            tied = True
-            if this_score < best_score:
-                continue
-        best, best_step, best_score = place, step, this_score
-    if best < 0:
-        return NoChoice(
-            tuple(candidates.fleet.units[index].id for index in indices), candidates.refusal
-        )
+        if step < least:
+            best, least = [place], step
+        elif step == least:
+            best.append(place)
+    if not best:
+        names = tuple(candidates.fleet.units[index].id for index in indices)
+        return NoChoice(names, candidates.refusal)
     if candidates.spread:
         rule = SPREAD
     elif skipped:
@@ -96,9 +113,5 @@ def choose(
     elif equals == 1:
         rule = NEAREST
     else:
-        rule = SPREAD_NEAR if tied else LEAST_LOADED
-    return Choice(indices[best], candidates.distances_km[best], rule)
-
-
-def _lone_rule(candidates: CandidateList) -> str:
-    return SPREAD if candidates.spread else NEAREST
+        rule = SPREAD_NEAR if len(best) > 1 else LEAST_LOADED
+    return Shortlist(tuple(best), rule, looked_at)

@@ -49,7 +49,7 @@ def explain(
     policy: PlacementPolicy,
     location: Location,
     tenant: str,
-    client_key: str,
+    client_key: bytes,
     room: Sequence[int],
     load: Sequence[float],
 ) -> Explanation:
@@ -96,7 +96,7 @@ def explain(
 
 
 def _ranking(
-    everyone: CandidateList, client_key: str, room: Sequence[int], load: Sequence[float]
+    everyone: CandidateList, client_key: bytes, room: Sequence[int], load: Sequence[float]
 ) -> list[Choice]:
     """Whom the client would get, whom if that one were full, and so on."""
     left = list(room)
