@@ -1,23 +1,23 @@
 """One child process of the local stack: started, watched, stopped, never left behind.
 
 A child leads its own session, so that Ctrl-C in the terminal reaches only us and we decide the
-order. Linux sends it SIGTERM when we die, however we die (prctl(2), PR_SET_PDEATHSIG).
+order; `leash` makes it end when we die, however we die.
 """
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from console.local.plan import Program
 
-_PR_SET_PDEATHSIG = 1
+# -P: a folder of the operator's that happens to be called `console` is not ours.
+_PYTHON = (sys.executable, "-P", "-m")
 _LAST_LINES = 12
 _KILLED_WITHIN_S = 10.0
 
@@ -33,14 +33,14 @@ class Child:
     def start(self, arguments: Sequence[str]) -> None:
         """Starts it. An old ready file is removed first, so the next one is this process's."""
         self.program.ready_file.unlink(missing_ok=True)
+        command = [*_PYTHON, self.program.module, *arguments]
         with self.program.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", self.program.module, *arguments],
+                [*_PYTHON, "console.local.leash", str(os.getpid()), *command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=_die_with(os.getpid()),
             )
 
     @property
@@ -97,15 +97,3 @@ def end_of(log: Path) -> str:
     """The last lines of a log, indented; says so when there are none."""
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
     return "\n".join(f"    {line}" for line in lines[-_LAST_LINES:]) or "    (it wrote nothing)"
-
-
-def _die_with(parent: int) -> Callable[[], None]:
-    """What the child runs between fork and exec. The library is loaded before the fork."""
-    libc = ctypes.CDLL(None, use_errno=True)
-
-    def prepare() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:  # we died between fork and prctl; nobody would tell
-            os._exit(1)
-
-    return prepare

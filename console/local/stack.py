@@ -53,9 +53,10 @@ class LocalStack:
         on_step: Callable[[str], None] = lambda step: None,
         on_trouble: Callable[[str], None] = lambda trouble: None,
         interrupted: Callable[[], bool] = lambda: False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`on_step` hears what is being done, `on_trouble` what died and is started again,
-        each as one line."""
+        each as one line. `clock` times restarts, in seconds."""
         self.plan = plan
         self.data_dir = data_dir
         self.facts: dict[str, dict[str, object]] = {}
@@ -65,6 +66,7 @@ class LocalStack:
         self._on_step = on_step
         self._on_trouble = on_trouble
         self._interrupted = interrupted
+        self._clock = clock
         self._lock: IO[str] | None = None
 
     @property
@@ -113,7 +115,7 @@ class LocalStack:
     def tend(self) -> None:
         """Notices programs that ended, and starts them again with growing delays. Raises
         StackFailed when one has ended too often. Never blocks."""
-        now_s = time.monotonic()
+        now_s = self._clock()
         for program in self.plan.programs:
             child = self._children[program.name]
             due_s = self._restart_at.get(program.name)

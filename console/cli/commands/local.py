@@ -97,4 +97,4 @@ def _become(module: str, arguments: list[str]) -> None:
     import os
     import sys
 
-    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])
+    os.execv(sys.executable, [sys.executable, "-P", "-m", module, *arguments])
