@@ -17,23 +17,24 @@ from provisioner.placement.choice import Choice, NoChoice, shortlist
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.fleet import PlacementFleet
 from provisioner.placement.occupancy import Occupancy
-from provisioner.placement.rendezvous import SLOT_MASK, slot_of, winners
+from provisioner.placement.rendezvous import SLOT_MASK, SLOTS, slot_of, winners
+
+ALWAYS_THE_FIRST = bytes(SLOTS)
 
 
 class _Place:
-    """What is kept for one place. `one` when there is but one answer; else `choices` and
-    the winner of each slot; neither while nothing is decided."""
+    """What is kept for one place: the choices, and which of them each slot of clients gets;
+    no winners while nothing is decided."""
 
-    __slots__ = ("candidates", "choices", "one", "winners")
+    __slots__ = ("candidates", "choices", "winners")
 
     def __init__(self, candidates: CandidateList) -> None:
         self.candidates = candidates
-        self.one: Choice | None = None
         self.choices: list[Choice] = []
         self.winners: Sequence[int] | None = None
 
     def forget(self) -> None:
-        self.one = self.winners = None
+        self.winners = None
 
 
 class Chooser:
@@ -65,9 +66,6 @@ class Chooser:
         place = self._places.get(key)
         if place is None:
             place = self._enter(key, location, tenant)
-        one = place.one
-        if one is not None:
-            return one
         table = place.winners
         if table is not None:
             # slot_of, without the call: a third of what is left to do here.
@@ -108,11 +106,11 @@ class Chooser:
             return best
         for index in candidates.indices[: best.looked_at]:
             occupancy.listen(index, place)
-        if len(best.places) == 1:
-            place.one = best.choice(candidates, 0)
-            return place.one
         place.choices = [best.choice(candidates, which) for which in range(len(best.places))]
-        seeds, weights = self._fleet.seeds, self._fleet.weights
-        indices = [choice.unit_index for choice in place.choices]
-        place.winners = winners([seeds[i] for i in indices], [weights[i] for i in indices])
+        if len(place.choices) == 1:
+            place.winners = ALWAYS_THE_FIRST
+        else:
+            seeds, weights = self._fleet.seeds, self._fleet.weights
+            indices = [choice.unit_index for choice in place.choices]
+            place.winners = winners([seeds[i] for i in indices], [weights[i] for i in indices])
         return place.choices[place.winners[slot_of(client_key)]]
