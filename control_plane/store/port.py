@@ -49,8 +49,7 @@ class LeaseLost(Exception):
     """The lease is gone, and with it every key that hung on it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeyValue:
+class KeyValue(NamedTuple):
     """One key as it stands at some revision."""
 
     key: bytes
