@@ -37,6 +37,7 @@ PATIENCE_S = 5.0  # a client without deadline of its own is answered within this
 LOOK_FIRST_ABOVE = 0.02  # share of recent clients that were known
 MEMORY = 1 / 256  # weight of the newest client in that share
 DECISIONS_KEPT = 50_000
+EXISTING = "existing"  # the rule of an answer that decided nothing
 UNDER_WAY_LIMIT = 20_000  # clients that may wait for their answer; past that new ones are shed
 
 
@@ -183,31 +184,15 @@ class Desk:
         """The assignment is durable."""
         self.new += 1
         self._known_share -= self._known_share * MEMORY
-        choice = claim.choice
-        self._answer(
-            claim,
-            claim.account.unit,
-            1,
-            claim.at,
-            self._decision(claim.location, choice.distance_km, claim.account.unit, choice.rule),
-            existing=False,
-        )
+        unit_id = claim.account.unit
+        decision = self._decision(claim.location, unit_id, claim.choice.rule)
+        self._answer(claim, unit_id, 1, claim.at, decision, existing=False)
 
     def answer_existing(self, claim: ProvisionClaim, record: AssignmentRecord) -> None:
         """The client had a home already."""
         self.known += 1
         self._known_share += (1.0 - self._known_share) * MEMORY
-        location = claim.location
-        unit = self.world.seen(record.unit)
-        away_km = -1.0
-        if unit is not None and location.latitude is not None and location.longitude is not None:
-            away_km = distance_km(
-                location.latitude,
-                location.longitude,
-                unit.position.latitude,
-                unit.position.longitude,
-            )
-        decision = self._decision(location, away_km, record.unit, "existing")
+        decision = self._decision(claim.location, record.unit, EXISTING)
         self._answer(claim, record.unit, record.epoch, record.at, decision, existing=True)
 
     def answer_error(self, claim: ProvisionClaim, error: HomeportError) -> None:
@@ -283,19 +268,27 @@ class Desk:
 
         self._tickets.issue_later(tenant, unit_id, claim.client_id, epoch, signed)
 
-    def _decision(self, location: Location, away_km: float, unit_id: str, rule: str) -> bytes:
+    def _decision(self, location: Location, unit_id: str, rule: str) -> bytes:
         """The decision's bytes; kept by identity for locations that the database shares."""
         if location.source is not LocationSource.DATABASE:
-            return encoding.decision_bytes(location, away_km, rule)
+            return encoding.decision_bytes(location, self._away_km(location, unit_id), rule)
         key = (id(location), unit_id, rule)
         kept = self._decisions.get(key)
         if kept is not None and kept[0] is location:
             return kept[1]
         if len(self._decisions) >= DECISIONS_KEPT:
             self._decisions.clear()
-        made = encoding.decision_bytes(location, away_km, rule)
+        made = encoding.decision_bytes(location, self._away_km(location, unit_id), rule)
         self._decisions[key] = (location, made)
         return made
+
+    def _away_km(self, location: Location, unit_id: str) -> float:
+        """How far the client is from the unit; -1 where either's place is not known."""
+        unit = self.world.seen(unit_id)
+        if unit is None or location.latitude is None or location.longitude is None:
+            return -1.0
+        there = unit.position
+        return distance_km(location.latitude, location.longitude, there.latitude, there.longitude)
 
 
 class _LastLook:

@@ -108,7 +108,7 @@ class Granting:
             if slots <= 0 or not account.record.open:
                 return
             me = session.id
-            record = account.record.with_grant(me, slots)
+            record, compared = account.record.with_grant(me, slots), account.record_revision
             try:
                 result = await self._store.commit(
                     protocol.take_grant(session.compare, me, account, slots)
@@ -126,7 +126,7 @@ class Granting:
                 await self._refresh(account)
                 return
             found = result.results[0][0]
-            if found.mod_revision == account.record_revision:
+            if found.mod_revision == compared:
                 session.report_lost()  # L is as we know it, so it was the session
                 raise Unavailable("the session was lost; try again")
             account.see(decode_capacity(found.value), found.mod_revision, me)

@@ -30,6 +30,7 @@ from provisioner.ledger.account import Account
 from provisioner.ledger.operations import Claim, Operation, Release
 from provisioner.ledger.session import Session
 
+COMMIT_S = 2.0  # past this the outcome of a batch is unknown and the store is asked
 RETRY_S = 0.05
 RETRY_MAX_S = 1.0
 
@@ -165,7 +166,7 @@ class Lane:
         )
         self.transactions += 1
         try:
-            result = await self._store.commit(txn)
+            result = await self._store.commit(txn, timeout_s=COMMIT_S)
         except StoreUnavailable as error:
             self._fail(batch, error)
             return
