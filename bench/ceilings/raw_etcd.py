@@ -34,7 +34,7 @@ def transactions(run: str, count: int) -> list[bytes]:
         request = TxnRequest()
         for place in range(BATCH):
             key = keys.assignment("default", client_id(run, number % 100, number * BATCH + place))
-            value = encode_assignment("ap-northeast", 1, 1795526278.416, "CN:25.4,118.5~121")
+            value = encode_assignment("ap-northeast", 1, 1_795_526_278_416, "CN:25.4,118.5~121")
             request.compare.append(
                 Compare(key=key, target=Compare.CREATE, result=Compare.EQUAL, create_revision=0)
             )

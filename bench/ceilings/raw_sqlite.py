@@ -18,7 +18,7 @@ GROUPS = (1_000, 5_000)
 
 def rows_per_s(folder: Path, run: str, count: int) -> float:
     """Rows a second into a plain key-value table."""
-    value = encode_assignment("ap-northeast", 1, 1795526278.416, "CN:25.4,118.5~121")
+    value = encode_assignment("ap-northeast", 1, 1_795_526_278_416, "CN:25.4,118.5~121")
     best = 0.0
     for group in GROUPS:
         path = folder / f"raw-{run}-{group}.db"

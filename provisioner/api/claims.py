@@ -36,7 +36,7 @@ class ProvisionClaim(Claim):
 
     __slots__ = (
         "also",
-        "at",
+        "at_ms",
         "choice",
         "client_id",
         "desk",
@@ -55,7 +55,7 @@ class ProvisionClaim(Claim):
         tenant: TenantSpec,
         client_id: str,
         location: Location,
-        at: float,
+        at_ms: int,
         expires_at: float,
         with_ticket: bool,
         sink: Sink,
@@ -65,7 +65,7 @@ class ProvisionClaim(Claim):
         self.tenant = tenant
         self.client_id = client_id
         self.location = location
-        self.at = at
+        self.at_ms = at_ms
         self.expires_at = expires_at
         self.with_ticket = with_ticket
         self.sink = sink
@@ -79,7 +79,7 @@ class ProvisionClaim(Claim):
             return chosen
         choice, account = chosen
         self.choice: Choice = choice
-        self.value = encode_assignment(account.unit, 1, self.at, self.location.cell)
+        self.value = encode_assignment(account.unit, 1, self.at_ms, self.location.cell)
         return account
 
     def record(self) -> bytes:

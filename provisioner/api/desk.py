@@ -79,6 +79,10 @@ class Desk:
         self.ledger.follow([unit.id for unit in fleet.units])
         self._chooser = Chooser(fleet, self.policy, self.ledger.occupancy)
         self._accounts = [self.ledger.account(unit.id) for unit in fleet.units]
+        self._unit_bytes = {
+            unit_id: encoding.unit_bytes(unit_id, spec.endpoint)
+            for unit_id, spec in self.world.units.items()
+        }
 
     @property
     def under_way(self) -> int:
@@ -134,7 +138,7 @@ class Desk:
             tenant,
             client_id,
             location,
-            self._wall(),
+            int(self._wall() * 1000),
             self._clock() + patience_s,
             with_ticket,
             sink,
@@ -186,14 +190,14 @@ class Desk:
         self._known_share -= self._known_share * MEMORY
         unit_id = claim.account.unit
         decision = self._decision(claim.location, unit_id, claim.choice.rule)
-        self._answer(claim, unit_id, 1, claim.at, decision, existing=False)
+        self._answer(claim, unit_id, 1, claim.at_ms, decision, existing=False)
 
     def answer_existing(self, claim: ProvisionClaim, record: AssignmentRecord) -> None:
         """The client had a home already."""
         self.known += 1
         self._known_share += (1.0 - self._known_share) * MEMORY
         decision = self._decision(claim.location, record.unit, EXISTING)
-        self._answer(claim, record.unit, record.epoch, record.at, decision, existing=True)
+        self._answer(claim, record.unit, record.epoch, record.at_ms, decision, existing=True)
 
     def answer_error(self, claim: ProvisionClaim, error: HomeportError) -> None:
         """The client goes without, unless there is no room for new clients and this one has
@@ -213,30 +217,33 @@ class Desk:
         claim: ProvisionClaim,
         unit_id: str,
         epoch: int,
-        at: float,
+        at_ms: int,
         decision: bytes,
         *,
         existing: bool,
     ) -> None:
         self._under_way.pop(claim.key, None)
         tenant = claim.tenant
-        assignment = self.assignment(tenant.id, claim.client_id, unit_id, epoch, at)
+        assignment = self.assignment(tenant.id, claim.client_id, unit_id, epoch, at_ms)
+        if not claim.with_ticket and claim.also is None:
+            claim.sink.reply(encoding.response_bytes(assignment, "", b"", decision, existing))
+            return
         self._finish(claim, claim.sink, claim.with_ticket, assignment, unit_id, epoch, decision,
                      existing)  # fmt: skip
         for sink, with_ticket in claim.also or ():
             self._finish(claim, sink, with_ticket, assignment, unit_id, epoch, decision, True)
 
     def assignment(
-        self, tenant_id: str, client_id: str, unit_id: str, epoch: int, at: float
+        self, tenant_id: str, client_id: str, unit_id: str, epoch: int, at_ms: int
     ) -> bytes:
         """An Assignment message's content."""
-        unit = self.world.seen(unit_id)
+        unit = self._unit_bytes.get(unit_id)
         return encoding.assignment_bytes(
             encoding.tenant_bytes(tenant_id),
             client_id.encode(),
-            encoding.unit_bytes(unit_id, unit.endpoint if unit is not None else ""),
+            unit if unit is not None else encoding.unit_bytes(unit_id, ""),
             epoch,
-            encoding.time_bytes(at),
+            encoding.time_bytes(at_ms),
         )
 
     def _finish(

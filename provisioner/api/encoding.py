@@ -31,6 +31,8 @@ def varint(number: int) -> bytes:
     """A non-negative integer as base-128 varint."""
     if number < 128:
         return _SHORT[number]
+    if number < 16_384:
+        return bytes((number & 0x7F | 0x80, number >> 7))
     out = bytearray()
     while number > 127:
         out.append(number & 0x7F | 0x80)
@@ -65,7 +67,6 @@ def decision_bytes(location: Location, distance_km: float, rule: str) -> bytes:
     return field(b"\x22", decision.SerializeToString())
 
 
-@lru_cache(maxsize=100_000)
 def unit_bytes(unit_id: str, endpoint: str) -> bytes:
     """Fields 3 and 4, unit and endpoint, of an Assignment."""
     return field(b"\x1a", unit_id.encode()) + field(b"\x22", endpoint.encode())
@@ -88,10 +89,11 @@ def tenant_bytes(tenant: str) -> bytes:
     return field(b"\x0a", tenant.encode())
 
 
-def time_bytes(at: float) -> bytes:
-    """Field 7, assign_time, of an Assignment; milliseconds are kept."""
-    millis = round(at * 1000)
-    whole, rest = divmod(millis, 1000)
+@lru_cache(maxsize=1_000)
+def time_bytes(at_ms: int) -> bytes:
+    """Field 7, assign_time, of an Assignment, from Unix milliseconds. Clients of one
+    millisecond share it."""
+    whole, rest = divmod(at_ms, 1000)
     inner = b"\x08" + varint(whole) if whole else b""
     if rest:
         inner += b"\x10" + varint(rest * 1_000_000)
@@ -100,15 +102,16 @@ def time_bytes(at: float) -> bytes:
 
 def assignment_bytes(tenant: bytes, client: bytes, unit: bytes, epoch: int, at: bytes) -> bytes:
     """An Assignment's content. `tenant`, `unit` and `at` come from the functions above."""
+    size = len(client)
     return b"".join(
         (
             tenant,
             b"\x12",
-            varint(len(client)),
+            _SHORT[size] if size < 128 else varint(size),
             client,
             unit,
             b"\x28",
-            varint(epoch),
+            _SHORT[epoch] if epoch < 128 else varint(epoch),
             _STATE_ASSIGNED,
             at,
         )
@@ -133,14 +136,13 @@ def response_bytes(
             b"\x28\x01" if existing else b"",
         )
         return b"".join(parts)
-    head = b"\x0a" + varint(len(assignment)) + assignment + decision
-    return head + b"\x28\x01" if existing else head
+    head = (b"\x0a", varint(len(assignment)), assignment, decision)
+    return b"".join((*head, b"\x28\x01") if existing else head)
 
 
 def result_bytes(client: bytes, response: bytes) -> bytes:
     """One entry of a ProvisionManyResponse that was provisioned, with its field tag."""
     size = varint(len(response))
-    head = b"\x0a" + varint(len(client)) + client
-    return b"".join(
-        (b"\x0a", varint(len(head) + 1 + len(size) + len(response)), head, b"\x12", size, response)
-    )
+    name = varint(len(client))
+    whole = 2 + len(name) + len(client) + len(size) + len(response)
+    return b"".join((b"\x0a", varint(whole), b"\x0a", name, client, b"\x12", size, response))

@@ -179,7 +179,7 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         self, tenant: TenantSpec, client_id: str, record: AssignmentRecord
     ) -> pb.Assignment:
         return pb.Assignment.FromString(
-            self._desk.assignment(tenant.id, client_id, record.unit, record.epoch, record.at)
+            self._desk.assignment(tenant.id, client_id, record.unit, record.epoch, record.at_ms)
         )
 
     async def _find(self, tenant: TenantSpec, client_id: str) -> KeyValue | None:

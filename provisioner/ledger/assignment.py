@@ -20,7 +20,7 @@ class AssignmentRecord:
 
     unit: str
     epoch: int  # from 1
-    at: float  # Unix time of the assignment, s
+    at_ms: int  # Unix time of the assignment, ms
     cell: str = ""  # where the client was then
     policy: int = 0  # revision of the policy that decided
     state: str = "assigned"
@@ -31,10 +31,10 @@ decode_assignment = _decoder.decode
 """bytes -> AssignmentRecord; raises msgspec.DecodeError on a damaged record."""
 
 
-def encode_assignment(unit: str, epoch: int, at: float, cell: str, policy: int = 0) -> bytes:
+def encode_assignment(unit: str, epoch: int, at_ms: int, cell: str, policy: int = 0) -> bytes:
     """The record as JSON, field by field as AssignmentRecord reads it."""
     return (
-        f'{{"unit":"{unit}","epoch":{epoch},"at":{at:.3f},"cell":"{cell}","policy":{policy}}}'
+        f'{{"unit":"{unit}","epoch":{epoch},"at_ms":{at_ms},"cell":"{cell}","policy":{policy}}}'
     ).encode()
 
 

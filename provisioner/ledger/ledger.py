@@ -26,7 +26,7 @@ from provisioner.ledger.settlement import Undertaker
 from provisioner.placement.occupancy import Occupancy
 
 TIDY_S = 1.0
-LANES = 2  # one transaction on its way while another's answers are written
+LANES = 4  # transactions on their way at once, while answers of others are written
 
 
 class Ledger:

@@ -48,7 +48,7 @@ def test_a_response_reads_back_as_what_went_in(
         client.encode(),
         encoding.unit_bytes(unit, endpoint),
         epoch,
-        encoding.time_bytes(millis / 1000),
+        encoding.time_bytes(millis),
     )
     response = encoding.response_bytes(
         assignment,
