@@ -48,6 +48,7 @@ class Server:
 
     def __init__(self, folder: Path, name: str, store: str, *arguments: str) -> None:
         self._ready_file = folder / f"{name}.json"
+        self._ready_file.unlink(missing_ok=True)
         self._log = folder / f"{name}.log"
         with self._log.open("w") as sink:
             self.process = subprocess.Popen(
