@@ -371,7 +371,9 @@ async def test_sigterm_finishes_what_is_under_way_and_gives_slots_back(tmp_path,
             outcomes = await asyncio.gather(*asked, return_exceptions=True)
         assert one.process.wait(20) == 0, one.log()
     refused = [o for o in outcomes if isinstance(o, BaseException)]
-    assert {o.code() for o in refused} <= {grpc.StatusCode.UNAVAILABLE}
+    # grpc.aio cancels calls that reached its socket and not yet its handlers.
+    harmless = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
+    assert {o.code() for o in refused} <= harmless
     with ExitStack() as stack:
         (two,) = servers.start(stack, tmp_path, store, 1)
         async with grpc.aio.insecure_channel(two.address) as channel:
