@@ -30,7 +30,7 @@ test-slow: $(READY)  ## the minutes-long tests: 100,000 clients on three servers
 	@$(BIN)/python -m pytest -m slow
 
 check: $(READY)  ## format, lint, types, import contracts, proto lint, breaking changes and drift
-	@$(BIN)/python -m bench.check
+	@$(BIN)/python .ci/check.py
 
 proto: $(READY)  ## regenerate sdk/homeport/api from proto/
 	@$(BIN)/python proto/generate.py

@@ -1,0 +1,69 @@
+"""`make check`: everything that can be known without running Homeport.
+
+All checks run even when one fails; the output of those that fail is shown at the end.
+Breaking changes of the contract are looked for against the newest release tag, and before
+there is one against the commit before this.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+LIMIT_S = 600
+
+
+def git(*words: str) -> str:
+    """A git command's output; empty where it fails."""
+    done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def baseline() -> str:
+    """The commit to compare the contract with; empty where there is none, as in the first
+    commit of a repository or in a clone without history."""
+    tag = git("describe", "--tags", "--abbrev=0", "--match", "v*")
+    base = git("rev-parse", "--verify", "--quiet", f"{tag}^{{commit}}" if tag else "HEAD~1")
+    return base if base and git("ls-tree", "--name-only", base, "proto/") else ""
+
+
+def checks() -> dict[str, list[str]]:
+    """What to run, by name."""
+    found = {
+        "format": [str(BIN / "ruff"), "format", "--check", "."],
+        "lint": [str(BIN / "ruff"), "check", "."],
+        "types": [str(BIN / "mypy")],
+        "imports": [str(BIN / "lint-imports")],
+        "proto lint": [str(BIN / "buf"), "lint", "proto"],
+        "proto drift": [sys.executable, "proto/generate.py", "--check"],
+    }
+    base = baseline()
+    if base:
+        found["proto breaking"] = [
+            str(BIN / "buf"), "breaking", "proto", "--against", f".git#ref={base},subdir=proto",
+        ]  # fmt: skip
+    return found
+
+
+def main() -> int:
+    failures: dict[str, str] = {}
+    for name, words in checks().items():
+        began = time.monotonic()
+        done = subprocess.run(
+            words, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_S, check=False
+        )
+        verdict = "ok" if done.returncode == 0 else "FAILED"
+        print(f"{name:16} {verdict:7} {time.monotonic() - began:5.1f} s", flush=True)
+        if done.returncode != 0:
+            failures[name] = done.stdout + done.stderr
+    for name, output in failures.items():
+        print(f"\n== {name}\n{output.strip()}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
