@@ -203,7 +203,8 @@ class Store(Protocol):
 
     def watch(self, prefix: bytes, *, from_revision: int) -> AsyncIterator[WatchBatch]:
         """Every change of keys with `prefix` at `from_revision` and later: ordered, without
-        gap or repeat, across reconnects. Raises Compacted where that is impossible. Yields
+        gap or repeat, across reconnects. Raises Compacted where that is impossible, which it
+        is from the compacted revision down (etcd 3.4 loses a deletion made in it). Yields
         until the iterator is closed; store outages are ridden out in silence (see health)."""
         ...
 
@@ -220,7 +221,8 @@ class Store(Protocol):
         ...
 
     async def compact(self, revision: int, *, timeout_s: float | None = None) -> None:
-        """Forgets history before `revision`."""
+        """Forgets history before `revision`. What is compacted already is no error; a
+        revision in the future is a ValueError."""
         ...
 
     async def close(self) -> None:

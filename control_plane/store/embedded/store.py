@@ -67,7 +67,7 @@ class EmbeddedStore:
         self._reader = connect(path, read_only=True)
         self._reading = Reading(self._reader)
         self._writing = Writing(self._writer)
-        self._compacted = self._writing.number("compacted")
+        self._compacted = self._writing.number("compacted")  # 0: never
         self._queue: deque[tuple[Work, asyncio.Future[Any]]] = deque()
         self._wake = asyncio.Event()
         self._syncing = ThreadPoolExecutor(1, thread_name_prefix="store sync")

@@ -17,10 +17,9 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from control_plane.keys import prefix_end
+from control_plane.keys import prefix_end as end_of_prefix
 from control_plane.store.port import (
     MAX_OPERATIONS,
-    Compacted,
     Compare,
     Delete,
     Event,
@@ -66,6 +65,13 @@ _END = """INSERT INTO past SELECT mod_revision, sub, key, create_revision, versi
   value, ? FROM current WHERE key = ?"""
 
 
+def prefix_end(prefix: bytes) -> bytes:
+    """The first key past the prefix. etcd's b"\0" for "no end" becomes a key past all: no
+    key of ours is that long and that high."""
+    end = end_of_prefix(prefix)
+    return b"\xff" * 1024 if end == b"\x00" else end
+
+
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     """A connection in autocommit mode: transactions are begun and ended by hand."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -88,20 +94,17 @@ def check(txn: Txn) -> None:
             raise ValueError(f"{len(operations)} operations; at most {MAX_OPERATIONS} are allowed")
     for branch in (txn.then, txn.otherwise):
         written: set[bytes] = set()
-        prefixes: list[bytes] = []
+        deletes: list[Delete] = []
         for operation in branch:
-            if isinstance(operation, Get):
-                continue
             if isinstance(operation, Delete):
-                if operation.prefix:
-                    prefixes.append(operation.key)
-                continue
-            if operation.key in written:
-                raise ValueError(f"{operation.key!r} is written twice in one transaction")
-            written.add(operation.key)
-        for prefix in prefixes:
-            if any(key.startswith(prefix) for key in written):
-                raise ValueError(f"{prefix!r} is deleted and written in one transaction")
+                deletes.append(operation)
+            elif isinstance(operation, Put):
+                if operation.key in written:
+                    raise ValueError(f"{operation.key!r} is written twice in one transaction")
+                written.add(operation.key)
+        for key, prefix in deletes:
+            if key in written or (prefix and any(one.startswith(key) for one in written)):
+                raise ValueError(f"{key!r} is deleted and written in one transaction")
 
 
 def writes(txn: Txn) -> bool:
@@ -205,7 +208,7 @@ class Writing(Reading):
         before = self.revision
         self.db.execute("SAVEPOINT txn")
         try:
-            if all(self._holds(c) for c in txn.compares if c.key not in creates):
+            if all(self._holds(c) for c in txn.compares if not _implied(c, creates)):
                 try:
                     return self._run(txn.then, creates, succeeded=True)
                 except sqlite3.IntegrityError:
@@ -311,11 +314,10 @@ class Writing(Reading):
             self.revision += 1
 
     def compact(self, revision: int) -> None:
-        """Forgets what ended before `revision`. Raises Compacted for one compacted before,
-        ValueError for one in the future."""
-        compacted = self.number("compacted")
-        if revision <= compacted:
-            raise Compacted(compacted)
+        """Forgets what ended before `revision`; nothing where that is forgotten already.
+        Raises ValueError for one in the future."""
+        if revision <= self.number("compacted"):
+            return
         if revision > self.revision:
             raise ValueError(f"revision {revision} is in the future; now is {self.revision}")
         self.db.execute("DELETE FROM past WHERE gone_revision <= ?", (revision,))
@@ -325,6 +327,13 @@ class Writing(Reading):
     def remember_revision(self) -> None:
         """Before a commit: the counter goes with it."""
         self.db.execute("UPDATE numbers SET value = ? WHERE name = 'revision'", (self.revision,))
+
+
+def _implied(compare: Compare, creates: dict[bytes, None]) -> bool:
+    """Whether inserting the key says as much as the compare does: that it was not there."""
+    return (
+        compare.key in creates and compare.target is Target.CREATE_REVISION and compare.operand == 0
+    )
 
 
 def _creates(txn: Txn) -> dict[bytes, None]:

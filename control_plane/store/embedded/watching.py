@@ -69,7 +69,7 @@ class Watching:
         try:
             while not watcher.closed:
                 if watcher.position < self.revision and watcher.behind:
-                    if watcher.position + 1 < self._compacted_at():
+                    if watcher.position < self._compacted_at():
                         raise Compacted(self._compacted_at())
                     batch = self._read(watcher)
                     watcher.position = batch.revision

@@ -1,0 +1,14 @@
+"""The etcd adapter keeps the contract, over a real etcd."""
+
+import pytest
+
+from tests.contracts.store_contract import StoreContract
+
+
+@pytest.fixture
+def store(etcd_store):
+    return etcd_store
+
+
+class TestEtcd(StoreContract):
+    """See StoreContract."""

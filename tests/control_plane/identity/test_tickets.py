@@ -1,0 +1,246 @@
+"""Tickets: what is signed verifies, everything else is refused for a reason of its own."""
+
+import base64
+import json
+import os
+
+import jwt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from control_plane.errors import InvalidInput, Unauthenticated
+from control_plane.identity.admission import EpochMemory, Reason, TicketVerifier
+from control_plane.identity.keyring import (
+    KeyRing,
+    encode_ring,
+    load_or_create,
+    new_epoch,
+    public_bytes,
+    read_ring,
+    rotate_stored,
+    rotated,
+    unit_key,
+)
+from control_plane.identity.names import check_client_id, check_slug
+from control_plane.identity.tickets import TicketIssuer, base64url
+from control_plane.identity.tokens import CLIENT, Right, Tokens
+from control_plane.store.embedded import EmbeddedStore
+
+NOW = 1_800_000_000.0
+TTL = 3600.0
+RING = KeyRing(epochs=(new_epoch(1, now=NOW, random=os.urandom),))
+ISSUER = TicketIssuer(RING)
+client_ids = st.text(
+    st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="/\u2028\u2029"),
+    min_size=1,
+    max_size=30,
+)
+
+
+def verifier(unit="eu-west", **more):
+    return TicketVerifier(unit, ISSUER.keys_for(unit), **more)
+
+
+def ticket(client="alice", *, unit="eu-west", tenant="default", epoch=1, now=NOW):
+    return ISSUER.issue(unit, tenant, client, epoch, now, TTL)
+
+
+@given(client=client_ids, epoch=st.integers(1, 2**53))
+def test_what_is_issued_is_admitted_and_reads_back(client, epoch):
+    for issue in (ISSUER.issue, ISSUER.issue_eddsa):
+        admission = verifier().verify(issue("eu-west", "acme", client, epoch, NOW, TTL), NOW)
+        assert admission.reason is Reason.ADMITTED
+        assert (admission.tenant, admission.client_id, admission.epoch) == ("acme", client, epoch)
+        assert admission.expires_at == NOW + TTL
+
+
+@given(client=client_ids)
+def test_another_implementation_verifies_it_too(client):
+    claims = jwt.decode(
+        ticket(client),
+        unit_key(RING.newest, "eu-west"),
+        ["HS256"],
+        audience="eu-west",
+        issuer="homeport",
+        options={"verify_exp": False, "verify_iat": False},
+    )
+    assert claims["sub"] == client
+    assert claims["exp"] - claims["iat"] == TTL
+    signed = ISSUER.issue_eddsa("eu-west", "acme", client, 1, NOW, TTL)
+    key = jwt.PyJWKSet.from_dict(ISSUER.jwks())[jwt.get_unverified_header(signed)["kid"]]
+    options = {"verify_exp": False, "verify_iat": False}
+    assert jwt.decode(signed, key, ["EdDSA"], audience="eu-west", options=options)["sub"] == client
+
+
+@given(data=st.data())
+def test_any_changed_character_is_refused(data):
+    good = ticket()
+    place = data.draw(st.integers(0, len(good) - 1))
+    other = data.draw(st.sampled_from("ABCXYZabcxyz0189-_."))
+    if good[place] != other:
+        changed = good[:place] + other + good[place + 1 :]
+        assert not verifier().verify(changed, NOW).admitted
+
+
+def forged(header: dict, key: bytes) -> str:
+    claims = json.loads(base64.urlsafe_b64decode(ticket().split(".")[1] + "=="))
+    return jwt.encode(claims, key, algorithm=header["alg"], headers=header)
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        pytest.param(lambda: "hello", Reason.MALFORMED, id="no-ticket-at-all"),
+        pytest.param(lambda: "a.b.c", Reason.MALFORMED, id="three-parts-of-nothing"),
+        pytest.param(lambda: "x" * 9000, Reason.MALFORMED, id="far-too-long"),
+        pytest.param(lambda: ticket()[:-4] + "AAAA", Reason.FORGED, id="another-signature"),
+        pytest.param(lambda: forged({"alg": "HS256", "kid": "u1"}, b"k" * 32), Reason.FORGED,
+                     id="another-key"),
+        pytest.param(lambda: forged({"alg": "HS256", "kid": "u9"}, b"k" * 32), Reason.FORGED,
+                     id="an-unknown-key"),
+        pytest.param(
+            lambda: forged({"alg": "HS256", "kid": "e1"}, public_bytes(RING.newest)),
+            Reason.FORGED, id="the-public-key-as-a-secret",
+        ),
+        pytest.param(lambda: ticket(now=NOW - 2 * TTL), Reason.EXPIRED, id="too-old"),
+        pytest.param(lambda: ticket(now=NOW + 600), Reason.NOT_YET_VALID, id="from-the-future"),
+        pytest.param(lambda: ticket(unit="us-east"), Reason.WRONG_UNIT, id="another-units"),
+        pytest.param(
+            lambda: ISSUER.issue_eddsa("us-east", "default", "a", 1, NOW, TTL),
+            Reason.WRONG_UNIT, id="another-units-with-the-shared-key",
+        ),
+        pytest.param(lambda: ticket(tenant="foreign"), Reason.FOREIGN_TENANT, id="not-served"),
+        pytest.param(lambda: ticket(epoch=2), Reason.STALE_EPOCH, id="before-a-move"),
+    ],
+)  # fmt: skip
+def test_each_refusal_has_its_own_reason_and_next_step(make, reason):
+    door = verifier(tenants=["default"])
+    assert door.verify(ticket(epoch=3), NOW).admitted
+    admission = door.verify(make(), NOW)
+    assert admission.reason is reason
+    assert not admission.admitted
+    assert ";" in admission.message
+
+
+def test_alg_none_is_forged():
+    header = base64url(b'{"alg":"none","kid":"u1","typ":"JWT"}').decode()
+    unsigned = ".".join([header, ticket().split(".")[1], ""])
+    assert verifier().verify(unsigned, NOW).reason is Reason.FORGED
+
+
+def test_a_forged_ticket_tells_nothing_of_itself():
+    admission = verifier().verify(ticket("secret-name")[:-4] + "AAAA", NOW)
+    assert (admission.client_id, admission.tenant) == ("", "")
+    assert "secret-name" not in admission.message
+
+
+def test_epochs_are_remembered_for_the_latest_clients_only():
+    memory = EpochMemory(size=2)
+    for client in ("a", "b", "c"):
+        memory.remember("t", client, 5)
+    memory.remember("t", "c", 3)
+    assert (memory.newest("t", "a"), memory.newest("t", "b"), memory.newest("t", "c")) == (0, 5, 5)
+
+
+def test_rotation_overlaps_and_ends():
+    before = TicketIssuer(RING).issue("eu-west", "default", "alice", 1, NOW, TTL)
+    ring = rotated(RING, now=NOW, overlap_s=TTL, random=os.urandom)
+    issuer = TicketIssuer(ring)
+    after = issuer.issue("eu-west", "default", "alice", 1, NOW, TTL)
+    door = TicketVerifier("eu-west", issuer.keys_for("eu-west", NOW))
+    assert jwt.get_unverified_header(after)["kid"] == "u2"
+    assert door.verify(before, NOW).admitted
+    assert door.verify(after, NOW).admitted
+    assert door.verify(before, NOW + TTL + 1).reason is Reason.FORGED
+    assert [e.epoch for e in rotated(ring, now=NOW + TTL + 1, overlap_s=1, random=os.urandom)
+            .valid(NOW + TTL + 1)] == [2, 3]  # fmt: skip
+
+
+async def test_the_first_server_makes_the_ring_and_all_share_it(tmp_path):
+    store = await EmbeddedStore.open(tmp_path / "store.db")
+    one = await load_or_create(store, path=None, now=NOW, random=os.urandom)
+    two = await load_or_create(store, path=None, now=NOW, random=os.urandom)
+    assert one == two
+    three = await rotate_stored(store, now=NOW, overlap_s=TTL, random=os.urandom)
+    assert three.newest.epoch == 2
+    assert await load_or_create(store, path=None, now=NOW, random=os.urandom) == three
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "said"),
+    [
+        (encode_ring(RING), 0o644, "chmod 600"),
+        (b"{}", 0o600, "not a key ring"),
+        (b'{"epochs":[]}', 0o600, "holds no key"),
+        (encode_ring(RING).replace(b'"master":"', b'"master":"AAA'), 0o600, "32-byte"),
+    ],
+)
+def test_a_bad_key_file_is_refused(tmp_path, content, mode, said):
+    path = tmp_path / "ring.json"
+    path.write_bytes(content)
+    path.chmod(mode)
+    with pytest.raises(InvalidInput, match=said):
+        read_ring(path)
+
+
+@pytest.mark.parametrize(
+    ("client_id", "said"),
+    [
+        ("", "empty"),
+        ("a" * 129, "129 bytes"),
+        ("é" * 65, "130 bytes"),
+        ("a/b", "'/'"),
+        ("a\x00b", "U\\+0000"),
+        ("a\u0085b", "U\\+0085"),
+        ("a\ud800b", "U\\+D800"),
+    ],
+)
+def test_client_ids_that_are_not_allowed(client_id, said):
+    with pytest.raises(InvalidInput, match=said):
+        check_client_id(client_id)
+
+
+@pytest.mark.parametrize("client_id", ["a", "A b", "ünï-çødé", "a" * 128, '"quoted"', "日本"])
+def test_client_ids_that_are(client_id):
+    assert check_client_id(client_id) == client_id
+
+
+@pytest.mark.parametrize("name", ["", "A", "-a", "a-", "a_b", "a" * 64, "a/b", "a\n"])
+def test_slugs_that_are_not(name):
+    with pytest.raises(InvalidInput, match="not a valid name"):
+        check_slug(name, "unit_id")
+
+
+def test_tokens_know_their_callers(tmp_path):
+    path = tmp_path / "tokens.toml"
+    path.write_text(
+        '[[token]]\nname = "edge"\nrights = ["provision", "speak-for-others"]\n'
+        'sha256 = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b"\n'
+    )
+    tokens = Tokens.read(path)
+    caller = tokens.caller([("authorization", "Bearer secret")])
+    assert caller.name == "edge"
+    assert Right.OPERATE not in caller.rights
+    assert tokens.caller([]) is CLIENT
+    for header in ("Bearer wrong", "Basic secret", "Bearer "):
+        with pytest.raises(Unauthenticated):
+            tokens.caller([("authorization", header)])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("nonsense", "cannot be read"),
+        ("[other]", "unknown key"),
+        ('[[token]]\nname = "a"', "needs name"),
+        ('[[token]]\nname="a"\nsha256="xyz"\nrights=[]', "64 hexadecimal"),
+        ('[[token]]\nname="a"\nsha256="' + "0" * 64 + '"\nrights=["fly"]', "rights are"),
+    ],
+)
+def test_a_bad_token_file_is_named(tmp_path, text, said):
+    path = tmp_path / "tokens.toml"
+    path.write_text(text)
+    with pytest.raises(InvalidInput, match=said):
+        Tokens.read(path)

@@ -1,0 +1,127 @@
+"""The agent over the wire: registers, admits offline, survives its control plane."""
+
+import asyncio
+import os
+import time
+
+import grpc
+import pytest
+
+from control_plane.identity.admission import TicketVerifier
+from control_plane.identity.keyring import KeyRing, new_epoch, rotated
+from control_plane.identity.tickets import TicketIssuer
+from deployment_units.agent.registration import Registration, UnitIdentity
+from deployment_units.agent.settings import AgentSettings
+from deployment_units.agent.spec_message import spec_to_proto
+from deployment_units.agent.wire import DECLARED_ENDPOINT, new_incarnation, run_agents
+from deployment_units.fleet.file import SAMPLE
+from homeport.api.unit.v1 import unit_pb2, unit_pb2_grpc
+from tests.fakes.fleet_service import FakeFleet
+
+WAIT_S = 10.0
+
+
+def issuer():
+    return TicketIssuer(KeyRing(epochs=(new_epoch(1, now=time.time(), random=os.urandom),)))
+
+
+class NoLoad:
+    def load(self) -> float:
+        return 0.25
+
+
+def registration(servers, verifier):
+    return Registration(
+        UnitIdentity(unit_id="u", incarnation="1", version="1", ttl_s=2),
+        servers,
+        verifier,
+        NoLoad(),
+        spread=lambda: 0.1,
+        apply=spec_to_proto,
+    )
+
+
+async def until(condition) -> None:
+    async with asyncio.timeout(WAIT_S):
+        while not condition():  # noqa: ASYNC110 - the other side is a server
+            await asyncio.sleep(0.01)
+
+
+async def test_a_unit_registers_beats_and_says_goodbye():
+    fleet, verifier = FakeFleet(issuer()), TicketVerifier("u")
+    async with fleet.serving() as address:
+        line = registration([address], verifier)
+        running = asyncio.create_task(line.run())
+        async with asyncio.timeout(WAIT_S):
+            await line.registered.wait()
+        await until(lambda: len(fleet.beats) >= 3)
+        assert {beat.unit_id for beat in fleet.beats} == {"u"}
+        assert fleet.beats[-1].status.load == 0.25
+        good = fleet.issuer.issue("u", "default", "alice", 1, time.time(), 60)
+        assert verifier.verify(good, time.time()).admitted
+        line.leave()
+        await asyncio.wait_for(running, WAIT_S)
+        await until(lambda: fleet.goodbyes == 1)
+
+
+async def test_keys_outlive_the_control_plane_and_new_ones_arrive_after_it():
+    fleet, verifier = FakeFleet(issuer()), TicketVerifier("u")
+    async with fleet.serving() as address:
+        line = registration(["127.0.0.1:1", address], verifier)
+        running = asyncio.create_task(line.run())
+        async with asyncio.timeout(WAIT_S):
+            await line.registered.wait()
+    await until(lambda: not line.registered.is_set())
+    old = fleet.issuer.issue("u", "default", "alice", 1, time.time(), 60)
+    assert verifier.verify(old, time.time()).admitted
+
+    ring = rotated(fleet.issuer._ring, now=time.time(), overlap_s=60, random=os.urandom)
+    fleet.issuer.use(ring)
+    async with fleet.serving(int(address.rpartition(":")[2])):
+        async with asyncio.timeout(WAIT_S):
+            await line.registered.wait()
+        new = fleet.issuer.issue("u", "default", "alice", 1, time.time(), 60)
+        assert verifier.verify(new, time.time()).admitted
+        assert verifier.verify(old, time.time()).admitted
+        line.leave()
+        await asyncio.wait_for(running, WAIT_S)
+
+
+async def test_a_unit_that_is_refused_for_good_stops_trying():
+    fleet = FakeFleet(issuer(), refusal=grpc.StatusCode.PERMISSION_DENIED)
+    async with fleet.serving() as address:
+        with pytest.raises(grpc.aio.AioRpcError):
+            await asyncio.wait_for(registration([address], TicketVerifier("u")).run(), WAIT_S)
+
+
+async def test_one_process_hosts_a_whole_fleet_and_each_unit_answers_for_itself():
+    fleet = FakeFleet(issuer())
+    async with fleet.serving() as address:
+        stop, ready = asyncio.Event(), asyncio.get_running_loop().create_future()
+        settings = AgentSettings(units=SAMPLE, server=address)
+        running = asyncio.create_task(run_agents(settings, stop=stop, on_ready=ready.set_result))
+        endpoints = await asyncio.wait_for(ready, WAIT_S)
+        assert len(endpoints) == 12
+        applied = {spec.unit_id: spec for spec in fleet.applied}
+        assert applied["eu-west"].endpoint == endpoints["eu-west"]
+        assert applied["eu-west"].labels[DECLARED_ENDPOINT] == "eu-west.homeport.example:443"
+        good = fleet.issuer.issue("eu-west", "default", "alice", 1, time.time(), 60)
+        reasons = {}
+        for unit in ("eu-west", "us-east"):
+            async with grpc.aio.insecure_channel(endpoints[unit]) as channel:
+                stub = unit_pb2_grpc.UnitServiceStub(channel)
+                answer = await stub.Admit(unit_pb2.AdmitRequest(ticket=good))
+                reasons[unit] = answer.reason
+                with pytest.raises(grpc.aio.AioRpcError) as caught:
+                    await stub.Admit(unit_pb2.AdmitRequest())
+                assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert reasons == {
+            "eu-west": unit_pb2.ADMIT_REASON_ADMITTED,
+            "us-east": unit_pb2.ADMIT_REASON_WRONG_UNIT,
+        }
+        stop.set()
+        await asyncio.wait_for(running, WAIT_S)
+
+
+def test_later_incarnations_sort_after_earlier_ones():
+    assert new_incarnation(1.0, "ff") < new_incarnation(1.5, "00") < new_incarnation(1e10, "0")

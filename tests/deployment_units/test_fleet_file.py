@@ -1,0 +1,117 @@
+"""The fleet file and the checks of units: everything wrong is named, all at once."""
+
+from dataclasses import replace
+
+import pytest
+
+from control_plane.errors import InvalidInput
+from control_plane.store.port import KeyValue
+from deployment_units.fleet.file import SAMPLE, BadFleetFile, parse_fleet, read_fleet
+from deployment_units.fleet.records import DamagedRecord, decode_unit, encode_unit
+from deployment_units.fleet.unit import Position, ServedAreas, TenantSpec
+from deployment_units.fleet.validation import check_tenant, check_unit
+
+GOOD = """
+units:
+  - id: eu-west-1a
+    endpoint: eu-west-1a.example.net:443
+    position: {latitude: 53.3, longitude: -6.3}
+    country: IE
+    capacity: 100000
+"""
+
+
+def problems(text: str) -> list[str]:
+    with pytest.raises(BadFleetFile) as caught:
+        parse_fleet(text, "fleet.yaml")
+    return caught.value.problems
+
+
+def test_the_sample_parses():
+    units = read_fleet(SAMPLE)
+    assert len(units) == 12
+    assert units[0].id == "us-east"
+    assert all(check_unit(unit) is unit for unit in units)
+
+
+def test_what_is_left_out_has_its_default():
+    (unit,) = parse_fleet(GOOD, "fleet.yaml")
+    assert (unit.weight, unit.labels, unit.serves, unit.tenants) == (1.0, {}, ServedAreas(), ())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("capacity: 100000", "capacity: 0", "at least 1"),
+        ("capacity: 100000", "capacity: many", "not a whole number"),
+        ("capacity: 100000", "capacity: true", "not a whole number"),
+        ("country: IE", "country: NO", "put it in quotes"),
+        ("country: IE", "country: Ireland", "ISO 3166-1"),
+        ("country: IE", "colour: blue", "unknown key 'colour'"),
+        ("    country: IE\n", "", "country is missing"),
+        ("latitude: 53.3", "latitude: 93", "between -90 and 90"),
+        ("latitude: 53.3", "latitude: .nan", "between -90 and 90"),
+        ("latitude: 53.3", "north: 53.3", "unknown key position.north"),
+        ("id: eu-west-1a", "id: EU West", "not a valid name"),
+        ("example.net:443", "example.net", "not host:port"),
+        ("example.net:443", "example.net:99999", "not host:port"),
+        ("capacity: 100000", "capacity: 1\n    weight: 0", "above 0"),
+        ("capacity: 100000", "capacity: 1\n    serves: {continents: [Europe]}", "AF, AN, AS"),
+        ("capacity: 100000", "capacity: 1\n    tenants: acme", "list of texts"),
+    ],
+)
+def test_each_mistake_is_named_with_its_entry(old, new, said):
+    (problem,) = problems(GOOD.replace(old, new))
+    assert problem.startswith("units[0]")
+    assert said in problem
+
+
+def test_all_mistakes_of_a_file_are_told_together():
+    two = GOOD.replace("capacity: 100000", "capacity: 0") + GOOD.split("units:")[1].replace(
+        "country: IE", "country: Eire"
+    )
+    assert len(problems(two)) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (GOOD + GOOD.split("units:")[1], "ids are unique"),
+        (GOOD.replace("country: IE", "country: IE\n    country: DE"), "stands there twice"),
+        ("{", "not YAML"),
+        ("[]", "needs a list of units"),
+        (GOOD + "extra: 1\n", "unknown key 'extra'"),
+        ("units: [1]", "a unit is a mapping"),
+    ],
+)
+def test_a_file_that_is_wrong_as_a_whole(text, said):
+    assert said in problems(text)[0]
+
+
+def test_records_survive_the_store_and_newer_fields():
+    (unit,) = parse_fleet(GOOD, "fleet.yaml")
+    raw = encode_unit(replace(unit, labels={"ring": "stable"}))
+
+    def pair(value: bytes) -> KeyValue:
+        return KeyValue(key=b"/homeport/v1/units/u", value=value, create_revision=1,
+                        mod_revision=1, version=1)  # fmt: skip
+
+    assert decode_unit(pair(raw)) == replace(unit, labels={"ring": "stable"})
+    assert decode_unit(pair(raw[:-1] + b',"added_later":1}')).id == unit.id
+    with pytest.raises(DamagedRecord, match="/homeport/v1/units/u"):
+        decode_unit(pair(b'{"id":'))
+
+
+@pytest.mark.parametrize(
+    "tenant",
+    [
+        TenantSpec(id="A"),
+        TenantSpec(id="a", ticket_algorithm="RS256"),
+        TenantSpec(id="a", ticket_ttl_s=1),
+        TenantSpec(id="a", ticket_ttl_s=float("nan")),
+        TenantSpec(id="a", default_position=Position(latitude=0, longitude=200)),
+    ],
+)
+def test_tenants_that_are_refused(tenant):
+    with pytest.raises(InvalidInput):
+        check_tenant(tenant)

@@ -1,0 +1,158 @@
+"""Unit records in the store: applied with their ledger, removed only when empty."""
+
+import pytest
+
+from control_plane import keys
+from control_plane.errors import Conflict, NotFound, Refused
+from control_plane.store.embedded import EmbeddedStore
+from control_plane.store.port import Put, Txn
+from deployment_units.fleet.capacity import CapacityRecord, decode_capacity, encode_capacity
+from deployment_units.fleet.liveness import Liveness
+from deployment_units.fleet.registry import UnitRegistry
+from deployment_units.fleet.unit import Position, UnitHealth, UnitSpec, UnitStatus
+
+
+def spec(capacity=100, **more):
+    return UnitSpec(id="u", endpoint="u.example.net:443", country="IE", capacity=capacity,
+                    position=Position(latitude=1, longitude=2), **more)  # fmt: skip
+
+
+def status(incarnation="1", load=0.0):
+    return UnitStatus(health=UnitHealth.SERVING, load=load, version="1", incarnation=incarnation,
+                      reported_at=0.0)  # fmt: skip
+
+
+@pytest.fixture
+async def store(tmp_path):
+    opened = await EmbeddedStore.open(tmp_path / "store.db")
+    yield opened
+    await opened.close()
+
+
+class Clock:
+    """Jumps a second at each look."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 1.0
+        return self.now
+
+
+@pytest.fixture
+def registry(store):
+    return UnitRegistry(store, clock=Clock())
+
+
+async def ledger(store) -> CapacityRecord:
+    return decode_capacity((await store.get(keys.capacity("u"))).value)
+
+
+async def test_a_unit_is_applied_with_its_ledger(store, registry):
+    view = await registry.apply(spec())
+    assert (await registry.get("u")).spec == spec()
+    assert (view.clients, view.status) == (0, None)
+    assert await ledger(store) == CapacityRecord(capacity=100)
+    assert [v.spec.id for v in (await registry.list())[0]] == ["u"]
+
+
+async def test_only_lowered_capacity_makes_a_new_fence(store, registry):
+    await registry.apply(spec(100))
+    await registry.apply(spec(200))
+    assert await store.get(keys.fence("u")) is None
+    await registry.apply(spec(50))
+    assert await store.get(keys.fence("u")) is not None
+    assert (await ledger(store)).capacity == 50
+
+
+async def test_grants_survive_a_change_of_capacity(store, registry):
+    await registry.apply(spec(100))
+    record = (await ledger(store)).with_grant("p", 10)
+    await store.commit(Txn(then=[Put(keys.capacity("u"), encode_capacity(record))]))
+    await registry.apply(spec(200))
+    assert (await ledger(store)).grants == {"p": 10}
+
+
+async def test_a_stale_edit_changes_nothing(registry):
+    old = await registry.apply(spec(100))
+    await registry.apply(spec(200))
+    with pytest.raises(Conflict, match="changed since"):
+        await registry.apply(spec(300), expected_revision=old.revision)
+    assert (await registry.get("u")).spec.capacity == 200
+
+
+async def test_a_unit_with_clients_stays_and_stays_open(store, registry):
+    await registry.apply(spec())
+    record = CapacityRecord(capacity=100, settled=2, grants={"p": 5})
+    await store.commit(
+        Txn(
+            then=[Put(keys.capacity("u"), encode_capacity(record)), Put(keys.usage("u", "p"), b"1")]
+        )
+    )
+    with pytest.raises(Refused, match="3 clients"):
+        await registry.remove("u")
+    assert await ledger(store) == record
+
+
+async def test_a_unit_whose_grants_do_not_come_back_stays_open(store, registry):
+    await registry.apply(spec())
+    record = CapacityRecord(capacity=100, grants={"p": 5})
+    await store.commit(Txn(then=[Put(keys.capacity("u"), encode_capacity(record))]))
+    with pytest.raises(Conflict, match="try again"):
+        await registry.remove("u")
+    assert await ledger(store) == record
+
+
+async def test_an_empty_unit_goes_without_trace(store, registry):
+    await registry.apply(spec())
+    await Liveness(store, "u", 10).attach(status())
+    await registry.remove("u")
+    assert [p.key for p in (await store.range(keys.ROOT.encode())).items] == []
+    with pytest.raises(NotFound):
+        await registry.remove("u")
+
+
+async def test_liveness_begins_is_told_and_ends(store, registry):
+    await registry.apply(spec())
+    hold = Liveness(store, "u", 10)
+    await hold.attach(status(load=0.1))
+    assert (await registry.get("u")).status.load == 0.1
+    await hold.beat(status(load=0.5))
+    assert (await registry.get("u")).status.load == 0.5
+    await hold.leave()
+    assert (await registry.get("u")).status is None
+    assert await store.get(keys.agent("u")) is not None
+
+
+async def test_a_small_change_of_load_is_not_written(store, registry):
+    await registry.apply(spec())
+    hold = Liveness(store, "u", 10)
+    await hold.attach(status(load=0.1))
+    before = (await store.get(keys.live("u"))).version
+    await hold.beat(status(load=0.101))
+    assert (await store.get(keys.live("u"))).version == before
+
+
+async def test_the_later_run_of_an_agent_wins(store, registry):
+    await registry.apply(spec())
+    first, second = Liveness(store, "u", 10), Liveness(store, "u", 10)
+    await first.attach(status("1"))
+    await second.attach(status("2"))
+    with pytest.raises(Conflict):
+        await first.beat(status("1", load=0.9))
+    with pytest.raises(Conflict):
+        await Liveness(store, "u", 10).attach(status("1"))
+
+
+async def test_an_agent_whose_lease_ran_out_attaches_again(store, registry):
+    await registry.apply(spec())
+    hold = Liveness(store, "u", 10)
+    await hold.attach(status())
+    await store.lease_revoke(hold._lease)
+    await hold.beat(status(load=0.7))
+    assert (await registry.get("u")).status.load == 0.7
+
+
+async def test_nobody_attaches_to_a_unit_that_is_not_there(store):
+    with pytest.raises(NotFound, match="apply it first"):
+        await Liveness(store, "u", 10).attach(status())
