@@ -148,7 +148,7 @@ def check_client(text: str, address: Address) -> Scope:
     scope = scope_of(address)
     if scope in _NO_CLIENT:
         raise InvalidInput(
-            FIELD, f"{text} is the {scope} address kind, which no client has; give its own"
+            FIELD, f"{text} is of the {scope} kind, which is no client's own; give the one it has"
         )
     return scope
 
