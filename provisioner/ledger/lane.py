@@ -30,6 +30,7 @@ from provisioner.ledger.account import Account
 from provisioner.ledger.operations import Claim, Operation, Release
 from provisioner.ledger.session import Session
 
+FULL = 96  # operations waiting that are worth a transaction whatever other lanes do
 COMMIT_S = 2.0  # past this the outcome of a batch is unknown and the store is asked
 RETRY_S = 0.05
 RETRY_MAX_S = 1.0
@@ -56,6 +57,7 @@ class Batch:
 class Lane:
     """`submit` from the event loop; `run` is a task of the owner's.
 
+    `turns` is shared by all lanes: how many may have a small batch under way at once.
     `bounce(claim)` is called for a claim that cannot have a slot where it was going; it has
     given its promise back and may be sent elsewhere. `touched(account)` is called whenever
     an account's room may have changed.
@@ -66,12 +68,14 @@ class Lane:
         store: Store,
         session: Session,
         *,
+        turns: asyncio.Semaphore,
         clock: Callable[[], float],
         bounce: Callable[[Claim], None],
         touched: Callable[[Account], None],
     ) -> None:
         self._store = store
         self._session = session
+        self._turns = turns
         self._clock = clock
         self._bounce = bounce
         self._touched = touched
@@ -104,9 +108,13 @@ class Lane:
             await self._session.standing.wait()
             while self._chores:
                 await self._chores.popleft()()
-            batch = self._gather()
-            if batch.claims or batch.releases:
-                await self._commit(batch)
+            if len(self._waiting) >= FULL:
+                await self._commit(self._gather())
+            else:
+                # Small batches from many lanes would starve each other: they take turns, and
+                # fill up while they wait.
+                async with self._turns:
+                    await self._commit(self._gather())
 
     def _gather(self) -> Batch:
         """The next batch: as many operations as the store's limit on compares lets in."""
@@ -146,6 +154,8 @@ class Lane:
         return batch
 
     async def _commit(self, batch: Batch) -> None:
+        if not batch.claims and not batch.releases:
+            return
         me = self._session.id
         accounts = batch.accounts()
         changes = batch.changes

@@ -26,7 +26,8 @@ from provisioner.ledger.settlement import Undertaker
 from provisioner.placement.occupancy import Occupancy
 
 TIDY_S = 1.0
-LANES = 4  # transactions on their way at once, while answers of others are written
+LANES = 4  # full transactions on their way at once, while answers of others are written
+TURNS = 2  # of those that are not full
 
 
 class Ledger:
@@ -53,8 +54,16 @@ class Ledger:
         )
         self.accounts: dict[str, Account] = {}
         self.occupancy = Occupancy(0)
+        turns = asyncio.Semaphore(TURNS)
         self.lanes = [
-            Lane(store, self.session, clock=clock, bounce=self._bounce, touched=self._touch)
+            Lane(
+                store,
+                self.session,
+                turns=turns,
+                clock=clock,
+                bounce=self._bounce,
+                touched=self._touch,
+            )
             for _ in range(LANES)
         ]
         self.granting = Granting(
