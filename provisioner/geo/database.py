@@ -27,6 +27,10 @@ from provisioner.geo.schema import BadRecord, is_location, location_from
 
 MARKER = b"\xab\xcd\xefMaxMind.com"
 SEPARATOR_BYTES = 16
+_METADATA = {
+    "node_count": int, "record_size": int, "ip_version": int, "build_epoch": int,
+    "database_type": str, "description": dict,
+}  # fmt: skip
 ATTRIBUTION = "IP Geolocation by DB-IP (https://db-ip.com)"
 
 
@@ -118,15 +122,30 @@ def parse(content: bytes, path: Path) -> GeoDatabase:
         meta: Any = reader.metadata()
     except (maxminddb.InvalidDatabaseError, ValueError, TypeError, KeyError, IndexError) as error:
         raise _refuse(path, f"has damaged metadata ({error})") from error
+    _check_metadata(path, meta)
     try:
         return _build(content, path, digest, marker, reader, meta)
     except tree.DamagedTree as error:
         raise _refuse(path, f"is damaged: {error}") from error
 
 
+def _check_metadata(path: Path, meta: Any) -> None:
+    """The reader takes every value there is; damage turns one type into another."""
+    for name, kind in _METADATA.items():
+        if not isinstance(getattr(meta, name), kind):
+            raise _refuse(path, f"has damaged metadata ({name} {getattr(meta, name)!r:.60})")
+    if meta.record_size not in (24, 28, 32):
+        raise _refuse(path, f"has damaged metadata (records of {meta.record_size} bits)")
+
+
+def sidecar_of(path: Path) -> Path:
+    """Where a database's checksum is, for those that have one: FILE.sha256."""
+    return path.with_name(path.name + ".sha256")
+
+
 def _check_sidecar(path: Path, digest: str) -> None:
-    """A file FILE.sha256 beside it, when there is one, must name the content's digest."""
-    sidecar = path.with_name(path.name + ".sha256")
+    """The file beside it, when there is one, must name the content's digest."""
+    sidecar = sidecar_of(path)
     if sidecar.is_file():
         words = sidecar.read_text(errors="replace").split()
         if not words or words[0].lower() != digest:
@@ -180,7 +199,7 @@ def _build(
     info = GeoInfo(
         path=str(path),
         database_type=meta.database_type,
-        description=meta.description.get("en", ""),
+        description=str(meta.description.get("en", "")),
         build_epoch=meta.build_epoch,
         ip_version=meta.ip_version,
         nodes=meta.node_count,

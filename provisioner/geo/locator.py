@@ -78,7 +78,8 @@ class Locator:
             within = (
                 f", within {location.uncertainty_km:,.0f} km" if location.uncertainty_km else ""
             )
-            return location, f"{address} is in {location.country} by the database {kind}{within}"
+            where = location.country or location.continent or "a country nobody names"
+            return location, f"{address} is in {where} by the database {kind}{within}"
         if address is None:
             why = "there is no address to go by"
         else:

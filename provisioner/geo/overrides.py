@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 
 from control_plane.errors import HomeportError, InvalidInput
-from provisioner.geo.address import Address
+from provisioner.geo.address import Address, embedded_ipv4
 from provisioner.geo.countries import continent_of, countries
 from provisioner.geo.declared import check_position
 from provisioner.geo.location import Location, LocationSource, cell_of
@@ -64,7 +64,8 @@ class Overrides:
         """From a YAML file. Raises BadOverrides with everything that is wrong."""
         try:
             document = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            # ValueError: bytes that are no UTF-8, or a date such as 2024-02-31.
             raise BadOverrides(f"{path} cannot be read: {error}") from error
         listed = document.get("overrides") if isinstance(document, Mapping) else document
         if not isinstance(listed, list):
@@ -98,6 +99,13 @@ def _override(entry: Any) -> Override:
         network = ipaddress.ip_network(str(entry.get("cidr", "")))
     except ValueError as error:
         raise InvalidInput("cidr", f"cidr: {error}") from error
+    if network.version == 6 and None not in (
+        embedded_ipv4(int(network.network_address)),
+        embedded_ipv4(int(network.broadcast_address)),
+    ):
+        raise InvalidInput(
+            "cidr", f"cidr {network} holds IPv4 clients, who are looked up as such; write it so"
+        )
     country = entry.get("country", "")
     if not isinstance(country, str) or (country and country not in countries()):
         raise InvalidInput("country", f"country {country!r} is not an ISO 3166-1 code, in quotes")
@@ -126,7 +134,7 @@ def _override(entry: Any) -> Override:
         location=Location(
             source=LocationSource.OVERRIDE,
             country=country,
-            subdivision=str(entry.get("subdivision", "")),
+            subdivision=str(entry.get("subdivision") or ""),
             continent=continent_of(country),
             latitude=latitude,
             longitude=longitude,

@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from pathlib import Path
+from typing import TypeAlias
 
-from provisioner.geo.database import GeoDatabase, GeoDatabaseError
+from provisioner.geo.database import GeoDatabase, GeoDatabaseError, sidecar_of
 
 log = logging.getLogger(__name__)
 
 INTERVAL_S = 2.0
+_Stamp: TypeAlias = tuple[int, int, int]  # inode, time of the last write, size
 
 
 class GeoReloader:
@@ -36,7 +38,10 @@ class GeoReloader:
     def open(cls, path: Path | None, *, interval_s: float = INTERVAL_S) -> GeoReloader:
         """With the file as it is now; None: the bundled one, which never changes. Raises
         GeoDatabaseError."""
-        return cls(path, GeoDatabase.open(path), interval_s=interval_s)
+        before = _identity(path)
+        reloader = cls(path, GeoDatabase.open(path), interval_s=interval_s)
+        reloader._seen = before  # a file that came while this one was read is seen as new
+        return reloader
 
     def __call__(self) -> GeoDatabase:
         return self._database
@@ -69,10 +74,16 @@ class GeoReloader:
                 await self.look()
 
 
-def _identity(path: Path | None) -> tuple[int, int, int] | None:
-    """What changes when a file is replaced or written; None when it is not there."""
+def _identity(path: Path | None) -> tuple[_Stamp, _Stamp | None] | None:
+    """What changes when a file or its checksum is replaced or written; None when it is not
+    there. The checksum counts too: whoever writes it second had the file refused before."""
     if path is None:
         return None
+    stamp = _stamp(path)
+    return None if stamp is None else (stamp, _stamp(sidecar_of(path)))
+
+
+def _stamp(path: Path) -> _Stamp | None:
     try:
         status = path.stat()
     except OSError:

@@ -20,6 +20,7 @@ from provisioner.geo.tree import Numbers, Ranges
 IPV6_SHARE = 1 / 3
 # An IPv6 range counts by its /48s, and no more than a /24's worth of them.
 _V6_CAP = 1 << 24
+MOST_FRUITLESS = 100  # draws in a row that find nothing new
 
 
 def population_weights() -> dict[str, float]:
@@ -35,7 +36,7 @@ def sample_public_addresses(
 ) -> list[str]:
     """`count` distinct addresses, the same for the same database, seed and weights (country
     code to relative weight; None: population). Raises ValueError where no country of the
-    weights is in the database."""
+    weights is in the database, or where they have too few addresses."""
     rng = np.random.default_rng(seed)
     wanted = dict(weights) if weights is not None else population_weights()
     pools = {
@@ -47,7 +48,13 @@ def sample_public_addresses(
         raise ValueError("none of these countries is in the database")
     shares = np.array([wanted[code] for code in codes])
     found: dict[str, None] = {}
+    fruitless = 0
     while len(found) < count:
+        if fruitless == MOST_FRUITLESS:
+            raise ValueError(
+                f"these countries have hardly more than {len(found)} addresses in the database"
+            )
+        had = len(found)
         missing = count - len(found)
         numbers = rng.multinomial(missing + missing // 20 + 1, shares / shares.sum())
         batch: list[str] = []
@@ -62,6 +69,7 @@ def sample_public_addresses(
             if len(found) == count:
                 break
             found.setdefault(batch[place])
+        fruitless = fruitless + 1 if len(found) == had else 0
     return list(found)
 
 

@@ -210,3 +210,12 @@ def test_refuses_addresses_that_no_client_has(text, kind):
 
 def test_a_private_address_may_be_a_clients():
     assert check_client("10.0.0.1", parse("10.0.0.1")) is Scope.PRIVATE
+
+
+@given(st.ip_addresses(v=4))
+def test_what_the_standard_library_calls_global_is_public(address):
+    special = ipaddress.ip_network("192.0.0.0/24")  # versions of the library differ about it
+    if address.is_global and not address.is_multicast and address not in special:
+        assert scope_of(parse(str(address))) is Scope.PUBLIC
+    if address.is_private and address not in special:
+        assert scope_of(parse(str(address))) is not Scope.PUBLIC

@@ -16,6 +16,7 @@ from provisioner.geo.location import Location, LocationSource
 from provisioner.geo.locator import Locator
 from provisioner.geo.overrides import BadOverrides, Override, Overrides
 from provisioner.geo.sampling import population_weights, sample_public_addresses
+from tests.provisioner.geo.mmdb import flat_record, write_mmdb
 
 HOME = Position(latitude=10.0, longitude=20.0)
 
@@ -80,6 +81,18 @@ def test_a_position_off_the_earth_is_refused(database, declared):
             "overrides: [{cidr: 10.0.0.0/8, country: IE}, {cidr: 10.0.0.0/8, country: IE}]",
             "overrides[1]",
         ),
+        ("overrides: [{cidr: '::ffff:192.0.2.0/120', country: IE}]", "holds IPv4 clients"),
+        ("overrides: [{cidr: '2002:c000:200::/40', country: IE}]", "holds IPv4 clients"),
+        ("overrides: [{cidr: 10.0.0.0/8, country: IE, uncertainty_km: -1}]", "0 to 20,100"),
+        ("overrides: [{cidr: 10.0.0.0/8, country: IE, uncertainty_km: .nan}]", "0 to 20,100"),
+        ("overrides: [{cidr: 10.0.0.0/8, country: IE, uncertainty_km: wide}]", "0 to 20,100"),
+        ("overrides: [{cidr: 10.0.0.0/8, position: {latitude: 9}}]", "latitude and longitude"),
+        (
+            "overrides: [{cidr: 10.0.0.0/8, position: {latitude: x, longitude: 0}}]",
+            "is not a number",
+        ),
+        ("overrides: [10.0.0.0/8]", "is a mapping with a cidr"),
+        ("overrides: [{cidr: 2024-02-31, country: IE}]", "cannot be read"),
         ("nothing", "needs a list"),
         ("{", "cannot be read"),
     ],
@@ -97,6 +110,26 @@ networks = st.integers(0, 8).flatmap(
 )
 
 
+def test_all_bad_overrides_are_told_together(tmp_path):
+    with pytest.raises(BadOverrides) as caught:
+        overrides(tmp_path, "overrides: [{cidr: x}, {cidr: 10.0.0.0/8, country: IE}, 7]")
+    lines = caught.value.message.splitlines()
+    assert ["overrides[0]" in lines[0], "overrides[2]" in lines[1], len(lines)] == [True, True, 2]
+
+
+def test_an_override_by_country_is_as_uncertain_as_the_country_is_wide(tmp_path):
+    known = overrides(
+        tmp_path,
+        "overrides:\n"
+        "  - {cidr: '2001:db8::/32', country: DE}\n"
+        "  - {cidr: '2001:db8:1::/48', country: DE, uncertainty_km: 20, subdivision: }\n",
+    )
+    wide, narrow = known.find(parse("2001:db8::1")), known.find(parse("2001:db8:1::1"))
+    assert wide.uncertainty_km == countries()["DE"].radius_km
+    assert (narrow.uncertainty_km, narrow.subdivision, narrow.continent) == (20.0, "", "EU")
+    assert known.find(parse("2001:db9::1")) is None
+
+
 @given(st.lists(networks, max_size=12, unique=True), st.integers(0, 2**32 - 1))
 def test_the_longest_block_wins(blocks, number):
     entries = [
@@ -110,6 +143,39 @@ def test_the_longest_block_wins(blocks, number):
     expected = str(max(around, key=lambda b: b.prefixlen)) if around else None
     found = Overrides(entries).find(Address(4, number))
     assert (found.subdivision if found else None) == expected
+
+
+six_blocks = st.tuples(st.integers(0, 2**128 - 1), st.integers(0, 128)).map(
+    lambda pair: ipaddress.IPv6Network(pair, strict=False)
+)
+
+
+@given(st.lists(six_blocks, min_size=1, max_size=8, unique=True), st.data())
+def test_the_longest_block_wins_in_ipv6_up_to_every_edge(blocks, data):
+    nested = [
+        ipaddress.IPv6Network(
+            (int(block.network_address), data.draw(st.integers(block.prefixlen, 128)))
+        )
+        for block in blocks
+    ]
+    every = list(dict.fromkeys(blocks + nested))
+    entries = [
+        Override(
+            network=block,
+            location=Location(source=LocationSource.OVERRIDE, subdivision=str(block)),
+        )
+        for block in every
+    ]
+    table = Overrides(entries)
+    edges = {int(b.network_address) + step for b in every for step in (-1, 0, 1)}
+    edges |= {int(b.broadcast_address) + step for b in every for step in (-1, 0, 1)}
+    for number in edges:
+        if not 0 <= number < 1 << 128:
+            continue
+        around = [b for b in every if ipaddress.IPv6Address(number) in b]
+        expected = str(max(around, key=lambda b: b.prefixlen)) if around else None
+        found = table.find(Address(6, number))
+        assert (found.subdivision if found else None) == expected
 
 
 def test_samples_are_distinct_public_repeatable_and_where_people_are(database):
@@ -129,3 +195,20 @@ def test_samples_are_distinct_public_repeatable_and_where_people_are(database):
 def test_a_sample_of_a_country_nobody_has_is_refused(database):
     with pytest.raises(ValueError, match="none of these countries"):
         sample_public_addresses(database, 1, 1, {"XX": 1.0})
+
+
+def test_more_addresses_than_there_are_is_refused_instead_of_looked_for_for_ever(tmp_path):
+    path = tmp_path / "tiny.mmdb"
+    path.write_bytes(write_mmdb({"81.2.69.0/28": flat_record("GB", 51.5, -0.1)}, ip_version=4))
+    tiny = GeoDatabase.open(path)
+    assert len(sample_public_addresses(tiny, 16, 1, {"GB": 1.0})) == 16
+    with pytest.raises(ValueError, match="hardly more than 16 addresses"):
+        sample_public_addresses(tiny, 17, 1, {"GB": 1.0})
+
+
+def test_a_sample_follows_the_weights_it_is_given(database):
+    sample = sample_public_addresses(database, 3_000, 2, {"IE": 3.0, "JP": 1.0, "XX": 5.0})
+    places = Counter(database.find(parse(text)).country for text in sample)
+    assert set(places) == {"IE", "JP"}
+    assert places["IE"] / 3_000 == pytest.approx(0.75, abs=0.05)
+    assert sample != sample_public_addresses(database, 3_000, 3, {"IE": 3.0, "JP": 1.0})
