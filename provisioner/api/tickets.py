@@ -12,9 +12,8 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
-from control_plane.identity.tickets import EDDSA, TicketIssuer
-
 from control_plane.errors import HomeportError, Unavailable
+from control_plane.identity.tickets import EDDSA, TicketIssuer
 from deployment_units.fleet.unit import TenantSpec
 
 

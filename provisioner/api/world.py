@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 
-from control_plane.store.replica import Replica
-from deployment_units.fleet.records import decode_status, decode_tenant, decode_unit
-
 from control_plane import keys
 from control_plane.store.port import KeyValue, Store
+from control_plane.store.replica import Replica
+from deployment_units.fleet.records import decode_status, decode_tenant, decode_unit
 from deployment_units.fleet.unit import DEFAULT_TENANT, TenantSpec, UnitHealth, UnitSpec, UnitStatus
 from provisioner.geo.countries import continent_of
 from provisioner.placement.fleet import PlacementFleet, PlacementUnit

@@ -31,7 +31,7 @@ ATTEMPTS = 20  # compare-and-swaps on one record before the claims look elsewher
 
 class Granting:
     """Owns the claims that wait for a grant. `spawn` runs a coroutine as a task of the
-    ledger's group; `bounce` as in Lane."""
+    ledger's group, False where that is not at work; `bounce` as in Lane."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class Granting:
         *,
         clock: Callable[[], float],
         lane_of: Callable[[Account], Lane],
-        spawn: Callable[[Coroutine[Any, Any, None]], object],
+        spawn: Callable[[Coroutine[Any, Any, None]], bool],
         bounce: Callable[[Claim], None],
         touched: Callable[[Account], None],
     ) -> None:
@@ -65,9 +65,8 @@ class Granting:
 
     def ask(self, account: Account) -> None:
         """Sees to it that one request for slots at this unit is under way."""
-        if account.unit not in self._asking:
+        if account.unit not in self._asking and self._spawn(self._acquire(account)):
             self._asking.add(account.unit)
-            self._spawn(self._acquire(account))
 
     async def _acquire(self, account: Account) -> None:
         try:

@@ -179,11 +179,12 @@ class Ledger:
     def _lane_of(self, account: Account) -> Lane:
         return self.lanes[account.lane]
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> bool:
         if self._group is None:
             work.close()
-        else:
-            self._group.create_task(work, name="ledger errand")
+            return False
+        self._group.create_task(work, name="ledger errand")
+        return True
 
     def _bounce(self, claim: Claim) -> None:
         """The claim cannot go where it wanted: elsewhere, or nowhere."""
