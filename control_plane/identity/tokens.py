@@ -60,13 +60,22 @@ class Tokens:
         if unknown:
             raise InvalidInput("tokens", f"{path}: unknown key {sorted(unknown)[0]!r}")
         callers: dict[str, Caller] = {}
-        for place, entry in enumerate(document.get("token", [])):
+        listed = document.get("token", [])
+        if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
+            raise InvalidInput("tokens", f"{path}: a token is a table under [[token]]")
+        for place, entry in enumerate(listed):
             where = f"{path}: token {place + 1}"
             if set(entry) != {"name", "sha256", "rights"}:
                 raise InvalidInput("tokens", f"{where} needs name, sha256 and rights, no more")
             digest = str(entry["sha256"]).lower()
             if len(digest) != 64 or any(c not in "0123456789abcdef" for c in digest):
                 raise InvalidInput("tokens", f"{where}: sha256 is 64 hexadecimal digits")
+            if digest in callers:
+                raise InvalidInput(
+                    "tokens", f"{where} has the sha256 of {callers[digest].name!r}; tokens differ"
+                )
+            if not isinstance(entry["rights"], list):
+                raise InvalidInput("tokens", f"{where}: rights is a list of {', '.join(Right)}")
             try:
                 rights = frozenset(Right(right) for right in entry["rights"])
             except ValueError as error:

@@ -83,12 +83,16 @@ class Proxies:
 
 
 def hop_address(hop: str) -> str | None:
-    """One entry of x-forwarded-for without port and brackets; None when it is no address."""
+    """One entry of x-forwarded-for without port, brackets and zone; None when it is no
+    address."""
     text = hop
     if text.startswith("["):
-        text = text[1:].partition("]")[0]
+        text, _, rest = text[1:].partition("]")
+        if rest and not (rest[0] == ":" and rest[1:].isdigit()):
+            return None
     elif text.count(":") == 1:
         text = text.partition(":")[0]
+    text = text.partition("%")[0]  # a zone means something on the proxy alone
     try:
         ipaddress.ip_address(text)
     except ValueError:

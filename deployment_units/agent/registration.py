@@ -75,13 +75,13 @@ class Registration:
     async def run(self) -> None:
         """Registers and beats until `leave`. Raises grpc.RpcError where trying again cannot
         help, such as for a record that is refused."""
-        attempt = 0
+        failures = 0  # in a row: a line that stood begins them anew
+        turn = 0
         while not self._leaving.is_set():
-            server = self._servers[attempt % len(self._servers)]
+            server = self._servers[turn % len(self._servers)]
             try:
                 async with aio.insecure_channel(server) as channel:
                     await self._attend(pb_grpc.FleetServiceStub(channel))
-                attempt = 0
             except aio.AioRpcError as error:
                 if error.code() in _HOPELESS:
                     raise
@@ -94,9 +94,10 @@ class Registration:
             except TimeoutError:
                 log.info("unit %s: %s fell silent", self._identity.unit_id, server)
             finally:
+                failures = 1 if self.registered.is_set() else failures + 1
                 self.registered.clear()
-            attempt += 1
-            pause_s = min(BACKOFF_MAX_S, BACKOFF_S * 2 ** min(attempt, 8)) * self._spread()
+            turn += 1
+            pause_s = min(BACKOFF_MAX_S, BACKOFF_S * 2 ** min(failures, 8)) * self._spread()
             try:
                 async with asyncio.timeout(pause_s):
                     await self._leaving.wait()

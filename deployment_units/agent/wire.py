@@ -71,7 +71,7 @@ async def run_agents(
 def build_agent(settings: AgentSettings, spec: UnitSpec | None) -> Agent:
     """One agent, listening but not serving yet. Raises InvalidInput for its address."""
     unit_id = spec.id if spec is not None else settings.unit
-    tenants = spec.tenants if spec is not None else tuple(filter(None, settings.tenants.split(",")))
+    tenants = spec.tenants if spec is not None else _listed(settings.tenants)
     verifier = TicketVerifier(unit_id, tenants=tenants)
     service = Service(
         add=unit_pb2_grpc.add_UnitServiceServicer_to_server,
@@ -95,7 +95,7 @@ def build_agent(settings: AgentSettings, spec: UnitSpec | None) -> Agent:
             ttl_s=settings.ttl_s,
             spec=spec,
         ),
-        settings.server.split(","),
+        _listed(settings.server),
         verifier,
         AdmittedClients(verifier.epochs, spec.capacity if spec is not None else 1_000_000),
         token=settings.token,
@@ -103,6 +103,11 @@ def build_agent(settings: AgentSettings, spec: UnitSpec | None) -> Agent:
         apply=spec_to_proto,
     )
     return Agent(unit_id=unit_id, endpoint=endpoint, server=server, registration=registration)
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    """What stands between commas; spaces around it mean nothing."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 async def _announce(agents: Sequence[Agent], on_ready: Callable[[dict[str, str]], None]) -> None:

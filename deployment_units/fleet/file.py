@@ -39,8 +39,10 @@ def _mapping(loader: _UniqueKeys, node: yaml.MappingNode) -> dict[Any, Any]:
     seen: set[Any] = set()
     for key_node, _ in node.value:
         key = loader.construct_object(key_node, deep=True)
+        line = key_node.start_mark.line + 1
+        if isinstance(key, list | dict):
+            raise yaml.YAMLError(f"line {line}: a list or mapping cannot be a key")
         if key in seen:
-            line = key_node.start_mark.line + 1
             raise yaml.YAMLError(f"line {line}: the key {key!r} stands there twice")
         seen.add(key)
     return loader.construct_mapping(node, deep=True)
@@ -62,7 +64,7 @@ def parse_fleet(text: str, name: str) -> tuple[UnitSpec, ...]:
     """The same for a text; `name` stands in the messages."""
     try:
         document = yaml.load(text, Loader=_UniqueKeys)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2024-02-31
         raise BadFleetFile(name, [f"is not YAML: {' '.join(str(error).split())}"]) from error
     if not isinstance(document, Mapping) or not isinstance(document.get("units"), list):
         raise BadFleetFile(name, ["needs a list of units under the key `units`"])
@@ -111,6 +113,11 @@ def _unit(entry: Any) -> UnitSpec:
     labels = entry.get("labels") or {}
     if not isinstance(labels, Mapping):
         raise InvalidInput("labels", "labels is a mapping of names to texts")
+    for name, value in labels.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise InvalidInput(
+                "labels", f"labels has {name!r}: {value!r}, which is not text; put it in quotes"
+            )
     return check_unit(
         UnitSpec(
             id=UnitId(_text(entry, "id")),
@@ -122,7 +129,7 @@ def _unit(entry: Any) -> UnitSpec:
             country=_text(entry, "country"),
             capacity=capacity,
             weight=_number(entry, "weight", "weight") if "weight" in entry else 1.0,
-            labels={str(name): str(value) for name, value in labels.items()},
+            labels=dict(labels),
             serves=ServedAreas(
                 countries=_texts(serves, "countries"), continents=_texts(serves, "continents")
             ),
@@ -161,4 +168,7 @@ def _number(entry: Mapping[str, Any], key: str, field: str) -> float:
     value = entry.get(key)
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise InvalidInput(field, f"{field} {value!r} is not a number")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise InvalidInput(field, f"{field} is too large a number") from error

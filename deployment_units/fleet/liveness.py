@@ -61,6 +61,9 @@ class Liveness:
             )
             if result.succeeded:
                 self._lease, self._revision, self._written = lease, result.revision, status
+                if read.results[1] and read.results[1][0].lease != lease:
+                    # The run that had it finds its lease gone at its next beat, and learns.
+                    await self._store.lease_revoke(read.results[1][0].lease)
                 return
         raise Conflict(f"unit {self._unit_id} keeps changing; try again")
 

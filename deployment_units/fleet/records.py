@@ -12,6 +12,7 @@ import msgspec
 
 from control_plane.errors import HomeportError
 from control_plane.store.port import KeyValue
+from deployment_units.fleet.capacity import CapacityRecord
 from deployment_units.fleet.unit import TenantSpec, UnitSpec, UnitStatus
 
 T = TypeVar("T")
@@ -27,6 +28,7 @@ _encoder = msgspec.json.Encoder(order="deterministic")
 _units = msgspec.json.Decoder(UnitSpec)
 _statuses = msgspec.json.Decoder(UnitStatus)
 _tenants = msgspec.json.Decoder(TenantSpec)
+_ledgers = msgspec.json.Decoder(CapacityRecord)
 
 
 def encode_unit(spec: UnitSpec) -> bytes:
@@ -47,6 +49,11 @@ def encode_status(status: UnitStatus) -> bytes:
 def decode_status(pair: KeyValue) -> UnitStatus:
     """Raises DamagedRecord."""
     return _decode(_statuses, pair)
+
+
+def decode_ledger(pair: KeyValue) -> CapacityRecord:
+    """A unit's capacity record. Raises DamagedRecord."""
+    return _decode(_ledgers, pair)
 
 
 def encode_tenant(tenant: TenantSpec) -> bytes:

@@ -24,8 +24,9 @@ from control_plane.store.port import (
     range_all,
     unchanged,
 )
-from deployment_units.fleet.capacity import CapacityRecord, decode_capacity, encode_capacity
+from deployment_units.fleet.capacity import CapacityRecord, encode_capacity
 from deployment_units.fleet.records import (
+    decode_ledger,
     decode_status,
     decode_unit,
     encode_unit,
@@ -59,7 +60,7 @@ class _Snapshot:
     def record(self) -> CapacityRecord:
         if self.capacity is None:
             return CapacityRecord(capacity=0)
-        return decode_capacity(self.capacity.value)
+        return decode_ledger(self.capacity)
 
     @property
     def clients(self) -> int:
@@ -145,29 +146,37 @@ class UnitRegistry:
         """Removes a unit without clients. Raises NotFound; Refused when it has clients, and
         then nothing has changed; Conflict when others kept changing it."""
         end = self._clock() + REMOVE_WAIT_S
-        closed_here = False
-        while True:
-            seen = await self._snapshot(unit_id)
-            if seen.unit is None:
-                raise NotFound(f"there is no unit {unit_id}")
-            if seen.clients > 0:
-                if closed_here:
-                    await self._set_open(unit_id, True)
-                raise Refused(
-                    f"unit {unit_id} has {seen.clients:,} clients; move or release them first"
-                )
-            if not seen.record.grants and not seen.record.settled:
-                if await self._delete(unit_id, seen):
-                    return
-            elif seen.record.open:
-                closed_here = await self._set_open(unit_id, False)
-            if self._clock() > end:
-                if closed_here:
-                    await self._set_open(unit_id, True)
-                raise Conflict(
-                    f"unit {unit_id} still has slots reserved by a provisioner; try again shortly"
-                )
-            await asyncio.sleep(POLL_S)
+        closed_here = removed = False
+        try:
+            while not removed:
+                seen = await self._snapshot(unit_id)
+                if seen.unit is None:
+                    raise NotFound(f"there is no unit {unit_id}")
+                if seen.clients > 0:
+                    raise Refused(
+                        f"unit {unit_id} has {seen.clients:,} clients; move or release them first"
+                    )
+                if not seen.record.grants and not seen.record.settled:
+                    removed = await self._delete(unit_id, seen)
+                elif seen.record.open:
+                    closed_here = True  # before the write: its outcome may stay unknown
+                    await self._set_open(unit_id, False)
+                if not removed:
+                    if self._clock() > end:
+                        raise Conflict(
+                            f"unit {unit_id} still has slots reserved by a provisioner; "
+                            "try again shortly"
+                        )
+                    await asyncio.sleep(POLL_S)
+        finally:
+            # Also when the operator's call was cancelled: nobody else would open it again.
+            if closed_here and not removed:
+                await self._reopen(unit_id)
+
+    async def _reopen(self, unit_id: str) -> None:
+        for _ in range(ATTEMPTS):
+            if await self._set_open(unit_id, True):
+                return
 
     async def _delete(self, unit_id: str, seen: _Snapshot) -> bool:
         compares = [

@@ -30,7 +30,8 @@ def check_unit(spec: UnitSpec, prefix: str = "spec") -> UnitSpec:
     if not 1 <= spec.capacity <= MAX_CAPACITY:
         raise InvalidInput(
             f"{prefix}.capacity",
-            f"{prefix}.capacity is {spec.capacity}; it is a number of clients, at least 1",
+            f"{prefix}.capacity is {spec.capacity}; it is a number of clients, at least 1 "
+            "and at most 2**53",
         )
     if not (math.isfinite(spec.weight) and spec.weight > 0):
         raise InvalidInput(
@@ -54,7 +55,7 @@ def check_unit(spec: UnitSpec, prefix: str = "spec") -> UnitSpec:
 def check_endpoint(endpoint: str, field: str) -> str:
     """host:port, where the host is a name, an IPv4 address or an IPv6 address in brackets."""
     host, colon, port = endpoint.rpartition(":")
-    good = colon and _HOST.match(host) and port.isascii() and port.isdigit()
+    good = colon and _HOST.match(host) and port.isascii() and port.isdigit() and len(port) < 6
     if not good or not 0 < int(port) < 65536:
         raise InvalidInput(field, f"{field} {endpoint!r} is not host:port")
     return endpoint

@@ -13,7 +13,12 @@ from control_plane.identity.tickets import TicketIssuer
 from deployment_units.agent.registration import Registration, UnitIdentity
 from deployment_units.agent.settings import AgentSettings
 from deployment_units.agent.spec_message import spec_to_proto
-from deployment_units.agent.wire import DECLARED_ENDPOINT, new_incarnation, run_agents
+from deployment_units.agent.wire import (
+    DECLARED_ENDPOINT,
+    build_agent,
+    new_incarnation,
+    run_agents,
+)
 from deployment_units.fleet.file import SAMPLE
 from homeport.api.unit.v1 import unit_pb2, unit_pb2_grpc
 from tests.fakes.fleet_service import FakeFleet
@@ -119,6 +124,64 @@ async def test_one_process_hosts_a_whole_fleet_and_each_unit_answers_for_itself(
             "eu-west": unit_pb2.ADMIT_REASON_ADMITTED,
             "us-east": unit_pb2.ADMIT_REASON_WRONG_UNIT,
         }
+        stop.set()
+        await asyncio.wait_for(running, WAIT_S)
+
+
+async def test_a_line_that_stood_begins_its_back_off_anew():
+    """The pause before each next try is asked of `spread`; here it shows how far it grew."""
+    fleet, verifier = FakeFleet(issuer()), TicketVerifier("u")
+    async with fleet.serving() as address:
+        line = registration([address], verifier)
+        running = asyncio.create_task(line.run())
+        async with asyncio.timeout(WAIT_S):
+            await line.registered.wait()
+    port = int(address.rpartition(":")[2])
+    for _ in range(2):
+        await until(lambda: not line.registered.is_set())
+        async with fleet.serving(port):
+            async with asyncio.timeout(WAIT_S):
+                await line.registered.wait()
+            assert line.registered.is_set()
+    line.leave()
+    await asyncio.wait_for(running, WAIT_S)
+    assert line.keys_seen == 3
+
+
+async def test_a_unit_without_keys_says_so_and_admits_nobody():
+    settings = AgentSettings(unit="u", tenants=" acme , shop ", server="127.0.0.1:1, 127.0.0.1:2")
+    agent = build_agent(settings, None)
+    await agent.server.start()
+    await agent.server.ready()
+    try:
+        async with grpc.aio.insecure_channel(agent.endpoint) as channel:
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await unit_pb2_grpc.UnitServiceStub(channel).Admit(
+                    unit_pb2.AdmitRequest(ticket="a.b.c"), timeout=WAIT_S
+                )
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert "no ticket keys yet" in caught.value.details()
+    finally:
+        await agent.server.stop(0)
+
+
+@pytest.mark.parametrize("tenants", ["acme,shop", " acme , shop ,"])
+async def test_spaces_around_tenants_mean_nothing(tenants):
+    fleet = FakeFleet(issuer())
+    async with fleet.serving() as address:
+        stop, ready = asyncio.Event(), asyncio.get_running_loop().create_future()
+        settings = AgentSettings(unit="u", tenants=tenants, server=f" {address}")
+        running = asyncio.create_task(run_agents(settings, stop=stop, on_ready=ready.set_result))
+        endpoints = await asyncio.wait_for(ready, WAIT_S)
+        reasons = []
+        async with grpc.aio.insecure_channel(endpoints["u"]) as channel:
+            stub = unit_pb2_grpc.UnitServiceStub(channel)
+            for tenant in ("acme", "shop", "other"):
+                good = fleet.issuer.issue("u", tenant, "alice", 1, time.time(), 60)
+                answer = await stub.Admit(unit_pb2.AdmitRequest(ticket=good), timeout=WAIT_S)
+                reasons.append(answer.reason)
+        admitted, foreign = unit_pb2.ADMIT_REASON_ADMITTED, unit_pb2.ADMIT_REASON_FOREIGN_TENANT
+        assert reasons == [admitted, admitted, foreign]
         stop.set()
         await asyncio.wait_for(running, WAIT_S)
 

@@ -43,6 +43,19 @@ def test_what_is_left_out_has_its_default():
     ("old", "new", "said"),
     [
         ("capacity: 100000", "capacity: 0", "at least 1"),
+        ("capacity: 100000", "capacity: 9007199254740993", "at most 2**53"),
+        ("capacity: 100000", "capacity: 1.5", "not a whole number"),
+        ("capacity: 100000", "capacity: -1", "at least 1"),
+        ("capacity: 100000", "capacity: 1\n    labels: {zone: NO}", "put it in quotes"),
+        ("capacity: 100000", "capacity: 1\n    labels: [a]", "a mapping of names to texts"),
+        ("capacity: 100000", "capacity: 1\n    labels: {'': x}", "use 1 to 63 letters"),
+        ("capacity: 100000", "capacity: 1\n    serves: {countries: [NO]}", "in quotes"),
+        ("capacity: 100000", "capacity: 1\n    serves: everywhere", "serves is a mapping"),
+        ("capacity: 100000", "capacity: 1\n    weight: heavy", "weight 'heavy' is not a number"),
+        ("latitude: 53.3", "latitude: 1" + "0" * 400, "too large a number"),
+        ("latitude: 53.3", "latitude: north", "is not a number"),
+        ("position: {latitude: 53.3, longitude: -6.3}", "position: here", "position is a mapping"),
+        ("id: eu-west-1a", "id: 007", "put it in quotes"),
         ("capacity: 100000", "capacity: many", "not a whole number"),
         ("capacity: 100000", "capacity: true", "not a whole number"),
         ("country: IE", "country: NO", "put it in quotes"),
@@ -79,6 +92,10 @@ def test_all_mistakes_of_a_file_are_told_together():
         (GOOD + GOOD.split("units:")[1], "ids are unique"),
         (GOOD.replace("country: IE", "country: IE\n    country: DE"), "stands there twice"),
         ("{", "not YAML"),
+        ("units: [{[id]: x}]", "cannot be a key"),
+        ("units: [{capacity: 2024-02-31}]", "not YAML"),
+        ("", "needs a list of units"),
+        ("units: {}", "needs a list of units"),
         ("[]", "needs a list of units"),
         (GOOD + "extra: 1\n", "unknown key 'extra'"),
         ("units: [1]", "a unit is a mapping"),
@@ -115,3 +132,45 @@ def test_records_survive_the_store_and_newer_fields():
 def test_tenants_that_are_refused(tenant):
     with pytest.raises(InvalidInput):
         check_tenant(tenant)
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"id": "EU"}, "spec.unit_id"),
+        ({"endpoint": "[::1:443"}, "spec.endpoint"),
+        ({"endpoint": "host:0"}, "spec.endpoint"),
+        ({"endpoint": "host:" + "9" * 5000}, "spec.endpoint"),
+        ({"endpoint": "host:４４３"}, "spec.endpoint"),
+        ({"position": Position(latitude=0, longitude=180.1)}, "spec.position.longitude"),
+        ({"country": "ie"}, "spec.country"),
+        ({"capacity": 2**53 + 1}, "spec.capacity"),
+        ({"weight": float("inf")}, "spec.weight"),
+        ({"labels": {f"l{n}": "" for n in range(65)}}, "spec.labels"),
+        ({"labels": {"a": "x" * 256}}, "spec.labels"),
+        ({"labels": {"a": "line\nbreak"}}, "spec.labels"),
+        ({"serves": ServedAreas(countries=("Eire",))}, "spec.serves.countries"),
+        ({"serves": ServedAreas(continents=("EUR",))}, "spec.serves.continents"),
+        ({"tenants": ("Acme",)}, "spec.tenants"),
+    ],
+)
+def test_a_refused_unit_names_the_field(change, field):
+    (unit,) = parse_fleet(GOOD, "fleet.yaml")
+    with pytest.raises(InvalidInput) as caught:
+        check_unit(replace(unit, **change))
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize("endpoint", ["a:1", "192.0.2.1:65535", "[2001:db8::1]:443", "a_b.c-d:80"])
+def test_endpoints_that_are_good(endpoint):
+    (unit,) = parse_fleet(GOOD, "fleet.yaml")
+    assert check_unit(replace(unit, endpoint=endpoint)).endpoint == endpoint
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    binary = tmp_path / "fleet.yaml"
+    binary.write_bytes(b"\xff\xfe")
+    for path in (binary, tmp_path / "none.yaml"):
+        with pytest.raises(BadFleetFile, match="cannot be read") as caught:
+            read_fleet(path)
+        assert str(path) in caught.value.message

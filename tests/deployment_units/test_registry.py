@@ -1,5 +1,7 @@
 """Unit records in the store: applied with their ledger, removed only when empty."""
 
+import asyncio
+
 import pytest
 
 from control_plane import keys
@@ -8,6 +10,7 @@ from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import Put, Txn
 from deployment_units.fleet.capacity import CapacityRecord, decode_capacity, encode_capacity
 from deployment_units.fleet.liveness import Liveness
+from deployment_units.fleet.records import DamagedRecord
 from deployment_units.fleet.registry import UnitRegistry
 from deployment_units.fleet.unit import Position, UnitHealth, UnitSpec, UnitStatus
 
@@ -103,6 +106,71 @@ async def test_a_unit_whose_grants_do_not_come_back_stays_open(store, registry):
     assert await ledger(store) == record
 
 
+async def until_closed(store) -> CapacityRecord:
+    """The ledger once a removal has closed the unit."""
+    async with asyncio.timeout(10):
+        async for batch in store.watch(keys.capacity("u"), from_revision=1):
+            for event in batch.events:
+                record = decode_capacity(event.kv.value)
+                if not record.open:
+                    return record
+    raise AssertionError("the watch ended")
+
+
+async def test_a_unit_with_a_dead_provisioners_grant_goes_once_that_is_settled(store):
+    """Settling is another server's business; removal waits for it with the unit closed."""
+    registry = UnitRegistry(store, clock=lambda: 0.0)
+    await registry.apply(spec())
+    record = CapacityRecord(capacity=100, grants={"dead": 5})
+    await store.commit(
+        Txn(
+            then=[
+                Put(keys.capacity("u"), encode_capacity(record)),
+                Put(keys.usage("u", "dead"), b"0"),
+            ]
+        )
+    )
+    removal = asyncio.create_task(registry.remove("u"))
+    closed = await until_closed(store)
+    settled = closed.settle("dead", usage=0, keep=0)
+    await store.commit(Txn(then=[Put(keys.capacity("u"), encode_capacity(settled))]))
+    await asyncio.wait_for(removal, 10)
+    assert [p.key for p in (await store.range(keys.ROOT.encode())).items] == []
+
+
+async def test_a_client_that_came_while_removal_waited_keeps_its_unit(store):
+    registry = UnitRegistry(store, clock=lambda: 0.0)
+    await registry.apply(spec())
+    record = CapacityRecord(capacity=100, grants={"p": 5})
+    await store.commit(Txn(then=[Put(keys.capacity("u"), encode_capacity(record))]))
+    removal = asyncio.create_task(registry.remove("u"))
+    await until_closed(store)
+    await store.commit(Txn(then=[Put(keys.usage("u", "p"), b"1")]))
+    with pytest.raises(Refused, match="1 clients"):
+        await asyncio.wait_for(removal, 10)
+    assert await ledger(store) == record
+
+
+async def test_a_removal_that_is_cancelled_leaves_the_unit_open(store):
+    registry = UnitRegistry(store, clock=lambda: 0.0)
+    await registry.apply(spec())
+    record = CapacityRecord(capacity=100, grants={"p": 5})
+    await store.commit(Txn(then=[Put(keys.capacity("u"), encode_capacity(record))]))
+    removal = asyncio.create_task(registry.remove("u"))
+    await until_closed(store)
+    removal.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await removal
+    assert await ledger(store) == record
+
+
+async def test_a_damaged_ledger_is_named(store, registry):
+    await registry.apply(spec())
+    await store.commit(Txn(then=[Put(keys.capacity("u"), b"{}")]))
+    with pytest.raises(DamagedRecord, match="/homeport/v1/capacity/u"):
+        await registry.get("u")
+
+
 async def test_an_empty_unit_goes_without_trace(store, registry):
     await registry.apply(spec())
     await Liveness(store, "u", 10).attach(status())
@@ -142,6 +210,27 @@ async def test_the_later_run_of_an_agent_wins(store, registry):
         await first.beat(status("1", load=0.9))
     with pytest.raises(Conflict):
         await Liveness(store, "u", 10).attach(status("1"))
+
+
+async def test_a_run_that_was_taken_over_learns_it_from_its_next_beat(store, registry):
+    """Also when it has nothing new to say, and without harm to the later run's record."""
+    await registry.apply(spec())
+    first, second = Liveness(store, "u", 10), Liveness(store, "u", 10)
+    await first.attach(status("1"))
+    await second.attach(status("2"))
+    with pytest.raises(Conflict, match="later run"):
+        await first.beat(status("1"))
+    await second.beat(status("2"))
+    assert (await registry.get("u")).status.incarnation == "2"
+
+
+async def test_the_same_run_may_come_back_through_another_server(store, registry):
+    await registry.apply(spec())
+    before, after = Liveness(store, "u", 10), Liveness(store, "u", 10)
+    await before.attach(status("1"))
+    await after.attach(status("1", load=0.3))
+    await before.leave()  # the broken stream is noticed late
+    assert (await registry.get("u")).status.load == 0.3
 
 
 async def test_an_agent_whose_lease_ran_out_attaches_again(store, registry):

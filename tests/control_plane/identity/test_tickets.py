@@ -1,14 +1,19 @@
 """Tickets: what is signed verifies, everything else is refused for a reason of its own."""
 
+import asyncio
 import base64
+import hmac
 import json
 import os
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import jwt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from control_plane import keys
 from control_plane.errors import InvalidInput, Unauthenticated
 from control_plane.identity.admission import EpochMemory, Reason, TicketVerifier
 from control_plane.identity.keyring import (
@@ -143,6 +148,105 @@ def test_epochs_are_remembered_for_the_latest_clients_only():
     assert (memory.newest("t", "a"), memory.newest("t", "b"), memory.newest("t", "c")) == (0, 5, 5)
 
 
+def test_a_forger_cannot_make_the_public_key_a_secret():
+    """HS256 with the public key as its secret, under each name a key of ours has."""
+    public = public_bytes(RING.newest)
+    for key_id in ("e1", "u1"):
+        for algorithm in ("HS256", "EdDSA"):
+            header = json.dumps({"alg": algorithm, "kid": key_id}).encode()
+            message = base64url(header) + b"." + ticket().split(".")[1].encode()
+            signature = hmac.digest(public, message, "sha256")
+            made = (message + b"." + base64url(signature)).decode()
+            assert verifier().verify(made, NOW).reason is Reason.FORGED
+
+
+@pytest.mark.parametrize(
+    "header",
+    [b"[]", b"7", b"{}", b"not json", b"[" * 4000, b'{"alg":["HS256"],"kid":"u1"}',
+     b'{"alg":"HS256","kid":1}', b"\xff\xff"],
+)  # fmt: skip
+def test_a_header_that_is_none_is_malformed(header):
+    made = ".".join([base64url(header[:2000]).decode(), *ticket().split(".")[1:]])
+    assert verifier().verify(made, NOW).reason is Reason.MALFORMED
+
+
+@given(st.text(max_size=200))
+def test_any_text_at_all_gets_an_answer(text):
+    assert not verifier().verify(text, NOW).admitted
+    assert not verifier().verify(ticket() + text, NOW).admitted or not text
+
+
+@pytest.mark.parametrize(
+    ("at_s", "reason"),
+    [
+        pytest.param(-5.0, Reason.ADMITTED, id="issued-within-the-leeway"),
+        pytest.param(-6.0, Reason.NOT_YET_VALID, id="issued-later-than-that"),
+        pytest.param(TTL + 5.0, Reason.ADMITTED, id="expired-within-the-leeway"),
+        pytest.param(TTL + 6.0, Reason.EXPIRED, id="expired-before-that"),
+    ],
+)
+def test_clocks_may_be_five_seconds_apart(at_s, reason):
+    assert verifier().verify(ticket(), NOW + at_s).reason is reason
+
+
+def test_a_unit_key_is_hkdf_as_rfc_5869_has_it():
+    """Extract and expand written out with HMAC, as sections 2.2 and 2.3 say; 32 bytes are
+    one block, T(1). The construction itself is held to test case 1 of appendix A."""
+
+    def hkdf(secret: bytes, salt: bytes, info: bytes, length: int) -> bytes:
+        prk = hmac.digest(salt, secret, "sha256")
+        first = hmac.digest(prk, info + b"\x01", "sha256")
+        return (first + hmac.digest(prk, first + info + b"\x02", "sha256"))[:length]
+
+    assert hkdf(b"\x0b" * 22, bytes(range(13)), bytes(range(0xF0, 0xFA)), 42).hex() == (
+        "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865"
+    )
+    master = base64.b64decode(RING.newest.master)
+    expected = hkdf(master, b"homeport ticket key v1", b"unit eu-west epoch 1", 32)
+    assert unit_key(RING.newest, "eu-west") == expected
+
+
+def test_each_unit_and_epoch_has_a_key_of_its_own():
+    ring = rotated(RING, now=NOW, overlap_s=TTL, random=os.urandom)
+    made = {unit_key(epoch, unit) for epoch in ring.epochs for unit in ("a", "b", "a epoch 1")}
+    assert len(made) == 6
+
+
+def test_the_key_set_as_another_program_fetches_it():
+    """PyJWKClient over HTTP, from a served key set that was rotated."""
+    ring = rotated(RING, now=NOW, overlap_s=TTL, random=os.urandom)
+    document = json.dumps(TicketIssuer(ring).jwks(NOW)).encode()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("content-length", str(len(document)))
+            self.end_headers()
+            self.wfile.write(document)
+
+        def log_message(self, *args):
+            """Nothing on stderr."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        serving.start()
+        try:
+            client = jwt.PyJWKClient(f"http://127.0.0.1:{server.server_port}/jwks", timeout=10)
+            for issuer in (ISSUER, TicketIssuer(ring)):
+                signed = issuer.issue_eddsa("eu-west", "acme", 'ü"', 1, NOW, TTL)
+                claims = jwt.decode(
+                    signed,
+                    client.get_signing_key_from_jwt(signed).key,
+                    ["EdDSA"],
+                    audience="eu-west",
+                    options={"verify_exp": False, "verify_iat": False},
+                )
+                assert claims["sub"] == 'ü"'
+        finally:
+            server.shutdown()
+            serving.join()
+
+
 def test_rotation_overlaps_and_ends():
     before = TicketIssuer(RING).issue("eu-west", "default", "alice", 1, NOW, TTL)
     ring = rotated(RING, now=NOW, overlap_s=TTL, random=os.urandom)
@@ -165,6 +269,32 @@ async def test_the_first_server_makes_the_ring_and_all_share_it(tmp_path):
     three = await rotate_stored(store, now=NOW, overlap_s=TTL, random=os.urandom)
     assert three.newest.epoch == 2
     assert await load_or_create(store, path=None, now=NOW, random=os.urandom) == three
+    await store.close()
+
+
+async def test_two_servers_that_race_to_make_the_ring_get_the_same_one(tmp_path):
+    store = await EmbeddedStore.open(tmp_path / "store.db")
+    rings = await asyncio.gather(
+        *(load_or_create(store, path=None, now=NOW, random=os.urandom) for _ in range(5))
+    )
+    assert len({ring.newest.master for ring in rings}) == 1
+    rotations = await asyncio.gather(
+        *(rotate_stored(store, now=NOW, overlap_s=TTL, random=os.urandom) for _ in range(2))
+    )
+    stored = await load_or_create(store, path=None, now=NOW, random=os.urandom)
+    masters = [epoch.master for epoch in stored.epochs]
+    assert masters[0] == rings[0].newest.master
+    assert all(ring.newest.master in masters[1:] for ring in rotations)
+    await store.close()
+
+
+async def test_a_ring_in_a_file_leaves_the_store_alone(tmp_path):
+    store = await EmbeddedStore.open(tmp_path / "store.db")
+    path = tmp_path / "ring.json"
+    path.write_bytes(encode_ring(RING))
+    path.chmod(0o600)
+    assert await load_or_create(store, path=path, now=NOW, random=os.urandom) == RING
+    assert await store.get(keys.KEY_RING) is None
     await store.close()
 
 
@@ -235,6 +365,11 @@ def test_tokens_know_their_callers(tmp_path):
         ("nonsense", "cannot be read"),
         ("[other]", "unknown key"),
         ('[[token]]\nname = "a"', "needs name"),
+        ('token = "a"', "a table under"),
+        ("token = [5]", "a table under"),
+        ('[token]\nname = "a"', "a table under"),
+        ('[[token]]\nname="a"\nsha256="' + "0" * 64 + '"\nrights="provision"', "is a list"),
+        (2 * ('[[token]]\nname="a"\nsha256="' + "0" * 64 + '"\nrights=[]\n'), "tokens differ"),
         ('[[token]]\nname="a"\nsha256="xyz"\nrights=[]', "64 hexadecimal"),
         ('[[token]]\nname="a"\nsha256="' + "0" * 64 + '"\nrights=["fly"]', "rights are"),
     ],

@@ -1,6 +1,10 @@
 """Which address counts for a call."""
 
+import ipaddress
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from control_plane.errors import InvalidInput
 from control_plane.serving.peers import Proxies, parse_networks, peer_address
@@ -39,6 +43,18 @@ def test_peers_as_grpc_writes_them(peer, address):
         pytest.param("ipv4:198.51.100.1:5", "8.8.8.8:99", "8.8.8.8", id="ipv4-with-port"),
         pytest.param("ipv4:198.51.100.1:5", "8.8.8.8, nonsense", "198.51.100.1", id="nonsense"),
         pytest.param("ipv4:198.51.100.1:5", "198.51.100.2", "198.51.100.2", id="proxies-only"),
+        pytest.param("ipv4:198.51.100.1:5", "", "198.51.100.1", id="an-empty-header"),
+        pytest.param("ipv4:198.51.100.1:5", "8.8.8.8,", "198.51.100.1", id="a-trailing-comma"),
+        pytest.param("ipv4:198.51.100.1:5", "[2a00::1]x", "198.51.100.1", id="brackets-and-more"),
+        pytest.param("ipv4:198.51.100.1:5", "[2a00::1]", "2a00::1", id="ipv6-in-brackets"),
+        pytest.param("ipv4:198.51.100.1:5", "fe80::1%eth0", "fe80::1", id="a-proxys-own-zone"),
+        pytest.param(
+            "ipv4:198.51.100.1:5", "nonsense, 8.8.8.8", "8.8.8.8", id="what-is-left-is-not-read"
+        ),
+        pytest.param(
+            "ipv4:198.51.100.1:5", "8.8.8.8, [2001:db8:9::7]:80", "8.8.8.8", id="both-families"
+        ),
+        pytest.param("ipv4:198.51.101.1:5", "8.8.8.8", "198.51.101.1", id="just-outside"),
         pytest.param("ipv6:[::ffff:198.51.100.1]:5", "8.8.8.8", "8.8.8.8", id="mapped-proxy"),
         pytest.param("unix:/x", "8.8.8.8", None, id="a-socket-is-nobody"),
     ],
@@ -59,3 +75,31 @@ def test_several_headers_are_one_list():
 def test_a_bad_network_is_named():
     with pytest.raises(InvalidInput, match="nonsense"):
         parse_networks(["10.0.0.0/8", "nonsense"])
+
+
+@given(st.text(max_size=60))
+def test_whatever_an_untrusted_peer_sends_changes_nothing(header):
+    assert PROXIES.client_address("ipv4:81.2.69.142:5", forwarded(header)) == "81.2.69.142"
+
+
+@given(st.text(max_size=40), st.ip_addresses().filter(lambda a: not PROXIES.is_trusted(str(a))))
+def test_a_caller_cannot_write_its_way_past_what_the_proxy_saw(written, seen):
+    header = f"{written}, {seen}"
+    assert PROXIES.client_address("ipv4:198.51.100.1:5", forwarded(header)) == str(seen)
+
+
+@given(st.text(max_size=60))
+def test_whatever_a_proxy_passes_on_an_address_comes_out(header):
+    found = PROXIES.client_address("ipv4:198.51.100.1:5", forwarded(header))
+    assert ipaddress.ip_address(found)
+
+
+def test_headers_in_bytes_are_not_this_header():
+    metadata = (("x-forwarded-for", b"8.8.8.8"),)
+    assert PROXIES.client_address("ipv4:198.51.100.1:5", metadata) == "198.51.100.1"
+
+
+@pytest.mark.parametrize("text", ["nonsense", "10.0.0.0/33", ""])
+def test_a_trusted_proxy_that_is_none_is_named(text):
+    with pytest.raises(InvalidInput, match="not an address or CIDR block"):
+        parse_networks(["10.0.0.0/8", text])
