@@ -2,25 +2,31 @@
 
 A refusal is a result with a reason, never an exception, and each reason is a different one,
 because the client has to do something different about it. The signature comes first:
-nothing of a ticket that nobody signed is repeated or acted upon.
+nothing of a ticket that nobody signed is repeated or acted upon. What is checked, and why,
+follows RFC 7515, RFC 7519 and the best practices of RFC 8725.
 """
 
 from __future__ import annotations
 
 import hmac
-import json
 from collections import OrderedDict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated, TypeAlias
 
+import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from control_plane.errors import InvalidInput
 from control_plane.identity.tickets import EDDSA, HS256, ISSUER, VerifyingKey, from_base64url
 
 MAX_TICKET_BYTES = 4096
 LEEWAY_S = 5.0  # how far clocks may be apart
+MIN_SECRET_BYTES = 32  # RFC 7518 section 3.2: an HMAC key at least as long as the hash
+
+Check: TypeAlias = Callable[[bytes, bytes], bool]  # (message, signature) -> was it signed
 
 
 class Reason(StrEnum):
@@ -87,6 +93,37 @@ _ELSEWHERE = _refused(
 )
 
 
+# Typed and strict: no other type, not NaN, not infinity, not a number written as a text.
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+
+
+class _Header(msgspec.Struct):
+    alg: str
+    kid: str
+    crit: object = None  # extensions that must be understood; there are none here
+
+
+class _Audience(msgspec.Struct):
+    aud: str
+
+
+class _Claims(msgspec.Struct):
+    iss: str
+    aud: str
+    sub: str
+    tenant: str
+    epoch: _Count
+    iat: _Count
+    exp: _Count
+
+
+_read_header = msgspec.json.Decoder(_Header).decode
+_read_audience = msgspec.json.Decoder(_Audience).decode
+_read_claims = msgspec.json.Decoder(_Claims).decode
+# What decoding raises for texts from anywhere; the last for very deep nesting.
+_UNREADABLE = (ValueError, RecursionError)
+
+
 class TicketVerifier:
     """Checks tickets for one unit. `tenants` empty: serves all."""
 
@@ -106,68 +143,72 @@ class TicketVerifier:
         self.use(keys)
 
     def use(self, keys: Sequence[VerifyingKey]) -> None:
-        """From now on these keys count, and no others."""
-        self._keys = {(key.algorithm, key.key_id): key for key in keys}
+        """From now on these keys count, and no others; those of an algorithm that this
+        version does not know are passed over. Raises InvalidInput for a key that cannot be
+        one, and then nothing has changed."""
+        self._checks = {
+            (key.algorithm, key.key_id): (_check_of(key), key.expires_at)
+            for key in keys
+            if key.algorithm in (HS256, EDDSA)
+        }
 
     @property
     def has_keys(self) -> bool:
-        return bool(self._keys)
+        return bool(self._checks)
 
     def verify(self, ticket: str, now: float) -> Admission:
         """What to make of `ticket` at `now` (Unix seconds)."""
         if not ticket.isascii() or not 0 < len(ticket) <= MAX_TICKET_BYTES:
             return _MALFORMED
-        parts = ticket.split(".")
-        if len(parts) != 3:
-            return _MALFORMED
+        signed, _, encoded_signature = ticket.rpartition(".")
+        encoded_header, _, payload = signed.partition(".")
         try:
-            header = json.loads(from_base64url(parts[0]))
-            signature = from_base64url(parts[2])
-            algorithm, key_id = header["alg"], header["kid"]
-        except (ValueError, KeyError, TypeError, RecursionError):
+            header = _read_header(from_base64url(encoded_header))
+            signature = from_base64url(encoded_signature)
+            claims = from_base64url(payload)
+        except _UNREADABLE:
             return _MALFORMED
-        if not isinstance(algorithm, str) or not isinstance(key_id, str):
+        if header.crit is not None:
             return _MALFORMED
         # The kind of key decides the algorithm, not the ticket: `none`, or an HMAC made
         # with a public key, finds no key here.
-        key = self._keys.get((algorithm, key_id))
-        if key is None or (key.expires_at is not None and key.expires_at < now):
+        check, expires_at = self._checks.get((header.alg, header.kid), (_never, None))
+        if expires_at is not None and expires_at < now:
             return _FORGED
-        if not _signed(key, f"{parts[0]}.{parts[1]}".encode(), signature):
-            return _ELSEWHERE if self._names_another(parts[1]) else _FORGED
-        return self._judge(parts[1], now)
+        if not check(signed.encode("ascii"), signature):
+            known = check is not _never
+            return _ELSEWHERE if known and self._names_another(claims) else _FORGED
+        return self._judge(claims, now)
 
-    def _names_another(self, payload: str) -> bool:
+    def _names_another(self, claims: bytes) -> bool:
         """Whether a ticket that we cannot check says it is another unit's. Each unit has its
         own key, so a good ticket at the wrong door looks forged but for this. It is refused
         either way, and nothing it says is repeated."""
         try:
-            audience = json.loads(from_base64url(payload))["aud"]
-        except (ValueError, KeyError, TypeError, RecursionError):
+            return _read_audience(claims).aud != self._unit_id
+        except _UNREADABLE:
             return False
-        return isinstance(audience, str) and audience != self._unit_id
 
-    def _judge(self, payload: str, now: float) -> Admission:
+    def _judge(self, content: bytes, now: float) -> Admission:
         """Everything about a ticket whose signature is good."""
         try:
-            claims = json.loads(from_base64url(payload))
-            audience, issuer = claims["aud"], claims["iss"]
-            tenant, client_id = str(claims["tenant"]), str(claims["sub"])
-            epoch, issued_at = int(claims["epoch"]), float(claims["iat"])
-            expires_at = float(claims["exp"])
-        except (ValueError, KeyError, TypeError):
+            claims = _read_claims(content)
+        except _UNREADABLE:
             return _MALFORMED
+        if claims.iss != ISSUER:
+            return _MALFORMED
+        tenant, client_id, epoch = claims.tenant, claims.sub, claims.epoch
         reason, message = Reason.ADMITTED, "welcome"
-        if issuer != ISSUER or audience != self._unit_id:
+        if claims.aud != self._unit_id:
             reason = Reason.WRONG_UNIT
-            message = f"the ticket is for unit {audience}; connect there"
+            message = f"the ticket is for unit {claims.aud}; connect there"
         elif self._tenants and tenant not in self._tenants:
             reason = Reason.FOREIGN_TENANT
             message = f"this unit does not serve tenant {tenant}; get a new assignment"
-        elif now > expires_at + self._leeway_s:
+        elif now > claims.exp + self._leeway_s:
             reason = Reason.EXPIRED
             message = "the ticket has expired; get a fresh one from the provisioner"
-        elif now < issued_at - self._leeway_s:
+        elif now < claims.iat - self._leeway_s:
             reason = Reason.NOT_YET_VALID
             message = "the ticket is from the future; check the clocks of both sides"
         elif epoch < self.epochs.newest(tenant, client_id):
@@ -181,17 +222,39 @@ class TicketVerifier:
             tenant=tenant,
             client_id=client_id,
             epoch=epoch,
-            expires_at=expires_at,
+            expires_at=float(claims.exp),
         )
 
 
-def _signed(key: VerifyingKey, message: bytes, signature: bytes) -> bool:
+def _never(message: bytes, signature: bytes) -> bool:
+    return False
+
+
+def _check_of(key: VerifyingKey) -> Check:
+    """The check that a key makes. Raises InvalidInput."""
     if key.algorithm == HS256:
-        return hmac.compare_digest(hmac.digest(key.key, message, "sha256"), signature)
-    if key.algorithm == EDDSA:
+        secret = key.key
+        if len(secret) < MIN_SECRET_BYTES:
+            raise InvalidInput(
+                "keys",
+                f"ticket key {key.key_id} has {len(secret)} bytes, needs {MIN_SECRET_BYTES}; "
+                "anyone could forge with it",
+            )
+        return lambda message, signature: hmac.compare_digest(
+            hmac.digest(secret, message, "sha256"), signature
+        )
+    try:
+        public = Ed25519PublicKey.from_public_bytes(key.key)
+    except ValueError as error:
+        raise InvalidInput(
+            "keys", f"ticket key {key.key_id} is not an Ed25519 public key: {error}"
+        ) from error
+
+    def check(message: bytes, signature: bytes) -> bool:
         try:
-            Ed25519PublicKey.from_public_bytes(key.key).verify(signature, message)
+            public.verify(signature, message)
         except InvalidSignature:
             return False
         return True
-    return False
+
+    return check

@@ -1,9 +1,9 @@
 """KeyRing: the fleet's ticket keys, with epochs and rotation that overlaps.
 
-The newest key signs; older ones still verify until they retire, so tickets that are out
-stay good. A unit never gets a master key: its own HS256 key is derived with HKDF-SHA256
-(RFC 5869) from the master of an epoch, with the unit's id in `info`, so a unit could at
-most forge tickets to itself.
+One epoch signs; the ones before it still verify until they retire, so tickets that are out
+stay good, and the next one verifies before it signs, so units know it in time. A unit never
+gets a master key: its own HS256 key is derived with HKDF-SHA256 (RFC 5869) from the master
+of an epoch, with the unit's id in `info`, so a unit could at most forge tickets to itself.
 
 The ring lives in the store under keys/ring, made by whichever server comes first, or in a
 file that operators hand out themselves.
@@ -12,10 +12,12 @@ file that operators hand out themselves.
 from __future__ import annotations
 
 import base64
+import math
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -29,57 +31,90 @@ from control_plane.errors import InvalidInput
 from control_plane.store.port import Get, Put, Store, Txn, absent, unchanged
 
 MASTER_BYTES = 32
+IN_STORE = "the store's keys/ring"
 _SALT = b"homeport ticket key v1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyEpoch:
-    """The secrets of one epoch, base64. `retires_at`: Unix seconds after which its tickets
-    are refused; None: it is the newest."""
+    """The secrets of one epoch, base64; times are Unix seconds. It signs from `signs_from`
+    until the next epoch does, and its tickets are refused from `retires_at` (None: no end
+    is known, because no epoch follows it yet)."""
 
     epoch: int  # from 1
-    master: str  # 32 bytes: HS256 keys are derived from it
-    ed25519: str  # 32 bytes: the private key's seed
+    master: str = field(repr=False)  # 32 bytes: HS256 keys are derived from it
+    ed25519: str = field(repr=False)  # 32 bytes: the private key's seed
     created_at: float
     retires_at: float | None = None
+    signs_from: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyRing:
-    """All epochs that count, oldest first. The last one signs."""
+    """All epochs that count, oldest first; never empty."""
 
     epochs: tuple[KeyEpoch, ...]
 
     @property
     def newest(self) -> KeyEpoch:
-        """The epoch that signs."""
+        """The last epoch. It may be announced and not sign yet."""
         return self.epochs[-1]
+
+    def signing(self, now: float) -> KeyEpoch:
+        """The epoch that signs: the last one whose time has come."""
+        for epoch in reversed(self.epochs):
+            if epoch.signs_from <= now:
+                return epoch
+        return self.epochs[0]
+
+    def next_switch(self, now: float) -> float:
+        """When another epoch begins to sign, as far as is known; infinity: never."""
+        signing = self.signing(now).epoch
+        return min(
+            (e.signs_from for e in self.epochs if e.epoch > signing and e.signs_from > now),
+            default=math.inf,
+        )
 
     def valid(self, now: float) -> tuple[KeyEpoch, ...]:
         """The epochs whose tickets are still good."""
         return tuple(e for e in self.epochs if e.retires_at is None or e.retires_at > now)
 
 
-def new_epoch(number: int, *, now: float, random: Callable[[int], bytes]) -> KeyEpoch:
+def new_epoch(
+    number: int, *, now: float, random: Callable[[int], bytes], signs_from: float = 0.0
+) -> KeyEpoch:
     """Fresh secrets. `random(n)` gives n bytes from a cryptographic source."""
     return KeyEpoch(
         epoch=number,
         master=base64.b64encode(random(MASTER_BYTES)).decode(),
         ed25519=base64.b64encode(random(32)).decode(),
         created_at=now,
+        signs_from=signs_from,
     )
 
 
 def rotated(
-    ring: KeyRing, *, now: float, overlap_s: float, random: Callable[[int], bytes]
+    ring: KeyRing,
+    *,
+    now: float,
+    overlap_s: float,
+    random: Callable[[int], bytes],
+    announce_s: float = 0.0,
 ) -> KeyRing:
-    """A ring whose new epoch signs; the one that signed until now retires after `overlap_s`,
-    which should be at least the longest ticket TTL. Retired epochs are dropped."""
+    """A ring with one more epoch, which signs `announce_s` from now; the one before it
+    retires `overlap_s` later. Retired epochs are dropped.
+
+    `announce_s` should outlast a few heartbeats, or units refuse the first new tickets;
+    `overlap_s` the longest ticket TTL, or tickets end early. Both 0 after a leak.
+    """
+    starts_at = now + announce_s
+    ends_at = starts_at + overlap_s
     kept = [
-        replace(epoch, retires_at=now + overlap_s) if epoch.retires_at is None else epoch
+        replace(epoch, retires_at=min(ends_at, epoch.retires_at or ends_at))
         for epoch in ring.valid(now)
     ]
-    return KeyRing(epochs=(*kept, new_epoch(ring.newest.epoch + 1, now=now, random=random)))
+    following = new_epoch(ring.newest.epoch + 1, now=now, random=random, signs_from=starts_at)
+    return KeyRing(epochs=(*kept, following))
 
 
 def unit_key(epoch: KeyEpoch, unit_id: str) -> bytes:
@@ -116,6 +151,10 @@ def decode_ring(content: bytes, source: str) -> KeyRing:
         raise InvalidInput("master_key_file", f"{source} is not a key ring: {error}") from error
     if not ring.epochs:
         raise InvalidInput("master_key_file", f"{source} holds no key")
+    if any(after.epoch <= epoch.epoch for epoch, after in pairwise(ring.epochs)):
+        raise InvalidInput("master_key_file", f"{source}: epochs must count upwards")
+    if ring.newest.retires_at is not None:
+        raise InvalidInput("master_key_file", f"{source}: the last epoch must not retire")
     for epoch in ring.epochs:
         for secret in (epoch.master, epoch.ed25519):
             try:
@@ -160,28 +199,39 @@ async def load_or_create(
     )
     if result.succeeded:
         return fresh
-    return decode_ring(result.results[0][0].value, "the store's keys/ring")
+    return decode_ring(result.results[0][0].value, IN_STORE)
 
 
 async def rotate_stored(
-    store: Store, *, now: float, overlap_s: float, random: Callable[[int], bytes]
+    store: Store,
+    *,
+    now: float,
+    overlap_s: float,
+    random: Callable[[int], bytes],
+    announce_s: float = 0.0,
+    replacing: int | None = None,
 ) -> KeyRing:
-    """Rotates the ring in the store, once, whoever else tries at the same time."""
+    """Rotates the ring in the store, and returns the ring that stands there then.
+
+    With `replacing`, nothing changes where that is not the newest epoch any more: of several
+    servers that see the same ring come of age one rotates, and a call whose outcome is unknown
+    may be repeated. Without it each call rotates. Raises StoreUnavailable, OutcomeUnknown.
+    """
     while True:
         pair = await store.get(keys.KEY_RING)
         if pair is None:
             return await load_or_create(store, path=None, now=now, random=random)
-        ring = rotated(
-            decode_ring(pair.value, "the store's keys/ring"),
-            now=now,
-            overlap_s=overlap_s,
-            random=random,
+        ring = decode_ring(pair.value, IN_STORE)
+        if replacing is not None and ring.newest.epoch != replacing:
+            return ring
+        following = rotated(
+            ring, now=now, overlap_s=overlap_s, random=random, announce_s=announce_s
         )
         result = await store.commit(
             Txn(
                 compares=[unchanged(keys.KEY_RING, pair.mod_revision)],
-                then=[Put(keys.KEY_RING, encode_ring(ring))],
+                then=[Put(keys.KEY_RING, encode_ring(following))],
             )
         )
         if result.succeeded:
-            return ring
+            return following

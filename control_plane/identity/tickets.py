@@ -10,19 +10,26 @@ template: what repeats for a unit is encoded once.
 
 from __future__ import annotations
 
-import base64
-import hmac
+import hashlib
 import json
-from binascii import b2a_base64
-from dataclasses import dataclass
+from binascii import a2b_base64, b2a_base64
+from dataclasses import dataclass, field
 from functools import lru_cache
+from threading import Lock
+from typing import TYPE_CHECKING, NamedTuple
 
 from control_plane.identity import keyring
-from control_plane.identity.keyring import KeyRing
+from control_plane.identity.keyring import KeyEpoch, KeyRing
+
+if TYPE_CHECKING:
+    from hashlib import _Hash as Hash
 
 HS256 = "HS256"
 EDDSA = "EdDSA"
 ISSUER = "homeport"
+_BLOCK = hashlib.sha256().block_size
+_INNER = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER = bytes(byte ^ 0x5C for byte in range(256))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +38,7 @@ class VerifyingKey:
 
     key_id: str
     algorithm: str
-    key: bytes  # HS256: the unit's secret; EdDSA: the raw public key
+    key: bytes = field(repr=False)  # HS256: the unit's secret; EdDSA: the raw public key
     expires_at: float | None = None  # Unix seconds; None: no end known
 
 
@@ -42,6 +49,7 @@ def base64url(content: bytes) -> bytes:
 
 
 _URL = bytes.maketrans(b"+/", b"-_")
+_PLAIN_ALPHABET = bytes.maketrans(b"-_", b"+/")
 
 
 def hs256_key_id(epoch: int) -> str:
@@ -66,55 +74,100 @@ def _json_text(text: str) -> str:
     return json.dumps(text)[1:-1]
 
 
+class _Unit(NamedTuple):
+    """What all HS256 tickets of one unit and key epoch share."""
+
+    header: bytes  # with the dot behind it
+    claims: str  # up to the client's id
+    inner: Hash  # SHA-256 that has read the key and the inner pad (RFC 2104)
+    outer: Hash
+
+
+class _Signer:
+    """One key epoch, ready to sign."""
+
+    __slots__ = ("eddsa_header", "eddsa_key", "epoch", "hs256_header", "units")
+
+    def __init__(self, epoch: KeyEpoch) -> None:
+        self.epoch = epoch
+        self.hs256_header = _header(HS256, hs256_key_id(epoch.epoch)) + b"."
+        self.eddsa_header = _header(EDDSA, eddsa_key_id(epoch.epoch)) + b"."
+        self.eddsa_key = keyring.signing_key(epoch)
+        self.units: dict[str, _Unit] = {}
+
+    def is_of(self, epoch: KeyEpoch) -> bool:
+        """Whether it would sign the same; when an epoch retires makes no difference."""
+        mine = self.epoch
+        return (epoch.epoch, epoch.master, epoch.ed25519) == (
+            mine.epoch, mine.master, mine.ed25519
+        )  # fmt: skip
+
+    def meet(self, unit_id: str) -> _Unit:
+        """Prepares for a unit; from then on it is in `units`."""
+        padded = keyring.unit_key(self.epoch, unit_id).ljust(_BLOCK, b"\0")
+        unit = self.units[unit_id] = _Unit(
+            header=self.hs256_header,
+            claims=f'{{"iss":"{ISSUER}","aud":"{unit_id}","sub":"',
+            inner=hashlib.sha256(padded.translate(_INNER)),
+            outer=hashlib.sha256(padded.translate(_OUTER)),
+        )
+        return unit
+
+
 class TicketIssuer:
-    """Signs with the ring's newest epoch. `generation` changes with every `use`, so that
-    agents can be told of new keys."""
+    """Signs with the ring's epoch whose time has come. `generation` changes with every
+    `use`, so that agents can be told of new keys, also of one that does not sign yet."""
 
     def __init__(self, ring: KeyRing) -> None:
         self.generation = 0
+        self._switching = Lock()  # signing threads may see that it is time, too
+        self._signer = _Signer(ring.signing(0.0))
         self.use(ring)
 
     def use(self, ring: KeyRing) -> None:
         """From now on signs with this ring."""
-        self._ring = ring
-        self.generation += 1
-        epoch = ring.newest
-        self._hs256_header = _header(HS256, hs256_key_id(epoch.epoch)) + b"."
-        self._eddsa_header = _header(EDDSA, eddsa_key_id(epoch.epoch)) + b"."
-        self._eddsa_key = keyring.signing_key(epoch)
-        self._units: dict[str, tuple[bytes, str]] = {}
+        with self._switching:
+            self._ring = ring
+            self._switch_at = 0.0  # the next ticket, which brings the time, chooses the epoch
+            self.generation += 1
 
-    def _unit(self, unit_id: str) -> tuple[bytes, str]:
-        """(key, start of the claims) of a unit."""
-        found = self._units.get(unit_id)
-        if found is None:
-            key = keyring.unit_key(self._ring.newest, unit_id)
-            found = self._units[unit_id] = (key, f'{{"iss":"{ISSUER}","aud":"{unit_id}","sub":"')
-        return found
+    def _switch(self, now: float) -> None:
+        with self._switching:
+            epoch = self._ring.signing(now)
+            if not self._signer.is_of(epoch):
+                self._signer = _Signer(epoch)
+            self._switch_at = self._ring.next_switch(now)
 
     def issue(
         self, unit_id: str, tenant: str, client_id: str, epoch: int, now: float, ttl_s: float
     ) -> str:
         """An HS256 ticket. The ids have been checked; `now` is Unix seconds."""
-        key, start = self._unit(unit_id)
-        claims = (
-            f'{start}{_json_text(client_id)}","tenant":"{tenant}","epoch":{epoch}'
-            f"{_times(int(now), int(now + ttl_s))}"
-        ).encode()
-        message = self._hs256_header + base64url(claims)
-        signature = base64url(hmac.digest(key, message, "sha256"))
-        return (message + b"." + signature).decode("ascii")
+        if now >= self._switch_at:
+            self._switch(now)
+        signer = self._signer
+        header, claims, inner, outer = signer.units.get(unit_id) or signer.meet(unit_id)
+        message = header + base64url(
+            f'{claims}{_json_text(client_id)}","tenant":"{tenant}","epoch":{epoch}'
+            f"{_times(int(now), int(now + ttl_s))}".encode()
+        )
+        # HMAC from pads that were hashed once: 0.7 us, where hmac.digest takes 1.7 us.
+        inner, outer = inner.copy(), outer.copy()
+        inner.update(message)
+        outer.update(inner.digest())
+        return (message + b"." + base64url(outer.digest())).decode("ascii")
 
     def issue_eddsa(
         self, unit_id: str, tenant: str, client_id: str, epoch: int, now: float, ttl_s: float
     ) -> str:
         """The same, signed with Ed25519. May be called from any thread."""
-        claims = (
+        if now >= self._switch_at:
+            self._switch(now)
+        signer = self._signer
+        message = signer.eddsa_header + base64url(
             f'{{"iss":"{ISSUER}","aud":"{unit_id}","sub":"{_json_text(client_id)}"'
-            f',"tenant":"{tenant}","epoch":{epoch}{_times(int(now), int(now + ttl_s))}'
-        ).encode()
-        message = self._eddsa_header + base64url(claims)
-        return (message + b"." + base64url(self._eddsa_key.sign(message))).decode("ascii")
+            f',"tenant":"{tenant}","epoch":{epoch}{_times(int(now), int(now + ttl_s))}'.encode()
+        )
+        return (message + b"." + base64url(signer.eddsa_key.sign(message))).decode("ascii")
 
     def keys_for(self, unit_id: str, now: float = 0.0) -> list[VerifyingKey]:
         """Every key that a unit needs to check its tickets, oldest first."""
@@ -162,10 +215,10 @@ def _times(issued_at: int, expires_at: int) -> str:
 
 
 def from_base64url(text: str) -> bytes:
-    """Raises ValueError for anything that is not unpadded base64url."""
-    if not text.isascii() or any(c in text for c in "+/="):
-        raise ValueError("not base64url")
-    decoded = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    if base64url(decoded).decode() != text:
+    """Raises ValueError for anything that is not unpadded base64url, and for another way of
+    writing the same bytes (spare bits that are not zero): one ticket has one form."""
+    encoded = text.encode("ascii")
+    decoded = a2b_base64(encoded.translate(_PLAIN_ALPHABET) + b"=" * (-len(encoded) % 4))
+    if base64url(decoded) != encoded:
         raise ValueError("not canonical base64url")
     return decoded
