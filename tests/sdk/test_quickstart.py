@@ -1,4 +1,4 @@
-"""The first example of docs/reference/sdk.md, run as a user would."""
+"""The first Python example of README and of docs/reference/sdk.md, run as a user would."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.fakes.provisioning_service import FakeProvisioning, FakeUnit, serving
 
-PAGE = Path(__file__).parents[2] / "docs" / "reference" / "sdk.md"
+ROOT = Path(__file__).parents[2]
 
 
-def test_the_quickstart_runs_as_written_but_for_the_port(tmp_path):
-    found = re.search(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+@pytest.mark.parametrize("page", ["README.md", "docs/reference/sdk.md"])
+def test_the_quickstart_runs_as_written_but_for_the_port(tmp_path, page):
+    found = re.search(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
     assert found is not None
     script = found.group(1)
     assert script.count("127.0.0.1:7700") == 1
