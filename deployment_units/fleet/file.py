@@ -6,9 +6,9 @@ Nothing is guessed: an unknown key is an error, because it is most often a missp
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
@@ -16,6 +16,7 @@ from control_plane.errors import HomeportError, InvalidInput
 from deployment_units.fleet.unit import Position, ServedAreas, UnitId, UnitSpec
 from deployment_units.fleet.validation import check_unit
 
+T = TypeVar("T")
 SAMPLE = Path(__file__).with_name("sample.yaml")
 _REQUIRED = ("id", "endpoint", "position", "country", "capacity")
 _KEYS = frozenset({*_REQUIRED, "weight", "labels", "serves", "tenants"})
@@ -77,10 +78,9 @@ def parse_fleet(text: str, name: str) -> tuple[UnitSpec, ...]:
         where = f"units[{place}]"
         if isinstance(entry, Mapping) and entry.get("id") is not None:
             where += f" ({entry['id']})"
-        try:
-            unit = _unit(entry)
-        except InvalidInput as error:
-            problems.append(f"{where}: {error.message}")
+        unit, wrong = _unit(entry)
+        problems += [f"{where}: {problem}" for problem in wrong]
+        if unit is None:
             continue
         if unit.id in seen:
             problems.append(
@@ -94,22 +94,64 @@ def parse_fleet(text: str, name: str) -> tuple[UnitSpec, ...]:
     return tuple(units)
 
 
-def _unit(entry: Any) -> UnitSpec:
+def _unit(entry: Any) -> tuple[UnitSpec | None, list[str]]:
+    """The unit of an entry, or everything that is wrong with it."""
     if not isinstance(entry, Mapping):
-        raise InvalidInput("units", "a unit is a mapping with id, endpoint, position, …")
-    for key in entry:
-        if key not in _KEYS:
-            raise InvalidInput(
-                str(key), f"unknown key {key!r}; a unit has {', '.join(sorted(_KEYS))}"
-            )
-    for key in _REQUIRED:
-        if entry.get(key) is None:
-            raise InvalidInput(key, f"{key} is missing")
-    position = _part(entry, "position", {"latitude", "longitude"})
-    serves = _part(entry, "serves", {"countries", "continents"})
-    capacity = entry["capacity"]
+        return None, ["a unit is a mapping with id, endpoint, position, …"]
+    problems = [
+        f"unknown key {key!r}; a unit has {', '.join(sorted(_KEYS))}"
+        for key in entry
+        if key not in _KEYS
+    ]
+    problems += [f"{key} is missing" for key in _REQUIRED if entry.get(key) is None]
+
+    def read(reader: Callable[..., T], instead: T, *arguments: Any) -> T:
+        try:
+            return reader(*arguments)
+        except InvalidInput as error:
+            problems.append(error.message)
+            return instead
+
+    present = {key: value for key, value in entry.items() if value is not None}
+    nothing: Mapping[str, Any] = {}
+    position = read(_position_part, None, present)
+    serves = read(_part, nothing, present, "serves", {"countries", "continents"})
+    latitude = longitude = 0.0
+    if position is not None:
+        latitude = read(_number, 0.0, position, "latitude", "position.latitude")
+        longitude = read(_number, 0.0, position, "longitude", "position.longitude")
+    spec = UnitSpec(
+        id=UnitId(read(_text, "", present, "id")),
+        endpoint=read(_text, "", present, "endpoint"),
+        position=Position(latitude=latitude, longitude=longitude),
+        country=read(_text, "", present, "country"),
+        capacity=read(_capacity, 1, present),
+        weight=read(_number, 1.0, present, "weight", "weight") if "weight" in entry else 1.0,
+        labels=read(_labels, {}, present),
+        serves=ServedAreas(
+            countries=read(_texts, (), serves, "countries"),
+            continents=read(_texts, (), serves, "continents"),
+        ),
+        tenants=read(_texts, (), present, "tenants"),
+    )
+    if not problems:
+        read(check_unit, spec, spec, "unit")
+    return (None if problems else spec), problems
+
+
+def _position_part(entry: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """None when it is missing, which is told already."""
+    return _part(entry, "position", {"latitude", "longitude"}) if "position" in entry else None
+
+
+def _capacity(entry: Mapping[str, Any]) -> int:
+    capacity = entry.get("capacity", 1)
     if not isinstance(capacity, int) or isinstance(capacity, bool):
         raise InvalidInput("capacity", f"capacity {capacity!r} is not a whole number of clients")
+    return capacity
+
+
+def _labels(entry: Mapping[str, Any]) -> Mapping[str, str]:
     labels = entry.get("labels") or {}
     if not isinstance(labels, Mapping):
         raise InvalidInput("labels", "labels is a mapping of names to texts")
@@ -118,25 +160,7 @@ def _unit(entry: Any) -> UnitSpec:
             raise InvalidInput(
                 "labels", f"labels has {name!r}: {value!r}, which is not text; put it in quotes"
             )
-    return check_unit(
-        UnitSpec(
-            id=UnitId(_text(entry, "id")),
-            endpoint=_text(entry, "endpoint"),
-            position=Position(
-                latitude=_number(position, "latitude", "position.latitude"),
-                longitude=_number(position, "longitude", "position.longitude"),
-            ),
-            country=_text(entry, "country"),
-            capacity=capacity,
-            weight=_number(entry, "weight", "weight") if "weight" in entry else 1.0,
-            labels=dict(labels),
-            serves=ServedAreas(
-                countries=_texts(serves, "countries"), continents=_texts(serves, "continents")
-            ),
-            tenants=_texts(entry, "tenants"),
-        ),
-        "unit",
-    )
+    return dict(labels)
 
 
 def _part(entry: Mapping[str, Any], key: str, known: set[str]) -> Mapping[str, Any]:
@@ -150,7 +174,7 @@ def _part(entry: Mapping[str, Any], key: str, known: set[str]) -> Mapping[str, A
 
 
 def _text(entry: Mapping[str, Any], key: str) -> str:
-    value = entry[key]
+    value = entry.get(key, "")  # what is missing is told already
     if not isinstance(value, str):
         # YAML reads NO (Norway) as false and 007 as 7: quotes help.
         raise InvalidInput(key, f"{key} {value!r} is not a text; put it in quotes")

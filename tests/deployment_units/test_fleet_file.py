@@ -60,10 +60,11 @@ def test_what_is_left_out_has_its_default():
         ("capacity: 100000", "capacity: true", "not a whole number"),
         ("country: IE", "country: NO", "put it in quotes"),
         ("country: IE", "country: Ireland", "ISO 3166-1"),
-        ("country: IE", "colour: blue", "unknown key 'colour'"),
+        ("country: IE", "country: IE\n    colour: blue", "unknown key 'colour'"),
         ("    country: IE\n", "", "country is missing"),
         ("latitude: 53.3", "latitude: 93", "between -90 and 90"),
         ("latitude: 53.3", "latitude: .nan", "between -90 and 90"),
+        ("latitude: 53.3, ", "", "position.latitude None is not a number"),
         ("latitude: 53.3", "north: 53.3", "unknown key position.north"),
         ("id: eu-west-1a", "id: EU West", "not a valid name"),
         ("example.net:443", "example.net", "not host:port"),
@@ -84,6 +85,24 @@ def test_all_mistakes_of_a_file_are_told_together():
         "country: IE", "country: Eire"
     )
     assert len(problems(two)) == 2
+
+
+def test_an_empty_position_is_not_taken_for_the_gulf_of_guinea():
+    found = problems(GOOD.replace("{latitude: 53.3, longitude: -6.3}", "{}"))
+    assert ["latitude" in found[0], "longitude" in found[1], len(found)] == [True, True, 2]
+
+
+def test_all_mistakes_of_one_entry_are_told_together():
+    text = (
+        "units:\n  - {id: 007, colour: blue, position: {latitude: north}, country: NO,"
+        " capacity: many, labels: {a: 1}}\n"
+    )
+    said = ["unknown key 'colour'", "endpoint is missing", "position.latitude 'north'",
+            "position.longitude None", "id 7 is not", "country False is not",
+            "capacity 'many' is not", "labels has 'a': 1"]  # fmt: skip
+    found = problems(text)
+    assert [part in problem for part, problem in zip(said, found, strict=True)] == [True] * 8
+    assert all(problem.startswith("units[0] (7): ") for problem in found)
 
 
 @pytest.mark.parametrize(
