@@ -1,0 +1,261 @@
+"""The ledger at work over a real store: answers, lost answers, sessions, sharing of slots."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+
+from control_plane import keys
+from control_plane.errors import Exhausted, HomeportError
+from control_plane.store.embedded import EmbeddedStore
+from control_plane.store.port import Put, Txn
+from deployment_units.fleet.capacity import CapacityRecord, decode_capacity, encode_capacity
+from provisioner.ledger.assignment import decode_assignment, encode_assignment
+from provisioner.ledger.ledger import Ledger
+from provisioner.ledger.operations import Claim, Release
+from tests.fakes.faulty_store import FaultyStore
+
+WAIT_S = 10.0
+names = itertools.count()
+
+
+class Wish(Claim):
+    """A client that wants the first of some units with room."""
+
+    __slots__ = ("ledger", "outcome", "units")
+
+    def __init__(self, ledger: Ledger, client: str, units: list[str]) -> None:
+        self.ledger = ledger
+        self.units = units
+        self.key = keys.assignment("t", client)
+        self.expires_at = time.monotonic() + WAIT_S
+        self.outcome = asyncio.get_running_loop().create_future()
+
+    def choose(self):
+        for unit in self.units:
+            account = self.ledger.account(unit)
+            if account.reachable > 0:
+                return account
+        self.ledger.cry(self.units)
+        return Exhausted("full")
+
+    def record(self) -> bytes:
+        return encode_assignment(self.account.unit, 1, 0, "x")
+
+    def assigned(self, revision: int) -> None:
+        self.outcome.set_result(("new", self.account.unit))
+
+    def existing(self, found) -> None:
+        self.outcome.set_result(("known", decode_assignment(found.value).unit))
+
+    def failed(self, error: HomeportError) -> None:
+        self.outcome.set_result(("failed", error.reason))
+
+
+class GoodBye(Release):
+    """A client that leaves."""
+
+    __slots__ = ("outcome",)
+
+    def __init__(self, ledger: Ledger, pair) -> None:
+        self.key, self.revision = pair.key, pair.mod_revision
+        self.account = ledger.account(decode_assignment(pair.value).unit)
+        self.expires_at = time.monotonic() + WAIT_S
+        self.outcome = asyncio.get_running_loop().create_future()
+
+    def released(self) -> None:
+        self.outcome.set_result("released")
+
+    def changed(self, found) -> None:
+        self.outcome.set_result("changed")
+
+    def failed(self, error: HomeportError) -> None:
+        self.outcome.set_result(error.reason)
+
+
+async def ask(ledger: Ledger, client: str, *units: str) -> tuple[str, str]:
+    wish = Wish(ledger, client, list(units))
+    choice = wish.choose()
+    if isinstance(choice, HomeportError):
+        return ("failed", choice.reason)
+    wish.account = choice
+    ledger.submit(wish)
+    return await asyncio.wait_for(wish.outcome, WAIT_S)
+
+
+@asynccontextmanager
+async def at_work(store, units=("a", "b")):
+    ledger = Ledger(
+        store, clock=time.monotonic, jitter=lambda: 0.0, new_id=lambda: f"p{next(names)}"
+    )
+    await ledger.start()
+    ledger.follow(list(units))
+    running = asyncio.create_task(ledger.run())
+    await asyncio.sleep(0)
+    try:
+        yield ledger
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def set_capacity(store, **capacities: int) -> None:
+    for unit, capacity in capacities.items():
+        record = CapacityRecord(capacity=capacity)
+        await store.commit(Txn(then=[Put(keys.capacity(unit), encode_capacity(record))]))
+
+
+async def clients(store, unit: str) -> tuple[int, int]:
+    """(as the ledger has it, as counted)."""
+    record = decode_capacity((await store.get(keys.capacity(unit))).value)
+    used = sum(int(p.value) for p in (await store.range(keys.usage(unit, ""))).items)
+    homes = [decode_assignment(p.value).unit for p in (await store.range(keys.ASSIGNMENTS)).items]
+    return record.settled + used, homes.count(unit)
+
+
+@pytest.fixture
+async def store(tmp_path):
+    opened = await EmbeddedStore.open(tmp_path / "store.db")
+    yield opened
+    await opened.close()
+
+
+async def test_clients_fill_one_unit_then_the_next_then_nobody(store):
+    await set_capacity(store, a=3, b=2)
+    async with at_work(store) as ledger:
+        outcomes = [await ask(ledger, f"c{n}", "a", "b") for n in range(6)]
+    assert [o[1] for o in outcomes[:5]] == ["a", "a", "a", "b", "b"]
+    assert outcomes[5] == ("failed", "EXHAUSTED")
+    assert await clients(store, "a") == (3, 3)
+    assert await clients(store, "b") == (2, 2)
+
+
+async def test_a_crowd_at_once_is_committed_in_groups(store):
+    await set_capacity(store, a=500, b=500)
+    faulty = FaultyStore(store)
+    async with at_work(faulty) as ledger:
+        outcomes = await asyncio.gather(*(ask(ledger, f"c{n}", "a", "b") for n in range(600)))
+    assert sum(o == ("new", "a") for o in outcomes) == 500
+    assert sum(o == ("new", "b") for o in outcomes) == 100
+    assert faulty.commits < 40
+
+
+async def test_a_client_that_has_a_home_gets_it_and_its_neighbours_are_placed(store):
+    await set_capacity(store, a=10, b=10)
+    async with at_work(store) as ledger:
+        await ask(ledger, "known", "b")
+        outcomes = await asyncio.gather(*(ask(ledger, c, "a") for c in ("x", "known", "y")))
+    assert outcomes == [("new", "a"), ("known", "b"), ("new", "a")]
+    assert await clients(store, "a") == (2, 2)
+
+
+@pytest.mark.parametrize("fault", ["lost before", "lost after"])
+async def test_a_lost_answer_is_looked_up_and_the_client_counted_once(store, fault):
+    await set_capacity(store, a=10)
+    faulty = FaultyStore(store)
+    async with at_work(faulty, ["a"]) as ledger:
+        await ask(ledger, "first", "a")
+        faulty.faults.append(fault)
+        assert await ask(ledger, "second", "a") == ("new", "a")
+        assert await ask(ledger, "third", "a") == ("new", "a")
+        assert ledger.account("a").in_flight == 0
+    assert await clients(store, "a") == (3, 3)
+
+
+async def test_a_refused_write_is_told_and_gives_its_promise_back(store):
+    await set_capacity(store, a=1)
+    faulty = FaultyStore(store)
+    async with at_work(faulty, ["a"]) as ledger:
+        faulty.faults.append("refused")
+        assert await ask(ledger, "x", "a") == ("failed", "STORE_UNAVAILABLE")
+        assert await ask(ledger, "y", "a") == ("new", "a")
+    assert await clients(store, "a") == (1, 1)
+
+
+async def test_a_lost_session_begins_anew_and_the_old_one_is_settled(store):
+    await set_capacity(store, a=20)
+    async with at_work(store, ["a"]) as ledger:
+        await ask(ledger, "before", "a")
+        old = ledger.session.id
+        await store.lease_revoke(ledger.session._lease)
+        assert await ask(ledger, "after", "a") == ("new", "a")
+        assert ledger.session.id != old
+
+        async def settled() -> bool:
+            record = decode_capacity((await store.get(keys.capacity("a"))).value)
+            return record.settled == 1 and old not in record.grants
+
+        async with asyncio.timeout(WAIT_S):
+            while not await settled():  # noqa: ASYNC110 - the store tells nobody
+                await asyncio.sleep(0.02)
+    assert await clients(store, "a") == (2, 2)
+
+
+async def test_slots_that_one_server_holds_reach_another_that_starves(store):
+    await set_capacity(store, a=40)
+    async with at_work(store, ["a"]) as rich, at_work(store, ["a"]) as poor:
+        for n in range(3):
+            await ask(rich, f"r{n}", "a")
+        placed, tries = 0, 0
+        async with asyncio.timeout(WAIT_S):
+            while placed < 37:
+                placed += (await ask(poor, f"p{tries}", "a"))[0] == "new"
+                tries += 1
+                if tries % 10 == 0:
+                    await asyncio.sleep(0.05)
+    assert await clients(store, "a") == (40, 40)
+
+
+async def test_a_slot_given_back_can_be_had_again(store):
+    await set_capacity(store, a=1)
+    async with at_work(store, ["a"]) as one, at_work(store, ["a"]) as two:
+        await ask(one, "x", "a")
+        assert (await ask(two, "y", "a"))[0] == "failed"
+        pair = await store.get(keys.assignment("t", "x"))
+        leaving = GoodBye(two, pair)  # at a server that did not place it
+        two.release(leaving)
+        assert await asyncio.wait_for(leaving.outcome, WAIT_S) == "released"
+        again = GoodBye(two, pair)
+        two.release(again)
+        assert await asyncio.wait_for(again.outcome, WAIT_S) == "changed"
+        assert await ask(two, "y", "a") == ("new", "a")
+    assert await clients(store, "a") == (1, 1)
+
+
+async def test_closing_a_unit_sends_clients_elsewhere_and_grants_home(store):
+    await set_capacity(store, a=100, b=100)
+    async with at_work(store) as ledger:
+        await ask(ledger, "x", "a")
+        pair = await store.get(keys.capacity("a"))
+        closed = replace(decode_capacity(pair.value), open=False)
+        await store.commit(
+            Txn(
+                then=[
+                    Put(keys.capacity("a"), encode_capacity(closed)),
+                    Put(keys.fence("a"), b"closed"),
+                ]
+            )
+        )
+        assert (await ask(ledger, "y", "a", "b"))[1] == "b"
+
+        async def home() -> bool:
+            record = decode_capacity((await store.get(keys.capacity("a"))).value)
+            return not record.grants and record.settled == 1
+
+        async with asyncio.timeout(WAIT_S):
+            while not await home():  # noqa: ASYNC110 - the store tells nobody
+                await asyncio.sleep(0.02)
+
+
+async def test_leaving_gives_everything_back(store):
+    await set_capacity(store, a=100)
+    async with at_work(store, ["a"]) as ledger:
+        await ask(ledger, "x", "a")
+        await ledger.settle_all(timeout_s=WAIT_S)
+    record = decode_capacity((await store.get(keys.capacity("a"))).value)
+    assert (record.settled, dict(record.grants)) == (1, {})
