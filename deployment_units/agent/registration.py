@@ -1,9 +1,9 @@
 """Registration: tells the control plane that a unit is there, and keeps telling it.
 
-Applies the unit's record if it has one, opens a heartbeat stream, hands the keys it is
-given to the verifier, and beats for as long as it runs. When the control plane goes, it
-tries the next endpoint, with back-off and jitter; the unit goes on admitting with the keys
-it has, for as long as their tickets last.
+Applies the unit's record if it has one, once; opens a heartbeat stream, hands the keys it
+is given to the verifier, and beats for as long as it runs. When the control plane goes, it
+tries the next endpoint, with back-off and jitter. Whatever becomes of the control plane,
+a unit that was registered once goes on admitting with the keys it has.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import grpc
 from grpc import aio
 
+from control_plane.errors import InvalidInput
 from control_plane.identity.admission import TicketVerifier
 from control_plane.identity.tickets import VerifyingKey
 from deployment_units.agent.load import LoadSource
@@ -27,9 +28,14 @@ log = logging.getLogger(__name__)
 
 CALL_S = 5.0
 BACKOFF_S, BACKOFF_MAX_S = 0.2, 5.0
-ANSWER_WITHIN_S = 10.0
 # What no other server would answer differently: the unit's own record or rights are wrong.
-_HOPELESS = frozenset({grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.PERMISSION_DENIED})
+_HOPELESS = frozenset(
+    {
+        grpc.StatusCode.INVALID_ARGUMENT,
+        grpc.StatusCode.PERMISSION_DENIED,
+        grpc.StatusCode.UNAUTHENTICATED,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +66,7 @@ class Registration:
         token: str = "",
         spread: Callable[[], float],
         apply: Callable[[UnitSpec], pb.UnitSpec],
+        connect: Callable[[str], aio.Channel] = aio.insecure_channel,
     ) -> None:
         self._identity = identity
         self._servers = list(servers)
@@ -68,31 +75,30 @@ class Registration:
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
         self._spread = spread
         self._spec_to_proto = apply
+        self._connect = connect
+        self._applied = identity.spec is None
         self._leaving = asyncio.Event()
         self.registered = asyncio.Event()
         self.keys_seen = 0
 
     async def run(self) -> None:
-        """Registers and beats until `leave`. Raises grpc.RpcError where trying again cannot
-        help, such as for a record that is refused."""
+        """Registers and beats until `leave`. Raises grpc.RpcError for a unit that never was
+        registered, where trying again cannot help, such as for a record that is refused."""
         failures = 0  # in a row: a line that stood begins them anew
         turn = 0
         while not self._leaving.is_set():
             server = self._servers[turn % len(self._servers)]
             try:
-                async with aio.insecure_channel(server) as channel:
+                async with self._connect(server) as channel:
                     await self._attend(pb_grpc.FleetServiceStub(channel))
             except aio.AioRpcError as error:
-                if error.code() in _HOPELESS:
+                if error.code() in _HOPELESS and not self.keys_seen:
                     raise
-                log.info(
-                    "unit %s: %s does not answer (%s); trying the next",
-                    self._identity.unit_id,
-                    server,
-                    error.details(),
-                )
+                self._lost(server, f"{error.code().name}: {error.details()}")
             except TimeoutError:
-                log.info("unit %s: %s fell silent", self._identity.unit_id, server)
+                self._lost(server, "it fell silent")
+            except InvalidInput as error:
+                self._lost(server, error.message)
             finally:
                 failures = 1 if self.registered.is_set() else failures + 1
                 self.registered.clear()
@@ -108,23 +114,35 @@ class Registration:
         """Says goodbye: the control plane knows at once that the unit is gone."""
         self._leaving.set()
 
+    def _lost(self, server: str, why: str) -> None:
+        """A line that stood is worth a warning, another vain try is not."""
+        level = logging.WARNING if self.registered.is_set() else logging.INFO
+        log.log(
+            level, "unit %s is without %s (%s); trying the next server",
+            self._identity.unit_id, server, why,
+        )  # fmt: skip
+
     async def _attend(self, stub: pb_grpc.FleetServiceStub) -> None:
-        """One heartbeat stream, from applying the record until it ends."""
+        """One heartbeat stream, until it ends; before the first, the record is applied."""
         identity = self._identity
-        if identity.spec is not None:
+        if identity.spec is not None and not self._applied:
             await stub.ApplyUnit(
                 pb.ApplyUnitRequest(spec=self._spec_to_proto(identity.spec)),
                 timeout=CALL_S,
                 metadata=self._metadata,
             )
+            # Once a run: an operator who changed or removed the unit since has the last word.
+            self._applied = True
         answered = asyncio.Event()
         interval_s = [identity.ttl_s / 3]
         stream = stub.Heartbeat(self._beats(answered, interval_s), metadata=self._metadata)
         answers = aiter(stream)
         try:
             while True:
-                # An answer comes to each beat, so silence means that the other end is gone.
-                async with asyncio.timeout(ANSWER_WITHIN_S + interval_s[0]):
+                # An answer comes to each beat. The next server has to hear of us within the
+                # TTL, or the unit counts as lost: silence is noticed after two thirds of it.
+                patience_s = interval_s[0] + identity.ttl_s / 3 if answered.is_set() else CALL_S
+                async with asyncio.timeout(patience_s):
                     try:
                         answer = await anext(answers)
                     except StopAsyncIteration:

@@ -1,13 +1,26 @@
-"""Settings of an agent process: flags > environment (HOMEPORT_AGENT_…) > default."""
+"""Settings of an agent process: flags > environment > TOML file > default.
+
+The only place that reads any of them. Unknown flags and unknown keys of the file fail.
+Environment variables are the field names in upper case behind HOMEPORT_AGENT_.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, model_validator
-from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    CliSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+CONFIG_VARIABLE = "HOMEPORT_AGENT_CONFIG"
 
 
 class AgentSettings(BaseSettings):
@@ -22,6 +35,7 @@ class AgentSettings(BaseSettings):
         cli_implicit_flags=True,
         cli_avoid_json=True,
     )
+    toml: ClassVar[Path | None] = None
 
     units: Annotated[
         Path | None, Field(description="fleet file: one agent for each unit in it")
@@ -43,6 +57,20 @@ class AgentSettings(BaseSettings):
     keep_endpoints: Annotated[
         bool, Field(description="apply the file's endpoints instead of where agents listen")
     ] = False
+    ca: Annotated[
+        Path | None, Field(description="PEM; the servers' CA: with it, the agent speaks TLS")
+    ] = None
+    certificate: Annotated[
+        Path | None, Field(description="PEM, shown to servers that ask for one (mTLS); needs ca")
+    ] = None
+    certificate_key: Annotated[Path | None, Field(description="PEM")] = None
+    tls_certificate: Annotated[
+        Path | None, Field(description="PEM, shown to clients; needs tls_key")
+    ] = None
+    tls_key: Annotated[Path | None, Field(description="PEM")] = None
+    tls_client_ca: Annotated[
+        Path | None, Field(description="PEM; clients must show a certificate of it")
+    ] = None
     ready_file: Annotated[
         Path | None, Field(description="written as JSON once every unit is registered")
     ] = None
@@ -51,15 +79,62 @@ class AgentSettings(BaseSettings):
     ] = "info"
 
     @model_validator(mode="after")
-    def _one_of_two(self) -> AgentSettings:
+    def _fit_together(self) -> AgentSettings:
         if (self.units is None) == (not self.unit):
             raise ValueError("name either a fleet file (--units) or one unit (--unit)")
+        host, _, port = self.listen.rpartition(":")
+        if not host or not port.isdigit():
+            raise ValueError(f"--listen {self.listen} is not host:port")
+        if self.units is not None and int(port) != 0:
+            raise ValueError("with --units each unit needs a port of its own; use --listen HOST:0")
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("--tls-certificate and --tls-key belong together")
+        if self.tls_client_ca is not None and self.tls_certificate is None:
+            raise ValueError("--tls-client-ca needs --tls-certificate and --tls-key")
+        if (self.certificate is None) != (self.certificate_key is None):
+            raise ValueError("--certificate and --certificate-key belong together")
+        if self.certificate is not None and self.ca is None:
+            raise ValueError("--certificate needs --ca")
         return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        sources: list[PydanticBaseSettingsSource] = [init_settings, env_settings]
+        if cls.toml is not None:
+            sources.append(TomlConfigSettingsSource(settings_cls, toml_file=cls.toml))
+        return tuple(sources)
 
 
 def read_settings(arguments: Sequence[str]) -> AgentSettings:
-    """Raises pydantic.ValidationError; SystemExit for --help and unknown flags."""
-    sourced: Any = AgentSettings
-    command_line: Any = CliSettingsSource(AgentSettings, cli_parse_args=list(arguments))
-    settings: AgentSettings = sourced(_cli_settings_source=command_line)
-    return settings
+    """Settings from a command line without the program's name; `--config FILE` (or
+    HOMEPORT_AGENT_CONFIG) names the TOML file.
+
+    Raises pydantic.ValidationError, SystemExit for --help and unknown flags,
+    FileNotFoundError for a file that is not there, tomllib.TOMLDecodeError.
+    """
+    rest, config = list(arguments), os.environ.get(CONFIG_VARIABLE)
+    for place, word in enumerate(rest):
+        if word == "--config" and place + 1 < len(rest):
+            config = rest[place + 1]
+            del rest[place : place + 2]
+            break
+        if word.startswith("--config="):
+            config = rest.pop(place).partition("=")[2]
+            break
+    if config and not Path(config).is_file():
+        raise FileNotFoundError(f"there is no settings file {config}")
+
+    class Sourced(AgentSettings):
+        toml: ClassVar[Path | None] = Path(config) if config else None
+
+    sourced: Any = Sourced
+    command_line: Any = CliSettingsSource(Sourced, cli_parse_args=rest)
+    given: dict[str, Any] = sourced(_cli_settings_source=command_line).model_dump()
+    return AgentSettings.model_construct(**given)

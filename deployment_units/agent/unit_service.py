@@ -27,11 +27,19 @@ _REASONS = {
 
 
 class UnitService(pb_grpc.UnitServiceServicer):
-    """Servicer of homeport.api.unit.v1 for one unit. wall: Unix seconds."""
+    """Servicer of homeport.api.unit.v1 for one unit. wall: Unix seconds;
+    on_admitted(tenant, client_id) hears of each client that may come in."""
 
-    def __init__(self, verifier: TicketVerifier, *, wall: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        verifier: TicketVerifier,
+        *,
+        wall: Callable[[], float],
+        on_admitted: Callable[[str, str], None] = lambda tenant, client_id: None,
+    ) -> None:
         self._verifier = verifier
         self._wall = wall
+        self._on_admitted = on_admitted
 
     async def Admit(
         self, request: pb.AdmitRequest, context: aio.ServicerContext[Any, Any]
@@ -40,7 +48,10 @@ class UnitService(pb_grpc.UnitServiceServicer):
             raise InvalidInput("ticket", "ticket is empty; send the one you were given")
         if not self._verifier.has_keys:
             raise Unavailable("this unit has no ticket keys yet; try again shortly")
-        return admission_to_proto(self._verifier.verify(request.ticket, self._wall()))
+        admission = self._verifier.verify(request.ticket, self._wall())
+        if admission.admitted:
+            self._on_admitted(admission.tenant, admission.client_id)
+        return admission_to_proto(admission)
 
 
 def admission_to_proto(admission: Admission) -> pb.AdmitResponse:

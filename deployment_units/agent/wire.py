@@ -19,12 +19,14 @@ from deployment_units.agent.load import AdmittedClients
 from deployment_units.agent.registration import Registration, UnitIdentity
 from deployment_units.agent.settings import AgentSettings
 from deployment_units.agent.spec_message import spec_to_proto
+from deployment_units.agent.transport import connector, serving_tls
 from deployment_units.agent.unit_service import NAME, UnitService
 from deployment_units.fleet.file import read_fleet
 from deployment_units.fleet.unit import UnitSpec
 from homeport.api.unit.v1 import unit_pb2_grpc
 
 DRAIN_S = 5.0
+UNKNOWN_CAPACITY = 1_000_000  # clients, for a unit whose record an operator applies
 DECLARED_ENDPOINT = "homeport.dev/declared-endpoint"
 
 
@@ -73,13 +75,15 @@ def build_agent(settings: AgentSettings, spec: UnitSpec | None) -> Agent:
     unit_id = spec.id if spec is not None else settings.unit
     tenants = spec.tenants if spec is not None else _listed(settings.tenants)
     verifier = TicketVerifier(unit_id, tenants=tenants)
+    capacity = spec.capacity if spec is not None else UNKNOWN_CAPACITY
+    load = AdmittedClients(capacity, clock=time.monotonic)
     service = Service(
         add=unit_pb2_grpc.add_UnitServiceServicer_to_server,
-        servicer=UnitService(verifier, wall=time.time),
+        servicer=UnitService(verifier, wall=time.time, on_admitted=load.note),
         name=NAME,
         hot={},
     )
-    server = Server([service], transport=Transport.GRPCIO)
+    server = Server([service], transport=Transport.GRPCIO, tls=serving_tls(settings))
     host = settings.listen.rpartition(":")[0]
     endpoint = f"{host}:{server.bind(settings.listen)}"
     if spec is not None and not settings.keep_endpoints:
@@ -97,10 +101,11 @@ def build_agent(settings: AgentSettings, spec: UnitSpec | None) -> Agent:
         ),
         _listed(settings.server),
         verifier,
-        AdmittedClients(verifier.epochs, spec.capacity if spec is not None else 1_000_000),
+        load,
         token=settings.token,
         spread=rng.random,
         apply=spec_to_proto,
+        connect=connector(settings),
     )
     return Agent(unit_id=unit_id, endpoint=endpoint, server=server, registration=registration)
 

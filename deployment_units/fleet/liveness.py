@@ -91,7 +91,9 @@ class Liveness:
             )
         )
         if not result.succeeded:
-            raise Conflict(f"another run of unit {self._unit_id}'s agent took over")
+            # Another run has it, or the lease ran out just now and took the record along.
+            await self.attach(status)
+            return
         self._revision, self._written = result.revision, status
 
     async def leave(self) -> None:

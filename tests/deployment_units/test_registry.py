@@ -242,6 +242,29 @@ async def test_an_agent_whose_lease_ran_out_attaches_again(store, registry):
     assert (await registry.get("u")).status.load == 0.7
 
 
+class LosesLeases:
+    """A store whose leases run out just after they were renewed."""
+
+    def __init__(self, store) -> None:
+        self._store = store
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+    async def lease_keep_alive(self, lease):
+        left_s = await self._store.lease_keep_alive(lease)
+        await self._store.lease_revoke(lease)
+        return left_s
+
+
+async def test_a_lease_that_runs_out_between_renewal_and_write_is_taken_anew(store, registry):
+    await registry.apply(spec())
+    hold = Liveness(LosesLeases(store), "u", 10)
+    await hold.attach(status())
+    await hold.beat(status(load=0.7))
+    assert (await registry.get("u")).status.load == 0.7
+
+
 async def test_nobody_attaches_to_a_unit_that_is_not_there(store):
     with pytest.raises(NotFound, match="apply it first"):
         await Liveness(store, "u", 10).attach(status())
