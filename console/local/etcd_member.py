@@ -24,6 +24,8 @@ from control_plane.errors import Unavailable
 _POLL_S = 0.02
 _LOG_LINES = 12
 
+FREEZE_WITHIN_S = 2.0
+
 
 class EtcdFailed(Unavailable):
     """etcd cannot be found, did not start or did not stop; the message ends with its log."""
@@ -160,8 +162,16 @@ class EtcdMember:
             self._process.wait(10.0)
 
     def freeze(self) -> None:
-        """SIGSTOP: connections stand, nothing answers."""
+        """SIGSTOP: connections stand, nothing answers. Returns when every thread has
+        stopped, where the system shows that (Linux); a busy one may run on for a moment."""
         self._signal(signal.SIGSTOP)
+        tasks = Path(f"/proc/{self.pid}/task")
+        end = time.monotonic() + FREEZE_WITHIN_S
+        while tasks.is_dir() and time.monotonic() < end:
+            states = [_thread_state(task) for task in tasks.iterdir()]
+            if all(state in "TtZX" for state in states):
+                return
+            time.sleep(0.001)
 
     def thaw(self) -> None:
         """SIGCONT: ends `freeze`."""
@@ -217,3 +227,11 @@ def _environment(progress_every: str) -> dict[str, str]:
     kept["ETCD_EXPERIMENTAL_WATCH_PROGRESS_NOTIFY_INTERVAL"] = progress_every  # to 3.6
     kept["ETCD_WATCH_PROGRESS_NOTIFY_INTERVAL"] = progress_every  # from 3.6
     return kept
+
+
+def _thread_state(task: Path) -> str:
+    """One letter of /proc/…/stat, as proc(5) has it; X for a thread that is gone."""
+    try:
+        return (task / "stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return "X"

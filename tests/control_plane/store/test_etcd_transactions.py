@@ -136,7 +136,7 @@ def response_operation(operation: Operation, found: list[KeyValue]) -> etcd.Resp
             answer = etcd.ResponseOp(response_range=etcd.RangeResponse(header=header(9)))
             for kv in found:
                 answer.response_range.kvs.add(
-                    **{name: getattr(kv, name) for name in KeyValue.__slots__}
+                    **{name: getattr(kv, name) for name in KeyValue._fields}
                 )
             return answer
 
