@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+import tomllib
 
 import grpc
 from pydantic import ValidationError
@@ -39,6 +40,9 @@ def main() -> int:
             where = ".".join(str(part) for part in problem["loc"]) or "settings"
             print(f"homeport agent: {where}: {problem['msg']}", file=sys.stderr)
         return 2
+    except (FileNotFoundError, tomllib.TOMLDecodeError) as error:
+        print(f"homeport agent: settings file: {error}", file=sys.stderr)
+        return 2
     log_as_json(settings.log_level)
     failed = False
     try:
@@ -49,7 +53,8 @@ def main() -> int:
     except* grpc.aio.AioRpcError as rejected:
         first = rejected.exceptions[0]
         said = first.details() if isinstance(first, grpc.aio.AioRpcError) else first
-        print(f"homeport agent: the control plane refused this unit: {said}", file=sys.stderr)
+        who = " ".join(getattr(first, "__notes__", ["this unit"]))
+        print(f"homeport agent: the control plane refused {who}: {said}", file=sys.stderr)
         failed = True
     return 1 if failed else 0
 

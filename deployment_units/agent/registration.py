@@ -93,6 +93,7 @@ class Registration:
                     await self._attend(pb_grpc.FleetServiceStub(channel))
             except aio.AioRpcError as error:
                 if error.code() in _HOPELESS and not self.keys_seen:
+                    error.add_note(f"unit {self._identity.unit_id} at {server}")
                     raise
                 self._lost(server, f"{error.code().name}: {error.details()}")
             except TimeoutError:

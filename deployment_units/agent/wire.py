@@ -48,9 +48,20 @@ def new_incarnation(now: float, random_hex: str) -> str:
 async def run_agents(
     settings: AgentSettings, *, stop: asyncio.Event, on_ready: Callable[[dict[str, str]], None]
 ) -> None:
-    """Serves until `stop`. `on_ready({unit: host:port})` once all are registered."""
+    """Serves until `stop`. `on_ready({unit: host:port})` once all are registered. Raises
+    what ends a registration, in an exception group; no server is left running then."""
     specs: Sequence[UnitSpec | None] = read_fleet(settings.units) if settings.units else [None]
     agents = [build_agent(settings, spec) for spec in specs]
+    try:
+        await _run(agents, stop, on_ready)
+    finally:
+        await asyncio.gather(*(agent.server.stop(DRAIN_S) for agent in agents))
+
+
+async def _run(
+    agents: Sequence[Agent], stop: asyncio.Event, on_ready: Callable[[dict[str, str]], None]
+) -> None:
+    """From the first answer to the last goodbye; the servers go on meanwhile."""
     async with asyncio.TaskGroup() as group:
         for agent in agents:
             await agent.server.start()
@@ -67,7 +78,6 @@ async def run_agents(
         await asyncio.wait(tasks, timeout=DRAIN_S)
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*(agent.server.stop(DRAIN_S) for agent in agents))
 
 
 def build_agent(settings: AgentSettings, spec: UnitSpec | None) -> Agent:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -15,14 +16,25 @@ INTERVAL_S = 0.05
 
 
 class FakeFleet(pb_grpc.FleetServiceServicer):
-    """Remembers what agents say. `refusal`: every heartbeat ends with this status."""
+    """Remembers what agents say. `refusal`: every heartbeat ends with this status. `silent`:
+    beats are taken and not answered. `bad_key`: keys are sent that cannot be any."""
 
     def __init__(self, issuer: TicketIssuer, refusal: grpc.StatusCode | None = None) -> None:
         self.issuer = issuer
         self.refusal = refusal
+        self.refused = 0
+        self.silent = False
+        self.bad_key = False
+        self.streams = 0  # begun
+        self._ending = asyncio.Event()
         self.beats: list[pb.HeartbeatRequest] = []
         self.applied: list[pb.UnitSpec] = []
         self.goodbyes = 0
+
+    def end_streams(self) -> None:
+        """Ends the heartbeat streams that stand, as a server that stops does."""
+        self._ending.set()
+        self._ending = asyncio.Event()
 
     async def ApplyUnit(self, request, context):
         self.applied.append(request.spec)
@@ -30,24 +42,38 @@ class FakeFleet(pb_grpc.FleetServiceServicer):
 
     async def Heartbeat(self, requests, context) -> AsyncIterator[pb.HeartbeatResponse]:
         if self.refusal is not None:
+            self.refused += 1
             await context.abort(self.refusal, "not you")
-        told = 0
+        self.streams += 1
+        told, ending = 0, self._ending
         async for beat in requests:
+            if ending.is_set():
+                await context.abort(grpc.StatusCode.UNAVAILABLE, "stopping")
             self.beats.append(beat)
+            if self.silent:
+                continue
             response = pb.HeartbeatResponse()
             response.interval.nanos = int(INTERVAL_S * 1e9)
             if told != self.issuer.generation:
                 told = self.issuer.generation
                 for key in self.issuer.keys_for(beat.unit_id):
-                    response.keys.add(key_id=key.key_id, algorithm=key.algorithm, key=key.key)
+                    secret = b"short" if self.bad_key else key.key
+                    response.keys.add(key_id=key.key_id, algorithm=key.algorithm, key=secret)
             yield response
         self.goodbyes += 1
 
     @asynccontextmanager
-    async def serving(self, port: int = 0) -> AsyncIterator[str]:
+    async def serving(
+        self, port: int = 0, credentials: grpc.ServerCredentials | None = None
+    ) -> AsyncIterator[str]:
         server = grpc.aio.server()
         pb_grpc.add_FleetServiceServicer_to_server(self, server)
-        bound = server.add_insecure_port(f"127.0.0.1:{port}")
+        address = f"127.0.0.1:{port}"
+        bound = (
+            server.add_insecure_port(address)
+            if credentials is None
+            else server.add_secure_port(address, credentials)
+        )
         await server.start()
         try:
             yield f"127.0.0.1:{bound}"
