@@ -9,29 +9,27 @@ made then, so a lookup reads no record at all: it finds a number and returns an 
 from __future__ import annotations
 
 import hashlib
-import io
-import ipaddress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
-import maxminddb
 import numpy as np
 
 from control_plane.errors import HomeportError
-from provisioner.geo import tree
-from provisioner.geo.address import Address
+from provisioner.geo import mmdb, tree
+from provisioner.geo.address import Address, blocks_never_looked_up
 from provisioner.geo.location import Location
+from provisioner.geo.ranges import NO_RECORD, Ranges, blank, ranges
+from provisioner.geo.records import DamagedRecord, RecordReader
 from provisioner.geo.schema import BadRecord, is_location, location_from
 
-MARKER = b"\xab\xcd\xefMaxMind.com"
-SEPARATOR_BYTES = 16
-_METADATA = {
-    "node_count": int, "record_size": int, "ip_version": int, "build_epoch": int,
-    "database_type": str, "description": dict,
-}  # fmt: skip
-ATTRIBUTION = "IP Geolocation by DB-IP (https://db-ip.com)"
+SECONDS_A_DAY = 86_400
+ATTRIBUTIONS = {
+    "DBIP": "IP Geolocation by DB-IP (https://db-ip.com)",
+    "DB-IP": "IP Geolocation by DB-IP (https://db-ip.com)",
+    "GEOLITE": "This product includes GeoLite data created by MaxMind (https://www.maxmind.com)",
+}
+_LOW_64 = (1 << 64) - 1
 
 
 class GeoDatabaseError(HomeportError):
@@ -47,14 +45,21 @@ class GeoInfo:
     path: str
     database_type: str
     description: str
+    languages: tuple[str, ...]
     build_epoch: int  # Unix time, s
     ip_version: int
     nodes: int
+    networks: int  # with a location, as the file has them
     ranges: int  # after merging neighbours that are alike
+    records: int  # distinct ones, before what is not needed is left out
     locations: int  # distinct ones
     size_bytes: int
     sha256: str
     attribution: str
+
+    def age_days(self, now_s: float) -> float:
+        """Days from its build to `now_s` (Unix time)."""
+        return max(0.0, (now_s - self.build_epoch) / SECONDS_A_DAY)
 
 
 def bundled_path() -> Path:
@@ -63,21 +68,28 @@ def bundled_path() -> Path:
 
 
 class GeoDatabase:
-    """Immutable; safe for any number of readers in any thread."""
+    """Immutable; safe for any number of readers in any thread. Make it with `open`.
+
+    `v4` has a range for each stretch of IPv4 addresses, `v6` for each of /64 networks; their
+    values are places in `locations`, whose last one is None, for NO_RECORD. Values below that
+    are the /64 networks that the file divides: -2 is the first of `divided`.
+    """
 
     def __init__(
         self,
         info: GeoInfo,
-        v4: tree.Ranges,
-        v6: tree.Ranges | None,
+        v4: Ranges,
+        v6: Ranges,
+        divided: list[Ranges],
         locations: list[Location | None],
     ) -> None:
         self.info = info
         self.v4 = v4
         self.v6 = v6
-        self.locations = locations  # the last one is None: where no record is
-        self._v4_find = v4.find
-        self._v6_find = v6.find if v6 is not None else None
+        self.divided = divided
+        self.locations = locations
+        self._find_v4 = v4.find
+        self._find_v6 = v6.find
 
     @property
     def build_epoch(self) -> int:
@@ -85,13 +97,15 @@ class GeoDatabase:
         return self.info.build_epoch
 
     def find(self, address: Address) -> Location | None:
-        """Where an address is, or None where the database does not know."""
+        """Where an address is, or None where the database does not know. It knows of public
+        addresses alone, and of no IPv6 address that stands for an IPv4 one."""
         version, number = address
         if version == 4:
-            return self.locations[self._v4_find(number)]
-        if self._v6_find is None:
-            return None
-        return self.locations[self._v6_find(number >> 64)]
+            return self.locations[self._find_v4(number)]
+        value = self._find_v6(number >> 64)
+        if value < NO_RECORD:
+            value = self.divided[-2 - value].find(number & _LOW_64)
+        return self.locations[value]
 
     @classmethod
     def open(cls, path: Path | None = None) -> GeoDatabase:
@@ -104,158 +118,122 @@ class GeoDatabase:
         return parse(content, path)
 
 
-def _refuse(path: Path, what: str) -> GeoDatabaseError:
-    return GeoDatabaseError(f"{path} {what}; get the file again, or name another one")
-
-
-def parse(content: bytes, path: Path) -> GeoDatabase:
-    """The same for a file's content."""
-    digest = hashlib.sha256(content).hexdigest()
-    _check_sidecar(path, digest)
-    if not content:
-        raise _refuse(path, "is empty")
-    marker = content.rfind(MARKER, max(0, len(content) - 128 * 1024))
-    if marker < 0:
-        raise _refuse(path, "is not a MaxMind database, or its end is missing")
-    try:
-        reader = maxminddb.open_database(io.BytesIO(content), maxminddb.MODE_FD)
-        meta: Any = reader.metadata()
-    except (maxminddb.InvalidDatabaseError, ValueError, TypeError, KeyError, IndexError) as error:
-        raise _refuse(path, f"has damaged metadata ({error})") from error
-    _check_metadata(path, meta)
-    try:
-        return _build(content, path, digest, marker, reader, meta)
-    except tree.DamagedTree as error:
-        raise _refuse(path, f"is damaged: {error}") from error
-
-
-def _check_metadata(path: Path, meta: Any) -> None:
-    """The reader takes every value there is; damage turns one type into another."""
-    for name, kind in _METADATA.items():
-        if not isinstance(getattr(meta, name), kind):
-            raise _refuse(path, f"has damaged metadata ({name} {getattr(meta, name)!r:.60})")
-    if meta.record_size not in (24, 28, 32):
-        raise _refuse(path, f"has damaged metadata (records of {meta.record_size} bits)")
-
-
 def sidecar_of(path: Path) -> Path:
     """Where a database's checksum is, for those that have one: FILE.sha256."""
     return path.with_name(path.name + ".sha256")
 
 
+def parse(content: bytes, path: Path) -> GeoDatabase:
+    """The same for a file's content. Raises GeoDatabaseError."""
+    digest = hashlib.sha256(content).hexdigest()
+    _check_sidecar(path, digest)
+    try:
+        return _build(mmdb.split(content), str(path), digest, len(content))
+    except mmdb.DamagedFile as error:
+        raise _refusal(path, str(error)) from error
+    except (tree.DamagedTree, DamagedRecord, BadRecord) as error:
+        raise _refusal(path, f"is damaged: {error}") from error
+
+
+def _refusal(path: Path, what: str) -> GeoDatabaseError:
+    return GeoDatabaseError(f"{path} {what}; get the file again, or name another one")
+
+
 def _check_sidecar(path: Path, digest: str) -> None:
     """The file beside it, when there is one, must name the content's digest."""
     sidecar = sidecar_of(path)
-    if sidecar.is_file():
+    try:
         words = sidecar.read_text(errors="replace").split()
-        if not words or words[0].lower() != digest:
-            raise _refuse(path, f"does not match its checksum in {sidecar.name}")
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise GeoDatabaseError(f"{sidecar} cannot be read: {error.strerror}") from error
+    if not words or words[0].lower() != digest:
+        raise _refusal(path, f"does not match its checksum in {sidecar.name}")
 
 
-def _build(
-    content: bytes, path: Path, digest: str, marker: int, reader: Any, meta: Any
-) -> GeoDatabase:
-    tree_bytes = meta.node_count * meta.record_size // 4
-    if meta.ip_version not in (4, 6) or not 0 < tree_bytes + SEPARATOR_BYTES <= marker:
-        raise _refuse(path, "is truncated: its search tree is longer than the file")
-    left, right = tree.read_nodes(content[:tree_bytes], meta.node_count, meta.record_size)
-    data_end = meta.node_count + SEPARATOR_BYTES + (marker - tree_bytes - SEPARATOR_BYTES)
-    highest = int(max(left.max(), right.max()))
-    if highest >= data_end:
-        raise _refuse(path, "is damaged: its search tree points past the data")
-    targets = np.concatenate((left, right))
-    inside = targets[(targets > meta.node_count)]
-    if len(inside) and int(inside.min()) < meta.node_count + SEPARATOR_BYTES:
-        raise _refuse(path, "is damaged: its search tree points between tree and data")
-
-    ipv4_root = 0
-    if meta.ip_version == 6:
-        for _ in range(96):
-            if ipv4_root >= meta.node_count:
-                break
-            ipv4_root = int(left[ipv4_root])
-    if ipv4_root >= meta.node_count:
-        v4_starts = np.zeros(1, dtype=np.uint64)
-        v4_targets = np.array([ipv4_root], dtype=np.uint64)
+def _build(parts: mmdb.Parts, path: str, digest: str, size_bytes: int) -> GeoDatabase:
+    metadata = parts.metadata
+    search = tree.read(parts.tree, metadata.nodes, metadata.record_bits, len(parts.data))
+    ipv4_root = search.ipv4_root(metadata.ip_version)
+    flat_v4 = tree.flatten(search, ipv4_root, 32)
+    if flat_v4.deeper:
+        raise tree.DamagedTree("its search tree has IPv4 networks longer than an address")
+    if metadata.ip_version == 6:
+        flat_v6 = tree.flatten(search, 0, 64, without=ipv4_root)
+        below = [tree.flatten(search, node, 64, without=ipv4_root) for _, node in flat_v6.deeper]
+        if any(one.deeper for one in below):
+            raise tree.DamagedTree("its search tree has networks longer than an address")
     else:
-        v4_starts, v4_targets = tree.flatten(left, right, ipv4_root, 32)
-    parts = [(32, v4_starts, v4_targets)]
-    if meta.ip_version == 6:
-        parts.append((64, *tree.flatten(left, right, 0, 64)))
+        flat_v6, below = tree.flatten(search, search.nodes, 64), []
 
-    pointers = np.unique(np.concatenate([targets for _, _, targets in parts]))
-    pointers = pointers[pointers > meta.node_count]
-    locations = _locations(path, parts, pointers, reader)
-    number_of: dict[Location | None, int] = {}
-    numbers = np.array(
-        [
-            tree.NO_RECORD if one is None else number_of.setdefault(one, len(number_of))
-            for one in locations
-        ],
-        dtype=np.int64,
-    )
-    built = [_ranges(bits, starts, targets, pointers, numbers) for bits, starts, targets in parts]
-    distinct: list[Location | None] = [*number_of, None]
+    flats = [flat_v4, flat_v6, *below]
+    used = tree.distinct(np.concatenate([one.records for one in flats]))
+    used = used[used > search.nodes]
+    locations = _locations(parts, (used - np.uint32(search.nodes + tree.SEPARATOR_BYTES)).tolist())
+    if not any(locations):
+        kind = metadata.database_type
+        raise mmdb.DamagedFile(f"is of type {kind!r} and says nothing of locations")
+    number_of: dict[Location | None, int] = {None: NO_RECORD}
+    for one in locations:
+        number_of.setdefault(one, len(number_of) - 1)
+    number = np.array([number_of[one] for one in locations], dtype=np.int64)
+    networks = 0
+
+    def values(flat: tree.Flat) -> tree.Values:
+        nonlocal networks
+        found = np.full(len(flat.records), NO_RECORD, dtype=np.int64)
+        leads = flat.records > search.nodes
+        found[leads] = number[np.searchsorted(used, flat.records[leads])]
+        networks += int((found != NO_RECORD).sum())
+        return found
+
+    v4 = ranges(32, *blank(flat_v4.starts, values(flat_v4), *_blanks(4)))
+    divided = [ranges(64, one.starts, values(one)) for one in below]
+    v6_values = values(flat_v6)
+    for place, (prefix, _) in enumerate(flat_v6.deeper):
+        v6_values[np.searchsorted(flat_v6.starts, np.uint64(prefix))] = -2 - place
+    v6 = ranges(64, *blank(flat_v6.starts, v6_values, *_blanks(6)))
     info = GeoInfo(
-        path=str(path),
-        database_type=meta.database_type,
-        description=str(meta.description.get("en", "")),
-        build_epoch=meta.build_epoch,
-        ip_version=meta.ip_version,
-        nodes=meta.node_count,
-        ranges=sum(len(one.starts) for one in built),
-        locations=len(number_of),
-        size_bytes=len(content),
+        path=path,
+        database_type=metadata.database_type,
+        description=metadata.description,
+        languages=metadata.languages,
+        build_epoch=metadata.build_epoch,
+        ip_version=metadata.ip_version,
+        nodes=metadata.nodes,
+        networks=networks,
+        ranges=sum(map(len, (v4, v6, *divided))),
+        records=len(used),
+        locations=len(number_of) - 1,
+        size_bytes=size_bytes,
         sha256=digest,
-        attribution=ATTRIBUTION if meta.database_type.upper().startswith(("DBIP", "DB-IP")) else "",
+        attribution=_attribution(metadata),
     )
-    return GeoDatabase(info, built[0], built[1] if len(built) > 1 else None, distinct)
+    known = [one for one in number_of if one is not None]
+    return GeoDatabase(info, v4, v6, divided, [*known, None])
 
 
-def _ranges(
-    bits: int, starts: tree.Numbers, targets: tree.Numbers, pointers: Any, numbers: Any
-) -> tree.Ranges:
-    place = np.searchsorted(pointers, targets)
-    place = np.minimum(place, max(0, len(pointers) - 1))
-    values = np.full(len(targets), tree.NO_RECORD, dtype=np.int64)
-    if len(pointers):
-        hit = pointers[place] == targets
-        values[hit] = numbers[place[hit]]
-    return tree.ranges(bits, starts, values)
-
-
-def _locations(
-    path: Path, parts: list[tuple[int, Any, Any]], pointers: Any, reader: Any
-) -> list[Location | None]:
-    """The location of each distinct record, in the order of `pointers`, found through an
-    address that leads there."""
-    representative: dict[int, tuple[int, int]] = {}
-    for bits, starts, targets in parts:
-        first_targets, first = np.unique(targets, return_index=True)
-        for target, place in zip(first_targets.tolist(), first.tolist(), strict=True):
-            representative.setdefault(target, (bits, int(starts[place])))
+def _locations(parts: mmdb.Parts, offsets: list[int]) -> list[Location | None]:
+    """The location that each record stands for, None where it stands for none."""
+    reader = RecordReader(parts.data)
     found: list[Location | None] = []
-    located = 0
-    for pointer in pointers.tolist():
-        bits, start = representative[pointer]
-        address = _address_object(bits, start)
-        try:
-            record = reader.get(address)
-            located += is_location(record)
-            found.append(location_from(record) if is_location(record) else None)
-        except (BadRecord, maxminddb.InvalidDatabaseError) as error:
-            raise _refuse(path, f"is damaged: {error}") from error
-        except (ValueError, TypeError, KeyError, IndexError, UnicodeError, RecursionError,
-                AttributeError, OverflowError, MemoryError) as error:  # fmt: skip
-            # What the decoder raises when it is led astray depends on where it ends up.
-            raise _refuse(path, f"is damaged: a record cannot be read ({error})") from error
-    if not located:
-        kind = reader.metadata().database_type
-        raise _refuse(path, f"is of type {kind!r} and says nothing of locations")
+    for offset in offsets:
+        record = reader.at(offset)
+        found.append(location_from(record) if is_location(record) else None)
     return found
 
 
-def _address_object(bits: int, start: int) -> Any:
-    if bits == 32:
-        return ipaddress.IPv4Address(start)
-    return ipaddress.IPv6Address(start << 64)
+def _blanks(version: int) -> tuple[tree.Numbers, tree.Numbers]:
+    """(firsts, lasts) of what nobody looks up, as keys."""
+    shift = 0 if version == 4 else 64
+    blocks = blocks_never_looked_up(version)
+    return (
+        np.array([first >> shift for first, _ in blocks], dtype=np.uint64),
+        np.array([last >> shift for _, last in blocks], dtype=np.uint64),
+    )
+
+
+def _attribution(metadata: mmdb.Metadata) -> str:
+    named = f"{metadata.database_type} {metadata.description}".upper()
+    return next((text for name, text in ATTRIBUTIONS.items() if name in named), "")

@@ -43,19 +43,20 @@ class Locator:
         found: Location | None = None
         if address is not None:
             parsed = parse(address)
-            scope = check_client(address, parsed)
             if self._has_overrides:
+                check_client(address, parsed)
                 found = self._overrides.find(parsed)
                 if found is not None:
                     if declared is not None:
                         check_position(*declared, "position")
                     return found
-            if scope is Scope.PUBLIC:
-                found = self._current().find(parsed)
+            found = self._current().find(parsed)
+            if found is None:
+                check_client(address, parsed)  # the database knows public addresses alone
+            elif declared is None:
+                return found
         if declared is not None:
             return at_position(*check_position(*declared, "position"), like=found)
-        if found is not None:
-            return found
         if tenant_default is not None:
             return _default(tenant_default)
         return NOWHERE

@@ -12,10 +12,11 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from provisioner.geo.address import Address, Scope, embedded_ipv4, scope_of, text_of
+from provisioner.geo.address import Address, text_of
 from provisioner.geo.countries import countries
 from provisioner.geo.database import GeoDatabase
-from provisioner.geo.tree import Numbers, Ranges
+from provisioner.geo.ranges import NO_RECORD, Ranges
+from provisioner.geo.tree import Numbers
 
 IPV6_SHARE = 1 / 3
 # An IPv6 range counts by its /48s, and no more than a /24's worth of them.
@@ -41,7 +42,7 @@ def sample_public_addresses(
     wanted = dict(weights) if weights is not None else population_weights()
     pools = {
         4: _by_country(database, database.v4),
-        6: _by_country(database, database.v6) if database.v6 is not None else {},
+        6: _by_country(database, database.v6),
     }
     codes = [c for c in sorted(wanted) if wanted[c] > 0 and (c in pools[4] or c in pools[6])]
     if not codes:
@@ -79,40 +80,32 @@ _Pool: TypeAlias = tuple[Numbers, Numbers, NDArray[np.float64]]
 def _by_country(database: GeoDatabase, ranges: Ranges) -> dict[str, _Pool]:
     """Country code -> (starts, sizes, cumulative weight) of its ranges."""
     starts = np.array(ranges.starts, dtype=np.uint64)
-    values = np.array(ranges.values, dtype=np.int64)
-    top = (1 << ranges.bits) - 1
-    ends = np.append(starts[1:], np.uint64(top))
-    sizes = ends - starts
+    values = np.maximum(np.array(ranges.values, dtype=np.int64), NO_RECORD)
+    top = np.uint64((1 << ranges.bits) - 1)
+    sizes = np.append(starts[1:], top) - starts
     if ranges.bits == 64:
-        # Only 2000::/3 is handed out, and what stands for IPv4 inside it is left alone.
-        good = (starts >> np.uint64(61) == 1) & (starts >> np.uint64(48) != 0x2002)
         weight = np.minimum((sizes >> np.uint64(16)).astype(np.float64), _V6_CAP)
     else:
-        good = np.ones(len(starts), dtype=bool)
         weight = sizes.astype(np.float64)
     codes = np.array([one.country if one is not None else "" for one in database.locations])
     codes_of = codes[values]
     pools: dict[str, _Pool] = {}
-    for code in np.unique(codes_of[good]).tolist():
-        chosen = good & (codes_of == code) & (weight > 0)
+    for code in np.unique(codes_of).tolist():
+        chosen = (codes_of == code) & (weight > 0)
         if code and chosen.any():
             pools[code] = (starts[chosen], sizes[chosen], np.cumsum(weight[chosen]))
     return pools
 
 
 def _draw(rng: np.random.Generator, pool: _Pool | None, count: int, version: int) -> list[str]:
-    """`count` addresses from a country's ranges, fewer where some are not public."""
+    """`count` addresses from a country's ranges, perhaps some of them twice."""
     if pool is None or count <= 0:
         return []
     starts, sizes, cumulative = pool
     places = np.searchsorted(cumulative, rng.random(count) * cumulative[-1], side="right")
     offsets = (rng.random(count) * sizes[places].astype(np.float64)).astype(np.uint64)
     keys = (starts[places] + offsets).tolist()
+    if version == 4:
+        return [text_of(Address(4, key)) for key in keys]
     hosts = rng.integers(1, 1 << 62, count).tolist()
-    drawn = []
-    for key, host in zip(keys, hosts, strict=True):
-        number = key if version == 4 else (key << 64) | host
-        address = Address(version, number)
-        if scope_of(address) is Scope.PUBLIC and (version == 4 or embedded_ipv4(number) is None):
-            drawn.append(text_of(address))
-    return drawn
+    return [text_of(Address(6, key << 64 | host)) for key, host in zip(keys, hosts, strict=True)]

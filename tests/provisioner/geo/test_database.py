@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioner.geo.address import Address, parse
+from provisioner.geo.address import Address, Scope, parse, scope_of
 from provisioner.geo.database import GeoDatabase, GeoDatabaseError, bundled_path
 from provisioner.geo.database import parse as parse_database
 from provisioner.geo.schema import is_location, location_from
@@ -33,7 +33,10 @@ def opened():
 
 
 def agree(database, reader, address):
-    record = reader.get(address)
+    """For public addresses; others are nowhere, whatever a file says."""
+    if parse(str(address)) != Address(address.version, int(address)):
+        return  # an IPv6 address that stands for an IPv4 one
+    record = reader.get(address) if scope_of(parse(str(address))) is Scope.PUBLIC else None
     expected = location_from(record) if is_location(record) else None
     assert database.find(Address(address.version, int(address))) == expected, address
 
@@ -130,7 +133,7 @@ def test_a_database_with_one_record_for_everything(tmp_path):
     path = tmp_path / "own.mmdb"
     path.write_bytes(write_mmdb({"0.0.0.0/0": flat_record("IE", 53.3, -6.3)}, ip_version=4))
     database = GeoDatabase.open(path)
-    assert {database.find(Address(4, n)).country for n in (0, 1 << 31, (1 << 32) - 1)} == {"IE"}
+    assert {database.find(Address(4, n)).country for n in (1 << 24, 1 << 31, 223 << 24)} == {"IE"}
 
 
 def refused(path, content=None):

@@ -1,0 +1,97 @@
+"""The parts of an mmdb file: its search tree, its data and what it says of itself.
+
+Format: https://maxmind.github.io/MaxMind-DB/: tree, sixteen zeros, data, a marker, metadata.
+Only the parts are held to the format here; what the records mean is a matter of the schema.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from provisioner.geo.records import DamagedRecord, RecordReader
+from provisioner.geo.tree import SEPARATOR_BYTES
+
+MARKER = b"\xab\xcd\xefMaxMind.com"
+_LONGEST_METADATA_BYTES = 128 * 1024
+_FIELDS: dict[str, type] = {
+    "binary_format_major_version": int, "node_count": int, "record_size": int,
+    "ip_version": int, "build_epoch": int, "database_type": str, "description": dict,
+    "languages": list,
+}  # fmt: skip
+_ALLOWED = {
+    "binary_format_major_version": (2,), "record_size": (24, 28, 32), "ip_version": (4, 6),
+}  # fmt: skip
+_OPTIONAL: dict[str, Any] = {"description": {}, "languages": []}
+
+
+class DamagedFile(Exception):
+    """It is not an mmdb file, or not a whole one; the message goes on after the file's name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metadata:
+    """What a file says of itself."""
+
+    nodes: int
+    record_bits: int  # 24, 28 or 32
+    ip_version: int  # 4 or 6
+    build_epoch: int  # Unix time, s
+    database_type: str
+    description: str  # English where there is
+    languages: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """A file, cut where its metadata says."""
+
+    metadata: Metadata
+    tree: bytes
+    data: bytes
+
+
+def split(content: bytes) -> Parts:
+    """The parts of a file. Raises DamagedFile."""
+    if not content:
+        raise DamagedFile("is empty")
+    marker = content.rfind(MARKER, max(0, len(content) - _LONGEST_METADATA_BYTES))
+    if marker < 0:
+        raise DamagedFile("is not a MaxMind database, or its end is missing")
+    try:
+        document = RecordReader(content[marker + len(MARKER) :]).at(0)
+    except DamagedRecord as error:
+        raise DamagedFile(f"has damaged metadata ({error})") from error
+    metadata = _metadata(document)
+    tree_bytes = metadata.nodes * metadata.record_bits // 4
+    data_begins = tree_bytes + SEPARATOR_BYTES
+    if data_begins > marker:
+        raise DamagedFile("is truncated: its search tree goes past the end of the file")
+    if any(content[tree_bytes:data_begins]):
+        raise DamagedFile("is damaged: no zeros stand between its search tree and its data")
+    return Parts(metadata=metadata, tree=content[:tree_bytes], data=content[data_begins:marker])
+
+
+def _metadata(document: Any) -> Metadata:
+    if not isinstance(document, dict):
+        raise DamagedFile("has damaged metadata (it is no map)")
+    found: dict[str, Any] = {}
+    for name, kind in _FIELDS.items():
+        found[name] = document.get(name, _OPTIONAL.get(name))
+        if not isinstance(found[name], kind) or isinstance(found[name], bool):
+            raise DamagedFile(f"has damaged metadata ({name} {found[name]!r:.60})")
+    for name, allowed in _ALLOWED.items():
+        if found[name] not in allowed:
+            raise DamagedFile(f"has damaged metadata ({name} {found[name]!r:.60})")
+    if found["node_count"] < 1:
+        raise DamagedFile("has damaged metadata (its search tree has no nodes)")
+    texts = found["description"]
+    return Metadata(
+        nodes=found["node_count"],
+        record_bits=found["record_size"],
+        ip_version=found["ip_version"],
+        build_epoch=found["build_epoch"],
+        database_type=found["database_type"],
+        description=str(texts.get("en") or next(iter(texts.values()), "")),
+        languages=tuple(str(language) for language in found["languages"]),
+    )
