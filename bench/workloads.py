@@ -14,6 +14,7 @@ from provisioner.geo.sampling import sample_public_addresses
 PROVISION = "/homeport.api.provisioning.v1.ProvisioningService/Provision"
 ECHO = "/homeport.bench.Echo/Say"
 ADDRESSES = 20_000
+BATCH_CLIENTS = 1_000
 
 
 @cache
@@ -25,6 +26,12 @@ def addresses(seed: int = 7) -> tuple[str, ...]:
 def client_id(run: str, worker: int, number: int) -> str:
     """An id of the length that ids have in the field: 24 characters."""
     return f"{run[:8]:0<8}-{worker:02d}-{number:012x}"
+
+
+def bulk_client_id(run: str, number: int) -> str:
+    """The id of client `number` of a bulk run: the clients of one batch are neighbours, and
+    the batches are spread. The same for ours and for the bare stores."""
+    return client_id(run, number // BATCH_CLIENTS % 100, number)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +57,7 @@ class Provisions:
         ]
 
 
-def batches(run: str, count: int, *, size: int = 1_000, with_tickets: bool) -> list[bytes]:
+def batches(run: str, count: int, *, size: int = BATCH_CLIENTS, with_tickets: bool) -> list[bytes]:
     """ProvisionManyRequests for `count` batches of distinct clients."""
     known = addresses()
     rng = random.Random(run)
@@ -59,7 +66,7 @@ def batches(run: str, count: int, *, size: int = 1_000, with_tickets: bool) -> l
         request = pb.ProvisionManyRequest(without_tickets=not with_tickets)
         for number in range(size):
             request.clients.add(
-                client_id=client_id(run, batch % 100, batch * size + number),
+                client_id=bulk_client_id(run, batch * size + number),
                 address=known[rng.randrange(len(known))],
             )
         made.append(request.SerializeToString())

@@ -1,9 +1,9 @@
 """A bare etcd client: batched create-if-absent of our key and value sizes, pipelined.
 
-Requests are serialised before the clock starts and answers are not parsed, so all the time
-is etcd's and gRPC's. The best of several numbers in flight counts.
+Requests are serialised before the clock starts and answers are parsed after it stopped, so
+all the time is etcd's and gRPC's. In a process of its own:
 
-    python -m bench.ceilings.raw_etcd HOST:PORT RUN COUNT     prints clients/s
+    python -m bench.ceilings.raw_etcd HOST:PORT RUN COUNT IN_FLIGHT     prints clients/s
 """
 
 from __future__ import annotations
@@ -13,28 +13,31 @@ import secrets
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import grpc
 import uvloop
-from etcd3aio._protobuf import Compare, PutRequest, RangeRequest, RequestOp, TxnRequest
+from etcd3aio._protobuf import Compare, PutRequest, RangeRequest, RequestOp, TxnRequest, TxnResponse
 
-from bench.workloads import client_id
+from bench.workloads import bulk_client_id
 from control_plane import keys
 from provisioner.ledger.assignment import encode_assignment
 
 BATCH = 120
-IN_FLIGHT = (1, 2, 4, 8)
+CALL_WITHIN_S = 30
+RUN_WITHIN_S = 120
 
 
 def transactions(run: str, count: int) -> list[bytes]:
-    """`count` serialised transactions of BATCH creates each."""
+    """`count` serialised transactions of BATCH creates each, which read what is there when
+    one of them fails, as ours do."""
+    value = encode_assignment("ap-northeast", 1, 1_795_526_278_416, "CN:25.4,118.5~121")
     made = []
     for number in range(count):
         request = TxnRequest()
         for place in range(BATCH):
-            key = keys.assignment("default", client_id(run, number % 100, number * BATCH + place))
-            value = encode_assignment("ap-northeast", 1, 1_795_526_278_416, "CN:25.4,118.5~121")
+            key = keys.assignment("default", bulk_client_id(run, number * BATCH + place))
             request.compare.append(
                 Compare(key=key, target=Compare.CREATE, result=Compare.EQUAL, create_revision=0)
             )
@@ -44,31 +47,36 @@ def transactions(run: str, count: int) -> list[bytes]:
     return made
 
 
-async def clients_per_s(endpoint: str, run: str, count: int) -> float:
-    """The best rate over the numbers in flight; each writes its own `count` transactions."""
-    best = 0.0
+async def clients_per_s(endpoint: str, run: str, count: int, in_flight: int) -> float:
+    """The rate of `count` transactions. Raises RuntimeError when one was refused."""
+    answers: list[bytes] = []
+
+    async def lane(work: Iterator[bytes], txn: Any) -> None:
+        answers.extend([await txn(request, timeout=CALL_WITHIN_S) for request in work])
+
     async with grpc.aio.insecure_channel(endpoint) as channel:
+        await asyncio.wait_for(channel.channel_ready(), CALL_WITHIN_S)
         txn: Any = channel.unary_unary("/etcdserverpb.KV/Txn")
-        await channel.channel_ready()
-        for in_flight in IN_FLIGHT:
-            work = iter(transactions(f"{run}{in_flight}", count))
-
-            async def lane(work: object = work) -> None:
-                for request in work:  # type: ignore[attr-defined]
-                    await txn(request, timeout=30)
-
-            began = time.perf_counter()
-            await asyncio.gather(*(lane() for _ in range(in_flight)))
-            best = max(best, count * BATCH / (time.perf_counter() - began))
-    return best
+        work = iter(transactions(run, count))
+        began = time.perf_counter()
+        async with asyncio.TaskGroup() as lanes:
+            for _ in range(in_flight):
+                lanes.create_task(lane(work, txn))
+        elapsed_s = time.perf_counter() - began
+    done = sum(TxnResponse.FromString(answer).succeeded for answer in answers)
+    if done != count:
+        raise RuntimeError(f"etcd applied {done} of {count} transactions")
+    return count * BATCH / elapsed_s
 
 
-def measure(endpoint: str, count: int) -> float:
+def measure(endpoint: str, count: int, in_flight: int) -> float:
     """The same in a process of its own."""
-    run = secrets.token_hex(3)
-    words = [sys.executable, "-m", "bench.ceilings.raw_etcd", endpoint, run, str(count)]
-    return float(subprocess.run(words, capture_output=True, check=True, timeout=120).stdout)
+    words = [sys.executable, "-m", "bench.ceilings.raw_etcd", endpoint, secrets.token_hex(3),
+             str(count), str(in_flight)]  # fmt: skip
+    run = subprocess.run(words, stdout=subprocess.PIPE, check=True, timeout=RUN_WITHIN_S)
+    return float(run.stdout)
 
 
 if __name__ == "__main__":
-    print(uvloop.run(clients_per_s(sys.argv[1], sys.argv[2], int(sys.argv[3]))))
+    endpoint, run = sys.argv[1:3]
+    print(uvloop.run(clients_per_s(endpoint, run, int(sys.argv[3]), int(sys.argv[4]))))

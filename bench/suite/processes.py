@@ -1,4 +1,4 @@
-"""Servers under measurement: each a process of its own, started fresh, ended by name."""
+"""Servers under measurement: each a process of its own, started fresh, ended by its id."""
 
 from __future__ import annotations
 
@@ -10,16 +10,29 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
+
+import grpc
 
 from console.local.etcd_process import EtcdCluster
 from deployment_units.agent.spec_message import spec_to_proto
 from deployment_units.fleet.file import SAMPLE, read_fleet
 from deployment_units.fleet.unit import UnitSpec
 from homeport.api.fleet.v1 import fleet_pb2, fleet_pb2_grpc
+from homeport.api.provisioning.v1 import provisioning_pb2, provisioning_pb2_grpc
 
 START_WITHIN_S = 30.0
+STOP_WITHIN_S = 20.0
+POLL_S = 0.02
 CAPACITY = 50_000_000  # clients a unit: no bench run fills one
+# What a server answers that has not seen the fleet yet.
+NOT_YET = (
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+    grpc.StatusCode.FAILED_PRECONDITION,
+)
 
 
 @contextmanager
@@ -46,33 +59,41 @@ def process(module: str, arguments: Sequence[str], folder: Path) -> Iterator[dic
         while not ready_file.exists():
             if running.poll() is not None or time.monotonic() > end:
                 raise RuntimeError(f"{module} did not start:\n{log.read_text()[-2000:]}")
-            time.sleep(0.02)
+            time.sleep(POLL_S)
         yield {**json.loads(ready_file.read_text()), "pid": str(running.pid)}
     finally:
         running.terminate()
         try:
-            running.wait(20)
+            running.wait(STOP_WITHIN_S)
         except subprocess.TimeoutExpired:
             running.kill()
             running.wait()
 
 
-def roomy_fleet() -> list[UnitSpec]:
+@cache
+def roomy_fleet() -> tuple[UnitSpec, ...]:
     """The sample fleet with capacity to spare."""
-    from dataclasses import replace
-
-    return [replace(unit, capacity=CAPACITY) for unit in read_fleet(SAMPLE)]
+    return tuple(replace(unit, capacity=CAPACITY) for unit in read_fleet(SAMPLE))
 
 
 async def apply_fleet(address: str, units: Sequence[UnitSpec]) -> None:
-    """Applies units through the API and waits until the server knows them."""
-    import grpc
-
-    async with grpc.aio.insecure_channel(address) as channel:
-        stub = fleet_pb2_grpc.FleetServiceStub(channel)
+    """Applies units through the API and waits until a first client was placed, and with it
+    the server knows them. Raises TimeoutError when that takes too long."""
+    probe = provisioning_pb2.ProvisionRequest(client_id="probe", address="81.2.69.142")
+    async with grpc.aio.insecure_channel(address) as channel, asyncio.timeout(START_WITHIN_S):
+        fleet = fleet_pb2_grpc.FleetServiceStub(channel)
         for unit in units:
-            await stub.ApplyUnit(fleet_pb2.ApplyUnitRequest(spec=spec_to_proto(unit)), timeout=10)
-    await asyncio.sleep(0.5)
+            await fleet.ApplyUnit(fleet_pb2.ApplyUnitRequest(spec=spec_to_proto(unit)), timeout=10)
+        clients = provisioning_pb2_grpc.ProvisioningServiceStub(channel)
+        while True:
+            try:
+                await clients.Provision(probe, timeout=5)
+            except grpc.aio.AioRpcError as error:
+                if error.code() not in NOT_YET:
+                    raise
+                await asyncio.sleep(POLL_S)
+            else:
+                return
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import maxminddb
 import maxminddb_rust
@@ -14,14 +14,18 @@ from bench.suite.measurement import Measurement, Ratio, Samples
 from bench.workloads import addresses
 from deployment_units.fleet.unit import UnitId
 from provisioner.geo.database import GeoDatabase, bundled_path
+from provisioner.geo.location import Location
 from provisioner.geo.locator import Locator
 from provisioner.placement.chooser import Chooser
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.fleet import PlacementFleet, PlacementUnit
 from provisioner.placement.occupancy import Occupancy
 
-DECISIONS = 200_000
-LOOKUPS = 200_000
+CLIENTS = 200_000  # asked for in one pass
+PASSES = 30
+CHANGE_EVERY = 1_000  # decisions: one step is 5 % of a unit, here one of 20,000 clients
+ROOM = 1_000_000  # slots: no unit fills
+LOOKUPS = 1_000_000
 
 
 def fleet(count: int) -> PlacementFleet:
@@ -41,25 +45,48 @@ def fleet(count: int) -> PlacementFleet:
     return PlacementFleet(units=units, revision=1)
 
 
-def decisions_per_s(units: int, count: int) -> float:
-    """Placement decisions over the places of real addresses, candidate lists warm."""
-    locator = Locator(GeoDatabase.open)
-    database = GeoDatabase.open()
-    locator = Locator(lambda: database)
-    places = [locator.locate(address, None, None) for address in addresses()]
-    snapshot = fleet(units)
-    occupancy = Occupancy(units)
-    for unit in range(units):
-        occupancy.update(unit, 1_000_000, 0.1)
-    chooser = Chooser(snapshot, PlacementPolicy(), occupancy)
-    for place in places:
-        chooser.choose(place, "t", b"t/warm")
-    asked = [(places[number % len(places)], b"t/client-%d" % number) for number in range(count)]
-    choose = chooser.choose
-    began = time.perf_counter()
-    for place, client in asked:
-        choose(place, "t", client)
-    return count / (time.perf_counter() - began)
+class Decisions:
+    """Decisions over one fleet for clients at the places of real addresses, with the
+    candidate lists of all places warm."""
+
+    def __init__(self, units: int, places: Sequence[Location]) -> None:
+        self._units = units
+        self._occupancy = Occupancy(units)
+        for unit in range(units):
+            self._occupancy.update(unit, ROOM, 0.1)
+        self._chooser = Chooser(fleet(units), PlacementPolicy(), self._occupancy)
+        self._asked = [
+            (places[number % len(places)], b"t/client-%d" % number) for number in range(CLIENTS)
+        ]
+        self._pass()
+
+    def _pass(self) -> None:
+        choose = self._chooser.choose
+        for place, client in self._asked:
+            choose(place, "t", client)
+
+    def per_s(self, passes: int) -> float:
+        """Nothing changes meanwhile."""
+        began = time.perf_counter()
+        for _ in range(passes):
+            self._pass()
+        return passes * CLIENTS / (time.perf_counter() - began)
+
+    def changing_per_s(self, passes: int) -> float:
+        """Meanwhile, every CHANGE_EVERY decisions, one unit moves to another load step, and
+        what was kept about it is decided anew."""
+        choose, update = self._chooser.choose, self._occupancy.update
+        rng = random.Random(self._units)
+        parts = [
+            self._asked[start : start + CHANGE_EVERY] for start in range(0, CLIENTS, CHANGE_EVERY)
+        ]
+        began = time.perf_counter()
+        for _ in range(passes):
+            for part in parts:
+                update(rng.randrange(self._units), ROOM, rng.choice((0.12, 0.17, 0.22)))
+                for place, client in part:
+                    choose(place, "t", client)
+        return passes * CLIENTS / (time.perf_counter() - began)
 
 
 def random_public_addresses(count: int) -> list[str]:
@@ -81,7 +108,8 @@ def _rate(work: Callable[[str], object], texts: list[str]) -> float:
 
 
 def measure(samples: Samples, rounds: int, quick: bool, tick: Callable[[], None]) -> None:
-    """Alternates small and large fleets, and our lookups with the raw ones."""
+    """Alternates small and large fleets, and our lookups with the raw ones. No address is
+    looked up twice in a round."""
     scale = 5 if quick else 1
     texts = random_public_addresses(LOOKUPS // scale)
     database = GeoDatabase.open()
@@ -89,20 +117,21 @@ def measure(samples: Samples, rounds: int, quick: bool, tick: Callable[[], None]
     c_reader = maxminddb.open_database(str(bundled_path()), maxminddb.MODE_MMAP_EXT)
     rust_reader = maxminddb_rust.open_database(str(bundled_path()))
     path = ("country", "iso_code")
+    places = [locator.locate(address, None, None) for address in addresses()]
+    few, many = Decisions(10, places), Decisions(10_000, places)
     for number in range(-1, rounds):
-        ten = decisions_per_s(10, DECISIONS // scale)
-        many = decisions_per_s(10_000, DECISIONS // scale)
-        raw = _rate(c_reader.get, texts)
-        ours = _rate(lambda text: locator.locate(text, None, None), texts)
+        kept = samples if number >= 0 else Samples()  # round -1 warms everything up
+        kept.add("decide_10_units_per_s", few.per_s(PASSES // scale))
+        kept.add("decide_10000_units_per_s", many.per_s(PASSES // scale))
+        kept.add("decide_10_units_changing_per_s", few.changing_per_s(max(1, PASSES // 5 // scale)))
+        kept.add(
+            "decide_10000_units_changing_per_s", many.changing_per_s(max(1, PASSES // 5 // scale))
+        )
+        kept.add("maxminddb_c_get_per_s", _rate(c_reader.get, texts))
+        kept.add("locate_per_s", _rate(lambda text: locator.locate(text, None, None), texts))
         rust = _rate(lambda text: rust_reader.get_path(text, path), texts)
+        kept.add("maxminddb_rust_get_path_per_s", rust)
         tick()
-        if number < 0:
-            continue
-        samples.add("decide_10_units_per_s", ten)
-        samples.add("decide_10000_units_per_s", many)
-        samples.add("maxminddb_c_get_per_s", raw)
-        samples.add("maxminddb_rust_get_path_per_s", rust)
-        samples.add("locate_per_s", ours)
 
 
 PURE = Measurement(
@@ -115,6 +144,8 @@ PURE = Measurement(
     ),
     units={
         "decide_10_units_per_s": "decisions/s", "decide_10000_units_per_s": "decisions/s",
+        "decide_10_units_changing_per_s": "decisions/s, loads changing",
+        "decide_10000_units_changing_per_s": "decisions/s, loads changing",
         "maxminddb_c_get_per_s": "records/s", "maxminddb_rust_get_path_per_s": "countries/s",
         "locate_per_s": "locations/s",
     },

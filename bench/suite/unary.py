@@ -5,72 +5,99 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from contextlib import ExitStack
+from statistics import median
 
-from bench.load.runner import Outcome, run
+from bench.load.crew import Crew
+from bench.load.tally import Outcome
 from bench.suite.measurement import Failed, Measurement, Ratio, Samples
-from bench.suite.processes import echo, etcd, provisioner, scratch
-from bench.workloads import ECHO, Provisions
+from bench.suite.processes import echo, etcd, provisioner, roomy_fleet, scratch
+from bench.workloads import ECHO, Provisions, sample_response
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 
-# Calls per load process and round: three to five seconds each, and by their own speeds.
-COUNTS = {"echo": 9_000, "native_echo": 60_000, "new": 30_000, "known": 30_000, "grpcio": 8_000}
+# Calls per load process and round: about three seconds each, by their own speeds. Known
+# clients are the new ones of the same round, asked for again.
+COUNTS = {"echo": 11_000, "native_echo": 80_000, "new": 25_000, "grpcio": 5_000}
 
 
-def check(outcome: Outcome, *, existing: bool) -> None:
+def check_echo(outcome: Outcome) -> Outcome:
+    """Raises Failed unless every call was answered with the sample."""
+    _check_errors(outcome)
+    if any(answer != sample_response() for answer in outcome.kept):
+        raise Failed("an echo answered something else")
+    return outcome
+
+
+def check_provisioned(outcome: Outcome, *, existing: bool) -> Outcome:
     """Raises Failed unless every call was answered and the answers kept are what they
     should be."""
-    if outcome.failed:
-        raise Failed(f"{outcome.failed} calls failed")
+    _check_errors(outcome)
+    units = {unit.id for unit in roomy_fleet()}
     answers = [pb.ProvisionResponse.FromString(answer) for answer in outcome.kept]
     for answer in answers:
-        if not (answer.assignment.unit_id and answer.ticket and answer.existing == existing):
+        fine = answer.assignment.unit_id in units and answer.ticket
+        if not fine or answer.existing != existing or answer.stale:
             raise Failed(f"a wrong answer: {answer}")
     if len({answer.assignment.client_id for answer in answers}) != len(answers):
         raise Failed("two answers for one client")
+    return outcome
+
+
+def _check_errors(outcome: Outcome) -> None:
+    if outcome.errors:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in outcome.errors.items())
+        raise Failed(f"of {outcome.good + sum(outcome.errors.values())} calls: {kinds}")
+    if not outcome.kept:
+        raise Failed("no call was answered")
+
+
+def size_of(outcome: Outcome) -> float:
+    """Bytes of an answer."""
+    return float(median(len(answer) for answer in outcome.kept))
 
 
 def measure(samples: Samples, rounds: int, quick: bool, tick: Callable[[], None]) -> None:
-    """Five servers stand throughout; in each round every one of them is asked in turn."""
+    """Four servers stand throughout; in each round every one of them is asked in turn."""
     scale = 5 if quick else 1
 
-    def count(kind: str) -> int:
-        return COUNTS[kind] // scale
+    def calls(kind: str, run: str, path: str | None = None) -> Provisions:
+        count = COUNTS[kind] // scale
+        return (
+            Provisions(run=run, count=count, path=path)
+            if path
+            else Provisions(run=run, count=count)
+        )
 
     with ExitStack() as stack:
         folder = stack.enter_context(scratch())
         grpcio_echo = stack.enter_context(echo("grpcio", folder))
         native_echo = stack.enter_context(echo("native", folder))
         url = stack.enter_context(etcd(folder))
-        native = stack.enter_context(provisioner(url, "native", folder))["grpc"]
+        default = stack.enter_context(provisioner(url, "auto", folder))["grpc"]
         grpcio = stack.enter_context(provisioner(url, "grpcio", folder))["grpc"]
+        crew = stack.enter_context(Crew())
         for number in range(-1, rounds):  # round -1 warms everything up
             name = secrets.token_hex(4)
-            outcomes: dict[str, Outcome] = {}
-            outcomes["echo_per_s"] = run(
-                grpcio_echo, Provisions(run=name, count=count("echo"), path=ECHO)
+            echoed = check_echo(crew.run(grpcio_echo, calls("echo", name, ECHO)))
+            new = check_provisioned(crew.run(default, calls("new", name)), existing=False)
+            fast = check_echo(crew.run(native_echo, calls("native_echo", name, ECHO)))
+            known = check_provisioned(crew.run(default, calls("new", name)), existing=True)
+            slow = check_provisioned(
+                crew.run(grpcio, calls("grpcio", "g" + name[1:])), existing=False
             )
-            new = outcomes["provision_new_per_s"] = run(
-                native, Provisions(run=name, count=count("new"))
-            )
-            check(new, existing=False)
-            outcomes["native_echo_per_s"] = run(
-                native_echo, Provisions(run=name, count=count("native_echo"), path=ECHO)
-            )
-            known = outcomes["provision_known_per_s"] = run(
-                native, Provisions(run=name, count=count("known"))
-            )
-            check(known, existing=True)
-            ours = outcomes["provision_new_grpcio_per_s"] = run(
-                grpcio, Provisions(run="g" + name[1:], count=count("grpcio"))
-            )
-            check(ours, existing=False)
             tick()
             if number < 0:
                 continue
-            for key, outcome in outcomes.items():
-                samples.add(key, outcome.per_s)
+            samples.add("echo_per_s", echoed.per_s)
+            samples.add("provision_new_per_s", new.per_s)
+            samples.add("native_echo_per_s", fast.per_s)
+            samples.add("provision_known_per_s", known.per_s)
+            samples.add("provision_new_grpcio_per_s", slow.per_s)
             samples.add("provision_new_p50_ms", new.p50_ms)
             samples.add("provision_new_p99_ms", new.p99_ms)
+            samples.add("echo_p99_ms", echoed.p99_ms)
+            samples.add("load_process_busy_share", fast.busiest)
+            samples.add("provision_response_bytes", size_of(new))
+            samples.add("echo_response_bytes", size_of(echoed))
 
 
 UNARY = Measurement(
@@ -91,6 +118,9 @@ UNARY = Measurement(
         "provision_new_grpcio_per_s": "clients/s",
         "provision_new_p50_ms": "ms at 256 in flight",
         "provision_new_p99_ms": "ms at 256 in flight",
+        "echo_p99_ms": "ms at 256 in flight",
+        "load_process_busy_share": "of a core, the busiest of two, at the fastest server",
+        "provision_response_bytes": "bytes", "echo_response_bytes": "bytes",
     },
     run=measure,
     steps=lambda rounds: rounds + 1,
