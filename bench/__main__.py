@@ -1,12 +1,16 @@
 """`make bench`: every figure next to its ceiling, in one run.
 
-python -m bench [--only NAME …] [--rounds 5] [--quick] [--output FILE] [--strict]
+Writes bench/results/latest.json when it measured everything, whole, in at least five rounds;
+other runs only print, unless --output says where to write.
 """
 
 from __future__ import annotations
 
 import argparse
+import signal
+import sys
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -14,43 +18,62 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bench import report
-from bench.suite.bulk import BULK
-from bench.suite.measurement import Samples
-from bench.suite.memory import MEMORY
-from bench.suite.pure import PURE
-from bench.suite.unary import UNARY
+from bench.suite.measurement import Failed, Measurement, Samples
+from bench.suite.registry import ALL, keys, that_give
 
-ALL = (UNARY, BULK, PURE, MEMORY)
 LATEST = Path("bench/results/latest.json")
+ROUNDS_FOR_A_CLAIM = 5
 
 
-def main() -> int:
-    """Exit code 1 with --strict where a target is not met."""
-    arguments = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    arguments.add_argument("--only", nargs="*", help="names of ratios; default: all")
-    arguments.add_argument("--rounds", type=int, default=5, help="at least five for a claim")
-    arguments.add_argument("--quick", action="store_true", help="a fifth of the work, a look")
-    arguments.add_argument("--output", type=Path, default=None)
-    arguments.add_argument("--strict", action="store_true")
-    given = arguments.parse_args()
-    chosen = [one for one in ALL if not given.only or {r.key for r in one.ratios} & set(given.only)]
+def parse(words: Sequence[str], ratios: Sequence[str]) -> argparse.Namespace:
+    """The command line. Raises SystemExit where it is wrong."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=ratios, metavar="RATIO",
+                        help=f"only what gives these: {', '.join(ratios)}")  # fmt: skip
+    parser.add_argument("--rounds", type=int, default=ROUNDS_FOR_A_CLAIM,
+                        help="at least five for a claim")  # fmt: skip
+    parser.add_argument("--quick", action="store_true", help="a fifth of the work, for a look")
+    parser.add_argument("--output", type=Path, help=f"default: {LATEST}, for a whole run")
+    parser.add_argument("--strict", action="store_true", help="fail where a target is not met")
+    given = parser.parse_args(words)
+    if given.rounds < 1:
+        parser.error("--rounds must be at least 1")
+    return given
+
+
+def main(words: Sequence[str], registry: Sequence[Measurement] = ALL) -> int:
+    """Exit code 1 when a measurement failed, and with --strict where a target is not met."""
+    given = parse(words, keys(registry))
+    chosen = that_give(given.only, registry)
     samples, console = Samples(), Console()
     began = time.monotonic()
     columns = (TextColumn("{task.description:22}"), BarColumn(), TimeElapsedColumn())
+    done, failed = [], []
     with Progress(*columns, console=Console(stderr=True)) as progress:
         tasks = [progress.add_task(one.name, total=one.steps(given.rounds)) for one in chosen]
         for one, task in zip(chosen, tasks, strict=True):
-            one.run(samples, given.rounds, given.quick, partial(progress.advance, task))
-    report.show(chosen, samples, console)
-    whole = not given.only and not given.quick
+            try:
+                one.run(samples, given.rounds, given.quick, partial(progress.advance, task))
+                done.append(one)
+            except Failed as error:  # the others are worth having
+                failed.append(f"{one.name}: {error}")
+    report.show(done, samples, console)
+    for line in failed:
+        print(line, file=sys.stderr)
+    whole = not (given.only or given.quick or failed) and given.rounds >= ROUNDS_FOR_A_CLAIM
     output = given.output or (LATEST if whole else None)
     if output is not None:
         seconds = time.monotonic() - began
-        report.write(output, report.document(chosen, samples, given.rounds, seconds))
+        document = report.document(
+            done, samples, rounds=given.rounds, seconds=seconds, quick=given.quick
+        )
+        report.write(output, document)
         console.print(f"written to {output}")
-    short = [r.key for one in chosen for r in one.ratios if not r.met(samples)]
-    return 1 if given.strict and short else 0
+    short = [ratio.key for one in done for ratio in one.ratios if not ratio.met(samples)]
+    return 1 if failed or (given.strict and short) else 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    # So that servers are stopped and folders removed also when it is told to end.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    raise SystemExit(main(sys.argv[1:]))

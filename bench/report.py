@@ -5,43 +5,60 @@ from __future__ import annotations
 import json
 import os
 import platform
+import sqlite3
 import subprocess
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 
 from bench.suite.measurement import Measurement, Samples
 from console.local.etcd_process import find_etcd
 
-PACKAGES = ("grpcio", "pygrpc-native", "protobuf", "etcd3aio", "maxminddb", "uvloop")
+PACKAGES = (
+    "grpcio",
+    "pygrpc-native",
+    "protobuf",
+    "etcd3aio",
+    "maxminddb",
+    "maxminddb-rust",
+    "uvloop",
+)
 
 
 def document(
-    measurements: Sequence[Measurement], samples: Samples, rounds: int, seconds: float
+    measurements: Sequence[Measurement],
+    samples: Samples,
+    *,
+    rounds: int,
+    seconds: float,
+    quick: bool,
 ) -> dict[str, Any]:
-    """Everything as one JSON document."""
+    """Everything as one JSON document; `measurements` have run."""
     ratios = [ratio for one in measurements for ratio in one.ratios]
+    units = {name: unit for one in measurements for name, unit in one.units.items()}
     return {
         "ratios": {r.key: round(r.value(samples), 3) for r in ratios},
         "targets": {r.key: {"at_least" if r.at_least else "at_most": r.target} for r in ratios},
         "met": {r.key: r.met(samples) for r in ratios},
-        "figures": {name: round(samples.median(name), 2) for name in samples.values},
-        "units": {name: unit for one in measurements for name, unit in one.units.items()},
-        "samples": {name: [round(v, 2) for v in vs] for name, vs in samples.values.items()},
+        "figures": {name: round(samples.median(name), 2) for name in units},
+        "units": units,
+        "samples": {name: [round(v, 2) for v in samples.values[name]] for name in units},
         "rounds": rounds,
+        "quick": quick,
         "seconds": round(seconds),
         "machine": machine(),
-        "versions": {name: version(name) for name in PACKAGES} | {"etcd": etcd_version()},
+        "versions": versions(),
     }
 
 
 def machine() -> dict[str, str | int]:
     """Where it ran, as far as it explains the figures."""
     return {
+        "processor": _processor(),
         "cores": os.cpu_count() or 0,
         "system": f"{platform.system()} {platform.release()}",
         "architecture": platform.machine(),
@@ -50,11 +67,25 @@ def machine() -> dict[str, str | int]:
     }
 
 
+def versions() -> dict[str, str]:
+    """Of what the figures depend on."""
+    packages = {name: version(name) for name in PACKAGES}
+    return packages | {"etcd": etcd_version(), "sqlite": sqlite3.sqlite_version}
+
+
 def etcd_version() -> str:
     """Of the etcd that was measured."""
     words = [str(find_etcd()), "--version"]
     first = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split("\n")[0]
     return first.removeprefix("etcd Version: ")
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == "model name":
+            return value.strip()
+    return "unknown"
 
 
 def _file_system(path: Path) -> str:
@@ -74,10 +105,11 @@ def write(path: Path, content: dict[str, Any]) -> None:
 
 
 def show(measurements: Sequence[Measurement], samples: Samples, console: Console) -> None:
-    """The table."""
+    """The table, and below it the figures that are in no ratio; `measurements` have run."""
     table = Table(title="Homeport next to its ceilings, medians of one run")
     for heading in ("ratio", "ours", "ceiling", "value", "target", ""):
-        table.add_column(heading, justify="left" if heading in ("ratio", "") else "right")
+        justify: JustifyMethod = "left" if heading in ("ratio", "") else "right"
+        table.add_column(heading, justify=justify, no_wrap=True)
     for one in measurements:
         for ratio in one.ratios:
             sign = "≥" if ratio.at_least else "≤"
@@ -93,5 +125,5 @@ def show(measurements: Sequence[Measurement], samples: Samples, console: Console
     shown = {name for one in measurements for r in one.ratios for name in (r.ours, r.ceiling)}
     for one in measurements:
         for name, unit in one.units.items():
-            if name not in shown and name in samples.values:
-                console.print(f"  {name}: {samples.median(name):,.1f} {unit}")
+            if name not in shown:
+                console.print(f"  {name}: {samples.median(name):,.2f} {unit}", soft_wrap=True)

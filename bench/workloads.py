@@ -74,8 +74,9 @@ def batches(run: str, count: int, *, size: int = BATCH_CLIENTS, with_tickets: bo
 
 
 def sample_response() -> bytes:
-    """A ProvisionResponse of the usual size, for echoes to answer with."""
-    response = pb.ProvisionResponse(ticket="t" * 251)
+    """A ProvisionResponse of the usual size, for echoes to answer with. The suite compares
+    it with real ones."""
+    response = pb.ProvisionResponse(ticket="t" * 269)
     response.assignment.tenant = "default"
     response.assignment.client_id = client_id("sample", 0, 0)
     response.assignment.unit_id = "ap-northeast"

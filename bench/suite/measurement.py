@@ -41,7 +41,8 @@ class Ratio:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
     """`run(samples, rounds, quick, tick)` adds figures, alternating ours and ceiling within
-    each round; `tick()` after each step, `steps(rounds)` of them. `units`: of each figure."""
+    each round; `tick()` after each step, `steps(rounds)` of them. It raises Failed when a
+    figure would mean nothing. `units`: of each figure."""
 
     name: str
     ratios: tuple[Ratio, ...]

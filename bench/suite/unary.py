@@ -17,6 +17,7 @@ from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 # Calls per load process and round: about three seconds each, by their own speeds. Known
 # clients are the new ones of the same round, asked for again.
 COUNTS = {"echo": 11_000, "native_echo": 80_000, "new": 25_000, "grpcio": 5_000}
+SIZE_TOLERANCE = 0.05
 
 
 def check_echo(outcome: Outcome) -> Outcome:
@@ -50,9 +51,12 @@ def _check_errors(outcome: Outcome) -> None:
         raise Failed("no call was answered")
 
 
-def size_of(outcome: Outcome) -> float:
-    """Bytes of an answer."""
-    return float(median(len(answer) for answer in outcome.kept))
+def same_size(ours: Outcome, echoed: Outcome) -> tuple[float, float]:
+    """Median bytes of both's answers. Raises Failed when they are too far apart to compare."""
+    sizes = [float(median(len(answer) for answer in one.kept)) for one in (ours, echoed)]
+    if abs(sizes[0] / sizes[1] - 1) > SIZE_TOLERANCE:
+        raise Failed(f"answers have {sizes[0]:.0f} bytes and the echo's {sizes[1]:.0f}")
+    return sizes[0], sizes[1]
 
 
 def measure(samples: Samples, rounds: int, quick: bool, tick: Callable[[], None]) -> None:
@@ -85,6 +89,7 @@ def measure(samples: Samples, rounds: int, quick: bool, tick: Callable[[], None]
                 crew.run(grpcio, calls("grpcio", "g" + name[1:])), existing=False
             )
             tick()
+            sizes = same_size(new, echoed)
             if number < 0:
                 continue
             samples.add("echo_per_s", echoed.per_s)
@@ -96,8 +101,8 @@ def measure(samples: Samples, rounds: int, quick: bool, tick: Callable[[], None]
             samples.add("provision_new_p99_ms", new.p99_ms)
             samples.add("echo_p99_ms", echoed.p99_ms)
             samples.add("load_process_busy_share", fast.busiest)
-            samples.add("provision_response_bytes", size_of(new))
-            samples.add("echo_response_bytes", size_of(echoed))
+            samples.add("provision_response_bytes", sizes[0])
+            samples.add("echo_response_bytes", sizes[1])
 
 
 UNARY = Measurement(

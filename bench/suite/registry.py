@@ -1,0 +1,26 @@
+"""All that is measured, in the order in which it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.suite.bulk import BULK
+from bench.suite.measurement import Measurement
+from bench.suite.memory import MEMORY
+from bench.suite.pure import PURE
+from bench.suite.unary import UNARY
+
+ALL: tuple[Measurement, ...] = (UNARY, BULK, PURE, MEMORY)
+
+
+def keys(measurements: Sequence[Measurement] = ALL) -> list[str]:
+    """Of all their ratios."""
+    return [ratio.key for one in measurements for ratio in one.ratios]
+
+
+def that_give(
+    ratios: Sequence[str] | None, measurements: Sequence[Measurement] = ALL
+) -> list[Measurement]:
+    """Those that give one of the ratios; all, when none are named."""
+    wanted = set(ratios or keys(measurements))
+    return [one for one in measurements if wanted & {ratio.key for ratio in one.ratios}]
