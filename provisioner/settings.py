@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import (
@@ -71,7 +71,7 @@ class Settings(BaseSettings):
         Path | None, Field(description="ticket keys; default: kept in the store")
     ] = None
     nowhere: Annotated[
-        str, Field(pattern="^(spread|refuse)$", description="clients nobody can locate")
+        Literal["spread", "refuse"], Field(description="clients nobody can locate")
     ] = "spread"
     tls_certificate: Annotated[Path | None, Field(description="PEM; needs tls_key")] = None
     tls_key: Annotated[Path | None, Field(description="PEM")] = None

@@ -133,12 +133,12 @@ class EtcdMember:
             )
 
     def wait_until_healthy(self, deadline: float) -> None:
-        """Until the member has a leader and serves; `deadline` on time.monotonic's clock.
-        Raises EtcdFailed."""
+        """Until the member has a leader and answers clients; `deadline` on time.monotonic's
+        clock. Raises EtcdFailed."""
         while True:
             if self.pid is None:
                 raise EtcdFailed(f"etcd {self.name} ended while starting; {self.last_words()}")
-            if self._is_healthy():
+            if self._is_healthy() and self._answers_clients():
                 return
             if time.monotonic() > deadline:
                 raise EtcdFailed(f"etcd {self.name} is not healthy in time; {self.last_words()}")
@@ -154,6 +154,18 @@ class EtcdMember:
             return False
         finally:
             connection.close()
+
+    def _answers_clients(self) -> bool:
+        """Whether anything at all comes back from the client port. etcd listens there from
+        the start, and is healthy before it serves: until its name is published it accepts
+        connections and says nothing."""
+        try:
+            with socket.create_connection(("127.0.0.1", self.client_port), timeout=1.0) as plain:
+                # Over plain HTTP an etcd with TLS answers too, with 400 or an alert.
+                plain.sendall(b"GET /version HTTP/1.1\r\nHost: etcd\r\nConnection: close\r\n\r\n")
+                return plain.recv(1) != b""
+        except OSError:
+            return False
 
     def kill(self) -> None:
         """SIGKILL, as a crash would be. Returns when the process is gone."""

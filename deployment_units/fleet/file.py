@@ -6,20 +6,19 @@ Nothing is guessed: an unknown key is an error, because it is most often a missp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
 
-from control_plane.errors import HomeportError, InvalidInput
-from deployment_units.fleet.unit import Position, ServedAreas, UnitId, UnitSpec
-from deployment_units.fleet.validation import check_unit
+from control_plane.errors import HomeportError
+from deployment_units.fleet.entry import read_entry
+from deployment_units.fleet.unit import UnitSpec
+from deployment_units.fleet.validation import shown
 
-T = TypeVar("T")
+MERGE = "tag:yaml.org,2002:merge"
 SAMPLE = Path(__file__).with_name("sample.yaml")
-_REQUIRED = ("id", "endpoint", "position", "country", "capacity")
-_KEYS = frozenset({*_REQUIRED, "weight", "labels", "serves", "tenants"})
 
 
 class BadFleetFile(HomeportError):
@@ -32,21 +31,32 @@ class BadFleetFile(HomeportError):
         self.problems = problems
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML lets a later key win over an earlier one in silence; this does not."""
+# libyaml's parser, where PyYAML has it, takes a seventh of the time.
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _UniqueKeys(_Loader):  # type: ignore[misc]
+    """YAML lets a later key win over an earlier one in silence; this notes each."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.problems: list[str] = []
 
 
 def _mapping(loader: _UniqueKeys, node: yaml.MappingNode) -> dict[Any, Any]:
     seen: set[Any] = set()
     for key_node, _ in node.value:
-        key = loader.construct_object(key_node, deep=True)
         line = key_node.start_mark.line + 1
-        if isinstance(key, list | dict):
+        if key_node.tag == MERGE:
+            raise yaml.YAMLError(f"line {line}: `<<` is not supported; write the keys out")
+        key = loader.construct_object(key_node, deep=True)
+        if not isinstance(key, Hashable):
             raise yaml.YAMLError(f"line {line}: a list or mapping cannot be a key")
         if key in seen:
-            raise yaml.YAMLError(f"line {line}: the key {key!r} stands there twice")
+            loader.problems.append(f"line {line}: the key {key!r} stands there twice; keep one")
         seen.add(key)
-    return loader.construct_mapping(node, deep=True)
+    mapping: dict[Any, Any] = loader.construct_mapping(node, deep=True)
+    return mapping
 
 
 _UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
@@ -64,21 +74,26 @@ def read_fleet(path: Path) -> tuple[UnitSpec, ...]:
 def parse_fleet(text: str, name: str) -> tuple[UnitSpec, ...]:
     """The same for a text; `name` stands in the messages."""
     try:
-        document = yaml.load(text, Loader=_UniqueKeys)
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2024-02-31
+        loader = _UniqueKeys(text)
+        try:
+            document = loader.get_single_data()
+        finally:
+            loader.dispose()
+    # ValueError: a date such as 2024-02-31; RecursionError: too many brackets.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise BadFleetFile(name, [f"is not YAML: {' '.join(str(error).split())}"]) from error
     if not isinstance(document, Mapping) or not isinstance(document.get("units"), list):
-        raise BadFleetFile(name, ["needs a list of units under the key `units`"])
-    problems = [
-        f"unknown key {key!r} beside `units`; remove it" for key in document if key != "units"
+        raise BadFleetFile(name, [*loader.problems, "needs a list of units under the key `units`"])
+    problems = loader.problems + [
+        f"unknown key {shown(key)} beside `units`; remove it" for key in document if key != "units"
     ]
     units: list[UnitSpec] = []
     seen: dict[str, int] = {}
     for place, entry in enumerate(document["units"]):
         where = f"units[{place}]"
         if isinstance(entry, Mapping) and entry.get("id") is not None:
-            where += f" ({entry['id']})"
-        unit, wrong = _unit(entry)
+            where += f" ({shown(entry['id'], str)})"
+        unit, wrong = read_entry(entry)
         problems += [f"{where}: {problem}" for problem in wrong]
         if unit is None:
             continue
@@ -92,107 +107,3 @@ def parse_fleet(text: str, name: str) -> tuple[UnitSpec, ...]:
     if problems:
         raise BadFleetFile(name, problems)
     return tuple(units)
-
-
-def _unit(entry: Any) -> tuple[UnitSpec | None, list[str]]:
-    """The unit of an entry, or everything that is wrong with it."""
-    if not isinstance(entry, Mapping):
-        return None, ["a unit is a mapping with id, endpoint, position, …"]
-    problems = [
-        f"unknown key {key!r}; a unit has {', '.join(sorted(_KEYS))}"
-        for key in entry
-        if key not in _KEYS
-    ]
-    problems += [f"{key} is missing" for key in _REQUIRED if entry.get(key) is None]
-
-    def read(reader: Callable[..., T], instead: T, *arguments: Any) -> T:
-        try:
-            return reader(*arguments)
-        except InvalidInput as error:
-            problems.append(error.message)
-            return instead
-
-    present = {key: value for key, value in entry.items() if value is not None}
-    nothing: Mapping[str, Any] = {}
-    position = read(_position_part, None, present)
-    serves = read(_part, nothing, present, "serves", {"countries", "continents"})
-    latitude = longitude = 0.0
-    if position is not None:
-        latitude = read(_number, 0.0, position, "latitude", "position.latitude")
-        longitude = read(_number, 0.0, position, "longitude", "position.longitude")
-    spec = UnitSpec(
-        id=UnitId(read(_text, "", present, "id")),
-        endpoint=read(_text, "", present, "endpoint"),
-        position=Position(latitude=latitude, longitude=longitude),
-        country=read(_text, "", present, "country"),
-        capacity=read(_capacity, 1, present),
-        weight=read(_number, 1.0, present, "weight", "weight") if "weight" in entry else 1.0,
-        labels=read(_labels, {}, present),
-        serves=ServedAreas(
-            countries=read(_texts, (), serves, "countries"),
-            continents=read(_texts, (), serves, "continents"),
-        ),
-        tenants=read(_texts, (), present, "tenants"),
-    )
-    if not problems:
-        read(check_unit, spec, spec, "unit")
-    return (None if problems else spec), problems
-
-
-def _position_part(entry: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """None when it is missing, which is told already."""
-    return _part(entry, "position", {"latitude", "longitude"}) if "position" in entry else None
-
-
-def _capacity(entry: Mapping[str, Any]) -> int:
-    capacity = entry.get("capacity", 1)
-    if not isinstance(capacity, int) or isinstance(capacity, bool):
-        raise InvalidInput("capacity", f"capacity {capacity!r} is not a whole number of clients")
-    return capacity
-
-
-def _labels(entry: Mapping[str, Any]) -> Mapping[str, str]:
-    labels = entry.get("labels") or {}
-    if not isinstance(labels, Mapping):
-        raise InvalidInput("labels", "labels is a mapping of names to texts")
-    for name, value in labels.items():
-        if not isinstance(name, str) or not isinstance(value, str):
-            raise InvalidInput(
-                "labels", f"labels has {name!r}: {value!r}, which is not text; put it in quotes"
-            )
-    return dict(labels)
-
-
-def _part(entry: Mapping[str, Any], key: str, known: set[str]) -> Mapping[str, Any]:
-    part = entry.get(key) or {}
-    if not isinstance(part, Mapping):
-        raise InvalidInput(key, f"{key} is a mapping of {', '.join(sorted(known))}")
-    for name in part:
-        if name not in known:
-            raise InvalidInput(f"{key}.{name}", f"unknown key {key}.{name}")
-    return part
-
-
-def _text(entry: Mapping[str, Any], key: str) -> str:
-    value = entry.get(key, "")  # what is missing is told already
-    if not isinstance(value, str):
-        # YAML reads NO (Norway) as false and 007 as 7: quotes help.
-        raise InvalidInput(key, f"{key} {value!r} is not a text; put it in quotes")
-    return value
-
-
-def _texts(entry: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    values = entry.get(key) or []
-    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        raise InvalidInput(key, f"{key} is a list of texts; put NO and other words in quotes")
-    return tuple(values)
-
-
-def _number(entry: Mapping[str, Any], key: str, field: str) -> float:
-    value = entry.get(key)
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        raise InvalidInput(field, f"{field} {value!r} is not a number")
-    try:
-        return float(value)
-    except OverflowError as error:
-        raise InvalidInput(field, f"{field} is too large a number") from error

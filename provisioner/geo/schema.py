@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,10 @@ from provisioner.geo.countries import continent_of, countries
 from provisioner.geo.location import Location, LocationSource, cell_of
 
 DEFAULT_CITY_RADIUS_KM = 50.0  # for databases that give a position and no radius
+CONTINENTS = frozenset({"AF", "AN", "AS", "EU", "NA", "OC", "SA"})
+_WITH_A_PLACE = frozenset({
+    "country", "registered_country", "continent", "location", "city", "country_code", "latitude",
+})  # fmt: skip
 _COUNTRY = re.compile(r"[A-Z]{2}\Z")
 
 
@@ -26,10 +31,7 @@ class BadRecord(ValueError):
 
 def is_location(record: object) -> bool:
     """Whether a record says where something is at all."""
-    return isinstance(record, Mapping) and not {
-        "country", "registered_country", "continent", "location", "city", "country_code",
-        "latitude",
-    }.isdisjoint(record)  # fmt: skip
+    return isinstance(record, Mapping) and not _WITH_A_PLACE.isdisjoint(record)
 
 
 def location_from(record: Mapping[str, Any]) -> Location | None:
@@ -38,18 +40,17 @@ def location_from(record: Mapping[str, Any]) -> Location | None:
         return _flat(record)
     try:
         city = geoip2.models.City(["en"], **record)
-    except (TypeError, ValueError, AttributeError) as error:
+        region = city.subdivisions.most_specific
+        return _location(
+            city.country.iso_code or city.registered_country.iso_code,
+            region.iso_code or region.name,
+            city.continent.code,
+            city.location.latitude,
+            city.location.longitude,
+            city.location.accuracy_radius,
+        )
+    except (TypeError, AttributeError) as error:
         raise BadRecord(f"a record does not follow the City schema: {error}") from error
-    place = city.location
-    region = city.subdivisions.most_specific
-    return _location(
-        city.country.iso_code or city.registered_country.iso_code,
-        region.iso_code or region.name,
-        city.continent.code,
-        place.latitude,
-        place.longitude,
-        place.accuracy_radius,
-    )
 
 
 def _flat(record: Mapping[str, Any]) -> Location | None:
@@ -80,34 +81,52 @@ def _location(
     longitude: Any,
     radius_km: Any,
 ) -> Location | None:
-    code = country or ""
-    if code and not (isinstance(code, str) and _COUNTRY.match(code)):
+    code = _text(country, "country code")
+    if code and not _COUNTRY.match(code):
         raise BadRecord(f"{code!r} is not a country code")
-    for name, value, limit in (("latitude", latitude, 90), ("longitude", longitude, 180)):
-        if value is None:
-            continue
-        if not isinstance(value, int | float) or not math.isfinite(value) or abs(value) > limit:
-            raise BadRecord(f"{name} {value!r} is not on Earth")
+    area = _text(continent, "continent") or continent_of(code)
+    if area and area not in CONTINENTS:
+        raise BadRecord(f"{area!r} is not a continent")
+    if (latitude is None) != (longitude is None):
+        raise BadRecord("a position has a latitude or a longitude alone")
     known = countries().get(code)
-    if latitude is not None and longitude is not None:
-        radius = DEFAULT_CITY_RADIUS_KM if radius_km is None else float(radius_km)
+    if latitude is not None:
+        latitude, longitude = _degrees(latitude, 90), _degrees(longitude, 180)
+        radius = DEFAULT_CITY_RADIUS_KM if radius_km is None else _distance(radius_km)
     elif known is not None:
         latitude, longitude, radius = known.latitude, known.longitude, known.radius_km
-    else:
-        latitude = longitude = None
+    elif code or area:
         radius = 0.0
-    if not math.isfinite(radius) or radius < 0:
-        raise BadRecord(f"accuracy_radius {radius_km!r} is not a distance")
-    area = continent if isinstance(continent, str) else ""
-    if not code and not area and latitude is None:
+    else:
         return None
     return Location(
         source=LocationSource.DATABASE,
         country=code,
-        subdivision=str(subdivision or ""),
-        continent=area or continent_of(code),
+        subdivision=_text(subdivision, "subdivision"),
+        continent=area,
         latitude=latitude,
         longitude=longitude,
         uncertainty_km=radius,
         cell=cell_of(code, latitude, longitude, radius),
     )
+
+
+def _text(value: Any, what: str) -> str:
+    """One object for equal texts: a file has a million records and a few thousand texts."""
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise BadRecord(f"the {what} {value!r:.60} is not a text")
+    return sys.intern(value)
+
+
+def _degrees(value: Any, limit: int) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= limit:
+        raise BadRecord(f"the coordinate {value!r:.60} is not on Earth")
+    return float(value)
+
+
+def _distance(value: Any) -> float:
+    if not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise BadRecord(f"the accuracy radius {value!r:.60} is not a distance")
+    return float(value)

@@ -13,8 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from provisioner.placement.candidates import CandidateList
-from provisioner.placement.rendezvous import score, slot_of
+import numpy as np
+
+from provisioner.placement.candidates import CandidateList, Place
+from provisioner.placement.eligibility import EligibleUnits
+from provisioner.placement.rendezvous import scores_in_slot, slot_of
 
 LOAD_STEPS = 20  # of 5 % each
 
@@ -26,7 +29,8 @@ SPREAD = "spread"  # nobody knows where the client is
 
 
 class Choice(NamedTuple):
-    """The unit chosen. distance_km is -1 where it is not known."""
+    """The unit chosen. distance_km is from the middle of the location's cell, -1 where it
+    is not known."""
 
     unit_index: int
     distance_km: float
@@ -43,8 +47,8 @@ class NoChoice:
 
 
 def load_step(load: float) -> int:
-    """Loads of one step count as the same."""
-    return int(load * LOAD_STEPS)
+    """Loads of one step count as the same: 0 to LOAD_STEPS, which is full and beyond."""
+    return min(LOAD_STEPS, int(load * LOAD_STEPS)) if load > 0.0 else 0
 
 
 def choose(
@@ -52,66 +56,73 @@ def choose(
 ) -> Choice | NoChoice:
     """`room[i]` (slots that can be had, full at 0 and below) and `load[i]` (share of
     capacity taken, 0 to 1) belong to unit i of the fleet snapshot. `client_key` names
-    the client and its tenant; the same key chooses alike."""
+    the client and its tenant; the same key chooses alike.
+
+    It sees only the list: where that is not whole and all of it was looked at, others may
+    be as good or the only ones with room, and `Chooser` looks on among all units.
+    """
     best = shortlist(candidates, room, load)
-    if isinstance(best, NoChoice):
-        return best
-    if len(best.places) == 1:
-        return best.choice(candidates, 0)
-    slot = slot_of(client_key)
-    seeds, weights = candidates.fleet.seeds, candidates.fleet.weights
-    indices = [candidates.indices[place] for place in best.places]
-    scores = [score(slot, seeds[index], weights[index]) for index in indices]
-    return best.choice(candidates, scores.index(max(scores)))
+    if best is None:
+        return nobody(candidates.eligible)
+    if len(best.choices) == 1:
+        return best.choices[0]
+    fleet = candidates.eligible.fleet
+    units = [choice.unit_index for choice in best.choices]
+    scores = scores_in_slot(slot_of(client_key), fleet.seeds[units], fleet.weights[units])
+    return best.choices[int(np.argmax(scores))]
 
 
-@dataclass(frozen=True, slots=True)
+def nobody(eligible: EligibleUnits) -> NoChoice:
+    """The answer when none of these has room."""
+    return NoChoice(eligible.ids, eligible.refusal)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Shortlist:
-    """The candidates between which only the hash decides, by place in the list. `looked_at`:
-    how far down the list anything mattered."""
+    """The candidates between which only the hash decides. `looked_at`: how far down the list
+    anything mattered."""
 
-    places: tuple[int, ...]
-    rule: str
+    choices: list[Choice]
     looked_at: int
-
-    def choice(self, candidates: CandidateList, which: int) -> Choice:
-        """The `which`-th of them."""
-        place = self.places[which]
-        return Choice(candidates.indices[place], candidates.distances_km[place], self.rule)
 
 
 def shortlist(
     candidates: CandidateList, room: Sequence[int], load: Sequence[float]
-) -> Shortlist | NoChoice:
-    """Everything about a choice that does not depend on the client; arguments as in choose."""
-    indices, tiers = candidates.indices, candidates.tiers
-    limit, skipped, equals, least = float("inf"), False, 0, LOAD_STEPS + 1
+) -> Shortlist | None:
+    """Everything about a choice that does not depend on the client; arguments as in choose.
+    None: all are full."""
+    indices, tiers, place = candidates.indices, candidates.tiers, candidates.place
+    limit, nearer_full, equals, least = float("inf"), False, 0, 0
     best: list[int] = []
     looked_at = 0
-    for place, index in enumerate(indices):
-        if tiers[place] > limit:
+    for at, index in enumerate(indices):
+        if tiers[at] > limit:
             break
         looked_at += 1
         if room[index] <= 0:
-            skipped = True
             continue
-        if not equals:
-            limit = tiers[place] + candidates.equals_within
-        equals += 1
         step = load_step(load[index])
-        if step < least:
-            best, least = [place], step
+        if not equals:
+            limit = tiers[at] + place.equals_within
+            nearer_full = tiers[0] < tiers[at]
+        equals += 1
+        if not best or step < least:
+            best, least = [at], step
         elif step == least:
-            best.append(place)
+            best.append(at)
     if not best:
-        names = tuple(candidates.fleet.units[index].id for index in indices)
-        return NoChoice(names, candidates.refusal)
-    if candidates.spread:
-        rule = SPREAD
-    elif skipped:
-        rule = NEXT_BEST
-    elif equals == 1:
-        rule = NEAREST
-    else:
-        rule = SPREAD_NEAR if len(best) > 1 else LEAST_LOADED
-    return Shortlist(tuple(best), rule, looked_at)
+        return None
+    rule = rule_of(place, nearer_full=nearer_full, equals=equals, best=len(best))
+    choices = [Choice(indices[at], candidates.distance_km(at), rule) for at in best]
+    return Shortlist(choices, looked_at)
+
+
+def rule_of(place: Place, *, nearer_full: bool, equals: int, best: int) -> str:
+    """The rule by which `best` of `equals` equally near units with room were left."""
+    if place.nowhere:
+        return SPREAD
+    if nearer_full:
+        return NEXT_BEST
+    if equals == 1:
+        return NEAREST
+    return SPREAD_NEAR if best > 1 else LEAST_LOADED

@@ -3,43 +3,51 @@
 It keeps, for each place clients come from, the candidate list and what it comes to as
 things stand: one unit, or a table of which unit takes which slot of clients. A kept decision
 is forgotten when a unit it looked at fills, empties or changes its load step, and only then.
-tests/provisioner/placement holds it to `choose`.
+Where the list does not reach, the whole fleet is looked at, and what comes of it holds until
+any unit changes. tests/provisioner/placement holds all of it to `choose`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TypeAlias
 from zlib import crc32
 
 from provisioner.geo.location import Location
-from provisioner.placement.candidates import CandidateList, build
-from provisioner.placement.choice import Choice, NoChoice, shortlist
+from provisioner.placement.candidates import CandidateList, place_of, rank
+from provisioner.placement.choice import Choice, NoChoice, nobody, shortlist
+from provisioner.placement.eligibility import Eligibility
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.fleet import PlacementFleet
 from provisioner.placement.occupancy import Occupancy
-from provisioner.placement.rendezvous import SLOT_MASK, SLOTS, slot_of, winners
+from provisioner.placement.rendezvous import MOST_IN_TABLE, SLOT_MASK, SLOTS, slot_of, winners
+from provisioner.placement.widening import WideShortlist, widen
 
 ALWAYS_THE_FIRST = bytes(SLOTS)
 
+PlaceKey: TypeAlias = str | tuple[str, str]
 
-class _Place:
-    """What is kept for one place: the choices, and which of them each slot of clients gets;
-    no winners while nothing is decided."""
 
-    __slots__ = ("candidates", "choices", "winners")
+class _Kept:
+    """What is kept for one place. choices and winners: which choice each slot of clients
+    gets, no winners while that is not decided. wide: what the whole fleet came to when
+    there had been `as_of` changes, None: nobody has room."""
+
+    __slots__ = ("as_of", "candidates", "choices", "wide", "winners")
 
     def __init__(self, candidates: CandidateList) -> None:
         self.candidates = candidates
         self.choices: list[Choice] = []
-        self.winners: Sequence[int] | None = None
+        self.winners: bytes | None = None
+        self.wide: WideShortlist | None = None
+        self.as_of = -1
 
     def forget(self) -> None:
         self.winners = None
 
 
 class Chooser:
-    """Over one fleet snapshot and policy; `occupancy` belongs to the same snapshot. When
-    `max_places` are kept it starts anew: places that matter are back at once."""
+    """Over one fleet snapshot and policy; `occupancy` belongs to the same snapshot. Of the
+    places, the `max_places / 2` used last are kept, and at most `max_places`."""
 
     def __init__(
         self,
@@ -52,65 +60,72 @@ class Chooser:
         self._fleet = fleet
         self._policy = policy
         self._occupancy = occupancy
-        self._max_places = max_places
+        self._eligibility = Eligibility(fleet, policy)
+        self._generation = max(1, max_places // 2)
         self._by_tenant = fleet.by_tenant
-        self._places: dict[str | tuple[str, str], _Place] = {}
-        self._refusals: dict[str | tuple[str, str], tuple[int, NoChoice]] = {}
+        self._places: dict[PlaceKey, _Kept] = {}
+        self._older: dict[PlaceKey, _Kept] = {}
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._places) + len(self._older)
 
     def choose(self, location: Location, tenant: str, client_key: bytes) -> Choice | NoChoice:
         """The unit for a client of `tenant` at `location`; as `choose` has it."""
         key = (tenant, location.cell) if self._by_tenant else location.cell
-        place = self._places.get(key)
-        if place is None:
-            place = self._enter(key, location, tenant)
-        table = place.winners
+        kept = self._places.get(key)
+        if kept is None:
+            kept = self._enter(key, location, tenant)
+        table = kept.winners
         if table is not None:
             # slot_of, without the call: a third of what is left to do here.
-            return place.choices[table[crc32(client_key) & SLOT_MASK]]
-        return self._decide(key, place, location, tenant, client_key)
+            return kept.choices[table[crc32(client_key) & SLOT_MASK]]
+        return self._decide(kept, client_key)
 
-    def _enter(self, key: str | tuple[str, str], location: Location, tenant: str) -> _Place:
-        if len(self._places) >= self._max_places:
-            self._places.clear()
-            self._refusals.clear()
-            self._occupancy.ignore_all()
-        place = self._places[key] = _Place(build(self._fleet, self._policy, location, tenant))
-        return place
+    def _enter(self, key: PlaceKey, location: Location, tenant: str) -> _Kept:
+        """Makes the place one of those used last. Two generations are enough for that: the
+        older is dropped when the newer has filled, and a hit costs one look-up."""
+        kept = self._older.pop(key, None)
+        if kept is None:
+            eligible = self._eligibility.of(location, tenant)
+            place = place_of(location, self._policy)
+            kept = _Kept(rank(eligible, place, kept=self._policy.kept))
+        if len(self._places) >= self._generation:
+            self._older, self._places = self._places, {}
+            # Units must not hold on to the places that were dropped.
+            self._occupancy.forget_all()
+        self._places[key] = kept
+        return kept
 
-    def _decide(
-        self,
-        key: str | tuple[str, str],
-        place: _Place,
-        location: Location,
-        tenant: str,
-        client_key: bytes,
-    ) -> Choice | NoChoice:
-        occupancy = self._occupancy
-        refusal = self._refusals.get(key)
-        if refusal is not None and refusal[0] == occupancy.reopened:
-            return refusal[1]
-        candidates = place.candidates
+    def _decide(self, kept: _Kept, client_key: bytes) -> Choice | NoChoice:
+        occupancy, candidates = self._occupancy, kept.candidates
+        if kept.as_of != occupancy.changes:
+            if self._settle(kept):
+                assert kept.winners is not None
+                return kept.choices[kept.winners[slot_of(client_key)]]
+            kept.wide = widen(
+                candidates.eligible, candidates.place, occupancy.is_open, occupancy.steps
+            )
+            kept.as_of = occupancy.changes
+        if kept.wide is None:
+            return nobody(candidates.eligible)
+        return kept.wide.choice(slot_of(client_key))
+
+    def _settle(self, kept: _Kept) -> bool:
+        """Decides for all clients of a place by its list, if that reaches far enough."""
+        occupancy, candidates = self._occupancy, kept.candidates
         best = shortlist(candidates, occupancy.room, occupancy.load)
-        seen_all = isinstance(best, NoChoice) or best.looked_at == len(candidates.indices)
-        if seen_all and not candidates.whole:
-            # The kept ones are full, or the nearest with room is so far down that others
-            # just as near may be beyond the end of the list.
-            candidates = build(self._fleet, self._policy, location, tenant, keep_all=True)
-            place.candidates = candidates
-            best = shortlist(candidates, occupancy.room, occupancy.load)
-        if isinstance(best, NoChoice):
-            self._refusals[key] = (occupancy.reopened, best)
-            return best
+        if best is None or len(best.choices) > MOST_IN_TABLE:
+            return False
+        if best.looked_at == len(candidates.indices) and not candidates.whole:
+            return False  # beyond the end of the list others may be just as near
         for index in candidates.indices[: best.looked_at]:
-            occupancy.listen(index, place)
-        place.choices = [best.choice(candidates, which) for which in range(len(best.places))]
-        if len(place.choices) == 1:
-            place.winners = ALWAYS_THE_FIRST
+            occupancy.listen(index, kept)
+        kept.choices = best.choices
+        if len(best.choices) == 1:
+            kept.winners = ALWAYS_THE_FIRST
         else:
-            seeds, weights = self._fleet.seeds, self._fleet.weights
-            indices = [choice.unit_index for choice in place.choices]
-            place.winners = winners([seeds[i] for i in indices], [weights[i] for i in indices])
-        return place.choices[place.winners[slot_of(client_key)]]
+            units = [choice.unit_index for choice in best.choices]
+            kept.winners = winners(
+                self._fleet.seeds[units].tolist(), self._fleet.weights[units].tolist()
+            )
+        return True

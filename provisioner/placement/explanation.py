@@ -1,6 +1,8 @@
 """explain: every unit with its verdict and a reason in plain words. Pure.
 
 It asks the same functions that decide, so it cannot say anything else than what happens.
+Distances are the client's own; ranking goes by its cell, so that of two units within a few
+kilometres of each other the farther may rank first.
 """
 
 from __future__ import annotations
@@ -10,12 +12,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from provisioner.geo.location import Location
+from provisioner.placement import choice as rules
 from provisioner.placement.candidates import CandidateList, build
 from provisioner.placement.choice import Choice, choose, load_step
 from provisioner.placement.filters import PlacementPolicy, why_not
-from provisioner.placement.fleet import PlacementFleet
+from provisioner.placement.fleet import PlacementFleet, PlacementUnit
+from provisioner.placement.geodesy import distance_km
 
-RANKED_EXACTLY = 64  # past that, by distance alone: nobody asks why 70th is not 71st
+RANKED_EXACTLY = 16  # past that, by distance alone: nobody asks why 18th is not 17th
 
 
 class Verdict(StrEnum):
@@ -55,44 +59,24 @@ def explain(
 ) -> Explanation:
     """What `choose` would do for this client now, and why; arguments as there."""
     everyone = build(fleet, policy, location, tenant, keep_all=True)
+    tiers = dict(zip(everyone.indices, everyone.tiers, strict=True))
     ranked = _ranking(everyone, client_key, room, load)
-    first = ranked[0] if ranked else None
-    units: list[Considered] = []
-    for rank, choice in enumerate(ranked, start=1):
-        reason = (
-            _why_chosen(choice, everyone, location)
-            if rank == 1
-            else _why_later(choice, ranked[0], location, load)
+    telling = _Telling(fleet, location, everyone.place.equals_within, tiers, load)
+    units = [
+        telling.considered(
+            fleet.units[choice.unit_index],
+            telling.why_chosen(choice) if rank == 1 else telling.why_later(choice, ranked[0]),
+            rank=rank,
         )
-        units.append(
-            Considered(
-                id=fleet.units[choice.unit_index].id,
-                verdict=Verdict.CHOSEN if rank == 1 else Verdict.RANKED,
-                reason=reason,
-                distance_km=_known(choice.distance_km),
-                load=load[choice.unit_index],
-                rank=rank,
-            )
-        )
-    distances = dict(zip(everyone.indices, everyone.distances_km, strict=True))
+        for rank, choice in enumerate(ranked, start=1)
+    ]
     taken = {choice.unit_index for choice in ranked}
     for unit in fleet.units:
-        if unit.index in taken:
-            continue
-        reason = why_not(unit, policy, location, tenant)
-        if not reason and unit.index in distances:
-            reason = "full: no slot can be had there now"
-        units.append(
-            Considered(
-                id=unit.id,
-                verdict=Verdict.EXCLUDED,
-                reason=reason or everyone.refusal,
-                distance_km=_known(distances.get(unit.index, -1.0)),
-                load=load[unit.index],
-                rank=0,
-            )
-        )
-    return Explanation(units=tuple(units), rule=first.rule if first else "")
+        if unit.index not in taken:
+            reason = why_not(unit, policy, location, tenant) or everyone.eligible.refusal
+            full = "full: no slot can be had there now"
+            units.append(telling.considered(unit, reason or full, rank=0))
+    return Explanation(units=tuple(units), rule=ranked[0].rule if ranked else "")
 
 
 def _ranking(
@@ -107,38 +91,84 @@ def _ranking(
             return ranked
         ranked.append(choice)
         left[choice.unit_index] = 0
-    for index, away_km in zip(everyone.indices, everyone.distances_km, strict=True):
+    for at, index in enumerate(everyone.indices):
         if left[index] > 0:
-            ranked.append(Choice(index, away_km, "nearest"))
+            ranked.append(Choice(index, everyone.distance_km(at), rules.NEAREST))
     return ranked
 
 
-def _known(distance_km: float) -> float | None:
-    return None if distance_km < 0 else distance_km
+@dataclass(frozen=True, slots=True, eq=False)
+class _Telling:
+    """Puts it into words. tiers: by unit index, as in CandidateList."""
 
+    fleet: PlacementFleet
+    location: Location
+    within: float
+    tiers: dict[int, float]
+    load: Sequence[float]
 
-def _why_chosen(choice: Choice, everyone: CandidateList, location: Location) -> str:
-    where = "" if choice.distance_km < 0 else f"{choice.distance_km:,.0f} km away, "
-    uncertain = f"the location's uncertainty of {location.uncertainty_km:,.0f} km"
-    return {
-        "nearest": f"{where}nearer than any other beyond {uncertain}"
-        if choice.distance_km >= 0
-        else "best match for the client's country",
-        "least-loaded-near": f"{where}the least loaded of those within {uncertain}",
-        "spread-near": f"{where}one of several alike within {uncertain}; the hash decides",
-        "next-best": f"{where}nearer ones are full",
-        "spread": "the client's location is unknown; load and hash decide",
-    }[choice.rule]
-
-
-def _why_later(choice: Choice, first: Choice, location: Location, load: Sequence[float]) -> str:
-    farther = choice.distance_km - first.distance_km
-    if choice.distance_km >= 0 and farther > location.uncertainty_km:
-        return f"{choice.distance_km:,.0f} km away, {farther:,.0f} km farther"
-    if load_step(load[choice.unit_index]) > load_step(load[first.unit_index]):
-        return (
-            f"as near, but {load[choice.unit_index]:.0%} full against {load[first.unit_index]:.0%}"
+    def considered(self, unit: PlacementUnit, reason: str, *, rank: int) -> Considered:
+        verdict = Verdict.EXCLUDED
+        if rank:
+            verdict = Verdict.CHOSEN if rank == 1 else Verdict.RANKED
+        return Considered(
+            id=unit.id,
+            verdict=verdict,
+            reason=reason,
+            distance_km=self.away_km(unit),
+            load=self.load[unit.index],
+            rank=rank,
         )
-    if choice.distance_km < 0:
-        return "no better match for what is known of the location"
-    return "as near and as free; the hash decides"
+
+    def away_km(self, unit: PlacementUnit) -> float | None:
+        at = self.location
+        if at.latitude is None or at.longitude is None:
+            return None
+        return distance_km(at.latitude, at.longitude, unit.latitude, unit.longitude)
+
+    def why_chosen(self, choice: Choice) -> str:
+        unit = self.fleet.units[choice.unit_index]
+        if choice.rule == rules.SPREAD:
+            return "nobody knows where the client is; load and hash decide"
+        away_km = self.away_km(unit)
+        near = self._match(unit) if away_km is None else f"{away_km:,.0f} km away"
+        alike = "match as well" if away_km is None else f"are within {self._uncertainty()}"
+        if choice.rule == rules.NEXT_BEST:
+            return f"{near}, the best that has room; nearer ones are full"
+        return {
+            rules.NEAREST: f"{near}, and no other that may take the client "
+            + ("matches as well" if away_km is None else f"is within {self._uncertainty()}"),
+            rules.LEAST_LOADED: f"{near}, the least loaded of those that {alike}",
+            rules.SPREAD_NEAR: f"{near}, one of several as free that {alike}; the hash decides",
+        }[choice.rule]
+
+    def why_later(self, choice: Choice, first: Choice) -> str:
+        unit, best = self.fleet.units[choice.unit_index], self.fleet.units[first.unit_index]
+        away_km, best_km = self.away_km(unit), self.away_km(best)
+        farther = self.tiers[unit.index] - self.tiers[best.index]
+        if away_km is None or best_km is None:
+            if farther > 0:
+                return f"{self._match(unit)}, {best.id} {self._match(best)}"
+            near = "matches as well"
+        elif farther > self.within:
+            more_km = max(1.0, away_km - best_km)
+            away = f"{away_km:,.0f} km away, {more_km:,.0f} km farther than {best.id}"
+            return away + (f" and outside {self._uncertainty()}" if self.within else "")
+        else:
+            near = f"{away_km:,.0f} km away, as near as can be told"
+        load, best_load = self.load[unit.index], self.load[best.index]
+        if load_step(load) > load_step(best_load):
+            return f"{near}, but {load:.0%} full against {best_load:.0%} of {best.id}"
+        return f"{near} and as free as {best.id}; the hash decides"
+
+    def _uncertainty(self) -> str:
+        return f"the location's uncertainty of {self.within:,.0f} km"
+
+    def _match(self, unit: PlacementUnit) -> str:
+        """How a unit matches a client of whom only country or continent are known."""
+        tier = self.tiers[unit.index]
+        if tier >= 2.0:
+            return "is on another continent"
+        if tier >= 1.0:
+            return "is on the client's continent"
+        return "is in the client's country" if self.location.country else "is somewhere"

@@ -9,7 +9,7 @@ import numpy as np
 
 from deployment_units.fleet.unit import EVERYWHERE, ServedAreas, UnitId
 from provisioner.placement.geodesy import Floats, unit_vectors
-from provisioner.placement.rendezvous import seed_of
+from provisioner.placement.rendezvous import Seeds, seed_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,33 +18,46 @@ class PlacementUnit:
 
     id: UnitId
     index: int  # its place in the snapshot
-    latitude: float
-    longitude: float
-    country: str
-    continent: str
-    weight: float = 1.0
+    latitude: float  # degrees, -90 to 90
+    longitude: float  # degrees
+    country: str  # ISO 3166-1 alpha-2
+    continent: str  # AF AN AS EU NA OC SA; empty: unknown
+    weight: float = 1.0  # relative share among equals, > 0
     serves: ServedAreas = EVERYWHERE
     tenants: tuple[str, ...] = ()  # empty: all
     labels: Mapping[str, str] = field(default_factory=dict)
     taking: bool = True  # whether it takes new clients at all
-    not_taking_reason: str = ""
+    not_taking_reason: str = ""  # when it does not: part of a sentence about the unit
 
 
 class PlacementFleet:
     """Units by index, with what ranking needs computed once.
 
-    vectors: unit vectors of their positions, shape (n, 3); seeds: for rendezvous hashing.
+    vectors: unit vectors of their positions, shape (n, 3); seeds and weights: for rendezvous
+    hashing; by_tenant, by_area: whether any unit serves only some tenants, some areas.
+    Raises ValueError when a unit is not at its index, or its weight is not positive.
     """
 
-    __slots__ = ("by_tenant", "revision", "seeds", "units", "vectors", "weights")
+    __slots__ = (
+        "by_area", "by_tenant", "continents", "countries", "revision", "seeds", "units",
+        "vectors", "weights",
+    )  # fmt: skip
 
     def __init__(self, *, units: tuple[PlacementUnit, ...], revision: int) -> None:
+        for place, unit in enumerate(units):
+            if unit.index != place:
+                raise ValueError(f"unit {unit.id} is at place {place}, its index {unit.index}")
+            if not unit.weight > 0.0:
+                raise ValueError(f"unit {unit.id} has the weight {unit.weight}")
         self.units = units
         self.revision = revision
         self.vectors: Floats = unit_vectors(
             np.array([unit.latitude for unit in units], dtype=np.float64),
             np.array([unit.longitude for unit in units], dtype=np.float64),
         )
-        self.seeds = [seed_of(unit.id) for unit in units]
-        self.weights = [unit.weight for unit in units]
+        self.seeds: Seeds = np.array([seed_of(unit.id) for unit in units], dtype=np.uint64)
+        self.weights: Floats = np.array([unit.weight for unit in units], dtype=np.float64)
+        self.countries = np.array([unit.country for unit in units], dtype=np.str_)
+        self.continents = np.array([unit.continent for unit in units], dtype=np.str_)
         self.by_tenant = any(unit.tenants for unit in units)
+        self.by_area = any(unit.serves.countries or unit.serves.continents for unit in units)

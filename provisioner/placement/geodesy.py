@@ -1,9 +1,9 @@
 """Distances on the sphere. Pure numbers: degrees in, kilometres out.
 
-The haversine form (R. W. Sinnott, "Virtues of the Haversine", Sky & Telescope 68, 1984)
-keeps its precision for close points; near antipodes it is good to some metres, which is
-below what any geo database knows. The Earth is a sphere of the mean radius 6,371.0088 km
-(IUGG); the error against the ellipsoid is at most 0.5 %.
+The Earth is a sphere of the mean radius 6,371.0088 km (IUGG; H. Moritz, "Geodetic Reference
+System 1980", J. Geodesy 74, 2000); the error against the ellipsoid is at most 0.5 %. One
+pair goes by the haversine form (R. W. Sinnott, "Virtues of the Haversine", Sky & Telescope
+68, 1984), many by their chords; both are good to a metre anywhere, antipodes included.
 """
 
 from __future__ import annotations
@@ -33,19 +33,25 @@ def distance_km(lat_a: float, lon_a: float, lat_b: float, lon_b: float) -> float
     return 2 * EARTH_RADIUS_KM * asin(min(1.0, sqrt(haversine)))
 
 
+def unit_vector(latitude: float, longitude: float) -> Floats:
+    """A point as unit vector from the Earth's centre; shape (3,)."""
+    phi, lam = radians(latitude), radians(longitude)
+    return np.array((cos(phi) * cos(lam), cos(phi) * sin(lam), sin(phi)))
+
+
 def unit_vectors(latitudes: Floats, longitudes: Floats) -> Floats:
     """Points as unit vectors from the Earth's centre; shape (n, 3)."""
     phi, lam = np.radians(latitudes), np.radians(longitudes)
     return np.column_stack((np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)))
 
 
-def distances_km(latitude: float, longitude: float, vectors: Floats) -> Floats:
-    """Great-circle distance from one point to each of `vectors`; shape (n,).
+def distances_km(here: Floats, vectors: Floats) -> Floats:
+    """Great-circle distance from one unit vector to each of `vectors`; shape (n,).
 
-    By the chord: the angle between unit vectors is 2 asin(chord / 2).
+    By the chord: the angle between unit vectors is 2 asin(chord / 2). A unit's distance does
+    not depend, to the last bit, on which others are asked for with it.
     """
-    phi, lam = radians(latitude), radians(longitude)
-    here = np.array((cos(phi) * cos(lam), cos(phi) * sin(lam), sin(phi)))
-    chord = np.linalg.norm(vectors - here, axis=1)
+    x, y, z = (vectors - here).T
+    chord = np.sqrt(x * x + y * y + z * z)
     result: Floats = 2 * EARTH_RADIUS_KM * np.arcsin(np.minimum(1.0, chord / 2))
     return result

@@ -1,13 +1,16 @@
 """Occupancy: room and load of each unit as they are now, and who wants to hear of changes.
 
 Decisions that are kept (see Chooser) hold for as long as nothing they looked at changed:
-whether a unit has room, and which 5 % step its load is in. Most changes of room or load are
+whether a unit has room, and which step its load is in. Most changes of room or load are
 neither, and cost an assignment.
 """
 
 from __future__ import annotations
 
 from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from provisioner.placement.choice import load_step
 
@@ -21,17 +24,25 @@ class Listener(Protocol):
 
 
 class Occupancy:
-    """Lists by unit index: `room` in slots (full at 0 and below), `load` from 0 to 1.
-    `reopened` counts how often a full unit got room again."""
+    """Lists by unit index: `room` in slots (full at 0 and below), `load` from 0 to 1; write
+    them through `update` and `take`. `is_open` (1: has room) and `steps` (of load) say the
+    same as arrays that show each change at once. `changes` counts what listeners may hear
+    of."""
 
-    __slots__ = ("_listeners", "_steps", "load", "reopened", "room")
+    __slots__ = (
+        "_is_open", "_listeners", "_steps", "changes", "is_open", "load", "room", "steps",
+    )  # fmt: skip
 
     def __init__(self, units: int) -> None:
         self.room = [0] * units
         self.load = [1.0] * units
-        self._steps = [load_step(1.0)] * units
+        self._is_open = bytearray(units)
+        self._steps = bytearray([load_step(1.0)]) * units
+        # Views: the bytes are fast to write one by one, the arrays to read all at once.
+        self.is_open: NDArray[np.uint8] = np.frombuffer(self._is_open, dtype=np.uint8)
+        self.steps: NDArray[np.uint8] = np.frombuffer(self._steps, dtype=np.uint8)
         self._listeners: list[set[Listener]] = [set() for _ in range(units)]
-        self.reopened = 0
+        self.changes = 0
 
     def update(self, index: int, room: int, load: float) -> None:
         """A unit's room and load are these now."""
@@ -40,25 +51,27 @@ class Occupancy:
         self.room[index], self.load[index] = room, load
         if step != self._steps[index] or had != (room > 0):
             self._steps[index] = step
-            self.reopened += not had
+            self._is_open[index] = room > 0
             self._tell(index)
 
     def take(self, index: int) -> None:
         """One slot less."""
         left = self.room[index] = self.room[index] - 1
         if left == 0:
+            self._is_open[index] = 0
             self._tell(index)
 
     def listen(self, index: int, listener: Listener) -> None:
         """`listener.forget` is called at the next change of this unit, once."""
         self._listeners[index].add(listener)
 
-    def ignore_all(self) -> None:
-        """Nobody listens any more."""
-        for listeners in self._listeners:
-            listeners.clear()
+    def forget_all(self) -> None:
+        """Tells everybody, once, as if every unit had changed."""
+        for index in range(len(self._listeners)):
+            self._tell(index)
 
     def _tell(self, index: int) -> None:
+        self.changes += 1
         listeners = self._listeners[index]
         if listeners:
             self._listeners[index] = set()

@@ -1,8 +1,14 @@
-"""Small fleets for tests of placement."""
+"""Small fleets and places for tests of placement, and situations for property tests."""
 
-from deployment_units.fleet.unit import UnitId
-from provisioner.geo.location import Location, LocationSource, cell_of
+from dataclasses import dataclass
+
+from hypothesis import strategies as st
+
+from deployment_units.fleet.unit import ServedAreas, UnitId
+from provisioner.geo.location import NOWHERE, Location, LocationSource, cell_of
+from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.fleet import PlacementFleet, PlacementUnit
+from provisioner.placement.occupancy import Occupancy
 
 CITIES = {
     "fiji": (-17.7, 177.4, "FJ", "OC"),
@@ -53,4 +59,94 @@ def country_only(country, continent=""):
         country=country,
         continent=continent,
         cell=cell_of(country, None, None, 0.0),
+    )
+
+
+def occupied(room, load):
+    """An Occupancy with these."""
+    occupancy = Occupancy(len(room))
+    for index, (slots, share) in enumerate(zip(room, load, strict=True)):
+        occupancy.update(index, slots, share)
+    return occupancy
+
+
+@dataclass
+class Situation:
+    units: tuple
+    policy: PlacementPolicy
+    location: Location
+    tenant: str
+    room: list
+    load: list
+
+    @property
+    def fleet(self):
+        return PlacementFleet(units=self.units, revision=1)
+
+
+# Few distinct positions, so that units share them, and any others.
+positions = st.one_of(
+    st.sampled_from([(0.0, 179.9), (0.0, -179.9), (90.0, 0.0), (90.0, 77.0), (50.0, 8.0)]),
+    st.tuples(st.floats(-90, 90), st.floats(-180, 180)),
+)
+countries = st.sampled_from([("DE", "EU"), ("FR", "EU"), ("KE", "AF")])
+loads = st.one_of(st.sampled_from([0.0, 0.05, 0.5, 1.0]), st.floats(-0.1, 1.3))
+rooms = st.sampled_from([-1, 0, 1, 50])
+
+
+@st.composite
+def locations(draw):
+    kind = draw(st.sampled_from(["nowhere", "country", "position", "position", "position"]))
+    if kind == "nowhere":
+        return NOWHERE
+    country, continent = draw(st.one_of(countries, st.just(("", ""))))
+    if kind == "country" and country:
+        return country_only(country, continent)
+    latitude, longitude = draw(positions)
+    uncertainty_km = draw(st.one_of(st.just(0.0), st.floats(0, 9000)))
+    return at(latitude, longitude, country=country, continent=continent,
+              uncertainty_km=uncertainty_km)  # fmt: skip
+
+
+@st.composite
+def situations(draw):
+    """A fleet of 1 to 12 units in any state, a policy, and a client somewhere."""
+    units = []
+    for index, (latitude, longitude) in enumerate(draw(st.lists(positions, min_size=1,
+                                                                max_size=12))):  # fmt: skip
+        country, continent = draw(countries)
+        taking = draw(st.integers(0, 9)) > 0
+        units.append(
+            unit(
+                f"u{index}",
+                index,
+                latitude=latitude,
+                longitude=longitude,
+                country=country,
+                continent=continent,
+                weight=draw(st.sampled_from([0.5, 1.0, 3.0])),
+                taking=taking,
+                not_taking_reason="" if taking else "cordoned",
+                tenants=draw(st.sampled_from([(), (), (), ("acme",)])),
+                serves=draw(
+                    st.sampled_from(
+                        [ServedAreas(), ServedAreas(), ServedAreas(countries=("DE",)),
+                         ServedAreas(continents=("AF",))]
+                    )
+                ),
+            )
+        )  # fmt: skip
+    return Situation(
+        units=tuple(units),
+        policy=PlacementPolicy(
+            kept=draw(st.integers(1, 4)),
+            nowhere=draw(st.sampled_from(["spread", "spread", "refuse"])),
+            least_uncertainty_km=draw(st.sampled_from([0.0, 0.0, 500.0])),
+            most_uncertainty_km=draw(st.sampled_from([float("inf"), 1000.0])),
+            denied_countries=draw(st.sampled_from([(), (), ("FR",)])),
+        ),
+        location=draw(locations()),
+        tenant=draw(st.sampled_from(["acme", "other"])),
+        room=[draw(rooms) for _ in units],
+        load=[draw(loads) for _ in units],
     )

@@ -12,6 +12,7 @@ from provisioner.placement.geodesy import (
     HALF_WAY_ROUND_KM,
     distance_km,
     distances_km,
+    unit_vector,
     unit_vectors,
 )
 
@@ -51,8 +52,8 @@ def test_no_detour_is_shorter(a, b, c, d, e, f):
     assert distance_km(a, b, c, d) <= distance_km(a, b, e, f) + distance_km(e, f, c, d) + 1e-3
 
 
-@given(latitudes, longitudes, latitudes, longitudes)
-def test_one_and_many_agree_with_the_spherical_law_of_vectors(a, b, c, d):
+def by_vectors(a, b, c, d):
+    """The angle between two vectors by their cross and dot products: right everywhere."""
     phi, lam = map(math.radians, (a, b))
     psi, mu = map(math.radians, (c, d))
     p = (math.cos(phi) * math.cos(lam), math.cos(phi) * math.sin(lam), math.sin(phi))
@@ -60,7 +61,28 @@ def test_one_and_many_agree_with_the_spherical_law_of_vectors(a, b, c, d):
     cross = math.hypot(
         p[1] * q[2] - p[2] * q[1], p[2] * q[0] - p[0] * q[2], p[0] * q[1] - p[1] * q[0]
     )
-    expected = EARTH_RADIUS_KM * math.atan2(cross, sum(x * y for x, y in zip(p, q, strict=True)))
-    many = distances_km(a, b, unit_vectors(np.array([c]), np.array([d])))
-    assert distance_km(a, b, c, d) == pytest.approx(expected, abs=0.2)
-    assert float(many[0]) == pytest.approx(expected, abs=0.2)
+    return EARTH_RADIUS_KM * math.atan2(cross, sum(x * y for x, y in zip(p, q, strict=True)))
+
+
+@given(latitudes, longitudes, latitudes, longitudes)
+def test_one_and_many_agree_with_another_formula_to_a_metre(a, b, c, d):
+    many = distances_km(unit_vector(a, b), unit_vectors(np.array([c]), np.array([d])))
+    assert distance_km(a, b, c, d) == pytest.approx(by_vectors(a, b, c, d), abs=1e-3)
+    assert float(many[0]) == pytest.approx(by_vectors(a, b, c, d), abs=1e-3)
+
+
+@given(latitudes, longitudes, st.floats(-1e-5, 1e-5), st.floats(-1e-5, 1e-5))
+def test_antipodes_are_half_way_round_to_a_metre(a, b, north, east):
+    opposite = max(-90.0, min(90.0, -a + north)), b + 180 + east
+    many = distances_km(unit_vector(a, b), unit_vectors(*np.array(opposite).reshape(2, 1)))
+    assert distance_km(a, b, *opposite) == pytest.approx(by_vectors(a, b, *opposite), abs=1e-3)
+    assert float(many[0]) == pytest.approx(by_vectors(a, b, *opposite), abs=1e-3)
+
+
+@given(latitudes, longitudes, st.lists(st.tuples(latitudes, longitudes), min_size=2, max_size=40))
+def test_a_distance_does_not_depend_on_which_others_are_asked_for(a, b, others):
+    """To the last bit: ranking some units and ranking all must give the same order."""
+    here = unit_vector(a, b)
+    vectors = unit_vectors(*map(np.array, zip(*others, strict=True)))
+    alone = [float(distances_km(here, vectors[at : at + 1])[0]) for at in range(len(others))]
+    assert distances_km(here, vectors).tolist() == alone

@@ -1,0 +1,91 @@
+"""Eligibility: the units that may take clients of one tenant from one area, found once.
+
+Asking every unit of a large fleet takes milliseconds, and the answer is the same for all
+places of a country. Most fleets restrict nobody, and then it is the same for everybody.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from provisioner.geo.location import Location
+from provisioner.placement.filters import PlacementPolicy, why_never, why_not_here
+from provisioner.placement.fleet import PlacementFleet
+from provisioner.placement.geodesy import Floats
+
+MOST_KEPT = 1024  # pairs of tenant and area
+
+NO_UNIT = "none of its units may take a client from there"
+NOBODY_KNOWS_WHERE = "nobody knows where the client is, and the policy refuses such clients"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EligibleUnits:
+    """Arrays in step, by ascending index. `refusal`: why there are none, when there are none."""
+
+    fleet: PlacementFleet
+    indices: NDArray[np.intp]
+    vectors: Floats  # unit vectors of their positions, shape (n, 3)
+    ids: tuple[str, ...]
+    refusal: str
+
+
+class Eligibility:
+    """Over one fleet snapshot and policy."""
+
+    def __init__(self, fleet: PlacementFleet, policy: PlacementPolicy) -> None:
+        self._fleet = fleet
+        self._policy = policy
+        self._ever = [unit for unit in fleet.units if not why_never(unit, policy)]
+        self._kept: dict[tuple[str, str, str], EligibleUnits] = {}
+        self._alike: dict[bytes, EligibleUnits] = {}
+        self._refused = self._eligible([], NOBODY_KNOWS_WHERE)
+
+    @property
+    def kept(self) -> int:
+        """Pairs of tenant and area that are known by now; at most MOST_KEPT."""
+        return len(self._kept)
+
+    def of(self, location: Location, tenant: str) -> EligibleUnits:
+        """The units that may take a client of `tenant` at `location`."""
+        if self._policy.nowhere == "refuse" and is_nowhere(location):
+            return self._refused
+        fleet = self._fleet
+        key = (
+            tenant if fleet.by_tenant else "",
+            location.country if fleet.by_area else "",
+            location.continent if fleet.by_area else "",
+        )
+        kept = self._kept.get(key)
+        if kept is None:
+            if len(self._kept) >= MOST_KEPT:
+                self._kept.clear()
+                self._alike.clear()
+            found = [u.index for u in self._ever if not why_not_here(u, location, tenant)]
+            kept = self._kept[key] = self._eligible(found, NO_UNIT)
+        return kept
+
+    def _eligible(self, found: list[int], refusal: str) -> EligibleUnits:
+        """Areas with the same units share one object: there are 250 countries."""
+        fleet = self._fleet
+        indices = np.array(found, dtype=np.intp)
+        name = refusal.encode() if not found else indices.tobytes()
+        alike = self._alike.get(name)
+        if alike is None:
+            everyone = len(found) == len(fleet.units)
+            alike = self._alike[name] = EligibleUnits(
+                fleet=fleet,
+                indices=indices,
+                vectors=fleet.vectors if everyone else fleet.vectors[indices],
+                ids=tuple(fleet.units[index].id for index in found),
+                refusal="" if found else refusal,
+            )
+        return alike
+
+
+def is_nowhere(location: Location) -> bool:
+    """Whether nothing is known that units could be ranked by."""
+    return location.latitude is None and not location.country and not location.continent

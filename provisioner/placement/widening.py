@@ -1,0 +1,62 @@
+"""Choosing among all units at once, where a candidate list does not reach far enough.
+
+That is so when the kept candidates are full, when hundreds are equally near, and when
+nobody knows where the client is. The rules are those of `choose`, written over arrays: a
+Python loop over 10,000 units would hold a server up for milliseconds.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from provisioner.placement.candidates import UNKNOWN_KM, Place
+from provisioner.placement.choice import Choice, rule_of
+from provisioner.placement.eligibility import EligibleUnits
+from provisioner.placement.geodesy import Floats
+from provisioner.placement.rendezvous import scores_in_slot
+
+
+class WideShortlist:
+    """The units between which only the hash decides. There may be thousands, so who wins a
+    slot is found when it is first asked for."""
+
+    __slots__ = ("_distances_km", "_fleet", "_indices", "_rule", "_winners")
+
+    def __init__(
+        self, eligible: EligibleUnits, best: NDArray[np.intp], distances_km: Floats, rule: str
+    ) -> None:
+        self._fleet = eligible.fleet
+        self._indices = eligible.indices[best]
+        self._distances_km = distances_km
+        self._rule = rule
+        self._winners: dict[int, Choice] = {}
+
+    def choice(self, slot: int) -> Choice:
+        """The choice for clients of this slot."""
+        found = self._winners.get(slot)
+        if found is None:
+            units = self._indices
+            scores = scores_in_slot(slot, self._fleet.seeds[units], self._fleet.weights[units])
+            at = int(np.argmax(scores))
+            found = Choice(int(units[at]), float(self._distances_km[at]), self._rule)
+            self._winners[slot] = found
+        return found
+
+
+def widen(
+    eligible: EligibleUnits, place: Place, is_open: NDArray[np.uint8], steps: NDArray[np.uint8]
+) -> WideShortlist | None:
+    """The shortlist among all of `eligible`, None when none has room. `is_open[i]` (0 or 1)
+    and `steps[i]` (of load) belong to unit i of the fleet snapshot."""
+    has_room = is_open[eligible.indices] != 0
+    if not has_room.any():
+        return None
+    tiers = place.tiers(eligible)
+    nearest = tiers[has_room].min()
+    near = np.flatnonzero(has_room & (tiers <= nearest + place.equals_within))
+    near_steps = steps[eligible.indices[near]]
+    best = near[near_steps == near_steps.min()]
+    rule = rule_of(place, nearer_full=bool(tiers.min() < nearest), equals=len(near), best=len(best))
+    away_km = tiers[best] if place.here is not None else np.full(len(best), UNKNOWN_KM)
+    return WideShortlist(eligible, best, away_km, rule)
