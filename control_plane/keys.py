@@ -17,6 +17,10 @@ FENCE = (ROOT + "fence/").encode()
 SESSIONS = (ROOT + "sessions/").encode()
 STARVING = (ROOT + "starving/").encode()
 ASSIGNMENTS = (ROOT + "assignments/").encode()
+MOVES = (ROOT + "moves/").encode()
+HOLDS = (ROOT + "holds/").encode()
+LIFECYCLE = (ROOT + "lifecycle/").encode()
+JOBS = (ROOT + "jobs/").encode()
 TENANTS = (ROOT + "tenants/").encode()
 KEY_RING = (ROOT + "keys/ring").encode()
 
@@ -65,6 +69,28 @@ def starving(unit_id: str) -> bytes:
 def assignment(tenant: str, client_id: str) -> bytes:
     """Assignment of one client."""
     return ASSIGNMENTS + f"{tenant}/{client_id}".encode()
+
+
+def move(unit_id: str, tenant: str, client_id: str) -> bytes:
+    """Departure: this client left this unit, for where; written with the move, under a lease
+    that outlives every ticket. Whoever wants to hear of moves watches these, because the
+    assignments themselves are mostly new ones."""
+    return MOVES + f"{unit_id}/{tenant}/{client_id}".encode()
+
+
+def hold(tenant: str, client_id: str) -> bytes:
+    """Stands beside an assignment until its unit has admitted the client."""
+    return HOLDS + f"{tenant}/{client_id}".encode()
+
+
+def lifecycle(unit_id: str) -> bytes:
+    """LifecycleRecord: the state a unit is in, since when and why."""
+    return LIFECYCLE + unit_id.encode()
+
+
+def job(job_id: str) -> bytes:
+    """MoveJob: clients being moved in the background."""
+    return JOBS + job_id.encode()
 
 
 def tenant(tenant_id: str) -> bytes:

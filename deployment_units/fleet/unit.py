@@ -65,6 +65,23 @@ class UnitStatus:
     reported_at: float  # Unix time, s
 
 
+class Reprovision(StrEnum):
+    """What becomes of a client that asks again when another unit suits it clearly better."""
+
+    KEEP = "keep"  # it stays
+    MOVE = "move"  # it moves without its state
+    MOVE_WITH_STATE = "move-with-state"  # its unit hands its state to the next one first
+    RESET = "reset"  # it moves, and its unit forgets it
+
+
+class ReturnHome(StrEnum):
+    """When a client goes back to the unit it had to leave, once that takes clients again."""
+
+    NEVER = "never"
+    NEXT_CONTACT = "next-contact"
+    GRADUAL = "gradual"  # in the background, at a bounded rate
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TenantSpec:
     """An organisation and how its clients are treated."""
@@ -73,6 +90,9 @@ class TenantSpec:
     ticket_algorithm: str = "HS256"  # or EdDSA
     ticket_ttl_s: float = 3600.0
     default_position: Position | None = None  # for clients nobody can locate
+    hold_s: float = 0.0  # a client not admitted within it loses its place; 0: never
+    reprovision: Reprovision = Reprovision.KEEP
+    return_home: ReturnHome = ReturnHome.NEVER
 
 
 DEFAULT_TENANT = TenantSpec(id=TenantId("default"))

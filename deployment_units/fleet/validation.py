@@ -159,6 +159,11 @@ def check_tenant(tenant: TenantSpec) -> TenantSpec:
             "tenant.ticket_ttl",
             f"tenant.ticket_ttl is {tenant.ticket_ttl_s:g} s; it must be 10 s to 30 days",
         )
+    if tenant.hold_s and not 1 <= tenant.hold_s <= 30 * 86_400:
+        raise InvalidInput(
+            "tenant.hold",
+            f"tenant.hold is {tenant.hold_s:g} s; it must be 1 s to 30 days, or 0 for none",
+        )
     if tenant.default_position is not None:
         check_position(tenant.default_position, "tenant.default_position")
     return tenant

@@ -10,6 +10,8 @@ from deployment_units.agent.spec_message import spec_to_proto
 from deployment_units.fleet.registry import UnitView
 from deployment_units.fleet.unit import (
     Position,
+    Reprovision,
+    ReturnHome,
     ServedAreas,
     TenantId,
     TenantSpec,
@@ -40,6 +42,21 @@ _ALGORITHMS = {
     tenancy_pb2.TICKET_ALGORITHM_HS256: "HS256",
     tenancy_pb2.TICKET_ALGORITHM_EDDSA: "EdDSA",
 }
+_REPROVISION = {
+    tenancy_pb2.REPROVISION_UNSPECIFIED: Reprovision.KEEP,
+    tenancy_pb2.REPROVISION_KEEP: Reprovision.KEEP,
+    tenancy_pb2.REPROVISION_MOVE: Reprovision.MOVE,
+    tenancy_pb2.REPROVISION_MOVE_WITH_STATE: Reprovision.MOVE_WITH_STATE,
+    tenancy_pb2.REPROVISION_RESET: Reprovision.RESET,
+}
+_REPROVISION_TO_PROTO = {value: number for number, value in _REPROVISION.items()}
+_RETURN_HOME = {
+    tenancy_pb2.RETURN_HOME_UNSPECIFIED: ReturnHome.NEVER,
+    tenancy_pb2.RETURN_HOME_NEVER: ReturnHome.NEVER,
+    tenancy_pb2.RETURN_HOME_NEXT_CONTACT: ReturnHome.NEXT_CONTACT,
+    tenancy_pb2.RETURN_HOME_GRADUAL: ReturnHome.GRADUAL,
+}
+_RETURN_HOME_TO_PROTO = {value: number for number, value in _RETURN_HOME.items()}
 DEFAULT_TTL_S = 3600.0
 
 
@@ -112,7 +129,7 @@ def unit_to_proto(view: UnitView) -> fleet_pb2.Unit:
 
 
 def tenant_from_proto(message: tenancy_pb2.Tenant) -> TenantSpec:
-    """An unchecked TenantSpec. Raises InvalidInput for an unknown algorithm."""
+    """An unchecked TenantSpec. Raises InvalidInput for a choice nobody knows."""
     algorithm = _ALGORITHMS.get(message.ticket_algorithm)
     if algorithm is None:
         raise InvalidInput(
@@ -127,11 +144,25 @@ def tenant_from_proto(message: tenancy_pb2.Tenant) -> TenantSpec:
             latitude=message.default_position.latitude,
             longitude=message.default_position.longitude,
         )
+    reprovision = _REPROVISION.get(message.reprovision)
+    if reprovision is None:
+        raise InvalidInput(
+            "tenant.reprovision",
+            "tenant.reprovision must be KEEP, MOVE, MOVE_WITH_STATE or RESET",
+        )
+    return_home = _RETURN_HOME.get(message.return_home)
+    if return_home is None:
+        raise InvalidInput(
+            "tenant.return_home", "tenant.return_home must be NEVER, NEXT_CONTACT or GRADUAL"
+        )
     return TenantSpec(
         id=TenantId(message.tenant_id),
         ticket_algorithm=algorithm,
         ticket_ttl_s=ttl_s,
         default_position=position,
+        hold_s=message.hold.seconds + message.hold.nanos / 1e9,
+        reprovision=reprovision,
+        return_home=return_home,
     )
 
 
@@ -147,6 +178,9 @@ def tenant_to_proto(tenant: TenantSpec) -> tenancy_pb2.Tenant:
         default_position=(
             position_to_proto(tenant.default_position) if tenant.default_position else None
         ),
+        hold=duration(tenant.hold_s) if tenant.hold_s else None,
+        reprovision=_REPROVISION_TO_PROTO[tenant.reprovision],
+        return_home=_RETURN_HOME_TO_PROTO[tenant.return_home],
     )
 
 

@@ -24,6 +24,7 @@ class AssignmentRecord:
     cell: str = ""  # where the client was then
     policy: int = 0  # revision of the policy that decided
     state: str = "assigned"
+    home: str = ""  # the unit it had to leave; empty: it is where it chose to be
 
 
 _decoder = msgspec.json.Decoder(AssignmentRecord)
@@ -31,8 +32,15 @@ decode_assignment = _decoder.decode
 """bytes -> AssignmentRecord; raises msgspec.DecodeError on a damaged record."""
 
 
-def encode_assignment(unit: str, epoch: int, at_ms: int, cell: str, policy: int = 0) -> bytes:
+def encode_assignment(
+    unit: str, epoch: int, at_ms: int, cell: str, policy: int = 0, home: str = ""
+) -> bytes:
     """The record as JSON, field by field as AssignmentRecord reads it."""
+    if home:
+        return (
+            f'{{"unit":"{unit}","epoch":{epoch},"at_ms":{at_ms},"cell":"{cell}",'
+            f'"policy":{policy},"home":"{home}"}}'
+        ).encode()
     return (
         f'{{"unit":"{unit}","epoch":{epoch},"at_ms":{at_ms},"cell":"{cell}","policy":{policy}}}'
     ).encode()

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 app = typer.Typer(help="The tenants.", no_args_is_help=True)
 
 _ALGORITHMS = ("HS256", "EdDSA")
+_REPROVISION = ("keep", "move", "move-with-state", "reset")
+_RETURN_HOME = ("never", "next-contact", "gradual")
 
 
 @app.command("list")
@@ -55,6 +57,29 @@ def apply_tenant(
             help="Where clients that nobody can locate are taken to be, degrees.", metavar="LAT,LON"
         ),
     ] = None,
+    hold_s: Annotated[
+        float,
+        typer.Option(
+            "--hold",
+            help="A client not admitted by its unit within it loses its place; 0: never.",
+            metavar="S",
+        ),
+    ] = 0.0,
+    reprovision: Annotated[
+        str,
+        typer.Option(
+            help="What becomes of a client that asks again when another unit suits it clearly "
+            "better, and whether its state goes along when it moves.",
+            metavar="|".join(_REPROVISION),
+        ),
+    ] = "keep",
+    return_home: Annotated[
+        str,
+        typer.Option(
+            help="When a client goes back to the unit it had to leave.",
+            metavar="|".join(_RETURN_HOME),
+        ),
+    ] = "never",
     server: Server = None,
     token: Token = None,
     profile: Profile = None,
@@ -72,15 +97,20 @@ def apply_tenant(
     from homeport.api.geo.v1 import geo_pb2 as geo
     from homeport.api.tenancy.v1 import tenancy_pb2 as tenancy
 
-    known = {name.lower(): name for name in _ALGORITHMS}
-    if algorithm.lower() not in known:
-        raise typer.BadParameter(
-            f"{algorithm} is none of {', '.join(_ALGORITHMS)}", param_hint="--tickets"
-        )
+    for given, known, option in (
+        (algorithm, _ALGORITHMS, "--tickets"),
+        (reprovision, _REPROVISION, "--reprovision"),
+        (return_home, _RETURN_HOME, "--return-home"),
+    ):
+        if given.lower() not in (name.lower() for name in known):
+            raise typer.BadParameter(f"{given} is none of {', '.join(known)}", param_hint=option)
     request = tenancy.Tenant(
         tenant_id=tenant_id,
         ticket_algorithm=tenancy.TicketAlgorithm.Value(f"TICKET_ALGORITHM_{algorithm.upper()}"),
         ticket_ttl=Duration(seconds=int(ttl_s), nanos=int(ttl_s % 1 * 1e9)),
+        hold=Duration(seconds=int(hold_s), nanos=int(hold_s % 1 * 1e9)),
+        reprovision=tenancy.Reprovision.Value(f"REPROVISION_{_enum_name(reprovision)}"),
+        return_home=tenancy.ReturnHome.Value(f"RETURN_HOME_{_enum_name(return_home)}"),
     )
     if default_at is not None:
         latitude, longitude = parse_position(default_at, "--default-at")
@@ -88,6 +118,14 @@ def apply_tenant(
     with Service(target_of(server, None, token, profile, ca)) as service:
         applied = service.apply_tenant(request)
     show(_document(applied), output, lambda: _table([applied]))
+
+
+def _enum_name(choice: str) -> str:
+    return choice.upper().replace("-", "_")
+
+
+def _choice(enum_name: str, prefix: str) -> str:
+    return enum_name.removeprefix(prefix).lower().replace("_", "-")
 
 
 def _document(tenant: tenancy.Tenant) -> dict[str, Any]:
@@ -105,6 +143,9 @@ def _document(tenant: tenancy.Tenant) -> dict[str, Any]:
         "ticket_algorithm": "EdDSA" if eddsa else "HS256",
         "ticket_ttl_s": tenant.ticket_ttl.seconds + tenant.ticket_ttl.nanos / 1e9,
         "default_position": position,
+        "hold_s": tenant.hold.seconds + tenant.hold.nanos / 1e9,
+        "reprovision": _choice(tenancy_pb.Reprovision.Name(tenant.reprovision), "REPROVISION_"),
+        "return_home": _choice(tenancy_pb.ReturnHome.Name(tenant.return_home), "RETURN_HOME_"),
     }
 
 
@@ -113,7 +154,8 @@ def _table(tenants: list[tenancy.Tenant]) -> Table:
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in ("tenant", "tickets", "hold for", "unlocated clients"):
+    for title in ("tenant", "tickets", "tickets for", "unlocated clients", "hold", "reprovision",
+                  "return home"):  # fmt: skip
         table.add_column(title)
     for tenant in tenants:
         facts = _document(tenant)
@@ -123,5 +165,8 @@ def _table(tenants: list[tenancy.Tenant]) -> Table:
             facts["ticket_algorithm"],
             f"{facts['ticket_ttl_s']:g} s",
             "at {latitude:g}, {longitude:g}".format(**position) if position else "anywhere",
+            f"{facts['hold_s']:g} s" if facts["hold_s"] else "never ends",
+            facts["reprovision"],
+            facts["return_home"],
         )
     return table

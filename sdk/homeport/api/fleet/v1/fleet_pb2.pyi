@@ -39,6 +39,92 @@ UNIT_HEALTH_SERVING: UnitHealth.ValueType  # 1
 UNIT_HEALTH_NOT_SERVING: UnitHealth.ValueType  # 2
 Global___UnitHealth: _TypeAlias = UnitHealth  # noqa: Y015
 
+class _UnitState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _UnitStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_UnitState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    UNIT_STATE_UNSPECIFIED: _UnitState.ValueType  # 0
+    UNIT_STATE_JOINING: _UnitState.ValueType  # 1
+    """applied, its agent was not heard yet"""
+    UNIT_STATE_ACTIVE: _UnitState.ValueType  # 2
+    """takes clients"""
+    UNIT_STATE_CORDONED: _UnitState.ValueType  # 3
+    """keeps its clients, takes no new ones"""
+    UNIT_STATE_DRAINING: _UnitState.ValueType  # 4
+    """its clients are being moved away"""
+    UNIT_STATE_DRAINED: _UnitState.ValueType  # 5
+    """has no clients any more, takes none"""
+    UNIT_STATE_LOST: _UnitState.ValueType  # 6
+    """its agent has not been heard for too long"""
+    UNIT_STATE_REMOVED: _UnitState.ValueType  # 7
+
+class UnitState(_UnitState, metaclass=_UnitStateEnumTypeWrapper):
+    """Where a unit stands between its arrival and its end."""
+
+UNIT_STATE_UNSPECIFIED: UnitState.ValueType  # 0
+UNIT_STATE_JOINING: UnitState.ValueType  # 1
+"""applied, its agent was not heard yet"""
+UNIT_STATE_ACTIVE: UnitState.ValueType  # 2
+"""takes clients"""
+UNIT_STATE_CORDONED: UnitState.ValueType  # 3
+"""keeps its clients, takes no new ones"""
+UNIT_STATE_DRAINING: UnitState.ValueType  # 4
+"""its clients are being moved away"""
+UNIT_STATE_DRAINED: UnitState.ValueType  # 5
+"""has no clients any more, takes none"""
+UNIT_STATE_LOST: UnitState.ValueType  # 6
+"""its agent has not been heard for too long"""
+UNIT_STATE_REMOVED: UnitState.ValueType  # 7
+Global___UnitState: _TypeAlias = UnitState  # noqa: Y015
+
+class _MoveJobKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MoveJobKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MoveJobKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MOVE_JOB_KIND_UNSPECIFIED: _MoveJobKind.ValueType  # 0
+    MOVE_JOB_KIND_DRAIN: _MoveJobKind.ValueType  # 1
+    MOVE_JOB_KIND_REBALANCE: _MoveJobKind.ValueType  # 2
+    MOVE_JOB_KIND_FAILOVER: _MoveJobKind.ValueType  # 3
+    """a lost unit's clients"""
+    MOVE_JOB_KIND_RETURN_HOME: _MoveJobKind.ValueType  # 4
+    """clients go back to the unit they had to leave"""
+
+class MoveJobKind(_MoveJobKind, metaclass=_MoveJobKindEnumTypeWrapper): ...
+
+MOVE_JOB_KIND_UNSPECIFIED: MoveJobKind.ValueType  # 0
+MOVE_JOB_KIND_DRAIN: MoveJobKind.ValueType  # 1
+MOVE_JOB_KIND_REBALANCE: MoveJobKind.ValueType  # 2
+MOVE_JOB_KIND_FAILOVER: MoveJobKind.ValueType  # 3
+"""a lost unit's clients"""
+MOVE_JOB_KIND_RETURN_HOME: MoveJobKind.ValueType  # 4
+"""clients go back to the unit they had to leave"""
+Global___MoveJobKind: _TypeAlias = MoveJobKind  # noqa: Y015
+
+class _MoveJobState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MoveJobStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MoveJobState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MOVE_JOB_STATE_UNSPECIFIED: _MoveJobState.ValueType  # 0
+    MOVE_JOB_STATE_RUNNING: _MoveJobState.ValueType  # 1
+    MOVE_JOB_STATE_PAUSED: _MoveJobState.ValueType  # 2
+    MOVE_JOB_STATE_DONE: _MoveJobState.ValueType  # 3
+    MOVE_JOB_STATE_CANCELLED: _MoveJobState.ValueType  # 4
+
+class MoveJobState(_MoveJobState, metaclass=_MoveJobStateEnumTypeWrapper): ...
+
+MOVE_JOB_STATE_UNSPECIFIED: MoveJobState.ValueType  # 0
+MOVE_JOB_STATE_RUNNING: MoveJobState.ValueType  # 1
+MOVE_JOB_STATE_PAUSED: MoveJobState.ValueType  # 2
+MOVE_JOB_STATE_DONE: MoveJobState.ValueType  # 3
+MOVE_JOB_STATE_CANCELLED: MoveJobState.ValueType  # 4
+Global___MoveJobState: _TypeAlias = MoveJobState  # noqa: Y015
+
 @_typing.final
 class ServedAreas(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
@@ -176,6 +262,129 @@ class UnitStatus(_message.Message):
 Global___UnitStatus: _TypeAlias = UnitStatus  # noqa: Y015
 
 @_typing.final
+class MoveJob(_message.Message):
+    """Clients being moved in the background."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    UNIT_ID_FIELD_NUMBER: _builtins.int
+    RATE_PER_S_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    MOVED_FIELD_NUMBER: _builtins.int
+    KEPT_FIELD_NUMBER: _builtins.int
+    MAX_MOVES_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    job_id: _builtins.str
+    kind: Global___MoveJobKind.ValueType
+    state: Global___MoveJobState.ValueType
+    unit_id: _builtins.str
+    """whose clients; empty: all units"""
+    rate_per_s: _builtins.float
+    """at most so many moves a second"""
+    total: _builtins.int
+    """clients to move as counted when the job began"""
+    moved: _builtins.int
+    kept: _builtins.int
+    """could not be moved in the last pass: no room, or their state would not go"""
+    max_moves: _builtins.int
+    """0: no bound"""
+    message: _builtins.str
+    """what it waits for or why clients stay, one sentence; often empty"""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """absent: not ended"""
+
+    def __init__(
+        self,
+        *,
+        job_id: _builtins.str = ...,
+        kind: Global___MoveJobKind.ValueType = ...,
+        state: Global___MoveJobState.ValueType = ...,
+        unit_id: _builtins.str = ...,
+        rate_per_s: _builtins.float = ...,
+        total: _builtins.int = ...,
+        moved: _builtins.int = ...,
+        kept: _builtins.int = ...,
+        max_moves: _builtins.int = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "job_id", b"job_id", "kept", b"kept", "kind", b"kind", "max_moves", b"max_moves", "message", b"message", "moved", b"moved", "rate_per_s", b"rate_per_s", "start_time", b"start_time", "state", b"state", "total", b"total", "unit_id", b"unit_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MoveJob: _TypeAlias = MoveJob  # noqa: Y015
+
+@_typing.final
+class MovePlan(_message.Message):
+    """How many clients would go where."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Target(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        UNIT_ID_FIELD_NUMBER: _builtins.int
+        CLIENTS_FIELD_NUMBER: _builtins.int
+        unit_id: _builtins.str
+        clients: _builtins.int
+        def __init__(
+            self,
+            *,
+            unit_id: _builtins.str = ...,
+            clients: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["clients", b"clients", "unit_id", b"unit_id"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    MOVES_FIELD_NUMBER: _builtins.int
+    TARGETS_FIELD_NUMBER: _builtins.int
+    STAY_FIELD_NUMBER: _builtins.int
+    STAY_REASON_FIELD_NUMBER: _builtins.int
+    BEYOND_BOUND_FIELD_NUMBER: _builtins.int
+    moves: _builtins.int
+    stay: _builtins.int
+    """no unit has room for them, or none may take them"""
+    stay_reason: _builtins.str
+    """one sentence, of most of them"""
+    beyond_bound: _builtins.int
+    """would move, were there no bound"""
+    @_builtins.property
+    def targets(self) -> _containers.RepeatedCompositeFieldContainer[Global___MovePlan.Target]:
+        """most clients first"""
+
+    def __init__(
+        self,
+        *,
+        moves: _builtins.int = ...,
+        targets: _abc.Iterable[Global___MovePlan.Target] | None = ...,
+        stay: _builtins.int = ...,
+        stay_reason: _builtins.str = ...,
+        beyond_bound: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["beyond_bound", b"beyond_bound", "moves", b"moves", "stay", b"stay", "stay_reason", b"stay_reason", "targets", b"targets"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MovePlan: _TypeAlias = MovePlan  # noqa: Y015
+
+@_typing.final
 class Unit(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -184,17 +393,32 @@ class Unit(_message.Message):
     CLIENTS_FIELD_NUMBER: _builtins.int
     GRANTED_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    STATE_REASON_FIELD_NUMBER: _builtins.int
+    STATE_TIME_FIELD_NUMBER: _builtins.int
+    JOB_FIELD_NUMBER: _builtins.int
     clients: _builtins.int
     """assigned now"""
     granted: _builtins.int
     """slots reserved by provisioners, used or not, since they last settled"""
     revision: _builtins.int
-    """of the desired record"""
+    """of the unit's records: changes with its spec and its state"""
+    state: Global___UnitState.ValueType
+    state_reason: _builtins.str
+    """one sentence: why it is in this state"""
     @_builtins.property
     def spec(self) -> Global___UnitSpec: ...
     @_builtins.property
     def status(self) -> Global___UnitStatus:
         """absent: no agent holds the unit's lease"""
+
+    @_builtins.property
+    def state_time(self) -> _timestamp_pb2.Timestamp:
+        """since when"""
+
+    @_builtins.property
+    def job(self) -> Global___MoveJob:
+        """absent: none moves clients off it"""
 
     def __init__(
         self,
@@ -204,10 +428,14 @@ class Unit(_message.Message):
         clients: _builtins.int = ...,
         granted: _builtins.int = ...,
         revision: _builtins.int = ...,
+        state: Global___UnitState.ValueType = ...,
+        state_reason: _builtins.str = ...,
+        state_time: _timestamp_pb2.Timestamp | None = ...,
+        job: Global___MoveJob | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec", "status", b"status"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["job", b"job", "spec", b"spec", "state_time", b"state_time", "status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clients", b"clients", "granted", b"granted", "revision", b"revision", "spec", b"spec", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clients", b"clients", "granted", b"granted", "job", b"job", "revision", b"revision", "spec", b"spec", "state", b"state", "state_reason", b"state_reason", "state_time", b"state_time", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -295,19 +523,373 @@ class ListUnitsResponse(_message.Message):
 Global___ListUnitsResponse: _TypeAlias = ListUnitsResponse  # noqa: Y015
 
 @_typing.final
-class RemoveUnitRequest(_message.Message):
+class CordonUnitRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     UNIT_ID_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
     unit_id: _builtins.str
+    dry_run: _builtins.bool
+    revision: _builtins.int
+    """0: whatever stands there now"""
     def __init__(
         self,
         *,
         unit_id: _builtins.str = ...,
+        dry_run: _builtins.bool = ...,
+        revision: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["unit_id", b"unit_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "revision", b"revision", "unit_id", b"unit_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CordonUnitRequest: _TypeAlias = CordonUnitRequest  # noqa: Y015
+
+@_typing.final
+class CordonUnitResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNIT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def unit(self) -> Global___Unit: ...
+    def __init__(
+        self,
+        *,
+        unit: Global___Unit | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["unit", b"unit"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["unit", b"unit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CordonUnitResponse: _TypeAlias = CordonUnitResponse  # noqa: Y015
+
+@_typing.final
+class DrainUnitRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNIT_ID_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    RATE_PER_S_FIELD_NUMBER: _builtins.int
+    unit_id: _builtins.str
+    dry_run: _builtins.bool
+    revision: _builtins.int
+    """0: whatever stands there now"""
+    rate_per_s: _builtins.float
+    """0: the server's default"""
+    def __init__(
+        self,
+        *,
+        unit_id: _builtins.str = ...,
+        dry_run: _builtins.bool = ...,
+        revision: _builtins.int = ...,
+        rate_per_s: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "rate_per_s", b"rate_per_s", "revision", b"revision", "unit_id", b"unit_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DrainUnitRequest: _TypeAlias = DrainUnitRequest  # noqa: Y015
+
+@_typing.final
+class DrainUnitResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNIT_FIELD_NUMBER: _builtins.int
+    PLAN_FIELD_NUMBER: _builtins.int
+    JOB_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def unit(self) -> Global___Unit: ...
+    @_builtins.property
+    def plan(self) -> Global___MovePlan:
+        """with dry_run"""
+
+    @_builtins.property
+    def job(self) -> Global___MoveJob:
+        """without"""
+
+    def __init__(
+        self,
+        *,
+        unit: Global___Unit | None = ...,
+        plan: Global___MovePlan | None = ...,
+        job: Global___MoveJob | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["job", b"job", "plan", b"plan", "unit", b"unit"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job", b"job", "plan", b"plan", "unit", b"unit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DrainUnitResponse: _TypeAlias = DrainUnitResponse  # noqa: Y015
+
+@_typing.final
+class UndrainUnitRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNIT_ID_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    unit_id: _builtins.str
+    dry_run: _builtins.bool
+    revision: _builtins.int
+    """0: whatever stands there now"""
+    def __init__(
+        self,
+        *,
+        unit_id: _builtins.str = ...,
+        dry_run: _builtins.bool = ...,
+        revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "revision", b"revision", "unit_id", b"unit_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UndrainUnitRequest: _TypeAlias = UndrainUnitRequest  # noqa: Y015
+
+@_typing.final
+class UndrainUnitResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNIT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def unit(self) -> Global___Unit: ...
+    def __init__(
+        self,
+        *,
+        unit: Global___Unit | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["unit", b"unit"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["unit", b"unit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UndrainUnitResponse: _TypeAlias = UndrainUnitResponse  # noqa: Y015
+
+@_typing.final
+class RebalanceRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    MAX_MOVES_FIELD_NUMBER: _builtins.int
+    RATE_PER_S_FIELD_NUMBER: _builtins.int
+    dry_run: _builtins.bool
+    max_moves: _builtins.int
+    """0: a tenth of all clients"""
+    rate_per_s: _builtins.float
+    """0: the server's default"""
+    def __init__(
+        self,
+        *,
+        dry_run: _builtins.bool = ...,
+        max_moves: _builtins.int = ...,
+        rate_per_s: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "max_moves", b"max_moves", "rate_per_s", b"rate_per_s"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RebalanceRequest: _TypeAlias = RebalanceRequest  # noqa: Y015
+
+@_typing.final
+class RebalanceResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLAN_FIELD_NUMBER: _builtins.int
+    JOB_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def plan(self) -> Global___MovePlan:
+        """with dry_run"""
+
+    @_builtins.property
+    def job(self) -> Global___MoveJob:
+        """without"""
+
+    def __init__(
+        self,
+        *,
+        plan: Global___MovePlan | None = ...,
+        job: Global___MoveJob | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["job", b"job", "plan", b"plan"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job", b"job", "plan", b"plan"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RebalanceResponse: _TypeAlias = RebalanceResponse  # noqa: Y015
+
+@_typing.final
+class ListMoveJobsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WITH_ENDED_FIELD_NUMBER: _builtins.int
+    with_ended: _builtins.bool
+    def __init__(
+        self,
+        *,
+        with_ended: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["with_ended", b"with_ended"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListMoveJobsRequest: _TypeAlias = ListMoveJobsRequest  # noqa: Y015
+
+@_typing.final
+class ListMoveJobsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOBS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def jobs(self) -> _containers.RepeatedCompositeFieldContainer[Global___MoveJob]: ...
+    def __init__(
+        self,
+        *,
+        jobs: _abc.Iterable[Global___MoveJob] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["jobs", b"jobs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListMoveJobsResponse: _TypeAlias = ListMoveJobsResponse  # noqa: Y015
+
+@_typing.final
+class ControlMoveJobRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    RATE_PER_S_FIELD_NUMBER: _builtins.int
+    job_id: _builtins.str
+    state: Global___MoveJobState.ValueType
+    """RUNNING, PAUSED or CANCELLED; unspecified: as it is"""
+    rate_per_s: _builtins.float
+    """0: as it is"""
+    def __init__(
+        self,
+        *,
+        job_id: _builtins.str = ...,
+        state: Global___MoveJobState.ValueType = ...,
+        rate_per_s: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job_id", b"job_id", "rate_per_s", b"rate_per_s", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ControlMoveJobRequest: _TypeAlias = ControlMoveJobRequest  # noqa: Y015
+
+@_typing.final
+class ControlMoveJobResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def job(self) -> Global___MoveJob: ...
+    def __init__(
+        self,
+        *,
+        job: Global___MoveJob | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ControlMoveJobResponse: _TypeAlias = ControlMoveJobResponse  # noqa: Y015
+
+@_typing.final
+class WatchFleetRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """0: begin with all units"""
+    def __init__(
+        self,
+        *,
+        revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchFleetRequest: _TypeAlias = WatchFleetRequest  # noqa: Y015
+
+@_typing.final
+class WatchFleetResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNITS_FIELD_NUMBER: _builtins.int
+    REMOVED_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """to go on from after a break"""
+    @_builtins.property
+    def units(self) -> _containers.RepeatedCompositeFieldContainer[Global___Unit]:
+        """new or changed"""
+
+    @_builtins.property
+    def removed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """ids"""
+
+    def __init__(
+        self,
+        *,
+        units: _abc.Iterable[Global___Unit] | None = ...,
+        removed: _abc.Iterable[_builtins.str] | None = ...,
+        revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["removed", b"removed", "revision", b"revision", "units", b"units"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchFleetResponse: _TypeAlias = WatchFleetResponse  # noqa: Y015
+
+@_typing.final
+class RemoveUnitRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNIT_ID_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    unit_id: _builtins.str
+    dry_run: _builtins.bool
+    revision: _builtins.int
+    """0: whatever stands there now"""
+    def __init__(
+        self,
+        *,
+        unit_id: _builtins.str = ...,
+        dry_run: _builtins.bool = ...,
+        revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "revision", b"revision", "unit_id", b"unit_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -335,6 +917,7 @@ class HeartbeatRequest(_message.Message):
     UNIT_ID_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     TTL_FIELD_NUMBER: _builtins.int
+    ADMITTED_FIELD_NUMBER: _builtins.int
     unit_id: _builtins.str
     @_builtins.property
     def status(self) -> Global___UnitStatus: ...
@@ -342,20 +925,87 @@ class HeartbeatRequest(_message.Message):
     def ttl(self) -> _duration_pb2.Duration:
         """how long a missing beat is forgiven; 1 to 60 s"""
 
+    @_builtins.property
+    def admitted(self) -> _containers.RepeatedCompositeFieldContainer[Global___Admission]:
+        """admitted since the last beat whose tickets ask for it"""
+
     def __init__(
         self,
         *,
         unit_id: _builtins.str = ...,
         status: Global___UnitStatus | None = ...,
         ttl: _duration_pb2.Duration | None = ...,
+        admitted: _abc.Iterable[Global___Admission] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["status", b"status", "ttl", b"ttl"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["status", b"status", "ttl", b"ttl", "unit_id", b"unit_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["admitted", b"admitted", "status", b"status", "ttl", b"ttl", "unit_id", b"unit_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___HeartbeatRequest: _TypeAlias = HeartbeatRequest  # noqa: Y015
+
+@_typing.final
+class Admission(_message.Message):
+    """A client has come to its unit: its place is not held any more, it is taken."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    CLIENT_ID_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    client_id: _builtins.str
+    epoch: _builtins.int
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        client_id: _builtins.str = ...,
+        epoch: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_id", b"client_id", "epoch", b"epoch", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Admission: _TypeAlias = Admission  # noqa: Y015
+
+@_typing.final
+class Departure(_message.Message):
+    """A client has left the unit for another one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    CLIENT_ID_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    UNIT_ID_FIELD_NUMBER: _builtins.int
+    ENDPOINT_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    client_id: _builtins.str
+    epoch: _builtins.int
+    """of its new assignment; older tickets are stale"""
+    unit_id: _builtins.str
+    """where it lives now; empty: it has no home any more"""
+    endpoint: _builtins.str
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        client_id: _builtins.str = ...,
+        epoch: _builtins.int = ...,
+        unit_id: _builtins.str = ...,
+        endpoint: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_id", b"client_id", "endpoint", b"endpoint", "epoch", b"epoch", "tenant", b"tenant", "unit_id", b"unit_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Departure: _TypeAlias = Departure  # noqa: Y015
 
 @_typing.final
 class TicketKey(_message.Message):
@@ -396,6 +1046,7 @@ class HeartbeatResponse(_message.Message):
 
     KEYS_FIELD_NUMBER: _builtins.int
     INTERVAL_FIELD_NUMBER: _builtins.int
+    DEPARTURES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___TicketKey]:
         """every key that verifies now; empty: unchanged"""
@@ -404,15 +1055,20 @@ class HeartbeatResponse(_message.Message):
     def interval(self) -> _duration_pb2.Duration:
         """how often to beat"""
 
+    @_builtins.property
+    def departures(self) -> _containers.RepeatedCompositeFieldContainer[Global___Departure]:
+        """since the last answer; at first all that still matter"""
+
     def __init__(
         self,
         *,
         keys: _abc.Iterable[Global___TicketKey] | None = ...,
         interval: _duration_pb2.Duration | None = ...,
+        departures: _abc.Iterable[Global___Departure] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["interval", b"interval"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["interval", b"interval", "keys", b"keys"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["departures", b"departures", "interval", b"interval", "keys", b"keys"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -49,10 +49,45 @@ class FleetServiceStub:
                 request_serializer=homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.ListUnitsRequest.SerializeToString,
                 response_deserializer=homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.ListUnitsResponse.FromString,
                 _registered_method=True)
+        self.CordonUnit = channel.unary_unary(
+                '/homeport.api.fleet.v1.FleetService/CordonUnit',
+                request_serializer=homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.CordonUnitRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.CordonUnitResponse.FromString,
+                _registered_method=True)
+        self.DrainUnit = channel.unary_unary(
+                '/homeport.api.fleet.v1.FleetService/DrainUnit',
+                request_serializer=homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.DrainUnitRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.DrainUnitResponse.FromString,
+                _registered_method=True)
+        self.UndrainUnit = channel.unary_unary(
+                '/homeport.api.fleet.v1.FleetService/UndrainUnit',
+                request_serializer=homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.UndrainUnitRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.UndrainUnitResponse.FromString,
+                _registered_method=True)
         self.RemoveUnit = channel.unary_unary(
                 '/homeport.api.fleet.v1.FleetService/RemoveUnit',
                 request_serializer=homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.RemoveUnitRequest.SerializeToString,
                 response_deserializer=homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.RemoveUnitResponse.FromString,
+                _registered_method=True)
+        self.Rebalance = channel.unary_unary(
+                '/homeport.api.fleet.v1.FleetService/Rebalance',
+                request_serializer=homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.RebalanceRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.RebalanceResponse.FromString,
+                _registered_method=True)
+        self.ListMoveJobs = channel.unary_unary(
+                '/homeport.api.fleet.v1.FleetService/ListMoveJobs',
+                request_serializer=homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.ListMoveJobsRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.ListMoveJobsResponse.FromString,
+                _registered_method=True)
+        self.ControlMoveJob = channel.unary_unary(
+                '/homeport.api.fleet.v1.FleetService/ControlMoveJob',
+                request_serializer=homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.ControlMoveJobRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.ControlMoveJobResponse.FromString,
+                _registered_method=True)
+        self.WatchFleet = channel.unary_stream(
+                '/homeport.api.fleet.v1.FleetService/WatchFleet',
+                request_serializer=homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.WatchFleetRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.WatchFleetResponse.FromString,
                 _registered_method=True)
         self.Heartbeat = channel.stream_stream(
                 '/homeport.api.fleet.v1.FleetService/Heartbeat',
@@ -89,9 +124,72 @@ class FleetServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CordonUnit(self, request, context):
+        """Stops a unit from taking new clients; those it has stay. Idempotent. Caller: an operator.
+        Errors: NOT_FOUND; ABORTED the record changed since revision was read; UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DrainUnit(self, request, context):
+        """Moves all clients off a unit, in the background, and takes no new ones meanwhile. With
+        dry_run nothing changes and the plan says where they would go. Idempotent: draining a
+        draining unit answers the job under way, with the new rate. Caller: an operator.
+        Errors: NOT_FOUND; ABORTED the record changed since revision was read;
+        FAILED_PRECONDITION it is the last unit that some tenant's clients may use; UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UndrainUnit(self, request, context):
+        """Ends cordon or drain: the unit takes clients again. Those that left stay where they are
+        (see return_home of their tenant). Idempotent. Caller: an operator.
+        Errors: NOT_FOUND; ABORTED; UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RemoveUnit(self, request, context):
-        """Removes a unit that has no clients. Caller: an operator. Errors: NOT_FOUND;
-        FAILED_PRECONDITION the unit still has clients, nothing was changed; ABORTED; UNAVAILABLE.
+        """Removes a unit that has no clients. With dry_run it only says whether that would work.
+        Caller: an operator. Errors: NOT_FOUND; FAILED_PRECONDITION the unit still has clients,
+        nothing was changed; ABORTED; UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Rebalance(self, request, context):
+        """Moves clients to units that suit them clearly better, as after a unit was added; at most
+        max_moves of them. With dry_run only the plan. Caller: an operator.
+        Errors: INVALID_ARGUMENT; ABORTED a rebalance is under way; UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListMoveJobs(self, request, context):
+        """Jobs that move clients, newest first. Caller: anyone enrolled. Errors: UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ControlMoveJob(self, request, context):
+        """Pauses a job, lets it go on, or changes its rate. Idempotent. Caller: an operator.
+        Errors: NOT_FOUND; INVALID_ARGUMENT; FAILED_PRECONDITION it has ended; UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchFleet(self, request, context):
+        """All units now, then each change. With revision set, only what changed since. A message
+        without units is a sign of life. Caller: anyone enrolled.
+        Errors: OUT_OF_RANGE history since revision is compacted (watch again without it);
+        UNAVAILABLE (RetryInfo).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -126,10 +224,45 @@ def add_FleetServiceServicer_to_server(servicer, server):
                     request_deserializer=homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.ListUnitsRequest.FromString,
                     response_serializer=homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.ListUnitsResponse.SerializeToString,
             ),
+            'CordonUnit': grpc.unary_unary_rpc_method_handler(
+                    servicer.CordonUnit,
+                    request_deserializer=homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.CordonUnitRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.CordonUnitResponse.SerializeToString,
+            ),
+            'DrainUnit': grpc.unary_unary_rpc_method_handler(
+                    servicer.DrainUnit,
+                    request_deserializer=homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.DrainUnitRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.DrainUnitResponse.SerializeToString,
+            ),
+            'UndrainUnit': grpc.unary_unary_rpc_method_handler(
+                    servicer.UndrainUnit,
+                    request_deserializer=homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.UndrainUnitRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.UndrainUnitResponse.SerializeToString,
+            ),
             'RemoveUnit': grpc.unary_unary_rpc_method_handler(
                     servicer.RemoveUnit,
                     request_deserializer=homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.RemoveUnitRequest.FromString,
                     response_serializer=homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.RemoveUnitResponse.SerializeToString,
+            ),
+            'Rebalance': grpc.unary_unary_rpc_method_handler(
+                    servicer.Rebalance,
+                    request_deserializer=homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.RebalanceRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.RebalanceResponse.SerializeToString,
+            ),
+            'ListMoveJobs': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListMoveJobs,
+                    request_deserializer=homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.ListMoveJobsRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.ListMoveJobsResponse.SerializeToString,
+            ),
+            'ControlMoveJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.ControlMoveJob,
+                    request_deserializer=homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.ControlMoveJobRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.ControlMoveJobResponse.SerializeToString,
+            ),
+            'WatchFleet': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchFleet,
+                    request_deserializer=homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.WatchFleetRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.WatchFleetResponse.SerializeToString,
             ),
             'Heartbeat': grpc.stream_stream_rpc_method_handler(
                     servicer.Heartbeat,
@@ -229,6 +362,87 @@ class FleetService:
             _registered_method=True)
 
     @staticmethod
+    def CordonUnit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.fleet.v1.FleetService/CordonUnit',
+            homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.CordonUnitRequest.SerializeToString,
+            homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.CordonUnitResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DrainUnit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.fleet.v1.FleetService/DrainUnit',
+            homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.DrainUnitRequest.SerializeToString,
+            homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.DrainUnitResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UndrainUnit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.fleet.v1.FleetService/UndrainUnit',
+            homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.UndrainUnitRequest.SerializeToString,
+            homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.UndrainUnitResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def RemoveUnit(request,
             target,
             options=(),
@@ -245,6 +459,114 @@ class FleetService:
             '/homeport.api.fleet.v1.FleetService/RemoveUnit',
             homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.RemoveUnitRequest.SerializeToString,
             homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.RemoveUnitResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Rebalance(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.fleet.v1.FleetService/Rebalance',
+            homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.RebalanceRequest.SerializeToString,
+            homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.RebalanceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListMoveJobs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.fleet.v1.FleetService/ListMoveJobs',
+            homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.ListMoveJobsRequest.SerializeToString,
+            homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.ListMoveJobsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ControlMoveJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.fleet.v1.FleetService/ControlMoveJob',
+            homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.ControlMoveJobRequest.SerializeToString,
+            homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.ControlMoveJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchFleet(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/homeport.api.fleet.v1.FleetService/WatchFleet',
+            homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.WatchFleetRequest.SerializeToString,
+            homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.WatchFleetResponse.FromString,
             options,
             channel_credentials,
             insecure,

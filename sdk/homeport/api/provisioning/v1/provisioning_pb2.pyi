@@ -30,11 +30,15 @@ class _AssignmentStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Assig
     DESCRIPTOR: _descriptor.EnumDescriptor
     ASSIGNMENT_STATE_UNSPECIFIED: _AssignmentState.ValueType  # 0
     ASSIGNMENT_STATE_ASSIGNED: _AssignmentState.ValueType  # 1
+    ASSIGNMENT_STATE_HELD: _AssignmentState.ValueType  # 2
+    """given up again unless the client comes to its unit in time"""
 
 class AssignmentState(_AssignmentState, metaclass=_AssignmentStateEnumTypeWrapper): ...
 
 ASSIGNMENT_STATE_UNSPECIFIED: AssignmentState.ValueType  # 0
 ASSIGNMENT_STATE_ASSIGNED: AssignmentState.ValueType  # 1
+ASSIGNMENT_STATE_HELD: AssignmentState.ValueType  # 2
+"""given up again unless the client comes to its unit in time"""
 Global___AssignmentState: _TypeAlias = AssignmentState  # noqa: Y015
 
 class _Verdict:
@@ -69,6 +73,7 @@ class ProvisionRequest(_message.Message):
     ADDRESS_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
     WITHOUT_TICKET_FIELD_NUMBER: _builtins.int
+    TICKET_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """empty: "default" """
     client_id: _builtins.str
@@ -76,6 +81,10 @@ class ProvisionRequest(_message.Message):
     address: _builtins.str
     """IPv4 or IPv6 literal"""
     without_ticket: _builtins.bool
+    ticket: _builtins.str
+    """The last ticket the client was given, if it has one, even if expired a while ago: with it
+    the client is answered while the store is away (stale = true).
+    """
     @_builtins.property
     def position(self) -> _geo_pb2.Position: ...
     def __init__(
@@ -86,10 +95,11 @@ class ProvisionRequest(_message.Message):
         address: _builtins.str = ...,
         position: _geo_pb2.Position | None = ...,
         without_ticket: _builtins.bool = ...,
+        ticket: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "origin", b"origin", "position", b"position"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "client_id", b"client_id", "origin", b"origin", "position", b"position", "tenant", b"tenant", "without_ticket", b"without_ticket"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "client_id", b"client_id", "origin", b"origin", "position", b"position", "tenant", b"tenant", "ticket", b"ticket", "without_ticket", b"without_ticket"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_origin: _TypeAlias = _typing.Literal["address", "position"]  # noqa: Y015
     _WhichOneofArgType_origin: _TypeAlias = _typing.Literal["origin", b"origin"]  # noqa: Y015
@@ -150,7 +160,9 @@ class Decision(_message.Message):
     distance_km: _builtins.float
     """great-circle, client to unit; negative: position unknown"""
     rule: _builtins.str
-    """what decided: nearest, least-loaded-near, spread, next-best, existing"""
+    """What decided: nearest, least-loaded-near, spread-near, spread, next-best; existing; and of
+    a move: drained, failed-over, returned-home, reprovisioned.
+    """
     @_builtins.property
     def location(self) -> _geo_pb2.Location: ...
     def __init__(
@@ -355,17 +367,21 @@ class GetAssignmentRequest(_message.Message):
 
     TENANT_FIELD_NUMBER: _builtins.int
     CLIENT_ID_FIELD_NUMBER: _builtins.int
+    TICKET_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     client_id: _builtins.str
+    ticket: _builtins.str
+    """as in ProvisionRequest"""
     def __init__(
         self,
         *,
         tenant: _builtins.str = ...,
         client_id: _builtins.str = ...,
+        ticket: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_id", b"client_id", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_id", b"client_id", "tenant", b"tenant", "ticket", b"ticket"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -378,7 +394,10 @@ class GetAssignmentResponse(_message.Message):
     ASSIGNMENT_FIELD_NUMBER: _builtins.int
     TICKET_FIELD_NUMBER: _builtins.int
     TICKET_TTL_FIELD_NUMBER: _builtins.int
+    STALE_FIELD_NUMBER: _builtins.int
     ticket: _builtins.str
+    stale: _builtins.bool
+    """answered without the store"""
     @_builtins.property
     def assignment(self) -> Global___Assignment: ...
     @_builtins.property
@@ -389,14 +408,85 @@ class GetAssignmentResponse(_message.Message):
         assignment: Global___Assignment | None = ...,
         ticket: _builtins.str = ...,
         ticket_ttl: _duration_pb2.Duration | None = ...,
+        stale: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "ticket_ttl", b"ticket_ttl"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "ticket", b"ticket", "ticket_ttl", b"ticket_ttl"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "stale", b"stale", "ticket", b"ticket", "ticket_ttl", b"ticket_ttl"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetAssignmentResponse: _TypeAlias = GetAssignmentResponse  # noqa: Y015
+
+@_typing.final
+class WatchAssignmentRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    CLIENT_ID_FIELD_NUMBER: _builtins.int
+    KNOWN_EPOCH_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    client_id: _builtins.str
+    known_epoch: _builtins.int
+    """0: none"""
+    revision: _builtins.int
+    """of the last message seen; 0: none"""
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        client_id: _builtins.str = ...,
+        known_epoch: _builtins.int = ...,
+        revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_id", b"client_id", "known_epoch", b"known_epoch", "revision", b"revision", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchAssignmentRequest: _TypeAlias = WatchAssignmentRequest  # noqa: Y015
+
+@_typing.final
+class WatchAssignmentResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSIGNMENT_FIELD_NUMBER: _builtins.int
+    TICKET_FIELD_NUMBER: _builtins.int
+    TICKET_TTL_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    RELEASED_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    ticket: _builtins.str
+    cause: _builtins.str
+    """of a move: drained, failed-over, returned-home, reprovisioned, rebalanced"""
+    released: _builtins.bool
+    """the client has no assignment any more"""
+    revision: _builtins.int
+    @_builtins.property
+    def assignment(self) -> Global___Assignment:
+        """absent: a sign of life, or released"""
+
+    @_builtins.property
+    def ticket_ttl(self) -> _duration_pb2.Duration: ...
+    def __init__(
+        self,
+        *,
+        assignment: Global___Assignment | None = ...,
+        ticket: _builtins.str = ...,
+        ticket_ttl: _duration_pb2.Duration | None = ...,
+        cause: _builtins.str = ...,
+        released: _builtins.bool = ...,
+        revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "ticket_ttl", b"ticket_ttl"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "cause", b"cause", "released", b"released", "revision", b"revision", "ticket", b"ticket", "ticket_ttl", b"ticket_ttl"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchAssignmentResponse: _TypeAlias = WatchAssignmentResponse  # noqa: Y015
 
 @_typing.final
 class ReleaseAssignmentRequest(_message.Message):

@@ -54,6 +54,11 @@ class ProvisioningServiceStub:
                 request_serializer=homeport_dot_api_dot_provisioning_dot_v1_dot_provisioning__pb2.ReleaseAssignmentRequest.SerializeToString,
                 response_deserializer=homeport_dot_api_dot_provisioning_dot_v1_dot_provisioning__pb2.ReleaseAssignmentResponse.FromString,
                 _registered_method=True)
+        self.WatchAssignment = channel.unary_stream(
+                '/homeport.api.provisioning.v1.ProvisioningService/WatchAssignment',
+                request_serializer=homeport_dot_api_dot_provisioning_dot_v1_dot_provisioning__pb2.WatchAssignmentRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_provisioning_dot_v1_dot_provisioning__pb2.WatchAssignmentResponse.FromString,
+                _registered_method=True)
         self.ExplainPlacement = channel.unary_unary(
                 '/homeport.api.provisioning.v1.ProvisioningService/ExplainPlacement',
                 request_serializer=homeport_dot_api_dot_provisioning_dot_v1_dot_provisioning__pb2.ExplainPlacementRequest.SerializeToString,
@@ -103,6 +108,18 @@ class ProvisioningServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchAssignment(self, request, context):
+        """The client's assignment now, unless known_epoch is it, then each move of this client.
+        A message without assignment is a sign of life. To go on after a break, send the epoch
+        seen last; nothing is missed, because epochs only grow. Caller: the client, or an operator.
+        Errors: INVALID_ARGUMENT; NOT_FOUND the client has no assignment; OUT_OF_RANGE revision is
+        compacted (watch again without it); RESOURCE_EXHAUSTED too many watchers (RetryInfo);
+        UNAVAILABLE (RetryInfo).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ExplainPlacement(self, request, context):
         """Says where a client would go and why: its location, every unit considered with the reason
         it was taken or passed over. Changes nothing. Caller: an operator.
@@ -134,6 +151,11 @@ def add_ProvisioningServiceServicer_to_server(servicer, server):
                     servicer.ReleaseAssignment,
                     request_deserializer=homeport_dot_api_dot_provisioning_dot_v1_dot_provisioning__pb2.ReleaseAssignmentRequest.FromString,
                     response_serializer=homeport_dot_api_dot_provisioning_dot_v1_dot_provisioning__pb2.ReleaseAssignmentResponse.SerializeToString,
+            ),
+            'WatchAssignment': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchAssignment,
+                    request_deserializer=homeport_dot_api_dot_provisioning_dot_v1_dot_provisioning__pb2.WatchAssignmentRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_provisioning_dot_v1_dot_provisioning__pb2.WatchAssignmentResponse.SerializeToString,
             ),
             'ExplainPlacement': grpc.unary_unary_rpc_method_handler(
                     servicer.ExplainPlacement,
@@ -249,6 +271,33 @@ class ProvisioningService:
             '/homeport.api.provisioning.v1.ProvisioningService/ReleaseAssignment',
             homeport_dot_api_dot_provisioning_dot_v1_dot_provisioning__pb2.ReleaseAssignmentRequest.SerializeToString,
             homeport_dot_api_dot_provisioning_dot_v1_dot_provisioning__pb2.ReleaseAssignmentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchAssignment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/homeport.api.provisioning.v1.ProvisioningService/WatchAssignment',
+            homeport_dot_api_dot_provisioning_dot_v1_dot_provisioning__pb2.WatchAssignmentRequest.SerializeToString,
+            homeport_dot_api_dot_provisioning_dot_v1_dot_provisioning__pb2.WatchAssignmentResponse.FromString,
             options,
             channel_credentials,
             insecure,

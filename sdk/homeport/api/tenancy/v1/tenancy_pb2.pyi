@@ -44,6 +44,64 @@ TICKET_ALGORITHM_EDDSA: TicketAlgorithm.ValueType  # 2
 """anyone with the key set can check"""
 Global___TicketAlgorithm: _TypeAlias = TicketAlgorithm  # noqa: Y015
 
+class _Reprovision:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ReprovisionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reprovision.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    REPROVISION_UNSPECIFIED: _Reprovision.ValueType  # 0
+    """keep"""
+    REPROVISION_KEEP: _Reprovision.ValueType  # 1
+    """it stays; when its unit drains it moves without its state"""
+    REPROVISION_MOVE: _Reprovision.ValueType  # 2
+    """it moves without its state"""
+    REPROVISION_MOVE_WITH_STATE: _Reprovision.ValueType  # 3
+    """its unit hands its state to the next one first"""
+    REPROVISION_RESET: _Reprovision.ValueType  # 4
+    """it moves, and its unit forgets it"""
+
+class Reprovision(_Reprovision, metaclass=_ReprovisionEnumTypeWrapper):
+    """What becomes of a client that asks again when another unit would suit it clearly better, and
+    whether its state goes with it whenever it moves.
+    """
+
+REPROVISION_UNSPECIFIED: Reprovision.ValueType  # 0
+"""keep"""
+REPROVISION_KEEP: Reprovision.ValueType  # 1
+"""it stays; when its unit drains it moves without its state"""
+REPROVISION_MOVE: Reprovision.ValueType  # 2
+"""it moves without its state"""
+REPROVISION_MOVE_WITH_STATE: Reprovision.ValueType  # 3
+"""its unit hands its state to the next one first"""
+REPROVISION_RESET: Reprovision.ValueType  # 4
+"""it moves, and its unit forgets it"""
+Global___Reprovision: _TypeAlias = Reprovision  # noqa: Y015
+
+class _ReturnHome:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ReturnHomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReturnHome.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RETURN_HOME_UNSPECIFIED: _ReturnHome.ValueType  # 0
+    """never"""
+    RETURN_HOME_NEVER: _ReturnHome.ValueType  # 1
+    RETURN_HOME_NEXT_CONTACT: _ReturnHome.ValueType  # 2
+    RETURN_HOME_GRADUAL: _ReturnHome.ValueType  # 3
+    """in the background, at a bounded rate"""
+
+class ReturnHome(_ReturnHome, metaclass=_ReturnHomeEnumTypeWrapper):
+    """When a client goes back to the unit it had to leave, once that takes clients again."""
+
+RETURN_HOME_UNSPECIFIED: ReturnHome.ValueType  # 0
+"""never"""
+RETURN_HOME_NEVER: ReturnHome.ValueType  # 1
+RETURN_HOME_NEXT_CONTACT: ReturnHome.ValueType  # 2
+RETURN_HOME_GRADUAL: ReturnHome.ValueType  # 3
+"""in the background, at a bounded rate"""
+Global___ReturnHome: _TypeAlias = ReturnHome  # noqa: Y015
+
 @_typing.final
 class Tenant(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
@@ -52,9 +110,14 @@ class Tenant(_message.Message):
     TICKET_ALGORITHM_FIELD_NUMBER: _builtins.int
     TICKET_TTL_FIELD_NUMBER: _builtins.int
     DEFAULT_POSITION_FIELD_NUMBER: _builtins.int
+    HOLD_FIELD_NUMBER: _builtins.int
+    REPROVISION_FIELD_NUMBER: _builtins.int
+    RETURN_HOME_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
     """1 to 63 of a-z 0-9 '-' '.', starts and ends with a letter or digit"""
     ticket_algorithm: Global___TicketAlgorithm.ValueType
+    reprovision: Global___Reprovision.ValueType
+    return_home: Global___ReturnHome.ValueType
     @_builtins.property
     def ticket_ttl(self) -> _duration_pb2.Duration:
         """absent: one hour"""
@@ -63,6 +126,10 @@ class Tenant(_message.Message):
     def default_position(self) -> _geo_pb2.Position:
         """for clients nobody can locate"""
 
+    @_builtins.property
+    def hold(self) -> _duration_pb2.Duration:
+        """a client not admitted within it loses its place; absent: kept"""
+
     def __init__(
         self,
         *,
@@ -70,10 +137,13 @@ class Tenant(_message.Message):
         ticket_algorithm: Global___TicketAlgorithm.ValueType = ...,
         ticket_ttl: _duration_pb2.Duration | None = ...,
         default_position: _geo_pb2.Position | None = ...,
+        hold: _duration_pb2.Duration | None = ...,
+        reprovision: Global___Reprovision.ValueType = ...,
+        return_home: Global___ReturnHome.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["default_position", b"default_position", "ticket_ttl", b"ticket_ttl"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["default_position", b"default_position", "hold", b"hold", "ticket_ttl", b"ticket_ttl"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_position", b"default_position", "tenant_id", b"tenant_id", "ticket_algorithm", b"ticket_algorithm", "ticket_ttl", b"ticket_ttl"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_position", b"default_position", "hold", b"hold", "reprovision", b"reprovision", "return_home", b"return_home", "tenant_id", b"tenant_id", "ticket_algorithm", b"ticket_algorithm", "ticket_ttl", b"ticket_ttl"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

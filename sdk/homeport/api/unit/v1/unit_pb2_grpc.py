@@ -39,6 +39,21 @@ class UnitServiceStub:
                 request_serializer=homeport_dot_api_dot_unit_dot_v1_dot_unit__pb2.AdmitRequest.SerializeToString,
                 response_deserializer=homeport_dot_api_dot_unit_dot_v1_dot_unit__pb2.AdmitResponse.FromString,
                 _registered_method=True)
+        self.ExportClient = channel.unary_stream(
+                '/homeport.api.unit.v1.UnitService/ExportClient',
+                request_serializer=homeport_dot_api_dot_unit_dot_v1_dot_unit__pb2.ExportClientRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_unit_dot_v1_dot_unit__pb2.ExportClientResponse.FromString,
+                _registered_method=True)
+        self.ImportClient = channel.stream_unary(
+                '/homeport.api.unit.v1.UnitService/ImportClient',
+                request_serializer=homeport_dot_api_dot_unit_dot_v1_dot_unit__pb2.ImportClientRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_unit_dot_v1_dot_unit__pb2.ImportClientResponse.FromString,
+                _registered_method=True)
+        self.ForgetClient = channel.unary_unary(
+                '/homeport.api.unit.v1.UnitService/ForgetClient',
+                request_serializer=homeport_dot_api_dot_unit_dot_v1_dot_unit__pb2.ForgetClientRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_unit_dot_v1_dot_unit__pb2.ForgetClientResponse.FromString,
+                _registered_method=True)
 
 
 class UnitServiceServicer:
@@ -53,6 +68,34 @@ class UnitServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExportClient(self, request, context):
+        """A client's state, as the service in this unit made it, in chunks. Changes nothing; the
+        unit goes on having it. Caller: the control plane, with an order.
+        Errors: INVALID_ARGUMENT; PERMISSION_DENIED the order is not good here; UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportClient(self, request_iterator, context):
+        """Takes over a client's state. The first message carries the order, the others the chunks of
+        ExportClient; answered once all of it is kept. Idempotent: a repeat replaces what an earlier
+        one of the same epoch brought. Caller: the control plane, with an order.
+        Errors: INVALID_ARGUMENT; PERMISSION_DENIED; DATA_LOSS a chunk is missing, altered or out
+        of order: nothing was kept; UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ForgetClient(self, request, context):
+        """Drops a client's state. Idempotent. Caller: the control plane, with an order.
+        Errors: PERMISSION_DENIED; UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_UnitServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -60,6 +103,21 @@ def add_UnitServiceServicer_to_server(servicer, server):
                     servicer.Admit,
                     request_deserializer=homeport_dot_api_dot_unit_dot_v1_dot_unit__pb2.AdmitRequest.FromString,
                     response_serializer=homeport_dot_api_dot_unit_dot_v1_dot_unit__pb2.AdmitResponse.SerializeToString,
+            ),
+            'ExportClient': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportClient,
+                    request_deserializer=homeport_dot_api_dot_unit_dot_v1_dot_unit__pb2.ExportClientRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_unit_dot_v1_dot_unit__pb2.ExportClientResponse.SerializeToString,
+            ),
+            'ImportClient': grpc.stream_unary_rpc_method_handler(
+                    servicer.ImportClient,
+                    request_deserializer=homeport_dot_api_dot_unit_dot_v1_dot_unit__pb2.ImportClientRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_unit_dot_v1_dot_unit__pb2.ImportClientResponse.SerializeToString,
+            ),
+            'ForgetClient': grpc.unary_unary_rpc_method_handler(
+                    servicer.ForgetClient,
+                    request_deserializer=homeport_dot_api_dot_unit_dot_v1_dot_unit__pb2.ForgetClientRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_unit_dot_v1_dot_unit__pb2.ForgetClientResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -89,6 +147,87 @@ class UnitService:
             '/homeport.api.unit.v1.UnitService/Admit',
             homeport_dot_api_dot_unit_dot_v1_dot_unit__pb2.AdmitRequest.SerializeToString,
             homeport_dot_api_dot_unit_dot_v1_dot_unit__pb2.AdmitResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportClient(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/homeport.api.unit.v1.UnitService/ExportClient',
+            homeport_dot_api_dot_unit_dot_v1_dot_unit__pb2.ExportClientRequest.SerializeToString,
+            homeport_dot_api_dot_unit_dot_v1_dot_unit__pb2.ExportClientResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportClient(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/homeport.api.unit.v1.UnitService/ImportClient',
+            homeport_dot_api_dot_unit_dot_v1_dot_unit__pb2.ImportClientRequest.SerializeToString,
+            homeport_dot_api_dot_unit_dot_v1_dot_unit__pb2.ImportClientResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ForgetClient(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.unit.v1.UnitService/ForgetClient',
+            homeport_dot_api_dot_unit_dot_v1_dot_unit__pb2.ForgetClientRequest.SerializeToString,
+            homeport_dot_api_dot_unit_dot_v1_dot_unit__pb2.ForgetClientResponse.FromString,
             options,
             channel_credentials,
             insecure,
