@@ -1,0 +1,1 @@
+"""Decisions over feeds: isolated applications profit from each other's data."""

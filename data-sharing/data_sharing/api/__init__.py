@@ -1,0 +1,1 @@
+"""The gRPC and HTTP edge of data sharing."""

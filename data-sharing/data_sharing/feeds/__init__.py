@@ -1,0 +1,1 @@
+"""Feeds: streams of CloudEvents, checked, kept and replayed."""

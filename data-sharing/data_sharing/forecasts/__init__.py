@@ -1,0 +1,1 @@
+"""Forecasts: running estimates over feeds, per key. Pure."""

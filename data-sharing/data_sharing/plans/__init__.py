@@ -1,0 +1,1 @@
+"""Event plans: what happens when, around which event of a user. Pure."""

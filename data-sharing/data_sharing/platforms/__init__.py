@@ -1,0 +1,1 @@
+"""Platforms: hosts that run applications and report outcomes."""

@@ -1,0 +1,1 @@
+"""Registry: the applications, what they produce, consume and offer."""

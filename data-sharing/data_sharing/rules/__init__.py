@@ -1,0 +1,1 @@
+"""Rules: which events matter, and what follows from them. Pure."""

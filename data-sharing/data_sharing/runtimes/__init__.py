@@ -1,0 +1,1 @@
+"""Runtimes: where an application runs, isolated."""
