@@ -74,3 +74,10 @@ class Unavailable(HomeportError):
 
     reason = "UNAVAILABLE"
     retry_after_s = 1.0
+
+
+class DataLoss(HomeportError):
+    """What arrived is not what was sent: something is missing, altered or out of order.
+    Nothing of it was kept. Sending it anew can help."""
+
+    reason = "DATA_LOSS"

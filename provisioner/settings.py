@@ -78,6 +78,13 @@ class Settings(BaseSettings):
     tls_client_ca: Annotated[
         Path | None, Field(description="PEM; callers must show a certificate of it")
     ] = None
+    unit_ca: Annotated[
+        Path | None, Field(description="PEM; the units' CA: with it, units are called over TLS")
+    ] = None
+    unit_certificate: Annotated[
+        Path | None, Field(description="PEM, shown to units that ask for one (mTLS); needs unit_ca")
+    ] = None
+    unit_key: Annotated[Path | None, Field(description="PEM")] = None
     store_ca: Annotated[Path | None, Field(description="PEM; the store's CA")] = None
     store_certificate: Annotated[Path | None, Field(description="PEM, for mTLS to etcd")] = None
     store_key: Annotated[Path | None, Field(description="PEM, for mTLS to etcd")] = None

@@ -129,6 +129,7 @@ def plan_stack(options: StackOptions) -> Plan:
                 f"--units={options.units}",
                 Fact(SERVER, "grpc", prefix="--server="),
                 f"--listen={LOOPBACK}:0",
+                f"--state-dir={options.data_dir / 'units'}",
             ),
             ready_within_s=60.0,
             stop_within_s=10.0,

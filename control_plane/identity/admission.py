@@ -91,15 +91,19 @@ _FORGED = _refused(
 _ELSEWHERE = _refused(
     Reason.WRONG_UNIT, "the ticket is for another unit; connect to the endpoint that came with it"
 )
+_UNOPENED = {refused.reason: refused for refused in (_MALFORMED, _FORGED, _ELSEWHERE)}
 
 
 # Typed and strict: no other type, not NaN, not infinity, not a number written as a text.
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
-class _Header(msgspec.Struct):
+class Header(msgspec.Struct):
+    """A token's header, as it says of itself."""
+
     alg: str
     kid: str
+    typ: str = ""
     crit: object = None  # extensions that must be understood; there are none here
 
 
@@ -117,7 +121,7 @@ class _Claims(msgspec.Struct):
     exp: _Count
 
 
-_read_header = msgspec.json.Decoder(_Header).decode
+_read_header = msgspec.json.Decoder(Header).decode
 _read_audience = msgspec.json.Decoder(_Audience).decode
 _read_claims = msgspec.json.Decoder(_Claims).decode
 # What decoding raises for texts from anywhere; the last for very deep nesting.
@@ -158,27 +162,33 @@ class TicketVerifier:
 
     def verify(self, ticket: str, now: float) -> Admission:
         """What to make of `ticket` at `now` (Unix seconds)."""
-        if not ticket.isascii() or not 0 < len(ticket) <= MAX_TICKET_BYTES:
-            return _MALFORMED
-        signed, _, encoded_signature = ticket.rpartition(".")
+        opened = self.open(ticket, now)
+        return _UNOPENED[opened] if isinstance(opened, Reason) else self._judge(opened[1], now)
+
+    def open(self, token: str, now: float) -> tuple[Header, bytes] | Reason:
+        """Header and claims of a token whose signature is good; else why there are none:
+        malformed, forged, or wrong-unit."""
+        if not token.isascii() or not 0 < len(token) <= MAX_TICKET_BYTES:
+            return Reason.MALFORMED
+        signed, _, encoded_signature = token.rpartition(".")
         encoded_header, _, payload = signed.partition(".")
         try:
             header = _read_header(from_base64url(encoded_header))
             signature = from_base64url(encoded_signature)
             claims = from_base64url(payload)
         except _UNREADABLE:
-            return _MALFORMED
+            return Reason.MALFORMED
         if header.crit is not None:
-            return _MALFORMED
+            return Reason.MALFORMED
         # The kind of key decides the algorithm, not the ticket: `none`, or an HMAC made
         # with a public key, finds no key here.
         check, expires_at = self._checks.get((header.alg, header.kid), (_never, None))
         if expires_at is not None and expires_at < now:
-            return _FORGED
+            return Reason.FORGED
         if not check(signed.encode("ascii"), signature):
             known = check is not _never
-            return _ELSEWHERE if known and self._names_another(claims) else _FORGED
-        return self._judge(claims, now)
+            return Reason.WRONG_UNIT if known and self._names_another(claims) else Reason.FORGED
+        return header, claims
 
     def _names_another(self, claims: bytes) -> bool:
         """Whether a ticket that we cannot check says it is another unit's. Each unit has its

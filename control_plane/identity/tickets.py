@@ -124,6 +124,11 @@ class TicketIssuer:
         self._signer = _Signer(ring.signing(0.0))
         self.use(ring)
 
+    @property
+    def ring(self) -> KeyRing:
+        """The keys in use."""
+        return self._ring
+
     def use(self, ring: KeyRing) -> None:
         """From now on signs with this ring."""
         with self._switching:

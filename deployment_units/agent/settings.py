@@ -20,6 +20,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from deployment_units.services.chunks import MAX_STATE_BYTES
+
 CONFIG_VARIABLE = "HOMEPORT_AGENT_CONFIG"
 
 
@@ -71,6 +73,12 @@ class AgentSettings(BaseSettings):
     tls_client_ca: Annotated[
         Path | None, Field(description="PEM; clients must show a certificate of it")
     ] = None
+    state_dir: Annotated[
+        Path | None, Field(description="folder for client state; default: in memory")
+    ] = None
+    max_state_bytes: Annotated[
+        int, Field(ge=0, le=1 << 40, description="largest client state taken over, bytes")
+    ] = MAX_STATE_BYTES
     ready_file: Annotated[
         Path | None, Field(description="written as JSON once every unit is registered")
     ] = None

@@ -9,27 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import grpc
 from grpc import aio
 
 from control_plane.errors import InvalidInput
+from control_plane.serving.dialing import dialer
 from control_plane.serving.server import Tls
 from deployment_units.agent.settings import AgentSettings
-
-# gRPC would rest for up to two minutes between connects; the registration decides that.
-_OPTIONS = [("grpc.min_reconnect_backoff_ms", 1_000), ("grpc.max_reconnect_backoff_ms", 2_000)]
 
 
 def connector(settings: AgentSettings) -> Callable[[str], aio.Channel]:
     """Opens a channel to host:port, with TLS when a CA is given."""
-    if settings.ca is None:
-        return lambda server: aio.insecure_channel(server, options=_OPTIONS)
-    credentials = grpc.ssl_channel_credentials(
-        root_certificates=_pem("ca", settings.ca),
-        private_key=_pem("certificate_key", settings.certificate_key),
-        certificate_chain=_pem("certificate", settings.certificate),
+    return dialer(
+        _pem("ca", settings.ca),
+        certificate=_pem("certificate", settings.certificate),
+        key=_pem("certificate_key", settings.certificate_key),
     )
-    return lambda server: aio.secure_channel(server, credentials, options=_OPTIONS)
 
 
 def serving_tls(settings: AgentSettings) -> Tls | None:

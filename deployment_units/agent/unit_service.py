@@ -1,14 +1,16 @@
-"""UnitService: what a unit answers itself. Admit checks a ticket offline."""
+"""UnitService: what a unit answers itself. Admit checks a ticket offline; the rest hands a
+client's state on, by order of the control plane."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from grpc import aio
 
 from control_plane.errors import InvalidInput, Unavailable
 from control_plane.identity.admission import Admission, Reason, TicketVerifier
+from deployment_units.agent.state import StateHandoff
 from homeport.api.unit.v1 import unit_pb2 as pb
 from homeport.api.unit.v1 import unit_pb2_grpc as pb_grpc
 
@@ -33,11 +35,13 @@ class UnitService(pb_grpc.UnitServiceServicer):
     def __init__(
         self,
         verifier: TicketVerifier,
+        handoff: StateHandoff,
         *,
         wall: Callable[[], float],
         on_admitted: Callable[[str, str], None] = lambda tenant, client_id: None,
     ) -> None:
         self._verifier = verifier
+        self._handoff = handoff
         self._wall = wall
         self._on_admitted = on_admitted
 
@@ -52,6 +56,25 @@ class UnitService(pb_grpc.UnitServiceServicer):
         if admission.admitted:
             self._on_admitted(admission.tenant, admission.client_id)
         return admission_to_proto(admission)
+
+    async def ExportClient(
+        self, request: pb.ExportClientRequest, context: aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[pb.ExportClientResponse]:
+        async for response in self._handoff.export(request.order):
+            yield response
+
+    async def ImportClient(
+        self,
+        requests: AsyncIterator[pb.ImportClientRequest],
+        context: aio.ServicerContext[Any, Any],
+    ) -> pb.ImportClientResponse:
+        return await self._handoff.take_over(aiter(requests))
+
+    async def ForgetClient(
+        self, request: pb.ForgetClientRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.ForgetClientResponse:
+        await self._handoff.forget(request.order)
+        return pb.ForgetClientResponse()
 
 
 def admission_to_proto(admission: Admission) -> pb.AdmitResponse:

@@ -19,10 +19,14 @@ from deployment_units.agent.load import AdmittedClients
 from deployment_units.agent.registration import Registration, UnitIdentity
 from deployment_units.agent.settings import AgentSettings
 from deployment_units.agent.spec_message import spec_to_proto
+from deployment_units.agent.state import StateHandoff
 from deployment_units.agent.transport import connector, serving_tls
 from deployment_units.agent.unit_service import NAME, UnitService
 from deployment_units.fleet.file import read_fleet
 from deployment_units.fleet.unit import UnitSpec
+from deployment_units.services.folder import FolderState
+from deployment_units.services.memory import MemoryState
+from deployment_units.services.state import ClientState
 from homeport.api.unit.v1 import unit_pb2_grpc
 
 DRAIN_S = 5.0
@@ -81,15 +85,22 @@ async def _run(
 
 
 def build_agent(settings: AgentSettings, spec: UnitSpec | None) -> Agent:
-    """One agent, listening but not serving yet. Raises InvalidInput for its address."""
+    """One agent, listening but not serving yet. Raises InvalidInput for its address;
+    Unavailable when its state folder cannot be used."""
     unit_id = spec.id if spec is not None else settings.unit
     tenants = spec.tenants if spec is not None else _listed(settings.tenants)
     verifier = TicketVerifier(unit_id, tenants=tenants)
     capacity = spec.capacity if spec is not None else UNKNOWN_CAPACITY
     load = AdmittedClients(capacity, clock=time.monotonic)
+    state: ClientState = (
+        FolderState(settings.state_dir / unit_id) if settings.state_dir else MemoryState()
+    )
+    handoff = StateHandoff(
+        unit_id, verifier, state, wall=time.time, max_bytes=settings.max_state_bytes
+    )
     service = Service(
         add=unit_pb2_grpc.add_UnitServiceServicer_to_server,
-        servicer=UnitService(verifier, wall=time.time, on_admitted=load.note),
+        servicer=UnitService(verifier, handoff, wall=time.time, on_admitted=load.note),
         name=NAME,
         hot={},
     )

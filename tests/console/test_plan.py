@@ -50,6 +50,7 @@ def test_facts_of_earlier_programs_reach_later_ones() -> None:
         "--units=fleet.yaml",
         "--server=127.0.0.1:5",
         "--listen=127.0.0.1:0",
+        "--state-dir=data/units",
         "--ready-file=data/run/agent.json",
     )
 

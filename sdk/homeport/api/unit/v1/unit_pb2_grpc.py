@@ -82,15 +82,16 @@ class UnitServiceServicer:
         ExportClient; answered once all of it is kept. Idempotent: a repeat replaces what an earlier
         one of the same epoch brought. Caller: the control plane, with an order.
         Errors: INVALID_ARGUMENT; PERMISSION_DENIED; DATA_LOSS a chunk is missing, altered or out
-        of order: nothing was kept; UNAVAILABLE.
+        of order: nothing was kept; FAILED_PRECONDITION it is larger than the unit takes, or the
+        unit keeps state of a later epoch; UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ForgetClient(self, request, context):
-        """Drops a client's state. Idempotent. Caller: the control plane, with an order.
-        Errors: PERMISSION_DENIED; UNAVAILABLE.
+        """Drops a client's state of the order's epoch or before. Idempotent. Caller: the control
+        plane, with an order. Errors: INVALID_ARGUMENT; PERMISSION_DENIED; UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

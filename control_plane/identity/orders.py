@@ -1,0 +1,162 @@
+"""Orders: what the control plane may have a unit do with one client's state.
+
+An order is a JWT made for one unit with that unit's own ticket key, good for a minute and
+for one act. It is typed apart from tickets (RFC 8725, section 3.11: another `typ`, another
+`iss`), so neither ever passes for the other. A refusal is a result with a reason.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+
+from control_plane.identity import keyring
+from control_plane.identity.admission import LEEWAY_S, Reason, TicketVerifier
+from control_plane.identity.tickets import HS256, TicketIssuer, base64url, hs256_key_id
+
+ORDER_ISSUER = "homeport-orders"
+ORDER_TYPE = "homeport-order+jwt"
+ORDER_TTL_S = 60.0
+
+
+class Act(StrEnum):
+    EXPORT = "export"
+    IMPORT = "import"
+    FORGET = "forget"
+
+
+class OrderFlaw(StrEnum):
+    MALFORMED = "malformed"
+    FORGED = "forged"
+    EXPIRED = "expired"
+    NOT_YET_VALID = "not-yet-valid"
+    WRONG_UNIT = "wrong-unit"
+    WRONG_ACT = "wrong-act"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """A good order: this act, for this client, towards the assignment of this epoch."""
+
+    act: Act
+    tenant: str
+    client_id: str
+    epoch: int  # of the assignment that the client has after the move
+    expires_at: float  # Unix seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRefusal:
+    """Why an order is not followed."""
+
+    flaw: OrderFlaw
+    message: str
+
+
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+
+
+class _Claims(msgspec.Struct):
+    iss: str
+    aud: str
+    sub: str
+    tenant: str
+    epoch: _Count
+    act: str
+    iat: _Count
+    exp: _Count
+
+
+_read_claims = msgspec.json.Decoder(_Claims).decode
+_UNREADABLE = (ValueError, RecursionError)
+
+
+class OrderDesk:
+    """Makes orders with the keys of the tickets."""
+
+    def __init__(self, issuer: TicketIssuer) -> None:
+        self._issuer = issuer
+
+    def make(
+        self, act: Act, unit_id: str, tenant: str, client_id: str, epoch: int, now: float
+    ) -> str:
+        """An order for one unit, good for ORDER_TTL_S from `now` (Unix seconds). The ids have
+        been checked."""
+        key_epoch = self._issuer.ring.signing(now)
+        header = {"alg": HS256, "kid": hs256_key_id(key_epoch.epoch), "typ": ORDER_TYPE}
+        claims = {
+            "iss": ORDER_ISSUER,
+            "aud": unit_id,
+            "sub": client_id,
+            "tenant": tenant,
+            "epoch": epoch,
+            "act": act.value,
+            "iat": int(now),
+            "exp": int(now + ORDER_TTL_S),
+        }
+        message = b".".join(
+            base64url(json.dumps(part, separators=(",", ":")).encode()) for part in (header, claims)
+        )
+        signature = hmac.digest(keyring.unit_key(key_epoch, unit_id), message, "sha256")
+        return (message + b"." + base64url(signature)).decode("ascii")
+
+
+_FLAWS = {
+    Reason.MALFORMED: OrderRefusal(
+        flaw=OrderFlaw.MALFORMED, message="this is not an order of the control plane"
+    ),
+    Reason.FORGED: OrderRefusal(
+        flaw=OrderFlaw.FORGED,
+        message="the order's signature does not hold; make it with the unit's current key",
+    ),
+    Reason.WRONG_UNIT: OrderRefusal(
+        flaw=OrderFlaw.WRONG_UNIT, message="the order is for another unit; send it there"
+    ),
+}
+
+
+def check_order(
+    order: str, act: Act, verifier: TicketVerifier, unit_id: str, now: float
+) -> Order | OrderRefusal:
+    """What a unit makes of an order to do `act`, with the keys that it has for tickets; `now`
+    is Unix seconds."""
+    opened = verifier.open(order, now)
+    if isinstance(opened, Reason):
+        return _FLAWS[opened]
+    header, content = opened
+    if header.typ != ORDER_TYPE or header.alg != HS256:
+        return _FLAWS[Reason.MALFORMED]
+    try:
+        claims = _read_claims(content)
+        meant = Act(claims.act)
+    except _UNREADABLE:
+        return _FLAWS[Reason.MALFORMED]
+    if claims.iss != ORDER_ISSUER:
+        return _FLAWS[Reason.MALFORMED]
+    if claims.aud != unit_id:
+        return _FLAWS[Reason.WRONG_UNIT]
+    if now > claims.exp + LEEWAY_S:
+        return OrderRefusal(
+            flaw=OrderFlaw.EXPIRED, message="the order has expired; make a fresh one"
+        )
+    if now < claims.iat - LEEWAY_S:
+        return OrderRefusal(
+            flaw=OrderFlaw.NOT_YET_VALID,
+            message="the order is from the future; check the clocks of both sides",
+        )
+    if meant is not act:
+        return OrderRefusal(
+            flaw=OrderFlaw.WRONG_ACT, message=f"the order is to {meant}, not to {act}"
+        )
+    return Order(
+        act=act,
+        tenant=claims.tenant,
+        client_id=claims.sub,
+        epoch=claims.epoch,
+        expires_at=float(claims.exp),
+    )

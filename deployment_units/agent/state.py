@@ -1,0 +1,118 @@
+"""StateHandoff: the unit's side of handing a client's state on.
+
+Checks the order, then reads, takes over or drops what the service keeps of that client. An
+import that is cut short, altered or out of order keeps nothing; the state that stood before
+goes on standing. Nothing here decides where a client lives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+from control_plane.errors import DataLoss, InvalidInput, PermissionDenied, Unavailable
+from control_plane.identity.admission import TicketVerifier
+from control_plane.identity.orders import Act, Order, OrderRefusal, check_order
+from deployment_units.services.chunks import MAX_STATE_BYTES, Chunk, Tally, chunked
+from deployment_units.services.state import ClientState
+from homeport.api.unit.v1 import unit_pb2 as pb
+
+IDLE_S = 20.0  # an import that brings nothing for so long is given up
+
+
+class StateHandoff:
+    """For one unit. wall: Unix seconds; max_bytes: the largest state it takes over."""
+
+    def __init__(
+        self,
+        unit_id: str,
+        verifier: TicketVerifier,
+        state: ClientState,
+        *,
+        wall: Callable[[], float],
+        max_bytes: int = MAX_STATE_BYTES,
+    ) -> None:
+        self._unit_id = unit_id
+        self._verifier = verifier
+        self._state = state
+        self._wall = wall
+        self._max_bytes = max_bytes
+
+    async def export(self, order: str) -> AsyncIterator[pb.ExportClientResponse]:
+        """The state in chunks. Raises InvalidInput, PermissionDenied, Unavailable."""
+        client = self._obey(order, Act.EXPORT)
+        async for chunk in chunked(self._state.export(client.tenant, client.client_id)):
+            yield pb.ExportClientResponse(chunk=chunk_to_proto(chunk))
+
+    async def take_over(
+        self, requests: AsyncIterator[pb.ImportClientRequest]
+    ) -> pb.ImportClientResponse:
+        """Keeps all of it or nothing. Raises InvalidInput, PermissionDenied, DataLoss,
+        Refused (too large, or newer state is kept), Unavailable."""
+        first = await _next(requests)
+        if first is None or first.WhichOneof("part") != "order":
+            raise InvalidInput("order", "the first message has to carry the order")
+        client = self._obey(first.order, Act.IMPORT)
+        taking = await self._state.begin(client.tenant, client.client_id, client.epoch)
+        try:
+            tally = Tally(max_bytes=self._max_bytes)
+            while (message := await _next(requests)) is not None:
+                if message.WhichOneof("part") != "chunk":
+                    raise InvalidInput("chunk", "after the order only chunks may follow")
+                chunk = chunk_from_proto(message.chunk)
+                tally.take(chunk)
+                if chunk.data:
+                    await taking.append(chunk.data)
+            tally.end()
+            await taking.commit()
+        finally:
+            taking.abort()
+        return pb.ImportClientResponse(bytes=tally.bytes, sha256=tally.sha256)
+
+    async def forget(self, order: str) -> None:
+        """Drops the state. Raises InvalidInput, PermissionDenied, Unavailable."""
+        client = self._obey(order, Act.FORGET)
+        await self._state.forget(client.tenant, client.client_id, client.epoch)
+
+    def _obey(self, order: str, act: Act) -> Order:
+        if not order:
+            raise InvalidInput("order", "order is empty; only the control plane may ask for this")
+        if not self._verifier.has_keys:
+            raise Unavailable("this unit has no ticket keys yet; try again shortly")
+        checked = check_order(order, act, self._verifier, self._unit_id, self._wall())
+        if isinstance(checked, OrderRefusal):
+            raise PermissionDenied(checked.message)
+        return checked
+
+
+async def _next(requests: AsyncIterator[pb.ImportClientRequest]) -> pb.ImportClientRequest | None:
+    """The next message; None at the end. Raises DataLoss when none comes."""
+    try:
+        async with asyncio.timeout(IDLE_S):
+            return await anext(requests)
+    except StopAsyncIteration:
+        return None
+    except TimeoutError as error:
+        raise DataLoss(f"nothing came for {IDLE_S:.0f} s; hand the client over again") from error
+
+
+def chunk_to_proto(chunk: Chunk) -> pb.StateChunk:
+    """A chunk for the wire."""
+    return pb.StateChunk(
+        offset=chunk.offset,
+        data=chunk.data,
+        crc32=chunk.crc32,
+        last=chunk.last,
+        sha256=chunk.sha256,
+    )
+
+
+def chunk_from_proto(message: pb.StateChunk) -> Chunk:
+    """A chunk as it came."""
+    return Chunk(
+        offset=message.offset,
+        data=message.data,
+        crc32=message.crc32,
+        last=message.last,
+        sha256=message.sha256,
+    )

@@ -1,0 +1,1 @@
+"""Moves: clients change units, one by one or a unit at a time; their state goes along."""
