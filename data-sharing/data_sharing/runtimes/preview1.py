@@ -1,0 +1,94 @@
+"""WASI preview 1 for commands: stdio in memory, and of the rest only what was granted.
+
+wasmtime's own WASI knows no way to withhold clocks and randomness, and would sleep in the host
+for as long as a guest likes, where nothing can interrupt it. So those functions are replaced:
+clocks stand at 0, randomness is one fixed sequence, waiting is not supported. They answer with
+error numbers and never raise: wasmtime-py carries exceptions of host functions through a global,
+which another thread could pick up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+
+from wasmtime import Caller, Engine, FuncType, Linker, Memory, ValType, WasiConfig
+from wasmtime import _bindings as ffi
+
+from data_sharing.runtimes.port import Capabilities
+
+MODULE = "wasi_snapshot_preview1"
+OK, FAULT, INVALID, NOT_SUPPORTED = 0, 21, 28, 58
+RANDOM_BYTES_A_CALL = 65536
+FIXED_RANDOM = hashlib.shake_128(b"homeport").digest(RANDOM_BYTES_A_CALL)
+I32, I64 = ValType.i32(), ValType.i64()
+
+
+def linker(engine: Engine, capabilities: Capabilities) -> Linker:
+    """Gives a command WASI, within its grants."""
+    made = Linker(engine)
+    made.define_wasi()
+    made.allow_shadowing = True
+
+    def replace(name: str, parameters: list[ValType], function: Callable[..., int]) -> None:
+        made.define_func(MODULE, name, FuncType(parameters, [I32]), function, access_caller=True)
+
+    # Sleeping would hold a thread beyond every limit, whatever was granted.
+    replace("poll_oneoff", [I32] * 4, lambda *_: NOT_SUPPORTED)
+    if not capabilities.clock:
+        replace("clock_time_get", [I32, I64, I32], _stopped_clock)
+        replace("clock_res_get", [I32, I32], _coarse_clock)
+    replace("random_get", [I32, I32], _random if capabilities.random else _fixed_random)
+    return made
+
+
+def configuration(
+    stdin: bytes,
+    capabilities: Capabilities,
+    stdout: Callable[[bytes], int | None],
+    stderr: Callable[[bytes], None],
+) -> WasiConfig:
+    """The WASI side of one instance."""
+    config = WasiConfig()
+    vector = ffi.wasm_byte_vec_t()
+    ffi.wasm_byte_vec_new(
+        vector, len(stdin), (ffi.wasm_byte_t * len(stdin)).from_buffer_copy(stdin)
+    )
+    ffi.wasi_config_set_stdin_bytes(config.ptr(), vector)  # takes the vector over
+    config.stdout_custom = stdout
+    config.stderr_custom = stderr
+    if capabilities.environment:
+        config.env = capabilities.environment
+    for grant in capabilities.files:
+        config.preopen_dir(grant.host_path, grant.guest_path, grant.writable)
+    return config
+
+
+def _write(caller: Caller, address: int, data: bytes) -> int:
+    memory = caller.get("memory")
+    start = address & 0xFFFFFFFF
+    if not isinstance(memory, Memory) or start + len(data) > memory.data_len(caller):
+        return FAULT
+    memory.write(caller, data, start)
+    return OK
+
+
+def _stopped_clock(caller: Caller, _clock: int, _precision: int, address: int) -> int:
+    return _write(caller, address, bytes(8))
+
+
+def _coarse_clock(caller: Caller, _clock: int, address: int) -> int:
+    return _write(caller, address, (10**9).to_bytes(8, "little"))
+
+
+def _fixed_random(caller: Caller, address: int, size: int) -> int:
+    if not 0 <= size <= RANDOM_BYTES_A_CALL:
+        return INVALID
+    return _write(caller, address, FIXED_RANDOM[:size])
+
+
+def _random(caller: Caller, address: int, size: int) -> int:
+    if not 0 <= size <= RANDOM_BYTES_A_CALL:
+        return INVALID
+    return _write(caller, address, os.urandom(size))
