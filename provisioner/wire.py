@@ -39,6 +39,9 @@ from provisioner.api.world import World
 from provisioner.geo.locator import Locator
 from provisioner.geo.overrides import Overrides
 from provisioner.geo.reloading import GeoReloader
+from provisioner.ledger.departure_lease import DepartureLease
+from provisioner.ledger.hold_expiry import HoldExpiry
+from provisioner.ledger.holds import HoldBook
 from provisioner.ledger.ledger import Ledger
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.settings import Settings
@@ -106,11 +109,26 @@ async def serve(
                 spread=rng.random,
             )
             world.on_fleet = desk.follow
+            holds = HoldBook(store)
+            departures = DepartureLease(
+                store, longest_ticket_s=world.longest_ticket_s, clock=time.monotonic
+            )
+            expiry = HoldExpiry(
+                store,
+                hold_s=world.hold_s,
+                shortest_hold_s=world.shortest_hold_s,
+                account=ledger.account,
+                release=ledger.release,
+                lease=departures.current,
+                clock=time.monotonic,
+                wall=time.time,
+                spread=rng.random,
+            )
             registry = UnitRegistry(store, clock=time.monotonic)
             server = Server(
                 [
                     ProvisioningService(desk, tickets, callers).service(),
-                    FleetService(store, registry, issuer, callers, wall=time.time).service(),
+                    FleetService(store, registry, issuer, callers, holds, wall=time.time).service(),
                     TenantService(store, world, issuer, callers).service(),
                 ],
                 transport=settings.transport,
@@ -118,7 +136,7 @@ async def serve(
                 share_port=share_port,
             )
             metrics = ProvisionerMetrics(desk, store.health)
-            await _run(settings, stop, on_ready, server, ledger, world, geo, metrics)
+            await _run(settings, stop, on_ready, server, ledger, world, geo, metrics, holds, expiry)
     finally:
         await store.close()
 
@@ -132,6 +150,8 @@ async def _run(
     world: World,
     geo: GeoReloader,
     metrics: ProvisionerMetrics,
+    holds: HoldBook,
+    expiry: HoldExpiry,
 ) -> None:
     host = settings.listen.rpartition(":")[0]
     port = server.bind(settings.listen)
@@ -141,6 +161,8 @@ async def _run(
                 group.create_task(ledger.run(), name="ledger"),
                 group.create_task(world.run(), name="world"),
                 group.create_task(geo.run(), name="geo"),
+                group.create_task(holds.run(), name="holds"),
+                group.create_task(expiry.run(), name="hold expiry"),
             ]
             await server.start()
             await server.ready()

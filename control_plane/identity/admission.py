@@ -50,6 +50,7 @@ class Admission:
     client_id: str = ""
     epoch: int = 0
     expires_at: float = 0.0  # Unix seconds
+    held: bool = False  # its place is held until the control plane hears that it came
 
     @property
     def admitted(self) -> bool:
@@ -119,6 +120,7 @@ class _Claims(msgspec.Struct):
     epoch: _Count
     iat: _Count
     exp: _Count
+    hld: _Count = 0
 
 
 _read_header = msgspec.json.Decoder(Header).decode
@@ -233,6 +235,7 @@ class TicketVerifier:
             client_id=client_id,
             epoch=epoch,
             expires_at=float(claims.exp),
+            held=claims.hld == 1,
         )
 
 

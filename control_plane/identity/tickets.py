@@ -4,8 +4,9 @@ A ticket is a JWT (RFC 7519, compact JWS) for one audience, the unit. HS256 by d
 the unit's own key: 3 us, and only that unit can check it. EdDSA (RFC 8037) where gateways
 or others must check too, with the key set of `jwks()`.
 
-Claims: iss "homeport", aud unit, sub client id, tenant, epoch, iat, exp. Written by
-template: what repeats for a unit is encoded once.
+Claims: iss "homeport", aud unit, sub client id, tenant, epoch, iat, exp, and hld where the
+client's place is held until it is admitted. Written by template: what repeats for a unit is
+encoded once.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 HS256 = "HS256"
 EDDSA = "EdDSA"
 ISSUER = "homeport"
+_HELD = ',"hld":1'
 _BLOCK = hashlib.sha256().block_size
 _INNER = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER = bytes(byte ^ 0x5C for byte in range(256))
@@ -144,7 +146,15 @@ class TicketIssuer:
             self._switch_at = self._ring.next_switch(now)
 
     def issue(
-        self, unit_id: str, tenant: str, client_id: str, epoch: int, now: float, ttl_s: float
+        self,
+        unit_id: str,
+        tenant: str,
+        client_id: str,
+        epoch: int,
+        now: float,
+        ttl_s: float,
+        *,
+        held: bool = False,
     ) -> str:
         """An HS256 ticket. The ids have been checked; `now` is Unix seconds."""
         if now >= self._switch_at:
@@ -153,7 +163,7 @@ class TicketIssuer:
         header, claims, inner, outer = signer.units.get(unit_id) or signer.meet(unit_id)
         message = header + base64url(
             f'{claims}{_json_text(client_id)}","tenant":"{tenant}","epoch":{epoch}'
-            f"{_times(int(now), int(now + ttl_s))}".encode()
+            f"{_HELD if held else ''}{_times(int(now), int(now + ttl_s))}".encode()
         )
         # HMAC from pads that were hashed once: 0.7 us, where hmac.digest takes 1.7 us.
         inner, outer = inner.copy(), outer.copy()
@@ -162,7 +172,15 @@ class TicketIssuer:
         return (message + b"." + base64url(outer.digest())).decode("ascii")
 
     def issue_eddsa(
-        self, unit_id: str, tenant: str, client_id: str, epoch: int, now: float, ttl_s: float
+        self,
+        unit_id: str,
+        tenant: str,
+        client_id: str,
+        epoch: int,
+        now: float,
+        ttl_s: float,
+        *,
+        held: bool = False,
     ) -> str:
         """The same, signed with Ed25519. May be called from any thread."""
         if now >= self._switch_at:
@@ -170,7 +188,8 @@ class TicketIssuer:
         signer = self._signer
         message = signer.eddsa_header + base64url(
             f'{{"iss":"{ISSUER}","aud":"{unit_id}","sub":"{_json_text(client_id)}"'
-            f',"tenant":"{tenant}","epoch":{epoch}{_times(int(now), int(now + ttl_s))}'.encode()
+            f',"tenant":"{tenant}","epoch":{epoch}{_HELD if held else ""}'
+            f"{_times(int(now), int(now + ttl_s))}".encode()
         )
         return (message + b"." + base64url(signer.eddsa_key.sign(message))).decode("ascii")
 

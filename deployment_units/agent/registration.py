@@ -19,6 +19,7 @@ from grpc import aio
 from control_plane.errors import InvalidInput
 from control_plane.identity.admission import TicketVerifier
 from control_plane.identity.tickets import VerifyingKey
+from deployment_units.agent.admitted import AdmittedHolds
 from deployment_units.agent.load import LoadSource
 from deployment_units.fleet.unit import UnitSpec
 from homeport.api.fleet.v1 import fleet_pb2 as pb
@@ -62,6 +63,7 @@ class Registration:
         servers: Sequence[str],
         verifier: TicketVerifier,
         load: LoadSource,
+        holds: AdmittedHolds | None = None,
         *,
         token: str = "",
         spread: Callable[[], float],
@@ -72,6 +74,7 @@ class Registration:
         self._servers = list(servers)
         self._verifier = verifier
         self._load = load
+        self._holds = holds if holds is not None else AdmittedHolds()
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
         self._spread = spread
         self._spec_to_proto = apply
@@ -136,7 +139,8 @@ class Registration:
             self._applied = True
         answered = asyncio.Event()
         interval_s = [identity.ttl_s / 3]
-        stream = stub.Heartbeat(self._beats(answered, interval_s), metadata=self._metadata)
+        line = self._holds.begin()
+        stream = stub.Heartbeat(self._beats(answered, interval_s, line), metadata=self._metadata)
         answers = aiter(stream)
         try:
             while True:
@@ -155,12 +159,13 @@ class Registration:
                     self.keys_seen += 1
                 if self._verifier.has_keys:
                     self.registered.set()
+                self._holds.answered(line, answer.admitted)
                 answered.set()
         finally:
             stream.cancel()
 
     async def _beats(
-        self, answered: asyncio.Event, interval_s: list[float]
+        self, answered: asyncio.Event, interval_s: list[float], line: int
     ) -> AsyncIterator[pb.HeartbeatRequest]:
         identity = self._identity
         while not self._leaving.is_set():
@@ -174,13 +179,23 @@ class Registration:
                 ),
             )
             beat.ttl.seconds = identity.ttl_s
+            for tenant, client_id, epoch in self._holds.report(line) if answered.is_set() else ():
+                beat.admitted.add(tenant=tenant, client_id=client_id, epoch=epoch)
             yield beat
             await answered.wait()
-            try:
-                async with asyncio.timeout(interval_s[0]):
-                    await self._leaving.wait()
-            except TimeoutError:
-                continue
+            await self._rest(interval_s[0])
+
+    async def _rest(self, interval_s: float) -> None:
+        """Until the next beat is due: earlier when there are admissions to tell, or we leave."""
+        reasons = [
+            asyncio.ensure_future(self._leaving.wait()),
+            asyncio.ensure_future(self._holds.gathered()),
+        ]
+        try:
+            await asyncio.wait(reasons, timeout=interval_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for reason in reasons:
+                reason.cancel()
 
 
 def _key(message: pb.TicketKey) -> VerifyingKey:

@@ -30,7 +30,7 @@ _REASONS = {
 
 class UnitService(pb_grpc.UnitServiceServicer):
     """Servicer of homeport.api.unit.v1 for one unit. wall: Unix seconds;
-    on_admitted(tenant, client_id) hears of each client that may come in."""
+    on_admitted hears of each client that may come in."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class UnitService(pb_grpc.UnitServiceServicer):
         handoff: StateHandoff,
         *,
         wall: Callable[[], float],
-        on_admitted: Callable[[str, str], None] = lambda tenant, client_id: None,
+        on_admitted: Callable[[Admission], None] = lambda admission: None,
     ) -> None:
         self._verifier = verifier
         self._handoff = handoff
@@ -54,7 +54,7 @@ class UnitService(pb_grpc.UnitServiceServicer):
             raise Unavailable("this unit has no ticket keys yet; try again shortly")
         admission = self._verifier.verify(request.ticket, self._wall())
         if admission.admitted:
-            self._on_admitted(admission.tenant, admission.client_id)
+            self._on_admitted(admission)
         return admission_to_proto(admission)
 
     async def ExportClient(

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
-from control_plane.identity.admission import TicketVerifier
+from control_plane.identity.admission import Admission, TicketVerifier
 from control_plane.serving.server import Server, Service, Transport
+from deployment_units.agent.admitted import AdmittedHolds
 from deployment_units.agent.load import AdmittedClients
 from deployment_units.agent.registration import Registration, UnitIdentity
 from deployment_units.agent.settings import AgentSettings
@@ -98,9 +99,16 @@ def build_agent(settings: AgentSettings, spec: UnitSpec | None) -> Agent:
     handoff = StateHandoff(
         unit_id, verifier, state, wall=time.time, max_bytes=settings.max_state_bytes
     )
+    holds = AdmittedHolds()
+
+    def admitted(admission: Admission) -> None:
+        load.note(admission.tenant, admission.client_id)
+        if admission.held:
+            holds.note(admission.tenant, admission.client_id, admission.epoch)
+
     service = Service(
         add=unit_pb2_grpc.add_UnitServiceServicer_to_server,
-        servicer=UnitService(verifier, handoff, wall=time.time, on_admitted=load.note),
+        servicer=UnitService(verifier, handoff, wall=time.time, on_admitted=admitted),
         name=NAME,
         hot={},
     )
@@ -123,6 +131,7 @@ def build_agent(settings: AgentSettings, spec: UnitSpec | None) -> Agent:
         _listed(settings.server),
         verifier,
         load,
+        holds,
         token=settings.token,
         spread=rng.random,
         apply=spec_to_proto,

@@ -6,14 +6,17 @@ or future of its own. Callers that ask for the same client at the same time shar
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from control_plane.errors import HomeportError
+from control_plane.store import port
 from control_plane.store.port import KeyValue
 from deployment_units.fleet.unit import TenantSpec
 from provisioner.geo.location import Location
 from provisioner.ledger.account import Account
 from provisioner.ledger.assignment import AssignmentRecord, decode_assignment, encode_assignment
+from provisioner.ledger.holds import hold
 from provisioner.ledger.operations import Claim
 from provisioner.placement.choice import Choice
 
@@ -46,6 +49,7 @@ class ProvisionClaim(Claim):
         "tenant",
         "value",
         "with_ticket",
+        "writes",
     )
 
     def __init__(
@@ -71,6 +75,7 @@ class ProvisionClaim(Claim):
         self.sink = sink
         self.also: list[tuple[Sink, bool]] | None = None
         self.promised = False
+        self.writes: Sequence[port.Operation] = ()
         self.looked = False  # whether the store was asked for a home this client has
 
     def choose(self) -> Account | HomeportError:
@@ -80,6 +85,9 @@ class ProvisionClaim(Claim):
         choice, account = chosen
         self.choice: Choice = choice
         self.value = encode_assignment(account.unit, 1, self.at_ms, self.location.cell)
+        if self.tenant.hold_s > 0:
+            until_ms = self.at_ms + int(self.tenant.hold_s * 1000)
+            self.writes = (hold(self.tenant.id, self.client_id, account.unit, until_ms=until_ms),)
         return account
 
     def record(self) -> bytes:

@@ -8,8 +8,9 @@ from typing import Any
 
 from grpc import aio
 
+from control_plane import keys
 from control_plane.errors import InvalidInput
-from control_plane.identity.names import check_slug
+from control_plane.identity.names import check_client_id, check_slug
 from control_plane.identity.tickets import TicketIssuer
 from control_plane.identity.tokens import Right
 from control_plane.serving.server import Service
@@ -22,6 +23,7 @@ from homeport.api.fleet.v1 import fleet_pb2 as pb
 from homeport.api.fleet.v1 import fleet_pb2_grpc as pb_grpc
 from provisioner.api import mapping
 from provisioner.api.callers import Callers
+from provisioner.ledger.holds import HoldBook
 
 MIN_TTL_S, MAX_TTL_S, DEFAULT_TTL_S = 1, 60, 10
 BEATS_PER_TTL = 3
@@ -37,6 +39,7 @@ class FleetService(pb_grpc.FleetServiceServicer):
         registry: UnitRegistry,
         issuer: TicketIssuer,
         callers: Callers,
+        holds: HoldBook,
         *,
         wall: Callable[[], float],
     ) -> None:
@@ -44,6 +47,7 @@ class FleetService(pb_grpc.FleetServiceServicer):
         self._registry = registry
         self._issuer = issuer
         self._callers = callers
+        self._holds = holds
         self._wall = wall
 
     def service(self) -> Service:
@@ -93,7 +97,7 @@ class FleetService(pb_grpc.FleetServiceServicer):
     ) -> AsyncIterator[pb.HeartbeatResponse]:
         self._callers.require(context, Right.UNIT)
         liveness: Liveness | None = None
-        unit_id, ttl_s, told = "", DEFAULT_TTL_S, 0
+        unit_id, ttl_s, told, admitted = "", DEFAULT_TTL_S, 0, 0
         beats = aiter(requests)
         while True:
             try:
@@ -115,7 +119,12 @@ class FleetService(pb_grpc.FleetServiceServicer):
                         "unit_id", f"this stream belongs to unit {unit_id}; open another one"
                     )
                 await liveness.beat(status)
-            response = pb.HeartbeatResponse(interval=duration(ttl_s / BEATS_PER_TTL))
+            if beat.admitted:
+                await self._holds.confirm([_hold_key(one) for one in beat.admitted])
+                admitted += len(beat.admitted)
+            response = pb.HeartbeatResponse(
+                interval=duration(ttl_s / BEATS_PER_TTL), admitted=admitted
+            )
             generation = self._issuer.generation
             if told != generation:
                 told = generation
@@ -129,6 +138,11 @@ class FleetService(pb_grpc.FleetServiceServicer):
             yield response
         if liveness is not None:
             await liveness.leave()
+
+
+def _hold_key(admission: pb.Admission) -> bytes:
+    """Raises InvalidInput."""
+    return keys.hold(check_slug(admission.tenant, "tenant"), check_client_id(admission.client_id))
 
 
 def _ttl_s(beat: pb.HeartbeatRequest) -> int:

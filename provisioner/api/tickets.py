@@ -45,7 +45,13 @@ class TicketOffice:
         if tenant.ticket_algorithm == EDDSA:
             return None
         return self.issuer.issue(
-            unit_id, tenant.id, client_id, epoch, self._wall(), tenant.ticket_ttl_s
+            unit_id,
+            tenant.id,
+            client_id,
+            epoch,
+            self._wall(),
+            tenant.ticket_ttl_s,
+            held=tenant.hold_s > 0,
         )
 
     def issue_later(
@@ -94,6 +100,7 @@ class TicketOffice:
                 order.epoch,
                 now,
                 order.tenant.ticket_ttl_s,
+                held=order.tenant.hold_s > 0,
             )
             for order in orders
         ]

@@ -7,6 +7,7 @@ record or of its standing makes a new placement snapshot; a mere change of load 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping
 
 from control_plane import keys
@@ -58,6 +59,22 @@ class World:
         if found is None and tenant_id == DEFAULT_TENANT.id:
             return DEFAULT_TENANT
         return found
+
+    def hold_s(self, tenant_id: str) -> float:
+        """How long places of a tenant's clients are held; 0: they are not, or there is no such
+        tenant."""
+        found = self.tenant(tenant_id)
+        return found.hold_s if found is not None else 0.0
+
+    def shortest_hold_s(self) -> float:
+        """Of any tenant; infinity where none holds places."""
+        holds = [tenant.hold_s for tenant in self.tenants.values() if tenant.hold_s > 0]
+        return min(holds, default=math.inf)
+
+    def longest_ticket_s(self) -> float:
+        """The longest ticket TTL of any tenant."""
+        ttls = [tenant.ticket_ttl_s for tenant in self.tenants.values()]
+        return max([*ttls, DEFAULT_TENANT.ticket_ttl_s])
 
     async def wait_for_tenants(self, revision: int) -> None:
         """Returns when tenants are known as of `revision`, or after a second."""

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 from control_plane import keys
 from control_plane.errors import HomeportError, Unavailable
 from control_plane.store.port import (
     MAX_OPERATIONS,
     KeyValue,
+    LeaseLost,
     OutcomeUnknown,
     Store,
     StoreUnavailable,
@@ -39,9 +40,10 @@ RETRY_MAX_S = 1.0
 class Batch:
     """What goes into one transaction, and what it changes at each unit."""
 
-    __slots__ = ("changes", "claims", "releases")
+    __slots__ = ("changes", "claims", "keys", "releases")
 
     def __init__(self) -> None:
+        self.keys: set[bytes] = set()  # no transaction may write a key twice
         self.claims: list[Claim] = []
         self.releases: list[Release] = []
         self.changes: dict[str, list[int]] = {}  # unit -> [claims, releases]
@@ -51,6 +53,9 @@ class Batch:
         seen: dict[str, Account] = {}
         for operation in (*self.claims, *self.releases):
             seen.setdefault(operation.account.unit, operation.account)
+        for claim in self.claims:
+            if claim.source is not None:
+                seen.setdefault(claim.source.unit, claim.source)
         return list(seen.values())
 
 
@@ -117,40 +122,49 @@ class Lane:
                     await self._commit(self._gather())
 
     def _gather(self) -> Batch:
-        """The next batch: as many operations as the store's limit on compares lets in."""
+        """The next batch: as many operations as the store's limit on lists lets in."""
         batch = Batch()
         waiting, changes = self._waiting, batch.changes
-        left = MAX_OPERATIONS - 1
+        compares = writes = MAX_OPERATIONS - 1
         now = self._clock()
         while waiting:
             operation = waiting[0]
             account = operation.account
             change = changes.get(account.unit)
-            cost = 1 if change is not None else 3
-            if cost > left:
+            claim = operation if isinstance(operation, Claim) else None
+            source = claim.source if claim is not None else None
+            # A new unit costs its usage and fence besides; each counts once in either list.
+            new_units = (change is None) + (source is not None and source.unit not in changes)
+            compared = 1 + 2 * new_units + len(operation.guards)
+            written = 1 + new_units + len(operation.writes)
+            if compared > compares or written > writes or operation.key in batch.keys:
                 break
             waiting.popleft()
+            batch.keys.add(operation.key)
             if operation.expires_at < now:
                 self._give_up(operation, Unavailable("the store was too slow; try again"))
                 continue
-            if isinstance(operation, Claim):
+            if claim is not None:
                 taken = change[0] if change is not None else 0
                 if not account.adopted or account.usage + taken >= account.grant:
-                    self._unpromise(operation)
-                    self._bounce(operation)
+                    self._unpromise(claim)
+                    self._bounce(claim)
                     continue
-                batch.claims.append(operation)
+                batch.claims.append(claim)
                 if change is None:
                     changes[account.unit] = [1, 0]
                 else:
                     change[0] += 1
+                if source is not None:
+                    changes.setdefault(source.unit, [0, 0])[1] += 1
             elif isinstance(operation, Release):
                 batch.releases.append(operation)
                 if change is None:
                     changes[account.unit] = [0, 1]
                 else:
                     change[1] += 1
-            left -= cost
+            compares -= compared
+            writes -= written
         return batch
 
     async def _commit(self, batch: Batch) -> None:
@@ -161,8 +175,8 @@ class Lane:
         changes = batch.changes
         txn = protocol.assign(
             self._session.compare,
-            [(claim.key, claim.record()) for claim in batch.claims],
-            [(release.key, release.revision) for release in batch.releases],
+            batch.claims,
+            batch.releases,
             [
                 (
                     account,
@@ -179,6 +193,9 @@ class Lane:
             result = await self._store.commit(txn, timeout_s=COMMIT_S)
         except StoreUnavailable as error:
             self._fail(batch, error)
+            return
+        except LeaseLost:
+            self._fail(batch, Unavailable("a lease ran out under a move; try again"))
             return
         except OutcomeUnknown:
             await self._refresh(accounts)
@@ -204,20 +221,21 @@ class Lane:
         explained = 0
         claims: list[Claim] = []
         releases: list[Release] = []
-        found: KeyValue | None
-        for claim, read in zip(batch.claims, result.results, strict=False):
-            if not read:
+        reads = iter(result.results)
+        for claim in batch.claims:
+            found = _only(next(reads))
+            if _guarded(claim, reads) and _revision(found) == claim.revision:
                 claims.append(claim)
                 continue
             explained += 1
             self._unpromise(claim)
-            if read[0].value == claim.record():
-                claim.assigned(read[0].mod_revision)  # our own, of an unknown outcome
+            if found is not None and found.value == claim.record():
+                claim.assigned(found.mod_revision)  # our own, of an unknown outcome
             else:
-                claim.existing(read[0])
-        for release, read in zip(batch.releases, result.results[len(batch.claims) :], strict=True):
-            found = read[0] if read else None
-            if found is not None and found.mod_revision == release.revision:
+                claim.changed(found)
+        for release in batch.releases:
+            found = _only(next(reads))
+            if _guarded(release, reads) and _revision(found) == release.revision:
                 releases.append(release)
             else:
                 explained += 1
@@ -284,6 +302,20 @@ class Lane:
         claim.promised = False
         claim.account.in_flight -= 1
         self._touched(claim.account)
+
+
+def _only(read: Sequence[KeyValue]) -> KeyValue | None:
+    return read[0] if read else None
+
+
+def _revision(found: KeyValue | None) -> int:
+    return found.mod_revision if found is not None else 0
+
+
+def _guarded(operation: Operation, reads: Iterator[Sequence[KeyValue]]) -> bool:
+    """Whether its guards hold by what was read; takes their reads off, whatever they say."""
+    stand = [_revision(_only(next(reads))) == guard.operand for guard in operation.guards]
+    return all(stand)
 
 
 def deliver(batch: Batch, revision: int) -> None:

@@ -34,6 +34,7 @@ class Ledger:
     """Use from one event loop. `occupancy` says, for unit i of the sequence last given to
     `follow`, which slots can still be had and what share is taken.
 
+    lanes: transactions on their way at once; a ledger for moves has one.
     clock: monotonic seconds. jitter: seconds, for things that many provisioners would do at
     once. new_id: provisioner ids never used before.
     """
@@ -46,6 +47,7 @@ class Ledger:
         jitter: Callable[[], float],
         new_id: Callable[[], str],
         session_ttl_s: int = 5,
+        lanes: int = LANES,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -64,7 +66,7 @@ class Ledger:
                 bounce=self._bounce,
                 touched=self._touch,
             )
-            for _ in range(LANES)
+            for _ in range(lanes)
         ]
         self.granting = Granting(
             store,
@@ -116,7 +118,7 @@ class Ledger:
         """The account at a unit; an empty one for a unit nobody heard of."""
         found = self.accounts.get(unit)
         if found is None:
-            lane = len(self.accounts) % LANES
+            lane = len(self.accounts) % len(self.lanes)
             found = self.accounts[unit] = Account(unit=unit, lane=lane)
         return found
 

@@ -1,4 +1,4 @@
-"""What can be asked of the ledger: claims, releases and lookups.
+"""What can be asked of the ledger: claims, moves, releases and lookups.
 
 Each is one object per client and call, made by the API, carried through queues, and told
 its outcome by a method call: no future, no task and no copy per client on the hot path.
@@ -8,21 +8,29 @@ The API subclasses them; the ledger only knows these names.
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Protocol
 
 from control_plane.errors import HomeportError
+from control_plane.store import port
 from control_plane.store.port import KeyValue
 from provisioner.ledger.account import Account
 
 
 class Operation:
-    """Something one client waits for. At most one per key is under way in a process."""
+    """Something one client waits for. At most one per key is under way in a process.
+
+    guards, writes: what else must hold, and is written, in its transaction. Each guard
+    compares a mod_revision; one that does not hold counts as a change of A.
+    """
 
     __slots__ = ("account", "expires_at", "key")
 
     key: bytes  # A: assignments/<tenant>/<client>
     account: Account  # the unit it touches
     expires_at: float  # monotonic time after which nobody waits any more, s
+    guards: Sequence[port.Compare] = ()
+    writes: Sequence[port.Operation] = ()
 
     @abstractmethod
     def failed(self, error: HomeportError) -> None:
@@ -35,6 +43,8 @@ class Claim(Operation):
     __slots__ = ("promised",)
 
     promised: bool  # whether a slot is held for it
+    revision = 0  # A's mod_revision as last seen; 0: it is to be created
+    source: Account | None = None  # the unit that gets a slot back
 
     @abstractmethod
     def choose(self) -> Account | HomeportError:
@@ -52,6 +62,32 @@ class Claim(Operation):
     @abstractmethod
     def existing(self, found: KeyValue) -> None:
         """The client had a home already."""
+
+    def changed(self, found: KeyValue | None) -> None:
+        """A is not what it was when we saw it."""
+        if found is None:
+            raise AssertionError("a claim that creates A found nothing, and was refused for it")
+        self.existing(found)
+
+
+class Move(Claim):
+    """A client that goes from `source` to `account`: A with a higher epoch, one slot taken
+    there and one given back here. `changed` instead of `existing` tells what A is now.
+
+    Only for a ledger with one lane: it writes the usage of two units.
+    """
+
+    __slots__ = ("revision", "source")
+
+    revision: int
+    source: Account
+
+    def existing(self, found: KeyValue) -> None:
+        self.changed(found)
+
+    @abstractmethod
+    def changed(self, found: KeyValue | None) -> None:
+        """A is not what it was when we saw it: gone, or written since."""
 
 
 class Release(Operation):

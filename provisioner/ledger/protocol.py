@@ -28,6 +28,8 @@ from control_plane.store.port import (
 )
 from deployment_units.fleet.capacity import CapacityRecord, decode_capacity, encode_capacity
 from provisioner.ledger.account import NO_CAPACITY, Account
+from provisioner.ledger.operations import Claim, Release
+from provisioner.ledger.operations import Operation as Asked
 
 
 def stands(session_key: bytes, session_revision: int) -> Compare:
@@ -35,23 +37,16 @@ def stands(session_key: bytes, session_revision: int) -> Compare:
     return Compare(session_key, Target.CREATE_REVISION, session_revision)
 
 
-def assign_capacity(units: int) -> int:
-    """How many clients fit into one batch that touches `units` units: the compares are the
-    longest list, with the session, and usage and fence of each unit."""
-    return MAX_OPERATIONS - 1 - 2 * units
-
-
 def assign(
     session: Compare,
-    creates: Sequence[tuple[bytes, bytes]],
-    releases: Sequence[tuple[bytes, int]],
+    claims: Sequence[Claim],
+    releases: Sequence[Release],
     changes: Iterable[tuple[Account, bytes, bytes, int, bool]],
 ) -> Txn:
-    """One batch of new assignments and releases.
+    """One batch of new assignments, moves and releases.
 
-    creates: (A, value); releases: (A, its mod_revision); changes: per unit touched
-    (account, U, F, net slots, whether it takes new clients). When refused, the results are
-    the A keys in order, creates first.
+    changes: per unit touched (account, U, F, net slots, whether it takes new clients). When
+    refused, the results are A and the guards' keys of each operation, in order, claims first.
     """
     compares: list[Compare] = [session]
     then: list[Operation] = []
@@ -60,17 +55,31 @@ def assign(
         if takes:
             compares.append(unchanged(fence_key, account.fence_revision))
         then.append(Put(usage_key, b"%d" % (account.usage + slots)))
-    create_revision = Target.CREATE_REVISION
+    create_revision, mod_revision = Target.CREATE_REVISION, Target.MOD_REVISION
     otherwise: list[Operation] = []
-    for key, value in creates:
-        compares.append(Compare(key, create_revision, 0))
-        then.append(Put(key, value))
+    for claim in claims:
+        key, revision = claim.key, claim.revision
+        compares.append(Compare(key, mod_revision if revision else create_revision, revision))
+        then.append(Put(key, claim.record()))
         otherwise.append(Get(key))
-    for key, revision in releases:
-        compares.append(unchanged(key, revision))
+        if claim.guards or claim.writes:
+            _accompany(claim, compares, then, otherwise)
+    for release in releases:
+        key = release.key
+        compares.append(unchanged(key, release.revision))
         then.append(Delete(key))
         otherwise.append(Get(key))
+        if release.guards or release.writes:
+            _accompany(release, compares, then, otherwise)
     return Txn(compares=compares, then=then, otherwise=otherwise)
+
+
+def _accompany(
+    asked: Asked, compares: list[Compare], then: list[Operation], otherwise: list[Operation]
+) -> None:
+    compares.extend(asked.guards)
+    then.extend(asked.writes)
+    otherwise.extend(Get(guard.key) for guard in asked.guards)
 
 
 def take_grant(session: Compare, me: str, account: Account, slots: int) -> Txn:

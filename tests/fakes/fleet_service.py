@@ -30,6 +30,8 @@ class FakeFleet(pb_grpc.FleetServiceServicer):
         self.beats: list[pb.HeartbeatRequest] = []
         self.applied: list[pb.UnitSpec] = []
         self.goodbyes = 0
+        self.admitted: list[tuple[str, str, int]] = []  # as told, repeats included
+        self.forgetful = False  # answers without saying that admissions were written
 
     def end_streams(self) -> None:
         """Ends the heartbeat streams that stand, as a server that stops does."""
@@ -45,14 +47,18 @@ class FakeFleet(pb_grpc.FleetServiceServicer):
             self.refused += 1
             await context.abort(self.refusal, "not you")
         self.streams += 1
-        told, ending = 0, self._ending
+        told, ending, written = 0, self._ending, 0
         async for beat in requests:
             if ending.is_set():
                 await context.abort(grpc.StatusCode.UNAVAILABLE, "stopping")
             self.beats.append(beat)
             if self.silent:
                 continue
-            response = pb.HeartbeatResponse()
+            told_now = [(one.tenant, one.client_id, one.epoch) for one in beat.admitted]
+            self.admitted += told_now
+            if not self.forgetful:
+                written += len(told_now)
+            response = pb.HeartbeatResponse(admitted=written)
             response.interval.nanos = int(INTERVAL_S * 1e9)
             if told != self.issuer.generation:
                 told = self.issuer.generation

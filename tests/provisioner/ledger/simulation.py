@@ -16,9 +16,25 @@ from control_plane.store.port import Delete, Get, KeyValue, Put, Target, Txn, Tx
 from deployment_units.fleet.capacity import CapacityRecord, decode_capacity, encode_capacity
 from provisioner.ledger import protocol
 from provisioner.ledger.account import Account, block_size
+from provisioner.ledger.hold_expiry import HoldRelease
+from provisioner.ledger.holds import hold
 
 UNITS = ("near", "far")
 CLIENTS = [f"c{n}" for n in range(24)]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A claim or a release, as much as a transaction needs of it."""
+
+    key: bytes
+    value: bytes = b""
+    revision: int = 0
+    guards: tuple = ()
+    writes: tuple = ()
+
+    def record(self) -> bytes:
+        return self.value
 
 
 class Violation(AssertionError):
@@ -39,6 +55,8 @@ class TinyStore:
     def apply(self, txn: Txn) -> TxnResult:
         held = all(self._holds(c.key, c.target, c.operand) for c in txn.compares)
         before = self.clients_at()
+        if held:
+            self._judge_departures(txn)
         writes, results = False, []
         for operation in txn.then if held else txn.otherwise:
             found: tuple[KeyValue, ...] = ()
@@ -75,6 +93,8 @@ class TinyStore:
             return True
         if self._without == "absence" and key.startswith(keys.ASSIGNMENTS):
             return True
+        if self._without == "hold" and key.startswith(keys.HOLDS):
+            return True
         pair = self.pairs.get(key)
         if target is Target.VALUE:
             return pair is not None and pair.value == operand
@@ -87,6 +107,16 @@ class TinyStore:
             if key.startswith(keys.ASSIGNMENTS):
                 counts[pair.value.decode()] += 1
         return counts
+
+    def _judge_departures(self, txn: Txn) -> None:
+        """Only a client that nobody has seen may lose its place for not coming."""
+        for operation in txn.then:
+            if isinstance(operation, Put) and operation.key.startswith(keys.MOVES):
+                client = operation.key.rpartition(b"/")[2].decode()
+                home = self.pairs.get(keys.assignment("t", client))
+                waits = self.pairs.get(keys.hold("t", client))
+                if home is None or waits is None or waits.mod_revision != home.mod_revision:
+                    raise Violation(f"{client} came, and lost its place for not coming")
 
     def _judge(self, before: dict[str, int]) -> None:
         after = self.clients_at()
@@ -105,6 +135,13 @@ class TinyStore:
     def record(self, unit: str) -> CapacityRecord:
         pair = self.pairs.get(keys.capacity(unit))
         return decode_capacity(pair.value) if pair else CapacityRecord(capacity=0)
+
+
+def expiry(home: KeyValue, waits: KeyValue, unit: str, client: str) -> Asked:
+    """The release that HoldRelease makes."""
+    departed = Put(keys.move(unit, "t", client), b"")
+    guards, writes = HoldRelease.terms(waits, departed)
+    return Asked(key=home.key, revision=home.mod_revision, guards=guards, writes=writes)
 
 
 @dataclass
@@ -148,7 +185,7 @@ class World:
         self.alive: list[Provisioner] = []
         self.zombies: list[Provisioner] = []
         self.flying: list[InFlight] = []
-        self.assigned = self.refused = self.settled = 0
+        self.assigned = self.refused = self.settled = self.expired = 0
         for _ in range(3):
             self.bear()
 
@@ -167,6 +204,8 @@ class World:
             (self.grant, 5),
             (self.refresh, 3),
             (self.release, 4),
+            (self.come, 2),
+            (self.expire, 3),
             (self.settle, 2),
             (self.change_capacity, 1),
             (self.die, 0.8),
@@ -216,7 +255,10 @@ class World:
             unit = self.rng.choice(units)
             if mind.accounts[unit].room - slots[unit] > 0:
                 slots[unit] += 1
-                creates.append((keys.assignment("t", client), unit.encode()))
+                held = self.rng.random() < 0.5
+                writes = (hold("t", client, unit, until_ms=0),) if held else ()
+                key = keys.assignment("t", client)
+                creates.append(Asked(key=key, value=unit.encode(), writes=writes))
         self.send_batch(mind, creates, [], slots, dict(slots))
 
     def release(self) -> None:
@@ -227,7 +269,32 @@ class World:
         home = self.rng.choice(homes)
         unit = home.value.decode()
         if unit not in mind.busy:
-            self.send_batch(mind, [], [(home.key, home.mod_revision)], {unit: -1}, {unit: 0})
+            leaving = Asked(key=home.key, revision=home.mod_revision)
+            self.send_batch(mind, [], [leaving], {unit: -1}, {unit: 0})
+
+    def come(self) -> None:
+        """Clients are admitted; their holds go with a transaction that may take its time."""
+        holds = [key for key in self.store.pairs if key.startswith(keys.HOLDS)]
+        came = self.rng.sample(holds, min(len(holds), self.rng.randint(1, 3)))
+        if came:
+            txn = Txn(then=[Delete(key) for key in came])
+            self.flying.append(InFlight(txn, self.alive[0], (), "admission"))
+
+    def expire(self) -> None:
+        """Somebody finds that a hold stood too long, and takes the place back."""
+        mind = self.somebody()
+        for key, waits in self.store.pairs.items():
+            if not key.startswith(keys.HOLDS):
+                continue
+            client = key.rpartition(b"/")[2].decode()
+            home = self.store.read(keys.assignment("t", client))
+            if home is None or home.mod_revision != waits.mod_revision:
+                continue
+            unit = home.value.decode()
+            if unit not in mind.busy:
+                taken = expiry(home, waits, unit, client)
+                self.send_batch(mind, [], [taken], {unit: -1}, {unit: 0})
+                return
 
     def send_batch(self, mind, creates, releases, net, claims) -> None:
         changes = [
@@ -285,7 +352,7 @@ class World:
         if not self.flying:
             return
         one = self.flying.pop(self.rng.randrange(len(self.flying)))
-        if self.rng.random() < 0.1 and one.kind != "funeral":
+        if self.rng.random() < 0.1 and one.kind not in ("funeral", "admission"):
             # Given up by its sender before it arrives, which may be much later.
             self.answered(one)
             for unit in one.units:
@@ -293,6 +360,8 @@ class World:
             self.flying.append(replace(one, kind="funeral", units=(), slots={}))
             return
         result = self.store.apply(one.txn)
+        if one.kind == "admission":
+            return
         if one.kind == "funeral":
             self.settled += result.succeeded
             return
@@ -324,6 +393,10 @@ class World:
                 account.usage += one.slots[unit]
                 account.usage_revision = result.revision
                 self.assigned += max(0, one.slots[unit])
+                self.expired += any(
+                    isinstance(write, Put) and write.key.startswith(keys.MOVES)
+                    for write in one.txn.then
+                )
             else:
                 account.see(one.record, result.revision, mind.name)
                 if one.kind == "settle":

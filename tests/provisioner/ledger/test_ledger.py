@@ -259,3 +259,19 @@ async def test_leaving_gives_everything_back(store):
         await ledger.settle_all(timeout_s=WAIT_S)
     record = decode_capacity((await store.get(keys.capacity("a"))).value)
     assert (record.settled, dict(record.grants)) == (1, {})
+
+
+async def test_whoever_leaves_twice_at_once_leaves_once_and_can_come_back_meanwhile(store):
+    """No transaction may write a key twice; the second one to ask goes with the next."""
+    await set_capacity(store, a=5)
+    async with at_work(store) as ledger:
+        await ask(ledger, "alice", "a")
+        pair = await store.get(keys.assignment("t", "alice"))
+        leaving = [GoodBye(ledger, pair) for _ in range(3)]
+        for one in leaving:
+            ledger.release(one)
+        back = asyncio.create_task(ask(ledger, "alice", "a"))
+        outcomes = [await asyncio.wait_for(one.outcome, WAIT_S) for one in leaving]
+        assert sorted(outcomes) == ["changed", "changed", "released"]
+        assert (await back)[1] == "a"
+        assert len(set(await clients(store, "a"))) == 1

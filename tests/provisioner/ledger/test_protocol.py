@@ -28,9 +28,10 @@ def test_the_simulation_gets_around():
     assert sum(world.assigned for world in worlds) > 60
     assert sum(world.refused for world in worlds) > 60
     assert sum(world.settled for world in worlds) > 10
+    assert sum(world.expired for world in worlds) > 10
 
 
-@pytest.mark.parametrize("compare", ["session", "fence", "usage", "absence"])
+@pytest.mark.parametrize("compare", ["session", "fence", "usage", "absence", "hold"])
 def test_leaving_out_a_compare_is_caught(compare):
     for seed in range(400):
         world = World(seed, without=compare)

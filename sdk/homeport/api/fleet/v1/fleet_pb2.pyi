@@ -1047,6 +1047,9 @@ class HeartbeatResponse(_message.Message):
     KEYS_FIELD_NUMBER: _builtins.int
     INTERVAL_FIELD_NUMBER: _builtins.int
     DEPARTURES_FIELD_NUMBER: _builtins.int
+    ADMITTED_FIELD_NUMBER: _builtins.int
+    admitted: _builtins.int
+    """admissions told on this stream that are written: not to be told again"""
     @_builtins.property
     def keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___TicketKey]:
         """every key that verifies now; empty: unchanged"""
@@ -1065,10 +1068,11 @@ class HeartbeatResponse(_message.Message):
         keys: _abc.Iterable[Global___TicketKey] | None = ...,
         interval: _duration_pb2.Duration | None = ...,
         departures: _abc.Iterable[Global___Departure] | None = ...,
+        admitted: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["interval", b"interval"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["departures", b"departures", "interval", b"interval", "keys", b"keys"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["admitted", b"admitted", "departures", b"departures", "interval", b"interval", "keys", b"keys"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
