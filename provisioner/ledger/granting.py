@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from control_plane import keys
+from control_plane import faultpoints, keys
 from control_plane.errors import HomeportError, Unavailable
 from control_plane.store.port import OutcomeUnknown, Put, Store, Txn
 from deployment_units.fleet.capacity import decode_capacity
@@ -108,6 +108,7 @@ class Granting:
                 return
             me = session.id
             record, compared = account.record.with_grant(me, slots), account.record_revision
+            faultpoints.passing("ledger.grant.before")
             try:
                 result = await self._store.commit(
                     protocol.take_grant(session.compare, me, account, slots)
@@ -115,6 +116,7 @@ class Granting:
             except OutcomeUnknown:
                 await self._refresh(account)
                 continue
+            faultpoints.passing("ledger.grant.after")
             if me != session.id:
                 return
             if result.succeeded:
@@ -198,6 +200,7 @@ class Granting:
         kept = min(max(keep, promised), max(0, account.grant - account.usage))
         record = account.record.settle(me, usage=account.usage, keep=kept)
         txn = protocol.settle(session.compare, me, account, kept)
+        faultpoints.passing("ledger.settle.before")
         try:
             result = await self._store.commit(txn)
         except OutcomeUnknown:
@@ -205,6 +208,7 @@ class Granting:
             return
         except HomeportError:
             return  # nothing was changed; the next round tries again
+        faultpoints.passing("ledger.settle.after")
         if me != session.id:
             return
         if result.succeeded:

@@ -15,7 +15,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 
-from control_plane import keys
+from control_plane import faultpoints, keys
 from control_plane.errors import HomeportError, Unavailable
 from control_plane.store.port import (
     MAX_OPERATIONS,
@@ -189,6 +189,7 @@ class Lane:
             ],
         )
         self.transactions += 1
+        faultpoints.passing("ledger.commit.before")
         try:
             result = await self._store.commit(txn, timeout_s=COMMIT_S)
         except StoreUnavailable as error:
@@ -201,6 +202,7 @@ class Lane:
             await self._refresh(accounts)
             self._again(batch.claims, batch.releases)
             return
+        faultpoints.passing("ledger.commit.after")
         if result.succeeded:
             for account in accounts:
                 claims, releases = changes[account.unit]
@@ -320,7 +322,9 @@ def _guarded(operation: Operation, reads: Iterator[Sequence[KeyValue]]) -> bool:
 
 def deliver(batch: Batch, revision: int) -> None:
     """Tells everybody in a committed batch."""
+    faultpoints.passing("ledger.answer.before")
     for claim in batch.claims:
         claim.assigned(revision)
     for release in batch.releases:
         release.released()
+    faultpoints.passing("ledger.answer.after")

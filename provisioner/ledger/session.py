@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from control_plane import keys
+from control_plane import faultpoints, keys
 from control_plane.errors import Unavailable
 from control_plane.store.port import (
     Compare,
@@ -74,6 +74,7 @@ class Session:
             raise Unavailable("the session's lease ran out before it could be used") from gone
         if not result.succeeded:
             raise Unavailable(f"another provisioner is called {name}")
+        faultpoints.passing("session.opened")
         self.id, self.key, self.revision, self._lease = name, key, result.revision, lease
         self._lost.clear()
         self.standing.set()

@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from control_plane import keys
+from control_plane import faultpoints, keys
 from control_plane.errors import HomeportError
 from control_plane.store.port import KeyValue, Store, range_all
 from deployment_units.fleet.capacity import decode_capacity
@@ -46,7 +46,9 @@ async def settle_the_dead(store: Store) -> int:
             txn = protocol.settle_dead(
                 dead, unit, record, revision, count, usage.mod_revision if usage else 0
             )
+            faultpoints.passing("ledger.funeral.before")
             result = await store.commit(txn)
+            faultpoints.passing("ledger.funeral.after")
             if not result.succeeded:
                 break  # somebody alive was quicker, or it is not dead
             settled += 1

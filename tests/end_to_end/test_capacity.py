@@ -1,6 +1,6 @@
 """Capacity holds exactly over several servers, whoever asks where, and whoever dies.
 
-The history of the store is replayed revision by revision by code of its own (judge.py).
+The history of the store is judged revision by revision by code of its own (tests/faults/judge).
 """
 
 from __future__ import annotations
@@ -14,14 +14,13 @@ from contextlib import ExitStack, asynccontextmanager
 import grpc
 import pytest
 
-from control_plane import keys
 from control_plane.store.etcd import EtcdStore
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from homeport.api.provisioning.v1 import provisioning_pb2_grpc as pb_grpc
 from provisioner.geo.database import GeoDatabase
 from provisioner.geo.sampling import sample_public_addresses
 from tests.end_to_end import servers
-from tests.end_to_end.judge import replay
+from tests.faults.judge.recorder import replay
 
 RETRY_FOR_S = 30.0  # what the refused may take to find the last slots
 LEASE_S = 5
@@ -112,7 +111,7 @@ async def test_three_servers_fill_the_fleet_to_the_last_slot_and_no_further(
         addresses = [server.address for server in running]
         answers = await crowd(addresses, count, sum(capacities.values()))
     async with store_of(url) as store:
-        history = await replay(store)
+        history = await replay(store, tmp_path / "judge.db")
 
     room = sum(capacities.values())
     assert history.violations == []
@@ -151,21 +150,15 @@ async def test_a_killed_server_loses_nothing_acknowledged_and_its_slots_come_bac
         assert len(acknowledged) >= 1_000
 
         async with store_of(url) as store:
-            history = await replay(store)
+            history = await replay(store, tmp_path / "judge-1.db")
             assert history.violations == []
             kept = {c: history.assigned.get(f"default/{c}") for c in acknowledged}
             assert kept == acknowledged
 
             # All of the dead one's unspent slots are free again within its lease and 5 s.
             async def dead_grants() -> set[str]:
-                living = {p.key for p in (await store.range(keys.SESSIONS)).items}
-                ledgers = (await replay(store)).ledgers.values()
-                return {
-                    name
-                    for ledger in ledgers
-                    for name in ledger["grants"]
-                    if keys.session(name) not in living
-                }
+                history = await replay(store, tmp_path / f"judge-{time.monotonic_ns()}.db")
+                return history.holders - history.sessions
 
             while time.monotonic() < died + LEASE_S or await dead_grants():
                 assert time.monotonic() < died + LEASE_S + 5.0, survivor.log()
@@ -173,7 +166,7 @@ async def test_a_killed_server_loses_nothing_acknowledged_and_its_slots_come_bac
 
             rest: dict[str, list[pb.ProvisionResult]] = {}
             await ask(survivor.address, clients[:25_000], rest)
-            history = await replay(store)
+            history = await replay(store, tmp_path / "judge-2.db")
             assert history.violations == []
             assert dict(history.clients) == capacities
             assert {c: home(rest[c][-1]) for c in acknowledged} == acknowledged

@@ -14,8 +14,8 @@ import grpc
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from homeport.api.provisioning.v1 import provisioning_pb2_grpc as pb_grpc
 from tests.end_to_end import servers
-from tests.end_to_end.judge import replay
 from tests.end_to_end.test_capacity import store_of
+from tests.faults.judge.recorder import replay
 
 WAIT_S = 30.0
 
@@ -64,7 +64,7 @@ async def test_workers_share_a_port_and_a_dead_one_is_replaced(own_etcd, tmp_pat
             assert time.monotonic() < end
             await asyncio.sleep(0.05)
     async with store_of(url) as store:
-        history = await replay(store)
+        history = await replay(store, tmp_path / "judge.db")
     assert history.violations == []
     assert len(history.assigned) == 50
 

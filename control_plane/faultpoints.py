@@ -1,0 +1,56 @@
+"""Fault points: labelled places in the write path where a test can have the process killed.
+
+`HOMEPORT_FAULT_POINT=<label>:<n>` makes the n-th passing of that label a SIGKILL, which no
+handler, buffer or destructor survives: what a power cut does, at a place of our choosing.
+Unset, as everywhere but in tests, `passing` is a function that does nothing (30 ns). An idea
+of gofail (https://github.com/etcd-io/gofail), with which etcd tests itself.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+
+VARIABLE = "HOMEPORT_FAULT_POINT"
+LABELS = (
+    "session.opened",
+    "ledger.grant.before",
+    "ledger.grant.after",
+    "ledger.commit.before",
+    "ledger.commit.after",
+    "ledger.answer.before",
+    "ledger.answer.after",
+    "ledger.settle.before",
+    "ledger.settle.after",
+    "ledger.funeral.before",
+    "ledger.funeral.after",
+)
+
+
+def _nothing(label: str) -> None:
+    """No fault point is armed."""
+
+
+def armed(setting: str) -> Callable[[str], None]:
+    """What `passing` is under this setting: `label` or `label:n`, n from 1. Raises ValueError
+    for a label that is nowhere, because a test that arms it would test nothing."""
+    label, _, count = setting.partition(":")
+    if label not in LABELS:
+        raise ValueError(f"{VARIABLE}: there is no fault point {label!r}; there are {LABELS}")
+    left = int(count or 1)
+
+    def passing(at: str) -> None:
+        nonlocal left
+        if at == label:
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    return passing
+
+
+passing: Callable[[str], None] = (
+    armed(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else _nothing
+)
+"""Says that the process is at `label` now."""
