@@ -87,7 +87,7 @@ class Capabilities:
     """What the application was granted. By default nothing: no clock, no randomness but a
     fixed sequence, no environment, no files. Network cannot be granted."""
 
-    clock: bool = False  # without: every clock stands at 0
+    clock: bool = False  # without: every clock stands still, a second after 1970
     random: bool = False  # without: the same bytes in each invocation
     environment: tuple[tuple[str, str], ...] = ()
     files: tuple[FileGrant, ...] = ()

@@ -2,7 +2,7 @@
 
 wasmtime's own WASI knows no way to withhold clocks and randomness, and would sleep in the host
 for as long as a guest likes, where nothing can interrupt it. So those functions are replaced:
-clocks stand at 0, randomness is one fixed sequence, waiting is not supported. They answer with
+clocks stand still, randomness is one fixed sequence, waiting is not supported. They answer with
 error numbers and never raise: wasmtime-py carries exceptions of host functions through a global,
 which another thread could pick up.
 """
@@ -21,6 +21,7 @@ from data_sharing.runtimes.port import Capabilities
 MODULE = "wasi_snapshot_preview1"
 OK, FAULT, INVALID, NOT_SUPPORTED = 0, 21, 28, 58
 RANDOM_BYTES_A_CALL = 65536
+STOPPED_AT_NS = 10**9  # not 0: Go takes a clock at 0 for a broken one and ends
 FIXED_RANDOM = hashlib.shake_128(b"homeport").digest(RANDOM_BYTES_A_CALL)
 I32, I64 = ValType.i32(), ValType.i64()
 
@@ -75,7 +76,7 @@ def _write(caller: Caller, address: int, data: bytes) -> int:
 
 
 def _stopped_clock(caller: Caller, _clock: int, _precision: int, address: int) -> int:
-    return _write(caller, address, bytes(8))
+    return _write(caller, address, STOPPED_AT_NS.to_bytes(8, "little"))
 
 
 def _coarse_clock(caller: Caller, _clock: int, address: int) -> int:

@@ -60,7 +60,7 @@ def _interfaces(capabilities: Capabilities) -> dict[str, Functions]:
         return int.from_bytes(random_bytes(store, 8), "little")
 
     def wall_now(_store: object) -> Instant:
-        return Instant(time.time_ns() if capabilities.clock else 0)
+        return Instant(time.time_ns() if capabilities.clock else 10**9)
 
     return {
         "wasi:cli/environment": {

@@ -1,0 +1,180 @@
+"""The sample applications, built by their toolchains and run in the sandbox. A toolchain that
+this machine lacks skips its sample, with the reason; builds are kept between runs."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from control_plane.errors import InvalidInput, Refused
+from data_sharing.runtimes import building
+from data_sharing.runtimes.port import (
+    MIB,
+    Artifact,
+    ArtifactKind,
+    Installed,
+    Invocation,
+    Limits,
+    Outcome,
+    Status,
+)
+from data_sharing.runtimes.wasm import WasmRuntime
+
+ROOT = Path(__file__).parents[3]
+SAMPLES = ROOT / "data-sharing" / "applications"
+KEPT = ROOT / "build" / "applications"
+NODE = KEPT / "node"
+COMPONENTIZE_JS = "@bytecodealliance/componentize-js@0.23.0"
+LIMITS = Limits(cpu_s=20, wall_s=60)
+
+
+@pytest.fixture(scope="module")
+def runtime() -> Iterator[WasmRuntime]:
+    made = WasmRuntime(KEPT / "compiled")
+    yield made
+    made.close()
+
+
+def built(name: str) -> building.Built:
+    try:
+        return building.build(SAMPLES / name, KEPT / name / "application.wasm")
+    except Refused as error:
+        pytest.skip(error.message)
+
+
+def installed(runtime: WasmRuntime, name: str) -> Installed:
+    made = built(name)
+    return runtime.install(Artifact.of(made.kind, made.path.read_bytes()), LIMITS)
+
+
+def ask(application: Installed, action: str, value: str) -> Outcome:
+    return application.invoke(Invocation(action=action, input=value, key="k"))
+
+
+RING: tuple[str, str, dict[str, Any]] = (
+    "ring", '{"tone": "sharp"}',
+    {"performed": "ring", "tone": "sharp", "volume": 40, "said": "Ringing, sharp, at 40 %"},
+)  # fmt: skip
+BREW: tuple[str, str, dict[str, Any]] = (
+    "brew", '{"cups": 2}',
+    {"performed": "brew", "cups": 2, "water_ml": 250, "said": "Brewing, cups: 2"},
+)  # fmt: skip
+
+
+def does(application: Installed, expected: tuple[str, str, dict[str, Any]]) -> None:
+    action, value, output = expected
+    outcome = ask(application, action, value)
+    assert (outcome.status, outcome.value) == (Status.DONE, output), outcome
+    assert ask(application, "dance", "{}").status is Status.FAILED
+
+
+def test_python_components_do_their_actions(runtime: WasmRuntime) -> None:
+    does(installed(runtime, "alarm"), RING)
+    heating = installed(runtime, "heating")
+    assert [ask(heating, "heat", f'{{"minutes": {m}}}').value["warmer_by_c"] for m in (10, 20)] == [
+        12.0,
+        24.0,
+    ]
+
+
+def test_a_python_exception_is_a_failure_that_says_what(runtime: WasmRuntime) -> None:
+    outcome = ask(installed(runtime, "heating"), "heat", "{}")
+    assert (outcome.status, outcome.message) == (Status.FAILED, "KeyError: 'minutes'")
+
+
+def test_the_committed_command_does_its_action(runtime: WasmRuntime) -> None:
+    content = (SAMPLES / "coffee" / "coffee.wasm").read_bytes()
+    assert len(content) < 100_000
+    does(runtime.install(Artifact.of(ArtifactKind.WASI_COMMAND, content)), BREW)
+
+
+def test_a_rust_command_is_built_and_does_its_action(runtime: WasmRuntime) -> None:
+    does(installed(runtime, "coffee"), BREW)
+
+
+def test_a_go_command_is_built_and_does_its_action(runtime: WasmRuntime) -> None:
+    does(installed(runtime, "coffee-go"), BREW)
+
+
+def test_a_javascript_component_is_built_and_does_its_action(
+    runtime: WasmRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    npm = shutil.which("npm")
+    if npm is None or shutil.which("node") is None:
+        pytest.skip("Node.js is missing; install Node.js 20 or newer")
+    if not (NODE / "node_modules").is_dir():
+        NODE.mkdir(parents=True, exist_ok=True)
+        (NODE / "package.json").write_text("{}")
+        ran = subprocess.run(
+            [npm, "install", "--no-audit", "--no-fund", COMPONENTIZE_JS],
+            cwd=NODE, capture_output=True, timeout=150, check=False,
+        )  # fmt: skip
+        if ran.returncode != 0:
+            shutil.rmtree(NODE)
+            pytest.skip(f"npm could not install {COMPONENTIZE_JS}: {ran.stderr.decode()[-300:]}")
+    monkeypatch.setenv("NODE_PATH", str(NODE / "node_modules"))
+    does(installed(runtime, "alarm-js"), RING)
+
+
+PYTHON = {
+    "loops": ("while True: pass", Status.TIMED_OUT),
+    "takes-all-memory": ("return ['x' * 2**20 * n for n in range(1, 4096)]", Status.OUT_OF_MEMORY),
+    "reads-a-file": ("return open('/etc/passwd').read()", Status.TRAPPED),
+    "sleeps": ("import time; time.sleep(1000)", Status.TRAPPED),
+    "connects": ("import socket; socket.create_connection(('127.0.0.1', 1))", Status.TRAPPED),
+    "recurses": ("return handle(action, input)", Status.FAILED),
+    "returns-what-is-no-json": ("return {1, 2}", Status.FAILED),
+    "returns-megabytes": ("return 'x' * 2**21", Status.BAD_OUTPUT),
+}
+
+
+def test_a_hostile_python_component_harms_itself_only(runtime: WasmRuntime) -> None:
+    """One build with a behaviour for each action, as builds take seconds."""
+    folder = KEPT / "hostile" / "sources"
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = ["def handle(action, input):"]
+    for name, (body, _) in PYTHON.items():
+        lines += [f"    if action == {name!r}:", f"        {body}"]
+    (folder / "application.py").write_text("\n".join([*lines, "    return input", ""]))
+    made = building.build(folder, KEPT / "hostile" / "application.wasm")
+    limits = Limits(cpu_s=3, wall_s=60, memory_bytes=64 * MIB)
+    hostile = runtime.install(Artifact.of(made.kind, made.path.read_bytes()), limits)
+    outcomes = {name: ask(hostile, name, "1").status for name in PYTHON}
+    assert outcomes == {name: status for name, (_, status) in PYTHON.items()}
+    assert ask(hostile, "echo", "[1]").value == [1]
+
+
+def test_what_has_not_changed_is_not_built_again(tmp_path: Path) -> None:
+    sample = tmp_path / "coffee"
+    shutil.copytree(SAMPLES / "coffee", sample)
+    try:
+        first = building.build(sample)
+    except Refused as error:
+        pytest.skip(error.message)
+    assert (first.fresh, building.build(sample).fresh) == (True, False)
+    with (sample / "application.rs").open("a") as source:
+        source.write("// changed\n")
+    assert building.build(sample).fresh
+
+
+def test_a_folder_without_an_application_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="none of application"):
+        building.build(tmp_path)
+
+
+def test_what_does_not_compile_says_why(tmp_path: Path) -> None:
+    (tmp_path / "application.py").write_text("def handle(:\n")
+    with pytest.raises(InvalidInput, match="SyntaxError"):
+        building.build(tmp_path)
+
+
+def test_a_missing_toolchain_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "application.go").write_text("package main\n")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(Refused, match="install Go"):
+        building.build(tmp_path)
