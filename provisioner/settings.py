@@ -55,6 +55,15 @@ class Settings(BaseSettings):
     session_ttl_s: Annotated[
         int, Field(ge=2, le=60, description="lease of this provisioner in the store, s")
     ] = 5
+    stale_grace_s: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=2_592_000,
+            description="how long after its end a client's last ticket "
+            "gets it an answer while the store is away, s",
+        ),
+    ] = 86_400.0
     drain_s: Annotated[
         float, Field(ge=0, le=600, description="how long calls may finish after SIGTERM, s")
     ] = 10.0

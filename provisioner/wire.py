@@ -33,6 +33,7 @@ from provisioner.api.desk import Desk
 from provisioner.api.fleet_service import FleetService
 from provisioner.api.metrics import ProvisionerMetrics
 from provisioner.api.provisioning_service import ProvisioningService
+from provisioner.api.stale import StaleAnswers
 from provisioner.api.tenant_service import TenantService
 from provisioner.api.tickets import TicketOffice
 from provisioner.api.world import World
@@ -124,10 +125,13 @@ async def serve(
                 wall=time.time,
                 spread=rng.random,
             )
+            stale = StaleAnswers(
+                desk, tickets, store.health, grace_s=settings.stale_grace_s, wall=time.time
+            )
             registry = UnitRegistry(store, clock=time.monotonic)
             server = Server(
                 [
-                    ProvisioningService(desk, tickets, callers).service(),
+                    ProvisioningService(desk, tickets, callers, stale).service(),
                     FleetService(store, registry, issuer, callers, holds, wall=time.time).service(),
                     TenantService(store, world, issuer, callers).service(),
                 ],
@@ -135,7 +139,7 @@ async def serve(
                 tls=_tls(settings),
                 share_port=share_port,
             )
-            metrics = ProvisionerMetrics(desk, store.health)
+            metrics = ProvisionerMetrics(desk, store.health, stale)
             await _run(settings, stop, on_ready, server, ledger, world, geo, metrics, holds, expiry)
     finally:
         await store.close()

@@ -14,14 +14,16 @@ from prometheus_client.registry import Collector
 
 from control_plane.store.port import Health
 from provisioner.api.desk import Desk
+from provisioner.api.stale import StaleAnswers
 
 
 class ProvisionerMetrics(Collector):
     """Reads the desk, its ledger and the store's health."""
 
-    def __init__(self, desk: Desk, health: Health) -> None:
+    def __init__(self, desk: Desk, health: Health, stale: StaleAnswers) -> None:
         self._desk = desk
         self._health = health
+        self._stale = stale
         self._version = version("homeport")
 
     def ready(self) -> bool:
@@ -38,6 +40,11 @@ class ProvisionerMetrics(Collector):
         answers.add_metric(["known"], desk.known)
         answers.add_metric(["refused"], desk.refused)
         yield answers
+        yield CounterMetricFamily(
+            "homeport_provisioner_stale_answers",
+            "Known clients answered from their last ticket, without the store.",
+            self._stale.given,
+        )
         yield GaugeMetricFamily(
             "homeport_provisioning_under_way_clients",
             "Clients that wait for their answer.",

@@ -10,7 +10,7 @@ import grpc
 from grpc import aio
 
 from control_plane import keys
-from control_plane.errors import HomeportError, NotFound, PermissionDenied
+from control_plane.errors import HomeportError, NotFound, PermissionDenied, Unavailable
 from control_plane.identity.names import check_client_id
 from control_plane.identity.tokens import Caller, Right
 from control_plane.serving.calls import HotCall
@@ -23,8 +23,10 @@ from homeport.api.provisioning.v1 import provisioning_pb2_grpc as pb_grpc
 from provisioner.api import mapping
 from provisioner.api.batches import BatchRun
 from provisioner.api.callers import Callers
+from provisioner.api.claims import Sink
 from provisioner.api.desk import PATIENCE_S, Desk
 from provisioner.api.requests import origin_of, read_batch, read_provision
+from provisioner.api.stale import LastTicketSink, StaleAnswers
 from provisioner.api.tickets import TicketOffice
 from provisioner.ledger.assignment import AssignmentRecord, decode_assignment
 from provisioner.ledger.operations import Release
@@ -37,10 +39,13 @@ NAME = "homeport.api.provisioning.v1.ProvisioningService"
 class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
     """Servicer of homeport.api.provisioning.v1."""
 
-    def __init__(self, desk: Desk, tickets: TicketOffice, callers: Callers) -> None:
+    def __init__(
+        self, desk: Desk, tickets: TicketOffice, callers: Callers, stale: StaleAnswers
+    ) -> None:
         self._desk = desk
         self._tickets = tickets
         self._callers = callers
+        self._stale = stale
 
     def service(self) -> Service:
         """What control_plane.serving needs to serve it."""
@@ -48,6 +53,7 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
 
     def provision_hot(self, call: HotCall) -> None:
         """Provision, as a hot method."""
+        sink: Sink = call
         try:
             request = read_provision(call.payload)
             origin = request.WhichOneof("origin")
@@ -58,17 +64,27 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
             elif origin == "position":
                 position = (request.position.latitude, request.position.longitude)
             left_s = call.time_left_s()
+            tenant = self._desk.tenant(request.tenant)
+            if request.ticket:
+                sink = LastTicketSink(
+                    self._stale,
+                    tenant,
+                    request.client_id,
+                    request.ticket,
+                    not request.without_ticket,
+                    call,
+                )
             self._desk.provision(
-                self._desk.tenant(request.tenant),
+                tenant,
                 request.client_id,
                 address,
                 position,
-                call,
+                sink,
                 with_ticket=not request.without_ticket,
                 patience_s=PATIENCE_S if left_s is None else min(left_s, PATIENCE_S),
             )
         except HomeportError as error:
-            call.fail(error)
+            sink.fail(error)
 
     async def ProvisionMany(
         self, requests: AsyncIterator[bytes], context: aio.ServicerContext[Any, Any]
@@ -115,7 +131,23 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         self._callers.of_context(context)
         tenant = desk.tenant(request.tenant)
         check_client_id(request.client_id)
-        found = await self._find(tenant, request.client_id)
+        try:
+            async with asyncio.timeout(self._stale.silence_s() if request.ticket else None):
+                found = await self._find(tenant, request.client_id)
+        except (HomeportError, TimeoutError) as error:
+            if not isinstance(error, TimeoutError) and not self._stale.covers(error):
+                raise
+            shown = await self._stale.assignment(tenant, request.client_id, request.ticket)
+            if shown is None:
+                if isinstance(error, TimeoutError):
+                    raise Unavailable("the store does not answer; try again") from error
+                raise
+            return pb.GetAssignmentResponse(
+                assignment=shown[0],
+                ticket=shown[1],
+                ticket_ttl=duration(tenant.ticket_ttl_s),
+                stale=True,
+            )
         if found is None:
             raise _no_assignment(request.client_id)
         record = decode_assignment(found.value)
