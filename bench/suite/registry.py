@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.suite.bulk import BULK
+from bench.suite.invoking import INVOKING
 from bench.suite.measurement import Measurement
 from bench.suite.memory import MEMORY
 from bench.suite.pure import PURE
 from bench.suite.unary import UNARY
 
-ALL: tuple[Measurement, ...] = (UNARY, BULK, PURE, MEMORY)
+ALL: tuple[Measurement, ...] = (UNARY, BULK, PURE, INVOKING, MEMORY)
 
 
 def keys(measurements: Sequence[Measurement] = ALL) -> list[str]:

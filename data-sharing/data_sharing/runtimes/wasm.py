@@ -2,7 +2,7 @@
 
 Compiling happens at install and is kept on disk; invoking links nothing and compiles nothing.
 What isolates is wasm's own memory model plus what is not linked; what bounds is fuel, the
-epoch (see watch) and the store's limits. docs/decisions/0009-runtimes.md tells the holes.
+epoch (see watch) and the store's limits. docs/decisions/0012-runtimes.md tells the holes.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@ this machine lacks skips its sample, with the reason; builds are kept between ru
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import pytest
 
 from control_plane.errors import InvalidInput, Refused
 from data_sharing.runtimes import building
+from data_sharing.runtimes.hosting import Hosting
 from data_sharing.runtimes.port import (
     MIB,
     Artifact,
@@ -91,6 +93,16 @@ def test_the_committed_command_does_its_action(runtime: WasmRuntime) -> None:
     content = (SAMPLES / "coffee" / "coffee.wasm").read_bytes()
     assert len(content) < 100_000
     does(runtime.install(Artifact.of(ArtifactKind.WASI_COMMAND, content)), BREW)
+
+
+async def test_outputs_of_commands_that_run_at_once_stay_apart(tmp_path: Path) -> None:
+    content = (SAMPLES / "coffee" / "coffee.wasm").read_bytes()
+    with Hosting(tmp_path, threads=8) as hosting:
+        coffee = hosting.install(Artifact.of(ArtifactKind.WASI_COMMAND, content), LIMITS)
+        cups = [1 + number % 12 for number in range(300)]
+        asked = [Invocation(action="brew", input=f'{{"cups": {many}}}') for many in cups]
+        outcomes = await asyncio.gather(*(hosting.invoke(coffee, one) for one in asked))
+    assert [outcome.value["cups"] for outcome in outcomes] == cups
 
 
 def test_a_rust_command_is_built_and_does_its_action(runtime: WasmRuntime) -> None:

@@ -110,6 +110,12 @@ def test_the_end_of_stderr_is_kept_and_no_more(hosting: Hosting) -> None:
     assert len(outcome.stderr_tail) == 4096
 
 
+def test_wall_time_stops_what_has_cpu_left(hosting: Hosting) -> None:
+    limits = Limits(cpu_s=60, wall_s=0.1)
+    outcome = hosting.install(command(wat(LOOP)), limits).invoke(asks())
+    assert (outcome.status, outcome.message) == (Status.TIMED_OUT, "stopped: it ran for its 0.1 s")
+
+
 async def test_neighbours_of_a_hostile_application_are_unharmed(hosting: Hosting) -> None:
     good = hosting.install(component(answering(0)), Limits(cpu_s=10, wall_s=60))
     bad = [hosting.install(command(wat(body)), LIMITS) for body in (LOOP, BOMB, "unreachable")]
