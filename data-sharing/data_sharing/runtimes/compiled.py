@@ -1,24 +1,21 @@
 """Compiled code on disk: made once when an application is installed, trusted only whole.
 
-An entry is named by everything that goes into it: the artifact's SHA-256, wasmtime's version,
-the engine's settings and the machine's architecture. Running native code that somebody changed
-would be running anything, so the entry's own digest is checked before wasmtime sees it, and the
-folder is private to its user; an entry that fails is compiled again. Whoever can write there as
-this user could run code anyway.
+An entry is named by everything that goes into it, the artifact's SHA-256, wasmtime's version,
+the engine's settings and the machine's architecture, and by the digest of what came out.
+Running native code that somebody damaged would be running anything, so the digest is checked
+before wasmtime maps the file; an entry that fails is made again. The folder is private to its
+user: whoever can write there as this user could run code anyway.
 """
 
 from __future__ import annotations
 
 import hashlib
-import hmac
 import os
 import platform
 import tempfile
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-
-MAGIC = b"homeport-compiled-1\n"
 
 
 class CompiledCache:
@@ -31,38 +28,31 @@ class CompiledCache:
         self._folder = folder
         self._made_by = f"{version('wasmtime')} {platform.machine()} {settings}".encode()
 
-    def path(self, kind: str, sha256: str) -> Path:
-        """Where an artifact's code is kept."""
-        name = hashlib.sha256(b"\0".join((kind.encode(), sha256.encode(), self._made_by)))
-        return self._folder / f"{name.hexdigest()}.compiled"
+    def get(self, kind: str, sha256: str, compile_it: Callable[[], bytes]) -> Path:
+        """The file of compiled code; compiles where there is none, or a damaged one."""
+        parts = (kind.encode(), sha256.encode(), self._made_by)
+        made_from = hashlib.sha256(b"\0".join(parts)).hexdigest()
+        for path in self._folder.glob(f"{made_from}.*.compiled"):
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            if path.name == _name(made_from, digest):
+                return path
+            path.unlink(missing_ok=True)
+        return self._write(made_from, compile_it())
 
-    def get(self, kind: str, sha256: str, compile_it: Callable[[], bytes]) -> bytes:
-        """The compiled code; compiles and keeps it where there is none, or a damaged one."""
-        path = self.path(kind, sha256)
-        code = _read(path)
-        if code is None:
-            code = compile_it()
-            self._write(path, code)
-        return code
-
-    def _write(self, path: Path, code: bytes) -> None:
+    def _write(self, made_from: str, code: bytes) -> Path:
         # Another process may write the same entry: each renames a file of its own.
         handle, name = tempfile.mkstemp(dir=self._folder, prefix=".new-")
+        path = self._folder / _name(made_from, hashlib.sha256(code).hexdigest())
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(MAGIC + hashlib.sha256(code).digest() + code)
+                file.write(code)
             Path(name).replace(path)
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
+        return path
 
 
-def _read(path: Path) -> bytes | None:
-    """None where there is no entry, or not the one that was written."""
-    try:
-        entry = path.read_bytes()
-    except FileNotFoundError:
-        return None
-    digest, code = entry[len(MAGIC) : len(MAGIC) + 32], entry[len(MAGIC) + 32 :]
-    whole = hmac.compare_digest(hashlib.sha256(code).digest(), digest)
-    return code if entry.startswith(MAGIC) and whole else None
+def _name(made_from: str, digest: str) -> str:
+    return f"{made_from}.{digest}.compiled"

@@ -96,7 +96,7 @@ class WasmRuntime:
         """Stops the epoch's thread."""
         self._ticker.close()
 
-    def _compiled(self, artifact: Artifact, compile_it: Callable[[], bytes]) -> bytes:
+    def _compiled(self, artifact: Artifact, compile_it: Callable[[], bytes]) -> Path:
         if not artifact.content.startswith(b"\0asm"):  # wasmtime would take text as well
             raise InvalidInput("runtime.artifact", "the artifact is not a WebAssembly binary")
         return self._cache.get(artifact.kind, artifact.sha256, compile_it)
@@ -106,7 +106,7 @@ class WasmRuntime:
     ) -> InstalledCommand:
         engine = self._engine
         code = self._compiled(artifact, lambda: bytes(Module(engine, artifact.content).serialize()))
-        module = Module.deserialize(engine, code)
+        module = Module.deserialize_file(engine, str(code))
         if "_start" not in {export.name for export in module.exports}:
             raise InvalidInput(
                 "runtime.artifact", "the command has no _start; build it as a WASI command"
@@ -121,7 +121,7 @@ class WasmRuntime:
         code = self._compiled(
             artifact, lambda: bytes(Component(engine, artifact.content).serialize())
         )
-        component = Component.deserialize(engine, code)
+        component = Component.deserialize_file(engine, str(code))
         if component.get_export_index("handle") is None:
             raise InvalidInput(
                 "runtime.artifact",
