@@ -40,9 +40,9 @@ from data_sharing.runtimes.port import (
 )
 from data_sharing.runtimes.watch import Ticker, Watch
 
-SETTINGS = "epoch fuel nothreads 1"  # change it with _engine(): it names compiled code
+SETTINGS = "epoch fuel nothreads nogc 1"  # change it with _engine(): it names compiled code
 UNBOUNDED_FUEL = 2**63
-TABLE_ELEMENTS = 1_000_000  # 8 bytes each
+TABLE_ELEMENTS = 100_000  # of one table, 8 bytes each; CPython has 7,688
 INSTANCES = 100  # core instances of one component; componentize-py makes some twenty
 MEMORIES = 4  # of one component, each within memory_bytes; a command has one
 OUT_OF_MEMORY_WORDS = ("memory allocation of", "MemoryError", "out of memory", "OutOfMemory")
@@ -54,6 +54,7 @@ def _engine() -> Engine:
     config.consume_fuel = True
     config.wasm_threads = False
     config.wasm_multi_memory = False
+    config.wasm_gc = False  # its heap would be memory beside the limited one
     return Engine(config)
 
 
