@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test test-slow check proto bench clean
+.PHONY: help setup demo test test-slow faults check proto bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -24,10 +24,17 @@ demo: $(READY)  ## provision 20,000 real addresses on a local stack and draw whe
 	@$(BIN)/python -m console.local.demo
 
 test: $(READY)  ## the whole test suite
-	@$(BIN)/python -m pytest -m 'not slow'
+	@$(BIN)/python -m pytest -m 'not slow and not faults'
 
 test-slow: $(READY)  ## the minutes-long tests: 100,000 clients on three servers, and their like
 	@$(BIN)/python -m pytest -m slow
+
+FAULTS := tests/faults/results/latest.json
+faults: $(READY)  ## every fault scenario, judged; writes the table of docs/reliability.md
+	@rm -f $(FAULTS)
+	@HOMEPORT_FAULTS_RESULTS=$(FAULTS) $(BIN)/python -m pytest tests/faults -m 'faults or not faults' --deselect tests/faults/test_table.py
+	@$(BIN)/python -m tests.faults.table $(FAULTS)
+	@$(BIN)/python -m pytest tests/faults/test_table.py
 
 check: $(READY)  ## format, lint, types, import contracts, proto lint, breaking changes and drift
 	@$(BIN)/python .ci/check.py

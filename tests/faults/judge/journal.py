@@ -49,12 +49,12 @@ class Call(NamedTuple):
 
 
 class Journal:
-    """On a scratch file; a context manager."""
+    """On a scratch file, or in memory for small histories; a context manager."""
 
-    def __init__(self, path: Path, verdict: Verdict) -> None:
+    def __init__(self, path: Path | None, verdict: Verdict) -> None:
         self.verdict = verdict
         self._steps: list[tuple[Any, ...]] = []
-        self._base = sqlite3.connect(path)
+        self._base = sqlite3.connect(path or ":memory:")
         self._base.executescript(
             "PRAGMA synchronous=OFF; PRAGMA journal_mode=OFF;"
             "CREATE TABLE steps(client, revision, unit, epoch, by_system);"

@@ -26,11 +26,12 @@ ASSIGNMENTS = ROOT + b"assignments/"
 class Recorder:
     """The judge at work over one store."""
 
-    def __init__(self, scratch: Path) -> None:
+    def __init__(self, scratch: Path | None) -> None:
         self.verdict = Verdict()
         self.journal = Journal(scratch, self.verdict)
         self.books = Books(self.verdict, on_step=self.journal.step)
         self.revision = FIRST - 1
+        self.standing: set[str] = set()  # live/<unit>, now
         self.moved = asyncio.Condition()
 
     def take(self, batch: WatchBatch) -> None:
@@ -45,6 +46,8 @@ class Recorder:
                     )
                 self.revision = event.kv.mod_revision
             name = event.kv.key[len(ROOT) :].decode()
+            if name.startswith("live/"):
+                (self.standing.discard if event.deleted else self.standing.add)(name)
             changes.append(Change(name, None if event.deleted else event.kv.value))
         self._done(changes)
 
@@ -80,7 +83,7 @@ class Recorder:
 
 
 @asynccontextmanager
-async def recording(store: Store, scratch: Path) -> AsyncIterator[Recorder]:
+async def recording(store: Store, scratch: Path | None) -> AsyncIterator[Recorder]:
     """A recorder that follows the store while the block runs."""
     recorder = Recorder(scratch)
     with recorder.journal:
@@ -103,8 +106,9 @@ async def connected(endpoints: list[str]) -> AsyncIterator[EtcdStore]:
         await store.close()
 
 
-async def replay(store: Store, scratch: Path) -> Books:
-    """The history from its beginning until now, judged; what clients were told stays out."""
+async def replay(store: Store, scratch: Path | None = None) -> Books:
+    """The history from its beginning until now, judged; what clients were told stays out.
+    Clients' lives go into `scratch`, or into memory."""
     async with recording(store, scratch) as recorder:
         await recorder.catch_up(store)
     return recorder.books

@@ -21,7 +21,7 @@ from provisioner.ledger.departure_lease import SHARED_S, DepartureLease
 from provisioner.ledger.hold_expiry import HoldExpiry, HoldRelease, Sightings
 from provisioner.ledger.holds import DELETES, HoldBook, hold
 from provisioner.ledger.ledger import Ledger
-from tests.end_to_end.judge import replay
+from tests.faults.judge.recorder import replay
 from tests.provisioner.ledger.test_ledger import GoodBye, Wish, clients
 
 WAIT_S = 10.0

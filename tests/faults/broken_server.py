@@ -1,0 +1,108 @@
+"""A provisioning server with one seeded bug: `python -m tests.faults.broken_server BUG …`.
+
+The real server with one function of the real ledger replaced, so that the judge is tested on
+what it would really see. Each bug is the absence of one mechanism that a promise stands on.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from control_plane import keys
+from control_plane.store.etcd import EtcdStore
+from control_plane.store.port import Delete, Page, Put, Store, Txn, TxnResult
+from provisioner import __main__ as server
+from provisioner.ledger import granting, protocol, settlement
+
+EVERY = 20  # of the transactions that a bug is about, one in so many is hit
+
+
+def without_compares(txn: Txn, prefix: bytes) -> Txn:
+    """The transaction without its compares of keys under `prefix`."""
+    return replace(txn, compares=[c for c in txn.compares if not c.key.startswith(prefix)])
+
+
+def around(module: Any, name: str, change: Callable[[Txn], Txn]) -> None:
+    """Every transaction that `module.name` builds is changed."""
+    real = getattr(module, name)
+    setattr(module, name, lambda *given, **more: change(real(*given, **more)))
+
+
+def drop_compare_of_absence() -> None:
+    """A client that has a home is given another."""
+    around(protocol, "assign", lambda txn: without_compares(txn, keys.ASSIGNMENTS))
+
+
+def drop_compare_of_session() -> None:
+    """A provisioner whose lease ran out goes on writing."""
+    for name in ("assign", "take_grant", "settle"):
+        around(protocol, name, lambda txn: without_compares(txn, keys.SESSIONS))
+
+
+def drop_compare_of_fence() -> None:
+    """A unit that was closed, or whose capacity was lowered, gains clients all the same."""
+    around(protocol, "assign", lambda txn: without_compares(txn, keys.FENCE))
+
+
+def skip_release_of_usage() -> None:
+    """A client leaves and its slot stays taken."""
+
+    def change(txn: Txn) -> Txn:
+        if not any(isinstance(operation, Delete) for operation in txn.then):
+            return txn
+        kept = [o for o in txn.then if not (isinstance(o, Put) and o.key.startswith(keys.USAGE))]
+        return replace(txn, then=kept)
+
+    around(protocol, "assign", change)
+
+
+def lose_acknowledged_writes() -> None:
+    """A batch is acknowledged and never written."""
+    real, number = EtcdStore.commit, itertools.count(1)
+
+    async def commit(self: EtcdStore, txn: Txn, *, timeout_s: float | None = None) -> TxnResult:
+        about = any(isinstance(o, Put) and o.key.startswith(keys.ASSIGNMENTS) for o in txn.then)
+        if about and next(number) % EVERY == 0:
+            return TxnResult(succeeded=True, revision=1)
+        return await real(self, txn, timeout_s=timeout_s)
+
+    EtcdStore.commit = commit  # type: ignore[method-assign]
+
+
+def grant_what_is_not_free() -> None:
+    """Slots are granted beyond the unit's capacity."""
+    granting.block_size = lambda free, wanted: free + 1
+
+
+def settle_the_living() -> None:
+    """A provisioner takes away what another one, alive, holds."""
+    around(protocol, "settle_dead", lambda txn: without_compares(txn, keys.SESSIONS))
+    real = settlement.range_all
+
+    async def range_all(store: Store, prefix: bytes, **more: Any) -> Page:
+        nobody = b"nobody/"
+        return await real(store, nobody if prefix == keys.SESSIONS else prefix, **more)
+
+    settlement.range_all = range_all
+
+
+BUGS = {
+    bug.__name__: bug
+    for bug in (
+        drop_compare_of_absence,
+        drop_compare_of_session,
+        drop_compare_of_fence,
+        skip_release_of_usage,
+        lose_acknowledged_writes,
+        grant_what_is_not_free,
+        settle_the_living,
+    )
+}
+
+if __name__ == "__main__":
+    BUGS[sys.argv.pop(1)]()
+    raise SystemExit(server.main())

@@ -1,0 +1,47 @@
+"""What every fault scenario asks for by name: a place in the results."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults.stage import Outcome
+
+RESULTS = "HOMEPORT_FAULTS_RESULTS"  # a file; `make faults` names it
+
+Record = Callable[..., None]
+
+
+@pytest.fixture
+def record(request: pytest.FixtureRequest) -> Record:
+    """`record(fault, outcome, **figures)` notes a row for docs/reliability.md. Called before
+    anything is asserted, so that a run that fails its promise shows by how much."""
+
+    def note(fault: str, outcome: Outcome, **figures: Any) -> None:
+        path = os.environ.get(RESULTS)
+        measured = outcome.measured
+        row = {
+            "fault": fault,
+            "scenario": request.node.nodeid,
+            "requests": measured.requests,
+            "failed": measured.failed,
+            "denied": measured.denied,
+            "revisions": outcome.verdict.revisions,
+            "answers": outcome.verdict.answers,
+            "violations": outcome.verdict.broken,
+            **figures,
+        }
+        print(json.dumps(row))
+        for message, times in sorted(measured.errors.items(), key=lambda e: -e[1])[:5]:
+            print(f"  {times} x {message}")
+        if path:
+            file = Path(path)
+            rows = json.loads(file.read_text()) if file.exists() else []
+            file.write_text(json.dumps([*rows, row], indent=1) + "\n")
+
+    return note

@@ -1,0 +1,138 @@
+"""Agents that die and flap, clocks that are an hour off, a geo file swapped and corrupted:
+what happens around the ledger must not reach it."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from provisioner.geo.database import bundled_path
+from tests.faults.measured import lines_of
+from tests.faults.stage import Stage, stage
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
+
+FAST = ("--heartbeat-interval=10", "--election-timeout=100")
+AGENT_TTL_S = 2
+FLAPS = 4
+UNIT = "dublin"
+
+
+class Agent:
+    """One agent process of a unit."""
+
+    def __init__(self, on: Stage, unit: str) -> None:
+        log = (on.folder / f"agent-{unit}-{time.monotonic_ns()}.log").open("w")
+        with log:
+            self.process = subprocess.Popen(
+                [
+                    sys.executable, "-m", "deployment_units.agent", f"--unit={unit}",
+                    f"--server={on.servers[0].address}", f"--ttl-s={AGENT_TTL_S}",
+                ],
+                stdout=log,
+                stderr=log,
+            )  # fmt: skip
+        on.stack.callback(self.kill)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.process.kill()
+        self.process.wait()
+
+
+async def test_agents_that_die_and_flap_lose_nobody(tmp_path, record):
+    async with stage(tmp_path, members=1, arguments=FAST) as on:
+        await on.serve(2)
+        await on.fleet()
+        on.traffic(processes=2, rate=400)
+        await on.flowing()
+        live = f"live/{UNIT}"
+        for _ in range(FLAPS):
+            agent = Agent(on, UNIT)
+            await on.until(lambda: live in on.judge.standing, "the agent's beat")
+            await asyncio.sleep(1.0)
+            agent.kill()
+            await on.until(lambda: live not in on.judge.standing, "the end of its lease")
+            await on.flowing(400)
+        outcome = await on.verdict()
+    record("a unit's agent killed (-9) and started again, four times", outcome)
+    assert outcome.verdict.broken == 0, outcome.verdict
+    assert outcome.measured.failed == 0, outcome.measured.errors
+
+
+def an_hour(sign: str) -> dict[str, str]:
+    """The environment of a program whose wall clock shall be off. Its monotonic clock stays
+    true, as it does when NTP or an operator sets the other one."""
+    found = [
+        library
+        for pattern in ("lib/*/faketime/libfaketimeMT.so.1", "lib/faketime/libfaketimeMT.so.1")
+        for library in Path("/usr").glob(pattern)
+    ]
+    if not found:
+        pytest.skip("no libfaketime here; Debian: apt install faketime")
+    # Not the `faketime` command: it waits for a child, which outlives it when it is killed.
+    return {
+        "LD_PRELOAD": str(found[0]),
+        "FAKETIME": f"{sign}1h",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "DONT_FAKE_MONOTONIC": "1",
+    }
+
+
+@pytest.mark.parametrize("who", ["a provisioner", "client processes"])
+async def test_a_clock_an_hour_off_breaks_no_promise(tmp_path, record, who):
+    async with stage(tmp_path, members=1, arguments=FAST) as on:
+        await on.serve(1)
+        if who == "a provisioner":
+            for sign in "+-":
+                await on.serve_one(environment=an_hour(sign))
+        await on.fleet()
+        if who == "a provisioner":
+            on.traffic(processes=3, rate=450)
+        else:
+            for sign in "+-":
+                on.traffic(processes=1, rate=200, environment=an_hour(sign))
+        await on.flowing(4_000)
+        outcome = await on.verdict()
+        times = [home.at_ms / 1000 for home in on.judge.books.homes.values()]
+        walls = [line["w0"] for line in lines_of(on.logs)]
+    told = times if who == "a provisioner" else walls
+    assert max(told) - min(told) > 7_000, "no clock was off"
+    record(f"clocks of {who} an hour ahead and an hour behind", outcome)
+    assert outcome.verdict.broken == 0, outcome.verdict
+    assert outcome.measured.failed == 0, outcome.measured.errors
+
+
+async def test_a_geo_file_swapped_and_corrupted_under_load_is_not_noticed(tmp_path, record):
+    bundled = bundled_path()
+    geo = tmp_path / "geo.mmdb"
+    shutil.copy(bundled, geo)
+    good = geo.read_bytes()
+    async with stage(tmp_path, members=1, arguments=FAST) as on:
+        await on.serve(1, f"--geo={geo}")
+        await on.fleet()
+        on.traffic(processes=2, rate=400)
+        await on.flowing()
+        for content in (good[: len(good) // 2], b"", good[:-4_096] + b"\xff" * 4_096, good):
+            replace(geo, content)
+            await asyncio.sleep(3.0)  # the server looks every 2 s
+            await on.flowing(300)
+            geo.write_bytes(content)  # in place, too: what a careless copy does
+            await on.flowing(300)
+        outcome = await on.verdict()
+    record("geo file cut, emptied, overwritten and replaced under load", outcome)
+    assert outcome.verdict.broken == 0, outcome.verdict
+    assert outcome.measured.failed == 0, outcome.measured.errors
+
+
+def replace(path: Path, content: bytes) -> None:
+    """A new file in its place, at once."""
+    scratch = path.with_suffix(".new")
+    scratch.write_bytes(content)
+    scratch.replace(path)

@@ -1,0 +1,106 @@
+"""The embedded store under -9 and on a full disk: one server, its own database file."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import errno
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from control_plane.store.embedded import EmbeddedStore
+from tests.faults.judge.recorder import recording
+from tests.faults.measured import measure
+from tests.faults.stage import Outcome, Stage, embedded_stage
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
+
+KILLS = 4
+TMPFS_BYTES = 24 << 20
+
+
+async def judged(on: Stage, file: Path) -> Outcome:
+    """Ends everything and judges what the file holds."""
+    await on.quiet()
+    for server in on.servers:
+        server.kill()
+    store = await EmbeddedStore.open(file)
+    try:
+        async with recording(store, on.folder / "judge.db") as recorder:
+            verdict = await recorder.finish(store, on.logs)
+    finally:
+        await store.close()
+    return Outcome(verdict=verdict, measured=measure(on.logs))
+
+
+async def test_killed_under_load_it_keeps_what_it_acknowledged(tmp_path, record):
+    file = tmp_path / "store.db"
+    async with embedded_stage(tmp_path, file) as on:
+        port = await on.serve_at_one_port()
+        await on.fleet()
+        on.traffic(processes=2, rate=400)
+        killed = []
+        for _ in range(KILLS):
+            await on.flowing(800)
+            killed.append(time.monotonic())
+            on.servers[-1].kill()
+            await on.serve_one(f"--listen=127.0.0.1:{port}")
+        await on.flowing(800)
+        outcome = await judged(on, file)
+    resumed = [round(outcome.measured.resumed_after(at, within_s=10.0), 2) for at in killed]
+    record("server with the embedded store killed (-9), restarted", outcome, resumed_s=resumed)
+    # One server alone is away while it starts again: calls may fail, but nothing is lost.
+    assert outcome.verdict.broken == 0, outcome.verdict
+    assert outcome.measured.writes[-1] > killed[-1]
+
+
+def mount(where: Path, size_bytes: int) -> None:
+    """A small tmpfs there; skips where this machine does not allow it."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.mount(b"tmpfs", str(where).encode(), b"tmpfs", 0, b"size=%d" % size_bytes):
+        pytest.skip(f"no tmpfs may be mounted here: {os.strerror(ctypes.get_errno())}")
+
+
+def fill(ballast: Path) -> None:
+    """Writes until nothing more fits."""
+    target = os.open(ballast, os.O_WRONLY | os.O_CREAT)
+    try:
+        while True:
+            os.write(target, b"\0" * 4_096)
+    except OSError as full:
+        if full.errno != errno.ENOSPC:
+            raise
+    finally:
+        os.close(target)
+
+
+async def test_a_full_disk_stops_writes_and_nothing_else(tmp_path, record):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount(disk, TMPFS_BYTES)
+    try:
+        file = disk / "store.db"
+        async with embedded_stage(tmp_path, file) as on:
+            await on.serve(1)
+            await on.fleet()
+            on.traffic(processes=2, rate=300, timeout_s=20.0)
+            await on.flowing(600)
+            filled = time.monotonic()
+            ballast = disk / "ballast"
+            fill(ballast)
+            await asyncio.sleep(6.0)
+            freed = time.monotonic()
+            ballast.unlink()
+            await on.flowing(1_000)
+            outcome = await judged(on, file)
+    finally:
+        ctypes.CDLL(None).umount2(str(disk).encode(), 2)
+    known = outcome.measured.share_answered(filled, freed, "known")
+    resumed = round(outcome.measured.resumed_after(freed, within_s=15.0), 2)
+    record("disk of the embedded store full for 6 s", outcome, resumed_s=[resumed],
+           known_answered=f"{known[0]} of {known[1]}")  # fmt: skip
+    assert outcome.verdict.broken == 0, outcome.verdict
+    assert outcome.measured.failed == 0, outcome.measured.errors

@@ -1,0 +1,102 @@
+"""A provisioner is killed (-9) at each labelled point of its write path, under load.
+
+What it had acknowledged stays, what it had not may have happened, and its grants are free
+again within its lease and five seconds (P6), because another provisioner settles it.
+"""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from control_plane import faultpoints
+from tests.faults.stage import LEASE_S, Stage, stage
+
+GRANTS_BACK_S = LEASE_S + 5.0  # P6
+# Passed once per call, per start, or only when somebody else died: the count must fit.
+PASSINGS = {"session.opened": 1, "ledger.grant.before": 2, "ledger.grant.after": 2,
+            "ledger.settle.before": 1, "ledger.settle.after": 1,
+            "ledger.funeral.before": 1, "ledger.funeral.after": 1}  # fmt: skip
+MANY = 40
+FAST = ("--heartbeat-interval=10", "--election-timeout=100")
+
+
+async def grants_back(on: Stage, died_at: float) -> float:
+    """Waits until the survivor's session is the only one and nobody else holds a slot; seconds
+    since the death."""
+    books = on.judge.books
+
+    def settled() -> bool:
+        return len(books.sessions) == 1 and books.holders <= books.sessions
+
+    return await on.until(settled, "the dead one's grants") - died_at
+
+
+async def die_at(on: Stage, label: str) -> float:
+    """Starts a victim armed with `label`, sends it work, sees it die; seconds until its grants
+    are free again."""
+    armed = {faultpoints.VARIABLE: f"{label}:{PASSINGS.get(label, MANY)}"}
+    survivor, crowd = on.servers[0], []
+    if label == "session.opened":
+        victim = on.spawn(environment=armed)
+    elif label.startswith("ledger.funeral"):
+        # It needs somebody to bury: one that dies while the armed one is the only other.
+        victim = await on.serve_one(environment=armed)
+        first = await on.serve_one(
+            environment={faultpoints.VARIABLE: f"ledger.commit.after:{MANY}"}
+        )
+        crowd = on.traffic(processes=1, rate=300, at=[first, survivor])
+        await on.until(lambda: first.process.poll() is not None, "the first death")
+        survivor.freeze()
+        try:
+            await on.until(lambda: victim.process.poll() is not None, f"death at {label}")
+        finally:
+            survivor.thaw()
+    else:
+        victim = await on.serve_one(environment=armed)
+        crowd = on.traffic(processes=1, rate=300, at=[victim, survivor])
+        if label.startswith("ledger.settle"):
+            # Slots that lie idle are given back: once its clients have gone.
+            await on.flowing(100)
+            await on.quiet(crowd)
+            crowd = []
+    died = await on.until(lambda: victim.process.poll() is not None, f"death at {label}")
+    took = await grants_back(on, died)
+    if crowd:
+        await on.quiet(crowd)
+    on.servers.remove(victim)
+    return took
+
+
+async def through(folder, record, fault: str, labels: tuple[str, ...], rate: float) -> None:
+    async with stage(folder, members=1, arguments=FAST) as on:
+        await on.serve(1)
+        await on.fleet()
+        on.traffic(processes=1, rate=rate)
+        await on.flowing()
+        back = {}
+        for label in labels:
+            began = time.monotonic()
+            back[label] = round(await die_at(on, label), 1)
+            print(label, back[label], round(time.monotonic() - began, 1))
+        outcome = await on.verdict()
+    record(fault, outcome, grants_back_s=back)
+    assert outcome.verdict.broken == 0, outcome.verdict
+    assert outcome.measured.failed == 0, outcome.measured.errors
+    assert max(back.values()) <= GRANTS_BACK_S, f"P6: grants came back after {back} s"
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(400)
+async def test_dying_at_any_point_loses_nothing_and_gives_the_grants_back(tmp_path, record):
+    await through(
+        tmp_path, record, "provisioner killed (-9) at each fault point", faultpoints.LABELS, 200
+    )
+
+
+async def test_dying_between_commit_and_answer_loses_nothing(tmp_path, record):
+    """The short form of the same: the point at which most is at stake."""
+    await through(
+        tmp_path, record, "provisioner killed (-9) after a commit", ("ledger.commit.after",), 100
+    )

@@ -1,0 +1,97 @@
+"""Each mechanism that a promise stands on, taken out of a real server: the judge must see it.
+
+Without these a run without violations would prove nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from control_plane import keys
+from control_plane.store.port import Delete, Txn
+from tests.end_to_end import servers
+from tests.faults.stage import Outcome, Stage, stage
+
+FAST = ("--heartbeat-interval=10", "--election-timeout=100")
+ROOM = {"dublin": 900, "virginia": 900}
+slow = pytest.mark.faults
+
+
+async def ordinary(on: Stage) -> None:
+    """New, known and leaving clients."""
+    on.traffic(processes=1, rate=400)
+    await on.flowing(600)
+
+
+async def crowded(on: Stage) -> None:
+    """Capacity is lowered below what is held, and raised again."""
+    on.traffic(processes=1, rate=400, timeout_s=1.0)
+    await on.flowing(300)
+    for capacity in (30, 900):
+        await set_capacity(on, capacity)
+        await on.flowing(100)
+
+
+async def set_capacity(on: Stage, capacity: int) -> None:
+    specs = [replace(spec, capacity=capacity) for spec in servers.units(**ROOM)]
+    await servers.apply(on.servers[0].address, specs)
+
+
+async def orphaned(on: Stage) -> None:
+    """The session goes while its provisioner works."""
+    on.traffic(processes=1, rate=400)
+    await on.flowing(300)
+    assert on.store is not None
+    await on.store.commit(Txn(then=[Delete(keys.SESSIONS, prefix=True)]))
+    await on.flowing(300)
+
+
+async def buried(on: Stage) -> None:
+    """Another provisioner begins, and settles whom it thinks dead."""
+    on.traffic(processes=1, rate=400)
+    await on.flowing(300)
+    await on.serve(1, program=on.servers[0].program)
+    await on.flowing(300)
+
+
+CASES = [
+    pytest.param("drop_compare_of_absence", ordinary, "P2", "assigned twice", id="absence"),
+    pytest.param("skip_release_of_usage", ordinary, "ledger", "the books say", id="release"),
+    pytest.param("lose_acknowledged_writes", ordinary, "P1", "never shows", id="ack",
+                 marks=slow),
+    pytest.param("drop_compare_of_session", orphaned, "ledger", "without session", id="session",
+                 marks=slow),
+    pytest.param("drop_compare_of_fence", crowded, "ledger", "under a fence", id="fence",
+                 marks=slow),
+    pytest.param("grant_what_is_not_free", crowded, "ledger", "beyond", id="grant", marks=slow),
+    pytest.param("settle_the_living", buried, "ledger", "lives", id="settlement", marks=slow),
+]  # fmt: skip
+
+
+async def run(folder, traffic, *program: str) -> Outcome:
+    async with stage(folder, members=1, arguments=FAST) as on:
+        await on.serve(1, program=program)
+        await on.fleet(ROOM)
+        await traffic(on)
+        return await on.verdict()
+
+
+@pytest.mark.parametrize(("bug", "traffic", "promise", "words"), CASES)
+async def test_the_judge_sees_what_is_missing(tmp_path, bug, traffic, promise, words):
+    outcome = await run(tmp_path, traffic, "-m", "tests.faults.broken_server", bug)
+    told = outcome.verdict.violations
+    assert [v for v in told if v.promise == promise and words in v.what], outcome.verdict
+
+
+@pytest.mark.parametrize(
+    "traffic",
+    [
+        pytest.param(ordinary, id="ordinary"),
+        *(pytest.param(t, id=t.__name__, marks=slow) for t in (crowded, orphaned, buried)),
+    ],
+)
+async def test_with_everything_in_place_it_sees_nothing(tmp_path, traffic):
+    outcome = await run(tmp_path, traffic, "-m", "provisioner")
+    assert outcome.verdict.broken == 0, outcome.verdict
+    assert outcome.verdict.answers > 300

@@ -1,0 +1,60 @@
+"""The store loses its leader: killed, stopped and resumed. Three members, etcd's own timings."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from tests.faults.stage import stage
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
+
+RESUME_S = 2.0  # P5
+EVERY_S = 20.0
+KILLS = 4
+
+
+async def test_writes_resume_when_the_leader_is_killed_every_twenty_seconds(tmp_path, record):
+    async with stage(tmp_path) as on:
+        await on.serve(2)
+        await on.fleet()
+        on.traffic(processes=3, rate=450)
+        await on.flowing()
+        killed = []
+        for _ in range(KILLS):
+            await asyncio.sleep(EVERY_S / 2)
+            leader = on.leader()
+            killed.append(time.monotonic())
+            leader.kill()
+            await asyncio.sleep(EVERY_S / 2)
+            await asyncio.to_thread(on.cluster.restart, leader)
+        outcome = await on.verdict()
+    resumed = [round(outcome.measured.resumed_after(at, within_s=9.0), 2) for at in killed]
+    record("leader killed (-9) every 20 s", outcome, resumed_s=resumed)
+    assert outcome.verdict.broken == 0, outcome.verdict
+    assert outcome.measured.failed == 0, outcome.measured.errors
+    assert max(resumed) <= RESUME_S, f"P5: writes resumed {resumed} s after the leader's death"
+
+
+async def test_a_stopped_leader_that_comes_back_changes_nothing(tmp_path, record):
+    """It wakes as a leader that was deposed, with requests in its queues."""
+    async with stage(tmp_path) as on:
+        await on.serve(2)
+        await on.fleet()
+        on.traffic(processes=3, rate=450)
+        await on.flowing()
+        frozen = []
+        for _ in range(3):
+            leader = on.leader()
+            frozen.append(time.monotonic())
+            await asyncio.to_thread(leader.freeze)
+            await asyncio.sleep(8.0)
+            leader.thaw()
+            await on.flowing(1_000)
+        outcome = await on.verdict()
+    resumed = [round(outcome.measured.resumed_after(at, within_s=7.5), 2) for at in frozen]
+    record("leader stopped (SIGSTOP) for 8 s and resumed", outcome, resumed_s=resumed)
+    assert outcome.verdict.broken == 0, outcome.verdict
+    assert outcome.measured.failed == 0, outcome.measured.errors

@@ -1,0 +1,100 @@
+"""The store is gone altogether, and compacted while a watcher is away."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import grpc
+import pytest
+
+from homeport.api.provisioning.v1 import provisioning_pb2 as pb
+from homeport.api.provisioning.v1 import provisioning_pb2_grpc as pb_grpc
+from tests.faults.stage import stage
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
+
+OUTAGE_S = 60.0
+KNOWN = 500
+RATE = 50.0  # calls per second of known clients during the outage
+PATIENCE_S = 5.0
+AWAY_S = 8.0
+
+
+async def test_known_clients_are_answered_through_a_minute_without_store(tmp_path, record):
+    """P4. They show their last ticket; all three members are killed."""
+    async with stage(tmp_path) as on:
+        (server,) = await on.serve(1)
+        await on.fleet()
+        async with grpc.aio.insecure_channel(server.address) as channel:
+            stub = pb_grpc.ProvisioningServiceStub(channel)
+
+            async def ask(name: str, ticket: str) -> pb.ProvisionResponse:
+                request = pb.ProvisionRequest(client_id=name, ticket=ticket)
+                answer: pb.ProvisionResponse = await stub.Provision(request, timeout=PATIENCE_S)
+                return answer
+
+            names = [f"known-{n}" for n in range(KNOWN)]
+            homes = {name: await ask(name, "") for name in names}
+            failures: list[str] = []
+            wrong: list[str] = []
+            stale = asked = 0
+
+            async def known(name: str) -> None:
+                nonlocal stale
+                was = homes[name].assignment
+                try:
+                    answer = await ask(name, homes[name].ticket)
+                except grpc.aio.AioRpcError as error:
+                    failures.append(f"{name}: {error.code().name} {error.details()}")
+                    return
+                stale += answer.stale
+                now = answer.assignment
+                if (now.unit_id, now.epoch) != (was.unit_id, was.epoch):
+                    wrong.append(name)
+
+            on.cluster.kill()
+            began = time.monotonic()
+            async with asyncio.TaskGroup() as group:
+                while time.monotonic() < began + OUTAGE_S:
+                    group.create_task(known(names[asked % KNOWN]))
+                    asked += 1
+                    await asyncio.sleep(max(0.0, began + asked / RATE - time.monotonic()))
+            for member in on.cluster.members:
+                on.cluster.spawn(member)
+            for member in on.cluster.members:
+                await asyncio.to_thread(member.wait_until_healthy, time.monotonic() + 30.0)
+        on.traffic(processes=1, rate=200)
+        await on.flowing(400)
+        outcome = await on.verdict()
+    note = f"{asked - len(failures):,} of {asked:,} known clients answered meanwhile"
+    record("all three members killed for 60 s", outcome, known_stale=stale, note=note)
+    assert outcome.verdict.broken == 0, outcome.verdict
+    assert wrong == []
+    assert failures == [], f"P4: {len(failures)} of {asked} known clients got no answer"
+    assert stale > asked * 0.9, "the store was not away"
+
+
+async def test_history_compacted_while_a_provisioner_is_away_is_read_anew(tmp_path, record):
+    async with stage(
+        tmp_path, members=1, arguments=("--heartbeat-interval=10", "--election-timeout=100")
+    ) as on:
+        first, second = await on.serve(2)
+        await on.fleet()
+        on.traffic(processes=2, rate=300, at=[first, second])
+        await on.flowing()
+        for _ in range(2):
+            second.freeze()
+            try:
+                await asyncio.sleep(AWAY_S)  # its lease runs out, its watches fall behind
+                await on.store.compact(on.judge.revision)
+                await on.flowing(200)
+                await on.store.compact(on.judge.revision)
+            finally:
+                second.thaw()
+            on.traffic(processes=1, rate=200, at=[second, first])
+            await on.flowing(1_000)
+        outcome = await on.verdict()
+    record("history compacted while a provisioner is stopped for 8 s", outcome)
+    assert outcome.verdict.broken == 0, outcome.verdict
+    assert outcome.measured.failed == 0, outcome.measured.errors
