@@ -15,8 +15,11 @@ from typing import Any
 from control_plane import keys
 from control_plane.store.etcd import EtcdStore
 from control_plane.store.port import Delete, Page, Put, Store, Txn, TxnResult
+from deployment_units.fleet.capacity import CapacityRecord
 from provisioner import __main__ as server
+from provisioner.api.stale import StaleAnswers
 from provisioner.ledger import granting, protocol, settlement
+from provisioner.ledger.ledger import Ledger
 
 EVERY = 20  # of the transactions that a bug is about, one in so many is hit
 
@@ -43,8 +46,22 @@ def drop_compare_of_session() -> None:
         around(protocol, name, lambda txn: without_compares(txn, keys.SESSIONS))
 
 
+def hear_of_no_operator() -> None:
+    """No bug: watches may be late. What an operator takes away is not heard of."""
+    real = Ledger._capacity_changed
+
+    def changed(self: Ledger, unit: str, seen: tuple[CapacityRecord, int] | None) -> None:
+        known = self.account(unit).record
+        if seen is None or (seen[0].open and seen[0].capacity >= known.capacity):
+            real(self, unit, seen)
+
+    Ledger._capacity_changed = changed  # type: ignore[method-assign]
+
+
 def drop_compare_of_fence() -> None:
-    """A unit that was closed, or whose capacity was lowered, gains clients all the same."""
+    """A unit that was closed, or whose capacity was lowered, gains clients from a provisioner
+    that has not heard of it yet."""
+    hear_of_no_operator()
     around(protocol, "assign", lambda txn: without_compares(txn, keys.FENCE))
 
 
@@ -90,16 +107,33 @@ def settle_the_living() -> None:
     settlement.range_all = range_all
 
 
+def never_settle_the_dead() -> None:
+    """What a dead provisioner held stays held."""
+
+    async def settle_the_dead(store: Store) -> int:
+        return 0
+
+    settlement.settle_the_dead = settle_the_dead
+
+
+def answer_nobody_from_tickets() -> None:
+    """Known clients depend on the store like everybody else."""
+    StaleAnswers.read = lambda self, tenant_id, client_id, ticket: None  # type: ignore[method-assign]
+
+
 BUGS = {
     bug.__name__: bug
     for bug in (
         drop_compare_of_absence,
         drop_compare_of_session,
+        hear_of_no_operator,
         drop_compare_of_fence,
         skip_release_of_usage,
         lose_acknowledged_writes,
         grant_what_is_not_free,
         settle_the_living,
+        never_settle_the_dead,
+        answer_nobody_from_tickets,
     )
 }
 

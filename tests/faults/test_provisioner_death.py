@@ -30,7 +30,7 @@ async def grants_back(on: Stage, died_at: float) -> float:
     def settled() -> bool:
         return len(books.sessions) == 1 and books.holders <= books.sessions
 
-    return await on.until(settled, "the dead one's grants") - died_at
+    return await on.until(settled, "the dead one's grants", within_s=2 * GRANTS_BACK_S) - died_at
 
 
 async def die_at(on: Stage, label: str) -> float:
@@ -93,6 +93,18 @@ async def test_dying_at_any_point_loses_nothing_and_gives_the_grants_back(tmp_pa
     await through(
         tmp_path, record, "provisioner killed (-9) at each fault point", faultpoints.LABELS, 200
     )
+
+
+@pytest.mark.faults
+async def test_without_settlement_the_grants_stay_with_the_dead(tmp_path):
+    """P6 stands on the survivors' settlement: taken out, the same measure does not pass."""
+    async with stage(tmp_path, members=1, arguments=FAST) as on:
+        await on.serve(1, program=("-m", "tests.faults.broken_server", "never_settle_the_dead"))
+        await on.fleet()
+        on.traffic(processes=1, rate=100)
+        with pytest.raises(AssertionError, match="the dead one's grants"):
+            await die_at(on, "ledger.commit.after")
+        assert on.judge.books.holders - on.judge.books.sessions
 
 
 async def test_dying_between_commit_and_answer_loses_nothing(tmp_path, record):

@@ -84,14 +84,20 @@ async def test_the_judge_sees_what_is_missing(tmp_path, bug, traffic, promise, w
     assert [v for v in told if v.promise == promise and words in v.what], outcome.verdict
 
 
+LATE = ("-m", "tests.faults.broken_server", "hear_of_no_operator")
+
+
 @pytest.mark.parametrize(
-    "traffic",
+    ("traffic", "program"),
     [
-        pytest.param(ordinary, id="ordinary"),
-        *(pytest.param(t, id=t.__name__, marks=slow) for t in (crowded, orphaned, buried)),
+        pytest.param(ordinary, ("-m", "provisioner"), id="ordinary"),
+        pytest.param(crowded, ("-m", "provisioner"), id="crowded", marks=slow),
+        pytest.param(crowded, LATE, id="crowded, and late to hear of it", marks=slow),
+        pytest.param(orphaned, ("-m", "provisioner"), id="orphaned", marks=slow),
+        pytest.param(buried, ("-m", "provisioner"), id="buried", marks=slow),
     ],
 )
-async def test_with_everything_in_place_it_sees_nothing(tmp_path, traffic):
-    outcome = await run(tmp_path, traffic, "-m", "provisioner")
+async def test_with_everything_in_place_it_sees_nothing(tmp_path, traffic, program):
+    outcome = await run(tmp_path, traffic, *program)
     assert outcome.verdict.broken == 0, outcome.verdict
     assert outcome.verdict.answers > 300

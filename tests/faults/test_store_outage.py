@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import dataclass, field
 
 import grpc
 import pytest
 
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from homeport.api.provisioning.v1 import provisioning_pb2_grpc as pb_grpc
-from tests.faults.stage import stage
+from tests.faults.stage import Stage, stage
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
@@ -21,58 +22,82 @@ PATIENCE_S = 5.0
 AWAY_S = 8.0
 
 
+@dataclass(slots=True)
+class Told:
+    """What known clients heard while the store was away."""
+
+    asked: int = 0
+    stale: int = 0
+    failures: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+
+async def outage(on: Stage, address: str, length_s: float) -> Told:
+    """Gives clients homes, kills all members, and asks for those homes with their tickets."""
+    told = Told()
+    async with grpc.aio.insecure_channel(address) as channel:
+        stub = pb_grpc.ProvisioningServiceStub(channel)
+
+        async def ask(name: str, ticket: str) -> pb.ProvisionResponse:
+            request = pb.ProvisionRequest(client_id=name, ticket=ticket)
+            answer: pb.ProvisionResponse = await stub.Provision(request, timeout=PATIENCE_S)
+            return answer
+
+        names = [f"known-{n}" for n in range(KNOWN)]
+        homes = {name: await ask(name, "") for name in names}
+
+        async def known(name: str) -> None:
+            was = homes[name].assignment
+            try:
+                answer = await ask(name, homes[name].ticket)
+            except grpc.aio.AioRpcError as error:
+                told.failures.append(f"{name}: {error.code().name} {error.details()}")
+                return
+            told.stale += answer.stale
+            now = answer.assignment
+            if (now.unit_id, now.epoch) != (was.unit_id, was.epoch):
+                told.wrong.append(name)
+
+        on.cluster.kill()
+        began = time.monotonic()
+        async with asyncio.TaskGroup() as group:
+            while time.monotonic() < began + length_s:
+                group.create_task(known(names[told.asked % KNOWN]))
+                told.asked += 1
+                await asyncio.sleep(max(0.0, began + told.asked / RATE - time.monotonic()))
+        for member in on.cluster.members:
+            on.cluster.spawn(member)
+        for member in on.cluster.members:
+            await asyncio.to_thread(member.wait_until_healthy, time.monotonic() + 30.0)
+    return told
+
+
 async def test_known_clients_are_answered_through_a_minute_without_store(tmp_path, record):
     """P4. They show their last ticket; all three members are killed."""
     async with stage(tmp_path) as on:
         (server,) = await on.serve(1)
         await on.fleet()
-        async with grpc.aio.insecure_channel(server.address) as channel:
-            stub = pb_grpc.ProvisioningServiceStub(channel)
-
-            async def ask(name: str, ticket: str) -> pb.ProvisionResponse:
-                request = pb.ProvisionRequest(client_id=name, ticket=ticket)
-                answer: pb.ProvisionResponse = await stub.Provision(request, timeout=PATIENCE_S)
-                return answer
-
-            names = [f"known-{n}" for n in range(KNOWN)]
-            homes = {name: await ask(name, "") for name in names}
-            failures: list[str] = []
-            wrong: list[str] = []
-            stale = asked = 0
-
-            async def known(name: str) -> None:
-                nonlocal stale
-                was = homes[name].assignment
-                try:
-                    answer = await ask(name, homes[name].ticket)
-                except grpc.aio.AioRpcError as error:
-                    failures.append(f"{name}: {error.code().name} {error.details()}")
-                    return
-                stale += answer.stale
-                now = answer.assignment
-                if (now.unit_id, now.epoch) != (was.unit_id, was.epoch):
-                    wrong.append(name)
-
-            on.cluster.kill()
-            began = time.monotonic()
-            async with asyncio.TaskGroup() as group:
-                while time.monotonic() < began + OUTAGE_S:
-                    group.create_task(known(names[asked % KNOWN]))
-                    asked += 1
-                    await asyncio.sleep(max(0.0, began + asked / RATE - time.monotonic()))
-            for member in on.cluster.members:
-                on.cluster.spawn(member)
-            for member in on.cluster.members:
-                await asyncio.to_thread(member.wait_until_healthy, time.monotonic() + 30.0)
+        told = await outage(on, server.address, OUTAGE_S)
         on.traffic(processes=1, rate=200)
         await on.flowing(400)
         outcome = await on.verdict()
-    note = f"{asked - len(failures):,} of {asked:,} known clients answered meanwhile"
-    record("all three members killed for 60 s", outcome, known_stale=stale, note=note)
+    answered = told.asked - len(told.failures)
+    note = f"{answered:,} of {told.asked:,} known clients answered meanwhile"
+    record("all three members killed for 60 s", outcome, known_stale=told.stale, note=note)
     assert outcome.verdict.broken == 0, outcome.verdict
-    assert wrong == []
-    assert failures == [], f"P4: {len(failures)} of {asked} known clients got no answer"
-    assert stale > asked * 0.9, "the store was not away"
+    assert told.wrong == []
+    assert told.failures == [], f"P4: {len(told.failures)} of {told.asked} got no answer"
+    assert told.stale > told.asked * 0.9, "the store was not away"
+
+
+async def test_without_answers_from_tickets_known_clients_fail(tmp_path):
+    """P4 stands on the ticket that a client shows: taken out, nobody is answered."""
+    async with stage(tmp_path, members=1) as on:
+        program = ("-m", "tests.faults.broken_server", "answer_nobody_from_tickets")
+        (server,) = await on.serve(1, program=program)
+        await on.fleet()
+        told = await outage(on, server.address, 3.0)
+    assert len(told.failures) > told.asked * 0.9
 
 
 async def test_history_compacted_while_a_provisioner_is_away_is_read_anew(tmp_path, record):
