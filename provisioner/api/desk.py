@@ -78,8 +78,8 @@ class Desk:
         self.fleet = fleet
         self.ledger.follow([unit.id for unit in fleet.units])
         self._chooser = Chooser(fleet, self.policy, self.ledger.occupancy)
-        self._accounts = [self.ledger.account(unit.id) for unit in fleet.units]
-        self._unit_bytes = {
+        self.accounts: list[Account] = [self.ledger.account(unit.id) for unit in fleet.units]
+        self.unit_bytes = {
             unit_id: encoding.unit_bytes(unit_id, spec.endpoint)
             for unit_id, spec in self.world.units.items()
         }
@@ -92,6 +92,10 @@ class Desk:
     def now(self) -> float:
         """Monotonic time, s."""
         return self._clock()
+
+    def wall_ms(self) -> int:
+        """Unix time, ms."""
+        return int(self._wall() * 1000)
 
     # -- asking ------------------------------------------------------------------------
 
@@ -119,30 +123,35 @@ class Desk:
         connection; `position`: latitude and longitude it declared, degrees. Raises
         InvalidInput before anything has begun."""
         check_client_id(client_id)
-        location = self.locator.locate(address, position, tenant.default_position)
-        key = keys.assignment(tenant.id, client_id)
+        self.begin(
+            ProvisionClaim(
+                self,
+                keys.assignment(tenant.id, client_id),
+                tenant,
+                client_id,
+                self.locator.locate(address, position, tenant.default_position),
+                self.wall_ms(),
+                self._clock() + patience_s,
+                with_ticket,
+                sink,
+            )
+        )
+
+    def begin(self, claim: ProvisionClaim) -> None:
+        """Puts a claim on its way; one for the same client that is under way already takes
+        its caller along. Raises Unavailable, and then the claim is nothing."""
+        key = claim.key
         under_way = self._under_way.get(key)
         if under_way is not None:
             if under_way.also is None:
                 under_way.also = []
-            under_way.also.append((sink, with_ticket))
+            under_way.also.append((claim, claim.with_ticket))
             return
         if len(self._under_way) >= UNDER_WAY_LIMIT:
             raise Unavailable(
                 "this server has more clients waiting than it can take; try again",
                 retry_after_s=0.5 + self._spread(),
             )
-        claim = ProvisionClaim(
-            self,
-            key,
-            tenant,
-            client_id,
-            location,
-            int(self._wall() * 1000),
-            self._clock() + patience_s,
-            with_ticket,
-            sink,
-        )
         self._under_way[key] = claim
         if self._known_share > LOOK_FIRST_ABOVE:
             claim.looked = True
@@ -161,12 +170,12 @@ class Desk:
 
     def choose(
         self, tenant_id: str, client_key: bytes, location: Location
-    ) -> tuple[Choice, Account] | HomeportError:
-        """The unit for a client as things stand, and our account there."""
+    ) -> Choice | HomeportError:
+        """The unit for a client as things stand; `accounts` has ours there."""
         choice = self._chooser.choose(location, tenant_id, client_key)
         if isinstance(choice, NoChoice):
             return self._no_room(choice, tenant_id)
-        return choice, self._accounts[choice.unit_index]
+        return choice
 
     def _no_room(self, choice: NoChoice, tenant_id: str) -> HomeportError:
         if not choice.allowed:
@@ -186,11 +195,16 @@ class Desk:
 
     def answer_new(self, claim: ProvisionClaim) -> None:
         """The assignment is durable."""
+        unit_id = claim.account.unit
+        decision = self.placed(claim)
+        self._answer(claim, unit_id, 1, claim.at_ms, decision, existing=False)
+
+    def placed(self, claim: ProvisionClaim) -> bytes:
+        """Counts a client whose assignment is durable; how it was decided, as bytes."""
         self.new += 1
         self._known_share -= self._known_share * MEMORY
-        unit_id = claim.account.unit
-        decision = self._decision(claim.location, unit_id, claim.choice.rule)
-        self._answer(claim, unit_id, 1, claim.at_ms, decision, existing=False)
+        self._under_way.pop(claim.key, None)
+        return self._decision(claim.location, claim.account.unit, claim.choice.rule)
 
     def answer_existing(self, claim: ProvisionClaim, record: AssignmentRecord) -> None:
         """The client had a home already."""
@@ -208,7 +222,7 @@ class Desk:
             return
         self.refused += 1
         self._under_way.pop(claim.key, None)
-        claim.sink.fail(error)
+        claim.fail(error)
         for sink, _ in claim.also or ():
             sink.fail(error)
 
@@ -225,10 +239,7 @@ class Desk:
         self._under_way.pop(claim.key, None)
         tenant = claim.tenant
         assignment = self.assignment(tenant.id, claim.client_id, unit_id, epoch, at_ms)
-        if not claim.with_ticket and claim.also is None:
-            claim.sink.reply(encoding.response_bytes(assignment, "", b"", decision, existing))
-            return
-        self._finish(claim, claim.sink, claim.with_ticket, assignment, unit_id, epoch, decision,
+        self._finish(claim, claim, claim.with_ticket, assignment, unit_id, epoch, decision,
                      existing)  # fmt: skip
         for sink, with_ticket in claim.also or ():
             self._finish(claim, sink, with_ticket, assignment, unit_id, epoch, decision, True)
@@ -237,7 +248,7 @@ class Desk:
         self, tenant_id: str, client_id: str, unit_id: str, epoch: int, at_ms: int
     ) -> bytes:
         """An Assignment message's content."""
-        unit = self._unit_bytes.get(unit_id)
+        unit = self.unit_bytes.get(unit_id)
         return encoding.assignment_bytes(
             encoding.tenant_bytes(tenant_id),
             client_id.encode(),
