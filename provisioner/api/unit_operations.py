@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from control_plane import keys
-from control_plane.errors import InvalidInput, Refused
-from control_plane.store.port import Compare, Get, KeyValue, Store, Txn, unchanged
+from control_plane.errors import Conflict, InvalidInput, NotFound, Refused
+from control_plane.store.port import Compare, KeyValue, Store, range_all, unchanged
 from deployment_units.fleet.lifecycle import Event
 from deployment_units.fleet.move_job import JobKind, JobState, MoveJob, job_id
 from deployment_units.fleet.registry import UnitRegistry, UnitView, changed_since
@@ -29,6 +29,7 @@ from provisioner.placement.fleet import PlacementFleet
 PAGE = 2_000
 SLICE = 100  # clients planned before other calls get a turn
 MAX_JOB_ID = 80
+MOST_WITNESSES = 50  # two compares each, of a transaction's 128
 BOUND_SHARE = 10  # a rebalance moves at most one in so many, where nobody says otherwise
 
 
@@ -155,20 +156,20 @@ class UnitOperations:
     async def _others_can_serve(self, unit_id: str) -> list[Compare]:
         """That somebody else can take every tenant's clients; what this stands on, as compares
         for the transaction that counts on it. Raises Refused."""
-        # Records before the snapshot that is decided on: a later change fails the compare.
+        # Revisions before the snapshot that is decided on: a later change fails the compare.
+        units = await range_all(self._store, keys.UNITS, keys_only=True)
+        states = await range_all(
+            self._store, keys.LIFECYCLE, keys_only=True, at_revision=units.revision
+        )
+        revisions = {pair.key: pair.mod_revision for pair in (*units.items, *states.items)}
+        if keys.unit(unit_id) not in revisions:
+            raise NotFound(f"there is no unit {unit_id}")
+        await self._world.wait_for_units(
+            max((pair.mod_revision for pair in states.items), default=0),
+            max(pair.mod_revision for pair in units.items),
+        )
         fleet = self._desk.fleet
-        units = [unit.id for unit in fleet.units if unit.id != unit_id]
-        revisions: dict[bytes, int] = {}
-        wanted = [key(unit) for unit in units for key in (keys.unit, keys.lifecycle)]
-        for start in range(0, len(wanted), 120):
-            part = wanted[start : start + 120]
-            found = await self._store.commit(Txn(then=[Get(key) for key in part]))
-            revisions |= {
-                key: read[0].mod_revision if read else 0
-                for key, read in zip(part, found.results, strict=True)
-            }
-        await self._world.wait_for_units(max(revisions.values(), default=0))
-        fleet = self._desk.fleet
+        known = {unit.id for unit in fleet.units}
         tenants = {"default", *self._world.tenants}
         leaving = self._world.units.get(unit_id)
         tenants.update(leaving.tenants if leaving is not None else ())
@@ -178,11 +179,13 @@ class UnitOperations:
                 f"unit {unit_id} is the last one that takes clients of tenant {tenant} "
                 "everywhere it does; add another, or `homeport units undrain` one, first"
             )
+        unread = [unit for unit in witnesses if keys.unit(unit) not in revisions]
+        if unit_id not in known or unread or len(witnesses) > MOST_WITNESSES:
+            raise Conflict("the fleet is changing under this request; try again")
         return [
-            unchanged(key(unit), revisions[key(unit)])
-            for unit in witnesses[:32]
+            unchanged(key(unit), revisions.get(key(unit), 0))
+            for unit in witnesses
             for key in (keys.unit, keys.lifecycle)
-            if key(unit) in revisions
         ]
 
     async def _bound(self) -> int:

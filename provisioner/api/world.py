@@ -102,9 +102,11 @@ class World:
         """Returns when tenants are known as of `revision`, or after a second."""
         await self._tenants.wait_for_revision(revision, timeout_s=1.0)
 
-    async def wait_for_units(self, revision: int) -> None:
-        """Returns when the units' states are known as of `revision`, or after a second."""
-        await self._lifecycle.wait_for_revision(revision, timeout_s=1.0)
+    async def wait_for_units(self, state_revision: int, spec_revision: int = 0) -> None:
+        """Returns when the units' states and records are known as of these revisions, at which
+        some of each were written; or after a second."""
+        await self._lifecycle.wait_for_revision(state_revision, timeout_s=1.0)
+        await self._units.wait_for_revision(spec_revision, timeout_s=1.0)
         await asyncio.sleep(0)  # the snapshot is made in the loop's next turn
 
     def agents(self) -> Mapping[str, bool]:

@@ -171,7 +171,11 @@ def left_without(
             continue
         able = [unit for unit in others if not unit.tenants or tenant in unit.tenants]
         for area in _areas(leaving.serves):
-            served = next((unit.id for unit in able if _serves(unit.serves, area)), None)
+            serving = [unit.id for unit in able if _serves(unit.serves, area)]
+            # Rather one that counts already: the fewer others this stands on, the better.
+            served = next((one for one in serving if one in witnesses), None) or next(
+                iter(serving), None
+            )
             if served is None:
                 return tenant, ()
             witnesses[served] = None

@@ -67,8 +67,8 @@ class Lands(Protocol):
         """A tenant, if there is one."""
         ...
 
-    async def wait_for_units(self, revision: int) -> None:
-        """Returns when the units' states are known as of `revision`, or after a while."""
+    async def wait_for_units(self, state_revision: int, /) -> None:
+        """Returns when the units' states are known as of this revision, or after a while."""
         ...
 
 
