@@ -172,7 +172,7 @@ async def serve(
                 tls=_tls(settings),
                 share_port=share_port,
             )
-            metrics = ProvisionerMetrics(desk, store.health, stale)
+            metrics = ProvisionerMetrics(desk, store.health, stale, moving.mover)
             await _run(
                 settings, stop, on_ready, server, ledger, world, geo, metrics, holds, expiry, moving
             )

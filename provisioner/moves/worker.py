@@ -129,7 +129,7 @@ class Worker:
         """Returns when the job has ended, or is somebody else's."""
         pause_s = BETWEEN_S
         try:
-            await self._world.wait_for_units(self._revision)
+            await self._see_the_unit()
             while True:
                 tally = await self._pass()
                 if await self._is_over(tally):
@@ -143,6 +143,14 @@ class Worker:
                     await self._board.change(within_s=pause_s)
         except Ousted:
             return
+
+    async def _see_the_unit(self) -> None:
+        """Returns when this server knows the state of the unit that the job is about: before,
+        it might take a unit that drains for a place to move to."""
+        if self.job.unit:
+            seen = await _until_there(lambda: self._registry.snapshot(self.job.unit))
+            if seen.lifecycle is not None:
+                await self._world.wait_for_units(seen.lifecycle.mod_revision)
 
     # -- one pass ----------------------------------------------------------------------
 
