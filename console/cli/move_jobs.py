@@ -11,6 +11,7 @@ from console.cli.output import console_for_notes
 from console.cli.progress import counting
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.table import Table
 
     from console.cli.service import Service
@@ -77,33 +78,27 @@ def plan_document(plan: fleet.MovePlan) -> dict[str, Any]:
     }
 
 
-def plan_table(plan: fleet.MovePlan, heading: str) -> Table:
-    """A plan for people."""
+def plan_picture(plan: fleet.MovePlan, heading: str) -> RenderableType:
+    """A plan for people: what it comes to, where they would go, and who would not."""
     from rich import box
+    from rich.console import Group
     from rich.markup import escape
     from rich.table import Table
 
-    notes = []
+    parts: list[RenderableType] = [f"[bold]{heading}[/]"]
+    if plan.targets:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_footer=len(plan.targets) > 1)
+        table.add_column("to unit", footer="in all", overflow="fold")
+        table.add_column("clients", justify="right", footer=f"{plan.moves:,}")
+        table.add_column("share", justify="right")
+        for one in plan.targets:
+            table.add_row(one.unit_id, f"{one.clients:,}", f"{one.clients / plan.moves:.1%}")
+        parts.append(table)
     if plan.stay:
-        notes.append(f"{plan.stay:,} would stay: {escape(plan.stay_reason)}")
+        parts.append(f"[yellow]{plan.stay:,} would stay: {escape(plan.stay_reason)}[/]")
     if plan.beyond_bound:
-        notes.append(f"{plan.beyond_bound:,} more would move, were there no bound")
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        title=heading,
-        title_justify="left",
-        title_style="bold",
-        caption="\n".join(notes) or None,
-        caption_justify="left",
-        show_footer=len(plan.targets) > 1,
-    )
-    table.add_column("to unit", footer="in all", overflow="fold")
-    table.add_column("clients", justify="right", footer=f"{plan.moves:,}")
-    table.add_column("share", justify="right")
-    for one in plan.targets:
-        table.add_row(one.unit_id, f"{one.clients:,}", f"{one.clients / plan.moves:.1%}")
-    return table
+        parts.append(f"{plan.beyond_bound:,} more would move, were there no bound")
+    return Group(*parts)
 
 
 def wait_for(service: Service, job: fleet.MoveJob) -> fleet.MoveJob:

@@ -78,7 +78,7 @@ def drain_unit(
 
     It takes no new ones meanwhile; a client that asks is moved at once.
     """
-    from console.cli.move_jobs import plan_document, plan_table
+    from console.cli.move_jobs import plan_document, plan_picture
     from console.cli.service import Service
 
     target = target_of(server, None, token, profile, ca)
@@ -92,7 +92,7 @@ def drain_unit(
         show(
             {"unit": unit, "plan": plan_document(plan)},
             output,
-            lambda: plan_table(plan, heading),
+            lambda: plan_picture(plan, heading),
         )
         return
     with Service(target) as service:
@@ -168,7 +168,7 @@ def rebalance(
     output: Output = Format.TABLE,
 ) -> None:
     """Moves clients to units that suit them clearly better, as after adding one."""
-    from console.cli.move_jobs import plan_document, plan_table
+    from console.cli.move_jobs import plan_document, plan_picture
     from console.cli.service import Service
 
     target = target_of(server, None, token, profile, ca)
@@ -176,7 +176,7 @@ def rebalance(
         with Service(target, deadline_s=PLAN_DEADLINE_S) as service, busy("planning"):
             plan = service.plan_rebalance(max_moves=max_moves)
         heading = f"rebalancing would move {plan.moves:,} clients"
-        show({"plan": plan_document(plan)}, output, lambda: plan_table(plan, heading))
+        show({"plan": plan_document(plan)}, output, lambda: plan_picture(plan, heading))
         return
     with Service(target) as service:
         job = service.rebalance(max_moves=max_moves, rate_per_s=rate)
