@@ -12,6 +12,7 @@ not spoil the batches of the new. It goes by the share of recent clients that we
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from control_plane import keys
 from control_plane.errors import Exhausted, HomeportError, NotFound, Refused, Unavailable
@@ -32,6 +33,9 @@ from provisioner.placement.chooser import Chooser
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.fleet import PlacementFleet
 from provisioner.placement.geodesy import distance_km
+
+if TYPE_CHECKING:
+    from provisioner.api.onward import Onward
 
 PATIENCE_S = 5.0  # a client without deadline of its own is answered within this
 LOOK_FIRST_ABOVE = 0.02  # share of recent clients that were known
@@ -68,6 +72,7 @@ class Desk:
         self._under_way: dict[bytes, ProvisionClaim] = {}
         self._known_share = 0.0
         self._decisions: dict[tuple[int, str, str], tuple[Location, bytes]] = {}
+        self.onward: Onward | None = None  # moves those who ask and should not stay
         self.new = 0
         self.known = 0
         self.refused = 0
@@ -83,6 +88,8 @@ class Desk:
             unit_id: encoding.unit_bytes(unit_id, spec.endpoint)
             for unit_id, spec in self.world.units.items()
         }
+        if self.onward is not None:
+            self.onward.follow(fleet, self.ledger.occupancy)
 
     @property
     def under_way(self) -> int:
@@ -212,6 +219,19 @@ class Desk:
         self._known_share += (1.0 - self._known_share) * MEMORY
         decision = self._decision(claim.location, record.unit, EXISTING)
         self._answer(claim, record.unit, record.epoch, record.at_ms, decision, existing=True)
+
+    def moves_on(self, claim: ProvisionClaim, found: KeyValue, record: AssignmentRecord) -> bool:
+        """Whether the client is moved before it is answered."""
+        return self.onward is not None and self.onward.takes(claim, found, record)
+
+    def answer_moved(
+        self, claim: ProvisionClaim, unit_id: str, epoch: int, at_ms: int, rule: str
+    ) -> None:
+        """The client had a home already and was given another one."""
+        self.known += 1
+        self._known_share += (1.0 - self._known_share) * MEMORY
+        decision = self._decision(claim.location, unit_id, rule)
+        self._answer(claim, unit_id, epoch, at_ms, decision, existing=False)
 
     def answer_error(self, claim: ProvisionClaim, error: HomeportError) -> None:
         """The client goes without, unless there is no room for new clients and this one has
