@@ -36,6 +36,7 @@ from provisioner.api.provisioning_service import ProvisioningService
 from provisioner.api.stale import StaleAnswers
 from provisioner.api.tenant_service import TenantService
 from provisioner.api.tickets import TicketOffice
+from provisioner.api.watching import Watching
 from provisioner.api.world import World
 from provisioner.geo.locator import Locator
 from provisioner.geo.overrides import Overrides
@@ -129,18 +130,38 @@ async def serve(
                 desk, tickets, store.health, grace_s=settings.stale_grace_s, wall=time.time
             )
             registry = UnitRegistry(store, clock=time.monotonic)
+            watching = Watching.of(
+                store,
+                registry,
+                limit=settings.max_watchers,
+                clock=time.monotonic,
+                spread=rng.random,
+            )
             server = Server(
                 [
-                    ProvisioningService(desk, tickets, callers, stale).service(),
-                    FleetService(store, registry, issuer, callers, holds, wall=time.time).service(),
+                    ProvisioningService(desk, tickets, callers, stale, watching.clients).service(),
+                    FleetService(
+                        store,
+                        registry,
+                        issuer,
+                        callers,
+                        holds,
+                        watching.board,
+                        watching.fleet,
+                        endpoint_of=world.endpoint_of,
+                        wall=time.time,
+                    ).service(),
                     TenantService(store, world, issuer, callers).service(),
                 ],
                 transport=settings.transport,
                 tls=_tls(settings),
                 share_port=share_port,
             )
-            metrics = ProvisionerMetrics(desk, store.health, stale)
-            await _run(settings, stop, on_ready, server, ledger, world, geo, metrics, holds, expiry)
+            metrics = ProvisionerMetrics(desk, store.health, stale, watching)
+            await _run(
+                settings, stop, on_ready, server, ledger, world, geo, metrics, holds, expiry,
+                watching,
+            )  # fmt: skip
     finally:
         await store.close()
 
@@ -156,6 +177,7 @@ async def _run(
     metrics: ProvisionerMetrics,
     holds: HoldBook,
     expiry: HoldExpiry,
+    watching: Watching,
 ) -> None:
     host = settings.listen.rpartition(":")[0]
     port = server.bind(settings.listen)
@@ -167,6 +189,7 @@ async def _run(
                 group.create_task(geo.run(), name="geo"),
                 group.create_task(holds.run(), name="holds"),
                 group.create_task(expiry.run(), name="hold expiry"),
+                group.create_task(watching.run(), name="watching"),
             ]
             await server.start()
             await server.ready()
@@ -179,6 +202,7 @@ async def _run(
             )
             await stop.wait()
             log.info("draining: refusing new calls, finishing those under way")
+            watching.close()
             await server.stop(settings.drain_s)
             await ledger.settle_all(timeout_s=SETTLE_S)
             for task in tasks:

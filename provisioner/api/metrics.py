@@ -15,15 +15,17 @@ from prometheus_client.registry import Collector
 from control_plane.store.port import Health
 from provisioner.api.desk import Desk
 from provisioner.api.stale import StaleAnswers
+from provisioner.api.watching import Watching
 
 
 class ProvisionerMetrics(Collector):
     """Reads the desk, its ledger and the store's health."""
 
-    def __init__(self, desk: Desk, health: Health, stale: StaleAnswers) -> None:
+    def __init__(self, desk: Desk, health: Health, stale: StaleAnswers, watching: Watching) -> None:
         self._desk = desk
         self._health = health
         self._stale = stale
+        self._watching = watching
         self._version = version("homeport")
 
     def ready(self) -> bool:
@@ -49,6 +51,17 @@ class ProvisionerMetrics(Collector):
             "homeport_provisioning_under_way_clients",
             "Clients that wait for their answer.",
             desk.under_way,
+        )
+        watchers = GaugeMetricFamily(
+            "homeport_provisioner_watchers", "Streams that stand.", labels=["of"]
+        )
+        watchers.add_metric(["assignment"], len(self._watching.clients))
+        watchers.add_metric(["fleet"], len(self._watching.fleet))
+        yield watchers
+        yield CounterMetricFamily(
+            "homeport_provisioner_watch_messages",
+            "What watchers of assignments were told, signs of life included.",
+            self._watching.clients.told,
         )
         yield GaugeMetricFamily(
             "homeport_ledger_waiting_operations", "Operations in queues.", ledger.waiting

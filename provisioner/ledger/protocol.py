@@ -28,6 +28,7 @@ from control_plane.store.port import (
 )
 from deployment_units.fleet.capacity import CapacityRecord, decode_capacity, encode_capacity
 from provisioner.ledger.account import NO_CAPACITY, Account
+from provisioner.ledger.departure import released
 from provisioner.ledger.operations import Claim, Release
 from provisioner.ledger.operations import Operation as Asked
 
@@ -47,6 +48,7 @@ def assign(
 
     changes: per unit touched (account, U, F, net slots, whether it takes new clients). When
     refused, the results are A and the guards' keys of each operation, in order, claims first.
+    Whom it releases is told in one more write (keys.RELEASED), the 128th at most.
     """
     compares: list[Compare] = [session]
     then: list[Operation] = []
@@ -71,6 +73,8 @@ def assign(
         otherwise.append(Get(key))
         if release.guards or release.writes:
             _accompany(release, compares, then, otherwise)
+    if releases:
+        then.append(released(release.key for release in releases))
     return Txn(compares=compares, then=then, otherwise=otherwise)
 
 
