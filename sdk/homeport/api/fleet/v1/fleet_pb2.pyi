@@ -993,7 +993,7 @@ class Departure(_message.Message):
     endpoint: _builtins.str
     @_builtins.property
     def depart_time(self) -> _timestamp_pb2.Timestamp:
-        """tickets issued later are of a new life, at epoch 1"""
+        """when it was decided, by the clock of who moved it"""
 
     def __init__(
         self,
