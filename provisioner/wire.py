@@ -41,6 +41,7 @@ from provisioner.api.stale import StaleAnswers
 from provisioner.api.tenant_service import TenantService
 from provisioner.api.tickets import TicketOffice
 from provisioner.api.unit_operations import UnitOperations
+from provisioner.api.watching import Watching
 from provisioner.api.world import World
 from provisioner.geo.locator import Locator
 from provisioner.geo.overrides import Overrides
@@ -160,11 +161,27 @@ async def serve(
                 desk=desk,
                 wall=time.time,
             )
+            watching = Watching.of(
+                store,
+                registry,
+                limit=settings.max_watchers,
+                clock=time.monotonic,
+                spread=rng.random,
+            )
             server = Server(
                 [
-                    ProvisioningService(desk, tickets, callers, stale).service(),
+                    ProvisioningService(desk, tickets, callers, stale, watching.clients).service(),
                     FleetService(
-                        store, registry, issuer, callers, holds, operations, wall=time.time
+                        store,
+                        registry,
+                        issuer,
+                        callers,
+                        holds,
+                        operations,
+                        watching.board,
+                        watching.fleet,
+                        endpoint_of=world.endpoint_of,
+                        wall=time.time,
                     ).service(),
                     TenantService(store, world, issuer, callers).service(),
                 ],
@@ -172,10 +189,11 @@ async def serve(
                 tls=_tls(settings),
                 share_port=share_port,
             )
-            metrics = ProvisionerMetrics(desk, store.health, stale, moving.mover)
+            metrics = ProvisionerMetrics(desk, store.health, stale, moving.mover, watching)
             await _run(
-                settings, stop, on_ready, server, ledger, world, geo, metrics, holds, expiry, moving
-            )
+                settings, stop, on_ready, server, ledger, world, geo, metrics, holds, expiry,
+                moving, watching,
+            )  # fmt: skip
     finally:
         await store.close()
 
@@ -263,6 +281,7 @@ async def _run(
     holds: HoldBook,
     expiry: HoldExpiry,
     moving: Moving,
+    watching: Watching,
 ) -> None:
     host = settings.listen.rpartition(":")[0]
     port = server.bind(settings.listen)
@@ -278,6 +297,7 @@ async def _run(
                 group.create_task(moving.board.run(), name="board of jobs"),
                 group.create_task(moving.executor.run(), name="executor of jobs"),
                 group.create_task(moving.lookout.run(), name="lookout"),
+                group.create_task(watching.run(), name="watching"),
             ]
             await server.start()
             await server.ready()
@@ -290,6 +310,7 @@ async def _run(
             )
             await stop.wait()
             log.info("draining: refusing new calls, finishing those under way")
+            watching.close()
             await server.stop(settings.drain_s)
             await ledger.settle_all(timeout_s=SETTLE_S)
             await moving.mover.settle_all(timeout_s=SETTLE_S)
