@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from homeport.api.datasharing.v1 import rule_pb2 as _rule_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -48,35 +49,6 @@ DECISION_KIND_MISSED: DecisionKind.ValueType  # 3
 DECISION_KIND_FAILED: DecisionKind.ValueType  # 4
 """a rule could not be evaluated"""
 Global___DecisionKind: _TypeAlias = DecisionKind  # noqa: Y015
-
-class _Verdict:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _VerdictEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Verdict.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    VERDICT_UNSPECIFIED: _Verdict.ValueType  # 0
-    VERDICT_FIRED: _Verdict.ValueType  # 1
-    VERDICT_NOT_FIRED: _Verdict.ValueType  # 2
-    VERDICT_WAITING: _Verdict.ValueType  # 3
-    """a partial join, a debounce, a window that is not full"""
-    VERDICT_FAILED: _Verdict.ValueType  # 4
-    """an error while evaluating"""
-    VERDICT_PARKED: _Verdict.ValueType  # 5
-    """failed too often before, is not evaluated"""
-
-class Verdict(_Verdict, metaclass=_VerdictEnumTypeWrapper): ...
-
-VERDICT_UNSPECIFIED: Verdict.ValueType  # 0
-VERDICT_FIRED: Verdict.ValueType  # 1
-VERDICT_NOT_FIRED: Verdict.ValueType  # 2
-VERDICT_WAITING: Verdict.ValueType  # 3
-"""a partial join, a debounce, a window that is not full"""
-VERDICT_FAILED: Verdict.ValueType  # 4
-"""an error while evaluating"""
-VERDICT_PARKED: Verdict.ValueType  # 5
-"""failed too often before, is not evaluated"""
-Global___Verdict: _TypeAlias = Verdict  # noqa: Y015
 
 class _InstructionState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -350,66 +322,46 @@ class ExplainDecisionRequest(_message.Message):
 Global___ExplainDecisionRequest: _TypeAlias = ExplainDecisionRequest  # noqa: Y015
 
 @_typing.final
-class Clause(_message.Message):
-    """One clause of a rule, as it was seen."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    TEXT_FIELD_NUMBER: _builtins.int
-    HOLDS_FIELD_NUMBER: _builtins.int
-    BECAUSE_FIELD_NUMBER: _builtins.int
-    text: _builtins.str
-    """CEL, or what is waited for, in words"""
-    holds: _builtins.bool
-    because: _builtins.str
-    """one sentence: the values it met"""
-    def __init__(
-        self,
-        *,
-        text: _builtins.str = ...,
-        holds: _builtins.bool = ...,
-        because: _builtins.str = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["because", b"because", "holds", b"holds", "text", b"text"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Clause: _TypeAlias = Clause  # noqa: Y015
-
-@_typing.final
 class RuleExplanation(_message.Message):
+    """What one rule made of an event."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     RULE_FIELD_NUMBER: _builtins.int
     RULE_VERSION_FIELD_NUMBER: _builtins.int
     VERDICT_FIELD_NUMBER: _builtins.int
+    PLAN_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
     CLAUSES_FIELD_NUMBER: _builtins.int
-    SUMMARY_FIELD_NUMBER: _builtins.int
     LOOKED_UP_FIELD_NUMBER: _builtins.int
     rule: _builtins.str
     rule_version: _builtins.int
-    verdict: Global___Verdict.ValueType
-    summary: _builtins.str
+    verdict: _builtins.str
+    """one of docs/reference/rules.md, "Verdicts" """
+    plan: _builtins.str
+    """empty: no plan was looked at"""
+    detail: _builtins.str
     """one sentence"""
     looked_up: _builtins.bool
     """the index alone told that it cannot match; its state was not touched"""
     @_builtins.property
-    def clauses(self) -> _containers.RepeatedCompositeFieldContainer[Global___Clause]: ...
+    def clauses(self) -> _containers.RepeatedCompositeFieldContainer[_rule_pb2.Clause]:
+        """of its conditions, outermost first"""
+
     def __init__(
         self,
         *,
         rule: _builtins.str = ...,
         rule_version: _builtins.int = ...,
-        verdict: Global___Verdict.ValueType = ...,
-        clauses: _abc.Iterable[Global___Clause] | None = ...,
-        summary: _builtins.str = ...,
+        verdict: _builtins.str = ...,
+        plan: _builtins.str = ...,
+        detail: _builtins.str = ...,
+        clauses: _abc.Iterable[_rule_pb2.Clause] | None = ...,
         looked_up: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clauses", b"clauses", "looked_up", b"looked_up", "rule", b"rule", "rule_version", b"rule_version", "summary", b"summary", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clauses", b"clauses", "detail", b"detail", "looked_up", b"looked_up", "plan", b"plan", "rule", b"rule", "rule_version", b"rule_version", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

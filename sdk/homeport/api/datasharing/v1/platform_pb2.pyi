@@ -426,48 +426,6 @@ class Offer(_message.Message):
 Global___Offer: _TypeAlias = Offer  # noqa: Y015
 
 @_typing.final
-class FetchArtifactRequest(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
-
-    TENANT_FIELD_NUMBER: _builtins.int
-    SHA256_FIELD_NUMBER: _builtins.int
-    tenant: _builtins.str
-    sha256: _builtins.str
-    def __init__(
-        self,
-        *,
-        tenant: _builtins.str = ...,
-        sha256: _builtins.str = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["sha256", b"sha256", "tenant", b"tenant"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___FetchArtifactRequest: _TypeAlias = FetchArtifactRequest  # noqa: Y015
-
-@_typing.final
-class FetchArtifactResponse(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
-
-    DATA_FIELD_NUMBER: _builtins.int
-    data: _builtins.bytes
-    """at most 256 KiB"""
-    def __init__(
-        self,
-        *,
-        data: _builtins.bytes = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___FetchArtifactResponse: _TypeAlias = FetchArtifactResponse  # noqa: Y015
-
-@_typing.final
 class ListPlatformsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -39,11 +39,6 @@ class PlatformServiceStub:
                 request_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_platform__pb2.ConnectRequest.SerializeToString,
                 response_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_platform__pb2.ConnectResponse.FromString,
                 _registered_method=True)
-        self.FetchArtifact = channel.unary_stream(
-                '/homeport.api.datasharing.v1.PlatformService/FetchArtifact',
-                request_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_platform__pb2.FetchArtifactRequest.SerializeToString,
-                response_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_platform__pb2.FetchArtifactResponse.FromString,
-                _registered_method=True)
         self.ListPlatforms = channel.unary_unary(
                 '/homeport.api.datasharing.v1.PlatformService/ListPlatforms',
                 request_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_platform__pb2.ListPlatformsRequest.SerializeToString,
@@ -58,16 +53,9 @@ class PlatformServiceServicer:
         """A platform's line to the decision service, opened by the platform, so that it works from
         behind NAT. The first message carries hello; the answer welcome. Every message renews the
         platform's lease; when none comes for ttl, the platform counts as away. Caller: a platform
-        of the tenant. Errors: INVALID_ARGUMENT; ABORTED a newer run of the same platform is
+        of the tenant, with the right `host`. Artifacts come from ApplicationRegistry.FetchArtifact.
+        Errors: INVALID_ARGUMENT; PERMISSION_DENIED; ABORTED a newer run of the same platform is
         connected; UNAVAILABLE (RetryInfo) the server is draining: connect again.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def FetchArtifact(self, request, context):
-        """An application's artifact, in chunks, by the SHA-256 of its content. Idempotent.
-        Caller: a platform of the tenant whose application it is. Errors: NOT_FOUND; UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -88,11 +76,6 @@ def add_PlatformServiceServicer_to_server(servicer, server):
                     servicer.Connect,
                     request_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_platform__pb2.ConnectRequest.FromString,
                     response_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_platform__pb2.ConnectResponse.SerializeToString,
-            ),
-            'FetchArtifact': grpc.unary_stream_rpc_method_handler(
-                    servicer.FetchArtifact,
-                    request_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_platform__pb2.FetchArtifactRequest.FromString,
-                    response_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_platform__pb2.FetchArtifactResponse.SerializeToString,
             ),
             'ListPlatforms': grpc.unary_unary_rpc_method_handler(
                     servicer.ListPlatforms,
@@ -127,33 +110,6 @@ class PlatformService:
             '/homeport.api.datasharing.v1.PlatformService/Connect',
             homeport_dot_api_dot_datasharing_dot_v1_dot_platform__pb2.ConnectRequest.SerializeToString,
             homeport_dot_api_dot_datasharing_dot_v1_dot_platform__pb2.ConnectResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def FetchArtifact(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_stream(
-            request,
-            target,
-            '/homeport.api.datasharing.v1.PlatformService/FetchArtifact',
-            homeport_dot_api_dot_datasharing_dot_v1_dot_platform__pb2.FetchArtifactRequest.SerializeToString,
-            homeport_dot_api_dot_datasharing_dot_v1_dot_platform__pb2.FetchArtifactResponse.FromString,
             options,
             channel_credentials,
             insecure,
