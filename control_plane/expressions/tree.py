@@ -14,7 +14,7 @@ from control_plane.expressions.checked import checked_expr
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    value: None | bool | int | float | str | bytes
+    value: bool | int | float | str | bytes | None
     at: int
 
 
