@@ -6,20 +6,14 @@ reached again; an idempotent action without one runs again; and of one that is n
 and was running, nobody can know: its outcome is UNKNOWN, which is said and not guessed.
 
 An id is kept until the decision service has recorded its outcome and its deadline is over:
-what is delivered after that is refused as expired. Writes that gather during one sync share
-the next. One process owns the file.
+what is delivered after that is refused as expired.
 """
 
 from __future__ import annotations
 
-import asyncio
-import fcntl
 import hashlib
-import os
 import sqlite3
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -27,19 +21,24 @@ from typing import Any
 
 import msgspec
 
-from control_plane.errors import Refused, Unavailable
+from control_plane.errors import Refused
+from data_sharing.database import Database, Schema
 from data_sharing.instruction import Performance, Performed
 from data_sharing.signing import LEEWAY_MS, Delivery, Flaw, Refusal
 
 KEEP_AFTER_DEADLINE_MS = 10 * LEEWAY_MS
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS entries (
-  instruction TEXT PRIMARY KEY, digest BLOB NOT NULL, attempt INTEGER NOT NULL,
-  idempotent INTEGER NOT NULL, deadline_ms INTEGER NOT NULL, outcome BLOB,
-  recorded INTEGER NOT NULL DEFAULT 0
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS fences (partition TEXT PRIMARY KEY, fence INTEGER NOT NULL);
-"""
+SCHEMA = Schema(
+    part="journal",
+    steps=(
+        (
+            """CREATE TABLE entries (
+                 instruction TEXT PRIMARY KEY, digest BLOB NOT NULL, attempt INTEGER NOT NULL,
+                 idempotent INTEGER NOT NULL, deadline_ms INTEGER NOT NULL, outcome BLOB,
+                 recorded INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID""",
+            "CREATE TABLE fences (partition TEXT PRIMARY KEY, fence INTEGER NOT NULL)",
+        ),
+    ),
+)
 _PUT = "INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?)"
 _write = msgspec.json.Encoder().encode
 _read = msgspec.json.Decoder(Performed).decode
@@ -78,43 +77,34 @@ def digest_of(delivery: Delivery) -> bytes:
 
 
 class Journal:
-    """Open it, ask `admit`, then say what happened. On one event loop."""
+    """`open` one, ask `admit`, then say what happened. On one event loop."""
 
-    def __init__(self, path: Path, *, now_ms: int) -> None:
-        """Opens or creates the file. Raises Refused where another process has it or it is no
-        journal."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(self._lock)
-            raise Refused(
-                f"the journal {path} is in use by another platform; stop that one, "
-                "or use another --data-dir"
-            ) from error
-        try:
-            self._db = _connect(path)
-            self._entries = dict(_entries(self._db))
-            self._fences: dict[str, int] = dict(
-                self._db.execute("SELECT partition, fence FROM fences")
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._entries, self._fences = database.read(
+            lambda db: (
+                dict(_entries(db)),
+                dict(db.execute("SELECT partition, fence FROM fences").fetchall()),
             )
-        except (sqlite3.DatabaseError, msgspec.MsgspecError) as error:
-            os.close(self._lock)
-            raise Refused(f"{path} is not a platform's journal ({error}); move it away") from error
-        self._queue: deque[tuple[Sequence[Statement], asyncio.Future[None]]] = deque()
-        self._committing: asyncio.Task[None] | None = None
-        self._syncing = ThreadPoolExecutor(1, thread_name_prefix="journal sync")
-        self._settle_what_was_running(now_ms)
+        )
 
-    def _settle_what_was_running(self, now_ms: int) -> None:
-        """What a platform that died left open: see the module."""
+    @classmethod
+    async def open(cls, path: Path, *, now_ms: int) -> Journal:
+        """Opens or creates the file, and settles what a platform that died left open. Raises
+        Refused where another process has it or it is no journal."""
+        database = await Database.open(path, [SCHEMA])
+        try:
+            journal = cls(database)
+            await journal._settle_what_was_running(now_ms)
+        except (sqlite3.Error, msgspec.MsgspecError) as error:
+            await database.close()
+            raise Refused(f"{path} is not a platform's journal ({error}); move it away") from error
+        return journal
+
+    async def _settle_what_was_running(self, now_ms: int) -> None:
+        """See the module. Idempotent ones leave no trace that would keep them from running."""
         for name, entry in list(self._entries.items()):
             if entry.outcome is not None:
-                continue
-            if entry.idempotent:
-                del self._entries[name]
-                self._db.execute("DELETE FROM entries WHERE instruction = ?", (name,))
                 continue
             unknown = Performed(
                 instruction=name,
@@ -125,8 +115,7 @@ class Journal:
                 "cannot be known here",
                 ended_at_ms=now_ms,
             )
-            self._entries[name] = replace(entry, outcome=unknown)
-            self._db.execute(_PUT, _row(name, self._entries[name]))
+            await self.end(unknown)
 
     def admit(self, delivery: Delivery) -> Performed | Refusal | Standing:
         """What to do with a delivery whose signature and deadline are good: run it, wait for
@@ -185,7 +174,7 @@ class Journal:
         if statements:
             try:
                 await self._commit(statements)
-            except Unavailable:
+            except BaseException:
                 if before is None:
                     del self._entries[what.id]
                 else:
@@ -231,53 +220,16 @@ class Journal:
 
     async def close(self) -> None:
         """Once what was begun is on disk."""
-        while self._committing is not None:
-            await asyncio.wait([self._committing])
-        self._syncing.shutdown()
-        self._db.close()
-        os.close(self._lock)
+        await self._database.close()
 
     async def _commit(self, statements: Sequence[Statement]) -> None:
-        """Returns when they are on disk."""
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queue.append((statements, done))
-        if self._committing is None:
-            self._committing = asyncio.create_task(self._commit_groups(), name="journal")
-        await asyncio.shield(done)
+        """Returns when they are on disk. Raises StoreUnavailable, OutcomeUnknown."""
 
-    async def _commit_groups(self) -> None:
-        loop = asyncio.get_running_loop()
-        try:
-            while self._queue:
-                group, self._queue = list(self._queue), deque()
-                failure: Unavailable | None = None
-                try:
-                    self._db.execute("BEGIN IMMEDIATE")
-                    for statements, _ in group:
-                        for text, values in statements:
-                            self._db.execute(text, values)
-                    await loop.run_in_executor(self._syncing, self._db.execute, "COMMIT")
-                except sqlite3.Error as error:
-                    failure = Unavailable(f"the platform's journal cannot be written: {error}")
-                    if self._db.in_transaction:
-                        self._db.execute("ROLLBACK")
-                for _, done in group:
-                    if done.done():
-                        continue
-                    if failure is None:
-                        done.set_result(None)
-                    else:
-                        done.set_exception(failure)
-        finally:
-            self._committing = None
+        def write(db: sqlite3.Connection) -> None:
+            for text, values in statements:
+                db.execute(text, values)
 
-
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.executescript(_SCHEMA)
-    return connection
+        await self._database.transact(write)
 
 
 def _entries(connection: sqlite3.Connection) -> Iterator[tuple[str, Entry]]:

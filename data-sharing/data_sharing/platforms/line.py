@@ -170,7 +170,7 @@ class PlatformLine:
         interval_s = [identity.ttl_s / 3]
         self._reports.clear()  # what counts is in the journal
         self._tell_ready = True
-        stub = pb_grpc.PlatformServiceStub(channel)  # type: ignore[no-untyped-call]
+        stub = pb_grpc.PlatformServiceStub(channel)
         stream = stub.Connect(self._messages(welcomed, interval_s), metadata=self._metadata)
         answers = aiter(stream)
         try:

@@ -50,19 +50,18 @@ class Platform:
 
     def __init__(
         self,
-        folder: Path,
+        journal: Journal,
         answer: Callable[[Invocation], Outcome] = echo,
         *,
         capacity: int = 8,
         threads: int = 2,
     ) -> None:
-        self.path = folder / "journal"
         self.clock = Clock()
         self.runner = FakeRunner(threads)
         self.alarm = FakeInstalled(answer)
         self.reports: list[Report] = []
         self._news = asyncio.Event()
-        self.journal = Journal(self.path, now_ms=NOW_MS)
+        self.journal = journal
         self.host = PlatformHost(
             "hub",
             InstructionVerifier("acme", "hub", {KEY.key_id: KEY.public_bytes()}),
@@ -73,6 +72,12 @@ class Platform:
             report=self._heard,
         )
         self.host.add(Hosted(application="alarm", version="1.0.0", installed=self.alarm))
+
+    @classmethod
+    async def on(
+        cls, folder: Path, answer: Callable[[Invocation], Outcome] = echo, **how: int
+    ) -> Platform:
+        return cls(await Journal.open(folder / "journal", now_ms=NOW_MS), answer, **how)
 
     def _heard(self, report: Report) -> None:
         self.reports.append(report)
@@ -120,7 +125,7 @@ def failing(invocation: Invocation) -> Outcome:
 
 
 async def test_an_action_runs_and_its_outcome_is_told(tmp_path: Path) -> None:
-    platform = Platform(tmp_path)
+    platform = await Platform.on(tmp_path)
     done = await platform.outcome()
     assert (done.status, done.output) == (Performance.DONE, '{"volume":40}')
     assert (done.instruction, done.attempt, done.platform) == ("i-1", 1, "hub")
@@ -131,7 +136,7 @@ async def test_an_action_runs_and_its_outcome_is_told(tmp_path: Path) -> None:
 
 
 async def test_a_replay_is_answered_with_the_recorded_outcome(tmp_path: Path) -> None:
-    platform = Platform(tmp_path)
+    platform = await Platform.on(tmp_path)
     first = await platform.outcome()
     again = await platform.outcome()
     assert again == first  # `replayed` is not compared
@@ -141,17 +146,17 @@ async def test_a_replay_is_answered_with_the_recorded_outcome(tmp_path: Path) ->
 
 
 async def test_a_replay_after_a_restart_is_answered_too(tmp_path: Path) -> None:
-    platform = Platform(tmp_path)
+    platform = await Platform.on(tmp_path)
     first = await platform.outcome()
     await platform.close()
-    restarted = Platform(tmp_path)
+    restarted = await Platform.on(tmp_path)
     assert await restarted.outcome() == first
     assert restarted.alarm.invocations == []
     await restarted.close()
 
 
 async def test_an_id_used_for_another_instruction_is_refused(tmp_path: Path) -> None:
-    platform = Platform(tmp_path)
+    platform = await Platform.on(tmp_path)
     await platform.outcome()
     other = replace(INSTRUCTION, configuration={"volume": 100})
     assert await platform.flaw(other) is Flaw.REPLAYED
@@ -160,7 +165,7 @@ async def test_an_id_used_for_another_instruction_is_refused(tmp_path: Path) -> 
 
 
 async def test_while_it_runs_a_second_delivery_waits_for_the_same_outcome(tmp_path: Path) -> None:
-    platform = Platform(tmp_path)
+    platform = await Platform.on(tmp_path)
     platform.runner.hold.clear()
     platform.give()
     platform.give()
@@ -172,7 +177,7 @@ async def test_while_it_runs_a_second_delivery_waits_for_the_same_outcome(tmp_pa
 
 
 async def test_a_failure_is_an_outcome_and_a_further_attempt_runs_again(tmp_path: Path) -> None:
-    platform = Platform(tmp_path, failing)
+    platform = await Platform.on(tmp_path, failing)
     once = replace(INSTRUCTION, idempotent=True)
     failed = await platform.outcome(once)
     assert (failed.status, failed.message) == (Performance.FAILED, "no water (empty tank)")
@@ -197,19 +202,19 @@ async def test_a_failure_is_an_outcome_and_a_further_attempt_runs_again(tmp_path
 async def test_what_cannot_be_followed_is_refused_by_name(
     tmp_path: Path, instruction: Instruction, expected: Flaw
 ) -> None:
-    platform = Platform(tmp_path)
+    platform = await Platform.on(tmp_path)
     assert await platform.flaw(instruction) is expected
     assert platform.alarm.invocations == []
     await platform.close()
 
 
 async def test_a_replaced_worker_is_not_followed_also_after_a_restart(tmp_path: Path) -> None:
-    platform = Platform(tmp_path)
+    platform = await Platform.on(tmp_path)
     await platform.outcome(fence=5)
     later = replace(INSTRUCTION, id="i-2")
     assert await platform.flaw(later, fence=4) is Flaw.STALE_FENCE
     await platform.close()
-    restarted = Platform(tmp_path)
+    restarted = await Platform.on(tmp_path)
     assert await restarted.flaw(later, fence=4) is Flaw.STALE_FENCE
     assert (await restarted.outcome(later, fence=5)).status is Performance.DONE
     await restarted.close()
@@ -218,7 +223,7 @@ async def test_a_replaced_worker_is_not_followed_also_after_a_restart(tmp_path: 
 async def test_more_than_its_capacity_is_refused_and_threads_bound_what_runs(
     tmp_path: Path,
 ) -> None:
-    platform = Platform(tmp_path, capacity=4, threads=2)
+    platform = await Platform.on(tmp_path, capacity=4, threads=2)
     platform.runner.hold.clear()
     for number in range(6):
         platform.give(replace(INSTRUCTION, id=f"i-{number}"))
@@ -235,7 +240,7 @@ async def test_more_than_its_capacity_is_refused_and_threads_bound_what_runs(
 
 
 async def test_a_deadline_that_passes_in_the_queue_is_refused_and_not_run(tmp_path: Path) -> None:
-    platform = Platform(tmp_path, threads=1)
+    platform = await Platform.on(tmp_path, threads=1)
     platform.runner.hold.clear()
     platform.give()
     platform.give(replace(INSTRUCTION, id="i-2"))
@@ -251,17 +256,17 @@ async def test_a_deadline_that_passes_in_the_queue_is_refused_and_not_run(tmp_pa
 
 async def died_while_running(folder: Path, instruction: Instruction) -> Platform:
     """A platform that was killed while its action ran, and another that took its disk over."""
-    platform = Platform(folder)
+    platform = await Platform.on(folder)
     platform.runner.hold.clear()
     platform.give(instruction)
     await platform.runs(1)
     copy = folder / "after"
     copy.mkdir()
-    with sqlite3.connect(platform.path) as db:  # what a crash leaves: all that was committed
+    with sqlite3.connect(folder / "journal") as db:  # what a crash leaves: all that was committed
         db.execute("VACUUM INTO ?", (str(copy / "journal"),))
     platform.runner.hold.set()
     await platform.close()
-    return Platform(copy)
+    return await Platform.on(copy)
 
 
 async def test_of_a_killed_action_that_is_not_idempotent_the_outcome_is_unknown(
@@ -287,10 +292,10 @@ async def test_a_killed_action_that_is_idempotent_runs_again(tmp_path: Path) -> 
 
 
 async def test_outcomes_are_told_again_until_they_are_recorded(tmp_path: Path) -> None:
-    platform = Platform(tmp_path)
+    platform = await Platform.on(tmp_path)
     first = await platform.outcome()
     await platform.close()
-    restarted = Platform(tmp_path)
+    restarted = await Platform.on(tmp_path)
     restarted.host.tell_again()
     assert restarted.reports == [first]
     await restarted.journal.recorded([(first.instruction, first.attempt)], NOW_MS)
@@ -302,7 +307,7 @@ async def test_outcomes_are_told_again_until_they_are_recorded(tmp_path: Path) -
 
 
 async def test_what_is_recorded_and_over_is_forgotten(tmp_path: Path) -> None:
-    platform = Platform(tmp_path)
+    platform = await Platform.on(tmp_path)
     done = await platform.outcome()
     over_ms = INSTRUCTION.deadline_ms + KEEP_AFTER_DEADLINE_MS + 1
     await platform.journal.recorded([], over_ms)
@@ -310,11 +315,13 @@ async def test_what_is_recorded_and_over_is_forgotten(tmp_path: Path) -> None:
     await platform.journal.recorded([(done.instruction, done.attempt)], over_ms)
     assert len(platform.journal) == 0
     await platform.close()
-    assert len(Journal(platform.path, now_ms=over_ms)) == 0
+    reopened = await Journal.open(tmp_path / "journal", now_ms=over_ms)
+    assert len(reopened) == 0
+    await reopened.close()
 
 
 async def test_a_leaving_platform_finishes_and_takes_nothing_more(tmp_path: Path) -> None:
-    platform = Platform(tmp_path)
+    platform = await Platform.on(tmp_path)
     platform.runner.hold.clear()
     platform.give()
     leaving = asyncio.create_task(platform.host.drain(WAIT_S))
@@ -327,10 +334,10 @@ async def test_a_leaving_platform_finishes_and_takes_nothing_more(tmp_path: Path
 
 
 async def test_a_journal_has_one_owner_and_must_be_one(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "journal", now_ms=NOW_MS)
-    with pytest.raises(Refused, match="another platform"):
-        Journal(tmp_path / "journal", now_ms=NOW_MS)
+    journal = await Journal.open(tmp_path / "journal", now_ms=NOW_MS)
+    with pytest.raises(Refused, match="another process"):
+        await Journal.open(tmp_path / "journal", now_ms=NOW_MS)
     await journal.close()
     (tmp_path / "junk").write_bytes(b"x" * 5000)
-    with pytest.raises(Refused, match="not a platform's journal"):
-        Journal(tmp_path / "junk", now_ms=NOW_MS)
+    with pytest.raises(Refused, match="not a Homeport database"):
+        await Journal.open(tmp_path / "junk", now_ms=NOW_MS)
