@@ -66,8 +66,6 @@ class _InstructionStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Inst
     """performed; its outcome is recorded"""
     INSTRUCTION_STATE_DEAD: _InstructionState.ValueType  # 5
     """see the dead letters"""
-    INSTRUCTION_STATE_WITHDRAWN: _InstructionState.ValueType  # 6
-    """its plan changed before it was sent"""
 
 class InstructionState(_InstructionState, metaclass=_InstructionStateEnumTypeWrapper): ...
 
@@ -81,8 +79,6 @@ INSTRUCTION_STATE_DONE: InstructionState.ValueType  # 4
 """performed; its outcome is recorded"""
 INSTRUCTION_STATE_DEAD: InstructionState.ValueType  # 5
 """see the dead letters"""
-INSTRUCTION_STATE_WITHDRAWN: InstructionState.ValueType  # 6
-"""its plan changed before it was sent"""
 Global___InstructionState: _TypeAlias = InstructionState  # noqa: Y015
 
 class _OutcomeStatus:
