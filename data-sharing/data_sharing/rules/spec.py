@@ -92,12 +92,12 @@ class EffectSpec(_Strict, frozen=True, kw_only=True):
 
 
 class RuleSpec(_Strict, frozen=True, kw_only=True):
-    """One rule. `on`: inputs by the name that their event has in CEL."""
+    """One rule. `watch`: inputs by the name that their event has in CEL."""
 
     rule: str  # its id
     when: str
     do: list[EffectSpec]
-    on: dict[str, InputSpec] = {}
+    watch: dict[str, InputSpec] = {}
     join: JoinSpec | None = None
     windows: dict[str, WindowSpec] = {}
     at_end_of: str | None = None  # a tumbling window: decide at its end, not at events

@@ -117,6 +117,7 @@ class RuleCell(msgspec.Struct, array_like=True):
     """What one rule remembers at one key."""
 
     newest_ms: int = 0  # time of the newest event
+    expires_ms: int = 0  # by the clock; after it the cell is as if it were not there
     windows: dict[str, WindowState] = msgspec.field(default_factory=dict)
     join: JoinState | None = None
     pending: dict[str, Pending] = msgspec.field(default_factory=dict)  # by plan
