@@ -8,6 +8,7 @@ regex engine whose time is linear in the text, so no schema can make checking an
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any, NamedTuple
 
 import jsonschema_rs
@@ -57,14 +58,20 @@ class DataSchema:
         self.accepts = validator.is_valid  # the whole hot path
 
     def breach(self, value: Any) -> Breach | None:
-        """The first thing that is wrong with a value; None: nothing. Values nested too deep
-        to be checked break every schema."""
+        """The first thing that is wrong with a value; None: nothing. What JSON cannot say, or
+        is nested too deep to be checked, breaks every schema."""
         try:
-            for error in self._validator.iter_errors(value):
-                return Breach(pointer(error.instance_path), _sentence(error.message))
+            return next(iter(self.breaches(value, 1)), None)
         except ValueError as error:
             return Breach("", _sentence(str(error)))
-        return None
+
+    def breaches(self, value: Any, limit: int) -> list[Breach]:
+        """Everything that is wrong with a value, up to `limit`. Raises ValueError for what
+        JSON cannot say."""
+        return [
+            Breach(pointer(error.instance_path), _sentence(error.message))
+            for error in islice(self._validator.iter_errors(value), limit)
+        ]
 
 
 def check_references(document: Any) -> None:
