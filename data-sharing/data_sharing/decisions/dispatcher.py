@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from control_plane import faultpoints
 from control_plane.errors import Unavailable
 from data_sharing.database import Database
 from data_sharing.decisions import outbox
@@ -172,6 +173,7 @@ class Dispatcher:
             session.refusals += 1
             self._refused(session, report)
             return
+        faultpoints.passing("dispatch.outcome.before")
         done = self._database.submit(lambda db: self._recorder.outcome(db, report))
         done.add_done_callback(partial(self._recorded, session, report))
 
@@ -188,6 +190,7 @@ class Dispatcher:
                 lambda: self.heard(session, performed),
             )
             return
+        faultpoints.passing("dispatch.outcome.after")
         step = done.result()
         self.outcomes += step is not None
         session.outcomes += step is not None
@@ -302,6 +305,7 @@ class Dispatcher:
             self._forget_line(flight)
             self._later(flight)
             return
+        faultpoints.passing("dispatch.claim.after")
         self._send(flight, session)
 
     def _send(self, flight: Flight, session: PlatformSession) -> None:

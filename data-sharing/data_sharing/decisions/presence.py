@@ -38,6 +38,7 @@ class PlatformSession:
     in_flight: set[str] = field(default_factory=set)  # delivered, without recorded outcome
     leaving: bool = False
     gone: bool = False  # superseded, or its lease ended
+    offers_due: bool = False
     last_seen_ms: int = 0
     outcomes: int = 0
     refusals: int = 0

@@ -16,6 +16,7 @@ from typing import Protocol, TypeAlias
 
 import msgspec
 
+from control_plane import faultpoints
 from control_plane.errors import Unavailable
 from data_sharing.instruction import Performance, Performed
 from data_sharing.platforms.journal import Journal, Standing
@@ -173,6 +174,7 @@ class PlatformHost:
             except Unavailable as error:
                 log.error("nothing can be run: %s", error)
                 return refused(Flaw.BUSY, error.message)
+            faultpoints.passing("platform.begin.after")
             outcome = await self._runner.invoke(
                 hosted.installed,
                 Invocation(
@@ -181,6 +183,7 @@ class PlatformHost:
                     key=what.id,
                 ),
             )
+        faultpoints.passing("platform.run.after")
         performed = Performed(
             instruction=what.id,
             attempt=delivery.attempt,
@@ -192,6 +195,7 @@ class PlatformHost:
             ended_at_ms=self._wall_ms(),
         )
         await self._keep(performed)
+        faultpoints.passing("platform.end.after")
         return performed
 
     async def _keep(self, performed: Performed) -> None:

@@ -31,13 +31,24 @@ log = logging.getLogger(__name__)
 FETCH_S = 60.0
 MAX_ARTIFACT_BYTES = 256 << 20
 _read_limits = msgspec.json.Decoder(Limits).decode
-_read_capabilities = msgspec.json.Decoder(Capabilities).decode
+_read_wishes = msgspec.json.Decoder(Capabilities).decode
+GRANTABLE = ("clock", "random", "environment")
 
 
 class Installer:
-    """Of one platform. `on_ready` is called when an application became ready."""
+    """Of one platform. `on_ready` is called when an application became ready. grants: which of
+    GRANTABLE an application gets that asks for it."""
 
-    def __init__(self, tenant: str, folder: Path, host: PlatformHost, hosting: Hosting) -> None:
+    def __init__(
+        self,
+        tenant: str,
+        folder: Path,
+        host: PlatformHost,
+        hosting: Hosting,
+        *,
+        grants: Sequence[str] = (),
+    ) -> None:
+        self._grants = frozenset(grants)
         self._tenant = tenant
         self._folder = folder
         self._host = host
@@ -86,7 +97,7 @@ class Installer:
             installed = await self._hosting.install_soon(
                 Artifact.of(offer.kind, content, offer.sha256),
                 _read_limits(offer.limits_json or "{}"),
-                _read_capabilities(offer.capabilities_json or "{}"),
+                self._granted(_read_wishes(offer.wishes_json or "{}")),
             )
         except (
             HomeportError,
@@ -122,6 +133,14 @@ class Installer:
         if hashlib.sha256(content).hexdigest() != offer.sha256:
             raise DataLoss("the artifact that came has not the SHA-256 that was offered")
         return bytes(content)
+
+    def _granted(self, wishes: Capabilities) -> Capabilities:
+        """A wish is not a grant."""
+        return Capabilities(
+            clock=wishes.clock and "clock" in self._grants,
+            random=wishes.random and "random" in self._grants,
+            environment=wishes.environment if "environment" in self._grants else (),
+        )
 
     def _kept(self, sha256: str) -> bytes | None:
         """What is here under that name, when it is that; damaged files go."""

@@ -22,6 +22,7 @@ from pydantic_settings import (
 
 from control_plane.errors import InvalidInput
 from control_plane.identity.names import check_slug
+from data_sharing.platforms.installing import GRANTABLE
 
 CONFIG_VARIABLE = "HOMEPORT_PLATFORM_CONFIG"
 
@@ -59,6 +60,9 @@ class PlatformSettings(BaseSettings):
         int,
         Field(ge=0, le=10_000, description="instructions taken at once; 0: eight per thread"),
     ] = 0
+    grant: Annotated[
+        str, Field(description="what applications get that ask: clock, random, environment")
+    ] = ""
     ttl_s: Annotated[
         int, Field(ge=1, le=60, description="how long silence is forgiven, both ways, s")
     ] = 10
@@ -95,6 +99,9 @@ class PlatformSettings(BaseSettings):
     def _fit_together(self) -> PlatformSettings:
         if not self.wanted():
             raise ValueError("--applications names nothing to host")
+        unknown = set(self.grants()) - set(GRANTABLE)
+        if unknown:
+            raise ValueError(f"--grant {min(unknown)}: there are {', '.join(GRANTABLE)}")
         if (self.certificate is None) != (self.certificate_key is None):
             raise ValueError("--certificate and --certificate-key belong together")
         if self.certificate is not None and self.ca is None:
@@ -107,6 +114,10 @@ class PlatformSettings(BaseSettings):
         return tuple(
             (name, version) for name, _, version in (part.partition("@") for part in listed if part)
         )
+
+    def grants(self) -> tuple[str, ...]:
+        """What applications get that ask for it."""
+        return tuple(part.strip() for part in self.grant.split(",") if part.strip())
 
     @classmethod
     def settings_customise_sources(

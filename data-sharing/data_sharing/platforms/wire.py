@@ -58,7 +58,13 @@ async def run_platform(
                 wall_ms=wall_ms,
                 report=lambda report: reports[0](report),
             )
-            installer = Installer(settings.tenant, settings.data_dir / "artifacts", host, hosting)
+            installer = Installer(
+                settings.tenant,
+                settings.data_dir / "artifacts",
+                host,
+                hosting,
+                grants=settings.grants(),
+            )
             rng = random.Random(secrets.randbits(64))
             line = PlatformLine(
                 PlatformIdentity(
