@@ -95,6 +95,7 @@ class PlatformLine:
         self.ready = asyncio.Event()  # connected, and all that is wanted is installed
         installer.on_ready = self._news_of_applications
         self._tell_ready = True
+        self._welcomed_now: asyncio.Event | None = None  # of the stream that stands
 
     def report(self, report: Report) -> None:
         """What the host has to say goes out with the next message."""
@@ -166,7 +167,7 @@ class PlatformLine:
     async def _attend(self, channel: aio.Channel, group: asyncio.TaskGroup) -> None:
         """One stream, until it ends or nothing is left to say."""
         identity = self._identity
-        welcomed = asyncio.Event()
+        welcomed = self._welcomed_now = asyncio.Event()
         interval_s = [identity.ttl_s / 3]
         self._reports.clear()  # what counts is in the journal
         self._tell_ready = True
@@ -195,6 +196,8 @@ class PlatformLine:
                     await self._journal.recorded(told, self._wall_ms())
         finally:
             stream.cancel()
+            self._welcomed_now = None
+            self._news.set()
 
     def _welcomed(self, welcome: pb.Welcome, interval_s: list[float]) -> None:
         if welcome.HasField("interval"):
@@ -221,7 +224,8 @@ class PlatformLine:
         hello.ttl.seconds = identity.ttl_s
         yield pb.ConnectRequest(hello=hello, leaving=self._leaving.is_set())
         await welcomed.wait()
-        while True:
+        # gRPC lets the requests of a stream that ended go on; they must not take reports along.
+        while self._welcomed_now is welcomed:
             message = pb.ConnectRequest(leaving=self._leaving.is_set())
             if self._tell_ready:
                 self._tell_ready = False
