@@ -85,10 +85,11 @@ async def test_what_a_follower_raises_undoes_its_events_and_no_others(database, 
     assert undone == [True]
 
 
-async def test_more_than_may_wait_is_refused_at_once(database, clock):
+async def test_more_than_may_wait_is_refused_at_once_until_there_is_room(database, clock):
     log = SqliteFeedLog(database, wall_ms=clock, max_waiting_bytes=10_000)
-    kept = log.append([candidate("a", size=9_000)])
+    kept = [log.append([candidate(name, size=9_000)]) for name in ("a", "b")]
     with pytest.raises(Exhausted):
-        await log.append([candidate("b", size=2_000)])
-    await kept
-    assert await log.append([candidate("b", size=50_000)]) == [Appended(2, False)]
+        await log.append([candidate("c")])
+    await log.room()
+    assert await log.append([candidate("c")]) == [Appended(3, False)]
+    assert all(one.done() for one in kept)

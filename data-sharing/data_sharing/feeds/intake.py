@@ -267,13 +267,14 @@ def _attributes(
             return Refusal(
                 "INVALID_ARGUMENT", "attributes", f"more than {MAX_EXTENSIONS} extensions"
             )
-        for name, value in extensions.items():
+        for name in extensions:
             if not _NAME.match(name) or name == "data":
                 return Refusal(
                     "INVALID_ARGUMENT", shown(name),
                     f"{shown(name)} is no name for an extension; use 1 to 20 of a-z and 0-9",
                 )  # fmt: skip
-            if isinstance(value, str) and _FORBIDDEN.search(value):
-                return Refusal("INVALID_ARGUMENT", name, f"{name} contains control characters")
-            kept[name] = value
+        kept.update(extensions)
+    for name, value in kept.items():
+        if isinstance(value, str) and _FORBIDDEN.search(value):
+            return Refusal("INVALID_ARGUMENT", name, f"{name} contains control characters")
     return msgspec.json.encode(kept)

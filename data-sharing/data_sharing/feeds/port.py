@@ -97,6 +97,10 @@ class FeedLog(Protocol):
         Appends are kept in the order of the calls. Exhausted, at once, where too many wait."""
         ...
 
+    async def room(self) -> None:
+        """Waits until an append right after would not be Exhausted."""
+        ...
+
     async def read(
         self,
         tenant: str,

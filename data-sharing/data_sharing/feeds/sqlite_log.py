@@ -85,6 +85,7 @@ class SqliteFeedLog:
         self._taken: list[_Waiting] = []
         self._busy = False
         self._growth = asyncio.Event()  # replaced whenever a log has grown
+        self._told = asyncio.Event()  # replaced whenever appends were answered
         self.waiting_bytes = 0
         self.accepted = 0  # events
         self.duplicates = 0
@@ -92,7 +93,7 @@ class SqliteFeedLog:
     def append(self, candidates: Sequence[Candidate]) -> asyncio.Future[Sequence[Appended]]:
         answer: asyncio.Future[Sequence[Appended]] = asyncio.get_running_loop().create_future()
         size = OVERHEAD_BYTES * len(candidates) + sum([len(one.content) for one in candidates])
-        if self.waiting_bytes and self.waiting_bytes + size > self._max_waiting_bytes:
+        if self.waiting_bytes > self._max_waiting_bytes:
             answer.set_exception(
                 Exhausted("too many events wait to be kept; slow down", retry_after_s=0.5)
             )
@@ -102,6 +103,10 @@ class SqliteFeedLog:
         if not self._busy:
             self._start()
         return answer
+
+    async def room(self) -> None:
+        while self.waiting_bytes > self._max_waiting_bytes:
+            await self._told.wait()
 
     async def read(
         self,
@@ -170,6 +175,8 @@ class SqliteFeedLog:
             taken = list(self._waiting)
             self._waiting.clear()
         self.waiting_bytes -= sum(one.size for one in taken)
+        self._told.set()
+        self._told = asyncio.Event()
         start = 0
         for one in taken:
             end = start + len(one.candidates)
