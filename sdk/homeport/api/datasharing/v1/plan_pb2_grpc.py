@@ -110,10 +110,10 @@ class PlanServiceServicer:
 
     def UndoChange(self, request, context):
         """Takes back one change: what it set goes back to what it was before, except where a later
-        change has set the same field, which stays. Undoing an undo does the change again.
-        Undoing the same change twice changes nothing. Idempotent. Caller: as CreatePlan.
-        Errors: NOT_FOUND plan or change; FAILED_PRECONDITION nothing of it is left to take back;
-        UNAVAILABLE.
+        change has set the same field, which stays. Rules do not set again, for that occurrence, what
+        was taken back from a rule. Undoing an undo does the change again. Undoing the same change
+        twice changes nothing. Idempotent. Caller: as CreatePlan.
+        Errors: NOT_FOUND plan or change; FAILED_PRECONDITION the plan is cancelled; UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
