@@ -20,8 +20,8 @@ class Cause(NamedTuple):
 
     source: str
     id: str
-    type: str
-    position: int  # in the log
+    type: str = ""  # empty: not known
+    position: int = 0  # in the log; 0: not known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +41,7 @@ class Instruction:
     rule: str = ""  # empty: a plan's own action
     rule_version: int = 0
     plan: str = ""
+    occurrence_ms: int = 0  # of the plan, as it was planned; 0: none
     platform: str = ""  # the only one that may perform it; empty: any that has the application
     modification: Mapping[str, Any] | None = None  # how the plan had been changed by then
     causes: tuple[Cause, ...] = field(default=())

@@ -102,6 +102,7 @@ class _Claims(msgspec.Struct, omit_defaults=True):
     rule: str = ""
     rule_version: _Count = 0
     plan: str = ""
+    occurrence_ms: _Count = 0
     only: str = ""
     mod: dict[str, Any] | None = None
     causes: list[_Cause] = []
@@ -198,6 +199,7 @@ def sign(delivery: Delivery, key: SigningKey, now_ms: int) -> str:
         rule=what.rule,
         rule_version=what.rule_version,
         plan=what.plan,
+        occurrence_ms=what.occurrence_ms,
         only=what.platform,
         mod=None if what.modification is None else dict(what.modification),
         causes=[_Cause(*cause) for cause in what.causes],
@@ -304,6 +306,7 @@ class InstructionVerifier:
                 rule=claims.rule,
                 rule_version=claims.rule_version,
                 plan=claims.plan,
+                occurrence_ms=claims.occurrence_ms,
                 platform=claims.only,
                 modification=claims.mod,
                 causes=tuple(

@@ -291,6 +291,12 @@ def _log(db: sqlite3.Connection, tenant: str) -> tuple[int, int, int, int, int] 
     return row
 
 
+def accepted_ms_of(db: sqlite3.Connection, tenant: str) -> int:
+    """When the newest event of a log was accepted, inside the transaction that keeps it."""
+    row = _log(db, tenant)
+    return row[4] if row else 0
+
+
 def _head(db: sqlite3.Connection, tenant: str, now_ms: int) -> _Head:
     row = _log(db, tenant)
     if row is None:
