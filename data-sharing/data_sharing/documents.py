@@ -30,7 +30,7 @@ class _Core(_Loader):  # type: ignore[misc]
 _Core.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"(?:true|false)$"), list("tf"))
 _Core.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"(?:~|null|)$"), ["~", "n", ""])
 _Core.add_implicit_resolver(
-    "tag:yaml.org,2002:int", re.compile(r"[-+]?(?:0|[1-9][0-9]*)$"), list("-+0123456789")
+    "tag:yaml.org,2002:int", re.compile(r"[-+]?[0-9]+$"), list("-+0123456789")
 )
 _Core.add_implicit_resolver(
     "tag:yaml.org,2002:float",
@@ -52,6 +52,7 @@ def _mapping(loader: Any, node: yaml.MappingNode) -> dict[str, Any]:
     return found
 
 
+_Core.add_constructor("tag:yaml.org,2002:int", lambda _, node: int(node.value))
 _Core.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
 
 

@@ -118,7 +118,7 @@ class CompiledRule:
     @cached_property
     def clauses(self) -> Clause:
         """Of `when`."""
-        return clauses_of(self.spec.when)
+        return clauses_of(self.spec.condition)
 
     @cached_property
     def compiled_clauses(self) -> Mapping[str, tuple[Expression, tuple[Path, ...]]]:

@@ -187,7 +187,7 @@ class _EventReader:
         field = f"{self._at}.{field}"
         with self._faults.gather():
             found = EVENT.compile(text, field=field, returns=returns)
-            check(found, self._roots, field)
+            check(found, self._roots, field, _json_types(returns))
             return found
         return EVENT.compile("false", field=field)
 
@@ -224,7 +224,7 @@ class _Compiler:
             self._roots = {name: self._schema(spec.watch[name].feed) for name in present}
         if len(spec.watch) == 1:
             self._roots["event"] = self._schema(next(iter(spec.watch.values())).feed)
-        when = self._expression(spec.when, "when", Kind.BOOL)
+        when = self._expression(spec.condition, "when", Kind.BOOL)
         inputs, windows, join = self._inputs(when), self._windows(), self._join()
         plan_of = None
         if spec.plan is not None:
@@ -320,7 +320,7 @@ class _Compiler:
         field = f"{self._at}.{field}"
         with self._faults.gather():
             found = self._environment.compile(text, field=field, returns=returns)
-            check(found, self._roots, field)
+            check(found, self._roots, field, _json_types(returns))
             self._note(found, field)
             return found
         return EVENT.compile("false", field=field)
@@ -498,6 +498,17 @@ class _Compiler:
         if returns == (Kind.BOOL,) and not isinstance(value, bool):
             self._faults.say(f"{self._at}.{field}", f"must be true, false or CEL, not {value}")
         return value
+
+
+def _json_types(kinds: tuple[Kind, ...]) -> frozenset[str]:
+    """What a field of an event must be to give such a result; empty: anything."""
+    return frozenset(_JSON_TYPES[kind] for kind in kinds if kind in _JSON_TYPES)
+
+
+_JSON_TYPES = {
+    Kind.BOOL: "boolean", Kind.STRING: "string", Kind.INT: "number", Kind.DOUBLE: "number",
+    Kind.LIST: "array",
+}  # fmt: skip
 
 
 def _shape(*parts: object) -> str:

@@ -119,9 +119,15 @@ class FeedSchema:
             yield {}
 
 
-def check(expression: Expression, roots: Mapping[str, FeedSchema], field: str) -> None:
+def check(
+    expression: Expression,
+    roots: Mapping[str, FeedSchema],
+    field: str,
+    returns: frozenset[str] = frozenset(),
+) -> None:
     """That what the expression reads of events is in their schemas, and is used as what it is.
-    roots: schema by the variable's name. Raises InvalidInput with line and column."""
+    roots: schema by the variable's name. returns: JSON types that its result may have; empty:
+    any. Raises InvalidInput with line and column."""
     for path, _, at in paths_read(expression.tree):
         schema = roots.get(path[0])
         if schema is None:
@@ -139,6 +145,12 @@ def check(expression: Expression, roots: Mapping[str, FeedSchema], field: str) -
                 f'"{".".join(path[1 : 2 + found.missing])}"{meant}',
             )
     _check_types(expression.tree, expression.text, roots, field)
+    types = _known(expression.tree, roots)
+    if returns and types and not types & returns:
+        raise InvalidInput(
+            field,
+            f"{field}: {_name(expression.tree)} is {_list(types)}, and must be {_list(returns)}",
+        )
 
 
 def _check_types(node: Node, text: str, roots: Mapping[str, FeedSchema], field: str) -> None:

@@ -95,7 +95,7 @@ class RuleSpec(_Strict, frozen=True, kw_only=True):
     """One rule. `watch`: inputs by the name that their event has in CEL."""
 
     rule: str  # its id
-    when: str
+    when: str | bool  # CEL
     do: list[EffectSpec]
     watch: dict[str, InputSpec] = {}
     join: JoinSpec | None = None
@@ -110,6 +110,11 @@ class RuleSpec(_Strict, frozen=True, kw_only=True):
     park_after: int = 10  # failures in a row
     application: str | None = None  # whose rule it is; it then reads what that may read
     description: str = ""
+
+    @property
+    def condition(self) -> str:
+        """`when` as CEL."""
+        return self.when if isinstance(self.when, str) else str(self.when).lower()
 
 
 class RulesDocument(_Strict, frozen=True, kw_only=True):
