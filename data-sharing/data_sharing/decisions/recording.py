@@ -13,7 +13,7 @@ from collections.abc import Callable
 from data_sharing.decisions import dead_letters, outbox
 from data_sharing.decisions.following import Next, Step, after_outcome
 from data_sharing.decisions.outbox import Kept, State
-from data_sharing.instruction import Performed
+from data_sharing.instruction import Instruction, Performed
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +26,16 @@ _STATES = {Step.DONE: State.DONE, Step.AGAIN: State.PENDING, Step.DEAD: State.DE
 class Recorder:
     """wall_ms: Unix ms."""
 
-    def __init__(self, tell: Tell, *, wall_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        tell: Tell,
+        *,
+        wall_ms: Callable[[], int],
+        judge: Callable[[Instruction, Performed], Performed] = lambda _, performed: performed,
+    ) -> None:
+        """`judge` holds an output against its schema."""
         self._tell = tell
+        self._judge = judge
         self._wall_ms = wall_ms
 
     def outcome(self, db: sqlite3.Connection, performed: Performed) -> Step | None:
@@ -42,6 +50,7 @@ class Recorder:
         if kept.outcome is not None and kept.outcome.attempt >= performed.attempt:
             return None
         now_ms = self._wall_ms()
+        performed = self._judge(kept.instruction, performed)
         following = after_outcome(kept.instruction, performed)
         late = kept.state is State.DEAD
         if following.step is Step.AGAIN and (late or now_ms > kept.deadline_ms):

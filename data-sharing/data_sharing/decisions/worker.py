@@ -18,9 +18,12 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from operator import attrgetter
+from typing import Any
+
+import msgspec
 
 from control_plane import faultpoints
-from control_plane.errors import Conflict, Unavailable
+from control_plane.errors import Conflict, HomeportError, Refused, Unavailable
 from data_sharing.database import Database
 from data_sharing.decisions import dead_letters, history, memory, planbook
 from data_sharing.decisions.history import Decision, Kind
@@ -35,7 +38,7 @@ from data_sharing.plans.plan import EventPlan
 from data_sharing.rules.decided import Decided, RuleOutcome, Timer, Verdict
 from data_sharing.rules.effects import Effect, PlanChange
 from data_sharing.rules.ruleset import RuleSet
-from data_sharing.rules.state import CellId, State
+from data_sharing.rules.state import CellId, Health, State
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +86,13 @@ class DecisionWorker:
         if fence != self.fence:
             raise Conflict(f"another decision worker has taken over (token {fence})")
 
+    def health(self, tenant: str, rule: str, version: int) -> Health:
+        """How a rule fares, as far as is committed."""
+        cell = CellId(tenant, "health", rule, "")
+        raw = self._database.read(lambda db: memory.load(db, cell))
+        found = None if raw is None else msgspec.msgpack.decode(raw, type=Health)
+        return found if found is not None and found.version == version else Health(version)
+
     # -- events ------------------------------------------------------------------------
 
     def follow(self, db: sqlite3.Connection, events: Sequence[Event]) -> None:
@@ -91,34 +101,65 @@ class DecisionWorker:
         self.using(db)
         for tenant, those in groupby(events, key=attrgetter("tenant")):
             accepted_ms = accepted_ms_of(db, tenant)
-            plans = PlansAt(self.plans, accepted_ms)
-            position = 0
-            for event in those:
-                position = event.position
-                decided = self.rules.decide(
-                    event, now_ms=accepted_ms, state=self._state, plans=plans, explaining=True
-                )
-                if decided.outcomes or decided.timers or decided.dropped:
-                    self._act(db, event, decided, accepted_ms)
-            memory.advance(db, tenant, position, accepted_ms)
-        memory.store(db, self._state.drain())
+            some = list(those)
+            db.execute("SAVEPOINT deciding")
+            try:
+                self._decide(db, some, accepted_ms)
+            except (sqlite3.Error, HomeportError):
+                raise
+            except Exception:  # of our own code: one event must not take others along
+                log.exception("deciding events one by one")
+                db.execute("ROLLBACK TO deciding")
+                self.forget()
+                for event in some:
+                    self._decide_alone(db, event, accepted_ms)
+            db.execute("RELEASE deciding")
+            memory.advance(db, tenant, some[-1].position, accepted_ms)
         self.decided += len(events)
         faultpoints.passing("decide.events.after")
 
+    def _decide(self, db: sqlite3.Connection, events: Sequence[Event], now_ms: int) -> None:
+        decide, state, plans = self.rules.decide, self._state, PlansAt(self.plans, now_ms)
+        for event in events:
+            decided = decide(event, now_ms=now_ms, state=state, plans=plans, explaining=True)
+            if decided.outcomes or decided.timers or decided.dropped:
+                self._act(db, event, decided, now_ms)
+        memory.store(db, state.drain())
+
+    def _decide_alone(self, db: sqlite3.Connection, event: Event, now_ms: int) -> None:
+        """One that cannot be decided at all is a dead letter of no rule's."""
+        db.execute("SAVEPOINT alone")
+        try:
+            self._decide(db, [event], now_ms)
+        except (sqlite3.Error, HomeportError):
+            raise
+        except Exception as error:
+            log.exception("event %s of %s cannot be decided", event.id, event.source)
+            db.execute("ROLLBACK TO alone")
+            self.forget()
+            self.failed += 1
+            dead_letters.put_event(
+                db,
+                event.tenant,
+                Cause(event.source, event.id, event.type, event.position),
+                rule="",
+                rule_version=0,
+                reason=f"it could not be decided: {type(error).__name__}: {error}",
+                now_ms=now_ms,
+            )
+        db.execute("RELEASE alone")
+
     def again(self, db: sqlite3.Connection, event: Event, rule: str) -> None:
-        """Decides an event by one rule once more, in a transaction, as if it came now."""
+        """Decides an event by one rule once more (empty: by all), in a transaction, as if it
+        came now."""
         self.using(db)
-        only = self.rules.rules.get((event.tenant, rule))
-        if only is None:
-            return
-        now_ms = self._wall_ms()
-        forecasts = self.rules.forecasts.values()
-        decided = RuleSet([only], forecasts).decide(
-            event,
-            now_ms=now_ms,
-            state=self._state,
-            plans=PlansAt(self.plans, now_ms),
-            explaining=True,
+        rules = self.rules
+        if rule:
+            only = rules.rules[event.tenant, rule]
+            rules = RuleSet([only], ())
+        now_ms, plans = self._wall_ms(), PlansAt(self.plans, self._wall_ms())
+        decided = rules.decide(
+            event, now_ms=now_ms, state=self._state, plans=plans, explaining=True
         )
         self._act(db, event, decided, now_ms)
         memory.store(db, self._state.drain())
@@ -126,7 +167,7 @@ class DecisionWorker:
     def _act(self, db: sqlite3.Connection, event: Event, decided: Decided, now_ms: int) -> None:
         cause = Cause(event.source, event.id, event.type, event.position)
         tenant = event.tenant
-        ordered = self._effects(db, decided.effects, now_ms)
+        ordered = self._effects(db, decided.effects, now_ms, cause)
         for outcome in decided.outcomes:
             if outcome.verdict is Verdict.FIRED:
                 self._fired(db, tenant, outcome, ordered, now_ms, event.position, cause)
@@ -146,19 +187,34 @@ class DecisionWorker:
         self._keep_timers(db, decided)
 
     def _effects(
-        self, db: sqlite3.Connection, effects: Sequence[Effect], now_ms: int
+        self,
+        db: sqlite3.Connection,
+        effects: Sequence[Effect],
+        now_ms: int,
+        cause: Cause | None,
     ) -> dict[str, str]:
         """Does them; ids of instructions by that of their effect."""
         ordered: dict[str, str] = {}
         for effect in effects:
-            if isinstance(effect, PlanChange):
-                plan = self.plans.get(effect.tenant, effect.plan_id)
-                if plan is not None:
-                    changed = apply(plan, effect, now_ms=now_ms)
-                    if changed.record is not None:
-                        self.plans.put(changed.plan, changed.record, now_ms=now_ms)
-            else:
+            if not isinstance(effect, PlanChange):
                 ordered[effect.id] = self._ordering.invoked(db, effect, now_ms)
+                continue
+            plan = self.plans.get(effect.tenant, effect.plan_id)
+            if plan is None or plan.cancelled:
+                continue
+            try:
+                changed = apply(plan, effect, now_ms=now_ms)
+            except Refused as error:  # a plan has bounds
+                refs = [cause_of(ref) for ref in effect.cause.events]
+                for event in [cause] if cause is not None else refs:
+                    dead_letters.put_event(
+                        db, effect.tenant, event, rule=effect.cause.rule,
+                        rule_version=effect.cause.rule_version, reason=error.message,
+                        now_ms=now_ms,
+                    )  # fmt: skip
+                continue
+            if changed.record is not None:
+                self.plans.put(changed.plan, changed.record, now_ms=now_ms)
         return ordered
 
     def _fired(
@@ -268,7 +324,7 @@ class DecisionWorker:
             plans=PlansAt(self.plans, at_ms),
             explaining=True,
         )
-        ordered = self._effects(db, decided.effects, at_ms)
+        ordered = self._effects(db, decided.effects, at_ms, None)
         for outcome in decided.outcomes:
             if outcome.verdict is Verdict.FIRED:
                 decision = self._fired(
@@ -344,7 +400,7 @@ def _anything_due(db: sqlite3.Connection, now_ms: int) -> bool:
     return bool(memory.due_timers(db, now_ms, 1) or planbook.due(db, now_ms, 1))
 
 
-def _summary(outcome: RuleOutcome, effects: Sequence[dict[str, object]]) -> str:
+def _summary(outcome: RuleOutcome, effects: Sequence[dict[str, Any]]) -> str:
     """What the rule did, in one sentence."""
     did = ", ".join(f"{one['does']} {one['of']} ({one['fate']})" for one in effects)
     return f"rule {outcome.rule} fired: {did or 'nothing to do'}"
