@@ -51,8 +51,10 @@ class Calls:
             asked.append(self._servers[0])
             try:
                 call = getattr(stub(self._channel), method)
+                # Where requests come in a stream, every attempt needs a new one.
+                asked_for = request() if callable(request) else request
                 return call(
-                    request, timeout=deadline_s or self._deadline_s, metadata=self._metadata
+                    asked_for, timeout=deadline_s or self._deadline_s, metadata=self._metadata
                 )
             except grpc.RpcError as error:
                 failure = failure_of(error)

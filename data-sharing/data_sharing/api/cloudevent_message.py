@@ -79,6 +79,38 @@ def envelope_from_bytes(content: bytes, place: int) -> Envelope | Refusal:
         )  # fmt: skip
 
 
+def envelope_to_proto(envelope: Envelope) -> ce.CloudEvent:
+    """For who publishes what came in another format. Data must be UTF-8, or stays bytes."""
+    event = ce.CloudEvent(
+        id=envelope.id, source=envelope.source, spec_version=envelope.specversion,
+        type=envelope.type,
+    )  # fmt: skip
+    if envelope.data is not None:
+        event.binary_data = envelope.data
+    attributes = event.attributes
+    if envelope.time_ms is not None:
+        attributes["time"].ce_timestamp.CopyFrom(timestamp(envelope.time_ms))
+    if envelope.subject:
+        attributes["subject"].ce_string = envelope.subject
+    if envelope.datacontenttype:
+        attributes["datacontenttype"].ce_string = envelope.datacontenttype
+    if envelope.dataschema:
+        attributes["dataschema"].ce_uri = envelope.dataschema
+    for name, value in (envelope.extensions or {}).items():
+        _set_attribute(attributes[name], value)
+    return event
+
+
+def _set_attribute(attribute: Any, value: str | int | bool) -> None:
+    """Whole numbers beyond 32 bits become text: CloudEvents has none."""
+    if isinstance(value, bool):
+        attribute.ce_boolean = value
+    elif isinstance(value, int) and -(2**31) <= value < 2**31:
+        attribute.ce_integer = value
+    else:
+        attribute.ce_string = str(value)
+
+
 def record_to_proto(record: Record) -> pb.FeedEvent:
     """An event as it is kept, for a reader."""
     event = ce.CloudEvent(
@@ -91,14 +123,10 @@ def record_to_proto(record: Record) -> pb.FeedEvent:
         attributes["subject"].ce_string = record.subject
     if record.attributes:
         for name, value in msgspec.json.decode(record.attributes).items():
-            if isinstance(value, bool):
-                attributes[name].ce_boolean = value
-            elif isinstance(value, int):
-                attributes[name].ce_integer = value
-            elif name == "dataschema":
+            if name == "dataschema":
                 attributes[name].ce_uri = value
             else:
-                attributes[name].ce_string = value
+                _set_attribute(attributes[name], value)
     return pb.FeedEvent(
         position=record.position, key=record.key, accept_time=timestamp(record.accepted_ms),
         event=event,
