@@ -61,7 +61,7 @@ class Quantiles(msgspec.Struct, array_like=True):
             if rest <= 0.0:
                 return -_middle(at)
         rest -= self.zero
-        if rest <= 0.0:
+        if self.zero > 0.0 and rest <= 0.0:
             return 0.0
         ordered = sorted(self.positive)
         for at in ordered:

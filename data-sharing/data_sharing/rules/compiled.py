@@ -76,7 +76,7 @@ class CompiledForecast:
     where: Expression | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class CompiledRule:
     """reads: names of the variables that its expressions read. read_forecasts, read_windows:
     fields by name. Not slotted, because clauses are made when first asked for."""

@@ -68,15 +68,9 @@ Effect = PlanChange | Invoke
 
 def effect_id(tenant: str, cause: Cause, plan_id: str, occurrence_ms: int | None, n: int) -> str:
     """24 hexadecimal digits. n: number of the effect within its rule."""
-    digest = blake2b(digest_size=12)
-    parts = [tenant, cause.rule, str(cause.rule_version), cause.timer, plan_id]
-    parts += [str(occurrence_ms), str(n)]
-    for event in cause.events:
-        parts += [event.source, event.id]
-    for part in parts:
-        raw = part.encode()
-        digest.update(len(raw).to_bytes(4, "big") + raw)
-    return digest.hexdigest()
+    events = [(one.source, one.id) for one in cause.events]
+    parts = (tenant, cause.rule, cause.rule_version, cause.timer, plan_id, occurrence_ms, n, events)
+    return blake2b(repr(parts).encode(), digest_size=12).hexdigest()
 
 
 class Hold(NamedTuple):

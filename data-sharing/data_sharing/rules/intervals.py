@@ -24,13 +24,18 @@ class Interval(NamedTuple, Generic[T]):
 class Intervals(Generic[T]):
     """Immutable. Intervals whose low exceeds their high hold nothing."""
 
-    __slots__ = ("_below", "_beyond", "_by_high", "_by_low", "_centre", "_few", "_highs", "_lows")
+    __slots__ = (
+        "_below", "_beyond", "_by_high", "_by_low", "_centre", "_few", "_highs", "_least", "_lows",
+        "_most",
+    )  # fmt: skip
 
     def __init__(self, intervals: Sequence[Interval[T]]) -> None:
         self._few: tuple[Interval[T], ...] = ()
         self._below: Intervals[T] | None = None
         self._beyond: Intervals[T] | None = None
         here = [one for one in intervals if one.low <= one.high]
+        self._least = min((one.low for one in here), default=math.inf)
+        self._most = max((one.high for one in here), default=-math.inf)
         if len(here) <= _FEW:
             self._few = tuple(here)
             return
@@ -50,11 +55,9 @@ class Intervals(Generic[T]):
     def holding(self, number: float, into: list[T]) -> None:
         """Appends what belongs to the intervals that the number lies in."""
         tree: Intervals[T] | None = self
-        while tree is not None:
+        while tree is not None and tree._least <= number <= tree._most:
             if tree._few:
                 into.extend(one.what for one in tree._few if one.low <= number <= one.high)
-                return
-            if not hasattr(tree, "_centre"):
                 return
             if number < tree._centre:
                 into.extend(tree._by_low[: bisect_right(tree._lows, number)])
