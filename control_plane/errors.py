@@ -69,6 +69,12 @@ class Conflict(HomeportError):
     reason = "CONFLICT"
 
 
+class AlreadyExists(HomeportError):
+    """Something else has that name. Take another one."""
+
+    reason = "ALREADY_EXISTS"
+
+
 class Unavailable(HomeportError):
     """Something Homeport needs is away. Retrying later can help."""
 

@@ -39,6 +39,7 @@ class Right(StrEnum):
     PUBLISH = "publish"  # events of feeds
     READ_FEEDS = "read-feeds"  # what an application may read
     SUBMIT = "submit"  # applications
+    HOST = "host"  # be a platform
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -59,6 +59,8 @@ class Database:
         self.on_undo: list[Callable[[], None]] = []
         """Called after work that had run was undone: what anybody remembers of it in memory
         is not so and has to be read again."""
+        self.on_commit: list[Callable[[], None]] = []
+        """Called after each transaction that is on disk."""
 
     @classmethod
     async def open(cls, path: Path, schemas: Sequence[Schema]) -> Database:
@@ -161,6 +163,8 @@ class Database:
                 answer.set_result(result)
             else:
                 answer.set_exception(failure)
+        for listener in self.on_commit:
+            listener()
 
     def _attempt(self, work: Callable[[sqlite3.Connection], Any]) -> tuple[Any, Exception | None]:
         """What the work gives, or what it raised; its neighbours are not concerned. Raises

@@ -60,6 +60,16 @@ class Settings(BaseSettings):
     retain_bytes: Annotated[
         int, Field(ge=1 << 20, description="how much of events is kept for each tenant, bytes")
     ] = 4 << 30
+    keep_decisions_s: Annotated[
+        float, Field(gt=0, description="how long decisions are kept, s")
+    ] = 30 * 86_400.0
+    signing_key: Annotated[
+        Path | None,
+        Field(description="signs instructions; made where it is not; default: in data_dir"),
+    ] = None
+    clock_file: Annotated[
+        Path | None, Field(description="a simulated clock, as of demos and tests; default: none")
+    ] = None
     max_event_bytes: Annotated[
         int, Field(ge=1024, le=512 * 1024, description="largest event that is taken")
     ] = 64 * 1024

@@ -10,7 +10,6 @@ import json
 import logging
 import os
 import signal
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,9 @@ from data_sharing.api.http_events import HttpEvents
 from data_sharing.api.metrics import SharingMetrics
 from data_sharing.api.open_feeds import OpenFeeds
 from data_sharing.api.registry_service import RegistryService
+from data_sharing.clock import clock_of
 from data_sharing.database import Database
+from data_sharing.deciding import SCHEMAS, Deciding, open_worker
 from data_sharing.feeds import sqlite_log
 from data_sharing.feeds.intake import Intake, IntakeLimits
 from data_sharing.feeds.port import Retention
@@ -55,10 +56,10 @@ async def serve(
     settings: Settings, *, stop: asyncio.Event, on_ready: Callable[[Serving], None]
 ) -> None:
     """Serves until `stop` is set, then drains. Raises HomeportError where it cannot start."""
-    folder = settings.data_dir
+    folder, wall_ms = settings.data_dir, clock_of(settings.clock_file)
     callers = Callers(Tokens.read(settings.tokens) if settings.tokens else None)
     database = await Database.open(
-        folder / "sharing.db", [sqlite_log.SCHEMA, registry_tables.SCHEMA]
+        folder / "sharing.db", [sqlite_log.SCHEMA, registry_tables.SCHEMA, *SCHEMAS]
     )
     try:
         with Hosting(folder / "compiled") as hosting:
@@ -70,8 +71,20 @@ async def serve(
             )
             feeds = OpenFeeds(registry.catalogue)
             registry.on_change.append(feeds.follow)
-            # A follower of the log decides inside the transaction that keeps the events.
-            feed_log = SqliteFeedLog(database, wall_ms=wall_ms, follower=None)
+            # The worker decides inside the transaction that keeps the events.
+            worker, ordering = await open_worker(database, registry, wall_ms=wall_ms)
+            feed_log = SqliteFeedLog(database, wall_ms=wall_ms, follower=worker.follow)
+            deciding = Deciding(
+                database,
+                registry,
+                callers,
+                worker,
+                ordering,
+                feed_log.written_beside,
+                signing_key=settings.signing_key or folder / "signing.key",
+                keep_decisions_s=settings.keep_decisions_s,
+                wall_ms=wall_ms,
+            )
             limits = IntakeLimits(
                 event_bytes=settings.max_event_bytes,
                 ahead_s=settings.max_ahead_s,
@@ -87,13 +100,16 @@ async def serve(
                         registry, callers, max_artifact_bytes=settings.max_artifact_bytes
                     ).service(),
                     feed_service.service(),
+                    *deciding.services,
                 ],
                 transport=settings.transport,
                 tls=_tls(settings),
             )
             http = HttpEvents(settings.http_listen, publisher, callers)
             metrics = SharingMetrics(database, feed_log, publisher, feeds, retainer)
-            await _run(settings, stop, on_ready, server, http, metrics, feed_service, retainer)
+            await _run(
+                settings, stop, on_ready, server, http, metrics, feed_service, retainer, deciding
+            )
     finally:
         await database.close()
 
@@ -107,12 +123,16 @@ async def _run(
     metrics: SharingMetrics,
     feed_service: FeedService,
     retainer: Retainer,
+    deciding: Deciding,
 ) -> None:
     host = settings.listen.rpartition(":")[0]
     port = server.bind(settings.listen)
     with MetricsEndpoint(settings.metrics_listen, metrics, ready=metrics.ready) as endpoint:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(retainer.run(), name="retention")]
+            tasks = [
+                group.create_task(retainer.run(), name="retention"),
+                group.create_task(deciding.run(), name="deciding"),
+            ]
             await http.start()
             await server.start()
             await server.ready()
@@ -127,15 +147,11 @@ async def _run(
             await stop.wait()
             log.info("draining: refusing new calls, finishing those under way")
             feed_service.stopping = True
+            deciding.platforms.drain()
             await server.stop(settings.drain_s)
             await http.stop()
             for task in tasks:
                 task.cancel()
-
-
-def wall_ms() -> int:
-    """Unix ms."""
-    return time.time_ns() // 1_000_000
 
 
 def _tls(settings: Settings) -> Tls | None:

@@ -133,7 +133,7 @@ class RegistryService(pb_grpc.ApplicationRegistryServicer):
     async def FetchArtifact(
         self, request: pb.FetchArtifactRequest, context: aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[pb.FetchArtifactResponse]:
-        party = self._party(context, request, *_READERS)
+        party = self._party(context, request, *_READERS, Right.HOST)
         found = self._registry.version(party.tenant, request.name, request.version)
         content = await self._registry.artifact(found)
         for start in range(0, len(content), PIECE_BYTES):

@@ -11,7 +11,7 @@ import asyncio
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from control_plane.errors import Exhausted
 from data_sharing.database import Database, Schema
@@ -89,6 +89,19 @@ class SqliteFeedLog:
         self.waiting_bytes = 0
         self.accepted = 0  # events
         self.duplicates = 0
+        self._written_beside = False
+        database.on_commit.append(self._tell_growth)
+
+    def written_beside(self) -> None:
+        """Somebody has called `write` in a transaction of their own: who waits for events is
+        woken when it is on disk."""
+        self._written_beside = True
+
+    def _tell_growth(self) -> None:
+        if self._written_beside:
+            self._written_beside = False
+            self._growth.set()
+            self._growth = asyncio.Event()
 
     def append(self, candidates: Sequence[Candidate]) -> asyncio.Future[Sequence[Appended]]:
         answer: asyncio.Future[Sequence[Appended]] = asyncio.get_running_loop().create_future()
@@ -291,6 +304,12 @@ def _log(db: sqlite3.Connection, tenant: str) -> tuple[int, int, int, int, int] 
     return row
 
 
+def accepted_ms_of(db: sqlite3.Connection, tenant: str) -> int:
+    """When the newest event of a log was accepted, inside the transaction that keeps it."""
+    row = _log(db, tenant)
+    return row[4] if row else 0
+
+
 def _head(db: sqlite3.Connection, tenant: str, now_ms: int) -> _Head:
     row = _log(db, tenant)
     if row is None:
@@ -337,6 +356,31 @@ def _page(
     # A full page may have left something out; one that is not full looked at all of it.
     position = records[-1].position if len(records) == limit else max(upto, start)
     return Page(records, position, more=position < last, trimmed=after < trimmed)
+
+
+def record_at(db: sqlite3.Connection, tenant: str, position: int) -> Record | None:
+    """One event by its position."""
+    return _one(db, tenant, "row = ?", lambda base: (base + position,))
+
+
+def record_named(db: sqlite3.Connection, tenant: str, source: str, name: str) -> Record | None:
+    """One event by its CloudEvents name."""
+    return _one(db, tenant, "log = ? AND source = ? AND id = ?", lambda base: (
+        base >> POSITION_BITS, source, name,
+    ))  # fmt: skip
+
+
+def _one(
+    db: sqlite3.Connection, tenant: str, where: str, values: Callable[[int], tuple[Any, ...]]
+) -> Record | None:
+    row = _log(db, tenant)
+    if row is None:
+        return None
+    base = row[0] << POSITION_BITS
+    found = db.execute(
+        f"SELECT row, {_COLUMNS} FROM feed_events WHERE {where}", values(base)
+    ).fetchone()
+    return Record(tenant, found[0] - base, *found[1:]) if found else None
 
 
 def _position_before(db: sqlite3.Connection, tenant: str, accepted_ms: int) -> int:
