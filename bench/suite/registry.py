@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.suite.bulk import BULK
+from bench.suite.deciding import DECIDING
 from bench.suite.invoking import INVOKING
 from bench.suite.measurement import Measurement
 from bench.suite.memory import MEMORY
 from bench.suite.pure import PURE
 from bench.suite.unary import UNARY
 
-ALL: tuple[Measurement, ...] = (UNARY, BULK, PURE, INVOKING, MEMORY)
+ALL: tuple[Measurement, ...] = (UNARY, BULK, PURE, DECIDING, INVOKING, MEMORY)
 
 
 def keys(measurements: Sequence[Measurement] = ALL) -> list[str]:

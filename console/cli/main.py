@@ -17,6 +17,7 @@ from console.cli.commands import (
     apps,
     clients,
     doctor,
+    events,
     geo,
     local,
     many,
@@ -37,6 +38,7 @@ app = typer.Typer(
 app.command("up", rich_help_panel="Run")(local.up)
 app.command("serve", rich_help_panel="Run", **local.PASSES_EVERYTHING_ON)(local.serve)
 app.command("agent", rich_help_panel="Run", **local.PASSES_EVERYTHING_ON)(local.agent)
+app.command("share", rich_help_panel="Run", **local.PASSES_EVERYTHING_ON)(local.share)
 app.command("provision", rich_help_panel="Clients")(clients.provision)
 app.command("provision-many", rich_help_panel="Clients")(many.provision_many)
 app.command("get", rich_help_panel="Clients")(clients.get)
@@ -46,6 +48,7 @@ app.add_typer(unit_states.app, name="units", rich_help_panel="Fleet and tenants"
 app.add_typer(moves.app, name="moves", rich_help_panel="Fleet and tenants")
 app.add_typer(tenants.app, name="tenants", rich_help_panel="Fleet and tenants")
 app.add_typer(apps.app, name="apps", rich_help_panel="Data sharing")
+app.add_typer(events.app, name="events", rich_help_panel="Data sharing")
 app.add_typer(geo.app, name="geo", rich_help_panel="Look into things")
 app.command("doctor", rich_help_panel="Look into things")(doctor.doctor)
 app.command("version", rich_help_panel="Look into things")(doctor.version)

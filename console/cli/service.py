@@ -24,7 +24,7 @@ DEADLINE_S = 10.0
 _OPTIONS = [("grpc.enable_retries", 0), ("grpc.max_receive_message_length", 64 << 20)]
 
 
-class Service:
+class Calls:
     """A context manager: inside it, channels are open. Of several servers the first that
     answers is used; a server that cannot be reached has done nothing."""
 
@@ -44,6 +44,41 @@ class Service:
             if credentials is None
             else grpc.secure_channel(server, credentials, options=_OPTIONS)
         )
+
+    def _call(self, stub: Any, method: str, request: Any, deadline_s: float | None = None) -> Any:
+        asked: list[str] = []
+        while True:
+            asked.append(self._servers[0])
+            try:
+                call = getattr(stub(self._channel), method)
+                # Where requests come in a stream, every attempt needs a new one.
+                asked_for = request() if callable(request) else request
+                return call(
+                    asked_for, timeout=deadline_s or self._deadline_s, metadata=self._metadata
+                )
+            except grpc.RpcError as error:
+                failure = failure_of(error)
+                nobody_there = failure.code is Code.UNAVAILABLE and not failure.from_homeport
+                if not nobody_there or len(self._servers) == 1:
+                    raise error_of(failure, servers=asked, attempts=len(asked)) from error
+                self._channel.close()
+                del self._servers[0]
+                self._connect()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._channel.close()
+
+
+class Service(Calls):
+    """The provisioning side: fleet and tenants."""
 
     def list_units(self) -> list[fleet.Unit]:
         """All units, by id."""
@@ -121,30 +156,3 @@ class Service:
         applied: tenancy.Tenant
         applied = self._call(tenancy_grpc.TenantServiceStub, "ApplyTenant", request)
         return applied
-
-    def _call(self, stub: Any, method: str, request: Any) -> Any:
-        asked: list[str] = []
-        while True:
-            asked.append(self._servers[0])
-            try:
-                call = getattr(stub(self._channel), method)
-                return call(request, timeout=self._deadline_s, metadata=self._metadata)
-            except grpc.RpcError as error:
-                failure = failure_of(error)
-                nobody_there = failure.code is Code.UNAVAILABLE and not failure.from_homeport
-                if not nobody_there or len(self._servers) == 1:
-                    raise error_of(failure, servers=asked, attempts=len(asked)) from error
-                self._channel.close()
-                del self._servers[0]
-                self._connect()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._channel.close()

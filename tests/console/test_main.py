@@ -49,7 +49,7 @@ def test_a_command_is_in_the_reference(words: tuple[str, ...]) -> None:
     assert f"homeport {' '.join(words)}" in reference.read_text()
 
 
-@pytest.mark.parametrize("program", ["serve", "agent"])
+@pytest.mark.parametrize("program", ["serve", "agent", "share"])
 def test_a_wrapped_program_shows_its_own_help(program: str) -> None:
     ran = run_process(program, "--help")
     assert ran.code == 0
