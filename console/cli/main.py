@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import typer
 
-from console.cli.commands import apps, clients, doctor, geo, local, many, tenants, units
+from console.cli.commands import apps, clients, doctor, geo, local, many, tenants, units, watch
 from console.cli.failure import ExitCode, failure_of, report
 
 app = typer.Typer(
@@ -32,6 +32,8 @@ app.command("provision-many", rich_help_panel="Clients")(many.provision_many)
 app.command("get", rich_help_panel="Clients")(clients.get)
 app.command("release", rich_help_panel="Clients")(clients.release)
 app.command("explain", rich_help_panel="Clients")(clients.explain)
+app.command("watch", rich_help_panel="Clients")(watch.watch)
+units.app.command("watch")(watch.watch_units)
 app.add_typer(units.app, name="units", rich_help_panel="Fleet and tenants")
 app.add_typer(tenants.app, name="tenants", rich_help_panel="Fleet and tenants")
 app.add_typer(apps.app, name="apps", rich_help_panel="Data sharing")
