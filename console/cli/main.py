@@ -13,7 +13,19 @@ from typing import NoReturn
 
 import typer
 
-from console.cli.commands import apps, clients, doctor, events, geo, local, many, tenants, units
+from console.cli.commands import (
+    apps,
+    clients,
+    doctor,
+    events,
+    geo,
+    local,
+    many,
+    plans,
+    rules,
+    tenants,
+    units,
+)
 from console.cli.failure import ExitCode, failure_of, report
 
 app = typer.Typer(
@@ -37,6 +49,8 @@ app.add_typer(units.app, name="units", rich_help_panel="Fleet and tenants")
 app.add_typer(tenants.app, name="tenants", rich_help_panel="Fleet and tenants")
 app.add_typer(apps.app, name="apps", rich_help_panel="Data sharing")
 app.add_typer(events.app, name="events", rich_help_panel="Data sharing")
+app.add_typer(rules.app, name="rules", rich_help_panel="Data sharing")
+app.add_typer(plans.app, name="plans", rich_help_panel="Data sharing")
 app.add_typer(geo.app, name="geo", rich_help_panel="Look into things")
 app.command("doctor", rich_help_panel="Look into things")(doctor.doctor)
 app.command("version", rich_help_panel="Look into things")(doctor.version)
