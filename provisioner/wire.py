@@ -13,19 +13,20 @@ import random
 import secrets
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeAlias
 
-from control_plane.errors import HomeportError
-from control_plane.identity.keyring import load_or_create
+from control_plane.errors import Refused
+from control_plane.identity.kept_ring import KeptRing
 from control_plane.identity.tickets import TicketIssuer
 from control_plane.identity.tokens import Tokens
 from control_plane.serving.peers import Proxies, parse_networks
 from control_plane.serving.server import Server, Tls
-from control_plane.store.opening import EtcdAccess, open_store
-from control_plane.store.port import Store
+from control_plane.store.contact import Contact
+from control_plane.store.snapshot_keeper import SnapshotKeeper
 from control_plane.telemetry.endpoint import MetricsEndpoint
 from deployment_units.fleet.registry import UnitRegistry
 from provisioner.api.callers import Callers
@@ -46,11 +47,13 @@ from provisioner.ledger.holds import HoldBook
 from provisioner.ledger.ledger import Ledger
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.settings import Settings
+from provisioner.starting import begin, endpoints_of, open_when_there, usable_snapshot
 
 log = logging.getLogger("homeport")
 
-STORE_RETRY_S = 1.0
 SETTLE_S = 3.0
+
+Task: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,16 +72,15 @@ async def serve(
     on_ready: Callable[[Serving], None],
     share_port: bool = False,
 ) -> None:
-    """Serves until `stop` is set, then drains. Raises HomeportError where it cannot start."""
+    """Serves until `stop` is set, then drains. Raises HomeportError where it cannot start, and
+    Refused where the store came back as another one."""
     rng = random.Random(secrets.randbits(64))
-    store = await _open_when_there(settings, stop)
+    snapshot = usable_snapshot(settings)
+    store = await open_when_there(settings, stop, required=snapshot is None)
     if store is None:
         return
     try:
-        ring = await load_or_create(
-            store, path=settings.master_key_file, now=time.time(), random=secrets.token_bytes
-        )
-        issuer = TicketIssuer(ring)
+        ring = KeptRing(store, settings.master_key_file, wall=time.time, random=secrets.token_bytes)
         ledger = Ledger(
             store,
             clock=time.monotonic,
@@ -86,10 +88,20 @@ async def serve(
             new_id=lambda: f"p-{secrets.token_hex(6)}",
             session_ttl_s=settings.session_ttl_s,
         )
-        await ledger.start()
-        policy = PlacementPolicy(nowhere=settings.nowhere)
         world = World(store, clock=time.monotonic)
-        await world.start()
+        used = await begin(store, snapshot, ring, ledger, world)
+        issuer = TicketIssuer(ring.ring)
+        ring.on_change = issuer.use
+        replicas = (*world.replicas, ledger.capacity, *ring.replicas)
+        contact = Contact(
+            store.health,
+            wall=time.time,
+            confirmed=lambda: all(replica.listed for replica in replicas),
+            on_foreign=stop.set,
+            as_of=used.confirmed_at if used else 0.0,
+            cluster=used.cluster if used else "",
+        )
+        policy = PlacementPolicy(nowhere=settings.nowhere)
         geo = GeoReloader.open(settings.geo)
         overrides = Overrides.read(settings.geo_overrides) if settings.geo_overrides else None
         locator = Locator(geo, overrides)
@@ -128,19 +140,54 @@ async def serve(
             stale = StaleAnswers(
                 desk, tickets, store.health, grace_s=settings.stale_grace_s, wall=time.time
             )
+            tasks: dict[str, Task] = {
+                "ledger": ledger.run,
+                "world": world.run,
+                "ticket keys": ring.run,
+                "contact": contact.run,
+                "desk": desk.run,
+                "geo": geo.run,
+                "holds": holds.run,
+                "hold expiry": expiry.run,
+            }
+            keeper = None
+            if settings.snapshot is not None and (endpoints := endpoints_of(settings)):
+                keeper = SnapshotKeeper(
+                    settings.snapshot,
+                    replicas,
+                    contact,
+                    store.health,
+                    endpoints=endpoints,
+                    clock=time.monotonic,
+                )
+                tasks["snapshot"] = keeper.run
             registry = UnitRegistry(store, clock=time.monotonic)
             server = Server(
                 [
-                    ProvisioningService(desk, tickets, callers, stale).service(),
-                    FleetService(store, registry, issuer, callers, holds, wall=time.time).service(),
+                    ProvisioningService(desk, tickets, callers, stale, contact).service(),
+                    FleetService(
+                        store,
+                        registry,
+                        issuer,
+                        callers,
+                        holds,
+                        contact,
+                        lambda: [*world.pairs, *ledger.capacity.pairs],
+                        wall=time.time,
+                    ).service(),
                     TenantService(store, world, issuer, callers).service(),
                 ],
                 transport=settings.transport,
                 tls=_tls(settings),
                 share_port=share_port,
             )
-            metrics = ProvisionerMetrics(desk, store.health, stale)
-            await _run(settings, stop, on_ready, server, ledger, world, geo, metrics, holds, expiry)
+            metrics = ProvisionerMetrics(desk, store.health, stale, contact, keeper)
+            await _run(settings, stop, on_ready, server, ledger, metrics, tasks)
+            if contact.foreign:
+                raise Refused(
+                    "the store is another one than before (an empty cluster, or a restored "
+                    "backup); start again, so that nothing of the old one is taken for true"
+                )
     finally:
         await store.close()
 
@@ -151,23 +198,14 @@ async def _run(
     on_ready: Callable[[Serving], None],
     server: Server,
     ledger: Ledger,
-    world: World,
-    geo: GeoReloader,
     metrics: ProvisionerMetrics,
-    holds: HoldBook,
-    expiry: HoldExpiry,
+    works: Mapping[str, Task],
 ) -> None:
     host = settings.listen.rpartition(":")[0]
     port = server.bind(settings.listen)
-    with MetricsEndpoint(settings.metrics_listen, metrics, ready=metrics.ready) as endpoint:
+    with MetricsEndpoint(settings.metrics_listen, metrics, ready=metrics.readiness) as endpoint:
         async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(ledger.run(), name="ledger"),
-                group.create_task(world.run(), name="world"),
-                group.create_task(geo.run(), name="geo"),
-                group.create_task(holds.run(), name="holds"),
-                group.create_task(expiry.run(), name="hold expiry"),
-            ]
+            tasks = [group.create_task(work(), name=name) for name, work in works.items()]
             await server.start()
             await server.ready()
             on_ready(
@@ -184,35 +222,6 @@ async def _run(
             for task in tasks:
                 task.cancel()
     await ledger.close()
-
-
-async def _open_when_there(settings: Settings, stop: asyncio.Event) -> Store | None:
-    """The store, waiting for it for as long as it takes; None when told to stop first."""
-    told = False
-    while not stop.is_set():
-        try:
-            return await open_store(
-                settings.store,
-                access=EtcdAccess(
-                    user=settings.store_user or None,
-                    password=settings.store_password or None,
-                    ca_file=settings.store_ca,
-                    certificate_file=settings.store_certificate,
-                    key_file=settings.store_key,
-                ),
-            )
-        except HomeportError as error:
-            if error.retry_after_s is None:
-                raise
-            if not told:
-                told = True
-                log.warning("waiting for the store at %s: %s", settings.store, error)
-        try:
-            async with asyncio.timeout(STORE_RETRY_S):
-                await stop.wait()
-        except TimeoutError:
-            continue
-    return None
 
 
 def _tls(settings: Settings) -> Tls | None:

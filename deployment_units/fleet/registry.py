@@ -8,7 +8,7 @@ clients lose room, with a new fence (docs/ledger.md).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from control_plane import keys
@@ -122,25 +122,46 @@ class UnitRegistry:
         """One unit. Raises NotFound."""
         return self._view(unit_id, await self._snapshot(unit_id))
 
-    async def list(self) -> tuple[list[UnitView], int]:
+    async def list(self) -> tuple[Sequence[UnitView], int]:
         """All units by id, and the revision at which they were read."""
         page = await range_all(self._store, keys.UNITS)
-        live = await self._named(keys.LIVE, page.revision)
-        capacity = await self._named(keys.CAPACITY, page.revision)
+        pairs = list(page.items)
+        for prefix in (keys.LIVE, keys.CAPACITY, keys.USAGE):
+            pairs += (await range_all(self._store, prefix, at_revision=page.revision)).items
+        return self._views(pairs), page.revision
+
+    def last_seen(self, pairs: Iterable[KeyValue]) -> Sequence[UnitView]:
+        """All units by id as these records show them, read earlier and without usage keys: who
+        may have been handed out since counts as a client."""
+        return [
+            replace(view, clients=view.capacity.settled + view.capacity.granted)
+            for view in self._views(pairs)
+        ]
+
+    def _views(self, pairs: Iterable[KeyValue]) -> Sequence[UnitView]:
+        named: dict[bytes, dict[str, KeyValue]] = {
+            prefix: {} for prefix in (keys.UNITS, keys.LIVE, keys.CAPACITY)
+        }
         usages: dict[str, list[KeyValue]] = {}
-        for name, pair in (await self._named(keys.USAGE, page.revision)).items():
-            usages.setdefault(name.rpartition("/")[0], []).append(pair)
-        views = []
-        for pair in page.items:
-            name = pair.key[len(keys.UNITS) :].decode()
-            snapshot = _Snapshot(
-                unit=pair,
-                live=live.get(name),
-                capacity=capacity.get(name),
-                usages=tuple(usages.get(name, ())),
+        for pair in pairs:
+            for prefix, found in named.items():
+                if pair.key.startswith(prefix):
+                    found[pair.key[len(prefix) :].decode()] = pair
+            if pair.key.startswith(keys.USAGE):
+                unit = pair.key[len(keys.USAGE) :].decode().rpartition("/")[0]
+                usages.setdefault(unit, []).append(pair)
+        return [
+            self._view(
+                name,
+                _Snapshot(
+                    unit=unit,
+                    live=named[keys.LIVE].get(name),
+                    capacity=named[keys.CAPACITY].get(name),
+                    usages=tuple(usages.get(name, ())),
+                ),
             )
-            views.append(self._view(name, snapshot))
-        return views, page.revision
+            for name, unit in sorted(named[keys.UNITS].items())
+        ]
 
     async def remove(self, unit_id: str) -> None:
         """Removes a unit without clients. Raises NotFound; Refused when it has clients, and
@@ -236,10 +257,6 @@ class UnitRegistry:
             capacity=capacity[0] if capacity else None,
             usages=tuple(usages),
         )
-
-    async def _named(self, prefix: bytes, revision: int) -> dict[str, KeyValue]:
-        page = await range_all(self._store, prefix, at_revision=revision)
-        return {pair.key[len(prefix) :].decode(): pair for pair in page.items}
 
     def _view(self, unit_id: str, seen: _Snapshot) -> UnitView:
         if seen.unit is None:

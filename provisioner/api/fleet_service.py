@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 from grpc import aio
 
 from control_plane import keys
-from control_plane.errors import InvalidInput
+from control_plane.errors import InvalidInput, Unavailable
 from control_plane.identity.names import check_client_id, check_slug
 from control_plane.identity.tickets import TicketIssuer
 from control_plane.identity.tokens import Right
 from control_plane.serving.server import Service
 from control_plane.serving.status import duration
-from control_plane.store.port import Store
+from control_plane.store.contact import Contact
+from control_plane.store.port import KeyValue, Store, StoreUnavailable
 from deployment_units.fleet.liveness import Liveness
 from deployment_units.fleet.registry import UnitRegistry
 from deployment_units.fleet.validation import check_unit
@@ -31,7 +32,8 @@ NAME = "homeport.api.fleet.v1.FleetService"
 
 
 class FleetService(pb_grpc.FleetServiceServicer):
-    """Servicer of homeport.api.fleet.v1. wall: Unix seconds."""
+    """Servicer of homeport.api.fleet.v1. seen(): the records of units as last seen, for while
+    the store is away. wall: Unix seconds."""
 
     def __init__(
         self,
@@ -40,6 +42,8 @@ class FleetService(pb_grpc.FleetServiceServicer):
         issuer: TicketIssuer,
         callers: Callers,
         holds: HoldBook,
+        contact: Contact,
+        seen: Callable[[], Iterable[KeyValue]],
         *,
         wall: Callable[[], float],
     ) -> None:
@@ -48,6 +52,8 @@ class FleetService(pb_grpc.FleetServiceServicer):
         self._issuer = issuer
         self._callers = callers
         self._holds = holds
+        self._contact = contact
+        self._seen = seen
         self._wall = wall
 
     def service(self) -> Service:
@@ -71,13 +77,36 @@ class FleetService(pb_grpc.FleetServiceServicer):
     ) -> pb.Unit:
         self._callers.of_context(context)
         check_slug(request.unit_id, "unit_id")
-        return mapping.unit_to_proto(await self._registry.get(request.unit_id))
+        try:
+            async with asyncio.timeout(self._contact.patience_s):
+                found = await self._registry.get(request.unit_id)
+        except (StoreUnavailable, TimeoutError):
+            views = self._registry.last_seen(self._seen())
+            known = [view for view in views if view.spec.id == request.unit_id]
+            if not known:
+                raise Unavailable(
+                    "the store does not answer, and this server has not heard of the unit"
+                ) from None
+            found = known[0]
+        return mapping.unit_to_proto(found)
 
     async def ListUnits(
         self, request: pb.ListUnitsRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.ListUnitsResponse:
         self._callers.of_context(context)
-        views, revision = await self._registry.list()
+        try:
+            async with asyncio.timeout(self._contact.patience_s):
+                views, revision = await self._registry.list()
+        except (StoreUnavailable, TimeoutError):
+            as_of = self._contact.as_of
+            if not as_of:
+                raise Unavailable("the store does not answer, and never has") from None
+            views = self._registry.last_seen(self._seen())
+            return pb.ListUnitsResponse(
+                units=[mapping.unit_to_proto(view) for view in views],
+                stale=True,
+                as_of_time=mapping.timestamp(as_of),
+            )
         return pb.ListUnitsResponse(
             units=[mapping.unit_to_proto(view) for view in views], revision=revision
         )
