@@ -43,7 +43,7 @@ def usable_snapshot(settings: Settings) -> Snapshot | None:
         if found is not None:
             KeptRing.check(found.pairs, settings.master_key_file)
     except (UnusableSnapshot, HomeportError) as error:
-        log.error("ignoring the snapshot: %s", error)
+        log.warning("ignoring the snapshot: %s", error)
         return None
     return found
 
