@@ -47,9 +47,9 @@ class Service:
 
     def list_units(self) -> list[fleet.Unit]:
         """All units, by id."""
-        return list(self.fleet().units)
+        return list(self.list_fleet().units)
 
-    def fleet(self) -> fleet.ListUnitsResponse:
+    def list_fleet(self) -> fleet.ListUnitsResponse:
         """All units, by id, and whether the store said so."""
         request = fleet.ListUnitsRequest()
         listed: fleet.ListUnitsResponse

@@ -35,7 +35,7 @@ def list_units(
         Service(target_of(server, None, token, profile, ca)) as service,
         busy("reading the fleet"),
     ):
-        listed = service.fleet()
+        listed = service.list_fleet()
     units = list(listed.units)
     document: dict[str, Any] = {"units": [document_of(unit) for unit in units]}
     if listed.stale:
