@@ -21,22 +21,28 @@ from typing import Any, TypeAlias
 
 from control_plane.errors import Refused
 from control_plane.identity.kept_ring import KeptRing
+from control_plane.identity.orders import OrderDesk
 from control_plane.identity.tickets import TicketIssuer
 from control_plane.identity.tokens import Tokens
 from control_plane.serving.peers import Proxies, parse_networks
 from control_plane.serving.server import Server, Tls
 from control_plane.store.contact import Contact
+from control_plane.store.port import Store
 from control_plane.store.snapshot_keeper import SnapshotKeeper
 from control_plane.telemetry.endpoint import MetricsEndpoint
+from deployment_units.fleet.lifecycle import Patience
 from deployment_units.fleet.registry import UnitRegistry
+from deployment_units.fleet.transitions import Transitions
 from provisioner.api.callers import Callers
 from provisioner.api.desk import Desk
 from provisioner.api.fleet_service import FleetService
 from provisioner.api.metrics import ProvisionerMetrics
+from provisioner.api.onward import Onward
 from provisioner.api.provisioning_service import ProvisioningService
 from provisioner.api.stale import StaleAnswers
 from provisioner.api.tenant_service import TenantService
 from provisioner.api.tickets import TicketOffice
+from provisioner.api.unit_operations import UnitOperations
 from provisioner.api.world import World
 from provisioner.geo.locator import Locator
 from provisioner.geo.overrides import Overrides
@@ -45,7 +51,14 @@ from provisioner.ledger.departure_lease import DepartureLease
 from provisioner.ledger.hold_expiry import HoldExpiry
 from provisioner.ledger.holds import HoldBook
 from provisioner.ledger.ledger import Ledger
+from provisioner.moves.board import Board
+from provisioner.moves.dialing import unit_dialer
+from provisioner.moves.executor import Executor
+from provisioner.moves.handoff import Handoff
+from provisioner.moves.lookout import Lookout
+from provisioner.moves.mover import Mover
 from provisioner.placement.filters import PlacementPolicy
+from provisioner.placement.fleet import PlacementFleet
 from provisioner.settings import Settings
 from provisioner.starting import begin, endpoints_of, open_when_there, usable_snapshot
 
@@ -121,7 +134,6 @@ async def serve(
                 wall=time.time,
                 spread=rng.random,
             )
-            world.on_fleet = desk.follow
             holds = HoldBook(store)
             departures = DepartureLease(
                 store, longest_ticket_s=world.longest_ticket_s, clock=time.monotonic
@@ -140,6 +152,25 @@ async def serve(
             stale = StaleAnswers(
                 desk, tickets, store.health, grace_s=settings.stale_grace_s, wall=time.time
             )
+            registry = UnitRegistry(store, clock=time.monotonic, wall=time.time)
+            moving = _moving(settings, store, world, registry, policy, departures, issuer, rng)
+            desk.onward = Onward(world, moving.mover, policy, clock=time.monotonic)
+            desk.follow(world.fleet)
+
+            def follow(fleet: PlacementFleet) -> None:
+                desk.follow(fleet)
+                moving.mover.follow(fleet)
+
+            world.on_fleet = follow
+            operations = UnitOperations(
+                store,
+                registry=registry,
+                transitions=moving.transitions,
+                board=moving.board,
+                world=world,
+                desk=desk,
+                wall=time.time,
+            )
             tasks: dict[str, Task] = {
                 "ledger": ledger.run,
                 "world": world.run,
@@ -149,6 +180,10 @@ async def serve(
                 "geo": geo.run,
                 "holds": holds.run,
                 "hold expiry": expiry.run,
+                "mover": moving.mover.run,
+                "board of jobs": moving.board.run,
+                "executor of jobs": moving.executor.run,
+                "lookout": moving.lookout.run,
             }
             keeper = None
             if settings.snapshot is not None and (endpoints := endpoints_of(settings)):
@@ -161,7 +196,6 @@ async def serve(
                     clock=time.monotonic,
                 )
                 tasks["snapshot"] = keeper.run
-            registry = UnitRegistry(store, clock=time.monotonic)
             server = Server(
                 [
                     ProvisioningService(desk, tickets, callers, stale, contact).service(),
@@ -171,6 +205,7 @@ async def serve(
                         issuer,
                         callers,
                         holds,
+                        operations,
                         contact,
                         lambda: [*world.pairs, *ledger.capacity.pairs],
                         wall=time.time,
@@ -181,8 +216,8 @@ async def serve(
                 tls=_tls(settings),
                 share_port=share_port,
             )
-            metrics = ProvisionerMetrics(desk, store.health, stale, contact, keeper)
-            await _run(settings, stop, on_ready, server, ledger, metrics, tasks)
+            metrics = ProvisionerMetrics(desk, store.health, stale, moving.mover, contact, keeper)
+            await _run(settings, stop, on_ready, server, ledger, moving.mover, metrics, tasks)
             if contact.foreign:
                 raise Refused(
                     "the store is another one than before (an empty cluster, or a restored "
@@ -192,12 +227,83 @@ async def serve(
         await store.close()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moving:
+    """Everything that moves clients, and notices when they have to."""
+
+    transitions: Transitions
+    mover: Mover
+    board: Board
+    executor: Executor
+    lookout: Lookout
+
+
+def _moving(
+    settings: Settings,
+    store: Store,
+    world: World,
+    registry: UnitRegistry,
+    policy: PlacementPolicy,
+    departures: DepartureLease,
+    issuer: TicketIssuer,
+    rng: random.Random,
+) -> Moving:
+    def new_ledger() -> Ledger:
+        return Ledger(
+            store,
+            clock=time.monotonic,
+            jitter=lambda: rng.uniform(0.05, 0.5),
+            new_id=lambda: f"m-{secrets.token_hex(6)}",
+            session_ttl_s=settings.session_ttl_s,
+            lanes=1,
+        )
+
+    def endpoint(unit_id: str) -> str:
+        unit = world.seen(unit_id)
+        return unit.endpoint if unit is not None else ""
+
+    patience = Patience(lost_after_s=settings.lost_after_s, back_after_s=settings.back_after_s)
+    transitions = Transitions(
+        store, registry, wall=time.time, patience=patience, rate_per_s=settings.move_rate_per_s
+    )
+    mover = Mover(
+        store,
+        new_ledger=new_ledger,
+        policy=policy,
+        fleet=world.fleet,
+        endpoint=endpoint,
+        lease=departures.current,
+        handoff=Handoff(OrderDesk(issuer), connect=unit_dialer(settings), wall=time.time),
+        clock=time.monotonic,
+        wall=time.time,
+    )
+    board = Board(store, wall=time.time)
+    executor = Executor(
+        store,
+        board=board,
+        mover=mover,
+        world=world,
+        registry=registry,
+        transitions=transitions,
+        clock=time.monotonic,
+        wall=time.time,
+        spread=rng.random,
+    )
+    lookout = Lookout(
+        world, transitions, store.health, clock=time.monotonic, wall=time.time, spread=rng.random
+    )
+    return Moving(
+        transitions=transitions, mover=mover, board=board, executor=executor, lookout=lookout
+    )
+
+
 async def _run(
     settings: Settings,
     stop: asyncio.Event,
     on_ready: Callable[[Serving], None],
     server: Server,
     ledger: Ledger,
+    mover: Mover,
     metrics: ProvisionerMetrics,
     works: Mapping[str, Task],
 ) -> None:
@@ -219,9 +325,11 @@ async def _run(
             log.info("draining: refusing new calls, finishing those under way")
             await server.stop(settings.drain_s)
             await ledger.settle_all(timeout_s=SETTLE_S)
+            await mover.settle_all(timeout_s=SETTLE_S)
             for task in tasks:
                 task.cancel()
     await ledger.close()
+    await mover.close()
 
 
 def _tls(settings: Settings) -> Tls | None:

@@ -18,12 +18,13 @@ from control_plane.serving.status import duration
 from control_plane.store.contact import Contact
 from control_plane.store.port import KeyValue, Store, StoreUnavailable
 from deployment_units.fleet.liveness import Liveness
-from deployment_units.fleet.registry import UnitRegistry
+from deployment_units.fleet.registry import UnitRegistry, UnitView
 from deployment_units.fleet.validation import check_unit
 from homeport.api.fleet.v1 import fleet_pb2 as pb
 from homeport.api.fleet.v1 import fleet_pb2_grpc as pb_grpc
 from provisioner.api import mapping
 from provisioner.api.callers import Callers
+from provisioner.api.unit_operations import UnitOperations
 from provisioner.ledger.holds import HoldBook
 
 MIN_TTL_S, MAX_TTL_S, DEFAULT_TTL_S = 1, 60, 10
@@ -42,6 +43,7 @@ class FleetService(pb_grpc.FleetServiceServicer):
         issuer: TicketIssuer,
         callers: Callers,
         holds: HoldBook,
+        operations: UnitOperations,
         contact: Contact,
         seen: Callable[[], Iterable[KeyValue]],
         *,
@@ -52,6 +54,7 @@ class FleetService(pb_grpc.FleetServiceServicer):
         self._issuer = issuer
         self._callers = callers
         self._holds = holds
+        self._operations = operations
         self._contact = contact
         self._seen = seen
         self._wall = wall
@@ -88,7 +91,7 @@ class FleetService(pb_grpc.FleetServiceServicer):
                     "the store does not answer, and this server has not heard of the unit"
                 ) from None
             found = known[0]
-        return mapping.unit_to_proto(found)
+        return self._unit(found)
 
     async def ListUnits(
         self, request: pb.ListUnitsRequest, context: aio.ServicerContext[Any, Any]
@@ -101,22 +104,93 @@ class FleetService(pb_grpc.FleetServiceServicer):
             as_of = self._contact.as_of
             if not as_of:
                 raise Unavailable("the store does not answer, and never has") from None
-            views = self._registry.last_seen(self._seen())
             return pb.ListUnitsResponse(
-                units=[mapping.unit_to_proto(view) for view in views],
+                units=[self._unit(view) for view in self._registry.last_seen(self._seen())],
                 stale=True,
                 as_of_time=mapping.timestamp(as_of),
             )
-        return pb.ListUnitsResponse(
-            units=[mapping.unit_to_proto(view) for view in views], revision=revision
+        return pb.ListUnitsResponse(units=[self._unit(view) for view in views], revision=revision)
+
+    def _unit(self, view: UnitView) -> pb.Unit:
+        return mapping.unit_to_proto(view, self._operations.job_of(view))
+
+    async def CordonUnit(
+        self, request: pb.CordonUnitRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.CordonUnitResponse:
+        self._callers.require(context, Right.OPERATE)
+        view = await self._operations.cordon(
+            check_slug(request.unit_id, "unit_id"),
+            revision=request.revision,
+            dry_run=request.dry_run,
         )
+        return pb.CordonUnitResponse(unit=self._unit(view))
+
+    async def DrainUnit(
+        self, request: pb.DrainUnitRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.DrainUnitResponse:
+        self._callers.require(context, Right.OPERATE)
+        unit_id = check_slug(request.unit_id, "unit_id")
+        if request.dry_run:
+            view, plan = await self._operations.plan_drain(unit_id, revision=request.revision)
+            return pb.DrainUnitResponse(unit=self._unit(view), plan=mapping.plan_to_proto(plan))
+        view, job = await self._operations.drain(
+            unit_id, revision=request.revision, rate_per_s=request.rate_per_s
+        )
+        return pb.DrainUnitResponse(
+            unit=mapping.unit_to_proto(view, job if job is not None and job.is_open else None),
+            job=mapping.job_to_proto(job) if job is not None else None,
+        )
+
+    async def UndrainUnit(
+        self, request: pb.UndrainUnitRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.UndrainUnitResponse:
+        self._callers.require(context, Right.OPERATE)
+        view = await self._operations.undrain(
+            check_slug(request.unit_id, "unit_id"),
+            revision=request.revision,
+            dry_run=request.dry_run,
+        )
+        return pb.UndrainUnitResponse(unit=mapping.unit_to_proto(view))
+
+    async def Rebalance(
+        self, request: pb.RebalanceRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.RebalanceResponse:
+        self._callers.require(context, Right.OPERATE)
+        if request.dry_run:
+            plan = await self._operations.plan_rebalance(max_moves=request.max_moves)
+            return pb.RebalanceResponse(plan=mapping.plan_to_proto(plan))
+        job = await self._operations.rebalance(
+            max_moves=request.max_moves, rate_per_s=request.rate_per_s
+        )
+        return pb.RebalanceResponse(job=mapping.job_to_proto(job))
+
+    async def ListMoveJobs(
+        self, request: pb.ListMoveJobsRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.ListMoveJobsResponse:
+        self._callers.of_context(context)
+        jobs = await self._operations.jobs(with_ended=request.with_ended)
+        return pb.ListMoveJobsResponse(jobs=[mapping.job_to_proto(job) for job in jobs])
+
+    async def ControlMoveJob(
+        self, request: pb.ControlMoveJobRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.ControlMoveJobResponse:
+        self._callers.require(context, Right.OPERATE)
+        job = await self._operations.control(
+            request.job_id,
+            state=mapping.job_state_from_proto(request.state),
+            rate_per_s=request.rate_per_s,
+        )
+        return pb.ControlMoveJobResponse(job=mapping.job_to_proto(job))
 
     async def RemoveUnit(
         self, request: pb.RemoveUnitRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.RemoveUnitResponse:
         self._callers.require(context, Right.OPERATE)
-        check_slug(request.unit_id, "unit_id")
-        await self._registry.remove(request.unit_id)
+        await self._operations.remove(
+            check_slug(request.unit_id, "unit_id"),
+            revision=request.revision,
+            dry_run=request.dry_run,
+        )
         return pb.RemoveUnitResponse()
 
     async def Heartbeat(

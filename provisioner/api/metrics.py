@@ -18,6 +18,7 @@ from control_plane.store.snapshot_keeper import SnapshotKeeper
 from control_plane.telemetry.endpoint import Readiness
 from provisioner.api.desk import Desk
 from provisioner.api.stale import StaleAnswers
+from provisioner.moves.mover import Mover
 
 
 class ProvisionerMetrics(Collector):
@@ -28,12 +29,14 @@ class ProvisionerMetrics(Collector):
         desk: Desk,
         health: Health,
         stale: StaleAnswers,
+        mover: Mover,
         contact: Contact,
         keeper: SnapshotKeeper | None,
     ) -> None:
         self._desk = desk
         self._health = health
         self._stale = stale
+        self._mover = mover
         self._contact = contact
         self._keeper = keeper
         self._version = version("homeport")
@@ -57,6 +60,17 @@ class ProvisionerMetrics(Collector):
             "homeport_provisioner_stale_answers",
             "Known clients answered from their last ticket, without the store.",
             self._stale.given,
+        )
+        moved = CounterMetricFamily(
+            "homeport_moves_clients", "Clients moved to another unit.", labels=["cause"]
+        )
+        for cause, clients in self._mover.moved.items():
+            moved.add_metric([cause], clients)
+        yield moved
+        yield CounterMetricFamily(
+            "homeport_moves_kept_clients",
+            "Attempts to move a client that left it where it was.",
+            self._mover.kept,
         )
         yield GaugeMetricFamily(
             "homeport_provisioning_under_way_clients",

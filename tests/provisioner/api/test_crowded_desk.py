@@ -77,7 +77,7 @@ class Scene:
 async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
     rng = random.Random(3)
     store = await EmbeddedStore.open(tmp_path / "store.db")
-    registry = UnitRegistry(store, clock=time.monotonic)
+    registry = UnitRegistry(store, clock=time.monotonic, wall=time.time)
     for spec in units(dublin=100, virginia=100):
         await registry.apply(spec)
     ledger = Ledger(
