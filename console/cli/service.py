@@ -88,8 +88,14 @@ class Service(Calls):
 
     def list_units(self) -> list[fleet.Unit]:
         """All units, by id."""
+        return list(self.list_fleet().units)
+
+    def list_fleet(self) -> fleet.ListUnitsResponse:
+        """All units, by id, and whether the store said so."""
         request = fleet.ListUnitsRequest()
-        return list(self._call(fleet_grpc.FleetServiceStub, "ListUnits", request).units)
+        listed: fleet.ListUnitsResponse
+        listed = self._call(fleet_grpc.FleetServiceStub, "ListUnits", request)
+        return listed
 
     def get_unit(self, unit_id: str) -> fleet.Unit:
         request = fleet.GetUnitRequest(unit_id=unit_id)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from console.cli.options import Ca, Output, Profile, Server, Token, target_of
-from console.cli.output import Format, busy, load_bar, show
+from console.cli.output import Format, busy, console_for_notes, load_bar, show
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -35,8 +35,16 @@ def list_units(
         Service(target_of(server, None, token, profile, ca)) as service,
         busy("reading the fleet"),
     ):
-        units = service.list_units()
-    show({"units": [document_of(unit) for unit in units]}, output, lambda: _fleet_table(units))
+        listed = service.list_fleet()
+    units = list(listed.units)
+    document: dict[str, Any] = {"units": [document_of(unit) for unit in units]}
+    if listed.stale:
+        as_of = listed.as_of_time.ToJsonString()
+        document |= {"stale": True, "as_of": as_of}
+        console_for_notes().print(
+            f"[yellow]the server's store is away: this is as of {as_of}, clients at most[/]"
+        )
+    show(document, output, lambda: _fleet_table(units))
 
 
 @app.command("show")
