@@ -9,10 +9,11 @@ from bench.suite.deciding import DECIDING
 from bench.suite.invoking import INVOKING
 from bench.suite.measurement import Measurement
 from bench.suite.memory import MEMORY
+from bench.suite.publishing import PUBLISHING
 from bench.suite.pure import PURE
 from bench.suite.unary import UNARY
 
-ALL: tuple[Measurement, ...] = (UNARY, BULK, PURE, DECIDING, INVOKING, MEMORY)
+ALL: tuple[Measurement, ...] = (UNARY, BULK, PURE, DECIDING, PUBLISHING, INVOKING, MEMORY)
 
 
 def keys(measurements: Sequence[Measurement] = ALL) -> list[str]:
