@@ -23,6 +23,8 @@ from console.cli.commands import (
     local,
     many,
     platforms,
+    plans,
+    rules,
     tenants,
     units,
 )
@@ -52,6 +54,8 @@ app.add_typer(events.app, name="events", rich_help_panel="Data sharing")
 app.add_typer(decisions.app, name="decisions", rich_help_panel="Data sharing")
 app.add_typer(decisions.dlq, name="dlq", rich_help_panel="Data sharing")
 app.add_typer(platforms.app, name="platforms", rich_help_panel="Data sharing")
+app.add_typer(rules.app, name="rules", rich_help_panel="Data sharing")
+app.add_typer(plans.app, name="plans", rich_help_panel="Data sharing")
 app.add_typer(geo.app, name="geo", rich_help_panel="Look into things")
 app.command("doctor", rich_help_panel="Look into things")(doctor.doctor)
 app.command("version", rich_help_panel="Look into things")(doctor.version)

@@ -18,7 +18,7 @@ from data_sharing.decisions.trying import Tried, try_rules
 from data_sharing.decisions.worker import DecisionWorker
 from data_sharing.platforms.messages import timestamp
 from data_sharing.rules.compiling import parse
-from data_sharing.rules.decided import Clause
+from data_sharing.rules.decided import Clause, effect_text
 from homeport.api.datasharing.v1 import rule_pb2 as pb
 from homeport.api.datasharing.v1 import rule_pb2_grpc as pb_grpc
 
@@ -72,9 +72,8 @@ class RuleService(pb_grpc.RuleServiceServicer):
         if len(request.events) > MOST_SAMPLES:
             raise InvalidInput("events", f"{len(request.events)} events; at most {MOST_SAMPLES}")
         tried = try_rules(
-            self._rulebook,
+            self._rulebook.sample(tenant, _bounded(request.document)),
             tenant,
-            _bounded(request.document),
             events=[_plain(event) for event in request.events],
             plans=[_plain(plan) for plan in request.plans],
         )
@@ -127,10 +126,7 @@ def _tested(tried: Tried) -> pb.TestedEvent:
                 plan_id=one.plan_id,
                 detail=one.detail,
                 clauses=[clause_to_proto(one.clauses)] if one.clauses else [],
-                effects=[
-                    f"{effect.fate.value}: {effect.effect} {effect.field}".strip()
-                    for effect in one.effects
-                ],
+                effects=[effect_text(effect) for effect in one.effects],
             )
             for one in tried.outcomes
         ],

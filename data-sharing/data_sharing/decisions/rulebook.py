@@ -189,6 +189,15 @@ class Rulebook:
         faults.settle()
         return compiled, estimated
 
+    def sample(self, tenant: str, text: str) -> RuleSet:
+        """A document alone, compiled against the feeds there are, to be tried. Raises
+        InvalidInput."""
+        document = parse(text)
+        check_document(document)
+        kept = [KeptRule(tenant=tenant, version=1, spec=one, applied_ms=0)
+                for one in document.rules]  # fmt: skip
+        return RuleSet(*self.compile(tenant, document, kept))
+
     def _next(self, tenant: str, spec: RuleSpec, before: KeptRule | None) -> KeptRule:
         if before is not None and before.spec == spec:
             return replace(before, retired=False)

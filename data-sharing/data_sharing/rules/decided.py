@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from data_sharing.rules.effects import Effect, EventRef
+import msgspec
+
+from data_sharing.forecasts.spec import shown
+from data_sharing.rules.effects import Effect, EventRef, Invoke
 
 
 class Verdict(StrEnum):
@@ -52,6 +55,25 @@ class EffectOutcome(NamedTuple):
     fate: Fate
     field: str = ""
     reason: str = ""
+
+
+def effect_text(one: EffectOutcome) -> str:
+    """For people: what was to be done, and what became of it."""
+    effect, fate = one.effect, one.fate.value
+    reason = f" ({one.reason})" if one.reason else ""
+    if isinstance(effect, Invoke):
+        config = msgspec.json.encode(effect.config).decode()
+        return f"{fate}: invoke {effect.application} {effect.action} {config}{reason}"
+    values = dict(effect.fields)
+    names = [one.field] if one.field else list(values)
+    said = ", ".join(f"{name} = {_value(name, values.get(name))}" for name in names)
+    return f"{fate}: plan {effect.plan_id}: {said}{reason}"
+
+
+def _value(field: str, value: Any) -> str:
+    if field == "shift_ms" and isinstance(value, int):
+        return shown(value)
+    return msgspec.json.encode(value).decode()
 
 
 class RuleOutcome(NamedTuple):

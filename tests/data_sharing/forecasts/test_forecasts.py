@@ -73,8 +73,8 @@ def test_quantiles_are_within_one_percent_of_a_value_at_that_rank(
     assert found is not None
     ordered = sorted(given_values)
     rank = share * len(ordered)
-    near = {ordered[max(0, min(len(ordered) - 1, at))]
-            for at in (math.ceil(rank) - 1, math.floor(rank), math.ceil(rank - 1e-9) - 1)}  # fmt: skip
+    ranks = (math.ceil(rank) - 1, math.floor(rank), math.ceil(rank - 1e-9) - 1)
+    near = {ordered[max(0, min(len(ordered) - 1, at))] for at in ranks}
     assert any(abs(found - one) <= ACCURACY * abs(one) * 1.01 + 2e-9 for one in near)
 
 
