@@ -10,6 +10,7 @@ from bench.suite.invoking import INVOKING
 from bench.suite.measurement import Measurement
 from bench.suite.memory import MEMORY
 from bench.suite.outcomes import OUTCOMES
+from bench.suite.publishing import PUBLISHING
 from bench.suite.pure import PURE
 from bench.suite.sharing import SHARING
 from bench.suite.unary import UNARY
@@ -22,6 +23,7 @@ ALL: tuple[Measurement, ...] = (
     SHARING,
     INVOKING,
     OUTCOMES,
+    PUBLISHING,
     MEMORY,
 )
 

@@ -18,7 +18,6 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from bench.ceilings.raw_events import events_per_s
 from bench.suite.deciding import FEED, MATCHING, rules
@@ -143,17 +142,11 @@ def measure(samples: Samples, rounds: int, quick: bool, tick: Callable[[], None]
         ).SerializeToString()
         for start in range(0, count, BATCH)
     ]
-    rows: list[tuple[Any, ...]] = [
-        (number, event.source, event.id, event.type, f"car-{number % 5_000}", number,
-         event.text_data.encode())
-        for number, event in enumerate(events)
-    ]  # fmt: skip
+    contents = [event.text_data.encode() for event in events]
     for number in range(-1, rounds):
         kept = samples if number >= 0 else Samples()  # round -1 warms everything up
         with tempfile.TemporaryDirectory(dir=".") as folder:
-            kept.add(
-                "raw_sqlite_events_per_s", events_per_s(Path(folder) / "raw.db", rows, RAW_GROUP)
-            )
+            kept.add("raw_sqlite_events_per_s", events_per_s(Path(folder), contents, RAW_GROUP))
             kept.add(
                 "decide_events_per_s", asyncio.run(decided_per_s(Path(folder), payloads, count))
             )

@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import signal
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,7 +106,7 @@ async def serve(
                 transport=settings.transport,
                 tls=_tls(settings),
             )
-            http = HttpEvents(settings.http_listen, publisher, callers)
+            http = HttpEvents(settings.http_listen, publisher, callers, tls=_http_tls(settings))
             metrics = SharingMetrics(database, feed_log, publisher, feeds, retainer)
             await _run(
                 settings, stop, on_ready, server, http, metrics, feed_service, retainer, deciding
@@ -162,6 +163,17 @@ def _tls(settings: Settings) -> Tls | None:
         certificate=settings.tls_certificate.read_bytes(),
         client_ca=settings.tls_client_ca.read_bytes() if settings.tls_client_ca else None,
     )
+
+
+def _http_tls(settings: Settings) -> ssl.SSLContext | None:
+    """The same certificate for HTTP: tokens come in there, too."""
+    if settings.tls_certificate is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=settings.tls_client_ca)
+    context.load_cert_chain(settings.tls_certificate, settings.tls_key)
+    if settings.tls_client_ca is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
 
 
 def write_ready_file(path: Path, serving: Serving) -> None:

@@ -4,9 +4,11 @@ kept, refused, repeated and read, over gRPC and HTTP."""
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import http.client
 import json
 import signal
+import ssl
 import urllib.request
 import uuid
 from contextlib import closing
@@ -20,6 +22,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from homeport.api.datasharing.v1 import feed_pb2 as pb
 from homeport.api.datasharing.v1 import feed_pb2_grpc, registry_pb2, registry_pb2_grpc
 from homeport.api.status.v1 import status_pb2
+from tests.console.test_tls import self_signed
 from tests.data_sharing.submissions import COFFEE, SPEED, coffee, event, text, traffic
 from tests.end_to_end.sharing_server import SharingServer, submission
 
@@ -367,10 +370,17 @@ def structured(name: str, **changes) -> dict:
     return {key: value for key, value in (document | changes).items() if value is not ...}
 
 
-def post(server, tenant: str, body, headers: dict[str, str]) -> tuple[int, dict]:
+def post(
+    server, tenant: str, body, headers: dict[str, str], tls: ssl.SSLContext | None = None
+) -> tuple[int, dict]:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     host, _, port = server.http.rpartition(":")
-    with closing(http.client.HTTPConnection(host, int(port), timeout=30)) as connection:
+    opened = (
+        http.client.HTTPSConnection(host, int(port), timeout=30, context=tls)
+        if tls
+        else http.client.HTTPConnection(host, int(port), timeout=30)
+    )
+    with closing(opened) as connection:
         connection.request("POST", f"/v1/tenants/{tenant}/events", content, headers)
         answer = connection.getresponse()
         return answer.status, json.loads(answer.read() or b"{}")
@@ -489,6 +499,81 @@ async def test_health_reflection_and_metrics_are_there(server, channel, feeds, t
     page = await asyncio.to_thread(scrape, "/metrics")
     assert 'homeport_feeds_events_total{outcome="refused_invalid_argument"}' in page
     assert await asyncio.to_thread(scrape, "/readyz") == "ready\n"
+
+
+TOKENS = """
+[[token]]
+name = "operator"
+rights = ["operate", "submit", "publish"]
+sha256 = "{operator}"
+[[token]]
+name = "traffic"
+rights = ["publish", "read-feeds"]
+tenant = "city"
+application = "traffic"
+sha256 = "{traffic}"
+"""
+
+
+def bearer(token: str) -> list[tuple[str, str]]:
+    return [("authorization", f"Bearer {token}")]
+
+
+async def test_tokens_and_tls_hold_on_grpc_and_http(tmp_path):
+    key, certificate = self_signed()
+    for name, content in (("key", key), ("cert", certificate)):
+        (tmp_path / f"{name}.pem").write_bytes(content)
+    digests = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("operator", "traffic")}
+    (tmp_path / "tokens.toml").write_text(TOKENS.format(**digests))
+    arguments = [
+        f"--tokens={tmp_path / 'tokens.toml'}", f"--tls-key={tmp_path / 'key.pem'}",
+        f"--tls-certificate={tmp_path / 'cert.pem'}",
+    ]  # fmt: skip
+    trusted = grpc.ssl_channel_credentials(certificate)
+    with SharingServer(tmp_path, *arguments) as server:
+        async with grpc.aio.secure_channel(server.address, trusted) as channel:
+            registry = registry_pb2_grpc.ApplicationRegistryStub(channel)
+            await registry.SubmitApplication(
+                submission(text(traffic()), tenant="city"), timeout=30, metadata=bearer("operator")
+            )
+            feeds = feed_pb2_grpc.FeedServiceStub(channel)
+            request = pb.PublishEventRequest(event=event("a"))
+            kept = await feeds.PublishEvent(request, timeout=10, metadata=bearer("traffic"))
+            assert kept.position == 1
+            for tenant, token, code in (
+                ("bank", "traffic", "PERMISSION_DENIED"),
+                ("city", "nobody", "UNAUTHENTICATED"),
+                ("city", "", "UNAUTHENTICATED"),
+            ):
+                metadata = bearer(token) if token else []
+                for call in (
+                    feeds.PublishEvent(
+                        pb.PublishEventRequest(tenant=tenant, event=event("b")),
+                        timeout=10,
+                        metadata=metadata,
+                    ),
+                    feeds.Tail(pb.TailRequest(tenant=tenant), timeout=10, metadata=metadata).read(),
+                    registry.GetApplication(
+                        registry_pb2.GetApplicationRequest(tenant=tenant, name="traffic"),
+                        timeout=10,
+                        metadata=metadata,
+                    ),
+                ):
+                    with pytest.raises(grpc.aio.AioRpcError) as refused:
+                        await call
+                    assert refused.value.code().name == code
+        context = ssl.create_default_context(cadata=certificate.decode())
+        for headers, status in (
+            ({"authorization": "Bearer traffic"}, 200),
+            ({}, 401),
+            ({"authorization": "Bearer operator"}, 200),
+        ):
+            told = await asyncio.to_thread(post, server, "city", DATA, HEADERS | headers, context)
+            assert told[0] == status, told
+        told = await asyncio.to_thread(
+            post, server, "bank", DATA, HEADERS | {"authorization": "Bearer traffic"}, context
+        )
+        assert told[0] == 403
 
 
 async def test_events_outlive_a_kill_and_a_drain_ends_readers(tmp_path):

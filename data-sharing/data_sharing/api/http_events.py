@@ -10,6 +10,7 @@ some were refused. aiohttp, because its parser is in C and bounds what it reads.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -55,10 +56,18 @@ _STATUS_OF_CODE = {"NOT_FOUND": 404, "PERMISSION_DENIED": 403}
 class HttpEvents:
     """Listens on host:port between `start` and `stop`; an empty address listens nowhere."""
 
-    def __init__(self, listen: str, publisher: Publisher, callers: Callers) -> None:
+    def __init__(
+        self,
+        listen: str,
+        publisher: Publisher,
+        callers: Callers,
+        *,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._listen = listen
         self._publisher = publisher
         self._callers = callers
+        self._tls = tls
         self._runner: web.AppRunner | None = None
         self.address = ""
 
@@ -71,7 +80,7 @@ class HttpEvents:
         self._runner = web.AppRunner(application, access_log=None, keepalive_timeout=75.0)
         await self._runner.setup()
         host, _, port = self._listen.rpartition(":")
-        site = web.TCPSite(self._runner, host.strip("[]"), int(port))
+        site = web.TCPSite(self._runner, host.strip("[]"), int(port), ssl_context=self._tls)
         try:
             await site.start()
         except OSError as error:
