@@ -16,12 +16,14 @@ import typer
 from console.cli.commands import (
     apps,
     clients,
+    decisions,
     doctor,
     events,
     geo,
     local,
     many,
     plans,
+    platforms,
     rules,
     tenants,
     units,
@@ -49,6 +51,9 @@ app.add_typer(units.app, name="units", rich_help_panel="Fleet and tenants")
 app.add_typer(tenants.app, name="tenants", rich_help_panel="Fleet and tenants")
 app.add_typer(apps.app, name="apps", rich_help_panel="Data sharing")
 app.add_typer(events.app, name="events", rich_help_panel="Data sharing")
+app.add_typer(decisions.app, name="decisions", rich_help_panel="Data sharing")
+app.add_typer(decisions.dlq, name="dlq", rich_help_panel="Data sharing")
+app.add_typer(platforms.app, name="platforms", rich_help_panel="Data sharing")
 app.add_typer(rules.app, name="rules", rich_help_panel="Data sharing")
 app.add_typer(plans.app, name="plans", rich_help_panel="Data sharing")
 app.add_typer(geo.app, name="geo", rich_help_panel="Look into things")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from homeport.api.datasharing.v1 import registry_pb2 as pb
@@ -17,7 +18,9 @@ START_WITHIN_S = 60.0
 class SharingServer:
     """One `python -m data_sharing` on `folder`. A context manager; `kill` is SIGKILL."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(
+        self, folder: Path, *arguments: str, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.folder = folder
         self._ready_file = folder / "ready.json"
         self._ready_file.unlink(missing_ok=True)
@@ -31,6 +34,7 @@ class SharingServer:
                 ],
                 stdout=sink,
                 stderr=sink,
+                env={**os.environ, **(environment or {})},
             )  # fmt: skip
 
     def __enter__(self) -> SharingServer:

@@ -109,19 +109,27 @@ def _passed_over(rules: RuleSet, event: Event, asked: set[str]) -> list[Judgemen
                 rule.version,
                 PASSED_OVER,
                 detail="its conditions on the event alone do not hold",
-                clauses=Clause(rule.spec.condition, "false", _values(event, rule.paths)),
+                clauses=Clause(
+                    rule.spec.condition,
+                    "false",
+                    _values(
+                        event,
+                        {name for name, one in rule.inputs.items() if one.feed == event.type},
+                        rule.paths,
+                    ),
+                ),
             )
         )
     return found
 
 
-def _values(event: Event, paths: tuple[tuple[str, ...], ...]) -> dict[str, object]:
-    """What the event has where the rule looks."""
+def _values(event: Event, names: set[str], paths: tuple[tuple[str, ...], ...]) -> dict[str, object]:
+    """What the event has where the rule looks. names: of the event, in the rule."""
     roots = {
         "data": event.data, "type": event.type, "source": event.source, "id": event.id,
         "key": event.key, "subject": event.subject,
     }  # fmt: skip
-    return {".".join(path): read_path(roots, path[1:]) for path in paths if len(path) > 1}
+    return {".".join(path): read_path(roots, path[1:]) for path in paths if path[0] in names}
 
 
 def _instructions(db: sqlite3.Connection, decisions: list[Decision]) -> list[Kept]:

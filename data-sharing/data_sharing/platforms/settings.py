@@ -49,7 +49,7 @@ class PlatformSettings(BaseSettings):
         Path, Field(description="journal, artifacts and compiled code; one platform's alone")
     ]
     server: Annotated[str, Field(description="decision services, host:port[,host:port…]")] = (
-        "127.0.0.1:7710"
+        "127.0.0.1:7703"
     )
     tenant: Annotated[str, Field(description="whose platform it is")] = "default"
     token: Annotated[str, Field(description="better given by the environment")] = ""

@@ -7,6 +7,7 @@ that YAML makes out of text are refused, each with its line: what is read is wha
 from __future__ import annotations
 
 from collections.abc import Hashable
+from math import isfinite
 from typing import Any
 
 import yaml
@@ -61,10 +62,31 @@ def read_yaml(text: str) -> Any:
     try:
         loader = _Plain(text)
         try:
-            return loader.get_single_data()
+            document = loader.get_single_data()
         finally:
             loader.dispose()
+        _check_plain(document)
     except (yaml.YAMLError, ValueError) as error:
         raise BadYaml(f"is not YAML: {' '.join(str(error).split())}") from error
     except RecursionError as error:
         raise BadYaml("is nested too deep") from error
+    return document
+
+
+def _check_plain(value: Any) -> None:
+    """Raises BadYaml for what JSON cannot say: .nan, sets, bytes, halves of characters."""
+    if isinstance(value, dict):
+        for key, one in value.items():
+            _check_plain(key)
+            _check_plain(one)
+    elif isinstance(value, list):
+        for one in value:
+            _check_plain(one)
+    elif isinstance(value, str):
+        if any("\ud800" <= letter <= "\udfff" for letter in value):
+            raise BadYaml(f"holds half a character, which is no UTF-8: {value!r:.80}")
+    elif isinstance(value, float):
+        if not isfinite(value):
+            raise BadYaml(f"holds the number {value}, which JSON has not")
+    elif not (value is None or isinstance(value, (bool, int))):
+        raise BadYaml(f"holds a {type(value).__name__}, which JSON has not")
