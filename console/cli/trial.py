@@ -48,8 +48,8 @@ class _Feeds:
         for path in manifests:
             manifest, faults = read_manifest(read_text(path), tenant=TENANT)
             if manifest is None:
-                raise CommandFailed(f"{path}: {faults[0].path}: {faults[0].message}",
-                                    ExitCode.USAGE)  # fmt: skip
+                said = "; ".join(f"{one.path} {one.message}".strip() for one in faults)
+                raise CommandFailed(f"{path}: {said}", ExitCode.USAGE)
             for one in manifest.produces:
                 self._schemas[one.type] = FeedSchema(one.type, one.schema)
                 self._keys[one.type] = KeyPath.parse(one.key)

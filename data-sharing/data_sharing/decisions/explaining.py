@@ -19,9 +19,8 @@ from data_sharing.feeds.port import Record
 from data_sharing.feeds.sqlite_log import record_at, record_named
 from data_sharing.rules.compiled import read_path
 from data_sharing.rules.decided import Clause
-from data_sharing.rules.occasion import NoPlans
+from data_sharing.rules.predicates import admits
 from data_sharing.rules.ruleset import RuleSet
-from data_sharing.rules.state import State
 
 PASSED_OVER = "not-matched"
 
@@ -100,12 +99,7 @@ def _passed_over(rules: RuleSet, event: Event, asked: set[str]) -> list[Judgemen
         inputs = [one for one in rule.inputs.values() if one.feed == event.type]
         if tenant != event.tenant or name in asked or not inputs:
             continue
-        alone = RuleSet([rule])
-        decided = alone.decide(
-            event, now_ms=event.time_ms, state=State(lambda cell: None), plans=NoPlans(),
-            explaining=True,
-        )  # fmt: skip
-        if decided.outcomes:
+        if any(admits(one.conjuncts, event) for one in inputs):
             detail = "this version of the rule was not in force when the event was decided"
             found.append(Judgement(name, rule.version, PASSED_OVER, detail=detail))
             continue

@@ -90,7 +90,12 @@ class _Trial:
     def event(self, event: Event) -> None:
         self.now_ms = max(self.now_ms, event.time_ms)
         decided = self._rules.decide(
-            event, now_ms=self.now_ms, state=self._state, plans=self, explaining=True
+            event,
+            now_ms=self.now_ms,
+            state=self._state,
+            plans=self,
+            explaining=True,
+            whole=True,
         )
         self._take(event.id, decided)
 

@@ -16,13 +16,13 @@ class Cells:
         self._occasion, self._rule = occasion, rule
 
     def at(self, key: str) -> RuleCell:
-        """The rule's at this key; new where there is none or it has expired."""
+        """The rule's at this key; a new one, not yet kept, where there is none or it has
+        expired."""
         rule = self._rule
         name = CellId(rule.tenant, "rule", rule.id, key)
         cell: RuleCell | None = self._occasion.state.get(name)
         if cell is None or (cell.expires_ms and cell.expires_ms < self._occasion.now_ms):
-            cell = RuleCell()
-            self._occasion.state.put(name, cell)
+            return RuleCell()
         return cell
 
     def is_late(self, cell: RuleCell) -> bool:
@@ -30,7 +30,9 @@ class Cells:
         return event is not None and event.time_ms < cell.newest_ms - self._rule.late_ms
 
     def seen(self, cell: RuleCell, key: str, time_ms: int) -> None:
-        """Lets go of what is over, and has the cell stored."""
+        """Lets go of what is over, and has the cell stored. time_ms: of an event that it keeps.
+        Only those make others late, so that events which no rule of the set could match mean
+        the same as those which the index left out."""
         rule = self._rule
         cell.newest_ms = max(cell.newest_ms, time_ms)
         for name in list(cell.windows):

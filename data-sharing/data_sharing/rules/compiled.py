@@ -26,12 +26,14 @@ Computed: TypeAlias = Expression | str | int | float | bool  # text never stands
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
-    """One feed of a rule. conjuncts: what an event of it must have to matter."""
+    """One feed of a rule. own: in a join, what `when` asks of this input's event alone; others
+    do not take part. conjuncts: what an event must have to matter, as far as the index knows."""
 
     name: str
     feed: str
     key: Expression
     where: Expression | None
+    own: Expression | None
     absent: bool
     conjuncts: tuple[Conjunct, ...]
 

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from control_plane.errors import InvalidInput
+from control_plane.expressions.clauses import clauses_of
 from control_plane.expressions.environment import Environment, Kind
 from control_plane.expressions.expression import Expression
 from control_plane.expressions.tree import Ident, Path, paths_read, walk
@@ -375,20 +376,36 @@ class _Compiler:
             reader = _EventReader(one.feed, self._schemas, self._faults, f"{self._at}.watch.{name}")
             where = reader.optional(one.where, "where")
             conjuncts = () if where is None else conjuncts_of(where.tree, _EVENT_ROOTS)
-            if not one.absent and not cumulative:
-                # Only events for which these hold can take part in a match. `event` is the one
-                # that arrived, which in a join may be any of them.
-                roots = frozenset((name,) if joined else (name, "event"))
-                conjuncts += conjuncts_of(when.tree, roots)
+            own = None
+            if joined and not one.absent and not cumulative:
+                own = self._asked_alone(name)
+                conjuncts += () if own is None else conjuncts_of(own.tree, frozenset((name,)))
+            elif not joined:
+                conjuncts += conjuncts_of(when.tree, frozenset((name, "event")))
             inputs[name] = Input(
                 name=name,
                 feed=one.feed,
                 key=reader.compile(one.key, "key", Kind.STRING),
                 where=where,
+                own=own,
                 absent=one.absent,
                 conjuncts=conjuncts,
             )
         return inputs
+
+    def _asked_alone(self, name: str) -> Expression | None:
+        """The clauses of `when` that read nothing but one input's event: without them holding
+        nothing can match, so they decide which of its events a join keeps."""
+        if self._faults.found:
+            return None
+        whole = clauses_of(self._spec.condition)
+        clauses = whole.parts if whole.joined_by == "&&" else (whole,)
+        alone: list[str] = []
+        for clause in clauses:
+            tree = self._environment.compile(clause.text, field="when").tree
+            if {path[0] for path, _, _ in paths_read(tree)} == {name}:
+                alone.append(f"({clause.text})")
+        return self._environment.compile(" && ".join(alone), field="when") if alone else None
 
     def _windows(self) -> dict[str, FedWindow]:
         windows: dict[str, FedWindow] = {}

@@ -130,21 +130,26 @@ class _At:
             counts = occasion.of_event(one.where)
             if counts is not True:
                 return self._not_counted(one, key, counts)
+        if one.own is not None:
+            counts = one.own.holds(rule.environment.bind({one.name: occasion.shown}))
+            if counts is not True:
+                return self._not_counted(one, key, counts)
         if not rule.stateful:
             return self.judging.judge(key, None, {one.name: [event]}, event.time_ms)
         cell = self._cells.at(key)
         if (rule.windows or rule.join) and self._cells.is_late(cell):
             return [self._late(key, cell)]
-        self._cells.seen(cell, key, event.time_ms)
         if rule.join is None:
             return self.judging.judge(key, cell, {one.name: [event]}, event.time_ms)
+        self._cells.seen(cell, key, event.time_ms)
         return self._join(one, key, cell, kept(event))
 
     def _not_counted(self, one: Input, key: str, counts: Any) -> list[Found]:
         if isinstance(counts, Fault):
             verdict = Verdict.NOT_MATCHED if counts.missing else Verdict.ERROR
-            return [self._found(verdict, f"watch.{one.name}.where: {counts.message}", key=key)]
-        return [self._found(Verdict.NOT_MATCHED, f"watch.{one.name}.where is false", key=key)]
+            return [self._found(verdict, f"{one.name} does not count: {counts.message}", key=key)]
+        said = f"{one.name} does not count: what is asked of it alone is false"
+        return [self._found(Verdict.NOT_MATCHED, said, key=key)]
 
     def _join(self, one: Input, key: str, cell: RuleCell, event: Kept) -> list[Found]:
         occasion, rule, join = self._occasion, self._rule, self._rule.join

@@ -70,10 +70,15 @@ class Join:
         return [name for name in self.inputs if not state.buffers.get(name)]
 
     def combinations(self, state: JoinState, name: str, event: Kept) -> Iterator[Combination]:
-        """Those that the event, which has arrived as input `name`, completes; oldest first."""
+        """Those that the event, which has arrived as input `name`, completes; oldest first. An
+        event of a feed that several inputs watch never meets itself."""
         others = [one for one in self.inputs if one != name]
         buffers = [
-            [kept for kept in state.buffers.get(one, ()) if self._near(kept, event)]
+            [
+                kept
+                for kept in state.buffers.get(one, ())
+                if self._near(kept, event) and (kept.source, kept.id) != (event.source, event.id)
+            ]
             for one in others
         ]
         if not all(buffers) or event not in state.buffers.get(name, ()):

@@ -9,10 +9,11 @@ condition does not hold, and the index may leave the event out as well.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 from control_plane.expressions.tree import Call, Constant, Items, Node, Path, Select, path_of
+from data_sharing.event import Event
 
 Scalar: TypeAlias = str | int | float | bool | None
 _EXACT = 2**53  # integers beyond may be told apart by Python and not by CEL's doubles
@@ -52,6 +53,29 @@ def conjuncts_of(tree: Node, roots: frozenset[str]) -> tuple[Conjunct, ...]:
     """What must hold of the event that the variables in `roots` stand for; paths are below it,
     as ("data", "speed")."""
     return _merged([one for one in _conjuncts(tree, roots) if len(one) <= MOST_ALTERNATIVES])
+
+
+def admits(conjuncts: Sequence[Conjunct], event: Event) -> bool:
+    """Whether all that must hold of the event does. Where not, an index may leave it out."""
+    return all(any(_holds(atom, event) for atom in one) for one in conjuncts)
+
+
+def _holds(atom: Atom, event: Event) -> bool:
+    if atom.path[0] != "data":
+        value: Any = getattr(event, atom.path[0])
+    else:
+        value = event.data
+        for name in atom.path[1:]:
+            if not isinstance(value, Mapping) or name not in value:
+                return False
+            value = value[name]
+    if isinstance(atom, Equals):
+        return not isinstance(value, (list, Mapping)) and value in atom.values
+    if isinstance(atom, Prefix):
+        return isinstance(value, str) and value.startswith(atom.text)
+    if isinstance(atom, Range):
+        return type(value) in (int, float) and atom.low <= value <= atom.high
+    return True
 
 
 def _conjuncts(node: Node, roots: frozenset[str]) -> list[Conjunct]:

@@ -133,12 +133,15 @@ class RuleSet:
         state: State,
         plans: Plans,
         explaining: bool = False,
+        whole: bool = False,
     ) -> Decided:
-        """What follows from an event. With `explaining`, outcomes carry their clauses."""
+        """What follows from an event. With `explaining`, outcomes carry their clauses; with
+        `whole`, rules are asked as well that the index leaves out: nothing else follows, but
+        each says why it did not match."""
         feed = self._feeds.get((event.tenant, event.type))
         if feed is None:
             return NOTHING
-        touched = feed.index.touched(event)
+        touched = range(len(feed.watchers)) if whole else feed.index.touched(event)
         if not touched and not feed.forecasts:
             return NOTHING
         occasion = self._occasion(event, now_ms, state, plans, explaining)

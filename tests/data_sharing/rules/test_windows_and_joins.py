@@ -6,9 +6,11 @@ import random
 
 import pytest
 
-from data_sharing.rules.state import CellId, RuleCell
+from data_sharing.event import Event
+from data_sharing.rules.state import CellId, RuleCell, State
 from tests.data_sharing.rules.workbench import (
     TENANT,
+    Shelf,
     Workbench,
     fired,
     ids,
@@ -216,6 +218,54 @@ def test_what_when_asks_of_one_input_keeps_other_events_out_of_the_join() -> Non
     bench = Workbench(rules_of(joined("chronicle", when="a.data.x > 5 && b.data.x > 5")))
     assert bench.event("a", {"x": 1}).outcomes == ()
     assert verdicts(bench.event("a", {"x": 6})) == ["waiting"]
+
+
+def test_what_a_join_keeps_does_not_depend_on_the_other_rules_there_are() -> None:
+    """The index lets more or fewer events through with each rule set; what counts stays."""
+    when = 'a.data.x > 5 && a.data.kind == "t" && b.data.x > 0'
+    alone = rules_of(joined("recent", when=when))
+    crowd = [
+        f"""
+  - rule: other-{n}
+    watch: {{a: {{feed: a}}}}
+    when: a.data.kind == "t" && a.data.n == {n}
+    do: [{{invoke: {{application: a, action: b}}}}]"""
+        for n in range(40)
+    ]
+    many = rules_of(joined("recent", when=when) + "".join(crowd))
+    story = [("a", {"x": 6, "kind": "t"}), ("a", {"x": 7, "kind": "u"}),
+             ("a", {"x": 1, "kind": "t"}), ("b", {"x": 1})]  # fmt: skip
+    for rules in (alone, many):
+        bench = Workbench(rules)
+        decided = [bench.event(feed, data, at_s=n) for n, (feed, data) in enumerate(story)]
+        assert [ids(one) for each in decided for one in fired(each)] == [["e4", "e1"]]
+
+
+def test_an_event_never_meets_itself() -> None:
+    text = joined("unrestricted").replace("feed: b", "feed: a")
+    bench = Workbench(rules_of(text))
+    assert not fired(bench.event("a", {"x": 1}, at_s=0))
+    pairs = [sorted(ids(one)) for one in fired(bench.event("a", {"x": 1}, at_s=1))]
+    assert pairs == [["e1", "e2"], ["e1", "e2"]]
+
+
+@pytest.mark.parametrize("text", [pytest.param("EVERYTHING", id="windows-joins-forecasts")])
+def test_asking_rules_that_the_index_leaves_out_changes_nothing(text: str) -> None:
+    rules = rules_of(globals()[text])
+
+    def run(whole: bool) -> list[object]:
+        rng, state, shelf = random.Random(23), State(lambda _: None), Shelf()
+        effects: list[object] = []
+        for n in range(600):
+            data = rng.choice([{"x": rng.randint(0, 3)}, {}, {"x": "text"}])
+            event = Event(TENANT, "app", f"e{n}", rng.choice("ab"), "k", n * 700, data, "", n)
+            decided = rules.decide(
+                event, now_ms=n * 700, state=state, plans=shelf, explaining=whole, whole=whole
+            )
+            effects += decided.effects
+        return [effects, state.drain()]
+
+    assert run(whole=True) == run(whole=False)
 
 
 ABSENT = """
