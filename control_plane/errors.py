@@ -75,6 +75,12 @@ class AlreadyExists(HomeportError):
     reason = "ALREADY_EXISTS"
 
 
+class HistoryGone(HomeportError):
+    """What the caller wants to go on from is not kept any more. Begin anew, without it."""
+
+    reason = "HISTORY_GONE"
+
+
 class Unavailable(HomeportError):
     """Something Homeport needs is away. Retrying later can help."""
 

@@ -36,6 +36,19 @@ LABELS = (
     "platform.run.after",  # it ran, and nothing says so
     "platform.end.after",  # its outcome is on disk, and not told
 )
+MOVING = (
+    "moves.claim.after",
+    "moves.page.before",
+    "moves.page.after",
+    "moves.progress.before",
+    "moves.progress.after",
+    "moves.commit.before",
+    "moves.commit.after",
+    "moves.handoff.before",
+    "moves.handoff.after",
+    "moves.end.before",
+    "moves.end.after",
+)
 
 
 def _nothing(label: str) -> None:
@@ -46,8 +59,9 @@ def armed(setting: str) -> Callable[[str], None]:
     """What `passing` is under this setting: `label` or `label:n`, n from 1. Raises ValueError
     for a label that is nowhere, because a test that arms it would test nothing."""
     label, _, count = setting.partition(":")
-    if label not in LABELS:
-        raise ValueError(f"{VARIABLE}: there is no fault point {label!r}; there are {LABELS}")
+    known = LABELS + MOVING
+    if label not in known:
+        raise ValueError(f"{VARIABLE}: there is no fault point {label!r}; there are {known}")
     left = int(count or 1)
 
     def passing(at: str) -> None:

@@ -22,11 +22,12 @@ from console.cli.commands import (
     geo,
     local,
     many,
+    moves,
     plans,
     platforms,
     rules,
     tenants,
-    units,
+    unit_states,
 )
 from console.cli.failure import ExitCode, failure_of, report
 
@@ -47,7 +48,8 @@ app.command("provision-many", rich_help_panel="Clients")(many.provision_many)
 app.command("get", rich_help_panel="Clients")(clients.get)
 app.command("release", rich_help_panel="Clients")(clients.release)
 app.command("explain", rich_help_panel="Clients")(clients.explain)
-app.add_typer(units.app, name="units", rich_help_panel="Fleet and tenants")
+app.add_typer(unit_states.app, name="units", rich_help_panel="Fleet and tenants")
+app.add_typer(moves.app, name="moves", rich_help_panel="Fleet and tenants")
 app.add_typer(tenants.app, name="tenants", rich_help_panel="Fleet and tenants")
 app.add_typer(apps.app, name="apps", rich_help_panel="Data sharing")
 app.add_typer(events.app, name="events", rich_help_panel="Data sharing")
