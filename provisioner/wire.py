@@ -20,6 +20,7 @@ from pathlib import Path
 
 from control_plane.errors import HomeportError
 from control_plane.identity.keyring import load_or_create
+from control_plane.identity.orders import OrderDesk
 from control_plane.identity.tickets import TicketIssuer
 from control_plane.identity.tokens import Tokens
 from control_plane.serving.peers import Proxies, parse_networks
@@ -27,15 +28,19 @@ from control_plane.serving.server import Server, Tls
 from control_plane.store.opening import EtcdAccess, open_store
 from control_plane.store.port import Store
 from control_plane.telemetry.endpoint import MetricsEndpoint
+from deployment_units.fleet.lifecycle import Patience
 from deployment_units.fleet.registry import UnitRegistry
+from deployment_units.fleet.transitions import Transitions
 from provisioner.api.callers import Callers
 from provisioner.api.desk import Desk
 from provisioner.api.fleet_service import FleetService
 from provisioner.api.metrics import ProvisionerMetrics
+from provisioner.api.onward import Onward
 from provisioner.api.provisioning_service import ProvisioningService
 from provisioner.api.stale import StaleAnswers
 from provisioner.api.tenant_service import TenantService
 from provisioner.api.tickets import TicketOffice
+from provisioner.api.unit_operations import UnitOperations
 from provisioner.api.watching import Watching
 from provisioner.api.world import World
 from provisioner.geo.locator import Locator
@@ -45,7 +50,14 @@ from provisioner.ledger.departure_lease import DepartureLease
 from provisioner.ledger.hold_expiry import HoldExpiry
 from provisioner.ledger.holds import HoldBook
 from provisioner.ledger.ledger import Ledger
+from provisioner.moves.board import Board
+from provisioner.moves.dialing import unit_dialer
+from provisioner.moves.executor import Executor
+from provisioner.moves.handoff import Handoff
+from provisioner.moves.lookout import Lookout
+from provisioner.moves.mover import Mover
 from provisioner.placement.filters import PlacementPolicy
+from provisioner.placement.fleet import PlacementFleet
 from provisioner.settings import Settings
 
 log = logging.getLogger("homeport")
@@ -110,7 +122,6 @@ async def serve(
                 wall=time.time,
                 spread=rng.random,
             )
-            world.on_fleet = desk.follow
             holds = HoldBook(store)
             departures = DepartureLease(
                 store, longest_ticket_s=world.longest_ticket_s, clock=time.monotonic
@@ -129,7 +140,27 @@ async def serve(
             stale = StaleAnswers(
                 desk, tickets, store.health, grace_s=settings.stale_grace_s, wall=time.time
             )
-            registry = UnitRegistry(store, clock=time.monotonic)
+            registry = UnitRegistry(store, clock=time.monotonic, wall=time.time)
+            moving = await _moving(
+                settings, store, world, registry, policy, departures, issuer, rng
+            )
+            desk.onward = Onward(world, moving.mover, policy, clock=time.monotonic)
+            desk.follow(world.fleet)
+
+            def follow(fleet: PlacementFleet) -> None:
+                desk.follow(fleet)
+                moving.mover.follow(fleet)
+
+            world.on_fleet = follow
+            operations = UnitOperations(
+                store,
+                registry=registry,
+                transitions=moving.transitions,
+                board=moving.board,
+                world=world,
+                desk=desk,
+                wall=time.time,
+            )
             watching = Watching.of(
                 store,
                 registry,
@@ -146,6 +177,7 @@ async def serve(
                         issuer,
                         callers,
                         holds,
+                        operations,
                         watching.board,
                         watching.fleet,
                         endpoint_of=world.endpoint_of,
@@ -157,13 +189,84 @@ async def serve(
                 tls=_tls(settings),
                 share_port=share_port,
             )
-            metrics = ProvisionerMetrics(desk, store.health, stale, watching)
+            metrics = ProvisionerMetrics(desk, store.health, stale, moving.mover, watching)
             await _run(
                 settings, stop, on_ready, server, ledger, world, geo, metrics, holds, expiry,
-                watching,
+                moving, watching,
             )  # fmt: skip
     finally:
         await store.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moving:
+    """Everything that moves clients, and notices when they have to."""
+
+    transitions: Transitions
+    mover: Mover
+    board: Board
+    executor: Executor
+    lookout: Lookout
+
+
+async def _moving(
+    settings: Settings,
+    store: Store,
+    world: World,
+    registry: UnitRegistry,
+    policy: PlacementPolicy,
+    departures: DepartureLease,
+    issuer: TicketIssuer,
+    rng: random.Random,
+) -> Moving:
+    def new_ledger() -> Ledger:
+        return Ledger(
+            store,
+            clock=time.monotonic,
+            jitter=lambda: rng.uniform(0.05, 0.5),
+            new_id=lambda: f"m-{secrets.token_hex(6)}",
+            session_ttl_s=settings.session_ttl_s,
+            lanes=1,
+        )
+
+    def endpoint(unit_id: str) -> str:
+        unit = world.seen(unit_id)
+        return unit.endpoint if unit is not None else ""
+
+    patience = Patience(lost_after_s=settings.lost_after_s, back_after_s=settings.back_after_s)
+    transitions = Transitions(
+        store, registry, wall=time.time, patience=patience, rate_per_s=settings.move_rate_per_s
+    )
+    mover = Mover(
+        store,
+        new_ledger=new_ledger,
+        policy=policy,
+        fleet=world.fleet,
+        endpoint=endpoint,
+        lease=departures.current,
+        handoff=Handoff(OrderDesk(issuer), connect=unit_dialer(settings), wall=time.time),
+        clock=time.monotonic,
+        wall=time.time,
+    )
+    board = Board(store, wall=time.time)
+    await board.start()
+    executor = Executor(
+        store,
+        board=board,
+        mover=mover,
+        world=world,
+        registry=registry,
+        transitions=transitions,
+        clock=time.monotonic,
+        wall=time.time,
+        spread=rng.random,
+    )
+    lookout = Lookout(
+        world, transitions, store.health, clock=time.monotonic, wall=time.time, spread=rng.random
+    )
+    return Moving(
+        transitions=transitions, mover=mover, board=board, executor=executor, lookout=lookout
+    )
 
 
 async def _run(
@@ -177,6 +280,7 @@ async def _run(
     metrics: ProvisionerMetrics,
     holds: HoldBook,
     expiry: HoldExpiry,
+    moving: Moving,
     watching: Watching,
 ) -> None:
     host = settings.listen.rpartition(":")[0]
@@ -189,6 +293,10 @@ async def _run(
                 group.create_task(geo.run(), name="geo"),
                 group.create_task(holds.run(), name="holds"),
                 group.create_task(expiry.run(), name="hold expiry"),
+                group.create_task(moving.mover.run(), name="mover"),
+                group.create_task(moving.board.run(), name="board of jobs"),
+                group.create_task(moving.executor.run(), name="executor of jobs"),
+                group.create_task(moving.lookout.run(), name="lookout"),
                 group.create_task(watching.run(), name="watching"),
             ]
             await server.start()
@@ -205,9 +313,11 @@ async def _run(
             watching.close()
             await server.stop(settings.drain_s)
             await ledger.settle_all(timeout_s=SETTLE_S)
+            await moving.mover.settle_all(timeout_s=SETTLE_S)
             for task in tasks:
                 task.cancel()
     await ledger.close()
+    await moving.mover.close()
 
 
 async def _open_when_there(settings: Settings, stop: asyncio.Event) -> Store | None:

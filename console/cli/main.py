@@ -13,7 +13,18 @@ from typing import NoReturn
 
 import typer
 
-from console.cli.commands import apps, clients, doctor, geo, local, many, tenants, units, watch
+from console.cli.commands import (
+    apps,
+    clients,
+    doctor,
+    geo,
+    local,
+    many,
+    moves,
+    tenants,
+    unit_states,
+    watch,
+)
 from console.cli.failure import ExitCode, failure_of, report
 
 app = typer.Typer(
@@ -33,8 +44,9 @@ app.command("get", rich_help_panel="Clients")(clients.get)
 app.command("release", rich_help_panel="Clients")(clients.release)
 app.command("explain", rich_help_panel="Clients")(clients.explain)
 app.command("watch", rich_help_panel="Clients")(watch.watch)
-units.app.command("watch")(watch.watch_units)
-app.add_typer(units.app, name="units", rich_help_panel="Fleet and tenants")
+unit_states.app.command("watch")(watch.watch_units)
+app.add_typer(unit_states.app, name="units", rich_help_panel="Fleet and tenants")
+app.add_typer(moves.app, name="moves", rich_help_panel="Fleet and tenants")
 app.add_typer(tenants.app, name="tenants", rich_help_panel="Fleet and tenants")
 app.add_typer(apps.app, name="apps", rich_help_panel="Data sharing")
 app.add_typer(geo.app, name="geo", rich_help_panel="Look into things")

@@ -17,13 +17,14 @@ from control_plane.serving.server import Service
 from control_plane.serving.status import duration
 from control_plane.store.port import Store, StoreUnavailable
 from deployment_units.fleet.liveness import Liveness
-from deployment_units.fleet.registry import UnitRegistry
+from deployment_units.fleet.registry import UnitRegistry, UnitView
 from deployment_units.fleet.validation import check_unit
 from homeport.api.fleet.v1 import fleet_pb2 as pb
 from homeport.api.fleet.v1 import fleet_pb2_grpc as pb_grpc
 from provisioner.api import mapping
 from provisioner.api.beats import Beats, Between
 from provisioner.api.callers import Callers
+from provisioner.api.unit_operations import UnitOperations
 from provisioner.ledger.holds import HoldBook
 from provisioner.watching.departures import DepartureBoard, Line
 from provisioner.watching.fleet import FleetWatches
@@ -44,6 +45,7 @@ class FleetService(pb_grpc.FleetServiceServicer):
         issuer: TicketIssuer,
         callers: Callers,
         holds: HoldBook,
+        operations: UnitOperations,
         board: DepartureBoard,
         watches: FleetWatches[pb.Unit],
         *,
@@ -55,6 +57,7 @@ class FleetService(pb_grpc.FleetServiceServicer):
         self._issuer = issuer
         self._callers = callers
         self._holds = holds
+        self._operations = operations
         self._board = board
         self._watches = watches
         self._endpoint_of = endpoint_of
@@ -81,23 +84,95 @@ class FleetService(pb_grpc.FleetServiceServicer):
     ) -> pb.Unit:
         self._callers.of_context(context)
         check_slug(request.unit_id, "unit_id")
-        return mapping.unit_to_proto(await self._registry.get(request.unit_id))
+        return self._unit(await self._registry.get(request.unit_id))
 
     async def ListUnits(
         self, request: pb.ListUnitsRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.ListUnitsResponse:
         self._callers.of_context(context)
         views, revision = await self._registry.list()
-        return pb.ListUnitsResponse(
-            units=[mapping.unit_to_proto(view) for view in views], revision=revision
+        return pb.ListUnitsResponse(units=[self._unit(view) for view in views], revision=revision)
+
+    def _unit(self, view: UnitView) -> pb.Unit:
+        return mapping.unit_to_proto(view, self._operations.job_of(view))
+
+    async def CordonUnit(
+        self, request: pb.CordonUnitRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.CordonUnitResponse:
+        self._callers.require(context, Right.OPERATE)
+        view = await self._operations.cordon(
+            check_slug(request.unit_id, "unit_id"),
+            revision=request.revision,
+            dry_run=request.dry_run,
         )
+        return pb.CordonUnitResponse(unit=self._unit(view))
+
+    async def DrainUnit(
+        self, request: pb.DrainUnitRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.DrainUnitResponse:
+        self._callers.require(context, Right.OPERATE)
+        unit_id = check_slug(request.unit_id, "unit_id")
+        if request.dry_run:
+            view, plan = await self._operations.plan_drain(unit_id, revision=request.revision)
+            return pb.DrainUnitResponse(unit=self._unit(view), plan=mapping.plan_to_proto(plan))
+        view, job = await self._operations.drain(
+            unit_id, revision=request.revision, rate_per_s=request.rate_per_s
+        )
+        return pb.DrainUnitResponse(
+            unit=mapping.unit_to_proto(view, job if job is not None and job.is_open else None),
+            job=mapping.job_to_proto(job) if job is not None else None,
+        )
+
+    async def UndrainUnit(
+        self, request: pb.UndrainUnitRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.UndrainUnitResponse:
+        self._callers.require(context, Right.OPERATE)
+        view = await self._operations.undrain(
+            check_slug(request.unit_id, "unit_id"),
+            revision=request.revision,
+            dry_run=request.dry_run,
+        )
+        return pb.UndrainUnitResponse(unit=mapping.unit_to_proto(view))
+
+    async def Rebalance(
+        self, request: pb.RebalanceRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.RebalanceResponse:
+        self._callers.require(context, Right.OPERATE)
+        if request.dry_run:
+            plan = await self._operations.plan_rebalance(max_moves=request.max_moves)
+            return pb.RebalanceResponse(plan=mapping.plan_to_proto(plan))
+        job = await self._operations.rebalance(
+            max_moves=request.max_moves, rate_per_s=request.rate_per_s
+        )
+        return pb.RebalanceResponse(job=mapping.job_to_proto(job))
+
+    async def ListMoveJobs(
+        self, request: pb.ListMoveJobsRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.ListMoveJobsResponse:
+        self._callers.of_context(context)
+        jobs = await self._operations.jobs(with_ended=request.with_ended)
+        return pb.ListMoveJobsResponse(jobs=[mapping.job_to_proto(job) for job in jobs])
+
+    async def ControlMoveJob(
+        self, request: pb.ControlMoveJobRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.ControlMoveJobResponse:
+        self._callers.require(context, Right.OPERATE)
+        job = await self._operations.control(
+            request.job_id,
+            state=mapping.job_state_from_proto(request.state),
+            rate_per_s=request.rate_per_s,
+        )
+        return pb.ControlMoveJobResponse(job=mapping.job_to_proto(job))
 
     async def RemoveUnit(
         self, request: pb.RemoveUnitRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.RemoveUnitResponse:
         self._callers.require(context, Right.OPERATE)
-        check_slug(request.unit_id, "unit_id")
-        await self._registry.remove(request.unit_id)
+        await self._operations.remove(
+            check_slug(request.unit_id, "unit_id"),
+            revision=request.revision,
+            dry_run=request.dry_run,
+        )
         return pb.RemoveUnitResponse()
 
     async def Heartbeat(
@@ -188,29 +263,6 @@ class FleetService(pb_grpc.FleetServiceServicer):
                 yield pb.WatchFleetResponse(
                     units=news.units, removed=news.removed, revision=news.revision
                 )
-
-
-class FleetReader:
-    """The fleet as FleetWatches compares it."""
-
-    def __init__(self, registry: UnitRegistry) -> None:
-        self._registry = registry
-
-    async def read(self, revision: int) -> tuple[dict[str, pb.Unit], int]:
-        """All units by id, and the revision they were read at; 0: now. Raises Compacted,
-        Unavailable."""
-        views, at = await self._registry.list(at_revision=revision)
-        return {view.spec.id: mapping.unit_to_proto(view) for view in views}, at
-
-    @staticmethod
-    def looks(unit: pb.Unit) -> bytes:
-        """A unit without what changes with every beat."""
-        plain = pb.Unit()
-        plain.CopyFrom(unit)
-        plain.status.ClearField("report_time")
-        if not unit.HasField("status"):
-            plain.ClearField("status")
-        return plain.SerializeToString(deterministic=True)
 
 
 def _hold_key(admission: pb.Admission) -> bytes:

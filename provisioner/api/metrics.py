@@ -16,15 +16,24 @@ from control_plane.store.port import Health
 from provisioner.api.desk import Desk
 from provisioner.api.stale import StaleAnswers
 from provisioner.api.watching import Watching
+from provisioner.moves.mover import Mover
 
 
 class ProvisionerMetrics(Collector):
     """Reads the desk, its ledger and the store's health."""
 
-    def __init__(self, desk: Desk, health: Health, stale: StaleAnswers, watching: Watching) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        health: Health,
+        stale: StaleAnswers,
+        mover: Mover,
+        watching: Watching,
+    ) -> None:
         self._desk = desk
         self._health = health
         self._stale = stale
+        self._mover = mover
         self._watching = watching
         self._version = version("homeport")
 
@@ -46,6 +55,17 @@ class ProvisionerMetrics(Collector):
             "homeport_provisioner_stale_answers",
             "Known clients answered from their last ticket, without the store.",
             self._stale.given,
+        )
+        moved = CounterMetricFamily(
+            "homeport_moves_clients", "Clients moved to another unit.", labels=["cause"]
+        )
+        for cause, clients in self._mover.moved.items():
+            moved.add_metric([cause], clients)
+        yield moved
+        yield CounterMetricFamily(
+            "homeport_moves_kept_clients",
+            "Attempts to move a client that left it where it was.",
+            self._mover.kept,
         )
         yield GaugeMetricFamily(
             "homeport_provisioning_under_way_clients",

@@ -127,8 +127,8 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
 
     def _begin(self, payload: bytes) -> BatchRun:
         batch = read_batch(payload)
-        run = BatchRun(len(batch.clients))
-        run.begin(self._desk, self._desk.tenant(batch.tenant), batch)
+        run = BatchRun(self._desk, self._desk.tenant(batch.tenant), batch)
+        run.begin()
         return run
 
     async def GetAssignment(

@@ -13,13 +13,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from control_plane import faultpoints, keys
 from control_plane.errors import HomeportError, Unavailable
 from control_plane.store.port import (
     MAX_OPERATIONS,
-    KeyValue,
     LeaseLost,
     OutcomeUnknown,
     Store,
@@ -131,6 +130,22 @@ class Lane:
             operation = waiting[0]
             account = operation.account
             change = changes.get(account.unit)
+            if change is not None and isinstance(operation, Claim) and operation.plain:
+                # One of many: a new client at a unit that this batch writes already.
+                if not compares or not writes or operation.key in batch.keys:
+                    break
+                if (
+                    account.adopted
+                    and operation.expires_at >= now
+                    and account.usage + change[0] < account.grant
+                ):
+                    waiting.popleft()
+                    batch.keys.add(operation.key)
+                    batch.claims.append(operation)
+                    change[0] += 1
+                    compares -= 1
+                    writes -= 1
+                    continue
             claim = operation if isinstance(operation, Claim) else None
             source = claim.source if claim is not None else None
             # A new unit costs its usage and fence besides; each counts once in either list.
@@ -223,10 +238,10 @@ class Lane:
         explained = 0
         claims: list[Claim] = []
         releases: list[Release] = []
-        reads = iter(result.results)
+        shown = protocol.refused(batch.claims, batch.releases, result)
         for claim in batch.claims:
-            found = _only(next(reads))
-            if _guarded(claim, reads) and _revision(found) == claim.revision:
+            found, holds = next(shown)
+            if holds:
                 claims.append(claim)
                 continue
             explained += 1
@@ -236,8 +251,8 @@ class Lane:
             else:
                 claim.changed(found)
         for release in batch.releases:
-            found = _only(next(reads))
-            if _guarded(release, reads) and _revision(found) == release.revision:
+            found, holds = next(shown)
+            if holds:
                 releases.append(release)
             else:
                 explained += 1
@@ -304,20 +319,6 @@ class Lane:
         claim.promised = False
         claim.account.in_flight -= 1
         self._touched(claim.account)
-
-
-def _only(read: Sequence[KeyValue]) -> KeyValue | None:
-    return read[0] if read else None
-
-
-def _revision(found: KeyValue | None) -> int:
-    return found.mod_revision if found is not None else 0
-
-
-def _guarded(operation: Operation, reads: Iterator[Sequence[KeyValue]]) -> bool:
-    """Whether its guards hold by what was read; takes their reads off, whatever they say."""
-    stand = [_revision(_only(next(reads))) == guard.operand for guard in operation.guards]
-    return all(stand)
 
 
 def deliver(batch: Batch, revision: int) -> None:
