@@ -10,8 +10,9 @@ from bench.suite.measurement import Measurement
 from bench.suite.memory import MEMORY
 from bench.suite.pure import PURE
 from bench.suite.unary import UNARY
+from bench.suite.watchers import WATCHING
 
-ALL: tuple[Measurement, ...] = (UNARY, BULK, PURE, INVOKING, MEMORY)
+ALL: tuple[Measurement, ...] = (UNARY, BULK, PURE, INVOKING, MEMORY, WATCHING)
 
 
 def keys(measurements: Sequence[Measurement] = ALL) -> list[str]:
