@@ -293,29 +293,6 @@ class FleetService(pb_grpc.FleetServiceServicer):
                 )
 
 
-class FleetReader:
-    """The fleet as FleetWatches compares it."""
-
-    def __init__(self, registry: UnitRegistry) -> None:
-        self._registry = registry
-
-    async def read(self, revision: int) -> tuple[dict[str, pb.Unit], int]:
-        """All units by id, and the revision they were read at; 0: now. Raises Compacted,
-        Unavailable."""
-        views, at = await self._registry.list(at_revision=revision)
-        return {view.spec.id: mapping.unit_to_proto(view) for view in views}, at
-
-    @staticmethod
-    def looks(unit: pb.Unit) -> bytes:
-        """A unit without what changes with every beat."""
-        plain = pb.Unit()
-        plain.CopyFrom(unit)
-        plain.status.ClearField("report_time")
-        if not unit.HasField("status"):
-            plain.ClearField("status")
-        return plain.SerializeToString(deterministic=True)
-
-
 def _hold_key(admission: pb.Admission) -> bytes:
     """Raises InvalidInput."""
     return keys.hold(check_slug(admission.tenant, "tenant"), check_client_id(admission.client_id))

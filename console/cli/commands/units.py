@@ -206,7 +206,7 @@ def _state(unit: fleet.Unit) -> str:
 
 
 def status_of(unit: fleet.Unit) -> str:
-    """Whether an agent is live, and what it says, in rich's markup."""
+    """What it takes of clients, or whether an agent is live, in rich's markup."""
     from homeport.api.fleet.v1 import fleet_pb2 as fleet
 
     outside = {
