@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from control_plane.errors import NotFound
+from control_plane.errors import NotFound, Unavailable
 from control_plane.identity.tokens import Right
 from control_plane.serving.server import Service
 from data_sharing.api.callers import Callers
@@ -127,9 +127,12 @@ class Deciding:
         """Lets go what has passed its retention."""
         while True:
             await asyncio.sleep(SWEEP_S)
-            await self.worker.sweep()
-            while await self._database.transact(self._trim) >= TRIM_AT_ONCE:
-                continue
+            try:
+                await self.worker.sweep()
+                while await self._database.transact(self._trim) >= TRIM_AT_ONCE:
+                    continue
+            except Unavailable as error:
+                log.error("what is too old is kept until the database can write: %s", error)
 
     def _trim(self, db: sqlite3.Connection) -> int:
         gone = history.trim(db, self._wall_ms() - self._keep_ms, TRIM_AT_ONCE)
