@@ -69,6 +69,18 @@ class Conflict(HomeportError):
     reason = "CONFLICT"
 
 
+class HistoryGone(HomeportError):
+    """What the caller wants to go on from is not kept any more. Begin anew, without it."""
+
+    reason = "HISTORY_GONE"
+
+
+class AlreadyExists(HomeportError):
+    """Something else has that name. Take another one."""
+
+    reason = "ALREADY_EXISTS"
+
+
 class Unavailable(HomeportError):
     """Something Homeport needs is away. Retrying later can help."""
 

@@ -93,6 +93,9 @@ class Settings(BaseSettings):
             "longer for one that flaps, s",
         ),
     ] = 10.0
+    max_watchers: Annotated[
+        int, Field(ge=0, le=1_000_000, description="clients watched at once on one server")
+    ] = 20_000
     drain_s: Annotated[
         float, Field(ge=0, le=600, description="how long calls may finish after SIGTERM, s")
     ] = 10.0

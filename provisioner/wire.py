@@ -43,6 +43,7 @@ from provisioner.api.stale import StaleAnswers
 from provisioner.api.tenant_service import TenantService
 from provisioner.api.tickets import TicketOffice
 from provisioner.api.unit_operations import UnitOperations
+from provisioner.api.watching import Watching
 from provisioner.api.world import World
 from provisioner.geo.locator import Locator
 from provisioner.geo.overrides import Overrides
@@ -171,6 +172,13 @@ async def serve(
                 desk=desk,
                 wall=time.time,
             )
+            watching = Watching.of(
+                store,
+                registry,
+                limit=settings.max_watchers,
+                clock=time.monotonic,
+                spread=rng.random,
+            )
             tasks: dict[str, Task] = {
                 "ledger": ledger.run,
                 "world": world.run,
@@ -184,6 +192,7 @@ async def serve(
                 "board of jobs": moving.board.run,
                 "executor of jobs": moving.executor.run,
                 "lookout": moving.lookout.run,
+                "watching": watching.run,
             }
             keeper = None
             if settings.snapshot is not None and (endpoints := endpoints_of(settings)):
@@ -198,7 +207,9 @@ async def serve(
                 tasks["snapshot"] = keeper.run
             server = Server(
                 [
-                    ProvisioningService(desk, tickets, callers, stale, contact).service(),
+                    ProvisioningService(
+                        desk, tickets, callers, stale, watching.clients, contact
+                    ).service(),
                     FleetService(
                         store,
                         registry,
@@ -206,8 +217,11 @@ async def serve(
                         callers,
                         holds,
                         operations,
+                        watching.board,
+                        watching.fleet,
                         contact,
                         lambda: [*world.pairs, *ledger.capacity.pairs],
+                        endpoint_of=world.endpoint_of,
                         wall=time.time,
                     ).service(),
                     TenantService(store, world, issuer, callers).service(),
@@ -216,8 +230,12 @@ async def serve(
                 tls=_tls(settings),
                 share_port=share_port,
             )
-            metrics = ProvisionerMetrics(desk, store.health, stale, moving.mover, contact, keeper)
-            await _run(settings, stop, on_ready, server, ledger, moving.mover, metrics, tasks)
+            metrics = ProvisionerMetrics(
+                desk, store.health, stale, moving.mover, watching, contact, keeper
+            )
+            await _run(
+                settings, stop, on_ready, server, ledger, moving.mover, watching, metrics, tasks
+            )
             if contact.foreign:
                 raise Refused(
                     "the store is another one than before (an empty cluster, or a restored "
@@ -304,6 +322,7 @@ async def _run(
     server: Server,
     ledger: Ledger,
     mover: Mover,
+    watching: Watching,
     metrics: ProvisionerMetrics,
     works: Mapping[str, Task],
 ) -> None:
@@ -323,6 +342,7 @@ async def _run(
             )
             await stop.wait()
             log.info("draining: refusing new calls, finishing those under way")
+            watching.close()
             await server.stop(settings.drain_s)
             await ledger.settle_all(timeout_s=SETTLE_S)
             await mover.settle_all(timeout_s=SETTLE_S)

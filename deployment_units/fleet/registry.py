@@ -168,9 +168,10 @@ class UnitRegistry:
         """One unit. Raises NotFound."""
         return (await self.snapshot(unit_id)).view(unit_id)
 
-    async def list(self) -> tuple[Sequence[UnitView], int]:
-        """All units by id, and the revision at which they were read."""
-        page = await range_all(self._store, keys.UNITS)
+    async def list(self, *, at_revision: int = 0) -> tuple[Sequence[UnitView], int]:
+        """All units by id, and the revision at which they were read; 0: now. Raises Compacted
+        for one that is gone."""
+        page = await range_all(self._store, keys.UNITS, at_revision=at_revision)
         pairs = list(page.items)
         for prefix in (keys.LIVE, keys.CAPACITY, keys.LIFECYCLE, keys.AGENTS, keys.USAGE):
             pairs += (await range_all(self._store, prefix, at_revision=page.revision)).items

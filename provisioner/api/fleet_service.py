@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import aclosing
 from typing import Any
 
 from grpc import aio
@@ -23,9 +24,12 @@ from deployment_units.fleet.validation import check_unit
 from homeport.api.fleet.v1 import fleet_pb2 as pb
 from homeport.api.fleet.v1 import fleet_pb2_grpc as pb_grpc
 from provisioner.api import mapping
+from provisioner.api.beats import Beats, Between
 from provisioner.api.callers import Callers
 from provisioner.api.unit_operations import UnitOperations
 from provisioner.ledger.holds import HoldBook
+from provisioner.watching.departures import DepartureBoard, Line
+from provisioner.watching.fleet import FleetWatches
 
 MIN_TTL_S, MAX_TTL_S, DEFAULT_TTL_S = 1, 60, 10
 BEATS_PER_TTL = 3
@@ -34,7 +38,7 @@ NAME = "homeport.api.fleet.v1.FleetService"
 
 class FleetService(pb_grpc.FleetServiceServicer):
     """Servicer of homeport.api.fleet.v1. seen(): the records of units as last seen, for while
-    the store is away. wall: Unix seconds."""
+    the store is away. endpoint_of: a unit's, empty where it is not known. wall: Unix seconds."""
 
     def __init__(
         self,
@@ -44,9 +48,12 @@ class FleetService(pb_grpc.FleetServiceServicer):
         callers: Callers,
         holds: HoldBook,
         operations: UnitOperations,
+        board: DepartureBoard,
+        watches: FleetWatches[pb.Unit],
         contact: Contact,
         seen: Callable[[], Iterable[KeyValue]],
         *,
+        endpoint_of: Callable[[str], str],
         wall: Callable[[], float],
     ) -> None:
         self._store = store
@@ -55,6 +62,9 @@ class FleetService(pb_grpc.FleetServiceServicer):
         self._callers = callers
         self._holds = holds
         self._operations = operations
+        self._board = board
+        self._watches = watches
+        self._endpoint_of = endpoint_of
         self._contact = contact
         self._seen = seen
         self._wall = wall
@@ -199,48 +209,88 @@ class FleetService(pb_grpc.FleetServiceServicer):
         context: aio.ServicerContext[Any, Any],
     ) -> AsyncIterator[pb.HeartbeatResponse]:
         self._callers.require(context, Right.UNIT)
-        liveness: Liveness | None = None
         unit_id, ttl_s, told, admitted = "", DEFAULT_TTL_S, 0, 0
-        beats = aiter(requests)
-        while True:
-            try:
-                async with asyncio.timeout(ttl_s):
-                    beat = await anext(beats)
-            except TimeoutError:
-                return  # not heard for a whole TTL: the lease runs out by itself
-            except StopAsyncIteration:
-                break
-            status = mapping.status_from_proto(beat.status, now=self._wall())
-            if liveness is None:
-                unit_id = check_slug(beat.unit_id, "unit_id")
-                ttl_s = _ttl_s(beat)
-                liveness = Liveness(self._store, unit_id, ttl_s)
-                await liveness.attach(status)
-            else:
-                if beat.unit_id not in ("", unit_id):
-                    raise InvalidInput(
-                        "unit_id", f"this stream belongs to unit {unit_id}; open another one"
-                    )
-                await liveness.beat(status)
-            if beat.admitted:
-                await self._holds.confirm([_hold_key(one) for one in beat.admitted])
-                admitted += len(beat.admitted)
-            response = pb.HeartbeatResponse(
-                interval=duration(ttl_s / BEATS_PER_TTL), admitted=admitted
-            )
-            generation = self._issuer.generation
-            if told != generation:
-                told = generation
-                for key in self._issuer.keys_for(unit_id):
-                    response.keys.add(
-                        key_id=key.key_id,
-                        algorithm=key.algorithm,
-                        key=key.key,
-                        expire_time=(mapping.timestamp(key.expires_at) if key.expires_at else None),
-                    )
-            yield response
+        liveness: Liveness | None = None
+        line: Line | None = None
+        beats = Beats(requests)
+        listed = True  # whether the last departures could be read
+        try:
+            while True:
+                beat = await beats.next(ttl_s, line.news if line and listed else None)
+                if beat is Between.SILENCE:
+                    return  # not heard for a whole TTL: the lease runs out by itself
+                if beat is Between.END:
+                    break
+                response = pb.HeartbeatResponse()
+                if isinstance(beat, pb.HeartbeatRequest):
+                    status = mapping.status_from_proto(beat.status, now=self._wall())
+                    if liveness is None or line is None:
+                        unit_id = check_slug(beat.unit_id, "unit_id")
+                        ttl_s = _ttl_s(beat)
+                        liveness = Liveness(self._store, unit_id, ttl_s)
+                        await liveness.attach(status)
+                        line = self._board.open(unit_id)
+                    else:
+                        if beat.unit_id not in ("", unit_id):
+                            raise InvalidInput(
+                                "unit_id",
+                                f"this stream belongs to unit {unit_id}; open another one",
+                            )
+                        await liveness.beat(status)
+                    if beat.admitted:
+                        await self._holds.confirm([_hold_key(one) for one in beat.admitted])
+                        admitted += len(beat.admitted)
+                    response.interval.CopyFrom(duration(ttl_s / BEATS_PER_TTL))
+                response.admitted = admitted
+                generation = self._issuer.generation
+                if told != generation:
+                    told = generation
+                    for key in self._issuer.keys_for(unit_id):
+                        response.keys.add(
+                            key_id=key.key_id,
+                            algorithm=key.algorithm,
+                            key=key.key,
+                            expire_time=(
+                                mapping.timestamp(key.expires_at) if key.expires_at else None
+                            ),
+                        )
+                if line is not None and line.news.is_set():
+                    listed = await self._tell_departures(line, response)
+                yield response
+        finally:
+            beats.close()
+            if line is not None:
+                self._board.close(unit_id, line)
         if liveness is not None:
             await liveness.leave()
+
+    async def _tell_departures(self, line: Line, response: pb.HeartbeatResponse) -> bool:
+        """Adds a page of them; False where they cannot be read now: with the next beat, then."""
+        try:
+            left = await line.take()
+        except StoreUnavailable:
+            return False
+        for one in left:
+            departure = one.departure
+            response.departures.add(
+                tenant=one.tenant,
+                client_id=one.client_id,
+                epoch=departure.epoch,
+                unit_id=departure.unit,
+                endpoint=self._endpoint_of(departure.unit) if departure.unit else "",
+                depart_time=mapping.timestamp(departure.at_ms / 1000),
+            )
+        return True
+
+    async def WatchFleet(
+        self, request: pb.WatchFleetRequest, context: aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[pb.WatchFleetResponse]:
+        self._callers.of_context(context)
+        async with aclosing(self._watches.stream(request.revision)) as stream:
+            async for news in stream:
+                yield pb.WatchFleetResponse(
+                    units=news.units, removed=news.removed, revision=news.revision
+                )
 
 
 def _hold_key(admission: pb.Admission) -> bytes:

@@ -18,6 +18,7 @@ from control_plane.store.snapshot_keeper import SnapshotKeeper
 from control_plane.telemetry.endpoint import Readiness
 from provisioner.api.desk import Desk
 from provisioner.api.stale import StaleAnswers
+from provisioner.api.watching import Watching
 from provisioner.moves.mover import Mover
 
 
@@ -30,6 +31,7 @@ class ProvisionerMetrics(Collector):
         health: Health,
         stale: StaleAnswers,
         mover: Mover,
+        watching: Watching,
         contact: Contact,
         keeper: SnapshotKeeper | None,
     ) -> None:
@@ -37,6 +39,7 @@ class ProvisionerMetrics(Collector):
         self._health = health
         self._stale = stale
         self._mover = mover
+        self._watching = watching
         self._contact = contact
         self._keeper = keeper
         self._version = version("homeport")
@@ -76,6 +79,17 @@ class ProvisionerMetrics(Collector):
             "homeport_provisioning_under_way_clients",
             "Clients that wait for their answer.",
             desk.under_way,
+        )
+        watchers = GaugeMetricFamily(
+            "homeport_provisioner_watchers", "Streams that stand.", labels=["of"]
+        )
+        watchers.add_metric(["assignment"], len(self._watching.clients))
+        watchers.add_metric(["fleet"], len(self._watching.fleet))
+        yield watchers
+        yield CounterMetricFamily(
+            "homeport_provisioner_watch_messages",
+            "What watchers of assignments were told, signs of life included.",
+            self._watching.clients.told,
         )
         yield GaugeMetricFamily(
             "homeport_provisioning_waiting_limit_clients",

@@ -152,6 +152,11 @@ class World:
         """A unit's spec, if this server has heard of it."""
         return self._units.items.get(unit_id)
 
+    def endpoint_of(self, unit_id: str) -> str:
+        """Where a unit is reached; empty where this server has not heard of it."""
+        unit = self._units.items.get(unit_id)
+        return unit.endpoint if unit is not None else ""
+
     def _live_changed(self, unit_id: str, status: UnitStatus | None) -> None:
         serving = status is not None and status.health is UnitHealth.SERVING
         if self._standing.get(unit_id) is not serving:

@@ -26,7 +26,7 @@ from provisioner.ledger.settlement import Undertaker
 from provisioner.placement.occupancy import Occupancy
 
 TIDY_S = 1.0
-LANES = 4  # full transactions on their way at once, while answers of others are written
+LANES = 2  # full transactions on their way at once, while answers of others are written
 TURNS = 2  # of those that are not full
 
 

@@ -29,6 +29,7 @@ from control_plane.store.port import (
 )
 from deployment_units.fleet.capacity import CapacityRecord, decode_capacity, encode_capacity
 from provisioner.ledger.account import NO_CAPACITY, Account
+from provisioner.ledger.departure import released
 from provisioner.ledger.operations import Claim, Release
 from provisioner.ledger.operations import Operation as Asked
 
@@ -47,7 +48,8 @@ def assign(
     """One batch of new assignments, moves and releases.
 
     changes: per unit touched (account, U, F, net slots, whether it takes new clients). What
-    the results of a refused one mean, `refused` says.
+    the results of a refused one mean, `refused` says. Whom it releases is told in one more
+    write (keys.RELEASED), the 128th at most.
     """
     compares: list[Compare] = [session]
     then: list[Operation] = []
@@ -72,6 +74,8 @@ def assign(
     for asked in (*claims, *releases):
         if asked.guards or asked.writes:
             _accompany(asked, compares, then, otherwise)
+    if releases:
+        then.append(released(release.key for release in releases))
     return Txn(compares=compares, then=then, otherwise=otherwise, creates=creates)
 
 

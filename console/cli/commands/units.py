@@ -150,7 +150,7 @@ def _fleet_table(units: list[fleet.Unit]) -> Table:
         table.add_row(
             unit.spec.unit_id,
             unit.spec.country,
-            _status(unit),
+            status_of(unit),
             f"{unit.clients:,}",
             f"{unit.spec.capacity:,}",
             f"{load_bar(load)} {load:>6.1%}",
@@ -172,7 +172,7 @@ def unit_table(unit: fleet.Unit) -> Table:
     table.add_row("endpoint", escape(spec.endpoint))
     position = f"{spec.position.latitude:.2f}, {spec.position.longitude:.2f}"
     table.add_row("where", f"{spec.country} ({position})")
-    table.add_row("status", _status(unit))
+    table.add_row("status", status_of(unit))
     table.add_row("state", escape(_state(unit)))
     table.add_row("clients", f"{unit.clients:,} of {spec.capacity:,}")
     table.add_row("load", f"{load_bar(load, width=24)} {load:.1%}")
@@ -205,7 +205,8 @@ def _state(unit: fleet.Unit) -> str:
     return words
 
 
-def _status(unit: fleet.Unit) -> str:
+def status_of(unit: fleet.Unit) -> str:
+    """What it takes of clients, or whether an agent is live, in rich's markup."""
     from homeport.api.fleet.v1 import fleet_pb2 as fleet
 
     outside = {
