@@ -51,11 +51,12 @@ async def orphaned(on: Stage) -> None:
 
 
 async def buried(on: Stage) -> None:
-    """Another provisioner begins, and settles whom it thinks dead."""
-    on.traffic(processes=1, rate=400)
-    await on.flowing(300)
+    """Another provisioner begins, and settles whom it thinks dead. Few clients, because a batch
+    under way is in a settlement's way."""
+    on.traffic(processes=1, rate=80)
+    await on.flowing(160)
     await on.serve(1, program=on.servers[0].program)
-    await on.flowing(300)
+    await on.flowing(240)
 
 
 async def moved(on: Stage) -> None:
