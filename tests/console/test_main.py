@@ -33,7 +33,8 @@ def every_command() -> list[tuple[str, ...]]:
     return commands
 
 
-WRAPPED = {("serve",), ("agent",), ("platforms", "run")}  # their --help is the wrapped program's
+# Their --help is the wrapped program's.
+WRAPPED = {("serve",), ("agent",), ("share",), ("platforms", "run")}
 
 
 @pytest.mark.parametrize("words", sorted(set(every_command()) - WRAPPED), ids=" ".join)
