@@ -69,16 +69,16 @@ class Conflict(HomeportError):
     reason = "CONFLICT"
 
 
-class AlreadyExists(HomeportError):
-    """Something else has that name. Take another one."""
-
-    reason = "ALREADY_EXISTS"
-
-
 class HistoryGone(HomeportError):
     """What the caller wants to go on from is not kept any more. Begin anew, without it."""
 
     reason = "HISTORY_GONE"
+
+
+class AlreadyExists(HomeportError):
+    """Something else has that name. Take another one."""
+
+    reason = "ALREADY_EXISTS"
 
 
 class Unavailable(HomeportError):

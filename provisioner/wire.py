@@ -13,20 +13,22 @@ import random
 import secrets
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeAlias
 
-from control_plane.errors import HomeportError
-from control_plane.identity.keyring import load_or_create
+from control_plane.errors import Refused
+from control_plane.identity.kept_ring import KeptRing
 from control_plane.identity.orders import OrderDesk
 from control_plane.identity.tickets import TicketIssuer
 from control_plane.identity.tokens import Tokens
 from control_plane.serving.peers import Proxies, parse_networks
 from control_plane.serving.server import Server, Tls
-from control_plane.store.opening import EtcdAccess, open_store
+from control_plane.store.contact import Contact
 from control_plane.store.port import Store
+from control_plane.store.snapshot_keeper import SnapshotKeeper
 from control_plane.telemetry.endpoint import MetricsEndpoint
 from deployment_units.fleet.lifecycle import Patience
 from deployment_units.fleet.registry import UnitRegistry
@@ -59,11 +61,13 @@ from provisioner.moves.mover import Mover
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.fleet import PlacementFleet
 from provisioner.settings import Settings
+from provisioner.starting import begin, endpoints_of, open_when_there, usable_snapshot
 
 log = logging.getLogger("homeport")
 
-STORE_RETRY_S = 1.0
 SETTLE_S = 3.0
+
+Task: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,16 +86,15 @@ async def serve(
     on_ready: Callable[[Serving], None],
     share_port: bool = False,
 ) -> None:
-    """Serves until `stop` is set, then drains. Raises HomeportError where it cannot start."""
+    """Serves until `stop` is set, then drains. Raises HomeportError where it cannot start, and
+    Refused where the store came back as another one."""
     rng = random.Random(secrets.randbits(64))
-    store = await _open_when_there(settings, stop)
+    snapshot = usable_snapshot(settings)
+    store = await open_when_there(settings, stop, required=snapshot is None)
     if store is None:
         return
     try:
-        ring = await load_or_create(
-            store, path=settings.master_key_file, now=time.time(), random=secrets.token_bytes
-        )
-        issuer = TicketIssuer(ring)
+        ring = KeptRing(store, settings.master_key_file, wall=time.time, random=secrets.token_bytes)
         ledger = Ledger(
             store,
             clock=time.monotonic,
@@ -99,10 +102,20 @@ async def serve(
             new_id=lambda: f"p-{secrets.token_hex(6)}",
             session_ttl_s=settings.session_ttl_s,
         )
-        await ledger.start()
-        policy = PlacementPolicy(nowhere=settings.nowhere)
         world = World(store, clock=time.monotonic)
-        await world.start()
+        used = await begin(store, snapshot, ring, ledger, world)
+        issuer = TicketIssuer(ring.ring)
+        ring.on_change = issuer.use
+        replicas = (*world.replicas, ledger.capacity, *ring.replicas)
+        contact = Contact(
+            store.health,
+            wall=time.time,
+            confirmed=lambda: all(replica.listed for replica in replicas),
+            on_foreign=stop.set,
+            as_of=used.confirmed_at if used else 0.0,
+            cluster=used.cluster if used else "",
+        )
+        policy = PlacementPolicy(nowhere=settings.nowhere)
         geo = GeoReloader.open(settings.geo)
         overrides = Overrides.read(settings.geo_overrides) if settings.geo_overrides else None
         locator = Locator(geo, overrides)
@@ -141,9 +154,7 @@ async def serve(
                 desk, tickets, store.health, grace_s=settings.stale_grace_s, wall=time.time
             )
             registry = UnitRegistry(store, clock=time.monotonic, wall=time.time)
-            moving = await _moving(
-                settings, store, world, registry, policy, departures, issuer, rng
-            )
+            moving = _moving(settings, store, world, registry, policy, departures, issuer, rng)
             desk.onward = Onward(world, moving.mover, policy, clock=time.monotonic)
             desk.follow(world.fleet)
 
@@ -168,9 +179,37 @@ async def serve(
                 clock=time.monotonic,
                 spread=rng.random,
             )
+            tasks: dict[str, Task] = {
+                "ledger": ledger.run,
+                "world": world.run,
+                "ticket keys": ring.run,
+                "contact": contact.run,
+                "desk": desk.run,
+                "geo": geo.run,
+                "holds": holds.run,
+                "hold expiry": expiry.run,
+                "mover": moving.mover.run,
+                "board of jobs": moving.board.run,
+                "executor of jobs": moving.executor.run,
+                "lookout": moving.lookout.run,
+                "watching": watching.run,
+            }
+            keeper = None
+            if settings.snapshot is not None and (endpoints := endpoints_of(settings)):
+                keeper = SnapshotKeeper(
+                    settings.snapshot,
+                    replicas,
+                    contact,
+                    store.health,
+                    endpoints=endpoints,
+                    clock=time.monotonic,
+                )
+                tasks["snapshot"] = keeper.run
             server = Server(
                 [
-                    ProvisioningService(desk, tickets, callers, stale, watching.clients).service(),
+                    ProvisioningService(
+                        desk, tickets, callers, stale, watching.clients, contact
+                    ).service(),
                     FleetService(
                         store,
                         registry,
@@ -180,6 +219,8 @@ async def serve(
                         operations,
                         watching.board,
                         watching.fleet,
+                        contact,
+                        lambda: [*world.pairs, *ledger.capacity.pairs],
                         endpoint_of=world.endpoint_of,
                         wall=time.time,
                     ).service(),
@@ -189,11 +230,17 @@ async def serve(
                 tls=_tls(settings),
                 share_port=share_port,
             )
-            metrics = ProvisionerMetrics(desk, store.health, stale, moving.mover, watching)
+            metrics = ProvisionerMetrics(
+                desk, store.health, stale, moving.mover, watching, contact, keeper
+            )
             await _run(
-                settings, stop, on_ready, server, ledger, world, geo, metrics, holds, expiry,
-                moving, watching,
-            )  # fmt: skip
+                settings, stop, on_ready, server, ledger, moving.mover, watching, metrics, tasks
+            )
+            if contact.foreign:
+                raise Refused(
+                    "the store is another one than before (an empty cluster, or a restored "
+                    "backup); start again, so that nothing of the old one is taken for true"
+                )
     finally:
         await store.close()
 
@@ -209,7 +256,7 @@ class Moving:
     lookout: Lookout
 
 
-async def _moving(
+def _moving(
     settings: Settings,
     store: Store,
     world: World,
@@ -249,7 +296,6 @@ async def _moving(
         wall=time.time,
     )
     board = Board(store, wall=time.time)
-    await board.start()
     executor = Executor(
         store,
         board=board,
@@ -275,30 +321,16 @@ async def _run(
     on_ready: Callable[[Serving], None],
     server: Server,
     ledger: Ledger,
-    world: World,
-    geo: GeoReloader,
-    metrics: ProvisionerMetrics,
-    holds: HoldBook,
-    expiry: HoldExpiry,
-    moving: Moving,
+    mover: Mover,
     watching: Watching,
+    metrics: ProvisionerMetrics,
+    works: Mapping[str, Task],
 ) -> None:
     host = settings.listen.rpartition(":")[0]
     port = server.bind(settings.listen)
-    with MetricsEndpoint(settings.metrics_listen, metrics, ready=metrics.ready) as endpoint:
+    with MetricsEndpoint(settings.metrics_listen, metrics, ready=metrics.readiness) as endpoint:
         async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(ledger.run(), name="ledger"),
-                group.create_task(world.run(), name="world"),
-                group.create_task(geo.run(), name="geo"),
-                group.create_task(holds.run(), name="holds"),
-                group.create_task(expiry.run(), name="hold expiry"),
-                group.create_task(moving.mover.run(), name="mover"),
-                group.create_task(moving.board.run(), name="board of jobs"),
-                group.create_task(moving.executor.run(), name="executor of jobs"),
-                group.create_task(moving.lookout.run(), name="lookout"),
-                group.create_task(watching.run(), name="watching"),
-            ]
+            tasks = [group.create_task(work(), name=name) for name, work in works.items()]
             await server.start()
             await server.ready()
             on_ready(
@@ -313,40 +345,11 @@ async def _run(
             watching.close()
             await server.stop(settings.drain_s)
             await ledger.settle_all(timeout_s=SETTLE_S)
-            await moving.mover.settle_all(timeout_s=SETTLE_S)
+            await mover.settle_all(timeout_s=SETTLE_S)
             for task in tasks:
                 task.cancel()
     await ledger.close()
-    await moving.mover.close()
-
-
-async def _open_when_there(settings: Settings, stop: asyncio.Event) -> Store | None:
-    """The store, waiting for it for as long as it takes; None when told to stop first."""
-    told = False
-    while not stop.is_set():
-        try:
-            return await open_store(
-                settings.store,
-                access=EtcdAccess(
-                    user=settings.store_user or None,
-                    password=settings.store_password or None,
-                    ca_file=settings.store_ca,
-                    certificate_file=settings.store_certificate,
-                    key_file=settings.store_key,
-                ),
-            )
-        except HomeportError as error:
-            if error.retry_after_s is None:
-                raise
-            if not told:
-                told = True
-                log.warning("waiting for the store at %s: %s", settings.store, error)
-        try:
-            async with asyncio.timeout(STORE_RETRY_S):
-                await stop.wait()
-        except TimeoutError:
-            continue
-    return None
+    await mover.close()
 
 
 def _tls(settings: Settings) -> Tls | None:

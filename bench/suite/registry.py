@@ -14,6 +14,7 @@ from bench.suite.publishing import PUBLISHING
 from bench.suite.pure import PURE
 from bench.suite.sharing import SHARING
 from bench.suite.unary import UNARY
+from bench.suite.watchers import WATCHING
 
 ALL: tuple[Measurement, ...] = (
     UNARY,
@@ -25,6 +26,7 @@ ALL: tuple[Measurement, ...] = (
     OUTCOMES,
     PUBLISHING,
     MEMORY,
+    WATCHING,
 )
 
 

@@ -28,6 +28,7 @@ from console.cli.commands import (
     rules,
     tenants,
     unit_states,
+    watch,
 )
 from console.cli.failure import ExitCode, failure_of, report
 
@@ -48,6 +49,8 @@ app.command("provision-many", rich_help_panel="Clients")(many.provision_many)
 app.command("get", rich_help_panel="Clients")(clients.get)
 app.command("release", rich_help_panel="Clients")(clients.release)
 app.command("explain", rich_help_panel="Clients")(clients.explain)
+app.command("watch", rich_help_panel="Clients")(watch.watch)
+unit_states.app.command("watch")(watch.watch_units)
 app.add_typer(unit_states.app, name="units", rich_help_panel="Fleet and tenants")
 app.add_typer(moves.app, name="moves", rich_help_panel="Fleet and tenants")
 app.add_typer(tenants.app, name="tenants", rich_help_panel="Fleet and tenants")

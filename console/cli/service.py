@@ -6,6 +6,7 @@ raises what the library's calls raise, homeport.errors.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,7 +22,12 @@ from homeport.failure import Code
 from homeport.status_details import failure_of
 
 DEADLINE_S = 10.0
-_OPTIONS = [("grpc.enable_retries", 0), ("grpc.max_receive_message_length", 64 << 20)]
+_OPTIONS = [
+    ("grpc.enable_retries", 0),
+    ("grpc.max_receive_message_length", 64 << 20),
+    ("grpc.keepalive_time_ms", 30_000),  # so that a watch notices a server that is gone
+    ("grpc.keepalive_timeout_ms", 10_000),
+]
 
 
 class Calls:
@@ -82,8 +88,14 @@ class Service(Calls):
 
     def list_units(self) -> list[fleet.Unit]:
         """All units, by id."""
+        return list(self.list_fleet().units)
+
+    def list_fleet(self) -> fleet.ListUnitsResponse:
+        """All units, by id, and whether the store said so."""
         request = fleet.ListUnitsRequest()
-        return list(self._call(fleet_grpc.FleetServiceStub, "ListUnits", request).units)
+        listed: fleet.ListUnitsResponse
+        listed = self._call(fleet_grpc.FleetServiceStub, "ListUnits", request)
+        return listed
 
     def get_unit(self, unit_id: str) -> fleet.Unit:
         request = fleet.GetUnitRequest(unit_id=unit_id)
@@ -145,6 +157,22 @@ class Service(Calls):
         request = fleet.ControlMoveJobRequest(job_id=job_id, state=state, rate_per_s=rate_per_s)
         job: fleet.MoveJob = self._call(fleet_grpc.FleetServiceStub, "ControlMoveJob", request).job
         return job
+
+    def watch_fleet(self, revision: int) -> Iterator[fleet.WatchFleetResponse]:
+        """All units, or what changed since `revision`; then every change. Of several servers
+        the next one is taken when this one ends."""
+        server = self._servers[0]
+        stub = fleet_grpc.FleetServiceStub(self._channel)
+        call = stub.WatchFleet(fleet.WatchFleetRequest(revision=revision), metadata=self._metadata)
+        try:
+            yield from call
+        except grpc.RpcError as error:
+            self._servers.append(self._servers.pop(0))
+            self._channel.close()
+            self._connect()
+            raise error_of(failure_of(error), servers=[server], attempts=1) from error
+        finally:
+            call.cancel()
 
     def list_tenants(self) -> list[tenancy.Tenant]:
         """All tenants, by id."""

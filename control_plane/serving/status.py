@@ -26,8 +26,8 @@ _CODES: tuple[tuple[type[errors.HomeportError], grpc.StatusCode], ...] = (
     (errors.Refused, grpc.StatusCode.FAILED_PRECONDITION),
     (errors.Exhausted, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (errors.Conflict, grpc.StatusCode.ABORTED),
-    (errors.AlreadyExists, grpc.StatusCode.ALREADY_EXISTS),
     (errors.HistoryGone, grpc.StatusCode.OUT_OF_RANGE),
+    (errors.AlreadyExists, grpc.StatusCode.ALREADY_EXISTS),
     (errors.Unavailable, grpc.StatusCode.UNAVAILABLE),
     (errors.DataLoss, grpc.StatusCode.DATA_LOSS),
 )

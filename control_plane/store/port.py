@@ -181,6 +181,7 @@ class Health:
 
     connected: bool = False
     last_revision: int = 0
+    cluster: str = ""  # which store this is, in its own words; empty: it has not said, or has none
     errors: dict[str, int] = field(default_factory=dict)
 
 

@@ -128,7 +128,7 @@ async def _run(
 ) -> None:
     host = settings.listen.rpartition(":")[0]
     port = server.bind(settings.listen)
-    with MetricsEndpoint(settings.metrics_listen, metrics, ready=metrics.ready) as endpoint:
+    with MetricsEndpoint(settings.metrics_listen, metrics, ready=metrics.readiness) as endpoint:
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(retainer.run(), name="retention"),

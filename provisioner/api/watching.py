@@ -10,7 +10,7 @@ from typing import Self
 from control_plane.store.port import Store
 from deployment_units.fleet.registry import UnitRegistry
 from homeport.api.fleet.v1 import fleet_pb2 as pb
-from provisioner.api.fleet_service import FleetReader
+from provisioner.api.fleet_reader import FleetReader
 from provisioner.watching.clients import ClientWatches
 from provisioner.watching.departures import DepartureBoard
 from provisioner.watching.feed import MoveFeed
@@ -43,7 +43,7 @@ class Watching:
         following = asyncio.Event()
         clients = ClientWatches(store, following=following, limit=limit, clock=clock, spread=spread)
         board = DepartureBoard(store)
-        reader = FleetReader(registry)
+        reader = FleetReader(store, registry)
         return cls(
             feed=MoveFeed(store, clients, board, following=following),
             clients=clients,

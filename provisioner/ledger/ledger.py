@@ -26,7 +26,7 @@ from provisioner.ledger.settlement import Undertaker
 from provisioner.placement.occupancy import Occupancy
 
 TIDY_S = 1.0
-LANES = 4  # full transactions on their way at once, while answers of others are written
+LANES = 2  # full transactions on their way at once, while answers of others are written
 TURNS = 2  # of those that are not full
 
 
@@ -77,9 +77,11 @@ class Ledger:
             bounce=self._bounce,
             touched=self._touch,
         )
-        self.reader = Reader(store)
+        self.reader = Reader(store, clock=clock)
         self.undertaker = Undertaker(store, jitter=jitter)
-        self._capacity = Replica(store, keys.CAPACITY, _seen_capacity, self._capacity_changed)
+        self.capacity = Replica(
+            store, keys.CAPACITY, _seen_capacity, self._capacity_changed, keeps_pairs=True
+        )
         self._sessions = Replica(store, keys.SESSIONS, _as_is, self._session_changed)
         self._starving = Replica(store, keys.STARVING, _as_is, self._starving_changed)
         self._group: asyncio.TaskGroup | None = None
@@ -128,6 +130,16 @@ class Ledger:
         """Operations in the queues of the lanes and of the reader."""
         return sum(len(lane) for lane in self.lanes) + len(self.reader)
 
+    @property
+    def connected(self) -> bool:
+        """Whether the store answers, as far as is known."""
+        return self._store.health.connected
+
+    @property
+    def looking(self) -> int:
+        """Lookups that wait."""
+        return len(self.reader)
+
     def follow(self, unit_ids: Sequence[str]) -> None:
         """From now on unit i is `unit_ids[i]`, in a new `occupancy`."""
         for account in self.accounts.values():
@@ -141,9 +153,10 @@ class Ledger:
     # -- its own life ------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Begins a session and reads the capacity records. Raises Unavailable."""
+        """Begins a session and reads the capacity records. Raises Unavailable; then `run`
+        does both when the store is there."""
         await self.session.open()
-        await self._capacity.start()
+        await self.capacity.start()
         await self._sessions.start()
         await self._starving.start()
 
@@ -157,7 +170,7 @@ class Ledger:
                     group.create_task(lane.run(), name="ledger lane")
                 for _ in range(self.reader.parallel):
                     group.create_task(self.reader.run(), name="ledger reader")
-                for replica in (self._capacity, self._sessions, self._starving):
+                for replica in (self.capacity, self._sessions, self._starving):
                     group.create_task(replica.run(), name="ledger replica")
                 group.create_task(self.undertaker.run(), name="ledger undertaker")
                 group.create_task(self._tidy(), name="ledger tidying")

@@ -34,7 +34,8 @@ class Session:
     """One provisioner's standing. `new_id` gives ids that were never used before.
 
     `open` begins the first session, `keep` (a task of the owner's) renews it for as long as
-    it runs and begins a new one after a loss, telling `on_renewed(old_id)`.
+    it runs and begins a new one after a loss, or the first where the store was away until
+    now, telling `on_renewed(old_id)`.
     """
 
     def __init__(
@@ -86,6 +87,8 @@ class Session:
 
     async def keep(self) -> None:
         """Renews the lease three times per TTL, for ever."""
+        if not self.standing.is_set():
+            await self._begin_again()
         while True:
             try:
                 async with asyncio.timeout(self._ttl_s / 3):
@@ -102,7 +105,8 @@ class Session:
 
     async def _begin_again(self) -> None:
         old = self.id
-        log.warning("session %s is lost; beginning a new one", old)
+        if old:
+            log.warning("session %s is lost; beginning a new one", old)
         while True:
             try:
                 await self.open()
@@ -114,6 +118,8 @@ class Session:
     async def close(self) -> None:
         """Ends the session, when the store is there to hear it; else its lease runs out."""
         self.standing.clear()
+        if not self._lease:
+            return
         try:
             await self._store.lease_revoke(self._lease)
         except (StoreUnavailable, OutcomeUnknown):

@@ -12,6 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from control_plane.telemetry.endpoint import Readiness
 from data_sharing.api.open_feeds import OpenFeeds
 from data_sharing.database import Database
 from data_sharing.feeds.publishing import Publisher
@@ -37,9 +38,9 @@ class SharingMetrics(Collector):
         self._retainer = retainer
         self._version = version("homeport")
 
-    def ready(self) -> bool:
-        """Whether this server can keep events now."""
-        return self._database.connected
+    def readiness(self) -> Readiness:
+        """Ready: events can be kept now."""
+        return Readiness.READY if self._database.connected else Readiness.NOT_READY
 
     def collect(self) -> Iterator[Metric]:
         yield InfoMetricFamily("homeport_build", "What is running.", {"version": self._version})

@@ -342,6 +342,10 @@ class _Compiler:
             path, field, self._forecasts, FORECAST_FIELDS, "forecast"
         ):
             self._forecast_fields.setdefault(path[1], {})[path[2]] = None
+            feed = self._forecasts[path[1]].spec.feed
+            if self._schemas.get(feed) is None:  # an estimate tells of what it is made from
+                self._faults.say(field, f'forecast {path[1]} is over feed "{feed}", which may not '
+                                        "be read here")  # fmt: skip
 
     def _check_names(
         self, path: Path, field: str, names: Any, fields: frozenset[str], what: str

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from control_plane.errors import InvalidInput
-from data_sharing.rules.compiling import compile_rule, parse
+from data_sharing.rules.compiling import compile_forecast, compile_rule, parse
 from data_sharing.rules.feed_schema import FeedSchema
-from tests.data_sharing.rules.workbench import faults_of, rules_of
+from tests.data_sharing.rules.workbench import AnyFeed, faults_of, rules_of
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -165,6 +165,23 @@ def test_a_feed_that_may_not_be_read_is_as_if_it_were_not_there() -> None:
     schemas: dict[str, FeedSchema] = {"weather": FeedSchema("weather", None)}
     with pytest.raises(InvalidInput, match='no feed "traffic" that may be read'):
         compile_rule(spec, tenant="t", version=1, schemas=schemas, forecasts={})
+
+
+def test_a_forecast_over_a_feed_that_may_not_be_read_may_not_be_read_either() -> None:
+    text = (
+        ONE.replace("WHEN", "forecast.secret.mean > 3.0")
+        + """
+forecasts:
+  - {forecast: secret, feed: salaries, value: event.data.x}
+"""
+    )
+    document, everything = parse(text), AnyFeed()
+    secret = compile_forecast(document.forecasts[0], tenant="t", schemas=everything)
+    (spec,) = document.rules
+    schemas: dict[str, FeedSchema] = {"traffic": FeedSchema("traffic", None)}
+    with pytest.raises(InvalidInput, match="salaries"):
+        compile_rule(spec, tenant="t", version=1, schemas=schemas, forecasts={"secret": secret})
+    compile_rule(spec, tenant="t", version=1, schemas=everything, forecasts={"secret": secret})
 
 
 @pytest.mark.parametrize(
