@@ -25,6 +25,16 @@ LABELS = (
     "ledger.settle.after",
     "ledger.funeral.before",
     "ledger.funeral.after",
+    "shards.taken_over",
+    "shards.licensed",
+    "shards.copied",
+    "shards.frozen",
+    "shards.fenced",
+    "shards.closed",
+    "shards.switched",
+    "shards.opened",
+    "shards.cleared",
+    "shards.finished",
 )
 
 

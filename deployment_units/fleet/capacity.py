@@ -60,6 +60,20 @@ class CapacityRecord:
         settled = replace(self, settled=self.settled + usage)
         return settled.with_grant(provisioner, keep - held)
 
+    def with_allowance(self, provisioner: str, slots: int) -> CapacityRecord:
+        """`provisioner`, of another cluster, may have handed out `slots` in all, which may be
+        none or fewer; it stays in the record until it is absorbed."""
+        return replace(self, grants={**self.grants, provisioner: slots})
+
+    def absorb(self, provisioner: str, *, usage: int) -> CapacityRecord:
+        """All that a dead provisioner of another cluster handed out, net, becomes settled,
+        and it is in the record no more. Raises ValueError where it used more than it might."""
+        grants = dict(self.grants)
+        held = grants.pop(provisioner)
+        if usage > held:
+            raise ValueError(f"{provisioner} may hand out {held} slots, and handed out {usage}")
+        return replace(self, settled=self.settled + usage, grants=grants)
+
 
 _encoder = msgspec.json.Encoder(order="deterministic")
 _decoder = msgspec.json.Decoder(CapacityRecord)

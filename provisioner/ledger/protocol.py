@@ -42,13 +42,15 @@ def assign(
     claims: Sequence[Claim],
     releases: Sequence[Release],
     changes: Iterable[tuple[Account, bytes, bytes, int, bool]],
+    also: Sequence[Compare] = (),
 ) -> Txn:
     """One batch of new assignments, moves and releases.
 
-    changes: per unit touched (account, U, F, net slots, whether it takes new clients). When
-    refused, the results are A and the guards' keys of each operation, in order, claims first.
+    changes: per unit touched (account, U, F, net slots, whether it takes new clients). also:
+    what else must hold; when refused, the results are A and the guards' keys of each
+    operation, in order, claims first, and at the end the keys of `also`.
     """
-    compares: list[Compare] = [session]
+    compares: list[Compare] = [session, *also]
     then: list[Operation] = []
     for account, usage_key, fence_key, slots, takes in changes:
         compares.append(unchanged(usage_key, account.usage_revision))
@@ -71,6 +73,7 @@ def assign(
         otherwise.append(Get(key))
         if release.guards or release.writes:
             _accompany(release, compares, then, otherwise)
+    otherwise.extend(Get(one.key) for one in also)
     return Txn(compares=compares, then=then, otherwise=otherwise)
 
 
