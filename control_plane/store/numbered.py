@@ -77,7 +77,13 @@ class NumberedStore(Store):
             for one in txn.compares
         ]
         result = await self._inner.commit(
-            Txn(compares=compares, then=txn.then, otherwise=txn.otherwise), timeout_s=timeout_s
+            Txn(
+                compares=compares,
+                then=txn.then,
+                otherwise=txn.otherwise,
+                creates=txn.creates,
+            ),
+            timeout_s=timeout_s,
         )
         told: Sequence[Sequence[KeyValue]] = [
             [self._told(pair) for pair in found] if found else found for found in result.results

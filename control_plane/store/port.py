@@ -107,24 +107,41 @@ class Get(NamedTuple):
 
 
 Operation: TypeAlias = Put | Delete | Get
+Create: TypeAlias = tuple[bytes, bytes]  # key, value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Txn:
     """If every compare holds then `then`, else `otherwise`; atomic, one revision.
 
-    No key may be written twice in one list. At most MAX_OPERATIONS in each list.
+    creates: keys that must be absent and get these values; the same as a compare, a Put
+    before those of `then` and a Get before those of `otherwise` for each, for a third of the
+    work: nearly all that a busy server writes are these.
+
+    No key may be written twice in one list. At most MAX_OPERATIONS in each list, the creates
+    counted in all three.
     """
 
     compares: Sequence[Compare] = ()
     then: Sequence[Operation] = ()
     otherwise: Sequence[Operation] = ()
+    creates: Sequence[Create] = ()
+
+    def spelled_out(self) -> Txn:
+        """The same without creates, for whoever has no faster way to carry them out. Where
+        it succeeds, its results begin with one for the Put of each."""
+        return Txn(
+            compares=[*(absent(key) for key, _ in self.creates), *self.compares],
+            then=[*(Put(key, value) for key, value in self.creates), *self.then],
+            otherwise=[*(Get(key) for key, _ in self.creates), *self.otherwise],
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TxnResult:
     """`results[i]` belongs to operation i of the branch that ran: for Get the keys found
-    (ordered by key), for Put and Delete an empty tuple."""
+    (ordered by key), for Put and Delete an empty tuple. Of a refused transaction what was
+    found at the keys of `creates` comes first."""
 
     succeeded: bool
     revision: int  # the store's revision after the transaction

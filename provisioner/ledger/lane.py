@@ -13,13 +13,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from control_plane import faultpoints, keys
 from control_plane.errors import HomeportError, Unavailable
 from control_plane.store.port import (
     MAX_OPERATIONS,
-    KeyValue,
     LeaseLost,
     OutcomeUnknown,
     Store,
@@ -223,10 +222,10 @@ class Lane:
         explained = 0
         claims: list[Claim] = []
         releases: list[Release] = []
-        reads = iter(result.results)
+        shown = protocol.refused(batch.claims, batch.releases, result)
         for claim in batch.claims:
-            found = _only(next(reads))
-            if _guarded(claim, reads) and _revision(found) == claim.revision:
+            found, holds = next(shown)
+            if holds:
                 claims.append(claim)
                 continue
             explained += 1
@@ -236,8 +235,8 @@ class Lane:
             else:
                 claim.changed(found)
         for release in batch.releases:
-            found = _only(next(reads))
-            if _guarded(release, reads) and _revision(found) == release.revision:
+            found, holds = next(shown)
+            if holds:
                 releases.append(release)
             else:
                 explained += 1
@@ -304,20 +303,6 @@ class Lane:
         claim.promised = False
         claim.account.in_flight -= 1
         self._touched(claim.account)
-
-
-def _only(read: Sequence[KeyValue]) -> KeyValue | None:
-    return read[0] if read else None
-
-
-def _revision(found: KeyValue | None) -> int:
-    return found.mod_revision if found is not None else 0
-
-
-def _guarded(operation: Operation, reads: Iterator[Sequence[KeyValue]]) -> bool:
-    """Whether its guards hold by what was read; takes their reads off, whatever they say."""
-    stand = [_revision(_only(next(reads))) == guard.operand for guard in operation.guards]
-    return all(stand)
 
 
 def deliver(batch: Batch, revision: int) -> None:

@@ -27,6 +27,7 @@ class Operation:
     __slots__ = ("account", "expires_at", "key")
 
     key: bytes  # A: assignments/<tenant>/<client>
+    revision = 0  # A's mod_revision as last seen; 0: it is to be created
     account: Account  # the unit it touches
     expires_at: float  # monotonic time after which nobody waits any more, s
     guards: Sequence[port.Compare] = ()
@@ -43,7 +44,6 @@ class Claim(Operation):
     __slots__ = ("promised",)
 
     promised: bool  # whether a slot is held for it
-    revision = 0  # A's mod_revision as last seen; 0: it is to be created
     source: Account | None = None  # the unit that gets a slot back
 
     @abstractmethod

@@ -9,12 +9,13 @@ the caller's: `refresh` reads the truth in one consistent snapshot, `adopt` take
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from control_plane import keys
 from control_plane.store.port import (
     MAX_OPERATIONS,
     Compare,
+    Create,
     Delete,
     Get,
     KeyValue,
@@ -46,35 +47,53 @@ def assign(
 ) -> Txn:
     """One batch of new assignments, moves and releases.
 
-    changes: per unit touched (account, U, F, net slots, whether it takes new clients). also:
-    what else must hold; when refused, the results are A and the guards' keys of each
-    operation, in order, claims first, and at the end the keys of `also`.
+    changes: per unit touched (account, U, F, net slots, whether it takes new clients). What
+    the results of a refused one mean, `refused` says; those of the keys of `also`, which must
+    hold as well, come after all others.
     """
     compares: list[Compare] = [session, *also]
     then: list[Operation] = []
+    creates: list[Create] = []
     for account, usage_key, fence_key, slots, takes in changes:
         compares.append(unchanged(usage_key, account.usage_revision))
         if takes:
             compares.append(unchanged(fence_key, account.fence_revision))
         then.append(Put(usage_key, b"%d" % (account.usage + slots)))
-    create_revision, mod_revision = Target.CREATE_REVISION, Target.MOD_REVISION
     otherwise: list[Operation] = []
     for claim in claims:
-        key, revision = claim.key, claim.revision
-        compares.append(Compare(key, mod_revision if revision else create_revision, revision))
-        then.append(Put(key, claim.record()))
-        otherwise.append(Get(key))
-        if claim.guards or claim.writes:
-            _accompany(claim, compares, then, otherwise)
+        if not claim.revision:
+            creates.append((claim.key, claim.record()))
+        else:
+            compares.append(unchanged(claim.key, claim.revision))
+            then.append(Put(claim.key, claim.record()))
+            otherwise.append(Get(claim.key))
     for release in releases:
-        key = release.key
-        compares.append(unchanged(key, release.revision))
-        then.append(Delete(key))
-        otherwise.append(Get(key))
-        if release.guards or release.writes:
-            _accompany(release, compares, then, otherwise)
+        compares.append(unchanged(release.key, release.revision))
+        then.append(Delete(release.key))
+        otherwise.append(Get(release.key))
+    for asked in (*claims, *releases):
+        if asked.guards or asked.writes:
+            _accompany(asked, compares, then, otherwise)
     otherwise.extend(Get(one.key) for one in also)
-    return Txn(compares=compares, then=then, otherwise=otherwise)
+    return Txn(compares=compares, then=then, otherwise=otherwise, creates=creates)
+
+
+def refused(
+    claims: Sequence[Claim], releases: Sequence[Release], result: TxnResult
+) -> Iterator[tuple[KeyValue | None, bool]]:
+    """Of a refused batch, for each operation, claims first: what stands at A, and whether
+    everything it was asked with still holds, A included."""
+    asked: list[Asked] = [*claims, *releases]
+    created = sum(not claim.revision for claim in claims)
+    creates = iter(result.results)
+    others = iter(result.results[created:])
+    guards = iter(result.results[len(asked) :])
+    for one in asked:
+        found = _only(next(others if one.revision else creates))
+        holds = _revision(found) == one.revision
+        for guard in one.guards:
+            holds = (_revision(_only(next(guards))) == guard.operand) and holds
+        yield found, holds
 
 
 def _accompany(
@@ -157,6 +176,10 @@ REFRESH_UNITS = (MAX_OPERATIONS - 1) // 3
 
 def _only(found: Sequence[KeyValue]) -> KeyValue | None:
     return found[0] if found else None
+
+
+def _revision(found: KeyValue | None) -> int:
+    return found.mod_revision if found is not None else 0
 
 
 def session_stands(result: TxnResult, session_revision: int) -> bool:

@@ -111,6 +111,54 @@ class StoreContract:
         assert (await store.get(b"b")) is None
         assert (await store.get(b"c")).value == b"y"
 
+    async def test_creates_are_written_with_what_else_is_to_be_done(self, store):
+        base = await put(store, b"u", b"1")
+        result = await store.commit(
+            Txn(
+                compares=[unchanged(b"u", base)],
+                then=[Put(b"u", b"2"), Get(b"u")],
+                creates=[(b"a", b"x"), (b"b", b"")],
+            )
+        )
+        assert (result.succeeded, result.revision) == (True, base + 1)
+        assert [[pair.value for pair in found] for found in result.results] == [[], [b"2"]]
+        found = [await store.get(key) for key in (b"a", b"b", b"u")]
+        assert [(pair.value, pair.create_revision, pair.version) for pair in found] == [
+            (b"x", base + 1, 1), (b"", base + 1, 1), (b"2", base, 2),
+        ]  # fmt: skip
+        events = await collect(store, b"", base + 1, 3)
+        assert [event.kv.key for event in events] == [b"a", b"b", b"u"]
+
+    async def test_one_key_that_is_there_refuses_all_creates_and_shows_what_stands(self, store):
+        base = await put(store, b"b", b"1")
+        result = await store.commit(
+            Txn(
+                then=[Put(b"u", b"2")],
+                otherwise=[Get(b"u"), Put(b"c", b"y")],
+                creates=[(b"a", b"x"), (b"b", b"x")],
+            )
+        )
+        assert (result.succeeded, result.revision) == (False, base + 1)
+        assert [[pair.value for pair in found] for found in result.results] == [
+            [], [b"1"], [], [],
+        ]  # fmt: skip
+        assert await store.get(b"a") is None
+        assert (await store.get(b"c")).value == b"y"
+
+    async def test_a_compare_that_fails_refuses_creates_of_absent_keys(self, store):
+        await put(store, b"u")
+        result = await store.commit(Txn(compares=[absent(b"u")], creates=[(b"a", b"x")]))
+        assert not result.succeeded
+        assert [list(found) for found in result.results] == [[]]
+        assert await store.get(b"a") is None
+
+    async def test_a_key_created_twice_is_a_mistake(self, store):
+        with pytest.raises(ValueError, match=r"twice|duplicate"):
+            await store.commit(Txn(creates=[(b"a", b"x"), (b"a", b"y")]))
+        with pytest.raises(ValueError, match=r"twice|duplicate"):
+            await store.commit(Txn(creates=[(b"a", b"x")], then=[Put(b"a", b"y")]))
+        assert await store.get(b"a") is None
+
     async def test_another_compare_on_a_key_to_be_created_counts_as_well(self, store):
         result = await store.commit(
             Txn(

@@ -1,7 +1,9 @@
 """The embedded store keeps the contract, and the model's meaning under random use."""
 
 import asyncio
+import sqlite3
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, rule
 from hypothesis.strategies import binary, booleans, integers, lists, one_of, sampled_from, tuples
 
+from control_plane.errors import Refused
 from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import (
     Compacted,
@@ -40,6 +43,7 @@ puts = tuples(keys, binary(max_size=2), booleans()).map(lambda t: ("put", *t))
 deletes = tuples(keys, booleans()).map(lambda t: Delete(*t))
 gets = tuples(keys, booleans()).map(lambda t: Get(*t))
 branches = lists(one_of(puts, deletes, gets), max_size=5)
+creates = lists(tuples(keys, binary(max_size=2)), max_size=3)
 compares = lists(tuples(keys, sampled_from(Target), integers(0, 4), binary(max_size=1)), max_size=3)
 
 
@@ -77,14 +81,19 @@ class AgainstTheModel(RuleBasedStateMachine):
                 made.append(one)
         return made
 
-    @rule(compares=compares, then=branches, otherwise=branches)
-    def commit(self, compares, then, otherwise):
+    @rule(compares=compares, then=branches, otherwise=branches, creates=creates)
+    def commit(self, compares, then, otherwise, creates):
         held = []
         for key, target, number, value in compares:
             pair = self.model.state.get(key)
             revision = getattr(pair, target.value) if pair and number else number
             held.append(Compare(key, target, value if target is Target.VALUE else revision))
-        txn = Txn(compares=held, then=self.operations(then), otherwise=self.operations(otherwise))
+        txn = Txn(
+            compares=held,
+            then=self.operations(then),
+            otherwise=self.operations(otherwise),
+            creates=creates,
+        )
         try:
             real = self.run(self.store.commit(txn))
         except ValueError:
@@ -157,3 +166,14 @@ class AgainstTheModel(RuleBasedStateMachine):
 
 TestAgainstTheModel = AgainstTheModel.TestCase
 TestAgainstTheModel.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+
+
+async def test_a_file_of_another_layout_is_refused_and_left_alone(tmp_path):
+    path = tmp_path / "store.db"
+    with closing(sqlite3.connect(path)) as old:
+        old.execute("PRAGMA user_version = 1")
+        old.execute("CREATE TABLE current (key BLOB PRIMARY KEY)")
+    with pytest.raises(Refused, match="layout is 1"):
+        await EmbeddedStore.open(path)
+    with closing(sqlite3.connect(path)) as old:
+        assert old.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 2

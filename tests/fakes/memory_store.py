@@ -7,6 +7,7 @@ asynchronous, because nothing here ever waits.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from control_plane.store.port import (
     Compacted,
@@ -48,8 +49,11 @@ class ModelStore:
         return self.under(prefix, self.states[revision])
 
     def commit(self, txn: Txn) -> TxnResult:
-        holds = all(self._holds(c.key, c.target, c.operand) for c in txn.compares)
-        return self._run(txn.then if holds else txn.otherwise, holds)
+        whole, created = txn.spelled_out(), len(txn.creates)
+        if not all(self._holds(c.key, c.target, c.operand) for c in whole.compares):
+            return self._run(whole.otherwise, holds=False)
+        done = self._run(whole.then, holds=True)
+        return replace(done, results=done.results[created:])
 
     def _holds(self, key: bytes, target: Target, operand: int | bytes) -> bool:
         pair = self.state.get(key)

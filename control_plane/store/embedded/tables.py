@@ -1,26 +1,31 @@
 """Tables: revisions in SQLite. Synchronous; knows no asyncio and no threads.
 
-A temporal layout, so that the common write, a new key, is one insert:
+A temporal layout, made for the common write, a new key: one row at the end of `current` and
+one in the index by key.
 
-    current   every key as it stands
+    current   every key as it stands, in the order of writing: position = revision << 20 | sub
+    places    key -> its position
     past      versions that were superseded or deleted, with the revision that ended them
     deleted   which keys went at which revision
 
 What stood at revision r is `current` up to r and what of `past` ended after r. What happened
 since r is everything in the three tables with a revision past r. Compaction forgets what
-ended before.
+ended before. `created` is NULL in rows that were created as they stand, which are most.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 from control_plane.keys import prefix_end as end_of_prefix
 from control_plane.store.port import (
     MAX_OPERATIONS,
     Compare,
+    Create,
     Delete,
     Event,
     Get,
@@ -33,18 +38,23 @@ from control_plane.store.port import (
     TxnResult,
 )
 
-_SCHEMA = """
+LAYOUT = 2  # PRAGMA user_version; a file of another layout is refused
+SUB_BITS = 20  # writes of one revision
+
+_SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS current (
-  key BLOB PRIMARY KEY, create_revision INTEGER NOT NULL, mod_revision INTEGER NOT NULL,
-  sub INTEGER NOT NULL, version INTEGER NOT NULL, lease INTEGER NOT NULL, value BLOB NOT NULL
+  position INTEGER PRIMARY KEY, key BLOB NOT NULL, value BLOB NOT NULL,
+  created INTEGER, version INTEGER NOT NULL, lease INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS places (
+  key BLOB PRIMARY KEY, position INTEGER NOT NULL
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS current_by_revision ON current (mod_revision, sub);
 CREATE INDEX IF NOT EXISTS current_by_lease ON current (lease) WHERE lease != 0;
 CREATE TABLE IF NOT EXISTS past (
-  mod_revision INTEGER NOT NULL, sub INTEGER NOT NULL, key BLOB NOT NULL,
-  create_revision INTEGER NOT NULL, version INTEGER NOT NULL, lease INTEGER NOT NULL,
-  value BLOB NOT NULL, gone_revision INTEGER NOT NULL, PRIMARY KEY (mod_revision, sub)
-) WITHOUT ROWID;
+  position INTEGER PRIMARY KEY, key BLOB NOT NULL, value BLOB NOT NULL,
+  created INTEGER, version INTEGER NOT NULL, lease INTEGER NOT NULL,
+  gone_revision INTEGER NOT NULL
+);
 CREATE INDEX IF NOT EXISTS past_by_end ON past (gone_revision);
 CREATE TABLE IF NOT EXISTS deleted (
   revision INTEGER NOT NULL, sub INTEGER NOT NULL, key BLOB NOT NULL,
@@ -53,16 +63,22 @@ CREATE TABLE IF NOT EXISTS deleted (
 CREATE TABLE IF NOT EXISTS leases (id INTEGER PRIMARY KEY, ttl_s INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS numbers (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
 INSERT OR IGNORE INTO numbers VALUES ('revision', 1), ('compacted', 0), ('lease', 0);
+PRAGMA user_version = {LAYOUT};
 """
-_COLUMNS = "key, value, create_revision, mod_revision, version, lease"
-_ONE = f"SELECT {_COLUMNS} FROM current WHERE key = ?"
-_INSERT = "INSERT INTO current VALUES (?, ?, ?, ?, ?, ?, ?)"
-_PUT = """INSERT INTO current VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET
-  create_revision = excluded.create_revision, mod_revision = excluded.mod_revision,
-  sub = excluded.sub, version = excluded.version, lease = excluded.lease,
-  value = excluded.value"""
-_END = """INSERT INTO past SELECT mod_revision, sub, key, create_revision, version, lease,
-  value, ? FROM current WHERE key = ?"""
+# Of KeyValue, in its order.
+_REVISION = f"position >> {SUB_BITS}"
+_COLUMNS = f"key, value, coalesce(created, {_REVISION}), {_REVISION}, version, lease"
+_ONE = (
+    f"SELECT {_COLUMNS} FROM current WHERE position = (SELECT position FROM places WHERE key = ?)"
+)
+_ONE_TO_END = _ONE.replace(_COLUMNS, f"{_COLUMNS}, position")
+_CREATE = "INSERT INTO current VALUES (?, ?, ?, NULL, 1, 0)"
+_PLACE = "INSERT INTO places VALUES (?, ?)"
+_PUT = "INSERT INTO current VALUES (?, ?, ?, ?, ?, ?)"
+_REPLACE = """INSERT INTO places VALUES (?, ?)
+  ON CONFLICT (key) DO UPDATE SET position = excluded.position"""
+_END = """INSERT INTO past SELECT position, key, value, created, version, lease, ?
+  FROM current WHERE position = ?"""
 
 
 def prefix_end(prefix: bytes) -> bytes:
@@ -83,33 +99,46 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     if read_only:
         connection.execute("PRAGMA query_only = ON")
     else:
+        layout = connection.execute("PRAGMA user_version").fetchone()[0]
+        if layout not in (0, LAYOUT):
+            connection.close()
+            raise sqlite3.DatabaseError(f"its layout is {layout}, this version reads {LAYOUT}")
         connection.executescript(_SCHEMA)
     return connection
 
 
 def check(txn: Txn) -> None:
     """Raises ValueError for a transaction that etcd would refuse."""
+    created = len(txn.creates)
     for operations in (txn.compares, txn.then, txn.otherwise):
-        if len(operations) > MAX_OPERATIONS:
-            raise ValueError(f"{len(operations)} operations; at most {MAX_OPERATIONS} are allowed")
-    for branch in (txn.then, txn.otherwise):
-        written: set[bytes] = set()
-        deletes: list[Delete] = []
-        for operation in branch:
-            if isinstance(operation, Delete):
-                deletes.append(operation)
-            elif isinstance(operation, Put):
-                if operation.key in written:
-                    raise ValueError(f"{operation.key!r} is written twice in one transaction")
-                written.add(operation.key)
-        for key, prefix in deletes:
-            if key in written or (prefix and any(one.startswith(key) for one in written)):
-                raise ValueError(f"{key!r} is deleted and written in one transaction")
+        if len(operations) + created > MAX_OPERATIONS:
+            raise ValueError(
+                f"{len(operations) + created} operations; at most {MAX_OPERATIONS} are allowed"
+            )
+    _check_once(txn.then, {key for key, _ in txn.creates}, created)
+    _check_once(txn.otherwise, set(), 0)
+
+
+def _check_once(branch: Sequence[Operation], written: set[bytes], before: int) -> None:
+    """`written` are the keys of `before` writes that go with this branch."""
+    deletes: list[Delete] = []
+    puts = before
+    for operation in branch:
+        if isinstance(operation, Delete):
+            deletes.append(operation)
+        elif isinstance(operation, Put):
+            puts += 1
+            written.add(operation.key)
+    if puts != len(written):
+        raise ValueError("a key is written twice in one transaction")
+    for key, prefix in deletes:
+        if key in written or (prefix and any(one.startswith(key) for one in written)):
+            raise ValueError(f"{key!r} is deleted and written in one transaction")
 
 
 def writes(txn: Txn) -> bool:
     """Whether either branch can change anything."""
-    return any(not isinstance(one, Get) for one in (*txn.then, *txn.otherwise))
+    return bool(txn.creates) or any(not isinstance(one, Get) for one in (*txn.then, *txn.otherwise))
 
 
 class Reading:
@@ -132,7 +161,8 @@ class Reading:
     def under(self, prefix: bytes) -> tuple[KeyValue, ...]:
         """Every key with the prefix, in order."""
         rows = self.db.execute(
-            f"SELECT {_COLUMNS} FROM current WHERE key >= ? AND key < ? ORDER BY key",
+            f"""SELECT {_COLUMNS} FROM current WHERE position IN
+                (SELECT position FROM places WHERE key >= ? AND key < ?) ORDER BY key""",
             (prefix, prefix_end(prefix)),
         )
         return tuple(map(_pair, rows))
@@ -150,33 +180,37 @@ class Reading:
         """Keys as they stood at `revision`, in order, after `after`."""
         value = "x''" if keys_only else "value"
         columns = _COLUMNS.replace("value", value)
+        # Keys first and rows for the first of them alone: a page of a large store is no scan.
         rows = self.db.execute(
-            f"""SELECT {columns} FROM current
-                WHERE key > ?1 AND key >= ?2 AND key < ?3 AND mod_revision <= ?4
+            f"""SELECT {columns} FROM current WHERE position IN (
+                  SELECT position FROM places
+                  WHERE key > ?1 AND key >= ?2 AND key < ?3 AND position < ?4
+                  ORDER BY key LIMIT ?5)
                 UNION ALL
                 SELECT {columns} FROM past
-                WHERE gone_revision > ?4 AND mod_revision <= ?4
+                WHERE gone_revision > ?6 AND position < ?4
                   AND key > ?1 AND key >= ?2 AND key < ?3
                 ORDER BY key LIMIT ?5""",
-            (after if after is not None else b"", prefix, prefix_end(prefix), revision,
-             limit or -1),
+            (after if after is not None else b"", prefix, prefix_end(prefix),
+             (revision + 1) << SUB_BITS, limit or -1, revision),
         )  # fmt: skip
         return [_pair(row) for row in rows]
 
     def events(self, prefix: bytes, after: int, upto: int) -> Iterator[Event]:
         """What happened to keys with the prefix in (after, upto], in order."""
         rows = self.db.execute(
-            f"""SELECT {_COLUMNS}, sub, 0 FROM current
-                WHERE mod_revision > ?1 AND mod_revision <= ?2 AND key >= ?3 AND key < ?4
+            f"""SELECT {_COLUMNS}, position, 0 FROM current
+                WHERE position >= ?1 AND position < ?2 AND key >= ?3 AND key < ?4
                 UNION ALL
-                SELECT {_COLUMNS}, sub, 0 FROM past
-                WHERE mod_revision > ?1 AND mod_revision <= ?2 AND key >= ?3 AND key < ?4
+                SELECT {_COLUMNS}, position, 0 FROM past
+                WHERE position >= ?1 AND position < ?2 AND key >= ?3 AND key < ?4
                 UNION ALL
-                SELECT key, x'', 0, revision, 0, 0, sub, 1 FROM deleted
-                WHERE revision > ?1 AND revision <= ?2 AND key >= ?3 AND key < ?4
-                ORDER BY 4, 7""",
-            (after, upto, prefix, prefix_end(prefix)),
-        )
+                SELECT key, x'', 0, revision, 0, 0, revision << {SUB_BITS} | sub, 1 FROM deleted
+                WHERE revision > ?5 AND revision <= ?6 AND key >= ?3 AND key < ?4
+                ORDER BY 7""",
+            ((after + 1) << SUB_BITS, (upto + 1) << SUB_BITS, prefix, prefix_end(prefix),
+             after, upto),
+        )  # fmt: skip
         for row in rows:
             yield Event(kv=_pair(row), deleted=bool(row[7]))
 
@@ -204,17 +238,17 @@ class Writing(Reading):
 
     def apply(self, txn: Txn) -> TxnResult:
         """One transaction, checked before. Raises LeaseLost, and then has done nothing."""
-        creates = _creates(txn)
         before = self.revision
         self.db.execute("SAVEPOINT txn")
         try:
-            if all(self._holds(c) for c in txn.compares if not _implied(c, creates)):
+            if all(map(self._holds, txn.compares)):
                 try:
-                    return self._run(txn.then, creates, succeeded=True)
+                    return self._run(txn.creates, txn.then, succeeded=True)
                 except sqlite3.IntegrityError:
                     # A key was there already: undo, and take the other branch.
                     self._back_to(before)
-            return self._run(txn.otherwise, {}, succeeded=False)
+            reads = [Get(key) for key, _ in txn.creates]
+            return self._run((), [*reads, *txn.otherwise], succeeded=False)
         except LeaseLost:
             self._back_to(before)
             raise
@@ -226,44 +260,36 @@ class Writing(Reading):
         self.revision = revision
 
     def _run(
-        self, operations: Sequence[Operation], creates: dict[bytes, None], *, succeeded: bool
+        self, creates: Sequence[Create], operations: Sequence[Operation], *, succeeded: bool
     ) -> TxnResult:
-        """One branch. Keys in `creates` are inserted without looking: if one is there, the
-        insert fails and so does the branch."""
+        """One branch. `creates` are inserted without looking: if one is there, the insert
+        fails and so does the branch."""
         revision = self.revision + 1
-        fresh: list[tuple[bytes, int, int, int, int, int, bytes]] = []
         results: list[Sequence[KeyValue]] = []
-        sub = 0
+        if creates:
+            self._create(creates, revision << SUB_BITS)
+        sub = len(creates)
         for operation in operations:
             found: Sequence[KeyValue] = ()
             if isinstance(operation, Put):
                 if operation.lease:
                     self._check_lease(operation.lease)
-                if operation.key in creates:
-                    fresh.append(
-                        (operation.key, revision, revision, sub, 1, operation.lease,
-                         operation.value)
-                    )  # fmt: skip
-                else:
-                    self._put(operation, revision, sub)
+                self._put(operation, revision, sub)
                 sub += 1
+            elif isinstance(operation, Delete):
+                sub = self._delete(operation, revision, sub)
             else:
-                self._insert(fresh)  # what follows may look at them
-                if isinstance(operation, Delete):
-                    sub = self._delete(operation, revision, sub)
-                else:
-                    found = self.get(operation)
+                found = self.get(operation)
             results.append(found)
-        self._insert(fresh)
         if sub:
             self.revision = revision
         return TxnResult(succeeded=succeeded, revision=self.revision, results=results)
 
-    def _insert(self, fresh: list[tuple[bytes, int, int, int, int, int, bytes]]) -> None:
-        if fresh:
-            self.db.executemany(_INSERT, fresh)
-            self.touched.update([row[0][:24] for row in fresh])
-            fresh.clear()
+    def _create(self, creates: Sequence[Create], position: int) -> None:
+        keys = [key for key, _ in creates]
+        self.db.executemany(_PLACE, zip(keys, count(position)))
+        self.db.executemany(_CREATE, zip(count(position), keys, [value for _, value in creates]))
+        self.touched.update([key[:24] for key in keys])
 
     def _holds(self, compare: Compare) -> bool:
         row = self.db.execute(_ONE, (compare.key,)).fetchone()
@@ -273,20 +299,28 @@ class Writing(Reading):
         return (row[column[compare.target]] if row else 0) == compare.operand
 
     def _put(self, put: Put, revision: int, sub: int) -> None:
-        old = self.db.execute(_ONE, (put.key,)).fetchone()
-        if old is not None:
-            self.db.execute(_END, (revision, put.key))
-        create_revision, version = (old[2], old[4] + 1) if old else (revision, 1)
-        self.db.execute(
-            _PUT, (put.key, create_revision, revision, sub, version, put.lease, put.value)
-        )
+        if sub >> SUB_BITS:
+            raise ValueError(f"more than {1 << SUB_BITS:,} changes in one transaction")
+        old = self._end(put.key, revision)
+        created, version = (old[2], old[4] + 1) if old else (None, 1)
+        position = revision << SUB_BITS | sub
+        self.db.execute(_PUT, (position, put.key, put.value, created, version, put.lease))
+        self.db.execute(_REPLACE, (put.key, position))
         self.touched.add(put.key[:24])
+
+    def _end(self, key: bytes, revision: int) -> tuple[Any, ...] | None:
+        """What stands at a key becomes past; its columns, or None where nothing stood."""
+        old: tuple[Any, ...] | None = self.db.execute(_ONE_TO_END, (key,)).fetchone()
+        if old is not None:
+            self.db.execute(_END, (revision, old[6]))
+            self.db.execute("DELETE FROM current WHERE position = ?", (old[6],))
+        return old
 
     def _delete(self, delete: Delete, revision: int, sub: int) -> int:
         gone = [pair.key for pair in self.get(Get(delete.key, delete.prefix))]
         for key in gone:
-            self.db.execute(_END, (revision, key))
-            self.db.execute("DELETE FROM current WHERE key = ?", (key,))
+            self._end(key, revision)
+            self.db.execute("DELETE FROM places WHERE key = ?", (key,))
             self.db.execute("INSERT INTO deleted VALUES (?, ?, ?)", (revision, sub, key))
             self.touched.add(key[:24])
             sub += 1
@@ -327,19 +361,3 @@ class Writing(Reading):
     def remember_revision(self) -> None:
         """Before a commit: the counter goes with it."""
         self.db.execute("UPDATE numbers SET value = ? WHERE name = 'revision'", (self.revision,))
-
-
-def _implied(compare: Compare, creates: dict[bytes, None]) -> bool:
-    """Whether inserting the key says as much as the compare does: that it was not there."""
-    return (
-        compare.key in creates and compare.target is Target.CREATE_REVISION and compare.operand == 0
-    )
-
-
-def _creates(txn: Txn) -> dict[bytes, None]:
-    """Keys that must be absent and are then put: most of a batch of assignments."""
-    target = Target.CREATE_REVISION
-    absent = {c.key for c in txn.compares if c.target is target and c.operand == 0}
-    if not absent:
-        return {}
-    return {o.key: None for o in txn.then if isinstance(o, Put) and o.key in absent}

@@ -20,6 +20,7 @@ from control_plane.store.port import (
     MAX_OPERATIONS,
     MAX_REQUEST_BYTES,
     Compare,
+    Create,
     Delete,
     Get,
     KeyValue,
@@ -46,13 +47,15 @@ class EncodedTxn(NamedTuple):
 
 def encode_txn(txn: Txn) -> EncodedTxn:
     """The TxnRequest. Raises ValueError where etcd would refuse its size."""
-    compares, then, otherwise = txn.compares, txn.then, txn.otherwise
-    if max(len(compares), len(then), len(otherwise)) > MAX_OPERATIONS:
+    compares, then, otherwise, creates = txn.compares, txn.then, txn.otherwise, txn.creates
+    if max(len(compares), len(then), len(otherwise)) + len(creates) > MAX_OPERATIONS:
         raise ValueError(
-            f"a transaction of {len(compares)} compares, {len(then)} operations and "
-            f"{len(otherwise)} else-operations; each list may have {MAX_OPERATIONS}"
+            f"a transaction of {len(compares)} compares, {len(then)} operations, "
+            f"{len(otherwise)} else-operations and {len(creates)} creates; each list with the "
+            f"creates may have {MAX_OPERATIONS}"
         )
     parts: list[bytes] = []
+    _write_creates(parts, creates)
     _write_compares(parts, compares)
     then_writes, then_reads = _write_operations(parts, then, _THEN)
     otherwise_writes, otherwise_reads = _write_operations(parts, otherwise, _OTHERWISE)
@@ -61,23 +64,27 @@ def encode_txn(txn: Txn) -> EncodedTxn:
         raise ValueError(
             f"a transaction of {len(request)} bytes; at most {MAX_REQUEST_BYTES} are allowed"
         )
-    return EncodedTxn(request, then_writes or otherwise_writes, then_reads, otherwise_reads)
+    return EncodedTxn(
+        request,
+        then_writes or otherwise_writes or bool(creates),
+        then_reads,
+        otherwise_reads or bool(creates),
+    )
 
 
 def decode_txn(response: bytes, txn: Txn, encoded: EncodedTxn) -> TxnResult:
     """The result that a TxnResponse stands for."""
     revision, succeeded = _head(response)
     branch = txn.then if succeeded else txn.otherwise
+    created = len(txn.creates)
     results: Sequence[Sequence[KeyValue]]
     if encoded.then_reads if succeeded else encoded.otherwise_reads:
-        results = [
-            [key_value(kv) for kv in answer.response_range.kvs]
-            if isinstance(operation, Get)
-            else _NO_KEYS
-            for operation, answer in zip(
-                branch, TxnResponse.FromString(response).responses, strict=True
-            )
-        ]
+        answers = TxnResponse.FromString(response).responses
+        if len(answers) != created + len(branch):
+            raise ValueError(f"etcd answered {len(answers)} of {created + len(branch)} operations")
+        # Operations that do not read answer without keys.
+        found = [[key_value(kv) for kv in answer.response_range.kvs] for answer in answers]
+        results = found[created:] if succeeded else found
     else:
         results = (_NO_KEYS,) * len(branch)
     return TxnResult(succeeded=succeeded, revision=revision, results=results)
@@ -130,13 +137,33 @@ class _FramesBySize(dict[int, bytes]):
         return frame
 
 
+_ABSENT = b"\x28\x00"  # create_revision = 0
 _ABSENT_FRAMES = _FramesBySize(lambda size: _compare_frame(Target.CREATE_REVISION, size, 0)[0])
+
+
+@lru_cache(maxsize=4096)
+def _create_frames(key_size: int, value_size: int) -> tuple[bytes, bytes, bytes, bytes]:
+    """What stands before each of key, key, value, key of a create: its compare, its put and
+    its get. The three lists may be written interleaved: only the order within each counts."""
+    before, between = _put_frame(_THEN, key_size, value_size)
+    return (
+        _ABSENT_FRAMES[key_size],
+        _ABSENT + before,
+        between,
+        _GET_FRAMES[_OTHERWISE][key_size],
+    )
+
+
+def _write_creates(parts: list[bytes], creates: Sequence[Create]) -> None:
+    for key, value in creates:
+        compare, put, between, get = _create_frames(len(key), len(value))
+        parts += (compare, key, put, key, between, value, get, key)
 
 
 def _write_compares(parts: list[bytes], compares: Sequence[Compare]) -> None:
     for key, target, operand in compares:
         if operand == 0 and target is _CREATE_REVISION:  # absent(): most of them
-            parts += (_ABSENT_FRAMES[len(key)], key, b"\x28\x00")
+            parts += (_ABSENT_FRAMES[len(key)], key, _ABSENT)
         elif type(operand) is int:
             before, after = _compare_frame(target, len(key), operand)
             parts += (before, key, after)

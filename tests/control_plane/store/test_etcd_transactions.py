@@ -44,10 +44,13 @@ operations = (
     | st.sampled_from([Get(b"", prefix=True), Delete(b"", prefix=True)])
 )
 txns = st.builds(
-    lambda compares, then, otherwise: Txn(compares=compares, then=then, otherwise=otherwise),
+    lambda compares, then, otherwise, creates: Txn(
+        compares=compares, then=then, otherwise=otherwise, creates=creates
+    ),
     st.lists(compares, max_size=6),
     st.lists(operations, max_size=6),
     st.lists(operations, max_size=6),
+    st.lists(st.tuples(keys, values), max_size=6),
 )
 
 
@@ -78,6 +81,7 @@ def reference_compare(compare: Compare) -> etcd.Compare:
 
 
 def reference(txn: Txn) -> etcd.TxnRequest:
+    txn = txn.spelled_out()
     return etcd.TxnRequest(
         compare=[reference_compare(c) for c in txn.compares],
         success=[reference_operation(o) for o in txn.then],
@@ -93,10 +97,11 @@ def test_a_written_request_parses_as_the_message_that_protobuf_would_build(txn: 
 @given(txns)
 def test_a_request_says_whether_it_writes_and_which_branch_reads(txn: Txn) -> None:
     encoded = encode_txn(txn)
-    every = (*txn.then, *txn.otherwise)
+    whole = txn.spelled_out()
+    every = (*whole.then, *whole.otherwise)
     assert encoded.writes == any(not isinstance(o, Get) for o in every)
     assert encoded.then_reads == any(isinstance(o, Get) for o in txn.then)
-    assert encoded.otherwise_reads == any(isinstance(o, Get) for o in txn.otherwise)
+    assert encoded.otherwise_reads == any(isinstance(o, Get) for o in whole.otherwise)
 
 
 key_values = st.builds(
@@ -164,6 +169,30 @@ def test_a_response_is_read_as_protobuf_reads_it(
     ]
 
 
+@given(
+    st.lists(
+        st.tuples(small, st.lists(key_values, max_size=1)), max_size=5, unique_by=lambda t: t[0]
+    ),
+    st.booleans(),
+)
+def test_what_a_refused_create_found_comes_before_what_else_was_read(
+    created: list[tuple[bytes, list[KeyValue]]], succeeded: bool
+) -> None:
+    txn = Txn(creates=[(key, b"v") for key, _ in created], then=[Put(b"t", b"")])
+    ran = txn.spelled_out().then if succeeded else txn.spelled_out().otherwise
+    response = TxnResponse(
+        header=header(3),
+        succeeded=succeeded,
+        responses=[
+            response_operation(operation, found)
+            for operation, found in zip(ran, [found for _, found in created] + [[]], strict=False)
+        ],
+    )
+    result = decode_txn(response.SerializeToString(), txn, encode_txn(txn))
+    expected = [[]] if succeeded else [found for _, found in created]
+    assert [list(found) for found in result.results] == expected
+
+
 def test_an_answer_that_is_no_transaction_is_refused() -> None:
     txn = Txn(then=[Put(b"a", b"1")])
     with pytest.raises(ValueError, match="without a header"):
@@ -184,6 +213,13 @@ def test_an_answer_that_is_no_transaction_is_refused() -> None:
         pytest.param(
             Txn(otherwise=[Get(b"%d" % i) for i in range(MAX_OPERATIONS + 1)]),
             id="one-else-operation-too-many",
+        ),
+        pytest.param(
+            Txn(
+                compares=[unchanged(b"c", 1)],
+                creates=[(b"%d" % i, b"") for i in range(MAX_OPERATIONS)],
+            ),
+            id="one-compare-too-many-beside-creates",
         ),
         pytest.param(Txn(then=[Put(b"a", b"v" * 1_500_000)]), id="more-bytes-than-etcd-takes"),
     ],

@@ -79,7 +79,8 @@ class TinyCluster:
         self.log: list[tuple[int, bytes]] = []
         self._world = world
 
-    def apply(self, txn: Txn) -> TxnResult:
+    def apply(self, asked: Txn) -> TxnResult:
+        txn = asked.spelled_out()
         held = all(self._holds(one) for one in txn.compares)
         operations = txn.then if held else txn.otherwise
         if any(not isinstance(one, Get) for one in operations):
@@ -156,7 +157,7 @@ class Remote:
     async def commit(
         self, txn: Txn, *, timeout_s: float | None = None, check: Any = None
     ) -> TxnResult:
-        writes = any(not isinstance(one, Get) for one in txn.then)
+        writes = bool(txn.creates) or any(not isinstance(one, Get) for one in txn.then)
         return await _ask(
             Request(self.cluster, lambda: self.cluster.apply(txn), writes, check)
         )

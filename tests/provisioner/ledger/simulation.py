@@ -52,7 +52,8 @@ class TinyStore:
     def read(self, key: bytes) -> KeyValue | None:
         return self.pairs.get(key)
 
-    def apply(self, txn: Txn) -> TxnResult:
+    def apply(self, asked: Txn) -> TxnResult:
+        txn = asked.spelled_out()
         held = all(self._holds(c.key, c.target, c.operand) for c in txn.compares)
         before = self.clients_at()
         if held:
@@ -82,7 +83,8 @@ class TinyStore:
                 del self.pairs[operation.key]
             results.append(found)
         self._judge(before)
-        return TxnResult(succeeded=held, revision=self.revision, results=results)
+        shown = results[len(asked.creates) :] if held else results
+        return TxnResult(succeeded=held, revision=self.revision, results=shown)
 
     def _holds(self, key: bytes, target: Target, operand: int | bytes) -> bool:
         if self._without == "session" and key.startswith(keys.SESSIONS):

@@ -1,0 +1,24 @@
+"""Event: a CloudEvent as the whole decision side sees it, whatever format it came in.
+
+A plain value that crosses every layer: feeds make it, rules read it, decisions name it as a
+cause. Formats, validation and where it is kept are the feeds' business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+
+class Event(NamedTuple):
+    """One accepted event. A named tuple, because tens of thousands a second are made."""
+
+    tenant: str
+    source: str  # CloudEvents `source`: application that said it; with `id` names the event
+    id: str
+    type: str  # CloudEvents `type`: names the feed
+    key: str  # what the feed is about, e.g. a user or a road; order is kept per key
+    time_ms: int  # when it happened, Unix ms; the time of acceptance where the producer gave none
+    data: Mapping[str, Any]  # decoded JSON object, conforming to the feed's schema
+    subject: str = ""  # CloudEvents `subject`
+    position: int = 0  # in its log, growing by one; 0: not in a log yet
