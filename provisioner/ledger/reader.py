@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 
 from control_plane.errors import HomeportError
 from control_plane.store.port import Get, Store, Txn
@@ -42,11 +43,14 @@ class Reader:
                 await wake.wait()
                 continue
             batch = [waiting.popleft() for _ in range(min(BATCH, len(waiting)))]
-            try:
-                result = await self._store.commit(Txn(then=[Get(one.key) for one in batch]))
-            except HomeportError as error:
-                for one in batch:
-                    one.failed(error)
-                continue
-            for one, found in zip(batch, result.results, strict=True):
-                one.found(found[0] if found else None)
+            await self._read(batch)
+
+    async def _read(self, batch: Sequence[Lookup]) -> None:
+        try:
+            result = await self._store.commit(Txn(then=[Get(one.key) for one in batch]))
+        except HomeportError as error:
+            for one in batch:
+                one.failed(error)
+            return
+        for one, found in zip(batch, result.results, strict=True):
+            one.found(found[0] if found else None)

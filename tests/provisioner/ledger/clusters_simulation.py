@@ -412,13 +412,12 @@ class Mind:
             account.usage_revision = result.revision
         if account.idle <= keep:
             return
-        before = account.grant
         record, txn = spanning.give_back(self.name, account, keep)
         account.grant = account.usage + keep
         try:
             result = await self.control.commit(txn)
         except StoreUnavailable:
-            account.grant = before
+            account.grant = account.record.grants.get(self.name, 0)
             return
         except OutcomeUnknown:
             return
