@@ -13,19 +13,19 @@ import random
 import secrets
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from control_plane.errors import HomeportError
 from control_plane.identity.keyring import load_or_create
 from control_plane.identity.tickets import TicketIssuer
 from control_plane.identity.tokens import Tokens
 from control_plane.serving.peers import Proxies, parse_networks
 from control_plane.serving.server import Server, Tls
-from control_plane.store.opening import EtcdAccess, open_store
-from control_plane.store.port import Store
+from control_plane.store.opening import open_store
+from control_plane.store.port import JointHealth, Store
 from control_plane.telemetry.endpoint import MetricsEndpoint
 from deployment_units.fleet.registry import UnitRegistry
 from provisioner.api.callers import Callers
@@ -41,15 +41,18 @@ from provisioner.geo.locator import Locator
 from provisioner.geo.overrides import Overrides
 from provisioner.geo.reloading import GeoReloader
 from provisioner.ledger.departure_lease import DepartureLease
+from provisioner.ledger.elsewhere import AssignmentClusters
 from provisioner.ledger.hold_expiry import HoldExpiry
 from provisioner.ledger.holds import HoldBook
 from provisioner.ledger.ledger import Ledger
+from provisioner.ledger.shard_holds import ShardHoldBook
+from provisioner.ledger.sharded import ShardedLedger
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.settings import Settings
+from provisioner.spreading import hold_book, new_ledger, spread_over, store_access, when_there
 
 log = logging.getLogger("homeport")
 
-STORE_RETRY_S = 1.0
 SETTLE_S = 3.0
 
 
@@ -74,18 +77,14 @@ async def serve(
     store = await _open_when_there(settings, stop)
     if store is None:
         return
-    try:
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(store.close)
         ring = await load_or_create(
             store, path=settings.master_key_file, now=time.time(), random=secrets.token_bytes
         )
         issuer = TicketIssuer(ring)
-        ledger = Ledger(
-            store,
-            clock=time.monotonic,
-            jitter=lambda: rng.uniform(0.05, 0.5),
-            new_id=lambda: f"p-{secrets.token_hex(6)}",
-            session_ttl_s=settings.session_ttl_s,
-        )
+        spread = await spread_over(settings, store, stop, stack)
+        ledger = new_ledger(settings, store, spread, rng)
         await ledger.start()
         policy = PlacementPolicy(nowhere=settings.nowhere)
         world = World(store, clock=time.monotonic)
@@ -110,25 +109,35 @@ async def serve(
                 spread=rng.random,
             )
             world.on_fleet = desk.follow
-            holds = HoldBook(store)
-            departures = DepartureLease(
-                store, longest_ticket_s=world.longest_ticket_s, clock=time.monotonic
-            )
-            expiry = HoldExpiry(
-                store,
-                hold_s=world.hold_s,
-                shortest_hold_s=world.shortest_hold_s,
-                account=ledger.account,
-                release=ledger.release,
-                lease=departures.current,
-                clock=time.monotonic,
-                wall=time.time,
-                spread=rng.random,
-            )
+            holds = hold_book(store, ledger)
+            assignments = spread.clusters if spread else {"": store}
+            health = JointHealth(store.health, *(one.health for one in assignments.values()))
+            expiries = []
+            for one in assignments.values():
+                departures = DepartureLease(
+                    one, longest_ticket_s=world.longest_ticket_s, clock=time.monotonic
+                )
+                expiries.append(
+                    HoldExpiry(
+                        one,
+                        hold_s=world.hold_s,
+                        shortest_hold_s=world.shortest_hold_s,
+                        account=ledger.account,
+                        release=ledger.release,
+                        lease=departures.current,
+                        clock=time.monotonic,
+                        wall=time.time,
+                        spread=rng.random,
+                    )
+                )
             stale = StaleAnswers(
-                desk, tickets, store.health, grace_s=settings.stale_grace_s, wall=time.time
+                desk, tickets, health, grace_s=settings.stale_grace_s, wall=time.time
             )
-            registry = UnitRegistry(store, clock=time.monotonic)
+            registry = UnitRegistry(
+                store,
+                clock=time.monotonic,
+                elsewhere=AssignmentClusters(store, spread.clusters) if spread else None,
+            )
             server = Server(
                 [
                     ProvisioningService(desk, tickets, callers, stale).service(),
@@ -139,10 +148,10 @@ async def serve(
                 tls=_tls(settings),
                 share_port=share_port,
             )
-            metrics = ProvisionerMetrics(desk, store.health, stale)
-            await _run(settings, stop, on_ready, server, ledger, world, geo, metrics, holds, expiry)
-    finally:
-        await store.close()
+            metrics = ProvisionerMetrics(desk, health, stale)
+            await _run(
+                settings, stop, on_ready, server, ledger, world, geo, metrics, holds, expiries
+            )
 
 
 async def _run(
@@ -150,12 +159,12 @@ async def _run(
     stop: asyncio.Event,
     on_ready: Callable[[Serving], None],
     server: Server,
-    ledger: Ledger,
+    ledger: Ledger | ShardedLedger,
     world: World,
     geo: GeoReloader,
     metrics: ProvisionerMetrics,
-    holds: HoldBook,
-    expiry: HoldExpiry,
+    holds: HoldBook | ShardHoldBook,
+    expiries: Sequence[HoldExpiry],
 ) -> None:
     host = settings.listen.rpartition(":")[0]
     port = server.bind(settings.listen)
@@ -166,7 +175,7 @@ async def _run(
                 group.create_task(world.run(), name="world"),
                 group.create_task(geo.run(), name="geo"),
                 group.create_task(holds.run(), name="holds"),
-                group.create_task(expiry.run(), name="hold expiry"),
+                *(group.create_task(one.run(), name="hold expiry") for one in expiries),
             ]
             await server.start()
             await server.ready()
@@ -188,31 +197,10 @@ async def _run(
 
 async def _open_when_there(settings: Settings, stop: asyncio.Event) -> Store | None:
     """The store, waiting for it for as long as it takes; None when told to stop first."""
-    told = False
-    while not stop.is_set():
-        try:
-            return await open_store(
-                settings.store,
-                access=EtcdAccess(
-                    user=settings.store_user or None,
-                    password=settings.store_password or None,
-                    ca_file=settings.store_ca,
-                    certificate_file=settings.store_certificate,
-                    key_file=settings.store_key,
-                ),
-            )
-        except HomeportError as error:
-            if error.retry_after_s is None:
-                raise
-            if not told:
-                told = True
-                log.warning("waiting for the store at %s: %s", settings.store, error)
-        try:
-            async with asyncio.timeout(STORE_RETRY_S):
-                await stop.wait()
-        except TimeoutError:
-            continue
-    return None
+    access = store_access(settings)
+    return await when_there(
+        lambda: open_store(settings.store, access=access), f"the store at {settings.store}", stop
+    )
 
 
 def _tls(settings: Settings) -> Tls | None:

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import typer
 
-from console.cli.commands import apps, clients, doctor, geo, local, many, tenants, units
+from console.cli.commands import apps, clients, doctor, geo, local, many, store, tenants, units
 from console.cli.failure import ExitCode, failure_of, report
 
 app = typer.Typer(
@@ -34,6 +34,7 @@ app.command("release", rich_help_panel="Clients")(clients.release)
 app.command("explain", rich_help_panel="Clients")(clients.explain)
 app.add_typer(units.app, name="units", rich_help_panel="Fleet and tenants")
 app.add_typer(tenants.app, name="tenants", rich_help_panel="Fleet and tenants")
+app.add_typer(store.app, name="store", rich_help_panel="Fleet and tenants")
 app.add_typer(apps.app, name="apps", rich_help_panel="Data sharing")
 app.add_typer(geo.app, name="geo", rich_help_panel="Look into things")
 app.command("doctor", rich_help_panel="Look into things")(doctor.doctor)

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
+from control_plane import keys
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CapacityRecord:
@@ -38,6 +40,13 @@ class CapacityRecord:
     def consistent(self) -> bool:
         """Whether a fence read together with this record may be adopted."""
         return self.free >= 0
+
+    @property
+    def vacant(self) -> bool:
+        """Whether there can be no client: none is settled and nobody may have handed out any.
+        Provisioners of other clusters stay in the record, so theirs must come to nothing."""
+        elsewhere = all(keys.cluster_of(provisioner) for provisioner in self.grants)
+        return elsewhere and self.settled + self.granted == 0
 
     def with_grant(self, provisioner: str, slots: int) -> CapacityRecord:
         """`provisioner` holds `slots` more (fewer when negative); an empty grant goes away."""

@@ -8,8 +8,9 @@ clients lose room, with a new fence (docs/ledger.md).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from control_plane import keys
 from control_plane.errors import Conflict, NotFound, Refused
@@ -55,6 +56,7 @@ class _Snapshot:
     live: KeyValue | None
     capacity: KeyValue | None
     usages: tuple[KeyValue, ...]
+    elsewhere: int = 0  # counted in assignment clusters
 
     @property
     def record(self) -> CapacityRecord:
@@ -64,19 +66,42 @@ class _Snapshot:
 
     @property
     def clients(self) -> int:
-        return self.record.settled + sum(int(pair.value) for pair in self.usages)
+        here = sum(int(pair.value) for pair in self.usages if _is_here(pair))
+        return self.record.settled + here + self.elsewhere
+
+
+def _is_here(usage: KeyValue) -> bool:
+    """Whether it is of a provisioner that has everything in this store; where the store is an
+    assignment cluster too, others count as elsewhere."""
+    return not keys.cluster_of(usage.key.decode())
 
 
 def _revision(pair: KeyValue | None) -> int:
     return pair.mod_revision if pair else 0
 
 
-class UnitRegistry:
-    """Over one store. Raises StoreUnavailable and OutcomeUnknown besides what is said."""
+class Elsewhere(Protocol):
+    """The assignment clusters, where assignments are not in the store itself."""
 
-    def __init__(self, store: Store, *, clock: Callable[[], float]) -> None:
+    async def counted(self) -> Mapping[tuple[str, str], int]:
+        """Usage by (unit, provisioner), in all clusters. Raises StoreUnavailable."""
+        ...
+
+    async def raise_gates(self, unit_id: str) -> None:
+        """Returns when every cluster has the unit's fence as it is now. Raises Unavailable."""
+        ...
+
+
+class UnitRegistry:
+    """Over one store. Raises StoreUnavailable and OutcomeUnknown besides what is said.
+    elsewhere: where clients are counted, if not in the store as well."""
+
+    def __init__(
+        self, store: Store, *, clock: Callable[[], float], elsewhere: Elsewhere | None = None
+    ) -> None:
         self._store = store
         self._clock = clock
+        self._elsewhere = elsewhere
 
     async def apply(self, spec: UnitSpec, *, expected_revision: int = 0) -> UnitView:
         """Creates or replaces the desired record of a checked spec.
@@ -109,6 +134,7 @@ class UnitRegistry:
                 )
             )
             if result.succeeded:
+                await self.raise_gates(spec.id)
                 return UnitView(
                     spec=spec,
                     revision=result.revision,
@@ -127,6 +153,7 @@ class UnitRegistry:
         page = await range_all(self._store, keys.UNITS)
         live = await self._named(keys.LIVE, page.revision)
         capacity = await self._named(keys.CAPACITY, page.revision)
+        counted = await self._elsewhere.counted() if self._elsewhere is not None else {}
         usages: dict[str, list[KeyValue]] = {}
         for name, pair in (await self._named(keys.USAGE, page.revision)).items():
             usages.setdefault(name.rpartition("/")[0], []).append(pair)
@@ -138,6 +165,7 @@ class UnitRegistry:
                 live=live.get(name),
                 capacity=capacity.get(name),
                 usages=tuple(usages.get(name, ())),
+                elsewhere=_counted_at(name, capacity.get(name), counted),
             )
             views.append(self._view(name, snapshot))
         return views, page.revision
@@ -156,11 +184,12 @@ class UnitRegistry:
                     raise Refused(
                         f"unit {unit_id} has {seen.clients:,} clients; move or release them first"
                     )
-                if not seen.record.grants and not seen.record.settled:
+                if seen.record.vacant:
                     removed = await self._delete(unit_id, seen)
                 elif seen.record.open:
                     closed_here = True  # before the write: its outcome may stay unknown
                     await self._set_open(unit_id, False)
+                    await self.raise_gates(unit_id)
                 if not removed:
                     if self._clock() > end:
                         raise Conflict(
@@ -172,6 +201,12 @@ class UnitRegistry:
             # Also when the operator's call was cancelled: nobody else would open it again.
             if closed_here and not removed:
                 await self._reopen(unit_id)
+
+    async def raise_gates(self, unit_id: str) -> None:
+        """After a new fence, before it is acknowledged: every assignment cluster has it.
+        Raises Unavailable, and then the fence stands, but not everywhere yet."""
+        if self._elsewhere is not None:
+            await self._elsewhere.raise_gates(unit_id)
 
     async def _reopen(self, unit_id: str) -> None:
         for _ in range(ATTEMPTS):
@@ -230,11 +265,13 @@ class UnitRegistry:
             )
         )
         unit, live, capacity, usages = result.results
+        counted = await self._elsewhere.counted() if self._elsewhere is not None else {}
         return _Snapshot(
             unit=unit[0] if unit else None,
             live=live[0] if live else None,
             capacity=capacity[0] if capacity else None,
             usages=tuple(usages),
+            elsewhere=_counted_at(unit_id, capacity[0] if capacity else None, counted),
         )
 
     async def _named(self, prefix: bytes, revision: int) -> dict[str, KeyValue]:
@@ -251,3 +288,14 @@ class UnitRegistry:
             capacity=seen.record,
             clients=seen.clients,
         )
+
+
+def _counted_at(
+    unit_id: str, capacity: KeyValue | None, counted: Mapping[tuple[str, str], int]
+) -> int:
+    """Clients of those who stand in the unit's ledger. Others' are settled, or of a unit of
+    that name that is gone."""
+    if capacity is None or not counted:
+        return 0
+    grants = decode_ledger(capacity).grants
+    return sum(counted.get((unit_id, who), 0) for who in grants)

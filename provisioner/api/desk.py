@@ -27,8 +27,8 @@ from provisioner.geo.locator import Locator
 from provisioner.ledger.account import Account
 from provisioner.ledger.assignment import AssignmentRecord
 from provisioner.ledger.ledger import Ledger
+from provisioner.ledger.sharded import ShardedLedger
 from provisioner.placement.choice import Choice, NoChoice
-from provisioner.placement.chooser import Chooser
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.fleet import PlacementFleet
 from provisioner.placement.geodesy import distance_km
@@ -50,7 +50,7 @@ class Desk:
         *,
         world: World,
         locator: Locator,
-        ledger: Ledger,
+        ledger: Ledger | ShardedLedger,
         tickets: TicketOffice,
         policy: PlacementPolicy,
         clock: Callable[[], float],
@@ -77,7 +77,7 @@ class Desk:
         """From now on decides over this snapshot."""
         self.fleet = fleet
         self.ledger.follow([unit.id for unit in fleet.units])
-        self._chooser = Chooser(fleet, self.policy, self.ledger.occupancy)
+        self._chooser = self.ledger.chooser(fleet, self.policy)
         self._accounts = [self.ledger.account(unit.id) for unit in fleet.units]
         self._unit_bytes = {
             unit_id: encoding.unit_bytes(unit_id, spec.endpoint)

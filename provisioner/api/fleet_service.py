@@ -24,6 +24,7 @@ from homeport.api.fleet.v1 import fleet_pb2_grpc as pb_grpc
 from provisioner.api import mapping
 from provisioner.api.callers import Callers
 from provisioner.ledger.holds import HoldBook
+from provisioner.ledger.shard_holds import ShardHoldBook
 
 MIN_TTL_S, MAX_TTL_S, DEFAULT_TTL_S = 1, 60, 10
 BEATS_PER_TTL = 3
@@ -39,7 +40,7 @@ class FleetService(pb_grpc.FleetServiceServicer):
         registry: UnitRegistry,
         issuer: TicketIssuer,
         callers: Callers,
-        holds: HoldBook,
+        holds: HoldBook | ShardHoldBook,
         *,
         wall: Callable[[], float],
     ) -> None:

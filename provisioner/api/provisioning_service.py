@@ -191,14 +191,16 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
             origin.position,
             tenant.default_position,
         )
+        key = keys.assignment(tenant.id, request.client_id)
+        occupancy = desk.ledger.occupancy_for(key)
         explanation = explain(
             desk.fleet,
             desk.policy,
             location,
             tenant.id,
-            keys.assignment(tenant.id, request.client_id),
-            desk.ledger.occupancy.room,
-            desk.ledger.occupancy.load,
+            key,
+            occupancy.room,
+            occupancy.load,
         )
         response = mapping.explanation_to_proto(location, how, explanation)
         found = await self._find(tenant, request.client_id)

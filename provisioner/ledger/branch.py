@@ -352,4 +352,3 @@ class BranchUndertaker(Undertaker):
 
     async def _look(self) -> int:
         return await bury_the_dead(self._control, self._store, self._cluster)
-

@@ -19,7 +19,7 @@ from provisioner.ledger.account import Account
 from provisioner.ledger.branch import Branch
 from provisioner.ledger.lane import Lane
 from provisioner.ledger.ledger import LANES
-from provisioner.ledger.operations import Claim, Lookup, Operation, Release
+from provisioner.ledger.operations import Claim, Lookup, Move, Operation, Release
 from provisioner.ledger.settlement import Undertaker
 from provisioner.ledger.territory import Charts, Territory
 from provisioner.placement.choice import Choice, NoChoice
@@ -117,7 +117,7 @@ class ShardedLedger:
             self._keep_back(claim)
             return
         claim.account = branch.account(claim.account.unit)
-        if claim.source is not None:
+        if isinstance(claim, Move):
             claim.source = branch.account(claim.source.unit)
         branch.submit(claim)
 
@@ -134,9 +134,7 @@ class ShardedLedger:
         """Exactly one of its outcomes will be called."""
         branch = self._branch(self.charts.reader(lookup.key))
         if branch is None:
-            lookup.failed(
-                Unavailable("this server does not know the client's assignment cluster")
-            )
+            lookup.failed(Unavailable("this server does not know the client's assignment cluster"))
             return
         branch.look_up(lookup)
 
@@ -155,8 +153,7 @@ class ShardedLedger:
     def chooser(self, fleet: PlacementFleet, policy: PlacementPolicy) -> RoutedChooser:
         """Chooses units that have room as things stand."""
         choosers = {
-            name: Chooser(fleet, policy, branch.occupancy)
-            for name, branch in self.branches.items()
+            name: Chooser(fleet, policy, branch.occupancy) for name, branch in self.branches.items()
         }
         return RoutedChooser(choosers, self.charts)
 
@@ -272,9 +269,7 @@ class ShardedLedger:
             for _ in range(waiting):
                 operation = self._kept_back.popleft()
                 if operation.expires_at < now:
-                    operation.failed(
-                        Unavailable("the client's shard is changing hands; try again")
-                    )
+                    operation.failed(Unavailable("the client's shard is changing hands; try again"))
                 else:
                     self._kept_back.append(operation)
             try:
@@ -298,8 +293,6 @@ class ShardedLedger:
                 log.warning("shards of move %s are %s for too long", move.id, move.stage.value)
                 try:
                     await moving.thaw(self._control, move.id)
-                    await moving.open_target(
-                        self._control, self._clusters[move.source], move.id
-                    )
+                    await moving.open_target(self._control, self._clusters[move.source], move.id)
                 except NotFound:
                     continue  # it has ended meanwhile

@@ -3,9 +3,10 @@
 Three rules carry it (docs/ledger.md argues them):
 
 - The map names the mover's attempt. Whoever takes a move over, or goes on after an error,
-  raises the attempt in the map first, and then takes the licence in the cluster it writes to. Every copy, and every
-  deletion of one, compares that licence; it is ended before the map says that the copies
-  count, or that none is left. So nothing a mover sent earlier can land later.
+  raises the attempt in the map first, and then takes the licence in the cluster it writes
+  to. Every copy, and every deletion of one, compares that licence; it is ended before the
+  map says that the copies count, or that none is left. So nothing a mover sent earlier can
+  land later.
 - Before the copies are final the map says `frozen` and then the epoch at the source is
   raised. Every write there compares the epoch, so none that was decided by an older map lands.
 - The map says who owns a shard. It changes by compare-and-swap from `frozen`, so a shard that

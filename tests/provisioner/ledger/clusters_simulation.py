@@ -16,7 +16,7 @@ from __future__ import annotations
 import random
 import types
 from collections.abc import Callable, Coroutine, Generator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from control_plane import keys
@@ -111,7 +111,9 @@ class TinyCluster:
         found = [key for key in found if start_after is None or key > start_after]
         cut = found[:limit] if limit else found
         return Page(
-            items=[self.pairs[key] for key in cut], revision=self.revision, more=len(cut) < len(found)
+            items=[self.pairs[key] for key in cut],
+            revision=self.revision,
+            more=len(cut) < len(found),
         )
 
     def _holds(self, one: Compare) -> bool:
@@ -158,9 +160,7 @@ class Remote:
         self, txn: Txn, *, timeout_s: float | None = None, check: Any = None
     ) -> TxnResult:
         writes = bool(txn.creates) or any(not isinstance(one, Get) for one in txn.then)
-        return await _ask(
-            Request(self.cluster, lambda: self.cluster.apply(txn), writes, check)
-        )
+        return await _ask(Request(self.cluster, lambda: self.cluster.apply(txn), writes, check))
 
     async def get(self, key: bytes, *, timeout_s: float | None = None) -> KeyValue | None:
         return await _ask(Request(self.cluster, lambda: self.cluster.pairs.get(key), False))

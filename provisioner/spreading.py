@@ -1,0 +1,134 @@
+"""Whether assignments are in the store or spread over clusters, and what is built for either.
+
+Part of the wiring: `provisioner.wire` builds the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import TypeVar
+
+from control_plane.errors import HomeportError, Unavailable
+from control_plane.store.opening import EtcdAccess
+from control_plane.store.port import Store
+from provisioner.ledger.holds import HoldBook
+from provisioner.ledger.ledger import Ledger
+from provisioner.ledger.shard_holds import ShardHoldBook
+from provisioner.ledger.sharded import ShardedLedger
+from provisioner.settings import Settings
+from provisioner.shards.clusters import (
+    join,
+    numbered,
+    open_clusters,
+    parse_clusters,
+    refuse_spread,
+)
+from provisioner.shards.shard_map import ShardMap
+
+log = logging.getLogger("homeport")
+
+T = TypeVar("T")
+STORE_RETRY_S = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """The assignment clusters, revisions told apart, and the map that was found at the start."""
+
+    clusters: Mapping[str, Store]
+    shard_map: ShardMap
+
+
+def store_access(settings: Settings) -> EtcdAccess:
+    """How the store is opened, and every assignment cluster."""
+    return EtcdAccess(
+        user=settings.store_user or None,
+        password=settings.store_password or None,
+        ca_file=settings.store_ca,
+        certificate_file=settings.store_certificate,
+        key_file=settings.store_key,
+    )
+
+
+async def when_there(
+    attempt: Callable[[], Awaitable[T]], what: str, stop: asyncio.Event
+) -> T | None:
+    """What `attempt` gives once it does, for as long as it takes; None when told to stop
+    first. Raises its errors that waiting does not help."""
+    told = False
+    while not stop.is_set():
+        try:
+            return await attempt()
+        except HomeportError as error:
+            if error.retry_after_s is None:
+                raise
+            if not told:
+                told = True
+                log.warning("waiting for %s: %s", what, error)
+        try:
+            async with asyncio.timeout(STORE_RETRY_S):
+                await stop.wait()
+        except TimeoutError:
+            continue
+    return None
+
+
+async def spread_over(
+    settings: Settings, store: Store, stop: asyncio.Event, stack: AsyncExitStack
+) -> Spread | None:
+    """Opens the assignment clusters and joins them; None: everything is in the store. They
+    are closed with `stack`. Raises InvalidInput and Refused where they do not fit the store."""
+    if not settings.assignment_stores:
+        await refuse_spread(store)
+        return None
+    urls = parse_clusters(settings.assignment_stores)
+    access = store_access(settings)
+    opened = await when_there(lambda: open_clusters(urls, access), "the assignment stores", stop)
+    if opened is None:
+        raise Unavailable("told to stop while the assignment stores were away")
+    for one in opened.values():
+        stack.push_async_callback(one.close)
+    shard_map = await when_there(lambda: join(store, opened), "the assignment stores", stop)
+    if shard_map is None:
+        raise Unavailable("told to stop while the assignment stores were away")
+    return Spread(clusters=numbered(shard_map, opened), shard_map=shard_map)
+
+
+def new_ledger(
+    settings: Settings, store: Store, spread: Spread | None, rng: random.Random
+) -> Ledger | ShardedLedger:
+    """The ledger over whichever it is."""
+    jitter = lambda: rng.uniform(0.05, 0.5)  # noqa: E731
+    if spread is None:
+        return Ledger(
+            store,
+            clock=time.monotonic,
+            jitter=jitter,
+            new_id=lambda: f"p-{secrets.token_hex(6)}",
+            session_ttl_s=settings.session_ttl_s,
+        )
+    # Before the dot: the server, the same in every cluster; see ShardMover.begin.
+    server = f"p-{secrets.token_hex(6)}"
+    return ShardedLedger(
+        store,
+        spread.clusters,
+        spread.shard_map,
+        clock=time.monotonic,
+        jitter=jitter,
+        new_id=lambda: f"{server}.{secrets.token_hex(3)}",
+        session_ttl_s=settings.session_ttl_s,
+    )
+
+
+def hold_book(store: Store, ledger: Ledger | ShardedLedger) -> HoldBook | ShardHoldBook:
+    """Confirms admissions where the holds are."""
+    if isinstance(ledger, ShardedLedger):
+        return ShardHoldBook(ledger, clock=time.monotonic)
+    return HoldBook(store)
