@@ -69,6 +69,12 @@ class Conflict(HomeportError):
     reason = "CONFLICT"
 
 
+class HistoryGone(HomeportError):
+    """What the caller wants to go on from is not kept any more. Begin anew, without it."""
+
+    reason = "HISTORY_GONE"
+
+
 class Unavailable(HomeportError):
     """Something Homeport needs is away. Retrying later can help."""
 

@@ -25,6 +25,8 @@ LABELS = (
     "ledger.settle.after",
     "ledger.funeral.before",
     "ledger.funeral.after",
+)
+SHARDS = (
     "shards.taken_over",
     "shards.licensed",
     "shards.copied",
@@ -36,6 +38,19 @@ LABELS = (
     "shards.cleared",
     "shards.finished",
 )
+MOVING = (
+    "moves.claim.after",
+    "moves.page.before",
+    "moves.page.after",
+    "moves.progress.before",
+    "moves.progress.after",
+    "moves.commit.before",
+    "moves.commit.after",
+    "moves.handoff.before",
+    "moves.handoff.after",
+    "moves.end.before",
+    "moves.end.after",
+)
 
 
 def _nothing(label: str) -> None:
@@ -46,8 +61,9 @@ def armed(setting: str) -> Callable[[str], None]:
     """What `passing` is under this setting: `label` or `label:n`, n from 1. Raises ValueError
     for a label that is nowhere, because a test that arms it would test nothing."""
     label, _, count = setting.partition(":")
-    if label not in LABELS:
-        raise ValueError(f"{VARIABLE}: there is no fault point {label!r}; there are {LABELS}")
+    known = LABELS + SHARDS + MOVING
+    if label not in known:
+        raise ValueError(f"{VARIABLE}: there is no fault point {label!r}; there are {known}")
     left = int(count or 1)
 
     def passing(at: str) -> None:

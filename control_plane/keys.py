@@ -18,6 +18,8 @@ SESSIONS = (ROOT + "sessions/").encode()
 STARVING = (ROOT + "starving/").encode()
 ASSIGNMENTS = (ROOT + "assignments/").encode()
 MOVES = (ROOT + "moves/").encode()
+RELEASED = (ROOT + "moves-released").encode()
+WHO_LEFT = (ROOT + "moves").encode()  # a prefix: MOVES and RELEASED, in one watch
 HOLDS = (ROOT + "holds/").encode()
 LIFECYCLE = (ROOT + "lifecycle/").encode()
 JOBS = (ROOT + "jobs/").encode()
@@ -83,6 +85,11 @@ def move(unit_id: str, tenant: str, client_id: str) -> bytes:
     that outlives every ticket. Whoever wants to hear of moves watches these, because the
     assignments themselves are mostly new ones."""
     return MOVES + f"{unit_id}/{tenant}/{client_id}".encode()
+
+
+# RELEASED is one key. Each transaction that releases clients rewrites it, unseen, with their
+# names; nobody reads what stands there, a watch hears every version that ever did. So clients
+# that are gone leave nothing behind (docs/decisions/0009-watches.md).
 
 
 def hold(tenant: str, client_id: str) -> bytes:

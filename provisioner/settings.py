@@ -71,6 +71,31 @@ class Settings(BaseSettings):
             "gets it an answer while the store is away, s",
         ),
     ] = 86_400.0
+    move_rate_per_s: Annotated[
+        float,
+        Field(ge=0.01, le=1e9, description="clients a job moves per second, unless it is told"),
+    ] = 1000.0
+    lost_after_s: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=86_400,
+            description="how long a unit's agent may be silent, beyond its own lease, "
+            "before its clients are moved; longer for one that flaps, s",
+        ),
+    ] = 30.0
+    back_after_s: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=86_400,
+            description="how long a lost unit must be heard before it takes clients again; "
+            "longer for one that flaps, s",
+        ),
+    ] = 10.0
+    max_watchers: Annotated[
+        int, Field(ge=0, le=1_000_000, description="clients watched at once on one server")
+    ] = 20_000
     drain_s: Annotated[
         float, Field(ge=0, le=600, description="how long calls may finish after SIGTERM, s")
     ] = 10.0

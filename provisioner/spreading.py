@@ -18,8 +18,10 @@ from typing import TypeVar
 from control_plane.errors import HomeportError, Unavailable
 from control_plane.store.opening import EtcdAccess
 from control_plane.store.port import Store
+from provisioner.ledger.departure_lease import DepartureLease
 from provisioner.ledger.holds import HoldBook
-from provisioner.ledger.ledger import Ledger
+from provisioner.ledger.ledger import LANES, Ledger
+from provisioner.ledger.reading import SpreadKeys
 from provisioner.ledger.shard_holds import ShardHoldBook
 from provisioner.ledger.sharded import ShardedLedger
 from provisioner.settings import Settings
@@ -102,20 +104,30 @@ async def spread_over(
 
 
 def new_ledger(
-    settings: Settings, store: Store, spread: Spread | None, rng: random.Random
+    settings: Settings,
+    store: Store,
+    spread: Spread | None,
+    rng: random.Random,
+    *,
+    kind: str = "p",
+    lanes: int = LANES,
 ) -> Ledger | ShardedLedger:
-    """The ledger over whichever it is."""
-    jitter = lambda: rng.uniform(0.05, 0.5)  # noqa: E731
+    """The ledger over whichever it is. kind: what its sessions' names begin with."""
+
+    def jitter() -> float:
+        return rng.uniform(0.05, 0.5)
+
     if spread is None:
         return Ledger(
             store,
             clock=time.monotonic,
             jitter=jitter,
-            new_id=lambda: f"p-{secrets.token_hex(6)}",
+            new_id=lambda: f"{kind}-{secrets.token_hex(6)}",
             session_ttl_s=settings.session_ttl_s,
+            lanes=lanes,
         )
     # Before the dot: the server, the same in every cluster; see ShardMover.begin.
-    server = f"p-{secrets.token_hex(6)}"
+    server = f"{kind}-{secrets.token_hex(6)}"
     return ShardedLedger(
         store,
         spread.clusters,
@@ -124,6 +136,7 @@ def new_ledger(
         jitter=jitter,
         new_id=lambda: f"{server}.{secrets.token_hex(3)}",
         session_ttl_s=settings.session_ttl_s,
+        lanes=lanes,
     )
 
 
@@ -132,3 +145,39 @@ def hold_book(store: Store, ledger: Ledger | ShardedLedger) -> HoldBook | ShardH
     if isinstance(ledger, ShardedLedger):
         return ShardHoldBook(ledger, clock=time.monotonic)
     return HoldBook(store)
+
+
+class Departures:
+    """Leases for departures, in the cluster where each client is."""
+
+    def __init__(
+        self,
+        store: Store,
+        spread: Spread | None,
+        ledger: Ledger | ShardedLedger,
+        *,
+        longest_ticket_s: Callable[[], float],
+    ) -> None:
+        clusters = spread.clusters if spread is not None else {"": store}
+        self._charts = ledger.charts if isinstance(ledger, ShardedLedger) else None
+        self.leases = {
+            name: DepartureLease(one, longest_ticket_s=longest_ticket_s, clock=time.monotonic)
+            for name, one in clusters.items()
+        }
+
+    async def lease_for(self, assignment_key: bytes) -> int:
+        """For a departure of this client. Raises Unavailable."""
+        name = "" if self._charts is None else self._charts.reader(assignment_key)
+        lease = self.leases.get(name)
+        if lease is None:
+            raise Unavailable("this server does not know the client's assignment cluster")
+        return await lease.current()
+
+
+def client_keys(
+    store: Store, spread: Spread | None, ledger: Ledger | ShardedLedger
+) -> Store | SpreadKeys:
+    """Reads clients' keys wherever they are."""
+    if spread is None or not isinstance(ledger, ShardedLedger):
+        return store
+    return SpreadKeys(spread.clusters, ledger.charts)

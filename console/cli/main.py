@@ -13,7 +13,18 @@ from typing import NoReturn
 
 import typer
 
-from console.cli.commands import apps, clients, doctor, geo, local, many, store, tenants, units
+from console.cli.commands import (
+    apps,
+    clients,
+    doctor,
+    geo,
+    local,
+    many,
+    moves,
+    store,
+    tenants,
+    unit_states,
+)
 from console.cli.failure import ExitCode, failure_of, report
 
 app = typer.Typer(
@@ -32,7 +43,8 @@ app.command("provision-many", rich_help_panel="Clients")(many.provision_many)
 app.command("get", rich_help_panel="Clients")(clients.get)
 app.command("release", rich_help_panel="Clients")(clients.release)
 app.command("explain", rich_help_panel="Clients")(clients.explain)
-app.add_typer(units.app, name="units", rich_help_panel="Fleet and tenants")
+app.add_typer(unit_states.app, name="units", rich_help_panel="Fleet and tenants")
+app.add_typer(moves.app, name="moves", rich_help_panel="Fleet and tenants")
 app.add_typer(tenants.app, name="tenants", rich_help_panel="Fleet and tenants")
 app.add_typer(store.app, name="store", rich_help_panel="Fleet and tenants")
 app.add_typer(apps.app, name="apps", rich_help_panel="Data sharing")

@@ -60,9 +60,56 @@ class Service:
         unit: fleet.Unit = self._call(fleet_grpc.FleetServiceStub, "ApplyUnit", request)
         return unit
 
-    def remove_unit(self, unit_id: str) -> None:
-        request = fleet.RemoveUnitRequest(unit_id=unit_id)
+    def remove_unit(self, unit_id: str, *, dry_run: bool = False, revision: int = 0) -> None:
+        request = fleet.RemoveUnitRequest(unit_id=unit_id, dry_run=dry_run, revision=revision)
         self._call(fleet_grpc.FleetServiceStub, "RemoveUnit", request)
+
+    def cordon_unit(self, unit_id: str, *, dry_run: bool, revision: int) -> fleet.Unit:
+        request = fleet.CordonUnitRequest(unit_id=unit_id, dry_run=dry_run, revision=revision)
+        unit: fleet.Unit = self._call(fleet_grpc.FleetServiceStub, "CordonUnit", request).unit
+        return unit
+
+    def undrain_unit(self, unit_id: str, *, dry_run: bool, revision: int) -> fleet.Unit:
+        request = fleet.UndrainUnitRequest(unit_id=unit_id, dry_run=dry_run, revision=revision)
+        unit: fleet.Unit = self._call(fleet_grpc.FleetServiceStub, "UndrainUnit", request).unit
+        return unit
+
+    def plan_drain(self, unit_id: str, *, revision: int) -> fleet.MovePlan:
+        """Where the unit's clients would go."""
+        request = fleet.DrainUnitRequest(unit_id=unit_id, dry_run=True, revision=revision)
+        plan: fleet.MovePlan = self._call(fleet_grpc.FleetServiceStub, "DrainUnit", request).plan
+        return plan
+
+    def drain_unit(self, unit_id: str, *, revision: int, rate_per_s: float) -> fleet.MoveJob:
+        """The job that drains it."""
+        request = fleet.DrainUnitRequest(unit_id=unit_id, revision=revision, rate_per_s=rate_per_s)
+        job: fleet.MoveJob = self._call(fleet_grpc.FleetServiceStub, "DrainUnit", request).job
+        return job
+
+    def plan_rebalance(self, *, max_moves: int) -> fleet.MovePlan:
+        """Who would move where."""
+        request = fleet.RebalanceRequest(dry_run=True, max_moves=max_moves)
+        plan: fleet.MovePlan = self._call(fleet_grpc.FleetServiceStub, "Rebalance", request).plan
+        return plan
+
+    def rebalance(self, *, max_moves: int, rate_per_s: float) -> fleet.MoveJob:
+        """The job that rebalances."""
+        request = fleet.RebalanceRequest(max_moves=max_moves, rate_per_s=rate_per_s)
+        job: fleet.MoveJob = self._call(fleet_grpc.FleetServiceStub, "Rebalance", request).job
+        return job
+
+    def list_move_jobs(self, *, with_ended: bool) -> list[fleet.MoveJob]:
+        """Newest first."""
+        request = fleet.ListMoveJobsRequest(with_ended=with_ended)
+        return list(self._call(fleet_grpc.FleetServiceStub, "ListMoveJobs", request).jobs)
+
+    def control_move_job(
+        self, job_id: str, *, state: fleet.MoveJobState.ValueType, rate_per_s: float
+    ) -> fleet.MoveJob:
+        """The job as it is now."""
+        request = fleet.ControlMoveJobRequest(job_id=job_id, state=state, rate_per_s=rate_per_s)
+        job: fleet.MoveJob = self._call(fleet_grpc.FleetServiceStub, "ControlMoveJob", request).job
+        return job
 
     def list_tenants(self) -> list[tenancy.Tenant]:
         """All tenants, by id."""

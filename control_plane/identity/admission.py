@@ -20,6 +20,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from control_plane.errors import InvalidInput
+from control_plane.identity.departures import Departed, DepartureMemory
 from control_plane.identity.tickets import EDDSA, HS256, ISSUER, VerifyingKey, from_base64url
 
 MAX_TICKET_BYTES = 4096
@@ -51,6 +52,7 @@ class Admission:
     epoch: int = 0
     expires_at: float = 0.0  # Unix seconds
     held: bool = False  # its place is held until the control plane hears that it came
+    departed: Departed | None = None  # of a stale epoch: where it went, if that is known
 
     @property
     def admitted(self) -> bool:
@@ -58,23 +60,28 @@ class Admission:
 
 
 class EpochMemory:
-    """The highest epoch seen of each client, for the `size` clients seen last."""
+    """The highest epoch seen of each client, for the `size` clients seen last. A client that
+    was released begins again at epoch 1: its tickets are the ones issued later."""
 
     def __init__(self, size: int = 100_000) -> None:
         self._size = size
-        self._seen: OrderedDict[tuple[str, str], int] = OrderedDict()
+        self._seen: OrderedDict[tuple[str, str], tuple[int, int]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._seen)
 
-    def newest(self, tenant: str, client_id: str) -> int:
-        """The highest epoch seen; 0 for a client not remembered."""
-        return self._seen.get((tenant, client_id), 0)
+    def is_past(self, tenant: str, client_id: str, epoch: int, issued_at: int) -> bool:
+        """Whether a ticket of a later epoch was seen that was not issued before this one."""
+        newest, newest_issued_at = self._seen.get((tenant, client_id), (0, 0))
+        return epoch < newest and issued_at <= newest_issued_at
 
-    def remember(self, tenant: str, client_id: str, epoch: int) -> None:
-        """Notes an epoch; the oldest memory goes when there are too many."""
+    def remember(self, tenant: str, client_id: str, epoch: int, issued_at: int) -> None:
+        """Notes a ticket that is not past; the oldest memory goes when there are too many."""
         key = (tenant, client_id)
-        self._seen[key] = max(epoch, self._seen.get(key, 0))
+        newest, newest_issued_at = self._seen.get(key, (0, 0))
+        if epoch == newest:
+            issued_at = max(issued_at, newest_issued_at)
+        self._seen[key] = (epoch, issued_at)
         self._seen.move_to_end(key)
         if len(self._seen) > self._size:
             self._seen.popitem(last=False)
@@ -141,11 +148,13 @@ class TicketVerifier:
         tenants: Collection[str] = (),
         leeway_s: float = LEEWAY_S,
         epochs: EpochMemory | None = None,
+        departures: DepartureMemory | None = None,
     ) -> None:
         self._unit_id = unit_id
         self._tenants = frozenset(tenants)
         self._leeway_s = leeway_s
         self.epochs = epochs if epochs is not None else EpochMemory()
+        self.departures = departures if departures is not None else DepartureMemory()
         self.use(keys)
 
     def use(self, keys: Sequence[VerifyingKey]) -> None:
@@ -211,6 +220,7 @@ class TicketVerifier:
             return _MALFORMED
         tenant, client_id, epoch = claims.tenant, claims.sub, claims.epoch
         reason, message = Reason.ADMITTED, "welcome"
+        departed = self.departures.find(tenant, client_id)
         if claims.aud != self._unit_id:
             reason = Reason.WRONG_UNIT
             message = f"the ticket is for unit {claims.aud}; connect there"
@@ -223,11 +233,13 @@ class TicketVerifier:
         elif now < claims.iat - self._leeway_s:
             reason = Reason.NOT_YET_VALID
             message = "the ticket is from the future; check the clocks of both sides"
-        elif epoch < self.epochs.newest(tenant, client_id):
+        elif departed is not None and departed.ends(epoch, claims.iat):
+            reason, message = Reason.STALE_EPOCH, _whereto(departed)
+        elif self.epochs.is_past(tenant, client_id, epoch, claims.iat):
             reason = Reason.STALE_EPOCH
             message = "the client has moved since; ask the provisioner where to"
         else:
-            self.epochs.remember(tenant, client_id, epoch)
+            self.epochs.remember(tenant, client_id, epoch, claims.iat)
         return Admission(
             reason=reason,
             message=message,
@@ -236,7 +248,15 @@ class TicketVerifier:
             epoch=epoch,
             expires_at=float(claims.exp),
             held=claims.hld == 1,
+            departed=departed if reason is Reason.STALE_EPOCH else None,
         )
+
+
+def _whereto(departed: Departed) -> str:
+    if not departed.unit_id:
+        return "the client's place was given back; provision it again"
+    at = f" at {departed.endpoint}" if departed.endpoint else ""
+    return f"the client lives at unit {departed.unit_id}{at} now; get its ticket for there"
 
 
 def _never(message: bytes, signature: bytes) -> bool:

@@ -26,6 +26,7 @@ _CODES: tuple[tuple[type[errors.HomeportError], grpc.StatusCode], ...] = (
     (errors.Refused, grpc.StatusCode.FAILED_PRECONDITION),
     (errors.Exhausted, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (errors.Conflict, grpc.StatusCode.ABORTED),
+    (errors.HistoryGone, grpc.StatusCode.OUT_OF_RANGE),
     (errors.Unavailable, grpc.StatusCode.UNAVAILABLE),
     (errors.DataLoss, grpc.StatusCode.DATA_LOSS),
 )

@@ -57,11 +57,13 @@ class NumberedStore(Store):
         keys_only: bool = False,
         timeout_s: float | None = None,
     ) -> Page:
+        if at_revision and at_revision & ~MASK != self._base:
+            raise Compacted(self._base + 1)  # of another cluster: it cannot be read here
         page = await self._inner.range(
             prefix,
             start_after=start_after,
             limit=limit,
-            at_revision=self._own(at_revision),
+            at_revision=at_revision & MASK,
             keys_only=keys_only,
             timeout_s=timeout_s,
         )

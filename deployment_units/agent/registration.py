@@ -54,6 +54,7 @@ class Registration:
     """One unit's line to the control plane. `run` is a task of the owner's; `registered`
     is set while a heartbeat stands and keys are there.
 
+    on_departures hears which clients left the unit: at first all that still matter, then each.
     spread: a number between 0 and 1, new at each call.
     """
 
@@ -69,6 +70,7 @@ class Registration:
         spread: Callable[[], float],
         apply: Callable[[UnitSpec], pb.UnitSpec],
         connect: Callable[[str], aio.Channel] = aio.insecure_channel,
+        on_departures: Callable[[Sequence[pb.Departure]], None] = lambda departures: None,
     ) -> None:
         self._identity = identity
         self._servers = list(servers)
@@ -79,6 +81,7 @@ class Registration:
         self._spread = spread
         self._spec_to_proto = apply
         self._connect = connect
+        self._on_departures = on_departures
         self._applied = identity.spec is None
         self._leaving = asyncio.Event()
         self.registered = asyncio.Event()
@@ -157,6 +160,8 @@ class Registration:
                 if answer.keys:
                     self._verifier.use([_key(key) for key in answer.keys])
                     self.keys_seen += 1
+                if answer.departures:
+                    self._on_departures(answer.departures)
                 if self._verifier.has_keys:
                     self.registered.set()
                 self._holds.answered(line, answer.admitted)

@@ -87,6 +87,11 @@ def admission_to_proto(admission: Admission) -> pb.AdmitResponse:
         client_id=admission.client_id,
         epoch=admission.epoch,
     )
+    departed = admission.departed
+    if departed is not None:
+        response.redirect.unit_id = departed.unit_id
+        response.redirect.endpoint = departed.endpoint
+        response.redirect.epoch = departed.epoch
     if admission.expires_at:
         response.expire_time.FromMilliseconds(int(admission.expires_at * 1000))
     return response

@@ -10,12 +10,14 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 from control_plane.identity.admission import Admission, TicketVerifier
 from control_plane.serving.server import Server, Service, Transport
 from deployment_units.agent.admitted import AdmittedHolds
+from deployment_units.agent.departures import note_departures
 from deployment_units.agent.load import AdmittedClients
 from deployment_units.agent.registration import Registration, UnitIdentity
 from deployment_units.agent.settings import AgentSettings
@@ -136,6 +138,7 @@ def build_agent(settings: AgentSettings, spec: UnitSpec | None) -> Agent:
         spread=rng.random,
         apply=spec_to_proto,
         connect=connector(settings),
+        on_departures=partial(note_departures, verifier.departures, wall=time.time),
     )
     return Agent(unit_id=unit_id, endpoint=endpoint, server=server, registration=registration)
 

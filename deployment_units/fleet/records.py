@@ -13,6 +13,8 @@ import msgspec
 from control_plane.errors import HomeportError
 from control_plane.store.port import KeyValue
 from deployment_units.fleet.capacity import CapacityRecord
+from deployment_units.fleet.lifecycle import LifecycleRecord
+from deployment_units.fleet.move_job import MoveJob
 from deployment_units.fleet.unit import TenantSpec, UnitSpec, UnitStatus
 
 T = TypeVar("T")
@@ -29,6 +31,8 @@ _units = msgspec.json.Decoder(UnitSpec)
 _statuses = msgspec.json.Decoder(UnitStatus)
 _tenants = msgspec.json.Decoder(TenantSpec)
 _ledgers = msgspec.json.Decoder(CapacityRecord)
+_lifecycles = msgspec.json.Decoder(LifecycleRecord)
+_jobs = msgspec.json.Decoder(MoveJob)
 
 
 def encode_unit(spec: UnitSpec) -> bytes:
@@ -64,6 +68,26 @@ def encode_tenant(tenant: TenantSpec) -> bytes:
 def decode_tenant(pair: KeyValue) -> TenantSpec:
     """Raises DamagedRecord."""
     return _decode(_tenants, pair)
+
+
+def encode_lifecycle(record: LifecycleRecord) -> bytes:
+    """A unit's state."""
+    return _encoder.encode(record)
+
+
+def decode_lifecycle(pair: KeyValue) -> LifecycleRecord:
+    """Raises DamagedRecord."""
+    return _decode(_lifecycles, pair)
+
+
+def encode_job(job: MoveJob) -> bytes:
+    """A job that moves clients."""
+    return _encoder.encode(job)
+
+
+def decode_job(pair: KeyValue) -> MoveJob:
+    """Raises DamagedRecord."""
+    return _decode(_jobs, pair)
 
 
 def _decode(decoder: msgspec.json.Decoder[T], pair: KeyValue) -> T:

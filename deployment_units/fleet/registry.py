@@ -26,10 +26,13 @@ from control_plane.store.port import (
     unchanged,
 )
 from deployment_units.fleet.capacity import CapacityRecord, encode_capacity
+from deployment_units.fleet.lifecycle import TAKING, LifecycleRecord, unwritten
 from deployment_units.fleet.records import (
     decode_ledger,
+    decode_lifecycle,
     decode_status,
     decode_unit,
+    encode_lifecycle,
     encode_unit,
 )
 from deployment_units.fleet.unit import UnitSpec, UnitStatus
@@ -44,18 +47,23 @@ class UnitView:
     """One unit as the store shows it at one revision."""
 
     spec: UnitSpec
-    revision: int  # mod_revision of the desired record
+    revision: int  # of its desired record or its lifecycle, whichever was written last
     status: UnitStatus | None  # None: no agent holds the lease
     capacity: CapacityRecord
     clients: int  # assigned now
+    lifecycle: LifecycleRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Snapshot:
+class UnitSnapshot:
+    """A unit's keys at one revision."""
+
     unit: KeyValue | None
     live: KeyValue | None
     capacity: KeyValue | None
     usages: tuple[KeyValue, ...]
+    lifecycle: KeyValue | None = None
+    agent: KeyValue | None = None
     elsewhere: int = 0  # counted in assignment clusters
 
     @property
@@ -68,6 +76,37 @@ class _Snapshot:
     def clients(self) -> int:
         here = sum(int(pair.value) for pair in self.usages if _is_here(pair))
         return self.record.settled + here + self.elsewhere
+
+    @property
+    def state(self) -> LifecycleRecord:
+        if self.lifecycle is None:
+            return unwritten(had_agent=self.agent is not None)
+        return decode_lifecycle(self.lifecycle)
+
+    @property
+    def revision(self) -> int:
+        """Changes with the unit's record and with its state; 0: there is no such unit."""
+        return max(_revision(self.unit), _revision(self.lifecycle)) if self.unit else 0
+
+    def view(self, unit_id: str) -> UnitView:
+        """Raises NotFound."""
+        if self.unit is None:
+            raise NotFound(f"there is no unit {unit_id}")
+        return UnitView(
+            spec=decode_unit(self.unit),
+            revision=self.revision,
+            status=decode_status(self.live) if self.live else None,
+            capacity=self.record,
+            clients=self.clients,
+            lifecycle=self.state,
+        )
+
+
+def changed_since(unit_id: str, revision: int) -> Conflict:
+    """What a stale edit is told."""
+    return Conflict(
+        f"unit {unit_id} changed since revision {revision}; read it again and reapply your change"
+    )
 
 
 def _is_here(usage: KeyValue) -> bool:
@@ -94,13 +133,20 @@ class Elsewhere(Protocol):
 
 class UnitRegistry:
     """Over one store. Raises StoreUnavailable and OutcomeUnknown besides what is said.
-    elsewhere: where clients are counted, if not in the store as well."""
+    elsewhere: where clients are counted, if not in the store as well. clock: monotonic
+    seconds; wall: Unix seconds."""
 
     def __init__(
-        self, store: Store, *, clock: Callable[[], float], elsewhere: Elsewhere | None = None
+        self,
+        store: Store,
+        *,
+        clock: Callable[[], float],
+        wall: Callable[[], float],
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
+        self._wall = wall
         self._elsewhere = elsewhere
 
     async def apply(self, spec: UnitSpec, *, expected_revision: int = 0) -> UnitView:
@@ -111,17 +157,18 @@ class UnitRegistry:
         """
         unit_key, capacity_key = keys.unit(spec.id), keys.capacity(spec.id)
         for _ in range(ATTEMPTS):
-            seen = await self._snapshot(spec.id)
-            if expected_revision and _revision(seen.unit) != expected_revision:
-                raise Conflict(
-                    f"unit {spec.id} changed since revision {expected_revision}; "
-                    "read it again and reapply your change"
-                )
+            seen = await self.snapshot(spec.id)
+            if expected_revision and seen.revision != expected_revision:
+                raise changed_since(spec.id, expected_revision)
             writes: list[Operation] = [Put(unit_key, encode_unit(spec))]
             before = seen.record
             after = replace(before, capacity=spec.capacity)
             if seen.capacity is None or after != before:
                 writes.append(Put(capacity_key, encode_capacity(after)))
+            state = seen.state
+            if seen.lifecycle is None and seen.unit is None:
+                state = replace(state, since_ms=int(self._wall() * 1000))
+                writes.append(Put(keys.lifecycle(spec.id), encode_lifecycle(state)))
             if seen.capacity is not None and after.capacity < before.capacity:
                 writes.append(Put(keys.fence(spec.id), b"%d" % spec.capacity))
             result = await self._store.commit(
@@ -129,6 +176,7 @@ class UnitRegistry:
                     compares=[
                         unchanged(unit_key, _revision(seen.unit)),
                         unchanged(capacity_key, _revision(seen.capacity)),
+                        unchanged(keys.lifecycle(spec.id), _revision(seen.lifecycle)),
                     ],
                     then=writes,
                 )
@@ -141,49 +189,63 @@ class UnitRegistry:
                     status=decode_status(seen.live) if seen.live else None,
                     capacity=after,
                     clients=seen.clients,
+                    lifecycle=state,
                 )
         raise Conflict(f"unit {spec.id} keeps changing under this request; try again")
 
     async def get(self, unit_id: str) -> UnitView:
         """One unit. Raises NotFound."""
-        return self._view(unit_id, await self._snapshot(unit_id))
+        return (await self.snapshot(unit_id)).view(unit_id)
 
-    async def list(self) -> tuple[list[UnitView], int]:
-        """All units by id, and the revision at which they were read."""
-        page = await range_all(self._store, keys.UNITS)
+    async def list(self, *, at_revision: int = 0) -> tuple[list[UnitView], int]:
+        """All units by id, and the revision at which they were read; 0: now. Raises Compacted
+        for one that is gone."""
+        page = await range_all(self._store, keys.UNITS, at_revision=at_revision)
         live = await self._named(keys.LIVE, page.revision)
         capacity = await self._named(keys.CAPACITY, page.revision)
         counted = await self._elsewhere.counted() if self._elsewhere is not None else {}
+        lifecycles = await self._named(keys.LIFECYCLE, page.revision)
+        agents = await self._named(keys.AGENTS, page.revision)
         usages: dict[str, list[KeyValue]] = {}
         for name, pair in (await self._named(keys.USAGE, page.revision)).items():
             usages.setdefault(name.rpartition("/")[0], []).append(pair)
         views = []
         for pair in page.items:
             name = pair.key[len(keys.UNITS) :].decode()
-            snapshot = _Snapshot(
+            snapshot = UnitSnapshot(
                 unit=pair,
                 live=live.get(name),
                 capacity=capacity.get(name),
                 usages=tuple(usages.get(name, ())),
+                lifecycle=lifecycles.get(name),
+                agent=agents.get(name),
                 elsewhere=_counted_at(name, capacity.get(name), counted),
             )
-            views.append(self._view(name, snapshot))
+            views.append(snapshot.view(name))
         return views, page.revision
 
-    async def remove(self, unit_id: str) -> None:
+    async def remove(
+        self, unit_id: str, *, expected_revision: int = 0, dry_run: bool = False
+    ) -> None:
         """Removes a unit without clients. Raises NotFound; Refused when it has clients, and
-        then nothing has changed; Conflict when others kept changing it."""
+        then nothing has changed; Conflict when it changed since `expected_revision`, or when
+        others kept changing it."""
         end = self._clock() + REMOVE_WAIT_S
         closed_here = removed = False
         try:
             while not removed:
-                seen = await self._snapshot(unit_id)
+                seen = await self.snapshot(unit_id)
                 if seen.unit is None:
                     raise NotFound(f"there is no unit {unit_id}")
+                if expected_revision and seen.revision != expected_revision:
+                    raise changed_since(unit_id, expected_revision)
                 if seen.clients > 0:
                     raise Refused(
-                        f"unit {unit_id} has {seen.clients:,} clients; move or release them first"
+                        f"unit {unit_id} has {seen.clients:,} clients; drain it, or release "
+                        "them, first"
                     )
+                if dry_run:
+                    return
                 if seen.record.vacant:
                     removed = await self._delete(unit_id, seen)
                 elif seen.record.open:
@@ -213,10 +275,11 @@ class UnitRegistry:
             if await self._set_open(unit_id, True):
                 return
 
-    async def _delete(self, unit_id: str, seen: _Snapshot) -> bool:
+    async def _delete(self, unit_id: str, seen: UnitSnapshot) -> bool:
         compares = [
             unchanged(keys.unit(unit_id), _revision(seen.unit)),
             unchanged(keys.capacity(unit_id), _revision(seen.capacity)),
+            unchanged(keys.lifecycle(unit_id), _revision(seen.lifecycle)),
             *(unchanged(pair.key, pair.mod_revision) for pair in seen.usages),
         ]
         result = await self._store.commit(
@@ -229,6 +292,7 @@ class UnitRegistry:
                     Delete(keys.starving(unit_id)),
                     Delete(keys.agent(unit_id)),
                     Delete(keys.live(unit_id)),
+                    Delete(keys.lifecycle(unit_id)),
                     Delete(keys.usage(unit_id, ""), prefix=True),
                 ],
             )
@@ -237,14 +301,18 @@ class UnitRegistry:
 
     async def _set_open(self, unit_id: str, is_open: bool) -> bool:
         """Opens or closes a unit for new clients, with a new fence; False when it changed
-        meanwhile."""
-        seen = await self._snapshot(unit_id)
+        meanwhile. One that takes none by its state stays closed."""
+        seen = await self.snapshot(unit_id)
         if seen.capacity is None:
             return False
+        is_open = is_open and seen.state.state in TAKING
         key = keys.capacity(unit_id)
         result = await self._store.commit(
             Txn(
-                compares=[unchanged(key, seen.capacity.mod_revision)],
+                compares=[
+                    unchanged(key, seen.capacity.mod_revision),
+                    unchanged(keys.lifecycle(unit_id), _revision(seen.lifecycle)),
+                ],
                 then=[
                     Put(key, encode_capacity(replace(seen.record, open=is_open))),
                     Put(keys.fence(unit_id), b"open" if is_open else b"closed"),
@@ -253,7 +321,8 @@ class UnitRegistry:
         )
         return result.succeeded
 
-    async def _snapshot(self, unit_id: str) -> _Snapshot:
+    async def snapshot(self, unit_id: str) -> UnitSnapshot:
+        """Everything about one unit at one revision."""
         result = await self._store.commit(
             Txn(
                 then=[
@@ -261,33 +330,26 @@ class UnitRegistry:
                     Get(keys.live(unit_id)),
                     Get(keys.capacity(unit_id)),
                     Get(keys.usage(unit_id, ""), prefix=True),
+                    Get(keys.lifecycle(unit_id)),
+                    Get(keys.agent(unit_id)),
                 ]
             )
         )
-        unit, live, capacity, usages = result.results
+        unit, live, capacity, usages, lifecycle, agent = result.results
         counted = await self._elsewhere.counted() if self._elsewhere is not None else {}
-        return _Snapshot(
+        return UnitSnapshot(
             unit=unit[0] if unit else None,
             live=live[0] if live else None,
             capacity=capacity[0] if capacity else None,
             usages=tuple(usages),
+            lifecycle=lifecycle[0] if lifecycle else None,
+            agent=agent[0] if agent else None,
             elsewhere=_counted_at(unit_id, capacity[0] if capacity else None, counted),
         )
 
     async def _named(self, prefix: bytes, revision: int) -> dict[str, KeyValue]:
         page = await range_all(self._store, prefix, at_revision=revision)
         return {pair.key[len(prefix) :].decode(): pair for pair in page.items}
-
-    def _view(self, unit_id: str, seen: _Snapshot) -> UnitView:
-        if seen.unit is None:
-            raise NotFound(f"there is no unit {unit_id}")
-        return UnitView(
-            spec=decode_unit(seen.unit),
-            revision=seen.unit.mod_revision,
-            status=decode_status(seen.live) if seen.live else None,
-            capacity=seen.record,
-            clients=seen.clients,
-        )
 
 
 def _counted_at(

@@ -1,52 +1,82 @@
-"""BatchRun: one ProvisionManyRequest under way, answered when its last client is."""
+"""BatchRun: one ProvisionManyRequest under way, answered when its last client is.
+
+What a thousand clients have in common is done once for all of them: the clock is read once,
+addresses are located together (geo/many.py), and answers are written around what repeats.
+From there each client goes its own way through the desk like a single call.
+"""
 
 from __future__ import annotations
 
 import asyncio
 
+from control_plane import keys
 from control_plane.errors import HomeportError, InvalidInput
+from control_plane.identity.names import check_client_id
 from control_plane.serving.status import code_of, duration
 from deployment_units.fleet.unit import TenantSpec
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from provisioner.api import encoding
-from provisioner.api.desk import Desk
+from provisioner.api.claims import ProvisionClaim
+from provisioner.api.desk import PATIENCE_S, Desk
 from provisioner.api.requests import Batch, text, unsaid, utf8
 
 
 class BatchRun:
     """Holds the results in the order of the request, whatever order they come in."""
 
-    def __init__(self, size: int) -> None:
-        self._results: list[bytes] = [b""] * size
-        self._left = size
+    def __init__(self, desk: Desk, tenant: TenantSpec, batch: Batch) -> None:
+        """Nothing has begun yet; `begin` does."""
+        self._desk = desk
+        self._tenant = tenant
+        self._batch = batch
+        self._results: list[bytes] = [b""] * len(batch.clients)
+        self._left = len(batch.clients)
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        at_ms = desk.wall_ms()
+        self._at_ms, self._expires_at = at_ms, desk.now() + PATIENCE_S
+        self.new = encoding.NewResults(tenant.id, at_ms)
 
-    def begin(self, desk: Desk, tenant: TenantSpec, batch: Batch) -> None:
+    def begin(self) -> None:
         """Puts every client on its way."""
-        with_tickets, provision = batch.with_tickets, desk.provision
+        desk, tenant, batch = self._desk, self._tenant, self._batch
+        begin, with_tickets, default = desk.begin, batch.with_tickets, tenant.default_position
+        prefix = keys.assignment(tenant.id, "")
+        at_ms, expires_at = self._at_ms, self._expires_at
+        addresses = [
+            one if isinstance(one, str) else "" for one in [c.address for c in batch.clients]
+        ]
+        locations = desk.locator.locate_plain(addresses)
         seen: set[str] = set()
         for position, client in enumerate(batch.clients):
-            raw = client.client_id
-            place = _Place(self, position, raw if isinstance(raw, str) else text(raw))
+            client_id = client.client_id
             try:
-                client_id = raw if isinstance(raw, str) else utf8(raw, "client_id")
+                if not isinstance(client_id, str):
+                    client_id = utf8(client_id, "client_id")
+                check_client_id(client_id)
                 if client_id in seen:
                     raise InvalidInput(
                         "client_id",
                         f"client {client_id!r} is in this batch already; send each client once",
                     )
                 seen.add(client_id)
-                address = client.address
-                declared = None
-                if address:
-                    if not isinstance(address, str):
-                        address = utf8(address, "address")
-                else:
-                    # Nothing said, a position, or an address that is empty.
-                    address, declared = unsaid(client)
-                provision(tenant, client_id, address, declared, place, with_ticket=with_tickets)
+                location = locations[position]
+                if location is None:
+                    location = desk.locator.locate(*_origin(client), default)
+                claim = BatchClaim(
+                    desk,
+                    prefix + client_id.encode(),
+                    tenant,
+                    client_id,
+                    location,
+                    at_ms,
+                    expires_at,
+                    with_tickets,
+                    self,  # type: ignore[arg-type]  # see BatchClaim
+                )
+                claim.position = position
+                begin(claim)
             except HomeportError as error:
-                place.fail(error)
+                self.fail(position, text(client.client_id), error)
 
     async def response(self) -> bytes:
         """The ProvisionManyResponse, when everybody has an answer. Each client's wait is
@@ -55,35 +85,57 @@ class BatchRun:
         return b"".join(self._results)
 
     def put(self, position: int, result: bytes) -> None:
-        """The result at one position has come."""
+        """The result at one position has come, as an entry of the response."""
         self._results[position] = result
         self._left -= 1
         if not self._left and not self._done.done():
             self._done.set_result(None)
 
-
-class _Place:
-    """The sink of one client of a batch."""
-
-    __slots__ = ("_client_id", "_position", "_run")
-
-    def __init__(self, run: BatchRun, position: int, client_id: str) -> None:
-        self._run = run
-        self._position = position
-        self._client_id = client_id
-
-    def reply(self, response: bytes) -> None:
-        self._run.put(self._position, encoding.result_bytes(self._client_id.encode(), response))
-
-    def fail(self, error: HomeportError) -> None:
-        result = pb.ProvisionResult(client_id=self._client_id)
+    def fail(self, position: int, client_id: str, error: HomeportError) -> None:
+        """The client at one position goes without."""
+        result = pb.ProvisionResult(client_id=client_id)
         result.error.code = code_of(error).name
         result.error.message = error.message
         if isinstance(error, InvalidInput):
             result.error.field = error.field
         if error.retry_after_s is not None:
             result.error.retry_after.CopyFrom(duration(error.retry_after_s))
-        self._run.put(
-            self._position,
-            pb.ProvisionManyResponse(results=[result]).SerializeToString(),
-        )
+        self.put(position, pb.ProvisionManyResponse(results=[result]).SerializeToString())
+
+
+class BatchClaim(ProvisionClaim):
+    """A client of a batch. It has no sink of its own: its answer goes to its place in the
+    run, which is kept where the sink would be."""
+
+    __slots__ = ("position",)
+
+    position: int
+    sink: BatchRun  # type: ignore[assignment]
+
+    def reply(self, response: bytes) -> None:
+        entry = encoding.result_bytes(self.client_id.encode(), response)
+        self.sink.put(self.position, entry)
+
+    def fail(self, error: HomeportError) -> None:
+        self.sink.fail(self.position, self.client_id, error)
+
+    def assigned(self, revision: int) -> None:
+        desk = self.desk
+        if self.with_ticket or self.also is not None:
+            desk.answer_new(self)
+            return
+        run, decision = self.sink, desk.placed(self)
+        unit = desk.unit_bytes.get(self.account.unit)
+        if unit is None:
+            desk.answer_new(self)
+            return
+        run.put(self.position, run.new.entry(self.client_id.encode(), unit, decision))
+
+
+def _origin(client: pb.ClientOrigin) -> tuple[str | None, tuple[float, float] | None]:
+    """(address, position) as a client of a batch gave them. Raises InvalidInput."""
+    address = client.address
+    if not address:
+        # Nothing said, a position, or an address that is empty.
+        return unsaid(client)
+    return (address if isinstance(address, str) else utf8(address, "address")), None

@@ -45,6 +45,7 @@ class ProvisionClaim(Claim):
         "desk",
         "location",
         "looked",
+        "plain",
         "sink",
         "tenant",
         "value",
@@ -75,17 +76,27 @@ class ProvisionClaim(Claim):
         self.sink = sink
         self.also: list[tuple[Sink, bool]] | None = None
         self.promised = False
+        self.plain = True
         self.writes: Sequence[port.Operation] = ()
         self.looked = False  # whether the store was asked for a home this client has
 
+    def reply(self, response: bytes) -> None:
+        """To the caller who came first; a ProvisionResponse."""
+        self.sink.reply(response)
+
+    def fail(self, error: HomeportError) -> None:
+        """To the same."""
+        self.sink.fail(error)
+
     def choose(self) -> Account | HomeportError:
-        chosen = self.desk.choose(self.tenant.id, self.key, self.location)
-        if isinstance(chosen, HomeportError):
-            return chosen
-        choice, account = chosen
+        choice = self.desk.choose(self.tenant.id, self.key, self.location)
+        if isinstance(choice, HomeportError):
+            return choice
         self.choice: Choice = choice
+        account = self.desk.accounts[choice.unit_index]
         self.value = encode_assignment(account.unit, 1, self.at_ms, self.location.cell)
         if self.tenant.hold_s > 0:
+            self.plain = False
             until_ms = self.at_ms + int(self.tenant.hold_s * 1000)
             self.writes = (hold(self.tenant.id, self.client_id, account.unit, until_ms=until_ms),)
         return account
@@ -98,7 +109,10 @@ class ProvisionClaim(Claim):
 
     def existing(self, found: KeyValue) -> None:
         record: AssignmentRecord = decode_assignment(found.value)
-        self.desk.answer_existing(self, record)
+        desk = self.desk
+        # One look where nobody has to move: it is a known client's hot path.
+        if not desk.world.restless or not desk.moves_on(self, found, record):
+            desk.answer_existing(self, record)
 
     def found(self, found: KeyValue | None) -> None:
         """The outcome of looking before claiming."""

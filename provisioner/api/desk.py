@@ -12,6 +12,7 @@ not spoil the batches of the new. It goes by the share of recent clients that we
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from control_plane import keys
 from control_plane.errors import Exhausted, HomeportError, NotFound, Refused, Unavailable
@@ -32,6 +33,9 @@ from provisioner.placement.choice import Choice, NoChoice
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.fleet import PlacementFleet
 from provisioner.placement.geodesy import distance_km
+
+if TYPE_CHECKING:
+    from provisioner.api.onward import Onward
 
 PATIENCE_S = 5.0  # a client without deadline of its own is answered within this
 LOOK_FIRST_ABOVE = 0.02  # share of recent clients that were known
@@ -68,6 +72,7 @@ class Desk:
         self._under_way: dict[bytes, ProvisionClaim] = {}
         self._known_share = 0.0
         self._decisions: dict[tuple[int, str, str], tuple[Location, bytes]] = {}
+        self.onward: Onward | None = None  # moves those who ask and should not stay
         self.new = 0
         self.known = 0
         self.refused = 0
@@ -78,11 +83,13 @@ class Desk:
         self.fleet = fleet
         self.ledger.follow([unit.id for unit in fleet.units])
         self._chooser = self.ledger.chooser(fleet, self.policy)
-        self._accounts = [self.ledger.account(unit.id) for unit in fleet.units]
-        self._unit_bytes = {
+        self.accounts: list[Account] = [self.ledger.account(unit.id) for unit in fleet.units]
+        self.unit_bytes = {
             unit_id: encoding.unit_bytes(unit_id, spec.endpoint)
             for unit_id, spec in self.world.units.items()
         }
+        if self.onward is not None:
+            self.onward.follow(fleet, self.ledger.occupancy)
 
     @property
     def under_way(self) -> int:
@@ -92,6 +99,10 @@ class Desk:
     def now(self) -> float:
         """Monotonic time, s."""
         return self._clock()
+
+    def wall_ms(self) -> int:
+        """Unix time, ms."""
+        return int(self._wall() * 1000)
 
     # -- asking ------------------------------------------------------------------------
 
@@ -119,30 +130,35 @@ class Desk:
         connection; `position`: latitude and longitude it declared, degrees. Raises
         InvalidInput before anything has begun."""
         check_client_id(client_id)
-        location = self.locator.locate(address, position, tenant.default_position)
-        key = keys.assignment(tenant.id, client_id)
+        self.begin(
+            ProvisionClaim(
+                self,
+                keys.assignment(tenant.id, client_id),
+                tenant,
+                client_id,
+                self.locator.locate(address, position, tenant.default_position),
+                self.wall_ms(),
+                self._clock() + patience_s,
+                with_ticket,
+                sink,
+            )
+        )
+
+    def begin(self, claim: ProvisionClaim) -> None:
+        """Puts a claim on its way; one for the same client that is under way already takes
+        its caller along. Raises Unavailable, and then the claim is nothing."""
+        key = claim.key
         under_way = self._under_way.get(key)
         if under_way is not None:
             if under_way.also is None:
                 under_way.also = []
-            under_way.also.append((sink, with_ticket))
+            under_way.also.append((claim, claim.with_ticket))
             return
         if len(self._under_way) >= UNDER_WAY_LIMIT:
             raise Unavailable(
                 "this server has more clients waiting than it can take; try again",
                 retry_after_s=0.5 + self._spread(),
             )
-        claim = ProvisionClaim(
-            self,
-            key,
-            tenant,
-            client_id,
-            location,
-            int(self._wall() * 1000),
-            self._clock() + patience_s,
-            with_ticket,
-            sink,
-        )
         self._under_way[key] = claim
         if self._known_share > LOOK_FIRST_ABOVE:
             claim.looked = True
@@ -161,12 +177,12 @@ class Desk:
 
     def choose(
         self, tenant_id: str, client_key: bytes, location: Location
-    ) -> tuple[Choice, Account] | HomeportError:
-        """The unit for a client as things stand, and our account there."""
+    ) -> Choice | HomeportError:
+        """The unit for a client as things stand; `accounts` has ours there."""
         choice = self._chooser.choose(location, tenant_id, client_key)
         if isinstance(choice, NoChoice):
             return self._no_room(choice, tenant_id)
-        return choice, self._accounts[choice.unit_index]
+        return choice
 
     def _no_room(self, choice: NoChoice, tenant_id: str) -> HomeportError:
         if not choice.allowed:
@@ -186,11 +202,16 @@ class Desk:
 
     def answer_new(self, claim: ProvisionClaim) -> None:
         """The assignment is durable."""
+        unit_id = claim.account.unit
+        decision = self.placed(claim)
+        self._answer(claim, unit_id, 1, claim.at_ms, decision, existing=False)
+
+    def placed(self, claim: ProvisionClaim) -> bytes:
+        """Counts a client whose assignment is durable; how it was decided, as bytes."""
         self.new += 1
         self._known_share -= self._known_share * MEMORY
-        unit_id = claim.account.unit
-        decision = self._decision(claim.location, unit_id, claim.choice.rule)
-        self._answer(claim, unit_id, 1, claim.at_ms, decision, existing=False)
+        self._under_way.pop(claim.key, None)
+        return self._decision(claim.location, claim.account.unit, claim.choice.rule)
 
     def answer_existing(self, claim: ProvisionClaim, record: AssignmentRecord) -> None:
         """The client had a home already."""
@@ -198,6 +219,19 @@ class Desk:
         self._known_share += (1.0 - self._known_share) * MEMORY
         decision = self._decision(claim.location, record.unit, EXISTING)
         self._answer(claim, record.unit, record.epoch, record.at_ms, decision, existing=True)
+
+    def moves_on(self, claim: ProvisionClaim, found: KeyValue, record: AssignmentRecord) -> bool:
+        """Whether the client is moved before it is answered."""
+        return self.onward is not None and self.onward.takes(claim, found, record)
+
+    def answer_moved(
+        self, claim: ProvisionClaim, unit_id: str, epoch: int, at_ms: int, rule: str
+    ) -> None:
+        """The client had a home already and was given another one."""
+        self.known += 1
+        self._known_share += (1.0 - self._known_share) * MEMORY
+        decision = self._decision(claim.location, unit_id, rule)
+        self._answer(claim, unit_id, epoch, at_ms, decision, existing=False)
 
     def answer_error(self, claim: ProvisionClaim, error: HomeportError) -> None:
         """The client goes without, unless there is no room for new clients and this one has
@@ -208,7 +242,7 @@ class Desk:
             return
         self.refused += 1
         self._under_way.pop(claim.key, None)
-        claim.sink.fail(error)
+        claim.fail(error)
         for sink, _ in claim.also or ():
             sink.fail(error)
 
@@ -225,10 +259,7 @@ class Desk:
         self._under_way.pop(claim.key, None)
         tenant = claim.tenant
         assignment = self.assignment(tenant.id, claim.client_id, unit_id, epoch, at_ms)
-        if not claim.with_ticket and claim.also is None:
-            claim.sink.reply(encoding.response_bytes(assignment, "", b"", decision, existing))
-            return
-        self._finish(claim, claim.sink, claim.with_ticket, assignment, unit_id, epoch, decision,
+        self._finish(claim, claim, claim.with_ticket, assignment, unit_id, epoch, decision,
                      existing)  # fmt: skip
         for sink, with_ticket in claim.also or ():
             self._finish(claim, sink, with_ticket, assignment, unit_id, epoch, decision, True)
@@ -237,7 +268,7 @@ class Desk:
         self, tenant_id: str, client_id: str, unit_id: str, epoch: int, at_ms: int
     ) -> bytes:
         """An Assignment message's content."""
-        unit = self._unit_bytes.get(unit_id)
+        unit = self.unit_bytes.get(unit_id)
         return encoding.assignment_bytes(
             encoding.tenant_bytes(tenant_id),
             client_id.encode(),

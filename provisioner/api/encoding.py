@@ -25,14 +25,13 @@ _SOURCES = {
 }
 _STATE_ASSIGNED = b"\x30" + bytes([pb.ASSIGNMENT_STATE_ASSIGNED])
 _SHORT = [bytes([n]) for n in range(128)]
+_USUAL = [*_SHORT, *(bytes((n & 0x7F | 0x80, n >> 7)) for n in range(128, 2048))]
 
 
 def varint(number: int) -> bytes:
     """A non-negative integer as base-128 varint."""
-    if number < 128:
-        return _SHORT[number]
-    if number < 16_384:
-        return bytes((number & 0x7F | 0x80, number >> 7))
+    if number < 2048:
+        return _USUAL[number]
     out = bytearray()
     while number > 127:
         out.append(number & 0x7F | 0x80)
@@ -138,6 +137,41 @@ def response_bytes(
         return b"".join(parts)
     head = (b"\x0a", varint(len(assignment)), assignment, decision)
     return b"".join((*head, b"\x28\x01") if existing else head)
+
+
+class NewResults:
+    """Writes entries of a ProvisionManyResponse for clients that are new, without ticket,
+    assigned at the same time: the commonest answer there is. Of an entry only the client's
+    id and the decision differ between clients of one unit whose ids are as long."""
+
+    def __init__(self, tenant: str, at_ms: int) -> None:
+        self._tenant = tenant_bytes(tenant)
+        self._at = time_bytes(at_ms)
+        self._frames: dict[tuple[bytes, int], tuple[bytes, bytes, int]] = {}
+
+    def entry(self, client: bytes, unit: bytes, decision: bytes) -> bytes:
+        """With its field tag. `unit` and `decision` as from the functions above."""
+        name = len(client)
+        frame = self._frames.get((unit, name))
+        if frame is None:
+            frame = self._frames[unit, name] = self._frame(client, unit)
+        before, after, size = frame
+        size += len(decision)
+        inner = _USUAL[size] if size < 2048 else varint(size)
+        sized = _USUAL[name] + client  # an id has 128 bytes at most
+        whole = size + len(sized) + 2 + len(inner)
+        return b"".join(
+            (b"\x0a", varint(whole), b"\x0a", sized, b"\x12", inner, before, sized, after, decision)
+        )
+
+    def _frame(self, client: bytes, unit: bytes) -> tuple[bytes, bytes, int]:
+        """What stands in a response before and after the client's id with its length, and
+        the size of it all."""
+        whole = assignment_bytes(self._tenant, client, unit, 1, self._at)
+        sized = varint(len(client)) + client
+        at = len(self._tenant) + 1
+        head = b"\x0a" + varint(len(whole))
+        return head + whole[:at], whole[at + len(sized) :], len(head) + len(whole)
 
 
 def result_bytes(client: bytes, response: bytes) -> bytes:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from typing import Any
 
 from grpc import aio
@@ -15,16 +15,20 @@ from control_plane.identity.tickets import TicketIssuer
 from control_plane.identity.tokens import Right
 from control_plane.serving.server import Service
 from control_plane.serving.status import duration
-from control_plane.store.port import Store
+from control_plane.store.port import Store, StoreUnavailable
 from deployment_units.fleet.liveness import Liveness
-from deployment_units.fleet.registry import UnitRegistry
+from deployment_units.fleet.registry import UnitRegistry, UnitView
 from deployment_units.fleet.validation import check_unit
 from homeport.api.fleet.v1 import fleet_pb2 as pb
 from homeport.api.fleet.v1 import fleet_pb2_grpc as pb_grpc
 from provisioner.api import mapping
+from provisioner.api.beats import Beats, Between
 from provisioner.api.callers import Callers
+from provisioner.api.unit_operations import UnitOperations
 from provisioner.ledger.holds import HoldBook
 from provisioner.ledger.shard_holds import ShardHoldBook
+from provisioner.watching.departures import DepartureBoard, Line
+from provisioner.watching.fleet import FleetWatches
 
 MIN_TTL_S, MAX_TTL_S, DEFAULT_TTL_S = 1, 60, 10
 BEATS_PER_TTL = 3
@@ -32,7 +36,8 @@ NAME = "homeport.api.fleet.v1.FleetService"
 
 
 class FleetService(pb_grpc.FleetServiceServicer):
-    """Servicer of homeport.api.fleet.v1. wall: Unix seconds."""
+    """Servicer of homeport.api.fleet.v1. endpoint_of: a unit's, empty where it is not known;
+    wall: Unix seconds."""
 
     def __init__(
         self,
@@ -41,7 +46,11 @@ class FleetService(pb_grpc.FleetServiceServicer):
         issuer: TicketIssuer,
         callers: Callers,
         holds: HoldBook | ShardHoldBook,
+        operations: UnitOperations,
+        board: DepartureBoard,
+        watches: FleetWatches[pb.Unit],
         *,
+        endpoint_of: Callable[[str], str],
         wall: Callable[[], float],
     ) -> None:
         self._store = store
@@ -49,6 +58,10 @@ class FleetService(pb_grpc.FleetServiceServicer):
         self._issuer = issuer
         self._callers = callers
         self._holds = holds
+        self._operations = operations
+        self._board = board
+        self._watches = watches
+        self._endpoint_of = endpoint_of
         self._wall = wall
 
     def service(self) -> Service:
@@ -72,23 +85,95 @@ class FleetService(pb_grpc.FleetServiceServicer):
     ) -> pb.Unit:
         self._callers.of_context(context)
         check_slug(request.unit_id, "unit_id")
-        return mapping.unit_to_proto(await self._registry.get(request.unit_id))
+        return self._unit(await self._registry.get(request.unit_id))
 
     async def ListUnits(
         self, request: pb.ListUnitsRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.ListUnitsResponse:
         self._callers.of_context(context)
         views, revision = await self._registry.list()
-        return pb.ListUnitsResponse(
-            units=[mapping.unit_to_proto(view) for view in views], revision=revision
+        return pb.ListUnitsResponse(units=[self._unit(view) for view in views], revision=revision)
+
+    def _unit(self, view: UnitView) -> pb.Unit:
+        return mapping.unit_to_proto(view, self._operations.job_of(view))
+
+    async def CordonUnit(
+        self, request: pb.CordonUnitRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.CordonUnitResponse:
+        self._callers.require(context, Right.OPERATE)
+        view = await self._operations.cordon(
+            check_slug(request.unit_id, "unit_id"),
+            revision=request.revision,
+            dry_run=request.dry_run,
         )
+        return pb.CordonUnitResponse(unit=self._unit(view))
+
+    async def DrainUnit(
+        self, request: pb.DrainUnitRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.DrainUnitResponse:
+        self._callers.require(context, Right.OPERATE)
+        unit_id = check_slug(request.unit_id, "unit_id")
+        if request.dry_run:
+            view, plan = await self._operations.plan_drain(unit_id, revision=request.revision)
+            return pb.DrainUnitResponse(unit=self._unit(view), plan=mapping.plan_to_proto(plan))
+        view, job = await self._operations.drain(
+            unit_id, revision=request.revision, rate_per_s=request.rate_per_s
+        )
+        return pb.DrainUnitResponse(
+            unit=mapping.unit_to_proto(view, job if job is not None and job.is_open else None),
+            job=mapping.job_to_proto(job) if job is not None else None,
+        )
+
+    async def UndrainUnit(
+        self, request: pb.UndrainUnitRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.UndrainUnitResponse:
+        self._callers.require(context, Right.OPERATE)
+        view = await self._operations.undrain(
+            check_slug(request.unit_id, "unit_id"),
+            revision=request.revision,
+            dry_run=request.dry_run,
+        )
+        return pb.UndrainUnitResponse(unit=mapping.unit_to_proto(view))
+
+    async def Rebalance(
+        self, request: pb.RebalanceRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.RebalanceResponse:
+        self._callers.require(context, Right.OPERATE)
+        if request.dry_run:
+            plan = await self._operations.plan_rebalance(max_moves=request.max_moves)
+            return pb.RebalanceResponse(plan=mapping.plan_to_proto(plan))
+        job = await self._operations.rebalance(
+            max_moves=request.max_moves, rate_per_s=request.rate_per_s
+        )
+        return pb.RebalanceResponse(job=mapping.job_to_proto(job))
+
+    async def ListMoveJobs(
+        self, request: pb.ListMoveJobsRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.ListMoveJobsResponse:
+        self._callers.of_context(context)
+        jobs = await self._operations.jobs(with_ended=request.with_ended)
+        return pb.ListMoveJobsResponse(jobs=[mapping.job_to_proto(job) for job in jobs])
+
+    async def ControlMoveJob(
+        self, request: pb.ControlMoveJobRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.ControlMoveJobResponse:
+        self._callers.require(context, Right.OPERATE)
+        job = await self._operations.control(
+            request.job_id,
+            state=mapping.job_state_from_proto(request.state),
+            rate_per_s=request.rate_per_s,
+        )
+        return pb.ControlMoveJobResponse(job=mapping.job_to_proto(job))
 
     async def RemoveUnit(
         self, request: pb.RemoveUnitRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.RemoveUnitResponse:
         self._callers.require(context, Right.OPERATE)
-        check_slug(request.unit_id, "unit_id")
-        await self._registry.remove(request.unit_id)
+        await self._operations.remove(
+            check_slug(request.unit_id, "unit_id"),
+            revision=request.revision,
+            dry_run=request.dry_run,
+        )
         return pb.RemoveUnitResponse()
 
     async def Heartbeat(
@@ -97,48 +182,111 @@ class FleetService(pb_grpc.FleetServiceServicer):
         context: aio.ServicerContext[Any, Any],
     ) -> AsyncIterator[pb.HeartbeatResponse]:
         self._callers.require(context, Right.UNIT)
-        liveness: Liveness | None = None
         unit_id, ttl_s, told, admitted = "", DEFAULT_TTL_S, 0, 0
-        beats = aiter(requests)
-        while True:
-            try:
-                async with asyncio.timeout(ttl_s):
-                    beat = await anext(beats)
-            except TimeoutError:
-                return  # not heard for a whole TTL: the lease runs out by itself
-            except StopAsyncIteration:
-                break
-            status = mapping.status_from_proto(beat.status, now=self._wall())
-            if liveness is None:
-                unit_id = check_slug(beat.unit_id, "unit_id")
-                ttl_s = _ttl_s(beat)
-                liveness = Liveness(self._store, unit_id, ttl_s)
-                await liveness.attach(status)
-            else:
-                if beat.unit_id not in ("", unit_id):
-                    raise InvalidInput(
-                        "unit_id", f"this stream belongs to unit {unit_id}; open another one"
-                    )
-                await liveness.beat(status)
-            if beat.admitted:
-                await self._holds.confirm([_hold_key(one) for one in beat.admitted])
-                admitted += len(beat.admitted)
-            response = pb.HeartbeatResponse(
-                interval=duration(ttl_s / BEATS_PER_TTL), admitted=admitted
-            )
-            generation = self._issuer.generation
-            if told != generation:
-                told = generation
-                for key in self._issuer.keys_for(unit_id):
-                    response.keys.add(
-                        key_id=key.key_id,
-                        algorithm=key.algorithm,
-                        key=key.key,
-                        expire_time=(mapping.timestamp(key.expires_at) if key.expires_at else None),
-                    )
-            yield response
+        liveness: Liveness | None = None
+        line: Line | None = None
+        beats = Beats(requests)
+        listed = True  # whether the last departures could be read
+        try:
+            while True:
+                beat = await beats.next(ttl_s, line.news if line and listed else None)
+                if beat is Between.SILENCE:
+                    return  # not heard for a whole TTL: the lease runs out by itself
+                if beat is Between.END:
+                    break
+                response = pb.HeartbeatResponse()
+                if isinstance(beat, pb.HeartbeatRequest):
+                    status = mapping.status_from_proto(beat.status, now=self._wall())
+                    if liveness is None or line is None:
+                        unit_id = check_slug(beat.unit_id, "unit_id")
+                        ttl_s = _ttl_s(beat)
+                        liveness = Liveness(self._store, unit_id, ttl_s)
+                        await liveness.attach(status)
+                        line = self._board.open(unit_id)
+                    else:
+                        if beat.unit_id not in ("", unit_id):
+                            raise InvalidInput(
+                                "unit_id",
+                                f"this stream belongs to unit {unit_id}; open another one",
+                            )
+                        await liveness.beat(status)
+                    if beat.admitted:
+                        await self._holds.confirm([_hold_key(one) for one in beat.admitted])
+                        admitted += len(beat.admitted)
+                    response.interval.CopyFrom(duration(ttl_s / BEATS_PER_TTL))
+                response.admitted = admitted
+                generation = self._issuer.generation
+                if told != generation:
+                    told = generation
+                    for key in self._issuer.keys_for(unit_id):
+                        response.keys.add(
+                            key_id=key.key_id,
+                            algorithm=key.algorithm,
+                            key=key.key,
+                            expire_time=(
+                                mapping.timestamp(key.expires_at) if key.expires_at else None
+                            ),
+                        )
+                if line is not None and line.news.is_set():
+                    listed = await self._tell_departures(line, response)
+                yield response
+        finally:
+            beats.close()
+            if line is not None:
+                self._board.close(unit_id, line)
         if liveness is not None:
             await liveness.leave()
+
+    async def _tell_departures(self, line: Line, response: pb.HeartbeatResponse) -> bool:
+        """Adds a page of them; False where they cannot be read now: with the next beat, then."""
+        try:
+            left = await line.take()
+        except StoreUnavailable:
+            return False
+        for one in left:
+            departure = one.departure
+            response.departures.add(
+                tenant=one.tenant,
+                client_id=one.client_id,
+                epoch=departure.epoch,
+                unit_id=departure.unit,
+                endpoint=self._endpoint_of(departure.unit) if departure.unit else "",
+                depart_time=mapping.timestamp(departure.at_ms / 1000),
+            )
+        return True
+
+    async def WatchFleet(
+        self, request: pb.WatchFleetRequest, context: aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[pb.WatchFleetResponse]:
+        self._callers.of_context(context)
+        async with aclosing(self._watches.stream(request.revision)) as stream:
+            async for news in stream:
+                yield pb.WatchFleetResponse(
+                    units=news.units, removed=news.removed, revision=news.revision
+                )
+
+
+class FleetReader:
+    """The fleet as FleetWatches compares it."""
+
+    def __init__(self, registry: UnitRegistry) -> None:
+        self._registry = registry
+
+    async def read(self, revision: int) -> tuple[dict[str, pb.Unit], int]:
+        """All units by id, and the revision they were read at; 0: now. Raises Compacted,
+        Unavailable."""
+        views, at = await self._registry.list(at_revision=revision)
+        return {view.spec.id: mapping.unit_to_proto(view) for view in views}, at
+
+    @staticmethod
+    def looks(unit: pb.Unit) -> bytes:
+        """A unit without what changes with every beat."""
+        plain = pb.Unit()
+        plain.CopyFrom(unit)
+        plain.status.ClearField("report_time")
+        if not unit.HasField("status"):
+            plain.ClearField("status")
+        return plain.SerializeToString(deterministic=True)
 
 
 def _hold_key(admission: pb.Admission) -> bytes:

@@ -7,6 +7,8 @@ from google.protobuf import timestamp_pb2
 from control_plane.errors import InvalidInput
 from control_plane.serving.status import duration
 from deployment_units.agent.spec_message import spec_to_proto
+from deployment_units.fleet.lifecycle import State
+from deployment_units.fleet.move_job import JobKind, JobState, MoveJob
 from deployment_units.fleet.registry import UnitView
 from deployment_units.fleet.unit import (
     Position,
@@ -26,6 +28,7 @@ from homeport.api.provisioning.v1 import provisioning_pb2
 from homeport.api.tenancy.v1 import tenancy_pb2
 from provisioner.api.encoding import location_message
 from provisioner.geo.location import Location
+from provisioner.moves.plan import MovePlan
 from provisioner.placement.explanation import Explanation, Verdict
 
 _HEALTH = {
@@ -57,6 +60,33 @@ _RETURN_HOME = {
     tenancy_pb2.RETURN_HOME_GRADUAL: ReturnHome.GRADUAL,
 }
 _RETURN_HOME_TO_PROTO = {value: number for number, value in _RETURN_HOME.items()}
+_STATES = {
+    State.JOINING: fleet_pb2.UNIT_STATE_JOINING,
+    State.ACTIVE: fleet_pb2.UNIT_STATE_ACTIVE,
+    State.CORDONED: fleet_pb2.UNIT_STATE_CORDONED,
+    State.DRAINING: fleet_pb2.UNIT_STATE_DRAINING,
+    State.DRAINED: fleet_pb2.UNIT_STATE_DRAINED,
+    State.LOST: fleet_pb2.UNIT_STATE_LOST,
+    State.REMOVED: fleet_pb2.UNIT_STATE_REMOVED,
+}
+_JOB_KINDS = {
+    JobKind.DRAIN: fleet_pb2.MOVE_JOB_KIND_DRAIN,
+    JobKind.REBALANCE: fleet_pb2.MOVE_JOB_KIND_REBALANCE,
+    JobKind.FAILOVER: fleet_pb2.MOVE_JOB_KIND_FAILOVER,
+    JobKind.RETURN_HOME: fleet_pb2.MOVE_JOB_KIND_RETURN_HOME,
+}
+_JOB_STATES = {
+    JobState.RUNNING: fleet_pb2.MOVE_JOB_STATE_RUNNING,
+    JobState.PAUSED: fleet_pb2.MOVE_JOB_STATE_PAUSED,
+    JobState.DONE: fleet_pb2.MOVE_JOB_STATE_DONE,
+    JobState.CANCELLED: fleet_pb2.MOVE_JOB_STATE_CANCELLED,
+}
+_JOB_STATES_WANTED = {
+    fleet_pb2.MOVE_JOB_STATE_UNSPECIFIED: None,
+    fleet_pb2.MOVE_JOB_STATE_RUNNING: JobState.RUNNING,
+    fleet_pb2.MOVE_JOB_STATE_PAUSED: JobState.PAUSED,
+    fleet_pb2.MOVE_JOB_STATE_CANCELLED: JobState.CANCELLED,
+}
 DEFAULT_TTL_S = 3600.0
 
 
@@ -117,14 +147,58 @@ def status_to_proto(status: UnitStatus) -> fleet_pb2.UnitStatus:
     )
 
 
-def unit_to_proto(view: UnitView) -> fleet_pb2.Unit:
-    """A unit as the store shows it."""
+def job_to_proto(job: MoveJob) -> fleet_pb2.MoveJob:
+    """A job for the wire."""
+    return fleet_pb2.MoveJob(
+        job_id=job.id,
+        kind=_JOB_KINDS[job.kind],
+        state=_JOB_STATES[job.state],
+        unit_id=job.unit,
+        rate_per_s=job.rate_per_s,
+        total=job.total,
+        moved=job.moved,
+        kept=job.kept,
+        max_moves=job.max_moves,
+        start_time=timestamp(job.start_ms / 1000),
+        end_time=timestamp(job.end_ms / 1000) if job.end_ms else None,
+        message=job.message,
+    )
+
+
+def job_state_from_proto(state: fleet_pb2.MoveJobState.ValueType) -> JobState | None:
+    """What an operator wants of a job; None: nothing. Raises InvalidInput."""
+    if state not in _JOB_STATES_WANTED:
+        raise InvalidInput("state", "state must be RUNNING, PAUSED or CANCELLED")
+    return _JOB_STATES_WANTED[state]
+
+
+def plan_to_proto(plan: MovePlan) -> fleet_pb2.MovePlan:
+    """A plan for the wire."""
+    return fleet_pb2.MovePlan(
+        moves=plan.moves,
+        targets=[
+            fleet_pb2.MovePlan.Target(unit_id=unit, clients=clients)
+            for unit, clients in plan.targets.items()
+        ],
+        stay=plan.stay,
+        stay_reason=plan.stay_reason,
+        beyond_bound=plan.beyond_bound,
+    )
+
+
+def unit_to_proto(view: UnitView, job: MoveJob | None = None) -> fleet_pb2.Unit:
+    """A unit as the store shows it, and the job that moves its clients away."""
+    state = view.lifecycle
     return fleet_pb2.Unit(
         spec=spec_to_proto(view.spec),
         status=status_to_proto(view.status) if view.status is not None else None,
         clients=max(0, view.clients),
         granted=view.capacity.granted,
         revision=view.revision,
+        state=_STATES[state.state],
+        state_reason=state.reason,
+        state_time=timestamp(state.since_ms / 1000) if state.since_ms else None,
+        job=job_to_proto(job) if job is not None else None,
     )
 
 

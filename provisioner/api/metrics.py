@@ -15,15 +15,26 @@ from prometheus_client.registry import Collector
 from control_plane.store.port import Health
 from provisioner.api.desk import Desk
 from provisioner.api.stale import StaleAnswers
+from provisioner.api.watching import Watching
+from provisioner.moves.mover import Mover
 
 
 class ProvisionerMetrics(Collector):
     """Reads the desk, its ledger and the store's health."""
 
-    def __init__(self, desk: Desk, health: Health, stale: StaleAnswers) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        health: Health,
+        stale: StaleAnswers,
+        mover: Mover,
+        watching: Watching,
+    ) -> None:
         self._desk = desk
         self._health = health
         self._stale = stale
+        self._mover = mover
+        self._watching = watching
         self._version = version("homeport")
 
     def ready(self) -> bool:
@@ -45,10 +56,32 @@ class ProvisionerMetrics(Collector):
             "Known clients answered from their last ticket, without the store.",
             self._stale.given,
         )
+        moved = CounterMetricFamily(
+            "homeport_moves_clients", "Clients moved to another unit.", labels=["cause"]
+        )
+        for cause, clients in self._mover.moved.items():
+            moved.add_metric([cause], clients)
+        yield moved
+        yield CounterMetricFamily(
+            "homeport_moves_kept_clients",
+            "Attempts to move a client that left it where it was.",
+            self._mover.kept,
+        )
         yield GaugeMetricFamily(
             "homeport_provisioning_under_way_clients",
             "Clients that wait for their answer.",
             desk.under_way,
+        )
+        watchers = GaugeMetricFamily(
+            "homeport_provisioner_watchers", "Streams that stand.", labels=["of"]
+        )
+        watchers.add_metric(["assignment"], len(self._watching.clients))
+        watchers.add_metric(["fleet"], len(self._watching.fleet))
+        yield watchers
+        yield CounterMetricFamily(
+            "homeport_provisioner_watch_messages",
+            "What watchers of assignments were told, signs of life included.",
+            self._watching.clients.told,
         )
         yield GaugeMetricFamily(
             "homeport_ledger_waiting_operations", "Operations in queues.", ledger.waiting

@@ -31,6 +31,8 @@ from provisioner.api.tickets import TicketOffice
 from provisioner.ledger.assignment import AssignmentRecord, decode_assignment
 from provisioner.ledger.operations import Release
 from provisioner.placement.explanation import explain
+from provisioner.watching.clients import ClientWatches, Kind, Told
+from provisioner.watching.spread import SpreadWatches
 
 BATCHES_AHEAD = 4  # batches of one stream that are worked on at the same time
 NAME = "homeport.api.provisioning.v1.ProvisioningService"
@@ -40,12 +42,18 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
     """Servicer of homeport.api.provisioning.v1."""
 
     def __init__(
-        self, desk: Desk, tickets: TicketOffice, callers: Callers, stale: StaleAnswers
+        self,
+        desk: Desk,
+        tickets: TicketOffice,
+        callers: Callers,
+        stale: StaleAnswers,
+        watches: ClientWatches | SpreadWatches,
     ) -> None:
         self._desk = desk
         self._tickets = tickets
         self._callers = callers
         self._stale = stale
+        self._watches = watches
 
     def service(self) -> Service:
         """What control_plane.serving needs to serve it."""
@@ -120,8 +128,8 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
 
     def _begin(self, payload: bytes) -> BatchRun:
         batch = read_batch(payload)
-        run = BatchRun(len(batch.clients))
-        run.begin(self._desk, self._desk.tenant(batch.tenant), batch)
+        run = BatchRun(self._desk, self._desk.tenant(batch.tenant), batch)
+        run.begin()
         return run
 
     async def GetAssignment(
@@ -174,6 +182,35 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
                 return pb.ReleaseAssignmentResponse(released=outcome)
             found = outcome  # written since we looked: look at what is there now
         return pb.ReleaseAssignmentResponse(released=False)
+
+    async def WatchAssignment(
+        self, request: pb.WatchAssignmentRequest, context: aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[pb.WatchAssignmentResponse]:
+        self._callers.of_context(context)
+        tenant = self._desk.tenant(request.tenant)
+        client_id = check_client_id(request.client_id)
+        async with self._watches.watch(
+            tenant.id, client_id, known_epoch=request.known_epoch, revision=request.revision
+        ) as watch:
+            while True:
+                yield await self._told(tenant.id, client_id, await watch.next())
+
+    async def _told(self, tenant_id: str, client_id: str, told: Told) -> pb.WatchAssignmentResponse:
+        """What a watcher is told, with a ticket for the unit that its client has now."""
+        response = pb.WatchAssignmentResponse(
+            revision=told.revision, released=told.kind is Kind.RELEASED
+        )
+        home = told.standing
+        if told.kind is not Kind.SIGN_OF_LIFE:
+            response.cause = home.cause
+        if told.kind is Kind.HOME:
+            tenant = self._desk.tenant(tenant_id)  # it may have changed since the watch began
+            response.assignment.MergeFromString(
+                self._desk.assignment(tenant_id, client_id, home.unit, home.epoch, home.at_ms)
+            )
+            response.ticket = await self._tickets.issue(tenant, home.unit, client_id, home.epoch)
+            response.ticket_ttl.CopyFrom(duration(tenant.ticket_ttl_s))
+        return response
 
     async def ExplainPlacement(
         self, request: pb.ExplainPlacementRequest, context: aio.ServicerContext[Any, Any]

@@ -13,8 +13,22 @@ from collections.abc import Callable, Mapping
 from control_plane import keys
 from control_plane.store.port import KeyValue, Store
 from control_plane.store.replica import Replica
-from deployment_units.fleet.records import decode_status, decode_tenant, decode_unit
-from deployment_units.fleet.unit import DEFAULT_TENANT, TenantSpec, UnitHealth, UnitSpec, UnitStatus
+from deployment_units.fleet.lifecycle import LEAVING, TAKING, LifecycleRecord, State, unwritten
+from deployment_units.fleet.records import (
+    decode_lifecycle,
+    decode_status,
+    decode_tenant,
+    decode_unit,
+)
+from deployment_units.fleet.unit import (
+    DEFAULT_TENANT,
+    Reprovision,
+    ReturnHome,
+    TenantSpec,
+    UnitHealth,
+    UnitSpec,
+    UnitStatus,
+)
 from provisioner.geo.countries import continent_of
 from provisioner.placement.fleet import PlacementFleet, PlacementUnit
 
@@ -34,7 +48,15 @@ class World:
         self._units = Replica(store, keys.UNITS, decode_unit, self._changed, clock=clock)
         self._live = Replica(store, keys.LIVE, decode_status, self._live_changed, clock=clock)
         self._agents = Replica(store, keys.AGENTS, _as_is, self._changed, clock=clock)
-        self._tenants = Replica(store, keys.TENANTS, decode_tenant, clock=clock)
+        self._tenants = Replica(store, keys.TENANTS, decode_tenant, self._changed, clock=clock)
+        self._lifecycle = Replica(
+            store, keys.LIFECYCLE, decode_lifecycle, self._changed, clock=clock
+        )
+        self._replicas = (
+            self._units, self._live, self._agents, self._tenants, self._lifecycle,
+        )  # fmt: skip
+        self.leaving: Mapping[str, State] = {}  # units whose clients are moved away
+        self.restless = False  # whether a known client may have to move when it asks
         self._standing: dict[str, bool] = {}
         self.fleet = PlacementFleet(units=(), revision=0)
 
@@ -80,21 +102,47 @@ class World:
         """Returns when tenants are known as of `revision`, or after a second."""
         await self._tenants.wait_for_revision(revision, timeout_s=1.0)
 
+    async def wait_for_units(self, state_revision: int, spec_revision: int = 0) -> None:
+        """Returns when the units' states and records are known as of these revisions, at which
+        some of each were written; or after a second."""
+        await self._lifecycle.wait_for_revision(state_revision, timeout_s=1.0)
+        await self._units.wait_for_revision(spec_revision, timeout_s=1.0)
+        await asyncio.sleep(0)  # the snapshot is made in the loop's next turn
+
+    def agents(self) -> Mapping[str, bool]:
+        """Units that have, or had, an agent, and whether it is heard now."""
+        live = self._live.items
+        return {unit: unit in live for unit in self._agents.items if unit in self._units.items}
+
+    def lifecycle(self, unit_id: str) -> LifecycleRecord:
+        """The state of a unit."""
+        found = self._lifecycle.items.get(unit_id)
+        return found or unwritten(had_agent=unit_id in self._agents.items)
+
+    def brings_home(self) -> bool:
+        """Whether clients of any tenant are brought back to a unit they had to leave."""
+        return any(one.return_home is ReturnHome.GRADUAL for one in self.tenants.values())
+
     async def start(self) -> None:
         """Reads everything. Raises StoreUnavailable."""
-        for replica in (self._units, self._live, self._agents, self._tenants):
+        for replica in self._replicas:
             await replica.start()
         self._rebuild()
 
     async def run(self) -> None:
         """Follows the store for ever."""
         async with asyncio.TaskGroup() as group:
-            for replica in (self._units, self._live, self._agents, self._tenants):
+            for replica in self._replicas:
                 group.create_task(replica.run(), name="world replica")
 
     def seen(self, unit_id: str) -> UnitSpec | None:
         """A unit's spec, if this server has heard of it."""
         return self._units.items.get(unit_id)
+
+    def endpoint_of(self, unit_id: str) -> str:
+        """Where a unit is reached; empty where this server has not heard of it."""
+        unit = self._units.items.get(unit_id)
+        return unit.endpoint if unit is not None else ""
 
     def _live_changed(self, unit_id: str, status: UnitStatus | None) -> None:
         serving = status is not None and status.health is UnitHealth.SERVING
@@ -111,9 +159,15 @@ class World:
     def _rebuild(self) -> None:
         self._dirty = False
         units = []
+        leaving = {}
         for index, (unit_id, spec) in enumerate(sorted(self._units.items.items())):
+            state = self.lifecycle(unit_id).state
+            if state in LEAVING:
+                leaving[unit_id] = state
             reason = standing(
-                live=self._live.items.get(unit_id), had_agent=unit_id in self._agents.items
+                live=self._live.items.get(unit_id),
+                had_agent=unit_id in self._agents.items,
+                state=state,
             )
             units.append(
                 PlacementUnit(
@@ -131,16 +185,32 @@ class World:
                     not_taking_reason=reason,
                 )
             )
+        self.leaving = leaving
+        self.restless = bool(leaving) or any(
+            one.reprovision is not Reprovision.KEEP or one.return_home is ReturnHome.NEXT_CONTACT
+            for one in self.tenants.values()
+        )
         self.fleet = PlacementFleet(units=tuple(units), revision=self.fleet.revision + 1)
         self.on_fleet(self.fleet)
 
 
-def standing(*, live: UnitStatus | None, had_agent: bool) -> str:
+_WHY_NOT = {
+    State.CORDONED: "an operator cordoned it",
+    State.DRAINING: "it is being drained",
+    State.DRAINED: "it was drained",
+    State.LOST: "it was lost, and is not trusted again yet",
+    State.REMOVED: "it was removed",
+}
+
+
+def standing(*, live: UnitStatus | None, had_agent: bool, state: State = State.ACTIVE) -> str:
     """Why a unit takes no new clients; empty when it does.
 
     A unit that never had an agent is taken at its operator's word. One whose agent was
     heard and is not any more is lost.
     """
+    if state not in TAKING and not (state is State.LOST and live is None):
+        return _WHY_NOT[state]
     if live is None:
         return "its agent is not heard any more" if had_agent else ""
     if live.health is not UnitHealth.SERVING:

@@ -101,7 +101,9 @@ _FOR_IPV4 = [ip_network("2001::/32"), ip_network("2002::/16")]
 _MAPPED, _TRANSLATED = 0xFFFF, 0xFFFF0000  # the first 96 bits
 _NAT64 = 0x0064FF9B << 64
 _NAT64_LOCAL = 0x0064FF9B0001  # the first 48 bits
-_ISATAP, _ISATAP_MASK = 0x5EFE, 0xFDFFFFFF  # bits 64 to 95: 0000:5efe or 0200:5efe
+ISATAP, ISATAP_MASK = 0x5EFE, 0xFDFFFFFF  # bits 64 to 95: 0000:5efe or 0200:5efe
+# First 16 bits, from and before: no IPv4 address is inside these but by ISATAP.
+PLAIN_IPV6 = 0x2003, 0x4000
 _LOW_32 = 0xFFFFFFFF
 _from_bytes = int.from_bytes
 _tuple = tuple.__new__  # what Address(...) does, in half the time
@@ -116,7 +118,7 @@ def parse(text: str) -> Address:
     except (OSError, ValueError):  # UnicodeError and embedded NULs are ValueErrors
         raise InvalidInput(FIELD, _complaint(text)) from None
     # Nearly all IPv6 clients are in 2003::/16 or above, and not behind ISATAP.
-    if 0x2003 <= number >> 112 < 0x4000 and number >> 32 & _ISATAP_MASK != _ISATAP:
+    if 0x2003 <= number >> 112 < 0x4000 and number >> 32 & ISATAP_MASK != ISATAP:
         return _tuple(Address, (6, number))
     inner = embedded_ipv4(number)
     return Address(6, number) if inner is None else Address(4, inner)
@@ -136,7 +138,7 @@ def embedded_ipv4(number: int) -> int | None:
         return (number >> 80) & _LOW_32
     if number >> 96 == 0x20010000:
         return (number & _LOW_32) ^ _LOW_32
-    if top_96 & _ISATAP_MASK == _ISATAP:
+    if top_96 & ISATAP_MASK == ISATAP:
         # A private one says nothing of where its site is; the IPv6 prefix does.
         inner = number & _LOW_32
         return inner if scope_of(Address(4, inner)) is Scope.PUBLIC else None

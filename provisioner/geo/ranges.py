@@ -12,6 +12,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ ENTRIES_AT_ONCE = 1 << 17  # while they are made, so that it takes little memory
 _MIXED = -(1 << 30)  # entries at or below it: _MIXED minus the range where the entry begins
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Ranges:
     """Range i goes from starts[i] to starts[i + 1] - 1, the last one to the end of the key
     space, and its value is values[i]. starts[0] is 0. Made by `ranges`."""
@@ -53,6 +54,24 @@ class Ranges:
         first = _MIXED - entry
         last = min(first + self.widest, len(self.starts))
         return self.values[bisect_right(self.starts, key, first, last) - 1]
+
+    def find_many(self, keys: NDArray[Any]) -> NDArray[np.int64]:
+        """The same for an array of keys, int64 or uint64."""
+        starts, values, blocks, entries = self._tables
+        block = blocks[(keys >> keys.dtype.type(self.first_shift)).astype(np.int64)]
+        place = (keys >> keys.dtype.type(self.shift)).astype(np.int64) & self.mask
+        found: NDArray[np.int64] = entries[block + place].astype(np.int64)
+        mixed = found <= _MIXED
+        if mixed.any():
+            among = keys[mixed].astype(starts.dtype)
+            found[mixed] = values[np.searchsorted(starts, among, side="right") - 1]
+        return found
+
+    @cached_property
+    def _tables(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
+        """starts, values, blocks and entries as NumPy sees them; no copies."""
+        tables = (self.starts, self.values, self.blocks, self.entries)
+        return tuple(np.frombuffer(one, dtype=one.typecode) for one in tables)  # type: ignore[return-value]
 
 
 def ranges(bits: int, starts: Numbers, values: Values) -> Ranges:

@@ -1,17 +1,20 @@
-"""DepartureRecord: a client left a unit, as stored under moves/<unit>/<tenant>/<client>.
+"""What is told of clients that leave a unit, in the transaction that makes them leave.
 
-Written in the transaction of the move itself. A departure says less than the assignment,
-which is the truth; it exists so that watchers, and the unit that was left, hear of moves
-without reading every new assignment.
+DepartureRecord, under moves/<unit>/<tenant>/<client>: where a client went that moved. The
+names of clients that were released, as RELEASED is rewritten with them. Both say less than
+the assignment, which is the truth; they exist so that watchers, and the unit that was left,
+hear of it without reading every new assignment.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import msgspec
 
 from control_plane import keys
+from control_plane.store.port import Put
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,3 +38,18 @@ def split_departure_key(key: bytes) -> tuple[str, str, str]:
     """(unit, tenant, client_id) of a departure's key."""
     unit, tenant, client_id = key[len(keys.MOVES) :].decode().split("/", 2)
     return unit, tenant, client_id
+
+
+_names_decoder = msgspec.json.Decoder(list[str])
+
+
+def released(assignment_keys: Iterable[bytes]) -> Put:
+    """The write that goes with the release of these clients."""
+    start = len(keys.ASSIGNMENTS)
+    return Put(keys.RELEASED, _encoder.encode([key[start:].decode() for key in assignment_keys]))
+
+
+def decode_released(value: bytes) -> list[str]:
+    """`<tenant>/<client>` of each client that a transaction released; raises
+    msgspec.DecodeError."""
+    return _names_decoder.decode(value)

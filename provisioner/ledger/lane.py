@@ -136,6 +136,22 @@ class Lane:
             operation = waiting[0]
             account = operation.account
             change = changes.get(account.unit)
+            if change is not None and isinstance(operation, Claim) and operation.plain:
+                # One of many: a new client at a unit that this batch writes already.
+                if not compares or not writes or operation.key in batch.keys:
+                    break
+                if (
+                    account.adopted
+                    and operation.expires_at >= now
+                    and account.usage + change[0] < account.grant
+                ):
+                    waiting.popleft()
+                    batch.keys.add(operation.key)
+                    batch.claims.append(operation)
+                    change[0] += 1
+                    compares -= 1
+                    writes -= 1
+                    continue
             claim = operation if isinstance(operation, Claim) else None
             source = claim.source if claim is not None else None
             # A new unit costs its usage and fence besides; each counts once in either list.

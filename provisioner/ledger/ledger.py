@@ -106,12 +106,13 @@ class Ledger:
     def submit(self, claim: Claim) -> None:
         """`claim.account` has been chosen; exactly one of its outcomes will be called."""
         account = claim.account
-        if account.room > 0 and not account.waiting:
+        room = account.room
+        if room > 0 and not account.waiting:
             promise(claim, self._clock())
             self.occupancy.take(account.index)
-            if account.room < account.block >> 2 and account.record.free > 0:
+            if room <= account.block >> 2 and account.record.free > 0:
                 self.granting.ask(account)
-            self._lane_of(account).submit(claim)
+            self.lanes[account.lane].submit(claim)
         else:
             self.granting.wait_for_slot(claim)
             self._touch(account)

@@ -44,6 +44,7 @@ class Claim(Operation):
     __slots__ = ("promised",)
 
     promised: bool  # whether a slot is held for it
+    plain = False  # True: it creates A, touches one unit, and has neither guards nor writes
     source: Account | None = None  # the unit that gets a slot back
 
     @abstractmethod

@@ -29,6 +29,7 @@ from control_plane.store.port import (
 )
 from deployment_units.fleet.capacity import CapacityRecord, decode_capacity, encode_capacity
 from provisioner.ledger.account import NO_CAPACITY, Account
+from provisioner.ledger.departure import released
 from provisioner.ledger.operations import Claim, Release
 from provisioner.ledger.operations import Operation as Asked
 
@@ -49,7 +50,8 @@ def assign(
 
     changes: per unit touched (account, U, F, net slots, whether it takes new clients). What
     the results of a refused one mean, `refused` says; those of the keys of `also`, which must
-    hold as well, come after all others.
+    hold as well, come after all others. Whom it releases is told in one more write
+    (keys.RELEASED), the 128th at most.
     """
     compares: list[Compare] = [session, *also]
     then: list[Operation] = []
@@ -75,6 +77,8 @@ def assign(
         if asked.guards or asked.writes:
             _accompany(asked, compares, then, otherwise)
     otherwise.extend(Get(one.key) for one in also)
+    if releases:
+        then.append(released(release.key for release in releases))
     return Txn(compares=compares, then=then, otherwise=otherwise, creates=creates)
 
 

@@ -20,6 +20,7 @@ from provisioner.ledger.branch import Branch
 from provisioner.ledger.lane import Lane
 from provisioner.ledger.ledger import LANES
 from provisioner.ledger.operations import Claim, Lookup, Move, Operation, Release
+from provisioner.ledger.session import Session
 from provisioner.ledger.settlement import Undertaker
 from provisioner.ledger.territory import Charts, Territory
 from provisioner.placement.choice import Choice, NoChoice
@@ -34,20 +35,6 @@ log = logging.getLogger(__name__)
 
 LOOK_S = 0.25
 FROZEN_TOO_LONG_S = 5.0  # a shard that nobody may write for so long is thawed
-
-
-class _Sessions:
-    """Stands while every branch's session does."""
-
-    def __init__(self, branches: Sequence[Branch]) -> None:
-        self._branches = branches
-
-    @property
-    def standing(self) -> _Sessions:
-        return self
-
-    def is_set(self) -> bool:
-        return all(branch.session.standing.is_set() for branch in self._branches)
 
 
 class RoutedChooser:
@@ -104,7 +91,8 @@ class ShardedLedger:
             )
             for name, store in clusters.items()
         }
-        self.session = _Sessions(list(self.branches.values()))
+        # With the control data, for what is written there; the branches have their own.
+        self.session = Session(control, ttl_s=session_ttl_s, new_id=lambda: f"{new_id()}@-")
         # Of servers that ran before there were several clusters.
         self._undertaker = Undertaker(control, jitter=jitter)
 
@@ -203,6 +191,7 @@ class ShardedLedger:
 
     async def start(self) -> None:
         """Begins the sessions and reads the capacity records. Raises Unavailable."""
+        await self.session.open()
         await self.charts.replica.start()
         for branch in self.branches.values():
             await branch.start()
@@ -210,6 +199,7 @@ class ShardedLedger:
     async def run(self) -> None:
         """Works until cancelled; then gives everything back that it can."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(self.session.keep(), name="ledger session")
             group.create_task(self.charts.replica.run(), name="shard map")
             group.create_task(self._undertaker.run(), name="ledger undertaker")
             group.create_task(self._watch_over(), name="shards on their way")
@@ -226,6 +216,7 @@ class ShardedLedger:
         """Ends the sessions."""
         for branch in self.branches.values():
             await branch.close()
+        await self.session.close()
 
     # -- inside ------------------------------------------------------------------------
 

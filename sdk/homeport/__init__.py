@@ -10,6 +10,7 @@ AsyncClient is the same on asyncio. Needs nothing but grpcio and protobuf.
 """
 
 from homeport.async_client import AsyncClient
+from homeport.async_watch import AsyncFollower, AsyncWatch
 from homeport.cache import user_cache_dir
 from homeport.channels import Tls
 from homeport.client import Client
@@ -29,17 +30,21 @@ from homeport.errors import (
 )
 from homeport.failure import Code, Violation
 from homeport.retrying import RetryPolicy
+from homeport.sync_watch import Follower, Watch
 from homeport.units import AsyncUnit, Unit, admit
 from homeport.values import (
     Admission,
     AdmitReason,
     Assignment,
+    Change,
+    ChangeKind,
     ClientAt,
     ConsideredUnit,
     Explanation,
     Location,
     LocationSource,
     ProvisionResult,
+    Redirect,
     Verdict,
 )
 from homeport.version import __version__
@@ -49,7 +54,11 @@ __all__ = [
     "AdmitReason",
     "Assignment",
     "AsyncClient",
+    "AsyncFollower",
     "AsyncUnit",
+    "AsyncWatch",
+    "Change",
+    "ChangeKind",
     "Client",
     "ClientAt",
     "Code",
@@ -57,6 +66,7 @@ __all__ = [
     "ConsideredUnit",
     "DeadlineExceeded",
     "Explanation",
+    "Follower",
     "HomeportError",
     "InvalidRequest",
     "Location",
@@ -65,6 +75,7 @@ __all__ = [
     "NotFound",
     "PermissionDenied",
     "ProvisionResult",
+    "Redirect",
     "Refused",
     "RetryPolicy",
     "ServerFault",
@@ -75,6 +86,7 @@ __all__ = [
     "Unsupported",
     "Verdict",
     "Violation",
+    "Watch",
     "__version__",
     "admit",
     "user_cache_dir",

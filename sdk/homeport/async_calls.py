@@ -22,7 +22,7 @@ class AsyncCalls:
 
     def __init__(self, *, tls: Tls | None, token: str | None, cache: AssignmentCache | None):
         self._tls = tls
-        self._metadata = metadata_of(token)
+        self.metadata = metadata_of(token)
         self._cache = cache
         self._loop: asyncio.AbstractEventLoop | None = None
         self._channels: dict[str, aio.Channel] = {}
@@ -38,9 +38,10 @@ class AsyncCalls:
             except StopIteration as end:
                 result: T = end.value
                 return result
-            reply = await self._perform(step)
+            reply = await self.perform(step)
 
-    async def _perform(self, step: Step) -> Any:
+    async def perform(self, step: Step) -> Any:
+        """Carries out one step."""
         match step:
             case Try():
                 return await self._try(step)
@@ -59,7 +60,7 @@ class AsyncCalls:
     async def _try(self, step: Try) -> Any:
         call = self.method(step.server, step.method)
         try:
-            return await call(step.request, timeout=step.timeout_s, metadata=self._metadata)
+            return await call(step.request, timeout=step.timeout_s, metadata=self.metadata)
         except aio.AioRpcError as error:
             return failure_of(error)
         except asyncio.CancelledError:
@@ -102,7 +103,7 @@ class AsyncCalls:
 
     def open(self, server: str, method: Method) -> Any:
         """gRPC's call object of a bidirectional stream, under way."""
-        return self.method(server, method)(metadata=self._metadata)
+        return self.method(server, method)(metadata=self.metadata)
 
     async def close(self) -> None:
         """Ends calls under way and connections. Idempotent."""

@@ -6,15 +6,18 @@ One client serves all tasks of an event loop. Cancelling a task cancels its call
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from types import TracebackType
+from typing import Any
 
 from homeport.async_calls import AsyncCalls
 from homeport.async_stream import run_stream
+from homeport.async_watch import AsyncFollower, AsyncWatch
 from homeport.batches import MAX_BATCH, provision_many
 from homeport.channels import Tls, tls_of
 from homeport.retrying import RetryPolicy
-from homeport.values import Assignment, ClientAt, Explanation, ProvisionResult
+from homeport.values import Assignment, Change, ClientAt, Explanation, ProvisionResult
+from homeport.watching import watch
 from homeport.wire import DEFAULT_TENANT, DEFAULT_TIMEOUT_S, wire
 
 
@@ -133,6 +136,33 @@ class AsyncClient:
         return await self._calls.run(
             self._core.explain(client_id, address=address, position=position, timeout_s=timeout_s)
         )
+
+    def watch(self, client: Assignment | str, *, give_up_s: float | None = None) -> AsyncWatch:
+        """What becomes of the client's home: an iterator of Changes that goes on until it is
+        closed. It survives its servers: after a break it asks the next one, and misses nothing.
+
+        With an Assignment only what differs from it is told; with an id, the home first. The
+        cache is kept up to date. give_up_s: raise Unavailable when no server could be watched
+        for so long; None: never.
+
+        Raises, while it is iterated, NotFound (a client, given by its id, without a home),
+        PermissionDenied, Unavailable.
+        """
+        return AsyncWatch(self._calls, watch(self._core, client, give_up_s=give_up_s))
+
+    def follow(
+        self,
+        client: Assignment | str,
+        on_change: Callable[[Change], Any],
+        *,
+        give_up_s: float | None = None,
+    ) -> AsyncFollower:
+        """Calls `on_change` for each Change of the client's home, as `watch` tells them, in
+        the background, until the follower is closed. What a callback raises is logged. It
+        may be a coroutine function; the next change waits for it. Call inside a running loop.
+        """
+        home = client if isinstance(client, Assignment) else None
+        return AsyncFollower(self.watch(client, give_up_s=give_up_s), home, on_change)
 
     async def close(self) -> None:
         """Ends calls under way, which raise RuntimeError, and connections. Idempotent."""

@@ -23,9 +23,10 @@ _BROKE_OFF = Failure(Code.UNAVAILABLE, "the connection broke off in the middle o
 class AsyncStream:
     """One bidirectional stream. A broken one shows it when something is received."""
 
-    def __init__(self, call: Any) -> None:
+    def __init__(self, call: Any, awaited: str = "answer to a batch") -> None:
         self._call = call
         self._answers = aiter(call)
+        self._awaited = awaited
         self._cut_off: Failure | None = None  # why a request did not get through
 
     async def perform(self, step: Send | EndRequests | Receive) -> Any:
@@ -66,7 +67,7 @@ class AsyncStream:
             async with asyncio.timeout(timeout_s):
                 return await anext(self._answers, None)
         except TimeoutError:
-            return Failure(Code.DEADLINE_EXCEEDED, f"no answer to a batch in {timeout_s:.3g} s")
+            return Failure(Code.DEADLINE_EXCEEDED, f"no {self._awaited} in {timeout_s:.3g} s")
         except aio.AioRpcError as error:
             # grpc.aio puts INTERNAL in the status's place when a write finds the stream
             # ended, until the status itself arrives. Answers from before are still read.

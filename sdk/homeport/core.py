@@ -63,9 +63,9 @@ class Core:
         self.tenant = tenant
         self.timeout_s = checked_timeout_s(timeout_s)
         self.wall = wall
-        self._caches = caches
-        self._clock = clock
-        self._random = random
+        self.caches = caches
+        self.clock = clock
+        self.random = random
 
     def attempts(self, timeout_s: float) -> Attempts:
         """The tries of one call that begins now."""
@@ -73,8 +73,8 @@ class Core:
             self.policy,
             self.endpoints,
             timeout_s=timeout_s,
-            clock=self._clock,
-            random=self._random,
+            clock=self.clock,
+            random=self.random,
         )
 
     def call(self, method: Method, request: Message, timeout_s: float | None) -> Steps[Any]:
@@ -110,7 +110,7 @@ class Core:
             **checked_origin(address, position),
             without_ticket=not with_ticket,
         )
-        caches = self._caches and with_ticket
+        caches = self.caches and with_ticket
         known: Assignment | None
         if caches and prefer_cache:
             known = yield Recall(self.tenant, client_id)
@@ -132,7 +132,7 @@ class Core:
 
     def cached(self, client_id: str) -> Steps[Assignment | None]:
         """What the cache holds; stale when its ticket is no longer good."""
-        if not self._caches:
+        if not self.caches:
             return None
         known: Assignment | None = yield Recall(self.tenant, checked_id(client_id))
         if known is None or not self._shows(known):
@@ -152,7 +152,7 @@ class Core:
     def release(self, client_id: str, timeout_s: float | None) -> Steps[bool]:
         """Whether there was something to release."""
         request = pb.ReleaseAssignmentRequest(tenant=self.tenant, client_id=checked_id(client_id))
-        if self._caches:
+        if self.caches:
             # Before the call: its outcome may stay unknown, and a home that was given up
             # must not come back from the cache.
             yield Forget(self.tenant, client_id)

@@ -26,6 +26,7 @@ from homeport.values import (
     Location,
     LocationSource,
     ProvisionResult,
+    Redirect,
     Verdict,
 )
 
@@ -148,6 +149,15 @@ def found_assignment_of(response: pb.GetAssignmentResponse, sent_at: float) -> A
     )
 
 
+def watched_assignment_of(response: pb.WatchAssignmentResponse, sent_at: float) -> Assignment:
+    """What a watch told."""
+    return _assignment(
+        response.assignment,
+        response.ticket,
+        sent_at + seconds_of(response.ticket_ttl) if response.ticket else None,
+    )
+
+
 def _assignment(
     message: pb.Assignment, ticket: str = "", ticket_expires_at: float | None = None
 ) -> Assignment:
@@ -231,6 +241,13 @@ def admission_of(response: unit_pb2.AdmitResponse) -> Admission:
         client_id=response.client_id,
         epoch=response.epoch,
         expires_at=unix_s(response.expire_time),
+        redirect=Redirect(
+            unit_id=response.redirect.unit_id,
+            endpoint=response.redirect.endpoint,
+            epoch=response.redirect.epoch,
+        )
+        if response.HasField("redirect")
+        else None,
     )
 
 

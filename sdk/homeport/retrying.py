@@ -26,6 +26,8 @@ class RetryPolicy:
     after the first round, doubles with each up to max_backoff_s. attempt_timeout_s: the
     longest that one try of a single call waits, so that a server that swallows calls leaves
     time for the next; batch_timeout_s: the same for one batch of provision_many.
+    watch_silence_s: a watch that hears nothing for so long goes to the next server; servers
+    show a sign of life every 15 s.
     wait_for_room: whether a client for whom there is no room now is worth another try when
     the server says that waiting can help.
     """
@@ -35,10 +37,17 @@ class RetryPolicy:
     max_backoff_s: float = 5.0
     attempt_timeout_s: float = 3.0
     batch_timeout_s: float = 15.0
+    watch_silence_s: float = 40.0
     wait_for_room: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("max_rounds", "max_backoff_s", "attempt_timeout_s", "batch_timeout_s"):
+        for name in (
+            "max_rounds",
+            "max_backoff_s",
+            "attempt_timeout_s",
+            "batch_timeout_s",
+            "watch_silence_s",
+        ):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be greater than 0")
         if not self.initial_backoff_s >= 0:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from google.protobuf.message import Message
 
-from homeport.values import Assignment, ProvisionResult
+from homeport.values import Assignment, Change, ProvisionResult
 
 T = TypeVar("T")
 
@@ -112,3 +112,25 @@ class Emit(NamedTuple):
 
 StreamStep: TypeAlias = Pull | Open | Send | EndRequests | Receive | Emit | Wait
 StreamSteps: TypeAlias = Generator[StreamStep, Any, None]
+
+
+# -- the steps of a watch --------------------------------------------------------------
+
+
+class Listen(NamedTuple):
+    """Begin a stream of responses to one request, in place of the one before. Sent back:
+    nothing; if it cannot be had, the next Receive tells."""
+
+    server: str
+    method: Method
+    request: Message
+
+
+class Tell(NamedTuple):
+    """Hand a change to the caller. Sent back: nothing."""
+
+    change: Change
+
+
+WatchStep: TypeAlias = Listen | Receive | Tell | Wait | Remember | Forget
+WatchSteps: TypeAlias = Generator[WatchStep, Any, None]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -31,6 +32,7 @@ class SyncCalls:
         self._channels: dict[str, grpc.Channel] = {}
         self._calls: dict[tuple[str, Method], Any] = {}
         self._closed = threading.Event()
+        self._at_close: set[Callable[[], None]] = set()
 
     def run(self, steps: Steps[T]) -> T:
         """What the operation returns, or raises."""
@@ -41,9 +43,10 @@ class SyncCalls:
             except StopIteration as end:
                 result: T = end.value
                 return result
-            reply = self._perform(step)
+            reply = self.perform(step)
 
-    def _perform(self, step: Step) -> Any:
+    def perform(self, step: Step) -> Any:
+        """Carries out one step."""
         match step:
             case Try():
                 return self._try(step)
@@ -79,6 +82,17 @@ class SyncCalls:
         if self._closed.wait(seconds):
             raise RuntimeError(CLOSED)
 
+    def at_close(self, ending: Callable[[], None]) -> None:
+        """`ending` is called when the client is closed, unless it is taken back."""
+        with self._lock:
+            self._raise_if_closed()
+            self._at_close.add(ending)
+
+    def not_at_close(self, ending: Callable[[], None]) -> None:
+        """Takes it back. Idempotent."""
+        with self._lock:
+            self._at_close.discard(ending)
+
     def method(self, server: str, method: Method) -> Any:
         """gRPC's callable for one method of one server. Raises RuntimeError when the client
         is closed or came here through fork()."""
@@ -109,6 +123,9 @@ class SyncCalls:
             channels = list(self._channels.values())
             self._channels.clear()
             self._calls.clear()
+            endings = list(self._at_close)
+        for ending in endings:
+            ending()
         if os.getpid() == self._process:
             for channel in channels:
                 channel.close()

@@ -57,6 +57,25 @@ class Assignment:
         return self.ticket_expires_at is not None and at + margin_s < self.ticket_expires_at
 
 
+class ChangeKind(StrEnum):
+    """What a watch tells."""
+
+    HOME = "home"  # where it lives as the watch begins
+    MOVED = "moved"
+    RELEASED = "released"  # it has no home any more
+    ASSIGNED = "assigned"  # it was released, and has a new home
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What became of a client's home."""
+
+    kind: ChangeKind
+    assignment: Assignment | None  # its home now, with a ticket; None: it has none
+    previous: Assignment | None = None  # what was known before
+    cause: str = ""  # of a move: drained, failed-over, returned-home, rebalanced, …
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProvisionResult:
     """What became of one client of a batch: an assignment, or the error that it met."""
@@ -127,7 +146,17 @@ class AdmitReason(StrEnum):
     NOT_YET_VALID = "not-yet-valid"  # check the clocks
     WRONG_UNIT = "wrong-unit"
     FOREIGN_TENANT = "foreign-tenant"
-    STALE_EPOCH = "stale-epoch"  # the client has moved: provision again
+    STALE_EPOCH = "stale-epoch"  # the client has moved: go where `redirect` says
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redirect:
+    """Where a client lives that came to its former unit. The unit there wants a ticket of its
+    own: get one with `get`, or `provision` where there is no unit."""
+
+    unit_id: str  # empty: the client has no home any more
+    endpoint: str  # empty: nobody there knows
+    epoch: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,3 +170,4 @@ class Admission:
     client_id: str = ""
     epoch: int = 0
     expires_at: float | None = None
+    redirect: Redirect | None = None  # with STALE_EPOCH, where the unit knows it

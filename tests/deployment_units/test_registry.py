@@ -44,7 +44,7 @@ class Clock:
 
 @pytest.fixture
 def registry(store):
-    return UnitRegistry(store, clock=Clock())
+    return UnitRegistry(store, clock=Clock(), wall=lambda: 1.0)
 
 
 async def ledger(store) -> CapacityRecord:
@@ -119,7 +119,7 @@ async def until_closed(store) -> CapacityRecord:
 
 async def test_a_unit_with_a_dead_provisioners_grant_goes_once_that_is_settled(store):
     """Settling is another server's business; removal waits for it with the unit closed."""
-    registry = UnitRegistry(store, clock=lambda: 0.0)
+    registry = UnitRegistry(store, clock=lambda: 0.0, wall=lambda: 1.0)
     await registry.apply(spec())
     record = CapacityRecord(capacity=100, grants={"dead": 5})
     await store.commit(
@@ -139,7 +139,7 @@ async def test_a_unit_with_a_dead_provisioners_grant_goes_once_that_is_settled(s
 
 
 async def test_a_client_that_came_while_removal_waited_keeps_its_unit(store):
-    registry = UnitRegistry(store, clock=lambda: 0.0)
+    registry = UnitRegistry(store, clock=lambda: 0.0, wall=lambda: 1.0)
     await registry.apply(spec())
     record = CapacityRecord(capacity=100, grants={"p": 5})
     await store.commit(Txn(then=[Put(keys.capacity("u"), encode_capacity(record))]))
@@ -152,7 +152,7 @@ async def test_a_client_that_came_while_removal_waited_keeps_its_unit(store):
 
 
 async def test_a_removal_that_is_cancelled_leaves_the_unit_open(store):
-    registry = UnitRegistry(store, clock=lambda: 0.0)
+    registry = UnitRegistry(store, clock=lambda: 0.0, wall=lambda: 1.0)
     await registry.apply(spec())
     record = CapacityRecord(capacity=100, grants={"p": 5})
     await store.commit(Txn(then=[Put(keys.capacity("u"), encode_capacity(record))]))

@@ -155,6 +155,51 @@ def test_a_unit_with_clients_is_not_removed(operator: Operator) -> None:
     assert "clients" in ran.err
 
 
+def test_a_unit_is_taken_out_of_service_and_back(operator: Operator) -> None:
+    """A plan, a drain that is waited for, the job's record, and the unit's return."""
+    for number in range(30):
+        operator("provision", f"leaves-{number}", "--at", "53,-6")
+    wait_until(
+        lambda: operator("units", "show", "dublin", "-o", "json").document["state"] == "active",
+        "the agent was heard",
+    )
+    before = operator("units", "show", "dublin", "-o", "json").document
+    plan = operator("units", "drain", "dublin", "--dry-run", "-o", "json").document["plan"]
+    assert plan["moves"] == before["clients"] >= 30
+    assert plan["targets"] == [{"unit": "tokyo", "clients": plan["moves"]}]
+    assert "would move" in operator("units", "drain", "dublin", "--dry-run").out
+    assert operator("units", "show", "dublin", "-o", "json").document == before
+    drained = operator("units", "drain", "dublin", "--wait", "-o", "json")
+    assert drained.code == 0
+    job = drained.document
+    assert (job["id"], job["state"], job["moved"]) == ("drain-dublin", "done", plan["moves"])
+    assert operator("units", "show", "dublin", "-o", "json").document["state"] == "drained"
+    assert "drained" in operator("units", "list").out
+    moved = operator("get", "leaves-0", "-o", "json").document
+    assert (moved["unit"], moved["epoch"]) == ("tokyo", 2)
+    stale = operator("units", "undrain", "dublin", "--revision", str(before["revision"]))
+    assert (stale.code, stale.out) == (1, "")
+    assert "changed since" in stale.err
+    last = operator("units", "drain", "tokyo")
+    assert (last.code, last.out) == (4, "")
+    assert "tenant default" in last.err
+    ended = operator("moves", "pause", "drain-dublin")
+    assert (ended.code, ended.out) == (4, "")
+    assert operator("moves", "list", "-o", "json").document == {"jobs": []}
+    (listed,) = operator("moves", "list", "--all", "-o", "json").document["jobs"]
+    assert listed == job
+    assert "drain-dublin" in operator("moves", "list", "--all").out
+    assert operator("moves", "rate", "nothing", "5").code == 3
+    assert operator("units", "undrain", "dublin").code == 0
+    assert (
+        operator("provision", "after", "--at", "53,-6", "-o", "json").document["unit"] == "dublin"
+    )
+    back = operator("units", "rebalance", "--max-moves", "20", "--wait", "-o", "json").document
+    assert (back["state"], back["moved"]) == ("done", 20)
+    assert operator("units", "cordon", "dublin", "--dry-run").code == 0
+    assert operator("units", "show", "dublin", "-o", "json").document["state"] == "active"
+
+
 def test_a_wrong_fleet_file_changes_nothing(operator: Operator, tmp_path: Path) -> None:
     """Every problem is named, also those behind the first."""
     file = tmp_path / "fleet.yaml"

@@ -35,9 +35,10 @@ units:
 
 
 @asynccontextmanager
-async def agent(folder: Path, *server_addresses: str) -> AsyncIterator[str]:
-    """The unit's agent as a program; where it answers."""
+async def agent(folder: Path, *server_addresses: str, killed: bool = False) -> AsyncIterator[str]:
+    """The unit's agent as a program; where it answers. `killed`: it ends by SIGKILL."""
     fleet, ready = folder / "fleet.yaml", folder / "agent.json"
+    ready.unlink(missing_ok=True)
     fleet.write_text(FLEET)
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "deployment_units.agent", f"--units={fleet}",
@@ -50,7 +51,7 @@ async def agent(folder: Path, *server_addresses: str) -> AsyncIterator[str]:
                 await asyncio.sleep(0.05)
         yield json.loads(ready.read_text())["dublin"]
     finally:
-        process.terminate()
+        process.kill() if killed else process.terminate()
         await process.wait()
 
 

@@ -32,6 +32,7 @@ class FakeFleet(pb_grpc.FleetServiceServicer):
         self.goodbyes = 0
         self.admitted: list[tuple[str, str, int]] = []  # as told, repeats included
         self.forgetful = False  # answers without saying that admissions were written
+        self.departures: list[pb.Departure] = []  # told to each line as it begins
 
     def end_streams(self) -> None:
         """Ends the heartbeat streams that stand, as a server that stops does."""
@@ -47,7 +48,7 @@ class FakeFleet(pb_grpc.FleetServiceServicer):
             self.refused += 1
             await context.abort(self.refusal, "not you")
         self.streams += 1
-        told, ending, written = 0, self._ending, 0
+        told, ending, written, listed = 0, self._ending, 0, False
         async for beat in requests:
             if ending.is_set():
                 await context.abort(grpc.StatusCode.UNAVAILABLE, "stopping")
@@ -59,6 +60,9 @@ class FakeFleet(pb_grpc.FleetServiceServicer):
             if not self.forgetful:
                 written += len(told_now)
             response = pb.HeartbeatResponse(admitted=written)
+            if not listed:
+                listed = True
+                response.departures.extend(self.departures)
             response.interval.nanos = int(INTERVAL_S * 1e9)
             if told != self.issuer.generation:
                 told = self.issuer.generation

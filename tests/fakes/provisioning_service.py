@@ -99,6 +99,14 @@ class FakeProvisioning(pb_grpc.ProvisioningServiceServicer):
         self.called = threading.Event()  # some call has arrived
         self.given_up = threading.Event()  # a caller went away before its answer
         self._lock = threading.Lock()
+        self._moving = threading.Condition()
+        self._breaks = 0
+        self._signs = 0
+        self.break_with = Fault()
+        self.since: dict[tuple[str, str], int] = {}  # the revision that wrote a home
+        self.revision = 10
+        self.compacted = 0  # what is watched from before is refused
+        self.cause = ""
 
     def fail(self, times: int = 1, **fault: Any) -> None:
         """The next `times` calls, of whatever method, end with this Fault."""
@@ -188,6 +196,97 @@ class FakeProvisioning(pb_grpc.ProvisioningServiceServicer):
             load=1.0,
         )  # fmt: skip
         return response
+
+    def WatchAssignment(
+        self, request: pb.WatchAssignmentRequest, context: grpc.ServicerContext
+    ) -> Iterator[pb.WatchAssignmentResponse]:
+        """Tells each state of `homes` that differs from the one told before; what is asked for
+        by revision counts as in the contract."""
+        context.add_callback(self._changed_or_gone)
+        context.add_callback(self.given_up.set)
+        self._arrived("WatchAssignment", request, context)
+        key, breaks = (request.tenant, request.client_id), self._breaks
+        with self._moving:
+            if 0 < request.revision < self.compacted:
+                abort(context, COMPACTED)
+            if self.homes.get(key) is None and not request.known_epoch:
+                abort(context, NO_ASSIGNMENT)
+            told = self._state_seen(request)
+        while context.is_active() and breaks == self._breaks:
+            with self._moving:
+                home = self.homes.get(key)
+                if home == told and not self._signs:
+                    self._moving.wait(LIMIT_S)
+                    continue
+                response = pb.WatchAssignmentResponse(revision=self.revision)
+                if home == told:
+                    self._signs -= 1
+                elif home is None:
+                    response.released, response.cause = True, self.cause
+                else:
+                    response.assignment.CopyFrom(home)
+                    response.ticket, response.cause = self.ticket(home), self.cause
+                    response.ticket_ttl.FromMilliseconds(round(self.ticket_ttl_s * 1000))
+                told = home
+            yield response
+        if breaks != self._breaks:
+            abort(context, self.break_with)
+
+    def move(self, tenant: str, client_id: str, unit_id: str, *, cause: str = "drained") -> None:
+        """The client lives at another unit from now on."""
+        with self._moving:
+            home = pb.Assignment()
+            home.CopyFrom(self.homes[tenant, client_id])
+            home.unit_id, home.epoch = unit_id, home.epoch + 1
+            self._set((tenant, client_id), home, cause)
+
+    def set_home(self, tenant: str, client_id: str, unit_id: str, *, epoch: int = 1) -> None:
+        """The client has this home from now on; an empty unit: none."""
+        with self._moving:
+            home = pb.Assignment(
+                tenant=tenant, client_id=client_id, unit_id=unit_id, epoch=epoch,
+                endpoint=self.unit_endpoint,
+            )  # fmt: skip
+            home.assign_time.FromNanoseconds(time.time_ns())
+            self._set((tenant, client_id), home if unit_id else None, "")
+
+    def show_life(self) -> None:
+        """One watch shows a sign of life."""
+        with self._moving:
+            self._signs += 1
+            self._moving.notify_all()
+
+    def break_watches(self, **fault: Any) -> None:
+        """Every watch that stands ends with this Fault."""
+        with self._moving:
+            self.break_with = Fault(**fault)
+            self._breaks += 1
+            self._moving.notify_all()
+
+    def _set(self, key: tuple[str, str], home: pb.Assignment | None, cause: str) -> None:
+        self.revision += 1
+        self.cause = cause
+        if home is None:
+            self.homes.pop(key, None)
+        else:
+            self.homes[key] = home
+            self.since[key] = self.revision
+        self._moving.notify_all()
+
+    def _state_seen(self, request: pb.WatchAssignmentRequest) -> pb.Assignment | None:
+        """The home that the caller of a watch has seen, if it is the one that stands."""
+        key = (request.tenant, request.client_id)
+        home = self.homes.get(key)
+        if home is None:
+            return pb.Assignment(epoch=request.known_epoch)  # it knew one that is gone
+        known = home.epoch == request.known_epoch and (
+            not request.revision or self.since.get(key, 0) <= request.revision
+        )
+        return home if known else None
+
+    def _changed_or_gone(self) -> None:
+        with self._moving:
+            self._moving.notify_all()
 
     # -- behind it ---------------------------------------------------------------------
 
@@ -282,6 +381,11 @@ NO_ASSIGNMENT = Fault(
     code=grpc.StatusCode.NOT_FOUND,
     message="the client has no assignment; provision it first",
     reason="NOT_FOUND",
+)
+COMPACTED = Fault(
+    code=grpc.StatusCode.OUT_OF_RANGE,
+    message="history is compacted; watch again without a revision",
+    reason="HISTORY_GONE",
 )
 _DUBLIN = geo_pb2.Location(
     source=geo_pb2.LOCATION_SOURCE_DATABASE,

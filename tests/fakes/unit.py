@@ -35,6 +35,7 @@ class LoopbackUnit(UnitService):
         self.unit_id = unit_id
         self.state = state if state is not None else MemoryState()
         verifier = TicketVerifier(unit_id, issuer.keys_for(unit_id))
+        self.verifier = verifier
         handoff = StateHandoff(unit_id, verifier, self.state, wall=time.time, max_bytes=max_bytes)
         super().__init__(verifier, handoff, wall=time.time)
         self.hurt: Callable[[int, pb.StateChunk], pb.StateChunk | None] = lambda n, chunk: chunk

@@ -20,6 +20,7 @@ from provisioner import __main__ as server
 from provisioner.api.stale import StaleAnswers
 from provisioner.ledger import granting, protocol, settlement
 from provisioner.ledger.ledger import Ledger
+from provisioner.moves import relocation
 
 EVERY = 20  # of the transactions that a bug is about, one in so many is hit
 
@@ -123,6 +124,61 @@ def answer_nobody_from_tickets() -> None:
     StaleAnswers.read = lambda self, tenant_id, client_id, ticket: None  # type: ignore[method-assign]
 
 
+def reuse_epoch() -> None:
+    """A client moves, and its epoch does not grow: its old ticket is as good as its new one."""
+    real = relocation.encode_assignment
+
+    def encode(unit: str, epoch: int, *rest: Any) -> bytes:
+        return real(unit, epoch - 1, *rest)
+
+    relocation.encode_assignment = encode
+
+
+def skip_release_of_source() -> None:
+    """A client moves, and its place at the old unit stays taken."""
+
+    def change(txn: Txn) -> Txn:
+        left = {
+            o.key[len(keys.MOVES) :].partition(b"/")[0]
+            for o in txn.then
+            if isinstance(o, Put) and o.key.startswith(keys.MOVES)
+        }
+        return replace(
+            txn,
+            then=[
+                o
+                for o in txn.then
+                if not (
+                    isinstance(o, Put)
+                    and o.key.startswith(keys.USAGE)
+                    and o.key[len(keys.USAGE) :].partition(b"/")[0] in left
+                )
+            ],
+        )
+
+    around(protocol, "assign", change)
+
+
+def tell_no_unit_of_departures() -> None:
+    """A client moves, and the unit it left is not told."""
+
+    def change(txn: Txn) -> Txn:
+        kept = [o for o in txn.then if not (isinstance(o, Put) and o.key.startswith(keys.MOVES))]
+        return replace(txn, then=kept)
+
+    around(protocol, "assign", change)
+
+
+def move_whoever_stands_there() -> None:
+    """A move compares nothing of the client it moves."""
+
+    def change(txn: Txn) -> Txn:
+        moves = any(isinstance(o, Put) and o.key.startswith(keys.MOVES) for o in txn.then)
+        return without_compares(txn, keys.ASSIGNMENTS) if moves else txn
+
+    around(protocol, "assign", change)
+
+
 BUGS = {
     bug.__name__: bug
     for bug in (
@@ -136,6 +192,10 @@ BUGS = {
         settle_the_living,
         never_settle_the_dead,
         answer_nobody_from_tickets,
+        reuse_epoch,
+        skip_release_of_source,
+        tell_no_unit_of_departures,
+        move_whoever_stands_there,
     )
 }
 

@@ -6,10 +6,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import grpc
 import pytest
 
 from control_plane import keys
 from control_plane.store.port import Delete, Txn
+from homeport.api.fleet.v1 import fleet_pb2 as fleet
+from homeport.api.fleet.v1 import fleet_pb2_grpc as fleet_grpc
 from tests.end_to_end import servers
 from tests.faults.stage import Outcome, Stage, stage
 
@@ -55,6 +58,21 @@ async def buried(on: Stage) -> None:
     await on.flowing(300)
 
 
+async def moved(on: Stage) -> None:
+    """A unit is drained while its clients come, ask and go."""
+    on.traffic(processes=1, rate=400, timeout_s=1.0)
+    await on.flowing(400)
+    for unit in ("dublin", "virginia"):
+        for method, request in (
+            ("DrainUnit", fleet.DrainUnitRequest(unit_id=unit, rate_per_s=400)),
+            ("UndrainUnit", fleet.UndrainUnitRequest(unit_id=unit)),
+        ):
+            async with grpc.aio.insecure_channel(on.servers[0].address) as channel:
+                stub = fleet_grpc.FleetServiceStub(channel)
+                await getattr(stub, method)(request, timeout=30)
+            await on.flowing(400)
+
+
 CASES = [
     pytest.param("drop_compare_of_absence", ordinary, "P2", "assigned twice", id="absence"),
     pytest.param("skip_release_of_usage", ordinary, "ledger", "the books say", id="release"),
@@ -65,6 +83,12 @@ CASES = [
     pytest.param("drop_compare_of_fence", crowded, "ledger", "under a fence", id="fence",
                  marks=slow),
     pytest.param("grant_what_is_not_free", crowded, "ledger", "beyond", id="grant", marks=slow),
+    pytest.param("reuse_epoch", moved, "P2", "assigned twice", id="epoch"),
+    pytest.param("skip_release_of_source", moved, "ledger", "the books say", id="source"),
+    pytest.param("tell_no_unit_of_departures", moved, "P2", "is not told so", id="departure",
+                 marks=slow),
+    pytest.param("move_whoever_stands_there", moved, "ledger", "the books say", id="client",
+                 marks=slow),
     pytest.param("settle_the_living", buried, "ledger", "lives", id="settlement", marks=slow),
 ]  # fmt: skip
 
@@ -91,6 +115,7 @@ LATE = ("-m", "tests.faults.broken_server", "hear_of_no_operator")
     ("traffic", "program"),
     [
         pytest.param(ordinary, ("-m", "provisioner"), id="ordinary"),
+        pytest.param(moved, ("-m", "provisioner"), id="moved"),
         pytest.param(crowded, ("-m", "provisioner"), id="crowded", marks=slow),
         pytest.param(crowded, LATE, id="crowded, and late to hear of it", marks=slow),
         pytest.param(orphaned, ("-m", "provisioner"), id="orphaned", marks=slow),

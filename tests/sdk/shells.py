@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 import homeport
-from homeport import Admission, Assignment, ClientAt, Explanation, ProvisionResult
+from homeport import Admission, Assignment, Change, ClientAt, Explanation, ProvisionResult
 
 
 class Shell(Protocol):
@@ -27,7 +27,38 @@ class Shell(Protocol):
     async def release(self, client_id: str, **how: Any) -> bool: ...
     async def explain(self, client_id: str, **how: Any) -> Explanation: ...
     async def admit(self, endpoint: str, ticket: str, **how: Any) -> Admission: ...
+    def watch(self, client: Assignment | str, **how: Any) -> Watching: ...
     async def close(self) -> None: ...
+
+
+class Watching(Protocol):
+    """A watch, change by change."""
+
+    async def next(self) -> Change: ...
+    async def close(self) -> None: ...
+
+
+class _AsyncWatching:
+    def __init__(self, watch: homeport.AsyncWatch) -> None:
+        self._watch = watch
+        self.close = watch.aclose
+
+    async def next(self) -> Change:
+        return await anext(self._watch)
+
+
+class _BlockingWatching:
+    def __init__(self, watch: homeport.Watch) -> None:
+        self._watch = watch
+
+    async def next(self) -> Change:
+        change = await asyncio.to_thread(next, self._watch, None)
+        if change is None:
+            raise StopAsyncIteration
+        return change
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._watch.close)
 
 
 class AsyncShell:
@@ -43,6 +74,9 @@ class AsyncShell:
         self.release = self.client.release
         self.explain = self.client.explain
         self.close = self.client.close
+
+    def watch(self, client: Assignment | str, **how: Any) -> Watching:
+        return _AsyncWatching(self.client.watch(client, **how))
 
     async def provision_many(
         self, clients: Iterable[ClientAt | str], *, take: int | None = None, **how: Any
@@ -73,6 +107,9 @@ class BlockingShell:
 
     def __init__(self, servers: str | list[str], **how: Any) -> None:
         self.client = homeport.Client(servers, **how)
+
+    def watch(self, client: Assignment | str, **how: Any) -> Watching:
+        return _BlockingWatching(self.client.watch(client, **how))
 
     async def provision(self, client_id: str, **how: Any) -> Assignment:
         return await asyncio.to_thread(self.client.provision, client_id, **how)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from console.cli.options import Ca, Output, Profile, Server, Token, target_of
-from console.cli.output import Format, busy, console_for_notes, load_bar, show
+from console.cli.output import Format, busy, load_bar, show
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -53,7 +53,7 @@ def show_unit(
 
     with Service(target_of(server, None, token, profile, ca)) as service:
         found = service.get_unit(unit)
-    show(document_of(found), output, lambda: _unit_table(found))
+    show(document_of(found), output, lambda: unit_table(found))
 
 
 @app.command("apply")
@@ -86,28 +86,6 @@ def apply_units(
     show({"units": [document_of(unit) for unit in applied]}, output, lambda: _fleet_table(applied))
 
 
-@app.command("remove")
-def remove_unit(
-    unit: UnitIdArgument,
-    server: Server = None,
-    token: Token = None,
-    profile: Profile = None,
-    ca: Ca = None,
-    output: Output = Format.TABLE,
-) -> None:
-    """Removes a unit that has no clients."""
-    from console.cli.service import Service
-
-    with (
-        Service(target_of(server, None, token, profile, ca)) as service,
-        busy(f"removing {unit}"),
-    ):
-        service.remove_unit(unit)
-    show({"unit": unit, "removed": True}, output, lambda: f"unit {unit} is removed")
-    if output is Format.TABLE:
-        console_for_notes().print("[dim]an agent that still runs for it would bring it back[/]")
-
-
 def document_of(unit: fleet.Unit) -> dict[str, Any]:
     """A unit for programs: the keys of the fleet file, then what the service knows of it."""
     from homeport.api.fleet.v1 import fleet_pb2 as fleet
@@ -134,6 +112,10 @@ def document_of(unit: fleet.Unit) -> dict[str, Any]:
         "load": load_of(unit),
         "health": health,  # null: no agent is live
         "version": unit.status.version if health else None,
+        "state": _word(fleet.UnitState.Name(unit.state), "UNIT_STATE_"),
+        "state_reason": unit.state_reason or None,
+        "state_since": unit.state_time.seconds if unit.HasField("state_time") else None,
+        "job": unit.job.job_id if unit.HasField("job") else None,
         "revision": unit.revision,
     }
 
@@ -168,7 +150,8 @@ def _fleet_table(units: list[fleet.Unit]) -> Table:
     return table
 
 
-def _unit_table(unit: fleet.Unit) -> Table:
+def unit_table(unit: fleet.Unit) -> Table:
+    """One unit for people."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -182,6 +165,7 @@ def _unit_table(unit: fleet.Unit) -> Table:
     position = f"{spec.position.latitude:.2f}, {spec.position.longitude:.2f}"
     table.add_row("where", f"{spec.country} ({position})")
     table.add_row("status", _status(unit))
+    table.add_row("state", escape(_state(unit)))
     table.add_row("clients", f"{unit.clients:,} of {spec.capacity:,}")
     table.add_row("load", f"{load_bar(load, width=24)} {load:.1%}")
     table.add_row("reserved", f"{unit.granted:,} slots are held by provisioners")
@@ -196,11 +180,41 @@ def _unit_table(unit: fleet.Unit) -> Table:
     return table
 
 
+def _state(unit: fleet.Unit) -> str:
+    """Its state, since when and why, and what is being done about its clients."""
+    from datetime import datetime
+
+    told = document_of(unit)
+    words = str(told["state"])
+    if told["state_since"]:
+        since = datetime.fromtimestamp(told["state_since"]).astimezone()
+        words += f" since {since:%Y-%m-%d %H:%M:%S %Z}"
+    if told["state_reason"]:
+        words += f": {told['state_reason']}"
+    if unit.HasField("job"):
+        job = unit.job
+        words += f" ({job.job_id}: {job.moved:,} of {job.total:,} moved)"
+    return words
+
+
 def _status(unit: fleet.Unit) -> str:
     from homeport.api.fleet.v1 import fleet_pb2 as fleet
 
+    outside = {
+        fleet.UNIT_STATE_CORDONED: "[yellow]cordoned[/]",
+        fleet.UNIT_STATE_DRAINING: "[yellow]draining[/]",
+        fleet.UNIT_STATE_DRAINED: "[dim]drained[/]",
+        fleet.UNIT_STATE_LOST: "[red]lost[/]",
+    }.get(unit.state)
+    if outside is not None:
+        return outside
     if not unit.HasField("status"):
-        return "[yellow]no agent[/]"
+        silent = unit.state == fleet.UNIT_STATE_ACTIVE
+        return "[red]silent[/]" if silent else "[yellow]no agent[/]"
     if unit.status.health == fleet.UNIT_HEALTH_NOT_SERVING:
         return "[red]not serving[/]"
     return "[green]serving[/]"
+
+
+def _word(enum_name: str, prefix: str) -> str:
+    return enum_name.removeprefix(prefix).lower().replace("_", "-")

@@ -41,8 +41,8 @@ from control_plane.store.port import (
 )
 
 T = TypeVar("T")
-KEEP_REVISIONS = 100_000  # history kept before compaction does its round
-COMPACT_EVERY = 20_000
+KEEP_REVISIONS = 20_000  # history kept before compaction does its round
+COMPACT_EVERY = 5_000
 GROUP_LIMIT = 64  # transactions in one sync
 
 Work = Callable[[Writing], Any]

@@ -1,25 +1,24 @@
 """Tables: revisions in SQLite. Synchronous; knows no asyncio and no threads.
 
-A temporal layout, made for the common write, a new key: one row at the end of `current` and
-one in the index by key.
+A temporal layout, made for the common write, a new key: one row for the key, and its name in
+the one row that its revision has.
 
-    current   every key as it stands, in the order of writing: position = revision << 20 | sub
-    places    key -> its position
+    current   every key as it stands
     past      versions that were superseded or deleted, with the revision that ended them
-    deleted   which keys went at which revision
+    written   which keys each revision wrote or deleted, in order, packed
 
 What stood at revision r is `current` up to r and what of `past` ended after r. What happened
-since r is everything in the three tables with a revision past r. Compaction forgets what
-ended before. `created` is NULL in rows that were created as they stand, which are most.
+since r is told by `written`; the keys a watch does not ask for cost it no look. Compaction
+forgets what ended before. `created` is NULL in rows that stand as they were created.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from itertools import count
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from control_plane.keys import prefix_end as end_of_prefix
 from control_plane.store.port import (
@@ -39,46 +38,38 @@ from control_plane.store.port import (
 )
 
 LAYOUT = 2  # PRAGMA user_version; a file of another layout is refused
-SUB_BITS = 20  # writes of one revision
 
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS current (
-  position INTEGER PRIMARY KEY, key BLOB NOT NULL, value BLOB NOT NULL,
-  created INTEGER, version INTEGER NOT NULL, lease INTEGER NOT NULL
-);
-CREATE TABLE IF NOT EXISTS places (
-  key BLOB PRIMARY KEY, position INTEGER NOT NULL
+  key BLOB PRIMARY KEY, value BLOB NOT NULL, created INTEGER, revision INTEGER NOT NULL,
+  version INTEGER NOT NULL, lease INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS current_by_lease ON current (lease) WHERE lease != 0;
 CREATE TABLE IF NOT EXISTS past (
-  position INTEGER PRIMARY KEY, key BLOB NOT NULL, value BLOB NOT NULL,
-  created INTEGER, version INTEGER NOT NULL, lease INTEGER NOT NULL,
-  gone_revision INTEGER NOT NULL
-);
-CREATE INDEX IF NOT EXISTS past_by_end ON past (gone_revision);
-CREATE TABLE IF NOT EXISTS deleted (
-  revision INTEGER NOT NULL, sub INTEGER NOT NULL, key BLOB NOT NULL,
-  PRIMARY KEY (revision, sub)
+  key BLOB NOT NULL, value BLOB NOT NULL, created INTEGER, revision INTEGER NOT NULL,
+  version INTEGER NOT NULL, lease INTEGER NOT NULL, gone_revision INTEGER NOT NULL,
+  PRIMARY KEY (key, revision)
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS past_by_end ON past (gone_revision);
+CREATE TABLE IF NOT EXISTS written (revision INTEGER PRIMARY KEY, keys BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS leases (id INTEGER PRIMARY KEY, ttl_s INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS numbers (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
 INSERT OR IGNORE INTO numbers VALUES ('revision', 1), ('compacted', 0), ('lease', 0);
 PRAGMA user_version = {LAYOUT};
 """
-# Of KeyValue, in its order.
-_REVISION = f"position >> {SUB_BITS}"
-_COLUMNS = f"key, value, coalesce(created, {_REVISION}), {_REVISION}, version, lease"
-_ONE = (
-    f"SELECT {_COLUMNS} FROM current WHERE position = (SELECT position FROM places WHERE key = ?)"
-)
-_ONE_TO_END = _ONE.replace(_COLUMNS, f"{_COLUMNS}, position")
-_CREATE = "INSERT INTO current VALUES (?, ?, ?, NULL, 1, 0)"
-_PLACE = "INSERT INTO places VALUES (?, ?)"
-_PUT = "INSERT INTO current VALUES (?, ?, ?, ?, ?, ?)"
-_REPLACE = """INSERT INTO places VALUES (?, ?)
-  ON CONFLICT (key) DO UPDATE SET position = excluded.position"""
-_END = """INSERT INTO past SELECT position, key, value, created, version, lease, ?
-  FROM current WHERE position = ?"""
+_COLUMNS = "key, value, coalesce(created, revision), revision, version, lease"  # as in KeyValue
+_ONE = f"SELECT {_COLUMNS} FROM current WHERE key = ?"
+_THEN = f"SELECT {_COLUMNS} FROM past WHERE key = ? AND revision = ?"
+_CREATE = "INSERT INTO current VALUES (?, ?, NULL, ?, 1, 0)"
+_PUT = """INSERT INTO current VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET
+  value = excluded.value, created = excluded.created, revision = excluded.revision,
+  version = excluded.version, lease = excluded.lease"""
+_END = """INSERT INTO past SELECT key, value, created, revision, version, lease, ?
+  FROM current WHERE key = ?"""
+
+# Of `written`: a key that was put is itself, one that was deleted is in a list of its own.
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(list[bytes | list[bytes]]).decode
 
 
 def prefix_end(prefix: bytes) -> bytes:
@@ -161,8 +152,7 @@ class Reading:
     def under(self, prefix: bytes) -> tuple[KeyValue, ...]:
         """Every key with the prefix, in order."""
         rows = self.db.execute(
-            f"""SELECT {_COLUMNS} FROM current WHERE position IN
-                (SELECT position FROM places WHERE key >= ? AND key < ?) ORDER BY key""",
+            f"SELECT {_COLUMNS} FROM current WHERE key >= ? AND key < ? ORDER BY key",
             (prefix, prefix_end(prefix)),
         )
         return tuple(map(_pair, rows))
@@ -180,39 +170,40 @@ class Reading:
         """Keys as they stood at `revision`, in order, after `after`."""
         value = "x''" if keys_only else "value"
         columns = _COLUMNS.replace("value", value)
-        # Keys first and rows for the first of them alone: a page of a large store is no scan.
         rows = self.db.execute(
-            f"""SELECT {columns} FROM current WHERE position IN (
-                  SELECT position FROM places
-                  WHERE key > ?1 AND key >= ?2 AND key < ?3 AND position < ?4
-                  ORDER BY key LIMIT ?5)
+            f"""SELECT {columns} FROM current
+                WHERE key > ?1 AND key >= ?2 AND key < ?3 AND revision <= ?4
                 UNION ALL
                 SELECT {columns} FROM past
-                WHERE gone_revision > ?6 AND position < ?4
+                WHERE gone_revision > ?4 AND revision <= ?4
                   AND key > ?1 AND key >= ?2 AND key < ?3
                 ORDER BY key LIMIT ?5""",
-            (after if after is not None else b"", prefix, prefix_end(prefix),
-             (revision + 1) << SUB_BITS, limit or -1, revision),
+            (after if after is not None else b"", prefix, prefix_end(prefix), revision,
+             limit or -1),
         )  # fmt: skip
         return [_pair(row) for row in rows]
 
     def events(self, prefix: bytes, after: int, upto: int) -> Iterator[Event]:
         """What happened to keys with the prefix in (after, upto], in order."""
         rows = self.db.execute(
-            f"""SELECT {_COLUMNS}, position, 0 FROM current
-                WHERE position >= ?1 AND position < ?2 AND key >= ?3 AND key < ?4
-                UNION ALL
-                SELECT {_COLUMNS}, position, 0 FROM past
-                WHERE position >= ?1 AND position < ?2 AND key >= ?3 AND key < ?4
-                UNION ALL
-                SELECT key, x'', 0, revision, 0, 0, revision << {SUB_BITS} | sub, 1 FROM deleted
-                WHERE revision > ?5 AND revision <= ?6 AND key >= ?3 AND key < ?4
-                ORDER BY 7""",
-            ((after + 1) << SUB_BITS, (upto + 1) << SUB_BITS, prefix, prefix_end(prefix),
-             after, upto),
-        )  # fmt: skip
-        for row in rows:
-            yield Event(kv=_pair(row), deleted=bool(row[7]))
+            "SELECT revision, keys FROM written WHERE revision > ? AND revision <= ?"
+            " ORDER BY revision",
+            (after, upto),
+        )
+        for revision, packed in rows:
+            for one in _unpack(packed):
+                if isinstance(one, list):
+                    if one[0].startswith(prefix):
+                        gone = KeyValue(one[0], b"", 0, revision, 0)
+                        yield Event(kv=gone, deleted=True)
+                elif one.startswith(prefix):
+                    yield Event(kv=self._as_written(one, revision))
+
+    def _as_written(self, key: bytes, revision: int) -> KeyValue:
+        row = self.db.execute(_ONE, (key,)).fetchone()
+        if row is None or row[3] != revision:
+            row = self.db.execute(_THEN, (key, revision)).fetchone()
+        return _pair(row)
 
 
 def _pair(row: Sequence[object]) -> KeyValue:
@@ -266,30 +257,36 @@ class Writing(Reading):
         fails and so does the branch."""
         revision = self.revision + 1
         results: list[Sequence[KeyValue]] = []
+        written: list[bytes | list[bytes]] = []
         if creates:
-            self._create(creates, revision << SUB_BITS)
-        sub = len(creates)
+            written += self._create(creates, revision)
         for operation in operations:
             found: Sequence[KeyValue] = ()
             if isinstance(operation, Put):
                 if operation.lease:
                     self._check_lease(operation.lease)
-                self._put(operation, revision, sub)
-                sub += 1
+                self._put(operation, revision)
+                written.append(operation.key)
             elif isinstance(operation, Delete):
-                sub = self._delete(operation, revision, sub)
+                written += self._delete(operation, revision)
             else:
                 found = self.get(operation)
             results.append(found)
-        if sub:
-            self.revision = revision
+        self._remember(written)
         return TxnResult(succeeded=succeeded, revision=self.revision, results=results)
 
-    def _create(self, creates: Sequence[Create], position: int) -> None:
+    def _remember(self, written: Sequence[bytes | list[bytes]]) -> None:
+        """The next revision wrote and deleted these, if any."""
+        if written:
+            self.revision += 1
+            self.db.execute("INSERT INTO written VALUES (?, ?)", (self.revision, _pack(written)))
+
+    def _create(self, creates: Sequence[Create], revision: int) -> list[bytes]:
+        rows = [(key, value, revision) for key, value in creates]
+        self.db.executemany(_CREATE, rows)
         keys = [key for key, _ in creates]
-        self.db.executemany(_PLACE, zip(keys, count(position)))
-        self.db.executemany(_CREATE, zip(count(position), keys, [value for _, value in creates]))
         self.touched.update([key[:24] for key in keys])
+        return keys
 
     def _holds(self, compare: Compare) -> bool:
         row = self.db.execute(_ONE, (compare.key,)).fetchone()
@@ -298,33 +295,21 @@ class Writing(Reading):
         column = {Target.CREATE_REVISION: 2, Target.MOD_REVISION: 3, Target.VERSION: 4}
         return (row[column[compare.target]] if row else 0) == compare.operand
 
-    def _put(self, put: Put, revision: int, sub: int) -> None:
-        if sub >> SUB_BITS:
-            raise ValueError(f"more than {1 << SUB_BITS:,} changes in one transaction")
-        old = self._end(put.key, revision)
+    def _put(self, put: Put, revision: int) -> None:
+        old = self.db.execute(_ONE, (put.key,)).fetchone()
+        if old is not None:
+            self.db.execute(_END, (revision, put.key))
         created, version = (old[2], old[4] + 1) if old else (None, 1)
-        position = revision << SUB_BITS | sub
-        self.db.execute(_PUT, (position, put.key, put.value, created, version, put.lease))
-        self.db.execute(_REPLACE, (put.key, position))
+        self.db.execute(_PUT, (put.key, put.value, created, revision, version, put.lease))
         self.touched.add(put.key[:24])
 
-    def _end(self, key: bytes, revision: int) -> tuple[Any, ...] | None:
-        """What stands at a key becomes past; its columns, or None where nothing stood."""
-        old: tuple[Any, ...] | None = self.db.execute(_ONE_TO_END, (key,)).fetchone()
-        if old is not None:
-            self.db.execute(_END, (revision, old[6]))
-            self.db.execute("DELETE FROM current WHERE position = ?", (old[6],))
-        return old
-
-    def _delete(self, delete: Delete, revision: int, sub: int) -> int:
+    def _delete(self, delete: Delete, revision: int) -> list[list[bytes]]:
         gone = [pair.key for pair in self.get(Get(delete.key, delete.prefix))]
         for key in gone:
-            self._end(key, revision)
-            self.db.execute("DELETE FROM places WHERE key = ?", (key,))
-            self.db.execute("INSERT INTO deleted VALUES (?, ?, ?)", (revision, sub, key))
+            self.db.execute(_END, (revision, key))
+            self.db.execute("DELETE FROM current WHERE key = ?", (key,))
             self.touched.add(key[:24])
-            sub += 1
-        return sub
+        return [[key] for key in gone]
 
     def _check_lease(self, lease: int) -> None:
         if self.db.execute("SELECT 1 FROM leases WHERE id = ?", (lease,)).fetchone() is None:
@@ -341,11 +326,8 @@ class Writing(Reading):
         """The lease and its keys go, in one revision."""
         self.db.execute("DELETE FROM leases WHERE id = ?", (lease,))
         rows = self.db.execute("SELECT key FROM current WHERE lease = ?", (lease,)).fetchall()
-        sub = 0
-        for (key,) in rows:
-            sub = self._delete(Delete(key), self.revision + 1, sub)
-        if sub:
-            self.revision += 1
+        gone = [self._delete(Delete(key), self.revision + 1) for (key,) in rows]
+        self._remember([one for deleted in gone for one in deleted])
 
     def compact(self, revision: int) -> None:
         """Forgets what ended before `revision`; nothing where that is forgotten already.
@@ -355,7 +337,7 @@ class Writing(Reading):
         if revision > self.revision:
             raise ValueError(f"revision {revision} is in the future; now is {self.revision}")
         self.db.execute("DELETE FROM past WHERE gone_revision <= ?", (revision,))
-        self.db.execute("DELETE FROM deleted WHERE revision < ?", (revision,))
+        self.db.execute("DELETE FROM written WHERE revision <= ?", (revision,))
         self.db.execute("UPDATE numbers SET value = ? WHERE name = 'compacted'", (revision,))
 
     def remember_revision(self) -> None:

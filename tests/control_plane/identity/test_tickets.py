@@ -143,9 +143,16 @@ def test_a_forged_ticket_tells_nothing_of_itself():
 def test_epochs_are_remembered_for_the_latest_clients_only():
     memory = EpochMemory(size=2)
     for client in ("a", "b", "c"):
-        memory.remember("t", client, 5)
-    memory.remember("t", "c", 3)
-    assert (memory.newest("t", "a"), memory.newest("t", "b"), memory.newest("t", "c")) == (0, 5, 5)
+        memory.remember("t", client, 5, 1000)
+    past = [memory.is_past("t", client, 4, 1000) for client in ("a", "b", "c")]
+    assert past == [False, True, True]
+
+
+def test_a_client_that_was_released_begins_again_at_epoch_one():
+    door = verifier()
+    assert door.verify(ticket(epoch=3), NOW).admitted
+    assert door.verify(ticket(epoch=1, now=NOW + 10), NOW + 10).admitted
+    assert door.verify(ticket(epoch=1), NOW + 10).admitted  # equal epochs: it lives here
 
 
 def test_a_forger_cannot_make_the_public_key_a_secret():

@@ -187,7 +187,7 @@ class World:
         self.alive: list[Provisioner] = []
         self.zombies: list[Provisioner] = []
         self.flying: list[InFlight] = []
-        self.assigned = self.refused = self.settled = self.expired = 0
+        self.assigned = self.refused = self.settled = self.expired = self.moved = 0
         for _ in range(3):
             self.bear()
 
@@ -206,6 +206,7 @@ class World:
             (self.grant, 5),
             (self.refresh, 3),
             (self.release, 4),
+            (self.move, 3),
             (self.come, 2),
             (self.expire, 3),
             (self.settle, 2),
@@ -273,6 +274,23 @@ class World:
         if unit not in mind.busy:
             leaving = Asked(key=home.key, revision=home.mod_revision)
             self.send_batch(mind, [], [leaving], {unit: -1}, {unit: 0})
+
+    def move(self) -> None:
+        """A client goes to a unit with room, whatever its own takes or holds by now."""
+        mind = self.somebody()
+        able = [
+            (home, target)
+            for key, home in self.store.pairs.items()
+            if key.startswith(keys.ASSIGNMENTS) and home.value.decode() not in mind.busy
+            for target in UNITS
+            if target not in mind.busy and target != home.value.decode()
+            if mind.accounts[target].room > 0
+        ]
+        if able:
+            home, target = self.rng.choice(able)
+            source = home.value.decode()
+            moving = Asked(key=home.key, value=target.encode(), revision=home.mod_revision)
+            self.send_batch(mind, [moving], [], {source: -1, target: 1}, {source: 0, target: 1})
 
     def come(self) -> None:
         """Clients are admitted; their holds go with a transaction that may take its time."""
@@ -395,6 +413,7 @@ class World:
                 account.usage += one.slots[unit]
                 account.usage_revision = result.revision
                 self.assigned += max(0, one.slots[unit])
+                self.moved += one.slots[unit] > 0 and min(one.slots.values()) < 0
                 self.expired += any(
                     isinstance(write, Put) and write.key.startswith(keys.MOVES)
                     for write in one.txn.then

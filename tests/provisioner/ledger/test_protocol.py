@@ -21,14 +21,15 @@ def test_no_unit_is_overfilled_and_every_slot_is_accounted_for(seed):
 
 def test_the_simulation_gets_around():
     """Guards the test above: work is done, refused, and settled for the dead."""
-    worlds = [World(seed) for seed in range(10)]
+    worlds = [World(seed) for seed in range(40)]
     for world in worlds:
         for _ in range(STEPS):
             world.step()
-    assert sum(world.assigned for world in worlds) > 60
-    assert sum(world.refused for world in worlds) > 60
-    assert sum(world.settled for world in worlds) > 10
-    assert sum(world.expired for world in worlds) > 10
+    assert sum(world.assigned for world in worlds) > 240
+    assert sum(world.refused for world in worlds) > 240
+    assert sum(world.settled for world in worlds) > 40
+    assert sum(world.expired for world in worlds) > 40
+    assert sum(world.moved for world in worlds) > 5
 
 
 @pytest.mark.parametrize("compare", ["session", "fence", "usage", "absence", "hold"])

@@ -983,6 +983,7 @@ class Departure(_message.Message):
     EPOCH_FIELD_NUMBER: _builtins.int
     UNIT_ID_FIELD_NUMBER: _builtins.int
     ENDPOINT_FIELD_NUMBER: _builtins.int
+    DEPART_TIME_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     client_id: _builtins.str
     epoch: _builtins.int
@@ -990,6 +991,10 @@ class Departure(_message.Message):
     unit_id: _builtins.str
     """where it lives now; empty: it has no home any more"""
     endpoint: _builtins.str
+    @_builtins.property
+    def depart_time(self) -> _timestamp_pb2.Timestamp:
+        """when it was decided, by the clock of who moved it"""
+
     def __init__(
         self,
         *,
@@ -998,10 +1003,11 @@ class Departure(_message.Message):
         epoch: _builtins.int = ...,
         unit_id: _builtins.str = ...,
         endpoint: _builtins.str = ...,
+        depart_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["depart_time", b"depart_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_id", b"client_id", "endpoint", b"endpoint", "epoch", b"epoch", "tenant", b"tenant", "unit_id", b"unit_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_id", b"client_id", "depart_time", b"depart_time", "endpoint", b"endpoint", "epoch", b"epoch", "tenant", b"tenant", "unit_id", b"unit_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

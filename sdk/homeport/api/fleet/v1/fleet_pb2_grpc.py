@@ -186,9 +186,11 @@ class FleetServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchFleet(self, request, context):
-        """All units now, then each change. With revision set, only what changed since. A message
-        without units is a sign of life. Caller: anyone enrolled.
-        Errors: OUT_OF_RANGE history since revision is compacted (watch again without it);
+        """All units now, then each change, those of half a second together. With revision set, first
+        what changed since. A message without units is a sign of life, every 15 s at least. A status
+        that was merely reported again is no change. Caller: anyone enrolled.
+        Errors: INVALID_ARGUMENT; OUT_OF_RANGE history since revision is compacted, or the store has
+        not come so far (watch again without it); RESOURCE_EXHAUSTED too many watchers (RetryInfo);
         UNAVAILABLE (RetryInfo).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -429,7 +429,7 @@ class WatchAssignmentRequest(_message.Message):
     tenant: _builtins.str
     client_id: _builtins.str
     known_epoch: _builtins.int
-    """0: none"""
+    """of the last assignment seen; 0: none"""
     revision: _builtins.int
     """of the last message seen; 0: none"""
     def __init__(

@@ -109,12 +109,15 @@ class ProvisioningServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchAssignment(self, request, context):
-        """The client's assignment now, unless known_epoch is it, then each move of this client.
-        A message without assignment is a sign of life. To go on after a break, send the epoch
-        seen last; nothing is missed, because epochs only grow. Caller: the client, or an operator.
-        Errors: INVALID_ARGUMENT; NOT_FOUND the client has no assignment; OUT_OF_RANGE revision is
-        compacted (watch again without it); RESOURCE_EXHAUSTED too many watchers (RetryInfo);
-        UNAVAILABLE (RetryInfo).
+        """The client's assignment now, unless known_epoch is it, then each move of this client. A slow
+        reader is told where things stand, not each step. When the client is released the stream
+        says so and goes on: a new assignment is told within seconds. A message without assignment
+        that does not say released is a sign of life, every 15 s at least. To go on after a break,
+        send epoch and revision of what was seen last; without the revision an assignment of the
+        same epoch that was made after a release is not told. Caller: the client, or an operator.
+        Errors: INVALID_ARGUMENT; NOT_FOUND the client has no assignment and known_epoch is 0;
+        OUT_OF_RANGE revision is compacted, or the store has not come so far (watch again without
+        it); RESOURCE_EXHAUSTED too many watchers (RetryInfo); UNAVAILABLE (RetryInfo).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

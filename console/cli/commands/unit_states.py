@@ -1,0 +1,197 @@
+"""`homeport units cordon|drain|undrain|remove|rebalance`: takes units out of service and back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from console.cli.commands import units
+from console.cli.commands.units import UnitIdArgument, document_of, unit_table
+from console.cli.options import Ca, Output, Profile, Server, Token, target_of
+from console.cli.output import Format, busy, console_for_notes, show
+
+if TYPE_CHECKING:
+    from console.cli.service import Service
+    from homeport.api.fleet.v1 import fleet_pb2 as fleet
+
+app = units.app  # one group, in two modules
+PLAN_DEADLINE_S = 300.0  # a plan looks at every client
+
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Only say what would happen; change nothing.")
+]
+Revision = Annotated[
+    int,
+    typer.Option(
+        help="Only if the unit has not changed since this revision, as `units show` tells it.",
+        metavar="N",
+        min=0,
+    ),
+]
+Rate = Annotated[
+    float,
+    typer.Option(
+        help="Clients moved per second, at most. Default: the server's, 1,000.",
+        metavar="N",
+        min=0.0,
+    ),
+]
+Wait = Annotated[bool, typer.Option("--wait", help="Stay until it is over, with progress.")]
+
+
+@app.command("cordon")
+def cordon_unit(
+    unit: UnitIdArgument,
+    dry_run: DryRun = False,
+    revision: Revision = 0,
+    server: Server = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Keeps new clients away from a unit; those it has stay."""
+    from console.cli.service import Service
+
+    with Service(target_of(server, None, token, profile, ca)) as service:
+        told = service.cordon_unit(unit, dry_run=dry_run, revision=revision)
+    if dry_run:
+        _note(f"{unit} would take no new clients; its {told.clients:,} clients would stay")
+    show(document_of(told), output, lambda: unit_table(told))
+
+
+@app.command("drain")
+def drain_unit(
+    unit: UnitIdArgument,
+    dry_run: DryRun = False,
+    revision: Revision = 0,
+    rate: Rate = 0.0,
+    wait: Wait = False,
+    server: Server = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Moves all clients off a unit, in the background.
+
+    It takes no new ones meanwhile; a client that asks is moved at once.
+    """
+    from console.cli.move_jobs import plan_document, plan_picture
+    from console.cli.service import Service
+
+    target = target_of(server, None, token, profile, ca)
+    if dry_run:
+        with (
+            Service(target, deadline_s=PLAN_DEADLINE_S) as service,
+            busy(f"planning for {unit}"),
+        ):
+            plan = service.plan_drain(unit, revision=revision)
+        heading = f"draining {unit} would move {plan.moves:,} clients"
+        show(
+            {"unit": unit, "plan": plan_document(plan)},
+            output,
+            lambda: plan_picture(plan, heading),
+        )
+        return
+    with Service(target) as service:
+        job = service.drain_unit(unit, revision=revision, rate_per_s=rate)
+        _show_job(service, job, wait, output)
+
+
+@app.command("undrain")
+def undrain_unit(
+    unit: UnitIdArgument,
+    dry_run: DryRun = False,
+    revision: Revision = 0,
+    server: Server = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Ends cordon or drain: the unit takes clients again.
+
+    Those that left stay where they are, unless their tenant's return-home says otherwise.
+    """
+    from console.cli.service import Service
+
+    with Service(target_of(server, None, token, profile, ca)) as service:
+        told = service.undrain_unit(unit, dry_run=dry_run, revision=revision)
+    if dry_run:
+        _note(f"{unit} would take clients again")
+    show(document_of(told), output, lambda: unit_table(told))
+
+
+@app.command("remove")
+def remove_unit(
+    unit: UnitIdArgument,
+    dry_run: DryRun = False,
+    revision: Revision = 0,
+    server: Server = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Removes a unit that has no clients."""
+    from console.cli.service import Service
+
+    with (
+        Service(target_of(server, None, token, profile, ca)) as service,
+        busy(f"removing {unit}"),
+    ):
+        service.remove_unit(unit, dry_run=dry_run, revision=revision)
+    document = {"unit": unit, "removed": not dry_run}
+    if dry_run:
+        show(document, output, lambda: f"unit {unit} has no clients, and could be removed")
+        return
+    show(document, output, lambda: f"unit {unit} is removed")
+    if output is Format.TABLE:
+        _note("an agent that still runs for it would bring it back")
+
+
+@app.command("rebalance")
+def rebalance(
+    dry_run: DryRun = False,
+    max_moves: Annotated[
+        int,
+        typer.Option(help="Clients moved at most. Default: a tenth of all.", metavar="N", min=0),
+    ] = 0,
+    rate: Rate = 0.0,
+    wait: Wait = False,
+    server: Server = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Moves clients to units that suit them clearly better, as after adding one."""
+    from console.cli.move_jobs import plan_document, plan_picture
+    from console.cli.service import Service
+
+    target = target_of(server, None, token, profile, ca)
+    if dry_run:
+        with Service(target, deadline_s=PLAN_DEADLINE_S) as service, busy("planning"):
+            plan = service.plan_rebalance(max_moves=max_moves)
+        heading = f"rebalancing would move {plan.moves:,} clients"
+        show({"plan": plan_document(plan)}, output, lambda: plan_picture(plan, heading))
+        return
+    with Service(target) as service:
+        job = service.rebalance(max_moves=max_moves, rate_per_s=rate)
+        _show_job(service, job, wait, output)
+
+
+def _show_job(service: Service, job: fleet.MoveJob, wait: bool, output: Format) -> None:
+    from console.cli.move_jobs import job_document, jobs_table, wait_for
+
+    if wait:
+        job = wait_for(service, job)
+    show(job_document(job), output, lambda: jobs_table([job]))
+    if output is Format.TABLE and not wait:
+        _note("it goes on by itself; watch it with `homeport moves list`")
+
+
+def _note(words: str) -> None:
+    console_for_notes().print(f"[dim]{words}[/]")

@@ -1,0 +1,105 @@
+"""Onward: clients that ask, and should not stay where they are, are moved before the answer.
+
+Their unit drains or is lost, the unit they had to leave is back, or their tenant wants them
+where they are best off. A move that fails costs the client nothing: it is told the home it
+has. The desk asks only while `World.restless` says that there may be such clients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from control_plane.store.port import KeyValue
+from deployment_units.fleet.lifecycle import State
+from deployment_units.fleet.unit import Reprovision, ReturnHome
+from provisioner.api.claims import ProvisionClaim
+from provisioner.api.world import World
+from provisioner.geo.remembered import location_of
+from provisioner.ledger.assignment import AssignmentRecord, decode_assignment
+from provisioner.moves.mover import Mover
+from provisioner.moves.plan import Manner
+from provisioner.moves.relocation import (
+    DRAINED,
+    FAILED_OVER,
+    REPROVISIONED,
+    RETURNED,
+    Elsewhere,
+    Moved,
+    Traveller,
+)
+from provisioner.moves.targets import Targets
+from provisioner.placement.eligibility import is_nowhere
+from provisioner.placement.filters import PlacementPolicy
+from provisioner.placement.fleet import PlacementFleet
+from provisioner.placement.occupancy import Occupancy
+
+HANDOFF_SHARE = 0.8  # of the time the client waits, that handing its state over may take
+
+
+class Onward:
+    """One per desk. clock: monotonic seconds."""
+
+    def __init__(
+        self, world: World, mover: Mover, policy: PlacementPolicy, *, clock: Callable[[], float]
+    ) -> None:
+        self._world = world
+        self._mover = mover
+        self._policy = policy
+        self._clock = clock
+
+    def follow(self, fleet: PlacementFleet, occupancy: Occupancy) -> None:
+        """From now on decides over this snapshot."""
+        self._targets = Targets(fleet, self._policy, occupancy)
+
+    def takes(self, claim: ProvisionClaim, found: KeyValue, record: AssignmentRecord) -> bool:
+        """Whether the client is to move; then it will be answered, once."""
+        who = self._traveller(claim, found, record)
+        return who is not None and self._mover.spawn(
+            self._move(claim, who), "moving a client that asked"
+        )
+
+    def _traveller(
+        self, claim: ProvisionClaim, found: KeyValue, record: AssignmentRecord
+    ) -> Traveller | None:
+        tenant, to, manner = claim.tenant, "", Manner.PLACE
+        location = claim.location if not is_nowhere(claim.location) else location_of(record.cell)
+        leaving = self._world.leaving.get(record.unit)
+        if leaving is State.DRAINING:
+            cause = DRAINED
+        elif leaving is not None:
+            cause, manner = FAILED_OVER, Manner.SPREAD
+        elif tenant.return_home is ReturnHome.NEXT_CONTACT and self._is_open(record.home):
+            cause, to = RETURNED, record.home
+        elif tenant.reprovision is not Reprovision.KEEP:
+            cause, manner = REPROVISIONED, Manner.BETTER
+            if self._targets.better(location, tenant.id, claim.key, record.unit) is None:
+                return None
+        else:
+            return None
+        return Traveller(
+            tenant=tenant,
+            client_id=claim.client_id,
+            found=found,
+            record=record,
+            location=location,
+            cause=cause,
+            manner=manner,
+            to=to,
+        )
+
+    def _is_open(self, unit_id: str) -> bool:
+        index = self._targets.indices.get(unit_id, -1) if unit_id else -1
+        return index >= 0 and self._targets.fleet.units[index].taking
+
+    async def _move(self, claim: ProvisionClaim, who: Traveller) -> None:
+        patience_s = max(0.0, claim.expires_at - self._clock()) * HANDOFF_SHARE
+        outcome = await self._mover.move(who, patience_s=patience_s)
+        desk = claim.desk
+        if isinstance(outcome, Moved):
+            desk.answer_moved(claim, outcome.unit, outcome.epoch, outcome.at_ms, who.cause)
+        elif not isinstance(outcome, Elsewhere):
+            desk.answer_existing(claim, who.record)
+        elif outcome.found is not None:
+            desk.answer_existing(claim, decode_assignment(outcome.found.value))
+        else:
+            desk.claim(claim)  # it was released meanwhile, and has no home any more

@@ -1,0 +1,241 @@
+"""UnitOperations: what operators do to units and to the jobs that move clients.
+
+The use cases behind FleetService: a call is checked, decided on one snapshot, and written by
+`Transitions` or `Board` with compares on all of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from control_plane import keys
+from control_plane.errors import Conflict, InvalidInput, NotFound, Refused
+from control_plane.store.port import Compare, KeyValue, Store, range_all, unchanged
+from deployment_units.fleet.lifecycle import Event
+from deployment_units.fleet.move_job import JobKind, JobState, MoveJob, job_id
+from deployment_units.fleet.registry import UnitRegistry, UnitView, changed_since
+from deployment_units.fleet.transitions import Transitions, Wish
+from provisioner.api.desk import Desk
+from provisioner.api.world import World
+from provisioner.ledger.assignment import decode_assignment, split_key
+from provisioner.ledger.reading import ClientKeys
+from provisioner.moves.board import Board
+from provisioner.moves.plan import Manner, MovePlan, Planner, Resident, left_without, without
+from provisioner.placement.fleet import PlacementFleet
+
+PAGE = 2_000
+SLICE = 100  # clients planned before other calls get a turn
+MAX_JOB_ID = 80
+MOST_WITNESSES = 50  # two compares each, of a transaction's 128
+BOUND_SHARE = 10  # a rebalance moves at most one in so many, where nobody says otherwise
+
+
+class UnitOperations:
+    """One per server. wall: Unix seconds."""
+
+    def __init__(
+        self,
+        store: Store,
+        clients: ClientKeys,
+        *,
+        registry: UnitRegistry,
+        transitions: Transitions,
+        board: Board,
+        world: World,
+        desk: Desk,
+        wall: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._clients = clients
+        self._registry = registry
+        self._transitions = transitions
+        self._board = board
+        self._world = world
+        self._desk = desk
+        self._wall = wall
+
+    def job_of(self, view: UnitView) -> MoveJob | None:
+        """The open job that moves clients off a unit."""
+        for kind in (JobKind.DRAIN, JobKind.FAILOVER):
+            seen = self._board.seen.get(job_id(kind, view.spec.id))
+            if seen is not None and seen[0].is_open:
+                return seen[0]
+        return None
+
+    async def cordon(self, unit_id: str, *, revision: int, dry_run: bool) -> UnitView:
+        """Raises NotFound, Conflict."""
+        if dry_run:
+            return await self._checked(unit_id, revision)
+        wish = Wish(event=Event.CORDON, expected_revision=revision)
+        return (await self._make(unit_id, wish))[0]
+
+    async def undrain(self, unit_id: str, *, revision: int, dry_run: bool) -> UnitView:
+        """Raises NotFound, Conflict."""
+        if dry_run:
+            return await self._checked(unit_id, revision)
+        wish = Wish(
+            event=Event.UNDRAIN,
+            expected_revision=revision,
+            return_home=self._world.brings_home(),
+        )
+        return (await self._make(unit_id, wish))[0]
+
+    async def drain(
+        self, unit_id: str, *, revision: int, rate_per_s: float
+    ) -> tuple[UnitView, MoveJob | None]:
+        """The unit and the job that empties it; the last one, where nobody is left to move.
+        Raises NotFound, Conflict, Refused."""
+        check_rate(rate_per_s)
+        wish = Wish(
+            event=Event.DRAIN,
+            expected_revision=revision,
+            rate_per_s=rate_per_s,
+            guards=await self._others_can_serve(unit_id),
+        )
+        view, job = await self._make(unit_id, wish)
+        if job is None:
+            seen = self._board.seen.get(job_id(JobKind.DRAIN, unit_id))
+            job = seen[0] if seen is not None else None
+        return view, job
+
+    async def plan_drain(self, unit_id: str, *, revision: int) -> tuple[UnitView, MovePlan]:
+        """Where the unit's clients would go. Changes nothing. Raises NotFound, Conflict,
+        Refused."""
+        view = await self._checked(unit_id, revision)
+        await self._others_can_serve(unit_id)
+        fleet = without(self._desk.fleet, unit_id, "it is being drained")
+        return view, await self._plan(fleet, Manner.PLACE, unit_id=unit_id, bound=None)
+
+    async def remove(self, unit_id: str, *, revision: int, dry_run: bool) -> None:
+        """Raises NotFound, Conflict, Refused."""
+        await self._registry.remove(unit_id, expected_revision=revision, dry_run=dry_run)
+
+    async def plan_rebalance(self, *, max_moves: int) -> MovePlan:
+        """Who would move where. Changes nothing."""
+        bound = max_moves or await self._bound()
+        return await self._plan(self._desk.fleet, Manner.BETTER, unit_id="", bound=bound)
+
+    async def rebalance(self, *, max_moves: int, rate_per_s: float) -> MoveJob:
+        """Raises Conflict while one is under way."""
+        check_rate(rate_per_s)
+        return await self._board.begin(
+            MoveJob(
+                id=job_id(JobKind.REBALANCE),
+                kind=JobKind.REBALANCE,
+                rate_per_s=rate_per_s or self._transitions.rate_per_s,
+                max_moves=max_moves or await self._bound(),
+                start_ms=int(self._wall() * 1000),
+            )
+        )
+
+    async def jobs(self, *, with_ended: bool) -> Sequence[MoveJob]:
+        """Newest first."""
+        return await self._board.list(with_ended=with_ended)
+
+    async def control(self, job: str, *, state: JobState | None, rate_per_s: float) -> MoveJob:
+        """Raises InvalidInput, NotFound, Refused, Conflict."""
+        if not job or len(job) > MAX_JOB_ID or not job.isprintable():
+            raise InvalidInput("job_id", "job_id is empty or no job's; `homeport moves list`")
+        check_rate(rate_per_s)
+        return await self._board.control(job, state=state, rate_per_s=rate_per_s or None)
+
+    # -- how ---------------------------------------------------------------------------
+
+    async def _make(self, unit_id: str, wish: Wish) -> tuple[UnitView, MoveJob | None]:
+        done = await self._transitions.make(unit_id, wish)
+        await self._world.wait_for_units(done.view.revision)
+        return done.view, done.job
+
+    async def _checked(self, unit_id: str, revision: int) -> UnitView:
+        view = await self._registry.get(unit_id)
+        if revision and view.revision != revision:
+            raise changed_since(unit_id, revision)
+        return view
+
+    async def _others_can_serve(self, unit_id: str) -> list[Compare]:
+        """That somebody else can take every tenant's clients; what this stands on, as compares
+        for the transaction that counts on it. Raises Refused."""
+        # Revisions before the snapshot that is decided on: a later change fails the compare.
+        units = await range_all(self._store, keys.UNITS, keys_only=True)
+        states = await range_all(
+            self._store, keys.LIFECYCLE, keys_only=True, at_revision=units.revision
+        )
+        revisions = {pair.key: pair.mod_revision for pair in (*units.items, *states.items)}
+        if keys.unit(unit_id) not in revisions:
+            raise NotFound(f"there is no unit {unit_id}")
+        await self._world.wait_for_units(
+            max((pair.mod_revision for pair in states.items), default=0),
+            max(pair.mod_revision for pair in units.items),
+        )
+        fleet = self._desk.fleet
+        known = {unit.id for unit in fleet.units}
+        tenants = {"default", *self._world.tenants}
+        leaving = self._world.units.get(unit_id)
+        tenants.update(leaving.tenants if leaving is not None else ())
+        tenant, witnesses = left_without(fleet, unit_id, tenants)
+        if tenant:
+            raise Refused(
+                f"unit {unit_id} is the last one that takes clients of tenant {tenant} "
+                "everywhere it does; add another, or `homeport units undrain` one, first"
+            )
+        unread = [unit for unit in witnesses if keys.unit(unit) not in revisions]
+        if unit_id not in known or unread or len(witnesses) > MOST_WITNESSES:
+            raise Conflict("the fleet is changing under this request; try again")
+        return [
+            unchanged(key(unit), revisions.get(key(unit), 0))
+            for unit in witnesses
+            for key in (keys.unit, keys.lifecycle)
+        ]
+
+    async def _bound(self) -> int:
+        views, _ = await self._registry.list()
+        return max(1, sum(view.clients for view in views) // BOUND_SHARE)
+
+    async def _plan(
+        self, fleet: PlacementFleet, manner: Manner, *, unit_id: str, bound: int | None
+    ) -> MovePlan:
+        occupancy, units = self._desk.ledger.occupancy, self._world.units
+        planner = Planner(
+            fleet,
+            self._desk.policy,
+            room=list(occupancy.room),
+            load=list(occupancy.load),
+            capacity=[units[unit.id].capacity if unit.id in units else 1 for unit in fleet.units],
+            manner=manner,
+            bound=bound,
+        )
+        after: bytes | None = None
+        while True:
+            page = await self._clients.range(keys.ASSIGNMENTS, start_after=after, limit=PAGE)
+            for start in range(0, len(page.items), SLICE):
+                pairs = page.items[start : start + SLICE]
+                residents = [who for who in map(_resident, pairs) if who is not None]
+                planner.take(who for who in residents if not unit_id or who.unit == unit_id)
+                await asyncio.sleep(0)
+            if not page.more:
+                return planner.made()
+            after = page.items[-1].key
+
+
+def _resident(pair: KeyValue) -> Resident | None:
+    try:
+        record = decode_assignment(pair.value)
+    except msgspec.MsgspecError:
+        return None  # damaged: nobody can move it
+    tenant, _ = split_key(pair.key)
+    return Resident(key=pair.key, tenant=tenant, unit=record.unit, cell=record.cell)
+
+
+def check_rate(rate_per_s: float) -> float:
+    """0 for the default, or clients per second."""
+    if not (math.isfinite(rate_per_s) and rate_per_s >= 0.0) or 0.0 < rate_per_s < 0.01:
+        raise InvalidInput(
+            "rate_per_s",
+            f"rate_per_s is {rate_per_s:g}; give clients per second, at least 0.01, or 0 for the "
+            "server's default",
+        )
+    return rate_per_s

@@ -1,0 +1,118 @@
+"""Board: the jobs that move clients, read and written by everybody who has to do with them.
+
+Operators pause, cancel and hasten jobs, one worker at a time writes how far it has come; all
+of it is compare-and-swap on the one record, so neither overwrites what the other said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from control_plane import keys
+from control_plane.errors import Conflict, NotFound, Refused
+from control_plane.store.port import Compare, KeyValue, Put, Store, Txn, range_all, unchanged
+from control_plane.store.replica import Replica
+from deployment_units.fleet.move_job import OPEN, JobState, MoveJob
+from deployment_units.fleet.records import decode_job, encode_job
+
+ATTEMPTS = 20
+
+
+class Board:
+    """`start` reads all jobs, `run` follows them. wall: Unix seconds."""
+
+    def __init__(self, store: Store, *, wall: Callable[[], float]) -> None:
+        self._store = store
+        self._wall = wall
+        self._jobs = Replica(store, keys.JOBS, _with_revision, lambda name, job: self._changed())
+        self._waiting: set[asyncio.Event] = set()
+
+    @property
+    def seen(self) -> Mapping[str, tuple[MoveJob, int]]:
+        """Jobs by id, each with its revision, as this server sees them."""
+        return self._jobs.items
+
+    async def start(self) -> None:
+        """Reads everything. Raises StoreUnavailable."""
+        await self._jobs.start()
+
+    async def run(self) -> None:
+        """Follows for ever."""
+        await self._jobs.run()
+
+    async def change(self, *, within_s: float) -> None:
+        """Returns when any job has changed, or the time is over."""
+        event = asyncio.Event()
+        self._waiting.add(event)
+        try:
+            async with asyncio.timeout(within_s):
+                await event.wait()
+        except TimeoutError:
+            return
+        finally:
+            self._waiting.discard(event)
+
+    def _changed(self) -> None:
+        for event in self._waiting:
+            event.set()
+
+    async def list(self, *, with_ended: bool) -> list[MoveJob]:
+        """Newest first, as the store has them now."""
+        page = await range_all(self._store, keys.JOBS)
+        jobs = [decode_job(pair) for pair in page.items]
+        chosen = [job for job in jobs if with_ended or job.is_open]
+        return sorted(chosen, key=lambda job: (-job.start_ms, job.id))
+
+    async def get(self, job_id: str) -> tuple[MoveJob, int]:
+        """A job and its revision, as the store has it now. Raises NotFound."""
+        pair = await self._store.get(keys.job(job_id))
+        if pair is None:
+            raise NotFound(f"there is no job {job_id}; `homeport moves list --all` names them")
+        return decode_job(pair), pair.mod_revision
+
+    async def control(
+        self, job_id: str, *, state: JobState | None, rate_per_s: float | None
+    ) -> MoveJob:
+        """Pauses, continues, cancels or hastens a job. Raises NotFound; Refused when it has
+        ended; Conflict when others keep changing it."""
+        for _ in range(ATTEMPTS):
+            job, revision = await self.get(job_id)
+            wanted = state or job.state
+            if not job.is_open:
+                if wanted is job.state and rate_per_s is None:
+                    return job
+                raise Refused(f"job {job_id} has ended: it is {job.state.value}")
+            after = replace(job, state=wanted, rate_per_s=rate_per_s or job.rate_per_s)
+            if wanted not in OPEN:
+                after = replace(after, end_ms=int(self._wall() * 1000),
+                                message="an operator cancelled it")  # fmt: skip
+            if after == job or await self.write(after, revision):
+                return after
+        raise Conflict(f"job {job_id} keeps changing under this request; try again")
+
+    async def begin(self, job: MoveJob) -> MoveJob:
+        """A new job, in place of an ended one. Raises Conflict while one of its id is open."""
+        pair = await self._store.get(keys.job(job.id))
+        if pair is not None and decode_job(pair).is_open:
+            raise Conflict(
+                f"job {job.id} is under way; wait for it, or end it with "
+                f"`homeport moves cancel {job.id}`"
+            )
+        if not await self.write(job, pair.mod_revision if pair is not None else 0):
+            raise Conflict(f"another job {job.id} began just now")
+        return job
+
+    async def write(self, job: MoveJob, revision: int, guards: Sequence[Compare] = ()) -> int:
+        """The revision at which it was written; 0 where it is not at `revision` any more or a
+        guard does not hold."""
+        key = keys.job(job.id)
+        result = await self._store.commit(
+            Txn(compares=[unchanged(key, revision), *guards], then=[Put(key, encode_job(job))])
+        )
+        return result.revision if result.succeeded else 0
+
+
+def _with_revision(pair: KeyValue) -> tuple[MoveJob, int]:
+    return decode_job(pair), pair.mod_revision

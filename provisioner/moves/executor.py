@@ -1,0 +1,121 @@
+"""Executor: sees to it that every open job has a worker, on one server at a time.
+
+A job names the session of the server that works on it. Another one takes it over in a
+transaction that compares that session's absence, as the dead are settled, so a server that
+lost its session moves nobody any more, and no job waits longer than a lease.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+from control_plane import faultpoints, keys
+from control_plane.errors import HomeportError
+from control_plane.store.port import Store, Txn, absent
+from deployment_units.fleet.move_job import JobState, MoveJob
+from deployment_units.fleet.registry import UnitRegistry
+from deployment_units.fleet.transitions import Transitions
+from provisioner.ledger.reading import ClientKeys
+from provisioner.moves.board import Board
+from provisioner.moves.mover import Mover
+from provisioner.moves.worker import Lands, Worker
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 1.0  # how often jobs are looked at when none has changed
+SPREAD_S = 0.2  # so that of many servers one takes a job, and the others see it taken
+
+
+class Executor:
+    """`run` is a task of the owner's. clock: monotonic seconds; wall: Unix seconds; spread:
+    0 to 1, new at each call."""
+
+    def __init__(
+        self,
+        store: Store,
+        clients: ClientKeys,
+        *,
+        board: Board,
+        mover: Mover,
+        world: Lands,
+        registry: UnitRegistry,
+        transitions: Transitions,
+        clock: Callable[[], float],
+        wall: Callable[[], float],
+        spread: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._clients = clients
+        self._board = board
+        self._mover = mover
+        self._world = world
+        self._registry = registry
+        self._transitions = transitions
+        self._clock = clock
+        self._wall = wall
+        self._spread = spread
+        self._working: set[str] = set()
+
+    async def run(self) -> None:
+        """Works for ever."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                for job, revision in list(self._board.seen.values()):
+                    if job.state is not JobState.RUNNING or job.id in self._working:
+                        continue
+                    try:
+                        worker = await self._claim(job, revision)
+                    except HomeportError as error:
+                        log.info("cannot take job %s now: %s", job.id, error)
+                        continue
+                    if worker is not None:
+                        self._working.add(job.id)
+                        group.create_task(self._work(worker), name=f"job {job.id}")
+                await self._board.change(within_s=LOOK_S)
+
+    async def _claim(self, job: MoveJob, revision: int) -> Worker | None:
+        """A worker for the job, if nobody alive has it."""
+        ours = job.worker and job.worker == self._mover.session_id
+        if job.worker and not ours:
+            gone = absent(keys.session(job.worker))
+            if not (await self._store.commit(Txn(compares=[gone]))).succeeded:
+                return None
+        elif not job.worker:
+            await asyncio.sleep(SPREAD_S * self._spread())
+        session = (await self._mover.ledger()).session
+        if not session.standing.is_set():
+            return None
+        me, stands = session.id, session.compare
+        guards = [stands]
+        if job.worker and not ours:
+            guards.append(absent(keys.session(job.worker)))
+        claimed = replace(job, worker=me)
+        written = await self._board.write(claimed, revision, guards)
+        if not written:
+            return None
+        faultpoints.passing("moves.claim.after")
+        log.info("working on job %s", job.id)
+        return Worker(
+            claimed,
+            written,
+            session=stands,
+            clients=self._clients,
+            board=self._board,
+            mover=self._mover,
+            world=self._world,
+            registry=self._registry,
+            transitions=self._transitions,
+            clock=self._clock,
+            wall=self._wall,
+        )
+
+    async def _work(self, worker: Worker) -> None:
+        try:
+            await worker.run()
+        except HomeportError as error:
+            log.warning("job %s stopped, and is taken up again: %s", worker.job.id, error)
+        finally:
+            self._working.discard(worker.job.id)

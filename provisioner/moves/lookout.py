@@ -1,0 +1,102 @@
+"""Lookout: notices that agents have gone, or are back, and has it written.
+
+How long an agent has been heard, or not, is measured by this server's own monotonic clock
+from what it saw; the transaction compares what the store shows. Every server looks, and
+whoever is first writes. While the store is away nothing is measured, and where no agent at
+all is heard nobody is given up: then it is not the units that are lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from control_plane.errors import HomeportError
+from control_plane.store.port import Health
+from deployment_units.fleet.lifecycle import Event, LifecycleRecord, noticed
+from deployment_units.fleet.transitions import Transitions, Wish
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 0.5
+
+
+class Sky(Protocol):
+    """What a lookout sees of the fleet."""
+
+    def agents(self) -> Mapping[str, bool]:
+        """Units that have, or had, an agent, and whether it is heard now."""
+        ...
+
+    def lifecycle(self, unit_id: str) -> LifecycleRecord:
+        """The state of a unit."""
+        ...
+
+    def brings_home(self) -> bool:
+        """Whether clients of any tenant are brought back to a unit they had to leave."""
+        ...
+
+
+class Lookout:
+    """`run` is a task of the owner's. clock: monotonic seconds; wall: Unix seconds; spread:
+    0 to 1, new at each call."""
+
+    def __init__(
+        self,
+        world: Sky,
+        transitions: Transitions,
+        health: Health,
+        *,
+        clock: Callable[[], float],
+        wall: Callable[[], float],
+        spread: Callable[[], float],
+    ) -> None:
+        self._world = world
+        self._transitions = transitions
+        self._health = health
+        self._clock = clock
+        self._wall = wall
+        self._spread = spread
+        self._since: dict[str, tuple[bool, float]] = {}  # unit -> (heard, since when)
+
+    async def run(self) -> None:
+        """Looks for ever."""
+        while True:
+            await asyncio.sleep(LOOK_S * (0.75 + 0.5 * self._spread()))
+            for unit_id, event in self.look():
+                wish = Wish(event=event, return_home=self._world.brings_home())
+                try:
+                    done = await self._transitions.make(unit_id, wish)
+                except HomeportError as error:
+                    log.info("cannot write that unit %s is %s: %s", unit_id, event, error)
+                    continue
+                if done.changed:
+                    log.warning("unit %s is %s", unit_id, done.view.lifecycle.state.value)
+
+    def look(self) -> list[tuple[str, Event]]:
+        """What has happened to units, as far as this server can tell by now."""
+        if not self._health.connected:
+            self._since.clear()
+            return []
+        now, now_ms = self._clock(), int(self._wall() * 1000)
+        agents = self._world.agents()
+        for unit_id in self._since.keys() - agents.keys():
+            del self._since[unit_id]
+        anybody = any(agents.values())
+        told: list[tuple[str, Event]] = []
+        for unit_id, heard in agents.items():
+            known = self._since.get(unit_id)
+            if known is None or known[0] is not heard:
+                known = self._since[unit_id] = (heard, now)
+            event = noticed(
+                self._world.lifecycle(unit_id),
+                heard=heard,
+                for_s=now - known[1],
+                now_ms=now_ms,
+                patience=self._transitions.patience,
+            )
+            if event is Event.HEARD or (event is Event.SILENT and anybody):
+                told.append((unit_id, event))
+        return told

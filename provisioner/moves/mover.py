@@ -1,0 +1,261 @@
+"""Mover: moves clients, whoever wants them moved: a job, or the desk for one that asks.
+
+It has a ledger of its own, with one lane, because a move writes the usage of two units; so
+moves never wait for new clients, nor these for moves. The ledger begins when the first client
+is to move: a server that moves nobody holds no second session.
+
+State goes first where the tenant wants that: handed over, acknowledged, then the move. A
+handoff that breaks leaves the client where it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
+from typing import Any
+
+from control_plane import faultpoints, keys
+from control_plane.errors import Exhausted, HomeportError, Refused, Unavailable
+from control_plane.store.port import KeyValue
+from deployment_units.fleet.unit import Reprovision
+from provisioner.ledger.account import Account
+from provisioner.ledger.ledger import Ledger
+from provisioner.ledger.reading import ClientKeys
+from provisioner.ledger.sharded import ShardedLedger
+from provisioner.moves.handoff import Handoff, HandoffFailed, MovingClient, UnitAddress
+from provisioner.moves.plan import Manner
+from provisioner.moves.relocation import (
+    FAILED_OVER,
+    Kept,
+    Moved,
+    Outcome,
+    Relocation,
+    Traveller,
+)
+from provisioner.moves.targets import Targets
+from provisioner.placement.choice import Choice, NoChoice
+from provisioner.placement.filters import PlacementPolicy
+from provisioner.placement.fleet import PlacementFleet
+
+log = logging.getLogger(__name__)
+
+MOVE_S = 10.0  # for one move, once its state is over
+RESETS = frozenset({Reprovision.RESET, Reprovision.MOVE_WITH_STATE})
+
+
+class Mover:
+    """`move` from the event loop while `run`, a task of the owner's, is at work.
+
+    new_ledger: a ledger with one lane, not started. endpoint(unit): host:port, empty where
+    nobody heard of it. lease(client's key): one
+    for its departure. clock: monotonic seconds; wall: Unix.
+    """
+
+    def __init__(
+        self,
+        clients: ClientKeys,
+        *,
+        new_ledger: Callable[[], Ledger | ShardedLedger],
+        policy: PlacementPolicy,
+        fleet: PlacementFleet,
+        endpoint: Callable[[str], str],
+        lease: Callable[[bytes], Awaitable[int]],
+        handoff: Handoff,
+        clock: Callable[[], float],
+        wall: Callable[[], float],
+    ) -> None:
+        self._clients = clients
+        self._new_ledger = new_ledger
+        self._policy = policy
+        self._endpoint = endpoint
+        self._lease = lease
+        self._handoff = handoff
+        self._clock = clock
+        self._wall = wall
+        self._fleet = fleet
+        self._opening = asyncio.Lock()
+        self._leasing = asyncio.Lock()  # a crowd shares one departure lease
+        self._ledger: Ledger | ShardedLedger | None = None
+        self._group: asyncio.TaskGroup | None = None
+        self.moved: dict[str, int] = {}  # by cause, since the start
+        self.kept = 0
+
+    # -- its life ----------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Owns whatever moves need, until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                await asyncio.Event().wait()
+        finally:
+            self._group = None
+
+    async def ledger(self) -> Ledger | ShardedLedger:
+        """The ledger of moves, at work. Raises Unavailable."""
+        async with self._opening:
+            if self._ledger is None:
+                if self._group is None:
+                    raise Unavailable("this server is stopping")
+                ledger = self._new_ledger()
+                await ledger.start()
+                self._group.create_task(ledger.run(), name="ledger of moves")
+                await asyncio.sleep(0)
+                self._ledger = ledger
+                self.follow(self._fleet)
+            return self._ledger
+
+    @property
+    def session_id(self) -> str:
+        """Under which it moves clients; empty: it moved nobody yet."""
+        return self._ledger.session.id if self._ledger is not None else ""
+
+    def follow(self, fleet: PlacementFleet) -> None:
+        """From now on moves clients within this snapshot."""
+        self._fleet = fleet
+        if self._ledger is not None:
+            self._ledger.follow([unit.id for unit in fleet.units])
+            self._targets = Targets(fleet, self._policy, self._ledger.occupancy)
+
+    async def settle_all(self, *, timeout_s: float) -> None:
+        """Gives back what the ledger of moves holds, while `run` is at work."""
+        if self._ledger is not None:
+            await self._ledger.settle_all(timeout_s=timeout_s)
+
+    async def close(self) -> None:
+        """Ends the session and the connections to units, after `run`."""
+        if self._ledger is not None:
+            await self._ledger.close()
+        await self._handoff.close()
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> bool:
+        """Runs it beside everything else; False where `run` is not at work."""
+        if self._group is None:
+            work.close()
+            return False
+        self._group.create_task(work, name=name)
+        return True
+
+    # -- moving ------------------------------------------------------------------------
+
+    def suits_better(self, traveller: Traveller) -> bool:
+        """Whether another unit suits a client on a healthy unit clearly better. Only once
+        `ledger` has answered."""
+        return not isinstance(self._find(traveller), HomeportError)
+
+    async def move(self, who: Traveller, *, patience_s: float = MOVE_S) -> Outcome:
+        """Moves one client, with its state where its tenant wants that. Never raises for what
+        goes wrong on the way: the client stays, and the outcome says why."""
+        try:
+            outcome = await self._move(who, patience_s)
+        except HomeportError as error:
+            outcome = Kept(error.message)
+        if isinstance(outcome, Moved):
+            self.moved[who.cause] = self.moved.get(who.cause, 0) + 1
+        elif isinstance(outcome, Kept):
+            self.kept += 1
+        return outcome
+
+    async def _move(self, who: Traveller, patience_s: float) -> Outcome:
+        ledger = await self.ledger()
+        until = self._clock() + patience_s
+        policy = who.tenant.reprovision
+        if policy is Reprovision.MOVE_WITH_STATE and who.cause != FAILED_OVER:
+            # A lost unit can hand nothing over: its clients get a home without their state.
+            account = self._find(who)
+            if isinstance(account, HomeportError):
+                return Kept(account.message)
+            broken = await self._hand_over(who, account.unit, patience_s)
+            if broken is not None:
+                return Kept(broken.reason)
+            until = self._clock() + MOVE_S
+            who = replace(who, to=account.unit)
+        async with self._leasing:
+            lease = await self._lease(who.found.key)
+        relocation = Relocation(
+            who,
+            ledger.account(who.record.unit),
+            find=self._find,
+            lease=lease,
+            held=await self._held(who),
+            at_ms=int(self._wall() * 1000),
+            expires_at=until,
+        )
+        account = relocation.choose()
+        if isinstance(account, HomeportError):
+            return Kept(account.message)
+        relocation.account = account
+        faultpoints.passing("moves.commit.before")
+        ledger.submit(relocation)
+        outcome = await relocation.outcome  # the ledger bounds it by expires_at
+        faultpoints.passing("moves.commit.after")
+        if isinstance(outcome, Moved) and policy in RESETS and who.cause != FAILED_OVER:
+            self.spawn(self._forget(who), "forgetting a client that left")
+        return outcome
+
+    def _find(self, who: Traveller) -> Account | HomeportError:
+        """The account of the unit it should go to, as things stand."""
+        assert self._ledger is not None
+        ledger, targets = self._ledger, self._targets
+        if who.to:
+            index = targets.indices.get(who.to, -1)
+            if index < 0 or not targets.fleet.units[index].taking:
+                return Refused(f"unit {who.to} takes no clients now")
+            if ledger.occupancy.room[index] <= 0:
+                ledger.cry([who.to])
+                return Exhausted(f"unit {who.to} has no room")
+            return ledger.account(who.to)
+        tenant, key = who.tenant.id, who.found.key
+        choice: Choice | NoChoice | None
+        if who.manner is Manner.SPREAD:
+            choice = targets.spread(who.location, tenant, key)
+        elif who.manner is Manner.BETTER:
+            choice = targets.better(who.location, tenant, key, who.record.unit)
+            if choice is None:
+                return Refused("no unit suits it clearly better")
+        else:
+            choice = targets.place(who.location, tenant, key)
+        if isinstance(choice, NoChoice):
+            if not choice.allowed:
+                return Refused(choice.reason)
+            ledger.cry(choice.allowed)
+            return Exhausted("no unit that may take them has room")
+        unit = targets.fleet.units[choice.unit_index].id
+        if unit == who.record.unit:
+            return Refused("its unit takes clients again")
+        return ledger.account(unit)
+
+    async def _held(self, who: Traveller) -> KeyValue | None:
+        """The hold that stands beside the assignment as seen."""
+        if who.tenant.hold_s <= 0:
+            return None
+        held = await self._clients.get(keys.hold(who.tenant.id, who.client_id))
+        if held is None or held.mod_revision != who.found.mod_revision:
+            return None
+        return held
+
+    async def _hand_over(
+        self, who: Traveller, target: str, patience_s: float
+    ) -> HandoffFailed | None:
+        faultpoints.passing("moves.handoff.before")
+        result = await self._handoff.hand_over(
+            MovingClient(tenant=who.tenant.id, client_id=who.client_id, epoch=who.record.epoch + 1),
+            source=self._address(who.record.unit),
+            target=self._address(target),
+            timeout_s=patience_s,
+        )
+        faultpoints.passing("moves.handoff.after")
+        return result if isinstance(result, HandoffFailed) else None
+
+    async def _forget(self, who: Traveller) -> None:
+        failed = await self._handoff.forget(
+            MovingClient(tenant=who.tenant.id, client_id=who.client_id, epoch=who.record.epoch),
+            unit=self._address(who.record.unit),
+        )
+        if failed is not None:
+            log.warning("a client's state stays at the unit it left: %s", failed.reason)
+
+    def _address(self, unit: str) -> UnitAddress:
+        return UnitAddress(unit_id=unit, endpoint=self._endpoint(unit))

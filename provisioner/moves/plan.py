@@ -1,0 +1,197 @@
+"""Plan: who would move where, from a unit's clients and the fleet as it stands. Pure.
+
+A plan moves nobody without need, never more clients than its bound, and gives no unit more
+than the room it was shown; the same input makes the same plan. Executing is not following
+it client by client, because the world moves on: the executor asks the same `Targets` when a
+client's turn comes. A plan is what an operator sees beforehand, and what tests hold on to.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import NamedTuple
+
+from deployment_units.fleet.unit import ServedAreas
+from provisioner.geo.countries import continent_of
+from provisioner.geo.remembered import location_of
+from provisioner.moves.targets import Targets
+from provisioner.placement.choice import Choice, NoChoice
+from provisioner.placement.filters import PlacementPolicy
+from provisioner.placement.fleet import PlacementFleet
+from provisioner.placement.occupancy import Occupancy
+
+CONTINENTS = ("AF", "AN", "AS", "EU", "NA", "OC", "SA")
+NO_ROOM = "no unit that may take them has room"
+
+
+class Manner(Enum):
+    """How a new unit is found."""
+
+    PLACE = "place"  # as placement would
+    SPREAD = "spread"  # over the next-best ones
+    BETTER = "better"  # only where one is clearly better
+
+
+class Resident(NamedTuple):
+    """A client where it is now."""
+
+    key: bytes  # of its assignment
+    tenant: str
+    unit: str
+    cell: str  # where it was when it was assigned
+
+
+class Goal(NamedTuple):
+    """One move of a plan."""
+
+    resident: Resident
+    unit: str
+    distance_km: float  # from where it was; negative: unknown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MovePlan:
+    """What a plan comes to. targets: clients by unit id."""
+
+    targets: dict[str, int]
+    stay: int  # have to move, and cannot
+    stay_reason: str  # of most of them
+    beyond_bound: int  # would move, were there no bound
+
+    @property
+    def moves(self) -> int:
+        """Clients that would move."""
+        return sum(self.targets.values())
+
+
+class Planner:
+    """Plans page by page; `made` is the plan so far.
+
+    room, load, capacity: by unit index, as the fleet stands now; what is planned is taken
+    off. bound: moves at most; None: no bound.
+    """
+
+    def __init__(
+        self,
+        fleet: PlacementFleet,
+        policy: PlacementPolicy,
+        *,
+        room: Sequence[int],
+        load: Sequence[float],
+        capacity: Sequence[int],
+        manner: Manner,
+        bound: int | None = None,
+    ) -> None:
+        self._occupancy = Occupancy(len(fleet.units))
+        for index, (slots, share) in enumerate(zip(room, load, strict=True)):
+            self._occupancy.update(index, slots, share)
+        self._targets = Targets(fleet, policy, self._occupancy)
+        self._capacity = capacity
+        self._manner = manner
+        self._bound = bound
+        self._moves: Counter[str] = Counter()
+        self._stays: Counter[str] = Counter()
+        self._beyond = 0
+
+    def take(self, residents: Iterable[Resident]) -> list[Goal]:
+        """Plans these as well; where they would go, in their order."""
+        goals = []
+        for resident in residents:
+            found = self._target(resident)
+            if found is None:
+                continue
+            if isinstance(found, NoChoice):
+                self._stays[NO_ROOM if found.allowed else found.reason] += 1
+                continue
+            if self._bound is not None and self._moves.total() >= self._bound:
+                self._beyond += 1
+                continue
+            unit = self._targets.fleet.units[found.unit_index].id
+            self._moves[unit] += 1
+            self._shift(resident.unit, found.unit_index)
+            goals.append(Goal(resident, unit, found.distance_km))
+        return goals
+
+    def made(self) -> MovePlan:
+        """The plan of everybody taken."""
+        reasons = sorted(self._stays.items(), key=lambda r: (-r[1], r[0]))
+        return MovePlan(
+            targets=dict(sorted(self._moves.items(), key=lambda t: (-t[1], t[0]))),
+            stay=self._stays.total(),
+            stay_reason=reasons[0][0] if reasons else "",
+            beyond_bound=self._beyond,
+        )
+
+    def _target(self, resident: Resident) -> Choice | NoChoice | None:
+        location = location_of(resident.cell)
+        if self._manner is Manner.PLACE:
+            return self._targets.place(location, resident.tenant, resident.key)
+        if self._manner is Manner.SPREAD:
+            return self._targets.spread(location, resident.tenant, resident.key)
+        return self._targets.better(location, resident.tenant, resident.key, resident.unit)
+
+    def _shift(self, source: str, target: int) -> None:
+        occupancy, capacity = self._occupancy, self._capacity
+        room, load = occupancy.room[target] - 1, occupancy.load[target] + 1 / capacity[target]
+        occupancy.update(target, room, load)
+        here = self._targets.indices.get(source)
+        if here is not None:
+            # Its room does not grow: nobody may count on a slot before it is given back.
+            less = max(0.0, occupancy.load[here] - 1 / capacity[here])
+            occupancy.update(here, occupancy.room[here], less)
+
+
+def without(fleet: PlacementFleet, unit_id: str, reason: str) -> PlacementFleet:
+    """The fleet as it is when this unit takes no clients."""
+    units = tuple(
+        replace(unit, taking=False, not_taking_reason=reason) if unit.id == unit_id else unit
+        for unit in fleet.units
+    )
+    return PlacementFleet(units=units, revision=fleet.revision)
+
+
+def left_without(
+    fleet: PlacementFleet, unit_id: str, tenants: Iterable[str]
+) -> tuple[str, tuple[str, ...]]:
+    """Whom the fleet cannot serve without this unit: (first such tenant, ()), or ("", the
+    other units that this answer stands on, one or few for each tenant).
+
+    A unit's clients may be anywhere it serves; others must serve all of that between them.
+    """
+    leaving = next((unit for unit in fleet.units if unit.id == unit_id), None)
+    if leaving is None:
+        return "", ()
+    others = [unit for unit in fleet.units if unit.id != unit_id and unit.taking]
+    witnesses: dict[str, None] = {}
+    for tenant in sorted(tenants):
+        if leaving.tenants and tenant not in leaving.tenants:
+            continue
+        able = [unit for unit in others if not unit.tenants or tenant in unit.tenants]
+        for area in _areas(leaving.serves):
+            serving = [unit.id for unit in able if _serves(unit.serves, area)]
+            # Rather one that counts already: the fewer others this stands on, the better.
+            served = next((one for one in serving if one in witnesses), None) or next(
+                iter(serving), None
+            )
+            if served is None:
+                return tenant, ()
+            witnesses[served] = None
+    return "", tuple(witnesses)
+
+
+def _areas(serves: ServedAreas) -> list[str]:
+    """Continents and countries that a unit serves; everywhere is all continents."""
+    if not serves.countries and not serves.continents:
+        return list(CONTINENTS)
+    return [*serves.continents, *serves.countries]
+
+
+def _serves(serves: ServedAreas, area: str) -> bool:
+    if not serves.countries and not serves.continents:
+        return True
+    if area in CONTINENTS:
+        return area in serves.continents
+    return area in serves.countries or continent_of(area) in serves.continents

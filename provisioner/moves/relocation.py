@@ -1,0 +1,152 @@
+"""Relocation: one client on its way from one unit to another, as an operation of the ledger.
+
+The assignment is written over at the next epoch, with the usage of both units, the departure
+that tells the old one, and the hold where one stands, in one transaction. Compares make it
+idempotent: a repeat finds the epoch gone on and changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+from control_plane import keys
+from control_plane.errors import HomeportError
+from control_plane.store import port
+from control_plane.store.port import KeyValue, Put, unchanged
+from deployment_units.fleet.unit import TenantSpec
+from provisioner.geo.location import Location
+from provisioner.ledger.account import Account
+from provisioner.ledger.assignment import AssignmentRecord, encode_assignment
+from provisioner.ledger.departure import DepartureRecord, encode_departure
+from provisioner.ledger.holds import hold
+from provisioner.ledger.operations import Move
+from provisioner.moves.plan import Manner
+
+DRAINED = "drained"
+FAILED_OVER = "failed-over"
+RETURNED = "returned-home"
+REPROVISIONED = "reprovisioned"
+REBALANCED = "rebalanced"
+HAD_TO = frozenset({DRAINED, FAILED_OVER})  # causes that make a client's old unit its home
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traveller:
+    """A client that is to move. `to`: the only unit it may go to; empty: as `manner` finds."""
+
+    tenant: TenantSpec
+    client_id: str
+    found: KeyValue  # A as last seen
+    record: AssignmentRecord  # the same, decoded
+    location: Location
+    cause: str
+    manner: Manner
+    to: str = ""
+
+    @property
+    def home(self) -> str:
+        """The unit that the client had to leave, when this move is over; empty: none."""
+        if self.cause in HAD_TO:
+            return self.record.home or self.record.unit
+        return ""
+
+
+class Moved(NamedTuple):
+    """It has a new home, durably."""
+
+    unit: str
+    epoch: int
+    at_ms: int
+
+
+class Elsewhere(NamedTuple):
+    """The assignment is not what it was: written since, or gone."""
+
+    found: KeyValue | None
+
+
+class Kept(NamedTuple):
+    """It stays where it is, for a reason fit for an operator."""
+
+    reason: str
+
+
+Outcome: TypeAlias = Moved | Elsewhere | Kept
+
+
+class Relocation(Move):
+    """See the module. `outcome` is set once. find(traveller): the account it should go to, as
+    things stand; lease: of its departure; held: the hold that stands beside the assignment."""
+
+    __slots__ = ("_at_ms", "_find", "_held", "_lease", "_value", "guards", "outcome",
+                 "traveller", "writes")  # fmt: skip
+
+    def __init__(
+        self,
+        traveller: Traveller,
+        source: Account,
+        *,
+        find: Callable[[Traveller], Account | HomeportError],
+        lease: int,
+        held: KeyValue | None,
+        at_ms: int,
+        expires_at: float,
+    ) -> None:
+        self.key = traveller.found.key
+        self.revision = traveller.found.mod_revision
+        self.source = source
+        self.expires_at = expires_at
+        self.promised = False
+        self.traveller = traveller
+        self.guards: Sequence[port.Compare] = ()
+        self.writes: Sequence[port.Operation] = ()
+        self._find = find
+        self._lease = lease
+        self._held = held
+        self._at_ms = at_ms
+        self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        if held is not None:
+            self.guards = (unchanged(held.key, held.mod_revision),)
+
+    def choose(self) -> Account | HomeportError:
+        account = self._find(self.traveller)
+        if isinstance(account, HomeportError):
+            return account
+        who, record = self.traveller, self.traveller.record
+        unit, epoch = account.unit, record.epoch + 1
+        home = who.home if who.home != unit else ""
+        self._value = encode_assignment(
+            unit, epoch, self._at_ms, who.location.cell, record.policy, home
+        )
+        departure = DepartureRecord(epoch=epoch, unit=unit, cause=who.cause, at_ms=self._at_ms)
+        told = Put(
+            keys.move(record.unit, who.tenant.id, who.client_id),
+            encode_departure(departure),
+            self._lease,
+        )
+        self.writes = (told,)
+        if self._held is not None:
+            # Nobody has seen the client yet: its new place is held like the old one was.
+            until_ms = self._at_ms + int(who.tenant.hold_s * 1000)
+            self.writes = (told, hold(who.tenant.id, who.client_id, unit, until_ms=until_ms))
+        return account
+
+    def record(self) -> bytes:
+        return self._value
+
+    def assigned(self, revision: int) -> None:
+        epoch = self.traveller.record.epoch + 1
+        self._tell(Moved(self.account.unit, epoch, self._at_ms))
+
+    def changed(self, found: KeyValue | None) -> None:
+        self._tell(Elsewhere(found))
+
+    def failed(self, error: HomeportError) -> None:
+        self._tell(Kept(error.message))
+
+    def _tell(self, outcome: Outcome) -> None:
+        if not self.outcome.done():
+            self.outcome.set_result(outcome)

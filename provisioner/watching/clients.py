@@ -1,0 +1,463 @@
+"""ClientWatches: every stream that follows one client's home on this server.
+
+A watch begins with a read and goes on with the feed; both carry revisions, so nothing falls
+between them. What a stream has not been told yet is one value, the client's standing now: a
+slow one skips what is past already, and never holds more. A client without a home is read
+again every few seconds, because the feed does not tell of new assignments. How it comes out
+even is argued in docs/decisions/0009-watches.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from enum import Enum
+from types import TracebackType
+from typing import NamedTuple, Self
+
+import msgspec
+
+from control_plane import keys
+from control_plane.errors import (
+    Exhausted,
+    HistoryGone,
+    HomeportError,
+    InvalidInput,
+    NotFound,
+    Unavailable,
+)
+from control_plane.store.port import Compacted, Get, KeyValue, Store, Txn
+from provisioner.ledger.assignment import decode_assignment
+from provisioner.ledger.departure import DepartureRecord
+from provisioner.watching.standing import Standing, is_news, later
+
+SIGN_OF_LIFE_S = 15.0  # a stream that has nothing to tell says so this often
+HOMELESS_S = 2.0  # how often a client without a home is looked up again
+OPEN_S = 5.0  # until a new watch has been answered
+TICK_S = 0.5
+READS = 120  # clients in one transaction
+RETRY_S = 0.5
+CHECKED_S = 10.0  # how long a revision that could be read counts as one that can
+ENDED_A_SECOND = 2_000  # streams told to come back in each second after a server's end
+
+
+class Kind(Enum):
+    """What a stream is told."""
+
+    HOME = "home"
+    RELEASED = "released"
+    SIGN_OF_LIFE = "sign of life"
+
+
+class Told(NamedTuple):
+    """One message. `revision`: to go on from after a break."""
+
+    kind: Kind
+    standing: Standing
+    revision: int
+
+
+class _Client:
+    """A client that somebody watches."""
+
+    __slots__ = ("behind", "name", "queued", "readers", "standing", "watches")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.standing: Standing | None = None
+        self.behind = True  # whether the feed may have missed something of it
+        self.queued = False  # for a read
+        self.readers: list[asyncio.Future[None]] | None = None
+        self.watches: list[Watch] = []
+
+
+class Watch:
+    """One stream: enter it, then `next` for ever. Leaving it is all there is to clean up."""
+
+    __slots__ = (
+        "_client", "_due", "_ended", "_hub", "_known_epoch", "_name", "_revision", "_told_since",
+        "_waiter",
+    )  # fmt: skip
+
+    def __init__(self, hub: ClientWatches, name: str, known_epoch: int, revision: int) -> None:
+        self._hub = hub
+        self._name = name
+        self._known_epoch = known_epoch
+        self._revision = revision
+        self._client: _Client | None = None
+        self._told_since = -1
+        self._due = False
+        self._ended: HomeportError | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        """Raises Exhausted, NotFound (it has no home and, so far as the caller said, had
+        none), HistoryGone, Unavailable."""
+        self._client = client = self._hub.join(self, self._name)
+        try:
+            await self._hub.read(client, self._revision)
+            standing = client.standing
+            assert standing is not None, "a read that went well leaves a standing"
+            if standing.homeless and not self._known_epoch:
+                raise NotFound(
+                    f"client {self._name.partition('/')[2]} has no assignment; provision it first"
+                )
+            if not is_news(standing, self._known_epoch, self._revision):
+                self._told_since = standing.since
+        except BaseException:
+            self._leave()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._leave()
+
+    async def next(self) -> Told:
+        """What there is to tell, as soon as there is. Raises Unavailable when the server
+        ends."""
+        while True:
+            if self._ended is not None:
+                raise self._ended
+            told = self._news()
+            if told is not None:
+                self._due = False
+                self._hub.heard(self)
+                return told
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+
+    def wake(self) -> None:
+        """Something may have changed."""
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def show_life(self) -> None:
+        """It has been silent for long enough."""
+        self._due = True
+        self.wake()
+
+    def end(self, error: HomeportError) -> None:
+        """The next message is this error."""
+        self._ended = error
+        self.wake()
+
+    def _news(self) -> Told | None:
+        client = self._client
+        assert client is not None, "next comes after enter"
+        standing = client.standing
+        assert standing is not None, "enter has read it"
+        if standing.since != self._told_since:
+            self._told_since = standing.since
+            kind = Kind.RELEASED if standing.homeless else Kind.HOME
+        elif self._due:
+            kind = Kind.SIGN_OF_LIFE
+        else:
+            return None
+        return Told(kind, standing, self._hub.revision_of(client))
+
+    def _leave(self) -> None:
+        if self._client is not None:
+            self._hub.part(self, self._client)
+            self._client = None
+
+
+class ClientWatches:
+    """One per server; a Listener of its feed. `run` is a task of the owner's.
+
+    following: set once the feed has a position. limit: streams at once. clock: monotonic
+    seconds; spread: 0 to 1, new at each call, for delays that many are told at once.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        following: asyncio.Event,
+        limit: int,
+        clock: Callable[[], float],
+        spread: Callable[[], float],
+        sign_of_life_s: float = SIGN_OF_LIFE_S,
+        homeless_s: float = HOMELESS_S,
+    ) -> None:
+        self._store = store
+        self._following = following
+        self._limit = limit
+        self._clock = clock
+        self._spread = spread
+        self._sign_of_life_s = sign_of_life_s
+        self._homeless_s = homeless_s
+        self._clients: dict[str, _Client] = {}
+        self._homeless: dict[str, _Client] = {}
+        self._silent: dict[Watch, float] = {}  # since when; longest first
+        self._to_read: deque[_Client] = deque()
+        self._wake = asyncio.Event()
+        self._position = 0
+        self._gap = 0  # what is known as of before this revision may have been missed
+        self._readable = (1 << 63, 0.0)  # the oldest revision that could be read, and when
+        self._closed = False
+        self.told = 0
+
+    def __len__(self) -> int:
+        """Streams now."""
+        return len(self._silent)
+
+    def watch(self, tenant: str, client_id: str, *, known_epoch: int, revision: int) -> Watch:
+        """A stream to enter. The ids have been checked. known_epoch and revision: of the last
+        message that the caller saw, 0 where it saw none. Raises InvalidInput."""
+        if revision < 0:
+            raise InvalidInput("revision", "revision is below 0; leave it out, or send the last")
+        return Watch(self, f"{tenant}/{client_id}", known_epoch, revision)
+
+    def close(self) -> None:
+        """Ends every stream; each is told when to come back, to this server or another."""
+        self._closed = True
+        over_s = 0.2 + len(self._silent) / ENDED_A_SECOND
+        for watch in self._silent:
+            watch.end(self._ending(over_s))
+
+    def end_those(self, gone: Callable[[str], bool], error: Callable[[], HomeportError]) -> None:
+        """Ends the streams of clients (tenant/client) that are not to be told from here."""
+        for name, client in list(self._clients.items()):
+            if gone(name):
+                for watch in client.watches:
+                    watch.end(error())
+
+    def _ending(self, over_s: float) -> Unavailable:
+        return Unavailable(
+            "this server is shutting down; watch again on another one",
+            retry_after_s=over_s * self._spread(),
+        )
+
+    async def run(self) -> None:
+        """Works for ever."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(2):
+                group.create_task(self._read_all(), name="watch reader")
+            group.create_task(self._tick(), name="watch signs of life")
+
+    # -- what a stream asks ------------------------------------------------------------
+
+    def join(self, watch: Watch, name: str) -> _Client:
+        """Takes a stream in. Raises Exhausted, Unavailable."""
+        if self._closed:
+            raise self._ending(1.0)
+        if len(self._silent) >= self._limit:
+            raise Exhausted(
+                f"this server has {self._limit:,} watchers, as many as it takes; try another one",
+                retry_after_s=1.0 + 4.0 * self._spread(),
+            )
+        client = self._clients.get(name)
+        if client is None:
+            client = self._clients[name] = _Client(name)
+        client.watches.append(watch)
+        self._silent[watch] = self._clock()
+        return client
+
+    def part(self, watch: Watch, client: _Client) -> None:
+        """Lets a stream go."""
+        self._silent.pop(watch, None)
+        client.watches.remove(watch)
+        if not client.watches:
+            self._clients.pop(client.name, None)
+            self._homeless.pop(client.name, None)
+
+    def heard(self, watch: Watch) -> None:
+        """It is told something now."""
+        self.told += 1
+        self._silent.pop(watch, None)
+        self._silent[watch] = self._clock()
+
+    def revision_of(self, client: _Client) -> int:
+        """Up to where everything about the client is known."""
+        standing = client.standing
+        assert standing is not None, "asked of clients that were read"
+        if client.behind or standing.homeless:
+            return standing.as_of
+        return max(standing.as_of, self._position)
+
+    async def read(self, client: _Client, revision: int) -> None:
+        """Reads the client; checks that it can be told what happened since `revision`."""
+        try:
+            async with asyncio.timeout(OPEN_S):
+                await self._following.wait()
+                await self._fresh(client)
+                await self._check(client, revision)
+        except TimeoutError as error:
+            raise Unavailable(
+                "the store is too slow; try again", retry_after_s=0.5 + self._spread()
+            ) from error
+
+    async def _fresh(self, client: _Client) -> None:
+        reader: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if client.readers is None:
+            client.readers = []
+        client.readers.append(reader)
+        self._look_at(client)
+        await reader
+
+    async def _check(self, client: _Client, revision: int) -> None:
+        if not revision:
+            return
+        standing = client.standing
+        if standing is not None and revision > max(standing.as_of, self._position):
+            raise HistoryGone(
+                f"the store has not come to revision {revision}; watch again without a revision"
+            )
+        oldest, checked_at = self._readable
+        now = self._clock()
+        if revision >= oldest and now - checked_at < CHECKED_S:
+            return
+        try:
+            await self._store.range(keys.RELEASED, limit=1, at_revision=revision, keys_only=True)
+        except Compacted as gone:
+            raise HistoryGone(
+                f"history before revision {gone.compact_revision} is compacted; watch again "
+                "without a revision, and compare with what you know"
+            ) from gone
+        self._readable = (revision, now)
+
+    # -- what it hears -----------------------------------------------------------------
+
+    def departed(self, unit: str, client: str, departure: DepartureRecord, revision: int) -> None:
+        """See feed.Listener."""
+        watched = self._clients.get(client)
+        if watched is not None:
+            self._learn(
+                watched,
+                Standing(
+                    as_of=revision,
+                    since=revision,
+                    epoch=departure.epoch if departure.unit else 0,
+                    unit=departure.unit,
+                    at_ms=departure.at_ms,
+                    cause=departure.cause,
+                ),
+            )
+
+    def released(self, client: str, revision: int) -> None:
+        """See feed.Listener."""
+        watched = self._clients.get(client)
+        if watched is not None:
+            self._learn(watched, Standing(as_of=revision, since=revision))
+
+    def reached(self, revision: int) -> None:
+        """See feed.Listener."""
+        self._position = max(self._position, revision)
+
+    def gap(self, revision: int) -> None:
+        """See feed.Listener."""
+        self._gap = revision
+        restored = revision < self._position  # from a backup: revisions begin again
+        for client in self._clients.values():
+            client.behind = True
+            if restored and client.standing is not None:
+                client.standing = client.standing._replace(as_of=0)
+            self._look_at(client)
+        self._position = revision
+
+    def _learn(self, client: _Client, news: Standing) -> None:
+        known = client.standing
+        client.standing = standing = later(known, news)
+        if standing.homeless:
+            self._homeless[client.name] = client
+        else:
+            self._homeless.pop(client.name, None)
+        if known is None or standing.since != known.since:
+            for watch in client.watches:
+                watch.wake()
+
+    # -- reading -----------------------------------------------------------------------
+
+    def _look_at(self, client: _Client) -> None:
+        if not client.queued:
+            client.queued = True
+            self._to_read.append(client)
+            self._wake.set()
+
+    async def _read_all(self) -> None:
+        to_read = self._to_read
+        while True:
+            if not to_read:
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            batch = [to_read.popleft() for _ in range(min(READS, len(to_read)))]
+            for client in batch:
+                client.queued = False  # whoever asks from here on wants a later read
+            readers = [client.readers for client in batch]
+            for client in batch:
+                client.readers = None
+            names = [client.name for client in batch]
+            reads = [Get(keys.ASSIGNMENTS + name.encode()) for name in names]
+            try:
+                result = await self._store.commit(Txn(then=reads))
+            except HomeportError as error:
+                self._unread(batch, readers, error)
+                await asyncio.sleep(RETRY_S)
+                continue
+            for client, waiting, found in zip(batch, readers, result.results, strict=True):
+                self._found(client, found[0] if found else None, result.revision)
+                for reader in waiting or ():
+                    if not reader.done():
+                        reader.set_result(None)
+
+    def _found(self, client: _Client, pair: KeyValue | None, revision: int) -> None:
+        standing = Standing(as_of=revision, since=revision)
+        if pair is not None:
+            try:
+                record = decode_assignment(pair.value)
+            except msgspec.MsgspecError:
+                pass  # a damaged record is nobody's home
+            else:
+                standing = Standing(
+                    as_of=revision,
+                    since=pair.mod_revision,
+                    epoch=record.epoch,
+                    unit=record.unit,
+                    at_ms=record.at_ms,
+                )
+        if revision >= self._gap:
+            client.behind = False
+        else:
+            self._look_at(client)
+        if client.watches:
+            self._learn(client, standing)
+
+    def _unread(
+        self,
+        batch: list[_Client],
+        readers: list[list[asyncio.Future[None]] | None],
+        error: HomeportError,
+    ) -> None:
+        """Who is opening a watch is told; who has one is read again later."""
+        retry = Unavailable(error.message, retry_after_s=0.5 + self._spread())
+        for client, waiting in zip(batch, readers, strict=True):
+            for reader in waiting or ():
+                if not reader.done():
+                    reader.set_exception(retry)
+            if client.watches and client.behind and client.standing is not None:
+                self._look_at(client)
+
+    async def _tick(self) -> None:
+        looked_at = self._clock()
+        while True:
+            await asyncio.sleep(min(TICK_S, self._sign_of_life_s / 2, self._homeless_s / 2))
+            now = self._clock()
+            for watch, since in self._silent.items():
+                if now - since < self._sign_of_life_s:
+                    break
+                watch.show_life()
+            if now - looked_at >= self._homeless_s:
+                looked_at = now
+                for client in self._homeless.values():
+                    self._look_at(client)

@@ -1,0 +1,250 @@
+"""FleetWatches: every stream that follows the fleet on this server.
+
+While somebody watches, the fleet is read again whenever one of its records was written, half
+a second's writes together, and compared with the reading before. A stream remembers one
+number, the revision it was told last; what it is told next is what has changed since, so a
+slow one costs nothing. Knows nothing of what a unit looks like: `read` and `looks` do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from typing import Generic, NamedTuple, TypeVar
+
+from control_plane import keys
+from control_plane.errors import Exhausted, HistoryGone, HomeportError, InvalidInput, Unavailable
+from control_plane.store.port import Compacted, Store
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+FOLLOWED = (keys.UNITS, keys.LIVE, keys.CAPACITY, keys.USAGE, keys.LIFECYCLE, keys.JOBS)
+GATHER_S = 0.5  # writes that are told together
+SHARE = 10  # a reading that takes long is followed by a pause so many times as long
+SIGN_OF_LIFE_S = 15.0
+OPEN_S = 5.0
+RETRY_S = 0.5
+
+
+class News(NamedTuple, Generic[T]):
+    """What changed up to `revision`; nothing: a sign of life."""
+
+    units: list[T]
+    removed: list[str]
+    revision: int
+
+
+class _Seen(NamedTuple, Generic[T]):
+    """A unit as it was read last."""
+
+    unit: T
+    looks: bytes
+    changed_at: int  # the revision at which it was first read so
+
+
+class FleetWatches(Generic[T]):
+    """One per server; `run` is a task of the owner's.
+
+    read(revision): all units by id and the revision they were read at; 0: now; raises
+    Compacted, Unavailable. looks: equal for units that need not be told apart. limit: streams
+    at once. spread: 0 to 1, new at each call.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        read: Callable[[int], Awaitable[tuple[Mapping[str, T], int]]],
+        looks: Callable[[T], bytes],
+        limit: int,
+        spread: Callable[[], float],
+        sign_of_life_s: float = SIGN_OF_LIFE_S,
+        gather_s: float = GATHER_S,
+    ) -> None:
+        self._store = store
+        self._read = read
+        self._looks = looks
+        self._limit = limit
+        self._spread = spread
+        self._sign_of_life_s = sign_of_life_s
+        self._gather_s = gather_s
+        self._streams = 0
+        self._wanted = asyncio.Event()
+        self._unwanted = asyncio.Event()
+        self._units: dict[str, _Seen[T]] = {}
+        self._removed: dict[str, int] = {}  # at which revision
+        self._revision = 0  # of the last reading
+        self._current = False  # whether writes since that reading are noticed
+        self._written = asyncio.Event()
+        self._was_read = asyncio.Event()  # a new one for each reading
+        self._closed = False
+
+    def __len__(self) -> int:
+        """Streams now."""
+        return self._streams
+
+    def close(self) -> None:
+        """Ends every stream."""
+        self._closed = True
+        self._wake()
+
+    async def stream(self, revision: int) -> AsyncGenerator[News[T]]:
+        """All units, or what changed since `revision`; then every change. Raises InvalidInput,
+        HistoryGone, Exhausted, Unavailable."""
+        if revision < 0:
+            raise InvalidInput("revision", "revision is below 0; leave it out, or send the last")
+        if self._streams >= self._limit:
+            raise Exhausted(
+                f"this server has {self._limit:,} watchers of the fleet, as many as it takes; "
+                "try another one",
+                retry_after_s=1.0 + 4.0 * self._spread(),
+            )
+        self._join()
+        try:
+            news = await self._first(revision)
+            while True:
+                yield news
+                news = await self._next(news.revision)
+        finally:
+            self._part()
+
+    async def run(self) -> None:
+        """Works for ever; only while somebody watches is there work."""
+        while True:
+            await self._wanted.wait()
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._follow(prefix)) for prefix in FOLLOWED]
+                tasks.append(group.create_task(self._keep_reading(), name="fleet reading"))
+                await self._unwanted.wait()
+                for task in tasks:
+                    task.cancel()
+
+    # -- streams -----------------------------------------------------------------------
+
+    def _join(self) -> None:
+        self._raise_if_closed()
+        self._streams += 1
+        self._unwanted.clear()
+        self._wanted.set()
+
+    def _part(self) -> None:
+        self._streams -= 1
+        if not self._streams:
+            self._current = False
+            self._wanted.clear()
+            self._unwanted.set()
+
+    def _raise_if_closed(self) -> None:
+        if self._closed:
+            raise Unavailable(
+                "this server is shutting down; watch again on another one",
+                retry_after_s=0.2 + self._spread(),
+            )
+
+    async def _first(self, revision: int) -> News[T]:
+        try:
+            async with asyncio.timeout(OPEN_S):
+                before = await self._at(revision)
+                # At least as new as what the caller has seen, or it would be told the past.
+                if self._revision < revision:
+                    self._written.set()
+                while not self._current or self._revision < revision:
+                    self._raise_if_closed()
+                    await self._was_read.wait()
+        except TimeoutError as error:
+            raise Unavailable(
+                "the fleet cannot be read now; try again", retry_after_s=0.5 + self._spread()
+            ) from error
+        changed = [
+            seen.unit for name, seen in self._units.items() if before.get(name) != seen.looks
+        ]
+        removed = [name for name in before if name not in self._units]
+        return News(changed, removed, self._revision)
+
+    async def _next(self, seen: int) -> News[T]:
+        """What has changed since `seen`, or nothing after a while."""
+        try:
+            async with asyncio.timeout(self._sign_of_life_s):
+                while True:
+                    self._raise_if_closed()
+                    news = self._since(seen)
+                    if news.units or news.removed:
+                        return news
+                    await self._was_read.wait()
+        except TimeoutError:
+            return self._since(seen)
+
+    async def _at(self, revision: int) -> Mapping[str, bytes]:
+        """How the units looked then."""
+        if not revision:
+            return {}
+        page = await self._store.range(keys.UNITS, limit=1, keys_only=True)
+        if revision > page.revision:
+            raise HistoryGone(
+                f"the store has not come to revision {revision}; watch again without a revision"
+            )
+        try:
+            units, _ = await self._read(revision)
+        except Compacted as gone:
+            raise HistoryGone(
+                f"history before revision {gone.compact_revision} is compacted; watch again "
+                "without a revision, and replace what you know"
+            ) from gone
+        return {name: self._looks(unit) for name, unit in units.items()}
+
+    def _since(self, revision: int) -> News[T]:
+        changed = [seen.unit for seen in self._units.values() if seen.changed_at > revision]
+        removed = [name for name, at in self._removed.items() if at > revision]
+        return News(changed, removed, self._revision)
+
+    # -- following ---------------------------------------------------------------------
+
+    async def _follow(self, prefix: bytes) -> None:
+        """Notices every write under one prefix."""
+        while True:
+            try:
+                page = await self._store.range(prefix, limit=1, keys_only=True)
+                self._written.set()
+                async for batch in self._store.watch(prefix, from_revision=page.revision + 1):
+                    if batch.events:
+                        self._written.set()
+            except Compacted:
+                continue
+            except HomeportError as error:
+                log.info("cannot follow %s now: %s", prefix.decode(), error)
+            await asyncio.sleep(RETRY_S)
+
+    async def _keep_reading(self) -> None:
+        clock = asyncio.get_running_loop().time
+        while True:
+            await self._written.wait()
+            self._written.clear()
+            began = clock()
+            try:
+                units, revision = await self._read(0)
+            except (HomeportError, Compacted) as error:
+                log.info("cannot read the fleet now: %s", error)
+                self._written.set()
+                await asyncio.sleep(RETRY_S)
+                continue
+            self._compare(units, revision)
+            await asyncio.sleep(max(self._gather_s, SHARE * (clock() - began)))
+
+    def _compare(self, units: Mapping[str, T], revision: int) -> None:
+        for name in [name for name in self._units if name not in units]:
+            del self._units[name]
+            self._removed[name] = revision
+        for name, unit in units.items():
+            looks = self._looks(unit)
+            seen = self._units.get(name)
+            if seen is None or seen.looks != looks:
+                self._units[name] = _Seen(unit, looks, revision)
+                self._removed.pop(name, None)
+        self._revision, self._current = revision, True
+        self._wake()
+
+    def _wake(self) -> None:
+        was_read, self._was_read = self._was_read, asyncio.Event()
+        was_read.set()

@@ -1,0 +1,48 @@
+"""Standing: what is known of one client's home, and which of two pieces of news counts.
+
+News comes from reads and from the feed, and one may overtake the other. Each is true as of a
+revision of the store, and the later revision wins, so it does not matter in which order they
+arrive. Pure.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Standing(NamedTuple):
+    """A client's home as of a revision. Epochs begin anew after a release, revisions never do:
+    they tell one life of a client from the next."""
+
+    as_of: int  # the revision at which this is known to be true
+    since: int  # the revision that made it so; for no home: as of which none was found first
+    epoch: int = 0  # 0: it has no home
+    unit: str = ""
+    at_ms: int = 0  # Unix time of the assignment, ms
+    cause: str = ""  # of a move, where the feed said so
+
+    @property
+    def homeless(self) -> bool:
+        return not self.epoch
+
+
+def later(known: Standing | None, news: Standing) -> Standing:
+    """What counts once both are known."""
+    if known is None:
+        return news
+    if news.as_of < known.as_of:
+        return known
+    if news.since == known.since or (news.homeless and known.homeless):
+        # The same again, as of later; a read does not know the cause that the feed told.
+        return known._replace(as_of=news.as_of, cause=known.cause or news.cause)
+    if news.as_of == known.as_of:
+        return known  # a release told twice in one transaction, once with its cause
+    return news
+
+
+def is_news(standing: Standing, known_epoch: int, revision: int) -> bool:
+    """Whether somebody who last heard `known_epoch` (0: nothing), as of `revision` (0: nobody
+    knows), must be told."""
+    if standing.homeless or standing.epoch != known_epoch:
+        return True
+    return bool(revision) and standing.since > revision

@@ -1,0 +1,177 @@
+"""Clients on the move: a server that moves them is killed (-9) at each labelled point of its
+path, and a unit of 100,000 clients is drained under the traffic of others (P7).
+
+Another server carries the job on from its last mark; nobody is lost, doubled or moved twice
+at one epoch, and whoever asks is answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import grpc
+import pytest
+
+from control_plane import faultpoints
+from homeport.api.fleet.v1 import fleet_pb2 as fleet
+from homeport.api.fleet.v1 import fleet_pb2_grpc as fleet_grpc
+from homeport.api.tenancy.v1 import tenancy_pb2 as tenancy
+from homeport.api.tenancy.v1 import tenancy_pb2_grpc as tenancy_grpc
+from tests.end_to_end import servers
+from tests.end_to_end.test_capacity import ask
+from tests.faults.stage import Stage, stage
+
+FAST = ("--heartbeat-interval=10", "--election-timeout=100")
+RUNNING_S = 120.0
+# How often a point is passed before it kills: deep enough in the job to have something to lose.
+PASSINGS = {"moves.commit.before": 400, "moves.commit.after": 400, "moves.handoff.before": 5,
+            "moves.handoff.after": 5}  # fmt: skip
+IRISH = "81.2.69.142"
+
+
+async def settle(on: Stage, names: list[str], *, at: int = 0) -> None:
+    """New clients near Dublin, answered by one server."""
+    asking = [(name, IRISH) for name in names]
+    end = time.monotonic() + 60.0
+    while asking:
+        assert time.monotonic() < end, f"{len(asking)} clients found no home"
+        answers: dict[str, list] = {}
+        await ask(on.servers[at].address, asking, answers)
+        asking = [one for one in asking if not answers[one[0]][-1].provisioned.assignment.unit_id]
+
+
+async def call(server: servers.Server, method: str, request, stub=fleet_grpc.FleetServiceStub):
+    async with grpc.aio.insecure_channel(server.address) as channel:
+        return await getattr(stub(channel), method)(request, timeout=30.0)
+
+
+async def reprovision(on: Stage, server: servers.Server, policy: str) -> None:
+    tenant = tenancy.Tenant(
+        tenant_id="default", reprovision=tenancy.Reprovision.Value(f"REPROVISION_{policy}")
+    )
+    await call(
+        server, "ApplyTenant", tenancy.ApplyTenantRequest(tenant=tenant),
+        tenancy_grpc.TenantServiceStub,
+    )  # fmt: skip
+
+
+async def drained(server: servers.Server, unit: str, within_s: float = RUNNING_S) -> fleet.MoveJob:
+    """The job of the unit's drain, once that is over."""
+    end = time.monotonic() + within_s
+    while time.monotonic() < end:
+        request = fleet.ListMoveJobsRequest(with_ended=True)
+        jobs = (await call(server, "ListMoveJobs", request)).jobs
+        for job in jobs:
+            if job.unit_id == unit and job.state == fleet.MOVE_JOB_STATE_DONE:
+                return job
+        await asyncio.sleep(0.2)
+    raise AssertionError(f"unit {unit} was not drained within {within_s:.0f} s: {jobs}")
+
+
+async def die_moving(on: Stage, label: str, unit: str) -> None:
+    """A server armed with `label` begins to drain `unit` and dies; a survivor goes on."""
+    handing = label.startswith("moves.handoff")
+    armed = {faultpoints.VARIABLE: f"{label}:{PASSINGS.get(label, 1)}"}
+    survivor = on.servers[0]
+    if handing:
+        await reprovision(on, survivor, "MOVE_WITH_STATE")
+    victim = await on.serve_one(environment=armed)
+    survivor.freeze()  # so that it is the other one that takes the job
+    try:
+        request = fleet.DrainUnitRequest(unit_id=unit, rate_per_s=20 if handing else 1_500)
+        await call(victim, "DrainUnit", request)
+        await on.until(lambda: victim.process.poll() is not None, f"death at {label}")
+    finally:
+        survivor.thaw()
+    if handing:
+        # No agent answers for these units, so no state would ever go.
+        await reprovision(on, survivor, "KEEP")
+    on.servers.remove(victim)
+    job = await drained(survivor, unit)
+    assert job.moved <= job.total
+    await call(survivor, "UndrainUnit", fleet.UndrainUnitRequest(unit_id=unit))
+
+
+async def through(folder, record, fault: str, labels: tuple[str, ...]) -> None:
+    room = {"dublin": 20_000, "virginia": 20_000, "singapore": 20_000, "mumbai": 20_000}
+    async with stage(folder, members=1, arguments=FAST) as on:
+        await on.serve(1)
+        await on.fleet(room)
+        resumed = {}
+        on.traffic(processes=1, rate=100)
+        for number, label in enumerate(labels):
+            await settle(on, [f"m{number}-{n}" for n in range(800)])
+            began = time.monotonic()
+            await die_moving(on, label, "dublin")
+            resumed[label] = round(time.monotonic() - began, 1)
+            print(label, resumed[label])
+        outcome = await on.verdict()
+    record(fault, outcome, note=f"{outcome.verdict.moves:,} moves")
+    assert outcome.verdict.broken == 0, outcome.verdict
+    assert outcome.measured.failed == 0, outcome.measured.errors
+    assert outcome.verdict.moves >= 800 * len(labels)
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(600)
+async def test_a_server_that_dies_moving_clients_loses_nobody(tmp_path, record):
+    await through(
+        tmp_path, record, "provisioner that moves clients killed (-9) at each fault point",
+        faultpoints.MOVING,
+    )  # fmt: skip
+
+
+async def test_a_server_that_dies_after_moving_some_loses_nobody(tmp_path, record):
+    """The short form of the same: moves were written, and no mark of them."""
+    await through(
+        tmp_path, record, "provisioner that moves clients killed (-9) after a move",
+        ("moves.commit.after",),
+    )  # fmt: skip
+
+
+# -- P7 ----------------------------------------------------------------------------------
+
+CLIENTS = 100_000
+OTHERS = 500.0  # requests a second
+WARM_S, CALM_S = 8.0, 40.0
+RATIO = 2.0
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(600)
+async def test_draining_a_hundred_thousand_clients_hurts_nobody_else(tmp_path, record):
+    """P7: the same clients ask at the same rate before and during the drain, of the same two
+    servers; those of the unit being drained are among them, and are moved when they ask."""
+    room = {"dublin": 120_000, "virginia": 120_000, "singapore": 120_000, "mumbai": 120_000}
+    async with stage(tmp_path, members=1) as on:
+        await on.serve(2)
+        await on.fleet(room)
+        names = [f"p7-{n:06d}" for n in range(CLIENTS)]
+        await settle(on, names)
+        asking = tuple(names[:: CLIENTS // 2_000])
+        on.traffic(processes=1, rate=OTHERS / 2, clients=asking)
+        on.traffic(processes=1, rate=OTHERS / 2)
+        await asyncio.sleep(WARM_S)
+        calm_from = time.monotonic()
+        await asyncio.sleep(CALM_S)
+        calm_to = time.monotonic()
+        await call(on.servers[0], "DrainUnit", fleet.DrainUnitRequest(unit_id="dublin"))
+        job = await drained(on.servers[0], "dublin", within_s=300.0)
+        drain_to = time.monotonic()
+        outcome = await on.verdict()
+    told = outcome.measured
+    calm_ms = told.p99_s(calm_from, calm_to) * 1e3
+    drain_ms = told.p99_s(calm_to, drain_to) * 1e3
+    took_s = drain_to - calm_to
+    note = (
+        f"{job.moved:,} moves in {took_s:.0f} s; p99 of others {drain_ms:.1f} ms, "
+        f"{calm_ms:.1f} ms before"
+    )
+    record("100,000 clients drained off a unit under 500 requests/s", outcome, note=note,
+           p99_calm_ms=round(calm_ms, 2), p99_drain_ms=round(drain_ms, 2),
+           drained_s=round(took_s, 1))  # fmt: skip
+    assert outcome.verdict.broken == 0, outcome.verdict
+    assert outcome.measured.failed == 0, outcome.measured.errors
+    assert outcome.verdict.moves >= CLIENTS
+    assert drain_ms <= RATIO * calm_ms, note

@@ -1,0 +1,192 @@
+"""A rig: everything that moves clients, as `provisioner.wire` puts it together, over a real
+embedded store in one process, for tests that look at what it does step by step."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+from control_plane import keys
+from control_plane.identity.keyring import load_or_create
+from control_plane.identity.orders import OrderDesk
+from control_plane.identity.tickets import TicketIssuer
+from control_plane.store.port import Put, Store, Txn
+from deployment_units.fleet.capacity import decode_capacity, encode_capacity
+from deployment_units.fleet.lifecycle import Event, Patience
+from deployment_units.fleet.move_job import MoveJob
+from deployment_units.fleet.records import decode_job, encode_tenant
+from deployment_units.fleet.registry import UnitRegistry
+from deployment_units.fleet.transitions import Transitions, Wish
+from deployment_units.fleet.unit import TenantSpec
+from provisioner.api.world import World
+from provisioner.ledger.assignment import AssignmentRecord, decode_assignment, encode_assignment
+from provisioner.ledger.departure import decode_departure
+from provisioner.ledger.departure_lease import DepartureLease
+from provisioner.ledger.ledger import Ledger
+from provisioner.moves.board import Board
+from provisioner.moves.dialing import unit_dialer
+from provisioner.moves.executor import Executor
+from provisioner.moves.handoff import Handoff
+from provisioner.moves.mover import Mover
+from provisioner.placement.filters import PlacementPolicy
+from provisioner.settings import Settings
+from tests.end_to_end.servers import units
+
+DUBLIN_CELL = "IE:53.3,-6.3~20"
+WAIT_S = 30.0
+_names = itertools.count()
+
+
+class Rig:
+    """One provisioner's part in moves. `endpoints`: where units answer, beside their specs."""
+
+    def __init__(self, store: Any, issuer: TicketIssuer) -> None:
+        self.store = store
+        self.issuer = issuer
+        self.endpoints: dict[str, str] = {}
+        self.registry = UnitRegistry(store, clock=time.monotonic, wall=time.time)
+        self.transitions = Transitions(
+            store, self.registry, wall=time.time, patience=Patience(), rate_per_s=1e6
+        )
+        self.world = World(store, clock=time.monotonic)
+        departures = DepartureLease(
+            store, longest_ticket_s=self.world.longest_ticket_s, clock=time.monotonic
+        )
+        self.mover = Mover(
+            store,
+            new_ledger=lambda: Ledger(
+                store,
+                clock=time.monotonic,
+                jitter=lambda: 0.0,
+                new_id=lambda: f"m{next(_names)}",
+                lanes=1,
+            ),
+            policy=PlacementPolicy(),
+            fleet=self.world.fleet,
+            endpoint=self._endpoint,
+            lease=departures.current,
+            handoff=Handoff(OrderDesk(issuer), connect=unit_dialer(Settings()), wall=time.time),
+            clock=time.monotonic,
+            wall=time.time,
+        )
+        self.world.on_fleet = self.mover.follow
+        self.board = Board(store, wall=time.time)
+        self.executor = Executor(
+            store,
+            board=self.board,
+            mover=self.mover,
+            world=self.world,
+            registry=self.registry,
+            transitions=self.transitions,
+            clock=time.monotonic,
+            wall=time.time,
+            spread=lambda: 0.0,
+        )
+
+    def _endpoint(self, unit: str) -> str:
+        spec = self.world.seen(unit)
+        return self.endpoints.get(unit) or (spec.endpoint if spec is not None else "")
+
+    async def make(self, unit: str, event: Event, **terms: Any) -> MoveJob | None:
+        done = await self.transitions.make(unit, Wish(event=event, **terms))
+        await self.world.wait_for_units(done.view.revision)
+        return done.job
+
+    async def job(self, name: str) -> MoveJob:
+        pair = await self.store.get(keys.job(name))
+        assert pair is not None, f"there is no job {name}"
+        return decode_job(pair)
+
+    async def ended(self, name: str) -> MoveJob:
+        """The job, once it has ended."""
+        return await until(lambda: self.job(name), lambda job: not job.is_open, name)
+
+    async def homes(self) -> dict[str, AssignmentRecord]:
+        """Assignments by client."""
+        page = await self.store.range(keys.ASSIGNMENTS)
+        return {p.key.decode().rpartition("/")[2]: decode_assignment(p.value) for p in page.items}
+
+    async def counts(self) -> dict[str, int]:
+        """Clients by unit, where there are any; held to what the ledgers say."""
+        counted = Counter(record.unit for record in (await self.homes()).values())
+        views, _ = await self.registry.list()
+        assert {v.spec.id: v.clients for v in views if v.clients} == counted
+        return dict(counted)
+
+    async def departures(self) -> dict[str, tuple[str, str, str, int]]:
+        """By client: (left, for, cause, epoch)."""
+        told = {}
+        for pair in (await self.store.range(keys.MOVES)).items:
+            unit, _, client = pair.key[len(keys.MOVES) :].decode().split("/")
+            record = decode_departure(pair.value)
+            assert pair.lease
+            told[client] = (unit, record.unit, record.cause, record.epoch)
+        return told
+
+
+async def until(read: Callable[[], Any], good: Callable[[Any], bool], what: str) -> Any:
+    """What is read, once it is good."""
+    async with asyncio.timeout(WAIT_S):
+        while not good(found := await read()):  # noqa: ASYNC110 - it is the store that changes
+            await asyncio.sleep(0.01)
+    return found
+
+
+async def fleet(store: Store, **capacities: int) -> None:
+    """Units without agents."""
+    registry = UnitRegistry(store, clock=time.monotonic, wall=time.time)
+    for spec in units(**capacities):
+        await registry.apply(spec)
+
+
+async def tenant(store: Store, name: str = "t", **terms: Any) -> None:
+    spec = TenantSpec(id=name, **terms)
+    await store.commit(Txn(then=[Put(keys.tenant(name), encode_tenant(spec))]))
+
+
+async def settle_in(
+    store: Store, unit: str, *clients: str, cell: str = DUBLIN_CELL, home: str = ""
+) -> None:
+    """Clients of tenant t that live at the unit, as if their provisioner had settled."""
+    for start in range(0, len(clients), 100):
+        part = clients[start : start + 100]
+        pair = await store.get(keys.capacity(unit))
+        assert pair is not None
+        record = decode_capacity(pair.value)
+        record = replace(record, settled=record.settled + len(part))
+        value = encode_assignment(unit, 1, 1_000, cell, 0, home)
+        await store.commit(
+            Txn(
+                then=[
+                    Put(keys.capacity(unit), encode_capacity(record)),
+                    *(Put(keys.assignment("t", client), value) for client in part),
+                ]
+            )
+        )
+
+
+@asynccontextmanager
+async def at_work(store: Any, *, executing: bool = True) -> AsyncIterator[Rig]:
+    """A rig whose tasks run."""
+    ring = await load_or_create(store, path=None, now=time.time(), random=lambda n: b"k" * n)
+    rig = Rig(store, TicketIssuer(ring))
+    await rig.world.start()
+    await rig.board.start()
+    running = [rig.world.run(), rig.board.run(), rig.mover.run()]
+    if executing:
+        running.append(rig.executor.run())
+    tasks = [asyncio.create_task(one) for one in running]
+    await asyncio.sleep(0)
+    try:
+        yield rig
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await rig.mover.close()

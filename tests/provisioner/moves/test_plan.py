@@ -1,0 +1,251 @@
+"""Plans of moves: never over the room, never above the bound, nobody without need, and the
+same again from the same input. And spreading: by room and distance."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deployment_units.fleet.unit import ServedAreas
+from provisioner.geo.location import cell_of
+from provisioner.geo.remembered import location_of
+from provisioner.moves.plan import (
+    CONTINENTS,
+    NO_ROOM,
+    Manner,
+    Planner,
+    Resident,
+    left_without,
+    without,
+)
+from provisioner.moves.targets import Targets
+from provisioner.placement.filters import PlacementPolicy, why_not
+from provisioner.placement.fleet import PlacementFleet
+from tests.provisioner.placement.fleets import fleet, occupied, situations
+
+POLICY = PlacementPolicy()
+IRELAND = "IE:53.3,-6.3~20"
+GERMANY = "DE:50.1,8.7~20"
+
+
+def residents(count, unit, cell=IRELAND, tenant="t"):
+    return [Resident(b"a/%d" % n, tenant, unit, cell) for n in range(count)]
+
+
+def planner(units, *, room, load=None, capacity=1_000, manner=Manner.PLACE, bound=None):
+    count = len(units.units)
+    return Planner(
+        units,
+        POLICY,
+        room=room,
+        load=load or [0.0] * count,
+        capacity=[capacity] * count,
+        manner=manner,
+        bound=bound,
+    )
+
+
+@st.composite
+def moves(draw):
+    """A fleet in any state, clients of its first unit, and a way to move them."""
+    situation = draw(situations())
+    count = draw(st.integers(0, 30))
+    cells = draw(st.lists(st.sampled_from([situation.location.cell, IRELAND, GERMANY, "nowhere",
+                                           "KE:", "damaged"]), min_size=1, max_size=4))  # fmt: skip
+    who = [
+        Resident(b"a/%d" % n, situation.tenant, "u0", cells[n % len(cells)]) for n in range(count)
+    ]
+    return (
+        situation,
+        who,
+        draw(st.sampled_from(list(Manner))),
+        draw(st.one_of(st.none(), st.integers(0, 10))),
+    )
+
+
+def plan_of(situation, manner, bound):
+    units = situation.fleet
+    if manner is not Manner.BETTER:
+        units = without(units, "u0", "it is being drained")
+    return Planner(
+        units,
+        situation.policy,
+        room=situation.room,
+        load=situation.load,
+        capacity=[20] * len(units.units),
+        manner=manner,
+        bound=bound,
+    )
+
+
+@settings(max_examples=300, deadline=None)
+@given(moves())
+def test_what_every_plan_keeps_to(drawn):
+    situation, who, manner, bound = drawn
+    first, second = (plan_of(situation, manner, bound) for _ in range(2))
+    goals = first.take(who)
+    plan = first.made()
+    room = dict(zip((unit.id for unit in situation.units), situation.room, strict=True))
+    units = {unit.id: unit for unit in situation.units}
+    assert plan.targets == dict(Counter(goal.unit for goal in goals))
+    for unit, clients in plan.targets.items():
+        assert clients <= max(0, room[unit]), "over the room"
+    assert bound is None or plan.moves <= bound
+    for goal in goals:
+        assert goal.unit != goal.resident.unit, "moved to where it was"
+        reason = why_not(units[goal.unit], situation.policy,
+                         location_of(goal.resident.cell), situation.tenant)  # fmt: skip
+        assert reason == "", "moved to where it may not be"
+    if manner is Manner.BETTER:
+        assert plan.stay == 0  # who stays does not have to move
+    else:
+        assert plan.moves + plan.stay + plan.beyond_bound == len(who)
+    # The same input makes the same plan, and pages make no difference.
+    for resident in who:
+        second.take([resident])
+    assert second.made() == plan
+
+
+def test_a_drain_goes_where_placement_would():
+    units = without(fleet("dublin", "frankfurt", "virginia"), "dublin", "draining")
+    plan = planner(units, room=[0, 60, 1_000])
+    plan.take(residents(100, "dublin"))
+    assert plan.made().targets == {"frankfurt": 60, "virginia": 40}
+
+
+def test_who_cannot_go_anywhere_stays_with_the_reason_of_most():
+    units = without(fleet("dublin", "frankfurt"), "dublin", "draining")
+    plan = planner(units, room=[500, 70])
+    plan.take(residents(100, "dublin"))
+    made = plan.made()
+    assert (made.moves, made.stay, made.stay_reason) == (70, 30, NO_ROOM)
+
+
+def test_the_lost_are_spread_by_room_and_distance():
+    units = without(fleet("dublin", "frankfurt", "virginia", "oregon"), "dublin", "lost")
+    plan = planner(units, room=[0, 1_000, 10_000, 1_000], manner=Manner.SPREAD, capacity=20_000)
+    plan.take(residents(900, "dublin"))
+    targets = plan.made().targets
+    # The nearest is not filled, the one with ten times its room takes its share though it is
+    # 4,000 km farther, and the far one with little room hardly any.
+    assert 600 < targets["frankfurt"] + targets.get("oregon", 0) < 850
+    assert targets["virginia"] > 50
+    assert targets.get("oregon", 0) < 20
+
+
+def test_the_lost_still_find_the_last_room():
+    units = without(fleet("dublin", "frankfurt", "virginia"), "dublin", "lost")
+    plan = planner(units, room=[0, 10, 90], manner=Manner.SPREAD)
+    plan.take(residents(120, "dublin"))
+    assert plan.made().targets == {"virginia": 90, "frankfurt": 10}
+    assert plan.made().stay == 20
+
+
+def targets(units, load=None, room=None):
+    count = len(units.units)
+    return Targets(units, POLICY, occupied(room or [100] * count, load or [0.0] * count))
+
+
+@pytest.mark.parametrize(
+    ("now", "cell", "load", "expected"),
+    [
+        pytest.param("frankfurt", IRELAND, {}, "dublin", id="a-nearer-unit-was-added"),
+        pytest.param("dublin", IRELAND, {}, None, id="it-is-where-it-is-best-off"),
+        pytest.param("frankfurt", "DE:51.0,4.0~20", {}, None, id="a-little-nearer-is-not-enough"),
+        pytest.param("virginia", "nowhere", {}, None, id="nobody-knows-where-it-is"),
+        pytest.param("dublin", IRELAND, {"dublin": 0.99}, None, id="crowded-but-nothing-as-near"),
+        pytest.param("dublin", "EU:52.0,1.5~900", {"dublin": 0.95}, "frankfurt",
+                     id="crowded-and-another-is-as-near-for-all-anybody-knows"),
+        pytest.param("dublin", "EU:52.0,1.5~900", {"dublin": 0.85}, None,
+                     id="busy-is-not-crowded"),
+        pytest.param("dublin", "EU:52.0,1.5~900", {"dublin": 0.95, "frankfurt": 0.8}, None,
+                     id="the-other-is-not-much-emptier"),
+        pytest.param("gone", IRELAND, {}, "dublin", id="its-unit-is-not-in-the-fleet"),
+    ],
+)  # fmt: skip
+def test_who_suits_a_client_clearly_better(now, cell, load, expected):
+    units = fleet("dublin", "frankfurt", "virginia")
+    asked = targets(units, [load.get(unit.id, 0.1) for unit in units.units])
+    choice = asked.better(location_of(cell), "t", b"key", now)
+    assert (choice and units.units[choice.unit_index].id) == expected
+
+
+def test_a_unit_that_serves_the_client_no_more_is_left():
+    units = fleet("dublin", "virginia", dublin={"serves": ServedAreas(countries=("US",))})
+    choice = targets(units).better(location_of(IRELAND), "t", b"key", "dublin")
+    assert units.units[choice.unit_index].id == "virginia"
+
+
+def test_a_cordoned_unit_keeps_its_clients():
+    units = without(fleet("dublin", "frankfurt"), "dublin", "cordoned")
+    assert targets(units).better(location_of(IRELAND), "t", b"key", "dublin") is None
+
+
+def test_nobody_goes_to_and_fro():
+    """Whoever moved because it is better there does not move back for as little."""
+    units = fleet("dublin", "frankfurt", "virginia")
+    asked = targets(units)
+    for degree in range(-10, 20):
+        location = location_of(f"EU:51.0,{degree:.1f}~20")
+        for here in units.units:
+            choice = asked.better(location, "t", b"key", here.id)
+            if choice is not None:
+                there = units.units[choice.unit_index].id
+                assert asked.better(location, "t", b"key", there) is None
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [IRELAND, "IE:", ":53.3,-6.3~20", cell_of("NZ", -44.04, 179.96, 99_999.0), "DE:0.0,-0.0~0"],
+)
+def test_a_cell_names_a_place(cell):
+    """Assignments keep no more of where their client was."""
+    found = location_of(cell)
+    assert found.cell == cell
+    again = cell_of(found.country, found.latitude, found.longitude, found.uncertainty_km)
+    assert again == cell
+
+
+@pytest.mark.parametrize("cell", ["", "nowhere", "IE", "IE:x", "ie:1.0,2.0~3", "IE:1.0,2.0~3;"])
+def test_what_is_no_cell_is_nowhere(cell):
+    assert location_of(cell).cell == "nowhere"
+
+
+def serving(**areas):
+    return {name: {"serves": ServedAreas(**area)} for name, area in areas.items()}
+
+
+@pytest.mark.parametrize(
+    ("units", "tenants", "expected"),
+    [
+        pytest.param(fleet("dublin"), ["a"], "a", id="the-only-unit"),
+        pytest.param(fleet("dublin", "virginia"), ["a"], "", id="another-serves-everybody"),
+        pytest.param(fleet("dublin", "virginia", virginia={"taking": False}), ["a"], "a",
+                     id="the-other-takes-nobody"),
+        pytest.param(fleet("dublin", "virginia", virginia={"tenants": ("b",)}), ["a", "b"], "a",
+                     id="the-other-is-somebody-elses"),
+        pytest.param(fleet("dublin", "virginia", dublin={"tenants": ("b",)}), ["a", "b"], "",
+                     id="a-tenants-own-unit-but-the-other-takes-all"),
+        pytest.param(fleet("dublin", "virginia", **serving(virginia={"continents": ("NA",)})),
+                     ["a"], "a", id="the-other-serves-one-continent"),
+        pytest.param(fleet("dublin", "virginia", **serving(
+            dublin={"countries": ("IE",)}, virginia={"continents": ("EU",)})),
+                     ["a"], "", id="a-country-is-served-with-its-continent"),
+        pytest.param(fleet("dublin", "virginia", "oregon", **serving(
+            virginia={"continents": CONTINENTS[:4]}, oregon={"continents": CONTINENTS[4:]})),
+                     ["a"], "", id="two-serve-the-world-between-them"),
+        pytest.param(fleet("dublin"), [], "", id="no-tenants"),
+    ],
+)  # fmt: skip
+def test_whom_a_fleet_cannot_serve_without_a_unit(units, tenants, expected):
+    tenant, witnesses = left_without(units, "dublin", tenants)
+    assert tenant == expected
+    assert "dublin" not in witnesses
+    assert bool(witnesses) == (bool(tenants) and not expected)
+
+
+def test_nobody_misses_a_unit_that_is_not_there():
+    assert left_without(PlacementFleet(units=(), revision=1), "ghost", ["a"]) == ("", ())

@@ -1,0 +1,108 @@
+"""What others do to clients, as the ledger writes it, and a server's watches over it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from control_plane import keys
+from control_plane.store.port import Delete, Operation, Put, Txn, TxnResult
+from provisioner.ledger.assignment import encode_assignment
+from provisioner.ledger.departure import DepartureRecord, encode_departure, released
+from provisioner.watching.clients import ClientWatches, Told
+from provisioner.watching.departures import DepartureBoard
+from provisioner.watching.feed import MoveFeed
+
+WAIT_S = 20.0
+
+
+class Movers:
+    """Writes what provisioners write; keeps the truth as (unit, epoch) by client."""
+
+    def __init__(self, write: Callable[[Txn], TxnResult]) -> None:
+        self._write = write
+        self.homes: dict[str, tuple[str, int]] = {}
+        self.written: dict[int, tuple[str, tuple[str, int] | None]] = {}  # by revision
+
+    def assign(self, client: str, unit: str) -> int:
+        """A client without a home gets one."""
+        return self._put(client, unit, 1)
+
+    def move(self, client: str, unit: str, cause: str = "drained") -> int:
+        """A client with a home gets another one."""
+        before, epoch = self.homes[client]
+        departure = DepartureRecord(epoch=epoch + 1, unit=unit, cause=cause, at_ms=7)
+        gone = Put(keys.move(before, "t", client), encode_departure(departure))
+        return self._put(client, unit, epoch + 1, gone)
+
+    def release(self, client: str, cause: str = "") -> int:
+        """A client loses its home; with a cause, its unit is told."""
+        unit, epoch = self.homes.pop(client)
+        key = keys.assignment("t", client)
+        writes: list[Operation] = [Delete(key)]
+        if cause:
+            record = DepartureRecord(epoch=epoch, unit="", cause=cause, at_ms=7)
+            writes.append(Put(keys.move(unit, "t", client), encode_departure(record)))
+        revision = self._write(Txn(then=[*writes, released([key])])).revision
+        self.written[revision] = (client, None)
+        return revision
+
+    def _put(self, client: str, unit: str, epoch: int, *more: Operation) -> int:
+        home = Put(keys.assignment("t", client), encode_assignment(unit, epoch, 7, ""))
+        revision = self._write(Txn(then=[home, *more])).revision
+        self.homes[client] = (unit, epoch)
+        self.written[revision] = (client, (unit, epoch))
+        return revision
+
+
+class Server:
+    """One server's feed and those who listen to it."""
+
+    def __init__(
+        self,
+        store: Any,
+        *,
+        limit: int = 1_000_000,
+        sign_of_life_s: float = 3600.0,
+        homeless_s: float = 0.01,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        following = asyncio.Event()
+        self.clients = ClientWatches(
+            store,
+            following=following,
+            limit=limit,
+            clock=clock,
+            spread=lambda: 0.5,
+            sign_of_life_s=sign_of_life_s,
+            homeless_s=homeless_s,
+        )
+        self.board = DepartureBoard(store)
+        self.feed = MoveFeed(store, self.clients, self.board, following=following)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Server]:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self.feed.run()), group.create_task(self.clients.run())]
+            try:
+                yield self
+            finally:
+                for task in tasks:
+                    task.cancel()
+
+
+async def soon(next_one: Any) -> Told:
+    """The next message, or the test has failed."""
+    async with asyncio.timeout(WAIT_S):
+        told: Told = await next_one
+        return told
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Polls; the other side is tasks of the same loop."""
+    async with asyncio.timeout(WAIT_S):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.002)

@@ -1,0 +1,397 @@
+"""Watches of clients over the model of the store: told once, in order, and nothing missed."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from control_plane import keys
+from control_plane.errors import Exhausted, HistoryGone, InvalidInput, NotFound, Unavailable
+from control_plane.store.port import Put, Txn
+from provisioner.watching.clients import Kind, Told
+from tests.fakes.uneven_store import UnevenStore
+from tests.provisioner.watching.moving import WAIT_S, Movers, Server, soon, until
+
+
+@pytest.fixture
+def store() -> UnevenStore:
+    return UnevenStore()
+
+
+@pytest.fixture
+def movers(store: UnevenStore) -> Movers:
+    return Movers(store.write)
+
+
+@pytest.fixture
+async def server(store: UnevenStore) -> AsyncIterator[Server]:
+    async with Server(store).running() as running:
+        yield running
+
+
+def watch(server: Server, client: str = "alice", *, known_epoch: int = 0, revision: int = 0):
+    return server.clients.watch("t", client, known_epoch=known_epoch, revision=revision)
+
+
+def home(told: Told) -> tuple[Kind, str, int]:
+    return told.kind, told.standing.unit, told.standing.epoch
+
+
+async def test_a_watch_begins_with_the_home_and_goes_on_with_each_move(movers, server):
+    movers.assign("alice", "a")
+    async with watch(server) as stream:
+        assert home(await soon(stream.next())) == (Kind.HOME, "a", 1)
+        revision = movers.move("alice", "b", "drained")
+        told = await soon(stream.next())
+        assert home(told) == (Kind.HOME, "b", 2)
+        assert (told.standing.cause, told.revision) == ("drained", revision)
+
+
+async def test_others_are_not_heard_of(movers, server):
+    for client in ("alice", "bob"):
+        movers.assign(client, "a")
+    async with watch(server) as alice, watch(server, "bob") as bob:
+        await soon(alice.next())
+        await soon(bob.next())
+        movers.move("bob", "b")
+        movers.move("alice", "c")
+        assert home(await soon(bob.next())) == (Kind.HOME, "b", 2)
+        assert home(await soon(alice.next())) == (Kind.HOME, "c", 2)
+
+
+async def test_both_of_two_watches_of_one_client_hear(movers, server):
+    movers.assign("alice", "a")
+    async with watch(server) as one, watch(server, known_epoch=1) as two:
+        await soon(one.next())
+        movers.move("alice", "b")
+        assert home(await soon(one.next())) == home(await soon(two.next())) == (Kind.HOME, "b", 2)
+
+
+@pytest.mark.parametrize("cause", ["", "hold-expired"])
+async def test_a_release_is_told_once_with_its_cause_and_then_a_new_assignment(
+    movers, server, cause
+):
+    movers.assign("alice", "a")
+    async with watch(server) as stream:
+        await soon(stream.next())
+        revision = movers.release("alice", cause)
+        told = await soon(stream.next())
+        assert (told.kind, told.standing.cause, told.revision) == (Kind.RELEASED, cause, revision)
+        movers.assign("alice", "b")
+        assert home(await soon(stream.next())) == (Kind.HOME, "b", 1)
+
+
+async def test_a_client_without_a_home_cannot_be_watched(server):
+    with pytest.raises(NotFound, match="alice has no assignment; provision it first"):
+        async with watch(server):
+            pass
+    assert len(server.clients) == 0
+
+
+async def test_who_knew_a_home_that_is_gone_is_told_so_and_waits_for_the_next(movers, server):
+    async with watch(server, known_epoch=3) as stream:
+        assert (await soon(stream.next())).kind is Kind.RELEASED
+        movers.assign("alice", "a")
+        assert home(await soon(stream.next())) == (Kind.HOME, "a", 1)
+
+
+async def test_what_is_known_already_is_not_told_again(movers, server):
+    movers.assign("alice", "a")
+    revision = movers.move("alice", "b")
+    async with watch(server, known_epoch=2, revision=revision) as stream:
+        movers.move("alice", "c")
+        assert home(await soon(stream.next())) == (Kind.HOME, "c", 3)
+
+
+async def test_the_revision_tells_the_same_epoch_of_two_lives_apart(movers, server):
+    seen = movers.assign("alice", "a")
+    movers.release("alice")
+    movers.assign("alice", "b")
+    async with watch(server, known_epoch=1, revision=seen) as stream:
+        assert home(await soon(stream.next())) == (Kind.HOME, "b", 1)
+
+
+async def test_a_revision_that_is_compacted_is_refused_with_what_to_do(store, movers, server):
+    movers.assign("alice", "a")
+    store.model.compacted = store.model.revision
+    with pytest.raises(HistoryGone, match="watch again without a revision"):
+        async with watch(server, known_epoch=1, revision=1):
+            pass
+    async with watch(server, known_epoch=1, revision=store.model.revision) as stream:
+        movers.move("alice", "b")
+        assert home(await soon(stream.next())) == (Kind.HOME, "b", 2)
+
+
+async def test_a_revision_of_another_store_is_refused(movers, server):
+    movers.assign("alice", "a")
+    with pytest.raises(HistoryGone, match="has not come to revision 1000"):
+        async with watch(server, revision=1000):
+            pass
+
+
+def test_a_negative_revision_is_refused(store):
+    async def begin() -> None:
+        watch(Server(store), revision=-1)
+
+    with pytest.raises(InvalidInput, match="revision is below 0"):
+        asyncio.run(begin())
+
+
+async def test_a_slow_reader_is_told_where_things_stand_and_not_each_step(movers, server):
+    movers.assign("alice", "a")
+    async with watch(server) as stream:
+        await soon(stream.next())
+        for n in range(500):
+            movers.move("alice", f"unit-{n}")
+        last = movers.move("alice", "home")
+        async with watch(server, "alice", known_epoch=1) as behind_the_feed:
+            await until(lambda: server.clients.revision_of(stream._client) >= last)
+            await soon(behind_the_feed.next())
+        assert home(await soon(stream.next())) == (Kind.HOME, "home", 502)
+
+
+async def test_a_silent_stream_shows_signs_of_life_with_a_revision_to_go_on_from(store, movers):
+    movers.assign("alice", "a")
+    async with Server(store, sign_of_life_s=0.02).running() as server, watch(server) as stream:
+        await soon(stream.next())
+        movers.assign("bob", "a")
+        revision = movers.move("bob", "b")
+        while (told := await soon(stream.next())).revision < revision:
+            assert told.kind is Kind.SIGN_OF_LIFE
+        async with watch(server, known_epoch=1, revision=told.revision) as again:
+            assert (await soon(again.next())).kind is Kind.SIGN_OF_LIFE
+
+
+async def test_a_client_without_a_home_is_not_vouched_for_beyond_its_last_reading(store, movers):
+    """Else it would go on from a revision that is past its new assignment."""
+    movers.assign("alice", "a")
+    movers.assign("bob", "a")
+    slow = Server(store, sign_of_life_s=0.02, homeless_s=3600.0)
+    async with slow.running() as server, watch(server) as alice, watch(server, "bob") as bob:
+        await soon(alice.next())
+        movers.release("alice")
+        while (await soon(alice.next())).kind is not Kind.RELEASED:
+            pass
+        movers.assign("alice", "b")
+        movers.move("bob", "b")
+        while (await soon(bob.next())).standing.epoch != 2:
+            pass
+        told = await soon(alice.next())
+        assert told.kind is Kind.SIGN_OF_LIFE
+        async with watch(server, known_epoch=1, revision=told.revision) as again:
+            assert home(await soon(again.next())) == (Kind.HOME, "b", 1)
+
+
+async def test_a_gap_in_history_is_made_up_for_by_reading(store, movers, server):
+    for client in ("alice", "bob", "carol"):
+        movers.assign(client, "a")
+    async with watch(server) as alice, watch(server, "bob") as bob, watch(server, "carol") as carol:
+        for stream in (alice, bob, carol):
+            await soon(stream.next())
+        begun = store.watches
+        movers.move("alice", "b")
+        movers.release("bob")
+        store.lose_history()  # before anything of this was delivered
+        assert home(await soon(alice.next())) == (Kind.HOME, "b", 2)
+        assert (await soon(bob.next())).kind is Kind.RELEASED
+        movers.move("carol", "c")
+        assert home(await soon(carol.next())) == (Kind.HOME, "c", 2)
+        assert store.watches == begun + 1
+
+
+async def test_one_watch_of_the_store_and_few_reads_serve_everybody(store, movers, server):
+    async with asyncio.timeout(WAIT_S):
+        streams = []
+        for n in range(1000):
+            movers.assign(f"client-{n}", "a")
+        reads = store.reads
+
+        async def open_one(n: int) -> None:
+            stream = watch(server, f"client-{n}")
+            await stream.__aenter__()
+            await stream.next()
+            streams.append(stream)
+
+        async with asyncio.TaskGroup() as group:
+            for n in range(1000):
+                group.create_task(open_one(n))
+        assert store.watches == 1
+        assert store.reads - reads <= 20
+        assert len(server.clients) == 1000
+        for stream in streams:
+            await stream.__aexit__(None, None, None)
+        assert len(server.clients) == 0
+
+
+async def test_a_server_takes_only_so_many_and_says_when_to_come_back(store, movers):
+    movers.assign("alice", "a")
+    async with Server(store, limit=1).running() as server, watch(server) as stream:
+        await soon(stream.next())
+        with pytest.raises(Exhausted, match="1 watchers") as refused:
+            async with watch(server):
+                pass
+        assert refused.value.retry_after_s == 3.0
+        assert len(server.clients) == 1
+
+
+async def test_a_server_that_ends_sends_everybody_elsewhere(movers, server):
+    movers.assign("alice", "a")
+    async with watch(server) as stream:
+        await soon(stream.next())
+        waiting = asyncio.create_task(stream.next())
+        await asyncio.sleep(0)
+        server.clients.close()
+        with pytest.raises(Unavailable, match="watch again on another one") as ended:
+            await soon(waiting)
+        assert ended.value.retry_after_s is not None
+        with pytest.raises(Unavailable):
+            async with watch(server):
+                pass
+
+
+async def test_while_the_store_is_away_new_watches_are_told_and_others_stand(store, movers, server):
+    movers.assign("alice", "a")
+    async with watch(server) as stream:
+        await soon(stream.next())
+        store.away = True
+        with pytest.raises(Unavailable) as told:
+            async with watch(server):
+                pass
+        assert told.value.retry_after_s is not None
+        store.away = False
+        movers.move("alice", "b")
+        assert home(await soon(stream.next())) == (Kind.HOME, "b", 2)
+
+
+async def test_damaged_news_are_left_out_and_counted(store, movers, server):
+    movers.assign("alice", "a")
+    async with watch(server) as stream:
+        await soon(stream.next())
+        for key in (keys.move("a", "t", "alice"), keys.RELEASED, keys.MOVES + b"a/t/\xff"):
+            store.write(Txn(then=[Put(key, b"{nonsense")]))
+        movers.move("alice", "b")
+        assert home(await soon(stream.next())) == (Kind.HOME, "b", 2)
+        assert server.feed.damaged == 3
+
+
+# -- any interleaving --------------------------------------------------------------------
+
+CLIENTS = ("alice", "bob")
+deeds = st.lists(
+    st.tuples(
+        st.sampled_from(["change", "change", "release", "break", "break", "lose"]),
+        st.sampled_from(CLIENTS),
+        st.sampled_from([0, 0, 1, 3, 10, 20, 60]),  # turns of the loop afterwards
+    ),
+    min_size=1,
+    max_size=60,
+)
+
+
+class Follower:
+    """A client that watches, breaks off now and then, and goes on from what it saw last."""
+
+    def __init__(self, server: Server, name: str) -> None:
+        self._server = server
+        self.name = name
+        self.heard: list[Told] = []
+        self.homeless = True
+        self.epoch = 0
+        self.revision = 0
+        self._task: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Unless it watches already."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._follow())
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                async with watch(
+                    self._server, self.name, known_epoch=self.epoch, revision=self.revision
+                ) as stream:
+                    while True:
+                        told = await stream.next()
+                        self.heard.append(told)
+                        self.homeless = told.standing.homeless
+                        self.epoch = told.standing.epoch or self.epoch
+                        self.revision = told.revision
+            except NotFound:
+                self.homeless = True
+                await asyncio.sleep(0)
+            except HistoryGone:
+                self.epoch = self.revision = 0  # as the contract says: anew, without a revision
+
+    async def break_off_or_go_on(self) -> None:
+        if self._task is None:
+            self.begin()
+        else:
+            await self.end()
+
+    async def end(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    @property
+    def knows(self) -> tuple[str, int] | None:
+        if self.homeless:
+            return None
+        return self.heard[-1].standing.unit, self.heard[-1].standing.epoch
+
+
+async def interleave(script: list[tuple[str, str, int]], seed: int) -> None:
+    rng = random.Random(seed)
+    store = UnevenStore(rng)
+    movers = Movers(store.write)
+    for client in CLIENTS:
+        movers.assign(client, "a")
+    async with Server(store).running() as server:
+        followers = {client: Follower(server, client) for client in CLIENTS}
+        for follower in followers.values():
+            follower.begin()
+        for n, (deed, client, turns) in enumerate(script):
+            if deed == "change" and client in movers.homes:
+                movers.move(client, f"unit-{n}")
+            elif deed == "change":
+                movers.assign(client, f"unit-{n}")
+            elif deed == "release" and client in movers.homes:
+                movers.release(client, rng.choice(["", "hold-expired"]))
+            elif deed == "break":
+                await followers[client].break_off_or_go_on()
+            elif deed == "lose":
+                store.lose_history()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+        for follower in followers.values():
+            follower.begin()
+        try:
+            await until(
+                lambda: all(f.knows == movers.homes.get(f.name) for f in followers.values())
+            )
+        finally:
+            for follower in followers.values():
+                await follower.end()
+    for follower in followers.values():
+        told_at, since = 0, 0
+        for told in follower.heard:
+            assert told.revision >= told_at, "revisions go back"
+            told_at = told.revision
+            if told.kind is Kind.HOME:
+                assert told.standing.since >= since, "an older home was told after a newer one"
+                since = told.standing.since
+                truth = (follower.name, (told.standing.unit, told.standing.epoch))
+                assert movers.written[told.standing.since] == truth
+
+
+@settings(max_examples=50, deadline=None)
+@given(script=deeds, seed=st.integers(0, 2**32))
+def test_whatever_happens_each_watcher_hears_only_truth_in_order_and_ends_at_it(script, seed):
+    asyncio.run(interleave(script, seed))
