@@ -26,6 +26,7 @@ from provisioner.ledger.shard_holds import ShardHoldBook
 from provisioner.ledger.sharded import ShardedLedger
 from provisioner.settings import Settings
 from provisioner.shards.clusters import (
+    check_control,
     join,
     numbered,
     open_clusters,
@@ -91,6 +92,7 @@ async def spread_over(
         await refuse_spread(store)
         return None
     urls = parse_clusters(settings.assignment_stores)
+    check_control(settings.store)
     access = store_access(settings)
     opened = await when_there(lambda: open_clusters(urls, access), "the assignment stores", stop)
     if opened is None:

@@ -22,7 +22,7 @@ from deployment_units.fleet.unit import DEFAULT_TENANT
 from provisioner.ledger.departure_lease import SHARED_S
 from provisioner.settings import Settings, read_settings
 from provisioner.shards import moving
-from provisioner.shards.clusters import join, numbered, open_clusters, parse_clusters
+from provisioner.shards.clusters import check_control, join, numbered, open_clusters, parse_clusters
 from provisioner.shards.mover import ShardMover
 from provisioner.shards.shard_map import ShardMap, Stage, plan_moves, shard_of
 from provisioner.spreading import store_access
@@ -89,6 +89,8 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
 
 @asynccontextmanager
 async def _opened(settings: Settings) -> AsyncIterator[Opened]:
+    urls = parse_clusters(settings.assignment_stores)
+    check_control(settings.store)
     async with AsyncExitStack() as stack:
         access = store_access(settings)
         control = await open_store(settings.store, access=access)
@@ -98,7 +100,7 @@ async def _opened(settings: Settings) -> AsyncIterator[Opened]:
                 "this store has no shard map; the first server started with "
                 "--assignment-stores makes it"
             )
-        clusters = await open_clusters(parse_clusters(settings.assignment_stores), access)
+        clusters = await open_clusters(urls, access)
         for one in clusters.values():
             stack.push_async_callback(one.close)
         shard_map = await join(control, clusters)

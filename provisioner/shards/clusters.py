@@ -47,6 +47,16 @@ def parse_clusters(text: str) -> dict[str, str]:
     return found
 
 
+def check_control(url: str) -> None:
+    """Raises InvalidInput where the store cannot be shared by the servers of clusters."""
+    if StoreUrl.parse(url).path is not None:
+        raise InvalidInput(
+            "store",
+            "the store must be etcd where assignments are spread over clusters; give it with "
+            "--store etcd://host:port",
+        )
+
+
 async def open_clusters(urls: Mapping[str, str], access: EtcdAccess) -> dict[str, Store]:
     """All of them, opened. Raises what opening one raises, and then none is left open."""
     opened: dict[str, Store] = {}
