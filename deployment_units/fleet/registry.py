@@ -75,7 +75,9 @@ class UnitSnapshot:
     @property
     def clients(self) -> int:
         here = sum(int(pair.value) for pair in self.usages if _is_here(pair))
-        return self.record.settled + here + self.elsewhere
+        # Clusters are not read at one moment: below 0 means that the ledger has changed since,
+        # which whoever writes by this count finds out, because it compares the ledger.
+        return max(0, self.record.settled + here + self.elsewhere)
 
     @property
     def state(self) -> LifecycleRecord:

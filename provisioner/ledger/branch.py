@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from control_plane import faultpoints, keys
 from control_plane.errors import HomeportError, Unavailable
+from control_plane.store.numbered import NEVER
 from control_plane.store.port import Compare, Get, OutcomeUnknown, Store, Txn, TxnResult
 from deployment_units.fleet.capacity import CapacityRecord, decode_capacity
 from provisioner.ledger import protocol, spanning
@@ -105,6 +106,16 @@ class Branch(Ledger):
 
     def _resubmit(self, claim: Claim) -> None:
         self._resubmit_anywhere(claim)
+
+    def _capacity_changed(self, unit: str, seen: tuple[CapacityRecord, int] | None) -> None:
+        super()._capacity_changed(unit, seen)
+        account = self.account(unit)
+        if account.usage and not spanning.registered(self.session.id, account):
+            # The unit was removed, and perhaps made anew: what we counted was for the old one.
+            # No write holds until the store was asked.
+            account.usage, account.usage_revision = 0, NEVER
+            account.adopted = False
+            self._touch(account)
 
     def _touch(self, account: Account) -> None:
         super()._touch(account)

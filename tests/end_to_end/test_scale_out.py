@@ -151,6 +151,29 @@ async def test_the_grants_of_a_killed_server_come_back_from_every_cluster(tmp_pa
         assert await judged(stage) == {"dublin": 600}
 
 
+async def test_where_one_store_is_away_the_others_serve(tmp_path):
+    """The store: clients are placed within the grants that are held. A cluster: the clients
+    of the others are."""
+    async with spread_stage(tmp_path) as stage:
+        await stage.serve(1)
+        address = stage.on.servers[0].address
+        await stage.on.fleet({"dublin": 4_000})
+        answers: dict = {}
+        await ask(address, [(f"c{n:04}", "81.2.69.142") for n in range(200)], answers)
+        stage.on.cluster.kill()
+        await ask(address, [(f"d{n:04}", "81.2.69.142") for n in range(20)], answers)
+        without_store = {c: home(given[-1]) for c, given in answers.items()}
+        assert set(without_store.values()) == {"dublin"}
+        stage.clusters["west"].kill()
+        owner = stage.recorder.books.maps[-1].owners
+        names = [f"e{n:04}" for n in range(40)]
+        await ask(address, [(name, "81.2.69.142") for name in names], answers)
+        for name in names:
+            there = owner[shard_of(f"default/{name}")]
+            outcome = home(answers[name][-1]) or answers[name][-1].error.code
+            assert (there, outcome) in {("east", "dublin"), ("west", "UNAVAILABLE")}
+
+
 async def test_one_store_becomes_several_clusters(own_etcd, tmp_path):
     """What stands in the store stays where it is, until its shards are moved."""
     control, west = own_etcd(), own_etcd()

@@ -7,7 +7,8 @@ one period of one owner, and a client's life is the periods of its shard, one af
 
 In each cluster, at every revision: what a server writes, it counts (usage changes by as many
 clients as come and go); only a standing session writes; clients are added only under a gate
-that names a fence whose ledger was once open and fitting. Whoever writes clients without
+that names a fence whose ledger was once open and fitting; counting begins anew only at a unit
+that was removed. Whoever writes clients without
 counting is a mover, and may do so only for a shard that the map says is on its way between
 the two, at the target before the switch, at the source after it.
 
@@ -99,6 +100,8 @@ class Atlas:
         self._allowed: dict[tuple[str, str], int] = {}  # the highest allowance
         self._writes: dict[str, list[Write]] = defaultdict(list)
         self._copies: list[Copied] = []
+        self._removed: set[str] = set()  # units that were, once
+        self._restarts: list[tuple[str, str, int]] = []  # counting began at 0 again
         self.counted = 0
 
     # -- the control data --------------------------------------------------------------
@@ -116,6 +119,7 @@ class Atlas:
                 touched.add(rest)
                 if value is None:
                     self.units.pop(rest, None)
+                    self._removed.add(rest)
                     continue
                 self.units[rest] = ledger = Ledger.of(value)
                 for who, slots in ledger.grants.items():
@@ -171,7 +175,11 @@ class Atlas:
         gained = self._assignments(here, parts, epoch_before, counted is not None)
         if counted is not None:
             for unit in set(gained) | set(counted):
-                if gained.get(unit, 0) != counted.get(unit, 0):
+                if gained.get(unit, 0) == counted.get(unit, 0):
+                    pass
+                elif not gained and all(not int(v or 0) for v in parts["usage"].values()):
+                    self._restarts.append((unit, name, revision))
+                else:
                     self._accuse(
                         "ledger", revision, f"{name}: usage/{unit}",
                         f"{gained.get(unit, 0)} clients came, {counted.get(unit, 0)} are counted",
@@ -247,6 +255,10 @@ class Atlas:
                     "ledger", revision, f"{name}: gate/{unit}",
                     f"gains clients under fence {fence}, which nobody may use",
                 )  # fmt: skip
+        for unit, name, revision in self._restarts:
+            if unit not in self._removed:
+                what = "counts from 0 again, and was never removed"
+                self._accuse("ledger", revision, f"{name}: usage/{unit}", what)
         for (unit, who), most in self._most.items():
             allowed = self._allowed.get((unit, who), 0)
             if most > allowed and most > 0:
