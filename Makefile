@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test test-slow faults check proto bench clean
+.PHONY: help setup demo demo-decisions test test-slow faults check proto bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -22,6 +22,9 @@ $(READY): pyproject.toml constraints.txt
 
 demo: $(READY)  ## provision 20,000 real addresses on a local stack and draw where they went
 	@$(BIN)/python -m console.local.demo
+
+demo-decisions: $(READY)  ## a morning in which feeds change plans and sandboxed applications follow
+	@$(BIN)/python -m console.local.demo_decisions
 
 test: $(READY)  ## the whole test suite
 	@$(BIN)/python -m pytest -m 'not slow and not faults'

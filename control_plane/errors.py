@@ -75,6 +75,12 @@ class HistoryGone(HomeportError):
     reason = "HISTORY_GONE"
 
 
+class AlreadyExists(HomeportError):
+    """Something else has that name. Take another one."""
+
+    reason = "ALREADY_EXISTS"
+
+
 class Unavailable(HomeportError):
     """Something Homeport needs is away. Retrying later can help."""
 

@@ -25,6 +25,16 @@ LABELS = (
     "ledger.settle.after",
     "ledger.funeral.before",
     "ledger.funeral.after",
+    "decide.events.before",  # events are written, nothing is decided
+    "decide.events.after",  # decided, and not committed
+    "decide.timers.before",
+    "decide.timers.after",
+    "dispatch.claim.after",  # an instruction is claimed for a platform, and not sent
+    "dispatch.outcome.before",  # an outcome came, and is not recorded
+    "dispatch.outcome.after",  # recorded, and not acknowledged
+    "platform.begin.after",  # an action is noted, and does not run yet
+    "platform.run.after",  # it ran, and nothing says so
+    "platform.end.after",  # its outcome is on disk, and not told
 )
 SHARDS = (
     "shards.taken_over",

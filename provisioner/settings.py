@@ -71,6 +71,13 @@ class Settings(BaseSettings):
             "gets it an answer while the store is away, s",
         ),
     ] = 86_400.0
+    snapshot: Annotated[
+        Path | None,
+        Field(
+            description="file that keeps fleet, tenants and ticket keys (those unless "
+            "master_key_file is set) for starting while etcd is away; for its owner alone"
+        ),
+    ] = None
     move_rate_per_s: Annotated[
         float,
         Field(ge=0.01, le=1e9, description="clients a job moves per second, unless it is told"),

@@ -10,13 +10,11 @@ import logging
 import random
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import TypeVar
 
-from control_plane.errors import HomeportError, Unavailable
-from control_plane.store.opening import EtcdAccess
+from control_plane.errors import Unavailable
 from control_plane.store.port import Store
 from provisioner.ledger.departure_lease import DepartureLease
 from provisioner.ledger.holds import HoldBook
@@ -31,14 +29,11 @@ from provisioner.shards.clusters import (
     numbered,
     open_clusters,
     parse_clusters,
-    refuse_spread,
 )
 from provisioner.shards.shard_map import ShardMap
+from provisioner.starting import store_access, when_there
 
 log = logging.getLogger("homeport")
-
-T = TypeVar("T")
-STORE_RETRY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,47 +44,12 @@ class Spread:
     shard_map: ShardMap
 
 
-def store_access(settings: Settings) -> EtcdAccess:
-    """How the store is opened, and every assignment cluster."""
-    return EtcdAccess(
-        user=settings.store_user or None,
-        password=settings.store_password or None,
-        ca_file=settings.store_ca,
-        certificate_file=settings.store_certificate,
-        key_file=settings.store_key,
-    )
-
-
-async def when_there(
-    attempt: Callable[[], Awaitable[T]], what: str, stop: asyncio.Event
-) -> T | None:
-    """What `attempt` gives once it does, for as long as it takes; None when told to stop
-    first. Raises its errors that waiting does not help."""
-    told = False
-    while not stop.is_set():
-        try:
-            return await attempt()
-        except HomeportError as error:
-            if error.retry_after_s is None:
-                raise
-            if not told:
-                told = True
-                log.warning("waiting for %s: %s", what, error)
-        try:
-            async with asyncio.timeout(STORE_RETRY_S):
-                await stop.wait()
-        except TimeoutError:
-            continue
-    return None
-
-
 async def spread_over(
     settings: Settings, store: Store, stop: asyncio.Event, stack: AsyncExitStack
 ) -> Spread | None:
     """Opens the assignment clusters and joins them; None: everything is in the store. They
     are closed with `stack`. Raises InvalidInput and Refused where they do not fit the store."""
     if not settings.assignment_stores:
-        await refuse_spread(store)
         return None
     urls = parse_clusters(settings.assignment_stores)
     check_control(settings.store)

@@ -13,20 +13,23 @@ import random
 import secrets
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeAlias
 
-from control_plane.identity.keyring import load_or_create
+from control_plane.errors import Refused
+from control_plane.identity.kept_ring import KeptRing
 from control_plane.identity.orders import OrderDesk
 from control_plane.identity.tickets import TicketIssuer
 from control_plane.identity.tokens import Tokens
 from control_plane.serving.peers import Proxies, parse_networks
 from control_plane.serving.server import Server, Tls
-from control_plane.store.opening import open_store
+from control_plane.store.contact import Contact
 from control_plane.store.port import JointHealth, Store
+from control_plane.store.snapshot_keeper import SnapshotKeeper
 from control_plane.telemetry.endpoint import MetricsEndpoint
 from deployment_units.fleet.lifecycle import Patience
 from deployment_units.fleet.registry import UnitRegistry
@@ -48,10 +51,8 @@ from provisioner.geo.overrides import Overrides
 from provisioner.geo.reloading import GeoReloader
 from provisioner.ledger.elsewhere import AssignmentClusters
 from provisioner.ledger.hold_expiry import HoldExpiry
-from provisioner.ledger.holds import HoldBook
 from provisioner.ledger.ledger import Ledger
 from provisioner.ledger.reading import ClientKeys
-from provisioner.ledger.shard_holds import ShardHoldBook
 from provisioner.ledger.sharded import ShardedLedger
 from provisioner.moves.board import Board
 from provisioner.moves.dialing import unit_dialer
@@ -69,13 +70,14 @@ from provisioner.spreading import (
     hold_book,
     new_ledger,
     spread_over,
-    store_access,
-    when_there,
 )
+from provisioner.starting import begin, endpoints_of, open_when_there, usable_snapshot
 
 log = logging.getLogger("homeport")
 
 SETTLE_S = 3.0
+
+Task: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,23 +96,33 @@ async def serve(
     on_ready: Callable[[Serving], None],
     share_port: bool = False,
 ) -> None:
-    """Serves until `stop` is set, then drains. Raises HomeportError where it cannot start."""
+    """Serves until `stop` is set, then drains. Raises HomeportError where it cannot start, and
+    Refused where the store came back as another one."""
     rng = random.Random(secrets.randbits(64))
-    store = await _open_when_there(settings, stop)
+    # Which cluster a client is in only the store can say: without it, several serve nobody.
+    snapshot = None if settings.assignment_stores else usable_snapshot(settings)
+    store = await open_when_there(settings, stop, required=snapshot is None)
     if store is None:
         return
     async with AsyncExitStack() as stack:
         stack.push_async_callback(store.close)
-        ring = await load_or_create(
-            store, path=settings.master_key_file, now=time.time(), random=secrets.token_bytes
-        )
-        issuer = TicketIssuer(ring)
+        ring = KeptRing(store, settings.master_key_file, wall=time.time, random=secrets.token_bytes)
         spread = await spread_over(settings, store, stop, stack)
         ledger = new_ledger(settings, store, spread, rng)
-        await ledger.start()
-        policy = PlacementPolicy(nowhere=settings.nowhere)
         world = World(store, clock=time.monotonic)
-        await world.start()
+        used = await begin(store, snapshot, ring, ledger, world)
+        issuer = TicketIssuer(ring.ring)
+        ring.on_change = issuer.use
+        replicas = (*world.replicas, ledger.capacity, *ring.replicas)
+        contact = Contact(
+            store.health,
+            wall=time.time,
+            confirmed=lambda: all(replica.listed for replica in replicas),
+            on_foreign=stop.set,
+            as_of=used.confirmed_at if used else 0.0,
+            cluster=used.cluster if used else "",
+        )
+        policy = PlacementPolicy(nowhere=settings.nowhere)
         geo = GeoReloader.open(settings.geo)
         overrides = Overrides.read(settings.geo_overrides) if settings.geo_overrides else None
         locator = Locator(geo, overrides)
@@ -135,8 +147,8 @@ async def serve(
             health = JointHealth(store.health, *(one.health for one in assignments.values()))
             clients = client_keys(store, spread, ledger)
             departures = Departures(store, spread, ledger, longest_ticket_s=world.longest_ticket_s)
-            expiries = [
-                HoldExpiry(
+            expiries = {
+                name: HoldExpiry(
                     one,
                     hold_s=world.hold_s,
                     shortest_hold_s=world.shortest_hold_s,
@@ -148,7 +160,7 @@ async def serve(
                     spread=rng.random,
                 )
                 for name, one in assignments.items()
-            ]
+            }
             stale = StaleAnswers(
                 desk, tickets, health, grace_s=settings.stale_grace_s, wall=time.time
             )
@@ -158,7 +170,7 @@ async def serve(
                 wall=time.time,
                 elsewhere=AssignmentClusters(store, spread.clusters) if spread else None,
             )
-            moving = await _moving(
+            moving = _moving(
                 settings, store, spread, clients, world, registry, policy, departures, issuer, rng
             )
             desk.onward = Onward(world, moving.mover, policy, clock=time.monotonic)
@@ -188,9 +200,37 @@ async def serve(
                 clusters=spread.clusters if spread else None,
                 charts=ledger.charts if isinstance(ledger, ShardedLedger) else None,
             )
+            tasks: dict[str, Task] = {
+                "ledger": ledger.run,
+                "world": world.run,
+                "ticket keys": ring.run,
+                "contact": contact.run,
+                "desk": desk.run,
+                "geo": geo.run,
+                "holds": holds.run,
+                **{f"hold expiry {name}": one.run for name, one in expiries.items()},
+                "mover": moving.mover.run,
+                "board of jobs": moving.board.run,
+                "executor of jobs": moving.executor.run,
+                "lookout": moving.lookout.run,
+                "watching": watching.run,
+            }
+            keeper = None
+            if settings.snapshot is not None and (endpoints := endpoints_of(settings)):
+                keeper = SnapshotKeeper(
+                    settings.snapshot,
+                    replicas,
+                    contact,
+                    store.health,
+                    endpoints=endpoints,
+                    clock=time.monotonic,
+                )
+                tasks["snapshot"] = keeper.run
             server = Server(
                 [
-                    ProvisioningService(desk, tickets, callers, stale, watching.clients).service(),
+                    ProvisioningService(
+                        desk, tickets, callers, stale, watching.clients, contact
+                    ).service(),
                     FleetService(
                         store,
                         registry,
@@ -200,6 +240,8 @@ async def serve(
                         operations,
                         watching.board,
                         watching.fleet,
+                        contact,
+                        lambda: [*world.pairs, *ledger.capacity.pairs],
                         endpoint_of=world.endpoint_of,
                         wall=time.time,
                     ).service(),
@@ -209,11 +251,17 @@ async def serve(
                 tls=_tls(settings),
                 share_port=share_port,
             )
-            metrics = ProvisionerMetrics(desk, health, stale, moving.mover, watching)
+            metrics = ProvisionerMetrics(
+                desk, health, stale, moving.mover, watching, contact, keeper
+            )
             await _run(
-                settings, stop, on_ready, server, ledger, world, geo, metrics, holds, expiries,
-                moving, watching,
-            )  # fmt: skip
+                settings, stop, on_ready, server, ledger, moving.mover, watching, metrics, tasks
+            )
+            if contact.foreign:
+                raise Refused(
+                    "the store is another one than before (an empty cluster, or a restored "
+                    "backup); start again, so that nothing of the old one is taken for true"
+                )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,7 +275,7 @@ class Moving:
     lookout: Lookout
 
 
-async def _moving(
+def _moving(
     settings: Settings,
     store: Store,
     spread: Spread | None,
@@ -259,7 +307,6 @@ async def _moving(
         wall=time.time,
     )
     board = Board(store, wall=time.time)
-    await board.start()
     executor = Executor(
         store,
         clients,
@@ -286,30 +333,16 @@ async def _run(
     on_ready: Callable[[Serving], None],
     server: Server,
     ledger: Ledger | ShardedLedger,
-    world: World,
-    geo: GeoReloader,
-    metrics: ProvisionerMetrics,
-    holds: HoldBook | ShardHoldBook,
-    expiries: Sequence[HoldExpiry],
-    moving: Moving,
+    mover: Mover,
     watching: Watching,
+    metrics: ProvisionerMetrics,
+    works: Mapping[str, Task],
 ) -> None:
     host = settings.listen.rpartition(":")[0]
     port = server.bind(settings.listen)
-    with MetricsEndpoint(settings.metrics_listen, metrics, ready=metrics.ready) as endpoint:
+    with MetricsEndpoint(settings.metrics_listen, metrics, ready=metrics.readiness) as endpoint:
         async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(ledger.run(), name="ledger"),
-                group.create_task(world.run(), name="world"),
-                group.create_task(geo.run(), name="geo"),
-                group.create_task(holds.run(), name="holds"),
-                *(group.create_task(one.run(), name="hold expiry") for one in expiries),
-                group.create_task(moving.mover.run(), name="mover"),
-                group.create_task(moving.board.run(), name="board of jobs"),
-                group.create_task(moving.executor.run(), name="executor of jobs"),
-                group.create_task(moving.lookout.run(), name="lookout"),
-                group.create_task(watching.run(), name="watching"),
-            ]
+            tasks = [group.create_task(work(), name=name) for name, work in works.items()]
             await server.start()
             await server.ready()
             on_ready(
@@ -324,19 +357,11 @@ async def _run(
             watching.close()
             await server.stop(settings.drain_s)
             await ledger.settle_all(timeout_s=SETTLE_S)
-            await moving.mover.settle_all(timeout_s=SETTLE_S)
+            await mover.settle_all(timeout_s=SETTLE_S)
             for task in tasks:
                 task.cancel()
     await ledger.close()
-    await moving.mover.close()
-
-
-async def _open_when_there(settings: Settings, stop: asyncio.Event) -> Store | None:
-    """The store, waiting for it for as long as it takes; None when told to stop first."""
-    access = store_access(settings)
-    return await when_there(
-        lambda: open_store(settings.store, access=access), f"the store at {settings.store}", stop
-    )
+    await mover.close()
 
 
 def _tls(settings: Settings) -> Tls | None:

@@ -41,6 +41,8 @@ def worker_arguments(settings: Settings, number: int, port: int, ready_file: Pat
         "metrics_listen": metrics,
         "ready_file": str(ready_file),
     }
+    if settings.snapshot is not None:
+        given["snapshot"] = f"{settings.snapshot}.{number}"  # each writes what it has seen
     proxies = given.pop("trusted_proxies")
     given.pop("store_password")  # workers have it from the environment, not for all to read
     words = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]

@@ -5,13 +5,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.suite.bulk import BULK
+from bench.suite.deciding import DECIDING
 from bench.suite.invoking import INVOKING
 from bench.suite.measurement import Measurement
 from bench.suite.memory import MEMORY
+from bench.suite.outcomes import OUTCOMES
+from bench.suite.publishing import PUBLISHING
 from bench.suite.pure import PURE
+from bench.suite.sharing import SHARING
 from bench.suite.unary import UNARY
+from bench.suite.watchers import WATCHING
 
-ALL: tuple[Measurement, ...] = (UNARY, BULK, PURE, INVOKING, MEMORY)
+ALL: tuple[Measurement, ...] = (
+    UNARY,
+    BULK,
+    PURE,
+    DECIDING,
+    SHARING,
+    INVOKING,
+    OUTCOMES,
+    PUBLISHING,
+    MEMORY,
+    WATCHING,
+)
 
 
 def keys(measurements: Sequence[Measurement] = ALL) -> list[str]:
@@ -23,5 +39,7 @@ def that_give(
     ratios: Sequence[str] | None, measurements: Sequence[Measurement] = ALL
 ) -> list[Measurement]:
     """Those that give one of the ratios; all, when none are named."""
-    wanted = set(ratios or keys(measurements))
+    if not ratios:
+        return list(measurements)
+    wanted = set(ratios)
     return [one for one in measurements if wanted & {ratio.key for ratio in one.ratios}]

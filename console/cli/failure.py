@@ -85,7 +85,7 @@ def _failure_of_call(error: BaseException) -> CommandFailed | None:
         cause = message.rpartition("; ")[0].rpartition(": ")[2]
         message = (
             f"no Homeport server answers at {error.server} ({cause}); start one with "
-            "`homeport up`, or name another with --server"
+            "`homeport up` (or `homeport share`), or name another with --server"
         )
     return CommandFailed(message, code_of_status(error.code))
 

@@ -16,14 +16,20 @@ import typer
 from console.cli.commands import (
     apps,
     clients,
+    decisions,
     doctor,
+    events,
     geo,
     local,
     many,
     moves,
+    plans,
+    platforms,
+    rules,
     store,
     tenants,
     unit_states,
+    watch,
 )
 from console.cli.failure import ExitCode, failure_of, report
 
@@ -38,16 +44,25 @@ app = typer.Typer(
 app.command("up", rich_help_panel="Run")(local.up)
 app.command("serve", rich_help_panel="Run", **local.PASSES_EVERYTHING_ON)(local.serve)
 app.command("agent", rich_help_panel="Run", **local.PASSES_EVERYTHING_ON)(local.agent)
+app.command("share", rich_help_panel="Run", **local.PASSES_EVERYTHING_ON)(local.share)
 app.command("provision", rich_help_panel="Clients")(clients.provision)
 app.command("provision-many", rich_help_panel="Clients")(many.provision_many)
 app.command("get", rich_help_panel="Clients")(clients.get)
 app.command("release", rich_help_panel="Clients")(clients.release)
 app.command("explain", rich_help_panel="Clients")(clients.explain)
+app.command("watch", rich_help_panel="Clients")(watch.watch)
+unit_states.app.command("watch")(watch.watch_units)
 app.add_typer(unit_states.app, name="units", rich_help_panel="Fleet and tenants")
 app.add_typer(moves.app, name="moves", rich_help_panel="Fleet and tenants")
 app.add_typer(tenants.app, name="tenants", rich_help_panel="Fleet and tenants")
 app.add_typer(store.app, name="store", rich_help_panel="Fleet and tenants")
 app.add_typer(apps.app, name="apps", rich_help_panel="Data sharing")
+app.add_typer(events.app, name="events", rich_help_panel="Data sharing")
+app.add_typer(decisions.app, name="decisions", rich_help_panel="Data sharing")
+app.add_typer(decisions.dlq, name="dlq", rich_help_panel="Data sharing")
+app.add_typer(platforms.app, name="platforms", rich_help_panel="Data sharing")
+app.add_typer(rules.app, name="rules", rich_help_panel="Data sharing")
+app.add_typer(plans.app, name="plans", rich_help_panel="Data sharing")
 app.add_typer(geo.app, name="geo", rich_help_panel="Look into things")
 app.command("doctor", rich_help_panel="Look into things")(doctor.doctor)
 app.command("version", rich_help_panel="Look into things")(doctor.version)

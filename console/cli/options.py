@@ -21,6 +21,16 @@ Server: TypeAlias = Annotated[
         rich_help_panel="Service",
     ),
 ]
+DataServer: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--server",
+        help="The data-sharing service, host:port; several with commas. "
+        "Else HOMEPORT_DATA_SERVER, else data_server of the profile, else 127.0.0.1:7703.",
+        metavar="HOST:PORT",
+        rich_help_panel="Service",
+    ),
+]
 Tenant: TypeAlias = Annotated[
     str | None,
     typer.Option(
@@ -82,3 +92,15 @@ def target_of(
     """What these options, the environment and the config file say together."""
     flags = Flags(server=server, tenant=tenant, token=token, profile=profile, ca=ca)
     return choose_target(flags, os.environ, config_path(os.environ))
+
+
+def data_target_of(
+    server: str | None,
+    tenant: str | None,
+    token: str | None,
+    profile: str | None,
+    ca: str | None,
+) -> Target:
+    """The same for commands that talk to the data-sharing service."""
+    flags = Flags(data_server=server, tenant=tenant, token=token, profile=profile, ca=ca)
+    return choose_target(flags, os.environ, config_path(os.environ), data_sharing=True)

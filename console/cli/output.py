@@ -37,6 +37,21 @@ def show(document: Document, output: Format, picture: Callable[[], RenderableTyp
         console_for_people().print(picture())
 
 
+def show_event(document: Document, output: Format, line: Callable[[], str]) -> None:
+    """Prints one of many, as it comes: a line in rich's markup for people; for programs a line
+    of JSON (NDJSON), or a YAML document behind `---`."""
+    if output is Format.JSON:
+        print(json.dumps(document, ensure_ascii=False), flush=True)
+    elif output is Format.YAML:
+        import yaml
+
+        text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100)
+        print(f"---\n{text}", end="", flush=True)
+    else:
+        console_for_people().print(line(), soft_wrap=True)
+        sys.stdout.flush()
+
+
 def console_for_people() -> Console:
     """stdout, with colours where it is a terminal."""
     from rich.console import Console

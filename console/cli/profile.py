@@ -6,6 +6,7 @@ The config file is ~/.config/homeport/config.toml (XDG_CONFIG_HOME is honoured):
 
     [profiles.staging]
     server = "provision.staging.example.net:7700"
+    data_server = "sharing.staging.example.net:7703"
     tenant = "shop"
     token = "…"
     ca = "system"
@@ -24,8 +25,9 @@ from typing import Any
 from control_plane.errors import InvalidInput
 
 DEFAULT_SERVER = "127.0.0.1:7700"
+DEFAULT_DATA_SERVER = "127.0.0.1:7703"
 DEFAULT_TENANT = "default"
-_KEYS = ("server", "tenant", "token", "ca")
+_KEYS = ("server", "data_server", "tenant", "token", "ca")
 SYSTEM_CA = "system"
 
 
@@ -58,6 +60,7 @@ class Flags:
     """What the command line said; None where it said nothing."""
 
     server: str | None = None
+    data_server: str | None = None
     tenant: str | None = None
     token: str | None = None
     profile: str | None = None
@@ -70,8 +73,11 @@ def config_path(environ: Mapping[str, str]) -> Path:
     return Path(base).expanduser() / "homeport" / "config.toml"
 
 
-def choose_target(flags: Flags, environ: Mapping[str, str], config: Path) -> Target:
-    """Resolves each setting by itself. Raises InvalidInput for a profile that is not there, a
+def choose_target(
+    flags: Flags, environ: Mapping[str, str], config: Path, *, data_sharing: bool = False
+) -> Target:
+    """Resolves each setting by itself; `data_sharing`: for that service and not for the
+    provisioning one. Raises InvalidInput for a profile that is not there, a
     config file that cannot be read, unknown keys in it, and endpoints that are not host:port."""
     name = flags.profile or environ.get("HOMEPORT_PROFILE")
     from homeport.endpoints import parse_servers  # brings gRPC, which --help must not wait for
@@ -81,8 +87,11 @@ def choose_target(flags: Flags, environ: Mapping[str, str], config: Path) -> Tar
         key: getattr(flags, key) or environ.get(f"HOMEPORT_{key.upper()}") or profile.get(key, "")
         for key in _KEYS
     }
+    endpoints = chosen["server"] or DEFAULT_SERVER
+    if data_sharing:
+        endpoints = chosen["data_server"] or DEFAULT_DATA_SERVER
     try:
-        servers = parse_servers(chosen["server"] or DEFAULT_SERVER)
+        servers = parse_servers(endpoints)
     except ValueError as error:
         raise InvalidInput("server", f"--server: {error}") from error
     return Target(

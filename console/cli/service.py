@@ -6,6 +6,7 @@ raises what the library's calls raise, homeport.errors.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,10 +22,15 @@ from homeport.failure import Code
 from homeport.status_details import failure_of
 
 DEADLINE_S = 10.0
-_OPTIONS = [("grpc.enable_retries", 0), ("grpc.max_receive_message_length", 64 << 20)]
+_OPTIONS = [
+    ("grpc.enable_retries", 0),
+    ("grpc.max_receive_message_length", 64 << 20),
+    ("grpc.keepalive_time_ms", 30_000),  # so that a watch notices a server that is gone
+    ("grpc.keepalive_timeout_ms", 10_000),
+]
 
 
-class Service:
+class Calls:
     """A context manager: inside it, channels are open. Of several servers the first that
     answers is used; a server that cannot be reached has done nothing."""
 
@@ -45,10 +51,51 @@ class Service:
             else grpc.secure_channel(server, credentials, options=_OPTIONS)
         )
 
+    def _call(self, stub: Any, method: str, request: Any, deadline_s: float | None = None) -> Any:
+        asked: list[str] = []
+        while True:
+            asked.append(self._servers[0])
+            try:
+                call = getattr(stub(self._channel), method)
+                # Where requests come in a stream, every attempt needs a new one.
+                asked_for = request() if callable(request) else request
+                return call(
+                    asked_for, timeout=deadline_s or self._deadline_s, metadata=self._metadata
+                )
+            except grpc.RpcError as error:
+                failure = failure_of(error)
+                nobody_there = failure.code is Code.UNAVAILABLE and not failure.from_homeport
+                if not nobody_there or len(self._servers) == 1:
+                    raise error_of(failure, servers=asked, attempts=len(asked)) from error
+                self._channel.close()
+                del self._servers[0]
+                self._connect()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._channel.close()
+
+
+class Service(Calls):
+    """The provisioning side: fleet and tenants."""
+
     def list_units(self) -> list[fleet.Unit]:
         """All units, by id."""
+        return list(self.list_fleet().units)
+
+    def list_fleet(self) -> fleet.ListUnitsResponse:
+        """All units, by id, and whether the store said so."""
         request = fleet.ListUnitsRequest()
-        return list(self._call(fleet_grpc.FleetServiceStub, "ListUnits", request).units)
+        listed: fleet.ListUnitsResponse
+        listed = self._call(fleet_grpc.FleetServiceStub, "ListUnits", request)
+        return listed
 
     def get_unit(self, unit_id: str) -> fleet.Unit:
         request = fleet.GetUnitRequest(unit_id=unit_id)
@@ -111,6 +158,22 @@ class Service:
         job: fleet.MoveJob = self._call(fleet_grpc.FleetServiceStub, "ControlMoveJob", request).job
         return job
 
+    def watch_fleet(self, revision: int) -> Iterator[fleet.WatchFleetResponse]:
+        """All units, or what changed since `revision`; then every change. Of several servers
+        the next one is taken when this one ends."""
+        server = self._servers[0]
+        stub = fleet_grpc.FleetServiceStub(self._channel)
+        call = stub.WatchFleet(fleet.WatchFleetRequest(revision=revision), metadata=self._metadata)
+        try:
+            yield from call
+        except grpc.RpcError as error:
+            self._servers.append(self._servers.pop(0))
+            self._channel.close()
+            self._connect()
+            raise error_of(failure_of(error), servers=[server], attempts=1) from error
+        finally:
+            call.cancel()
+
     def list_tenants(self) -> list[tenancy.Tenant]:
         """All tenants, by id."""
         request = tenancy.ListTenantsRequest()
@@ -121,30 +184,3 @@ class Service:
         applied: tenancy.Tenant
         applied = self._call(tenancy_grpc.TenantServiceStub, "ApplyTenant", request)
         return applied
-
-    def _call(self, stub: Any, method: str, request: Any) -> Any:
-        asked: list[str] = []
-        while True:
-            asked.append(self._servers[0])
-            try:
-                call = getattr(stub(self._channel), method)
-                return call(request, timeout=self._deadline_s, metadata=self._metadata)
-            except grpc.RpcError as error:
-                failure = failure_of(error)
-                nobody_there = failure.code is Code.UNAVAILABLE and not failure.from_homeport
-                if not nobody_there or len(self._servers) == 1:
-                    raise error_of(failure, servers=asked, attempts=len(asked)) from error
-                self._channel.close()
-                del self._servers[0]
-                self._connect()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._channel.close()

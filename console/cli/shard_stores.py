@@ -25,7 +25,7 @@ from provisioner.shards import moving
 from provisioner.shards.clusters import check_control, join, numbered, open_clusters, parse_clusters
 from provisioner.shards.mover import ShardMover
 from provisioner.shards.shard_map import ShardMap, Stage, plan_moves, shard_of
-from provisioner.spreading import store_access
+from provisioner.starting import store_access
 
 T = TypeVar("T")
 

@@ -103,6 +103,7 @@ def plan_stack(options: StackOptions) -> Plan:
             f"--store {options.store} is none of embedded, etcd, etcd://host:port,…",
         )
     geo = (f"--geo={options.geo}",) if options.geo else ()
+    kept = () if options.store == "embedded" else (f"--snapshot={options.data_dir / 'snapshot'}",)
     programs.append(
         _program(
             options,
@@ -115,6 +116,7 @@ def plan_stack(options: StackOptions) -> Plan:
                 f"--transport={options.transport}",
                 f"--workers={options.workers}",
                 *geo,
+                *kept,
             ),
             ready_within_s=60.0,
             stop_within_s=25.0,  # its own drain is 10 s

@@ -7,6 +7,13 @@ tells an attacker nothing about a token. The file is TOML:
     name = "edge-gateway"
     sha256 = "9f86d0…"
     rights = ["provision", "speak-for-others"]
+
+    [[token]]
+    name = "traffic-producer"
+    sha256 = "60303a…"
+    rights = ["publish", "read-feeds"]
+    tenant = "city"           # of this tenant alone; left out: of all
+    application = "traffic"   # speaks for this application alone; needs tenant
 """
 
 from __future__ import annotations
@@ -19,6 +26,9 @@ from enum import StrEnum
 from pathlib import Path
 
 from control_plane.errors import InvalidInput, Unauthenticated
+from control_plane.identity.names import check_slug
+
+_NEEDED = {"name", "sha256", "rights"}
 
 
 class Right(StrEnum):
@@ -26,6 +36,10 @@ class Right(StrEnum):
     SPEAK_FOR_OTHERS = "speak-for-others"  # say where a client is; provision many
     OPERATE = "operate"  # change fleet and tenants
     UNIT = "unit"  # apply its own unit and keep it alive
+    PUBLISH = "publish"  # events of feeds
+    READ_FEEDS = "read-feeds"  # what an application may read
+    SUBMIT = "submit"  # applications
+    HOST = "host"  # be a platform
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +48,8 @@ class Caller:
 
     name: str
     rights: frozenset[Right]
+    tenant: str = ""  # the only one it has to do with; empty: all
+    application: str = ""  # of that tenant, the only one it speaks for; empty: any
 
 
 ANYONE_LOCAL = Caller(name="anyone", rights=frozenset(Right))
@@ -65,8 +81,12 @@ class Tokens:
             raise InvalidInput("tokens", f"{path}: a token is a table under [[token]]")
         for place, entry in enumerate(listed):
             where = f"{path}: token {place + 1}"
-            if set(entry) != {"name", "sha256", "rights"}:
-                raise InvalidInput("tokens", f"{where} needs name, sha256 and rights, no more")
+            if not _NEEDED <= set(entry) <= _NEEDED | {"tenant", "application"}:
+                raise InvalidInput(
+                    "tokens",
+                    f"{where} needs name, sha256 and rights; it may have tenant and application, "
+                    "no more",
+                )
             digest = str(entry["sha256"]).lower()
             if len(digest) != 64 or any(c not in "0123456789abcdef" for c in digest):
                 raise InvalidInput("tokens", f"{where}: sha256 is 64 hexadecimal digits")
@@ -82,7 +102,16 @@ class Tokens:
                 raise InvalidInput(
                     "tokens", f"{where}: {error}; rights are {', '.join(Right)}"
                 ) from error
-            callers[digest] = Caller(name=str(entry["name"]), rights=rights)
+            tenant, application = entry.get("tenant", ""), entry.get("application", "")
+            if tenant != "":
+                tenant = check_slug(str(tenant), "tokens")
+            if application != "":
+                application = check_slug(str(application), "tokens")
+                if not tenant:
+                    raise InvalidInput("tokens", f"{where}: an application needs its tenant")
+            callers[digest] = Caller(
+                name=str(entry["name"]), rights=rights, tenant=tenant, application=application
+            )
         return cls(callers)
 
     def caller(self, metadata: Iterable[tuple[str, str | bytes]]) -> Caller:

@@ -24,6 +24,7 @@ from control_plane.serving.calls import HotMethod
 from control_plane.serving.errors_to_status import ErrorsToStatus
 from control_plane.serving.grpcio import grpcio_server, register_hot
 
+MAX_STREAMS = 100_000  # of one connection
 MAX_MESSAGE_BYTES = 1 << 20  # a batch of 1,000 clients takes about 100 kB
 
 
@@ -70,6 +71,8 @@ class Server:
         options: list[tuple[str, Any]] = [
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
             ("grpc.max_send_message_length", 4 * MAX_MESSAGE_BYTES),
+            # A gateway follows thousands of clients over one connection; native's default is 1,024.
+            ("grpc.max_concurrent_streams", MAX_STREAMS),
             ("grpc.keepalive_time_ms", 30_000),
             ("grpc.keepalive_timeout_ms", 10_000),
             ("grpc.so_reuseport", 1 if share_port else 0),

@@ -27,6 +27,7 @@ _CODES: tuple[tuple[type[errors.HomeportError], grpc.StatusCode], ...] = (
     (errors.Exhausted, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (errors.Conflict, grpc.StatusCode.ABORTED),
     (errors.HistoryGone, grpc.StatusCode.OUT_OF_RANGE),
+    (errors.AlreadyExists, grpc.StatusCode.ALREADY_EXISTS),
     (errors.Unavailable, grpc.StatusCode.UNAVAILABLE),
     (errors.DataLoss, grpc.StatusCode.DATA_LOSS),
 )

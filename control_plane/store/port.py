@@ -181,6 +181,7 @@ class Health:
 
     connected: bool = False
     last_revision: int = 0
+    cluster: str = ""  # which store this is, in its own words; empty: it has not said, or has none
     errors: dict[str, int] = field(default_factory=dict)
 
 
@@ -200,6 +201,11 @@ class JointHealth(Health):
     def last_revision(self) -> int:  # type: ignore[override]
         """Of the first."""
         return self._parts[0].last_revision
+
+    @property
+    def cluster(self) -> str:  # type: ignore[override]
+        """Of the first."""
+        return self._parts[0].cluster
 
     @property
     def errors(self) -> dict[str, int]:  # type: ignore[override]

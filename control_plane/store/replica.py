@@ -2,7 +2,8 @@
 
 `start` lists once; `run`, a task of the owner's, follows. When the watch cannot go on from
 where it was (the history is compacted) it lists again and reports what differs, so a reader
-never has to know. A record that cannot be decoded is left out and reported once; the others
+never has to know. One that was restored from an earlier sight instead lists as soon as the
+store is there. A record that cannot be decoded is left out and reported once; the others
 live on.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Generic, TypeVar
 
 from control_plane.errors import HomeportError
@@ -24,7 +25,8 @@ RETRY_S = 0.5
 
 class Replica(Generic[T]):
     """Names are keys without the prefix. `on_change(name, record)` is called for each
-    change, in order, with None for what has gone."""
+    change, in order, with None for what has gone. keeps_pairs: whether the records are kept
+    as stored, too, so that a snapshot can be made of them."""
 
     def __init__(
         self,
@@ -34,6 +36,7 @@ class Replica(Generic[T]):
         on_change: Callable[[str, T | None], None] = lambda name, record: None,
         *,
         clock: Callable[[], float] = lambda: 0.0,
+        keeps_pairs: bool = False,
     ) -> None:
         self._store = store
         self._prefix = prefix
@@ -41,22 +44,40 @@ class Replica(Generic[T]):
         self._on_change = on_change
         self._clock = clock
         self._items: dict[str, T] = {}
+        self._pairs: dict[str, KeyValue] | None = {} if keeps_pairs else None
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self.revision = 0
         self.synced_at = 0.0  # when `revision` was last confirmed, by `clock`
         self.damaged = 0
+        self.listed = False  # whether the store itself was read; False: nothing, or restored
+        self.changes = 0  # seen so far
 
     @property
     def items(self) -> Mapping[str, T]:
         """The records as of `revision`, by name."""
         return self._items
 
+    @property
+    def pairs(self) -> Iterable[KeyValue]:
+        """The records as they are stored; none where pairs are not kept."""
+        return (self._pairs or {}).values()
+
     async def start(self) -> None:
         """Reads everything. Raises StoreUnavailable."""
         await self._list()
 
+    def restore(self, pairs: Iterable[KeyValue]) -> None:
+        """Takes over what was seen earlier, unless the store itself has been read. Pairs of
+        other prefixes are passed over."""
+        if not self.listed:
+            for pair in pairs:
+                if pair.key.startswith(self._prefix):
+                    self._take(pair, gone=False)
+
     async def run(self) -> None:
         """Follows the store for ever."""
+        if not self.listed:
+            await self._list_when_there()
         while True:
             try:
                 async for batch in self._store.watch(self._prefix, from_revision=self.revision + 1):
@@ -66,12 +87,7 @@ class Replica(Generic[T]):
             except Compacted:
                 log.info("history of %s is compacted; listing again", self._prefix.decode())
             # However a watch ended, its position may be lost: list, then go on from there.
-            while True:
-                try:
-                    await self._list()
-                    break
-                except StoreUnavailable:
-                    await asyncio.sleep(RETRY_S)
+            await self._list_when_there()
 
     async def wait_for_revision(self, revision: int, *, timeout_s: float) -> bool:
         """Whether everything up to `revision` was seen within the time."""
@@ -91,13 +107,30 @@ class Replica(Generic[T]):
         names = {pair.key[len(self._prefix) :].decode() for pair in page.items}
         for name in [name for name in self._items if name not in names]:
             del self._items[name]
+            if self._pairs is not None:
+                self._pairs.pop(name, None)
+            self.changes += 1
             self._on_change(name, None)
         for pair in page.items:
             self._take(pair, gone=False)
+        self.listed = True
         self._reached(page.revision)
+
+    async def _list_when_there(self) -> None:
+        while True:
+            try:
+                return await self._list()
+            except StoreUnavailable:
+                await asyncio.sleep(RETRY_S)
 
     def _take(self, pair: KeyValue, *, gone: bool) -> None:
         name = pair.key[len(self._prefix) :].decode()
+        self.changes += 1
+        if self._pairs is not None:
+            if gone:
+                self._pairs.pop(name, None)
+            else:
+                self._pairs[name] = pair
         if gone:
             if self._items.pop(name, None) is not None:
                 self._on_change(name, None)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from enum import StrEnum
 from types import TracebackType
 from typing import Any
 from wsgiref.simple_server import WSGIServer, make_server
@@ -18,14 +19,25 @@ from prometheus_client.registry import Collector
 from control_plane.errors import InvalidInput
 
 
+class Readiness(StrEnum):
+    """What /readyz says. DEGRADED is 200 as well: a server that still answers known clients
+    must not be taken out of the rotation, least of all when all of them are degraded."""
+
+    READY = "ready"
+    DEGRADED = "degraded"
+    NOT_READY = "not ready"
+
+
 class MetricsEndpoint:
     """Listens on host:port while entered; an empty address listens nowhere.
 
-    `ready` is asked by /readyz: 200 when true, else 503. /healthz is 200 as long as the
-    process answers.
+    `ready` is asked by /readyz: 503 when not ready, else 200, and the word. /healthz is 200
+    as long as the process answers.
     """
 
-    def __init__(self, listen: str, collector: Collector, *, ready: Callable[[], bool]) -> None:
+    def __init__(
+        self, listen: str, collector: Collector, *, ready: Callable[[], Readiness]
+    ) -> None:
         self._listen = listen
         self._ready = ready
         registry = CollectorRegistry()
@@ -44,8 +56,9 @@ class MetricsEndpoint:
             status, body = "200 OK", b"alive\n"
         elif path == "/readyz":
             ready = self._ready()
-            status = "200 OK" if ready else "503 Service Unavailable"
-            body = b"ready\n" if ready else b"not ready\n"
+            refused = ready is Readiness.NOT_READY
+            status = "503 Service Unavailable" if refused else "200 OK"
+            body = f"{ready}\n".encode()
         else:
             status, body = "404 Not Found", b"there are /metrics, /healthz and /readyz\n"
         start(status, [("Content-Type", "text/plain; charset=utf-8")])

@@ -8,7 +8,7 @@ clients lose room, with a new fence (docs/ledger.md).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -199,32 +199,52 @@ class UnitRegistry:
         """One unit. Raises NotFound."""
         return (await self.snapshot(unit_id)).view(unit_id)
 
-    async def list(self, *, at_revision: int = 0) -> tuple[list[UnitView], int]:
+    async def list(self, *, at_revision: int = 0) -> tuple[Sequence[UnitView], int]:
         """All units by id, and the revision at which they were read; 0: now. Raises Compacted
         for one that is gone."""
         page = await range_all(self._store, keys.UNITS, at_revision=at_revision)
-        live = await self._named(keys.LIVE, page.revision)
-        capacity = await self._named(keys.CAPACITY, page.revision)
+        pairs = list(page.items)
+        for prefix in (keys.LIVE, keys.CAPACITY, keys.LIFECYCLE, keys.AGENTS, keys.USAGE):
+            pairs += (await range_all(self._store, prefix, at_revision=page.revision)).items
         counted = await self._elsewhere.counted() if self._elsewhere is not None else {}
-        lifecycles = await self._named(keys.LIFECYCLE, page.revision)
-        agents = await self._named(keys.AGENTS, page.revision)
+        return self._views(pairs, counted), page.revision
+
+    def last_seen(self, pairs: Iterable[KeyValue]) -> Sequence[UnitView]:
+        """All units by id as these records show them, read earlier and without usage keys: who
+        may have been handed out since counts as a client."""
+        return [
+            replace(view, clients=max(0, view.capacity.settled + view.capacity.granted))
+            for view in self._views(pairs)
+        ]
+
+    def _views(
+        self, pairs: Iterable[KeyValue], counted: Mapping[tuple[str, str], int] | None = None
+    ) -> Sequence[UnitView]:
+        named: dict[bytes, dict[str, KeyValue]] = {
+            prefix: {}
+            for prefix in (keys.UNITS, keys.LIVE, keys.CAPACITY, keys.LIFECYCLE, keys.AGENTS)
+        }
         usages: dict[str, list[KeyValue]] = {}
-        for name, pair in (await self._named(keys.USAGE, page.revision)).items():
-            usages.setdefault(name.rpartition("/")[0], []).append(pair)
+        for pair in pairs:
+            for prefix, found in named.items():
+                if pair.key.startswith(prefix):
+                    found[pair.key[len(prefix) :].decode()] = pair
+            if pair.key.startswith(keys.USAGE):
+                unit = pair.key[len(keys.USAGE) :].decode().rpartition("/")[0]
+                usages.setdefault(unit, []).append(pair)
         views = []
-        for pair in page.items:
-            name = pair.key[len(keys.UNITS) :].decode()
+        for name, unit_pair in sorted(named[keys.UNITS].items()):
             snapshot = UnitSnapshot(
-                unit=pair,
-                live=live.get(name),
-                capacity=capacity.get(name),
+                unit=unit_pair,
+                live=named[keys.LIVE].get(name),
+                capacity=named[keys.CAPACITY].get(name),
                 usages=tuple(usages.get(name, ())),
-                lifecycle=lifecycles.get(name),
-                agent=agents.get(name),
-                elsewhere=_counted_at(name, capacity.get(name), counted),
+                lifecycle=named[keys.LIFECYCLE].get(name),
+                agent=named[keys.AGENTS].get(name),
+                elsewhere=_counted_at(name, named[keys.CAPACITY].get(name), counted or {}),
             )
             views.append(snapshot.view(name))
-        return views, page.revision
+        return views
 
     async def remove(
         self, unit_id: str, *, expected_revision: int = 0, dry_run: bool = False
@@ -348,10 +368,6 @@ class UnitRegistry:
             agent=agent[0] if agent else None,
             elsewhere=_counted_at(unit_id, capacity[0] if capacity else None, counted),
         )
-
-    async def _named(self, prefix: bytes, revision: int) -> dict[str, KeyValue]:
-        page = await range_all(self._store, prefix, at_revision=revision)
-        return {pair.key[len(prefix) :].decode(): pair for pair in page.items}
 
 
 def _counted_at(

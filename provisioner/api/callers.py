@@ -31,7 +31,7 @@ class Callers:
         Raises Unauthenticated, PermissionDenied.
         """
         if self._tokens is not None:
-            caller = self._tokens.caller(call.metadata())
+            caller = _of_this_side(self._tokens.caller(call.metadata()))
             if declares and Right.SPEAK_FOR_OTHERS not in caller.rights:
                 raise PermissionDenied(
                     "this caller may not say where a client is; leave address and position out"
@@ -44,7 +44,7 @@ class Callers:
         """Who is behind an ordinary call. Raises Unauthenticated."""
         if self._tokens is None:
             return ANYONE_LOCAL
-        return self._tokens.caller(_metadata(context))
+        return _of_this_side(self._tokens.caller(_metadata(context)))
 
     def require(self, context: aio.ServicerContext[Any, Any], right: Right) -> None:
         """Raises PermissionDenied where the caller has not got the right."""
@@ -55,6 +55,14 @@ class Callers:
     def peer_of_context(self, context: aio.ServicerContext[Any, Any]) -> str | None:
         """The address that counts for an ordinary call."""
         return self._proxies.client_address(context.peer(), _metadata(context))
+
+
+def _of_this_side(caller: Caller) -> Caller:
+    """Tokens of one tenant are for data sharing: here nothing is cut by tenant, so such a token
+    would open more than it says. Raises PermissionDenied."""
+    if caller.tenant:
+        raise PermissionDenied(f"{caller.name} is for data sharing in {caller.tenant} alone")
+    return caller
 
 
 def _metadata(context: aio.ServicerContext[Any, Any]) -> list[tuple[str, str | bytes]]:

@@ -119,7 +119,7 @@ class ProvisionClaim(Claim):
         if found is not None:
             self.existing(found)
         else:
-            self.desk.claim(self)
+            self.desk.claim_new(self)
 
     def failed(self, error: HomeportError) -> None:
         self.desk.answer_error(self, error)

@@ -6,11 +6,14 @@ through sinks as bytes, so that one path serves single calls and batches on any 
 Whether a client has a home already is not known before the store is asked. New clients are
 claimed at once, and the refused claim brings the home they had; but where many turn out to
 be known (a fleet of devices that starts again), the desk looks first, so that known ones do
-not spoil the batches of the new. It goes by the share of recent clients that were known.
+not spoil the batches of the new. It goes by the share of recent clients that were known. It
+also looks first where more wait than can be served in time: reads have a way of their own,
+so known clients get their answer and only the new are turned away.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -22,6 +25,7 @@ from deployment_units.fleet.unit import TenantSpec
 from provisioner.api import encoding
 from provisioner.api.claims import ProvisionClaim, Sink
 from provisioner.api.tickets import TicketOffice
+from provisioner.api.turnstile import MOST, Overloaded, Turnstile
 from provisioner.api.world import World
 from provisioner.geo.location import Location, LocationSource
 from provisioner.geo.locator import Locator
@@ -42,7 +46,7 @@ LOOK_FIRST_ABOVE = 0.02  # share of recent clients that were known
 MEMORY = 1 / 256  # weight of the newest client in that share
 DECISIONS_KEPT = 50_000
 EXISTING = "existing"  # the rule of an answer that decided nothing
-UNDER_WAY_LIMIT = 20_000  # clients that may wait for their answer; past that new ones are shed
+LOOK_S = 0.1  # how often the turnstile is set
 
 
 class Desk:
@@ -72,6 +76,7 @@ class Desk:
         self._under_way: dict[bytes, ProvisionClaim] = {}
         self._known_share = 0.0
         self._decisions: dict[tuple[int, str, str], tuple[Location, bytes]] = {}
+        self.turnstile = Turnstile(spread=spread)
         self.onward: Onward | None = None  # moves those who ask and should not stay
         self.new = 0
         self.known = 0
@@ -99,6 +104,21 @@ class Desk:
     def now(self) -> float:
         """Monotonic time, s."""
         return self._clock()
+
+    async def run(self) -> None:
+        """Sets the turnstile, for ever."""
+        before = self._clock()
+        while True:
+            await asyncio.sleep(LOOK_S)
+            now = self._clock()
+            self.turnstile.look(
+                waiting=self.under_way,
+                served=self.new + self.known,
+                seconds=max(LOOK_S, now - before),
+                standing=self.ledger.standing,
+                connected=self.ledger.connected,
+            )
+            before = now
 
     def wall_ms(self) -> int:
         """Unix time, ms."""
@@ -128,7 +148,7 @@ class Desk:
     ) -> None:
         """Sees to it that `sink` is answered, once. `address`: the client's, or that of its
         connection; `position`: latitude and longitude it declared, degrees. Raises
-        InvalidInput before anything has begun."""
+        InvalidInput and Unavailable before anything has begun."""
         check_client_id(client_id)
         self.begin(
             ProvisionClaim(
@@ -154,15 +174,20 @@ class Desk:
                 under_way.also = []
             under_way.also.append((claim, claim.with_ticket))
             return
-        if len(self._under_way) >= UNDER_WAY_LIMIT:
-            raise Unavailable(
-                "this server has more clients waiting than it can take; try again",
-                retry_after_s=0.5 + self._spread(),
-            )
+        crowded = len(self._under_way) >= self.turnstile.limit
+        if crowded and (self.turnstile.shut or len(self._under_way) >= MOST):
+            raise self.turnstile.refusal()
         self._under_way[key] = claim
-        if self._known_share > LOOK_FIRST_ABOVE:
+        if crowded or self._known_share > LOOK_FIRST_ABOVE:
             claim.looked = True
             self.ledger.look_up(claim)
+        else:
+            self.claim(claim)
+
+    def claim_new(self, claim: ProvisionClaim) -> None:
+        """The store was asked and knows no home of this client."""
+        if len(self._under_way) - self.ledger.looking > self.turnstile.limit:
+            claim.failed(self.turnstile.refusal())
         else:
             self.claim(claim)
 
@@ -242,6 +267,8 @@ class Desk:
             return
         self.refused += 1
         self._under_way.pop(claim.key, None)
+        if isinstance(error, Unavailable) and not isinstance(error, Overloaded):
+            error = self.turnstile.spread_out(error)
         claim.fail(error)
         for sink, _ in claim.also or ():
             sink.fail(error)

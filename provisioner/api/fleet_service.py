@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import aclosing
 from typing import Any
 
 from grpc import aio
 
 from control_plane import keys
-from control_plane.errors import InvalidInput
+from control_plane.errors import InvalidInput, Unavailable
 from control_plane.identity.names import check_client_id, check_slug
 from control_plane.identity.tickets import TicketIssuer
 from control_plane.identity.tokens import Right
 from control_plane.serving.server import Service
 from control_plane.serving.status import duration
-from control_plane.store.port import Store, StoreUnavailable
+from control_plane.store.contact import Contact
+from control_plane.store.port import KeyValue, Store, StoreUnavailable
 from deployment_units.fleet.liveness import Liveness
 from deployment_units.fleet.registry import UnitRegistry, UnitView
 from deployment_units.fleet.validation import check_unit
@@ -36,8 +38,8 @@ NAME = "homeport.api.fleet.v1.FleetService"
 
 
 class FleetService(pb_grpc.FleetServiceServicer):
-    """Servicer of homeport.api.fleet.v1. endpoint_of: a unit's, empty where it is not known;
-    wall: Unix seconds."""
+    """Servicer of homeport.api.fleet.v1. seen(): the records of units as last seen, for while
+    the store is away. endpoint_of: a unit's, empty where it is not known. wall: Unix seconds."""
 
     def __init__(
         self,
@@ -49,6 +51,8 @@ class FleetService(pb_grpc.FleetServiceServicer):
         operations: UnitOperations,
         board: DepartureBoard,
         watches: FleetWatches[pb.Unit],
+        contact: Contact,
+        seen: Callable[[], Iterable[KeyValue]],
         *,
         endpoint_of: Callable[[str], str],
         wall: Callable[[], float],
@@ -62,6 +66,8 @@ class FleetService(pb_grpc.FleetServiceServicer):
         self._board = board
         self._watches = watches
         self._endpoint_of = endpoint_of
+        self._contact = contact
+        self._seen = seen
         self._wall = wall
 
     def service(self) -> Service:
@@ -85,13 +91,35 @@ class FleetService(pb_grpc.FleetServiceServicer):
     ) -> pb.Unit:
         self._callers.of_context(context)
         check_slug(request.unit_id, "unit_id")
-        return self._unit(await self._registry.get(request.unit_id))
+        try:
+            async with asyncio.timeout(self._contact.patience_s):
+                found = await self._registry.get(request.unit_id)
+        except (StoreUnavailable, TimeoutError):
+            views = self._registry.last_seen(self._seen())
+            known = [view for view in views if view.spec.id == request.unit_id]
+            if not known:
+                raise Unavailable(
+                    "the store does not answer, and this server has not heard of the unit"
+                ) from None
+            found = known[0]
+        return self._unit(found)
 
     async def ListUnits(
         self, request: pb.ListUnitsRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.ListUnitsResponse:
         self._callers.of_context(context)
-        views, revision = await self._registry.list()
+        try:
+            async with asyncio.timeout(self._contact.patience_s):
+                views, revision = await self._registry.list()
+        except (StoreUnavailable, TimeoutError):
+            as_of = self._contact.as_of
+            if not as_of:
+                raise Unavailable("the store does not answer, and never has") from None
+            return pb.ListUnitsResponse(
+                units=[self._unit(view) for view in self._registry.last_seen(self._seen())],
+                stale=True,
+                as_of_time=mapping.timestamp(as_of),
+            )
         return pb.ListUnitsResponse(units=[self._unit(view) for view in views], revision=revision)
 
     def _unit(self, view: UnitView) -> pb.Unit:
@@ -264,29 +292,6 @@ class FleetService(pb_grpc.FleetServiceServicer):
                 yield pb.WatchFleetResponse(
                     units=news.units, removed=news.removed, revision=news.revision
                 )
-
-
-class FleetReader:
-    """The fleet as FleetWatches compares it."""
-
-    def __init__(self, registry: UnitRegistry) -> None:
-        self._registry = registry
-
-    async def read(self, revision: int) -> tuple[dict[str, pb.Unit], int]:
-        """All units by id, and the revision they were read at; 0: now. Raises Compacted,
-        Unavailable."""
-        views, at = await self._registry.list(at_revision=revision)
-        return {view.spec.id: mapping.unit_to_proto(view) for view in views}, at
-
-    @staticmethod
-    def looks(unit: pb.Unit) -> bytes:
-        """A unit without what changes with every beat."""
-        plain = pb.Unit()
-        plain.CopyFrom(unit)
-        plain.status.ClearField("report_time")
-        if not unit.HasField("status"):
-            plain.ClearField("status")
-        return plain.SerializeToString(deterministic=True)
 
 
 def _hold_key(admission: pb.Admission) -> bytes:

@@ -12,7 +12,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from control_plane.store.contact import Contact
 from control_plane.store.port import Health
+from control_plane.store.snapshot_keeper import SnapshotKeeper
+from control_plane.telemetry.endpoint import Readiness
 from provisioner.api.desk import Desk
 from provisioner.api.stale import StaleAnswers
 from provisioner.api.watching import Watching
@@ -20,7 +23,7 @@ from provisioner.moves.mover import Mover
 
 
 class ProvisionerMetrics(Collector):
-    """Reads the desk, its ledger and the store's health."""
+    """Reads the desk, its ledger and the store's health. keeper None: no snapshot is kept."""
 
     def __init__(
         self,
@@ -29,17 +32,22 @@ class ProvisionerMetrics(Collector):
         stale: StaleAnswers,
         mover: Mover,
         watching: Watching,
+        contact: Contact,
+        keeper: SnapshotKeeper | None,
     ) -> None:
         self._desk = desk
         self._health = health
         self._stale = stale
         self._mover = mover
         self._watching = watching
+        self._contact = contact
+        self._keeper = keeper
         self._version = version("homeport")
 
-    def ready(self) -> bool:
-        """Whether this server can place new clients now."""
-        return self._desk.ledger.session.standing.is_set()
+    def readiness(self) -> Readiness:
+        """Ready: new clients can be placed now. Degraded: only known ones are answered."""
+        standing = self._desk.ledger.standing
+        return Readiness.READY if standing and self._contact.current else Readiness.DEGRADED
 
     def collect(self) -> Iterator[Metric]:
         desk, ledger = self._desk, self._desk.ledger
@@ -84,6 +92,16 @@ class ProvisionerMetrics(Collector):
             self._watching.clients.told,
         )
         yield GaugeMetricFamily(
+            "homeport_provisioning_waiting_limit_clients",
+            "Clients that may wait; above it new ones are turned away.",
+            desk.turnstile.limit,
+        )
+        yield CounterMetricFamily(
+            "homeport_provisioning_turned_away",
+            "New clients told to come back later, each at a time of its own.",
+            desk.turnstile.turned_away,
+        )
+        yield GaugeMetricFamily(
             "homeport_ledger_waiting_operations", "Operations in queues.", ledger.waiting
         )
         transactions = CounterMetricFamily(
@@ -104,6 +122,25 @@ class ProvisionerMetrics(Collector):
             "1 while the store answers.",
             1.0 if self._health.connected else 0.0,
         )
+        yield GaugeMetricFamily(
+            "homeport_provisioner_knowledge_age_seconds",
+            "How long ago the store last confirmed fleet and tenants; 0 while it answers.",
+            self._contact.age_s,
+        )
+        if self._keeper is not None:
+            yield GaugeMetricFamily(
+                "homeport_provisioner_snapshot_age_seconds",
+                "How long the file has not held all that this server knows; 0: it does.",
+                self._keeper.age_s,
+            )
+            writes = CounterMetricFamily(
+                "homeport_provisioner_snapshot_writes",
+                "Snapshots written to disk.",
+                labels=["outcome"],
+            )
+            writes.add_metric(["written"], self._keeper.written)
+            writes.add_metric(["failed"], self._keeper.failed)
+            yield writes
         yield GaugeMetricFamily(
             "homeport_fleet_units", "Units in the fleet.", len(desk.fleet.units)
         )

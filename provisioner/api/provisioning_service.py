@@ -16,7 +16,8 @@ from control_plane.identity.tokens import Caller, Right
 from control_plane.serving.calls import HotCall
 from control_plane.serving.server import Service
 from control_plane.serving.status import duration
-from control_plane.store.port import KeyValue
+from control_plane.store.contact import Contact
+from control_plane.store.port import KeyValue, StoreUnavailable
 from deployment_units.fleet.unit import TenantSpec
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from homeport.api.provisioning.v1 import provisioning_pb2_grpc as pb_grpc
@@ -48,12 +49,14 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         callers: Callers,
         stale: StaleAnswers,
         watches: ClientWatches | SpreadWatches,
+        contact: Contact,
     ) -> None:
         self._desk = desk
         self._tickets = tickets
         self._callers = callers
         self._stale = stale
         self._watches = watches
+        self._contact = contact
 
     def service(self) -> Service:
         """What control_plane.serving needs to serve it."""
@@ -240,7 +243,13 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
             occupancy.load,
         )
         response = mapping.explanation_to_proto(location, how, explanation)
-        found = await self._find(tenant, request.client_id)
+        try:
+            async with asyncio.timeout(self._contact.patience_s):
+                found = await self._find(tenant, request.client_id)
+        except (StoreUnavailable, TimeoutError):
+            response.stale = True
+            response.as_of_time.CopyFrom(mapping.timestamp(self._contact.as_of))
+            return response
         if found is not None:
             record = decode_assignment(found.value)
             response.current.CopyFrom(self._assignment(tenant, request.client_id, record))

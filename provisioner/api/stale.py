@@ -23,6 +23,7 @@ from provisioner.api import encoding
 from provisioner.api.claims import Sink
 from provisioner.api.desk import Desk
 from provisioner.api.tickets import TicketOffice
+from provisioner.api.turnstile import Overloaded
 
 STORE_SILENT_S = 0.8  # a known client waits this long for a store that seems to be there
 STORE_AWAY_S = 0.1  # and this long for one that did not answer last time
@@ -71,8 +72,8 @@ class StaleAnswers:
         return STORE_SILENT_S if self.health.connected else STORE_AWAY_S
 
     def covers(self, error: HomeportError) -> bool:
-        """Whether a failure means that the store is away, not that it said no."""
-        if isinstance(error, StoreUnavailable | OutcomeUnknown):
+        """Whether a failure means that the store is away or overrun, not that it said no."""
+        if isinstance(error, StoreUnavailable | OutcomeUnknown | Overloaded):
             return True
         return isinstance(error, Unavailable) and not self.health.connected
 

@@ -10,7 +10,7 @@ from typing import Self
 from control_plane.store.port import Store
 from deployment_units.fleet.registry import UnitRegistry
 from homeport.api.fleet.v1 import fleet_pb2 as pb
-from provisioner.api.fleet_service import FleetReader
+from provisioner.api.fleet_reader import FleetReader
 from provisioner.ledger.reading import SpreadKeys
 from provisioner.ledger.territory import Charts
 from provisioner.watching.clients import ClientWatches
@@ -45,7 +45,7 @@ class Watching:
     ) -> Self:
         """limit: watchers of assignments at once. clusters and charts: where assignments are
         spread over several. clock: monotonic seconds; spread: 0 to 1, new at each call."""
-        reader = FleetReader(registry)
+        reader = FleetReader(store, registry)
         fleet = FleetWatches(
             store, read=reader.read, looks=reader.looks, limit=FLEET_WATCHERS, spread=spread
         )

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from control_plane import keys
 from control_plane.store.port import KeyValue, Store
@@ -34,8 +35,9 @@ from provisioner.placement.fleet import PlacementFleet, PlacementUnit
 
 
 class World:
-    """`start` reads everything once, `run` follows. `on_fleet(fleet)`, when set, is called
-    with each new snapshot, before any request can see it."""
+    """`start` reads everything once, or `restore` takes over an earlier sight of it; `run`
+    follows. `on_fleet(fleet)`, when set, is called with each new snapshot, before any request
+    can see it."""
 
     def __init__(
         self,
@@ -45,14 +47,13 @@ class World:
     ) -> None:
         self.on_fleet: Callable[[PlacementFleet], None] = lambda fleet: None
         self._dirty = False
-        self._units = Replica(store, keys.UNITS, decode_unit, self._changed, clock=clock)
-        self._live = Replica(store, keys.LIVE, decode_status, self._live_changed, clock=clock)
-        self._agents = Replica(store, keys.AGENTS, _as_is, self._changed, clock=clock)
-        self._tenants = Replica(store, keys.TENANTS, decode_tenant, self._changed, clock=clock)
-        self._lifecycle = Replica(
-            store, keys.LIFECYCLE, decode_lifecycle, self._changed, clock=clock
-        )
-        self._replicas = (
+        kept: Any = {"clock": clock, "keeps_pairs": True}
+        self._units = Replica(store, keys.UNITS, decode_unit, self._changed, **kept)
+        self._live = Replica(store, keys.LIVE, decode_status, self._live_changed, **kept)
+        self._agents = Replica(store, keys.AGENTS, _as_is, self._changed, **kept)
+        self._tenants = Replica(store, keys.TENANTS, decode_tenant, self._changed, **kept)
+        self._lifecycle = Replica(store, keys.LIFECYCLE, decode_lifecycle, self._changed, **kept)
+        self.replicas: tuple[Replica[Any], ...] = (
             self._units, self._live, self._agents, self._tenants, self._lifecycle,
         )  # fmt: skip
         self.leaving: Mapping[str, State] = {}  # units whose clients are moved away
@@ -125,14 +126,26 @@ class World:
 
     async def start(self) -> None:
         """Reads everything. Raises StoreUnavailable."""
-        for replica in self._replicas:
+        for replica in self.replicas:
             await replica.start()
         self._rebuild()
+
+    def restore(self, pairs: Iterable[KeyValue]) -> None:
+        """Takes over what a snapshot holds, where the store itself was not read."""
+        known = tuple(pairs)
+        for replica in self.replicas:
+            replica.restore(known)
+        self._rebuild()
+
+    @property
+    def pairs(self) -> list[KeyValue]:
+        """All records, as they are stored."""
+        return [pair for replica in self.replicas for pair in replica.pairs]
 
     async def run(self) -> None:
         """Follows the store for ever."""
         async with asyncio.TaskGroup() as group:
-            for replica in self._replicas:
+            for replica in self.replicas:
                 group.create_task(replica.run(), name="world replica")
 
     def seen(self, unit_id: str) -> UnitSpec | None:

@@ -97,7 +97,7 @@ class Branch(Ledger):
         )
 
     def _new_reader(self) -> Reader:
-        reader = BranchReader(self._store)
+        reader = BranchReader(self._store, clock=self._clock)
         reader.belong(self.territory, self._look_elsewhere)
         return reader
 

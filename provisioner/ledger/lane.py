@@ -29,12 +29,12 @@ from control_plane.store.port import (
 from provisioner.ledger import protocol
 from provisioner.ledger.account import Account
 from provisioner.ledger.operations import Claim, Operation, Release
+from provisioner.ledger.patience import Patience
 from provisioner.ledger.session import Session
 
 FULL = 96  # operations waiting that are worth a transaction whatever other lanes do
-COMMIT_S = 2.0  # past this the outcome of a batch is unknown and the store is asked
 RETRY_S = 0.05
-RETRY_MAX_S = 1.0
+RETRY_MAX_S = 0.25  # writes stand still meanwhile
 
 
 class Batch:
@@ -92,6 +92,7 @@ class Lane:
         self._waiting: deque[Operation] = deque()
         self._chores: deque[Callable[[], Awaitable[None]]] = deque()
         self._wake = asyncio.Event()
+        self._patience = Patience()
         self.transactions = 0
         self.conflicts = 0
 
@@ -212,8 +213,9 @@ class Lane:
         )
         self.transactions += 1
         faultpoints.passing("ledger.commit.before")
+        began = self._clock()
         try:
-            result = await self._store.commit(txn, timeout_s=COMMIT_S)
+            result = await self._store.commit(txn, timeout_s=self._patience.wait_s)
         except StoreUnavailable as error:
             self._fail(batch, error)
             return
@@ -221,9 +223,11 @@ class Lane:
             self._fail(batch, Unavailable("a lease ran out under a move; try again"))
             return
         except OutcomeUnknown:
+            self._patience.silent()
             await self._refresh(accounts)
             self._again(batch.claims, batch.releases)
             return
+        self._patience.heard(self._clock() - began)
         faultpoints.passing("ledger.commit.after")
         if result.succeeded:
             for account in accounts:

@@ -29,7 +29,7 @@ from provisioner.placement.fleet import PlacementFleet
 from provisioner.placement.occupancy import Occupancy
 
 TIDY_S = 1.0
-LANES = 4  # full transactions on their way at once, while answers of others are written
+LANES = 2  # full transactions on their way at once, while answers of others are written
 TURNS = 2  # of those that are not full
 
 
@@ -57,7 +57,11 @@ class Ledger:
         self._store = store
         self._clock = clock
         self.session = Session(
-            store, ttl_s=session_ttl_s, new_id=new_id, on_renewed=self._begin_anew
+            store,
+            ttl_s=session_ttl_s,
+            new_id=new_id,
+            on_renewed=self._begin_anew,
+            alone=ledgers is None,
         )
         self.accounts: dict[str, Account] = {}
         self.occupancy = Occupancy(0)
@@ -67,8 +71,8 @@ class Ledger:
         self.granting = self._new_granting()
         self.reader = self._new_reader()
         self.undertaker = self._new_undertaker(jitter)
-        self._capacity = Replica(
-            self._ledgers, keys.CAPACITY, _seen_capacity, self._capacity_changed
+        self.capacity = Replica(
+            self._ledgers, keys.CAPACITY, _seen_capacity, self._capacity_changed, keeps_pairs=True
         )
         self._sessions = Replica(store, keys.SESSIONS, _as_is, self._session_changed)
         self._starving = Replica(self._ledgers, keys.STARVING, _as_is, self._starving_changed)
@@ -96,7 +100,7 @@ class Ledger:
         )
 
     def _new_reader(self) -> Reader:
-        return Reader(self._store)
+        return Reader(self._store, clock=self._clock)
 
     def _new_undertaker(self, jitter: Callable[[], float]) -> Undertaker:
         return Undertaker(self._store, jitter=jitter)
@@ -145,6 +149,21 @@ class Ledger:
         """Operations in the queues of the lanes and of the reader."""
         return sum(len(lane) for lane in self.lanes) + len(self.reader)
 
+    @property
+    def standing(self) -> bool:
+        """Whether it may write at all."""
+        return self.session.standing.is_set()
+
+    @property
+    def connected(self) -> bool:
+        """Whether the store answers, as far as is known."""
+        return self._store.health.connected
+
+    @property
+    def looking(self) -> int:
+        """Lookups that wait."""
+        return len(self.reader)
+
     def chooser(self, fleet: PlacementFleet, policy: PlacementPolicy) -> Chooser:
         """Chooses units that have room as things stand."""
         return Chooser(fleet, policy, self.occupancy)
@@ -166,9 +185,10 @@ class Ledger:
     # -- its own life ------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Begins a session and reads the capacity records. Raises Unavailable."""
+        """Begins a session and reads the capacity records. Raises Unavailable; then `run`
+        does both when the store is there."""
         await self.session.open()
-        await self._capacity.start()
+        await self.capacity.start()
         await self._sessions.start()
         await self._starving.start()
 
@@ -182,7 +202,7 @@ class Ledger:
                     group.create_task(lane.run(), name="ledger lane")
                 for _ in range(self.reader.parallel):
                     group.create_task(self.reader.run(), name="ledger reader")
-                for replica in (self._capacity, self._sessions, self._starving):
+                for replica in (self.capacity, self._sessions, self._starving):
                     group.create_task(replica.run(), name="ledger replica")
                 group.create_task(self.undertaker.run(), name="ledger undertaker")
                 group.create_task(self._tidy(), name="ledger tidying")

@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from control_plane.errors import HomeportError, NotFound, Unavailable
 from control_plane.store.port import Store
+from control_plane.store.replica import Replica
+from deployment_units.fleet.capacity import CapacityRecord
 from provisioner.geo.location import Location
 from provisioner.ledger.account import Account
 from provisioner.ledger.branch import Branch
@@ -181,6 +183,26 @@ class ShardedLedger:
         """Operations in queues."""
         kept_back = len(self._kept_back)
         return kept_back + sum(branch.waiting for branch in self.branches.values())
+
+    @property
+    def standing(self) -> bool:
+        """Whether it may write anything at all."""
+        return any(branch.standing for branch in self.branches.values())
+
+    @property
+    def connected(self) -> bool:
+        """Whether any cluster answers, as far as is known."""
+        return any(branch.connected for branch in self.branches.values())
+
+    @property
+    def looking(self) -> int:
+        """Lookups that wait."""
+        return sum(branch.looking for branch in self.branches.values())
+
+    @property
+    def capacity(self) -> Replica[tuple[CapacityRecord, int]]:
+        """The capacity records, as one of the branches follows them."""
+        return next(iter(self.branches.values())).capacity
 
     @property
     def kept_back(self) -> int:

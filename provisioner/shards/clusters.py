@@ -105,18 +105,6 @@ def numbered(shard_map: ShardMap, clusters: Mapping[str, Store]) -> dict[str, St
     }
 
 
-async def refuse_spread(control: Store) -> None:
-    """For a server that keeps everything in one store. Raises Refused where assignments are
-    spread over several."""
-    pair = await control.get(keys.SHARD_MAP)
-    if pair is not None:
-        names = ", ".join(decode_map(pair).clusters)
-        raise Refused(
-            f"assignments of this store are spread over the clusters {names}; give their "
-            "addresses with --assignment-stores"
-        )
-
-
 async def _introduce(name: str, store: Store) -> None:
     """The cluster is told its name, or asked for it. Raises InvalidInput."""
     key = keys.CLUSTER_NAME

@@ -20,7 +20,15 @@ from control_plane.store.port import Compacted, Store
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-FOLLOWED = (keys.UNITS, keys.LIVE, keys.CAPACITY, keys.USAGE, keys.LIFECYCLE, keys.JOBS)
+FOLLOWED = (
+    keys.UNITS,
+    keys.LIVE,
+    keys.AGENTS,
+    keys.CAPACITY,
+    keys.USAGE,
+    keys.LIFECYCLE,
+    keys.JOBS,
+)
 GATHER_S = 0.5  # writes that are told together
 SHARE = 10  # a reading that takes long is followed by a pause so many times as long
 SIGN_OF_LIFE_S = 15.0

@@ -112,10 +112,13 @@ class Core:
         )
         caches = self.caches and with_ticket
         known: Assignment | None
-        if caches and prefer_cache:
+        if caches:
             known = yield Recall(self.tenant, client_id)
-            if known is not None and known.is_fresh(self.wall(), margin_s=FRESH_MARGIN_S):
-                return replace(known, from_cache=True)
+            if known is not None:
+                if prefer_cache and known.is_fresh(self.wall(), margin_s=FRESH_MARGIN_S):
+                    return replace(known, from_cache=True)
+                # With it a server answers while its store is away, and with a fresh ticket.
+                request.ticket = known.ticket
         sent_at = self.wall()
         try:
             response = yield from self.call(PROVISION, request, timeout_s)

@@ -215,6 +215,7 @@ def explanation_of(response: pb.ExplainPlacementResponse) -> Explanation:
         ),
         rule=response.rule,
         current=_assignment(response.current) if response.HasField("current") else None,
+        stale=response.stale,
     )
 
 

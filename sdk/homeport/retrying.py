@@ -22,8 +22,9 @@ from homeport.failure import Code, Failure
 class RetryPolicy:
     """How hard a client tries. A call ends when its `timeout_s` is over, whatever this says.
 
-    max_rounds: how often a call goes round the servers. initial_backoff_s, the longest wait
-    after the first round, doubles with each up to max_backoff_s. attempt_timeout_s: the
+    max_rounds: how often a call goes round the servers; None: for as long as its deadline
+    lasts. initial_backoff_s, the longest wait after the first round, doubles with each up to
+    max_backoff_s. attempt_timeout_s: the
     longest that one try of a single call waits, so that a server that swallows calls leaves
     time for the next; batch_timeout_s: the same for one batch of provision_many.
     watch_silence_s: a watch that hears nothing for so long goes to the next server; servers
@@ -32,7 +33,7 @@ class RetryPolicy:
     the server says that waiting can help.
     """
 
-    max_rounds: int = 5
+    max_rounds: int | None = None
     initial_backoff_s: float = 0.2
     max_backoff_s: float = 5.0
     attempt_timeout_s: float = 3.0
@@ -48,8 +49,9 @@ class RetryPolicy:
             "batch_timeout_s",
             "watch_silence_s",
         ):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be greater than 0")
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"{name} is {value}; it must be greater than 0")
         if not self.initial_backoff_s >= 0:
             raise ValueError(f"initial_backoff_s is {self.initial_backoff_s}; it must not be < 0")
 
@@ -83,6 +85,7 @@ REMEDIES: dict[Code, Remedy] = {
     Code.UNAUTHENTICATED: Remedy.NOTHING,
 }
 
+LAST_TRY_S = 0.2  # with less left before the deadline no other try is begun
 RETRY_SPREAD = 0.2  # a server's delay is stretched by up to this share, never shortened
 
 
@@ -107,6 +110,15 @@ def wait_s(
     if told is not None:
         return max(told * (1.0 + RETRY_SPREAD * chance), backoff_s(policy, rounds, chance))
     return 0.0 if untried else backoff_s(policy, rounds, chance)
+
+
+def fitting_s(wait: float, left_s: float, *, told: bool) -> float | None:
+    """The wait as it fits before a deadline `left_s` away; None: it does not. A wait of our own
+    is cut to half of what is left, so that the last tries come closer together instead of not
+    at all; one that a server told is not shortened."""
+    if wait < left_s:
+        return wait
+    return None if told or left_s < LAST_TRY_S else left_s / 2
 
 
 class Attempts:
@@ -151,11 +163,13 @@ class Attempts:
             untried=self._since_wait < several,
             chance=self._random(),
         )
-        if (
-            wait is None
-            or len(asked) >= self._policy.max_rounds * several
-            or wait >= self._deadline - self._clock()
-        ):
+        rounds = self._policy.max_rounds
+        if rounds is not None and len(asked) >= rounds * several:
+            wait = None
+        if wait is not None:
+            told = failure.retry_after_s is not None
+            wait = fitting_s(wait, self._deadline - self._clock(), told=told)
+        if wait is None:
             raise error_of(failure, servers=asked, attempts=len(asked))
         if wait > 0.0:
             self._since_wait = 0

@@ -133,6 +133,7 @@ class Explanation:
     units: tuple[ConsideredUnit, ...]  # best first, excluded last
     rule: str
     current: Assignment | None  # what the client has now; without ticket
+    stale: bool = False  # answered without the store: `current` is not known then
 
 
 class AdmitReason(StrEnum):

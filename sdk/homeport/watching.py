@@ -54,20 +54,19 @@ class _Following:
 
     def steps(self, give_up_s: float | None) -> WatchSteps:
         core = self._core
-        in_vain = 0  # tries since the last message
+        in_vain = 0  # tries since a message came
         asked: list[str] = []
-        silent_since = core.clock()
+        lost_at = core.clock()  # since when there is no server to watch
         while True:
             server = core.endpoints.current
             sent_at = core.wall()
             yield Listen(server, WATCH, self._request())
-            asked.append(server)
+            asked = [*asked[-7:], server]
             while True:
                 message = yield Receive(core.policy.watch_silence_s)
                 if message is None or isinstance(message, Failure):
                     break
-                in_vain, silent_since = 0, core.clock()
-                asked = [server]
+                in_vain, asked = 0, [server]
                 yield from self._take(message, core.wall() if self._begun else sent_at)
             failure = message or _ENDED
             if failure.code is Code.OUT_OF_RANGE and self._revision:
@@ -77,10 +76,11 @@ class _Following:
                 self._epoch, self._revision = self._home.epoch, 0
                 yield from self._released("")
                 continue
+            lost_at = lost_at if in_vain else core.clock()
             in_vain += 1
             wait = self._wait_after(failure, server, in_vain)
             if wait is None or (
-                give_up_s is not None and core.clock() + wait - silent_since > give_up_s
+                give_up_s is not None and core.clock() + wait - lost_at > give_up_s
             ):
                 raise error_of(failure, servers=asked, attempts=in_vain)
             yield Wait(wait)

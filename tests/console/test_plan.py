@@ -44,6 +44,7 @@ def test_facts_of_earlier_programs_reach_later_ones() -> None:
         "--metrics-listen=127.0.0.1:7701",
         "--transport=auto",
         "--workers=2",
+        "--snapshot=data/snapshot",
         "--ready-file=data/run/server.json",
     )
     assert settled_arguments(agent, facts) == (

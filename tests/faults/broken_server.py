@@ -14,9 +14,11 @@ from typing import Any
 
 from control_plane import keys
 from control_plane.store.etcd import EtcdStore
+from control_plane.store.etcd.connection import Members
 from control_plane.store.port import Delete, Page, Put, Store, Txn, TxnResult
 from deployment_units.fleet.capacity import CapacityRecord
 from provisioner import __main__ as server
+from provisioner import wire
 from provisioner.api.stale import StaleAnswers
 from provisioner.ledger import granting, protocol, settlement
 from provisioner.ledger.ledger import Ledger
@@ -124,6 +126,16 @@ def answer_nobody_from_tickets() -> None:
     StaleAnswers.read = lambda self, tenant_id, client_id, ticket: None  # type: ignore[method-assign]
 
 
+def forget_the_snapshot() -> None:
+    """A server that starts knows what its store tells it, and nothing else."""
+    wire.usable_snapshot = lambda settings: None
+
+
+def stay_with_one_member() -> None:
+    """A server goes on asking the member of the store that it asked first."""
+    Members.leave = lambda self, member: None  # type: ignore[method-assign]
+
+
 def reuse_epoch() -> None:
     """A client moves, and its epoch does not grow: its old ticket is as good as its new one."""
     real = relocation.encode_assignment
@@ -192,6 +204,8 @@ BUGS = {
         settle_the_living,
         never_settle_the_dead,
         answer_nobody_from_tickets,
+        forget_the_snapshot,
+        stay_with_one_member,
         reuse_epoch,
         skip_release_of_source,
         tell_no_unit_of_departures,

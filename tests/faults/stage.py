@@ -71,6 +71,11 @@ class StagedServer(servers.Server):
                 env={**os.environ, **(environment or {})},
             )  # fmt: skip
 
+    @property
+    def ready(self) -> bool:
+        """Whether it has said that it serves."""
+        return self._ready_file.exists()
+
     def freeze(self) -> None:
         """SIGSTOP."""
         self.process.send_signal(signal.SIGSTOP)
@@ -115,10 +120,10 @@ class Stage:
         (server,) = await self.serve(1, *arguments, **more)
         return server
 
-    async def serve_at_one_port(self) -> int:
+    async def serve_at_one_port(self, *arguments: str) -> int:
         """A server at a port that its successors can take over; that port."""
         (port,) = free_ports(1)
-        await self.serve_one(f"--listen=127.0.0.1:{port}")
+        await self.serve_one(f"--listen=127.0.0.1:{port}", *arguments)
         return port
 
     async def fleet(self, room: Mapping[str, int] = ROOM) -> None:

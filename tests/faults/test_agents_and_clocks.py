@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
 FAST = ("--heartbeat-interval=10", "--election-timeout=100")
 AGENT_TTL_S = 2
 FLAPS = 4
-UNIT = "dublin"
+UNIT, STEADY = "dublin", "virginia"
 
 
 class Agent:
@@ -46,10 +46,23 @@ class Agent:
         self.process.wait()
 
 
-async def test_agents_that_die_and_flap_lose_nobody(tmp_path, record):
+IMPATIENT = ("--lost-after-s=0", "--back-after-s=0")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "how"),
+    [
+        pytest.param((), "its clients stay", id="patient"),
+        pytest.param(IMPATIENT, "given up at each silence", id="without hysteresis"),
+    ],
+)
+async def test_agents_that_die_and_flap_lose_nobody(tmp_path, record, arguments, how):
+    """Hysteresis is what keeps the clients where they are: taken out, each flap moves them."""
     async with stage(tmp_path, members=1, arguments=FAST) as on:
-        await on.serve(2)
+        await on.serve(2, *arguments)
         await on.fleet()
+        Agent(on, STEADY)  # while no agent at all is heard, no unit is given up
+        await on.until(lambda: f"live/{STEADY}" in on.judge.standing, "the other agent's beat")
         on.traffic(processes=2, rate=400)
         await on.flowing()
         live = f"live/{UNIT}"
@@ -61,9 +74,12 @@ async def test_agents_that_die_and_flap_lose_nobody(tmp_path, record):
             await on.until(lambda: live not in on.judge.standing, "the end of its lease")
             await on.flowing(400)
         outcome = await on.verdict()
-    record("a unit's agent killed (-9) and started again, four times", outcome)
+    moves = outcome.verdict.moves
+    record(f"a unit's agent killed (-9) and started again, four times; {how}", outcome,
+           note=f"{moves:,} moves")  # fmt: skip
     assert outcome.verdict.broken == 0, outcome.verdict
     assert outcome.measured.failed == 0, outcome.measured.errors
+    assert (moves > 0) is bool(arguments), f"{moves} moves"
 
 
 def an_hour(sign: str) -> dict[str, str]:

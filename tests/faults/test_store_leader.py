@@ -38,6 +38,24 @@ async def test_writes_resume_when_the_leader_is_killed_every_twenty_seconds(tmp_
     assert max(resumed) <= RESUME_S, f"P5: writes resumed {resumed} s after the leader's death"
 
 
+async def test_without_another_member_to_go_to_writes_do_not_resume(tmp_path):
+    """P5 stands on leaving a member that fails: taken out, the same measure does not pass."""
+    async with stage(tmp_path) as on:
+        leader = on.leader()
+        others = [member for member in on.cluster.members if member is not leader]
+        on.url = f"etcd://{','.join(m.endpoint for m in (leader, *others))}"  # asked first
+        await on.serve(1, program=("-m", "tests.faults.broken_server", "stay_with_one_member"))
+        await on.fleet()
+        on.traffic(processes=1, rate=200, timeout_s=2.0)
+        await on.flowing()
+        killed = time.monotonic()
+        leader.kill()
+        await asyncio.sleep(3 * RESUME_S)
+        outcome = await on.verdict()
+    assert outcome.verdict.broken == 0, outcome.verdict
+    assert outcome.measured.resumed_after(killed, within_s=3 * RESUME_S) > RESUME_S
+
+
 async def test_a_stopped_leader_that_comes_back_changes_nothing(tmp_path, record):
     """It wakes as a leader that was deposed, with requests in its queues."""
     async with stage(tmp_path) as on:

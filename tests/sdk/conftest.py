@@ -13,7 +13,7 @@ from tests.fakes.provisioning_service import FakeProvisioning, Served, serving
 from tests.sdk.shells import AsyncShell, BlockingShell, Shell
 
 # Patient enough for a loaded machine, with waits too short to notice.
-QUICK = RetryPolicy(initial_backoff_s=0.01, max_backoff_s=0.05)
+QUICK = RetryPolicy(max_rounds=5, initial_backoff_s=0.01, max_backoff_s=0.05)
 
 
 @pytest.fixture

@@ -54,8 +54,8 @@ def answered(ttl_s: int = 3600, took_s: float = 0.0, time: FakeTime | None = Non
 def test_an_answer_is_remembered():
     time = FakeTime()
     home, steps = drive(provision(core_on(time, caches=True)), time, answered())
-    assert [type(step) for step in steps] == [Try, Remember]
-    assert steps[1].assignment == home
+    assert [type(step) for step in steps] == [Recall, Try, Remember]
+    assert steps[-1].assignment == home
 
 
 def test_an_answer_without_ticket_is_no_use_later_and_not_remembered():
@@ -116,7 +116,26 @@ def test_an_answer_is_an_answer_even_when_it_is_no(code):
             lambda step: Failure(code, ""),
             else_do=lambda step: HOME,
         )
-    assert [type(step) for step in caught.value.steps] == [Try]
+    assert [type(step) for step in caught.value.steps] == [Recall, Try]
+
+
+@pytest.mark.parametrize(
+    ("known", "shown"),
+    [
+        pytest.param(HOME, "ticket", id="a client that has been here shows its last ticket"),
+        pytest.param(None, "", id="a new one has none to show"),
+    ],
+)
+def test_the_last_ticket_goes_with_the_request(known, shown):
+    time = FakeTime()
+    _, steps = drive(
+        provision(core_on(time, caches=True)),
+        time,
+        answered(),
+        else_do=lambda step: known if isinstance(step, Recall) else None,
+    )
+    (asked,) = [step for step in steps if isinstance(step, Try)]
+    assert asked.request.ticket == shown
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,28 @@ from tests.fakes.provisioning_service import FakeProvisioning, FakeUnit, serving
 ROOT = Path(__file__).parents[2]
 
 
+def test_the_example_that_follows_moves_runs_as_written_but_for_the_port():
+    page = (ROOT / "docs/reference/sdk.md").read_text()
+    found = re.search(r"```python\n(.*?)```", page.partition("## Following moves")[2], re.DOTALL)
+    assert found is not None
+    service = FakeProvisioning()
+    with serving(service) as server:
+        script = found.group(1).replace("127.0.0.1:7700", server.address)
+        with subprocess.Popen(
+            [sys.executable, "-u", "-c", script], stdout=subprocess.PIPE, text=True
+        ) as process:
+            try:
+                assert process.stdout is not None
+                assert process.stdout.readline() == "connecting to unit-0\n"
+                service.move("default", "phone-4711", "unit-7")
+                moved = process.stdout.readline()
+                assert moved == "moved to unit-7 (drained), reconnecting\n"
+                service.set_home("default", "phone-4711", "")
+                assert process.stdout.readline() == "no home any more (released)\n"
+            finally:
+                process.kill()
+
+
 @pytest.mark.parametrize("page", ["README.md", "docs/reference/sdk.md"])
 def test_the_quickstart_runs_as_written_but_for_the_port(tmp_path, page):
     found = re.search(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)

@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from console.cli.options import Output
+from console.cli.options import (
+    Ca,
+    DataServer,
+    Output,
+    Profile,
+    Tenant,
+    Token,
+    data_target_of,
+)
 from console.cli.output import Format, busy, show
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+    from homeport.api.datasharing.v1 import registry_pb2 as pb
+
+NameArgument = Annotated[str, typer.Argument(help="The application's name.", metavar="NAME")]
 
 app = typer.Typer(help="Applications: build them, submit them, see them.", no_args_is_help=True)
 
@@ -40,3 +56,222 @@ def build(
     said = "built" if built.fresh else "nothing changed since"
     line = f"{said}: {built.path} ({built.kind}, {built.language}, {len(content):,} bytes)"
     show(document, output, lambda: line)
+
+
+@app.command("submit")
+def submit(
+    manifest: Annotated[
+        Path, typer.Argument(help="The manifest, YAML or JSON.", metavar="MANIFEST")
+    ],
+    artifact: Annotated[
+        Path | None,
+        typer.Option(help="The artifact. Default: runtime.artifact, beside the manifest."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Be judged, and change nothing.")
+    ] = False,
+    server: DataServer = None,
+    tenant: Tenant = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Submits a version of an application.
+
+    Its schemas, samples and actions are checked, the actions in the sandbox, and what would
+    break others is refused. Every fault is told. Exits with 2 when the manifest is at fault,
+    with 4 when it would break a consumer.
+    """
+    from console.cli.data_service import DataService
+    from console.cli.failure import ExitCode
+    from console.cli.submission import read_submission
+
+    text, content = read_submission(manifest, artifact)
+    target = data_target_of(server, tenant, token, profile, ca)
+    with DataService(target) as service, busy(f"submitting {manifest}"):
+        verdict = service.submit_application(target.tenant, text, content, dry_run=dry_run)
+    if verdict.WhichOneof("verdict") == "accepted":
+        found = verdict.accepted
+        document = {
+            **_document(found), "accepted": True, "existing": verdict.existing, "dry_run": dry_run,
+        }  # fmt: skip
+        said = "was there already" if verdict.existing else "is accepted and current"
+        if dry_run and not verdict.existing:
+            said = "would be accepted"
+        show(document, output, lambda: f"{found.name} {found.version} {said}")
+        return
+    faults = list(verdict.refused.faults)
+    document = {
+        "accepted": False,
+        "faults": [
+            {"path": one.path, "message": one.message, "consumer": one.consumer or None,
+             "field": one.field or None}
+            for one in faults
+        ],
+    }  # fmt: skip
+    show(document, output, lambda: _faults_table(faults))
+    breaks = any(one.consumer for one in faults)
+    raise typer.Exit(ExitCode.REFUSED if breaks else ExitCode.USAGE)
+
+
+@app.command("list")
+def list_applications(
+    server: DataServer = None,
+    tenant: Tenant = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Lists the applications of a tenant in their current versions."""
+    from console.cli.data_service import DataService
+
+    target = data_target_of(server, tenant, token, profile, ca)
+    with DataService(target) as service:
+        found = service.list_applications(target.tenant)
+    document = {"applications": [_document(one) for one in found]}
+    show(document, output, lambda: _list_table(found))
+
+
+@app.command("show")
+def show_application(
+    name: NameArgument,
+    version: Annotated[
+        str, typer.Option("--version", help="Default: the current one.", metavar="VERSION")
+    ] = "",
+    server: DataServer = None,
+    tenant: Tenant = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Shows an application: its manifest, and all its versions."""
+    import json
+
+    from console.cli.data_service import DataService
+
+    target = data_target_of(server, tenant, token, profile, ca)
+    with DataService(target) as service:
+        found = service.get_application(target.tenant, name, version)
+    document = {
+        **_document(found.application),
+        "manifest": json.loads(found.manifest),
+        "versions": [_document(one) for one in found.versions],
+    }
+    show(document, output, lambda: _shown(found))
+
+
+@app.command("rollback")
+def rollback(
+    name: NameArgument,
+    to: Annotated[
+        str, typer.Option(help="Default: what was current before.", metavar="VERSION")
+    ] = "",
+    server: DataServer = None,
+    tenant: Tenant = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Makes an earlier version of an application current again."""
+    from console.cli.data_service import DataService
+
+    target = data_target_of(server, tenant, token, profile, ca)
+    with DataService(target) as service:
+        done = service.rollback_application(target.tenant, name, to)
+    show(_document(done), output, lambda: f"{done.name} {done.version} is current")
+
+
+@app.command("deprecate")
+def deprecate(
+    name: NameArgument,
+    version: Annotated[str, typer.Argument(help="Which one.", metavar="VERSION")],
+    reason: Annotated[
+        str, typer.Option(help="Why, and what to use instead; empty: it may be used again.")
+    ],
+    server: DataServer = None,
+    tenant: Tenant = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Marks a version of an application as not to be used any more.
+
+    Who reads its feeds goes on; nobody new may.
+    """
+    from console.cli.data_service import DataService
+
+    target = data_target_of(server, tenant, token, profile, ca)
+    with DataService(target) as service:
+        done = service.deprecate_application(target.tenant, name, version, reason)
+    said = "is deprecated" if done.deprecation else "may be used again"
+    show(_document(done), output, lambda: f"{done.name} {done.version} {said}")
+
+
+def _document(one: pb.Application) -> dict[str, Any]:
+    from homeport.api.datasharing.v1 import registry_pb2 as pb_values
+
+    return {
+        "tenant": one.tenant,
+        "name": one.name,
+        "version": one.version,
+        "current": one.state == pb_values.VERSION_STATE_CURRENT,
+        "deprecation": one.deprecation or None,
+        "submitted": one.submit_time.ToJsonString(),
+        "artifact_sha256": one.artifact_sha256 or None,
+        "artifact_size_bytes": one.artifact_size,
+        "produces": list(one.produces),
+        "consumes": list(one.consumes),
+        "actions": list(one.actions),
+    }
+
+
+def _list_table(found: list[pb.Application]) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in ("application", "version", "produces", "consumes", "actions"):
+        table.add_column(title, overflow="fold")
+    for one in found:
+        version = f"{one.version} [yellow]deprecated[/]" if one.deprecation else one.version
+        table.add_row(
+            one.name, version, "\n".join(one.produces), "\n".join(one.consumes),
+            "\n".join(one.actions),
+        )  # fmt: skip
+    return table
+
+
+def _shown(found: pb.GetApplicationResponse) -> RenderableType:
+    import json
+
+    import yaml
+    from rich.console import Group
+    from rich.markup import escape
+
+    lines = []
+    for one in found.versions:
+        document = _document(one)
+        marks = "[green]current[/] " if document["current"] else ""
+        if one.deprecation:
+            marks += f"[yellow]deprecated[/]: {escape(one.deprecation)}"
+        lines.append(f"[bold]{one.version}[/] [dim]{document['submitted']}[/] {marks}")
+    text = yaml.safe_dump(json.loads(found.manifest), sort_keys=False, allow_unicode=True)
+    return Group(*lines, "", escape(text))
+
+
+def _faults_table(faults: list[pb.Fault]) -> Table:
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="refused", title_justify="left")
+    table.add_column("where in the manifest", overflow="fold")
+    table.add_column("what is wrong", overflow="fold")
+    for one in faults:
+        table.add_row(escape(one.path or "/"), escape(one.message))
+    return table

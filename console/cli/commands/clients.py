@@ -21,6 +21,7 @@ from console.cli.output import Format, busy, kilometres, load_bar, show
 # Less than a server's "try again in 5 s" when its units are full: whoever types a command wants
 # to hear that at once. (A bulk run is more patient; its deadline is for each batch.)
 ANSWER_WITHIN_S = 4.0
+ROUNDS = 5  # over the servers; a typed command is not left waiting for one to come up
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -115,13 +116,14 @@ def explain(
 
 def connect(target: Target) -> Client:
     """The client library, without its cache: an operator wants to know what is true now."""
-    from homeport import Client, Tls
+    from homeport import Client, RetryPolicy, Tls
 
     return Client(
         target.servers,
         tenant=target.tenant,
         token=target.token or None,
         timeout_s=ANSWER_WITHIN_S,
+        retry=RetryPolicy(max_rounds=ROUNDS),
         tls=Tls(root_certificates=target.root_certificates()) if target.ca else False,
     )
 
@@ -167,6 +169,7 @@ def explanation_document(client: str, explanation: Explanation) -> dict[str, Any
         },
         "rule": explanation.rule,
         "current": None if current is None else {"unit": current.unit_id, "epoch": current.epoch},
+        "stale": explanation.stale,
         "units": [
             {
                 "unit": unit.unit_id,
@@ -219,6 +222,8 @@ def explanation_picture(client: str, explanation: Explanation) -> RenderableType
     ]
     if current is not None:
         lines.append(f"it has a home: [bold]{current.unit_id}[/], epoch {current.epoch}")
+    if explanation.stale:
+        lines.append("[yellow]stale: answered without the store, its home is not known[/]")
     if explanation.rule:
         lines.append(f"rule: {escape(explanation.rule)}")
     return Group(Text.from_markup("\n".join(lines)), table)

@@ -1,4 +1,4 @@
-"""`homeport up`, `serve` and `agent`: what runs until it is told to stop."""
+"""`homeport up`, `serve`, `agent` and `share`: what runs until it is told to stop."""
 
 from __future__ import annotations
 
@@ -90,6 +90,14 @@ def agent(context: typer.Context) -> None:
     Takes the flags of the agent itself; see `homeport agent --help`.
     """
     _become("deployment_units.agent", context.args)
+
+
+def share(context: typer.Context) -> None:
+    """Runs one data-sharing server: applications and feeds.
+
+    Takes the flags of the server itself; see `homeport share --help`.
+    """
+    _become("data_sharing", context.args)
 
 
 def _become(module: str, arguments: list[str]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from console.cli.options import Ca, Output, Profile, Server, Token, target_of
-from console.cli.output import Format, busy, load_bar, show
+from console.cli.output import Format, busy, console_for_notes, load_bar, show
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -35,8 +35,16 @@ def list_units(
         Service(target_of(server, None, token, profile, ca)) as service,
         busy("reading the fleet"),
     ):
-        units = service.list_units()
-    show({"units": [document_of(unit) for unit in units]}, output, lambda: _fleet_table(units))
+        listed = service.list_fleet()
+    units = list(listed.units)
+    document: dict[str, Any] = {"units": [document_of(unit) for unit in units]}
+    if listed.stale:
+        as_of = listed.as_of_time.ToJsonString()
+        document |= {"stale": True, "as_of": as_of}
+        console_for_notes().print(
+            f"[yellow]the server's store is away: this is as of {as_of}, clients at most[/]"
+        )
+    show(document, output, lambda: _fleet_table(units))
 
 
 @app.command("show")
@@ -142,7 +150,7 @@ def _fleet_table(units: list[fleet.Unit]) -> Table:
         table.add_row(
             unit.spec.unit_id,
             unit.spec.country,
-            _status(unit),
+            status_of(unit),
             f"{unit.clients:,}",
             f"{unit.spec.capacity:,}",
             f"{load_bar(load)} {load:>6.1%}",
@@ -164,7 +172,7 @@ def unit_table(unit: fleet.Unit) -> Table:
     table.add_row("endpoint", escape(spec.endpoint))
     position = f"{spec.position.latitude:.2f}, {spec.position.longitude:.2f}"
     table.add_row("where", f"{spec.country} ({position})")
-    table.add_row("status", _status(unit))
+    table.add_row("status", status_of(unit))
     table.add_row("state", escape(_state(unit)))
     table.add_row("clients", f"{unit.clients:,} of {spec.capacity:,}")
     table.add_row("load", f"{load_bar(load, width=24)} {load:.1%}")
@@ -197,7 +205,8 @@ def _state(unit: fleet.Unit) -> str:
     return words
 
 
-def _status(unit: fleet.Unit) -> str:
+def status_of(unit: fleet.Unit) -> str:
+    """What it takes of clients, or whether an agent is live, in rich's markup."""
     from homeport.api.fleet.v1 import fleet_pb2 as fleet
 
     outside = {

@@ -27,6 +27,7 @@ T = TypeVar("T")
 Attempt = Callable[[Member, float], Awaitable[T]]  # (member, deadline of this try in s)
 
 CONNECT_S = 1.0  # how long one endpoint may take to be connected
+_SAME_MEMBER = (Verdict.BUSY, Verdict.LEADER_CHANGED)  # asked again after a pause
 _LOGIN_TRY_S = 2.0  # etcd hashes the password with bcrypt: 50 ms and more of its CPU
 
 
@@ -85,9 +86,10 @@ class Calls:
         self._login = asyncio.Lock()
 
     async def read(self, what: str, attempt: Attempt[T], timeout_s: float) -> T:
-        """The answer of one of as many tries as fit into `timeout_s`; the first may take
-        the per-try deadline, each later one twice as long as the one before. Raises
-        StoreUnavailable, ValueError, LeaseLost, CompactedAway."""
+        """The answer of one of as many tries as fit into `timeout_s`; those of the first
+        round over the endpoints may each take the per-try deadline, those of each later round
+        twice as long as in the one before. Raises StoreUnavailable, ValueError, LeaseLost,
+        CompactedAway."""
         return await self._call(what, attempt, timeout_s, self._try_timeout_s)
 
     async def write(self, what: str, attempt: Attempt[T], timeout_s: float) -> T:
@@ -134,15 +136,18 @@ class Calls:
                     members.leave(member)
                     if try_s is None and tries + 1 >= len(members):
                         break  # every endpoint was asked for a connection, none has one
-                case Verdict.UNANSWERED:
+                case Verdict.LEADER_CHANGED if try_s is not None:
+                    pass  # the member has a leader again: nobody is as sure to answer
+                case Verdict.UNANSWERED | Verdict.LEADER_CHANGED:
                     members.leave(member)
                     if try_s is None:
                         raise_for(failure, what, written=True)
-                    try_s *= 2
+                    if (tries + 1) % len(members) == 0:
+                        try_s *= 2
                 case _:
                     raise_for(failure, what, written=try_s is None)
             tries += 1
-            if failure.verdict is Verdict.BUSY or tries % len(members) == 0:
+            if failure.verdict in _SAME_MEMBER or tries % len(members) == 0:
                 pause = pause or Pause(self.rng)
                 await asyncio.sleep(min(pause.next_s(), max(0.0, deadline - clock())))
         said = failure.detail if failure else "the store is closed"
@@ -190,7 +195,7 @@ class Calls:
         verdict = failure.verdict
         errors = self.health.errors
         errors[verdict.value] = errors.get(verdict.value, 0) + 1
-        if verdict in (Verdict.UNREACHABLE, Verdict.UNANSWERED):
+        if verdict in (Verdict.UNREACHABLE, Verdict.UNANSWERED, Verdict.LEADER_CHANGED):
             self.health.connected = False
 
 

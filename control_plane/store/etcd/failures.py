@@ -34,6 +34,7 @@ class Verdict(StrEnum):
 
     UNREACHABLE = "unreachable"  # no connection: the request never left this process
     UNANSWERED = "unanswered"  # sent; whether it was applied nobody knows
+    LEADER_CHANGED = "leader-changed"  # the same, and the member that said so has a leader now
     BUSY = "busy"  # etcd refused it before proposing it; it may be sent again
     TOKEN_EXPIRED = "token-expired"  # the same, and we must log in first
     NO_SPACE = "no-space"  # over its quota; the write may have been applied, see below
@@ -56,6 +57,7 @@ class Failure:
 _WORDS = (
     ("required revision has been compacted", Verdict.COMPACTED),
     ("requested lease not found", Verdict.LEASE_GONE),
+    ("etcdserver: leader changed", Verdict.LEADER_CHANGED),
     # Sent back before the proposal (EtcdServer.processInternalRaftRequestOnce).
     ("etcdserver: too many requests", Verdict.BUSY),
     ("etcdserver: invalid auth token", Verdict.TOKEN_EXPIRED),
@@ -81,9 +83,9 @@ _CODES = {
 def failure_of(error: BaseException) -> Failure:
     """What one of CALL_ERRORS means.
 
-    UNAVAILABLE is UNANSWERED whatever its text ("no leader", "leader changed", "request
-    timed out", "Socket closed"): requests leave only over connections that stand, so an
-    endpoint that cannot be reached shows before (Member.ready), not here.
+    UNAVAILABLE is UNANSWERED whatever its text ("no leader", "request timed out", "Socket
+    closed"; "leader changed" is a kind of it): requests leave only over connections that
+    stand, so an endpoint that cannot be reached shows before (Member.ready), not here.
     """
     rpc_error = error if isinstance(error, grpc.aio.AioRpcError) else error.__cause__
     if not isinstance(rpc_error, grpc.aio.AioRpcError):

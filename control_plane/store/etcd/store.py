@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 from control_plane.errors import InvalidInput
 from control_plane.keys import ROOT, prefix_end
@@ -94,7 +95,7 @@ class EtcdStore:
             lambda member, try_s: member.kv.get(key, timeout=try_s),
             self._within(timeout_s),
         )
-        self._calls.answered(answer.header.revision)
+        self._answered(answer.header)
         return key_value(answer.kvs[0]) if answer.kvs else None
 
     async def range(
@@ -130,7 +131,7 @@ class EtcdStore:
                 self._members.current, self._members.metadata, prefix, within_s
             )
             raise Compacted(max(oldest, at_revision + 1)) from None
-        self._calls.answered(answer.header.revision)
+        self._answered(answer.header)
         return Page(
             items=[key_value(kv) for kv in answer.kvs],
             revision=at_revision or answer.header.revision,
@@ -208,6 +209,12 @@ class EtcdStore:
         """Ends watches and connections. Idempotent."""
         self.health.connected = False
         await self._members.close()
+
+    def _answered(self, header: Any) -> None:
+        """Notes which cluster answered and as of when. Transactions, the hot path, are taken
+        apart without their header."""
+        self.health.cluster = f"{header.cluster_id:x}"
+        self._calls.answered(header.revision)
 
     def _within(self, timeout_s: float | None) -> float:
         return self._timeout_s if timeout_s is None else timeout_s

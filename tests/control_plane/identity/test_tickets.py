@@ -378,6 +378,9 @@ def test_tokens_know_their_callers(tmp_path):
         ('[[token]]\nname="a"\nsha256="' + "0" * 64 + '"\nrights="provision"', "is a list"),
         (2 * ('[[token]]\nname="a"\nsha256="' + "0" * 64 + '"\nrights=[]\n'), "tokens differ"),
         ('[[token]]\nname="a"\nsha256="xyz"\nrights=[]', "64 hexadecimal"),
+        (f'[[token]]\nname="a"\nsha256="{"0" * 64}"\nrights=[]\nfoo=1', "no more"),
+        (f'[[token]]\nname="a"\nsha256="{"0" * 64}"\nrights=[]\ntenant="A b"', "valid name"),
+        (f'[[token]]\nname="a"\nsha256="{"0" * 64}"\nrights=[]\napplication="a"', "its tenant"),
         ('[[token]]\nname="a"\nsha256="' + "0" * 64 + '"\nrights=["fly"]', "rights are"),
     ],
 )

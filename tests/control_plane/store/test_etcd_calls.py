@@ -194,6 +194,31 @@ async def test_each_try_of_a_read_may_take_longer_than_the_one_before(etcds: Etc
     assert member.count("KV/Range") == 3
 
 
+async def test_a_member_with_a_new_leader_is_asked_again_itself(etcds: Etcds) -> None:
+    """The others may be the one that was deposed, cut off and silent."""
+    one, other = await etcds.member(range=[LEADER_CHANGED, found()]), await etcds.member()
+    store = await etcds.store(one.endpoint, other.endpoint)
+    assert await store.get(b"a") is None
+    assert (one.count("KV/Range"), other.count("KV/Range")) == (2, 0)
+
+
+async def test_a_write_that_hears_of_a_new_leader_is_unknown_and_sent_once(etcds: Etcds) -> None:
+    member = await etcds.member(txn=LEADER_CHANGED)
+    store = await etcds.store(member.endpoint)
+    with pytest.raises(OutcomeUnknown):
+        await store.commit(WRITE)
+    assert member.count("KV/Txn") == 1
+
+
+async def test_every_member_gets_a_short_try_before_any_gets_a_longer_one(etcds: Etcds) -> None:
+    silent = [await etcds.member(range=SILENCE) for _ in range(3)]
+    store = await etcds.store(*(m.endpoint for m in silent), try_timeout_s=0.05)
+    with pytest.raises(StoreUnavailable):
+        await store.get(b"a", timeout_s=0.6)
+    counts = [member.count("KV/Range") for member in silent]
+    assert min(counts) >= 2, "one silent member must not use up the time of the others"
+
+
 async def test_a_read_gives_up_at_its_deadline(etcds: Etcds) -> None:
     member = await etcds.member(range=NO_LEADER)
     store = await etcds.store(member.endpoint)

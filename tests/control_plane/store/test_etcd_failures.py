@@ -35,7 +35,10 @@ Code = grpc.StatusCode
             id="the-leader-died-with-it",
         ),
         pytest.param(
-            Code.UNAVAILABLE, "etcdserver: leader changed", Verdict.UNANSWERED, id="leader-changed"
+            Code.UNAVAILABLE,
+            "etcdserver: leader changed",
+            Verdict.LEADER_CHANGED,
+            id="leader-changed",
         ),
         pytest.param(
             Code.UNAVAILABLE, "Socket closed", Verdict.UNANSWERED, id="the-connection-broke"

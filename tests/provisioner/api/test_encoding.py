@@ -78,3 +78,34 @@ def test_a_response_reads_back_as_what_went_in(
 
     many = pb.ProvisionManyResponse.FromString(encoding.result_bytes(client.encode(), response))
     assert many.results == [pb.ProvisionResult(client_id=client, provisioned=expected)]
+
+
+@given(
+    tenant=names,
+    clients=st.lists(names, min_size=1, max_size=5, unique=True),
+    units=st.lists(st.tuples(names, names), min_size=1, max_size=2),
+    millis=st.integers(1, 2**42),
+    location=locations,
+)
+def test_entries_for_new_clients_read_back_as_what_went_in(
+    tenant, clients, units, millis, location
+):
+    results = encoding.NewResults(tenant, millis)
+    decision = encoding.decision_bytes(location, 12.5, "nearest")
+    for client in clients:
+        for unit, endpoint in units:
+            made = results.entry(client.encode(), encoding.unit_bytes(unit, endpoint), decision)
+            alone = encoding.response_bytes(
+                encoding.assignment_bytes(
+                    encoding.tenant_bytes(tenant),
+                    client.encode(),
+                    encoding.unit_bytes(unit, endpoint),
+                    1,
+                    encoding.time_bytes(millis),
+                ),
+                "",
+                b"",
+                decision,
+                existing=False,
+            )
+            assert made == encoding.result_bytes(client.encode(), alone)

@@ -148,15 +148,16 @@ async def test_a_unit_that_falls_silent_is_given_up(old, new) -> None:
 
 
 async def test_a_unit_that_takes_nothing_holds_the_other_back_and_is_given_up(old, new) -> None:
-    """Flow control: the old unit is not asked for more than fits on the way."""
-    data = bytes(64 * CHUNK_BYTES)
+    """Flow control: the old unit is not asked for more than fits on the way, which HTTP/2
+    windows and sockets may let grow to 16 MiB."""
+    data = bytes(128 * CHUNK_BYTES)
     await keep(old.state, "t", "alice", 1, data)
     new.deaf = True
     async with pair(old, new, chunk_s=0.5) as both:
         failed = await both.move()
     assert isinstance(failed, HandoffFailed)
     assert failed.at_fault is Side.TARGET
-    assert old.exported < 40
+    assert old.exported < 100
 
 
 @pytest.mark.parametrize("absent", ["source", "target"])

@@ -8,8 +8,9 @@ from control_plane import keys
 from control_plane.errors import InvalidInput, Refused
 from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import Put, Txn
+from provisioner.ledger.session import Session
 from provisioner.settings import Settings
-from provisioner.shards.clusters import join, parse_clusters, refuse_spread
+from provisioner.shards.clusters import join, parse_clusters
 from provisioner.shards.shard_map import SHARDS
 
 
@@ -82,11 +83,13 @@ async def test_clusters_that_were_swapped_are_told_apart(stores):
         await join(stores["control"], swapped)
 
 
-async def test_a_server_without_the_clusters_does_not_start(stores):
-    await refuse_spread(stores["control"])
+async def test_a_server_without_the_clusters_gets_no_session(stores):
+    """Nor does one that lost its session while the map was made."""
+    session = Session(stores["control"], ttl_s=5, new_id=iter("ab").__next__, alone=True)
+    await session.open()
     await join(stores["control"], some(stores, "east", "west"))
-    with pytest.raises(Refused, match="spread over the clusters east, west"):
-        await refuse_spread(stores["control"])
+    with pytest.raises(Refused, match="--assignment-stores"):
+        await session.open()
 
 
 async def test_what_stands_in_the_store_stays_there_until_it_is_moved(stores):

@@ -70,7 +70,7 @@ class Server:
         homeless_s: float = 0.01,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        following = asyncio.Event()
+        self.following = following = asyncio.Event()
         self.clients = ClientWatches(
             store,
             following=following,

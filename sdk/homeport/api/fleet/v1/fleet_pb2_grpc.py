@@ -110,15 +110,16 @@ class FleetServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetUnit(self, request, context):
-        """One unit with its live status and ledger. Caller: anyone enrolled.
-        Errors: NOT_FOUND; UNAVAILABLE.
+        """One unit with its live status and ledger. While the store is away: as the server last saw
+        it. Caller: anyone enrolled. Errors: NOT_FOUND; UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListUnits(self, request, context):
-        """All units, ordered by id. Caller: anyone enrolled. Errors: UNAVAILABLE.
+        """All units, ordered by id. While the store is away: as the server last saw them, and the
+        answer says so (stale). Caller: anyone enrolled. Errors: UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

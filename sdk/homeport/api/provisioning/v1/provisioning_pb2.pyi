@@ -608,9 +608,13 @@ class ExplainPlacementResponse(_message.Message):
     UNITS_FIELD_NUMBER: _builtins.int
     RULE_FIELD_NUMBER: _builtins.int
     CURRENT_FIELD_NUMBER: _builtins.int
+    STALE_FIELD_NUMBER: _builtins.int
+    AS_OF_TIME_FIELD_NUMBER: _builtins.int
     location_reason: _builtins.str
     """one sentence: how the location was found"""
     rule: _builtins.str
+    stale: _builtins.bool
+    """answered without the store; current is not known then"""
     @_builtins.property
     def location(self) -> _geo_pb2.Location: ...
     @_builtins.property
@@ -621,6 +625,10 @@ class ExplainPlacementResponse(_message.Message):
     def current(self) -> Global___Assignment:
         """what the client has now, if anything"""
 
+    @_builtins.property
+    def as_of_time(self) -> _timestamp_pb2.Timestamp:
+        """when the store last confirmed it; only if stale"""
+
     def __init__(
         self,
         *,
@@ -629,10 +637,12 @@ class ExplainPlacementResponse(_message.Message):
         units: _abc.Iterable[Global___ConsideredUnit] | None = ...,
         rule: _builtins.str = ...,
         current: Global___Assignment | None = ...,
+        stale: _builtins.bool = ...,
+        as_of_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["current", b"current", "location", b"location"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "current", b"current", "location", b"location"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["current", b"current", "location", b"location", "location_reason", b"location_reason", "rule", b"rule", "units", b"units"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "current", b"current", "location", b"location", "location_reason", b"location_reason", "rule", b"rule", "stale", b"stale", "units", b"units"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -125,7 +125,8 @@ class ProvisioningServiceServicer:
 
     def ExplainPlacement(self, request, context):
         """Says where a client would go and why: its location, every unit considered with the reason
-        it was taken or passed over. Changes nothing. Caller: an operator.
+        it was taken or passed over. Changes nothing. While the store is away: over the fleet as
+        the server last saw it, without what the client has now. Caller: an operator.
         Errors: INVALID_ARGUMENT; NOT_FOUND unknown tenant.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

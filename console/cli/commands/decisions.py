@@ -1,0 +1,279 @@
+"""`homeport decisions` and `homeport dlq`: what was decided and why, and what could not be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from console.cli.options import (
+    Ca,
+    DataServer,
+    Output,
+    Profile,
+    Tenant,
+    Token,
+    data_target_of,
+)
+from console.cli.output import Format, show
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from homeport.api.datasharing.v1 import decision_pb2 as pb
+
+app = typer.Typer(help="What was decided over feeds, and why.", no_args_is_help=True)
+dlq = typer.Typer(help="What could not be decided or carried out.", no_args_is_help=True)
+
+Limit = Annotated[int, typer.Option(min=1, max=100_000, help="At most so many, newest first.")]
+InstructionId = Annotated[str, typer.Argument(help="The instruction's id.", metavar="INSTRUCTION")]
+LetterId = Annotated[str, typer.Argument(help="The dead letter's id.", metavar="LETTER")]
+
+
+@app.command("list")
+def list_decisions(
+    plan: Annotated[str, typer.Option(help="Only of this plan.")] = "",
+    rule: Annotated[str, typer.Option(help="Only of this rule.")] = "",
+    limit: Limit = 50,
+    server: DataServer = None,
+    tenant: Tenant = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Lists decisions, newest first."""
+    from console.cli.decision_calls import DecisionCalls
+    from console.cli.decision_pictures import decision_document
+
+    target = data_target_of(server, tenant, token, profile, ca)
+    with DecisionCalls(target) as calls:
+        found = calls.list_decisions(target.tenant, plan_id=plan, rule_id=rule, limit=limit)
+    document = {"decisions": [decision_document(one) for one in found]}
+    show(document, output, lambda: _decisions(found))
+
+
+@app.command("explain")
+def explain(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A decision's id, an event's position in the log, or its SOURCE#ID.", metavar="ID"
+        ),
+    ],
+    server: DataServer = None,
+    tenant: Tenant = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Explains why it came to what it did, and why not to more.
+
+    Rule by rule and clause by clause, with the values that were met, as they were then; also
+    for an event on which nothing fired.
+    """
+    from console.cli.decision_calls import DecisionCalls
+    from console.cli.decision_pictures import explanation_document, explanation_picture
+    from homeport.api.datasharing.v1 import decision_pb2 as messages
+
+    event = None
+    if name.isdecimal():
+        event = messages.EventName(position=int(name))
+    elif "#" in name:
+        source, _, event_id = name.rpartition("#")
+        event = messages.EventName(source=source, id=event_id)
+    target = data_target_of(server, tenant, token, profile, ca)
+    with DecisionCalls(target) as calls:
+        answer = calls.explain(
+            target.tenant, decision_id="" if event is not None else name, event=event
+        )
+    show(explanation_document(answer), output, lambda: explanation_picture(answer))
+
+
+@app.command("instructions")
+def list_instructions(
+    waiting: Annotated[
+        bool, typer.Option("--waiting", help="Only those that wait for approval.")
+    ] = False,
+    limit: Limit = 50,
+    server: DataServer = None,
+    tenant: Tenant = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Lists instructions with what became of them, newest first."""
+    from console.cli.decision_calls import DecisionCalls
+    from console.cli.decision_pictures import instruction_document
+    from homeport.api.datasharing.v1 import decision_pb2 as messages
+
+    state = messages.INSTRUCTION_STATE_AWAITING_APPROVAL if waiting else 0
+    target = data_target_of(server, tenant, token, profile, ca)
+    with DecisionCalls(target) as calls:
+        found = calls.list_instructions(target.tenant, state=state, limit=limit)
+    document = {"instructions": [instruction_document(one) for one in found]}
+    show(document, output, lambda: _instructions(found))
+
+
+@app.command("approve")
+def approve(
+    instruction: InstructionId,
+    server: DataServer = None,
+    tenant: Tenant = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Lets an instruction go that waits for approval."""
+    from console.cli.decision_calls import DecisionCalls
+    from console.cli.decision_pictures import instruction_document, instruction_line
+
+    target = data_target_of(server, tenant, token, profile, ca)
+    with DecisionCalls(target) as calls:
+        done = calls.approve(target.tenant, instruction)
+    show(instruction_document(done), output, lambda: instruction_line(done))
+
+
+@app.command("deny")
+def deny(
+    instruction: InstructionId,
+    reason: Annotated[str, typer.Option(help="Why, for the dead letter.")] = "",
+    server: DataServer = None,
+    tenant: Tenant = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Ends an instruction that waits for approval; it becomes a dead letter."""
+    from console.cli.decision_calls import DecisionCalls
+    from console.cli.decision_pictures import instruction_document, instruction_line
+
+    target = data_target_of(server, tenant, token, profile, ca)
+    with DecisionCalls(target) as calls:
+        done = calls.deny(target.tenant, instruction, reason)
+    show(instruction_document(done), output, lambda: instruction_line(done))
+
+
+@dlq.command("list")
+def list_letters(
+    with_redriven: Annotated[
+        bool, typer.Option("--with-redriven", help="Also those that were tried again.")
+    ] = False,
+    limit: Limit = 50,
+    server: DataServer = None,
+    tenant: Tenant = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Lists dead letters, newest first."""
+    from console.cli.decision_calls import DecisionCalls
+    from console.cli.decision_pictures import letter_document
+
+    target = data_target_of(server, tenant, token, profile, ca)
+    with DecisionCalls(target) as calls:
+        found = calls.list_dead_letters(target.tenant, with_redriven=with_redriven, limit=limit)
+    document = {"dead_letters": [letter_document(one) for one in found]}
+    show(document, output, lambda: _letters(found))
+
+
+@dlq.command("show")
+def show_letter(
+    letter: LetterId,
+    server: DataServer = None,
+    tenant: Tenant = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Shows one dead letter with its event or instruction."""
+    from console.cli.decision_calls import DecisionCalls
+    from console.cli.decision_pictures import letter_document
+
+    target = data_target_of(server, tenant, token, profile, ca)
+    with DecisionCalls(target) as calls:
+        found = calls.get_dead_letter(target.tenant, letter)
+    show(letter_document(found), output, lambda: _letters([found]))
+
+
+@dlq.command("redrive")
+def redrive(
+    letter: LetterId,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also where an action may be performed twice by it.")
+    ] = False,
+    server: DataServer = None,
+    tenant: Tenant = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Tries again, once: the event is decided anew, or the instruction is sent anew."""
+    from console.cli.decision_calls import DecisionCalls
+    from console.cli.decision_pictures import letter_document
+
+    target = data_target_of(server, tenant, token, profile, ca)
+    with DecisionCalls(target) as calls:
+        done = calls.redrive(target.tenant, letter, force=force)
+    show(letter_document(done), output, lambda: f"{letter} is tried again")
+
+
+def _decisions(found: list[pb.Decision]) -> Table:
+    from rich.markup import escape
+
+    from console.cli.decision_pictures import decision_document
+
+    table = _table("time", "decision", "kind", "plan", "what")
+    for document in map(decision_document, found):
+        table.add_row(
+            document["time"],
+            document["id"],
+            document["kind"],
+            escape(document["plan"] or "–"),
+            escape(document["summary"]),
+        )
+    return table
+
+
+def _instructions(found: list[pb.Instruction]) -> Table:
+    from console.cli.decision_pictures import instruction_document, instruction_line
+
+    table = _table("time", "instruction", "what")
+    for one in found:
+        table.add_row(instruction_document(one)["time"], one.instruction_id, instruction_line(one))
+    return table
+
+
+def _letters(found: list[pb.DeadLetter]) -> Table:
+    from rich.markup import escape
+
+    from console.cli.decision_pictures import letter_document
+
+    table = _table("letter", "time", "about", "reason")
+    for document in map(letter_document, found):
+        event, instruction = document["event"], document["instruction"]
+        about = f"{instruction['application']} {instruction['action']}" if instruction else ""
+        if event:
+            about = f"{event['type'] or event['source']} {event['id']} / {document['rule'] or '–'}"
+        again = " (tried again)" if document["redriven"] else ""
+        table.add_row(
+            document["id"], document["time"], escape(about), escape(document["reason"] + again)
+        )
+    return table
+
+
+def _table(*columns: str) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    return table

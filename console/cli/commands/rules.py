@@ -1,0 +1,185 @@
+"""`homeport rules`: what follows from events. Testing needs no server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from console.cli.options import Ca, DataServer, Output, Profile, Tenant, Token, data_target_of
+from console.cli.output import Format, show
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+    from homeport.api.datasharing.v1 import rule_pb2 as pb
+
+app = typer.Typer(
+    help="Rules: which events matter, and what follows from them.", no_args_is_help=True
+)
+
+DocumentFile = Annotated[
+    Path, typer.Argument(help="Rules and forecasts, YAML or JSON.", metavar="FILE")
+]
+RuleId = Annotated[str, typer.Argument(help="The rule's id.", metavar="RULE")]
+
+
+@app.command("apply")
+def apply(
+    file: DocumentFile,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Compile it, and change nothing.")
+    ] = False,
+    server: DataServer = None,
+    tenant: Tenant = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Makes a file's rules decide from the next event on: all of them or none.
+
+    Same content again changes nothing. State lives on where its shape is unchanged.
+    """
+    from console.cli.data_service import DataService
+    from console.cli.trial import read_text
+
+    target = data_target_of(server, tenant, token, profile, ca)
+    with DataService(target) as service:
+        applied = service.apply_rules(target.tenant, read_text(file), dry_run=dry_run)
+    document = {
+        "dry_run": dry_run,
+        "rules": [_document(one) for one in applied.rules],
+        "forecasts": list(applied.forecasts),
+    }
+    show(document, output, lambda: _table(list(applied.rules)))
+
+
+@app.command("list")
+def list_rules(
+    retired: Annotated[bool, typer.Option("--retired", help="Also those that are.")] = False,
+    server: DataServer = None,
+    tenant: Tenant = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Lists the rules with how they fare."""
+    from console.cli.data_service import DataService
+
+    target = data_target_of(server, tenant, token, profile, ca)
+    with DataService(target) as service:
+        found = service.list_rules(target.tenant, with_retired=retired)
+    show({"rules": [_document(one) for one in found]}, output, lambda: _table(found))
+
+
+@app.command("show")
+def show_rule(
+    rule: RuleId,
+    version: Annotated[
+        int, typer.Option("--version", help="Default: the newest.", metavar="N")
+    ] = 0,
+    server: DataServer = None,
+    tenant: Tenant = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.YAML,
+) -> None:
+    """Shows a rule as it was applied."""
+    from console.cli.data_service import DataService
+
+    target = data_target_of(server, tenant, token, profile, ca)
+    with DataService(target) as service:
+        found = service.get_rule(target.tenant, rule, version)
+    show(_document(found, with_spec=True), output, lambda: _table([found]))
+
+
+@app.command("retire")
+def retire(
+    rule: RuleId,
+    server: DataServer = None,
+    tenant: Tenant = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Has a rule decide no longer, and lets its state go."""
+    from console.cli.data_service import DataService
+
+    target = data_target_of(server, tenant, token, profile, ca)
+    with DataService(target) as service:
+        found = service.retire_rule(target.tenant, rule)
+    show(_document(found), output, lambda: f"{found.rule_id} is retired")
+
+
+@app.command("test")
+def try_out(
+    file: DocumentFile,
+    events: Annotated[
+        Path,
+        typer.Argument(
+            help="Sample events, NDJSON, a CloudEvent a line; `key` says what it is about.",
+            metavar="EVENTS",
+        ),
+    ],
+    plans: Annotated[
+        list[Path] | None,
+        typer.Option("--plan", help="An event plan the rules look at; repeatable.", metavar="FILE"),
+    ] = None,
+    manifests: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--manifest",
+            help="Of an application whose feeds the rules may read, with their schemas and keys; "
+            "repeatable. Without one every feed is taken to exist and nothing is known of it.",
+            metavar="FILE",
+        ),
+    ] = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Runs rules on sample events, here, and says clause by clause why they fired or not.
+
+    The clock is the events' own: windows end, debounces pass and actions of plans fall due
+    between them. Needs no server.
+    """
+    from console.cli.trial import document_of, picture_of, run
+
+    tried = run(file, events, plans or [], manifests or [])
+    show(document_of(tried), output, lambda: picture_of(tried))
+
+
+def _document(rule: pb.Rule, *, with_spec: bool = False) -> dict[str, Any]:
+    import json
+
+    found: dict[str, Any] = {
+        "id": rule.rule_id,
+        "version": rule.version,
+        "application": rule.application_id or None,
+        "applied_at": rule.applied_at.ToJsonString() if rule.HasField("applied_at") else None,
+        "retired": rule.retired,
+        "parked": rule.health.parked,
+        "failures": rule.health.failures,
+        "last_error": rule.health.last_error or None,
+    }
+    if with_spec:
+        found["spec"] = json.loads(rule.spec)
+    return found
+
+
+def _table(rules: list[pb.Rule]) -> Table | RenderableType:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("rule", "version", "application", "state", "last error")
+    for one in rules:
+        state = "retired" if one.retired else "[red]parked[/]" if one.health.parked else "deciding"
+        table.add_row(
+            one.rule_id, str(one.version), one.application_id or "–", state,
+            escape(one.health.last_error) or "–",
+        )  # fmt: skip
+    return table

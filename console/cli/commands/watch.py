@@ -1,0 +1,130 @@
+"""`homeport watch` and `homeport units watch`: what happens, as it happens."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+import typer
+
+from console.cli.commands.clients import connect
+from console.cli.commands.clients import document_of as document_of_assignment
+from console.cli.commands.units import document_of as document_of_unit
+from console.cli.commands.units import load_of
+from console.cli.options import Ca, ClientId, Output, Profile, Server, Tenant, Token, target_of
+from console.cli.output import Format, console_for_notes, load_bar, show_event
+
+if TYPE_CHECKING:
+    from console.cli.fleet_watch import FleetChange
+    from homeport import Change
+
+# Whoever types a command wants to hear within seconds that there is nobody.
+NOBODY_FOR_S = 10.0
+
+Count: TypeAlias = Annotated[
+    int | None, typer.Option("--count", "-n", help="End after so many events.", min=1)
+]
+
+
+def watch(
+    client: ClientId,
+    count: Count = None,
+    server: Server = None,
+    tenant: Tenant = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Follows a client's home: where it lives, and each move, until Ctrl-C.
+
+    With -o json each event is one line (NDJSON).
+    """
+    with (
+        connect(target_of(server, tenant, token, profile, ca)) as service,
+        service.watch(client, give_up_s=NOBODY_FOR_S) as changes,
+    ):
+        for told, change in enumerate(changes, start=1):
+            show_event(event_of(client, change), output, partial(_line, client, change))
+            if told == count:
+                break
+
+
+def watch_units(
+    count: Count = None,
+    server: Server = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Follows the fleet: all units, then each change, until Ctrl-C.
+
+    With -o json each event is one line (NDJSON).
+    """
+    import random
+    import time
+
+    from console.cli.fleet_watch import fleet_changes
+    from console.cli.service import Service
+
+    notes = console_for_notes()
+    with Service(target_of(server, None, token, profile, ca)) as service:
+        changes = fleet_changes(
+            service.watch_fleet,
+            wait=time.sleep,
+            chance=random.random,
+            lost=lambda why: notes.print(f"[dim]{why}; watching on[/]"),
+        )
+        for told, change in enumerate(changes, start=1):
+            show_event(fleet_event_of(change), output, partial(_fleet_line, change))
+            if told == count:
+                break
+
+
+def event_of(client: str, change: Change) -> dict[str, Any]:
+    """A change of a client's home for programs."""
+    event: dict[str, Any] = {"event": change.kind.value, "cause": change.cause or None}
+    if change.assignment is None:
+        return {**event, "client_id": client}
+    return {**event, **document_of_assignment(change.assignment)}
+
+
+def fleet_event_of(change: FleetChange) -> dict[str, Any]:
+    """A change of the fleet for programs."""
+    if change.unit is None:
+        return {"event": "removed", "id": change.unit_id}
+    return {"event": "unit", "unit": document_of_unit(change.unit)}
+
+
+def _line(client: str, change: Change) -> str:
+    from rich.markup import escape
+
+    name, home = f"[bold]{escape(client)}[/]", change.assignment
+    cause = f" [dim]({change.cause})[/]" if change.cause else ""
+    if home is None:
+        return f"{_now()}  {name} was released{cause}"
+    verb = {"home": "lives at", "moved": "moved to", "assigned": "was given"}[change.kind.value]
+    return (
+        f"{_now()}  {name} {verb} [bold green]{home.unit_id}[/], {escape(home.endpoint)}, "
+        f"epoch {home.epoch}{cause}"
+    )
+
+
+def _fleet_line(change: FleetChange) -> str:
+    from console.cli.commands.units import status_of
+
+    unit = change.unit
+    if unit is None:
+        return f"{_now()}  {change.unit_id:<20} [red]removed[/]"
+    load = load_of(unit)
+    return (
+        f"{_now()}  [bold]{unit.spec.unit_id:<20}[/] {status_of(unit)}  "
+        f"{unit.clients:,} of {unit.spec.capacity:,} clients  {load_bar(load)} {load:.1%}"
+    )
+
+
+def _now() -> str:
+    import time
+
+    return f"[dim]{time.strftime('%H:%M:%S')}[/]"

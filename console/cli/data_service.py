@@ -1,0 +1,167 @@
+"""Calls to the data-sharing service: applications, feeds, rules and plans.
+
+Unary calls have the deadline of all commands; a submission has longer, because artifacts are
+compiled; streams of events last as long as there are events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import grpc
+
+from console.cli.service import Calls
+from homeport.api.datasharing.v1 import feed_pb2 as feeds
+from homeport.api.datasharing.v1 import feed_pb2_grpc as feeds_grpc
+from homeport.api.datasharing.v1 import plan_pb2 as plans
+from homeport.api.datasharing.v1 import plan_pb2_grpc as plans_grpc
+from homeport.api.datasharing.v1 import registry_pb2 as registry
+from homeport.api.datasharing.v1 import registry_pb2_grpc as registry_grpc
+from homeport.api.datasharing.v1 import rule_pb2 as rules
+from homeport.api.datasharing.v1 import rule_pb2_grpc as rules_grpc
+from homeport.errors import error_of
+from homeport.status_details import failure_of
+
+SUBMIT_S = 300.0
+APPLY_S = 120.0  # thousands of rules take seconds to compile
+PAGE = 1_000
+PIECE_BYTES = 256 * 1024
+
+
+class DataService(Calls):
+    """The data-sharing side. A context manager, like all of them."""
+
+    def submit_application(
+        self, tenant: str, manifest: str, artifact: bytes, *, dry_run: bool
+    ) -> registry.SubmitApplicationResponse:
+        """The verdict."""
+
+        def messages() -> Iterator[registry.SubmitApplicationRequest]:
+            head = registry.SubmissionHead(tenant=tenant, manifest=manifest, dry_run=dry_run)
+            yield registry.SubmitApplicationRequest(head=head)
+            for start in range(0, len(artifact), PIECE_BYTES):
+                piece = artifact[start : start + PIECE_BYTES]
+                yield registry.SubmitApplicationRequest(artifact=piece)
+
+        verdict: registry.SubmitApplicationResponse
+        verdict = self._call(
+            registry_grpc.ApplicationRegistryStub, "SubmitApplication", messages, SUBMIT_S
+        )
+        return verdict
+
+    def list_applications(self, tenant: str) -> list[registry.Application]:
+        """The current versions, by name."""
+        request = registry.ListApplicationsRequest(tenant=tenant)
+        answer = self._call(registry_grpc.ApplicationRegistryStub, "ListApplications", request)
+        return list(answer.applications)
+
+    def get_application(
+        self, tenant: str, name: str, version: str
+    ) -> registry.GetApplicationResponse:
+        request = registry.GetApplicationRequest(tenant=tenant, name=name, version=version)
+        answer: registry.GetApplicationResponse
+        answer = self._call(registry_grpc.ApplicationRegistryStub, "GetApplication", request)
+        return answer
+
+    def rollback_application(self, tenant: str, name: str, version: str) -> registry.Application:
+        request = registry.RollbackApplicationRequest(tenant=tenant, name=name, version=version)
+        done: registry.Application
+        done = self._call(registry_grpc.ApplicationRegistryStub, "RollbackApplication", request)
+        return done
+
+    def deprecate_application(
+        self, tenant: str, name: str, version: str, reason: str
+    ) -> registry.Application:
+        request = registry.DeprecateApplicationRequest(
+            tenant=tenant, name=name, version=version, reason=reason
+        )
+        done: registry.Application
+        done = self._call(registry_grpc.ApplicationRegistryStub, "DeprecateApplication", request)
+        return done
+
+    def publish_events(
+        self, batches: Iterable[feeds.PublishBatchRequest]
+    ) -> Iterator[feeds.PublishBatchResponse]:
+        """An answer for each batch, in order, while batches still come."""
+        yield from self._stream(feeds_grpc.FeedServiceStub(self._channel).PublishEvents, batches)
+
+    def tail(self, request: feeds.TailRequest) -> Iterator[feeds.TailResponse]:
+        """Until the end of the log, or for ever where the request follows it."""
+        yield from self._stream(feeds_grpc.FeedServiceStub(self._channel).Tail, request)
+
+    def apply_rules(self, tenant: str, document: str, *, dry_run: bool) -> rules.ApplyRulesResponse:
+        request = rules.ApplyRulesRequest(tenant_id=tenant, document=document, dry_run=dry_run)
+        answer: rules.ApplyRulesResponse
+        answer = self._call(rules_grpc.RuleServiceStub, "ApplyRules", request, APPLY_S)
+        return answer
+
+    def list_rules(self, tenant: str, *, with_retired: bool) -> list[rules.Rule]:
+        """All of them, by id."""
+        request = rules.ListRulesRequest(tenant_id=tenant, include_retired=with_retired)
+        request.page_size = PAGE
+        found: list[rules.Rule] = []
+        while True:
+            page = self._call(rules_grpc.RuleServiceStub, "ListRules", request)
+            found += page.rules
+            request.page_token = page.next_page_token
+            if not request.page_token:
+                return found
+
+    def get_rule(self, tenant: str, rule: str, version: int) -> rules.Rule:
+        request = rules.GetRuleRequest(tenant_id=tenant, rule_id=rule, version=version)
+        found: rules.Rule = self._call(rules_grpc.RuleServiceStub, "GetRule", request)
+        return found
+
+    def retire_rule(self, tenant: str, rule: str) -> rules.Rule:
+        request = rules.RetireRuleRequest(tenant_id=tenant, rule_id=rule)
+        found: rules.Rule = self._call(rules_grpc.RuleServiceStub, "RetireRule", request)
+        return found
+
+    def create_plan(self, tenant: str, spec: str) -> plans.Plan:
+        return self._plan("CreatePlan", plans.CreatePlanRequest(tenant_id=tenant, spec=spec))
+
+    def get_plan(self, tenant: str, plan: str) -> plans.Plan:
+        return self._plan("GetPlan", plans.GetPlanRequest(tenant_id=tenant, plan_id=plan))
+
+    def list_plans(self, tenant: str, owner: str) -> list[plans.Plan]:
+        """All of them, by id; of one owner where one is given."""
+        request = plans.ListPlansRequest(tenant_id=tenant, owner=owner, page_size=PAGE)
+        found: list[plans.Plan] = []
+        while True:
+            page = self._call(plans_grpc.PlanServiceStub, "ListPlans", request)
+            found += page.plans
+            request.page_token = page.next_page_token
+            if not request.page_token:
+                return found
+
+    def change_plan(self, request: plans.ChangePlanRequest) -> plans.Plan:
+        return self._plan("ChangePlan", request)
+
+    def undo_change(self, tenant: str, plan: str, change: str) -> plans.Plan:
+        request = plans.UndoChangeRequest(tenant_id=tenant, plan_id=plan, change_id=change)
+        return self._plan("UndoChange", request)
+
+    def cancel_plan(self, tenant: str, plan: str) -> plans.Plan:
+        return self._plan("CancelPlan", plans.CancelPlanRequest(tenant_id=tenant, plan_id=plan))
+
+    def plan_history(self, tenant: str, plan: str) -> list[plans.PlanChange]:
+        """Every change, the newest first."""
+        request = plans.GetPlanHistoryRequest(tenant_id=tenant, plan_id=plan, page_size=PAGE)
+        found: list[plans.PlanChange] = []
+        while True:
+            page = self._call(plans_grpc.PlanServiceStub, "GetPlanHistory", request)
+            found += page.changes
+            request.page_token = page.next_page_token
+            if not request.page_token:
+                return found
+
+    def _plan(self, method: str, request: Any) -> plans.Plan:
+        plan: plans.Plan = self._call(plans_grpc.PlanServiceStub, method, request)
+        return plan
+
+    def _stream(self, method: Callable[..., Any], request: Any) -> Iterator[Any]:
+        try:
+            yield from method(request, metadata=self._metadata, wait_for_ready=False)
+        except grpc.RpcError as error:
+            raise error_of(failure_of(error), servers=[self._servers[0]], attempts=1) from error

@@ -1,0 +1,200 @@
+"""Decisions, explanations, instructions and dead letters, as documents and as pictures."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from homeport.api.datasharing.v1 import decision_pb2 as pb
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.tree import Tree
+
+    from homeport.api.datasharing.v1 import rule_pb2
+
+_COLOURS = {
+    "fired": "green", "not-matched": "dim", "error": "red", "parked": "red", "waiting": "yellow",
+    "pending": "yellow",
+}  # fmt: skip
+
+
+def word(enum: Any, value: int, prefix: str) -> str:
+    """An enum value as people write it."""
+    name: str = enum.Name(value)
+    return name.removeprefix(prefix).lower().replace("_", "-")
+
+
+def time_of(message: Any) -> str:
+    """A Timestamp, RFC 3339 to the millisecond."""
+    return str(message.ToJsonString())
+
+
+def event_document(event: pb.EventName) -> dict[str, Any]:
+    return {
+        "source": event.source,
+        "id": event.id,
+        "type": event.type or None,
+        "position": event.position or None,
+    }
+
+
+def decision_document(decision: pb.Decision) -> dict[str, Any]:
+    return {
+        "id": decision.decision_id,
+        "time": time_of(decision.time),
+        "kind": word(pb.DecisionKind, decision.kind, "DECISION_KIND_"),
+        "rule": decision.rule or None,
+        "rule_version": decision.rule_version or None,
+        "plan": decision.plan or None,
+        "summary": decision.summary,
+        "causes": [event_document(one) for one in decision.causes],
+        "effects": json.loads(decision.effects_json or "[]"),
+        "instructions": list(decision.instructions),
+        "late_ms": decision.late_ms,
+    }
+
+
+def instruction_document(instruction: pb.Instruction) -> dict[str, Any]:
+    outcome = None
+    if instruction.HasField("outcome"):
+        told = instruction.outcome
+        outcome = {
+            "status": word(pb.OutcomeStatus, told.status, "OUTCOME_STATUS_"),
+            "output": json.loads(told.output_json) if told.output_json else None,
+            "message": told.message or None,
+            "platform": told.platform,
+            "attempt": told.attempt,
+        }
+    return {
+        "id": instruction.instruction_id,
+        "application": instruction.application,
+        "version": instruction.version,
+        "action": instruction.action,
+        "configuration": json.loads(instruction.configuration_json or "{}"),
+        "modification": (
+            json.loads(instruction.modification_json) if instruction.modification_json else None
+        ),
+        "plan": instruction.plan or None,
+        "rule": instruction.rule or None,
+        "causes": [event_document(one) for one in instruction.causes],
+        "state": word(pb.InstructionState, instruction.state, "INSTRUCTION_STATE_"),
+        "platform": instruction.platform or None,
+        "attempts": instruction.attempts,
+        "time": time_of(instruction.time),
+        "deadline": time_of(instruction.deadline),
+        "outcome": outcome,
+        "reason": instruction.reason or None,
+    }
+
+
+def letter_document(letter: pb.DeadLetter) -> dict[str, Any]:
+    return {
+        "id": letter.dead_letter_id,
+        "time": time_of(letter.time),
+        "kind": word(pb.DeadLetterKind, letter.kind, "DEAD_LETTER_KIND_"),
+        "reason": letter.reason,
+        "event": event_document(letter.event) if letter.HasField("event") else None,
+        "rule": letter.rule or None,
+        "instruction": (
+            instruction_document(letter.instruction) if letter.HasField("instruction") else None
+        ),
+        "redriven": time_of(letter.redrive_time) if letter.HasField("redrive_time") else None,
+    }
+
+
+def clause_document(clause: rule_pb2.Clause) -> dict[str, Any]:
+    return {
+        "text": clause.text,
+        "outcome": clause.outcome,
+        "read": {name: json.loads(value) for name, value in clause.read.items()},
+        "joined_by": clause.joined_by or None,
+        "parts": [clause_document(part) for part in clause.parts],
+    }
+
+
+def explanation_document(answer: pb.ExplainDecisionResponse) -> dict[str, Any]:
+    return {
+        "event": event_document(answer.event) if answer.HasField("event") else None,
+        "data": json.loads(answer.event_json) if answer.event_json else None,
+        "time": time_of(answer.time),
+        "rules": [
+            {
+                "rule": one.rule,
+                "version": one.rule_version,
+                "verdict": one.verdict,
+                "plan": one.plan or None,
+                "detail": one.detail or None,
+                "asked": not one.looked_up,
+                "clauses": [clause_document(clause) for clause in one.clauses],
+            }
+            for one in answer.rules
+        ],
+        "decisions": [decision_document(one) for one in answer.decisions],
+        "instructions": [instruction_document(one) for one in answer.instructions],
+    }
+
+
+def explanation_picture(answer: pb.ExplainDecisionResponse) -> RenderableType:
+    """A tree: the event, what each rule made of it, what followed."""
+    from rich.markup import escape
+    from rich.tree import Tree
+
+    if answer.HasField("event"):
+        event = answer.event
+        tree = Tree(
+            f"[bold]{escape(event.type)}[/] {escape(event.id)} from {escape(event.source)} "
+            f"[dim]position {event.position}[/]"
+        )
+        tree.add(f"[dim]{escape(answer.event_json)}[/]")
+    else:
+        tree = Tree(f"[bold]{time_of(answer.time)}[/] [dim]time did it, no event[/]")
+    for one in answer.rules:
+        colour = _COLOURS.get(one.verdict, "yellow")
+        of = f" on plan {escape(one.plan)}" if one.plan else ""
+        said = f" [dim]{escape(one.detail)}[/]" if one.detail else ""
+        branch = tree.add(
+            f"rule [bold]{escape(one.rule)}[/] v{one.rule_version}{of}: "
+            f"[{colour}]{one.verdict}[/]{said}"
+        )
+        for clause in one.clauses:
+            _clause(branch, clause)
+    for decision in answer.decisions:
+        branch = tree.add(f"[green]→[/] {escape(decision.summary)}")
+        for effect in json.loads(decision.effects_json or "[]"):
+            branch.add(f"[dim]{escape(json.dumps(effect.get('to', {}), ensure_ascii=False))}[/]")
+    for instruction in answer.instructions:
+        tree.add(instruction_line(instruction))
+    if not answer.rules and not answer.decisions:
+        tree.add("[dim]no rule watches this feed[/]")
+    return tree
+
+
+def instruction_line(instruction: pb.Instruction) -> str:
+    """One instruction in one line, in rich's markup."""
+    from rich.markup import escape
+
+    document = instruction_document(instruction)
+    outcome = document["outcome"]
+    said = document["reason"] or ""
+    if outcome and outcome["output"] is not None:
+        said = str(outcome["output"].get("said", outcome["output"]))
+    configuration = json.dumps(document["configuration"], ensure_ascii=False)
+    return escape(
+        f"{instruction.application} {instruction.action} {configuration}: {document['state']}"
+        f"{' on ' + instruction.platform if instruction.platform else ''}"
+        f"{': ' + said if said else ''}"
+    )
+
+
+def _clause(branch: Tree, clause: rule_pb2.Clause) -> None:
+    from rich.markup import escape
+
+    colour = {"true": "green", "false": "red"}.get(clause.outcome, "yellow")
+    read = ", ".join(f"{name} = {value}" for name, value in sorted(clause.read.items()))
+    leaf = branch.add(
+        f"[{colour}]{escape(clause.outcome)}[/] {escape(clause.joined_by or clause.text)}"
+        f"{f'  [dim]{escape(read)}[/]' if read else ''}"
+    )
+    for part in clause.parts:
+        _clause(leaf, part)

@@ -1,0 +1,223 @@
+"""`make demo-decisions`: a morning in which traffic, frost and a calendar change what happens.
+
+Three producers and three consumers that know nothing of each other, two platforms, real
+sandboxes; what the applications did is read from their recorded outcomes. The clock alone is
+simulated, and the story says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NoReturn
+from zoneinfo import ZoneInfo
+
+from rich.console import Console
+from rich.markup import escape
+
+from console.cli.decision_pictures import explanation_picture, instruction_document
+from console.cli.failure import CommandFailed, failure_of, report
+from console.cli.output import busy
+from console.local.morning import TENANT, Morning
+from homeport.api.datasharing.v1 import decision_pb2, plan_pb2
+
+ZONE = ZoneInfo("Europe/Berlin")
+MONDAY, TUESDAY = "2026-11-30", "2026-12-01"
+
+
+def at(day: str, time: str) -> int:
+    """Local time as Unix ms."""
+    return int(datetime.fromisoformat(f"{day}T{time}").replace(tzinfo=ZONE).timestamp() * 1000)
+
+
+def clock(at_ms: float) -> str:
+    """Unix ms as local time of day."""
+    return datetime.fromtimestamp(at_ms / 1000, ZONE).strftime("%H:%M")
+
+
+class Story:
+    """Tells what happens, and fails where it is not what should."""
+
+    def __init__(self, morning: Morning, out: Console) -> None:
+        self.morning = morning
+        self.out = out
+
+    def chapter(self, title: str) -> None:
+        self.out.print(f"\n[bold cyan]{title}[/]")
+
+    def tell(self, text: str) -> None:
+        self.out.print(f"[dim]{clock(self.morning.clock.now_ms())}[/]  {text}")
+
+    def show_plan(self) -> dict[str, tuple[str, dict[str, Any]]]:
+        """The plan's next occurrence; its actions: when, and with which configuration."""
+        plan = self.morning.plan()
+        actions = _actions(plan)
+        moved = f"{clock(plan.next.at.ToMilliseconds())}"
+        said = ", ".join(
+            f"{name} {when} {escape(str(config))}" for name, (when, config) in actions.items()
+        )
+        state = "[red]cancelled[/]" if plan.next.cancelled else f"work at {moved}"
+        self.tell(f"plan [bold]work[/]: {state}; {said}")
+        return actions
+
+    def explain(self, position: int) -> decision_pb2.ExplainDecisionResponse:
+        """Why an event led to what it did."""
+        with self.morning.calls() as calls:
+            event = decision_pb2.EventName(position=position)
+            answer = calls.explain(TENANT, event=event)
+        self.out.print(explanation_picture(answer))
+        return answer
+
+    def show_performed(self, one: decision_pb2.Instruction) -> None:
+        document = instruction_document(one)
+        outcome = document["outcome"]
+        said = (outcome["output"] or {}).get("said") or outcome["message"]
+        self.tell(
+            f"[green]✓[/] {one.application} on {outcome['platform']}: [bold]{escape(said)}[/] "
+            f"[dim]{outcome['status']}, {escape(str(document['configuration']))}[/]"
+        )
+
+
+def _actions(plan: plan_pb2.Plan) -> dict[str, tuple[str, dict[str, Any]]]:
+    return {
+        one.name: (
+            clock(one.due_at.ToMilliseconds()),
+            {name: _plain(value) for name, value in dict(one.config).items()},
+        )
+        for one in plan.next.actions
+    }
+
+
+def _plain(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def expect(what: str, expected: object, actual: object) -> None:
+    """Raises CommandFailed: a story that is not true is not told."""
+    if expected != actual:
+        raise CommandFailed(f"{what}: expected {expected}, and it is {actual}")
+
+
+def tell(morning: Morning, out: Console) -> None:
+    """The whole scenario. Raises CommandFailed where something is not as it should be."""
+    story = Story(morning, out)
+    story.chapter("Monday: the plan as Anna made it")
+    planned = story.show_plan()
+    expect("the alarm", "07:30", planned["wake-up"][0])
+
+    story.chapter("Traffic is as always, then slow")
+    for minutes, speed in ((31, 52), (33, 49)):
+        calm = morning.publish(
+            "traffic",
+            "city.traffic.speed",
+            {"route": "route-7", "speed_kmh": speed, "minutes": minutes},
+        )
+        story.tell(f"traffic says: route 7 takes {minutes} minutes, {speed} km/h")
+    story.tell("why nothing happens:")
+    story.explain(calm)
+    slow = calm
+    for minutes, speed in ((64, 18), (71, 15)):
+        slow = morning.publish(
+            "traffic",
+            "city.traffic.speed",
+            {"route": "route-7", "speed_kmh": speed, "minutes": minutes},
+        )
+        story.tell(f"traffic says: route 7 takes {minutes} minutes, {speed} km/h")
+    story.tell("the forecast rises, and everything moves 20 minutes earlier:")
+    story.explain(slow)
+    moved = story.show_plan()
+    expect(
+        "all three actions move",
+        {"wake-up": "07:10", "coffee": "07:20", "heating": "07:55"},
+        {name: when for name, (when, _) in moved.items()},
+    )
+
+    story.chapter("Frost")
+    frost = morning.publish("weather", "city.weather.now", {"place": "berlin", "temperature_c": -6})
+    story.tell("weather says: −6 °C in Berlin")
+    story.explain(frost)
+    colder = story.show_plan()
+    expect("the heating", {"minutes": 20}, colder["heating"][1])
+
+    story.chapter("The morning comes (the clock jumps; nothing else is simulated)")
+    for count, (name, when) in enumerate(
+        (("wake-up", "07:10"), ("coffee", "07:20"), ("heating", "07:55")), start=1
+    ):
+        morning.clock.go_to(at(MONDAY, when))
+        done = morning.performed(count)
+        story.show_performed(done[-1])
+        expect(f"{name} is done", count, len(done))
+    done = morning.performed(3)
+    expect(
+        "who did what",
+        [("alarm", "bedside-hub"), ("coffee", "bedside-hub"), ("heating", "car")],
+        [(one.application, one.outcome.platform) for one in done],
+    )
+    heated = instruction_document(done[2])
+    expect("the car was heated for", 20, heated["outcome"]["output"]["minutes"])
+    story.tell("the car's instruction names what changed the plan, and which events did:")
+    for field, change in heated["modification"].items():
+        out.print(f"       {field} = {change['value']} [dim]by {escape(change['by'])}[/]")
+    causes = ", ".join(f"{one['source']} {one['id']}" for one in heated["causes"])
+    out.print(f"       [dim]because of {escape(causes)}[/]")
+
+    story.chapter("Tuesday: the calendar cancels")
+    morning.clock.go_to(at(TUESDAY, "06:00"))
+    day_off = morning.publish(
+        "calendar", "user.calendar.entry", {"title": "work", "cancelled": True}, subject="anna"
+    )
+    story.tell("calendar says: work is cancelled")
+    story.explain(day_off)
+    story.show_plan()
+    morning.clock.go_to(at(TUESDAY, "09:30"))
+    # The next traffic event is decided after the timers of this moment had their turn.
+    morning.until("Wednesday's plan", lambda: morning.plan().next.planned_at.seconds
+                  == at("2026-12-02", "09:00") // 1000)  # fmt: skip
+    expect("instructions in all", 3, len(morning.instructions()))
+    story.tell("nothing rang, brewed or heated")
+
+
+def main() -> int:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--output", type=Path, default=Path("demo-output/decisions"))
+    options = arguments.parse_args()
+    signal.signal(signal.SIGTERM, _interrupt)
+    out = Console(highlight=False)
+    try:
+        with busy("preparing") as now_doing:
+            morning = Morning(
+                options.output,
+                starts_at_ms=at(MONDAY, "06:00"),
+                on_step=lambda step: now_doing(f"{step} …"),
+            )
+            morning.__enter__()
+        try:
+            out.print(
+                "[bold]A morning, decided[/]\n"
+                "A server, two platforms (a bedside hub and a car) and six applications run as "
+                "processes and\nsandboxes of this machine. Their clock is simulated: it starts on "
+                "a Monday at 06:00 in Berlin and\njumps where a person would wait."
+            )
+            tell(morning, out)
+        finally:
+            with busy("stopping"):
+                morning.__exit__()
+        out.print("\n[bold green]Everything happened as decided.[/]")
+    except BaseException as error:  # raised again where it is not one of ours
+        failure = None if isinstance(error, SystemExit) else failure_of(error)
+        if failure is None:
+            raise
+        report(failure)
+        return failure.code
+    return 0
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,186 @@
+"""The stack of `make demo-decisions`: a data-sharing server and two platforms, on one clock.
+
+Real processes that talk over gRPC, real sandboxes, a fresh data folder. Only the clock is
+simulated: a file that all three map, so that a morning passes in seconds. What a clock cannot
+hurry, deciding, sending, running and recording, takes the time it takes.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from console.cli.data_service import DataService
+from console.cli.decision_calls import DecisionCalls
+from console.cli.failure import CommandFailed
+from console.cli.profile import Target
+from console.cli.submission import read_submission
+from console.local.child import Child
+from console.local.plan import Program
+from data_sharing.clock import SimulatedClock
+from data_sharing.runtimes.building import build
+from homeport.api.cloudevents.v1 import cloudevents_pb2
+from homeport.api.datasharing.v1 import decision_pb2, plan_pb2
+from homeport.api.datasharing.v1 import feed_pb2 as feeds
+
+ROOT = Path(__file__).resolve().parents[2] / "data-sharing"
+APPLICATIONS = ROOT / "applications"
+SCENARIO = ROOT / "scenarios" / "morning"
+TENANT = "default"
+BUILT = ("alarm", "heating")
+SUBMITTED = ("traffic", "weather", "calendar", "alarm", "coffee", "heating")
+PLATFORMS = {"bedside-hub": "alarm,coffee", "car": "heating"}
+T = TypeVar("T")
+WITHIN_S = 120.0
+POLL_S = 0.05
+
+
+class Morning:
+    """A context manager: inside it, everything runs. `folder` is emptied first."""
+
+    def __init__(
+        self, folder: Path, *, starts_at_ms: int, on_step: Callable[[str], None] = lambda _: None
+    ) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        self._folder = folder
+        self._on_step = on_step
+        self.clock = SimulatedClock(folder / "clock", starts_at_ms=starts_at_ms)
+        self._children: list[Child] = []
+        self._published = 0
+
+    def __enter__(self) -> Morning:
+        try:
+            self._start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for child in reversed(self._children):
+            child.stop()
+
+    def _start(self) -> None:
+        for name in BUILT:
+            self._on_step(f"building {name}, a Python application, as a wasm component")
+            build(APPLICATIONS / name)
+        self._on_step("starting the data-sharing server")
+        facts = self._child(
+            "server",
+            "data_sharing",
+            f"--data-dir={self._folder / 'server'}",
+            "--listen=127.0.0.1:0",
+            "--http-listen=",
+            "--metrics-listen=",
+        )
+        self.server = str(facts["grpc"])
+        self._target = Target(servers=(self.server,), tenant=TENANT, token="")
+        for name in SUBMITTED:
+            self._on_step(f"submitting {name}: schemas, samples, its actions in the sandbox")
+            self._submit(name)
+        for name, applications in PLATFORMS.items():
+            self._on_step(f"starting platform {name} with {applications}")
+            self._child(
+                name,
+                "data_sharing.platforms",
+                f"--name={name}",
+                f"--applications={applications}",
+                f"--data-dir={self._folder / name}",
+                f"--server={self.server}",
+                f"--tenant={TENANT}",
+            )
+        with self.calls() as calls:
+            calls.create_plan(TENANT, (SCENARIO / "plan.yaml").read_text())
+            calls.apply_rules(TENANT, (SCENARIO / "rules.yaml").read_text())
+
+    def _child(self, name: str, module: str, *arguments: str) -> Mapping[str, object]:
+        ready_file = self._folder / f"{name}.json"
+        program = Program(
+            name=name,
+            module=module,
+            arguments=(),
+            ready_file=ready_file,
+            log=self._folder / f"{name}.log",
+            ready_within_s=WITHIN_S,
+            stop_within_s=30.0,
+        )
+        child = Child(program)
+        self._children.append(child)
+        child.start(
+            [*arguments, f"--clock-file={self._folder / 'clock'}", f"--ready-file={ready_file}"]
+        )
+        return self.until(f"{name} to be ready", lambda: self._ready(child))
+
+    def _ready(self, child: Child) -> Mapping[str, object] | None:
+        if child.exit_code is not None:
+            raise CommandFailed(f"{child.program.name} {child.end()}:\n{child.last_words()}")
+        return child.ready()
+
+    def _submit(self, name: str) -> None:
+        text, artifact = read_submission(APPLICATIONS / name / "manifest.yaml", None)
+        with DataService(self._target) as service:
+            verdict = service.submit_application(TENANT, text, artifact, dry_run=False)
+        if verdict.WhichOneof("verdict") != "accepted":
+            faults = "; ".join(f"{one.path}: {one.message}" for one in verdict.refused.faults)
+            raise CommandFailed(f"{name} is not accepted: {faults}")
+
+    def calls(self) -> DecisionCalls:
+        """To be opened."""
+        return DecisionCalls(self._target)
+
+    def publish(
+        self, application: str, feed: str, data: Mapping[str, Any], *, subject: str = ""
+    ) -> int:
+        """An event of a producer application; its position. Answered once it is decided."""
+        self._published += 1
+        event = cloudevents_pb2.CloudEvent(
+            id=f"{self._published:04}",
+            source=f"/{application}",
+            spec_version="1.0",
+            type=feed,
+            text_data=json.dumps(data),
+        )
+        event.attributes["datacontenttype"].ce_string = "application/json"
+        if subject:
+            event.attributes["subject"].ce_string = subject
+        batch = feeds.PublishBatchRequest(tenant=TENANT, events=[event])
+        with DataService(self._target) as service:
+            (answer,) = service.publish_events(iter([batch]))
+        result = answer.results[0]
+        if result.HasField("error"):
+            raise CommandFailed(f"{application}'s event is refused: {result.error.message}")
+        return result.position
+
+    def plan(self) -> plan_pb2.Plan:
+        with self.calls() as calls:
+            return calls.get_plan(TENANT, "anna-work")
+
+    def instructions(self) -> list[decision_pb2.Instruction]:
+        """All there are, oldest first."""
+        with self.calls() as calls:
+            return calls.list_instructions(TENANT)[::-1]
+
+    def performed(self, count: int) -> list[decision_pb2.Instruction]:
+        """Waits until so many instructions have their outcome; all of them, oldest first."""
+
+        def look() -> list[decision_pb2.Instruction] | None:
+            found = self.instructions()
+            done = [one for one in found if one.HasField("outcome")]
+            return done if len(done) >= count else None
+
+        return self.until(f"{count} outcomes", look)
+
+    def until(self, what: str, look: Callable[[], T | None]) -> T:
+        """What `look` gives as soon as that is something. Raises CommandFailed."""
+        end = time.monotonic() + WITHIN_S
+        while time.monotonic() < end:
+            found = look()
+            if found:
+                return found
+            time.sleep(POLL_S)
+        raise CommandFailed(f"waited {WITHIN_S:.0f} s for {what}; see {self._folder}/*.log")

@@ -1,0 +1,1 @@
+"""Expressions: CEL, compiled and checked once, evaluated often, never raising."""

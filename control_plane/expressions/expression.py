@@ -1,0 +1,83 @@
+"""Expression: one compiled CEL expression. Evaluating gives a value or a Fault; it never raises.
+
+A field that an event does not have is the commonest fault, and not a failure of anybody:
+`missing` tells it apart from a division by zero or a text compared with a number.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from cel_expr_python import cel
+
+from control_plane.expressions.tree import Node, Path, path_of
+
+_BOOL = cel.Type.BOOL
+_ERROR = cel.Type.ERROR
+
+
+class Fault(NamedTuple):
+    """Why there is no value. missing: it read a field or variable that is not there."""
+
+    message: str
+    missing: bool
+
+
+class Bindings:
+    """Values of variables, made by Environment.bind; to be used by many expressions."""
+
+    __slots__ = ("activation",)
+
+    def __init__(self, activation: Any) -> None:
+        self.activation = activation
+
+
+class Expression:
+    """Made by Environment.compile. path: where it only reads one, as ("event", "key")."""
+
+    __slots__ = ("_compiled", "path", "text", "tree")
+
+    def __init__(self, text: str, tree: Node, compiled: Any) -> None:
+        self.text = text
+        self.tree = tree
+        self.path: Path | None = path_of(tree)
+        self._compiled = compiled
+
+    def evaluate(self, bindings: Bindings) -> Any:
+        """A plain Python value (bool, int, float, str, None, datetime, timedelta, list, dict),
+        or a Fault."""
+        try:
+            found = self._compiled.eval(bindings.activation)
+            if found.type() == _ERROR:
+                return _fault(str(found.value()))
+            return found.plain_value()
+        except RuntimeError as error:  # the iteration budget, or a value outside CEL
+            return _fault(str(error))
+
+    def holds(self, bindings: Bindings) -> bool | Fault:
+        """Whether it is true; a Fault also where it gives no truth value."""
+        try:
+            value = self._compiled.eval(bindings.activation).value()
+        except RuntimeError as error:
+            return _fault(str(error))
+        # An ERROR's value is its text, so the type is only asked where it is not a truth value.
+        if value is True or value is False:
+            return value
+        found = self.evaluate(bindings)
+        if isinstance(found, Fault):
+            return found
+        return Fault(f"gives {type(found).__name__}, not true or false", missing=False)
+
+    def __repr__(self) -> str:
+        return f"Expression({self.text!r})"
+
+
+def _fault(said: str) -> Fault:
+    code, _, words = said.partition(": ")
+    if code == "NOT_FOUND":
+        name = words.rpartition(': "')[2].rstrip('"')
+        return Fault(f"no field {name}", missing=True)
+    if 'No value with name "' in said:
+        name = said.split('"')[1]
+        return Fault(f"no {name} here", missing=True)
+    return Fault(words.removesuffix(f" [{code}]") or said, missing=False)

@@ -1,0 +1,113 @@
+"""KeptRing: the ticket keys a server uses, kept in step with where they come from.
+
+A file that operators hand out is read once. Without one the ring is the store's, made by
+whichever server comes first; this server then follows it, so that a rotation reaches it, and
+may begin with the ring of a snapshot until the store is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from control_plane import keys
+from control_plane.errors import InvalidInput
+from control_plane.identity.keyring import (
+    IN_STORE,
+    KeyRing,
+    decode_ring,
+    load_or_create,
+    read_ring,
+)
+from control_plane.store.port import KeyValue, OutcomeUnknown, Store, StoreUnavailable
+from control_plane.store.replica import Replica
+
+log = logging.getLogger(__name__)
+
+RETRY_S = 0.5
+
+
+class KeptRing:
+    """`start` or `restore`, then `run`, a task of the owner's. path None: the store's ring.
+    wall: Unix seconds; random(n): n bytes from a cryptographic source."""
+
+    def __init__(
+        self,
+        store: Store,
+        path: Path | None,
+        *,
+        wall: Callable[[], float],
+        random: Callable[[int], bytes],
+    ) -> None:
+        self._store = store
+        self._path = path
+        self._wall = wall
+        self._random = random
+        self._ring: KeyRing | None = None
+        self.on_change: Callable[[KeyRing], None] = lambda ring: None
+        self._replica = Replica(store, keys.KEY_RING, _decode, self._changed, keeps_pairs=True)
+
+    @staticmethod
+    def check(pairs: Iterable[KeyValue], path: Path | None) -> None:
+        """Raises InvalidInput where a server could not begin with these records of a
+        snapshot: they hold no usable ring, and there is no file of keys."""
+        if path is None:
+            found = [pair for pair in pairs if pair.key == keys.KEY_RING]
+            if not found:
+                raise InvalidInput(
+                    "snapshot", "it holds no ticket keys; give them with --master-key-file"
+                )
+            decode_ring(found[0].value, "the snapshot")
+
+    @property
+    def ring(self) -> KeyRing:
+        """The keys to use."""
+        assert self._ring is not None, "start or restore comes first"
+        return self._ring
+
+    @property
+    def replicas(self) -> tuple[Replica[Any], ...]:
+        """What a snapshot must hold of it; nothing where the keys come from a file."""
+        return () if self._path is not None else (self._replica,)
+
+    async def start(self) -> None:
+        """Reads the ring, and makes it where there is none. Raises InvalidInput,
+        StoreUnavailable, OutcomeUnknown."""
+        if self._path is not None:
+            self._ring = read_ring(self._path)
+            return
+        await load_or_create(self._store, path=None, now=self._wall(), random=self._random)
+        await self._replica.start()
+
+    def restore(self, pairs: Iterable[KeyValue]) -> None:
+        """Uses the ring of the file, or that of a snapshot that `check` has passed, unless
+        there is one already. Raises InvalidInput for the file."""
+        if self._path is not None:
+            self._ring = self._ring or read_ring(self._path)
+        else:
+            self._replica.restore(pairs)
+
+    async def run(self) -> None:
+        """Follows the store's ring for ever."""
+        if self._path is not None:
+            return
+        while not self._replica.listed:
+            try:
+                await self.start()
+            except (StoreUnavailable, OutcomeUnknown):
+                await asyncio.sleep(RETRY_S)
+        await self._replica.run()
+
+    def _changed(self, name: str, ring: KeyRing | None) -> None:
+        if ring is None:
+            log.error("%s is gone or damaged; keeping the keys in use", IN_STORE)
+        elif ring != self._ring:
+            self._ring = ring
+            self.on_change(ring)
+
+
+def _decode(pair: KeyValue) -> KeyRing:
+    return decode_ring(pair.value, IN_STORE)

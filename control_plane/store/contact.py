@@ -1,0 +1,87 @@
+"""Contact: whether what a server knows is what the store says, and since when it is not.
+
+Asks the adapter's health once a second and says in the log when the store goes and when it
+is back. A store that comes back as another one (an empty cluster, a restored backup) is told
+to `on_foreign`: revisions mean nothing across stores, so nothing known may be kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from control_plane.store.port import Health
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 1.0
+PATIENCE_S, IMPATIENCE_S = 4.0, 0.5
+
+
+class Contact:
+    """`run` is a task of the owner's. wall: Unix seconds. confirmed(): whether all that is
+    known was read from the store itself. as_of, cluster: of the snapshot that the owner
+    started from, if it did."""
+
+    def __init__(
+        self,
+        health: Health,
+        *,
+        wall: Callable[[], float],
+        confirmed: Callable[[], bool],
+        on_foreign: Callable[[], None],
+        as_of: float = 0.0,
+        cluster: str = "",
+    ) -> None:
+        self._health = health
+        self._wall = wall
+        self._confirmed = confirmed
+        self._on_foreign = on_foreign
+        self._as_of = as_of
+        self._told = True  # what the log said last: the store is there
+        self.foreign = False  # whether the store came back as another one
+        self.cluster = cluster  # which store we know; empty: none has said yet
+
+    @property
+    def current(self) -> bool:
+        """Whether the store answers and all that is known comes from it."""
+        return self._health.connected and self._confirmed()
+
+    @property
+    def patience_s(self) -> float:
+        """How long somebody who can do with what is known should wait for the store."""
+        return PATIENCE_S if self.current else IMPATIENCE_S
+
+    @property
+    def as_of(self) -> float:
+        """When the store last confirmed what is known, Unix time."""
+        return self._wall() if self.current else self._as_of
+
+    @property
+    def age_s(self) -> float:
+        """How long ago that was; 0 while the store answers."""
+        return 0.0 if self.current else max(0.0, self._wall() - self._as_of)
+
+    def look(self) -> None:
+        """Once; `run` does it every second."""
+        current, cluster = self.current, self._health.cluster
+        if current:
+            self._as_of = self._wall()
+        if cluster and self.cluster and cluster != self.cluster:
+            log.error("the store is another one now: %s, not %s", cluster, self.cluster)
+            self.foreign = True
+            self._on_foreign()
+        self.cluster = cluster or self.cluster
+        if current is not self._told:
+            self._told = current
+            if current:
+                log.warning("the store answers again")
+            else:
+                log.warning("the store does not answer; known clients are answered from tickets")
+
+    async def run(self) -> None:
+        """Looks for ever."""
+        while True:
+            self.look()
+            await asyncio.sleep(LOOK_S)

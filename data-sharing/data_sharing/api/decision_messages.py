@@ -1,0 +1,112 @@
+"""Decisions, instructions and dead letters as messages."""
+
+from __future__ import annotations
+
+import msgspec
+
+from data_sharing.api.rule_service import clause_to_proto
+from data_sharing.decisions.dead_letters import DeadLetter
+from data_sharing.decisions.explaining import Explanation
+from data_sharing.decisions.history import Decision, Judgement
+from data_sharing.decisions.outbox import Kept, State
+from data_sharing.feeds.port import Record
+from data_sharing.instruction import Cause
+from data_sharing.platforms.messages import outcome_to_proto, timestamp
+from homeport.api.datasharing.v1 import decision_pb2 as pb
+
+_encode = msgspec.json.Encoder().encode
+
+
+def cause_to_proto(cause: Cause) -> pb.EventName:
+    return pb.EventName(source=cause.source, id=cause.id, type=cause.type, position=cause.position)
+
+
+def decision_to_proto(decision: Decision) -> pb.Decision:
+    return pb.Decision(
+        decision_id=decision.id,
+        tenant=decision.tenant,
+        kind=pb.DecisionKind.ValueType(int(decision.kind)),
+        time=timestamp(decision.time_ms),
+        rule=decision.rule,
+        rule_version=decision.rule_version,
+        plan=decision.plan,
+        causes=map(cause_to_proto, decision.causes),
+        summary=decision.summary,
+        effects_json=_encode(decision.effects).decode(),
+        instructions=decision.instructions,
+        late_ms=decision.late_ms,
+    )
+
+
+def instruction_to_proto(kept: Kept, platform: str = "") -> pb.Instruction:
+    """`platform`: that has it now, where the outbox does not say so."""
+    what = kept.instruction
+    state = State.SENT if platform and kept.state is State.PENDING else kept.state
+    return pb.Instruction(
+        instruction_id=what.id,
+        tenant=what.tenant,
+        application=what.application,
+        version=what.version,
+        action=what.action,
+        configuration_json=_encode(what.configuration).decode(),
+        modification_json="" if what.modification is None else _encode(what.modification).decode(),
+        rule=what.rule,
+        rule_version=what.rule_version,
+        plan=what.plan,
+        causes=map(cause_to_proto, what.causes),
+        time=timestamp(what.decided_at_ms),
+        deadline=timestamp(kept.deadline_ms),
+        state=pb.InstructionState.ValueType(int(state)),
+        platform=kept.platform or platform,
+        attempts=kept.outcome.attempt if kept.outcome else kept.attempt,
+        outcome=None if kept.outcome is None else outcome_to_proto(kept.outcome),
+        reason=kept.reason,
+    )
+
+
+def letter_to_proto(letter: DeadLetter, kept: Kept | None) -> pb.DeadLetter:
+    return pb.DeadLetter(
+        dead_letter_id=letter.id,
+        tenant=letter.tenant,
+        kind=pb.DeadLetterKind.ValueType(int(letter.kind)),
+        time=timestamp(letter.time_ms),
+        reason=letter.reason,
+        event=None if letter.event is None else cause_to_proto(letter.event),
+        rule=letter.rule,
+        rule_version=letter.rule_version,
+        instruction=None if kept is None else instruction_to_proto(kept),
+        redrive_time=None if letter.redriven_ms is None else timestamp(letter.redriven_ms),
+    )
+
+
+def explanation_to_proto(explanation: Explanation) -> pb.ExplainDecisionResponse:
+    record = explanation.event
+    return pb.ExplainDecisionResponse(
+        event=None if record is None else _name(record),
+        time=timestamp(explanation.time_ms),
+        event_json="" if record is None else record.content.decode(),
+        rules=[
+            *(_judgement(one, False) for one in explanation.judgements),
+            *(_judgement(one, True) for one in explanation.passed_over),
+        ],
+        decisions=map(decision_to_proto, explanation.decisions),
+        instructions=map(instruction_to_proto, explanation.instructions),
+    )
+
+
+def _name(record: Record) -> pb.EventName:
+    return pb.EventName(
+        source=record.source, id=record.id, type=record.type, position=record.position
+    )
+
+
+def _judgement(judgement: Judgement, looked_up: bool) -> pb.RuleExplanation:
+    return pb.RuleExplanation(
+        rule=judgement.rule,
+        rule_version=judgement.version,
+        verdict=judgement.verdict,
+        plan=judgement.plan,
+        detail=judgement.detail,
+        clauses=[clause_to_proto(judgement.clauses)] if judgement.clauses else [],
+        looked_up=looked_up,
+    )

@@ -1,0 +1,167 @@
+"""DecisionService: the gRPC methods of decisions, instructions and dead letters, each a map in,
+a use case, a map out."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+from grpc import aio
+
+from control_plane.errors import InvalidInput
+from control_plane.identity.tokens import Right
+from control_plane.serving.server import Service
+from data_sharing.api.callers import Callers
+from data_sharing.api.decision_messages import (
+    decision_to_proto,
+    explanation_to_proto,
+    instruction_to_proto,
+    letter_to_proto,
+)
+from data_sharing.api.pages import row_of, size_of
+from data_sharing.database import Database
+from data_sharing.decisions import dead_letters, history, outbox
+from data_sharing.decisions.approving import OperatorDesk, must_have_letter
+from data_sharing.decisions.dead_letters import DeadLetter
+from data_sharing.decisions.dispatcher import Dispatcher
+from data_sharing.decisions.explaining import (
+    Explanation,
+    explain_decision,
+    explain_event,
+    position_of,
+)
+from data_sharing.decisions.outbox import Kept, State
+from data_sharing.decisions.worker import DecisionWorker
+from homeport.api.datasharing.v1 import decision_pb2 as pb
+from homeport.api.datasharing.v1 import decision_pb2_grpc as pb_grpc
+
+NAME = "homeport.api.datasharing.v1.DecisionService"
+
+Context: TypeAlias = aio.ServicerContext[Any, Any]
+
+
+class DecisionService(pb_grpc.DecisionServiceServicer):
+    """Servicer of homeport.api.datasharing.v1.DecisionService."""
+
+    def __init__(
+        self,
+        database: Database,
+        worker: DecisionWorker,
+        dispatcher: Dispatcher,
+        desk: OperatorDesk,
+        callers: Callers,
+    ) -> None:
+        self._database = database
+        self._worker = worker
+        self._dispatcher = dispatcher
+        self._desk = desk
+        self._callers = callers
+
+    def service(self) -> Service:
+        return Service(
+            add=pb_grpc.add_DecisionServiceServicer_to_server, servicer=self, name=NAME, hot={}
+        )
+
+    async def ListDecisions(
+        self, request: pb.ListDecisionsRequest, context: Context
+    ) -> pb.ListDecisionsResponse:
+        tenant, size = self._tenant(context, request.tenant), size_of(request.page_size)
+        before = row_of(request.page_token)
+        found = self._database.read(
+            lambda db: history.page(
+                db, tenant, before, size + 1, rule=request.rule, plan=request.plan
+            )
+        )
+        more = str(found[size - 1][0]) if len(found) > size else ""
+        return pb.ListDecisionsResponse(
+            decisions=[decision_to_proto(one) for _, one in found[:size]], next_page_token=more
+        )
+
+    async def ExplainDecision(
+        self, request: pb.ExplainDecisionRequest, context: Context
+    ) -> pb.ExplainDecisionResponse:
+        tenant, event = self._tenant(context, request.tenant), request.event
+        rules = self._worker.rules
+
+        def explain(db: Any) -> Explanation:
+            if request.decision_id:
+                return explain_decision(db, rules, tenant, request.decision_id)
+            if event.id:
+                position = position_of(db, tenant, event.source, event.id)
+            elif event.position:
+                position = event.position
+            else:
+                raise InvalidInput("event", "name a decision, or an event by source and id")
+            return explain_event(db, rules, tenant, position)
+
+        return explanation_to_proto(self._database.read(explain))
+
+    async def ListInstructions(
+        self, request: pb.ListInstructionsRequest, context: Context
+    ) -> pb.ListInstructionsResponse:
+        tenant, size = self._tenant(context, request.tenant), size_of(request.page_size)
+        before = row_of(request.page_token)
+        state = State(int(request.state)) if request.state else None
+        found = self._database.read(lambda db: outbox.page(db, tenant, before, size + 1, state))
+        more = str(found[size - 1].row) if len(found) > size else ""
+        return pb.ListInstructionsResponse(
+            instructions=map(self._instruction, found[:size]), next_page_token=more
+        )
+
+    async def ApproveInstruction(
+        self, request: pb.ApproveInstructionRequest, context: Context
+    ) -> pb.Instruction:
+        tenant = self._tenant(context, request.tenant)
+        return self._instruction(await self._desk.approve(tenant, request.instruction_id))
+
+    async def DenyInstruction(
+        self, request: pb.DenyInstructionRequest, context: Context
+    ) -> pb.Instruction:
+        tenant = self._tenant(context, request.tenant)
+        return self._instruction(
+            await self._desk.deny(tenant, request.instruction_id, request.reason)
+        )
+
+    async def ListDeadLetters(
+        self, request: pb.ListDeadLettersRequest, context: Context
+    ) -> pb.ListDeadLettersResponse:
+        tenant, size = self._tenant(context, request.tenant), size_of(request.page_size)
+        before = row_of(request.page_token)
+        found = self._database.read(
+            lambda db: dead_letters.page(
+                db, tenant, before, size + 1, with_redriven=request.with_redriven
+            )
+        )
+        more = found[size - 1].id.removeprefix("d-") if len(found) > size else ""
+        return pb.ListDeadLettersResponse(
+            dead_letters=map(self._letter, found[:size]), next_page_token=more
+        )
+
+    async def GetDeadLetter(
+        self, request: pb.GetDeadLetterRequest, context: Context
+    ) -> pb.DeadLetter:
+        tenant = self._tenant(context, request.tenant)
+        return self._letter(
+            self._database.read(lambda db: must_have_letter(db, tenant, request.dead_letter_id))
+        )
+
+    async def RedriveDeadLetter(
+        self, request: pb.RedriveDeadLetterRequest, context: Context
+    ) -> pb.DeadLetter:
+        tenant = self._tenant(context, request.tenant)
+        return self._letter(
+            await self._desk.redrive(tenant, request.dead_letter_id, force=request.force)
+        )
+
+    def _tenant(self, context: Context, tenant: str) -> str:
+        return self._callers.of_context(context, tenant, Right.OPERATE).tenant
+
+    def _instruction(self, kept: Kept) -> pb.Instruction:
+        return instruction_to_proto(kept, self._dispatcher.platform_of(kept.instruction.id))
+
+    def _letter(self, letter: DeadLetter) -> pb.DeadLetter:
+        kept = (
+            self._database.read(lambda db: outbox.get(db, letter.instruction))
+            if letter.instruction
+            else None
+        )
+        return letter_to_proto(letter, kept)

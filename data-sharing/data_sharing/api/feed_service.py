@@ -1,0 +1,304 @@
+"""FeedService: the gRPC methods of feeds, each a map in, a use case, a map out.
+
+Publishing one event or a batch are hot methods: no task and no context for a call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import Any
+
+import grpc
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError
+from grpc import aio
+
+from control_plane.errors import HomeportError, InvalidInput, NotFound, PermissionDenied
+from control_plane.identity.tokens import Right
+from control_plane.serving.calls import HotCall
+from control_plane.serving.server import Service
+from data_sharing.api.callers import Callers, Party, reader_of
+from data_sharing.api.cloudevent_message import (
+    envelope_from_bytes,
+    envelope_from_proto,
+    record_to_proto,
+    results_to_proto,
+)
+from data_sharing.api.reading import Tail, read_along
+from data_sharing.feeds.intake import Envelope, Refusal
+from data_sharing.feeds.port import FeedLog
+from data_sharing.feeds.publishing import Answer, Publisher
+from data_sharing.registry.catalogue import Catalogue
+from data_sharing.registry.sharing import readable, readers
+from homeport.api.datasharing.v1 import feed_pb2 as pb
+from homeport.api.datasharing.v1 import feed_pb2_grpc as pb_grpc
+
+log = logging.getLogger(__name__)
+
+NAME = "homeport.api.datasharing.v1.FeedService"
+MAX_BATCH = 1_000
+BATCHES_AHEAD = 4  # of one stream, under way at once
+_RIGHTS = (Right.READ_FEEDS, Right.OPERATE)
+
+
+class FeedService(pb_grpc.FeedServiceServicer):
+    """Servicer of homeport.api.datasharing.v1.FeedService."""
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        log: FeedLog,
+        catalogue: Callable[[], Catalogue],
+        callers: Callers,
+    ) -> None:
+        self._publisher = publisher
+        self._log = log
+        self._catalogue = catalogue
+        self._callers = callers
+        self.stopping = False  # set it, and streams end
+
+    def service(self) -> Service:
+        """What control_plane.serving needs to serve it."""
+        return Service(
+            add=_add, servicer=self, name=NAME,
+            hot={"PublishEvent": self.publish_event, "PublishBatch": self.publish_batch},
+        )  # fmt: skip
+
+    # -- publishing --------------------------------------------------------------------
+
+    def publish_event(self, call: HotCall) -> None:
+        """PublishEvent."""
+        try:
+            try:
+                request = pb.PublishEventRequest.FromString(call.payload)
+            except DecodeError as error:
+                raise InvalidInput(
+                    "event", "this is not a CloudEvent in protobuf format, or a text in it is not "
+                    "UTF-8"
+                ) from error  # fmt: skip
+            if not request.HasField("event"):
+                raise InvalidInput("event", "event is missing")
+            party = self._callers.party(call.metadata(), request.tenant, Right.PUBLISH)
+            envelope = envelope_from_proto(request.event)
+            answer = self._publisher.publish(
+                party.tenant, [envelope], application=party.application
+            )
+        except HomeportError as error:
+            call.fail(error)
+            return
+
+        def tell(done: asyncio.Future[Sequence[Answer]]) -> None:
+            failure = _failure(done)
+            if failure is not None:
+                call.fail(failure)
+                return
+            (one,) = done.result()
+            if isinstance(one, Refusal):
+                call.fail(error_of(one))
+                return
+            response = pb.PublishEventResponse(position=one.position, duplicate=one.duplicate)
+            call.reply(response.SerializeToString())
+
+        answer.add_done_callback(tell)
+
+    def publish_batch(self, call: HotCall) -> None:
+        """PublishBatch."""
+        try:
+            tenant, envelopes = read_batch(call.payload)
+            party = self._callers.party(call.metadata(), tenant, Right.PUBLISH)
+            answers = self._publisher.publish(
+                party.tenant, envelopes, application=party.application
+            )
+        except HomeportError as error:
+            call.fail(error)
+            return
+
+        def tell(done: asyncio.Future[Sequence[Answer]]) -> None:
+            failure = _failure(done)
+            if failure is not None:
+                call.fail(failure)
+            else:
+                call.reply(_response(done.result()))
+
+        answers.add_done_callback(tell)
+
+    async def PublishEvents(
+        self, requests: AsyncIterator[bytes], context: aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[bytes]:
+        """A few batches are under way at once; answers leave in the order of the requests."""
+        party = self._callers.of_context(context, "", Right.PUBLISH)
+        under_way: asyncio.Queue[asyncio.Future[Sequence[Answer]] | Exception | None]
+        under_way = asyncio.Queue(BATCHES_AHEAD)
+
+        async def take_in() -> None:
+            try:
+                async for payload in requests:
+                    await self._log.room()
+                    await under_way.put(self._begin(payload, party, context))
+            except Exception as error:  # noqa: BLE001  # goes to whoever waits for the answers
+                await under_way.put(error)
+            else:
+                await under_way.put(None)
+
+        intake = asyncio.create_task(take_in(), name="publish events")
+        try:
+            while (one := await under_way.get()) is not None:
+                if isinstance(one, Exception):
+                    raise one
+                yield _response(await one)
+            await intake
+        finally:
+            intake.cancel()
+
+    def _begin(
+        self, payload: bytes, party: Party, context: aio.ServicerContext[Any, Any]
+    ) -> asyncio.Future[Sequence[Answer]]:
+        tenant, envelopes = read_batch(payload)
+        if tenant and tenant != party.tenant:
+            party = self._callers.of_context(context, tenant, Right.PUBLISH)
+        return self._publisher.publish(party.tenant, envelopes, application=party.application)
+
+    # -- reading -----------------------------------------------------------------------
+
+    async def Tail(
+        self, request: pb.TailRequest, context: aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[pb.TailResponse]:
+        party = self._callers.of_context(context, request.tenant, *_RIGHTS)
+        tail = Tail(
+            tenant=party.tenant,
+            application=reader_of(party, request.application),
+            feeds=tuple(dict.fromkeys(request.feeds)),
+            key=request.key,
+            follow=request.follow,
+        )
+        start = await self._start(request, party.tenant)
+        along = read_along(self._log, self._catalogue, tail, start, lambda: self.stopping)
+        async for records, position, trimmed in along:
+            yield pb.TailResponse(
+                events=[record_to_proto(record) for record in records],
+                position=position,
+                trimmed=trimmed,
+            )
+
+    async def _start(self, request: pb.TailRequest, tenant: str) -> int:
+        kind = request.WhichOneof("start")
+        if kind == "after_position":
+            if request.after_position < 0:
+                raise InvalidInput("after_position", "after_position is 0 or more")
+            return request.after_position
+        if kind == "accepted_from":
+            return await self._log.position_before(tenant, request.accepted_from.ToMilliseconds())
+        return (await self._log.bounds(tenant)).last
+
+    async def ListFeeds(
+        self, request: pb.ListFeedsRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.ListFeedsResponse:
+        party = self._callers.of_context(context, request.tenant, *_RIGHTS)
+        application = reader_of(party, request.application)
+        catalogue = self._catalogue()
+        if application and catalogue.application(party.tenant, application) is None:
+            raise NotFound(f"tenant {party.tenant} has no application {application}")
+        seen = readable(catalogue, tenant=party.tenant, application=application)
+        feeds = []
+        for version in catalogue.applications(party.tenant):
+            for produced in version.manifest.produces:
+                own = version.manifest.application == application
+                if application and not own and produced.type not in seen:
+                    continue
+                who = readers(catalogue, tenant=party.tenant, feed=produced.type)
+                feeds.append(
+                    pb.Feed(
+                        type=produced.type,
+                        producer=version.manifest.application,
+                        producer_version=version.manifest.version,
+                        schema=json.dumps(produced.schema),
+                        key=produced.key,
+                        # Who else reads is the producer's to know, and the operator's.
+                        readers=[one.application for one in who if own or not application],
+                    )
+                )
+        return pb.ListFeedsResponse(feeds=sorted(feeds, key=lambda one: one.type))
+
+
+def read_batch(payload: bytes) -> tuple[str, Iterable[Envelope | Refusal]]:
+    """(tenant, an envelope or refusal for each event). Raises InvalidInput for a batch that is
+    wrong as a whole."""
+    try:
+        request = pb.PublishBatchRequest.FromString(payload)
+    except DecodeError:
+        return _read_one_by_one(payload)
+    _check_size(len(request.events))
+    return request.tenant, map(envelope_from_proto, request.events)
+
+
+def _read_one_by_one(payload: bytes) -> tuple[str, Iterable[Envelope | Refusal]]:
+    """A batch with an event that is no message or has a text that is not UTF-8: the generated
+    class refuses it whole, so its events are taken as bytes first."""
+    try:
+        request = _LENIENT.FromString(payload)
+        tenant = request.tenant.decode()
+    except (DecodeError, UnicodeDecodeError) as error:
+        raise InvalidInput(
+            "request", "the request is not a PublishBatchRequest, or its tenant is not UTF-8"
+        ) from error
+    _check_size(len(request.events))
+    return tenant, [envelope_from_bytes(one, place) for place, one in enumerate(request.events)]
+
+
+def _check_size(count: int) -> None:
+    if not 0 < count <= MAX_BATCH:
+        raise InvalidInput(
+            "events", f"events holds {count:,} entries; a batch takes 1 to {MAX_BATCH:,}"
+        )
+
+
+def _lenient_class() -> Any:
+    """PublishBatchRequest with tenant and events as bytes: the same wire format."""
+    kinds = descriptor_pb2.FieldDescriptorProto
+    file = descriptor_pb2.FileDescriptorProto(
+        name="lenient_batch.proto", package="lenient", syntax="proto3"
+    )
+    message = file.message_type.add(name="Batch")
+    message.field.add(name="tenant", number=1, type=kinds.TYPE_BYTES, label=kinds.LABEL_OPTIONAL)
+    message.field.add(name="events", number=2, type=kinds.TYPE_BYTES, label=kinds.LABEL_REPEATED)
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("lenient.Batch"))
+
+
+_LENIENT = _lenient_class()
+
+
+def error_of(refusal: Refusal) -> HomeportError:
+    """A refusal as the error of a whole call."""
+    if refusal.code == "NOT_FOUND":
+        return NotFound(refusal.message)
+    if refusal.code == "PERMISSION_DENIED":
+        return PermissionDenied(refusal.message)
+    return InvalidInput(refusal.field, refusal.message)
+
+
+def _failure(done: asyncio.Future[Any]) -> HomeportError | None:
+    if done.cancelled():
+        return HomeportError("the server stopped before the answer was known; send it again")
+    failure = done.exception()
+    if failure is None or isinstance(failure, HomeportError):
+        return failure
+    log.error("publishing failed", exc_info=failure)
+    return HomeportError("internal error; see the server's log")
+
+
+def _response(answers: Sequence[Answer]) -> bytes:
+    return pb.PublishBatchResponse(results=results_to_proto(answers)).SerializeToString()
+
+
+def _add(servicer: FeedService, server: Any) -> None:
+    """Like the generated function, with PublishEvents on bytes, because a batch that is not
+    UTF-8 everywhere is read event by event."""
+    add: Any = pb_grpc.add_FeedServiceServicer_to_server
+    add(servicer, server)
+    stream: Any = grpc.stream_stream_rpc_method_handler(servicer.PublishEvents)
+    server.add_registered_method_handlers(NAME, {"PublishEvents": stream})

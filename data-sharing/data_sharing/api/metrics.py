@@ -1,0 +1,70 @@
+"""What a data-sharing server tells Prometheus. All names in one place.
+
+Collected when scraped, from counters that the hot path keeps as plain integers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.metadata import version
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from control_plane.telemetry.endpoint import Readiness
+from data_sharing.api.open_feeds import OpenFeeds
+from data_sharing.database import Database
+from data_sharing.feeds.publishing import Publisher
+from data_sharing.feeds.retention import Retainer
+from data_sharing.feeds.sqlite_log import SqliteFeedLog
+
+
+class SharingMetrics(Collector):
+    """Reads the log, the publisher and the database."""
+
+    def __init__(
+        self,
+        database: Database,
+        log: SqliteFeedLog,
+        publisher: Publisher,
+        feeds: OpenFeeds,
+        retainer: Retainer,
+    ) -> None:
+        self._database = database
+        self._log = log
+        self._publisher = publisher
+        self._feeds = feeds
+        self._retainer = retainer
+        self._version = version("homeport")
+
+    def readiness(self) -> Readiness:
+        """Ready: events can be kept now."""
+        return Readiness.READY if self._database.connected else Readiness.NOT_READY
+
+    def collect(self) -> Iterator[Metric]:
+        yield InfoMetricFamily("homeport_build", "What is running.", {"version": self._version})
+        events = CounterMetricFamily(
+            "homeport_feeds_events", "Events that were published.", labels=["outcome"]
+        )
+        events.add_metric(["accepted"], self._log.accepted)
+        events.add_metric(["duplicate"], self._log.duplicates)
+        for code, count in sorted(self._publisher.refused.items()):
+            events.add_metric([f"refused_{code.lower()}"], count)
+        yield events
+        yield CounterMetricFamily(
+            "homeport_feeds_trimmed_events", "Events that retention has let go.",
+            self._retainer.gone,
+        )  # fmt: skip
+        yield GaugeMetricFamily(
+            "homeport_feeds_waiting_bytes", "Of events that wait to be kept.",
+            self._log.waiting_bytes,
+        )  # fmt: skip
+        yield GaugeMetricFamily("homeport_feeds_open", "Feeds of all tenants.", len(self._feeds))
+        yield CounterMetricFamily(
+            "homeport_database_transactions", "Group commits.", self._database.groups
+        )
+        yield GaugeMetricFamily(
+            "homeport_database_connected", "1 while the database can be written.",
+            1.0 if self._database.connected else 0.0,
+        )  # fmt: skip

@@ -1,0 +1,103 @@
+"""Tailing: a reader's way along a log, page by page, seeing at each page what it may read then.
+
+Access is asked for again before every page: a feed that is no longer shared ends the stream
+where it was asked for by name, and just falls out where it was not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from typing import NamedTuple
+
+from control_plane.errors import NotFound, PermissionDenied, Unavailable
+from data_sharing.feeds.port import FeedLog, Record
+from data_sharing.registry.catalogue import Catalogue
+from data_sharing.registry.sharing import may_read, readable
+
+BEAT_S = 10.0
+LOOK_S = 1.0  # how soon a stream sees that the server stops
+MESSAGE_BYTES = 512 * 1024
+PAGE = 256
+
+
+class Stretch(NamedTuple):
+    """What one message tells."""
+
+    records: Sequence[Record]
+    position: int  # looked through up to here
+    trimmed: bool
+
+
+class Tail(NamedTuple):
+    """What a reader asked for. `application` empty: an operator."""
+
+    tenant: str
+    application: str
+    feeds: tuple[str, ...] = ()  # none: all that it may read
+    key: str = ""
+    follow: bool = False
+
+
+async def read_along(
+    log: FeedLog,
+    catalogue: Callable[[], Catalogue],
+    tail: Tail,
+    start: int,
+    stopping: Callable[[], bool],
+) -> AsyncIterator[Stretch]:
+    """From behind position `start`. Raises NotFound, PermissionDenied, and Unavailable when
+    the server stops."""
+    position, silent_s = start, 0.0
+    while True:
+        types = visible(catalogue(), tail)
+        page = await log.read(tail.tenant, position, types=types, key=tail.key or None, limit=PAGE)
+        position = page.position
+        for stretch in _stretches(page.records, position, page.trimmed):
+            silent_s = 0.0
+            yield stretch
+        if page.more:
+            continue
+        if not tail.follow:
+            yield Stretch((), position, trimmed=False)
+            return
+        if stopping():
+            raise Unavailable("this server is shutting down; go on at another one")
+        if not await log.wait(tail.tenant, position, LOOK_S):
+            silent_s += LOOK_S
+            if silent_s >= BEAT_S:
+                silent_s = 0.0
+                yield Stretch((), position, trimmed=False)
+
+
+def visible(catalogue: Catalogue, tail: Tail) -> Collection[str] | None:
+    """The types that the reader gets; None: all of the tenant's. Raises NotFound,
+    PermissionDenied."""
+    if not tail.application:
+        return tail.feeds or None
+    if catalogue.application(tail.tenant, tail.application) is None:
+        raise NotFound(f"tenant {tail.tenant} has no application {tail.application}")
+    if not tail.feeds:
+        return set(readable(catalogue, tenant=tail.tenant, application=tail.application))
+    for feed in tail.feeds:
+        access = may_read(catalogue, tenant=tail.tenant, application=tail.application, feed=feed)
+        if not access.allowed:
+            raise PermissionDenied(access.reason)
+    return set(tail.feeds)
+
+
+def _stretches(records: Sequence[Record], position: int, trimmed: bool) -> list[Stretch]:
+    """Records cut into messages that are not too large."""
+    made: list[Stretch] = []
+    held: list[Record] = []
+    size = 0
+    for record in records:
+        held.append(record)
+        size += len(record.content) + len(record.attributes) + 512
+        if size >= MESSAGE_BYTES:
+            made.append(Stretch(held, record.position, trimmed))
+            held, size, trimmed = [], 0, False
+    if held:
+        made.append(Stretch(held, position, trimmed))
+    elif trimmed:
+        made.append(Stretch((), position, trimmed))
+    return made

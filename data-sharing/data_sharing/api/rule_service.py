@@ -1,0 +1,145 @@
+"""RuleService: the gRPC methods of rules, each a map in, a use case, a map out."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import msgspec
+from google.protobuf.json_format import MessageToDict
+from grpc import aio
+
+from control_plane.errors import InvalidInput
+from control_plane.identity.tokens import Right
+from control_plane.serving.server import Service
+from data_sharing.api.callers import Callers
+from data_sharing.api.pages import size_of
+from data_sharing.decisions.rulebook import KeptRule, Rulebook
+from data_sharing.decisions.trying import Tried, try_rules
+from data_sharing.decisions.worker import DecisionWorker
+from data_sharing.platforms.messages import timestamp
+from data_sharing.rules.compiling import parse
+from data_sharing.rules.decided import Clause, effect_text
+from homeport.api.datasharing.v1 import rule_pb2 as pb
+from homeport.api.datasharing.v1 import rule_pb2_grpc as pb_grpc
+
+NAME = "homeport.api.datasharing.v1.RuleService"
+MAX_DOCUMENT_BYTES = 1 << 20
+MOST_SAMPLES = 1_000
+
+Context: TypeAlias = aio.ServicerContext[Any, Any]
+
+
+class RuleService(pb_grpc.RuleServiceServicer):
+    """Servicer of homeport.api.datasharing.v1.RuleService."""
+
+    def __init__(self, rulebook: Rulebook, worker: DecisionWorker, callers: Callers) -> None:
+        self._rulebook = rulebook
+        self._worker = worker
+        self._callers = callers
+
+    def service(self) -> Service:
+        return Service(
+            add=pb_grpc.add_RuleServiceServicer_to_server, servicer=self, name=NAME, hot={}
+        )
+
+    async def ApplyRules(
+        self, request: pb.ApplyRulesRequest, context: Context
+    ) -> pb.ApplyRulesResponse:
+        tenant = self._tenant(context, request.tenant_id)
+        text = _bounded(request.document)
+        kept = await self._rulebook.apply(tenant, text, dry_run=request.dry_run)
+        names = [one.forecast for one in parse(text).forecasts]
+        return pb.ApplyRulesResponse(rules=map(self._rule, kept), forecasts=names)
+
+    async def GetRule(self, request: pb.GetRuleRequest, context: Context) -> pb.Rule:
+        tenant = self._tenant(context, request.tenant_id)
+        return self._rule(self._rulebook.rule(tenant, request.rule_id, request.version))
+
+    async def ListRules(
+        self, request: pb.ListRulesRequest, context: Context
+    ) -> pb.ListRulesResponse:
+        tenant = self._tenant(context, request.tenant_id)
+        size = size_of(request.page_size)
+        rules = self._rulebook.rules(tenant, with_retired=request.include_retired)
+        rest = [rule for rule in rules if rule.spec.rule > request.page_token]
+        more = rest[size - 1].spec.rule if len(rest) > size else ""
+        return pb.ListRulesResponse(rules=map(self._rule, rest[:size]), next_page_token=more)
+
+    async def TestRules(
+        self, request: pb.TestRulesRequest, context: Context
+    ) -> pb.TestRulesResponse:
+        tenant = self._tenant(context, request.tenant_id)
+        if len(request.events) > MOST_SAMPLES:
+            raise InvalidInput("events", f"{len(request.events)} events; at most {MOST_SAMPLES}")
+        tried = try_rules(
+            self._rulebook.sample(tenant, _bounded(request.document)),
+            tenant,
+            events=[_plain(event) for event in request.events],
+            plans=[_plain(plan) for plan in request.plans],
+        )
+        return pb.TestRulesResponse(events=map(_tested, tried))
+
+    async def RetireRule(self, request: pb.RetireRuleRequest, context: Context) -> pb.Rule:
+        tenant = self._tenant(context, request.tenant_id)
+        return self._rule(await self._rulebook.retire(tenant, request.rule_id))
+
+    def _tenant(self, context: Context, tenant: str) -> str:
+        return self._callers.of_context(context, tenant, Right.OPERATE).tenant
+
+    def _rule(self, rule: KeptRule) -> pb.Rule:
+        health = self._worker.health(rule.tenant, rule.spec.rule, rule.version)
+        suspended = self._rulebook.suspended.get((rule.tenant, rule.spec.rule), "")
+        return pb.Rule(
+            tenant_id=rule.tenant,
+            rule_id=rule.spec.rule,
+            version=rule.version,
+            application_id=rule.spec.application or "",
+            spec=msgspec.json.encode(rule.spec).decode(),
+            applied_at=timestamp(rule.applied_ms),
+            retired=rule.retired,
+            health=pb.RuleHealth(
+                parked=health.parked or bool(suspended),
+                failures=health.failures,
+                last_error=suspended or health.last_error,
+            ),
+        )
+
+
+def clause_to_proto(clause: Clause) -> pb.Clause:
+    """A clause with its parts."""
+    return pb.Clause(
+        text=clause.text,
+        outcome=clause.outcome,
+        read={name: msgspec.json.encode(value).decode() for name, value in clause.read.items()},
+        joined_by=clause.joined_by,
+        parts=map(clause_to_proto, clause.parts),
+    )
+
+
+def _tested(tried: Tried) -> pb.TestedEvent:
+    return pb.TestedEvent(
+        event_id=tried.event,
+        rules=[
+            pb.TestedRule(
+                rule_id=one.rule,
+                verdict=one.verdict.value,
+                plan_id=one.plan_id,
+                detail=one.detail,
+                clauses=[clause_to_proto(one.clauses)] if one.clauses else [],
+                effects=[effect_text(effect) for effect in one.effects],
+            )
+            for one in tried.outcomes
+        ],
+    )
+
+
+def _plain(message: Any) -> dict[str, Any]:
+    """A Struct as JSON would have it: whole numbers are integers."""
+    plain: dict[str, Any] = MessageToDict(message)
+    return plain
+
+
+def _bounded(document: str) -> str:
+    if len(document.encode()) > MAX_DOCUMENT_BYTES:
+        raise InvalidInput("document", f"the document has more than {MAX_DOCUMENT_BYTES:,} bytes")
+    return document

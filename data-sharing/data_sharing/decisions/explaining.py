@@ -1,0 +1,137 @@
+"""Explaining: why an event, or a decision, led to what it did, and why it did not to more.
+
+What rules that were asked made of it was written when they were asked. For rules that the index
+passed over, the conditions that it lifted are asked again: they read the event alone, so the
+answer is the one of then, unless the rule has changed since, which is said.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+
+from control_plane.errors import NotFound
+from data_sharing.decisions import history, outbox
+from data_sharing.decisions.history import Decision, Judgement
+from data_sharing.decisions.outbox import Kept
+from data_sharing.event import Event
+from data_sharing.feeds.port import Record
+from data_sharing.feeds.sqlite_log import record_at, record_named
+from data_sharing.rules.compiled import read_path
+from data_sharing.rules.decided import Clause
+from data_sharing.rules.predicates import admits
+from data_sharing.rules.ruleset import RuleSet
+
+PASSED_OVER = "not-matched"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """All that is known. event None: time did it, or the event passed its retention.
+    passed_over: rules that the index told apart, without asking them."""
+
+    time_ms: int
+    event: Record | None
+    judgements: list[Judgement]
+    passed_over: list[Judgement]
+    decisions: list[Decision]
+    instructions: list[Kept]
+
+
+def explain_decision(
+    db: sqlite3.Connection, rules: RuleSet, tenant: str, decision_id: str
+) -> Explanation:
+    """Raises NotFound."""
+    decision = history.get(db, tenant, decision_id)
+    if decision is None:
+        raise NotFound(f"tenant {tenant} has no decision {decision_id!r}, or not any more")
+    if decision.position:
+        found = explain_event(db, rules, tenant, decision.position)
+        mine = [one for one in found.judgements if one.rule == decision.rule]
+        if mine:
+            return found
+    return Explanation(
+        time_ms=decision.time_ms,
+        event=None,
+        judgements=history.timer_judgements(db, decision_id),
+        passed_over=[],
+        decisions=[decision],
+        instructions=_instructions(db, [decision]),
+    )
+
+
+def explain_event(
+    db: sqlite3.Connection, rules: RuleSet, tenant: str, position: int
+) -> Explanation:
+    """Raises NotFound."""
+    record = record_at(db, tenant, position)
+    if record is None:
+        raise NotFound(
+            f"tenant {tenant} has no event at position {position}, or it passed its retention"
+        )
+    judgements = history.judgements_of(db, tenant, position)
+    decisions = history.of_event(db, tenant, position)
+    asked = {one.rule for one in judgements}
+    return Explanation(
+        time_ms=record.accepted_ms,
+        event=record,
+        judgements=judgements,
+        passed_over=_passed_over(rules, record.event(), asked),
+        decisions=decisions,
+        instructions=_instructions(db, decisions),
+    )
+
+
+def position_of(db: sqlite3.Connection, tenant: str, source: str, event_id: str) -> int:
+    """Raises NotFound."""
+    record = record_named(db, tenant, source, event_id)
+    if record is None:
+        raise NotFound(
+            f"tenant {tenant} has no event {event_id!r} of {source!r}, or it passed its retention"
+        )
+    return record.position
+
+
+def _passed_over(rules: RuleSet, event: Event, asked: set[str]) -> list[Judgement]:
+    """Rules of the event's feed that were not asked, with what in the event said so."""
+    found: list[Judgement] = []
+    for (tenant, name), rule in sorted(rules.rules.items()):
+        inputs = [one for one in rule.inputs.values() if one.feed == event.type]
+        if tenant != event.tenant or name in asked or not inputs:
+            continue
+        if any(admits(one.conjuncts, event) for one in inputs):
+            detail = "this version of the rule was not in force when the event was decided"
+            found.append(Judgement(name, rule.version, PASSED_OVER, detail=detail))
+            continue
+        found.append(
+            Judgement(
+                name,
+                rule.version,
+                PASSED_OVER,
+                detail="its conditions on the event alone do not hold",
+                clauses=Clause(
+                    rule.spec.condition,
+                    "false",
+                    _values(
+                        event,
+                        {name for name, one in rule.inputs.items() if one.feed == event.type},
+                        rule.paths,
+                    ),
+                ),
+            )
+        )
+    return found
+
+
+def _values(event: Event, names: set[str], paths: tuple[tuple[str, ...], ...]) -> dict[str, object]:
+    """What the event has where the rule looks. names: of the event, in the rule."""
+    roots = {
+        "data": event.data, "type": event.type, "source": event.source, "id": event.id,
+        "key": event.key, "subject": event.subject,
+    }  # fmt: skip
+    return {".".join(path): read_path(roots, path[1:]) for path in paths if path[0] in names}
+
+
+def _instructions(db: sqlite3.Connection, decisions: list[Decision]) -> list[Kept]:
+    names = [name for one in decisions for name in one.instructions]
+    return [kept for name in names if (kept := outbox.get(db, name)) is not None]

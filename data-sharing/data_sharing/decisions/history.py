@@ -1,0 +1,215 @@
+"""History: what was decided, and what each rule made of each event, to be read later.
+
+A rule's judgement, clause by clause with the values it met, is written when it judges: nobody
+could say afterwards what a window held or a forecast was. So only events that the index
+brought to a rule cost anything; for the others, the index's conditions are asked again. Kept
+for a time, then let go.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import msgspec
+
+from data_sharing.database import Schema
+from data_sharing.instruction import Cause
+from data_sharing.rules.decided import Clause, RuleOutcome
+
+SCHEMA = Schema(
+    part="history",
+    steps=(
+        (
+            """CREATE TABLE decisions (
+                 row INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, tenant TEXT NOT NULL,
+                 kind INTEGER NOT NULL, time_ms INTEGER NOT NULL, position INTEGER NOT NULL,
+                 rule TEXT NOT NULL, plan TEXT NOT NULL, body BLOB NOT NULL)""",
+            "CREATE INDEX decisions_by_id ON decisions (id)",
+            "CREATE INDEX decisions_of_event ON decisions (tenant, position) WHERE position > 0",
+            """CREATE TABLE judgements (
+                 tenant TEXT NOT NULL, position INTEGER NOT NULL, time_ms INTEGER NOT NULL,
+                 body BLOB NOT NULL, PRIMARY KEY (tenant, position)) WITHOUT ROWID""",
+            """CREATE TABLE timer_judgements (
+                 decision TEXT PRIMARY KEY, time_ms INTEGER NOT NULL, body BLOB NOT NULL)
+               WITHOUT ROWID""",
+        ),
+    ),
+)
+
+
+class Kind(IntEnum):
+    """As in the contract."""
+
+    RULE = 1
+    PLANNED = 2
+    MISSED = 3
+    FAILED = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """Something that was decided. position: of the event that did it; 0: time did."""
+
+    id: str
+    tenant: str
+    kind: Kind
+    time_ms: int
+    summary: str
+    position: int = 0
+    rule: str = ""
+    rule_version: int = 0
+    plan: str = ""
+    causes: tuple[Cause, ...] = ()
+    effects: tuple[dict[str, Any], ...] = ()
+    instructions: tuple[str, ...] = ()
+    late_ms: int = 0
+
+
+class Judgement(msgspec.Struct, array_like=True, frozen=True):
+    """What one rule made of an event."""
+
+    rule: str
+    version: int
+    verdict: str
+    plan: str = ""
+    detail: str = ""
+    clauses: Clause | None = None
+    taken: tuple[tuple[str, str], ...] = ()  # effects: what, and its fate
+
+
+_encode = msgspec.msgpack.Encoder(enc_hook=repr).encode
+_decision = msgspec.msgpack.Decoder(Decision).decode
+_judgements = msgspec.msgpack.Decoder(list[Judgement]).decode
+
+
+def put(db: sqlite3.Connection, decision: Decision) -> None:
+    """Keeps a decision."""
+    db.execute(
+        "INSERT INTO decisions (id, tenant, kind, time_ms, position, rule, plan, body)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            decision.id, decision.tenant, int(decision.kind), decision.time_ms, decision.position,
+            decision.rule, decision.plan, _encode(decision),
+        ),
+    )  # fmt: skip
+
+
+def put_judgements(
+    db: sqlite3.Connection,
+    tenant: str,
+    position: int,
+    time_ms: int,
+    outcomes: Sequence[RuleOutcome],
+) -> None:
+    """Keeps what rules made of an event. Deciding it again adds to it."""
+    judged = [_judged(outcome) for outcome in outcomes]
+    before = judgements_of(db, tenant, position) if _is_known(db, tenant, position) else []
+    db.execute(
+        "INSERT OR REPLACE INTO judgements VALUES (?, ?, ?, ?)",
+        (tenant, position, time_ms, _encode([*before, *judged])),
+    )
+
+
+def put_timer_judgements(
+    db: sqlite3.Connection, decision_id: str, time_ms: int, outcomes: Sequence[RuleOutcome]
+) -> None:
+    """The same of a timer, under the decision that it led to."""
+    db.execute(
+        "INSERT OR REPLACE INTO timer_judgements VALUES (?, ?, ?)",
+        (decision_id, time_ms, _encode([_judged(outcome) for outcome in outcomes])),
+    )
+
+
+def get(db: sqlite3.Connection, tenant: str, decision_id: str) -> Decision | None:
+    row = db.execute(
+        "SELECT body FROM decisions WHERE id = ? AND tenant = ?", (decision_id, tenant)
+    ).fetchone()
+    return _decision(row[0]) if row else None
+
+
+def of_event(db: sqlite3.Connection, tenant: str, position: int) -> list[Decision]:
+    """Decisions that an event led to, in order."""
+    rows = db.execute(
+        "SELECT body FROM decisions WHERE tenant = ? AND position = ? ORDER BY row",
+        (tenant, position),
+    )
+    return [_decision(body) for (body,) in rows]
+
+
+def judgements_of(db: sqlite3.Connection, tenant: str, position: int) -> list[Judgement]:
+    """What rules made of an event; nothing where no rule was asked, or it is too long ago."""
+    row = db.execute(
+        "SELECT body FROM judgements WHERE tenant = ? AND position = ?", (tenant, position)
+    ).fetchone()
+    return _judgements(row[0]) if row else []
+
+
+def timer_judgements(db: sqlite3.Connection, decision_id: str) -> list[Judgement]:
+    row = db.execute(
+        "SELECT body FROM timer_judgements WHERE decision = ?", (decision_id,)
+    ).fetchone()
+    return _judgements(row[0]) if row else []
+
+
+def page(
+    db: sqlite3.Connection, tenant: str, before: int, limit: int, *, rule: str = "", plan: str = ""
+) -> list[tuple[int, Decision]]:
+    """(row, decision) below a row, newest first."""
+    where, values = "tenant = ? AND row < ?", [tenant, before]
+    for name, value in (("rule", rule), ("plan", plan)):
+        if value:
+            where += f" AND {name} = ?"
+            values.append(value)
+    rows = db.execute(
+        f"SELECT row, body FROM decisions WHERE {where} ORDER BY row DESC LIMIT ?",
+        (*values, limit),
+    )
+    return [(row, _decision(body)) for row, body in rows]
+
+
+def trim_events(db: sqlite3.Connection, tenant: str, position: int, limit: int) -> int:
+    """Forgets what rules made of events up to a position, as their log does; how much."""
+    return db.execute(
+        "DELETE FROM judgements WHERE tenant = ? AND position IN (SELECT position FROM judgements"
+        " WHERE tenant = ? AND position <= ? LIMIT ?)",
+        (tenant, tenant, position, limit),
+    ).rowcount
+
+
+def trim(db: sqlite3.Connection, before_ms: int, limit: int) -> int:
+    """Forgets the oldest decisions that are older; how many."""
+    gone = db.execute(
+        "DELETE FROM decisions WHERE row IN (SELECT row FROM (SELECT row, time_ms FROM decisions"
+        " ORDER BY row LIMIT ?) WHERE time_ms < ?) RETURNING id",
+        (limit, before_ms),
+    ).fetchall()
+    db.executemany("DELETE FROM timer_judgements WHERE decision = ?", gone)
+    return len(gone)
+
+
+def _is_known(db: sqlite3.Connection, tenant: str, position: int) -> bool:
+    return (
+        db.execute(
+            "SELECT 1 FROM judgements WHERE tenant = ? AND position = ?", (tenant, position)
+        ).fetchone()
+        is not None
+    )
+
+
+def _judged(outcome: RuleOutcome) -> Judgement:
+    return Judgement(
+        rule=outcome.rule,
+        version=outcome.version,
+        verdict=outcome.verdict.value,
+        plan=outcome.plan_id,
+        detail=outcome.detail,
+        clauses=outcome.clauses,
+        taken=tuple(
+            (f"{type(one.effect).__name__} {one.field}".strip(), f"{one.fate.value} {one.reason}")
+            for one in outcome.effects
+        ),
+    )

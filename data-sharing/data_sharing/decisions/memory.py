@@ -1,0 +1,133 @@
+"""Memory: what a decision worker remembers between events: cells of rules and forecasts,
+timers, how far it has decided each log, and its fencing token. Functions of a connection, so
+that all of it moves in the transaction of the events that moved it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+
+from data_sharing.database import Schema
+from data_sharing.rules.decided import Timer
+from data_sharing.rules.state import NEVER_MS, CellId, CellWrite
+
+SCHEMA = Schema(
+    part="memory",
+    steps=(
+        (
+            "CREATE TABLE partitions (partition TEXT PRIMARY KEY, fence INTEGER NOT NULL)",
+            """CREATE TABLE decided (
+                 tenant TEXT PRIMARY KEY, position INTEGER NOT NULL, accepted_ms INTEGER NOT NULL)
+               WITHOUT ROWID""",
+            """CREATE TABLE cells (
+                 tenant TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, key TEXT NOT NULL,
+                 content BLOB NOT NULL, expires_ms INTEGER,
+                 PRIMARY KEY (tenant, kind, name, key)) WITHOUT ROWID""",
+            "CREATE INDEX cells_by_end ON cells (expires_ms) WHERE expires_ms IS NOT NULL",
+            """CREATE TABLE timers (
+                 id TEXT PRIMARY KEY, tenant TEXT NOT NULL, rule TEXT NOT NULL, kind TEXT NOT NULL,
+                 key TEXT NOT NULL, token TEXT NOT NULL, due_ms INTEGER NOT NULL) WITHOUT ROWID""",
+            "CREATE INDEX timers_by_time ON timers (due_ms, id)",
+        ),
+    ),
+)
+
+
+def take_over(db: sqlite3.Connection, partition: str) -> int:
+    """A token that is higher than that of every worker before."""
+    row = db.execute(
+        "INSERT INTO partitions VALUES (?, 1) ON CONFLICT (partition) DO UPDATE SET"
+        " fence = fence + 1 RETURNING fence",
+        (partition,),
+    ).fetchone()
+    fence: int = row[0]
+    return fence
+
+
+def fence_of(db: sqlite3.Connection, partition: str) -> int:
+    """The token of the worker that speaks for the partition; 0: none ever did."""
+    row = db.execute("SELECT fence FROM partitions WHERE partition = ?", (partition,)).fetchone()
+    return row[0] if row else 0
+
+
+def decided_to(db: sqlite3.Connection, tenant: str) -> tuple[int, int]:
+    """(position, time of acceptance) of the newest event that was decided; zeros: none."""
+    row = db.execute(
+        "SELECT position, accepted_ms FROM decided WHERE tenant = ?", (tenant,)
+    ).fetchone()
+    return (row[0], row[1]) if row else (0, 0)
+
+
+def advance(db: sqlite3.Connection, tenant: str, position: int, accepted_ms: int) -> None:
+    """Everything up to this position is decided."""
+    db.execute(
+        "INSERT INTO decided VALUES (?, ?, ?) ON CONFLICT (tenant) DO UPDATE SET"
+        " position = excluded.position, accepted_ms = excluded.accepted_ms",
+        (tenant, position, accepted_ms),
+    )
+
+
+def load(db: sqlite3.Connection, cell: CellId) -> bytes | None:
+    """A cell's content."""
+    row = db.execute(
+        "SELECT content FROM cells WHERE tenant = ? AND kind = ? AND name = ? AND key = ?", cell
+    ).fetchone()
+    return row[0] if row else None
+
+
+def store(db: sqlite3.Connection, writes: Iterable[CellWrite]) -> None:
+    """Cells that changed."""
+    kept, gone = [], []
+    for cell, content, expires_ms in writes:
+        if content is None:
+            gone.append(cell)
+        else:
+            kept.append((*cell, content, None if expires_ms >= NEVER_MS else expires_ms))
+    if kept:
+        db.executemany("INSERT OR REPLACE INTO cells VALUES (?, ?, ?, ?, ?, ?)", kept)
+    if gone:
+        db.executemany(
+            "DELETE FROM cells WHERE tenant = ? AND kind = ? AND name = ? AND key = ?", gone
+        )
+
+
+def expire(db: sqlite3.Connection, now_ms: int, limit: int) -> list[CellId]:
+    """Drops cells that mean nothing any more; which."""
+    rows = db.execute(
+        "DELETE FROM cells WHERE (tenant, kind, name, key) IN (SELECT tenant, kind, name, key"
+        " FROM cells WHERE expires_ms < ? LIMIT ?) RETURNING tenant, kind, name, key",
+        (now_ms, limit),
+    )
+    return [CellId(*row) for row in rows.fetchall()]
+
+
+def retire(db: sqlite3.Connection, tenant: str, rule: str) -> None:
+    """A rule is gone, and what it remembers."""
+    db.execute(
+        "DELETE FROM cells WHERE tenant = ? AND kind IN ('rule', 'health') AND name = ?",
+        (tenant, rule),
+    )
+    db.execute("DELETE FROM timers WHERE tenant = ? AND rule = ?", (tenant, rule))
+
+
+def set_timers(db: sqlite3.Connection, timers: Iterable[Timer]) -> None:
+    """Each comes back once; one with the same id is replaced."""
+    db.executemany(
+        "INSERT OR REPLACE INTO timers VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [(timer.id, *timer) for timer in timers],
+    )
+
+
+def drop_timers(db: sqlite3.Connection, ids: Iterable[str]) -> None:
+    db.executemany("DELETE FROM timers WHERE id = ?", [(name,) for name in ids])
+
+
+def due_timers(db: sqlite3.Connection, now_ms: int, limit: int) -> list[Timer]:
+    """Those whose time has come, in order."""
+    rows = db.execute(
+        "SELECT tenant, rule, kind, key, token, due_ms FROM timers WHERE due_ms <= ?"
+        " ORDER BY due_ms, id LIMIT ?",
+        (now_ms, limit),
+    )
+    return [Timer(*row) for row in rows.fetchall()]

@@ -1,0 +1,176 @@
+"""Ordering: from what was decided to an instruction, or to a dead letter that says why there
+can be none: no such application or action, or a configuration that breaks its schema.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from data_sharing.decisions import dead_letters, outbox, planbook
+from data_sharing.decisions.outbox import State
+from data_sharing.instruction import Cause, Instruction, Performance, Performed
+from data_sharing.plans.due import DueAction
+from data_sharing.plans.plan import EventPlan
+from data_sharing.registry.catalogue import Version
+from data_sharing.registry.manifest import Action
+from data_sharing.rules.effects import EventRef, Invoke
+from data_sharing.schemas import DataSchema
+
+FindVersion = Callable[[str, str, str], Version | None]
+"""(tenant, application, version or "" for the current one)."""
+
+MOST_CAUSES = 32  # named in an instruction; the history has all
+
+
+def cause_of(ref: EventRef) -> Cause:
+    """An event as an instruction names it."""
+    return Cause(source=ref.source, id=ref.id, position=ref.position)
+
+
+class Ordering:
+    """Writes instructions inside the transaction that decides them."""
+
+    def __init__(self, find: FindVersion) -> None:
+        self._find = find
+
+    def invoked(self, db: sqlite3.Connection, effect: Invoke, now_ms: int) -> str:
+        """A rule has an application perform something now. The instruction's id."""
+        return self._put(
+            db,
+            id=f"i-{effect.id}",
+            tenant=effect.tenant,
+            application=effect.application,
+            action=effect.action,
+            configuration=effect.config,
+            deadline_ms=effect.deadline_ms,
+            decided_at_ms=now_ms,
+            rule=effect.cause.rule,
+            rule_version=effect.cause.rule_version,
+            plan=effect.plan_id,
+            occurrence_ms=effect.occurrence_ms or 0,
+            causes=tuple(map(cause_of, effect.cause.events[:MOST_CAUSES])),
+        )
+
+    def planned(
+        self, db: sqlite3.Connection, plan: EventPlan, due: DueAction, now_ms: int
+    ) -> tuple[str, tuple[Cause, ...]]:
+        """An action of a plan fell due. The instruction's id, and the events that changed the
+        plan by then."""
+        modification, causes = _modification(db, plan, due.occurrence_ms)
+        name = self._put(
+            db,
+            id=f"i-{due.id}",
+            tenant=due.tenant,
+            application=due.application,
+            action=due.action,
+            configuration=due.config,
+            deadline_ms=due.deadline_ms,
+            decided_at_ms=now_ms,
+            plan=due.plan_id,
+            occurrence_ms=due.occurrence_ms,
+            modification=modification,
+            causes=causes,
+        )
+        return name, causes
+
+    def _put(
+        self,
+        db: sqlite3.Connection,
+        *,
+        id: str,
+        tenant: str,
+        application: str,
+        action: str,
+        configuration: Mapping[str, Any],
+        **rest: Any,
+    ) -> str:
+        version = self._find(tenant, application, "")
+        found = version.manifest.action(action) if version is not None else None
+        flaw = _flaw(tenant, application, action, version, found, configuration)
+        instruction = Instruction(
+            id=id,
+            tenant=tenant,
+            application=application,
+            version=version.manifest.version if version is not None else "",
+            artifact=version.artifact_sha256 if version is not None else "",
+            action=action,
+            configuration=configuration,
+            idempotent=found is not None and found.idempotent,
+            **rest,
+        )
+        approval = found is not None and found.needs_approval
+        if outbox.put(db, instruction, needs_approval=approval) and flaw:
+            outbox.settle(db, id, State.DEAD, reason=flaw)
+            dead_letters.put_instruction(
+                db, tenant, id, reason=flaw, now_ms=instruction.decided_at_ms
+            )
+        return id
+
+    def judged(self, instruction: Instruction, performed: Performed) -> Performed:
+        """The outcome; BAD_OUTPUT where the application broke the schema of its own output."""
+        if performed.status is not Performance.DONE:
+            return performed
+        version = self._find(instruction.tenant, instruction.application, instruction.version)
+        action = version.manifest.action(instruction.action) if version is not None else None
+        if action is None:
+            return performed
+        try:
+            breach = _schema(_text(action.output)).breach(msgspec.json.decode(performed.output))
+        except msgspec.DecodeError as error:
+            said = f"its output is not JSON: {error}"
+        else:
+            if breach is None:
+                return performed
+            said = f"its output breaks its schema at {breach.pointer or '/'}: {breach.message}"
+        return replace(performed, status=Performance.BAD_OUTPUT, message=said)
+
+
+def _flaw(
+    tenant: str,
+    application: str,
+    action: str,
+    version: Version | None,
+    found: Action | None,
+    configuration: Mapping[str, Any],
+) -> str:
+    """Why it cannot be ordered; empty: it can."""
+    if version is None:
+        return f"tenant {tenant} has no application {application}"
+    if found is None:
+        return f"{application} {version.manifest.version} has no action {action}"
+    breach = _schema(_text(found.input)).breach(configuration)
+    if breach is not None:
+        return (
+            f"the configuration breaks the input schema of {application} {action} at "
+            f"{breach.pointer or '/'}: {breach.message}"
+        )
+    return ""
+
+
+def _text(schema: Mapping[str, Any] | bool) -> bytes:
+    return msgspec.json.encode({} if schema is True else {"not": {}} if schema is False else schema)
+
+
+@lru_cache(maxsize=1_024)
+def _schema(text: bytes) -> DataSchema:
+    return DataSchema(msgspec.json.decode(text))
+
+
+def _modification(
+    db: sqlite3.Connection, plan: EventPlan, planned_ms: int
+) -> tuple[dict[str, Any] | None, tuple[Cause, ...]]:
+    """How the occurrence had been changed by now, and because of which events."""
+    fields: dict[str, Any] = {}
+    causes: dict[tuple[str, str], Cause] = {}
+    for field, setting in sorted(plan.effective(planned_ms).items()):
+        fields[field] = {"value": setting.value, "by": setting.by, "change": setting.change}
+        record = planbook.change(db, plan.tenant, plan.id, setting.change)
+        for ref in record.cause.refs if record is not None else ():
+            causes[ref.source, ref.id] = cause_of(ref)
+    return fields or None, tuple(causes.values())[:MOST_CAUSES]

@@ -1,0 +1,198 @@
+"""Outbox: instructions as the database keeps them, from their decision to their outcome.
+
+Functions of a connection, so that an instruction is written in the transaction that decided
+it, and its outcome in the one that tells the feeds. A row's number grows with each
+instruction, so whoever sends them can say how far it has looked.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+
+import msgspec
+
+from data_sharing.database import Schema
+from data_sharing.instruction import Instruction, Performed
+
+SCHEMA = Schema(
+    part="outbox",
+    steps=(
+        (
+            """CREATE TABLE instructions (
+                 row INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,
+                 tenant TEXT NOT NULL, state INTEGER NOT NULL, platform TEXT NOT NULL,
+                 attempt INTEGER NOT NULL, deadline_ms INTEGER NOT NULL, body BLOB NOT NULL,
+                 outcome BLOB, reason TEXT NOT NULL)""",
+            "CREATE INDEX instructions_open ON instructions (row) WHERE state < 4",
+            "CREATE INDEX instructions_of_tenant ON instructions (tenant, row)",
+            "CREATE INDEX instructions_to_approve ON instructions (deadline_ms) WHERE state = 1",
+        ),
+    ),
+)
+
+
+class State(IntEnum):
+    """Where an instruction stands; as in the contract."""
+
+    AWAITING_APPROVAL = 1
+    PENDING = 2
+    SENT = 3  # a platform has it, or may have it
+    DONE = 4
+    DEAD = 5
+
+
+OPEN = (State.AWAITING_APPROVAL, State.PENDING, State.SENT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """An instruction and how it stands."""
+
+    row: int
+    instruction: Instruction
+    state: State
+    platform: str  # that has or had it; empty: none
+    attempt: int  # that was sent or is to be sent, from 1
+    deadline_ms: int  # the instruction's, until it is redriven
+    outcome: Performed | None
+    reason: str
+
+
+_encode = msgspec.json.Encoder().encode
+_instruction = msgspec.json.Decoder(Instruction).decode
+_performed = msgspec.json.Decoder(Performed).decode
+_COLUMNS = "row, body, state, platform, attempt, deadline_ms, outcome, reason"
+
+
+def put(db: sqlite3.Connection, instruction: Instruction, *, needs_approval: bool) -> bool:
+    """Keeps a new instruction. False where one with its id is there: it was decided before."""
+    state = State.AWAITING_APPROVAL if needs_approval else State.PENDING
+    reason = "its action needs approval" if needs_approval else ""
+    written = db.execute(
+        "INSERT INTO instructions (id, tenant, state, platform, attempt, deadline_ms, body,"
+        " reason) VALUES (?, ?, ?, '', 1, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+        (
+            instruction.id, instruction.tenant, int(state), instruction.deadline_ms,
+            _encode(instruction), reason,
+        ),
+    )  # fmt: skip
+    return written.rowcount == 1
+
+
+def get(db: sqlite3.Connection, instruction_id: str) -> Kept | None:
+    """One instruction by its id."""
+    row = db.execute(
+        f"SELECT {_COLUMNS} FROM instructions WHERE id = ?", (instruction_id,)
+    ).fetchone()
+    return _kept(row) if row else None
+
+
+def open_after(db: sqlite3.Connection, row: int, limit: int) -> list[Kept]:
+    """Instructions without outcome behind a row, in the order of their decisions."""
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM instructions WHERE state < 4 AND row > ? ORDER BY row LIMIT ?",
+        (row, limit),
+    )
+    return [_kept(one) for one in rows]
+
+
+def open_applications(db: sqlite3.Connection, tenant: str) -> set[tuple[str, str]]:
+    """(application, version) of a tenant's instructions without outcome."""
+    rows = db.execute("SELECT body FROM instructions WHERE state < 4 AND tenant = ?", (tenant,))
+    found = (_instruction(body) for (body,) in rows)
+    return {(one.application, one.version) for one in found}
+
+
+def page(
+    db: sqlite3.Connection, tenant: str, before: int, limit: int, state: State | None = None
+) -> list[Kept]:
+    """A tenant's instructions below a row, newest first."""
+    where, values = "tenant = ? AND row < ?", [tenant, before]
+    if state is not None:
+        where += " AND state = ?"
+        values.append(int(state))
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM instructions WHERE {where} ORDER BY row DESC LIMIT ?",
+        (*values, limit),
+    )
+    return [_kept(one) for one in rows]
+
+
+def overdue_approvals(db: sqlite3.Connection, now_ms: int) -> list[Kept]:
+    """Those that nobody approved before their deadline."""
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM instructions WHERE state = 1 AND deadline_ms < ? LIMIT 100",
+        (now_ms,),
+    )
+    return [_kept(one) for one in rows]
+
+
+def claim(db: sqlite3.Connection, instruction_id: str, platform: str) -> None:
+    """From now on this platform may have it."""
+    db.execute(
+        "UPDATE instructions SET state = ?, platform = ?, reason = '' WHERE id = ? AND state < 4",
+        (int(State.SENT), platform, instruction_id),
+    )
+
+
+def release(db: sqlite3.Connection, instruction_id: str, reason: str) -> None:
+    """No platform has it, surely; it is to be sent."""
+    db.execute(
+        "UPDATE instructions SET state = ?, platform = '', reason = ? WHERE id = ? AND state < 4",
+        (int(State.PENDING), reason, instruction_id),
+    )
+
+
+def settle(db: sqlite3.Connection, instruction_id: str, state: State, *, reason: str = "") -> None:
+    """How it ended where there is no outcome."""
+    db.execute(
+        "UPDATE instructions SET state = ?, reason = ? WHERE id = ?",
+        (int(state), reason, instruction_id),
+    )
+
+
+def record(
+    db: sqlite3.Connection, performed: Performed, state: State, *, attempt: int, reason: str
+) -> None:
+    """An outcome, and how the instruction stands with it; `attempt`: see Kept."""
+    db.execute(
+        "UPDATE instructions SET state = ?, outcome = ?, platform = ?, attempt = ?, reason = ?"
+        " WHERE id = ?",
+        (
+            int(state), _encode(performed), performed.platform, attempt, reason,
+            performed.instruction,
+        ),
+    )  # fmt: skip
+
+
+def renew(db: sqlite3.Connection, instruction: Instruction) -> None:
+    """It is to be sent once more, as it says now: with another deadline, and to be run again
+    where a platform knows it."""
+    db.execute(
+        "UPDATE instructions SET state = ?, platform = '', attempt = attempt + 1,"
+        " deadline_ms = ?, body = ?, outcome = NULL, reason = '' WHERE id = ?",
+        (int(State.PENDING), instruction.deadline_ms, _encode(instruction), instruction.id),
+    )
+
+
+def counts(db: sqlite3.Connection) -> Iterator[tuple[State, int]]:
+    """How many stand where."""
+    for state, count in db.execute("SELECT state, count(*) FROM instructions GROUP BY state"):
+        yield State(state), count
+
+
+def _kept(row: tuple[int, bytes, int, str, int, int, bytes | None, str]) -> Kept:
+    number, body, state, platform, attempt, deadline_ms, outcome, reason = row
+    return Kept(
+        row=number,
+        instruction=_instruction(body),
+        state=State(state),
+        platform=platform,
+        attempt=attempt,
+        deadline_ms=deadline_ms,
+        outcome=None if outcome is None else _performed(outcome),
+        reason=reason,
+    )

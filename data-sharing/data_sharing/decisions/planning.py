@@ -1,0 +1,122 @@
+"""Planning: what owners do with their plans, each in one transaction of the decision worker.
+
+So a user's change and a rule's never cross: whichever comes second sees the first.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from control_plane.errors import AlreadyExists
+from data_sharing.database import Database
+from data_sharing.decisions import planbook
+from data_sharing.decisions.worker import DecisionWorker
+from data_sharing.plans.changing import Changed, apply, cancel, undo, user_change
+from data_sharing.plans.plan import EventPlan, created
+from data_sharing.plans.spec import parse_plan
+
+
+class Planning:
+    """new_id: of a change, new at each call; wall_ms: Unix ms."""
+
+    def __init__(
+        self,
+        database: Database,
+        worker: DecisionWorker,
+        *,
+        wall_ms: Callable[[], int],
+        new_id: Callable[[], str],
+    ) -> None:
+        self._database = database
+        self._worker = worker
+        self._wall_ms = wall_ms
+        self._new_id = new_id
+
+    async def create(self, tenant: str, text: str) -> EventPlan:
+        """A new plan; the same once more is what is there. Raises InvalidInput, AlreadyExists."""
+        spec = parse_plan(text)
+
+        def work(db: sqlite3.Connection) -> EventPlan:
+            self._worker.using(db)
+            standing = self._worker.plans.get(tenant, spec.plan)
+            if standing is not None:
+                if standing.spec != spec:
+                    raise AlreadyExists(
+                        f"tenant {tenant} has another plan {spec.plan!r}; change that one, "
+                        "or give this one another id"
+                    )
+                return standing
+            now_ms = self._wall_ms()
+            plan = created(tenant, spec, now_ms)
+            self._worker.plans.put(plan, None, now_ms=now_ms)
+            return plan
+
+        return await self._database.transact(work)
+
+    async def change(
+        self,
+        tenant: str,
+        plan_id: str,
+        *,
+        occurrence_ms: int | None,
+        fields: Mapping[str, Any],
+        user: str,
+        note: str,
+        expected_version: int,
+    ) -> EventPlan:
+        """A user's change. Raises InvalidInput, NotFound, Conflict, Refused."""
+        change_id = self._new_id()
+
+        def work(plan: EventPlan, now_ms: int, db: sqlite3.Connection) -> Changed:
+            wish = user_change(
+                plan, change_id=change_id, occurrence_ms=occurrence_ms, fields=fields, user=user,
+                note=note, expected_version=expected_version,
+            )  # fmt: skip
+            return apply(plan, wish, now_ms=now_ms)
+
+        return await self._changed(tenant, plan_id, work)
+
+    async def undo(self, tenant: str, plan_id: str, change_id: str, user: str) -> EventPlan:
+        """Takes a change back. Raises NotFound, Refused."""
+        undo_id = self._new_id()
+
+        def work(plan: EventPlan, now_ms: int, db: sqlite3.Connection) -> Changed:
+            history = planbook.history(db, tenant, plan_id)
+            return undo(plan, history, change_id, undo_id=undo_id, user=user, now_ms=now_ms)
+
+        return await self._changed(tenant, plan_id, work)
+
+    async def cancel(self, tenant: str, plan_id: str, user: str) -> EventPlan:
+        """No action becomes due any more. Raises NotFound."""
+        change_id = self._new_id()
+        return await self._changed(
+            tenant,
+            plan_id,
+            lambda plan, now_ms, db: cancel(plan, change_id=change_id, user=user, now_ms=now_ms),
+        )
+
+    async def _changed(
+        self,
+        tenant: str,
+        plan_id: str,
+        change: Callable[[EventPlan, int, sqlite3.Connection], Changed],
+    ) -> EventPlan:
+        def work(db: sqlite3.Connection) -> EventPlan:
+            self._worker.using(db)
+            now_ms = self._wall_ms()
+            plan = planbook.must_have(db, tenant, plan_id)
+            changed = change(plan, now_ms, db)
+            if changed.record is not None:
+                self._worker.plans.put(changed.plan, changed.record, now_ms=now_ms)
+            return changed.plan
+
+        return await self._database.transact(work)
+
+
+def spec_json(plan: EventPlan) -> str:
+    """The plan as it was planned."""
+    return msgspec.json.encode(plan.spec).decode()

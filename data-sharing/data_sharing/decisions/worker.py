@@ -1,0 +1,406 @@
+"""DecisionWorker: decides every event exactly once, and every timer.
+
+It follows the feed log inside the log's own transactions: events, what rules remember, plans,
+timers, decisions, instructions and dead letters are on disk together or not at all. So there is
+no position that could be ahead of or behind its effects, and whoever published an event knows
+with the answer that it is decided. Timers and due actions of plans are transactions of their
+own. A rule that fails on an event sends that event to the dead letters and holds up nobody.
+
+What it has in memory is what the running transaction made of it; one that is undone makes it
+forget everything and read again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+
+from control_plane import faultpoints
+from control_plane.errors import Conflict, HomeportError, Refused, Unavailable
+from data_sharing.database import Database
+from data_sharing.decisions import dead_letters, history, memory, planbook
+from data_sharing.decisions.history import Decision, Kind
+from data_sharing.decisions.ordering import Ordering, cause_of
+from data_sharing.decisions.planbook import Planbook, PlansAt
+from data_sharing.event import Event
+from data_sharing.feeds.sqlite_log import accepted_ms_of
+from data_sharing.instruction import Cause, instruction_id
+from data_sharing.plans.changing import apply
+from data_sharing.plans.due import DueAction, advance
+from data_sharing.plans.plan import EventPlan
+from data_sharing.rules.decided import Decided, RuleOutcome, Timer, Verdict
+from data_sharing.rules.effects import Effect, PlanChange
+from data_sharing.rules.ruleset import RuleSet
+from data_sharing.rules.state import CellId, Health, State
+
+log = logging.getLogger(__name__)
+
+PARTITION = "0"  # of this store; there is one worker for all of it
+TIMERS_AT_ONCE = 64
+TICK_S = 0.1  # how late a timer may be noticed
+RETRY_S = 1.0
+_TO_DEAD_LETTERS = (Verdict.ERROR, Verdict.PARKED)
+
+
+class DecisionWorker:
+    """`follow` is the feed log's follower; `run` is a task of the owner's. wall_ms: Unix ms."""
+
+    def __init__(
+        self, database: Database, ordering: Ordering, *, wall_ms: Callable[[], int]
+    ) -> None:
+        self._database = database
+        self._ordering = ordering
+        self._wall_ms = wall_ms
+        self._db: sqlite3.Connection | None = None
+        self._state = State(self._load)
+        self.plans = Planbook()
+        self.rules = RuleSet()
+        self.fence = 0
+        self.decided = 0  # events
+        self.fired = 0
+        self.failed = 0
+        database.on_undo.append(self.forget)
+
+    async def start(self) -> None:
+        """Takes the partition over from whoever had it. Raises StoreUnavailable."""
+        self.fence = await self._database.transact(lambda db: memory.take_over(db, PARTITION))
+
+    def forget(self) -> None:
+        """What is in memory may not be so."""
+        self._state.forget()
+        self.plans.forget()
+
+    def using(self, db: sqlite3.Connection) -> None:
+        """Everything reads and writes over the connection of this transaction. Raises Conflict
+        where another worker has taken over."""
+        self._db = db
+        self.plans.using(db)
+        fence = memory.fence_of(db, PARTITION)
+        if fence != self.fence:
+            raise Conflict(f"another decision worker has taken over (token {fence})")
+
+    def health(self, tenant: str, rule: str, version: int) -> Health:
+        """How a rule fares, as far as is committed."""
+        cell = CellId(tenant, "health", rule, "")
+        raw = self._database.read(lambda db: memory.load(db, cell))
+        found = None if raw is None else msgspec.msgpack.decode(raw, type=Health)
+        return found if found is not None and found.version == version else Health(version)
+
+    # -- events ------------------------------------------------------------------------
+
+    def follow(self, db: sqlite3.Connection, events: Sequence[Event]) -> None:
+        """Decides new events, in their transaction."""
+        faultpoints.passing("decide.events.before")
+        self.using(db)
+        for tenant, those in groupby(events, key=attrgetter("tenant")):
+            accepted_ms = accepted_ms_of(db, tenant)
+            some = list(those)
+            db.execute("SAVEPOINT deciding")
+            try:
+                self._decide(db, some, accepted_ms)
+            except (sqlite3.Error, HomeportError):
+                raise
+            except Exception:  # of our own code: one event must not take others along
+                log.exception("deciding events one by one")
+                db.execute("ROLLBACK TO deciding")
+                self.forget()
+                for event in some:
+                    self._decide_alone(db, event, accepted_ms)
+            db.execute("RELEASE deciding")
+            memory.advance(db, tenant, some[-1].position, accepted_ms)
+        self.decided += len(events)
+        faultpoints.passing("decide.events.after")
+
+    def _decide(self, db: sqlite3.Connection, events: Sequence[Event], now_ms: int) -> None:
+        decide, state, plans = self.rules.decide, self._state, PlansAt(self.plans, now_ms)
+        for event in events:
+            decided = decide(event, now_ms=now_ms, state=state, plans=plans, explaining=True)
+            if decided.outcomes or decided.timers or decided.dropped:
+                self._act(db, event, decided, now_ms)
+        memory.store(db, state.drain())
+
+    def _decide_alone(self, db: sqlite3.Connection, event: Event, now_ms: int) -> None:
+        """One that cannot be decided at all is a dead letter of no rule's."""
+        db.execute("SAVEPOINT alone")
+        try:
+            self._decide(db, [event], now_ms)
+        except (sqlite3.Error, HomeportError):
+            raise
+        except Exception as error:
+            log.exception("event %s of %s cannot be decided", event.id, event.source)
+            db.execute("ROLLBACK TO alone")
+            self.forget()
+            self.failed += 1
+            dead_letters.put_event(
+                db,
+                event.tenant,
+                Cause(event.source, event.id, event.type, event.position),
+                rule="",
+                rule_version=0,
+                reason=f"it could not be decided: {type(error).__name__}: {error}",
+                now_ms=now_ms,
+            )
+        db.execute("RELEASE alone")
+
+    def again(self, db: sqlite3.Connection, event: Event, rule: str) -> None:
+        """Decides an event by one rule once more (empty: by all), in a transaction, as if it
+        came now."""
+        self.using(db)
+        rules = self.rules
+        if rule:
+            only = rules.rules[event.tenant, rule]
+            rules = RuleSet([only], ())
+        now_ms, plans = self._wall_ms(), PlansAt(self.plans, self._wall_ms())
+        decided = rules.decide(
+            event, now_ms=now_ms, state=self._state, plans=plans, explaining=True
+        )
+        self._act(db, event, decided, now_ms)
+        memory.store(db, self._state.drain())
+
+    def _act(self, db: sqlite3.Connection, event: Event, decided: Decided, now_ms: int) -> None:
+        cause = Cause(event.source, event.id, event.type, event.position)
+        tenant = event.tenant
+        ordered = self._effects(db, decided.effects, now_ms, cause)
+        for outcome in decided.outcomes:
+            if outcome.verdict is Verdict.FIRED:
+                self._fired(db, tenant, outcome, ordered, now_ms, event.position, cause)
+            elif outcome.verdict in _TO_DEAD_LETTERS:
+                self.failed += 1
+                dead_letters.put_event(
+                    db,
+                    tenant,
+                    cause,
+                    rule=outcome.rule,
+                    rule_version=outcome.version,
+                    reason=f"{outcome.verdict.value}: {outcome.detail}",
+                    now_ms=now_ms,
+                )
+        if decided.outcomes:
+            history.put_judgements(db, tenant, event.position, now_ms, decided.outcomes)
+        self._keep_timers(db, decided)
+
+    def _effects(
+        self,
+        db: sqlite3.Connection,
+        effects: Sequence[Effect],
+        now_ms: int,
+        cause: Cause | None,
+    ) -> dict[str, str]:
+        """Does them; ids of instructions by that of their effect."""
+        ordered: dict[str, str] = {}
+        for effect in effects:
+            if not isinstance(effect, PlanChange):
+                ordered[effect.id] = self._ordering.invoked(db, effect, now_ms)
+                continue
+            plan = self.plans.get(effect.tenant, effect.plan_id)
+            if plan is None or plan.cancelled:
+                continue
+            try:
+                changed = apply(plan, effect, now_ms=now_ms)
+            except Refused as error:  # a plan has bounds
+                refs = [cause_of(ref) for ref in effect.cause.events]
+                for event in [cause] if cause is not None else refs:
+                    dead_letters.put_event(
+                        db, effect.tenant, event, rule=effect.cause.rule,
+                        rule_version=effect.cause.rule_version, reason=error.message,
+                        now_ms=now_ms,
+                    )  # fmt: skip
+                continue
+            if changed.record is not None:
+                self.plans.put(changed.plan, changed.record, now_ms=now_ms)
+        return ordered
+
+    def _fired(
+        self,
+        db: sqlite3.Connection,
+        tenant: str,
+        outcome: RuleOutcome,
+        ordered: dict[str, str],
+        now_ms: int,
+        position: int,
+        cause: Cause | None,
+        late_ms: int = 0,
+    ) -> str:
+        self.fired += 1
+        named = [cause_of(ref) for ref in outcome.events]
+        causes = tuple(named) if named else ((cause,) if cause is not None else ())
+        effects = [
+            {
+                "does": "change" if isinstance(one.effect, PlanChange) else "invoke",
+                "of": (
+                    one.effect.plan_id
+                    if isinstance(one.effect, PlanChange)
+                    else f"{one.effect.application} {one.effect.action}"
+                ),
+                "to": (
+                    {name: value for name, value in one.effect.fields if one.field in ("", name)}
+                    if isinstance(one.effect, PlanChange)
+                    else dict(one.effect.config)
+                ),
+                "fate": one.fate.value,
+                "reason": one.reason,
+            }
+            for one in outcome.effects
+        ]
+        decision_id = instruction_id(
+            tenant, outcome.rule, outcome.version, outcome.plan_id, position, now_ms if not position
+            else 0, *(part for one in causes for part in (one.source, one.id)),
+        ).replace("i-", "c-", 1)  # fmt: skip
+        history.put(
+            db,
+            Decision(
+                id=decision_id,
+                tenant=tenant,
+                kind=Kind.RULE,
+                time_ms=now_ms,
+                summary=_summary(outcome, effects),
+                position=position,
+                rule=outcome.rule,
+                rule_version=outcome.version,
+                plan=outcome.plan_id,
+                causes=causes,
+                effects=tuple(effects),
+                instructions=tuple(
+                    ordered[one.effect.id] for one in outcome.effects if one.effect.id in ordered
+                ),
+                late_ms=late_ms,
+            ),
+        )
+        return decision_id
+
+    def _keep_timers(self, db: sqlite3.Connection, decided: Decided) -> None:
+        if decided.dropped:
+            memory.drop_timers(db, decided.dropped)
+        if decided.timers:
+            memory.set_timers(db, decided.timers)
+
+    # -- time --------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Timers and due actions of plans, until cancelled."""
+        while True:
+            try:
+                if not await self.tick():
+                    await asyncio.sleep(TICK_S)
+            except Unavailable as error:
+                log.error("timers wait for the database: %s", error)
+                await asyncio.sleep(RETRY_S)
+
+    async def tick(self) -> bool:
+        """Does what is due; whether there was anything."""
+        now_ms = self._wall_ms()
+        if not self._database.read(lambda db: _anything_due(db, now_ms)):
+            return False
+        await self._database.transact(lambda db: self._due(db, now_ms))
+        return True
+
+    def _due(self, db: sqlite3.Connection, now_ms: int) -> None:
+        """In a transaction."""
+        faultpoints.passing("decide.timers.before")
+        self.using(db)
+        for timer in memory.due_timers(db, now_ms, TIMERS_AT_ONCE):
+            self._timer(db, timer, now_ms)
+        for tenant, name in planbook.due(db, now_ms, TIMERS_AT_ONCE):
+            self._advance(db, tenant, name, now_ms)
+        memory.store(db, self._state.drain())
+        faultpoints.passing("decide.timers.after")
+
+    def _timer(self, db: sqlite3.Connection, timer: Timer, now_ms: int) -> None:
+        """A rule's timer comes back, once."""
+        memory.drop_timers(db, [timer.id])
+        _, accepted_ms = memory.decided_to(db, timer.tenant)
+        at_ms = max(timer.due_ms, accepted_ms)  # the same whenever it is noticed
+        decided = self.rules.due(
+            timer,
+            now_ms=at_ms,
+            state=self._state,
+            plans=PlansAt(self.plans, at_ms),
+            explaining=True,
+        )
+        ordered = self._effects(db, decided.effects, at_ms, None)
+        for outcome in decided.outcomes:
+            if outcome.verdict is Verdict.FIRED:
+                decision = self._fired(
+                    db, timer.tenant, outcome, ordered, at_ms, 0, None,
+                    late_ms=max(0, now_ms - timer.due_ms),
+                )  # fmt: skip
+                history.put_timer_judgements(db, decision, at_ms, decided.outcomes)
+            elif outcome.verdict is Verdict.ERROR:
+                self.failed += 1
+                for ref in outcome.events:
+                    dead_letters.put_event(
+                        db, timer.tenant, cause_of(ref), rule=outcome.rule,
+                        rule_version=outcome.version,
+                        reason=f"{outcome.verdict.value}: {outcome.detail}", now_ms=at_ms,
+                    )  # fmt: skip
+        self._keep_timers(db, decided)
+
+    def _advance(self, db: sqlite3.Connection, tenant: str, name: str, now_ms: int) -> None:
+        """Actions of a plan that fell due, each once: what has run is part of the plan."""
+        plan = self.plans.get(tenant, name)
+        if plan is None:
+            return
+        advanced = advance(plan, now_ms=now_ms)
+        for due in advanced.due:
+            self._planned(db, plan, due, now_ms)
+        self.plans.put(advanced.plan, None, now_ms=now_ms)
+
+    def _planned(
+        self, db: sqlite3.Connection, plan: EventPlan, due: DueAction, now_ms: int
+    ) -> None:
+        instructions: tuple[str, ...] = ()
+        causes: tuple[Cause, ...] = ()
+        if not due.skipped:
+            ordered, causes = self._ordering.planned(db, plan, due, now_ms)
+            instructions = (ordered,)
+        what = f"{due.name}: {due.application} {due.action}"
+        late = f"{due.late_ms / 1000:.1f} s after it was due"
+        history.put(
+            db,
+            Decision(
+                id=f"c-{due.id}",
+                tenant=due.tenant,
+                kind=Kind.MISSED if due.skipped else Kind.PLANNED,
+                time_ms=now_ms,
+                summary=(
+                    f"{what} is not wanted any more, {late}" if due.skipped else f"{what} is due"
+                ),
+                plan=due.plan_id,
+                causes=causes,
+                effects=({"does": "invoke", "of": what, "to": due.config},),
+                instructions=instructions,
+                late_ms=due.late_ms,
+            ),
+        )
+
+    async def sweep(self, limit: int = 1_000) -> int:
+        """Drops cells that mean nothing any more; how many."""
+
+        def work(db: sqlite3.Connection) -> list[CellId]:
+            return memory.expire(db, self._wall_ms(), limit)
+
+        gone = await self._database.transact(work)
+        for cell in gone:
+            self._state.drop(cell)
+        return len(gone)
+
+    def _load(self, cell: CellId) -> bytes | None:
+        assert self._db is not None
+        return memory.load(self._db, cell)
+
+
+def _anything_due(db: sqlite3.Connection, now_ms: int) -> bool:
+    return bool(memory.due_timers(db, now_ms, 1) or planbook.due(db, now_ms, 1))
+
+
+def _summary(outcome: RuleOutcome, effects: Sequence[dict[str, Any]]) -> str:
+    """What the rule did, in one sentence."""
+    did = ", ".join(f"{one['does']} {one['of']} ({one['fate']})" for one in effects)
+    return f"rule {outcome.rule} fired: {did or 'nothing to do'}"

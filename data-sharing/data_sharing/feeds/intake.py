@@ -1,0 +1,280 @@
+"""Intake: is this a CloudEvent of one of our feeds, and what is kept of it?
+
+Every format ends in an Envelope, and every envelope is judged here, by the same rules and
+with the same words: required attributes, size, time, schema, key. Pure but for the table of
+feeds; some 5 µs an event. A refusal is a result: it leaves its batch alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import msgspec
+
+from data_sharing.event import Event
+from data_sharing.feed_key import MAX_KEY_BYTES, key_text
+from data_sharing.feeds.feed import Feed, FindFeed
+from data_sharing.feeds.port import Candidate
+
+MAX_EVENT_BYTES = 64 * 1024  # what CloudEvents asks every intermediary to carry
+MAX_TEXT_BYTES = 512  # of one attribute
+MAX_EXTENSIONS = 32
+_JSON_TYPE = re.compile(r"application/(?:[a-z0-9.!#$&^_-]+\+)?json(?:\s*;.*)?\Z", re.IGNORECASE)
+_NAME = re.compile(r"[a-z0-9]{1,20}\Z")
+# CloudEvents forbids control characters and lone surrogates in strings.
+_FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_SPACE = re.compile(r"\s")
+
+
+class Envelope(NamedTuple):
+    """A CloudEvent, decoded from its format and not yet judged. Texts are empty where the
+    event does not have the attribute."""
+
+    id: str
+    source: str
+    specversion: str
+    type: str
+    data: bytes | None  # as it came; None: none
+    subject: str = ""
+    time_ms: int | None = None
+    datacontenttype: str = ""
+    dataschema: str = ""
+    extensions: Mapping[str, str | int | bool] | None = None
+
+
+class Refusal(NamedTuple):
+    """Why an event is not taken. `code`: canonical gRPC status name; `field`: the attribute,
+    or the JSON Pointer to the part of its data, behind "data"."""
+
+    code: str
+    field: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntakeLimits:
+    """What may come in."""
+
+    event_bytes: int = MAX_EVENT_BYTES  # data and attributes together
+    ahead_s: float = 300.0  # how far an event's time may be in the future: clocks differ
+    late_s: float = 7 * 86_400.0  # and how far in the past
+
+
+class Intake:
+    """See the module."""
+
+    def __init__(self, find: FindFeed, limits: IntakeLimits | None = None) -> None:
+        self._find = find
+        limits = limits or IntakeLimits()
+        self._event_bytes = limits.event_bytes
+        self._ahead_s, self._late_s = limits.ahead_s, limits.late_s
+        self._ahead_ms, self._late_ms = int(limits.ahead_s * 1000), int(limits.late_s * 1000)
+        self._decode = msgspec.json.Decoder().decode
+
+    def check(
+        self, tenant: str, envelope: Envelope, now_ms: int, application: str = ""
+    ) -> Candidate | Refusal:
+        """`application`: the only one whose feeds the caller may publish; empty: any."""
+        (name, source, specversion, type_, content, subject, time_ms, content_type, dataschema,
+         extensions) = envelope  # fmt: skip
+        if not (specversion == "1.0" and name and source and type_ and content):
+            return _incomplete(envelope)
+        feed = self._find(tenant, type_)
+        if feed is None:
+            return Refusal(
+                "NOT_FOUND", "type",
+                f"no application of tenant {tenant} produces {shown(type_)}; submit one that does",
+            )  # fmt: skip
+        if application and feed.application != application:
+            return Refusal(
+                "PERMISSION_DENIED", "type",
+                f"{type_} is a feed of {feed.application}; {application} may publish its own alone",
+            )  # fmt: skip
+        if len(content) + len(name) + len(source) + len(subject) + 64 > self._event_bytes:
+            return self._too_large()
+        plain = name.isascii() and name.isprintable() and source.isascii() and source.isprintable()
+        if not plain or subject or len(name) > MAX_TEXT_BYTES or len(source) > MAX_TEXT_BYTES:
+            wrong = _bad_text(name, source, subject)
+            if wrong is not None:
+                return wrong
+        elif " " in source:
+            return _bad_source()
+        if time_ms is None:
+            time_ms = now_ms
+        elif not now_ms - self._late_ms <= time_ms <= now_ms + self._ahead_ms:
+            return self._implausible(time_ms, now_ms)
+        attributes = b""
+        if content_type or dataschema or extensions:
+            kept = _attributes(content_type, dataschema, extensions)
+            if isinstance(kept, Refusal):
+                return kept
+            attributes = kept
+            if len(content) + len(attributes) > self._event_bytes:
+                return self._too_large()
+        try:
+            data = self._decode(content)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            return _not_json(error)
+        if type(data) is not dict:
+            return Refusal("INVALID_ARGUMENT", "data", "data must be one JSON object")
+        if not feed.schema.accepts(data):
+            breach = feed.schema.breach(data)
+            where, message = breach or ("", "it breaks its schema")
+            return Refusal("INVALID_ARGUMENT", f"data{where}", f"data{where}: {message}")
+        key = self._key(feed, envelope, data)
+        if key is None:
+            return _no_key(feed)
+        return Candidate(
+            Event(tenant, source, name, type_, key, time_ms, data, subject), content, attributes
+        )
+
+    def _key(self, feed: Feed, envelope: Envelope, data: dict[str, Any]) -> str | None:
+        steps = feed.key.steps
+        if len(steps) == 1:
+            value = data.get(steps[0])
+            if type(value) is str and 0 < len(value) <= 64:
+                return value
+            return key_text(value)
+        if steps:
+            return feed.key.of_data(data)
+        if feed.key.attribute == "partitionkey":
+            return key_text((envelope.extensions or {}).get("partitionkey"))
+        return key_text(getattr(envelope, feed.key.attribute))
+
+    def _too_large(self) -> Refusal:
+        return Refusal(
+            "INVALID_ARGUMENT", "data",
+            f"the event is larger than {self._event_bytes:,} bytes; send a reference to what is "
+            "large, not the thing itself",
+        )  # fmt: skip
+
+    def _implausible(self, time_ms: int, now_ms: int) -> Refusal:
+        off_s = (time_ms - now_ms) / 1000
+        if off_s > 0:
+            said = f"{off_s:,.0f} s in the future, more than the {self._ahead_s:,.0f} s that clocks may differ"  # noqa: E501
+        else:
+            said = f"{-off_s:,.0f} s ago; events are taken up to {self._late_s:,.0f} s late"
+        return Refusal("INVALID_ARGUMENT", "time", f"time is {said}")
+
+
+def parse_time(text: str) -> int:
+    """An RFC 3339 time as Unix ms. Raises ValueError.
+
+    >>> parse_time("1970-01-01T00:00:01Z")
+    1000
+    """
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None or len(text) < 20:
+        raise ValueError(f"{shown(text)} is not a time of RFC 3339, e.g. 2026-11-25T07:30:00Z")
+    return int(moment.timestamp() * 1000)
+
+
+def is_json(content_type: str) -> bool:
+    """Whether a content type says JSON; an empty one does.
+
+    >>> is_json("application/geo+json; charset=utf-8"), is_json("text/plain")
+    (True, False)
+    """
+    return not content_type or _JSON_TYPE.match(content_type) is not None
+
+
+def shown(text: str, limit: int = 80) -> str:
+    """A text that somebody sent, for a message."""
+    return repr(text if len(text) <= limit else text[:limit] + "…")
+
+
+def _incomplete(envelope: Envelope) -> Refusal:
+    if not envelope.specversion:
+        return Refusal(
+            "INVALID_ARGUMENT", "specversion", 'specversion is missing; CloudEvents have "1.0"'
+        )
+    if envelope.specversion != "1.0":
+        return Refusal(
+            "INVALID_ARGUMENT", "specversion",
+            f"specversion is {shown(envelope.specversion)}; only 1.0 is taken",
+        )  # fmt: skip
+    for field in ("id", "source", "type"):
+        if not getattr(envelope, field):
+            return Refusal("INVALID_ARGUMENT", field, f"{field} is missing or empty")
+    return Refusal(
+        "INVALID_ARGUMENT", "data", "data is missing; an event of a feed carries one JSON object"
+    )
+
+
+def _bad_text(name: str, source: str, subject: str) -> Refusal | None:
+    for field, text in (("id", name), ("source", source), ("subject", subject)):
+        found = _FORBIDDEN.search(text)
+        if found:
+            return Refusal(
+                "INVALID_ARGUMENT", field,
+                f"{field} contains the character U+{ord(found.group()):04X} at position "
+                f"{found.start()}; CloudEvents forbids control characters",
+            )  # fmt: skip
+        if len(text.encode()) > MAX_TEXT_BYTES:
+            return Refusal(
+                "INVALID_ARGUMENT", field, f"{field} is longer than {MAX_TEXT_BYTES} bytes"
+            )
+    return _bad_source() if _SPACE.search(source) else None
+
+
+def _bad_source() -> Refusal:
+    return Refusal(
+        "INVALID_ARGUMENT", "source", "source contains a space; it is a URI-reference, encode it"
+    )
+
+
+def _not_json(error: Exception) -> Refusal:
+    if isinstance(error, UnicodeDecodeError) or "utf-8" in str(error).lower():
+        return Refusal("INVALID_ARGUMENT", "data", f"data is not UTF-8: {error}")
+    if isinstance(error, RecursionError):
+        return Refusal("INVALID_ARGUMENT", "data", "data is nested too deep")
+    return Refusal("INVALID_ARGUMENT", "data", f"data is not JSON: {error}")
+
+
+def _no_key(feed: Feed) -> Refusal:
+    field = feed.key.pointer.lstrip("/")
+    if feed.key.steps:
+        field = "data" + feed.key.pointer.removeprefix("/data")
+    return Refusal(
+        "INVALID_ARGUMENT", field,
+        f"{field} is the key of {feed.type}: give it as text of 1 to {MAX_KEY_BYTES} bytes, "
+        "or as a whole number",
+    )  # fmt: skip
+
+
+def _attributes(
+    content_type: str, dataschema: str, extensions: Mapping[str, str | int | bool] | None
+) -> bytes | Refusal:
+    """The other attributes as JSON."""
+    kept: dict[str, str | int | bool] = {}
+    if content_type:
+        if not is_json(content_type):
+            return Refusal(
+                "INVALID_ARGUMENT", "datacontenttype",
+                f"datacontenttype is {shown(content_type)}; feeds carry application/json",
+            )  # fmt: skip
+        if content_type == "application/json" and not dataschema and not extensions:
+            return b'{"datacontenttype":"application/json"}'  # nearly always
+        kept["datacontenttype"] = content_type
+    if dataschema:
+        kept["dataschema"] = dataschema
+    if extensions:
+        if len(extensions) > MAX_EXTENSIONS:
+            return Refusal(
+                "INVALID_ARGUMENT", "attributes", f"more than {MAX_EXTENSIONS} extensions"
+            )
+        for name in extensions:
+            if not _NAME.match(name) or name == "data":
+                return Refusal(
+                    "INVALID_ARGUMENT", shown(name),
+                    f"{shown(name)} is no name for an extension; use 1 to 20 of a-z and 0-9",
+                )  # fmt: skip
+        kept.update(extensions)
+    for name, value in kept.items():
+        if isinstance(value, str) and _FORBIDDEN.search(value):
+            return Refusal("INVALID_ARGUMENT", name, f"{name} contains control characters")
+    return msgspec.json.encode(kept)

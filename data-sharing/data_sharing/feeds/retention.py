@@ -1,0 +1,38 @@
+"""Retainer: lets go of old events, a little at a time, for as long as the server runs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from control_plane.errors import HomeportError
+from data_sharing.feeds.port import FeedLog, Retention
+
+log = logging.getLogger(__name__)
+
+EVERY_S = 10.0
+BREATH_S = 0.05  # between two rounds while there is more to let go
+
+
+class Retainer:
+    """wall_ms: Unix ms."""
+
+    def __init__(
+        self, feed_log: FeedLog, retention: Retention, *, wall_ms: Callable[[], int]
+    ) -> None:
+        self._log = feed_log
+        self._retention = retention
+        self._wall_ms = wall_ms
+        self.gone = 0  # events
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            try:
+                gone = await self._log.trim(self._retention, self._wall_ms())
+            except HomeportError as error:
+                log.warning("old events stay for now: %s", error)
+                gone = 0
+            self.gone += gone
+            await asyncio.sleep(BREATH_S if gone else EVERY_S)

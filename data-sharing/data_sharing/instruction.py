@@ -1,0 +1,91 @@
+"""Instruction: one action that an application is to perform, because of these events.
+
+A plain value that crosses every layer, like Event: decisions make it, platforms follow it.
+Its id is a function of what caused it, so whoever decides the same twice, a worker that was
+killed before its transaction ended, or one that follows on it, orders the same thing once.
+How it is signed is in data_sharing.signing, how it is kept and sent in data_sharing.decisions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+
+class Cause(NamedTuple):
+    """An event that led to something, by its name."""
+
+    source: str
+    id: str
+    type: str = ""  # empty: not known
+    position: int = 0  # in the log; 0: not known
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instruction:
+    """What is to be performed. It names the artifact, so a platform runs that and no other."""
+
+    id: str
+    tenant: str
+    application: str
+    version: str
+    artifact: str  # SHA-256 of it, hex
+    action: str
+    configuration: Mapping[str, Any]  # the action's input
+    deadline_ms: int  # Unix ms; not started after it
+    idempotent: bool  # whether performing it twice is as good as once
+    decided_at_ms: int
+    rule: str = ""  # empty: a plan's own action
+    rule_version: int = 0
+    plan: str = ""
+    occurrence_ms: int = 0  # of the plan, as it was planned; 0: none
+    platform: str = ""  # the only one that may perform it; empty: any that has the application
+    modification: Mapping[str, Any] | None = None  # how the plan had been changed by then
+    causes: tuple[Cause, ...] = field(default=())
+
+
+class Performance(StrEnum):
+    """How performing it ended: what the runtime says, and `unknown`."""
+
+    DONE = "done"
+    FAILED = "failed"
+    TIMED_OUT = "timed-out"
+    OUT_OF_MEMORY = "out-of-memory"
+    TRAPPED = "trapped"
+    BAD_OUTPUT = "bad-output"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"  # the platform died while it ran, and running it again is no option
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Performed:
+    """The outcome of an instruction, as its platform recorded it."""
+
+    instruction: str  # id
+    attempt: int  # from 1
+    status: Performance
+    platform: str
+    output: str = ""  # JSON, when DONE
+    message: str = ""  # one sentence, unless DONE
+    started_at_ms: int = 0  # by the platform's clock
+    ended_at_ms: int = 0
+    replayed: bool = field(default=False, compare=False)  # told once more, not run once more
+
+
+def instruction_id(*because: str | int) -> str:
+    """An id that is a function of its parts: those of an effect of a rule (tenant, source and
+    id of the event, rule, its version, number of the effect), or of a planned action (tenant,
+    plan, occurrence, action). Parts are told apart by their lengths.
+
+    >>> instruction_id("t", "ab", "c") == instruction_id("t", "a", "bc")
+    False
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for part in because:
+        text = str(part).encode()
+        digest.update(b"%d:" % len(text))
+        digest.update(text)
+    return "i-" + digest.hexdigest()

@@ -1,0 +1,258 @@
+"""PlatformLine: a platform's connection to the decision service, which the platform opens.
+
+Says what it can run, takes instructions, tells outcomes, and beats so that its lease holds.
+When the service goes, it tries again, or the next server, with back-off and jitter; what runs
+meanwhile runs on, and outcomes that the service has not recorded are told again. Leaving means
+finishing what was taken and telling it first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+
+import grpc
+from grpc import aio
+
+from control_plane.errors import HomeportError, InvalidInput
+from data_sharing.platforms.host import PlatformHost, Report
+from data_sharing.platforms.installing import Installer
+from data_sharing.platforms.journal import Journal
+from data_sharing.platforms.messages import report_to_proto
+from data_sharing.signing import InstructionVerifier, Refusal
+from homeport.api.datasharing.v1 import platform_pb2 as pb
+from homeport.api.datasharing.v1 import platform_pb2_grpc as pb_grpc
+
+log = logging.getLogger(__name__)
+
+CALL_S = 5.0
+BACKOFF_S, BACKOFF_MAX_S = 0.2, 5.0
+TOLD_WITHIN_S = 5.0  # how long a leaving platform waits for its outcomes to be recorded
+REPORTS_AT_ONCE = 256
+_HOPELESS = frozenset(
+    {
+        grpc.StatusCode.INVALID_ARGUMENT,
+        grpc.StatusCode.PERMISSION_DENIED,
+        grpc.StatusCode.UNAUTHENTICATED,
+        grpc.StatusCode.ABORTED,  # a newer run of this platform took over
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlatformIdentity:
+    """Which platform this is, and what it is to host: (application, version or "")."""
+
+    tenant: str
+    name: str
+    incarnation: str  # later runs sort after earlier ones
+    version: str
+    ttl_s: int
+    wanted: tuple[tuple[str, str], ...]
+
+
+class PlatformLine:
+    """`run` is a task of the owner's; `connected` is set while the service knows us.
+
+    spread: a number between 0 and 1, new at each call; pinned_keys: the keys of instructions
+    come from an operator, so those that a server tells are not believed.
+    """
+
+    def __init__(
+        self,
+        identity: PlatformIdentity,
+        servers: Sequence[str],
+        host: PlatformHost,
+        journal: Journal,
+        verifier: InstructionVerifier,
+        installer: Installer,
+        *,
+        token: str = "",
+        pinned_keys: bool = False,
+        spread: Callable[[], float],
+        wall_ms: Callable[[], int],
+        connect: Callable[[str], aio.Channel],
+    ) -> None:
+        self._identity = identity
+        self._servers = list(servers)
+        self._host = host
+        self._journal = journal
+        self._verifier = verifier
+        self._installer = installer
+        self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
+        self._pinned = pinned_keys
+        self._spread = spread
+        self._wall_ms = wall_ms
+        self._connect = connect
+        self._reports: deque[Report] = deque()
+        self._news = asyncio.Event()
+        self._leaving = asyncio.Event()
+        self._gone = asyncio.Event()  # nothing is left to say
+        self.connected = asyncio.Event()
+        self.ready = asyncio.Event()  # connected, and all that is wanted is installed
+        installer.on_ready = self._news_of_applications
+        self._tell_ready = True
+        self._welcomed_now: asyncio.Event | None = None  # of the stream that stands
+
+    def report(self, report: Report) -> None:
+        """What the host has to say goes out with the next message."""
+        if isinstance(report, Refusal) and not self.connected.is_set():
+            return  # the service has not heard; it will deliver again
+        self._reports.append(report)
+        self._news.set()
+
+    async def run(self) -> None:
+        """Until `leave`, and until what was taken is told. Raises grpc.aio.AioRpcError where
+        the service will not have this platform, and trying again cannot help."""
+        failures = turn = 0
+        async with asyncio.TaskGroup() as group:
+            departure = group.create_task(self._depart(), name="platform leaving")
+            while not self._gone.is_set():
+                server = self._servers[turn % len(self._servers)]
+                try:
+                    async with self._connect(server) as channel:
+                        await self._attend(channel, group)
+                except aio.AioRpcError as error:
+                    if error.code() in _HOPELESS:
+                        departure.cancel()
+                        error.add_note(f"platform {self._identity.name} at {server}")
+                        raise
+                    self._lost(server, f"{error.code().name}: {error.details()}")
+                except TimeoutError:
+                    self._lost(server, "it fell silent")
+                except HomeportError as error:
+                    self._lost(server, error.message)
+                finally:
+                    failures = 1 if self.connected.is_set() else failures + 1
+                    self.connected.clear()
+                    self.ready.clear()
+                turn += 1
+                await self._pause(failures)
+
+    def leave(self) -> None:
+        """Takes nothing more; `run` ends once what was taken is told."""
+        self._leaving.set()
+        self._news.set()
+
+    def _lost(self, server: str, why: str) -> None:
+        level = logging.WARNING if self.connected.is_set() else logging.INFO
+        log.log(level, "platform %s is without %s (%s)", self._identity.name, server, why)
+
+    async def _pause(self, failures: int) -> None:
+        pause_s = min(BACKOFF_MAX_S, BACKOFF_S * 2 ** min(failures, 8)) * self._spread()
+        try:
+            async with asyncio.timeout(pause_s):
+                await self._gone.wait()
+        except TimeoutError:
+            return
+
+    async def _depart(self) -> None:
+        """Once told to leave: finishes, tells, and ends the line."""
+        await self._leaving.wait()
+        finished = await self._host.drain(self._installer.longest_s() + TOLD_WITHIN_S)
+        if not finished:
+            log.warning("leaving while actions run that do not end")
+        try:
+            async with asyncio.timeout(TOLD_WITHIN_S):
+                while self._reports or self._journal.untold():  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            log.warning("leaving with outcomes untold; the next run tells them")
+        self._gone.set()
+        self._news.set()
+
+    async def _attend(self, channel: aio.Channel, group: asyncio.TaskGroup) -> None:
+        """One stream, until it ends or nothing is left to say."""
+        identity = self._identity
+        welcomed = self._welcomed_now = asyncio.Event()
+        interval_s = [identity.ttl_s / 3]
+        self._reports.clear()  # what counts is in the journal
+        self._tell_ready = True
+        stub = pb_grpc.PlatformServiceStub(channel)
+        stream = stub.Connect(self._messages(welcomed, interval_s), metadata=self._metadata)
+        answers = aiter(stream)
+        try:
+            while True:
+                patience_s = float(identity.ttl_s) if welcomed.is_set() else CALL_S
+                async with asyncio.timeout(patience_s):
+                    try:
+                        answer = await anext(answers)
+                    except StopAsyncIteration:
+                        return
+                if answer.HasField("welcome"):
+                    self._welcomed(answer.welcome, interval_s)
+                    welcomed.set()
+                for offer in answer.offers:
+                    self._installer.offer(offer, channel, self._metadata, group)
+                if welcomed.is_set() and self._installer.complete:
+                    self.ready.set()
+                for token in answer.instructions:
+                    self._host.take(token)
+                if answer.recorded:
+                    told = [(one.instruction_id, one.attempt) for one in answer.recorded]
+                    await self._journal.recorded(told, self._wall_ms())
+        finally:
+            stream.cancel()
+            self._welcomed_now = None
+            self._news.set()
+
+    def _welcomed(self, welcome: pb.Welcome, interval_s: list[float]) -> None:
+        if welcome.HasField("interval"):
+            interval_s[0] = welcome.interval.seconds + welcome.interval.nanos / 1e9
+        if not self._pinned:
+            if not welcome.keys:
+                raise InvalidInput("keys", "the service told no keys for its instructions")
+            self._verifier.use({key.key_id: key.public_key for key in welcome.keys})
+        self.connected.set()
+        self._host.tell_again()
+
+    async def _messages(
+        self, welcomed: asyncio.Event, interval_s: list[float]
+    ) -> AsyncIterator[pb.ConnectRequest]:
+        identity = self._identity
+        hello = pb.Hello(
+            tenant=identity.tenant,
+            platform=identity.name,
+            incarnation=identity.incarnation,
+            version=identity.version,
+            capacity=self._host.capacity,
+            wanted=[pb.Wanted(application=name, version=of) for name, of in identity.wanted],
+        )
+        hello.ttl.seconds = identity.ttl_s
+        yield pb.ConnectRequest(hello=hello, leaving=self._leaving.is_set())
+        await welcomed.wait()
+        # gRPC lets the requests of a stream that ended go on; they must not take reports along.
+        while self._welcomed_now is welcomed:
+            message = pb.ConnectRequest(leaving=self._leaving.is_set())
+            if self._tell_ready:
+                self._tell_ready = False
+                for one in self._host.hosted:
+                    message.ready.add(
+                        application=one.application, version=one.version, sha256=one.sha256
+                    )
+            reports = self._reports
+            while reports and len(message.reports) < REPORTS_AT_ONCE:
+                message.reports.append(report_to_proto(reports.popleft()))
+            yield message
+            if self._gone.is_set() and not reports:
+                return
+            if not reports:
+                self._news.clear()
+                await self._rest(interval_s[0])
+
+    async def _rest(self, interval_s: float) -> None:
+        """Until there is something to say, or the next beat is due."""
+        try:
+            async with asyncio.timeout(interval_s):
+                await self._news.wait()
+        except TimeoutError:
+            return
+
+    def _news_of_applications(self) -> None:
+        self._tell_ready = True
+        if self.connected.is_set() and self._installer.complete:
+            self.ready.set()
+        self._news.set()

@@ -1,0 +1,162 @@
+"""Settings of a platform: flags > environment > TOML file > default.
+
+The only place that reads any of them. Unknown flags and unknown keys of the file fail.
+Environment variables are the field names in upper case behind HOMEPORT_PLATFORM_.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    CliSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from control_plane.errors import InvalidInput
+from control_plane.identity.names import check_slug
+from data_sharing.platforms.installing import GRANTABLE
+
+CONFIG_VARIABLE = "HOMEPORT_PLATFORM_CONFIG"
+
+
+class PlatformSettings(BaseSettings):
+    """One platform."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="HOMEPORT_PLATFORM_",
+        extra="forbid",
+        frozen=True,
+        cli_kebab_case=True,
+        cli_prog_name="homeport platforms run",
+        cli_implicit_flags=True,
+        cli_avoid_json=True,
+    )
+    toml: ClassVar[Path | None] = None
+
+    name: Annotated[str, Field(description="of this platform, unique within its tenant")]
+    applications: Annotated[
+        str, Field(description="to host, by comma: NAME for the current version, or NAME@VERSION")
+    ]
+    data_dir: Annotated[
+        Path, Field(description="journal, artifacts and compiled code; one platform's alone")
+    ]
+    server: Annotated[str, Field(description="decision services, host:port[,host:port…]")] = (
+        "127.0.0.1:7703"
+    )
+    tenant: Annotated[str, Field(description="whose platform it is")] = "default"
+    token: Annotated[str, Field(description="better given by the environment")] = ""
+    threads: Annotated[
+        int, Field(ge=0, le=256, description="actions that run at once; 0: two per core")
+    ] = 0
+    capacity: Annotated[
+        int,
+        Field(ge=0, le=10_000, description="instructions taken at once; 0: eight per thread"),
+    ] = 0
+    grant: Annotated[
+        str, Field(description="what applications get that ask: clock, random, environment")
+    ] = ""
+    ttl_s: Annotated[
+        int, Field(ge=1, le=60, description="how long silence is forgiven, both ways, s")
+    ] = 10
+    ca: Annotated[
+        Path | None, Field(description="PEM; the servers' CA: with it, the platform speaks TLS")
+    ] = None
+    certificate: Annotated[
+        Path | None, Field(description="PEM, shown to servers that ask for one (mTLS); needs ca")
+    ] = None
+    certificate_key: Annotated[Path | None, Field(description="PEM")] = None
+    instruction_keys: Annotated[
+        Path | None,
+        Field(description="JWK set (JSON) of the keys to follow; default: what the server tells"),
+    ] = None
+    clock_file: Annotated[
+        Path | None, Field(description="a simulated clock, as of demos and tests; default: none")
+    ] = None
+    ready_file: Annotated[
+        Path | None, Field(description="written as JSON once all applications are ready")
+    ] = None
+    log_level: Annotated[
+        str, Field(pattern="^(debug|info|warning|error)$", description="least level logged")
+    ] = "info"
+
+    @field_validator("name", "tenant")
+    @classmethod
+    def _slug(cls, name: str) -> str:
+        try:
+            return check_slug(name, "it")
+        except InvalidInput as error:
+            raise ValueError(error.message) from error
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> PlatformSettings:
+        if not self.wanted():
+            raise ValueError("--applications names nothing to host")
+        unknown = set(self.grants()) - set(GRANTABLE)
+        if unknown:
+            raise ValueError(f"--grant {min(unknown)}: there are {', '.join(GRANTABLE)}")
+        if (self.certificate is None) != (self.certificate_key is None):
+            raise ValueError("--certificate and --certificate-key belong together")
+        if self.certificate is not None and self.ca is None:
+            raise ValueError("--certificate needs --ca")
+        return self
+
+    def wanted(self) -> tuple[tuple[str, str], ...]:
+        """(application, version or "") of what is to be hosted."""
+        listed = (part.strip() for part in self.applications.split(","))
+        return tuple(
+            (name, version) for name, _, version in (part.partition("@") for part in listed if part)
+        )
+
+    def grants(self) -> tuple[str, ...]:
+        """What applications get that ask for it."""
+        return tuple(part.strip() for part in self.grant.split(",") if part.strip())
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        sources: list[PydanticBaseSettingsSource] = [init_settings, env_settings]
+        if cls.toml is not None:
+            sources.append(TomlConfigSettingsSource(settings_cls, toml_file=cls.toml))
+        return tuple(sources)
+
+
+def read_settings(arguments: Sequence[str]) -> PlatformSettings:
+    """Settings from a command line without the program's name; `--config FILE` (or
+    HOMEPORT_PLATFORM_CONFIG) names the TOML file.
+
+    Raises pydantic.ValidationError, SystemExit for --help and unknown flags,
+    FileNotFoundError for a file that is not there, tomllib.TOMLDecodeError.
+    """
+    rest, config = list(arguments), os.environ.get(CONFIG_VARIABLE)
+    for place, word in enumerate(rest):
+        if word == "--config" and place + 1 < len(rest):
+            config = rest[place + 1]
+            del rest[place : place + 2]
+            break
+        if word.startswith("--config="):
+            config = rest.pop(place).partition("=")[2]
+            break
+    if config and not Path(config).is_file():
+        raise FileNotFoundError(f"there is no settings file {config}")
+
+    class Sourced(PlatformSettings):
+        toml: ClassVar[Path | None] = Path(config) if config else None
+
+    sourced: Any = Sourced
+    command_line: Any = CliSettingsSource(Sourced, cli_parse_args=rest)
+    given: dict[str, Any] = sourced(_cli_settings_source=command_line).model_dump()
+    return PlatformSettings.model_construct(**given)

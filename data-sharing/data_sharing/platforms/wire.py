@@ -1,0 +1,143 @@
+"""Builds one platform and runs it until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import secrets
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+import msgspec
+
+from control_plane.errors import InvalidInput
+from control_plane.identity.tickets import from_base64url
+from control_plane.serving.dialing import dialer
+from data_sharing.clock import clock_of
+from data_sharing.platforms.host import PlatformHost, Report
+from data_sharing.platforms.installing import Installer
+from data_sharing.platforms.journal import Journal
+from data_sharing.platforms.line import PlatformIdentity, PlatformLine
+from data_sharing.platforms.settings import PlatformSettings
+from data_sharing.runtimes.hosting import Hosting
+from data_sharing.signing import InstructionVerifier
+
+CAPACITY_PER_THREAD = 8
+
+
+async def run_platform(
+    settings: PlatformSettings,
+    *,
+    stop: asyncio.Event,
+    on_ready: Callable[[dict[str, str]], None],
+) -> None:
+    """Until `stop`, and until what was taken is told. `on_ready({application: version})` once
+    all that was asked for is ready. Raises HomeportError, and in a group grpc.aio.AioRpcError
+    where the service will not have this platform."""
+    wall_ms = clock_of(settings.clock_file)
+    pinned = read_keys(settings.instruction_keys) if settings.instruction_keys else {}
+    connect = dialer(
+        _pem("ca", settings.ca),
+        certificate=_pem("certificate", settings.certificate),
+        key=_pem("certificate_key", settings.certificate_key),
+    )
+    journal = await Journal.open(settings.data_dir / "journal", now_ms=wall_ms())
+    try:
+        with Hosting(settings.data_dir / "compiled", threads=settings.threads or None) as hosting:
+            reports: list[Callable[[Report], None]] = []
+            verifier = InstructionVerifier(settings.tenant, settings.name, pinned)
+            host = PlatformHost(
+                settings.name,
+                verifier,
+                journal,
+                hosting,
+                capacity=settings.capacity or CAPACITY_PER_THREAD * hosting.capacity,
+                wall_ms=wall_ms,
+                report=lambda report: reports[0](report),
+            )
+            installer = Installer(
+                settings.tenant,
+                settings.data_dir / "artifacts",
+                host,
+                hosting,
+                grants=settings.grants(),
+            )
+            rng = random.Random(secrets.randbits(64))
+            line = PlatformLine(
+                PlatformIdentity(
+                    tenant=settings.tenant,
+                    name=settings.name,
+                    incarnation=f"{wall_ms():013x}-{secrets.token_hex(4)}",
+                    version=version("homeport"),
+                    ttl_s=settings.ttl_s,
+                    wanted=settings.wanted(),
+                ),
+                [part.strip() for part in settings.server.split(",") if part.strip()],
+                host,
+                journal,
+                verifier,
+                installer,
+                token=settings.token,
+                pinned_keys=bool(pinned),
+                spread=rng.random,
+                wall_ms=wall_ms,
+                connect=connect,
+            )
+            reports.append(line.report)
+            async with asyncio.TaskGroup() as group:
+                run = group.create_task(line.run(), name="platform")
+                ready = group.create_task(_tell_ready(line, host, on_ready), name="ready")
+                leave = group.create_task(_leave(stop, line), name="stop")
+                await asyncio.wait([run])
+                ready.cancel()
+                leave.cancel()
+    finally:
+        await journal.close()
+
+
+async def _leave(stop: asyncio.Event, line: PlatformLine) -> None:
+    await stop.wait()
+    line.leave()
+
+
+async def _tell_ready(
+    line: PlatformLine, host: PlatformHost, on_ready: Callable[[dict[str, str]], None]
+) -> None:
+    await line.ready.wait()
+    on_ready({one.application: one.version for one in host.hosted})
+
+
+def read_keys(path: Path) -> Mapping[str, bytes]:
+    """The Ed25519 keys of a JWK set, by id. Raises InvalidInput."""
+    try:
+        document = msgspec.json.decode(path.read_bytes())
+        keys = {
+            str(one["kid"]): from_base64url(one["x"])
+            for one in document["keys"]
+            if one.get("crv") == "Ed25519"
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InvalidInput("instruction_keys", f"{path} is not a JWK set: {error}") from error
+    if not keys:
+        raise InvalidInput("instruction_keys", f"{path} holds no Ed25519 key")
+    return keys
+
+
+def _pem(field: str, path: Path | None) -> bytes | None:
+    if path is None:
+        return None
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidInput(field, f"{field}: {path} cannot be read: {error.strerror}") from error
+
+
+def write_ready_file(path: Path, applications: dict[str, str]) -> None:
+    """Writes {"applications": {name: version}, "pid"} as JSON, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch.write_text(json.dumps({"applications": applications, "pid": os.getpid()}) + "\n")
+    scratch.replace(path)

@@ -1,0 +1,64 @@
+"""Artifacts on disk, named by their SHA-256: written whole or not at all, read only when right.
+
+One that no version names any more, or never did because the server stopped in between, costs
+room and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tempfile
+from pathlib import Path
+
+from control_plane.errors import DataLoss, NotFound
+
+_SHA256 = re.compile(r"[0-9a-f]{64}\Z")
+
+
+class Artifacts:
+    """A folder. Everything blocks."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._folder = folder
+
+    def put(self, content: bytes) -> str:
+        """Durable once it returns; the SHA-256, hex. The same content twice is kept once."""
+        sha256 = hashlib.sha256(content).hexdigest()
+        path = self._folder / sha256
+        if path.exists() and path.stat().st_size == len(content):
+            return sha256
+        handle, name = tempfile.mkstemp(dir=self._folder, prefix=".new-")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+        folder = os.open(self._folder, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+        return sha256
+
+    def get(self, sha256: str) -> bytes:
+        """Raises NotFound; DataLoss where what is there is not what was put."""
+        if not _SHA256.match(sha256):
+            raise NotFound(f"there is no artifact {sha256!r}")
+        try:
+            content = (self._folder / sha256).read_bytes()
+        except FileNotFoundError as error:
+            raise NotFound(f"there is no artifact {sha256} here; submit it again") from error
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise DataLoss(f"the artifact {sha256} is damaged on disk; submit it again")
+        return content
+
+    def has(self, sha256: str) -> bool:
+        """Whether it is there; `get` says whether it is whole."""
+        return bool(_SHA256.match(sha256)) and (self._folder / sha256).is_file()

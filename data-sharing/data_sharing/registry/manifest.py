@@ -1,0 +1,111 @@
+"""Manifest: what an application says about itself, as values.
+
+A manifest that exists is sound in itself: its form, its schemas, its samples against them.
+What only others can tell, the sandbox or the consumers of its feeds, comes later. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field as given_by
+from typing import Any
+
+from data_sharing.runtimes.port import ArtifactKind, Limits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One thing that is wrong with a submission, for the developer to mend."""
+
+    path: str  # JSON Pointer into the manifest
+    message: str  # a sentence that says what to do
+    consumer: str = ""  # the application that a change would break
+    field: str = ""  # what it reads, as JSON Pointer into the feed's data
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Produced:
+    """A feed it produces."""
+
+    type: str  # CloudEvents type
+    schema: Mapping[str, Any]  # JSON Schema 2020-12 of the data
+    key: str  # JSON Pointer into the event
+    samples: tuple[Mapping[str, Any], ...]
+    shared_with: tuple[str, ...] = ()  # applications of the tenant
+    shared_with_everyone: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consumed:
+    """A feed it wants to read."""
+
+    feed: str  # CloudEvents type
+    purpose: str  # why, for people and for consent
+    fields: tuple[str, ...] = ()  # JSON Pointers into the data; none: all of it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """Something it can be ordered to do."""
+
+    name: str
+    input: Mapping[str, Any] | bool  # JSON Schema 2020-12
+    output: Mapping[str, Any] | bool
+    sample: Any  # an input
+    idempotent: bool = False
+    needs_approval: bool = False
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileWish:
+    """A folder it wants to see; which one of its own that is, the platform says."""
+
+    path: str
+    writable: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What it asks for beyond computing. A wish is not a grant."""
+
+    clock: bool = False
+    random: bool = False
+    environment: tuple[tuple[str, str], ...] = ()
+    files: tuple[FileWish, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeNeeds:
+    """What runs it, within which limits."""
+
+    kind: ArtifactKind
+    sha256: str = ""  # of the artifact, lower-case hex; empty: not said
+    limits: Limits = given_by(default_factory=Limits)
+    wishes: Wishes = given_by(default_factory=Wishes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """One version of one application."""
+
+    tenant: str
+    application: str
+    version: str  # MAJOR.MINOR.PATCH
+    description: str = ""
+    produces: tuple[Produced, ...] = ()
+    consumes: tuple[Consumed, ...] = ()
+    actions: tuple[Action, ...] = ()
+    runtime: RuntimeNeeds | None = None
+
+    def produced(self, type_: str) -> Produced | None:
+        """The feed of that type, where it produces it."""
+        return next((one for one in self.produces if one.type == type_), None)
+
+    def consumed(self, type_: str) -> Consumed | None:
+        """Its declaration that it reads that feed."""
+        return next((one for one in self.consumes if one.feed == type_), None)
+
+    def action(self, name: str) -> Action | None:
+        return next((one for one in self.actions if one.name == name), None)

@@ -1,0 +1,200 @@
+"""Reads a manifest: text to values, with everything that is wrong told together.
+
+First its form, by the published JSON Schema; then what a schema cannot say: that schemas
+compile, samples conform, keys can be found, names are not taken twice. Pure.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from importlib.resources import files
+from typing import Any, TypeVar
+
+from data_sharing.feed_key import KeyPath, key_text
+from data_sharing.registry.manifest import (
+    Action,
+    Consumed,
+    Fault,
+    FileWish,
+    Manifest,
+    Produced,
+    RuntimeNeeds,
+    Wishes,
+)
+from data_sharing.registry.yaml_text import BadYaml, read_yaml
+from data_sharing.runtimes.port import ArtifactKind, Limits
+from data_sharing.schemas import BadSchema, DataSchema, steps_of
+
+T = TypeVar("T")
+FORM = DataSchema(
+    json.loads(files("data_sharing.registry").joinpath("manifest.schema.json").read_bytes())
+)
+MAX_FAULTS = 50
+
+
+def read_manifest(text: str, *, tenant: str) -> tuple[Manifest | None, tuple[Fault, ...]]:
+    """The manifest, or what is wrong with it. `tenant`: whose it is where it does not say."""
+    try:
+        document = read_yaml(text)
+    except BadYaml as error:
+        return None, (Fault(path="", message=f"the manifest {error}"),)
+    if not isinstance(document, Mapping):
+        return None, (Fault(path="", message="the manifest is not a mapping of keys to values"),)
+    return from_document(document, tenant=tenant)
+
+
+def from_document(
+    document: Mapping[str, Any], *, tenant: str
+) -> tuple[Manifest | None, tuple[Fault, ...]]:
+    """The same for a decoded one."""
+    try:
+        faults = [
+            Fault(path=breach.pointer, message=breach.message)
+            for breach in FORM.breaches(document, MAX_FAULTS)
+        ]
+    except ValueError as error:  # a number that JSON has not, such as .nan
+        return None, (Fault(path="", message=f"the manifest holds what JSON cannot say: {error}"),)
+    if faults:
+        return None, tuple(faults)
+    manifest = _manifest(document, tenant)
+    if document.get("tenant", tenant) != tenant:
+        faults.append(
+            Fault(path="/tenant", message=f"is {document['tenant']}, submitted for {tenant}")
+        )
+    faults += _once("/produces", "type", [one.type for one in manifest.produces])
+    faults += _once("/consumes", "feed", [one.feed for one in manifest.consumes])
+    faults += _once("/actions", "name", [one.name for one in manifest.actions])
+    for place, produced in enumerate(manifest.produces):
+        faults += _check_produced(f"/produces/{place}", produced)
+    for place, consumed in enumerate(manifest.consumes):
+        faults += _check_consumed(f"/consumes/{place}", consumed)
+    for place, action in enumerate(manifest.actions):
+        faults += _check_action(f"/actions/{place}", action)
+    if manifest.actions and manifest.runtime is None:
+        faults.append(
+            Fault(path="/runtime", message="is missing; something has to run the actions")
+        )
+    if manifest.runtime is not None and not manifest.actions:
+        faults.append(Fault(path="/actions", message="is missing; what is the runtime to run?"))
+    return (None, tuple(faults)) if faults else (manifest, ())
+
+
+def _manifest(document: Mapping[str, Any], tenant: str) -> Manifest:
+    return Manifest(
+        tenant=tenant,
+        application=document["application"],
+        version=document["version"],
+        description=document.get("description", ""),
+        produces=tuple(_produced(one) for one in document.get("produces", ())),
+        consumes=tuple(
+            Consumed(feed=one["feed"], purpose=one["purpose"], fields=tuple(one.get("fields", ())))
+            for one in document.get("consumes", ())
+        ),
+        actions=tuple(
+            Action(
+                name=one["name"],
+                input=one["input"],
+                output=one["output"],
+                sample=one["sample"],
+                idempotent=one.get("idempotent", False),
+                needs_approval=one.get("needs_approval", False),
+                description=one.get("description", ""),
+            )
+            for one in document.get("actions", ())
+        ),
+        runtime=_runtime(document["runtime"]) if "runtime" in document else None,
+    )
+
+
+def _produced(one: Mapping[str, Any]) -> Produced:
+    shared = one.get("shared_with", ())
+    return Produced(
+        type=one["type"],
+        schema=one["schema"],
+        key=one.get("key", "/subject"),
+        samples=tuple(one["samples"]),
+        shared_with=() if shared == "everyone" else tuple(shared),
+        shared_with_everyone=shared == "everyone",
+    )
+
+
+def _runtime(one: Mapping[str, Any]) -> RuntimeNeeds:
+    wished = one.get("capabilities", {})
+    return RuntimeNeeds(
+        kind=ArtifactKind(one["kind"]),
+        sha256=one.get("sha256", "").lower(),
+        limits=Limits(**one.get("limits", {})),
+        wishes=Wishes(
+            clock=wished.get("clock", False),
+            random=wished.get("random", False),
+            environment=tuple(wished.get("environment", {}).items()),
+            files=tuple(FileWish(**wish) for wish in wished.get("files", ())),
+        ),
+    )
+
+
+def _once(where: str, key: str, names: list[str]) -> list[Fault]:
+    return [
+        Fault(path=f"{where}/{place}/{key}", message=f"{name!r} stands there twice; keep one")
+        for place, name in enumerate(names)
+        if name in names[:place]
+    ]
+
+
+def _compile(path: str, document: Any, faults: list[Fault]) -> DataSchema | None:
+    """The schema; None where it is none, which is then among the faults."""
+    try:
+        return DataSchema(document if isinstance(document, Mapping) else {"allOf": [document]})
+    except BadSchema as error:
+        said = error.message
+        faults.append(Fault(path=f"{path}{error.pointer}", message=f"this is no schema: {said}"))
+        return None
+
+
+def _check_produced(path: str, produced: Produced) -> list[Fault]:
+    faults: list[Fault] = []
+    key = _parsed(f"{path}/key", KeyPath.parse, produced.key, faults)
+    schema = _compile(f"{path}/schema", produced.schema, faults)
+    for place, sample in enumerate(produced.samples):
+        here = f"{path}/samples/{place}"
+        if schema is not None and (breach := schema.breach(sample["data"])) is not None:
+            faults.append(
+                Fault(path=f"{here}/data{breach.pointer}", message=f"the sample {breach.message}")
+            )
+        if key is None:
+            continue
+        found = key.of_data(sample["data"]) if key.steps else key_text(sample.get(key.attribute))
+        if found is None and key.attribute != "source":
+            faults.append(
+                Fault(path=here, message=f"the sample has no key: {key.pointer} is not there, "
+                      "or no text or whole number")
+            )  # fmt: skip
+    return faults
+
+
+def _check_consumed(path: str, consumed: Consumed) -> list[Fault]:
+    faults: list[Fault] = []
+    for place, field in enumerate(consumed.fields):
+        _parsed(f"{path}/fields/{place}", steps_of, field, faults)
+    return faults
+
+
+def _check_action(path: str, action: Action) -> list[Fault]:
+    faults: list[Fault] = []
+    taken = _compile(f"{path}/input", action.input, faults)
+    _compile(f"{path}/output", action.output, faults)
+    if taken is not None and (breach := taken.breach(action.sample)) is not None:
+        faults.append(
+            Fault(path=f"{path}/sample{breach.pointer}",
+                  message=f"the sample does not conform to the action's input: {breach.message}")
+        )  # fmt: skip
+    return faults
+
+
+def _parsed(path: str, parse: Callable[[str], T], text: str, faults: list[Fault]) -> T | None:
+    try:
+        return parse(text)
+    except ValueError as error:
+        faults.append(Fault(path=path, message=str(error)))
+        return None

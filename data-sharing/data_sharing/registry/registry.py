@@ -1,0 +1,252 @@
+"""Registry: takes submissions like an app store, and knows every version of everything.
+
+A submission is read, tried in the sandbox and held against the others; only where nothing at
+all speaks against it does it become the current version, in one transaction. Changes are made
+one after another, each judged by the state it changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from sqlite3 import Connection
+
+from control_plane.errors import InvalidInput, NotFound, Refused
+from data_sharing.database import Database
+from data_sharing.registry import tables
+from data_sharing.registry.artifacts import Artifacts
+from data_sharing.registry.catalogue import Catalogue, Version
+from data_sharing.registry.changes import conflicts
+from data_sharing.registry.manifest import Fault, Manifest
+from data_sharing.registry.reading import read_manifest
+from data_sharing.registry.trial import Trial
+from data_sharing.registry.yaml_text import read_yaml
+
+MAX_REASON = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What became of a submission: accepted where there is no fault."""
+
+    version: Version | None = None
+    faults: tuple[Fault, ...] = ()
+    existing: bool = False  # it had been accepted before, with the same content
+
+
+class Registry:
+    """wall_ms: Unix ms."""
+
+    def __init__(
+        self, database: Database, artifacts: Artifacts, trial: Trial, *, wall_ms: Callable[[], int]
+    ) -> None:
+        self._database = database
+        self._artifacts = artifacts
+        self._trial = trial
+        self._wall_ms = wall_ms
+        self._changing = asyncio.Lock()
+        self.on_change: list[Callable[[Catalogue], None]] = []
+        """Called with the new catalogue after every change."""
+        self.catalogue = Catalogue()
+        self._revision = 0
+        self._load()
+
+    async def submit(
+        self,
+        text: str,
+        content: bytes,
+        *,
+        tenant: str,
+        application: str = "",
+        dry_run: bool = False,
+    ) -> Verdict:
+        """Judges a manifest and its artifact (empty: there is none, or it is here already).
+        `application`: the only one that the caller may submit; empty: any.
+
+        Raises Refused where this machine cannot try such an artifact; Conflict, StoreUnavailable.
+        """
+        manifest, faults = read_manifest(text, tenant=tenant)
+        if manifest is None:
+            return Verdict(faults=faults)
+        if application and manifest.application != application:
+            return Verdict(
+                faults=(
+                    Fault(path="/application", message=f"only {application} may be submitted here"),
+                )
+            )
+        document = json.dumps(read_yaml(text), ensure_ascii=False)
+        content, faults = await self._artifact(manifest, content)
+        known = self._known(manifest, document, content)
+        if known is not None:
+            return known
+        if not faults:
+            faults = tuple(await self._trial.faults(manifest, content))
+        faults += tuple(conflicts(self.catalogue, manifest))
+        if faults:
+            return Verdict(faults=faults)
+        sha256 = ""
+        if content and not dry_run:
+            sha256 = await asyncio.to_thread(self._artifacts.put, content)
+        version = Version(
+            manifest=manifest,
+            text=document,
+            artifact_sha256=sha256,
+            artifact_size=len(content),
+            submitted_ms=self._wall_ms(),
+            current=True,
+        )
+        if dry_run:
+            return Verdict(version=version)
+        return await self._accept(version, content)
+
+    async def rollback(self, tenant: str, application: str, version: str = "") -> Version:
+        """Makes an earlier version current; empty: the one that was so before. Raises NotFound,
+        Refused."""
+        async with self._changing:
+            self._must_have(tenant, application)
+            if not version:
+                version = self._database.read(
+                    lambda db: tables.previous_version(db, tenant, application)
+                )
+                if not version:
+                    raise NotFound(f"{application} has no earlier version to go back to")
+            found = self.version(tenant, application, version)
+            if found.current:
+                return found
+            if found.deprecation:
+                raise Refused(f"{application} {version} is deprecated: {found.deprecation}")
+            faults = conflicts(self.catalogue, found.manifest)
+            if faults:
+                said = "; ".join(fault.message for fault in faults[:5])
+                raise Refused(f"{application} {version} cannot be current again: {said}")
+            await self._change(lambda db: tables.make_current(db, tenant, application, version))
+            return replace(found, current=True)
+
+    async def deprecate(self, tenant: str, application: str, version: str, why: str) -> Version:
+        """`why` empty: it may be used again. Raises NotFound, InvalidInput."""
+        if len(why) > MAX_REASON:
+            raise InvalidInput("reason", f"reason is longer than {MAX_REASON} characters")
+        async with self._changing:
+            found = self.version(tenant, application, version)
+            await self._change(lambda db: tables.deprecate(db, tenant, application, version, why))
+            return replace(found, deprecation=why)
+
+    def version(self, tenant: str, application: str, version: str = "") -> Version:
+        """One version; empty: the current one. Raises NotFound."""
+        if not version:
+            return self._must_have(tenant, application)
+        for one in self.versions(tenant, application):
+            if one.manifest.version == version:
+                return one
+        raise NotFound(f"{application} has no version {version}")
+
+    def versions(self, tenant: str, application: str) -> list[Version]:
+        """All of them, newest submission first. Raises NotFound."""
+        self._must_have(tenant, application)
+        return self._database.read(lambda db: tables.versions_of(db, tenant, application))
+
+    async def artifact(self, version: Version) -> bytes:
+        """Raises NotFound where it has none; DataLoss."""
+        if not version.artifact_sha256:
+            manifest = version.manifest
+            raise NotFound(f"{manifest.application} {manifest.version} has no artifact")
+        return await asyncio.to_thread(self._artifacts.get, version.artifact_sha256)
+
+    # -- inside ------------------------------------------------------------------------
+
+    def _must_have(self, tenant: str, application: str) -> Version:
+        found = self.catalogue.application(tenant, application)
+        if found is None:
+            raise NotFound(f"tenant {tenant} has no application {application}")
+        return found
+
+    async def _artifact(
+        self, manifest: Manifest, content: bytes
+    ) -> tuple[bytes, tuple[Fault, ...]]:
+        """The artifact that belongs to a manifest."""
+        needs = manifest.runtime
+        if needs is None:
+            if content:
+                fault = Fault(path="/runtime", message="is missing; what is the artifact for?")
+                return b"", (fault,)
+            return b"", ()
+        if content:
+            return content, ()
+        if not needs.sha256:
+            said = "no artifact was sent, and none is named by /runtime/sha256"
+            return b"", (Fault(path="/runtime", message=said),)
+        # Only what this tenant has submitted itself counts as being here: that somebody else
+        # has the same artifact is nobody's business.
+        if not self._database.read(
+            lambda db: tables.has_artifact(db, manifest.tenant, needs.sha256)
+        ):
+            said = f"no artifact was sent, and {needs.sha256} is not here"
+            return b"", (Fault(path="/runtime/sha256", message=said),)
+        return await asyncio.to_thread(self._artifacts.get, needs.sha256), ()
+
+    def _known(self, manifest: Manifest, document: str, content: bytes) -> Verdict | None:
+        """The verdict on a version that was accepted before; None: it was not."""
+        try:
+            found = self.version(manifest.tenant, manifest.application, manifest.version)
+        except NotFound:
+            return None
+        same = json.loads(found.text) == json.loads(document)
+        if same and found.artifact_sha256 == (
+            hashlib.sha256(content).hexdigest() if content else ""
+        ):
+            return Verdict(version=found, existing=True)
+        return Verdict(
+            faults=(
+                Fault(
+                    path="/version",
+                    message=f"{manifest.application} {manifest.version} was submitted with other "
+                    "content, and versions never change; raise the version",
+                ),
+            )
+        )
+
+    async def _accept(self, version: Version, content: bytes) -> Verdict:
+        manifest = version.manifest
+        async with self._changing:
+            # Others may have been accepted while this one was tried.
+            known = self._known(manifest, version.text, content)
+            if known is not None:
+                return known
+            faults = conflicts(self.catalogue, manifest)
+            if faults:
+                return Verdict(faults=tuple(faults))
+
+            def write(db: Connection) -> None:
+                tables.insert(db, version)
+                tables.make_current(db, manifest.tenant, manifest.application, manifest.version)
+
+            await self._change(write)
+        return Verdict(version=version)
+
+    async def _change(self, write: Callable[[Connection], None]) -> None:
+        decided_at = self._revision
+
+        def work(db: Connection) -> None:
+            tables.advance(db, decided_at)
+            write(db)
+
+        done = self._database.submit(work)
+        # A callback, because whoever asked may leave before it is on disk.
+        done.add_done_callback(self._changed)
+        await asyncio.shield(done)
+
+    def _changed(self, done: asyncio.Future[None]) -> None:
+        """Also where the outcome is not known: what is on disk is true."""
+        self._load()
+        for listener in self.on_change:
+            listener(self.catalogue)
+
+    def _load(self) -> None:
+        def read(db: Connection) -> tuple[int, list[Version]]:
+            return tables.revision(db), tables.current_versions(db)
+
+        self._revision, versions = self._database.read(read)
+        self.catalogue = Catalogue(versions)

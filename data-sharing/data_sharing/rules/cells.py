@@ -1,0 +1,59 @@
+"""Cells: what one rule remembers, key by key, within one occasion."""
+
+from __future__ import annotations
+
+from data_sharing.rules.compiled import CompiledRule, FedWindow
+from data_sharing.rules.occasion import Occasion
+from data_sharing.rules.state import CellId, RuleCell, WindowState
+
+_SLACK_MS = 3_600_000  # how much longer than needed state is kept
+
+
+class Cells:
+    """Of one rule."""
+
+    def __init__(self, occasion: Occasion, rule: CompiledRule) -> None:
+        self._occasion, self._rule = occasion, rule
+
+    def at(self, key: str) -> RuleCell:
+        """The rule's at this key; a new one, not yet kept, where there is none or it has
+        expired."""
+        rule = self._rule
+        name = CellId(rule.tenant, "rule", rule.id, key)
+        cell: RuleCell | None = self._occasion.state.get(name)
+        if cell is None or (cell.expires_ms and cell.expires_ms < self._occasion.now_ms):
+            return RuleCell()
+        return cell
+
+    def is_late(self, cell: RuleCell) -> bool:
+        event = self._occasion.event
+        return event is not None and event.time_ms < cell.newest_ms - self._rule.late_ms
+
+    def seen(self, cell: RuleCell, key: str, time_ms: int) -> None:
+        """Lets go of what is over, and has the cell stored. time_ms: of an event that it keeps.
+        Only those make others late, so that events which no rule of the set could match mean
+        the same as those which the index left out."""
+        rule = self._rule
+        cell.newest_ms = max(cell.newest_ms, time_ms)
+        for name in list(cell.windows):
+            fed = rule.windows.get(name)
+            if fed is None:
+                del cell.windows[name]
+            elif name != rule.spec.at_end_of:  # its windows go when they have ended
+                fed.window.prune(cell.windows[name], cell.newest_ms, rule.late_ms)
+        newest_ms = max(self._occasion.now_ms, cell.newest_ms)
+        cell.expires_ms = newest_ms + 2 * rule.horizon_ms + _SLACK_MS
+        name_of = CellId(rule.tenant, "rule", rule.id, key)
+        self._occasion.state.put(name_of, cell, cell.expires_ms)
+
+    def window(self, cell: RuleCell, fed: FedWindow) -> WindowState:
+        """Its state; new where there is none, or the window has become another."""
+        found = cell.windows.get(fed.window.name)
+        if found is None or found.shape != fed.window.shape:
+            found = cell.windows[fed.window.name] = WindowState(fed.window.shape)
+        return found
+
+    def readable(self, cell: RuleCell | None, fed: FedWindow) -> WindowState | None:
+        """The state of a window, where there is one that still fits."""
+        found = None if cell is None else cell.windows.get(fed.window.name)
+        return found if found is not None and found.shape == fed.window.shape else None

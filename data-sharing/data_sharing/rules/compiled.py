@@ -1,0 +1,145 @@
+"""CompiledRule: a rule whose expressions are compiled and whose parts fit together.
+
+Made once per version by `compiling.py`; immutable, so that any number of decisions share it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeAlias
+
+from control_plane.expressions.clauses import Clause, clauses_of
+from control_plane.expressions.environment import Environment
+from control_plane.expressions.expression import Expression
+from control_plane.expressions.tree import Path, paths_read
+from data_sharing.forecasts.forecast import Method
+from data_sharing.forecasts.spec import ForecastSpec
+from data_sharing.rules.joins import Join
+from data_sharing.rules.predicates import Conjunct
+from data_sharing.rules.spec import RuleSpec
+from data_sharing.rules.windows import Window
+
+Computed: TypeAlias = Expression | str | int | float | bool  # text never stands for itself
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """One feed of a rule. own: in a join, what `when` asks of this input's event alone; others
+    do not take part. conjuncts: what an event must have to matter, as far as the index knows."""
+
+    name: str
+    feed: str
+    key: Expression
+    where: Expression | None
+    own: Expression | None
+    absent: bool
+    conjuncts: tuple[Conjunct, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FedWindow:
+    """A window with what puts events into it."""
+
+    window: Window
+    feed: str
+    key: Expression
+    where: Expression | None
+    value: Expression | None
+    conjuncts: tuple[Conjunct, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """shift, cancel and config as in ChangeSpec; `every`: of every occurrence."""
+
+    shift: Expression | None
+    cancel: Computed | None
+    config: tuple[tuple[str, str, Computed], ...]  # action, field, value
+    every: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invocation:
+    application: str
+    action: str
+    config: tuple[tuple[str, Computed], ...]
+    deadline_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompiledForecast:
+    tenant: str
+    spec: ForecastSpec
+    method: Method
+    key: Expression
+    value: Expression
+    where: Expression | None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CompiledRule:
+    """reads: names of the variables that its expressions read. read_forecasts, read_windows:
+    fields by name. Not slotted, because clauses are made when first asked for."""
+
+    tenant: str
+    spec: RuleSpec
+    version: int
+    environment: Environment
+    inputs: Mapping[str, Input]
+    windows: Mapping[str, FedWindow]
+    join: Join | None
+    plan_of: Expression | None
+    when: Expression
+    effects: tuple[Change | Invocation, ...]
+    reads: frozenset[str]
+    read_forecasts: Mapping[str, tuple[str, ...]]
+    forecasts: Mapping[str, Method]
+    late_ms: int
+    max_age_ms: int  # 0: any
+    wait_ms: int  # 0: no debounce
+    wait_at_most_ms: int
+    cooldown_ms: int
+    horizon_ms: int  # how long state can matter after the newest event
+
+    @property
+    def id(self) -> str:
+        return self.spec.rule
+
+    @cached_property
+    def order(self) -> tuple[int, str]:
+        """The order in which rules are decided: by priority, then by id."""
+        return (-self.spec.priority, self.spec.rule)
+
+    @cached_property
+    def stateful(self) -> bool:
+        """Whether it has a cell at each key."""
+        return bool(self.windows or self.join or self.wait_ms or self.cooldown_ms)
+
+    @cached_property
+    def clauses(self) -> Clause:
+        """Of `when`."""
+        return clauses_of(self.spec.condition)
+
+    @cached_property
+    def compiled_clauses(self) -> Mapping[str, tuple[Expression, tuple[Path, ...]]]:
+        """The leaves of `clauses` by their text, with the paths they read."""
+        return {
+            leaf.text: (found, tuple(path for path, _, _ in paths_read(found.tree)))
+            for leaf in self.clauses.leaves()
+            for found in (self.environment.compile(leaf.text, field="when"),)
+        }
+
+    @cached_property
+    def paths(self) -> tuple[Path, ...]:
+        """That `when` reads, each once."""
+        return tuple(dict.fromkeys(path for path, _, _ in paths_read(self.when.tree)))
+
+
+def read_path(values: Mapping[str, Any], path: Path) -> Any:
+    """What stands there; None where nothing does."""
+    found: Any = values
+    for name in path:
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found

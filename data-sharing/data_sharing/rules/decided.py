@@ -1,0 +1,123 @@
+"""Decided: what came of one event or timer. Everything a worker stores in its transaction, and
+everything an explanation needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+import msgspec
+
+from data_sharing.forecasts.spec import shown
+from data_sharing.rules.effects import Effect, EventRef, Invoke
+
+
+class Verdict(StrEnum):
+    """What became of one rule, once for each combination of events and plan it looked at."""
+
+    FIRED = "fired"
+    NOT_MATCHED = "not-matched"  # `when` was false, or read a field that is not there
+    ERROR = "error"  # `when`, a key, a value or an effect failed
+    WAITING = "waiting"  # a join still lacks events, or waits whether one stays absent
+    PENDING = "pending"  # debounce: fires when nothing further matches
+    COOLDOWN = "cooldown"  # it fired too recently
+    LATE = "late"  # the event is older than the newest of its key by more than allowed
+    TOO_OLD = "too-old"  # the event is older by the clock than the rule wants
+    NO_KEY = "no-key"  # the event lacks what the rule's key is made of
+    NO_PLAN = "no-plan"  # nobody has a plan that the rule looks at
+    PARKED = "parked"  # it failed too often in a row and is not run
+
+
+class Fate(StrEnum):
+    """What became of an effect of a rule that fired."""
+
+    TAKEN = "taken"
+    UNCHANGED = "unchanged"  # the plan is already so
+    OVERRULED = "overruled"  # somebody with a higher priority has set that
+
+
+class Clause(NamedTuple):
+    """One part of a condition and what it came to: "true", "false", "missing: …", "error: …".
+    read: values by path. joined_by: "&&" or "||" of the parts; empty: a leaf."""
+
+    text: str
+    outcome: str
+    read: Mapping[str, Any]
+    joined_by: str = ""
+    parts: tuple[Clause, ...] = ()
+
+
+class EffectOutcome(NamedTuple):
+    """field: of a plan change, which of its fields; empty: all of the effect."""
+
+    effect: Effect
+    fate: Fate
+    field: str = ""
+    reason: str = ""
+
+
+def effect_text(one: EffectOutcome) -> str:
+    """For people: what was to be done, and what became of it."""
+    effect, fate = one.effect, one.fate.value
+    reason = f" ({one.reason})" if one.reason else ""
+    if isinstance(effect, Invoke):
+        config = msgspec.json.encode(effect.config).decode()
+        return f"{fate}: invoke {effect.application} {effect.action} {config}{reason}"
+    values = dict(effect.fields)
+    names = [one.field] if one.field else list(values)
+    said = ", ".join(f"{name} = {_value(name, values.get(name))}" for name in names)
+    return f"{fate}: plan {effect.plan_id}: {said}{reason}"
+
+
+def _value(field: str, value: Any) -> str:
+    if field == "shift_ms" and isinstance(value, int):
+        return shown(value)
+    return msgspec.json.encode(value).decode()
+
+
+class RuleOutcome(NamedTuple):
+    """One rule's share in a decision."""
+
+    rule: str
+    version: int
+    verdict: Verdict
+    key: str = ""
+    plan_id: str = ""
+    detail: str = ""  # one sentence, where the verdict leaves a question
+    events: tuple[EventRef, ...] = ()  # that took part
+    consumed: tuple[EventRef, ...] = ()  # that are used up
+    effects: tuple[EffectOutcome, ...] = ()
+    read: Mapping[str, Any] = {}  # of rules that fired: what `when` read, by path
+    clauses: Clause | None = None  # where explaining was asked for
+
+
+class Timer(NamedTuple):
+    """Must come back through RuleSet.due at due_ms or later, once. A timer with the id of one
+    that stands replaces it."""
+
+    tenant: str
+    rule: str
+    kind: str  # window, debounce, absent
+    key: str
+    token: str  # tells timers of one key apart
+    due_ms: int
+
+    @property
+    def id(self) -> str:
+        """Unique per tenant's timers."""
+        parts = (self.tenant, self.rule, self.kind, self.key, self.token)
+        return "/".join(part.replace("%", "%25").replace("/", "%2F") for part in parts)
+
+
+class Decided(NamedTuple):
+    """outcomes: of the rules that the index found, in their order. effects: those to act on, in
+    order. timers: to store; dropped: ids of timers that need not come back."""
+
+    outcomes: tuple[RuleOutcome, ...] = ()
+    effects: tuple[Effect, ...] = ()
+    timers: tuple[Timer, ...] = ()
+    dropped: tuple[str, ...] = ()
+
+
+NOTHING = Decided()

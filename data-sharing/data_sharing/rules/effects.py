@@ -1,0 +1,96 @@
+"""What rules do: values that say it. Others act on them (plans, instructions).
+
+Every effect has an id that the same events, rules and order give again, so that a worker that
+died between deciding and acting can be replaced without a second action.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+USER_PRIORITY = 1_000  # a user's own change stands against every rule (0 to 999)
+
+
+class EventRef(NamedTuple):
+    """Names an event; position in its log, 0 where unknown."""
+
+    source: str
+    id: str
+    position: int = 0
+
+
+class Cause(NamedTuple):
+    """Why something was done: a rule and the events that made it fire, or a user."""
+
+    rule: str = ""
+    rule_version: int = 0
+    events: tuple[EventRef, ...] = ()
+    timer: str = ""  # id of the timer that was due, where no event did it
+    user: str = ""
+    note: str = ""
+    undoes: str = ""  # id of the change that this takes back
+
+
+class PlanChange(NamedTuple):
+    """Fields of a plan get new values; None: back to what the plan itself says.
+
+    fields: "shift_ms" (int), "cancelled" (bool), "actions.<name>.config.<field>" (JSON).
+    occurrence_ms: planned time of the occurrence; None: every one.
+    """
+
+    id: str
+    tenant: str
+    plan_id: str
+    occurrence_ms: int | None
+    fields: tuple[tuple[str, Any], ...]
+    priority: int
+    cause: Cause
+
+
+class Invoke(NamedTuple):
+    """Have an application perform an action now."""
+
+    id: str
+    tenant: str
+    application: str
+    action: str
+    config: Mapping[str, Any]
+    deadline_ms: int
+    plan_id: str  # empty: no plan was looked at
+    occurrence_ms: int | None
+    cause: Cause
+
+
+Effect = PlanChange | Invoke
+
+
+def effect_id(tenant: str, cause: Cause, plan_id: str, occurrence_ms: int | None, n: int) -> str:
+    """24 hexadecimal digits. n: number of the effect within its rule."""
+    events = [(one.source, one.id) for one in cause.events]
+    parts = (tenant, cause.rule, cause.rule_version, cause.timer, plan_id, occurrence_ms, n, events)
+    return blake2b(repr(parts).encode(), digest_size=12).hexdigest()
+
+
+class Hold(NamedTuple):
+    """Who set a field of a plan, and with which priority: who has less cannot change it."""
+
+    priority: int
+    by: str  # "rule leave-earlier" or "user u-1"
+
+
+class PlanView(NamedTuple):
+    """A plan at its next occurrence, as rules see it."""
+
+    id: str
+    version: int
+    name: str
+    owner: str
+    occurrence_ms: int | None  # None: nothing is to come
+    fields: Mapping[str, Any]  # in CEL: `plan`
+    actions: frozenset[str]
+    values: Mapping[str, Any]  # what the occurrence's fields are now, by name as in PlanChange
+    holds: Mapping[str, Hold]  # on fields of this occurrence
+    every_values: Mapping[str, Any]  # the same of what is set for every occurrence
+    every_holds: Mapping[str, Hold]

@@ -1,0 +1,250 @@
+"""Evaluation: one rule at one key, for one event or one timer that was due.
+
+Changes the rule's cell and says what it found; effects are computed but not weighed against other
+rules', which is `firing.settle`'s. Nothing here raises: what fails is an outcome.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from control_plane.expressions.expression import Fault
+from data_sharing.forecasts.forecast import is_number
+from data_sharing.rules.cells import Cells
+from data_sharing.rules.compiled import CompiledRule, FedWindow, Input
+from data_sharing.rules.decided import Timer, Verdict
+from data_sharing.rules.joins import MOST_COMBINATIONS, Combination
+from data_sharing.rules.judging import Judging
+from data_sharing.rules.occasion import Found, Occasion, found_of, refs_of
+from data_sharing.rules.state import JoinState, Kept, RuleCell, kept
+from data_sharing.rules.windows import shown
+
+
+def on_event(
+    occasion: Occasion, rule: CompiledRule, windows: Sequence[FedWindow], inputs: Sequence[Input]
+) -> list[Found]:
+    """windows and inputs: of the rule, those that the index says the event can concern."""
+    at = _At(occasion, rule)
+    event = occasion.event
+    assert event is not None
+    if rule.max_age_ms and occasion.now_ms - event.time_ms > rule.max_age_ms:
+        return [found_of(occasion, rule, Verdict.TOO_OLD)] if inputs else []
+    for fed in windows:
+        failure = at.feed(fed)
+        if failure is not None:
+            return [failure]
+    found: list[Found] = []
+    for one in inputs:
+        found += at.take(one)
+    return found
+
+
+def on_timer(occasion: Occasion, rule: CompiledRule, timer: Timer) -> list[Found]:
+    """Empty where the timer no longer means anything."""
+    at = _At(occasion, rule)
+    return {
+        "window": at.window_end,
+        "debounce": at.judging.debounced,
+        "absent": at.stayed_absent,
+    }.get(timer.kind, lambda _: [])(timer)
+
+
+class _At:
+    """One rule within one occasion."""
+
+    def __init__(self, occasion: Occasion, rule: CompiledRule) -> None:
+        self._occasion, self._rule = occasion, rule
+        self._late_counted = False
+        self._cells = Cells(occasion, rule)
+        self.judging = Judging(occasion, rule, self._cells)
+
+    def feed(self, fed: FedWindow) -> Found | None:
+        """Puts the event into a window. Returns a failure, or that it came too late."""
+        occasion, rule, window = self._occasion, self._rule, fed.window
+        event = occasion.event
+        assert event is not None
+        if fed.where is not None:
+            counts = occasion.of_event(fed.where)
+            if isinstance(counts, Fault) and not counts.missing:
+                return self._found(Verdict.ERROR, f"windows.{window.name}.where: {counts.message}")
+            if counts is not True:
+                return None
+        value = None
+        if fed.value is not None:
+            value = occasion.of_event(fed.value)
+            if isinstance(value, Fault):
+                if value.missing:
+                    return None
+                return self._found(Verdict.ERROR, f"windows.{window.name}.value: {value.message}")
+            if not is_number(value):
+                return self._found(Verdict.ERROR, f"windows.{window.name}.value: no number")
+        key = occasion.of_event(fed.key)
+        if not isinstance(key, str):
+            return None
+        cell = self._cells.at(key)
+        if self._cells.is_late(cell):
+            return self._late(key, cell)
+        state = self._cells.window(cell, fed)
+        start = window.start(event.time_ms) if window.every_ms else 0
+        opens = bool(window.every_ms) and start not in state.open
+        evicted = window.add(state, event.time_ms, value)
+        if evicted < 0:
+            return self._late(key, cell)
+        cell.evicted += evicted
+        if opens and rule.spec.at_end_of == window.name:
+            due_ms = start + window.every_ms + rule.late_ms
+            occasion.set_timer(Timer(rule.tenant, rule.id, "window", key, str(start), due_ms))
+        self._cells.seen(cell, key, event.time_ms)
+        return None
+
+    def window_end(self, timer: Timer) -> list[Found]:
+        fed = self._rule.windows.get(self._rule.spec.at_end_of or "")
+        cell = self._cells.at(timer.key)
+        state = None if fed is None else cell.windows.get(fed.window.name)
+        if fed is None or state is None or state.shape != fed.window.shape:
+            return []
+        start = int(timer.token)
+        total = fed.window.close(state, start)
+        self._cells.seen(cell, timer.key, cell.newest_ms)
+        if total is None:
+            return []
+        end_ms = start + fed.window.every_ms
+        ended = {fed.window.name: shown(total, start, end_ms)}
+        return self.judging.judge(timer.key, cell, {}, end_ms - 1, ended=ended, timer=timer)
+
+    # Events and joins
+
+    def take(self, one: Input) -> list[Found]:
+        """The event as an input of the rule."""
+        occasion, rule = self._occasion, self._rule
+        event = occasion.event
+        assert event is not None
+        key = occasion.of_event(one.key)
+        if not isinstance(key, str):
+            if isinstance(key, Fault) and not key.missing:
+                return [self._found(Verdict.ERROR, f"key: {key.message}")]
+            what = key.message if isinstance(key, Fault) else f"{key!r} is no text"
+            return [self._found(Verdict.NO_KEY, what)]
+        if one.where is not None:
+            counts = occasion.of_event(one.where)
+            if counts is not True:
+                return self._not_counted(one, key, counts)
+        if one.own is not None:
+            counts = one.own.holds(rule.environment.bind({one.name: occasion.shown}))
+            if counts is not True:
+                return self._not_counted(one, key, counts)
+        if not rule.stateful:
+            return self.judging.judge(key, None, {one.name: [event]}, event.time_ms)
+        cell = self._cells.at(key)
+        if (rule.windows or rule.join) and self._cells.is_late(cell):
+            return [self._late(key, cell)]
+        if rule.join is None:
+            return self.judging.judge(key, cell, {one.name: [event]}, event.time_ms)
+        self._cells.seen(cell, key, event.time_ms)
+        return self._join(one, key, cell, kept(event))
+
+    def _not_counted(self, one: Input, key: str, counts: Any) -> list[Found]:
+        if isinstance(counts, Fault):
+            verdict = Verdict.NOT_MATCHED if counts.missing else Verdict.ERROR
+            return [self._found(verdict, f"{one.name} does not count: {counts.message}", key=key)]
+        said = f"{one.name} does not count: what is asked of it alone is false"
+        return [self._found(Verdict.NOT_MATCHED, said, key=key)]
+
+    def _join(self, one: Input, key: str, cell: RuleCell, event: Kept) -> list[Found]:
+        occasion, rule, join = self._occasion, self._rule, self._rule.join
+        assert join is not None
+        if cell.join is None or cell.join.shape != join.shape:
+            cell.join = JoinState(join.shape)
+        state = cell.join
+        join.prune(state, cell.newest_ms, rule.late_ms)
+        cell.evicted += join.arrive(state, one.name, event)
+        if one.absent:
+            stopped = join.stop_awaiting(state, event)
+            for each in stopped:
+                occasion.drop_timer(self._absence_timer(key, each.due_ms, each.events))
+            said = f"{one.name} came: {len(stopped)} that awaited its absence will not fire"
+            return [self._found(Verdict.NOT_MATCHED, said, key=key)] if stopped else []
+        found: list[Found] = []
+        seen = 0
+        used: set[tuple[str, str]] = set()
+        for combination in join.combinations(state, one.name, event):
+            parts = [part for events in combination.values() for part in events]
+            if join.consume == "continuous" and used & {(p.source, p.id) for p in parts[1:]}:
+                continue
+            seen += 1
+            if seen > MOST_COMBINATIONS:
+                said = f"more than {MOST_COMBINATIONS} combinations; the others were left out"
+                found.append(self._found(Verdict.WAITING, said, key=key))
+                break
+            if join.absent:
+                found += self._await_absence(key, cell, combination)
+                if join.consume != "unrestricted":
+                    break
+                continue
+            judged = self.judging.judge(key, cell, combination, event.time_ms)
+            found += judged
+            if any(each.outcome.consumed for each in judged):
+                used |= {(part.source, part.id) for part in parts if part is not event}
+                if join.consume != "continuous":
+                    break
+        if used:
+            gone = [
+                kept_one
+                for kept_ones in state.buffers.values()
+                for kept_one in kept_ones
+                if (kept_one.source, kept_one.id) in used or kept_one is event
+            ]
+            join.take(state, tuple(gone))
+        if not found:
+            missing = join.missing(state)
+            said = f"waits for {', '.join(missing)}" if missing else "nothing near enough in time"
+            found.append(self._found(Verdict.WAITING, said, key=key))
+        return found
+
+    def _await_absence(self, key: str, cell: RuleCell, combination: Combination) -> list[Found]:
+        rule, join, state = self._rule, self._rule.join, cell.join
+        assert join is not None
+        assert state is not None
+        refs = refs_of(combination)
+        what = " and ".join(join.absent)
+        due_ms = join.await_absence(state, combination, rule.late_ms)
+        if due_ms is None:
+            said = f"{what} had come already"
+            return [self._found(Verdict.NOT_MATCHED, said, key=key, events=refs)]
+        if len(state.awaiting) > join.keep:
+            first = state.awaiting.pop(0)
+            cell.evicted += 1
+            self._occasion.drop_timer(self._absence_timer(key, first.due_ms, first.events))
+        self._occasion.set_timer(self._absence_timer(key, due_ms, combination))
+        consumed = join.take(state, join.consumes(combination))
+        said = f"fires unless {what} comes"
+        return [
+            self._found(Verdict.WAITING, said, key=key, events=refs, consumed=consumed)
+        ]  # fmt: skip
+
+    def _absence_timer(self, key: str, due_ms: int, events: Mapping[str, list[Kept]]) -> Timer:
+        token = "|".join(f"{ref.source} {ref.id}" for ref in refs_of(events))
+        return Timer(self._rule.tenant, self._rule.id, "absent", key, token, due_ms)
+
+    def stayed_absent(self, timer: Timer) -> list[Found]:
+        cell, join = self._cells.at(timer.key), self._rule.join
+        if join is None or cell.join is None or cell.join.shape != join.shape:
+            return []
+        for one in cell.join.awaiting:
+            if self._absence_timer(timer.key, one.due_ms, one.events).id == timer.id:
+                cell.join.awaiting.remove(one)
+                self._cells.seen(cell, timer.key, cell.newest_ms)
+                at_ms = max(part.time_ms for events in one.events.values() for part in events)
+                return self.judging.judge(timer.key, cell, one.events, at_ms, timer=timer)
+        return []
+
+    def _late(self, key: str, cell: RuleCell) -> Found:
+        if not self._late_counted:
+            cell.late += 1
+            self._late_counted = True
+            self._cells.seen(cell, key, cell.newest_ms)
+        return self._found(Verdict.LATE, key=key)
+
+    def _found(self, verdict: Verdict, detail: str = "", **more: Any) -> Found:
+        return found_of(self._occasion, self._rule, verdict, detail, **more)

@@ -1,0 +1,61 @@
+"""Explanation: a condition clause by clause, each with what it came to and what it read.
+
+Evaluates the clauses by the code that decides, over the very values that the decision saw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from control_plane.expressions.clauses import Clause as Split
+from control_plane.expressions.expression import Bindings, Fault
+from control_plane.expressions.values import time_text
+from data_sharing.rules.compiled import CompiledRule, read_path
+from data_sharing.rules.decided import Clause
+
+_LONGEST = 200  # characters of a text, items of a list
+
+
+def clauses(rule: CompiledRule, values: Mapping[str, Any], bindings: Bindings) -> Clause:
+    """Of the rule's `when`. Short-circuits are not taken: every leaf is shown with its value."""
+    return _clause(rule, rule.clauses, values, bindings)
+
+
+def _clause(
+    rule: CompiledRule, split: Split, values: Mapping[str, Any], bindings: Bindings
+) -> Clause:
+    if not split.parts:
+        expression, paths = rule.compiled_clauses[split.text]
+        read = {".".join(path): json_shown(read_path(values, path)) for path in paths}
+        return Clause(split.text, _outcome(expression.holds(bindings)), read)
+    parts = tuple(_clause(rule, part, values, bindings) for part in split.parts)
+    return Clause(split.text, _combined(parts, split.joined_by), {}, split.joined_by, parts)
+
+
+def _outcome(holds: bool | Fault) -> str:
+    if isinstance(holds, Fault):
+        return f"{'missing' if holds.missing else 'error'}: {holds.message}"
+    return "true" if holds else "false"
+
+
+def _combined(parts: tuple[Clause, ...], joined_by: str) -> str:
+    """As CEL's && and ||: one part that decides it outweighs parts that failed."""
+    outcomes = [part.outcome for part in parts]
+    decides, other = ("false", "true") if joined_by == "&&" else ("true", "false")
+    if decides in outcomes:
+        return decides
+    failed = [one for one in outcomes if one not in ("true", "false")]
+    return failed[0] if failed else other
+
+
+def json_shown(value: Any) -> Any:
+    """A value for people, as JSON; long ones are cut."""
+    if isinstance(value, str):
+        return value if len(value) <= _LONGEST else value[:_LONGEST] + "…"
+    if isinstance(value, Mapping):
+        return {str(key): json_shown(one) for key, one in list(value.items())[:_LONGEST]}
+    if isinstance(value, (list, tuple)):
+        return [json_shown(one) for one in value[:_LONGEST]]
+    text = time_text(value)
+    return value if text is None else text

@@ -1,0 +1,230 @@
+"""Judging: whether a rule's `when` holds for these events and each plan, and what then follows:
+it fires, waits out its debounce, or is held back by its cooldown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from control_plane.expressions.expression import Bindings, Fault
+from control_plane.expressions.values import instant
+from data_sharing.event import Event
+from data_sharing.rules import explanation
+from data_sharing.rules.cells import Cells
+from data_sharing.rules.compiled import CompiledRule, read_path
+from data_sharing.rules.decided import Timer, Verdict
+from data_sharing.rules.effects import Cause, EventRef, PlanView
+from data_sharing.rules.firing import Failed, wanted
+from data_sharing.rules.occasion import Found, Occasion, found_of, kept_of, refs_of, shown_event
+from data_sharing.rules.state import Kept, Pending, RuleCell
+
+MOST_PLANS = 100  # one rule looks at for one event
+MOST_REMEMBERED = 1_000  # plans whose cooldown or debounce is kept at one key
+
+
+class Judging:
+    """Of one rule within one occasion."""
+
+    def __init__(self, occasion: Occasion, rule: CompiledRule, cells: Cells) -> None:
+        self._occasion, self._rule, self._cells = occasion, rule, cells
+
+    def judge(
+        self,
+        key: str,
+        cell: RuleCell | None,
+        events: Mapping[str, Sequence[Event | Kept]],
+        at_ms: int,
+        *,
+        ended: Mapping[str, Any] | None = None,
+        timer: Timer | None = None,
+    ) -> list[Found]:
+        """`when` for each plan; what is true fires, waits, or is held back."""
+        rule = self._rule
+        refs = refs_of(events)
+        values = self._values(key, cell, events, at_ms, ended)
+        plans = self._plans(values)
+        if isinstance(plans, Fault):
+            verdict = Verdict.NO_PLAN if plans.missing else Verdict.ERROR
+            return [self._found(verdict, f"plan.of: {plans.message}", key=key, events=refs)]
+        if not plans:
+            return [self._found(Verdict.NO_PLAN, key=key, events=refs)]
+        found: list[Found] = []
+        for plan in plans:
+            if plan is not None:
+                values = {**values, "plan": plan.fields}
+            bindings = rule.environment.bind(values)
+            holds = rule.when.holds(bindings)
+            more: dict[str, Any] = {"key": key, "plan": plan, "events": refs}
+            if self._occasion.explaining:
+                more["clauses"] = explanation.clauses(rule, values, bindings)
+            if isinstance(holds, Fault):
+                verdict = Verdict.NOT_MATCHED if holds.missing else Verdict.ERROR
+                found.append(self._found(verdict, holds.message, **more))
+            elif not holds:
+                found.append(self._found(Verdict.NOT_MATCHED, **more))
+            else:
+                more["read"] = {
+                    ".".join(path): explanation.json_shown(read_path(values, path))
+                    for path in rule.paths
+                }
+                found.append(self._matched(cell, events, plan, bindings, timer, more))
+        return found
+
+    def _matched(
+        self,
+        cell: RuleCell | None,
+        events: Mapping[str, Sequence[Event | Kept]],
+        plan: PlanView | None,
+        bindings: Bindings,
+        timer: Timer | None,
+        more: dict[str, Any],
+    ) -> Found:
+        rule, now_ms = self._rule, self._occasion.now_ms
+        plan_id = "" if plan is None else plan.id
+        key: str = more["key"]
+        if rule.cooldown_ms and cell is not None:
+            last_ms = cell.fired_ms.get(plan_id)
+            if last_ms is not None and now_ms - last_ms < rule.cooldown_ms:
+                return self._found(Verdict.COOLDOWN, **more)
+        consumed: tuple[EventRef, ...] = ()
+        if rule.join is not None and timer is None:
+            consumed = tuple(one.ref for one in rule.join.consumes(kept_of(events)))
+        if rule.wait_ms and cell is not None:
+            before = cell.pending.get(plan_id)
+            first_ms = now_ms if before is None else before.first_ms
+            due_ms = min(now_ms + rule.wait_ms, first_ms + rule.wait_at_most_ms)
+            cell.pending[plan_id] = Pending(due_ms, first_ms, kept_of(events))
+            _bound(cell.pending)
+            self._occasion.set_timer(Timer(rule.tenant, rule.id, "debounce", key, plan_id, due_ms))
+            self._cells.seen(cell, key, cell.newest_ms)
+            return self._found(Verdict.PENDING, consumed=consumed, **more)
+        return self._fire(cell, plan, bindings, timer, more, consumed)
+
+    def _fire(
+        self,
+        cell: RuleCell | None,
+        plan: PlanView | None,
+        bindings: Bindings,
+        timer: Timer | None,
+        more: dict[str, Any],
+        consumed: tuple[EventRef, ...] = (),
+    ) -> Found:
+        rule = self._rule
+        cause = Cause(
+            rule=rule.id,
+            rule_version=rule.version,
+            events=more["events"],
+            timer="" if timer is None else f"{timer.id}@{timer.due_ms}",
+        )
+        try:
+            effects = wanted(rule, bindings, plan, cause, self._occasion.now_ms)
+        except Failed as error:
+            return self._found(Verdict.ERROR, f"do: {error}", **more)
+        if rule.cooldown_ms and cell is not None:
+            cell.fired_ms["" if plan is None else plan.id] = self._occasion.now_ms
+            _bound(cell.fired_ms)
+            self._cells.seen(cell, more["key"], cell.newest_ms)
+        return self._found(Verdict.FIRED, consumed=consumed, effects=effects, **more)
+
+    def debounced(self, timer: Timer) -> list[Found]:
+        """`when` held at its newest match and is not asked again; effects see what is now."""
+        rule, cell = self._rule, self._cells.at(timer.key)
+        pending = cell.pending.get(timer.token)
+        if pending is None or pending.due_ms > timer.due_ms:
+            return []
+        del cell.pending[timer.token]
+        self._cells.seen(cell, timer.key, cell.newest_ms)
+        times = [one.time_ms for events in pending.events.values() for one in events]
+        at_ms = max(times, default=cell.newest_ms)
+        values = self._values(timer.key, cell, pending.events, at_ms, None)
+        refs = refs_of(pending.events)
+        plan = None
+        if rule.plan_of is not None:
+            plans = self._plans(values)
+            same = () if isinstance(plans, Fault) else plans
+            plan = next((one for one in same if one and one.id == timer.token), None)
+            if plan is None:
+                return [self._found(Verdict.NO_PLAN, key=timer.key, events=refs)]
+            values["plan"] = plan.fields
+        bindings = rule.environment.bind(values)
+        read = {
+            ".".join(path): explanation.json_shown(read_path(values, path)) for path in rule.paths
+        }
+        more: dict[str, Any] = {"key": timer.key, "plan": plan, "events": refs, "read": read}
+        return [self._fire(cell, plan, bindings, timer, more)]
+
+    def _values(
+        self,
+        key: str,
+        cell: RuleCell | None,
+        events: Mapping[str, Sequence[Event | Kept]],
+        at_ms: int,
+        ended: Mapping[str, Any] | None,
+    ) -> dict[str, Any]:
+        rule, occasion, reads = self._rule, self._occasion, self._rule.reads
+        values: dict[str, Any] = {"key": key}
+        for name, those in events.items():
+            if name in reads:
+                many = rule.join is not None and rule.join.consume == "cumulative"
+                those_shown = [self._shown(one) for one in those]
+                values[name] = those_shown if many else those_shown[0]
+        if "event" in reads and events:
+            newest = max((one for those in events.values() for one in those), key=_newest)
+            # At an event it is that event, whichever is the newest.
+            values["event"] = occasion.shown if occasion.event else self._shown(newest)
+        if "now" in reads:
+            values["now"] = instant(occasion.now_ms)
+        if "window" in reads:
+            values["window"] = {
+                name: fed.window.read(self._cells.readable(cell, fed), at_ms)
+                for name, fed in rule.windows.items()
+            } | dict(ended or {})
+        if "forecast" in reads:
+            values["forecast"] = {
+                name: self._forecast(name, fields, key)
+                for name, fields in rule.read_forecasts.items()
+            }
+        return values
+
+    def _forecast(self, name: str, fields: Sequence[str], key: str) -> dict[str, Any]:
+        found = self._occasion.forecast_of(self._rule.tenant, name, key)
+        if found is None:
+            return {}
+        method = self._rule.forecasts[name]
+        read = {field: found.read(field, method) for field in fields}
+        return {field: value for field, value in read.items() if value is not None}
+
+    def _shown(self, event: Event | Kept) -> dict[str, Any]:
+        return self._occasion.shown if event is self._occasion.event else shown_event(event)
+
+    def _plans(self, values: Mapping[str, Any]) -> Sequence[PlanView | None] | Fault:
+        rule = self._rule
+        if rule.plan_of is None:
+            return (None,)
+        of = rule.plan_of.evaluate(rule.environment.bind(values))
+        if isinstance(of, Fault):
+            return of
+        keys = of if isinstance(of, list) else [of]
+        if not all(isinstance(key, str) for key in keys):
+            return Fault(f"{of!r} is neither a text nor a list of texts", missing=False)
+        assert rule.spec.plan is not None
+        plans = {
+            plan.id: plan
+            for key in keys[:MOST_PLANS]
+            for plan in self._occasion.plans.of(rule.tenant, key, rule.spec.plan.named)
+            if plan.occurrence_ms is not None
+        }
+        return [plans[name] for name in sorted(plans)[:MOST_PLANS]]
+
+    def _found(self, verdict: Verdict, detail: str = "", **more: Any) -> Found:
+        return found_of(self._occasion, self._rule, verdict, detail, **more)
+
+
+def _newest(event: Event | Kept) -> tuple[int, int]:
+    return (event.time_ms, event.position)
+
+
+def _bound(kept_by_plan: dict[str, Any]) -> None:
+    while len(kept_by_plan) > MOST_REMEMBERED:
+        del kept_by_plan[next(iter(kept_by_plan))]

@@ -1,0 +1,155 @@
+"""Occasion: what all rules share while one event or timer is decided, and what they hand back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from control_plane.expressions.expression import Bindings, Expression
+from control_plane.expressions.tree import Path
+from control_plane.expressions.values import instant
+from data_sharing.event import Event
+from data_sharing.forecasts.forecast import Forecast
+from data_sharing.rules.compiled import CompiledRule
+from data_sharing.rules.compiling import EVENT
+from data_sharing.rules.decided import RuleOutcome, Timer, Verdict
+from data_sharing.rules.effects import EventRef, PlanView
+from data_sharing.rules.firing import Wanted
+from data_sharing.rules.state import Kept, State, kept
+
+_MISSING: Any = object()
+
+
+class Plans(Protocol):
+    """Plans as they are now."""
+
+    def of(self, tenant: str, key: str, named: str | None) -> Sequence[PlanView]:
+        """Those whose owner the key is or that follow it, by id."""
+        ...
+
+
+class NoPlans:
+    """Where there are none."""
+
+    def of(self, tenant: str, key: str, named: str | None) -> Sequence[PlanView]:
+        return ()
+
+
+class Found(NamedTuple):
+    """An outcome, with what the rule wants done where it fired."""
+
+    outcome: RuleOutcome
+    rule: CompiledRule
+    wanted: Sequence[Wanted] = ()
+
+
+class Occasion:
+    """What one decision shares: the event or none, the clock, state, plans, what it gathers."""
+
+    __slots__ = (
+        "_bindings", "_shown", "dropped", "event", "explaining", "forecast_of", "now_ms", "plans",
+        "state", "timers",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        event: Event | None,
+        now_ms: int,
+        state: State,
+        plans: Plans,
+        explaining: bool,
+        forecast_of: Callable[[str, str, str], Forecast | None],
+    ) -> None:
+        self.event = event
+        self.now_ms = now_ms
+        self.state = state
+        self.plans = plans
+        self.explaining = explaining
+        self.forecast_of = forecast_of  # tenant, name, key
+        self.timers: dict[str, Timer] = {}
+        self.dropped: dict[str, None] = {}
+        self._shown: dict[str, Any] | None = None
+        self._bindings: Bindings | None = None
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """The event as CEL reads it."""
+        if self._shown is None:
+            assert self.event is not None
+            self._shown = shown_event(self.event)
+        return self._shown
+
+    def of_event(self, expression: Expression) -> Any:
+        """An expression over `event` alone. A plain path needs no CEL."""
+        assert self.event is not None
+        if expression.path is not None and expression.path[0] == "event":
+            found = _field(self.event, expression.path)
+            if found is not _MISSING:
+                return found
+        if self._bindings is None:
+            self._bindings = EVENT.bind({"event": self.shown})
+        return expression.evaluate(self._bindings)
+
+    def set_timer(self, timer: Timer) -> None:
+        self.timers[timer.id] = timer
+        self.dropped.pop(timer.id, None)
+
+    def drop_timer(self, timer: Timer) -> None:
+        self.dropped[timer.id] = None
+        self.timers.pop(timer.id, None)
+
+
+def found_of(
+    occasion: Occasion,
+    rule: CompiledRule,
+    verdict: Verdict,
+    detail: str = "",
+    *,
+    plan: PlanView | None = None,
+    effects: Sequence[Wanted] = (),
+    **more: Any,
+) -> Found:
+    """An outcome of the rule; by default of the event alone. more: fields of RuleOutcome."""
+    event = occasion.event
+    if "events" not in more and event is not None:
+        more["events"] = (EventRef(event.source, event.id, event.position),)
+    outcome = RuleOutcome(
+        rule=rule.id, version=rule.version, verdict=verdict, detail=detail,
+        plan_id="" if plan is None else plan.id, **more,
+    )  # fmt: skip
+    return Found(outcome, rule, effects)
+
+
+def shown_event(event: Event | Kept) -> dict[str, Any]:
+    return {
+        "id": event.id, "source": event.source, "type": event.type, "subject": event.subject,
+        "key": event.key, "time": instant(event.time_ms),
+        "data": event.data,
+    }  # fmt: skip
+
+
+def _field(event: Event, path: Path) -> Any:
+    """_MISSING where CEL must say what is wrong."""
+    if len(path) == 2 and path[1] in ("key", "id", "source", "type", "subject"):
+        return getattr(event, path[1])
+    if len(path) < 3 or path[1] != "data":
+        return _MISSING
+    found: Any = event.data
+    for name in path[2:]:
+        if not isinstance(found, Mapping) or name not in found:
+            return _MISSING
+        found = found[name]
+    return found
+
+
+def refs_of(events: Mapping[str, Sequence[Event | Kept]]) -> tuple[EventRef, ...]:
+    return tuple(
+        EventRef(one.source, one.id, one.position) for those in events.values() for one in those
+    )
+
+
+def kept_of(events: Mapping[str, Sequence[Event | Kept]]) -> dict[str, list[Kept]]:
+    return {
+        name: [one if isinstance(one, Kept) else kept(one) for one in those]
+        for name, those in events.items()
+    }

@@ -1,0 +1,278 @@
+"""RuleSet: all rules and forecasts that are in force, and deciding by them.
+
+The same events in the same order, the same timers and the same clock give the same decisions and
+ids, whether in one run or in several. So `now_ms` must be part of what is replayed: for an event
+the time of its acceptance as the log has it, for a timer the later of when it was due and the
+newest event decided before it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
+from typing import NamedTuple, Self
+
+from control_plane.expressions.expression import Fault
+from data_sharing.event import Event
+from data_sharing.forecasts.forecast import Forecast, is_number
+from data_sharing.rules.compiled import CompiledForecast, CompiledRule, FedWindow, Input
+from data_sharing.rules.decided import NOTHING, Decided, RuleOutcome, Timer, Verdict
+from data_sharing.rules.effects import Effect
+from data_sharing.rules.evaluation import on_event, on_timer
+from data_sharing.rules.firing import settle
+from data_sharing.rules.index import FeedIndex, Watch
+from data_sharing.rules.occasion import Found, Occasion, Plans
+from data_sharing.rules.state import CellId, Health, State
+
+_FAILED = Verdict.ERROR
+
+
+class Watcher(NamedTuple):
+    """What a watch's number stands for: a window to feed or an input to take."""
+
+    rule: CompiledRule
+    part: FedWindow | Input
+
+
+@dataclass(frozen=True, slots=True)
+class _Feed:
+    """Everybody who cares for one feed. watchers: in the order of deciding, by number."""
+
+    index: FeedIndex
+    watchers: tuple[Watcher, ...]
+    forecasts: tuple[CompiledForecast, ...]
+
+    @classmethod
+    def of(
+        cls, feed: str, rules: Iterable[CompiledRule], forecasts: Iterable[CompiledForecast]
+    ) -> _Feed:
+        watchers = [
+            Watcher(rule, part)
+            for rule in sorted(rules, key=attrgetter("order"))
+            for part in _parts(rule)
+            if part.feed == feed
+        ]
+        watches = (Watch(number, each.part.conjuncts) for number, each in enumerate(watchers))
+        estimated = sorted(forecasts, key=lambda one: one.spec.forecast)
+        return cls(FeedIndex(watches), tuple(watchers), tuple(estimated))
+
+
+class RuleSet:
+    """Immutable; `with_changes` makes the next one, sharing what did not change."""
+
+    def __init__(
+        self,
+        rules: Iterable[CompiledRule] = (),
+        forecasts: Iterable[CompiledForecast] = (),
+    ) -> None:
+        self._rules = {(rule.tenant, rule.id): rule for rule in rules}
+        self._forecasts = {(one.tenant, one.spec.forecast): one for one in forecasts}
+        self._feeds: dict[tuple[str, str], _Feed] = {}
+        self._build(None)
+
+    @property
+    def rules(self) -> Mapping[tuple[str, str], CompiledRule]:
+        """By tenant and id."""
+        return self._rules
+
+    @property
+    def forecasts(self) -> Mapping[tuple[str, str], CompiledForecast]:
+        """By tenant and name."""
+        return self._forecasts
+
+    def with_changes(
+        self,
+        rules: Iterable[CompiledRule] = (),
+        forecasts: Iterable[CompiledForecast] = (),
+        retired: Iterable[tuple[str, str]] = (),
+    ) -> Self:
+        """These added or in place of older versions, those (tenant, id) gone. Only indexes of
+        feeds that they watch are built anew."""
+        new, estimates, gone = list(rules), list(forecasts), set(retired)
+        made = type(self).__new__(type(self))
+        made._rules = {name: rule for name, rule in self._rules.items() if name not in gone}
+        made._rules |= {(rule.tenant, rule.id): rule for rule in new}
+        made._forecasts = self._forecasts | {
+            (one.tenant, one.spec.forecast): one for one in estimates
+        }
+        touched = {place for rule in new for place in _places(rule)}
+        before = [self._rules.get((rule.tenant, rule.id)) for rule in new]
+        before += [self._rules.get(name) for name in gone]
+        touched |= {place for rule in before if rule is not None for place in _places(rule)}
+        touched |= {(one.tenant, one.spec.feed) for one in estimates}
+        old = [self._forecasts.get((one.tenant, one.spec.forecast)) for one in estimates]
+        touched |= {(one.tenant, one.spec.feed) for one in old if one is not None}
+        made._feeds = dict(self._feeds)
+        made._build(touched)
+        return made
+
+    def _build(self, only: set[tuple[str, str]] | None) -> None:
+        rules: dict[tuple[str, str], list[CompiledRule]] = defaultdict(list)
+        forecasts: dict[tuple[str, str], list[CompiledForecast]] = defaultdict(list)
+        for rule in self._rules.values():
+            for place in _places(rule):
+                if only is None or place in only:
+                    rules[place].append(rule)
+        for one in self._forecasts.values():
+            place = (one.tenant, one.spec.feed)
+            if only is None or place in only:
+                forecasts[place].append(one)
+        for place in only or ():
+            self._feeds.pop(place, None)
+        for place in rules.keys() | forecasts.keys():
+            self._feeds[place] = _Feed.of(place[1], rules[place], forecasts[place])
+
+    def decide(
+        self,
+        event: Event,
+        *,
+        now_ms: int,
+        state: State,
+        plans: Plans,
+        explaining: bool = False,
+        whole: bool = False,
+    ) -> Decided:
+        """What follows from an event. With `explaining`, outcomes carry their clauses; with
+        `whole`, rules are asked as well that the index leaves out: nothing else follows, but
+        each says why it did not match."""
+        feed = self._feeds.get((event.tenant, event.type))
+        if feed is None:
+            return NOTHING
+        touched = range(len(feed.watchers)) if whole else feed.index.touched(event)
+        if not touched and not feed.forecasts:
+            return NOTHING
+        occasion = self._occasion(event, now_ms, state, plans, explaining)
+        for one in feed.forecasts:
+            _estimate(one, occasion)
+        if not touched:
+            return NOTHING
+        found: list[Found] = []
+        watchers = [feed.watchers[number] for number in sorted(touched)]
+        for rule, those in groupby(watchers, key=attrgetter("rule")):
+            found += self._of_rule(occasion, rule, [each.part for each in those])
+        return _decided(found, occasion)
+
+    def due(
+        self,
+        timer: Timer,
+        *,
+        now_ms: int,
+        state: State,
+        plans: Plans,
+        explaining: bool = False,
+    ) -> Decided:
+        """What follows from a timer. One that means nothing any more decides nothing."""
+        rule = self._rules.get((timer.tenant, timer.rule))
+        if rule is None:
+            return NOTHING
+        occasion = self._occasion(None, now_ms, state, plans, explaining)
+        health = _health(rule, state)
+        if health.parked:
+            parked = RuleOutcome(rule.id, rule.version, Verdict.PARKED, timer.key)
+            return Decided(outcomes=(parked,))
+        found = on_timer(occasion, rule, timer)
+        _fare(rule, health, found, state)
+        return _decided(found, occasion)
+
+    def _of_rule(
+        self, occasion: Occasion, rule: CompiledRule, parts: Sequence[FedWindow | Input]
+    ) -> list[Found]:
+        health = _health(rule, occasion.state)
+        inputs = [part for part in parts if isinstance(part, Input)]
+        if health.parked:
+            parked = RuleOutcome(
+                rule.id, rule.version, Verdict.PARKED, detail=f"failed: {health.last_error}"
+            )
+            return [Found(parked, rule)] if inputs else []
+        windows = [part for part in parts if isinstance(part, FedWindow)]
+        found = on_event(occasion, rule, windows, inputs)
+        _fare(rule, health, found, occasion.state)
+        return found
+
+    def _occasion(
+        self, event: Event | None, now_ms: int, state: State, plans: Plans, explaining: bool
+    ) -> Occasion:
+        def forecast_of(tenant: str, name: str, key: str) -> Forecast | None:
+            one = self._forecasts.get((tenant, name))
+            return None if one is None else _forecast(one, key, now_ms, state)
+
+        return Occasion(event, now_ms, state, plans, explaining, forecast_of)
+
+
+def _places(rule: CompiledRule) -> set[tuple[str, str]]:
+    return {(rule.tenant, part.feed) for part in _parts(rule)}
+
+
+def _parts(rule: CompiledRule) -> list[FedWindow | Input]:
+    """Windows before inputs: an event is in the windows that its own decision reads."""
+    return [*rule.windows.values(), *rule.inputs.values()]
+
+
+def _decided(found: Sequence[Found], occasion: Occasion) -> Decided:
+    fired = [at for at, one in enumerate(found) if one.outcome.verdict is Verdict.FIRED]
+    outcomes = [one.outcome for one in found]
+    effects: tuple[Effect, ...] = ()
+    if fired:
+        settled = settle([(found[at].rule, found[at].wanted) for at in fired])
+        effects = settled.effects
+        for at, fates in zip(fired, settled.outcomes, strict=True):
+            outcomes[at] = outcomes[at]._replace(effects=fates)
+    return Decided(
+        outcomes=tuple(outcomes),
+        effects=effects,
+        timers=tuple(occasion.timers.values()),
+        dropped=tuple(occasion.dropped),
+    )
+
+
+# How rules fare
+
+
+def _health(rule: CompiledRule, state: State) -> Health:
+    """Of this version: a new one starts anew."""
+    found: Health | None = state.get(CellId(rule.tenant, "health", rule.id, ""))
+    return found if found is not None and found.version == rule.version else Health(rule.version)
+
+
+def _fare(rule: CompiledRule, health: Health, found: Sequence[Found], state: State) -> None:
+    """Counts failures in a row. Only what was evaluated counts: a late event ends no row."""
+    failed = next((one.outcome for one in found if one.outcome.verdict is _FAILED), None)
+    if failed is None:
+        judged = (Verdict.FIRED, Verdict.NOT_MATCHED, Verdict.PENDING, Verdict.COOLDOWN)
+        if not health.failures or not any(one.outcome.verdict in judged for one in found):
+            return
+        health.failures, health.last_error = 0, ""
+    else:
+        health.failures += 1
+        health.last_error = failed.detail
+        health.parked = health.failures >= rule.spec.park_after
+    state.put(CellId(rule.tenant, "health", rule.id, ""), health)
+
+
+# Forecasts
+
+
+def _forecast(one: CompiledForecast, key: str, now_ms: int, state: State) -> Forecast | None:
+    """What is known at the key; nothing where it was made otherwise or is forgotten."""
+    found: Forecast | None = state.get(CellId(one.tenant, "forecast", one.spec.forecast, key))
+    if found is None or found.shape != one.method.shape:
+        return None
+    return None if now_ms > found.last_ms + one.method.forget_ms else found
+
+
+def _estimate(one: CompiledForecast, occasion: Occasion) -> None:
+    """Takes the event into a forecast. One that lacks the value or the key is left out."""
+    event, state = occasion.event, occasion.state
+    assert event is not None
+    if one.where is not None and occasion.of_event(one.where) is not True:
+        return
+    value, key = occasion.of_event(one.value), occasion.of_event(one.key)
+    if isinstance(value, Fault) or not is_number(value) or not isinstance(key, str):
+        return
+    found = _forecast(one, key, occasion.now_ms, state) or Forecast.new(one.method)
+    found.add(float(value), event.time_ms, one.method)
+    expires_ms = found.last_ms + one.method.forget_ms
+    state.put(CellId(one.tenant, "forecast", one.spec.forecast, key), found, expires_ms)

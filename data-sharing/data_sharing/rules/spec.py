@@ -1,0 +1,124 @@
+"""RuleSpec: what an operator writes. Text in `when`, keys, values and effects is CEL.
+
+docs/reference/rules.md explains every field; the published JSON Schema is made from this.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from data_sharing.forecasts.spec import ForecastSpec
+
+Value = str | int | float | bool  # text: CEL; anything else stands for itself
+
+
+class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class InputSpec(_Strict, frozen=True, kw_only=True):
+    """One feed that a rule watches. `key` and `where` are over `event`."""
+
+    feed: str  # CloudEvents type
+    key: str = "event.key"  # events with the same key meet
+    where: str | None = None  # only these events count
+    absent: bool = False  # in a join: fires where none of these came within its time
+
+
+Consumption = Literal["recent", "unrestricted", "chronicle", "continuous", "cumulative"]
+
+
+class JoinSpec(_Strict, frozen=True, kw_only=True):
+    """Events of several inputs, with one key, within a time of each other."""
+
+    within: str
+    consume: Consumption  # which events are used up; no default, because it matters
+    keep: int = 16  # events kept per input and key
+
+
+class WindowSpec(_Strict, frozen=True, kw_only=True):
+    """Count and aggregates over events of a feed: `over` slides, `every` tumbles."""
+
+    feed: str | None = None  # default: the rule's only input
+    key: str | None = None  # default: as the input of that feed, else event.key
+    where: str | None = None
+    value: str | None = None  # a number; without it only `count` can be read
+    over: str | None = None
+    every: str | None = None
+    limit: int = 1_000  # events a sliding window keeps per key
+
+
+class PlanSpec(_Strict, frozen=True, kw_only=True):
+    """Which plans the rule looks at, one after another."""
+
+    of: str = "key"  # CEL: whose plans, a text or a list of texts; matches owner or followed key
+    named: str | None = None  # only those of this name
+
+
+class DebounceSpec(_Strict, frozen=True, kw_only=True):
+    """Fires once, when no further match came for `wait`; at the latest `at_most` after the
+    first."""
+
+    wait: str
+    at_most: str | None = None
+
+
+class ChangeSpec(_Strict, frozen=True, kw_only=True):
+    """Modifies the plan. shift: a duration from its planned time, so that doing it twice moves
+    it once. config: by action and field."""
+
+    shift: str | None = None
+    cancel: Value | None = None
+    config: dict[str, dict[str, Value]] = {}
+    occurrence: Literal["next", "every"] = "next"
+
+
+class InvokeSpec(_Strict, frozen=True, kw_only=True):
+    """Has an application perform an action, now."""
+
+    application: str
+    action: str
+    config: dict[str, Value] = {}
+    deadline: str = "10m"  # not worth doing after
+
+
+class EffectSpec(_Strict, frozen=True, kw_only=True):
+    """Exactly one of both."""
+
+    change: ChangeSpec | None = None
+    invoke: InvokeSpec | None = None
+
+
+class RuleSpec(_Strict, frozen=True, kw_only=True):
+    """One rule. `watch`: inputs by the name that their event has in CEL."""
+
+    rule: str  # its id
+    when: str | bool  # CEL
+    do: list[EffectSpec]
+    watch: dict[str, InputSpec] = {}
+    join: JoinSpec | None = None
+    windows: dict[str, WindowSpec] = {}
+    at_end_of: str | None = None  # a tumbling window: decide at its end, not at events
+    plan: PlanSpec | None = None
+    priority: int = 100  # 0 to 999; the greater wins where two rules change one field
+    debounce: DebounceSpec | None = None
+    cooldown: str | None = None  # not again for so long, per key and plan
+    late: str = "0s"  # how much older than the newest of its key an event may be
+    max_age: str | None = None  # events older than this by the clock are not decided
+    park_after: int = 10  # failures in a row
+    application: str | None = None  # whose rule it is; it then reads what that may read
+    description: str = ""
+
+    @property
+    def condition(self) -> str:
+        """`when` as CEL."""
+        return self.when if isinstance(self.when, str) else str(self.when).lower()
+
+
+class RulesDocument(_Strict, frozen=True, kw_only=True):
+    """A file of rules and forecasts."""
+
+    rules: list[RuleSpec] = []
+    forecasts: list[ForecastSpec] = []

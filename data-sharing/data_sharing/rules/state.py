@@ -1,0 +1,213 @@
+"""State: what rules and forecasts remember, in small cells, loaded when first needed.
+
+Working memory of one decision worker. Cells are decoded once and kept; those that changed since
+the last `drain` are encoded there, so that a cell that many events of a batch touch is written
+once. When the batch's transaction fails, `forget` goes back to what is stored. Loading is the
+caller's; nothing here reads or writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import msgspec
+
+from data_sharing.event import Event
+from data_sharing.forecasts.forecast import Forecast
+from data_sharing.rules.effects import EventRef
+
+NEVER_MS = 1 << 62
+
+
+class CellId(NamedTuple):
+    """name: of the rule or forecast. kind: "rule", "forecast" or "health"."""
+
+    tenant: str
+    kind: str
+    name: str
+    key: str
+
+
+class CellWrite(NamedTuple):
+    """content None: delete it. After expires_ms, by the clock, it means nothing: it may be
+    deleted any time."""
+
+    id: CellId
+    content: bytes | None
+    expires_ms: int
+
+
+class Kept(msgspec.Struct, array_like=True, frozen=True):
+    """An event as a cell keeps it."""
+
+    source: str
+    id: str
+    type: str
+    key: str
+    subject: str
+    time_ms: int
+    position: int
+    data: dict[str, Any]
+
+    @property
+    def ref(self) -> EventRef:
+        return EventRef(self.source, self.id, self.position)
+
+
+def kept(event: Event) -> Kept:
+    return Kept(
+        event.source, event.id, event.type, event.key, event.subject, event.time_ms,
+        event.position, dict(event.data),
+    )  # fmt: skip
+
+
+class Sum(msgspec.Struct, array_like=True):
+    """Aggregate of values; least and most mean nothing while count is 0."""
+
+    count: int = 0
+    valued: int = 0  # of them, those with a value
+    total: float = 0
+    least: float = 0
+    most: float = 0
+
+    def add(self, value: float | None) -> None:
+        self.count += 1
+        if value is None:
+            return
+        self.least = min(self.least, value) if self.valued else value
+        self.most = max(self.most, value) if self.valued else value
+        self.valued += 1
+        self.total += value
+
+
+class WindowState(msgspec.Struct, array_like=True):
+    """entries: (time, value) of a sliding window, by time. open: sums of tumbling windows by
+    their start. closed_ms: end of the newest one that is closed."""
+
+    shape: str
+    entries: list[tuple[int, float | None]] = msgspec.field(default_factory=list)
+    open: dict[int, Sum] = msgspec.field(default_factory=dict)
+    closed_ms: int = 0
+
+
+class Awaiting(msgspec.Struct, array_like=True):
+    """A complete combination that fires at due_ms unless an absent input's event comes."""
+
+    due_ms: int
+    until_ms: int  # event time up to which such an event stops it
+    events: dict[str, list[Kept]]
+
+
+class JoinState(msgspec.Struct, array_like=True):
+    shape: str
+    buffers: dict[str, list[Kept]] = msgspec.field(default_factory=dict)
+    awaiting: list[Awaiting] = msgspec.field(default_factory=list)
+
+
+class Pending(msgspec.Struct, array_like=True):
+    """A debounced match: the newest, and when the first came."""
+
+    due_ms: int
+    first_ms: int
+    events: dict[str, list[Kept]]
+
+
+class RuleCell(msgspec.Struct, array_like=True):
+    """What one rule remembers at one key."""
+
+    newest_ms: int = 0  # time of the newest event
+    expires_ms: int = 0  # by the clock; after it the cell is as if it were not there
+    windows: dict[str, WindowState] = msgspec.field(default_factory=dict)
+    join: JoinState | None = None
+    pending: dict[str, Pending] = msgspec.field(default_factory=dict)  # by plan
+    fired_ms: dict[str, int] = msgspec.field(default_factory=dict)  # by plan
+    evicted: int = 0  # events dropped for want of room, ever
+    late: int = 0  # events that came too late, ever
+
+
+class Health(msgspec.Struct, array_like=True):
+    """Of one version of a rule."""
+
+    version: int
+    failures: int = 0  # in a row
+    parked: bool = False
+    last_error: str = ""
+
+
+_TYPES: dict[str, type[msgspec.Struct]] = {
+    "rule": RuleCell, "forecast": Forecast, "health": Health,
+}  # fmt: skip
+_DECODERS = {kind: msgspec.msgpack.Decoder(of) for kind, of in _TYPES.items()}
+_ENCODER = msgspec.msgpack.Encoder()
+_ABSENT: Any = object()
+
+
+class State:
+    """`load` gives what is stored of a cell, None where nothing is."""
+
+    def __init__(
+        self, load: Callable[[CellId], bytes | None], *, most_cells: int = 100_000
+    ) -> None:
+        self._load = load
+        self._most = most_cells
+        self._cells: dict[CellId, Any] = {}  # least recently drained first; None: nothing there
+        self._dirty: dict[CellId, int] = {}  # to when it expires
+
+    def get(self, cell: CellId) -> Any:
+        """The cell's content, to be changed in place and marked; None where there is none."""
+        found = self._cells.get(cell, _ABSENT)
+        if found is _ABSENT:
+            raw = self._load(cell)
+            found = None if raw is None else _decoded(cell.kind, raw)
+            self._cells[cell] = found
+        return found
+
+    def put(self, cell: CellId, content: Any, expires_ms: int = NEVER_MS) -> None:
+        """Marks a cell as changed; None: it goes."""
+        self._cells[cell] = content
+        self._dirty[cell] = expires_ms
+
+    def drain(self) -> list[CellWrite]:
+        """What must be stored, in the transaction of the events that changed it."""
+        writes = [
+            CellWrite(cell, None if content is None else _ENCODER.encode(content), expires_ms)
+            for cell, expires_ms in self._dirty.items()
+            for content in (self._cells[cell],)
+        ]
+        self._dirty.clear()
+        if len(self._cells) > self._most:
+            for cell in list(self._cells)[: len(self._cells) - self._most]:
+                del self._cells[cell]
+        return writes
+
+    def forget(self) -> None:
+        """What changed since the last drain, and all that was drained, may not be stored:
+        everything is loaded again when needed."""
+        self._cells.clear()
+        self._dirty.clear()
+
+    def drop(self, cell: CellId) -> None:
+        """A cell that was deleted beneath (expired, or its rule retired) is not kept."""
+        self._cells.pop(cell, None)
+        self._dirty.pop(cell, None)
+
+    def fork(self) -> State:
+        """A copy that changes nothing here: for explaining and trying."""
+        changed = dict(self._cells)
+
+        def load(cell: CellId) -> bytes | None:
+            if cell in changed:
+                content = changed[cell]
+                return None if content is None else _ENCODER.encode(content)
+            return self._load(cell)
+
+        return State(load, most_cells=self._most)
+
+
+def _decoded(kind: str, raw: bytes) -> Any:
+    """None for what an older release wrote in a form that is not read any more."""
+    try:
+        return _DECODERS[kind].decode(raw)
+    except msgspec.ValidationError:
+        return None

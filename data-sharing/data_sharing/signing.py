@@ -1,0 +1,321 @@
+"""How an instruction travels: as a JWT that the decision service signs and a platform checks.
+
+EdDSA (RFC 8037), typed apart from tickets and orders (RFC 8725, section 3.11: another `typ`,
+another `iss`), for exactly one platform, good until the instruction's deadline. It carries the
+fencing token of the partition that decided: whoever has been replaced is not followed any more.
+A refusal is a result with a reason, and each reason asks for something different.
+
+The secret stays with the decision service; platforms know public keys, by id.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import stat
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from control_plane.errors import InvalidInput
+from control_plane.identity.tickets import base64url, from_base64url
+from data_sharing.instruction import Cause, Instruction
+
+INSTRUCTION_ISSUER = "homeport-decisions"
+INSTRUCTION_TYPE = "homeport-instruction+jwt"
+ALGORITHM = "EdDSA"
+MAX_INSTRUCTION_BYTES = 256 * 1024
+LEEWAY_MS = 5_000  # how far clocks may be apart
+KEY_BYTES = 32
+
+
+class Flaw(StrEnum):
+    """Why an instruction is not followed. The first six are seen by the signed form alone."""
+
+    MALFORMED = "malformed"
+    FORGED = "forged"
+    WRONG_PLATFORM = "wrong-platform"
+    EXPIRED = "expired"
+    NOT_YET_VALID = "not-yet-valid"
+    STALE_FENCE = "stale-fence"
+    REPLAYED = "replayed"  # its id was used for another instruction
+    NOT_HOSTED = "not-hosted"
+    BUSY = "busy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """A refusal of a platform. `instruction` is empty where nobody signed for it."""
+
+    flaw: Flaw
+    message: str
+    instruction: str = ""
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """An instruction on its way to one platform."""
+
+    instruction: Instruction
+    platform: str
+    partition: str
+    fence: int  # grows with each worker that takes the partition over
+    attempt: int  # from 1; a higher one runs it again, where that is allowed
+
+
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+
+
+class _Cause(msgspec.Struct, array_like=True):
+    source: str
+    id: str
+    type: str
+    position: _Count
+
+
+class _Claims(msgspec.Struct, omit_defaults=True):
+    iss: str
+    aud: str
+    sub: str  # tenant
+    jti: str
+    iat: _Count
+    exp: _Count
+    deadline_ms: _Count
+    decided_ms: _Count
+    partition: str
+    fence: _Count
+    attempt: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
+    app: str
+    ver: str
+    artifact: str
+    action: str
+    conf: dict[str, Any]
+    idempotent: bool
+    rule: str = ""
+    rule_version: _Count = 0
+    plan: str = ""
+    occurrence_ms: _Count = 0
+    only: str = ""
+    mod: dict[str, Any] | None = None
+    causes: list[_Cause] = []
+
+
+class _Header(msgspec.Struct):
+    alg: str
+    kid: str
+    typ: str = ""
+    crit: object = None
+
+
+_read_header = msgspec.json.Decoder(_Header).decode
+_read_claims = msgspec.json.Decoder(_Claims).decode
+_write = msgspec.json.Encoder().encode
+_UNREADABLE = (ValueError, RecursionError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SigningKey:
+    """The decision service's key."""
+
+    key_id: str
+    private: Ed25519PrivateKey = field(repr=False)
+
+    @classmethod
+    def of(cls, seed: bytes) -> SigningKey:
+        """The key of 32 random bytes; its id is a function of its public half."""
+        private = Ed25519PrivateKey.from_private_bytes(seed)
+        public = private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        return cls(key_id="d-" + base64url(public[:9]).decode(), private=private)
+
+    def public_bytes(self) -> bytes:
+        """The raw public half: 32 bytes."""
+        return self.private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+
+def key_of_file(path: Path, *, random: Callable[[int], bytes]) -> SigningKey:
+    """The key that a file keeps, made where there is none yet; only its owner may read it.
+    Raises InvalidInput that says what is wrong with the file."""
+    try:
+        made = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise InvalidInput("signing_key", f"{path} cannot be made: {error.strerror}") from error
+    else:
+        with os.fdopen(made, "wb") as file:
+            file.write(base64.b64encode(random(KEY_BYTES)) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        content = path.read_bytes()
+    except OSError as error:
+        raise InvalidInput("signing_key", f"{path} cannot be read: {error.strerror}") from error
+    if mode & 0o077:
+        raise InvalidInput(
+            "signing_key", f"{path} can be read by others (mode {mode:o}); run `chmod 600 {path}`"
+        )
+    try:
+        seed = base64.b64decode(content.strip(), validate=True)
+    except ValueError:
+        seed = b""
+    if len(seed) != KEY_BYTES:
+        raise InvalidInput(
+            "signing_key", f"{path} is not a key: it must hold 32 bytes in base64; "
+            "remove it to have a new one made, which every platform must then learn"
+        )  # fmt: skip
+    return SigningKey.of(seed)
+
+
+def sign(delivery: Delivery, key: SigningKey, now_ms: int) -> str:
+    """The compact form, for the platform of the delivery. The names in it have been checked."""
+    what = delivery.instruction
+    claims = _Claims(
+        iss=INSTRUCTION_ISSUER,
+        aud=delivery.platform,
+        sub=what.tenant,
+        jti=what.id,
+        iat=now_ms // 1000,
+        exp=-(-what.deadline_ms // 1000),
+        deadline_ms=what.deadline_ms,
+        decided_ms=what.decided_at_ms,
+        partition=delivery.partition,
+        fence=delivery.fence,
+        attempt=delivery.attempt,
+        app=what.application,
+        ver=what.version,
+        artifact=what.artifact,
+        action=what.action,
+        conf=dict(what.configuration),
+        idempotent=what.idempotent,
+        rule=what.rule,
+        rule_version=what.rule_version,
+        plan=what.plan,
+        occurrence_ms=what.occurrence_ms,
+        only=what.platform,
+        mod=None if what.modification is None else dict(what.modification),
+        causes=[_Cause(*cause) for cause in what.causes],
+    )
+    header = {"alg": ALGORITHM, "kid": key.key_id, "typ": INSTRUCTION_TYPE}
+    message = base64url(_write(header)) + b"." + base64url(_write(claims))
+    return (message + b"." + base64url(key.private.sign(message))).decode("ascii")
+
+
+_MALFORMED = Refusal(
+    flaw=Flaw.MALFORMED, message="this is not an instruction of a decision service"
+)
+_FORGED = Refusal(
+    flaw=Flaw.FORGED,
+    message="the instruction's signature does not hold, or its key is not known here; "
+    "connect again to learn the service's keys",
+)
+
+
+class InstructionVerifier:
+    """What one platform makes of a signed instruction: checks all that the signed form and
+    the clock can tell. Fences and ids that were seen are the journal's business."""
+
+    def __init__(self, tenant: str, platform: str, keys: Mapping[str, bytes]) -> None:
+        """`keys`: raw Ed25519 public keys by id."""
+        self._tenant = tenant
+        self._platform = platform
+        self.use(keys)
+
+    def use(self, keys: Mapping[str, bytes]) -> None:
+        """From now on these keys count and no others. Raises InvalidInput for bytes that are
+        no key, and then nothing has changed."""
+        try:
+            self._keys = {
+                name: Ed25519PublicKey.from_public_bytes(key) for name, key in keys.items()
+            }
+        except ValueError as error:
+            raise InvalidInput("keys", f"an instruction key is not Ed25519: {error}") from error
+
+    def check(self, token: str, now_ms: int) -> Delivery | Refusal:
+        """The delivery, or why it is refused; `now_ms` in Unix ms. Nothing of a token that
+        nobody signed is repeated in the refusal."""
+        if not token.isascii() or not 0 < len(token) <= MAX_INSTRUCTION_BYTES:
+            return _MALFORMED
+        signed, _, encoded_signature = token.rpartition(".")
+        encoded_header, _, payload = signed.partition(".")
+        try:
+            header = _read_header(from_base64url(encoded_header))
+            signature = from_base64url(encoded_signature)
+            content = from_base64url(payload)
+        except _UNREADABLE:
+            return _MALFORMED
+        if header.typ != INSTRUCTION_TYPE or header.alg != ALGORITHM or header.crit is not None:
+            return _MALFORMED
+        key = self._keys.get(header.kid)
+        if key is None:
+            return _FORGED
+        try:
+            key.verify(signature, signed.encode("ascii"))
+        except InvalidSignature:
+            return _FORGED
+        try:
+            claims = _read_claims(content)
+        except _UNREADABLE:
+            return _MALFORMED
+        return self._judge(claims, now_ms)
+
+    def _judge(self, claims: _Claims, now_ms: int) -> Delivery | Refusal:
+        """What is to be said about claims that the service signed."""
+
+        def refused(flaw: Flaw, message: str) -> Refusal:
+            return Refusal(
+                flaw=flaw, message=message, instruction=claims.jti, attempt=claims.attempt
+            )
+
+        if claims.iss != INSTRUCTION_ISSUER:
+            return _MALFORMED
+        if claims.aud != self._platform or claims.sub != self._tenant:
+            return refused(
+                Flaw.WRONG_PLATFORM, "the instruction is for another platform; send it there"
+            )
+        if now_ms > claims.deadline_ms:
+            late_ms = now_ms - claims.deadline_ms
+            return refused(
+                Flaw.EXPIRED, f"the instruction's deadline passed {late_ms / 1000:.1f} s ago"
+            )
+        if now_ms < claims.iat * 1000 - LEEWAY_MS:
+            return refused(
+                Flaw.NOT_YET_VALID,
+                "the instruction is from the future; check the clocks of both sides",
+            )
+        return Delivery(
+            instruction=Instruction(
+                id=claims.jti,
+                tenant=claims.sub,
+                application=claims.app,
+                version=claims.ver,
+                artifact=claims.artifact,
+                action=claims.action,
+                configuration=claims.conf,
+                deadline_ms=claims.deadline_ms,
+                idempotent=claims.idempotent,
+                decided_at_ms=claims.decided_ms,
+                rule=claims.rule,
+                rule_version=claims.rule_version,
+                plan=claims.plan,
+                occurrence_ms=claims.occurrence_ms,
+                platform=claims.only,
+                modification=claims.mod,
+                causes=tuple(
+                    Cause(cause.source, cause.id, cause.type, cause.position)
+                    for cause in claims.causes
+                ),
+            ),
+            platform=claims.aud,
+            partition=claims.partition,
+            fence=claims.fence,
+            attempt=claims.attempt,
+        )

@@ -1,0 +1,198 @@
+"""Builds one data-sharing server's object graph by hand, top to bottom, and runs it.
+
+The only module that knows every part. Reading it shows what talks to what.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from control_plane.identity.tokens import Tokens
+from control_plane.serving.server import Server, Tls
+from control_plane.telemetry.endpoint import MetricsEndpoint
+from data_sharing.api.callers import Callers
+from data_sharing.api.feed_service import FeedService
+from data_sharing.api.http_events import HttpEvents
+from data_sharing.api.metrics import SharingMetrics
+from data_sharing.api.open_feeds import OpenFeeds
+from data_sharing.api.registry_service import RegistryService
+from data_sharing.clock import clock_of
+from data_sharing.database import Database
+from data_sharing.deciding import SCHEMAS, Deciding, open_worker
+from data_sharing.feeds import sqlite_log
+from data_sharing.feeds.intake import Intake, IntakeLimits
+from data_sharing.feeds.port import Retention
+from data_sharing.feeds.publishing import Publisher
+from data_sharing.feeds.retention import Retainer
+from data_sharing.feeds.sqlite_log import SqliteFeedLog
+from data_sharing.registry import tables as registry_tables
+from data_sharing.registry.artifacts import Artifacts
+from data_sharing.registry.registry import Registry
+from data_sharing.registry.trial import Trial
+from data_sharing.runtimes.hosting import Hosting
+from data_sharing.settings import Settings
+
+log = logging.getLogger("homeport")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """Where a running server can be reached."""
+
+    grpc: str
+    http: str
+    metrics: str
+    transport: str
+
+
+async def serve(
+    settings: Settings, *, stop: asyncio.Event, on_ready: Callable[[Serving], None]
+) -> None:
+    """Serves until `stop` is set, then drains. Raises HomeportError where it cannot start."""
+    folder, wall_ms = settings.data_dir, clock_of(settings.clock_file)
+    callers = Callers(Tokens.read(settings.tokens) if settings.tokens else None)
+    database = await Database.open(
+        folder / "sharing.db", [sqlite_log.SCHEMA, registry_tables.SCHEMA, *SCHEMAS]
+    )
+    try:
+        with Hosting(folder / "compiled") as hosting:
+            registry = Registry(
+                database,
+                Artifacts(folder / "artifacts"),
+                Trial(hosting, folder / "trials"),
+                wall_ms=wall_ms,
+            )
+            feeds = OpenFeeds(registry.catalogue)
+            registry.on_change.append(feeds.follow)
+            # The worker decides inside the transaction that keeps the events.
+            worker, ordering = await open_worker(database, registry, wall_ms=wall_ms)
+            feed_log = SqliteFeedLog(database, wall_ms=wall_ms, follower=worker.follow)
+            deciding = Deciding(
+                database,
+                registry,
+                callers,
+                worker,
+                ordering,
+                feed_log.written_beside,
+                signing_key=settings.signing_key or folder / "signing.key",
+                keep_decisions_s=settings.keep_decisions_s,
+                wall_ms=wall_ms,
+            )
+            limits = IntakeLimits(
+                event_bytes=settings.max_event_bytes,
+                ahead_s=settings.max_ahead_s,
+                late_s=settings.max_late_s,
+            )
+            publisher = Publisher(Intake(feeds.find, limits), feed_log, wall_ms=wall_ms)
+            retention = Retention(age_s=settings.retain_s, content_bytes=settings.retain_bytes)
+            retainer = Retainer(feed_log, retention, wall_ms=wall_ms)
+            feed_service = FeedService(publisher, feed_log, lambda: registry.catalogue, callers)
+            server = Server(
+                [
+                    RegistryService(
+                        registry, callers, max_artifact_bytes=settings.max_artifact_bytes
+                    ).service(),
+                    feed_service.service(),
+                    *deciding.services,
+                ],
+                transport=settings.transport,
+                tls=_tls(settings),
+            )
+            http = HttpEvents(settings.http_listen, publisher, callers, tls=_http_tls(settings))
+            metrics = SharingMetrics(database, feed_log, publisher, feeds, retainer)
+            await _run(
+                settings, stop, on_ready, server, http, metrics, feed_service, retainer, deciding
+            )
+    finally:
+        await database.close()
+
+
+async def _run(
+    settings: Settings,
+    stop: asyncio.Event,
+    on_ready: Callable[[Serving], None],
+    server: Server,
+    http: HttpEvents,
+    metrics: SharingMetrics,
+    feed_service: FeedService,
+    retainer: Retainer,
+    deciding: Deciding,
+) -> None:
+    host = settings.listen.rpartition(":")[0]
+    port = server.bind(settings.listen)
+    with MetricsEndpoint(settings.metrics_listen, metrics, ready=metrics.readiness) as endpoint:
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(retainer.run(), name="retention"),
+                group.create_task(deciding.run(), name="deciding"),
+            ]
+            await http.start()
+            await server.start()
+            await server.ready()
+            on_ready(
+                Serving(
+                    grpc=f"{host}:{port}",
+                    http=http.address,
+                    metrics=endpoint.address,
+                    transport=server.transport.value,
+                )
+            )
+            await stop.wait()
+            log.info("draining: refusing new calls, finishing those under way")
+            feed_service.stopping = True
+            deciding.platforms.drain()
+            await server.stop(settings.drain_s)
+            await http.stop()
+            for task in tasks:
+                task.cancel()
+
+
+def _tls(settings: Settings) -> Tls | None:
+    if settings.tls_certificate is None or settings.tls_key is None:
+        return None
+    return Tls(
+        key=settings.tls_key.read_bytes(),
+        certificate=settings.tls_certificate.read_bytes(),
+        client_ca=settings.tls_client_ca.read_bytes() if settings.tls_client_ca else None,
+    )
+
+
+def _http_tls(settings: Settings) -> ssl.SSLContext | None:
+    """The same certificate for HTTP: tokens come in there, too."""
+    if settings.tls_certificate is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=settings.tls_client_ca)
+    context.load_cert_chain(settings.tls_certificate, settings.tls_key)
+    if settings.tls_client_ca is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def write_ready_file(path: Path, serving: Serving) -> None:
+    """Writes {"grpc", "http", "metrics", "transport", "pid"} as JSON, whole or not at all."""
+    content = {
+        "grpc": serving.grpc,
+        "http": serving.http,
+        "metrics": serving.metrics,
+        "transport": serving.transport,
+        "pid": os.getpid(),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch.write_text(json.dumps(content) + "\n")
+    scratch.replace(path)
+
+
+def stop_on_signals(stop: asyncio.Event) -> None:
+    """SIGTERM and SIGINT set `stop`."""
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)

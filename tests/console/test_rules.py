@@ -1,0 +1,134 @@
+"""`homeport rules test`: rules on sample events, without a server."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from console.cli.failure import ExitCode
+from tests.console.command_line import CommandLine
+
+RULES = """
+forecasts:
+  - {forecast: commute, feed: example.commute, key: event.data.user, value: event.data.minutes}
+rules:
+  - rule: leave-earlier
+    watch: {traffic: {feed: example.commute, key: event.data.user}}
+    plan: {named: work}
+    when: traffic.data.minutes >= 45 && forecast.commute.count > 1
+    do: [{change: {shift: duration("-20m")}}]
+"""
+PLAN = """
+plan: user-1-work
+name: work
+owner: user-1
+at: 2026-03-02T09:00
+zone: Europe/Berlin
+actions:
+  alarm: {application: alarm, action: ring, offset: -90m}
+"""
+MANIFEST = """
+application: traffic
+version: 1.0.0
+produces:
+  - type: example.commute
+    key: /data/user
+    schema:
+      type: object
+      required: [user, minutes]
+      properties: {user: {type: string}, minutes: {type: number}}
+      additionalProperties: false
+    samples: [{data: {user: user-1, minutes: 30}}]
+    shared_with: everyone
+"""
+
+
+def commute(minute: int, minutes: object) -> str:
+    return json.dumps(
+        {"type": "example.commute", "time": f"2026-03-02T05:{minute:02}:00Z",
+         "data": {"user": "user-1", "minutes": minutes}}
+    )  # fmt: skip
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, str]:
+    events = "\n".join([commute(0, 50), "", commute(30, 50), commute(40, 20)])
+    texts = {"rules": RULES, "events": events, "plan": PLAN, "manifest": MANIFEST}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    return {name: str(tmp_path / name) for name in texts}
+
+
+def test_it_tells_clause_by_clause_why_a_rule_fired_or_not(
+    cli: CommandLine, files: dict[str, str]
+) -> None:
+    ran = cli("rules", "test", files["rules"], files["events"], "--plan", files["plan"],
+              "-o", "json")  # fmt: skip
+    assert ran.code == 0, ran.err
+    steps = [one for one in ran.document["steps"] if one["event"]]
+    assert [one["rules"][0]["verdict"] for one in steps] == ["not-matched", "fired", "not-matched"]
+    first = steps[0]["rules"][0]["clauses"]
+    assert (first["outcome"], first["joined_by"]) == ("false", "&&")
+    assert first["parts"][1] == {
+        "text": "forecast.commute.count > 1",
+        "outcome": "false",
+        "read": {"forecast.commute.count": 1},
+    }
+    assert steps[1]["rules"][0]["effects"] == ["taken: plan user-1-work: shift_ms = -20m"]
+    assert steps[2]["rules"][0]["clauses"]["parts"][0]["outcome"] == "false"
+    (ringing,) = [one for one in ran.document["steps"] if one["actions"]]
+    assert ringing["at"] == "2026-03-02T06:10:00Z"  # 09:00 in Berlin, 90 + 20 minutes before
+
+
+def test_for_people_it_is_a_story(cli: CommandLine, files: dict[str, str]) -> None:
+    ran = cli("rules", "test", files["rules"], files["events"], "--plan", files["plan"])
+    assert ran.code == 0
+    assert "fired leave-earlier" in ran.out
+    assert "✗ forecast.commute.count > 1" in ran.out
+    assert "runs user-1-work/alarm" in ran.out
+
+
+def test_a_manifest_brings_schemas(cli: CommandLine, files: dict[str, str]) -> None:
+    words = ["rules", "test", files["rules"], files["events"], "--manifest", files["manifest"]]
+    assert cli(*words).code == 0
+    path = Path(files["rules"])
+    path.write_text(RULES.replace("traffic.data.minutes >=", "traffic.data.minuets >="))
+    ran = cli(*words)
+    assert ran.code == ExitCode.USAGE
+    assert 'did you mean "minutes"' in ran.err
+    path.write_text(RULES.replace("feed: example.commute", "feed: example.other"))
+    assert 'no feed "example.other"' in cli(*words).err
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        pytest.param("events", "{", "line 1", id="no-json"),
+        pytest.param("events", '{"data": {}}', "type", id="no-type"),
+        pytest.param("events", "3", "events\\[0\\]", id="a-number"),
+        pytest.param("events", '{"type": "x", "time": "soon"}', "time", id="no-time"),
+        pytest.param("plan", "plan: x", "owner", id="half-a-plan"),
+        pytest.param("rules", "rules: [{", "YAML", id="no-yaml"),
+        pytest.param("rules", "rules: [{rule: x}]", "when", id="half-a-rule"),
+        pytest.param("manifest", "application: 3", "manifest: .*version", id="no-manifest"),
+    ],
+)
+def test_bad_files_are_told_apart(
+    cli: CommandLine, files: dict[str, str], name: str, text: str, words: str
+) -> None:
+    import re
+
+    Path(files[name]).write_text(text)
+    ran = cli("rules", "test", files["rules"], files["events"], "--plan", files["plan"],
+              "--manifest", files["manifest"])  # fmt: skip
+    assert ran.code == ExitCode.USAGE
+    assert ran.out == ""
+    assert re.search(words, ran.err), ran.err
+
+
+def test_a_file_that_is_not_there(cli: CommandLine, files: dict[str, str]) -> None:
+    ran = cli("rules", "test", files["rules"] + "x", files["events"])
+    assert ran.code == ExitCode.USAGE
+    assert "cannot be read" in ran.err

@@ -1,0 +1,95 @@
+"""The feed log in SQLite keeps the contract, survives restarts, and takes a follower's writes
+into the same transaction."""
+
+from __future__ import annotations
+
+import pytest
+
+from control_plane.errors import Exhausted
+from data_sharing.database import Database, Schema
+from data_sharing.feeds.port import Appended
+from data_sharing.feeds.sqlite_log import SCHEMA, SqliteFeedLog
+from tests.contracts.feed_log_contract import Clock, FeedLogContract, candidate, read_all
+
+NOTES = Schema(part="notes", steps=(("CREATE TABLE notes (position INTEGER)",),))
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def database(tmp_path):
+    opened = await Database.open(tmp_path / "sharing.db", [SCHEMA, NOTES])
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def log(database, clock) -> SqliteFeedLog:
+    return SqliteFeedLog(database, wall_ms=clock)
+
+
+class TestSqlite(FeedLogContract):
+    """See FeedLogContract."""
+
+
+async def test_everything_is_there_after_a_restart(tmp_path, clock):
+    path = tmp_path / "sharing.db"
+    for start in (0, 3):
+        database = await Database.open(path, [SCHEMA])
+        log = SqliteFeedLog(database, wall_ms=clock)
+        await log.append([candidate(str(n)) for n in range(start, start + 3)])
+        await database.close()
+    database = await Database.open(path, [SCHEMA])
+    log = SqliteFeedLog(database, wall_ms=clock)
+    assert [one.position for one in await read_all(log, "shop")] == [1, 2, 3, 4, 5, 6]
+    assert await log.append([candidate("0")]) == [Appended(1, True)]
+    await database.close()
+
+
+async def test_a_follower_sees_new_events_alone_and_its_writes_go_with_them(database, clock):
+    seen: list[tuple[str, int]] = []
+
+    def follow(db, events):
+        seen.extend((one.id, one.position) for one in events)
+        db.executemany("INSERT INTO notes VALUES (?)", [(one.position,) for one in events])
+
+    log = SqliteFeedLog(database, wall_ms=clock, follower=follow)
+    await log.append([candidate("a"), candidate("b")])
+    await log.append([candidate("b"), candidate("c")])
+    await log.append([candidate("c")])
+    assert seen == [("a", 1), ("b", 2), ("c", 3)]
+    assert database.read(lambda db: db.execute("SELECT position FROM notes").fetchall()) == [
+        (1,), (2,), (3,),
+    ]  # fmt: skip
+
+
+async def test_what_a_follower_raises_undoes_its_events_and_no_others(database, clock):
+    undone: list[bool] = []
+    database.on_undo.append(lambda: undone.append(True))
+
+    def follow(db, events):
+        db.execute("INSERT INTO notes VALUES (1)")
+        if events[0].id == "poison":
+            raise ZeroDivisionError("poison")
+
+    log = SqliteFeedLog(database, wall_ms=clock, follower=follow)
+    await log.append([candidate("a")])
+    with pytest.raises(ZeroDivisionError):
+        await log.append([candidate("poison")])
+    assert await log.append([candidate("b")]) == [Appended(2, False)]
+    assert [one.id for one in await read_all(log, "shop")] == ["a", "b"]
+    assert database.read(lambda db: db.execute("SELECT count(*) FROM notes").fetchone()) == (2,)
+    assert undone == [True]
+
+
+async def test_more_than_may_wait_is_refused_at_once_until_there_is_room(database, clock):
+    log = SqliteFeedLog(database, wall_ms=clock, max_waiting_bytes=10_000)
+    kept = [log.append([candidate(name, size=9_000)]) for name in ("a", "b")]
+    with pytest.raises(Exhausted):
+        await log.append([candidate("c")])
+    await log.room()
+    assert await log.append([candidate("c")]) == [Appended(3, False)]
+    assert all(one.done() for one in kept)

@@ -1,0 +1,457 @@
+"""Instructions on their way: to a platform that has the application, at least once, until an
+outcome is recorded or a dead letter says why there is none. Platforms are real hosts with real
+journals; what is between them and the dispatcher is a test's to cut."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from control_plane.errors import Conflict
+from data_sharing.database import Database
+from data_sharing.decisions import dead_letters, outbox
+from data_sharing.decisions.dispatcher import AWAY_MS, REPORT_MS, Dispatcher
+from data_sharing.decisions.outbox import Kept, State
+from data_sharing.decisions.presence import PlatformFacts, PlatformSession
+from data_sharing.decisions.recording import Recorder
+from data_sharing.instruction import Instruction, Performed
+from data_sharing.platforms.host import Hosted, PlatformHost
+from data_sharing.platforms.journal import Journal
+from data_sharing.runtimes.port import Invocation, Outcome, Status
+from data_sharing.signing import InstructionVerifier, SigningKey
+from tests.fakes.runner import ARTIFACT, FakeInstalled, FakeRunner, echo
+
+WAIT_S = 30.0
+START_MS = 1_800_000_000_000
+KEY = SigningKey.of(b"k" * 32)
+SCHEMAS = [outbox.SCHEMA, dead_letters.SCHEMA]
+ONCE = Instruction(
+    id="i-1",
+    tenant="acme",
+    application="alarm",
+    version="1.0.0",
+    artifact=ARTIFACT.sha256,
+    action="ring",
+    configuration={"volume": 40},
+    deadline_ms=START_MS + 60_000,
+    idempotent=False,
+    decided_at_ms=START_MS,
+)
+REPEATABLE = replace(ONCE, idempotent=True)
+
+
+class Clock:
+    """Stands still unless moved."""
+
+    def __init__(self) -> None:
+        self.now_ms = START_MS
+
+    def __call__(self) -> int:
+        return self.now_ms
+
+
+class Service:
+    """A dispatcher on a database, and the outcomes that it told the feeds."""
+
+    def __init__(self, database: Database, fence: int = 1) -> None:
+        self.database = database
+        self.clock = Clock()
+        self.told: list[Performed] = []
+        self.fence = fence
+        self.recorder = Recorder(self._tell, wall_ms=self.clock)
+        self.dispatcher = Dispatcher(
+            database,
+            KEY,
+            self.recorder,
+            partition="0",
+            fence=fence,
+            wall_ms=self.clock,
+            spread=lambda: 0.0,
+        )
+
+    def _tell(self, db: sqlite3.Connection, kept: Kept, performed: Performed) -> None:
+        self.told.append(performed)
+
+    async def decide(self, *instructions: Instruction, needs_approval: bool = False) -> None:
+        def write(db: sqlite3.Connection) -> None:
+            for one in instructions:
+                outbox.put(db, one, needs_approval=needs_approval)
+
+        await self.database.transact(write)
+
+    def kept(self, instruction: str = "i-1") -> Kept:
+        found = self.database.read(lambda db: outbox.get(db, instruction))
+        assert found is not None
+        return found
+
+    def letters(self) -> list[dead_letters.DeadLetter]:
+        return self.database.read(
+            lambda db: dead_letters.page(db, "acme", 1 << 62, 100, with_redriven=False)
+        )
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        async with asyncio.timeout(WAIT_S):
+            while not holds():  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+
+    async def ends(self, state: State, instruction: str = "i-1") -> Kept:
+        await self.until(lambda: self.kept(instruction).state is state)
+        return self.kept(instruction)
+
+
+class Line:
+    """A platform and its connection, which a test can cut. While `deaf`, nothing arrives."""
+
+    def __init__(self, service: Service, journal: Journal, name: str, *, capacity: int) -> None:
+        self.service, self.journal, self.name = service, journal, name
+        self.runner = FakeRunner(4)
+        self.alarm = FakeInstalled(echo)
+        self.deaf = self.mute = False
+        self.capacity = capacity
+        self.runs = 0
+        self.host = PlatformHost(
+            name,
+            InstructionVerifier("acme", name, {KEY.key_id: KEY.public_bytes()}),
+            journal,
+            self.runner,
+            capacity=capacity,
+            wall_ms=service.clock,
+            report=lambda report: (
+                None if self.mute else self.service.dispatcher.heard(self.session, report)
+            ),
+        )
+        self.host.add(Hosted(application="alarm", version="1.0.0", installed=self.alarm))
+        self.session = self._session()
+        self._carrier: asyncio.Task[None] | None = None
+
+    def _session(self) -> PlatformSession:
+        self.runs += 1
+        return PlatformSession(
+            facts=PlatformFacts(
+                tenant="acme", name=self.name, incarnation=f"{self.runs:04}", version="1",
+                capacity=self.capacity, ttl_s=10.0, wanted=(("alarm", ""),),
+                connected_at_ms=START_MS,
+            )
+        )  # fmt: skip
+
+    def connect(self) -> None:
+        self.session = self._session()
+        self._carrier = asyncio.create_task(self._carry(self.session))
+        dispatcher = self.service.dispatcher
+        dispatcher.join(self.session)
+        dispatcher.ready(
+            self.session, {(o.application, o.version): o.sha256 for o in self.host.hosted}
+        )
+        self.host.tell_again()
+
+    def cut(self) -> None:
+        self.service.dispatcher.lost(self.session)
+
+    async def _carry(self, session: PlatformSession) -> None:
+        while not session.gone:
+            session.news.clear()
+            while session.tokens and not self.deaf:
+                self.host.take(session.tokens.popleft())
+            while session.recorded:
+                await self.journal.recorded([session.recorded.popleft()], self.service.clock())
+            await session.news.wait()
+
+    async def close(self) -> None:
+        self.runner.hold.set()
+        await self.host.drain(WAIT_S)
+        if self._carrier is not None:
+            self._carrier.cancel()
+        await self.journal.close()
+
+
+class Stage:
+    """Services and platforms of one test, in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lines: list[Line] = []
+
+    @asynccontextmanager
+    async def service(self, fence: int = 1) -> AsyncIterator[Service]:
+        database = await Database.open(self._folder / "db", SCHEMAS)
+        service = Service(database, fence)
+        run = asyncio.create_task(service.dispatcher.run())
+        try:
+            yield service
+        finally:
+            run.cancel()
+            await database.close()
+
+    async def platform(self, service: Service, name: str = "hub", *, capacity: int = 8) -> Line:
+        journal = await Journal.open(self._folder / name / "journal", now_ms=START_MS)
+        line = Line(service, journal, name, capacity=capacity)
+        self._lines.append(line)
+        return line
+
+    async def close(self) -> None:
+        for line in self._lines:
+            await line.close()
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    made = Stage(tmp_path)
+    yield made
+    await made.close()
+
+
+async def test_an_instruction_is_performed_and_its_outcome_recorded_once(stage: Stage) -> None:
+    async with stage.service() as service:
+        hub = await stage.platform(service)
+        hub.connect()
+        await service.decide(ONCE)
+        kept = await service.ends(State.DONE)
+        assert kept.outcome is not None
+        assert (kept.outcome.output, kept.platform) == ('{"volume":40}', "hub")
+        await service.until(lambda: hub.journal.untold() == [])  # it heard that it is recorded
+        assert len(service.told) == len(hub.alarm.invocations) == 1
+        assert len(service.dispatcher) == 0
+
+
+async def test_what_is_decided_before_a_platform_comes_waits_for_it(stage: Stage) -> None:
+    async with stage.service() as service:
+        await service.decide(ONCE)
+        hub = await stage.platform(service)
+        hub.connect()
+        await service.ends(State.DONE)
+
+
+async def test_the_same_decision_twice_is_one_instruction(stage: Stage) -> None:
+    async with stage.service() as service:
+        hub = await stage.platform(service)
+        hub.connect()
+        await service.decide(ONCE)
+        await service.ends(State.DONE)
+        await service.decide(ONCE)
+        await service.decide(replace(ONCE, id="i-2"))
+        await service.ends(State.DONE, "i-2")
+        assert len(hub.alarm.invocations) == 2
+
+
+async def test_a_platform_gets_no_more_than_its_capacity(stage: Stage) -> None:
+    async with stage.service() as service:
+        hub = await stage.platform(service, capacity=3)
+        hub.runner.hold.clear()
+        hub.connect()
+        await service.decide(*(replace(ONCE, id=f"i-{n}") for n in range(10)))
+        await service.until(lambda: hub.runner.at_once == 3)
+        assert len(hub.session.in_flight) == 3
+        hub.runner.hold.set()
+        for number in range(10):
+            await service.ends(State.DONE, f"i-{number}")
+        assert hub.session.refusals == 0
+
+
+async def test_two_platforms_share_the_work(stage: Stage) -> None:
+    async with stage.service() as service:
+        hub, car = await stage.platform(service), await stage.platform(service, "car")
+        for line in (hub, car):
+            line.runner.hold.clear()
+            line.connect()
+        await service.decide(*(replace(ONCE, id=f"i-{n}") for n in range(8)))
+        await service.until(lambda: hub.runner.at_once + car.runner.at_once == 8)
+        assert (hub.runner.at_once, car.runner.at_once) == (4, 4)
+
+
+async def test_an_outcome_lost_on_the_way_is_told_again_and_nothing_runs_again(
+    stage: Stage,
+) -> None:
+    async with stage.service() as service:
+        hub = await stage.platform(service)
+        hub.mute = True
+        hub.connect()
+        await service.decide(ONCE)
+        await service.until(lambda: len(hub.journal.untold()) == 1)
+        hub.cut()
+        hub.mute = False
+        hub.connect()
+        await service.ends(State.DONE)
+        assert len(hub.alarm.invocations) == len(service.told) == 1
+
+
+async def test_what_may_run_once_only_waits_for_the_platform_that_has_it(stage: Stage) -> None:
+    async with stage.service() as service:
+        hub = await stage.platform(service)
+        hub.deaf = True
+        hub.connect()
+        await service.decide(ONCE)
+        await service.ends(State.SENT)
+        hub.cut()
+        car = await stage.platform(service, "car")
+        car.connect()
+        service.clock.now_ms += AWAY_MS + 1
+        await service.decide(replace(ONCE, id="i-2"))
+        await service.ends(State.DONE, "i-2")  # car is there, and could have had the first too
+        assert service.kept().state is State.SENT
+        hub.deaf = False
+        hub.connect()
+        assert (await service.ends(State.DONE)).platform == "hub"
+        assert len(hub.alarm.invocations) == 1
+
+
+async def test_what_may_run_twice_goes_to_another_when_its_platform_stays_away(
+    stage: Stage,
+) -> None:
+    async with stage.service() as service:
+        hub, car = await stage.platform(service), await stage.platform(service, "car")
+        hub.deaf = True
+        hub.connect()
+        await service.decide(REPEATABLE)
+        await service.until(lambda: len(hub.session.in_flight) == 1)
+        car.connect()
+        hub.cut()
+        assert service.kept().state is State.PENDING
+        service.clock.now_ms += AWAY_MS + 1
+        assert (await service.ends(State.DONE)).platform == "car"
+
+
+async def test_a_new_worker_sends_on_what_the_one_before_left(stage: Stage) -> None:
+    async with stage.service(fence=1) as before:
+        await before.decide(ONCE, replace(REPEATABLE, id="i-2"))
+        hub = await stage.platform(before)
+        hub.deaf = True
+        hub.connect()
+        await before.ends(State.SENT)
+        old_tokens = list(hub.session.tokens)
+    async with stage.service(fence=2) as after:
+        hub.service, hub.deaf = after, False
+        hub.connect()
+        await after.ends(State.DONE)
+        await after.ends(State.DONE, "i-2")
+        for token in old_tokens:
+            hub.host.take(token)  # the zombie's, come late
+        await asyncio.sleep(0)
+        assert len(hub.alarm.invocations) == 2
+
+
+def fails_at_first(times: int) -> Callable[[Invocation], Outcome]:
+    left = [times]
+
+    def answer(invocation: Invocation) -> Outcome:
+        left[0] -= 1
+        return echo(invocation) if left[0] < 0 else Outcome(status=Status.FAILED, message="no")
+
+    return answer
+
+
+async def test_a_failed_action_is_tried_again_where_that_does_no_harm(stage: Stage) -> None:
+    async with stage.service() as service:
+        hub = await stage.platform(service)
+        hub.alarm.answer = fails_at_first(1)
+        hub.connect()
+        await service.decide(REPEATABLE)
+        await service.until(lambda: len(service.told) == 1)
+        service.clock.now_ms += 1_000  # its back-off
+        kept = await service.ends(State.DONE)
+        assert kept.outcome is not None
+        assert kept.outcome.attempt == 2
+        assert len(hub.alarm.invocations) == 2
+
+
+@pytest.mark.parametrize(
+    ("instruction", "answer", "expected"),
+    [
+        pytest.param(
+            ONCE, fails_at_first(9), "alarm failed: no; it is not idempotent", id="not-idempotent"
+        ),
+        pytest.param(
+            REPEATABLE,
+            lambda _: Outcome(status=Status.TRAPPED, message="unreachable"),
+            "alarm trapped: unreachable",
+            id="a-trap-would-only-come-again",
+        ),
+    ],
+)
+async def test_a_failure_that_stays_is_a_dead_letter(
+    stage: Stage,
+    instruction: Instruction,
+    answer: Callable[[Invocation], Outcome],
+    expected: str,
+) -> None:
+    async with stage.service() as service:
+        hub = await stage.platform(service)
+        hub.alarm.answer = answer
+        hub.connect()
+        await service.decide(instruction)
+        kept = await service.ends(State.DEAD)
+        assert kept.reason.startswith(expected)
+        assert [letter.reason for letter in service.letters()] == [kept.reason]
+        assert len(service.told) == 1
+
+
+async def test_what_nobody_can_perform_is_a_dead_letter_at_its_deadline(stage: Stage) -> None:
+    async with stage.service() as service:
+        await service.decide(ONCE)
+        await service.until(lambda: len(service.dispatcher) == 1)
+        service.clock.now_ms = ONCE.deadline_ms + 1
+        kept = await service.ends(State.DEAD)
+        assert kept.reason == (
+            "its deadline passed: no platform that is present has the application"
+        )
+        assert [letter.instruction for letter in service.letters()] == ["i-1"]
+
+
+async def test_an_outcome_that_comes_after_the_dead_letter_takes_it_back(stage: Stage) -> None:
+    async with stage.service() as service:
+        hub = await stage.platform(service)
+        hub.runner.hold.clear()
+        hub.connect()
+        await service.decide(ONCE)
+        await service.until(lambda: hub.runner.at_once == 1)
+        service.clock.now_ms = ONCE.deadline_ms + REPORT_MS + 1
+        kept = await service.ends(State.DEAD)
+        assert "platform hub has it" in kept.reason
+        hub.runner.hold.set()
+        await service.ends(State.DONE)
+        assert service.letters() == []
+
+
+async def test_what_needs_approval_waits_and_dies_without(stage: Stage) -> None:
+    async with stage.service() as service:
+        hub = await stage.platform(service)
+        hub.connect()
+        await service.decide(ONCE, needs_approval=True)
+        await service.decide(replace(ONCE, id="i-2"))
+        await service.ends(State.DONE, "i-2")
+        assert service.kept().state is State.AWAITING_APPROVAL
+        service.clock.now_ms = ONCE.deadline_ms + 1
+        kept = await service.ends(State.DEAD)
+        assert kept.reason == "its deadline passed: nobody approved it"
+        assert len(hub.alarm.invocations) == 1
+
+
+async def test_more_than_fits_into_memory_goes_out_in_turns(stage: Stage) -> None:
+    async with stage.service() as service:
+        service.dispatcher._most = 8
+        hub = await stage.platform(service)
+        hub.connect()
+        many = [replace(ONCE, id=f"i-{n}") for n in range(600)]
+        await service.decide(*many)
+        await service.until(lambda: len(service.told) == 600)
+        assert len(hub.alarm.invocations) == 600
+
+
+async def test_a_newer_run_of_a_platform_takes_over_and_an_older_one_is_told(
+    stage: Stage,
+) -> None:
+    async with stage.service() as service:
+        hub = await stage.platform(service)
+        hub.connect()
+        first = hub.session
+        hub.connect()
+        assert first.gone
+        with pytest.raises(Conflict, match="newer run"):
+            service.dispatcher.join(replace(first, gone=False))
+        await service.decide(ONCE)
+        await service.ends(State.DONE)

@@ -1,0 +1,253 @@
+"""What breaks a consumer: a table of changes, and the promise itself as a property."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from data_sharing.registry.compatibility import has_field, opened, schema_breaks
+from data_sharing.schemas import DataSchema
+
+OLD: dict[str, Any] = {
+    "type": "object",
+    "required": ["speed"],
+    "properties": {
+        "speed": {"type": "integer", "minimum": 0, "maximum": 300},
+        "level": {"enum": ["free", "slow"]},
+        "place": {
+            "type": "object",
+            "required": ["x"],
+            "properties": {"x": {"type": "number"}, "y": {"type": "number"}},
+            "additionalProperties": False,
+        },
+        "lanes": {"type": "array", "items": {"$ref": "#/$defs/lane"}},
+        "at": {"type": "string", "format": "date-time"},
+        "code": {"type": "string", "pattern": "^[a-z]+$", "maxLength": 9},
+    },
+    "additionalProperties": False,
+    "$defs": {"lane": {"type": "object", "properties": {"n": {"type": "integer"}}}},
+}
+
+
+def changed(**properties: Any) -> dict[str, Any]:
+    """OLD with other properties; None takes one away."""
+    schema = copy.deepcopy(OLD)
+    for name, one in properties.items():
+        if one is None:
+            del schema["properties"][name]
+        else:
+            schema["properties"][name] = one
+    return schema
+
+
+def lane(**properties: Any) -> dict[str, Any]:
+    schema = copy.deepcopy(OLD)
+    schema["$defs"]["lane"]["properties"] = properties
+    return schema
+
+
+@pytest.mark.parametrize(
+    "new",
+    [
+        pytest.param(OLD, id="nothing"),
+        pytest.param(changed(new={"type": "string"}), id="a-new-field"),
+        pytest.param({**OLD, "required": ["speed", "level"]}, id="a-field-newly-required"),
+        pytest.param({**OLD, "title": "x", "description": "y"}, id="words"),
+        pytest.param({k: v for k, v in OLD.items() if k != "additionalProperties"}, id="opened"),
+        pytest.param(changed(speed={"type": "integer", "minimum": 1, "maximum": 30}), id="range"),
+        pytest.param(changed(speed={"const": 5}), id="one-value-of-a-range"),
+        pytest.param(changed(level={"const": "free"}), id="fewer-values"),
+        pytest.param(changed(level={"enum": ["slow", "free"]}), id="values-in-another-order"),
+        pytest.param(
+            changed(place={"type": "object", "required": ["x", "y"], "properties": {
+                "x": {"type": "integer"}, "y": {"type": "number"}, "z": {"type": "number"}}}),
+            id="within-an-object",
+        ),
+        pytest.param(lane(n={"type": "integer"}, open={"type": "boolean"}), id="within-a-list"),
+        pytest.param(
+            changed(lanes={"type": "array", "maxItems": 9, "items": {"$ref": "#/$defs/lane"}}),
+            id="a-shorter-list",
+        ),
+        pytest.param(
+            changed(code={"type": "string", "pattern": "^[a-z]+$", "maxLength": 3}), id="shorter"
+        ),
+    ],
+)  # fmt: skip
+def test_what_does_not_break(new):
+    assert schema_breaks(OLD, new) == []
+
+
+@pytest.mark.parametrize(
+    ("new", "fields"),
+    [
+        pytest.param(changed(level=None), {"/level"}, id="a-field-taken-away"),
+        pytest.param(changed(speed=None, code=None), {"/speed", "/code"}, id="two-taken-away"),
+        pytest.param({**OLD, "required": []}, {"/speed"}, id="not-required-any-more"),
+        pytest.param(
+            changed(speed={"type": "number", "minimum": 0, "maximum": 300}), {"/speed"},
+            id="numbers-for-whole-ones",
+        ),
+        pytest.param(changed(speed={"type": "integer", "minimum": 0}), {"/speed"}, id="no-maximum"),
+        pytest.param(
+            changed(speed={"type": ["integer", "null"], "minimum": 0, "maximum": 300}), {"/speed"},
+            id="or-null",
+        ),
+        pytest.param(changed(level={"enum": ["free", "slow", "jam"]}), {"/level"}, id="a-value"),
+        pytest.param(changed(level={"type": "string"}), {"/level"}, id="any-text-for-values"),
+        pytest.param(
+            changed(place={"type": "object", "required": ["x"], "properties": {
+                "x": {"type": "string"}, "y": {"type": "number"}}}),
+            {"/place/x"}, id="within-an-object",
+        ),
+        pytest.param(
+            changed(place={"type": "object", "properties": {
+                "x": {"type": "number"}, "y": {"type": "number"}}}),
+            {"/place/x"}, id="not-required-within-an-object",
+        ),
+        pytest.param(changed(place={"type": "array"}), {"/place"}, id="a-list-for-an-object"),
+        pytest.param(lane(n={"type": "number"}), {"/lanes"}, id="within-a-list"),
+        pytest.param(changed(at={"type": "string"}), {"/at"}, id="no-format"),
+        pytest.param(
+            changed(code={"type": "string", "pattern": "^[a-z]*$", "maxLength": 9}), {"/code"},
+            id="another-pattern",
+        ),
+        pytest.param({"type": "object"}, {f"/{name}" for name in OLD["properties"]} , id="all"),
+    ],
+)  # fmt: skip
+def test_what_breaks_names_the_field(new, fields):
+    assert {one.field for one in schema_breaks(OLD, new)} == fields
+
+
+@pytest.mark.parametrize(
+    ("fields", "broken"),
+    [
+        (["/level"], []),
+        (["/place/y"], []),
+        (["/speed"], ["/speed"]),
+        (["/place"], ["/place/x"]),
+        (["/place/x"], ["/place/x"]),
+        ([], ["/speed", "/place/x"]),
+    ],
+)
+def test_only_what_the_consumer_reads_counts(fields, broken):
+    new = changed(speed={"type": "number"}, place={"type": "object", "required": ["x"],
+                  "properties": {"x": {"type": "string"}, "y": {"type": "number"}}})  # fmt: skip
+    assert [one.field for one in schema_breaks(OLD, new, fields)] == broken
+
+
+def test_fields_are_looked_for():
+    assert has_field(OLD, "/place/x")
+    assert has_field(OLD, "/lanes/0/n")  # a list: it may
+    assert not has_field(OLD, "/place/z")
+    assert not has_field(OLD, "/none")
+
+
+# -- the promise -------------------------------------------------------------------------
+
+numbers = st.integers(-3, 3)
+
+
+@st.composite
+def schemas(draw, depth: int = 2) -> dict[str, Any]:
+    kind = draw(st.sampled_from(["integer", "number", "string", "enum", "null"]
+                                + ["object", "object", "array"] * (depth > 0)))  # fmt: skip
+    if kind == "enum":
+        return {"enum": draw(st.lists(st.sampled_from([0, 1, "a", "b", None]), min_size=1))}
+    schema: dict[str, Any] = {"type": kind}
+    if kind in ("integer", "number"):
+        for word in ("minimum", "maximum", "exclusiveMinimum"):
+            if draw(st.booleans()):
+                schema[word] = draw(numbers)
+    elif kind == "string":
+        for word in ("minLength", "maxLength"):
+            if draw(st.booleans()):
+                schema[word] = draw(st.integers(0, 3))
+    elif kind == "array":
+        if draw(st.booleans()):
+            schema["items"] = draw(schemas(depth=depth - 1))
+        if draw(st.booleans()):
+            schema["maxItems"] = draw(st.integers(0, 2))
+    elif kind == "object":
+        return draw(objects(depth=depth))
+    if draw(st.integers(0, 9)) == 0:
+        return {"anyOf": [schema, draw(schemas(depth=0))]}
+    return schema
+
+
+@st.composite
+def objects(draw, depth: int = 2) -> dict[str, Any]:
+    names = draw(st.lists(st.sampled_from("abc"), unique=True))
+    schema: dict[str, Any] = {
+        "type": "object",
+        "properties": {name: draw(schemas(depth=depth - 1)) for name in names},
+        "required": draw(st.lists(st.sampled_from("abcd"), unique=True, max_size=2)),
+    }
+    rest = draw(st.sampled_from(["open", "open", "closed", "typed"]))
+    if rest == "closed":
+        schema["additionalProperties"] = False
+    elif rest == "typed":
+        schema["additionalProperties"] = draw(schemas(depth=0))
+    return schema
+
+
+@st.composite
+def variations(draw, schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema near another, so that many changes are harmless."""
+    new = copy.deepcopy(schema)
+    if draw(st.booleans()):
+        new["required"] = draw(st.lists(st.sampled_from("abcd"), unique=True))
+    for name in draw(st.lists(st.sampled_from("abc"), unique=True, max_size=2)):
+        new.setdefault("properties", {})[name] = draw(schemas(depth=1))
+    if draw(st.booleans()):
+        new.pop("additionalProperties", None)
+    return new
+
+
+plain = st.none() | st.integers(-4, 4) | st.sampled_from(["", "a", "b", "abcd", 0.5, 1.0])
+values = st.recursive(
+    plain,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abcd"), inner, max_size=4)
+    ),
+    max_leaves=8,
+)
+
+
+def instances(schema: Any) -> st.SearchStrategy[Any]:
+    """Values that often conform to a schema."""
+    if not isinstance(schema, dict):
+        return values
+    if "enum" in schema:
+        return st.sampled_from(schema["enum"]) | plain
+    if schema.get("type") == "object":
+        known = {name: instances(one) for name, one in schema.get("properties", {}).items()}
+        wanted = {name: known.get(name, values) for name in schema.get("required", ())}
+        others = {name: one for name, one in known.items() if name not in wanted}
+        others |= {name: plain for name in "abcd" if name not in known and name not in wanted}
+        return st.fixed_dictionaries(wanted, optional=others)
+    if schema.get("type") == "array":
+        return st.lists(instances(schema.get("items", True)), max_size=3)
+    return plain | values
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_what_does_not_break_gives_nothing_the_old_schema_forbade(data):
+    old = data.draw(objects())
+    new = data.draw(variations(old) | objects())
+    if schema_breaks(old, new):
+        return
+    before, after = DataSchema(opened(old)), DataSchema(new)
+    for value in data.draw(st.lists(instances(new) | instances(old), min_size=5, max_size=20)):
+        if after.accepts(value):
+            assert before.accepts(value), (old, new, value)
+
+
+@settings(max_examples=100, deadline=None)
+@given(objects())
+def test_a_schema_never_breaks_itself(schema):
+    assert schema_breaks(schema, copy.deepcopy(schema)) == []

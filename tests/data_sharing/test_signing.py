@@ -1,0 +1,160 @@
+"""Instructions as they travel: good for one platform until their deadline, each refusal its own."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from control_plane.errors import InvalidInput
+from control_plane.identity.tickets import base64url, from_base64url
+from data_sharing.instruction import Cause, Instruction, instruction_id
+from data_sharing.signing import (
+    MAX_INSTRUCTION_BYTES,
+    Delivery,
+    Flaw,
+    InstructionVerifier,
+    Refusal,
+    SigningKey,
+    key_of_file,
+    sign,
+)
+
+NOW_MS = 1_800_000_000_000
+KEY = SigningKey.of(b"k" * 32)
+OTHER_KEY = SigningKey.of(b"o" * 32)
+DOOR = InstructionVerifier("acme", "hub", {KEY.key_id: KEY.public_bytes()})
+INSTRUCTION = Instruction(
+    id=instruction_id("acme", "/traffic", "1", "leave-earlier", 1, 0),
+    tenant="acme",
+    application="alarm",
+    version="1.0.0",
+    artifact="ab" * 32,
+    action="ring",
+    configuration={"tone": "é", "volume": 40},
+    deadline_ms=NOW_MS + 60_000,
+    idempotent=False,
+    decided_at_ms=NOW_MS,
+    rule="leave-earlier",
+    rule_version=3,
+    plan="work",
+    modification={"timing": {"earlier_min": 20}},
+    causes=(Cause("/traffic", "1", "traffic.slow", 7),),
+)
+DELIVERY = Delivery(instruction=INSTRUCTION, platform="hub", partition="0", fence=4, attempt=1)
+
+
+def signed(delivery: Delivery = DELIVERY, key: SigningKey = KEY, now_ms: int = NOW_MS) -> str:
+    return sign(delivery, key, now_ms)
+
+
+def resigned(change: dict[str, Any], header: dict[str, Any] | None = None) -> str:
+    """A token of the service's own key with other claims or another header."""
+    first, claims, _ = signed().split(".")
+    document = msgspec.json.decode(from_base64url(claims)) | change
+    if header is not None:
+        first = base64url(
+            msgspec.json.encode(msgspec.json.decode(from_base64url(first)) | header)
+        ).decode()
+    message = f"{first}.{base64url(msgspec.json.encode(document)).decode()}".encode()
+    return (message + b"." + base64url(KEY.private.sign(message))).decode()
+
+
+def test_a_good_instruction_arrives_as_it_was_sent() -> None:
+    assert DOOR.check(signed(), NOW_MS) == DELIVERY
+
+
+def altered() -> str:
+    header, claims, signature = signed().split(".")
+    document = msgspec.json.decode(from_base64url(claims)) | {"action": "explode"}
+    return f"{header}.{base64url(msgspec.json.encode(document)).decode()}.{signature}"
+
+
+def late(by_ms: int) -> str:
+    due = replace(INSTRUCTION, deadline_ms=NOW_MS - by_ms)
+    return signed(replace(DELIVERY, instruction=due))
+
+
+@pytest.mark.parametrize(
+    ("token", "expected"),
+    [
+        pytest.param("", Flaw.MALFORMED, id="nothing"),
+        pytest.param("a.b.c", Flaw.MALFORMED, id="no-jwt"),
+        pytest.param("é" * 10, Flaw.MALFORMED, id="not-ascii"),
+        pytest.param("a" * (MAX_INSTRUCTION_BYTES + 1), Flaw.MALFORMED, id="too-long"),
+        pytest.param(signed() + "=", Flaw.MALFORMED, id="padded"),
+        pytest.param(resigned({"fence": -1}), Flaw.MALFORMED, id="a-negative-fence"),
+        pytest.param(resigned({"attempt": 0}), Flaw.MALFORMED, id="no-attempt"),
+        pytest.param(resigned({"iss": "homeport"}), Flaw.MALFORMED, id="another-issuer"),
+        pytest.param(resigned({}, {"typ": "JWT"}), Flaw.MALFORMED, id="a-ticket"),
+        pytest.param(resigned({}, {"alg": "none"}), Flaw.MALFORMED, id="an-algorithm-of-its-own"),
+        pytest.param(resigned({}, {"crit": ["x"]}), Flaw.MALFORMED, id="a-critical-extension"),
+        pytest.param(resigned({}, {"kid": "d-x"}), Flaw.FORGED, id="a-key-nobody-knows"),
+        pytest.param(signed(key=OTHER_KEY), Flaw.FORGED, id="signed-by-somebody-else"),
+        pytest.param(altered(), Flaw.FORGED, id="another-action-written-in"),
+        pytest.param(
+            signed(replace(DELIVERY, platform="car")), Flaw.WRONG_PLATFORM, id="for-another"
+        ),
+        pytest.param(
+            signed(replace(DELIVERY, instruction=replace(INSTRUCTION, tenant="globex"))),
+            Flaw.WRONG_PLATFORM,
+            id="for-a-platform-of-that-name-elsewhere",
+        ),
+        pytest.param(late(1), Flaw.EXPIRED, id="a-millisecond-late"),
+        pytest.param(signed(now_ms=NOW_MS + 60_000), Flaw.NOT_YET_VALID, id="from-the-future"),
+    ],
+)
+def test_each_flaw_is_refused_by_its_name(token: str, expected: Flaw) -> None:
+    refusal = DOOR.check(token, NOW_MS)
+    assert isinstance(refusal, Refusal)
+    assert refusal.flaw is expected
+    assert refusal.message
+
+
+def test_a_refusal_repeats_nothing_that_nobody_signed() -> None:
+    refusal = DOOR.check(altered(), NOW_MS)
+    assert isinstance(refusal, Refusal)
+    assert (refusal.instruction, refusal.attempt) == ("", 0)
+
+
+def test_a_deadline_is_good_to_its_last_millisecond() -> None:
+    assert isinstance(DOOR.check(late(0), NOW_MS), Delivery)
+
+
+@given(st.text(max_size=300))
+def test_whatever_arrives_is_answered(token: str) -> None:
+    assert isinstance(DOOR.check(token, NOW_MS), Refusal)
+
+
+@given(st.integers(min_value=0, max_value=len(signed()) - 1), st.sampled_from("Aa0-_."))
+def test_a_changed_character_never_passes(place: int, other: str) -> None:
+    token = signed()
+    if token[place] != other:
+        changed = token[:place] + other + token[place + 1 :]
+        assert isinstance(DOOR.check(changed, NOW_MS), Refusal)
+
+
+@given(st.lists(st.text(), max_size=4), st.lists(st.text(), max_size=4))
+def test_ids_are_the_same_for_the_same_cause_only(one: list[str], other: list[str]) -> None:
+    assert (instruction_id(*one) == instruction_id(*other)) is (one == other)
+
+
+def test_a_key_file_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    made = key_of_file(path, random=os.urandom)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert key_of_file(path, random=os.urandom).key_id == made.key_id
+    path.chmod(0o644)
+    with pytest.raises(InvalidInput, match="chmod 600"):
+        key_of_file(path, random=os.urandom)
+    path.chmod(0o600)
+    path.write_text("no key")
+    with pytest.raises(InvalidInput, match="32 bytes"):
+        key_of_file(path, random=os.urandom)

@@ -1,0 +1,213 @@
+"""A data-sharing server that is killed while it decides, and what it had decided in the end.
+
+The same events, rules and plans go through a server that is killed and one that is not; what
+both have on disk, but for when it happened, must be the same.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import grpc
+import msgspec
+
+from homeport.api.cloudevents.v1 import cloudevents_pb2
+from homeport.api.datasharing.v1 import feed_pb2 as feeds
+from homeport.api.datasharing.v1 import (
+    feed_pb2_grpc,
+    plan_pb2,
+    plan_pb2_grpc,
+    registry_pb2_grpc,
+    rule_pb2,
+    rule_pb2_grpc,
+)
+from tests.end_to_end.sharing_server import SharingServer, submission
+
+SENSOR = json.dumps(
+    {
+        "application": "sensor",
+        "version": "1.0.0",
+        "produces": [
+            {
+                "type": "sensor.reading",
+                "key": "/subject",
+                "schema": {
+                    "type": "object",
+                    "required": ["value"],
+                    "properties": {"value": {"type": "number"}, "note": {"type": "string"}},
+                },
+                "samples": [{"subject": "s", "data": {"value": 1}}],
+                "shared_with": "everyone",
+            }
+        ],
+    }
+)
+# One rule of each kind: stateless with a plan, a forecast, a window, an instruction, and one
+# that fails where `note` is there and no number.
+RULES = """
+forecasts:
+  - {forecast: level, feed: sensor.reading, value: event.data.value, half_life: 1h}
+rules:
+  - rule: shift
+    watch: {r: {feed: sensor.reading}}
+    plan: {}
+    when: r.data.value > 50.0
+    do: [{change: {config: {heating: {minutes: "int(r.data.value)"}}}}]
+  - rule: rising
+    watch: {r: {feed: sensor.reading}}
+    when: r.data.value > 90.0 && forecast.level.count > 3
+    do: [{invoke: {application: nobody, action: none, config: {n: "forecast.level.count"}}}]
+  - rule: often
+    watch: {r: {feed: sensor.reading, where: event.data.value > 80.0}}
+    windows: {last: {over: 10m}}
+    when: window.last.count >= 3
+    do: [{invoke: {application: nobody, action: none, deadline: 30d}}]
+  - rule: poison
+    watch: {r: {feed: sensor.reading}}
+    when: has(r.data.note) && int(r.data.note) > 0
+    park_after: 5
+    do: [{invoke: {application: nobody, action: none}}]
+"""
+PLAN = json.dumps(
+    {
+        "plan": "home",
+        "owner": "key-1",
+        "at": "2027-06-01T09:00:00",
+        "actions": {"heating": {"application": "nobody", "action": "heat", "config": {}}},
+    }
+)
+_GONE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+BATCH = 500
+START_S = 1_795_000_000
+
+
+def reading(number: int, *, poison_every: int = 997) -> cloudevents_pb2.CloudEvent:
+    """The same event for the same number, always."""
+    data: dict[str, Any] = {"value": (number * 7919) % 10_007 / 100.07}
+    if number % poison_every == poison_every - 1:
+        data["note"] = "not a number"
+    event = cloudevents_pb2.CloudEvent(
+        id=f"e-{number}",
+        source="/sensor",
+        spec_version="1.0",
+        type="sensor.reading",
+        text_data=json.dumps(data),
+    )
+    event.attributes["subject"].ce_string = f"key-{number % 50}"
+    event.attributes["time"].ce_timestamp.seconds = START_S + number // 10
+    return event
+
+
+class Publishing:
+    """Publishes events 0 to `count` in batches to a server that may die at any time, each batch
+    until it is answered; starts the server anew when it is gone."""
+
+    def __init__(self, folder: Path, count: int, environment: Mapping[str, str] | None = None):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.count = count
+        self._environment = environment
+        self.deaths = 0
+        self.batches = 0
+
+    def _server(self, environment: Mapping[str, str] | None) -> SharingServer:
+        # The events' times are fixed, and must not come to be too old with the years.
+        return SharingServer(
+            self.folder, "--max-late-s=9e9", "--max-ahead-s=9e9", environment=environment
+        )
+
+    def run(self, *, kill_at: set[int] = frozenset(), plan: str = PLAN) -> None:
+        """`kill_at`: numbers of batches at which the server is killed while it has them."""
+        server = self._server(None).__enter__()
+        self._set_up(server, plan)
+        if self._environment:
+            server.__exit__()
+            server = self._server(self._environment).__enter__()
+        try:
+            for start in range(0, self.count, BATCH):
+                server = self._batch(server, start, kill=start // BATCH in kill_at)
+                self.batches += 1
+        finally:
+            server.__exit__()
+
+    def _batch(self, server: SharingServer, start: int, *, kill: bool) -> SharingServer:
+        numbers = range(start, min(start + BATCH, self.count))
+        request = feeds.PublishBatchRequest(events=map(reading, numbers))
+        while True:
+            with grpc.insecure_channel(server.address) as channel:
+                call = feed_pb2_grpc.FeedServiceStub(channel).PublishBatch.future(
+                    request, timeout=60
+                )
+                if kill:
+                    time.sleep(0.002 * (start % 7))
+                    server.kill()
+                    kill = False
+                try:
+                    answer = call.result()
+                except grpc.RpcError as error:
+                    if error.code() not in _GONE:  # type: ignore[attr-defined]
+                        raise
+                else:
+                    assert [one for one in answer.results if one.HasField("error")] == []
+                    if server.process.poll() is None:
+                        return server
+            try:
+                server.process.wait(5)
+            except subprocess.TimeoutExpired:
+                continue
+            self.deaths += 1
+            server = self._server(None).__enter__()
+
+    def _set_up(self, server: SharingServer, plan: str) -> None:
+        with grpc.insecure_channel(server.address) as channel:
+            registry = registry_pb2_grpc.ApplicationRegistryStub(channel)
+            answer = registry.SubmitApplication(submission(SENSOR), timeout=30)
+            assert answer.WhichOneof("verdict") == "accepted", answer
+            rule_pb2_grpc.RuleServiceStub(channel).ApplyRules(
+                rule_pb2.ApplyRulesRequest(document=RULES), timeout=30
+            )
+            plan_pb2_grpc.PlanServiceStub(channel).CreatePlan(
+                plan_pb2.CreatePlanRequest(spec=plan), timeout=30
+            )
+
+    def left(self) -> dict[str, Any]:
+        """What is on disk, but for when it happened."""
+        with sqlite3.connect(self.folder / "data" / "sharing.db") as db:
+            return {name: list(_rows(db, text)) for name, text in _TOLD.items()} | {
+                "cells": [_timeless(row) for row in _rows(db, _CELLS)]
+            }
+
+
+_TOLD = {
+    "events": "SELECT source, id FROM feed_events ORDER BY row",
+    "decided": "SELECT tenant, position FROM decided",
+    "decisions": "SELECT id, kind, position, rule, plan FROM decisions ORDER BY row",
+    "judged": "SELECT tenant, position FROM judgements",
+    "instructions": "SELECT id, state, reason FROM instructions ORDER BY row",
+    "dead": "SELECT kind, reason, instruction, rule, source, event, position FROM dead_letters"
+    " ORDER BY row",
+    "timers": "SELECT id FROM timers ORDER BY id",
+    "changes": "SELECT tenant, plan, version, id FROM plan_changes ORDER BY 1, 2, 3",
+}
+
+
+_CELLS = "SELECT tenant, kind, name, key, content FROM cells ORDER BY 1, 2, 3, 4"
+
+
+def _timeless(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A cell, without the time at which the newest event of a rule's was accepted."""
+    *name, content = row
+    if name[1] == "rule":
+        content = msgspec.msgpack.decode(content)
+        content[1] = 0
+    return (*name, content)
+
+
+def _rows(db: sqlite3.Connection, text: str) -> Iterator[tuple[Any, ...]]:
+    yield from db.execute(text)

@@ -1,0 +1,118 @@
+"""`homeport rules` and `homeport plans` against a real server, as scripts see them."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+from console.cli.main import main
+from tests.console.command_line import Ran
+from tests.data_sharing.submissions import SPEED, text, traffic
+from tests.end_to_end.sharing_server import SharingServer
+
+RULES = f"""
+rules:
+  - rule: slow
+    watch: {{t: {{feed: {SPEED}}}}}
+    plan: {{of: '"user-1"'}}
+    when: t.data.speed_kmh < 30
+    do: [{{change: {{shift: duration("-20m")}}}}]
+"""
+PLAN = """
+plan: work
+owner: user-1
+at: 2390-03-02T09:00
+zone: Europe/Berlin
+actions:
+  heating: {application: heating, action: heat, offset: -45m, config: {minutes: 10}}
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with SharingServer(tmp_path_factory.mktemp("rules")) as one:
+        yield one
+
+
+@pytest.fixture
+def homeport(server, tmp_path, monkeypatch, capsys):
+    """Runs a command, in this process, for a tenant of the test's own, with its applications
+    submitted."""
+    monkeypatch.setenv("HOMEPORT_DATA_SERVER", server.address)
+    monkeypatch.setenv("HOMEPORT_TENANT", f"t-{uuid.uuid4().hex[:12]}")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+
+    def run(*arguments: str) -> Ran:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        told = capsys.readouterr()
+        return Ran(code=int(ended.value.code or 0), out=told.out, err=told.err)
+
+    (tmp_path / "traffic.yaml").write_text(text(traffic()))
+    submitted = run("apps", "submit", str(tmp_path / "traffic.yaml"))
+    assert submitted.code == 0, submitted.err
+    return run
+
+
+def test_rules_are_applied_listed_shown_and_retired(homeport, tmp_path):
+    file = tmp_path / "rules.yaml"
+    file.write_text(RULES)
+    dry = homeport("rules", "apply", str(file), "--dry-run", "-o", "json")
+    assert dry.code == 0, dry.err
+    assert homeport("rules", "list", "-o", "json").document == {"rules": []}
+    applied = homeport("rules", "apply", str(file), "-o", "json")
+    assert [(one["id"], one["version"]) for one in applied.document["rules"]] == [("slow", 1)]
+    again = homeport("rules", "apply", str(file), "-o", "json")
+    assert again.document["rules"][0]["version"] == 1
+    file.write_text(RULES.replace("< 30", "< 20"))
+    assert homeport("rules", "apply", str(file), "-o", "json").document["rules"][0]["version"] == 2
+    shown = homeport("rules", "show", "slow", "--version", "1", "-o", "json").document
+    assert shown["spec"]["when"] == "t.data.speed_kmh < 30"
+    assert homeport("rules", "retire", "slow").code == 0
+    assert homeport("rules", "list", "-o", "json").document == {"rules": []}
+    assert homeport("rules", "list", "--retired", "-o", "json").document["rules"][0]["retired"]
+    assert homeport("rules", "show", "nothing").code == 3
+
+
+def test_a_rule_at_fault_says_where(homeport, tmp_path):
+    file = tmp_path / "rules.yaml"
+    file.write_text(RULES.replace("speed_kmh", "speed_mph").replace("shift: duration", "shift: x"))
+    ran = homeport("rules", "apply", str(file))
+    assert ran.code == 2
+    assert "rules.slow.when" in ran.err
+    assert "rules.slow.do[0].change.shift" in ran.err
+
+
+def test_a_plan_is_changed_by_rule_and_user_and_both_are_undone(homeport, tmp_path):
+    plan, rules = tmp_path / "plan.yaml", tmp_path / "rules.yaml"
+    plan.write_text(PLAN)
+    rules.write_text(RULES)
+    created = homeport("plans", "create", str(plan), "-o", "json")
+    assert created.code == 0, created.err
+    assert created.document["next"]["at"] == "2390-03-02T08:00:00Z"
+    assert homeport("rules", "apply", str(rules)).code == 0
+    published = homeport("events", "publish", "--data", '{"road": "A1", "speed_kmh": 12}',
+                         "--type", SPEED)  # fmt: skip
+    assert published.code == 0, published.err
+    assert homeport("plans", "show", "work", "-o", "json").document["next"]["at"] == (
+        "2390-03-02T07:40:00Z"
+    )
+    changed = homeport("plans", "change", "work", "--set", "heating.minutes=20", "--note", "cold",
+                       "-o", "json")  # fmt: skip
+    assert changed.code == 0, changed.err
+    assert changed.document["next"]["actions"][0]["config"] == {"minutes": 20}
+    history = homeport("plans", "history", "work", "-o", "json").document["changes"]
+    assert [one["by"].split()[0] for one in history] == ["user", "rule"]
+    assert history[1]["fields"] == [{"field": "shift_ms", "before": None, "after": -1_200_000}]
+    undone = homeport("plans", "undo", "work", history[1]["id"], "-o", "json").document
+    assert undone["next"]["at"] == "2390-03-02T08:00:00Z"
+    assert undone["next"]["actions"][0]["config"] == {"minutes": 20}
+    listed = homeport("plans", "list", "--owner", "user-1", "-o", "json").document["plans"]
+    assert [one["id"] for one in listed] == ["work"]
+    assert homeport("plans", "cancel", "work").code == 0
+    assert homeport("plans", "show", "work", "-o", "json").document["next"] is None
+    assert homeport("plans", "show", "play").code == 3
+    assert homeport("plans", "change", "work", "--shift", "5m").code != 0
+    assert homeport("plans", "history", "work").code == 0

@@ -1,0 +1,140 @@
+"""The turnstile: how many may wait, and that those who may not come back spread out."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from control_plane.store.port import StoreUnavailable
+from provisioner.api.turnstile import (
+    BACKLOG,
+    LATEST_S,
+    LEAST,
+    MOST,
+    SLOWEST_PER_S,
+    SOONEST_S,
+    WAIT_S,
+    Overloaded,
+    Turnstile,
+    clients_that_may_wait,
+    next_rate_per_s,
+    retry_delay_s,
+)
+
+rates = st.floats(SLOWEST_PER_S, MOST / WAIT_S)
+
+
+@given(rate=rates)
+def test_nobody_waits_longer_than_is_bearable_but_in_a_short_queue(rate: float) -> None:
+    limit = clients_that_may_wait(rate)
+    assert LEAST <= limit <= MOST
+    assert limit <= LEAST or limit / rate <= WAIT_S + 1e-6
+
+
+@given(ahead=st.floats(0, 1e7), rate=rates, chance=st.floats(0, 1))
+def test_a_delay_is_half_to_half_again_of_the_wait_for_ones_turn(
+    ahead: float, rate: float, chance: float
+) -> None:
+    delay_s = retry_delay_s(ahead, rate, chance, least_s=SOONEST_S)
+    turn_s = max(SOONEST_S, min(LATEST_S, ahead / rate))
+    assert turn_s / 2 <= delay_s <= turn_s * 1.5
+
+
+@given(rate=rates, chance=st.floats(0, 1), ahead=st.floats(0, 1e6), more=st.floats(0, 1e6))
+def test_the_longer_the_queue_the_longer_the_delay(
+    rate: float, chance: float, ahead: float, more: float
+) -> None:
+    assert retry_delay_s(ahead, rate, chance, least_s=1.0) <= retry_delay_s(
+        ahead + more, rate, chance, least_s=1.0
+    )
+
+
+@pytest.mark.parametrize("storm", [2_000, 20_000, 50_000])
+def test_a_storm_comes_back_as_fast_as_it_can_be_served(storm: int) -> None:
+    rate = 2_000.0
+    rng = random.Random(7)
+    turnstile = Turnstile(spread=rng.random)
+    turnstile.rate_per_s = rate
+    delays = [turnstile.refusal().retry_after_s or 0.0 for _ in range(storm)]
+    assert turnstile.turned_away == storm
+    assert min(delays) >= SOONEST_S / 2, "nobody at once"
+    queue = max(came - rate * delay_s for came, delay_s in enumerate(sorted(delays), 1))
+    assert queue < clients_that_may_wait(rate) / 2, "and nobody is turned away again"
+    per_second = Counter(int(delay) for delay in delays)
+    assert max(per_second.values()) <= 1.5 * rate
+    spread_s = max(delays) - min(delays)
+    assert spread_s >= min(LATEST_S, storm / rate) * 0.9
+    assert len({round(delay, 6) for delay in delays}) > 0.95 * storm
+
+
+def test_those_who_are_told_later_are_told_later() -> None:
+    turnstile = Turnstile(spread=lambda: 0.5)
+    turnstile.rate_per_s = 1_000.0
+    first = turnstile.refusal().retry_after_s
+    for _ in range(10_000):
+        turnstile.refusal()
+    assert first == pytest.approx(SOONEST_S)
+    assert turnstile.refusal().retry_after_s == pytest.approx(10.0, rel=0.01)
+    for _ in range(100):  # ten seconds at that rate, and all of them were back
+        turnstile.look(
+            waiting=BACKLOG * 2, served=turnstile._served + 100, seconds=0.1, standing=True,
+            connected=True,
+        )  # fmt: skip
+    assert turnstile.refusal().retry_after_s == pytest.approx(SOONEST_S)
+
+
+@given(rate=rates, served=st.integers(0, 10_000), waiting=st.integers(BACKLOG, MOST))
+def test_the_estimate_moves_towards_what_is_seen(rate: float, served: int, waiting: int) -> None:
+    seen = served / 0.1
+    after = next_rate_per_s(rate, served, 0.1, waiting)
+    assert min(rate, max(seen, SLOWEST_PER_S)) - 1e-6 <= after <= max(rate, seen) + 1e-6
+
+
+@given(rate=rates, served=st.integers(0, 10_000), waiting=st.integers(0, BACKLOG - 1))
+def test_an_idle_server_is_not_taken_for_a_slow_one(rate: float, served: int, waiting: int) -> None:
+    assert next_rate_per_s(rate, served, 0.1, waiting) >= rate - 1e-6
+
+
+def looks(turnstile: Turnstile, count: int, *, per_look: int, waiting: int) -> None:
+    for _ in range(count):
+        turnstile.look(
+            waiting=waiting, served=turnstile._served + per_look, seconds=0.1, standing=True,
+            connected=True,
+        )  # fmt: skip
+
+
+def test_a_store_that_stands_still_for_an_election_turns_hardly_anybody_away() -> None:
+    turnstile = Turnstile(spread=lambda: 0.5)
+    looks(turnstile, 20, per_look=500, waiting=2 * BACKLOG)
+    looks(turnstile, 14, per_look=0, waiting=2_000)
+    assert turnstile.limit > 2_000
+
+
+def test_a_store_that_stays_still_lets_few_wait_and_a_fast_one_many_again() -> None:
+    turnstile = Turnstile(spread=lambda: 0.5)
+    looks(turnstile, 100, per_look=0, waiting=2_000)
+    assert turnstile.limit == LEAST
+    looks(turnstile, 100, per_look=900, waiting=2_000)
+    assert turnstile.limit > 15_000
+
+
+def test_without_a_session_no_new_client_may_wait_and_the_reason_is_the_store() -> None:
+    turnstile = Turnstile(spread=lambda: 0.5)
+    turnstile.look(waiting=0, served=0, seconds=0.1, standing=False, connected=True)
+    assert (turnstile.limit, turnstile.shut) == (0, False)
+    assert isinstance(turnstile.refusal(), Overloaded)
+    turnstile.look(waiting=0, served=0, seconds=0.1, standing=False, connected=False)
+    assert turnstile.shut
+    assert isinstance(turnstile.refusal(), StoreUnavailable)
+
+
+def test_a_longer_delay_that_was_asked_for_is_kept() -> None:
+    turnstile = Turnstile(spread=lambda: 0.5)
+    error = turnstile.spread_out(StoreUnavailable("over quota", retry_after_s=30.0))
+    assert (type(error), error.message, error.retry_after_s) == (
+        StoreUnavailable, "over quota", 30.0
+    )  # fmt: skip
