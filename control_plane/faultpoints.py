@@ -36,6 +36,18 @@ LABELS = (
     "platform.run.after",  # it ran, and nothing says so
     "platform.end.after",  # its outcome is on disk, and not told
 )
+SHARDS = (
+    "shards.taken_over",
+    "shards.licensed",
+    "shards.copied",
+    "shards.frozen",
+    "shards.fenced",
+    "shards.closed",
+    "shards.switched",
+    "shards.opened",
+    "shards.cleared",
+    "shards.finished",
+)
 MOVING = (
     "moves.claim.after",
     "moves.page.before",
@@ -59,7 +71,7 @@ def armed(setting: str) -> Callable[[str], None]:
     """What `passing` is under this setting: `label` or `label:n`, n from 1. Raises ValueError
     for a label that is nowhere, because a test that arms it would test nothing."""
     label, _, count = setting.partition(":")
-    known = LABELS + MOVING
+    known = LABELS + SHARDS + MOVING
     if label not in known:
         raise ValueError(f"{VARIABLE}: there is no fault point {label!r}; there are {known}")
     left = int(count or 1)

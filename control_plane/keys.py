@@ -26,6 +26,13 @@ JOBS = (ROOT + "jobs/").encode()
 TENANTS = (ROOT + "tenants/").encode()
 KEY_RING = (ROOT + "keys/ring").encode()
 
+# Where assignments are spread over several clusters (docs/reference/scale-out.md).
+SHARD_MAP = (ROOT + "shards/map").encode()  # with the control data
+SHARD_EPOCH = (ROOT + "shards/epoch").encode()  # and these in each assignment cluster
+CLUSTER_NAME = (ROOT + "shards/here").encode()
+LICENCES = (ROOT + "shards/licence/").encode()
+GATES = (ROOT + "gate/").encode()
+
 
 def unit(unit_id: str) -> bytes:
     """UnitSpec: the desired record."""
@@ -103,6 +110,23 @@ def job(job_id: str) -> bytes:
 def tenant(tenant_id: str) -> bytes:
     """TenantSpec."""
     return TENANTS + tenant_id.encode()
+
+
+def gate(unit_id: str) -> bytes:
+    """The unit's fence as one assignment cluster has it: which revision of `fence/<unit>`."""
+    return GATES + unit_id.encode()
+
+
+def licence(move_id: str) -> bytes:
+    """Who may copy or clear clients for a move of shards, in this cluster; every such write
+    compares it."""
+    return LICENCES + move_id.encode()
+
+
+def cluster_of(provisioner: str) -> str:
+    """The assignment cluster in which a provisioner has its session; empty: with the control
+    data, as everything is there."""
+    return provisioner.partition("@")[2]
 
 
 def prefix_end(prefix: bytes) -> bytes:

@@ -42,6 +42,13 @@ class Settings(BaseSettings):
     store: Annotated[
         str, Field(description="embedded:FILE, etcd://host:port,… or etcds://… (TLS)")
     ] = "embedded:homeport-data/store.db"
+    assignment_stores: Annotated[
+        str,
+        Field(
+            description="name=etcd://…;name=etcd://…: clusters that assignments are spread "
+            "over, the rest staying in the store; default: all is in the store"
+        ),
+    ] = ""
     listen: Annotated[str, Field(description="host:port for gRPC; port 0: any")] = "127.0.0.1:7700"
     metrics_listen: Annotated[
         str, Field(description="host:port for metrics and health over HTTP; empty: none")
@@ -135,6 +142,14 @@ class Settings(BaseSettings):
     log_level: Annotated[
         str, Field(pattern="^(debug|info|warning|error)$", description="least level logged")
     ] = "info"
+
+    @field_validator("assignment_stores", mode="before")
+    @classmethod
+    def _a_table_too(cls, value: object) -> object:
+        """In a TOML file they may be a table of addresses by name."""
+        if isinstance(value, dict):
+            return ";".join(f"{name}={url}" for name, url in value.items())
+        return value
 
     @field_validator("listen")
     @classmethod

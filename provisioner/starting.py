@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from control_plane.errors import HomeportError
 from control_plane.identity.kept_ring import KeptRing
@@ -18,9 +20,12 @@ from control_plane.store.port import OutcomeUnknown, Store, StoreUnavailable
 from control_plane.store.snapshot import Snapshot, UnusableSnapshot, read_snapshot
 from provisioner.api.world import World
 from provisioner.ledger.ledger import Ledger
+from provisioner.ledger.sharded import ShardedLedger
 from provisioner.settings import Settings
 
 log = logging.getLogger("homeport")
+
+T = TypeVar("T")
 
 STORE_RETRY_S = 1.0
 START_S = 3.0  # a store that says nothing for so long is away, if there is a snapshot
@@ -53,26 +58,39 @@ async def open_when_there(
 ) -> Store | None:
     """The store, waiting for it for as long as it takes; None when told to stop first.
     required: see EtcdStore.connect."""
+    access = store_access(settings, required=required)
+    return await when_there(
+        lambda: open_store(settings.store, access=access), f"the store at {settings.store}", stop
+    )
+
+
+def store_access(settings: Settings, *, required: bool = True) -> EtcdAccess:
+    """How the store is opened, and every assignment cluster."""
+    return EtcdAccess(
+        user=settings.store_user or None,
+        password=settings.store_password or None,
+        ca_file=settings.store_ca,
+        certificate_file=settings.store_certificate,
+        key_file=settings.store_key,
+        required=required,
+    )
+
+
+async def when_there(
+    attempt: Callable[[], Awaitable[T]], what: str, stop: asyncio.Event
+) -> T | None:
+    """What `attempt` gives once it does, for as long as it takes; None when told to stop
+    first. Raises its errors that waiting does not help."""
     told = False
     while not stop.is_set():
         try:
-            return await open_store(
-                settings.store,
-                access=EtcdAccess(
-                    user=settings.store_user or None,
-                    password=settings.store_password or None,
-                    ca_file=settings.store_ca,
-                    certificate_file=settings.store_certificate,
-                    key_file=settings.store_key,
-                    required=required,
-                ),
-            )
+            return await attempt()
         except HomeportError as error:
             if error.retry_after_s is None:
                 raise
             if not told:
                 told = True
-                log.warning("waiting for the store at %s: %s", settings.store, error)
+                log.warning("waiting for %s: %s", what, error)
         try:
             async with asyncio.timeout(STORE_RETRY_S):
                 await stop.wait()
@@ -82,7 +100,11 @@ async def open_when_there(
 
 
 async def begin(
-    store: Store, snapshot: Snapshot | None, ring: KeptRing, ledger: Ledger, world: World
+    store: Store,
+    snapshot: Snapshot | None,
+    ring: KeptRing,
+    ledger: Ledger | ShardedLedger,
+    world: World,
 ) -> Snapshot | None:
     """Reads what serving needs from the store, or takes it from the snapshot where the store
     does not answer; returns the snapshot then. Raises what the store raises where there is

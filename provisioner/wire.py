@@ -15,6 +15,7 @@ import signal
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -27,7 +28,7 @@ from control_plane.identity.tokens import Tokens
 from control_plane.serving.peers import Proxies, parse_networks
 from control_plane.serving.server import Server, Tls
 from control_plane.store.contact import Contact
-from control_plane.store.port import Store
+from control_plane.store.port import JointHealth, Store
 from control_plane.store.snapshot_keeper import SnapshotKeeper
 from control_plane.telemetry.endpoint import MetricsEndpoint
 from deployment_units.fleet.lifecycle import Patience
@@ -48,10 +49,11 @@ from provisioner.api.world import World
 from provisioner.geo.locator import Locator
 from provisioner.geo.overrides import Overrides
 from provisioner.geo.reloading import GeoReloader
-from provisioner.ledger.departure_lease import DepartureLease
+from provisioner.ledger.elsewhere import AssignmentClusters
 from provisioner.ledger.hold_expiry import HoldExpiry
-from provisioner.ledger.holds import HoldBook
 from provisioner.ledger.ledger import Ledger
+from provisioner.ledger.reading import ClientKeys
+from provisioner.ledger.sharded import ShardedLedger
 from provisioner.moves.board import Board
 from provisioner.moves.dialing import unit_dialer
 from provisioner.moves.executor import Executor
@@ -61,6 +63,14 @@ from provisioner.moves.mover import Mover
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.fleet import PlacementFleet
 from provisioner.settings import Settings
+from provisioner.spreading import (
+    Departures,
+    Spread,
+    client_keys,
+    hold_book,
+    new_ledger,
+    spread_over,
+)
 from provisioner.starting import begin, endpoints_of, open_when_there, usable_snapshot
 
 log = logging.getLogger("homeport")
@@ -89,19 +99,16 @@ async def serve(
     """Serves until `stop` is set, then drains. Raises HomeportError where it cannot start, and
     Refused where the store came back as another one."""
     rng = random.Random(secrets.randbits(64))
-    snapshot = usable_snapshot(settings)
+    # Which cluster a client is in only the store can say: without it, several serve nobody.
+    snapshot = None if settings.assignment_stores else usable_snapshot(settings)
     store = await open_when_there(settings, stop, required=snapshot is None)
     if store is None:
         return
-    try:
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(store.close)
         ring = KeptRing(store, settings.master_key_file, wall=time.time, random=secrets.token_bytes)
-        ledger = Ledger(
-            store,
-            clock=time.monotonic,
-            jitter=lambda: rng.uniform(0.05, 0.5),
-            new_id=lambda: f"p-{secrets.token_hex(6)}",
-            session_ttl_s=settings.session_ttl_s,
-        )
+        spread = await spread_over(settings, store, stop, stack)
+        ledger = new_ledger(settings, store, spread, rng)
         world = World(store, clock=time.monotonic)
         used = await begin(store, snapshot, ring, ledger, world)
         issuer = TicketIssuer(ring.ring)
@@ -135,26 +142,37 @@ async def serve(
                 wall=time.time,
                 spread=rng.random,
             )
-            holds = HoldBook(store)
-            departures = DepartureLease(
-                store, longest_ticket_s=world.longest_ticket_s, clock=time.monotonic
+            holds = hold_book(store, ledger)
+            assignments = spread.clusters if spread else {"": store}
+            health = JointHealth(store.health, *(one.health for one in assignments.values()))
+            clients = client_keys(store, spread, ledger)
+            departures = Departures(store, spread, ledger, longest_ticket_s=world.longest_ticket_s)
+            expiries = {
+                name: HoldExpiry(
+                    one,
+                    hold_s=world.hold_s,
+                    shortest_hold_s=world.shortest_hold_s,
+                    account=ledger.account,
+                    release=ledger.release,
+                    lease=departures.leases[name].current,
+                    clock=time.monotonic,
+                    wall=time.time,
+                    spread=rng.random,
+                )
+                for name, one in assignments.items()
+            }
+            stale = StaleAnswers(
+                desk, tickets, health, grace_s=settings.stale_grace_s, wall=time.time
             )
-            expiry = HoldExpiry(
+            registry = UnitRegistry(
                 store,
-                hold_s=world.hold_s,
-                shortest_hold_s=world.shortest_hold_s,
-                account=ledger.account,
-                release=ledger.release,
-                lease=departures.current,
                 clock=time.monotonic,
                 wall=time.time,
-                spread=rng.random,
+                elsewhere=AssignmentClusters(store, spread.clusters) if spread else None,
             )
-            stale = StaleAnswers(
-                desk, tickets, store.health, grace_s=settings.stale_grace_s, wall=time.time
+            moving = _moving(
+                settings, store, spread, clients, world, registry, policy, departures, issuer, rng
             )
-            registry = UnitRegistry(store, clock=time.monotonic, wall=time.time)
-            moving = _moving(settings, store, world, registry, policy, departures, issuer, rng)
             desk.onward = Onward(world, moving.mover, policy, clock=time.monotonic)
             desk.follow(world.fleet)
 
@@ -165,6 +183,7 @@ async def serve(
             world.on_fleet = follow
             operations = UnitOperations(
                 store,
+                clients,
                 registry=registry,
                 transitions=moving.transitions,
                 board=moving.board,
@@ -178,6 +197,8 @@ async def serve(
                 limit=settings.max_watchers,
                 clock=time.monotonic,
                 spread=rng.random,
+                clusters=spread.clusters if spread else None,
+                charts=ledger.charts if isinstance(ledger, ShardedLedger) else None,
             )
             tasks: dict[str, Task] = {
                 "ledger": ledger.run,
@@ -187,7 +208,7 @@ async def serve(
                 "desk": desk.run,
                 "geo": geo.run,
                 "holds": holds.run,
-                "hold expiry": expiry.run,
+                **{f"hold expiry {name}": one.run for name, one in expiries.items()},
                 "mover": moving.mover.run,
                 "board of jobs": moving.board.run,
                 "executor of jobs": moving.executor.run,
@@ -231,7 +252,7 @@ async def serve(
                 share_port=share_port,
             )
             metrics = ProvisionerMetrics(
-                desk, store.health, stale, moving.mover, watching, contact, keeper
+                desk, health, stale, moving.mover, watching, contact, keeper
             )
             await _run(
                 settings, stop, on_ready, server, ledger, moving.mover, watching, metrics, tasks
@@ -241,8 +262,6 @@ async def serve(
                     "the store is another one than before (an empty cluster, or a restored "
                     "backup); start again, so that nothing of the old one is taken for true"
                 )
-    finally:
-        await store.close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,23 +278,15 @@ class Moving:
 def _moving(
     settings: Settings,
     store: Store,
+    spread: Spread | None,
+    clients: ClientKeys,
     world: World,
     registry: UnitRegistry,
     policy: PlacementPolicy,
-    departures: DepartureLease,
+    departures: Departures,
     issuer: TicketIssuer,
     rng: random.Random,
 ) -> Moving:
-    def new_ledger() -> Ledger:
-        return Ledger(
-            store,
-            clock=time.monotonic,
-            jitter=lambda: rng.uniform(0.05, 0.5),
-            new_id=lambda: f"m-{secrets.token_hex(6)}",
-            session_ttl_s=settings.session_ttl_s,
-            lanes=1,
-        )
-
     def endpoint(unit_id: str) -> str:
         unit = world.seen(unit_id)
         return unit.endpoint if unit is not None else ""
@@ -285,12 +296,12 @@ def _moving(
         store, registry, wall=time.time, patience=patience, rate_per_s=settings.move_rate_per_s
     )
     mover = Mover(
-        store,
-        new_ledger=new_ledger,
+        clients,
+        new_ledger=lambda: new_ledger(settings, store, spread, rng, kind="m", lanes=1),
         policy=policy,
         fleet=world.fleet,
         endpoint=endpoint,
-        lease=departures.current,
+        lease=departures.lease_for,
         handoff=Handoff(OrderDesk(issuer), connect=unit_dialer(settings), wall=time.time),
         clock=time.monotonic,
         wall=time.time,
@@ -298,6 +309,7 @@ def _moving(
     board = Board(store, wall=time.time)
     executor = Executor(
         store,
+        clients,
         board=board,
         mover=mover,
         world=world,
@@ -320,7 +332,7 @@ async def _run(
     stop: asyncio.Event,
     on_ready: Callable[[Serving], None],
     server: Server,
-    ledger: Ledger,
+    ledger: Ledger | ShardedLedger,
     mover: Mover,
     watching: Watching,
     metrics: ProvisionerMetrics,

@@ -26,6 +26,7 @@ from console.cli.commands import (
     plans,
     platforms,
     rules,
+    store,
     tenants,
     unit_states,
     watch,
@@ -54,6 +55,7 @@ unit_states.app.command("watch")(watch.watch_units)
 app.add_typer(unit_states.app, name="units", rich_help_panel="Fleet and tenants")
 app.add_typer(moves.app, name="moves", rich_help_panel="Fleet and tenants")
 app.add_typer(tenants.app, name="tenants", rich_help_panel="Fleet and tenants")
+app.add_typer(store.app, name="store", rich_help_panel="Fleet and tenants")
 app.add_typer(apps.app, name="apps", rich_help_panel="Data sharing")
 app.add_typer(events.app, name="events", rich_help_panel="Data sharing")
 app.add_typer(decisions.app, name="decisions", rich_help_panel="Data sharing")

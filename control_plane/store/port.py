@@ -185,6 +185,38 @@ class Health:
     errors: dict[str, int] = field(default_factory=dict)
 
 
+class JointHealth(Health):
+    """Of several stores: connected while all of them are."""
+
+    __slots__ = ("_parts",)
+
+    def __init__(self, *parts: Health) -> None:
+        self._parts = parts
+
+    @property
+    def connected(self) -> bool:  # type: ignore[override]
+        return all(part.connected for part in self._parts)
+
+    @property
+    def last_revision(self) -> int:  # type: ignore[override]
+        """Of the first."""
+        return self._parts[0].last_revision
+
+    @property
+    def cluster(self) -> str:  # type: ignore[override]
+        """Of the first."""
+        return self._parts[0].cluster
+
+    @property
+    def errors(self) -> dict[str, int]:  # type: ignore[override]
+        """Added up."""
+        total: dict[str, int] = {}
+        for part in self._parts:
+            for name, count in part.errors.items():
+                total[name] = total.get(name, 0) + count
+        return total
+
+
 class Store(Protocol):
     """See the module. Every method has a deadline (`timeout_s`, or the adapter's default)
     and raises StoreUnavailable or OutcomeUnknown when it passes; reads only ever raise the

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
+from control_plane import keys
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CapacityRecord:
@@ -39,6 +41,13 @@ class CapacityRecord:
         """Whether a fence read together with this record may be adopted."""
         return self.free >= 0
 
+    @property
+    def vacant(self) -> bool:
+        """Whether there can be no client: none is settled and nobody may have handed out any.
+        Provisioners of other clusters stay in the record, so theirs must come to nothing."""
+        elsewhere = all(keys.cluster_of(provisioner) for provisioner in self.grants)
+        return elsewhere and self.settled + self.granted == 0
+
     def with_grant(self, provisioner: str, slots: int) -> CapacityRecord:
         """`provisioner` holds `slots` more (fewer when negative); an empty grant goes away."""
         grants = dict(self.grants)
@@ -59,6 +68,20 @@ class CapacityRecord:
             raise ValueError(f"{provisioner} holds {held} slots, uses {usage}, cannot keep {keep}")
         settled = replace(self, settled=self.settled + usage)
         return settled.with_grant(provisioner, keep - held)
+
+    def with_allowance(self, provisioner: str, slots: int) -> CapacityRecord:
+        """`provisioner`, of another cluster, may have handed out `slots` in all, which may be
+        none or fewer; it stays in the record until it is absorbed."""
+        return replace(self, grants={**self.grants, provisioner: slots})
+
+    def absorb(self, provisioner: str, *, usage: int) -> CapacityRecord:
+        """All that a dead provisioner of another cluster handed out, net, becomes settled,
+        and it is in the record no more. Raises ValueError where it used more than it might."""
+        grants = dict(self.grants)
+        held = grants.pop(provisioner)
+        if usage > held:
+            raise ValueError(f"{provisioner} may hand out {held} slots, and handed out {usage}")
+        return replace(self, settled=self.settled + usage, grants=grants)
 
 
 _encoder = msgspec.json.Encoder(order="deterministic")

@@ -8,8 +8,9 @@ clients lose room, with a new fence (docs/ledger.md).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from control_plane import keys
 from control_plane.errors import Conflict, NotFound, Refused
@@ -63,6 +64,7 @@ class UnitSnapshot:
     usages: tuple[KeyValue, ...]
     lifecycle: KeyValue | None = None
     agent: KeyValue | None = None
+    elsewhere: int = 0  # counted in assignment clusters
 
     @property
     def record(self) -> CapacityRecord:
@@ -72,7 +74,10 @@ class UnitSnapshot:
 
     @property
     def clients(self) -> int:
-        return self.record.settled + sum(int(pair.value) for pair in self.usages)
+        here = sum(int(pair.value) for pair in self.usages if _is_here(pair))
+        # Clusters are not read at one moment: below 0 means that the ledger has changed since,
+        # which whoever writes by this count finds out, because it compares the ledger.
+        return max(0, self.record.settled + here + self.elsewhere)
 
     @property
     def state(self) -> LifecycleRecord:
@@ -106,20 +111,45 @@ def changed_since(unit_id: str, revision: int) -> Conflict:
     )
 
 
+def _is_here(usage: KeyValue) -> bool:
+    """Whether it is of a provisioner that has everything in this store; where the store is an
+    assignment cluster too, others count as elsewhere."""
+    return not keys.cluster_of(usage.key.decode())
+
+
 def _revision(pair: KeyValue | None) -> int:
     return pair.mod_revision if pair else 0
 
 
+class Elsewhere(Protocol):
+    """The assignment clusters, where assignments are not in the store itself."""
+
+    async def counted(self) -> Mapping[tuple[str, str], int]:
+        """Usage by (unit, provisioner), in all clusters. Raises StoreUnavailable."""
+        ...
+
+    async def raise_gates(self, unit_id: str) -> None:
+        """Returns when every cluster has the unit's fence as it is now. Raises Unavailable."""
+        ...
+
+
 class UnitRegistry:
-    """Over one store. Raises StoreUnavailable and OutcomeUnknown besides what is said. clock:
-    monotonic seconds; wall: Unix seconds."""
+    """Over one store. Raises StoreUnavailable and OutcomeUnknown besides what is said.
+    elsewhere: where clients are counted, if not in the store as well. clock: monotonic
+    seconds; wall: Unix seconds."""
 
     def __init__(
-        self, store: Store, *, clock: Callable[[], float], wall: Callable[[], float]
+        self,
+        store: Store,
+        *,
+        clock: Callable[[], float],
+        wall: Callable[[], float],
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._wall = wall
+        self._elsewhere = elsewhere
 
     async def apply(self, spec: UnitSpec, *, expected_revision: int = 0) -> UnitView:
         """Creates or replaces the desired record of a checked spec.
@@ -154,6 +184,7 @@ class UnitRegistry:
                 )
             )
             if result.succeeded:
+                await self.raise_gates(spec.id)
                 return UnitView(
                     spec=spec,
                     revision=result.revision,
@@ -175,17 +206,20 @@ class UnitRegistry:
         pairs = list(page.items)
         for prefix in (keys.LIVE, keys.CAPACITY, keys.LIFECYCLE, keys.AGENTS, keys.USAGE):
             pairs += (await range_all(self._store, prefix, at_revision=page.revision)).items
-        return self._views(pairs), page.revision
+        counted = await self._elsewhere.counted() if self._elsewhere is not None else {}
+        return self._views(pairs, counted), page.revision
 
     def last_seen(self, pairs: Iterable[KeyValue]) -> Sequence[UnitView]:
         """All units by id as these records show them, read earlier and without usage keys: who
         may have been handed out since counts as a client."""
         return [
-            replace(view, clients=view.capacity.settled + view.capacity.granted)
+            replace(view, clients=max(0, view.capacity.settled + view.capacity.granted))
             for view in self._views(pairs)
         ]
 
-    def _views(self, pairs: Iterable[KeyValue]) -> Sequence[UnitView]:
+    def _views(
+        self, pairs: Iterable[KeyValue], counted: Mapping[tuple[str, str], int] | None = None
+    ) -> Sequence[UnitView]:
         named: dict[bytes, dict[str, KeyValue]] = {
             prefix: {}
             for prefix in (keys.UNITS, keys.LIVE, keys.CAPACITY, keys.LIFECYCLE, keys.AGENTS)
@@ -207,6 +241,7 @@ class UnitRegistry:
                 usages=tuple(usages.get(name, ())),
                 lifecycle=named[keys.LIFECYCLE].get(name),
                 agent=named[keys.AGENTS].get(name),
+                elsewhere=_counted_at(name, named[keys.CAPACITY].get(name), counted or {}),
             )
             views.append(snapshot.view(name))
         return views
@@ -233,11 +268,12 @@ class UnitRegistry:
                     )
                 if dry_run:
                     return
-                if not seen.record.grants and not seen.record.settled:
+                if seen.record.vacant:
                     removed = await self._delete(unit_id, seen)
                 elif seen.record.open:
                     closed_here = True  # before the write: its outcome may stay unknown
                     await self._set_open(unit_id, False)
+                    await self.raise_gates(unit_id)
                 if not removed:
                     if self._clock() > end:
                         raise Conflict(
@@ -249,6 +285,12 @@ class UnitRegistry:
             # Also when the operator's call was cancelled: nobody else would open it again.
             if closed_here and not removed:
                 await self._reopen(unit_id)
+
+    async def raise_gates(self, unit_id: str) -> None:
+        """After a new fence, before it is acknowledged: every assignment cluster has it.
+        Raises Unavailable, and then the fence stands, but not everywhere yet."""
+        if self._elsewhere is not None:
+            await self._elsewhere.raise_gates(unit_id)
 
     async def _reopen(self, unit_id: str) -> None:
         for _ in range(ATTEMPTS):
@@ -316,6 +358,7 @@ class UnitRegistry:
             )
         )
         unit, live, capacity, usages, lifecycle, agent = result.results
+        counted = await self._elsewhere.counted() if self._elsewhere is not None else {}
         return UnitSnapshot(
             unit=unit[0] if unit else None,
             live=live[0] if live else None,
@@ -323,4 +366,16 @@ class UnitRegistry:
             usages=tuple(usages),
             lifecycle=lifecycle[0] if lifecycle else None,
             agent=agent[0] if agent else None,
+            elsewhere=_counted_at(unit_id, capacity[0] if capacity else None, counted),
         )
+
+
+def _counted_at(
+    unit_id: str, capacity: KeyValue | None, counted: Mapping[tuple[str, str], int]
+) -> int:
+    """Clients of those who stand in the unit's ledger. Others' are settled, or of a unit of
+    that name that is gone."""
+    if capacity is None or not counted:
+        return 0
+    grants = decode_ledger(capacity).grants
+    return sum(counted.get((unit_id, who), 0) for who in grants)

@@ -95,6 +95,9 @@ class Transitions:
         Raises NotFound; Conflict when the unit changed since the expected revision, when a
         guard does not hold, or when others keep changing it.
         """
+        if wish.event is Event.EMPTIED:
+            # Nobody anywhere may add a client while it is counted that there is none.
+            await self._registry.raise_gates(unit_id)
         for _ in range(ATTEMPTS):
             seen = await self._registry.snapshot(unit_id)
             if seen.unit is None or seen.capacity is None:
@@ -123,6 +126,7 @@ class Transitions:
                 writes += ledger_writes(unit_id, seen, after)
             job = away_job(jobs)
             if not writes:
+                await self._registry.raise_gates(unit_id)
                 return Transitioned(view=view, job=job, changed=False)
             compares += [
                 unchanged(keys.unit(unit_id), _revision(seen.unit)),
@@ -132,6 +136,7 @@ class Transitions:
             ]
             result = await self._store.commit(Txn(compares=compares, then=writes))
             if result.succeeded:
+                await self._registry.raise_gates(unit_id)
                 revision = result.revision if after is not before else view.revision
                 view = replace(view, lifecycle=after, revision=revision)
                 return Transitioned(view=view, job=job, changed=True)

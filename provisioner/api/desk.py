@@ -32,8 +32,8 @@ from provisioner.geo.locator import Locator
 from provisioner.ledger.account import Account
 from provisioner.ledger.assignment import AssignmentRecord
 from provisioner.ledger.ledger import Ledger
+from provisioner.ledger.sharded import ShardedLedger
 from provisioner.placement.choice import Choice, NoChoice
-from provisioner.placement.chooser import Chooser
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.fleet import PlacementFleet
 from provisioner.placement.geodesy import distance_km
@@ -58,7 +58,7 @@ class Desk:
         *,
         world: World,
         locator: Locator,
-        ledger: Ledger,
+        ledger: Ledger | ShardedLedger,
         tickets: TicketOffice,
         policy: PlacementPolicy,
         clock: Callable[[], float],
@@ -87,7 +87,7 @@ class Desk:
         """From now on decides over this snapshot."""
         self.fleet = fleet
         self.ledger.follow([unit.id for unit in fleet.units])
-        self._chooser = Chooser(fleet, self.policy, self.ledger.occupancy)
+        self._chooser = self.ledger.chooser(fleet, self.policy)
         self.accounts: list[Account] = [self.ledger.account(unit.id) for unit in fleet.units]
         self.unit_bytes = {
             unit_id: encoding.unit_bytes(unit_id, spec.endpoint)
@@ -115,7 +115,7 @@ class Desk:
                 waiting=self.under_way,
                 served=self.new + self.known,
                 seconds=max(LOOK_S, now - before),
-                standing=self.ledger.session.standing.is_set(),
+                standing=self.ledger.standing,
                 connected=self.ledger.connected,
             )
             before = now

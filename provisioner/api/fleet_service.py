@@ -28,6 +28,7 @@ from provisioner.api.beats import Beats, Between
 from provisioner.api.callers import Callers
 from provisioner.api.unit_operations import UnitOperations
 from provisioner.ledger.holds import HoldBook
+from provisioner.ledger.shard_holds import ShardHoldBook
 from provisioner.watching.departures import DepartureBoard, Line
 from provisioner.watching.fleet import FleetWatches
 
@@ -46,7 +47,7 @@ class FleetService(pb_grpc.FleetServiceServicer):
         registry: UnitRegistry,
         issuer: TicketIssuer,
         callers: Callers,
-        holds: HoldBook,
+        holds: HoldBook | ShardHoldBook,
         operations: UnitOperations,
         board: DepartureBoard,
         watches: FleetWatches[pb.Unit],

@@ -46,7 +46,7 @@ class ProvisionerMetrics(Collector):
 
     def readiness(self) -> Readiness:
         """Ready: new clients can be placed now. Degraded: only known ones are answered."""
-        standing = self._desk.ledger.session.standing.is_set()
+        standing = self._desk.ledger.standing
         return Readiness.READY if standing and self._contact.current else Readiness.DEGRADED
 
     def collect(self) -> Iterator[Metric]:

@@ -33,6 +33,7 @@ from provisioner.ledger.assignment import AssignmentRecord, decode_assignment
 from provisioner.ledger.operations import Release
 from provisioner.placement.explanation import explain
 from provisioner.watching.clients import ClientWatches, Kind, Told
+from provisioner.watching.spread import SpreadWatches
 
 BATCHES_AHEAD = 4  # batches of one stream that are worked on at the same time
 NAME = "homeport.api.provisioning.v1.ProvisioningService"
@@ -47,7 +48,7 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         tickets: TicketOffice,
         callers: Callers,
         stale: StaleAnswers,
-        watches: ClientWatches,
+        watches: ClientWatches | SpreadWatches,
         contact: Contact,
     ) -> None:
         self._desk = desk
@@ -230,14 +231,16 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
             origin.position,
             tenant.default_position,
         )
+        key = keys.assignment(tenant.id, request.client_id)
+        occupancy = desk.ledger.occupancy_for(key)
         explanation = explain(
             desk.fleet,
             desk.policy,
             location,
             tenant.id,
-            keys.assignment(tenant.id, request.client_id),
-            desk.ledger.occupancy.room,
-            desk.ledger.occupancy.load,
+            key,
+            occupancy.room,
+            occupancy.load,
         )
         response = mapping.explanation_to_proto(location, how, explanation)
         try:

@@ -22,6 +22,7 @@ from deployment_units.fleet.transitions import Transitions, Wish
 from provisioner.api.desk import Desk
 from provisioner.api.world import World
 from provisioner.ledger.assignment import decode_assignment, split_key
+from provisioner.ledger.reading import ClientKeys
 from provisioner.moves.board import Board
 from provisioner.moves.plan import Manner, MovePlan, Planner, Resident, left_without, without
 from provisioner.placement.fleet import PlacementFleet
@@ -39,6 +40,7 @@ class UnitOperations:
     def __init__(
         self,
         store: Store,
+        clients: ClientKeys,
         *,
         registry: UnitRegistry,
         transitions: Transitions,
@@ -48,6 +50,7 @@ class UnitOperations:
         wall: Callable[[], float],
     ) -> None:
         self._store = store
+        self._clients = clients
         self._registry = registry
         self._transitions = transitions
         self._board = board
@@ -207,7 +210,7 @@ class UnitOperations:
         )
         after: bytes | None = None
         while True:
-            page = await self._store.range(keys.ASSIGNMENTS, start_after=after, limit=PAGE)
+            page = await self._clients.range(keys.ASSIGNMENTS, start_after=after, limit=PAGE)
             for start in range(0, len(page.items), SLICE):
                 pairs = page.items[start : start + SLICE]
                 residents = [who for who in map(_resident, pairs) if who is not None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -11,10 +11,13 @@ from control_plane.store.port import Store
 from deployment_units.fleet.registry import UnitRegistry
 from homeport.api.fleet.v1 import fleet_pb2 as pb
 from provisioner.api.fleet_reader import FleetReader
+from provisioner.ledger.reading import SpreadKeys
+from provisioner.ledger.territory import Charts
 from provisioner.watching.clients import ClientWatches
 from provisioner.watching.departures import DepartureBoard
 from provisioner.watching.feed import MoveFeed
 from provisioner.watching.fleet import FleetWatches
+from provisioner.watching.spread import SpreadWatches
 
 FLEET_WATCHERS = 1_000  # operators and their tools, not clients
 
@@ -23,8 +26,8 @@ FLEET_WATCHERS = 1_000  # operators and their tools, not clients
 class Watching:
     """`run` is a task of the owner's; `close` ends every watch, so that a server can stop."""
 
-    feed: MoveFeed
-    clients: ClientWatches
+    feed: MoveFeed | None  # None: the watches of clients have their own
+    clients: ClientWatches | SpreadWatches
     board: DepartureBoard
     fleet: FleetWatches[pb.Unit]
 
@@ -37,26 +40,36 @@ class Watching:
         limit: int,
         clock: Callable[[], float],
         spread: Callable[[], float],
+        clusters: Mapping[str, Store] | None = None,
+        charts: Charts | None = None,
     ) -> Self:
-        """limit: watchers of assignments at once. clock: monotonic seconds; spread: 0 to 1,
-        new at each call."""
+        """limit: watchers of assignments at once. clusters and charts: where assignments are
+        spread over several. clock: monotonic seconds; spread: 0 to 1, new at each call."""
+        reader = FleetReader(store, registry)
+        fleet = FleetWatches(
+            store, read=reader.read, looks=reader.looks, limit=FLEET_WATCHERS, spread=spread
+        )
+        if clusters is not None and charts is not None:
+            board = DepartureBoard(SpreadKeys(clusters, charts))
+            watches = SpreadWatches(
+                clusters, charts, board, limit=limit, clock=clock, spread=spread
+            )
+            return cls(feed=None, clients=watches, board=board, fleet=fleet)
         following = asyncio.Event()
         clients = ClientWatches(store, following=following, limit=limit, clock=clock, spread=spread)
         board = DepartureBoard(store)
-        reader = FleetReader(store, registry)
         return cls(
             feed=MoveFeed(store, clients, board, following=following),
             clients=clients,
             board=board,
-            fleet=FleetWatches(
-                store, read=reader.read, looks=reader.looks, limit=FLEET_WATCHERS, spread=spread
-            ),
+            fleet=fleet,
         )
 
     async def run(self) -> None:
         """Works for ever."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self.feed.run(), name="move feed")
+            if self.feed is not None:
+                group.create_task(self.feed.run(), name="move feed")
             group.create_task(self.clients.run(), name="client watches")
             group.create_task(self.fleet.run(), name="fleet watches")
 

@@ -16,7 +16,7 @@ from typing import Any
 from control_plane import faultpoints, keys
 from control_plane.errors import HomeportError, Unavailable
 from control_plane.store.port import OutcomeUnknown, Put, Store, Txn
-from deployment_units.fleet.capacity import decode_capacity
+from deployment_units.fleet.capacity import CapacityRecord, decode_capacity
 from provisioner.ledger import protocol
 from provisioner.ledger.account import Account, block_size
 from provisioner.ledger.lane import Lane
@@ -107,12 +107,11 @@ class Granting:
             if slots <= 0 or not account.record.open:
                 return
             me = session.id
-            record, compared = account.record.with_grant(me, slots), account.record_revision
+            compared = account.record_revision
+            record, txn = self._grant(account, slots)
             faultpoints.passing("ledger.grant.before")
             try:
-                result = await self._store.commit(
-                    protocol.take_grant(session.compare, me, account, slots)
-                )
+                result = await self._store.commit(txn)
             except OutcomeUnknown:
                 await self._refresh(account)
                 continue
@@ -131,6 +130,12 @@ class Granting:
                 session.report_lost()  # L is as we know it, so it was the session
                 raise Unavailable("the session was lost; try again")
             account.see(decode_capacity(found.value), found.mod_revision, me)
+
+    def _grant(self, account: Account, slots: int) -> tuple[CapacityRecord, Txn]:
+        """The record with so many slots more of ours, and what writes it."""
+        session = self._session
+        record = account.record.with_grant(session.id, slots)
+        return record, protocol.take_grant(session.compare, session.id, account, slots)
 
     def _hand_out(self, account: Account) -> None:
         """Promises the room there is to those who wait; bounces the rest when none is free."""

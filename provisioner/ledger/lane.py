@@ -19,6 +19,7 @@ from control_plane import faultpoints, keys
 from control_plane.errors import HomeportError, Unavailable
 from control_plane.store.port import (
     MAX_OPERATIONS,
+    Compare,
     LeaseLost,
     OutcomeUnknown,
     Store,
@@ -64,8 +65,13 @@ class Lane:
     `turns` is shared by all lanes: how many may have a small batch under way at once.
     `bounce(claim)` is called for a claim that cannot have a slot where it was going; it has
     given its promise back and may be sent elsewhere. `touched(account)` is called whenever
-    an account's room may have changed.
+    an account's room may have changed. `also`: what every batch compares besides; `fixed`:
+    how many compares a batch makes whatever is in it; `fence_key`: of a unit.
     """
+
+    also: Sequence[Compare] = ()
+    fixed = 1
+    fence_key = staticmethod(keys.fence)
 
     def __init__(
         self,
@@ -125,7 +131,7 @@ class Lane:
         """The next batch: as many operations as the store's limit on lists lets in."""
         batch = Batch()
         waiting, changes = self._waiting, batch.changes
-        compares = writes = MAX_OPERATIONS - 1
+        compares = writes = MAX_OPERATIONS - self.fixed
         now = self._clock()
         while waiting:
             operation = waiting[0]
@@ -197,12 +203,13 @@ class Lane:
                 (
                     account,
                     keys.usage(account.unit, me),
-                    keys.fence(account.unit),
+                    self.fence_key(account.unit),
                     changes[account.unit][0] - changes[account.unit][1],
                     changes[account.unit][0] > 0,
                 )
                 for account in accounts
             ],
+            self.also,
         )
         self.transactions += 1
         faultpoints.passing("ledger.commit.before")
@@ -272,17 +279,13 @@ class Lane:
         while True:
             for start in range(0, len(accounts), protocol.REFRESH_UNITS):
                 part = accounts[start : start + protocol.REFRESH_UNITS]
-                read = protocol.refresh(
-                    self._session.key, self._session.id, [account.unit for account in part]
-                )
                 try:
-                    result = await self._store.commit(read)
+                    stands = await self._look(part)
                 except HomeportError:
                     break
-                if not protocol.session_stands(result, self._session.revision):
+                if not stands:
                     self._session.report_lost()
                     return
-                protocol.adopt(self._session.id, part, result)
                 for account in part:
                     self._touched(account)
             else:
@@ -290,6 +293,16 @@ class Lane:
             self.drop_expired()
             await asyncio.sleep(delay_s)
             delay_s = min(delay_s * 2, RETRY_MAX_S)
+
+    async def _look(self, accounts: Sequence[Account]) -> bool:
+        """Takes over how these accounts stand; False when the session does not."""
+        session = self._session
+        units = [account.unit for account in accounts]
+        result = await self._store.commit(protocol.refresh(session.key, session.id, units))
+        if not protocol.session_stands(result, session.revision):
+            return False
+        protocol.adopt(session.id, accounts, result)
+        return True
 
     async def refresh(self, account: Account) -> None:
         """The same for one account; only as a chore, so that nothing of it is in flight."""

@@ -23,6 +23,9 @@ from provisioner.ledger.operations import Claim, Lookup, Release
 from provisioner.ledger.reader import Reader
 from provisioner.ledger.session import Session
 from provisioner.ledger.settlement import Undertaker
+from provisioner.placement.chooser import Chooser
+from provisioner.placement.filters import PlacementPolicy
+from provisioner.placement.fleet import PlacementFleet
 from provisioner.placement.occupancy import Occupancy
 
 TIDY_S = 1.0
@@ -35,6 +38,7 @@ class Ledger:
     `follow`, which slots can still be had and what share is taken.
 
     lanes: transactions on their way at once; a ledger for moves has one.
+    ledgers: where the capacity records are, if not in `store`; see Branch.
     clock: monotonic seconds. jitter: seconds, for things that many provisioners would do at
     once. new_id: provisioner ids never used before.
     """
@@ -48,43 +52,58 @@ class Ledger:
         new_id: Callable[[], str],
         session_ttl_s: int = 5,
         lanes: int = LANES,
+        ledgers: Store | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
         self.session = Session(
-            store, ttl_s=session_ttl_s, new_id=new_id, on_renewed=self._begin_anew
+            store,
+            ttl_s=session_ttl_s,
+            new_id=new_id,
+            on_renewed=self._begin_anew,
+            alone=ledgers is None,
         )
         self.accounts: dict[str, Account] = {}
         self.occupancy = Occupancy(0)
+        self._ledgers = store if ledgers is None else ledgers
         turns = asyncio.Semaphore(TURNS)
-        self.lanes = [
-            Lane(
-                store,
-                self.session,
-                turns=turns,
-                clock=clock,
-                bounce=self._bounce,
-                touched=self._touch,
-            )
-            for _ in range(lanes)
-        ]
-        self.granting = Granting(
-            store,
+        self.lanes = [self._new_lane(turns) for _ in range(lanes)]
+        self.granting = self._new_granting()
+        self.reader = self._new_reader()
+        self.undertaker = self._new_undertaker(jitter)
+        self.capacity = Replica(
+            self._ledgers, keys.CAPACITY, _seen_capacity, self._capacity_changed, keeps_pairs=True
+        )
+        self._sessions = Replica(store, keys.SESSIONS, _as_is, self._session_changed)
+        self._starving = Replica(self._ledgers, keys.STARVING, _as_is, self._starving_changed)
+        self._group: asyncio.TaskGroup | None = None
+
+    def _new_lane(self, turns: asyncio.Semaphore) -> Lane:
+        return Lane(
+            self._store,
             self.session,
-            clock=clock,
+            turns=turns,
+            clock=self._clock,
+            bounce=self._bounce,
+            touched=self._touch,
+        )
+
+    def _new_granting(self) -> Granting:
+        return Granting(
+            self._ledgers,
+            self.session,
+            clock=self._clock,
             lane_of=self._lane_of,
             spawn=self._spawn,
             bounce=self._bounce,
             touched=self._touch,
         )
-        self.reader = Reader(store, clock=clock)
-        self.undertaker = Undertaker(store, jitter=jitter)
-        self.capacity = Replica(
-            store, keys.CAPACITY, _seen_capacity, self._capacity_changed, keeps_pairs=True
-        )
-        self._sessions = Replica(store, keys.SESSIONS, _as_is, self._session_changed)
-        self._starving = Replica(store, keys.STARVING, _as_is, self._starving_changed)
-        self._group: asyncio.TaskGroup | None = None
+
+    def _new_reader(self) -> Reader:
+        return Reader(self._store, clock=self._clock)
+
+    def _new_undertaker(self, jitter: Callable[[], float]) -> Undertaker:
+        return Undertaker(self._store, jitter=jitter)
 
     # -- what the API asks -------------------------------------------------------------
 
@@ -131,6 +150,11 @@ class Ledger:
         return sum(len(lane) for lane in self.lanes) + len(self.reader)
 
     @property
+    def standing(self) -> bool:
+        """Whether it may write at all."""
+        return self.session.standing.is_set()
+
+    @property
     def connected(self) -> bool:
         """Whether the store answers, as far as is known."""
         return self._store.health.connected
@@ -139,6 +163,14 @@ class Ledger:
     def looking(self) -> int:
         """Lookups that wait."""
         return len(self.reader)
+
+    def chooser(self, fleet: PlacementFleet, policy: PlacementPolicy) -> Chooser:
+        """Chooses units that have room as things stand."""
+        return Chooser(fleet, policy, self.occupancy)
+
+    def occupancy_for(self, assignment_key: bytes) -> Occupancy:
+        """Where there is room for this client."""
+        return self.occupancy
 
     def follow(self, unit_ids: Sequence[str]) -> None:
         """From now on unit i is `unit_ids[i]`, in a new `occupancy`."""
@@ -212,6 +244,9 @@ class Ledger:
             claim.failed(choice)
             return
         claim.account = choice
+        self._resubmit(claim)
+
+    def _resubmit(self, claim: Claim) -> None:
         self.submit(claim)
 
     def _touch(self, account: Account) -> None:

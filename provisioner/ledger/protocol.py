@@ -44,14 +44,16 @@ def assign(
     claims: Sequence[Claim],
     releases: Sequence[Release],
     changes: Iterable[tuple[Account, bytes, bytes, int, bool]],
+    also: Sequence[Compare] = (),
 ) -> Txn:
     """One batch of new assignments, moves and releases.
 
     changes: per unit touched (account, U, F, net slots, whether it takes new clients). What
-    the results of a refused one mean, `refused` says. Whom it releases is told in one more
-    write (keys.RELEASED), the 128th at most.
+    the results of a refused one mean, `refused` says; those of the keys of `also`, which must
+    hold as well, come after all others. Whom it releases is told in one more write
+    (keys.RELEASED), the 128th at most.
     """
-    compares: list[Compare] = [session]
+    compares: list[Compare] = [session, *also]
     then: list[Operation] = []
     creates: list[Create] = []
     for account, usage_key, fence_key, slots, takes in changes:
@@ -74,6 +76,7 @@ def assign(
     for asked in (*claims, *releases):
         if asked.guards or asked.writes:
             _accompany(asked, compares, then, otherwise)
+    otherwise.extend(Get(one.key) for one in also)
     if releases:
         then.append(released(release.key for release in releases))
     return Txn(compares=compares, then=then, otherwise=otherwise, creates=creates)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from control_plane.errors import HomeportError, Unavailable
 from control_plane.store.port import Get, Store, Txn
@@ -45,16 +45,18 @@ class Reader:
                 await wake.wait()
                 continue
             batch = self._gather()
-            if not batch:
-                continue
-            try:
-                result = await self._store.commit(Txn(then=[Get(one.key) for one in batch]))
-            except HomeportError as error:
-                for one in batch:
-                    one.failed(error)
-                continue
-            for one, found in zip(batch, result.results, strict=True):
-                one.found(found[0] if found else None)
+            if batch:
+                await self._read(batch)
+
+    async def _read(self, batch: Sequence[Lookup]) -> None:
+        try:
+            result = await self._store.commit(Txn(then=[Get(one.key) for one in batch]))
+        except HomeportError as error:
+            for one in batch:
+                one.failed(error)
+            return
+        for one, found in zip(batch, result.results, strict=True):
+            one.found(found[0] if found else None)
 
     def _gather(self) -> list[Lookup]:
         batch: list[Lookup] = []

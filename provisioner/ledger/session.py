@@ -12,9 +12,10 @@ import logging
 from collections.abc import Callable
 
 from control_plane import faultpoints, keys
-from control_plane.errors import Unavailable
+from control_plane.errors import Refused, Unavailable
 from control_plane.store.port import (
     Compare,
+    Get,
     LeaseLost,
     OutcomeUnknown,
     Put,
@@ -35,7 +36,8 @@ class Session:
 
     `open` begins the first session, `keep` (a task of the owner's) renews it for as long as
     it runs and begins a new one after a loss, or the first where the store was away until
-    now, telling `on_renewed(old_id)`.
+    now, telling `on_renewed(old_id)`. alone: all assignments are in this store; no session
+    begins once there is a shard map, so none that does not know it is missed by a mover.
     """
 
     def __init__(
@@ -45,10 +47,12 @@ class Session:
         ttl_s: int,
         new_id: Callable[[], str],
         on_renewed: Callable[[str], None] = lambda old: None,
+        alone: bool = False,
     ) -> None:
         self._store = store
         self._ttl_s = ttl_s
         self._new_id = new_id
+        self._alone = alone
         self.on_renewed = on_renewed
         self._lease = 0
         self._lost = asyncio.Event()
@@ -63,16 +67,26 @@ class Session:
         return stands(self.key, self.revision)
 
     async def open(self) -> None:
-        """Begins a session under a new id. Raises Unavailable when the store is away."""
+        """Begins a session under a new id. Raises Unavailable when the store is away; Refused
+        where it must be alone and is not."""
         name = self._new_id()
         lease = await self._store.lease_grant(self._ttl_s)
         key = keys.session(name)
         try:
             result = await self._store.commit(
-                Txn(compares=[absent(key)], then=[Put(key, b"", lease)])
+                Txn(
+                    compares=[absent(key), *((absent(keys.SHARD_MAP),) if self._alone else ())],
+                    then=[Put(key, b"", lease)],
+                    otherwise=[Get(keys.SHARD_MAP)],
+                )
             )
         except LeaseLost as gone:
             raise Unavailable("the session's lease ran out before it could be used") from gone
+        if not result.succeeded and self._alone and result.results[0]:
+            raise Refused(
+                "assignments of this store are spread over several clusters; give their "
+                "addresses with --assignment-stores"
+            )
         if not result.succeeded:
             raise Unavailable(f"another provisioner is called {name}")
         faultpoints.passing("session.opened")

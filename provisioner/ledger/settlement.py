@@ -40,6 +40,7 @@ async def settle_the_dead(store: Store) -> int:
         unit = pair.key[len(keys.CAPACITY) :].decode()
         record, revision = decode_capacity(pair.value), pair.mod_revision
         holders = set(record.grants) | {who for at, who in usages if at == unit}
+        holders = {who for who in holders if not keys.cluster_of(who)}  # those: see burial
         for dead in sorted(holders - living):
             usage = usages.get((unit, dead))
             count = int(usage.value) if usage else 0
@@ -75,7 +76,7 @@ class Undertaker:
         """Works for ever."""
         while True:
             try:
-                self.settled += await settle_the_dead(self._store)
+                self.settled += await self._look()
             except HomeportError as error:
                 log.info("cannot settle the dead now: %s", error)
             try:
@@ -85,3 +86,6 @@ class Undertaker:
                 continue
             self._noticed.clear()
             await asyncio.sleep(self._jitter())
+
+    async def _look(self) -> int:
+        return await settle_the_dead(self._store)

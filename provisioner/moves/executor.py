@@ -18,6 +18,7 @@ from control_plane.store.port import Store, Txn, absent
 from deployment_units.fleet.move_job import JobState, MoveJob
 from deployment_units.fleet.registry import UnitRegistry
 from deployment_units.fleet.transitions import Transitions
+from provisioner.ledger.reading import ClientKeys
 from provisioner.moves.board import Board
 from provisioner.moves.mover import Mover
 from provisioner.moves.worker import Lands, Worker
@@ -35,6 +36,7 @@ class Executor:
     def __init__(
         self,
         store: Store,
+        clients: ClientKeys,
         *,
         board: Board,
         mover: Mover,
@@ -46,6 +48,7 @@ class Executor:
         spread: Callable[[], float],
     ) -> None:
         self._store = store
+        self._clients = clients
         self._board = board
         self._mover = mover
         self._world = world
@@ -99,7 +102,7 @@ class Executor:
             claimed,
             written,
             session=stands,
-            store=self._store,
+            clients=self._clients,
             board=self._board,
             mover=self._mover,
             world=self._world,

@@ -18,10 +18,12 @@ from typing import Any
 
 from control_plane import faultpoints, keys
 from control_plane.errors import Exhausted, HomeportError, Refused, Unavailable
-from control_plane.store.port import KeyValue, Store
+from control_plane.store.port import KeyValue
 from deployment_units.fleet.unit import Reprovision
 from provisioner.ledger.account import Account
 from provisioner.ledger.ledger import Ledger
+from provisioner.ledger.reading import ClientKeys
+from provisioner.ledger.sharded import ShardedLedger
 from provisioner.moves.handoff import Handoff, HandoffFailed, MovingClient, UnitAddress
 from provisioner.moves.plan import Manner
 from provisioner.moves.relocation import (
@@ -47,23 +49,24 @@ class Mover:
     """`move` from the event loop while `run`, a task of the owner's, is at work.
 
     new_ledger: a ledger with one lane, not started. endpoint(unit): host:port, empty where
-    nobody heard of it. lease: one for departures. clock: monotonic seconds; wall: Unix.
+    nobody heard of it. lease(client's key): one
+    for its departure. clock: monotonic seconds; wall: Unix.
     """
 
     def __init__(
         self,
-        store: Store,
+        clients: ClientKeys,
         *,
-        new_ledger: Callable[[], Ledger],
+        new_ledger: Callable[[], Ledger | ShardedLedger],
         policy: PlacementPolicy,
         fleet: PlacementFleet,
         endpoint: Callable[[str], str],
-        lease: Callable[[], Awaitable[int]],
+        lease: Callable[[bytes], Awaitable[int]],
         handoff: Handoff,
         clock: Callable[[], float],
         wall: Callable[[], float],
     ) -> None:
-        self._store = store
+        self._clients = clients
         self._new_ledger = new_ledger
         self._policy = policy
         self._endpoint = endpoint
@@ -74,7 +77,7 @@ class Mover:
         self._fleet = fleet
         self._opening = asyncio.Lock()
         self._leasing = asyncio.Lock()  # a crowd shares one departure lease
-        self._ledger: Ledger | None = None
+        self._ledger: Ledger | ShardedLedger | None = None
         self._group: asyncio.TaskGroup | None = None
         self.moved: dict[str, int] = {}  # by cause, since the start
         self.kept = 0
@@ -90,7 +93,7 @@ class Mover:
         finally:
             self._group = None
 
-    async def ledger(self) -> Ledger:
+    async def ledger(self) -> Ledger | ShardedLedger:
         """The ledger of moves, at work. Raises Unavailable."""
         async with self._opening:
             if self._ledger is None:
@@ -170,7 +173,7 @@ class Mover:
             until = self._clock() + MOVE_S
             who = replace(who, to=account.unit)
         async with self._leasing:
-            lease = await self._lease()
+            lease = await self._lease(who.found.key)
         relocation = Relocation(
             who,
             ledger.account(who.record.unit),
@@ -228,7 +231,7 @@ class Mover:
         """The hold that stands beside the assignment as seen."""
         if who.tenant.hold_s <= 0:
             return None
-        held = await self._store.get(keys.hold(who.tenant.id, who.client_id))
+        held = await self._clients.get(keys.hold(who.tenant.id, who.client_id))
         if held is None or held.mod_revision != who.found.mod_revision:
             return None
         return held

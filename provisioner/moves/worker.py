@@ -20,7 +20,7 @@ import msgspec
 
 from control_plane import faultpoints, keys
 from control_plane.errors import Conflict, NotFound, Unavailable
-from control_plane.store.port import Compare, KeyValue, Page, Store
+from control_plane.store.port import Compare, KeyValue, Page
 from deployment_units.fleet.lifecycle import Event
 from deployment_units.fleet.move_job import JobKind, JobState, MoveJob
 from deployment_units.fleet.registry import UnitRegistry
@@ -28,6 +28,7 @@ from deployment_units.fleet.transitions import Transitions, Wish
 from deployment_units.fleet.unit import ReturnHome, TenantSpec
 from provisioner.geo.remembered import location_of
 from provisioner.ledger.assignment import AssignmentRecord, decode_assignment, split_key
+from provisioner.ledger.reading import ClientKeys
 from provisioner.moves.board import Board
 from provisioner.moves.mover import Mover
 from provisioner.moves.pace import Pace
@@ -102,7 +103,7 @@ class Worker:
         revision: int,
         *,
         session: Compare,
-        store: Store,
+        clients: ClientKeys,
         board: Board,
         mover: Mover,
         world: Lands,
@@ -114,7 +115,7 @@ class Worker:
         self.job = job
         self._revision = revision
         self._session = session
-        self._store = store
+        self._clients = clients
         self._board = board
         self._mover = mover
         self._world = world
@@ -186,7 +187,7 @@ class Worker:
         """Each page as it stands when its turn comes: what was assigned, released or moved
         since the pass began shows, and no history has to be kept for it."""
         return await _until_there(
-            lambda: self._store.range(keys.ASSIGNMENTS, start_after=after, limit=PAGE)
+            lambda: self._clients.range(keys.ASSIGNMENTS, start_after=after, limit=PAGE)
         )
 
     async def _travellers(self, pairs: Sequence[KeyValue]) -> list[Traveller]:

@@ -225,6 +225,13 @@ class ClientWatches:
         for watch in self._silent:
             watch.end(self._ending(over_s))
 
+    def end_those(self, gone: Callable[[str], bool], error: Callable[[], HomeportError]) -> None:
+        """Ends the streams of clients (tenant/client) that are not to be told from here."""
+        for name, client in list(self._clients.items()):
+            if gone(name):
+                for watch in client.watches:
+                    watch.end(error())
+
     def _ending(self, over_s: float) -> Unavailable:
         return Unavailable(
             "this server is shutting down; watch again on another one",

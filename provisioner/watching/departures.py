@@ -16,12 +16,12 @@ from typing import NamedTuple
 import msgspec
 
 from control_plane import keys
-from control_plane.store.port import Store
 from provisioner.ledger.departure import (
     DepartureRecord,
     decode_departure,
     split_departure_key,
 )
+from provisioner.ledger.reading import ClientKeys
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Left(NamedTuple):
 class Line:
     """One agent's. `news` is set while there is something to take."""
 
-    def __init__(self, store: Store, unit_id: str) -> None:
+    def __init__(self, store: ClientKeys, unit_id: str) -> None:
         self._store = store
         self._prefix = keys.move(unit_id, "", "").removesuffix(b"/")
         self._waiting: dict[str, DepartureRecord] = {}
@@ -104,7 +104,7 @@ class Line:
 class DepartureBoard:
     """One per server; a Listener of its feed."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: ClientKeys) -> None:
         self._store = store
         self._lines: dict[str, list[Line]] = {}
 

@@ -70,7 +70,7 @@ class Rig:
             policy=PlacementPolicy(),
             fleet=self.world.fleet,
             endpoint=self._endpoint,
-            lease=departures.current,
+            lease=lambda client: departures.current(),
             handoff=Handoff(OrderDesk(issuer), connect=unit_dialer(Settings()), wall=time.time),
             clock=time.monotonic,
             wall=time.time,
@@ -78,6 +78,7 @@ class Rig:
         self.world.on_fleet = self.mover.follow
         self.board = Board(store, wall=time.time)
         self.executor = Executor(
+            store,
             store,
             board=self.board,
             mover=self.mover,

@@ -1,0 +1,165 @@
+"""`homeport store`: which cluster holds which clients, and moving them to another one.
+
+Talks to the stores themselves, not to a server, with the settings that servers are given.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from console.cli.options import Output
+from console.cli.output import Format, busy, show
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+app = typer.Typer(
+    help="The stores: assignments spread over clusters by shard.", no_args_is_help=True
+)
+
+Store = Annotated[
+    str | None,
+    typer.Option("--store", help="The store, as servers are given it.", metavar="etcd://…"),
+]
+AssignmentStores = Annotated[
+    str | None,
+    typer.Option(
+        "--assignment-stores",
+        help="The assignment clusters, as servers are given them.",
+        metavar="NAME=etcd://…;…",
+    ),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", help="The servers' settings file (TOML); HOMEPORT_CONFIG."),
+]
+
+
+@app.command("map")
+def show_map(
+    store: Store = None,
+    assignment_stores: AssignmentStores = None,
+    config: Config = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Shows how many shards each assignment cluster owns, and which are on their way."""
+    from console.cli.shard_stores import read, settings_of
+
+    found = read(settings_of(store, assignment_stores, config), counting=False)
+    show(found, output, lambda: _map_table(found))
+
+
+@app.command("status")
+def show_status(
+    store: Store = None,
+    assignment_stores: AssignmentStores = None,
+    config: Config = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Shows each cluster with its servers and clients; reads every client's key once."""
+    from console.cli.shard_stores import read, settings_of
+
+    found = read(settings_of(store, assignment_stores, config), counting=True)
+    show(found, output, lambda: _status_table(found))
+
+
+@app.command("move-shards")
+def move_shards(
+    target: Annotated[
+        str | None, typer.Option("--to", help="The cluster that gets them.", metavar="CLUSTER")
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="The cluster that gives them; default: whichever has most.",
+            metavar="CLUSTER",
+        ),
+    ] = None,
+    count: Annotated[
+        int,
+        typer.Option(
+            help="How many shards; default: as many as make an even share.", min=0, max=1024
+        ),
+    ] = 0,
+    at_once: Annotated[
+        int,
+        typer.Option(
+            help="How many go together: one reading of the source for all of them.",
+            min=1,
+            max=1024,
+        ),
+    ] = 64,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Takes moves up again that somebody left.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Says what would move, and changes nothing.")
+    ] = False,
+    store: Store = None,
+    assignment_stores: AssignmentStores = None,
+    config: Config = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Moves shards with their clients to another cluster, while everything is being served.
+
+    May be stopped at any time and run again with --resume.
+    """
+    from console.cli.shard_stores import MoveOrder, carry_out, settings_of
+    from control_plane.errors import InvalidInput
+
+    if not resume and not target:
+        raise InvalidInput("to", "say which cluster gets the shards: --to CLUSTER, or --resume")
+    if resume and (target or source or count):
+        raise InvalidInput("resume", "--resume goes on with what was begun; leave the others out")
+    order = MoveOrder(
+        source=source or "",
+        target=target or "",
+        count=count,
+        at_once=at_once,
+        dry_run=dry_run,
+        resume=resume,
+    )
+    with busy("moving shards") as tell:
+        done = carry_out(settings_of(store, assignment_stores, config), order, tell)
+    show(done, output, lambda: _moved_table(done))
+
+
+def _map_table(found: dict[str, Any]) -> Table:
+    from rich.table import Table
+
+    table = Table("cluster", "shards", "arriving", "leaving", title=f"map {found['version']}")
+    for one in found["clusters"]:
+        table.add_row(
+            one["name"], str(one["shards"]), str(one["arriving"] or ""), str(one["leaving"] or "")
+        )
+    return table
+
+
+def _status_table(found: dict[str, Any]) -> Table:
+    from rich.table import Table
+
+    table = Table("cluster", "shards", "clients", "servers", title=f"map {found['version']}")
+    for one in found["clusters"]:
+        table.add_row(one["name"], str(one["shards"]), f"{one['clients']:,}", str(one["servers"]))
+    for move in found["moves"]:
+        table.caption = f"move {move['id']} from {move['source']} is {move['stage']}"
+    return table
+
+
+def _moved_table(done: dict[str, Any]) -> Table:
+    from rich.table import Table
+
+    words = "would move" if done["dry_run"] else "moved"
+    table = Table("from", "to", "shards", title=f"{words} {done['shards']} shards")
+    for one in done["moves"]:
+        table.add_row(one["source"], one["target"], str(one["shards"]))
+    if not done["dry_run"]:
+        table.caption = (
+            f"{done['clients']:,} clients copied; writes of a group waited "
+            f"{done['longest_pause_ms']} ms at most"
+        )
+    return table

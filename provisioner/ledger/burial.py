@@ -1,0 +1,59 @@
+"""Burial: what a dead provisioner of an assignment cluster held becomes free again.
+
+The counterpart of `settlement` where the ledger is in another cluster than the sessions; see
+`spanning` for why each step waits for the one before. Anyone alive may do it, any number of
+times, and stop anywhere: a provisioner is absorbed by the one write that takes it out of L.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from control_plane import faultpoints, keys
+from control_plane.store.port import Store, range_all
+from deployment_units.fleet.capacity import decode_capacity
+from provisioner.ledger import spanning
+
+log = logging.getLogger(__name__)
+
+
+async def bury_the_dead(control: Store, here: Store, cluster: str) -> int:
+    """Looks once at every unit for dead provisioners of `cluster`; returns how many stripes
+    it absorbed. Raises StoreUnavailable, OutcomeUnknown. What changes meanwhile is left to
+    the next look."""
+    ledgers = (await range_all(control, keys.CAPACITY)).items
+    living = {
+        pair.key[len(keys.SESSIONS) :].decode()
+        for pair in (await range_all(here, keys.SESSIONS, keys_only=True)).items
+    }
+    counted: dict[tuple[str, str], tuple[int, int]] = {}
+    for pair in (await range_all(here, keys.USAGE)).items:
+        unit, _, who = pair.key[len(keys.USAGE) :].decode().rpartition("/")
+        if keys.cluster_of(who) == cluster and who not in living:
+            counted[unit, who] = int(pair.value), pair.mod_revision
+    absorbed = 0
+    for pair in ledgers:
+        unit = pair.key[len(keys.CAPACITY) :].decode()
+        record, revision = decode_capacity(pair.value), pair.mod_revision
+        for who in sorted(set(record.grants) - living):
+            if keys.cluster_of(who) != cluster:
+                continue
+            usage = counted.get((unit, who), (0, 0))[0]
+            if usage > record.grants[who]:
+                # Never so at one time: others absorbed it, and its U is forgotten by now.
+                break
+            after, txn = spanning.absorb(who, unit, record, revision, usage)
+            faultpoints.passing("ledger.funeral.before")
+            result = await control.commit(txn)
+            faultpoints.passing("ledger.funeral.after")
+            if not result.succeeded:
+                break  # somebody was quicker; the next look sees how it stands then
+            record, revision = after, result.revision
+            absorbed += 1
+            log.info("absorbed %s at %s: %d clients stay, its grant is free", who, unit, usage)
+    for (unit, who), (_, revision) in sorted(counted.items()):
+        # Only once it stands in L no more, read after its session was seen to be gone.
+        stands = await control.get(keys.capacity(unit))
+        if stands is None or who not in decode_capacity(stands.value).grants:
+            await here.commit(spanning.forget(who, unit, revision))
+    return absorbed

@@ -1,0 +1,61 @@
+"""AssignmentClusters: what the unit registry asks of the clusters that hold assignments."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from control_plane import keys
+from control_plane.errors import Conflict
+from control_plane.store.port import OutcomeUnknown, Store, range_all
+from provisioner.ledger import spanning
+
+ATTEMPTS = 20
+
+
+class AssignmentClusters:
+    """clusters: stores by name."""
+
+    def __init__(self, control: Store, clusters: Mapping[str, Store]) -> None:
+        self._control = control
+        self._clusters = clusters
+
+    async def counted(self) -> Mapping[tuple[str, str], int]:
+        """Usage by (unit, provisioner). Raises StoreUnavailable."""
+        pages = await asyncio.gather(
+            *(range_all(store, keys.USAGE) for store in self._clusters.values())
+        )
+        found: dict[tuple[str, str], int] = {}
+        for page in pages:
+            for pair in page.items:
+                unit, _, who = pair.key[len(keys.USAGE) :].decode().rpartition("/")
+                if keys.cluster_of(who):
+                    found[unit, who] = int(pair.value)
+        return found
+
+    async def raise_gates(self, unit_id: str) -> None:
+        """Returns when the gate of every cluster says what the fence says now. Raises
+        Unavailable, Conflict."""
+        fence = await self._control.get(keys.fence(unit_id))
+        if fence is None:
+            return
+        await asyncio.gather(
+            *(_raise(store, unit_id, fence.mod_revision) for store in self._clusters.values())
+        )
+
+
+async def _raise(store: Store, unit_id: str, fence_revision: int) -> None:
+    for _ in range(ATTEMPTS):
+        gate = await store.get(keys.gate(unit_id))
+        if spanning.gate_says(gate) >= fence_revision:
+            return
+        stale = spanning.StaleGate(
+            unit=unit_id, revision=gate.mod_revision if gate else 0, fence=fence_revision
+        )
+        try:
+            result = await store.commit(spanning.mend_gate(stale))
+        except OutcomeUnknown:
+            continue
+        if result.succeeded:
+            return
+    raise Conflict(f"the gate of unit {unit_id} keeps changing; try again")

@@ -1,0 +1,1 @@
+"""Spreads assignments over several clusters by shard. See docs/reference/scale-out.md."""

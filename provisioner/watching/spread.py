@@ -1,0 +1,97 @@
+"""SpreadWatches: watches of clients where assignments are spread over clusters.
+
+One set of watches and one feed for each cluster, because revisions mean something in one
+cluster only. A stream whose client's shard went elsewhere is told to come back, and is then
+served from there; it knows the epoch it saw, so it misses no move.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from control_plane import keys
+from control_plane.errors import Unavailable
+from control_plane.store.port import Store
+from provisioner.ledger.territory import Charts
+from provisioner.watching.clients import ClientWatches, Watch
+from provisioner.watching.departures import DepartureBoard
+from provisioner.watching.feed import MoveFeed
+
+CHECK_S = 0.5
+
+
+class SpreadWatches:
+    """In place of ClientWatches, with the feeds inside. clusters: stores by name; the rest as
+    in ClientWatches."""
+
+    def __init__(
+        self,
+        clusters: Mapping[str, Store],
+        charts: Charts,
+        board: DepartureBoard,
+        *,
+        limit: int,
+        clock: Callable[[], float],
+        spread: Callable[[], float],
+    ) -> None:
+        self._charts = charts
+        self._spread = spread
+        self._watches: dict[str, ClientWatches] = {}
+        self._feeds: list[MoveFeed] = []
+        for name, store in clusters.items():
+            following = asyncio.Event()
+            watches = ClientWatches(
+                store, following=following, limit=limit, clock=clock, spread=spread
+            )
+            self._watches[name] = watches
+            self._feeds.append(MoveFeed(store, watches, board, following=following))
+
+    def __len__(self) -> int:
+        """Streams now."""
+        return sum(len(watches) for watches in self._watches.values())
+
+    @property
+    def told(self) -> int:
+        """Messages so far."""
+        return sum(watches.told for watches in self._watches.values())
+
+    def watch(self, tenant: str, client_id: str, *, known_epoch: int, revision: int) -> Watch:
+        """A stream to enter; see ClientWatches. Raises InvalidInput, Unavailable."""
+        cluster = self._charts.reader(keys.assignment(tenant, client_id))
+        watches = self._watches.get(cluster)
+        if watches is None:
+            raise Unavailable("this server does not know the client's assignment cluster")
+        return watches.watch(tenant, client_id, known_epoch=known_epoch, revision=revision)
+
+    def close(self) -> None:
+        """Ends every stream."""
+        for watches in self._watches.values():
+            watches.close()
+
+    async def run(self) -> None:
+        """Works for ever."""
+        async with asyncio.TaskGroup() as group:
+            for watches in self._watches.values():
+                group.create_task(watches.run(), name="client watches")
+            for feed in self._feeds:
+                group.create_task(feed.run(), name="move feed")
+            group.create_task(self._follow_map(), name="watches of moved shards")
+
+    async def _follow_map(self) -> None:
+        version = self._charts.map.version
+        while True:
+            await asyncio.sleep(CHECK_S)
+            if self._charts.map.version == version:
+                continue
+            version = self._charts.map.version
+            for name, watches in self._watches.items():
+                watches.end_those(
+                    lambda client, name=name: (  # type: ignore[misc]
+                        self._charts.reader(keys.ASSIGNMENTS + client.encode()) != name
+                    ),
+                    lambda: Unavailable(
+                        "the client's records moved to another cluster; watch again",
+                        retry_after_s=0.5 * self._spread(),
+                    ),
+                )
