@@ -25,6 +25,8 @@ LABELS = (
     "ledger.settle.after",
     "ledger.funeral.before",
     "ledger.funeral.after",
+)
+DECIDING = (
     "decide.events.before",  # events are written, nothing is decided
     "decide.events.after",  # decided, and not committed
     "decide.timers.before",
@@ -71,7 +73,7 @@ def armed(setting: str) -> Callable[[str], None]:
     """What `passing` is under this setting: `label` or `label:n`, n from 1. Raises ValueError
     for a label that is nowhere, because a test that arms it would test nothing."""
     label, _, count = setting.partition(":")
-    known = LABELS + SHARDS + MOVING
+    known = LABELS + SHARDS + MOVING + DECIDING
     if label not in known:
         raise ValueError(f"{VARIABLE}: there is no fault point {label!r}; there are {known}")
     left = int(count or 1)
