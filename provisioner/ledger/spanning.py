@@ -100,6 +100,17 @@ def adopt(
     return stale
 
 
+def recount(accounts: Sequence[Account], here: TxnResult) -> None:
+    """Takes over U of exactly these accounts where the control data cannot be read now. What
+    is known of L stays; so does an adopted gate that is still the same."""
+    for place, account in enumerate(accounts):
+        gate, usage = (_only(found) for found in here.results[2 + 2 * place : 4 + 2 * place])
+        account.usage = int(usage.value) if usage else 0
+        account.usage_revision = usage.mod_revision if usage else 0
+        same = account.fence_revision == (gate.mod_revision if gate else 0)
+        account.adopted = account.adopted and same
+
+
 def gate_says(gate: KeyValue | None) -> int:
     """Which revision of the fence a gate is a copy of; 0: of none."""
     return int(gate.value) if gate is not None else 0
