@@ -8,7 +8,8 @@ ones; only time and the network are made up. A request may take any time, its an
 lost, its sender may be killed or be a zombie, and what it sent may still arrive.
 
 After every transaction the judge looks at all clusters at once, which nobody in the world can.
-`bug` names a mistake to make everywhere, to see that the judge notices.
+`bug` names a mistake to make everywhere, to see that the judge notices. An `eventful` world
+has many movers in a hurry, whose messages get lost and turn up again.
 """
 
 from __future__ import annotations
@@ -445,7 +446,7 @@ class Feed:
 class World:
     """Steps at random; raises Violation when a promise breaks."""
 
-    def __init__(self, seed: int, *, bug: str = "") -> None:
+    def __init__(self, seed: int, *, bug: str = "", eventful: bool = False) -> None:
         self.rng = random.Random(seed)
         self.bug = ""
         self.control = TinyCluster("control", self)
@@ -487,6 +488,10 @@ class World:
         self.weights[0] = usual[self.advance]
         self.loss = self.rng.choice((0.02, 0.05, 0.15))
         self.haste = self.rng.choice((1, 1, 4))  # of movers, among all
+        if eventful:
+            self.loss, self.haste = 0.12, 4
+            for action, weight in ((self.move_shards, 0.6), (self.arrive, 6.0), (self.die, 0.0)):
+                self.weights[self.actions.index(action)] = weight
 
     # -- stepping ----------------------------------------------------------------------
 
