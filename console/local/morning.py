@@ -56,7 +56,7 @@ class Morning:
     def __enter__(self) -> Morning:
         try:
             self._start()
-        except BaseException:
+        except BaseException:  # Ctrl-C too: no child may be left
             self.__exit__()
             raise
         return self

@@ -238,6 +238,6 @@ def _migrate(db: sqlite3.Connection, schemas: Sequence[Schema]) -> None:
                 (schema.part, len(schema.steps)),
             )
         db.execute("COMMIT")
-    except BaseException:
+    except BaseException:  # whatever it was, no step may be half done; it goes on upwards
         db.execute("ROLLBACK")
         raise

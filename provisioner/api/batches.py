@@ -121,14 +121,11 @@ class BatchClaim(ProvisionClaim):
 
     def assigned(self, revision: int) -> None:
         desk = self.desk
-        if self.with_ticket or self.also is not None:
+        unit = desk.unit_bytes.get(self.account.unit)
+        if self.with_ticket or self.also is not None or unit is None:
             desk.answer_new(self)
             return
         run, decision = self.sink, desk.placed(self)
-        unit = desk.unit_bytes.get(self.account.unit)
-        if unit is None:
-            desk.answer_new(self)
-            return
         run.put(self.position, run.new.entry(self.client_id.encode(), unit, decision))
 
 

@@ -63,7 +63,7 @@ async def open_clusters(urls: Mapping[str, str], access: EtcdAccess) -> dict[str
     try:
         for name, url in urls.items():
             opened[name] = await open_store(url, access=access)
-    except BaseException:
+    except BaseException:  # cancelled too: nobody else can close them
         for store in opened.values():
             await store.close()
         raise

@@ -105,7 +105,7 @@ class Watch:
                 )
             if not is_news(standing, self._known_epoch, self._revision):
                 self._told_since = standing.since
-        except BaseException:
+        except BaseException:  # cancelled too: __aexit__ is not called for a failed entry
             self._leave()
             raise
         return self

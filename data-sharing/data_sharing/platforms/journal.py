@@ -174,7 +174,7 @@ class Journal:
         if statements:
             try:
                 await self._commit(statements)
-            except BaseException:
+            except BaseException:  # cancelled too: what is not on disk was not begun
                 if before is None:
                     del self._entries[what.id]
                 else:

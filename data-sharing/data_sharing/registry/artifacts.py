@@ -37,7 +37,7 @@ class Artifacts:
                 file.flush()
                 os.fsync(file.fileno())
             Path(name).replace(path)
-        except BaseException:
+        except BaseException:  # whatever it was, nothing is left lying about
             Path(name).unlink(missing_ok=True)
             raise
         folder = os.open(self._folder, os.O_RDONLY)
