@@ -7,38 +7,23 @@ JSON.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    CliSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
+from pydantic_settings import SettingsConfigDict
 
 from control_plane.serving.server import Transport
+from control_plane.settings import ServiceSettings, read
 
-CONFIG_VARIABLE = "HOMEPORT_SHARING_CONFIG"
 
-
-class Settings(BaseSettings):
+class Settings(ServiceSettings):
     """See the module; `homeport share --help` shows these descriptions."""
 
     model_config = SettingsConfigDict(
-        env_prefix="HOMEPORT_SHARING_",
-        extra="forbid",
-        frozen=True,
-        cli_kebab_case=True,
-        cli_prog_name="homeport share",
-        cli_implicit_flags=True,
-        cli_avoid_json=True,
+        env_prefix="HOMEPORT_SHARING_", cli_prog_name="homeport share"
     )
-    toml: ClassVar[Path | None] = None
 
     data_dir: Annotated[
         Path, Field(description="events, applications and compiled code are kept there")
@@ -115,44 +100,7 @@ class Settings(BaseSettings):
             raise ValueError("tls_client_ca needs tls_certificate")
         return self
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        sources: list[PydanticBaseSettingsSource] = [init_settings, env_settings]
-        if cls.toml is not None:
-            sources.append(TomlConfigSettingsSource(settings_cls, toml_file=cls.toml))
-        return tuple(sources)
-
 
 def read_settings(arguments: Sequence[str]) -> Settings:
-    """Settings from a command line without the program's name; `--config FILE` (or
-    HOMEPORT_SHARING_CONFIG) names the TOML file.
-
-    Raises pydantic.ValidationError, SystemExit for `--help` and unknown flags, and
-    FileNotFoundError for a file that is not there.
-    """
-    rest, config = list(arguments), os.environ.get(CONFIG_VARIABLE)
-    for place, word in enumerate(rest):
-        if word == "--config" and place + 1 < len(rest):
-            config = rest[place + 1]
-            del rest[place : place + 2]
-            break
-        if word.startswith("--config="):
-            config = rest.pop(place).partition("=")[2]
-            break
-    if config and not Path(config).is_file():
-        raise FileNotFoundError(f"there is no settings file {config}")
-
-    class Sourced(Settings):
-        toml: ClassVar[Path | None] = Path(config) if config else None
-
-    sourced: Any = Sourced
-    command_line: Any = CliSettingsSource(Sourced, cli_parse_args=rest)
-    given: dict[str, Any] = sourced(_cli_settings_source=command_line).model_dump()
-    return Settings.model_construct(**given)
+    """From a command line without the program's name; see control_plane.settings.read."""
+    return read(Settings, arguments)

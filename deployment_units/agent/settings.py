@@ -6,38 +6,21 @@ Environment variables are the field names in upper case behind HOMEPORT_AGENT_.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated
 
 from pydantic import Field, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    CliSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
+from pydantic_settings import SettingsConfigDict
 
+from control_plane.settings import ServiceSettings, read
 from deployment_units.services.chunks import MAX_STATE_BYTES
 
-CONFIG_VARIABLE = "HOMEPORT_AGENT_CONFIG"
 
-
-class AgentSettings(BaseSettings):
+class AgentSettings(ServiceSettings):
     """One agent, or one for each unit of a fleet file."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="HOMEPORT_AGENT_",
-        extra="forbid",
-        frozen=True,
-        cli_kebab_case=True,
-        cli_prog_name="homeport agent",
-        cli_implicit_flags=True,
-        cli_avoid_json=True,
-    )
-    toml: ClassVar[Path | None] = None
+    model_config = SettingsConfigDict(env_prefix="HOMEPORT_AGENT_", cli_prog_name="homeport agent")
 
     units: Annotated[
         Path | None, Field(description="fleet file: one agent for each unit in it")
@@ -105,44 +88,7 @@ class AgentSettings(BaseSettings):
             raise ValueError("--certificate needs --ca")
         return self
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        sources: list[PydanticBaseSettingsSource] = [init_settings, env_settings]
-        if cls.toml is not None:
-            sources.append(TomlConfigSettingsSource(settings_cls, toml_file=cls.toml))
-        return tuple(sources)
-
 
 def read_settings(arguments: Sequence[str]) -> AgentSettings:
-    """Settings from a command line without the program's name; `--config FILE` (or
-    HOMEPORT_AGENT_CONFIG) names the TOML file.
-
-    Raises pydantic.ValidationError, SystemExit for --help and unknown flags,
-    FileNotFoundError for a file that is not there, tomllib.TOMLDecodeError.
-    """
-    rest, config = list(arguments), os.environ.get(CONFIG_VARIABLE)
-    for place, word in enumerate(rest):
-        if word == "--config" and place + 1 < len(rest):
-            config = rest[place + 1]
-            del rest[place : place + 2]
-            break
-        if word.startswith("--config="):
-            config = rest.pop(place).partition("=")[2]
-            break
-    if config and not Path(config).is_file():
-        raise FileNotFoundError(f"there is no settings file {config}")
-
-    class Sourced(AgentSettings):
-        toml: ClassVar[Path | None] = Path(config) if config else None
-
-    sourced: Any = Sourced
-    command_line: Any = CliSettingsSource(Sourced, cli_parse_args=rest)
-    given: dict[str, Any] = sourced(_cli_settings_source=command_line).model_dump()
-    return AgentSettings.model_construct(**given)
+    """From a command line without the program's name; see control_plane.settings.read."""
+    return read(AgentSettings, arguments)

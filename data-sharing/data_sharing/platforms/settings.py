@@ -6,40 +6,25 @@ Environment variables are the field names in upper case behind HOMEPORT_PLATFORM
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    CliSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
+from pydantic_settings import SettingsConfigDict
 
 from control_plane.errors import InvalidInput
 from control_plane.identity.names import check_slug
+from control_plane.settings import ServiceSettings, read
 from data_sharing.platforms.installing import GRANTABLE
 
-CONFIG_VARIABLE = "HOMEPORT_PLATFORM_CONFIG"
 
-
-class PlatformSettings(BaseSettings):
+class PlatformSettings(ServiceSettings):
     """One platform."""
 
     model_config = SettingsConfigDict(
-        env_prefix="HOMEPORT_PLATFORM_",
-        extra="forbid",
-        frozen=True,
-        cli_kebab_case=True,
-        cli_prog_name="homeport platforms run",
-        cli_implicit_flags=True,
-        cli_avoid_json=True,
+        env_prefix="HOMEPORT_PLATFORM_", cli_prog_name="homeport platforms run"
     )
-    toml: ClassVar[Path | None] = None
 
     name: Annotated[str, Field(description="of this platform, unique within its tenant")]
     applications: Annotated[
@@ -119,44 +104,7 @@ class PlatformSettings(BaseSettings):
         """What applications get that ask for it."""
         return tuple(part.strip() for part in self.grant.split(",") if part.strip())
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        sources: list[PydanticBaseSettingsSource] = [init_settings, env_settings]
-        if cls.toml is not None:
-            sources.append(TomlConfigSettingsSource(settings_cls, toml_file=cls.toml))
-        return tuple(sources)
-
 
 def read_settings(arguments: Sequence[str]) -> PlatformSettings:
-    """Settings from a command line without the program's name; `--config FILE` (or
-    HOMEPORT_PLATFORM_CONFIG) names the TOML file.
-
-    Raises pydantic.ValidationError, SystemExit for --help and unknown flags,
-    FileNotFoundError for a file that is not there, tomllib.TOMLDecodeError.
-    """
-    rest, config = list(arguments), os.environ.get(CONFIG_VARIABLE)
-    for place, word in enumerate(rest):
-        if word == "--config" and place + 1 < len(rest):
-            config = rest[place + 1]
-            del rest[place : place + 2]
-            break
-        if word.startswith("--config="):
-            config = rest.pop(place).partition("=")[2]
-            break
-    if config and not Path(config).is_file():
-        raise FileNotFoundError(f"there is no settings file {config}")
-
-    class Sourced(PlatformSettings):
-        toml: ClassVar[Path | None] = Path(config) if config else None
-
-    sourced: Any = Sourced
-    command_line: Any = CliSettingsSource(Sourced, cli_parse_args=rest)
-    given: dict[str, Any] = sourced(_cli_settings_source=command_line).model_dump()
-    return PlatformSettings.model_construct(**given)
+    """From a command line without the program's name; see control_plane.settings.read."""
+    return read(PlatformSettings, arguments)

@@ -1,0 +1,80 @@
+"""How every service gets its settings: flags > environment > TOML file > default.
+
+A service declares its fields in a subclass and calls `read` in its entry point; nothing else
+reads any of them. Unknown flags and unknown keys of the file fail. Environment variables are
+the field names in upper case behind the service's prefix, lists as JSON.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+from pydantic_settings import (
+    BaseSettings,
+    CliSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+
+class ServiceSettings(BaseSettings):
+    """Subclasses set `env_prefix` and `cli_prog_name`. toml: the file of this reading."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        frozen=True,
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+        cli_avoid_json=True,
+    )
+    toml: ClassVar[Path | None] = None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        sources: list[PydanticBaseSettingsSource] = [init_settings, env_settings]
+        if cls.toml is not None:
+            sources.append(TomlConfigSettingsSource(settings_cls, toml_file=cls.toml))
+        return tuple(sources)
+
+
+S = TypeVar("S", bound=ServiceSettings)
+
+
+def read(kind: type[S], arguments: Sequence[str]) -> S:
+    """Settings from a command line without the program's name; `--config FILE` (or the
+    variable CONFIG behind the prefix) names the TOML file.
+
+    Raises pydantic.ValidationError, SystemExit for `--help` and unknown flags,
+    FileNotFoundError for a file that is not there, tomllib.TOMLDecodeError.
+    """
+    variable = f"{kind.model_config['env_prefix']}CONFIG"
+    rest, config = list(arguments), os.environ.get(variable)
+    for place, word in enumerate(rest):
+        if word == "--config" and place + 1 < len(rest):
+            config = rest[place + 1]
+            del rest[place : place + 2]
+            break
+        if word.startswith("--config="):
+            config = rest.pop(place).partition("=")[2]
+            break
+    if config and not Path(config).is_file():
+        raise FileNotFoundError(f"there is no settings file {config}")
+
+    class Sourced(kind):  # type: ignore[misc, valid-type]
+        toml: ClassVar[Path | None] = Path(config) if config else None
+
+    sourced: Any = Sourced
+    command_line: Any = CliSettingsSource(Sourced, cli_parse_args=rest)
+    given: dict[str, Any] = sourced(_cli_settings_source=command_line).model_dump()
+    return kind.model_construct(**given)
