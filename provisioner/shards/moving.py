@@ -128,7 +128,8 @@ async def raise_epoch(store: Store, version: int) -> int:
 
 
 class MoveRun:
-    """One mover's work on one move. `lease`: in the target, for departures."""
+    """One mover's work on one move. `lease`: in the target, for departures. A move's id is
+    never used again: attempts begin anew with each move, and so would licences."""
 
     def __init__(
         self,

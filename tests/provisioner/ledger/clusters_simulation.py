@@ -463,9 +463,12 @@ class World:
             self.control.apply(Txn(then=[Put(keys.capacity(unit), encode_capacity(record))]))
         self.bug = bug
         self.born = 0
+        self.begun = 0  # moves
         self.minds: list[Mind] = []
         self.actors: list[Actor] = []
         self.strays: list[Request] = []
+        self.late_moves: list[Request] = []  # strays of movers, in an eventful world
+        self.eventful = eventful
         for cluster in CLUSTERS:
             for _ in range(2):
                 self.bear(cluster)
@@ -512,7 +515,7 @@ class World:
             self.resume(actor, None)
         elif chance < self.loss:
             if request.writes:
-                self.strays.append(request)
+                self.go_astray(actor, request)
                 self.resume(actor, OutcomeUnknown("lost"))
             else:
                 self.resume(actor, StoreUnavailable("lost"))
@@ -545,9 +548,17 @@ class World:
         self.judge(request, before, counts)
         return answer
 
+    def go_astray(self, actor: Actor, request: Request) -> None:
+        """It may arrive yet. What a mover sent is told apart where there are many of them,
+        because it does most harm when it is late by a whole move."""
+        of_mover = self.eventful and actor.name.startswith("mover")
+        (self.late_moves if of_mover else self.strays).append(request)
+
     def arrive(self) -> None:
         """Something given up long ago arrives."""
-        if self.strays:
+        if self.late_moves and self.rng.random() < 0.5:
+            self.perform(self.late_moves.pop(self.rng.randrange(len(self.late_moves))))
+        elif self.strays:
             latest = min(len(self.strays), 4)
             self.perform(self.strays.pop(-self.rng.randint(1, latest)))
 
@@ -689,8 +700,12 @@ class World:
     def move_shards(self) -> None:
         """Begins a move, or takes one over whether or not somebody still works on it."""
         group = self.rng.randrange(GROUPS)
-        move_id = f"m{group}"
-        if not any(move.id == move_id for move in self.map.moves):
+        under_way = [one.id for one in self.map.moves if one.id.startswith(f"m{group}.")]
+        if under_way:
+            move_id = under_way[0]
+        else:
+            self.begun += 1
+            move_id = f"m{group}.{self.begun}"  # never used before, as the real mover's
             shard_map = self.map
             shards = sorted({shard_of(client) for client in CLIENTS})[group::GROUPS]
             owners = {shard_map.owner(shard) for shard in shards}
@@ -758,7 +773,7 @@ class World:
             victim = self.rng.choice(movers)
             self.actors.remove(victim)
             if victim.request is not None and victim.request.writes:
-                self.strays.append(victim.request)
+                self.go_astray(victim, victim.request)
             victim.work.close()
 
     def thaw(self) -> None:
