@@ -176,7 +176,7 @@ class BranchLane(Lane):
             return
         # Nothing may be counted at a unit whose ledger does not know us. This takes a while,
         # in which the map may change: everything goes through the queue again.
-        turned_away = {one.unit for one in strangers if not await self._register(one)}
+        turned_away = {one.unit for one in strangers if not await self.register(one)}
         claims = [one for one in batch.claims if not _concerns(one, turned_away)]
         releases = [one for one in batch.releases if not _concerns(one, turned_away)]
         for operation in (*batch.claims, *batch.releases):
@@ -184,7 +184,7 @@ class BranchLane(Lane):
                 self._give_up(operation, Unavailable("the unit's ledger cannot be written"))
         self._again(claims, releases)
 
-    async def _register(self, account: Account) -> bool:
+    async def register(self, account: Account) -> bool:
         """Sees to it that the unit's ledger knows us; between two batches only."""
         for _ in range(REGISTER_ATTEMPTS):
             me = self._session.id
@@ -195,7 +195,7 @@ class BranchLane(Lane):
                 return True
             if account.usage_revision and account.usage:
                 continue  # counts for a unit of that name that is gone; see `_look`
-            record, txn = spanning.take_grant(me, account, 0)
+            record, txn = spanning.register(me, account)
             try:
                 result = await self._control.commit(txn)
             except OutcomeUnknown:
@@ -265,13 +265,31 @@ class BranchGranting(Granting):
     """Takes and gives back by the allowance that stands in the unit's ledger."""
 
     def _grant(self, account: Account, slots: int) -> tuple[CapacityRecord, Txn]:
-        return spanning.take_grant(self._session.id, account, slots)
+        me = self._session.id
+        if not spanning.registered(me, account):
+            # We were buried, or the unit was made anew, since we asked.
+            raise Unavailable("the unit's ledger does not know this server any more; try again")
+        return spanning.take_grant(me, account, slots)
 
     async def _take(self, account: Account) -> None:
-        me = self._session.id
-        if not spanning.registered(me, account) and account.usage:
-            await self._refresh(account)  # what we counted is of a unit that is gone
+        if not spanning.registered(self._session.id, account):
+            await self._register(account)
         await super()._take(account)
+
+    async def _register(self, account: Account) -> None:
+        """By the lane, which knows that no batch of ours is on its way."""
+        done = asyncio.get_running_loop().create_future()
+        lane = self._lane_of(account)
+        assert isinstance(lane, BranchLane)
+
+        async def chore() -> None:
+            known = await lane.register(account)
+            if not done.done():
+                done.set_result(known)
+
+        lane.between(chore)
+        if not await done:
+            raise Unavailable("the unit's ledger cannot be written; try again")
 
     async def _settle(self, account: Account, lane: Lane, keep: int) -> None:
         assert isinstance(lane, BranchLane)

@@ -140,11 +140,20 @@ def count_from_zero(session: Compare, me: str, account: Account) -> Txn:
     )
 
 
+def register(me: str, account: Account) -> tuple[CapacityRecord, Txn]:
+    """Has L know us, with nothing to hand out yet. Only between two batches, and after a look
+    that showed our session and then a U of 0: a provisioner that was buried meanwhile stands
+    in L again, and must have nothing that could be absorbed a second time."""
+    assert not account.usage, "what is counted already was, or will be, absorbed"
+    record = account.record.with_allowance(me, 0)
+    return record, write_ledger(account.unit, record, account.record_revision)
+
+
 def take_grant(me: str, account: Account, slots: int) -> tuple[CapacityRecord, Txn]:
-    """Reserves `slots` more, which the caller has checked to be free; 0 only registers. No
+    """Reserves `slots` more, which the caller has checked to be free, where L knows us. No
     session is compared: slots that a dead provisioner takes are found and freed like the
     others it held, and it cannot use them."""
-    record = account.record.with_allowance(me, account.record.grants.get(me, 0) + slots)
+    record = account.record.with_allowance(me, account.record.grants[me] + slots)
     return record, write_ledger(account.unit, record, account.record_revision)
 
 

@@ -9,7 +9,8 @@ lost, its sender may be killed or be a zombie, and what it sent may still arrive
 
 After every transaction the judge looks at all clusters at once, which nobody in the world can.
 `bug` names a mistake to make everywhere, to see that the judge notices. An `eventful` world
-has many movers in a hurry, whose messages get lost and turn up again.
+has many movers in a hurry, whose messages get lost and turn up again; in a `deadly` one
+provisioners do not live long.
 """
 
 from __future__ import annotations
@@ -222,8 +223,15 @@ class Mind:
         while True:
             self.busy = True
             doing = rng.choices(
-                [self.assign, self.release, self.look_up, self.refresh, self.give_back],
-                [8, 5, 3, 2, 3],
+                [
+                    self.assign,
+                    self.release,
+                    self.look_up,
+                    self.refresh,
+                    self.give_back,
+                    self.enlist,
+                ],
+                [8, 5, 3, 2, 3, 2],
             )[0]
             await self.patiently(doing)
             self.busy = False
@@ -235,7 +243,7 @@ class Mind:
             await _ask(self.world.pause)
             account = self.accounts[self.world.rng.choice(UNITS)]
             slots = block_size(account.record.free, self.world.rng.randint(1, 3))
-            if account.adopted and slots and self.may_register(account):
+            if account.adopted and slots and spanning.registered(self.name, account):
                 await self.patiently(lambda a=account, n=slots: self.take(a, n))
 
     async def patiently(self, doing: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -246,11 +254,10 @@ class Mind:
             except StoreUnavailable:
                 continue
 
-    def may_register(self, account: Account) -> bool:
-        return spanning.registered(self.name, account) or account.usage_revision == 0
-
     async def take(self, account: Account, slots: int) -> None:
-        record, txn = spanning.take_grant(self.name, account, slots)
+        await self.write(account, *spanning.take_grant(self.name, account, slots))
+
+    async def write(self, account: Account, record: CapacityRecord, txn: Txn) -> None:
         try:
             result = await self.control.commit(txn)
         except OutcomeUnknown:
@@ -264,10 +271,14 @@ class Mind:
     async def register(self, account: Account) -> bool:
         if spanning.registered(self.name, account):
             return True
-        if not account.record_revision or not self.may_register(account):
-            return False
-        await self.take(account, 0)
+        await self.patiently(self.refresh)
+        if spanning.registered(self.name, account) or account.usage or not account.record_revision:
+            return spanning.registered(self.name, account)
+        await self.write(account, *spanning.register(self.name, account))
         return spanning.registered(self.name, account)
+
+    async def enlist(self) -> None:
+        await self.register(self.accounts[self.world.rng.choice(UNITS)])
 
     async def refresh(self) -> None:
         accounts = [self.accounts[unit] for unit in UNITS]
@@ -446,7 +457,9 @@ class Feed:
 class World:
     """Steps at random; raises Violation when a promise breaks."""
 
-    def __init__(self, seed: int, *, bug: str = "", eventful: bool = False) -> None:
+    def __init__(
+        self, seed: int, *, bug: str = "", eventful: bool = False, deadly: bool = False
+    ) -> None:
         self.rng = random.Random(seed)
         self.bug = ""
         self.control = TinyCluster("control", self)
@@ -469,6 +482,8 @@ class World:
         self.strays: list[Request] = []
         self.late_moves: list[Request] = []  # strays of movers, in an eventful world
         self.eventful = eventful
+        self.deadly = deadly
+        self.stalled: dict[Actor, int] = {}  # what they wait for is answered so much later
         for cluster in CLUSTERS:
             for _ in range(2):
                 self.bear(cluster)
@@ -495,6 +510,10 @@ class World:
             self.loss, self.haste = 0.12, 4
             for action, weight in ((self.move_shards, 0.6), (self.arrive, 6.0), (self.die, 0.0)):
                 self.weights[self.actions.index(action)] = weight
+        if deadly:
+            self.loss = 0.15
+            for action, weight in ((self.die, 1.0), (self.bury, 3.0), (self.move_shards, 0.05)):
+                self.weights[self.actions.index(action)] = weight
 
     # -- stepping ----------------------------------------------------------------------
 
@@ -510,6 +529,8 @@ class World:
         for _ in range(self.haste - 1):
             if not actor.name.startswith("mover"):
                 actor = self.rng.choice(self.actors)
+        if self.deadly and self.stalls(actor):
+            return
         request, chance = actor.request, self.rng.random()
         if request is None or request is self.pause:
             self.resume(actor, None)
@@ -524,6 +545,18 @@ class World:
             self.resume(actor, OutcomeUnknown("applied, and lost"))
         else:
             self.resume(actor, self.perform(request))
+
+    def stalls(self, actor: Actor) -> bool:
+        """Whether an actor is passed over: now and then one is, for long enough to be buried."""
+        often = 0.2 if actor.name == "undertaker" else 0.04
+        if actor not in self.stalled and self.rng.random() < often:
+            self.stalled[actor] = self.rng.randint(5, 60)
+        left = self.stalled.get(actor, 0)
+        if left > 1:
+            self.stalled[actor] = left - 1
+        else:
+            self.stalled.pop(actor, None)
+        return left > 0
 
     def resume(self, actor: Actor, answer: Any) -> None:
         try:

@@ -10,8 +10,8 @@ from tests.provisioner.ledger.clusters_simulation import BUGS, Violation, World
 STEPS = 3_000
 
 
-def run(seed: int, *, bug: str = "", eventful: bool = False) -> World:
-    world = World(seed, bug=bug, eventful=eventful)
+def run(seed: int, *, bug: str = "", eventful: bool = False, deadly: bool = False) -> World:
+    world = World(seed, bug=bug, eventful=eventful, deadly=deadly)
     try:
         for _ in range(STEPS):
             world.step()
@@ -39,7 +39,7 @@ def test_the_simulation_gets_around():
 RARE = {"licence": 0, "no-attempt": 1_000}
 
 
-def seen(bug: str, *, worlds: int, eventful: bool, first: int = 0) -> bool:
+def seen(bug: str, *, worlds: int, eventful: bool = False, first: int = 0) -> bool:
     for seed in range(first, first + worlds):
         try:
             run(seed, bug=bug, eventful=eventful)
@@ -50,7 +50,7 @@ def seen(bug: str, *, worlds: int, eventful: bool, first: int = 0) -> bool:
 
 @pytest.mark.parametrize("bug", [bug for bug in BUGS if bug not in RARE])
 def test_a_seeded_bug_is_caught(bug):
-    assert seen(bug, worlds=150, eventful=False), f"not noticed: {BUGS[bug]}"
+    assert seen(bug, worlds=150), f"not noticed: {BUGS[bug]}"
 
 
 @pytest.mark.slow
@@ -65,3 +65,9 @@ def test_a_seeded_bug_of_movers_is_caught(bug):
 @given(seed=st.integers(0, 2**32))
 def test_no_client_is_lost_where_movers_are_in_a_hurry(seed):
     run(seed, eventful=True)
+
+
+@settings(max_examples=12, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_nobody_is_counted_twice_where_provisioners_die_young(seed):
+    run(seed, deadly=True)
