@@ -155,15 +155,18 @@ class TicketIssuer:
         ttl_s: float,
         *,
         held: bool = False,
+        known_at: float | None = None,
     ) -> str:
-        """An HS256 ticket. The ids have been checked; `now` is Unix seconds."""
+        """An HS256 ticket. The ids have been checked; `now` is Unix seconds. known_at: when
+        the assignment was known to be so, if that was before now; the unit refuses the
+        ticket where the client left after that."""
         if now >= self._switch_at:
             self._switch(now)
         signer = self._signer
         header, claims, inner, outer = signer.units.get(unit_id) or signer.meet(unit_id)
         message = header + base64url(
             f'{claims}{_json_text(client_id)}","tenant":"{tenant}","epoch":{epoch}'
-            f"{_HELD if held else ''}{_times(int(now), int(now + ttl_s))}".encode()
+            f"{_HELD if held else ''}{_times(int(now if known_at is None else known_at), int(now + ttl_s))}".encode()
         )
         # HMAC from pads that were hashed once: 0.7 us, where hmac.digest takes 1.7 us.
         inner, outer = inner.copy(), outer.copy()
@@ -181,6 +184,7 @@ class TicketIssuer:
         ttl_s: float,
         *,
         held: bool = False,
+        known_at: float | None = None,
     ) -> str:
         """The same, signed with Ed25519. May be called from any thread."""
         if now >= self._switch_at:
@@ -189,7 +193,7 @@ class TicketIssuer:
         message = signer.eddsa_header + base64url(
             f'{{"iss":"{ISSUER}","aud":"{unit_id}","sub":"{_json_text(client_id)}"'
             f',"tenant":"{tenant}","epoch":{epoch}{_HELD if held else ""}'
-            f"{_times(int(now), int(now + ttl_s))}".encode()
+            f"{_times(int(now if known_at is None else known_at), int(now + ttl_s))}".encode()
         )
         return (message + b"." + base64url(signer.eddsa_key.sign(message))).decode("ascii")
 

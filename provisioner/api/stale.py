@@ -3,13 +3,15 @@
 A client that shows the last ticket it was given is known without asking anybody: the ticket
 is signed and names its unit and epoch. The store is asked all the same; only where it fails,
 or says nothing for a moment, is the client answered from its ticket, marked as stale. What
-the store says first always counts.
+the store says first always counts. The fresh ticket is no younger than the one shown: a unit
+that the client has left since refuses both.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import NamedTuple
 
 import msgspec
 
@@ -38,7 +40,16 @@ class _Claims(msgspec.Struct):
     sub: str
     tenant: str
     epoch: int
+    iat: int
     exp: int
+
+
+class Shown(NamedTuple):
+    """What a last ticket shows."""
+
+    unit_id: str
+    epoch: int
+    known_at: int  # when this was so, Unix seconds
 
 
 _read_claims = msgspec.json.Decoder(_Claims).decode
@@ -77,9 +88,9 @@ class StaleAnswers:
             return True
         return isinstance(error, Unavailable) and not self.health.connected
 
-    def read(self, tenant_id: str, client_id: str, ticket: str) -> tuple[str, int] | None:
-        """Unit and epoch that a last ticket shows; None where it shows nothing: forged, of
-        another client or tenant, too old, or for a unit that is not in the fleet."""
+    def read(self, tenant_id: str, client_id: str, ticket: str) -> Shown | None:
+        """None where a last ticket shows nothing: forged, of another client or tenant, too
+        old, or for a unit that is not in the fleet."""
         if not ticket.isascii() or not 0 < len(ticket) <= MAX_TICKET_BYTES:
             return None
         try:
@@ -100,7 +111,7 @@ class StaleAnswers:
             return None
         if claims.epoch < 1 or now > claims.exp + self._grace_s:
             return None
-        return claims.aud, claims.epoch
+        return Shown(claims.aud, claims.epoch, claims.iat)
 
     async def assignment(
         self, tenant: TenantSpec, client_id: str, ticket: str
@@ -109,21 +120,23 @@ class StaleAnswers:
         shown = self.read(tenant.id, client_id, ticket)
         if shown is None:
             return None
-        fresh = await self._tickets.issue(tenant, shown[0], client_id, shown[1])
+        fresh = await self._tickets.issue(
+            tenant, shown.unit_id, client_id, shown.epoch, shown.known_at
+        )
         self.given += 1
-        return pb.Assignment.FromString(self._assignment(tenant.id, client_id, *shown)), fresh
+        return pb.Assignment.FromString(self._assignment(tenant.id, client_id, shown)), fresh
 
     def answer(
         self,
         tenant: TenantSpec,
         client_id: str,
-        shown: tuple[str, int],
+        shown: Shown,
         with_ticket: bool,
         sink: Sink,
     ) -> None:
         """Answers `sink` with what the last ticket showed."""
         self.given += 1
-        assignment = self._assignment(tenant.id, client_id, *shown)
+        assignment = self._assignment(tenant.id, client_id, shown)
         ttl = encoding.ttl_bytes(tenant.ticket_ttl_s)
 
         def signed(ticket: str | HomeportError) -> None:
@@ -132,21 +145,22 @@ class StaleAnswers:
                 return
             sink.reply(encoding.response_bytes(assignment, ticket, ttl, b"", True) + _STALE)
 
-        fresh = self._tickets.issue_now(tenant, shown[0], client_id, shown[1])
+        unit_id, epoch, known_at = shown
+        fresh = self._tickets.issue_now(tenant, unit_id, client_id, epoch, known_at)
         if not with_ticket:
             signed("")
         elif fresh is not None:
             signed(fresh)
         else:
-            self._tickets.issue_later(tenant, shown[0], client_id, shown[1], signed)
+            self._tickets.issue_later(tenant, unit_id, client_id, epoch, signed, known_at)
 
-    def _assignment(self, tenant_id: str, client_id: str, unit_id: str, epoch: int) -> bytes:
-        unit = self.desk.world.seen(unit_id)
+    def _assignment(self, tenant_id: str, client_id: str, shown: Shown) -> bytes:
+        unit = self.desk.world.seen(shown.unit_id)
         return encoding.assignment_bytes(
             encoding.tenant_bytes(tenant_id),
             client_id.encode(),
-            encoding.unit_bytes(unit_id, unit.endpoint if unit is not None else ""),
-            epoch,
+            encoding.unit_bytes(shown.unit_id, unit.endpoint if unit is not None else ""),
+            shown.epoch,
             b"",  # when it was assigned, the ticket does not say
         )
 

@@ -26,6 +26,7 @@ class _Order:
     client_id: str
     epoch: int
     deliver: Callable[[str | HomeportError], None]
+    known_at: float | None
 
 
 class TicketOffice:
@@ -40,8 +41,16 @@ class TicketOffice:
         self._orders: list[_Order] = []
         self._signing = False
 
-    def issue_now(self, tenant: TenantSpec, unit_id: str, client_id: str, epoch: int) -> str | None:
-        """A ticket, or None where signing takes too long to be done here."""
+    def issue_now(
+        self,
+        tenant: TenantSpec,
+        unit_id: str,
+        client_id: str,
+        epoch: int,
+        known_at: float | None = None,
+    ) -> str | None:
+        """A ticket, or None where signing takes too long to be done here. known_at: when the
+        assignment was known to be so, if that was before now, Unix seconds."""
         if tenant.ticket_algorithm == EDDSA:
             return None
         return self.issuer.issue(
@@ -52,6 +61,7 @@ class TicketOffice:
             self._wall(),
             tenant.ticket_ttl_s,
             held=tenant.hold_s > 0,
+            known_at=known_at,
         )
 
     def issue_later(
@@ -61,20 +71,28 @@ class TicketOffice:
         client_id: str,
         epoch: int,
         deliver: Callable[[str | HomeportError], None],
+        known_at: float | None = None,
     ) -> None:
         """`deliver` is called on the event loop, once."""
-        self._orders.append(_Order(tenant, unit_id, client_id, epoch, deliver))
+        self._orders.append(_Order(tenant, unit_id, client_id, epoch, deliver, known_at))
         if not self._signing:
             self._sign_next()
 
-    async def issue(self, tenant: TenantSpec, unit_id: str, client_id: str, epoch: int) -> str:
+    async def issue(
+        self,
+        tenant: TenantSpec,
+        unit_id: str,
+        client_id: str,
+        epoch: int,
+        known_at: float | None = None,
+    ) -> str:
         """A ticket by whichever way."""
-        ticket = self.issue_now(tenant, unit_id, client_id, epoch)
+        ticket = self.issue_now(tenant, unit_id, client_id, epoch, known_at)
         if ticket is not None:
             return ticket
         signed: asyncio.Future[str | HomeportError]
         signed = asyncio.get_running_loop().create_future()
-        self.issue_later(tenant, unit_id, client_id, epoch, signed.set_result)
+        self.issue_later(tenant, unit_id, client_id, epoch, signed.set_result, known_at)
         outcome = await signed
         if isinstance(outcome, HomeportError):
             raise outcome
@@ -101,6 +119,7 @@ class TicketOffice:
                 now,
                 order.tenant.ticket_ttl_s,
                 held=order.tenant.hold_s > 0,
+                known_at=order.known_at,
             )
             for order in orders
         ]

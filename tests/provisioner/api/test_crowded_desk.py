@@ -12,13 +12,16 @@ import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from control_plane.errors import HomeportError
+from control_plane.identity.admission import Reason, TicketVerifier
+from control_plane.identity.departures import Departed
 from control_plane.identity.keyring import KeyRing, new_epoch
-from control_plane.identity.tickets import TicketIssuer
+from control_plane.identity.tickets import EDDSA, HS256, TicketIssuer
 from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import Health, StoreUnavailable
 from deployment_units.fleet.registry import UnitRegistry
@@ -35,6 +38,7 @@ from provisioner.placement.filters import PlacementPolicy
 from tests.end_to_end.servers import units
 
 RING = KeyRing(epochs=(new_epoch(1, now=0.0, random=os.urandom),))
+RING_ISSUER = TicketIssuer(RING)
 
 
 class Sink:
@@ -140,6 +144,34 @@ async def test_who_shows_a_ticket_is_answered_from_it_however_crowded_it_is(scen
     scene.begin("known", last)
     assert isinstance(sink.answer.result(), bytes)
     assert scene.stale.given == 1
+
+
+@pytest.mark.parametrize("algorithm", [HS256, EDDSA])
+async def test_a_stale_ticket_does_not_get_a_client_in_where_it_has_left(
+    scene: Scene, algorithm: str
+) -> None:
+    tenant = replace(DEFAULT_TENANT, ticket_algorithm=algorithm)
+    now = time.time()
+    was_known = now - 100
+    shown = RING_ISSUER.issue("dublin", tenant.id, "known", 1, was_known, 600.0)
+    answer = await scene.stale.assignment(tenant, "known", shown)
+    assert answer is not None
+    stale = answer[1]
+    door = TicketVerifier("dublin", RING_ISSUER.keys_for("dublin"))
+    admitted = door.verify(stale, now)
+    assert admitted.admitted
+    assert admitted.expires_at >= now + tenant.ticket_ttl_s - 1, "as fresh as any in this"
+    door.departures.note(
+        tenant.id,
+        "known",
+        Departed(
+            epoch=2, unit_id="virginia", endpoint="v:1", decided_at=now - 50, over_at=now - 50
+        ),
+    )
+    refused = door.verify(stale, now)
+    assert refused.reason is Reason.STALE_EPOCH
+    assert refused.departed is not None
+    assert refused.departed.unit_id == "virginia"
 
 
 async def test_when_it_opens_again_new_ones_get_in(scene: Scene) -> None:
