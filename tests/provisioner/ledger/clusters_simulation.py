@@ -507,8 +507,8 @@ class World:
         self.loss = self.rng.choice((0.02, 0.05, 0.15))
         self.haste = self.rng.choice((1, 1, 4))  # of movers, among all
         if eventful:
-            self.loss, self.haste = 0.12, 4
-            for action, weight in ((self.move_shards, 0.6), (self.arrive, 6.0), (self.die, 0.0)):
+            self.loss, self.haste = 0.06, 2
+            for action, weight in ((self.move_shards, 0.1), (self.arrive, 6.0), (self.die, 0.0)):
                 self.weights[self.actions.index(action)] = weight
         if deadly:
             self.loss = 0.15
@@ -588,8 +588,9 @@ class World:
         (self.late_moves if of_mover else self.strays).append(request)
 
     def arrive(self) -> None:
-        """Something given up long ago arrives."""
-        if self.late_moves and self.rng.random() < 0.5:
+        """Something given up long ago arrives; what movers sent, when a shard has just changed
+        hands and its clients are written where it lands."""
+        if self.late_moves and any(one.stage is Stage.SWITCHED for one in self.map.moves):
             self.perform(self.late_moves.pop(self.rng.randrange(len(self.late_moves))))
         elif self.strays:
             latest = min(len(self.strays), 4)
