@@ -108,6 +108,23 @@ class DataService(Calls):
             if not request.page_token:
                 return found
 
+    def list_forecasts(self, tenant: str) -> list[rules.Forecast]:
+        """All of them, by name."""
+        request = rules.ListForecastsRequest(tenant_id=tenant, page_size=PAGE)
+        found: list[rules.Forecast] = []
+        while True:
+            page = self._call(rules_grpc.RuleServiceStub, "ListForecasts", request)
+            found += page.forecasts
+            request.page_token = page.next_page_token
+            if not request.page_token:
+                return found
+
+    def list_feeds(self, tenant: str) -> list[feeds.Feed]:
+        """All of the tenant, by type."""
+        request = feeds.ListFeedsRequest(tenant=tenant)
+        answer = self._call(feeds_grpc.FeedServiceStub, "ListFeeds", request)
+        return list(answer.feeds)
+
     def get_rule(self, tenant: str, rule: str, version: int) -> rules.Rule:
         request = rules.GetRuleRequest(tenant_id=tenant, rule_id=rule, version=version)
         found: rules.Rule = self._call(rules_grpc.RuleServiceStub, "GetRule", request)

@@ -101,7 +101,7 @@ class _Publishing:
 
 
 def event_of(line: bytes, number: int) -> ce.CloudEvent | Refusal:
-    """The event of a line; `specversion` may be left out."""
+    """The event of a line."""
     if len(line) > MAX_LINE_BYTES:
         said = f"line {number}: longer than {MAX_LINE_BYTES:,} bytes"
         return Refusal("INVALID_ARGUMENT", "line", said)

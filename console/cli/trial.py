@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from console.cli.failure import CommandFailed, ExitCode
 from control_plane.errors import InvalidInput
-from data_sharing.decisions.trying import Tried, try_rules
+from data_sharing.decisions.rehearsal import Tried
+from data_sharing.decisions.trying import try_rules
 from data_sharing.documents import value_of
 from data_sharing.feed_key import KeyPath
 from data_sharing.plans.due import DueAction
@@ -119,7 +120,7 @@ def document_of(tried: Sequence[Tried]) -> dict[str, Any]:
 def _step(one: Tried) -> dict[str, Any]:
     return {
         "event": one.event or None,
-        "at": _time(one.at_ms),
+        "at": time_text(one.at_ms),
         "rules": [
             {
                 "rule": each.rule,
@@ -165,7 +166,7 @@ def picture_of(tried: Sequence[Tried]) -> RenderableType:
         if not one.event and not one.actions:
             continue
         head = f"event {escape(one.event)}" if one.event else "actions of plans"
-        tree = Tree(f"[bold]{head}[/] [dim]{_time(one.at_ms)}[/]")
+        tree = Tree(f"[bold]{head}[/] [dim]{time_text(one.at_ms)}[/]")
         if one.event and not one.outcomes:
             tree.add("[dim]no rule can match it[/]")
         for outcome in one.outcomes:
@@ -216,5 +217,6 @@ def _action_text(action: DueAction) -> str:
     return f"{word} {action.plan_id}/{action.name}: {what}"
 
 
-def _time(at_ms: int) -> str:
+def time_text(at_ms: int) -> str:
+    """RFC 3339, to the second."""
     return f"{datetime.fromtimestamp(at_ms / 1_000, UTC):%Y-%m-%dT%H:%M:%SZ}"

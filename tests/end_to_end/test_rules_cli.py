@@ -116,3 +116,39 @@ def test_a_plan_is_changed_by_rule_and_user_and_both_are_undone(homeport, tmp_pa
     assert homeport("plans", "show", "play").code == 3
     assert homeport("plans", "change", "work", "--shift", "5m").code != 0
     assert homeport("plans", "history", "work").code == 0
+
+
+def test_rules_are_tried_on_what_a_server_has_kept(homeport, tmp_path):
+    plan, rules = tmp_path / "plan.yaml", tmp_path / "rules.yaml"
+    plan.write_text(PLAN)
+    rules.write_text(RULES)
+    empty = homeport("rules", "backtest", str(rules))
+    assert empty.code == 0, empty.err
+    assert "no events" in empty.out
+    assert homeport("plans", "create", str(plan)).code == 0
+    assert homeport("rules", "apply", str(rules)).code == 0
+    for speed in (12, 40, 80):
+        data = f'{{"road": "A1", "speed_kmh": {speed}}}'
+        assert homeport("events", "publish", "--data", data, "--type", SPEED).code == 0
+    rules.write_text(RULES.replace("< 30", "< 50"))
+    ran = homeport("rules", "backtest", str(rules), "-o", "json")
+    assert ran.code == 0, ran.err
+    told = ran.document
+    assert told["events"] == 3
+    (rule,) = told["rules"]
+    assert (rule["in_force"]["fired"], rule["proposed"]["fired"]) == (1, 2)
+    assert rule["proposed"]["effects"] == {"taken": 1, "unchanged": 1}
+    assert [told["differences"][one]["count"] for one in ("added", "gone", "changed")] == [1, 0, 0]
+    (example,) = told["differences"]["added"]["examples"]
+    assert example["proposed"]["plan"] == "work"
+    assert example["in_force"] is None
+    for_people = homeport("rules", "backtest", str(rules), "--plan", str(plan))
+    assert "1 more: only the proposed rules fire" in for_people.out
+    assert homeport("rules", "show", "slow", "-o", "json").document["version"] == 1
+    later = homeport("rules", "backtest", str(rules), "--since", "2390-01-01T00:00:00Z")
+    assert "no events" in later.out
+    rules.write_text(RULES.replace("speed_kmh", "speed_mph"))
+    wrong = homeport("rules", "backtest", str(rules))
+    assert wrong.code == 2
+    assert "rules.slow.when" in wrong.err
+    assert homeport("rules", "backtest", str(plan), "--since", "yesterday").code == 2

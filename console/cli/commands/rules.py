@@ -1,4 +1,4 @@
-"""`homeport rules`: what follows from events. Testing needs no server."""
+"""`homeport rules`: what follows from events. Testing needs no server, backtesting only its log."""
 
 from __future__ import annotations
 
@@ -151,6 +151,66 @@ def try_out(
 
     tried = run(file, events, plans or [], manifests or [])
     show(document_of(tried), output, lambda: picture_of(tried))
+
+
+@app.command("backtest")
+def backtest(
+    file: DocumentFile,
+    since: Annotated[
+        str,
+        typer.Option(
+            help="Begin with what was accepted at this time or later, RFC 3339. Default: the "
+            "oldest events that are kept.",
+            metavar="TIME",
+        ),
+    ] = "",
+    until: Annotated[
+        str, typer.Option(help="End before this time. Default: now.", metavar="TIME")
+    ] = "",
+    plans: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--plan",
+            help="An event plan the rules look at; repeatable. Default: the tenant's own, as "
+            "they were planned.",
+            metavar="FILE",
+        ),
+    ] = None,
+    server: DataServer = None,
+    tenant: Tenant = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """What a file's rules would have done with the events that a server has kept.
+
+    The same events are decided by the rules in force, with and without the file's in their
+    place, and the differences are told. Nothing is changed; the server only reads its log.
+    """
+    from console.cli.backtest import run
+    from console.cli.backtest_pictures import document_of, picture_of
+    from console.cli.data_service import DataService
+    from console.cli.progress import counting
+    from homeport.api.datasharing.v1 import feed_pb2 as feeds
+
+    target = data_target_of(server, tenant, token, profile, ca)
+    request = feeds.TailRequest(tenant=target.tenant, after_position=0)
+    if since:
+        request.accepted_from.FromMilliseconds(_time_ms(since, "--since"))
+    until_ms = _time_ms(until, "--until") if until else None
+    with DataService(target) as service, counting("deciding", total=None) as advance:
+        report = run(service, request, file, until_ms=until_ms, plans=plans, advance=advance)
+    show(document_of(report), output, lambda: picture_of(report))
+
+
+def _time_ms(text: str, option: str) -> int:
+    from data_sharing.feeds.intake import parse_time
+
+    try:
+        return parse_time(text)
+    except (ValueError, OverflowError) as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
 
 
 def _document(rule: pb.Rule, *, with_spec: bool = False) -> dict[str, Any]:

@@ -13,8 +13,9 @@ from control_plane.identity.tokens import Right
 from control_plane.serving.server import Service
 from data_sharing.api.callers import Callers
 from data_sharing.api.pages import size_of
+from data_sharing.decisions.rehearsal import Tried
 from data_sharing.decisions.rulebook import KeptRule, Rulebook
-from data_sharing.decisions.trying import Tried, try_rules
+from data_sharing.decisions.trying import try_rules
 from data_sharing.decisions.worker import DecisionWorker
 from data_sharing.platforms.messages import timestamp
 from data_sharing.rules.compiling import parse
@@ -64,6 +65,23 @@ class RuleService(pb_grpc.RuleServiceServicer):
         rest = [rule for rule in rules if rule.spec.rule > request.page_token]
         more = rest[size - 1].spec.rule if len(rest) > size else ""
         return pb.ListRulesResponse(rules=map(self._rule, rest[:size]), next_page_token=more)
+
+    async def ListForecasts(
+        self, request: pb.ListForecastsRequest, context: Context
+    ) -> pb.ListForecastsResponse:
+        tenant = self._tenant(context, request.tenant_id)
+        size = size_of(request.page_size)
+        forecasts = self._rulebook.forecasts(tenant)
+        rest = [one for one in forecasts if one.forecast > request.page_token]
+        return pb.ListForecastsResponse(
+            forecasts=[
+                pb.Forecast(
+                    tenant_id=tenant, name=one.forecast, spec=msgspec.json.encode(one).decode()
+                )
+                for one in rest[:size]
+            ],
+            next_page_token=rest[size - 1].forecast if len(rest) > size else "",
+        )
 
     async def TestRules(
         self, request: pb.TestRulesRequest, context: Context

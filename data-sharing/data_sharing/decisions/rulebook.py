@@ -244,6 +244,15 @@ class Rulebook:
         )
         return [rule for rule in map(_kept, rows) if with_retired or not rule.retired]
 
+    def forecasts(self, tenant: str) -> list[ForecastSpec]:
+        """By name."""
+        rows = self._database.read(
+            lambda db: db.execute(
+                "SELECT spec FROM forecasts WHERE tenant = ? ORDER BY name", (tenant,)
+            ).fetchall()
+        )
+        return [_forecast(spec) for (spec,) in rows]
+
 
 def _compiled(
     rule: KeptRule, catalogue: Catalogue, forecasts: Sequence[CompiledForecast]

@@ -171,7 +171,7 @@ def _settle_change(
         else:
             winners[place] = rule.id
             if _same(values.get(field), value):
-                outcomes.append(EffectOutcome(change, Fate.UNCHANGED, field, f"it is {value!r}"))
+                outcomes.append(EffectOutcome(change, Fate.UNCHANGED, field))
             else:
                 left.append((field, value))
                 outcomes.append(EffectOutcome(change, Fate.TAKEN, field))

@@ -49,6 +49,11 @@ class RuleServiceStub:
                 request_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.ListRulesRequest.SerializeToString,
                 response_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.ListRulesResponse.FromString,
                 _registered_method=True)
+        self.ListForecasts = channel.unary_unary(
+                '/homeport.api.datasharing.v1.RuleService/ListForecasts',
+                request_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.ListForecastsRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.ListForecastsResponse.FromString,
+                _registered_method=True)
         self.TestRules = channel.unary_unary(
                 '/homeport.api.datasharing.v1.RuleService/TestRules',
                 request_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.TestRulesRequest.SerializeToString,
@@ -92,6 +97,14 @@ class RuleServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListForecasts(self, request, context):
+        """The tenant's forecasts by name, which its rules may read. Caller: as ApplyRules.
+        Errors: INVALID_ARGUMENT bad page token; UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def TestRules(self, request, context):
         """Runs a document on sample events as deciding would, and keeps nothing. Plans are the given
         ones, not the tenant's. Changes nothing. Caller: as ApplyRules.
@@ -127,6 +140,11 @@ def add_RuleServiceServicer_to_server(servicer, server):
                     servicer.ListRules,
                     request_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.ListRulesRequest.FromString,
                     response_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.ListRulesResponse.SerializeToString,
+            ),
+            'ListForecasts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListForecasts,
+                    request_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.ListForecastsRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.ListForecastsResponse.SerializeToString,
             ),
             'TestRules': grpc.unary_unary_rpc_method_handler(
                     servicer.TestRules,
@@ -220,6 +238,33 @@ class RuleService:
             '/homeport.api.datasharing.v1.RuleService/ListRules',
             homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.ListRulesRequest.SerializeToString,
             homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.ListRulesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListForecasts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.datasharing.v1.RuleService/ListForecasts',
+            homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.ListForecastsRequest.SerializeToString,
+            homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.ListForecastsResponse.FromString,
             options,
             channel_credentials,
             insecure,
