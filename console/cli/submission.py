@@ -36,11 +36,12 @@ def read_submission(manifest: Path, artifact: Path | None) -> tuple[str, bytes]:
 
 def _named(manifest: Path, text: str) -> Path | None:
     """The file that runtime.artifact names, if it does."""
-    from data_sharing.registry.yaml_text import BadYaml, read_yaml
+    from control_plane.errors import InvalidInput
+    from data_sharing.registry.reading import manifest_value
 
     try:
-        document = read_yaml(text)
-    except BadYaml:
+        document = manifest_value(text)
+    except InvalidInput:
         return None
     runtime = document.get("runtime") if isinstance(document, dict) else None
     name = runtime.get("artifact") if isinstance(runtime, dict) else None

@@ -1,13 +1,14 @@
 """Documents that people write: YAML 1.2's core schema (so that `on` and `no` are words), or JSON.
 
 A key that stands twice is an error, because one of both would be lost in silence; so are anchors
-and aliases, with which a short text can become a huge one.
+and aliases, with which a short text can become a huge one. What is read is what JSON can say.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from math import isfinite
 from typing import Any, TypeVar
 
 import msgspec
@@ -56,12 +57,21 @@ _Core.add_constructor("tag:yaml.org,2002:int", lambda _, node: int(node.value))
 _Core.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
 
 
-def value_of(text: str, name: str) -> Any:
+def value_of(text: str, name: str, *, most_bytes: int = MOST_BYTES) -> Any:
     """What the text says, as plain values. `name` stands in the message of InvalidInput."""
-    if len(text.encode()) > MOST_BYTES:
-        raise InvalidInput(name, f"{name}: larger than {MOST_BYTES:,} bytes")
-    if text.lstrip().startswith("{"):
-        return _json(text, name)
+    if len(text.encode()) > most_bytes:
+        raise InvalidInput(name, f"{name}: larger than {most_bytes:,} bytes")
+    found = _json(text, name) if text.lstrip().startswith("{") else _yaml(text, name)
+    try:
+        complaint = _not_plain(found)
+    except RecursionError:
+        complaint = "nested too deep"
+    if complaint:
+        raise InvalidInput(name, f"{name}: {complaint}")
+    return found
+
+
+def _yaml(text: str, name: str) -> Any:
     loader = None
     try:
         for token in yaml.scan(text, Loader=_Core):
@@ -89,6 +99,21 @@ def _json(text: str, name: str) -> Any:
         return json.loads(text, object_pairs_hook=once)
     except (ValueError, RecursionError) as error:
         raise InvalidInput(name, f"{name}: not JSON: {error}") from None
+
+
+def _not_plain(value: Any) -> str:
+    """What JSON cannot say: .nan, sets, bytes, halves of characters; empty where all is well."""
+    if isinstance(value, dict):
+        return next(filter(None, (_not_plain(one) for pair in value.items() for one in pair)), "")
+    if isinstance(value, list):
+        return next(filter(None, map(_not_plain, value)), "")
+    if isinstance(value, str):
+        halves = any("\ud800" <= letter <= "\udfff" for letter in value)
+        return f"holds half a character, which is no UTF-8: {value!r:.80}" if halves else ""
+    if isinstance(value, float):
+        return "" if isfinite(value) else f"holds the number {value}, which JSON has not"
+    plain = value is None or isinstance(value, (bool, int))
+    return "" if plain else f"holds a {type(value).__name__}, which JSON has not"
 
 
 def read_as(value: Any, kind: type[T], name: str) -> T:

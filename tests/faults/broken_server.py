@@ -23,6 +23,7 @@ from provisioner.api.stale import StaleAnswers
 from provisioner.ledger import granting, protocol, settlement
 from provisioner.ledger.ledger import Ledger
 from provisioner.moves import relocation
+from provisioner.moves.pace import Pace
 
 EVERY = 20  # of the transactions that a bug is about, one in so many is hit
 
@@ -192,6 +193,11 @@ def move_whoever_stands_there() -> None:
     around(protocol, "assign", change)
 
 
+def move_in_a_rush() -> None:
+    """A drain goes as fast as the store takes it, whatever its rate."""
+    Pace.take = lambda self, wanted, now: (wanted, 0.0)  # type: ignore[method-assign]
+
+
 BUGS = {
     bug.__name__: bug
     for bug in (
@@ -207,6 +213,7 @@ BUGS = {
         answer_nobody_from_tickets,
         forget_the_snapshot,
         stay_with_one_member,
+        move_in_a_rush,
         reuse_epoch,
         skip_release_of_source,
         tell_no_unit_of_departures,

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from importlib.resources import files
 from typing import Any, TypeVar
 
+from control_plane.errors import InvalidInput
+from data_sharing.documents import value_of
 from data_sharing.feed_key import KeyPath, key_text
 from data_sharing.registry.manifest import (
     Action,
@@ -22,7 +24,6 @@ from data_sharing.registry.manifest import (
     RuntimeNeeds,
     Wishes,
 )
-from data_sharing.registry.yaml_text import BadYaml, read_yaml
 from data_sharing.runtimes.port import ArtifactKind, Limits
 from data_sharing.schemas import BadSchema, DataSchema, steps_of
 
@@ -31,14 +32,20 @@ FORM = DataSchema(
     json.loads(files("data_sharing.registry").joinpath("manifest.schema.json").read_bytes())
 )
 MAX_FAULTS = 50
+MAX_BYTES = 256 * 1024
+
+
+def manifest_value(text: str) -> Any:
+    """A manifest as it is written, not judged. Raises InvalidInput."""
+    return value_of(text, "manifest", most_bytes=MAX_BYTES)
 
 
 def read_manifest(text: str, *, tenant: str) -> tuple[Manifest | None, tuple[Fault, ...]]:
     """The manifest, or what is wrong with it. `tenant`: whose it is where it does not say."""
     try:
-        document = read_yaml(text)
-    except BadYaml as error:
-        return None, (Fault(path="", message=f"the manifest {error}"),)
+        document = manifest_value(text)
+    except InvalidInput as error:
+        return None, (Fault(path="", message=error.message),)
     if not isinstance(document, Mapping):
         return None, (Fault(path="", message="the manifest is not a mapping of keys to values"),)
     return from_document(document, tenant=tenant)

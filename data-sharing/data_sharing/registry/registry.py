@@ -21,9 +21,8 @@ from data_sharing.registry.artifacts import Artifacts
 from data_sharing.registry.catalogue import Catalogue, Version
 from data_sharing.registry.changes import conflicts
 from data_sharing.registry.manifest import Fault, Manifest
-from data_sharing.registry.reading import read_manifest
+from data_sharing.registry.reading import manifest_value, read_manifest
 from data_sharing.registry.trial import Trial
-from data_sharing.registry.yaml_text import read_yaml
 
 MAX_REASON = 500
 
@@ -77,7 +76,7 @@ class Registry:
                     Fault(path="/application", message=f"only {application} may be submitted here"),
                 )
             )
-        document = json.dumps(read_yaml(text), ensure_ascii=False)
+        document = json.dumps(manifest_value(text), ensure_ascii=False)
         content, faults = await self._artifact(manifest, content)
         known = self._known(manifest, document, content)
         if known is not None:
