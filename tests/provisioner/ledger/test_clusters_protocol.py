@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.provisioner.ledger.clusters_simulation import BUGS, Violation, World
+from tests.provisioner.ledger.clusters.setting import BUGS, Violation
+from tests.provisioner.ledger.clusters.world import World
 
 STEPS = 3_000
 

@@ -1,0 +1,270 @@
+"""A simulated world of several clusters: a ledger in one, clients in two others, and nothing
+that happens in two of them at once.
+
+Everybody is a coroutine that awaits stores: provisioners (lane and granter), an operator who
+changes capacity, undertakers, movers of shards that die and are followed by others, and those
+who thaw what a dead mover left frozen. The transactions, the burial and the move are the real
+ones; only time and the network are made up. A request may take any time, its answer may get
+lost, its sender may be killed or be a zombie, and what it sent may still arrive.
+
+After every transaction the judge looks at all clusters at once, which nobody in the world can.
+`bug` names a mistake to make everywhere, to see that the judge notices. An `eventful` world
+has many movers in a hurry, whose messages get lost and turn up again; in a `deadly` one
+provisioners do not live long.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Coroutine
+from typing import Any
+
+from control_plane import keys
+from control_plane.errors import HomeportError
+from control_plane.store.port import Delete, OutcomeUnknown, Put, StoreUnavailable, Txn
+from deployment_units.fleet.capacity import CapacityRecord, encode_capacity
+from provisioner.ledger.burial import bury_the_dead
+from provisioner.shards.shard_map import (
+    ShardMap,
+    Stage,
+    decode_map,
+    encode_map,
+    first_map,
+    shard_of,
+)
+from tests.provisioner.ledger.clusters.cluster import Actor, Remote, Request, TinyCluster
+from tests.provisioner.ledger.clusters.judge import clients_at, judge, truth
+from tests.provisioner.ledger.clusters.mind import Gone, Mind
+from tests.provisioner.ledger.clusters.others import bury_wrongly, help_along, mover, operate
+from tests.provisioner.ledger.clusters.setting import CLIENTS, CLUSTERS, GROUPS, UNITS
+
+
+class World:
+    """Steps at random; raises Violation when a promise breaks."""
+
+    def __init__(
+        self, seed: int, *, bug: str = "", eventful: bool = False, deadly: bool = False
+    ) -> None:
+        self.rng = random.Random(seed)
+        self.bug = ""
+        self.control = TinyCluster("control", self)
+        self.clusters = {name: TinyCluster(name, self) for name in CLUSTERS}
+        self.pause = Request(self.control, lambda: None, False)
+        self.done: dict[str, int] = dict.fromkeys(
+            ("assigned", "released", "refused", "read", "absorbed", "moved", "thawed", "taken"), 0
+        )
+        self.control.apply(Txn(then=[Put(keys.SHARD_MAP, encode_map(first_map(CLUSTERS)))]))
+        self.limits: dict[str, list[int]] = {}
+        for unit in UNITS:
+            record = CapacityRecord(capacity=self.rng.randint(2, 9))
+            self.limits[unit] = [record.capacity]
+            self.control.apply(Txn(then=[Put(keys.capacity(unit), encode_capacity(record))]))
+        self.bug = bug
+        self.born = 0
+        self.begun = 0  # moves
+        self.minds: list[Mind] = []
+        self.actors: list[Actor] = []
+        self.strays: list[Request] = []
+        self.late_moves: list[Request] = []  # strays of movers, in an eventful world
+        self.eventful = eventful
+        self.deadly = deadly
+        self.stalled: dict[Actor, int] = {}  # what they wait for is answered so much later
+        for cluster in CLUSTERS:
+            for _ in range(2):
+                self.bear(cluster)
+        self.changing: set[str] = set()
+        usual = {
+            self.advance: 40.0,
+            self.arrive: 2.0,
+            self.spread_map: 3.0,
+            self.die: 0.15,
+            self.bury: 0.4,
+            self.change_capacity: 0.2,
+            self.move_shards: 0.25,
+            self.kill_mover: 0.06,
+            self.thaw: 0.12,
+        }
+        # No two worlds are alike, so that what is rare in one is common in another (swarm
+        # testing: Groce and others, 2012).
+        self.actions = list(usual)
+        self.weights = [weight * self.rng.choice((0.2, 1.0, 3.0)) for weight in usual.values()]
+        self.weights[0] = usual[self.advance]
+        self.loss = self.rng.choice((0.02, 0.05, 0.15))
+        self.haste = self.rng.choice((1, 1, 4))  # of movers, among all
+        if eventful:
+            self.loss, self.haste = 0.06, 2
+            for action, weight in ((self.move_shards, 0.1), (self.arrive, 6.0), (self.die, 0.0)):
+                self.weights[self.actions.index(action)] = weight
+        if deadly:
+            self.loss = 0.15
+            for action, weight in ((self.die, 1.0), (self.bury, 3.0), (self.move_shards, 0.05)):
+                self.weights[self.actions.index(action)] = weight
+
+    # -- stepping ----------------------------------------------------------------------
+
+    def step(self) -> None:
+        action = self.rng.choices(self.actions, self.weights)[0]
+        action()
+
+    def advance(self) -> None:
+        """One request is answered, or its answer lost."""
+        if not self.actors:
+            return
+        actor = self.rng.choice(self.actors)
+        for _ in range(self.haste - 1):
+            if not actor.name.startswith("mover"):
+                actor = self.rng.choice(self.actors)
+        if self.deadly and self.stalls(actor):
+            return
+        request, chance = actor.request, self.rng.random()
+        if request is None or request is self.pause:
+            self.resume(actor, None)
+        elif chance < self.loss:
+            if request.writes:
+                self.go_astray(actor, request)
+                self.resume(actor, OutcomeUnknown("lost"))
+            else:
+                self.resume(actor, StoreUnavailable("lost"))
+        elif chance < 2 * self.loss and request.writes:
+            self.perform(request)
+            self.resume(actor, OutcomeUnknown("applied, and lost"))
+        else:
+            self.resume(actor, self.perform(request))
+
+    def stalls(self, actor: Actor) -> bool:
+        """Whether an actor is passed over: now and then one is, for long enough to be buried."""
+        often = 0.2 if actor.name == "undertaker" else 0.04
+        if actor not in self.stalled and self.rng.random() < often:
+            self.stalled[actor] = self.rng.randint(5, 60)
+        left = self.stalled.get(actor, 0)
+        if left > 1:
+            self.stalled[actor] = left - 1
+        else:
+            self.stalled.pop(actor, None)
+        return left > 0
+
+    def resume(self, actor: Actor, answer: Any) -> None:
+        try:
+            if isinstance(answer, Exception):
+                actor.request = actor.work.throw(answer)
+            else:
+                actor.request = actor.work.send(answer)
+        except (StopIteration, Gone, HomeportError):
+            self.actors.remove(actor)
+
+    def spawn(self, name: str, work: Coroutine[Request, Any, None]) -> Actor:
+        actor = Actor(name, work)
+        self.actors.append(actor)
+        self.resume(actor, None)
+        return actor
+
+    def perform(self, request: Request) -> Any:
+        before, counts = truth(self), clients_at(self)
+        answer = request.call()
+        if request.check is not None:
+            request.check(answer)
+        judge(self, request, before, counts)
+        return answer
+
+    def go_astray(self, actor: Actor, request: Request) -> None:
+        """It may arrive yet. What a mover sent is told apart where there are many of them,
+        because it does most harm when it is late by a whole move."""
+        of_mover = self.eventful and actor.name.startswith("mover")
+        (self.late_moves if of_mover else self.strays).append(request)
+
+    def arrive(self) -> None:
+        """Something given up long ago arrives; what movers sent, when a shard has just changed
+        hands and its clients are written where it lands."""
+        if self.late_moves and any(one.stage is Stage.SWITCHED for one in self.map.moves):
+            self.perform(self.late_moves.pop(self.rng.randrange(len(self.late_moves))))
+        elif self.strays:
+            latest = min(len(self.strays), 4)
+            self.perform(self.strays.pop(-self.rng.randint(1, latest)))
+
+    # -- the judge ---------------------------------------------------------------------
+
+    @property
+    def map(self) -> ShardMap:
+        return decode_map(self.control.pairs[keys.SHARD_MAP])
+
+    # -- what happens ------------------------------------------------------------------
+
+    def bear(self, cluster: str) -> None:
+        self.born += 1
+        name = f"p{self.born}@{cluster}"
+        result = self.clusters[cluster].apply(Txn(then=[Put(keys.session(name), b"")]))
+        mind = Mind(self, name, cluster, result.revision)
+        self.minds.append(mind)
+        self.spawn(name, mind.lane())
+        self.spawn(name, mind.granter())
+
+    def die(self) -> None:
+        """A lease runs out; its owner goes on for as long as it does not know."""
+        mind = self.minds.pop(self.rng.randrange(len(self.minds)))
+        mind.here.cluster.apply(Txn(then=[Delete(mind.session_key)]))
+        self.bear(mind.cluster)
+
+    def spread_map(self) -> None:
+        self.rng.choice(self.minds).see_map(self.map)
+
+    def bury(self) -> None:
+        cluster = self.rng.choice(CLUSTERS)
+        here = Remote(self.clusters[cluster])
+
+        async def burial() -> None:
+            control = Remote(self.control)
+            if self.bug == "absorbed-twice":
+                await bury_wrongly(control, here, cluster)
+            else:
+                self.done["absorbed"] += await bury_the_dead(control, here, cluster)
+
+        self.spawn("undertaker", burial())
+
+    def change_capacity(self) -> None:
+        unit = self.rng.choice(UNITS)
+        if unit not in self.changing:
+            self.changing.add(unit)
+            self.spawn("operator", operate(self, unit))
+
+    def move_shards(self) -> None:
+        """Begins a move, or takes one over whether or not somebody still works on it."""
+        group = self.rng.randrange(GROUPS)
+        under_way = [one.id for one in self.map.moves if one.id.startswith(f"m{group}.")]
+        if under_way:
+            move_id = under_way[0]
+        else:
+            self.begun += 1
+            move_id = f"m{group}.{self.begun}"  # never used before, as the real mover's
+            shard_map = self.map
+            shards = sorted({shard_of(client) for client in CLIENTS})[group::GROUPS]
+            owners = {shard_map.owner(shard) for shard in shards}
+            source = sorted(owners)[0] if len(owners) > 1 else owners.pop()
+            target = next(name for name in CLUSTERS if name != source)
+            shards = [shard for shard in shards if shard_map.owner(shard) == source]
+
+            def begin() -> Any:
+                begun = self.map.begin(move_id, shards, source, target)
+                return self.control.apply(Txn(then=[Put(keys.SHARD_MAP, encode_map(begun))]))
+
+            self.perform(Request(self.control, begin, True))
+        if sum(actor.name == f"mover {move_id}" for actor in self.actors) < 3:
+            self.spawn(f"mover {move_id}", mover(self, move_id))
+
+    def kill_mover(self) -> None:
+        """What it sent last may still arrive."""
+        movers = [actor for actor in self.actors if actor.name.startswith("mover")]
+        if movers:
+            victim = self.rng.choice(movers)
+            self.actors.remove(victim)
+            if victim.request is not None and victim.request.writes:
+                self.go_astray(victim, victim.request)
+            victim.work.close()
+
+    def thaw(self) -> None:
+        """Somebody finds shards that nobody could write for too long."""
+        self.spawn("caretaker", help_along(self))
+
+    def close(self) -> None:
+        """Ends every coroutine."""
+        for actor in self.actors:
+            actor.work.close()
