@@ -64,7 +64,7 @@ class Settings(ServiceSettings):
     move_rate_per_s: Annotated[
         float,
         Field(ge=0.01, le=1e9, description="clients a job moves per second, unless it is told"),
-    ] = 1000.0
+    ] = 500.0
     lost_after_s: Annotated[
         float,
         Field(

@@ -47,7 +47,9 @@ from provisioner.moves.relocation import (
 log = logging.getLogger(__name__)
 
 PAGE = 2_000  # assignments read at once
-SLICE = 250  # moves under way at once: two or three transactions of the ledger
+SLICE_S = 0.025  # of the rate is under way at once, so that others wait for few moves
+SLICE_MIN, SLICE_MAX = 16, 250  # handoffs take their time side by side
+LOOKED_AT = 50  # assignments, before other calls get their turn
 MARK_S = 1.0  # how often progress is written
 BETWEEN_S, BETWEEN_MAX_S = 0.5, 15.0  # between passes in which clients had to stay
 RETRY_S = 0.5
@@ -193,8 +195,8 @@ class Worker:
     async def _travellers(self, pairs: Sequence[KeyValue]) -> list[Traveller]:
         """Those the job is about. Other calls get their turn in between."""
         found: list[Traveller] = []
-        for start in range(0, len(pairs), SLICE):
-            for pair in pairs[start : start + SLICE]:
+        for start in range(0, len(pairs), LOOKED_AT):
+            for pair in pairs[start : start + LOOKED_AT]:
                 who = self._traveller(pair)
                 if who is not None:
                     found.append(who)
@@ -244,7 +246,8 @@ class Worker:
                 return 0
         while True:
             self._pace.rate_per_s = job.rate_per_s
-            count, wait_s = self._pace.take(min(SLICE, wanted), self._clock())
+            slice_ = min(SLICE_MAX, max(SLICE_MIN, int(job.rate_per_s * SLICE_S)))
+            count, wait_s = self._pace.take(min(slice_, wanted), self._clock())
             if count:
                 return count
             await self._board.change(within_s=wait_s)

@@ -43,9 +43,13 @@ class Measured:
         ]
         return sum(not failed for failed in chosen), len(chosen)
 
-    def p99_s(self, begin: float, end: float) -> float:
-        """99th percentile of the calls that began in the window, s."""
-        took = sorted(ended - began for began, ended, _, _ in self.calls if begin <= began < end)
+    def p99_s(self, spans: Sequence[tuple[float, float]]) -> float:
+        """99th percentile of the calls that began in one of the spans, s."""
+        took = sorted(
+            ended - began
+            for began, ended, _, _ in self.calls
+            if any(first <= began < last for first, last in spans)
+        )
         return took[int(len(took) * 0.99)] if took else 0.0
 
 
