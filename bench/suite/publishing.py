@@ -24,7 +24,7 @@ from data_sharing.api.cloudevent_message import results_to_proto
 from data_sharing.api.feed_service import read_batch
 from data_sharing.database import Database
 from data_sharing.feed_key import KeyPath
-from data_sharing.feeds import sqlite_log
+from data_sharing.feeds import rows as feed_rows
 from data_sharing.feeds.feed import Feed
 from data_sharing.feeds.intake import Intake
 from data_sharing.feeds.publishing import Publisher
@@ -99,7 +99,7 @@ async def published_per_s(
 
     feed = Feed(TENANT, FEED, "traffic", DataSchema(SCHEMA), KeyPath.parse("/data/road"))
     with tempfile.TemporaryDirectory(dir=folder) as own:
-        database = await Database.open(Path(own) / "sharing.db", [sqlite_log.SCHEMA])
+        database = await Database.open(Path(own) / "sharing.db", [feed_rows.SCHEMA])
         log = SqliteFeedLog(database, wall_ms=wall_ms, follower=follower)
         publisher = Publisher(Intake(lambda *_: feed), log, wall_ms=wall_ms)
         under_way: deque[asyncio.Future[Sequence[object]]] = deque()

@@ -29,7 +29,7 @@ from data_sharing.deciding import SCHEMAS
 from data_sharing.decisions.ordering import Ordering
 from data_sharing.decisions.worker import DecisionWorker
 from data_sharing.feed_key import KeyPath
-from data_sharing.feeds import sqlite_log
+from data_sharing.feeds import rows as feed_rows
 from data_sharing.feeds.feed import Feed
 from data_sharing.feeds.intake import Intake, IntakeLimits
 from data_sharing.feeds.publishing import Publisher
@@ -96,7 +96,7 @@ def messages(count: int) -> list[cloudevents_pb2.CloudEvent]:
 
 async def decided_per_s(folder: Path, payloads: Sequence[bytes], count: int) -> float:
     """Events a second. Raises Failed where not exactly the expected instructions are kept."""
-    database = await Database.open(folder / "sharing.db", [sqlite_log.SCHEMA, *SCHEMAS])
+    database = await Database.open(folder / "sharing.db", [feed_rows.SCHEMA, *SCHEMAS])
     try:
         ordering = Ordering(lambda tenant, application, version: LAMP)
         worker = DecisionWorker(database, ordering, wall_ms=wall_ms)

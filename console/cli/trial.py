@@ -18,13 +18,13 @@ from data_sharing.feed_key import KeyPath
 from data_sharing.plans.due import DueAction
 from data_sharing.registry.reading import read_manifest
 from data_sharing.rules.compiling import (
-    Faults,
     check_document,
     compile_forecast,
     compile_rule,
     parse,
 )
 from data_sharing.rules.decided import Clause, RuleOutcome, Verdict, effect_text
+from data_sharing.rules.faults import Faults
 from data_sharing.rules.feed_schema import FeedSchema
 from data_sharing.rules.ruleset import RuleSet
 

@@ -135,9 +135,13 @@ class Deciding:
                 log.error("what is too old is kept until the database can write: %s", error)
 
     def _trim(self, db: sqlite3.Connection) -> int:
-        gone = history.trim(db, self._wall_ms() - self._keep_ms, TRIM_AT_ONCE)
+        before_ms = self._wall_ms() - self._keep_ms
+        gone = history.trim(db, before_ms, TRIM_AT_ONCE)
+        gone += outbox.trim(db, before_ms, TRIM_AT_ONCE)
+        gone += dead_letters.trim_instructions(db, before_ms, TRIM_AT_ONCE)
         for tenant, trimmed in db.execute("SELECT tenant, trimmed FROM feed_logs").fetchall():
             gone += history.trim_events(db, tenant, trimmed, TRIM_AT_ONCE)
+            gone += dead_letters.trim_events(db, tenant, trimmed, TRIM_AT_ONCE)
         return gone
 
 

@@ -46,7 +46,7 @@ class Settings(ServiceSettings):
         int, Field(ge=1 << 20, description="how much of events is kept for each tenant, bytes")
     ] = 4 << 30
     keep_decisions_s: Annotated[
-        float, Field(gt=0, description="how long decisions are kept, s")
+        float, Field(gt=0, description="how long decisions and ended instructions are kept, s")
     ] = 30 * 86_400.0
     signing_key: Annotated[
         Path | None,

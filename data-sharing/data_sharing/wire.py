@@ -27,7 +27,7 @@ from data_sharing.api.registry_service import RegistryService
 from data_sharing.clock import clock_of
 from data_sharing.database import Database
 from data_sharing.deciding import SCHEMAS, Deciding, open_worker
-from data_sharing.feeds import sqlite_log
+from data_sharing.feeds import rows as feed_rows
 from data_sharing.feeds.intake import Intake, IntakeLimits
 from data_sharing.feeds.port import Retention
 from data_sharing.feeds.publishing import Publisher
@@ -60,7 +60,7 @@ async def serve(
     folder, wall_ms = settings.data_dir, clock_of(settings.clock_file)
     callers = Callers(Tokens.read(settings.tokens) if settings.tokens else None)
     database = await Database.open(
-        folder / "sharing.db", [sqlite_log.SCHEMA, registry_tables.SCHEMA, *SCHEMAS]
+        folder / "sharing.db", [feed_rows.SCHEMA, registry_tables.SCHEMA, *SCHEMAS]
     )
     try:
         with Hosting(folder / "compiled") as hosting:
@@ -107,7 +107,9 @@ async def serve(
                 tls=_tls(settings),
             )
             http = HttpEvents(settings.http_listen, publisher, callers, tls=_http_tls(settings))
-            metrics = SharingMetrics(database, feed_log, publisher, feeds, retainer)
+            metrics = SharingMetrics(
+                database, feed_log, publisher, feeds, retainer, worker, deciding.dispatcher
+            )
             await _run(
                 settings, stop, on_ready, server, http, metrics, feed_service, retainer, deciding
             )

@@ -32,8 +32,9 @@ from provisioner.api.tickets import TicketOffice
 from provisioner.ledger.assignment import AssignmentRecord, decode_assignment
 from provisioner.ledger.operations import Release
 from provisioner.placement.explanation import explain
-from provisioner.watching.clients import ClientWatches, Kind, Told
+from provisioner.watching.clients import ClientWatches
 from provisioner.watching.spread import SpreadWatches
+from provisioner.watching.watch import Kind, Told
 
 BATCHES_AHEAD = 4  # batches of one stream that are worked on at the same time
 NAME = "homeport.api.provisioning.v1.ProvisioningService"

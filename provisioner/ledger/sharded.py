@@ -30,7 +30,7 @@ from provisioner.placement.chooser import Chooser
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.fleet import PlacementFleet
 from provisioner.placement.occupancy import Occupancy
-from provisioner.shards import moving
+from provisioner.shards import map_changes
 from provisioner.shards.shard_map import ShardMap, Stage
 
 log = logging.getLogger(__name__)
@@ -305,7 +305,9 @@ class ShardedLedger:
             elif now - since > FROZEN_TOO_LONG_S and move.source in self._clusters:
                 log.warning("shards of move %s are %s for too long", move.id, move.stage.value)
                 try:
-                    await moving.thaw(self._control, move.id)
-                    await moving.open_target(self._control, self._clusters[move.source], move.id)
+                    await map_changes.thaw(self._control, move.id)
+                    await map_changes.open_target(
+                        self._control, self._clusters[move.source], move.id
+                    )
                 except NotFound:
                     continue  # it has ended meanwhile

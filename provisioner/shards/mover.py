@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from control_plane import keys
 from control_plane.errors import HomeportError, NotFound, Refused, Unavailable
 from control_plane.store.port import LeaseLost, Store, range_all
-from provisioner.shards import moving
+from provisioner.shards import map_changes
 from provisioner.shards.feed import Feed
 from provisioner.shards.moving import MoveRun, TakenOver
 from provisioner.shards.shard_map import ShardMap, ShardMove, Stage
@@ -67,7 +67,7 @@ class ShardMover:
                 return before  # ours, of an unknown outcome
             return before.begin(move_id, shards, source, target)
 
-        await moving.change_map(self._control, begun)
+        await map_changes.change_map(self._control, begun)
         return move_id
 
     async def finish_all(self) -> int:
@@ -75,7 +75,7 @@ class ShardMover:
         cannot be, for now."""
         finished = 0
         while True:
-            shard_map, _ = await moving.read_map(self._control)
+            shard_map, _ = await map_changes.read_map(self._control)
             if not shard_map.moves:
                 return finished
             await self.finish(shard_map.moves[0].id)
@@ -86,12 +86,12 @@ class ShardMover:
         TakenOver when somebody else works on it now."""
         failure: HomeportError | None = None
         for attempt in range(ATTEMPTS):
-            shard_map, _ = await moving.read_map(self._control)
+            shard_map, _ = await map_changes.read_map(self._control)
             try:
                 move = shard_map.move(move_id)
             except NotFound:
                 return
-            moving.refused_unless_known(shard_map, self._clusters)
+            map_changes.refused_unless_known(shard_map, self._clusters)
             try:
                 await self._run(move)
                 return
@@ -110,7 +110,7 @@ class ShardMover:
     async def _thawed(self, move_id: str) -> None:
         """Nobody waits for a move that failed; where this fails too, servers do it."""
         try:
-            await moving.thaw(self._control, move_id)
+            await map_changes.thaw(self._control, move_id)
         except HomeportError as error:
             log.info("cannot thaw move %s: %s", move_id, error)
 
@@ -122,7 +122,7 @@ class ShardMover:
         self._tell(move, stage.value)
         if stage in (Stage.COPYING, Stage.FROZEN):
             if stage is Stage.FROZEN:
-                await moving.thaw(self._control, move.id)
+                await map_changes.thaw(self._control, move.id)
             await self._carry_over(run, source, move)
         else:
             await run.open()

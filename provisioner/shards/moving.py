@@ -18,10 +18,10 @@ Only awaits stores, so that tests can put any order and delay between any two st
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 
 from control_plane import faultpoints, keys
-from control_plane.errors import Conflict, NotFound, Refused
+from control_plane.errors import Conflict, NotFound
 from control_plane.store.port import (
     Compare,
     Delete,
@@ -35,12 +35,12 @@ from control_plane.store.port import (
     TxnResult,
     unchanged,
 )
+from provisioner.shards import map_changes
+from provisioner.shards.map_changes import ATTEMPTS
 from provisioner.shards.shard_map import (
     ShardMap,
     ShardMove,
     Stage,
-    decode_map,
-    encode_map,
     shard_of,
 )
 
@@ -48,7 +48,6 @@ log = logging.getLogger(__name__)
 
 CLIENTS = 60  # copied in one transaction: two keys each
 PAGE = 1000
-ATTEMPTS = 50
 _KEPT = (keys.ASSIGNMENTS, keys.HOLDS, keys.MOVES)  # what a shard consists of
 
 
@@ -72,59 +71,6 @@ def client_of(key: bytes) -> bytes | None:
 def hold_of(assignment_key: bytes) -> bytes:
     """The hold that may stand beside an assignment."""
     return keys.HOLDS + assignment_key[len(keys.ASSIGNMENTS) :]
-
-
-async def read_map(control: Store) -> tuple[ShardMap, int]:
-    """The map and its mod_revision. Raises NotFound, StoreUnavailable."""
-    pair = await control.get(keys.SHARD_MAP)
-    if pair is None:
-        raise NotFound("there is no shard map; start a server with --assignment-stores first")
-    return decode_map(pair), pair.mod_revision
-
-
-async def change_map(control: Store, transition: Callable[[ShardMap], ShardMap]) -> ShardMap:
-    """Compare-and-swaps the map; raises what `transition` does, and Conflict where others
-    keep changing it. Where an outcome is unknown the transition is tried on what is read
-    then: it must refuse to happen twice, or be one that may."""
-    for _ in range(ATTEMPTS):
-        before, revision = await read_map(control)
-        after = transition(before)
-        if after is before:
-            return before
-        try:
-            result = await control.commit(
-                Txn(
-                    compares=[unchanged(keys.SHARD_MAP, revision)],
-                    then=[Put(keys.SHARD_MAP, encode_map(after))],
-                )
-            )
-        except OutcomeUnknown:
-            continue
-        if result.succeeded:
-            return after
-    raise Conflict("the shard map keeps changing under this request; try again")
-
-
-async def raise_epoch(store: Store, version: int) -> int:
-    """Sees to it that no map older than `version` is used in this cluster; the revision that
-    did. Raises Conflict, StoreUnavailable, OutcomeUnknown."""
-    for _ in range(ATTEMPTS):
-        pair = await store.get(keys.SHARD_EPOCH)
-        if pair is not None and int(pair.value) >= version:
-            return pair.mod_revision
-        revision = pair.mod_revision if pair else 0
-        try:
-            result = await store.commit(
-                Txn(
-                    compares=[unchanged(keys.SHARD_EPOCH, revision)],
-                    then=[Put(keys.SHARD_EPOCH, b"%d" % version)],
-                )
-            )
-        except OutcomeUnknown:
-            continue
-        if result.succeeded:
-            return result.revision
-    raise Conflict("the epoch of a cluster keeps changing; try again")
 
 
 class MoveRun:
@@ -162,14 +108,14 @@ class MoveRun:
             wanted = after.move(self.id).attempt
             return after
 
-        after = await change_map(self._control, next_attempt)
+        after = await map_changes.change_map(self._control, next_attempt)
         self.attempt = wanted
         faultpoints.passing("shards.taken_over")
         return after.move(self.id).stage
 
     async def stage(self) -> Stage:
         """How far the move is. Raises TakenOver."""
-        shard_map, _ = await read_map(self._control)
+        shard_map, _ = await map_changes.read_map(self._control)
         return self._mine(shard_map).stage
 
     # -- copies ------------------------------------------------------------------------
@@ -243,9 +189,9 @@ class MoveRun:
                 return before
             return before.frozen(self.id)
 
-        after = await change_map(self._control, frozen)
+        after = await map_changes.change_map(self._control, frozen)
         faultpoints.passing("shards.frozen")
-        revision = await raise_epoch(self._source, after.version)
+        revision = await map_changes.raise_epoch(self._source, after.version)
         faultpoints.passing("shards.fenced")
         return revision
 
@@ -260,12 +206,12 @@ class MoveRun:
                 return before
             return before.switched(self.id)
 
-        await change_map(self._control, switched)
+        await map_changes.change_map(self._control, switched)
         faultpoints.passing("shards.switched")
 
     async def open(self) -> None:
         """The target is written to. Raises TakenOver."""
-        await open_target(self._control, self._source, self.id, check=self._mine)
+        await map_changes.open_target(self._control, self._source, self.id, check=self._mine)
         faultpoints.passing("shards.opened")
 
     async def clear(self) -> None:
@@ -285,7 +231,7 @@ class MoveRun:
             return before.finished(self.id)
 
         try:
-            await change_map(self._control, finished)
+            await map_changes.change_map(self._control, finished)
         except NotFound:
             return  # ours, of an unknown outcome, or somebody else found nothing left either
         faultpoints.passing("shards.finished")
@@ -367,42 +313,6 @@ class MoveRun:
         return client is not None and shard_of(client) in self.shards
 
 
-async def open_target(
-    control: Store,
-    source: Store,
-    move_id: str,
-    *,
-    check: Callable[[ShardMap], object] = lambda shard_map: None,
-) -> None:
-    """From `switched` on: the source answers nobody any more, then the target is opened.
-    Anybody may do it, so that a mover that dies here stops nobody."""
-    shard_map, _ = await read_map(control)
-    check(shard_map)
-    if shard_map.move(move_id).stage is not Stage.SWITCHED:
-        return
-    await raise_epoch(source, shard_map.version)
-
-    def opened(before: ShardMap) -> ShardMap:
-        check(before)
-        if before.move(move_id).stage is not Stage.SWITCHED:
-            return before
-        return before.opened(move_id)
-
-    await change_map(control, opened)
-
-
-async def thaw(control: Store, move_id: str) -> None:
-    """From `frozen` back: the source writes again. Anybody may do it when a mover died or is
-    too slow; it then copies again what changed."""
-
-    def thawed(before: ShardMap) -> ShardMap:
-        if before.move(move_id).stage is not Stage.FROZEN:
-            return before
-        return before.thawed(move_id)
-
-    await change_map(control, thawed)
-
-
 def _state(
     homes: Sequence[KeyValue], holds: Sequence[KeyValue]
 ) -> tuple[bytes | None, bytes | None]:
@@ -412,13 +322,3 @@ def _state(
         return None, None
     held = holds and holds[0].mod_revision == homes[0].mod_revision
     return homes[0].value, holds[0].value if held else None
-
-
-def refused_unless_known(shard_map: ShardMap, names: Iterable[str]) -> None:
-    """Raises Refused where the map has clusters that nobody gave an address for."""
-    missing = [name for name in shard_map.clusters if name not in set(names)]
-    if missing:
-        raise Refused(
-            f"the shard map names the assignment cluster {missing[0]!r}, whose address is not "
-            "configured; add it to --assignment-stores"
-        )

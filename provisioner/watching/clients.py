@@ -1,10 +1,8 @@
 """ClientWatches: every stream that follows one client's home on this server.
 
 A watch begins with a read and goes on with the feed; both carry revisions, so nothing falls
-between them. What a stream has not been told yet is one value, the client's standing now: a
-slow one skips what is past already, and never holds more. A client without a home is read
-again every few seconds, because the feed does not tell of new assignments. How it comes out
-even is argued in docs/decisions/0009-watches.md.
+between them. A client without a home is read again every few seconds, because the feed does
+not tell of new assignments. How it comes out even is argued in docs/decisions/0009-watches.md.
 """
 
 from __future__ import annotations
@@ -12,9 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from enum import Enum
-from types import TracebackType
-from typing import NamedTuple, Self
 
 import msgspec
 
@@ -24,13 +19,13 @@ from control_plane.errors import (
     HistoryGone,
     HomeportError,
     InvalidInput,
-    NotFound,
     Unavailable,
 )
 from control_plane.store.port import Compacted, Get, KeyValue, Store, Txn
 from provisioner.ledger.assignment import decode_assignment
 from provisioner.ledger.departure import DepartureRecord
-from provisioner.watching.standing import Standing, is_news, later
+from provisioner.watching.standing import Standing, later
+from provisioner.watching.watch import Watch, WatchedClient
 
 SIGN_OF_LIFE_S = 15.0  # a stream that has nothing to tell says so this often
 HOMELESS_S = 2.0  # how often a client without a home is looked up again
@@ -40,135 +35,6 @@ READS = 120  # clients in one transaction
 RETRY_S = 0.5
 CHECKED_S = 10.0  # how long a revision that could be read counts as one that can
 ENDED_A_SECOND = 2_000  # streams told to come back in each second after a server's end
-
-
-class Kind(Enum):
-    """What a stream is told."""
-
-    HOME = "home"
-    RELEASED = "released"
-    SIGN_OF_LIFE = "sign of life"
-
-
-class Told(NamedTuple):
-    """One message. `revision`: to go on from after a break."""
-
-    kind: Kind
-    standing: Standing
-    revision: int
-
-
-class _Client:
-    """A client that somebody watches."""
-
-    __slots__ = ("behind", "name", "queued", "readers", "standing", "watches")
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.standing: Standing | None = None
-        self.behind = True  # whether the feed may have missed something of it
-        self.queued = False  # for a read
-        self.readers: list[asyncio.Future[None]] | None = None
-        self.watches: list[Watch] = []
-
-
-class Watch:
-    """One stream: enter it, then `next` for ever. Leaving it is all there is to clean up."""
-
-    __slots__ = (
-        "_client", "_due", "_ended", "_hub", "_known_epoch", "_name", "_revision", "_told_since",
-        "_waiter",
-    )  # fmt: skip
-
-    def __init__(self, hub: ClientWatches, name: str, known_epoch: int, revision: int) -> None:
-        self._hub = hub
-        self._name = name
-        self._known_epoch = known_epoch
-        self._revision = revision
-        self._client: _Client | None = None
-        self._told_since = -1
-        self._due = False
-        self._ended: HomeportError | None = None
-        self._waiter: asyncio.Future[None] | None = None
-
-    async def __aenter__(self) -> Self:
-        """Raises Exhausted, NotFound (it has no home and, so far as the caller said, had
-        none), HistoryGone, Unavailable."""
-        self._client = client = self._hub.join(self, self._name)
-        try:
-            await self._hub.read(client, self._revision)
-            standing = client.standing
-            assert standing is not None, "a read that went well leaves a standing"
-            if standing.homeless and not self._known_epoch:
-                raise NotFound(
-                    f"client {self._name.partition('/')[2]} has no assignment; provision it first"
-                )
-            if not is_news(standing, self._known_epoch, self._revision):
-                self._told_since = standing.since
-        except BaseException:  # cancelled too: __aexit__ is not called for a failed entry
-            self._leave()
-            raise
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._leave()
-
-    async def next(self) -> Told:
-        """What there is to tell, as soon as there is. Raises Unavailable when the server
-        ends."""
-        while True:
-            if self._ended is not None:
-                raise self._ended
-            told = self._news()
-            if told is not None:
-                self._due = False
-                self._hub.heard(self)
-                return told
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
-
-    def wake(self) -> None:
-        """Something may have changed."""
-        waiter = self._waiter
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
-
-    def show_life(self) -> None:
-        """It has been silent for long enough."""
-        self._due = True
-        self.wake()
-
-    def end(self, error: HomeportError) -> None:
-        """The next message is this error."""
-        self._ended = error
-        self.wake()
-
-    def _news(self) -> Told | None:
-        client = self._client
-        assert client is not None, "next comes after enter"
-        standing = client.standing
-        assert standing is not None, "enter has read it"
-        if standing.since != self._told_since:
-            self._told_since = standing.since
-            kind = Kind.RELEASED if standing.homeless else Kind.HOME
-        elif self._due:
-            kind = Kind.SIGN_OF_LIFE
-        else:
-            return None
-        return Told(kind, standing, self._hub.revision_of(client))
-
-    def _leave(self) -> None:
-        if self._client is not None:
-            self._hub.part(self, self._client)
-            self._client = None
 
 
 class ClientWatches:
@@ -196,10 +62,10 @@ class ClientWatches:
         self._spread = spread
         self._sign_of_life_s = sign_of_life_s
         self._homeless_s = homeless_s
-        self._clients: dict[str, _Client] = {}
-        self._homeless: dict[str, _Client] = {}
+        self._clients: dict[str, WatchedClient] = {}
+        self._homeless: dict[str, WatchedClient] = {}
         self._silent: dict[Watch, float] = {}  # since when; longest first
-        self._to_read: deque[_Client] = deque()
+        self._to_read: deque[WatchedClient] = deque()
         self._wake = asyncio.Event()
         self._position = 0
         self._gap = 0  # what is known as of before this revision may have been missed
@@ -247,7 +113,7 @@ class ClientWatches:
 
     # -- what a stream asks ------------------------------------------------------------
 
-    def join(self, watch: Watch, name: str) -> _Client:
+    def join(self, watch: Watch, name: str) -> WatchedClient:
         """Takes a stream in. Raises Exhausted, Unavailable."""
         if self._closed:
             raise self._ending(1.0)
@@ -258,12 +124,12 @@ class ClientWatches:
             )
         client = self._clients.get(name)
         if client is None:
-            client = self._clients[name] = _Client(name)
+            client = self._clients[name] = WatchedClient(name)
         client.watches.append(watch)
         self._silent[watch] = self._clock()
         return client
 
-    def part(self, watch: Watch, client: _Client) -> None:
+    def part(self, watch: Watch, client: WatchedClient) -> None:
         """Lets a stream go."""
         self._silent.pop(watch, None)
         client.watches.remove(watch)
@@ -277,7 +143,7 @@ class ClientWatches:
         self._silent.pop(watch, None)
         self._silent[watch] = self._clock()
 
-    def revision_of(self, client: _Client) -> int:
+    def revision_of(self, client: WatchedClient) -> int:
         """Up to where everything about the client is known."""
         standing = client.standing
         assert standing is not None, "asked of clients that were read"
@@ -285,7 +151,7 @@ class ClientWatches:
             return standing.as_of
         return max(standing.as_of, self._position)
 
-    async def read(self, client: _Client, revision: int) -> None:
+    async def read(self, client: WatchedClient, revision: int) -> None:
         """Reads the client; checks that it can be told what happened since `revision`."""
         try:
             async with asyncio.timeout(OPEN_S):
@@ -297,7 +163,7 @@ class ClientWatches:
                 "the store is too slow; try again", retry_after_s=0.5 + self._spread()
             ) from error
 
-    async def _fresh(self, client: _Client) -> None:
+    async def _fresh(self, client: WatchedClient) -> None:
         reader: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if client.readers is None:
             client.readers = []
@@ -305,7 +171,7 @@ class ClientWatches:
         self._look_at(client)
         await reader
 
-    async def _check(self, client: _Client, revision: int) -> None:
+    async def _check(self, client: WatchedClient, revision: int) -> None:
         if not revision:
             return
         standing = client.standing
@@ -365,7 +231,7 @@ class ClientWatches:
             self._look_at(client)
         self._position = revision
 
-    def _learn(self, client: _Client, news: Standing) -> None:
+    def _learn(self, client: WatchedClient, news: Standing) -> None:
         known = client.standing
         client.standing = standing = later(known, news)
         if standing.homeless:
@@ -378,7 +244,7 @@ class ClientWatches:
 
     # -- reading -----------------------------------------------------------------------
 
-    def _look_at(self, client: _Client) -> None:
+    def _look_at(self, client: WatchedClient) -> None:
         if not client.queued:
             client.queued = True
             self._to_read.append(client)
@@ -411,7 +277,7 @@ class ClientWatches:
                     if not reader.done():
                         reader.set_result(None)
 
-    def _found(self, client: _Client, pair: KeyValue | None, revision: int) -> None:
+    def _found(self, client: WatchedClient, pair: KeyValue | None, revision: int) -> None:
         standing = Standing(as_of=revision, since=revision)
         if pair is not None:
             try:
@@ -435,7 +301,7 @@ class ClientWatches:
 
     def _unread(
         self,
-        batch: list[_Client],
+        batch: list[WatchedClient],
         readers: list[list[asyncio.Future[None]] | None],
         error: HomeportError,
     ) -> None:

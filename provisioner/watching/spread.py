@@ -14,9 +14,10 @@ from control_plane import keys
 from control_plane.errors import Unavailable
 from control_plane.store.port import Store
 from provisioner.ledger.territory import Charts
-from provisioner.watching.clients import ClientWatches, Watch
+from provisioner.watching.clients import ClientWatches
 from provisioner.watching.departures import DepartureBoard
 from provisioner.watching.feed import MoveFeed
+from provisioner.watching.watch import Watch
 
 CHECK_S = 0.5
 

@@ -490,14 +490,22 @@ async def test_health_reflection_and_metrics_are_there(server, channel, feeds, t
     )
     names = {one.name for one in (await call.read()).list_services_response.service}
     assert "homeport.api.datasharing.v1.ApplicationRegistry" in names
-    await publish(feeds, tenant, event("a"), event("b", {}))
 
     def scrape(path: str) -> str:
         with urllib.request.urlopen(f"http://{server.metrics}{path}", timeout=10) as page:
             return page.read().decode()
 
+    def figure(page: str, name: str) -> float:
+        (line,) = (line for line in page.splitlines() if line.startswith(f"{name} "))
+        return float(line.split()[1])
+
+    before = await asyncio.to_thread(scrape, "/metrics")
+    decided_before = figure(before, "homeport_decisions_events_total")
+    await publish(feeds, tenant, event("a"), event("b", {}))
     page = await asyncio.to_thread(scrape, "/metrics")
     assert 'homeport_feeds_events_total{outcome="refused_invalid_argument"}' in page
+    assert figure(page, "homeport_decisions_events_total") == decided_before + 1
+    assert figure(page, "homeport_database_connected") == 1
     assert await asyncio.to_thread(scrape, "/readyz") == "ready\n"
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from console.cli.main import main
 from control_plane.store.port import Store
-from provisioner.shards import feed, moving
+from provisioner.shards import feed, map_changes
 
 
 def move_without_epoch() -> None:
@@ -17,7 +17,7 @@ def move_without_epoch() -> None:
     async def as_it_is(store: Store, version: int) -> int:
         return (await store.range(b"/homeport/v1/shards/", limit=1)).revision
 
-    moving.raise_epoch = as_it_is  # type: ignore[assignment]
+    map_changes.raise_epoch = as_it_is  # type: ignore[assignment]
 
 
 def skip_the_last_changes() -> None:

@@ -22,7 +22,7 @@ from provisioner import wire
 from provisioner.api.stale import StaleAnswers
 from provisioner.ledger import granting, protocol, settlement
 from provisioner.ledger.ledger import Ledger
-from provisioner.moves import relocation
+from provisioner.moves import relocation, worker
 from provisioner.moves.pace import Pace
 
 EVERY = 20  # of the transactions that a bug is about, one in so many is hit
@@ -194,7 +194,8 @@ def move_whoever_stands_there() -> None:
 
 
 def move_in_a_rush() -> None:
-    """A drain goes as fast as the store takes it, whatever its rate."""
+    """A drain goes page by page as fast as the store takes it, whatever its rate."""
+    worker.SLICE_MIN = worker.SLICE_MAX = worker.PAGE
     Pace.take = lambda self, wanted, now: (wanted, 0.0)  # type: ignore[method-assign]
 
 

@@ -1,10 +1,12 @@
 """What a data-sharing server tells Prometheus. All names in one place.
 
-Collected when scraped, from counters that the hot path keeps as plain integers.
+Collected when scraped, from counters that the hot path keeps as plain integers. Those of
+decisions count what this process did, transactions that were undone and repeated included.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from importlib.metadata import version
 
@@ -15,13 +17,15 @@ from prometheus_client.registry import Collector
 from control_plane.telemetry.endpoint import Readiness
 from data_sharing.api.open_feeds import OpenFeeds
 from data_sharing.database import Database
+from data_sharing.decisions.dispatcher import Dispatcher
+from data_sharing.decisions.worker import DecisionWorker
 from data_sharing.feeds.publishing import Publisher
 from data_sharing.feeds.retention import Retainer
 from data_sharing.feeds.sqlite_log import SqliteFeedLog
 
 
 class SharingMetrics(Collector):
-    """Reads the log, the publisher and the database."""
+    """Reads the log, the publisher, the database, the worker and the dispatcher."""
 
     def __init__(
         self,
@@ -30,12 +34,16 @@ class SharingMetrics(Collector):
         publisher: Publisher,
         feeds: OpenFeeds,
         retainer: Retainer,
+        worker: DecisionWorker,
+        dispatcher: Dispatcher,
     ) -> None:
         self._database = database
         self._log = log
         self._publisher = publisher
         self._feeds = feeds
         self._retainer = retainer
+        self._worker = worker
+        self._dispatcher = dispatcher
         self._version = version("homeport")
 
     def readiness(self) -> Readiness:
@@ -43,6 +51,11 @@ class SharingMetrics(Collector):
         return Readiness.READY if self._database.connected else Readiness.NOT_READY
 
     def collect(self) -> Iterator[Metric]:
+        yield from self._feeds_and_log()
+        yield from self._decisions()
+        yield from self._instructions()
+
+    def _feeds_and_log(self) -> Iterator[Metric]:
         yield InfoMetricFamily("homeport_build", "What is running.", {"version": self._version})
         events = CounterMetricFamily(
             "homeport_feeds_events", "Events that were published.", labels=["outcome"]
@@ -68,3 +81,46 @@ class SharingMetrics(Collector):
             "homeport_database_connected", "1 while the database can be written.",
             1.0 if self._database.connected else 0.0,
         )  # fmt: skip
+
+    def _decisions(self) -> Iterator[Metric]:
+        worker = self._worker
+        yield CounterMetricFamily(
+            "homeport_decisions_events", "Events that rules were asked about.", worker.decided
+        )
+        yield CounterMetricFamily("homeport_decisions_fired", "Times a rule fired.", worker.fired)
+        yield CounterMetricFamily(
+            "homeport_decisions_failed", "Times a rule failed on an event, or was parked.",
+            worker.failed,
+        )  # fmt: skip
+        evicted = CounterMetricFamily(
+            "homeport_rules_evicted_events",
+            "Events that a window or join let go of for want of room.",
+            labels=["tenant", "rule"],
+        )
+        for (tenant, rule), count in sorted(worker.evicted.items()):
+            evicted.add_metric([tenant, rule], count)
+        yield evicted
+
+    def _instructions(self) -> Iterator[Metric]:
+        dispatcher = self._dispatcher
+        ended = CounterMetricFamily(
+            "homeport_instructions_ended", "Instructions by how they ended.", labels=["end"]
+        )
+        ended.add_metric(["outcome"], dispatcher.outcomes)
+        ended.add_metric(["dead_letter"], dispatcher.dead)
+        yield ended
+        yield CounterMetricFamily(
+            "homeport_instructions_redelivered",
+            "Given to another platform because theirs stayed away.",
+            dispatcher.redelivered,
+        )
+        yield GaugeMetricFamily(
+            "homeport_instructions_open", "Without a recorded outcome, in memory.", len(dispatcher)
+        )
+        platforms = GaugeMetricFamily(
+            "homeport_platforms_connected", "Platforms that are present.", labels=["tenant"]
+        )
+        present = Counter(session.facts.tenant for session in dispatcher.presence)
+        for tenant, count in sorted(present.items()):
+            platforms.add_metric([tenant], count)
+        yield platforms

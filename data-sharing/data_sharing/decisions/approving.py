@@ -18,7 +18,7 @@ from data_sharing.decisions.dispatcher import Dispatcher
 from data_sharing.decisions.outbox import Kept, State
 from data_sharing.decisions.recording import Recorder
 from data_sharing.decisions.worker import DecisionWorker
-from data_sharing.feeds.sqlite_log import record_at
+from data_sharing.feeds.rows import record_at
 from data_sharing.instruction import Performance
 
 

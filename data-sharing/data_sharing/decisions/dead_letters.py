@@ -1,5 +1,8 @@
-"""Dead letters: what could not be decided or carried out, each with a reason, until somebody
-looks at it. Functions of a connection, like the outbox's."""
+"""Dead letters: what could not be decided or carried out, each with a reason.
+
+One of an event lives as long as the event, because without it nothing can be decided anew; one
+of an instruction as long as decisions. Functions of a connection, like the outbox's.
+"""
 
 from __future__ import annotations
 
@@ -133,6 +136,24 @@ def resolve(db: sqlite3.Connection, instruction: str, now_ms: int) -> None:
         " WHERE instruction = ? AND redriven_ms IS NULL",
         (now_ms, instruction),
     )
+
+
+def trim_events(db: sqlite3.Connection, tenant: str, position: int, limit: int) -> int:
+    """Forgets letters of events up to a position, as their log does; how many."""
+    return db.execute(
+        "DELETE FROM dead_letters WHERE row IN (SELECT row FROM dead_letters"
+        " WHERE kind = 1 AND tenant = ? AND position <= ? LIMIT ?)",
+        (tenant, position, limit),
+    ).rowcount
+
+
+def trim_instructions(db: sqlite3.Connection, before_ms: int, limit: int) -> int:
+    """Forgets letters of instructions that are older; how many."""
+    return db.execute(
+        "DELETE FROM dead_letters WHERE row IN (SELECT row FROM dead_letters"
+        " WHERE instruction != '' AND time_ms < ? LIMIT ?)",
+        (before_ms, limit),
+    ).rowcount
 
 
 def _letter(

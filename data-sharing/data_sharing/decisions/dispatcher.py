@@ -12,13 +12,9 @@ restart.
 from __future__ import annotations
 
 import asyncio
-import heapq
-import itertools
 import logging
 import sqlite3
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -26,11 +22,12 @@ from control_plane import faultpoints
 from control_plane.errors import Unavailable
 from data_sharing.database import Database
 from data_sharing.decisions import outbox
+from data_sharing.decisions.flights import Alarms, Flight, Flights
 from data_sharing.decisions.following import Step, after_refusal, backoff_ms
 from data_sharing.decisions.outbox import Kept, State
 from data_sharing.decisions.presence import PlatformSession, Presence
 from data_sharing.decisions.recording import Recorder
-from data_sharing.instruction import Instruction, Performed
+from data_sharing.instruction import Performed
 from data_sharing.signing import Delivery, Flaw, Refusal, SigningKey, sign
 
 log = logging.getLogger(__name__)
@@ -41,20 +38,6 @@ AWAY_MS = 5_000  # how long an idempotent instruction waits for the platform tha
 REPORT_MS = 30_000  # how long after its deadline an outcome is waited for
 SWEEP_MS = 500
 TICK_S = 0.25  # wall clocks are set: no sleep is trusted for longer
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class Flight:
-    """An instruction on its way. `held_by`: the platform that may have it."""
-
-    instruction: Instruction
-    deadline_ms: int
-    attempt: int
-    held_by: str = ""
-    session: PlatformSession | None = None  # it was sent on this line
-    tries: int = 0  # refusals and failures so far
-    waiting: bool = False  # for its back-off
-    why: str = "no platform has the application"
 
 
 class Dispatcher:
@@ -81,11 +64,8 @@ class Dispatcher:
         self._recorder = recorder
         self._most = most_in_memory
         self.presence = Presence()
-        self._flights: dict[str, Flight] = {}
-        self._by_application: dict[tuple[str, str, str], deque[Flight]] = {}
-        self._by_platform: dict[tuple[str, str], deque[Flight]] = {}
-        self._timers: list[tuple[int, int, Callable[[], None]]] = []
-        self._order = itertools.count()
+        self._flights = Flights()
+        self._alarms = Alarms()
         self._row = 0  # of the outbox: looked through up to here
         self._sweep_at_ms = 0
         self._dirty = asyncio.Event()
@@ -104,12 +84,12 @@ class Dispatcher:
         while True:
             self._dirty.clear()
             self._pull()
-            self._run_timers()
+            self._alarms.run(self._wall_ms())
             if self._wall_ms() >= self._sweep_at_ms:
                 self._sweep()
                 self._sweep_at_ms = self._wall_ms() + SWEEP_MS
             try:
-                async with asyncio.timeout(self._pause_s()):
+                async with asyncio.timeout(self._alarms.next_in_s(self._wall_ms(), TICK_S)):
                     await self._dirty.wait()
             except TimeoutError:
                 continue
@@ -156,7 +136,7 @@ class Dispatcher:
 
     def _let_go(self, flight: Flight) -> None:
         """Its platform stayed away, and running it twice would do no harm."""
-        if self._flights.get(flight.instruction.id) is flight and flight.session is None:
+        if self._flights.has(flight) and flight.session is None:
             if (
                 flight.held_by
                 and self.presence.get(flight.instruction.tenant, flight.held_by) is None
@@ -235,12 +215,12 @@ class Dispatcher:
 
     def _serve(self, session: PlatformSession) -> None:
         """Gives a platform what waits for it, as far as it has room."""
-        mine = self._by_platform.get((session.facts.tenant, session.facts.name))
-        for _ in range(len(mine) if mine else 0):
-            if mine is None or not session.has_room():
+        mine = self._flights.for_platform(session.facts.tenant, session.facts.name)
+        for _ in range(len(mine)):
+            if not mine or not session.has_room():
                 break
             flight = mine.popleft()
-            if self._stale(flight, of=session.facts.name):
+            if self._flights.is_stale(flight, of=session.facts.name):
                 continue
             if session.can_run(flight.instruction):
                 self._deliver(flight, session)
@@ -249,14 +229,14 @@ class Dispatcher:
         for application, version in list(session.ready):
             if not session.has_room():
                 return
-            self._pump((session.facts.tenant, application, version))
+            self._pump(session.facts.tenant, application, version)
 
-    def _pump(self, key: tuple[str, str, str]) -> None:
+    def _pump(self, tenant: str, application: str, version: str) -> None:
         """Sends what any platform may perform, while one has room."""
-        queue = self._by_application.get(key)
+        queue = self._flights.for_application(tenant, application, version)
         while queue:
             flight = queue[0]
-            if self._stale(flight, of=""):
+            if self._flights.is_stale(flight, of=""):
                 queue.popleft()
                 continue
             session = self.presence.choose(flight.instruction)
@@ -270,15 +250,6 @@ class Dispatcher:
                 return
             queue.popleft()
             self._deliver(flight, session)
-
-    def _stale(self, flight: Flight, *, of: str) -> bool:
-        """Whether the flight stands in a queue that it does not belong to any more."""
-        return (
-            self._flights.get(flight.instruction.id) is not flight
-            or flight.session is not None
-            or flight.waiting
-            or self._target(flight) != of
-        )
 
     def _deliver(self, flight: Flight, session: PlatformSession) -> None:
         what = flight.instruction
@@ -325,27 +296,21 @@ class Dispatcher:
         flight.tries += 1
 
         def again() -> None:
-            if self._flights.get(flight.instruction.id) is flight:
+            if self._flights.has(flight):
                 flight.waiting = False
                 self._enqueue(flight)
 
         self._at(self._wall_ms() + pause_ms, again)
 
     def _enqueue(self, flight: Flight) -> None:
-        what, target = flight.instruction, self._target(flight)
-        if target:
-            self._by_platform.setdefault((what.tenant, target), deque()).append(flight)
-            session = self.presence.get(what.tenant, target)
-            if session is not None:
-                self._serve(session)
+        self._flights.line_up(flight)
+        what = flight.instruction
+        if not flight.only_for:
+            self._pump(what.tenant, what.application, what.version)
             return
-        key = (what.tenant, what.application, what.version)
-        self._by_application.setdefault(key, deque()).append(flight)
-        self._pump(key)
-
-    def _target(self, flight: Flight) -> str:
-        """The platform that alone may get it now; empty: any."""
-        return flight.instruction.platform or flight.held_by
+        session = self.presence.get(what.tenant, flight.only_for)
+        if session is not None:
+            self._serve(session)
 
     def _forget_line(self, flight: Flight) -> None:
         if flight.session is not None:
@@ -354,7 +319,7 @@ class Dispatcher:
 
     def _drop(self, flight: Flight) -> None:
         self._forget_line(flight)
-        self._flights.pop(flight.instruction.id, None)
+        self._flights.drop(flight)
         if len(self._flights) < self._most // 2:
             self._dirty.set()
 
@@ -363,13 +328,13 @@ class Dispatcher:
     def admit(self, kept: Kept) -> None:
         """Starts sending an instruction: one that was decided, approved or redriven."""
         what = kept.instruction
-        if what.id in self._flights:
+        if self._flights.get(what.id) is not None:
             return
         flight = Flight(
             instruction=what, deadline_ms=kept.deadline_ms, attempt=kept.attempt,
             held_by=kept.platform if kept.state is State.SENT else "",
         )  # fmt: skip
-        self._flights[what.id] = flight
+        self._flights.add(flight)
         self._enqueue(flight)
 
     def _pull(self) -> None:
@@ -387,7 +352,7 @@ class Dispatcher:
     def _sweep(self) -> None:
         """What is past its deadline is not sent, and its outcome not waited for for ever."""
         now_ms = self._wall_ms()
-        for flight in [one for one in self._flights.values() if one.deadline_ms < now_ms]:
+        for flight in self._flights.past(now_ms):
             holder = flight.session.facts.name if flight.session else flight.held_by
             if not holder:
                 self._die(flight, f"its deadline passed: {flight.why}")
@@ -422,16 +387,5 @@ class Dispatcher:
     # -- time --------------------------------------------------------------------------
 
     def _at(self, at_ms: int, what: Callable[[], None]) -> None:
-        heapq.heappush(self._timers, (at_ms, next(self._order), what))
-        if self._timers[0][2] is what:
+        if self._alarms.at(at_ms, what):
             self._dirty.set()
-
-    def _run_timers(self) -> None:
-        now_ms = self._wall_ms()
-        while self._timers and self._timers[0][0] <= now_ms:
-            heapq.heappop(self._timers)[2]()
-
-    def _pause_s(self) -> float:
-        if not self._timers:
-            return TICK_S
-        return min(TICK_S, max(0.0, (self._timers[0][0] - self._wall_ms()) / 1000))

@@ -16,7 +16,7 @@ from data_sharing.decisions.history import Decision, Judgement
 from data_sharing.decisions.outbox import Kept
 from data_sharing.event import Event
 from data_sharing.feeds.port import Record
-from data_sharing.feeds.sqlite_log import record_at, record_named
+from data_sharing.feeds.rows import record_at, record_named
 from data_sharing.rules.compiled import read_path
 from data_sharing.rules.decided import Clause
 from data_sharing.rules.predicates import admits

@@ -178,6 +178,15 @@ def renew(db: sqlite3.Connection, instruction: Instruction) -> None:
     )
 
 
+def trim(db: sqlite3.Connection, before_ms: int, limit: int) -> int:
+    """Forgets the oldest that have ended and whose deadline is older; how many."""
+    return db.execute(
+        "DELETE FROM instructions WHERE row IN (SELECT row FROM (SELECT row, state, deadline_ms"
+        " FROM instructions ORDER BY row LIMIT ?) WHERE state >= 4 AND deadline_ms < ?)",
+        (limit, before_ms),
+    ).rowcount
+
+
 def counts(db: sqlite3.Connection) -> Iterator[tuple[State, int]]:
     """How many stand where."""
     for state, count in db.execute("SELECT state, count(*) FROM instructions GROUP BY state"):

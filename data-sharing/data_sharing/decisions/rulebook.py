@@ -26,12 +26,12 @@ from data_sharing.registry.catalogue import Catalogue
 from data_sharing.registry.sharing import may_read
 from data_sharing.rules.compiled import CompiledForecast, CompiledRule
 from data_sharing.rules.compiling import (
-    Faults,
     check_document,
     compile_forecast,
     compile_rule,
     parse,
 )
+from data_sharing.rules.faults import Faults
 from data_sharing.rules.feed_schema import FeedSchema
 from data_sharing.rules.ruleset import RuleSet
 from data_sharing.rules.spec import RulesDocument, RuleSpec

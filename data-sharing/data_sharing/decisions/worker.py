@@ -15,23 +15,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from operator import attrgetter
-from typing import Any
 
 import msgspec
 
 from control_plane import faultpoints
 from control_plane.errors import Conflict, HomeportError, Refused, Unavailable
 from data_sharing.database import Database
-from data_sharing.decisions import dead_letters, history, memory, planbook
-from data_sharing.decisions.history import Decision, Kind
+from data_sharing.decisions import dead_letters, history, memory, noting, planbook
 from data_sharing.decisions.ordering import Ordering, cause_of
 from data_sharing.decisions.planbook import Planbook, PlansAt
 from data_sharing.event import Event
-from data_sharing.feeds.sqlite_log import accepted_ms_of
-from data_sharing.instruction import Cause, instruction_id
+from data_sharing.feeds.rows import accepted_ms_of
+from data_sharing.instruction import Cause
 from data_sharing.plans.changing import apply
 from data_sharing.plans.due import DueAction, advance
 from data_sharing.plans.plan import EventPlan
@@ -66,6 +65,7 @@ class DecisionWorker:
         self.decided = 0  # events
         self.fired = 0
         self.failed = 0
+        self.evicted: Counter[tuple[str, str]] = Counter()  # events, by tenant and rule
         database.on_undo.append(self.forget)
 
     async def start(self) -> None:
@@ -122,7 +122,7 @@ class DecisionWorker:
         decide, state, plans = self.rules.decide, self._state, PlansAt(self.plans, now_ms)
         for event in events:
             decided = decide(event, now_ms=now_ms, state=state, plans=plans, explaining=True)
-            if decided.outcomes or decided.timers or decided.dropped:
+            if any(decided):
                 self._act(db, event, decided, now_ms)
         memory.store(db, state.drain())
 
@@ -184,6 +184,8 @@ class DecisionWorker:
                 )
         if decided.outcomes:
             history.put_judgements(db, tenant, event.position, now_ms, decided.outcomes)
+        for rule, count in decided.evicted:
+            self.evicted[tenant, rule] += count
         self._keep_timers(db, decided)
 
     def _effects(
@@ -229,51 +231,12 @@ class DecisionWorker:
         late_ms: int = 0,
     ) -> str:
         self.fired += 1
-        named = [cause_of(ref) for ref in outcome.events]
-        causes = tuple(named) if named else ((cause,) if cause is not None else ())
-        effects = [
-            {
-                "does": "change" if isinstance(one.effect, PlanChange) else "invoke",
-                "of": (
-                    one.effect.plan_id
-                    if isinstance(one.effect, PlanChange)
-                    else f"{one.effect.application} {one.effect.action}"
-                ),
-                "to": (
-                    {name: value for name, value in one.effect.fields if one.field in ("", name)}
-                    if isinstance(one.effect, PlanChange)
-                    else dict(one.effect.config)
-                ),
-                "fate": one.fate.value,
-                "reason": one.reason,
-            }
-            for one in outcome.effects
-        ]
-        decision_id = instruction_id(
-            tenant, outcome.rule, outcome.version, outcome.plan_id, position, now_ms if not position
-            else 0, *(part for one in causes for part in (one.source, one.id)),
-        ).replace("i-", "c-", 1)  # fmt: skip
-        history.put(
-            db,
-            Decision(
-                id=decision_id,
-                tenant=tenant,
-                kind=Kind.RULE,
-                time_ms=now_ms,
-                summary=_summary(outcome, effects),
-                position=position,
-                rule=outcome.rule,
-                rule_version=outcome.version,
-                plan=outcome.plan_id,
-                causes=causes,
-                effects=tuple(effects),
-                instructions=tuple(
-                    ordered[one.effect.id] for one in outcome.effects if one.effect.id in ordered
-                ),
-                late_ms=late_ms,
-            ),
-        )
-        return decision_id
+        decision = noting.fired(
+            tenant, outcome, ordered, now_ms=now_ms, position=position, cause=cause,
+            late_ms=late_ms,
+        )  # fmt: skip
+        history.put(db, decision)
+        return decision.id
 
     def _keep_timers(self, db: sqlite3.Connection, decided: Decided) -> None:
         if decided.dropped:
@@ -360,25 +323,7 @@ class DecisionWorker:
         if not due.skipped:
             ordered, causes = self._ordering.planned(db, plan, due, now_ms)
             instructions = (ordered,)
-        what = f"{due.name}: {due.application} {due.action}"
-        late = f"{due.late_ms / 1000:.1f} s after it was due"
-        history.put(
-            db,
-            Decision(
-                id=f"c-{due.id}",
-                tenant=due.tenant,
-                kind=Kind.MISSED if due.skipped else Kind.PLANNED,
-                time_ms=now_ms,
-                summary=(
-                    f"{what} is not wanted any more, {late}" if due.skipped else f"{what} is due"
-                ),
-                plan=due.plan_id,
-                causes=causes,
-                effects=({"does": "invoke", "of": what, "to": due.config},),
-                instructions=instructions,
-                late_ms=due.late_ms,
-            ),
-        )
+        history.put(db, noting.fell_due(due, causes, instructions, now_ms))
 
     async def sweep(self, limit: int = 1_000) -> int:
         """Drops cells that mean nothing any more; how many."""
@@ -398,9 +343,3 @@ class DecisionWorker:
 
 def _anything_due(db: sqlite3.Connection, now_ms: int) -> bool:
     return bool(memory.due_timers(db, now_ms, 1) or planbook.due(db, now_ms, 1))
-
-
-def _summary(outcome: RuleOutcome, effects: Sequence[dict[str, Any]]) -> str:
-    """What the rule did, in one sentence."""
-    did = ", ".join(f"{one['does']} {one['of']} ({one['fate']})" for one in effects)
-    return f"rule {outcome.rule} fired: {did or 'nothing to do'}"

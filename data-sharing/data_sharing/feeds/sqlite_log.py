@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Callable, Collection, Sequence
+from typing import NamedTuple, TypeAlias
 
 from control_plane.errors import Exhausted
-from data_sharing.database import Database, Schema
+from data_sharing.database import Database
 from data_sharing.event import Event
-from data_sharing.feeds.port import Appended, Bounds, Candidate, Page, Record, Retention
+from data_sharing.feeds import rows
+from data_sharing.feeds.port import Appended, Bounds, Candidate, Page, Retention
 
 Follower: TypeAlias = Callable[[sqlite3.Connection, Sequence[Event]], None]
 """Gets new events, in order, with their positions, inside their transaction. What it raises
@@ -24,40 +25,6 @@ undoes the events of the whole group, and their producers are told to try again.
 
 EVENTS_AT_ONCE = 4_096  # in one transaction, about
 MAX_WAITING_BYTES = 64 << 20
-SCAN = 2_000  # positions looked at for one page
-TRIM_AT_ONCE = 1_000
-OVERHEAD_BYTES = 128  # what an event counts for besides its content and attributes
-POSITION_BITS = 40  # of a row's number; the log's number is above them
-
-SCHEMA = Schema(
-    part="feeds",
-    steps=(
-        (
-            """CREATE TABLE feed_logs (
-                 log INTEGER PRIMARY KEY, tenant TEXT NOT NULL UNIQUE, trimmed INTEGER NOT NULL,
-                 last INTEGER NOT NULL, bytes INTEGER NOT NULL, accepted_ms INTEGER NOT NULL)""",
-            """CREATE TABLE feed_events (
-                 row INTEGER PRIMARY KEY, log INTEGER NOT NULL, source TEXT NOT NULL,
-                 id TEXT NOT NULL, type TEXT NOT NULL, key TEXT NOT NULL, subject TEXT NOT NULL,
-                 time_ms INTEGER NOT NULL, accepted_ms INTEGER NOT NULL, content BLOB NOT NULL,
-                 attributes BLOB NOT NULL)""",
-            "CREATE UNIQUE INDEX feed_events_once ON feed_events (log, source, id)",
-        ),
-    ),
-)
-_INSERT = "INSERT INTO feed_events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_COLUMNS = "accepted_ms, source, id, type, key, subject, time_ms, content, attributes"
-_SIZE = f"length(content) + length(attributes) + {OVERHEAD_BYTES}"
-_NUMBERS = 500  # of values in one statement
-
-
-class _Head:
-    """The end of one log, while a transaction moves it."""
-
-    __slots__ = ("accepted_ms", "bytes", "last", "log")
-
-    def __init__(self, log: int, last: int, size: int, accepted_ms: int) -> None:
-        self.log, self.last, self.bytes, self.accepted_ms = log, last, size, accepted_ms
 
 
 class _Waiting(NamedTuple):
@@ -93,7 +60,7 @@ class SqliteFeedLog:
         database.on_commit.append(self._tell_growth)
 
     def written_beside(self) -> None:
-        """Somebody has called `write` in a transaction of their own: who waits for events is
+        """Somebody has called `rows.write` in a transaction of their own: who waits for events is
         woken when it is on disk."""
         self._written_beside = True
 
@@ -105,7 +72,7 @@ class SqliteFeedLog:
 
     def append(self, candidates: Sequence[Candidate]) -> asyncio.Future[Sequence[Appended]]:
         answer: asyncio.Future[Sequence[Appended]] = asyncio.get_running_loop().create_future()
-        size = OVERHEAD_BYTES * len(candidates) + sum([len(one.content) for one in candidates])
+        size = rows.OVERHEAD_BYTES * len(candidates) + sum([len(one.content) for one in candidates])
         if self.waiting_bytes > self._max_waiting_bytes:
             answer.set_exception(
                 Exhausted("too many events wait to be kept; slow down", retry_after_s=0.5)
@@ -130,14 +97,13 @@ class SqliteFeedLog:
         key: str | None = None,
         limit: int = 256,
     ) -> Page:
-        return self._database.read(lambda db: _page(db, tenant, after, types, key, limit))
+        return self._database.read(lambda db: rows.page(db, tenant, after, types, key, limit))
 
     async def position_before(self, tenant: str, accepted_ms: int) -> int:
-        return self._database.read(lambda db: _position_before(db, tenant, accepted_ms))
+        return self._database.read(lambda db: rows.position_before(db, tenant, accepted_ms))
 
     async def bounds(self, tenant: str) -> Bounds:
-        row = self._database.read(lambda db: _log(db, tenant))
-        return Bounds(trimmed=row[1], last=row[2], content_bytes=row[3]) if row else Bounds(0, 0, 0)
+        return self._database.read(lambda db: rows.bounds(db, tenant))
 
     async def wait(self, tenant: str, after: int, timeout_s: float) -> bool:
         try:
@@ -153,11 +119,11 @@ class SqliteFeedLog:
     async def trim(self, retention: Retention, now_ms: int) -> int:
         before_ms = now_ms - int(retention.age_s * 1000)
         limit = retention.content_bytes
-        due = self._database.read(lambda db: _tenants_to_trim(db, before_ms, limit))
+        due = self._database.read(lambda db: rows.logs_to_trim(db, before_ms, limit))
         gone = 0
         for log in due:
             gone += await self._database.transact(
-                lambda db, log=log: _trim(db, log, before_ms, limit)  # type: ignore[misc]
+                lambda db, log=log: rows.trim(db, log, before_ms, limit)  # type: ignore[misc]
             )
         return gone
 
@@ -176,7 +142,7 @@ class SqliteFeedLog:
             self._taken.append(one)
             count += len(one.candidates)
         gathered = [candidate for one in self._taken for candidate in one.candidates]
-        appended, fresh = write(db, gathered, self._wall_ms())
+        appended, fresh = rows.write(db, gathered, self._wall_ms())
         if self._follower is not None and fresh:
             self._follower(db, fresh)
         return appended
@@ -213,228 +179,3 @@ class SqliteFeedLog:
             self._start()
         else:
             self._busy = False
-
-
-def write(
-    db: sqlite3.Connection, candidates: Sequence[Candidate], now_ms: int
-) -> tuple[Sequence[Appended], Sequence[Event]]:
-    """Inside a transaction: keeps what is new. An answer for each, and the new events with
-    their positions."""
-    heads: dict[str, _Head] = {}
-    db.execute("SAVEPOINT fresh")
-    try:
-        # Most batches hold nothing that was there: insert without looking.
-        appended, fresh = _insert(db, candidates, {}, heads, now_ms)
-    except sqlite3.IntegrityError:
-        db.execute("ROLLBACK TO fresh")
-        heads.clear()
-        known = _known(db, candidates)
-        appended, fresh = _insert(db, candidates, known, heads, now_ms)
-    db.execute("RELEASE fresh")
-    db.executemany(
-        "UPDATE feed_logs SET last = ?, bytes = ?, accepted_ms = ? WHERE log = ?",
-        [(head.last, head.bytes, head.accepted_ms, head.log) for head in heads.values()],
-    )
-    return appended, fresh
-
-
-def _insert(
-    db: sqlite3.Connection,
-    candidates: Sequence[Candidate],
-    known: dict[tuple[str, str, str], int] | None,
-    heads: dict[str, _Head],
-    now_ms: int,
-) -> tuple[list[Appended], list[Event]]:
-    """All but the known. Raises IntegrityError where one was there, or is there twice, and
-    `known` did not say so."""
-    rows, appended, fresh = [], [], []
-    for event, content, attributes in candidates:
-        tenant, source, name = event[:3]
-        if known:
-            position = known.get((tenant, source, name))
-            if position is not None:
-                appended.append(Appended(position, True))
-                continue
-        head = heads.get(tenant)
-        if head is None:
-            head = heads[tenant] = _head(db, tenant, now_ms)
-        position = head.last = head.last + 1
-        head.bytes += len(content) + len(attributes) + OVERHEAD_BYTES
-        rows.append(
-            (head.log << POSITION_BITS | position, head.log, source, name, event.type, event.key,
-             event.subject, event.time_ms, head.accepted_ms, content, attributes)
-        )  # fmt: skip
-        if known:
-            known[tenant, source, name] = position
-        appended.append(Appended(position, False))
-        fresh.append(Event._make((*event[:8], position)))
-    db.executemany(_INSERT, rows)
-    return appended, fresh
-
-
-def _known(
-    db: sqlite3.Connection, candidates: Sequence[Candidate]
-) -> dict[tuple[str, str, str], int]:
-    """The positions of those that are there. Never empty, so that `_insert` looks."""
-    known: dict[tuple[str, str, str], int] = {("", "", ""): 0}
-    groups: dict[tuple[str, str], list[str]] = {}
-    for event, _, _ in candidates:
-        groups.setdefault((event.tenant, event.source), []).append(event.id)
-    for (tenant, source), ids in groups.items():
-        row = _log(db, tenant)
-        if row is None:
-            continue
-        for start in range(0, len(ids), _NUMBERS):
-            some = ids[start : start + _NUMBERS]
-            marks = ", ".join("?" * len(some))
-            found = db.execute(
-                f"SELECT id, row FROM feed_events WHERE log = ? AND source = ? AND id IN ({marks})",
-                (row[0], source, *some),
-            )
-            for name, number in found:
-                known[tenant, source, name] = number - (row[0] << POSITION_BITS)
-    return known
-
-
-def _log(db: sqlite3.Connection, tenant: str) -> tuple[int, int, int, int, int] | None:
-    """(log, trimmed, last, bytes, accepted_ms)."""
-    row: tuple[int, int, int, int, int] | None = db.execute(
-        "SELECT log, trimmed, last, bytes, accepted_ms FROM feed_logs WHERE tenant = ?", (tenant,)
-    ).fetchone()
-    return row
-
-
-def accepted_ms_of(db: sqlite3.Connection, tenant: str) -> int:
-    """When the newest event of a log was accepted, inside the transaction that keeps it."""
-    row = _log(db, tenant)
-    return row[4] if row else 0
-
-
-def _head(db: sqlite3.Connection, tenant: str, now_ms: int) -> _Head:
-    row = _log(db, tenant)
-    if row is None:
-        db.execute(
-            "INSERT INTO feed_logs (tenant, trimmed, last, bytes, accepted_ms)"
-            " VALUES (?, 0, 0, 0, 0)",
-            (tenant,),
-        )
-        row = _log(db, tenant)
-        assert row is not None
-    # A clock that was set back must not make later events look earlier.
-    return _Head(row[0], row[2], row[3], max(now_ms, row[4]))
-
-
-# -- reading and forgetting ------------------------------------------------------------
-
-
-def _page(
-    db: sqlite3.Connection,
-    tenant: str,
-    after: int,
-    types: Collection[str] | None,
-    key: str | None,
-    limit: int,
-) -> Page:
-    row = _log(db, tenant)
-    if row is None:
-        return Page((), after, more=False, trimmed=False)
-    log, trimmed, last = row[:3]
-    start = max(after, trimmed)
-    base = log << POSITION_BITS
-    upto = min(last, start + SCAN)
-    where, values = "row > ? AND row <= ?", [base + start, base + upto, *(types or ())]
-    if types is not None:
-        where += f" AND type IN ({', '.join('?' * len(types))})"
-    if key is not None:
-        where += " AND key = ?"
-        values.append(key)
-    found = db.execute(
-        f"SELECT row, {_COLUMNS} FROM feed_events WHERE {where} ORDER BY row LIMIT ?",
-        (*values, limit),
-    )
-    records = [Record(tenant, number - base, *rest) for number, *rest in found]
-    # A full page may have left something out; one that is not full looked at all of it.
-    position = records[-1].position if len(records) == limit else max(upto, start)
-    return Page(records, position, more=position < last, trimmed=after < trimmed)
-
-
-def record_at(db: sqlite3.Connection, tenant: str, position: int) -> Record | None:
-    """One event by its position."""
-    return _one(db, tenant, "row = ?", lambda base: (base + position,))
-
-
-def record_named(db: sqlite3.Connection, tenant: str, source: str, name: str) -> Record | None:
-    """One event by its CloudEvents name."""
-    return _one(db, tenant, "log = ? AND source = ? AND id = ?", lambda base: (
-        base >> POSITION_BITS, source, name,
-    ))  # fmt: skip
-
-
-def _one(
-    db: sqlite3.Connection, tenant: str, where: str, values: Callable[[int], tuple[Any, ...]]
-) -> Record | None:
-    row = _log(db, tenant)
-    if row is None:
-        return None
-    base = row[0] << POSITION_BITS
-    found = db.execute(
-        f"SELECT row, {_COLUMNS} FROM feed_events WHERE {where}", values(base)
-    ).fetchone()
-    return Record(tenant, found[0] - base, *found[1:]) if found else None
-
-
-def _position_before(db: sqlite3.Connection, tenant: str, accepted_ms: int) -> int:
-    """By halving: times never fall along a log."""
-    row = _log(db, tenant)
-    if row is None:
-        return 0
-    base, low, high = row[0] << POSITION_BITS, row[1], row[2]
-    while low < high:  # everything up to low is earlier; nothing behind high is
-        middle = (low + high + 1) // 2
-        found = db.execute(
-            "SELECT accepted_ms FROM feed_events WHERE row = ?", (base + middle,)
-        ).fetchone()
-        if found[0] < accepted_ms:
-            low = middle
-        else:
-            high = middle - 1
-    return low
-
-
-def _tenants_to_trim(db: sqlite3.Connection, before_ms: int, limit: int) -> list[int]:
-    """The logs that hold too much, or whose oldest event is too old."""
-    rows = db.execute(
-        """SELECT log FROM feed_logs WHERE last > trimmed AND (bytes > ? OR
-             (SELECT accepted_ms FROM feed_events WHERE row = (log << ?) + trimmed + 1) < ?)""",
-        (limit, POSITION_BITS, before_ms),
-    )
-    return [number for (number,) in rows]
-
-
-def _oldest(db: sqlite3.Connection, first: int, last: int) -> Iterator[tuple[int, int]]:
-    """(size, accepted_ms) of the oldest, in order."""
-    yield from db.execute(
-        f"SELECT {_SIZE}, accepted_ms FROM feed_events WHERE row BETWEEN ? AND ?"
-        " ORDER BY row LIMIT ?",
-        (first, last, TRIM_AT_ONCE),
-    )
-
-
-def _trim(db: sqlite3.Connection, log: int, before_ms: int, limit: int) -> int:
-    trimmed, last, size = db.execute(
-        "SELECT trimmed, last, bytes FROM feed_logs WHERE log = ?", (log,)
-    ).fetchone()
-    base, gone = log << POSITION_BITS, 0
-    for one, accepted_ms in _oldest(db, base + trimmed + 1, base + last):
-        if size <= limit and accepted_ms >= before_ms:
-            break
-        size -= one
-        gone += 1
-    db.execute(
-        "DELETE FROM feed_events WHERE row BETWEEN ? AND ?",
-        (base + trimmed + 1, base + trimmed + gone),
-    )
-    db.execute(
-        "UPDATE feed_logs SET trimmed = ?, bytes = ? WHERE log = ?", (trimmed + gone, size, log)
-    )
-    return gone

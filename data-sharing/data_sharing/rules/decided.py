@@ -112,12 +112,14 @@ class Timer(NamedTuple):
 
 class Decided(NamedTuple):
     """outcomes: of the rules that the index found, in their order. effects: those to act on, in
-    order. timers: to store; dropped: ids of timers that need not come back."""
+    order. timers: to store; dropped: ids of timers that need not come back. evicted: rules, and
+    how many events each let go of for want of room."""
 
     outcomes: tuple[RuleOutcome, ...] = ()
     effects: tuple[Effect, ...] = ()
     timers: tuple[Timer, ...] = ()
     dropped: tuple[str, ...] = ()
+    evicted: tuple[tuple[str, int], ...] = ()
 
 
 NOTHING = Decided()

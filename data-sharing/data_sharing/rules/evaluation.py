@@ -37,7 +37,7 @@ def on_event(
     found: list[Found] = []
     for one in inputs:
         found += at.take(one)
-    return found
+    return at.with_evictions(found)
 
 
 def on_timer(occasion: Occasion, rule: CompiledRule, timer: Timer) -> list[Found]:
@@ -57,6 +57,7 @@ class _At:
         self._occasion, self._rule = occasion, rule
         self._late_counted = False
         self._cells = Cells(occasion, rule)
+        self._evictions: dict[str, int] = {}  # by key: ever
         self.judging = Judging(occasion, rule, self._cells)
 
     def feed(self, fed: FedWindow) -> Found | None:
@@ -91,7 +92,7 @@ class _At:
         evicted = window.add(state, event.time_ms, value)
         if evicted < 0:
             return self._late(key, cell)
-        cell.evicted += evicted
+        self._evict(cell, key, evicted)
         if opens and rule.spec.at_end_of == window.name:
             due_ms = start + window.every_ms + rule.late_ms
             occasion.set_timer(Timer(rule.tenant, rule.id, "window", key, str(start), due_ms))
@@ -158,7 +159,7 @@ class _At:
             cell.join = JoinState(join.shape)
         state = cell.join
         join.prune(state, cell.newest_ms, rule.late_ms)
-        cell.evicted += join.arrive(state, one.name, event)
+        self._evict(cell, key, join.arrive(state, one.name, event))
         if one.absent:
             stopped = join.stop_awaiting(state, event)
             for each in stopped:
@@ -214,7 +215,7 @@ class _At:
             return [self._found(Verdict.NOT_MATCHED, said, key=key, events=refs)]
         if len(state.awaiting) > join.keep:
             first = state.awaiting.pop(0)
-            cell.evicted += 1
+            self._evict(cell, key, 1)
             self._occasion.drop_timer(self._absence_timer(key, first.due_ms, first.events))
         self._occasion.set_timer(self._absence_timer(key, due_ms, combination))
         consumed = join.take(state, join.consumes(combination))
@@ -238,6 +239,28 @@ class _At:
                 at_ms = max(part.time_ms for events in one.events.values() for part in events)
                 return self.judging.judge(timer.key, cell, one.events, at_ms, timer=timer)
         return []
+
+    def _evict(self, cell: RuleCell, key: str, count: int) -> None:
+        """So many events had to make room."""
+        if count:
+            cell.evicted += count
+            self._evictions[key] = cell.evicted
+            evicted = self._occasion.evicted
+            evicted[self._rule.id] = evicted.get(self._rule.id, 0) + count
+
+    def with_evictions(self, found: list[Found]) -> list[Found]:
+        """Says so where the rule, at an outcome's key, has just let go of older events."""
+        if not self._evictions:
+            return found
+        return [self._with_evictions(one) for one in found]
+
+    def _with_evictions(self, one: Found) -> Found:
+        ever = self._evictions.get(one.outcome.key)
+        if ever is None:
+            return one
+        said = f"older events made room, {ever:,} so far at this key (`limit`, `keep`)"
+        detail = f"{one.outcome.detail}; {said}" if one.outcome.detail else said
+        return one._replace(outcome=one.outcome._replace(detail=detail))
 
     def _late(self, key: str, cell: RuleCell) -> Found:
         if not self._late_counted:

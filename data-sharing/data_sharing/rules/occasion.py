@@ -11,10 +11,10 @@ from control_plane.expressions.values import instant
 from data_sharing.event import Event
 from data_sharing.forecasts.forecast import Forecast
 from data_sharing.rules.compiled import CompiledRule
-from data_sharing.rules.compiling import EVENT
 from data_sharing.rules.decided import RuleOutcome, Timer, Verdict
 from data_sharing.rules.effects import EventRef, PlanView
 from data_sharing.rules.firing import Wanted
+from data_sharing.rules.reading import EVENT
 from data_sharing.rules.state import Kept, State, kept
 
 _MISSING: Any = object()
@@ -47,8 +47,8 @@ class Occasion:
     """What one decision shares: the event or none, the clock, state, plans, what it gathers."""
 
     __slots__ = (
-        "_bindings", "_shown", "dropped", "event", "explaining", "forecast_of", "now_ms", "plans",
-        "state", "timers",
+        "_bindings", "_shown", "dropped", "event", "evicted", "explaining", "forecast_of",
+        "now_ms", "plans", "state", "timers",
     )  # fmt: skip
 
     def __init__(
@@ -68,6 +68,7 @@ class Occasion:
         self.forecast_of = forecast_of  # tenant, name, key
         self.timers: dict[str, Timer] = {}
         self.dropped: dict[str, None] = {}
+        self.evicted: dict[str, int] = {}  # by rule: events let go for want of room
         self._shown: dict[str, Any] | None = None
         self._bindings: Bindings | None = None
 

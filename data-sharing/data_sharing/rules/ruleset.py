@@ -225,6 +225,7 @@ def _decided(found: Sequence[Found], occasion: Occasion) -> Decided:
         effects=effects,
         timers=tuple(occasion.timers.values()),
         dropped=tuple(occasion.dropped),
+        evicted=tuple(occasion.evicted.items()),
     )
 
 

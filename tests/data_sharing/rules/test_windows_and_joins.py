@@ -136,6 +136,11 @@ def test_a_window_keeps_no_more_than_its_limit_and_counts_what_it_drops() -> Non
         bench.event("f", at_s=n)
     assert len(cell(bench).windows["w"].entries) == 50
     assert cell(bench).evicted == 70
+    assert sum(count for decided in bench.decided for _, count in decided.evicted) == 70
+    said = [decided.outcomes[0].detail for decided in bench.decided]
+    assert said[49] == ""
+    assert said[50] == "older events made room, 1 so far at this key (`limit`, `keep`)"
+    assert said[119].startswith("older events made room, 70 so far")
 
 
 def joined(consume: str, more: str = "", when: str = "a.data.x == b.data.x", keep: int = 16) -> str:
@@ -212,6 +217,8 @@ def test_a_join_keeps_no_more_than_its_limit() -> None:
     assert state is not None
     assert len(state.buffers["a"]) == 5
     assert cell(bench).evicted == 15
+    assert bench.decided[-1].evicted == (("r", 1),)
+    assert "15 so far at this key" in bench.decided[-1].outcomes[0].detail
 
 
 def test_what_when_asks_of_one_input_keeps_other_events_out_of_the_join() -> None:

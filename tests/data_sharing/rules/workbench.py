@@ -8,7 +8,6 @@ from typing import Any
 
 from data_sharing.event import Event
 from data_sharing.rules.compiling import (
-    InvalidDocument,
     check_document,
     compile_forecast,
     compile_rule,
@@ -16,6 +15,7 @@ from data_sharing.rules.compiling import (
 )
 from data_sharing.rules.decided import Decided, RuleOutcome, Timer, Verdict
 from data_sharing.rules.effects import PlanView
+from data_sharing.rules.faults import InvalidDocument
 from data_sharing.rules.feed_schema import FeedSchema
 from data_sharing.rules.ruleset import RuleSet
 from data_sharing.rules.state import CellId, State

@@ -12,9 +12,10 @@ from control_plane import keys
 from control_plane.store.port import Delete, Operation, Put, Txn, TxnResult
 from provisioner.ledger.assignment import encode_assignment
 from provisioner.ledger.departure import DepartureRecord, encode_departure, released
-from provisioner.watching.clients import ClientWatches, Told
+from provisioner.watching.clients import ClientWatches
 from provisioner.watching.departures import DepartureBoard
 from provisioner.watching.feed import MoveFeed
+from provisioner.watching.watch import Told
 
 WAIT_S = 20.0
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from control_plane import keys
 from control_plane.errors import Exhausted, HistoryGone, InvalidInput, NotFound, Unavailable
 from control_plane.store.port import Put, Txn
-from provisioner.watching.clients import Kind, Told
+from provisioner.watching.watch import Kind, Told
 from tests.fakes.uneven_store import UnevenStore
 from tests.provisioner.watching.moving import WAIT_S, Movers, Server, soon, until
 

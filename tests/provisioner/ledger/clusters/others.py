@@ -13,7 +13,7 @@ from control_plane.errors import Conflict, HomeportError, NotFound
 from control_plane.store.port import Put, StoreUnavailable, Txn, unchanged
 from deployment_units.fleet.capacity import decode_capacity, encode_capacity
 from provisioner.ledger import spanning
-from provisioner.shards import moving
+from provisioner.shards import map_changes
 from provisioner.shards.moving import MoveRun, TakenOver
 from provisioner.shards.shard_map import Stage
 from tests.provisioner.ledger.clusters.cluster import Feed, Remote, TinyCluster
@@ -42,7 +42,7 @@ async def mover(world: World, move_id: str) -> None:
                 stage = Stage.SWITCHED
             if stage is Stage.SWITCHED:
                 if world.bug == "cleared-early":
-                    await moving.change_map(
+                    await map_changes.change_map(
                         Remote(world.control), lambda before: before.opened(move_id)
                     )
                 else:
@@ -62,7 +62,7 @@ async def carry_over(world: World, run: MoveRun, source: TinyCluster) -> None:
     await run.copy_everything()
     await run.copy(feed.take())
     if world.bug == "no-freeze":
-        await moving.change_map(Remote(world.control), lambda before: before.frozen(run.id))
+        await map_changes.change_map(Remote(world.control), lambda before: before.frozen(run.id))
     else:
         revision = await run.freeze()
         assert source.revision >= revision
@@ -73,14 +73,14 @@ async def carry_over(world: World, run: MoveRun, source: TinyCluster) -> None:
 async def help_along(world: World) -> None:
     """What servers do about moves that stand still."""
     control = Remote(world.control)
-    shard_map, _ = await moving.read_map(control)
+    shard_map, _ = await map_changes.read_map(control)
     for move in shard_map.moves:
         try:
             if move.stage is Stage.FROZEN:
-                await moving.thaw(control, move.id)
+                await map_changes.thaw(control, move.id)
                 world.done["thawed"] += 1
             source = Remote(world.clusters[move.source])
-            await moving.open_target(control, source, move.id)
+            await map_changes.open_target(control, source, move.id)
         except (NotFound, Conflict):
             continue
 

@@ -1,0 +1,87 @@
+"""Noting: decisions in the form in which they are kept, with a sentence for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from data_sharing.decisions.history import Decision, Kind
+from data_sharing.decisions.ordering import cause_of
+from data_sharing.instruction import Cause, instruction_id
+from data_sharing.plans.due import DueAction
+from data_sharing.rules.decided import EffectOutcome, RuleOutcome
+from data_sharing.rules.effects import PlanChange
+
+
+def fired(
+    tenant: str,
+    outcome: RuleOutcome,
+    ordered: Mapping[str, str],
+    *,
+    now_ms: int,
+    position: int,
+    cause: Cause | None,
+    late_ms: int,
+) -> Decision:
+    """A rule that fired. Its id is a function of what caused it. ordered: instructions by their
+    effects; position: of the event, 0 where time did it."""
+    named = [cause_of(ref) for ref in outcome.events]
+    causes = tuple(named) if named else ((cause,) if cause is not None else ())
+    by_time_ms = 0 if position else now_ms
+    names = [part for one in causes for part in (one.source, one.id)]
+    made_of = (tenant, outcome.rule, outcome.version, outcome.plan_id, position, by_time_ms)
+    effects = tuple(_effect(one) for one in outcome.effects)
+    return Decision(
+        id=instruction_id(*made_of, *names).replace("i-", "c-", 1),
+        tenant=tenant,
+        kind=Kind.RULE,
+        time_ms=now_ms,
+        summary=_summary(outcome, effects),
+        position=position,
+        rule=outcome.rule,
+        rule_version=outcome.version,
+        plan=outcome.plan_id,
+        causes=causes,
+        effects=effects,
+        instructions=tuple(
+            ordered[one.effect.id] for one in outcome.effects if one.effect.id in ordered
+        ),
+        late_ms=late_ms,
+    )
+
+
+def fell_due(
+    due: DueAction, causes: tuple[Cause, ...], instructions: tuple[str, ...], now_ms: int
+) -> Decision:
+    """An action of a plan that fell due, or is too late to be wanted."""
+    what = f"{due.name}: {due.application} {due.action}"
+    late = f"{due.late_ms / 1000:.1f} s after it was due"
+    return Decision(
+        id=f"c-{due.id}",
+        tenant=due.tenant,
+        kind=Kind.MISSED if due.skipped else Kind.PLANNED,
+        time_ms=now_ms,
+        summary=f"{what} is not wanted any more, {late}" if due.skipped else f"{what} is due",
+        plan=due.plan_id,
+        causes=causes,
+        effects=({"does": "invoke", "of": what, "to": due.config},),
+        instructions=instructions,
+        late_ms=due.late_ms,
+    )
+
+
+def _effect(one: EffectOutcome) -> dict[str, Any]:
+    effect = one.effect
+    if isinstance(effect, PlanChange):
+        of, does = effect.plan_id, "change"
+        to = {name: value for name, value in effect.fields if one.field in ("", name)}
+    else:
+        of, does = f"{effect.application} {effect.action}", "invoke"
+        to = dict(effect.config)
+    return {"does": does, "of": of, "to": to, "fate": one.fate.value, "reason": one.reason}
+
+
+def _summary(outcome: RuleOutcome, effects: Sequence[Mapping[str, Any]]) -> str:
+    """What the rule did, in one sentence."""
+    did = ", ".join(f"{one['does']} {one['of']} ({one['fate']})" for one in effects)
+    return f"rule {outcome.rule} fired: {did or 'nothing to do'}"

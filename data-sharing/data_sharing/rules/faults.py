@@ -1,0 +1,62 @@
+"""Faults: what is wrong with a document of rules, all of it at once, each named by its field."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+from control_plane.errors import InvalidInput
+
+
+class InvalidDocument(InvalidInput):
+    """`faults`: all that is wrong with it, each naming its field."""
+
+    def __init__(self, faults: Sequence[InvalidInput]) -> None:
+        super().__init__(faults[0].field, "\n".join(fault.message for fault in faults))
+        self.faults = tuple(faults)
+
+
+class Faults:
+    """Gathers what is wrong, so that an operator sees all of it at once."""
+
+    def __init__(self) -> None:
+        self.found: list[InvalidInput] = []
+
+    def gather(self) -> Self:
+        """`with faults.gather():` goes on after what is wrong inside."""
+        return self
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        if isinstance(error, InvalidDocument):
+            self.found += error.faults
+        elif isinstance(error, InvalidInput):
+            self.found.append(error)
+        return isinstance(error, InvalidInput)
+
+    def say(self, field: str, complaint: str) -> None:
+        self.found.append(InvalidInput(field, f"{field}: {complaint}"))
+
+    def settle(self) -> None:
+        """Raises InvalidDocument where anything was found."""
+        if self.found:
+            raise InvalidDocument(self.found)
+
+
+@contextmanager
+def within(at: str) -> Iterator[None]:
+    """What is wrong inside is named with where it stands."""
+    try:
+        yield
+    except InvalidInput as error:
+        field = f"{at}.{error.field}"
+        raise InvalidInput(field, f"{at}.{error.message}") from None

@@ -1,0 +1,187 @@
+"""Reading: compiles the expressions of rules, over one event or over all that a rule may read.
+
+Each is checked for syntax, types, and what it reads: fields of feeds against their schemas,
+windows and forecasts by name. What a rule reads is noted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Protocol
+
+from control_plane.expressions.clauses import clauses_of
+from control_plane.expressions.environment import Environment, Kind
+from control_plane.expressions.expression import Expression
+from control_plane.expressions.tree import Ident, Path, paths_read, walk
+from data_sharing.forecasts.forecast import FIELDS as FORECAST_FIELDS
+from data_sharing.rules.compiled import CompiledForecast, Computed
+from data_sharing.rules.faults import Faults
+from data_sharing.rules.feed_schema import FeedSchema, check
+from data_sharing.rules.spec import RuleSpec, Value
+from data_sharing.rules.windows import FIELDS as WINDOW_FIELDS
+
+EVENT = Environment({"event": Kind.OBJECT})
+
+
+class Schemas(Protocol):
+    """The feeds that may be read: a feed that is not there is an error."""
+
+    def get(self, feed: str, /) -> FeedSchema | None: ...
+
+
+class EventReader:
+    """Compiles expressions over one event of a feed."""
+
+    def __init__(self, feed: str, schemas: Schemas, faults: Faults, at: str) -> None:
+        self._faults, self._at = faults, at
+        found = schemas.get(feed)
+        if found is None:
+            faults.say(f"{at}.feed", f'no feed "{feed}" that may be read here')
+        self._roots = {"event": found or FeedSchema(feed, None)}
+
+    def compile(self, text: str, field: str, *returns: Kind) -> Expression:
+        """Where it fails, an expression that nobody will evaluate."""
+        field = f"{self._at}.{field}"
+        with self._faults.gather():
+            found = EVENT.compile(text, field=field, returns=returns)
+            check(found, self._roots, field, _json_types(returns))
+            return found
+        return EVENT.compile("false", field=field)
+
+    def optional(self, text: str | None, field: str) -> Expression | None:
+        return None if text is None else self.compile(text, field, Kind.BOOL)
+
+
+class RuleReader:
+    """Of one rule. `reads` are the roots that its expressions look at, `forecast_fields` what
+    they want of which forecast."""
+
+    def __init__(
+        self,
+        spec: RuleSpec,
+        schemas: Schemas,
+        forecasts: Mapping[str, CompiledForecast],
+        faults: Faults,
+    ) -> None:
+        self._spec, self._schemas, self._forecasts = spec, schemas, forecasts
+        self._faults = faults
+        self._at = f"rules.{spec.rule}"
+        self.reads: set[str] = set()
+        self.forecast_fields: dict[str, dict[str, None]] = {}
+        self._roots: dict[str, FeedSchema] = {}
+        cumulative = spec.join is not None and spec.join.consume == "cumulative"
+        present = tuple(sorted(name for name, one in spec.watch.items() if not one.absent))
+        self.environment = _environment(
+            () if cumulative else present, present if cumulative else (), spec.at_end_of is None
+        )
+        if not cumulative:
+            self._roots = {name: self._schema(spec.watch[name].feed) for name in present}
+        if len(spec.watch) == 1:
+            self._roots["event"] = self._schema(next(iter(spec.watch.values())).feed)
+
+    def expression(self, text: str, field: str, *returns: Kind) -> Expression:
+        """Over everything a rule reads; notes what it reads. Where it fails, one that nobody
+        will evaluate."""
+        field = f"{self._at}.{field}"
+        with self._faults.gather():
+            found = self.environment.compile(text, field=field, returns=returns)
+            check(found, self._roots, field, _json_types(returns))
+            self._note(found, field)
+            return found
+        return EVENT.compile("false", field=field)
+
+    def _note(self, expression: Expression, field: str) -> None:
+        for path, _, _ in paths_read(expression.tree):
+            if path[0] in self.environment.variables:
+                self.reads.add(path[0])
+            self._note_path(path, field)
+        for node, bound in walk(expression.tree):
+            if isinstance(node, Ident) and node.name == "plan" and node.name not in bound:
+                self.needs_plan(field)
+
+    def _note_path(self, path: Path, field: str) -> None:
+        if path[0] == "window":
+            self._check_names(path, field, self._spec.windows, WINDOW_FIELDS, "window")
+        if path[0] == "forecast" and self._check_names(
+            path, field, self._forecasts, FORECAST_FIELDS, "forecast"
+        ):
+            self.forecast_fields.setdefault(path[1], {})[path[2]] = None
+            feed = self._forecasts[path[1]].spec.feed
+            if self._schemas.get(feed) is None:  # an estimate tells of what it is made from
+                self._faults.say(field, f'forecast {path[1]} is over feed "{feed}", which may not '
+                                        "be read here")  # fmt: skip
+
+    def _check_names(
+        self, path: Path, field: str, names: Any, fields: frozenset[str], what: str
+    ) -> bool:
+        """Whether it is what.<name>.<field>; says so where it is not."""
+        if len(path) < 3:
+            self._faults.say(field, f"{'.'.join(path)} alone: read a field, {what}.<name>.<field>")
+        elif path[1] not in names:
+            known = ", ".join(sorted(names)) or "none"
+            self._faults.say(field, f'no {what} "{path[1]}"; there is {known}')
+        elif path[2] not in fields or len(path) > 3:
+            known = ", ".join(sorted(fields))
+            self._faults.say(field, f'{what}.{path[1]} has no "{path[2]}"; it has {known}')
+        else:
+            return True
+        return False
+
+    def needs_plan(self, field: str) -> None:
+        if self._spec.plan is None:
+            self._faults.say(field, "reads `plan`, and the rule does not say whose: add `plan:`")
+
+    def forbid(self, expression: Expression, field: str, *names: str) -> None:
+        for path, _, _ in paths_read(expression.tree):
+            if path[0] in names:
+                self._faults.say(f"{self._at}.{field}", f"cannot read {path[0]}")
+
+    def value(self, value: Value, field: str, *returns: Kind) -> Computed:
+        if isinstance(value, str):
+            return self.expression(value, field, *returns)
+        if returns == (Kind.BOOL,) and not isinstance(value, bool):
+            self._faults.say(f"{self._at}.{field}", f"must be true, false or CEL, not {value}")
+        return value
+
+    def asked_alone(self, name: str) -> Expression | None:
+        """The clauses of `when` that read nothing but one input's event: without them holding
+        nothing can match, so they decide which of its events a join keeps."""
+        if self._faults.found:
+            return None
+        whole = clauses_of(self._spec.condition)
+        clauses = whole.parts if whole.joined_by == "&&" else (whole,)
+        alone: list[str] = []
+        for clause in clauses:
+            tree = self.environment.compile(clause.text, field="when").tree
+            if {path[0] for path, _, _ in paths_read(tree)} == {name}:
+                alone.append(f"({clause.text})")
+        return self.environment.compile(" && ".join(alone), field="when") if alone else None
+
+    def _schema(self, feed: str) -> FeedSchema:
+        return self._schemas.get(feed) or FeedSchema(feed, None)
+
+
+@cache
+def _environment(singles: tuple[str, ...], lists: tuple[str, ...], event: bool) -> Environment:
+    """Rules that name their inputs alike share one."""
+    variables = {
+        "key": Kind.STRING, "now": Kind.TIMESTAMP, "plan": Kind.OBJECT,
+        "window": Kind.OBJECT, "forecast": Kind.OBJECT,
+    }  # fmt: skip
+    variables |= dict.fromkeys(singles, Kind.OBJECT)
+    variables |= dict.fromkeys(lists, Kind.LIST)
+    if event:
+        variables["event"] = Kind.OBJECT
+    return Environment(variables)
+
+
+def _json_types(kinds: tuple[Kind, ...]) -> frozenset[str]:
+    """What a field of an event must be to give such a result; empty: anything."""
+    return frozenset(_JSON_TYPES[kind] for kind in kinds if kind in _JSON_TYPES)
+
+
+_JSON_TYPES = {
+    Kind.BOOL: "boolean", Kind.STRING: "string", Kind.INT: "number", Kind.DOUBLE: "number",
+    Kind.LIST: "array",
+}  # fmt: skip
