@@ -26,13 +26,15 @@ class Measured:
     # (began, ended, kind, failed)
 
     def resumed_after(self, fault: float, *, within_s: float) -> float:
-        """Seconds from `fault` to the end of the longest silence of writes that follows."""
+        """Seconds from `fault` to the end of the longest silence of writes that follows, while
+        clients asked; within_s where that silence lasts to the end."""
+        over = min(fault + within_s, max((began for began, *_ in self.calls), default=fault))
         ends = [at for at in self.writes if fault - 0.5 <= at <= fault + within_s]
         longest, resumed = 0.0, fault
         for before, after in pairwise(ends):
             if after > fault and after - before > longest:
                 longest, resumed = after - before, after
-        if not ends or ends[-1] < fault:
+        if not ends or ends[-1] < fault or over - ends[-1] > longest:
             return within_s  # nothing was written any more
         return max(0.0, resumed - fault)
 
