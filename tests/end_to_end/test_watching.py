@@ -84,7 +84,12 @@ async def test_a_client_is_followed_from_unit_to_unit(own_etcd, tmp_path: Path, 
         first = await soon(watch)
         assert first.kind is ChangeKind.HOME
         assert (first.assignment.unit_id, first.assignment.epoch) == ("dublin", 1)
-        states = asyncio.create_task(states_of(two.address, "dublin", fleet.UNIT_STATE_DRAINED))
+        begun = asyncio.Event()
+        states = asyncio.create_task(
+            states_of(two.address, "dublin", fleet.UNIT_STATE_DRAINED, begun)
+        )
+        async with asyncio.timeout(WAIT_S):
+            await begun.wait()
 
         await operator.DrainUnit(fleet.DrainUnitRequest(unit_id="dublin"), timeout=WAIT_S)
         moved = await soon(watch)
@@ -140,13 +145,15 @@ async def refused(door: homeport.AsyncUnit, ticket: str) -> homeport.Admission:
     return answer
 
 
-async def states_of(address: str, unit_id: str, until: int) -> list[int]:
-    """The states that a watcher of the fleet sees a unit go through."""
+async def states_of(address: str, unit_id: str, until: int, begun: asyncio.Event) -> list[int]:
+    """The states that a watcher of the fleet sees a unit go through; `begun`: it has seen one."""
     seen: list[int] = []
     async with grpc.aio.insecure_channel(address) as channel:
         call = fleet_grpc.FleetServiceStub(channel).WatchFleet(fleet.WatchFleetRequest())
         async for message in call:
             seen += [unit.state for unit in message.units if unit.spec.unit_id == unit_id]
+            if seen:
+                begun.set()
             if seen and seen[-1] == until:
                 break
         call.cancel()

@@ -57,7 +57,9 @@ class _Tests:
             found.extend(self.present)
         kind = type(value)
         if kind is str:
-            for length in self.lengths:
+            for length in self.lengths:  # in rising order
+                if length > len(value):
+                    break  # a slice would be the whole value, found before
                 below = self.prefixes.get(value[:length])
                 if below is not None:
                     below.match(event, found)

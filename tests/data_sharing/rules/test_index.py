@@ -218,3 +218,11 @@ def test_intervals_hold_what_lies_in_them(
         tree.holding(value, found)
         expected = [n for n, (low, high) in enumerate(bounds) if low <= value <= high]
         assert sorted(found) == expected
+
+
+def test_a_value_shorter_than_a_prefix_is_found_once() -> None:
+    texts = ['event.data.a.startsWith("a")', 'event.data.a.startsWith("abc")']
+    rules = [one for one in map(compiled, texts) if one is not None]
+    index = FeedIndex(Watch(number, conjuncts) for number, (_, conjuncts) in enumerate(rules))
+    event = Event("t", "s", "1", "feed", "k", 0, {"a": "a"}, "")
+    assert list(index.touched(event)) == [0]
