@@ -162,8 +162,7 @@ class Mover:
         ledger = await self.ledger()
         until = self._clock() + patience_s
         policy = who.tenant.reprovision
-        if policy is Reprovision.MOVE_WITH_STATE and who.cause != FAILED_OVER:
-            # A lost unit can hand nothing over: its clients get a home without their state.
+        if who.takes_state:
             account = self._find(who)
             if isinstance(account, HomeportError):
                 return Kept(account.message)

@@ -16,7 +16,7 @@ from control_plane import keys
 from control_plane.errors import HomeportError
 from control_plane.store import port
 from control_plane.store.port import KeyValue, Put, unchanged
-from deployment_units.fleet.unit import TenantSpec
+from deployment_units.fleet.unit import Reprovision, TenantSpec
 from provisioner.geo.location import Location
 from provisioner.ledger.account import Account
 from provisioner.ledger.assignment import AssignmentRecord, encode_assignment
@@ -45,6 +45,12 @@ class Traveller:
     cause: str
     manner: Manner
     to: str = ""
+
+    @property
+    def takes_state(self) -> bool:
+        """Whether its state goes first. A lost unit can hand nothing over: its clients get a
+        home without their state."""
+        return self.tenant.reprovision is Reprovision.MOVE_WITH_STATE and self.cause != FAILED_OVER
 
     @property
     def home(self) -> str:

@@ -47,8 +47,8 @@ from provisioner.moves.relocation import (
 log = logging.getLogger(__name__)
 
 PAGE = 2_000  # assignments read at once
-SLICE_S = 0.025  # of the rate is under way at once, so that others wait for few moves
-SLICE_MIN, SLICE_MAX = 16, 250  # handoffs take their time side by side
+SLICE_S = 0.025  # of the rate is under way at once, so that others wait for few moves,
+SLICE_MIN, SLICE_MAX = 16, 250  # within these bounds; handoffs take their time, side by side
 LOOKED_AT = 50  # assignments, before other calls get their turn
 MARK_S = 1.0  # how often progress is written
 BETWEEN_S, BETWEEN_MAX_S = 0.5, 15.0  # between passes in which clients had to stay
@@ -167,7 +167,7 @@ class Worker:
             travellers = await self._travellers(page.items)
             while travellers:
                 await self._may_go_on()
-                count = await self._turn(len(travellers))
+                count = await self._turn(travellers)
                 slice_, travellers = travellers[:count], travellers[count:]
                 if not slice_:
                     return tally  # the bound is reached
@@ -237,22 +237,28 @@ class Worker:
             return None
         return who
 
-    async def _turn(self, wanted: int) -> int:
+    async def _turn(self, travellers: Sequence[Traveller]) -> int:
         """How many may go now, by rate and bound; waits for the rate, 0 by the bound."""
         job = self.job
+        wanted = min(len(travellers), self._slice(travellers[0]))
         if job.max_moves:
             wanted = min(wanted, job.max_moves - job.moved)
             if wanted <= 0:
                 return 0
         while True:
             self._pace.rate_per_s = job.rate_per_s
-            slice_ = min(SLICE_MAX, max(SLICE_MIN, int(job.rate_per_s * SLICE_S)))
-            count, wait_s = self._pace.take(min(slice_, wanted), self._clock())
+            count, wait_s = self._pace.take(wanted, self._clock())
             if count:
                 return count
             await self._board.change(within_s=wait_s)
             await self._may_go_on()
             job = self.job
+
+    def _slice(self, first: Traveller) -> int:
+        """How many may be under way at once: few where each is a share of a transaction."""
+        if first.takes_state:
+            return SLICE_MAX
+        return min(SLICE_MAX, max(SLICE_MIN, int(self.job.rate_per_s * SLICE_S)))
 
     async def _move(self, travellers: Sequence[Traveller], tally: PassTally) -> None:
         if self.job.max_moves:

@@ -9,7 +9,8 @@ import pytest
 
 from console.cli.main import main
 from tests.console.command_line import CommandLine, Ran
-from tests.fakes.provisioning_service import FakeProvisioning, Served, serving
+from tests.fakes.provisioning_service import FakeProvisioning
+from tests.fakes.served import Served, serving
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from console.cli.bulk import MAX_LINE_BYTES, BadLine, client_of, numbered_lines
 from homeport import ClientAt
 from tests.console.command_line import CommandLine, run_process
-from tests.fakes.provisioning_service import NO_ROOM, FakeProvisioning, Served, serving
+from tests.fakes.provisioning_service import NO_ROOM, FakeProvisioning
+from tests.fakes.served import Served, serving
 
 
 def ndjson(*entries: object) -> bytes:

@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from tests.console.command_line import CommandLine
-from tests.fakes.provisioning_service import NO_ROOM, FakeProvisioning, Served
+from tests.fakes.provisioning_service import NO_ROOM, FakeProvisioning
+from tests.fakes.served import Served
 
 
 def fake(service: Served) -> FakeProvisioning:

@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tests.console.command_line import CommandLine
-from tests.fakes.provisioning_service import FakeProvisioning, Served, serving
+from tests.fakes.provisioning_service import FakeProvisioning
+from tests.fakes.served import Served, serving
 
 
 def self_signed() -> tuple[bytes, bytes]:

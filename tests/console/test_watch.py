@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +16,8 @@ from homeport.api.fleet.v1 import fleet_pb2 as fleet
 from homeport.errors import PermissionDenied, Unavailable, error_of
 from homeport.failure import Code, Failure
 from tests.console.command_line import LIMIT_S, CommandLine
-from tests.fakes.provisioning_service import FakeProvisioning, Served
+from tests.fakes.provisioning_service import FakeProvisioning
+from tests.fakes.served import Served
 
 AWAY = error_of(Failure(Code.UNAVAILABLE, "away", retry_after_s=3.0, from_homeport=True))
 GONE = error_of(Failure(Code.OUT_OF_RANGE, "compacted", from_homeport=True))
@@ -24,6 +26,11 @@ GONE = error_of(Failure(Code.OUT_OF_RANGE, "compacted", from_homeport=True))
 def fake(service: Served) -> FakeProvisioning:
     assert service.provisioning is not None
     return service.provisioning
+
+
+def heed_ctrl_c() -> None:
+    """A shell's background jobs ignore it, and so would what these tests start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def test_a_watch_ends_after_the_events_asked_for(cli: CommandLine, service: Served) -> None:
@@ -42,6 +49,7 @@ def test_events_come_as_they_happen_and_ctrl_c_ends_it(cli: CommandLine, service
     with subprocess.Popen(
         [*command, "--server", service.address],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=heed_ctrl_c,
     ) as process:  # fmt: skip
         try:
             assert process.stdout is not None
@@ -55,7 +63,7 @@ def test_events_come_as_they_happen_and_ctrl_c_ends_it(cli: CommandLine, service
             assert json.loads(process.stdout.readline()) == {
                 "event": "released", "cause": None, "client_id": "alice",
             }  # fmt: skip
-            process.send_signal(2)
+            process.send_signal(signal.SIGINT)
             assert process.wait(LIMIT_S) == 130
         finally:
             process.kill()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from console.local.etcd_process import EtcdCluster
-from tests.faults.judge.clusters import ClustersRecorder, recording_clusters
+from tests.faults.judge.clusters_recorder import ClustersRecorder, recording_clusters
 from tests.faults.judge.recorder import connected
 from tests.faults.stage import Stage
 

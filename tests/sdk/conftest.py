@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from homeport import RetryPolicy
-from tests.fakes.provisioning_service import FakeProvisioning, Served, serving
+from tests.fakes.provisioning_service import FakeProvisioning
+from tests.fakes.served import Served, serving
 from tests.sdk.shells import AsyncShell, BlockingShell, Shell
 
 # Patient enough for a loaded machine, with waits too short to notice.

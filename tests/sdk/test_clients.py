@@ -12,7 +12,8 @@ import pytest
 
 import homeport
 from homeport import LocationSource, RetryPolicy
-from tests.fakes.provisioning_service import FakeProvisioning, FakeUnit, serving
+from tests.fakes.provisioning_service import FakeProvisioning
+from tests.fakes.served import FakeUnit, serving
 from tests.sdk.shells import Shell
 
 Connect = Callable[..., Shell]

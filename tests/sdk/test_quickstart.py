@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.provisioning_service import FakeProvisioning, FakeUnit, serving
+from tests.fakes.provisioning_service import FakeProvisioning
+from tests.fakes.served import FakeUnit, serving
 
 ROOT = Path(__file__).parents[2]
 

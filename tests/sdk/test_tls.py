@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 import homeport
 from homeport import Tls
-from tests.fakes.provisioning_service import FakeProvisioning, Served, serving
+from tests.fakes.provisioning_service import FakeProvisioning
+from tests.fakes.served import Served, serving
 
 
 def certificate_for(name: str) -> tuple[bytes, bytes]:

@@ -10,7 +10,8 @@ import pytest
 
 import homeport
 from homeport import Change, ChangeKind
-from tests.fakes.provisioning_service import FakeProvisioning, serving
+from tests.fakes.provisioning_service import FakeProvisioning
+from tests.fakes.served import serving
 from tests.sdk.conftest import QUICK
 from tests.sdk.shells import Watching
 

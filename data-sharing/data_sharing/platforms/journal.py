@@ -16,6 +16,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from heapq import heapify, heappop, heappush
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,11 @@ class Journal:
                 dict(db.execute("SELECT partition, fence FROM fences").fetchall()),
             )
         )
+        # Those that are recorded, by deadline: what is over is found without looking at all.
+        self._recorded = [
+            (one.deadline_ms, name) for name, one in self._entries.items() if one.recorded
+        ]
+        heapify(self._recorded)
 
     @classmethod
     async def open(cls, path: Path, *, now_ms: int) -> Journal:
@@ -196,16 +202,22 @@ class Journal:
             if entry is None or entry.outcome is None or entry.outcome.attempt != attempt:
                 continue
             self._entries[name] = replace(entry, recorded=True)
+            heappush(self._recorded, (entry.deadline_ms, name))
             statements.append(("UPDATE entries SET recorded = 1 WHERE instruction = ?", (name,)))
-        over_ms = now_ms - KEEP_AFTER_DEADLINE_MS
-        for name in [
-            name for name, one in self._entries.items()
-            if one.recorded and one.deadline_ms < over_ms
-        ]:  # fmt: skip
+        for name in self._over(now_ms - KEEP_AFTER_DEADLINE_MS):
             del self._entries[name]
             statements.append(("DELETE FROM entries WHERE instruction = ?", (name,)))
         if statements:
             await self._commit(statements)
+
+    def _over(self, before_ms: int) -> Iterator[str]:
+        """Those that are recorded and whose deadline is earlier, each once."""
+        while self._recorded and self._recorded[0][0] < before_ms:
+            _, name = heappop(self._recorded)
+            entry = self._entries.get(name)
+            # One that is run again has a later deadline, and is not recorded yet.
+            if entry is not None and entry.recorded and entry.deadline_ms < before_ms:
+                yield name
 
     def untold(self) -> list[Performed]:
         """Outcomes that the decision service has not recorded, as far as is known here."""

@@ -5,198 +5,23 @@ journals; what is between them and the dispatcher is a test's to cut."""
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from control_plane.errors import Conflict
-from data_sharing.database import Database
-from data_sharing.decisions import dead_letters, outbox
-from data_sharing.decisions.dispatcher import AWAY_MS, REPORT_MS, Dispatcher
-from data_sharing.decisions.outbox import Kept, State
-from data_sharing.decisions.presence import PlatformFacts, PlatformSession
-from data_sharing.decisions.recording import Recorder
-from data_sharing.instruction import Instruction, Performed
-from data_sharing.platforms.host import Hosted, PlatformHost
-from data_sharing.platforms.journal import Journal
+from data_sharing.decisions.dispatcher import AWAY_MS, REPORT_MS
+from data_sharing.decisions.outbox import State
+from data_sharing.instruction import Instruction
 from data_sharing.runtimes.port import Invocation, Outcome, Status
-from data_sharing.signing import InstructionVerifier, SigningKey
-from tests.fakes.runner import ARTIFACT, FakeInstalled, FakeRunner, echo
-
-WAIT_S = 30.0
-START_MS = 1_800_000_000_000
-KEY = SigningKey.of(b"k" * 32)
-SCHEMAS = [outbox.SCHEMA, dead_letters.SCHEMA]
-ONCE = Instruction(
-    id="i-1",
-    tenant="acme",
-    application="alarm",
-    version="1.0.0",
-    artifact=ARTIFACT.sha256,
-    action="ring",
-    configuration={"volume": 40},
-    deadline_ms=START_MS + 60_000,
-    idempotent=False,
-    decided_at_ms=START_MS,
+from tests.data_sharing.decisions.stage import (
+    ONCE,
+    REPEATABLE,
+    Stage,
 )
-REPEATABLE = replace(ONCE, idempotent=True)
-
-
-class Clock:
-    """Stands still unless moved."""
-
-    def __init__(self) -> None:
-        self.now_ms = START_MS
-
-    def __call__(self) -> int:
-        return self.now_ms
-
-
-class Service:
-    """A dispatcher on a database, and the outcomes that it told the feeds."""
-
-    def __init__(self, database: Database, fence: int = 1) -> None:
-        self.database = database
-        self.clock = Clock()
-        self.told: list[Performed] = []
-        self.fence = fence
-        self.recorder = Recorder(self._tell, wall_ms=self.clock)
-        self.dispatcher = Dispatcher(
-            database,
-            KEY,
-            self.recorder,
-            partition="0",
-            fence=fence,
-            wall_ms=self.clock,
-            spread=lambda: 0.0,
-        )
-
-    def _tell(self, db: sqlite3.Connection, kept: Kept, performed: Performed) -> None:
-        self.told.append(performed)
-
-    async def decide(self, *instructions: Instruction, needs_approval: bool = False) -> None:
-        def write(db: sqlite3.Connection) -> None:
-            for one in instructions:
-                outbox.put(db, one, needs_approval=needs_approval)
-
-        await self.database.transact(write)
-
-    def kept(self, instruction: str = "i-1") -> Kept:
-        found = self.database.read(lambda db: outbox.get(db, instruction))
-        assert found is not None
-        return found
-
-    def letters(self) -> list[dead_letters.DeadLetter]:
-        return self.database.read(
-            lambda db: dead_letters.page(db, "acme", 1 << 62, 100, with_redriven=False)
-        )
-
-    async def until(self, holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(WAIT_S):
-            while not holds():  # noqa: ASYNC110
-                await asyncio.sleep(0.005)
-
-    async def ends(self, state: State, instruction: str = "i-1") -> Kept:
-        await self.until(lambda: self.kept(instruction).state is state)
-        return self.kept(instruction)
-
-
-class Line:
-    """A platform and its connection, which a test can cut. While `deaf`, nothing arrives."""
-
-    def __init__(self, service: Service, journal: Journal, name: str, *, capacity: int) -> None:
-        self.service, self.journal, self.name = service, journal, name
-        self.runner = FakeRunner(4)
-        self.alarm = FakeInstalled(echo)
-        self.deaf = self.mute = False
-        self.capacity = capacity
-        self.runs = 0
-        self.host = PlatformHost(
-            name,
-            InstructionVerifier("acme", name, {KEY.key_id: KEY.public_bytes()}),
-            journal,
-            self.runner,
-            capacity=capacity,
-            wall_ms=service.clock,
-            report=lambda report: (
-                None if self.mute else self.service.dispatcher.heard(self.session, report)
-            ),
-        )
-        self.host.add(Hosted(application="alarm", version="1.0.0", installed=self.alarm))
-        self.session = self._session()
-        self._carrier: asyncio.Task[None] | None = None
-
-    def _session(self) -> PlatformSession:
-        self.runs += 1
-        return PlatformSession(
-            facts=PlatformFacts(
-                tenant="acme", name=self.name, incarnation=f"{self.runs:04}", version="1",
-                capacity=self.capacity, ttl_s=10.0, wanted=(("alarm", ""),),
-                connected_at_ms=START_MS,
-            )
-        )  # fmt: skip
-
-    def connect(self) -> None:
-        self.session = self._session()
-        self._carrier = asyncio.create_task(self._carry(self.session))
-        dispatcher = self.service.dispatcher
-        dispatcher.join(self.session)
-        dispatcher.ready(
-            self.session, {(o.application, o.version): o.sha256 for o in self.host.hosted}
-        )
-        self.host.tell_again()
-
-    def cut(self) -> None:
-        self.service.dispatcher.lost(self.session)
-
-    async def _carry(self, session: PlatformSession) -> None:
-        while not session.gone:
-            session.news.clear()
-            while session.tokens and not self.deaf:
-                self.host.take(session.tokens.popleft())
-            while session.recorded:
-                await self.journal.recorded([session.recorded.popleft()], self.service.clock())
-            await session.news.wait()
-
-    async def close(self) -> None:
-        self.runner.hold.set()
-        await self.host.drain(WAIT_S)
-        if self._carrier is not None:
-            self._carrier.cancel()
-        await self.journal.close()
-
-
-class Stage:
-    """Services and platforms of one test, in one folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._lines: list[Line] = []
-
-    @asynccontextmanager
-    async def service(self, fence: int = 1) -> AsyncIterator[Service]:
-        database = await Database.open(self._folder / "db", SCHEMAS)
-        service = Service(database, fence)
-        run = asyncio.create_task(service.dispatcher.run())
-        try:
-            yield service
-        finally:
-            run.cancel()
-            await database.close()
-
-    async def platform(self, service: Service, name: str = "hub", *, capacity: int = 8) -> Line:
-        journal = await Journal.open(self._folder / name / "journal", now_ms=START_MS)
-        line = Line(service, journal, name, capacity=capacity)
-        self._lines.append(line)
-        return line
-
-    async def close(self) -> None:
-        for line in self._lines:
-            await line.close()
+from tests.fakes.runner import echo
 
 
 @pytest.fixture

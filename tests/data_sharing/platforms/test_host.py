@@ -320,6 +320,21 @@ async def test_what_is_recorded_and_over_is_forgotten(tmp_path: Path) -> None:
     await reopened.close()
 
 
+async def test_what_was_recorded_before_a_restart_is_forgotten_when_it_is_over(tmp_path) -> None:
+    platform = await Platform.on(tmp_path)
+    told = [(done.instruction, done.attempt) for done in [await platform.outcome()]]
+    await platform.journal.recorded(told, NOW_MS)
+    await platform.journal.recorded(told, NOW_MS)  # told twice
+    await platform.close()
+    over_ms = INSTRUCTION.deadline_ms + KEEP_AFTER_DEADLINE_MS + 1
+    reopened = await Journal.open(tmp_path / "journal", now_ms=NOW_MS)
+    await reopened.recorded([], over_ms - 1)
+    assert len(reopened) == 1
+    await reopened.recorded([], over_ms)
+    assert len(reopened) == 0
+    await reopened.close()
+
+
 async def test_a_leaving_platform_finishes_and_takes_nothing_more(tmp_path: Path) -> None:
     platform = await Platform.on(tmp_path)
     platform.runner.hold.clear()

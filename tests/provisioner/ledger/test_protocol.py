@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.provisioner.ledger.simulation import Violation, World
+from tests.provisioner.ledger.simulation import World
+from tests.provisioner.ledger.tiny_store import Violation
 
 STEPS = 400
 

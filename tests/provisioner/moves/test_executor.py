@@ -207,6 +207,36 @@ async def test_a_handoff_that_breaks_is_reported_and_the_others_move(store):
         assert await rig.counts() == {"virginia": 1}
 
 
+class SlowHandoff:
+    """Takes half a second for each client; `most`: how many it had under way at once."""
+
+    def __init__(self) -> None:
+        self._now = self.most = 0
+
+    async def hand_over(self, client, *, source, target, timeout_s):
+        self._now += 1
+        self.most = max(self.most, self._now)
+        await asyncio.sleep(0.5)
+        self._now -= 1
+
+    async def forget(self, client, *, unit):
+        return None
+
+    async def close(self):
+        pass
+
+
+async def test_state_that_takes_its_time_is_handed_over_side_by_side(store):
+    """More at once than are under way where a move is one share of a transaction."""
+    await prepared(store, MANY[:200], reprovision=Reprovision.MOVE_WITH_STATE)
+    async with at_work(store) as rig:
+        handoff = rig.mover._handoff = SlowHandoff()
+        await rig.make("dublin", Event.DRAIN, rate_per_s=400.0)
+        assert (await rig.ended("drain-dublin")).moved == 200
+        assert await rig.counts() == {"virginia": 200}
+    assert handoff.most > 2 * worker.SLICE_MIN
+
+
 async def test_the_lost_units_clients_are_spread_and_their_home_is_remembered(store):
     await prepared(store)
     agent = Liveness(store, "dublin", 10)
