@@ -92,7 +92,7 @@ class Environment:
     def bind(self, values: Mapping[str, Any]) -> Bindings:
         """Values of the variables for evaluating. They are read lazily and must not be changed
         afterwards. A variable left out is an error when it is read, not before."""
-        return Bindings(self._env.Activation(values))
+        return Bindings(self._env.Activation, values)
 
 
 def place(text: str, at: int) -> str:

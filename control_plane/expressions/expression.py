@@ -6,10 +6,12 @@ A field that an event does not have is the commonest fault, and not a failure of
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from cel_expr_python import cel
 
+from control_plane.expressions.direct import direct_of, read
 from control_plane.expressions.tree import Node, Path, path_of
 
 _BOOL = cel.Type.BOOL
@@ -26,26 +28,40 @@ class Fault(NamedTuple):
 class Bindings:
     """Values of variables, made by Environment.bind; to be used by many expressions."""
 
-    __slots__ = ("activation",)
+    __slots__ = ("_activation", "_make", "values")
 
-    def __init__(self, activation: Any) -> None:
-        self.activation = activation
+    def __init__(self, make: Callable[[Mapping[str, Any]], Any], values: Mapping[str, Any]) -> None:
+        self.values = values
+        self._make = make
+        self._activation: Any = None
+
+    @property
+    def activation(self) -> Any:
+        """What CEL reads them through, made when it is first asked for."""
+        if self._activation is None:
+            self._activation = self._make(self.values)
+        return self._activation
 
 
 class Expression:
     """Made by Environment.compile. path: where it only reads one, as ("event", "key")."""
 
-    __slots__ = ("_compiled", "path", "text", "tree")
+    __slots__ = ("_compiled", "_direct", "path", "text", "tree")
 
     def __init__(self, text: str, tree: Node, compiled: Any) -> None:
         self.text = text
         self.tree = tree
         self.path: Path | None = path_of(tree)
         self._compiled = compiled
+        self._direct = direct_of(tree)
 
     def evaluate(self, bindings: Bindings) -> Any:
         """A plain Python value (bool, int, float, str, None, datetime, timedelta, list, dict),
         or a Fault."""
+        if self.path is not None:
+            found = read(self.path, bindings.values)
+            if found is not None:
+                return found
         try:
             found = self._compiled.eval(bindings.activation)
             if found.type() == _ERROR:
@@ -56,6 +72,10 @@ class Expression:
 
     def holds(self, bindings: Bindings) -> bool | Fault:
         """Whether it is true; a Fault also where it gives no truth value."""
+        if self._direct is not None:
+            said = self._direct(bindings.values)
+            if said is not None:
+                return said
         try:
             value = self._compiled.eval(bindings.activation).value()
         except RuntimeError as error:

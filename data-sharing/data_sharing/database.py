@@ -19,6 +19,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,6 +28,7 @@ from control_plane.errors import HomeportError, Refused
 from control_plane.store.port import OutcomeUnknown, StoreUnavailable
 
 T = TypeVar("T")
+ROWS_AT_ONCE = 128  # in one statement
 GROUP_LIMIT = 64  # functions in one transaction
 GROUP_S = 0.02  # after so long no function is added to a transaction
 
@@ -37,6 +40,31 @@ class Schema:
 
     part: str
     steps: tuple[tuple[str, ...], ...]
+
+
+def insert(
+    db: sqlite3.Connection, into: str, rows: Sequence[tuple[Any, ...]], otherwise: str = ""
+) -> None:
+    """Writes rows, many in one statement, which takes SQLite three quarters of the time that a
+    statement for each does. into: "table (columns)"; otherwise: ON CONFLICT. What fails may
+    have written some of them: it is for a savepoint to undo, SQLite's own copy of every page
+    before such a statement costs more than the statement."""
+    if not rows:
+        return
+    width, whole = len(rows[0]), len(rows) - len(rows) % ROWS_AT_ONCE
+    if whole:
+        many = _insertion(into, width, ROWS_AT_ONCE, otherwise)
+        for start in range(0, whole, ROWS_AT_ONCE):
+            some = rows[start : start + ROWS_AT_ONCE]
+            db.execute(many, tuple(chain.from_iterable(some)))
+    if whole < len(rows):
+        db.executemany(_insertion(into, width, 1, otherwise), rows[whole:])
+
+
+@lru_cache(maxsize=64)
+def _insertion(into: str, width: int, rows: int, otherwise: str) -> str:
+    row = f"({', '.join('?' * width)})"
+    return f"INSERT OR FAIL INTO {into} VALUES {', '.join([row] * rows)} {otherwise}"
 
 
 class Database:
@@ -206,6 +234,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA temp_store = MEMORY")  # where savepoints keep pages
     connection.execute("PRAGMA cache_size = -65536")  # 64 MiB
     connection.execute("PRAGMA mmap_size = 268435456")
     connection.execute("PRAGMA wal_autocheckpoint = 8000")  # pages of 4 KiB: 32 MiB

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+import msgspec
+
 
 class Cause(NamedTuple):
     """An event that led to something, by its name."""
@@ -24,8 +26,7 @@ class Cause(NamedTuple):
     position: int = 0  # in the log; 0: not known
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Instruction:
+class Instruction(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be performed. It names the artifact, so a platform runs that and no other."""
 
     id: str
@@ -44,7 +45,7 @@ class Instruction:
     occurrence_ms: int = 0  # of the plan, as it was planned; 0: none
     platform: str = ""  # the only one that may perform it; empty: any that has the application
     modification: Mapping[str, Any] | None = None  # how the plan had been changed by then
-    causes: tuple[Cause, ...] = field(default=())
+    causes: tuple[Cause, ...] = ()
 
 
 class Performance(StrEnum):
@@ -83,9 +84,6 @@ def instruction_id(*because: str | int) -> str:
     >>> instruction_id("t", "ab", "c") == instruction_id("t", "a", "bc")
     False
     """
-    digest = hashlib.blake2b(digest_size=16)
-    for part in because:
-        text = str(part).encode()
-        digest.update(b"%d:" % len(text))
-        digest.update(text)
-    return "i-" + digest.hexdigest()
+    texts = [str(part).encode() for part in because]
+    parts = b"".join([b"%d:%b" % (len(text), text) for text in texts])
+    return "i-" + hashlib.blake2b(parts, digest_size=16).hexdigest()

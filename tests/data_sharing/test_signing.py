@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from control_plane.errors import InvalidInput
 from control_plane.identity.tickets import base64url, from_base64url
@@ -78,7 +79,7 @@ def altered() -> str:
 
 
 def late(by_ms: int) -> str:
-    due = replace(INSTRUCTION, deadline_ms=NOW_MS - by_ms)
+    due = structs.replace(INSTRUCTION, deadline_ms=NOW_MS - by_ms)
     return signed(replace(DELIVERY, instruction=due))
 
 
@@ -103,7 +104,7 @@ def late(by_ms: int) -> str:
             signed(replace(DELIVERY, platform="car")), Flaw.WRONG_PLATFORM, id="for-another"
         ),
         pytest.param(
-            signed(replace(DELIVERY, instruction=replace(INSTRUCTION, tenant="globex"))),
+            signed(replace(DELIVERY, instruction=structs.replace(INSTRUCTION, tenant="globex"))),
             Flaw.WRONG_PLATFORM,
             id="for-a-platform-of-that-name-elsewhere",
         ),

@@ -15,28 +15,25 @@ from data_sharing.feeds.port import Record
 from homeport.api.cloudevents.v1 import cloudevents_pb2 as ce
 from homeport.api.datasharing.v1 import feed_pb2 as pb
 
-_TEXTS = {"ce_string", "ce_uri", "ce_uri_ref"}
+_TEXTS = ("ce_string", "ce_uri", "ce_uri_ref")
+_OWN_TEXTS = ("subject", "datacontenttype", "dataschema")  # attributes that are strings
 
 
 def envelope_from_proto(message: ce.CloudEvent) -> Envelope | Refusal:
     """A Refusal where an attribute is not of its type, or data is a protobuf message."""
-    content: bytes | None = message.binary_data
-    if not content:
-        form = message.WhichOneof("data")
-        if form == "text_data":
-            content = message.text_data.encode()
-        elif form == "proto_data":
-            return Refusal(
-                "INVALID_ARGUMENT", "data", "data is a protobuf message; feeds carry JSON"
-            )
-    attributes = message.attributes
-    if not attributes:
-        return Envelope(message.id, message.source, message.spec_version, message.type, content)
+    content = message.text_data.encode() or message.binary_data
+    if not content and message.HasField("proto_data"):
+        return Refusal("INVALID_ARGUMENT", "data", "data is a protobuf message; feeds carry JSON")
     subject, time_ms, content_type, dataschema = "", None, "", ""
     extensions: dict[str, str | int | bool] | None = None
-    for name, attribute in attributes.items():
-        kind = attribute.WhichOneof("attr")
-        value: Any = getattr(attribute, kind) if kind else ""
+    attributes = message.attributes
+    for name in attributes:  # items() takes twice as long
+        attribute = attributes[name]
+        kind: str | None = "ce_string"
+        value: Any = attribute.ce_string
+        if not value:  # it is of another kind, or empty
+            kind = attribute.WhichOneof("attr")
+            value = getattr(attribute, kind) if kind else ""
         if name == "time":
             if kind == "ce_timestamp":
                 time_ms = value.seconds * 1000 + value.nanos // 1_000_000
@@ -45,7 +42,7 @@ def envelope_from_proto(message: ce.CloudEvent) -> Envelope | Refusal:
                 time_ms = parse_time(str(value))
             except (ValueError, OverflowError) as error:
                 return Refusal("INVALID_ARGUMENT", "time", f"time cannot be read: {error}")
-        elif name in ("subject", "datacontenttype", "dataschema"):
+        elif name in _OWN_TEXTS:
             if kind not in _TEXTS:
                 return Refusal("INVALID_ARGUMENT", name, f"{name} must be a string")
             if name == "subject":

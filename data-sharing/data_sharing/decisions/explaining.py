@@ -8,9 +8,11 @@ answer is the one of then, unless the rule has changed since, which is said.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from control_plane.errors import NotFound
+from control_plane.expressions.tree import Path
 from data_sharing.decisions import history, outbox
 from data_sharing.decisions.history import Decision, Judgement
 from data_sharing.decisions.outbox import Kept
@@ -123,13 +125,14 @@ def _passed_over(rules: RuleSet, event: Event, asked: set[str]) -> list[Judgemen
     return found
 
 
-def _values(event: Event, names: set[str], paths: tuple[tuple[str, ...], ...]) -> dict[str, object]:
-    """What the event has where the rule looks. names: of the event, in the rule."""
+def _values(event: Event, names: set[str], paths: Mapping[str, Path]) -> dict[str, object]:
+    """What the event has where the rule looks. names: of the event, in the rule; paths: by how
+    they are shown."""
     roots = {
         "data": event.data, "type": event.type, "source": event.source, "id": event.id,
         "key": event.key, "subject": event.subject,
     }  # fmt: skip
-    return {".".join(path): read_path(roots, path[1:]) for path in paths if path[0] in names}
+    return {shown: read_path(roots, path[1:]) for shown, path in paths.items() if path[0] in names}
 
 
 def _instructions(db: sqlite3.Connection, decisions: list[Decision]) -> list[Kept]:

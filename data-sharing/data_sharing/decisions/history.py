@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from data_sharing.database import Schema
+from data_sharing.database import Schema, insert
 from data_sharing.instruction import Cause
 from data_sharing.rules.decided import Clause, RuleOutcome
 
@@ -50,8 +49,7 @@ class Kind(IntEnum):
     FAILED = 4
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """Something that was decided. position: of the event that did it; 0: time did."""
 
     id: str
@@ -86,32 +84,49 @@ _decision = msgspec.msgpack.Decoder(Decision).decode
 _judgements = msgspec.msgpack.Decoder(list[Judgement]).decode
 
 
-def put(db: sqlite3.Connection, decision: Decision) -> None:
-    """Keeps a decision."""
-    db.execute(
-        "INSERT INTO decisions (id, tenant, kind, time_ms, position, rule, plan, body)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            decision.id, decision.tenant, int(decision.kind), decision.time_ms, decision.position,
-            decision.rule, decision.plan, _encode(decision),
-        ),
+def put(db: sqlite3.Connection, *decisions: Decision) -> None:
+    """Keeps decisions, in this order."""
+    insert(
+        db,
+        "decisions (id, tenant, kind, time_ms, position, rule, plan, body)",
+        [
+            (one.id, one.tenant, int(one.kind), one.time_ms, one.position, one.rule, one.plan,
+             _encode(one))
+            for one in decisions
+        ],
     )  # fmt: skip
 
 
-def put_judgements(
-    db: sqlite3.Connection,
-    tenant: str,
-    position: int,
-    time_ms: int,
-    outcomes: Sequence[RuleOutcome],
-) -> None:
-    """Keeps what rules made of an event. Deciding it again adds to it."""
-    judged = [_judged(outcome) for outcome in outcomes]
-    before = judgements_of(db, tenant, position) if _is_known(db, tenant, position) else []
+class Judged(NamedTuple):
+    """What rules made of one event."""
+
+    tenant: str
+    position: int
+    time_ms: int
+    outcomes: Sequence[RuleOutcome]
+
+
+def put_judgements(db: sqlite3.Connection, *those: Judged) -> None:
+    """Keeps what rules made of events that are new."""
+    insert(
+        db,
+        "judgements",
+        [
+            (one.tenant, one.position, one.time_ms, _encode([*map(_judged, one.outcomes)]))
+            for one in those
+        ],
+    )
+
+
+def add_judgements(db: sqlite3.Connection, again: Judged) -> None:
+    """Keeps what rules made of an event that is decided once more, after what they made of it
+    before."""
+    before = judgements_of(db, again.tenant, again.position)
     db.execute(
         "INSERT OR REPLACE INTO judgements VALUES (?, ?, ?, ?)",
-        (tenant, position, time_ms, _encode([*before, *judged])),
-    )
+        (again.tenant, again.position, again.time_ms,
+         _encode([*before, *map(_judged, again.outcomes)])),
+    )  # fmt: skip
 
 
 def put_timer_judgements(
@@ -189,15 +204,6 @@ def trim(db: sqlite3.Connection, before_ms: int, limit: int) -> int:
     ).fetchall()
     db.executemany("DELETE FROM timer_judgements WHERE decision = ?", gone)
     return len(gone)
-
-
-def _is_known(db: sqlite3.Connection, tenant: str, position: int) -> bool:
-    return (
-        db.execute(
-            "SELECT 1 FROM judgements WHERE tenant = ? AND position = ?", (tenant, position)
-        ).fetchone()
-        is not None
-    )
 
 
 def _judged(outcome: RuleOutcome) -> Judgement:

@@ -1,5 +1,5 @@
-"""Ordering: from what was decided to an instruction, or to a dead letter that says why there
-can be none: no such application or action, or a configuration that breaks its schema.
+"""Ordering: from what was decided to an instruction, and what is wrong with it if anything is:
+no such application or action, or a configuration that breaks its schema.
 """
 
 from __future__ import annotations
@@ -8,12 +8,11 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from data_sharing.decisions import dead_letters, outbox, planbook
-from data_sharing.decisions.outbox import State
+from data_sharing.decisions import planbook
 from data_sharing.instruction import Cause, Instruction, Performance, Performed
 from data_sharing.plans.due import DueAction
 from data_sharing.plans.plan import EventPlan
@@ -33,16 +32,23 @@ def cause_of(ref: EventRef) -> Cause:
     return Cause(source=ref.source, id=ref.id, position=ref.position)
 
 
+class Ordered(NamedTuple):
+    """An instruction to be kept. flaw: why it cannot be carried out; empty: it can."""
+
+    instruction: Instruction
+    needs_approval: bool
+    flaw: str
+
+
 class Ordering:
-    """Writes instructions inside the transaction that decides them."""
+    """Makes instructions from what the registry knows of applications."""
 
     def __init__(self, find: FindVersion) -> None:
         self._find = find
 
-    def invoked(self, db: sqlite3.Connection, effect: Invoke, now_ms: int) -> str:
-        """A rule has an application perform something now. The instruction's id."""
-        return self._put(
-            db,
+    def invoked(self, effect: Invoke, now_ms: int) -> Ordered:
+        """A rule has an application perform something now."""
+        return self._ordered(
             id=f"i-{effect.id}",
             tenant=effect.tenant,
             application=effect.application,
@@ -59,12 +65,10 @@ class Ordering:
 
     def planned(
         self, db: sqlite3.Connection, plan: EventPlan, due: DueAction, now_ms: int
-    ) -> tuple[str, tuple[Cause, ...]]:
-        """An action of a plan fell due. The instruction's id, and the events that changed the
-        plan by then."""
+    ) -> Ordered:
+        """An action of a plan fell due. Its causes are the events that had changed the plan."""
         modification, causes = _modification(db, plan, due.occurrence_ms)
-        name = self._put(
-            db,
+        return self._ordered(
             id=f"i-{due.id}",
             tenant=due.tenant,
             application=due.application,
@@ -77,11 +81,9 @@ class Ordering:
             modification=modification,
             causes=causes,
         )
-        return name, causes
 
-    def _put(
+    def _ordered(
         self,
-        db: sqlite3.Connection,
         *,
         id: str,
         tenant: str,
@@ -89,7 +91,7 @@ class Ordering:
         action: str,
         configuration: Mapping[str, Any],
         **rest: Any,
-    ) -> str:
+    ) -> Ordered:
         version = self._find(tenant, application, "")
         found = version.manifest.action(action) if version is not None else None
         flaw = _flaw(tenant, application, action, version, found, configuration)
@@ -104,13 +106,7 @@ class Ordering:
             idempotent=found is not None and found.idempotent,
             **rest,
         )
-        approval = found is not None and found.needs_approval
-        if outbox.put(db, instruction, needs_approval=approval) and flaw:
-            outbox.settle(db, id, State.DEAD, reason=flaw)
-            dead_letters.put_instruction(
-                db, tenant, id, reason=flaw, now_ms=instruction.decided_at_ms
-            )
-        return id
+        return Ordered(instruction, found is not None and found.needs_approval, flaw)
 
     def judged(self, instruction: Instruction, performed: Performed) -> Performed:
         """The outcome; BAD_OUTPUT where the application broke the schema of its own output."""

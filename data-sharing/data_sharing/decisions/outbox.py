@@ -8,13 +8,14 @@ instruction, so whoever sends them can say how far it has looked.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 import msgspec
 
-from data_sharing.database import Schema
+from data_sharing.database import Schema, insert
 from data_sharing.instruction import Instruction, Performed
 
 SCHEMA = Schema(
@@ -67,19 +68,30 @@ _performed = msgspec.json.Decoder(Performed).decode
 _COLUMNS = "row, body, state, platform, attempt, deadline_ms, outcome, reason"
 
 
+_INTO = "instructions (id, tenant, state, platform, attempt, deadline_ms, body, reason)"
+_ONCE = "ON CONFLICT (id) DO NOTHING"
+
+
 def put(db: sqlite3.Connection, instruction: Instruction, *, needs_approval: bool) -> bool:
     """Keeps a new instruction. False where one with its id is there: it was decided before."""
+    before = db.total_changes
+    put_all(db, [(instruction, needs_approval)])
+    return db.total_changes > before
+
+
+def put_all(db: sqlite3.Connection, those: Sequence[tuple[Instruction, bool]]) -> None:
+    """Keeps new instructions, in this order, each with whether it needs approval. One whose id
+    is there stays as it is."""
+    insert(db, _INTO, [_row(*one) for one in those], _ONCE)
+
+
+def _row(instruction: Instruction, needs_approval: bool) -> tuple[Any, ...]:
     state = State.AWAITING_APPROVAL if needs_approval else State.PENDING
     reason = "its action needs approval" if needs_approval else ""
-    written = db.execute(
-        "INSERT INTO instructions (id, tenant, state, platform, attempt, deadline_ms, body,"
-        " reason) VALUES (?, ?, ?, '', 1, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
-        (
-            instruction.id, instruction.tenant, int(state), instruction.deadline_ms,
-            _encode(instruction), reason,
-        ),
+    return (
+        instruction.id, instruction.tenant, int(state), "", 1, instruction.deadline_ms,
+        _encode(instruction), reason,
     )  # fmt: skip
-    return written.rowcount == 1
 
 
 def get(db: sqlite3.Connection, instruction_id: str) -> Kept | None:

@@ -26,15 +26,16 @@ from control_plane import faultpoints
 from control_plane.errors import Conflict, HomeportError, Refused, Unavailable
 from data_sharing.database import Database
 from data_sharing.decisions import dead_letters, history, memory, noting, planbook
+from data_sharing.decisions.history import Judged
 from data_sharing.decisions.ordering import Ordering, cause_of
 from data_sharing.decisions.planbook import Planbook, PlansAt
+from data_sharing.decisions.sheet import Sheet
 from data_sharing.event import Event
 from data_sharing.feeds.rows import accepted_ms_of
 from data_sharing.instruction import Cause
 from data_sharing.plans.changing import apply
-from data_sharing.plans.due import DueAction, advance
-from data_sharing.plans.plan import EventPlan
-from data_sharing.rules.decided import Decided, RuleOutcome, Timer, Verdict
+from data_sharing.plans.due import advance
+from data_sharing.rules.decided import NOTHING, Decided, RuleOutcome, Timer, Verdict
 from data_sharing.rules.effects import Effect, PlanChange
 from data_sharing.rules.ruleset import RuleSet
 from data_sharing.rules.state import CellId, Health, State
@@ -120,10 +121,15 @@ class DecisionWorker:
 
     def _decide(self, db: sqlite3.Connection, events: Sequence[Event], now_ms: int) -> None:
         decide, state, plans = self.rules.decide, self._state, PlansAt(self.plans, now_ms)
+        sheet = Sheet()
         for event in events:
             decided = decide(event, now_ms=now_ms, state=state, plans=plans, explaining=True)
-            if any(decided):
-                self._act(db, event, decided, now_ms)
+            if decided is not NOTHING:
+                self._act(db, sheet, event, decided, now_ms)
+                if decided.outcomes:
+                    judged = Judged(event.tenant, event.position, now_ms, decided.outcomes)
+                    sheet.judged.append(judged)
+        sheet.write(db)
         memory.store(db, state.drain())
 
     def _decide_alone(self, db: sqlite3.Connection, event: Event, now_ms: int) -> None:
@@ -161,16 +167,23 @@ class DecisionWorker:
         decided = rules.decide(
             event, now_ms=now_ms, state=self._state, plans=plans, explaining=True
         )
-        self._act(db, event, decided, now_ms)
+        sheet = Sheet()
+        self._act(db, sheet, event, decided, now_ms)
+        sheet.write(db)
+        if decided.outcomes:
+            judged = Judged(event.tenant, event.position, now_ms, decided.outcomes)
+            history.add_judgements(db, judged)
         memory.store(db, self._state.drain())
 
-    def _act(self, db: sqlite3.Connection, event: Event, decided: Decided, now_ms: int) -> None:
+    def _act(
+        self, db: sqlite3.Connection, sheet: Sheet, event: Event, decided: Decided, now_ms: int
+    ) -> None:
         cause = Cause(event.source, event.id, event.type, event.position)
         tenant = event.tenant
-        ordered = self._effects(db, decided.effects, now_ms, cause)
+        ordered = self._effects(db, sheet, decided.effects, now_ms, cause)
         for outcome in decided.outcomes:
             if outcome.verdict is Verdict.FIRED:
-                self._fired(db, tenant, outcome, ordered, now_ms, event.position, cause)
+                self._fired(sheet, tenant, outcome, ordered, now_ms, event.position, cause)
             elif outcome.verdict in _TO_DEAD_LETTERS:
                 self.failed += 1
                 dead_letters.put_event(
@@ -182,8 +195,6 @@ class DecisionWorker:
                     reason=f"{outcome.verdict.value}: {outcome.detail}",
                     now_ms=now_ms,
                 )
-        if decided.outcomes:
-            history.put_judgements(db, tenant, event.position, now_ms, decided.outcomes)
         for rule, count in decided.evicted:
             self.evicted[tenant, rule] += count
         self._keep_timers(db, decided)
@@ -191,6 +202,7 @@ class DecisionWorker:
     def _effects(
         self,
         db: sqlite3.Connection,
+        sheet: Sheet,
         effects: Sequence[Effect],
         now_ms: int,
         cause: Cause | None,
@@ -199,7 +211,9 @@ class DecisionWorker:
         ordered: dict[str, str] = {}
         for effect in effects:
             if not isinstance(effect, PlanChange):
-                ordered[effect.id] = self._ordering.invoked(db, effect, now_ms)
+                one = self._ordering.invoked(effect, now_ms)
+                sheet.ordered.append(one)
+                ordered[effect.id] = one.instruction.id
                 continue
             plan = self.plans.get(effect.tenant, effect.plan_id)
             if plan is None or plan.cancelled:
@@ -221,7 +235,7 @@ class DecisionWorker:
 
     def _fired(
         self,
-        db: sqlite3.Connection,
+        sheet: Sheet,
         tenant: str,
         outcome: RuleOutcome,
         ordered: dict[str, str],
@@ -235,7 +249,7 @@ class DecisionWorker:
             tenant, outcome, ordered, now_ms=now_ms, position=position, cause=cause,
             late_ms=late_ms,
         )  # fmt: skip
-        history.put(db, decision)
+        sheet.decisions.append(decision)
         return decision.id
 
     def _keep_timers(self, db: sqlite3.Connection, decided: Decided) -> None:
@@ -268,14 +282,16 @@ class DecisionWorker:
         """In a transaction."""
         faultpoints.passing("decide.timers.before")
         self.using(db)
+        sheet = Sheet()
         for timer in memory.due_timers(db, now_ms, TIMERS_AT_ONCE):
-            self._timer(db, timer, now_ms)
+            self._timer(db, sheet, timer, now_ms)
         for tenant, name in planbook.due(db, now_ms, TIMERS_AT_ONCE):
-            self._advance(db, tenant, name, now_ms)
+            self._advance(db, sheet, tenant, name, now_ms)
+        sheet.write(db)
         memory.store(db, self._state.drain())
         faultpoints.passing("decide.timers.after")
 
-    def _timer(self, db: sqlite3.Connection, timer: Timer, now_ms: int) -> None:
+    def _timer(self, db: sqlite3.Connection, sheet: Sheet, timer: Timer, now_ms: int) -> None:
         """A rule's timer comes back, once."""
         memory.drop_timers(db, [timer.id])
         _, accepted_ms = memory.decided_to(db, timer.tenant)
@@ -287,11 +303,11 @@ class DecisionWorker:
             plans=PlansAt(self.plans, at_ms),
             explaining=True,
         )
-        ordered = self._effects(db, decided.effects, at_ms, None)
+        ordered = self._effects(db, sheet, decided.effects, at_ms, None)
         for outcome in decided.outcomes:
             if outcome.verdict is Verdict.FIRED:
                 decision = self._fired(
-                    db, timer.tenant, outcome, ordered, at_ms, 0, None,
+                    sheet, timer.tenant, outcome, ordered, at_ms, 0, None,
                     late_ms=max(0, now_ms - timer.due_ms),
                 )  # fmt: skip
                 history.put_timer_judgements(db, decision, at_ms, decided.outcomes)
@@ -305,25 +321,23 @@ class DecisionWorker:
                     )  # fmt: skip
         self._keep_timers(db, decided)
 
-    def _advance(self, db: sqlite3.Connection, tenant: str, name: str, now_ms: int) -> None:
+    def _advance(
+        self, db: sqlite3.Connection, sheet: Sheet, tenant: str, name: str, now_ms: int
+    ) -> None:
         """Actions of a plan that fell due, each once: what has run is part of the plan."""
         plan = self.plans.get(tenant, name)
         if plan is None:
             return
         advanced = advance(plan, now_ms=now_ms)
         for due in advanced.due:
-            self._planned(db, plan, due, now_ms)
+            if due.skipped:
+                sheet.decisions.append(noting.fell_due(due, (), (), now_ms))
+                continue
+            one = self._ordering.planned(db, plan, due, now_ms)
+            sheet.ordered.append(one)
+            causes, ids = one.instruction.causes, (one.instruction.id,)
+            sheet.decisions.append(noting.fell_due(due, causes, ids, now_ms))
         self.plans.put(advanced.plan, None, now_ms=now_ms)
-
-    def _planned(
-        self, db: sqlite3.Connection, plan: EventPlan, due: DueAction, now_ms: int
-    ) -> None:
-        instructions: tuple[str, ...] = ()
-        causes: tuple[Cause, ...] = ()
-        if not due.skipped:
-            ordered, causes = self._ordering.planned(db, plan, due, now_ms)
-            instructions = (ordered,)
-        history.put(db, noting.fell_due(due, causes, instructions, now_ms))
 
     async def sweep(self, limit: int = 1_000) -> int:
         """Drops cells that mean nothing any more; how many."""

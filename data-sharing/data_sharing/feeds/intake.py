@@ -96,8 +96,8 @@ class Intake:
             )  # fmt: skip
         if len(content) + len(name) + len(source) + len(subject) + 64 > self._event_bytes:
             return self._too_large()
-        plain = name.isascii() and name.isprintable() and source.isascii() and source.isprintable()
-        if not plain or subject or len(name) > MAX_TEXT_BYTES or len(source) > MAX_TEXT_BYTES:
+        said = f"{name}{source}{subject}"
+        if not (said.isascii() and said.isprintable()) or len(said) > MAX_TEXT_BYTES:
             wrong = _bad_text(name, source, subject)
             if wrong is not None:
                 return wrong

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
-from data_sharing.database import Schema
+from data_sharing.database import Schema, insert
 from data_sharing.event import Event
 from data_sharing.feeds.port import Appended, Bounds, Candidate, Page, Record
 
@@ -32,7 +32,6 @@ SCHEMA = Schema(
         ),
     ),
 )
-_INSERT = "INSERT INTO feed_events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _COLUMNS = "accepted_ms, source, id, type, key, subject, time_ms, content, attributes"
 _SIZE = f"length(content) + length(attributes) + {OVERHEAD_BYTES}"
 _NUMBERS = 500  # of values in one statement
@@ -81,7 +80,7 @@ def _insert(
     `known` did not say so."""
     rows, appended, fresh = [], [], []
     for event, content, attributes in candidates:
-        tenant, source, name = event[:3]
+        tenant, source, name, type_, key, time_ms, data, subject, _ = event
         if known:
             position = known.get((tenant, source, name))
             if position is not None:
@@ -92,15 +91,15 @@ def _insert(
             head = heads[tenant] = _head(db, tenant, now_ms)
         position = head.last = head.last + 1
         head.bytes += len(content) + len(attributes) + OVERHEAD_BYTES
-        rows.append(
-            (head.log << POSITION_BITS | position, head.log, source, name, event.type, event.key,
-             event.subject, event.time_ms, head.accepted_ms, content, attributes)
+        rows.append(  # sqlite3 takes bytearrays as they are; of bytes it asks if they can adapt
+            (head.log << POSITION_BITS | position, head.log, source, name, type_, key, subject,
+             time_ms, head.accepted_ms, bytearray(content), bytearray(attributes))
         )  # fmt: skip
         if known:
             known[tenant, source, name] = position
         appended.append(Appended(position, False))
-        fresh.append(Event._make((*event[:8], position)))
-    db.executemany(_INSERT, rows)
+        fresh.append(Event(tenant, source, name, type_, key, time_ms, data, subject, position))
+    insert(db, "feed_events", rows)
     return appended, fresh
 
 

@@ -132,14 +132,16 @@ class CompiledRule:
         }
 
     @cached_property
-    def paths(self) -> tuple[Path, ...]:
-        """That `when` reads, each once."""
-        return tuple(dict.fromkeys(path for path, _, _ in paths_read(self.when.tree)))
+    def paths(self) -> Mapping[str, Path]:
+        """That `when` reads, by how they are shown: "event.data.speed"."""
+        return {".".join(path): path for path, _, _ in paths_read(self.when.tree)}
 
 
 def read_path(values: Mapping[str, Any], path: Path) -> Any:
     """What stands there; None where nothing does."""
     found: Any = values
     for name in path:
-        found = found.get(name) if isinstance(found, Mapping) else None
+        if type(found) is not dict and not isinstance(found, Mapping):  # abc is slow to ask
+            return None
+        found = found.get(name)
     return found

@@ -17,9 +17,19 @@ from data_sharing.rules.decided import Clause
 _LONGEST = 200  # characters of a text, items of a list
 
 
-def clauses(rule: CompiledRule, values: Mapping[str, Any], bindings: Bindings) -> Clause:
-    """Of the rule's `when`. Short-circuits are not taken: every leaf is shown with its value."""
+def clauses(
+    rule: CompiledRule, values: Mapping[str, Any], bindings: Bindings, holds: bool | Fault
+) -> Clause:
+    """Of the rule's `when`, which came to `holds`. Short-circuits are not taken: every leaf is
+    shown with its value."""
+    if not rule.clauses.parts:
+        return Clause(rule.clauses.text, _outcome(holds), read(rule, values))
     return _clause(rule, rule.clauses, values, bindings)
+
+
+def read(rule: CompiledRule, values: Mapping[str, Any]) -> dict[str, Any]:
+    """What the rule's `when` reads, by path."""
+    return {name: json_shown(read_path(values, path)) for name, path in rule.paths.items()}
 
 
 def _clause(

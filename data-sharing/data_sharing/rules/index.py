@@ -78,13 +78,12 @@ class _Node:
     """Watches that a path through the tree has left over. Fields of `data` are kept by their
     first name, so that of an event with few fields only those are asked for."""
 
-    __slots__ = ("always", "attributes", "data", "data_items")
+    __slots__ = ("always", "attributes", "data")
 
     def __init__(self) -> None:
         self.always: tuple[int, ...] = ()
         self.attributes: list[tuple[int, _Tests]] = []
         self.data: dict[str, list[tuple[Path, _Tests]]] = {}
-        self.data_items: list[tuple[str, list[tuple[Path, _Tests]]]] = []
 
     def match(self, event: Event, found: list[int]) -> None:
         if self.always:
@@ -94,15 +93,8 @@ class _Node:
         if not self.data:
             return
         data = event.data
-        if len(self.data) <= len(data):
-            for name, asked in self.data_items:
-                if name in data:
-                    _ask_all(data[name], asked, event, found)
-        else:
-            for name, value in data.items():
-                known = self.data.get(name)
-                if known is not None:
-                    _ask_all(value, known, event, found)
+        for name in self.data.keys() & data.keys():  # goes through the smaller of them
+            _ask_all(data[name], self.data[name], event, found)
 
 
 def _ask_all(value: Any, asked: list[tuple[Path, _Tests]], event: Event, found: list[int]) -> None:
@@ -159,7 +151,6 @@ def _build(watches: Sequence[Watch], depth: int) -> _Node:
         else:
             node.attributes.append((_PLACES[path[0]], tests))
     node.data = dict(by_name)
-    node.data_items = list(by_name.items())
     return node
 
 

@@ -12,7 +12,7 @@ from control_plane.expressions.values import instant
 from data_sharing.event import Event
 from data_sharing.rules import explanation
 from data_sharing.rules.cells import Cells
-from data_sharing.rules.compiled import CompiledRule, read_path
+from data_sharing.rules.compiled import CompiledRule
 from data_sharing.rules.decided import Timer, Verdict
 from data_sharing.rules.effects import Cause, EventRef, PlanView
 from data_sharing.rules.firing import Failed, wanted
@@ -56,18 +56,19 @@ class Judging:
             bindings = rule.environment.bind(values)
             holds = rule.when.holds(bindings)
             more: dict[str, Any] = {"key": key, "plan": plan, "events": refs}
+            clauses = None
             if self._occasion.explaining:
-                more["clauses"] = explanation.clauses(rule, values, bindings)
+                clauses = more["clauses"] = explanation.clauses(rule, values, bindings, holds)
             if isinstance(holds, Fault):
                 verdict = Verdict.NOT_MATCHED if holds.missing else Verdict.ERROR
                 found.append(self._found(verdict, holds.message, **more))
             elif not holds:
                 found.append(self._found(Verdict.NOT_MATCHED, **more))
             else:
-                more["read"] = {
-                    ".".join(path): explanation.json_shown(read_path(values, path))
-                    for path in rule.paths
-                }
+                if clauses is not None and not clauses.parts:
+                    more["read"] = clauses.read  # the one clause is all of `when`
+                else:
+                    more["read"] = explanation.read(rule, values)
                 found.append(self._matched(cell, events, plan, bindings, timer, more))
         return found
 
@@ -148,9 +149,7 @@ class Judging:
                 return [self._found(Verdict.NO_PLAN, key=timer.key, events=refs)]
             values["plan"] = plan.fields
         bindings = rule.environment.bind(values)
-        read = {
-            ".".join(path): explanation.json_shown(read_path(values, path)) for path in rule.paths
-        }
+        read = explanation.read(rule, values)
         more: dict[str, Any] = {"key": timer.key, "plan": plan, "events": refs, "read": read}
         return [self._fire(cell, plan, bindings, timer, more)]
 

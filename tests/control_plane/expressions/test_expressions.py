@@ -65,6 +65,22 @@ def test_faults(text: str, event: dict[str, Any], missing: bool, words: str) -> 
     assert words in found.message
 
 
+numbers = st.integers(-(2**70), 2**70) | st.floats(allow_nan=False)
+things = st.recursive(
+    st.none() | st.booleans() | numbers | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("ab"), inner),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=300)
+@given(things)
+def test_a_path_reads_what_cel_reads(event: Any) -> None:
+    by_path, by_cel = value("event.a.b", event=event), value("[event.a.b][0]", event=event)
+    assert by_path == by_cel
+    assert type(by_path) is type(by_cel)
+
+
 def test_a_variable_that_is_not_bound_is_missing_when_it_is_read() -> None:
     assert value("name == 'x' || true") is True
     assert value("name") == Fault("no name here", missing=True)

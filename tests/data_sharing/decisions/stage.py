@@ -7,8 +7,9 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from data_sharing.database import Database
 from data_sharing.decisions import dead_letters, outbox

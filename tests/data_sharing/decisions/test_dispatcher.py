@@ -5,11 +5,12 @@ journals; what is between them and the dispatcher is a test's to cut."""
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from control_plane.errors import Conflict
 from data_sharing.decisions.dispatcher import AWAY_MS, REPORT_MS
@@ -281,6 +282,6 @@ async def test_a_newer_run_of_a_platform_takes_over_and_an_older_one_is_told(
         hub.connect()
         assert first.gone
         with pytest.raises(Conflict, match="newer run"):
-            service.dispatcher.join(replace(first, gone=False))
+            service.dispatcher.join(dataclasses.replace(first, gone=False))
         await service.decide(ONCE)
         await service.ends(State.DONE)

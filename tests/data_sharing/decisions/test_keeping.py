@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from data_sharing.decisions import dead_letters, outbox
 from data_sharing.decisions.outbox import State

@@ -6,10 +6,10 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from control_plane.errors import Refused
 from data_sharing.instruction import Instruction, Performance, Performed

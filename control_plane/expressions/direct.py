@@ -1,0 +1,163 @@
+"""Direct: the plainest reads and conditions without CEL, in a fifth of its time.
+
+A path; a path compared with a constant; has(path); and, or and not of such. An answer is given
+only where the types at hand leave no doubt what CEL would say, which a property test holds it to;
+everything else (a missing field, a whole number that meets a fraction's constant beyond 2**53, a
+list) is None: ask CEL.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from control_plane.expressions.tree import Call, Constant, Items, Node, Path, Select, path_of
+
+Direct: TypeAlias = Callable[[Mapping[str, Any]], bool | None]
+"""Values of variables by name, to what the condition comes to; None: ask CEL."""
+
+_EXACT = 2**53  # whole numbers below it are the same as fractions
+_INT_END = 2**63
+_ORDERS: Mapping[str, Callable[[Any, Any], bool]] = {
+    "_<_": operator.lt, "_<=_": operator.le, "_>_": operator.gt, "_>=_": operator.ge,
+}  # fmt: skip
+_EQUALITIES: Mapping[str, Callable[[Any, Any], bool]] = {"_==_": operator.eq, "_!=_": operator.ne}
+_MIRRORED = {"_<_": "_>_", "_<=_": "_>=_", "_>_": "_<_", "_>=_": "_<=_"}
+
+
+def read(path: Path, values: Mapping[str, Any]) -> Any:
+    """What stands at a path, where CEL would give the very same value; None: ask CEL."""
+    found: Any = values
+    for name in path:
+        if type(found) is not dict:
+            return None
+        found = found.get(name)
+    kind = type(found)
+    if kind is str or kind is float or kind is bool:
+        return found
+    return found if kind is int and -_INT_END <= found < _INT_END else None
+
+
+def direct_of(node: Node) -> Direct | None:
+    """None: it is nothing so plain."""
+    if isinstance(node, Select):
+        return _presence(node) if node.test_only else _truth(node)
+    if not isinstance(node, Call):
+        return None
+    if node.function in ("_&&_", "_||_"):
+        parts = [direct_of(arg) for arg in node.args]
+        if any(part is None for part in parts):
+            return None
+        return _joined([part for part in parts if part], decides=node.function == "_||_")
+    if node.function == "!_":
+        inner = direct_of(node.args[0])
+        return None if inner is None else _negated(inner)
+    if node.function == "startsWith" and node.target is not None:
+        return _compared(node.target, node.args[0], str.startswith, (str,))
+    if len(node.args) != 2 or node.target is not None:
+        return None
+    left, right = node.args
+    if node.function == "@in":
+        return _among(left, right)
+    function = node.function
+    if isinstance(left, Constant):
+        left, right, function = right, left, _MIRRORED.get(function, function)
+    if function in _EQUALITIES:
+        return _compared(left, right, _EQUALITIES[function], (str, bool, int, float))
+    if function in _ORDERS:
+        return _compared(left, right, _ORDERS[function], (int, float))
+    return None
+
+
+def _compared(
+    left: Node, right: Node, says: Callable[[Any, Any], bool], kinds: Sequence[type]
+) -> Direct | None:
+    """A path with a constant of one of these types."""
+    path = path_of(left)
+    if path is None or not isinstance(right, Constant) or type(right.value) not in kinds:
+        return None
+    constant: Any = right.value
+    kind = type(constant)
+
+    def same(values: Mapping[str, Any]) -> bool | None:
+        found = read(path, values)
+        return says(found, constant) if type(found) is kind else None
+
+    def number(values: Mapping[str, Any]) -> bool | None:
+        found = read(path, values)
+        exact = type(found) in (int, float) and -_EXACT < found < _EXACT
+        return says(found, constant) if exact else None
+
+    if kind not in (int, float):
+        return same
+    return number if -_EXACT < constant < _EXACT else None
+
+
+def _among(left: Node, right: Node) -> Direct | None:
+    """A path in a list of texts."""
+    path = path_of(left)
+    if path is None or not isinstance(right, Items) or not right.is_list:
+        return None
+    if not all(isinstance(one, Constant) and type(one.value) is str for one in right.items):
+        return None
+    texts = frozenset(one.value for one in right.items if isinstance(one, Constant))
+
+    def among(values: Mapping[str, Any]) -> bool | None:
+        found = read(path, values)
+        return found in texts if type(found) is str else None
+
+    return among
+
+
+def _presence(node: Select) -> Direct | None:
+    before = path_of(node.operand)
+    if before is None:
+        return None
+    field = node.field
+
+    def present(values: Mapping[str, Any]) -> bool | None:
+        found: Any = values
+        for name in before:
+            if type(found) is not dict:
+                return None
+            found = found.get(name)
+        return field in found if type(found) is dict else None
+
+    return present
+
+
+def _truth(node: Select) -> Direct | None:
+    path = path_of(node)
+    if path is None:
+        return None
+
+    def true(values: Mapping[str, Any]) -> bool | None:
+        found = read(path, values)
+        return found if type(found) is bool else None
+
+    return true
+
+
+def _negated(inner: Direct) -> Direct:
+    def negated(values: Mapping[str, Any]) -> bool | None:
+        said = inner(values)
+        return None if said is None else not said
+
+    return negated
+
+
+def _joined(parts: Sequence[Direct], *, decides: bool) -> Direct:
+    """Or, where `decides` is True; and, where it is False. As in CEL, one part that decides it
+    outweighs others that cannot be evaluated."""
+
+    def joined(values: Mapping[str, Any]) -> bool | None:
+        doubt = False
+        for part in parts:
+            said = part(values)
+            if said is decides:
+                return decides
+            doubt = doubt or said is None
+        return None if doubt else not decides
+
+    return joined
