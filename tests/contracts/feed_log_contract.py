@@ -7,6 +7,7 @@ import asyncio
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from data_sharing.event import Event
 from data_sharing.feeds.port import Appended, Bounds, Candidate, Retention
@@ -65,7 +66,7 @@ class FeedLogContract:
         given = candidate("a")
         await log.append([given])
         (record,) = await read_all(log, "shop")
-        assert record.event() == given.event._replace(position=1)
+        assert record.event() == replace(given.event, position=1)
         assert (record.content, record.attributes) == (given.content, given.attributes)
         assert record.accepted_ms == clock.now_ms
 

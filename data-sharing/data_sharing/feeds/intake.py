@@ -30,7 +30,7 @@ _FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _SPACE = re.compile(r"\s")
 
 
-class Envelope(NamedTuple):
+class Envelope(msgspec.Struct, frozen=True):
     """A CloudEvent, decoded from its format and not yet judged. Texts are empty where the
     event does not have the attribute."""
 
@@ -79,9 +79,8 @@ class Intake:
         self, tenant: str, envelope: Envelope, now_ms: int, application: str = ""
     ) -> Candidate | Refusal:
         """`application`: the only one whose feeds the caller may publish; empty: any."""
-        (name, source, specversion, type_, content, subject, time_ms, content_type, dataschema,
-         extensions) = envelope  # fmt: skip
-        if not (specversion == "1.0" and name and source and type_ and content):
+        name, source, type_, content = envelope.id, envelope.source, envelope.type, envelope.data
+        if not (envelope.specversion == "1.0" and name and source and type_ and content):
             return _incomplete(envelope)
         feed = self._find(tenant, type_)
         if feed is None:
@@ -94,6 +93,7 @@ class Intake:
                 "PERMISSION_DENIED", "type",
                 f"{type_} is a feed of {feed.application}; {application} may publish its own alone",
             )  # fmt: skip
+        subject, time_ms = envelope.subject, envelope.time_ms
         if len(content) + len(name) + len(source) + len(subject) + 64 > self._event_bytes:
             return self._too_large()
         said = f"{name}{source}{subject}"
@@ -108,8 +108,8 @@ class Intake:
         elif not now_ms - self._late_ms <= time_ms <= now_ms + self._ahead_ms:
             return self._implausible(time_ms, now_ms)
         attributes = b""
-        if content_type or dataschema or extensions:
-            kept = _attributes(content_type, dataschema, extensions)
+        if envelope.datacontenttype or envelope.dataschema or envelope.extensions:
+            kept = _attributes(envelope.datacontenttype, envelope.dataschema, envelope.extensions)
             if isinstance(kept, Refusal):
                 return kept
             attributes = kept

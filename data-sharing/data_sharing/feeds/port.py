@@ -18,7 +18,7 @@ import msgspec
 from data_sharing.event import Event
 
 
-class Candidate(NamedTuple):
+class Candidate(msgspec.Struct, frozen=True):
     """An event that passed all checks and is to be kept."""
 
     event: Event  # position 0
@@ -26,7 +26,7 @@ class Candidate(NamedTuple):
     attributes: bytes = b""  # JSON object of its other attributes: datacontenttype, extensions
 
 
-class Appended(NamedTuple):
+class Appended(msgspec.Struct, frozen=True):
     """Where an event is now."""
 
     position: int

@@ -7,6 +7,8 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from data_sharing.database import Schema, insert
 from data_sharing.event import Event
 from data_sharing.feeds.port import Appended, Bounds, Candidate, Page, Record
@@ -79,8 +81,9 @@ def _insert(
     """All but the known. Raises IntegrityError where one was there, or is there twice, and
     `known` did not say so."""
     rows, appended, fresh = [], [], []
-    for event, content, attributes in candidates:
-        tenant, source, name, type_, key, time_ms, data, subject, _ = event
+    for one in candidates:
+        event, content, attributes = one.event, one.content, one.attributes
+        tenant, source, name = event.tenant, event.source, event.id
         if known:
             position = known.get((tenant, source, name))
             if position is not None:
@@ -92,13 +95,14 @@ def _insert(
         position = head.last = head.last + 1
         head.bytes += len(content) + len(attributes) + OVERHEAD_BYTES
         rows.append(  # sqlite3 takes bytearrays as they are; of bytes it asks if they can adapt
-            (head.log << POSITION_BITS | position, head.log, source, name, type_, key, subject,
-             time_ms, head.accepted_ms, bytearray(content), bytearray(attributes))
+            (head.log << POSITION_BITS | position, head.log, source, name, event.type, event.key,
+             event.subject, event.time_ms, head.accepted_ms, bytearray(content),
+             bytearray(attributes))
         )  # fmt: skip
         if known:
             known[tenant, source, name] = position
         appended.append(Appended(position, False))
-        fresh.append(Event(tenant, source, name, type_, key, time_ms, data, subject, position))
+        fresh.append(replace(event, position=position))
     insert(db, "feed_events", rows)
     return appended, fresh
 
@@ -109,7 +113,7 @@ def _known(
     """The positions of those that are there. Never empty, so that `_insert` looks."""
     known: dict[tuple[str, str, str], int] = {("", "", ""): 0}
     groups: dict[tuple[str, str], list[str]] = {}
-    for event, _, _ in candidates:
+    for event in (one.event for one in candidates):
         groups.setdefault((event.tenant, event.source), []).append(event.id)
     for (tenant, source), ids in groups.items():
         row = _log(db, tenant)

@@ -23,7 +23,9 @@ Follower: TypeAlias = Callable[[sqlite3.Connection, Sequence[Event]], None]
 """Gets new events, in order, with their positions, inside their transaction. What it raises
 undoes the events of the whole group, and their producers are told to try again."""
 
-EVENTS_AT_ONCE = 4_096  # in one transaction, about
+# In one transaction, about. Not all that a few producers keep under way: while one group is
+# synced, those whose events were in the group before it make their next.
+EVENTS_AT_ONCE = 2_000
 MAX_WAITING_BYTES = 64 << 20
 
 
@@ -156,6 +158,9 @@ class SqliteFeedLog:
         self.waiting_bytes -= sum(one.size for one in taken)
         self._told.set()
         self._told = asyncio.Event()
+        self._busy = False
+        if self._waiting:
+            self._start()  # before anybody has an answer and works on
         start = 0
         for one in taken:
             end = start + len(one.candidates)
@@ -175,7 +180,3 @@ class SqliteFeedLog:
             if start > repeated:
                 self._growth.set()
                 self._growth = asyncio.Event()
-        if self._waiting:
-            self._start()
-        else:
-            self._busy = False

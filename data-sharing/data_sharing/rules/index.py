@@ -30,7 +30,6 @@ from data_sharing.rules.predicates import (
 _ABSENT: Any = object()
 _FEW = 4  # watches that are not worth telling apart further
 _DEEPEST = 4
-_PLACES = {"tenant": 0, "source": 1, "id": 2, "type": 3, "key": 4, "subject": 7}
 
 
 class Watch(NamedTuple):
@@ -82,14 +81,14 @@ class _Node:
 
     def __init__(self) -> None:
         self.always: tuple[int, ...] = ()
-        self.attributes: list[tuple[int, _Tests]] = []
+        self.attributes: list[tuple[str, _Tests]] = []
         self.data: dict[str, list[tuple[Path, _Tests]]] = {}
 
     def match(self, event: Event, found: list[int]) -> None:
         if self.always:
             found.extend(self.always)
-        for place, tests in self.attributes:
-            tests.ask(event[place], event, found)
+        for name, tests in self.attributes:
+            tests.ask(getattr(event, name), event, found)
         if not self.data:
             return
         data = event.data
@@ -149,7 +148,7 @@ def _build(watches: Sequence[Watch], depth: int) -> _Node:
         if path[0] == "data":
             by_name[path[1]].append((path[2:], tests))
         else:
-            node.attributes.append((_PLACES[path[0]], tests))
+            node.attributes.append((path[0], tests))
     node.data = dict(by_name)
     return node
 
