@@ -28,7 +28,7 @@ from control_plane.errors import HomeportError, Refused
 from control_plane.store.port import OutcomeUnknown, StoreUnavailable
 
 T = TypeVar("T")
-ROWS_AT_ONCE = 128  # in one statement
+ROWS_AT_ONCE = (128, 16)  # in one statement
 GROUP_LIMIT = 64  # functions in one transaction
 GROUP_S = 0.02  # after so long no function is added to a transaction
 
@@ -51,14 +51,15 @@ def insert(
     before such a statement costs more than the statement."""
     if not rows:
         return
-    width, whole = len(rows[0]), len(rows) - len(rows) % ROWS_AT_ONCE
-    if whole:
-        many = _insertion(into, width, ROWS_AT_ONCE, otherwise)
-        for start in range(0, whole, ROWS_AT_ONCE):
-            some = rows[start : start + ROWS_AT_ONCE]
-            db.execute(many, tuple(chain.from_iterable(some)))
-    if whole < len(rows):
-        db.executemany(_insertion(into, width, 1, otherwise), rows[whole:])
+    width, start = len(rows[0]), 0
+    for many in ROWS_AT_ONCE:
+        statement = _insertion(into, width, many, otherwise)
+        while len(rows) - start >= many:
+            values = tuple(chain.from_iterable(rows[start : start + many]))
+            db.execute(statement, values)
+            start += many
+    if start < len(rows):
+        db.executemany(_insertion(into, width, 1, otherwise), rows[start:])
 
 
 @lru_cache(maxsize=64)

@@ -61,6 +61,8 @@ class DataSchema:
         """The first thing that is wrong with a value; None: nothing. What JSON cannot say, or
         is nested too deep to be checked, breaks every schema."""
         try:
+            if self.accepts(value):
+                return None
             return next(iter(self.breaches(value, 1)), None)
         except ValueError as error:
             return Breach("", _sentence(str(error)))

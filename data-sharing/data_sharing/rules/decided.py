@@ -48,7 +48,7 @@ class Clause(NamedTuple):
     parts: tuple[Clause, ...] = ()
 
 
-class EffectOutcome(NamedTuple):
+class EffectOutcome(msgspec.Struct, frozen=True):
     """field: of a plan change, which of its fields; empty: all of the effect."""
 
     effect: Effect
@@ -76,7 +76,7 @@ def _value(field: str, value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
-class RuleOutcome(NamedTuple):
+class RuleOutcome(msgspec.Struct, frozen=True):
     """One rule's share in a decision."""
 
     rule: str
@@ -110,7 +110,7 @@ class Timer(NamedTuple):
         return "/".join(part.replace("%", "%25").replace("/", "%2F") for part in parts)
 
 
-class Decided(NamedTuple):
+class Decided(msgspec.Struct, frozen=True):
     """outcomes: of the rules that the index found, in their order. effects: those to act on, in
     order. timers: to store; dropped: ids of timers that need not come back. evicted: rules, and
     how many events each let go of for want of room."""

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
+import msgspec
+
 USER_PRIORITY = 1_000  # a user's own change stands against every rule (0 to 999)
 
 
@@ -33,7 +35,7 @@ class Cause(NamedTuple):
     undoes: str = ""  # id of the change that this takes back
 
 
-class PlanChange(NamedTuple):
+class PlanChange(msgspec.Struct, frozen=True):
     """Fields of a plan get new values; None: back to what the plan itself says.
 
     fields: "shift_ms" (int), "cancelled" (bool), "actions.<name>.config.<field>" (JSON).
@@ -49,7 +51,7 @@ class PlanChange(NamedTuple):
     cause: Cause
 
 
-class Invoke(NamedTuple):
+class Invoke(msgspec.Struct, frozen=True):
     """Have an application perform an action now."""
 
     id: str

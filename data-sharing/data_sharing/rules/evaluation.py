@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from control_plane.expressions.expression import Fault
 from data_sharing.forecasts.forecast import is_number
 from data_sharing.rules.cells import Cells
@@ -260,7 +262,7 @@ class _At:
             return one
         said = f"older events made room, {ever:,} so far at this key (`limit`, `keep`)"
         detail = f"{one.outcome.detail}; {said}" if one.outcome.detail else said
-        return one._replace(outcome=one.outcome._replace(detail=detail))
+        return replace(one, outcome=replace(one.outcome, detail=detail))
 
     def _late(self, key: str, cell: RuleCell) -> Found:
         if not self._late_counted:

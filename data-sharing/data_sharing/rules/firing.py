@@ -12,6 +12,9 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
+import msgspec
+from msgspec.structs import replace
+
 from control_plane.expressions.expression import Bindings, Expression, Fault
 from data_sharing.forecasts.forecast import is_number
 from data_sharing.rules.compiled import Change, CompiledRule, Computed, Invocation
@@ -29,7 +32,7 @@ from data_sharing.rules.effects import (
 LONGEST_SHIFT_MS = 366 * 86_400_000
 
 
-class Wanted(NamedTuple):
+class Wanted(msgspec.Struct, frozen=True):
     """An effect with the plan it was computed for."""
 
     effect: Effect
@@ -175,7 +178,7 @@ def _settle_change(
             else:
                 left.append((field, value))
                 outcomes.append(EffectOutcome(change, Fate.TAKEN, field))
-    return change._replace(fields=tuple(left)), outcomes
+    return replace(change, fields=tuple(left)), outcomes
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
+
+import msgspec
 
 from control_plane.expressions.expression import Bindings, Expression
 from control_plane.expressions.tree import Path
@@ -35,7 +37,7 @@ class NoPlans:
         return ()
 
 
-class Found(NamedTuple):
+class Found(msgspec.Struct, frozen=True):
     """An outcome, with what the rule wants done where it fired."""
 
     outcome: RuleOutcome

@@ -15,6 +15,8 @@ from itertools import groupby
 from operator import attrgetter
 from typing import NamedTuple, Self
 
+from msgspec.structs import replace
+
 from control_plane.expressions.expression import Fault
 from data_sharing.event import Event
 from data_sharing.forecasts.forecast import Forecast, is_number
@@ -219,7 +221,7 @@ def _decided(found: Sequence[Found], occasion: Occasion) -> Decided:
         settled = settle([(found[at].rule, found[at].wanted) for at in fired])
         effects = settled.effects
         for at, fates in zip(fired, settled.outcomes, strict=True):
-            outcomes[at] = outcomes[at]._replace(effects=fates)
+            outcomes[at] = replace(outcomes[at], effects=fates)
     return Decided(
         outcomes=tuple(outcomes),
         effects=effects,

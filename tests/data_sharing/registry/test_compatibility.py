@@ -173,8 +173,8 @@ def schemas(draw, depth: int = 2) -> dict[str, Any]:
             schema["maxItems"] = draw(st.integers(0, 2))
     elif kind == "object":
         return draw(objects(depth=depth))
-    if draw(st.integers(0, 9)) == 0:
-        return {"anyOf": [schema, draw(schemas(depth=0))]}
+    if depth >= 0 and draw(st.integers(0, 9)) == 0:
+        return {"anyOf": [schema, draw(schemas(depth=-1))]}
     return schema
 
 
