@@ -51,7 +51,8 @@ class SqliteFeedLog:
         self._follower = follower
         self._max_waiting_bytes = max_waiting_bytes
         self._waiting: deque[_Waiting] = deque()
-        self._taken: list[_Waiting] = []
+        self._taken: list[_Waiting] = []  # into the group under way
+        self._fresh = 0  # events of that group that were not there
         self._busy = False
         self._growth = asyncio.Event()  # replaced whenever a log has grown
         self._told = asyncio.Event()  # replaced whenever appends were answered
@@ -133,7 +134,7 @@ class SqliteFeedLog:
 
     def _start(self) -> None:
         self._busy = True
-        self._taken = []
+        self._taken, self._fresh = [], 0
         self._database.submit(self._take).add_done_callback(self._tell)
 
     def _take(self, db: sqlite3.Connection) -> Sequence[Appended]:
@@ -145,12 +146,14 @@ class SqliteFeedLog:
             count += len(one.candidates)
         gathered = [candidate for one in self._taken for candidate in one.candidates]
         appended, fresh = rows.write(db, gathered, self._wall_ms())
+        self._fresh = len(fresh)
         if self._follower is not None and fresh:
             self._follower(db, fresh)
         return appended
 
     def _tell(self, done: asyncio.Future[Sequence[Appended]]) -> None:
-        taken, failure = self._taken, None if done.cancelled() else done.exception()
+        taken, fresh = self._taken, self._fresh
+        failure = None if done.cancelled() else done.exception()
         if done.cancelled() or (failure is not None and not taken):
             # The transaction never began; nobody's events were taken.
             taken = list(self._waiting)
@@ -174,9 +177,8 @@ class SqliteFeedLog:
                 one.answer.set_result(done.result()[start:end])
             start = end
         if failure is None and not done.cancelled():
-            repeated = sum([one.duplicate for one in done.result()])
-            self.duplicates += repeated
-            self.accepted += start - repeated
-            if start > repeated:
+            self.duplicates += start - fresh
+            self.accepted += fresh
+            if fresh:
                 self._growth.set()
                 self._growth = asyncio.Event()
