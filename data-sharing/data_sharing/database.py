@@ -19,8 +19,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,7 +26,6 @@ from control_plane.errors import HomeportError, Refused
 from control_plane.store.port import OutcomeUnknown, StoreUnavailable
 
 T = TypeVar("T")
-ROWS_AT_ONCE = (128, 16)  # in one statement
 GROUP_LIMIT = 64  # functions in one transaction
 GROUP_S = 0.02  # after so long no function is added to a transaction
 
@@ -40,32 +37,6 @@ class Schema:
 
     part: str
     steps: tuple[tuple[str, ...], ...]
-
-
-def insert(
-    db: sqlite3.Connection, into: str, rows: Sequence[tuple[Any, ...]], otherwise: str = ""
-) -> None:
-    """Writes rows, many in one statement, which takes SQLite three quarters of the time that a
-    statement for each does. into: "table (columns)"; otherwise: ON CONFLICT. What fails may
-    have written some of them: it is for a savepoint to undo, SQLite's own copy of every page
-    before such a statement costs more than the statement."""
-    if not rows:
-        return
-    width, start = len(rows[0]), 0
-    for many in ROWS_AT_ONCE:
-        statement = _insertion(into, width, many, otherwise)
-        while len(rows) - start >= many:
-            values = tuple(chain.from_iterable(rows[start : start + many]))
-            db.execute(statement, values)
-            start += many
-    if start < len(rows):
-        db.executemany(_insertion(into, width, 1, otherwise), rows[start:])
-
-
-@lru_cache(maxsize=64)
-def _insertion(into: str, width: int, rows: int, otherwise: str) -> str:
-    row = f"({', '.join('?' * width)})"
-    return f"INSERT OR FAIL INTO {into} VALUES {', '.join([row] * rows)} {otherwise}"
 
 
 class Database:

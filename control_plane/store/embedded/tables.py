@@ -21,6 +21,7 @@ from pathlib import Path
 import msgspec
 
 from control_plane.keys import prefix_end as end_of_prefix
+from control_plane.many_rows import insert
 from control_plane.store.port import (
     MAX_OPERATIONS,
     Compare,
@@ -60,7 +61,7 @@ PRAGMA user_version = {LAYOUT};
 _COLUMNS = "key, value, coalesce(created, revision), revision, version, lease"  # as in KeyValue
 _ONE = f"SELECT {_COLUMNS} FROM current WHERE key = ?"
 _THEN = f"SELECT {_COLUMNS} FROM past WHERE key = ? AND revision = ?"
-_CREATE = "INSERT INTO current VALUES (?, ?, NULL, ?, 1, 0)"
+_CREATED = "(?, ?, NULL, ?, 1, 0)"  # a row of `current`
 _PUT = """INSERT INTO current VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET
   value = excluded.value, created = excluded.created, revision = excluded.revision,
   version = excluded.version, lease = excluded.lease"""
@@ -84,6 +85,8 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA temp_store = MEMORY")  # where savepoints keep pages
+    connection.execute("PRAGMA temp_store = MEMORY")  # where savepoints keep pages
     connection.execute("PRAGMA cache_size = -65536")  # 64 MiB
     connection.execute("PRAGMA mmap_size = 268435456")
     connection.execute("PRAGMA wal_autocheckpoint = 8000")  # pages of 4 KiB: 32 MiB
@@ -282,8 +285,8 @@ class Writing(Reading):
             self.db.execute("INSERT INTO written VALUES (?, ?)", (self.revision, _pack(written)))
 
     def _create(self, creates: Sequence[Create], revision: int) -> list[bytes]:
-        rows = [(key, value, revision) for key, value in creates]
-        self.db.executemany(_CREATE, rows)
+        rows = [(bytearray(key), bytearray(value), revision) for key, value in creates]
+        insert(self.db, "current", rows, form=_CREATED)
         keys = [key for key, _ in creates]
         self.touched.update([key[:24] for key in keys])
         return keys

@@ -15,7 +15,8 @@ from typing import Any
 
 import msgspec
 
-from data_sharing.database import Schema, insert
+from control_plane.many_rows import insert
+from data_sharing.database import Schema
 from data_sharing.instruction import Instruction, Performed
 
 SCHEMA = Schema(
@@ -82,7 +83,7 @@ def put(db: sqlite3.Connection, instruction: Instruction, *, needs_approval: boo
 def put_all(db: sqlite3.Connection, those: Sequence[tuple[Instruction, bool]]) -> None:
     """Keeps new instructions, in this order, each with whether it needs approval. One whose id
     is there stays as it is."""
-    insert(db, _INTO, [_row(*one) for one in those], _ONCE)
+    insert(db, _INTO, [_row(*one) for one in those], otherwise=_ONCE)
 
 
 def _row(instruction: Instruction, needs_approval: bool) -> tuple[Any, ...]:
