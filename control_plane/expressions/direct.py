@@ -28,15 +28,20 @@ _MIRRORED = {"_<_": "_>_", "_<=_": "_>=_", "_>_": "_<_", "_>=_": "_<=_"}
 
 def read(path: Path, values: Mapping[str, Any]) -> Any:
     """What stands at a path, where CEL would give the very same value; None: ask CEL."""
+    found = _at(path, values)
+    kind = type(found)
+    if kind is str or kind is float or kind is bool:
+        return found
+    return found if kind is int and -_INT_END <= found < _INT_END else None
+
+
+def _at(path: Path, values: Mapping[str, Any]) -> Any:
     found: Any = values
     for name in path:
         if type(found) is not dict:
             return None
         found = found.get(name)
-    kind = type(found)
-    if kind is str or kind is float or kind is bool:
-        return found
-    return found if kind is int and -_INT_END <= found < _INT_END else None
+    return found
 
 
 def direct_of(node: Node) -> Direct | None:
@@ -114,14 +119,10 @@ def _presence(node: Select) -> Direct | None:
     before = path_of(node.operand)
     if before is None:
         return None
-    field = node.field
+    path, field = before, node.field
 
     def present(values: Mapping[str, Any]) -> bool | None:
-        found: Any = values
-        for name in before:
-            if type(found) is not dict:
-                return None
-            found = found.get(name)
+        found = _at(path, values)
         return field in found if type(found) is dict else None
 
     return present

@@ -67,8 +67,6 @@ _encode = msgspec.json.Encoder().encode
 _instruction = msgspec.json.Decoder(Instruction).decode
 _performed = msgspec.json.Decoder(Performed).decode
 _COLUMNS = "row, body, state, platform, attempt, deadline_ms, outcome, reason"
-
-
 _INTO = "instructions (id, tenant, state, platform, attempt, deadline_ms, body, reason)"
 _ONCE = "ON CONFLICT (id) DO NOTHING"
 

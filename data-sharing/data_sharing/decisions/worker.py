@@ -163,7 +163,8 @@ class DecisionWorker:
         if rule:
             only = rules.rules[event.tenant, rule]
             rules = RuleSet([only], ())
-        now_ms, plans = self._wall_ms(), PlansAt(self.plans, self._wall_ms())
+        now_ms = self._wall_ms()
+        plans = PlansAt(self.plans, now_ms)
         decided = rules.decide(
             event, now_ms=now_ms, state=self._state, plans=plans, explaining=True
         )

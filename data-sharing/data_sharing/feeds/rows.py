@@ -95,7 +95,7 @@ def _insert(
             head = heads[tenant] = _head(db, tenant, now_ms)
         position = head.last = head.last + 1
         head.bytes += len(content) + len(attributes) + OVERHEAD_BYTES
-        rows.append(  # sqlite3 takes bytearrays as they are; of bytes it asks if they can adapt
+        rows.append(
             (head.log << POSITION_BITS | position, head.log, source, name, event.type, event.key,
              event.subject, event.time_ms, head.accepted_ms, bytearray(content),
              bytearray(attributes))
@@ -114,7 +114,8 @@ def _known(
     """The positions of those that are there. Never empty, so that `_insert` looks."""
     known: dict[tuple[str, str, str], int] = {("", "", ""): 0}
     groups: dict[tuple[str, str], list[str]] = {}
-    for event in (one.event for one in candidates):
+    for one in candidates:
+        event = one.event
         groups.setdefault((event.tenant, event.source), []).append(event.id)
     for (tenant, source), ids in groups.items():
         row = _log(db, tenant)

@@ -123,10 +123,10 @@ class CompiledRule:
         return clauses_of(self.spec.condition)
 
     @cached_property
-    def compiled_clauses(self) -> Mapping[str, tuple[Expression, tuple[Path, ...]]]:
+    def compiled_clauses(self) -> Mapping[str, tuple[Expression, Mapping[str, Path]]]:
         """The leaves of `clauses` by their text, with the paths they read."""
         return {
-            leaf.text: (found, tuple(path for path, _, _ in paths_read(found.tree)))
+            leaf.text: (found, _paths(found))
             for leaf in self.clauses.leaves()
             for found in (self.environment.compile(leaf.text, field="when"),)
         }
@@ -134,7 +134,11 @@ class CompiledRule:
     @cached_property
     def paths(self) -> Mapping[str, Path]:
         """That `when` reads, by how they are shown: "event.data.speed"."""
-        return {".".join(path): path for path, _, _ in paths_read(self.when.tree)}
+        return _paths(self.when)
+
+
+def _paths(expression: Expression) -> Mapping[str, Path]:
+    return {".".join(path): path for path, _, _ in paths_read(expression.tree)}
 
 
 def read_path(values: Mapping[str, Any], path: Path) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 
 from control_plane.expressions.clauses import Clause as Split
 from control_plane.expressions.expression import Bindings, Fault
+from control_plane.expressions.tree import Path
 from control_plane.expressions.values import time_text
 from data_sharing.rules.compiled import CompiledRule, read_path
 from data_sharing.rules.decided import Clause
@@ -29,7 +30,11 @@ def clauses(
 
 def read(rule: CompiledRule, values: Mapping[str, Any]) -> dict[str, Any]:
     """What the rule's `when` reads, by path."""
-    return {name: json_shown(read_path(values, path)) for name, path in rule.paths.items()}
+    return _read(rule.paths, values)
+
+
+def _read(paths: Mapping[str, Path], values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: json_shown(read_path(values, path)) for name, path in paths.items()}
 
 
 def _clause(
@@ -37,8 +42,7 @@ def _clause(
 ) -> Clause:
     if not split.parts:
         expression, paths = rule.compiled_clauses[split.text]
-        read = {".".join(path): json_shown(read_path(values, path)) for path in paths}
-        return Clause(split.text, _outcome(expression.holds(bindings)), read)
+        return Clause(split.text, _outcome(expression.holds(bindings)), _read(paths, values))
     parts = tuple(_clause(rule, part, values, bindings) for part in split.parts)
     return Clause(split.text, _combined(parts, split.joined_by), {}, split.joined_by, parts)
 

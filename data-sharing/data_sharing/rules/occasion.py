@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from control_plane.expressions.direct import read
 from control_plane.expressions.expression import Bindings, Expression
 from control_plane.expressions.tree import Path
 from control_plane.expressions.values import instant
@@ -18,8 +19,6 @@ from data_sharing.rules.effects import EventRef, PlanView
 from data_sharing.rules.firing import Wanted
 from data_sharing.rules.reading import EVENT
 from data_sharing.rules.state import Kept, State, kept
-
-_MISSING: Any = object()
 
 
 class Plans(Protocol):
@@ -83,11 +82,12 @@ class Occasion:
         return self._shown
 
     def of_event(self, expression: Expression) -> Any:
-        """An expression over `event` alone. A plain path needs no CEL."""
+        """An expression over `event` alone. A plain path needs neither CEL nor its view
+        of the event."""
         assert self.event is not None
         if expression.path is not None and expression.path[0] == "event":
             found = _field(self.event, expression.path)
-            if found is not _MISSING:
+            if found is not None:
                 return found
         if self._bindings is None:
             self._bindings = EVENT.bind({"event": self.shown})
@@ -132,17 +132,10 @@ def shown_event(event: Event | Kept) -> dict[str, Any]:
 
 
 def _field(event: Event, path: Path) -> Any:
-    """_MISSING where CEL must say what is wrong."""
+    """None: ask CEL."""
     if len(path) == 2 and path[1] in ("key", "id", "source", "type", "subject"):
         return getattr(event, path[1])
-    if len(path) < 3 or path[1] != "data":
-        return _MISSING
-    found: Any = event.data
-    for name in path[2:]:
-        if not isinstance(found, Mapping) or name not in found:
-            return _MISSING
-        found = found[name]
-    return found
+    return read(path[2:], event.data) if len(path) > 2 and path[1] == "data" else None
 
 
 def refs_of(events: Mapping[str, Sequence[Event | Kept]]) -> tuple[EventRef, ...]:

@@ -21,35 +21,14 @@ from data_sharing.instruction import Instruction, Performed
 from data_sharing.platforms.host import Hosted, PlatformHost
 from data_sharing.platforms.journal import Journal
 from data_sharing.signing import InstructionVerifier, SigningKey
-from tests.fakes.runner import ARTIFACT, FakeInstalled, FakeRunner, echo
+from tests.data_sharing.ringing import NOW_MS, RING, Clock
+from tests.fakes.runner import FakeInstalled, FakeRunner, echo
 
 WAIT_S = 30.0
-START_MS = 1_800_000_000_000
 KEY = SigningKey.of(b"k" * 32)
 SCHEMAS = [outbox.SCHEMA, dead_letters.SCHEMA]
-ONCE = Instruction(
-    id="i-1",
-    tenant="acme",
-    application="alarm",
-    version="1.0.0",
-    artifact=ARTIFACT.sha256,
-    action="ring",
-    configuration={"volume": 40},
-    deadline_ms=START_MS + 60_000,
-    idempotent=False,
-    decided_at_ms=START_MS,
-)
+ONCE = RING
 REPEATABLE = replace(ONCE, idempotent=True)
-
-
-class Clock:
-    """Stands still unless moved."""
-
-    def __init__(self) -> None:
-        self.now_ms = START_MS
-
-    def __call__(self) -> int:
-        return self.now_ms
 
 
 class Service:
@@ -132,7 +111,7 @@ class Line:
             facts=PlatformFacts(
                 tenant="acme", name=self.name, incarnation=f"{self.runs:04}", version="1",
                 capacity=self.capacity, ttl_s=10.0, wanted=(("alarm", ""),),
-                connected_at_ms=START_MS,
+                connected_at_ms=NOW_MS,
             )
         )  # fmt: skip
 
@@ -185,7 +164,7 @@ class Stage:
             await database.close()
 
     async def platform(self, service: Service, name: str = "hub", *, capacity: int = 8) -> Line:
-        journal = await Journal.open(self._folder / name / "journal", now_ms=START_MS)
+        journal = await Journal.open(self._folder / name / "journal", now_ms=NOW_MS)
         line = Line(service, journal, name, capacity=capacity)
         self._lines.append(line)
         return line

@@ -17,31 +17,11 @@ from data_sharing.platforms.host import Hosted, PlatformHost, Report
 from data_sharing.platforms.journal import KEEP_AFTER_DEADLINE_MS, Journal
 from data_sharing.runtimes.port import Invocation, Outcome, Status
 from data_sharing.signing import Delivery, Flaw, InstructionVerifier, Refusal, SigningKey, sign
-from tests.fakes.runner import ARTIFACT, FakeInstalled, FakeRunner, echo
+from tests.data_sharing.ringing import NOW_MS, RING, Clock
+from tests.fakes.runner import FakeInstalled, FakeRunner, echo
 
-NOW_MS = 1_800_000_000_000
 KEY = SigningKey.of(b"k" * 32)
 WAIT_S = 30.0
-INSTRUCTION = Instruction(
-    id="i-1",
-    tenant="acme",
-    application="alarm",
-    version="1.0.0",
-    artifact=ARTIFACT.sha256,
-    action="ring",
-    configuration={"volume": 40},
-    deadline_ms=NOW_MS + 60_000,
-    idempotent=False,
-    decided_at_ms=NOW_MS,
-)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now_ms = NOW_MS
-
-    def __call__(self) -> int:
-        return self.now_ms
 
 
 class Platform:
@@ -83,7 +63,7 @@ class Platform:
         self.reports.append(report)
         self._news.set()
 
-    def give(self, instruction: Instruction = INSTRUCTION, *, fence: int = 1, attempt: int = 1):
+    def give(self, instruction: Instruction = RING, *, fence: int = 1, attempt: int = 1):
         delivery = Delivery(
             instruction=instruction, platform="hub", partition="0", fence=fence, attempt=attempt
         )
@@ -101,14 +81,14 @@ class Platform:
             while self.runner.at_once < count:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
 
-    async def outcome(self, instruction: Instruction = INSTRUCTION, **how: int) -> Performed:
+    async def outcome(self, instruction: Instruction = RING, **how: int) -> Performed:
         before = len(self.reports)
         self.give(instruction, **how)
         report = (await self.hears(before + 1))[before]
         assert isinstance(report, Performed)
         return report
 
-    async def flaw(self, instruction: Instruction = INSTRUCTION, **how: int) -> Flaw:
+    async def flaw(self, instruction: Instruction = RING, **how: int) -> Flaw:
         before = len(self.reports)
         self.give(instruction, **how)
         report = (await self.hears(before + 1))[before]
@@ -158,7 +138,7 @@ async def test_a_replay_after_a_restart_is_answered_too(tmp_path: Path) -> None:
 async def test_an_id_used_for_another_instruction_is_refused(tmp_path: Path) -> None:
     platform = await Platform.on(tmp_path)
     await platform.outcome()
-    other = replace(INSTRUCTION, configuration={"volume": 100})
+    other = replace(RING, configuration={"volume": 100})
     assert await platform.flaw(other) is Flaw.REPLAYED
     assert len(platform.alarm.invocations) == 1
     await platform.close()
@@ -178,7 +158,7 @@ async def test_while_it_runs_a_second_delivery_waits_for_the_same_outcome(tmp_pa
 
 async def test_a_failure_is_an_outcome_and_a_further_attempt_runs_again(tmp_path: Path) -> None:
     platform = await Platform.on(tmp_path, failing)
-    once = replace(INSTRUCTION, idempotent=True)
+    once = replace(RING, idempotent=True)
     failed = await platform.outcome(once)
     assert (failed.status, failed.message) == (Performance.FAILED, "no water (empty tank)")
     platform.alarm.answer = echo
@@ -191,12 +171,10 @@ async def test_a_failure_is_an_outcome_and_a_further_attempt_runs_again(tmp_path
 @pytest.mark.parametrize(
     ("instruction", "expected"),
     [
-        pytest.param(replace(INSTRUCTION, application="tea"), Flaw.NOT_HOSTED, id="not-here"),
-        pytest.param(replace(INSTRUCTION, version="2.0.0"), Flaw.NOT_HOSTED, id="another-version"),
-        pytest.param(replace(INSTRUCTION, artifact="0" * 64), Flaw.NOT_HOSTED, id="another-file"),
-        pytest.param(
-            replace(INSTRUCTION, deadline_ms=NOW_MS - 1), Flaw.EXPIRED, id="after-its-deadline"
-        ),
+        pytest.param(replace(RING, application="tea"), Flaw.NOT_HOSTED, id="not-here"),
+        pytest.param(replace(RING, version="2.0.0"), Flaw.NOT_HOSTED, id="another-version"),
+        pytest.param(replace(RING, artifact="0" * 64), Flaw.NOT_HOSTED, id="another-file"),
+        pytest.param(replace(RING, deadline_ms=NOW_MS - 1), Flaw.EXPIRED, id="after-its-deadline"),
     ],
 )
 async def test_what_cannot_be_followed_is_refused_by_name(
@@ -211,7 +189,7 @@ async def test_what_cannot_be_followed_is_refused_by_name(
 async def test_a_replaced_worker_is_not_followed_also_after_a_restart(tmp_path: Path) -> None:
     platform = await Platform.on(tmp_path)
     await platform.outcome(fence=5)
-    later = replace(INSTRUCTION, id="i-2")
+    later = replace(RING, id="i-2")
     assert await platform.flaw(later, fence=4) is Flaw.STALE_FENCE
     await platform.close()
     restarted = await Platform.on(tmp_path)
@@ -226,7 +204,7 @@ async def test_more_than_its_capacity_is_refused_and_threads_bound_what_runs(
     platform = await Platform.on(tmp_path, capacity=4, threads=2)
     platform.runner.hold.clear()
     for number in range(6):
-        platform.give(replace(INSTRUCTION, id=f"i-{number}"))
+        platform.give(replace(RING, id=f"i-{number}"))
     await platform.runs(2)
     platform.runner.hold.set()
     reports = await platform.hears(6)
@@ -243,9 +221,9 @@ async def test_a_deadline_that_passes_in_the_queue_is_refused_and_not_run(tmp_pa
     platform = await Platform.on(tmp_path, threads=1)
     platform.runner.hold.clear()
     platform.give()
-    platform.give(replace(INSTRUCTION, id="i-2"))
+    platform.give(replace(RING, id="i-2"))
     await asyncio.sleep(0)
-    platform.clock.now_ms = INSTRUCTION.deadline_ms + 1
+    platform.clock.now_ms = RING.deadline_ms + 1
     platform.runner.hold.set()
     reports = {report.instruction: report for report in await platform.hears(2)}
     late = reports["i-2"]
@@ -272,7 +250,7 @@ async def died_while_running(folder: Path, instruction: Instruction) -> Platform
 async def test_of_a_killed_action_that_is_not_idempotent_the_outcome_is_unknown(
     tmp_path: Path,
 ) -> None:
-    restarted = await died_while_running(tmp_path, INSTRUCTION)
+    restarted = await died_while_running(tmp_path, RING)
     restarted.host.tell_again()
     told = restarted.reports[0]
     assert isinstance(told, Performed)
@@ -283,7 +261,7 @@ async def test_of_a_killed_action_that_is_not_idempotent_the_outcome_is_unknown(
 
 
 async def test_a_killed_action_that_is_idempotent_runs_again(tmp_path: Path) -> None:
-    once = replace(INSTRUCTION, idempotent=True)
+    once = replace(RING, idempotent=True)
     restarted = await died_while_running(tmp_path, once)
     restarted.host.tell_again()
     assert restarted.reports == []
@@ -309,7 +287,7 @@ async def test_outcomes_are_told_again_until_they_are_recorded(tmp_path: Path) -
 async def test_what_is_recorded_and_over_is_forgotten(tmp_path: Path) -> None:
     platform = await Platform.on(tmp_path)
     done = await platform.outcome()
-    over_ms = INSTRUCTION.deadline_ms + KEEP_AFTER_DEADLINE_MS + 1
+    over_ms = RING.deadline_ms + KEEP_AFTER_DEADLINE_MS + 1
     await platform.journal.recorded([], over_ms)
     assert len(platform.journal) == 1  # nobody recorded its outcome
     await platform.journal.recorded([(done.instruction, done.attempt)], over_ms)
@@ -326,7 +304,7 @@ async def test_what_was_recorded_before_a_restart_is_forgotten_when_it_is_over(t
     await platform.journal.recorded(told, NOW_MS)
     await platform.journal.recorded(told, NOW_MS)  # told twice
     await platform.close()
-    over_ms = INSTRUCTION.deadline_ms + KEEP_AFTER_DEADLINE_MS + 1
+    over_ms = RING.deadline_ms + KEEP_AFTER_DEADLINE_MS + 1
     reopened = await Journal.open(tmp_path / "journal", now_ms=NOW_MS)
     await reopened.recorded([], over_ms - 1)
     assert len(reopened) == 1
@@ -341,7 +319,7 @@ async def test_a_leaving_platform_finishes_and_takes_nothing_more(tmp_path: Path
     platform.give()
     leaving = asyncio.create_task(platform.host.drain(WAIT_S))
     await asyncio.sleep(0)
-    assert await platform.flaw(replace(INSTRUCTION, id="i-2")) is Flaw.BUSY
+    assert await platform.flaw(replace(RING, id="i-2")) is Flaw.BUSY
     platform.runner.hold.set()
     assert await leaving
     assert platform.host.running == 0
