@@ -13,8 +13,8 @@ from control_plane.errors import HomeportError
 from control_plane.serving import heap
 from control_plane.telemetry.logs import log_as_json
 from provisioner.settings import Settings, read_settings
-from provisioner.wire import Serving, serve, stop_on_signals, write_ready_file
-from provisioner.workers import SHARE_PORT, run_workers
+from provisioner.wiring.server import Serving, serve, stop_on_signals, write_ready_file
+from provisioner.wiring.workers import SHARE_PORT, run_workers
 
 
 async def run(settings: Settings) -> None:

@@ -17,9 +17,9 @@ from pathlib import Path
 import grpc
 
 from console.local.etcd_process import EtcdCluster
+from control_plane.fleet.file import SAMPLE, read_fleet
+from control_plane.fleet.unit import UnitSpec
 from deployment_units.agent.spec_message import spec_to_proto
-from deployment_units.fleet.file import SAMPLE, read_fleet
-from deployment_units.fleet.unit import UnitSpec
 from homeport.api.fleet.v1 import fleet_pb2, fleet_pb2_grpc
 from homeport.api.provisioning.v1 import provisioning_pb2, provisioning_pb2_grpc
 

@@ -12,7 +12,7 @@ import maxminddb_rust
 
 from bench.suite.measurement import Measurement, Ratio, Samples
 from bench.workloads import addresses
-from deployment_units.fleet.unit import UnitId
+from control_plane.fleet.unit import UnitId
 from provisioner.geo.database import GeoDatabase, bundled_path
 from provisioner.geo.location import Location
 from provisioner.geo.locator import Locator

@@ -15,17 +15,17 @@ from pydantic import ValidationError
 
 from control_plane import keys
 from control_plane.errors import InvalidInput, Refused
+from control_plane.fleet.records import decode_tenant
+from control_plane.fleet.unit import DEFAULT_TENANT
 from control_plane.store.opening import open_store
 from control_plane.store.port import Store, range_all
-from deployment_units.fleet.records import decode_tenant
-from deployment_units.fleet.unit import DEFAULT_TENANT
 from provisioner.ledger.departure_lease import SHARED_S
 from provisioner.settings import Settings, read_settings
 from provisioner.shards import moving
 from provisioner.shards.clusters import check_control, join, numbered, open_clusters, parse_clusters
 from provisioner.shards.mover import ShardMover
 from provisioner.shards.shard_map import ShardMap, Stage, plan_moves, shard_of
-from provisioner.starting import store_access
+from provisioner.wiring.startup import store_access
 
 T = TypeVar("T")
 

@@ -27,8 +27,8 @@ from console.cli.output import busy, kilometres, load_bar
 from console.cli.progress import counting
 from console.local.plan import StackOptions, plan_stack
 from console.local.stack import LocalStack
-from deployment_units.fleet.file import SAMPLE, read_fleet
-from deployment_units.fleet.unit import UnitSpec
+from control_plane.fleet.file import SAMPLE, read_fleet
+from control_plane.fleet.unit import UnitSpec
 from homeport import Assignment, ClientAt
 from provisioner.geo.database import GeoDatabase
 from provisioner.geo.locator import Locator

@@ -20,7 +20,7 @@ from rich.table import Table
 from console.cli.output import busy, console_for_notes
 from console.local.plan import ETCD, StackOptions, plan_stack
 from console.local.stack import LocalStack, StartInterrupted, ready_document
-from deployment_units.fleet.file import read_fleet
+from control_plane.fleet.file import read_fleet
 
 _TEND_EVERY_S = 0.1
 

@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from control_plane.auth.tokens import Right
 from control_plane.errors import NotFound, Unavailable
-from control_plane.identity.tokens import Right
 from control_plane.serving.server import Service
 from data_sharing.api.callers import Callers
 from data_sharing.api.decision_service import DecisionService

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from control_plane.identity.tokens import Tokens
+from control_plane.auth.tokens import Tokens
 from control_plane.serving.server import Server, Tls
 from control_plane.telemetry.endpoint import MetricsEndpoint
 from data_sharing.api.callers import Callers

@@ -17,11 +17,11 @@ import grpc
 from grpc import aio
 
 from control_plane.errors import InvalidInput
+from control_plane.fleet.unit import UnitSpec
 from control_plane.identity.admission import TicketVerifier
 from control_plane.identity.tickets import VerifyingKey
 from deployment_units.agent.admitted import AdmittedHolds
 from deployment_units.agent.load import LoadSource
-from deployment_units.fleet.unit import UnitSpec
 from homeport.api.fleet.v1 import fleet_pb2 as pb
 from homeport.api.fleet.v1 import fleet_pb2_grpc as pb_grpc
 

@@ -13,8 +13,8 @@ from typing import Annotated
 from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from control_plane.handoff.chunks import MAX_STATE_BYTES
 from control_plane.settings import ServiceSettings, read
-from deployment_units.services.chunks import MAX_STATE_BYTES
 
 
 class AgentSettings(ServiceSettings):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deployment_units.fleet.unit import UnitSpec
+from control_plane.fleet.unit import UnitSpec
 from homeport.api.fleet.v1 import fleet_pb2
 from homeport.api.geo.v1 import geo_pb2
 

@@ -11,10 +11,10 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 
 from control_plane.errors import DataLoss, InvalidInput, PermissionDenied, Unavailable
+from control_plane.handoff.chunks import MAX_STATE_BYTES, Chunk, Tally, chunked
+from control_plane.handoff.orders import Act, Order, OrderRefusal, check_order
 from control_plane.identity.admission import TicketVerifier
-from control_plane.identity.orders import Act, Order, OrderRefusal, check_order
-from deployment_units.services.chunks import MAX_STATE_BYTES, Chunk, Tally, chunked
-from deployment_units.services.state import ClientState
+from deployment_units.client_state.port import ClientState
 from homeport.api.unit.v1 import unit_pb2 as pb
 
 IDLE_S = 20.0  # an import that brings nothing for so long is given up

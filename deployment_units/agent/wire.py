@@ -14,6 +14,8 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
+from control_plane.fleet.file import read_fleet
+from control_plane.fleet.unit import UnitSpec
 from control_plane.identity.admission import Admission, TicketVerifier
 from control_plane.serving.server import Server, Service, Transport
 from deployment_units.agent.admitted import AdmittedHolds
@@ -25,11 +27,9 @@ from deployment_units.agent.spec_message import spec_to_proto
 from deployment_units.agent.state import StateHandoff
 from deployment_units.agent.transport import connector, serving_tls
 from deployment_units.agent.unit_service import NAME, UnitService
-from deployment_units.fleet.file import read_fleet
-from deployment_units.fleet.unit import UnitSpec
-from deployment_units.services.folder import FolderState
-from deployment_units.services.memory import MemoryState
-from deployment_units.services.state import ClientState
+from deployment_units.client_state.folder import FolderState
+from deployment_units.client_state.memory import MemoryState
+from deployment_units.client_state.port import ClientState
 from homeport.api.unit.v1 import unit_pb2_grpc
 
 DRAIN_S = 5.0

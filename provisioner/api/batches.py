@@ -11,14 +11,14 @@ import asyncio
 
 from control_plane import keys
 from control_plane.errors import HomeportError, InvalidInput
+from control_plane.fleet.unit import TenantSpec
 from control_plane.identity.names import check_client_id
 from control_plane.serving.status import code_of, duration
-from deployment_units.fleet.unit import TenantSpec
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
-from provisioner.api import encoding
-from provisioner.api.claims import ProvisionClaim
-from provisioner.api.desk import PATIENCE_S, Desk
 from provisioner.api.requests import Batch, text, unsaid, utf8
+from provisioner.provisioning import response_encoding
+from provisioner.provisioning.pending import ProvisionClaim
+from provisioner.provisioning.provisioner import PATIENCE_S, Desk
 
 
 class BatchRun:
@@ -34,7 +34,7 @@ class BatchRun:
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         at_ms = desk.wall_ms()
         self._at_ms, self._expires_at = at_ms, desk.now() + PATIENCE_S
-        self.new = encoding.NewResults(tenant.id, at_ms)
+        self.new = response_encoding.NewResults(tenant.id, at_ms)
 
     def begin(self) -> None:
         """Puts every client on its way."""
@@ -113,7 +113,7 @@ class BatchClaim(ProvisionClaim):
     sink: BatchRun  # type: ignore[assignment]
 
     def reply(self, response: bytes) -> None:
-        entry = encoding.result_bytes(self.client_id.encode(), response)
+        entry = response_encoding.result_bytes(self.client_id.encode(), response)
         self.sink.put(self.position, entry)
 
     def fail(self, error: HomeportError) -> None:

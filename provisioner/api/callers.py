@@ -11,8 +11,8 @@ from typing import Any
 
 from grpc import aio
 
+from control_plane.auth.tokens import ANYONE_LOCAL, Caller, Right, Tokens
 from control_plane.errors import PermissionDenied
-from control_plane.identity.tokens import ANYONE_LOCAL, Caller, Right, Tokens
 from control_plane.serving.calls import HotCall
 from control_plane.serving.peers import Proxies
 

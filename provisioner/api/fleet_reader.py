@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from control_plane import keys
+from control_plane.fleet.move_job import JobKind
+from control_plane.fleet.records import decode_job
+from control_plane.fleet.registry import UnitRegistry
 from control_plane.store.port import Store, range_all
-from deployment_units.fleet.move_job import JobKind
-from deployment_units.fleet.records import decode_job
-from deployment_units.fleet.registry import UnitRegistry
 from homeport.api.fleet.v1 import fleet_pb2 as pb
 from provisioner.api import mapping
 

@@ -10,22 +10,22 @@ from typing import Any
 from grpc import aio
 
 from control_plane import keys
+from control_plane.auth.tokens import Right
 from control_plane.errors import InvalidInput, Unavailable
+from control_plane.fleet.liveness import Liveness
+from control_plane.fleet.registry import UnitRegistry, UnitView
+from control_plane.fleet.validation import check_unit
 from control_plane.identity.names import check_client_id, check_slug
 from control_plane.identity.tickets import TicketIssuer
-from control_plane.identity.tokens import Right
 from control_plane.serving.server import Service
 from control_plane.serving.status import duration
 from control_plane.store.contact import Contact
 from control_plane.store.port import KeyValue, Store, StoreUnavailable
-from deployment_units.fleet.liveness import Liveness
-from deployment_units.fleet.registry import UnitRegistry, UnitView
-from deployment_units.fleet.validation import check_unit
 from homeport.api.fleet.v1 import fleet_pb2 as pb
 from homeport.api.fleet.v1 import fleet_pb2_grpc as pb_grpc
 from provisioner.api import mapping
-from provisioner.api.beats import Beats, Between
 from provisioner.api.callers import Callers
+from provisioner.api.heartbeats import Beats, Between
 from provisioner.api.unit_operations import UnitOperations
 from provisioner.ledger.holds import HoldBook
 from provisioner.ledger.shard_holds import ShardHoldBook

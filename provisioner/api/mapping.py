@@ -5,12 +5,10 @@ from __future__ import annotations
 from google.protobuf import timestamp_pb2
 
 from control_plane.errors import InvalidInput
-from control_plane.serving.status import duration
-from deployment_units.agent.spec_message import spec_to_proto
-from deployment_units.fleet.lifecycle import State
-from deployment_units.fleet.move_job import JobKind, JobState, MoveJob
-from deployment_units.fleet.registry import UnitView
-from deployment_units.fleet.unit import (
+from control_plane.fleet.lifecycle import State
+from control_plane.fleet.move_job import JobKind, JobState, MoveJob
+from control_plane.fleet.registry import UnitView
+from control_plane.fleet.unit import (
     Position,
     Reprovision,
     ReturnHome,
@@ -22,14 +20,16 @@ from deployment_units.fleet.unit import (
     UnitSpec,
     UnitStatus,
 )
+from control_plane.serving.status import duration
+from deployment_units.agent.spec_message import spec_to_proto
 from homeport.api.fleet.v1 import fleet_pb2
 from homeport.api.geo.v1 import geo_pb2
 from homeport.api.provisioning.v1 import provisioning_pb2
 from homeport.api.tenancy.v1 import tenancy_pb2
-from provisioner.api.encoding import location_message
 from provisioner.geo.location import Location
 from provisioner.moves.plan import MovePlan
 from provisioner.placement.explanation import Explanation, Verdict
+from provisioner.provisioning.response_encoding import location_message
 
 _HEALTH = {
     UnitHealth.SERVING: fleet_pb2.UNIT_HEALTH_SERVING,

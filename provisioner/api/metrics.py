@@ -16,10 +16,10 @@ from control_plane.store.contact import Contact
 from control_plane.store.port import Health
 from control_plane.store.snapshot_keeper import SnapshotKeeper
 from control_plane.telemetry.endpoint import Readiness
-from provisioner.api.desk import Desk
-from provisioner.api.stale import StaleAnswers
 from provisioner.api.watching import Watching
 from provisioner.moves.mover import Mover
+from provisioner.provisioning.provisioner import Desk
+from provisioner.provisioning.ticket_fallback import StaleAnswers
 
 
 class ProvisionerMetrics(Collector):

@@ -10,28 +10,28 @@ import grpc
 from grpc import aio
 
 from control_plane import keys
+from control_plane.auth.tokens import Caller, Right
 from control_plane.errors import HomeportError, NotFound, PermissionDenied, Unavailable
+from control_plane.fleet.unit import TenantSpec
 from control_plane.identity.names import check_client_id
-from control_plane.identity.tokens import Caller, Right
 from control_plane.serving.calls import HotCall
 from control_plane.serving.server import Service
 from control_plane.serving.status import duration
 from control_plane.store.contact import Contact
 from control_plane.store.port import KeyValue, StoreUnavailable
-from deployment_units.fleet.unit import TenantSpec
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from homeport.api.provisioning.v1 import provisioning_pb2_grpc as pb_grpc
 from provisioner.api import mapping
 from provisioner.api.batches import BatchRun
 from provisioner.api.callers import Callers
-from provisioner.api.claims import Sink
-from provisioner.api.desk import PATIENCE_S, Desk
 from provisioner.api.requests import origin_of, read_batch, read_provision
-from provisioner.api.stale import LastTicketSink, StaleAnswers
-from provisioner.api.tickets import TicketOffice
 from provisioner.ledger.assignment import AssignmentRecord, decode_assignment
 from provisioner.ledger.operations import Release
 from provisioner.placement.explanation import explain
+from provisioner.provisioning.pending import Sink
+from provisioner.provisioning.provisioner import PATIENCE_S, Desk
+from provisioner.provisioning.ticket_fallback import LastTicketSink, StaleAnswers
+from provisioner.provisioning.ticket_signer import TicketOffice
 from provisioner.watching.clients import ClientWatches
 from provisioner.watching.spread import SpreadWatches
 from provisioner.watching.watch import Kind, Told

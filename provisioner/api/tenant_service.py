@@ -8,18 +8,18 @@ from typing import Any
 from grpc import aio
 
 from control_plane import keys
+from control_plane.auth.tokens import Right
+from control_plane.fleet.records import encode_tenant
+from control_plane.fleet.unit import DEFAULT_TENANT
+from control_plane.fleet.validation import check_tenant
 from control_plane.identity.tickets import TicketIssuer
-from control_plane.identity.tokens import Right
 from control_plane.serving.server import Service
 from control_plane.store.port import Put, Store, Txn
-from deployment_units.fleet.records import encode_tenant
-from deployment_units.fleet.unit import DEFAULT_TENANT
-from deployment_units.fleet.validation import check_tenant
 from homeport.api.tenancy.v1 import tenancy_pb2 as pb
 from homeport.api.tenancy.v1 import tenancy_pb2_grpc as pb_grpc
 from provisioner.api import mapping
 from provisioner.api.callers import Callers
-from provisioner.api.world import World
+from provisioner.fleet_view import World
 
 NAME = "homeport.api.tenancy.v1.TenantService"
 

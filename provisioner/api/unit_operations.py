@@ -14,18 +14,18 @@ import msgspec
 
 from control_plane import keys
 from control_plane.errors import Conflict, InvalidInput, NotFound, Refused
+from control_plane.fleet.lifecycle import Event
+from control_plane.fleet.move_job import JobKind, JobState, MoveJob, job_id
+from control_plane.fleet.registry import UnitRegistry, UnitView, changed_since
+from control_plane.fleet.transitions import Transitions, Wish
 from control_plane.store.port import Compare, KeyValue, Store, range_all, unchanged
-from deployment_units.fleet.lifecycle import Event
-from deployment_units.fleet.move_job import JobKind, JobState, MoveJob, job_id
-from deployment_units.fleet.registry import UnitRegistry, UnitView, changed_since
-from deployment_units.fleet.transitions import Transitions, Wish
-from provisioner.api.desk import Desk
-from provisioner.api.world import World
+from provisioner.fleet_view import World
 from provisioner.ledger.assignment import decode_assignment, split_key
 from provisioner.ledger.reading import ClientKeys
 from provisioner.moves.board import Board
 from provisioner.moves.plan import Manner, MovePlan, Planner, Resident, left_without, without
 from provisioner.placement.fleet import PlacementFleet
+from provisioner.provisioning.provisioner import Desk
 
 PAGE = 2_000
 SLICE = 100  # clients planned before other calls get a turn

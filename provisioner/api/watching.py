@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
+from control_plane.fleet.registry import UnitRegistry
 from control_plane.store.port import Store
-from deployment_units.fleet.registry import UnitRegistry
 from homeport.api.fleet.v1 import fleet_pb2 as pb
 from provisioner.api.fleet_reader import FleetReader
 from provisioner.ledger.reading import SpreadKeys

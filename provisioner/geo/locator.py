@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from deployment_units.fleet.unit import Position
+from control_plane.fleet.unit import Position
 from provisioner.geo.address import Scope, check_client, parse, scope_of
 from provisioner.geo.database import GeoDatabase
 from provisioner.geo.declared import check_position

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deployment_units.fleet.capacity import CapacityRecord
+from control_plane.fleet.capacity import CapacityRecord
 
 NO_CAPACITY = CapacityRecord(capacity=0, open=False)
 

@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 
 from control_plane import faultpoints, keys
 from control_plane.errors import HomeportError, Unavailable
+from control_plane.fleet.capacity import CapacityRecord, decode_capacity
 from control_plane.store.numbered import NEVER
 from control_plane.store.port import Compare, Get, OutcomeUnknown, Store, Txn, TxnResult
-from deployment_units.fleet.capacity import CapacityRecord, decode_capacity
 from provisioner.ledger import protocol, spanning
 from provisioner.ledger.account import Account
 from provisioner.ledger.burial import bury_the_dead

@@ -10,8 +10,8 @@ from __future__ import annotations
 import logging
 
 from control_plane import faultpoints, keys
+from control_plane.fleet.capacity import decode_capacity
 from control_plane.store.port import Store, range_all
-from deployment_units.fleet.capacity import decode_capacity
 from provisioner.ledger import spanning
 
 log = logging.getLogger(__name__)

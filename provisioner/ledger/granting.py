@@ -15,8 +15,8 @@ from typing import Any
 
 from control_plane import faultpoints, keys
 from control_plane.errors import HomeportError, Unavailable
+from control_plane.fleet.capacity import CapacityRecord, decode_capacity
 from control_plane.store.port import OutcomeUnknown, Put, Store, Txn
-from deployment_units.fleet.capacity import CapacityRecord, decode_capacity
 from provisioner.ledger import protocol
 from provisioner.ledger.account import Account, block_size
 from provisioner.ledger.lane import Lane

@@ -13,9 +13,9 @@ from typing import Any
 
 from control_plane import keys
 from control_plane.errors import HomeportError, Unavailable
+from control_plane.fleet.capacity import CapacityRecord, decode_capacity
 from control_plane.store.port import KeyValue, Store
 from control_plane.store.replica import Replica
-from deployment_units.fleet.capacity import CapacityRecord, decode_capacity
 from provisioner.ledger.account import NO_CAPACITY, Account
 from provisioner.ledger.granting import Granting, promise
 from provisioner.ledger.lane import Lane

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from control_plane import keys
+from control_plane.fleet.capacity import CapacityRecord, decode_capacity, encode_capacity
 from control_plane.store.port import (
     MAX_OPERATIONS,
     Compare,
@@ -27,7 +28,6 @@ from control_plane.store.port import (
     absent,
     unchanged,
 )
-from deployment_units.fleet.capacity import CapacityRecord, decode_capacity, encode_capacity
 from provisioner.ledger.account import NO_CAPACITY, Account
 from provisioner.ledger.departure import released
 from provisioner.ledger.operations import Claim, Release

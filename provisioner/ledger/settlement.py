@@ -13,8 +13,8 @@ from collections.abc import Callable
 
 from control_plane import faultpoints, keys
 from control_plane.errors import HomeportError
+from control_plane.fleet.capacity import decode_capacity
 from control_plane.store.port import KeyValue, Store, range_all
-from deployment_units.fleet.capacity import decode_capacity
 from provisioner.ledger import protocol
 
 log = logging.getLogger(__name__)

@@ -13,9 +13,9 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
 from control_plane.errors import HomeportError, NotFound, Unavailable
+from control_plane.fleet.capacity import CapacityRecord
 from control_plane.store.port import Store
 from control_plane.store.replica import Replica
-from deployment_units.fleet.capacity import CapacityRecord
 from provisioner.geo.location import Location
 from provisioner.ledger.account import Account
 from provisioner.ledger.branch import Branch

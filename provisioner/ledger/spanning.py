@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from control_plane import keys
+from control_plane.fleet.capacity import CapacityRecord, decode_capacity, encode_capacity
 from control_plane.store.port import (
     MAX_OPERATIONS,
     Compare,
@@ -34,7 +35,6 @@ from control_plane.store.port import (
     absent,
     unchanged,
 )
-from deployment_units.fleet.capacity import CapacityRecord, decode_capacity, encode_capacity
 from provisioner.ledger.account import NO_CAPACITY, Account
 
 LOOK_UNITS = (MAX_OPERATIONS - 2) // 2  # in one look at either side

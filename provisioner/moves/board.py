@@ -12,10 +12,10 @@ from dataclasses import replace
 
 from control_plane import keys
 from control_plane.errors import Conflict, NotFound, Refused
+from control_plane.fleet.move_job import OPEN, JobState, MoveJob
+from control_plane.fleet.records import decode_job, encode_job
 from control_plane.store.port import Compare, KeyValue, Put, Store, Txn, range_all, unchanged
 from control_plane.store.replica import Replica
-from deployment_units.fleet.move_job import OPEN, JobState, MoveJob
-from deployment_units.fleet.records import decode_job, encode_job
 
 ATTEMPTS = 20
 

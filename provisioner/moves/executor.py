@@ -14,10 +14,10 @@ from dataclasses import replace
 
 from control_plane import faultpoints, keys
 from control_plane.errors import HomeportError
+from control_plane.fleet.move_job import JobState, MoveJob
+from control_plane.fleet.registry import UnitRegistry
+from control_plane.fleet.transitions import Transitions
 from control_plane.store.port import Store, Txn, absent
-from deployment_units.fleet.move_job import JobState, MoveJob
-from deployment_units.fleet.registry import UnitRegistry
-from deployment_units.fleet.transitions import Transitions
 from provisioner.ledger.reading import ClientKeys
 from provisioner.moves.board import Board
 from provisioner.moves.mover import Mover

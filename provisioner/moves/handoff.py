@@ -21,8 +21,8 @@ import grpc
 from grpc import aio
 
 from control_plane.errors import HomeportError
-from control_plane.identity.orders import Act, OrderDesk
-from deployment_units.services.chunks import Chunk, Tally
+from control_plane.handoff.chunks import Chunk, Tally
+from control_plane.handoff.orders import Act, OrderDesk
 from homeport.api.unit.v1 import unit_pb2 as pb
 from homeport.api.unit.v1 import unit_pb2_grpc as pb_grpc
 

@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from control_plane.errors import HomeportError
+from control_plane.fleet.lifecycle import Event, LifecycleRecord, noticed
+from control_plane.fleet.transitions import Transitions, Wish
 from control_plane.store.port import Health
-from deployment_units.fleet.lifecycle import Event, LifecycleRecord, noticed
-from deployment_units.fleet.transitions import Transitions, Wish
 
 log = logging.getLogger(__name__)
 

@@ -18,8 +18,8 @@ from typing import Any
 
 from control_plane import faultpoints, keys
 from control_plane.errors import Exhausted, HomeportError, Refused, Unavailable
+from control_plane.fleet.unit import Reprovision
 from control_plane.store.port import KeyValue
-from deployment_units.fleet.unit import Reprovision
 from provisioner.ledger.account import Account
 from provisioner.ledger.ledger import Ledger
 from provisioner.ledger.reading import ClientKeys

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import NamedTuple
 
-from deployment_units.fleet.unit import ServedAreas
+from control_plane.fleet.unit import ServedAreas
 from provisioner.geo.countries import continent_of
 from provisioner.geo.remembered import location_of
 from provisioner.moves.targets import Targets

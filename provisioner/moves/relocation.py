@@ -14,9 +14,9 @@ from typing import NamedTuple, TypeAlias
 
 from control_plane import keys
 from control_plane.errors import HomeportError
+from control_plane.fleet.unit import Reprovision, TenantSpec
 from control_plane.store import port
 from control_plane.store.port import KeyValue, Put, unchanged
-from deployment_units.fleet.unit import Reprovision, TenantSpec
 from provisioner.geo.location import Location
 from provisioner.ledger.account import Account
 from provisioner.ledger.assignment import AssignmentRecord, encode_assignment

@@ -20,12 +20,12 @@ import msgspec
 
 from control_plane import faultpoints, keys
 from control_plane.errors import Conflict, NotFound, Unavailable
+from control_plane.fleet.lifecycle import Event
+from control_plane.fleet.move_job import JobKind, JobState, MoveJob
+from control_plane.fleet.registry import UnitRegistry
+from control_plane.fleet.transitions import Transitions, Wish
+from control_plane.fleet.unit import ReturnHome, TenantSpec
 from control_plane.store.port import Compare, KeyValue, Page
-from deployment_units.fleet.lifecycle import Event
-from deployment_units.fleet.move_job import JobKind, JobState, MoveJob
-from deployment_units.fleet.registry import UnitRegistry
-from deployment_units.fleet.transitions import Transitions, Wish
-from deployment_units.fleet.unit import ReturnHome, TenantSpec
 from provisioner.geo.remembered import location_of
 from provisioner.ledger.assignment import AssignmentRecord, decode_assignment, split_key
 from provisioner.ledger.reading import ClientKeys

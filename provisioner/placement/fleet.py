@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from deployment_units.fleet.unit import EVERYWHERE, ServedAreas, UnitId
+from control_plane.fleet.unit import EVERYWHERE, ServedAreas, UnitId
 from provisioner.placement.geodesy import Floats, unit_vectors
 from provisioner.placement.rendezvous import Seeds, seed_of
 

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from deployment_units.services.state import ClientState, NewerStateKept, content, keep
+from deployment_units.client_state.port import ClientState, NewerStateKept, content, keep
 
 ODD_CLIENTS = ["a", "A", "..", ".incoming", "é" * 64, "x" * 128, "with space", "a\\b:c*?"]
 

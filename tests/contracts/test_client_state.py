@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from control_plane.errors import Unavailable
-from deployment_units.services.folder import FolderState
-from deployment_units.services.memory import MemoryState
-from deployment_units.services.state import content, keep
+from deployment_units.client_state.folder import FolderState
+from deployment_units.client_state.memory import MemoryState
+from deployment_units.client_state.port import content, keep
 from tests.contracts.client_state_contract import ClientStateContract
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from control_plane.many_rows import AT_ONCE, insert
+from control_plane.sqlite.rows import AT_ONCE, insert
 
 
 @pytest.fixture

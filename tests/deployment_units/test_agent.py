@@ -7,6 +7,7 @@ import time
 import grpc
 import pytest
 
+from control_plane.fleet.file import SAMPLE
 from control_plane.identity.admission import TicketVerifier
 from control_plane.identity.keyring import KeyRing, new_epoch, rotated
 from control_plane.identity.tickets import TicketIssuer
@@ -19,7 +20,6 @@ from deployment_units.agent.wire import (
     new_incarnation,
     run_agents,
 )
-from deployment_units.fleet.file import SAMPLE
 from homeport.api.unit.v1 import unit_pb2, unit_pb2_grpc
 from tests.fakes.fleet_service import FakeFleet
 

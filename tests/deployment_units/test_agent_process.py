@@ -23,9 +23,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
+from control_plane.fleet.file import SAMPLE
 from control_plane.identity.keyring import KeyRing, new_epoch
 from control_plane.identity.tickets import TicketIssuer
-from deployment_units.fleet.file import SAMPLE
 from homeport.api.unit.v1 import unit_pb2, unit_pb2_grpc
 from tests.fakes.fleet_service import FakeFleet
 

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from control_plane.errors import InvalidInput
+from control_plane.fleet.file import SAMPLE, BadFleetFile, parse_fleet, read_fleet
+from control_plane.fleet.records import DamagedRecord, decode_unit, encode_unit
+from control_plane.fleet.unit import Position, ServedAreas, TenantSpec
+from control_plane.fleet.validation import check_tenant, check_unit
 from control_plane.store.port import KeyValue
-from deployment_units.fleet.file import SAMPLE, BadFleetFile, parse_fleet, read_fleet
-from deployment_units.fleet.records import DamagedRecord, decode_unit, encode_unit
-from deployment_units.fleet.unit import Position, ServedAreas, TenantSpec
-from deployment_units.fleet.validation import check_tenant, check_unit
 
 GOOD = """
 units:

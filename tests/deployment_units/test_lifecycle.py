@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployment_units.fleet.lifecycle import (
+from control_plane.fleet.lifecycle import (
     LEAVING,
     TABLE,
     TAKING,

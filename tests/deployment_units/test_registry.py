@@ -6,13 +6,13 @@ import pytest
 
 from control_plane import keys
 from control_plane.errors import Conflict, NotFound, Refused
+from control_plane.fleet.capacity import CapacityRecord, decode_capacity, encode_capacity
+from control_plane.fleet.liveness import Liveness
+from control_plane.fleet.records import DamagedRecord
+from control_plane.fleet.registry import UnitRegistry
+from control_plane.fleet.unit import Position, UnitHealth, UnitSpec, UnitStatus
 from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import Put, Txn
-from deployment_units.fleet.capacity import CapacityRecord, decode_capacity, encode_capacity
-from deployment_units.fleet.liveness import Liveness
-from deployment_units.fleet.records import DamagedRecord
-from deployment_units.fleet.registry import UnitRegistry
-from deployment_units.fleet.unit import Position, UnitHealth, UnitSpec, UnitStatus
 
 
 def spec(capacity=100, **more):

@@ -12,12 +12,12 @@ from dataclasses import replace
 import grpc
 import pytest
 
+from control_plane.handoff.chunks import CHUNK_BYTES, Chunk, chunked
+from control_plane.handoff.orders import Act, OrderDesk
 from control_plane.identity.keyring import KeyRing, new_epoch
-from control_plane.identity.orders import Act, OrderDesk
 from control_plane.identity.tickets import TicketIssuer
 from deployment_units.agent.state import chunk_to_proto
-from deployment_units.services.chunks import CHUNK_BYTES, Chunk, chunked
-from deployment_units.services.state import content, keep
+from deployment_units.client_state.port import content, keep
 from homeport.api.unit.v1 import unit_pb2 as pb
 from homeport.api.unit.v1 import unit_pb2_grpc
 from tests.fakes.unit import LoopbackUnit

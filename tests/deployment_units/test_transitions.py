@@ -10,15 +10,15 @@ import pytest
 
 from control_plane import keys
 from control_plane.errors import Conflict, NotFound
+from control_plane.fleet.capacity import decode_capacity, encode_capacity
+from control_plane.fleet.lifecycle import Event, Patience, State
+from control_plane.fleet.liveness import Liveness
+from control_plane.fleet.move_job import JobState
+from control_plane.fleet.records import decode_job
+from control_plane.fleet.registry import UnitRegistry
+from control_plane.fleet.transitions import Transitions, Wish
 from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import Delete, Put, Txn, absent
-from deployment_units.fleet.capacity import decode_capacity, encode_capacity
-from deployment_units.fleet.lifecycle import Event, Patience, State
-from deployment_units.fleet.liveness import Liveness
-from deployment_units.fleet.move_job import JobState
-from deployment_units.fleet.records import decode_job
-from deployment_units.fleet.registry import UnitRegistry
-from deployment_units.fleet.transitions import Transitions, Wish
 from tests.deployment_units.test_registry import spec, status
 
 NOW_S = 1_000.0

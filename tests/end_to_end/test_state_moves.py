@@ -13,8 +13,8 @@ from pathlib import Path
 
 import grpc
 
-from deployment_units.services.folder import FolderState
-from deployment_units.services.state import content, keep
+from deployment_units.client_state.folder import FolderState
+from deployment_units.client_state.port import content, keep
 from homeport.api.fleet.v1 import fleet_pb2 as fleet
 from homeport.api.tenancy.v1 import tenancy_pb2 as tenancy
 from homeport.api.unit.v1 import unit_pb2, unit_pb2_grpc

@@ -7,14 +7,14 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from control_plane.handoff.chunks import MAX_STATE_BYTES
 from control_plane.identity.admission import TicketVerifier
 from control_plane.identity.tickets import TicketIssuer
 from control_plane.serving.server import Server, Service, Tls, Transport
 from deployment_units.agent.state import StateHandoff
 from deployment_units.agent.unit_service import NAME, UnitService
-from deployment_units.services.chunks import MAX_STATE_BYTES
-from deployment_units.services.memory import MemoryState
-from deployment_units.services.state import ClientState
+from deployment_units.client_state.memory import MemoryState
+from deployment_units.client_state.port import ClientState
 from homeport.api.unit.v1 import unit_pb2 as pb
 from homeport.api.unit.v1 import unit_pb2_grpc
 

@@ -13,17 +13,17 @@ from dataclasses import replace
 from typing import Any
 
 from control_plane import keys
+from control_plane.fleet.capacity import CapacityRecord
 from control_plane.store.etcd import EtcdStore
 from control_plane.store.etcd.connection import Members
 from control_plane.store.port import Delete, Page, Put, Store, Txn, TxnResult
-from deployment_units.fleet.capacity import CapacityRecord
-from provisioner import __main__ as server
-from provisioner import wire
-from provisioner.api.stale import StaleAnswers
+from provisioner import __main__ as program
 from provisioner.ledger import granting, protocol, settlement
 from provisioner.ledger.ledger import Ledger
 from provisioner.moves import relocation, worker
 from provisioner.moves.pace import Pace
+from provisioner.provisioning.ticket_fallback import StaleAnswers
+from provisioner.wiring import server
 
 EVERY = 20  # of the transactions that a bug is about, one in so many is hit
 
@@ -130,7 +130,7 @@ def answer_nobody_from_tickets() -> None:
 
 def forget_the_snapshot() -> None:
     """A server that starts knows what its store tells it, and nothing else."""
-    wire.usable_snapshot = lambda settings: None
+    server.usable_snapshot = lambda settings: None
 
 
 def stay_with_one_member() -> None:
@@ -224,4 +224,4 @@ BUGS = {
 
 if __name__ == "__main__":
     BUGS[sys.argv.pop(1)]()
-    raise SystemExit(server.main())
+    raise SystemExit(program.main())

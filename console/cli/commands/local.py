@@ -55,7 +55,7 @@ def up(
     """
     from console.local.plan import StackOptions
     from console.local.up import run_until_stopped
-    from deployment_units.fleet.file import SAMPLE
+    from control_plane.fleet.file import SAMPLE
 
     if transport not in ("auto", "native", "grpcio"):
         raise typer.BadParameter(

@@ -79,8 +79,8 @@ def apply_units(
     """
     from console.cli.progress import counting
     from console.cli.service import Service
+    from control_plane.fleet.file import read_fleet
     from deployment_units.agent.spec_message import spec_to_proto
-    from deployment_units.fleet.file import read_fleet
 
     specs = read_fleet(file)
     applied = []

@@ -21,7 +21,7 @@ from pathlib import Path
 import msgspec
 
 from control_plane.keys import prefix_end as end_of_prefix
-from control_plane.many_rows import insert
+from control_plane.sqlite.rows import insert
 from control_plane.store.port import (
     MAX_OPERATIONS,
     Compare,

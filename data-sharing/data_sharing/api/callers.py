@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 from grpc import aio
 
+from control_plane.auth.tokens import ANYONE_LOCAL, CLIENT, Caller, Right, Tokens
 from control_plane.errors import InvalidInput, PermissionDenied, Unauthenticated
 from control_plane.identity.names import check_slug
-from control_plane.identity.tokens import ANYONE_LOCAL, CLIENT, Caller, Right, Tokens
 
 DEFAULT_TENANT = "default"
 

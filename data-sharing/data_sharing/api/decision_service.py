@@ -7,8 +7,8 @@ from typing import Any, TypeAlias
 
 from grpc import aio
 
+from control_plane.auth.tokens import Right
 from control_plane.errors import InvalidInput
-from control_plane.identity.tokens import Right
 from control_plane.serving.server import Service
 from data_sharing.api.callers import Callers
 from data_sharing.api.decision_messages import (

@@ -16,8 +16,8 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 from grpc import aio
 
+from control_plane.auth.tokens import Right
 from control_plane.errors import HomeportError, InvalidInput, NotFound, PermissionDenied
-from control_plane.identity.tokens import Right
 from control_plane.serving.calls import HotCall
 from control_plane.serving.server import Service
 from data_sharing.api.callers import Callers, Party, reader_of

@@ -16,6 +16,7 @@ from typing import Any
 
 from aiohttp import web
 
+from control_plane.auth.tokens import Right
 from control_plane.errors import (
     Exhausted,
     HomeportError,
@@ -25,7 +26,6 @@ from control_plane.errors import (
     Unauthenticated,
     Unavailable,
 )
-from control_plane.identity.tokens import Right
 from data_sharing.api.callers import Callers
 from data_sharing.api.cloudevent_json import (
     BATCH,

@@ -9,8 +9,8 @@ import msgspec
 from google.protobuf import json_format, struct_pb2
 from grpc import aio
 
+from control_plane.auth.tokens import Right
 from control_plane.errors import InvalidInput
-from control_plane.identity.tokens import Right
 from control_plane.serving.server import Service
 from data_sharing.api.callers import Callers, Party
 from data_sharing.api.pages import row_of, size_of

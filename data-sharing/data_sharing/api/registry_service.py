@@ -7,9 +7,9 @@ from typing import Any
 
 from grpc import aio
 
+from control_plane.auth.tokens import Right
 from control_plane.errors import InvalidInput, PermissionDenied
 from control_plane.identity.names import check_slug
-from control_plane.identity.tokens import Right
 from control_plane.serving.server import Service
 from data_sharing.api.callers import Callers, Party
 from data_sharing.api.cloudevent_message import timestamp

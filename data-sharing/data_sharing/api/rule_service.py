@@ -8,8 +8,8 @@ import msgspec
 from google.protobuf.json_format import MessageToDict
 from grpc import aio
 
+from control_plane.auth.tokens import Right
 from control_plane.errors import InvalidInput
-from control_plane.identity.tokens import Right
 from control_plane.serving.server import Service
 from data_sharing.api.callers import Callers
 from data_sharing.api.pages import size_of

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from control_plane.many_rows import insert
+from control_plane.sqlite.rows import insert
 from data_sharing.database import Schema
 from data_sharing.instruction import Cause
 from data_sharing.rules.decided import Clause, RuleOutcome

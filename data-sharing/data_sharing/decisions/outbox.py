@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from control_plane.many_rows import insert
+from control_plane.sqlite.rows import insert
 from data_sharing.database import Schema
 from data_sharing.instruction import Instruction, Performed
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from control_plane.many_rows import insert
+from control_plane.sqlite.rows import insert
 from data_sharing.database import Schema
 from data_sharing.event import Event
 from data_sharing.feeds.port import Appended, Bounds, Candidate, Page, Record

@@ -6,9 +6,7 @@ import os
 
 import pytest
 
-from control_plane.identity.admission import Reason, TicketVerifier
-from control_plane.identity.keyring import KeyRing, new_epoch, rotated
-from control_plane.identity.orders import (
+from control_plane.handoff.orders import (
     Act,
     Order,
     OrderDesk,
@@ -16,6 +14,8 @@ from control_plane.identity.orders import (
     OrderRefusal,
     check_order,
 )
+from control_plane.identity.admission import Reason, TicketVerifier
+from control_plane.identity.keyring import KeyRing, new_epoch, rotated
 from control_plane.identity.tickets import TicketIssuer, base64url
 
 NOW = 1_800_000_000.0

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from control_plane import keys
+from control_plane.auth.tokens import CLIENT, Right, Tokens
 from control_plane.errors import InvalidInput, Unauthenticated
 from control_plane.identity.admission import EpochMemory, Reason, TicketVerifier
 from control_plane.identity.keyring import (
@@ -29,7 +30,6 @@ from control_plane.identity.keyring import (
 )
 from control_plane.identity.names import check_client_id, check_slug
 from control_plane.identity.tickets import TicketIssuer, base64url
-from control_plane.identity.tokens import CLIENT, Right, Tokens
 from control_plane.store.embedded import EmbeddedStore
 
 NOW = 1_800_000_000.0

@@ -7,8 +7,8 @@ import hashlib
 
 import pytest
 
+from control_plane.auth.tokens import Right, Tokens
 from control_plane.errors import InvalidInput, PermissionDenied, Unauthenticated
-from control_plane.identity.tokens import Right, Tokens
 from data_sharing.api.callers import Callers, reader_of
 
 TOKENS = """

@@ -6,8 +6,8 @@ import hashlib
 
 import pytest
 
+from control_plane.auth.tokens import Tokens
 from control_plane.errors import PermissionDenied
-from control_plane.identity.tokens import Tokens
 from control_plane.serving.calls import HotCall
 from control_plane.serving.peers import Proxies
 from provisioner.api.callers import Callers

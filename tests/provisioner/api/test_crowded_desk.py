@@ -18,23 +18,23 @@ from pathlib import Path
 import pytest
 
 from control_plane.errors import HomeportError
+from control_plane.fleet.registry import UnitRegistry
+from control_plane.fleet.unit import DEFAULT_TENANT
 from control_plane.identity.admission import Reason, TicketVerifier
 from control_plane.identity.departures import Departed
 from control_plane.identity.keyring import KeyRing, new_epoch
 from control_plane.identity.tickets import EDDSA, HS256, TicketIssuer
 from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import Health, StoreUnavailable
-from deployment_units.fleet.registry import UnitRegistry
-from deployment_units.fleet.unit import DEFAULT_TENANT
-from provisioner.api.desk import Desk
-from provisioner.api.stale import LastTicketSink, StaleAnswers
-from provisioner.api.tickets import TicketOffice
-from provisioner.api.turnstile import Overloaded
-from provisioner.api.world import World
+from provisioner.fleet_view import World
 from provisioner.geo.locator import Locator
 from provisioner.geo.reloading import GeoReloader
 from provisioner.ledger.ledger import Ledger
 from provisioner.placement.filters import PlacementPolicy
+from provisioner.provisioning.admission_control import Overloaded
+from provisioner.provisioning.provisioner import Desk
+from provisioner.provisioning.ticket_fallback import LastTicketSink, StaleAnswers
+from provisioner.provisioning.ticket_signer import TicketOffice
 from tests.end_to_end.servers import units
 
 RING = KeyRing(epochs=(new_epoch(1, now=0.0, random=os.urandom),))

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
-from provisioner.api import encoding
 from provisioner.geo.location import NOWHERE, Location, LocationSource
+from provisioner.provisioning import response_encoding
 
 names = st.text(
     st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="/"), min_size=1, max_size=200
@@ -43,18 +43,18 @@ def test_a_response_reads_back_as_what_went_in(
     tenant, client, unit, endpoint, epoch, millis, ticket, ttl_millis, location, distance_km,
     rule, existing,
 ):  # fmt: skip
-    assignment = encoding.assignment_bytes(
-        encoding.tenant_bytes(tenant),
+    assignment = response_encoding.assignment_bytes(
+        response_encoding.tenant_bytes(tenant),
         client.encode(),
-        encoding.unit_bytes(unit, endpoint),
+        response_encoding.unit_bytes(unit, endpoint),
         epoch,
-        encoding.time_bytes(millis),
+        response_encoding.time_bytes(millis),
     )
-    response = encoding.response_bytes(
+    response = response_encoding.response_bytes(
         assignment,
         ticket,
-        encoding.ttl_bytes(ttl_millis / 1000),
-        encoding.decision_bytes(location, distance_km, rule),
+        response_encoding.ttl_bytes(ttl_millis / 1000),
+        response_encoding.decision_bytes(location, distance_km, rule),
         existing,
     )
 
@@ -66,7 +66,7 @@ def test_a_response_reads_back_as_what_went_in(
     expected.assignment.epoch = epoch
     expected.assignment.state = pb.ASSIGNMENT_STATE_ASSIGNED
     expected.assignment.assign_time.FromMilliseconds(millis)
-    expected.decision.location.CopyFrom(encoding.location_message(location))
+    expected.decision.location.CopyFrom(response_encoding.location_message(location))
     expected.decision.distance_km = distance_km
     expected.decision.rule = rule
     read = pb.ProvisionResponse.FromString(response)
@@ -76,7 +76,9 @@ def test_a_response_reads_back_as_what_went_in(
     assert read == expected
     assert response == expected.SerializeToString(deterministic=True)
 
-    many = pb.ProvisionManyResponse.FromString(encoding.result_bytes(client.encode(), response))
+    many = pb.ProvisionManyResponse.FromString(
+        response_encoding.result_bytes(client.encode(), response)
+    )
     assert many.results == [pb.ProvisionResult(client_id=client, provisioned=expected)]
 
 
@@ -90,22 +92,24 @@ def test_a_response_reads_back_as_what_went_in(
 def test_entries_for_new_clients_read_back_as_what_went_in(
     tenant, clients, units, millis, location
 ):
-    results = encoding.NewResults(tenant, millis)
-    decision = encoding.decision_bytes(location, 12.5, "nearest")
+    results = response_encoding.NewResults(tenant, millis)
+    decision = response_encoding.decision_bytes(location, 12.5, "nearest")
     for client in clients:
         for unit, endpoint in units:
-            made = results.entry(client.encode(), encoding.unit_bytes(unit, endpoint), decision)
-            alone = encoding.response_bytes(
-                encoding.assignment_bytes(
-                    encoding.tenant_bytes(tenant),
+            made = results.entry(
+                client.encode(), response_encoding.unit_bytes(unit, endpoint), decision
+            )
+            alone = response_encoding.response_bytes(
+                response_encoding.assignment_bytes(
+                    response_encoding.tenant_bytes(tenant),
                     client.encode(),
-                    encoding.unit_bytes(unit, endpoint),
+                    response_encoding.unit_bytes(unit, endpoint),
                     1,
-                    encoding.time_bytes(millis),
+                    response_encoding.time_bytes(millis),
                 ),
                 "",
                 b"",
                 decision,
                 existing=False,
             )
-            assert made == encoding.result_bytes(client.encode(), alone)
+            assert made == response_encoding.result_bytes(client.encode(), alone)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from control_plane.store.port import StoreUnavailable
-from provisioner.api.turnstile import (
+from provisioner.provisioning.admission_control import (
     BACKLOG,
     LATEST_S,
     LEAST,

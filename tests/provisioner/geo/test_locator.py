@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from control_plane.errors import InvalidInput
-from deployment_units.fleet.unit import Position
+from control_plane.fleet.unit import Position
 from provisioner.geo.address import Address, Scope, parse, scope_of
 from provisioner.geo.countries import countries
 from provisioner.geo.database import GeoDatabase

@@ -12,8 +12,8 @@ import random
 from dataclasses import dataclass, field, replace
 
 from control_plane import keys
+from control_plane.fleet.capacity import CapacityRecord, decode_capacity, encode_capacity
 from control_plane.store.port import Delete, KeyValue, Put, Txn, TxnResult
-from deployment_units.fleet.capacity import CapacityRecord, decode_capacity, encode_capacity
 from provisioner.ledger import protocol
 from provisioner.ledger.account import Account, block_size
 from provisioner.ledger.hold_expiry import HoldRelease

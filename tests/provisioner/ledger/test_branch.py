@@ -8,9 +8,9 @@ import contextlib
 import pytest
 
 from control_plane import keys
+from control_plane.fleet.capacity import CapacityRecord, decode_capacity, encode_capacity
 from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import Delete, Put, Txn
-from deployment_units.fleet.capacity import CapacityRecord, decode_capacity, encode_capacity
 from provisioner.ledger import protocol, spanning
 from provisioner.ledger.account import Account
 from provisioner.ledger.branch import BranchGranting, BranchLane

@@ -13,9 +13,9 @@ import pytest
 
 from control_plane import keys
 from control_plane.errors import Unavailable
+from control_plane.fleet.capacity import CapacityRecord, encode_capacity
 from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import Get, Put, Store, Txn
-from deployment_units.fleet.capacity import CapacityRecord, encode_capacity
 from provisioner.ledger.departure import decode_departure
 from provisioner.ledger.departure_lease import SHARED_S, DepartureLease
 from provisioner.ledger.hold_expiry import HoldExpiry, HoldRelease, Sightings

@@ -12,9 +12,9 @@ import pytest
 
 from control_plane import keys
 from control_plane.errors import Exhausted, HomeportError
+from control_plane.fleet.capacity import CapacityRecord, decode_capacity, encode_capacity
 from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import Put, Txn
-from deployment_units.fleet.capacity import CapacityRecord, decode_capacity, encode_capacity
 from provisioner.ledger.assignment import decode_assignment, encode_assignment
 from provisioner.ledger.ledger import Ledger
 from provisioner.ledger.operations import Claim, Release

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from control_plane import keys
+from control_plane.fleet.capacity import CapacityRecord, decode_capacity
 from control_plane.store.port import Delete, Get, KeyValue, Put, Target, Txn, TxnResult
-from deployment_units.fleet.capacity import CapacityRecord, decode_capacity
 
 UNITS = ("near", "far")
 CLIENTS = [f"c{n}" for n in range(24)]

@@ -1,5 +1,5 @@
-"""A rig: everything that moves clients, as `provisioner.wire` puts it together, over a real
-embedded store in one process, for tests that look at what it does step by step."""
+"""A rig: everything that moves clients, as `provisioner.wiring.server` puts it together, over
+a real embedded store in one process, for tests that look at what it does step by step."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from dataclasses import replace
 from typing import Any
 
 from control_plane import keys
+from control_plane.fleet.capacity import decode_capacity, encode_capacity
+from control_plane.fleet.lifecycle import Event, Patience
+from control_plane.fleet.move_job import MoveJob
+from control_plane.fleet.records import decode_job, encode_tenant
+from control_plane.fleet.registry import UnitRegistry
+from control_plane.fleet.transitions import Transitions, Wish
+from control_plane.fleet.unit import TenantSpec
+from control_plane.handoff.orders import OrderDesk
 from control_plane.identity.keyring import load_or_create
-from control_plane.identity.orders import OrderDesk
 from control_plane.identity.tickets import TicketIssuer
 from control_plane.store.port import Put, Store, Txn
-from deployment_units.fleet.capacity import decode_capacity, encode_capacity
-from deployment_units.fleet.lifecycle import Event, Patience
-from deployment_units.fleet.move_job import MoveJob
-from deployment_units.fleet.records import decode_job, encode_tenant
-from deployment_units.fleet.registry import UnitRegistry
-from deployment_units.fleet.transitions import Transitions, Wish
-from deployment_units.fleet.unit import TenantSpec
-from provisioner.api.world import World
+from provisioner.fleet_view import World
 from provisioner.ledger.assignment import AssignmentRecord, decode_assignment, encode_assignment
 from provisioner.ledger.departure import decode_departure
 from provisioner.ledger.departure_lease import DepartureLease

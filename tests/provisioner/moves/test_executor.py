@@ -9,13 +9,13 @@ import pytest
 
 from control_plane import keys
 from control_plane.errors import Conflict, NotFound, Refused
+from control_plane.fleet.lifecycle import Event, State
+from control_plane.fleet.liveness import Liveness
+from control_plane.fleet.move_job import JobKind, JobState, MoveJob
+from control_plane.fleet.records import encode_job
+from control_plane.fleet.unit import Reprovision, ReturnHome
 from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import Delete, Put, Txn
-from deployment_units.fleet.lifecycle import Event, State
-from deployment_units.fleet.liveness import Liveness
-from deployment_units.fleet.move_job import JobKind, JobState, MoveJob
-from deployment_units.fleet.records import encode_job
-from deployment_units.fleet.unit import Reprovision, ReturnHome
 from provisioner.moves import worker
 from tests.deployment_units.test_registry import status
 from tests.fakes.faulty_store import FaultyStore

@@ -13,12 +13,12 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from control_plane.handoff.chunks import CHUNK_BYTES
+from control_plane.handoff.orders import OrderDesk
 from control_plane.identity.keyring import KeyRing, new_epoch
-from control_plane.identity.orders import OrderDesk
 from control_plane.identity.tickets import TicketIssuer
 from control_plane.serving.dialing import dialer
-from deployment_units.services.chunks import CHUNK_BYTES
-from deployment_units.services.state import content, keep
+from deployment_units.client_state.port import content, keep
 from provisioner.moves import handoff as module
 from provisioner.moves.handoff import (
     Handoff,

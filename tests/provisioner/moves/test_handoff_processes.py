@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from control_plane.errors import InvalidInput
-from control_plane.identity.orders import OrderDesk
+from control_plane.handoff.orders import OrderDesk
 from control_plane.identity.tickets import TicketIssuer
 from control_plane.serving.server import Tls
-from deployment_units.services.folder import FolderState
-from deployment_units.services.state import content, keep
+from deployment_units.client_state.folder import FolderState
+from deployment_units.client_state.port import content, keep
 from provisioner.moves.dialing import unit_dialer
 from provisioner.moves.handoff import (
     Handoff,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from control_plane.fleet.lifecycle import Event, LifecycleRecord, Patience, State
 from control_plane.store.port import Health
-from deployment_units.fleet.lifecycle import Event, LifecycleRecord, Patience, State
 from provisioner.moves.lookout import Lookout
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from control_plane import keys
+from control_plane.fleet.lifecycle import Event
+from control_plane.fleet.unit import Reprovision
 from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import Delete, Put, Txn
-from deployment_units.fleet.lifecycle import Event
-from deployment_units.fleet.unit import Reprovision
-from deployment_units.services.state import content, keep
+from deployment_units.client_state.port import content, keep
 from provisioner.geo.remembered import location_of
 from provisioner.ledger.assignment import decode_assignment, encode_assignment
 from provisioner.ledger.holds import hold

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deployment_units.fleet.unit import ServedAreas
+from control_plane.fleet.unit import ServedAreas
 from provisioner.geo.location import cell_of
 from provisioner.geo.remembered import location_of
 from provisioner.moves.plan import (

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from deployment_units.fleet.unit import ServedAreas, UnitId
+from control_plane.fleet.unit import ServedAreas, UnitId
 from provisioner.geo.location import NOWHERE, Location, LocationSource, cell_of
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.fleet import PlacementFleet, PlacementUnit

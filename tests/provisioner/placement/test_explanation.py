@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deployment_units.fleet.unit import ServedAreas
+from control_plane.fleet.unit import ServedAreas
 from provisioner.geo.location import NOWHERE
 from provisioner.placement.choice import Choice
 from provisioner.placement.chooser import Chooser

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 
-from deployment_units.fleet.unit import ServedAreas
+from control_plane.fleet.unit import ServedAreas
 from provisioner.geo.location import NOWHERE
 from provisioner.placement.eligibility import Eligibility
 from provisioner.placement.filters import PlacementPolicy, why_not

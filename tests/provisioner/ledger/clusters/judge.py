@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from control_plane import keys
-from deployment_units.fleet.capacity import decode_capacity
+from control_plane.fleet.capacity import decode_capacity
 from provisioner.shards import moving
 from provisioner.shards.shard_map import shard_of
 from tests.provisioner.ledger.clusters.cluster import Request

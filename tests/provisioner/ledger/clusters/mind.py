@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from control_plane import keys
+from control_plane.fleet.capacity import CapacityRecord, decode_capacity
 from control_plane.store.port import (
     Compare,
     Get,
@@ -17,7 +18,6 @@ from control_plane.store.port import (
     TxnResult,
     unchanged,
 )
-from deployment_units.fleet.capacity import CapacityRecord, decode_capacity
 from provisioner.ledger import protocol, spanning
 from provisioner.ledger.account import Account, block_size
 from provisioner.ledger.holds import hold

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from control_plane import keys
 from control_plane.errors import Conflict, HomeportError, NotFound
+from control_plane.fleet.capacity import decode_capacity, encode_capacity
 from control_plane.store.port import Put, StoreUnavailable, Txn, unchanged
-from deployment_units.fleet.capacity import decode_capacity, encode_capacity
 from provisioner.ledger import spanning
 from provisioner.shards import map_changes
 from provisioner.shards.moving import MoveRun, TakenOver

@@ -21,8 +21,8 @@ from typing import Any
 
 from control_plane import keys
 from control_plane.errors import HomeportError
+from control_plane.fleet.capacity import CapacityRecord, encode_capacity
 from control_plane.store.port import Delete, OutcomeUnknown, Put, StoreUnavailable, Txn
-from deployment_units.fleet.capacity import CapacityRecord, encode_capacity
 from provisioner.ledger.burial import bury_the_dead
 from provisioner.shards.shard_map import (
     ShardMap,

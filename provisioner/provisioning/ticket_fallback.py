@@ -16,16 +16,16 @@ from typing import NamedTuple
 import msgspec
 
 from control_plane.errors import HomeportError, Unavailable
+from control_plane.fleet.unit import TenantSpec
 from control_plane.identity.admission import MAX_TICKET_BYTES, Reason, TicketVerifier
 from control_plane.identity.tickets import ISSUER, from_base64url
 from control_plane.store.port import Health, OutcomeUnknown, StoreUnavailable
-from deployment_units.fleet.unit import TenantSpec
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
-from provisioner.api import encoding
-from provisioner.api.claims import Sink
-from provisioner.api.desk import Desk
-from provisioner.api.tickets import TicketOffice
-from provisioner.api.turnstile import Overloaded
+from provisioner.provisioning import response_encoding
+from provisioner.provisioning.admission_control import Overloaded
+from provisioner.provisioning.pending import Sink
+from provisioner.provisioning.provisioner import Desk
+from provisioner.provisioning.ticket_signer import TicketOffice
 
 STORE_SILENT_S = 0.8  # a known client waits this long for a store that seems to be there
 STORE_AWAY_S = 0.1  # and this long for one that did not answer last time
@@ -137,13 +137,15 @@ class StaleAnswers:
         """Answers `sink` with what the last ticket showed."""
         self.given += 1
         assignment = self._assignment(tenant.id, client_id, shown)
-        ttl = encoding.ttl_bytes(tenant.ticket_ttl_s)
+        ttl = response_encoding.ttl_bytes(tenant.ticket_ttl_s)
 
         def signed(ticket: str | HomeportError) -> None:
             if isinstance(ticket, HomeportError):
                 sink.fail(ticket)
                 return
-            sink.reply(encoding.response_bytes(assignment, ticket, ttl, b"", True) + _STALE)
+            sink.reply(
+                response_encoding.response_bytes(assignment, ticket, ttl, b"", True) + _STALE
+            )
 
         unit_id, epoch, known_at = shown
         fresh = self._tickets.issue_now(tenant, unit_id, client_id, epoch, known_at)
@@ -156,10 +158,10 @@ class StaleAnswers:
 
     def _assignment(self, tenant_id: str, client_id: str, shown: Shown) -> bytes:
         unit = self.desk.world.seen(shown.unit_id)
-        return encoding.assignment_bytes(
-            encoding.tenant_bytes(tenant_id),
+        return response_encoding.assignment_bytes(
+            response_encoding.tenant_bytes(tenant_id),
             client_id.encode(),
-            encoding.unit_bytes(shown.unit_id, unit.endpoint if unit is not None else ""),
+            response_encoding.unit_bytes(shown.unit_id, unit.endpoint if unit is not None else ""),
             shown.epoch,
             b"",  # when it was assigned, the ticket does not say
         )

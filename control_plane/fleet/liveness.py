@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from control_plane import keys
 from control_plane.errors import Conflict, NotFound
+from control_plane.fleet.records import decode_status, encode_status
+from control_plane.fleet.unit import UnitStatus
 from control_plane.store.port import Get, LeaseLost, Put, Store, Txn, unchanged
-from deployment_units.fleet.records import decode_status, encode_status
-from deployment_units.fleet.unit import UnitStatus
 
 ATTEMPTS = 5
 LOAD_STEP = 0.01  # a smaller change of load is not worth a write

@@ -1,6 +1,6 @@
 """Whether assignments are in the store or spread over clusters, and what is built for either.
 
-Part of the wiring: `provisioner.wire` builds the rest.
+Part of the wiring: `provisioner.wiring.server` builds the rest.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from provisioner.shards.clusters import (
     parse_clusters,
 )
 from provisioner.shards.shard_map import ShardMap
-from provisioner.starting import store_access, when_there
+from provisioner.wiring.startup import store_access, when_there
 
 log = logging.getLogger("homeport")
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from control_plane.fleet.lifecycle import State
+from control_plane.fleet.unit import Reprovision, ReturnHome
 from control_plane.store.port import KeyValue
-from deployment_units.fleet.lifecycle import State
-from deployment_units.fleet.unit import Reprovision, ReturnHome
-from provisioner.api.claims import ProvisionClaim
-from provisioner.api.world import World
+from provisioner.fleet_view import World
 from provisioner.geo.remembered import location_of
 from provisioner.ledger.assignment import AssignmentRecord, decode_assignment
 from provisioner.moves.mover import Mover
@@ -32,6 +31,7 @@ from provisioner.placement.eligibility import is_nowhere
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.fleet import PlacementFleet
 from provisioner.placement.occupancy import Occupancy
+from provisioner.provisioning.pending import ProvisionClaim
 
 HANDOFF_SHARE = 0.8  # of the time the client waits, that handing its state over may take
 

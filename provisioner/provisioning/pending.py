@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from control_plane.errors import HomeportError
+from control_plane.fleet.unit import TenantSpec
 from control_plane.store import port
 from control_plane.store.port import KeyValue
-from deployment_units.fleet.unit import TenantSpec
 from provisioner.geo.location import Location
 from provisioner.ledger.account import Account
 from provisioner.ledger.assignment import AssignmentRecord, decode_assignment, encode_assignment
@@ -21,7 +21,7 @@ from provisioner.ledger.operations import Claim
 from provisioner.placement.choice import Choice
 
 if TYPE_CHECKING:
-    from provisioner.api.desk import Desk
+    from provisioner.provisioning.provisioner import Desk
 
 
 class Sink(Protocol):

@@ -19,14 +19,10 @@ from typing import TYPE_CHECKING
 
 from control_plane import keys
 from control_plane.errors import Exhausted, HomeportError, NotFound, Refused, Unavailable
+from control_plane.fleet.unit import TenantSpec
 from control_plane.identity.names import check_client_id
 from control_plane.store.port import KeyValue
-from deployment_units.fleet.unit import TenantSpec
-from provisioner.api import encoding
-from provisioner.api.claims import ProvisionClaim, Sink
-from provisioner.api.tickets import TicketOffice
-from provisioner.api.turnstile import MOST, Overloaded, Turnstile
-from provisioner.api.world import World
+from provisioner.fleet_view import World
 from provisioner.geo.location import Location, LocationSource
 from provisioner.geo.locator import Locator
 from provisioner.ledger.account import Account
@@ -37,9 +33,13 @@ from provisioner.placement.choice import Choice, NoChoice
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.fleet import PlacementFleet
 from provisioner.placement.geodesy import distance_km
+from provisioner.provisioning import response_encoding
+from provisioner.provisioning.admission_control import MOST, Overloaded, Turnstile
+from provisioner.provisioning.pending import ProvisionClaim, Sink
+from provisioner.provisioning.ticket_signer import TicketOffice
 
 if TYPE_CHECKING:
-    from provisioner.api.onward import Onward
+    from provisioner.provisioning.move_on_contact import Onward
 
 PATIENCE_S = 5.0  # a client without deadline of its own is answered within this
 LOOK_FIRST_ABOVE = 0.02  # share of recent clients that were known
@@ -90,7 +90,7 @@ class Desk:
         self._chooser = self.ledger.chooser(fleet, self.policy)
         self.accounts: list[Account] = [self.ledger.account(unit.id) for unit in fleet.units]
         self.unit_bytes = {
-            unit_id: encoding.unit_bytes(unit_id, spec.endpoint)
+            unit_id: response_encoding.unit_bytes(unit_id, spec.endpoint)
             for unit_id, spec in self.world.units.items()
         }
         if self.onward is not None:
@@ -296,12 +296,12 @@ class Desk:
     ) -> bytes:
         """An Assignment message's content."""
         unit = self.unit_bytes.get(unit_id)
-        return encoding.assignment_bytes(
-            encoding.tenant_bytes(tenant_id),
+        return response_encoding.assignment_bytes(
+            response_encoding.tenant_bytes(tenant_id),
             client_id.encode(),
-            unit if unit is not None else encoding.unit_bytes(unit_id, ""),
+            unit if unit is not None else response_encoding.unit_bytes(unit_id, ""),
             epoch,
-            encoding.time_bytes(at_ms),
+            response_encoding.time_bytes(at_ms),
         )
 
     def _finish(
@@ -316,34 +316,40 @@ class Desk:
         existing: bool,
     ) -> None:
         if not with_ticket:
-            sink.reply(encoding.response_bytes(assignment, "", b"", decision, existing))
+            sink.reply(response_encoding.response_bytes(assignment, "", b"", decision, existing))
             return
         tenant = claim.tenant
-        ttl = encoding.ttl_bytes(tenant.ticket_ttl_s)
+        ttl = response_encoding.ttl_bytes(tenant.ticket_ttl_s)
         ticket = self._tickets.issue_now(tenant, unit_id, claim.client_id, epoch)
         if ticket is not None:
-            sink.reply(encoding.response_bytes(assignment, ticket, ttl, decision, existing))
+            sink.reply(
+                response_encoding.response_bytes(assignment, ticket, ttl, decision, existing)
+            )
             return
 
         def signed(ticket: str | HomeportError) -> None:
             if isinstance(ticket, HomeportError):
                 sink.fail(ticket)
             else:
-                sink.reply(encoding.response_bytes(assignment, ticket, ttl, decision, existing))
+                sink.reply(
+                    response_encoding.response_bytes(assignment, ticket, ttl, decision, existing)
+                )
 
         self._tickets.issue_later(tenant, unit_id, claim.client_id, epoch, signed)
 
     def _decision(self, location: Location, unit_id: str, rule: str) -> bytes:
         """The decision's bytes; kept by identity for locations that the database shares."""
         if location.source is not LocationSource.DATABASE:
-            return encoding.decision_bytes(location, self._away_km(location, unit_id), rule)
+            return response_encoding.decision_bytes(
+                location, self._away_km(location, unit_id), rule
+            )
         key = (id(location), unit_id, rule)
         kept = self._decisions.get(key)
         if kept is not None and kept[0] is location:
             return kept[1]
         if len(self._decisions) >= DECISIONS_KEPT:
             self._decisions.clear()
-        made = encoding.decision_bytes(location, self._away_km(location, unit_id), rule)
+        made = response_encoding.decision_bytes(location, self._away_km(location, unit_id), rule)
         self._decisions[key] = (location, made)
         return made
 

@@ -14,6 +14,17 @@ from typing import Protocol
 
 from control_plane import keys
 from control_plane.errors import Conflict, NotFound, Refused
+from control_plane.fleet.capacity import CapacityRecord, encode_capacity
+from control_plane.fleet.lifecycle import TAKING, LifecycleRecord, unwritten
+from control_plane.fleet.records import (
+    decode_ledger,
+    decode_lifecycle,
+    decode_status,
+    decode_unit,
+    encode_lifecycle,
+    encode_unit,
+)
+from control_plane.fleet.unit import UnitSpec, UnitStatus
 from control_plane.store.port import (
     Delete,
     Get,
@@ -25,17 +36,6 @@ from control_plane.store.port import (
     range_all,
     unchanged,
 )
-from deployment_units.fleet.capacity import CapacityRecord, encode_capacity
-from deployment_units.fleet.lifecycle import TAKING, LifecycleRecord, unwritten
-from deployment_units.fleet.records import (
-    decode_ledger,
-    decode_lifecycle,
-    decode_status,
-    decode_unit,
-    encode_lifecycle,
-    encode_unit,
-)
-from deployment_units.fleet.unit import UnitSpec, UnitStatus
 
 ATTEMPTS = 10
 REMOVE_WAIT_S = 5.0  # how long provisioners get to give a closed unit's grants back

@@ -13,6 +13,19 @@ from dataclasses import dataclass, replace
 
 from control_plane import keys
 from control_plane.errors import Conflict, NotFound
+from control_plane.fleet.capacity import encode_capacity
+from control_plane.fleet.lifecycle import (
+    LEAVING,
+    TAKING,
+    Event,
+    LifecycleRecord,
+    Patience,
+    State,
+    advance,
+)
+from control_plane.fleet.move_job import JobKind, JobState, MoveJob, job_id
+from control_plane.fleet.records import decode_job, encode_job, encode_lifecycle
+from control_plane.fleet.registry import UnitRegistry, UnitSnapshot, UnitView, changed_since
 from control_plane.store.port import (
     Compare,
     Get,
@@ -25,19 +38,6 @@ from control_plane.store.port import (
     absent,
     unchanged,
 )
-from deployment_units.fleet.capacity import encode_capacity
-from deployment_units.fleet.lifecycle import (
-    LEAVING,
-    TAKING,
-    Event,
-    LifecycleRecord,
-    Patience,
-    State,
-    advance,
-)
-from deployment_units.fleet.move_job import JobKind, JobState, MoveJob, job_id
-from deployment_units.fleet.records import decode_job, encode_job, encode_lifecycle
-from deployment_units.fleet.registry import UnitRegistry, UnitSnapshot, UnitView, changed_since
 
 ATTEMPTS = 10
 MOVES_AWAY = {State.DRAINING: JobKind.DRAIN, State.LOST: JobKind.FAILOVER}

@@ -18,7 +18,7 @@ from control_plane.identity.kept_ring import KeptRing
 from control_plane.store.opening import EtcdAccess, StoreUrl, open_store
 from control_plane.store.port import OutcomeUnknown, Store, StoreUnavailable
 from control_plane.store.snapshot import Snapshot, UnusableSnapshot, read_snapshot
-from provisioner.api.world import World
+from provisioner.fleet_view import World
 from provisioner.ledger.ledger import Ledger
 from provisioner.ledger.sharded import ShardedLedger
 from provisioner.settings import Settings

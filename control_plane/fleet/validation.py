@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from control_plane.errors import InvalidInput
+from control_plane.fleet.unit import Position, ServedAreas, TenantSpec, UnitSpec
 from control_plane.identity.names import check_slug
-from deployment_units.fleet.unit import Position, ServedAreas, TenantSpec, UnitSpec
 
 CONTINENTS = frozenset({"AF", "AN", "AS", "EU", "NA", "OC", "SA"})
 MAX_CAPACITY = 2**53  # exact in JSON and in floating point

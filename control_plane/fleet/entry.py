@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from control_plane.errors import InvalidInput
-from deployment_units.fleet.unit import Position, ServedAreas, UnitId, UnitSpec
-from deployment_units.fleet.validation import shown, unit_faults
+from control_plane.fleet.unit import Position, ServedAreas, UnitId, UnitSpec
+from control_plane.fleet.validation import shown, unit_faults
 
 T = TypeVar("T")
 _KEYS = ("id", "endpoint", "position", "country", "capacity",

@@ -20,7 +20,7 @@ from threading import Lock
 from typing import BinaryIO, TypeVar
 
 from control_plane.errors import Unavailable
-from deployment_units.services.state import Import, NewerStateKept
+from deployment_units.client_state.port import Import, NewerStateKept
 
 PART_BYTES = 256 * 1024
 _EPOCH = struct.Struct(">Q")

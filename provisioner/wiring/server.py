@@ -20,32 +20,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from control_plane.auth.tokens import Tokens
 from control_plane.errors import Refused
+from control_plane.fleet.lifecycle import Patience
+from control_plane.fleet.registry import UnitRegistry
+from control_plane.fleet.transitions import Transitions
+from control_plane.handoff.orders import OrderDesk
 from control_plane.identity.kept_ring import KeptRing
-from control_plane.identity.orders import OrderDesk
 from control_plane.identity.tickets import TicketIssuer
-from control_plane.identity.tokens import Tokens
 from control_plane.serving.peers import Proxies, parse_networks
 from control_plane.serving.server import Server, Tls
 from control_plane.store.contact import Contact
 from control_plane.store.port import JointHealth, Store
 from control_plane.store.snapshot_keeper import SnapshotKeeper
 from control_plane.telemetry.endpoint import MetricsEndpoint
-from deployment_units.fleet.lifecycle import Patience
-from deployment_units.fleet.registry import UnitRegistry
-from deployment_units.fleet.transitions import Transitions
 from provisioner.api.callers import Callers
-from provisioner.api.desk import Desk
 from provisioner.api.fleet_service import FleetService
 from provisioner.api.metrics import ProvisionerMetrics
-from provisioner.api.onward import Onward
 from provisioner.api.provisioning_service import ProvisioningService
-from provisioner.api.stale import StaleAnswers
 from provisioner.api.tenant_service import TenantService
-from provisioner.api.tickets import TicketOffice
 from provisioner.api.unit_operations import UnitOperations
 from provisioner.api.watching import Watching
-from provisioner.api.world import World
+from provisioner.fleet_view import World
 from provisioner.geo.locator import Locator
 from provisioner.geo.overrides import Overrides
 from provisioner.geo.reloading import GeoReloader
@@ -62,8 +58,12 @@ from provisioner.moves.lookout import Lookout
 from provisioner.moves.mover import Mover
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.fleet import PlacementFleet
+from provisioner.provisioning.move_on_contact import Onward
+from provisioner.provisioning.provisioner import Desk
+from provisioner.provisioning.ticket_fallback import StaleAnswers
+from provisioner.provisioning.ticket_signer import TicketOffice
 from provisioner.settings import Settings
-from provisioner.spreading import (
+from provisioner.wiring.clusters import (
     Departures,
     Spread,
     client_keys,
@@ -71,7 +71,7 @@ from provisioner.spreading import (
     new_ledger,
     spread_over,
 )
-from provisioner.starting import begin, endpoints_of, open_when_there, usable_snapshot
+from provisioner.wiring.startup import begin, endpoints_of, open_when_there, usable_snapshot
 
 log = logging.getLogger("homeport")
 

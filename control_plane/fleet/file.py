@@ -13,9 +13,9 @@ from typing import Any
 import yaml
 
 from control_plane.errors import HomeportError
-from deployment_units.fleet.entry import read_entry
-from deployment_units.fleet.unit import UnitSpec
-from deployment_units.fleet.validation import shown
+from control_plane.fleet.entry import read_entry
+from control_plane.fleet.unit import UnitSpec
+from control_plane.fleet.validation import shown
 
 MERGE = "tag:yaml.org,2002:merge"
 SAMPLE = Path(__file__).with_name("sample.yaml")

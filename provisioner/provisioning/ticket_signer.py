@@ -13,8 +13,8 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from control_plane.errors import HomeportError, Unavailable
+from control_plane.fleet.unit import TenantSpec
 from control_plane.identity.tickets import EDDSA, TicketIssuer
-from deployment_units.fleet.unit import TenantSpec
 
 
 @dataclass(frozen=True, slots=True)

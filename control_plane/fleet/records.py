@@ -11,11 +11,11 @@ from typing import TypeVar
 import msgspec
 
 from control_plane.errors import HomeportError
+from control_plane.fleet.capacity import CapacityRecord
+from control_plane.fleet.lifecycle import LifecycleRecord
+from control_plane.fleet.move_job import MoveJob
+from control_plane.fleet.unit import TenantSpec, UnitSpec, UnitStatus
 from control_plane.store.port import KeyValue
-from deployment_units.fleet.capacity import CapacityRecord
-from deployment_units.fleet.lifecycle import LifecycleRecord
-from deployment_units.fleet.move_job import MoveJob
-from deployment_units.fleet.unit import TenantSpec, UnitSpec, UnitStatus
 
 T = TypeVar("T")
 

@@ -12,16 +12,14 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from control_plane import keys
-from control_plane.store.port import KeyValue, Store
-from control_plane.store.replica import Replica
-from deployment_units.fleet.lifecycle import LEAVING, TAKING, LifecycleRecord, State, unwritten
-from deployment_units.fleet.records import (
+from control_plane.fleet.lifecycle import LEAVING, TAKING, LifecycleRecord, State, unwritten
+from control_plane.fleet.records import (
     decode_lifecycle,
     decode_status,
     decode_tenant,
     decode_unit,
 )
-from deployment_units.fleet.unit import (
+from control_plane.fleet.unit import (
     DEFAULT_TENANT,
     Reprovision,
     ReturnHome,
@@ -30,6 +28,8 @@ from deployment_units.fleet.unit import (
     UnitSpec,
     UnitStatus,
 )
+from control_plane.store.port import KeyValue, Store
+from control_plane.store.replica import Replica
 from provisioner.geo.countries import continent_of
 from provisioner.placement.fleet import PlacementFleet, PlacementUnit
 

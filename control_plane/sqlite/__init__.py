@@ -1,0 +1,1 @@
+"""What all SQLite files of Homeport have in common."""

@@ -1,1 +1,0 @@
-"""What a unit serves: the service's own state of each client, and how it is handed on."""

@@ -1,0 +1,1 @@
+"""Provisioning: the use case, from a checked request to its answer."""

@@ -1,0 +1,1 @@
+"""Builds one provisioning server and runs it."""
