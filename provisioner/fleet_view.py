@@ -34,7 +34,7 @@ from provisioner.geo.countries import continent_of
 from provisioner.placement.fleet import PlacementFleet, PlacementUnit
 
 
-class World:
+class FleetView:
     """`start` reads everything once, or `restore` takes over an earlier sight of it; `run`
     follows. `on_fleet(fleet)`, when set, is called with each new snapshot, before any request
     can see it."""
@@ -177,7 +177,7 @@ class World:
             state = self.lifecycle(unit_id).state
             if state in LEAVING:
                 leaving[unit_id] = state
-            reason = standing(
+            reason = why_not_serving(
                 live=self._live.items.get(unit_id),
                 had_agent=unit_id in self._agents.items,
                 state=state,
@@ -216,7 +216,9 @@ _WHY_NOT = {
 }
 
 
-def standing(*, live: UnitStatus | None, had_agent: bool, state: State = State.ACTIVE) -> str:
+def why_not_serving(
+    *, live: UnitStatus | None, had_agent: bool, state: State = State.ACTIVE
+) -> str:
     """Why a unit takes no new clients; empty when it does.
 
     A unit that never had an agent is taken at its operator's word. One whose agent was

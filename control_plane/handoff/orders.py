@@ -76,7 +76,7 @@ _read_claims = msgspec.json.Decoder(_Claims).decode
 _UNREADABLE = (ValueError, RecursionError)
 
 
-class OrderDesk:
+class OrderIssuer:
     """Makes orders with the keys of the tickets."""
 
     def __init__(self, issuer: TicketIssuer) -> None:

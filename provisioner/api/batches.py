@@ -17,14 +17,14 @@ from control_plane.serving.status import code_of, duration
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from provisioner.api.requests import Batch, text, unsaid, utf8
 from provisioner.provisioning import response_encoding
-from provisioner.provisioning.pending import ProvisionClaim
-from provisioner.provisioning.provisioner import PATIENCE_S, Desk
+from provisioner.provisioning.pending import PendingProvision
+from provisioner.provisioning.provisioner import PATIENCE_S, Provisioner
 
 
 class BatchRun:
     """Holds the results in the order of the request, whatever order they come in."""
 
-    def __init__(self, desk: Desk, tenant: TenantSpec, batch: Batch) -> None:
+    def __init__(self, desk: Provisioner, tenant: TenantSpec, batch: Batch) -> None:
         """Nothing has begun yet; `begin` does."""
         self._desk = desk
         self._tenant = tenant
@@ -62,7 +62,7 @@ class BatchRun:
                 location = locations[position]
                 if location is None:
                     location = desk.locator.locate(*_origin(client), default)
-                claim = BatchClaim(
+                claim = BatchProvision(
                     desk,
                     prefix + client_id.encode(),
                     tenant,
@@ -71,7 +71,7 @@ class BatchRun:
                     at_ms,
                     expires_at,
                     with_tickets,
-                    self,  # type: ignore[arg-type]  # see BatchClaim
+                    self,  # type: ignore[arg-type]  # see BatchProvision
                 )
                 claim.position = position
                 begin(claim)
@@ -103,7 +103,7 @@ class BatchRun:
         self.put(position, pb.ProvisionManyResponse(results=[result]).SerializeToString())
 
 
-class BatchClaim(ProvisionClaim):
+class BatchProvision(PendingProvision):
     """A client of a batch. It has no sink of its own: its answer goes to its place in the
     run, which is kept where the sink would be."""
 

@@ -25,7 +25,7 @@ from homeport.api.fleet.v1 import fleet_pb2 as pb
 from homeport.api.fleet.v1 import fleet_pb2_grpc as pb_grpc
 from provisioner.api import mapping
 from provisioner.api.callers import Callers
-from provisioner.api.heartbeats import Beats, Between
+from provisioner.api.heartbeats import HeartbeatEvent, Heartbeats
 from provisioner.api.unit_operations import UnitOperations
 from provisioner.ledger.holds import HoldBook
 from provisioner.ledger.shard_holds import ShardHoldBook
@@ -213,14 +213,14 @@ class FleetService(pb_grpc.FleetServiceServicer):
         unit_id, ttl_s, told, admitted = "", DEFAULT_TTL_S, 0, 0
         liveness: Liveness | None = None
         line: Line | None = None
-        beats = Beats(requests)
+        beats = Heartbeats(requests)
         listed = True  # whether the last departures could be read
         try:
             while True:
                 beat = await beats.next(ttl_s, line.news if line and listed else None)
-                if beat is Between.SILENCE:
+                if beat is HeartbeatEvent.SILENCE:
                     return  # not heard for a whole TTL: the lease runs out by itself
-                if beat is Between.END:
+                if beat is HeartbeatEvent.END:
                     break
                 response = pb.HeartbeatResponse()
                 if isinstance(beat, pb.HeartbeatRequest):

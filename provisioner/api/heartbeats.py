@@ -9,7 +9,7 @@ from enum import Enum
 from homeport.api.fleet.v1 import fleet_pb2 as pb
 
 
-class Between(Enum):
+class HeartbeatEvent(Enum):
     """What may come instead of a beat."""
 
     NEWS = "there is something to tell"
@@ -17,7 +17,7 @@ class Between(Enum):
     SILENCE = "no beat came in time"
 
 
-class Beats:
+class Heartbeats:
     """Use from one task; `close` it. A beat that is being waited for is not lost when news
     comes first."""
 
@@ -26,7 +26,9 @@ class Beats:
         self._reading: asyncio.Task[pb.HeartbeatRequest | None] | None = None
         self._heard_at = asyncio.get_running_loop().time()
 
-    async def next(self, ttl_s: float, news: asyncio.Event | None) -> pb.HeartbeatRequest | Between:
+    async def next(
+        self, ttl_s: float, news: asyncio.Event | None
+    ) -> pb.HeartbeatRequest | HeartbeatEvent:
         """The next beat, or news; SILENCE when there was no beat for `ttl_s`. Raises what the
         stream raises."""
         if self._reading is None:
@@ -46,8 +48,8 @@ class Beats:
             beat = self._reading.result()
             self._reading = None
             self._heard_at = asyncio.get_running_loop().time()
-            return Between.END if beat is None else beat
-        return Between.NEWS if news is not None and news.is_set() else Between.SILENCE
+            return HeartbeatEvent.END if beat is None else beat
+        return HeartbeatEvent.NEWS if news is not None and news.is_set() else HeartbeatEvent.SILENCE
 
     async def _read(self) -> pb.HeartbeatRequest | None:
         return await anext(self._requests, None)

@@ -18,8 +18,8 @@ from control_plane.store.snapshot_keeper import SnapshotKeeper
 from control_plane.telemetry.endpoint import Readiness
 from provisioner.api.watching import Watching
 from provisioner.moves.mover import Mover
-from provisioner.provisioning.provisioner import Desk
-from provisioner.provisioning.ticket_fallback import StaleAnswers
+from provisioner.provisioning.provisioner import Provisioner
+from provisioner.provisioning.ticket_fallback import TicketFallback
 
 
 class ProvisionerMetrics(Collector):
@@ -27,9 +27,9 @@ class ProvisionerMetrics(Collector):
 
     def __init__(
         self,
-        desk: Desk,
+        desk: Provisioner,
         health: Health,
-        stale: StaleAnswers,
+        stale: TicketFallback,
         mover: Mover,
         watching: Watching,
         contact: Contact,

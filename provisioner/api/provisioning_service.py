@@ -29,9 +29,9 @@ from provisioner.ledger.assignment import AssignmentRecord, decode_assignment
 from provisioner.ledger.operations import Release
 from provisioner.placement.explanation import explain
 from provisioner.provisioning.pending import Sink
-from provisioner.provisioning.provisioner import PATIENCE_S, Desk
-from provisioner.provisioning.ticket_fallback import LastTicketSink, StaleAnswers
-from provisioner.provisioning.ticket_signer import TicketOffice
+from provisioner.provisioning.provisioner import PATIENCE_S, Provisioner
+from provisioner.provisioning.ticket_fallback import FallbackResponder, TicketFallback
+from provisioner.provisioning.ticket_signer import TicketSigner
 from provisioner.watching.clients import ClientWatches
 from provisioner.watching.spread import SpreadWatches
 from provisioner.watching.watch import Kind, Told
@@ -45,10 +45,10 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
 
     def __init__(
         self,
-        desk: Desk,
-        tickets: TicketOffice,
+        desk: Provisioner,
+        tickets: TicketSigner,
         callers: Callers,
-        stale: StaleAnswers,
+        stale: TicketFallback,
         watches: ClientWatches | SpreadWatches,
         contact: Contact,
     ) -> None:
@@ -78,7 +78,7 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
             left_s = call.time_left_s()
             tenant = self._desk.tenant(request.tenant)
             if request.ticket:
-                sink = LastTicketSink(
+                sink = FallbackResponder(
                     self._stale,
                     tenant,
                     request.client_id,
@@ -293,7 +293,7 @@ class _Release(Release):
 
     __slots__ = ("outcome",)
 
-    def __init__(self, desk: Desk, found: KeyValue) -> None:
+    def __init__(self, desk: Provisioner, found: KeyValue) -> None:
         self.key = found.key
         self.revision = found.mod_revision
         self.account = desk.ledger.account(decode_assignment(found.value).unit)

@@ -19,7 +19,7 @@ from homeport.api.tenancy.v1 import tenancy_pb2 as pb
 from homeport.api.tenancy.v1 import tenancy_pb2_grpc as pb_grpc
 from provisioner.api import mapping
 from provisioner.api.callers import Callers
-from provisioner.fleet_view import World
+from provisioner.fleet_view import FleetView
 
 NAME = "homeport.api.tenancy.v1.TenantService"
 
@@ -27,7 +27,9 @@ NAME = "homeport.api.tenancy.v1.TenantService"
 class TenantService(pb_grpc.TenantServiceServicer):
     """Servicer of homeport.api.tenancy.v1."""
 
-    def __init__(self, store: Store, world: World, issuer: TicketIssuer, callers: Callers) -> None:
+    def __init__(
+        self, store: Store, world: FleetView, issuer: TicketIssuer, callers: Callers
+    ) -> None:
         self._store = store
         self._world = world
         self._issuer = issuer

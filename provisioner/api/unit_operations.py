@@ -19,13 +19,13 @@ from control_plane.fleet.move_job import JobKind, JobState, MoveJob, job_id
 from control_plane.fleet.registry import UnitRegistry, UnitView, changed_since
 from control_plane.fleet.transitions import Transitions, Wish
 from control_plane.store.port import Compare, KeyValue, Store, range_all, unchanged
-from provisioner.fleet_view import World
+from provisioner.fleet_view import FleetView
 from provisioner.ledger.assignment import decode_assignment, split_key
 from provisioner.ledger.reading import ClientKeys
 from provisioner.moves.board import Board
 from provisioner.moves.plan import Manner, MovePlan, Planner, Resident, left_without, without
 from provisioner.placement.fleet import PlacementFleet
-from provisioner.provisioning.provisioner import Desk
+from provisioner.provisioning.provisioner import Provisioner
 
 PAGE = 2_000
 SLICE = 100  # clients planned before other calls get a turn
@@ -45,8 +45,8 @@ class UnitOperations:
         registry: UnitRegistry,
         transitions: Transitions,
         board: Board,
-        world: World,
-        desk: Desk,
+        world: FleetView,
+        desk: Provisioner,
         wall: Callable[[], float],
     ) -> None:
         self._store = store

@@ -22,7 +22,7 @@ from grpc import aio
 
 from control_plane.errors import HomeportError
 from control_plane.handoff.chunks import Chunk, Tally
-from control_plane.handoff.orders import Act, OrderDesk
+from control_plane.handoff.orders import Act, OrderIssuer
 from homeport.api.unit.v1 import unit_pb2 as pb
 from homeport.api.unit.v1 import unit_pb2_grpc as pb_grpc
 
@@ -113,7 +113,7 @@ class Handoff:
 
     def __init__(
         self,
-        orders: OrderDesk,
+        orders: OrderIssuer,
         *,
         connect: Callable[[str], aio.Channel],
         wall: Callable[[], float],

@@ -1,4 +1,4 @@
-"""Turnstile: how many clients may wait for a place, and when the others should come back.
+"""AdmissionController: how many clients may wait for a place, and when the others should come back.
 
 A client that would wait longer than it will is better told so at once. How long the wait is
 follows from how many wait and how fast the store takes them (Little's law). Whoever is turned
@@ -53,7 +53,7 @@ def retry_delay_s(ahead: float, rate_per_s: float, chance: float, *, least_s: fl
     return max(least_s, min(LATEST_S, served_after_s)) * (0.5 + chance)
 
 
-class Turnstile:
+class AdmissionController:
     """One per server. spread: 0.0 to 1.0, new at each call."""
 
     def __init__(self, *, spread: Callable[[], float]) -> None:

@@ -1,4 +1,4 @@
-"""Onward: clients that ask, and should not stay where they are, are moved before the answer.
+"""MoveOnContact: clients that ask, and should not stay where they are, are moved before the answer.
 
 Their unit drains or is lost, the unit they had to leave is back, or their tenant wants them
 where they are best off. A move that fails costs the client nothing: it is told the home it
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from control_plane.fleet.lifecycle import State
 from control_plane.fleet.unit import Reprovision, ReturnHome
 from control_plane.store.port import KeyValue
-from provisioner.fleet_view import World
+from provisioner.fleet_view import FleetView
 from provisioner.geo.remembered import location_of
 from provisioner.ledger.assignment import AssignmentRecord, decode_assignment
 from provisioner.moves.mover import Mover
@@ -31,16 +31,16 @@ from provisioner.placement.eligibility import is_nowhere
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.fleet import PlacementFleet
 from provisioner.placement.occupancy import Occupancy
-from provisioner.provisioning.pending import ProvisionClaim
+from provisioner.provisioning.pending import PendingProvision
 
 HANDOFF_SHARE = 0.8  # of the time the client waits, that handing its state over may take
 
 
-class Onward:
+class MoveOnContact:
     """One per desk. clock: monotonic seconds."""
 
     def __init__(
-        self, world: World, mover: Mover, policy: PlacementPolicy, *, clock: Callable[[], float]
+        self, world: FleetView, mover: Mover, policy: PlacementPolicy, *, clock: Callable[[], float]
     ) -> None:
         self._world = world
         self._mover = mover
@@ -51,7 +51,7 @@ class Onward:
         """From now on decides over this snapshot."""
         self._targets = Targets(fleet, self._policy, occupancy)
 
-    def takes(self, claim: ProvisionClaim, found: KeyValue, record: AssignmentRecord) -> bool:
+    def takes(self, claim: PendingProvision, found: KeyValue, record: AssignmentRecord) -> bool:
         """Whether the client is to move; then it will be answered, once."""
         who = self._traveller(claim, found, record)
         return who is not None and self._mover.spawn(
@@ -59,7 +59,7 @@ class Onward:
         )
 
     def _traveller(
-        self, claim: ProvisionClaim, found: KeyValue, record: AssignmentRecord
+        self, claim: PendingProvision, found: KeyValue, record: AssignmentRecord
     ) -> Traveller | None:
         tenant, to, manner = claim.tenant, "", Manner.PLACE
         location = claim.location if not is_nowhere(claim.location) else location_of(record.cell)
@@ -91,7 +91,7 @@ class Onward:
         index = self._targets.indices.get(unit_id, -1) if unit_id else -1
         return index >= 0 and self._targets.fleet.units[index].taking
 
-    async def _move(self, claim: ProvisionClaim, who: Traveller) -> None:
+    async def _move(self, claim: PendingProvision, who: Traveller) -> None:
         patience_s = max(0.0, claim.expires_at - self._clock()) * HANDOFF_SHARE
         outcome = await self._mover.move(who, patience_s=patience_s)
         desk = claim.desk

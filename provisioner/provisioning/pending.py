@@ -1,4 +1,4 @@
-"""ProvisionClaim: one client on its way from request to answer.
+"""PendingProvision: one client on its way from request to answer.
 
 Made once per client and carried through lookup, choice, ledger and encoding without a task
 or future of its own. Callers that ask for the same client at the same time share it.
@@ -21,7 +21,7 @@ from provisioner.ledger.operations import Claim
 from provisioner.placement.choice import Choice
 
 if TYPE_CHECKING:
-    from provisioner.provisioning.provisioner import Desk
+    from provisioner.provisioning.provisioner import Provisioner
 
 
 class Sink(Protocol):
@@ -34,7 +34,7 @@ class Sink(Protocol):
     def fail(self, error: HomeportError) -> None: ...
 
 
-class ProvisionClaim(Claim):
+class PendingProvision(Claim):
     """See the module. `also` holds the sinks of those who asked while this was under way."""
 
     __slots__ = (
@@ -55,7 +55,7 @@ class ProvisionClaim(Claim):
 
     def __init__(
         self,
-        desk: Desk,
+        desk: Provisioner,
         key: bytes,
         tenant: TenantSpec,
         client_id: str,

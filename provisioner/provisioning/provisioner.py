@@ -22,7 +22,7 @@ from control_plane.errors import Exhausted, HomeportError, NotFound, Refused, Un
 from control_plane.fleet.unit import TenantSpec
 from control_plane.identity.names import check_client_id
 from control_plane.store.port import KeyValue
-from provisioner.fleet_view import World
+from provisioner.fleet_view import FleetView
 from provisioner.geo.location import Location, LocationSource
 from provisioner.geo.locator import Locator
 from provisioner.ledger.account import Account
@@ -34,12 +34,12 @@ from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.fleet import PlacementFleet
 from provisioner.placement.geodesy import distance_km
 from provisioner.provisioning import response_encoding
-from provisioner.provisioning.admission_control import MOST, Overloaded, Turnstile
-from provisioner.provisioning.pending import ProvisionClaim, Sink
-from provisioner.provisioning.ticket_signer import TicketOffice
+from provisioner.provisioning.admission_control import MOST, AdmissionController, Overloaded
+from provisioner.provisioning.pending import PendingProvision, Sink
+from provisioner.provisioning.ticket_signer import TicketSigner
 
 if TYPE_CHECKING:
-    from provisioner.provisioning.move_on_contact import Onward
+    from provisioner.provisioning.move_on_contact import MoveOnContact
 
 PATIENCE_S = 5.0  # a client without deadline of its own is answered within this
 LOOK_FIRST_ABOVE = 0.02  # share of recent clients that were known
@@ -49,17 +49,17 @@ EXISTING = "existing"  # the rule of an answer that decided nothing
 LOOK_S = 0.1  # how often the turnstile is set
 
 
-class Desk:
+class Provisioner:
     """One per server. clock: monotonic seconds; wall: Unix seconds; spread: a number
     between 0 and 1, new at each call, for delays that many clients are told at once."""
 
     def __init__(
         self,
         *,
-        world: World,
+        world: FleetView,
         locator: Locator,
         ledger: Ledger | ShardedLedger,
-        tickets: TicketOffice,
+        tickets: TicketSigner,
         policy: PlacementPolicy,
         clock: Callable[[], float],
         wall: Callable[[], float],
@@ -73,11 +73,11 @@ class Desk:
         self._clock = clock
         self._wall = wall
         self._spread = spread
-        self._under_way: dict[bytes, ProvisionClaim] = {}
+        self._under_way: dict[bytes, PendingProvision] = {}
         self._known_share = 0.0
         self._decisions: dict[tuple[int, str, str], tuple[Location, bytes]] = {}
-        self.turnstile = Turnstile(spread=spread)
-        self.onward: Onward | None = None  # moves those who ask and should not stay
+        self.turnstile = AdmissionController(spread=spread)
+        self.onward: MoveOnContact | None = None  # moves those who ask and should not stay
         self.new = 0
         self.known = 0
         self.refused = 0
@@ -151,7 +151,7 @@ class Desk:
         InvalidInput and Unavailable before anything has begun."""
         check_client_id(client_id)
         self.begin(
-            ProvisionClaim(
+            PendingProvision(
                 self,
                 keys.assignment(tenant.id, client_id),
                 tenant,
@@ -164,7 +164,7 @@ class Desk:
             )
         )
 
-    def begin(self, claim: ProvisionClaim) -> None:
+    def begin(self, claim: PendingProvision) -> None:
         """Puts a claim on its way; one for the same client that is under way already takes
         its caller along. Raises Unavailable, and then the claim is nothing."""
         key = claim.key
@@ -184,14 +184,14 @@ class Desk:
         else:
             self.claim(claim)
 
-    def claim_new(self, claim: ProvisionClaim) -> None:
+    def claim_new(self, claim: PendingProvision) -> None:
         """The store was asked and knows no home of this client."""
         if len(self._under_way) - self.ledger.looking > self.turnstile.limit:
             claim.failed(self.turnstile.refusal())
         else:
             self.claim(claim)
 
-    def claim(self, claim: ProvisionClaim) -> None:
+    def claim(self, claim: PendingProvision) -> None:
         """Chooses a unit for the client and asks the ledger for a slot."""
         account = claim.choose()
         if isinstance(account, HomeportError):
@@ -225,32 +225,32 @@ class Desk:
 
     # -- answering ---------------------------------------------------------------------
 
-    def answer_new(self, claim: ProvisionClaim) -> None:
+    def answer_new(self, claim: PendingProvision) -> None:
         """The assignment is durable."""
         unit_id = claim.account.unit
         decision = self.placed(claim)
         self._answer(claim, unit_id, 1, claim.at_ms, decision, existing=False)
 
-    def placed(self, claim: ProvisionClaim) -> bytes:
+    def placed(self, claim: PendingProvision) -> bytes:
         """Counts a client whose assignment is durable; how it was decided, as bytes."""
         self.new += 1
         self._known_share -= self._known_share * MEMORY
         self._under_way.pop(claim.key, None)
         return self._decision(claim.location, claim.account.unit, claim.choice.rule)
 
-    def answer_existing(self, claim: ProvisionClaim, record: AssignmentRecord) -> None:
+    def answer_existing(self, claim: PendingProvision, record: AssignmentRecord) -> None:
         """The client had a home already."""
         self.known += 1
         self._known_share += (1.0 - self._known_share) * MEMORY
         decision = self._decision(claim.location, record.unit, EXISTING)
         self._answer(claim, record.unit, record.epoch, record.at_ms, decision, existing=True)
 
-    def moves_on(self, claim: ProvisionClaim, found: KeyValue, record: AssignmentRecord) -> bool:
+    def moves_on(self, claim: PendingProvision, found: KeyValue, record: AssignmentRecord) -> bool:
         """Whether the client is moved before it is answered."""
         return self.onward is not None and self.onward.takes(claim, found, record)
 
     def answer_moved(
-        self, claim: ProvisionClaim, unit_id: str, epoch: int, at_ms: int, rule: str
+        self, claim: PendingProvision, unit_id: str, epoch: int, at_ms: int, rule: str
     ) -> None:
         """The client had a home already and was given another one."""
         self.known += 1
@@ -258,7 +258,7 @@ class Desk:
         decision = self._decision(claim.location, unit_id, rule)
         self._answer(claim, unit_id, epoch, at_ms, decision, existing=False)
 
-    def answer_error(self, claim: ProvisionClaim, error: HomeportError) -> None:
+    def answer_error(self, claim: PendingProvision, error: HomeportError) -> None:
         """The client goes without, unless there is no room for new clients and this one has
         a home already."""
         if not claim.looked and isinstance(error, Exhausted | Refused):
@@ -275,7 +275,7 @@ class Desk:
 
     def _answer(
         self,
-        claim: ProvisionClaim,
+        claim: PendingProvision,
         unit_id: str,
         epoch: int,
         at_ms: int,
@@ -306,7 +306,7 @@ class Desk:
 
     def _finish(
         self,
-        claim: ProvisionClaim,
+        claim: PendingProvision,
         sink: Sink,
         with_ticket: bool,
         assignment: bytes,
@@ -367,7 +367,7 @@ class _LastLook:
 
     __slots__ = ("claim", "error", "expires_at", "key")
 
-    def __init__(self, claim: ProvisionClaim, error: HomeportError) -> None:
+    def __init__(self, claim: PendingProvision, error: HomeportError) -> None:
         self.claim = claim
         self.key = claim.key
         self.expires_at = claim.expires_at

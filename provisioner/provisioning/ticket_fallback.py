@@ -1,4 +1,4 @@
-"""StaleAnswers: known clients are answered while the store is away.
+"""TicketFallback: known clients are answered while the store is away.
 
 A client that shows the last ticket it was given is known without asking anybody: the ticket
 is signed and names its unit and epoch. The store is asked all the same; only where it fails,
@@ -24,8 +24,8 @@ from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from provisioner.provisioning import response_encoding
 from provisioner.provisioning.admission_control import Overloaded
 from provisioner.provisioning.pending import Sink
-from provisioner.provisioning.provisioner import Desk
-from provisioner.provisioning.ticket_signer import TicketOffice
+from provisioner.provisioning.provisioner import Provisioner
+from provisioner.provisioning.ticket_signer import TicketSigner
 
 STORE_SILENT_S = 0.8  # a known client waits this long for a store that seems to be there
 STORE_AWAY_S = 0.1  # and this long for one that did not answer last time
@@ -56,14 +56,14 @@ _read_claims = msgspec.json.Decoder(_Claims).decode
 _UNREADABLE = (ValueError, RecursionError)
 
 
-class StaleAnswers:
+class TicketFallback:
     """One per server. `grace_s`: how long after its end a ticket still shows who its client
     is, s; wall: Unix seconds. `given` counts the answers."""
 
     def __init__(
         self,
-        desk: Desk,
-        tickets: TicketOffice,
+        desk: Provisioner,
+        tickets: TicketSigner,
         health: Health,
         *,
         grace_s: float,
@@ -181,7 +181,7 @@ class StaleAnswers:
         return found
 
 
-class LastTicketSink:
+class FallbackResponder:
     """Stands before the sink of a client that showed a ticket: whoever answers first, the
     store or its silence, answers; the other is not heard."""
 
@@ -189,7 +189,7 @@ class LastTicketSink:
 
     def __init__(
         self,
-        answers: StaleAnswers,
+        answers: TicketFallback,
         tenant: TenantSpec,
         client_id: str,
         ticket: str,

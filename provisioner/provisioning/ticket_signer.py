@@ -1,4 +1,4 @@
-"""TicketOffice: signs tickets, on the spot or off the event loop.
+"""TicketSigner: signs tickets, on the spot or off the event loop.
 
 An HS256 ticket takes microseconds and is made where it is needed. An EdDSA signature takes
 ten times as long and releases the GIL, so those go to threads; many that gather meanwhile
@@ -29,7 +29,7 @@ class _Order:
     known_at: float | None
 
 
-class TicketOffice:
+class TicketSigner:
     """One per server; use from its event loop. wall: Unix seconds."""
 
     def __init__(

@@ -37,16 +37,16 @@ log = logging.getLogger("homeport")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spread:
+class ClusterSet:
     """The assignment clusters, revisions told apart, and the map that was found at the start."""
 
     clusters: Mapping[str, Store]
     shard_map: ShardMap
 
 
-async def spread_over(
+async def open_cluster_set(
     settings: Settings, store: Store, stop: asyncio.Event, stack: AsyncExitStack
-) -> Spread | None:
+) -> ClusterSet | None:
     """Opens the assignment clusters and joins them; None: everything is in the store. They
     are closed with `stack`. Raises InvalidInput and Refused where they do not fit the store."""
     if not settings.assignment_stores:
@@ -62,13 +62,13 @@ async def spread_over(
     shard_map = await when_there(lambda: join(store, opened), "the assignment stores", stop)
     if shard_map is None:
         raise Unavailable("told to stop while the assignment stores were away")
-    return Spread(clusters=numbered(shard_map, opened), shard_map=shard_map)
+    return ClusterSet(clusters=numbered(shard_map, opened), shard_map=shard_map)
 
 
 def new_ledger(
     settings: Settings,
     store: Store,
-    spread: Spread | None,
+    spread: ClusterSet | None,
     rng: random.Random,
     *,
     kind: str = "p",
@@ -115,7 +115,7 @@ class Departures:
     def __init__(
         self,
         store: Store,
-        spread: Spread | None,
+        spread: ClusterSet | None,
         ledger: Ledger | ShardedLedger,
         *,
         longest_ticket_s: Callable[[], float],
@@ -137,7 +137,7 @@ class Departures:
 
 
 def client_keys(
-    store: Store, spread: Spread | None, ledger: Ledger | ShardedLedger
+    store: Store, spread: ClusterSet | None, ledger: Ledger | ShardedLedger
 ) -> Store | SpreadKeys:
     """Reads clients' keys wherever they are."""
     if spread is None or not isinstance(ledger, ShardedLedger):

@@ -25,7 +25,7 @@ from control_plane.errors import Refused
 from control_plane.fleet.lifecycle import Patience
 from control_plane.fleet.registry import UnitRegistry
 from control_plane.fleet.transitions import Transitions
-from control_plane.handoff.orders import OrderDesk
+from control_plane.handoff.orders import OrderIssuer
 from control_plane.identity.kept_ring import KeptRing
 from control_plane.identity.tickets import TicketIssuer
 from control_plane.serving.peers import Proxies, parse_networks
@@ -41,7 +41,7 @@ from provisioner.api.provisioning_service import ProvisioningService
 from provisioner.api.tenant_service import TenantService
 from provisioner.api.unit_operations import UnitOperations
 from provisioner.api.watching import Watching
-from provisioner.fleet_view import World
+from provisioner.fleet_view import FleetView
 from provisioner.geo.locator import Locator
 from provisioner.geo.overrides import Overrides
 from provisioner.geo.reloading import GeoReloader
@@ -58,18 +58,18 @@ from provisioner.moves.lookout import Lookout
 from provisioner.moves.mover import Mover
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.fleet import PlacementFleet
-from provisioner.provisioning.move_on_contact import Onward
-from provisioner.provisioning.provisioner import Desk
-from provisioner.provisioning.ticket_fallback import StaleAnswers
-from provisioner.provisioning.ticket_signer import TicketOffice
+from provisioner.provisioning.move_on_contact import MoveOnContact
+from provisioner.provisioning.provisioner import Provisioner
+from provisioner.provisioning.ticket_fallback import TicketFallback
+from provisioner.provisioning.ticket_signer import TicketSigner
 from provisioner.settings import Settings
 from provisioner.wiring.clusters import (
+    ClusterSet,
     Departures,
-    Spread,
     client_keys,
     hold_book,
     new_ledger,
-    spread_over,
+    open_cluster_set,
 )
 from provisioner.wiring.startup import begin, endpoints_of, open_when_there, usable_snapshot
 
@@ -107,9 +107,9 @@ async def serve(
     async with AsyncExitStack() as stack:
         stack.push_async_callback(store.close)
         ring = KeptRing(store, settings.master_key_file, wall=time.time, random=secrets.token_bytes)
-        spread = await spread_over(settings, store, stop, stack)
+        spread = await open_cluster_set(settings, store, stop, stack)
         ledger = new_ledger(settings, store, spread, rng)
-        world = World(store, clock=time.monotonic)
+        world = FleetView(store, clock=time.monotonic)
         used = await begin(store, snapshot, ring, ledger, world)
         issuer = TicketIssuer(ring.ring)
         ring.on_change = issuer.use
@@ -131,8 +131,8 @@ async def serve(
             Tokens.read(settings.tokens) if settings.tokens else None,
         )
         with ThreadPoolExecutor(2, thread_name_prefix="signer") as signers:
-            tickets = TicketOffice(issuer, wall=time.time, signers=signers)
-            desk = Desk(
+            tickets = TicketSigner(issuer, wall=time.time, signers=signers)
+            desk = Provisioner(
                 world=world,
                 locator=locator,
                 ledger=ledger,
@@ -161,7 +161,7 @@ async def serve(
                 )
                 for name, one in assignments.items()
             }
-            stale = StaleAnswers(
+            stale = TicketFallback(
                 desk, tickets, health, grace_s=settings.stale_grace_s, wall=time.time
             )
             registry = UnitRegistry(
@@ -173,7 +173,7 @@ async def serve(
             moving = _moving(
                 settings, store, spread, clients, world, registry, policy, departures, issuer, rng
             )
-            desk.onward = Onward(world, moving.mover, policy, clock=time.monotonic)
+            desk.onward = MoveOnContact(world, moving.mover, policy, clock=time.monotonic)
             desk.follow(world.fleet)
 
             def follow(fleet: PlacementFleet) -> None:
@@ -278,9 +278,9 @@ class Moving:
 def _moving(
     settings: Settings,
     store: Store,
-    spread: Spread | None,
+    spread: ClusterSet | None,
     clients: ClientKeys,
-    world: World,
+    world: FleetView,
     registry: UnitRegistry,
     policy: PlacementPolicy,
     departures: Departures,
@@ -302,7 +302,7 @@ def _moving(
         fleet=world.fleet,
         endpoint=endpoint,
         lease=departures.lease_for,
-        handoff=Handoff(OrderDesk(issuer), connect=unit_dialer(settings), wall=time.time),
+        handoff=Handoff(OrderIssuer(issuer), connect=unit_dialer(settings), wall=time.time),
         clock=time.monotonic,
         wall=time.time,
     )

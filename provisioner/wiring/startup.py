@@ -18,7 +18,7 @@ from control_plane.identity.kept_ring import KeptRing
 from control_plane.store.opening import EtcdAccess, StoreUrl, open_store
 from control_plane.store.port import OutcomeUnknown, Store, StoreUnavailable
 from control_plane.store.snapshot import Snapshot, UnusableSnapshot, read_snapshot
-from provisioner.fleet_view import World
+from provisioner.fleet_view import FleetView
 from provisioner.ledger.ledger import Ledger
 from provisioner.ledger.sharded import ShardedLedger
 from provisioner.settings import Settings
@@ -104,7 +104,7 @@ async def begin(
     snapshot: Snapshot | None,
     ring: KeptRing,
     ledger: Ledger | ShardedLedger,
-    world: World,
+    world: FleetView,
 ) -> Snapshot | None:
     """Reads what serving needs from the store, or takes it from the snapshot where the store
     does not answer; returns the snapshot then. Raises what the store raises where there is

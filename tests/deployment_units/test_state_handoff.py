@@ -13,7 +13,7 @@ import grpc
 import pytest
 
 from control_plane.handoff.chunks import CHUNK_BYTES, Chunk, chunked
-from control_plane.handoff.orders import Act, OrderDesk
+from control_plane.handoff.orders import Act, OrderIssuer
 from control_plane.identity.keyring import KeyRing, new_epoch
 from control_plane.identity.tickets import TicketIssuer
 from deployment_units.agent.state import chunk_to_proto
@@ -27,7 +27,7 @@ DATA = os.urandom(3 * CHUNK_BYTES + 17)
 
 
 def order(act: Act, unit: str = "u", epoch: int = 2) -> str:
-    return OrderDesk(ISSUER).make(act, unit, "t", "alice", epoch, time.time())
+    return OrderIssuer(ISSUER).make(act, unit, "t", "alice", epoch, time.time())
 
 
 async def chunks_of(data: bytes) -> list[Chunk]:

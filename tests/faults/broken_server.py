@@ -22,7 +22,7 @@ from provisioner.ledger import granting, protocol, settlement
 from provisioner.ledger.ledger import Ledger
 from provisioner.moves import relocation, worker
 from provisioner.moves.pace import Pace
-from provisioner.provisioning.ticket_fallback import StaleAnswers
+from provisioner.provisioning.ticket_fallback import TicketFallback
 from provisioner.wiring import server
 
 EVERY = 20  # of the transactions that a bug is about, one in so many is hit
@@ -125,7 +125,7 @@ def never_settle_the_dead() -> None:
 
 def answer_nobody_from_tickets() -> None:
     """Known clients depend on the store like everybody else."""
-    StaleAnswers.read = lambda self, tenant_id, client_id, ticket: None  # type: ignore[method-assign]
+    TicketFallback.read = lambda self, tenant_id, client_id, ticket: None  # type: ignore[method-assign]
 
 
 def forget_the_snapshot() -> None:

@@ -9,8 +9,8 @@ import pytest
 from control_plane.handoff.orders import (
     Act,
     Order,
-    OrderDesk,
     OrderFlaw,
+    OrderIssuer,
     OrderRefusal,
     check_order,
 )
@@ -25,7 +25,7 @@ DOOR = TicketVerifier("u", ISSUER.keys_for("u"))
 
 
 def made(act: Act = Act.EXPORT, unit: str = "u", now: float = NOW) -> str:
-    return OrderDesk(ISSUER).make(act, unit, "acme", 'a "client" é', 7, now)
+    return OrderIssuer(ISSUER).make(act, unit, "acme", 'a "client" é', 7, now)
 
 
 def flaw(order: str, act: Act = Act.EXPORT, now: float = NOW) -> OrderFlaw:
@@ -87,7 +87,7 @@ def test_clocks_may_be_a_little_apart() -> None:
 def test_orders_follow_the_keys_when_they_rotate() -> None:
     ring = rotated(RING, now=NOW, overlap_s=600.0, random=os.urandom)
     issuer = TicketIssuer(ring)
-    order = OrderDesk(issuer).make(Act.FORGET, "u", "acme", "alice", 7, NOW + 1.0)
+    order = OrderIssuer(issuer).make(Act.FORGET, "u", "acme", "alice", 7, NOW + 1.0)
     assert flaw(order, Act.FORGET, NOW + 1.0) is OrderFlaw.FORGED
     door = TicketVerifier("u", issuer.keys_for("u", NOW + 1.0))
     assert isinstance(check_order(order, Act.FORGET, door, "u", NOW + 1.0), Order)

@@ -26,15 +26,15 @@ from control_plane.identity.keyring import KeyRing, new_epoch
 from control_plane.identity.tickets import EDDSA, HS256, TicketIssuer
 from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import Health, StoreUnavailable
-from provisioner.fleet_view import World
+from provisioner.fleet_view import FleetView
 from provisioner.geo.locator import Locator
 from provisioner.geo.reloading import GeoReloader
 from provisioner.ledger.ledger import Ledger
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.provisioning.admission_control import Overloaded
-from provisioner.provisioning.provisioner import Desk
-from provisioner.provisioning.ticket_fallback import LastTicketSink, StaleAnswers
-from provisioner.provisioning.ticket_signer import TicketOffice
+from provisioner.provisioning.provisioner import Provisioner
+from provisioner.provisioning.ticket_fallback import FallbackResponder, TicketFallback
+from provisioner.provisioning.ticket_signer import TicketSigner
 from tests.end_to_end.servers import units
 
 RING = KeyRing(epochs=(new_epoch(1, now=0.0, random=os.urandom),))
@@ -56,7 +56,7 @@ class Sink:
 
 
 class Scene:
-    def __init__(self, desk: Desk, stale: StaleAnswers) -> None:
+    def __init__(self, desk: Provisioner, stale: TicketFallback) -> None:
         self.desk = desk
         self.stale = stale
 
@@ -65,7 +65,7 @@ class Scene:
         self.begin(client_id, sink)
         return await sink.answer
 
-    def begin(self, client_id: str, sink: Sink | LastTicketSink) -> None:
+    def begin(self, client_id: str, sink: Sink | FallbackResponder) -> None:
         try:
             self.desk.provision(DEFAULT_TENANT, client_id, "81.2.69.142", None, sink)
         except HomeportError as error:
@@ -88,18 +88,18 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
         store, clock=time.monotonic, jitter=lambda: 0.1, new_id=lambda: f"p-{rng.random()}"
     )
     await ledger.start()
-    world = World(store, clock=time.monotonic)
+    world = FleetView(store, clock=time.monotonic)
     await world.start()
     with ThreadPoolExecutor(1) as signers:
-        tickets = TicketOffice(TicketIssuer(RING), wall=time.time, signers=signers)
-        desk = Desk(
+        tickets = TicketSigner(TicketIssuer(RING), wall=time.time, signers=signers)
+        desk = Provisioner(
             world=world, locator=Locator(GeoReloader.open(None), None), ledger=ledger,
             tickets=tickets, policy=PlacementPolicy(nowhere="spread"), clock=time.monotonic,
             wall=time.time, spread=rng.random,
         )  # fmt: skip
         running = asyncio.create_task(ledger.run())
         yield Scene(
-            desk, StaleAnswers(desk, tickets, Health(connected=True), grace_s=60, wall=time.time)
+            desk, TicketFallback(desk, tickets, Health(connected=True), grace_s=60, wall=time.time)
         )
         running.cancel()
         with suppress(asyncio.CancelledError):
@@ -140,7 +140,7 @@ async def test_who_shows_a_ticket_is_answered_from_it_however_crowded_it_is(scen
     ticket = await scene.desk._tickets.issue(DEFAULT_TENANT, "dublin", "known", 1)
     scene.close_for_new_ones(away=True)
     sink = Sink()
-    last = LastTicketSink(scene.stale, DEFAULT_TENANT, "known", ticket, True, sink)
+    last = FallbackResponder(scene.stale, DEFAULT_TENANT, "known", ticket, True, sink)
     scene.begin("known", last)
     assert isinstance(sink.answer.result(), bytes)
     assert scene.stale.given == 1

@@ -18,8 +18,8 @@ from provisioner.provisioning.admission_control import (
     SLOWEST_PER_S,
     SOONEST_S,
     WAIT_S,
+    AdmissionController,
     Overloaded,
-    Turnstile,
     clients_that_may_wait,
     next_rate_per_s,
     retry_delay_s,
@@ -57,7 +57,7 @@ def test_the_longer_the_queue_the_longer_the_delay(
 def test_a_storm_comes_back_as_fast_as_it_can_be_served(storm: int) -> None:
     rate = 2_000.0
     rng = random.Random(7)
-    turnstile = Turnstile(spread=rng.random)
+    turnstile = AdmissionController(spread=rng.random)
     turnstile.rate_per_s = rate
     delays = [turnstile.refusal().retry_after_s or 0.0 for _ in range(storm)]
     assert turnstile.turned_away == storm
@@ -72,7 +72,7 @@ def test_a_storm_comes_back_as_fast_as_it_can_be_served(storm: int) -> None:
 
 
 def test_those_who_are_told_later_are_told_later() -> None:
-    turnstile = Turnstile(spread=lambda: 0.5)
+    turnstile = AdmissionController(spread=lambda: 0.5)
     turnstile.rate_per_s = 1_000.0
     first = turnstile.refusal().retry_after_s
     for _ in range(10_000):
@@ -99,7 +99,7 @@ def test_an_idle_server_is_not_taken_for_a_slow_one(rate: float, served: int, wa
     assert next_rate_per_s(rate, served, 0.1, waiting) >= rate - 1e-6
 
 
-def looks(turnstile: Turnstile, count: int, *, per_look: int, waiting: int) -> None:
+def looks(turnstile: AdmissionController, count: int, *, per_look: int, waiting: int) -> None:
     for _ in range(count):
         turnstile.look(
             waiting=waiting, served=turnstile._served + per_look, seconds=0.1, standing=True,
@@ -108,14 +108,14 @@ def looks(turnstile: Turnstile, count: int, *, per_look: int, waiting: int) -> N
 
 
 def test_a_store_that_stands_still_for_an_election_turns_hardly_anybody_away() -> None:
-    turnstile = Turnstile(spread=lambda: 0.5)
+    turnstile = AdmissionController(spread=lambda: 0.5)
     looks(turnstile, 20, per_look=500, waiting=2 * BACKLOG)
     looks(turnstile, 14, per_look=0, waiting=2_000)
     assert turnstile.limit > 2_000
 
 
 def test_a_store_that_stays_still_lets_few_wait_and_a_fast_one_many_again() -> None:
-    turnstile = Turnstile(spread=lambda: 0.5)
+    turnstile = AdmissionController(spread=lambda: 0.5)
     looks(turnstile, 100, per_look=0, waiting=2_000)
     assert turnstile.limit == LEAST
     looks(turnstile, 100, per_look=900, waiting=2_000)
@@ -123,7 +123,7 @@ def test_a_store_that_stays_still_lets_few_wait_and_a_fast_one_many_again() -> N
 
 
 def test_without_a_session_no_new_client_may_wait_and_the_reason_is_the_store() -> None:
-    turnstile = Turnstile(spread=lambda: 0.5)
+    turnstile = AdmissionController(spread=lambda: 0.5)
     turnstile.look(waiting=0, served=0, seconds=0.1, standing=False, connected=True)
     assert (turnstile.limit, turnstile.shut) == (0, False)
     assert isinstance(turnstile.refusal(), Overloaded)
@@ -133,7 +133,7 @@ def test_without_a_session_no_new_client_may_wait_and_the_reason_is_the_store() 
 
 
 def test_a_longer_delay_that_was_asked_for_is_kept() -> None:
-    turnstile = Turnstile(spread=lambda: 0.5)
+    turnstile = AdmissionController(spread=lambda: 0.5)
     error = turnstile.spread_out(StoreUnavailable("over quota", retry_after_s=30.0))
     assert (type(error), error.message, error.retry_after_s) == (
         StoreUnavailable, "over quota", 30.0

@@ -20,11 +20,11 @@ from control_plane.fleet.records import decode_job, encode_tenant
 from control_plane.fleet.registry import UnitRegistry
 from control_plane.fleet.transitions import Transitions, Wish
 from control_plane.fleet.unit import TenantSpec
-from control_plane.handoff.orders import OrderDesk
+from control_plane.handoff.orders import OrderIssuer
 from control_plane.identity.keyring import load_or_create
 from control_plane.identity.tickets import TicketIssuer
 from control_plane.store.port import Put, Store, Txn
-from provisioner.fleet_view import World
+from provisioner.fleet_view import FleetView
 from provisioner.ledger.assignment import AssignmentRecord, decode_assignment, encode_assignment
 from provisioner.ledger.departure import decode_departure
 from provisioner.ledger.departure_lease import DepartureLease
@@ -54,7 +54,7 @@ class Rig:
         self.transitions = Transitions(
             store, self.registry, wall=time.time, patience=Patience(), rate_per_s=1e6
         )
-        self.world = World(store, clock=time.monotonic)
+        self.world = FleetView(store, clock=time.monotonic)
         departures = DepartureLease(
             store, longest_ticket_s=self.world.longest_ticket_s, clock=time.monotonic
         )
@@ -71,7 +71,7 @@ class Rig:
             fleet=self.world.fleet,
             endpoint=self._endpoint,
             lease=lambda client: departures.current(),
-            handoff=Handoff(OrderDesk(issuer), connect=unit_dialer(Settings()), wall=time.time),
+            handoff=Handoff(OrderIssuer(issuer), connect=unit_dialer(Settings()), wall=time.time),
             clock=time.monotonic,
             wall=time.time,
         )

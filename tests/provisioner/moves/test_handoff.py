@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from control_plane.handoff.chunks import CHUNK_BYTES
-from control_plane.handoff.orders import OrderDesk
+from control_plane.handoff.orders import OrderIssuer
 from control_plane.identity.keyring import KeyRing, new_epoch
 from control_plane.identity.tickets import TicketIssuer
 from control_plane.serving.dialing import dialer
@@ -43,7 +43,7 @@ class Pair:
         self.source = UnitAddress(unit_id="old", endpoint=old)
         self.target = UnitAddress(unit_id="new", endpoint=new)
         self.handoff = Handoff(
-            OrderDesk(ISSUER),
+            OrderIssuer(ISSUER),
             connect=dialer(None),
             wall=time.time,
             chunk_s=chunk_s,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from control_plane.errors import InvalidInput
-from control_plane.handoff.orders import OrderDesk
+from control_plane.handoff.orders import OrderIssuer
 from control_plane.identity.tickets import TicketIssuer
 from control_plane.serving.server import Tls
 from deployment_units.client_state.folder import FolderState
@@ -32,7 +32,7 @@ DATA = os.urandom(2_000_000)
 
 
 def handing_over(issuer: TicketIssuer, settings: Settings) -> Handoff:
-    return Handoff(OrderDesk(issuer), connect=unit_dialer(settings), wall=time.time)
+    return Handoff(OrderIssuer(issuer), connect=unit_dialer(settings), wall=time.time)
 
 
 async def test_state_goes_from_agent_to_agent_and_outlives_kill_minus_nine(tmp_path: Path) -> None:
