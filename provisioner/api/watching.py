@@ -11,8 +11,8 @@ from control_plane.fleet.registry import UnitRegistry
 from control_plane.store.port import Store
 from homeport.api.fleet.v1 import fleet_pb2 as pb
 from provisioner.api.fleet_reader import FleetReader
-from provisioner.ledger.reading import SpreadKeys
-from provisioner.ledger.territory import Charts
+from provisioner.ledger.client_keys import SpreadKeys
+from provisioner.ledger.sharded.shard_routes import Charts
 from provisioner.watching.clients import ClientWatches
 from provisioner.watching.departures import DepartureBoard
 from provisioner.watching.feed import MoveFeed

@@ -17,12 +17,12 @@ from control_plane.fleet.capacity import CapacityRecord, decode_capacity
 from control_plane.store.port import KeyValue, Store
 from control_plane.store.replica import Replica
 from provisioner.ledger.account import NO_CAPACITY, Account
-from provisioner.ledger.granting import Granting, promise
-from provisioner.ledger.lane import Lane
+from provisioner.ledger.commit_queue import Lane
 from provisioner.ledger.operations import Claim, Lookup, Release
 from provisioner.ledger.reader import Reader
+from provisioner.ledger.reclaim import Undertaker
+from provisioner.ledger.reservations import Granting, promise
 from provisioner.ledger.session import Session
-from provisioner.ledger.settlement import Undertaker
 from provisioner.placement.chooser import Chooser
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.fleet import PlacementFleet

@@ -24,7 +24,7 @@ from control_plane.store.port import (
     Txn,
     absent,
 )
-from provisioner.ledger.protocol import stands
+from provisioner.ledger.transactions import stands
 
 log = logging.getLogger(__name__)
 

@@ -21,9 +21,9 @@ from control_plane.errors import Exhausted, HomeportError, Refused, Unavailable
 from control_plane.fleet.unit import Reprovision
 from control_plane.store.port import KeyValue
 from provisioner.ledger.account import Account
+from provisioner.ledger.client_keys import ClientKeys
 from provisioner.ledger.ledger import Ledger
-from provisioner.ledger.reading import ClientKeys
-from provisioner.ledger.sharded import ShardedLedger
+from provisioner.ledger.sharded.ledger import ShardedLedger
 from provisioner.moves.handoff import Handoff, HandoffFailed, MovingClient, UnitAddress
 from provisioner.moves.plan import Manner
 from provisioner.moves.relocation import (

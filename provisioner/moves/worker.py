@@ -28,7 +28,7 @@ from control_plane.fleet.unit import ReturnHome, TenantSpec
 from control_plane.store.port import Compare, KeyValue, Page
 from provisioner.geo.remembered import location_of
 from provisioner.ledger.assignment import AssignmentRecord, decode_assignment, split_key
-from provisioner.ledger.reading import ClientKeys
+from provisioner.ledger.client_keys import ClientKeys
 from provisioner.moves.board import Board
 from provisioner.moves.mover import Mover
 from provisioner.moves.pace import Pace

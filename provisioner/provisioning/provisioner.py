@@ -28,7 +28,7 @@ from provisioner.geo.locator import Locator
 from provisioner.ledger.account import Account
 from provisioner.ledger.assignment import AssignmentRecord
 from provisioner.ledger.ledger import Ledger
-from provisioner.ledger.sharded import ShardedLedger
+from provisioner.ledger.sharded.ledger import ShardedLedger
 from provisioner.placement.choice import Choice, NoChoice
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.fleet import PlacementFleet

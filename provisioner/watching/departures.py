@@ -16,12 +16,12 @@ from typing import NamedTuple
 import msgspec
 
 from control_plane import keys
+from provisioner.ledger.client_keys import ClientKeys
 from provisioner.ledger.departure import (
     DepartureRecord,
     decode_departure,
     split_departure_key,
 )
-from provisioner.ledger.reading import ClientKeys
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from control_plane import keys
 from control_plane.errors import Unavailable
 from control_plane.store.port import Store
-from provisioner.ledger.territory import Charts
+from provisioner.ledger.sharded.shard_routes import Charts
 from provisioner.watching.clients import ClientWatches
 from provisioner.watching.departures import DepartureBoard
 from provisioner.watching.feed import MoveFeed

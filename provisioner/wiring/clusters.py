@@ -16,12 +16,12 @@ from dataclasses import dataclass
 
 from control_plane.errors import Unavailable
 from control_plane.store.port import Store
+from provisioner.ledger.client_keys import SpreadKeys
 from provisioner.ledger.departure_lease import DepartureLease
 from provisioner.ledger.holds import HoldBook
 from provisioner.ledger.ledger import LANES, Ledger
-from provisioner.ledger.reading import SpreadKeys
-from provisioner.ledger.shard_holds import ShardHoldBook
-from provisioner.ledger.sharded import ShardedLedger
+from provisioner.ledger.sharded.holds import ShardHoldBook
+from provisioner.ledger.sharded.ledger import ShardedLedger
 from provisioner.settings import Settings
 from provisioner.shards.clusters import (
     check_control,

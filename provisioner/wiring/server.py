@@ -45,11 +45,11 @@ from provisioner.fleet_view import FleetView
 from provisioner.geo.locator import Locator
 from provisioner.geo.overrides import Overrides
 from provisioner.geo.reloading import GeoReloader
-from provisioner.ledger.elsewhere import AssignmentClusters
+from provisioner.ledger.client_keys import ClientKeys
 from provisioner.ledger.hold_expiry import HoldExpiry
 from provisioner.ledger.ledger import Ledger
-from provisioner.ledger.reading import ClientKeys
-from provisioner.ledger.sharded import ShardedLedger
+from provisioner.ledger.sharded.cluster_counts import AssignmentClusters
+from provisioner.ledger.sharded.ledger import ShardedLedger
 from provisioner.moves.board import Board
 from provisioner.moves.dialing import unit_dialer
 from provisioner.moves.executor import Executor

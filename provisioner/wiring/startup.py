@@ -20,7 +20,7 @@ from control_plane.store.port import OutcomeUnknown, Store, StoreUnavailable
 from control_plane.store.snapshot import Snapshot, UnusableSnapshot, read_snapshot
 from provisioner.fleet_view import FleetView
 from provisioner.ledger.ledger import Ledger
-from provisioner.ledger.sharded import ShardedLedger
+from provisioner.ledger.sharded.ledger import ShardedLedger
 from provisioner.settings import Settings
 
 log = logging.getLogger("homeport")

@@ -18,7 +18,7 @@ from control_plane.store.etcd import EtcdStore
 from control_plane.store.etcd.connection import Members
 from control_plane.store.port import Delete, Page, Put, Store, Txn, TxnResult
 from provisioner import __main__ as program
-from provisioner.ledger import granting, protocol, settlement
+from provisioner.ledger import reclaim, reservations, transactions
 from provisioner.ledger.ledger import Ledger
 from provisioner.moves import relocation, worker
 from provisioner.moves.pace import Pace
@@ -42,13 +42,13 @@ def around(module: Any, name: str, change: Callable[[Txn], Txn]) -> None:
 
 def drop_compare_of_absence() -> None:
     """A client that has a home is given another."""
-    around(protocol, "assign", lambda txn: without_compares(txn, keys.ASSIGNMENTS))
+    around(transactions, "assign", lambda txn: without_compares(txn, keys.ASSIGNMENTS))
 
 
 def drop_compare_of_session() -> None:
     """A provisioner whose lease ran out goes on writing."""
     for name in ("assign", "take_grant", "settle"):
-        around(protocol, name, lambda txn: without_compares(txn, keys.SESSIONS))
+        around(transactions, name, lambda txn: without_compares(txn, keys.SESSIONS))
 
 
 def hear_of_no_operator() -> None:
@@ -67,7 +67,7 @@ def drop_compare_of_fence() -> None:
     """A unit that was closed, or whose capacity was lowered, gains clients from a provisioner
     that has not heard of it yet."""
     hear_of_no_operator()
-    around(protocol, "assign", lambda txn: without_compares(txn, keys.FENCE))
+    around(transactions, "assign", lambda txn: without_compares(txn, keys.FENCE))
 
 
 def skip_release_of_usage() -> None:
@@ -79,7 +79,7 @@ def skip_release_of_usage() -> None:
         kept = [o for o in txn.then if not (isinstance(o, Put) and o.key.startswith(keys.USAGE))]
         return replace(txn, then=kept)
 
-    around(protocol, "assign", change)
+    around(transactions, "assign", change)
 
 
 def lose_acknowledged_writes() -> None:
@@ -98,20 +98,20 @@ def lose_acknowledged_writes() -> None:
 
 def grant_what_is_not_free() -> None:
     """Slots are granted beyond the unit's capacity."""
-    granting.block_size = lambda free, wanted: free + 1
+    reservations.block_size = lambda free, wanted: free + 1
 
 
 def settle_the_living() -> None:
     """A provisioner takes away what another one, alive, holds."""
-    around(protocol, "settle_dead", lambda txn: without_compares(txn, keys.SESSIONS))
-    real = settlement.range_all
+    around(transactions, "settle_dead", lambda txn: without_compares(txn, keys.SESSIONS))
+    real = reclaim.range_all
 
     async def range_all(store: Store, prefix: bytes, **more: Any) -> Page:
         nobody = b"nobody/"
         return await real(store, nobody if prefix == keys.SESSIONS else prefix, **more)
 
-    settlement.range_all = range_all
-    settlement.SWEEP_S = 0.2  # its transaction loses to any batch: it has to try often
+    reclaim.range_all = range_all
+    reclaim.SWEEP_S = 0.2  # its transaction loses to any batch: it has to try often
 
 
 def never_settle_the_dead() -> None:
@@ -120,7 +120,7 @@ def never_settle_the_dead() -> None:
     async def settle_the_dead(store: Store) -> int:
         return 0
 
-    settlement.settle_the_dead = settle_the_dead
+    reclaim.settle_the_dead = settle_the_dead
 
 
 def answer_nobody_from_tickets() -> None:
@@ -170,7 +170,7 @@ def skip_release_of_source() -> None:
             ],
         )
 
-    around(protocol, "assign", change)
+    around(transactions, "assign", change)
 
 
 def tell_no_unit_of_departures() -> None:
@@ -180,7 +180,7 @@ def tell_no_unit_of_departures() -> None:
         kept = [o for o in txn.then if not (isinstance(o, Put) and o.key.startswith(keys.MOVES))]
         return replace(txn, then=kept)
 
-    around(protocol, "assign", change)
+    around(transactions, "assign", change)
 
 
 def move_whoever_stands_there() -> None:
@@ -190,7 +190,7 @@ def move_whoever_stands_there() -> None:
         moves = any(isinstance(o, Put) and o.key.startswith(keys.MOVES) for o in txn.then)
         return without_compares(txn, keys.ASSIGNMENTS) if moves else txn
 
-    around(protocol, "assign", change)
+    around(transactions, "assign", change)
 
 
 def move_in_a_rush() -> None:

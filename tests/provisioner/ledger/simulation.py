@@ -2,7 +2,7 @@
 as zombies, a network that delays transactions and loses answers, an operator who changes
 capacity, and a store that applies one transaction at a time and checks every promise.
 
-The transactions are the real ones (provisioner.ledger.protocol); only time and the network
+The transactions are the real ones (provisioner.ledger.transactions); only time and the network
 are made up. `without` names a compare to leave out everywhere, to see that the checks bite.
 """
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from control_plane import keys
 from control_plane.fleet.capacity import CapacityRecord, decode_capacity, encode_capacity
 from control_plane.store.port import Delete, KeyValue, Put, Txn, TxnResult
-from provisioner.ledger import protocol
+from provisioner.ledger import transactions
 from provisioner.ledger.account import Account, block_size
 from provisioner.ledger.hold_expiry import HoldRelease
 from provisioner.ledger.holds import hold
@@ -54,7 +54,7 @@ class Provisioner:
 
     @property
     def session(self):
-        return protocol.stands(keys.session(self.name), self.session_revision)
+        return transactions.stands(keys.session(self.name), self.session_revision)
 
 
 @dataclass
@@ -125,9 +125,9 @@ class World:
 
     def read_truth(self, mind: Provisioner, unit: str) -> None:
         account = mind.accounts[unit]
-        result = self.store.apply(protocol.refresh(keys.session(mind.name), mind.name, [unit]))
-        if protocol.session_stands(result, mind.session_revision):
-            protocol.adopt(mind.name, [account], result)
+        result = self.store.apply(transactions.refresh(keys.session(mind.name), mind.name, [unit]))
+        if transactions.session_stands(result, mind.session_revision):
+            transactions.adopt(mind.name, [account], result)
             if account.record.open and not account.record.consistent and account.idle:
                 self.send_settle(mind, unit, keep=0)
         elif mind in self.zombies:
@@ -139,7 +139,7 @@ class World:
         slots = block_size(account.record.free, self.rng.randint(1, 3))
         if slots and account.record.open and account.record_revision and unit not in mind.granting:
             mind.granting.add(unit)
-            txn = protocol.take_grant(mind.session, mind.name, account, slots)
+            txn = transactions.take_grant(mind.session, mind.name, account, slots)
             record = account.record.with_grant(mind.name, slots)
             self.flying.append(InFlight(txn, mind, (unit,), "grant", record=record))
 
@@ -217,7 +217,7 @@ class World:
             (mind.accounts[u], keys.usage(u, mind.name), keys.fence(u), net[u], claims[u] > 0)
             for u in net
         ]
-        txn = protocol.assign(mind.session, creates, releases, changes)
+        txn = transactions.assign(mind.session, creates, releases, changes)
         mind.busy |= set(net)
         for unit in net:
             mind.accounts[unit].in_flight += claims[unit]
@@ -233,7 +233,7 @@ class World:
             return
         keep = min(keep, account.grant - account.usage)
         mind.busy.add(unit)
-        txn = protocol.settle(mind.session, mind.name, account, keep)
+        txn = transactions.settle(mind.session, mind.name, account, keep)
         record = account.record.settle(mind.name, usage=account.usage, keep=keep)
         self.flying.append(InFlight(txn, mind, (unit,), "settle", record=record))
 
@@ -250,7 +250,7 @@ class World:
                     usage = self.store.read(keys.usage(unit, name))
                     if usage and int(usage.value) > record.grants.get(name, 0):
                         raise Violation(f"{unit}: {name} used more than its grant")
-                    txn = protocol.settle_dead(
+                    txn = transactions.settle_dead(
                         name,
                         unit,
                         record,

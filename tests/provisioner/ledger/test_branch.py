@@ -11,13 +11,14 @@ from control_plane import keys
 from control_plane.fleet.capacity import CapacityRecord, decode_capacity, encode_capacity
 from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import Delete, Put, Txn
-from provisioner.ledger import protocol, spanning
+from provisioner.ledger import transactions
 from provisioner.ledger.account import Account
-from provisioner.ledger.branch import BranchGranting, BranchLane
-from provisioner.ledger.burial import bury_the_dead
 from provisioner.ledger.operations import Claim
 from provisioner.ledger.session import Session
-from provisioner.ledger.territory import Charts, Territory
+from provisioner.ledger.sharded import cross_cluster_transactions
+from provisioner.ledger.sharded.cluster_ledger import BranchGranting, BranchLane
+from provisioner.ledger.sharded.reclaim import bury_the_dead
+from provisioner.ledger.sharded.shard_routes import Charts, Territory
 from provisioner.shards.shard_map import first_map
 
 UNIT = "near"
@@ -74,17 +75,17 @@ async def test_nobody_takes_slots_by_an_old_sight_of_what_it_counted(stores):
     )
     account, me = Account(unit=UNIT), session.id
     assert await lane.register(account)
-    record, txn = spanning.take_grant(me, account, 3)
+    record, txn = cross_cluster_transactions.take_grant(me, account, 3)
     account.see(record, (await control.commit(txn)).revision, me)
 
     # A batch is applied, and its answer lost; the session is lost, and we are absorbed, but
     # what we counted is not forgotten yet.
     first = Newcomer("first", account)
     change = (account, keys.usage(UNIT, me), keys.gate(UNIT), 1, True)
-    batch = protocol.assign(session.compare, [first], [], [change], lane.also)
+    batch = transactions.assign(session.compare, [first], [], [change], lane.also)
     assert (await here.commit(batch)).succeeded
     await here.commit(Txn(then=[Delete(session.key)]))
-    record, txn = spanning.absorb(me, UNIT, *await ledger(control), 1)
+    record, txn = cross_cluster_transactions.absorb(me, UNIT, *await ledger(control), 1)
     account.see(record, (await control.commit(txn)).revision, me)
 
     second = Newcomer("second", account)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioner.ledger.patience import LEAST_S, MOST_S, Patience
+from provisioner.ledger.retransmit_timer import LEAST_S, MOST_S, Patience
 
 
 @given(took=st.lists(st.floats(0, 10), max_size=50), silences=st.integers(0, 10))

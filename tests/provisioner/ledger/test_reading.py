@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from control_plane import keys
 from control_plane.store.port import KeyValue, Page
-from provisioner.ledger.reading import SpreadKeys
-from provisioner.ledger.territory import Charts
+from provisioner.ledger.client_keys import SpreadKeys
+from provisioner.ledger.sharded.shard_routes import Charts
 from provisioner.shards.shard_map import first_map, shard_of
 
 CLUSTERS = ("east", "west")

@@ -18,9 +18,10 @@ from control_plane.store.port import (
     TxnResult,
     unchanged,
 )
-from provisioner.ledger import protocol, spanning
+from provisioner.ledger import transactions
 from provisioner.ledger.account import Account, block_size
 from provisioner.ledger.holds import hold
+from provisioner.ledger.sharded import cross_cluster_transactions
 from provisioner.shards.shard_map import ShardMap, decode_map, shard_of
 from tests.provisioner.ledger.clusters.cluster import Remote, ask
 from tests.provisioner.ledger.clusters.judge import truth
@@ -58,7 +59,7 @@ class Mind:
         self.control = Remote(world.control)
         self.cluster = cluster
         self.session_key = keys.session(name)
-        self.session = protocol.stands(self.session_key, session_revision)
+        self.session = transactions.stands(self.session_key, session_revision)
         self.accounts = {unit: Account(unit=unit) for unit in UNITS}
         self.map = world.map
         self.epoch = 0  # revision of E as adopted
@@ -91,7 +92,11 @@ class Mind:
             await ask(self.world.pause)
             account = self.accounts[self.world.rng.choice(UNITS)]
             slots = block_size(account.record.free, self.world.rng.randint(1, 3))
-            if account.adopted and slots and spanning.registered(self.name, account):
+            if (
+                account.adopted
+                and slots
+                and cross_cluster_transactions.registered(self.name, account)
+            ):
                 await self.patiently(lambda a=account, n=slots: self.take(a, n))
 
     async def patiently(self, doing: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -103,7 +108,7 @@ class Mind:
                 continue
 
     async def take(self, account: Account, slots: int) -> None:
-        await self.write(account, *spanning.take_grant(self.name, account, slots))
+        await self.write(account, *cross_cluster_transactions.take_grant(self.name, account, slots))
 
     async def write(self, account: Account, record: CapacityRecord, txn: Txn) -> None:
         try:
@@ -117,13 +122,17 @@ class Mind:
             account.see(decode_capacity(found.value), found.mod_revision, self.name)
 
     async def register(self, account: Account) -> bool:
-        if spanning.registered(self.name, account):
+        if cross_cluster_transactions.registered(self.name, account):
             return True
         await self.patiently(self.refresh)
-        if spanning.registered(self.name, account) or account.usage or not account.record_revision:
-            return spanning.registered(self.name, account)
-        await self.write(account, *spanning.register(self.name, account))
-        return spanning.registered(self.name, account)
+        if (
+            cross_cluster_transactions.registered(self.name, account)
+            or account.usage
+            or not account.record_revision
+        ):
+            return cross_cluster_transactions.registered(self.name, account)
+        await self.write(account, *cross_cluster_transactions.register(self.name, account))
+        return cross_cluster_transactions.registered(self.name, account)
 
     async def enlist(self) -> None:
         await self.register(self.accounts[self.world.rng.choice(UNITS)])
@@ -131,22 +140,28 @@ class Mind:
     async def refresh(self) -> None:
         accounts = [self.accounts[unit] for unit in UNITS]
         if self.world.bug == "older-ledger" and self.old_ledger is None:
-            self.old_ledger = await self.control.commit(spanning.look_at_control(UNITS))
-        here = await self.here.commit(spanning.look_here(self.session_key, self.name, UNITS))
-        if not protocol.session_stands(here, self.session.operand):
+            self.old_ledger = await self.control.commit(
+                cross_cluster_transactions.look_at_control(UNITS)
+            )
+        here = await self.here.commit(
+            cross_cluster_transactions.look_here(self.session_key, self.name, UNITS)
+        )
+        if not transactions.session_stands(here, self.session.operand):
             raise Gone
-        await self.adopt_epoch(spanning.epoch_seen(here))
+        await self.adopt_epoch(cross_cluster_transactions.epoch_seen(here))
         control, self.old_ledger = self.old_ledger, None
         if control is None:
-            control = await self.control.commit(spanning.look_at_control(UNITS))
-        stale = spanning.adopt(self.name, accounts, here, control)
+            control = await self.control.commit(cross_cluster_transactions.look_at_control(UNITS))
+        stale = cross_cluster_transactions.adopt(self.name, accounts, here, control)
         if self.world.bug == "older-ledger":
             for account in accounts:
                 account.adopted = account.record.open and account.record.consistent
-            self.old_ledger = await self.control.commit(spanning.look_at_control(UNITS))
+            self.old_ledger = await self.control.commit(
+                cross_cluster_transactions.look_at_control(UNITS)
+            )
         for gate in stale:
             try:
-                await self.here.commit(spanning.mend_gate(gate))
+                await self.here.commit(cross_cluster_transactions.mend_gate(gate))
             except OutcomeUnknown:
                 continue
         for account in accounts:
@@ -218,7 +233,7 @@ class Mind:
         ]
         for unit in net if taken else ():
             self.accounts[unit].in_flight = net[unit]
-        txn = protocol.assign(self.session, claims, releases, changes, self.also)
+        txn = transactions.assign(self.session, claims, releases, changes, self.also)
         try:
             result = await self.here.commit(txn)
         except OutcomeUnknown:
@@ -257,12 +272,12 @@ class Mind:
         await self.give_back_at(account, self.world.rng.randint(0, 1))
 
     async def give_back_at(self, account: Account, keep: int) -> None:
-        if not spanning.registered(self.name, account) or account.idle <= keep:
+        if not cross_cluster_transactions.registered(self.name, account) or account.idle <= keep:
             return
         if self.world.bug != "uncertain":
             try:
                 result = await self.here.commit(
-                    spanning.make_certain(self.session, self.name, account)
+                    cross_cluster_transactions.make_certain(self.session, self.name, account)
                 )
             except OutcomeUnknown:
                 result = None
@@ -272,7 +287,7 @@ class Mind:
             account.usage_revision = result.revision
         if account.idle <= keep:
             return
-        record, txn = spanning.give_back(self.name, account, keep)
+        record, txn = cross_cluster_transactions.give_back(self.name, account, keep)
         account.grant = account.usage + keep
         try:
             result = await self.control.commit(txn)

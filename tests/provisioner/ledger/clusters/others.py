@@ -12,7 +12,7 @@ from control_plane import keys
 from control_plane.errors import Conflict, HomeportError, NotFound
 from control_plane.fleet.capacity import decode_capacity, encode_capacity
 from control_plane.store.port import Put, StoreUnavailable, Txn, unchanged
-from provisioner.ledger import spanning
+from provisioner.ledger.sharded import cross_cluster_transactions
 from provisioner.shards import map_changes
 from provisioner.shards.moving import MoveRun, TakenOver
 from provisioner.shards.shard_map import Stage
@@ -106,12 +106,14 @@ async def operate(world: World, unit: str) -> None:
         here = Remote(world.clusters[cluster])
         while True:
             gate = await patient(lambda h=here: h.get(keys.gate(unit)))
-            if spanning.gate_says(gate) >= result.revision:
+            if cross_cluster_transactions.gate_says(gate) >= result.revision:
                 break
             revision = gate.mod_revision if gate else 0
-            stale = spanning.StaleGate(unit=unit, revision=revision, fence=result.revision)
+            stale = cross_cluster_transactions.StaleGate(
+                unit=unit, revision=revision, fence=result.revision
+            )
             try:
-                await here.commit(spanning.mend_gate(stale))
+                await here.commit(cross_cluster_transactions.mend_gate(stale))
             except HomeportError:
                 continue
     limits[:] = limits[-1:]
@@ -138,6 +140,8 @@ async def bury_wrongly(control: Remote, here: Remote, cluster: str) -> None:
                 continue
             whole = record.with_allowance(who, record.grants.get(who, int(usage.value)))
             after = whole.absorb(who, usage=int(usage.value))
-            await control.commit(spanning.write_ledger(unit, after, pair.mod_revision))
-            await here.commit(spanning.forget(who, unit, usage.mod_revision))
+            await control.commit(
+                cross_cluster_transactions.write_ledger(unit, after, pair.mod_revision)
+            )
+            await here.commit(cross_cluster_transactions.forget(who, unit, usage.mod_revision))
             break

@@ -23,7 +23,7 @@ from control_plane import keys
 from control_plane.errors import HomeportError
 from control_plane.fleet.capacity import CapacityRecord, encode_capacity
 from control_plane.store.port import Delete, OutcomeUnknown, Put, StoreUnavailable, Txn
-from provisioner.ledger.burial import bury_the_dead
+from provisioner.ledger.sharded.reclaim import bury_the_dead
 from provisioner.shards.shard_map import (
     ShardMap,
     Stage,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from control_plane import keys
 from control_plane.errors import Conflict
 from control_plane.store.port import OutcomeUnknown, Store, range_all
-from provisioner.ledger import spanning
+from provisioner.ledger.sharded import cross_cluster_transactions
 
 ATTEMPTS = 20
 
@@ -47,13 +47,13 @@ class AssignmentClusters:
 async def _raise(store: Store, unit_id: str, fence_revision: int) -> None:
     for _ in range(ATTEMPTS):
         gate = await store.get(keys.gate(unit_id))
-        if spanning.gate_says(gate) >= fence_revision:
+        if cross_cluster_transactions.gate_says(gate) >= fence_revision:
             return
-        stale = spanning.StaleGate(
+        stale = cross_cluster_transactions.StaleGate(
             unit=unit_id, revision=gate.mod_revision if gate else 0, fence=fence_revision
         )
         try:
-            result = await store.commit(spanning.mend_gate(stale))
+            result = await store.commit(cross_cluster_transactions.mend_gate(stale))
         except OutcomeUnknown:
             continue
         if result.succeeded:

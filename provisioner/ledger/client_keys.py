@@ -14,7 +14,7 @@ from typing import Protocol
 
 from control_plane.errors import Unavailable
 from control_plane.store.port import KeyValue, Page, Store
-from provisioner.ledger.territory import Charts
+from provisioner.ledger.sharded.shard_routes import Charts
 from provisioner.shards.moving import client_of
 
 

@@ -26,10 +26,10 @@ from control_plane.store.port import (
     StoreUnavailable,
     TxnResult,
 )
-from provisioner.ledger import protocol
+from provisioner.ledger import transactions
 from provisioner.ledger.account import Account
 from provisioner.ledger.operations import Claim, Operation, Release
-from provisioner.ledger.patience import Patience
+from provisioner.ledger.retransmit_timer import Patience
 from provisioner.ledger.session import Session
 
 FULL = 96  # operations waiting that are worth a transaction whatever other lanes do
@@ -195,7 +195,7 @@ class Lane:
         me = self._session.id
         accounts = batch.accounts()
         changes = batch.changes
-        txn = protocol.assign(
+        txn = transactions.assign(
             self._session.compare,
             batch.claims,
             batch.releases,
@@ -249,7 +249,7 @@ class Lane:
         explained = 0
         claims: list[Claim] = []
         releases: list[Release] = []
-        shown = protocol.refused(batch.claims, batch.releases, result)
+        shown = transactions.refused(batch.claims, batch.releases, result)
         for claim in batch.claims:
             found, holds = next(shown)
             if holds:
@@ -277,8 +277,8 @@ class Lane:
         it is away."""
         delay_s = RETRY_S
         while True:
-            for start in range(0, len(accounts), protocol.REFRESH_UNITS):
-                part = accounts[start : start + protocol.REFRESH_UNITS]
+            for start in range(0, len(accounts), transactions.REFRESH_UNITS):
+                part = accounts[start : start + transactions.REFRESH_UNITS]
                 try:
                     stands = await self._look(part)
                 except HomeportError:
@@ -298,10 +298,10 @@ class Lane:
         """Takes over how these accounts stand; False when the session does not."""
         session = self._session
         units = [account.unit for account in accounts]
-        result = await self._store.commit(protocol.refresh(session.key, session.id, units))
-        if not protocol.session_stands(result, session.revision):
+        result = await self._store.commit(transactions.refresh(session.key, session.id, units))
+        if not transactions.session_stands(result, session.revision):
             return False
-        protocol.adopt(session.id, accounts, result)
+        transactions.adopt(session.id, accounts, result)
         return True
 
     async def refresh(self, account: Account) -> None:

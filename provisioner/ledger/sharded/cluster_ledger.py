@@ -16,16 +16,17 @@ from control_plane.errors import HomeportError, Unavailable
 from control_plane.fleet.capacity import CapacityRecord, decode_capacity
 from control_plane.store.numbered import NEVER
 from control_plane.store.port import Compare, Get, OutcomeUnknown, Store, Txn, TxnResult
-from provisioner.ledger import protocol, spanning
+from provisioner.ledger import transactions
 from provisioner.ledger.account import Account
-from provisioner.ledger.burial import bury_the_dead
-from provisioner.ledger.granting import Granting
-from provisioner.ledger.lane import Batch, Lane
+from provisioner.ledger.commit_queue import Batch, Lane
 from provisioner.ledger.ledger import LANES, Ledger
 from provisioner.ledger.operations import Claim, Lookup, Operation, Release
 from provisioner.ledger.reader import Reader
-from provisioner.ledger.settlement import Undertaker
-from provisioner.ledger.territory import Territory
+from provisioner.ledger.reclaim import Undertaker
+from provisioner.ledger.reservations import Granting
+from provisioner.ledger.sharded import cross_cluster_transactions
+from provisioner.ledger.sharded.reclaim import bury_the_dead
+from provisioner.ledger.sharded.shard_routes import Territory
 
 LOOKS = 3  # at accounts whose gate had to be mended first
 REGISTER_ATTEMPTS = 10
@@ -110,7 +111,7 @@ class Branch(Ledger):
     def _capacity_changed(self, unit: str, seen: tuple[CapacityRecord, int] | None) -> None:
         super()._capacity_changed(unit, seen)
         account = self.account(unit)
-        if account.usage and not spanning.registered(self.session.id, account):
+        if account.usage and not cross_cluster_transactions.registered(self.session.id, account):
             # The unit was removed, and perhaps made anew: what we counted was for the old one.
             # No write holds until the store was asked.
             account.usage, account.usage_revision = 0, NEVER
@@ -170,7 +171,9 @@ class BranchLane(Lane):
 
     async def _commit(self, batch: Batch) -> None:
         me = self._session.id
-        strangers = [one for one in batch.accounts() if not spanning.registered(me, one)]
+        strangers = [
+            one for one in batch.accounts() if not cross_cluster_transactions.registered(me, one)
+        ]
         if not strangers:
             await super()._commit(batch)
             return
@@ -191,11 +194,11 @@ class BranchLane(Lane):
             await self._refresh([account])
             if not self._session.standing.is_set() or not account.record_revision:
                 return False
-            if spanning.registered(me, account):
+            if cross_cluster_transactions.registered(me, account):
                 return True
             if account.usage_revision and account.usage:
                 continue  # counts for a unit of that name that is gone; see `_look`
-            record, txn = spanning.register(me, account)
+            record, txn = cross_cluster_transactions.register(me, account)
             try:
                 result = await self._control.commit(txn)
             except OutcomeUnknown:
@@ -211,22 +214,28 @@ class BranchLane(Lane):
         me, session = self._session.id, self._session
         units = [account.unit for account in accounts]
         for _ in range(LOOKS):
-            here = await self._store.commit(spanning.look_here(session.key, me, units))
-            if not protocol.session_stands(here, session.revision):
+            here = await self._store.commit(
+                cross_cluster_transactions.look_here(session.key, me, units)
+            )
+            if not transactions.session_stands(here, session.revision):
                 return False
-            await self._territory.adopt(spanning.epoch_seen(here))
+            await self._territory.adopt(cross_cluster_transactions.epoch_seen(here))
             try:
-                control = await self._control.commit(spanning.look_at_control(units))
+                control = await self._control.commit(
+                    cross_cluster_transactions.look_at_control(units)
+                )
             except HomeportError:
                 # The clients are here, and grants stand: no reason to wait for the ledger.
-                spanning.recount(accounts, here)
+                cross_cluster_transactions.recount(accounts, here)
                 return True
-            stale = spanning.adopt(me, accounts, here, control)
+            stale = cross_cluster_transactions.adopt(me, accounts, here, control)
             for gate in stale:
-                await self._store.commit(spanning.mend_gate(gate))
+                await self._store.commit(cross_cluster_transactions.mend_gate(gate))
             for account in accounts:
-                if account.usage and not spanning.registered(me, account):
-                    counted = spanning.count_from_zero(session.compare, me, account)
+                if account.usage and not cross_cluster_transactions.registered(me, account):
+                    counted = cross_cluster_transactions.count_from_zero(
+                        session.compare, me, account
+                    )
                     result = await self._store.commit(counted)
                     if result.succeeded:
                         account.usage, account.usage_revision = 0, result.revision
@@ -238,7 +247,7 @@ class BranchLane(Lane):
         """Whether U is what we believe from now on, whatever is still on its way; between two
         batches only. Raises OutcomeUnknown, StoreUnavailable."""
         session = self._session
-        txn = spanning.make_certain(session.compare, session.id, account)
+        txn = cross_cluster_transactions.make_certain(session.compare, session.id, account)
         result = await self._store.commit(txn)
         if result.succeeded:
             account.usage_revision = result.revision
@@ -266,13 +275,13 @@ class BranchGranting(Granting):
 
     def _grant(self, account: Account, slots: int) -> tuple[CapacityRecord, Txn]:
         me = self._session.id
-        if not spanning.registered(me, account):
+        if not cross_cluster_transactions.registered(me, account):
             # We were buried, or the unit was made anew, since we asked.
             raise Unavailable("the unit's ledger does not know this server any more; try again")
-        return spanning.take_grant(me, account, slots)
+        return cross_cluster_transactions.take_grant(me, account, slots)
 
     async def _take(self, account: Account) -> None:
-        if not spanning.registered(self._session.id, account):
+        if not cross_cluster_transactions.registered(self._session.id, account):
             await self._register(account)
         await super()._take(account)
 
@@ -298,7 +307,10 @@ class BranchGranting(Granting):
             await lane.refresh(account)  # never so in the store: our sight is behind
             return
         kept = max(keep, account.in_flight)
-        if not spanning.registered(me, account) or account.grant - account.usage <= kept:
+        if (
+            not cross_cluster_transactions.registered(me, account)
+            or account.grant - account.usage <= kept
+        ):
             return
         faultpoints.passing("ledger.settle.before")
         try:
@@ -315,7 +327,7 @@ class BranchGranting(Granting):
             return
         if account.grant - account.usage <= kept:
             return
-        record, txn = spanning.give_back(me, account, kept)
+        record, txn = cross_cluster_transactions.give_back(me, account, kept)
         account.grant = account.usage + kept  # until a newer record says otherwise
         try:
             result = await self._store.commit(txn)

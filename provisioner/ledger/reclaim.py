@@ -15,7 +15,7 @@ from control_plane import faultpoints, keys
 from control_plane.errors import HomeportError
 from control_plane.fleet.capacity import decode_capacity
 from control_plane.store.port import KeyValue, Store, range_all
-from provisioner.ledger import protocol
+from provisioner.ledger import transactions
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ async def settle_the_dead(store: Store) -> int:
         for dead in sorted(holders - living):
             usage = usages.get((unit, dead))
             count = int(usage.value) if usage else 0
-            txn = protocol.settle_dead(
+            txn = transactions.settle_dead(
                 dead, unit, record, revision, count, usage.mod_revision if usage else 0
             )
             faultpoints.passing("ledger.funeral.before")

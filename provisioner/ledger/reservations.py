@@ -17,9 +17,9 @@ from control_plane import faultpoints, keys
 from control_plane.errors import HomeportError, Unavailable
 from control_plane.fleet.capacity import CapacityRecord, decode_capacity
 from control_plane.store.port import OutcomeUnknown, Put, Store, Txn
-from provisioner.ledger import protocol
+from provisioner.ledger import transactions
 from provisioner.ledger.account import Account, block_size
-from provisioner.ledger.lane import Lane
+from provisioner.ledger.commit_queue import Lane
 from provisioner.ledger.operations import Claim
 from provisioner.ledger.session import Session
 
@@ -135,7 +135,7 @@ class Granting:
         """The record with so many slots more of ours, and what writes it."""
         session = self._session
         record = account.record.with_grant(session.id, slots)
-        return record, protocol.take_grant(session.compare, session.id, account, slots)
+        return record, transactions.take_grant(session.compare, session.id, account, slots)
 
     def _hand_out(self, account: Account) -> None:
         """Promises the room there is to those who wait; bounces the rest when none is free."""
@@ -204,7 +204,7 @@ class Granting:
         promised = max(0, account.in_flight)
         kept = min(max(keep, promised), max(0, account.grant - account.usage))
         record = account.record.settle(me, usage=account.usage, keep=kept)
-        txn = protocol.settle(session.compare, me, account, kept)
+        txn = transactions.settle(session.compare, me, account, kept)
         faultpoints.passing("ledger.settle.before")
         try:
             result = await self._store.commit(txn)

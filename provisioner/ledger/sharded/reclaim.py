@@ -12,7 +12,7 @@ import logging
 from control_plane import faultpoints, keys
 from control_plane.fleet.capacity import decode_capacity
 from control_plane.store.port import Store, range_all
-from provisioner.ledger import spanning
+from provisioner.ledger.sharded import cross_cluster_transactions
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ async def bury_the_dead(control: Store, here: Store, cluster: str) -> int:
             if usage > record.grants[who]:
                 # Never so at one time: others absorbed it, and its U is forgotten by now.
                 break
-            after, txn = spanning.absorb(who, unit, record, revision, usage)
+            after, txn = cross_cluster_transactions.absorb(who, unit, record, revision, usage)
             faultpoints.passing("ledger.funeral.before")
             result = await control.commit(txn)
             faultpoints.passing("ledger.funeral.after")
@@ -55,5 +55,5 @@ async def bury_the_dead(control: Store, here: Store, cluster: str) -> int:
         # Only once it stands in L no more, read after its session was seen to be gone.
         stands = await control.get(keys.capacity(unit))
         if stands is None or who not in decode_capacity(stands.value).grants:
-            await here.commit(spanning.forget(who, unit, revision))
+            await here.commit(cross_cluster_transactions.forget(who, unit, revision))
     return absorbed

@@ -18,13 +18,13 @@ from control_plane.store.port import Store
 from control_plane.store.replica import Replica
 from provisioner.geo.location import Location
 from provisioner.ledger.account import Account
-from provisioner.ledger.branch import Branch
-from provisioner.ledger.lane import Lane
+from provisioner.ledger.commit_queue import Lane
 from provisioner.ledger.ledger import LANES
 from provisioner.ledger.operations import Claim, Lookup, Move, Operation, Release
+from provisioner.ledger.reclaim import Undertaker
 from provisioner.ledger.session import Session
-from provisioner.ledger.settlement import Undertaker
-from provisioner.ledger.territory import Charts, Territory
+from provisioner.ledger.sharded.cluster_ledger import Branch
+from provisioner.ledger.sharded.shard_routes import Charts, Territory
 from provisioner.placement.choice import Choice, NoChoice
 from provisioner.placement.chooser import Chooser
 from provisioner.placement.filters import PlacementPolicy

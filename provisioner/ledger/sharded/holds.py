@@ -14,7 +14,7 @@ from control_plane import keys
 from control_plane.errors import Unavailable
 from control_plane.store.port import Delete, Get, Txn
 from provisioner.ledger.holds import CONFIRM_S, DELETES
-from provisioner.ledger.sharded import ShardedLedger
+from provisioner.ledger.sharded.ledger import ShardedLedger
 from provisioner.shards.moving import client_of
 
 RETRY_S = 0.05

@@ -1,0 +1,1 @@
+"""One ledger over several assignment clusters."""
