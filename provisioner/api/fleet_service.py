@@ -28,7 +28,7 @@ from provisioner.api.callers import Callers
 from provisioner.api.heartbeats import HeartbeatEvent, Heartbeats
 from provisioner.api.unit_operations import UnitOperations
 from provisioner.ledger.holds import HoldBook
-from provisioner.ledger.sharded.holds import ShardHoldBook
+from provisioner.ledger.sharded.holds import ShardedHoldBook
 from provisioner.watching.departures import DepartureBoard, Line
 from provisioner.watching.fleet import FleetWatches
 
@@ -47,7 +47,7 @@ class FleetService(pb_grpc.FleetServiceServicer):
         registry: UnitRegistry,
         issuer: TicketIssuer,
         callers: Callers,
-        holds: HoldBook | ShardHoldBook,
+        holds: HoldBook | ShardedHoldBook,
         operations: UnitOperations,
         board: DepartureBoard,
         watches: FleetWatches[pb.Unit],

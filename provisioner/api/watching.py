@@ -11,8 +11,8 @@ from control_plane.fleet.registry import UnitRegistry
 from control_plane.store.port import Store
 from homeport.api.fleet.v1 import fleet_pb2 as pb
 from provisioner.api.fleet_reader import FleetReader
-from provisioner.ledger.client_keys import SpreadKeys
-from provisioner.ledger.sharded.shard_routes import Charts
+from provisioner.ledger.client_keys import ShardedReader
+from provisioner.ledger.sharded.shard_routes import ShardMapCache
 from provisioner.watching.clients import ClientWatches
 from provisioner.watching.departures import DepartureBoard
 from provisioner.watching.feed import MoveFeed
@@ -41,7 +41,7 @@ class Watching:
         clock: Callable[[], float],
         spread: Callable[[], float],
         clusters: Mapping[str, Store] | None = None,
-        charts: Charts | None = None,
+        charts: ShardMapCache | None = None,
     ) -> Self:
         """limit: watchers of assignments at once. clusters and charts: where assignments are
         spread over several. clock: monotonic seconds; spread: 0 to 1, new at each call."""
@@ -50,7 +50,7 @@ class Watching:
             store, read=reader.read, looks=reader.looks, limit=FLEET_WATCHERS, spread=spread
         )
         if clusters is not None and charts is not None:
-            board = DepartureBoard(SpreadKeys(clusters, charts))
+            board = DepartureBoard(ShardedReader(clusters, charts))
             watches = SpreadWatches(
                 clusters, charts, board, limit=limit, clock=clock, spread=spread
             )

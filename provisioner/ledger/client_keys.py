@@ -14,7 +14,7 @@ from typing import Protocol
 
 from control_plane.errors import Unavailable
 from control_plane.store.port import KeyValue, Page, Store
-from provisioner.ledger.sharded.shard_routes import Charts
+from provisioner.ledger.sharded.shard_routes import ShardMapCache
 from provisioner.shards.moving import client_of
 
 
@@ -35,10 +35,10 @@ class ClientKeys(Protocol):
     ) -> Page: ...
 
 
-class SpreadKeys:
+class ShardedReader:
     """ClientKeys over several clusters; by name, their revisions told apart."""
 
-    def __init__(self, clusters: Mapping[str, Store], charts: Charts) -> None:
+    def __init__(self, clusters: Mapping[str, Store], charts: ShardMapCache) -> None:
         self._clusters = clusters
         self._charts = charts
 

@@ -29,7 +29,7 @@ from control_plane.store.port import (
 from provisioner.ledger import transactions
 from provisioner.ledger.account import Account
 from provisioner.ledger.operations import Claim, Operation, Release
-from provisioner.ledger.retransmit_timer import Patience
+from provisioner.ledger.retransmit_timer import RetransmitTimer
 from provisioner.ledger.session import Session
 
 FULL = 96  # operations waiting that are worth a transaction whatever other lanes do
@@ -59,7 +59,7 @@ class Batch:
         return list(seen.values())
 
 
-class Lane:
+class CommitQueue:
     """`submit` from the event loop; `run` is a task of the owner's.
 
     `turns` is shared by all lanes: how many may have a small batch under way at once.
@@ -92,7 +92,7 @@ class Lane:
         self._waiting: deque[Operation] = deque()
         self._chores: deque[Callable[[], Awaitable[None]]] = deque()
         self._wake = asyncio.Event()
-        self._patience = Patience()
+        self._patience = RetransmitTimer()
         self.transactions = 0
         self.conflicts = 0
 

@@ -42,7 +42,7 @@ RELEASE_S = 10.0
 EXPIRED = "hold-expired"
 
 
-class Sightings:
+class HoldAges:
     """Since when each hold has been seen, by one clock. Pure; monotonic seconds."""
 
     def __init__(self, limit: int = TRACKED) -> None:
@@ -104,7 +104,7 @@ class HoldExpiry:
         self._clock = clock
         self._wall = wall
         self._spread = spread
-        self._sightings = Sightings()
+        self._sightings = HoldAges()
         self.expired = 0
         self.orphans = 0
 

@@ -17,11 +17,11 @@ from control_plane.fleet.capacity import CapacityRecord, decode_capacity
 from control_plane.store.port import KeyValue, Store
 from control_plane.store.replica import Replica
 from provisioner.ledger.account import NO_CAPACITY, Account
-from provisioner.ledger.commit_queue import Lane
+from provisioner.ledger.commit_queue import CommitQueue
 from provisioner.ledger.operations import Claim, Lookup, Release
 from provisioner.ledger.reader import Reader
-from provisioner.ledger.reclaim import Undertaker
-from provisioner.ledger.reservations import Granting, promise
+from provisioner.ledger.reclaim import Reclaimer
+from provisioner.ledger.reservations import Reservations, reserve
 from provisioner.ledger.session import Session
 from provisioner.placement.chooser import Chooser
 from provisioner.placement.filters import PlacementPolicy
@@ -78,8 +78,8 @@ class Ledger:
         self._starving = Replica(self._ledgers, keys.STARVING, _as_is, self._starving_changed)
         self._group: asyncio.TaskGroup | None = None
 
-    def _new_lane(self, turns: asyncio.Semaphore) -> Lane:
-        return Lane(
+    def _new_lane(self, turns: asyncio.Semaphore) -> CommitQueue:
+        return CommitQueue(
             self._store,
             self.session,
             turns=turns,
@@ -88,8 +88,8 @@ class Ledger:
             touched=self._touch,
         )
 
-    def _new_granting(self) -> Granting:
-        return Granting(
+    def _new_granting(self) -> Reservations:
+        return Reservations(
             self._ledgers,
             self.session,
             clock=self._clock,
@@ -102,8 +102,8 @@ class Ledger:
     def _new_reader(self) -> Reader:
         return Reader(self._store, clock=self._clock)
 
-    def _new_undertaker(self, jitter: Callable[[], float]) -> Undertaker:
-        return Undertaker(self._store, jitter=jitter)
+    def _new_undertaker(self, jitter: Callable[[], float]) -> Reclaimer:
+        return Reclaimer(self._store, jitter=jitter)
 
     # -- what the API asks -------------------------------------------------------------
 
@@ -112,7 +112,7 @@ class Ledger:
         account = claim.account
         room = account.room
         if room > 0 and not account.waiting:
-            promise(claim, self._clock())
+            reserve(claim, self._clock())
             self.occupancy.take(account.index)
             if room <= account.block >> 2 and account.record.free > 0:
                 self.granting.ask(account)
@@ -224,7 +224,7 @@ class Ledger:
 
     # -- what it hears -----------------------------------------------------------------
 
-    def _lane_of(self, account: Account) -> Lane:
+    def _lane_of(self, account: Account) -> CommitQueue:
         return self.lanes[account.lane]
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> bool:

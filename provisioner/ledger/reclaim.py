@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 SWEEP_S = 15.0
 
 
-async def settle_the_dead(store: Store) -> int:
+async def reclaim_expired_sessions(store: Store) -> int:
     """Looks at every unit once; returns how many stripes of dead provisioners it settled.
 
     Raises StoreUnavailable. A stripe that changes meanwhile is left to the next look.
@@ -58,7 +58,7 @@ async def settle_the_dead(store: Store) -> int:
     return settled
 
 
-class Undertaker:
+class Reclaimer:
     """Settles the dead soon after `notice`, and every SWEEP_S. `jitter` gives seconds to
     wait, so that of many provisioners one does the work."""
 
@@ -88,4 +88,4 @@ class Undertaker:
             await asyncio.sleep(self._jitter())
 
     async def _look(self) -> int:
-        return await settle_the_dead(self._store)
+        return await reclaim_expired_sessions(self._store)

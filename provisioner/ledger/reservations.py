@@ -1,4 +1,4 @@
-"""Granting: gets slots of units reserved for this provisioner, and gives idle ones back.
+"""Reservations: gets slots of units reserved for this provisioner, and gives idle ones back.
 
 Slots are reserved in blocks by compare-and-swap on the unit's capacity record, ahead of
 need while there is plenty. Nobody is left without while others sit on idle slots: what was
@@ -19,7 +19,7 @@ from control_plane.fleet.capacity import CapacityRecord, decode_capacity
 from control_plane.store.port import OutcomeUnknown, Put, Store, Txn
 from provisioner.ledger import transactions
 from provisioner.ledger.account import Account, block_size
-from provisioner.ledger.commit_queue import Lane
+from provisioner.ledger.commit_queue import CommitQueue
 from provisioner.ledger.operations import Claim
 from provisioner.ledger.session import Session
 
@@ -29,7 +29,7 @@ CRY_S = 0.5  # how often one provisioner may say that it starves at a unit
 ATTEMPTS = 20  # compare-and-swaps on one record before the claims look elsewhere
 
 
-class Granting:
+class Reservations:
     """Owns the claims that wait for a grant. `spawn` runs a coroutine as a task of the
     ledger's group, False where that is not at work; `bounce` as in Lane."""
 
@@ -39,7 +39,7 @@ class Granting:
         session: Session,
         *,
         clock: Callable[[], float],
-        lane_of: Callable[[Account], Lane],
+        lane_of: Callable[[Account], CommitQueue],
         spawn: Callable[[Coroutine[Any, Any, None]], bool],
         bounce: Callable[[Claim], None],
         touched: Callable[[Account], None],
@@ -146,7 +146,7 @@ class Granting:
         while waiting and account.room > 0:
             claim = waiting.popleft()
             account.waiting -= 1
-            promise(claim, now)
+            reserve(claim, now)
             lane.submit(claim)
         if waiting and (account.record.free <= 0 or not account.adopted):
             turned_away = list(waiting)
@@ -194,7 +194,7 @@ class Granting:
         lane.between(chore)
         return done
 
-    async def _settle(self, account: Account, lane: Lane, keep: int) -> None:
+    async def _settle(self, account: Account, lane: CommitQueue, keep: int) -> None:
         me, session = self._session.id, self._session
         if account.grant == 0 and account.usage == 0:
             return
@@ -265,7 +265,7 @@ class Granting:
             self.settle(account, keep=0)
 
 
-def promise(claim: Claim, now: float) -> None:
+def reserve(claim: Claim, now: float) -> None:
     """Holds one slot of the claim's account for it."""
     account = claim.account
     claim.promised = True

@@ -1,4 +1,4 @@
-"""Patience: how long a lane waits for a commit before it asks what became of it.
+"""RetransmitTimer: how long a lane waits for a commit before it asks what became of it.
 
 The estimate of RFC 6298 (TCP's retransmission timer): the smoothed time and four times its
 variation, doubled with each silence. A leader that is gone is noticed in half a second, and a
@@ -12,7 +12,7 @@ LEAST_S = 0.5  # a third of an etcd election, many times a commit
 MOST_S = 2.0
 
 
-class Patience:
+class RetransmitTimer:
     """One per lane."""
 
     __slots__ = ("_smoothed_s", "_variation_s", "wait_s")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from control_plane import keys
 from control_plane.errors import Unavailable
 from control_plane.store.port import Store
-from provisioner.ledger.sharded.shard_routes import Charts
+from provisioner.ledger.sharded.shard_routes import ShardMapCache
 from provisioner.watching.clients import ClientWatches
 from provisioner.watching.departures import DepartureBoard
 from provisioner.watching.feed import MoveFeed
@@ -29,7 +29,7 @@ class SpreadWatches:
     def __init__(
         self,
         clusters: Mapping[str, Store],
-        charts: Charts,
+        charts: ShardMapCache,
         board: DepartureBoard,
         *,
         limit: int,

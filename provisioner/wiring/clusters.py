@@ -16,11 +16,11 @@ from dataclasses import dataclass
 
 from control_plane.errors import Unavailable
 from control_plane.store.port import Store
-from provisioner.ledger.client_keys import SpreadKeys
+from provisioner.ledger.client_keys import ShardedReader
 from provisioner.ledger.departure_lease import DepartureLease
 from provisioner.ledger.holds import HoldBook
 from provisioner.ledger.ledger import LANES, Ledger
-from provisioner.ledger.sharded.holds import ShardHoldBook
+from provisioner.ledger.sharded.holds import ShardedHoldBook
 from provisioner.ledger.sharded.ledger import ShardedLedger
 from provisioner.settings import Settings
 from provisioner.shards.clusters import (
@@ -102,10 +102,10 @@ def new_ledger(
     )
 
 
-def hold_book(store: Store, ledger: Ledger | ShardedLedger) -> HoldBook | ShardHoldBook:
+def hold_book(store: Store, ledger: Ledger | ShardedLedger) -> HoldBook | ShardedHoldBook:
     """Confirms admissions where the holds are."""
     if isinstance(ledger, ShardedLedger):
-        return ShardHoldBook(ledger, clock=time.monotonic)
+        return ShardedHoldBook(ledger, clock=time.monotonic)
     return HoldBook(store)
 
 
@@ -138,8 +138,8 @@ class Departures:
 
 def client_keys(
     store: Store, spread: ClusterSet | None, ledger: Ledger | ShardedLedger
-) -> Store | SpreadKeys:
+) -> Store | ShardedReader:
     """Reads clients' keys wherever they are."""
     if spread is None or not isinstance(ledger, ShardedLedger):
         return store
-    return SpreadKeys(spread.clusters, ledger.charts)
+    return ShardedReader(spread.clusters, ledger.charts)

@@ -48,7 +48,7 @@ from provisioner.geo.reloading import GeoReloader
 from provisioner.ledger.client_keys import ClientKeys
 from provisioner.ledger.hold_expiry import HoldExpiry
 from provisioner.ledger.ledger import Ledger
-from provisioner.ledger.sharded.cluster_counts import AssignmentClusters
+from provisioner.ledger.sharded.cluster_counts import ClusterCounts
 from provisioner.ledger.sharded.ledger import ShardedLedger
 from provisioner.moves.board import Board
 from provisioner.moves.dialing import unit_dialer
@@ -168,7 +168,7 @@ async def serve(
                 store,
                 clock=time.monotonic,
                 wall=time.time,
-                elsewhere=AssignmentClusters(store, spread.clusters) if spread else None,
+                elsewhere=ClusterCounts(store, spread.clusters) if spread else None,
             )
             moving = _moving(
                 settings, store, spread, clients, world, registry, policy, departures, issuer, rng

@@ -120,7 +120,7 @@ def never_settle_the_dead() -> None:
     async def settle_the_dead(store: Store) -> int:
         return 0
 
-    reclaim.settle_the_dead = settle_the_dead
+    reclaim.reclaim_expired_sessions = settle_the_dead
 
 
 def answer_nobody_from_tickets() -> None:

@@ -1,4 +1,4 @@
-"""AssignmentClusters: what the unit registry asks of the clusters that hold assignments."""
+"""ClusterCounts: what the unit registry asks of the clusters that hold assignments."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from provisioner.ledger.sharded import cross_cluster_transactions
 ATTEMPTS = 20
 
 
-class AssignmentClusters:
+class ClusterCounts:
     """clusters: stores by name."""
 
     def __init__(self, control: Store, clusters: Mapping[str, Store]) -> None:

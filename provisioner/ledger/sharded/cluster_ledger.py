@@ -1,4 +1,4 @@
-"""Branch: a ledger whose clients are in one assignment cluster, its capacity with the control
+"""ClusterLedger: a ledger whose clients are in one assignment cluster, its capacity with the control
 data. What differs from a ledger in one store is here; `spanning` has the transactions.
 
 A branch is a provisioner of its own: its session, its usage, its grants. Every batch and
@@ -18,21 +18,21 @@ from control_plane.store.numbered import NEVER
 from control_plane.store.port import Compare, Get, OutcomeUnknown, Store, Txn, TxnResult
 from provisioner.ledger import transactions
 from provisioner.ledger.account import Account
-from provisioner.ledger.commit_queue import Batch, Lane
+from provisioner.ledger.commit_queue import Batch, CommitQueue
 from provisioner.ledger.ledger import LANES, Ledger
 from provisioner.ledger.operations import Claim, Lookup, Operation, Release
 from provisioner.ledger.reader import Reader
-from provisioner.ledger.reclaim import Undertaker
-from provisioner.ledger.reservations import Granting
+from provisioner.ledger.reclaim import Reclaimer
+from provisioner.ledger.reservations import Reservations
 from provisioner.ledger.sharded import cross_cluster_transactions
-from provisioner.ledger.sharded.reclaim import bury_the_dead
-from provisioner.ledger.sharded.shard_routes import Territory
+from provisioner.ledger.sharded.reclaim import reclaim_expired_session
+from provisioner.ledger.sharded.shard_routes import ShardRoute
 
 LOOKS = 3  # at accounts whose gate had to be mended first
 REGISTER_ATTEMPTS = 10
 
 
-class Branch(Ledger):
+class ClusterLedger(Ledger):
     """`store`: the cluster. reroute: takes operations that belong elsewhere, or nowhere for a
     moment; touched: whenever an account's room may have changed."""
 
@@ -40,7 +40,7 @@ class Branch(Ledger):
         self,
         store: Store,
         control: Store,
-        territory: Territory,
+        territory: ShardRoute,
         *,
         reroute: Callable[[Operation], None],
         look_elsewhere: Callable[[Lookup], None],
@@ -71,11 +71,11 @@ class Branch(Ledger):
     def redrawn(self) -> None:
         """The map has changed: operations that do not belong here any more are handed back."""
         for lane in self.lanes:
-            assert isinstance(lane, BranchLane)
+            assert isinstance(lane, ClusterCommitQueue)
             lane.sweep()
 
-    def _new_lane(self, turns: asyncio.Semaphore) -> Lane:
-        lane = BranchLane(
+    def _new_lane(self, turns: asyncio.Semaphore) -> CommitQueue:
+        lane = ClusterCommitQueue(
             self._store,
             self.session,
             turns=turns,
@@ -86,8 +86,8 @@ class Branch(Ledger):
         lane.belong(self._ledgers, self.territory, self._reroute)
         return lane
 
-    def _new_granting(self) -> Granting:
-        return BranchGranting(
+    def _new_granting(self) -> Reservations:
+        return ClusterReservations(
             self._ledgers,
             self.session,
             clock=self._clock,
@@ -98,12 +98,12 @@ class Branch(Ledger):
         )
 
     def _new_reader(self) -> Reader:
-        reader = BranchReader(self._store, clock=self._clock)
+        reader = ClusterReader(self._store, clock=self._clock)
         reader.belong(self.territory, self._look_elsewhere)
         return reader
 
-    def _new_undertaker(self, jitter: Callable[[], float]) -> Undertaker:
-        return BranchUndertaker(self._ledgers, self._store, self.territory.cluster, jitter=jitter)
+    def _new_undertaker(self, jitter: Callable[[], float]) -> Reclaimer:
+        return ClusterReclaimer(self._ledgers, self._store, self.territory.cluster, jitter=jitter)
 
     def _resubmit(self, claim: Claim) -> None:
         self._resubmit_anywhere(claim)
@@ -123,14 +123,14 @@ class Branch(Ledger):
         self._touched_here(account)
 
 
-class BranchLane(Lane):
+class ClusterCommitQueue(CommitQueue):
     """A lane that compares the epoch, and keeps only what belongs to its cluster."""
 
     fixed = 2
     fence_key = staticmethod(keys.gate)
 
     def belong(
-        self, control: Store, territory: Territory, reroute: Callable[[Operation], None]
+        self, control: Store, territory: ShardRoute, reroute: Callable[[Operation], None]
     ) -> None:
         """Says where it belongs; before anything is submitted."""
         self._control = control
@@ -270,7 +270,7 @@ def _concerns(operation: Operation, units: set[str]) -> bool:
     return source is not None and source.unit in units
 
 
-class BranchGranting(Granting):
+class ClusterReservations(Reservations):
     """Takes and gives back by the allowance that stands in the unit's ledger."""
 
     def _grant(self, account: Account, slots: int) -> tuple[CapacityRecord, Txn]:
@@ -289,7 +289,7 @@ class BranchGranting(Granting):
         """By the lane, which knows that no batch of ours is on its way."""
         done = asyncio.get_running_loop().create_future()
         lane = self._lane_of(account)
-        assert isinstance(lane, BranchLane)
+        assert isinstance(lane, ClusterCommitQueue)
 
         async def chore() -> None:
             known = await lane.register(account)
@@ -300,8 +300,8 @@ class BranchGranting(Granting):
         if not await done:
             raise Unavailable("the unit's ledger cannot be written; try again")
 
-    async def _settle(self, account: Account, lane: Lane, keep: int) -> None:
-        assert isinstance(lane, BranchLane)
+    async def _settle(self, account: Account, lane: CommitQueue, keep: int) -> None:
+        assert isinstance(lane, ClusterCommitQueue)
         me, session = self._session.id, self._session
         if account.usage > account.grant:
             await lane.refresh(account)  # never so in the store: our sight is behind
@@ -349,10 +349,10 @@ class BranchGranting(Granting):
             self._touched(account)
 
 
-class BranchReader(Reader):
+class ClusterReader(Reader):
     """Reads only where the map says, and says so in the reading transaction."""
 
-    def belong(self, territory: Territory, elsewhere: Callable[[Lookup], None]) -> None:
+    def belong(self, territory: ShardRoute, elsewhere: Callable[[Lookup], None]) -> None:
         """Says where it belongs; before anything is looked up."""
         self._territory = territory
         self._elsewhere = elsewhere
@@ -386,7 +386,7 @@ class BranchReader(Reader):
             one.found(found[0] if found else None)
 
 
-class BranchUndertaker(Undertaker):
+class ClusterReclaimer(Reclaimer):
     """Buries the dead of one cluster."""
 
     def __init__(
@@ -397,4 +397,4 @@ class BranchUndertaker(Undertaker):
         self._cluster = cluster
 
     async def _look(self) -> int:
-        return await bury_the_dead(self._control, self._store, self._cluster)
+        return await reclaim_expired_session(self._control, self._store, self._cluster)

@@ -1,4 +1,4 @@
-"""ShardHoldBook: confirms admissions where assignments are in several clusters.
+"""ShardedHoldBook: confirms admissions where assignments are in several clusters.
 
 Like HoldBook, and besides: a hold is deleted only in the cluster that the client's shard is
 written in, under the epoch that says so, or the copy of it elsewhere would stand for ever and
@@ -20,7 +20,7 @@ from provisioner.shards.moving import client_of
 RETRY_S = 0.05
 
 
-class ShardHoldBook:
+class ShardedHoldBook:
     """`run` is a task of the owner's. clock: monotonic seconds."""
 
     def __init__(self, ledger: ShardedLedger, *, clock: Callable[[], float]) -> None:

@@ -18,13 +18,13 @@ from control_plane.store.port import Store
 from control_plane.store.replica import Replica
 from provisioner.geo.location import Location
 from provisioner.ledger.account import Account
-from provisioner.ledger.commit_queue import Lane
+from provisioner.ledger.commit_queue import CommitQueue
 from provisioner.ledger.ledger import LANES
 from provisioner.ledger.operations import Claim, Lookup, Move, Operation, Release
-from provisioner.ledger.reclaim import Undertaker
+from provisioner.ledger.reclaim import Reclaimer
 from provisioner.ledger.session import Session
-from provisioner.ledger.sharded.cluster_ledger import Branch
-from provisioner.ledger.sharded.shard_routes import Charts, Territory
+from provisioner.ledger.sharded.cluster_ledger import ClusterLedger
+from provisioner.ledger.sharded.shard_routes import ShardMapCache, ShardRoute
 from provisioner.placement.choice import Choice, NoChoice
 from provisioner.placement.chooser import Chooser
 from provisioner.placement.filters import PlacementPolicy
@@ -42,7 +42,7 @@ FROZEN_TOO_LONG_S = 5.0  # a shard that nobody may write for so long is thawed
 class RoutedChooser:
     """Chooses among the units that have room for the cluster a client belongs to."""
 
-    def __init__(self, choosers: Mapping[str, Chooser], charts: Charts) -> None:
+    def __init__(self, choosers: Mapping[str, Chooser], charts: ShardMapCache) -> None:
         self._choosers = choosers
         self._charts = charts
 
@@ -70,17 +70,17 @@ class ShardedLedger:
         self._control = control
         self._clusters = clusters
         self._clock = clock
-        self.charts = Charts(control, shard_map)
+        self.charts = ShardMapCache(control, shard_map)
         self.charts.on_change = self._redrawn
         self.accounts: dict[str, Account] = {}
         self.occupancy = Occupancy(0)
         self._kept_back: deque[Operation] = deque()
         self._frozen_since: dict[str, tuple[Stage, float]] = {}
         self.branches = {
-            name: Branch(
+            name: ClusterLedger(
                 store,
                 control,
-                Territory(name, self.charts),
+                ShardRoute(name, self.charts),
                 reroute=self._reroute,
                 look_elsewhere=self.look_up,
                 resubmit=self.submit,
@@ -96,7 +96,7 @@ class ShardedLedger:
         # With the control data, for what is written there; the branches have their own.
         self.session = Session(control, ttl_s=session_ttl_s, new_id=lambda: f"{new_id()}@-")
         # Of servers that ran before there were several clusters.
-        self._undertaker = Undertaker(control, jitter=jitter)
+        self._undertaker = Reclaimer(control, jitter=jitter)
 
     # -- what the API asks -------------------------------------------------------------
 
@@ -163,7 +163,7 @@ class ShardedLedger:
             branch.follow(unit_ids)
 
     @property
-    def lanes(self) -> list[Lane]:
+    def lanes(self) -> list[CommitQueue]:
         """Of all branches."""
         return [lane for branch in self.branches.values() for lane in branch.lanes]
 
@@ -242,7 +242,7 @@ class ShardedLedger:
 
     # -- inside ------------------------------------------------------------------------
 
-    def _branch(self, cluster: str) -> Branch | None:
+    def _branch(self, cluster: str) -> ClusterLedger | None:
         return self.branches.get(cluster)
 
     def _reroute(self, operation: Operation) -> None:

@@ -17,7 +17,7 @@ from provisioner.ledger.sharded import cross_cluster_transactions
 log = logging.getLogger(__name__)
 
 
-async def bury_the_dead(control: Store, here: Store, cluster: str) -> int:
+async def reclaim_expired_session(control: Store, here: Store, cluster: str) -> int:
     """Looks once at every unit for dead provisioners of `cluster`; returns how many stripes
     it absorbed. Raises StoreUnavailable, OutcomeUnknown. What changes meanwhile is left to
     the next look."""

@@ -1,6 +1,6 @@
-"""Territory: which clients one assignment cluster answers for, as far as this server knows.
+"""ShardRoute: which clients one assignment cluster answers for, as far as this server knows.
 
-`Charts` holds the newest shard map seen, for all clusters. A `Territory` is one cluster's
+`ShardMapCache` holds the newest shard map seen, for all clusters. A `ShardRoute` is one cluster's
 part of it, with the epoch that the cluster's transactions compare: the epoch says which map
 is the oldest that may be used there, and is adopted only together with a map that new.
 """
@@ -16,7 +16,7 @@ from control_plane.store.replica import Replica
 from provisioner.shards.shard_map import ShardMap, decode_map, shard_of
 
 
-class Charts:
+class ShardMapCache:
     """The newest map. `on_change` is called after each change of it; `replica` is followed by
     a task of the owner's."""
 
@@ -56,10 +56,10 @@ class Charts:
             self.see(shard_map)
 
 
-class Territory:
+class ShardRoute:
     """One cluster's."""
 
-    def __init__(self, cluster: str, charts: Charts) -> None:
+    def __init__(self, cluster: str, charts: ShardMapCache) -> None:
         self.cluster = cluster
         self._charts = charts
         self.epoch = unchanged(keys.SHARD_EPOCH, 0)  # what every transaction compares

@@ -16,9 +16,9 @@ from provisioner.ledger.account import Account
 from provisioner.ledger.operations import Claim
 from provisioner.ledger.session import Session
 from provisioner.ledger.sharded import cross_cluster_transactions
-from provisioner.ledger.sharded.cluster_ledger import BranchGranting, BranchLane
-from provisioner.ledger.sharded.reclaim import bury_the_dead
-from provisioner.ledger.sharded.shard_routes import Charts, Territory
+from provisioner.ledger.sharded.cluster_ledger import ClusterCommitQueue, ClusterReservations
+from provisioner.ledger.sharded.reclaim import reclaim_expired_session
+from provisioner.ledger.sharded.shard_routes import ShardMapCache, ShardRoute
 from provisioner.shards.shard_map import first_map
 
 UNIT = "near"
@@ -60,12 +60,14 @@ async def test_nobody_takes_slots_by_an_old_sight_of_what_it_counted(stores):
     await control.commit(Txn(then=[Put(keys.capacity(UNIT), empty)]))
     session = Session(here, ttl_s=60, new_id=lambda: "p@east")
     await session.open()
-    territory = Territory("east", Charts(control, first_map(("east",))))
+    territory = ShardRoute("east", ShardMapCache(control, first_map(("east",))))
     nobody_else = {"bounce": lambda claim: None, "touched": lambda account: None}
-    lane = BranchLane(here, session, turns=asyncio.Semaphore(1), clock=lambda: 0.0, **nobody_else)
+    lane = ClusterCommitQueue(
+        here, session, turns=asyncio.Semaphore(1), clock=lambda: 0.0, **nobody_else
+    )
     lane.belong(control, territory, reroute=lambda operation: None)
     asking: list[asyncio.Task[None]] = []
-    granting = BranchGranting(
+    granting = ClusterReservations(
         control,
         session,
         clock=lambda: 0.0,
@@ -101,5 +103,5 @@ async def test_nobody_takes_slots_by_an_old_sight_of_what_it_counted(stores):
     for _ in range(2):
         record, _ = await ledger(control)
         assert (record.settled, dict(record.grants)) == (1, {})
-        await bury_the_dead(control, here, "east")
+        await reclaim_expired_session(control, here, "east")
     assert await here.get(keys.usage(UNIT, me)) is None

@@ -18,7 +18,7 @@ from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import Get, Put, Store, Txn
 from provisioner.ledger.departure import decode_departure
 from provisioner.ledger.departure_lease import SHARED_S, DepartureLease
-from provisioner.ledger.hold_expiry import HoldExpiry, HoldRelease, Sightings
+from provisioner.ledger.hold_expiry import HoldAges, HoldExpiry, HoldRelease
 from provisioner.ledger.holds import DELETES, HoldBook, hold
 from provisioner.ledger.ledger import Ledger
 from tests.faults.judge.recorder import replay
@@ -342,7 +342,7 @@ async def wrongly_sent_away(store: Store) -> list[str]:
 
 
 def test_age_is_counted_from_the_first_sight_of_this_very_hold() -> None:
-    seen = Sightings(limit=2)
+    seen = HoldAges(limit=2)
     assert seen.age_s(b"a", 5, 10.0) == 0.0
     assert seen.age_s(b"a", 5, 12.0) == 2.0
     assert seen.age_s(b"a", 6, 13.0) == 0.0

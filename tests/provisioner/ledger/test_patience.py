@@ -1,16 +1,16 @@
-"""Patience: follows what commits take, and doubles with silence."""
+"""RetransmitTimer: follows what commits take, and doubles with silence."""
 
 from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioner.ledger.retransmit_timer import LEAST_S, MOST_S, Patience
+from provisioner.ledger.retransmit_timer import LEAST_S, MOST_S, RetransmitTimer
 
 
 @given(took=st.lists(st.floats(0, 10), max_size=50), silences=st.integers(0, 10))
 def test_it_stays_within_its_bounds(took: list[float], silences: int) -> None:
-    patience = Patience()
+    patience = RetransmitTimer()
     for seconds in took:
         patience.heard(seconds)
         assert LEAST_S <= patience.wait_s <= MOST_S
@@ -21,7 +21,7 @@ def test_it_stays_within_its_bounds(took: list[float], silences: int) -> None:
 
 
 def test_a_fast_store_is_missed_soon_and_a_slow_one_is_given_time() -> None:
-    fast, slow = Patience(), Patience()
+    fast, slow = RetransmitTimer(), RetransmitTimer()
     for n in range(50):
         fast.heard(0.004)
         slow.heard(0.6 + 0.2 * (n % 2))
@@ -30,7 +30,7 @@ def test_a_fast_store_is_missed_soon_and_a_slow_one_is_given_time() -> None:
 
 
 def test_after_an_outage_it_is_as_before() -> None:
-    patience = Patience()
+    patience = RetransmitTimer()
     for _ in range(20):
         patience.heard(0.01)
     for _ in range(5):

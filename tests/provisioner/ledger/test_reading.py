@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from control_plane import keys
 from control_plane.store.port import KeyValue, Page
-from provisioner.ledger.client_keys import SpreadKeys
-from provisioner.ledger.sharded.shard_routes import Charts
+from provisioner.ledger.client_keys import ShardedReader
+from provisioner.ledger.sharded.shard_routes import ShardMapCache
 from provisioner.shards.shard_map import first_map, shard_of
 
 CLUSTERS = ("east", "west")
@@ -44,7 +44,9 @@ def spread(clients):
         at[owner].append(key)
         if number % 3 == 0:
             at[next(name for name in CLUSTERS if name != owner)].append(key)
-    return SpreadKeys({name: Shelf(at[name]) for name in CLUSTERS}, Charts(None, shard_map))
+    return ShardedReader(
+        {name: Shelf(at[name]) for name in CLUSTERS}, ShardMapCache(None, shard_map)
+    )
 
 
 @settings(deadline=None, max_examples=60)

@@ -23,7 +23,7 @@ from control_plane import keys
 from control_plane.errors import HomeportError
 from control_plane.fleet.capacity import CapacityRecord, encode_capacity
 from control_plane.store.port import Delete, OutcomeUnknown, Put, StoreUnavailable, Txn
-from provisioner.ledger.sharded.reclaim import bury_the_dead
+from provisioner.ledger.sharded.reclaim import reclaim_expired_session
 from provisioner.shards.shard_map import (
     ShardMap,
     Stage,
@@ -216,7 +216,7 @@ class World:
             if self.bug == "absorbed-twice":
                 await bury_wrongly(control, here, cluster)
             else:
-                self.done["absorbed"] += await bury_the_dead(control, here, cluster)
+                self.done["absorbed"] += await reclaim_expired_session(control, here, cluster)
 
         self.spawn("undertaker", burial())
 
