@@ -22,7 +22,7 @@ from control_plane.store.port import Compare, KeyValue, Store, range_all, unchan
 from provisioner.fleet_view import FleetView
 from provisioner.ledger.assignment import decode_assignment, split_key
 from provisioner.ledger.client_keys import ClientKeys
-from provisioner.moves.board import Board
+from provisioner.moves.job_store import Board
 from provisioner.moves.plan import Manner, MovePlan, Planner, Resident, left_without, without
 from provisioner.placement.fleet import PlacementFleet
 from provisioner.provisioning.provisioner import Provisioner

@@ -17,7 +17,7 @@ from provisioner.watching.clients import ClientWatches
 from provisioner.watching.departures import DepartureBoard
 from provisioner.watching.feed import MoveFeed
 from provisioner.watching.fleet import FleetWatches
-from provisioner.watching.spread import SpreadWatches
+from provisioner.watching.sharded import SpreadWatches
 
 FLEET_WATCHERS = 1_000  # operators and their tools, not clients
 

@@ -25,8 +25,7 @@ from provisioner.ledger.client_keys import ClientKeys
 from provisioner.ledger.ledger import Ledger
 from provisioner.ledger.sharded.ledger import ShardedLedger
 from provisioner.moves.handoff import Handoff, HandoffFailed, MovingClient, UnitAddress
-from provisioner.moves.plan import Manner
-from provisioner.moves.relocation import (
+from provisioner.moves.move_operation import (
     FAILED_OVER,
     Kept,
     Moved,
@@ -34,6 +33,7 @@ from provisioner.moves.relocation import (
     Relocation,
     Traveller,
 )
+from provisioner.moves.plan import Manner
 from provisioner.moves.targets import Targets
 from provisioner.placement.choice import Choice, NoChoice
 from provisioner.placement.filters import PlacementPolicy

@@ -29,11 +29,8 @@ from control_plane.store.port import Compare, KeyValue, Page
 from provisioner.geo.remembered import location_of
 from provisioner.ledger.assignment import AssignmentRecord, decode_assignment, split_key
 from provisioner.ledger.client_keys import ClientKeys
-from provisioner.moves.board import Board
-from provisioner.moves.mover import Mover
-from provisioner.moves.pace import Pace
-from provisioner.moves.plan import Manner
-from provisioner.moves.relocation import (
+from provisioner.moves.job_store import Board
+from provisioner.moves.move_operation import (
     DRAINED,
     FAILED_OVER,
     REBALANCED,
@@ -43,6 +40,9 @@ from provisioner.moves.relocation import (
     Outcome,
     Traveller,
 )
+from provisioner.moves.mover import Mover
+from provisioner.moves.plan import Manner
+from provisioner.moves.rate_limiter import Pace
 
 log = logging.getLogger(__name__)
 

@@ -15,9 +15,7 @@ from control_plane.store.port import KeyValue
 from provisioner.fleet_view import FleetView
 from provisioner.geo.remembered import location_of
 from provisioner.ledger.assignment import AssignmentRecord, decode_assignment
-from provisioner.moves.mover import Mover
-from provisioner.moves.plan import Manner
-from provisioner.moves.relocation import (
+from provisioner.moves.move_operation import (
     DRAINED,
     FAILED_OVER,
     REPROVISIONED,
@@ -26,6 +24,8 @@ from provisioner.moves.relocation import (
     Moved,
     Traveller,
 )
+from provisioner.moves.mover import Mover
+from provisioner.moves.plan import Manner
 from provisioner.moves.targets import Targets
 from provisioner.placement.eligibility import is_nowhere
 from provisioner.placement.filters import PlacementPolicy

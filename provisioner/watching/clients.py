@@ -24,7 +24,7 @@ from control_plane.errors import (
 from control_plane.store.port import Compacted, Get, KeyValue, Store, Txn
 from provisioner.ledger.assignment import decode_assignment
 from provisioner.ledger.departure import DepartureRecord
-from provisioner.watching.standing import Standing, later
+from provisioner.watching.home_state import Standing, later
 from provisioner.watching.watch import Watch, WatchedClient
 
 SIGN_OF_LIFE_S = 15.0  # a stream that has nothing to tell says so this often

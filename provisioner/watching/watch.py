@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import NamedTuple, Protocol, Self
 
 from control_plane.errors import HomeportError, NotFound
-from provisioner.watching.standing import Standing, is_news
+from provisioner.watching.home_state import Standing, is_news
 
 
 class Kind(Enum):

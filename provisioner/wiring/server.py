@@ -50,11 +50,11 @@ from provisioner.ledger.hold_expiry import HoldExpiry
 from provisioner.ledger.ledger import Ledger
 from provisioner.ledger.sharded.cluster_counts import ClusterCounts
 from provisioner.ledger.sharded.ledger import ShardedLedger
-from provisioner.moves.board import Board
 from provisioner.moves.dialing import unit_dialer
 from provisioner.moves.executor import Executor
+from provisioner.moves.failure_detector import Lookout
 from provisioner.moves.handoff import Handoff
-from provisioner.moves.lookout import Lookout
+from provisioner.moves.job_store import Board
 from provisioner.moves.mover import Mover
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.fleet import PlacementFleet

@@ -20,8 +20,8 @@ from control_plane.store.port import Delete, Page, Put, Store, Txn, TxnResult
 from provisioner import __main__ as program
 from provisioner.ledger import reclaim, reservations, transactions
 from provisioner.ledger.ledger import Ledger
-from provisioner.moves import relocation, worker
-from provisioner.moves.pace import Pace
+from provisioner.moves import move_operation, worker
+from provisioner.moves.rate_limiter import Pace
 from provisioner.provisioning.ticket_fallback import TicketFallback
 from provisioner.wiring import server
 
@@ -140,12 +140,12 @@ def stay_with_one_member() -> None:
 
 def reuse_epoch() -> None:
     """A client moves, and its epoch does not grow: its old ticket is as good as its new one."""
-    real = relocation.encode_assignment
+    real = move_operation.encode_assignment
 
     def encode(unit: str, epoch: int, *rest: Any) -> bytes:
         return real(unit, epoch - 1, *rest)
 
-    relocation.encode_assignment = encode
+    move_operation.encode_assignment = encode
 
 
 def skip_release_of_source() -> None:

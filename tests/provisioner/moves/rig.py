@@ -29,10 +29,10 @@ from provisioner.ledger.assignment import AssignmentRecord, decode_assignment, e
 from provisioner.ledger.departure import decode_departure
 from provisioner.ledger.departure_lease import DepartureLease
 from provisioner.ledger.ledger import Ledger
-from provisioner.moves.board import Board
 from provisioner.moves.dialing import unit_dialer
 from provisioner.moves.executor import Executor
 from provisioner.moves.handoff import Handoff
+from provisioner.moves.job_store import Board
 from provisioner.moves.mover import Mover
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.settings import Settings

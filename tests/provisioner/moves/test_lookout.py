@@ -6,7 +6,7 @@ import pytest
 
 from control_plane.fleet.lifecycle import Event, LifecycleRecord, Patience, State
 from control_plane.store.port import Health
-from provisioner.moves.lookout import Lookout
+from provisioner.moves.failure_detector import Lookout
 
 
 class Sky:

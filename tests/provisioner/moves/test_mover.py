@@ -13,8 +13,8 @@ from deployment_units.client_state.port import content, keep
 from provisioner.geo.remembered import location_of
 from provisioner.ledger.assignment import decode_assignment, encode_assignment
 from provisioner.ledger.holds import hold
+from provisioner.moves.move_operation import DRAINED, RETURNED, Elsewhere, Kept, Moved, Traveller
 from provisioner.moves.plan import NO_ROOM, Manner
-from provisioner.moves.relocation import DRAINED, RETURNED, Elsewhere, Kept, Moved, Traveller
 from tests.fakes.faulty_store import FaultyStore
 from tests.fakes.unit import LoopbackUnit
 from tests.provisioner.moves.rig import at_work, fleet, settle_in, tenant, until

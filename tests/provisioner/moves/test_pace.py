@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioner.moves.pace import HELD_S, Pace
+from provisioner.moves.rate_limiter import HELD_S, Pace
 
 
 @pytest.mark.parametrize("rate", [0.01, 0.5, 3.0, 1_000.0, 1e9])
