@@ -79,7 +79,7 @@ class LifecycleRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class LossPolicy:
     """How long agents may be silent. Seconds; measured by the looker's monotonic clock."""
 
     lost_after_s: float = 30.0  # of silence, beyond the agent's own lease
@@ -105,7 +105,7 @@ class Patience:
 
 
 def noticed(
-    record: LifecycleRecord, *, heard: bool, for_s: float, now_ms: int, patience: Patience
+    record: LifecycleRecord, *, heard: bool, for_s: float, now_ms: int, patience: LossPolicy
 ) -> Event | None:
     """What has happened to a unit whose agent has been heard, or not, without a break for
     `for_s`; None: nothing yet. Only for units that have, or had, an agent."""
@@ -133,7 +133,7 @@ _SENTENCES = {
 
 
 def advance(
-    record: LifecycleRecord, event: Event, *, now_ms: int, patience: Patience
+    record: LifecycleRecord, event: Event, *, now_ms: int, patience: LossPolicy
 ) -> LifecycleRecord:
     """The record after the event; the very same where nothing changes."""
     state = TABLE[event].get(record.state)

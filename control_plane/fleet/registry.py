@@ -121,7 +121,7 @@ def _revision(pair: KeyValue | None) -> int:
     return pair.mod_revision if pair else 0
 
 
-class Elsewhere(Protocol):
+class ClusterCounts(Protocol):
     """The assignment clusters, where assignments are not in the store itself."""
 
     async def counted(self) -> Mapping[tuple[str, str], int]:
@@ -144,7 +144,7 @@ class UnitRegistry:
         *,
         clock: Callable[[], float],
         wall: Callable[[], float],
-        elsewhere: Elsewhere | None = None,
+        elsewhere: ClusterCounts | None = None,
     ) -> None:
         self._store = store
         self._clock = clock

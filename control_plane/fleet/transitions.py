@@ -19,7 +19,7 @@ from control_plane.fleet.lifecycle import (
     TAKING,
     Event,
     LifecycleRecord,
-    Patience,
+    LossPolicy,
     State,
     advance,
 )
@@ -44,7 +44,7 @@ MOVES_AWAY = {State.DRAINING: JobKind.DRAIN, State.LOST: JobKind.FAILOVER}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class TransitionRequest:
     """What is to happen to a unit, and on which terms.
 
     guards: what must hold besides. rate_per_s: of the job that moves its clients away; 0: as
@@ -80,7 +80,7 @@ class Transitions:
         registry: UnitRegistry,
         *,
         wall: Callable[[], float],
-        patience: Patience,
+        patience: LossPolicy,
         rate_per_s: float,
     ) -> None:
         self._store = store
@@ -89,7 +89,7 @@ class Transitions:
         self.patience = patience
         self.rate_per_s = rate_per_s
 
-    async def make(self, unit_id: str, wish: Wish) -> Transitioned:
+    async def make(self, unit_id: str, wish: TransitionRequest) -> Transitioned:
         """It happens, unless it makes no difference any more.
 
         Raises NotFound; Conflict when the unit changed since the expected revision, when a
@@ -171,7 +171,7 @@ def job_after(
     old: MoveJob | None,
     before: LifecycleRecord,
     after: LifecycleRecord,
-    wish: Wish,
+    wish: TransitionRequest,
     *,
     unit_id: str,
     clients: int,

@@ -34,7 +34,7 @@ class StateTooLarge(Refused):
     reason = "STATE_TOO_LARGE"
 
 
-class Tally:
+class ChunkVerifier:
     """Checks the chunks of one stream, in their order."""
 
     def __init__(self, *, max_bytes: int) -> None:

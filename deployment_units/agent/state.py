@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 
 from control_plane.errors import DataLoss, InvalidInput, PermissionDenied, Unavailable
-from control_plane.handoff.chunks import MAX_STATE_BYTES, Chunk, Tally, chunked
+from control_plane.handoff.chunks import MAX_STATE_BYTES, Chunk, ChunkVerifier, chunked
 from control_plane.handoff.orders import Act, Order, OrderRefusal, check_order
 from control_plane.identity.admission import TicketVerifier
 from deployment_units.client_state.port import ClientState
@@ -55,7 +55,7 @@ class StateHandoff:
         client = self._obey(first.order, Act.IMPORT)
         taking = await self._state.begin(client.tenant, client.client_id, client.epoch)
         try:
-            tally = Tally(max_bytes=self._max_bytes)
+            tally = ChunkVerifier(max_bytes=self._max_bytes)
             while (message := await _next(requests)) is not None:
                 if message.WhichOneof("part") != "chunk":
                     raise InvalidInput("chunk", "after the order only chunks may follow")

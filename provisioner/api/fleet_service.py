@@ -29,7 +29,7 @@ from provisioner.api.heartbeats import HeartbeatEvent, Heartbeats
 from provisioner.api.unit_operations import UnitOperations
 from provisioner.ledger.holds import HoldBook
 from provisioner.ledger.sharded.holds import ShardedHoldBook
-from provisioner.watching.departures import DepartureBoard, Line
+from provisioner.watching.departures import DepartureFeed, Stream
 from provisioner.watching.fleet import FleetWatches
 
 MIN_TTL_S, MAX_TTL_S, DEFAULT_TTL_S = 1, 60, 10
@@ -49,7 +49,7 @@ class FleetService(pb_grpc.FleetServiceServicer):
         callers: Callers,
         holds: HoldBook | ShardedHoldBook,
         operations: UnitOperations,
-        board: DepartureBoard,
+        board: DepartureFeed,
         watches: FleetWatches[pb.Unit],
         contact: Contact,
         seen: Callable[[], Iterable[KeyValue]],
@@ -212,7 +212,7 @@ class FleetService(pb_grpc.FleetServiceServicer):
         self._callers.require(context, Right.UNIT)
         unit_id, ttl_s, told, admitted = "", DEFAULT_TTL_S, 0, 0
         liveness: Liveness | None = None
-        line: Line | None = None
+        line: Stream | None = None
         beats = Heartbeats(requests)
         listed = True  # whether the last departures could be read
         try:
@@ -265,7 +265,7 @@ class FleetService(pb_grpc.FleetServiceServicer):
         if liveness is not None:
             await liveness.leave()
 
-    async def _tell_departures(self, line: Line, response: pb.HeartbeatResponse) -> bool:
+    async def _tell_departures(self, line: Stream, response: pb.HeartbeatResponse) -> bool:
         """Adds a page of them; False where they cannot be read now: with the next beat, then."""
         try:
             left = await line.take()

@@ -33,7 +33,7 @@ from provisioner.provisioning.provisioner import PATIENCE_S, Provisioner
 from provisioner.provisioning.ticket_fallback import FallbackResponder, TicketFallback
 from provisioner.provisioning.ticket_signer import TicketSigner
 from provisioner.watching.clients import ClientWatches
-from provisioner.watching.sharded import SpreadWatches
+from provisioner.watching.sharded import ShardedWatches
 from provisioner.watching.watch import Kind, Told
 
 BATCHES_AHEAD = 4  # batches of one stream that are worked on at the same time
@@ -49,7 +49,7 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         tickets: TicketSigner,
         callers: Callers,
         stale: TicketFallback,
-        watches: ClientWatches | SpreadWatches,
+        watches: ClientWatches | ShardedWatches,
         contact: Contact,
     ) -> None:
         self._desk = desk

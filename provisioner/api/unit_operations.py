@@ -17,13 +17,13 @@ from control_plane.errors import Conflict, InvalidInput, NotFound, Refused
 from control_plane.fleet.lifecycle import Event
 from control_plane.fleet.move_job import JobKind, JobState, MoveJob, job_id
 from control_plane.fleet.registry import UnitRegistry, UnitView, changed_since
-from control_plane.fleet.transitions import Transitions, Wish
+from control_plane.fleet.transitions import TransitionRequest, Transitions
 from control_plane.store.port import Compare, KeyValue, Store, range_all, unchanged
 from provisioner.fleet_view import FleetView
 from provisioner.ledger.assignment import decode_assignment, split_key
 from provisioner.ledger.client_keys import ClientKeys
-from provisioner.moves.job_store import Board
-from provisioner.moves.plan import Manner, MovePlan, Planner, Resident, left_without, without
+from provisioner.moves.job_store import JobStore
+from provisioner.moves.plan import MovePlan, MoveStrategy, Planner, Resident, left_without, without
 from provisioner.placement.fleet import PlacementFleet
 from provisioner.provisioning.provisioner import Provisioner
 
@@ -44,7 +44,7 @@ class UnitOperations:
         *,
         registry: UnitRegistry,
         transitions: Transitions,
-        board: Board,
+        board: JobStore,
         world: FleetView,
         desk: Provisioner,
         wall: Callable[[], float],
@@ -70,14 +70,14 @@ class UnitOperations:
         """Raises NotFound, Conflict."""
         if dry_run:
             return await self._checked(unit_id, revision)
-        wish = Wish(event=Event.CORDON, expected_revision=revision)
+        wish = TransitionRequest(event=Event.CORDON, expected_revision=revision)
         return (await self._make(unit_id, wish))[0]
 
     async def undrain(self, unit_id: str, *, revision: int, dry_run: bool) -> UnitView:
         """Raises NotFound, Conflict."""
         if dry_run:
             return await self._checked(unit_id, revision)
-        wish = Wish(
+        wish = TransitionRequest(
             event=Event.UNDRAIN,
             expected_revision=revision,
             return_home=self._world.brings_home(),
@@ -90,7 +90,7 @@ class UnitOperations:
         """The unit and the job that empties it; the last one, where nobody is left to move.
         Raises NotFound, Conflict, Refused."""
         check_rate(rate_per_s)
-        wish = Wish(
+        wish = TransitionRequest(
             event=Event.DRAIN,
             expected_revision=revision,
             rate_per_s=rate_per_s,
@@ -108,7 +108,7 @@ class UnitOperations:
         view = await self._checked(unit_id, revision)
         await self._others_can_serve(unit_id)
         fleet = without(self._desk.fleet, unit_id, "it is being drained")
-        return view, await self._plan(fleet, Manner.PLACE, unit_id=unit_id, bound=None)
+        return view, await self._plan(fleet, MoveStrategy.PLACE, unit_id=unit_id, bound=None)
 
     async def remove(self, unit_id: str, *, revision: int, dry_run: bool) -> None:
         """Raises NotFound, Conflict, Refused."""
@@ -117,7 +117,7 @@ class UnitOperations:
     async def plan_rebalance(self, *, max_moves: int) -> MovePlan:
         """Who would move where. Changes nothing."""
         bound = max_moves or await self._bound()
-        return await self._plan(self._desk.fleet, Manner.BETTER, unit_id="", bound=bound)
+        return await self._plan(self._desk.fleet, MoveStrategy.BETTER, unit_id="", bound=bound)
 
     async def rebalance(self, *, max_moves: int, rate_per_s: float) -> MoveJob:
         """Raises Conflict while one is under way."""
@@ -145,7 +145,7 @@ class UnitOperations:
 
     # -- how ---------------------------------------------------------------------------
 
-    async def _make(self, unit_id: str, wish: Wish) -> tuple[UnitView, MoveJob | None]:
+    async def _make(self, unit_id: str, wish: TransitionRequest) -> tuple[UnitView, MoveJob | None]:
         done = await self._transitions.make(unit_id, wish)
         await self._world.wait_for_units(done.view.revision)
         return done.view, done.job
@@ -196,7 +196,7 @@ class UnitOperations:
         return max(1, sum(view.clients for view in views) // BOUND_SHARE)
 
     async def _plan(
-        self, fleet: PlacementFleet, manner: Manner, *, unit_id: str, bound: int | None
+        self, fleet: PlacementFleet, manner: MoveStrategy, *, unit_id: str, bound: int | None
     ) -> MovePlan:
         occupancy, units = self._desk.ledger.occupancy, self._world.units
         planner = Planner(

@@ -14,10 +14,10 @@ from provisioner.api.fleet_reader import FleetReader
 from provisioner.ledger.client_keys import ShardedReader
 from provisioner.ledger.sharded.shard_routes import ShardMapCache
 from provisioner.watching.clients import ClientWatches
-from provisioner.watching.departures import DepartureBoard
+from provisioner.watching.departures import DepartureFeed
 from provisioner.watching.feed import MoveFeed
 from provisioner.watching.fleet import FleetWatches
-from provisioner.watching.sharded import SpreadWatches
+from provisioner.watching.sharded import ShardedWatches
 
 FLEET_WATCHERS = 1_000  # operators and their tools, not clients
 
@@ -27,8 +27,8 @@ class Watching:
     """`run` is a task of the owner's; `close` ends every watch, so that a server can stop."""
 
     feed: MoveFeed | None  # None: the watches of clients have their own
-    clients: ClientWatches | SpreadWatches
-    board: DepartureBoard
+    clients: ClientWatches | ShardedWatches
+    board: DepartureFeed
     fleet: FleetWatches[pb.Unit]
 
     @classmethod
@@ -50,14 +50,14 @@ class Watching:
             store, read=reader.read, looks=reader.looks, limit=FLEET_WATCHERS, spread=spread
         )
         if clusters is not None and charts is not None:
-            board = DepartureBoard(ShardedReader(clusters, charts))
-            watches = SpreadWatches(
+            board = DepartureFeed(ShardedReader(clusters, charts))
+            watches = ShardedWatches(
                 clusters, charts, board, limit=limit, clock=clock, spread=spread
             )
             return cls(feed=None, clients=watches, board=board, fleet=fleet)
         following = asyncio.Event()
         clients = ClientWatches(store, following=following, limit=limit, clock=clock, spread=spread)
-        board = DepartureBoard(store)
+        board = DepartureFeed(store)
         return cls(
             feed=MoveFeed(store, clients, board, following=following),
             clients=clients,

@@ -19,7 +19,7 @@ from control_plane.fleet.registry import UnitRegistry
 from control_plane.fleet.transitions import Transitions
 from control_plane.store.port import Store, Txn, absent
 from provisioner.ledger.client_keys import ClientKeys
-from provisioner.moves.job_store import Board
+from provisioner.moves.job_store import JobStore
 from provisioner.moves.mover import Mover
 from provisioner.moves.worker import Lands, Worker
 
@@ -38,7 +38,7 @@ class Executor:
         store: Store,
         clients: ClientKeys,
         *,
-        board: Board,
+        board: JobStore,
         mover: Mover,
         world: Lands,
         registry: UnitRegistry,

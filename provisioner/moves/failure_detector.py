@@ -1,4 +1,4 @@
-"""Lookout: notices that agents have gone, or are back, and has it written.
+"""FailureDetector: notices that agents have gone, or are back, and has it written.
 
 How long an agent has been heard, or not, is measured by this server's own monotonic clock
 from what it saw; the transaction compares what the store shows. Every server looks, and
@@ -15,7 +15,7 @@ from typing import Protocol
 
 from control_plane.errors import HomeportError
 from control_plane.fleet.lifecycle import Event, LifecycleRecord, noticed
-from control_plane.fleet.transitions import Transitions, Wish
+from control_plane.fleet.transitions import TransitionRequest, Transitions
 from control_plane.store.port import Health
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class Sky(Protocol):
         ...
 
 
-class Lookout:
+class FailureDetector:
     """`run` is a task of the owner's. clock: monotonic seconds; wall: Unix seconds; spread:
     0 to 1, new at each call."""
 
@@ -66,7 +66,7 @@ class Lookout:
         while True:
             await asyncio.sleep(LOOK_S * (0.75 + 0.5 * self._spread()))
             for unit_id, event in self.look():
-                wish = Wish(event=event, return_home=self._world.brings_home())
+                wish = TransitionRequest(event=event, return_home=self._world.brings_home())
                 try:
                     done = await self._transitions.make(unit_id, wish)
                 except HomeportError as error:

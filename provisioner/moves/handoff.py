@@ -21,7 +21,7 @@ import grpc
 from grpc import aio
 
 from control_plane.errors import HomeportError
-from control_plane.handoff.chunks import Chunk, Tally
+from control_plane.handoff.chunks import Chunk, ChunkVerifier
 from control_plane.handoff.orders import Act, OrderIssuer
 from homeport.api.unit.v1 import unit_pb2 as pb
 from homeport.api.unit.v1 import unit_pb2_grpc as pb_grpc
@@ -189,7 +189,7 @@ class Handoff:
         self, client: MovingClient, source: UnitAddress, target: UnitAddress
     ) -> HandoffDone:
         # Chunks are measured again on the way: what does not add up here was the source's.
-        tally = Tally(max_bytes=1 << 62)
+        tally = ChunkVerifier(max_bytes=1 << 62)
         async with (
             self._channels.to(source.endpoint) as giver,
             self._channels.to(target.endpoint) as taker,

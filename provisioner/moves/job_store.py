@@ -20,7 +20,7 @@ from control_plane.store.replica import Replica
 ATTEMPTS = 20
 
 
-class Board:
+class JobStore:
     """`start` reads all jobs, `run` follows them. wall: Unix seconds."""
 
     def __init__(self, store: Store, *, wall: Callable[[], float]) -> None:

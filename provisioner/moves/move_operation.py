@@ -1,4 +1,4 @@
-"""Relocation: one client on its way from one unit to another, as an operation of the ledger.
+"""MoveOperation: one client on its way from one unit to another, as an operation of the ledger.
 
 The assignment is written over at the next epoch, with the usage of both units, the departure
 that tells the old one, and the hold where one stands, in one transaction. Compares make it
@@ -23,7 +23,7 @@ from provisioner.ledger.assignment import AssignmentRecord, encode_assignment
 from provisioner.ledger.departure import DepartureRecord, encode_departure
 from provisioner.ledger.holds import hold
 from provisioner.ledger.operations import Move
-from provisioner.moves.plan import Manner
+from provisioner.moves.plan import MoveStrategy
 
 DRAINED = "drained"
 FAILED_OVER = "failed-over"
@@ -34,7 +34,7 @@ HAD_TO = frozenset({DRAINED, FAILED_OVER})  # causes that make a client's old un
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Traveller:
+class MoveRequest:
     """A client that is to move. `to`: the only unit it may go to; empty: as `manner` finds."""
 
     tenant: TenantSpec
@@ -43,7 +43,7 @@ class Traveller:
     record: AssignmentRecord  # the same, decoded
     location: Location
     cause: str
-    manner: Manner
+    manner: MoveStrategy
     to: str = ""
 
     @property
@@ -68,22 +68,22 @@ class Moved(NamedTuple):
     at_ms: int
 
 
-class Elsewhere(NamedTuple):
+class Superseded(NamedTuple):
     """The assignment is not what it was: written since, or gone."""
 
     found: KeyValue | None
 
 
-class Kept(NamedTuple):
+class NotMoved(NamedTuple):
     """It stays where it is, for a reason fit for an operator."""
 
     reason: str
 
 
-Outcome: TypeAlias = Moved | Elsewhere | Kept
+Outcome: TypeAlias = Moved | Superseded | NotMoved
 
 
-class Relocation(Move):
+class MoveOperation(Move):
     """See the module. `outcome` is set once. find(traveller): the account it should go to, as
     things stand; lease: of its departure; held: the hold that stands beside the assignment."""
 
@@ -92,10 +92,10 @@ class Relocation(Move):
 
     def __init__(
         self,
-        traveller: Traveller,
+        traveller: MoveRequest,
         source: Account,
         *,
-        find: Callable[[Traveller], Account | HomeportError],
+        find: Callable[[MoveRequest], Account | HomeportError],
         lease: int,
         held: KeyValue | None,
         at_ms: int,
@@ -148,10 +148,10 @@ class Relocation(Move):
         self._tell(Moved(self.account.unit, epoch, self._at_ms))
 
     def changed(self, found: KeyValue | None) -> None:
-        self._tell(Elsewhere(found))
+        self._tell(Superseded(found))
 
     def failed(self, error: HomeportError) -> None:
-        self._tell(Kept(error.message))
+        self._tell(NotMoved(error.message))
 
     def _tell(self, outcome: Outcome) -> None:
         if not self.outcome.done():

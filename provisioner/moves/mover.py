@@ -27,13 +27,13 @@ from provisioner.ledger.sharded.ledger import ShardedLedger
 from provisioner.moves.handoff import Handoff, HandoffFailed, MovingClient, UnitAddress
 from provisioner.moves.move_operation import (
     FAILED_OVER,
-    Kept,
     Moved,
+    MoveOperation,
+    MoveRequest,
+    NotMoved,
     Outcome,
-    Relocation,
-    Traveller,
 )
-from provisioner.moves.plan import Manner
+from provisioner.moves.plan import MoveStrategy
 from provisioner.moves.targets import Targets
 from provisioner.placement.choice import Choice, NoChoice
 from provisioner.placement.filters import PlacementPolicy
@@ -140,40 +140,40 @@ class Mover:
 
     # -- moving ------------------------------------------------------------------------
 
-    def suits_better(self, traveller: Traveller) -> bool:
+    def suits_better(self, traveller: MoveRequest) -> bool:
         """Whether another unit suits a client on a healthy unit clearly better. Only once
         `ledger` has answered."""
         return not isinstance(self._find(traveller), HomeportError)
 
-    async def move(self, who: Traveller, *, patience_s: float = MOVE_S) -> Outcome:
+    async def move(self, who: MoveRequest, *, patience_s: float = MOVE_S) -> Outcome:
         """Moves one client, with its state where its tenant wants that. Never raises for what
         goes wrong on the way: the client stays, and the outcome says why."""
         try:
             outcome = await self._move(who, patience_s)
         except HomeportError as error:
-            outcome = Kept(error.message)
+            outcome = NotMoved(error.message)
         if isinstance(outcome, Moved):
             self.moved[who.cause] = self.moved.get(who.cause, 0) + 1
-        elif isinstance(outcome, Kept):
+        elif isinstance(outcome, NotMoved):
             self.kept += 1
         return outcome
 
-    async def _move(self, who: Traveller, patience_s: float) -> Outcome:
+    async def _move(self, who: MoveRequest, patience_s: float) -> Outcome:
         ledger = await self.ledger()
         until = self._clock() + patience_s
         policy = who.tenant.reprovision
         if who.takes_state:
             account = self._find(who)
             if isinstance(account, HomeportError):
-                return Kept(account.message)
+                return NotMoved(account.message)
             broken = await self._hand_over(who, account.unit, patience_s)
             if broken is not None:
-                return Kept(broken.reason)
+                return NotMoved(broken.reason)
             until = self._clock() + MOVE_S
             who = replace(who, to=account.unit)
         async with self._leasing:
             lease = await self._lease(who.found.key)
-        relocation = Relocation(
+        relocation = MoveOperation(
             who,
             ledger.account(who.record.unit),
             find=self._find,
@@ -184,7 +184,7 @@ class Mover:
         )
         account = relocation.choose()
         if isinstance(account, HomeportError):
-            return Kept(account.message)
+            return NotMoved(account.message)
         relocation.account = account
         faultpoints.passing("moves.commit.before")
         ledger.submit(relocation)
@@ -194,7 +194,7 @@ class Mover:
             self.spawn(self._forget(who), "forgetting a client that left")
         return outcome
 
-    def _find(self, who: Traveller) -> Account | HomeportError:
+    def _find(self, who: MoveRequest) -> Account | HomeportError:
         """The account of the unit it should go to, as things stand."""
         assert self._ledger is not None
         ledger, targets = self._ledger, self._targets
@@ -208,9 +208,9 @@ class Mover:
             return ledger.account(who.to)
         tenant, key = who.tenant.id, who.found.key
         choice: Choice | NoChoice | None
-        if who.manner is Manner.SPREAD:
+        if who.manner is MoveStrategy.SPREAD:
             choice = targets.spread(who.location, tenant, key)
-        elif who.manner is Manner.BETTER:
+        elif who.manner is MoveStrategy.BETTER:
             choice = targets.better(who.location, tenant, key, who.record.unit)
             if choice is None:
                 return Refused("no unit suits it clearly better")
@@ -226,7 +226,7 @@ class Mover:
             return Refused("its unit takes clients again")
         return ledger.account(unit)
 
-    async def _held(self, who: Traveller) -> KeyValue | None:
+    async def _held(self, who: MoveRequest) -> KeyValue | None:
         """The hold that stands beside the assignment as seen."""
         if who.tenant.hold_s <= 0:
             return None
@@ -236,7 +236,7 @@ class Mover:
         return held
 
     async def _hand_over(
-        self, who: Traveller, target: str, patience_s: float
+        self, who: MoveRequest, target: str, patience_s: float
     ) -> HandoffFailed | None:
         faultpoints.passing("moves.handoff.before")
         result = await self._handoff.hand_over(
@@ -248,7 +248,7 @@ class Mover:
         faultpoints.passing("moves.handoff.after")
         return result if isinstance(result, HandoffFailed) else None
 
-    async def _forget(self, who: Traveller) -> None:
+    async def _forget(self, who: MoveRequest) -> None:
         failed = await self._handoff.forget(
             MovingClient(tenant=who.tenant.id, client_id=who.client_id, epoch=who.record.epoch),
             unit=self._address(who.record.unit),

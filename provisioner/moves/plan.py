@@ -27,7 +27,7 @@ CONTINENTS = ("AF", "AN", "AS", "EU", "NA", "OC", "SA")
 NO_ROOM = "no unit that may take them has room"
 
 
-class Manner(Enum):
+class MoveStrategy(Enum):
     """How a new unit is found."""
 
     PLACE = "place"  # as placement would
@@ -82,7 +82,7 @@ class Planner:
         room: Sequence[int],
         load: Sequence[float],
         capacity: Sequence[int],
-        manner: Manner,
+        manner: MoveStrategy,
         bound: int | None = None,
     ) -> None:
         self._occupancy = Occupancy(len(fleet.units))
@@ -127,9 +127,9 @@ class Planner:
 
     def _target(self, resident: Resident) -> Choice | NoChoice | None:
         location = location_of(resident.cell)
-        if self._manner is Manner.PLACE:
+        if self._manner is MoveStrategy.PLACE:
             return self._targets.place(location, resident.tenant, resident.key)
-        if self._manner is Manner.SPREAD:
+        if self._manner is MoveStrategy.SPREAD:
             return self._targets.spread(location, resident.tenant, resident.key)
         return self._targets.better(location, resident.tenant, resident.key, resident.unit)
 

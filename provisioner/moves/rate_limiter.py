@@ -9,7 +9,7 @@ from __future__ import annotations
 HELD_S = 0.25
 
 
-class Pace:
+class RateLimiter:
     """`rate_per_s` may be changed at any time."""
 
     def __init__(self, rate_per_s: float, now: float) -> None:

@@ -23,26 +23,26 @@ from control_plane.errors import Conflict, NotFound, Unavailable
 from control_plane.fleet.lifecycle import Event
 from control_plane.fleet.move_job import JobKind, JobState, MoveJob
 from control_plane.fleet.registry import UnitRegistry
-from control_plane.fleet.transitions import Transitions, Wish
+from control_plane.fleet.transitions import TransitionRequest, Transitions
 from control_plane.fleet.unit import ReturnHome, TenantSpec
 from control_plane.store.port import Compare, KeyValue, Page
 from provisioner.geo.remembered import location_of
 from provisioner.ledger.assignment import AssignmentRecord, decode_assignment, split_key
 from provisioner.ledger.client_keys import ClientKeys
-from provisioner.moves.job_store import Board
+from provisioner.moves.job_store import JobStore
 from provisioner.moves.move_operation import (
     DRAINED,
     FAILED_OVER,
     REBALANCED,
     RETURNED,
-    Kept,
     Moved,
+    MoveRequest,
+    NotMoved,
     Outcome,
-    Traveller,
 )
 from provisioner.moves.mover import Mover
-from provisioner.moves.plan import Manner
-from provisioner.moves.rate_limiter import Pace
+from provisioner.moves.plan import MoveStrategy
+from provisioner.moves.rate_limiter import RateLimiter
 
 log = logging.getLogger(__name__)
 
@@ -55,10 +55,10 @@ BETWEEN_S, BETWEEN_MAX_S = 0.5, 15.0  # between passes in which clients had to s
 RETRY_S = 0.5
 PAUSED_S = 5.0
 CAUSES = {
-    JobKind.DRAIN: (DRAINED, Manner.PLACE),
-    JobKind.FAILOVER: (FAILED_OVER, Manner.SPREAD),
-    JobKind.REBALANCE: (REBALANCED, Manner.BETTER),
-    JobKind.RETURN_HOME: (RETURNED, Manner.PLACE),
+    JobKind.DRAIN: (DRAINED, MoveStrategy.PLACE),
+    JobKind.FAILOVER: (FAILED_OVER, MoveStrategy.SPREAD),
+    JobKind.REBALANCE: (REBALANCED, MoveStrategy.BETTER),
+    JobKind.RETURN_HOME: (RETURNED, MoveStrategy.PLACE),
 }
 T = TypeVar("T")
 
@@ -75,7 +75,7 @@ class Lands(Protocol):
         ...
 
 
-class Ousted(Exception):
+class LostOwnership(Exception):
     """The job is not this worker's any more, or has ended. Nothing is left to do."""
 
 
@@ -106,7 +106,7 @@ class Worker:
         *,
         session: Compare,
         clients: ClientKeys,
-        board: Board,
+        board: JobStore,
         mover: Mover,
         world: Lands,
         registry: UnitRegistry,
@@ -125,7 +125,7 @@ class Worker:
         self._transitions = transitions
         self._clock = clock
         self._wall = wall
-        self._pace = Pace(job.rate_per_s, clock())
+        self._pace = RateLimiter(job.rate_per_s, clock())
         self._marked_at = clock()
 
     async def run(self) -> None:
@@ -144,7 +144,7 @@ class Worker:
                 )  # fmt: skip
                 if tally.kept:
                     await self._board.change(within_s=pause_s)
-        except Ousted:
+        except LostOwnership:
             return
 
     async def _see_the_unit(self) -> None:
@@ -192,9 +192,9 @@ class Worker:
             lambda: self._clients.range(keys.ASSIGNMENTS, start_after=after, limit=PAGE)
         )
 
-    async def _travellers(self, pairs: Sequence[KeyValue]) -> list[Traveller]:
+    async def _travellers(self, pairs: Sequence[KeyValue]) -> list[MoveRequest]:
         """Those the job is about. Other calls get their turn in between."""
-        found: list[Traveller] = []
+        found: list[MoveRequest] = []
         for start in range(0, len(pairs), LOOKED_AT):
             for pair in pairs[start : start + LOOKED_AT]:
                 who = self._traveller(pair)
@@ -203,7 +203,7 @@ class Worker:
             await asyncio.sleep(0)
         return found
 
-    def _traveller(self, pair: KeyValue) -> Traveller | None:
+    def _traveller(self, pair: KeyValue) -> MoveRequest | None:
         """The client, if this job is about it."""
         try:
             record: AssignmentRecord = decode_assignment(pair.value)
@@ -223,7 +223,7 @@ class Worker:
         if job.kind is JobKind.RETURN_HOME and tenant.return_home is not ReturnHome.GRADUAL:
             return None
         cause, manner = CAUSES[job.kind]
-        who = Traveller(
+        who = MoveRequest(
             tenant=tenant,
             client_id=client_id,
             found=pair,
@@ -237,7 +237,7 @@ class Worker:
             return None
         return who
 
-    async def _turn(self, travellers: Sequence[Traveller]) -> int:
+    async def _turn(self, travellers: Sequence[MoveRequest]) -> int:
         """How many may go now, by rate and bound; waits for the rate, 0 by the bound."""
         job = self.job
         wanted = min(len(travellers), self._slice(travellers[0]))
@@ -254,13 +254,13 @@ class Worker:
             await self._may_go_on()
             job = self.job
 
-    def _slice(self, first: Traveller) -> int:
+    def _slice(self, first: MoveRequest) -> int:
         """How many may be under way at once: few where each is a share of a transaction."""
         if first.takes_state:
             return SLICE_MAX
         return min(SLICE_MAX, max(SLICE_MIN, int(self.job.rate_per_s * SLICE_S)))
 
-    async def _move(self, travellers: Sequence[Traveller], tally: PassTally) -> None:
+    async def _move(self, travellers: Sequence[MoveRequest], tally: PassTally) -> None:
         if self.job.max_moves:
             # Counted before they go: whoever takes over from a dead worker keeps to the bound.
             await self._mark(moved=self.job.moved + len(travellers))
@@ -269,7 +269,7 @@ class Worker:
         )
         moved = sum(isinstance(one, Moved) for one in outcomes)
         tally.moved += moved
-        tally.kept.update(one.reason for one in outcomes if isinstance(one, Kept))
+        tally.kept.update(one.reason for one in outcomes if isinstance(one, NotMoved))
         ahead = len(travellers) if self.job.max_moves else 0
         self.job = replace(self.job, moved=self.job.moved + moved - ahead)
 
@@ -295,7 +295,7 @@ class Worker:
             return True
         await self._mark(kept=0, message="")
         faultpoints.passing("moves.end.before")
-        wish = Wish(event=Event.EMPTIED, guards=(self._session,))
+        wish = TransitionRequest(event=Event.EMPTIED, guards=(self._session,))
         try:
             done = await self._transitions.make(job.unit, wish)
         except (Unavailable, Conflict, NotFound) as error:
@@ -314,28 +314,28 @@ class Worker:
     # -- the record --------------------------------------------------------------------
 
     async def _may_go_on(self) -> None:
-        """Waits while the job is paused. Raises Ousted."""
+        """Waits while the job is paused. Raises LostOwnership."""
         while True:
             seen = self._board.seen.get(self.job.id)
             if seen is not None and seen[1] > self._revision:
                 self._adopt(*seen)
             if self._mover.session_id != self.job.worker:
-                raise Ousted
+                raise LostOwnership
             if self.job.state is JobState.RUNNING:
                 return
             if self.job.state is not JobState.PAUSED:
-                raise Ousted
+                raise LostOwnership
             await self._board.change(within_s=PAUSED_S)
 
     def _adopt(self, theirs: MoveJob, revision: int) -> None:
         """Takes over what others wrote: state and rate are theirs, progress is ours."""
         if theirs.worker != self.job.worker or not theirs.is_open:
-            raise Ousted
+            raise LostOwnership
         self.job = replace(self.job, state=theirs.state, rate_per_s=theirs.rate_per_s)
         self._revision = revision
 
     async def _mark(self, **changes: Any) -> None:
-        """Writes how far it has come. Raises Ousted."""
+        """Writes how far it has come. Raises LostOwnership."""
         faultpoints.passing("moves.progress.before")
         while True:
             marked = replace(self.job, **changes)
@@ -350,7 +350,7 @@ class Worker:
             try:
                 theirs, revision = await _until_there(lambda: self._board.get(self.job.id))
             except NotFound:
-                raise Ousted from None
+                raise LostOwnership from None
             if theirs == marked:
                 self.job, self._revision = marked, revision
                 break
@@ -358,7 +358,7 @@ class Worker:
                 # Nobody wrote, so it is our session that is gone; its successor takes over.
                 await asyncio.sleep(RETRY_S)
                 if self._mover.session_id != self.job.worker:
-                    raise Ousted
+                    raise LostOwnership
             self._adopt(theirs, revision)
             if "state" not in changes and self.job.state is not JobState.RUNNING:
                 await self._may_go_on()

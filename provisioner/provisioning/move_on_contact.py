@@ -20,12 +20,12 @@ from provisioner.moves.move_operation import (
     FAILED_OVER,
     REPROVISIONED,
     RETURNED,
-    Elsewhere,
     Moved,
-    Traveller,
+    MoveRequest,
+    Superseded,
 )
 from provisioner.moves.mover import Mover
-from provisioner.moves.plan import Manner
+from provisioner.moves.plan import MoveStrategy
 from provisioner.moves.targets import Targets
 from provisioner.placement.eligibility import is_nowhere
 from provisioner.placement.filters import PlacementPolicy
@@ -60,23 +60,23 @@ class MoveOnContact:
 
     def _traveller(
         self, claim: PendingProvision, found: KeyValue, record: AssignmentRecord
-    ) -> Traveller | None:
-        tenant, to, manner = claim.tenant, "", Manner.PLACE
+    ) -> MoveRequest | None:
+        tenant, to, manner = claim.tenant, "", MoveStrategy.PLACE
         location = claim.location if not is_nowhere(claim.location) else location_of(record.cell)
         leaving = self._world.leaving.get(record.unit)
         if leaving is State.DRAINING:
             cause = DRAINED
         elif leaving is not None:
-            cause, manner = FAILED_OVER, Manner.SPREAD
+            cause, manner = FAILED_OVER, MoveStrategy.SPREAD
         elif tenant.return_home is ReturnHome.NEXT_CONTACT and self._is_open(record.home):
             cause, to = RETURNED, record.home
         elif tenant.reprovision is not Reprovision.KEEP:
-            cause, manner = REPROVISIONED, Manner.BETTER
+            cause, manner = REPROVISIONED, MoveStrategy.BETTER
             if self._targets.better(location, tenant.id, claim.key, record.unit) is None:
                 return None
         else:
             return None
-        return Traveller(
+        return MoveRequest(
             tenant=tenant,
             client_id=claim.client_id,
             found=found,
@@ -91,13 +91,13 @@ class MoveOnContact:
         index = self._targets.indices.get(unit_id, -1) if unit_id else -1
         return index >= 0 and self._targets.fleet.units[index].taking
 
-    async def _move(self, claim: PendingProvision, who: Traveller) -> None:
+    async def _move(self, claim: PendingProvision, who: MoveRequest) -> None:
         patience_s = max(0.0, claim.expires_at - self._clock()) * HANDOFF_SHARE
         outcome = await self._mover.move(who, patience_s=patience_s)
         desk = claim.desk
         if isinstance(outcome, Moved):
             desk.answer_moved(claim, outcome.unit, outcome.epoch, outcome.at_ms, who.cause)
-        elif not isinstance(outcome, Elsewhere):
+        elif not isinstance(outcome, Superseded):
             desk.answer_existing(claim, who.record)
         elif outcome.found is not None:
             desk.answer_existing(claim, decode_assignment(outcome.found.value))

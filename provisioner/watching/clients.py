@@ -24,7 +24,7 @@ from control_plane.errors import (
 from control_plane.store.port import Compacted, Get, KeyValue, Store, Txn
 from provisioner.ledger.assignment import decode_assignment
 from provisioner.ledger.departure import DepartureRecord
-from provisioner.watching.home_state import Standing, later
+from provisioner.watching.home_state import HomeState, later
 from provisioner.watching.watch import Watch, WatchedClient
 
 SIGN_OF_LIFE_S = 15.0  # a stream that has nothing to tell says so this often
@@ -200,7 +200,7 @@ class ClientWatches:
         if watched is not None:
             self._learn(
                 watched,
-                Standing(
+                HomeState(
                     as_of=revision,
                     since=revision,
                     epoch=departure.epoch if departure.unit else 0,
@@ -214,7 +214,7 @@ class ClientWatches:
         """See feed.Listener."""
         watched = self._clients.get(client)
         if watched is not None:
-            self._learn(watched, Standing(as_of=revision, since=revision))
+            self._learn(watched, HomeState(as_of=revision, since=revision))
 
     def reached(self, revision: int) -> None:
         """See feed.Listener."""
@@ -231,7 +231,7 @@ class ClientWatches:
             self._look_at(client)
         self._position = revision
 
-    def _learn(self, client: WatchedClient, news: Standing) -> None:
+    def _learn(self, client: WatchedClient, news: HomeState) -> None:
         known = client.standing
         client.standing = standing = later(known, news)
         if standing.homeless:
@@ -278,14 +278,14 @@ class ClientWatches:
                         reader.set_result(None)
 
     def _found(self, client: WatchedClient, pair: KeyValue | None, revision: int) -> None:
-        standing = Standing(as_of=revision, since=revision)
+        standing = HomeState(as_of=revision, since=revision)
         if pair is not None:
             try:
                 record = decode_assignment(pair.value)
             except msgspec.MsgspecError:
                 pass  # a damaged record is nobody's home
             else:
-                standing = Standing(
+                standing = HomeState(
                     as_of=revision,
                     since=pair.mod_revision,
                     epoch=record.epoch,

@@ -1,4 +1,4 @@
-"""DepartureBoard: tells the agents that beat on this server which clients have left their unit.
+"""DepartureFeed: tells the agents that beat on this server which clients have left their unit.
 
 A line begins with a list of all departures that still matter, in pages, and goes on with the
 feed. What an agent has not taken yet is kept by client, so the newest counts, and up to a
@@ -37,7 +37,7 @@ class Left(NamedTuple):
     departure: DepartureRecord
 
 
-class Line:
+class Stream:
     """One agent's. `news` is set while there is something to take."""
 
     def __init__(self, store: ClientKeys, unit_id: str) -> None:
@@ -101,20 +101,20 @@ class Line:
         return left
 
 
-class DepartureBoard:
+class DepartureFeed:
     """One per server; a Listener of its feed."""
 
     def __init__(self, store: ClientKeys) -> None:
         self._store = store
-        self._lines: dict[str, list[Line]] = {}
+        self._lines: dict[str, list[Stream]] = {}
 
-    def open(self, unit_id: str) -> Line:
+    def open(self, unit_id: str) -> Stream:
         """A line for the unit's agent; `close` it."""
-        line = Line(self._store, unit_id)
+        line = Stream(self._store, unit_id)
         self._lines.setdefault(unit_id, []).append(line)
         return line
 
-    def close(self, unit_id: str, line: Line) -> None:
+    def close(self, unit_id: str, line: Stream) -> None:
         """Nobody takes from it any more."""
         lines = self._lines[unit_id]
         lines.remove(line)

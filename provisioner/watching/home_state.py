@@ -1,4 +1,4 @@
-"""Standing: what is known of one client's home, and which of two pieces of news counts.
+"""HomeState: what is known of one client's home, and which of two pieces of news counts.
 
 News comes from reads and from the feed, and one may overtake the other. Each is true as of a
 revision of the store, and the later revision wins, so it does not matter in which order they
@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class Standing(NamedTuple):
+class HomeState(NamedTuple):
     """A client's home as of a revision. Epochs begin anew after a release, revisions never do:
     they tell one life of a client from the next."""
 
@@ -26,7 +26,7 @@ class Standing(NamedTuple):
         return not self.epoch
 
 
-def later(known: Standing | None, news: Standing) -> Standing:
+def later(known: HomeState | None, news: HomeState) -> HomeState:
     """What counts once both are known."""
     if known is None:
         return news
@@ -40,7 +40,7 @@ def later(known: Standing | None, news: Standing) -> Standing:
     return news
 
 
-def is_news(standing: Standing, known_epoch: int, revision: int) -> bool:
+def is_news(standing: HomeState, known_epoch: int, revision: int) -> bool:
     """Whether somebody who last heard `known_epoch` (0: nothing), as of `revision` (0: nobody
     knows), must be told."""
     if standing.homeless or standing.epoch != known_epoch:

@@ -1,4 +1,4 @@
-"""SpreadWatches: watches of clients where assignments are spread over clusters.
+"""ShardedWatches: watches of clients where assignments are spread over clusters.
 
 One set of watches and one feed for each cluster, because revisions mean something in one
 cluster only. A stream whose client's shard went elsewhere is told to come back, and is then
@@ -15,14 +15,14 @@ from control_plane.errors import Unavailable
 from control_plane.store.port import Store
 from provisioner.ledger.sharded.shard_routes import ShardMapCache
 from provisioner.watching.clients import ClientWatches
-from provisioner.watching.departures import DepartureBoard
+from provisioner.watching.departures import DepartureFeed
 from provisioner.watching.feed import MoveFeed
 from provisioner.watching.watch import Watch
 
 CHECK_S = 0.5
 
 
-class SpreadWatches:
+class ShardedWatches:
     """In place of ClientWatches, with the feeds inside. clusters: stores by name; the rest as
     in ClientWatches."""
 
@@ -30,7 +30,7 @@ class SpreadWatches:
         self,
         clusters: Mapping[str, Store],
         charts: ShardMapCache,
-        board: DepartureBoard,
+        board: DepartureFeed,
         *,
         limit: int,
         clock: Callable[[], float],

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import NamedTuple, Protocol, Self
 
 from control_plane.errors import HomeportError, NotFound
-from provisioner.watching.home_state import Standing, is_news
+from provisioner.watching.home_state import HomeState, is_news
 
 
 class Kind(Enum):
@@ -27,7 +27,7 @@ class Told(NamedTuple):
     """One message. `revision`: to go on from after a break."""
 
     kind: Kind
-    standing: Standing
+    standing: HomeState
     revision: int
 
 
@@ -38,7 +38,7 @@ class WatchedClient:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.standing: Standing | None = None
+        self.standing: HomeState | None = None
         self.behind = True  # whether the feed may have missed something of it
         self.queued = False  # for a read
         self.readers: list[asyncio.Future[None]] | None = None

@@ -22,7 +22,7 @@ from typing import Any, TypeAlias
 
 from control_plane.auth.tokens import Tokens
 from control_plane.errors import Refused
-from control_plane.fleet.lifecycle import Patience
+from control_plane.fleet.lifecycle import LossPolicy
 from control_plane.fleet.registry import UnitRegistry
 from control_plane.fleet.transitions import Transitions
 from control_plane.handoff.orders import OrderIssuer
@@ -52,9 +52,9 @@ from provisioner.ledger.sharded.cluster_counts import ClusterCounts
 from provisioner.ledger.sharded.ledger import ShardedLedger
 from provisioner.moves.dialing import unit_dialer
 from provisioner.moves.executor import Executor
-from provisioner.moves.failure_detector import Lookout
+from provisioner.moves.failure_detector import FailureDetector
 from provisioner.moves.handoff import Handoff
-from provisioner.moves.job_store import Board
+from provisioner.moves.job_store import JobStore
 from provisioner.moves.mover import Mover
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.fleet import PlacementFleet
@@ -270,9 +270,9 @@ class Moving:
 
     transitions: Transitions
     mover: Mover
-    board: Board
+    board: JobStore
     executor: Executor
-    lookout: Lookout
+    lookout: FailureDetector
 
 
 def _moving(
@@ -291,7 +291,7 @@ def _moving(
         unit = world.seen(unit_id)
         return unit.endpoint if unit is not None else ""
 
-    patience = Patience(lost_after_s=settings.lost_after_s, back_after_s=settings.back_after_s)
+    patience = LossPolicy(lost_after_s=settings.lost_after_s, back_after_s=settings.back_after_s)
     transitions = Transitions(
         store, registry, wall=time.time, patience=patience, rate_per_s=settings.move_rate_per_s
     )
@@ -306,7 +306,7 @@ def _moving(
         clock=time.monotonic,
         wall=time.time,
     )
-    board = Board(store, wall=time.time)
+    board = JobStore(store, wall=time.time)
     executor = Executor(
         store,
         clients,
@@ -319,7 +319,7 @@ def _moving(
         wall=time.time,
         spread=rng.random,
     )
-    lookout = Lookout(
+    lookout = FailureDetector(
         world, transitions, store.health, clock=time.monotonic, wall=time.time, spread=rng.random
     )
     return Moving(

@@ -12,13 +12,13 @@ from control_plane.fleet.lifecycle import (
     TAKING,
     Event,
     LifecycleRecord,
-    Patience,
+    LossPolicy,
     State,
     advance,
     noticed,
 )
 
-PATIENCE = Patience(lost_after_s=30, back_after_s=10, calm_s=900)
+PATIENCE = LossPolicy(lost_after_s=30, back_after_s=10, calm_s=900)
 MINUTE_MS = 60_000
 
 

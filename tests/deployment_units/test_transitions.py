@@ -11,12 +11,12 @@ import pytest
 from control_plane import keys
 from control_plane.errors import Conflict, NotFound
 from control_plane.fleet.capacity import decode_capacity, encode_capacity
-from control_plane.fleet.lifecycle import Event, Patience, State
+from control_plane.fleet.lifecycle import Event, LossPolicy, State
 from control_plane.fleet.liveness import Liveness
 from control_plane.fleet.move_job import JobState
 from control_plane.fleet.records import decode_job
 from control_plane.fleet.registry import UnitRegistry
-from control_plane.fleet.transitions import Transitions, Wish
+from control_plane.fleet.transitions import TransitionRequest, Transitions
 from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import Delete, Put, Txn, absent
 from tests.deployment_units.test_registry import spec, status
@@ -39,7 +39,7 @@ def registry(store):
 @pytest.fixture
 async def transitions(store, registry):
     await registry.apply(spec())
-    return Transitions(store, registry, wall=lambda: NOW_S, patience=Patience(), rate_per_s=100.0)
+    return Transitions(store, registry, wall=lambda: NOW_S, patience=LossPolicy(), rate_per_s=100.0)
 
 
 async def ledger(store):
@@ -58,7 +58,7 @@ async def job(store, name):
 
 async def make(transitions, *events, **terms):
     for event in events:
-        done = await transitions.make("u", Wish(event=event, **terms))
+        done = await transitions.make("u", TransitionRequest(event=event, **terms))
     return done
 
 
@@ -190,7 +190,7 @@ async def test_an_agent_that_comes_back_at_the_last_moment_keeps_its_clients(
         await heard(store)
 
     slow = Transitions(
-        Meddled(store, back), registry, wall=lambda: NOW_S, patience=Patience(), rate_per_s=1.0
+        Meddled(store, back), registry, wall=lambda: NOW_S, patience=LossPolicy(), rate_per_s=1.0
     )
     assert (await make(slow, Event.SILENT)).changed is False
     assert (await ledger(store)).open
@@ -223,7 +223,7 @@ async def test_many_who_say_the_same_at_once_say_it_once(store, transitions):
 
 async def test_nobody_drains_a_unit_that_is_not_there(store, transitions):
     with pytest.raises(NotFound):
-        await transitions.make("ghost", Wish(event=Event.DRAIN))
+        await transitions.make("ghost", TransitionRequest(event=Event.DRAIN))
 
 
 async def test_a_failed_removal_opens_no_unit_that_an_operator_closed(store, transitions):

@@ -21,7 +21,7 @@ from provisioner import __main__ as program
 from provisioner.ledger import reclaim, reservations, transactions
 from provisioner.ledger.ledger import Ledger
 from provisioner.moves import move_operation, worker
-from provisioner.moves.rate_limiter import Pace
+from provisioner.moves.rate_limiter import RateLimiter
 from provisioner.provisioning.ticket_fallback import TicketFallback
 from provisioner.wiring import server
 
@@ -196,7 +196,7 @@ def move_whoever_stands_there() -> None:
 def move_in_a_rush() -> None:
     """A drain goes page by page as fast as the store takes it, whatever its rate."""
     worker.SLICE_MIN = worker.SLICE_MAX = worker.PAGE
-    Pace.take = lambda self, wanted, now: (wanted, 0.0)  # type: ignore[method-assign]
+    RateLimiter.take = lambda self, wanted, now: (wanted, 0.0)  # type: ignore[method-assign]
 
 
 BUGS = {

@@ -14,11 +14,11 @@ from typing import Any
 
 from control_plane import keys
 from control_plane.fleet.capacity import decode_capacity, encode_capacity
-from control_plane.fleet.lifecycle import Event, Patience
+from control_plane.fleet.lifecycle import Event, LossPolicy
 from control_plane.fleet.move_job import MoveJob
 from control_plane.fleet.records import decode_job, encode_tenant
 from control_plane.fleet.registry import UnitRegistry
-from control_plane.fleet.transitions import Transitions, Wish
+from control_plane.fleet.transitions import TransitionRequest, Transitions
 from control_plane.fleet.unit import TenantSpec
 from control_plane.handoff.orders import OrderIssuer
 from control_plane.identity.keyring import load_or_create
@@ -32,7 +32,7 @@ from provisioner.ledger.ledger import Ledger
 from provisioner.moves.dialing import unit_dialer
 from provisioner.moves.executor import Executor
 from provisioner.moves.handoff import Handoff
-from provisioner.moves.job_store import Board
+from provisioner.moves.job_store import JobStore
 from provisioner.moves.mover import Mover
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.settings import Settings
@@ -52,7 +52,7 @@ class Rig:
         self.endpoints: dict[str, str] = {}
         self.registry = UnitRegistry(store, clock=time.monotonic, wall=time.time)
         self.transitions = Transitions(
-            store, self.registry, wall=time.time, patience=Patience(), rate_per_s=1e6
+            store, self.registry, wall=time.time, patience=LossPolicy(), rate_per_s=1e6
         )
         self.world = FleetView(store, clock=time.monotonic)
         departures = DepartureLease(
@@ -76,7 +76,7 @@ class Rig:
             wall=time.time,
         )
         self.world.on_fleet = self.mover.follow
-        self.board = Board(store, wall=time.time)
+        self.board = JobStore(store, wall=time.time)
         self.executor = Executor(
             store,
             store,
@@ -95,7 +95,7 @@ class Rig:
         return self.endpoints.get(unit) or (spec.endpoint if spec is not None else "")
 
     async def make(self, unit: str, event: Event, **terms: Any) -> MoveJob | None:
-        done = await self.transitions.make(unit, Wish(event=event, **terms))
+        done = await self.transitions.make(unit, TransitionRequest(event=event, **terms))
         await self.world.wait_for_units(done.view.revision)
         return done.job
 

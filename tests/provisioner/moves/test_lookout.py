@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from control_plane.fleet.lifecycle import Event, LifecycleRecord, Patience, State
+from control_plane.fleet.lifecycle import Event, LifecycleRecord, LossPolicy, State
 from control_plane.store.port import Health
-from provisioner.moves.failure_detector import Lookout
+from provisioner.moves.failure_detector import FailureDetector
 
 
 class Sky:
@@ -29,7 +29,7 @@ class Sky:
 class Patient:
     """As much of Transitions as looking needs."""
 
-    patience = Patience(lost_after_s=30.0, back_after_s=10.0)
+    patience = LossPolicy(lost_after_s=30.0, back_after_s=10.0)
 
 
 class Watch:
@@ -38,7 +38,7 @@ class Watch:
     def __init__(self, sky: Sky) -> None:
         self.now = 1_000.0
         self.health = Health(connected=True)
-        self.lookout = Lookout(
+        self.lookout = FailureDetector(
             sky, Patient(), self.health,
             clock=lambda: self.now, wall=lambda: 5.0, spread=lambda: 0.5,
         )  # fmt: skip

@@ -13,8 +13,15 @@ from deployment_units.client_state.port import content, keep
 from provisioner.geo.remembered import location_of
 from provisioner.ledger.assignment import decode_assignment, encode_assignment
 from provisioner.ledger.holds import hold
-from provisioner.moves.move_operation import DRAINED, RETURNED, Elsewhere, Kept, Moved, Traveller
-from provisioner.moves.plan import NO_ROOM, Manner
+from provisioner.moves.move_operation import (
+    DRAINED,
+    RETURNED,
+    Moved,
+    MoveRequest,
+    NotMoved,
+    Superseded,
+)
+from provisioner.moves.plan import NO_ROOM, MoveStrategy
 from tests.fakes.faulty_store import FaultyStore
 from tests.fakes.unit import LoopbackUnit
 from tests.provisioner.moves.rig import at_work, fleet, settle_in, tenant, until
@@ -30,8 +37,8 @@ async def store(tmp_path):
 async def traveller(rig, client, **more):
     found = await rig.store.get(keys.assignment("t", client))
     record = decode_assignment(found.value)
-    given = {"cause": DRAINED, "manner": Manner.PLACE, **more}
-    return Traveller(
+    given = {"cause": DRAINED, "manner": MoveStrategy.PLACE, **more}
+    return MoveRequest(
         tenant=rig.world.tenant("t"),
         client_id=client,
         found=found,
@@ -86,7 +93,7 @@ async def test_a_move_seen_twice_is_made_once(store):
         who = await traveller(rig, "alice")
         assert isinstance(await rig.mover.move(who), Moved)
         again = await rig.mover.move(who)
-        assert isinstance(again, Elsewhere)
+        assert isinstance(again, Superseded)
         assert decode_assignment(again.found.value).epoch == 2
 
 
@@ -96,7 +103,7 @@ async def test_a_client_that_left_meanwhile_is_not_brought_back(store):
         await rig.make("dublin", Event.CORDON)
         who = await traveller(rig, "alice")
         await store.commit(Txn(then=[Delete(who.found.key)]))
-        assert await rig.mover.move(who) == Elsewhere(None)
+        assert await rig.mover.move(who) == Superseded(None)
 
 
 async def test_who_finds_no_room_stays(store):
@@ -106,7 +113,7 @@ async def test_who_finds_no_room_stays(store):
     async with at_work(store) as rig:
         await rig.make("dublin", Event.CORDON)
         outcomes = [await rig.mover.move(await traveller(rig, client)) for client in "abc"]
-        assert [type(one) for one in outcomes] == [Moved, Moved, Kept]
+        assert [type(one) for one in outcomes] == [Moved, Moved, NotMoved]
         assert outcomes[2].reason == NO_ROOM
         assert await rig.counts() == {"dublin": 1, "virginia": 2}
 
@@ -118,9 +125,9 @@ async def test_who_may_go_nowhere_is_told_why(store):
     async with at_work(store) as rig:
         await rig.make("dublin", Event.CORDON)
         outcome = await rig.mover.move(await traveller(rig, "a"))
-        assert outcome == Kept("none of its units may take a client from there")
+        assert outcome == NotMoved("none of its units may take a client from there")
         ghost = await traveller(rig, "a", to="ghost")
-        assert await rig.mover.move(ghost) == Kept("unit ghost takes no clients now")
+        assert await rig.mover.move(ghost) == NotMoved("unit ghost takes no clients now")
 
 
 async def test_a_lost_answer_is_looked_up_and_nobody_moves_twice(store):
@@ -169,7 +176,7 @@ async def test_a_client_that_came_at_the_last_moment_is_not_held_again(store):
     async with at_work(Confirms(store)) as rig:
         await rig.make("dublin", Event.CORDON)
         first = await rig.mover.move(await traveller(rig, "alice"))
-        assert isinstance(first, Elsewhere)
+        assert isinstance(first, Superseded)
         assert isinstance(await rig.mover.move(await traveller(rig, "alice")), Moved)
         assert (await store.range(keys.HOLDS)).items == []
 
@@ -212,7 +219,7 @@ async def test_a_broken_handoff_leaves_the_client_and_says_whose_fault_it_was(st
         old, new = LoopbackUnit("dublin", rig.issuer), LoopbackUnit("virginia", rig.issuer)
         async with old.serving() as there:
             outcome = await handing_over(rig, old, there, new, "127.0.0.1:1")
-            assert isinstance(outcome, Kept)
+            assert isinstance(outcome, NotMoved)
             assert "unit virginia" in outcome.reason
             assert await state(old) == b"her basket"
             assert (await rig.homes())["alice"].epoch == 1

@@ -15,7 +15,7 @@ from provisioner.geo.remembered import location_of
 from provisioner.moves.plan import (
     CONTINENTS,
     NO_ROOM,
-    Manner,
+    MoveStrategy,
     Planner,
     Resident,
     left_without,
@@ -35,7 +35,7 @@ def residents(count, unit, cell=IRELAND, tenant="t"):
     return [Resident(b"a/%d" % n, tenant, unit, cell) for n in range(count)]
 
 
-def planner(units, *, room, load=None, capacity=1_000, manner=Manner.PLACE, bound=None):
+def planner(units, *, room, load=None, capacity=1_000, manner=MoveStrategy.PLACE, bound=None):
     count = len(units.units)
     return Planner(
         units,
@@ -61,14 +61,14 @@ def moves(draw):
     return (
         situation,
         who,
-        draw(st.sampled_from(list(Manner))),
+        draw(st.sampled_from(list(MoveStrategy))),
         draw(st.one_of(st.none(), st.integers(0, 10))),
     )
 
 
 def plan_of(situation, manner, bound):
     units = situation.fleet
-    if manner is not Manner.BETTER:
+    if manner is not MoveStrategy.BETTER:
         units = without(units, "u0", "it is being drained")
     return Planner(
         units,
@@ -99,7 +99,7 @@ def test_what_every_plan_keeps_to(drawn):
         reason = why_not(units[goal.unit], situation.policy,
                          location_of(goal.resident.cell), situation.tenant)  # fmt: skip
         assert reason == "", "moved to where it may not be"
-    if manner is Manner.BETTER:
+    if manner is MoveStrategy.BETTER:
         assert plan.stay == 0  # who stays does not have to move
     else:
         assert plan.moves + plan.stay + plan.beyond_bound == len(who)
@@ -126,7 +126,9 @@ def test_who_cannot_go_anywhere_stays_with_the_reason_of_most():
 
 def test_the_lost_are_spread_by_room_and_distance():
     units = without(fleet("dublin", "frankfurt", "virginia", "oregon"), "dublin", "lost")
-    plan = planner(units, room=[0, 1_000, 10_000, 1_000], manner=Manner.SPREAD, capacity=20_000)
+    plan = planner(
+        units, room=[0, 1_000, 10_000, 1_000], manner=MoveStrategy.SPREAD, capacity=20_000
+    )
     plan.take(residents(900, "dublin"))
     targets = plan.made().targets
     # The nearest is not filled, the one with ten times its room takes its share though it is
@@ -138,7 +140,7 @@ def test_the_lost_are_spread_by_room_and_distance():
 
 def test_the_lost_still_find_the_last_room():
     units = without(fleet("dublin", "frankfurt", "virginia"), "dublin", "lost")
-    plan = planner(units, room=[0, 10, 90], manner=Manner.SPREAD)
+    plan = planner(units, room=[0, 10, 90], manner=MoveStrategy.SPREAD)
     plan.take(residents(120, "dublin"))
     assert plan.made().targets == {"virginia": 90, "frankfurt": 10}
     assert plan.made().stay == 20

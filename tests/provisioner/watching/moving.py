@@ -13,7 +13,7 @@ from control_plane.store.port import Delete, Operation, Put, Txn, TxnResult
 from provisioner.ledger.assignment import encode_assignment
 from provisioner.ledger.departure import DepartureRecord, encode_departure, released
 from provisioner.watching.clients import ClientWatches
-from provisioner.watching.departures import DepartureBoard
+from provisioner.watching.departures import DepartureFeed
 from provisioner.watching.feed import MoveFeed
 from provisioner.watching.watch import Told
 
@@ -81,7 +81,7 @@ class Server:
             sign_of_life_s=sign_of_life_s,
             homeless_s=homeless_s,
         )
-        self.board = DepartureBoard(store)
+        self.board = DepartureFeed(store)
         self.feed = MoveFeed(store, self.clients, self.board, following=following)
 
     @asynccontextmanager

@@ -12,7 +12,7 @@ from control_plane.errors import Unavailable
 from control_plane.store.port import Put, Txn
 from provisioner.ledger.departure import DepartureRecord, encode_departure
 from provisioner.watching import departures
-from provisioner.watching.departures import Line
+from provisioner.watching.departures import Stream
 from tests.fakes.uneven_store import UnevenStore
 from tests.provisioner.watching.moving import WAIT_S, Movers, Server
 
@@ -35,7 +35,7 @@ async def server(store: UnevenStore) -> AsyncIterator[Server]:
         yield running
 
 
-async def hear(line: Line, *clients: str) -> dict[str, tuple[int, str]]:
+async def hear(line: Stream, *clients: str) -> dict[str, tuple[int, str]]:
     """What is told until all of these clients were; twice does no harm."""
     heard: dict[str, tuple[int, str]] = {}
     async with asyncio.timeout(WAIT_S):
