@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pydantic import ValidationError
 
 from control_plane.errors import HomeportError
-from control_plane.serving import heap
+from control_plane.serving import gc_freeze
 from control_plane.telemetry.logs import log_as_json
 from provisioner.settings import Settings, read_settings
 from provisioner.wiring.server import Serving, serve, stop_on_signals, write_ready_file
@@ -23,7 +23,7 @@ async def run(settings: Settings) -> None:
     stop_on_signals(stop)
 
     def ready(serving: Serving) -> None:
-        heap.settle()
+        gc_freeze.settle()
         print(
             f"homeport serves gRPC on {serving.grpc} ({serving.transport}), "
             f"metrics on {serving.metrics or 'no port'}",

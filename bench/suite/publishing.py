@@ -19,7 +19,7 @@ from pathlib import Path
 
 from bench.ceilings.raw_events import events_per_s
 from bench.suite.measurement import Failed, Measurement, Ratio, Samples
-from control_plane.serving import heap
+from control_plane.serving import gc_freeze
 from data_sharing.api.cloudevent_message import results_to_proto
 from data_sharing.api.feed_service import read_batch
 from data_sharing.database import Database
@@ -131,7 +131,7 @@ def measure(samples: Samples, rounds: int, quick: bool, tick: Callable[[], None]
     count = EVENTS // (5 if quick else 1)
     growing, scattered = batches(count, random_ids=False), batches(count, random_ids=True)
     bare = contents(growing)
-    heap.settle()  # as the server does
+    gc_freeze.settle()  # as the server does
     with tempfile.TemporaryDirectory(dir=".", prefix=".bench-events-") as name:
         folder = Path(name)
         for number in range(-1, rounds):

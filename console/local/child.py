@@ -36,7 +36,7 @@ class Child:
         command = [*_PYTHON, self.program.module, *arguments]
         with self.program.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*_PYTHON, "console.local.leash", str(os.getpid()), *command],
+                [*_PYTHON, "console.local.die_with_parent", str(os.getpid()), *command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 from rich.console import Console
 from rich.markup import escape
 
-from console.cli.decision_pictures import explanation_picture, instruction_document
+from console.cli.decision_views import explanation_picture, instruction_document
 from console.cli.failure import CommandFailed, failure_of, report
 from console.cli.output import busy
 from console.local.morning import TENANT, Morning

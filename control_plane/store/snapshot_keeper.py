@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from control_plane.store.contact import Contact
 from control_plane.store.port import Health, KeyValue
 from control_plane.store.replica import Replica
 from control_plane.store.snapshot import Snapshot, encode_snapshot, in_order, write_snapshot
+from control_plane.store.status import Contact
 
 log = logging.getLogger(__name__)
 

@@ -19,8 +19,8 @@ from control_plane.identity.names import check_client_id, check_slug
 from control_plane.identity.tickets import TicketIssuer
 from control_plane.serving.server import Service
 from control_plane.serving.status import duration
-from control_plane.store.contact import Contact
 from control_plane.store.port import KeyValue, Store, StoreUnavailable
+from control_plane.store.status import Contact
 from homeport.api.fleet.v1 import fleet_pb2 as pb
 from homeport.api.fleet.v1 import fleet_pb2_grpc as pb_grpc
 from provisioner.api import mapping

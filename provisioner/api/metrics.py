@@ -12,9 +12,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from control_plane.store.contact import Contact
 from control_plane.store.port import Health
 from control_plane.store.snapshot_keeper import SnapshotKeeper
+from control_plane.store.status import Contact
 from control_plane.telemetry.endpoint import Readiness
 from provisioner.api.watching import Watching
 from provisioner.moves.mover import Mover

@@ -17,8 +17,8 @@ from control_plane.identity.names import check_client_id
 from control_plane.serving.calls import HotCall
 from control_plane.serving.server import Service
 from control_plane.serving.status import duration
-from control_plane.store.contact import Contact
 from control_plane.store.port import KeyValue, StoreUnavailable
+from control_plane.store.status import Contact
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from homeport.api.provisioning.v1 import provisioning_pb2_grpc as pb_grpc
 from provisioner.api import mapping

@@ -30,9 +30,9 @@ from control_plane.identity.kept_ring import KeptRing
 from control_plane.identity.tickets import TicketIssuer
 from control_plane.serving.peers import Proxies, parse_networks
 from control_plane.serving.server import Server, Tls
-from control_plane.store.contact import Contact
 from control_plane.store.port import JointHealth, Store
 from control_plane.store.snapshot_keeper import SnapshotKeeper
+from control_plane.store.status import Contact
 from control_plane.telemetry.endpoint import MetricsEndpoint
 from provisioner.api.callers import Callers
 from provisioner.api.fleet_service import FleetService

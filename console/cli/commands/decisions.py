@@ -44,7 +44,7 @@ def list_decisions(
 ) -> None:
     """Lists decisions, newest first."""
     from console.cli.decision_calls import DecisionCalls
-    from console.cli.decision_pictures import decision_document
+    from console.cli.decision_views import decision_document
 
     target = data_target_of(server, tenant, token, profile, ca)
     with DecisionCalls(target) as calls:
@@ -74,7 +74,7 @@ def explain(
     for an event on which nothing fired.
     """
     from console.cli.decision_calls import DecisionCalls
-    from console.cli.decision_pictures import explanation_document, explanation_picture
+    from console.cli.decision_views import explanation_document, explanation_picture
     from homeport.api.datasharing.v1 import decision_pb2 as messages
 
     event = None
@@ -106,7 +106,7 @@ def list_instructions(
 ) -> None:
     """Lists instructions with what became of them, newest first."""
     from console.cli.decision_calls import DecisionCalls
-    from console.cli.decision_pictures import instruction_document
+    from console.cli.decision_views import instruction_document
     from homeport.api.datasharing.v1 import decision_pb2 as messages
 
     state = messages.INSTRUCTION_STATE_AWAITING_APPROVAL if waiting else 0
@@ -129,7 +129,7 @@ def approve(
 ) -> None:
     """Lets an instruction go that waits for approval."""
     from console.cli.decision_calls import DecisionCalls
-    from console.cli.decision_pictures import instruction_document, instruction_line
+    from console.cli.decision_views import instruction_document, instruction_line
 
     target = data_target_of(server, tenant, token, profile, ca)
     with DecisionCalls(target) as calls:
@@ -150,7 +150,7 @@ def deny(
 ) -> None:
     """Ends an instruction that waits for approval; it becomes a dead letter."""
     from console.cli.decision_calls import DecisionCalls
-    from console.cli.decision_pictures import instruction_document, instruction_line
+    from console.cli.decision_views import instruction_document, instruction_line
 
     target = data_target_of(server, tenant, token, profile, ca)
     with DecisionCalls(target) as calls:
@@ -173,7 +173,7 @@ def list_letters(
 ) -> None:
     """Lists dead letters, newest first."""
     from console.cli.decision_calls import DecisionCalls
-    from console.cli.decision_pictures import letter_document
+    from console.cli.decision_views import letter_document
 
     target = data_target_of(server, tenant, token, profile, ca)
     with DecisionCalls(target) as calls:
@@ -194,7 +194,7 @@ def show_letter(
 ) -> None:
     """Shows one dead letter with its event or instruction."""
     from console.cli.decision_calls import DecisionCalls
-    from console.cli.decision_pictures import letter_document
+    from console.cli.decision_views import letter_document
 
     target = data_target_of(server, tenant, token, profile, ca)
     with DecisionCalls(target) as calls:
@@ -217,7 +217,7 @@ def redrive(
 ) -> None:
     """Tries again, once: the event is decided anew, or the instruction is sent anew."""
     from console.cli.decision_calls import DecisionCalls
-    from console.cli.decision_pictures import letter_document
+    from console.cli.decision_views import letter_document
 
     target = data_target_of(server, tenant, token, profile, ca)
     with DecisionCalls(target) as calls:
@@ -228,7 +228,7 @@ def redrive(
 def _decisions(found: list[pb.Decision]) -> Table:
     from rich.markup import escape
 
-    from console.cli.decision_pictures import decision_document
+    from console.cli.decision_views import decision_document
 
     table = _table("time", "decision", "kind", "plan", "what")
     for document in map(decision_document, found):
@@ -243,7 +243,7 @@ def _decisions(found: list[pb.Decision]) -> Table:
 
 
 def _instructions(found: list[pb.Instruction]) -> Table:
-    from console.cli.decision_pictures import instruction_document, instruction_line
+    from console.cli.decision_views import instruction_document, instruction_line
 
     table = _table("time", "instruction", "what")
     for one in found:
@@ -254,7 +254,7 @@ def _instructions(found: list[pb.Instruction]) -> Table:
 def _letters(found: list[pb.DeadLetter]) -> Table:
     from rich.markup import escape
 
-    from console.cli.decision_pictures import letter_document
+    from console.cli.decision_views import letter_document
 
     table = _table("letter", "time", "about", "reason")
     for document in map(letter_document, found):

@@ -189,7 +189,7 @@ def backtest(
     place, and the differences are told. Nothing is changed; the server only reads its log.
     """
     from console.cli.backtest import run
-    from console.cli.backtest_pictures import document_of, picture_of
+    from console.cli.backtest_views import document_of, picture_of
     from console.cli.data_service import DataService
     from console.cli.progress import counting
     from homeport.api.datasharing.v1 import feed_pb2 as feeds

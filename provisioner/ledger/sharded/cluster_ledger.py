@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from control_plane import faultpoints, keys
 from control_plane.errors import HomeportError, Unavailable
 from control_plane.fleet.capacity import CapacityRecord, decode_capacity
-from control_plane.store.numbered import NEVER
+from control_plane.store.cluster_tagged import NEVER
 from control_plane.store.port import Compare, Get, OutcomeUnknown, Store, Txn, TxnResult
 from provisioner.ledger import transactions
 from provisioner.ledger.account import Account

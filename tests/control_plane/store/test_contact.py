@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
-from control_plane.store.contact import IMPATIENCE_S, PATIENCE_S, Contact
 from control_plane.store.port import Health
+from control_plane.store.status import IMPATIENCE_S, PATIENCE_S, Contact
 
 
 class Scene:

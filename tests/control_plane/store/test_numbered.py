@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from control_plane.store.cluster_tagged import BITS, NumberedStore
 from control_plane.store.embedded import EmbeddedStore
-from control_plane.store.numbered import BITS, NumberedStore
 from control_plane.store.port import Compacted, Compare, Get, Put, Target, Txn, absent, unchanged
 
 

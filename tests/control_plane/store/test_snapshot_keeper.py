@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from control_plane.store.contact import Contact
 from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import Health, KeyValue, Put, Txn
 from control_plane.store.replica import Replica
 from control_plane.store.snapshot import Snapshot, decode_snapshot
 from control_plane.store.snapshot_keeper import FRESH_S, SETTLED_S, SnapshotKeeper
+from control_plane.store.status import Contact
 
 PREFIX = b"things/"
 WALL = 1_800_000_000.0
