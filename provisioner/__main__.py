@@ -23,7 +23,7 @@ async def run(settings: Settings) -> None:
     stop_on_signals(stop)
 
     def ready(serving: Serving) -> None:
-        gc_freeze.settle()
+        gc_freeze.freeze_gc()
         print(
             f"homeport serves gRPC on {serving.grpc} ({serving.transport}), "
             f"metrics on {serving.metrics or 'no port'}",

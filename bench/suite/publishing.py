@@ -131,7 +131,7 @@ def measure(samples: Samples, rounds: int, quick: bool, tick: Callable[[], None]
     count = EVENTS // (5 if quick else 1)
     growing, scattered = batches(count, random_ids=False), batches(count, random_ids=True)
     bare = contents(growing)
-    gc_freeze.settle()  # as the server does
+    gc_freeze.freeze_gc()  # as the server does
     with tempfile.TemporaryDirectory(dir=".", prefix=".bench-events-") as name:
         folder = Path(name)
         for number in range(-1, rounds):

@@ -13,7 +13,7 @@ import gc
 YOUNG = 50_000  # net new objects before the first look; a look takes a few ms
 
 
-def settle() -> None:
+def freeze_gc() -> None:
     """Once a server is built: what stands now stays for good and is never looked through again."""
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""NumberedStore: one of several clusters, whose revisions say which cluster they are of.
+"""ClusterTaggedStore: one of several clusters, whose revisions say which cluster they are of.
 
 A revision means something in one cluster only. What was read in one must never be compared
 in another, where the same number may belong to something else. So each cluster's revisions
@@ -30,7 +30,7 @@ NEVER = (1 << 62) - 1  # a revision that no key ever has
 _REVISIONS = (Target.CREATE_REVISION, Target.MOD_REVISION)
 
 
-class NumberedStore(Store):
+class ClusterTaggedStore(Store):
     """`number`: from 1, another one for each cluster. Owns `inner`."""
 
     def __init__(self, inner: Store, number: int) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from control_plane.store.port import Health, KeyValue
 from control_plane.store.replica import Replica
 from control_plane.store.snapshot import Snapshot, encode_snapshot, in_order, write_snapshot
-from control_plane.store.status import Contact
+from control_plane.store.status import StoreStatus
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class SnapshotKeeper:
         self,
         path: Path,
         replicas: Sequence[Replica[Any]],
-        contact: Contact,
+        contact: StoreStatus,
         health: Health,
         *,
         endpoints: Sequence[str],

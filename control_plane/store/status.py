@@ -1,4 +1,4 @@
-"""Contact: whether what a server knows is what the store says, and since when it is not.
+"""StoreStatus: whether what a server knows is what the store says, and since when it is not.
 
 Asks the adapter's health once a second and says in the log when the store goes and when it
 is back. A store that comes back as another one (an empty cluster, a restored backup) is told
@@ -19,7 +19,7 @@ LOOK_S = 1.0
 PATIENCE_S, IMPATIENCE_S = 4.0, 0.5
 
 
-class Contact:
+class StoreStatus:
     """`run` is a task of the owner's. wall: Unix seconds. confirmed(): whether all that is
     known was read from the store itself. as_of, cluster: of the snapshot that the owner
     started from, if it did."""

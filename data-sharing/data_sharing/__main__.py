@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pydantic import ValidationError
 
 from control_plane.errors import HomeportError
-from control_plane.serving.gc_freeze import settle
+from control_plane.serving.gc_freeze import freeze_gc
 from control_plane.telemetry.logs import log_as_json
 from data_sharing.settings import Settings, read_settings
 from data_sharing.wire import Serving, serve, stop_on_signals, write_ready_file
@@ -28,7 +28,7 @@ async def run(settings: Settings) -> None:
             file=sys.stderr,
             flush=True,
         )
-        settle()
+        freeze_gc()
         if settings.ready_file:
             write_ready_file(settings.ready_file, serving)
 

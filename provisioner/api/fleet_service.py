@@ -20,7 +20,7 @@ from control_plane.identity.tickets import TicketIssuer
 from control_plane.serving.server import Service
 from control_plane.serving.status import duration
 from control_plane.store.port import KeyValue, Store, StoreUnavailable
-from control_plane.store.status import Contact
+from control_plane.store.status import StoreStatus
 from homeport.api.fleet.v1 import fleet_pb2 as pb
 from homeport.api.fleet.v1 import fleet_pb2_grpc as pb_grpc
 from provisioner.api import mapping
@@ -51,7 +51,7 @@ class FleetService(pb_grpc.FleetServiceServicer):
         operations: UnitOperations,
         board: DepartureFeed,
         watches: FleetWatches[pb.Unit],
-        contact: Contact,
+        contact: StoreStatus,
         seen: Callable[[], Iterable[KeyValue]],
         *,
         endpoint_of: Callable[[str], str],

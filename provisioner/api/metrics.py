@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 
 from control_plane.store.port import Health
 from control_plane.store.snapshot_keeper import SnapshotKeeper
-from control_plane.store.status import Contact
+from control_plane.store.status import StoreStatus
 from control_plane.telemetry.endpoint import Readiness
 from provisioner.api.watching import Watching
 from provisioner.moves.mover import Mover
@@ -32,7 +32,7 @@ class ProvisionerMetrics(Collector):
         stale: TicketFallback,
         mover: Mover,
         watching: Watching,
-        contact: Contact,
+        contact: StoreStatus,
         keeper: SnapshotKeeper | None,
     ) -> None:
         self._desk = desk

@@ -18,7 +18,7 @@ from control_plane.serving.calls import HotCall
 from control_plane.serving.server import Service
 from control_plane.serving.status import duration
 from control_plane.store.port import KeyValue, StoreUnavailable
-from control_plane.store.status import Contact
+from control_plane.store.status import StoreStatus
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from homeport.api.provisioning.v1 import provisioning_pb2_grpc as pb_grpc
 from provisioner.api import mapping
@@ -50,7 +50,7 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         callers: Callers,
         stale: TicketFallback,
         watches: ClientWatches | ShardedWatches,
-        contact: Contact,
+        contact: StoreStatus,
     ) -> None:
         self._desk = desk
         self._tickets = tickets

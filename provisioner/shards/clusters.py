@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from control_plane import keys
 from control_plane.errors import Conflict, InvalidInput, Refused
 from control_plane.identity.names import check_slug
-from control_plane.store.cluster_tagged import NumberedStore
+from control_plane.store.cluster_tagged import ClusterTaggedStore
 from control_plane.store.opening import EtcdAccess, StoreUrl, open_store
 from control_plane.store.port import Put, Store, Txn, absent, unchanged
 from provisioner.shards.shard_map import ShardMap, decode_map, encode_map, first_map
@@ -100,7 +100,7 @@ async def join(control: Store, clusters: Mapping[str, Store]) -> ShardMap:
 def numbered(shard_map: ShardMap, clusters: Mapping[str, Store]) -> dict[str, Store]:
     """The clusters with revisions that are told apart, in the map's order."""
     return {
-        name: NumberedStore(clusters[name], shard_map.place(name) + 1)
+        name: ClusterTaggedStore(clusters[name], shard_map.place(name) + 1)
         for name in shard_map.clusters
     }
 

@@ -32,7 +32,7 @@ from control_plane.serving.peers import Proxies, parse_networks
 from control_plane.serving.server import Server, Tls
 from control_plane.store.port import JointHealth, Store
 from control_plane.store.snapshot_keeper import SnapshotKeeper
-from control_plane.store.status import Contact
+from control_plane.store.status import StoreStatus
 from control_plane.telemetry.endpoint import MetricsEndpoint
 from provisioner.api.callers import Callers
 from provisioner.api.fleet_service import FleetService
@@ -114,7 +114,7 @@ async def serve(
         issuer = TicketIssuer(ring.ring)
         ring.on_change = issuer.use
         replicas = (*world.replicas, ledger.capacity, *ring.replicas)
-        contact = Contact(
+        contact = StoreStatus(
             store.health,
             wall=time.time,
             confirmed=lambda: all(replica.listed for replica in replicas),

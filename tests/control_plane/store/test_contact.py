@@ -1,4 +1,4 @@
-"""Contact: how old what is known is, and a store that comes back as another one."""
+"""StoreStatus: how old what is known is, and a store that comes back as another one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from control_plane.store.port import Health
-from control_plane.store.status import IMPATIENCE_S, PATIENCE_S, Contact
+from control_plane.store.status import IMPATIENCE_S, PATIENCE_S, StoreStatus
 
 
 class Scene:
@@ -16,7 +16,7 @@ class Scene:
         self.wall = 1_000.0
         self.confirmed = True
         self.foreign = 0
-        self.contact = Contact(
+        self.contact = StoreStatus(
             self.health, wall=lambda: self.wall, confirmed=lambda: self.confirmed,
             on_foreign=self._foreign, **more,
         )  # fmt: skip

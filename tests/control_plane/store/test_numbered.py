@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from control_plane.store.cluster_tagged import BITS, NumberedStore
+from control_plane.store.cluster_tagged import BITS, ClusterTaggedStore
 from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import Compacted, Compare, Get, Put, Target, Txn, absent, unchanged
 
@@ -12,7 +12,7 @@ from control_plane.store.port import Compacted, Compare, Get, Put, Target, Txn, 
 @pytest.fixture
 async def pair(tmp_path):
     """Two clusters in which everything has the same revision."""
-    stores = [NumberedStore(await EmbeddedStore.open(tmp_path / f"{n}.db"), n) for n in (1, 2)]
+    stores = [ClusterTaggedStore(await EmbeddedStore.open(tmp_path / f"{n}.db"), n) for n in (1, 2)]
     for store in stores:
         await store.commit(Txn(then=[Put(b"a", b"v")]))
     yield stores
@@ -61,4 +61,4 @@ async def test_history_of_another_cluster_is_gone_here(pair):
 
 def test_a_number_that_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="out of range"):
-        NumberedStore(None, 0)
+        ClusterTaggedStore(None, 0)

@@ -12,7 +12,7 @@ from control_plane.store.port import Health, KeyValue, Put, Txn
 from control_plane.store.replica import Replica
 from control_plane.store.snapshot import Snapshot, decode_snapshot
 from control_plane.store.snapshot_keeper import FRESH_S, SETTLED_S, SnapshotKeeper
-from control_plane.store.status import Contact
+from control_plane.store.status import StoreStatus
 
 PREFIX = b"things/"
 WALL = 1_800_000_000.0
@@ -40,7 +40,7 @@ class Scene:
         self.health = Health(connected=True, cluster="c")
         self.now = 0.0
         self.disk = Disk()
-        self.contact = Contact(
+        self.contact = StoreStatus(
             self.health, wall=lambda: WALL + self.now,
             confirmed=lambda: self.replica.listed, on_foreign=lambda: None,
         )  # fmt: skip
