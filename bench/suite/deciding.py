@@ -21,8 +21,8 @@ from bench.suite.measurement import Failed, Measurement, Ratio, Samples
 from data_sharing.event import Event
 from data_sharing.rules.compiled import CompiledRule
 from data_sharing.rules.compiling import compile_rule, parse
+from data_sharing.rules.evaluation_context import NoPlans
 from data_sharing.rules.feed_schema import FeedSchema
-from data_sharing.rules.occasion import NoPlans
 from data_sharing.rules.ruleset import RuleSet
 from data_sharing.rules.state import State
 

@@ -26,7 +26,7 @@ from data_sharing.api.feed_service import read_batch
 from data_sharing.clock import wall_ms
 from data_sharing.database import Database
 from data_sharing.deciding import SCHEMAS
-from data_sharing.decisions.ordering import Ordering
+from data_sharing.decisions.instruction_factory import Ordering
 from data_sharing.decisions.worker import DecisionWorker
 from data_sharing.feed_key import KeyPath
 from data_sharing.feeds import rows as feed_rows

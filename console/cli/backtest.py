@@ -13,10 +13,10 @@ import msgspec
 from console.cli.data_service import DataService
 from console.cli.trial import read_text
 from control_plane.errors import HomeportError
-from data_sharing.decisions.backtesting import Backtest
-from data_sharing.decisions.outcome_events import OUTCOME_FEED
+from data_sharing.delivery.outcome_events import OUTCOME_FEED
 from data_sharing.event import Event
 from data_sharing.forecasts.spec import ForecastSpec
+from data_sharing.management.backtest import Backtest
 from data_sharing.plans.plan import EventPlan, created
 from data_sharing.plans.spec import parse_plan
 from data_sharing.rules.compiled import CompiledForecast, CompiledRule

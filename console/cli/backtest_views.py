@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from console.cli.backtest import Report
 from console.cli.trial import time_text
-from data_sharing.decisions.backtesting import MINUTE_MS, Backtest, Differences, Firing, Side, Tally
+from data_sharing.management.backtest import MINUTE_MS, Backtest, Differences, Firing, Side, Tally
 from data_sharing.rules.decided import Fate, Verdict
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from console.cli.failure import CommandFailed, ExitCode
 from control_plane.errors import InvalidInput
-from data_sharing.decisions.rehearsal import Tried
-from data_sharing.decisions.trying import try_rules
 from data_sharing.documents import value_of
 from data_sharing.feed_key import KeyPath
+from data_sharing.management.dry_run import try_rules
+from data_sharing.management.simulator import Tried
 from data_sharing.plans.due import DueAction
 from data_sharing.registry.reading import read_manifest
 from data_sharing.rules.compiling import (

@@ -24,15 +24,22 @@ from data_sharing.api.plan_service import PlanService
 from data_sharing.api.platform_service import PlatformService
 from data_sharing.api.rule_service import RuleService
 from data_sharing.database import Database, Schema
-from data_sharing.decisions import dead_letters, history, memory, outbox, planbook, rulebook
-from data_sharing.decisions.approving import OperatorDesk
-from data_sharing.decisions.dispatcher import Dispatcher
-from data_sharing.decisions.ordering import Ordering
-from data_sharing.decisions.outcome_events import OutcomeEvents
+from data_sharing.decisions import (
+    dead_letters,
+    history,
+    outbox,
+    plan_store,
+    rule_registry,
+    worker_tables,
+)
+from data_sharing.decisions.instruction_factory import Ordering
 from data_sharing.decisions.planning import Planning
-from data_sharing.decisions.recording import Recorder
-from data_sharing.decisions.rulebook import Rulebook
+from data_sharing.decisions.rule_registry import Rulebook
 from data_sharing.decisions.worker import PARTITION, DecisionWorker
+from data_sharing.delivery.dispatcher import Dispatcher
+from data_sharing.delivery.outcome_events import OutcomeEvents
+from data_sharing.delivery.outcome_recorder import Recorder
+from data_sharing.management.operator_actions import OperatorDesk
 from data_sharing.registry.catalogue import Catalogue, Version
 from data_sharing.registry.registry import Registry
 from data_sharing.signing import key_of_file
@@ -40,9 +47,9 @@ from data_sharing.signing import key_of_file
 log = logging.getLogger(__name__)
 
 SCHEMAS: tuple[Schema, ...] = (
-    memory.SCHEMA,
-    planbook.SCHEMA,
-    rulebook.SCHEMA,
+    worker_tables.SCHEMA,
+    plan_store.SCHEMA,
+    rule_registry.SCHEMA,
     history.SCHEMA,
     outbox.SCHEMA,
     dead_letters.SCHEMA,

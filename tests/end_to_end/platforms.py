@@ -17,9 +17,9 @@ from data_sharing.api.platform_service import PlatformService
 from data_sharing.clock import wall_ms
 from data_sharing.database import Database
 from data_sharing.decisions import dead_letters, outbox
-from data_sharing.decisions.dispatcher import Dispatcher
 from data_sharing.decisions.outbox import Kept, State
-from data_sharing.decisions.recording import Recorder
+from data_sharing.delivery.dispatcher import Dispatcher
+from data_sharing.delivery.outcome_recorder import Recorder
 from data_sharing.instruction import Instruction, Performed
 from data_sharing.registry.catalogue import Version
 from data_sharing.registry.manifest import Manifest, RuntimeNeeds

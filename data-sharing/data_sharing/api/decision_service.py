@@ -20,9 +20,7 @@ from data_sharing.api.decision_messages import (
 from data_sharing.api.pages import row_of, size_of
 from data_sharing.database import Database
 from data_sharing.decisions import dead_letters, history, outbox
-from data_sharing.decisions.approving import OperatorDesk, must_have_letter
 from data_sharing.decisions.dead_letters import DeadLetter
-from data_sharing.decisions.dispatcher import Dispatcher
 from data_sharing.decisions.explaining import (
     Explanation,
     explain_decision,
@@ -31,6 +29,8 @@ from data_sharing.decisions.explaining import (
 )
 from data_sharing.decisions.outbox import Kept, State
 from data_sharing.decisions.worker import DecisionWorker
+from data_sharing.delivery.dispatcher import Dispatcher
+from data_sharing.management.operator_actions import OperatorDesk, must_have_letter
 from homeport.api.datasharing.v1 import decision_pb2 as pb
 from homeport.api.datasharing.v1 import decision_pb2_grpc as pb_grpc
 

@@ -15,7 +15,7 @@ from control_plane.serving.server import Service
 from data_sharing.api.callers import Callers, Party
 from data_sharing.api.pages import row_of, size_of
 from data_sharing.database import Database
-from data_sharing.decisions import planbook
+from data_sharing.decisions import plan_store
 from data_sharing.decisions.planning import Planning, spec_json
 from data_sharing.plans.changing import ChangeRecord, explain, undone
 from data_sharing.plans.plan import EVERY, EventPlan, Occurrence
@@ -60,7 +60,7 @@ class PlanService(pb_grpc.PlanServiceServicer):
     async def GetPlan(self, request: pb.GetPlanRequest, context: Context) -> pb.Plan:
         party = self._party(context, request.tenant_id)
         return self._plan(
-            self._database.read(lambda db: planbook.must_have(db, party.tenant, request.plan_id))
+            self._database.read(lambda db: plan_store.must_have(db, party.tenant, request.plan_id))
         )
 
     async def ListPlans(
@@ -68,7 +68,9 @@ class PlanService(pb_grpc.PlanServiceServicer):
     ) -> pb.ListPlansResponse:
         party, size = self._party(context, request.tenant_id), size_of(request.page_size)
         plans = self._database.read(
-            lambda db: planbook.page(db, party.tenant, request.page_token, size + 1, request.owner)
+            lambda db: plan_store.page(
+                db, party.tenant, request.page_token, size + 1, request.owner
+            )
         )
         more = plans[size - 1].id if len(plans) > size else ""
         return pb.ListPlansResponse(plans=map(self._plan, plans[:size]), next_page_token=more)
@@ -109,8 +111,8 @@ class PlanService(pb_grpc.PlanServiceServicer):
         before = row_of(request.page_token)
 
         def read(db: Any) -> list[ChangeRecord]:
-            planbook.must_have(db, party.tenant, request.plan_id)
-            return planbook.history(db, party.tenant, request.plan_id)
+            plan_store.must_have(db, party.tenant, request.plan_id)
+            return plan_store.history(db, party.tenant, request.plan_id)
 
         history = self._database.read(read)
         gone = undone(history)

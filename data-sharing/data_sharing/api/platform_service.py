@@ -19,8 +19,8 @@ from control_plane.errors import Conflict, InvalidInput, Unavailable
 from control_plane.identity.names import check_slug
 from control_plane.serving.server import Service
 from control_plane.serving.status import duration
-from data_sharing.decisions.dispatcher import Dispatcher
-from data_sharing.decisions.presence import PlatformFacts, PlatformSession
+from data_sharing.delivery.dispatcher import Dispatcher
+from data_sharing.delivery.platform_sessions import PlatformFacts, PlatformSession
 from data_sharing.platforms.messages import report_from_proto, timestamp
 from data_sharing.registry.catalogue import Version
 from data_sharing.signing import SigningKey

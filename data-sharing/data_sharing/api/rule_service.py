@@ -13,10 +13,10 @@ from control_plane.errors import InvalidInput
 from control_plane.serving.server import Service
 from data_sharing.api.callers import Callers
 from data_sharing.api.pages import size_of
-from data_sharing.decisions.rehearsal import Tried
-from data_sharing.decisions.rulebook import KeptRule, Rulebook
-from data_sharing.decisions.trying import try_rules
+from data_sharing.decisions.rule_registry import KeptRule, Rulebook
 from data_sharing.decisions.worker import DecisionWorker
+from data_sharing.management.dry_run import try_rules
+from data_sharing.management.simulator import Tried
 from data_sharing.platforms.messages import timestamp
 from data_sharing.rules.compiling import parse
 from data_sharing.rules.decided import Clause, effect_text

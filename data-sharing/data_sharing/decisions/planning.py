@@ -13,7 +13,7 @@ import msgspec
 
 from control_plane.errors import AlreadyExists
 from data_sharing.database import Database
-from data_sharing.decisions import planbook
+from data_sharing.decisions import plan_store
 from data_sharing.decisions.worker import DecisionWorker
 from data_sharing.plans.changing import Changed, apply, cancel, undo, user_change
 from data_sharing.plans.plan import EventPlan, created
@@ -85,7 +85,7 @@ class Planning:
         undo_id = self._new_id()
 
         def work(plan: EventPlan, now_ms: int, db: sqlite3.Connection) -> Changed:
-            history = planbook.history(db, tenant, plan_id)
+            history = plan_store.history(db, tenant, plan_id)
             return undo(plan, history, change_id, undo_id=undo_id, user=user, now_ms=now_ms)
 
         return await self._changed(tenant, plan_id, work)
@@ -108,7 +108,7 @@ class Planning:
         def work(db: sqlite3.Connection) -> EventPlan:
             self._worker.using(db)
             now_ms = self._wall_ms()
-            plan = planbook.must_have(db, tenant, plan_id)
+            plan = plan_store.must_have(db, tenant, plan_id)
             changed = change(plan, now_ms, db)
             if changed.record is not None:
                 self._worker.plans.put(changed.plan, changed.record, now_ms=now_ms)

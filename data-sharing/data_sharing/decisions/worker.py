@@ -25,11 +25,17 @@ import msgspec
 from control_plane import faultpoints
 from control_plane.errors import Conflict, HomeportError, Refused, Unavailable
 from data_sharing.database import Database
-from data_sharing.decisions import dead_letters, history, memory, noting, planbook
+from data_sharing.decisions import (
+    dead_letters,
+    decision_records,
+    history,
+    plan_store,
+    worker_tables,
+)
 from data_sharing.decisions.history import Judged
-from data_sharing.decisions.ordering import Ordering, cause_of
-from data_sharing.decisions.planbook import Planbook, PlansAt
-from data_sharing.decisions.sheet import Sheet
+from data_sharing.decisions.instruction_factory import Ordering, cause_of
+from data_sharing.decisions.plan_store import Planbook, PlansAt
+from data_sharing.decisions.write_batch import Sheet
 from data_sharing.event import Event
 from data_sharing.feeds.rows import accepted_ms_of
 from data_sharing.instruction import Cause
@@ -71,7 +77,9 @@ class DecisionWorker:
 
     async def start(self) -> None:
         """Takes the partition over from whoever had it. Raises StoreUnavailable."""
-        self.fence = await self._database.transact(lambda db: memory.take_over(db, PARTITION))
+        self.fence = await self._database.transact(
+            lambda db: worker_tables.take_over(db, PARTITION)
+        )
 
     def forget(self) -> None:
         """What is in memory may not be so."""
@@ -83,14 +91,14 @@ class DecisionWorker:
         where another worker has taken over."""
         self._db = db
         self.plans.using(db)
-        fence = memory.fence_of(db, PARTITION)
+        fence = worker_tables.fence_of(db, PARTITION)
         if fence != self.fence:
             raise Conflict(f"another decision worker has taken over (token {fence})")
 
     def health(self, tenant: str, rule: str, version: int) -> Health:
         """How a rule fares, as far as is committed."""
         cell = CellId(tenant, "health", rule, "")
-        raw = self._database.read(lambda db: memory.load(db, cell))
+        raw = self._database.read(lambda db: worker_tables.load(db, cell))
         found = None if raw is None else msgspec.msgpack.decode(raw, type=Health)
         return found if found is not None and found.version == version else Health(version)
 
@@ -115,7 +123,7 @@ class DecisionWorker:
                 for event in some:
                     self._decide_alone(db, event, accepted_ms)
             db.execute("RELEASE deciding")
-            memory.advance(db, tenant, some[-1].position, accepted_ms)
+            worker_tables.advance(db, tenant, some[-1].position, accepted_ms)
         self.decided += len(events)
         faultpoints.passing("decide.events.after")
 
@@ -130,7 +138,7 @@ class DecisionWorker:
                     judged = Judged(event.tenant, event.position, now_ms, decided.outcomes)
                     sheet.judged.append(judged)
         sheet.write(db)
-        memory.store(db, state.drain())
+        worker_tables.store(db, state.drain())
 
     def _decide_alone(self, db: sqlite3.Connection, event: Event, now_ms: int) -> None:
         """One that cannot be decided at all is a dead letter of no rule's."""
@@ -174,7 +182,7 @@ class DecisionWorker:
         if decided.outcomes:
             judged = Judged(event.tenant, event.position, now_ms, decided.outcomes)
             history.add_judgements(db, judged)
-        memory.store(db, self._state.drain())
+        worker_tables.store(db, self._state.drain())
 
     def _act(
         self, db: sqlite3.Connection, sheet: Sheet, event: Event, decided: Decided, now_ms: int
@@ -246,7 +254,7 @@ class DecisionWorker:
         late_ms: int = 0,
     ) -> str:
         self.fired += 1
-        decision = noting.fired(
+        decision = decision_records.fired(
             tenant, outcome, ordered, now_ms=now_ms, position=position, cause=cause,
             late_ms=late_ms,
         )  # fmt: skip
@@ -255,9 +263,9 @@ class DecisionWorker:
 
     def _keep_timers(self, db: sqlite3.Connection, decided: Decided) -> None:
         if decided.dropped:
-            memory.drop_timers(db, decided.dropped)
+            worker_tables.drop_timers(db, decided.dropped)
         if decided.timers:
-            memory.set_timers(db, decided.timers)
+            worker_tables.set_timers(db, decided.timers)
 
     # -- time --------------------------------------------------------------------------
 
@@ -284,18 +292,18 @@ class DecisionWorker:
         faultpoints.passing("decide.timers.before")
         self.using(db)
         sheet = Sheet()
-        for timer in memory.due_timers(db, now_ms, TIMERS_AT_ONCE):
+        for timer in worker_tables.due_timers(db, now_ms, TIMERS_AT_ONCE):
             self._timer(db, sheet, timer, now_ms)
-        for tenant, name in planbook.due(db, now_ms, TIMERS_AT_ONCE):
+        for tenant, name in plan_store.due(db, now_ms, TIMERS_AT_ONCE):
             self._advance(db, sheet, tenant, name, now_ms)
         sheet.write(db)
-        memory.store(db, self._state.drain())
+        worker_tables.store(db, self._state.drain())
         faultpoints.passing("decide.timers.after")
 
     def _timer(self, db: sqlite3.Connection, sheet: Sheet, timer: Timer, now_ms: int) -> None:
         """A rule's timer comes back, once."""
-        memory.drop_timers(db, [timer.id])
-        _, accepted_ms = memory.decided_to(db, timer.tenant)
+        worker_tables.drop_timers(db, [timer.id])
+        _, accepted_ms = worker_tables.decided_to(db, timer.tenant)
         at_ms = max(timer.due_ms, accepted_ms)  # the same whenever it is noticed
         decided = self.rules.due(
             timer,
@@ -332,19 +340,19 @@ class DecisionWorker:
         advanced = advance(plan, now_ms=now_ms)
         for due in advanced.due:
             if due.skipped:
-                sheet.decisions.append(noting.fell_due(due, (), (), now_ms))
+                sheet.decisions.append(decision_records.fell_due(due, (), (), now_ms))
                 continue
             one = self._ordering.planned(db, plan, due, now_ms)
             sheet.ordered.append(one)
             causes, ids = one.instruction.causes, (one.instruction.id,)
-            sheet.decisions.append(noting.fell_due(due, causes, ids, now_ms))
+            sheet.decisions.append(decision_records.fell_due(due, causes, ids, now_ms))
         self.plans.put(advanced.plan, None, now_ms=now_ms)
 
     async def sweep(self, limit: int = 1_000) -> int:
         """Drops cells that mean nothing any more; how many."""
 
         def work(db: sqlite3.Connection) -> list[CellId]:
-            return memory.expire(db, self._wall_ms(), limit)
+            return worker_tables.expire(db, self._wall_ms(), limit)
 
         gone = await self._database.transact(work)
         for cell in gone:
@@ -353,8 +361,8 @@ class DecisionWorker:
 
     def _load(self, cell: CellId) -> bytes | None:
         assert self._db is not None
-        return memory.load(self._db, cell)
+        return worker_tables.load(self._db, cell)
 
 
 def _anything_due(db: sqlite3.Connection, now_ms: int) -> bool:
-    return bool(memory.due_timers(db, now_ms, 1) or planbook.due(db, now_ms, 1))
+    return bool(worker_tables.due_timers(db, now_ms, 1) or plan_store.due(db, now_ms, 1))

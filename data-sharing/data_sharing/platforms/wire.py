@@ -17,10 +17,10 @@ from control_plane.errors import InvalidInput
 from control_plane.identity.tickets import from_base64url
 from control_plane.serving.dialing import dialer
 from data_sharing.clock import clock_of
+from data_sharing.platforms.connection import PlatformIdentity, PlatformLine
 from data_sharing.platforms.host import PlatformHost, Report
 from data_sharing.platforms.installing import Installer
 from data_sharing.platforms.journal import Journal
-from data_sharing.platforms.line import PlatformIdentity, PlatformLine
 from data_sharing.platforms.settings import PlatformSettings
 from data_sharing.runtimes.hosting import Hosting
 from data_sharing.signing import InstructionVerifier

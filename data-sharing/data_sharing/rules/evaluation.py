@@ -13,12 +13,12 @@ from msgspec.structs import replace
 
 from control_plane.expressions.expression import Fault
 from data_sharing.forecasts.forecast import is_number
-from data_sharing.rules.cells import Cells
 from data_sharing.rules.compiled import CompiledRule, FedWindow, Input
+from data_sharing.rules.condition_evaluator import Judging
 from data_sharing.rules.decided import Timer, Verdict
+from data_sharing.rules.evaluation_context import Found, Occasion, found_of, refs_of
 from data_sharing.rules.joins import MOST_COMBINATIONS, Combination
-from data_sharing.rules.judging import Judging
-from data_sharing.rules.occasion import Found, Occasion, found_of, refs_of
+from data_sharing.rules.rule_state_store import Cells
 from data_sharing.rules.state import JoinState, Kept, RuleCell, kept
 from data_sharing.rules.windows import shown
 

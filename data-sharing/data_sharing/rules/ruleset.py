@@ -22,11 +22,11 @@ from data_sharing.event import Event
 from data_sharing.forecasts.forecast import Forecast, is_number
 from data_sharing.rules.compiled import CompiledForecast, CompiledRule, FedWindow, Input
 from data_sharing.rules.decided import NOTHING, Decided, RuleOutcome, Timer, Verdict
+from data_sharing.rules.effect_builder import settle
 from data_sharing.rules.effects import Effect
 from data_sharing.rules.evaluation import on_event, on_timer
-from data_sharing.rules.firing import settle
+from data_sharing.rules.evaluation_context import Found, Occasion, Plans
 from data_sharing.rules.index import FeedIndex, Watch
-from data_sharing.rules.occasion import Found, Occasion, Plans
 from data_sharing.rules.state import CellId, Health, State
 
 _FAILED = Verdict.ERROR

@@ -13,10 +13,10 @@ from msgspec.structs import replace
 
 from data_sharing.database import Database
 from data_sharing.decisions import dead_letters, outbox
-from data_sharing.decisions.dispatcher import Dispatcher
 from data_sharing.decisions.outbox import Kept, State
-from data_sharing.decisions.presence import PlatformFacts, PlatformSession
-from data_sharing.decisions.recording import Recorder
+from data_sharing.delivery.dispatcher import Dispatcher
+from data_sharing.delivery.outcome_recorder import Recorder
+from data_sharing.delivery.platform_sessions import PlatformFacts, PlatformSession
 from data_sharing.instruction import Instruction, Performed
 from data_sharing.platforms.host import Hosted, PlatformHost
 from data_sharing.platforms.journal import Journal

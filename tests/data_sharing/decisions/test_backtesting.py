@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from data_sharing.decisions.backtesting import EXAMPLES, Backtest
 from data_sharing.event import Event
+from data_sharing.management.backtest import EXAMPLES, Backtest
 from data_sharing.plans.plan import created
 from data_sharing.plans.spec import parse_plan
 from data_sharing.rules.decided import Fate, Verdict

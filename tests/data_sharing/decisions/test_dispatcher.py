@@ -13,8 +13,8 @@ import pytest
 from msgspec.structs import replace
 
 from control_plane.errors import Conflict
-from data_sharing.decisions.dispatcher import AWAY_MS, REPORT_MS
 from data_sharing.decisions.outbox import State
+from data_sharing.delivery.dispatcher import AWAY_MS, REPORT_MS
 from data_sharing.instruction import Instruction
 from data_sharing.runtimes.port import Invocation, Outcome, Status
 from tests.data_sharing.decisions.stage import (

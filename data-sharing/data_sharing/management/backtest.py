@@ -13,8 +13,8 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from data_sharing.decisions.rehearsal import Rehearsal, Tried
 from data_sharing.event import Event
+from data_sharing.management.simulator import Rehearsal, Tried
 from data_sharing.plans.plan import EventPlan
 from data_sharing.rules.decided import Fate, RuleOutcome, Verdict, effect_text
 from data_sharing.rules.effects import EventRef

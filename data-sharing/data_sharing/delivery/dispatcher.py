@@ -22,11 +22,11 @@ from control_plane import faultpoints
 from control_plane.errors import Unavailable
 from data_sharing.database import Database
 from data_sharing.decisions import outbox
-from data_sharing.decisions.flights import Alarms, Flight, Flights
-from data_sharing.decisions.following import Step, after_refusal, backoff_ms
 from data_sharing.decisions.outbox import Kept, State
-from data_sharing.decisions.presence import PlatformSession, Presence
-from data_sharing.decisions.recording import Recorder
+from data_sharing.delivery.in_flight import Alarms, Flight, Flights
+from data_sharing.delivery.outcome_recorder import Recorder
+from data_sharing.delivery.platform_sessions import PlatformSession, Presence
+from data_sharing.delivery.retry_policy import Step, after_refusal, backoff_ms
 from data_sharing.instruction import Performed
 from data_sharing.signing import Delivery, Flaw, Refusal, SigningKey, sign
 

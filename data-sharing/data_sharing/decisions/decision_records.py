@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from data_sharing.decisions.history import Decision, Kind
-from data_sharing.decisions.ordering import cause_of
+from data_sharing.decisions.instruction_factory import cause_of
 from data_sharing.instruction import Cause, instruction_id
 from data_sharing.plans.due import DueAction
 from data_sharing.rules.decided import EffectOutcome, RuleOutcome

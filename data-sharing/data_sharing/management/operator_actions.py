@@ -15,10 +15,10 @@ from control_plane.errors import NotFound, Refused
 from data_sharing.database import Database
 from data_sharing.decisions import dead_letters, outbox
 from data_sharing.decisions.dead_letters import DeadLetter, Kind
-from data_sharing.decisions.dispatcher import Dispatcher
 from data_sharing.decisions.outbox import Kept, State
-from data_sharing.decisions.recording import Recorder
 from data_sharing.decisions.worker import DecisionWorker
+from data_sharing.delivery.dispatcher import Dispatcher
+from data_sharing.delivery.outcome_recorder import Recorder
 from data_sharing.feeds.rows import record_at
 from data_sharing.instruction import Performance
 

@@ -11,12 +11,19 @@ from control_plane.expressions.expression import Bindings, Fault
 from control_plane.expressions.values import instant
 from data_sharing.event import Event
 from data_sharing.rules import explanation
-from data_sharing.rules.cells import Cells
 from data_sharing.rules.compiled import CompiledRule
 from data_sharing.rules.decided import Timer, Verdict
+from data_sharing.rules.effect_builder import Failed, wanted
 from data_sharing.rules.effects import Cause, EventRef, PlanView
-from data_sharing.rules.firing import Failed, wanted
-from data_sharing.rules.occasion import Found, Occasion, found_of, kept_of, refs_of, shown_event
+from data_sharing.rules.evaluation_context import (
+    Found,
+    Occasion,
+    found_of,
+    kept_of,
+    refs_of,
+    shown_event,
+)
+from data_sharing.rules.rule_state_store import Cells
 from data_sharing.rules.state import Kept, Pending, RuleCell
 
 MOST_PLANS = 100  # one rule looks at for one event

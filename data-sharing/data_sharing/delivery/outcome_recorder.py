@@ -11,8 +11,8 @@ import sqlite3
 from collections.abc import Callable
 
 from data_sharing.decisions import dead_letters, outbox
-from data_sharing.decisions.following import Next, Step, after_outcome
 from data_sharing.decisions.outbox import Kept, State
+from data_sharing.delivery.retry_policy import Next, Step, after_outcome
 from data_sharing.instruction import Instruction, Performed
 
 log = logging.getLogger(__name__)

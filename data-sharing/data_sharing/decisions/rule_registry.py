@@ -18,9 +18,9 @@ import msgspec
 
 from control_plane.errors import HomeportError, NotFound, Refused
 from data_sharing.database import Database, Schema
-from data_sharing.decisions import memory
-from data_sharing.decisions.outcome_events import OUTCOME_FEED
+from data_sharing.decisions import worker_tables
 from data_sharing.decisions.worker import DecisionWorker
+from data_sharing.delivery.outcome_events import OUTCOME_FEED
 from data_sharing.forecasts.spec import ForecastSpec
 from data_sharing.registry.catalogue import Catalogue
 from data_sharing.registry.sharing import may_read
@@ -213,7 +213,7 @@ class Rulebook:
                 db.execute(
                     "UPDATE rules SET retired = 1 WHERE tenant = ? AND id = ?", (tenant, rule_id)
                 )
-                memory.retire(db, tenant, rule_id)
+                worker_tables.retire(db, tenant, rule_id)
 
             await self._database.transact(work)
             self._worker.forget()

@@ -11,7 +11,7 @@ import sqlite3
 
 from data_sharing.decisions import dead_letters, history, outbox
 from data_sharing.decisions.history import Decision, Judged
-from data_sharing.decisions.ordering import Ordered
+from data_sharing.decisions.instruction_factory import Ordered
 from data_sharing.decisions.outbox import State
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from data_sharing.decisions import planbook
+from data_sharing.decisions import plan_store
 from data_sharing.instruction import Cause, Instruction, Performance, Performed
 from data_sharing.plans.due import DueAction
 from data_sharing.plans.plan import EventPlan
@@ -166,7 +166,7 @@ def _modification(
     causes: dict[tuple[str, str], Cause] = {}
     for field, setting in sorted(plan.effective(planned_ms).items()):
         fields[field] = {"value": setting.value, "by": setting.by, "change": setting.change}
-        record = planbook.change(db, plan.tenant, plan.id, setting.change)
+        record = plan_store.change(db, plan.tenant, plan.id, setting.change)
         for ref in record.cause.refs if record is not None else ():
             causes[ref.source, ref.id] = cause_of(ref)
     return fields or None, tuple(causes.values())[:MOST_CAUSES]

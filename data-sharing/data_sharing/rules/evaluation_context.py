@@ -15,8 +15,8 @@ from data_sharing.event import Event
 from data_sharing.forecasts.forecast import Forecast
 from data_sharing.rules.compiled import CompiledRule
 from data_sharing.rules.decided import RuleOutcome, Timer, Verdict
+from data_sharing.rules.effect_builder import Wanted
 from data_sharing.rules.effects import EventRef, PlanView
-from data_sharing.rules.firing import Wanted
 from data_sharing.rules.reading import EVENT
 from data_sharing.rules.state import Kept, State, kept
 

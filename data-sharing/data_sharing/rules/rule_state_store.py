@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from data_sharing.rules.compiled import CompiledRule, FedWindow
-from data_sharing.rules.occasion import Occasion
+from data_sharing.rules.evaluation_context import Occasion
 from data_sharing.rules.state import CellId, RuleCell, WindowState
 
 _SLACK_MS = 3_600_000  # how much longer than needed state is kept

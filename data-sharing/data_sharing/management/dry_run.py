@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 
 from control_plane.errors import InvalidInput
-from data_sharing.decisions.rehearsal import Rehearsal, Tried
 from data_sharing.event import Event
+from data_sharing.management.simulator import Rehearsal, Tried
 from data_sharing.plans.plan import created
 from data_sharing.plans.spec import parse_plan
 from data_sharing.rules.ruleset import RuleSet

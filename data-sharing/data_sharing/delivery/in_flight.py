@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from data_sharing.decisions.presence import PlatformSession
+from data_sharing.delivery.platform_sessions import PlatformSession
 from data_sharing.instruction import Instruction
 
 

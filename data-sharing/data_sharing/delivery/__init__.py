@@ -1,0 +1,1 @@
+"""From an instruction in the outbox to its recorded outcome."""

@@ -1,0 +1,1 @@
+"""What operators and owners do: dry runs, backtests, approvals, explanations."""
