@@ -26,7 +26,7 @@ from data_sharing.api.feed_service import read_batch
 from data_sharing.clock import wall_ms
 from data_sharing.database import Database
 from data_sharing.deciding import SCHEMAS
-from data_sharing.decisions.instruction_factory import Ordering
+from data_sharing.decisions.instruction_factory import InstructionFactory
 from data_sharing.decisions.worker import DecisionWorker
 from data_sharing.feed_key import KeyPath
 from data_sharing.feeds import rows as feed_rows
@@ -98,7 +98,7 @@ async def decided_per_s(folder: Path, payloads: Sequence[bytes], count: int) -> 
     """Events a second. Raises Failed where not exactly the expected instructions are kept."""
     database = await Database.open(folder / "sharing.db", [feed_rows.SCHEMA, *SCHEMAS])
     try:
-        ordering = Ordering(lambda tenant, application, version: LAMP)
+        ordering = InstructionFactory(lambda tenant, application, version: LAMP)
         worker = DecisionWorker(database, ordering, wall_ms=wall_ms)
         await worker.start()
         worker.rules = RuleSet(rules(1_000, 'e.data.road == "A100"')[MATCHING - 1 :])

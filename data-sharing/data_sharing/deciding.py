@@ -32,14 +32,14 @@ from data_sharing.decisions import (
     rule_registry,
     worker_tables,
 )
-from data_sharing.decisions.instruction_factory import Ordering
+from data_sharing.decisions.instruction_factory import InstructionFactory
 from data_sharing.decisions.planning import Planning
-from data_sharing.decisions.rule_registry import Rulebook
+from data_sharing.decisions.rule_registry import RuleRegistry
 from data_sharing.decisions.worker import PARTITION, DecisionWorker
 from data_sharing.delivery.dispatcher import Dispatcher
 from data_sharing.delivery.outcome_events import OutcomeEvents
-from data_sharing.delivery.outcome_recorder import Recorder
-from data_sharing.management.operator_actions import OperatorDesk
+from data_sharing.delivery.outcome_recorder import OutcomeRecorder
+from data_sharing.management.operator_actions import OperatorActions
 from data_sharing.registry.catalogue import Catalogue, Version
 from data_sharing.registry.registry import Registry
 from data_sharing.signing import key_of_file
@@ -67,7 +67,7 @@ class Deciding:
         registry: Registry,
         callers: Callers,
         worker: DecisionWorker,
-        ordering: Ordering,
+        ordering: InstructionFactory,
         written: Callable[[], None],
         *,
         signing_key: Path,
@@ -81,7 +81,7 @@ class Deciding:
         self._keep_ms = int(keep_decisions_s * 1000)
         self._wall_ms = wall_ms
         outcomes = OutcomeEvents(worker.follow, written, wall_ms=wall_ms)
-        recorder = Recorder(outcomes.tell, judge=ordering.judged, wall_ms=wall_ms)
+        recorder = OutcomeRecorder(outcomes.tell, judge=ordering.judged, wall_ms=wall_ms)
         self.dispatcher = Dispatcher(
             database,
             key,
@@ -91,11 +91,11 @@ class Deciding:
             wall_ms=wall_ms,
             spread=rng.random,
         )
-        self.rulebook = Rulebook(database, worker, lambda: registry.catalogue, wall_ms=wall_ms)
+        self.rulebook = RuleRegistry(database, worker, lambda: registry.catalogue, wall_ms=wall_ms)
         planning = Planning(
             database, worker, wall_ms=wall_ms, new_id=lambda: f"u-{secrets.token_hex(10)}"
         )
-        desk = OperatorDesk(database, worker, self.dispatcher, recorder, wall_ms=wall_ms)
+        desk = OperatorActions(database, worker, self.dispatcher, recorder, wall_ms=wall_ms)
 
         def may(right: Right) -> Callable[[Any, str], str]:
             return lambda context, tenant: callers.of_context(context, tenant, right).tenant
@@ -154,9 +154,9 @@ class Deciding:
 
 async def open_worker(
     database: Database, registry: Registry, *, wall_ms: Callable[[], int]
-) -> tuple[DecisionWorker, Ordering]:
+) -> tuple[DecisionWorker, InstructionFactory]:
     """A worker that has taken over."""
-    ordering = Ordering(finder(registry))
+    ordering = InstructionFactory(finder(registry))
     worker = DecisionWorker(database, ordering, wall_ms=wall_ms)
     await worker.start()
     return worker, ordering

@@ -19,7 +19,7 @@ from data_sharing.database import Database
 from data_sharing.decisions import dead_letters, outbox
 from data_sharing.decisions.outbox import Kept, State
 from data_sharing.delivery.dispatcher import Dispatcher
-from data_sharing.delivery.outcome_recorder import Recorder
+from data_sharing.delivery.outcome_recorder import OutcomeRecorder
 from data_sharing.instruction import Instruction, Performed
 from data_sharing.registry.catalogue import Version
 from data_sharing.registry.manifest import Manifest, RuntimeNeeds
@@ -113,7 +113,7 @@ async def serving(
     """Serves inside, and drains at the end."""
     database = await Database.open(folder / "db", [outbox.SCHEMA, dead_letters.SCHEMA])
     told: list[Performed] = []
-    recorder = Recorder(lambda db, kept, performed: told.append(performed), wall_ms=wall_ms)
+    recorder = OutcomeRecorder(lambda db, kept, performed: told.append(performed), wall_ms=wall_ms)
     dispatcher = Dispatcher(
         database, KEY, recorder, partition="0", fence=fence, wall_ms=wall_ms, spread=lambda: 0.5
     )

@@ -30,7 +30,7 @@ from data_sharing.decisions.explaining import (
 from data_sharing.decisions.outbox import Kept, State
 from data_sharing.decisions.worker import DecisionWorker
 from data_sharing.delivery.dispatcher import Dispatcher
-from data_sharing.management.operator_actions import OperatorDesk, must_have_letter
+from data_sharing.management.operator_actions import OperatorActions, must_have_letter
 from homeport.api.datasharing.v1 import decision_pb2 as pb
 from homeport.api.datasharing.v1 import decision_pb2_grpc as pb_grpc
 
@@ -47,7 +47,7 @@ class DecisionService(pb_grpc.DecisionServiceServicer):
         database: Database,
         worker: DecisionWorker,
         dispatcher: Dispatcher,
-        desk: OperatorDesk,
+        desk: OperatorActions,
         callers: Callers,
     ) -> None:
         self._database = database

@@ -13,7 +13,7 @@ from control_plane.errors import InvalidInput
 from control_plane.serving.server import Service
 from data_sharing.api.callers import Callers
 from data_sharing.api.pages import size_of
-from data_sharing.decisions.rule_registry import KeptRule, Rulebook
+from data_sharing.decisions.rule_registry import KeptRule, RuleRegistry
 from data_sharing.decisions.worker import DecisionWorker
 from data_sharing.management.dry_run import try_rules
 from data_sharing.management.simulator import Tried
@@ -33,7 +33,7 @@ Context: TypeAlias = aio.ServicerContext[Any, Any]
 class RuleService(pb_grpc.RuleServiceServicer):
     """Servicer of homeport.api.datasharing.v1.RuleService."""
 
-    def __init__(self, rulebook: Rulebook, worker: DecisionWorker, callers: Callers) -> None:
+    def __init__(self, rulebook: RuleRegistry, worker: DecisionWorker, callers: Callers) -> None:
         self._rulebook = rulebook
         self._worker = worker
         self._callers = callers

@@ -1,4 +1,4 @@
-"""Ordering: from what was decided to an instruction, and what is wrong with it if anything is:
+"""InstructionFactory: from what was decided to an instruction, and what is wrong with it if anything is:
 no such application or action, or a configuration that breaks its schema.
 """
 
@@ -40,7 +40,7 @@ class Ordered(NamedTuple):
     flaw: str
 
 
-class Ordering:
+class InstructionFactory:
     """Makes instructions from what the registry knows of applications."""
 
     def __init__(self, find: FindVersion) -> None:

@@ -1,4 +1,4 @@
-"""Planbook: event plans and their changes in the database, and those in use in memory.
+"""PlanStore: event plans and their changes in the database, and those in use in memory.
 
 A plan changes by being replaced, together with the record of why. What is in memory is what
 the running transaction has made of it; when that is undone, `forget`.
@@ -44,7 +44,7 @@ _plan = msgspec.msgpack.Decoder(EventPlan).decode
 _change = msgspec.msgpack.Decoder(ChangeRecord).decode
 
 
-class Planbook:
+class PlanStore:
     """See the module. `using` says over which connection it reads."""
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class Planbook:
         self._plans: dict[tuple[str, str], EventPlan | None] = {}
         self._by_key: dict[tuple[str, str], tuple[str, ...]] = {}
 
-    def using(self, db: sqlite3.Connection) -> Planbook:
+    def using(self, db: sqlite3.Connection) -> PlanStore:
         """The connection of the transaction that runs."""
         self._db = db
         if len(self._plans) > MOST_IN_MEMORY or len(self._by_key) > MOST_IN_MEMORY:
@@ -114,7 +114,7 @@ class Planbook:
 class PlansAt:
     """How rules see plans at one moment: the Plans of a RuleSet."""
 
-    def __init__(self, book: Planbook, now_ms: int) -> None:
+    def __init__(self, book: PlanStore, now_ms: int) -> None:
         self._book = book
         self._now_ms = now_ms
 

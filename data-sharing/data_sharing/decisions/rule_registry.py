@@ -1,4 +1,4 @@
-"""Rulebook: the rules and forecasts of every tenant, in all their versions, and the set of them
+"""RuleRegistry: the rules and forecasts of every tenant, in all their versions, and the set of them
 that decides.
 
 A document is compiled before anything of it is kept, against the feeds that its rules may
@@ -100,7 +100,7 @@ class _Feeds:
         return FeedSchema(feed, found.schema)
 
 
-class Rulebook:
+class RuleRegistry:
     """wall_ms: Unix ms. The worker decides by what is in force here."""
 
     def __init__(

@@ -33,9 +33,9 @@ from data_sharing.decisions import (
     worker_tables,
 )
 from data_sharing.decisions.history import Judged
-from data_sharing.decisions.instruction_factory import Ordering, cause_of
-from data_sharing.decisions.plan_store import Planbook, PlansAt
-from data_sharing.decisions.write_batch import Sheet
+from data_sharing.decisions.instruction_factory import InstructionFactory, cause_of
+from data_sharing.decisions.plan_store import PlansAt, PlanStore
+from data_sharing.decisions.write_batch import WriteBatch
 from data_sharing.event import Event
 from data_sharing.feeds.rows import accepted_ms_of
 from data_sharing.instruction import Cause
@@ -59,14 +59,14 @@ class DecisionWorker:
     """`follow` is the feed log's follower; `run` is a task of the owner's. wall_ms: Unix ms."""
 
     def __init__(
-        self, database: Database, ordering: Ordering, *, wall_ms: Callable[[], int]
+        self, database: Database, ordering: InstructionFactory, *, wall_ms: Callable[[], int]
     ) -> None:
         self._database = database
         self._ordering = ordering
         self._wall_ms = wall_ms
         self._db: sqlite3.Connection | None = None
         self._state = State(self._load)
-        self.plans = Planbook()
+        self.plans = PlanStore()
         self.rules = RuleSet()
         self.fence = 0
         self.decided = 0  # events
@@ -129,7 +129,7 @@ class DecisionWorker:
 
     def _decide(self, db: sqlite3.Connection, events: Sequence[Event], now_ms: int) -> None:
         decide, state, plans = self.rules.decide, self._state, PlansAt(self.plans, now_ms)
-        sheet = Sheet()
+        sheet = WriteBatch()
         for event in events:
             decided = decide(event, now_ms=now_ms, state=state, plans=plans, explaining=True)
             if decided is not NOTHING:
@@ -176,7 +176,7 @@ class DecisionWorker:
         decided = rules.decide(
             event, now_ms=now_ms, state=self._state, plans=plans, explaining=True
         )
-        sheet = Sheet()
+        sheet = WriteBatch()
         self._act(db, sheet, event, decided, now_ms)
         sheet.write(db)
         if decided.outcomes:
@@ -185,7 +185,7 @@ class DecisionWorker:
         worker_tables.store(db, self._state.drain())
 
     def _act(
-        self, db: sqlite3.Connection, sheet: Sheet, event: Event, decided: Decided, now_ms: int
+        self, db: sqlite3.Connection, sheet: WriteBatch, event: Event, decided: Decided, now_ms: int
     ) -> None:
         cause = Cause(event.source, event.id, event.type, event.position)
         tenant = event.tenant
@@ -211,7 +211,7 @@ class DecisionWorker:
     def _effects(
         self,
         db: sqlite3.Connection,
-        sheet: Sheet,
+        sheet: WriteBatch,
         effects: Sequence[Effect],
         now_ms: int,
         cause: Cause | None,
@@ -244,7 +244,7 @@ class DecisionWorker:
 
     def _fired(
         self,
-        sheet: Sheet,
+        sheet: WriteBatch,
         tenant: str,
         outcome: RuleOutcome,
         ordered: dict[str, str],
@@ -291,7 +291,7 @@ class DecisionWorker:
         """In a transaction."""
         faultpoints.passing("decide.timers.before")
         self.using(db)
-        sheet = Sheet()
+        sheet = WriteBatch()
         for timer in worker_tables.due_timers(db, now_ms, TIMERS_AT_ONCE):
             self._timer(db, sheet, timer, now_ms)
         for tenant, name in plan_store.due(db, now_ms, TIMERS_AT_ONCE):
@@ -300,7 +300,7 @@ class DecisionWorker:
         worker_tables.store(db, self._state.drain())
         faultpoints.passing("decide.timers.after")
 
-    def _timer(self, db: sqlite3.Connection, sheet: Sheet, timer: Timer, now_ms: int) -> None:
+    def _timer(self, db: sqlite3.Connection, sheet: WriteBatch, timer: Timer, now_ms: int) -> None:
         """A rule's timer comes back, once."""
         worker_tables.drop_timers(db, [timer.id])
         _, accepted_ms = worker_tables.decided_to(db, timer.tenant)
@@ -331,7 +331,7 @@ class DecisionWorker:
         self._keep_timers(db, decided)
 
     def _advance(
-        self, db: sqlite3.Connection, sheet: Sheet, tenant: str, name: str, now_ms: int
+        self, db: sqlite3.Connection, sheet: WriteBatch, tenant: str, name: str, now_ms: int
     ) -> None:
         """Actions of a plan that fell due, each once: what has run is part of the plan."""
         plan = self.plans.get(tenant, name)

@@ -15,7 +15,7 @@ from data_sharing.decisions.instruction_factory import Ordered
 from data_sharing.decisions.outbox import State
 
 
-class Sheet:
+class WriteBatch:
     """Of one transaction, or of one savepoint in it."""
 
     __slots__ = ("decisions", "judged", "ordered")

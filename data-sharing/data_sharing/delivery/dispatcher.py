@@ -23,9 +23,9 @@ from control_plane.errors import Unavailable
 from data_sharing.database import Database
 from data_sharing.decisions import outbox
 from data_sharing.decisions.outbox import Kept, State
-from data_sharing.delivery.in_flight import Alarms, Flight, Flights
-from data_sharing.delivery.outcome_recorder import Recorder
-from data_sharing.delivery.platform_sessions import PlatformSession, Presence
+from data_sharing.delivery.in_flight import InFlight, InFlightQueue, TimerQueue
+from data_sharing.delivery.outcome_recorder import OutcomeRecorder
+from data_sharing.delivery.platform_sessions import PlatformSession, PlatformSessions
 from data_sharing.delivery.retry_policy import Step, after_refusal, backoff_ms
 from data_sharing.instruction import Performed
 from data_sharing.signing import Delivery, Flaw, Refusal, SigningKey, sign
@@ -47,7 +47,7 @@ class Dispatcher:
         self,
         database: Database,
         key: SigningKey,
-        recorder: Recorder,
+        recorder: OutcomeRecorder,
         *,
         partition: str,
         fence: int,
@@ -63,9 +63,9 @@ class Dispatcher:
         self._spread = spread
         self._recorder = recorder
         self._most = most_in_memory
-        self.presence = Presence()
-        self._flights = Flights()
-        self._alarms = Alarms()
+        self.presence = PlatformSessions()
+        self._flights = InFlightQueue()
+        self._alarms = TimerQueue()
         self._row = 0  # of the outbox: looked through up to here
         self._sweep_at_ms = 0
         self._dirty = asyncio.Event()
@@ -134,7 +134,7 @@ class Dispatcher:
                 self._at(self._wall_ms() + AWAY_MS, partial(self._let_go, flight))
         session.in_flight.clear()
 
-    def _let_go(self, flight: Flight) -> None:
+    def _let_go(self, flight: InFlight) -> None:
         """Its platform stayed away, and running it twice would do no harm."""
         if self._flights.has(flight) and flight.session is None:
             if (
@@ -251,7 +251,7 @@ class Dispatcher:
             queue.popleft()
             self._deliver(flight, session)
 
-    def _deliver(self, flight: Flight, session: PlatformSession) -> None:
+    def _deliver(self, flight: InFlight, session: PlatformSession) -> None:
         what = flight.instruction
         if self._wall_ms() > flight.deadline_ms and not flight.held_by:
             self._die(flight, f"its deadline passed: {flight.why}")
@@ -267,7 +267,7 @@ class Dispatcher:
         claimed.add_done_callback(partial(self._claimed, flight, session))
 
     def _claimed(
-        self, flight: Flight, session: PlatformSession, done: asyncio.Future[None]
+        self, flight: InFlight, session: PlatformSession, done: asyncio.Future[None]
     ) -> None:
         if done.cancelled() or flight.session is not session:
             return
@@ -279,7 +279,7 @@ class Dispatcher:
         faultpoints.passing("dispatch.claim.after")
         self._send(flight, session)
 
-    def _send(self, flight: Flight, session: PlatformSession) -> None:
+    def _send(self, flight: InFlight, session: PlatformSession) -> None:
         delivery = Delivery(
             instruction=flight.instruction,
             platform=session.facts.name,
@@ -289,7 +289,7 @@ class Dispatcher:
         )
         session.send(sign(delivery, self._key, self._wall_ms()))
 
-    def _later(self, flight: Flight) -> None:
+    def _later(self, flight: InFlight) -> None:
         """Tries again after a while."""
         flight.waiting = True
         pause_ms = backoff_ms(flight.tries, self._spread())
@@ -302,7 +302,7 @@ class Dispatcher:
 
         self._at(self._wall_ms() + pause_ms, again)
 
-    def _enqueue(self, flight: Flight) -> None:
+    def _enqueue(self, flight: InFlight) -> None:
         self._flights.line_up(flight)
         what = flight.instruction
         if not flight.only_for:
@@ -312,12 +312,12 @@ class Dispatcher:
         if session is not None:
             self._serve(session)
 
-    def _forget_line(self, flight: Flight) -> None:
+    def _forget_line(self, flight: InFlight) -> None:
         if flight.session is not None:
             flight.session.in_flight.discard(flight.instruction.id)
             flight.session = None
 
-    def _drop(self, flight: Flight) -> None:
+    def _drop(self, flight: InFlight) -> None:
         self._forget_line(flight)
         self._flights.drop(flight)
         if len(self._flights) < self._most // 2:
@@ -330,7 +330,7 @@ class Dispatcher:
         what = kept.instruction
         if self._flights.get(what.id) is not None:
             return
-        flight = Flight(
+        flight = InFlight(
             instruction=what, deadline_ms=kept.deadline_ms, attempt=kept.attempt,
             held_by=kept.platform if kept.state is State.SENT else "",
         )  # fmt: skip
@@ -364,7 +364,7 @@ class Dispatcher:
         if self._database.read(lambda db: outbox.overdue_approvals(db, now_ms)):
             self._write(self._recorder.overdue_approvals)
 
-    def _die(self, flight: Flight, reason: str) -> None:
+    def _die(self, flight: InFlight, reason: str) -> None:
         self._drop(flight)
         self.dead += 1
         self._write(lambda db: self._recorder.death(db, flight.instruction.id, reason))

@@ -1,4 +1,4 @@
-"""Flights: instructions on their way, and the queues in which they wait for a platform. In memory;
+"""InFlightQueue: instructions on their way, and the queues in which they wait for a platform. In memory;
 the outbox knows all of them as well."""
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from data_sharing.instruction import Instruction
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class Flight:
+class InFlight:
     """An instruction on its way. `held_by`: the platform that may have it."""
 
     instruction: Instruction
@@ -32,36 +32,36 @@ class Flight:
         return self.instruction.platform or self.held_by
 
 
-class Flights:
+class InFlightQueue:
     """By id and by queue. A flight that moves on is not searched for in the queue where it was:
     whoever takes it from there asks `is_stale`."""
 
     def __init__(self) -> None:
-        self._all: dict[str, Flight] = {}
-        self._by_application: dict[tuple[str, str, str], deque[Flight]] = {}
-        self._by_platform: dict[tuple[str, str], deque[Flight]] = {}
+        self._all: dict[str, InFlight] = {}
+        self._by_application: dict[tuple[str, str, str], deque[InFlight]] = {}
+        self._by_platform: dict[tuple[str, str], deque[InFlight]] = {}
 
     def __len__(self) -> int:
         return len(self._all)
 
-    def get(self, instruction_id: str) -> Flight | None:
+    def get(self, instruction_id: str) -> InFlight | None:
         return self._all.get(instruction_id)
 
-    def has(self, flight: Flight) -> bool:
+    def has(self, flight: InFlight) -> bool:
         """Whether it is this one that is on its way, and not a later one of its instruction."""
         return self._all.get(flight.instruction.id) is flight
 
-    def past(self, now_ms: int) -> list[Flight]:
+    def past(self, now_ms: int) -> list[InFlight]:
         """Those whose deadline is over."""
         return [one for one in self._all.values() if one.deadline_ms < now_ms]
 
-    def add(self, flight: Flight) -> None:
+    def add(self, flight: InFlight) -> None:
         self._all[flight.instruction.id] = flight
 
-    def drop(self, flight: Flight) -> None:
+    def drop(self, flight: InFlight) -> None:
         self._all.pop(flight.instruction.id, None)
 
-    def line_up(self, flight: Flight) -> None:
+    def line_up(self, flight: InFlight) -> None:
         """Puts it at the end of the queue it belongs to."""
         what, only = flight.instruction, flight.only_for
         if only:
@@ -71,15 +71,15 @@ class Flights:
             queue = self._by_application.setdefault(key, deque())
         queue.append(flight)
 
-    def for_platform(self, tenant: str, name: str) -> deque[Flight]:
+    def for_platform(self, tenant: str, name: str) -> deque[InFlight]:
         """That no other platform may get."""
         return self._by_platform.get((tenant, name), deque())
 
-    def for_application(self, tenant: str, application: str, version: str) -> deque[Flight]:
+    def for_application(self, tenant: str, application: str, version: str) -> deque[InFlight]:
         """That any platform may get that has the application."""
         return self._by_application.get((tenant, application, version), deque())
 
-    def is_stale(self, flight: Flight, *, of: str) -> bool:
+    def is_stale(self, flight: InFlight, *, of: str) -> bool:
         """Whether it does not belong into the queue of that platform (empty: of any) any more."""
         return (
             not self.has(flight)
@@ -89,7 +89,7 @@ class Flights:
         )
 
 
-class Alarms:
+class TimerQueue:
     """What is to be done at a time, Unix ms."""
 
     def __init__(self) -> None:

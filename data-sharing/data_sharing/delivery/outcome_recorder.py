@@ -23,7 +23,7 @@ Tell = Callable[[sqlite3.Connection, Kept, Performed], None]
 _STATES = {Step.DONE: State.DONE, Step.AGAIN: State.PENDING, Step.DEAD: State.DEAD}
 
 
-class Recorder:
+class OutcomeRecorder:
     """wall_ms: Unix ms."""
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Presence: the platforms that are connected now, and which of them can take an instruction.
+"""PlatformSessions: the platforms that are connected now, and which of them can take an instruction.
 
 A platform is present while its lease holds; a newer run of it takes over from an older one.
 What is to be sent to it gathers here and goes out with the next message of its stream.
@@ -68,7 +68,7 @@ class PlatformSession:
         self.news.set()
 
 
-class Presence:
+class PlatformSessions:
     """All sessions of a server, by tenant and name."""
 
     def __init__(self) -> None:

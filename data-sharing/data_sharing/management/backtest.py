@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from data_sharing.event import Event
-from data_sharing.management.simulator import Rehearsal, Tried
+from data_sharing.management.simulator import Simulator, Tried
 from data_sharing.plans.plan import EventPlan
 from data_sharing.rules.decided import Fate, RuleOutcome, Verdict, effect_text
 from data_sharing.rules.effects import EventRef
@@ -82,7 +82,7 @@ class Side:
         self.actions = Counter[str]()  # "run" and "skipped", of plans
         self.fired = 0
         self.fired_by_minute = Counter[int]()  # minutes since 1970
-        self._rehearsal = Rehearsal(rules, plans, start_ms)
+        self._rehearsal = Simulator(rules, plans, start_ms)
 
     def pass_to(self, until_ms: int) -> Iterator[Firing]:
         """What fires by timers until then."""

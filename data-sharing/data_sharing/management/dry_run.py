@@ -13,7 +13,7 @@ import msgspec
 
 from control_plane.errors import InvalidInput
 from data_sharing.event import Event
-from data_sharing.management.simulator import Rehearsal, Tried
+from data_sharing.management.simulator import Simulator, Tried
 from data_sharing.plans.plan import created
 from data_sharing.plans.spec import parse_plan
 from data_sharing.rules.ruleset import RuleSet
@@ -43,7 +43,7 @@ def try_rules(
         samples.append(_event(tenant, one, place, key_of, after_ms))
     start_ms = samples[0].time_ms if samples else 0
     made = [created(tenant, _plan(one, place), start_ms) for place, one in enumerate(plans)]
-    rehearsal = Rehearsal(rules, made, start_ms, explaining=True, whole=True)
+    rehearsal = Simulator(rules, made, start_ms, explaining=True, whole=True)
     tried: list[Tried] = []
     left = MOST_DUE
 

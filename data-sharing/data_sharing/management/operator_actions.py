@@ -18,12 +18,12 @@ from data_sharing.decisions.dead_letters import DeadLetter, Kind
 from data_sharing.decisions.outbox import Kept, State
 from data_sharing.decisions.worker import DecisionWorker
 from data_sharing.delivery.dispatcher import Dispatcher
-from data_sharing.delivery.outcome_recorder import Recorder
+from data_sharing.delivery.outcome_recorder import OutcomeRecorder
 from data_sharing.feeds.rows import record_at
 from data_sharing.instruction import Performance
 
 
-class OperatorDesk:
+class OperatorActions:
     """wall_ms: Unix ms."""
 
     def __init__(
@@ -31,7 +31,7 @@ class OperatorDesk:
         database: Database,
         worker: DecisionWorker,
         dispatcher: Dispatcher,
-        recorder: Recorder,
+        recorder: OutcomeRecorder,
         *,
         wall_ms: Callable[[], int],
     ) -> None:

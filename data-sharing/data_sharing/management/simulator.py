@@ -1,4 +1,4 @@
-"""Rehearsal: a decision worker in memory, for rules that are tried. Pure; it keeps nothing.
+"""Simulator: a decision worker in memory, for rules that are tried. Pure; it keeps nothing.
 
 One state, some plans, some timers, and a clock that moves only when told: timers of rules and
 actions of plans come due between the events, in order.
@@ -32,7 +32,7 @@ class Tried(NamedTuple):
     actions: tuple[DueAction, ...] = ()
 
 
-class Rehearsal:
+class Simulator:
     """explaining, whole: as in RuleSet.decide. now_ms: where its clock begins."""
 
     def __init__(

@@ -1,4 +1,4 @@
-"""PlatformLine: a platform's connection to the decision service, which the platform opens.
+"""PlatformConnection: a platform's connection to the decision service, which the platform opens.
 
 Says what it can run, takes instructions, tells outcomes, and beats so that its lease holds.
 When the service goes, it tries again, or the next server, with back-off and jitter; what runs
@@ -54,7 +54,7 @@ class PlatformIdentity:
     wanted: tuple[tuple[str, str], ...]
 
 
-class PlatformLine:
+class PlatformConnection:
     """`run` is a task of the owner's; `connected` is set while the service knows us.
 
     spread: a number between 0 and 1, new at each call; pinned_keys: the keys of instructions

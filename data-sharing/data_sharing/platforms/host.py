@@ -19,7 +19,7 @@ import msgspec
 from control_plane import faultpoints
 from control_plane.errors import Unavailable
 from data_sharing.instruction import Performance, Performed
-from data_sharing.platforms.journal import Journal, Standing
+from data_sharing.platforms.journal import EntryState, Journal
 from data_sharing.runtimes.port import Installed, Invocation, Outcome, Status
 from data_sharing.signing import Delivery, Flaw, InstructionVerifier, Refusal
 
@@ -107,7 +107,7 @@ class PlatformHost:
             self._report(replace(known, platform=self.name))
         elif isinstance(known, Refusal):
             self._report(known)
-        elif known is Standing.NEW:
+        elif known is EntryState.NEW:
             refusal = self._refusal(checked)
             if refusal is not None:
                 self._report(refusal)

@@ -46,7 +46,7 @@ _read = msgspec.json.Decoder(Performed).decode
 Statement = tuple[str, tuple[Any, ...]]
 
 
-class Standing(Enum):
+class EntryState(Enum):
     """How an instruction that is not refused and has no outcome stands."""
 
     NEW = "new"  # or a further attempt
@@ -123,7 +123,7 @@ class Journal:
             )
             await self.end(unknown)
 
-    def admit(self, delivery: Delivery) -> Performed | Refusal | Standing:
+    def admit(self, delivery: Delivery) -> Performed | Refusal | EntryState:
         """What to do with a delivery whose signature and deadline are good: run it, wait for
         it, tell the outcome that is known already, or refuse it."""
         what = delivery.instruction
@@ -142,16 +142,16 @@ class Journal:
             )
         entry = self._entries.get(what.id)
         if entry is None:
-            return Standing.NEW
+            return EntryState.NEW
         if entry.digest != digest_of(delivery):
             return refused(
                 Flaw.REPLAYED, "this instruction's id was used for another instruction before"
             )
         if entry.outcome is None:
-            return Standing.RUNNING
+            return EntryState.RUNNING
         if entry.outcome.attempt >= delivery.attempt:
             return replace(entry.outcome, replayed=True)
-        return Standing.NEW
+        return EntryState.NEW
 
     async def begin(self, delivery: Delivery) -> None:
         """Notes that it runs from now on; on disk where running it twice is not as good as

@@ -17,7 +17,7 @@ from control_plane.errors import InvalidInput
 from control_plane.identity.tickets import from_base64url
 from control_plane.serving.dialing import dialer
 from data_sharing.clock import clock_of
-from data_sharing.platforms.connection import PlatformIdentity, PlatformLine
+from data_sharing.platforms.connection import PlatformConnection, PlatformIdentity
 from data_sharing.platforms.host import PlatformHost, Report
 from data_sharing.platforms.installing import Installer
 from data_sharing.platforms.journal import Journal
@@ -66,7 +66,7 @@ async def run_platform(
                 grants=settings.grants(),
             )
             rng = random.Random(secrets.randbits(64))
-            line = PlatformLine(
+            line = PlatformConnection(
                 PlatformIdentity(
                     tenant=settings.tenant,
                     name=settings.name,
@@ -98,13 +98,13 @@ async def run_platform(
         await journal.close()
 
 
-async def _leave(stop: asyncio.Event, line: PlatformLine) -> None:
+async def _leave(stop: asyncio.Event, line: PlatformConnection) -> None:
     await stop.wait()
     line.leave()
 
 
 async def _tell_ready(
-    line: PlatformLine, host: PlatformHost, on_ready: Callable[[dict[str, str]], None]
+    line: PlatformConnection, host: PlatformHost, on_ready: Callable[[dict[str, str]], None]
 ) -> None:
     await line.ready.wait()
     on_ready({one.application: one.version for one in host.hosted})

@@ -1,4 +1,4 @@
-"""Judging: whether a rule's `when` holds for these events and each plan, and what then follows:
+"""ConditionEvaluator: whether a rule's `when` holds for these events and each plan, and what then follows:
 it fires, waits out its debounce, or is held back by its cooldown.
 """
 
@@ -16,24 +16,26 @@ from data_sharing.rules.decided import Timer, Verdict
 from data_sharing.rules.effect_builder import Failed, wanted
 from data_sharing.rules.effects import Cause, EventRef, PlanView
 from data_sharing.rules.evaluation_context import (
-    Found,
-    Occasion,
+    EvaluationContext,
+    RuleResult,
     found_of,
     kept_of,
     refs_of,
     shown_event,
 )
-from data_sharing.rules.rule_state_store import Cells
+from data_sharing.rules.rule_state_store import RuleStateStore
 from data_sharing.rules.state import Kept, Pending, RuleCell
 
 MOST_PLANS = 100  # one rule looks at for one event
 MOST_REMEMBERED = 1_000  # plans whose cooldown or debounce is kept at one key
 
 
-class Judging:
+class ConditionEvaluator:
     """Of one rule within one occasion."""
 
-    def __init__(self, occasion: Occasion, rule: CompiledRule, cells: Cells) -> None:
+    def __init__(
+        self, occasion: EvaluationContext, rule: CompiledRule, cells: RuleStateStore
+    ) -> None:
         self._occasion, self._rule, self._cells = occasion, rule, cells
 
     def judge(
@@ -45,7 +47,7 @@ class Judging:
         *,
         ended: Mapping[str, Any] | None = None,
         timer: Timer | None = None,
-    ) -> list[Found]:
+    ) -> list[RuleResult]:
         """`when` for each plan; what is true fires, waits, or is held back."""
         rule = self._rule
         refs = refs_of(events)
@@ -56,7 +58,7 @@ class Judging:
             return [self._found(verdict, f"plan.of: {plans.message}", key=key, events=refs)]
         if not plans:
             return [self._found(Verdict.NO_PLAN, key=key, events=refs)]
-        found: list[Found] = []
+        found: list[RuleResult] = []
         for plan in plans:
             if plan is not None:
                 values = {**values, "plan": plan.fields}
@@ -87,7 +89,7 @@ class Judging:
         bindings: Bindings,
         timer: Timer | None,
         more: dict[str, Any],
-    ) -> Found:
+    ) -> RuleResult:
         rule, now_ms = self._rule, self._occasion.now_ms
         plan_id = "" if plan is None else plan.id
         key: str = more["key"]
@@ -117,7 +119,7 @@ class Judging:
         timer: Timer | None,
         more: dict[str, Any],
         consumed: tuple[EventRef, ...] = (),
-    ) -> Found:
+    ) -> RuleResult:
         rule = self._rule
         cause = Cause(
             rule=rule.id,
@@ -135,7 +137,7 @@ class Judging:
             self._cells.seen(cell, more["key"], cell.newest_ms)
         return self._found(Verdict.FIRED, consumed=consumed, effects=effects, **more)
 
-    def debounced(self, timer: Timer) -> list[Found]:
+    def debounced(self, timer: Timer) -> list[RuleResult]:
         """`when` held at its newest match and is not asked again; effects see what is now."""
         rule, cell = self._rule, self._cells.at(timer.key)
         pending = cell.pending.get(timer.token)
@@ -223,7 +225,7 @@ class Judging:
         }
         return [plans[name] for name in sorted(plans)[:MOST_PLANS]]
 
-    def _found(self, verdict: Verdict, detail: str = "", **more: Any) -> Found:
+    def _found(self, verdict: Verdict, detail: str = "", **more: Any) -> RuleResult:
         return found_of(self._occasion, self._rule, verdict, detail, **more)
 
 

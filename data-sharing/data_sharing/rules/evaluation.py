@@ -14,18 +14,21 @@ from msgspec.structs import replace
 from control_plane.expressions.expression import Fault
 from data_sharing.forecasts.forecast import is_number
 from data_sharing.rules.compiled import CompiledRule, FedWindow, Input
-from data_sharing.rules.condition_evaluator import Judging
+from data_sharing.rules.condition_evaluator import ConditionEvaluator
 from data_sharing.rules.decided import Timer, Verdict
-from data_sharing.rules.evaluation_context import Found, Occasion, found_of, refs_of
+from data_sharing.rules.evaluation_context import EvaluationContext, RuleResult, found_of, refs_of
 from data_sharing.rules.joins import MOST_COMBINATIONS, Combination
-from data_sharing.rules.rule_state_store import Cells
+from data_sharing.rules.rule_state_store import RuleStateStore
 from data_sharing.rules.state import JoinState, Kept, RuleCell, kept
 from data_sharing.rules.windows import shown
 
 
 def on_event(
-    occasion: Occasion, rule: CompiledRule, windows: Sequence[FedWindow], inputs: Sequence[Input]
-) -> list[Found]:
+    occasion: EvaluationContext,
+    rule: CompiledRule,
+    windows: Sequence[FedWindow],
+    inputs: Sequence[Input],
+) -> list[RuleResult]:
     """windows and inputs: of the rule, those that the index says the event can concern."""
     at = _At(occasion, rule)
     event = occasion.event
@@ -36,13 +39,13 @@ def on_event(
         failure = at.feed(fed)
         if failure is not None:
             return [failure]
-    found: list[Found] = []
+    found: list[RuleResult] = []
     for one in inputs:
         found += at.take(one)
     return at.with_evictions(found)
 
 
-def on_timer(occasion: Occasion, rule: CompiledRule, timer: Timer) -> list[Found]:
+def on_timer(occasion: EvaluationContext, rule: CompiledRule, timer: Timer) -> list[RuleResult]:
     """Empty where the timer no longer means anything."""
     at = _At(occasion, rule)
     return {
@@ -55,14 +58,14 @@ def on_timer(occasion: Occasion, rule: CompiledRule, timer: Timer) -> list[Found
 class _At:
     """One rule within one occasion."""
 
-    def __init__(self, occasion: Occasion, rule: CompiledRule) -> None:
+    def __init__(self, occasion: EvaluationContext, rule: CompiledRule) -> None:
         self._occasion, self._rule = occasion, rule
         self._late_counted = False
-        self._cells = Cells(occasion, rule)
+        self._cells = RuleStateStore(occasion, rule)
         self._evictions: dict[str, int] = {}  # by key: ever
-        self.judging = Judging(occasion, rule, self._cells)
+        self.judging = ConditionEvaluator(occasion, rule, self._cells)
 
-    def feed(self, fed: FedWindow) -> Found | None:
+    def feed(self, fed: FedWindow) -> RuleResult | None:
         """Puts the event into a window. Returns a failure, or that it came too late."""
         occasion, rule, window = self._occasion, self._rule, fed.window
         event = occasion.event
@@ -101,7 +104,7 @@ class _At:
         self._cells.seen(cell, key, event.time_ms)
         return None
 
-    def window_end(self, timer: Timer) -> list[Found]:
+    def window_end(self, timer: Timer) -> list[RuleResult]:
         fed = self._rule.windows.get(self._rule.spec.at_end_of or "")
         cell = self._cells.at(timer.key)
         state = None if fed is None else cell.windows.get(fed.window.name)
@@ -118,7 +121,7 @@ class _At:
 
     # Events and joins
 
-    def take(self, one: Input) -> list[Found]:
+    def take(self, one: Input) -> list[RuleResult]:
         """The event as an input of the rule."""
         occasion, rule = self._occasion, self._rule
         event = occasion.event
@@ -147,14 +150,14 @@ class _At:
         self._cells.seen(cell, key, event.time_ms)
         return self._join(one, key, cell, kept(event))
 
-    def _not_counted(self, one: Input, key: str, counts: Any) -> list[Found]:
+    def _not_counted(self, one: Input, key: str, counts: Any) -> list[RuleResult]:
         if isinstance(counts, Fault):
             verdict = Verdict.NOT_MATCHED if counts.missing else Verdict.ERROR
             return [self._found(verdict, f"{one.name} does not count: {counts.message}", key=key)]
         said = f"{one.name} does not count: what is asked of it alone is false"
         return [self._found(Verdict.NOT_MATCHED, said, key=key)]
 
-    def _join(self, one: Input, key: str, cell: RuleCell, event: Kept) -> list[Found]:
+    def _join(self, one: Input, key: str, cell: RuleCell, event: Kept) -> list[RuleResult]:
         occasion, rule, join = self._occasion, self._rule, self._rule.join
         assert join is not None
         if cell.join is None or cell.join.shape != join.shape:
@@ -168,7 +171,7 @@ class _At:
                 occasion.drop_timer(self._absence_timer(key, each.due_ms, each.events))
             said = f"{one.name} came: {len(stopped)} that awaited its absence will not fire"
             return [self._found(Verdict.NOT_MATCHED, said, key=key)] if stopped else []
-        found: list[Found] = []
+        found: list[RuleResult] = []
         seen = 0
         used: set[tuple[str, str]] = set()
         for combination in join.combinations(state, one.name, event):
@@ -205,7 +208,9 @@ class _At:
             found.append(self._found(Verdict.WAITING, said, key=key))
         return found
 
-    def _await_absence(self, key: str, cell: RuleCell, combination: Combination) -> list[Found]:
+    def _await_absence(
+        self, key: str, cell: RuleCell, combination: Combination
+    ) -> list[RuleResult]:
         rule, join, state = self._rule, self._rule.join, cell.join
         assert join is not None
         assert state is not None
@@ -230,7 +235,7 @@ class _At:
         token = "|".join(f"{ref.source} {ref.id}" for ref in refs_of(events))
         return Timer(self._rule.tenant, self._rule.id, "absent", key, token, due_ms)
 
-    def stayed_absent(self, timer: Timer) -> list[Found]:
+    def stayed_absent(self, timer: Timer) -> list[RuleResult]:
         cell, join = self._cells.at(timer.key), self._rule.join
         if join is None or cell.join is None or cell.join.shape != join.shape:
             return []
@@ -250,13 +255,13 @@ class _At:
             evicted = self._occasion.evicted
             evicted[self._rule.id] = evicted.get(self._rule.id, 0) + count
 
-    def with_evictions(self, found: list[Found]) -> list[Found]:
+    def with_evictions(self, found: list[RuleResult]) -> list[RuleResult]:
         """Says so where the rule, at an outcome's key, has just let go of older events."""
         if not self._evictions:
             return found
         return [self._with_evictions(one) for one in found]
 
-    def _with_evictions(self, one: Found) -> Found:
+    def _with_evictions(self, one: RuleResult) -> RuleResult:
         ever = self._evictions.get(one.outcome.key)
         if ever is None:
             return one
@@ -264,12 +269,12 @@ class _At:
         detail = f"{one.outcome.detail}; {said}" if one.outcome.detail else said
         return replace(one, outcome=replace(one.outcome, detail=detail))
 
-    def _late(self, key: str, cell: RuleCell) -> Found:
+    def _late(self, key: str, cell: RuleCell) -> RuleResult:
         if not self._late_counted:
             cell.late += 1
             self._late_counted = True
             self._cells.seen(cell, key, cell.newest_ms)
         return self._found(Verdict.LATE, key=key)
 
-    def _found(self, verdict: Verdict, detail: str = "", **more: Any) -> Found:
+    def _found(self, verdict: Verdict, detail: str = "", **more: Any) -> RuleResult:
         return found_of(self._occasion, self._rule, verdict, detail, **more)

@@ -1,4 +1,4 @@
-"""Occasion: what all rules share while one event or timer is decided, and what they hand back."""
+"""EvaluationContext: what all rules share while one event or timer is decided, and what they hand back."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class NoPlans:
         return ()
 
 
-class Found(msgspec.Struct, frozen=True):
+class RuleResult(msgspec.Struct, frozen=True):
     """An outcome, with what the rule wants done where it fired."""
 
     outcome: RuleOutcome
@@ -44,7 +44,7 @@ class Found(msgspec.Struct, frozen=True):
     wanted: Sequence[Wanted] = ()
 
 
-class Occasion:
+class EvaluationContext:
     """What one decision shares: the event or none, the clock, state, plans, what it gathers."""
 
     __slots__ = (
@@ -103,7 +103,7 @@ class Occasion:
 
 
 def found_of(
-    occasion: Occasion,
+    occasion: EvaluationContext,
     rule: CompiledRule,
     verdict: Verdict,
     detail: str = "",
@@ -111,7 +111,7 @@ def found_of(
     plan: PlanView | None = None,
     effects: Sequence[Wanted] = (),
     **more: Any,
-) -> Found:
+) -> RuleResult:
     """An outcome of the rule; by default of the event alone. more: fields of RuleOutcome."""
     event = occasion.event
     if "events" not in more and event is not None:
@@ -120,7 +120,7 @@ def found_of(
         rule=rule.id, version=rule.version, verdict=verdict, detail=detail,
         plan_id="" if plan is None else plan.id, **more,
     )  # fmt: skip
-    return Found(outcome, rule, effects)
+    return RuleResult(outcome, rule, effects)
 
 
 def shown_event(event: Event | Kept) -> dict[str, Any]:

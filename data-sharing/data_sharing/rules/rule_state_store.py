@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from data_sharing.rules.compiled import CompiledRule, FedWindow
-from data_sharing.rules.evaluation_context import Occasion
+from data_sharing.rules.evaluation_context import EvaluationContext
 from data_sharing.rules.state import CellId, RuleCell, WindowState
 
 _SLACK_MS = 3_600_000  # how much longer than needed state is kept
 
 
-class Cells:
+class RuleStateStore:
     """Of one rule."""
 
-    def __init__(self, occasion: Occasion, rule: CompiledRule) -> None:
+    def __init__(self, occasion: EvaluationContext, rule: CompiledRule) -> None:
         self._occasion, self._rule = occasion, rule
 
     def at(self, key: str) -> RuleCell:

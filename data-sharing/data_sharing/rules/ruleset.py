@@ -25,7 +25,7 @@ from data_sharing.rules.decided import NOTHING, Decided, RuleOutcome, Timer, Ver
 from data_sharing.rules.effect_builder import settle
 from data_sharing.rules.effects import Effect
 from data_sharing.rules.evaluation import on_event, on_timer
-from data_sharing.rules.evaluation_context import Found, Occasion, Plans
+from data_sharing.rules.evaluation_context import EvaluationContext, Plans, RuleResult
 from data_sharing.rules.index import FeedIndex, Watch
 from data_sharing.rules.state import CellId, Health, State
 
@@ -151,7 +151,7 @@ class RuleSet:
             _estimate(one, occasion)
         if not touched:
             return NOTHING
-        found: list[Found] = []
+        found: list[RuleResult] = []
         watchers = [feed.watchers[number] for number in sorted(touched)]
         for rule, those in groupby(watchers, key=attrgetter("rule")):
             found += self._of_rule(occasion, rule, [each.part for each in those])
@@ -180,15 +180,15 @@ class RuleSet:
         return _decided(found, occasion)
 
     def _of_rule(
-        self, occasion: Occasion, rule: CompiledRule, parts: Sequence[FedWindow | Input]
-    ) -> list[Found]:
+        self, occasion: EvaluationContext, rule: CompiledRule, parts: Sequence[FedWindow | Input]
+    ) -> list[RuleResult]:
         health = _health(rule, occasion.state)
         inputs = [part for part in parts if isinstance(part, Input)]
         if health.parked:
             parked = RuleOutcome(
                 rule.id, rule.version, Verdict.PARKED, detail=f"failed: {health.last_error}"
             )
-            return [Found(parked, rule)] if inputs else []
+            return [RuleResult(parked, rule)] if inputs else []
         windows = [part for part in parts if isinstance(part, FedWindow)]
         found = on_event(occasion, rule, windows, inputs)
         _fare(rule, health, found, occasion.state)
@@ -196,12 +196,12 @@ class RuleSet:
 
     def _occasion(
         self, event: Event | None, now_ms: int, state: State, plans: Plans, explaining: bool
-    ) -> Occasion:
+    ) -> EvaluationContext:
         def forecast_of(tenant: str, name: str, key: str) -> Forecast | None:
             one = self._forecasts.get((tenant, name))
             return None if one is None else _forecast(one, key, now_ms, state)
 
-        return Occasion(event, now_ms, state, plans, explaining, forecast_of)
+        return EvaluationContext(event, now_ms, state, plans, explaining, forecast_of)
 
 
 def _places(rule: CompiledRule) -> set[tuple[str, str]]:
@@ -213,7 +213,7 @@ def _parts(rule: CompiledRule) -> list[FedWindow | Input]:
     return [*rule.windows.values(), *rule.inputs.values()]
 
 
-def _decided(found: Sequence[Found], occasion: Occasion) -> Decided:
+def _decided(found: Sequence[RuleResult], occasion: EvaluationContext) -> Decided:
     fired = [at for at, one in enumerate(found) if one.outcome.verdict is Verdict.FIRED]
     outcomes = [one.outcome for one in found]
     effects: tuple[Effect, ...] = ()
@@ -240,7 +240,7 @@ def _health(rule: CompiledRule, state: State) -> Health:
     return found if found is not None and found.version == rule.version else Health(rule.version)
 
 
-def _fare(rule: CompiledRule, health: Health, found: Sequence[Found], state: State) -> None:
+def _fare(rule: CompiledRule, health: Health, found: Sequence[RuleResult], state: State) -> None:
     """Counts failures in a row. Only what was evaluated counts: a late event ends no row."""
     failed = next((one.outcome for one in found if one.outcome.verdict is _FAILED), None)
     if failed is None:
@@ -266,7 +266,7 @@ def _forecast(one: CompiledForecast, key: str, now_ms: int, state: State) -> For
     return None if now_ms > found.last_ms + one.method.forget_ms else found
 
 
-def _estimate(one: CompiledForecast, occasion: Occasion) -> None:
+def _estimate(one: CompiledForecast, occasion: EvaluationContext) -> None:
     """Takes the event into a forecast. One that lacks the value or the key is left out."""
     event, state = occasion.event, occasion.state
     assert event is not None

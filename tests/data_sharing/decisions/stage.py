@@ -15,7 +15,7 @@ from data_sharing.database import Database
 from data_sharing.decisions import dead_letters, outbox
 from data_sharing.decisions.outbox import Kept, State
 from data_sharing.delivery.dispatcher import Dispatcher
-from data_sharing.delivery.outcome_recorder import Recorder
+from data_sharing.delivery.outcome_recorder import OutcomeRecorder
 from data_sharing.delivery.platform_sessions import PlatformFacts, PlatformSession
 from data_sharing.instruction import Instruction, Performed
 from data_sharing.platforms.host import Hosted, PlatformHost
@@ -39,7 +39,7 @@ class Service:
         self.clock = Clock()
         self.told: list[Performed] = []
         self.fence = fence
-        self.recorder = Recorder(self._tell, wall_ms=self.clock)
+        self.recorder = OutcomeRecorder(self._tell, wall_ms=self.clock)
         self.dispatcher = Dispatcher(
             database,
             KEY,
