@@ -1,4 +1,5 @@
-"""`python -m console.local.die_with_parent PARENT COMMAND…`: becomes COMMAND, and ends when PARENT does.
+"""`python -m console.local.die_with_parent PARENT COMMAND…`: becomes COMMAND, and ends when PARENT
+does.
 
 Asks Linux to send SIGTERM when the parent process dies, however it dies (prctl(2),
 PR_SET_PDEATHSIG), and keeps that across exec. A program of its own and not a `preexec_fn`,

@@ -1,6 +1,5 @@
-"""InstructionFactory: from what was decided to an instruction, and what is wrong with it if anything is:
-no such application or action, or a configuration that breaks its schema.
-"""
+"""InstructionFactory: from what was decided to an instruction, and what is wrong with it if
+anything is: no such application or action, or a configuration that breaks its schema."""
 
 from __future__ import annotations
 

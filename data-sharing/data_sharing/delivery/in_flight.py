@@ -1,5 +1,5 @@
-"""InFlightQueue: instructions on their way, and the queues in which they wait for a platform. In memory;
-the outbox knows all of them as well."""
+"""InFlightQueue: instructions on their way, and the queues in which they wait for a platform.
+In memory; the outbox knows all of them as well."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""PlatformSessions: the platforms that are connected now, and which of them can take an instruction.
+"""PlatformSessions: the platforms that are connected now, and which of them can take an
+instruction.
 
 A platform is present while its lease holds; a newer run of it takes over from an older one.
 What is to be sent to it gathers here and goes out with the next message of its stream.

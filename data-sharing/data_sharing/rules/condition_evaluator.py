@@ -1,6 +1,5 @@
-"""ConditionEvaluator: whether a rule's `when` holds for these events and each plan, and what then follows:
-it fires, waits out its debounce, or is held back by its cooldown.
-"""
+"""ConditionEvaluator: whether a rule's `when` holds for these events and each plan, and what
+then follows: it fires, waits out its debounce, or is held back by its cooldown."""
 
 from __future__ import annotations
 

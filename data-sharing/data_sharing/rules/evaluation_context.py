@@ -1,4 +1,5 @@
-"""EvaluationContext: what all rules share while one event or timer is decided, and what they hand back."""
+"""EvaluationContext: what all rules share while one event or timer is decided, and what they
+hand back."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""ClusterLedger: a ledger whose clients are in one assignment cluster, its capacity with the control
-data. What differs from a ledger in one store is here; `spanning` has the transactions.
+"""ClusterLedger: a ledger whose clients are in one assignment cluster, its capacity with the
+control data. `cross_cluster_transactions` has the transactions.
 
-A branch is a provisioner of its own: its session, its usage, its grants. Every batch and
+A cluster ledger is a provisioner of its own: its session, its usage, its grants. Every batch and
 every lookup compares the cluster's epoch as well, so that it decides by a shard map that is
 new enough; whatever turns out not to belong here is handed back by `reroute`.
 """
