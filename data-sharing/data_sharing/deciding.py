@@ -89,7 +89,7 @@ class Deciding:
             partition=PARTITION,
             fence=worker.fence,
             wall_ms=wall_ms,
-            spread=rng.random,
+            jitter=rng.random,
         )
         self.rulebook = RuleRegistry(database, worker, lambda: registry.catalogue, wall_ms=wall_ms)
         planning = Planning(

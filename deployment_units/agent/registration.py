@@ -55,7 +55,7 @@ class Registration:
     is set while a heartbeat stands and keys are there.
 
     on_departures hears which clients left the unit: at first all that still matter, then each.
-    spread: a number between 0 and 1, new at each call.
+    jitter: a number between 0 and 1, new at each call.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Registration:
         holds: AdmittedHolds | None = None,
         *,
         token: str = "",
-        spread: Callable[[], float],
+        jitter: Callable[[], float],
         apply: Callable[[UnitSpec], pb.UnitSpec],
         connect: Callable[[str], aio.Channel] = aio.insecure_channel,
         on_departures: Callable[[Sequence[pb.Departure]], None] = lambda departures: None,
@@ -78,7 +78,7 @@ class Registration:
         self._load = load
         self._holds = holds if holds is not None else AdmittedHolds()
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
-        self._spread = spread
+        self._jitter = jitter
         self._spec_to_proto = apply
         self._connect = connect
         self._on_departures = on_departures
@@ -110,7 +110,7 @@ class Registration:
                 failures = 1 if self.registered.is_set() else failures + 1
                 self.registered.clear()
             turn += 1
-            pause_s = min(BACKOFF_MAX_S, BACKOFF_S * 2 ** min(failures, 8)) * self._spread()
+            pause_s = min(BACKOFF_MAX_S, BACKOFF_S * 2 ** min(failures, 8)) * self._jitter()
             try:
                 async with asyncio.timeout(pause_s):
                     await self._leaving.wait()

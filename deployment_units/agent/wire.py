@@ -135,7 +135,7 @@ def build_agent(settings: AgentSettings, spec: UnitSpec | None) -> Agent:
         load,
         holds,
         token=settings.token,
-        spread=rng.random,
+        jitter=rng.random,
         apply=spec_to_proto,
         connect=connector(settings),
         on_departures=partial(note_departures, verifier.departures, wall=time.time),

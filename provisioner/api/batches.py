@@ -24,28 +24,32 @@ from provisioner.provisioning.provisioner import PATIENCE_S, Provisioner
 class BatchRun:
     """Holds the results in the order of the request, whatever order they come in."""
 
-    def __init__(self, desk: Provisioner, tenant: TenantSpec, batch: Batch) -> None:
+    def __init__(self, provisioner: Provisioner, tenant: TenantSpec, batch: Batch) -> None:
         """Nothing has begun yet; `begin` does."""
-        self._desk = desk
+        self._provisioner = provisioner
         self._tenant = tenant
         self._batch = batch
         self._results: list[bytes] = [b""] * len(batch.clients)
         self._left = len(batch.clients)
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        at_ms = desk.wall_ms()
-        self._at_ms, self._expires_at = at_ms, desk.now() + PATIENCE_S
+        at_ms = provisioner.wall_ms()
+        self._at_ms, self._expires_at = at_ms, provisioner.now() + PATIENCE_S
         self.new = response_encoding.NewResults(tenant.id, at_ms)
 
     def begin(self) -> None:
         """Puts every client on its way."""
-        desk, tenant, batch = self._desk, self._tenant, self._batch
-        begin, with_tickets, default = desk.begin, batch.with_tickets, tenant.default_position
+        provisioner, tenant, batch = self._provisioner, self._tenant, self._batch
+        begin, with_tickets, default = (
+            provisioner.begin,
+            batch.with_tickets,
+            tenant.default_position,
+        )
         prefix = keys.assignment(tenant.id, "")
         at_ms, expires_at = self._at_ms, self._expires_at
         addresses = [
             one if isinstance(one, str) else "" for one in [c.address for c in batch.clients]
         ]
-        locations = desk.locator.locate_plain(addresses)
+        locations = provisioner.locator.locate_plain(addresses)
         seen: set[str] = set()
         for position, client in enumerate(batch.clients):
             client_id = client.client_id
@@ -61,9 +65,9 @@ class BatchRun:
                 seen.add(client_id)
                 location = locations[position]
                 if location is None:
-                    location = desk.locator.locate(*_origin(client), default)
+                    location = provisioner.locator.locate(*_origin(client), default)
                 claim = BatchProvision(
-                    desk,
+                    provisioner,
                     prefix + client_id.encode(),
                     tenant,
                     client_id,
@@ -120,12 +124,12 @@ class BatchProvision(PendingProvision):
         self.sink.fail(self.position, self.client_id, error)
 
     def assigned(self, revision: int) -> None:
-        desk = self.desk
-        unit = desk.unit_bytes.get(self.account.unit)
+        provisioner = self.provisioner
+        unit = provisioner.unit_bytes.get(self.account.unit)
         if self.with_ticket or self.also is not None or unit is None:
-            desk.answer_new(self)
+            provisioner.answer_new(self)
             return
-        run, decision = self.sink, desk.placed(self)
+        run, decision = self.sink, provisioner.placed(self)
         run.put(self.position, run.new.entry(self.client_id.encode(), unit, decision))
 
 

@@ -49,9 +49,9 @@ class FleetService(pb_grpc.FleetServiceServicer):
         callers: Callers,
         holds: HoldBook | ShardedHoldBook,
         operations: UnitOperations,
-        board: DepartureFeed,
+        job_store: DepartureFeed,
         watches: FleetWatches[pb.Unit],
-        contact: StoreStatus,
+        store_status: StoreStatus,
         seen: Callable[[], Iterable[KeyValue]],
         *,
         endpoint_of: Callable[[str], str],
@@ -63,10 +63,10 @@ class FleetService(pb_grpc.FleetServiceServicer):
         self._callers = callers
         self._holds = holds
         self._operations = operations
-        self._board = board
+        self._job_store = job_store
         self._watches = watches
         self._endpoint_of = endpoint_of
-        self._contact = contact
+        self._store_status = store_status
         self._seen = seen
         self._wall = wall
 
@@ -92,7 +92,7 @@ class FleetService(pb_grpc.FleetServiceServicer):
         self._callers.of_context(context)
         check_slug(request.unit_id, "unit_id")
         try:
-            async with asyncio.timeout(self._contact.patience_s):
+            async with asyncio.timeout(self._store_status.patience_s):
                 found = await self._registry.get(request.unit_id)
         except (StoreUnavailable, TimeoutError):
             views = self._registry.last_seen(self._seen())
@@ -109,10 +109,10 @@ class FleetService(pb_grpc.FleetServiceServicer):
     ) -> pb.ListUnitsResponse:
         self._callers.of_context(context)
         try:
-            async with asyncio.timeout(self._contact.patience_s):
+            async with asyncio.timeout(self._store_status.patience_s):
                 views, revision = await self._registry.list()
         except (StoreUnavailable, TimeoutError):
-            as_of = self._contact.as_of
+            as_of = self._store_status.as_of
             if not as_of:
                 raise Unavailable("the store does not answer, and never has") from None
             return pb.ListUnitsResponse(
@@ -230,7 +230,7 @@ class FleetService(pb_grpc.FleetServiceServicer):
                         ttl_s = _ttl_s(beat)
                         liveness = Liveness(self._store, unit_id, ttl_s)
                         await liveness.attach(status)
-                        line = self._board.open(unit_id)
+                        line = self._job_store.open(unit_id)
                     else:
                         if beat.unit_id not in ("", unit_id):
                             raise InvalidInput(
@@ -261,7 +261,7 @@ class FleetService(pb_grpc.FleetServiceServicer):
         finally:
             beats.close()
             if line is not None:
-                self._board.close(unit_id, line)
+                self._job_store.close(unit_id, line)
         if liveness is not None:
             await liveness.leave()
 

@@ -27,42 +27,42 @@ class ProvisionerMetrics(Collector):
 
     def __init__(
         self,
-        desk: Provisioner,
+        provisioner: Provisioner,
         health: Health,
-        stale: TicketFallback,
+        fallback: TicketFallback,
         mover: Mover,
         watching: Watching,
-        contact: StoreStatus,
+        store_status: StoreStatus,
         keeper: SnapshotKeeper | None,
     ) -> None:
-        self._desk = desk
+        self._provisioner = provisioner
         self._health = health
-        self._stale = stale
+        self._fallback = fallback
         self._mover = mover
         self._watching = watching
-        self._contact = contact
+        self._store_status = store_status
         self._keeper = keeper
         self._version = version("homeport")
 
     def readiness(self) -> Readiness:
         """Ready: new clients can be placed now. Degraded: only known ones are answered."""
-        standing = self._desk.ledger.standing
-        return Readiness.READY if standing and self._contact.current else Readiness.DEGRADED
+        standing = self._provisioner.ledger.standing
+        return Readiness.READY if standing and self._store_status.current else Readiness.DEGRADED
 
     def collect(self) -> Iterator[Metric]:
-        desk, ledger = self._desk, self._desk.ledger
+        provisioner, ledger = self._provisioner, self._provisioner.ledger
         yield InfoMetricFamily("homeport_build", "What is running.", {"version": self._version})
         answers = CounterMetricFamily(
             "homeport_provisioning_answers", "Clients answered.", labels=["outcome"]
         )
-        answers.add_metric(["new"], desk.new)
-        answers.add_metric(["known"], desk.known)
-        answers.add_metric(["refused"], desk.refused)
+        answers.add_metric(["new"], provisioner.new)
+        answers.add_metric(["known"], provisioner.known)
+        answers.add_metric(["refused"], provisioner.refused)
         yield answers
         yield CounterMetricFamily(
             "homeport_provisioner_stale_answers",
             "Known clients answered from their last ticket, without the store.",
-            self._stale.given,
+            self._fallback.given,
         )
         moved = CounterMetricFamily(
             "homeport_moves_clients", "Clients moved to another unit.", labels=["cause"]
@@ -78,7 +78,7 @@ class ProvisionerMetrics(Collector):
         yield GaugeMetricFamily(
             "homeport_provisioning_under_way_clients",
             "Clients that wait for their answer.",
-            desk.under_way,
+            provisioner.under_way,
         )
         watchers = GaugeMetricFamily(
             "homeport_provisioner_watchers", "Streams that stand.", labels=["of"]
@@ -94,12 +94,12 @@ class ProvisionerMetrics(Collector):
         yield GaugeMetricFamily(
             "homeport_provisioning_waiting_limit_clients",
             "Clients that may wait; above it new ones are turned away.",
-            desk.turnstile.limit,
+            provisioner.admission.limit,
         )
         yield CounterMetricFamily(
             "homeport_provisioning_turned_away",
             "New clients told to come back later, each at a time of its own.",
-            desk.turnstile.turned_away,
+            provisioner.admission.turned_away,
         )
         yield GaugeMetricFamily(
             "homeport_ledger_waiting_operations", "Operations in queues.", ledger.waiting
@@ -125,7 +125,7 @@ class ProvisionerMetrics(Collector):
         yield GaugeMetricFamily(
             "homeport_provisioner_knowledge_age_seconds",
             "How long ago the store last confirmed fleet and tenants; 0 while it answers.",
-            self._contact.age_s,
+            self._store_status.age_s,
         )
         if self._keeper is not None:
             yield GaugeMetricFamily(
@@ -142,7 +142,7 @@ class ProvisionerMetrics(Collector):
             writes.add_metric(["failed"], self._keeper.failed)
             yield writes
         yield GaugeMetricFamily(
-            "homeport_fleet_units", "Units in the fleet.", len(desk.fleet.units)
+            "homeport_fleet_units", "Units in the fleet.", len(provisioner.fleet.units)
         )
         room = GaugeMetricFamily(
             "homeport_unit_room_clients",
@@ -152,7 +152,7 @@ class ProvisionerMetrics(Collector):
         load = GaugeMetricFamily(
             "homeport_unit_load_ratio", "Share of a unit's capacity that is taken.", labels=["unit"]
         )
-        for unit in desk.fleet.units:
+        for unit in provisioner.fleet.units:
             room.add_metric([unit.id], max(0, ledger.occupancy.room[unit.index]))
             load.add_metric([unit.id], ledger.occupancy.load[unit.index])
         yield room
@@ -160,5 +160,5 @@ class ProvisionerMetrics(Collector):
         yield GaugeMetricFamily(
             "homeport_geo_build_timestamp_seconds",
             "When the geo database in use was built, Unix time.",
-            desk.locator.database.build_epoch,
+            provisioner.locator.database.build_epoch,
         )

@@ -45,19 +45,19 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
 
     def __init__(
         self,
-        desk: Provisioner,
+        provisioner: Provisioner,
         tickets: TicketSigner,
         callers: Callers,
-        stale: TicketFallback,
+        fallback: TicketFallback,
         watches: ClientWatches | ShardedWatches,
-        contact: StoreStatus,
+        store_status: StoreStatus,
     ) -> None:
-        self._desk = desk
+        self._provisioner = provisioner
         self._tickets = tickets
         self._callers = callers
-        self._stale = stale
+        self._fallback = fallback
         self._watches = watches
-        self._contact = contact
+        self._store_status = store_status
 
     def service(self) -> Service:
         """What control_plane.serving needs to serve it."""
@@ -76,17 +76,17 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
             elif origin == "position":
                 position = (request.position.latitude, request.position.longitude)
             left_s = call.time_left_s()
-            tenant = self._desk.tenant(request.tenant)
+            tenant = self._provisioner.tenant(request.tenant)
             if request.ticket:
                 sink = FallbackResponder(
-                    self._stale,
+                    self._fallback,
                     tenant,
                     request.client_id,
                     request.ticket,
                     not request.without_ticket,
                     call,
                 )
-            self._desk.provision(
+            self._provisioner.provision(
                 tenant,
                 request.client_id,
                 address,
@@ -132,24 +132,24 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
 
     def _begin(self, payload: bytes) -> BatchRun:
         batch = read_batch(payload)
-        run = BatchRun(self._desk, self._desk.tenant(batch.tenant), batch)
+        run = BatchRun(self._provisioner, self._provisioner.tenant(batch.tenant), batch)
         run.begin()
         return run
 
     async def GetAssignment(
         self, request: pb.GetAssignmentRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.GetAssignmentResponse:
-        desk = self._desk
+        provisioner = self._provisioner
         self._callers.of_context(context)
-        tenant = desk.tenant(request.tenant)
+        tenant = provisioner.tenant(request.tenant)
         check_client_id(request.client_id)
         try:
-            async with asyncio.timeout(self._stale.silence_s() if request.ticket else None):
+            async with asyncio.timeout(self._fallback.silence_s() if request.ticket else None):
                 found = await self._find(tenant, request.client_id)
         except (HomeportError, TimeoutError) as error:
-            if not isinstance(error, TimeoutError) and not self._stale.covers(error):
+            if not isinstance(error, TimeoutError) and not self._fallback.covers(error):
                 raise
-            shown = await self._stale.assignment(tenant, request.client_id, request.ticket)
+            shown = await self._fallback.assignment(tenant, request.client_id, request.ticket)
             if shown is None:
                 if isinstance(error, TimeoutError):
                     raise Unavailable("the store does not answer; try again") from error
@@ -174,12 +174,12 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         self, request: pb.ReleaseAssignmentRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.ReleaseAssignmentResponse:
         self._callers.of_context(context)
-        tenant = self._desk.tenant(request.tenant)
+        tenant = self._provisioner.tenant(request.tenant)
         check_client_id(request.client_id)
         found = await self._find(tenant, request.client_id)
         while found is not None:
-            release = _Release(self._desk, found)
-            self._desk.ledger.release(release)
+            release = _Release(self._provisioner, found)
+            self._provisioner.ledger.release(release)
             async with asyncio.timeout(2 * PATIENCE_S):
                 outcome = await release.outcome
             if isinstance(outcome, bool):
@@ -191,7 +191,7 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         self, request: pb.WatchAssignmentRequest, context: aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[pb.WatchAssignmentResponse]:
         self._callers.of_context(context)
-        tenant = self._desk.tenant(request.tenant)
+        tenant = self._provisioner.tenant(request.tenant)
         client_id = check_client_id(request.client_id)
         async with self._watches.watch(
             tenant.id, client_id, known_epoch=request.known_epoch, revision=request.revision
@@ -208,9 +208,13 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         if told.kind is not Kind.SIGN_OF_LIFE:
             response.cause = home.cause
         if told.kind is Kind.HOME:
-            tenant = self._desk.tenant(tenant_id)  # it may have changed since the watch began
+            tenant = self._provisioner.tenant(
+                tenant_id
+            )  # it may have changed since the watch began
             response.assignment.MergeFromString(
-                self._desk.assignment(tenant_id, client_id, home.unit, home.epoch, home.at_ms)
+                self._provisioner.assignment(
+                    tenant_id, client_id, home.unit, home.epoch, home.at_ms
+                )
             )
             response.ticket = await self._tickets.issue(tenant, home.unit, client_id, home.epoch)
             response.ticket_ttl.CopyFrom(duration(tenant.ticket_ttl_s))
@@ -219,24 +223,24 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
     async def ExplainPlacement(
         self, request: pb.ExplainPlacementRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.ExplainPlacementResponse:
-        desk = self._desk
+        provisioner = self._provisioner
         caller = self._callers.of_context(context)
-        tenant = desk.tenant(request.tenant)
+        tenant = provisioner.tenant(request.tenant)
         check_client_id(request.client_id)
         origin = origin_of(request)
         if origin.address is not None or origin.position is not None:
             _may_declare(caller)
         peer = self._callers.peer_of_context(context)
-        location, how = desk.locator.explain(
+        location, how = provisioner.locator.explain(
             origin.address if origin.address is not None else peer,
             origin.position,
             tenant.default_position,
         )
         key = keys.assignment(tenant.id, request.client_id)
-        occupancy = desk.ledger.occupancy_for(key)
+        occupancy = provisioner.ledger.occupancy_for(key)
         explanation = explain(
-            desk.fleet,
-            desk.policy,
+            provisioner.fleet,
+            provisioner.policy,
             location,
             tenant.id,
             key,
@@ -245,11 +249,11 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         )
         response = mapping.explanation_to_proto(location, how, explanation)
         try:
-            async with asyncio.timeout(self._contact.patience_s):
+            async with asyncio.timeout(self._store_status.patience_s):
                 found = await self._find(tenant, request.client_id)
         except (StoreUnavailable, TimeoutError):
             response.stale = True
-            response.as_of_time.CopyFrom(mapping.timestamp(self._contact.as_of))
+            response.as_of_time.CopyFrom(mapping.timestamp(self._store_status.as_of))
             return response
         if found is not None:
             record = decode_assignment(found.value)
@@ -260,12 +264,14 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         self, tenant: TenantSpec, client_id: str, record: AssignmentRecord
     ) -> pb.Assignment:
         return pb.Assignment.FromString(
-            self._desk.assignment(tenant.id, client_id, record.unit, record.epoch, record.at_ms)
+            self._provisioner.assignment(
+                tenant.id, client_id, record.unit, record.epoch, record.at_ms
+            )
         )
 
     async def _find(self, tenant: TenantSpec, client_id: str) -> KeyValue | None:
         look = _Look(keys.assignment(tenant.id, client_id))
-        self._desk.ledger.look_up(look)
+        self._provisioner.ledger.look_up(look)
         async with asyncio.timeout(2 * PATIENCE_S):
             return await look.outcome
 
@@ -293,11 +299,11 @@ class _Release(Release):
 
     __slots__ = ("outcome",)
 
-    def __init__(self, desk: Provisioner, found: KeyValue) -> None:
+    def __init__(self, provisioner: Provisioner, found: KeyValue) -> None:
         self.key = found.key
         self.revision = found.mod_revision
-        self.account = desk.ledger.account(decode_assignment(found.value).unit)
-        self.expires_at = desk.now() + PATIENCE_S
+        self.account = provisioner.ledger.account(decode_assignment(found.value).unit)
+        self.expires_at = provisioner.now() + PATIENCE_S
         self.outcome: asyncio.Future[bool | KeyValue | None]
         self.outcome = asyncio.get_running_loop().create_future()
 

@@ -28,10 +28,10 @@ class TenantService(pb_grpc.TenantServiceServicer):
     """Servicer of homeport.api.tenancy.v1."""
 
     def __init__(
-        self, store: Store, world: FleetView, issuer: TicketIssuer, callers: Callers
+        self, store: Store, fleet_view: FleetView, issuer: TicketIssuer, callers: Callers
     ) -> None:
         self._store = store
-        self._world = world
+        self._fleet_view = fleet_view
         self._issuer = issuer
         self._callers = callers
 
@@ -49,14 +49,14 @@ class TenantService(pb_grpc.TenantServiceServicer):
         result = await self._store.commit(
             Txn(then=[Put(keys.tenant(tenant.id), encode_tenant(tenant))])
         )
-        await self._world.wait_for_tenants(result.revision)
+        await self._fleet_view.wait_for_tenants(result.revision)
         return mapping.tenant_to_proto(tenant)
 
     async def ListTenants(
         self, request: pb.ListTenantsRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.ListTenantsResponse:
         self._callers.require(context, Right.OPERATE)
-        tenants = {DEFAULT_TENANT.id: DEFAULT_TENANT, **self._world.tenants}
+        tenants = {DEFAULT_TENANT.id: DEFAULT_TENANT, **self._fleet_view.tenants}
         return pb.ListTenantsResponse(
             tenants=[mapping.tenant_to_proto(tenants[name]) for name in sorted(tenants)]
         )

@@ -44,24 +44,24 @@ class UnitOperations:
         *,
         registry: UnitRegistry,
         transitions: Transitions,
-        board: JobStore,
-        world: FleetView,
-        desk: Provisioner,
+        job_store: JobStore,
+        fleet_view: FleetView,
+        provisioner: Provisioner,
         wall: Callable[[], float],
     ) -> None:
         self._store = store
         self._clients = clients
         self._registry = registry
         self._transitions = transitions
-        self._board = board
-        self._world = world
-        self._desk = desk
+        self._job_store = job_store
+        self._fleet_view = fleet_view
+        self._provisioner = provisioner
         self._wall = wall
 
     def job_of(self, view: UnitView) -> MoveJob | None:
         """The open job that moves clients off a unit."""
         for kind in (JobKind.DRAIN, JobKind.FAILOVER):
-            seen = self._board.seen.get(job_id(kind, view.spec.id))
+            seen = self._job_store.seen.get(job_id(kind, view.spec.id))
             if seen is not None and seen[0].is_open:
                 return seen[0]
         return None
@@ -70,19 +70,19 @@ class UnitOperations:
         """Raises NotFound, Conflict."""
         if dry_run:
             return await self._checked(unit_id, revision)
-        wish = TransitionRequest(event=Event.CORDON, expected_revision=revision)
-        return (await self._make(unit_id, wish))[0]
+        wanted = TransitionRequest(event=Event.CORDON, expected_revision=revision)
+        return (await self._make(unit_id, wanted))[0]
 
     async def undrain(self, unit_id: str, *, revision: int, dry_run: bool) -> UnitView:
         """Raises NotFound, Conflict."""
         if dry_run:
             return await self._checked(unit_id, revision)
-        wish = TransitionRequest(
+        wanted = TransitionRequest(
             event=Event.UNDRAIN,
             expected_revision=revision,
-            return_home=self._world.brings_home(),
+            return_home=self._fleet_view.brings_home(),
         )
-        return (await self._make(unit_id, wish))[0]
+        return (await self._make(unit_id, wanted))[0]
 
     async def drain(
         self, unit_id: str, *, revision: int, rate_per_s: float
@@ -90,15 +90,15 @@ class UnitOperations:
         """The unit and the job that empties it; the last one, where nobody is left to move.
         Raises NotFound, Conflict, Refused."""
         check_rate(rate_per_s)
-        wish = TransitionRequest(
+        wanted = TransitionRequest(
             event=Event.DRAIN,
             expected_revision=revision,
             rate_per_s=rate_per_s,
             guards=await self._others_can_serve(unit_id),
         )
-        view, job = await self._make(unit_id, wish)
+        view, job = await self._make(unit_id, wanted)
         if job is None:
-            seen = self._board.seen.get(job_id(JobKind.DRAIN, unit_id))
+            seen = self._job_store.seen.get(job_id(JobKind.DRAIN, unit_id))
             job = seen[0] if seen is not None else None
         return view, job
 
@@ -107,7 +107,7 @@ class UnitOperations:
         Refused."""
         view = await self._checked(unit_id, revision)
         await self._others_can_serve(unit_id)
-        fleet = without(self._desk.fleet, unit_id, "it is being drained")
+        fleet = without(self._provisioner.fleet, unit_id, "it is being drained")
         return view, await self._plan(fleet, MoveStrategy.PLACE, unit_id=unit_id, bound=None)
 
     async def remove(self, unit_id: str, *, revision: int, dry_run: bool) -> None:
@@ -117,12 +117,14 @@ class UnitOperations:
     async def plan_rebalance(self, *, max_moves: int) -> MovePlan:
         """Who would move where. Changes nothing."""
         bound = max_moves or await self._bound()
-        return await self._plan(self._desk.fleet, MoveStrategy.BETTER, unit_id="", bound=bound)
+        return await self._plan(
+            self._provisioner.fleet, MoveStrategy.BETTER, unit_id="", bound=bound
+        )
 
     async def rebalance(self, *, max_moves: int, rate_per_s: float) -> MoveJob:
         """Raises Conflict while one is under way."""
         check_rate(rate_per_s)
-        return await self._board.begin(
+        return await self._job_store.begin(
             MoveJob(
                 id=job_id(JobKind.REBALANCE),
                 kind=JobKind.REBALANCE,
@@ -134,20 +136,22 @@ class UnitOperations:
 
     async def jobs(self, *, with_ended: bool) -> Sequence[MoveJob]:
         """Newest first."""
-        return await self._board.list(with_ended=with_ended)
+        return await self._job_store.list(with_ended=with_ended)
 
     async def control(self, job: str, *, state: JobState | None, rate_per_s: float) -> MoveJob:
         """Raises InvalidInput, NotFound, Refused, Conflict."""
         if not job or len(job) > MAX_JOB_ID or not job.isprintable():
             raise InvalidInput("job_id", "job_id is empty or no job's; `homeport moves list`")
         check_rate(rate_per_s)
-        return await self._board.control(job, state=state, rate_per_s=rate_per_s or None)
+        return await self._job_store.control(job, state=state, rate_per_s=rate_per_s or None)
 
     # -- how ---------------------------------------------------------------------------
 
-    async def _make(self, unit_id: str, wish: TransitionRequest) -> tuple[UnitView, MoveJob | None]:
-        done = await self._transitions.make(unit_id, wish)
-        await self._world.wait_for_units(done.view.revision)
+    async def _make(
+        self, unit_id: str, wanted: TransitionRequest
+    ) -> tuple[UnitView, MoveJob | None]:
+        done = await self._transitions.make(unit_id, wanted)
+        await self._fleet_view.wait_for_units(done.view.revision)
         return done.view, done.job
 
     async def _checked(self, unit_id: str, revision: int) -> UnitView:
@@ -167,14 +171,14 @@ class UnitOperations:
         revisions = {pair.key: pair.mod_revision for pair in (*units.items, *states.items)}
         if keys.unit(unit_id) not in revisions:
             raise NotFound(f"there is no unit {unit_id}")
-        await self._world.wait_for_units(
+        await self._fleet_view.wait_for_units(
             max((pair.mod_revision for pair in states.items), default=0),
             max(pair.mod_revision for pair in units.items),
         )
-        fleet = self._desk.fleet
+        fleet = self._provisioner.fleet
         known = {unit.id for unit in fleet.units}
-        tenants = {"default", *self._world.tenants}
-        leaving = self._world.units.get(unit_id)
+        tenants = {"default", *self._fleet_view.tenants}
+        leaving = self._fleet_view.units.get(unit_id)
         tenants.update(leaving.tenants if leaving is not None else ())
         tenant, witnesses = left_without(fleet, unit_id, tenants)
         if tenant:
@@ -196,16 +200,16 @@ class UnitOperations:
         return max(1, sum(view.clients for view in views) // BOUND_SHARE)
 
     async def _plan(
-        self, fleet: PlacementFleet, manner: MoveStrategy, *, unit_id: str, bound: int | None
+        self, fleet: PlacementFleet, strategy: MoveStrategy, *, unit_id: str, bound: int | None
     ) -> MovePlan:
-        occupancy, units = self._desk.ledger.occupancy, self._world.units
+        occupancy, units = self._provisioner.ledger.occupancy, self._fleet_view.units
         planner = Planner(
             fleet,
-            self._desk.policy,
+            self._provisioner.policy,
             room=list(occupancy.room),
             load=list(occupancy.load),
             capacity=[units[unit.id].capacity if unit.id in units else 1 for unit in fleet.units],
-            manner=manner,
+            strategy=strategy,
             bound=bound,
         )
         after: bytes | None = None

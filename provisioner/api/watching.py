@@ -28,7 +28,7 @@ class Watching:
 
     feed: MoveFeed | None  # None: the watches of clients have their own
     clients: ClientWatches | ShardedWatches
-    board: DepartureFeed
+    job_store: DepartureFeed
     fleet: FleetWatches[pb.Unit]
 
     @classmethod
@@ -39,29 +39,29 @@ class Watching:
         *,
         limit: int,
         clock: Callable[[], float],
-        spread: Callable[[], float],
+        jitter: Callable[[], float],
         clusters: Mapping[str, Store] | None = None,
         charts: ShardMapCache | None = None,
     ) -> Self:
         """limit: watchers of assignments at once. clusters and charts: where assignments are
-        spread over several. clock: monotonic seconds; spread: 0 to 1, new at each call."""
+        spread over several. clock: monotonic seconds; jitter: 0 to 1, new at each call."""
         reader = FleetReader(store, registry)
         fleet = FleetWatches(
-            store, read=reader.read, looks=reader.looks, limit=FLEET_WATCHERS, spread=spread
+            store, read=reader.read, looks=reader.looks, limit=FLEET_WATCHERS, jitter=jitter
         )
         if clusters is not None and charts is not None:
-            board = DepartureFeed(ShardedReader(clusters, charts))
+            job_store = DepartureFeed(ShardedReader(clusters, charts))
             watches = ShardedWatches(
-                clusters, charts, board, limit=limit, clock=clock, spread=spread
+                clusters, charts, job_store, limit=limit, clock=clock, jitter=jitter
             )
-            return cls(feed=None, clients=watches, board=board, fleet=fleet)
+            return cls(feed=None, clients=watches, job_store=job_store, fleet=fleet)
         following = asyncio.Event()
-        clients = ClientWatches(store, following=following, limit=limit, clock=clock, spread=spread)
-        board = DepartureFeed(store)
+        clients = ClientWatches(store, following=following, limit=limit, clock=clock, jitter=jitter)
+        job_store = DepartureFeed(store)
         return cls(
-            feed=MoveFeed(store, clients, board, following=following),
+            feed=MoveFeed(store, clients, job_store, following=following),
             clients=clients,
-            board=board,
+            job_store=job_store,
             fleet=fleet,
         )
 

@@ -79,7 +79,7 @@ class HoldExpiry:
 
     hold_s(tenant): how long its clients' places are held now; 0 for one that holds none.
     account(unit) and release: the ledger's. lease: one for the departures it writes.
-    clock: monotonic seconds; wall: Unix seconds; spread: 0 to 1, new at each call.
+    clock: monotonic seconds; wall: Unix seconds; jitter: 0 to 1, new at each call.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class HoldExpiry:
         lease: Callable[[], Awaitable[int]],
         clock: Callable[[], float],
         wall: Callable[[], float],
-        spread: Callable[[], float],
+        jitter: Callable[[], float],
     ) -> None:
         self._store = store
         self._hold_s = hold_s
@@ -103,7 +103,7 @@ class HoldExpiry:
         self._lease = lease
         self._clock = clock
         self._wall = wall
-        self._spread = spread
+        self._jitter = jitter
         self._sightings = HoldAges()
         self.expired = 0
         self.orphans = 0
@@ -112,7 +112,7 @@ class HoldExpiry:
         """Works for ever."""
         while True:
             pause_s = min(LOOK_MAX_S, max(LOOK_MIN_S, self._shortest_hold_s() / 4))
-            await asyncio.sleep(pause_s * (0.75 + 0.5 * self._spread()))
+            await asyncio.sleep(pause_s * (0.75 + 0.5 * self._jitter()))
             try:
                 await self.look()
             except HomeportError as error:

@@ -26,11 +26,11 @@ from provisioner.moves.worker import Lands, Worker
 log = logging.getLogger(__name__)
 
 LOOK_S = 1.0  # how often jobs are looked at when none has changed
-SPREAD_S = 0.2  # so that of many servers one takes a job, and the others see it taken
+JITTER_S = 0.2  # so that of many servers one takes a job, and the others see it taken
 
 
 class Executor:
-    """`run` is a task of the owner's. clock: monotonic seconds; wall: Unix seconds; spread:
+    """`run` is a task of the owner's. clock: monotonic seconds; wall: Unix seconds; jitter:
     0 to 1, new at each call."""
 
     def __init__(
@@ -38,32 +38,32 @@ class Executor:
         store: Store,
         clients: ClientKeys,
         *,
-        board: JobStore,
+        job_store: JobStore,
         mover: Mover,
-        world: Lands,
+        fleet_view: Lands,
         registry: UnitRegistry,
         transitions: Transitions,
         clock: Callable[[], float],
         wall: Callable[[], float],
-        spread: Callable[[], float],
+        jitter: Callable[[], float],
     ) -> None:
         self._store = store
         self._clients = clients
-        self._board = board
+        self._job_store = job_store
         self._mover = mover
-        self._world = world
+        self._fleet_view = fleet_view
         self._registry = registry
         self._transitions = transitions
         self._clock = clock
         self._wall = wall
-        self._spread = spread
+        self._jitter = jitter
         self._working: set[str] = set()
 
     async def run(self) -> None:
         """Works for ever."""
         async with asyncio.TaskGroup() as group:
             while True:
-                for job, revision in list(self._board.seen.values()):
+                for job, revision in list(self._job_store.seen.values()):
                     if job.state is not JobState.RUNNING or job.id in self._working:
                         continue
                     try:
@@ -74,7 +74,7 @@ class Executor:
                     if worker is not None:
                         self._working.add(job.id)
                         group.create_task(self._work(worker), name=f"job {job.id}")
-                await self._board.change(within_s=LOOK_S)
+                await self._job_store.change(within_s=LOOK_S)
 
     async def _claim(self, job: MoveJob, revision: int) -> Worker | None:
         """A worker for the job, if nobody alive has it."""
@@ -84,7 +84,7 @@ class Executor:
             if not (await self._store.commit(Txn(compares=[gone]))).succeeded:
                 return None
         elif not job.worker:
-            await asyncio.sleep(SPREAD_S * self._spread())
+            await asyncio.sleep(JITTER_S * self._jitter())
         session = (await self._mover.ledger()).session
         if not session.standing.is_set():
             return None
@@ -93,7 +93,7 @@ class Executor:
         if job.worker and not ours:
             guards.append(absent(keys.session(job.worker)))
         claimed = replace(job, worker=me)
-        written = await self._board.write(claimed, revision, guards)
+        written = await self._job_store.write(claimed, revision, guards)
         if not written:
             return None
         faultpoints.passing("moves.claim.after")
@@ -103,9 +103,9 @@ class Executor:
             written,
             session=stands,
             clients=self._clients,
-            board=self._board,
+            job_store=self._job_store,
             mover=self._mover,
-            world=self._world,
+            fleet_view=self._fleet_view,
             registry=self._registry,
             transitions=self._transitions,
             clock=self._clock,

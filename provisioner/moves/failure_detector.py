@@ -40,35 +40,35 @@ class Sky(Protocol):
 
 
 class FailureDetector:
-    """`run` is a task of the owner's. clock: monotonic seconds; wall: Unix seconds; spread:
+    """`run` is a task of the owner's. clock: monotonic seconds; wall: Unix seconds; jitter:
     0 to 1, new at each call."""
 
     def __init__(
         self,
-        world: Sky,
+        fleet_view: Sky,
         transitions: Transitions,
         health: Health,
         *,
         clock: Callable[[], float],
         wall: Callable[[], float],
-        spread: Callable[[], float],
+        jitter: Callable[[], float],
     ) -> None:
-        self._world = world
+        self._fleet_view = fleet_view
         self._transitions = transitions
         self._health = health
         self._clock = clock
         self._wall = wall
-        self._spread = spread
+        self._jitter = jitter
         self._since: dict[str, tuple[bool, float]] = {}  # unit -> (heard, since when)
 
     async def run(self) -> None:
         """Looks for ever."""
         while True:
-            await asyncio.sleep(LOOK_S * (0.75 + 0.5 * self._spread()))
+            await asyncio.sleep(LOOK_S * (0.75 + 0.5 * self._jitter()))
             for unit_id, event in self.look():
-                wish = TransitionRequest(event=event, return_home=self._world.brings_home())
+                wanted = TransitionRequest(event=event, return_home=self._fleet_view.brings_home())
                 try:
-                    done = await self._transitions.make(unit_id, wish)
+                    done = await self._transitions.make(unit_id, wanted)
                 except HomeportError as error:
                     log.info("cannot write that unit %s is %s: %s", unit_id, event, error)
                     continue
@@ -81,7 +81,7 @@ class FailureDetector:
             self._since.clear()
             return []
         now, now_ms = self._clock(), int(self._wall() * 1000)
-        agents = self._world.agents()
+        agents = self._fleet_view.agents()
         for unit_id in self._since.keys() - agents.keys():
             del self._since[unit_id]
         anybody = any(agents.values())
@@ -91,7 +91,7 @@ class FailureDetector:
             if known is None or known[0] is not heard:
                 known = self._since[unit_id] = (heard, now)
             event = noticed(
-                self._world.lifecycle(unit_id),
+                self._fleet_view.lifecycle(unit_id),
                 heard=heard,
                 for_s=now - known[1],
                 now_ms=now_ms,

@@ -43,7 +43,7 @@ class MoveRequest:
     record: AssignmentRecord  # the same, decoded
     location: Location
     cause: str
-    manner: MoveStrategy
+    strategy: MoveStrategy
     to: str = ""
 
     @property
@@ -87,12 +87,21 @@ class MoveOperation(Move):
     """See the module. `outcome` is set once. find(traveller): the account it should go to, as
     things stand; lease: of its departure; held: the hold that stands beside the assignment."""
 
-    __slots__ = ("_at_ms", "_find", "_held", "_lease", "_value", "guards", "outcome",
-                 "traveller", "writes")  # fmt: skip
+    __slots__ = (
+        "_at_ms",
+        "_find",
+        "_held",
+        "_lease",
+        "_value",
+        "guards",
+        "move_request",
+        "outcome",
+        "writes",
+    )  # fmt: skip
 
     def __init__(
         self,
-        traveller: MoveRequest,
+        move_request: MoveRequest,
         source: Account,
         *,
         find: Callable[[MoveRequest], Account | HomeportError],
@@ -101,12 +110,12 @@ class MoveOperation(Move):
         at_ms: int,
         expires_at: float,
     ) -> None:
-        self.key = traveller.found.key
-        self.revision = traveller.found.mod_revision
+        self.key = move_request.found.key
+        self.revision = move_request.found.mod_revision
         self.source = source
         self.expires_at = expires_at
         self.promised = False
-        self.traveller = traveller
+        self.move_request = move_request
         self.guards: Sequence[port.Compare] = ()
         self.writes: Sequence[port.Operation] = ()
         self._find = find
@@ -118,10 +127,10 @@ class MoveOperation(Move):
             self.guards = (unchanged(held.key, held.mod_revision),)
 
     def choose(self) -> Account | HomeportError:
-        account = self._find(self.traveller)
+        account = self._find(self.move_request)
         if isinstance(account, HomeportError):
             return account
-        who, record = self.traveller, self.traveller.record
+        who, record = self.move_request, self.move_request.record
         unit, epoch = account.unit, record.epoch + 1
         home = who.home if who.home != unit else ""
         self._value = encode_assignment(
@@ -144,7 +153,7 @@ class MoveOperation(Move):
         return self._value
 
     def assigned(self, revision: int) -> None:
-        epoch = self.traveller.record.epoch + 1
+        epoch = self.move_request.record.epoch + 1
         self._tell(Moved(self.account.unit, epoch, self._at_ms))
 
     def changed(self, found: KeyValue | None) -> None:

@@ -140,10 +140,10 @@ class Mover:
 
     # -- moving ------------------------------------------------------------------------
 
-    def suits_better(self, traveller: MoveRequest) -> bool:
+    def suits_better(self, move_request: MoveRequest) -> bool:
         """Whether another unit suits a client on a healthy unit clearly better. Only once
         `ledger` has answered."""
-        return not isinstance(self._find(traveller), HomeportError)
+        return not isinstance(self._find(move_request), HomeportError)
 
     async def move(self, who: MoveRequest, *, patience_s: float = MOVE_S) -> Outcome:
         """Moves one client, with its state where its tenant wants that. Never raises for what
@@ -208,9 +208,9 @@ class Mover:
             return ledger.account(who.to)
         tenant, key = who.tenant.id, who.found.key
         choice: Choice | NoChoice | None
-        if who.manner is MoveStrategy.SPREAD:
+        if who.strategy is MoveStrategy.SPREAD:
             choice = targets.spread(who.location, tenant, key)
-        elif who.manner is MoveStrategy.BETTER:
+        elif who.strategy is MoveStrategy.BETTER:
             choice = targets.better(who.location, tenant, key, who.record.unit)
             if choice is None:
                 return Refused("no unit suits it clearly better")

@@ -82,7 +82,7 @@ class Planner:
         room: Sequence[int],
         load: Sequence[float],
         capacity: Sequence[int],
-        manner: MoveStrategy,
+        strategy: MoveStrategy,
         bound: int | None = None,
     ) -> None:
         self._occupancy = Occupancy(len(fleet.units))
@@ -90,7 +90,7 @@ class Planner:
             self._occupancy.update(index, slots, share)
         self._targets = Targets(fleet, policy, self._occupancy)
         self._capacity = capacity
-        self._manner = manner
+        self._strategy = strategy
         self._bound = bound
         self._moves: Counter[str] = Counter()
         self._stays: Counter[str] = Counter()
@@ -127,9 +127,9 @@ class Planner:
 
     def _target(self, resident: Resident) -> Choice | NoChoice | None:
         location = location_of(resident.cell)
-        if self._manner is MoveStrategy.PLACE:
+        if self._strategy is MoveStrategy.PLACE:
             return self._targets.place(location, resident.tenant, resident.key)
-        if self._manner is MoveStrategy.SPREAD:
+        if self._strategy is MoveStrategy.SPREAD:
             return self._targets.spread(location, resident.tenant, resident.key)
         return self._targets.better(location, resident.tenant, resident.key, resident.unit)
 

@@ -106,9 +106,9 @@ class Worker:
         *,
         session: Compare,
         clients: ClientKeys,
-        board: JobStore,
+        job_store: JobStore,
         mover: Mover,
-        world: Lands,
+        fleet_view: Lands,
         registry: UnitRegistry,
         transitions: Transitions,
         clock: Callable[[], float],
@@ -118,9 +118,9 @@ class Worker:
         self._revision = revision
         self._session = session
         self._clients = clients
-        self._board = board
+        self._job_store = job_store
         self._mover = mover
-        self._world = world
+        self._fleet_view = fleet_view
         self._registry = registry
         self._transitions = transitions
         self._clock = clock
@@ -143,7 +143,7 @@ class Worker:
                     kept=tally.kept.total(), message=tally.message(),
                 )  # fmt: skip
                 if tally.kept:
-                    await self._board.change(within_s=pause_s)
+                    await self._job_store.change(within_s=pause_s)
         except LostOwnership:
             return
 
@@ -153,7 +153,7 @@ class Worker:
         if self.job.unit:
             seen = await _until_there(lambda: self._registry.snapshot(self.job.unit))
             if seen.lifecycle is not None:
-                await self._world.wait_for_units(seen.lifecycle.mod_revision)
+                await self._fleet_view.wait_for_units(seen.lifecycle.mod_revision)
 
     # -- one pass ----------------------------------------------------------------------
 
@@ -164,11 +164,11 @@ class Worker:
             faultpoints.passing("moves.page.before")
             page = await self._read(after)
             faultpoints.passing("moves.page.after")
-            travellers = await self._travellers(page.items)
-            while travellers:
+            move_requests = await self._move_requests(page.items)
+            while move_requests:
                 await self._may_go_on()
-                count = await self._turn(travellers)
-                slice_, travellers = travellers[:count], travellers[count:]
+                count = await self._turn(move_requests)
+                slice_, move_requests = move_requests[:count], move_requests[count:]
                 if not slice_:
                     return tally  # the bound is reached
                 await self._move(slice_, tally)
@@ -192,18 +192,18 @@ class Worker:
             lambda: self._clients.range(keys.ASSIGNMENTS, start_after=after, limit=PAGE)
         )
 
-    async def _travellers(self, pairs: Sequence[KeyValue]) -> list[MoveRequest]:
+    async def _move_requests(self, pairs: Sequence[KeyValue]) -> list[MoveRequest]:
         """Those the job is about. Other calls get their turn in between."""
         found: list[MoveRequest] = []
         for start in range(0, len(pairs), LOOKED_AT):
             for pair in pairs[start : start + LOOKED_AT]:
-                who = self._traveller(pair)
+                who = self._move_request(pair)
                 if who is not None:
                     found.append(who)
             await asyncio.sleep(0)
         return found
 
-    def _traveller(self, pair: KeyValue) -> MoveRequest | None:
+    def _move_request(self, pair: KeyValue) -> MoveRequest | None:
         """The client, if this job is about it."""
         try:
             record: AssignmentRecord = decode_assignment(pair.value)
@@ -217,12 +217,12 @@ class Worker:
         if job.kind is JobKind.RETURN_HOME and record.home != job.unit:
             return None
         tenant_id, client_id = split_key(pair.key)
-        tenant = self._world.tenant(tenant_id)
+        tenant = self._fleet_view.tenant(tenant_id)
         if tenant is None:
             return None
         if job.kind is JobKind.RETURN_HOME and tenant.return_home is not ReturnHome.GRADUAL:
             return None
-        cause, manner = CAUSES[job.kind]
+        cause, strategy = CAUSES[job.kind]
         who = MoveRequest(
             tenant=tenant,
             client_id=client_id,
@@ -230,17 +230,17 @@ class Worker:
             record=record,
             location=location_of(record.cell),
             cause=cause,
-            manner=manner,
+            strategy=strategy,
             to=job.unit if job.kind is JobKind.RETURN_HOME else "",
         )
         if job.kind is JobKind.REBALANCE and not self._mover.suits_better(who):
             return None
         return who
 
-    async def _turn(self, travellers: Sequence[MoveRequest]) -> int:
+    async def _turn(self, move_requests: Sequence[MoveRequest]) -> int:
         """How many may go now, by rate and bound; waits for the rate, 0 by the bound."""
         job = self.job
-        wanted = min(len(travellers), self._slice(travellers[0]))
+        wanted = min(len(move_requests), self._slice(move_requests[0]))
         if job.max_moves:
             wanted = min(wanted, job.max_moves - job.moved)
             if wanted <= 0:
@@ -250,7 +250,7 @@ class Worker:
             count, wait_s = self._pace.take(wanted, self._clock())
             if count:
                 return count
-            await self._board.change(within_s=wait_s)
+            await self._job_store.change(within_s=wait_s)
             await self._may_go_on()
             job = self.job
 
@@ -260,17 +260,17 @@ class Worker:
             return SLICE_MAX
         return min(SLICE_MAX, max(SLICE_MIN, int(self.job.rate_per_s * SLICE_S)))
 
-    async def _move(self, travellers: Sequence[MoveRequest], tally: PassTally) -> None:
+    async def _move(self, move_requests: Sequence[MoveRequest], tally: PassTally) -> None:
         if self.job.max_moves:
             # Counted before they go: whoever takes over from a dead worker keeps to the bound.
-            await self._mark(moved=self.job.moved + len(travellers))
+            await self._mark(moved=self.job.moved + len(move_requests))
         outcomes: list[Outcome] = await asyncio.gather(
-            *(self._mover.move(who) for who in travellers)
+            *(self._mover.move(who) for who in move_requests)
         )
         moved = sum(isinstance(one, Moved) for one in outcomes)
         tally.moved += moved
         tally.kept.update(one.reason for one in outcomes if isinstance(one, NotMoved))
-        ahead = len(travellers) if self.job.max_moves else 0
+        ahead = len(move_requests) if self.job.max_moves else 0
         self.job = replace(self.job, moved=self.job.moved + moved - ahead)
 
     # -- the end -----------------------------------------------------------------------
@@ -295,9 +295,9 @@ class Worker:
             return True
         await self._mark(kept=0, message="")
         faultpoints.passing("moves.end.before")
-        wish = TransitionRequest(event=Event.EMPTIED, guards=(self._session,))
+        wanted = TransitionRequest(event=Event.EMPTIED, guards=(self._session,))
         try:
-            done = await self._transitions.make(job.unit, wish)
+            done = await self._transitions.make(job.unit, wanted)
         except (Unavailable, Conflict, NotFound) as error:
             log.info("unit %s cannot be said to be drained now: %s", job.unit, error)
             await asyncio.sleep(RETRY_S)
@@ -316,7 +316,7 @@ class Worker:
     async def _may_go_on(self) -> None:
         """Waits while the job is paused. Raises LostOwnership."""
         while True:
-            seen = self._board.seen.get(self.job.id)
+            seen = self._job_store.seen.get(self.job.id)
             if seen is not None and seen[1] > self._revision:
                 self._adopt(*seen)
             if self._mover.session_id != self.job.worker:
@@ -325,7 +325,7 @@ class Worker:
                 return
             if self.job.state is not JobState.PAUSED:
                 raise LostOwnership
-            await self._board.change(within_s=PAUSED_S)
+            await self._job_store.change(within_s=PAUSED_S)
 
     def _adopt(self, theirs: MoveJob, revision: int) -> None:
         """Takes over what others wrote: state and rate are theirs, progress is ours."""
@@ -340,7 +340,7 @@ class Worker:
         while True:
             marked = replace(self.job, **changes)
             try:
-                written = await self._board.write(marked, self._revision, (self._session,))
+                written = await self._job_store.write(marked, self._revision, (self._session,))
             except Unavailable:
                 await asyncio.sleep(RETRY_S)
                 written = 0  # or of unknown outcome: what stands there says
@@ -348,7 +348,7 @@ class Worker:
                 self.job, self._revision = marked, written
                 break
             try:
-                theirs, revision = await _until_there(lambda: self._board.get(self.job.id))
+                theirs, revision = await _until_there(lambda: self._job_store.get(self.job.id))
             except NotFound:
                 raise LostOwnership from None
             if theirs == marked:

@@ -54,10 +54,10 @@ def retry_delay_s(ahead: float, rate_per_s: float, chance: float, *, least_s: fl
 
 
 class AdmissionController:
-    """One per server. spread: 0.0 to 1.0, new at each call."""
+    """One per server. jitter: 0.0 to 1.0, new at each call."""
 
-    def __init__(self, *, spread: Callable[[], float]) -> None:
-        self._spread = spread
+    def __init__(self, *, jitter: Callable[[], float]) -> None:
+        self._jitter = jitter
         self.rate_per_s = MOST / WAIT_S
         self.limit = MOST  # clients that may wait now; 0: no new ones at all
         self.shut = False  # the store is away, and this server has no session to write with
@@ -97,7 +97,7 @@ class AdmissionController:
         delay_s = retry_delay_s(
             self._waiting + self._to_come,
             self.rate_per_s,
-            self._spread(),
+            self._jitter(),
             least_s=error.retry_after_s or SOONEST_S,
         )
         return type(error)(error.message, retry_after_s=delay_s)

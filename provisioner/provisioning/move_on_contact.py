@@ -40,9 +40,14 @@ class MoveOnContact:
     """One per desk. clock: monotonic seconds."""
 
     def __init__(
-        self, world: FleetView, mover: Mover, policy: PlacementPolicy, *, clock: Callable[[], float]
+        self,
+        fleet_view: FleetView,
+        mover: Mover,
+        policy: PlacementPolicy,
+        *,
+        clock: Callable[[], float],
     ) -> None:
-        self._world = world
+        self._fleet_view = fleet_view
         self._mover = mover
         self._policy = policy
         self._clock = clock
@@ -53,25 +58,25 @@ class MoveOnContact:
 
     def takes(self, claim: PendingProvision, found: KeyValue, record: AssignmentRecord) -> bool:
         """Whether the client is to move; then it will be answered, once."""
-        who = self._traveller(claim, found, record)
+        who = self._move_request(claim, found, record)
         return who is not None and self._mover.spawn(
             self._move(claim, who), "moving a client that asked"
         )
 
-    def _traveller(
+    def _move_request(
         self, claim: PendingProvision, found: KeyValue, record: AssignmentRecord
     ) -> MoveRequest | None:
-        tenant, to, manner = claim.tenant, "", MoveStrategy.PLACE
+        tenant, to, strategy = claim.tenant, "", MoveStrategy.PLACE
         location = claim.location if not is_nowhere(claim.location) else location_of(record.cell)
-        leaving = self._world.leaving.get(record.unit)
+        leaving = self._fleet_view.leaving.get(record.unit)
         if leaving is State.DRAINING:
             cause = DRAINED
         elif leaving is not None:
-            cause, manner = FAILED_OVER, MoveStrategy.SPREAD
+            cause, strategy = FAILED_OVER, MoveStrategy.SPREAD
         elif tenant.return_home is ReturnHome.NEXT_CONTACT and self._is_open(record.home):
             cause, to = RETURNED, record.home
         elif tenant.reprovision is not Reprovision.KEEP:
-            cause, manner = REPROVISIONED, MoveStrategy.BETTER
+            cause, strategy = REPROVISIONED, MoveStrategy.BETTER
             if self._targets.better(location, tenant.id, claim.key, record.unit) is None:
                 return None
         else:
@@ -83,7 +88,7 @@ class MoveOnContact:
             record=record,
             location=location,
             cause=cause,
-            manner=manner,
+            strategy=strategy,
             to=to,
         )
 
@@ -94,12 +99,12 @@ class MoveOnContact:
     async def _move(self, claim: PendingProvision, who: MoveRequest) -> None:
         patience_s = max(0.0, claim.expires_at - self._clock()) * HANDOFF_SHARE
         outcome = await self._mover.move(who, patience_s=patience_s)
-        desk = claim.desk
+        provisioner = claim.provisioner
         if isinstance(outcome, Moved):
-            desk.answer_moved(claim, outcome.unit, outcome.epoch, outcome.at_ms, who.cause)
+            provisioner.answer_moved(claim, outcome.unit, outcome.epoch, outcome.at_ms, who.cause)
         elif not isinstance(outcome, Superseded):
-            desk.answer_existing(claim, who.record)
+            provisioner.answer_existing(claim, who.record)
         elif outcome.found is not None:
-            desk.answer_existing(claim, decode_assignment(outcome.found.value))
+            provisioner.answer_existing(claim, decode_assignment(outcome.found.value))
         else:
-            desk.claim(claim)  # it was released meanwhile, and has no home any more
+            provisioner.claim(claim)  # it was released meanwhile, and has no home any more

@@ -42,10 +42,10 @@ class PendingProvision(Claim):
         "at_ms",
         "choice",
         "client_id",
-        "desk",
         "location",
         "looked",
         "plain",
+        "provisioner",
         "sink",
         "tenant",
         "value",
@@ -55,7 +55,7 @@ class PendingProvision(Claim):
 
     def __init__(
         self,
-        desk: Provisioner,
+        provisioner: Provisioner,
         key: bytes,
         tenant: TenantSpec,
         client_id: str,
@@ -65,7 +65,7 @@ class PendingProvision(Claim):
         with_ticket: bool,
         sink: Sink,
     ) -> None:
-        self.desk = desk
+        self.provisioner = provisioner
         self.key = key
         self.tenant = tenant
         self.client_id = client_id
@@ -89,11 +89,11 @@ class PendingProvision(Claim):
         self.sink.fail(error)
 
     def choose(self) -> Account | HomeportError:
-        choice = self.desk.choose(self.tenant.id, self.key, self.location)
+        choice = self.provisioner.choose(self.tenant.id, self.key, self.location)
         if isinstance(choice, HomeportError):
             return choice
         self.choice: Choice = choice
-        account = self.desk.accounts[choice.unit_index]
+        account = self.provisioner.accounts[choice.unit_index]
         self.value = encode_assignment(account.unit, 1, self.at_ms, self.location.cell)
         if self.tenant.hold_s > 0:
             self.plain = False
@@ -105,21 +105,21 @@ class PendingProvision(Claim):
         return self.value
 
     def assigned(self, revision: int) -> None:
-        self.desk.answer_new(self)
+        self.provisioner.answer_new(self)
 
     def existing(self, found: KeyValue) -> None:
         record: AssignmentRecord = decode_assignment(found.value)
-        desk = self.desk
+        provisioner = self.provisioner
         # One look where nobody has to move: it is a known client's hot path.
-        if not desk.world.restless or not desk.moves_on(self, found, record):
-            desk.answer_existing(self, record)
+        if not provisioner.fleet_view.restless or not provisioner.moves_on(self, found, record):
+            provisioner.answer_existing(self, record)
 
     def found(self, found: KeyValue | None) -> None:
         """The outcome of looking before claiming."""
         if found is not None:
             self.existing(found)
         else:
-            self.desk.claim_new(self)
+            self.provisioner.claim_new(self)
 
     def failed(self, error: HomeportError) -> None:
-        self.desk.answer_error(self, error)
+        self.provisioner.answer_error(self, error)

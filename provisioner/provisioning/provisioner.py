@@ -50,38 +50,38 @@ LOOK_S = 0.1  # how often the turnstile is set
 
 
 class Provisioner:
-    """One per server. clock: monotonic seconds; wall: Unix seconds; spread: a number
+    """One per server. clock: monotonic seconds; wall: Unix seconds; jitter: a number
     between 0 and 1, new at each call, for delays that many clients are told at once."""
 
     def __init__(
         self,
         *,
-        world: FleetView,
+        fleet_view: FleetView,
         locator: Locator,
         ledger: Ledger | ShardedLedger,
         tickets: TicketSigner,
         policy: PlacementPolicy,
         clock: Callable[[], float],
         wall: Callable[[], float],
-        spread: Callable[[], float],
+        jitter: Callable[[], float],
     ) -> None:
-        self.world = world
+        self.fleet_view = fleet_view
         self.locator = locator
         self.ledger = ledger
         self._tickets = tickets
         self.policy = policy
         self._clock = clock
         self._wall = wall
-        self._spread = spread
+        self._jitter = jitter
         self._under_way: dict[bytes, PendingProvision] = {}
         self._known_share = 0.0
         self._decisions: dict[tuple[int, str, str], tuple[Location, bytes]] = {}
-        self.turnstile = AdmissionController(spread=spread)
-        self.onward: MoveOnContact | None = None  # moves those who ask and should not stay
+        self.admission = AdmissionController(jitter=jitter)
+        self.move_on_contact: MoveOnContact | None = None  # moves those who ask and should not stay
         self.new = 0
         self.known = 0
         self.refused = 0
-        self.follow(world.fleet)
+        self.follow(fleet_view.fleet)
 
     def follow(self, fleet: PlacementFleet) -> None:
         """From now on decides over this snapshot."""
@@ -91,10 +91,10 @@ class Provisioner:
         self.accounts: list[Account] = [self.ledger.account(unit.id) for unit in fleet.units]
         self.unit_bytes = {
             unit_id: response_encoding.unit_bytes(unit_id, spec.endpoint)
-            for unit_id, spec in self.world.units.items()
+            for unit_id, spec in self.fleet_view.units.items()
         }
-        if self.onward is not None:
-            self.onward.follow(fleet, self.ledger.occupancy)
+        if self.move_on_contact is not None:
+            self.move_on_contact.follow(fleet, self.ledger.occupancy)
 
     @property
     def under_way(self) -> int:
@@ -111,7 +111,7 @@ class Provisioner:
         while True:
             await asyncio.sleep(LOOK_S)
             now = self._clock()
-            self.turnstile.look(
+            self.admission.look(
                 waiting=self.under_way,
                 served=self.new + self.known,
                 seconds=max(LOOK_S, now - before),
@@ -128,7 +128,7 @@ class Provisioner:
 
     def tenant(self, tenant_id: str) -> TenantSpec:
         """Raises NotFound."""
-        tenant = self.world.tenant(tenant_id or "default")
+        tenant = self.fleet_view.tenant(tenant_id or "default")
         if tenant is None:
             raise NotFound(
                 f"there is no tenant {tenant_id!r}; apply it with `homeport tenants apply`"
@@ -174,9 +174,9 @@ class Provisioner:
                 under_way.also = []
             under_way.also.append((claim, claim.with_ticket))
             return
-        crowded = len(self._under_way) >= self.turnstile.limit
-        if crowded and (self.turnstile.shut or len(self._under_way) >= MOST):
-            raise self.turnstile.refusal()
+        crowded = len(self._under_way) >= self.admission.limit
+        if crowded and (self.admission.shut or len(self._under_way) >= MOST):
+            raise self.admission.refusal()
         self._under_way[key] = claim
         if crowded or self._known_share > LOOK_FIRST_ABOVE:
             claim.looked = True
@@ -186,8 +186,8 @@ class Provisioner:
 
     def claim_new(self, claim: PendingProvision) -> None:
         """The store was asked and knows no home of this client."""
-        if len(self._under_way) - self.ledger.looking > self.turnstile.limit:
-            claim.failed(self.turnstile.refusal())
+        if len(self._under_way) - self.ledger.looking > self.admission.limit:
+            claim.failed(self.admission.refusal())
         else:
             self.claim(claim)
 
@@ -220,7 +220,7 @@ class Provisioner:
         self.ledger.cry(choice.allowed)
         return Exhausted(
             "all units that may take this client are full; try again later, or add capacity",
-            retry_after_s=1.0 + 2.0 * self._spread(),
+            retry_after_s=1.0 + 2.0 * self._jitter(),
         )
 
     # -- answering ---------------------------------------------------------------------
@@ -247,7 +247,7 @@ class Provisioner:
 
     def moves_on(self, claim: PendingProvision, found: KeyValue, record: AssignmentRecord) -> bool:
         """Whether the client is moved before it is answered."""
-        return self.onward is not None and self.onward.takes(claim, found, record)
+        return self.move_on_contact is not None and self.move_on_contact.takes(claim, found, record)
 
     def answer_moved(
         self, claim: PendingProvision, unit_id: str, epoch: int, at_ms: int, rule: str
@@ -268,7 +268,7 @@ class Provisioner:
         self.refused += 1
         self._under_way.pop(claim.key, None)
         if isinstance(error, Unavailable) and not isinstance(error, Overloaded):
-            error = self.turnstile.spread_out(error)
+            error = self.admission.spread_out(error)
         claim.fail(error)
         for sink, _ in claim.also or ():
             sink.fail(error)
@@ -355,7 +355,7 @@ class Provisioner:
 
     def _away_km(self, location: Location, unit_id: str) -> float:
         """How far the client is from the unit; -1 where either's place is not known."""
-        unit = self.world.seen(unit_id)
+        unit = self.fleet_view.seen(unit_id)
         if unit is None or location.latitude is None or location.longitude is None:
             return -1.0
         there = unit.position

@@ -62,14 +62,14 @@ class TicketFallback:
 
     def __init__(
         self,
-        desk: Provisioner,
+        provisioner: Provisioner,
         tickets: TicketSigner,
         health: Health,
         *,
         grace_s: float,
         wall: Callable[[], float],
     ) -> None:
-        self.desk = desk
+        self.provisioner = provisioner
         self.health = health
         self.given = 0
         self._tickets = tickets
@@ -97,7 +97,7 @@ class TicketFallback:
             unit_id = _read_claims(from_base64url(ticket.split(".")[1])).aud
         except (*_UNREADABLE, IndexError):
             return None
-        if self.desk.world.seen(unit_id) is None:
+        if self.provisioner.fleet_view.seen(unit_id) is None:
             return None
         now = self._wall()
         opened = self._verifier(unit_id, now).open(ticket, now)
@@ -157,7 +157,7 @@ class TicketFallback:
             self._tickets.issue_later(tenant, unit_id, client_id, epoch, signed, known_at)
 
     def _assignment(self, tenant_id: str, client_id: str, shown: Shown) -> bytes:
-        unit = self.desk.world.seen(shown.unit_id)
+        unit = self.provisioner.fleet_view.seen(shown.unit_id)
         return response_encoding.assignment_bytes(
             response_encoding.tenant_bytes(tenant_id),
             client_id.encode(),
@@ -169,7 +169,7 @@ class TicketFallback:
     def _verifier(self, unit_id: str, now: float) -> TicketVerifier:
         issuer = self._tickets.issuer
         if issuer.generation != self._generation or len(self._verifiers) > 2 * len(
-            self.desk.world.units
+            self.provisioner.fleet_view.units
         ):
             self._verifiers.clear()
             self._generation = issuer.generation

@@ -41,7 +41,7 @@ class ClientWatches:
     """One per server; a Listener of its feed. `run` is a task of the owner's.
 
     following: set once the feed has a position. limit: streams at once. clock: monotonic
-    seconds; spread: 0 to 1, new at each call, for delays that many are told at once.
+    seconds; jitter: 0 to 1, new at each call, for delays that many are told at once.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class ClientWatches:
         following: asyncio.Event,
         limit: int,
         clock: Callable[[], float],
-        spread: Callable[[], float],
+        jitter: Callable[[], float],
         sign_of_life_s: float = SIGN_OF_LIFE_S,
         homeless_s: float = HOMELESS_S,
     ) -> None:
@@ -59,7 +59,7 @@ class ClientWatches:
         self._following = following
         self._limit = limit
         self._clock = clock
-        self._spread = spread
+        self._jitter = jitter
         self._sign_of_life_s = sign_of_life_s
         self._homeless_s = homeless_s
         self._clients: dict[str, WatchedClient] = {}
@@ -101,7 +101,7 @@ class ClientWatches:
     def _ending(self, over_s: float) -> Unavailable:
         return Unavailable(
             "this server is shutting down; watch again on another one",
-            retry_after_s=over_s * self._spread(),
+            retry_after_s=over_s * self._jitter(),
         )
 
     async def run(self) -> None:
@@ -120,7 +120,7 @@ class ClientWatches:
         if len(self._silent) >= self._limit:
             raise Exhausted(
                 f"this server has {self._limit:,} watchers, as many as it takes; try another one",
-                retry_after_s=1.0 + 4.0 * self._spread(),
+                retry_after_s=1.0 + 4.0 * self._jitter(),
             )
         client = self._clients.get(name)
         if client is None:
@@ -160,7 +160,7 @@ class ClientWatches:
                 await self._check(client, revision)
         except TimeoutError as error:
             raise Unavailable(
-                "the store is too slow; try again", retry_after_s=0.5 + self._spread()
+                "the store is too slow; try again", retry_after_s=0.5 + self._jitter()
             ) from error
 
     async def _fresh(self, client: WatchedClient) -> None:
@@ -306,7 +306,7 @@ class ClientWatches:
         error: HomeportError,
     ) -> None:
         """Who is opening a watch is told; who has one is read again later."""
-        retry = Unavailable(error.message, retry_after_s=0.5 + self._spread())
+        retry = Unavailable(error.message, retry_after_s=0.5 + self._jitter())
         for client, waiting in zip(batch, readers, strict=True):
             for reader in waiting or ():
                 if not reader.done():

@@ -57,7 +57,7 @@ class FleetWatches(Generic[T]):
 
     read(revision): all units by id and the revision they were read at; 0: now; raises
     Compacted, Unavailable. looks: equal for units that need not be told apart. limit: streams
-    at once. spread: 0 to 1, new at each call.
+    at once. jitter: 0 to 1, new at each call.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class FleetWatches(Generic[T]):
         read: Callable[[int], Awaitable[tuple[Mapping[str, T], int]]],
         looks: Callable[[T], bytes],
         limit: int,
-        spread: Callable[[], float],
+        jitter: Callable[[], float],
         sign_of_life_s: float = SIGN_OF_LIFE_S,
         gather_s: float = GATHER_S,
     ) -> None:
@@ -75,7 +75,7 @@ class FleetWatches(Generic[T]):
         self._read = read
         self._looks = looks
         self._limit = limit
-        self._spread = spread
+        self._jitter = jitter
         self._sign_of_life_s = sign_of_life_s
         self._gather_s = gather_s
         self._streams = 0
@@ -107,7 +107,7 @@ class FleetWatches(Generic[T]):
             raise Exhausted(
                 f"this server has {self._limit:,} watchers of the fleet, as many as it takes; "
                 "try another one",
-                retry_after_s=1.0 + 4.0 * self._spread(),
+                retry_after_s=1.0 + 4.0 * self._jitter(),
             )
         self._join()
         try:
@@ -148,7 +148,7 @@ class FleetWatches(Generic[T]):
         if self._closed:
             raise Unavailable(
                 "this server is shutting down; watch again on another one",
-                retry_after_s=0.2 + self._spread(),
+                retry_after_s=0.2 + self._jitter(),
             )
 
     async def _first(self, revision: int) -> News[T]:
@@ -163,7 +163,7 @@ class FleetWatches(Generic[T]):
                     await self._was_read.wait()
         except TimeoutError as error:
             raise Unavailable(
-                "the fleet cannot be read now; try again", retry_after_s=0.5 + self._spread()
+                "the fleet cannot be read now; try again", retry_after_s=0.5 + self._jitter()
             ) from error
         changed = [
             seen.unit for name, seen in self._units.items() if before.get(name) != seen.looks

@@ -34,16 +34,16 @@ class ShardedWatches:
         *,
         limit: int,
         clock: Callable[[], float],
-        spread: Callable[[], float],
+        jitter: Callable[[], float],
     ) -> None:
         self._charts = charts
-        self._spread = spread
+        self._jitter = jitter
         self._watches: dict[str, ClientWatches] = {}
         self._feeds: list[MoveFeed] = []
         for name, store in clusters.items():
             following = asyncio.Event()
             watches = ClientWatches(
-                store, following=following, limit=limit, clock=clock, spread=spread
+                store, following=following, limit=limit, clock=clock, jitter=jitter
             )
             self._watches[name] = watches
             self._feeds.append(MoveFeed(store, watches, board, following=following))
@@ -93,6 +93,6 @@ class ShardedWatches:
                     ),
                     lambda: Unavailable(
                         "the client's records moved to another cluster; watch again",
-                        retry_after_s=0.5 * self._spread(),
+                        retry_after_s=0.5 * self._jitter(),
                     ),
                 )

@@ -68,7 +68,7 @@ async def open_cluster_set(
 def new_ledger(
     settings: Settings,
     store: Store,
-    spread: ClusterSet | None,
+    cluster_set: ClusterSet | None,
     rng: random.Random,
     *,
     kind: str = "p",
@@ -79,7 +79,7 @@ def new_ledger(
     def jitter() -> float:
         return rng.uniform(0.05, 0.5)
 
-    if spread is None:
+    if cluster_set is None:
         return Ledger(
             store,
             clock=time.monotonic,
@@ -92,8 +92,8 @@ def new_ledger(
     server = f"{kind}-{secrets.token_hex(6)}"
     return ShardedLedger(
         store,
-        spread.clusters,
-        spread.shard_map,
+        cluster_set.clusters,
+        cluster_set.shard_map,
         clock=time.monotonic,
         jitter=jitter,
         new_id=lambda: f"{server}.{secrets.token_hex(3)}",
@@ -115,12 +115,12 @@ class Departures:
     def __init__(
         self,
         store: Store,
-        spread: ClusterSet | None,
+        cluster_set: ClusterSet | None,
         ledger: Ledger | ShardedLedger,
         *,
         longest_ticket_s: Callable[[], float],
     ) -> None:
-        clusters = spread.clusters if spread is not None else {"": store}
+        clusters = cluster_set.clusters if cluster_set is not None else {"": store}
         self._charts = ledger.charts if isinstance(ledger, ShardedLedger) else None
         self.leases = {
             name: DepartureLease(one, longest_ticket_s=longest_ticket_s, clock=time.monotonic)
@@ -137,9 +137,9 @@ class Departures:
 
 
 def client_keys(
-    store: Store, spread: ClusterSet | None, ledger: Ledger | ShardedLedger
+    store: Store, cluster_set: ClusterSet | None, ledger: Ledger | ShardedLedger
 ) -> Store | ShardedReader:
     """Reads clients' keys wherever they are."""
-    if spread is None or not isinstance(ledger, ShardedLedger):
+    if cluster_set is None or not isinstance(ledger, ShardedLedger):
         return store
-    return ShardedReader(spread.clusters, ledger.charts)
+    return ShardedReader(cluster_set.clusters, ledger.charts)

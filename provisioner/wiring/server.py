@@ -107,14 +107,14 @@ async def serve(
     async with AsyncExitStack() as stack:
         stack.push_async_callback(store.close)
         ring = KeptRing(store, settings.master_key_file, wall=time.time, random=secrets.token_bytes)
-        spread = await open_cluster_set(settings, store, stop, stack)
-        ledger = new_ledger(settings, store, spread, rng)
-        world = FleetView(store, clock=time.monotonic)
-        used = await begin(store, snapshot, ring, ledger, world)
+        cluster_set = await open_cluster_set(settings, store, stop, stack)
+        ledger = new_ledger(settings, store, cluster_set, rng)
+        fleet_view = FleetView(store, clock=time.monotonic)
+        used = await begin(store, snapshot, ring, ledger, fleet_view)
         issuer = TicketIssuer(ring.ring)
         ring.on_change = issuer.use
-        replicas = (*world.replicas, ledger.capacity, *ring.replicas)
-        contact = StoreStatus(
+        replicas = (*fleet_view.replicas, ledger.capacity, *ring.replicas)
+        store_status = StoreStatus(
             store.health,
             wall=time.time,
             confirmed=lambda: all(replica.listed for replica in replicas),
@@ -132,63 +132,76 @@ async def serve(
         )
         with ThreadPoolExecutor(2, thread_name_prefix="signer") as signers:
             tickets = TicketSigner(issuer, wall=time.time, signers=signers)
-            desk = Provisioner(
-                world=world,
+            provisioner = Provisioner(
+                fleet_view=fleet_view,
                 locator=locator,
                 ledger=ledger,
                 tickets=tickets,
                 policy=policy,
                 clock=time.monotonic,
                 wall=time.time,
-                spread=rng.random,
+                jitter=rng.random,
             )
             holds = hold_book(store, ledger)
-            assignments = spread.clusters if spread else {"": store}
+            assignments = cluster_set.clusters if cluster_set else {"": store}
             health = JointHealth(store.health, *(one.health for one in assignments.values()))
-            clients = client_keys(store, spread, ledger)
-            departures = Departures(store, spread, ledger, longest_ticket_s=world.longest_ticket_s)
+            clients = client_keys(store, cluster_set, ledger)
+            departures = Departures(
+                store, cluster_set, ledger, longest_ticket_s=fleet_view.longest_ticket_s
+            )
             expiries = {
                 name: HoldExpiry(
                     one,
-                    hold_s=world.hold_s,
-                    shortest_hold_s=world.shortest_hold_s,
+                    hold_s=fleet_view.hold_s,
+                    shortest_hold_s=fleet_view.shortest_hold_s,
                     account=ledger.account,
                     release=ledger.release,
                     lease=departures.leases[name].current,
                     clock=time.monotonic,
                     wall=time.time,
-                    spread=rng.random,
+                    jitter=rng.random,
                 )
                 for name, one in assignments.items()
             }
-            stale = TicketFallback(
-                desk, tickets, health, grace_s=settings.stale_grace_s, wall=time.time
+            fallback = TicketFallback(
+                provisioner, tickets, health, grace_s=settings.stale_grace_s, wall=time.time
             )
             registry = UnitRegistry(
                 store,
                 clock=time.monotonic,
                 wall=time.time,
-                elsewhere=ClusterCounts(store, spread.clusters) if spread else None,
+                elsewhere=ClusterCounts(store, cluster_set.clusters) if cluster_set else None,
             )
             moving = _moving(
-                settings, store, spread, clients, world, registry, policy, departures, issuer, rng
+                settings,
+                store,
+                cluster_set,
+                clients,
+                fleet_view,
+                registry,
+                policy,
+                departures,
+                issuer,
+                rng,
             )
-            desk.onward = MoveOnContact(world, moving.mover, policy, clock=time.monotonic)
-            desk.follow(world.fleet)
+            provisioner.move_on_contact = MoveOnContact(
+                fleet_view, moving.mover, policy, clock=time.monotonic
+            )
+            provisioner.follow(fleet_view.fleet)
 
             def follow(fleet: PlacementFleet) -> None:
-                desk.follow(fleet)
+                provisioner.follow(fleet)
                 moving.mover.follow(fleet)
 
-            world.on_fleet = follow
+            fleet_view.on_fleet = follow
             operations = UnitOperations(
                 store,
                 clients,
                 registry=registry,
                 transitions=moving.transitions,
-                board=moving.board,
-                world=world,
-                desk=desk,
+                job_store=moving.job_store,
+                fleet_view=fleet_view,
+                provisioner=provisioner,
                 wall=time.time,
             )
             watching = Watching.of(
@@ -196,23 +209,23 @@ async def serve(
                 registry,
                 limit=settings.max_watchers,
                 clock=time.monotonic,
-                spread=rng.random,
-                clusters=spread.clusters if spread else None,
+                jitter=rng.random,
+                clusters=cluster_set.clusters if cluster_set else None,
                 charts=ledger.charts if isinstance(ledger, ShardedLedger) else None,
             )
             tasks: dict[str, Task] = {
                 "ledger": ledger.run,
-                "world": world.run,
+                "fleet view": fleet_view.run,
                 "ticket keys": ring.run,
-                "contact": contact.run,
-                "desk": desk.run,
+                "contact": store_status.run,
+                "admission control": provisioner.run,
                 "geo": geo.run,
                 "holds": holds.run,
                 **{f"hold expiry {name}": one.run for name, one in expiries.items()},
                 "mover": moving.mover.run,
-                "board of jobs": moving.board.run,
+                "job store": moving.job_store.run,
                 "executor of jobs": moving.executor.run,
-                "lookout": moving.lookout.run,
+                "lookout": moving.failure_detector.run,
                 "watching": watching.run,
             }
             keeper = None
@@ -220,7 +233,7 @@ async def serve(
                 keeper = SnapshotKeeper(
                     settings.snapshot,
                     replicas,
-                    contact,
+                    store_status,
                     store.health,
                     endpoints=endpoints,
                     clock=time.monotonic,
@@ -229,7 +242,7 @@ async def serve(
             server = Server(
                 [
                     ProvisioningService(
-                        desk, tickets, callers, stale, watching.clients, contact
+                        provisioner, tickets, callers, fallback, watching.clients, store_status
                     ).service(),
                     FleetService(
                         store,
@@ -238,26 +251,26 @@ async def serve(
                         callers,
                         holds,
                         operations,
-                        watching.board,
+                        watching.job_store,
                         watching.fleet,
-                        contact,
-                        lambda: [*world.pairs, *ledger.capacity.pairs],
-                        endpoint_of=world.endpoint_of,
+                        store_status,
+                        lambda: [*fleet_view.pairs, *ledger.capacity.pairs],
+                        endpoint_of=fleet_view.endpoint_of,
                         wall=time.time,
                     ).service(),
-                    TenantService(store, world, issuer, callers).service(),
+                    TenantService(store, fleet_view, issuer, callers).service(),
                 ],
                 transport=settings.transport,
                 tls=_tls(settings),
                 share_port=share_port,
             )
             metrics = ProvisionerMetrics(
-                desk, health, stale, moving.mover, watching, contact, keeper
+                provisioner, health, fallback, moving.mover, watching, store_status, keeper
             )
             await _run(
                 settings, stop, on_ready, server, ledger, moving.mover, watching, metrics, tasks
             )
-            if contact.foreign:
+            if store_status.foreign:
                 raise Refused(
                     "the store is another one than before (an empty cluster, or a restored "
                     "backup); start again, so that nothing of the old one is taken for true"
@@ -270,17 +283,17 @@ class Moving:
 
     transitions: Transitions
     mover: Mover
-    board: JobStore
+    job_store: JobStore
     executor: Executor
-    lookout: FailureDetector
+    failure_detector: FailureDetector
 
 
 def _moving(
     settings: Settings,
     store: Store,
-    spread: ClusterSet | None,
+    cluster_set: ClusterSet | None,
     clients: ClientKeys,
-    world: FleetView,
+    fleet_view: FleetView,
     registry: UnitRegistry,
     policy: PlacementPolicy,
     departures: Departures,
@@ -288,7 +301,7 @@ def _moving(
     rng: random.Random,
 ) -> Moving:
     def endpoint(unit_id: str) -> str:
-        unit = world.seen(unit_id)
+        unit = fleet_view.seen(unit_id)
         return unit.endpoint if unit is not None else ""
 
     patience = LossPolicy(lost_after_s=settings.lost_after_s, back_after_s=settings.back_after_s)
@@ -297,33 +310,42 @@ def _moving(
     )
     mover = Mover(
         clients,
-        new_ledger=lambda: new_ledger(settings, store, spread, rng, kind="m", lanes=1),
+        new_ledger=lambda: new_ledger(settings, store, cluster_set, rng, kind="m", lanes=1),
         policy=policy,
-        fleet=world.fleet,
+        fleet=fleet_view.fleet,
         endpoint=endpoint,
         lease=departures.lease_for,
         handoff=Handoff(OrderIssuer(issuer), connect=unit_dialer(settings), wall=time.time),
         clock=time.monotonic,
         wall=time.time,
     )
-    board = JobStore(store, wall=time.time)
+    job_store = JobStore(store, wall=time.time)
     executor = Executor(
         store,
         clients,
-        board=board,
+        job_store=job_store,
         mover=mover,
-        world=world,
+        fleet_view=fleet_view,
         registry=registry,
         transitions=transitions,
         clock=time.monotonic,
         wall=time.time,
-        spread=rng.random,
+        jitter=rng.random,
     )
-    lookout = FailureDetector(
-        world, transitions, store.health, clock=time.monotonic, wall=time.time, spread=rng.random
+    failure_detector = FailureDetector(
+        fleet_view,
+        transitions,
+        store.health,
+        clock=time.monotonic,
+        wall=time.time,
+        jitter=rng.random,
     )
     return Moving(
-        transitions=transitions, mover=mover, board=board, executor=executor, lookout=lookout
+        transitions=transitions,
+        mover=mover,
+        job_store=job_store,
+        executor=executor,
+        failure_detector=failure_detector,
     )
 
 

@@ -104,7 +104,7 @@ async def begin(
     snapshot: Snapshot | None,
     ring: KeptRing,
     ledger: Ledger | ShardedLedger,
-    world: FleetView,
+    fleet_view: FleetView,
 ) -> Snapshot | None:
     """Reads what serving needs from the store, or takes it from the snapshot where the store
     does not answer; returns the snapshot then. Raises what the store raises where there is
@@ -113,19 +113,19 @@ async def begin(
         async with asyncio.timeout(START_S if snapshot is not None else None):
             await ring.start()
             await ledger.start()
-            await world.start()
+            await fleet_view.start()
     except (StoreUnavailable, OutcomeUnknown, TimeoutError) as error:
         if snapshot is None:
             raise
         ring.restore(snapshot.pairs)
         ledger.capacity.restore(snapshot.pairs)
-        world.restore(snapshot.pairs)
+        fleet_view.restore(snapshot.pairs)
         log.warning(
             "the store does not answer (%s); serving from the snapshot of %s, %d units at "
             "revision %d: known clients get answers, new ones are told to come back",
             error or f"nothing for {START_S:.0f} s",
             time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(snapshot.confirmed_at)),
-            len(world.units),
+            len(fleet_view.units),
             snapshot.revision,
         )
         return snapshot

@@ -41,7 +41,7 @@ def registration(servers, verifier):
         servers,
         verifier,
         NoLoad(),
-        spread=lambda: 0.1,
+        jitter=lambda: 0.1,
         apply=spec_to_proto,
     )
 
@@ -129,7 +129,7 @@ async def test_one_process_hosts_a_whole_fleet_and_each_unit_answers_for_itself(
 
 
 async def test_a_line_that_stood_begins_its_back_off_anew():
-    """The pause before each next try is asked of `spread`; here it shows how far it grew."""
+    """The pause before each next try is asked of `jitter`; here it shows how far it grew."""
     fleet, verifier = FakeFleet(issuer()), TicketVerifier("u")
     async with fleet.serving() as address:
         line = registration([address], verifier)

@@ -55,7 +55,7 @@ async def test_a_client_that_left_is_sent_on_in_the_units_answer():
             [address],
             verifier,
             Idle(),
-            spread=lambda: 0.1,
+            jitter=lambda: 0.1,
             apply=spec_to_proto,
             on_departures=partial(note_departures, verifier.departures, wall=time.time),
         )

@@ -39,7 +39,7 @@ class Line:
             servers,
             self.door,
             Idle(),
-            spread=lambda: 0.1,
+            jitter=lambda: 0.1,
             apply=spec_to_proto,
         )
 

@@ -115,7 +115,7 @@ async def serving(
     told: list[Performed] = []
     recorder = OutcomeRecorder(lambda db, kept, performed: told.append(performed), wall_ms=wall_ms)
     dispatcher = Dispatcher(
-        database, KEY, recorder, partition="0", fence=fence, wall_ms=wall_ms, spread=lambda: 0.5
+        database, KEY, recorder, partition="0", fence=fence, wall_ms=wall_ms, jitter=lambda: 0.5
     )
     here = Serving(database, dispatcher, told)
     server = Server([here.service.service(), here.registry.service()], transport=transport)

@@ -41,7 +41,7 @@ TICK_S = 0.25  # wall clocks are set: no sleep is trusted for longer
 
 
 class Dispatcher:
-    """`run` is a task of the owner's. wall_ms: Unix ms; spread: 0 to 1, new at each call."""
+    """`run` is a task of the owner's. wall_ms: Unix ms; jitter: 0 to 1, new at each call."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Dispatcher:
         partition: str,
         fence: int,
         wall_ms: Callable[[], int],
-        spread: Callable[[], float],
+        jitter: Callable[[], float],
         most_in_memory: int = MOST_IN_MEMORY,
     ) -> None:
         self._database = database
@@ -60,7 +60,7 @@ class Dispatcher:
         self._partition = partition
         self._fence = fence
         self._wall_ms = wall_ms
-        self._spread = spread
+        self._jitter = jitter
         self._recorder = recorder
         self._most = most_in_memory
         self.presence = PlatformSessions()
@@ -166,7 +166,7 @@ class Dispatcher:
         if (failure := done.exception()) is not None:
             log.error("the outcome of %s is not recorded: %s", performed.instruction, failure)
             self._at(
-                self._wall_ms() + backoff_ms(3, self._spread()),
+                self._wall_ms() + backoff_ms(3, self._jitter()),
                 lambda: self.heard(session, performed),
             )
             return
@@ -292,7 +292,7 @@ class Dispatcher:
     def _later(self, flight: InFlight) -> None:
         """Tries again after a while."""
         flight.waiting = True
-        pause_ms = backoff_ms(flight.tries, self._spread())
+        pause_ms = backoff_ms(flight.tries, self._jitter())
         flight.tries += 1
 
         def again() -> None:
@@ -378,7 +378,7 @@ class Dispatcher:
             failure = future.exception()
             if isinstance(failure, Unavailable):
                 log.error("the outbox waits for the disk: %s", failure)
-                self._at(self._wall_ms() + backoff_ms(3, self._spread()), lambda: self._write(work))
+                self._at(self._wall_ms() + backoff_ms(3, self._jitter()), lambda: self._write(work))
             elif failure is not None:
                 log.error("the outbox cannot be written", exc_info=failure)
 

@@ -57,8 +57,8 @@ def after_refusal(refusal: Refusal) -> Next:
     return Next(step=Step.AGAIN, reason=said)
 
 
-def backoff_ms(tries: int, spread: float) -> int:
-    """How long to wait before try number `tries` + 1; `spread` from 0 to 1 keeps many from
+def backoff_ms(tries: int, jitter: float) -> int:
+    """How long to wait before try number `tries` + 1; `jitter` from 0 to 1 keeps many from
     coming back at once."""
     longest = min(BACKOFF_MAX_MS, BACKOFF_MS << min(tries, 16))
-    return int(longest * (0.5 + spread / 2))
+    return int(longest * (0.5 + jitter / 2))

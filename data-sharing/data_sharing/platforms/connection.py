@@ -57,7 +57,7 @@ class PlatformIdentity:
 class PlatformConnection:
     """`run` is a task of the owner's; `connected` is set while the service knows us.
 
-    spread: a number between 0 and 1, new at each call; pinned_keys: the keys of instructions
+    jitter: a number between 0 and 1, new at each call; pinned_keys: the keys of instructions
     come from an operator, so those that a server tells are not believed.
     """
 
@@ -72,7 +72,7 @@ class PlatformConnection:
         *,
         token: str = "",
         pinned_keys: bool = False,
-        spread: Callable[[], float],
+        jitter: Callable[[], float],
         wall_ms: Callable[[], int],
         connect: Callable[[str], aio.Channel],
     ) -> None:
@@ -84,7 +84,7 @@ class PlatformConnection:
         self._installer = installer
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
         self._pinned = pinned_keys
-        self._spread = spread
+        self._jitter = jitter
         self._wall_ms = wall_ms
         self._connect = connect
         self._reports: deque[Report] = deque()
@@ -142,7 +142,7 @@ class PlatformConnection:
         log.log(level, "platform %s is without %s (%s)", self._identity.name, server, why)
 
     async def _pause(self, failures: int) -> None:
-        pause_s = min(BACKOFF_MAX_S, BACKOFF_S * 2 ** min(failures, 8)) * self._spread()
+        pause_s = min(BACKOFF_MAX_S, BACKOFF_S * 2 ** min(failures, 8)) * self._jitter()
         try:
             async with asyncio.timeout(pause_s):
                 await self._gone.wait()

@@ -82,7 +82,7 @@ async def run_platform(
                 installer,
                 token=settings.token,
                 pinned_keys=bool(pinned),
-                spread=rng.random,
+                jitter=rng.random,
                 wall_ms=wall_ms,
                 connect=connect,
             )

@@ -47,7 +47,7 @@ class Service:
             partition="0",
             fence=fence,
             wall_ms=self.clock,
-            spread=lambda: 0.0,
+            jitter=lambda: 0.0,
         )
 
     def _tell(self, db: sqlite3.Connection, kept: Kept, performed: Performed) -> None:

@@ -56,9 +56,9 @@ class Sink:
 
 
 class Scene:
-    def __init__(self, desk: Provisioner, stale: TicketFallback) -> None:
-        self.desk = desk
-        self.stale = stale
+    def __init__(self, provisioner: Provisioner, fallback: TicketFallback) -> None:
+        self.provisioner = provisioner
+        self.fallback = fallback
 
     async def ask(self, client_id: str) -> bytes | HomeportError:
         sink = Sink()
@@ -67,12 +67,12 @@ class Scene:
 
     def begin(self, client_id: str, sink: Sink | FallbackResponder) -> None:
         try:
-            self.desk.provision(DEFAULT_TENANT, client_id, "81.2.69.142", None, sink)
+            self.provisioner.provision(DEFAULT_TENANT, client_id, "81.2.69.142", None, sink)
         except HomeportError as error:
             sink.fail(error)
 
     def close_for_new_ones(self, *, away: bool = False) -> None:
-        self.desk.turnstile.look(
+        self.provisioner.admission.look(
             waiting=0, served=0, seconds=0.1, standing=False, connected=not away
         )
 
@@ -88,18 +88,21 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
         store, clock=time.monotonic, jitter=lambda: 0.1, new_id=lambda: f"p-{rng.random()}"
     )
     await ledger.start()
-    world = FleetView(store, clock=time.monotonic)
-    await world.start()
+    fleet_view = FleetView(store, clock=time.monotonic)
+    await fleet_view.start()
     with ThreadPoolExecutor(1) as signers:
         tickets = TicketSigner(TicketIssuer(RING), wall=time.time, signers=signers)
-        desk = Provisioner(
-            world=world, locator=Locator(GeoReloader.open(None), None), ledger=ledger,
+        provisioner = Provisioner(
+            fleet_view=fleet_view, locator=Locator(GeoReloader.open(None), None), ledger=ledger,
             tickets=tickets, policy=PlacementPolicy(nowhere="spread"), clock=time.monotonic,
-            wall=time.time, spread=rng.random,
+            wall=time.time, jitter=rng.random,
         )  # fmt: skip
         running = asyncio.create_task(ledger.run())
         yield Scene(
-            desk, TicketFallback(desk, tickets, Health(connected=True), grace_s=60, wall=time.time)
+            provisioner,
+            TicketFallback(
+                provisioner, tickets, Health(connected=True), grace_s=60, wall=time.time
+            ),
         )
         running.cancel()
         with suppress(asyncio.CancelledError):
@@ -121,8 +124,8 @@ async def test_known_clients_are_served_and_new_ones_are_told_when_to_come_back(
         assert isinstance(answer, bytes if name in known else Overloaded), name
     delays = {error.retry_after_s for error in answers if isinstance(error, HomeportError)}
     assert len(delays) == 20
-    assert scene.desk.under_way == 0
-    assert scene.desk.turnstile.turned_away == 20
+    assert scene.provisioner.under_way == 0
+    assert scene.provisioner.admission.turned_away == 20
 
 
 async def test_while_the_store_is_away_new_ones_are_told_so_without_asking_it(
@@ -137,13 +140,13 @@ async def test_while_the_store_is_away_new_ones_are_told_so_without_asking_it(
 
 async def test_who_shows_a_ticket_is_answered_from_it_however_crowded_it_is(scene: Scene) -> None:
     await scene.ask("known")
-    ticket = await scene.desk._tickets.issue(DEFAULT_TENANT, "dublin", "known", 1)
+    ticket = await scene.provisioner._tickets.issue(DEFAULT_TENANT, "dublin", "known", 1)
     scene.close_for_new_ones(away=True)
     sink = Sink()
-    last = FallbackResponder(scene.stale, DEFAULT_TENANT, "known", ticket, True, sink)
+    last = FallbackResponder(scene.fallback, DEFAULT_TENANT, "known", ticket, True, sink)
     scene.begin("known", last)
     assert isinstance(sink.answer.result(), bytes)
-    assert scene.stale.given == 1
+    assert scene.fallback.given == 1
 
 
 @pytest.mark.parametrize("algorithm", [HS256, EDDSA])
@@ -154,11 +157,11 @@ async def test_a_stale_ticket_does_not_get_a_client_in_where_it_has_left(
     now = time.time()
     was_known = now - 100
     shown = RING_ISSUER.issue("dublin", tenant.id, "known", 1, was_known, 600.0)
-    answer = await scene.stale.assignment(tenant, "known", shown)
+    answer = await scene.fallback.assignment(tenant, "known", shown)
     assert answer is not None
-    stale = answer[1]
+    fallback = answer[1]
     door = TicketVerifier("dublin", RING_ISSUER.keys_for("dublin"))
-    admitted = door.verify(stale, now)
+    admitted = door.verify(fallback, now)
     assert admitted.admitted
     assert admitted.expires_at >= now + tenant.ticket_ttl_s - 1, "as fresh as any in this"
     door.departures.note(
@@ -168,7 +171,7 @@ async def test_a_stale_ticket_does_not_get_a_client_in_where_it_has_left(
             epoch=2, unit_id="virginia", endpoint="v:1", decided_at=now - 50, over_at=now - 50
         ),
     )
-    refused = door.verify(stale, now)
+    refused = door.verify(fallback, now)
     assert refused.reason is Reason.STALE_EPOCH
     assert refused.departed is not None
     assert refused.departed.unit_id == "virginia"
@@ -177,5 +180,7 @@ async def test_a_stale_ticket_does_not_get_a_client_in_where_it_has_left(
 async def test_when_it_opens_again_new_ones_get_in(scene: Scene) -> None:
     scene.close_for_new_ones()
     assert isinstance(await scene.ask("new"), Overloaded)
-    scene.desk.turnstile.look(waiting=0, served=0, seconds=0.1, standing=True, connected=True)
+    scene.provisioner.admission.look(
+        waiting=0, served=0, seconds=0.1, standing=True, connected=True
+    )
     assert isinstance(await scene.ask("new"), bytes)

@@ -57,10 +57,10 @@ def test_the_longer_the_queue_the_longer_the_delay(
 def test_a_storm_comes_back_as_fast_as_it_can_be_served(storm: int) -> None:
     rate = 2_000.0
     rng = random.Random(7)
-    turnstile = AdmissionController(spread=rng.random)
-    turnstile.rate_per_s = rate
-    delays = [turnstile.refusal().retry_after_s or 0.0 for _ in range(storm)]
-    assert turnstile.turned_away == storm
+    admission = AdmissionController(jitter=rng.random)
+    admission.rate_per_s = rate
+    delays = [admission.refusal().retry_after_s or 0.0 for _ in range(storm)]
+    assert admission.turned_away == storm
     assert min(delays) >= SOONEST_S / 2, "nobody at once"
     queue = max(came - rate * delay_s for came, delay_s in enumerate(sorted(delays), 1))
     assert queue < clients_that_may_wait(rate) / 2, "and nobody is turned away again"
@@ -72,19 +72,19 @@ def test_a_storm_comes_back_as_fast_as_it_can_be_served(storm: int) -> None:
 
 
 def test_those_who_are_told_later_are_told_later() -> None:
-    turnstile = AdmissionController(spread=lambda: 0.5)
-    turnstile.rate_per_s = 1_000.0
-    first = turnstile.refusal().retry_after_s
+    admission = AdmissionController(jitter=lambda: 0.5)
+    admission.rate_per_s = 1_000.0
+    first = admission.refusal().retry_after_s
     for _ in range(10_000):
-        turnstile.refusal()
+        admission.refusal()
     assert first == pytest.approx(SOONEST_S)
-    assert turnstile.refusal().retry_after_s == pytest.approx(10.0, rel=0.01)
+    assert admission.refusal().retry_after_s == pytest.approx(10.0, rel=0.01)
     for _ in range(100):  # ten seconds at that rate, and all of them were back
-        turnstile.look(
-            waiting=BACKLOG * 2, served=turnstile._served + 100, seconds=0.1, standing=True,
+        admission.look(
+            waiting=BACKLOG * 2, served=admission._served + 100, seconds=0.1, standing=True,
             connected=True,
         )  # fmt: skip
-    assert turnstile.refusal().retry_after_s == pytest.approx(SOONEST_S)
+    assert admission.refusal().retry_after_s == pytest.approx(SOONEST_S)
 
 
 @given(rate=rates, served=st.integers(0, 10_000), waiting=st.integers(BACKLOG, MOST))
@@ -99,42 +99,42 @@ def test_an_idle_server_is_not_taken_for_a_slow_one(rate: float, served: int, wa
     assert next_rate_per_s(rate, served, 0.1, waiting) >= rate - 1e-6
 
 
-def looks(turnstile: AdmissionController, count: int, *, per_look: int, waiting: int) -> None:
+def looks(admission: AdmissionController, count: int, *, per_look: int, waiting: int) -> None:
     for _ in range(count):
-        turnstile.look(
-            waiting=waiting, served=turnstile._served + per_look, seconds=0.1, standing=True,
+        admission.look(
+            waiting=waiting, served=admission._served + per_look, seconds=0.1, standing=True,
             connected=True,
         )  # fmt: skip
 
 
 def test_a_store_that_stands_still_for_an_election_turns_hardly_anybody_away() -> None:
-    turnstile = AdmissionController(spread=lambda: 0.5)
-    looks(turnstile, 20, per_look=500, waiting=2 * BACKLOG)
-    looks(turnstile, 14, per_look=0, waiting=2_000)
-    assert turnstile.limit > 2_000
+    admission = AdmissionController(jitter=lambda: 0.5)
+    looks(admission, 20, per_look=500, waiting=2 * BACKLOG)
+    looks(admission, 14, per_look=0, waiting=2_000)
+    assert admission.limit > 2_000
 
 
 def test_a_store_that_stays_still_lets_few_wait_and_a_fast_one_many_again() -> None:
-    turnstile = AdmissionController(spread=lambda: 0.5)
-    looks(turnstile, 100, per_look=0, waiting=2_000)
-    assert turnstile.limit == LEAST
-    looks(turnstile, 100, per_look=900, waiting=2_000)
-    assert turnstile.limit > 15_000
+    admission = AdmissionController(jitter=lambda: 0.5)
+    looks(admission, 100, per_look=0, waiting=2_000)
+    assert admission.limit == LEAST
+    looks(admission, 100, per_look=900, waiting=2_000)
+    assert admission.limit > 15_000
 
 
 def test_without_a_session_no_new_client_may_wait_and_the_reason_is_the_store() -> None:
-    turnstile = AdmissionController(spread=lambda: 0.5)
-    turnstile.look(waiting=0, served=0, seconds=0.1, standing=False, connected=True)
-    assert (turnstile.limit, turnstile.shut) == (0, False)
-    assert isinstance(turnstile.refusal(), Overloaded)
-    turnstile.look(waiting=0, served=0, seconds=0.1, standing=False, connected=False)
-    assert turnstile.shut
-    assert isinstance(turnstile.refusal(), StoreUnavailable)
+    admission = AdmissionController(jitter=lambda: 0.5)
+    admission.look(waiting=0, served=0, seconds=0.1, standing=False, connected=True)
+    assert (admission.limit, admission.shut) == (0, False)
+    assert isinstance(admission.refusal(), Overloaded)
+    admission.look(waiting=0, served=0, seconds=0.1, standing=False, connected=False)
+    assert admission.shut
+    assert isinstance(admission.refusal(), StoreUnavailable)
 
 
 def test_a_longer_delay_that_was_asked_for_is_kept() -> None:
-    turnstile = AdmissionController(spread=lambda: 0.5)
-    error = turnstile.spread_out(StoreUnavailable("over quota", retry_after_s=30.0))
+    admission = AdmissionController(jitter=lambda: 0.5)
+    error = admission.spread_out(StoreUnavailable("over quota", retry_after_s=30.0))
     assert (type(error), error.message, error.retry_after_s) == (
         StoreUnavailable, "over quota", 30.0
     )  # fmt: skip

@@ -50,9 +50,9 @@ class Provisioner:
             store, clock=time.monotonic, jitter=lambda: 0.0, new_id=lambda: f"h{next(names)}"
         )
         self.book = HoldBook(store)
-        self.expiry = self.lookout(store)
+        self.expiry = self.failure_detector(store)
 
-    def lookout(self, store: Store) -> HoldExpiry:
+    def failure_detector(self, store: Store) -> HoldExpiry:
         departures = DepartureLease(store, longest_ticket_s=lambda: 3600.0, clock=lambda: self.now)
         return HoldExpiry(
             store,
@@ -63,7 +63,7 @@ class Provisioner:
             lease=departures.current,
             clock=lambda: self.now,
             wall=lambda: 5.0,
-            spread=lambda: 0.5,
+            jitter=lambda: 0.5,
         )
 
     async def provision(self, client: str, unit: str = "a") -> tuple[str, str]:
@@ -180,7 +180,7 @@ class Between:
 async def confirm_late(one: Provisioner) -> tuple[int, set[str]]:
     """Alice comes after the look-out saw her absent and before it takes her place."""
     await one.provision("alice")
-    late = one.lookout(Between(one.store, lambda: one.confirm("alice")))
+    late = one.failure_detector(Between(one.store, lambda: one.confirm("alice")))
     await late.look()
     one.now += HOLD_S
     return await late.look(), await housed(one.store)

@@ -54,9 +54,9 @@ class Rig:
         self.transitions = Transitions(
             store, self.registry, wall=time.time, patience=LossPolicy(), rate_per_s=1e6
         )
-        self.world = FleetView(store, clock=time.monotonic)
+        self.fleet_view = FleetView(store, clock=time.monotonic)
         departures = DepartureLease(
-            store, longest_ticket_s=self.world.longest_ticket_s, clock=time.monotonic
+            store, longest_ticket_s=self.fleet_view.longest_ticket_s, clock=time.monotonic
         )
         self.mover = Mover(
             store,
@@ -68,35 +68,35 @@ class Rig:
                 lanes=1,
             ),
             policy=PlacementPolicy(),
-            fleet=self.world.fleet,
+            fleet=self.fleet_view.fleet,
             endpoint=self._endpoint,
             lease=lambda client: departures.current(),
             handoff=Handoff(OrderIssuer(issuer), connect=unit_dialer(Settings()), wall=time.time),
             clock=time.monotonic,
             wall=time.time,
         )
-        self.world.on_fleet = self.mover.follow
-        self.board = JobStore(store, wall=time.time)
+        self.fleet_view.on_fleet = self.mover.follow
+        self.job_store = JobStore(store, wall=time.time)
         self.executor = Executor(
             store,
             store,
-            board=self.board,
+            job_store=self.job_store,
             mover=self.mover,
-            world=self.world,
+            fleet_view=self.fleet_view,
             registry=self.registry,
             transitions=self.transitions,
             clock=time.monotonic,
             wall=time.time,
-            spread=lambda: 0.0,
+            jitter=lambda: 0.0,
         )
 
     def _endpoint(self, unit: str) -> str:
-        spec = self.world.seen(unit)
+        spec = self.fleet_view.seen(unit)
         return self.endpoints.get(unit) or (spec.endpoint if spec is not None else "")
 
     async def make(self, unit: str, event: Event, **terms: Any) -> MoveJob | None:
         done = await self.transitions.make(unit, TransitionRequest(event=event, **terms))
-        await self.world.wait_for_units(done.view.revision)
+        await self.fleet_view.wait_for_units(done.view.revision)
         return done.job
 
     async def job(self, name: str) -> MoveJob:
@@ -177,9 +177,9 @@ async def at_work(store: Any, *, executing: bool = True) -> AsyncIterator[Rig]:
     """A rig whose tasks run."""
     ring = await load_or_create(store, path=None, now=time.time(), random=lambda n: b"k" * n)
     rig = Rig(store, TicketIssuer(ring))
-    await rig.world.start()
-    await rig.board.start()
-    running = [rig.world.run(), rig.board.run(), rig.mover.run()]
+    await rig.fleet_view.start()
+    await rig.job_store.start()
+    running = [rig.fleet_view.run(), rig.job_store.run(), rig.mover.run()]
     if executing:
         running.append(rig.executor.run())
     tasks = [asyncio.create_task(one) for one in running]

@@ -86,7 +86,7 @@ async def test_a_paused_drain_moves_nobody_until_it_goes_on(store):
     async with at_work(store) as rig:
         await rig.make("dublin", Event.DRAIN, rate_per_s=SLOW)
         await moving(rig, "drain-dublin")
-        paused = await rig.board.control("drain-dublin", state=JobState.PAUSED, rate_per_s=None)
+        paused = await rig.job_store.control("drain-dublin", state=JobState.PAUSED, rate_per_s=None)
         assert paused.state is JobState.PAUSED
         # What is under way when it hears of it may still go; then there is silence.
         counts = [len(await rig.departures())]
@@ -94,7 +94,7 @@ async def test_a_paused_drain_moves_nobody_until_it_goes_on(store):
             await asyncio.sleep(0.3)
             counts.append(len(await rig.departures()))
         assert 0 < counts[-1] < 700
-        await rig.board.control("drain-dublin", state=JobState.RUNNING, rate_per_s=1e6)
+        await rig.job_store.control("drain-dublin", state=JobState.RUNNING, rate_per_s=1e6)
         assert (await rig.ended("drain-dublin")).moved == 700
 
 
@@ -103,10 +103,12 @@ async def test_a_cancelled_drain_stops_and_can_be_begun_again(store):
     async with at_work(store) as rig:
         await rig.make("dublin", Event.DRAIN, rate_per_s=SLOW)
         await moving(rig, "drain-dublin")
-        ended = await rig.board.control("drain-dublin", state=JobState.CANCELLED, rate_per_s=None)
+        ended = await rig.job_store.control(
+            "drain-dublin", state=JobState.CANCELLED, rate_per_s=None
+        )
         assert (ended.is_open, ended.message) == (False, "an operator cancelled it")
         with pytest.raises(Refused, match="has ended"):
-            await rig.board.control("drain-dublin", state=JobState.RUNNING, rate_per_s=None)
+            await rig.job_store.control("drain-dublin", state=JobState.RUNNING, rate_per_s=None)
         again = await rig.make("dublin", Event.DRAIN, rate_per_s=1e6)
         assert again.total < 700
         await rig.ended("drain-dublin")
@@ -132,7 +134,7 @@ async def test_another_server_takes_over_where_one_has_gone(store):
         await first.make("dublin", Event.DRAIN, rate_per_s=SLOW)
         begun = await moving(first, "drain-dublin", at_least=15)
     async with at_work(store) as second:
-        await second.board.control("drain-dublin", state=None, rate_per_s=1e6)
+        await second.job_store.control("drain-dublin", state=None, rate_per_s=1e6)
         done = await second.ended("drain-dublin")
         assert done.worker not in ("", begun.worker)
         assert await second.counts() == {"virginia": 700}
@@ -157,7 +159,7 @@ async def test_a_server_whose_session_is_lost_goes_on_under_a_new_one(store):
         await rig.make("dublin", Event.DRAIN, rate_per_s=SLOW)
         begun = await moving(rig, "drain-dublin")
         await store.commit(Txn(then=[Delete(keys.SESSIONS, prefix=True)]))
-        await rig.board.control("drain-dublin", state=None, rate_per_s=1e6)
+        await rig.job_store.control("drain-dublin", state=None, rate_per_s=1e6)
         done = await rig.ended("drain-dublin")
         assert done.worker not in ("", begun.worker)
 
@@ -190,7 +192,7 @@ async def test_clients_without_room_wait_for_it_and_the_job_says_so(store):
         assert waiting.message == "40 clients stay: no unit that may take them has room"
         assert (await rig.registry.get("dublin")).lifecycle.state is State.DRAINING
         await fleet(store, virginia=100)
-        await rig.board.control("drain-dublin", state=None, rate_per_s=5e5)
+        await rig.job_store.control("drain-dublin", state=None, rate_per_s=5e5)
         assert (await rig.ended("drain-dublin")).moved == 100
 
 
@@ -282,14 +284,14 @@ async def test_a_rebalance_moves_only_who_is_clearly_better_off_and_never_beyond
     await settle_in(store, "virginia", *MANY[50:350])  # of Dublin, from before it was added
     await settle_in(store, "virginia", *MANY[350:400], cell=US_CELL)
     async with at_work(store) as rig:
-        await rig.board.begin(rebalancing(120))
+        await rig.job_store.begin(rebalancing(120))
         done = await rig.ended("rebalance")
         assert (done.moved, done.message) == (120, "the bound of 120 moves is reached")
         assert await rig.counts() == {"dublin": 170, "virginia": 230}
-        await rig.board.begin(rebalancing(1_000))
+        await rig.job_store.begin(rebalancing(1_000))
         assert (await rig.ended("rebalance")).moved == 180
         assert await rig.counts() == {"dublin": 350, "virginia": 50}
-        await rig.board.begin(rebalancing(1_000))
+        await rig.job_store.begin(rebalancing(1_000))
         assert (await rig.ended("rebalance")).moved == 0
 
 
@@ -297,10 +299,10 @@ async def test_the_bound_holds_over_the_death_of_a_worker(store):
     await prepared(store, [])
     await settle_in(store, "virginia", *MANY)
     async with at_work(store) as first:
-        await first.board.begin(replace(rebalancing(300), rate_per_s=SLOW))
+        await first.job_store.begin(replace(rebalancing(300), rate_per_s=SLOW))
         await moving(first, "rebalance", at_least=20)
     async with at_work(store) as second:
-        await second.board.control("rebalance", state=None, rate_per_s=1e6)
+        await second.job_store.control("rebalance", state=None, rate_per_s=1e6)
         done = await second.ended("rebalance")
         moved = len(await second.departures())
         assert 250 < moved <= done.moved <= 300
@@ -310,11 +312,11 @@ async def test_there_is_one_rebalance_at_a_time(store):
     await prepared(store)
     async with at_work(store, executing=False) as rig:
         begun = await asyncio.gather(
-            *(rig.board.begin(rebalancing(5)) for _ in range(4)), return_exceptions=True
+            *(rig.job_store.begin(rebalancing(5)) for _ in range(4)), return_exceptions=True
         )
         assert sum(isinstance(one, MoveJob) for one in begun) == 1
         with pytest.raises(Conflict, match="under way"):
-            await rig.board.begin(rebalancing(5))
+            await rig.job_store.begin(rebalancing(5))
 
 
 async def test_a_removed_units_job_ends(store):
@@ -331,12 +333,12 @@ async def test_jobs_are_listed_newest_first_and_unknown_ones_are_named(store):
         for unit in ("dublin", "mumbai"):
             await rig.make(unit, Event.DRAIN)
             await rig.ended(f"drain-{unit}")
-        assert await rig.board.list(with_ended=False) == []
-        listed = await rig.board.list(with_ended=True)
+        assert await rig.job_store.list(with_ended=False) == []
+        listed = await rig.job_store.list(with_ended=True)
         assert {job.id for job in listed} == {"drain-dublin", "drain-mumbai"}
         assert listed == sorted(listed, key=lambda job: -job.start_ms)
         with pytest.raises(NotFound, match="no job drain-ghost"):
-            await rig.board.control("drain-ghost", state=JobState.PAUSED, rate_per_s=None)
+            await rig.job_store.control("drain-ghost", state=JobState.PAUSED, rate_per_s=None)
 
 
 def test_a_pass_tells_the_reason_of_most():

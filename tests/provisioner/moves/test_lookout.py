@@ -38,14 +38,14 @@ class Watch:
     def __init__(self, sky: Sky) -> None:
         self.now = 1_000.0
         self.health = Health(connected=True)
-        self.lookout = FailureDetector(
+        self.failure_detector = FailureDetector(
             sky, Patient(), self.health,
-            clock=lambda: self.now, wall=lambda: 5.0, spread=lambda: 0.5,
+            clock=lambda: self.now, wall=lambda: 5.0, jitter=lambda: 0.5,
         )  # fmt: skip
 
     def after(self, seconds: float):
         self.now += seconds
-        return self.lookout.look()
+        return self.failure_detector.look()
 
 
 def test_a_unit_that_stays_silent_is_lost_and_only_that_one():

@@ -34,12 +34,12 @@ async def store(tmp_path):
     await opened.close()
 
 
-async def traveller(rig, client, **more):
+async def move_request(rig, client, **more):
     found = await rig.store.get(keys.assignment("t", client))
     record = decode_assignment(found.value)
     given = {"cause": DRAINED, "manner": MoveStrategy.PLACE, **more}
     return MoveRequest(
-        tenant=rig.world.tenant("t"),
+        tenant=rig.fleet_view.tenant("t"),
         client_id=client,
         found=found,
         record=record,
@@ -58,7 +58,7 @@ async def test_a_move_is_one_transaction_with_everything_in_it(store):
     await prepared(store)
     async with at_work(store) as rig:
         await rig.make("dublin", Event.CORDON)
-        outcome = await rig.mover.move(await traveller(rig, "alice"))
+        outcome = await rig.mover.move(await move_request(rig, "alice"))
         assert isinstance(outcome, Moved)
         assert (outcome.unit, outcome.epoch) == ("virginia", 2)
         pair = await store.get(keys.assignment("t", "alice"))
@@ -76,11 +76,11 @@ async def test_the_home_it_had_to_leave_first_is_remembered_and_forgotten_on_ret
     async with at_work(store) as rig:
         for unit, target in (("dublin", "virginia"), ("virginia", "mumbai")):
             await rig.make(unit, Event.CORDON)
-            outcome = await rig.mover.move(await traveller(rig, "alice"))
+            outcome = await rig.mover.move(await move_request(rig, "alice"))
             assert outcome.unit == target
         assert (await rig.homes())["alice"].home == "dublin"
         await rig.make("dublin", Event.UNDRAIN)
-        back = await traveller(rig, "alice", cause=RETURNED, to="dublin")
+        back = await move_request(rig, "alice", cause=RETURNED, to="dublin")
         assert (await rig.mover.move(back)).unit == "dublin"
         home = (await rig.homes())["alice"]
         assert (home.unit, home.epoch, home.home) == ("dublin", 4, "")
@@ -90,7 +90,7 @@ async def test_a_move_seen_twice_is_made_once(store):
     await prepared(store)
     async with at_work(store) as rig:
         await rig.make("dublin", Event.CORDON)
-        who = await traveller(rig, "alice")
+        who = await move_request(rig, "alice")
         assert isinstance(await rig.mover.move(who), Moved)
         again = await rig.mover.move(who)
         assert isinstance(again, Superseded)
@@ -101,7 +101,7 @@ async def test_a_client_that_left_meanwhile_is_not_brought_back(store):
     await prepared(store)
     async with at_work(store) as rig:
         await rig.make("dublin", Event.CORDON)
-        who = await traveller(rig, "alice")
+        who = await move_request(rig, "alice")
         await store.commit(Txn(then=[Delete(who.found.key)]))
         assert await rig.mover.move(who) == Superseded(None)
 
@@ -112,7 +112,7 @@ async def test_who_finds_no_room_stays(store):
     await settle_in(store, "dublin", "a", "b", "c")
     async with at_work(store) as rig:
         await rig.make("dublin", Event.CORDON)
-        outcomes = [await rig.mover.move(await traveller(rig, client)) for client in "abc"]
+        outcomes = [await rig.mover.move(await move_request(rig, client)) for client in "abc"]
         assert [type(one) for one in outcomes] == [Moved, Moved, NotMoved]
         assert outcomes[2].reason == NO_ROOM
         assert await rig.counts() == {"dublin": 1, "virginia": 2}
@@ -124,9 +124,9 @@ async def test_who_may_go_nowhere_is_told_why(store):
     await settle_in(store, "dublin", "a")
     async with at_work(store) as rig:
         await rig.make("dublin", Event.CORDON)
-        outcome = await rig.mover.move(await traveller(rig, "a"))
+        outcome = await rig.mover.move(await move_request(rig, "a"))
         assert outcome == NotMoved("none of its units may take a client from there")
-        ghost = await traveller(rig, "a", to="ghost")
+        ghost = await move_request(rig, "a", to="ghost")
         assert await rig.mover.move(ghost) == NotMoved("unit ghost takes no clients now")
 
 
@@ -136,8 +136,8 @@ async def test_a_lost_answer_is_looked_up_and_nobody_moves_twice(store):
     async with at_work(faulty) as rig:
         await rig.make("dublin", Event.CORDON)
         faulty.faults.extend(["lost after", "lost before"])
-        first = await rig.mover.move(await traveller(rig, "alice"))
-        second = await rig.mover.move(await traveller(rig, "bob"))
+        first = await rig.mover.move(await move_request(rig, "alice"))
+        second = await rig.mover.move(await move_request(rig, "bob"))
         assert [first.epoch, second.epoch] == [2, 2]
         assert await rig.counts() == {"dublin": 1, "virginia": 2}
 
@@ -151,7 +151,7 @@ async def test_a_place_that_was_held_is_held_at_the_new_unit(store):
     async with at_work(store) as rig:
         await rig.make("dublin", Event.CORDON)
         for client in ("alice", "bob"):
-            assert isinstance(await rig.mover.move(await traveller(rig, client)), Moved)
+            assert isinstance(await rig.mover.move(await move_request(rig, client)), Moved)
         holds = (await store.range(keys.HOLDS)).items
         assert [pair.key for pair in holds] == [keys.hold("t", "alice")]
         assert holds[0].mod_revision == (await store.get(key)).mod_revision
@@ -175,9 +175,9 @@ async def test_a_client_that_came_at_the_last_moment_is_not_held_again(store):
 
     async with at_work(Confirms(store)) as rig:
         await rig.make("dublin", Event.CORDON)
-        first = await rig.mover.move(await traveller(rig, "alice"))
+        first = await rig.mover.move(await move_request(rig, "alice"))
         assert isinstance(first, Superseded)
-        assert isinstance(await rig.mover.move(await traveller(rig, "alice")), Moved)
+        assert isinstance(await rig.mover.move(await move_request(rig, "alice")), Moved)
         assert (await store.range(keys.HOLDS)).items == []
 
 
@@ -185,7 +185,7 @@ async def handing_over(rig, old: LoopbackUnit, there: str, new: LoopbackUnit, he
     rig.endpoints.update({"dublin": there, "virginia": here})
     await keep(old.state, "t", "alice", 1, b"her basket")
     await rig.make("dublin", Event.CORDON)
-    return await rig.mover.move(await traveller(rig, "alice"), patience_s=5.0)
+    return await rig.mover.move(await move_request(rig, "alice"), patience_s=5.0)
 
 
 async def state(unit: LoopbackUnit) -> bytes:

@@ -35,7 +35,7 @@ def residents(count, unit, cell=IRELAND, tenant="t"):
     return [Resident(b"a/%d" % n, tenant, unit, cell) for n in range(count)]
 
 
-def planner(units, *, room, load=None, capacity=1_000, manner=MoveStrategy.PLACE, bound=None):
+def planner(units, *, room, load=None, capacity=1_000, strategy=MoveStrategy.PLACE, bound=None):
     count = len(units.units)
     return Planner(
         units,
@@ -43,7 +43,7 @@ def planner(units, *, room, load=None, capacity=1_000, manner=MoveStrategy.PLACE
         room=room,
         load=load or [0.0] * count,
         capacity=[capacity] * count,
-        manner=manner,
+        strategy=strategy,
         bound=bound,
     )
 
@@ -66,9 +66,9 @@ def moves(draw):
     )
 
 
-def plan_of(situation, manner, bound):
+def plan_of(situation, strategy, bound):
     units = situation.fleet
-    if manner is not MoveStrategy.BETTER:
+    if strategy is not MoveStrategy.BETTER:
         units = without(units, "u0", "it is being drained")
     return Planner(
         units,
@@ -76,7 +76,7 @@ def plan_of(situation, manner, bound):
         room=situation.room,
         load=situation.load,
         capacity=[20] * len(units.units),
-        manner=manner,
+        strategy=strategy,
         bound=bound,
     )
 
@@ -84,8 +84,8 @@ def plan_of(situation, manner, bound):
 @settings(max_examples=300, deadline=None)
 @given(moves())
 def test_what_every_plan_keeps_to(drawn):
-    situation, who, manner, bound = drawn
-    first, second = (plan_of(situation, manner, bound) for _ in range(2))
+    situation, who, strategy, bound = drawn
+    first, second = (plan_of(situation, strategy, bound) for _ in range(2))
     goals = first.take(who)
     plan = first.made()
     room = dict(zip((unit.id for unit in situation.units), situation.room, strict=True))
@@ -99,7 +99,7 @@ def test_what_every_plan_keeps_to(drawn):
         reason = why_not(units[goal.unit], situation.policy,
                          location_of(goal.resident.cell), situation.tenant)  # fmt: skip
         assert reason == "", "moved to where it may not be"
-    if manner is MoveStrategy.BETTER:
+    if strategy is MoveStrategy.BETTER:
         assert plan.stay == 0  # who stays does not have to move
     else:
         assert plan.moves + plan.stay + plan.beyond_bound == len(who)
@@ -127,7 +127,7 @@ def test_who_cannot_go_anywhere_stays_with_the_reason_of_most():
 def test_the_lost_are_spread_by_room_and_distance():
     units = without(fleet("dublin", "frankfurt", "virginia", "oregon"), "dublin", "lost")
     plan = planner(
-        units, room=[0, 1_000, 10_000, 1_000], manner=MoveStrategy.SPREAD, capacity=20_000
+        units, room=[0, 1_000, 10_000, 1_000], strategy=MoveStrategy.SPREAD, capacity=20_000
     )
     plan.take(residents(900, "dublin"))
     targets = plan.made().targets
@@ -140,7 +140,7 @@ def test_the_lost_are_spread_by_room_and_distance():
 
 def test_the_lost_still_find_the_last_room():
     units = without(fleet("dublin", "frankfurt", "virginia"), "dublin", "lost")
-    plan = planner(units, room=[0, 10, 90], manner=MoveStrategy.SPREAD)
+    plan = planner(units, room=[0, 10, 90], strategy=MoveStrategy.SPREAD)
     plan.take(residents(120, "dublin"))
     assert plan.made().targets == {"virginia": 90, "frankfurt": 10}
     assert plan.made().stay == 20

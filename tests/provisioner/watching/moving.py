@@ -77,7 +77,7 @@ class Server:
             following=following,
             limit=limit,
             clock=clock,
-            spread=lambda: 0.5,
+            jitter=lambda: 0.5,
             sign_of_life_s=sign_of_life_s,
             homeless_s=homeless_s,
         )

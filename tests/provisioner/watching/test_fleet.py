@@ -26,7 +26,7 @@ class Fleet:
             read=self._read,
             looks=lambda unit: unit.partition(" ")[0].encode(),  # what follows is a mere beat
             limit=int(how.pop("limit", 10)),
-            spread=lambda: 0.5,
+            jitter=lambda: 0.5,
             gather_s=0.001,
             **how,
         )
