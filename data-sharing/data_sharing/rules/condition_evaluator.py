@@ -6,13 +6,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from control_plane.expressions.expression import Bindings, Fault
 from control_plane.expressions.values import instant
 from data_sharing.event import Event
 from data_sharing.rules import explanation
 from data_sharing.rules.compiled import CompiledRule
-from data_sharing.rules.decided import Timer, Verdict
-from data_sharing.rules.effect_builder import Failed, wanted
+from data_sharing.rules.decided import Clause, Timer, Verdict
+from data_sharing.rules.effect_builder import Failed, Wanted, wanted
 from data_sharing.rules.effects import Cause, EventRef, PlanView
 from data_sharing.rules.evaluation_context import (
     EvaluationContext,
@@ -27,6 +29,22 @@ from data_sharing.rules.state import Kept, Pending, RuleCell
 
 MOST_PLANS = 100  # one rule looks at for one event
 MOST_REMEMBERED = 1_000  # plans whose cooldown or debounce is kept at one key
+
+
+class Match(msgspec.Struct, frozen=True):
+    """A combination of events, and a plan or none, for which `when` holds."""
+
+    key: str
+    events: tuple[EventRef, ...]
+    plan: PlanView | None
+    bindings: Bindings
+    read: Mapping[str, Any]  # what `when` read, by path
+    clauses: Clause | None = None  # where explaining was asked for
+
+    @property
+    def plan_id(self) -> str:
+        """Empty: no plan was looked at."""
+        return "" if self.plan is None else self.plan.id
 
 
 class ConditionEvaluator:
@@ -63,39 +81,39 @@ class ConditionEvaluator:
                 values = {**values, "plan": plan.fields}
             bindings = rule.environment.bind(values)
             holds = rule.when.holds(bindings)
-            more: dict[str, Any] = {"key": key, "plan": plan, "events": refs}
             clauses = None
             if self._occasion.explaining:
-                clauses = more["clauses"] = explanation.clauses(rule, values, bindings, holds)
-            if isinstance(holds, Fault):
-                verdict = Verdict.NOT_MATCHED if holds.missing else Verdict.ERROR
-                found.append(self._found(verdict, holds.message, **more))
-            elif not holds:
-                found.append(self._found(Verdict.NOT_MATCHED, **more))
+                clauses = explanation.clauses(rule, values, bindings, holds)
+            if isinstance(holds, Fault) or not holds:
+                verdict, detail = Verdict.NOT_MATCHED, ""
+                if isinstance(holds, Fault):
+                    verdict = verdict if holds.missing else Verdict.ERROR
+                    detail = holds.message
+                found.append(
+                    self._found(verdict, detail, key=key, plan=plan, events=refs, clauses=clauses)
+                )
+                continue
+            if clauses is not None and not clauses.parts:
+                read = clauses.read  # the one clause is all of `when`
             else:
-                if clauses is not None and not clauses.parts:
-                    more["read"] = clauses.read  # the one clause is all of `when`
-                else:
-                    more["read"] = explanation.read(rule, values)
-                found.append(self._matched(cell, events, plan, bindings, timer, more))
+                read = explanation.read(rule, values)
+            match = Match(key, refs, plan, bindings, read, clauses)
+            found.append(self._matched(cell, events, match, timer))
         return found
 
     def _matched(
         self,
         cell: RuleCell | None,
         events: Mapping[str, Sequence[Event | Kept]],
-        plan: PlanView | None,
-        bindings: Bindings,
+        match: Match,
         timer: Timer | None,
-        more: dict[str, Any],
     ) -> RuleResult:
-        rule, now_ms = self._rule, self._occasion.now_ms
-        plan_id = "" if plan is None else plan.id
-        key: str = more["key"]
+        rule, now_ms, key = self._rule, self._occasion.now_ms, match.key
+        plan_id = match.plan_id
         if rule.cooldown_ms and cell is not None:
             last_ms = cell.fired_ms.get(plan_id)
             if last_ms is not None and now_ms - last_ms < rule.cooldown_ms:
-                return self._found(Verdict.COOLDOWN, **more)
+                return self._outcome(Verdict.COOLDOWN, match)
         consumed: tuple[EventRef, ...] = ()
         if rule.join is not None and timer is None:
             consumed = tuple(one.ref for one in rule.join.consumes(kept_of(events)))
@@ -107,34 +125,32 @@ class ConditionEvaluator:
             _bound(cell.pending)
             self._occasion.set_timer(Timer(rule.tenant, rule.id, "debounce", key, plan_id, due_ms))
             self._cells.seen(cell, key, cell.newest_ms)
-            return self._found(Verdict.PENDING, consumed=consumed, **more)
-        return self._fire(cell, plan, bindings, timer, more, consumed)
+            return self._outcome(Verdict.PENDING, match, consumed=consumed)
+        return self._fire(cell, match, timer, consumed)
 
     def _fire(
         self,
         cell: RuleCell | None,
-        plan: PlanView | None,
-        bindings: Bindings,
+        match: Match,
         timer: Timer | None,
-        more: dict[str, Any],
         consumed: tuple[EventRef, ...] = (),
     ) -> RuleResult:
         rule = self._rule
         cause = Cause(
             rule=rule.id,
             rule_version=rule.version,
-            events=more["events"],
+            events=match.events,
             timer="" if timer is None else f"{timer.id}@{timer.due_ms}",
         )
         try:
-            effects = wanted(rule, bindings, plan, cause, self._occasion.now_ms)
+            effects = wanted(rule, match.bindings, match.plan, cause, self._occasion.now_ms)
         except Failed as error:
-            return self._found(Verdict.ERROR, f"do: {error}", **more)
+            return self._outcome(Verdict.ERROR, match, f"do: {error}")
         if rule.cooldown_ms and cell is not None:
-            cell.fired_ms["" if plan is None else plan.id] = self._occasion.now_ms
+            cell.fired_ms[match.plan_id] = self._occasion.now_ms
             _bound(cell.fired_ms)
-            self._cells.seen(cell, more["key"], cell.newest_ms)
-        return self._found(Verdict.FIRED, consumed=consumed, effects=effects, **more)
+            self._cells.seen(cell, match.key, cell.newest_ms)
+        return self._outcome(Verdict.FIRED, match, consumed=consumed, effects=effects)
 
     def debounced(self, timer: Timer) -> list[RuleResult]:
         """`when` held at its newest match and is not asked again; effects see what is now."""
@@ -157,9 +173,8 @@ class ConditionEvaluator:
                 return [self._found(Verdict.NO_PLAN, key=timer.key, events=refs)]
             values["plan"] = plan.fields
         bindings = rule.environment.bind(values)
-        read = explanation.read(rule, values)
-        more: dict[str, Any] = {"key": timer.key, "plan": plan, "events": refs, "read": read}
-        return [self._fire(cell, plan, bindings, timer, more)]
+        match = Match(timer.key, refs, plan, bindings, explanation.read(rule, values))
+        return [self._fire(cell, match, timer)]
 
     def _values(
         self,
@@ -224,8 +239,37 @@ class ConditionEvaluator:
         }
         return [plans[name] for name in sorted(plans)[:MOST_PLANS]]
 
-    def _found(self, verdict: Verdict, detail: str = "", **more: Any) -> RuleResult:
-        return found_of(self._occasion, self._rule, verdict, detail, **more)
+    def _found(
+        self,
+        verdict: Verdict,
+        detail: str = "",
+        *,
+        key: str,
+        events: tuple[EventRef, ...],
+        plan: PlanView | None = None,
+        clauses: Clause | None = None,
+    ) -> RuleResult:
+        """Where `when` did not hold, or was not asked."""
+        return found_of(
+            self._occasion, self._rule, verdict, detail, key=key, plan=plan, events=events,
+            clauses=clauses,
+        )  # fmt: skip
+
+    def _outcome(
+        self,
+        verdict: Verdict,
+        match: Match,
+        detail: str = "",
+        *,
+        consumed: tuple[EventRef, ...] = (),
+        effects: Sequence[Wanted] = (),
+    ) -> RuleResult:
+        """Where it held."""
+        return found_of(
+            self._occasion, self._rule, verdict, detail, key=match.key, plan=match.plan,
+            events=match.events, consumed=consumed, effects=effects, read=match.read,
+            clauses=match.clauses,
+        )  # fmt: skip
 
 
 def _newest(event: Event | Kept) -> tuple[int, int]:

@@ -16,6 +16,7 @@ from data_sharing.forecasts.forecast import is_number
 from data_sharing.rules.compiled import CompiledRule, FedWindow, Input
 from data_sharing.rules.condition_evaluator import ConditionEvaluator
 from data_sharing.rules.decided import Timer, Verdict
+from data_sharing.rules.effects import EventRef
 from data_sharing.rules.evaluation_context import EvaluationContext, RuleResult, found_of, refs_of
 from data_sharing.rules.joins import MOST_COMBINATIONS, Combination
 from data_sharing.rules.rule_state_store import RuleStateStore
@@ -276,5 +277,15 @@ class _At:
             self._cells.seen(cell, key, cell.newest_ms)
         return self._found(Verdict.LATE, key=key)
 
-    def _found(self, verdict: Verdict, detail: str = "", **more: Any) -> RuleResult:
-        return found_of(self._occasion, self._rule, verdict, detail, **more)
+    def _found(
+        self,
+        verdict: Verdict,
+        detail: str = "",
+        *,
+        key: str = "",
+        events: tuple[EventRef, ...] | None = None,
+        consumed: tuple[EventRef, ...] = (),
+    ) -> RuleResult:
+        return found_of(
+            self._occasion, self._rule, verdict, detail, key=key, events=events, consumed=consumed
+        )

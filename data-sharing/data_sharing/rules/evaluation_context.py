@@ -15,7 +15,7 @@ from control_plane.expressions.values import instant
 from data_sharing.event import Event
 from data_sharing.forecasts.forecast import Forecast
 from data_sharing.rules.compiled import CompiledRule
-from data_sharing.rules.decided import RuleOutcome, Timer, Verdict
+from data_sharing.rules.decided import Clause, RuleOutcome, Timer, Verdict
 from data_sharing.rules.effect_builder import Wanted
 from data_sharing.rules.effects import EventRef, PlanView
 from data_sharing.rules.reading import EVENT
@@ -109,17 +109,21 @@ def found_of(
     verdict: Verdict,
     detail: str = "",
     *,
+    key: str = "",
     plan: PlanView | None = None,
+    events: tuple[EventRef, ...] | None = None,
+    consumed: tuple[EventRef, ...] = (),
     effects: Sequence[Wanted] = (),
-    **more: Any,
+    read: Mapping[str, Any] | None = None,
+    clauses: Clause | None = None,
 ) -> RuleResult:
-    """An outcome of the rule; by default of the event alone. more: fields of RuleOutcome."""
+    """An outcome of the rule; events None: of the event alone that is decided, if one is."""
     event = occasion.event
-    if "events" not in more and event is not None:
-        more["events"] = (EventRef(event.source, event.id, event.position),)
+    if events is None:
+        events = () if event is None else (EventRef(event.source, event.id, event.position),)
     outcome = RuleOutcome(
-        rule=rule.id, version=rule.version, verdict=verdict, detail=detail,
-        plan_id="" if plan is None else plan.id, **more,
+        rule.id, rule.version, verdict, key, "" if plan is None else plan.id, detail, events,
+        consumed, (), {} if read is None else read, clauses,
     )  # fmt: skip
     return RuleResult(outcome, rule, effects)
 
