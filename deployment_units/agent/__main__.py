@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from control_plane.errors import HomeportError
 from control_plane.telemetry.logs import log_as_json
 from deployment_units.agent.settings import AgentSettings, read_settings
-from deployment_units.agent.wire import run_agents, write_ready_file
+from deployment_units.agent.wiring import run_agents, write_ready_file
 
 
 async def run(settings: AgentSettings) -> None:

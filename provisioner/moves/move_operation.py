@@ -35,7 +35,7 @@ HAD_TO = frozenset({DRAINED, FAILED_OVER})  # causes that make a client's old un
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MoveRequest:
-    """A client that is to move. `to`: the only unit it may go to; empty: as `manner` finds."""
+    """A client that is to move. `to`: the only unit it may go to; empty: as `strategy` finds."""
 
     tenant: TenantSpec
     client_id: str

@@ -24,8 +24,13 @@ from provisioner.moves.handoff import (
     UnitAddress,
 )
 from provisioner.settings import Settings
-from tests.deployment_units.test_agent_process import fake, ready, self_signed, start
 from tests.fakes.unit import LoopbackUnit
+from tests.support.agent_processes import (
+    fake_fleet,
+    ready_endpoints,
+    self_signed,
+    start_agent,
+)
 
 ALICE = MovingClient(tenant="t", client_id="alice", epoch=2)
 DATA = os.urandom(2_000_000)
@@ -36,7 +41,7 @@ def handing_over(issuer: TicketIssuer, settings: Settings) -> Handoff:
 
 
 async def test_state_goes_from_agent_to_agent_and_outlives_kill_minus_nine(tmp_path: Path) -> None:
-    fleet = fake()
+    fleet = fake_fleet()
     await keep(FolderState(tmp_path / "old" / "old"), "t", "alice", 1, DATA)
     handoff = handing_over(fleet.issuer, Settings())
     agents: list[asyncio.subprocess.Process] = []
@@ -45,12 +50,12 @@ async def test_state_goes_from_agent_to_agent_and_outlives_kill_minus_nine(tmp_p
         ready_file = tmp_path / f"{unit}.json"
         ready_file.unlink(missing_ok=True)
         agents.append(
-            await start(
+            await start_agent(
                 f"--unit={unit}", f"--server={server}", f"--state-dir={tmp_path / unit}",
                 f"--ready-file={ready_file}",
             )
         )  # fmt: skip
-        endpoints = await ready(ready_file, agents[-1])
+        endpoints = await ready_endpoints(ready_file, agents[-1])
         return UnitAddress(unit_id=unit, endpoint=endpoints[unit])
 
     async with fleet.serving() as address:
@@ -78,7 +83,7 @@ async def test_state_goes_from_agent_to_agent_and_outlives_kill_minus_nine(tmp_p
 
 
 async def test_units_that_want_certificates_are_shown_one(tmp_path: Path) -> None:
-    issuer = fake().issuer
+    issuer = fake_fleet().issuer
     certificate, key = self_signed("127.0.0.1")
     (tmp_path / "cert.pem").write_bytes(certificate)
     (tmp_path / "key.pem").write_bytes(key)

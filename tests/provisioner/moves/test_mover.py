@@ -24,7 +24,7 @@ from provisioner.moves.move_operation import (
 from provisioner.moves.plan import NO_ROOM, MoveStrategy
 from tests.fakes.faulty_store import FaultyStore
 from tests.fakes.unit import LoopbackUnit
-from tests.provisioner.moves.rig import at_work, fleet, settle_in, tenant, until
+from tests.support.moves_harness import at_work, fleet, settle_in, tenant, until
 
 
 @pytest.fixture
@@ -34,12 +34,12 @@ async def store(tmp_path):
     await opened.close()
 
 
-async def move_request(rig, client, **more):
-    found = await rig.store.get(keys.assignment("t", client))
+async def move_request(harness, client, **more):
+    found = await harness.store.get(keys.assignment("t", client))
     record = decode_assignment(found.value)
-    given = {"cause": DRAINED, "manner": MoveStrategy.PLACE, **more}
+    given = {"cause": DRAINED, "strategy": MoveStrategy.PLACE, **more}
     return MoveRequest(
-        tenant=rig.fleet_view.tenant("t"),
+        tenant=harness.fleet_view.tenant("t"),
         client_id=client,
         found=found,
         record=record,
@@ -56,90 +56,92 @@ async def prepared(store, **terms):
 
 async def test_a_move_is_one_transaction_with_everything_in_it(store):
     await prepared(store)
-    async with at_work(store) as rig:
-        await rig.make("dublin", Event.CORDON)
-        outcome = await rig.mover.move(await move_request(rig, "alice"))
+    async with at_work(store) as harness:
+        await harness.make("dublin", Event.CORDON)
+        outcome = await harness.mover.move(await move_request(harness, "alice"))
         assert isinstance(outcome, Moved)
         assert (outcome.unit, outcome.epoch) == ("virginia", 2)
         pair = await store.get(keys.assignment("t", "alice"))
         told = await store.get(keys.move("dublin", "t", "alice"))
         assert pair.mod_revision == told.mod_revision
-        home = (await rig.homes())["alice"]
+        home = (await harness.homes())["alice"]
         assert (home.unit, home.epoch, home.home) == ("virginia", 2, "dublin")
         assert home.at_ms == outcome.at_ms > 1_000
-        assert await rig.departures() == {"alice": ("dublin", "virginia", "drained", 2)}
-        assert await rig.counts() == {"dublin": 2, "virginia": 1}
+        assert await harness.departures() == {"alice": ("dublin", "virginia", "drained", 2)}
+        assert await harness.counts() == {"dublin": 2, "virginia": 1}
 
 
 async def test_the_home_it_had_to_leave_first_is_remembered_and_forgotten_on_return(store):
     await prepared(store)
-    async with at_work(store) as rig:
+    async with at_work(store) as harness:
         for unit, target in (("dublin", "virginia"), ("virginia", "mumbai")):
-            await rig.make(unit, Event.CORDON)
-            outcome = await rig.mover.move(await move_request(rig, "alice"))
+            await harness.make(unit, Event.CORDON)
+            outcome = await harness.mover.move(await move_request(harness, "alice"))
             assert outcome.unit == target
-        assert (await rig.homes())["alice"].home == "dublin"
-        await rig.make("dublin", Event.UNDRAIN)
-        back = await move_request(rig, "alice", cause=RETURNED, to="dublin")
-        assert (await rig.mover.move(back)).unit == "dublin"
-        home = (await rig.homes())["alice"]
+        assert (await harness.homes())["alice"].home == "dublin"
+        await harness.make("dublin", Event.UNDRAIN)
+        back = await move_request(harness, "alice", cause=RETURNED, to="dublin")
+        assert (await harness.mover.move(back)).unit == "dublin"
+        home = (await harness.homes())["alice"]
         assert (home.unit, home.epoch, home.home) == ("dublin", 4, "")
 
 
 async def test_a_move_seen_twice_is_made_once(store):
     await prepared(store)
-    async with at_work(store) as rig:
-        await rig.make("dublin", Event.CORDON)
-        who = await move_request(rig, "alice")
-        assert isinstance(await rig.mover.move(who), Moved)
-        again = await rig.mover.move(who)
+    async with at_work(store) as harness:
+        await harness.make("dublin", Event.CORDON)
+        who = await move_request(harness, "alice")
+        assert isinstance(await harness.mover.move(who), Moved)
+        again = await harness.mover.move(who)
         assert isinstance(again, Superseded)
         assert decode_assignment(again.found.value).epoch == 2
 
 
 async def test_a_client_that_left_meanwhile_is_not_brought_back(store):
     await prepared(store)
-    async with at_work(store) as rig:
-        await rig.make("dublin", Event.CORDON)
-        who = await move_request(rig, "alice")
+    async with at_work(store) as harness:
+        await harness.make("dublin", Event.CORDON)
+        who = await move_request(harness, "alice")
         await store.commit(Txn(then=[Delete(who.found.key)]))
-        assert await rig.mover.move(who) == Superseded(None)
+        assert await harness.mover.move(who) == Superseded(None)
 
 
 async def test_who_finds_no_room_stays(store):
     await fleet(store, dublin=10, virginia=2)
     await tenant(store)
     await settle_in(store, "dublin", "a", "b", "c")
-    async with at_work(store) as rig:
-        await rig.make("dublin", Event.CORDON)
-        outcomes = [await rig.mover.move(await move_request(rig, client)) for client in "abc"]
+    async with at_work(store) as harness:
+        await harness.make("dublin", Event.CORDON)
+        outcomes = [
+            await harness.mover.move(await move_request(harness, client)) for client in "abc"
+        ]
         assert [type(one) for one in outcomes] == [Moved, Moved, NotMoved]
         assert outcomes[2].reason == NO_ROOM
-        assert await rig.counts() == {"dublin": 1, "virginia": 2}
+        assert await harness.counts() == {"dublin": 1, "virginia": 2}
 
 
 async def test_who_may_go_nowhere_is_told_why(store):
     await fleet(store, dublin=10)
     await tenant(store)
     await settle_in(store, "dublin", "a")
-    async with at_work(store) as rig:
-        await rig.make("dublin", Event.CORDON)
-        outcome = await rig.mover.move(await move_request(rig, "a"))
+    async with at_work(store) as harness:
+        await harness.make("dublin", Event.CORDON)
+        outcome = await harness.mover.move(await move_request(harness, "a"))
         assert outcome == NotMoved("none of its units may take a client from there")
-        ghost = await move_request(rig, "a", to="ghost")
-        assert await rig.mover.move(ghost) == NotMoved("unit ghost takes no clients now")
+        ghost = await move_request(harness, "a", to="ghost")
+        assert await harness.mover.move(ghost) == NotMoved("unit ghost takes no clients now")
 
 
 async def test_a_lost_answer_is_looked_up_and_nobody_moves_twice(store):
     await prepared(store)
     faulty = FaultyStore(store)
-    async with at_work(faulty) as rig:
-        await rig.make("dublin", Event.CORDON)
+    async with at_work(faulty) as harness:
+        await harness.make("dublin", Event.CORDON)
         faulty.faults.extend(["lost after", "lost before"])
-        first = await rig.mover.move(await move_request(rig, "alice"))
-        second = await rig.mover.move(await move_request(rig, "bob"))
+        first = await harness.mover.move(await move_request(harness, "alice"))
+        second = await harness.mover.move(await move_request(harness, "bob"))
         assert [first.epoch, second.epoch] == [2, 2]
-        assert await rig.counts() == {"dublin": 1, "virginia": 2}
+        assert await harness.counts() == {"dublin": 1, "virginia": 2}
 
 
 async def test_a_place_that_was_held_is_held_at_the_new_unit(store):
@@ -148,10 +150,10 @@ async def test_a_place_that_was_held_is_held_at_the_new_unit(store):
     value = encode_assignment("dublin", 1, 1_000, "IE:53.3,-6.3~20")
     held = hold("t", "alice", "dublin", until_ms=1)
     await store.commit(Txn(then=[Put(key, value), held]))
-    async with at_work(store) as rig:
-        await rig.make("dublin", Event.CORDON)
+    async with at_work(store) as harness:
+        await harness.make("dublin", Event.CORDON)
         for client in ("alice", "bob"):
-            assert isinstance(await rig.mover.move(await move_request(rig, client)), Moved)
+            assert isinstance(await harness.mover.move(await move_request(harness, client)), Moved)
         holds = (await store.range(keys.HOLDS)).items
         assert [pair.key for pair in holds] == [keys.hold("t", "alice")]
         assert holds[0].mod_revision == (await store.get(key)).mod_revision
@@ -173,19 +175,19 @@ async def test_a_client_that_came_at_the_last_moment_is_not_held_again(store):
                 await store.commit(Txn(then=[Delete(keys.hold("t", "alice"))]))
             return await super().commit(txn, timeout_s=timeout_s)
 
-    async with at_work(Confirms(store)) as rig:
-        await rig.make("dublin", Event.CORDON)
-        first = await rig.mover.move(await move_request(rig, "alice"))
+    async with at_work(Confirms(store)) as harness:
+        await harness.make("dublin", Event.CORDON)
+        first = await harness.mover.move(await move_request(harness, "alice"))
         assert isinstance(first, Superseded)
-        assert isinstance(await rig.mover.move(await move_request(rig, "alice")), Moved)
+        assert isinstance(await harness.mover.move(await move_request(harness, "alice")), Moved)
         assert (await store.range(keys.HOLDS)).items == []
 
 
-async def handing_over(rig, old: LoopbackUnit, there: str, new: LoopbackUnit, here: str):
-    rig.endpoints.update({"dublin": there, "virginia": here})
+async def handing_over(harness, old: LoopbackUnit, there: str, new: LoopbackUnit, here: str):
+    harness.endpoints.update({"dublin": there, "virginia": here})
     await keep(old.state, "t", "alice", 1, b"her basket")
-    await rig.make("dublin", Event.CORDON)
-    return await rig.mover.move(await move_request(rig, "alice"), patience_s=5.0)
+    await harness.make("dublin", Event.CORDON)
+    return await harness.mover.move(await move_request(harness, "alice"), patience_s=5.0)
 
 
 async def state(unit: LoopbackUnit) -> bytes:
@@ -194,10 +196,10 @@ async def state(unit: LoopbackUnit) -> bytes:
 
 async def test_state_goes_first_and_is_forgotten_where_it_was(store):
     await prepared(store, reprovision=Reprovision.MOVE_WITH_STATE)
-    async with at_work(store) as rig:
-        old, new = LoopbackUnit("dublin", rig.issuer), LoopbackUnit("virginia", rig.issuer)
+    async with at_work(store) as harness:
+        old, new = LoopbackUnit("dublin", harness.issuer), LoopbackUnit("virginia", harness.issuer)
         async with old.serving() as there, new.serving() as here:
-            outcome = await handing_over(rig, old, there, new, here)
+            outcome = await handing_over(harness, old, there, new, here)
             assert (outcome.unit, outcome.epoch) == ("virginia", 2)
             assert await state(new) == b"her basket"
             await until(lambda: state(old), lambda left: left == b"", "the old unit forgets")
@@ -205,29 +207,29 @@ async def test_state_goes_first_and_is_forgotten_where_it_was(store):
 
 async def test_a_reset_client_leaves_its_state_behind_for_good(store):
     await prepared(store, reprovision=Reprovision.RESET)
-    async with at_work(store) as rig:
-        old, new = LoopbackUnit("dublin", rig.issuer), LoopbackUnit("virginia", rig.issuer)
+    async with at_work(store) as harness:
+        old, new = LoopbackUnit("dublin", harness.issuer), LoopbackUnit("virginia", harness.issuer)
         async with old.serving() as there, new.serving() as here:
-            assert isinstance(await handing_over(rig, old, there, new, here), Moved)
+            assert isinstance(await handing_over(harness, old, there, new, here), Moved)
             assert await state(new) == b""
             await until(lambda: state(old), lambda left: left == b"", "the old unit forgets")
 
 
 async def test_a_broken_handoff_leaves_the_client_and_says_whose_fault_it_was(store):
     await prepared(store, reprovision=Reprovision.MOVE_WITH_STATE)
-    async with at_work(store) as rig:
-        old, new = LoopbackUnit("dublin", rig.issuer), LoopbackUnit("virginia", rig.issuer)
+    async with at_work(store) as harness:
+        old, new = LoopbackUnit("dublin", harness.issuer), LoopbackUnit("virginia", harness.issuer)
         async with old.serving() as there:
-            outcome = await handing_over(rig, old, there, new, "127.0.0.1:1")
+            outcome = await handing_over(harness, old, there, new, "127.0.0.1:1")
             assert isinstance(outcome, NotMoved)
             assert "unit virginia" in outcome.reason
             assert await state(old) == b"her basket"
-            assert (await rig.homes())["alice"].epoch == 1
-            assert await rig.counts() == {"dublin": 3}
+            assert (await harness.homes())["alice"].epoch == 1
+            assert await harness.counts() == {"dublin": 3}
 
 
 async def test_a_server_that_moves_nobody_holds_no_second_session(store):
     await prepared(store)
-    async with at_work(store) as rig:
+    async with at_work(store) as harness:
         assert (await store.range(keys.SESSIONS)).items == []
-        assert rig.mover.session_id == ""
+        assert harness.mover.session_id == ""

@@ -15,7 +15,7 @@ from control_plane.errors import Exhausted, HistoryGone, InvalidInput, NotFound,
 from control_plane.store.port import Put, Txn
 from provisioner.watching.watch import Kind, Told
 from tests.fakes.uneven_store import UnevenStore
-from tests.provisioner.watching.moving import WAIT_S, Movers, Server, soon, until
+from tests.support.watches_harness import WAIT_S, ClientWriter, WatchesHarness, soon, until
 
 
 @pytest.fixture
@@ -24,17 +24,19 @@ def store() -> UnevenStore:
 
 
 @pytest.fixture
-def movers(store: UnevenStore) -> Movers:
-    return Movers(store.write)
+def writer(store: UnevenStore) -> ClientWriter:
+    return ClientWriter(store.write)
 
 
 @pytest.fixture
-async def server(store: UnevenStore) -> AsyncIterator[Server]:
-    async with Server(store).running() as running:
+async def server(store: UnevenStore) -> AsyncIterator[WatchesHarness]:
+    async with WatchesHarness(store).running() as running:
         yield running
 
 
-def watch(server: Server, client: str = "alice", *, known_epoch: int = 0, revision: int = 0):
+def watch(
+    server: WatchesHarness, client: str = "alice", *, known_epoch: int = 0, revision: int = 0
+):
     return server.clients.watch("t", client, known_epoch=known_epoch, revision=revision)
 
 
@@ -42,47 +44,47 @@ def home(told: Told) -> tuple[Kind, str, int]:
     return told.kind, told.standing.unit, told.standing.epoch
 
 
-async def test_a_watch_begins_with_the_home_and_goes_on_with_each_move(movers, server):
-    movers.assign("alice", "a")
+async def test_a_watch_begins_with_the_home_and_goes_on_with_each_move(writer, server):
+    writer.assign("alice", "a")
     async with watch(server) as stream:
         assert home(await soon(stream.next())) == (Kind.HOME, "a", 1)
-        revision = movers.move("alice", "b", "drained")
+        revision = writer.move("alice", "b", "drained")
         told = await soon(stream.next())
         assert home(told) == (Kind.HOME, "b", 2)
         assert (told.standing.cause, told.revision) == ("drained", revision)
 
 
-async def test_others_are_not_heard_of(movers, server):
+async def test_others_are_not_heard_of(writer, server):
     for client in ("alice", "bob"):
-        movers.assign(client, "a")
+        writer.assign(client, "a")
     async with watch(server) as alice, watch(server, "bob") as bob:
         await soon(alice.next())
         await soon(bob.next())
-        movers.move("bob", "b")
-        movers.move("alice", "c")
+        writer.move("bob", "b")
+        writer.move("alice", "c")
         assert home(await soon(bob.next())) == (Kind.HOME, "b", 2)
         assert home(await soon(alice.next())) == (Kind.HOME, "c", 2)
 
 
-async def test_both_of_two_watches_of_one_client_hear(movers, server):
-    movers.assign("alice", "a")
+async def test_both_of_two_watches_of_one_client_hear(writer, server):
+    writer.assign("alice", "a")
     async with watch(server) as one, watch(server, known_epoch=1) as two:
         await soon(one.next())
-        movers.move("alice", "b")
+        writer.move("alice", "b")
         assert home(await soon(one.next())) == home(await soon(two.next())) == (Kind.HOME, "b", 2)
 
 
 @pytest.mark.parametrize("cause", ["", "hold-expired"])
 async def test_a_release_is_told_once_with_its_cause_and_then_a_new_assignment(
-    movers, server, cause
+    writer, server, cause
 ):
-    movers.assign("alice", "a")
+    writer.assign("alice", "a")
     async with watch(server) as stream:
         await soon(stream.next())
-        revision = movers.release("alice", cause)
+        revision = writer.release("alice", cause)
         told = await soon(stream.next())
         assert (told.kind, told.standing.cause, told.revision) == (Kind.RELEASED, cause, revision)
-        movers.assign("alice", "b")
+        writer.assign("alice", "b")
         assert home(await soon(stream.next())) == (Kind.HOME, "b", 1)
 
 
@@ -93,42 +95,42 @@ async def test_a_client_without_a_home_cannot_be_watched(server):
     assert len(server.clients) == 0
 
 
-async def test_who_knew_a_home_that_is_gone_is_told_so_and_waits_for_the_next(movers, server):
+async def test_who_knew_a_home_that_is_gone_is_told_so_and_waits_for_the_next(writer, server):
     async with watch(server, known_epoch=3) as stream:
         assert (await soon(stream.next())).kind is Kind.RELEASED
-        movers.assign("alice", "a")
+        writer.assign("alice", "a")
         assert home(await soon(stream.next())) == (Kind.HOME, "a", 1)
 
 
-async def test_what_is_known_already_is_not_told_again(movers, server):
-    movers.assign("alice", "a")
-    revision = movers.move("alice", "b")
+async def test_what_is_known_already_is_not_told_again(writer, server):
+    writer.assign("alice", "a")
+    revision = writer.move("alice", "b")
     async with watch(server, known_epoch=2, revision=revision) as stream:
-        movers.move("alice", "c")
+        writer.move("alice", "c")
         assert home(await soon(stream.next())) == (Kind.HOME, "c", 3)
 
 
-async def test_the_revision_tells_the_same_epoch_of_two_lives_apart(movers, server):
-    seen = movers.assign("alice", "a")
-    movers.release("alice")
-    movers.assign("alice", "b")
+async def test_the_revision_tells_the_same_epoch_of_two_lives_apart(writer, server):
+    seen = writer.assign("alice", "a")
+    writer.release("alice")
+    writer.assign("alice", "b")
     async with watch(server, known_epoch=1, revision=seen) as stream:
         assert home(await soon(stream.next())) == (Kind.HOME, "b", 1)
 
 
-async def test_a_revision_that_is_compacted_is_refused_with_what_to_do(store, movers, server):
-    movers.assign("alice", "a")
+async def test_a_revision_that_is_compacted_is_refused_with_what_to_do(store, writer, server):
+    writer.assign("alice", "a")
     store.model.compacted = store.model.revision
     with pytest.raises(HistoryGone, match="watch again without a revision"):
         async with watch(server, known_epoch=1, revision=1):
             pass
     async with watch(server, known_epoch=1, revision=store.model.revision) as stream:
-        movers.move("alice", "b")
+        writer.move("alice", "b")
         assert home(await soon(stream.next())) == (Kind.HOME, "b", 2)
 
 
-async def test_a_revision_of_another_store_is_refused(movers, server):
-    movers.assign("alice", "a")
+async def test_a_revision_of_another_store_is_refused(writer, server):
+    writer.assign("alice", "a")
     with pytest.raises(HistoryGone, match="has not come to revision 1000"):
         async with watch(server, revision=1000):
             pass
@@ -136,49 +138,52 @@ async def test_a_revision_of_another_store_is_refused(movers, server):
 
 def test_a_negative_revision_is_refused(store):
     async def begin() -> None:
-        watch(Server(store), revision=-1)
+        watch(WatchesHarness(store), revision=-1)
 
     with pytest.raises(InvalidInput, match="revision is below 0"):
         asyncio.run(begin())
 
 
-async def test_a_slow_reader_is_told_where_things_stand_and_not_each_step(movers, server):
-    movers.assign("alice", "a")
+async def test_a_slow_reader_is_told_where_things_stand_and_not_each_step(writer, server):
+    writer.assign("alice", "a")
     async with watch(server) as stream:
         await soon(stream.next())
         for n in range(500):
-            movers.move("alice", f"unit-{n}")
-        last = movers.move("alice", "home")
+            writer.move("alice", f"unit-{n}")
+        last = writer.move("alice", "home")
         async with watch(server, "alice", known_epoch=1) as behind_the_feed:
             await until(lambda: server.clients.revision_of(stream._client) >= last)
             await soon(behind_the_feed.next())
         assert home(await soon(stream.next())) == (Kind.HOME, "home", 502)
 
 
-async def test_a_silent_stream_shows_signs_of_life_with_a_revision_to_go_on_from(store, movers):
-    movers.assign("alice", "a")
-    async with Server(store, sign_of_life_s=0.02).running() as server, watch(server) as stream:
+async def test_a_silent_stream_shows_signs_of_life_with_a_revision_to_go_on_from(store, writer):
+    writer.assign("alice", "a")
+    async with (
+        WatchesHarness(store, sign_of_life_s=0.02).running() as server,
+        watch(server) as stream,
+    ):
         await soon(stream.next())
-        movers.assign("bob", "a")
-        revision = movers.move("bob", "b")
+        writer.assign("bob", "a")
+        revision = writer.move("bob", "b")
         while (told := await soon(stream.next())).revision < revision:
             assert told.kind is Kind.SIGN_OF_LIFE
         async with watch(server, known_epoch=1, revision=told.revision) as again:
             assert (await soon(again.next())).kind is Kind.SIGN_OF_LIFE
 
 
-async def test_a_client_without_a_home_is_not_vouched_for_beyond_its_last_reading(store, movers):
+async def test_a_client_without_a_home_is_not_vouched_for_beyond_its_last_reading(store, writer):
     """Else it would go on from a revision that is past its new assignment."""
-    movers.assign("alice", "a")
-    movers.assign("bob", "a")
-    slow = Server(store, sign_of_life_s=0.02, homeless_s=3600.0)
+    writer.assign("alice", "a")
+    writer.assign("bob", "a")
+    slow = WatchesHarness(store, sign_of_life_s=0.02, homeless_s=3600.0)
     async with slow.running() as server, watch(server) as alice, watch(server, "bob") as bob:
         await soon(alice.next())
-        movers.release("alice")
+        writer.release("alice")
         while (await soon(alice.next())).kind is not Kind.RELEASED:
             pass
-        movers.assign("alice", "b")
-        movers.move("bob", "b")
+        writer.assign("alice", "b")
+        writer.move("bob", "b")
         while (await soon(bob.next())).standing.epoch != 2:
             pass
         told = await soon(alice.next())
@@ -187,28 +192,28 @@ async def test_a_client_without_a_home_is_not_vouched_for_beyond_its_last_readin
             assert home(await soon(again.next())) == (Kind.HOME, "b", 1)
 
 
-async def test_a_gap_in_history_is_made_up_for_by_reading(store, movers, server):
+async def test_a_gap_in_history_is_made_up_for_by_reading(store, writer, server):
     for client in ("alice", "bob", "carol"):
-        movers.assign(client, "a")
+        writer.assign(client, "a")
     async with watch(server) as alice, watch(server, "bob") as bob, watch(server, "carol") as carol:
         for stream in (alice, bob, carol):
             await soon(stream.next())
         begun = store.watches
-        movers.move("alice", "b")
-        movers.release("bob")
+        writer.move("alice", "b")
+        writer.release("bob")
         store.lose_history()  # before anything of this was delivered
         assert home(await soon(alice.next())) == (Kind.HOME, "b", 2)
         assert (await soon(bob.next())).kind is Kind.RELEASED
-        movers.move("carol", "c")
+        writer.move("carol", "c")
         assert home(await soon(carol.next())) == (Kind.HOME, "c", 2)
         assert store.watches == begun + 1
 
 
-async def test_one_watch_of_the_store_and_few_reads_serve_everybody(store, movers, server):
+async def test_one_watch_of_the_store_and_few_reads_serve_everybody(store, writer, server):
     async with asyncio.timeout(WAIT_S):
         streams = []
         for n in range(1000):
-            movers.assign(f"client-{n}", "a")
+            writer.assign(f"client-{n}", "a")
         reads = store.reads
 
         async def open_one(n: int) -> None:
@@ -228,9 +233,9 @@ async def test_one_watch_of_the_store_and_few_reads_serve_everybody(store, mover
         assert len(server.clients) == 0
 
 
-async def test_a_server_takes_only_so_many_and_says_when_to_come_back(store, movers):
-    movers.assign("alice", "a")
-    async with Server(store, limit=1).running() as server, watch(server) as stream:
+async def test_a_server_takes_only_so_many_and_says_when_to_come_back(store, writer):
+    writer.assign("alice", "a")
+    async with WatchesHarness(store, limit=1).running() as server, watch(server) as stream:
         await soon(stream.next())
         with pytest.raises(Exhausted, match="1 watchers") as refused:
             async with watch(server):
@@ -239,8 +244,8 @@ async def test_a_server_takes_only_so_many_and_says_when_to_come_back(store, mov
         assert len(server.clients) == 1
 
 
-async def test_a_server_that_ends_sends_everybody_elsewhere(movers, server):
-    movers.assign("alice", "a")
+async def test_a_server_that_ends_sends_everybody_elsewhere(writer, server):
+    writer.assign("alice", "a")
     async with watch(server) as stream:
         await soon(stream.next())
         waiting = asyncio.create_task(stream.next())
@@ -254,8 +259,8 @@ async def test_a_server_that_ends_sends_everybody_elsewhere(movers, server):
                 pass
 
 
-async def test_while_the_store_is_away_new_watches_are_told_and_others_stand(store, movers, server):
-    movers.assign("alice", "a")
+async def test_while_the_store_is_away_new_watches_are_told_and_others_stand(store, writer, server):
+    writer.assign("alice", "a")
     async with watch(server) as stream:
         await soon(stream.next())
         store.away = True
@@ -264,17 +269,17 @@ async def test_while_the_store_is_away_new_watches_are_told_and_others_stand(sto
                 pass
         assert told.value.retry_after_s is not None
         store.away = False
-        movers.move("alice", "b")
+        writer.move("alice", "b")
         assert home(await soon(stream.next())) == (Kind.HOME, "b", 2)
 
 
-async def test_damaged_news_are_left_out_and_counted(store, movers, server):
-    movers.assign("alice", "a")
+async def test_damaged_news_are_left_out_and_counted(store, writer, server):
+    writer.assign("alice", "a")
     async with watch(server) as stream:
         await soon(stream.next())
         for key in (keys.move("a", "t", "alice"), keys.RELEASED, keys.MOVES + b"a/t/\xff"):
             store.write(Txn(then=[Put(key, b"{nonsense")]))
-        movers.move("alice", "b")
+        writer.move("alice", "b")
         assert home(await soon(stream.next())) == (Kind.HOME, "b", 2)
         assert server.feed.damaged == 3
 
@@ -296,7 +301,7 @@ deeds = st.lists(
 class Follower:
     """A client that watches, breaks off now and then, and goes on from what it saw last."""
 
-    def __init__(self, server: Server, name: str) -> None:
+    def __init__(self, server: WatchesHarness, name: str) -> None:
         self._server = server
         self.name = name
         self.heard: list[Told] = []
@@ -350,20 +355,20 @@ class Follower:
 async def interleave(script: list[tuple[str, str, int]], seed: int) -> None:
     rng = random.Random(seed)
     store = UnevenStore(rng)
-    movers = Movers(store.write)
+    writer = ClientWriter(store.write)
     for client in CLIENTS:
-        movers.assign(client, "a")
-    async with Server(store).running() as server:
+        writer.assign(client, "a")
+    async with WatchesHarness(store).running() as server:
         followers = {client: Follower(server, client) for client in CLIENTS}
         for follower in followers.values():
             follower.begin()
         for n, (deed, client, turns) in enumerate(script):
-            if deed == "change" and client in movers.homes:
-                movers.move(client, f"unit-{n}")
+            if deed == "change" and client in writer.homes:
+                writer.move(client, f"unit-{n}")
             elif deed == "change":
-                movers.assign(client, f"unit-{n}")
-            elif deed == "release" and client in movers.homes:
-                movers.release(client, rng.choice(["", "hold-expired"]))
+                writer.assign(client, f"unit-{n}")
+            elif deed == "release" and client in writer.homes:
+                writer.release(client, rng.choice(["", "hold-expired"]))
             elif deed == "break":
                 await followers[client].break_off_or_go_on()
             elif deed == "lose":
@@ -374,7 +379,7 @@ async def interleave(script: list[tuple[str, str, int]], seed: int) -> None:
             follower.begin()
         try:
             await until(
-                lambda: all(f.knows == movers.homes.get(f.name) for f in followers.values())
+                lambda: all(f.knows == writer.homes.get(f.name) for f in followers.values())
             )
         finally:
             for follower in followers.values():
@@ -388,7 +393,7 @@ async def interleave(script: list[tuple[str, str, int]], seed: int) -> None:
                 assert told.standing.since >= since, "an older home was told after a newer one"
                 since = told.standing.since
                 truth = (follower.name, (told.standing.unit, told.standing.epoch))
-                assert movers.written[told.standing.since] == truth
+                assert writer.written[told.standing.since] == truth
 
 
 @settings(max_examples=50, deadline=None)

@@ -14,7 +14,7 @@ from provisioner.ledger.departure import DepartureRecord, encode_departure
 from provisioner.watching import departures
 from provisioner.watching.departures import Stream
 from tests.fakes.uneven_store import UnevenStore
-from tests.provisioner.watching.moving import WAIT_S, Movers, Server
+from tests.support.watches_harness import WAIT_S, ClientWriter, WatchesHarness
 
 
 @pytest.fixture
@@ -23,13 +23,13 @@ def store() -> UnevenStore:
 
 
 @pytest.fixture
-def movers(store: UnevenStore) -> Movers:
-    return Movers(store.write)
+def writer(store: UnevenStore) -> ClientWriter:
+    return ClientWriter(store.write)
 
 
 @pytest.fixture
-async def server(store: UnevenStore) -> AsyncIterator[Server]:
-    async with Server(store).running() as running:
+async def server(store: UnevenStore) -> AsyncIterator[WatchesHarness]:
+    async with WatchesHarness(store).running() as running:
         async with asyncio.timeout(WAIT_S):
             await running.following.wait()
         yield running
@@ -46,15 +46,15 @@ async def hear(line: Stream, *clients: str) -> dict[str, tuple[int, str]]:
     return heard
 
 
-async def test_a_line_begins_with_all_that_still_matter_and_goes_on(movers, server):
+async def test_a_line_begins_with_all_that_still_matter_and_goes_on(writer, server):
     for client in ("alice", "bob", "carol"):
-        movers.assign(client, "a")
-    movers.move("alice", "b")
+        writer.assign(client, "a")
+    writer.move("alice", "b")
     line = server.board.open("a")
     assert await hear(line, "alice") == {"alice": (2, "b")}
-    movers.move("bob", "c")
-    movers.release("carol", "hold-expired")
-    movers.move("alice", "d")  # not from a
+    writer.move("bob", "c")
+    writer.release("carol", "hold-expired")
+    writer.move("alice", "d")  # not from a
     heard = await hear(line, "bob", "carol")
     assert (heard["bob"], heard["carol"]) == ((2, "c"), (1, ""))
     assert heard.get("alice") in (None, (2, "b"))
@@ -62,44 +62,44 @@ async def test_a_line_begins_with_all_that_still_matter_and_goes_on(movers, serv
     server.board.close("a", line)
 
 
-async def test_many_departures_come_in_pages_and_none_is_missed(movers, server):
+async def test_many_departures_come_in_pages_and_none_is_missed(writer, server):
     for n in range(2_500):
-        movers.assign(f"client-{n:04}", "a")
-        movers.move(f"client-{n:04}", "b")
+        writer.assign(f"client-{n:04}", "a")
+        writer.move(f"client-{n:04}", "b")
     line = server.board.open("a")
     first = await line.take()
     assert len(first) == departures.PAGE
-    movers.assign("0-behind-the-cursor", "a")
-    movers.move("0-behind-the-cursor", "b")
+    writer.assign("0-behind-the-cursor", "a")
+    writer.move("0-behind-the-cursor", "b")
     rest = {f"client-{n:04}" for n in range(1_000, 2_500)}
     heard = await hear(line, *rest, "0-behind-the-cursor")
     assert heard["0-behind-the-cursor"] == (2, "b")
 
 
-async def test_an_agent_that_takes_nothing_costs_a_bounded_amount(movers, server):
+async def test_an_agent_that_takes_nothing_costs_a_bounded_amount(writer, server):
     line = server.board.open("a")
     await line.take()
-    movers.assign("early", "a")
+    writer.assign("early", "a")
     record = DepartureRecord(epoch=2, unit="b", cause="drained", at_ms=7)
-    movers.move("early", "b")
+    writer.move("early", "b")
     for n in range(departures.KEPT + 10):
         line.note(f"t/client-{n}", record)
     assert len(line._waiting) <= departures.KEPT
     assert await hear(line, "early") == {"early": (2, "b")}  # lists what stands again
 
 
-async def test_a_gap_in_history_makes_lines_list_again(store, movers, server):
+async def test_a_gap_in_history_makes_lines_list_again(store, writer, server):
     line = server.board.open("a")
     await line.take()
-    movers.assign("alice", "a")
-    movers.move("alice", "b")
+    writer.assign("alice", "a")
+    writer.move("alice", "b")
     store.lose_history()
     assert await hear(line, "alice") == {"alice": (2, "b")}
 
 
-async def test_while_the_store_is_away_nothing_is_lost(store, movers, server):
-    movers.assign("alice", "a")
-    movers.move("alice", "b")
+async def test_while_the_store_is_away_nothing_is_lost(store, writer, server):
+    writer.assign("alice", "a")
+    writer.move("alice", "b")
     line = server.board.open("a")
     store.away = True
     with pytest.raises(Unavailable):
@@ -108,7 +108,7 @@ async def test_while_the_store_is_away_nothing_is_lost(store, movers, server):
     assert await hear(line, "alice") == {"alice": (2, "b")}
 
 
-async def test_a_damaged_departure_is_left_out(store, movers, server):
+async def test_a_damaged_departure_is_left_out(store, writer, server):
     store.write(Txn(then=[Put(keys.move("a", "t", "alice"), b"{nonsense")]))
     record = DepartureRecord(epoch=3, unit="b", cause="drained", at_ms=7)
     store.write(Txn(then=[Put(keys.move("a", "t", "bob"), encode_departure(record))]))

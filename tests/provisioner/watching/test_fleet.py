@@ -13,7 +13,7 @@ from control_plane.errors import Exhausted, HistoryGone, InvalidInput, Unavailab
 from control_plane.store.port import Delete, Put, Txn, range_all
 from provisioner.watching.fleet import FleetWatches, News
 from tests.fakes.uneven_store import UnevenStore
-from tests.provisioner.watching.moving import WAIT_S, until
+from tests.support.watches_harness import WAIT_S, until
 
 
 class Fleet:

@@ -19,7 +19,7 @@ from control_plane.fleet.registry import UnitRegistry
 from control_plane.fleet.transitions import TransitionRequest, Transitions
 from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import Delete, Put, Txn, absent
-from tests.deployment_units.test_registry import spec, status
+from tests.support.unit_records import unit_spec, unit_status
 
 NOW_S = 1_000.0
 
@@ -38,7 +38,7 @@ def registry(store):
 
 @pytest.fixture
 async def transitions(store, registry):
-    await registry.apply(spec())
+    await registry.apply(unit_spec())
     return Transitions(store, registry, wall=lambda: NOW_S, patience=LossPolicy(), rate_per_s=100.0)
 
 
@@ -64,7 +64,7 @@ async def make(transitions, *events, **terms):
 
 async def heard(store) -> Liveness:
     agent = Liveness(store, "u", 10)
-    await agent.attach(status())
+    await agent.attach(unit_status())
     return agent
 
 
@@ -203,7 +203,7 @@ async def test_a_stale_edit_changes_nothing(store, registry, transitions):
     with pytest.raises(Conflict, match="changed since"):
         await make(transitions, Event.DRAIN, expected_revision=seen)
     with pytest.raises(Conflict, match="changed since"):
-        await registry.apply(spec(7), expected_revision=seen)
+        await registry.apply(unit_spec(7), expected_revision=seen)
     with pytest.raises(Conflict, match="changed since"):
         await registry.remove("u", expected_revision=seen)
     assert (await store.range(keys.ROOT.encode())).items == before.items

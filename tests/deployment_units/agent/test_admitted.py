@@ -15,7 +15,7 @@ from control_plane.identity.tickets import TicketIssuer
 from deployment_units.agent import admitted as module
 from deployment_units.agent.admitted import BATCH, AdmittedHolds
 from deployment_units.agent.settings import AgentSettings
-from deployment_units.agent.wire import build_agent
+from deployment_units.agent.wiring import build_agent
 from homeport.api.unit.v1 import unit_pb2, unit_pb2_grpc
 from tests.fakes.fleet_service import FakeFleet
 

@@ -1,5 +1,5 @@
-"""A rig: everything that moves clients, as `provisioner.wiring.server` puts it together, over
-a real embedded store in one process, for tests that look at what it does step by step."""
+"""MovesHarness: everything that moves clients, put together as `provisioner.wiring.server`
+does, over a real embedded store in one process, for tests that go step by step."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ WAIT_S = 30.0
 _names = itertools.count()
 
 
-class Rig:
+class MovesHarness:
     """One provisioner's part in moves. `endpoints`: where units answer, beside their specs."""
 
     def __init__(self, store: Any, issuer: TicketIssuer) -> None:
@@ -173,21 +173,21 @@ async def settle_in(
 
 
 @asynccontextmanager
-async def at_work(store: Any, *, executing: bool = True) -> AsyncIterator[Rig]:
-    """A rig whose tasks run."""
+async def at_work(store: Any, *, executing: bool = True) -> AsyncIterator[MovesHarness]:
+    """A harness whose tasks run."""
     ring = await load_or_create(store, path=None, now=time.time(), random=lambda n: b"k" * n)
-    rig = Rig(store, TicketIssuer(ring))
-    await rig.fleet_view.start()
-    await rig.job_store.start()
-    running = [rig.fleet_view.run(), rig.job_store.run(), rig.mover.run()]
+    harness = MovesHarness(store, TicketIssuer(ring))
+    await harness.fleet_view.start()
+    await harness.job_store.start()
+    running = [harness.fleet_view.run(), harness.job_store.run(), harness.mover.run()]
     if executing:
-        running.append(rig.executor.run())
+        running.append(harness.executor.run())
     tasks = [asyncio.create_task(one) for one in running]
     await asyncio.sleep(0)
     try:
-        yield rig
+        yield harness
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await rig.mover.close()
+        await harness.mover.close()

@@ -20,7 +20,7 @@ from provisioner.watching.watch import Told
 WAIT_S = 20.0
 
 
-class Movers:
+class ClientWriter:
     """Writes what provisioners write; keeps the truth as (unit, epoch) by client."""
 
     def __init__(self, write: Callable[[Txn], TxnResult]) -> None:
@@ -59,7 +59,7 @@ class Movers:
         return revision
 
 
-class Server:
+class WatchesHarness:
     """One server's feed and those who listen to it."""
 
     def __init__(
@@ -85,7 +85,7 @@ class Server:
         self.feed = MoveFeed(store, self.clients, self.board, following=following)
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[Server]:
+    async def running(self) -> AsyncIterator[WatchesHarness]:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self.feed.run()), group.create_task(self.clients.run())]
             try:

@@ -14,7 +14,7 @@ from control_plane.identity.tickets import TicketIssuer
 from deployment_units.agent.registration import Registration, UnitIdentity
 from deployment_units.agent.settings import AgentSettings
 from deployment_units.agent.spec_message import spec_to_proto
-from deployment_units.agent.wire import (
+from deployment_units.agent.wiring import (
     DECLARED_ENDPOINT,
     build_agent,
     new_incarnation,

@@ -1,70 +1,23 @@
 """The agent as a program: ready file, signals, exit codes, TLS on both of its sides."""
 
-import asyncio
-import datetime
-import ipaddress
-import json
-import os
 import signal
 import stat
-import sys
 import time
 from pathlib import Path
 
 import grpc
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-)
-from cryptography.x509.oid import NameOID
 
 from control_plane.fleet.file import SAMPLE
-from control_plane.identity.keyring import KeyRing, new_epoch
-from control_plane.identity.tickets import TicketIssuer
 from homeport.api.unit.v1 import unit_pb2, unit_pb2_grpc
-from tests.fakes.fleet_service import FakeFleet
-
-WAIT_S = 30.0
-
-
-def fake() -> FakeFleet:
-    return FakeFleet(
-        TicketIssuer(KeyRing(epochs=(new_epoch(1, now=time.time(), random=os.urandom),)))
-    )
-
-
-async def start(*arguments: str, **environment: str) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "deployment_units.agent", *arguments,
-        env={**os.environ, **environment},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-
-
-async def ended(agent: asyncio.subprocess.Process) -> tuple[int | None, str]:
-    """Exit code and what it said."""
-    async with asyncio.timeout(WAIT_S):
-        _, said = await agent.communicate()
-    return agent.returncode, said.decode()
-
-
-def content(path: Path) -> dict[str, str] | None:
-    return json.loads(path.read_text()) if path.exists() else None
-
-
-async def ready(path: Path, agent: asyncio.subprocess.Process) -> dict[str, str]:
-    """What the ready file says, once another process has made it."""
-    async with asyncio.timeout(WAIT_S):
-        while (document := content(path)) is None:
-            assert agent.returncode is None, await ended(agent)
-            await asyncio.sleep(0.02)
-    return document
+from tests.support.agent_processes import (
+    WAIT_S,
+    ended_agent,
+    fake_fleet,
+    ready_endpoints,
+    self_signed,
+    start_agent,
+)
 
 
 async def admit(channel: grpc.aio.Channel, ticket: str) -> unit_pb2.AdmitResponse:
@@ -73,17 +26,17 @@ async def admit(channel: grpc.aio.Channel, ticket: str) -> unit_pb2.AdmitRespons
 
 
 async def test_it_says_when_every_unit_is_registered_and_stops_on_sigterm(tmp_path: Path) -> None:
-    fleet, ready_file = fake(), tmp_path / "run" / "ready.json"
+    fleet, ready_file = fake_fleet(), tmp_path / "run" / "ready.json"
     async with fleet.serving() as address:
-        agent = await start(
+        agent = await start_agent(
             f"--units={SAMPLE}", f"--server={address}", f"--ready-file={ready_file}"
         )
-        endpoints = await ready(ready_file, agent)
+        endpoints = await ready_endpoints(ready_file, agent)
         assert set(endpoints) == {spec.unit_id for spec in fleet.applied}
         assert {beat.unit_id for beat in fleet.beats} == set(endpoints)
         assert [path.name for path in ready_file.parent.iterdir()] == ["ready.json"]
         agent.send_signal(signal.SIGTERM)
-        code, said = await ended(agent)
+        code, said = await ended_agent(agent)
         assert code == 0, said
         assert fleet.goodbyes == len(endpoints)
         assert "Traceback" not in said
@@ -104,24 +57,24 @@ async def test_it_says_when_every_unit_is_registered_and_stops_on_sigterm(tmp_pa
 async def test_what_cannot_work_ends_at_once_with_one_sentence(
     arguments: tuple[str, ...], code: int, said: str
 ) -> None:
-    found, told = await ended(await start(*arguments))
+    found, told = await ended_agent(await start_agent(*arguments))
     assert found == code
     assert said in told
     assert "Traceback" not in told
 
 
 async def test_a_refused_unit_ends_with_what_the_server_said() -> None:
-    fleet = fake()
+    fleet = fake_fleet()
     fleet.refusal = grpc.StatusCode.PERMISSION_DENIED
     async with fleet.serving() as address:
-        code, said = await ended(await start("--unit=u", f"--server={address}"))
+        code, said = await ended_agent(await start_agent("--unit=u", f"--server={address}"))
     assert code == 1
     assert f"refused unit u at {address}: not you" in said
     assert "Traceback" not in said
 
 
 async def test_tls_towards_the_servers_and_towards_clients(tmp_path: Path) -> None:
-    fleet, ready_file = fake(), tmp_path / "ready.json"
+    fleet, ready_file = fake_fleet(), tmp_path / "ready.json"
     certificate, key = self_signed("127.0.0.1")
     (tmp_path / "cert.pem").write_bytes(certificate)
     (tmp_path / "key.pem").write_bytes(key)
@@ -130,14 +83,14 @@ async def test_tls_towards_the_servers_and_towards_clients(tmp_path: Path) -> No
         [(key, certificate)], root_certificates=certificate, require_client_auth=True
     )
     async with fleet.serving(credentials=credentials) as address:
-        agent = await start(
+        agent = await start_agent(
             "--unit=us-east", f"--server={address}", f"--ready-file={ready_file}",
             f"--ca={tmp_path / 'cert.pem'}",
             f"--certificate={tmp_path / 'cert.pem'}", f"--certificate-key={tmp_path / 'key.pem'}",
             HOMEPORT_AGENT_TLS_CERTIFICATE=str(tmp_path / "cert.pem"),
             HOMEPORT_AGENT_TLS_KEY=str(tmp_path / "key.pem"),
         )  # fmt: skip
-        endpoint = (await ready(ready_file, agent))["us-east"]
+        endpoint = (await ready_endpoints(ready_file, agent))["us-east"]
         ticket = fleet.issuer.issue("us-east", "default", "alice", 1, time.time(), 60.0)
         trusting = grpc.ssl_channel_credentials(root_certificates=certificate)
         async with grpc.aio.secure_channel(endpoint, trusting) as channel:
@@ -146,31 +99,5 @@ async def test_tls_towards_the_servers_and_towards_clients(tmp_path: Path) -> No
             with pytest.raises(grpc.aio.AioRpcError):
                 await admit(channel, ticket)
         agent.terminate()
-        code, said = await ended(agent)
+        code, said = await ended_agent(agent)
         assert code == 0, said
-
-
-def self_signed(address: str) -> tuple[bytes, bytes]:
-    """A certificate for an address that is its own CA, and its key; PEM."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "homeport test")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]),
-            critical=False,
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    return (
-        certificate.public_bytes(Encoding.PEM),
-        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
-    )
