@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 import homeport
-from console.cli.commands.clients import explanation_picture
+from console.cli.commands.clients import explanation_view
 from console.cli.failure import failure_of, report
 from console.cli.output import busy, kilometres, load_bar
 from console.cli.progress import counting
@@ -171,7 +171,7 @@ def _print_explanation(out: Console, client: homeport.Client, outcome: Outcome) 
     explanation = client.explain(name, address=outcome.addresses[number])
     shown = replace(explanation, units=explanation.units[:_EXPLAINED_UNITS])
     out.print(f"\n[bold]One decision, explained[/] [dim](homeport explain {name})[/]")
-    out.print(explanation_picture(name, shown))
+    out.print(explanation_view(name, shown))
 
 
 def _print_tickets(out: Console, stack: LocalStack, outcome: Outcome) -> None:

@@ -18,10 +18,10 @@ from zoneinfo import ZoneInfo
 from rich.console import Console
 from rich.markup import escape
 
-from console.cli.decision_views import explanation_picture, instruction_document
 from console.cli.failure import CommandFailed, failure_of, report
 from console.cli.output import busy
-from console.local.morning import TENANT, Morning
+from console.cli.views.decisions import explanation_view, instruction_document
+from console.local.demo_decisions_stack import TENANT, Morning
 from homeport.api.datasharing.v1 import decision_pb2, plan_pb2
 
 ZONE = ZoneInfo("Europe/Berlin")
@@ -68,7 +68,7 @@ class Story:
         with self.morning.calls() as calls:
             event = decision_pb2.EventName(position=position)
             answer = calls.explain(TENANT, event=event)
-        self.out.print(explanation_picture(answer))
+        self.out.print(explanation_view(answer))
         return answer
 
     def show_performed(self, one: decision_pb2.Instruction) -> None:

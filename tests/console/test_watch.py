@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import grpc
 import pytest
 
-from console.cli.fleet_watch import fleet_changes
+from console.cli.calls.fleet_watch import fleet_changes
 from homeport.api.fleet.v1 import fleet_pb2 as fleet
 from homeport.errors import PermissionDenied, Unavailable, error_of
 from homeport.failure import Code, Failure

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from console.local.demo_decisions import MONDAY, at, tell
-from console.local.morning import Morning
+from console.local.demo_decisions_stack import Morning
 
 
 @pytest.mark.timeout(400)

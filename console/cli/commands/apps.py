@@ -83,13 +83,13 @@ def submit(
     break others is refused. Every fault is told. Exits with 2 when the manifest is at fault,
     with 4 when it would break a consumer.
     """
-    from console.cli.data_service import DataService
+    from console.cli.calls.data_sharing import DataSharingCalls
     from console.cli.failure import ExitCode
-    from console.cli.submission import read_submission
+    from console.cli.input.submission import read_submission
 
     text, content = read_submission(manifest, artifact)
     target = data_target_of(server, tenant, token, profile, ca)
-    with DataService(target) as service, busy(f"submitting {manifest}"):
+    with DataSharingCalls(target) as service, busy(f"submitting {manifest}"):
         verdict = service.submit_application(target.tenant, text, content, dry_run=dry_run)
     if verdict.WhichOneof("verdict") == "accepted":
         found = verdict.accepted
@@ -125,10 +125,10 @@ def list_applications(
     output: Output = Format.TABLE,
 ) -> None:
     """Lists the applications of a tenant in their current versions."""
-    from console.cli.data_service import DataService
+    from console.cli.calls.data_sharing import DataSharingCalls
 
     target = data_target_of(server, tenant, token, profile, ca)
-    with DataService(target) as service:
+    with DataSharingCalls(target) as service:
         found = service.list_applications(target.tenant)
     document = {"applications": [_document(one) for one in found]}
     show(document, output, lambda: _list_table(found))
@@ -150,10 +150,10 @@ def show_application(
     """Shows an application: its manifest, and all its versions."""
     import json
 
-    from console.cli.data_service import DataService
+    from console.cli.calls.data_sharing import DataSharingCalls
 
     target = data_target_of(server, tenant, token, profile, ca)
-    with DataService(target) as service:
+    with DataSharingCalls(target) as service:
         found = service.get_application(target.tenant, name, version)
     document = {
         **_document(found.application),
@@ -177,10 +177,10 @@ def rollback(
     output: Output = Format.TABLE,
 ) -> None:
     """Makes an earlier version of an application current again."""
-    from console.cli.data_service import DataService
+    from console.cli.calls.data_sharing import DataSharingCalls
 
     target = data_target_of(server, tenant, token, profile, ca)
-    with DataService(target) as service:
+    with DataSharingCalls(target) as service:
         done = service.rollback_application(target.tenant, name, to)
     show(_document(done), output, lambda: f"{done.name} {done.version} is current")
 
@@ -203,10 +203,10 @@ def deprecate(
 
     Who reads its feeds goes on; nobody new may.
     """
-    from console.cli.data_service import DataService
+    from console.cli.calls.data_sharing import DataSharingCalls
 
     target = data_target_of(server, tenant, token, profile, ca)
-    with DataService(target) as service:
+    with DataSharingCalls(target) as service:
         done = service.deprecate_application(target.tenant, name, version, reason)
     said = "is deprecated" if done.deprecation else "may be used again"
     show(_document(done), output, lambda: f"{done.name} {done.version} {said}")

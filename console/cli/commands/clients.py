@@ -46,9 +46,9 @@ def provision(
 
     Without --ip and --at the client is where this command runs.
     """
-    from console.cli.origin import parse_origin
+    from console.cli.input.client_location import parse_location
 
-    address, position = parse_origin(ip, at)
+    address, position = parse_location(ip, at)
     with connect(target_of(server, tenant, token, profile, ca)) as service, busy("provisioning"):
         assignment = service.provision(client, address=address, position=position)
     show(document_of(assignment), output, lambda: _assignment_table(assignment))
@@ -102,15 +102,15 @@ def explain(
 
     Shows every unit with the reason it was taken or passed over. Changes nothing.
     """
-    from console.cli.origin import parse_origin
+    from console.cli.input.client_location import parse_location
 
-    address, position = parse_origin(ip, at)
+    address, position = parse_location(ip, at)
     with connect(target_of(server, tenant, token, profile, ca)) as service, busy("asking"):
         explanation = service.explain(client, address=address, position=position)
     show(
         explanation_document(client, explanation),
         output,
-        lambda: explanation_picture(client, explanation),
+        lambda: explanation_view(client, explanation),
     )
 
 
@@ -184,7 +184,7 @@ def explanation_document(client: str, explanation: Explanation) -> dict[str, Any
     }
 
 
-def explanation_picture(client: str, explanation: Explanation) -> RenderableType:
+def explanation_view(client: str, explanation: Explanation) -> RenderableType:
     """The location in a sentence, then the units, best first."""
     from rich import box
     from rich.console import Group

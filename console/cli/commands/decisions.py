@@ -43,8 +43,8 @@ def list_decisions(
     output: Output = Format.TABLE,
 ) -> None:
     """Lists decisions, newest first."""
-    from console.cli.decision_calls import DecisionCalls
-    from console.cli.decision_views import decision_document
+    from console.cli.calls.decisions import DecisionCalls
+    from console.cli.views.decisions import decision_document
 
     target = data_target_of(server, tenant, token, profile, ca)
     with DecisionCalls(target) as calls:
@@ -73,8 +73,8 @@ def explain(
     Rule by rule and clause by clause, with the values that were met, as they were then; also
     for an event on which nothing fired.
     """
-    from console.cli.decision_calls import DecisionCalls
-    from console.cli.decision_views import explanation_document, explanation_picture
+    from console.cli.calls.decisions import DecisionCalls
+    from console.cli.views.decisions import explanation_document, explanation_view
     from homeport.api.datasharing.v1 import decision_pb2 as messages
 
     event = None
@@ -88,7 +88,7 @@ def explain(
         answer = calls.explain(
             target.tenant, decision_id="" if event is not None else name, event=event
         )
-    show(explanation_document(answer), output, lambda: explanation_picture(answer))
+    show(explanation_document(answer), output, lambda: explanation_view(answer))
 
 
 @app.command("instructions")
@@ -105,8 +105,8 @@ def list_instructions(
     output: Output = Format.TABLE,
 ) -> None:
     """Lists instructions with what became of them, newest first."""
-    from console.cli.decision_calls import DecisionCalls
-    from console.cli.decision_views import instruction_document
+    from console.cli.calls.decisions import DecisionCalls
+    from console.cli.views.decisions import instruction_document
     from homeport.api.datasharing.v1 import decision_pb2 as messages
 
     state = messages.INSTRUCTION_STATE_AWAITING_APPROVAL if waiting else 0
@@ -128,8 +128,8 @@ def approve(
     output: Output = Format.TABLE,
 ) -> None:
     """Lets an instruction go that waits for approval."""
-    from console.cli.decision_calls import DecisionCalls
-    from console.cli.decision_views import instruction_document, instruction_line
+    from console.cli.calls.decisions import DecisionCalls
+    from console.cli.views.decisions import instruction_document, instruction_line
 
     target = data_target_of(server, tenant, token, profile, ca)
     with DecisionCalls(target) as calls:
@@ -149,8 +149,8 @@ def deny(
     output: Output = Format.TABLE,
 ) -> None:
     """Ends an instruction that waits for approval; it becomes a dead letter."""
-    from console.cli.decision_calls import DecisionCalls
-    from console.cli.decision_views import instruction_document, instruction_line
+    from console.cli.calls.decisions import DecisionCalls
+    from console.cli.views.decisions import instruction_document, instruction_line
 
     target = data_target_of(server, tenant, token, profile, ca)
     with DecisionCalls(target) as calls:
@@ -172,8 +172,8 @@ def list_letters(
     output: Output = Format.TABLE,
 ) -> None:
     """Lists dead letters, newest first."""
-    from console.cli.decision_calls import DecisionCalls
-    from console.cli.decision_views import letter_document
+    from console.cli.calls.decisions import DecisionCalls
+    from console.cli.views.decisions import letter_document
 
     target = data_target_of(server, tenant, token, profile, ca)
     with DecisionCalls(target) as calls:
@@ -193,8 +193,8 @@ def show_letter(
     output: Output = Format.TABLE,
 ) -> None:
     """Shows one dead letter with its event or instruction."""
-    from console.cli.decision_calls import DecisionCalls
-    from console.cli.decision_views import letter_document
+    from console.cli.calls.decisions import DecisionCalls
+    from console.cli.views.decisions import letter_document
 
     target = data_target_of(server, tenant, token, profile, ca)
     with DecisionCalls(target) as calls:
@@ -216,8 +216,8 @@ def redrive(
     output: Output = Format.TABLE,
 ) -> None:
     """Tries again, once: the event is decided anew, or the instruction is sent anew."""
-    from console.cli.decision_calls import DecisionCalls
-    from console.cli.decision_views import letter_document
+    from console.cli.calls.decisions import DecisionCalls
+    from console.cli.views.decisions import letter_document
 
     target = data_target_of(server, tenant, token, profile, ca)
     with DecisionCalls(target) as calls:
@@ -228,7 +228,7 @@ def redrive(
 def _decisions(found: list[pb.Decision]) -> Table:
     from rich.markup import escape
 
-    from console.cli.decision_views import decision_document
+    from console.cli.views.decisions import decision_document
 
     table = _table("time", "decision", "kind", "plan", "what")
     for document in map(decision_document, found):
@@ -243,7 +243,7 @@ def _decisions(found: list[pb.Decision]) -> Table:
 
 
 def _instructions(found: list[pb.Instruction]) -> Table:
-    from console.cli.decision_views import instruction_document, instruction_line
+    from console.cli.views.decisions import instruction_document, instruction_line
 
     table = _table("time", "instruction", "what")
     for one in found:
@@ -254,7 +254,7 @@ def _instructions(found: list[pb.Instruction]) -> Table:
 def _letters(found: list[pb.DeadLetter]) -> Table:
     from rich.markup import escape
 
-    from console.cli.decision_views import letter_document
+    from console.cli.views.decisions import letter_document
 
     table = _table("letter", "time", "about", "reason")
     for document in map(letter_document, found):

@@ -13,7 +13,7 @@ from console.cli.output import Format, busy, show
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from console.cli.examination import Finding, UnitSeen
+    from console.cli.health_checks import Finding, UnitSeen
     from console.cli.profile import Target
 
 _MARKS = {"ok": "[green]✓ ok[/]", "warn": "[yellow]! warn[/]", "fail": "[red]✗ fail[/]"}
@@ -89,14 +89,14 @@ def _service(target: Target) -> tuple[list[Finding], list[UnitSeen] | None]:
     """Whether the service answers, and its units if it does."""
     import time
 
-    from console.cli.examination import UnitSeen, fail, ok
+    from console.cli.calls.fleet import FleetCalls
     from console.cli.failure import failure_of
-    from console.cli.service import Service
+    from console.cli.health_checks import UnitSeen, fail, ok
     from homeport.errors import HomeportError
 
     began_s = time.monotonic()
     try:
-        with Service(target, deadline_s=5.0) as service:
+        with FleetCalls(target, deadline_s=5.0) as service:
             units = service.list_units()
     except HomeportError as error:
         failure = failure_of(error)
@@ -119,7 +119,7 @@ def _metrics(address: str) -> list[Finding]:
     import http.client
     import time
 
-    from console.cli import examination as judge
+    from console.cli import health_checks as judge
     from console.cli.scrape import scrape
 
     try:
@@ -142,7 +142,7 @@ def _metrics(address: str) -> list[Finding]:
 
 
 def _fleet(units: list[UnitSeen] | None) -> list[Finding]:
-    from console.cli import examination as judge
+    from console.cli import health_checks as judge
 
     if units is None:
         return []
@@ -154,7 +154,7 @@ def _data_dir(folder: Path) -> Finding:
     """Whether `homeport up` could keep its data there."""
     import os
 
-    from console.cli.examination import fail, ok
+    from console.cli.health_checks import fail, ok
 
     place = folder if folder.exists() else folder.resolve().parent
     if not place.is_dir():

@@ -63,9 +63,9 @@ def publish(
     import sys
     import uuid
 
-    from console.cli.bulk import count_lines, open_input
-    from console.cli.data_service import DataService
-    from console.cli.event_lines import publish_lines
+    from console.cli.calls.data_sharing import DataSharingCalls
+    from console.cli.input.client_lines import count_lines, open_input
+    from console.cli.input.event_lines import publish_lines
     from console.cli.progress import counting
 
     if (file is None) == (data is None):
@@ -85,13 +85,13 @@ def publish(
         if subject is not None:
             event["subject"] = subject
         lines = io.BytesIO(json.dumps(event).encode())
-        with DataService(target) as service:
+        with DataSharingCalls(target) as service:
             all_kept = publish_lines(service, target.tenant, lines, sys.stdout, lambda _: None)
     else:
         assert file is not None
         with (
             open_input(file) as opened,
-            DataService(target) as service,
+            DataSharingCalls(target) as service,
             counting("publishing", total=count_lines(file)) as advance,
         ):
             all_kept = publish_lines(service, target.tenant, opened, sys.stdout, advance)
@@ -137,7 +137,7 @@ def tail(
     With -o json, a CloudEvent a line, which also says its position, feedkey and accepttime. To
     go on later, give the last position to --after.
     """
-    from console.cli.data_service import DataService
+    from console.cli.calls.data_sharing import DataSharingCalls
     from homeport.api.datasharing.v1 import feed_pb2 as pb
 
     target = data_target_of(server, tenant, token, profile, ca)
@@ -151,7 +151,7 @@ def tail(
     elif since is not None:
         _read_time(request, since)
     left = limit
-    with DataService(target) as service:
+    with DataSharingCalls(target) as service:
         for answer in service.tail(request):
             if answer.trimmed:
                 console_for_notes().print(
@@ -177,7 +177,7 @@ def _read_time(request: pb.TailRequest, text: str) -> None:
 def _print(kept: pb.FeedEvent, output: Format) -> None:
     import json
 
-    from console.cli.event_lines import document_of
+    from console.cli.input.event_lines import document_of
 
     document = document_of(kept)
     if output is Format.JSON:

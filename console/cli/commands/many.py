@@ -35,8 +35,8 @@ def provision_many(
     """
     import sys
 
-    from console.cli.bulk import count_lines, open_input, run
     from console.cli.commands.clients import connect
+    from console.cli.input.client_lines import count_lines, open_input, run
     from console.cli.progress import counting
 
     target = target_of(server, tenant, token, profile, ca)

@@ -29,10 +29,10 @@ def list_jobs(
     output: Output = Format.TABLE,
 ) -> None:
     """Lists the jobs under way, newest first."""
-    from console.cli.move_jobs import job_document, jobs_table
-    from console.cli.service import Service
+    from console.cli.calls.fleet import FleetCalls
+    from console.cli.views.move_jobs import job_document, jobs_table
 
-    with Service(target_of(server, None, token, profile, ca)) as service:
+    with FleetCalls(target_of(server, None, token, profile, ca)) as service:
         jobs = service.list_move_jobs(with_ended=all_jobs)
     show({"jobs": [job_document(job) for job in jobs]}, output, lambda: jobs_table(jobs))
 
@@ -102,11 +102,11 @@ def rate(
 def _control(
     target: Target, output: Format, job: str, *, state: str = "", rate_per_s: float = 0.0
 ) -> None:
-    from console.cli.move_jobs import job_document, jobs_table
-    from console.cli.service import Service
+    from console.cli.calls.fleet import FleetCalls
+    from console.cli.views.move_jobs import job_document, jobs_table
     from homeport.api.fleet.v1 import fleet_pb2 as fleet
 
     wanted = fleet.MoveJobState.Value(f"MOVE_JOB_STATE_{state or 'UNSPECIFIED'}")
-    with Service(target) as service:
+    with FleetCalls(target) as service:
         told = service.control_move_job(job, state=wanted, rate_per_s=rate_per_s)
     show(job_document(told), output, lambda: jobs_table([told]))

@@ -31,11 +31,11 @@ def create(
     output: Output = Format.TABLE,
 ) -> None:
     """Creates a plan. The same plan again is answered with what is there."""
-    from console.cli.data_service import DataService
-    from console.cli.trial import read_text
+    from console.cli.calls.data_sharing import DataSharingCalls
+    from console.cli.input.text_file import read_text
 
     target = data_target_of(server, tenant, token, profile, ca)
-    with DataService(target) as service:
+    with DataSharingCalls(target) as service:
         plan = service.create_plan(target.tenant, read_text(file))
     show(_document(plan), output, lambda: _one(plan))
 
@@ -51,10 +51,10 @@ def list_plans(
     output: Output = Format.TABLE,
 ) -> None:
     """Lists plans with their next occurrence."""
-    from console.cli.data_service import DataService
+    from console.cli.calls.data_sharing import DataSharingCalls
 
     target = data_target_of(server, tenant, token, profile, ca)
-    with DataService(target) as service:
+    with DataSharingCalls(target) as service:
         found = service.list_plans(target.tenant, owner)
     show({"plans": [_document(one) for one in found]}, output, lambda: _list(found))
 
@@ -70,10 +70,10 @@ def show_plan(
     output: Output = Format.TABLE,
 ) -> None:
     """Shows a plan: what is due when, as changes have left it."""
-    from console.cli.data_service import DataService
+    from console.cli.calls.data_sharing import DataSharingCalls
 
     target = data_target_of(server, tenant, token, profile, ca)
-    with DataService(target) as service:
+    with DataSharingCalls(target) as service:
         found = service.get_plan(target.tenant, plan)
     show(_document(found), output, lambda: _one(found))
 
@@ -107,11 +107,11 @@ def change(
     output: Output = Format.TABLE,
 ) -> None:  # fmt: skip
     """Changes one occurrence, or all. What a user sets stands against rules."""
-    from console.cli.data_service import DataService
-    from console.cli.planning import change_request
+    from console.cli.calls.data_sharing import DataSharingCalls
+    from console.cli.input.plan_change import change_request
 
     target = data_target_of(server, tenant, token, profile, ca)
-    with DataService(target) as service:
+    with DataSharingCalls(target) as service:
         known = service.get_plan(target.tenant, plan)
         request = change_request(
             known, shift=shift, cancelled=cancelled, settings=config or [], at=at, every=every,
@@ -132,10 +132,10 @@ def history(
     output: Output = Format.TABLE,
 ) -> None:
     """Shows every change with its cause, the newest first."""
-    from console.cli.data_service import DataService
+    from console.cli.calls.data_sharing import DataSharingCalls
 
     target = data_target_of(server, tenant, token, profile, ca)
-    with DataService(target) as service:
+    with DataSharingCalls(target) as service:
         found = service.plan_history(target.tenant, plan)
     show({"changes": [_change(one) for one in found]}, output, lambda: _history(found))
 
@@ -152,10 +152,10 @@ def undo(
     output: Output = Format.TABLE,
 ) -> None:
     """Takes one change back; what later changes set stays. Undo the undo to have it again."""
-    from console.cli.data_service import DataService
+    from console.cli.calls.data_sharing import DataSharingCalls
 
     target = data_target_of(server, tenant, token, profile, ca)
-    with DataService(target) as service:
+    with DataSharingCalls(target) as service:
         found = service.undo_change(target.tenant, plan, change_id)
     show(_document(found), output, lambda: _one(found))
 
@@ -171,10 +171,10 @@ def cancel(
     output: Output = Format.TABLE,
 ) -> None:
     """Ends a plan for good: nothing of it becomes due any more."""
-    from console.cli.data_service import DataService
+    from console.cli.calls.data_sharing import DataSharingCalls
 
     target = data_target_of(server, tenant, token, profile, ca)
-    with DataService(target) as service:
+    with DataSharingCalls(target) as service:
         found = service.cancel_plan(target.tenant, plan)
     show(_document(found), output, lambda: f"{found.plan_id} is cancelled")
 

@@ -36,7 +36,7 @@ def list_platforms(
     output: Output = Format.TABLE,
 ) -> None:
     """Lists the platforms that are connected, with what they host."""
-    from console.cli.decision_calls import DecisionCalls
+    from console.cli.calls.decisions import DecisionCalls
 
     target = data_target_of(server, tenant, token, profile, ca)
     with DecisionCalls(target) as calls:

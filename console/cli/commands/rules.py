@@ -43,11 +43,11 @@ def apply(
 
     Same content again changes nothing. State lives on where its shape is unchanged.
     """
-    from console.cli.data_service import DataService
-    from console.cli.trial import read_text
+    from console.cli.calls.data_sharing import DataSharingCalls
+    from console.cli.input.text_file import read_text
 
     target = data_target_of(server, tenant, token, profile, ca)
-    with DataService(target) as service:
+    with DataSharingCalls(target) as service:
         applied = service.apply_rules(target.tenant, read_text(file), dry_run=dry_run)
     document = {
         "dry_run": dry_run,
@@ -68,10 +68,10 @@ def list_rules(
     output: Output = Format.TABLE,
 ) -> None:
     """Lists the rules with how they fare."""
-    from console.cli.data_service import DataService
+    from console.cli.calls.data_sharing import DataSharingCalls
 
     target = data_target_of(server, tenant, token, profile, ca)
-    with DataService(target) as service:
+    with DataSharingCalls(target) as service:
         found = service.list_rules(target.tenant, with_retired=retired)
     show({"rules": [_document(one) for one in found]}, output, lambda: _table(found))
 
@@ -90,10 +90,10 @@ def show_rule(
     output: Output = Format.YAML,
 ) -> None:
     """Shows a rule as it was applied."""
-    from console.cli.data_service import DataService
+    from console.cli.calls.data_sharing import DataSharingCalls
 
     target = data_target_of(server, tenant, token, profile, ca)
-    with DataService(target) as service:
+    with DataSharingCalls(target) as service:
         found = service.get_rule(target.tenant, rule, version)
     show(_document(found, with_spec=True), output, lambda: _table([found]))
 
@@ -109,10 +109,10 @@ def retire(
     output: Output = Format.TABLE,
 ) -> None:
     """Has a rule decide no longer, and lets its state go."""
-    from console.cli.data_service import DataService
+    from console.cli.calls.data_sharing import DataSharingCalls
 
     target = data_target_of(server, tenant, token, profile, ca)
-    with DataService(target) as service:
+    with DataSharingCalls(target) as service:
         found = service.retire_rule(target.tenant, rule)
     show(_document(found), output, lambda: f"{found.rule_id} is retired")
 
@@ -147,10 +147,11 @@ def try_out(
     The clock is the events' own: windows end, debounces pass and actions of plans fall due
     between them. Needs no server.
     """
-    from console.cli.trial import document_of, picture_of, run
+    from console.cli.deciding.dry_run import run
+    from console.cli.views.dry_run import document_of, view_of
 
     tried = run(file, events, plans or [], manifests or [])
-    show(document_of(tried), output, lambda: picture_of(tried))
+    show(document_of(tried), output, lambda: view_of(tried))
 
 
 @app.command("backtest")
@@ -188,10 +189,10 @@ def backtest(
     The same events are decided by the rules in force, with and without the file's in their
     place, and the differences are told. Nothing is changed; the server only reads its log.
     """
-    from console.cli.backtest import run
-    from console.cli.backtest_views import document_of, picture_of
-    from console.cli.data_service import DataService
+    from console.cli.calls.data_sharing import DataSharingCalls
+    from console.cli.deciding.backtest import run
     from console.cli.progress import counting
+    from console.cli.views.backtest import document_of, view_of
     from homeport.api.datasharing.v1 import feed_pb2 as feeds
 
     target = data_target_of(server, tenant, token, profile, ca)
@@ -199,9 +200,9 @@ def backtest(
     if since:
         request.accepted_from.FromMilliseconds(_time_ms(since, "--since"))
     until_ms = _time_ms(until, "--until") if until else None
-    with DataService(target) as service, counting("deciding", total=None) as advance:
+    with DataSharingCalls(target) as service, counting("deciding", total=None) as advance:
         report = run(service, request, file, until_ms=until_ms, plans=plans, advance=advance)
-    show(document_of(report), output, lambda: picture_of(report))
+    show(document_of(report), output, lambda: view_of(report))
 
 
 def _time_ms(text: str, option: str) -> int:

@@ -46,7 +46,7 @@ def show_map(
     output: Output = Format.TABLE,
 ) -> None:
     """Shows how many shards each assignment cluster owns, and which are on their way."""
-    from console.cli.shard_stores import read, settings_of
+    from console.cli.calls.shard_stores import read, settings_of
 
     found = read(settings_of(store, assignment_stores, config), counting=False)
     show(found, output, lambda: _map_table(found))
@@ -60,7 +60,7 @@ def show_status(
     output: Output = Format.TABLE,
 ) -> None:
     """Shows each cluster with its servers and clients; reads every client's key once."""
-    from console.cli.shard_stores import read, settings_of
+    from console.cli.calls.shard_stores import read, settings_of
 
     found = read(settings_of(store, assignment_stores, config), counting=True)
     show(found, output, lambda: _status_table(found))
@@ -108,7 +108,7 @@ def move_shards(
 
     May be stopped at any time and run again with --resume.
     """
-    from console.cli.shard_stores import MoveOrder, carry_out, settings_of
+    from console.cli.calls.shard_stores import MoveOrder, carry_out, settings_of
     from control_plane.errors import InvalidInput
 
     if not resume and not target:

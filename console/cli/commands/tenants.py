@@ -30,9 +30,9 @@ def list_tenants(
     output: Output = Format.TABLE,
 ) -> None:
     """Lists all tenants and how their clients are treated."""
-    from console.cli.service import Service
+    from console.cli.calls.fleet import FleetCalls
 
-    with Service(target_of(server, None, token, profile, ca)) as service:
+    with FleetCalls(target_of(server, None, token, profile, ca)) as service:
         found = service.list_tenants()
     show({"tenants": [_document(one) for one in found]}, output, lambda: _table(found))
 
@@ -92,8 +92,8 @@ def apply_tenant(
     """
     from google.protobuf.duration_pb2 import Duration
 
-    from console.cli.origin import parse_position
-    from console.cli.service import Service
+    from console.cli.calls.fleet import FleetCalls
+    from console.cli.input.client_location import parse_position
     from homeport.api.geo.v1 import geo_pb2 as geo
     from homeport.api.tenancy.v1 import tenancy_pb2 as tenancy
 
@@ -115,7 +115,7 @@ def apply_tenant(
     if default_at is not None:
         latitude, longitude = parse_position(default_at, "--default-at")
         request.default_position.CopyFrom(geo.Position(latitude=latitude, longitude=longitude))
-    with Service(target_of(server, None, token, profile, ca)) as service:
+    with FleetCalls(target_of(server, None, token, profile, ca)) as service:
         applied = service.apply_tenant(request)
     show(_document(applied), output, lambda: _table([applied]))
 

@@ -12,7 +12,7 @@ from console.cli.options import Ca, Output, Profile, Server, Token, target_of
 from console.cli.output import Format, busy, console_for_notes, show
 
 if TYPE_CHECKING:
-    from console.cli.service import Service
+    from console.cli.calls.fleet import FleetCalls
     from homeport.api.fleet.v1 import fleet_pb2 as fleet
 
 app = units.app  # one group, in two modules
@@ -52,9 +52,9 @@ def cordon_unit(
     output: Output = Format.TABLE,
 ) -> None:
     """Keeps new clients away from a unit; those it has stay."""
-    from console.cli.service import Service
+    from console.cli.calls.fleet import FleetCalls
 
-    with Service(target_of(server, None, token, profile, ca)) as service:
+    with FleetCalls(target_of(server, None, token, profile, ca)) as service:
         told = service.cordon_unit(unit, dry_run=dry_run, revision=revision)
     if dry_run:
         _note(f"{unit} would take no new clients; its {told.clients:,} clients would stay")
@@ -78,13 +78,13 @@ def drain_unit(
 
     It takes no new ones meanwhile; a client that asks is moved at once.
     """
-    from console.cli.move_jobs import plan_document, plan_picture
-    from console.cli.service import Service
+    from console.cli.calls.fleet import FleetCalls
+    from console.cli.views.move_jobs import plan_document, plan_view
 
     target = target_of(server, None, token, profile, ca)
     if dry_run:
         with (
-            Service(target, deadline_s=PLAN_DEADLINE_S) as service,
+            FleetCalls(target, deadline_s=PLAN_DEADLINE_S) as service,
             busy(f"planning for {unit}"),
         ):
             plan = service.plan_drain(unit, revision=revision)
@@ -92,10 +92,10 @@ def drain_unit(
         show(
             {"unit": unit, "plan": plan_document(plan)},
             output,
-            lambda: plan_picture(plan, heading),
+            lambda: plan_view(plan, heading),
         )
         return
-    with Service(target) as service:
+    with FleetCalls(target) as service:
         job = service.drain_unit(unit, revision=revision, rate_per_s=rate)
         _show_job(service, job, wait, output)
 
@@ -115,9 +115,9 @@ def undrain_unit(
 
     Those that left stay where they are, unless their tenant's return-home says otherwise.
     """
-    from console.cli.service import Service
+    from console.cli.calls.fleet import FleetCalls
 
-    with Service(target_of(server, None, token, profile, ca)) as service:
+    with FleetCalls(target_of(server, None, token, profile, ca)) as service:
         told = service.undrain_unit(unit, dry_run=dry_run, revision=revision)
     if dry_run:
         _note(f"{unit} would take clients again")
@@ -136,10 +136,10 @@ def remove_unit(
     output: Output = Format.TABLE,
 ) -> None:
     """Removes a unit that has no clients."""
-    from console.cli.service import Service
+    from console.cli.calls.fleet import FleetCalls
 
     with (
-        Service(target_of(server, None, token, profile, ca)) as service,
+        FleetCalls(target_of(server, None, token, profile, ca)) as service,
         busy(f"removing {unit}"),
     ):
         service.remove_unit(unit, dry_run=dry_run, revision=revision)
@@ -168,23 +168,24 @@ def rebalance(
     output: Output = Format.TABLE,
 ) -> None:
     """Moves clients to units that suit them clearly better, as after adding one."""
-    from console.cli.move_jobs import plan_document, plan_picture
-    from console.cli.service import Service
+    from console.cli.calls.fleet import FleetCalls
+    from console.cli.views.move_jobs import plan_document, plan_view
 
     target = target_of(server, None, token, profile, ca)
     if dry_run:
-        with Service(target, deadline_s=PLAN_DEADLINE_S) as service, busy("planning"):
+        with FleetCalls(target, deadline_s=PLAN_DEADLINE_S) as service, busy("planning"):
             plan = service.plan_rebalance(max_moves=max_moves)
         heading = f"rebalancing would move {plan.moves:,} clients"
-        show({"plan": plan_document(plan)}, output, lambda: plan_picture(plan, heading))
+        show({"plan": plan_document(plan)}, output, lambda: plan_view(plan, heading))
         return
-    with Service(target) as service:
+    with FleetCalls(target) as service:
         job = service.rebalance(max_moves=max_moves, rate_per_s=rate)
         _show_job(service, job, wait, output)
 
 
-def _show_job(service: Service, job: fleet.MoveJob, wait: bool, output: Format) -> None:
-    from console.cli.move_jobs import job_document, jobs_table, wait_for
+def _show_job(service: FleetCalls, job: fleet.MoveJob, wait: bool, output: Format) -> None:
+    from console.cli.commands.job_wait import wait_for
+    from console.cli.views.move_jobs import job_document, jobs_table
 
     if wait:
         job = wait_for(service, job)

@@ -29,10 +29,10 @@ def list_units(
     output: Output = Format.TABLE,
 ) -> None:
     """Lists all units with their clients and load."""
-    from console.cli.service import Service
+    from console.cli.calls.fleet import FleetCalls
 
     with (
-        Service(target_of(server, None, token, profile, ca)) as service,
+        FleetCalls(target_of(server, None, token, profile, ca)) as service,
         busy("reading the fleet"),
     ):
         listed = service.list_fleet()
@@ -57,9 +57,9 @@ def show_unit(
     output: Output = Format.TABLE,
 ) -> None:
     """Shows one unit: its record, its live status, its room."""
-    from console.cli.service import Service
+    from console.cli.calls.fleet import FleetCalls
 
-    with Service(target_of(server, None, token, profile, ca)) as service:
+    with FleetCalls(target_of(server, None, token, profile, ca)) as service:
         found = service.get_unit(unit)
     show(document_of(found), output, lambda: unit_table(found))
 
@@ -77,15 +77,15 @@ def apply_units(
 
     Units that the file does not name stay as they are.
     """
+    from console.cli.calls.fleet import FleetCalls
     from console.cli.progress import counting
-    from console.cli.service import Service
     from control_plane.fleet.file import read_fleet
     from deployment_units.agent.spec_message import spec_to_proto
 
     specs = read_fleet(file)
     applied = []
     with (
-        Service(target_of(server, None, token, profile, ca)) as service,
+        FleetCalls(target_of(server, None, token, profile, ca)) as service,
         counting("applying units", total=len(specs)) as advance,
     ):
         for spec in specs:

@@ -15,7 +15,7 @@ from console.cli.options import Ca, ClientId, Output, Profile, Server, Tenant, T
 from console.cli.output import Format, console_for_notes, load_bar, show_event
 
 if TYPE_CHECKING:
-    from console.cli.fleet_watch import FleetChange
+    from console.cli.calls.fleet_watch import FleetChange
     from homeport import Change
 
 # Whoever types a command wants to hear within seconds that there is nobody.
@@ -65,11 +65,11 @@ def watch_units(
     import random
     import time
 
-    from console.cli.fleet_watch import fleet_changes
-    from console.cli.service import Service
+    from console.cli.calls.fleet import FleetCalls
+    from console.cli.calls.fleet_watch import fleet_changes
 
     notes = console_for_notes()
-    with Service(target_of(server, None, token, profile, ca)) as service:
+    with FleetCalls(target_of(server, None, token, profile, ca)) as service:
         changes = fleet_changes(
             service.watch_fleet,
             wait=time.sleep,

@@ -14,11 +14,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from console.cli.data_service import DataService
-from console.cli.decision_calls import DecisionCalls
+from console.cli.calls.data_sharing import DataSharingCalls
+from console.cli.calls.decisions import DecisionCalls
 from console.cli.failure import CommandFailed
+from console.cli.input.submission import read_submission
 from console.cli.profile import Target
-from console.cli.submission import read_submission
 from console.local.child import Child
 from console.local.plan import Program
 from data_sharing.clock import SimulatedClock
@@ -123,7 +123,7 @@ class Morning:
 
     def _submit(self, name: str) -> None:
         text, artifact = read_submission(APPLICATIONS / name / "manifest.yaml", None)
-        with DataService(self._target) as service:
+        with DataSharingCalls(self._target) as service:
             verdict = service.submit_application(TENANT, text, artifact, dry_run=False)
         if verdict.WhichOneof("verdict") != "accepted":
             faults = "; ".join(f"{one.path}: {one.message}" for one in verdict.refused.faults)
@@ -149,7 +149,7 @@ class Morning:
         if subject:
             event.attributes["subject"].ce_string = subject
         batch = feeds.PublishBatchRequest(tenant=TENANT, events=[event])
-        with DataService(self._target) as service:
+        with DataSharingCalls(self._target) as service:
             (answer,) = service.publish_events(iter([batch]))
         result = answer.results[0]
         if result.HasField("error"):

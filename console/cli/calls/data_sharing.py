@@ -11,7 +11,7 @@ from typing import Any
 
 import grpc
 
-from console.cli.service import Calls
+from console.cli.calls.channel import Calls
 from homeport.api.datasharing.v1 import feed_pb2 as feeds
 from homeport.api.datasharing.v1 import feed_pb2_grpc as feeds_grpc
 from homeport.api.datasharing.v1 import plan_pb2 as plans
@@ -29,7 +29,7 @@ PAGE = 1_000
 PIECE_BYTES = 256 * 1024
 
 
-class DataService(Calls):
+class DataSharingCalls(Calls):
     """The data-sharing side. A context manager, like all of them."""
 
     def submit_application(

@@ -135,7 +135,7 @@ def explanation_document(answer: pb.ExplainDecisionResponse) -> dict[str, Any]:
     }
 
 
-def explanation_picture(answer: pb.ExplainDecisionResponse) -> RenderableType:
+def explanation_view(answer: pb.ExplainDecisionResponse) -> RenderableType:
     """A tree: the event, what each rule made of it, what followed."""
     from rich.markup import escape
     from rich.tree import Tree

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from console.cli import examination as judge
-from console.cli.examination import Finding, Outcome, UnitSeen
+from console.cli import health_checks as judge
+from console.cli.health_checks import Finding, Outcome, UnitSeen
 
 DAY_S = 86_400.0
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from console.cli.service import Calls
+from console.cli.calls.channel import Calls
 from homeport.api.datasharing.v1 import decision_pb2 as decision
 from homeport.api.datasharing.v1 import decision_pb2_grpc as decision_grpc
 from homeport.api.datasharing.v1 import plan_pb2 as plan

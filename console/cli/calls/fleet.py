@@ -1,89 +1,22 @@
-"""Calls to the fleet and tenant services that the client library, made for clients, leaves out.
-
-One open channel for the length of a command; every call has a deadline. A call that fails
-raises what the library's calls raise, homeport.errors.
-"""
+"""Calls to the fleet and tenant services that the client library, made for clients, leaves
+out."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import TracebackType
-from typing import Any, Self
 
 import grpc
 
-from console.cli.profile import Target
+from console.cli.calls.channel import Calls
 from homeport.api.fleet.v1 import fleet_pb2 as fleet
 from homeport.api.fleet.v1 import fleet_pb2_grpc as fleet_grpc
 from homeport.api.tenancy.v1 import tenancy_pb2 as tenancy
 from homeport.api.tenancy.v1 import tenancy_pb2_grpc as tenancy_grpc
 from homeport.errors import error_of
-from homeport.failure import Code
 from homeport.status_details import failure_of
 
-DEADLINE_S = 10.0
-_OPTIONS = [
-    ("grpc.enable_retries", 0),
-    ("grpc.max_receive_message_length", 64 << 20),
-    ("grpc.keepalive_time_ms", 30_000),  # so that a watch notices a server that is gone
-    ("grpc.keepalive_timeout_ms", 10_000),
-]
 
-
-class Calls:
-    """A context manager: inside it, channels are open. Of several servers the first that
-    answers is used; a server that cannot be reached has done nothing."""
-
-    def __init__(self, target: Target, *, deadline_s: float = DEADLINE_S) -> None:
-        self._servers = list(target.servers)
-        self._credentials = (
-            grpc.ssl_channel_credentials(target.root_certificates()) if target.ca else None
-        )
-        self._deadline_s = deadline_s
-        self._metadata = [("authorization", f"Bearer {target.token}")] if target.token else []
-        self._connect()
-
-    def _connect(self) -> None:
-        server, credentials = self._servers[0], self._credentials
-        self._channel = (
-            grpc.insecure_channel(server, options=_OPTIONS)
-            if credentials is None
-            else grpc.secure_channel(server, credentials, options=_OPTIONS)
-        )
-
-    def _call(self, stub: Any, method: str, request: Any, deadline_s: float | None = None) -> Any:
-        asked: list[str] = []
-        while True:
-            asked.append(self._servers[0])
-            try:
-                call = getattr(stub(self._channel), method)
-                # Where requests come in a stream, every attempt needs a new one.
-                asked_for = request() if callable(request) else request
-                return call(
-                    asked_for, timeout=deadline_s or self._deadline_s, metadata=self._metadata
-                )
-            except grpc.RpcError as error:
-                failure = failure_of(error)
-                nobody_there = failure.code is Code.UNAVAILABLE and not failure.from_homeport
-                if not nobody_there or len(self._servers) == 1:
-                    raise error_of(failure, servers=asked, attempts=len(asked)) from error
-                self._channel.close()
-                del self._servers[0]
-                self._connect()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._channel.close()
-
-
-class Service(Calls):
+class FleetCalls(Calls):
     """The provisioning side: fleet and tenants."""
 
     def list_units(self) -> list[fleet.Unit]:

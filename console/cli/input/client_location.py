@@ -8,7 +8,7 @@ import math
 from console.cli.failure import CommandFailed, ExitCode
 
 
-def parse_origin(
+def parse_location(
     address: str | None, at: str | None
 ) -> tuple[str | None, tuple[float, float] | None]:
     """The address as it is, the position in degrees; at most one of them. Raises

@@ -1,23 +1,14 @@
-"""How jobs that move clients, and plans of moves, look: for people and for programs; and how
-a command waits for a job to end."""
+"""Jobs that move clients, and plans of moves, for people and for programs."""
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
-
-from console.cli.failure import CommandFailed
-from console.cli.output import console_for_notes
-from console.cli.progress import counting
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-    from console.cli.service import Service
     from homeport.api.fleet.v1 import fleet_pb2 as fleet
-
-POLL_S = 0.5
 
 
 def job_document(job: fleet.MoveJob) -> dict[str, Any]:
@@ -78,7 +69,7 @@ def plan_document(plan: fleet.MovePlan) -> dict[str, Any]:
     }
 
 
-def plan_picture(plan: fleet.MovePlan, heading: str) -> RenderableType:
+def plan_view(plan: fleet.MovePlan, heading: str) -> RenderableType:
     """A plan for people: what it comes to, where they would go, and who would not."""
     from rich import box
     from rich.console import Group
@@ -99,28 +90,6 @@ def plan_picture(plan: fleet.MovePlan, heading: str) -> RenderableType:
     if plan.beyond_bound:
         parts.append(f"{plan.beyond_bound:,} more would move, were there no bound")
     return Group(*parts)
-
-
-def wait_for(service: Service, job: fleet.MoveJob) -> fleet.MoveJob:
-    """Shows progress until the job has ended; returns it as it ended. Raises CommandFailed
-    when it was cancelled. Ctrl-C ends the waiting, not the job."""
-    from homeport.api.fleet.v1 import fleet_pb2 as fleet
-
-    notes, told, shown = console_for_notes(), "", 0
-    with counting(f"moving clients ({job.job_id})", total=job.total or None) as advance:
-        while True:
-            jobs = service.list_move_jobs(with_ended=True)
-            job = next((one for one in jobs if one.job_id == job.job_id), job)
-            advance(max(0, job.moved - shown))
-            shown = max(shown, job.moved)
-            if job.message and job.message != told:
-                notes.print(f"[dim]{job.job_id}: {job.message}[/]")
-                told = job.message
-            if job.state == fleet.MOVE_JOB_STATE_CANCELLED:
-                raise CommandFailed(f"job {job.job_id} was cancelled: {job.message}")
-            if job.state == fleet.MOVE_JOB_STATE_DONE:
-                return job
-            time.sleep(POLL_S)
 
 
 def _word(enum_name: str, prefix: str) -> str:

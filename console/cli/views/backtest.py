@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from console.cli.backtest import Report
-from console.cli.trial import time_text
+from console.cli.deciding.backtest import Report
+from console.cli.views.times import time_text
 from data_sharing.management.backtest import MINUTE_MS, Backtest, Differences, Firing, Side, Tally
 from data_sharing.rules.decided import Fate, Verdict
 
@@ -79,7 +79,7 @@ def _firing(one: Firing | None) -> dict[str, Any] | None:
 # -- for people ------------------------------------------------------------------------
 
 
-def picture_of(report: Report) -> RenderableType:
+def view_of(report: Report) -> RenderableType:
     """When rules fired, how often, and what would be different."""
     from rich.console import Group
     from rich.markup import escape

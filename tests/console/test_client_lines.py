@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.cli.bulk import MAX_LINE_BYTES, BadLine, client_of, numbered_lines
+from console.cli.input.client_lines import MAX_LINE_BYTES, BadLine, client_of, numbered_lines
 from homeport import ClientAt
 from tests.console.command_line import CommandLine, run_process
 from tests.fakes.provisioning_service import NO_ROOM, FakeProvisioning

@@ -22,7 +22,7 @@ from homeport.api.cloudevents.v1 import cloudevents_pb2 as ce
 from homeport.api.datasharing.v1 import feed_pb2 as pb
 
 if TYPE_CHECKING:
-    from console.cli.data_service import DataService
+    from console.cli.calls.data_sharing import DataSharingCalls
 
 MAX_LINE_BYTES = 600_000
 BATCH_EVENTS = 500
@@ -31,7 +31,7 @@ LINES_AHEAD = 4 * BATCH_EVENTS
 
 
 def publish_lines(
-    service: DataService,
+    service: DataSharingCalls,
     tenant: str,
     lines: BinaryIO,
     out: TextIO,

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from console.cli.data_service import DataService
-from console.cli.trial import read_text
+from console.cli.calls.data_sharing import DataSharingCalls
+from console.cli.input.text_file import read_text
 from control_plane.errors import HomeportError
 from data_sharing.delivery.outcome_events import OUTCOME_FEED
 from data_sharing.event import Event
@@ -42,7 +42,7 @@ class Report:
 
 
 def run(
-    service: DataService,
+    service: DataSharingCalls,
     request: pb.TailRequest,
     file: Path,
     *,
@@ -99,7 +99,9 @@ class _Feeds:
         return self._schemas.get(feed)
 
 
-def _in_force(service: DataService, tenant: str, feeds: _Feeds) -> tuple[RuleSet, dict[str, str]]:
+def _in_force(
+    service: DataSharingCalls, tenant: str, feeds: _Feeds
+) -> tuple[RuleSet, dict[str, str]]:
     left_out: dict[str, str] = {}
     estimated: dict[str, CompiledForecast] = {}
     compiled: list[CompiledRule] = []
@@ -130,7 +132,7 @@ def _compiled(
 
 
 def _plans(
-    service: DataService, tenant: str, files: Sequence[Path] | None, start_ms: int
+    service: DataSharingCalls, tenant: str, files: Sequence[Path] | None, start_ms: int
 ) -> list[EventPlan]:
     if files is None:
         texts = [plan.spec for plan in service.list_plans(tenant, "")]

@@ -1,0 +1,1 @@
+"""Calls that commands make: to servers over gRPC, and to the stores."""

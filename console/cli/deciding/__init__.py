@@ -1,0 +1,1 @@
+"""Rules tried by the command itself, without a server that decides."""

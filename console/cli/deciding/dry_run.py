@@ -1,0 +1,93 @@
+"""A dry run, for `homeport rules test`: rules, events and plans from files, decided here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from console.cli.failure import CommandFailed, ExitCode
+from console.cli.input.text_file import read_text
+from control_plane.errors import InvalidInput
+from data_sharing.documents import value_of
+from data_sharing.feed_key import KeyPath
+from data_sharing.management.dry_run import try_rules
+from data_sharing.management.simulator import Tried
+from data_sharing.registry.reading import read_manifest
+from data_sharing.rules.compiling import (
+    check_document,
+    compile_forecast,
+    compile_rule,
+    parse,
+)
+from data_sharing.rules.faults import Faults
+from data_sharing.rules.feed_schema import FeedSchema
+from data_sharing.rules.ruleset import RuleSet
+
+TENANT = "trial"
+
+
+class _Feeds:
+    """Those of the manifests; every feed there could be, where there is no manifest."""
+
+    def __init__(self, manifests: Sequence[Path]) -> None:
+        self._any = not manifests
+        self._schemas: dict[str, FeedSchema] = {}
+        self._keys: dict[str, KeyPath] = {}
+        for path in manifests:
+            manifest, faults = read_manifest(read_text(path), tenant=TENANT)
+            if manifest is None:
+                said = "; ".join(f"{one.path} {one.message}".strip() for one in faults)
+                raise CommandFailed(f"{path}: {said}", ExitCode.USAGE)
+            for one in manifest.produces:
+                self._schemas[one.type] = FeedSchema(one.type, one.schema)
+                self._keys[one.type] = KeyPath.parse(one.key)
+
+    def get(self, feed: str, /) -> FeedSchema | None:
+        return FeedSchema(feed, None) if self._any else self._schemas.get(feed)
+
+    def key_of(self, feed: str, event: Mapping[str, Any]) -> str | None:
+        path = self._keys.get(feed)
+        if path is None:
+            return None
+        if path.attribute:
+            return str(event.get(path.attribute, ""))
+        return path.of_data(event.get("data", {}))
+
+
+def run(rules: Path, events: Path, plans: Sequence[Path], manifests: Sequence[Path]) -> list[Tried]:
+    """Raises CommandFailed or InvalidInput saying which file is at fault, and where."""
+    feeds = _Feeds(manifests)
+    document, faults = parse(read_text(rules), str(rules)), Faults()
+    check_document(document)
+    forecasts, compiled = {}, []
+    for estimate in document.forecasts:
+        with faults.gather():
+            made = compile_forecast(estimate, tenant=TENANT, schemas=feeds)
+            forecasts[estimate.forecast] = made
+    for rule in document.rules:
+        with faults.gather():
+            compiled.append(
+                compile_rule(rule, tenant=TENANT, version=1, schemas=feeds, forecasts=forecasts)
+            )
+    faults.settle()
+    return try_rules(
+        RuleSet(compiled, forecasts.values()),
+        TENANT,
+        events=_lines(events),
+        plans=[value_of(read_text(path), str(path)) for path in plans],
+        key_of=feeds.key_of,
+    )
+
+
+def _lines(path: Path) -> list[Mapping[str, Any]]:
+    found: list[Mapping[str, Any]] = []
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            found.append(json.loads(line))
+        except ValueError as error:
+            raise InvalidInput("events", f"{path}, line {number}: not JSON: {error}") from None
+    return found

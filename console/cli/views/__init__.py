@@ -1,0 +1,1 @@
+"""What people and programs see: documents, and views for the terminal."""
