@@ -7,7 +7,6 @@ it again on the same ports when it dies. Ends on SIGTERM, and then etcd is gone 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import signal
 import sys
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from console.local.etcd_process import EtcdCluster, EtcdFailed
 from console.local.plan import restart_delay_s
+from control_plane.process import write_ready_file
 
 _POLL_S = 0.1
 
@@ -41,9 +41,7 @@ def keep_running(cluster: EtcdCluster, stop: threading.Event, ready_file: Path) 
 def announce(path: Path, cluster: EtcdCluster) -> None:
     """Writes {"url", "pid", "etcd_pid"} as JSON, whole or not at all."""
     content = {"url": cluster.url, "pid": os.getpid(), "etcd_pid": cluster.members[0].pid}
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    scratch.write_text(json.dumps(content) + "\n")
-    scratch.replace(path)
+    write_ready_file(path, content)
 
 
 def main() -> int:

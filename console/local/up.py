@@ -3,12 +3,10 @@ stop, and then stops everything. A second Ctrl-C does not wait for anybody."""
 
 from __future__ import annotations
 
-import json
-import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -21,6 +19,7 @@ from console.cli.output import busy, console_for_notes
 from console.local.plan import ETCD, StackOptions, plan_stack
 from console.local.stack import LocalStack, StartInterrupted, ready_document
 from control_plane.fleet.file import read_fleet
+from control_plane.process import write_ready_file
 
 _TEND_EVERY_S = 0.1
 
@@ -52,14 +51,14 @@ def run_until_stopped(options: StackOptions, ready_file: Path | None) -> None:
             store = _store_url(options, stack)
             announced = ready_document(stack, store)
             if ready_file is not None:
-                write_whole(ready_file, announced)
+                write_ready_file(ready_file, announced, indent=2)
             Console(file=sys.stdout, highlight=False).print(_where_next(stack, options, store))
             sys.stdout.flush()
             while not stop.wait(_TEND_EVERY_S):
                 stack.tend()
                 if ready_file is not None and announced != (now := ready_document(stack, store)):
                     announced = now  # a program was started again: other pids, other ports
-                    write_whole(ready_file, announced)
+                    write_ready_file(ready_file, announced, indent=2)
         finally:
             with busy("stopping") as narrator.spin:
                 stack.stop()
@@ -136,11 +135,3 @@ def _where_next(stack: LocalStack, options: StackOptions, store: str) -> Rendera
         grid, title="[bold green]Homeport is up[/]", subtitle="[dim]Ctrl-C stops it[/]",
         padding=(1, 2),
     )  # fmt: skip
-
-
-def write_whole(path: Path, document: Mapping[str, object]) -> None:
-    """Writes JSON so that readers see all of it or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    scratch.write_text(json.dumps(document, indent=2) + "\n")
-    scratch.replace(path)

@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from control_plane.errors import HomeportError
+from control_plane.files import replace_file
 from control_plane.store.port import KeyValue
 
 FORMAT = "homeport-snapshot"
@@ -119,23 +120,7 @@ def write_snapshot(path: Path, content: bytes) -> None:
     """Puts the content in place of what stood there, for its owner alone; after a crash
     either of the two is there, whole. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    scratch.unlink(missing_ok=True)  # of one that died with our process id
-    target = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(target, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.replace(path)
-    except OSError:
-        scratch.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    replace_file(path, content, durable=True, mode=0o600)
 
 
 def in_order(pairs: Iterable[KeyValue]) -> tuple[KeyValue, ...]:

@@ -6,17 +6,14 @@ The only module that knows every part. Reading it shows what talks to what.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import os
-import signal
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from control_plane.auth.tokens import Tokens
-from control_plane.serving.server import Server, Tls
+from control_plane.process import serving_tls
+from control_plane.serving.server import Server
 from control_plane.telemetry.endpoint import MetricsEndpoint
 from data_sharing.api.callers import Callers
 from data_sharing.api.feed_service import FeedService
@@ -104,7 +101,7 @@ async def serve(
                     *deciding.services,
                 ],
                 transport=settings.transport,
-                tls=_tls(settings),
+                tls=serving_tls(settings.tls_certificate, settings.tls_key, settings.tls_client_ca),
             )
             http = HttpEvents(settings.http_listen, publisher, callers, tls=_http_tls(settings))
             metrics = SharingMetrics(
@@ -157,16 +154,6 @@ async def _run(
                 task.cancel()
 
 
-def _tls(settings: Settings) -> Tls | None:
-    if settings.tls_certificate is None or settings.tls_key is None:
-        return None
-    return Tls(
-        key=settings.tls_key.read_bytes(),
-        certificate=settings.tls_certificate.read_bytes(),
-        client_ca=settings.tls_client_ca.read_bytes() if settings.tls_client_ca else None,
-    )
-
-
 def _http_tls(settings: Settings) -> ssl.SSLContext | None:
     """The same certificate for HTTP: tokens come in there, too."""
     if settings.tls_certificate is None:
@@ -176,25 +163,3 @@ def _http_tls(settings: Settings) -> ssl.SSLContext | None:
     if settings.tls_client_ca is not None:
         context.verify_mode = ssl.CERT_REQUIRED
     return context
-
-
-def write_ready_file(path: Path, serving: Serving) -> None:
-    """Writes {"grpc", "http", "metrics", "transport", "pid"} as JSON, whole or not at all."""
-    content = {
-        "grpc": serving.grpc,
-        "http": serving.http,
-        "metrics": serving.metrics,
-        "transport": serving.transport,
-        "pid": os.getpid(),
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    scratch.write_text(json.dumps(content) + "\n")
-    scratch.replace(path)
-
-
-def stop_on_signals(stop: asyncio.Event) -> None:
-    """SIGTERM and SIGINT set `stop`."""
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, stop.set)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import random
 import secrets
 import time
@@ -12,11 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
-from pathlib import Path
 
 from control_plane.fleet.file import read_fleet
 from control_plane.fleet.unit import UnitSpec
 from control_plane.identity.admission import Admission, TicketVerifier
+from control_plane.process import serving_tls
 from control_plane.serving.server import Server, Service, Transport
 from deployment_units.agent.admitted import AdmittedHolds
 from deployment_units.agent.departures import note_departures
@@ -25,7 +23,7 @@ from deployment_units.agent.registration import Registration, UnitIdentity
 from deployment_units.agent.settings import AgentSettings
 from deployment_units.agent.spec_message import spec_to_proto
 from deployment_units.agent.state import StateHandoff
-from deployment_units.agent.transport import connector, serving_tls
+from deployment_units.agent.transport import connector
 from deployment_units.agent.unit_service import NAME, UnitService
 from deployment_units.client_state.folder import FolderState
 from deployment_units.client_state.memory import MemoryState
@@ -114,7 +112,11 @@ def build_agent(settings: AgentSettings, spec: UnitSpec | None) -> Agent:
         name=NAME,
         hot={},
     )
-    server = Server([service], transport=Transport.GRPCIO, tls=serving_tls(settings))
+    server = Server(
+        [service],
+        transport=Transport.GRPCIO,
+        tls=serving_tls(settings.tls_certificate, settings.tls_key, settings.tls_client_ca),
+    )
     host = settings.listen.rpartition(":")[0]
     endpoint = f"{host}:{server.bind(settings.listen)}"
     if spec is not None and not settings.keep_endpoints:
@@ -152,11 +154,3 @@ async def _announce(agents: Sequence[Agent], on_ready: Callable[[dict[str, str]]
     for agent in agents:
         await agent.registration.registered.wait()
     on_ready({agent.unit_id: agent.endpoint for agent in agents})
-
-
-def write_ready_file(path: Path, endpoints: dict[str, str]) -> None:
-    """Writes {unit: host:port} as JSON, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    scratch.write_text(json.dumps(endpoints) + "\n")
-    scratch.replace(path)

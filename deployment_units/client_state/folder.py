@@ -20,6 +20,7 @@ from threading import Lock
 from typing import BinaryIO, TypeVar
 
 from control_plane.errors import Unavailable
+from control_plane.files import sync_folder
 from deployment_units.client_state.port import Import, NewerStateKept
 
 PART_BYTES = 256 * 1024
@@ -74,7 +75,7 @@ class FolderState:
                 kept = _epoch_of(path)
                 if kept is not None and kept <= epoch:
                     path.unlink()
-                    _sync_folder(path.parent)
+                    sync_folder(path.parent)
 
         await self.work("write", remove)
 
@@ -86,9 +87,9 @@ class FolderState:
             _check(path, epoch)
             if not path.parent.exists():
                 path.parent.mkdir()
-                _sync_folder(path.parent.parent)
+                sync_folder(path.parent.parent)
             scratch.replace(path)
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
 
     async def work(self, what: str, do: Callable[[], _T]) -> _T:
         """Runs `do` in a thread. Raises Unavailable for what the disk says."""
@@ -157,14 +158,6 @@ def _check(path: Path, epoch: int) -> None:
     kept = _epoch_of(path)
     if kept is not None and kept > epoch:
         raise NewerStateKept(epoch, kept)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _out_of_order(what: str, folder: Path, error: OSError) -> Unavailable:

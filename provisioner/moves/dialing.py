@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 from grpc import aio
 
 from control_plane.errors import InvalidInput
+from control_plane.process import read_pem
 from control_plane.serving.dialing import dialer
 from provisioner.settings import Settings
 
@@ -21,16 +21,7 @@ def unit_dialer(settings: Settings) -> Callable[[str], aio.Channel]:
     if certificate is not None and settings.unit_ca is None:
         raise InvalidInput("unit_ca", "--unit-certificate needs --unit-ca")
     return dialer(
-        _pem("unit_ca", settings.unit_ca),
-        certificate=_pem("unit_certificate", certificate),
-        key=_pem("unit_key", key),
+        read_pem("unit_ca", settings.unit_ca),
+        certificate=read_pem("unit_certificate", certificate),
+        key=read_pem("unit_key", key),
     )
-
-
-def _pem(field: str, path: Path | None) -> bytes | None:
-    if path is None:
-        return None
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InvalidInput(field, f"{field}: {path} cannot be read: {error.strerror}") from error

@@ -6,18 +6,14 @@ The only module that knows every part. Reading it shows what talks to what.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import os
 import random
 import secrets
-import signal
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeAlias
 
 from control_plane.auth.tokens import Tokens
@@ -28,8 +24,9 @@ from control_plane.fleet.transitions import Transitions
 from control_plane.handoff.orders import OrderIssuer
 from control_plane.identity.kept_ring import KeptRing
 from control_plane.identity.tickets import TicketIssuer
+from control_plane.process import serving_tls
 from control_plane.serving.peers import Proxies, parse_networks
-from control_plane.serving.server import Server, Tls
+from control_plane.serving.server import Server
 from control_plane.store.port import JointHealth, Store
 from control_plane.store.snapshot_keeper import SnapshotKeeper
 from control_plane.store.status import StoreStatus
@@ -261,7 +258,7 @@ async def serve(
                     TenantService(store, fleet_view, issuer, callers).service(),
                 ],
                 transport=settings.transport,
-                tls=_tls(settings),
+                tls=serving_tls(settings.tls_certificate, settings.tls_key, settings.tls_client_ca),
                 share_port=share_port,
             )
             metrics = ProvisionerMetrics(
@@ -384,34 +381,3 @@ async def _run(
                 task.cancel()
     await ledger.close()
     await mover.close()
-
-
-def _tls(settings: Settings) -> Tls | None:
-    if settings.tls_certificate is None or settings.tls_key is None:
-        return None
-    return Tls(
-        key=settings.tls_key.read_bytes(),
-        certificate=settings.tls_certificate.read_bytes(),
-        client_ca=settings.tls_client_ca.read_bytes() if settings.tls_client_ca else None,
-    )
-
-
-def write_ready_file(path: Path, serving: Serving) -> None:
-    """Writes {"grpc", "metrics", "transport", "pid"} as JSON, whole or not at all."""
-    content = {
-        "grpc": serving.grpc,
-        "metrics": serving.metrics,
-        "transport": serving.transport,
-        "pid": os.getpid(),
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    scratch.write_text(json.dumps(content) + "\n")
-    scratch.replace(path)
-
-
-def stop_on_signals(stop: asyncio.Event) -> None:
-    """SIGTERM and SIGINT set `stop`."""
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, stop.set)

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import FrameType
 
 from control_plane.errors import InvalidInput, Unavailable
+from control_plane.process import write_ready_file
 from provisioner.settings import Settings
 
 SHARE_PORT = "HOMEPORT_SHARE_PORT"  # set for workers by their parent, by nobody else
@@ -73,8 +74,8 @@ class Worker:
         return content
 
 
-def run_workers(settings: Settings) -> int:
-    """Runs until a signal; returns the exit code. Raises InvalidInput, Unavailable."""
+def run_workers(settings: Settings) -> None:
+    """Runs until a signal. Raises InvalidInput, Unavailable."""
     if settings.store.startswith("embedded:"):
         raise InvalidInput(
             "workers",
@@ -120,7 +121,6 @@ def run_workers(settings: Settings) -> int:
                 except subprocess.TimeoutExpired:
                     worker.process.kill()
                     worker.process.wait()
-    return 0
 
 
 def reserve(listen: str) -> socket.socket:
@@ -147,6 +147,4 @@ def _announce(path: Path, workers: list[Worker]) -> None:
         "pid": os.getpid(),
         "workers": ready,
     }
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    scratch.write_text(json.dumps(content) + "\n")
-    scratch.replace(path)
+    write_ready_file(path, content)

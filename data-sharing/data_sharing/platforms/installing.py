@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import msgspec
 from grpc import aio
 
 from control_plane.errors import DataLoss, HomeportError
+from control_plane.files import replace_file
 from data_sharing.platforms.host import Hosted, PlatformHost
 from data_sharing.runtimes.hosting import Hosting
 from data_sharing.runtimes.port import Artifact, Capabilities, Limits
@@ -159,9 +159,7 @@ class Installer:
         """Whole or not at all."""
         path = self._path(sha256)
         path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = path.with_name(f".{path.name}.{os.getpid()}")
-        scratch.write_bytes(content)
-        scratch.replace(path)
+        replace_file(path, content)
 
     def _path(self, sha256: str) -> Path:
         if len(sha256) != 64 or not all(digit in "0123456789abcdef" for digit in sha256):

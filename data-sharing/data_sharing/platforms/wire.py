@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import random
 import secrets
 from collections.abc import Callable, Mapping
@@ -15,6 +13,7 @@ import msgspec
 
 from control_plane.errors import InvalidInput
 from control_plane.identity.tickets import from_base64url
+from control_plane.process import read_pem
 from control_plane.serving.dialing import dialer
 from data_sharing.clock import clock_of
 from data_sharing.platforms.connection import PlatformConnection, PlatformIdentity
@@ -40,9 +39,9 @@ async def run_platform(
     wall_ms = clock_of(settings.clock_file)
     pinned = read_keys(settings.instruction_keys) if settings.instruction_keys else {}
     connect = dialer(
-        _pem("ca", settings.ca),
-        certificate=_pem("certificate", settings.certificate),
-        key=_pem("certificate_key", settings.certificate_key),
+        read_pem("ca", settings.ca),
+        certificate=read_pem("certificate", settings.certificate),
+        key=read_pem("certificate_key", settings.certificate_key),
     )
     journal = await Journal.open(settings.data_dir / "journal", now_ms=wall_ms())
     try:
@@ -124,20 +123,3 @@ def read_keys(path: Path) -> Mapping[str, bytes]:
     if not keys:
         raise InvalidInput("instruction_keys", f"{path} holds no Ed25519 key")
     return keys
-
-
-def _pem(field: str, path: Path | None) -> bytes | None:
-    if path is None:
-        return None
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InvalidInput(field, f"{field}: {path} cannot be read: {error.strerror}") from error
-
-
-def write_ready_file(path: Path, applications: dict[str, str]) -> None:
-    """Writes {"applications": {name: version}, "pid"} as JSON, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    scratch.write_text(json.dumps({"applications": applications, "pid": os.getpid()}) + "\n")
-    scratch.replace(path)

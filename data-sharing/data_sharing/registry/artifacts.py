@@ -7,12 +7,11 @@ room and nothing else.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import tempfile
 from pathlib import Path
 
 from control_plane.errors import DataLoss, NotFound
+from control_plane.files import replace_file
 
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 
@@ -30,21 +29,7 @@ class Artifacts:
         path = self._folder / sha256
         if path.exists() and path.stat().st_size == len(content):
             return sha256
-        handle, name = tempfile.mkstemp(dir=self._folder, prefix=".new-")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(path)
-        except BaseException:  # whatever it was, nothing is left lying about
-            Path(name).unlink(missing_ok=True)
-            raise
-        folder = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        replace_file(path, content, durable=True, mode=0o600)
         return sha256
 
     def get(self, sha256: str) -> bytes:

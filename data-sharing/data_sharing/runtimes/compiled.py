@@ -10,12 +10,12 @@ user: whoever can write there as this user could run code anyway.
 from __future__ import annotations
 
 import hashlib
-import os
 import platform
-import tempfile
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+
+from control_plane.files import replace_file
 
 
 class CompiledCache:
@@ -41,16 +41,8 @@ class CompiledCache:
         return self._write(made_from, compile_it())
 
     def _write(self, made_from: str, code: bytes) -> Path:
-        # Another process may write the same entry: each renames a file of its own.
-        handle, name = tempfile.mkstemp(dir=self._folder, prefix=".new-")
         path = self._folder / _name(made_from, hashlib.sha256(code).hexdigest())
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(code)
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        replace_file(path, code, mode=0o600)
         return path
 
 

@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 from control_plane.errors import InvalidInput, Refused
+from control_plane.files import replace_file
 from data_sharing.runtimes.output import Tail, command_input, read
 from data_sharing.runtimes.port import (
     Artifact,
@@ -65,10 +66,7 @@ class ProcessRuntime:
         bwrap = self._isolating()
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self._folder / artifact.sha256
-        fresh = self._folder / f".new-{os.getpid()}-{artifact.sha256}"
-        fresh.write_bytes(artifact.content)
-        fresh.chmod(0o500)
-        fresh.replace(path)
+        replace_file(path, artifact.content, mode=0o500)
         return InstalledProcess(artifact, limits, capabilities, bwrap, path)
 
     def _isolating(self) -> str:
