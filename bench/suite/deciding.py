@@ -24,7 +24,7 @@ from data_sharing.rules.compiling import compile_rule, parse
 from data_sharing.rules.evaluation_context import NoPlans
 from data_sharing.rules.feed_schema import FeedSchema
 from data_sharing.rules.ruleset import RuleSet
-from data_sharing.rules.state import State
+from data_sharing.rules.state import CellCache
 
 EVENTS = 20_000
 MATCHING = 5
@@ -84,7 +84,7 @@ class Deciding:
 
     def per_s(self) -> float:
         """Raises Failed where not exactly the expected effects follow."""
-        state, plans, effects = State(lambda _: None), NoPlans(), 0
+        state, plans, effects = CellCache(lambda _: None), NoPlans(), 0
         decide = self._rules.decide
         began = time.perf_counter()
         for event in self._events:

@@ -18,7 +18,13 @@ from wasmtime import Engine, ExitTrap, Func, InstancePre, Linker, Module, Store,
 from bench.suite.measurement import Failed, Measurement, Ratio, Samples
 from data_sharing.runtimes.hosting import Hosting
 from data_sharing.runtimes.output import command_input
-from data_sharing.runtimes.port import Artifact, ArtifactKind, Installed, Invocation, Status
+from data_sharing.runtimes.port import (
+    Artifact,
+    ArtifactKind,
+    Installed,
+    Invocation,
+    InvocationStatus,
+)
 
 COMMAND = Path("data-sharing/applications/coffee/coffee.wasm")
 ASKED = Invocation(action="brew", input='{"cups": 2}', key="bench")
@@ -59,7 +65,7 @@ async def hosted_per_s(hosting: Hosting, installed: Installed, calls: int) -> fl
     async def caller() -> None:
         for _ in left:
             outcome = await hosting.invoke(installed, ASKED)
-            if outcome.status is not Status.DONE:
+            if outcome.status is not InvocationStatus.DONE:
                 raise Failed(f"an invocation ended {outcome.status}: {outcome.message}")
 
     began = time.perf_counter()

@@ -8,7 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from data_sharing.runtimes.port import Artifact, ArtifactKind, Invocation, Limits, Outcome, Status
+from data_sharing.runtimes.port import (
+    Artifact,
+    ArtifactKind,
+    Invocation,
+    InvocationStatus,
+    Limits,
+    Outcome,
+)
 
 ARTIFACT = Artifact.of(ArtifactKind.WASI_COMMAND, b"\0asm")
 
@@ -30,7 +37,7 @@ class FakeInstalled:
 def echo(invocation: Invocation) -> Outcome:
     """DONE, with the input as output."""
     value: Any = json.loads(invocation.input)
-    return Outcome(status=Status.DONE, output=invocation.input, value=value)
+    return Outcome(status=InvocationStatus.DONE, output=invocation.input, value=value)
 
 
 class FakeRunner:

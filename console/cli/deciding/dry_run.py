@@ -21,7 +21,7 @@ from data_sharing.rules.compiling import (
     compile_rule,
     parse,
 )
-from data_sharing.rules.faults import Faults
+from data_sharing.rules.document_faults import FaultCollector
 from data_sharing.rules.feed_schema import FeedSchema
 from data_sharing.rules.ruleset import RuleSet
 
@@ -59,7 +59,7 @@ class _Feeds:
 def run(rules: Path, events: Path, plans: Sequence[Path], manifests: Sequence[Path]) -> list[Tried]:
     """Raises CommandFailed or InvalidInput saying which file is at fault, and where."""
     feeds = _Feeds(manifests)
-    document, faults = parse(read_text(rules), str(rules)), Faults()
+    document, faults = parse(read_text(rules), str(rules)), FaultCollector()
     check_document(document)
     forecasts, compiled = {}, []
     for estimate in document.forecasts:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from console.cli.deciding.backtest import Report
 from console.cli.views.times import time_text
 from data_sharing.management.backtest import MINUTE_MS, Backtest, Differences, Firing, Side, Tally
-from data_sharing.rules.decided import Fate, Verdict
+from data_sharing.rules.results import EffectStatus, RuleVerdict
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -54,7 +54,7 @@ def _differences(backtest: Backtest) -> list[tuple[str, Differences]]:
 def _tally(tally: Tally | None) -> dict[str, Any]:
     tally = tally or Tally()
     return {
-        "fired": tally.verdicts[Verdict.FIRED],
+        "fired": tally.verdicts[RuleVerdict.FIRED],
         "verdicts": {verdict.value: count for verdict, count in sorted(tally.verdicts.items())},
         "effects": {fate.value: count for fate, count in sorted(tally.fates.items())},
         "failures": tally.failures,
@@ -137,12 +137,15 @@ def _table(report: Report) -> RenderableType:
     for name in report.rules:
         ours = report.backtest.proposed.tallies.get(name) or Tally()
         theirs = report.backtest.in_force.tallies.get(name) or Tally()
-        errors = ours.verdicts[Verdict.ERROR] + ours.verdicts[Verdict.PARKED]
+        errors = ours.verdicts[RuleVerdict.ERROR] + ours.verdicts[RuleVerdict.PARKED]
         table.add_row(
             escape(name),
-            f"{theirs.verdicts[Verdict.FIRED]:,}",
-            f"{ours.verdicts[Verdict.FIRED]:,}",
-            *(f"{ours.fates[fate]:,}" for fate in (Fate.TAKEN, Fate.UNCHANGED, Fate.OVERRULED)),
+            f"{theirs.verdicts[RuleVerdict.FIRED]:,}",
+            f"{ours.verdicts[RuleVerdict.FIRED]:,}",
+            *(
+                f"{ours.fates[fate]:,}"
+                for fate in (EffectStatus.TAKEN, EffectStatus.UNCHANGED, EffectStatus.OVERRULED)
+            ),
             f"[red]{errors:,}: {escape(ours.failures[0])}[/]" if errors else "0",
         )
     return table

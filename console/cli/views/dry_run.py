@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 from console.cli.views.times import time_text
 from data_sharing.management.simulator import Tried
 from data_sharing.plans.due import DueAction
-from data_sharing.rules.decided import Clause, RuleOutcome, Verdict, effect_text
+from data_sharing.rules.results import ClauseOutcome, RuleOutcome, RuleVerdict, effect_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.tree import Tree
 
 _COLOURS = {
-    Verdict.FIRED: "green", Verdict.ERROR: "red", Verdict.PARKED: "red",
-    Verdict.NOT_MATCHED: "dim",
+    RuleVerdict.FIRED: "green", RuleVerdict.ERROR: "red", RuleVerdict.PARKED: "red",
+    RuleVerdict.NOT_MATCHED: "dim",
 }  # fmt: skip
 
 
@@ -56,7 +56,7 @@ def _step(one: Tried) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _clause(clause: Clause) -> dict[str, Any]:
+def _clause(clause: ClauseOutcome) -> dict[str, Any]:
     found: dict[str, Any] = {"text": clause.text, "outcome": clause.outcome}
     if clause.parts:
         return found | {
@@ -101,7 +101,7 @@ def _add_outcome(tree: Tree, outcome: RuleOutcome) -> None:
         branch.add("→ " + escape(effect_text(effect)))
 
 
-def _add_clause(tree: Tree, clause: Clause) -> None:
+def _add_clause(tree: Tree, clause: ClauseOutcome) -> None:
     from rich.markup import escape
 
     mark = {"true": "[green]✓[/]", "false": "[red]✗[/]"}.get(clause.outcome, "[red]?[/]")

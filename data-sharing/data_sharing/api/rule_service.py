@@ -19,7 +19,7 @@ from data_sharing.management.dry_run import try_rules
 from data_sharing.management.simulator import Tried
 from data_sharing.platforms.messages import timestamp
 from data_sharing.rules.compiling import parse
-from data_sharing.rules.decided import Clause, effect_text
+from data_sharing.rules.results import ClauseOutcome, effect_text
 from homeport.api.datasharing.v1 import rule_pb2 as pb
 from homeport.api.datasharing.v1 import rule_pb2_grpc as pb_grpc
 
@@ -123,7 +123,7 @@ class RuleService(pb_grpc.RuleServiceServicer):
         )
 
 
-def clause_to_proto(clause: Clause) -> pb.Clause:
+def clause_to_proto(clause: ClauseOutcome) -> pb.Clause:
     """A clause with its parts."""
     return pb.Clause(
         text=clause.text,

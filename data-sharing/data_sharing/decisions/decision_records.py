@@ -9,8 +9,8 @@ from data_sharing.decisions.history import Decision, Kind
 from data_sharing.decisions.instruction_factory import cause_of
 from data_sharing.instruction import Cause, instruction_id
 from data_sharing.plans.due import DueAction
-from data_sharing.rules.decided import EffectOutcome, RuleOutcome
 from data_sharing.rules.effects import PlanChange
+from data_sharing.rules.results import EffectOutcome, RuleOutcome
 
 
 def fired(

@@ -20,8 +20,8 @@ from data_sharing.event import Event
 from data_sharing.feeds.port import Record
 from data_sharing.feeds.rows import record_at, record_named
 from data_sharing.rules.compiled import read_path
-from data_sharing.rules.decided import Clause
 from data_sharing.rules.predicates import admits
+from data_sharing.rules.results import ClauseOutcome
 from data_sharing.rules.ruleset import RuleSet
 
 PASSED_OVER = "not-matched"
@@ -111,7 +111,7 @@ def _passed_over(rules: RuleSet, event: Event, asked: set[str]) -> list[Judgemen
                 rule.version,
                 PASSED_OVER,
                 detail="its conditions on the event alone do not hold",
-                clauses=Clause(
+                clauses=ClauseOutcome(
                     rule.spec.condition,
                     "false",
                     _values(

@@ -18,7 +18,7 @@ import msgspec
 from control_plane.sqlite.rows import insert
 from data_sharing.database import Schema
 from data_sharing.instruction import Cause
-from data_sharing.rules.decided import Clause, RuleOutcome
+from data_sharing.rules.results import ClauseOutcome, RuleOutcome
 
 SCHEMA = Schema(
     part="history",
@@ -76,7 +76,7 @@ class Judgement(msgspec.Struct, array_like=True, frozen=True):
     verdict: str
     plan: str = ""
     detail: str = ""
-    clauses: Clause | None = None
+    clauses: ClauseOutcome | None = None
     taken: tuple[tuple[str, str], ...] = ()  # effects: what, and its fate
 
 

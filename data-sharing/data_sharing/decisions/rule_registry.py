@@ -31,7 +31,7 @@ from data_sharing.rules.compiling import (
     compile_rule,
     parse,
 )
-from data_sharing.rules.faults import Faults
+from data_sharing.rules.document_faults import FaultCollector
 from data_sharing.rules.feed_schema import FeedSchema
 from data_sharing.rules.ruleset import RuleSet
 from data_sharing.rules.spec import RulesDocument, RuleSpec
@@ -173,7 +173,7 @@ class RuleRegistry:
         self, tenant: str, document: RulesDocument, kept: Sequence[KeptRule]
     ) -> tuple[list[CompiledRule], list[CompiledForecast]]:
         """Raises InvalidDocument with all that is wrong."""
-        catalogue, faults = self._catalogue(), Faults()
+        catalogue, faults = self._catalogue(), FaultCollector()
         estimated: list[CompiledForecast] = []
         for spec in document.forecasts:
             with faults.gather():

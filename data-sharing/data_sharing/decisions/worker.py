@@ -41,10 +41,10 @@ from data_sharing.feeds.rows import accepted_ms_of
 from data_sharing.instruction import Cause
 from data_sharing.plans.changing import apply
 from data_sharing.plans.due import advance
-from data_sharing.rules.decided import NOTHING, Decided, RuleOutcome, Timer, Verdict
 from data_sharing.rules.effects import Effect, PlanChange
+from data_sharing.rules.results import NO_RESULT, EvaluationResult, RuleOutcome, RuleVerdict, Timer
 from data_sharing.rules.ruleset import RuleSet
-from data_sharing.rules.state import CellId, Health, State
+from data_sharing.rules.state import CellCache, CellId, RuleHealth
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ PARTITION = "0"  # of this store; there is one worker for all of it
 TIMERS_AT_ONCE = 64
 TICK_S = 0.1  # how late a timer may be noticed
 RETRY_S = 1.0
-_TO_DEAD_LETTERS = (Verdict.ERROR, Verdict.PARKED)
+_TO_DEAD_LETTERS = (RuleVerdict.ERROR, RuleVerdict.PARKED)
 
 
 class DecisionWorker:
@@ -65,7 +65,7 @@ class DecisionWorker:
         self._ordering = ordering
         self._wall_ms = wall_ms
         self._db: sqlite3.Connection | None = None
-        self._state = State(self._load)
+        self._state = CellCache(self._load)
         self.plans = PlanStore()
         self.rules = RuleSet()
         self.fence = 0
@@ -95,12 +95,12 @@ class DecisionWorker:
         if fence != self.fence:
             raise Conflict(f"another decision worker has taken over (token {fence})")
 
-    def health(self, tenant: str, rule: str, version: int) -> Health:
+    def health(self, tenant: str, rule: str, version: int) -> RuleHealth:
         """How a rule fares, as far as is committed."""
         cell = CellId(tenant, "health", rule, "")
         raw = self._database.read(lambda db: worker_tables.load(db, cell))
-        found = None if raw is None else msgspec.msgpack.decode(raw, type=Health)
-        return found if found is not None and found.version == version else Health(version)
+        found = None if raw is None else msgspec.msgpack.decode(raw, type=RuleHealth)
+        return found if found is not None and found.version == version else RuleHealth(version)
 
     # -- events ------------------------------------------------------------------------
 
@@ -132,7 +132,7 @@ class DecisionWorker:
         sheet = WriteBatch()
         for event in events:
             decided = decide(event, now_ms=now_ms, state=state, plans=plans, explaining=True)
-            if decided is not NOTHING:
+            if decided is not NO_RESULT:
                 self._act(db, sheet, event, decided, now_ms)
                 if decided.outcomes:
                     judged = Judged(event.tenant, event.position, now_ms, decided.outcomes)
@@ -185,13 +185,18 @@ class DecisionWorker:
         worker_tables.store(db, self._state.drain())
 
     def _act(
-        self, db: sqlite3.Connection, sheet: WriteBatch, event: Event, decided: Decided, now_ms: int
+        self,
+        db: sqlite3.Connection,
+        sheet: WriteBatch,
+        event: Event,
+        decided: EvaluationResult,
+        now_ms: int,
     ) -> None:
         cause = Cause(event.source, event.id, event.type, event.position)
         tenant = event.tenant
         ordered = self._effects(db, sheet, decided.effects, now_ms, cause)
         for outcome in decided.outcomes:
-            if outcome.verdict is Verdict.FIRED:
+            if outcome.verdict is RuleVerdict.FIRED:
                 self._fired(sheet, tenant, outcome, ordered, now_ms, event.position, cause)
             elif outcome.verdict in _TO_DEAD_LETTERS:
                 self.failed += 1
@@ -261,7 +266,7 @@ class DecisionWorker:
         sheet.decisions.append(decision)
         return decision.id
 
-    def _keep_timers(self, db: sqlite3.Connection, decided: Decided) -> None:
+    def _keep_timers(self, db: sqlite3.Connection, decided: EvaluationResult) -> None:
         if decided.dropped:
             worker_tables.drop_timers(db, decided.dropped)
         if decided.timers:
@@ -314,13 +319,13 @@ class DecisionWorker:
         )
         ordered = self._effects(db, sheet, decided.effects, at_ms, None)
         for outcome in decided.outcomes:
-            if outcome.verdict is Verdict.FIRED:
+            if outcome.verdict is RuleVerdict.FIRED:
                 decision = self._fired(
                     sheet, timer.tenant, outcome, ordered, at_ms, 0, None,
                     late_ms=max(0, now_ms - timer.due_ms),
                 )  # fmt: skip
                 history.put_timer_judgements(db, decision, at_ms, decided.outcomes)
-            elif outcome.verdict is Verdict.ERROR:
+            elif outcome.verdict is RuleVerdict.ERROR:
                 self.failed += 1
                 for ref in outcome.events:
                     dead_letters.put_event(

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterable
 
 from data_sharing.database import Schema
-from data_sharing.rules.decided import Timer
+from data_sharing.rules.results import Timer
 from data_sharing.rules.state import NEVER_MS, CellId, CellWrite
 
 SCHEMA = Schema(

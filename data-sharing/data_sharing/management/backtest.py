@@ -16,8 +16,8 @@ from typing import NamedTuple
 from data_sharing.event import Event
 from data_sharing.management.simulator import Simulator, Tried
 from data_sharing.plans.plan import EventPlan
-from data_sharing.rules.decided import Fate, RuleOutcome, Verdict, effect_text
 from data_sharing.rules.effects import EventRef
+from data_sharing.rules.results import EffectStatus, RuleOutcome, RuleVerdict, effect_text
 from data_sharing.rules.ruleset import RuleSet
 
 EXAMPLES = 10  # kept of each kind
@@ -45,8 +45,8 @@ class Firing(NamedTuple):
 class Tally:
     """How one rule fared."""
 
-    verdicts: Counter[Verdict] = field(default_factory=Counter)
-    fates: Counter[Fate] = field(default_factory=Counter)  # of its effects
+    verdicts: Counter[RuleVerdict] = field(default_factory=Counter)
+    fates: Counter[EffectStatus] = field(default_factory=Counter)  # of its effects
     examples: list[Firing] = field(default_factory=list)  # the first that it fired
     failures: list[str] = field(default_factory=list)  # the first things that went wrong
 
@@ -56,7 +56,7 @@ class Tally:
             self.fates.update(effect.fate for effect in outcome.effects)
             if len(self.examples) < EXAMPLES:
                 self.examples.append(firing)
-        failed = outcome.verdict in (Verdict.ERROR, Verdict.PARKED)
+        failed = outcome.verdict in (RuleVerdict.ERROR, RuleVerdict.PARKED)
         if failed and len(self.failures) < EXAMPLES and outcome.detail not in self.failures:
             self.failures.append(outcome.detail)
 
@@ -98,7 +98,7 @@ class Side:
             self.actions["skipped" if action.skipped else "run"] += 1
         for outcome in tried.outcomes:
             firing: Firing | None = None
-            if outcome.verdict is Verdict.FIRED:
+            if outcome.verdict is RuleVerdict.FIRED:
                 self.fired += 1
                 self.fired_by_minute[tried.at_ms // MINUTE_MS] += 1
                 firing = Firing(

@@ -16,10 +16,10 @@ from data_sharing.plans.changing import apply
 from data_sharing.plans.due import DueAction, advance
 from data_sharing.plans.plan import EventPlan
 from data_sharing.plans.view import view
-from data_sharing.rules.decided import Decided, RuleOutcome, Timer
 from data_sharing.rules.effects import Effect, PlanChange, PlanView
+from data_sharing.rules.results import EvaluationResult, RuleOutcome, Timer
 from data_sharing.rules.ruleset import RuleSet
-from data_sharing.rules.state import State
+from data_sharing.rules.state import CellCache
 
 
 class Tried(NamedTuple):
@@ -52,7 +52,7 @@ class Simulator:
         for plan in sorted(plans, key=lambda one: one.id):
             for key in plan.keys:
                 self._of_key[key].append(plan.id)
-        self._state = State(lambda cell: None)
+        self._state = CellCache(lambda cell: None)
         self._timers: dict[str, Timer] = {}
         # What is due when; an entry that its table does not confirm means nothing any more.
         self._timers_by_time: list[tuple[int, str]] = []
@@ -107,7 +107,7 @@ class Simulator:
         self.now_ms = max(self.now_ms, action_ms)
         return Tried("", self.now_ms, actions=self._run_due())
 
-    def _take(self, name: str, decided: Decided) -> Tried:
+    def _take(self, name: str, decided: EvaluationResult) -> Tried:
         for effect in decided.effects:
             if isinstance(effect, PlanChange) and effect.plan_id in self._plans:
                 changed = apply(self._plans[effect.plan_id], effect, now_ms=self.now_ms).plan

@@ -20,7 +20,7 @@ from control_plane import faultpoints
 from control_plane.errors import Unavailable
 from data_sharing.instruction import Performance, Performed
 from data_sharing.platforms.journal import EntryState, Journal
-from data_sharing.runtimes.port import Installed, Invocation, Outcome, Status
+from data_sharing.runtimes.port import Installed, Invocation, InvocationStatus, Outcome
 from data_sharing.signing import Delivery, Flaw, InstructionVerifier, Refusal
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 Report: TypeAlias = Performed | Refusal
 DISK_RETRY_S = 1.0
 _encode = msgspec.json.Encoder().encode
-_PERFORMANCE = {status: Performance(status.value) for status in Status}
+_PERFORMANCE = {status: Performance(status.value) for status in InvocationStatus}
 
 
 class Runner(Protocol):
@@ -217,7 +217,7 @@ def _log_failure(task: asyncio.Task[None]) -> None:
 
 def _said(outcome: Outcome) -> str:
     """Why it is not DONE, with the last the application printed."""
-    if outcome.status is Status.DONE:
+    if outcome.status is InvocationStatus.DONE:
         return ""
     tail = outcome.stderr_tail.strip()
     return f"{outcome.message} ({tail[-500:]})" if tail else outcome.message

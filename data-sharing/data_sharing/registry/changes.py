@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from data_sharing.registry.catalogue import Catalogue
 from data_sharing.registry.compatibility import has_field, schema_breaks
-from data_sharing.registry.manifest import Consumed, Fault, Manifest, Produced
+from data_sharing.registry.manifest import Consumed, Manifest, ManifestFault, Produced
 from data_sharing.registry.sharing import readers, shares
 
 
-def conflicts(catalogue: Catalogue, manifest: Manifest) -> list[Fault]:
+def conflicts(catalogue: Catalogue, manifest: Manifest) -> list[ManifestFault]:
     """Everything that speaks against making this manifest the current one."""
     return [
         *_taken_feeds(catalogue, manifest),
@@ -21,13 +21,13 @@ def conflicts(catalogue: Catalogue, manifest: Manifest) -> list[Fault]:
     ]
 
 
-def _taken_feeds(catalogue: Catalogue, manifest: Manifest) -> list[Fault]:
+def _taken_feeds(catalogue: Catalogue, manifest: Manifest) -> list[ManifestFault]:
     faults = []
     for place, produced in enumerate(manifest.produces):
         owner = catalogue.producer(manifest.tenant, produced.type)
         if owner is not None and owner.manifest.application != manifest.application:
             faults.append(
-                Fault(
+                ManifestFault(
                     path=f"/produces/{place}/type",
                     message=f"{produced.type} is a feed of {owner.manifest.application}; "
                     "a feed has one producer, choose another type",
@@ -36,11 +36,11 @@ def _taken_feeds(catalogue: Catalogue, manifest: Manifest) -> list[Fault]:
     return faults
 
 
-def _broken_consumers(catalogue: Catalogue, manifest: Manifest) -> list[Fault]:
+def _broken_consumers(catalogue: Catalogue, manifest: Manifest) -> list[ManifestFault]:
     before = catalogue.application(manifest.tenant, manifest.application)
     if before is None:
         return []
-    faults: list[Fault] = []
+    faults: list[ManifestFault] = []
     places = {one.type: place for place, one in enumerate(manifest.produces)}
     for old in before.manifest.produces:
         path = f"/produces/{places[old.type]}" if old.type in places else "/produces"
@@ -53,25 +53,25 @@ def _broken_consumers(catalogue: Catalogue, manifest: Manifest) -> list[Fault]:
 
 def _breaks(
     path: str, old: Produced, new: Produced | None, consumer: str, consumed: Consumed
-) -> list[Fault]:
+) -> list[ManifestFault]:
     if new is None:
         return [
-            Fault(path=path, consumer=consumer,
+            ManifestFault(path=path, consumer=consumer,
                   message=f"{consumer} reads {old.type}; it cannot be taken away")
         ]  # fmt: skip
     faults = []
     if not shares(new, consumer):
         faults.append(
-            Fault(path=f"{path}/shared_with", consumer=consumer,
+            ManifestFault(path=f"{path}/shared_with", consumer=consumer,
                   message=f"{consumer} reads {old.type}; it cannot be shut out")
         )  # fmt: skip
     if new.key != old.key:
         faults.append(
-            Fault(path=f"{path}/key", consumer=consumer,
+            ManifestFault(path=f"{path}/key", consumer=consumer,
                   message=f"{consumer} reads {old.type} by its key {old.key}; that cannot change")
         )  # fmt: skip
     faults += [
-        Fault(
+        ManifestFault(
             path=f"{path}/schema",
             message=f"{consumer} reads {old.type}, and {found.message}",
             consumer=consumer,
@@ -82,10 +82,10 @@ def _breaks(
     return faults
 
 
-def _bad_reads(catalogue: Catalogue, manifest: Manifest) -> list[Fault]:
+def _bad_reads(catalogue: Catalogue, manifest: Manifest) -> list[ManifestFault]:
     """What it wants to read and cannot, as far as that is known: a feed may come later."""
     before = catalogue.application(manifest.tenant, manifest.application)
-    faults: list[Fault] = []
+    faults: list[ManifestFault] = []
     for place, consumed in enumerate(manifest.consumes):
         producer = catalogue.producer(manifest.tenant, consumed.feed)
         feed = catalogue.feed(manifest.tenant, consumed.feed)
@@ -96,14 +96,14 @@ def _bad_reads(catalogue: Catalogue, manifest: Manifest) -> list[Fault]:
         read_already = before is not None and before.manifest.consumed(consumed.feed) is not None
         if producer.deprecation and not read_already:
             faults.append(
-                Fault(
+                ManifestFault(
                     path=f"/consumes/{place}/feed",
                     message=f"{producer.manifest.application} {producer.manifest.version}, which "
                     f"produces it, is deprecated: {producer.deprecation}",
                 )
             )
         faults += [
-            Fault(path=f"/consumes/{place}/fields/{number}",
+            ManifestFault(path=f"/consumes/{place}/fields/{number}",
                   message=f"{consumed.feed} has no field {field}")
             for number, field in enumerate(consumed.fields)
             if not has_field(feed.schema, field)

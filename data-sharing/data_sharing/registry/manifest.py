@@ -15,7 +15,7 @@ from data_sharing.runtimes.port import ArtifactKind, Limits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
+class ManifestFault:
     """One thing that is wrong with a submission, for the developer to mend."""
 
     path: str  # JSON Pointer into the manifest
@@ -59,7 +59,7 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FileWish:
+class FileRequest:
     """A folder it wants to see; which one of its own that is, the platform says."""
 
     path: str
@@ -67,13 +67,13 @@ class FileWish:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
+class RequestedCapabilities:
     """What it asks for beyond computing. A wish is not a grant."""
 
     clock: bool = False
     random: bool = False
     environment: tuple[tuple[str, str], ...] = ()
-    files: tuple[FileWish, ...] = ()
+    files: tuple[FileRequest, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +83,7 @@ class RuntimeNeeds:
     kind: ArtifactKind
     sha256: str = ""  # of the artifact, lower-case hex; empty: not said
     limits: Limits = given_by(default_factory=Limits)
-    wishes: Wishes = given_by(default_factory=Wishes)
+    wishes: RequestedCapabilities = given_by(default_factory=RequestedCapabilities)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

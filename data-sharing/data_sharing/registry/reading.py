@@ -17,12 +17,12 @@ from data_sharing.feed_key import KeyPath, key_text
 from data_sharing.registry.manifest import (
     Action,
     Consumed,
-    Fault,
-    FileWish,
+    FileRequest,
     Manifest,
+    ManifestFault,
     Produced,
+    RequestedCapabilities,
     RuntimeNeeds,
-    Wishes,
 )
 from data_sharing.runtimes.port import ArtifactKind, Limits
 from data_sharing.schemas import BadSchema, DataSchema, steps_of
@@ -40,34 +40,40 @@ def manifest_value(text: str) -> Any:
     return value_of(text, "manifest", most_bytes=MAX_BYTES)
 
 
-def read_manifest(text: str, *, tenant: str) -> tuple[Manifest | None, tuple[Fault, ...]]:
+def read_manifest(text: str, *, tenant: str) -> tuple[Manifest | None, tuple[ManifestFault, ...]]:
     """The manifest, or what is wrong with it. `tenant`: whose it is where it does not say."""
     try:
         document = manifest_value(text)
     except InvalidInput as error:
-        return None, (Fault(path="", message=error.message),)
+        return None, (ManifestFault(path="", message=error.message),)
     if not isinstance(document, Mapping):
-        return None, (Fault(path="", message="the manifest is not a mapping of keys to values"),)
+        return None, (
+            ManifestFault(path="", message="the manifest is not a mapping of keys to values"),
+        )
     return from_document(document, tenant=tenant)
 
 
 def from_document(
     document: Mapping[str, Any], *, tenant: str
-) -> tuple[Manifest | None, tuple[Fault, ...]]:
+) -> tuple[Manifest | None, tuple[ManifestFault, ...]]:
     """The same for a decoded one."""
     try:
         faults = [
-            Fault(path=breach.pointer, message=breach.message)
+            ManifestFault(path=breach.pointer, message=breach.message)
             for breach in FORM.breaches(document, MAX_FAULTS)
         ]
     except ValueError as error:  # a number that JSON has not, such as .nan
-        return None, (Fault(path="", message=f"the manifest holds what JSON cannot say: {error}"),)
+        return None, (
+            ManifestFault(path="", message=f"the manifest holds what JSON cannot say: {error}"),
+        )
     if faults:
         return None, tuple(faults)
     manifest = _manifest(document, tenant)
     if document.get("tenant", tenant) != tenant:
         faults.append(
-            Fault(path="/tenant", message=f"is {document['tenant']}, submitted for {tenant}")
+            ManifestFault(
+                path="/tenant", message=f"is {document['tenant']}, submitted for {tenant}"
+            )
         )
     faults += _once("/produces", "type", [one.type for one in manifest.produces])
     faults += _once("/consumes", "feed", [one.feed for one in manifest.consumes])
@@ -80,10 +86,12 @@ def from_document(
         faults += _check_action(f"/actions/{place}", action)
     if manifest.actions and manifest.runtime is None:
         faults.append(
-            Fault(path="/runtime", message="is missing; something has to run the actions")
+            ManifestFault(path="/runtime", message="is missing; something has to run the actions")
         )
     if manifest.runtime is not None and not manifest.actions:
-        faults.append(Fault(path="/actions", message="is missing; what is the runtime to run?"))
+        faults.append(
+            ManifestFault(path="/actions", message="is missing; what is the runtime to run?")
+        )
     return (None, tuple(faults)) if faults else (manifest, ())
 
 
@@ -132,76 +140,87 @@ def _runtime(one: Mapping[str, Any]) -> RuntimeNeeds:
         kind=ArtifactKind(one["kind"]),
         sha256=one.get("sha256", "").lower(),
         limits=Limits(**one.get("limits", {})),
-        wishes=Wishes(
+        wishes=RequestedCapabilities(
             clock=wished.get("clock", False),
             random=wished.get("random", False),
             environment=tuple(wished.get("environment", {}).items()),
-            files=tuple(FileWish(**wish) for wish in wished.get("files", ())),
+            files=tuple(FileRequest(**wish) for wish in wished.get("files", ())),
         ),
     )
 
 
-def _once(where: str, key: str, names: list[str]) -> list[Fault]:
+def _once(where: str, key: str, names: list[str]) -> list[ManifestFault]:
     return [
-        Fault(path=f"{where}/{place}/{key}", message=f"{name!r} stands there twice; keep one")
+        ManifestFault(
+            path=f"{where}/{place}/{key}", message=f"{name!r} stands there twice; keep one"
+        )
         for place, name in enumerate(names)
         if name in names[:place]
     ]
 
 
-def _compile(path: str, document: Any, faults: list[Fault]) -> DataSchema | None:
+def _compile(path: str, document: Any, faults: list[ManifestFault]) -> DataSchema | None:
     """The schema; None where it is none, which is then among the faults."""
     try:
         return DataSchema(document if isinstance(document, Mapping) else {"allOf": [document]})
     except BadSchema as error:
         said = error.message
-        faults.append(Fault(path=f"{path}{error.pointer}", message=f"this is no schema: {said}"))
+        faults.append(
+            ManifestFault(path=f"{path}{error.pointer}", message=f"this is no schema: {said}")
+        )
         return None
 
 
-def _check_produced(path: str, produced: Produced) -> list[Fault]:
-    faults: list[Fault] = []
+def _check_produced(path: str, produced: Produced) -> list[ManifestFault]:
+    faults: list[ManifestFault] = []
     key = _parsed(f"{path}/key", KeyPath.parse, produced.key, faults)
     schema = _compile(f"{path}/schema", produced.schema, faults)
     for place, sample in enumerate(produced.samples):
         here = f"{path}/samples/{place}"
         if schema is not None and (breach := schema.breach(sample["data"])) is not None:
             faults.append(
-                Fault(path=f"{here}/data{breach.pointer}", message=f"the sample {breach.message}")
+                ManifestFault(
+                    path=f"{here}/data{breach.pointer}", message=f"the sample {breach.message}"
+                )
             )
         if key is None:
             continue
         found = key.of_data(sample["data"]) if key.steps else key_text(sample.get(key.attribute))
         if found is None and key.attribute != "source":
             faults.append(
-                Fault(path=here, message=f"the sample has no key: {key.pointer} is not there, "
-                      "or no text or whole number")
-            )  # fmt: skip
+                ManifestFault(
+                    path=here,
+                    message=f"the sample has no key: {key.pointer} is not there, "
+                    "or no text or whole number",
+                )
+            )
     return faults
 
 
-def _check_consumed(path: str, consumed: Consumed) -> list[Fault]:
-    faults: list[Fault] = []
+def _check_consumed(path: str, consumed: Consumed) -> list[ManifestFault]:
+    faults: list[ManifestFault] = []
     for place, field in enumerate(consumed.fields):
         _parsed(f"{path}/fields/{place}", steps_of, field, faults)
     return faults
 
 
-def _check_action(path: str, action: Action) -> list[Fault]:
-    faults: list[Fault] = []
+def _check_action(path: str, action: Action) -> list[ManifestFault]:
+    faults: list[ManifestFault] = []
     taken = _compile(f"{path}/input", action.input, faults)
     _compile(f"{path}/output", action.output, faults)
     if taken is not None and (breach := taken.breach(action.sample)) is not None:
         faults.append(
-            Fault(path=f"{path}/sample{breach.pointer}",
+            ManifestFault(path=f"{path}/sample{breach.pointer}",
                   message=f"the sample does not conform to the action's input: {breach.message}")
         )  # fmt: skip
     return faults
 
 
-def _parsed(path: str, parse: Callable[[str], T], text: str, faults: list[Fault]) -> T | None:
+def _parsed(
+    path: str, parse: Callable[[str], T], text: str, faults: list[ManifestFault]
+) -> T | None:
     try:
         return parse(text)
     except ValueError as error:
-        faults.append(Fault(path=path, message=str(error)))
+        faults.append(ManifestFault(path=path, message=str(error)))
         return None

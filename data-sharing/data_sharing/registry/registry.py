@@ -20,7 +20,7 @@ from data_sharing.registry import tables
 from data_sharing.registry.artifacts import Artifacts
 from data_sharing.registry.catalogue import Catalogue, Version
 from data_sharing.registry.changes import conflicts
-from data_sharing.registry.manifest import Fault, Manifest
+from data_sharing.registry.manifest import Manifest, ManifestFault
 from data_sharing.registry.reading import manifest_value, read_manifest
 from data_sharing.registry.trial import Trial
 
@@ -28,11 +28,11 @@ MAX_REASON = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class SubmissionVerdict:
     """What became of a submission: accepted where there is no fault."""
 
     version: Version | None = None
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[ManifestFault, ...] = ()
     existing: bool = False  # it had been accepted before, with the same content
 
 
@@ -61,7 +61,7 @@ class Registry:
         tenant: str,
         application: str = "",
         dry_run: bool = False,
-    ) -> Verdict:
+    ) -> SubmissionVerdict:
         """Judges a manifest and its artifact (empty: there is none, or it is here already).
         `application`: the only one that the caller may submit; empty: any.
 
@@ -69,11 +69,13 @@ class Registry:
         """
         manifest, faults = read_manifest(text, tenant=tenant)
         if manifest is None:
-            return Verdict(faults=faults)
+            return SubmissionVerdict(faults=faults)
         if application and manifest.application != application:
-            return Verdict(
+            return SubmissionVerdict(
                 faults=(
-                    Fault(path="/application", message=f"only {application} may be submitted here"),
+                    ManifestFault(
+                        path="/application", message=f"only {application} may be submitted here"
+                    ),
                 )
             )
         document = json.dumps(manifest_value(text), ensure_ascii=False)
@@ -85,7 +87,7 @@ class Registry:
             faults = tuple(await self._trial.faults(manifest, content))
         faults += tuple(conflicts(self.catalogue, manifest))
         if faults:
-            return Verdict(faults=faults)
+            return SubmissionVerdict(faults=faults)
         sha256 = ""
         if content and not dry_run:
             sha256 = await asyncio.to_thread(self._artifacts.put, content)
@@ -98,7 +100,7 @@ class Registry:
             current=True,
         )
         if dry_run:
-            return Verdict(version=version)
+            return SubmissionVerdict(version=version)
         return await self._accept(version, content)
 
     async def rollback(self, tenant: str, application: str, version: str = "") -> Version:
@@ -164,29 +166,31 @@ class Registry:
 
     async def _artifact(
         self, manifest: Manifest, content: bytes
-    ) -> tuple[bytes, tuple[Fault, ...]]:
+    ) -> tuple[bytes, tuple[ManifestFault, ...]]:
         """The artifact that belongs to a manifest."""
         needs = manifest.runtime
         if needs is None:
             if content:
-                fault = Fault(path="/runtime", message="is missing; what is the artifact for?")
+                fault = ManifestFault(
+                    path="/runtime", message="is missing; what is the artifact for?"
+                )
                 return b"", (fault,)
             return b"", ()
         if content:
             return content, ()
         if not needs.sha256:
             said = "no artifact was sent, and none is named by /runtime/sha256"
-            return b"", (Fault(path="/runtime", message=said),)
+            return b"", (ManifestFault(path="/runtime", message=said),)
         # Only what this tenant has submitted itself counts as being here: that somebody else
         # has the same artifact is nobody's business.
         if not self._database.read(
             lambda db: tables.has_artifact(db, manifest.tenant, needs.sha256)
         ):
             said = f"no artifact was sent, and {needs.sha256} is not here"
-            return b"", (Fault(path="/runtime/sha256", message=said),)
+            return b"", (ManifestFault(path="/runtime/sha256", message=said),)
         return await asyncio.to_thread(self._artifacts.get, needs.sha256), ()
 
-    def _known(self, manifest: Manifest, document: str, content: bytes) -> Verdict | None:
+    def _known(self, manifest: Manifest, document: str, content: bytes) -> SubmissionVerdict | None:
         """The verdict on a version that was accepted before; None: it was not."""
         try:
             found = self.version(manifest.tenant, manifest.application, manifest.version)
@@ -196,10 +200,10 @@ class Registry:
         if same and found.artifact_sha256 == (
             hashlib.sha256(content).hexdigest() if content else ""
         ):
-            return Verdict(version=found, existing=True)
-        return Verdict(
+            return SubmissionVerdict(version=found, existing=True)
+        return SubmissionVerdict(
             faults=(
-                Fault(
+                ManifestFault(
                     path="/version",
                     message=f"{manifest.application} {manifest.version} was submitted with other "
                     "content, and versions never change; raise the version",
@@ -207,7 +211,7 @@ class Registry:
             )
         )
 
-    async def _accept(self, version: Version, content: bytes) -> Verdict:
+    async def _accept(self, version: Version, content: bytes) -> SubmissionVerdict:
         manifest = version.manifest
         async with self._changing:
             # Others may have been accepted while this one was tried.
@@ -216,14 +220,14 @@ class Registry:
                 return known
             faults = conflicts(self.catalogue, manifest)
             if faults:
-                return Verdict(faults=tuple(faults))
+                return SubmissionVerdict(faults=tuple(faults))
 
             def write(db: Connection) -> None:
                 tables.insert(db, version)
                 tables.make_current(db, manifest.tenant, manifest.application, manifest.version)
 
             await self._change(write)
-        return Verdict(version=version)
+        return SubmissionVerdict(version=version)
 
     async def _change(self, write: Callable[[Connection], None]) -> None:
         decided_at = self._revision

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from control_plane.errors import InvalidInput, Refused
-from data_sharing.registry.manifest import Action, Fault, Manifest, RuntimeNeeds
+from data_sharing.registry.manifest import Action, Manifest, ManifestFault, RuntimeNeeds
 from data_sharing.runtimes.hosting import Hosting
 from data_sharing.runtimes.port import (
     Artifact,
@@ -20,8 +20,8 @@ from data_sharing.runtimes.port import (
     FileGrant,
     Installed,
     Invocation,
+    InvocationStatus,
     Limits,
-    Status,
 )
 from data_sharing.schemas import DataSchema
 
@@ -36,7 +36,7 @@ class Trial:
         self._hosting = hosting
         self._scratch = scratch
 
-    async def faults(self, manifest: Manifest, content: bytes) -> list[Fault]:
+    async def faults(self, manifest: Manifest, content: bytes) -> list[ManifestFault]:
         """What went wrong, of all actions. Raises Refused where this machine cannot isolate
         such an artifact, which is not the developer's fault."""
         needs = manifest.runtime
@@ -45,7 +45,7 @@ class Trial:
         try:
             artifact = Artifact.of(needs.kind, content, needs.sha256 or None)
         except InvalidInput as error:
-            return [Fault(path="/runtime/sha256", message=error.message)]
+            return [ManifestFault(path="/runtime/sha256", message=error.message)]
         self._scratch.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self._scratch) as folder:
             try:
@@ -53,24 +53,24 @@ class Trial:
                     artifact, _bounded(needs.limits), _granted(needs, Path(folder))
                 )
             except InvalidInput as error:
-                return [Fault(path="/runtime", message=error.message)]
-            found: list[Fault] = []
+                return [ManifestFault(path="/runtime", message=error.message)]
+            found: list[ManifestFault] = []
             for place, action in enumerate(manifest.actions):
                 fault = await self._try(installed, f"/actions/{place}", action)
                 if fault is not None:
                     found.append(fault)
         return found
 
-    async def _try(self, installed: Installed, path: str, action: Action) -> Fault | None:
+    async def _try(self, installed: Installed, path: str, action: Action) -> ManifestFault | None:
         asked = Invocation(
             action=action.name, input=msgspec.json.encode(action.sample).decode(), key="trial"
         )
         outcome = await self._hosting.invoke(installed, asked)
-        if outcome.status is Status.REFUSED:
+        if outcome.status is InvocationStatus.REFUSED:
             raise Refused(f"the action {action.name} cannot be tried here: {outcome.message}")
-        if outcome.status is not Status.DONE:
+        if outcome.status is not InvocationStatus.DONE:
             said = f"; on stderr: {outcome.stderr_tail[-300:]}" if outcome.stderr_tail else ""
-            return Fault(
+            return ManifestFault(
                 path=f"{path}/sample",
                 message=f"{action.name} did not do it: {outcome.status}, {outcome.message}{said}",
             )
@@ -79,7 +79,7 @@ class Trial:
         if breach is None:
             return None
         where = f" at {breach.pointer}" if breach.pointer else ""
-        return Fault(
+        return ManifestFault(
             path=f"{path}/output",
             message=f"{action.name} gave {_shown(outcome.output)}, which is not what its manifest "
             f"says{where}: {breach.message}",

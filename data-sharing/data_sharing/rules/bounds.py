@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 
-from data_sharing.rules.faults import Faults
+from data_sharing.rules.document_faults import FaultCollector
 from data_sharing.rules.spec import RuleSpec
 
 ID = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?")
@@ -18,7 +18,7 @@ MOST_IN_WINDOW = 10_000
 _RESERVED = frozenset(("event", "key", "now", "plan", "window", "forecast", "events"))
 
 
-def check_shape(spec: RuleSpec, faults: Faults) -> None:
+def check_shape(spec: RuleSpec, faults: FaultCollector) -> None:
     """Says what is wrong."""
     say, at = faults.say, f"rules.{spec.rule}"
     if ID.fullmatch(spec.rule) is None:

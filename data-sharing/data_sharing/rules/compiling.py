@@ -24,7 +24,7 @@ from data_sharing.rules.compiled import (
     Input,
     Invocation,
 )
-from data_sharing.rules.faults import Faults, within
+from data_sharing.rules.document_faults import FaultCollector, within
 from data_sharing.rules.joins import Join
 from data_sharing.rules.predicates import conjuncts_of
 from data_sharing.rules.reading import EventReader, RuleReader, Schemas
@@ -41,7 +41,7 @@ def parse(text: str, name: str = "document") -> RulesDocument:
 
 def check_document(document: RulesDocument) -> None:
     """That ids are given once. Raises InvalidDocument."""
-    faults = Faults()
+    faults = FaultCollector()
     for what, names in (
         ("rules", [one.rule for one in document.rules]),
         ("forecasts", [one.forecast for one in document.forecasts]),
@@ -54,7 +54,7 @@ def check_document(document: RulesDocument) -> None:
 
 def compile_forecast(spec: ForecastSpec, *, tenant: str, schemas: Schemas) -> CompiledForecast:
     """Raises InvalidDocument."""
-    faults, at = Faults(), f"forecasts.{spec.forecast}"
+    faults, at = FaultCollector(), f"forecasts.{spec.forecast}"
     if NAME.fullmatch(spec.forecast) is None:
         faults.say(at, "a name is letters, digits and _, with no digit first")
     method = Method(half_life_ms=1, step_ms=0, season_steps=1, forget_ms=1, shape="")
@@ -89,7 +89,7 @@ class _Compiler:
         self, spec: RuleSpec, schemas: Schemas, forecasts: Mapping[str, CompiledForecast]
     ) -> None:
         self._spec, self._schemas, self._forecasts = spec, schemas, forecasts
-        self._faults = Faults()
+        self._faults = FaultCollector()
         self._at = f"rules.{spec.rule}"
         self._reader = RuleReader(spec, schemas, forecasts, self._faults)
 

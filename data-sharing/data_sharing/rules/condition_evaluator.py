@@ -13,19 +13,19 @@ from control_plane.expressions.values import instant
 from data_sharing.event import Event
 from data_sharing.rules import explanation
 from data_sharing.rules.compiled import CompiledRule
-from data_sharing.rules.decided import Clause, Timer, Verdict
-from data_sharing.rules.effect_builder import Failed, Wanted, wanted
+from data_sharing.rules.effect_builder import EffectFailed, RequestedEffect, requested_effects
 from data_sharing.rules.effects import Cause, EventRef, PlanView
 from data_sharing.rules.evaluation_context import (
     EvaluationContext,
     RuleResult,
-    found_of,
-    kept_of,
     refs_of,
+    rule_result,
     shown_event,
+    stored_events,
 )
+from data_sharing.rules.results import ClauseOutcome, RuleVerdict, Timer
 from data_sharing.rules.rule_state_store import RuleStateStore
-from data_sharing.rules.state import Kept, Pending, RuleCell
+from data_sharing.rules.state import Pending, RuleCell, StoredEvent
 
 MOST_PLANS = 100  # one rule looks at for one event
 MOST_REMEMBERED = 1_000  # plans whose cooldown or debounce is kept at one key
@@ -39,7 +39,7 @@ class Match(msgspec.Struct, frozen=True):
     plan: PlanView | None
     bindings: Bindings
     read: Mapping[str, Any]  # what `when` read, by path
-    clauses: Clause | None = None  # where explaining was asked for
+    clauses: ClauseOutcome | None = None  # where explaining was asked for
 
     @property
     def plan_id(self) -> str:
@@ -59,7 +59,7 @@ class ConditionEvaluator:
         self,
         key: str,
         cell: RuleCell | None,
-        events: Mapping[str, Sequence[Event | Kept]],
+        events: Mapping[str, Sequence[Event | StoredEvent]],
         at_ms: int,
         *,
         ended: Mapping[str, Any] | None = None,
@@ -71,10 +71,10 @@ class ConditionEvaluator:
         values = self._values(key, cell, events, at_ms, ended)
         plans = self._plans(values)
         if isinstance(plans, Fault):
-            verdict = Verdict.NO_PLAN if plans.missing else Verdict.ERROR
+            verdict = RuleVerdict.NO_PLAN if plans.missing else RuleVerdict.ERROR
             return [self._found(verdict, f"plan.of: {plans.message}", key=key, events=refs)]
         if not plans:
-            return [self._found(Verdict.NO_PLAN, key=key, events=refs)]
+            return [self._found(RuleVerdict.NO_PLAN, key=key, events=refs)]
         found: list[RuleResult] = []
         for plan in plans:
             if plan is not None:
@@ -85,9 +85,9 @@ class ConditionEvaluator:
             if self._occasion.explaining:
                 clauses = explanation.clauses(rule, values, bindings, holds)
             if isinstance(holds, Fault) or not holds:
-                verdict, detail = Verdict.NOT_MATCHED, ""
+                verdict, detail = RuleVerdict.NOT_MATCHED, ""
                 if isinstance(holds, Fault):
-                    verdict = verdict if holds.missing else Verdict.ERROR
+                    verdict = verdict if holds.missing else RuleVerdict.ERROR
                     detail = holds.message
                 found.append(
                     self._found(verdict, detail, key=key, plan=plan, events=refs, clauses=clauses)
@@ -104,7 +104,7 @@ class ConditionEvaluator:
     def _matched(
         self,
         cell: RuleCell | None,
-        events: Mapping[str, Sequence[Event | Kept]],
+        events: Mapping[str, Sequence[Event | StoredEvent]],
         match: Match,
         timer: Timer | None,
     ) -> RuleResult:
@@ -113,19 +113,19 @@ class ConditionEvaluator:
         if rule.cooldown_ms and cell is not None:
             last_ms = cell.fired_ms.get(plan_id)
             if last_ms is not None and now_ms - last_ms < rule.cooldown_ms:
-                return self._outcome(Verdict.COOLDOWN, match)
+                return self._outcome(RuleVerdict.COOLDOWN, match)
         consumed: tuple[EventRef, ...] = ()
         if rule.join is not None and timer is None:
-            consumed = tuple(one.ref for one in rule.join.consumes(kept_of(events)))
+            consumed = tuple(one.ref for one in rule.join.consumes(stored_events(events)))
         if rule.wait_ms and cell is not None:
             before = cell.pending.get(plan_id)
             first_ms = now_ms if before is None else before.first_ms
             due_ms = min(now_ms + rule.wait_ms, first_ms + rule.wait_at_most_ms)
-            cell.pending[plan_id] = Pending(due_ms, first_ms, kept_of(events))
+            cell.pending[plan_id] = Pending(due_ms, first_ms, stored_events(events))
             _bound(cell.pending)
             self._occasion.set_timer(Timer(rule.tenant, rule.id, "debounce", key, plan_id, due_ms))
             self._cells.seen(cell, key, cell.newest_ms)
-            return self._outcome(Verdict.PENDING, match, consumed=consumed)
+            return self._outcome(RuleVerdict.PENDING, match, consumed=consumed)
         return self._fire(cell, match, timer, consumed)
 
     def _fire(
@@ -143,14 +143,16 @@ class ConditionEvaluator:
             timer="" if timer is None else f"{timer.id}@{timer.due_ms}",
         )
         try:
-            effects = wanted(rule, match.bindings, match.plan, cause, self._occasion.now_ms)
-        except Failed as error:
-            return self._outcome(Verdict.ERROR, match, f"do: {error}")
+            effects = requested_effects(
+                rule, match.bindings, match.plan, cause, self._occasion.now_ms
+            )
+        except EffectFailed as error:
+            return self._outcome(RuleVerdict.ERROR, match, f"do: {error}")
         if rule.cooldown_ms and cell is not None:
             cell.fired_ms[match.plan_id] = self._occasion.now_ms
             _bound(cell.fired_ms)
             self._cells.seen(cell, match.key, cell.newest_ms)
-        return self._outcome(Verdict.FIRED, match, consumed=consumed, effects=effects)
+        return self._outcome(RuleVerdict.FIRED, match, consumed=consumed, effects=effects)
 
     def debounced(self, timer: Timer) -> list[RuleResult]:
         """`when` held at its newest match and is not asked again; effects see what is now."""
@@ -170,7 +172,7 @@ class ConditionEvaluator:
             same = () if isinstance(plans, Fault) else plans
             plan = next((one for one in same if one and one.id == timer.token), None)
             if plan is None:
-                return [self._found(Verdict.NO_PLAN, key=timer.key, events=refs)]
+                return [self._found(RuleVerdict.NO_PLAN, key=timer.key, events=refs)]
             values["plan"] = plan.fields
         bindings = rule.environment.bind(values)
         match = Match(timer.key, refs, plan, bindings, explanation.read(rule, values))
@@ -180,7 +182,7 @@ class ConditionEvaluator:
         self,
         key: str,
         cell: RuleCell | None,
-        events: Mapping[str, Sequence[Event | Kept]],
+        events: Mapping[str, Sequence[Event | StoredEvent]],
         at_ms: int,
         ended: Mapping[str, Any] | None,
     ) -> dict[str, Any]:
@@ -217,7 +219,7 @@ class ConditionEvaluator:
         read = {field: found.read(field, method) for field in fields}
         return {field: value for field, value in read.items() if value is not None}
 
-    def _shown(self, event: Event | Kept) -> dict[str, Any]:
+    def _shown(self, event: Event | StoredEvent) -> dict[str, Any]:
         return self._occasion.shown if event is self._occasion.event else shown_event(event)
 
     def _plans(self, values: Mapping[str, Any]) -> Sequence[PlanView | None] | Fault:
@@ -241,38 +243,38 @@ class ConditionEvaluator:
 
     def _found(
         self,
-        verdict: Verdict,
+        verdict: RuleVerdict,
         detail: str = "",
         *,
         key: str,
         events: tuple[EventRef, ...],
         plan: PlanView | None = None,
-        clauses: Clause | None = None,
+        clauses: ClauseOutcome | None = None,
     ) -> RuleResult:
         """Where `when` did not hold, or was not asked."""
-        return found_of(
+        return rule_result(
             self._occasion, self._rule, verdict, detail, key=key, plan=plan, events=events,
             clauses=clauses,
         )  # fmt: skip
 
     def _outcome(
         self,
-        verdict: Verdict,
+        verdict: RuleVerdict,
         match: Match,
         detail: str = "",
         *,
         consumed: tuple[EventRef, ...] = (),
-        effects: Sequence[Wanted] = (),
+        effects: Sequence[RequestedEffect] = (),
     ) -> RuleResult:
         """Where it held."""
-        return found_of(
+        return rule_result(
             self._occasion, self._rule, verdict, detail, key=match.key, plan=match.plan,
             events=match.events, consumed=consumed, effects=effects, read=match.read,
             clauses=match.clauses,
         )  # fmt: skip
 
 
-def _newest(event: Event | Kept) -> tuple[int, int]:
+def _newest(event: Event | StoredEvent) -> tuple[int, int]:
     return (event.time_ms, event.position)
 
 

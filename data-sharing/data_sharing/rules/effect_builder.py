@@ -18,7 +18,6 @@ from msgspec.structs import replace
 from control_plane.expressions.expression import Bindings, Expression, Fault
 from data_sharing.forecasts.forecast import is_number
 from data_sharing.rules.compiled import Change, CompiledRule, Computed, Invocation
-from data_sharing.rules.decided import EffectOutcome, Fate
 from data_sharing.rules.effects import (
     Cause,
     Effect,
@@ -28,26 +27,27 @@ from data_sharing.rules.effects import (
     PlanView,
     effect_id,
 )
+from data_sharing.rules.results import EffectOutcome, EffectStatus
 
 LONGEST_SHIFT_MS = 366 * 86_400_000
 
 
-class Wanted(msgspec.Struct, frozen=True):
+class RequestedEffect(msgspec.Struct, frozen=True):
     """An effect with the plan it was computed for."""
 
     effect: Effect
     plan: PlanView | None
 
 
-class Failed(Exception):
+class EffectFailed(Exception):
     """An effect's value could not be computed; the rule's failure, not the decision's."""
 
 
-def wanted(
+def requested_effects(
     rule: CompiledRule, bindings: Bindings, plan: PlanView | None, cause: Cause, now_ms: int
-) -> list[Wanted]:
-    """All effects of a rule, or none of them: raises Failed."""
-    found: list[Wanted] = []
+) -> list[RequestedEffect]:
+    """All effects of a rule, or none of them: raises EffectFailed."""
+    found: list[RequestedEffect] = []
     for number, effect in enumerate(rule.effects):
         occurrence_ms = None if plan is None else plan.occurrence_ms
         plan_id = "" if plan is None else plan.id
@@ -59,14 +59,14 @@ def wanted(
                 config=config, deadline_ms=now_ms + effect.deadline_ms, plan_id=plan_id,
                 occurrence_ms=occurrence_ms, cause=cause,
             )  # fmt: skip
-            found.append(Wanted(invoke, plan))
+            found.append(RequestedEffect(invoke, plan))
         elif plan is not None:
             change = PlanChange(
                 id=name, tenant=rule.tenant, plan_id=plan.id,
                 occurrence_ms=None if effect.every else plan.occurrence_ms,
                 fields=_fields(effect, bindings, plan), priority=rule.spec.priority, cause=cause,
             )  # fmt: skip
-            found.append(Wanted(change, plan))
+            found.append(RequestedEffect(change, plan))
     return found
 
 
@@ -75,21 +75,21 @@ def _fields(change: Change, bindings: Bindings, plan: PlanView) -> tuple[tuple[s
     if change.shift is not None:
         shift = change.shift.evaluate(bindings)
         if isinstance(shift, Fault):
-            raise Failed(f"shift: {shift.message}")
+            raise EffectFailed(f"shift: {shift.message}")
         if not isinstance(shift, timedelta):
-            raise Failed(f"shift: {shift!r} is no duration")
+            raise EffectFailed(f"shift: {shift!r} is no duration")
         shift_ms = round(shift.total_seconds() * 1_000)
         if abs(shift_ms) > LONGEST_SHIFT_MS:
-            raise Failed("shift: more than a year")
+            raise EffectFailed("shift: more than a year")
         fields.append(("shift_ms", shift_ms))
     if change.cancel is not None:
         cancel = _value(change.cancel, bindings, "cancel")
         if not isinstance(cancel, bool):
-            raise Failed(f"cancel: {cancel!r} is neither true nor false")
+            raise EffectFailed(f"cancel: {cancel!r} is neither true nor false")
         fields.append(("cancelled", cancel))
     for action, name, computed in change.config:
         if action not in plan.actions:
-            raise Failed(f'config: plan {plan.id} has no action "{action}"')
+            raise EffectFailed(f'config: plan {plan.id} has no action "{action}"')
         value = _value(computed, bindings, f"config.{action}.{name}")
         fields.append((f"actions.{action}.config.{name}", value))
     return tuple(fields)
@@ -101,17 +101,17 @@ def _value(computed: Computed, bindings: Bindings, name: str) -> Any:
         return computed
     value = computed.evaluate(bindings)
     if isinstance(value, Fault):
-        raise Failed(f"{name}: {value.message}")
+        raise EffectFailed(f"{name}: {value.message}")
     return json_of(value, name)
 
 
 def json_of(value: Any, name: str) -> Any:
-    """A CEL value as JSON has it. Raises Failed where it has no form there."""
+    """A CEL value as JSON has it. Raises EffectFailed where it has no form there."""
     if value is None or isinstance(value, (bool, str)):
         return value
     if isinstance(value, (int, float)):
         if not is_number(value):
-            raise Failed(f"{name}: {value} is no number that can be sent")
+            raise EffectFailed(f"{name}: {value} is no number that can be sent")
         return value
     if isinstance(value, timedelta):
         return value.total_seconds()
@@ -121,17 +121,19 @@ def json_of(value: Any, name: str) -> Any:
         return {str(key): json_of(one, name) for key, one in value.items()}
     if hasattr(value, "isoformat"):
         return value.isoformat().replace("+00:00", "Z")
-    raise Failed(f"{name}: a {type(value).__name__} cannot be sent")
+    raise EffectFailed(f"{name}: a {type(value).__name__} cannot be sent")
 
 
-class Settled(NamedTuple):
+class ResolvedEffects(NamedTuple):
     """What is acted on, and what became of each effect, in the order of what was wanted."""
 
     effects: tuple[Effect, ...]
     outcomes: tuple[tuple[EffectOutcome, ...], ...]
 
 
-def settle(firings: Sequence[tuple[CompiledRule, Sequence[Wanted]]]) -> Settled:
+def resolve_effects(
+    firings: Sequence[tuple[CompiledRule, Sequence[RequestedEffect]]],
+) -> ResolvedEffects:
     """firings: in the order of the rules, which is by priority, then id."""
     winners: dict[tuple[str, int | None, str], str] = {}
     taken: list[Effect] = []
@@ -141,14 +143,14 @@ def settle(firings: Sequence[tuple[CompiledRule, Sequence[Wanted]]]) -> Settled:
         for one in effects:
             if isinstance(one.effect, Invoke) or one.plan is None:
                 taken.append(one.effect)
-                found.append(EffectOutcome(one.effect, Fate.TAKEN))
+                found.append(EffectOutcome(one.effect, EffectStatus.TAKEN))
                 continue
             change, fates = _settle_change(one.effect, one.plan, rule, winners)
             found += fates
             if change.fields:
                 taken.append(change)
         outcomes.append(tuple(found))
-    return Settled(tuple(taken), tuple(outcomes))
+    return ResolvedEffects(tuple(taken), tuple(outcomes))
 
 
 def _settle_change(
@@ -167,17 +169,17 @@ def _settle_change(
         winner, hold = winners.get(place), holds.get(field)
         if winner is not None:
             reason = f"rule {winner} set it for the same event"
-            outcomes.append(EffectOutcome(change, Fate.OVERRULED, field, reason))
+            outcomes.append(EffectOutcome(change, EffectStatus.OVERRULED, field, reason))
         elif hold is not None and hold.priority > rule.spec.priority:
             reason = f"{hold.by} set it with priority {hold.priority}"
-            outcomes.append(EffectOutcome(change, Fate.OVERRULED, field, reason))
+            outcomes.append(EffectOutcome(change, EffectStatus.OVERRULED, field, reason))
         else:
             winners[place] = rule.id
             if _same(values.get(field), value):
-                outcomes.append(EffectOutcome(change, Fate.UNCHANGED, field))
+                outcomes.append(EffectOutcome(change, EffectStatus.UNCHANGED, field))
             else:
                 left.append((field, value))
-                outcomes.append(EffectOutcome(change, Fate.TAKEN, field))
+                outcomes.append(EffectOutcome(change, EffectStatus.TAKEN, field))
     return replace(change, fields=tuple(left)), outcomes
 
 

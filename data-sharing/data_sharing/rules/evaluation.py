@@ -15,12 +15,17 @@ from control_plane.expressions.expression import Fault
 from data_sharing.forecasts.forecast import is_number
 from data_sharing.rules.compiled import CompiledRule, FedWindow, Input
 from data_sharing.rules.condition_evaluator import ConditionEvaluator
-from data_sharing.rules.decided import Timer, Verdict
 from data_sharing.rules.effects import EventRef
-from data_sharing.rules.evaluation_context import EvaluationContext, RuleResult, found_of, refs_of
+from data_sharing.rules.evaluation_context import (
+    EvaluationContext,
+    RuleResult,
+    refs_of,
+    rule_result,
+)
 from data_sharing.rules.joins import MOST_COMBINATIONS, Combination
+from data_sharing.rules.results import RuleVerdict, Timer
 from data_sharing.rules.rule_state_store import RuleStateStore
-from data_sharing.rules.state import JoinState, Kept, RuleCell, kept
+from data_sharing.rules.state import JoinState, RuleCell, StoredEvent, stored_event
 from data_sharing.rules.windows import shown
 
 
@@ -35,7 +40,7 @@ def on_event(
     event = occasion.event
     assert event is not None
     if rule.max_age_ms and occasion.now_ms - event.time_ms > rule.max_age_ms:
-        return [found_of(occasion, rule, Verdict.TOO_OLD)] if inputs else []
+        return [rule_result(occasion, rule, RuleVerdict.TOO_OLD)] if inputs else []
     for fed in windows:
         failure = at.feed(fed)
         if failure is not None:
@@ -74,7 +79,9 @@ class _At:
         if fed.where is not None:
             counts = occasion.of_event(fed.where)
             if isinstance(counts, Fault) and not counts.missing:
-                return self._found(Verdict.ERROR, f"windows.{window.name}.where: {counts.message}")
+                return self._found(
+                    RuleVerdict.ERROR, f"windows.{window.name}.where: {counts.message}"
+                )
             if counts is not True:
                 return None
         value = None
@@ -83,9 +90,11 @@ class _At:
             if isinstance(value, Fault):
                 if value.missing:
                     return None
-                return self._found(Verdict.ERROR, f"windows.{window.name}.value: {value.message}")
+                return self._found(
+                    RuleVerdict.ERROR, f"windows.{window.name}.value: {value.message}"
+                )
             if not is_number(value):
-                return self._found(Verdict.ERROR, f"windows.{window.name}.value: no number")
+                return self._found(RuleVerdict.ERROR, f"windows.{window.name}.value: no number")
         key = occasion.of_event(fed.key)
         if not isinstance(key, str):
             return None
@@ -130,9 +139,9 @@ class _At:
         key = occasion.of_event(one.key)
         if not isinstance(key, str):
             if isinstance(key, Fault) and not key.missing:
-                return [self._found(Verdict.ERROR, f"key: {key.message}")]
+                return [self._found(RuleVerdict.ERROR, f"key: {key.message}")]
             what = key.message if isinstance(key, Fault) else f"{key!r} is no text"
-            return [self._found(Verdict.NO_KEY, what)]
+            return [self._found(RuleVerdict.NO_KEY, what)]
         if one.where is not None:
             counts = occasion.of_event(one.where)
             if counts is not True:
@@ -149,16 +158,16 @@ class _At:
         if rule.join is None:
             return self.judging.judge(key, cell, {one.name: [event]}, event.time_ms)
         self._cells.seen(cell, key, event.time_ms)
-        return self._join(one, key, cell, kept(event))
+        return self._join(one, key, cell, stored_event(event))
 
     def _not_counted(self, one: Input, key: str, counts: Any) -> list[RuleResult]:
         if isinstance(counts, Fault):
-            verdict = Verdict.NOT_MATCHED if counts.missing else Verdict.ERROR
+            verdict = RuleVerdict.NOT_MATCHED if counts.missing else RuleVerdict.ERROR
             return [self._found(verdict, f"{one.name} does not count: {counts.message}", key=key)]
         said = f"{one.name} does not count: what is asked of it alone is false"
-        return [self._found(Verdict.NOT_MATCHED, said, key=key)]
+        return [self._found(RuleVerdict.NOT_MATCHED, said, key=key)]
 
-    def _join(self, one: Input, key: str, cell: RuleCell, event: Kept) -> list[RuleResult]:
+    def _join(self, one: Input, key: str, cell: RuleCell, event: StoredEvent) -> list[RuleResult]:
         occasion, rule, join = self._occasion, self._rule, self._rule.join
         assert join is not None
         if cell.join is None or cell.join.shape != join.shape:
@@ -171,7 +180,7 @@ class _At:
             for each in stopped:
                 occasion.drop_timer(self._absence_timer(key, each.due_ms, each.events))
             said = f"{one.name} came: {len(stopped)} that awaited its absence will not fire"
-            return [self._found(Verdict.NOT_MATCHED, said, key=key)] if stopped else []
+            return [self._found(RuleVerdict.NOT_MATCHED, said, key=key)] if stopped else []
         found: list[RuleResult] = []
         seen = 0
         used: set[tuple[str, str]] = set()
@@ -182,7 +191,7 @@ class _At:
             seen += 1
             if seen > MOST_COMBINATIONS:
                 said = f"more than {MOST_COMBINATIONS} combinations; the others were left out"
-                found.append(self._found(Verdict.WAITING, said, key=key))
+                found.append(self._found(RuleVerdict.WAITING, said, key=key))
                 break
             if join.absent:
                 found += self._await_absence(key, cell, combination)
@@ -206,7 +215,7 @@ class _At:
         if not found:
             missing = join.missing(state)
             said = f"waits for {', '.join(missing)}" if missing else "nothing near enough in time"
-            found.append(self._found(Verdict.WAITING, said, key=key))
+            found.append(self._found(RuleVerdict.WAITING, said, key=key))
         return found
 
     def _await_absence(
@@ -220,7 +229,7 @@ class _At:
         due_ms = join.await_absence(state, combination, rule.late_ms)
         if due_ms is None:
             said = f"{what} had come already"
-            return [self._found(Verdict.NOT_MATCHED, said, key=key, events=refs)]
+            return [self._found(RuleVerdict.NOT_MATCHED, said, key=key, events=refs)]
         if len(state.awaiting) > join.keep:
             first = state.awaiting.pop(0)
             self._evict(cell, key, 1)
@@ -229,10 +238,12 @@ class _At:
         consumed = join.take(state, join.consumes(combination))
         said = f"fires unless {what} comes"
         return [
-            self._found(Verdict.WAITING, said, key=key, events=refs, consumed=consumed)
+            self._found(RuleVerdict.WAITING, said, key=key, events=refs, consumed=consumed)
         ]  # fmt: skip
 
-    def _absence_timer(self, key: str, due_ms: int, events: Mapping[str, list[Kept]]) -> Timer:
+    def _absence_timer(
+        self, key: str, due_ms: int, events: Mapping[str, list[StoredEvent]]
+    ) -> Timer:
         token = "|".join(f"{ref.source} {ref.id}" for ref in refs_of(events))
         return Timer(self._rule.tenant, self._rule.id, "absent", key, token, due_ms)
 
@@ -275,17 +286,17 @@ class _At:
             cell.late += 1
             self._late_counted = True
             self._cells.seen(cell, key, cell.newest_ms)
-        return self._found(Verdict.LATE, key=key)
+        return self._found(RuleVerdict.LATE, key=key)
 
     def _found(
         self,
-        verdict: Verdict,
+        verdict: RuleVerdict,
         detail: str = "",
         *,
         key: str = "",
         events: tuple[EventRef, ...] | None = None,
         consumed: tuple[EventRef, ...] = (),
     ) -> RuleResult:
-        return found_of(
+        return rule_result(
             self._occasion, self._rule, verdict, detail, key=key, events=events, consumed=consumed
         )

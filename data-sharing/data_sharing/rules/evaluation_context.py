@@ -15,11 +15,11 @@ from control_plane.expressions.values import instant
 from data_sharing.event import Event
 from data_sharing.forecasts.forecast import Forecast
 from data_sharing.rules.compiled import CompiledRule
-from data_sharing.rules.decided import Clause, RuleOutcome, Timer, Verdict
-from data_sharing.rules.effect_builder import Wanted
+from data_sharing.rules.effect_builder import RequestedEffect
 from data_sharing.rules.effects import EventRef, PlanView
 from data_sharing.rules.reading import EVENT
-from data_sharing.rules.state import Kept, State, kept
+from data_sharing.rules.results import ClauseOutcome, RuleOutcome, RuleVerdict, Timer
+from data_sharing.rules.state import CellCache, StoredEvent, stored_event
 
 
 class Plans(Protocol):
@@ -42,7 +42,7 @@ class RuleResult(msgspec.Struct, frozen=True):
 
     outcome: RuleOutcome
     rule: CompiledRule
-    wanted: Sequence[Wanted] = ()
+    wanted: Sequence[RequestedEffect] = ()
 
 
 class EvaluationContext:
@@ -57,7 +57,7 @@ class EvaluationContext:
         self,
         event: Event | None,
         now_ms: int,
-        state: State,
+        state: CellCache,
         plans: Plans,
         explaining: bool,
         forecast_of: Callable[[str, str, str], Forecast | None],
@@ -103,19 +103,19 @@ class EvaluationContext:
         self.timers.pop(timer.id, None)
 
 
-def found_of(
+def rule_result(
     occasion: EvaluationContext,
     rule: CompiledRule,
-    verdict: Verdict,
+    verdict: RuleVerdict,
     detail: str = "",
     *,
     key: str = "",
     plan: PlanView | None = None,
     events: tuple[EventRef, ...] | None = None,
     consumed: tuple[EventRef, ...] = (),
-    effects: Sequence[Wanted] = (),
+    effects: Sequence[RequestedEffect] = (),
     read: Mapping[str, Any] | None = None,
-    clauses: Clause | None = None,
+    clauses: ClauseOutcome | None = None,
 ) -> RuleResult:
     """An outcome of the rule; events None: of the event alone that is decided, if one is."""
     event = occasion.event
@@ -128,7 +128,7 @@ def found_of(
     return RuleResult(outcome, rule, effects)
 
 
-def shown_event(event: Event | Kept) -> dict[str, Any]:
+def shown_event(event: Event | StoredEvent) -> dict[str, Any]:
     return {
         "id": event.id, "source": event.source, "type": event.type, "subject": event.subject,
         "key": event.key, "time": instant(event.time_ms),
@@ -143,14 +143,16 @@ def _field(event: Event, path: Path) -> Any:
     return read(path[2:], event.data) if len(path) > 2 and path[1] == "data" else None
 
 
-def refs_of(events: Mapping[str, Sequence[Event | Kept]]) -> tuple[EventRef, ...]:
+def refs_of(events: Mapping[str, Sequence[Event | StoredEvent]]) -> tuple[EventRef, ...]:
     return tuple(
         EventRef(one.source, one.id, one.position) for those in events.values() for one in those
     )
 
 
-def kept_of(events: Mapping[str, Sequence[Event | Kept]]) -> dict[str, list[Kept]]:
+def stored_events(
+    events: Mapping[str, Sequence[Event | StoredEvent]],
+) -> dict[str, list[StoredEvent]]:
     return {
-        name: [one if isinstance(one, Kept) else kept(one) for one in those]
+        name: [one if isinstance(one, StoredEvent) else stored_event(one) for one in those]
         for name, those in events.items()
     }

@@ -13,18 +13,18 @@ from control_plane.expressions.expression import Bindings, Fault
 from control_plane.expressions.tree import Path
 from control_plane.expressions.values import time_text
 from data_sharing.rules.compiled import CompiledRule, read_path
-from data_sharing.rules.decided import Clause
+from data_sharing.rules.results import ClauseOutcome
 
 _LONGEST = 200  # characters of a text, items of a list
 
 
 def clauses(
     rule: CompiledRule, values: Mapping[str, Any], bindings: Bindings, holds: bool | Fault
-) -> Clause:
+) -> ClauseOutcome:
     """Of the rule's `when`, which came to `holds`. Short-circuits are not taken: every leaf is
     shown with its value."""
     if not rule.clauses.parts:
-        return Clause(rule.clauses.text, _outcome(holds), read(rule, values))
+        return ClauseOutcome(rule.clauses.text, _outcome(holds), read(rule, values))
     return _clause(rule, rule.clauses, values, bindings)
 
 
@@ -39,12 +39,12 @@ def _read(paths: Mapping[str, Path], values: Mapping[str, Any]) -> dict[str, Any
 
 def _clause(
     rule: CompiledRule, split: Split, values: Mapping[str, Any], bindings: Bindings
-) -> Clause:
+) -> ClauseOutcome:
     if not split.parts:
         expression, paths = rule.compiled_clauses[split.text]
-        return Clause(split.text, _outcome(expression.holds(bindings)), _read(paths, values))
+        return ClauseOutcome(split.text, _outcome(expression.holds(bindings)), _read(paths, values))
     parts = tuple(_clause(rule, part, values, bindings) for part in split.parts)
-    return Clause(split.text, _combined(parts, split.joined_by), {}, split.joined_by, parts)
+    return ClauseOutcome(split.text, _combined(parts, split.joined_by), {}, split.joined_by, parts)
 
 
 def _outcome(holds: bool | Fault) -> str:
@@ -53,7 +53,7 @@ def _outcome(holds: bool | Fault) -> str:
     return "true" if holds else "false"
 
 
-def _combined(parts: tuple[Clause, ...], joined_by: str) -> str:
+def _combined(parts: tuple[ClauseOutcome, ...], joined_by: str) -> str:
     """As CEL's && and ||: one part that decides it outweighs parts that failed."""
     outcomes = [part.outcome for part in parts]
     decides, other = ("false", "true") if joined_by == "&&" else ("true", "false")

@@ -42,7 +42,7 @@ _COMPARING = frozenset(("_==_", "_!=_", "_<_", "_<=_", "_>_", "_>=_"))
 _ARITHMETIC = frozenset(("_-_", "_*_", "_/_", "_%_"))
 
 
-class Found(NamedTuple):
+class SchemaField(NamedTuple):
     """types: JSON types the field may have. missing: how far down the path nothing is; -1: it
     may be there. near: names that are there, where it is missing."""
 
@@ -58,23 +58,23 @@ class FeedSchema:
         self.feed = feed
         self._schema = {} if schema is None else schema
 
-    def find(self, path: Path) -> Found:
+    def find(self, path: Path) -> SchemaField:
         """Of a path below the event, as ("data", "speed")."""
         if not path:
-            return Found(ANY)
+            return SchemaField(ANY)
         if path[0] not in ATTRIBUTES:
-            return Found(frozenset(), 0, ATTRIBUTES)
+            return SchemaField(frozenset(), 0, ATTRIBUTES)
         if path[0] != "data":
-            return Found(_OF_ATTRIBUTE.get(path[0], ANY))
+            return SchemaField(_OF_ATTRIBUTE.get(path[0], ANY))
         schemas = list(self._alternatives(self._schema, 0))
         for depth, name in enumerate(path[1:], start=1):
             below = [found for one in schemas for found in self._property(one, name)]
             if not below:
                 near = {known for one in schemas for known in one.get("properties", {})}
-                return Found(frozenset(), depth, tuple(sorted(near)))
+                return SchemaField(frozenset(), depth, tuple(sorted(near)))
             schemas = [deep for one in below for deep in self._alternatives(one, 0)]
         types = frozenset().union(*(_types(one) for one in schemas)) if schemas else ANY
-        return Found(types or ANY)
+        return SchemaField(types or ANY)
 
     def _alternatives(self, schema: Any, depth: int) -> Iterator[Mapping[str, Any]]:
         """The schema with what it refers to; of a conjunction, its parts one by one."""

@@ -32,7 +32,7 @@ _FEW = 4  # watches that are not worth telling apart further
 _DEEPEST = 4
 
 
-class Watch(NamedTuple):
+class Subscription(NamedTuple):
     """Somebody interested in events of a feed: `number` says who."""
 
     number: int
@@ -112,7 +112,7 @@ class FeedIndex:
 
     __slots__ = ("_once", "_root", "watches")
 
-    def __init__(self, watches: Iterable[Watch]) -> None:
+    def __init__(self, watches: Iterable[Subscription]) -> None:
         self.watches = tuple(watches)
         self._root = _build(self.watches, 0)
         # Only a watch with alternatives is filed in several places and can be found twice.
@@ -127,18 +127,20 @@ class FeedIndex:
         return list(dict.fromkeys(found))
 
 
-def _build(watches: Sequence[Watch], depth: int) -> _Node:
+def _build(watches: Sequence[Subscription], depth: int) -> _Node:
     """A node for these watches, whose conjuncts say what is still to be asked."""
     node = _Node()
     always: list[int] = []
-    filed: dict[Path, list[tuple[Atom, Watch]]] = defaultdict(list)
+    filed: dict[Path, list[tuple[Atom, Subscription]]] = defaultdict(list)
     crowd = _Crowd(watches)
     for watch in watches:
         access = crowd.access(watch) if depth < _DEEPEST else None
         if access is None:
             always.append(watch.number)
             continue
-        rest = Watch(watch.number, tuple(one for one in watch.conjuncts if one is not access))
+        rest = Subscription(
+            watch.number, tuple(one for one in watch.conjuncts if one is not access)
+        )
         for atom in access:
             filed[atom.path].append((atom, rest))
     node.always = tuple(always)
@@ -153,10 +155,10 @@ def _build(watches: Sequence[Watch], depth: int) -> _Node:
     return node
 
 
-def _tests(entries: Sequence[tuple[Atom, Watch]], depth: int) -> _Tests:
+def _tests(entries: Sequence[tuple[Atom, Subscription]], depth: int) -> _Tests:
     tests = _Tests()
-    equals: dict[Scalar, dict[int, Watch]] = defaultdict(dict)
-    prefixes: dict[str, dict[int, Watch]] = defaultdict(dict)
+    equals: dict[Scalar, dict[int, Subscription]] = defaultdict(dict)
+    prefixes: dict[str, dict[int, Subscription]] = defaultdict(dict)
     ranges: list[Interval[int]] = []
     present: list[int] = []
     for atom, watch in entries:
@@ -177,7 +179,7 @@ def _tests(entries: Sequence[tuple[Atom, Watch]], depth: int) -> _Tests:
     return tests
 
 
-def _below(watches: Iterable[Watch], depth: int) -> _Node:
+def _below(watches: Iterable[Subscription], depth: int) -> _Node:
     here = tuple(watches)
     if len(here) > _FEW:
         return _build(here, depth + 1)
@@ -190,7 +192,7 @@ class _Crowd:
     """How selective an atom is among these watches: a value that many ask for is presumably
     common in events as well."""
 
-    def __init__(self, watches: Sequence[Watch]) -> None:
+    def __init__(self, watches: Sequence[Subscription]) -> None:
         self._of = len(watches)
         self._asking: Counter[tuple[Path, Scalar]] = Counter()
         spans: dict[Path, list[float]] = defaultdict(list)
@@ -204,7 +206,7 @@ class _Crowd:
                     spans[atom.path] += [end for end in atom[1:] if math.isfinite(end)]
         self._spans = {path: (min(ends), max(ends)) for path, ends in spans.items() if ends}
 
-    def access(self, watch: Watch) -> Conjunct | None:
+    def access(self, watch: Subscription) -> Conjunct | None:
         """The conjunct to file the watch under; None: it has none."""
         return min(watch.conjuncts, key=self._looseness, default=None)
 

@@ -22,11 +22,11 @@ from itertools import product
 
 from data_sharing.rules.effects import EventRef
 from data_sharing.rules.spec import Consumption
-from data_sharing.rules.state import Awaiting, JoinState, Kept
+from data_sharing.rules.state import Awaiting, JoinState, StoredEvent
 
 MOST_COMBINATIONS = 64  # looked at for one event; the others are left out and said to be
 
-Combination = dict[str, list[Kept]]  # events by input: one each, in cumulative all of them
+Combination = dict[str, list[StoredEvent]]  # events by input: one each, in cumulative all of them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ class Join:
     keep: int
     shape: str
 
-    def arrive(self, state: JoinState, name: str, event: Kept) -> int:
+    def arrive(self, state: JoinState, name: str, event: StoredEvent) -> int:
         """Keeps the event. Returns how many were dropped to make room."""
         buffer = state.buffers.setdefault(name, [])
         if self.consume == "recent" and name in self.inputs:
@@ -69,7 +69,9 @@ class Join:
         """Inputs of which nothing is kept."""
         return [name for name in self.inputs if not state.buffers.get(name)]
 
-    def combinations(self, state: JoinState, name: str, event: Kept) -> Iterator[Combination]:
+    def combinations(
+        self, state: JoinState, name: str, event: StoredEvent
+    ) -> Iterator[Combination]:
         """Those that the event, which has arrived as input `name`, completes; oldest first. An
         event of a feed that several inputs watch never meets itself."""
         others = [one for one in self.inputs if one != name]
@@ -93,13 +95,13 @@ class Join:
                 partners = {one: [kept] for one, kept in zip(others, chosen, strict=True)}
                 yield {name: [event], **partners}
 
-    def consumes(self, combination: Combination) -> tuple[Kept, ...]:
+    def consumes(self, combination: Combination) -> tuple[StoredEvent, ...]:
         """What a firing with it uses up."""
         if self.consume in ("unrestricted", "recent"):
             return ()
         return tuple(one for events in combination.values() for one in events)
 
-    def take(self, state: JoinState, used: tuple[Kept, ...]) -> tuple[EventRef, ...]:
+    def take(self, state: JoinState, used: tuple[StoredEvent, ...]) -> tuple[EventRef, ...]:
         """Removes them."""
         gone = {(one.source, one.id) for one in used}
         for name in list(state.buffers):
@@ -122,7 +124,7 @@ class Join:
         state.awaiting.append(Awaiting(due_ms, until_ms, combination))
         return due_ms
 
-    def stop_awaiting(self, state: JoinState, event: Kept) -> list[Awaiting]:
+    def stop_awaiting(self, state: JoinState, event: StoredEvent) -> list[Awaiting]:
         """An absent input's event has come: the combinations it stops, removed."""
         stopped = [
             one
@@ -134,9 +136,9 @@ class Join:
         state.awaiting = [one for one in state.awaiting if one not in stopped]
         return stopped
 
-    def _near(self, one: Kept, other: Kept) -> bool:
+    def _near(self, one: StoredEvent, other: StoredEvent) -> bool:
         return abs(one.time_ms - other.time_ms) <= self.within_ms
 
 
-def _order(event: Kept) -> tuple[int, int]:
+def _order(event: StoredEvent) -> tuple[int, int]:
     return (event.time_ms, event.position)

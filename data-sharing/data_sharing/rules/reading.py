@@ -16,7 +16,7 @@ from control_plane.expressions.expression import Expression
 from control_plane.expressions.tree import Ident, Path, paths_read, walk
 from data_sharing.forecasts.forecast import FIELDS as FORECAST_FIELDS
 from data_sharing.rules.compiled import CompiledForecast, Computed
-from data_sharing.rules.faults import Faults
+from data_sharing.rules.document_faults import FaultCollector
 from data_sharing.rules.feed_schema import FeedSchema, check
 from data_sharing.rules.spec import RuleSpec, Value
 from data_sharing.rules.windows import FIELDS as WINDOW_FIELDS
@@ -33,7 +33,7 @@ class Schemas(Protocol):
 class EventReader:
     """Compiles expressions over one event of a feed."""
 
-    def __init__(self, feed: str, schemas: Schemas, faults: Faults, at: str) -> None:
+    def __init__(self, feed: str, schemas: Schemas, faults: FaultCollector, at: str) -> None:
         self._faults, self._at = faults, at
         found = schemas.get(feed)
         if found is None:
@@ -62,7 +62,7 @@ class RuleReader:
         spec: RuleSpec,
         schemas: Schemas,
         forecasts: Mapping[str, CompiledForecast],
-        faults: Faults,
+        faults: FaultCollector,
     ) -> None:
         self._spec, self._schemas, self._forecasts = spec, schemas, forecasts
         self._faults = faults

@@ -21,18 +21,18 @@ from control_plane.expressions.expression import Fault
 from data_sharing.event import Event
 from data_sharing.forecasts.forecast import Forecast, is_number
 from data_sharing.rules.compiled import CompiledForecast, CompiledRule, FedWindow, Input
-from data_sharing.rules.decided import NOTHING, Decided, RuleOutcome, Timer, Verdict
-from data_sharing.rules.effect_builder import settle
+from data_sharing.rules.effect_builder import resolve_effects
 from data_sharing.rules.effects import Effect
 from data_sharing.rules.evaluation import on_event, on_timer
 from data_sharing.rules.evaluation_context import EvaluationContext, Plans, RuleResult
-from data_sharing.rules.index import FeedIndex, Watch
-from data_sharing.rules.state import CellId, Health, State
+from data_sharing.rules.index import FeedIndex, Subscription
+from data_sharing.rules.results import NO_RESULT, EvaluationResult, RuleOutcome, RuleVerdict, Timer
+from data_sharing.rules.state import CellCache, CellId, RuleHealth
 
-_FAILED = Verdict.ERROR
+_FAILED = RuleVerdict.ERROR
 
 
-class Watcher(NamedTuple):
+class Subscriber(NamedTuple):
     """What a watch's number stands for: a window to feed or an input to take."""
 
     rule: CompiledRule
@@ -44,7 +44,7 @@ class _Feed:
     """Everybody who cares for one feed. watchers: in the order of deciding, by number."""
 
     index: FeedIndex
-    watchers: tuple[Watcher, ...]
+    watchers: tuple[Subscriber, ...]
     forecasts: tuple[CompiledForecast, ...]
 
     @classmethod
@@ -52,12 +52,14 @@ class _Feed:
         cls, feed: str, rules: Iterable[CompiledRule], forecasts: Iterable[CompiledForecast]
     ) -> _Feed:
         watchers = [
-            Watcher(rule, part)
+            Subscriber(rule, part)
             for rule in sorted(rules, key=attrgetter("order"))
             for part in _parts(rule)
             if part.feed == feed
         ]
-        watches = (Watch(number, each.part.conjuncts) for number, each in enumerate(watchers))
+        watches = (
+            Subscription(number, each.part.conjuncts) for number, each in enumerate(watchers)
+        )
         estimated = sorted(forecasts, key=lambda one: one.spec.forecast)
         return cls(FeedIndex(watches), tuple(watchers), tuple(estimated))
 
@@ -132,25 +134,25 @@ class RuleSet:
         event: Event,
         *,
         now_ms: int,
-        state: State,
+        state: CellCache,
         plans: Plans,
         explaining: bool = False,
         whole: bool = False,
-    ) -> Decided:
+    ) -> EvaluationResult:
         """What follows from an event. With `explaining`, outcomes carry their clauses; with
         `whole`, rules are asked as well that the index leaves out: nothing else follows, but
         each says why it did not match."""
         feed = self._feeds.get((event.tenant, event.type))
         if feed is None:
-            return NOTHING
+            return NO_RESULT
         touched = range(len(feed.watchers)) if whole else feed.index.touched(event)
         if not touched and not feed.forecasts:
-            return NOTHING
+            return NO_RESULT
         occasion = self._occasion(event, now_ms, state, plans, explaining)
         for one in feed.forecasts:
             _estimate(one, occasion)
         if not touched:
-            return NOTHING
+            return NO_RESULT
         found: list[RuleResult] = []
         watchers = [feed.watchers[number] for number in sorted(touched)]
         for rule, those in groupby(watchers, key=attrgetter("rule")):
@@ -162,19 +164,19 @@ class RuleSet:
         timer: Timer,
         *,
         now_ms: int,
-        state: State,
+        state: CellCache,
         plans: Plans,
         explaining: bool = False,
-    ) -> Decided:
+    ) -> EvaluationResult:
         """What follows from a timer. One that means nothing any more decides nothing."""
         rule = self._rules.get((timer.tenant, timer.rule))
         if rule is None:
-            return NOTHING
+            return NO_RESULT
         occasion = self._occasion(None, now_ms, state, plans, explaining)
         health = _health(rule, state)
         if health.parked:
-            parked = RuleOutcome(rule.id, rule.version, Verdict.PARKED, timer.key)
-            return Decided(outcomes=(parked,))
+            parked = RuleOutcome(rule.id, rule.version, RuleVerdict.PARKED, timer.key)
+            return EvaluationResult(outcomes=(parked,))
         found = on_timer(occasion, rule, timer)
         _fare(rule, health, found, state)
         return _decided(found, occasion)
@@ -186,7 +188,7 @@ class RuleSet:
         inputs = [part for part in parts if isinstance(part, Input)]
         if health.parked:
             parked = RuleOutcome(
-                rule.id, rule.version, Verdict.PARKED, detail=f"failed: {health.last_error}"
+                rule.id, rule.version, RuleVerdict.PARKED, detail=f"failed: {health.last_error}"
             )
             return [RuleResult(parked, rule)] if inputs else []
         windows = [part for part in parts if isinstance(part, FedWindow)]
@@ -195,7 +197,7 @@ class RuleSet:
         return found
 
     def _occasion(
-        self, event: Event | None, now_ms: int, state: State, plans: Plans, explaining: bool
+        self, event: Event | None, now_ms: int, state: CellCache, plans: Plans, explaining: bool
     ) -> EvaluationContext:
         def forecast_of(tenant: str, name: str, key: str) -> Forecast | None:
             one = self._forecasts.get((tenant, name))
@@ -213,16 +215,16 @@ def _parts(rule: CompiledRule) -> list[FedWindow | Input]:
     return [*rule.windows.values(), *rule.inputs.values()]
 
 
-def _decided(found: Sequence[RuleResult], occasion: EvaluationContext) -> Decided:
-    fired = [at for at, one in enumerate(found) if one.outcome.verdict is Verdict.FIRED]
+def _decided(found: Sequence[RuleResult], occasion: EvaluationContext) -> EvaluationResult:
+    fired = [at for at, one in enumerate(found) if one.outcome.verdict is RuleVerdict.FIRED]
     outcomes = [one.outcome for one in found]
     effects: tuple[Effect, ...] = ()
     if fired:
-        settled = settle([(found[at].rule, found[at].wanted) for at in fired])
+        settled = resolve_effects([(found[at].rule, found[at].wanted) for at in fired])
         effects = settled.effects
         for at, fates in zip(fired, settled.outcomes, strict=True):
             outcomes[at] = replace(outcomes[at], effects=fates)
-    return Decided(
+    return EvaluationResult(
         outcomes=tuple(outcomes),
         effects=effects,
         timers=tuple(occasion.timers.values()),
@@ -234,17 +236,26 @@ def _decided(found: Sequence[RuleResult], occasion: EvaluationContext) -> Decide
 # How rules fare
 
 
-def _health(rule: CompiledRule, state: State) -> Health:
+def _health(rule: CompiledRule, state: CellCache) -> RuleHealth:
     """Of this version: a new one starts anew."""
-    found: Health | None = state.get(CellId(rule.tenant, "health", rule.id, ""))
-    return found if found is not None and found.version == rule.version else Health(rule.version)
+    found: RuleHealth | None = state.get(CellId(rule.tenant, "health", rule.id, ""))
+    return (
+        found if found is not None and found.version == rule.version else RuleHealth(rule.version)
+    )
 
 
-def _fare(rule: CompiledRule, health: Health, found: Sequence[RuleResult], state: State) -> None:
+def _fare(
+    rule: CompiledRule, health: RuleHealth, found: Sequence[RuleResult], state: CellCache
+) -> None:
     """Counts failures in a row. Only what was evaluated counts: a late event ends no row."""
     failed = next((one.outcome for one in found if one.outcome.verdict is _FAILED), None)
     if failed is None:
-        judged = (Verdict.FIRED, Verdict.NOT_MATCHED, Verdict.PENDING, Verdict.COOLDOWN)
+        judged = (
+            RuleVerdict.FIRED,
+            RuleVerdict.NOT_MATCHED,
+            RuleVerdict.PENDING,
+            RuleVerdict.COOLDOWN,
+        )
         if not health.failures or not any(one.outcome.verdict in judged for one in found):
             return
         health.failures, health.last_error = 0, ""
@@ -258,7 +269,7 @@ def _fare(rule: CompiledRule, health: Health, found: Sequence[RuleResult], state
 # Forecasts
 
 
-def _forecast(one: CompiledForecast, key: str, now_ms: int, state: State) -> Forecast | None:
+def _forecast(one: CompiledForecast, key: str, now_ms: int, state: CellCache) -> Forecast | None:
     """What is known at the key; nothing where it was made otherwise or is forgotten."""
     found: Forecast | None = state.get(CellId(one.tenant, "forecast", one.spec.forecast, key))
     if found is None or found.shape != one.method.shape:

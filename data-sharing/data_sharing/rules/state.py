@@ -38,7 +38,7 @@ class CellWrite(NamedTuple):
     expires_ms: int
 
 
-class Kept(msgspec.Struct, array_like=True, frozen=True):
+class StoredEvent(msgspec.Struct, array_like=True, frozen=True):
     """An event as a cell keeps it."""
 
     source: str
@@ -55,8 +55,8 @@ class Kept(msgspec.Struct, array_like=True, frozen=True):
         return EventRef(self.source, self.id, self.position)
 
 
-def kept(event: Event) -> Kept:
-    return Kept(
+def stored_event(event: Event) -> StoredEvent:
+    return StoredEvent(
         event.source, event.id, event.type, event.key, event.subject, event.time_ms,
         event.position, dict(event.data),
     )  # fmt: skip
@@ -96,12 +96,12 @@ class Awaiting(msgspec.Struct, array_like=True):
 
     due_ms: int
     until_ms: int  # event time up to which such an event stops it
-    events: dict[str, list[Kept]]
+    events: dict[str, list[StoredEvent]]
 
 
 class JoinState(msgspec.Struct, array_like=True):
     shape: str
-    buffers: dict[str, list[Kept]] = msgspec.field(default_factory=dict)
+    buffers: dict[str, list[StoredEvent]] = msgspec.field(default_factory=dict)
     awaiting: list[Awaiting] = msgspec.field(default_factory=list)
 
 
@@ -110,7 +110,7 @@ class Pending(msgspec.Struct, array_like=True):
 
     due_ms: int
     first_ms: int
-    events: dict[str, list[Kept]]
+    events: dict[str, list[StoredEvent]]
 
 
 class RuleCell(msgspec.Struct, array_like=True):
@@ -126,7 +126,7 @@ class RuleCell(msgspec.Struct, array_like=True):
     late: int = 0  # events that came too late, ever
 
 
-class Health(msgspec.Struct, array_like=True):
+class RuleHealth(msgspec.Struct, array_like=True):
     """Of one version of a rule."""
 
     version: int
@@ -136,14 +136,14 @@ class Health(msgspec.Struct, array_like=True):
 
 
 _TYPES: dict[str, type[msgspec.Struct]] = {
-    "rule": RuleCell, "forecast": Forecast, "health": Health,
+    "rule": RuleCell, "forecast": Forecast, "health": RuleHealth,
 }  # fmt: skip
 _DECODERS = {kind: msgspec.msgpack.Decoder(of) for kind, of in _TYPES.items()}
 _ENCODER = msgspec.msgpack.Encoder()
 _ABSENT: Any = object()
 
 
-class State:
+class CellCache:
     """`load` gives what is stored of a cell, None where nothing is."""
 
     def __init__(
@@ -192,7 +192,7 @@ class State:
         self._cells.pop(cell, None)
         self._dirty.pop(cell, None)
 
-    def fork(self) -> State:
+    def fork(self) -> CellCache:
         """A copy that changes nothing here: for explaining and trying."""
         changed = dict(self._cells)
 
@@ -202,7 +202,7 @@ class State:
                 return None if content is None else _ENCODER.encode(content)
             return self._load(cell)
 
-        return State(load, most_cells=self._most)
+        return CellCache(load, most_cells=self._most)
 
 
 def _decoded(kind: str, raw: bytes) -> Any:

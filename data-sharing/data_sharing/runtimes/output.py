@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from data_sharing.runtimes.port import Invocation, Outcome, Status
-from data_sharing.runtimes.watch import Watch
+from data_sharing.runtimes.limits_watch import LimitsWatch
+from data_sharing.runtimes.port import Invocation, InvocationStatus, Outcome
 
 STDERR_TAIL_BYTES = 4096
 
@@ -16,7 +16,7 @@ STDERR_TAIL_BYTES = 4096
 class Printed:
     """Stdout up to a limit, past which the application is stopped."""
 
-    def __init__(self, limit_bytes: int, watch: Watch) -> None:
+    def __init__(self, limit_bytes: int, watch: LimitsWatch) -> None:
         self._parts: list[bytes] = []
         self._room = limit_bytes
         self._watch = watch
@@ -60,7 +60,7 @@ def read(content: bytes, limit_bytes: int, stderr_tail: str = "") -> Outcome:
     """DONE with the document, or BAD_OUTPUT with why it is none."""
 
     def bad(message: str) -> Outcome:
-        return Outcome(status=Status.BAD_OUTPUT, message=message, stderr_tail=stderr_tail)
+        return Outcome(status=InvocationStatus.BAD_OUTPUT, message=message, stderr_tail=stderr_tail)
 
     if len(content) > limit_bytes:
         return bad(f"its output is larger than {limit_bytes} bytes")
@@ -73,4 +73,4 @@ def read(content: bytes, limit_bytes: int, stderr_tail: str = "") -> Outcome:
         return bad(f"its output is not UTF-8: {error.reason} at byte {error.start}")
     except (msgspec.DecodeError, RecursionError) as error:
         return bad(f"its output is not one JSON document: {error}")
-    return Outcome(status=Status.DONE, output=text, value=value, stderr_tail=stderr_tail)
+    return Outcome(status=InvocationStatus.DONE, output=text, value=value, stderr_tail=stderr_tail)

@@ -26,7 +26,7 @@ class ArtifactKind(StrEnum):
     PROCESS = "process"  # an executable of this machine; the same JSON on stdin and stdout
 
 
-class Status(StrEnum):
+class InvocationStatus(StrEnum):
     """How an invocation ended. Only DONE carries an output."""
 
     DONE = "done"
@@ -115,7 +115,7 @@ class Invocation:
 class Outcome:
     """What became of an invocation."""
 
-    status: Status
+    status: InvocationStatus
     output: str = ""  # the JSON document as the application gave it, when DONE
     value: Any = None  # the same, decoded
     message: str = ""  # one sentence for people, unless DONE

@@ -25,9 +25,9 @@ from data_sharing.runtimes.port import (
     ArtifactKind,
     Capabilities,
     Invocation,
+    InvocationStatus,
     Limits,
     Outcome,
-    Status,
 )
 
 SYSTEM_FOLDERS = ("/usr", "/bin", "/lib", "/lib64", "/sbin")  # programs and libraries, no /etc
@@ -128,7 +128,7 @@ class InstalledProcess:
         limits = self.limits
         if len(invocation.input) > limits.input_bytes:
             return Outcome(
-                status=Status.REFUSED,
+                status=InvocationStatus.REFUSED,
                 message=f"the input is larger than {limits.input_bytes} bytes",
             )
         began = time.monotonic()
@@ -141,7 +141,9 @@ class InstalledProcess:
                 start_new_session=True,
             )
         except OSError as error:
-            return Outcome(status=Status.REFUSED, message=f"the sandbox did not start: {error}")
+            return Outcome(
+                status=InvocationStatus.REFUSED, message=f"the sandbox did not start: {error}"
+            )
         exchange = _Exchange(process, command_input(invocation), limits, began)
         try:
             exchange.run()
@@ -226,19 +228,25 @@ class _Exchange:
         # bubblewrap reports a signal of its child as a shell does.
         killed = {128 + signal.SIGXCPU, 128 + signal.SIGKILL}
         if self._overflowed:
-            status = Status.BAD_OUTPUT
+            status = InvocationStatus.BAD_OUTPUT
             message = f"its output is larger than {limits.output_bytes} bytes"
         elif self._late:
-            status, message = Status.TIMED_OUT, f"stopped: it ran for its {limits.wall_s:g} s"
+            status, message = (
+                InvocationStatus.TIMED_OUT,
+                f"stopped: it ran for its {limits.wall_s:g} s",
+            )
         elif code in killed and wall_s >= limits.cpu_s:
-            status, message = Status.TIMED_OUT, f"stopped: it used its {limits.cpu_s:g} s of CPU"
+            status, message = (
+                InvocationStatus.TIMED_OUT,
+                f"stopped: it used its {limits.cpu_s:g} s of CPU",
+            )
         elif code != 0 and any(word in stderr.lower() for word in OUT_OF_MEMORY_WORDS):
-            status = Status.OUT_OF_MEMORY
+            status = InvocationStatus.OUT_OF_MEMORY
             message = f"it needed more than its {limits.memory_bytes} bytes of memory"
         elif code > 128:
-            status, message = Status.TRAPPED, f"ended by signal {code - 128}"
+            status, message = InvocationStatus.TRAPPED, f"ended by signal {code - 128}"
         elif code != 0:
-            status, message = Status.FAILED, f"it ended with exit code {code}"
+            status, message = InvocationStatus.FAILED, f"it ended with exit code {code}"
         else:
             got = read(bytes(self._printed), limits.output_bytes)
             status, output, value, message = got.status, got.output, got.value, got.message

@@ -28,17 +28,17 @@ from wasmtime.component import Component
 from control_plane.errors import InvalidInput
 from data_sharing.runtimes import preview1, preview2
 from data_sharing.runtimes.compiled import CompiledCache
+from data_sharing.runtimes.limits_watch import LimitsWatch, Ticker
 from data_sharing.runtimes.output import Printed, Tail, command_input, read
 from data_sharing.runtimes.port import (
     Artifact,
     ArtifactKind,
     Capabilities,
     Invocation,
+    InvocationStatus,
     Limits,
     Outcome,
-    Status,
 )
-from data_sharing.runtimes.watch import Ticker, Watch
 
 SETTINGS = "epoch fuel nothreads nogc 1"  # change it with _engine(): it names compiled code
 UNBOUNDED_FUEL = 2**63
@@ -157,10 +157,10 @@ class InstalledWasm:
         limits = self.limits
         if len(invocation.input) > limits.input_bytes:
             return Outcome(
-                status=Status.REFUSED,
+                status=InvocationStatus.REFUSED,
                 message=f"the input is larger than {limits.input_bytes} bytes",
             )
-        watch = Watch(limits.cpu_s, limits.wall_s)
+        watch = LimitsWatch(limits.cpu_s, limits.wall_s)
         store = Store(self._engine)
         store.set_limits(limits.memory_bytes, TABLE_ELEMENTS, INSTANCES, INSTANCES, self.memories)
         store.set_fuel(limits.fuel or UNBOUNDED_FUEL)
@@ -180,20 +180,25 @@ class InstalledWasm:
             wall_s=watch.wall_used_s(),
         )
 
-    def _run(self, store: Store, watch: Watch, invocation: Invocation) -> tuple[Status, Outcome]:
+    def _run(
+        self, store: Store, watch: LimitsWatch, invocation: Invocation
+    ) -> tuple[InvocationStatus, Outcome]:
         raise NotImplementedError
 
     def _stopped(
-        self, error: Exception, watch: Watch, stderr: str, memory_bytes: int
-    ) -> tuple[Status, Outcome]:
+        self, error: Exception, watch: LimitsWatch, stderr: str, memory_bytes: int
+    ) -> tuple[InvocationStatus, Outcome]:
         """What an error means that ended the run."""
         text = str(error)
         if watch.overflowed:
-            status, message = Status.BAD_OUTPUT, self._too_much()
+            status, message = InvocationStatus.BAD_OUTPUT, self._too_much()
         elif watch.reason:
-            status, message = Status.TIMED_OUT, f"stopped: {watch.reason}"
+            status, message = InvocationStatus.TIMED_OUT, f"stopped: {watch.reason}"
         elif "all fuel consumed" in text:
-            status, message = Status.TIMED_OUT, f"stopped: it used its fuel of {self.limits.fuel}"
+            status, message = (
+                InvocationStatus.TIMED_OUT,
+                f"stopped: it used its fuel of {self.limits.fuel}",
+            )
         elif (
             "memory limit" in text
             or memory_bytes * 2 > self.limits.memory_bytes
@@ -201,10 +206,10 @@ class InstalledWasm:
         ):
             # A failed memory.grow is only a -1 to the guest; what it does then looks like any
             # other trap. More than half in use, or its own words, tell.
-            status = Status.OUT_OF_MEMORY
+            status = InvocationStatus.OUT_OF_MEMORY
             message = f"it needed more than its {self.limits.memory_bytes} bytes of memory"
         else:
-            status, message = Status.TRAPPED, _why(text)
+            status, message = InvocationStatus.TRAPPED, _why(text)
         return status, Outcome(status=status, message=message, stderr_tail=stderr)
 
     def _too_much(self) -> str:
@@ -214,7 +219,9 @@ class InstalledWasm:
 class InstalledCommand(InstalledWasm):
     """A WASI preview-1 command."""
 
-    def _run(self, store: Store, watch: Watch, invocation: Invocation) -> tuple[Status, Outcome]:
+    def _run(
+        self, store: Store, watch: LimitsWatch, invocation: Invocation
+    ) -> tuple[InvocationStatus, Outcome]:
         printed, tail = Printed(self.limits.output_bytes, watch), Tail()
         memory: Any = None
         try:
@@ -231,15 +238,19 @@ class InstalledCommand(InstalledWasm):
         except ExitTrap as error:
             if error.code != 0:
                 message = f"it ended with exit code {error.code}"
-                failed = Outcome(status=Status.FAILED, message=message, stderr_tail=tail.text())
+                failed = Outcome(
+                    status=InvocationStatus.FAILED, message=message, stderr_tail=tail.text()
+                )
                 if not watch.overflowed:
-                    return Status.FAILED, failed
+                    return InvocationStatus.FAILED, failed
         except (WasmtimeError, Trap) as error:
             used = memory.data_len(store) if isinstance(memory, Memory) else 0
             return self._stopped(error, watch, tail.text(), used)
         if watch.overflowed:
             bad = Outcome(
-                status=Status.BAD_OUTPUT, message=self._too_much(), stderr_tail=tail.text()
+                status=InvocationStatus.BAD_OUTPUT,
+                message=self._too_much(),
+                stderr_tail=tail.text(),
             )
             return bad.status, bad
         outcome = read(printed.content(), self.limits.output_bytes, tail.text())
@@ -251,7 +262,9 @@ class InstalledComponent(InstalledWasm):
 
     memories = MEMORIES
 
-    def _run(self, store: Store, watch: Watch, invocation: Invocation) -> tuple[Status, Outcome]:
+    def _run(
+        self, store: Store, watch: LimitsWatch, invocation: Invocation
+    ) -> tuple[InvocationStatus, Outcome]:
         linker, component = self._linked
         try:
             instance = linker.instantiate(store, component)
@@ -262,14 +275,16 @@ class InstalledComponent(InstalledWasm):
         except (TypeError, AttributeError, UnicodeError) as error:
             # It exports another `handle` than the world says.
             message = f"its `handle` is not that of homeport:application: {error}"
-            return Status.TRAPPED, Outcome(status=Status.TRAPPED, message=message)
+            return InvocationStatus.TRAPPED, Outcome(
+                status=InvocationStatus.TRAPPED, message=message
+            )
         tag, payload = getattr(answer, "tag", None), getattr(answer, "payload", answer)
         if tag == "ok" and isinstance(payload, str):
             outcome = read(payload.encode(), self.limits.output_bytes)
             return outcome.status, outcome
         message = str(payload)[: self.limits.output_bytes]
         memory = message.startswith("MemoryError")  # as `homeport apps build` has Python say it
-        status = Status.OUT_OF_MEMORY if memory else Status.FAILED
+        status = InvocationStatus.OUT_OF_MEMORY if memory else InvocationStatus.FAILED
         return status, Outcome(status=status, message=message or "it failed and did not say why")
 
 

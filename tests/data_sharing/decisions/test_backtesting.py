@@ -8,7 +8,7 @@ from data_sharing.event import Event
 from data_sharing.management.backtest import EXAMPLES, Backtest
 from data_sharing.plans.plan import created
 from data_sharing.plans.spec import parse_plan
-from data_sharing.rules.decided import Fate, Verdict
+from data_sharing.rules.results import EffectStatus, RuleVerdict
 from tests.data_sharing.rules.workbench import TENANT, rules_of
 
 START_MS = 1_772_427_600_000  # 2026-03-02T05:00:00Z
@@ -63,9 +63,9 @@ def test_the_same_rules_do_the_same() -> None:
     assert one.events == 3
     assert (one.added.count, one.gone.count, one.changed.count) == (0, 0, 0)
     tally = one.proposed.tallies["slow"]
-    assert tally.verdicts[Verdict.FIRED] == 2
-    assert tally.fates == {Fate.TAKEN: 1, Fate.UNCHANGED: 1}
-    assert one.proposed.tallies["quiet"].verdicts[Verdict.FIRED] == 1, "when its timer was due"
+    assert tally.verdicts[RuleVerdict.FIRED] == 2
+    assert tally.fates == {EffectStatus.TAKEN: 1, EffectStatus.UNCHANGED: 1}
+    assert one.proposed.tallies["quiet"].verdicts[RuleVerdict.FIRED] == 1, "when its timer was due"
     assert one.proposed.actions == {"run": 1}, "the alarm, 20 minutes earlier"
     assert sum(one.proposed.fired_by_minute.values()) == one.proposed.fired == 3
 
@@ -102,9 +102,9 @@ def test_what_goes_wrong_is_told_once() -> None:
     wrong = slow(30).replace("t.data.minutes > 30", "10 / t.data.minutes > 3")
     one = backtest(wrong, slow(30), [0, 0, 2])
     tally = one.proposed.tallies["slow"]
-    assert tally.verdicts[Verdict.ERROR] == 2
+    assert tally.verdicts[RuleVerdict.ERROR] == 2
     assert len(tally.failures) == 1
-    assert tally.verdicts[Verdict.FIRED] == 1
+    assert tally.verdicts[RuleVerdict.FIRED] == 1
 
 
 @pytest.mark.parametrize("until_ms", [START_MS, START_MS + MINUTE_MS])

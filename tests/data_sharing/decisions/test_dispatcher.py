@@ -16,7 +16,7 @@ from control_plane.errors import Conflict
 from data_sharing.decisions.outbox import State
 from data_sharing.delivery.dispatcher import AWAY_MS, REPORT_MS
 from data_sharing.instruction import Instruction
-from data_sharing.runtimes.port import Invocation, Outcome, Status
+from data_sharing.runtimes.port import Invocation, InvocationStatus, Outcome
 from tests.data_sharing.decisions.stage import (
     ONCE,
     REPEATABLE,
@@ -166,7 +166,11 @@ def fails_at_first(times: int) -> Callable[[Invocation], Outcome]:
 
     def answer(invocation: Invocation) -> Outcome:
         left[0] -= 1
-        return echo(invocation) if left[0] < 0 else Outcome(status=Status.FAILED, message="no")
+        return (
+            echo(invocation)
+            if left[0] < 0
+            else Outcome(status=InvocationStatus.FAILED, message="no")
+        )
 
     return answer
 
@@ -197,7 +201,7 @@ async def test_a_failed_action_is_tried_again_where_that_does_no_harm(stage: Sta
         ),
         pytest.param(
             REPEATABLE,
-            lambda _: Outcome(status=Status.TRAPPED, message="unreachable"),
+            lambda _: Outcome(status=InvocationStatus.TRAPPED, message="unreachable"),
             "alarm trapped: unreachable",
             id="a-trap-would-only-come-again",
         ),

@@ -15,7 +15,7 @@ from control_plane.errors import Refused
 from data_sharing.instruction import Instruction, Performance, Performed
 from data_sharing.platforms.host import Hosted, PlatformHost, Report
 from data_sharing.platforms.journal import KEEP_AFTER_DEADLINE_MS, Journal
-from data_sharing.runtimes.port import Invocation, Outcome, Status
+from data_sharing.runtimes.port import Invocation, InvocationStatus, Outcome
 from data_sharing.signing import Delivery, Flaw, InstructionVerifier, Refusal, SigningKey, sign
 from tests.data_sharing.ringing import NOW_MS, RING, Clock
 from tests.fakes.runner import FakeInstalled, FakeRunner, echo
@@ -101,7 +101,7 @@ class Platform:
 
 
 def failing(invocation: Invocation) -> Outcome:
-    return Outcome(status=Status.FAILED, message="no water", stderr_tail="empty tank")
+    return Outcome(status=InvocationStatus.FAILED, message="no water", stderr_tail="empty tank")
 
 
 async def test_an_action_runs_and_its_outcome_is_told(tmp_path: Path) -> None:

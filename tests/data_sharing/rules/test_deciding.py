@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from control_plane.expressions.values import duration
-from data_sharing.rules.decided import Fate, Verdict
 from data_sharing.rules.effects import Hold, Invoke, PlanChange, PlanView
+from data_sharing.rules.results import EffectStatus, RuleVerdict
 from tests.data_sharing.rules.workbench import (
     Shelf,
     Workbench,
@@ -109,8 +109,8 @@ def test_where_two_rules_want_one_field_the_greater_priority_wins_and_says_so() 
     assert effect.cause.rule == "urgent"
     calm = next(one for one in decided.outcomes if one.rule == "calm")
     assert [(one.fate, one.field) for one in calm.effects] == [
-        (Fate.OVERRULED, "shift_ms"),
-        (Fate.OVERRULED, "actions.heat.config.minutes"),
+        (EffectStatus.OVERRULED, "shift_ms"),
+        (EffectStatus.OVERRULED, "actions.heat.config.minutes"),
     ]
     assert "urgent" in calm.effects[0].reason
 
@@ -125,17 +125,19 @@ def test_of_equal_priorities_the_lesser_id_wins_whatever_the_order_of_the_file()
 @pytest.mark.parametrize(
     ("hold", "fate"),
     [
-        pytest.param(Hold(6, "rule other"), Fate.OVERRULED, id="a-greater-priority-set-it"),
-        pytest.param(Hold(5, "rule other"), Fate.TAKEN, id="an-equal-one-did"),
-        pytest.param(Hold(1_000, "user u"), Fate.OVERRULED, id="a-user-did"),
+        pytest.param(Hold(6, "rule other"), EffectStatus.OVERRULED, id="a-greater-priority-set-it"),
+        pytest.param(Hold(5, "rule other"), EffectStatus.TAKEN, id="an-equal-one-did"),
+        pytest.param(Hold(1_000, "user u"), EffectStatus.OVERRULED, id="a-user-did"),
     ],
 )
-def test_who_set_a_field_before_keeps_it_against_lesser_priorities(hold: Hold, fate: Fate) -> None:
+def test_who_set_a_field_before_keeps_it_against_lesser_priorities(
+    hold: Hold, fate: EffectStatus
+) -> None:
     held = plan(holds={"shift_ms": hold})
     bench = Workbench(rules_of("rules:" + change(5, "a", "-20m")), Shelf({"k": [held]}))
     decided = bench.event("traffic")
     assert decided.outcomes[0].effects[0].fate is fate
-    if fate is Fate.OVERRULED:
+    if fate is EffectStatus.OVERRULED:
         assert hold.by in decided.outcomes[0].effects[0].reason
         # The other field is nobody's, and changes.
         assert [dict(one.fields) for one in decided.effects if isinstance(one, PlanChange)] == [
@@ -148,7 +150,7 @@ def test_what_is_so_already_is_no_change() -> None:
     bench = Workbench(rules_of("rules:" + change(5, "a", "-20m")), Shelf({"k": [same]}))
     decided = bench.event("traffic")
     assert not decided.effects
-    assert {one.fate for one in decided.outcomes[0].effects} == {Fate.UNCHANGED}
+    assert {one.fate for one in decided.outcomes[0].effects} == {EffectStatus.UNCHANGED}
 
 
 def test_each_plan_is_judged_and_a_rule_without_one_says_so() -> None:
@@ -236,7 +238,7 @@ def test_failures_in_between_do_not_park() -> None:
     bench = Workbench(rules_of(POISON))
     for n in (0, 0, 1, 0, 0, 1, 0, 0):
         decided = bench.event("traffic", {"n": n})
-        assert Verdict.PARKED not in [one.verdict for one in decided.outcomes]
+        assert RuleVerdict.PARKED not in [one.verdict for one in decided.outcomes]
 
 
 def test_a_field_that_is_missing_is_no_failure() -> None:

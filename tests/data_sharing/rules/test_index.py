@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from control_plane.errors import InvalidInput
 from control_plane.expressions.environment import Kind
 from data_sharing.event import Event
-from data_sharing.rules.index import FeedIndex, Watch
+from data_sharing.rules.index import FeedIndex, Subscription
 from data_sharing.rules.intervals import Interval, Intervals
 from data_sharing.rules.predicates import (
     Conjunct,
@@ -105,7 +105,9 @@ def shown(event: Event) -> dict[str, Any]:
 @given(st.lists(conditions, min_size=1, max_size=25), st.lists(events, min_size=1, max_size=6))
 def test_no_event_is_lost_to_a_rule_that_it_matches(texts: list[str], some: list[Event]) -> None:
     rules = [one for one in map(compiled, texts) if one is not None]
-    index = FeedIndex(Watch(number, conjuncts) for number, (_, conjuncts) in enumerate(rules))
+    index = FeedIndex(
+        Subscription(number, conjuncts) for number, (_, conjuncts) in enumerate(rules)
+    )
     for event in some:
         touched = list(index.touched(event))
         assert len(touched) == len(set(touched))
@@ -149,7 +151,7 @@ def test_where_one_predicate_is_all_there_is_the_index_is_exact(
 ) -> None:
     texts = [" && ".join(parts) for parts in rules]
     made = [one for one in map(compiled, texts) if one is not None]
-    index = FeedIndex(Watch(number, conjuncts) for number, (_, conjuncts) in enumerate(made))
+    index = FeedIndex(Subscription(number, conjuncts) for number, (_, conjuncts) in enumerate(made))
     for fields in some:
         event = Event("t", "s", "1", "feed", "", 0, fields)
         bindings = EVENT.bind({"event": shown(event)})
@@ -198,7 +200,7 @@ def test_rules_that_share_an_equality_are_told_apart_by_what_else_they_ask() -> 
     texts = [f'event.data.kind == "x" && event.data.road == "A{n}"' for n in range(500)]
     texts += [f'event.data.kind == "x" && event.data.speed > {n}' for n in range(500)]
     watches = [
-        Watch(number, conjuncts_of(EVENT.compile(text, field="when").tree, ROOTS))
+        Subscription(number, conjuncts_of(EVENT.compile(text, field="when").tree, ROOTS))
         for number, text in enumerate(texts)
     ]
     event = Event("t", "s", "1", "f", "", 0, {"kind": "x", "road": "A7", "speed": 3})
@@ -223,6 +225,8 @@ def test_intervals_hold_what_lies_in_them(
 def test_a_value_shorter_than_a_prefix_is_found_once() -> None:
     texts = ['event.data.a.startsWith("a")', 'event.data.a.startsWith("abc")']
     rules = [one for one in map(compiled, texts) if one is not None]
-    index = FeedIndex(Watch(number, conjuncts) for number, (_, conjuncts) in enumerate(rules))
+    index = FeedIndex(
+        Subscription(number, conjuncts) for number, (_, conjuncts) in enumerate(rules)
+    )
     event = Event("t", "s", "1", "feed", "k", 0, {"a": "a"}, "")
     assert list(index.touched(event)) == [0]

@@ -14,8 +14,8 @@ from data_sharing.documents import value_of
 from data_sharing.forecasts.forecast import FIELDS as FORECAST_FIELDS
 from data_sharing.plans.published import plan_schema
 from data_sharing.plans.spec import parse_plan
-from data_sharing.rules.decided import Verdict
 from data_sharing.rules.published import rules_schema
+from data_sharing.rules.results import RuleVerdict
 from data_sharing.rules.windows import FIELDS as WINDOW_FIELDS
 from tests.data_sharing.rules.workbench import faults_of
 
@@ -54,7 +54,7 @@ def test_every_example_of_a_plan_is_one(text: str) -> None:
 
 def test_every_verdict_and_field_is_explained() -> None:
     rules = (REFERENCE / "rules.md").read_text()
-    for verdict in Verdict:
+    for verdict in RuleVerdict:
         assert f"`{verdict.value}`" in rules
     for field in WINDOW_FIELDS:
         assert f"`{field}`" in rules

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from data_sharing.event import Event
-from data_sharing.rules.state import CellId, RuleCell, State
+from data_sharing.rules.state import CellCache, CellId, RuleCell
 from tests.data_sharing.rules.workbench import (
     TENANT,
     Shelf,
@@ -261,7 +261,7 @@ def test_asking_rules_that_the_index_leaves_out_changes_nothing(text: str) -> No
     rules = rules_of(globals()[text])
 
     def run(whole: bool) -> list[object]:
-        rng, state, shelf = random.Random(23), State(lambda _: None), Shelf()
+        rng, state, shelf = random.Random(23), CellCache(lambda _: None), Shelf()
         effects: list[object] = []
         for n in range(600):
             data = rng.choice([{"x": rng.randint(0, 3)}, {}, {"x": "text"}])

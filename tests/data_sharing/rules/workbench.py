@@ -13,12 +13,12 @@ from data_sharing.rules.compiling import (
     compile_rule,
     parse,
 )
-from data_sharing.rules.decided import Decided, RuleOutcome, Timer, Verdict
+from data_sharing.rules.document_faults import InvalidDocument
 from data_sharing.rules.effects import PlanView
-from data_sharing.rules.faults import InvalidDocument
 from data_sharing.rules.feed_schema import FeedSchema
+from data_sharing.rules.results import EvaluationResult, RuleOutcome, RuleVerdict, Timer
 from data_sharing.rules.ruleset import RuleSet
-from data_sharing.rules.state import CellId, State
+from data_sharing.rules.state import CellCache, CellId
 
 TENANT = "home"
 OPEN: Mapping[str, Any] = {"type": "object", "additionalProperties": True}
@@ -79,10 +79,10 @@ class Workbench:
         self.plans = plans or Shelf()
         self.stored: dict[CellId, bytes] = {}
         self.timers: dict[str, Timer] = {}
-        self.state = State(self.stored.get)
+        self.state = CellCache(self.stored.get)
         self.position = 0
         self.now_ms = 0
-        self.decided: list[Decided] = []
+        self.decided: list[EvaluationResult] = []
 
     def event(
         self,
@@ -93,7 +93,7 @@ class Workbench:
         key: str = "k",
         now_s: float | None = None,
         explaining: bool = False,
-    ) -> Decided:
+    ) -> EvaluationResult:
         """Timers that are due by then come first."""
         self.position += 1
         event = Event(
@@ -108,7 +108,7 @@ class Workbench:
         self._take(decided)
         return decided
 
-    def pass_to(self, at_s: float) -> list[Decided]:
+    def pass_to(self, at_s: float) -> list[EvaluationResult]:
         """Lets time pass and timers come due, the earliest first."""
         until_ms, found = round(at_s * 1_000), []
         while True:
@@ -124,7 +124,7 @@ class Workbench:
         self.now_ms = max(self.now_ms, until_ms)
         return found
 
-    def _take(self, decided: Decided) -> None:
+    def _take(self, decided: EvaluationResult) -> None:
         for name in decided.dropped:
             self.timers.pop(name, None)
         self.timers.update({timer.id: timer for timer in decided.timers})
@@ -140,18 +140,18 @@ class Workbench:
 
     def restart(self, rules: RuleSet | None = None) -> None:
         """A new worker on what was stored."""
-        self.state = State(self.stored.get)
+        self.state = CellCache(self.stored.get)
         self.rules = rules or self.rules
 
 
-def verdicts(decided: Decided) -> list[str]:
+def verdicts(decided: EvaluationResult) -> list[str]:
     return [str(one.verdict) for one in decided.outcomes]
 
 
-def fired(found: Decided | Iterable[Decided]) -> list[RuleOutcome]:
+def fired(found: EvaluationResult | Iterable[EvaluationResult]) -> list[RuleOutcome]:
     """The outcomes of rules that fired."""
-    every = [found] if isinstance(found, Decided) else found
-    return [one for each in every for one in each.outcomes if one.verdict is Verdict.FIRED]
+    every = [found] if isinstance(found, EvaluationResult) else found
+    return [one for each in every for one in each.outcomes if one.verdict is RuleVerdict.FIRED]
 
 
 def ids(outcome: RuleOutcome) -> list[str]:

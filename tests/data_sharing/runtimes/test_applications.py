@@ -21,9 +21,9 @@ from data_sharing.runtimes.port import (
     ArtifactKind,
     Installed,
     Invocation,
+    InvocationStatus,
     Limits,
     Outcome,
-    Status,
 )
 from data_sharing.runtimes.wasm import WasmRuntime
 
@@ -71,8 +71,8 @@ BREW: tuple[str, str, dict[str, Any]] = (
 def does(application: Installed, expected: tuple[str, str, dict[str, Any]]) -> None:
     action, value, output = expected
     outcome = ask(application, action, value)
-    assert (outcome.status, outcome.value) == (Status.DONE, output), outcome
-    assert ask(application, "dance", "{}").status is Status.FAILED
+    assert (outcome.status, outcome.value) == (InvocationStatus.DONE, output), outcome
+    assert ask(application, "dance", "{}").status is InvocationStatus.FAILED
 
 
 def test_python_components_do_their_actions(runtime: WasmRuntime) -> None:
@@ -86,7 +86,7 @@ def test_python_components_do_their_actions(runtime: WasmRuntime) -> None:
 
 def test_a_python_exception_is_a_failure_that_says_what(runtime: WasmRuntime) -> None:
     outcome = ask(installed(runtime, "heating"), "heat", "{}")
-    assert (outcome.status, outcome.message) == (Status.FAILED, "KeyError: 'minutes'")
+    assert (outcome.status, outcome.message) == (InvocationStatus.FAILED, "KeyError: 'minutes'")
 
 
 def test_the_committed_command_does_its_action(runtime: WasmRuntime) -> None:
@@ -134,14 +134,20 @@ def test_a_javascript_component_is_built_and_does_its_action(
 
 
 PYTHON = {
-    "loops": ("while True: pass", Status.TIMED_OUT),
-    "takes-all-memory": ("return ['x' * 2**20 * n for n in range(1, 4096)]", Status.OUT_OF_MEMORY),
-    "reads-a-file": ("return open('/etc/passwd').read()", Status.TRAPPED),
-    "sleeps": ("import time; time.sleep(1000)", Status.TRAPPED),
-    "connects": ("import socket; socket.create_connection(('127.0.0.1', 1))", Status.TRAPPED),
-    "recurses": ("return handle(action, input)", Status.FAILED),
-    "returns-what-is-no-json": ("return {1, 2}", Status.FAILED),
-    "returns-megabytes": ("return 'x' * 2**21", Status.BAD_OUTPUT),
+    "loops": ("while True: pass", InvocationStatus.TIMED_OUT),
+    "takes-all-memory": (
+        "return ['x' * 2**20 * n for n in range(1, 4096)]",
+        InvocationStatus.OUT_OF_MEMORY,
+    ),
+    "reads-a-file": ("return open('/etc/passwd').read()", InvocationStatus.TRAPPED),
+    "sleeps": ("import time; time.sleep(1000)", InvocationStatus.TRAPPED),
+    "connects": (
+        "import socket; socket.create_connection(('127.0.0.1', 1))",
+        InvocationStatus.TRAPPED,
+    ),
+    "recurses": ("return handle(action, input)", InvocationStatus.FAILED),
+    "returns-what-is-no-json": ("return {1, 2}", InvocationStatus.FAILED),
+    "returns-megabytes": ("return 'x' * 2**21", InvocationStatus.BAD_OUTPUT),
 }
 
 

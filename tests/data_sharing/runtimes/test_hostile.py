@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from data_sharing.runtimes.hosting import Hosting
-from data_sharing.runtimes.port import MIB, Artifact, Invocation, Limits, Status
+from data_sharing.runtimes.port import MIB, Artifact, Invocation, InvocationStatus, Limits
 from tests.data_sharing.runtimes.guests import (
     BOMB,
     LOOP,
@@ -36,44 +36,113 @@ def hosting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosting]:
 @pytest.mark.parametrize(
     ("artifact", "status", "message"),
     [
-        pytest.param(command(wat(LOOP)), Status.TIMED_OUT, "of CPU", id="loops"),
-        pytest.param(component(LOOP + "unreachable"), Status.TIMED_OUT, "of CPU",
-                     id="component-loops"),
-        pytest.param(command(wat(BOMB)), Status.OUT_OF_MEMORY, "8388608 bytes",
-                     id="takes-all-memory"),
-        pytest.param(command(wat("(drop (memory.grow (i32.const 1)))" + prints(b"1"), b"1",
-                                 "(table 2000000 funcref)")),
-                     Status.TRAPPED, "table", id="takes-a-huge-table"),
-        pytest.param(command(wat("unreachable")), Status.TRAPPED, "unreachable", id="traps"),
-        pytest.param(command(wat("(drop (i32.load (i32.const -8)))")), Status.TRAPPED,
-                     "out of bounds memory access", id="reads-beyond-its-memory"),
-        pytest.param(command(wat("(drop (call $r (i64.const 1)))", more=RECURSE)),
-                     Status.TRAPPED, "call stack exhausted", id="recurses"),
-        pytest.param(component("(drop (call $r (i64.const 1))) unreachable", RECURSE),
-                     Status.TRAPPED, "call stack exhausted", id="component-recurses"),
-        pytest.param(command(printing_forever()), Status.BAD_OUTPUT, "larger than 100000",
-                     id="prints-megabytes"),
-        pytest.param(command(printing_forever(2)), Status.TIMED_OUT, "of CPU",
-                     id="prints-megabytes-on-stderr"),
-        pytest.param(command(printing(b"junk")), Status.BAD_OUTPUT, "not one JSON document",
-                     id="prints-junk"),
-        pytest.param(command(printing(b"{} {}")), Status.BAD_OUTPUT, "not one JSON document",
-                     id="prints-two-documents"),
-        pytest.param(command(printing(b'"\xff\xfe"')), Status.BAD_OUTPUT, "not UTF-8",
-                     id="prints-what-is-not-text"),
-        pytest.param(command(printing(DEEP)), Status.BAD_OUTPUT, "not one JSON document",
-                     id="nests-too-deep"),
-        pytest.param(command(wat("nop")), Status.BAD_OUTPUT, "no output", id="prints-nothing"),
-        pytest.param(command(wat(prints(b"{}") + "(call $proc_exit (i32.const 3))", b"{}")),
-                     Status.FAILED, "exit code 3", id="exits-with-a-code"),
-        pytest.param(component(answering(1)), Status.FAILED, "null", id="component-gives-err"),
-        pytest.param(component("(i32.store (i32.const 20) (i32.const -9)) (i32.const 16)"
-                               "(i32.store (i32.const 24) (i32.const 9))"),
-                     Status.TRAPPED, "out of bounds", id="component-lies-about-its-string"),
+        pytest.param(command(wat(LOOP)), InvocationStatus.TIMED_OUT, "of CPU", id="loops"),
+        pytest.param(
+            component(LOOP + "unreachable"),
+            InvocationStatus.TIMED_OUT,
+            "of CPU",
+            id="component-loops",
+        ),
+        pytest.param(
+            command(wat(BOMB)),
+            InvocationStatus.OUT_OF_MEMORY,
+            "8388608 bytes",
+            id="takes-all-memory",
+        ),
+        pytest.param(
+            command(
+                wat(
+                    "(drop (memory.grow (i32.const 1)))" + prints(b"1"),
+                    b"1",
+                    "(table 2000000 funcref)",
+                )
+            ),
+            InvocationStatus.TRAPPED,
+            "table",
+            id="takes-a-huge-table",
+        ),
+        pytest.param(
+            command(wat("unreachable")), InvocationStatus.TRAPPED, "unreachable", id="traps"
+        ),
+        pytest.param(
+            command(wat("(drop (i32.load (i32.const -8)))")),
+            InvocationStatus.TRAPPED,
+            "out of bounds memory access",
+            id="reads-beyond-its-memory",
+        ),
+        pytest.param(
+            command(wat("(drop (call $r (i64.const 1)))", more=RECURSE)),
+            InvocationStatus.TRAPPED,
+            "call stack exhausted",
+            id="recurses",
+        ),
+        pytest.param(
+            component("(drop (call $r (i64.const 1))) unreachable", RECURSE),
+            InvocationStatus.TRAPPED,
+            "call stack exhausted",
+            id="component-recurses",
+        ),
+        pytest.param(
+            command(printing_forever()),
+            InvocationStatus.BAD_OUTPUT,
+            "larger than 100000",
+            id="prints-megabytes",
+        ),
+        pytest.param(
+            command(printing_forever(2)),
+            InvocationStatus.TIMED_OUT,
+            "of CPU",
+            id="prints-megabytes-on-stderr",
+        ),
+        pytest.param(
+            command(printing(b"junk")),
+            InvocationStatus.BAD_OUTPUT,
+            "not one JSON document",
+            id="prints-junk",
+        ),
+        pytest.param(
+            command(printing(b"{} {}")),
+            InvocationStatus.BAD_OUTPUT,
+            "not one JSON document",
+            id="prints-two-documents",
+        ),
+        pytest.param(
+            command(printing(b'"\xff\xfe"')),
+            InvocationStatus.BAD_OUTPUT,
+            "not UTF-8",
+            id="prints-what-is-not-text",
+        ),
+        pytest.param(
+            command(printing(DEEP)),
+            InvocationStatus.BAD_OUTPUT,
+            "not one JSON document",
+            id="nests-too-deep",
+        ),
+        pytest.param(
+            command(wat("nop")), InvocationStatus.BAD_OUTPUT, "no output", id="prints-nothing"
+        ),
+        pytest.param(
+            command(wat(prints(b"{}") + "(call $proc_exit (i32.const 3))", b"{}")),
+            InvocationStatus.FAILED,
+            "exit code 3",
+            id="exits-with-a-code",
+        ),
+        pytest.param(
+            component(answering(1)), InvocationStatus.FAILED, "null", id="component-gives-err"
+        ),
+        pytest.param(
+            component(
+                "(i32.store (i32.const 20) (i32.const -9)) (i32.const 16)"
+                "(i32.store (i32.const 24) (i32.const 9))"
+            ),
+            InvocationStatus.TRAPPED,
+            "out of bounds",
+            id="component-lies-about-its-string",
+        ),
     ],
-)  # fmt: skip
+)
 def test_bad_behaviour_has_its_outcome(
-    hosting: Hosting, artifact: Artifact, status: Status, message: str
+    hosting: Hosting, artifact: Artifact, status: InvocationStatus, message: str
 ) -> None:
     outcome = hosting.install(artifact, LIMITS).invoke(asks())
     assert outcome.status is status, outcome
@@ -83,26 +152,26 @@ def test_bad_behaviour_has_its_outcome(
 
 def test_fuel_stops_at_the_same_instruction_everywhere(hosting: Hosting) -> None:
     installed = hosting.install(command(wat(LOOP)), Limits(fuel=10_000))
-    assert installed.invoke(asks()).status is Status.TIMED_OUT
+    assert installed.invoke(asks()).status is InvocationStatus.TIMED_OUT
     assert "fuel" in installed.invoke(asks()).message
 
 
 def test_memory_is_counted_from_the_first_page(hosting: Hosting) -> None:
     small = Limits(memory_bytes=65536)
     outcome = hosting.install(command(printing(b"1")), small).invoke(asks())
-    assert outcome.status is Status.OUT_OF_MEMORY
+    assert outcome.status is InvocationStatus.OUT_OF_MEMORY
 
 
 def test_a_huge_input_is_refused_before_anything_runs(hosting: Hosting) -> None:
     installed = hosting.install(command(wat(LOOP)), Limits(input_bytes=1000))
     outcome = installed.invoke(Invocation(action="a", input='"' + "x" * 1000 + '"'))
-    assert outcome.status is Status.REFUSED
+    assert outcome.status is InvocationStatus.REFUSED
 
 
 def test_a_large_input_passes_unread_by_who_does_not_read(hosting: Hosting) -> None:
     installed = hosting.install(command(printing(b"7")), Limits(input_bytes=64 * MIB))
     outcome = installed.invoke(Invocation(action="a", input='"' + "x" * (32 * MIB) + '"'))
-    assert (outcome.status, outcome.value) == (Status.DONE, 7)
+    assert (outcome.status, outcome.value) == (InvocationStatus.DONE, 7)
 
 
 def test_the_end_of_stderr_is_kept_and_no_more(hosting: Hosting) -> None:
@@ -113,7 +182,10 @@ def test_the_end_of_stderr_is_kept_and_no_more(hosting: Hosting) -> None:
 def test_wall_time_stops_what_has_cpu_left(hosting: Hosting) -> None:
     limits = Limits(cpu_s=60, wall_s=0.1)
     outcome = hosting.install(command(wat(LOOP)), limits).invoke(asks())
-    assert (outcome.status, outcome.message) == (Status.TIMED_OUT, "stopped: it ran for its 0.1 s")
+    assert (outcome.status, outcome.message) == (
+        InvocationStatus.TIMED_OUT,
+        "stopped: it ran for its 0.1 s",
+    )
 
 
 async def test_neighbours_of_a_hostile_application_are_unharmed(hosting: Hosting) -> None:
@@ -123,6 +195,6 @@ async def test_neighbours_of_a_hostile_application_are_unharmed(hosting: Hosting
         hostile = [group.create_task(hosting.invoke(one, asks())) for one in bad]
         kind = [group.create_task(hosting.invoke(good, asks(n))) for n in range(200)]
     assert [one.result().status for one in hostile] == [
-        Status.TIMED_OUT, Status.OUT_OF_MEMORY, Status.TRAPPED,
+        InvocationStatus.TIMED_OUT, InvocationStatus.OUT_OF_MEMORY, InvocationStatus.TRAPPED,
     ]  # fmt: skip
     assert [one.result().value for one in kind] == list(range(200))

@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 from wasmtime import wat2wasm
 
-from data_sharing.runtimes.port import Artifact, ArtifactKind, Capabilities, Limits, Status
+from data_sharing.runtimes.port import (
+    Artifact,
+    ArtifactKind,
+    Capabilities,
+    InvocationStatus,
+    Limits,
+)
 from data_sharing.runtimes.wasm import WasmRuntime
 from tests.data_sharing.runtimes.guests import asks
 
@@ -77,7 +83,7 @@ def digits(runtime: WasmRuntime, body: str, granted: Capabilities, times: int = 
     """What it says, each time from a fresh instance: three bits as a number."""
     installed = runtime.install(asking(body), Limits(), granted)
     outcomes = [installed.invoke(asks()) for _ in range(times)]
-    assert {outcome.status for outcome in outcomes} == {Status.DONE}, outcomes[0]
+    assert {outcome.status for outcome in outcomes} == {InvocationStatus.DONE}, outcomes[0]
     return [outcome.value for outcome in outcomes]
 
 
@@ -101,5 +107,5 @@ def test_only_granted_variables_are_there(runtime: WasmRuntime) -> None:
 
 def test_what_is_not_there_traps_and_is_named(runtime: WasmRuntime) -> None:
     outcome = runtime.install(asking(TICKS)).invoke(asks())
-    assert outcome.status is Status.TRAPPED
+    assert outcome.status is InvocationStatus.TRAPPED
     assert "wasi:clocks/monotonic-clock" in outcome.message

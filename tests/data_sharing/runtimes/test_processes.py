@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from control_plane.errors import InvalidInput, Refused
-from data_sharing.runtimes.port import MIB, Artifact, ArtifactKind, Capabilities, Limits, Status
+from data_sharing.runtimes.port import (
+    MIB,
+    Artifact,
+    ArtifactKind,
+    Capabilities,
+    InvocationStatus,
+    Limits,
+)
 from data_sharing.runtimes.processes import InstalledProcess, ProcessRuntime
 from tests.data_sharing.runtimes.guests import asks
 
@@ -34,18 +41,18 @@ def test_json_comes_in_and_goes_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("script", "status", "message"),
     [
-        pytest.param("while :; do :; done", Status.TIMED_OUT, "of CPU", id="loops"),
-        pytest.param("head -c 50000000 /dev/zero", Status.BAD_OUTPUT, "larger than 10000",
+        pytest.param("while :; do :; done", InvocationStatus.TIMED_OUT, "of CPU", id="loops"),
+        pytest.param("head -c 50000000 /dev/zero", InvocationStatus.BAD_OUTPUT, "larger than 10000",
                      id="prints-megabytes"),
-        pytest.param("echo junk", Status.BAD_OUTPUT, "not one JSON", id="prints-junk"),
-        pytest.param("exit 4", Status.FAILED, "exit code 4", id="exits-with-a-code"),
-        pytest.param("kill -SEGV $$", Status.TRAPPED, "signal 11", id="crashes"),
+        pytest.param("echo junk", InvocationStatus.BAD_OUTPUT, "not one JSON", id="prints-junk"),
+        pytest.param("exit 4", InvocationStatus.FAILED, "exit code 4", id="exits-with-a-code"),
+        pytest.param("kill -SEGV $$", InvocationStatus.TRAPPED, "signal 11", id="crashes"),
         pytest.param("x=$(head -c 1000000000 /dev/zero | tr '\\0' x); echo 1",
-                     Status.OUT_OF_MEMORY, "268435456 bytes", id="takes-all-memory"),
+                     InvocationStatus.OUT_OF_MEMORY, "268435456 bytes", id="takes-all-memory"),
     ],
 )  # fmt: skip
 def test_bad_behaviour_has_its_outcome(
-    tmp_path: Path, script: str, status: Status, message: str
+    tmp_path: Path, script: str, status: InvocationStatus, message: str
 ) -> None:
     outcome = install(tmp_path, script, LIMITS).invoke(asks())
     assert outcome.status is status, outcome
@@ -55,7 +62,7 @@ def test_bad_behaviour_has_its_outcome(
 def test_what_sleeps_is_stopped(tmp_path: Path) -> None:
     limits = Limits(wall_s=0.5, memory_bytes=256 * MIB)
     outcome = install(tmp_path, "sleep 100 & sleep 100", limits).invoke(asks())
-    assert outcome.status is Status.TIMED_OUT
+    assert outcome.status is InvocationStatus.TIMED_OUT
 
 
 @pytest.mark.parametrize(
@@ -72,7 +79,7 @@ def test_what_sleeps_is_stopped(tmp_path: Path) -> None:
 def test_nothing_is_there(tmp_path: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOMEPORT_TEST", "leaked")
     outcome = install(tmp_path, f"{script} && echo 1").invoke(asks())
-    assert outcome.status is Status.FAILED, outcome
+    assert outcome.status is InvocationStatus.FAILED, outcome
 
 
 def test_its_tmp_is_its_own_and_gone_afterwards(tmp_path: Path) -> None:

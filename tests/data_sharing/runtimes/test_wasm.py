@@ -14,8 +14,8 @@ from data_sharing.runtimes.port import (
     ArtifactKind,
     Capabilities,
     FileGrant,
+    InvocationStatus,
     Limits,
-    Status,
 )
 from data_sharing.runtimes.wasm import WasmRuntime
 from tests.data_sharing.runtimes.guests import (
@@ -50,7 +50,7 @@ def runtime(tmp_path: Path) -> Iterator[WasmRuntime]:
 
 def tells(runtime: WasmRuntime, call: str, granted: Capabilities) -> tuple[int, bytes]:
     outcome = runtime.install(command(telling(call)), Limits(), granted).invoke(asks())
-    assert outcome.status is Status.DONE, outcome
+    assert outcome.status is InvocationStatus.DONE, outcome
     return told(outcome.value)
 
 

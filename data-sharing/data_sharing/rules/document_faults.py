@@ -1,4 +1,4 @@
-"""Faults: what is wrong with a document of rules, all of it at once, each named by its field."""
+"""FaultCollector: everything that is wrong with a document of rules, each named by its field."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class InvalidDocument(InvalidInput):
         self.faults = tuple(faults)
 
 
-class Faults:
+class FaultCollector:
     """Gathers what is wrong, so that an operator sees all of it at once."""
 
     def __init__(self) -> None:

@@ -30,7 +30,7 @@ CALLBACK: Any = ctypes.CFUNCTYPE(
 NO_FINALIZER = ctypes.CFUNCTYPE(None, ctypes.c_void_p)()
 
 
-class Watch:
+class LimitsWatch:
     """One invocation's use of time and output, against its limits."""
 
     __slots__ = ("cpu_began_s", "cpu_s", "overflowed", "reason", "wall_began_s", "wall_s")
@@ -62,7 +62,7 @@ class Watch:
         return time.perf_counter() - self.wall_began_s
 
 
-_watches: dict[int, Watch] = {}  # by the number that wasmtime hands back to the callback
+_watches: dict[int, LimitsWatch] = {}  # by the number that wasmtime hands back to the callback
 _numbers = itertools.count(1)
 
 
@@ -92,7 +92,7 @@ class Ticker:
         self._thread = threading.Thread(target=self._run, name="wasm-epoch", daemon=True)
         self._thread.start()
 
-    def begin(self, store: Store, watch: Watch) -> int:
+    def begin(self, store: Store, watch: LimitsWatch) -> int:
         """Has `watch` decide over the store's time. Give the number to `end`."""
         number = next(_numbers)
         _watches[number] = watch

@@ -1,5 +1,7 @@
-"""Decided: what came of one event or timer. Everything a worker stores in its transaction, and
-everything an explanation needs."""
+"""EvaluationResult: what came of one event or timer, rule by rule.
+
+Everything a worker stores in its transaction, and everything an explanation needs.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from data_sharing.forecasts.spec import shown
 from data_sharing.rules.effects import Effect, EventRef, Invoke
 
 
-class Verdict(StrEnum):
+class RuleVerdict(StrEnum):
     """What became of one rule, once for each combination of events and plan it looked at."""
 
     FIRED = "fired"
@@ -29,7 +31,7 @@ class Verdict(StrEnum):
     PARKED = "parked"  # it failed too often in a row and is not run
 
 
-class Fate(StrEnum):
+class EffectStatus(StrEnum):
     """What became of an effect of a rule that fired."""
 
     TAKEN = "taken"
@@ -37,7 +39,7 @@ class Fate(StrEnum):
     OVERRULED = "overruled"  # somebody with a higher priority has set that
 
 
-class Clause(NamedTuple):
+class ClauseOutcome(NamedTuple):
     """One part of a condition and what it came to: "true", "false", "missing: …", "error: …".
     read: values by path. joined_by: "&&" or "||" of the parts; empty: a leaf."""
 
@@ -45,14 +47,14 @@ class Clause(NamedTuple):
     outcome: str
     read: Mapping[str, Any]
     joined_by: str = ""
-    parts: tuple[Clause, ...] = ()
+    parts: tuple[ClauseOutcome, ...] = ()
 
 
 class EffectOutcome(msgspec.Struct, frozen=True):
     """field: of a plan change, which of its fields; empty: all of the effect."""
 
     effect: Effect
-    fate: Fate
+    fate: EffectStatus
     field: str = ""
     reason: str = ""
 
@@ -81,7 +83,7 @@ class RuleOutcome(msgspec.Struct, frozen=True):
 
     rule: str
     version: int
-    verdict: Verdict
+    verdict: RuleVerdict
     key: str = ""
     plan_id: str = ""
     detail: str = ""  # one sentence, where the verdict leaves a question
@@ -89,7 +91,7 @@ class RuleOutcome(msgspec.Struct, frozen=True):
     consumed: tuple[EventRef, ...] = ()  # that are used up
     effects: tuple[EffectOutcome, ...] = ()
     read: Mapping[str, Any] = {}  # of rules that fired: what `when` read, by path
-    clauses: Clause | None = None  # where explaining was asked for
+    clauses: ClauseOutcome | None = None  # where explaining was asked for
 
 
 class Timer(NamedTuple):
@@ -110,7 +112,7 @@ class Timer(NamedTuple):
         return "/".join(part.replace("%", "%25").replace("/", "%2F") for part in parts)
 
 
-class Decided(msgspec.Struct, frozen=True):
+class EvaluationResult(msgspec.Struct, frozen=True):
     """outcomes: of the rules that the index found, in their order. effects: those to act on, in
     order. timers: to store; dropped: ids of timers that need not come back. evicted: rules, and
     how many events each let go of for want of room."""
@@ -122,4 +124,4 @@ class Decided(msgspec.Struct, frozen=True):
     evicted: tuple[tuple[str, int], ...] = ()
 
 
-NOTHING = Decided()
+NO_RESULT = EvaluationResult()
