@@ -51,11 +51,11 @@ class ConditionEvaluator:
     """Of one rule within one occasion."""
 
     def __init__(
-        self, occasion: EvaluationContext, rule: CompiledRule, cells: RuleStateStore
+        self, context: EvaluationContext, rule: CompiledRule, cells: RuleStateStore
     ) -> None:
-        self._occasion, self._rule, self._cells = occasion, rule, cells
+        self._context, self._rule, self._states = context, rule, cells
 
-    def judge(
+    def evaluate(
         self,
         key: str,
         cell: RuleCell | None,
@@ -72,9 +72,9 @@ class ConditionEvaluator:
         plans = self._plans(values)
         if isinstance(plans, Fault):
             verdict = RuleVerdict.NO_PLAN if plans.missing else RuleVerdict.ERROR
-            return [self._found(verdict, f"plan.of: {plans.message}", key=key, events=refs)]
+            return [self._result(verdict, f"plan.of: {plans.message}", key=key, events=refs)]
         if not plans:
-            return [self._found(RuleVerdict.NO_PLAN, key=key, events=refs)]
+            return [self._result(RuleVerdict.NO_PLAN, key=key, events=refs)]
         found: list[RuleResult] = []
         for plan in plans:
             if plan is not None:
@@ -82,7 +82,7 @@ class ConditionEvaluator:
             bindings = rule.environment.bind(values)
             holds = rule.when.holds(bindings)
             clauses = None
-            if self._occasion.explaining:
+            if self._context.explaining:
                 clauses = explanation.clauses(rule, values, bindings, holds)
             if isinstance(holds, Fault) or not holds:
                 verdict, detail = RuleVerdict.NOT_MATCHED, ""
@@ -90,7 +90,7 @@ class ConditionEvaluator:
                     verdict = verdict if holds.missing else RuleVerdict.ERROR
                     detail = holds.message
                 found.append(
-                    self._found(verdict, detail, key=key, plan=plan, events=refs, clauses=clauses)
+                    self._result(verdict, detail, key=key, plan=plan, events=refs, clauses=clauses)
                 )
                 continue
             if clauses is not None and not clauses.parts:
@@ -108,7 +108,7 @@ class ConditionEvaluator:
         match: Match,
         timer: Timer | None,
     ) -> RuleResult:
-        rule, now_ms, key = self._rule, self._occasion.now_ms, match.key
+        rule, now_ms, key = self._rule, self._context.now_ms, match.key
         plan_id = match.plan_id
         if rule.cooldown_ms and cell is not None:
             last_ms = cell.fired_ms.get(plan_id)
@@ -123,8 +123,8 @@ class ConditionEvaluator:
             due_ms = min(now_ms + rule.wait_ms, first_ms + rule.wait_at_most_ms)
             cell.pending[plan_id] = Pending(due_ms, first_ms, stored_events(events))
             _bound(cell.pending)
-            self._occasion.set_timer(Timer(rule.tenant, rule.id, "debounce", key, plan_id, due_ms))
-            self._cells.seen(cell, key, cell.newest_ms)
+            self._context.set_timer(Timer(rule.tenant, rule.id, "debounce", key, plan_id, due_ms))
+            self._states.seen(cell, key, cell.newest_ms)
             return self._outcome(RuleVerdict.PENDING, match, consumed=consumed)
         return self._fire(cell, match, timer, consumed)
 
@@ -144,24 +144,24 @@ class ConditionEvaluator:
         )
         try:
             effects = requested_effects(
-                rule, match.bindings, match.plan, cause, self._occasion.now_ms
+                rule, match.bindings, match.plan, cause, self._context.now_ms
             )
         except EffectFailed as error:
             return self._outcome(RuleVerdict.ERROR, match, f"do: {error}")
         if rule.cooldown_ms and cell is not None:
-            cell.fired_ms[match.plan_id] = self._occasion.now_ms
+            cell.fired_ms[match.plan_id] = self._context.now_ms
             _bound(cell.fired_ms)
-            self._cells.seen(cell, match.key, cell.newest_ms)
+            self._states.seen(cell, match.key, cell.newest_ms)
         return self._outcome(RuleVerdict.FIRED, match, consumed=consumed, effects=effects)
 
-    def debounced(self, timer: Timer) -> list[RuleResult]:
+    def fire_debounced(self, timer: Timer) -> list[RuleResult]:
         """`when` held at its newest match and is not asked again; effects see what is now."""
-        rule, cell = self._rule, self._cells.at(timer.key)
+        rule, cell = self._rule, self._states.at(timer.key)
         pending = cell.pending.get(timer.token)
         if pending is None or pending.due_ms > timer.due_ms:
             return []
         del cell.pending[timer.token]
-        self._cells.seen(cell, timer.key, cell.newest_ms)
+        self._states.seen(cell, timer.key, cell.newest_ms)
         times = [one.time_ms for events in pending.events.values() for one in events]
         at_ms = max(times, default=cell.newest_ms)
         values = self._values(timer.key, cell, pending.events, at_ms, None)
@@ -172,7 +172,7 @@ class ConditionEvaluator:
             same = () if isinstance(plans, Fault) else plans
             plan = next((one for one in same if one and one.id == timer.token), None)
             if plan is None:
-                return [self._found(RuleVerdict.NO_PLAN, key=timer.key, events=refs)]
+                return [self._result(RuleVerdict.NO_PLAN, key=timer.key, events=refs)]
             values["plan"] = plan.fields
         bindings = rule.environment.bind(values)
         match = Match(timer.key, refs, plan, bindings, explanation.read(rule, values))
@@ -186,7 +186,7 @@ class ConditionEvaluator:
         at_ms: int,
         ended: Mapping[str, Any] | None,
     ) -> dict[str, Any]:
-        rule, occasion, reads = self._rule, self._occasion, self._rule.reads
+        rule, context, reads = self._rule, self._context, self._rule.reads
         values: dict[str, Any] = {"key": key}
         for name, those in events.items():
             if name in reads:
@@ -196,12 +196,12 @@ class ConditionEvaluator:
         if "event" in reads and events:
             newest = max((one for those in events.values() for one in those), key=_newest)
             # At an event it is that event, whichever is the newest.
-            values["event"] = occasion.shown if occasion.event else self._shown(newest)
+            values["event"] = context.shown if context.event else self._shown(newest)
         if "now" in reads:
-            values["now"] = instant(occasion.now_ms)
+            values["now"] = instant(context.now_ms)
         if "window" in reads:
             values["window"] = {
-                name: fed.window.read(self._cells.readable(cell, fed), at_ms)
+                name: fed.window.read(self._states.readable(cell, fed), at_ms)
                 for name, fed in rule.windows.items()
             } | dict(ended or {})
         if "forecast" in reads:
@@ -212,7 +212,7 @@ class ConditionEvaluator:
         return values
 
     def _forecast(self, name: str, fields: Sequence[str], key: str) -> dict[str, Any]:
-        found = self._occasion.forecast_of(self._rule.tenant, name, key)
+        found = self._context.forecast_of(self._rule.tenant, name, key)
         if found is None:
             return {}
         method = self._rule.forecasts[name]
@@ -220,7 +220,7 @@ class ConditionEvaluator:
         return {field: value for field, value in read.items() if value is not None}
 
     def _shown(self, event: Event | StoredEvent) -> dict[str, Any]:
-        return self._occasion.shown if event is self._occasion.event else shown_event(event)
+        return self._context.shown if event is self._context.event else shown_event(event)
 
     def _plans(self, values: Mapping[str, Any]) -> Sequence[PlanView | None] | Fault:
         rule = self._rule
@@ -236,12 +236,12 @@ class ConditionEvaluator:
         plans = {
             plan.id: plan
             for key in keys[:MOST_PLANS]
-            for plan in self._occasion.plans.of(rule.tenant, key, rule.spec.plan.named)
+            for plan in self._context.plans.of(rule.tenant, key, rule.spec.plan.named)
             if plan.occurrence_ms is not None
         }
         return [plans[name] for name in sorted(plans)[:MOST_PLANS]]
 
-    def _found(
+    def _result(
         self,
         verdict: RuleVerdict,
         detail: str = "",
@@ -253,7 +253,7 @@ class ConditionEvaluator:
     ) -> RuleResult:
         """Where `when` did not hold, or was not asked."""
         return rule_result(
-            self._occasion, self._rule, verdict, detail, key=key, plan=plan, events=events,
+            self._context, self._rule, verdict, detail, key=key, plan=plan, events=events,
             clauses=clauses,
         )  # fmt: skip
 
@@ -268,7 +268,7 @@ class ConditionEvaluator:
     ) -> RuleResult:
         """Where it held."""
         return rule_result(
-            self._occasion, self._rule, verdict, detail, key=match.key, plan=match.plan,
+            self._context, self._rule, verdict, detail, key=match.key, plan=match.plan,
             events=match.events, consumed=consumed, effects=effects, read=match.read,
             clauses=match.clauses,
         )  # fmt: skip

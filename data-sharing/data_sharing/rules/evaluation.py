@@ -30,17 +30,17 @@ from data_sharing.rules.windows import shown
 
 
 def on_event(
-    occasion: EvaluationContext,
+    context: EvaluationContext,
     rule: CompiledRule,
     windows: Sequence[FedWindow],
     inputs: Sequence[Input],
 ) -> list[RuleResult]:
     """windows and inputs: of the rule, those that the index says the event can concern."""
-    at = _At(occasion, rule)
-    event = occasion.event
+    at = _At(context, rule)
+    event = context.event
     assert event is not None
-    if rule.max_age_ms and occasion.now_ms - event.time_ms > rule.max_age_ms:
-        return [rule_result(occasion, rule, RuleVerdict.TOO_OLD)] if inputs else []
+    if rule.max_age_ms and context.now_ms - event.time_ms > rule.max_age_ms:
+        return [rule_result(context, rule, RuleVerdict.TOO_OLD)] if inputs else []
     for fed in windows:
         failure = at.feed(fed)
         if failure is not None:
@@ -51,12 +51,12 @@ def on_event(
     return at.with_evictions(found)
 
 
-def on_timer(occasion: EvaluationContext, rule: CompiledRule, timer: Timer) -> list[RuleResult]:
+def on_timer(context: EvaluationContext, rule: CompiledRule, timer: Timer) -> list[RuleResult]:
     """Empty where the timer no longer means anything."""
-    at = _At(occasion, rule)
+    at = _At(context, rule)
     return {
         "window": at.window_end,
-        "debounce": at.judging.debounced,
+        "debounce": at.conditions.fire_debounced,
         "absent": at.stayed_absent,
     }.get(timer.kind, lambda _: [])(timer)
 
@@ -64,44 +64,44 @@ def on_timer(occasion: EvaluationContext, rule: CompiledRule, timer: Timer) -> l
 class _At:
     """One rule within one occasion."""
 
-    def __init__(self, occasion: EvaluationContext, rule: CompiledRule) -> None:
-        self._occasion, self._rule = occasion, rule
+    def __init__(self, context: EvaluationContext, rule: CompiledRule) -> None:
+        self._context, self._rule = context, rule
         self._late_counted = False
-        self._cells = RuleStateStore(occasion, rule)
+        self._states = RuleStateStore(context, rule)
         self._evictions: dict[str, int] = {}  # by key: ever
-        self.judging = ConditionEvaluator(occasion, rule, self._cells)
+        self.conditions = ConditionEvaluator(context, rule, self._states)
 
     def feed(self, fed: FedWindow) -> RuleResult | None:
         """Puts the event into a window. Returns a failure, or that it came too late."""
-        occasion, rule, window = self._occasion, self._rule, fed.window
-        event = occasion.event
+        context, rule, window = self._context, self._rule, fed.window
+        event = context.event
         assert event is not None
         if fed.where is not None:
-            counts = occasion.of_event(fed.where)
+            counts = context.of_event(fed.where)
             if isinstance(counts, Fault) and not counts.missing:
-                return self._found(
+                return self._result(
                     RuleVerdict.ERROR, f"windows.{window.name}.where: {counts.message}"
                 )
             if counts is not True:
                 return None
         value = None
         if fed.value is not None:
-            value = occasion.of_event(fed.value)
+            value = context.of_event(fed.value)
             if isinstance(value, Fault):
                 if value.missing:
                     return None
-                return self._found(
+                return self._result(
                     RuleVerdict.ERROR, f"windows.{window.name}.value: {value.message}"
                 )
             if not is_number(value):
-                return self._found(RuleVerdict.ERROR, f"windows.{window.name}.value: no number")
-        key = occasion.of_event(fed.key)
+                return self._result(RuleVerdict.ERROR, f"windows.{window.name}.value: no number")
+        key = context.of_event(fed.key)
         if not isinstance(key, str):
             return None
-        cell = self._cells.at(key)
-        if self._cells.is_late(cell):
+        cell = self._states.at(key)
+        if self._states.is_late(cell):
             return self._late(key, cell)
-        state = self._cells.window(cell, fed)
+        state = self._states.window(cell, fed)
         start = window.start(event.time_ms) if window.every_ms else 0
         opens = bool(window.every_ms) and start not in state.open
         evicted = window.add(state, event.time_ms, value)
@@ -110,65 +110,65 @@ class _At:
         self._evict(cell, key, evicted)
         if opens and rule.spec.at_end_of == window.name:
             due_ms = start + window.every_ms + rule.late_ms
-            occasion.set_timer(Timer(rule.tenant, rule.id, "window", key, str(start), due_ms))
-        self._cells.seen(cell, key, event.time_ms)
+            context.set_timer(Timer(rule.tenant, rule.id, "window", key, str(start), due_ms))
+        self._states.seen(cell, key, event.time_ms)
         return None
 
     def window_end(self, timer: Timer) -> list[RuleResult]:
         fed = self._rule.windows.get(self._rule.spec.at_end_of or "")
-        cell = self._cells.at(timer.key)
+        cell = self._states.at(timer.key)
         state = None if fed is None else cell.windows.get(fed.window.name)
         if fed is None or state is None or state.shape != fed.window.shape:
             return []
         start = int(timer.token)
         total = fed.window.close(state, start)
-        self._cells.seen(cell, timer.key, cell.newest_ms)
+        self._states.seen(cell, timer.key, cell.newest_ms)
         if total is None:
             return []
         end_ms = start + fed.window.every_ms
         ended = {fed.window.name: shown(total, start, end_ms)}
-        return self.judging.judge(timer.key, cell, {}, end_ms - 1, ended=ended, timer=timer)
+        return self.conditions.evaluate(timer.key, cell, {}, end_ms - 1, ended=ended, timer=timer)
 
     # Events and joins
 
     def take(self, one: Input) -> list[RuleResult]:
         """The event as an input of the rule."""
-        occasion, rule = self._occasion, self._rule
-        event = occasion.event
+        context, rule = self._context, self._rule
+        event = context.event
         assert event is not None
-        key = occasion.of_event(one.key)
+        key = context.of_event(one.key)
         if not isinstance(key, str):
             if isinstance(key, Fault) and not key.missing:
-                return [self._found(RuleVerdict.ERROR, f"key: {key.message}")]
+                return [self._result(RuleVerdict.ERROR, f"key: {key.message}")]
             what = key.message if isinstance(key, Fault) else f"{key!r} is no text"
-            return [self._found(RuleVerdict.NO_KEY, what)]
+            return [self._result(RuleVerdict.NO_KEY, what)]
         if one.where is not None:
-            counts = occasion.of_event(one.where)
+            counts = context.of_event(one.where)
             if counts is not True:
                 return self._not_counted(one, key, counts)
         if one.own is not None:
-            counts = one.own.holds(rule.environment.bind({one.name: occasion.shown}))
+            counts = one.own.holds(rule.environment.bind({one.name: context.shown}))
             if counts is not True:
                 return self._not_counted(one, key, counts)
         if not rule.stateful:
-            return self.judging.judge(key, None, {one.name: [event]}, event.time_ms)
-        cell = self._cells.at(key)
-        if (rule.windows or rule.join) and self._cells.is_late(cell):
+            return self.conditions.evaluate(key, None, {one.name: [event]}, event.time_ms)
+        cell = self._states.at(key)
+        if (rule.windows or rule.join) and self._states.is_late(cell):
             return [self._late(key, cell)]
         if rule.join is None:
-            return self.judging.judge(key, cell, {one.name: [event]}, event.time_ms)
-        self._cells.seen(cell, key, event.time_ms)
+            return self.conditions.evaluate(key, cell, {one.name: [event]}, event.time_ms)
+        self._states.seen(cell, key, event.time_ms)
         return self._join(one, key, cell, stored_event(event))
 
     def _not_counted(self, one: Input, key: str, counts: Any) -> list[RuleResult]:
         if isinstance(counts, Fault):
             verdict = RuleVerdict.NOT_MATCHED if counts.missing else RuleVerdict.ERROR
-            return [self._found(verdict, f"{one.name} does not count: {counts.message}", key=key)]
+            return [self._result(verdict, f"{one.name} does not count: {counts.message}", key=key)]
         said = f"{one.name} does not count: what is asked of it alone is false"
-        return [self._found(RuleVerdict.NOT_MATCHED, said, key=key)]
+        return [self._result(RuleVerdict.NOT_MATCHED, said, key=key)]
 
     def _join(self, one: Input, key: str, cell: RuleCell, event: StoredEvent) -> list[RuleResult]:
-        occasion, rule, join = self._occasion, self._rule, self._rule.join
+        context, rule, join = self._context, self._rule, self._rule.join
         assert join is not None
         if cell.join is None or cell.join.shape != join.shape:
             cell.join = JoinState(join.shape)
@@ -178,9 +178,9 @@ class _At:
         if one.absent:
             stopped = join.stop_awaiting(state, event)
             for each in stopped:
-                occasion.drop_timer(self._absence_timer(key, each.due_ms, each.events))
+                context.drop_timer(self._absence_timer(key, each.due_ms, each.events))
             said = f"{one.name} came: {len(stopped)} that awaited its absence will not fire"
-            return [self._found(RuleVerdict.NOT_MATCHED, said, key=key)] if stopped else []
+            return [self._result(RuleVerdict.NOT_MATCHED, said, key=key)] if stopped else []
         found: list[RuleResult] = []
         seen = 0
         used: set[tuple[str, str]] = set()
@@ -191,14 +191,14 @@ class _At:
             seen += 1
             if seen > MOST_COMBINATIONS:
                 said = f"more than {MOST_COMBINATIONS} combinations; the others were left out"
-                found.append(self._found(RuleVerdict.WAITING, said, key=key))
+                found.append(self._result(RuleVerdict.WAITING, said, key=key))
                 break
             if join.absent:
                 found += self._await_absence(key, cell, combination)
                 if join.consume != "unrestricted":
                     break
                 continue
-            judged = self.judging.judge(key, cell, combination, event.time_ms)
+            judged = self.conditions.evaluate(key, cell, combination, event.time_ms)
             found += judged
             if any(each.outcome.consumed for each in judged):
                 used |= {(part.source, part.id) for part in parts if part is not event}
@@ -215,7 +215,7 @@ class _At:
         if not found:
             missing = join.missing(state)
             said = f"waits for {', '.join(missing)}" if missing else "nothing near enough in time"
-            found.append(self._found(RuleVerdict.WAITING, said, key=key))
+            found.append(self._result(RuleVerdict.WAITING, said, key=key))
         return found
 
     def _await_absence(
@@ -229,16 +229,16 @@ class _At:
         due_ms = join.await_absence(state, combination, rule.late_ms)
         if due_ms is None:
             said = f"{what} had come already"
-            return [self._found(RuleVerdict.NOT_MATCHED, said, key=key, events=refs)]
+            return [self._result(RuleVerdict.NOT_MATCHED, said, key=key, events=refs)]
         if len(state.awaiting) > join.keep:
             first = state.awaiting.pop(0)
             self._evict(cell, key, 1)
-            self._occasion.drop_timer(self._absence_timer(key, first.due_ms, first.events))
-        self._occasion.set_timer(self._absence_timer(key, due_ms, combination))
+            self._context.drop_timer(self._absence_timer(key, first.due_ms, first.events))
+        self._context.set_timer(self._absence_timer(key, due_ms, combination))
         consumed = join.take(state, join.consumes(combination))
         said = f"fires unless {what} comes"
         return [
-            self._found(RuleVerdict.WAITING, said, key=key, events=refs, consumed=consumed)
+            self._result(RuleVerdict.WAITING, said, key=key, events=refs, consumed=consumed)
         ]  # fmt: skip
 
     def _absence_timer(
@@ -248,15 +248,15 @@ class _At:
         return Timer(self._rule.tenant, self._rule.id, "absent", key, token, due_ms)
 
     def stayed_absent(self, timer: Timer) -> list[RuleResult]:
-        cell, join = self._cells.at(timer.key), self._rule.join
+        cell, join = self._states.at(timer.key), self._rule.join
         if join is None or cell.join is None or cell.join.shape != join.shape:
             return []
         for one in cell.join.awaiting:
             if self._absence_timer(timer.key, one.due_ms, one.events).id == timer.id:
                 cell.join.awaiting.remove(one)
-                self._cells.seen(cell, timer.key, cell.newest_ms)
+                self._states.seen(cell, timer.key, cell.newest_ms)
                 at_ms = max(part.time_ms for events in one.events.values() for part in events)
-                return self.judging.judge(timer.key, cell, one.events, at_ms, timer=timer)
+                return self.conditions.evaluate(timer.key, cell, one.events, at_ms, timer=timer)
         return []
 
     def _evict(self, cell: RuleCell, key: str, count: int) -> None:
@@ -264,7 +264,7 @@ class _At:
         if count:
             cell.evicted += count
             self._evictions[key] = cell.evicted
-            evicted = self._occasion.evicted
+            evicted = self._context.evicted
             evicted[self._rule.id] = evicted.get(self._rule.id, 0) + count
 
     def with_evictions(self, found: list[RuleResult]) -> list[RuleResult]:
@@ -285,10 +285,10 @@ class _At:
         if not self._late_counted:
             cell.late += 1
             self._late_counted = True
-            self._cells.seen(cell, key, cell.newest_ms)
-        return self._found(RuleVerdict.LATE, key=key)
+            self._states.seen(cell, key, cell.newest_ms)
+        return self._result(RuleVerdict.LATE, key=key)
 
-    def _found(
+    def _result(
         self,
         verdict: RuleVerdict,
         detail: str = "",
@@ -298,5 +298,5 @@ class _At:
         consumed: tuple[EventRef, ...] = (),
     ) -> RuleResult:
         return rule_result(
-            self._occasion, self._rule, verdict, detail, key=key, events=events, consumed=consumed
+            self._context, self._rule, verdict, detail, key=key, events=events, consumed=consumed
         )

@@ -42,7 +42,7 @@ class RuleResult(msgspec.Struct, frozen=True):
 
     outcome: RuleOutcome
     rule: CompiledRule
-    wanted: Sequence[RequestedEffect] = ()
+    effects: Sequence[RequestedEffect] = ()
 
 
 class EvaluationContext:
@@ -104,7 +104,7 @@ class EvaluationContext:
 
 
 def rule_result(
-    occasion: EvaluationContext,
+    context: EvaluationContext,
     rule: CompiledRule,
     verdict: RuleVerdict,
     detail: str = "",
@@ -118,7 +118,7 @@ def rule_result(
     clauses: ClauseOutcome | None = None,
 ) -> RuleResult:
     """An outcome of the rule; events None: of the event alone that is decided, if one is."""
-    event = occasion.event
+    event = context.event
     if events is None:
         events = () if event is None else (EventRef(event.source, event.id, event.position),)
     outcome = RuleOutcome(

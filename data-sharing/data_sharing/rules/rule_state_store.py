@@ -12,21 +12,21 @@ _SLACK_MS = 3_600_000  # how much longer than needed state is kept
 class RuleStateStore:
     """Of one rule."""
 
-    def __init__(self, occasion: EvaluationContext, rule: CompiledRule) -> None:
-        self._occasion, self._rule = occasion, rule
+    def __init__(self, context: EvaluationContext, rule: CompiledRule) -> None:
+        self._context, self._rule = context, rule
 
     def at(self, key: str) -> RuleCell:
         """The rule's at this key; a new one, not yet kept, where there is none or it has
         expired."""
         rule = self._rule
         name = CellId(rule.tenant, "rule", rule.id, key)
-        cell: RuleCell | None = self._occasion.state.get(name)
-        if cell is None or (cell.expires_ms and cell.expires_ms < self._occasion.now_ms):
+        cell: RuleCell | None = self._context.state.get(name)
+        if cell is None or (cell.expires_ms and cell.expires_ms < self._context.now_ms):
             return RuleCell()
         return cell
 
     def is_late(self, cell: RuleCell) -> bool:
-        event = self._occasion.event
+        event = self._context.event
         return event is not None and event.time_ms < cell.newest_ms - self._rule.late_ms
 
     def seen(self, cell: RuleCell, key: str, time_ms: int) -> None:
@@ -41,10 +41,10 @@ class RuleStateStore:
                 del cell.windows[name]
             elif name != rule.spec.at_end_of:  # its windows go when they have ended
                 fed.window.prune(cell.windows[name], cell.newest_ms, rule.late_ms)
-        newest_ms = max(self._occasion.now_ms, cell.newest_ms)
+        newest_ms = max(self._context.now_ms, cell.newest_ms)
         cell.expires_ms = newest_ms + 2 * rule.horizon_ms + _SLACK_MS
         name_of = CellId(rule.tenant, "rule", rule.id, key)
-        self._occasion.state.put(name_of, cell, cell.expires_ms)
+        self._context.state.put(name_of, cell, cell.expires_ms)
 
     def window(self, cell: RuleCell, fed: FedWindow) -> WindowState:
         """Its state; new where there is none, or the window has become another."""

@@ -148,16 +148,16 @@ class RuleSet:
         touched = range(len(feed.watchers)) if whole else feed.index.touched(event)
         if not touched and not feed.forecasts:
             return NO_RESULT
-        occasion = self._occasion(event, now_ms, state, plans, explaining)
+        context = self._context(event, now_ms, state, plans, explaining)
         for one in feed.forecasts:
-            _estimate(one, occasion)
+            _estimate(one, context)
         if not touched:
             return NO_RESULT
         found: list[RuleResult] = []
         watchers = [feed.watchers[number] for number in sorted(touched)]
         for rule, those in groupby(watchers, key=attrgetter("rule")):
-            found += self._of_rule(occasion, rule, [each.part for each in those])
-        return _decided(found, occasion)
+            found += self._of_rule(context, rule, [each.part for each in those])
+        return _decided(found, context)
 
     def due(
         self,
@@ -172,19 +172,19 @@ class RuleSet:
         rule = self._rules.get((timer.tenant, timer.rule))
         if rule is None:
             return NO_RESULT
-        occasion = self._occasion(None, now_ms, state, plans, explaining)
+        context = self._context(None, now_ms, state, plans, explaining)
         health = _health(rule, state)
         if health.parked:
             parked = RuleOutcome(rule.id, rule.version, RuleVerdict.PARKED, timer.key)
             return EvaluationResult(outcomes=(parked,))
-        found = on_timer(occasion, rule, timer)
-        _fare(rule, health, found, state)
-        return _decided(found, occasion)
+        found = on_timer(context, rule, timer)
+        _count_failures(rule, health, found, state)
+        return _decided(found, context)
 
     def _of_rule(
-        self, occasion: EvaluationContext, rule: CompiledRule, parts: Sequence[FedWindow | Input]
+        self, context: EvaluationContext, rule: CompiledRule, parts: Sequence[FedWindow | Input]
     ) -> list[RuleResult]:
-        health = _health(rule, occasion.state)
+        health = _health(rule, context.state)
         inputs = [part for part in parts if isinstance(part, Input)]
         if health.parked:
             parked = RuleOutcome(
@@ -192,11 +192,11 @@ class RuleSet:
             )
             return [RuleResult(parked, rule)] if inputs else []
         windows = [part for part in parts if isinstance(part, FedWindow)]
-        found = on_event(occasion, rule, windows, inputs)
-        _fare(rule, health, found, occasion.state)
+        found = on_event(context, rule, windows, inputs)
+        _count_failures(rule, health, found, context.state)
         return found
 
-    def _occasion(
+    def _context(
         self, event: Event | None, now_ms: int, state: CellCache, plans: Plans, explaining: bool
     ) -> EvaluationContext:
         def forecast_of(tenant: str, name: str, key: str) -> Forecast | None:
@@ -215,21 +215,21 @@ def _parts(rule: CompiledRule) -> list[FedWindow | Input]:
     return [*rule.windows.values(), *rule.inputs.values()]
 
 
-def _decided(found: Sequence[RuleResult], occasion: EvaluationContext) -> EvaluationResult:
+def _decided(found: Sequence[RuleResult], context: EvaluationContext) -> EvaluationResult:
     fired = [at for at, one in enumerate(found) if one.outcome.verdict is RuleVerdict.FIRED]
     outcomes = [one.outcome for one in found]
     effects: tuple[Effect, ...] = ()
     if fired:
-        settled = resolve_effects([(found[at].rule, found[at].wanted) for at in fired])
+        settled = resolve_effects([(found[at].rule, found[at].effects) for at in fired])
         effects = settled.effects
         for at, fates in zip(fired, settled.outcomes, strict=True):
             outcomes[at] = replace(outcomes[at], effects=fates)
     return EvaluationResult(
         outcomes=tuple(outcomes),
         effects=effects,
-        timers=tuple(occasion.timers.values()),
-        dropped=tuple(occasion.dropped),
-        evicted=tuple(occasion.evicted.items()),
+        timers=tuple(context.timers.values()),
+        dropped=tuple(context.dropped),
+        evicted=tuple(context.evicted.items()),
     )
 
 
@@ -244,7 +244,7 @@ def _health(rule: CompiledRule, state: CellCache) -> RuleHealth:
     )
 
 
-def _fare(
+def _count_failures(
     rule: CompiledRule, health: RuleHealth, found: Sequence[RuleResult], state: CellCache
 ) -> None:
     """Counts failures in a row. Only what was evaluated counts: a late event ends no row."""
@@ -277,16 +277,16 @@ def _forecast(one: CompiledForecast, key: str, now_ms: int, state: CellCache) ->
     return None if now_ms > found.last_ms + one.method.forget_ms else found
 
 
-def _estimate(one: CompiledForecast, occasion: EvaluationContext) -> None:
+def _estimate(one: CompiledForecast, context: EvaluationContext) -> None:
     """Takes the event into a forecast. One that lacks the value or the key is left out."""
-    event, state = occasion.event, occasion.state
+    event, state = context.event, context.state
     assert event is not None
-    if one.where is not None and occasion.of_event(one.where) is not True:
+    if one.where is not None and context.of_event(one.where) is not True:
         return
-    value, key = occasion.of_event(one.value), occasion.of_event(one.key)
+    value, key = context.of_event(one.value), context.of_event(one.key)
     if isinstance(value, Fault) or not is_number(value) or not isinstance(key, str):
         return
-    found = _forecast(one, key, occasion.now_ms, state) or Forecast.new(one.method)
+    found = _forecast(one, key, context.now_ms, state) or Forecast.new(one.method)
     found.add(float(value), event.time_ms, one.method)
     expires_ms = found.last_ms + one.method.forget_ms
     state.put(CellId(one.tenant, "forecast", one.spec.forecast, key), found, expires_ms)
