@@ -1,3 +1,3 @@
 """Fixtures that every test can ask for by name."""
 
-pytest_plugins = ["tests.fakes.etcd_server"]
+pytest_plugins = ["tests.support.etcd"]

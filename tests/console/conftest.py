@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from console.cli.main import main
-from tests.console.command_line import CommandLine, Ran
-from tests.fakes.provisioning_service import FakeProvisioning
-from tests.fakes.served import Served, serving
+from tests.support.command_line import CommandLine, Ran
+from tests.support.fakes.provisioning_service import FakeProvisioning
+from tests.support.fakes.server import Served, serving
 
 
 @pytest.fixture

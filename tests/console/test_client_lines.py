@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from console.cli.input.client_lines import MAX_LINE_BYTES, BadLine, client_of, numbered_lines
 from homeport import ClientAt
-from tests.console.command_line import CommandLine, run_process
-from tests.fakes.provisioning_service import NO_ROOM, FakeProvisioning
-from tests.fakes.served import Served, serving
+from tests.support.command_line import CommandLine, run_process
+from tests.support.fakes.provisioning_service import NO_ROOM, FakeProvisioning
+from tests.support.fakes.server import Served, serving
 
 
 def ndjson(*entries: object) -> bytes:

@@ -6,9 +6,9 @@ import grpc
 import pytest
 import yaml
 
-from tests.console.command_line import CommandLine
-from tests.fakes.provisioning_service import NO_ROOM, FakeProvisioning
-from tests.fakes.served import Served
+from tests.support.command_line import CommandLine
+from tests.support.fakes.provisioning_service import NO_ROOM, FakeProvisioning
+from tests.support.fakes.server import Served
 
 
 def fake(service: Served) -> FakeProvisioning:

@@ -18,7 +18,7 @@ from console.local.etcd_process import (
 )
 from control_plane.store.etcd import EtcdStore
 from control_plane.store.port import Put, Txn
-from tests.fakes.etcd_server import CALM, FAST
+from tests.support.etcd import CALM, FAST
 
 
 @pytest.fixture

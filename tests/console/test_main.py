@@ -11,7 +11,7 @@ import pytest
 from typer import Typer
 
 from console.cli.main import app
-from tests.console.command_line import CommandLine, run_process
+from tests.support.command_line import CommandLine, run_process
 
 HEAVY = ("grpc", "google.protobuf", "numpy", "matplotlib", "cryptography", "pydantic", "yaml")
 

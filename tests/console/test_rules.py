@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from console.cli.failure import ExitCode
-from tests.console.command_line import CommandLine
+from tests.support.command_line import CommandLine
 
 RULES = """
 forecasts:

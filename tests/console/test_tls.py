@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.console.command_line import CommandLine
-from tests.fakes.provisioning_service import FakeProvisioning
-from tests.fakes.served import Served, serving
+from tests.support.command_line import CommandLine
+from tests.support.fakes.provisioning_service import FakeProvisioning
+from tests.support.fakes.server import Served, serving
 
 
 def self_signed() -> tuple[bytes, bytes]:

@@ -15,9 +15,9 @@ from console.cli.calls.fleet_watch import fleet_changes
 from homeport.api.fleet.v1 import fleet_pb2 as fleet
 from homeport.errors import PermissionDenied, Unavailable, error_of
 from homeport.failure import Code, Failure
-from tests.console.command_line import LIMIT_S, CommandLine
-from tests.fakes.provisioning_service import FakeProvisioning
-from tests.fakes.served import Served
+from tests.support.command_line import LIMIT_S, CommandLine
+from tests.support.fakes.provisioning_service import FakeProvisioning
+from tests.support.fakes.server import Served
 
 AWAY = error_of(Failure(Code.UNAVAILABLE, "away", retry_after_s=3.0, from_homeport=True))
 GONE = error_of(Failure(Code.OUT_OF_RANGE, "compacted", from_homeport=True))

@@ -9,7 +9,7 @@ import grpc
 import pytest
 
 from homeport.api.provisioning.v1 import provisioning_pb2_grpc as pb_grpc
-from tests.end_to_end import servers
+from tests.support import servers
 
 
 @pytest.fixture(scope="module", params=["native", "grpcio"])

@@ -1,6 +1,6 @@
 """Capacity holds exactly over several servers, whoever asks where, and whoever dies.
 
-The history of the store is judged revision by revision by code of its own (tests/faults/judge).
+The history of the store is judged revision by revision by code of its own (tests/support/judge).
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from homeport.api.provisioning.v1 import provisioning_pb2_grpc as pb_grpc
 from provisioner.geo.database import GeoDatabase
 from provisioner.geo.sampling import sample_public_addresses
-from tests.end_to_end import servers
-from tests.faults.judge.recorder import replay
+from tests.support import servers
+from tests.support.judge.recorder import replay
 
 RETRY_FOR_S = 30.0  # what the refused may take to find the last slots
 LEASE_S = 5

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.console.command_line import Ran, run_process
-from tests.end_to_end.local_stack import Up, wait_until
+from tests.support.command_line import Ran, run_process
+from tests.support.local_stack import Up, wait_until
 
 FLEET = {
     "units": [

@@ -21,9 +21,9 @@ from homeport.api.datasharing.v1 import (
     plan_pb2_grpc,
     registry_pb2_grpc,
 )
-from tests.data_sharing.submissions import COFFEE, coffee, text, traffic
-from tests.end_to_end.platforms import PlatformProcess
-from tests.end_to_end.sharing_server import SharingServer, submission
+from tests.support.data_sharing_server import SharingServer, submission
+from tests.support.platforms import PlatformProcess
+from tests.support.submissions import COFFEE, coffee, text, traffic
 
 WAIT_S = 60.0
 NINE_MS = 1_796_029_200_000  # a Monday, 09:00 in UTC

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from console.cli.main import main
-from tests.console.command_line import Ran
-from tests.data_sharing.submissions import COFFEE, SPEED, coffee, text, traffic
-from tests.end_to_end.platforms import PlatformProcess
-from tests.end_to_end.sharing_server import SharingServer
+from tests.support.command_line import Ran
+from tests.support.data_sharing_server import SharingServer
+from tests.support.platforms import PlatformProcess
+from tests.support.submissions import COFFEE, SPEED, coffee, text, traffic
 
 WAIT_S = 60.0
 RULES = f"""

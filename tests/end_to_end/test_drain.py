@@ -20,10 +20,10 @@ from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from homeport.api.provisioning.v1 import provisioning_pb2_grpc as pb_grpc
 from homeport.api.tenancy.v1 import tenancy_pb2 as tenancy
 from homeport.api.tenancy.v1 import tenancy_pb2_grpc as tenancy_grpc
-from tests.end_to_end import servers
 from tests.end_to_end.test_capacity import ask, store_of
 from tests.end_to_end.test_holds import agent
-from tests.faults.judge.recorder import replay
+from tests.support import servers
+from tests.support.judge.recorder import replay
 
 WAIT_S = 60.0
 IRISH = "81.2.69.142"

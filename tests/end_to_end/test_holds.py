@@ -18,9 +18,9 @@ from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from homeport.api.provisioning.v1 import provisioning_pb2_grpc as pb_grpc
 from homeport.api.tenancy.v1 import tenancy_pb2, tenancy_pb2_grpc
 from homeport.api.unit.v1 import unit_pb2, unit_pb2_grpc
-from tests.end_to_end import servers
 from tests.end_to_end.test_capacity import store_of
-from tests.faults.judge.recorder import replay
+from tests.support import servers
+from tests.support.judge.recorder import replay
 
 WAIT_S = 60.0
 HOLD_S = 5  # those who come do it at once; even on a busy machine that is in time

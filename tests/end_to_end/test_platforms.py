@@ -11,7 +11,7 @@ import pytest
 from control_plane.serving.server import Transport
 from data_sharing.decisions.outbox import State
 from data_sharing.instruction import Performance
-from tests.end_to_end.platforms import COFFEE, PlatformProcess, brew, serving
+from tests.support.platforms import COFFEE, PlatformProcess, brew, serving
 
 Start = Callable[..., PlatformProcess]
 

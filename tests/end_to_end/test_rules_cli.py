@@ -7,9 +7,9 @@ import uuid
 import pytest
 
 from console.cli.main import main
-from tests.console.command_line import Ran
-from tests.data_sharing.submissions import SPEED, text, traffic
-from tests.end_to_end.sharing_server import SharingServer
+from tests.support.command_line import Ran
+from tests.support.data_sharing_server import SharingServer
+from tests.support.submissions import SPEED, text, traffic
 
 RULES = f"""
 rules:

@@ -1,6 +1,6 @@
 """Assignments over several clusters: as exact as over one, while shards and clients move.
 
-All histories are judged together (tests/faults/judge/clusters).
+All histories are judged together (tests/support/judge/clusters).
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import pytest
 
 from control_plane import faultpoints, keys
 from control_plane.store.port import range_all
-from tests.console.command_line import run_process
-from tests.end_to_end import servers
 from tests.end_to_end.test_capacity import ask, crowd, home
-from tests.faults.judge.clusters import shard_of
-from tests.faults.spread_stage import SpreadStage, spread_stage
-from tests.faults.stage import LEASE_S
+from tests.support import servers
+from tests.support.command_line import run_process
+from tests.support.fault_harness import LEASE_S
+from tests.support.judge.clusters import shard_of
+from tests.support.sharded_harness import ShardedHarness, sharded_harness
 
 WAIT_S = 40.0
 
@@ -44,37 +44,37 @@ async def until_clients(address: str, wanted: dict[str, int]) -> None:
         await asyncio.sleep(0.2)
 
 
-async def judged(stage: SpreadStage) -> dict[str, int]:
+async def judged(harness: ShardedHarness) -> dict[str, int]:
     """Clients by unit, when every history has been found in order."""
-    verdict = await stage.recorder.finish(None, [])
+    verdict = await harness.recorder.finish(None, [])
     assert verdict.broken == 0, verdict
-    return {unit: count for unit, count in stage.recorder.books.clients.items() if count}
+    return {unit: count for unit, count in harness.recorder.books.clients.items() if count}
 
 
 async def test_the_fleet_fills_to_the_last_slot_and_no_further_while_shards_move(tmp_path):
     capacities = {"dublin": 500, "virginia": 700, "singapore": 400, "mumbai": 300}
-    async with spread_stage(tmp_path, clusters=("east", "north", "west")) as stage:
-        await stage.serve(2)
-        addresses = [server.address for server in stage.on.servers]
-        await stage.on.fleet(capacities)
+    async with sharded_harness(tmp_path, clusters=("east", "north", "west")) as harness:
+        await harness.serve(2)
+        addresses = [server.address for server in harness.on.servers]
+        await harness.on.fleet(capacities)
         filling = asyncio.create_task(crowd(addresses, 3_000, sum(capacities.values())))
-        done = await stage.command("move-shards", "--from=east", "--to=west", "--count=150")
+        done = await harness.command("move-shards", "--from=east", "--to=west", "--count=150")
         assert done.returncode == 0, done.stderr
         answers = await filling
-        assert await judged(stage) == capacities
+        assert await judged(harness) == capacities
         homes = {c: {home(r) for r in given if home(r)} for c, given in answers.items()}
         assert {c: units for c, units in homes.items() if len(units) > 1} == {}
-        lived = sum(len(one.homes) for one in stage.recorder.books.clusters.values())
+        lived = sum(len(one.homes) for one in harness.recorder.books.clusters.values())
         assert lived == sum(capacities.values())
         refusals = {r.error.code for given in answers.values() for r in given if not home(r)}
         assert refusals == {"RESOURCE_EXHAUSTED"}
 
 
 async def test_capacity_lowered_by_an_operator_holds_in_every_cluster(tmp_path):
-    async with spread_stage(tmp_path) as stage:
-        await stage.serve(2)
-        first, second = (server.address for server in stage.on.servers)
-        await stage.on.fleet({"dublin": 400})
+    async with sharded_harness(tmp_path) as harness:
+        await harness.serve(2)
+        first, second = (server.address for server in harness.on.servers)
+        await harness.on.fleet({"dublin": 400})
         clients = [(f"c{n:04}", "81.2.69.142") for n in range(150)]
         await ask(first, clients, {})
         await servers.apply(second, servers.units(dublin=160))  # acknowledged: it holds
@@ -85,14 +85,14 @@ async def test_capacity_lowered_by_an_operator_holds_in_every_cluster(tmp_path):
             assert time.monotonic() < end, "the last slots are not to be had"
             await ask(first, more, answers)
             await ask(second, more, answers)
-        assert await judged(stage) == {"dublin": 160}
+        assert await judged(harness) == {"dublin": 160}
 
 
 async def test_a_unit_is_drained_and_removed(tmp_path):
-    async with spread_stage(tmp_path) as stage:
-        await stage.serve(2)
-        address = stage.on.servers[0].address
-        await stage.on.fleet({"dublin": 500, "virginia": 900})
+    async with sharded_harness(tmp_path) as harness:
+        await harness.serve(2)
+        address = harness.on.servers[0].address
+        await harness.on.fleet({"dublin": 500, "virginia": 900})
         await ask(address, [(f"c{n:04}", "81.2.69.142") for n in range(300)], {})
         await until_clients(address, {"dublin": 300})
         refused = await asyncio.to_thread(
@@ -121,17 +121,17 @@ async def test_a_unit_is_drained_and_removed(tmp_path):
             # Those who came before this server heard of it have another home already.
             number = len(answers)
             await ask(address, [(f"n{number + n:04}", "81.2.69.142") for n in range(20)], answers)
-        counts = await judged(stage)
+        counts = await judged(harness)
         assert counts["dublin"] == 50
 
 
 async def test_the_grants_of_a_killed_server_come_back_from_every_cluster(tmp_path):
-    async with spread_stage(tmp_path) as stage:
-        await stage.serve(1)
+    async with sharded_harness(tmp_path) as harness:
+        await harness.serve(1)
         armed = {faultpoints.VARIABLE: "ledger.commit.after:6"}
-        await stage.serve(1, environment=armed)
-        survivor, victim = stage.on.servers
-        await stage.on.fleet({"dublin": 600})
+        await harness.serve(1, environment=armed)
+        survivor, victim = harness.on.servers
+        await harness.on.fleet({"dublin": 600})
         clients = [(f"c{n:04}", "81.2.69.142") for n in range(500)]
         answers: dict = {}
         while victim.process.poll() is None:
@@ -148,24 +148,24 @@ async def test_the_grants_of_a_killed_server_come_back_from_every_cluster(tmp_pa
             await ask(survivor.address, [(f"c{n:04}", "81.2.69.142") for n in range(620)], rest)
         kept = {c: home(given[-1]) for c, given in answers.items() if home(given[-1])}
         assert {c: home(rest[c][0]) for c in kept} == kept
-        assert await judged(stage) == {"dublin": 600}
+        assert await judged(harness) == {"dublin": 600}
 
 
 async def test_where_one_store_is_away_the_others_serve(tmp_path):
     """The store: clients are placed within the grants that are held. A cluster: the clients
     of the others are."""
-    async with spread_stage(tmp_path) as stage:
-        await stage.serve(1)
-        address = stage.on.servers[0].address
-        await stage.on.fleet({"dublin": 4_000})
+    async with sharded_harness(tmp_path) as harness:
+        await harness.serve(1)
+        address = harness.on.servers[0].address
+        await harness.on.fleet({"dublin": 4_000})
         answers: dict = {}
         await ask(address, [(f"c{n:04}", "81.2.69.142") for n in range(200)], answers)
-        stage.on.cluster.kill()
+        harness.on.cluster.kill()
         await ask(address, [(f"d{n:04}", "81.2.69.142") for n in range(20)], answers)
         without_store = {c: home(given[-1]) for c, given in answers.items()}
         assert set(without_store.values()) == {"dublin"}
-        stage.clusters["west"].kill()
-        owner = stage.recorder.books.maps[-1].owners
+        harness.clusters["west"].kill()
+        owner = harness.recorder.books.maps[-1].owners
         names = [f"e{n:04}" for n in range(40)]
         await ask(address, [(name, "81.2.69.142") for name in names], answers)
         for name in names:
@@ -208,10 +208,10 @@ async def test_one_store_becomes_several_clusters(own_etcd, tmp_path):
 
 
 async def test_a_move_that_not_every_server_could_follow_is_refused(tmp_path):
-    async with spread_stage(tmp_path, clusters=("east", "west", "north")) as stage:
-        without_north = stage.spread.rpartition(";")[0]
-        await stage.on.serve(1, without_north)
-        refused = await stage.command("move-shards", "--to=north")
+    async with sharded_harness(tmp_path, clusters=("east", "west", "north")) as harness:
+        without_north = harness.spread.rpartition(";")[0]
+        await harness.on.serve(1, without_north)
+        refused = await harness.command("move-shards", "--to=north")
         assert refused.returncode == 4, refused.stderr
         assert "has no session in cluster north" in refused.stderr
 
@@ -234,9 +234,9 @@ async def test_a_wrong_order_is_refused_and_nothing_moves(spread, words, code, c
 
 @pytest.fixture
 async def spread(tmp_path):
-    async with spread_stage(tmp_path) as stage:
-        await stage.serve(1)
-        yield stage
+    async with sharded_harness(tmp_path) as harness:
+        await harness.serve(1)
+        yield harness
 
 
 async def test_the_map_and_a_dry_run_say_what_is_where(spread):
@@ -258,10 +258,10 @@ async def test_the_map_and_a_dry_run_say_what_is_where(spread):
 async def test_held_places_and_releases_follow_their_shard(tmp_path):
     """A hold is copied with its assignment, so nobody loses the place while it moves, and
     everybody who never comes loses it after."""
-    async with spread_stage(tmp_path) as stage:
-        await stage.serve(1)
-        address = stage.on.servers[0].address
-        await stage.on.fleet({"dublin": 500})
+    async with sharded_harness(tmp_path) as harness:
+        await harness.serve(1)
+        address = harness.on.servers[0].address
+        await harness.on.fleet({"dublin": 500})
         applied = await asyncio.to_thread(
             run_process, "tenants", "apply", "default", "--hold", "6", "--server", address
         )
@@ -270,9 +270,9 @@ async def test_held_places_and_releases_follow_their_shard(tmp_path):
         answers: dict = {}
         await asyncio.sleep(0.5)
         await ask(address, [(name, "81.2.69.142") for name in names], answers)
-        moved = await stage.command("move-shards", "--from=east", "--to=west", "--count=512")
+        moved = await harness.command("move-shards", "--from=east", "--to=west", "--count=512")
         assert moved.returncode == 0, moved.stderr
-        west = stage.recorder._stores["west"]
+        west = harness.recorder._stores["west"]
         held = {
             pair.key[len(keys.HOLDS) :].decode()
             for pair in (await range_all(west, keys.HOLDS)).items
@@ -280,7 +280,7 @@ async def test_held_places_and_releases_follow_their_shard(tmp_path):
         assert held == {f"default/{name}" for name in names}
         await until_clients(address, {"dublin": 0})
         assert (await range_all(west, keys.HOLDS)).items == []
-        assert await judged(stage) == {}
+        assert await judged(harness) == {}
         assert len({shard_of(f"default/{name}") for name in names}) > 60
 
 

@@ -16,7 +16,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from homeport.api.fleet.v1 import fleet_pb2, fleet_pb2_grpc
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from homeport.api.provisioning.v1 import provisioning_pb2_grpc as pb_grpc
-from tests.end_to_end import servers
+from tests.support import servers
 
 
 async def test_health_and_reflection_answer(channel):

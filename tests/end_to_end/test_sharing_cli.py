@@ -9,9 +9,9 @@ import uuid
 
 import pytest
 
-from tests.console.command_line import run_process
-from tests.data_sharing.submissions import COFFEE, SPEED, coffee, text, traffic
-from tests.end_to_end.sharing_server import SharingServer
+from tests.support.command_line import run_process
+from tests.support.data_sharing_server import SharingServer
+from tests.support.submissions import COFFEE, SPEED, coffee, text, traffic
 
 
 @pytest.fixture(scope="module")

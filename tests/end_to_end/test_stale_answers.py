@@ -14,7 +14,7 @@ import pytest
 
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from homeport.api.provisioning.v1 import provisioning_pb2_grpc as pb_grpc
-from tests.end_to_end import servers
+from tests.support import servers
 
 CLIENTS = 40
 PATIENCE_S = 4.0  # less than the desk's own: only a ticket brings an answer within it

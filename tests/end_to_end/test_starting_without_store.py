@@ -18,7 +18,7 @@ from homeport.api.fleet.v1 import fleet_pb2, fleet_pb2_grpc
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from homeport.api.provisioning.v1 import provisioning_pb2_grpc as pb_grpc
 from homeport.status_details import failure_of
-from tests.end_to_end import servers
+from tests.support import servers
 
 CLIENTS = 20
 SEEN_S = 30.0

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import homeport
-from tests.end_to_end.local_stack import Up, wait_until
+from tests.support.local_stack import Up, wait_until
 
 FLEET = """
 units:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.stage import Outcome
+from tests.support.fault_harness import Outcome
 
 RESULTS = "HOMEPORT_FAULTS_RESULTS"  # a file; `make faults` names it
 

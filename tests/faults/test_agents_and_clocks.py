@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from provisioner.geo.database import bundled_path
-from tests.faults.measured import lines_of
-from tests.faults.stage import Stage, stage
+from tests.support.fault_harness import FaultHarness, fault_harness
+from tests.support.measurements import lines_of
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
 
@@ -27,7 +27,7 @@ UNIT, STEADY = "dublin", "virginia"
 class Agent:
     """One agent process of a unit."""
 
-    def __init__(self, on: Stage, unit: str) -> None:
+    def __init__(self, on: FaultHarness, unit: str) -> None:
         log = (on.folder / f"agent-{unit}-{time.monotonic_ns()}.log").open("w")
         with log:
             self.process = subprocess.Popen(
@@ -58,7 +58,7 @@ IMPATIENT = ("--lost-after-s=0", "--back-after-s=0")
 )
 async def test_agents_that_die_and_flap_lose_nobody(tmp_path, record, arguments, how):
     """Hysteresis is what keeps the clients where they are: taken out, each flap moves them."""
-    async with stage(tmp_path, members=1, arguments=FAST) as on:
+    async with fault_harness(tmp_path, members=1, arguments=FAST) as on:
         await on.serve(2, *arguments)
         await on.fleet()
         Agent(on, STEADY)  # while no agent at all is heard, no unit is given up
@@ -103,7 +103,7 @@ def an_hour(sign: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("who", ["a provisioner", "client processes"])
 async def test_a_clock_an_hour_off_breaks_no_promise(tmp_path, record, who):
-    async with stage(tmp_path, members=1, arguments=FAST) as on:
+    async with fault_harness(tmp_path, members=1, arguments=FAST) as on:
         await on.serve(1)
         if who == "a provisioner":
             for sign in "+-":
@@ -130,7 +130,7 @@ async def test_a_geo_file_swapped_and_corrupted_under_load_is_not_noticed(tmp_pa
     geo = tmp_path / "geo.mmdb"
     shutil.copy(bundled, geo)
     good = geo.read_bytes()
-    async with stage(tmp_path, members=1, arguments=FAST) as on:
+    async with fault_harness(tmp_path, members=1, arguments=FAST) as on:
         await on.serve(1, f"--geo={geo}")
         await on.fleet()
         on.traffic(processes=2, rate=400)

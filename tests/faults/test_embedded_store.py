@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from control_plane.store.embedded import EmbeddedStore
-from tests.faults.judge.recorder import recording
-from tests.faults.measured import measure
-from tests.faults.stage import Outcome, Stage, embedded_stage
+from tests.support.fault_harness import FaultHarness, Outcome, embedded_fault_harness
+from tests.support.judge.recorder import recording
+from tests.support.measurements import measure
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
 
@@ -22,7 +22,7 @@ KILLS = 4
 TMPFS_BYTES = 24 << 20
 
 
-async def judged(on: Stage, file: Path) -> Outcome:
+async def judged(on: FaultHarness, file: Path) -> Outcome:
     """Ends everything and judges what the file holds."""
     await on.quiet()
     for server in on.servers:
@@ -38,7 +38,7 @@ async def judged(on: Stage, file: Path) -> Outcome:
 
 async def test_killed_under_load_it_keeps_what_it_acknowledged(tmp_path, record):
     file = tmp_path / "store.db"
-    async with embedded_stage(tmp_path, file) as on:
+    async with embedded_fault_harness(tmp_path, file) as on:
         port = await on.serve_at_one_port()
         await on.fleet()
         on.traffic(processes=2, rate=400)
@@ -87,7 +87,7 @@ async def test_a_full_disk_stops_writes_and_nothing_else(tmp_path, record):
     mount(disk, TMPFS_BYTES)
     try:
         file = disk / "store.db"
-        async with embedded_stage(tmp_path, file) as on:
+        async with embedded_fault_harness(tmp_path, file) as on:
             await on.serve(1)
             await on.fleet()
             on.traffic(processes=2, rate=300, timeout_s=20.0)

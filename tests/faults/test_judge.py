@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.faults.judge.books import Books, Change
-from tests.faults.judge.journal import Call, Journal
-from tests.faults.judge.verdict import Verdict
+from tests.support.judge.books import Books, Change
+from tests.support.judge.journal import Call, Journal
+from tests.support.judge.verdict import Verdict
 
 
 def key(name: str, value: Any = None) -> Change:

@@ -7,9 +7,9 @@ from itertools import pairwise
 
 import pytest
 
-from tests.faults.judge.clusters import SHARDS, Atlas, shard_of
-from tests.faults.judge.journal import Call, Journal
-from tests.faults.judge.verdict import Verdict
+from tests.support.judge.clusters import SHARDS, Atlas, shard_of
+from tests.support.judge.journal import Call, Journal
+from tests.support.judge.verdict import Verdict
 
 ALICE = "t/alice"
 P, Q = "p.1@east", "p.2@west"

@@ -19,9 +19,9 @@ from homeport.api.fleet.v1 import fleet_pb2 as fleet
 from homeport.api.fleet.v1 import fleet_pb2_grpc as fleet_grpc
 from homeport.api.tenancy.v1 import tenancy_pb2 as tenancy
 from homeport.api.tenancy.v1 import tenancy_pb2_grpc as tenancy_grpc
-from tests.end_to_end import servers
 from tests.end_to_end.test_capacity import ask
-from tests.faults.stage import Outcome, Stage, stage
+from tests.support import servers
+from tests.support.fault_harness import FaultHarness, Outcome, fault_harness
 
 FAST = ("--heartbeat-interval=10", "--election-timeout=100")
 RUNNING_S = 120.0
@@ -31,7 +31,7 @@ PASSINGS = {"moves.commit.before": 400, "moves.commit.after": 400, "moves.handof
 IRISH = "81.2.69.142"
 
 
-async def settle(on: Stage, names: list[str], *, at: int = 0) -> None:
+async def settle(on: FaultHarness, names: list[str], *, at: int = 0) -> None:
     """New clients near Dublin, answered by one server."""
     asking = [(name, IRISH) for name in names]
     end = time.monotonic() + 60.0
@@ -47,7 +47,7 @@ async def call(server: servers.Server, method: str, request, stub=fleet_grpc.Fle
         return await getattr(stub(channel), method)(request, timeout=30.0)
 
 
-async def reprovision(on: Stage, server: servers.Server, policy: str) -> None:
+async def reprovision(on: FaultHarness, server: servers.Server, policy: str) -> None:
     tenant = tenancy.Tenant(
         tenant_id="default", reprovision=tenancy.Reprovision.Value(f"REPROVISION_{policy}")
     )
@@ -70,7 +70,7 @@ async def drained(server: servers.Server, unit: str, within_s: float = RUNNING_S
     raise AssertionError(f"unit {unit} was not drained within {within_s:.0f} s: {jobs}")
 
 
-async def die_moving(on: Stage, label: str, unit: str) -> None:
+async def die_moving(on: FaultHarness, label: str, unit: str) -> None:
     """A server armed with `label` begins to drain `unit` and dies; a survivor goes on."""
     handing = label.startswith("moves.handoff")
     armed = {faultpoints.VARIABLE: f"{label}:{PASSINGS.get(label, 1)}"}
@@ -96,7 +96,7 @@ async def die_moving(on: Stage, label: str, unit: str) -> None:
 
 async def through(folder, record, fault: str, labels: tuple[str, ...]) -> None:
     room = {"dublin": 20_000, "virginia": 20_000, "singapore": 20_000, "mumbai": 20_000}
-    async with stage(folder, members=1, arguments=FAST) as on:
+    async with fault_harness(folder, members=1, arguments=FAST) as on:
         await on.serve(1)
         await on.fleet(room)
         resumed = {}
@@ -215,7 +215,7 @@ async def drain_among_others(folder, clients: int, program=("-m", "provisioner")
     """The same clients ask at the same rate while the unit drains and while that is paused, of
     the same two servers; clients of that unit are among them, and are moved when they ask."""
     room = {"dublin": 120_000, "virginia": 120_000, "singapore": 120_000, "mumbai": 120_000}
-    async with stage(folder, members=1) as on:
+    async with fault_harness(folder, members=1) as on:
         await on.serve(2, program=program)
         await on.fleet(room)
         names = [f"p7-{n:06d}" for n in range(clients)]

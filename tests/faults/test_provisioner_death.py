@@ -11,7 +11,7 @@ import time
 import pytest
 
 from control_plane import faultpoints
-from tests.faults.stage import LEASE_S, Stage, stage
+from tests.support.fault_harness import LEASE_S, FaultHarness, fault_harness
 
 GRANTS_BACK_S = LEASE_S + 5.0  # P6
 # Passed once per call, per start, or only when somebody else died: the count must fit.
@@ -22,7 +22,7 @@ MANY = 40
 FAST = ("--heartbeat-interval=10", "--election-timeout=100")
 
 
-async def grants_back(on: Stage, died_at: float) -> float:
+async def grants_back(on: FaultHarness, died_at: float) -> float:
     """Waits until the survivor's session is the only one and nobody else holds a slot; seconds
     since the death."""
     books = on.judge.books
@@ -33,7 +33,7 @@ async def grants_back(on: Stage, died_at: float) -> float:
     return await on.until(settled, "the dead one's grants", within_s=2 * GRANTS_BACK_S) - died_at
 
 
-async def die_at(on: Stage, label: str) -> float:
+async def die_at(on: FaultHarness, label: str) -> float:
     """Starts a victim armed with `label`, sends it work, sees it die; seconds until its grants
     are free again."""
     armed = {faultpoints.VARIABLE: f"{label}:{PASSINGS.get(label, MANY)}"}
@@ -70,7 +70,7 @@ async def die_at(on: Stage, label: str) -> float:
 
 
 async def through(folder, record, fault: str, labels: tuple[str, ...], rate: float) -> None:
-    async with stage(folder, members=1, arguments=FAST) as on:
+    async with fault_harness(folder, members=1, arguments=FAST) as on:
         await on.serve(1)
         await on.fleet()
         on.traffic(processes=1, rate=rate)
@@ -98,7 +98,7 @@ async def test_dying_at_any_point_loses_nothing_and_gives_the_grants_back(tmp_pa
 @pytest.mark.faults
 async def test_without_settlement_the_grants_stay_with_the_dead(tmp_path):
     """P6 stands on the survivors' settlement: taken out, the same measure does not pass."""
-    async with stage(tmp_path, members=1, arguments=FAST) as on:
+    async with fault_harness(tmp_path, members=1, arguments=FAST) as on:
         await on.serve(1, program=("-m", "tests.faults.broken_server", "never_settle_the_dead"))
         await on.fleet()
         on.traffic(processes=1, rate=100)

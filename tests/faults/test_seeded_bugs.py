@@ -13,21 +13,21 @@ from control_plane import keys
 from control_plane.store.port import Delete, Txn
 from homeport.api.fleet.v1 import fleet_pb2 as fleet
 from homeport.api.fleet.v1 import fleet_pb2_grpc as fleet_grpc
-from tests.end_to_end import servers
-from tests.faults.stage import Outcome, Stage, stage
+from tests.support import servers
+from tests.support.fault_harness import FaultHarness, Outcome, fault_harness
 
 FAST = ("--heartbeat-interval=10", "--election-timeout=100")
 ROOM = {"dublin": 900, "virginia": 900}
 slow = pytest.mark.faults
 
 
-async def ordinary(on: Stage) -> None:
+async def ordinary(on: FaultHarness) -> None:
     """New, known and leaving clients."""
     on.traffic(processes=1, rate=400)
     await on.flowing(600)
 
 
-async def crowded(on: Stage) -> None:
+async def crowded(on: FaultHarness) -> None:
     """Capacity is lowered below what is held, and raised again."""
     on.traffic(processes=1, rate=400, timeout_s=1.0)
     await on.flowing(300)
@@ -36,12 +36,12 @@ async def crowded(on: Stage) -> None:
         await on.flowing(100)
 
 
-async def set_capacity(on: Stage, capacity: int) -> None:
+async def set_capacity(on: FaultHarness, capacity: int) -> None:
     specs = [replace(spec, capacity=capacity) for spec in servers.units(**ROOM)]
     await servers.apply(on.servers[0].address, specs)
 
 
-async def orphaned(on: Stage) -> None:
+async def orphaned(on: FaultHarness) -> None:
     """The session goes while its provisioner works."""
     on.traffic(processes=1, rate=400)
     await on.flowing(300)
@@ -50,7 +50,7 @@ async def orphaned(on: Stage) -> None:
     await on.flowing(300)
 
 
-async def buried(on: Stage) -> None:
+async def buried(on: FaultHarness) -> None:
     """Another provisioner begins, and settles whom it thinks dead. Few clients, because a batch
     under way is in a settlement's way."""
     on.traffic(processes=1, rate=80)
@@ -59,7 +59,7 @@ async def buried(on: Stage) -> None:
     await on.flowing(240)
 
 
-async def moved(on: Stage) -> None:
+async def moved(on: FaultHarness) -> None:
     """A unit is drained while its clients come, ask and go."""
     on.traffic(processes=1, rate=400, timeout_s=1.0)
     await on.flowing(400)
@@ -95,7 +95,7 @@ CASES = [
 
 
 async def run(folder, traffic, *program: str) -> Outcome:
-    async with stage(folder, members=1, arguments=FAST) as on:
+    async with fault_harness(folder, members=1, arguments=FAST) as on:
         await on.serve(1, program=program)
         await on.fleet(ROOM)
         await traffic(on)

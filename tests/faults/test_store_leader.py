@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.faults.stage import stage
+from tests.support.fault_harness import fault_harness
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 
@@ -18,7 +18,7 @@ KILLS = 4
 
 
 async def test_writes_resume_when_the_leader_is_killed_every_twenty_seconds(tmp_path, record):
-    async with stage(tmp_path) as on:
+    async with fault_harness(tmp_path) as on:
         await on.serve(2)
         await on.fleet()
         on.traffic(processes=3, rate=450)
@@ -49,7 +49,7 @@ async def test_writes_resume_when_the_leader_is_killed_every_twenty_seconds(tmp_
 
 async def test_without_another_member_to_go_to_writes_do_not_resume(tmp_path):
     """P5 stands on leaving a member that fails: taken out, the same measure does not pass."""
-    async with stage(tmp_path) as on:
+    async with fault_harness(tmp_path) as on:
         leader = on.leader()
         others = [member for member in on.cluster.members if member is not leader]
         on.url = f"etcd://{','.join(m.endpoint for m in (leader, *others))}"  # asked first
@@ -67,7 +67,7 @@ async def test_without_another_member_to_go_to_writes_do_not_resume(tmp_path):
 
 async def test_a_stopped_leader_that_comes_back_changes_nothing(tmp_path, record):
     """It wakes as a leader that was deposed, with requests in its queues."""
-    async with stage(tmp_path) as on:
+    async with fault_harness(tmp_path) as on:
         await on.serve(2)
         await on.fleet()
         on.traffic(processes=3, rate=450)

@@ -13,7 +13,7 @@ import pytest
 from control_plane.store.snapshot import read_snapshot
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from homeport.api.provisioning.v1 import provisioning_pb2_grpc as pb_grpc
-from tests.faults.stage import ROOM, Stage, stage
+from tests.support.fault_harness import ROOM, FaultHarness, fault_harness
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
@@ -83,7 +83,7 @@ async def ask(
     return answer
 
 
-async def revive(on: Stage) -> None:
+async def revive(on: FaultHarness) -> None:
     """Starts all members again."""
     for member in on.cluster.members:
         on.cluster.spawn(member)
@@ -91,7 +91,7 @@ async def revive(on: Stage) -> None:
         await asyncio.to_thread(member.wait_until_healthy, time.monotonic() + 30.0)
 
 
-async def outage(on: Stage, address: str, length_s: float) -> Told:
+async def outage(on: FaultHarness, address: str, length_s: float) -> Told:
     """Gives clients homes, kills all members, and asks for those homes with their tickets."""
     crowd = Crowd(address)
     await crowd.settle()
@@ -101,7 +101,7 @@ async def outage(on: Stage, address: str, length_s: float) -> Told:
     return told
 
 
-def snapshot_holds_the_fleet(on: Stage, file: Path) -> bool:
+def snapshot_holds_the_fleet(on: FaultHarness, file: Path) -> bool:
     """Whether a server could start from it."""
     found = read_snapshot(file, endpoints=on.cluster.endpoints)
     return found is not None and len(found.under(b"/homeport/v1/capacity/")) == len(ROOM)
@@ -109,7 +109,7 @@ def snapshot_holds_the_fleet(on: Stage, file: Path) -> bool:
 
 async def test_known_clients_are_answered_through_a_minute_without_store(tmp_path, record):
     """P4. They show their last ticket; all three members are killed."""
-    async with stage(tmp_path) as on:
+    async with fault_harness(tmp_path) as on:
         (server,) = await on.serve(1)
         await on.fleet()
         told = await outage(on, server.address, OUTAGE_S)
@@ -127,7 +127,7 @@ async def test_known_clients_are_answered_through_a_minute_without_store(tmp_pat
 
 async def test_without_answers_from_tickets_known_clients_fail(tmp_path):
     """P4 stands on the ticket that a client shows: taken out, nobody is answered."""
-    async with stage(tmp_path, members=1) as on:
+    async with fault_harness(tmp_path, members=1) as on:
         program = ("-m", "tests.faults.broken_server", "answer_nobody_from_tickets")
         (server,) = await on.serve(1, program=program)
         await on.fleet()
@@ -139,7 +139,7 @@ async def test_a_server_that_starts_without_its_store_answers_known_clients(tmp_
     """P4, the hard way: all three members are killed, and the server too. The one started in
     its place has seen nobody, and knows its fleet and its keys from the snapshot."""
     file = tmp_path / "snapshot"
-    async with stage(tmp_path) as on:
+    async with fault_harness(tmp_path) as on:
         port = await on.serve_at_one_port(f"--snapshot={file}")
         await on.fleet()
         await on.until(lambda: snapshot_holds_the_fleet(on, file), "the snapshot")
@@ -168,7 +168,7 @@ async def test_a_server_that_starts_without_its_store_answers_known_clients(tmp_
 async def test_without_its_snapshot_a_server_waits_for_its_store(tmp_path):
     """What the above stands on: taken out, nobody serves until the store is back."""
     file = tmp_path / "snapshot"
-    async with stage(tmp_path, members=1) as on:
+    async with fault_harness(tmp_path, members=1) as on:
         await on.serve(1, f"--snapshot={file}")
         await on.fleet()
         await on.until(lambda: snapshot_holds_the_fleet(on, file), "the snapshot")
@@ -186,7 +186,7 @@ async def test_without_its_snapshot_a_server_waits_for_its_store(tmp_path):
 
 
 async def test_history_compacted_while_a_provisioner_is_away_is_read_anew(tmp_path, record):
-    async with stage(
+    async with fault_harness(
         tmp_path, members=1, arguments=("--heartbeat-interval=10", "--election-timeout=100")
     ) as on:
         first, second = await on.serve(2)

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from console.local.etcd_member import EtcdMember, find_etcd
-from tests.faults.stage import leader_of, stage_over
+from tests.support.fault_harness import fault_harness_over, leader_of
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 
@@ -82,7 +82,7 @@ class NamespacedMember(EtcdMember):
 
 
 class Namespaced:
-    """Three of them, as far as a stage needs a cluster."""
+    """Three of them, as far as the harness needs a cluster."""
 
     def __init__(self, members: list[NamespacedMember]) -> None:
         self.members = members
@@ -126,7 +126,7 @@ def cluster(tmp_path: Path) -> Iterator[Namespaced]:
 
 
 async def test_a_leader_cut_off_from_its_followers_commits_nothing_more(cluster, tmp_path, record):
-    async with stage_over(tmp_path, cluster) as on:
+    async with fault_harness_over(tmp_path, cluster) as on:
         await on.serve(2)
         await on.fleet()
         on.traffic(processes=3, rate=450)

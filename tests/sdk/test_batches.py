@@ -17,7 +17,7 @@ from homeport.batches import provision_many
 from homeport.core import Core
 from homeport.failure import Code, Failure
 from homeport.steps import Emit, EndRequests, Open, Pull, Receive, Send, Wait
-from tests.sdk.driving import FakeTime, core_on
+from tests.sdk.core_harness import FakeTime, core_on
 
 BROKEN = Failure(Code.UNAVAILABLE, "connection reset")
 

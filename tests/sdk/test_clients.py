@@ -11,9 +11,9 @@ import pytest
 
 import homeport
 from homeport import LocationSource, RetryPolicy
-from tests.fakes.provisioning_service import FakeProvisioning
-from tests.fakes.served import FakeUnit, serving
-from tests.sdk.shells import Shell
+from tests.sdk.client_harness import Shell
+from tests.support.fakes.provisioning_service import FakeProvisioning
+from tests.support.fakes.server import FakeUnit, serving
 
 Connect = Callable[..., Shell]
 

@@ -9,8 +9,8 @@ import pytest
 
 import homeport
 from homeport import ClientAt, RetryPolicy
-from tests.fakes.provisioning_service import FakeProvisioning
-from tests.fakes.served import serving
+from tests.support.fakes.provisioning_service import FakeProvisioning
+from tests.support.fakes.server import serving
 
 
 def phones(count: int) -> list[ClientAt]:

@@ -10,8 +10,8 @@ import pytest
 
 import homeport
 from homeport import RetryPolicy
-from tests.fakes.provisioning_service import FakeProvisioning
-from tests.fakes.served import serving
+from tests.support.fakes.provisioning_service import FakeProvisioning
+from tests.support.fakes.server import serving
 
 # -- outages ---------------------------------------------------------------------------
 

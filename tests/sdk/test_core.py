@@ -12,7 +12,7 @@ from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from homeport.core import MAX_STALE_S
 from homeport.failure import Code, Failure
 from homeport.steps import Forget, Recall, Remember, Try
-from tests.sdk.driving import UNAVAILABLE, WALL_AT_START, FakeTime, core_on, drive
+from tests.sdk.core_harness import UNAVAILABLE, WALL_AT_START, FakeTime, core_on, drive
 
 HOME = Assignment(
     tenant="acme",

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.provisioning_service import FakeProvisioning
-from tests.fakes.served import FakeUnit, serving
+from tests.support.fakes.provisioning_service import FakeProvisioning
+from tests.support.fakes.server import FakeUnit, serving
 
 ROOT = Path(__file__).parents[2]
 

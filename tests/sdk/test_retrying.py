@@ -12,7 +12,7 @@ from homeport.core import GET, Core
 from homeport.failure import Code, Failure
 from homeport.retrying import REMEDIES, RETRY_SPREAD, Remedy, backoff_s, wait_s
 from homeport.steps import Try, Wait
-from tests.sdk.driving import UNAVAILABLE, FakeTime, core_on, drive
+from tests.sdk.core_harness import UNAVAILABLE, FakeTime, core_on, drive
 
 POLICY = RetryPolicy()
 

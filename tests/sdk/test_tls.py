@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 import homeport
 from homeport import Tls
-from tests.fakes.provisioning_service import FakeProvisioning
-from tests.fakes.served import Served, serving
+from tests.support.fakes.provisioning_service import FakeProvisioning
+from tests.support.fakes.server import Served, serving
 
 
 def certificate_for(name: str) -> tuple[bytes, bytes]:

@@ -10,10 +10,10 @@ import pytest
 
 import homeport
 from homeport import Change, ChangeKind
-from tests.fakes.provisioning_service import FakeProvisioning
-from tests.fakes.served import serving
+from tests.sdk.client_harness import Watching
 from tests.sdk.conftest import QUICK
-from tests.sdk.shells import Watching
+from tests.support.fakes.provisioning_service import FakeProvisioning
+from tests.support.fakes.server import serving
 
 WAIT_S = 20.0
 WHO = ("default", "alice")

@@ -23,7 +23,7 @@ from cryptography.x509.oid import NameOID
 
 from control_plane.identity.keyring import KeyRing, new_epoch
 from control_plane.identity.tickets import TicketIssuer
-from tests.fakes.fleet_service import FakeFleet
+from tests.support.fakes.fleet_service import FakeFleet
 
 WAIT_S = 30.0
 

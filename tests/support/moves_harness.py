@@ -36,7 +36,7 @@ from provisioner.moves.job_store import JobStore
 from provisioner.moves.mover import Mover
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.settings import Settings
-from tests.end_to_end.servers import units
+from tests.support.servers import units
 
 DUBLIN_CELL = "IE:53.3,-6.3~20"
 WAIT_S = 30.0

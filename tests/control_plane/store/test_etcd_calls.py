@@ -22,7 +22,7 @@ from control_plane.store.port import (
     StoreUnavailable,
     Txn,
 )
-from tests.fakes.scripted_etcd import SILENCE, Answer, ScriptedEtcd
+from tests.support.fakes.scripted_etcd import SILENCE, Answer, ScriptedEtcd
 
 Code = grpc.StatusCode
 BUSY = (Code.RESOURCE_EXHAUSTED, "etcdserver: too many requests")

@@ -15,7 +15,7 @@ from control_plane.store.port import (
     StoreUnavailable,
     Txn,
 )
-from tests.fakes.etcd_server import StartEtcd
+from tests.support.etcd import StartEtcd
 
 COUNT = Txn(then=[Put(b"counter", b"")])  # the key's version counts how often it was applied
 

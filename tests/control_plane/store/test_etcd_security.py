@@ -23,8 +23,8 @@ from control_plane.keys import prefix_end
 from control_plane.store.etcd import EtcdStore, StoreRefused, Tls
 from control_plane.store.opening import EtcdAccess, open_store
 from control_plane.store.port import Get, Put, StoreUnavailable, Txn
-from tests.fakes.etcd_server import StartEtcd
-from tests.fakes.tcp_proxy import TcpProxy
+from tests.support.etcd import StartEtcd
+from tests.support.fakes.tcp_proxy import TcpProxy
 
 PREFIX = b"/homeport/"
 

@@ -22,9 +22,9 @@ from control_plane.store.port import (
     Txn,
     WatchBatch,
 )
-from tests.fakes.etcd_server import StartEtcd
-from tests.fakes.scripted_etcd import ScriptedEtcd
-from tests.fakes.tcp_proxy import TcpProxy
+from tests.support.etcd import StartEtcd
+from tests.support.fakes.scripted_etcd import ScriptedEtcd
+from tests.support.fakes.tcp_proxy import TcpProxy
 
 CUT = (grpc.StatusCode.UNAVAILABLE, "etcdserver: no leader")
 

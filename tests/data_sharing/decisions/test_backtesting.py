@@ -9,7 +9,7 @@ from data_sharing.management.backtest import EXAMPLES, Backtest
 from data_sharing.plans.plan import created
 from data_sharing.plans.spec import parse_plan
 from data_sharing.rules.results import EffectStatus, RuleVerdict
-from tests.data_sharing.rules.workbench import TENANT, rules_of
+from tests.support.rule_harness import TENANT, rules_of
 
 START_MS = 1_772_427_600_000  # 2026-03-02T05:00:00Z
 MINUTE_MS = 60_000

@@ -17,24 +17,26 @@ from data_sharing.decisions.outbox import State
 from data_sharing.delivery.dispatcher import AWAY_MS, REPORT_MS
 from data_sharing.instruction import Instruction
 from data_sharing.runtimes.port import Invocation, InvocationStatus, Outcome
-from tests.data_sharing.decisions.stage import (
+from tests.data_sharing.decisions.dispatch_harness import (
     ONCE,
     REPEATABLE,
-    Stage,
+    DispatchHarness,
 )
-from tests.fakes.runner import echo
+from tests.support.fakes.runner import echo
 
 
 @pytest.fixture
-async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
-    made = Stage(tmp_path)
+async def harness(tmp_path: Path) -> AsyncIterator[DispatchHarness]:
+    made = DispatchHarness(tmp_path)
     yield made
     await made.close()
 
 
-async def test_an_instruction_is_performed_and_its_outcome_recorded_once(stage: Stage) -> None:
-    async with stage.service() as service:
-        hub = await stage.platform(service)
+async def test_an_instruction_is_performed_and_its_outcome_recorded_once(
+    harness: DispatchHarness,
+) -> None:
+    async with harness.service() as service:
+        hub = await harness.platform(service)
         hub.connect()
         await service.decide(ONCE)
         kept = await service.ends(State.DONE)
@@ -45,17 +47,19 @@ async def test_an_instruction_is_performed_and_its_outcome_recorded_once(stage: 
         assert len(service.dispatcher) == 0
 
 
-async def test_what_is_decided_before_a_platform_comes_waits_for_it(stage: Stage) -> None:
-    async with stage.service() as service:
+async def test_what_is_decided_before_a_platform_comes_waits_for_it(
+    harness: DispatchHarness,
+) -> None:
+    async with harness.service() as service:
         await service.decide(ONCE)
-        hub = await stage.platform(service)
+        hub = await harness.platform(service)
         hub.connect()
         await service.ends(State.DONE)
 
 
-async def test_the_same_decision_twice_is_one_instruction(stage: Stage) -> None:
-    async with stage.service() as service:
-        hub = await stage.platform(service)
+async def test_the_same_decision_twice_is_one_instruction(harness: DispatchHarness) -> None:
+    async with harness.service() as service:
+        hub = await harness.platform(service)
         hub.connect()
         await service.decide(ONCE)
         await service.ends(State.DONE)
@@ -65,9 +69,9 @@ async def test_the_same_decision_twice_is_one_instruction(stage: Stage) -> None:
         assert len(hub.alarm.invocations) == 2
 
 
-async def test_a_platform_gets_no_more_than_its_capacity(stage: Stage) -> None:
-    async with stage.service() as service:
-        hub = await stage.platform(service, capacity=3)
+async def test_a_platform_gets_no_more_than_its_capacity(harness: DispatchHarness) -> None:
+    async with harness.service() as service:
+        hub = await harness.platform(service, capacity=3)
         hub.runner.hold.clear()
         hub.connect()
         await service.decide(*(replace(ONCE, id=f"i-{n}") for n in range(10)))
@@ -79,9 +83,9 @@ async def test_a_platform_gets_no_more_than_its_capacity(stage: Stage) -> None:
         assert hub.session.refusals == 0
 
 
-async def test_two_platforms_share_the_work(stage: Stage) -> None:
-    async with stage.service() as service:
-        hub, car = await stage.platform(service), await stage.platform(service, "car")
+async def test_two_platforms_share_the_work(harness: DispatchHarness) -> None:
+    async with harness.service() as service:
+        hub, car = await harness.platform(service), await harness.platform(service, "car")
         for line in (hub, car):
             line.runner.hold.clear()
             line.connect()
@@ -91,10 +95,10 @@ async def test_two_platforms_share_the_work(stage: Stage) -> None:
 
 
 async def test_an_outcome_lost_on_the_way_is_told_again_and_nothing_runs_again(
-    stage: Stage,
+    harness: DispatchHarness,
 ) -> None:
-    async with stage.service() as service:
-        hub = await stage.platform(service)
+    async with harness.service() as service:
+        hub = await harness.platform(service)
         hub.mute = True
         hub.connect()
         await service.decide(ONCE)
@@ -106,15 +110,17 @@ async def test_an_outcome_lost_on_the_way_is_told_again_and_nothing_runs_again(
         assert len(hub.alarm.invocations) == len(service.told) == 1
 
 
-async def test_what_may_run_once_only_waits_for_the_platform_that_has_it(stage: Stage) -> None:
-    async with stage.service() as service:
-        hub = await stage.platform(service)
+async def test_what_may_run_once_only_waits_for_the_platform_that_has_it(
+    harness: DispatchHarness,
+) -> None:
+    async with harness.service() as service:
+        hub = await harness.platform(service)
         hub.deaf = True
         hub.connect()
         await service.decide(ONCE)
         await service.ends(State.SENT)
         hub.cut()
-        car = await stage.platform(service, "car")
+        car = await harness.platform(service, "car")
         car.connect()
         service.clock.now_ms += AWAY_MS + 1
         await service.decide(replace(ONCE, id="i-2"))
@@ -127,10 +133,10 @@ async def test_what_may_run_once_only_waits_for_the_platform_that_has_it(stage: 
 
 
 async def test_what_may_run_twice_goes_to_another_when_its_platform_stays_away(
-    stage: Stage,
+    harness: DispatchHarness,
 ) -> None:
-    async with stage.service() as service:
-        hub, car = await stage.platform(service), await stage.platform(service, "car")
+    async with harness.service() as service:
+        hub, car = await harness.platform(service), await harness.platform(service, "car")
         hub.deaf = True
         hub.connect()
         await service.decide(REPEATABLE)
@@ -142,15 +148,15 @@ async def test_what_may_run_twice_goes_to_another_when_its_platform_stays_away(
         assert (await service.ends(State.DONE)).platform == "car"
 
 
-async def test_a_new_worker_sends_on_what_the_one_before_left(stage: Stage) -> None:
-    async with stage.service(fence=1) as before:
+async def test_a_new_worker_sends_on_what_the_one_before_left(harness: DispatchHarness) -> None:
+    async with harness.service(fence=1) as before:
         await before.decide(ONCE, replace(REPEATABLE, id="i-2"))
-        hub = await stage.platform(before)
+        hub = await harness.platform(before)
         hub.deaf = True
         hub.connect()
         await before.ends(State.SENT)
         old_tokens = list(hub.session.tokens)
-    async with stage.service(fence=2) as after:
+    async with harness.service(fence=2) as after:
         hub.service, hub.deaf = after, False
         hub.connect()
         await after.ends(State.DONE)
@@ -175,9 +181,11 @@ def fails_at_first(times: int) -> Callable[[Invocation], Outcome]:
     return answer
 
 
-async def test_a_failed_action_is_tried_again_where_that_does_no_harm(stage: Stage) -> None:
-    async with stage.service() as service:
-        hub = await stage.platform(service)
+async def test_a_failed_action_is_tried_again_where_that_does_no_harm(
+    harness: DispatchHarness,
+) -> None:
+    async with harness.service() as service:
+        hub = await harness.platform(service)
         hub.alarm.answer = fails_at_first(1)
         hub.connect()
         await service.decide(REPEATABLE)
@@ -208,13 +216,13 @@ async def test_a_failed_action_is_tried_again_where_that_does_no_harm(stage: Sta
     ],
 )
 async def test_a_failure_that_stays_is_a_dead_letter(
-    stage: Stage,
+    harness: DispatchHarness,
     instruction: Instruction,
     answer: Callable[[Invocation], Outcome],
     expected: str,
 ) -> None:
-    async with stage.service() as service:
-        hub = await stage.platform(service)
+    async with harness.service() as service:
+        hub = await harness.platform(service)
         hub.alarm.answer = answer
         hub.connect()
         await service.decide(instruction)
@@ -224,8 +232,10 @@ async def test_a_failure_that_stays_is_a_dead_letter(
         assert len(service.told) == 1
 
 
-async def test_what_nobody_can_perform_is_a_dead_letter_at_its_deadline(stage: Stage) -> None:
-    async with stage.service() as service:
+async def test_what_nobody_can_perform_is_a_dead_letter_at_its_deadline(
+    harness: DispatchHarness,
+) -> None:
+    async with harness.service() as service:
         await service.decide(ONCE)
         await service.until(lambda: len(service.dispatcher) == 1)
         service.clock.now_ms = ONCE.deadline_ms + 1
@@ -236,9 +246,11 @@ async def test_what_nobody_can_perform_is_a_dead_letter_at_its_deadline(stage: S
         assert [letter.instruction for letter in service.letters()] == ["i-1"]
 
 
-async def test_an_outcome_that_comes_after_the_dead_letter_takes_it_back(stage: Stage) -> None:
-    async with stage.service() as service:
-        hub = await stage.platform(service)
+async def test_an_outcome_that_comes_after_the_dead_letter_takes_it_back(
+    harness: DispatchHarness,
+) -> None:
+    async with harness.service() as service:
+        hub = await harness.platform(service)
         hub.runner.hold.clear()
         hub.connect()
         await service.decide(ONCE)
@@ -251,9 +263,9 @@ async def test_an_outcome_that_comes_after_the_dead_letter_takes_it_back(stage: 
         assert service.letters() == []
 
 
-async def test_what_needs_approval_waits_and_dies_without(stage: Stage) -> None:
-    async with stage.service() as service:
-        hub = await stage.platform(service)
+async def test_what_needs_approval_waits_and_dies_without(harness: DispatchHarness) -> None:
+    async with harness.service() as service:
+        hub = await harness.platform(service)
         hub.connect()
         await service.decide(ONCE, needs_approval=True)
         await service.decide(replace(ONCE, id="i-2"))
@@ -265,10 +277,10 @@ async def test_what_needs_approval_waits_and_dies_without(stage: Stage) -> None:
         assert len(hub.alarm.invocations) == 1
 
 
-async def test_more_than_fits_into_memory_goes_out_in_turns(stage: Stage) -> None:
-    async with stage.service() as service:
+async def test_more_than_fits_into_memory_goes_out_in_turns(harness: DispatchHarness) -> None:
+    async with harness.service() as service:
         service.dispatcher._most = 8
-        hub = await stage.platform(service)
+        hub = await harness.platform(service)
         hub.connect()
         many = [replace(ONCE, id=f"i-{n}") for n in range(600)]
         await service.decide(*many)
@@ -277,10 +289,10 @@ async def test_more_than_fits_into_memory_goes_out_in_turns(stage: Stage) -> Non
 
 
 async def test_a_newer_run_of_a_platform_takes_over_and_an_older_one_is_told(
-    stage: Stage,
+    harness: DispatchHarness,
 ) -> None:
-    async with stage.service() as service:
-        hub = await stage.platform(service)
+    async with harness.service() as service:
+        hub = await harness.platform(service)
         hub.connect()
         first = hub.session
         hub.connect()

@@ -17,8 +17,8 @@ from data_sharing.platforms.host import Hosted, PlatformHost, Report
 from data_sharing.platforms.journal import KEEP_AFTER_DEADLINE_MS, Journal
 from data_sharing.runtimes.port import Invocation, InvocationStatus, Outcome
 from data_sharing.signing import Delivery, Flaw, InstructionVerifier, Refusal, SigningKey, sign
-from tests.data_sharing.ringing import NOW_MS, RING, Clock
-from tests.fakes.runner import FakeInstalled, FakeRunner, echo
+from tests.support.fakes.runner import FakeInstalled, FakeRunner, echo
+from tests.support.instructions import NOW_MS, RING, Clock
 
 KEY = SigningKey.of(b"k" * 32)
 WAIT_S = 30.0

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from data_sharing.registry.reading import FORM, read_manifest
 from data_sharing.runtimes.port import ArtifactKind
-from tests.data_sharing.submissions import coffee, text, traffic
+from tests.support.submissions import coffee, text, traffic
 
 ROOT = Path(__file__).parents[3]
 

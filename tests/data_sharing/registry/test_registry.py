@@ -15,8 +15,8 @@ from data_sharing.registry.artifacts import Artifacts
 from data_sharing.registry.registry import Registry
 from data_sharing.registry.trial import Trial
 from data_sharing.runtimes.hosting import Hosting
-from tests.data_sharing.runtimes.guests import BOMB, LOOP, printing, printing_forever, wat
-from tests.data_sharing.submissions import COFFEE, SPEED, coffee, text, traffic
+from tests.support.submissions import COFFEE, SPEED, coffee, text, traffic
+from tests.support.wasm_guests import BOMB, LOOP, printing, printing_forever, wat
 
 TENANT = "city"
 

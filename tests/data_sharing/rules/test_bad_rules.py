@@ -9,7 +9,7 @@ import pytest
 from control_plane.errors import InvalidInput
 from data_sharing.rules.compiling import compile_forecast, compile_rule, parse
 from data_sharing.rules.feed_schema import FeedSchema
-from tests.data_sharing.rules.workbench import AnyFeed, faults_of, rules_of
+from tests.support.rule_harness import AnyFeed, faults_of, rules_of
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -99,10 +99,10 @@ def test_a_condition_that_can_be(when: str) -> None:
 
 
 def test_a_loop_over_more_than_its_budget_is_the_rules_failure() -> None:
-    from tests.data_sharing.rules.workbench import Workbench, verdicts
+    from tests.support.rule_harness import RuleHarness, verdicts
 
     rules = rules_of(ONE.replace("WHEN", "t.data.l.all(a, t.data.l.all(b, a + b >= 0))"))
-    decided = Workbench(rules).event("traffic", {"l": list(range(1_000))})
+    decided = RuleHarness(rules).event("traffic", {"l": list(range(1_000))})
     assert verdicts(decided) == ["error"]
     assert "budget" in decided.outcomes[0].detail
 

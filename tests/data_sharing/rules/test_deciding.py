@@ -10,9 +10,9 @@ import pytest
 from control_plane.expressions.values import duration
 from data_sharing.rules.effects import Hold, Invoke, PlanChange, PlanView
 from data_sharing.rules.results import EffectStatus, RuleVerdict
-from tests.data_sharing.rules.workbench import (
+from tests.support.rule_harness import (
+    RuleHarness,
     Shelf,
-    Workbench,
     fired,
     ids,
     rules_of,
@@ -46,7 +46,7 @@ def plan(
 
 
 def test_what_matches_is_invoked_with_computed_values() -> None:
-    bench = Workbench(rules_of(SLOW))
+    bench = RuleHarness(rules_of(SLOW))
     decided = bench.event("traffic", {"minutes": 45}, at_s=100)
     (effect,) = decided.effects
     assert isinstance(effect, Invoke)
@@ -66,11 +66,11 @@ def test_what_matches_is_invoked_with_computed_values() -> None:
     ],
 )
 def test_what_does_not_match_is_left_alone(data: dict[str, Any]) -> None:
-    assert not Workbench(rules_of(SLOW)).event("traffic", data).effects
+    assert not RuleHarness(rules_of(SLOW)).event("traffic", data).effects
 
 
 def test_tenants_do_not_meet() -> None:
-    bench = Workbench(rules_of(SLOW))
+    bench = RuleHarness(rules_of(SLOW))
     event = bench.event("traffic", {"minutes": 45})
     assert fired(event)
     from data_sharing.event import Event
@@ -93,7 +93,7 @@ def change(priority: int, rule: str, shift: str, when: str = "true") -> str:
 
 
 def test_a_plan_is_changed_at_its_next_occurrence() -> None:
-    bench = Workbench(rules_of("rules:" + change(5, "a", "-20m")), Shelf({"k": [plan()]}))
+    bench = RuleHarness(rules_of("rules:" + change(5, "a", "-20m")), Shelf({"k": [plan()]}))
     (effect,) = bench.event("traffic").effects
     assert isinstance(effect, PlanChange)
     assert effect.plan_id == "k-work"
@@ -103,7 +103,7 @@ def test_a_plan_is_changed_at_its_next_occurrence() -> None:
 
 def test_where_two_rules_want_one_field_the_greater_priority_wins_and_says_so() -> None:
     text = "rules:" + change(5, "calm", "-5m") + change(9, "urgent", "-20m")
-    decided = Workbench(rules_of(text), Shelf({"k": [plan()]})).event("traffic")
+    decided = RuleHarness(rules_of(text), Shelf({"k": [plan()]})).event("traffic")
     (effect,) = decided.effects
     assert isinstance(effect, PlanChange)
     assert effect.cause.rule == "urgent"
@@ -118,7 +118,7 @@ def test_where_two_rules_want_one_field_the_greater_priority_wins_and_says_so() 
 def test_of_equal_priorities_the_lesser_id_wins_whatever_the_order_of_the_file() -> None:
     rules = [change(5, "b", "-5m"), change(5, "a", "-20m")]
     for order in (rules, rules[::-1]):
-        bench = Workbench(rules_of("rules:" + "".join(order)), Shelf({"k": [plan()]}))
+        bench = RuleHarness(rules_of("rules:" + "".join(order)), Shelf({"k": [plan()]}))
         assert [one.cause.rule for one in bench.event("traffic").effects] == ["a"]
 
 
@@ -134,7 +134,7 @@ def test_who_set_a_field_before_keeps_it_against_lesser_priorities(
     hold: Hold, fate: EffectStatus
 ) -> None:
     held = plan(holds={"shift_ms": hold})
-    bench = Workbench(rules_of("rules:" + change(5, "a", "-20m")), Shelf({"k": [held]}))
+    bench = RuleHarness(rules_of("rules:" + change(5, "a", "-20m")), Shelf({"k": [held]}))
     decided = bench.event("traffic")
     assert decided.outcomes[0].effects[0].fate is fate
     if fate is EffectStatus.OVERRULED:
@@ -147,7 +147,7 @@ def test_who_set_a_field_before_keeps_it_against_lesser_priorities(
 
 def test_what_is_so_already_is_no_change() -> None:
     same = plan(values={"shift_ms": -1_200_000, "actions.heat.config.minutes": 20})
-    bench = Workbench(rules_of("rules:" + change(5, "a", "-20m")), Shelf({"k": [same]}))
+    bench = RuleHarness(rules_of("rules:" + change(5, "a", "-20m")), Shelf({"k": [same]}))
     decided = bench.event("traffic")
     assert not decided.effects
     assert {one.fate for one in decided.outcomes[0].effects} == {EffectStatus.UNCHANGED}
@@ -155,7 +155,7 @@ def test_what_is_so_already_is_no_change() -> None:
 
 def test_each_plan_is_judged_and_a_rule_without_one_says_so() -> None:
     text = "rules:" + change(5, "a", "-20m", when="plan.id == 'b'").replace("named: work", "")
-    bench = Workbench(rules_of(text), Shelf({"k": [plan("a"), plan("b")]}))
+    bench = RuleHarness(rules_of(text), Shelf({"k": [plan("a"), plan("b")]}))
     decided = bench.event("traffic")
     assert verdicts(decided) == ["not-matched", "fired"]
     assert verdicts(bench.event("traffic", key="stranger")) == ["no-plan"]
@@ -163,7 +163,7 @@ def test_each_plan_is_judged_and_a_rule_without_one_says_so() -> None:
 
 def test_an_action_that_the_plan_lacks_is_the_rules_failure_and_nothing_of_it_is_done() -> None:
     text = "rules:" + change(5, "a", "-20m").replace("heat:", "light:")
-    decided = Workbench(rules_of(text), Shelf({"k": [plan()]})).event("traffic")
+    decided = RuleHarness(rules_of(text), Shelf({"k": [plan()]})).event("traffic")
     assert verdicts(decided) == ["error"]
     assert "light" in decided.outcomes[0].detail
     assert not decided.effects
@@ -173,7 +173,7 @@ DEBOUNCED = SLOW + "    debounce: {wait: 1m, at_most: 3m}\n"
 
 
 def test_debounce_fires_once_with_the_newest_match_after_quiet() -> None:
-    bench = Workbench(rules_of(DEBOUNCED))
+    bench = RuleHarness(rules_of(DEBOUNCED))
     for at_s, minutes in ((0, 40), (30, 41), (80, 42)):
         decided = bench.event("traffic", {"minutes": minutes}, at_s=at_s)
         assert verdicts(decided) == ["pending"]
@@ -186,7 +186,7 @@ def test_debounce_fires_once_with_the_newest_match_after_quiet() -> None:
 
 
 def test_debounce_waits_no_longer_than_its_most() -> None:
-    bench = Workbench(rules_of(DEBOUNCED))
+    bench = RuleHarness(rules_of(DEBOUNCED))
     for at_s in range(0, 400, 50):
         bench.event("traffic", {"minutes": 40}, at_s=at_s)
     bench.pass_to(380)
@@ -194,7 +194,7 @@ def test_debounce_waits_no_longer_than_its_most() -> None:
 
 
 def test_cooldown_is_per_key() -> None:
-    bench = Workbench(rules_of(SLOW + "    cooldown: 1m\n"))
+    bench = RuleHarness(rules_of(SLOW + "    cooldown: 1m\n"))
     assert verdicts(bench.event("traffic", {"minutes": 40}, at_s=0)) == ["fired"]
     assert verdicts(bench.event("traffic", {"minutes": 40}, at_s=59)) == ["cooldown"]
     assert verdicts(bench.event("traffic", {"minutes": 40}, at_s=59, key="other")) == ["fired"]
@@ -202,7 +202,7 @@ def test_cooldown_is_per_key() -> None:
 
 
 def test_an_event_older_by_the_clock_than_wanted_is_not_decided() -> None:
-    bench = Workbench(rules_of(SLOW + "    max_age: 1m\n"))
+    bench = RuleHarness(rules_of(SLOW + "    max_age: 1m\n"))
     assert verdicts(bench.event("traffic", {"minutes": 40}, at_s=0, now_s=61)) == ["too-old"]
     assert verdicts(bench.event("traffic", {"minutes": 40}, at_s=2, now_s=62)) == ["fired"]
 
@@ -222,7 +222,7 @@ rules:
 
 
 def test_a_rule_that_fails_on_every_event_is_parked_and_its_feed_goes_on() -> None:
-    bench = Workbench(rules_of(POISON))
+    bench = RuleHarness(rules_of(POISON))
     seen = [verdicts(bench.event("traffic", {"n": 0})) for _ in range(5)]
     assert seen == [["error", "fired"]] * 3 + [["parked", "fired"]] * 2
     bench.store()
@@ -235,21 +235,21 @@ def test_a_rule_that_fails_on_every_event_is_parked_and_its_feed_goes_on() -> No
 
 
 def test_failures_in_between_do_not_park() -> None:
-    bench = Workbench(rules_of(POISON))
+    bench = RuleHarness(rules_of(POISON))
     for n in (0, 0, 1, 0, 0, 1, 0, 0):
         decided = bench.event("traffic", {"n": n})
         assert RuleVerdict.PARKED not in [one.verdict for one in decided.outcomes]
 
 
 def test_a_field_that_is_missing_is_no_failure() -> None:
-    bench = Workbench(rules_of(POISON))
+    bench = RuleHarness(rules_of(POISON))
     for _ in range(20):
         assert "parked" not in verdicts(bench.event("traffic", {}))
 
 
 def test_a_missing_key_is_said() -> None:
     text = SLOW.replace("{feed: traffic}", "{feed: traffic, key: event.data.road}")
-    decided = Workbench(rules_of(text)).event("traffic", {"minutes": 40})
+    decided = RuleHarness(rules_of(text)).event("traffic", {"minutes": 40})
     assert verdicts(decided) == ["no-key"]
     assert "road" in decided.outcomes[0].detail
 
@@ -264,7 +264,7 @@ rules:
 
 
 def test_why_it_did_not_fire_is_said_clause_by_clause() -> None:
-    bench = Workbench(rules_of(EXPLAINED))
+    bench = RuleHarness(rules_of(EXPLAINED))
     decided = bench.event("traffic", {"a": 1, "b": 2}, explaining=True)
     clauses = decided.outcomes[0].clauses
     assert clauses is not None
@@ -280,7 +280,7 @@ def test_why_it_did_not_fire_is_said_clause_by_clause() -> None:
 
 def test_explaining_on_a_fork_changes_nothing() -> None:
     text = SLOW.replace("when: ", "windows: {w: {over: 1m}}\n    when: window.w.count > 1 && ")
-    bench = Workbench(rules_of(text))
+    bench = RuleHarness(rules_of(text))
     bench.event("traffic", {"minutes": 40}, at_s=1)
     from data_sharing.event import Event
 
@@ -297,10 +297,10 @@ def test_other_rules_of_the_set_stay_when_one_changes() -> None:
     rules = rules_of(POISON)
     newer = rules_of(POISON.replace("t.data.n == 0", "t.data.n == 7"), version=2)
     changed = rules.with_changes([newer.rules["home", "sound"]])
-    bench = Workbench(changed)
+    bench = RuleHarness(changed)
     assert verdicts(bench.event("traffic", {"n": 7})) == ["not-matched", "fired"]
     assert verdicts(bench.event("traffic", {"n": 0})) == ["error"]
     gone = changed.with_changes(retired=[("home", "poison")])
     assert [rule for _, rule in gone.rules] == ["sound"]
-    assert verdicts(Workbench(gone).event("traffic", {"n": 0})) == []
-    assert verdicts(Workbench(rules).event("traffic", {"n": 0})) == ["error", "fired"]
+    assert verdicts(RuleHarness(gone).event("traffic", {"n": 0})) == []
+    assert verdicts(RuleHarness(rules).event("traffic", {"n": 0})) == ["error", "fired"]

@@ -17,7 +17,7 @@ from data_sharing.plans.spec import parse_plan
 from data_sharing.rules.published import rules_schema
 from data_sharing.rules.results import RuleVerdict
 from data_sharing.rules.windows import FIELDS as WINDOW_FIELDS
-from tests.data_sharing.rules.workbench import faults_of
+from tests.support.rule_harness import faults_of
 
 REFERENCE = Path(__file__).parents[3] / "docs" / "reference"
 

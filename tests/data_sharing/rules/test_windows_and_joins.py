@@ -8,10 +8,10 @@ import pytest
 
 from data_sharing.event import Event
 from data_sharing.rules.state import CellCache, CellId, RuleCell
-from tests.data_sharing.rules.workbench import (
+from tests.support.rule_harness import (
     TENANT,
+    RuleHarness,
     Shelf,
-    Workbench,
     fired,
     ids,
     rules_of,
@@ -31,7 +31,7 @@ rules:
 """
 
 
-def cell(bench: Workbench, key: str = "k") -> RuleCell:
+def cell(bench: RuleHarness, key: str = "k") -> RuleCell:
     found = bench.state.get(CellId(TENANT, "rule", "r", key))
     assert isinstance(found, RuleCell)
     return found
@@ -40,7 +40,7 @@ def cell(bench: Workbench, key: str = "k") -> RuleCell:
 def test_a_sliding_window_agrees_with_brute_force() -> None:
     rng, bench = (
         random.Random(3),
-        Workbench(rules_of(windowed("{over: 10s, value: event.data.x}", "true"))),
+        RuleHarness(rules_of(windowed("{over: 10s, value: event.data.x}", "true"))),
     )
     seen: list[tuple[float, float]] = []
     at_s = 0.0
@@ -60,7 +60,7 @@ def test_a_sliding_window_agrees_with_brute_force() -> None:
 
 
 def test_a_window_counts_only_what_its_where_lets_in() -> None:
-    bench = Workbench(
+    bench = RuleHarness(
         rules_of(windowed("{over: 1m, where: event.data.x > 3}", "window.w.count == 2"))
     )
     seen = [verdicts(bench.event("f", {"x": x}, at_s=n)) for n, x in enumerate((1, 4, 2, 5))]
@@ -68,7 +68,7 @@ def test_a_window_counts_only_what_its_where_lets_in() -> None:
 
 
 def test_aggregates_without_values_are_missing_not_zero() -> None:
-    bench = Workbench(
+    bench = RuleHarness(
         rules_of(windowed("{over: 1m, where: event.data.x > 3, value: event.data.x}",
                           "window.w.mean < 100.0"))
     )  # fmt: skip
@@ -78,7 +78,7 @@ def test_aggregates_without_values_are_missing_not_zero() -> None:
 
 def test_a_window_of_another_feed_is_read_at_the_same_key() -> None:
     text = windowed("{feed: g, key: event.data.who, over: 1m}", "window.w.count >= 1")
-    bench = Workbench(rules_of(text))
+    bench = RuleHarness(rules_of(text))
     assert verdicts(bench.event("f", at_s=0)) == ["not-matched"]
     assert bench.event("g", {"who": "k"}, at_s=1, key="other").outcomes == ()
     assert verdicts(bench.event("f", at_s=2)) == ["fired"]
@@ -98,7 +98,7 @@ rules:
 
 
 def test_a_tumbling_window_decides_at_its_end_once() -> None:
-    bench = Workbench(rules_of(ENDING))
+    bench = RuleHarness(rules_of(ENDING))
     for at_s, x in ((1, 1), (59, 2), (61, 7)):
         assert bench.event("f", {"x": x}, at_s=at_s).effects == ()
     assert not fired(bench.pass_to(64.9))
@@ -110,7 +110,7 @@ def test_a_tumbling_window_decides_at_its_end_once() -> None:
 
 
 def test_late_events_find_their_window_until_it_is_closed() -> None:
-    bench = Workbench(rules_of(ENDING))
+    bench = RuleHarness(rules_of(ENDING))
     bench.event("f", {"x": 1}, at_s=30)
     bench.event("f", {"x": 5}, at_s=62)
     bench.event("f", {"x": 9}, at_s=58, now_s=63)
@@ -122,7 +122,7 @@ def test_late_events_find_their_window_until_it_is_closed() -> None:
 
 
 def test_a_late_event_is_refused_by_a_sliding_window_and_counted() -> None:
-    bench = Workbench(rules_of(windowed("{over: 1m}", "window.w.count > 0", "late: 10s")))
+    bench = RuleHarness(rules_of(windowed("{over: 1m}", "window.w.count > 0", "late: 10s")))
     assert verdicts(bench.event("f", at_s=100)) == ["fired"]
     assert verdicts(bench.event("f", at_s=90, now_s=100)) == ["fired"]
     assert verdicts(bench.event("f", at_s=89, now_s=100)) == ["late"]
@@ -131,7 +131,7 @@ def test_a_late_event_is_refused_by_a_sliding_window_and_counted() -> None:
 
 
 def test_a_window_keeps_no_more_than_its_limit_and_counts_what_it_drops() -> None:
-    bench = Workbench(rules_of(windowed("{over: 1h, limit: 50}", "true")))
+    bench = RuleHarness(rules_of(windowed("{over: 1h, limit: 50}", "true")))
     for n in range(120):
         bench.event("f", at_s=n)
     assert len(cell(bench).windows["w"].entries) == 50
@@ -168,7 +168,7 @@ rules:
     ],
 )  # fmt: skip
 def test_the_contexts_of_consumption(consume: str, expected: list[str]) -> None:
-    bench = Workbench(rules_of(joined(consume)))
+    bench = RuleHarness(rules_of(joined(consume)))
     names = {}
     found = []
     for n, name in enumerate(("a1", "a2", "b1", "b2", "a3")):
@@ -180,7 +180,7 @@ def test_the_contexts_of_consumption(consume: str, expected: list[str]) -> None:
 
 def test_cumulative_fires_once_with_all_and_uses_them_up() -> None:
     text = joined("cumulative", when="size(a) >= 2 && size(b) >= 1 && a.all(e, e.data.x == 1)")
-    bench = Workbench(rules_of(text))
+    bench = RuleHarness(rules_of(text))
     found = []
     for n, name in enumerate("abaab"):
         found.append([ids(one) for one in fired(bench.event(name, {"x": 1}, at_s=n))])
@@ -190,7 +190,7 @@ def test_cumulative_fires_once_with_all_and_uses_them_up() -> None:
 
 
 def test_a_false_condition_uses_nothing_up() -> None:
-    bench = Workbench(rules_of(joined("chronicle")))
+    bench = RuleHarness(rules_of(joined("chronicle")))
     bench.event("a", {"x": 1}, at_s=0)
     bench.event("a", {"x": 2}, at_s=1)
     (outcome,) = fired(bench.event("b", {"x": 2}, at_s=2))
@@ -201,7 +201,7 @@ def test_a_false_condition_uses_nothing_up() -> None:
 
 
 def test_events_too_far_apart_do_not_meet_and_what_is_missing_is_said() -> None:
-    bench = Workbench(rules_of(joined("chronicle")))
+    bench = RuleHarness(rules_of(joined("chronicle")))
     waiting = bench.event("a", {"x": 1}, at_s=0)
     assert waiting.outcomes[0].detail == "waits for b"
     assert not fired(bench.event("b", {"x": 1}, at_s=61))
@@ -210,7 +210,7 @@ def test_events_too_far_apart_do_not_meet_and_what_is_missing_is_said() -> None:
 
 
 def test_a_join_keeps_no_more_than_its_limit() -> None:
-    bench = Workbench(rules_of(joined("unrestricted", keep=5)))
+    bench = RuleHarness(rules_of(joined("unrestricted", keep=5)))
     for n in range(20):
         bench.event("a", {"x": n}, at_s=n)
     state = cell(bench).join
@@ -222,7 +222,7 @@ def test_a_join_keeps_no_more_than_its_limit() -> None:
 
 
 def test_what_when_asks_of_one_input_keeps_other_events_out_of_the_join() -> None:
-    bench = Workbench(rules_of(joined("chronicle", when="a.data.x > 5 && b.data.x > 5")))
+    bench = RuleHarness(rules_of(joined("chronicle", when="a.data.x > 5 && b.data.x > 5")))
     assert bench.event("a", {"x": 1}).outcomes == ()
     assert verdicts(bench.event("a", {"x": 6})) == ["waiting"]
 
@@ -243,14 +243,14 @@ def test_what_a_join_keeps_does_not_depend_on_the_other_rules_there_are() -> Non
     story = [("a", {"x": 6, "kind": "t"}), ("a", {"x": 7, "kind": "u"}),
              ("a", {"x": 1, "kind": "t"}), ("b", {"x": 1})]  # fmt: skip
     for rules in (alone, many):
-        bench = Workbench(rules)
+        bench = RuleHarness(rules)
         decided = [bench.event(feed, data, at_s=n) for n, (feed, data) in enumerate(story)]
         assert [ids(one) for each in decided for one in fired(each)] == [["e4", "e1"]]
 
 
 def test_an_event_never_meets_itself() -> None:
     text = joined("unrestricted").replace("feed: b", "feed: a")
-    bench = Workbench(rules_of(text))
+    bench = RuleHarness(rules_of(text))
     assert not fired(bench.event("a", {"x": 1}, at_s=0))
     pairs = [sorted(ids(one)) for one in fired(bench.event("a", {"x": 1}, at_s=1))]
     assert pairs == [["e1", "e2"], ["e1", "e2"]]
@@ -297,7 +297,7 @@ rules:
 def test_what_stays_absent_fires_when_its_time_is_over(
     events: list[tuple[str, int]], fires: bool
 ) -> None:
-    bench = Workbench(rules_of(ABSENT))
+    bench = RuleHarness(rules_of(ABSENT))
     for feed, at_s in events:
         assert not fired(bench.event(feed, {"sum": 20}, at_s=at_s))
     bench.store()
@@ -308,7 +308,7 @@ def test_what_stays_absent_fires_when_its_time_is_over(
 
 def test_state_lives_on_through_an_update_that_leaves_its_shape() -> None:
     before = windowed("{over: 1h}", "window.w.count > 100")
-    bench = Workbench(rules_of(before))
+    bench = RuleHarness(rules_of(before))
     for n in range(3):
         bench.event("f", at_s=n)
     bench.store()
@@ -347,7 +347,7 @@ rules:
 @pytest.mark.parametrize("every", [1, 7, 50])
 def test_a_worker_that_restarts_decides_as_one_that_does_not(every: int) -> None:
     def run(restart_every: int) -> list[object]:
-        rng, bench = random.Random(11), Workbench(rules_of(EVERYTHING))
+        rng, bench = random.Random(11), RuleHarness(rules_of(EVERYTHING))
         at_s = 0.0
         for n in range(400):
             at_s += rng.uniform(0, 2)
@@ -368,7 +368,7 @@ def test_a_worker_that_restarts_decides_as_one_that_does_not(every: int) -> None
 
 
 def test_a_batch_that_failed_is_decided_again_alike() -> None:
-    bench = Workbench(rules_of(windowed("{over: 1h}", "window.w.count == 3")))
+    bench = RuleHarness(rules_of(windowed("{over: 1h}", "window.w.count == 3")))
     bench.event("f", at_s=1)
     bench.store()
     bench.event("f", at_s=2)

@@ -9,7 +9,7 @@ import pytest
 
 from data_sharing.runtimes.hosting import Hosting
 from data_sharing.runtimes.port import MIB, Artifact, Invocation, InvocationStatus, Limits
-from tests.data_sharing.runtimes.guests import (
+from tests.support.wasm_guests import (
     BOMB,
     LOOP,
     answering,

@@ -16,7 +16,7 @@ from data_sharing.runtimes.port import (
     Limits,
 )
 from data_sharing.runtimes.wasm import WasmRuntime
-from tests.data_sharing.runtimes.guests import asks
+from tests.support.wasm_guests import asks
 
 # handle answers with one hexadecimal digit of what the import under test gave.
 TEXT = """(component

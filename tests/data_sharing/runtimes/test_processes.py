@@ -18,7 +18,7 @@ from data_sharing.runtimes.port import (
     Limits,
 )
 from data_sharing.runtimes.processes import InstalledProcess, ProcessRuntime
-from tests.data_sharing.runtimes.guests import asks
+from tests.support.wasm_guests import asks
 
 GRANTED = Capabilities(clock=True, random=True)
 LIMITS = Limits(cpu_s=1, wall_s=20, memory_bytes=256 * MIB, output_bytes=10_000)

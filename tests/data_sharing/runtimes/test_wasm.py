@@ -18,7 +18,7 @@ from data_sharing.runtimes.port import (
     Limits,
 )
 from data_sharing.runtimes.wasm import WasmRuntime
-from tests.data_sharing.runtimes.guests import (
+from tests.support.wasm_guests import (
     LOOP,
     answering,
     asks,

@@ -17,7 +17,7 @@ from deployment_units.agent.admitted import BATCH, AdmittedHolds
 from deployment_units.agent.settings import AgentSettings
 from deployment_units.agent.wiring import build_agent
 from homeport.api.unit.v1 import unit_pb2, unit_pb2_grpc
-from tests.fakes.fleet_service import FakeFleet
+from tests.support.fakes.fleet_service import FakeFleet
 
 WAIT_S = 10.0
 ISSUER = TicketIssuer(KeyRing(epochs=(new_epoch(1, now=time.time(), random=os.urandom),)))

@@ -16,8 +16,8 @@ from deployment_units.agent.registration import Registration, UnitIdentity
 from deployment_units.agent.spec_message import spec_to_proto
 from homeport.api.fleet.v1 import fleet_pb2 as pb
 from homeport.api.unit.v1 import unit_pb2, unit_pb2_grpc
-from tests.fakes.fleet_service import FakeFleet
-from tests.fakes.unit import LoopbackUnit
+from tests.support.fakes.fleet_service import FakeFleet
+from tests.support.fakes.unit import LoopbackUnit
 
 WAIT_S = 10.0
 NOW = 1_800_000_000.0

@@ -18,7 +18,7 @@ from control_plane.identity.keyring import KeyRing, new_epoch, rotated
 from control_plane.identity.tickets import TicketIssuer
 from deployment_units.agent.registration import Registration, UnitIdentity
 from deployment_units.agent.spec_message import spec_to_proto
-from tests.fakes.fleet_service import FakeFleet
+from tests.support.fakes.fleet_service import FakeFleet
 
 WAIT_S = 10.0
 RING = KeyRing(epochs=(new_epoch(1, now=time.time(), random=os.urandom),))

@@ -20,7 +20,7 @@ from deployment_units.agent.state import chunk_to_proto
 from deployment_units.client_state.port import content, keep
 from homeport.api.unit.v1 import unit_pb2 as pb
 from homeport.api.unit.v1 import unit_pb2_grpc
-from tests.fakes.unit import LoopbackUnit
+from tests.support.fakes.unit import LoopbackUnit
 
 ISSUER = TicketIssuer(KeyRing(epochs=(new_epoch(1, now=time.time(), random=os.urandom),)))
 DATA = os.urandom(3 * CHUNK_BYTES + 17)

@@ -21,7 +21,7 @@ from deployment_units.agent.wiring import (
     run_agents,
 )
 from homeport.api.unit.v1 import unit_pb2, unit_pb2_grpc
-from tests.fakes.fleet_service import FakeFleet
+from tests.support.fakes.fleet_service import FakeFleet
 
 WAIT_S = 10.0
 

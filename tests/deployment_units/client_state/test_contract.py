@@ -12,7 +12,7 @@ from control_plane.errors import Unavailable
 from deployment_units.client_state.folder import FolderState
 from deployment_units.client_state.memory import MemoryState
 from deployment_units.client_state.port import content, keep
-from tests.contracts.client_state_contract import ClientStateContract
+from tests.support.contracts.client_state_contract import ClientStateContract
 
 
 class TestMemoryState(ClientStateContract):

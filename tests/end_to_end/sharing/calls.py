@@ -11,7 +11,7 @@ import grpc
 
 from homeport.api.datasharing.v1 import feed_pb2 as pb
 from homeport.api.status.v1 import status_pb2
-from tests.data_sharing.submissions import SPEED
+from tests.support.submissions import SPEED
 
 HEADERS = {
     "ce-specversion": "1.0", "ce-id": "a", "ce-source": "/city/traffic", "ce-type": SPEED,

@@ -8,8 +8,8 @@ import grpc
 import pytest
 
 from homeport.api.datasharing.v1 import feed_pb2_grpc, registry_pb2_grpc
-from tests.data_sharing.submissions import text, traffic
-from tests.end_to_end.sharing_server import SharingServer, submission
+from tests.support.data_sharing_server import SharingServer, submission
+from tests.support.submissions import text, traffic
 
 
 @pytest.fixture(scope="module", params=["native", "grpcio"])

@@ -8,8 +8,8 @@ import grpc
 import pytest
 
 from homeport.api.datasharing.v1 import registry_pb2
-from tests.data_sharing.submissions import COFFEE, SPEED, coffee, text, traffic
-from tests.end_to_end.sharing_server import submission
+from tests.support.data_sharing_server import submission
+from tests.support.submissions import COFFEE, SPEED, coffee, text, traffic
 
 
 async def test_an_application_is_tried_accepted_listed_and_fetched(registry, tenant):

@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from tests.data_sharing.submissions import SPEED
 from tests.end_to_end.sharing.calls import DATA, HEADERS, post, read
+from tests.support.submissions import SPEED
 
 
 def structured(name: str, **changes) -> dict:

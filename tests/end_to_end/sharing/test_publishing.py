@@ -7,8 +7,8 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from homeport.api.datasharing.v1 import feed_pb2 as pb
-from tests.data_sharing.submissions import event
 from tests.end_to_end.sharing.calls import publish, read, violation
+from tests.support.submissions import event
 
 BATCH = "/homeport.api.datasharing.v1.FeedService/PublishBatch"
 STREAM = "/homeport.api.datasharing.v1.FeedService/PublishEvents"

@@ -8,9 +8,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from homeport.api.datasharing.v1 import feed_pb2 as pb
 from homeport.api.datasharing.v1 import registry_pb2
-from tests.data_sharing.submissions import SPEED, event, text
 from tests.end_to_end.sharing.calls import publish, read
-from tests.end_to_end.sharing_server import submission
+from tests.support.data_sharing_server import submission
+from tests.support.submissions import SPEED, event, text
 
 
 async def test_a_reader_gets_what_comes_and_where_to_go_on(feeds, tenant):

@@ -16,9 +16,9 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from homeport.api.datasharing.v1 import feed_pb2 as pb
 from homeport.api.datasharing.v1 import feed_pb2_grpc, registry_pb2, registry_pb2_grpc
 from tests.console.test_tls import self_signed
-from tests.data_sharing.submissions import event, text, traffic
 from tests.end_to_end.sharing.calls import DATA, HEADERS, post, publish, read
-from tests.end_to_end.sharing_server import SharingServer, submission
+from tests.support.data_sharing_server import SharingServer, submission
+from tests.support.submissions import event, text, traffic
 
 
 async def test_health_reflection_and_metrics_are_there(server, channel, feeds, tenant):

@@ -35,7 +35,7 @@ from provisioner.provisioning.admission_control import Overloaded
 from provisioner.provisioning.provisioner import Provisioner
 from provisioner.provisioning.ticket_fallback import FallbackResponder, TicketFallback
 from provisioner.provisioning.ticket_signer import TicketSigner
-from tests.end_to_end.servers import units
+from tests.support.servers import units
 
 RING = KeyRing(epochs=(new_epoch(1, now=0.0, random=os.urandom),))
 RING_ISSUER = TicketIssuer(RING)

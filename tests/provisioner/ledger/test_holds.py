@@ -21,8 +21,8 @@ from provisioner.ledger.departure_lease import SHARED_S, DepartureLease
 from provisioner.ledger.hold_expiry import HoldAges, HoldExpiry, HoldRelease
 from provisioner.ledger.holds import DELETES, HoldBook, hold
 from provisioner.ledger.ledger import Ledger
-from tests.faults.judge.recorder import replay
 from tests.provisioner.ledger.test_ledger import GoodBye, Wish, clients
+from tests.support.judge.recorder import replay
 
 WAIT_S = 10.0
 HOLD_S = 30.0

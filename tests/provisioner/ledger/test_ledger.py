@@ -18,7 +18,7 @@ from control_plane.store.port import Put, Txn
 from provisioner.ledger.assignment import decode_assignment, encode_assignment
 from provisioner.ledger.ledger import Ledger
 from provisioner.ledger.operations import Claim, Release
-from tests.fakes.faulty_store import FaultyStore
+from tests.support.fakes.faulty_store import FaultyStore
 
 WAIT_S = 10.0
 names = itertools.count()

@@ -17,7 +17,7 @@ from control_plane.fleet.unit import Reprovision, ReturnHome
 from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import Delete, Put, Txn
 from provisioner.moves import worker
-from tests.fakes.faulty_store import FaultyStore
+from tests.support.fakes.faulty_store import FaultyStore
 from tests.support.moves_harness import MovesHarness, at_work, fleet, settle_in, tenant, until
 from tests.support.unit_records import unit_status
 

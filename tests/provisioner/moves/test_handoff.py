@@ -28,7 +28,7 @@ from provisioner.moves.handoff import (
     Side,
     UnitAddress,
 )
-from tests.fakes.unit import LoopbackUnit
+from tests.support.fakes.unit import LoopbackUnit
 
 ISSUER = TicketIssuer(KeyRing(epochs=(new_epoch(1, now=time.time(), random=os.urandom),)))
 ALICE = MovingClient(tenant="t", client_id="alice", epoch=2)

@@ -24,13 +24,13 @@ from provisioner.moves.handoff import (
     UnitAddress,
 )
 from provisioner.settings import Settings
-from tests.fakes.unit import LoopbackUnit
 from tests.support.agent_processes import (
     fake_fleet,
     ready_endpoints,
     self_signed,
     start_agent,
 )
+from tests.support.fakes.unit import LoopbackUnit
 
 ALICE = MovingClient(tenant="t", client_id="alice", epoch=2)
 DATA = os.urandom(2_000_000)

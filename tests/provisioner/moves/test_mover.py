@@ -22,8 +22,8 @@ from provisioner.moves.move_operation import (
     Superseded,
 )
 from provisioner.moves.plan import NO_ROOM, MoveStrategy
-from tests.fakes.faulty_store import FaultyStore
-from tests.fakes.unit import LoopbackUnit
+from tests.support.fakes.faulty_store import FaultyStore
+from tests.support.fakes.unit import LoopbackUnit
 from tests.support.moves_harness import at_work, fleet, settle_in, tenant, until
 
 

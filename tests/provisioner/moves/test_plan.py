@@ -24,7 +24,7 @@ from provisioner.moves.plan import (
 from provisioner.moves.targets import Targets
 from provisioner.placement.filters import PlacementPolicy, why_not
 from provisioner.placement.fleet import PlacementFleet
-from tests.provisioner.placement.fleets import fleet, occupied, situations
+from tests.support.fleets import fleet, occupied, situations
 
 POLICY = PlacementPolicy()
 IRELAND = "IE:53.3,-6.3~20"

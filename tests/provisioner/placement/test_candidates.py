@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from provisioner.placement.candidates import MOST_EQUALS, build, place_of
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.fleet import PlacementFleet
-from tests.provisioner.placement.fleets import CITIES, at, fleet, positions, situations, unit
+from tests.support.fleets import CITIES, at, fleet, positions, situations, unit
 
 
 def crowd(count, latitude=50.0, longitude=8.0):

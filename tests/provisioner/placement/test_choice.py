@@ -12,7 +12,7 @@ from provisioner.placement.candidates import build
 from provisioner.placement.choice import Choice, NoChoice, choose, load_step
 from provisioner.placement.filters import PlacementPolicy, why_not
 from tests.provisioner.placement import reference
-from tests.provisioner.placement.fleets import (
+from tests.support.fleets import (
     CITIES,
     at,
     country_only,

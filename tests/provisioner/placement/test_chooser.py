@@ -10,7 +10,8 @@ from provisioner.placement.chooser import Chooser
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.fleet import PlacementFleet
 from provisioner.placement.occupancy import Occupancy
-from tests.provisioner.placement.fleets import (
+from tests.provisioner.placement.test_candidates import crowd
+from tests.support.fleets import (
     CITIES,
     at,
     fleet,
@@ -21,7 +22,6 @@ from tests.provisioner.placement.fleets import (
     situations,
     unit,
 )
-from tests.provisioner.placement.test_candidates import crowd
 
 POLICY = PlacementPolicy()
 CLIENTS = (b"t/a", b"t/b", b"t/c")

@@ -10,14 +10,14 @@ from provisioner.placement.choice import Choice
 from provisioner.placement.chooser import Chooser
 from provisioner.placement.explanation import RANKED_EXACTLY, Verdict, explain
 from provisioner.placement.filters import PlacementPolicy
-from tests.provisioner.placement.fleets import (
+from tests.provisioner.placement.test_candidates import crowd
+from tests.support.fleets import (
     at,
     country_only,
     fleet,
     occupied,
     situations,
 )
-from tests.provisioner.placement.test_candidates import crowd
 
 PARIS = at(48.9, 2.4, country="FR", continent="EU", uncertainty_km=20.0)
 BETWEEN = at(51.5, 1.0, uncertainty_km=400.0)

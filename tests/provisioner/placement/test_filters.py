@@ -8,7 +8,7 @@ from provisioner.geo.location import NOWHERE
 from provisioner.placement.eligibility import Eligibility
 from provisioner.placement.filters import PlacementPolicy, why_not
 from tests.provisioner.placement import reference
-from tests.provisioner.placement.fleets import at, country_only, fleet, situations, unit
+from tests.support.fleets import at, country_only, fleet, situations, unit
 
 PARIS = at(48.9, 2.4, country="FR", continent="EU")
 

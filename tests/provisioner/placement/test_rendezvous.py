@@ -17,7 +17,7 @@ from provisioner.placement.rendezvous import (
     winners,
 )
 from tests.provisioner.placement import reference
-from tests.provisioner.placement.fleets import unit
+from tests.support.fleets import unit
 
 rng = random.Random(5)
 

@@ -14,22 +14,22 @@ from control_plane import keys
 from control_plane.errors import Exhausted, HistoryGone, InvalidInput, NotFound, Unavailable
 from control_plane.store.port import Put, Txn
 from provisioner.watching.watch import Kind, Told
-from tests.fakes.uneven_store import UnevenStore
+from tests.support.fakes.delayed_store import DelayedStore
 from tests.support.watches_harness import WAIT_S, ClientWriter, WatchesHarness, soon, until
 
 
 @pytest.fixture
-def store() -> UnevenStore:
-    return UnevenStore()
+def store() -> DelayedStore:
+    return DelayedStore()
 
 
 @pytest.fixture
-def writer(store: UnevenStore) -> ClientWriter:
+def writer(store: DelayedStore) -> ClientWriter:
     return ClientWriter(store.write)
 
 
 @pytest.fixture
-async def server(store: UnevenStore) -> AsyncIterator[WatchesHarness]:
+async def server(store: DelayedStore) -> AsyncIterator[WatchesHarness]:
     async with WatchesHarness(store).running() as running:
         yield running
 
@@ -354,7 +354,7 @@ class Follower:
 
 async def interleave(script: list[tuple[str, str, int]], seed: int) -> None:
     rng = random.Random(seed)
-    store = UnevenStore(rng)
+    store = DelayedStore(rng)
     writer = ClientWriter(store.write)
     for client in CLIENTS:
         writer.assign(client, "a")

@@ -13,22 +13,22 @@ from control_plane.store.port import Put, Txn
 from provisioner.ledger.departure import DepartureRecord, encode_departure
 from provisioner.watching import departures
 from provisioner.watching.departures import Stream
-from tests.fakes.uneven_store import UnevenStore
+from tests.support.fakes.delayed_store import DelayedStore
 from tests.support.watches_harness import WAIT_S, ClientWriter, WatchesHarness
 
 
 @pytest.fixture
-def store() -> UnevenStore:
-    return UnevenStore()
+def store() -> DelayedStore:
+    return DelayedStore()
 
 
 @pytest.fixture
-def writer(store: UnevenStore) -> ClientWriter:
+def writer(store: DelayedStore) -> ClientWriter:
     return ClientWriter(store.write)
 
 
 @pytest.fixture
-async def server(store: UnevenStore) -> AsyncIterator[WatchesHarness]:
+async def server(store: DelayedStore) -> AsyncIterator[WatchesHarness]:
     async with WatchesHarness(store).running() as running:
         async with asyncio.timeout(WAIT_S):
             await running.following.wait()

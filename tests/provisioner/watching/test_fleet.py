@@ -12,7 +12,7 @@ from control_plane import keys
 from control_plane.errors import Exhausted, HistoryGone, InvalidInput, Unavailable
 from control_plane.store.port import Delete, Put, Txn, range_all
 from provisioner.watching.fleet import FleetWatches, News
-from tests.fakes.uneven_store import UnevenStore
+from tests.support.fakes.delayed_store import DelayedStore
 from tests.support.watches_harness import WAIT_S, until
 
 
@@ -20,7 +20,7 @@ class Fleet:
     """Units as plain texts, `unit=what it looks like`, and a server's watches over them."""
 
     def __init__(self, **how: float) -> None:
-        self.store = UnevenStore()
+        self.store = DelayedStore()
         self.watches: FleetWatches[str] = FleetWatches(
             self.store,
             read=self._read,

@@ -1,6 +1,7 @@
-"""A stage: a real store, real servers and real client processes, with the judge watching.
+"""The harness of fault scenarios: a real store, real servers and real client processes, with the
+judge watching.
 
-async with stage(folder, members=3) as on:
+async with fault_harness(folder, members=3) as on:
     on.traffic(processes=2, rate=400)
     ... the fault ...
     outcome = await on.verdict()
@@ -23,11 +24,11 @@ from typing import Any
 
 from console.local.etcd_process import EtcdCluster, free_ports
 from control_plane.store.etcd import EtcdStore
-from tests.end_to_end import servers
-from tests.faults.judge.recorder import Recorder, connected, recording
-from tests.faults.judge.verdict import Verdict
-from tests.faults.measured import Measured, lines_of, measure
-from tests.faults.traffic import TrafficSettings, encode
+from tests.support import servers
+from tests.support.judge.recorder import Recorder, connected, recording
+from tests.support.judge.verdict import Verdict
+from tests.support.measurements import Measured, lines_of, measure
+from tests.support.traffic import TrafficSettings, encode
 
 STOP_S = 40.0  # a call under way may take its whole deadline
 SEEN_S = 30.0
@@ -43,7 +44,7 @@ class Outcome:
     measured: Measured
 
 
-class StagedServer(servers.Server):
+class FaultServer(servers.Server):
     """`program`: what Python runs, if not the server itself; `environment`: beside ours."""
 
     def __init__(
@@ -86,7 +87,7 @@ class StagedServer(servers.Server):
 
 
 @dataclass(slots=True)
-class Stage:
+class FaultHarness:
     """What runs. Everything started through it ends with it."""
 
     folder: Path
@@ -95,27 +96,27 @@ class Stage:
     recorder: Recorder | None = None  # None: the store is embedded, judged at the end
     store: EtcdStore | None = None
     cluster: Any = None  # an EtcdCluster, or what has its members, endpoints and url
-    servers: list[StagedServer] = field(default_factory=list)
+    servers: list[FaultServer] = field(default_factory=list)
     started: int = 0
     crowds: list[subprocess.Popen[bytes]] = field(default_factory=list)
     logs: list[Path] = field(default_factory=list)
 
-    def spawn(self, *arguments: str, **more: Any) -> StagedServer:
-        """Starts a server, which may never serve; it ends with the stage."""
+    def spawn(self, *arguments: str, **more: Any) -> FaultServer:
+        """Starts a server, which may never serve; it ends with the harness."""
         self.started += 1
-        server = StagedServer(self.folder, f"server-{self.started}", self.url, *arguments, **more)
+        server = FaultServer(self.folder, f"server-{self.started}", self.url, *arguments, **more)
         self.stack.callback(_end, server.process)
         self.servers.append(server)
         return server
 
-    async def serve(self, count: int = 1, *arguments: str, **more: Any) -> list[StagedServer]:
+    async def serve(self, count: int = 1, *arguments: str, **more: Any) -> list[FaultServer]:
         """Starts servers, and returns them when they serve."""
         begun = [self.spawn(*arguments, **more) for _ in range(count)]
         for server in begun:
             await asyncio.to_thread(server.__enter__)
         return begun
 
-    async def serve_one(self, *arguments: str, **more: Any) -> StagedServer:
+    async def serve_one(self, *arguments: str, **more: Any) -> FaultServer:
         """One more server, serving."""
         (server,) = await self.serve(1, *arguments, **more)
         return server
@@ -164,7 +165,7 @@ class Stage:
             )
             with (self.folder / f"clients-{number}.err").open("w") as sink:
                 crowd = subprocess.Popen(
-                    [sys.executable, "-m", "tests.faults.traffic", encode(settings)],
+                    [sys.executable, "-m", "tests.support.traffic", encode(settings)],
                     stdout=sink, stderr=sink, env={**os.environ, **(environment or {})},
                 )  # fmt: skip
             self.stack.callback(_end, crowd)
@@ -245,20 +246,20 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 @asynccontextmanager
-async def stage(
+async def fault_harness(
     folder: Path, *, members: int = 3, arguments: Sequence[str] = ()
-) -> AsyncIterator[Stage]:
+) -> AsyncIterator[FaultHarness]:
     """Over an etcd of so many members with etcd's default timings, but for `arguments`."""
     with ExitStack() as stack:
         cluster = EtcdCluster(folder / "etcd", size=members, arguments=arguments)
         stack.callback(cluster.kill)
         await asyncio.to_thread(cluster.start)
-        async with stage_over(folder, cluster) as on:
+        async with fault_harness_over(folder, cluster) as on:
             yield on
 
 
 @asynccontextmanager
-async def stage_over(folder: Path, cluster: Any) -> AsyncIterator[Stage]:
+async def fault_harness_over(folder: Path, cluster: Any) -> AsyncIterator[FaultHarness]:
     """Over a store that runs already, and is empty: endpoints, url, members."""
     async with AsyncExitStack() as judging:
         # Two connections: the judge's watch, and its reads when all is over.
@@ -266,11 +267,11 @@ async def stage_over(folder: Path, cluster: Any) -> AsyncIterator[Stage]:
         reading = await judging.enter_async_context(connected(cluster.endpoints))
         recorder = await judging.enter_async_context(recording(watching, folder / "judge.db"))
         with ExitStack() as stack:
-            yield Stage(folder, cluster.url, stack, recorder, reading, cluster)
+            yield FaultHarness(folder, cluster.url, stack, recorder, reading, cluster)
 
 
 @asynccontextmanager
-async def embedded_stage(folder: Path, file: Path) -> AsyncIterator[Stage]:
+async def embedded_fault_harness(folder: Path, file: Path) -> AsyncIterator[FaultHarness]:
     """Over an embedded store, which only its server can read: judged when that has ended."""
     with ExitStack() as stack:
-        yield Stage(folder, f"embedded:{file}", stack)
+        yield FaultHarness(folder, f"embedded:{file}", stack)

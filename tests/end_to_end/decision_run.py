@@ -27,7 +27,7 @@ from homeport.api.datasharing.v1 import (
     rule_pb2,
     rule_pb2_grpc,
 )
-from tests.end_to_end.sharing_server import SharingServer, submission
+from tests.support.data_sharing_server import SharingServer, submission
 
 SENSOR = json.dumps(
     {

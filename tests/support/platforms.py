@@ -25,7 +25,7 @@ from data_sharing.registry.catalogue import Version
 from data_sharing.registry.manifest import Manifest, RuntimeNeeds
 from data_sharing.runtimes.port import Artifact, ArtifactKind
 from data_sharing.signing import SigningKey
-from tests.fakes.registry_service import FakeRegistry
+from tests.support.fakes.registry_service import FakeRegistry
 
 APPLICATIONS = Path(__file__).parents[2] / "data-sharing" / "applications"
 COFFEE = Artifact.of(

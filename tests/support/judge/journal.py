@@ -17,8 +17,8 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.faults.judge.books import Step
-from tests.faults.judge.verdict import Verdict
+from tests.support.judge.books import Step
+from tests.support.judge.verdict import Verdict
 
 FLUSH = 5_000
 

@@ -1,4 +1,5 @@
-"""A stage over several clusters: one for the control data, two or more for assignments."""
+"""The harness of fault scenarios over several clusters: one for the control data, two or more for
+assignments."""
 
 from __future__ import annotations
 
@@ -12,19 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from console.local.etcd_process import EtcdCluster
-from tests.faults.judge.clusters_recorder import ClustersRecorder, recording_clusters
-from tests.faults.judge.recorder import connected
-from tests.faults.stage import Stage
+from tests.support.fault_harness import FaultHarness
+from tests.support.judge.clusters_recorder import ClustersRecorder, recording_clusters
+from tests.support.judge.recorder import connected
 
 FAST = ("--heartbeat-interval=10", "--election-timeout=100")
 COMMAND_S = 120.0
 
 
 @dataclass(slots=True)
-class SpreadStage:
-    """The stage, and what is different about it."""
+class ShardedHarness:
+    """The harness, and what is different about it."""
 
-    on: Stage
+    on: FaultHarness
     recorder: ClustersRecorder
     clusters: Mapping[str, EtcdCluster]
     spread: str  # the flag that names the clusters
@@ -57,9 +58,9 @@ class SpreadStage:
 
 
 @asynccontextmanager
-async def spread_stage(
+async def sharded_harness(
     folder: Path, *, clusters: Sequence[str] = ("east", "west")
-) -> AsyncIterator[SpreadStage]:
+) -> AsyncIterator[ShardedHarness]:
     """Over etcds of one member each; the judge follows every one of them."""
     with ExitStack() as stack:
         control = EtcdCluster(folder / "control", arguments=FAST)
@@ -80,7 +81,7 @@ async def spread_stage(
                 )
             )
             with ExitStack() as running:
-                on: Any = Stage(folder, control.url, running, None, watched[""], control)
+                on: Any = FaultHarness(folder, control.url, running, None, watched[""], control)
                 on.recorder = recorder
                 addresses = ";".join(f"{name}={one.url}" for name, one in others.items())
-                yield SpreadStage(on, recorder, others, f"--assignment-stores={addresses}")
+                yield ShardedHarness(on, recorder, others, f"--assignment-stores={addresses}")

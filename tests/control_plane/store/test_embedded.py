@@ -23,8 +23,8 @@ from control_plane.store.port import (
     Target,
     Txn,
 )
-from tests.contracts.store_contract import StoreContract
-from tests.fakes.memory_store import ModelStore
+from tests.support.contracts.store_contract import StoreContract
+from tests.support.fakes.model_store import ModelStore
 
 
 @pytest.fixture

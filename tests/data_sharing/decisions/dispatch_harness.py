@@ -1,4 +1,4 @@
-"""A stage for instructions: services with a dispatcher each, and platforms that are real hosts
+"""The harness of instructions: services with a dispatcher each, and platforms that are real hosts
 with real journals. What is between them is a test's to cut."""
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from data_sharing.instruction import Instruction, Performed
 from data_sharing.platforms.host import Hosted, PlatformHost
 from data_sharing.platforms.journal import Journal
 from data_sharing.signing import InstructionVerifier, SigningKey
-from tests.data_sharing.ringing import NOW_MS, RING, Clock
-from tests.fakes.runner import FakeInstalled, FakeRunner, echo
+from tests.support.fakes.runner import FakeInstalled, FakeRunner, echo
+from tests.support.instructions import NOW_MS, RING, Clock
 
 WAIT_S = 30.0
 KEY = SigningKey.of(b"k" * 32)
@@ -145,7 +145,7 @@ class Line:
         await self.journal.close()
 
 
-class Stage:
+class DispatchHarness:
     """Services and platforms of one test, in one folder."""
 
     def __init__(self, folder: Path) -> None:

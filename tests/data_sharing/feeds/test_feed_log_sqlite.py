@@ -10,7 +10,7 @@ from data_sharing.database import Database, Schema
 from data_sharing.feeds.port import Appended
 from data_sharing.feeds.rows import SCHEMA
 from data_sharing.feeds.sqlite_log import SqliteFeedLog
-from tests.contracts.feed_log_contract import Clock, FeedLogContract, candidate, read_all
+from tests.support.contracts.feed_log_contract import Clock, FeedLogContract, candidate, read_all
 
 NOTES = Schema(part="notes", steps=(("CREATE TABLE notes (position INTEGER)",),))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from data_sharing.instruction import Instruction
-from tests.fakes.runner import ARTIFACT
+from tests.support.fakes.runner import ARTIFACT
 
 NOW_MS = 1_800_000_000_000
 RING = Instruction(

@@ -1,8 +1,8 @@
-"""Traffic of one client process: `python -m tests.faults.traffic SETTINGS-AS-JSON`.
+"""Traffic of one client process: `python -m tests.support.traffic SETTINGS-AS-JSON`.
 
 New, known, looking and leaving clients through the SDK at an even rate, until SIGTERM; then
 what is under way is answered and the process ends. Every call goes into an NDJSON log with
-its times and what became of it, in the words of tests/faults/judge/journal.py. A client
+its times and what became of it, in the words of tests/support/judge/journal.py. A client
 belongs to one worker, which calls one at a time. Times are CLOCK_MONOTONIC, which all
 processes of a machine share and libfaketime leaves alone here.
 """

@@ -27,9 +27,9 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from tests.faults.judge.books import Home, Ledger, Step
-from tests.faults.judge.journal import Journal
-from tests.faults.judge.verdict import Verdict
+from tests.support.judge.books import Home, Ledger, Step
+from tests.support.judge.journal import Journal
+from tests.support.judge.verdict import Verdict
 
 FIRST = 2
 SHARDS = 1024

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from control_plane.store.etcd import EtcdStore
 from control_plane.store.port import Store, WatchBatch, range_all
-from tests.faults.judge.books import ROOT, Books, Change
-from tests.faults.judge.journal import Journal
-from tests.faults.judge.verdict import Verdict
+from tests.support.judge.books import ROOT, Books, Change
+from tests.support.judge.journal import Journal
+from tests.support.judge.verdict import Verdict
 
 FIRST = 2  # etcd's first write; an empty store is at revision 1
 CATCH_UP_S = 60.0

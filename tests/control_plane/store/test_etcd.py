@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.contracts.store_contract import StoreContract
+from tests.support.contracts.store_contract import StoreContract
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ class Shelf:
         return [one for one in found if named in (None, one.name)]
 
 
-class Workbench:
+class RuleHarness:
     """A clock that is the newest event's time unless told otherwise, stored cells and timers."""
 
     def __init__(self, rules: RuleSet, plans: Shelf | None = None) -> None:

@@ -10,7 +10,7 @@ import grpc
 
 from homeport.api.provisioning.v1 import provisioning_pb2_grpc as pb_grpc
 from homeport.api.unit.v1 import unit_pb2, unit_pb2_grpc
-from tests.fakes.provisioning_service import LIMIT_S, FakeProvisioning
+from tests.support.fakes.provisioning_service import LIMIT_S, FakeProvisioning
 
 
 class FakeUnit(unit_pb2_grpc.UnitServiceServicer):

@@ -9,10 +9,10 @@ from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 
 from control_plane.store.port import Store, WatchBatch, range_all
-from tests.faults.judge.books import ROOT
-from tests.faults.judge.clusters import Atlas
-from tests.faults.judge.journal import Journal
-from tests.faults.judge.verdict import Verdict
+from tests.support.judge.books import ROOT
+from tests.support.judge.clusters import Atlas
+from tests.support.judge.journal import Journal
+from tests.support.judge.verdict import Verdict
 
 FIRST = 2
 CATCH_UP_S = 60.0

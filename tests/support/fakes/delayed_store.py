@@ -1,4 +1,4 @@
-"""UnevenStore: the model of the store behind a network whose every message takes its time.
+"""DelayedStore: the model of the store behind a network whose every message takes its time.
 
 Reads, and what watches deliver, are under way for a number of turns of the event loop that a
 seeded random source picks, so answers overtake each other as they do between processes.
@@ -22,12 +22,12 @@ from control_plane.store.port import (
     TxnResult,
     WatchBatch,
 )
-from tests.fakes.memory_store import ModelStore
+from tests.support.fakes.model_store import ModelStore
 
 TURNS = (0, 0, 0, 1, 2, 5, 15, 40)  # how long a message is under way
 
 
-class UnevenStore:
+class DelayedStore:
     """As much of the store port as those who only read it use, and `model` for the others."""
 
     def __init__(self, rng: random.Random | None = None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.faults.measured import Measured
+from tests.support.measurements import Measured
 
 FAULT = 100.0
 

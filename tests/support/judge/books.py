@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from tests.faults.judge.verdict import Verdict, Violation
+from tests.support.judge.verdict import Verdict, Violation
 
 ROOT = b"/homeport/v1/"
 
