@@ -82,7 +82,6 @@ def sample_response() -> bytes:
     response.assignment.unit_id = "ap-northeast"
     response.assignment.endpoint = "ap-northeast.homeport.example:443"
     response.assignment.epoch = 1
-    response.assignment.state = pb.ASSIGNMENT_STATE_ASSIGNED
     response.assignment.assign_time.FromMilliseconds(1_795_526_278_416)
     response.ticket_ttl.FromSeconds(3600)
     response.decision.location.country = "JP"

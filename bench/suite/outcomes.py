@@ -79,7 +79,7 @@ class Bench:
                 yield registry_pb2.SubmitApplicationRequest(artifact=artifact)
 
             verdict = await self.registry.SubmitApplication(parts(), timeout=WAIT_S)
-            if verdict.WhichOneof("verdict") != "accepted":
+            if verdict.WhichOneof("result") != "accepted":
                 raise Failed(f"the sample is not accepted: {verdict}")
         await self.rules.ApplyRules(rule_pb2.ApplyRulesRequest(document=RULES), timeout=WAIT_S)
 

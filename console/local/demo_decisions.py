@@ -55,7 +55,7 @@ class Story:
         """The plan's next occurrence; its actions: when, and with which configuration."""
         plan = self.morning.plan()
         actions = _actions(plan)
-        moved = f"{clock(plan.next.at.ToMilliseconds())}"
+        moved = f"{clock(plan.next.effective_time.ToMilliseconds())}"
         said = ", ".join(
             f"{name} {when} {escape(str(config))}" for name, (when, config) in actions.items()
         )
@@ -84,7 +84,7 @@ class Story:
 def _actions(plan: plan_pb2.Plan) -> dict[str, tuple[str, dict[str, Any]]]:
     return {
         one.name: (
-            clock(one.due_at.ToMilliseconds()),
+            clock(one.due_time.ToMilliseconds()),
             {name: _plain(value) for name, value in dict(one.config).items()},
         )
         for one in plan.next.actions
@@ -174,7 +174,7 @@ def tell(morning: Morning, out: Console) -> None:
     story.show_plan()
     morning.clock.go_to(at(TUESDAY, "09:30"))
     # The next traffic event is decided after the timers of this moment had their turn.
-    morning.until("Wednesday's plan", lambda: morning.plan().next.planned_at.seconds
+    morning.until("Wednesday's plan", lambda: morning.plan().next.planned_time.seconds
                   == at("2026-12-02", "09:00") // 1000)  # fmt: skip
     expect("instructions in all", 3, len(morning.instructions()))
     story.tell("nothing rang, brewed or heated")

@@ -125,7 +125,7 @@ class Morning:
         text, artifact = read_submission(APPLICATIONS / name / "manifest.yaml", None)
         with DataSharingCalls(self._target) as service:
             verdict = service.submit_application(TENANT, text, artifact, dry_run=False)
-        if verdict.WhichOneof("verdict") != "accepted":
+        if verdict.WhichOneof("result") != "accepted":
             faults = "; ".join(f"{one.path}: {one.message}" for one in verdict.refused.faults)
             raise CommandFailed(f"{name} is not accepted: {faults}")
 

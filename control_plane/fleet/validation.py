@@ -151,7 +151,7 @@ def check_tenants(tenants: Sequence[str], field: str) -> Sequence[str]:
 
 def check_tenant(tenant: TenantSpec) -> TenantSpec:
     """The tenant, when every field of it is sound."""
-    check_slug(tenant.id, "tenant.tenant_id")
+    check_slug(tenant.id, "tenant.tenant")
     if tenant.ticket_algorithm not in ("HS256", "EdDSA"):
         raise InvalidInput("tenant.ticket_algorithm", "tenant.ticket_algorithm: HS256 or EdDSA")
     if not 10 <= tenant.ticket_ttl_s <= 30 * 86_400:
@@ -161,8 +161,8 @@ def check_tenant(tenant: TenantSpec) -> TenantSpec:
         )
     if tenant.hold_s and not 1 <= tenant.hold_s <= 30 * 86_400:
         raise InvalidInput(
-            "tenant.hold",
-            f"tenant.hold is {tenant.hold_s:g} s; it must be 1 s to 30 days, or 0 for none",
+            "tenant.hold_ttl",
+            f"tenant.hold_ttl is {tenant.hold_s:g} s; it must be 1 s to 30 days, or 0 for none",
         )
     if tenant.default_position is not None:
         check_position(tenant.default_position, "tenant.default_position")

@@ -164,7 +164,7 @@ class Registration:
                     self._on_departures(answer.departures)
                 if self._verifier.has_keys:
                     self.registered.set()
-                self._holds.answered(line, answer.admitted)
+                self._holds.answered(line, answer.recorded_admissions)
                 answered.set()
         finally:
             stream.cancel()
@@ -185,7 +185,7 @@ class Registration:
             )
             beat.ttl.seconds = identity.ttl_s
             for tenant, client_id, epoch in self._holds.report(line) if answered.is_set() else ():
-                beat.admitted.add(tenant=tenant, client_id=client_id, epoch=epoch)
+                beat.admissions.add(tenant=tenant, client_id=client_id, epoch=epoch)
             yield beat
             await answered.wait()
             await self._rest(interval_s[0])

@@ -67,7 +67,7 @@ class StateHandoff:
             await taking.commit()
         finally:
             taking.abort()
-        return pb.ImportClientResponse(bytes=tally.bytes, sha256=tally.sha256)
+        return pb.ImportClientResponse(size_bytes=tally.bytes, sha256=tally.sha256)
 
     async def forget(self, order: str) -> None:
         """Drops the state. Raises InvalidInput, PermissionDenied, Unavailable."""

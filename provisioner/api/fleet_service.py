@@ -238,11 +238,11 @@ class FleetService(pb_grpc.FleetServiceServicer):
                                 f"this stream belongs to unit {unit_id}; open another one",
                             )
                         await liveness.beat(status)
-                    if beat.admitted:
-                        await self._holds.confirm([_hold_key(one) for one in beat.admitted])
-                        admitted += len(beat.admitted)
+                    if beat.admissions:
+                        await self._holds.confirm([_hold_key(one) for one in beat.admissions])
+                        admitted += len(beat.admissions)
                     response.interval.CopyFrom(duration(ttl_s / BEATS_PER_TTL))
-                response.admitted = admitted
+                response.recorded_admissions = admitted
                 generation = self._issuer.generation
                 if told != generation:
                     told = generation
@@ -290,7 +290,7 @@ class FleetService(pb_grpc.FleetServiceServicer):
         async with aclosing(self._watches.stream(request.revision)) as stream:
             async for news in stream:
                 yield pb.WatchFleetResponse(
-                    units=news.units, removed=news.removed, revision=news.revision
+                    units=news.units, removed_unit_ids=news.removed, revision=news.revision
                 )
 
 

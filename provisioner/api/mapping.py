@@ -36,9 +36,9 @@ _HEALTH = {
     UnitHealth.NOT_SERVING: fleet_pb2.UNIT_HEALTH_NOT_SERVING,
 }
 _VERDICTS = {
-    Verdict.CHOSEN: provisioning_pb2.VERDICT_CHOSEN,
-    Verdict.RANKED: provisioning_pb2.VERDICT_RANKED,
-    Verdict.EXCLUDED: provisioning_pb2.VERDICT_EXCLUDED,
+    Verdict.CHOSEN: provisioning_pb2.PLACEMENT_VERDICT_CHOSEN,
+    Verdict.RANKED: provisioning_pb2.PLACEMENT_VERDICT_RANKED,
+    Verdict.EXCLUDED: provisioning_pb2.PLACEMENT_VERDICT_EXCLUDED,
 }
 _ALGORITHMS = {
     tenancy_pb2.TICKET_ALGORITHM_UNSPECIFIED: "HS256",
@@ -67,7 +67,6 @@ _STATES = {
     State.DRAINING: fleet_pb2.UNIT_STATE_DRAINING,
     State.DRAINED: fleet_pb2.UNIT_STATE_DRAINED,
     State.LOST: fleet_pb2.UNIT_STATE_LOST,
-    State.REMOVED: fleet_pb2.UNIT_STATE_REMOVED,
 }
 _JOB_KINDS = {
     JobKind.DRAIN: fleet_pb2.MOVE_JOB_KIND_DRAIN,
@@ -230,11 +229,11 @@ def tenant_from_proto(message: tenancy_pb2.Tenant) -> TenantSpec:
             "tenant.return_home", "tenant.return_home must be NEVER, NEXT_CONTACT or GRADUAL"
         )
     return TenantSpec(
-        id=TenantId(message.tenant_id),
+        id=TenantId(message.tenant),
         ticket_algorithm=algorithm,
         ticket_ttl_s=ttl_s,
         default_position=position,
-        hold_s=message.hold.seconds + message.hold.nanos / 1e9,
+        hold_s=message.hold_ttl.seconds + message.hold_ttl.nanos / 1e9,
         reprovision=reprovision,
         return_home=return_home,
     )
@@ -244,7 +243,7 @@ def tenant_to_proto(tenant: TenantSpec) -> tenancy_pb2.Tenant:
     """A TenantSpec for the wire."""
     eddsa = tenant.ticket_algorithm == "EdDSA"
     return tenancy_pb2.Tenant(
-        tenant_id=tenant.id,
+        tenant=tenant.id,
         ticket_algorithm=(
             tenancy_pb2.TICKET_ALGORITHM_EDDSA if eddsa else tenancy_pb2.TICKET_ALGORITHM_HS256
         ),
@@ -252,7 +251,7 @@ def tenant_to_proto(tenant: TenantSpec) -> tenancy_pb2.Tenant:
         default_position=(
             position_to_proto(tenant.default_position) if tenant.default_position else None
         ),
-        hold=duration(tenant.hold_s) if tenant.hold_s else None,
+        hold_ttl=duration(tenant.hold_s) if tenant.hold_s else None,
         reprovision=_REPROVISION_TO_PROTO[tenant.reprovision],
         return_home=_RETURN_HOME_TO_PROTO[tenant.return_home],
     )

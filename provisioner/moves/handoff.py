@@ -220,10 +220,10 @@ class Handoff:
                 # An import that is not ended by its last chunk keeps nothing.
                 export.cancel()
                 taking.cancel()
-        if kept.sha256 != tally.sha256 or kept.bytes != tally.bytes:
+        if kept.sha256 != tally.sha256 or kept.size_bytes != tally.bytes:
             raise _Broken(
                 Side.TARGET,
-                f"kept {kept.bytes} bytes that are not the {tally.bytes} it was sent",
+                f"kept {kept.size_bytes} bytes that are not the {tally.bytes} it was sent",
                 again=True,
             )
         return HandoffDone(size_bytes=tally.bytes, sha256=tally.sha256)
@@ -248,7 +248,9 @@ class Handoff:
         except asyncio.InvalidStateError as ended:  # it answered before it had everything
             kept = await self._acknowledged(taking, ending)
             raise _Broken(
-                Side.TARGET, f"answered after {kept.bytes} bytes and wants no more", again=False
+                Side.TARGET,
+                f"answered after {kept.size_bytes} bytes and wants no more",
+                again=False,
             ) from ended
         except aio.AioRpcError as error:
             raise await ending.why(error) from error

@@ -23,7 +23,6 @@ _SOURCES = {
     LocationSource.TENANT_DEFAULT: geo_pb2.LOCATION_SOURCE_TENANT_DEFAULT,
     LocationSource.NOWHERE: geo_pb2.LOCATION_SOURCE_NOWHERE,
 }
-_STATE_ASSIGNED = b"\x30" + bytes([pb.ASSIGNMENT_STATE_ASSIGNED])
 _SHORT = [bytes([n]) for n in range(128)]
 _USUAL = [*_SHORT, *(bytes((n & 0x7F | 0x80, n >> 7)) for n in range(128, 2048))]
 
@@ -90,13 +89,13 @@ def tenant_bytes(tenant: str) -> bytes:
 
 @lru_cache(maxsize=1_000)
 def time_bytes(at_ms: int) -> bytes:
-    """Field 7, assign_time, of an Assignment, from Unix milliseconds. Clients of one
+    """Field 6, assign_time, of an Assignment, from Unix milliseconds. Clients of one
     millisecond share it."""
     whole, rest = divmod(at_ms, 1000)
     inner = b"\x08" + varint(whole) if whole else b""
     if rest:
         inner += b"\x10" + varint(rest * 1_000_000)
-    return b"\x3a" + _SHORT[len(inner)] + inner
+    return b"\x32" + _SHORT[len(inner)] + inner
 
 
 def assignment_bytes(tenant: bytes, client: bytes, unit: bytes, epoch: int, at: bytes) -> bytes:
@@ -111,7 +110,6 @@ def assignment_bytes(tenant: bytes, client: bytes, unit: bytes, epoch: int, at: 
             unit,
             b"\x28",
             _SHORT[epoch] if epoch < 128 else varint(epoch),
-            _STATE_ASSIGNED,
             at,
         )
     )

@@ -93,7 +93,7 @@ def unit(name: str, clients: int = 0) -> fleet.Unit:
 
 
 def told(revision: int, *units: fleet.Unit, removed: tuple[str, ...] = ()) -> object:
-    return fleet.WatchFleetResponse(units=units, removed=removed, revision=revision)
+    return fleet.WatchFleetResponse(units=units, removed_unit_ids=removed, revision=revision)
 
 
 class Script:

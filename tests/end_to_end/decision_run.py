@@ -168,7 +168,7 @@ class Publishing:
         with grpc.insecure_channel(server.address) as channel:
             registry = registry_pb2_grpc.ApplicationRegistryStub(channel)
             answer = registry.SubmitApplication(submission(SENSOR), timeout=30)
-            assert answer.WhichOneof("verdict") == "accepted", answer
+            assert answer.WhichOneof("result") == "accepted", answer
             rule_pb2_grpc.RuleServiceStub(channel).ApplyRules(
                 rule_pb2.ApplyRulesRequest(document=RULES), timeout=30
             )

@@ -218,7 +218,7 @@ async def test_an_explanation_names_every_unit_and_changes_nothing(stub):
     )
     assert [u.unit_id for u in answer.units] == ["dublin", "virginia", "mumbai"]
     assert [u.verdict for u in answer.units] == [
-        pb.VERDICT_CHOSEN, pb.VERDICT_RANKED, pb.VERDICT_RANKED,
+        pb.PLACEMENT_VERDICT_CHOSEN, pb.PLACEMENT_VERDICT_RANKED, pb.PLACEMENT_VERDICT_RANKED,
     ]  # fmt: skip
     assert all(u.reason for u in answer.units)
     error = await refusal(stub.GetAssignment(pb.GetAssignmentRequest(client_id="curious")))
@@ -235,7 +235,7 @@ async def test_a_full_unit_is_refused_with_a_time_to_retry_and_known_clients_are
     )  # fmt: skip
     tenants = tenancy_pb2_grpc.TenantServiceStub(channel)
     await tenants.ApplyTenant(
-        tenancy_pb2.ApplyTenantRequest(tenant=tenancy_pb2.Tenant(tenant_id="small"))
+        tenancy_pb2.ApplyTenantRequest(tenant=tenancy_pb2.Tenant(tenant="small"))
     )
     others = [
         (await fleet.GetUnit(fleet_pb2.GetUnitRequest(unit_id=name))).spec
@@ -279,7 +279,7 @@ async def test_eddsa_tickets_verify_with_the_key_set_alone(stub, channel):
     await tenants.ApplyTenant(
         tenancy_pb2.ApplyTenantRequest(
             tenant=tenancy_pb2.Tenant(
-                tenant_id="signed", ticket_algorithm=tenancy_pb2.TICKET_ALGORITHM_EDDSA
+                tenant="signed", ticket_algorithm=tenancy_pb2.TICKET_ALGORITHM_EDDSA
             )
         )
     )

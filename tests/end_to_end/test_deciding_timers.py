@@ -53,7 +53,7 @@ class Kitchen:
                 answer = registry.SubmitApplication(
                     submission(text(manifest), artifact), timeout=WAIT_S
                 )
-                assert answer.WhichOneof("verdict") == "accepted", answer
+                assert answer.WhichOneof("result") == "accepted", answer
         self.platform: PlatformProcess | None = None
 
     def _serve(self, environment: dict[str, str] | None) -> SharingServer:
@@ -154,10 +154,10 @@ def test_a_worker_that_was_away_says_how_late_it_is(kitchen: Kitchen) -> None:
     kitchen.clock.go_to(NINE_MS + 20 * MINUTE_MS)
     kitchen.restart()
     kitchen.until(lambda: len(kitchen.decisions()) == 2)
-    kinds = {one.plan: one.kind for one in kitchen.decisions()}
+    kinds = {one.plan_id: one.kind for one in kitchen.decisions()}
     assert kinds == {
         "wanted": pb.DECISION_KIND_PLANNED,
         "not-wanted": pb.DECISION_KIND_MISSED,
     }
     assert all(one.late_ms >= 20 * MINUTE_MS for one in kitchen.decisions())
-    assert [one.plan for one in kitchen.instructions()] == ["wanted"]
+    assert [one.plan_id for one in kitchen.instructions()] == ["wanted"]

@@ -140,7 +140,7 @@ async def test_a_unit_is_drained_while_its_clients_ask(own_etcd, tmp_path, trans
             pb.ExplainPlacementRequest(client_id="who", address=IRISH), timeout=WAIT_S
         )
         (dublin,) = (unit for unit in explained.units if unit.unit_id == "dublin")
-        assert (dublin.verdict, dublin.reason) == (pb.VERDICT_EXCLUDED, "it was drained")
+        assert (dublin.verdict, dublin.reason) == (pb.PLACEMENT_VERDICT_EXCLUDED, "it was drained")
         await on.units.UndrainUnit(fleet.UndrainUnitRequest(unit_id="dublin"), timeout=WAIT_S)
         assert (await on.provision("after")).assignment.unit_id == "dublin"
         stays = await on.provision(names[0])  # who left does not wander back by itself
@@ -238,9 +238,7 @@ async def test_a_lost_units_clients_live_elsewhere_and_come_home_when_they_next_
         addresses = [server.address for server in on.running]
         await on.tenants.ApplyTenant(
             tenancy.ApplyTenantRequest(
-                tenant=tenancy.Tenant(
-                    tenant_id="shop", return_home=tenancy.RETURN_HOME_NEXT_CONTACT
-                )
+                tenant=tenancy.Tenant(tenant="shop", return_home=tenancy.RETURN_HOME_NEXT_CONTACT)
             ),
             timeout=WAIT_S,
         )
@@ -298,7 +296,7 @@ async def test_a_travelling_client_is_moved_where_its_tenant_wants_that(
     ) as on:  # fmt: skip
         for name, policy in (("stays", "KEEP"), ("roams", "MOVE")):
             tenant = tenancy.Tenant(
-                tenant_id=name, reprovision=tenancy.Reprovision.Value(f"REPROVISION_{policy}")
+                tenant=name, reprovision=tenancy.Reprovision.Value(f"REPROVISION_{policy}")
             )
             await on.tenants.ApplyTenant(tenancy.ApplyTenantRequest(tenant=tenant), timeout=WAIT_S)
         answers: dict[str, list[Any]] = {}

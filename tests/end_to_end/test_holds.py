@@ -78,8 +78,8 @@ async def test_those_who_come_stay_and_the_places_of_the_others_are_free(
             grpc.aio.insecure_channel(one.address) as channel,
             grpc.aio.insecure_channel(unit) as door,
         ):
-            tenant = tenancy_pb2.Tenant(tenant_id="shop")
-            tenant.hold.seconds = HOLD_S
+            tenant = tenancy_pb2.Tenant(tenant="shop")
+            tenant.hold_ttl.seconds = HOLD_S
             await tenancy_pb2_grpc.TenantServiceStub(channel).ApplyTenant(
                 tenancy_pb2.ApplyTenantRequest(tenant=tenant), timeout=WAIT_S
             )

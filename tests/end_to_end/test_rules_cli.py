@@ -91,12 +91,12 @@ def test_a_plan_is_changed_by_rule_and_user_and_both_are_undone(homeport, tmp_pa
     rules.write_text(RULES)
     created = homeport("plans", "create", str(plan), "-o", "json")
     assert created.code == 0, created.err
-    assert created.document["next"]["at"] == "2390-03-02T08:00:00Z"
+    assert created.document["next"]["effective_time"] == "2390-03-02T08:00:00Z"
     assert homeport("rules", "apply", str(rules)).code == 0
     published = homeport("events", "publish", "--data", '{"road": "A1", "speed_kmh": 12}',
                          "--type", SPEED)  # fmt: skip
     assert published.code == 0, published.err
-    assert homeport("plans", "show", "work", "-o", "json").document["next"]["at"] == (
+    assert homeport("plans", "show", "work", "-o", "json").document["next"]["effective_time"] == (
         "2390-03-02T07:40:00Z"
     )
     changed = homeport("plans", "change", "work", "--set", "heating.minutes=20", "--note", "cold",
@@ -107,7 +107,7 @@ def test_a_plan_is_changed_by_rule_and_user_and_both_are_undone(homeport, tmp_pa
     assert [one["by"].split()[0] for one in history] == ["user", "rule"]
     assert history[1]["fields"] == [{"field": "shift_ms", "before": None, "after": -1_200_000}]
     undone = homeport("plans", "undo", "work", history[1]["id"], "-o", "json").document
-    assert undone["next"]["at"] == "2390-03-02T08:00:00Z"
+    assert undone["next"]["effective_time"] == "2390-03-02T08:00:00Z"
     assert undone["next"]["actions"][0]["config"] == {"minutes": 20}
     listed = homeport("plans", "list", "--owner", "user-1", "-o", "json").document["plans"]
     assert [one["id"] for one in listed] == ["work"]

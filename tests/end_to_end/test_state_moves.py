@@ -87,9 +87,7 @@ async def test_a_drained_units_clients_take_their_state_along(own_etcd, tmp_path
         await keep(there, "default", name, 1, data)
     async with stack(own_etcd().url, tmp_path) as on:
         addresses = [server.address for server in on.running]
-        policy = tenancy.Tenant(
-            tenant_id="default", reprovision=tenancy.REPROVISION_MOVE_WITH_STATE
-        )
+        policy = tenancy.Tenant(tenant="default", reprovision=tenancy.REPROVISION_MOVE_WITH_STATE)
         await on.tenants.ApplyTenant(tenancy.ApplyTenantRequest(tenant=policy), timeout=WAIT_S)
         async with agent(tmp_path, "dublin", addresses) as dublin:
             await on.until("dublin", state_is(fleet.UNIT_STATE_ACTIVE))

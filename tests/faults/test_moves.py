@@ -49,7 +49,7 @@ async def call(server: servers.Server, method: str, request, stub=fleet_grpc.Fle
 
 async def reprovision(on: FaultHarness, server: servers.Server, policy: str) -> None:
     tenant = tenancy.Tenant(
-        tenant_id="default", reprovision=tenancy.Reprovision.Value(f"REPROVISION_{policy}")
+        tenant="default", reprovision=tenancy.Reprovision.Value(f"REPROVISION_{policy}")
     )
     await call(
         server, "ApplyTenant", tenancy.ApplyTenantRequest(tenant=tenant),

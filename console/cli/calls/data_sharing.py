@@ -59,13 +59,15 @@ class DataSharingCalls(Calls):
     def get_application(
         self, tenant: str, name: str, version: str
     ) -> registry.GetApplicationResponse:
-        request = registry.GetApplicationRequest(tenant=tenant, name=name, version=version)
+        request = registry.GetApplicationRequest(tenant=tenant, application=name, version=version)
         answer: registry.GetApplicationResponse
         answer = self._call(registry_grpc.ApplicationRegistryStub, "GetApplication", request)
         return answer
 
     def rollback_application(self, tenant: str, name: str, version: str) -> registry.Application:
-        request = registry.RollbackApplicationRequest(tenant=tenant, name=name, version=version)
+        request = registry.RollbackApplicationRequest(
+            tenant=tenant, application=name, version=version
+        )
         done: registry.Application
         done = self._call(registry_grpc.ApplicationRegistryStub, "RollbackApplication", request)
         return done
@@ -74,7 +76,7 @@ class DataSharingCalls(Calls):
         self, tenant: str, name: str, version: str, reason: str
     ) -> registry.Application:
         request = registry.DeprecateApplicationRequest(
-            tenant=tenant, name=name, version=version, reason=reason
+            tenant=tenant, application=name, version=version, reason=reason
         )
         done: registry.Application
         done = self._call(registry_grpc.ApplicationRegistryStub, "DeprecateApplication", request)
@@ -91,14 +93,14 @@ class DataSharingCalls(Calls):
         yield from self._stream(feeds_grpc.FeedServiceStub(self._channel).Tail, request)
 
     def apply_rules(self, tenant: str, document: str, *, dry_run: bool) -> rules.ApplyRulesResponse:
-        request = rules.ApplyRulesRequest(tenant_id=tenant, document=document, dry_run=dry_run)
+        request = rules.ApplyRulesRequest(tenant=tenant, document=document, dry_run=dry_run)
         answer: rules.ApplyRulesResponse
         answer = self._call(rules_grpc.RuleServiceStub, "ApplyRules", request, APPLY_S)
         return answer
 
     def list_rules(self, tenant: str, *, with_retired: bool) -> list[rules.Rule]:
         """All of them, by id."""
-        request = rules.ListRulesRequest(tenant_id=tenant, include_retired=with_retired)
+        request = rules.ListRulesRequest(tenant=tenant, with_retired=with_retired)
         request.page_size = PAGE
         found: list[rules.Rule] = []
         while True:
@@ -110,7 +112,7 @@ class DataSharingCalls(Calls):
 
     def list_forecasts(self, tenant: str) -> list[rules.Forecast]:
         """All of them, by name."""
-        request = rules.ListForecastsRequest(tenant_id=tenant, page_size=PAGE)
+        request = rules.ListForecastsRequest(tenant=tenant, page_size=PAGE)
         found: list[rules.Forecast] = []
         while True:
             page = self._call(rules_grpc.RuleServiceStub, "ListForecasts", request)
@@ -126,24 +128,24 @@ class DataSharingCalls(Calls):
         return list(answer.feeds)
 
     def get_rule(self, tenant: str, rule: str, version: int) -> rules.Rule:
-        request = rules.GetRuleRequest(tenant_id=tenant, rule_id=rule, version=version)
+        request = rules.GetRuleRequest(tenant=tenant, rule_id=rule, version=version)
         found: rules.Rule = self._call(rules_grpc.RuleServiceStub, "GetRule", request)
         return found
 
     def retire_rule(self, tenant: str, rule: str) -> rules.Rule:
-        request = rules.RetireRuleRequest(tenant_id=tenant, rule_id=rule)
+        request = rules.RetireRuleRequest(tenant=tenant, rule_id=rule)
         found: rules.Rule = self._call(rules_grpc.RuleServiceStub, "RetireRule", request)
         return found
 
     def create_plan(self, tenant: str, spec: str) -> plans.Plan:
-        return self._plan("CreatePlan", plans.CreatePlanRequest(tenant_id=tenant, spec=spec))
+        return self._plan("CreatePlan", plans.CreatePlanRequest(tenant=tenant, spec=spec))
 
     def get_plan(self, tenant: str, plan: str) -> plans.Plan:
-        return self._plan("GetPlan", plans.GetPlanRequest(tenant_id=tenant, plan_id=plan))
+        return self._plan("GetPlan", plans.GetPlanRequest(tenant=tenant, plan_id=plan))
 
     def list_plans(self, tenant: str, owner: str) -> list[plans.Plan]:
         """All of them, by id; of one owner where one is given."""
-        request = plans.ListPlansRequest(tenant_id=tenant, owner=owner, page_size=PAGE)
+        request = plans.ListPlansRequest(tenant=tenant, owner=owner, page_size=PAGE)
         found: list[plans.Plan] = []
         while True:
             page = self._call(plans_grpc.PlanServiceStub, "ListPlans", request)
@@ -156,15 +158,15 @@ class DataSharingCalls(Calls):
         return self._plan("ChangePlan", request)
 
     def undo_change(self, tenant: str, plan: str, change: str) -> plans.Plan:
-        request = plans.UndoChangeRequest(tenant_id=tenant, plan_id=plan, change_id=change)
+        request = plans.UndoChangeRequest(tenant=tenant, plan_id=plan, change_id=change)
         return self._plan("UndoChange", request)
 
     def cancel_plan(self, tenant: str, plan: str) -> plans.Plan:
-        return self._plan("CancelPlan", plans.CancelPlanRequest(tenant_id=tenant, plan_id=plan))
+        return self._plan("CancelPlan", plans.CancelPlanRequest(tenant=tenant, plan_id=plan))
 
     def plan_history(self, tenant: str, plan: str) -> list[plans.PlanChange]:
         """Every change, the newest first."""
-        request = plans.GetPlanHistoryRequest(tenant_id=tenant, plan_id=plan, page_size=PAGE)
+        request = plans.GetPlanHistoryRequest(tenant=tenant, plan_id=plan, page_size=PAGE)
         found: list[plans.PlanChange] = []
         while True:
             page = self._call(plans_grpc.PlanServiceStub, "GetPlanHistory", request)

@@ -23,24 +23,24 @@ class DecisionCalls(Calls):
     """A context manager, like all of them."""
 
     def apply_rules(self, tenant: str, document: str) -> rule.ApplyRulesResponse:
-        request = rule.ApplyRulesRequest(tenant_id=tenant, document=document)
+        request = rule.ApplyRulesRequest(tenant=tenant, document=document)
         answer: rule.ApplyRulesResponse
         answer = self._call(rule_grpc.RuleServiceStub, "ApplyRules", request)
         return answer
 
     def create_plan(self, tenant: str, spec: str) -> plan.Plan:
-        request = plan.CreatePlanRequest(tenant_id=tenant, spec=spec)
+        request = plan.CreatePlanRequest(tenant=tenant, spec=spec)
         made: plan.Plan = self._call(plan_grpc.PlanServiceStub, "CreatePlan", request)
         return made
 
     def get_plan(self, tenant: str, plan_id: str) -> plan.Plan:
-        request = plan.GetPlanRequest(tenant_id=tenant, plan_id=plan_id)
+        request = plan.GetPlanRequest(tenant=tenant, plan_id=plan_id)
         found: plan.Plan = self._call(plan_grpc.PlanServiceStub, "GetPlan", request)
         return found
 
     def plan_history(self, tenant: str, plan_id: str) -> list[plan.PlanChange]:
         """Newest first."""
-        request = plan.GetPlanHistoryRequest(tenant_id=tenant, plan_id=plan_id)
+        request = plan.GetPlanHistoryRequest(tenant=tenant, plan_id=plan_id)
         return list(self._call(plan_grpc.PlanServiceStub, "GetPlanHistory", request).changes)
 
     def list_decisions(
@@ -50,7 +50,7 @@ class DecisionCalls(Calls):
 
         def page(token: str, size: int) -> Any:
             request = decision.ListDecisionsRequest(
-                tenant=tenant, plan=plan_id, rule=rule_id, page_size=size, page_token=token
+                tenant=tenant, plan_id=plan_id, rule_id=rule_id, page_size=size, page_token=token
             )
             return self._call(decision_grpc.DecisionServiceStub, "ListDecisions", request)
 

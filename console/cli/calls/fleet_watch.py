@@ -38,7 +38,11 @@ def fleet_changes(
             for message in watch(revision):
                 in_vain, begun = 0, True
                 ids = {unit.spec.unit_id for unit in message.units}
-                gone = [name for name in known if name not in ids] if anew else message.removed
+                gone = (
+                    [name for name in known if name not in ids]
+                    if anew
+                    else message.removed_unit_ids
+                )
                 anew, revision = False, message.revision
                 for unit_id in gone:
                     if known.pop(unit_id, None) is not None:

@@ -91,7 +91,7 @@ def submit(
     target = data_target_of(server, tenant, token, profile, ca)
     with DataSharingCalls(target) as service, busy(f"submitting {manifest}"):
         verdict = service.submit_application(target.tenant, text, content, dry_run=dry_run)
-    if verdict.WhichOneof("verdict") == "accepted":
+    if verdict.WhichOneof("result") == "accepted":
         found = verdict.accepted
         document = {
             **_document(found), "accepted": True, "existing": verdict.existing, "dry_run": dry_run,
@@ -99,7 +99,7 @@ def submit(
         said = "was there already" if verdict.existing else "is accepted and current"
         if dry_run and not verdict.existing:
             said = "would be accepted"
-        show(document, output, lambda: f"{found.name} {found.version} {said}")
+        show(document, output, lambda: f"{found.application} {found.version} {said}")
         return
     faults = list(verdict.refused.faults)
     document = {
@@ -182,7 +182,7 @@ def rollback(
     target = data_target_of(server, tenant, token, profile, ca)
     with DataSharingCalls(target) as service:
         done = service.rollback_application(target.tenant, name, to)
-    show(_document(done), output, lambda: f"{done.name} {done.version} is current")
+    show(_document(done), output, lambda: f"{done.application} {done.version} is current")
 
 
 @app.command("deprecate")
@@ -209,7 +209,7 @@ def deprecate(
     with DataSharingCalls(target) as service:
         done = service.deprecate_application(target.tenant, name, version, reason)
     said = "is deprecated" if done.deprecation else "may be used again"
-    show(_document(done), output, lambda: f"{done.name} {done.version} {said}")
+    show(_document(done), output, lambda: f"{done.application} {done.version} {said}")
 
 
 def _document(one: pb.Application) -> dict[str, Any]:
@@ -217,13 +217,13 @@ def _document(one: pb.Application) -> dict[str, Any]:
 
     return {
         "tenant": one.tenant,
-        "name": one.name,
+        "name": one.application,
         "version": one.version,
         "current": one.state == pb_values.VERSION_STATE_CURRENT,
         "deprecation": one.deprecation or None,
         "submitted": one.submit_time.ToJsonString(),
         "artifact_sha256": one.artifact_sha256 or None,
-        "artifact_size_bytes": one.artifact_size,
+        "artifact_size_bytes": one.artifact_size_bytes,
         "produces": list(one.produces),
         "consumes": list(one.consumes),
         "actions": list(one.actions),
@@ -240,7 +240,7 @@ def _list_table(found: list[pb.Application]) -> Table:
     for one in found:
         version = f"{one.version} [yellow]deprecated[/]" if one.deprecation else one.version
         table.add_row(
-            one.name, version, "\n".join(one.produces), "\n".join(one.consumes),
+            one.application, version, "\n".join(one.produces), "\n".join(one.consumes),
             "\n".join(one.actions),
         )  # fmt: skip
     return table

@@ -233,7 +233,7 @@ def _decisions(found: list[pb.Decision]) -> Table:
     table = _table("time", "decision", "kind", "plan", "what")
     for document in map(decision_document, found):
         table.add_row(
-            document["time"],
+            document["decide_time"],
             document["id"],
             document["kind"],
             escape(document["plan"] or "–"),
@@ -247,7 +247,9 @@ def _instructions(found: list[pb.Instruction]) -> Table:
 
     table = _table("time", "instruction", "what")
     for one in found:
-        table.add_row(instruction_document(one)["time"], one.instruction_id, instruction_line(one))
+        table.add_row(
+            instruction_document(one)["decide_time"], one.instruction_id, instruction_line(one)
+        )
     return table
 
 
@@ -264,7 +266,10 @@ def _letters(found: list[pb.DeadLetter]) -> Table:
             about = f"{event['type'] or event['source']} {event['id']} / {document['rule'] or '–'}"
         again = " (tried again)" if document["redriven"] else ""
         table.add_row(
-            document["id"], document["time"], escape(about), escape(document["reason"] + again)
+            document["id"],
+            document["create_time"],
+            escape(about),
+            escape(document["reason"] + again),
         )
     return table
 

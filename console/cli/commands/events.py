@@ -169,7 +169,7 @@ def _read_time(request: pb.TailRequest, text: str) -> None:
     from data_sharing.feeds.intake import parse_time
 
     try:
-        request.accepted_from.FromMilliseconds(parse_time(text))
+        request.from_accept_time.FromMilliseconds(parse_time(text))
     except (ValueError, OverflowError) as error:
         raise typer.BadParameter(str(error), param_hint="--since") from error
 

@@ -187,13 +187,13 @@ def _document(plan: pb.Plan) -> dict[str, Any]:
     following = None
     if plan.HasField("next"):
         following = {
-            "planned_at": plan.next.planned_at.ToJsonString(),
-            "at": plan.next.at.ToJsonString(),
+            "planned_time": plan.next.planned_time.ToJsonString(),
+            "effective_time": plan.next.effective_time.ToJsonString(),
             "cancelled": plan.next.cancelled,
             "actions": [
                 {
-                    "name": one.name, "application": one.application_id, "action": one.action,
-                    "due_at": one.due_at.ToJsonString(), "config": MessageToDict(one.config),
+                    "name": one.name, "application": one.application, "action": one.action,
+                    "due_time": one.due_time.ToJsonString(), "config": MessageToDict(one.config),
                 }
                 for one in plan.next.actions
             ],
@@ -213,8 +213,10 @@ def _change(one: pb.PlanChange) -> dict[str, Any]:
     return {
         "id": one.change_id,
         "version": one.version,
-        "changed_at": one.changed_at.ToJsonString(),
-        "occurrence": one.occurrence.ToJsonString() if one.HasField("occurrence") else None,
+        "change_time": one.change_time.ToJsonString(),
+        "occurrence_time": (
+            one.occurrence_time.ToJsonString() if one.HasField("occurrence_time") else None
+        ),
         "by": f"user {one.user}" if one.user else f"rule {one.rule_id}",
         "rule_version": one.rule_version or None,
         "event": one.event_id or None,
@@ -240,7 +242,7 @@ def _list(plans: list[pb.Plan]) -> Table:
         if not one.HasField("next"):
             table.add_row(one.plan_id, str(one.version), _state(one), "–", "–")
             continue
-        moved_s = one.next.at.seconds - one.next.planned_at.seconds
+        moved_s = one.next.effective_time.seconds - one.next.planned_time.seconds
         actions = ", ".join(action.name for action in one.next.actions)
         table.add_row(
             one.plan_id, str(one.version), _state(one), f"{moved_s // 60:+d} min", actions
@@ -253,7 +255,7 @@ def _state(plan: pb.Plan) -> str:
         return "cancelled"
     if not plan.HasField("next"):
         return "nothing to come"
-    at = plan.next.at.ToJsonString()
+    at = plan.next.effective_time.ToJsonString()
     return f"{at} (cancelled)" if plan.next.cancelled else at
 
 
@@ -268,7 +270,7 @@ def _one(plan: pb.Plan) -> Table:
     for one in plan.next.actions:
         config = json.dumps(MessageToDict(one.config), ensure_ascii=False)
         table.add_row(
-            one.name, one.due_at.ToJsonString(), f"{one.application_id} {one.action}",
+            one.name, one.due_time.ToJsonString(), f"{one.application} {one.action}",
             escape(config),
         )  # fmt: skip
     return table
@@ -287,7 +289,7 @@ def _history(changes: list[pb.PlanChange]) -> Table:
         by = f"user {one.user}" if one.user else f"rule {one.rule_id} v{one.rule_version}"
         undone = " [dim](undone)[/]" if one.undone else ""
         table.add_row(
-            one.change_id + undone, one.changed_at.ToJsonString(), by, escape(what),
+            one.change_id + undone, one.change_time.ToJsonString(), by, escape(what),
             escape(one.note),
         )  # fmt: skip
     return table

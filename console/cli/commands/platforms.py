@@ -70,7 +70,7 @@ def _document(platform: pb.Platform) -> dict[str, Any]:
         "outcomes": platform.outcomes,
         "refusals": platform.refusals,
         "connected": platform.connect_time.ToJsonString(),
-        "last_seen": platform.last_seen.ToJsonString(),
+        "last_seen_time": platform.last_seen_time.ToJsonString(),
         "incarnation": platform.incarnation,
         "version": platform.version,
     }
@@ -91,6 +91,6 @@ def _table(found: list[pb.Platform]) -> Table:
             f"{one.in_flight} of {one.capacity}",
             f"{one.outcomes:,}",
             f"{one.refusals:,}",
-            one.last_seen.ToJsonString(),
+            one.last_seen_time.ToJsonString(),
         )
     return table

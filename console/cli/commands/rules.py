@@ -198,7 +198,7 @@ def backtest(
     target = data_target_of(server, tenant, token, profile, ca)
     request = feeds.TailRequest(tenant=target.tenant, after_position=0)
     if since:
-        request.accepted_from.FromMilliseconds(_time_ms(since, "--since"))
+        request.from_accept_time.FromMilliseconds(_time_ms(since, "--since"))
     until_ms = _time_ms(until, "--until") if until else None
     with DataSharingCalls(target) as service, counting("deciding", total=None) as advance:
         report = run(service, request, file, until_ms=until_ms, plans=plans, advance=advance)
@@ -220,8 +220,8 @@ def _document(rule: pb.Rule, *, with_spec: bool = False) -> dict[str, Any]:
     found: dict[str, Any] = {
         "id": rule.rule_id,
         "version": rule.version,
-        "application": rule.application_id or None,
-        "applied_at": rule.applied_at.ToJsonString() if rule.HasField("applied_at") else None,
+        "application": rule.application or None,
+        "apply_time": rule.apply_time.ToJsonString() if rule.HasField("apply_time") else None,
         "retired": rule.retired,
         "parked": rule.health.parked,
         "failures": rule.health.failures,
@@ -240,7 +240,7 @@ def _table(rules: list[pb.Rule]) -> Table | RenderableType:
     for one in rules:
         state = "retired" if one.retired else "[red]parked[/]" if one.health.parked else "deciding"
         table.add_row(
-            one.rule_id, str(one.version), one.application_id or "–", state,
+            one.rule_id, str(one.version), one.application or "–", state,
             escape(one.health.last_error) or "–",
         )  # fmt: skip
     return table

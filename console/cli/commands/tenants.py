@@ -105,10 +105,10 @@ def apply_tenant(
         if given.lower() not in (name.lower() for name in known):
             raise typer.BadParameter(f"{given} is none of {', '.join(known)}", param_hint=option)
     request = tenancy.Tenant(
-        tenant_id=tenant_id,
+        tenant=tenant_id,
         ticket_algorithm=tenancy.TicketAlgorithm.Value(f"TICKET_ALGORITHM_{algorithm.upper()}"),
         ticket_ttl=Duration(seconds=int(ttl_s), nanos=int(ttl_s % 1 * 1e9)),
-        hold=Duration(seconds=int(hold_s), nanos=int(hold_s % 1 * 1e9)),
+        hold_ttl=Duration(seconds=int(hold_s), nanos=int(hold_s % 1 * 1e9)),
         reprovision=tenancy.Reprovision.Value(f"REPROVISION_{_enum_name(reprovision)}"),
         return_home=tenancy.ReturnHome.Value(f"RETURN_HOME_{_enum_name(return_home)}"),
     )
@@ -139,11 +139,11 @@ def _document(tenant: tenancy.Tenant) -> dict[str, Any]:
             "longitude": tenant.default_position.longitude,
         }
     return {
-        "id": tenant.tenant_id,
+        "id": tenant.tenant,
         "ticket_algorithm": "EdDSA" if eddsa else "HS256",
         "ticket_ttl_s": tenant.ticket_ttl.seconds + tenant.ticket_ttl.nanos / 1e9,
         "default_position": position,
-        "hold_s": tenant.hold.seconds + tenant.hold.nanos / 1e9,
+        "hold_s": tenant.hold_ttl.seconds + tenant.hold_ttl.nanos / 1e9,
         "reprovision": _choice(tenancy_pb.Reprovision.Name(tenant.reprovision), "REPROVISION_"),
         "return_home": _choice(tenancy_pb.ReturnHome.Name(tenant.return_home), "RETURN_HOME_"),
     }

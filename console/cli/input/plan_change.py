@@ -26,19 +26,19 @@ def change_request(
     """Of the occurrence at `at`, of every one, or of the next. Raises typer.BadParameter, and
     InvalidInput where there is no next one."""
     request = pb.ChangePlanRequest(
-        tenant_id=plan.tenant_id, plan_id=plan.plan_id, expected_version=plan.version, note=note
+        tenant=plan.tenant, plan_id=plan.plan_id, expected_version=plan.version, note=note
     )
     if at is not None and every:
         raise typer.BadParameter("either one occurrence or every one", param_hint="--at")
     if at is not None:
         try:
-            request.occurrence.FromJsonString(at)
+            request.occurrence_time.FromJsonString(at)
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint="--at") from None
     elif not every:
         if not plan.HasField("next"):
-            raise InvalidInput("occurrence", f"nothing of plan {plan.plan_id} is to come")
-        request.occurrence.CopyFrom(plan.next.planned_at)
+            raise InvalidInput("occurrence_time", f"nothing of plan {plan.plan_id} is to come")
+        request.occurrence_time.CopyFrom(plan.next.planned_time)
     if shift is not None:
         earlier = shift.startswith("-")
         ms = duration_ms(shift.lstrip("+-"), "--shift")

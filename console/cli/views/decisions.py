@@ -42,15 +42,15 @@ def event_document(event: pb.EventName) -> dict[str, Any]:
 def decision_document(decision: pb.Decision) -> dict[str, Any]:
     return {
         "id": decision.decision_id,
-        "time": time_of(decision.time),
+        "decide_time": time_of(decision.decide_time),
         "kind": word(pb.DecisionKind, decision.kind, "DECISION_KIND_"),
-        "rule": decision.rule or None,
+        "rule": decision.rule_id or None,
         "rule_version": decision.rule_version or None,
-        "plan": decision.plan or None,
+        "plan": decision.plan_id or None,
         "summary": decision.summary,
         "causes": [event_document(one) for one in decision.causes],
         "effects": json.loads(decision.effects_json or "[]"),
-        "instructions": list(decision.instructions),
+        "instructions": list(decision.instruction_ids),
         "late_ms": decision.late_ms,
     }
 
@@ -71,18 +71,18 @@ def instruction_document(instruction: pb.Instruction) -> dict[str, Any]:
         "application": instruction.application,
         "version": instruction.version,
         "action": instruction.action,
-        "configuration": json.loads(instruction.configuration_json or "{}"),
+        "configuration": json.loads(instruction.config_json or "{}"),
         "modification": (
             json.loads(instruction.modification_json) if instruction.modification_json else None
         ),
-        "plan": instruction.plan or None,
-        "rule": instruction.rule or None,
+        "plan": instruction.plan_id or None,
+        "rule": instruction.rule_id or None,
         "causes": [event_document(one) for one in instruction.causes],
         "state": word(pb.InstructionState, instruction.state, "INSTRUCTION_STATE_"),
         "platform": instruction.platform or None,
         "attempts": instruction.attempts,
-        "time": time_of(instruction.time),
-        "deadline": time_of(instruction.deadline),
+        "decide_time": time_of(instruction.decide_time),
+        "deadline_time": time_of(instruction.deadline_time),
         "outcome": outcome,
         "reason": instruction.reason or None,
     }
@@ -91,11 +91,11 @@ def instruction_document(instruction: pb.Instruction) -> dict[str, Any]:
 def letter_document(letter: pb.DeadLetter) -> dict[str, Any]:
     return {
         "id": letter.dead_letter_id,
-        "time": time_of(letter.time),
+        "create_time": time_of(letter.create_time),
         "kind": word(pb.DeadLetterKind, letter.kind, "DEAD_LETTER_KIND_"),
         "reason": letter.reason,
         "event": event_document(letter.event) if letter.HasField("event") else None,
-        "rule": letter.rule or None,
+        "rule": letter.rule_id or None,
         "instruction": (
             instruction_document(letter.instruction) if letter.HasField("instruction") else None
         ),
@@ -117,15 +117,15 @@ def explanation_document(answer: pb.ExplainDecisionResponse) -> dict[str, Any]:
     return {
         "event": event_document(answer.event) if answer.HasField("event") else None,
         "data": json.loads(answer.event_json) if answer.event_json else None,
-        "time": time_of(answer.time),
+        "decide_time": time_of(answer.decide_time),
         "rules": [
             {
-                "rule": one.rule,
+                "rule": one.rule_id,
                 "version": one.rule_version,
                 "verdict": one.verdict,
-                "plan": one.plan or None,
+                "plan": one.plan_id or None,
                 "detail": one.detail or None,
-                "asked": not one.looked_up,
+                "asked": not one.passed_over,
                 "clauses": [clause_document(clause) for clause in one.clauses],
             }
             for one in answer.rules
@@ -148,13 +148,13 @@ def explanation_view(answer: pb.ExplainDecisionResponse) -> RenderableType:
         )
         tree.add(f"[dim]{escape(answer.event_json)}[/]")
     else:
-        tree = Tree(f"[bold]{time_of(answer.time)}[/] [dim]time did it, no event[/]")
+        tree = Tree(f"[bold]{time_of(answer.decide_time)}[/] [dim]time did it, no event[/]")
     for one in answer.rules:
         colour = _COLOURS.get(one.verdict, "yellow")
-        of = f" on plan {escape(one.plan)}" if one.plan else ""
+        of = f" on plan {escape(one.plan_id)}" if one.plan_id else ""
         said = f" [dim]{escape(one.detail)}[/]" if one.detail else ""
         branch = tree.add(
-            f"rule [bold]{escape(one.rule)}[/] v{one.rule_version}{of}: "
+            f"rule [bold]{escape(one.rule_id)}[/] v{one.rule_version}{of}: "
             f"[{colour}]{one.verdict}[/]{said}"
         )
         for clause in one.clauses:

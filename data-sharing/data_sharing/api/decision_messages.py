@@ -26,14 +26,14 @@ def decision_to_proto(decision: Decision) -> pb.Decision:
         decision_id=decision.id,
         tenant=decision.tenant,
         kind=pb.DecisionKind.ValueType(int(decision.kind)),
-        time=timestamp(decision.time_ms),
-        rule=decision.rule,
+        decide_time=timestamp(decision.time_ms),
+        rule_id=decision.rule,
         rule_version=decision.rule_version,
-        plan=decision.plan,
+        plan_id=decision.plan,
         causes=map(cause_to_proto, decision.causes),
         summary=decision.summary,
         effects_json=_encode(decision.effects).decode(),
-        instructions=decision.instructions,
+        instruction_ids=decision.instructions,
         late_ms=decision.late_ms,
     )
 
@@ -48,14 +48,14 @@ def instruction_to_proto(kept: Kept, platform: str = "") -> pb.Instruction:
         application=what.application,
         version=what.version,
         action=what.action,
-        configuration_json=_encode(what.configuration).decode(),
+        config_json=_encode(what.configuration).decode(),
         modification_json="" if what.modification is None else _encode(what.modification).decode(),
-        rule=what.rule,
+        rule_id=what.rule,
         rule_version=what.rule_version,
-        plan=what.plan,
+        plan_id=what.plan,
         causes=map(cause_to_proto, what.causes),
-        time=timestamp(what.decided_at_ms),
-        deadline=timestamp(kept.deadline_ms),
+        decide_time=timestamp(what.decided_at_ms),
+        deadline_time=timestamp(kept.deadline_ms),
         state=pb.InstructionState.ValueType(int(state)),
         platform=kept.platform or platform,
         attempts=kept.outcome.attempt if kept.outcome else kept.attempt,
@@ -69,10 +69,10 @@ def letter_to_proto(letter: DeadLetter, kept: Kept | None) -> pb.DeadLetter:
         dead_letter_id=letter.id,
         tenant=letter.tenant,
         kind=pb.DeadLetterKind.ValueType(int(letter.kind)),
-        time=timestamp(letter.time_ms),
+        create_time=timestamp(letter.time_ms),
         reason=letter.reason,
         event=None if letter.event is None else cause_to_proto(letter.event),
-        rule=letter.rule,
+        rule_id=letter.rule,
         rule_version=letter.rule_version,
         instruction=None if kept is None else instruction_to_proto(kept),
         redrive_time=None if letter.redriven_ms is None else timestamp(letter.redriven_ms),
@@ -83,7 +83,7 @@ def explanation_to_proto(explanation: Explanation) -> pb.ExplainDecisionResponse
     record = explanation.event
     return pb.ExplainDecisionResponse(
         event=None if record is None else _name(record),
-        time=timestamp(explanation.time_ms),
+        decide_time=timestamp(explanation.time_ms),
         event_json="" if record is None else record.content.decode(),
         rules=[
             *(_judgement(one, False) for one in explanation.judgements),
@@ -100,13 +100,13 @@ def _name(record: Record) -> pb.EventName:
     )
 
 
-def _judgement(judgement: Judgement, looked_up: bool) -> pb.RuleExplanation:
+def _judgement(judgement: Judgement, passed_over: bool) -> pb.RuleExplanation:
     return pb.RuleExplanation(
-        rule=judgement.rule,
+        rule_id=judgement.rule,
         rule_version=judgement.version,
         verdict=judgement.verdict,
-        plan=judgement.plan,
+        plan_id=judgement.plan,
         detail=judgement.detail,
         clauses=[clause_to_proto(judgement.clauses)] if judgement.clauses else [],
-        looked_up=looked_up,
+        passed_over=passed_over,
     )

@@ -68,7 +68,7 @@ class DecisionService(pb_grpc.DecisionServiceServicer):
         before = row_of(request.page_token)
         found = self._database.read(
             lambda db: history.page(
-                db, tenant, before, size + 1, rule=request.rule, plan=request.plan
+                db, tenant, before, size + 1, rule=request.rule_id, plan=request.plan_id
             )
         )
         more = str(found[size - 1][0]) if len(found) > size else ""

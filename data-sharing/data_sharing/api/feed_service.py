@@ -189,8 +189,10 @@ class FeedService(pb_grpc.FeedServiceServicer):
             if request.after_position < 0:
                 raise InvalidInput("after_position", "after_position is 0 or more")
             return request.after_position
-        if kind == "accepted_from":
-            return await self._log.position_before(tenant, request.accepted_from.ToMilliseconds())
+        if kind == "from_accept_time":
+            return await self._log.position_before(
+                tenant, request.from_accept_time.ToMilliseconds()
+            )
         return (await self._log.bounds(tenant)).last
 
     async def ListFeeds(

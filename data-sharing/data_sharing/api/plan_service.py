@@ -52,13 +52,13 @@ class PlanService(pb_grpc.PlanServiceServicer):
         )
 
     async def CreatePlan(self, request: pb.CreatePlanRequest, context: Context) -> pb.Plan:
-        party = self._party(context, request.tenant_id)
+        party = self._party(context, request.tenant)
         if len(request.spec.encode()) > MAX_PLAN_BYTES:
             raise InvalidInput("spec", f"the plan has more than {MAX_PLAN_BYTES:,} bytes")
         return self._plan(await self._planning.create(party.tenant, request.spec))
 
     async def GetPlan(self, request: pb.GetPlanRequest, context: Context) -> pb.Plan:
-        party = self._party(context, request.tenant_id)
+        party = self._party(context, request.tenant)
         return self._plan(
             self._database.read(lambda db: plan_store.must_have(db, party.tenant, request.plan_id))
         )
@@ -66,7 +66,7 @@ class PlanService(pb_grpc.PlanServiceServicer):
     async def ListPlans(
         self, request: pb.ListPlansRequest, context: Context
     ) -> pb.ListPlansResponse:
-        party, size = self._party(context, request.tenant_id), size_of(request.page_size)
+        party, size = self._party(context, request.tenant), size_of(request.page_size)
         plans = self._database.read(
             lambda db: plan_store.page(
                 db, party.tenant, request.page_token, size + 1, request.owner
@@ -76,7 +76,7 @@ class PlanService(pb_grpc.PlanServiceServicer):
         return pb.ListPlansResponse(plans=map(self._plan, plans[:size]), next_page_token=more)
 
     async def ChangePlan(self, request: pb.ChangePlanRequest, context: Context) -> pb.Plan:
-        party = self._party(context, request.tenant_id)
+        party = self._party(context, request.tenant)
         fields: dict[str, Any] = {}
         if request.HasField("shift"):
             fields["shift_ms"] = request.shift.seconds * 1000 + request.shift.nanos // 1_000_000
@@ -88,7 +88,9 @@ class PlanService(pb_grpc.PlanServiceServicer):
         plan = await self._planning.change(
             party.tenant,
             request.plan_id,
-            occurrence_ms=unix_ms(request.occurrence) if request.HasField("occurrence") else None,
+            occurrence_ms=unix_ms(request.occurrence_time)
+            if request.HasField("occurrence_time")
+            else None,
             fields=fields,
             user=party.caller.name,
             note=request.note,
@@ -97,7 +99,7 @@ class PlanService(pb_grpc.PlanServiceServicer):
         return self._plan(plan)
 
     async def UndoChange(self, request: pb.UndoChangeRequest, context: Context) -> pb.Plan:
-        party = self._party(context, request.tenant_id)
+        party = self._party(context, request.tenant)
         return self._plan(
             await self._planning.undo(
                 party.tenant, request.plan_id, request.change_id, party.caller.name
@@ -107,7 +109,7 @@ class PlanService(pb_grpc.PlanServiceServicer):
     async def GetPlanHistory(
         self, request: pb.GetPlanHistoryRequest, context: Context
     ) -> pb.GetPlanHistoryResponse:
-        party, size = self._party(context, request.tenant_id), size_of(request.page_size)
+        party, size = self._party(context, request.tenant), size_of(request.page_size)
         before = row_of(request.page_token)
 
         def read(db: Any) -> list[ChangeRecord]:
@@ -124,7 +126,7 @@ class PlanService(pb_grpc.PlanServiceServicer):
         )
 
     async def CancelPlan(self, request: pb.CancelPlanRequest, context: Context) -> pb.Plan:
-        party = self._party(context, request.tenant_id)
+        party = self._party(context, request.tenant)
         return self._plan(
             await self._planning.cancel(party.tenant, request.plan_id, party.caller.name)
         )
@@ -135,7 +137,7 @@ class PlanService(pb_grpc.PlanServiceServicer):
     def _plan(self, plan: EventPlan) -> pb.Plan:
         following = next_occurrence(plan, now_ms=self._wall_ms())
         return pb.Plan(
-            tenant_id=plan.tenant,
+            tenant=plan.tenant,
             plan_id=plan.id,
             version=plan.version,
             spec=spec_json(plan),
@@ -146,15 +148,15 @@ class PlanService(pb_grpc.PlanServiceServicer):
 
 def _occurrence(occurrence: Occurrence) -> pb.Occurrence:
     return pb.Occurrence(
-        planned_at=timestamp(occurrence.planned_ms),
-        at=timestamp(occurrence.at_ms),
+        planned_time=timestamp(occurrence.planned_ms),
+        effective_time=timestamp(occurrence.at_ms),
         cancelled=occurrence.cancelled,
         actions=[
             pb.PlannedAction(
                 name=one.name,
-                application_id=one.application,
+                application=one.application,
                 action=one.action,
-                due_at=timestamp(one.due_ms),
+                due_time=timestamp(one.due_ms),
                 config=_struct(one.config),
             )
             for one in sorted(occurrence.actions, key=lambda one: (one.due_ms, one.name))
@@ -168,8 +170,8 @@ def _change(history: list[ChangeRecord], record: ChangeRecord, gone: bool) -> pb
     return pb.PlanChange(
         change_id=record.id,
         version=record.version,
-        changed_at=timestamp(record.at_ms),
-        occurrence=None if record.occurrence == EVERY else timestamp(int(record.occurrence)),
+        change_time=timestamp(record.at_ms),
+        occurrence_time=None if record.occurrence == EVERY else timestamp(int(record.occurrence)),
         fields=[
             pb.FieldChange(field=one.field, before=_json(one.before), after=_json(one.after))
             for one in record.fields

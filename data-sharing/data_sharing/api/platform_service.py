@@ -182,7 +182,7 @@ class PlatformService(pb_grpc.PlatformServiceServicer):
 
     def _next(self, session: PlatformSession) -> pb.ConnectResponse:
         """What has gathered for the platform; nothing: a sign of life."""
-        message = pb.ConnectResponse(draining=self._draining.is_set())
+        message = pb.ConnectResponse()
         while session.tokens and len(message.instructions) < TOKENS_AT_ONCE:
             message.instructions.append(session.tokens.popleft())
         while session.recorded:
@@ -250,7 +250,6 @@ def _platform(session: PlatformSession) -> pb.Platform:
     return pb.Platform(
         tenant=facts.tenant,
         platform=facts.name,
-        present=not session.gone,
         incarnation=facts.incarnation,
         version=facts.version,
         capacity=facts.capacity,
@@ -260,7 +259,7 @@ def _platform(session: PlatformSession) -> pb.Platform:
             for (name, version), sha256 in sorted(session.ready.items())
         ],
         connect_time=timestamp(facts.connected_at_ms),
-        last_seen=timestamp(session.last_seen_ms),
+        last_seen_time=timestamp(session.last_seen_ms),
         outcomes=session.outcomes,
         refusals=session.refusals,
         leaving=session.leaving,

@@ -104,8 +104,8 @@ class RegistryService(pb_grpc.ApplicationRegistryServicer):
         self, request: pb.GetApplicationRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.GetApplicationResponse:
         party = self._party(context, request, *_READERS)
-        found = self._registry.version(party.tenant, request.name, request.version)
-        versions = self._registry.versions(party.tenant, request.name)
+        found = self._registry.version(party.tenant, request.application, request.version)
+        versions = self._registry.versions(party.tenant, request.application)
         return pb.GetApplicationResponse(
             application=application_to_proto(found),
             manifest=found.text,
@@ -116,7 +116,7 @@ class RegistryService(pb_grpc.ApplicationRegistryServicer):
         self, request: pb.RollbackApplicationRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.Application:
         party = self._party(context, request, *_SUBMITTERS)
-        done = await self._registry.rollback(party.tenant, request.name, request.version)
+        done = await self._registry.rollback(party.tenant, request.application, request.version)
         return application_to_proto(done)
 
     async def DeprecateApplication(
@@ -126,7 +126,7 @@ class RegistryService(pb_grpc.ApplicationRegistryServicer):
         if not request.version:
             raise InvalidInput("version", "version is missing: say which one is deprecated")
         done = await self._registry.deprecate(
-            party.tenant, request.name, request.version, request.reason
+            party.tenant, request.application, request.version, request.reason
         )
         return application_to_proto(done)
 
@@ -134,16 +134,16 @@ class RegistryService(pb_grpc.ApplicationRegistryServicer):
         self, request: pb.FetchArtifactRequest, context: aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[pb.FetchArtifactResponse]:
         party = self._party(context, request, *_READERS, Right.HOST)
-        found = self._registry.version(party.tenant, request.name, request.version)
+        found = self._registry.version(party.tenant, request.application, request.version)
         content = await self._registry.artifact(found)
         for start in range(0, len(content), PIECE_BYTES):
             yield pb.FetchArtifactResponse(content=content[start : start + PIECE_BYTES])
 
     def _party(self, context: aio.ServicerContext[Any, Any], request: Any, *rights: Right) -> Party:
-        """Who asks about `request.name`."""
+        """Who asks about `request.application`."""
         party = self._callers.of_context(context, request.tenant, *rights)
-        check_slug(request.name, "name")
-        if party.application not in ("", request.name):
+        check_slug(request.application, "application")
+        if party.application not in ("", request.application):
             raise PermissionDenied(f"{party.caller.name} has to do with {party.application} alone")
         return party
 
@@ -153,13 +153,13 @@ def application_to_proto(version: Version) -> pb.Application:
     manifest = version.manifest
     return pb.Application(
         tenant=manifest.tenant,
-        name=manifest.application,
+        application=manifest.application,
         version=manifest.version,
         state=pb.VERSION_STATE_CURRENT if version.current else pb.VERSION_STATE_PAST,
         deprecation=version.deprecation,
         submit_time=timestamp(version.submitted_ms),
         artifact_sha256=version.artifact_sha256,
-        artifact_size=version.artifact_size,
+        artifact_size_bytes=version.artifact_size,
         produces=[one.type for one in manifest.produces],
         consumes=[one.feed for one in manifest.consumes],
         actions=[one.name for one in manifest.actions],

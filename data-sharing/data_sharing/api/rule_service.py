@@ -46,22 +46,22 @@ class RuleService(pb_grpc.RuleServiceServicer):
     async def ApplyRules(
         self, request: pb.ApplyRulesRequest, context: Context
     ) -> pb.ApplyRulesResponse:
-        tenant = self._tenant(context, request.tenant_id)
+        tenant = self._tenant(context, request.tenant)
         text = _bounded(request.document)
         kept = await self._rulebook.apply(tenant, text, dry_run=request.dry_run)
         names = [one.forecast for one in parse(text).forecasts]
         return pb.ApplyRulesResponse(rules=map(self._rule, kept), forecasts=names)
 
     async def GetRule(self, request: pb.GetRuleRequest, context: Context) -> pb.Rule:
-        tenant = self._tenant(context, request.tenant_id)
+        tenant = self._tenant(context, request.tenant)
         return self._rule(self._rulebook.rule(tenant, request.rule_id, request.version))
 
     async def ListRules(
         self, request: pb.ListRulesRequest, context: Context
     ) -> pb.ListRulesResponse:
-        tenant = self._tenant(context, request.tenant_id)
+        tenant = self._tenant(context, request.tenant)
         size = size_of(request.page_size)
-        rules = self._rulebook.rules(tenant, with_retired=request.include_retired)
+        rules = self._rulebook.rules(tenant, with_retired=request.with_retired)
         rest = [rule for rule in rules if rule.spec.rule > request.page_token]
         more = rest[size - 1].spec.rule if len(rest) > size else ""
         return pb.ListRulesResponse(rules=map(self._rule, rest[:size]), next_page_token=more)
@@ -69,14 +69,14 @@ class RuleService(pb_grpc.RuleServiceServicer):
     async def ListForecasts(
         self, request: pb.ListForecastsRequest, context: Context
     ) -> pb.ListForecastsResponse:
-        tenant = self._tenant(context, request.tenant_id)
+        tenant = self._tenant(context, request.tenant)
         size = size_of(request.page_size)
         forecasts = self._rulebook.forecasts(tenant)
         rest = [one for one in forecasts if one.forecast > request.page_token]
         return pb.ListForecastsResponse(
             forecasts=[
                 pb.Forecast(
-                    tenant_id=tenant, name=one.forecast, spec=msgspec.json.encode(one).decode()
+                    tenant=tenant, name=one.forecast, spec=msgspec.json.encode(one).decode()
                 )
                 for one in rest[:size]
             ],
@@ -86,7 +86,7 @@ class RuleService(pb_grpc.RuleServiceServicer):
     async def TestRules(
         self, request: pb.TestRulesRequest, context: Context
     ) -> pb.TestRulesResponse:
-        tenant = self._tenant(context, request.tenant_id)
+        tenant = self._tenant(context, request.tenant)
         if len(request.events) > MOST_SAMPLES:
             raise InvalidInput("events", f"{len(request.events)} events; at most {MOST_SAMPLES}")
         tried = try_rules(
@@ -98,7 +98,7 @@ class RuleService(pb_grpc.RuleServiceServicer):
         return pb.TestRulesResponse(events=map(_tested, tried))
 
     async def RetireRule(self, request: pb.RetireRuleRequest, context: Context) -> pb.Rule:
-        tenant = self._tenant(context, request.tenant_id)
+        tenant = self._tenant(context, request.tenant)
         return self._rule(await self._rulebook.retire(tenant, request.rule_id))
 
     def _tenant(self, context: Context, tenant: str) -> str:
@@ -108,12 +108,12 @@ class RuleService(pb_grpc.RuleServiceServicer):
         health = self._worker.health(rule.tenant, rule.spec.rule, rule.version)
         suspended = self._rulebook.suspended.get((rule.tenant, rule.spec.rule), "")
         return pb.Rule(
-            tenant_id=rule.tenant,
+            tenant=rule.tenant,
             rule_id=rule.spec.rule,
             version=rule.version,
-            application_id=rule.spec.application or "",
+            application=rule.spec.application or "",
             spec=msgspec.json.encode(rule.spec).decode(),
-            applied_at=timestamp(rule.applied_ms),
+            apply_time=timestamp(rule.applied_ms),
             retired=rule.retired,
             health=pb.RuleHealth(
                 parked=health.parked or bool(suspended),

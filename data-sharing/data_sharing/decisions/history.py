@@ -47,7 +47,6 @@ class Kind(IntEnum):
     RULE = 1
     PLANNED = 2
     MISSED = 3
-    FAILED = 4
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):

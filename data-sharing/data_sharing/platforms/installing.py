@@ -123,7 +123,7 @@ class Installer:
         """Raises DataLoss where what came is not what was offered."""
         stub: Any = registry_grpc.ApplicationRegistryStub(channel)
         request = registry.FetchArtifactRequest(
-            tenant=self._tenant, name=offer.application, version=offer.version
+            tenant=self._tenant, application=offer.application, version=offer.version
         )
         content = bytearray()
         async for part in stub.FetchArtifact(request, timeout=FETCH_S, metadata=metadata):

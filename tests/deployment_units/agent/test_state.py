@@ -88,7 +88,7 @@ async def test_what_one_unit_exports_another_keeps() -> None:
                 yield pb.ImportClientRequest(chunk=chunk)
 
         kept = await unit_pb2_grpc.UnitServiceStub(to_new).ImportClient(messages())
-    assert kept.bytes == len(DATA)
+    assert kept.size_bytes == len(DATA)
     assert kept.sha256 == sent[-1].sha256
     assert await content(new.state, "t", "alice") == DATA
     assert await content(old.state, "t", "alice") == DATA
@@ -168,7 +168,7 @@ async def test_an_import_may_be_repeated_and_an_older_one_is_refused() -> None:
     async with unit.serving() as address:
         for _ in range(2):
             answer = await send(address, await chunks_of(DATA), order(Act.IMPORT, epoch=2))
-            assert answer.bytes == len(DATA)
+            assert answer.size_bytes == len(DATA)
         code, _ = await refusal(send(address, await chunks_of(b"old"), order(Act.IMPORT, epoch=1)))
     assert code is grpc.StatusCode.FAILED_PRECONDITION
     assert await content(unit.state, "t", "alice") == DATA

@@ -40,5 +40,5 @@ async def tenant(registry):
     """A tenant of the test's own, with the producer."""
     name = f"t-{uuid.uuid4().hex[:12]}"
     answer = await registry.SubmitApplication(submission(text(traffic()), tenant=name), timeout=30)
-    assert answer.WhichOneof("verdict") == "accepted", answer
+    assert answer.WhichOneof("result") == "accepted", answer
     return name

@@ -23,14 +23,14 @@ async def test_an_application_is_tried_accepted_listed_and_fetched(registry, ten
     listed = await registry.ListApplications(
         registry_pb2.ListApplicationsRequest(tenant=tenant), timeout=10
     )
-    assert [one.name for one in listed.applications] == ["coffee", "traffic"]
+    assert [one.application for one in listed.applications] == ["coffee", "traffic"]
     content = b""
-    request = registry_pb2.FetchArtifactRequest(tenant=tenant, name="coffee")
+    request = registry_pb2.FetchArtifactRequest(tenant=tenant, application="coffee")
     async for piece in registry.FetchArtifact(request, timeout=30):
         content += piece.content
     assert content == COFFEE
     shown = await registry.GetApplication(
-        registry_pb2.GetApplicationRequest(tenant=tenant, name="coffee"), timeout=10
+        registry_pb2.GetApplicationRequest(tenant=tenant, application="coffee"), timeout=10
     )
     assert json.loads(shown.manifest) == coffee()
 
@@ -50,10 +50,10 @@ async def test_a_refused_submission_tells_all_its_faults(registry, tenant):
 async def test_a_dry_run_changes_nothing(registry, tenant):
     messages = submission(text(coffee()), COFFEE, tenant=tenant, dry_run=True)
     answer = await registry.SubmitApplication(messages, timeout=60)
-    assert answer.WhichOneof("verdict") == "accepted"
+    assert answer.WhichOneof("result") == "accepted"
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await registry.GetApplication(
-            registry_pb2.GetApplicationRequest(tenant=tenant, name="coffee"), timeout=10
+            registry_pb2.GetApplicationRequest(tenant=tenant, application="coffee"), timeout=10
         )
     assert refused.value.code() is grpc.StatusCode.NOT_FOUND
 
@@ -76,7 +76,8 @@ async def test_a_change_that_breaks_a_consumer_is_refused_and_rolled_back_to_now
     # Going back to 1.0.0 would widen the range again.
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await registry.RollbackApplication(
-            registry_pb2.RollbackApplicationRequest(tenant=tenant, name="traffic"), timeout=10
+            registry_pb2.RollbackApplicationRequest(tenant=tenant, application="traffic"),
+            timeout=10,
         )
     assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
     assert "coffee" in refused.value.details()

@@ -39,11 +39,11 @@ async def test_a_reader_may_begin_at_a_time_and_ask_for_one_key(feeds, tenant):
     await publish(feeds, tenant, *roads)
     found = await read(feeds, tenant, key="B1")
     assert [one.event.id for one in found] == ["r1", "r3"]
-    since = pb.TailRequest(tenant=tenant, accepted_from=last.accept_time)
+    since = pb.TailRequest(tenant=tenant, from_accept_time=last.accept_time)
     all_since = [one async for answer in feeds.Tail(since, timeout=30) for one in answer.events]
     assert all_since[-1].position == 8
     future = pb.TailRequest(tenant=tenant)
-    future.accepted_from.FromMilliseconds(later.ToMilliseconds() + 10**9)
+    future.from_accept_time.FromMilliseconds(later.ToMilliseconds() + 10**9)
     assert [one async for answer in feeds.Tail(future, timeout=30) for one in answer.events] == []
 
 
@@ -78,6 +78,6 @@ async def test_tenants_do_not_see_each_other(feeds, registry, tenant):
     assert refused.error.code == "NOT_FOUND"
     with pytest.raises(grpc.aio.AioRpcError) as missing:
         await registry.GetApplication(
-            registry_pb2.GetApplicationRequest(tenant=other, name="traffic"), timeout=10
+            registry_pb2.GetApplicationRequest(tenant=other, application="traffic"), timeout=10
         )
     assert missing.value.code() is grpc.StatusCode.NOT_FOUND

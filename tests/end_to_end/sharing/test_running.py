@@ -106,7 +106,7 @@ async def test_tokens_and_tls_hold_on_grpc_and_http(tmp_path):
                     ),
                     feeds.Tail(pb.TailRequest(tenant=tenant), timeout=10, metadata=metadata).read(),
                     registry.GetApplication(
-                        registry_pb2.GetApplicationRequest(tenant=tenant, name="traffic"),
+                        registry_pb2.GetApplicationRequest(tenant=tenant, application="traffic"),
                         timeout=10,
                         metadata=metadata,
                     ),

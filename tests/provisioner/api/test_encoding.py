@@ -64,7 +64,6 @@ def test_a_response_reads_back_as_what_went_in(
     expected.assignment.unit_id = unit
     expected.assignment.endpoint = endpoint
     expected.assignment.epoch = epoch
-    expected.assignment.state = pb.ASSIGNMENT_STATE_ASSIGNED
     expected.assignment.assign_time.FromMilliseconds(millis)
     expected.decision.location.CopyFrom(response_encoding.location_message(location))
     expected.decision.distance_km = distance_km

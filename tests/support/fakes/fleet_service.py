@@ -55,11 +55,11 @@ class FakeFleet(pb_grpc.FleetServiceServicer):
             self.beats.append(beat)
             if self.silent:
                 continue
-            told_now = [(one.tenant, one.client_id, one.epoch) for one in beat.admitted]
+            told_now = [(one.tenant, one.client_id, one.epoch) for one in beat.admissions]
             self.admitted += told_now
             if not self.forgetful:
                 written += len(told_now)
-            response = pb.HeartbeatResponse(admitted=written)
+            response = pb.HeartbeatResponse(recorded_admissions=written)
             if not listed:
                 listed = True
                 response.departures.extend(self.departures)

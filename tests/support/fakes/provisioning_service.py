@@ -185,12 +185,12 @@ class FakeProvisioning(pb_grpc.ProvisioningServiceServicer):
             current=self.homes.get((request.tenant, request.client_id)),
         )
         response.units.add(
-            unit_id="unit-0", verdict=pb.VERDICT_CHOSEN, reason="nearest", distance_km=12.5,
-            load=0.25, rank=1,
+            unit_id="unit-0", verdict=pb.PLACEMENT_VERDICT_CHOSEN, reason="nearest",
+            distance_km=12.5, load=0.25, rank=1,
         )  # fmt: skip
         response.units.add(
-            unit_id="unit-1", verdict=pb.VERDICT_EXCLUDED, reason="is full", distance_km=-1.0,
-            load=1.0,
+            unit_id="unit-1", verdict=pb.PLACEMENT_VERDICT_EXCLUDED, reason="is full",
+            distance_km=-1.0, load=1.0,
         )  # fmt: skip
         return response
 
@@ -327,7 +327,6 @@ class FakeProvisioning(pb_grpc.ProvisioningServiceServicer):
                     unit_id=f"unit-{len(self.homes) % 2}",
                     endpoint=self.unit_endpoint,
                     epoch=1,
-                    state=pb.ASSIGNMENT_STATE_ASSIGNED,
                 )
                 home.assign_time.FromMilliseconds(round(time.time() * 1000))
                 self.homes[tenant, client_id] = home

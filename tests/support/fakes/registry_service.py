@@ -31,9 +31,9 @@ class FakeRegistry(pb_grpc.ApplicationRegistryServicer):
     async def FetchArtifact(
         self, request: pb.FetchArtifactRequest, context: Any
     ) -> AsyncIterator[pb.FetchArtifactResponse]:
-        self.fetched.append((request.name, request.version))
-        content = self.artifacts.get((request.name, request.version))
+        self.fetched.append((request.application, request.version))
+        content = self.artifacts.get((request.application, request.version))
         if content is None:
-            raise NotFound(f"there is no {request.name} {request.version}")
+            raise NotFound(f"there is no {request.application} {request.version}")
         for start in range(0, len(content), PIECE):
             yield pb.FetchArtifactResponse(content=content[start : start + PIECE])

@@ -66,7 +66,11 @@ class LoopbackUnit(UnitService):
         if self.deaf:
             await asyncio.Event().wait()
         response = await super().ImportClient(requests, context)
-        return pb.ImportClientResponse(bytes=response.bytes, sha256=b"x") if self.lie else response
+        return (
+            pb.ImportClientResponse(size_bytes=response.size_bytes, sha256=b"x")
+            if self.lie
+            else response
+        )
 
     @asynccontextmanager
     async def serving(self, tls: Tls | None = None) -> AsyncIterator[str]:

@@ -34,8 +34,6 @@ class _DecisionKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Decision
     """an action of a plan fell due"""
     DECISION_KIND_MISSED: _DecisionKind.ValueType  # 3
     """it fell due, but too late to be wanted"""
-    DECISION_KIND_FAILED: _DecisionKind.ValueType  # 4
-    """a rule could not be evaluated"""
 
 class DecisionKind(_DecisionKind, metaclass=_DecisionKindEnumTypeWrapper): ...
 
@@ -46,8 +44,6 @@ DECISION_KIND_PLANNED: DecisionKind.ValueType  # 2
 """an action of a plan fell due"""
 DECISION_KIND_MISSED: DecisionKind.ValueType  # 3
 """it fell due, but too late to be wanted"""
-DECISION_KIND_FAILED: DecisionKind.ValueType  # 4
-"""a rule could not be evaluated"""
 Global___DecisionKind: _TypeAlias = DecisionKind  # noqa: Y015
 
 class _InstructionState:
@@ -175,22 +171,22 @@ class Decision(_message.Message):
     DECISION_ID_FIELD_NUMBER: _builtins.int
     TENANT_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
-    TIME_FIELD_NUMBER: _builtins.int
-    RULE_FIELD_NUMBER: _builtins.int
+    DECIDE_TIME_FIELD_NUMBER: _builtins.int
+    RULE_ID_FIELD_NUMBER: _builtins.int
     RULE_VERSION_FIELD_NUMBER: _builtins.int
-    PLAN_FIELD_NUMBER: _builtins.int
+    PLAN_ID_FIELD_NUMBER: _builtins.int
     CAUSES_FIELD_NUMBER: _builtins.int
     SUMMARY_FIELD_NUMBER: _builtins.int
     EFFECTS_JSON_FIELD_NUMBER: _builtins.int
-    INSTRUCTIONS_FIELD_NUMBER: _builtins.int
+    INSTRUCTION_IDS_FIELD_NUMBER: _builtins.int
     LATE_MS_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
     tenant: _builtins.str
     kind: Global___DecisionKind.ValueType
-    rule: _builtins.str
+    rule_id: _builtins.str
     """empty: a plan's own action"""
     rule_version: _builtins.int
-    plan: _builtins.str
+    plan_id: _builtins.str
     """what it changed, or whose action fell due"""
     summary: _builtins.str
     """one sentence"""
@@ -199,32 +195,30 @@ class Decision(_message.Message):
     late_ms: _builtins.int
     """after the instant it was due"""
     @_builtins.property
-    def time(self) -> _timestamp_pb2.Timestamp: ...
+    def decide_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def causes(self) -> _containers.RepeatedCompositeFieldContainer[Global___EventName]: ...
     @_builtins.property
-    def instructions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """ids"""
-
+    def instruction_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
         self,
         *,
         decision_id: _builtins.str = ...,
         tenant: _builtins.str = ...,
         kind: Global___DecisionKind.ValueType = ...,
-        time: _timestamp_pb2.Timestamp | None = ...,
-        rule: _builtins.str = ...,
+        decide_time: _timestamp_pb2.Timestamp | None = ...,
+        rule_id: _builtins.str = ...,
         rule_version: _builtins.int = ...,
-        plan: _builtins.str = ...,
+        plan_id: _builtins.str = ...,
         causes: _abc.Iterable[Global___EventName] | None = ...,
         summary: _builtins.str = ...,
         effects_json: _builtins.str = ...,
-        instructions: _abc.Iterable[_builtins.str] | None = ...,
+        instruction_ids: _abc.Iterable[_builtins.str] | None = ...,
         late_ms: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decide_time", b"decide_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["causes", b"causes", "decision_id", b"decision_id", "effects_json", b"effects_json", "instructions", b"instructions", "kind", b"kind", "late_ms", b"late_ms", "plan", b"plan", "rule", b"rule", "rule_version", b"rule_version", "summary", b"summary", "tenant", b"tenant", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["causes", b"causes", "decide_time", b"decide_time", "decision_id", b"decision_id", "effects_json", b"effects_json", "instruction_ids", b"instruction_ids", "kind", b"kind", "late_ms", b"late_ms", "plan_id", b"plan_id", "rule_id", b"rule_id", "rule_version", b"rule_version", "summary", b"summary", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -235,14 +229,14 @@ class ListDecisionsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     TENANT_FIELD_NUMBER: _builtins.int
-    PLAN_FIELD_NUMBER: _builtins.int
-    RULE_FIELD_NUMBER: _builtins.int
+    PLAN_ID_FIELD_NUMBER: _builtins.int
+    RULE_ID_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
-    plan: _builtins.str
+    plan_id: _builtins.str
     """empty: all"""
-    rule: _builtins.str
+    rule_id: _builtins.str
     """empty: all"""
     page_size: _builtins.int
     """0: 100; at most 1,000"""
@@ -251,14 +245,14 @@ class ListDecisionsRequest(_message.Message):
         self,
         *,
         tenant: _builtins.str = ...,
-        plan: _builtins.str = ...,
-        rule: _builtins.str = ...,
+        plan_id: _builtins.str = ...,
+        rule_id: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "plan", b"plan", "rule", b"rule", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "plan_id", b"plan_id", "rule_id", b"rule_id", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -323,22 +317,22 @@ class RuleExplanation(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    RULE_FIELD_NUMBER: _builtins.int
+    RULE_ID_FIELD_NUMBER: _builtins.int
     RULE_VERSION_FIELD_NUMBER: _builtins.int
     VERDICT_FIELD_NUMBER: _builtins.int
-    PLAN_FIELD_NUMBER: _builtins.int
+    PLAN_ID_FIELD_NUMBER: _builtins.int
     DETAIL_FIELD_NUMBER: _builtins.int
     CLAUSES_FIELD_NUMBER: _builtins.int
-    LOOKED_UP_FIELD_NUMBER: _builtins.int
-    rule: _builtins.str
+    PASSED_OVER_FIELD_NUMBER: _builtins.int
+    rule_id: _builtins.str
     rule_version: _builtins.int
     verdict: _builtins.str
     """one of docs/reference/rules.md, "Verdicts" """
-    plan: _builtins.str
+    plan_id: _builtins.str
     """empty: no plan was looked at"""
     detail: _builtins.str
     """one sentence"""
-    looked_up: _builtins.bool
+    passed_over: _builtins.bool
     """the index alone told that it cannot match; its state was not touched"""
     @_builtins.property
     def clauses(self) -> _containers.RepeatedCompositeFieldContainer[_rule_pb2.Clause]:
@@ -347,17 +341,17 @@ class RuleExplanation(_message.Message):
     def __init__(
         self,
         *,
-        rule: _builtins.str = ...,
+        rule_id: _builtins.str = ...,
         rule_version: _builtins.int = ...,
         verdict: _builtins.str = ...,
-        plan: _builtins.str = ...,
+        plan_id: _builtins.str = ...,
         detail: _builtins.str = ...,
         clauses: _abc.Iterable[_rule_pb2.Clause] | None = ...,
-        looked_up: _builtins.bool = ...,
+        passed_over: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clauses", b"clauses", "detail", b"detail", "looked_up", b"looked_up", "plan", b"plan", "rule", b"rule", "rule_version", b"rule_version", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clauses", b"clauses", "detail", b"detail", "passed_over", b"passed_over", "plan_id", b"plan_id", "rule_id", b"rule_id", "rule_version", b"rule_version", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -368,7 +362,7 @@ class ExplainDecisionResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENT_FIELD_NUMBER: _builtins.int
-    TIME_FIELD_NUMBER: _builtins.int
+    DECIDE_TIME_FIELD_NUMBER: _builtins.int
     EVENT_JSON_FIELD_NUMBER: _builtins.int
     RULES_FIELD_NUMBER: _builtins.int
     DECISIONS_FIELD_NUMBER: _builtins.int
@@ -380,7 +374,7 @@ class ExplainDecisionResponse(_message.Message):
         """absent for a plan's own action"""
 
     @_builtins.property
-    def time(self) -> _timestamp_pb2.Timestamp:
+    def decide_time(self) -> _timestamp_pb2.Timestamp:
         """when it was decided"""
 
     @_builtins.property
@@ -395,15 +389,15 @@ class ExplainDecisionResponse(_message.Message):
         self,
         *,
         event: Global___EventName | None = ...,
-        time: _timestamp_pb2.Timestamp | None = ...,
+        decide_time: _timestamp_pb2.Timestamp | None = ...,
         event_json: _builtins.str = ...,
         rules: _abc.Iterable[Global___RuleExplanation] | None = ...,
         decisions: _abc.Iterable[Global___Decision] | None = ...,
         instructions: _abc.Iterable[Global___Instruction] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "time", b"time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decide_time", b"decide_time", "event", b"event"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decisions", b"decisions", "event", b"event", "event_json", b"event_json", "instructions", b"instructions", "rules", b"rules", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decide_time", b"decide_time", "decisions", b"decisions", "event", b"event", "event_json", b"event_json", "instructions", b"instructions", "rules", b"rules"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -418,14 +412,14 @@ class Instruction(_message.Message):
     APPLICATION_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     ACTION_FIELD_NUMBER: _builtins.int
-    CONFIGURATION_JSON_FIELD_NUMBER: _builtins.int
+    CONFIG_JSON_FIELD_NUMBER: _builtins.int
     MODIFICATION_JSON_FIELD_NUMBER: _builtins.int
-    RULE_FIELD_NUMBER: _builtins.int
+    RULE_ID_FIELD_NUMBER: _builtins.int
     RULE_VERSION_FIELD_NUMBER: _builtins.int
-    PLAN_FIELD_NUMBER: _builtins.int
+    PLAN_ID_FIELD_NUMBER: _builtins.int
     CAUSES_FIELD_NUMBER: _builtins.int
-    TIME_FIELD_NUMBER: _builtins.int
-    DEADLINE_FIELD_NUMBER: _builtins.int
+    DECIDE_TIME_FIELD_NUMBER: _builtins.int
+    DEADLINE_TIME_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     PLATFORM_FIELD_NUMBER: _builtins.int
     ATTEMPTS_FIELD_NUMBER: _builtins.int
@@ -436,12 +430,12 @@ class Instruction(_message.Message):
     application: _builtins.str
     version: _builtins.str
     action: _builtins.str
-    configuration_json: _builtins.str
+    config_json: _builtins.str
     modification_json: _builtins.str
     """how the plan had been changed by then; empty: not at all"""
-    rule: _builtins.str
+    rule_id: _builtins.str
     rule_version: _builtins.int
-    plan: _builtins.str
+    plan_id: _builtins.str
     state: Global___InstructionState.ValueType
     platform: _builtins.str
     """that has or had it"""
@@ -451,11 +445,9 @@ class Instruction(_message.Message):
     @_builtins.property
     def causes(self) -> _containers.RepeatedCompositeFieldContainer[Global___EventName]: ...
     @_builtins.property
-    def time(self) -> _timestamp_pb2.Timestamp:
-        """when it was decided"""
-
+    def decide_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
-    def deadline(self) -> _timestamp_pb2.Timestamp: ...
+    def deadline_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def outcome(self) -> Global___Outcome:
         """absent: none is recorded"""
@@ -468,23 +460,23 @@ class Instruction(_message.Message):
         application: _builtins.str = ...,
         version: _builtins.str = ...,
         action: _builtins.str = ...,
-        configuration_json: _builtins.str = ...,
+        config_json: _builtins.str = ...,
         modification_json: _builtins.str = ...,
-        rule: _builtins.str = ...,
+        rule_id: _builtins.str = ...,
         rule_version: _builtins.int = ...,
-        plan: _builtins.str = ...,
+        plan_id: _builtins.str = ...,
         causes: _abc.Iterable[Global___EventName] | None = ...,
-        time: _timestamp_pb2.Timestamp | None = ...,
-        deadline: _timestamp_pb2.Timestamp | None = ...,
+        decide_time: _timestamp_pb2.Timestamp | None = ...,
+        deadline_time: _timestamp_pb2.Timestamp | None = ...,
         state: Global___InstructionState.ValueType = ...,
         platform: _builtins.str = ...,
         attempts: _builtins.int = ...,
         outcome: Global___Outcome | None = ...,
         reason: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["deadline", b"deadline", "outcome", b"outcome", "time", b"time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["deadline_time", b"deadline_time", "decide_time", b"decide_time", "outcome", b"outcome"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "application", b"application", "attempts", b"attempts", "causes", b"causes", "configuration_json", b"configuration_json", "deadline", b"deadline", "instruction_id", b"instruction_id", "modification_json", b"modification_json", "outcome", b"outcome", "plan", b"plan", "platform", b"platform", "reason", b"reason", "rule", b"rule", "rule_version", b"rule_version", "state", b"state", "tenant", b"tenant", "time", b"time", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "application", b"application", "attempts", b"attempts", "causes", b"causes", "config_json", b"config_json", "deadline_time", b"deadline_time", "decide_time", b"decide_time", "instruction_id", b"instruction_id", "modification_json", b"modification_json", "outcome", b"outcome", "plan_id", b"plan_id", "platform", b"platform", "reason", b"reason", "rule_id", b"rule_id", "rule_version", b"rule_version", "state", b"state", "tenant", b"tenant", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -647,10 +639,10 @@ class DeadLetter(_message.Message):
     DEAD_LETTER_ID_FIELD_NUMBER: _builtins.int
     TENANT_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
-    TIME_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     EVENT_FIELD_NUMBER: _builtins.int
-    RULE_FIELD_NUMBER: _builtins.int
+    RULE_ID_FIELD_NUMBER: _builtins.int
     RULE_VERSION_FIELD_NUMBER: _builtins.int
     INSTRUCTION_FIELD_NUMBER: _builtins.int
     REDRIVE_TIME_FIELD_NUMBER: _builtins.int
@@ -659,11 +651,11 @@ class DeadLetter(_message.Message):
     kind: Global___DeadLetterKind.ValueType
     reason: _builtins.str
     """one sentence"""
-    rule: _builtins.str
+    rule_id: _builtins.str
     """that failed on it"""
     rule_version: _builtins.int
     @_builtins.property
-    def time(self) -> _timestamp_pb2.Timestamp: ...
+    def create_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def event(self) -> Global___EventName:
         """of an event"""
@@ -682,17 +674,17 @@ class DeadLetter(_message.Message):
         dead_letter_id: _builtins.str = ...,
         tenant: _builtins.str = ...,
         kind: Global___DeadLetterKind.ValueType = ...,
-        time: _timestamp_pb2.Timestamp | None = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
         reason: _builtins.str = ...,
         event: Global___EventName | None = ...,
-        rule: _builtins.str = ...,
+        rule_id: _builtins.str = ...,
         rule_version: _builtins.int = ...,
         instruction: Global___Instruction | None = ...,
         redrive_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "instruction", b"instruction", "redrive_time", b"redrive_time", "time", b"time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "event", b"event", "instruction", b"instruction", "redrive_time", b"redrive_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dead_letter_id", b"dead_letter_id", "event", b"event", "instruction", b"instruction", "kind", b"kind", "reason", b"reason", "redrive_time", b"redrive_time", "rule", b"rule", "rule_version", b"rule_version", "tenant", b"tenant", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "dead_letter_id", b"dead_letter_id", "event", b"event", "instruction", b"instruction", "kind", b"kind", "reason", b"reason", "redrive_time", b"redrive_time", "rule_id", b"rule_id", "rule_version", b"rule_version", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

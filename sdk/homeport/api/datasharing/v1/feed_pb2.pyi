@@ -184,7 +184,7 @@ class TailRequest(_message.Message):
     FEEDS_FIELD_NUMBER: _builtins.int
     KEY_FIELD_NUMBER: _builtins.int
     AFTER_POSITION_FIELD_NUMBER: _builtins.int
-    ACCEPTED_FROM_FIELD_NUMBER: _builtins.int
+    FROM_ACCEPT_TIME_FIELD_NUMBER: _builtins.int
     FOLLOW_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """empty: the token's, else "default" """
@@ -201,7 +201,7 @@ class TailRequest(_message.Message):
         """CloudEvents types; empty: all that the reader may read"""
 
     @_builtins.property
-    def accepted_from(self) -> _timestamp_pb2.Timestamp:
+    def from_accept_time(self) -> _timestamp_pb2.Timestamp:
         """with the first accepted at or after this"""
 
     def __init__(
@@ -212,14 +212,14 @@ class TailRequest(_message.Message):
         feeds: _abc.Iterable[_builtins.str] | None = ...,
         key: _builtins.str = ...,
         after_position: _builtins.int = ...,
-        accepted_from: _timestamp_pb2.Timestamp | None = ...,
+        from_accept_time: _timestamp_pb2.Timestamp | None = ...,
         follow: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["accepted_from", b"accepted_from", "after_position", b"after_position", "start", b"start"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after_position", b"after_position", "from_accept_time", b"from_accept_time", "start", b"start"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted_from", b"accepted_from", "after_position", b"after_position", "application", b"application", "feeds", b"feeds", "follow", b"follow", "key", b"key", "start", b"start", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_position", b"after_position", "application", b"application", "feeds", b"feeds", "follow", b"follow", "from_accept_time", b"from_accept_time", "key", b"key", "start", b"start", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_start: _TypeAlias = _typing.Literal["after_position", "accepted_from"]  # noqa: Y015
+    _WhichOneofReturnType_start: _TypeAlias = _typing.Literal["after_position", "from_accept_time"]  # noqa: Y015
     _WhichOneofArgType_start: _TypeAlias = _typing.Literal["start", b"start"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_start) -> _WhichOneofReturnType_start | None: ...
 

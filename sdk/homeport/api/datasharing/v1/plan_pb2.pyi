@@ -25,13 +25,13 @@ DESCRIPTOR: _descriptor.FileDescriptor
 class Plan(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    TENANT_ID_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
     PLAN_ID_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     CANCELLED_FIELD_NUMBER: _builtins.int
     NEXT_FIELD_NUMBER: _builtins.int
-    tenant_id: _builtins.str
+    tenant: _builtins.str
     plan_id: _builtins.str
     version: _builtins.int
     """grows by one with each change"""
@@ -45,7 +45,7 @@ class Plan(_message.Message):
     def __init__(
         self,
         *,
-        tenant_id: _builtins.str = ...,
+        tenant: _builtins.str = ...,
         plan_id: _builtins.str = ...,
         version: _builtins.int = ...,
         spec: _builtins.str = ...,
@@ -54,7 +54,7 @@ class Plan(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["next", b"next"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancelled", b"cancelled", "next", b"next", "plan_id", b"plan_id", "spec", b"spec", "tenant_id", b"tenant_id", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancelled", b"cancelled", "next", b"next", "plan_id", b"plan_id", "spec", b"spec", "tenant", b"tenant", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -66,17 +66,17 @@ class Occurrence(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    PLANNED_AT_FIELD_NUMBER: _builtins.int
-    AT_FIELD_NUMBER: _builtins.int
+    PLANNED_TIME_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
     CANCELLED_FIELD_NUMBER: _builtins.int
     ACTIONS_FIELD_NUMBER: _builtins.int
     cancelled: _builtins.bool
     @_builtins.property
-    def planned_at(self) -> _timestamp_pb2.Timestamp:
+    def planned_time(self) -> _timestamp_pb2.Timestamp:
         """names it: where it was planned to be"""
 
     @_builtins.property
-    def at(self) -> _timestamp_pb2.Timestamp:
+    def effective_time(self) -> _timestamp_pb2.Timestamp:
         """where it is now"""
 
     @_builtins.property
@@ -84,14 +84,14 @@ class Occurrence(_message.Message):
     def __init__(
         self,
         *,
-        planned_at: _timestamp_pb2.Timestamp | None = ...,
-        at: _timestamp_pb2.Timestamp | None = ...,
+        planned_time: _timestamp_pb2.Timestamp | None = ...,
+        effective_time: _timestamp_pb2.Timestamp | None = ...,
         cancelled: _builtins.bool = ...,
         actions: _abc.Iterable[Global___PlannedAction] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "planned_at", b"planned_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["effective_time", b"effective_time", "planned_time", b"planned_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions", "at", b"at", "cancelled", b"cancelled", "planned_at", b"planned_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions", "cancelled", b"cancelled", "effective_time", b"effective_time", "planned_time", b"planned_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -102,29 +102,29 @@ class PlannedAction(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
-    APPLICATION_ID_FIELD_NUMBER: _builtins.int
+    APPLICATION_FIELD_NUMBER: _builtins.int
     ACTION_FIELD_NUMBER: _builtins.int
-    DUE_AT_FIELD_NUMBER: _builtins.int
+    DUE_TIME_FIELD_NUMBER: _builtins.int
     CONFIG_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    application_id: _builtins.str
+    application: _builtins.str
     action: _builtins.str
     @_builtins.property
-    def due_at(self) -> _timestamp_pb2.Timestamp: ...
+    def due_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def config(self) -> _struct_pb2.Struct: ...
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
-        application_id: _builtins.str = ...,
+        application: _builtins.str = ...,
         action: _builtins.str = ...,
-        due_at: _timestamp_pb2.Timestamp | None = ...,
+        due_time: _timestamp_pb2.Timestamp | None = ...,
         config: _struct_pb2.Struct | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["config", b"config", "due_at", b"due_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["config", b"config", "due_time", b"due_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "application_id", b"application_id", "config", b"config", "due_at", b"due_at", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "application", b"application", "config", b"config", "due_time", b"due_time", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -134,20 +134,20 @@ Global___PlannedAction: _TypeAlias = PlannedAction  # noqa: Y015
 class CreatePlanRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    TENANT_ID_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
-    tenant_id: _builtins.str
+    tenant: _builtins.str
     spec: _builtins.str
     """YAML or JSON; at most 64 KiB"""
     def __init__(
         self,
         *,
-        tenant_id: _builtins.str = ...,
+        tenant: _builtins.str = ...,
         spec: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -157,19 +157,19 @@ Global___CreatePlanRequest: _TypeAlias = CreatePlanRequest  # noqa: Y015
 class GetPlanRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    TENANT_ID_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
     PLAN_ID_FIELD_NUMBER: _builtins.int
-    tenant_id: _builtins.str
+    tenant: _builtins.str
     plan_id: _builtins.str
     def __init__(
         self,
         *,
-        tenant_id: _builtins.str = ...,
+        tenant: _builtins.str = ...,
         plan_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["plan_id", b"plan_id", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["plan_id", b"plan_id", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -179,11 +179,11 @@ Global___GetPlanRequest: _TypeAlias = GetPlanRequest  # noqa: Y015
 class ListPlansRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    TENANT_ID_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
     OWNER_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
-    tenant_id: _builtins.str
+    tenant: _builtins.str
     owner: _builtins.str
     """empty: all"""
     page_size: _builtins.int
@@ -192,14 +192,14 @@ class ListPlansRequest(_message.Message):
     def __init__(
         self,
         *,
-        tenant_id: _builtins.str = ...,
+        tenant: _builtins.str = ...,
         owner: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["owner", b"owner", "page_size", b"page_size", "page_token", b"page_token", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["owner", b"owner", "page_size", b"page_size", "page_token", b"page_token", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -253,15 +253,15 @@ class ChangePlanRequest(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-    TENANT_ID_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
     PLAN_ID_FIELD_NUMBER: _builtins.int
     EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
-    OCCURRENCE_FIELD_NUMBER: _builtins.int
+    OCCURRENCE_TIME_FIELD_NUMBER: _builtins.int
     SHIFT_FIELD_NUMBER: _builtins.int
     CANCELLED_FIELD_NUMBER: _builtins.int
     CONFIG_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
-    tenant_id: _builtins.str
+    tenant: _builtins.str
     plan_id: _builtins.str
     expected_version: _builtins.int
     """0: whatever it is"""
@@ -269,8 +269,8 @@ class ChangePlanRequest(_message.Message):
     note: _builtins.str
     """why, for the history"""
     @_builtins.property
-    def occurrence(self) -> _timestamp_pb2.Timestamp:
-        """its planned_at; absent: every occurrence"""
+    def occurrence_time(self) -> _timestamp_pb2.Timestamp:
+        """its planned_time; absent: every occurrence"""
 
     @_builtins.property
     def shift(self) -> _duration_pb2.Duration:
@@ -283,18 +283,18 @@ class ChangePlanRequest(_message.Message):
     def __init__(
         self,
         *,
-        tenant_id: _builtins.str = ...,
+        tenant: _builtins.str = ...,
         plan_id: _builtins.str = ...,
         expected_version: _builtins.int = ...,
-        occurrence: _timestamp_pb2.Timestamp | None = ...,
+        occurrence_time: _timestamp_pb2.Timestamp | None = ...,
         shift: _duration_pb2.Duration | None = ...,
         cancelled: _builtins.bool | None = ...,
         config: _abc.Mapping[_builtins.str, _struct_pb2.Struct] | None = ...,
         note: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_cancelled", b"_cancelled", "cancelled", b"cancelled", "occurrence", b"occurrence", "shift", b"shift"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cancelled", b"_cancelled", "cancelled", b"cancelled", "occurrence_time", b"occurrence_time", "shift", b"shift"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cancelled", b"_cancelled", "cancelled", b"cancelled", "config", b"config", "expected_version", b"expected_version", "note", b"note", "occurrence", b"occurrence", "plan_id", b"plan_id", "shift", b"shift", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cancelled", b"_cancelled", "cancelled", b"cancelled", "config", b"config", "expected_version", b"expected_version", "note", b"note", "occurrence_time", b"occurrence_time", "plan_id", b"plan_id", "shift", b"shift", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cancelled: _TypeAlias = _typing.Literal["cancelled"]  # noqa: Y015
     _WhichOneofArgType__cancelled: _TypeAlias = _typing.Literal["_cancelled", b"_cancelled"]  # noqa: Y015
@@ -306,22 +306,22 @@ Global___ChangePlanRequest: _TypeAlias = ChangePlanRequest  # noqa: Y015
 class UndoChangeRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    TENANT_ID_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
     PLAN_ID_FIELD_NUMBER: _builtins.int
     CHANGE_ID_FIELD_NUMBER: _builtins.int
-    tenant_id: _builtins.str
+    tenant: _builtins.str
     plan_id: _builtins.str
     change_id: _builtins.str
     def __init__(
         self,
         *,
-        tenant_id: _builtins.str = ...,
+        tenant: _builtins.str = ...,
         plan_id: _builtins.str = ...,
         change_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_id", b"change_id", "plan_id", b"plan_id", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_id", b"change_id", "plan_id", b"plan_id", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -331,11 +331,11 @@ Global___UndoChangeRequest: _TypeAlias = UndoChangeRequest  # noqa: Y015
 class GetPlanHistoryRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    TENANT_ID_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
     PLAN_ID_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
-    tenant_id: _builtins.str
+    tenant: _builtins.str
     plan_id: _builtins.str
     page_size: _builtins.int
     """0: 100; at most 1,000"""
@@ -343,14 +343,14 @@ class GetPlanHistoryRequest(_message.Message):
     def __init__(
         self,
         *,
-        tenant_id: _builtins.str = ...,
+        tenant: _builtins.str = ...,
         plan_id: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "plan_id", b"plan_id", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "plan_id", b"plan_id", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -385,8 +385,8 @@ class PlanChange(_message.Message):
 
     CHANGE_ID_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
-    CHANGED_AT_FIELD_NUMBER: _builtins.int
-    OCCURRENCE_FIELD_NUMBER: _builtins.int
+    CHANGE_TIME_FIELD_NUMBER: _builtins.int
+    OCCURRENCE_TIME_FIELD_NUMBER: _builtins.int
     FIELDS_FIELD_NUMBER: _builtins.int
     USER_FIELD_NUMBER: _builtins.int
     RULE_ID_FIELD_NUMBER: _builtins.int
@@ -412,9 +412,9 @@ class PlanChange(_message.Message):
     note: _builtins.str
     undone: _builtins.bool
     @_builtins.property
-    def changed_at(self) -> _timestamp_pb2.Timestamp: ...
+    def change_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
-    def occurrence(self) -> _timestamp_pb2.Timestamp:
+    def occurrence_time(self) -> _timestamp_pb2.Timestamp:
         """absent: every occurrence"""
 
     @_builtins.property
@@ -424,8 +424,8 @@ class PlanChange(_message.Message):
         *,
         change_id: _builtins.str = ...,
         version: _builtins.int = ...,
-        changed_at: _timestamp_pb2.Timestamp | None = ...,
-        occurrence: _timestamp_pb2.Timestamp | None = ...,
+        change_time: _timestamp_pb2.Timestamp | None = ...,
+        occurrence_time: _timestamp_pb2.Timestamp | None = ...,
         fields: _abc.Iterable[Global___FieldChange] | None = ...,
         user: _builtins.str = ...,
         rule_id: _builtins.str = ...,
@@ -436,9 +436,9 @@ class PlanChange(_message.Message):
         note: _builtins.str = ...,
         undone: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["changed_at", b"changed_at", "occurrence", b"occurrence"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change_time", b"change_time", "occurrence_time", b"occurrence_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_id", b"change_id", "changed_at", b"changed_at", "event_id", b"event_id", "event_source", b"event_source", "fields", b"fields", "note", b"note", "occurrence", b"occurrence", "rule_id", b"rule_id", "rule_version", b"rule_version", "undoes", b"undoes", "undone", b"undone", "user", b"user", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_id", b"change_id", "change_time", b"change_time", "event_id", b"event_id", "event_source", b"event_source", "fields", b"fields", "note", b"note", "occurrence_time", b"occurrence_time", "rule_id", b"rule_id", "rule_version", b"rule_version", "undoes", b"undoes", "undone", b"undone", "user", b"user", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -476,19 +476,19 @@ Global___FieldChange: _TypeAlias = FieldChange  # noqa: Y015
 class CancelPlanRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    TENANT_ID_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
     PLAN_ID_FIELD_NUMBER: _builtins.int
-    tenant_id: _builtins.str
+    tenant: _builtins.str
     plan_id: _builtins.str
     def __init__(
         self,
         *,
-        tenant_id: _builtins.str = ...,
+        tenant: _builtins.str = ...,
         plan_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["plan_id", b"plan_id", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["plan_id", b"plan_id", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -27,15 +27,15 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from homeport.api.datasharing.v1 import decision_pb2 as homeport_dot_api_dot_datasharing_dot_v1_dot_decision__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*homeport/api/datasharing/v1/platform.proto\x12\x1bhomeport.api.datasharing.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a*homeport/api/datasharing/v1/decision.proto\"\xc9\x01\n\x0e\x43onnectRequest\x12\x31\n\x05hello\x18\x01 \x01(\x0b\x32\".homeport.api.datasharing.v1.Hello\x12=\n\x05ready\x18\x02 \x03(\x0b\x32..homeport.api.datasharing.v1.HostedApplication\x12\x34\n\x07reports\x18\x03 \x03(\x0b\x32#.homeport.api.datasharing.v1.Report\x12\x0f\n\x07leaving\x18\x04 \x01(\x08\"\xbe\x01\n\x05Hello\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x10\n\x08platform\x18\x02 \x01(\t\x12\x13\n\x0bincarnation\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x10\n\x08\x63\x61pacity\x18\x05 \x01(\r\x12&\n\x03ttl\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x06wanted\x18\x07 \x03(\x0b\x32#.homeport.api.datasharing.v1.Wanted\".\n\x06Wanted\x12\x13\n\x0b\x61pplication\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"I\n\x11HostedApplication\x12\x13\n\x0b\x61pplication\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\"\xad\x01\n\x06Report\x12\x16\n\x0einstruction_id\x18\x01 \x01(\t\x12\x37\n\x07outcome\x18\x02 \x01(\x0b\x32$.homeport.api.datasharing.v1.OutcomeH\x00\x12\x37\n\x07refusal\x18\x03 \x01(\x0b\x32$.homeport.api.datasharing.v1.RefusalH\x00\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\rB\x08\n\x06result\"V\n\x07Refusal\x12:\n\x06reason\x18\x01 \x01(\x0e\x32*.homeport.api.datasharing.v1.RefusalReason\x12\x0f\n\x07message\x18\x02 \x01(\t\"\xdd\x01\n\x0f\x43onnectResponse\x12\x35\n\x07welcome\x18\x01 \x01(\x0b\x32$.homeport.api.datasharing.v1.Welcome\x12\x32\n\x06offers\x18\x02 \x03(\x0b\x32\".homeport.api.datasharing.v1.Offer\x12\x14\n\x0cinstructions\x18\x03 \x03(\t\x12\x37\n\x08recorded\x18\x04 \x03(\x0b\x32%.homeport.api.datasharing.v1.Recorded\x12\x10\n\x08\x64raining\x18\x05 \x01(\x08\"3\n\x08Recorded\x12\x16\n\x0einstruction_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\"q\n\x07Welcome\x12+\n\x08interval\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x39\n\x04keys\x18\x02 \x03(\x0b\x32+.homeport.api.datasharing.v1.InstructionKey\"4\n\x0eInstructionKey\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x12\n\npublic_key\x18\x02 \x01(\x0c\"\x9a\x01\n\x05Offer\x12\x13\n\x0b\x61pplication\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\x12\n\nsize_bytes\x18\x05 \x01(\x04\x12\x13\n\x0blimits_json\x18\x06 \x01(\t\x12\x13\n\x0bwishes_json\x18\x07 \x01(\t\x12\x0f\n\x07missing\x18\x08 \x01(\t\"&\n\x14ListPlatformsRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\"Q\n\x15ListPlatformsResponse\x12\x38\n\tplatforms\x18\x01 \x03(\x0b\x32%.homeport.api.datasharing.v1.Platform\"\xe4\x02\n\x08Platform\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x10\n\x08platform\x18\x02 \x01(\t\x12\x0f\n\x07present\x18\x03 \x01(\x08\x12\x13\n\x0bincarnation\x18\x04 \x01(\t\x12\x0f\n\x07version\x18\x05 \x01(\t\x12\x10\n\x08\x63\x61pacity\x18\x06 \x01(\r\x12\x11\n\tin_flight\x18\x07 \x01(\r\x12\x44\n\x0c\x61pplications\x18\x08 \x03(\x0b\x32..homeport.api.datasharing.v1.HostedApplication\x12\x30\n\x0c\x63onnect_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tlast_seen\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08outcomes\x18\x0b \x01(\x04\x12\x10\n\x08refusals\x18\x0c \x01(\x04\x12\x0f\n\x07leaving\x18\r \x01(\x08*\xbe\x02\n\rRefusalReason\x12\x1e\n\x1aREFUSAL_REASON_UNSPECIFIED\x10\x00\x12\x1c\n\x18REFUSAL_REASON_MALFORMED\x10\x01\x12\x19\n\x15REFUSAL_REASON_FORGED\x10\x02\x12\x1a\n\x16REFUSAL_REASON_EXPIRED\x10\x03\x12 \n\x1cREFUSAL_REASON_NOT_YET_VALID\x10\x04\x12!\n\x1dREFUSAL_REASON_WRONG_PLATFORM\x10\x05\x12\x1e\n\x1aREFUSAL_REASON_STALE_FENCE\x10\x06\x12\x1b\n\x17REFUSAL_REASON_REPLAYED\x10\x07\x12\x1d\n\x19REFUSAL_REASON_NOT_HOSTED\x10\x08\x12\x17\n\x13REFUSAL_REASON_BUSY\x10\t2\xf3\x01\n\x0fPlatformService\x12h\n\x07\x43onnect\x12+.homeport.api.datasharing.v1.ConnectRequest\x1a,.homeport.api.datasharing.v1.ConnectResponse(\x01\x30\x01\x12v\n\rListPlatforms\x12\x31.homeport.api.datasharing.v1.ListPlatformsRequest\x1a\x32.homeport.api.datasharing.v1.ListPlatformsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*homeport/api/datasharing/v1/platform.proto\x12\x1bhomeport.api.datasharing.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a*homeport/api/datasharing/v1/decision.proto\"\xc9\x01\n\x0e\x43onnectRequest\x12\x31\n\x05hello\x18\x01 \x01(\x0b\x32\".homeport.api.datasharing.v1.Hello\x12=\n\x05ready\x18\x02 \x03(\x0b\x32..homeport.api.datasharing.v1.HostedApplication\x12\x34\n\x07reports\x18\x03 \x03(\x0b\x32#.homeport.api.datasharing.v1.Report\x12\x0f\n\x07leaving\x18\x04 \x01(\x08\"\xbe\x01\n\x05Hello\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x10\n\x08platform\x18\x02 \x01(\t\x12\x13\n\x0bincarnation\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x10\n\x08\x63\x61pacity\x18\x05 \x01(\r\x12&\n\x03ttl\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x06wanted\x18\x07 \x03(\x0b\x32#.homeport.api.datasharing.v1.Wanted\".\n\x06Wanted\x12\x13\n\x0b\x61pplication\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"I\n\x11HostedApplication\x12\x13\n\x0b\x61pplication\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\"\xad\x01\n\x06Report\x12\x16\n\x0einstruction_id\x18\x01 \x01(\t\x12\x37\n\x07outcome\x18\x02 \x01(\x0b\x32$.homeport.api.datasharing.v1.OutcomeH\x00\x12\x37\n\x07refusal\x18\x03 \x01(\x0b\x32$.homeport.api.datasharing.v1.RefusalH\x00\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\rB\x08\n\x06result\"V\n\x07Refusal\x12:\n\x06reason\x18\x01 \x01(\x0e\x32*.homeport.api.datasharing.v1.RefusalReason\x12\x0f\n\x07message\x18\x02 \x01(\t\"\xcb\x01\n\x0f\x43onnectResponse\x12\x35\n\x07welcome\x18\x01 \x01(\x0b\x32$.homeport.api.datasharing.v1.Welcome\x12\x32\n\x06offers\x18\x02 \x03(\x0b\x32\".homeport.api.datasharing.v1.Offer\x12\x14\n\x0cinstructions\x18\x03 \x03(\t\x12\x37\n\x08recorded\x18\x04 \x03(\x0b\x32%.homeport.api.datasharing.v1.Recorded\"3\n\x08Recorded\x12\x16\n\x0einstruction_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\"q\n\x07Welcome\x12+\n\x08interval\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x39\n\x04keys\x18\x02 \x03(\x0b\x32+.homeport.api.datasharing.v1.InstructionKey\"4\n\x0eInstructionKey\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x12\n\npublic_key\x18\x02 \x01(\x0c\"\x9a\x01\n\x05Offer\x12\x13\n\x0b\x61pplication\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\x12\n\nsize_bytes\x18\x05 \x01(\x04\x12\x13\n\x0blimits_json\x18\x06 \x01(\t\x12\x13\n\x0bwishes_json\x18\x07 \x01(\t\x12\x0f\n\x07missing\x18\x08 \x01(\t\"&\n\x14ListPlatformsRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\"Q\n\x15ListPlatformsResponse\x12\x38\n\tplatforms\x18\x01 \x03(\x0b\x32%.homeport.api.datasharing.v1.Platform\"\xd8\x02\n\x08Platform\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x10\n\x08platform\x18\x02 \x01(\t\x12\x13\n\x0bincarnation\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x10\n\x08\x63\x61pacity\x18\x05 \x01(\r\x12\x11\n\tin_flight\x18\x06 \x01(\r\x12\x44\n\x0c\x61pplications\x18\x07 \x03(\x0b\x32..homeport.api.datasharing.v1.HostedApplication\x12\x30\n\x0c\x63onnect_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_seen_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08outcomes\x18\n \x01(\x04\x12\x10\n\x08refusals\x18\x0b \x01(\x04\x12\x0f\n\x07leaving\x18\x0c \x01(\x08*\xbe\x02\n\rRefusalReason\x12\x1e\n\x1aREFUSAL_REASON_UNSPECIFIED\x10\x00\x12\x1c\n\x18REFUSAL_REASON_MALFORMED\x10\x01\x12\x19\n\x15REFUSAL_REASON_FORGED\x10\x02\x12\x1a\n\x16REFUSAL_REASON_EXPIRED\x10\x03\x12 \n\x1cREFUSAL_REASON_NOT_YET_VALID\x10\x04\x12!\n\x1dREFUSAL_REASON_WRONG_PLATFORM\x10\x05\x12\x1e\n\x1aREFUSAL_REASON_STALE_FENCE\x10\x06\x12\x1b\n\x17REFUSAL_REASON_REPLAYED\x10\x07\x12\x1d\n\x19REFUSAL_REASON_NOT_HOSTED\x10\x08\x12\x17\n\x13REFUSAL_REASON_BUSY\x10\t2\xf3\x01\n\x0fPlatformService\x12h\n\x07\x43onnect\x12+.homeport.api.datasharing.v1.ConnectRequest\x1a,.homeport.api.datasharing.v1.ConnectResponse(\x01\x30\x01\x12v\n\rListPlatforms\x12\x31.homeport.api.datasharing.v1.ListPlatformsRequest\x1a\x32.homeport.api.datasharing.v1.ListPlatformsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'homeport.api.datasharing.v1.platform_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_REFUSALREASON']._serialized_start=2054
-  _globals['_REFUSALREASON']._serialized_end=2372
+  _globals['_REFUSALREASON']._serialized_start=2024
+  _globals['_REFUSALREASON']._serialized_end=2342
   _globals['_CONNECTREQUEST']._serialized_start=185
   _globals['_CONNECTREQUEST']._serialized_end=386
   _globals['_HELLO']._serialized_start=389
@@ -49,21 +49,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REFUSAL']._serialized_start=880
   _globals['_REFUSAL']._serialized_end=966
   _globals['_CONNECTRESPONSE']._serialized_start=969
-  _globals['_CONNECTRESPONSE']._serialized_end=1190
-  _globals['_RECORDED']._serialized_start=1192
-  _globals['_RECORDED']._serialized_end=1243
-  _globals['_WELCOME']._serialized_start=1245
-  _globals['_WELCOME']._serialized_end=1358
-  _globals['_INSTRUCTIONKEY']._serialized_start=1360
-  _globals['_INSTRUCTIONKEY']._serialized_end=1412
-  _globals['_OFFER']._serialized_start=1415
-  _globals['_OFFER']._serialized_end=1569
-  _globals['_LISTPLATFORMSREQUEST']._serialized_start=1571
-  _globals['_LISTPLATFORMSREQUEST']._serialized_end=1609
-  _globals['_LISTPLATFORMSRESPONSE']._serialized_start=1611
-  _globals['_LISTPLATFORMSRESPONSE']._serialized_end=1692
-  _globals['_PLATFORM']._serialized_start=1695
-  _globals['_PLATFORM']._serialized_end=2051
-  _globals['_PLATFORMSERVICE']._serialized_start=2375
-  _globals['_PLATFORMSERVICE']._serialized_end=2618
+  _globals['_CONNECTRESPONSE']._serialized_end=1172
+  _globals['_RECORDED']._serialized_start=1174
+  _globals['_RECORDED']._serialized_end=1225
+  _globals['_WELCOME']._serialized_start=1227
+  _globals['_WELCOME']._serialized_end=1340
+  _globals['_INSTRUCTIONKEY']._serialized_start=1342
+  _globals['_INSTRUCTIONKEY']._serialized_end=1394
+  _globals['_OFFER']._serialized_start=1397
+  _globals['_OFFER']._serialized_end=1551
+  _globals['_LISTPLATFORMSREQUEST']._serialized_start=1553
+  _globals['_LISTPLATFORMSREQUEST']._serialized_end=1591
+  _globals['_LISTPLATFORMSRESPONSE']._serialized_start=1593
+  _globals['_LISTPLATFORMSRESPONSE']._serialized_end=1674
+  _globals['_PLATFORM']._serialized_start=1677
+  _globals['_PLATFORM']._serialized_end=2021
+  _globals['_PLATFORMSERVICE']._serialized_start=2345
+  _globals['_PLATFORMSERVICE']._serialized_end=2588
 # @@protoc_insertion_point(module_scope)

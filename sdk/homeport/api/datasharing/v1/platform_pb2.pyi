@@ -269,9 +269,6 @@ class ConnectResponse(_message.Message):
     OFFERS_FIELD_NUMBER: _builtins.int
     INSTRUCTIONS_FIELD_NUMBER: _builtins.int
     RECORDED_FIELD_NUMBER: _builtins.int
-    DRAINING_FIELD_NUMBER: _builtins.int
-    draining: _builtins.bool
-    """the server goes; connect again once what runs is reported"""
     @_builtins.property
     def welcome(self) -> Global___Welcome:
         """in the first message"""
@@ -295,11 +292,10 @@ class ConnectResponse(_message.Message):
         offers: _abc.Iterable[Global___Offer] | None = ...,
         instructions: _abc.Iterable[_builtins.str] | None = ...,
         recorded: _abc.Iterable[Global___Recorded] | None = ...,
-        draining: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["welcome", b"welcome"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["draining", b"draining", "instructions", b"instructions", "offers", b"offers", "recorded", b"recorded", "welcome", b"welcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instructions", b"instructions", "offers", b"offers", "recorded", b"recorded", "welcome", b"welcome"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -472,55 +468,53 @@ class Platform(_message.Message):
 
     TENANT_FIELD_NUMBER: _builtins.int
     PLATFORM_FIELD_NUMBER: _builtins.int
-    PRESENT_FIELD_NUMBER: _builtins.int
     INCARNATION_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     CAPACITY_FIELD_NUMBER: _builtins.int
     IN_FLIGHT_FIELD_NUMBER: _builtins.int
     APPLICATIONS_FIELD_NUMBER: _builtins.int
     CONNECT_TIME_FIELD_NUMBER: _builtins.int
-    LAST_SEEN_FIELD_NUMBER: _builtins.int
+    LAST_SEEN_TIME_FIELD_NUMBER: _builtins.int
     OUTCOMES_FIELD_NUMBER: _builtins.int
     REFUSALS_FIELD_NUMBER: _builtins.int
     LEAVING_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     platform: _builtins.str
-    present: _builtins.bool
     incarnation: _builtins.str
     version: _builtins.str
     capacity: _builtins.int
     in_flight: _builtins.int
     """delivered, without recorded outcome"""
     outcomes: _builtins.int
-    """recorded since the server began"""
+    """recorded since it connected"""
     refusals: _builtins.int
+    """likewise"""
     leaving: _builtins.bool
     @_builtins.property
     def applications(self) -> _containers.RepeatedCompositeFieldContainer[Global___HostedApplication]: ...
     @_builtins.property
     def connect_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
-    def last_seen(self) -> _timestamp_pb2.Timestamp: ...
+    def last_seen_time(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
         self,
         *,
         tenant: _builtins.str = ...,
         platform: _builtins.str = ...,
-        present: _builtins.bool = ...,
         incarnation: _builtins.str = ...,
         version: _builtins.str = ...,
         capacity: _builtins.int = ...,
         in_flight: _builtins.int = ...,
         applications: _abc.Iterable[Global___HostedApplication] | None = ...,
         connect_time: _timestamp_pb2.Timestamp | None = ...,
-        last_seen: _timestamp_pb2.Timestamp | None = ...,
+        last_seen_time: _timestamp_pb2.Timestamp | None = ...,
         outcomes: _builtins.int = ...,
         refusals: _builtins.int = ...,
         leaving: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["connect_time", b"connect_time", "last_seen", b"last_seen"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["connect_time", b"connect_time", "last_seen_time", b"last_seen_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["applications", b"applications", "capacity", b"capacity", "connect_time", b"connect_time", "in_flight", b"in_flight", "incarnation", b"incarnation", "last_seen", b"last_seen", "leaving", b"leaving", "outcomes", b"outcomes", "platform", b"platform", "present", b"present", "refusals", b"refusals", "tenant", b"tenant", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applications", b"applications", "capacity", b"capacity", "connect_time", b"connect_time", "in_flight", b"in_flight", "incarnation", b"incarnation", "last_seen_time", b"last_seen_time", "leaving", b"leaving", "outcomes", b"outcomes", "platform", b"platform", "refusals", b"refusals", "tenant", b"tenant", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

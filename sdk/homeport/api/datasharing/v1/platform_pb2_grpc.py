@@ -50,7 +50,7 @@ class PlatformServiceServicer:
     """Missing associated documentation comment in .proto file."""
 
     def Connect(self, request_iterator, context):
-        """A platform's line to the decision service, opened by the platform, so that it works from
+        """A platform's stream to the decision service, opened by the platform, so that it works from
         behind NAT. The first message carries hello; the answer welcome. Every message renews the
         platform's lease; when none comes for ttl, the platform counts as away. Caller: a platform
         of the tenant, with the right `host`. Artifacts come from ApplicationRegistry.FetchArtifact.
@@ -62,7 +62,7 @@ class PlatformServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListPlatforms(self, request, context):
-        """Platforms that are connected, and those that were. Caller: an operator of the tenant.
+        """Platforms that are connected, ordered by name. Caller: an operator of the tenant.
         Errors: UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -44,26 +44,25 @@ class Application(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     TENANT_FIELD_NUMBER: _builtins.int
-    NAME_FIELD_NUMBER: _builtins.int
+    APPLICATION_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     DEPRECATION_FIELD_NUMBER: _builtins.int
     SUBMIT_TIME_FIELD_NUMBER: _builtins.int
     ARTIFACT_SHA256_FIELD_NUMBER: _builtins.int
-    ARTIFACT_SIZE_FIELD_NUMBER: _builtins.int
+    ARTIFACT_SIZE_BYTES_FIELD_NUMBER: _builtins.int
     PRODUCES_FIELD_NUMBER: _builtins.int
     CONSUMES_FIELD_NUMBER: _builtins.int
     ACTIONS_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
-    name: _builtins.str
+    application: _builtins.str
     version: _builtins.str
     state: Global___VersionState.ValueType
     deprecation: _builtins.str
     """why it is not to be used any more; empty: it may be"""
     artifact_sha256: _builtins.str
     """hex; empty: it has no actions"""
-    artifact_size: _builtins.int
-    """bytes"""
+    artifact_size_bytes: _builtins.int
     @_builtins.property
     def submit_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -80,20 +79,20 @@ class Application(_message.Message):
         self,
         *,
         tenant: _builtins.str = ...,
-        name: _builtins.str = ...,
+        application: _builtins.str = ...,
         version: _builtins.str = ...,
         state: Global___VersionState.ValueType = ...,
         deprecation: _builtins.str = ...,
         submit_time: _timestamp_pb2.Timestamp | None = ...,
         artifact_sha256: _builtins.str = ...,
-        artifact_size: _builtins.int = ...,
+        artifact_size_bytes: _builtins.int = ...,
         produces: _abc.Iterable[_builtins.str] | None = ...,
         consumes: _abc.Iterable[_builtins.str] | None = ...,
         actions: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["submit_time", b"submit_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions", "artifact_sha256", b"artifact_sha256", "artifact_size", b"artifact_size", "consumes", b"consumes", "deprecation", b"deprecation", "name", b"name", "produces", b"produces", "state", b"state", "submit_time", b"submit_time", "tenant", b"tenant", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions", "application", b"application", "artifact_sha256", b"artifact_sha256", "artifact_size_bytes", b"artifact_size_bytes", "consumes", b"consumes", "deprecation", b"deprecation", "produces", b"produces", "state", b"state", "submit_time", b"submit_time", "tenant", b"tenant", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -228,13 +227,13 @@ class SubmitApplicationResponse(_message.Message):
         refused: Global___SubmissionFaults | None = ...,
         existing: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "refused", b"refused", "verdict", b"verdict"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "refused", b"refused", "result", b"result"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "existing", b"existing", "refused", b"refused", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "existing", b"existing", "refused", b"refused", "result", b"result"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_verdict: _TypeAlias = _typing.Literal["accepted", "refused"]  # noqa: Y015
-    _WhichOneofArgType_verdict: _TypeAlias = _typing.Literal["verdict", b"verdict"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType_verdict) -> _WhichOneofReturnType_verdict | None: ...
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["accepted", "refused"]  # noqa: Y015
+    _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
 
 Global___SubmitApplicationResponse: _TypeAlias = SubmitApplicationResponse  # noqa: Y015
 
@@ -283,23 +282,23 @@ class GetApplicationRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     TENANT_FIELD_NUMBER: _builtins.int
-    NAME_FIELD_NUMBER: _builtins.int
+    APPLICATION_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """empty: the token's, else "default" """
-    name: _builtins.str
+    application: _builtins.str
     version: _builtins.str
     """empty: the current one"""
     def __init__(
         self,
         *,
         tenant: _builtins.str = ...,
-        name: _builtins.str = ...,
+        application: _builtins.str = ...,
         version: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "tenant", b"tenant", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "tenant", b"tenant", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -340,23 +339,23 @@ class RollbackApplicationRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     TENANT_FIELD_NUMBER: _builtins.int
-    NAME_FIELD_NUMBER: _builtins.int
+    APPLICATION_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """empty: the token's, else "default" """
-    name: _builtins.str
+    application: _builtins.str
     version: _builtins.str
     """empty: the one that was current before"""
     def __init__(
         self,
         *,
         tenant: _builtins.str = ...,
-        name: _builtins.str = ...,
+        application: _builtins.str = ...,
         version: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "tenant", b"tenant", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "tenant", b"tenant", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -367,12 +366,12 @@ class DeprecateApplicationRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     TENANT_FIELD_NUMBER: _builtins.int
-    NAME_FIELD_NUMBER: _builtins.int
+    APPLICATION_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """empty: the token's, else "default" """
-    name: _builtins.str
+    application: _builtins.str
     version: _builtins.str
     reason: _builtins.str
     """empty: it may be used again"""
@@ -380,13 +379,13 @@ class DeprecateApplicationRequest(_message.Message):
         self,
         *,
         tenant: _builtins.str = ...,
-        name: _builtins.str = ...,
+        application: _builtins.str = ...,
         version: _builtins.str = ...,
         reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "reason", b"reason", "tenant", b"tenant", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "reason", b"reason", "tenant", b"tenant", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -397,23 +396,23 @@ class FetchArtifactRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     TENANT_FIELD_NUMBER: _builtins.int
-    NAME_FIELD_NUMBER: _builtins.int
+    APPLICATION_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """empty: the token's, else "default" """
-    name: _builtins.str
+    application: _builtins.str
     version: _builtins.str
     """empty: the current one"""
     def __init__(
         self,
         *,
         tenant: _builtins.str = ...,
-        name: _builtins.str = ...,
+        application: _builtins.str = ...,
         version: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "tenant", b"tenant", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "tenant", b"tenant", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

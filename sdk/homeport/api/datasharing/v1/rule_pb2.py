@@ -26,7 +26,7 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&homeport/api/datasharing/v1/rule.proto\x12\x1bhomeport.api.datasharing.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdb\x01\n\x04Rule\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x0f\n\x07rule_id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x04\x12\x16\n\x0e\x61pplication_id\x18\x04 \x01(\t\x12\x0c\n\x04spec\x18\x05 \x01(\t\x12.\n\napplied_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07retired\x18\x07 \x01(\x08\x12\x37\n\x06health\x18\x08 \x01(\x0b\x32\'.homeport.api.datasharing.v1.RuleHealth\"B\n\nRuleHealth\x12\x0e\n\x06parked\x18\x01 \x01(\x08\x12\x10\n\x08\x66\x61ilures\x18\x02 \x01(\r\x12\x12\n\nlast_error\x18\x03 \x01(\t\"I\n\x11\x41pplyRulesRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x10\n\x08\x64ocument\x18\x02 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x03 \x01(\x08\"Y\n\x12\x41pplyRulesResponse\x12\x30\n\x05rules\x18\x01 \x03(\x0b\x32!.homeport.api.datasharing.v1.Rule\x12\x11\n\tforecasts\x18\x02 \x03(\t\"E\n\x0eGetRuleRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x0f\n\x07rule_id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x04\"e\n\x10ListRulesRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x17\n\x0finclude_retired\x18\x02 \x01(\x08\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"^\n\x11ListRulesResponse\x12\x30\n\x05rules\x18\x01 \x03(\x0b\x32!.homeport.api.datasharing.v1.Rule\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"P\n\x14ListForecastsRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"9\n\x08\x46orecast\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04spec\x18\x03 \x01(\t\"j\n\x15ListForecastsResponse\x12\x38\n\tforecasts\x18\x01 \x03(\x0b\x32%.homeport.api.datasharing.v1.Forecast\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x88\x01\n\x10TestRulesRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x10\n\x08\x64ocument\x18\x02 \x01(\t\x12\'\n\x06\x65vents\x18\x03 \x03(\x0b\x32\x17.google.protobuf.Struct\x12&\n\x05plans\x18\x04 \x03(\x0b\x32\x17.google.protobuf.Struct\"M\n\x11TestRulesResponse\x12\x38\n\x06\x65vents\x18\x01 \x03(\x0b\x32(.homeport.api.datasharing.v1.TestedEvent\"W\n\x0bTestedEvent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x36\n\x05rules\x18\x02 \x03(\x0b\x32\'.homeport.api.datasharing.v1.TestedRule\"\x96\x01\n\nTestedRule\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12\x0f\n\x07verdict\x18\x02 \x01(\t\x12\x0f\n\x07plan_id\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\x12\x34\n\x07\x63lauses\x18\x05 \x03(\x0b\x32#.homeport.api.datasharing.v1.Clause\x12\x0f\n\x07\x65\x66\x66\x65\x63ts\x18\x06 \x03(\t\"\xd8\x01\n\x06\x43lause\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0f\n\x07outcome\x18\x02 \x01(\t\x12;\n\x04read\x18\x03 \x03(\x0b\x32-.homeport.api.datasharing.v1.Clause.ReadEntry\x12\x11\n\tjoined_by\x18\x04 \x01(\t\x12\x32\n\x05parts\x18\x05 \x03(\x0b\x32#.homeport.api.datasharing.v1.Clause\x1a+\n\tReadEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"7\n\x11RetireRuleRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x0f\n\x07rule_id\x18\x02 \x01(\t2\x88\x05\n\x0bRuleService\x12m\n\nApplyRules\x12..homeport.api.datasharing.v1.ApplyRulesRequest\x1a/.homeport.api.datasharing.v1.ApplyRulesResponse\x12Y\n\x07GetRule\x12+.homeport.api.datasharing.v1.GetRuleRequest\x1a!.homeport.api.datasharing.v1.Rule\x12j\n\tListRules\x12-.homeport.api.datasharing.v1.ListRulesRequest\x1a..homeport.api.datasharing.v1.ListRulesResponse\x12v\n\rListForecasts\x12\x31.homeport.api.datasharing.v1.ListForecastsRequest\x1a\x32.homeport.api.datasharing.v1.ListForecastsResponse\x12j\n\tTestRules\x12-.homeport.api.datasharing.v1.TestRulesRequest\x1a..homeport.api.datasharing.v1.TestRulesResponse\x12_\n\nRetireRule\x12..homeport.api.datasharing.v1.RetireRuleRequest\x1a!.homeport.api.datasharing.v1.Ruleb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&homeport/api/datasharing/v1/rule.proto\x12\x1bhomeport.api.datasharing.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd5\x01\n\x04Rule\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07rule_id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x04\x12\x13\n\x0b\x61pplication\x18\x04 \x01(\t\x12\x0c\n\x04spec\x18\x05 \x01(\t\x12.\n\napply_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07retired\x18\x07 \x01(\x08\x12\x37\n\x06health\x18\x08 \x01(\x0b\x32\'.homeport.api.datasharing.v1.RuleHealth\"B\n\nRuleHealth\x12\x0e\n\x06parked\x18\x01 \x01(\x08\x12\x10\n\x08\x66\x61ilures\x18\x02 \x01(\r\x12\x12\n\nlast_error\x18\x03 \x01(\t\"F\n\x11\x41pplyRulesRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x10\n\x08\x64ocument\x18\x02 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x03 \x01(\x08\"Y\n\x12\x41pplyRulesResponse\x12\x30\n\x05rules\x18\x01 \x03(\x0b\x32!.homeport.api.datasharing.v1.Rule\x12\x11\n\tforecasts\x18\x02 \x03(\t\"B\n\x0eGetRuleRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07rule_id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x04\"_\n\x10ListRulesRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x14\n\x0cwith_retired\x18\x02 \x01(\x08\x12\x11\n\tpage_size\x18\x03 \x01(\r\x12\x12\n\npage_token\x18\x04 \x01(\t\"^\n\x11ListRulesResponse\x12\x30\n\x05rules\x18\x01 \x03(\x0b\x32!.homeport.api.datasharing.v1.Rule\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"M\n\x14ListForecastsRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"6\n\x08\x46orecast\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04spec\x18\x03 \x01(\t\"j\n\x15ListForecastsResponse\x12\x38\n\tforecasts\x18\x01 \x03(\x0b\x32%.homeport.api.datasharing.v1.Forecast\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x85\x01\n\x10TestRulesRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x10\n\x08\x64ocument\x18\x02 \x01(\t\x12\'\n\x06\x65vents\x18\x03 \x03(\x0b\x32\x17.google.protobuf.Struct\x12&\n\x05plans\x18\x04 \x03(\x0b\x32\x17.google.protobuf.Struct\"M\n\x11TestRulesResponse\x12\x38\n\x06\x65vents\x18\x01 \x03(\x0b\x32(.homeport.api.datasharing.v1.TestedEvent\"W\n\x0bTestedEvent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x36\n\x05rules\x18\x02 \x03(\x0b\x32\'.homeport.api.datasharing.v1.TestedRule\"\x96\x01\n\nTestedRule\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12\x0f\n\x07verdict\x18\x02 \x01(\t\x12\x0f\n\x07plan_id\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\x12\x34\n\x07\x63lauses\x18\x05 \x03(\x0b\x32#.homeport.api.datasharing.v1.Clause\x12\x0f\n\x07\x65\x66\x66\x65\x63ts\x18\x06 \x03(\t\"\xd8\x01\n\x06\x43lause\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0f\n\x07outcome\x18\x02 \x01(\t\x12;\n\x04read\x18\x03 \x03(\x0b\x32-.homeport.api.datasharing.v1.Clause.ReadEntry\x12\x11\n\tjoined_by\x18\x04 \x01(\t\x12\x32\n\x05parts\x18\x05 \x03(\x0b\x32#.homeport.api.datasharing.v1.Clause\x1a+\n\tReadEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"4\n\x11RetireRuleRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07rule_id\x18\x02 \x01(\t2\x88\x05\n\x0bRuleService\x12m\n\nApplyRules\x12..homeport.api.datasharing.v1.ApplyRulesRequest\x1a/.homeport.api.datasharing.v1.ApplyRulesResponse\x12Y\n\x07GetRule\x12+.homeport.api.datasharing.v1.GetRuleRequest\x1a!.homeport.api.datasharing.v1.Rule\x12j\n\tListRules\x12-.homeport.api.datasharing.v1.ListRulesRequest\x1a..homeport.api.datasharing.v1.ListRulesResponse\x12v\n\rListForecasts\x12\x31.homeport.api.datasharing.v1.ListForecastsRequest\x1a\x32.homeport.api.datasharing.v1.ListForecastsResponse\x12j\n\tTestRules\x12-.homeport.api.datasharing.v1.TestRulesRequest\x1a..homeport.api.datasharing.v1.TestRulesResponse\x12_\n\nRetireRule\x12..homeport.api.datasharing.v1.RetireRuleRequest\x1a!.homeport.api.datasharing.v1.Ruleb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,39 +36,39 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CLAUSE_READENTRY']._loaded_options = None
   _globals['_CLAUSE_READENTRY']._serialized_options = b'8\001'
   _globals['_RULE']._serialized_start=135
-  _globals['_RULE']._serialized_end=354
-  _globals['_RULEHEALTH']._serialized_start=356
-  _globals['_RULEHEALTH']._serialized_end=422
-  _globals['_APPLYRULESREQUEST']._serialized_start=424
-  _globals['_APPLYRULESREQUEST']._serialized_end=497
-  _globals['_APPLYRULESRESPONSE']._serialized_start=499
-  _globals['_APPLYRULESRESPONSE']._serialized_end=588
-  _globals['_GETRULEREQUEST']._serialized_start=590
-  _globals['_GETRULEREQUEST']._serialized_end=659
-  _globals['_LISTRULESREQUEST']._serialized_start=661
-  _globals['_LISTRULESREQUEST']._serialized_end=762
-  _globals['_LISTRULESRESPONSE']._serialized_start=764
-  _globals['_LISTRULESRESPONSE']._serialized_end=858
-  _globals['_LISTFORECASTSREQUEST']._serialized_start=860
-  _globals['_LISTFORECASTSREQUEST']._serialized_end=940
-  _globals['_FORECAST']._serialized_start=942
-  _globals['_FORECAST']._serialized_end=999
-  _globals['_LISTFORECASTSRESPONSE']._serialized_start=1001
-  _globals['_LISTFORECASTSRESPONSE']._serialized_end=1107
-  _globals['_TESTRULESREQUEST']._serialized_start=1110
-  _globals['_TESTRULESREQUEST']._serialized_end=1246
-  _globals['_TESTRULESRESPONSE']._serialized_start=1248
-  _globals['_TESTRULESRESPONSE']._serialized_end=1325
-  _globals['_TESTEDEVENT']._serialized_start=1327
-  _globals['_TESTEDEVENT']._serialized_end=1414
-  _globals['_TESTEDRULE']._serialized_start=1417
-  _globals['_TESTEDRULE']._serialized_end=1567
-  _globals['_CLAUSE']._serialized_start=1570
-  _globals['_CLAUSE']._serialized_end=1786
-  _globals['_CLAUSE_READENTRY']._serialized_start=1743
-  _globals['_CLAUSE_READENTRY']._serialized_end=1786
-  _globals['_RETIRERULEREQUEST']._serialized_start=1788
-  _globals['_RETIRERULEREQUEST']._serialized_end=1843
-  _globals['_RULESERVICE']._serialized_start=1846
-  _globals['_RULESERVICE']._serialized_end=2494
+  _globals['_RULE']._serialized_end=348
+  _globals['_RULEHEALTH']._serialized_start=350
+  _globals['_RULEHEALTH']._serialized_end=416
+  _globals['_APPLYRULESREQUEST']._serialized_start=418
+  _globals['_APPLYRULESREQUEST']._serialized_end=488
+  _globals['_APPLYRULESRESPONSE']._serialized_start=490
+  _globals['_APPLYRULESRESPONSE']._serialized_end=579
+  _globals['_GETRULEREQUEST']._serialized_start=581
+  _globals['_GETRULEREQUEST']._serialized_end=647
+  _globals['_LISTRULESREQUEST']._serialized_start=649
+  _globals['_LISTRULESREQUEST']._serialized_end=744
+  _globals['_LISTRULESRESPONSE']._serialized_start=746
+  _globals['_LISTRULESRESPONSE']._serialized_end=840
+  _globals['_LISTFORECASTSREQUEST']._serialized_start=842
+  _globals['_LISTFORECASTSREQUEST']._serialized_end=919
+  _globals['_FORECAST']._serialized_start=921
+  _globals['_FORECAST']._serialized_end=975
+  _globals['_LISTFORECASTSRESPONSE']._serialized_start=977
+  _globals['_LISTFORECASTSRESPONSE']._serialized_end=1083
+  _globals['_TESTRULESREQUEST']._serialized_start=1086
+  _globals['_TESTRULESREQUEST']._serialized_end=1219
+  _globals['_TESTRULESRESPONSE']._serialized_start=1221
+  _globals['_TESTRULESRESPONSE']._serialized_end=1298
+  _globals['_TESTEDEVENT']._serialized_start=1300
+  _globals['_TESTEDEVENT']._serialized_end=1387
+  _globals['_TESTEDRULE']._serialized_start=1390
+  _globals['_TESTEDRULE']._serialized_end=1540
+  _globals['_CLAUSE']._serialized_start=1543
+  _globals['_CLAUSE']._serialized_end=1759
+  _globals['_CLAUSE_READENTRY']._serialized_start=1716
+  _globals['_CLAUSE_READENTRY']._serialized_end=1759
+  _globals['_RETIRERULEREQUEST']._serialized_start=1761
+  _globals['_RETIRERULEREQUEST']._serialized_end=1813
+  _globals['_RULESERVICE']._serialized_start=1816
+  _globals['_RULESERVICE']._serialized_end=2464
 # @@protoc_insertion_point(module_scope)

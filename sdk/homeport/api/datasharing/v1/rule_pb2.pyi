@@ -24,42 +24,42 @@ DESCRIPTOR: _descriptor.FileDescriptor
 class Rule(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    TENANT_ID_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
     RULE_ID_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
-    APPLICATION_ID_FIELD_NUMBER: _builtins.int
+    APPLICATION_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
-    APPLIED_AT_FIELD_NUMBER: _builtins.int
+    APPLY_TIME_FIELD_NUMBER: _builtins.int
     RETIRED_FIELD_NUMBER: _builtins.int
     HEALTH_FIELD_NUMBER: _builtins.int
-    tenant_id: _builtins.str
+    tenant: _builtins.str
     rule_id: _builtins.str
     version: _builtins.int
     """grows by one with each change of its content"""
-    application_id: _builtins.str
+    application: _builtins.str
     """empty: the tenant's own"""
     spec: _builtins.str
     """JSON, as docs/reference/rules.md has it"""
     retired: _builtins.bool
     @_builtins.property
-    def applied_at(self) -> _timestamp_pb2.Timestamp: ...
+    def apply_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def health(self) -> Global___RuleHealth: ...
     def __init__(
         self,
         *,
-        tenant_id: _builtins.str = ...,
+        tenant: _builtins.str = ...,
         rule_id: _builtins.str = ...,
         version: _builtins.int = ...,
-        application_id: _builtins.str = ...,
+        application: _builtins.str = ...,
         spec: _builtins.str = ...,
-        applied_at: _timestamp_pb2.Timestamp | None = ...,
+        apply_time: _timestamp_pb2.Timestamp | None = ...,
         retired: _builtins.bool = ...,
         health: Global___RuleHealth | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["applied_at", b"applied_at", "health", b"health"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["apply_time", b"apply_time", "health", b"health"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["application_id", b"application_id", "applied_at", b"applied_at", "health", b"health", "retired", b"retired", "rule_id", b"rule_id", "spec", b"spec", "tenant_id", b"tenant_id", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "apply_time", b"apply_time", "health", b"health", "retired", b"retired", "rule_id", b"rule_id", "spec", b"spec", "tenant", b"tenant", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -96,10 +96,10 @@ Global___RuleHealth: _TypeAlias = RuleHealth  # noqa: Y015
 class ApplyRulesRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    TENANT_ID_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
     DOCUMENT_FIELD_NUMBER: _builtins.int
     DRY_RUN_FIELD_NUMBER: _builtins.int
-    tenant_id: _builtins.str
+    tenant: _builtins.str
     document: _builtins.str
     """YAML or JSON: {rules: [...], forecasts: [...]}; at most 1 MiB"""
     dry_run: _builtins.bool
@@ -107,13 +107,13 @@ class ApplyRulesRequest(_message.Message):
     def __init__(
         self,
         *,
-        tenant_id: _builtins.str = ...,
+        tenant: _builtins.str = ...,
         document: _builtins.str = ...,
         dry_run: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "dry_run", b"dry_run", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "dry_run", b"dry_run", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -151,23 +151,23 @@ Global___ApplyRulesResponse: _TypeAlias = ApplyRulesResponse  # noqa: Y015
 class GetRuleRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    TENANT_ID_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
     RULE_ID_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
-    tenant_id: _builtins.str
+    tenant: _builtins.str
     rule_id: _builtins.str
     version: _builtins.int
     """0: the newest"""
     def __init__(
         self,
         *,
-        tenant_id: _builtins.str = ...,
+        tenant: _builtins.str = ...,
         rule_id: _builtins.str = ...,
         version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["rule_id", b"rule_id", "tenant_id", b"tenant_id", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rule_id", b"rule_id", "tenant", b"tenant", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -177,26 +177,26 @@ Global___GetRuleRequest: _TypeAlias = GetRuleRequest  # noqa: Y015
 class ListRulesRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    TENANT_ID_FIELD_NUMBER: _builtins.int
-    INCLUDE_RETIRED_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
+    WITH_RETIRED_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
-    tenant_id: _builtins.str
-    include_retired: _builtins.bool
+    tenant: _builtins.str
+    with_retired: _builtins.bool
     page_size: _builtins.int
     """0: 100; at most 1,000"""
     page_token: _builtins.str
     def __init__(
         self,
         *,
-        tenant_id: _builtins.str = ...,
-        include_retired: _builtins.bool = ...,
+        tenant: _builtins.str = ...,
+        with_retired: _builtins.bool = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["include_retired", b"include_retired", "page_size", b"page_size", "page_token", b"page_token", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "tenant", b"tenant", "with_retired", b"with_retired"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -230,23 +230,23 @@ Global___ListRulesResponse: _TypeAlias = ListRulesResponse  # noqa: Y015
 class ListForecastsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    TENANT_ID_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
-    tenant_id: _builtins.str
+    tenant: _builtins.str
     page_size: _builtins.int
     """0: 100; at most 1,000"""
     page_token: _builtins.str
     def __init__(
         self,
         *,
-        tenant_id: _builtins.str = ...,
+        tenant: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -256,23 +256,23 @@ Global___ListForecastsRequest: _TypeAlias = ListForecastsRequest  # noqa: Y015
 class Forecast(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    TENANT_ID_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
-    tenant_id: _builtins.str
+    tenant: _builtins.str
     name: _builtins.str
     spec: _builtins.str
     """JSON, as docs/reference/rules.md has it"""
     def __init__(
         self,
         *,
-        tenant_id: _builtins.str = ...,
+        tenant: _builtins.str = ...,
         name: _builtins.str = ...,
         spec: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "spec", b"spec", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "spec", b"spec", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -306,11 +306,11 @@ Global___ListForecastsResponse: _TypeAlias = ListForecastsResponse  # noqa: Y015
 class TestRulesRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    TENANT_ID_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
     DOCUMENT_FIELD_NUMBER: _builtins.int
     EVENTS_FIELD_NUMBER: _builtins.int
     PLANS_FIELD_NUMBER: _builtins.int
-    tenant_id: _builtins.str
+    tenant: _builtins.str
     document: _builtins.str
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[_struct_pb2.Struct]:
@@ -323,14 +323,14 @@ class TestRulesRequest(_message.Message):
     def __init__(
         self,
         *,
-        tenant_id: _builtins.str = ...,
+        tenant: _builtins.str = ...,
         document: _builtins.str = ...,
         events: _abc.Iterable[_struct_pb2.Struct] | None = ...,
         plans: _abc.Iterable[_struct_pb2.Struct] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "events", b"events", "plans", b"plans", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "events", b"events", "plans", b"plans", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -490,19 +490,19 @@ Global___Clause: _TypeAlias = Clause  # noqa: Y015
 class RetireRuleRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    TENANT_ID_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
     RULE_ID_FIELD_NUMBER: _builtins.int
-    tenant_id: _builtins.str
+    tenant: _builtins.str
     rule_id: _builtins.str
     def __init__(
         self,
         *,
-        tenant_id: _builtins.str = ...,
+        tenant: _builtins.str = ...,
         rule_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["rule_id", b"rule_id", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rule_id", b"rule_id", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

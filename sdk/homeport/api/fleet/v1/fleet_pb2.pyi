@@ -58,7 +58,6 @@ class _UnitStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_UnitState.V
     """has no clients any more, takes none"""
     UNIT_STATE_LOST: _UnitState.ValueType  # 6
     """its agent has not been heard for too long"""
-    UNIT_STATE_REMOVED: _UnitState.ValueType  # 7
 
 class UnitState(_UnitState, metaclass=_UnitStateEnumTypeWrapper):
     """Where a unit stands between its arrival and its end."""
@@ -76,7 +75,6 @@ UNIT_STATE_DRAINED: UnitState.ValueType  # 5
 """has no clients any more, takes none"""
 UNIT_STATE_LOST: UnitState.ValueType  # 6
 """its agent has not been heard for too long"""
-UNIT_STATE_REMOVED: UnitState.ValueType  # 7
 Global___UnitState: _TypeAlias = UnitState  # noqa: Y015
 
 class _MoveJobKind:
@@ -854,7 +852,7 @@ class WatchFleetResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     UNITS_FIELD_NUMBER: _builtins.int
-    REMOVED_FIELD_NUMBER: _builtins.int
+    REMOVED_UNIT_IDS_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """to go on from after a break"""
@@ -863,19 +861,17 @@ class WatchFleetResponse(_message.Message):
         """new or changed"""
 
     @_builtins.property
-    def removed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """ids"""
-
+    def removed_unit_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
         self,
         *,
         units: _abc.Iterable[Global___Unit] | None = ...,
-        removed: _abc.Iterable[_builtins.str] | None = ...,
+        removed_unit_ids: _abc.Iterable[_builtins.str] | None = ...,
         revision: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["removed", b"removed", "revision", b"revision", "units", b"units"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["removed_unit_ids", b"removed_unit_ids", "revision", b"revision", "units", b"units"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -929,7 +925,7 @@ class HeartbeatRequest(_message.Message):
     UNIT_ID_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     TTL_FIELD_NUMBER: _builtins.int
-    ADMITTED_FIELD_NUMBER: _builtins.int
+    ADMISSIONS_FIELD_NUMBER: _builtins.int
     unit_id: _builtins.str
     @_builtins.property
     def status(self) -> Global___UnitStatus: ...
@@ -938,7 +934,7 @@ class HeartbeatRequest(_message.Message):
         """how long a missing beat is forgiven; 1 to 60 s"""
 
     @_builtins.property
-    def admitted(self) -> _containers.RepeatedCompositeFieldContainer[Global___Admission]:
+    def admissions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Admission]:
         """admitted since the last beat whose tickets ask for it"""
 
     def __init__(
@@ -947,11 +943,11 @@ class HeartbeatRequest(_message.Message):
         unit_id: _builtins.str = ...,
         status: Global___UnitStatus | None = ...,
         ttl: _duration_pb2.Duration | None = ...,
-        admitted: _abc.Iterable[Global___Admission] | None = ...,
+        admissions: _abc.Iterable[Global___Admission] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["status", b"status", "ttl", b"ttl"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["admitted", b"admitted", "status", b"status", "ttl", b"ttl", "unit_id", b"unit_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["admissions", b"admissions", "status", b"status", "ttl", b"ttl", "unit_id", b"unit_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1065,8 +1061,8 @@ class HeartbeatResponse(_message.Message):
     KEYS_FIELD_NUMBER: _builtins.int
     INTERVAL_FIELD_NUMBER: _builtins.int
     DEPARTURES_FIELD_NUMBER: _builtins.int
-    ADMITTED_FIELD_NUMBER: _builtins.int
-    admitted: _builtins.int
+    RECORDED_ADMISSIONS_FIELD_NUMBER: _builtins.int
+    recorded_admissions: _builtins.int
     """admissions told on this stream that are written: not to be told again"""
     @_builtins.property
     def keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___TicketKey]:
@@ -1086,11 +1082,11 @@ class HeartbeatResponse(_message.Message):
         keys: _abc.Iterable[Global___TicketKey] | None = ...,
         interval: _duration_pb2.Duration | None = ...,
         departures: _abc.Iterable[Global___Departure] | None = ...,
-        admitted: _builtins.int = ...,
+        recorded_admissions: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["interval", b"interval"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["admitted", b"admitted", "departures", b"departures", "interval", b"interval", "keys", b"keys"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["departures", b"departures", "interval", b"interval", "keys", b"keys", "recorded_admissions", b"recorded_admissions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

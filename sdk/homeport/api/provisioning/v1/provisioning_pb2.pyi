@@ -22,47 +22,28 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
-class _AssignmentState:
+class _PlacementVerdict:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
 
-class _AssignmentStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AssignmentState.ValueType], _builtins.type):
+class _PlacementVerdictEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PlacementVerdict.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
-    ASSIGNMENT_STATE_UNSPECIFIED: _AssignmentState.ValueType  # 0
-    ASSIGNMENT_STATE_ASSIGNED: _AssignmentState.ValueType  # 1
-    ASSIGNMENT_STATE_HELD: _AssignmentState.ValueType  # 2
-    """given up again unless the client comes to its unit in time"""
-
-class AssignmentState(_AssignmentState, metaclass=_AssignmentStateEnumTypeWrapper): ...
-
-ASSIGNMENT_STATE_UNSPECIFIED: AssignmentState.ValueType  # 0
-ASSIGNMENT_STATE_ASSIGNED: AssignmentState.ValueType  # 1
-ASSIGNMENT_STATE_HELD: AssignmentState.ValueType  # 2
-"""given up again unless the client comes to its unit in time"""
-Global___AssignmentState: _TypeAlias = AssignmentState  # noqa: Y015
-
-class _Verdict:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _VerdictEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Verdict.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    VERDICT_UNSPECIFIED: _Verdict.ValueType  # 0
-    VERDICT_CHOSEN: _Verdict.ValueType  # 1
-    VERDICT_RANKED: _Verdict.ValueType  # 2
+    PLACEMENT_VERDICT_UNSPECIFIED: _PlacementVerdict.ValueType  # 0
+    PLACEMENT_VERDICT_CHOSEN: _PlacementVerdict.ValueType  # 1
+    PLACEMENT_VERDICT_RANKED: _PlacementVerdict.ValueType  # 2
     """could take the client, something ranked higher"""
-    VERDICT_EXCLUDED: _Verdict.ValueType  # 3
+    PLACEMENT_VERDICT_EXCLUDED: _PlacementVerdict.ValueType  # 3
     """may not take the client"""
 
-class Verdict(_Verdict, metaclass=_VerdictEnumTypeWrapper): ...
+class PlacementVerdict(_PlacementVerdict, metaclass=_PlacementVerdictEnumTypeWrapper): ...
 
-VERDICT_UNSPECIFIED: Verdict.ValueType  # 0
-VERDICT_CHOSEN: Verdict.ValueType  # 1
-VERDICT_RANKED: Verdict.ValueType  # 2
+PLACEMENT_VERDICT_UNSPECIFIED: PlacementVerdict.ValueType  # 0
+PLACEMENT_VERDICT_CHOSEN: PlacementVerdict.ValueType  # 1
+PLACEMENT_VERDICT_RANKED: PlacementVerdict.ValueType  # 2
 """could take the client, something ranked higher"""
-VERDICT_EXCLUDED: Verdict.ValueType  # 3
+PLACEMENT_VERDICT_EXCLUDED: PlacementVerdict.ValueType  # 3
 """may not take the client"""
-Global___Verdict: _TypeAlias = Verdict  # noqa: Y015
+Global___PlacementVerdict: _TypeAlias = PlacementVerdict  # noqa: Y015
 
 @_typing.final
 class ProvisionRequest(_message.Message):
@@ -118,7 +99,6 @@ class Assignment(_message.Message):
     UNIT_ID_FIELD_NUMBER: _builtins.int
     ENDPOINT_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
-    STATE_FIELD_NUMBER: _builtins.int
     ASSIGN_TIME_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     client_id: _builtins.str
@@ -126,7 +106,6 @@ class Assignment(_message.Message):
     endpoint: _builtins.str
     """host:port of the unit"""
     epoch: _builtins.int
-    state: Global___AssignmentState.ValueType
     @_builtins.property
     def assign_time(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
@@ -137,12 +116,11 @@ class Assignment(_message.Message):
         unit_id: _builtins.str = ...,
         endpoint: _builtins.str = ...,
         epoch: _builtins.int = ...,
-        state: Global___AssignmentState.ValueType = ...,
         assign_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["assign_time", b"assign_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assign_time", b"assign_time", "client_id", b"client_id", "endpoint", b"endpoint", "epoch", b"epoch", "state", b"state", "tenant", b"tenant", "unit_id", b"unit_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assign_time", b"assign_time", "client_id", b"client_id", "endpoint", b"endpoint", "epoch", b"epoch", "tenant", b"tenant", "unit_id", b"unit_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -572,7 +550,7 @@ class ConsideredUnit(_message.Message):
     LOAD_FIELD_NUMBER: _builtins.int
     RANK_FIELD_NUMBER: _builtins.int
     unit_id: _builtins.str
-    verdict: Global___Verdict.ValueType
+    verdict: Global___PlacementVerdict.ValueType
     reason: _builtins.str
     """one sentence"""
     distance_km: _builtins.float
@@ -585,7 +563,7 @@ class ConsideredUnit(_message.Message):
         self,
         *,
         unit_id: _builtins.str = ...,
-        verdict: Global___Verdict.ValueType = ...,
+        verdict: Global___PlacementVerdict.ValueType = ...,
         reason: _builtins.str = ...,
         distance_km: _builtins.float = ...,
         load: _builtins.float = ...,

@@ -106,14 +106,14 @@ Global___ReturnHome: _TypeAlias = ReturnHome  # noqa: Y015
 class Tenant(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    TENANT_ID_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
     TICKET_ALGORITHM_FIELD_NUMBER: _builtins.int
     TICKET_TTL_FIELD_NUMBER: _builtins.int
     DEFAULT_POSITION_FIELD_NUMBER: _builtins.int
-    HOLD_FIELD_NUMBER: _builtins.int
+    HOLD_TTL_FIELD_NUMBER: _builtins.int
     REPROVISION_FIELD_NUMBER: _builtins.int
     RETURN_HOME_FIELD_NUMBER: _builtins.int
-    tenant_id: _builtins.str
+    tenant: _builtins.str
     """1 to 63 of a-z 0-9 '-' '.', starts and ends with a letter or digit"""
     ticket_algorithm: Global___TicketAlgorithm.ValueType
     reprovision: Global___Reprovision.ValueType
@@ -127,23 +127,23 @@ class Tenant(_message.Message):
         """for clients nobody can locate"""
 
     @_builtins.property
-    def hold(self) -> _duration_pb2.Duration:
+    def hold_ttl(self) -> _duration_pb2.Duration:
         """a client not admitted within it loses its place; absent: kept"""
 
     def __init__(
         self,
         *,
-        tenant_id: _builtins.str = ...,
+        tenant: _builtins.str = ...,
         ticket_algorithm: Global___TicketAlgorithm.ValueType = ...,
         ticket_ttl: _duration_pb2.Duration | None = ...,
         default_position: _geo_pb2.Position | None = ...,
-        hold: _duration_pb2.Duration | None = ...,
+        hold_ttl: _duration_pb2.Duration | None = ...,
         reprovision: Global___Reprovision.ValueType = ...,
         return_home: Global___ReturnHome.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["default_position", b"default_position", "hold", b"hold", "ticket_ttl", b"ticket_ttl"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["default_position", b"default_position", "hold_ttl", b"hold_ttl", "ticket_ttl", b"ticket_ttl"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_position", b"default_position", "hold", b"hold", "reprovision", b"reprovision", "return_home", b"return_home", "tenant_id", b"tenant_id", "ticket_algorithm", b"ticket_algorithm", "ticket_ttl", b"ticket_ttl"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_position", b"default_position", "hold_ttl", b"hold_ttl", "reprovision", b"reprovision", "return_home", b"return_home", "tenant", b"tenant", "ticket_algorithm", b"ticket_algorithm", "ticket_ttl", b"ticket_ttl"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

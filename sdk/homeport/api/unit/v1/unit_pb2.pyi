@@ -168,20 +168,20 @@ Global___ImportClientRequest: _TypeAlias = ImportClientRequest  # noqa: Y015
 class ImportClientResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    BYTES_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
     SHA256_FIELD_NUMBER: _builtins.int
-    bytes: _builtins.int
+    size_bytes: _builtins.int
     sha256: _builtins.bytes
     """of what was kept"""
     def __init__(
         self,
         *,
-        bytes: _builtins.int = ...,
+        size_bytes: _builtins.int = ...,
         sha256: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "sha256", b"sha256"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sha256", b"sha256", "size_bytes", b"size_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
