@@ -16,7 +16,7 @@ from pathlib import Path
 from wasmtime import Engine, ExitTrap, Func, InstancePre, Linker, Module, Store, WasiConfig
 
 from bench.suite.measurement import Failed, Measurement, Ratio, Samples
-from data_sharing.runtimes.hosting import Hosting
+from data_sharing.runtimes.hosting import RuntimeHost
 from data_sharing.runtimes.output import command_input
 from data_sharing.runtimes.port import (
     Artifact,
@@ -58,7 +58,7 @@ def bare_per_s(engine: Engine, pre: InstancePre, stdin: Path, calls: int) -> flo
     return calls / (time.perf_counter() - began)
 
 
-async def hosted_per_s(hosting: Hosting, installed: Installed, calls: int) -> float:
+async def hosted_per_s(hosting: RuntimeHost, installed: Installed, calls: int) -> float:
     """Outcomes a second. Raises Failed where one is not DONE."""
     left = iter(range(calls))
 
@@ -85,7 +85,7 @@ def measure(samples: Samples, rounds: int, quick: bool, tick: Callable[[], None]
     """Alternates ours and wasmtime alone."""
     calls = CALLS // (5 if quick else 1)
     content = COMMAND.read_bytes()
-    with tempfile.TemporaryDirectory() as folder, Hosting(Path(folder)) as hosting:
+    with tempfile.TemporaryDirectory() as folder, RuntimeHost(Path(folder)) as hosting:
         stdin = Path(folder) / "stdin"
         stdin.write_bytes(command_input(ASKED))
         engine = Engine()

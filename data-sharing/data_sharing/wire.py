@@ -34,7 +34,7 @@ from data_sharing.registry import tables as registry_tables
 from data_sharing.registry.artifacts import Artifacts
 from data_sharing.registry.registry import Registry
 from data_sharing.registry.trial import Trial
-from data_sharing.runtimes.hosting import Hosting
+from data_sharing.runtimes.hosting import RuntimeHost
 from data_sharing.settings import Settings
 
 log = logging.getLogger("homeport")
@@ -60,7 +60,7 @@ async def serve(
         folder / "sharing.db", [feed_rows.SCHEMA, registry_tables.SCHEMA, *SCHEMAS]
     )
     try:
-        with Hosting(folder / "compiled") as hosting:
+        with RuntimeHost(folder / "compiled") as hosting:
             registry = Registry(
                 database,
                 Artifacts(folder / "artifacts"),

@@ -71,7 +71,7 @@ def run(rules: Path, events: Path, plans: Sequence[Path], manifests: Sequence[Pa
             compiled.append(
                 compile_rule(rule, tenant=TENANT, version=1, schemas=feeds, forecasts=forecasts)
             )
-    faults.settle()
+    faults.raise_if_any()
     return try_rules(
         RuleSet(compiled, forecasts.values()),
         TENANT,

@@ -227,7 +227,7 @@ def _offer(version: Version) -> pb.Offer:
             version=manifest.version,
             missing=f"{manifest.application} {manifest.version} has no actions to host",
         )
-    wishes = runtime.wishes
+    wishes = runtime.requested
     return pb.Offer(
         application=manifest.application,
         version=manifest.version,

@@ -15,7 +15,7 @@ from control_plane.errors import AlreadyExists
 from data_sharing.database import Database
 from data_sharing.decisions import plan_store
 from data_sharing.decisions.worker import DecisionWorker
-from data_sharing.plans.changing import Changed, apply, cancel, undo, user_change
+from data_sharing.plans.changing import ChangedPlan, apply, cancel, undo, user_change
 from data_sharing.plans.plan import EventPlan, created
 from data_sharing.plans.spec import parse_plan
 
@@ -71,7 +71,7 @@ class Planning:
         """A user's change. Raises InvalidInput, NotFound, Conflict, Refused."""
         change_id = self._new_id()
 
-        def work(plan: EventPlan, now_ms: int, db: sqlite3.Connection) -> Changed:
+        def work(plan: EventPlan, now_ms: int, db: sqlite3.Connection) -> ChangedPlan:
             wish = user_change(
                 plan, change_id=change_id, occurrence_ms=occurrence_ms, fields=fields, user=user,
                 note=note, expected_version=expected_version,
@@ -84,7 +84,7 @@ class Planning:
         """Takes a change back. Raises NotFound, Refused."""
         undo_id = self._new_id()
 
-        def work(plan: EventPlan, now_ms: int, db: sqlite3.Connection) -> Changed:
+        def work(plan: EventPlan, now_ms: int, db: sqlite3.Connection) -> ChangedPlan:
             history = plan_store.history(db, tenant, plan_id)
             return undo(plan, history, change_id, undo_id=undo_id, user=user, now_ms=now_ms)
 
@@ -103,7 +103,7 @@ class Planning:
         self,
         tenant: str,
         plan_id: str,
-        change: Callable[[EventPlan, int, sqlite3.Connection], Changed],
+        change: Callable[[EventPlan, int, sqlite3.Connection], ChangedPlan],
     ) -> EventPlan:
         def work(db: sqlite3.Connection) -> EventPlan:
             self._worker.using(db)

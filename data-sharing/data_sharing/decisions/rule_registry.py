@@ -186,7 +186,7 @@ class RuleRegistry:
         for rule in kept:
             with faults.gather():
                 compiled.append(_compiled(rule, catalogue, list(known.values())))
-        faults.settle()
+        faults.raise_if_any()
         return compiled, estimated
 
     def sample(self, tenant: str, text: str) -> RuleSet:

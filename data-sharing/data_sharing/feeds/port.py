@@ -72,7 +72,7 @@ class Page(NamedTuple):
     trimmed: bool  # whether events right behind the position asked for are gone: too old
 
 
-class Bounds(NamedTuple):
+class LogBounds(NamedTuple):
     """What a log holds."""
 
     trimmed: int  # everything up to here is gone
@@ -118,7 +118,7 @@ class FeedLog(Protocol):
         """The position behind which everything accepted at or after that time comes."""
         ...
 
-    async def bounds(self, tenant: str) -> Bounds:
+    async def bounds(self, tenant: str) -> LogBounds:
         """Zeros for a tenant that nobody published for."""
         ...
 

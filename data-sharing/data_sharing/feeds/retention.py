@@ -12,7 +12,7 @@ from data_sharing.feeds.port import FeedLog, Retention
 log = logging.getLogger(__name__)
 
 EVERY_S = 10.0
-BREATH_S = 0.05  # between two rounds while there is more to let go
+PAUSE_S = 0.05  # between two rounds while there is more to let go
 
 
 class Retainer:
@@ -35,4 +35,4 @@ class Retainer:
                 log.warning("old events stay for now: %s", error)
                 gone = 0
             self.gone += gone
-            await asyncio.sleep(BREATH_S if gone else EVERY_S)
+            await asyncio.sleep(PAUSE_S if gone else EVERY_S)

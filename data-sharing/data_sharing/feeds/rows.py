@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from control_plane.sqlite.rows import insert
 from data_sharing.database import Schema
 from data_sharing.event import Event
-from data_sharing.feeds.port import Appended, Bounds, Candidate, Page, Record
+from data_sharing.feeds.port import Appended, Candidate, LogBounds, Page, Record
 
 SCAN = 2_000  # positions looked at for one page
 TRIM_AT_ONCE = 1_000
@@ -164,10 +164,12 @@ def _head(db: sqlite3.Connection, tenant: str, now_ms: int) -> _Head:
 # -- reading and forgetting ------------------------------------------------------------
 
 
-def bounds(db: sqlite3.Connection, tenant: str) -> Bounds:
+def bounds(db: sqlite3.Connection, tenant: str) -> LogBounds:
     """Of a tenant's log; of one that is not there all is 0."""
     row = _log(db, tenant)
-    return Bounds(trimmed=row[1], last=row[2], content_bytes=row[3]) if row else Bounds(0, 0, 0)
+    return (
+        LogBounds(trimmed=row[1], last=row[2], content_bytes=row[3]) if row else LogBounds(0, 0, 0)
+    )
 
 
 def page(

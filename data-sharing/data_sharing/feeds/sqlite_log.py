@@ -17,7 +17,7 @@ from control_plane.errors import Exhausted
 from data_sharing.database import Database
 from data_sharing.event import Event
 from data_sharing.feeds import rows
-from data_sharing.feeds.port import Appended, Bounds, Candidate, Page, Retention
+from data_sharing.feeds.port import Appended, Candidate, LogBounds, Page, Retention
 
 Follower: TypeAlias = Callable[[sqlite3.Connection, Sequence[Event]], None]
 """Gets new events, in order, with their positions, inside their transaction. What it raises
@@ -105,7 +105,7 @@ class SqliteFeedLog:
     async def position_before(self, tenant: str, accepted_ms: int) -> int:
         return self._database.read(lambda db: rows.position_before(db, tenant, accepted_ms))
 
-    async def bounds(self, tenant: str) -> Bounds:
+    async def bounds(self, tenant: str) -> LogBounds:
         return self._database.read(lambda db: rows.bounds(db, tenant))
 
     async def wait(self, tenant: str, after: int, timeout_s: float) -> bool:

@@ -16,7 +16,7 @@ class Mean(msgspec.Struct, array_like=True):
 
     weight: float = 0.0
     mean: float = 0.0
-    spread: float = 0.0  # weighted sum of squared deviations
+    squared_deviations: float = 0.0  # weighted sum of squared deviations
     time_ms: int = 0  # of the newest value
 
     def add(self, value: float, time_ms: int, half_life_ms: int) -> None:
@@ -27,7 +27,7 @@ class Mean(msgspec.Struct, array_like=True):
         elif time_ms >= self.time_ms:
             decay = math.exp2((self.time_ms - time_ms) / half_life_ms)
             self.weight *= decay
-            self.spread *= decay
+            self.squared_deviations *= decay
             self.time_ms = time_ms
         else:
             weight = math.exp2((time_ms - self.time_ms) / half_life_ms)
@@ -36,12 +36,12 @@ class Mean(msgspec.Struct, array_like=True):
             return
         before = value - self.mean
         self.mean += before * (weight / self.weight)
-        self.spread += weight * before * (value - self.mean)
+        self.squared_deviations += weight * before * (value - self.mean)
 
     @property
     def variance(self) -> float:
         """Of the values, not of the mean; 0.0 after one value."""
-        return max(0.0, self.spread / self.weight) if self.weight > 0.0 else 0.0
+        return max(0.0, self.squared_deviations / self.weight) if self.weight > 0.0 else 0.0
 
     @property
     def sd(self) -> float:

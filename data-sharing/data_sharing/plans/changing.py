@@ -67,7 +67,7 @@ class ChangeRecord(msgspec.Struct, array_like=True, frozen=True):
     undoes: str = ""
 
 
-class Changed(msgspec.Struct, frozen=True):
+class ChangedPlan(msgspec.Struct, frozen=True):
     """record None: nothing was to change."""
 
     plan: EventPlan
@@ -84,7 +84,7 @@ def user_change(
     note: str = "",
     expected_version: int = 0,
 ) -> PlanChange:
-    """A user's wish as a change. Raises InvalidInput, NotFound, Refused or Conflict."""
+    """A user's change of a plan. Raises InvalidInput, NotFound, Refused or Conflict."""
     if expected_version and expected_version != plan.version:
         raise Conflict(
             f"plan {plan.id} has version {plan.version}, not {expected_version}; read it again"
@@ -127,7 +127,7 @@ def check_field(plan: EventPlan, field: str, value: Any) -> None:
         raise InvalidInput("config", f"{field}: a value has at most 4,096 bytes")
 
 
-def apply(plan: EventPlan, change: PlanChange, *, now_ms: int) -> Changed:
+def apply(plan: EventPlan, change: PlanChange, *, now_ms: int) -> ChangedPlan:
     """The plan with the change. What it sets to what is set already changes nothing, unless
     somebody of higher priority now stands behind it. Applying a change twice changes nothing."""
     occurrence = EVERY if change.occurrence_ms is None else str(change.occurrence_ms)
@@ -143,7 +143,7 @@ def apply(plan: EventPlan, change: PlanChange, *, now_ms: int) -> Changed:
         settings[field] = Setting(value, change.priority, by, change.id)
         fields.append(FieldChange(field, None if old is None else old.value, value))
     if not fields:
-        return Changed(plan, None)
+        return ChangedPlan(plan, None)
     if len(settings) > MOST_CONFIG_FIELDS:
         raise Refused(f"plan {plan.id}: more than {MOST_CONFIG_FIELDS} fields set by changes")
     if occurrence not in plan.settings and len(plan.settings) > MOST_CHANGED:
@@ -155,19 +155,19 @@ def apply(plan: EventPlan, change: PlanChange, *, now_ms: int) -> Changed:
         change.id, made.version, now_ms, occurrence, tuple(fields), change.priority,
         CauseRecord.of(change.cause),
     )  # fmt: skip
-    return Changed(made, record)
+    return ChangedPlan(made, record)
 
 
-def cancel(plan: EventPlan, *, change_id: str, user: str, now_ms: int) -> Changed:
+def cancel(plan: EventPlan, *, change_id: str, user: str, now_ms: int) -> ChangedPlan:
     """No action becomes due any more. It cannot be undone: make a new plan."""
     if plan.cancelled:
-        return Changed(plan, None)
+        return ChangedPlan(plan, None)
     made = msgspec.structs.replace(plan, version=plan.version + 1, cancelled=True)
     record = ChangeRecord(
         change_id, made.version, now_ms, EVERY, (FieldChange("plan.cancelled", False, True),),
         USER_PRIORITY, CauseRecord(user=user),
     )  # fmt: skip
-    return Changed(made, record)
+    return ChangedPlan(made, record)
 
 
 def undo(
@@ -178,7 +178,7 @@ def undo(
     undo_id: str,
     user: str,
     now_ms: int,
-) -> Changed:
+) -> ChangedPlan:
     """Takes a change back. history: every record of the plan, in any order. Undoing what is
     undone changes nothing. Raises NotFound, and Refused for a cancelled plan."""
     ordered = sorted(history, key=lambda one: one.version)
@@ -188,7 +188,7 @@ def undo(
     if plan.cancelled:
         raise Refused(f"plan {plan.id} is cancelled; make a new one")
     if change_id in undone(ordered):
-        return Changed(plan, None)
+        return ChangedPlan(plan, None)
     version = plan.version + 1
     bare = ChangeRecord(
         undo_id, version, now_ms, target.occurrence, (), USER_PRIORITY, CauseRecord(user=user),
@@ -205,7 +205,7 @@ def undo(
     made = msgspec.structs.replace(
         plan, version=version, settings=_with(plan.settings, target.occurrence, settings)
     )
-    return Changed(made, msgspec.structs.replace(bare, fields=fields))
+    return ChangedPlan(made, msgspec.structs.replace(bare, fields=fields))
 
 
 def undone(history: Sequence[ChangeRecord]) -> frozenset[str]:

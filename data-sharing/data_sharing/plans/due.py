@@ -37,7 +37,7 @@ class DueAction(NamedTuple):
     deadline_ms: int  # not wanted after
 
 
-class Advanced(NamedTuple):
+class AdvancedPlan(NamedTuple):
     """next_ms: look again then, by the clock; None: nothing is to come."""
 
     plan: EventPlan
@@ -45,10 +45,10 @@ class Advanced(NamedTuple):
     next_ms: int | None
 
 
-def advance(plan: EventPlan, *, now_ms: int) -> Advanced:
+def advance(plan: EventPlan, *, now_ms: int) -> AdvancedPlan:
     """What is due, and the plan with that done."""
     if plan.cancelled:
-        return Advanced(plan, (), None)
+        return AdvancedPlan(plan, (), None)
     done = dict(plan.done)
     due: list[DueAction] = []
     next_ms: int | None = None
@@ -86,7 +86,7 @@ def advance(plan: EventPlan, *, now_ms: int) -> Advanced:
     if looked == MOST_AT_ONCE:
         next_ms = now_ms
     due.sort(key=lambda one: (one.due_ms, one.occurrence_ms, one.name))
-    return Advanced(made, tuple(due), next_ms)
+    return AdvancedPlan(made, tuple(due), next_ms)
 
 
 def _candidates(plan: EventPlan, now_ms: int) -> Iterator[int]:

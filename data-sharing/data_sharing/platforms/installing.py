@@ -20,7 +20,7 @@ from grpc import aio
 from control_plane.errors import DataLoss, HomeportError
 from control_plane.files import replace_file
 from data_sharing.platforms.host import Hosted, PlatformHost
-from data_sharing.runtimes.hosting import Hosting
+from data_sharing.runtimes.hosting import RuntimeHost
 from data_sharing.runtimes.port import Artifact, Capabilities, Limits
 from homeport.api.datasharing.v1 import platform_pb2 as pb
 from homeport.api.datasharing.v1 import registry_pb2 as registry
@@ -44,7 +44,7 @@ class Installer:
         tenant: str,
         folder: Path,
         host: PlatformHost,
-        hosting: Hosting,
+        hosting: RuntimeHost,
         *,
         grants: Sequence[str] = (),
     ) -> None:

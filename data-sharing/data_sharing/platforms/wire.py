@@ -21,7 +21,7 @@ from data_sharing.platforms.host import PlatformHost, Report
 from data_sharing.platforms.installing import Installer
 from data_sharing.platforms.journal import Journal
 from data_sharing.platforms.settings import PlatformSettings
-from data_sharing.runtimes.hosting import Hosting
+from data_sharing.runtimes.hosting import RuntimeHost
 from data_sharing.signing import InstructionVerifier
 
 CAPACITY_PER_THREAD = 8
@@ -45,7 +45,9 @@ async def run_platform(
     )
     journal = await Journal.open(settings.data_dir / "journal", now_ms=wall_ms())
     try:
-        with Hosting(settings.data_dir / "compiled", threads=settings.threads or None) as hosting:
+        with RuntimeHost(
+            settings.data_dir / "compiled", threads=settings.threads or None
+        ) as hosting:
             reports: list[Callable[[Report], None]] = []
             verifier = InstructionVerifier(settings.tenant, settings.name, pinned)
             host = PlatformHost(

@@ -68,7 +68,7 @@ class FileRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestedCapabilities:
-    """What it asks for beyond computing. A wish is not a grant."""
+    """What it asks for beyond computing. To ask is not to be granted."""
 
     clock: bool = False
     random: bool = False
@@ -83,7 +83,7 @@ class RuntimeNeeds:
     kind: ArtifactKind
     sha256: str = ""  # of the artifact, lower-case hex; empty: not said
     limits: Limits = given_by(default_factory=Limits)
-    wishes: RequestedCapabilities = given_by(default_factory=RequestedCapabilities)
+    requested: RequestedCapabilities = given_by(default_factory=RequestedCapabilities)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -135,16 +135,16 @@ def _produced(one: Mapping[str, Any]) -> Produced:
 
 
 def _runtime(one: Mapping[str, Any]) -> RuntimeNeeds:
-    wished = one.get("capabilities", {})
+    asked = one.get("capabilities", {})
     return RuntimeNeeds(
         kind=ArtifactKind(one["kind"]),
         sha256=one.get("sha256", "").lower(),
         limits=Limits(**one.get("limits", {})),
-        wishes=RequestedCapabilities(
-            clock=wished.get("clock", False),
-            random=wished.get("random", False),
-            environment=tuple(wished.get("environment", {}).items()),
-            files=tuple(FileRequest(**wish) for wish in wished.get("files", ())),
+        requested=RequestedCapabilities(
+            clock=asked.get("clock", False),
+            random=asked.get("random", False),
+            environment=tuple(asked.get("environment", {}).items()),
+            files=tuple(FileRequest(**request) for request in asked.get("files", ())),
         ),
     )
 

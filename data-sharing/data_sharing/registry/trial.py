@@ -13,7 +13,7 @@ import msgspec
 
 from control_plane.errors import InvalidInput, Refused
 from data_sharing.registry.manifest import Action, Manifest, ManifestFault, RuntimeNeeds
-from data_sharing.runtimes.hosting import Hosting
+from data_sharing.runtimes.hosting import RuntimeHost
 from data_sharing.runtimes.port import (
     Artifact,
     Capabilities,
@@ -32,7 +32,7 @@ MOST = Limits(cpu_s=10.0, wall_s=20.0, memory_bytes=1 << 30, output_bytes=1 << 2
 class Trial:
     """Tries submissions with the runtimes of this machine."""
 
-    def __init__(self, hosting: Hosting, scratch: Path) -> None:
+    def __init__(self, hosting: RuntimeHost, scratch: Path) -> None:
         self._hosting = hosting
         self._scratch = scratch
 
@@ -99,14 +99,16 @@ def _bounded(asked: Limits) -> Limits:
 
 def _granted(needs: RuntimeNeeds, folder: Path) -> Capabilities:
     grants = []
-    for place, wish in enumerate(needs.wishes.files):
+    for place, request in enumerate(needs.requested.files):
         host = folder / str(place)
         host.mkdir()
-        grants.append(FileGrant(host_path=str(host), guest_path=wish.path, writable=wish.writable))
+        grants.append(
+            FileGrant(host_path=str(host), guest_path=request.path, writable=request.writable)
+        )
     return Capabilities(
-        clock=needs.wishes.clock,
-        random=needs.wishes.random,
-        environment=needs.wishes.environment,
+        clock=needs.requested.clock,
+        random=needs.requested.random,
+        environment=needs.requested.environment,
         files=tuple(grants),
     )
 

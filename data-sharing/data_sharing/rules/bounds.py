@@ -20,36 +20,36 @@ _RESERVED = frozenset(("event", "key", "now", "plan", "window", "forecast", "eve
 
 def check_shape(spec: RuleSpec, faults: FaultCollector) -> None:
     """Says what is wrong."""
-    say, at = faults.say, f"rules.{spec.rule}"
+    add, at = faults.add, f"rules.{spec.rule}"
     if ID.fullmatch(spec.rule) is None:
-        say(f"{at}.rule", "an id is 1 to 63 of a-z 0-9 - . and starts and ends with none of -.")
+        add(f"{at}.rule", "an id is 1 to 63 of a-z 0-9 - . and starts and ends with none of -.")
     if not 0 <= spec.priority <= 999:
-        say(f"{at}.priority", f"{spec.priority} is not within 0 to 999")
+        add(f"{at}.priority", f"{spec.priority} is not within 0 to 999")
     if not 1 <= spec.park_after <= 1_000:
-        say(f"{at}.park_after", f"{spec.park_after} is not within 1 to 1,000")
+        add(f"{at}.park_after", f"{spec.park_after} is not within 1 to 1,000")
     for name in (*spec.watch, *spec.windows):
         if NAME.fullmatch(name) is None or (name in _RESERVED and name in spec.watch):
-            say(f"{at}.{name}", "is no name for this, or means something else already")
+            add(f"{at}.{name}", "is no name for this, or means something else already")
     present = [name for name, one in spec.watch.items() if not one.absent]
     if len(spec.watch) > MOST_INPUTS:
-        say(f"{at}.watch", f"{len(spec.watch)} inputs; at most {MOST_INPUTS}")
+        add(f"{at}.watch", f"{len(spec.watch)} inputs; at most {MOST_INPUTS}")
     if len(spec.windows) > MOST_WINDOWS:
-        say(f"{at}.windows", f"{len(spec.windows)} windows; at most {MOST_WINDOWS}")
+        add(f"{at}.windows", f"{len(spec.windows)} windows; at most {MOST_WINDOWS}")
     if not 1 <= len(spec.do) <= MOST_EFFECTS:
-        say(f"{at}.do", f"{len(spec.do)} effects; 1 to {MOST_EFFECTS}")
+        add(f"{at}.do", f"{len(spec.do)} effects; 1 to {MOST_EFFECTS}")
     if spec.at_end_of is not None:
         ending = spec.windows.get(spec.at_end_of)
         if ending is None or ending.every is None:
-            say(f"{at}.at_end_of", f'"{spec.at_end_of}" is no window of it with `every`')
+            add(f"{at}.at_end_of", f'"{spec.at_end_of}" is no window of it with `every`')
         if spec.watch or spec.join:
-            say(f"{at}.watch", "a rule that decides at the end of a window watches no events")
+            add(f"{at}.watch", "a rule that decides at the end of a window watches no events")
         if spec.max_age is not None:
-            say(f"{at}.max_age", "is for rules that decide at events; windows have `late`")
+            add(f"{at}.max_age", "is for rules that decide at events; windows have `late`")
     elif not present:
-        say(f"{at}.watch", "watches no feed; name one, or a window in at_end_of")
+        add(f"{at}.watch", "watches no feed; name one, or a window in at_end_of")
     if len(spec.watch) > 1 and spec.join is None:
-        say(f"{at}.join", "several inputs need `join` with `within` and `consume`")
+        add(f"{at}.join", "several inputs need `join` with `within` and `consume`")
     if spec.join is not None and len(spec.watch) < 2:
-        say(f"{at}.join", "needs two inputs at least")
+        add(f"{at}.join", "needs two inputs at least")
     if spec.late != "0s" and not spec.windows and spec.join is None:
-        say(f"{at}.late", "is for rules with windows or a join; others have max_age")
+        add(f"{at}.late", "is for rules with windows or a join; others have max_age")

@@ -48,15 +48,15 @@ def check_document(document: RulesDocument) -> None:
     ):
         for name, count in Counter(names).items():
             if count > 1:
-                faults.say(f"{what}.{name}", f"stands there {count} times; ids are unique")
-    faults.settle()
+                faults.add(f"{what}.{name}", f"stands there {count} times; ids are unique")
+    faults.raise_if_any()
 
 
 def compile_forecast(spec: ForecastSpec, *, tenant: str, schemas: Schemas) -> CompiledForecast:
     """Raises InvalidDocument."""
     faults, at = FaultCollector(), f"forecasts.{spec.forecast}"
     if NAME.fullmatch(spec.forecast) is None:
-        faults.say(at, "a name is letters, digits and _, with no digit first")
+        faults.add(at, "a name is letters, digits and _, with no digit first")
     method = Method(half_life_ms=1, step_ms=0, season_steps=1, forget_ms=1, shape="")
     with faults.gather(), within(at):
         method = Method.of(spec)
@@ -64,7 +64,7 @@ def compile_forecast(spec: ForecastSpec, *, tenant: str, schemas: Schemas) -> Co
     key = reader.compile(spec.key, "key", Kind.STRING)
     value = reader.compile(spec.value, "value", Kind.DOUBLE, Kind.INT)
     where = reader.optional(spec.where, "where")
-    faults.settle()
+    faults.raise_if_any()
     return CompiledForecast(
         tenant=tenant, spec=spec, method=method, key=key, value=value, where=where
     )
@@ -107,7 +107,7 @@ class _Compiler:
             plan_of = reader.expression(spec.plan.of, "plan.of", Kind.STRING, Kind.LIST)
             reader.forbid(plan_of, "plan.of", "plan", "window", "forecast")
         effects = tuple(self._effects())
-        self._faults.settle()
+        self._faults.raise_if_any()
         spans = [one.window.over_ms or 2 * one.window.every_ms for one in windows.values()]
         spans += [join.within_ms] if join else []
         return CompiledRule(
@@ -148,7 +148,7 @@ class _Compiler:
         if at_most_ms is None:
             at_most_ms = 10 * wait_ms
         if at_most_ms < wait_ms:
-            self._faults.say(f"{self._at}.debounce.at_most", "is shorter than `wait`")
+            self._faults.add(f"{self._at}.debounce.at_most", "is shorter than `wait`")
         return wait_ms, at_most_ms
 
     def _inputs(self, when: Expression) -> dict[str, Input]:
@@ -185,11 +185,11 @@ class _Compiler:
                 same = [watch.key for watch in self._spec.watch.values() if watch.feed == feed]
                 key = same[0] if same else "event.key"
             if (one.over is None) == (one.every is None):
-                self._faults.say(
+                self._faults.add(
                     f"{self._at}.{at}", "is unbounded: give `over` (sliding) or `every` (tumbling)"
                 )
             if not 1 <= one.limit <= MOST_IN_WINDOW:
-                self._faults.say(
+                self._faults.add(
                     f"{self._at}.{at}.limit", f"{one.limit} is not within 1 to {MOST_IN_WINDOW:,}"
                 )
             over_ms = self._duration(one.over, f"{at}.over", least_ms=1)
@@ -220,7 +220,7 @@ class _Compiler:
             return one.feed
         feeds = {watch.feed for watch in self._spec.watch.values()}
         if len(feeds) != 1:
-            self._faults.say(f"{self._at}.{at}.feed", "name the feed; the rule has not just one")
+            self._faults.add(f"{self._at}.{at}.feed", "name the feed; the rule has not just one")
         return min(feeds, default="")
 
     def _join(self) -> Join | None:
@@ -229,7 +229,7 @@ class _Compiler:
             return None
         within_ms = self._duration(given.within, "join.within", least_ms=1) or 1
         if not 1 <= given.keep <= MOST_KEPT:
-            self._faults.say(
+            self._faults.add(
                 f"{self._at}.join.keep", f"{given.keep} is not within 1 to {MOST_KEPT}"
             )
         watch = self._spec.watch
@@ -247,7 +247,7 @@ class _Compiler:
         for number, one in enumerate(self._spec.do):
             at = f"do[{number}]"
             if (one.change is None) == (one.invoke is None):
-                self._faults.say(f"{self._at}.{at}", "is either `change` or `invoke`")
+                self._faults.add(f"{self._at}.{at}", "is either `change` or `invoke`")
             elif one.change is not None:
                 yield self._change(one.change, f"{at}.change")
             elif one.invoke is not None:
@@ -257,7 +257,7 @@ class _Compiler:
         reader = self._reader
         reader.needs_plan(f"{self._at}.{at}")
         if given.shift is None and given.cancel is None and not given.config:
-            self._faults.say(f"{self._at}.{at}", "changes nothing")
+            self._faults.add(f"{self._at}.{at}", "changes nothing")
         shift = None
         if given.shift is not None:
             shift = reader.expression(given.shift, f"{at}.shift", Kind.DURATION)

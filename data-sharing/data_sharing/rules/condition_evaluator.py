@@ -124,7 +124,7 @@ class ConditionEvaluator:
             cell.pending[plan_id] = Pending(due_ms, first_ms, stored_events(events))
             _bound(cell.pending)
             self._context.set_timer(Timer(rule.tenant, rule.id, "debounce", key, plan_id, due_ms))
-            self._states.seen(cell, key, cell.newest_ms)
+            self._states.save(cell, key, cell.newest_ms)
             return self._outcome(RuleVerdict.PENDING, match, consumed=consumed)
         return self._fire(cell, match, timer, consumed)
 
@@ -151,17 +151,17 @@ class ConditionEvaluator:
         if rule.cooldown_ms and cell is not None:
             cell.fired_ms[match.plan_id] = self._context.now_ms
             _bound(cell.fired_ms)
-            self._states.seen(cell, match.key, cell.newest_ms)
+            self._states.save(cell, match.key, cell.newest_ms)
         return self._outcome(RuleVerdict.FIRED, match, consumed=consumed, effects=effects)
 
     def fire_debounced(self, timer: Timer) -> list[RuleResult]:
         """`when` held at its newest match and is not asked again; effects see what is now."""
-        rule, cell = self._rule, self._states.at(timer.key)
+        rule, cell = self._rule, self._states.get(timer.key)
         pending = cell.pending.get(timer.token)
         if pending is None or pending.due_ms > timer.due_ms:
             return []
         del cell.pending[timer.token]
-        self._states.seen(cell, timer.key, cell.newest_ms)
+        self._states.save(cell, timer.key, cell.newest_ms)
         times = [one.time_ms for events in pending.events.values() for one in events]
         at_ms = max(times, default=cell.newest_ms)
         values = self._values(timer.key, cell, pending.events, at_ms, None)

@@ -43,10 +43,10 @@ class FaultCollector:
             self.found.append(error)
         return isinstance(error, InvalidInput)
 
-    def say(self, field: str, complaint: str) -> None:
+    def add(self, field: str, complaint: str) -> None:
         self.found.append(InvalidInput(field, f"{field}: {complaint}"))
 
-    def settle(self) -> None:
+    def raise_if_any(self) -> None:
         """Raises InvalidDocument where anything was found."""
         if self.found:
             raise InvalidDocument(self.found)

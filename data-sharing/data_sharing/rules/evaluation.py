@@ -1,7 +1,7 @@
 """Evaluation: one rule at one key, for one event or one timer that was due.
 
 Changes the rule's cell and says what it found; effects are computed but not weighed against other
-rules', which is `firing.settle`'s. Nothing here raises: what fails is an outcome.
+rules', which is `effect_builder.resolve_effects`'s. Nothing here raises: what fails is an outcome.
 """
 
 from __future__ import annotations
@@ -36,32 +36,32 @@ def on_event(
     inputs: Sequence[Input],
 ) -> list[RuleResult]:
     """windows and inputs: of the rule, those that the index says the event can concern."""
-    at = _At(context, rule)
+    evaluation = _RuleEvaluation(context, rule)
     event = context.event
     assert event is not None
     if rule.max_age_ms and context.now_ms - event.time_ms > rule.max_age_ms:
         return [rule_result(context, rule, RuleVerdict.TOO_OLD)] if inputs else []
     for fed in windows:
-        failure = at.feed(fed)
+        failure = evaluation.add_to_window(fed)
         if failure is not None:
             return [failure]
     found: list[RuleResult] = []
     for one in inputs:
-        found += at.take(one)
-    return at.with_evictions(found)
+        found += evaluation.accept(one)
+    return evaluation.with_evictions(found)
 
 
 def on_timer(context: EvaluationContext, rule: CompiledRule, timer: Timer) -> list[RuleResult]:
     """Empty where the timer no longer means anything."""
-    at = _At(context, rule)
+    evaluation = _RuleEvaluation(context, rule)
     return {
-        "window": at.window_end,
-        "debounce": at.conditions.fire_debounced,
-        "absent": at.stayed_absent,
+        "window": evaluation.window_end,
+        "debounce": evaluation.conditions.fire_debounced,
+        "absent": evaluation.stayed_absent,
     }.get(timer.kind, lambda _: [])(timer)
 
 
-class _At:
+class _RuleEvaluation:
     """One rule within one occasion."""
 
     def __init__(self, context: EvaluationContext, rule: CompiledRule) -> None:
@@ -71,7 +71,7 @@ class _At:
         self._evictions: dict[str, int] = {}  # by key: ever
         self.conditions = ConditionEvaluator(context, rule, self._states)
 
-    def feed(self, fed: FedWindow) -> RuleResult | None:
+    def add_to_window(self, fed: FedWindow) -> RuleResult | None:
         """Puts the event into a window. Returns a failure, or that it came too late."""
         context, rule, window = self._context, self._rule, fed.window
         event = context.event
@@ -98,7 +98,7 @@ class _At:
         key = context.of_event(fed.key)
         if not isinstance(key, str):
             return None
-        cell = self._states.at(key)
+        cell = self._states.get(key)
         if self._states.is_late(cell):
             return self._late(key, cell)
         state = self._states.window(cell, fed)
@@ -111,18 +111,18 @@ class _At:
         if opens and rule.spec.at_end_of == window.name:
             due_ms = start + window.every_ms + rule.late_ms
             context.set_timer(Timer(rule.tenant, rule.id, "window", key, str(start), due_ms))
-        self._states.seen(cell, key, event.time_ms)
+        self._states.save(cell, key, event.time_ms)
         return None
 
     def window_end(self, timer: Timer) -> list[RuleResult]:
         fed = self._rule.windows.get(self._rule.spec.at_end_of or "")
-        cell = self._states.at(timer.key)
+        cell = self._states.get(timer.key)
         state = None if fed is None else cell.windows.get(fed.window.name)
         if fed is None or state is None or state.shape != fed.window.shape:
             return []
         start = int(timer.token)
         total = fed.window.close(state, start)
-        self._states.seen(cell, timer.key, cell.newest_ms)
+        self._states.save(cell, timer.key, cell.newest_ms)
         if total is None:
             return []
         end_ms = start + fed.window.every_ms
@@ -131,7 +131,7 @@ class _At:
 
     # Events and joins
 
-    def take(self, one: Input) -> list[RuleResult]:
+    def accept(self, one: Input) -> list[RuleResult]:
         """The event as an input of the rule."""
         context, rule = self._context, self._rule
         event = context.event
@@ -152,20 +152,20 @@ class _At:
                 return self._not_counted(one, key, counts)
         if not rule.stateful:
             return self.conditions.evaluate(key, None, {one.name: [event]}, event.time_ms)
-        cell = self._states.at(key)
+        cell = self._states.get(key)
         if (rule.windows or rule.join) and self._states.is_late(cell):
             return [self._late(key, cell)]
         if rule.join is None:
             return self.conditions.evaluate(key, cell, {one.name: [event]}, event.time_ms)
-        self._states.seen(cell, key, event.time_ms)
+        self._states.save(cell, key, event.time_ms)
         return self._join(one, key, cell, stored_event(event))
 
     def _not_counted(self, one: Input, key: str, counts: Any) -> list[RuleResult]:
         if isinstance(counts, Fault):
             verdict = RuleVerdict.NOT_MATCHED if counts.missing else RuleVerdict.ERROR
             return [self._result(verdict, f"{one.name} does not count: {counts.message}", key=key)]
-        said = f"{one.name} does not count: what is asked of it alone is false"
-        return [self._result(RuleVerdict.NOT_MATCHED, said, key=key)]
+        detail = f"{one.name} does not count: what is asked of it alone is false"
+        return [self._result(RuleVerdict.NOT_MATCHED, detail, key=key)]
 
     def _join(self, one: Input, key: str, cell: RuleCell, event: StoredEvent) -> list[RuleResult]:
         context, rule, join = self._context, self._rule, self._rule.join
@@ -174,24 +174,24 @@ class _At:
             cell.join = JoinState(join.shape)
         state = cell.join
         join.prune(state, cell.newest_ms, rule.late_ms)
-        self._evict(cell, key, join.arrive(state, one.name, event))
+        self._evict(cell, key, join.add(state, one.name, event))
         if one.absent:
             stopped = join.stop_awaiting(state, event)
             for each in stopped:
                 context.drop_timer(self._absence_timer(key, each.due_ms, each.events))
-            said = f"{one.name} came: {len(stopped)} that awaited its absence will not fire"
-            return [self._result(RuleVerdict.NOT_MATCHED, said, key=key)] if stopped else []
+            detail = f"{one.name} came: {len(stopped)} that awaited its absence will not fire"
+            return [self._result(RuleVerdict.NOT_MATCHED, detail, key=key)] if stopped else []
         found: list[RuleResult] = []
-        seen = 0
+        tried = 0
         used: set[tuple[str, str]] = set()
         for combination in join.combinations(state, one.name, event):
             parts = [part for events in combination.values() for part in events]
             if join.consume == "continuous" and used & {(p.source, p.id) for p in parts[1:]}:
                 continue
-            seen += 1
-            if seen > MOST_COMBINATIONS:
-                said = f"more than {MOST_COMBINATIONS} combinations; the others were left out"
-                found.append(self._result(RuleVerdict.WAITING, said, key=key))
+            tried += 1
+            if tried > MOST_COMBINATIONS:
+                detail = f"more than {MOST_COMBINATIONS} combinations; the others were left out"
+                found.append(self._result(RuleVerdict.WAITING, detail, key=key))
                 break
             if join.absent:
                 found += self._await_absence(key, cell, combination)
@@ -205,17 +205,17 @@ class _At:
                 if join.consume != "continuous":
                     break
         if used:
-            gone = [
+            used_up = [
                 kept_one
                 for kept_ones in state.buffers.values()
                 for kept_one in kept_ones
                 if (kept_one.source, kept_one.id) in used or kept_one is event
             ]
-            join.take(state, tuple(gone))
+            join.remove(state, tuple(used_up))
         if not found:
             missing = join.missing(state)
-            said = f"waits for {', '.join(missing)}" if missing else "nothing near enough in time"
-            found.append(self._result(RuleVerdict.WAITING, said, key=key))
+            detail = f"waits for {', '.join(missing)}" if missing else "nothing near enough in time"
+            found.append(self._result(RuleVerdict.WAITING, detail, key=key))
         return found
 
     def _await_absence(
@@ -228,17 +228,17 @@ class _At:
         what = " and ".join(join.absent)
         due_ms = join.await_absence(state, combination, rule.late_ms)
         if due_ms is None:
-            said = f"{what} had come already"
-            return [self._result(RuleVerdict.NOT_MATCHED, said, key=key, events=refs)]
+            detail = f"{what} had come already"
+            return [self._result(RuleVerdict.NOT_MATCHED, detail, key=key, events=refs)]
         if len(state.awaiting) > join.keep:
             first = state.awaiting.pop(0)
             self._evict(cell, key, 1)
             self._context.drop_timer(self._absence_timer(key, first.due_ms, first.events))
         self._context.set_timer(self._absence_timer(key, due_ms, combination))
-        consumed = join.take(state, join.consumes(combination))
-        said = f"fires unless {what} comes"
+        consumed = join.remove(state, join.consumes(combination))
+        detail = f"fires unless {what} comes"
         return [
-            self._result(RuleVerdict.WAITING, said, key=key, events=refs, consumed=consumed)
+            self._result(RuleVerdict.WAITING, detail, key=key, events=refs, consumed=consumed)
         ]  # fmt: skip
 
     def _absence_timer(
@@ -248,13 +248,13 @@ class _At:
         return Timer(self._rule.tenant, self._rule.id, "absent", key, token, due_ms)
 
     def stayed_absent(self, timer: Timer) -> list[RuleResult]:
-        cell, join = self._states.at(timer.key), self._rule.join
+        cell, join = self._states.get(timer.key), self._rule.join
         if join is None or cell.join is None or cell.join.shape != join.shape:
             return []
         for one in cell.join.awaiting:
             if self._absence_timer(timer.key, one.due_ms, one.events).id == timer.id:
                 cell.join.awaiting.remove(one)
-                self._states.seen(cell, timer.key, cell.newest_ms)
+                self._states.save(cell, timer.key, cell.newest_ms)
                 at_ms = max(part.time_ms for events in one.events.values() for part in events)
                 return self.conditions.evaluate(timer.key, cell, one.events, at_ms, timer=timer)
         return []
@@ -277,15 +277,15 @@ class _At:
         ever = self._evictions.get(one.outcome.key)
         if ever is None:
             return one
-        said = f"older events made room, {ever:,} so far at this key (`limit`, `keep`)"
-        detail = f"{one.outcome.detail}; {said}" if one.outcome.detail else said
+        detail = f"older events made room, {ever:,} so far at this key (`limit`, `keep`)"
+        detail = f"{one.outcome.detail}; {detail}" if one.outcome.detail else detail
         return replace(one, outcome=replace(one.outcome, detail=detail))
 
     def _late(self, key: str, cell: RuleCell) -> RuleResult:
         if not self._late_counted:
             cell.late += 1
             self._late_counted = True
-            self._states.seen(cell, key, cell.newest_ms)
+            self._states.save(cell, key, cell.newest_ms)
         return self._result(RuleVerdict.LATE, key=key)
 
     def _result(

@@ -40,7 +40,7 @@ class Join:
     keep: int
     shape: str
 
-    def arrive(self, state: JoinState, name: str, event: StoredEvent) -> int:
+    def add(self, state: JoinState, name: str, event: StoredEvent) -> int:
         """Keeps the event. Returns how many were dropped to make room."""
         buffer = state.buffers.setdefault(name, [])
         if self.consume == "recent" and name in self.inputs:
@@ -77,22 +77,23 @@ class Join:
         others = [one for one in self.inputs if one != name]
         buffers = [
             [
-                kept
-                for kept in state.buffers.get(one, ())
-                if self._near(kept, event) and (kept.source, kept.id) != (event.source, event.id)
+                stored
+                for stored in state.buffers.get(one, ())
+                if self._near(stored, event)
+                and (stored.source, stored.id) != (event.source, event.id)
             ]
             for one in others
         ]
         if not all(buffers) or event not in state.buffers.get(name, ()):
             return
         if self.consume == "cumulative":
-            own = [kept for kept in state.buffers[name] if self._near(kept, event)]
+            own = [stored for stored in state.buffers[name] if self._near(stored, event)]
             yield {name: own, **dict(zip(others, buffers, strict=True))}
             return
         for chosen in product(*buffers):
             times = [event.time_ms, *(one.time_ms for one in chosen)]
             if max(times) - min(times) <= self.within_ms:
-                partners = {one: [kept] for one, kept in zip(others, chosen, strict=True)}
+                partners = {one: [stored] for one, stored in zip(others, chosen, strict=True)}
                 yield {name: [event], **partners}
 
     def consumes(self, combination: Combination) -> tuple[StoredEvent, ...]:
@@ -101,7 +102,7 @@ class Join:
             return ()
         return tuple(one for events in combination.values() for one in events)
 
-    def take(self, state: JoinState, used: tuple[StoredEvent, ...]) -> tuple[EventRef, ...]:
+    def remove(self, state: JoinState, used: tuple[StoredEvent, ...]) -> tuple[EventRef, ...]:
         """Removes them."""
         gone = {(one.source, one.id) for one in used}
         for name in list(state.buffers):
@@ -129,7 +130,7 @@ class Join:
         stopped = [
             one
             for one in state.awaiting
-            if min(kept.time_ms for events in one.events.values() for kept in events)
+            if min(stored.time_ms for events in one.events.values() for stored in events)
             <= event.time_ms
             <= one.until_ms
         ]

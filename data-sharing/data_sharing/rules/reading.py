@@ -37,7 +37,7 @@ class EventReader:
         self._faults, self._at = faults, at
         found = schemas.get(feed)
         if found is None:
-            faults.say(f"{at}.feed", f'no feed "{feed}" that may be read here')
+            faults.add(f"{at}.feed", f'no feed "{feed}" that may be read here')
         self._roots = {"event": found or FeedSchema(feed, None)}
 
     def compile(self, text: str, field: str, *returns: Kind) -> Expression:
@@ -109,7 +109,7 @@ class RuleReader:
             self.forecast_fields.setdefault(path[1], {})[path[2]] = None
             feed = self._forecasts[path[1]].spec.feed
             if self._schemas.get(feed) is None:  # an estimate tells of what it is made from
-                self._faults.say(field, f'forecast {path[1]} is over feed "{feed}", which may not '
+                self._faults.add(field, f'forecast {path[1]} is over feed "{feed}", which may not '
                                         "be read here")  # fmt: skip
 
     def _check_names(
@@ -117,31 +117,31 @@ class RuleReader:
     ) -> bool:
         """Whether it is what.<name>.<field>; says so where it is not."""
         if len(path) < 3:
-            self._faults.say(field, f"{'.'.join(path)} alone: read a field, {what}.<name>.<field>")
+            self._faults.add(field, f"{'.'.join(path)} alone: read a field, {what}.<name>.<field>")
         elif path[1] not in names:
             known = ", ".join(sorted(names)) or "none"
-            self._faults.say(field, f'no {what} "{path[1]}"; there is {known}')
+            self._faults.add(field, f'no {what} "{path[1]}"; there is {known}')
         elif path[2] not in fields or len(path) > 3:
             known = ", ".join(sorted(fields))
-            self._faults.say(field, f'{what}.{path[1]} has no "{path[2]}"; it has {known}')
+            self._faults.add(field, f'{what}.{path[1]} has no "{path[2]}"; it has {known}')
         else:
             return True
         return False
 
     def needs_plan(self, field: str) -> None:
         if self._spec.plan is None:
-            self._faults.say(field, "reads `plan`, and the rule does not say whose: add `plan:`")
+            self._faults.add(field, "reads `plan`, and the rule does not say whose: add `plan:`")
 
     def forbid(self, expression: Expression, field: str, *names: str) -> None:
         for path, _, _ in paths_read(expression.tree):
             if path[0] in names:
-                self._faults.say(f"{self._at}.{field}", f"cannot read {path[0]}")
+                self._faults.add(f"{self._at}.{field}", f"cannot read {path[0]}")
 
     def value(self, value: Value, field: str, *returns: Kind) -> Computed:
         if isinstance(value, str):
             return self.expression(value, field, *returns)
         if returns == (Kind.BOOL,) and not isinstance(value, bool):
-            self._faults.say(f"{self._at}.{field}", f"must be true, false or CEL, not {value}")
+            self._faults.add(f"{self._at}.{field}", f"must be true, false or CEL, not {value}")
         return value
 
     def asked_alone(self, name: str) -> Expression | None:

@@ -15,7 +15,7 @@ class RuleStateStore:
     def __init__(self, context: EvaluationContext, rule: CompiledRule) -> None:
         self._context, self._rule = context, rule
 
-    def at(self, key: str) -> RuleCell:
+    def get(self, key: str) -> RuleCell:
         """The rule's at this key; a new one, not yet kept, where there is none or it has
         expired."""
         rule = self._rule
@@ -29,7 +29,7 @@ class RuleStateStore:
         event = self._context.event
         return event is not None and event.time_ms < cell.newest_ms - self._rule.late_ms
 
-    def seen(self, cell: RuleCell, key: str, time_ms: int) -> None:
+    def save(self, cell: RuleCell, key: str, time_ms: int) -> None:
         """Lets go of what is over, and has the cell stored. time_ms: of an event that it keeps.
         Only those make others late, so that events which no rule of the set could match mean
         the same as those which the index left out."""

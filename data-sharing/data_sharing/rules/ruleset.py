@@ -220,9 +220,9 @@ def _decided(found: Sequence[RuleResult], context: EvaluationContext) -> Evaluat
     outcomes = [one.outcome for one in found]
     effects: tuple[Effect, ...] = ()
     if fired:
-        settled = resolve_effects([(found[at].rule, found[at].effects) for at in fired])
-        effects = settled.effects
-        for at, fates in zip(fired, settled.outcomes, strict=True):
+        resolved = resolve_effects([(found[at].rule, found[at].effects) for at in fired])
+        effects = resolved.effects
+        for at, fates in zip(fired, resolved.outcomes, strict=True):
             outcomes[at] = replace(outcomes[at], effects=fates)
     return EvaluationResult(
         outcomes=tuple(outcomes),

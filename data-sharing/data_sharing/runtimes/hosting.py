@@ -27,7 +27,7 @@ from data_sharing.runtimes.processes import ProcessRuntime
 from data_sharing.runtimes.wasm import WasmRuntime
 
 
-class Hosting:
+class RuntimeHost:
     """All runtimes of this machine. Close it, or use it in a `with`."""
 
     def __init__(self, cache_folder: Path, *, threads: int | None = None) -> None:

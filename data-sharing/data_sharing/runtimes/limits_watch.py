@@ -79,7 +79,7 @@ def _on_epoch(_context: Any, number: int, delta: Any, kind: Any) -> int:
 _ON_EPOCH = CALLBACK(_on_epoch)
 
 
-class Ticker:
+class EpochTicker:
     """Advances an engine's epoch while anything runs."""
 
     def __init__(self, engine: Engine) -> None:

@@ -13,7 +13,7 @@ from data_sharing.runtimes.port import Invocation, InvocationStatus, Outcome
 STDERR_TAIL_BYTES = 4096
 
 
-class Printed:
+class OutputBuffer:
     """Stdout up to a limit, past which the application is stopped."""
 
     def __init__(self, limit_bytes: int, watch: LimitsWatch) -> None:
@@ -35,7 +35,7 @@ class Printed:
         return b"".join(self._parts)
 
 
-class Tail:
+class StderrTail:
     """The last bytes printed on stderr; the rest is let go."""
 
     def __init__(self) -> None:

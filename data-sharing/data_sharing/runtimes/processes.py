@@ -19,7 +19,7 @@ from pathlib import Path
 
 from control_plane.errors import InvalidInput, Refused
 from control_plane.files import replace_file
-from data_sharing.runtimes.output import Tail, command_input, read
+from data_sharing.runtimes.output import StderrTail, command_input, read
 from data_sharing.runtimes.port import (
     Artifact,
     ArtifactKind,
@@ -166,7 +166,7 @@ class _Exchange:
         assert process.stderr
         self._in, self._out, self._err = process.stdin, process.stdout, process.stderr
         self._pending, self._limits, self._began = memoryview(stdin), limits, began
-        self._printed, self._tail = bytearray(), Tail()
+        self._printed, self._tail = bytearray(), StderrTail()
         self._late = self._overflowed = False
 
     def run(self) -> None:

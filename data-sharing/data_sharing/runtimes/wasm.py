@@ -28,8 +28,8 @@ from wasmtime.component import Component
 from control_plane.errors import InvalidInput
 from data_sharing.runtimes import preview1, preview2
 from data_sharing.runtimes.compiled import CompiledCache
-from data_sharing.runtimes.limits_watch import LimitsWatch, Ticker
-from data_sharing.runtimes.output import Printed, Tail, command_input, read
+from data_sharing.runtimes.limits_watch import EpochTicker, LimitsWatch
+from data_sharing.runtimes.output import OutputBuffer, StderrTail, command_input, read
 from data_sharing.runtimes.port import (
     Artifact,
     ArtifactKind,
@@ -63,7 +63,7 @@ class WasmRuntime:
 
     def __init__(self, cache_folder: Path) -> None:
         self._engine = _engine()
-        self._ticker = Ticker(self._engine)
+        self._ticker = EpochTicker(self._engine)
         self._cache = CompiledCache(cache_folder, SETTINGS)
 
     def install(
@@ -145,7 +145,7 @@ class InstalledWasm:
         limits: Limits,
         capabilities: Capabilities,
         engine: Engine,
-        ticker: Ticker,
+        ticker: EpochTicker,
         linked: Any,
     ) -> None:
         self.artifact, self.limits = artifact, limits
@@ -222,7 +222,7 @@ class InstalledCommand(InstalledWasm):
     def _run(
         self, store: Store, watch: LimitsWatch, invocation: Invocation
     ) -> tuple[InvocationStatus, Outcome]:
-        printed, tail = Printed(self.limits.output_bytes, watch), Tail()
+        printed, tail = OutputBuffer(self.limits.output_bytes, watch), StderrTail()
         memory: Any = None
         try:
             store.set_wasi(

@@ -14,7 +14,7 @@ from data_sharing.registry import tables
 from data_sharing.registry.artifacts import Artifacts
 from data_sharing.registry.registry import Registry
 from data_sharing.registry.trial import Trial
-from data_sharing.runtimes.hosting import Hosting
+from data_sharing.runtimes.hosting import RuntimeHost
 from tests.support.submissions import COFFEE, SPEED, coffee, text, traffic
 from tests.support.wasm_guests import BOMB, LOOP, printing, printing_forever, wat
 
@@ -23,7 +23,7 @@ TENANT = "city"
 
 @pytest.fixture(scope="module")
 def hosting(tmp_path_factory):
-    with Hosting(tmp_path_factory.mktemp("compiled"), threads=2) as opened:
+    with RuntimeHost(tmp_path_factory.mktemp("compiled"), threads=2) as opened:
         yield opened
 
 

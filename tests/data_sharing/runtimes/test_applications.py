@@ -14,7 +14,7 @@ import pytest
 
 from control_plane.errors import InvalidInput, Refused
 from data_sharing.runtimes import building
-from data_sharing.runtimes.hosting import Hosting
+from data_sharing.runtimes.hosting import RuntimeHost
 from data_sharing.runtimes.port import (
     MIB,
     Artifact,
@@ -97,7 +97,7 @@ def test_the_committed_command_does_its_action(runtime: WasmRuntime) -> None:
 
 async def test_outputs_of_commands_that_run_at_once_stay_apart(tmp_path: Path) -> None:
     content = (SAMPLES / "coffee" / "coffee.wasm").read_bytes()
-    with Hosting(tmp_path, threads=8) as hosting:
+    with RuntimeHost(tmp_path, threads=8) as hosting:
         coffee = hosting.install(Artifact.of(ArtifactKind.WASI_COMMAND, content), LIMITS)
         cups = [1 + number % 12 for number in range(300)]
         asked = [Invocation(action="brew", input=f'{{"cups": {many}}}') for many in cups]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from data_sharing.runtimes.hosting import Hosting
+from data_sharing.runtimes.hosting import RuntimeHost
 from data_sharing.runtimes.port import MIB, Artifact, Invocation, InvocationStatus, Limits
 from tests.support.wasm_guests import (
     BOMB,
@@ -28,8 +28,8 @@ DEEP = b"[" * 50_000 + b"]" * 50_000
 
 
 @pytest.fixture(scope="module")
-def hosting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosting]:
-    with Hosting(tmp_path_factory.mktemp("cache"), threads=4) as opened:
+def hosting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RuntimeHost]:
+    with RuntimeHost(tmp_path_factory.mktemp("cache"), threads=4) as opened:
         yield opened
 
 
@@ -142,7 +142,7 @@ def hosting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosting]:
     ],
 )
 def test_bad_behaviour_has_its_outcome(
-    hosting: Hosting, artifact: Artifact, status: InvocationStatus, message: str
+    hosting: RuntimeHost, artifact: Artifact, status: InvocationStatus, message: str
 ) -> None:
     outcome = hosting.install(artifact, LIMITS).invoke(asks())
     assert outcome.status is status, outcome
@@ -150,36 +150,36 @@ def test_bad_behaviour_has_its_outcome(
     assert outcome.output == ""
 
 
-def test_fuel_stops_at_the_same_instruction_everywhere(hosting: Hosting) -> None:
+def test_fuel_stops_at_the_same_instruction_everywhere(hosting: RuntimeHost) -> None:
     installed = hosting.install(command(wat(LOOP)), Limits(fuel=10_000))
     assert installed.invoke(asks()).status is InvocationStatus.TIMED_OUT
     assert "fuel" in installed.invoke(asks()).message
 
 
-def test_memory_is_counted_from_the_first_page(hosting: Hosting) -> None:
+def test_memory_is_counted_from_the_first_page(hosting: RuntimeHost) -> None:
     small = Limits(memory_bytes=65536)
     outcome = hosting.install(command(printing(b"1")), small).invoke(asks())
     assert outcome.status is InvocationStatus.OUT_OF_MEMORY
 
 
-def test_a_huge_input_is_refused_before_anything_runs(hosting: Hosting) -> None:
+def test_a_huge_input_is_refused_before_anything_runs(hosting: RuntimeHost) -> None:
     installed = hosting.install(command(wat(LOOP)), Limits(input_bytes=1000))
     outcome = installed.invoke(Invocation(action="a", input='"' + "x" * 1000 + '"'))
     assert outcome.status is InvocationStatus.REFUSED
 
 
-def test_a_large_input_passes_unread_by_who_does_not_read(hosting: Hosting) -> None:
+def test_a_large_input_passes_unread_by_who_does_not_read(hosting: RuntimeHost) -> None:
     installed = hosting.install(command(printing(b"7")), Limits(input_bytes=64 * MIB))
     outcome = installed.invoke(Invocation(action="a", input='"' + "x" * (32 * MIB) + '"'))
     assert (outcome.status, outcome.value) == (InvocationStatus.DONE, 7)
 
 
-def test_the_end_of_stderr_is_kept_and_no_more(hosting: Hosting) -> None:
+def test_the_end_of_stderr_is_kept_and_no_more(hosting: RuntimeHost) -> None:
     outcome = hosting.install(command(printing_forever(2)), LIMITS).invoke(asks())
     assert len(outcome.stderr_tail) == 4096
 
 
-def test_wall_time_stops_what_has_cpu_left(hosting: Hosting) -> None:
+def test_wall_time_stops_what_has_cpu_left(hosting: RuntimeHost) -> None:
     limits = Limits(cpu_s=60, wall_s=0.1)
     outcome = hosting.install(command(wat(LOOP)), limits).invoke(asks())
     assert (outcome.status, outcome.message) == (
@@ -188,7 +188,7 @@ def test_wall_time_stops_what_has_cpu_left(hosting: Hosting) -> None:
     )
 
 
-async def test_neighbours_of_a_hostile_application_are_unharmed(hosting: Hosting) -> None:
+async def test_neighbours_of_a_hostile_application_are_unharmed(hosting: RuntimeHost) -> None:
     good = hosting.install(component(answering(0)), Limits(cpu_s=10, wall_s=60))
     bad = [hosting.install(command(wat(body)), LIMITS) for body in (LOOP, BOMB, "unreachable")]
     async with asyncio.TaskGroup() as group:

@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from data_sharing.event import Event
-from data_sharing.feeds.port import Appended, Bounds, Candidate, Retention
+from data_sharing.feeds.port import Appended, Candidate, LogBounds, Retention
 
 FOREVER = Retention(age_s=1e9, content_bytes=1 << 50)
 
@@ -95,7 +95,7 @@ class FeedLogContract:
         assert [(r.id, r.position) for r in await read_all(log, "bank")] == [("b", 1)]
         assert [r.position for r in await read_all(log, "shop")] == [1, 2, 3]
         assert await read_all(log, "nobody") == []
-        assert await log.bounds("nobody") == Bounds(0, 0, 0)
+        assert await log.bounds("nobody") == LogBounds(0, 0, 0)
 
     async def test_many_appends_at_once_keep_the_order_of_the_calls(self, log):
         appends = [log.append([candidate(f"{n}-{m}") for m in range(3)]) for n in range(50)]
@@ -161,7 +161,7 @@ class FeedLogContract:
         assert not (await log.read("shop", 2)).trimmed
         clock.now_ms += 100_000
         assert await log.trim(kept, clock.now_ms) == 1
-        assert await log.bounds("shop") == Bounds(3, 3, 0)
+        assert await log.bounds("shop") == LogBounds(3, 3, 0)
         assert await log.append([candidate("a")]) == [Appended(4, False)]
 
     async def test_the_oldest_go_where_there_is_too_much(self, log, clock):
