@@ -19,12 +19,12 @@ import psutil
 
 from bench.suite.measurement import Failed, Measurement, Ratio, Samples
 from data_sharing.event import Event
+from data_sharing.rules.cell_cache import CellCache
 from data_sharing.rules.compiled import CompiledRule
-from data_sharing.rules.compiling import compile_rule, parse
+from data_sharing.rules.compiler import compile_rule, parse
 from data_sharing.rules.evaluation_context import NoPlans
 from data_sharing.rules.feed_schema import FeedSchema
 from data_sharing.rules.ruleset import RuleSet
-from data_sharing.rules.state import CellCache
 
 EVENTS = 20_000
 MATCHING = 5

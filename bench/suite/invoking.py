@@ -16,7 +16,6 @@ from pathlib import Path
 from wasmtime import Engine, ExitTrap, Func, InstancePre, Linker, Module, Store, WasiConfig
 
 from bench.suite.measurement import Failed, Measurement, Ratio, Samples
-from data_sharing.runtimes.hosting import RuntimeHost
 from data_sharing.runtimes.output import command_input
 from data_sharing.runtimes.port import (
     Artifact,
@@ -25,6 +24,7 @@ from data_sharing.runtimes.port import (
     Invocation,
     InvocationStatus,
 )
+from data_sharing.runtimes.runtime_host import RuntimeHost
 
 COMMAND = Path("data-sharing/applications/coffee/coffee.wasm")
 ASKED = Invocation(action="brew", input='{"cups": 2}', key="bench")

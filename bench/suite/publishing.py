@@ -24,10 +24,10 @@ from data_sharing.api.cloudevent_message import results_to_proto
 from data_sharing.api.feed_service import read_batch
 from data_sharing.database import Database
 from data_sharing.feed_key import KeyPath
-from data_sharing.feeds import rows as feed_rows
+from data_sharing.feeds import log_tables as feed_rows
 from data_sharing.feeds.feed import Feed
 from data_sharing.feeds.intake import Intake
-from data_sharing.feeds.publishing import Publisher
+from data_sharing.feeds.publisher import Publisher
 from data_sharing.feeds.sqlite_log import Follower, SqliteFeedLog
 from data_sharing.schemas import DataSchema
 from homeport.api.datasharing.v1 import feed_pb2 as pb

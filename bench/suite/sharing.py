@@ -29,10 +29,10 @@ from data_sharing.deciding import SCHEMAS
 from data_sharing.decisions.instruction_factory import InstructionFactory
 from data_sharing.decisions.worker import DecisionWorker
 from data_sharing.feed_key import KeyPath
-from data_sharing.feeds import rows as feed_rows
+from data_sharing.feeds import log_tables as feed_rows
 from data_sharing.feeds.feed import Feed
 from data_sharing.feeds.intake import Intake, IntakeLimits
-from data_sharing.feeds.publishing import Publisher
+from data_sharing.feeds.publisher import Publisher
 from data_sharing.feeds.sqlite_log import SqliteFeedLog
 from data_sharing.registry.catalogue import Version
 from data_sharing.registry.manifest import Action, Manifest, RuntimeNeeds

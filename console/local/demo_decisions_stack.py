@@ -22,7 +22,7 @@ from console.cli.profile import Target
 from console.local.child import Child
 from console.local.plan import Program
 from data_sharing.clock import SimulatedClock
-from data_sharing.runtimes.building import build
+from data_sharing.runtimes.builder import build
 from homeport.api.cloudevents.v1 import cloudevents_pb2
 from homeport.api.datasharing.v1 import decision_pb2, plan_pb2
 from homeport.api.datasharing.v1 import feed_pb2 as feeds

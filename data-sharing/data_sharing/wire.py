@@ -24,17 +24,17 @@ from data_sharing.api.registry_service import RegistryService
 from data_sharing.clock import clock_of
 from data_sharing.database import Database
 from data_sharing.deciding import SCHEMAS, Deciding, open_worker
-from data_sharing.feeds import rows as feed_rows
+from data_sharing.feeds import log_tables as feed_rows
 from data_sharing.feeds.intake import Intake, IntakeLimits
 from data_sharing.feeds.port import Retention
-from data_sharing.feeds.publishing import Publisher
+from data_sharing.feeds.publisher import Publisher
 from data_sharing.feeds.retention import Retainer
 from data_sharing.feeds.sqlite_log import SqliteFeedLog
 from data_sharing.registry import tables as registry_tables
 from data_sharing.registry.artifacts import Artifacts
 from data_sharing.registry.registry import Registry
 from data_sharing.registry.trial import Trial
-from data_sharing.runtimes.hosting import RuntimeHost
+from data_sharing.runtimes.runtime_host import RuntimeHost
 from data_sharing.settings import Settings
 
 log = logging.getLogger("homeport")

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from data_sharing.event import Event
-from data_sharing.rules.compiling import (
+from data_sharing.rules.cell_cache import CellCache, CellId
+from data_sharing.rules.compiler import (
     check_document,
     compile_forecast,
     compile_rule,
@@ -18,7 +19,6 @@ from data_sharing.rules.effects import PlanView
 from data_sharing.rules.feed_schema import FeedSchema
 from data_sharing.rules.results import EvaluationResult, RuleOutcome, RuleVerdict, Timer
 from data_sharing.rules.ruleset import RuleSet
-from data_sharing.rules.state import CellCache, CellId
 
 TENANT = "home"
 OPEN: Mapping[str, Any] = {"type": "object", "additionalProperties": True}

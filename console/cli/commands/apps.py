@@ -40,7 +40,7 @@ def build(
     """Builds an application's .wasm from its folder, with the language's own toolchain."""
     import hashlib
 
-    from data_sharing.runtimes.building import build as build_it
+    from data_sharing.runtimes.builder import build as build_it
 
     with busy(f"building {folder}"):
         built = build_it(folder, into)

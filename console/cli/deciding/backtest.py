@@ -20,7 +20,7 @@ from data_sharing.management.backtest import Backtest
 from data_sharing.plans.plan import EventPlan, created
 from data_sharing.plans.spec import parse_plan
 from data_sharing.rules.compiled import CompiledForecast, CompiledRule
-from data_sharing.rules.compiling import compile_forecast, compile_rule, parse
+from data_sharing.rules.compiler import compile_forecast, compile_rule, parse
 from data_sharing.rules.feed_schema import FeedSchema
 from data_sharing.rules.ruleset import RuleSet
 from data_sharing.rules.spec import RuleSpec

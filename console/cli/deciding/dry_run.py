@@ -14,8 +14,8 @@ from data_sharing.documents import value_of
 from data_sharing.feed_key import KeyPath
 from data_sharing.management.dry_run import try_rules
 from data_sharing.management.simulator import Tried
-from data_sharing.registry.reading import read_manifest
-from data_sharing.rules.compiling import (
+from data_sharing.registry.manifest_reader import read_manifest
+from data_sharing.rules.compiler import (
     check_document,
     compile_forecast,
     compile_rule,

@@ -37,7 +37,7 @@ def read_submission(manifest: Path, artifact: Path | None) -> tuple[str, bytes]:
 def _named(manifest: Path, text: str) -> Path | None:
     """The file that runtime.artifact names, if it does."""
     from control_plane.errors import InvalidInput
-    from data_sharing.registry.reading import manifest_value
+    from data_sharing.registry.manifest_reader import manifest_value
 
     try:
         document = manifest_value(text)

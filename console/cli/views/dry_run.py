@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from console.cli.views.times import time_text
 from data_sharing.management.simulator import Tried
-from data_sharing.plans.due import DueAction
+from data_sharing.plans.due_actions import DueAction
 from data_sharing.rules.results import ClauseOutcome, RuleOutcome, RuleVerdict, effect_text
 
 if TYPE_CHECKING:

@@ -30,9 +30,9 @@ from data_sharing.api.cloudevent_message import (
 from data_sharing.api.reading import Tail, read_along
 from data_sharing.feeds.intake import Envelope, Refusal
 from data_sharing.feeds.port import FeedLog
-from data_sharing.feeds.publishing import Answer, Publisher
+from data_sharing.feeds.publisher import Answer, Publisher
+from data_sharing.registry.access import readable, readers
 from data_sharing.registry.catalogue import Catalogue
-from data_sharing.registry.sharing import readable, readers
 from homeport.api.datasharing.v1 import feed_pb2 as pb
 from homeport.api.datasharing.v1 import feed_pb2_grpc as pb_grpc
 

@@ -36,7 +36,7 @@ from data_sharing.api.cloudevent_json import (
     envelopes_from_batch,
 )
 from data_sharing.feeds.intake import Envelope, Refusal
-from data_sharing.feeds.publishing import Answer, Publisher
+from data_sharing.feeds.publisher import Answer, Publisher
 
 MAX_BODY_BYTES = 1 << 20
 MAX_BATCH = 1_000

@@ -19,7 +19,7 @@ from data_sharing.api.open_feeds import OpenFeeds
 from data_sharing.database import Database
 from data_sharing.decisions.worker import DecisionWorker
 from data_sharing.delivery.dispatcher import Dispatcher
-from data_sharing.feeds.publishing import Publisher
+from data_sharing.feeds.publisher import Publisher
 from data_sharing.feeds.retention import Retainer
 from data_sharing.feeds.sqlite_log import SqliteFeedLog
 

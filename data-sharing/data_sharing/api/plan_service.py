@@ -17,9 +17,9 @@ from data_sharing.api.pages import row_of, size_of
 from data_sharing.database import Database
 from data_sharing.decisions import plan_store
 from data_sharing.decisions.planning import Planning, spec_json
-from data_sharing.plans.changing import ChangeRecord, explain, undone
+from data_sharing.plans.changes import ChangeRecord, explain, undone
 from data_sharing.plans.plan import EVERY, EventPlan, Occurrence
-from data_sharing.plans.view import next_occurrence
+from data_sharing.plans.plan_view import next_occurrence
 from data_sharing.platforms.messages import timestamp, unix_ms
 from homeport.api.datasharing.v1 import plan_pb2 as pb
 from homeport.api.datasharing.v1 import plan_pb2_grpc as pb_grpc

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from control_plane.errors import NotFound, PermissionDenied, Unavailable
 from data_sharing.feeds.port import FeedLog, Record
+from data_sharing.registry.access import may_read, readable
 from data_sharing.registry.catalogue import Catalogue
-from data_sharing.registry.sharing import may_read, readable
 
 BEAT_S = 10.0
 LOOK_S = 1.0  # how soon a stream sees that the server stops

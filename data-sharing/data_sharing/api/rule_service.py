@@ -18,7 +18,7 @@ from data_sharing.decisions.worker import DecisionWorker
 from data_sharing.management.dry_run import try_rules
 from data_sharing.management.simulator import Tried
 from data_sharing.platforms.messages import timestamp
-from data_sharing.rules.compiling import parse
+from data_sharing.rules.compiler import parse
 from data_sharing.rules.results import ClauseOutcome, effect_text
 from homeport.api.datasharing.v1 import rule_pb2 as pb
 from homeport.api.datasharing.v1 import rule_pb2_grpc as pb_grpc

@@ -8,7 +8,7 @@ from typing import Any
 from data_sharing.decisions.history import Decision, Kind
 from data_sharing.decisions.instruction_factory import cause_of
 from data_sharing.instruction import Cause, instruction_id
-from data_sharing.plans.due import DueAction
+from data_sharing.plans.due_actions import DueAction
 from data_sharing.rules.effects import PlanChange
 from data_sharing.rules.results import EffectOutcome, RuleOutcome
 

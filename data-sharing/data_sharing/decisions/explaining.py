@@ -17,8 +17,8 @@ from data_sharing.decisions import history, outbox
 from data_sharing.decisions.history import Decision, Judgement
 from data_sharing.decisions.outbox import Kept
 from data_sharing.event import Event
+from data_sharing.feeds.log_tables import record_at, record_named
 from data_sharing.feeds.port import Record
-from data_sharing.feeds.rows import record_at, record_named
 from data_sharing.rules.compiled import read_path
 from data_sharing.rules.predicates import admits
 from data_sharing.rules.results import ClauseOutcome

@@ -13,7 +13,7 @@ import msgspec
 
 from data_sharing.decisions import plan_store
 from data_sharing.instruction import Cause, Instruction, Performance, Performed
-from data_sharing.plans.due import DueAction
+from data_sharing.plans.due_actions import DueAction
 from data_sharing.plans.plan import EventPlan
 from data_sharing.registry.catalogue import Version
 from data_sharing.registry.manifest import Action

@@ -13,10 +13,10 @@ import msgspec
 
 from control_plane.errors import NotFound
 from data_sharing.database import Schema
-from data_sharing.plans.changing import ChangeRecord
-from data_sharing.plans.due import advance
+from data_sharing.plans.changes import ChangeRecord
+from data_sharing.plans.due_actions import advance
 from data_sharing.plans.plan import EventPlan
-from data_sharing.plans.view import view
+from data_sharing.plans.plan_view import view
 from data_sharing.rules.effects import PlanView
 
 SCHEMA = Schema(

@@ -15,7 +15,7 @@ from control_plane.errors import AlreadyExists
 from data_sharing.database import Database
 from data_sharing.decisions import plan_store
 from data_sharing.decisions.worker import DecisionWorker
-from data_sharing.plans.changing import ChangedPlan, apply, cancel, undo, user_change
+from data_sharing.plans.changes import ChangedPlan, apply, cancel, undo, user_change
 from data_sharing.plans.plan import EventPlan, created
 from data_sharing.plans.spec import parse_plan
 

@@ -22,10 +22,10 @@ from data_sharing.decisions import worker_tables
 from data_sharing.decisions.worker import DecisionWorker
 from data_sharing.delivery.outcome_events import OUTCOME_FEED
 from data_sharing.forecasts.spec import ForecastSpec
+from data_sharing.registry.access import may_read
 from data_sharing.registry.catalogue import Catalogue
-from data_sharing.registry.sharing import may_read
 from data_sharing.rules.compiled import CompiledForecast, CompiledRule
-from data_sharing.rules.compiling import (
+from data_sharing.rules.compiler import (
     check_document,
     compile_forecast,
     compile_rule,

@@ -37,14 +37,14 @@ from data_sharing.decisions.instruction_factory import InstructionFactory, cause
 from data_sharing.decisions.plan_store import PlansAt, PlanStore
 from data_sharing.decisions.write_batch import WriteBatch
 from data_sharing.event import Event
-from data_sharing.feeds.rows import accepted_ms_of
+from data_sharing.feeds.log_tables import accepted_ms_of
 from data_sharing.instruction import Cause
-from data_sharing.plans.changing import apply
-from data_sharing.plans.due import advance
+from data_sharing.plans.changes import apply
+from data_sharing.plans.due_actions import advance
+from data_sharing.rules.cell_cache import CellCache, CellId, RuleHealth
 from data_sharing.rules.effects import Effect, PlanChange
 from data_sharing.rules.results import NO_RESULT, EvaluationResult, RuleOutcome, RuleVerdict, Timer
 from data_sharing.rules.ruleset import RuleSet
-from data_sharing.rules.state import CellCache, CellId, RuleHealth
 
 log = logging.getLogger(__name__)
 

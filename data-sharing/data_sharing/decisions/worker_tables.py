@@ -9,8 +9,8 @@ import sqlite3
 from collections.abc import Iterable
 
 from data_sharing.database import Schema
+from data_sharing.rules.cell_cache import NEVER_MS, CellId, CellWrite
 from data_sharing.rules.results import Timer
-from data_sharing.rules.state import NEVER_MS, CellId, CellWrite
 
 SCHEMA = Schema(
     part="memory",

@@ -13,8 +13,8 @@ import msgspec
 
 from data_sharing.decisions.outbox import Kept
 from data_sharing.event import Event
+from data_sharing.feeds.log_tables import write
 from data_sharing.feeds.port import Candidate
-from data_sharing.feeds.rows import write
 from data_sharing.instruction import Performed
 
 OUTCOME_FEED = "homeport.instruction.outcome"

@@ -1,4 +1,5 @@
-"""Intake: is this a CloudEvent of one of our feeds, and what is kept of it?
+"""Intake: checks that an envelope is a valid CloudEvent of a known feed, and makes of it what the
+log keeps.
 
 Every format ends in an Envelope, and every envelope is judged here, by the same rules and
 with the same words: required attributes, size, time, schema, key. Pure but for the table of

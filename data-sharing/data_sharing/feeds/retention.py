@@ -1,4 +1,4 @@
-"""Retainer: lets go of old events, a little at a time, for as long as the server runs."""
+"""Retainer: deletes events past their retention, a little at a time, while the server runs."""
 
 from __future__ import annotations
 

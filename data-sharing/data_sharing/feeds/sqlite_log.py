@@ -16,7 +16,7 @@ from typing import NamedTuple, TypeAlias
 from control_plane.errors import Exhausted
 from data_sharing.database import Database
 from data_sharing.event import Event
-from data_sharing.feeds import rows
+from data_sharing.feeds import log_tables
 from data_sharing.feeds.port import Appended, Candidate, LogBounds, Page, Retention
 
 Follower: TypeAlias = Callable[[sqlite3.Connection, Sequence[Event]], None]
@@ -75,7 +75,9 @@ class SqliteFeedLog:
 
     def append(self, candidates: Sequence[Candidate]) -> asyncio.Future[Sequence[Appended]]:
         answer: asyncio.Future[Sequence[Appended]] = asyncio.get_running_loop().create_future()
-        size = rows.OVERHEAD_BYTES * len(candidates) + sum([len(one.content) for one in candidates])
+        size = log_tables.OVERHEAD_BYTES * len(candidates) + sum(
+            [len(one.content) for one in candidates]
+        )
         if self.waiting_bytes > self._max_waiting_bytes:
             answer.set_exception(
                 Exhausted("too many events wait to be kept; slow down", retry_after_s=0.5)
@@ -100,13 +102,13 @@ class SqliteFeedLog:
         key: str | None = None,
         limit: int = 256,
     ) -> Page:
-        return self._database.read(lambda db: rows.page(db, tenant, after, types, key, limit))
+        return self._database.read(lambda db: log_tables.page(db, tenant, after, types, key, limit))
 
     async def position_before(self, tenant: str, accepted_ms: int) -> int:
-        return self._database.read(lambda db: rows.position_before(db, tenant, accepted_ms))
+        return self._database.read(lambda db: log_tables.position_before(db, tenant, accepted_ms))
 
     async def bounds(self, tenant: str) -> LogBounds:
-        return self._database.read(lambda db: rows.bounds(db, tenant))
+        return self._database.read(lambda db: log_tables.bounds(db, tenant))
 
     async def wait(self, tenant: str, after: int, timeout_s: float) -> bool:
         try:
@@ -122,11 +124,11 @@ class SqliteFeedLog:
     async def trim(self, retention: Retention, now_ms: int) -> int:
         before_ms = now_ms - int(retention.age_s * 1000)
         limit = retention.content_bytes
-        due = self._database.read(lambda db: rows.logs_to_trim(db, before_ms, limit))
+        due = self._database.read(lambda db: log_tables.logs_to_trim(db, before_ms, limit))
         gone = 0
         for log in due:
             gone += await self._database.transact(
-                lambda db, log=log: rows.trim(db, log, before_ms, limit)  # type: ignore[misc]
+                lambda db, log=log: log_tables.trim(db, log, before_ms, limit)  # type: ignore[misc]
             )
         return gone
 
@@ -145,7 +147,7 @@ class SqliteFeedLog:
             self._taken.append(one)
             count += len(one.candidates)
         gathered = [candidate for one in self._taken for candidate in one.candidates]
-        appended, fresh = rows.write(db, gathered, self._wall_ms())
+        appended, fresh = log_tables.write(db, gathered, self._wall_ms())
         self._fresh = len(fresh)
         if self._follower is not None and fresh:
             self._follower(db, fresh)

@@ -19,7 +19,7 @@ from data_sharing.decisions.outbox import Kept, State
 from data_sharing.decisions.worker import DecisionWorker
 from data_sharing.delivery.dispatcher import Dispatcher
 from data_sharing.delivery.outcome_recorder import OutcomeRecorder
-from data_sharing.feeds.rows import record_at
+from data_sharing.feeds.log_tables import record_at
 from data_sharing.instruction import Performance
 
 

@@ -12,14 +12,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from data_sharing.event import Event
-from data_sharing.plans.changing import apply
-from data_sharing.plans.due import DueAction, advance
+from data_sharing.plans.changes import apply
+from data_sharing.plans.due_actions import DueAction, advance
 from data_sharing.plans.plan import EventPlan
-from data_sharing.plans.view import view
+from data_sharing.plans.plan_view import view
+from data_sharing.rules.cell_cache import CellCache
 from data_sharing.rules.effects import Effect, PlanChange, PlanView
 from data_sharing.rules.results import EvaluationResult, RuleOutcome, Timer
 from data_sharing.rules.ruleset import RuleSet
-from data_sharing.rules.state import CellCache
 
 
 class Tried(NamedTuple):

@@ -1,4 +1,4 @@
-"""Timing: when a plan's event happens, once or again and again, in a time zone.
+"""Timing: when a plan's event happens, once or recurring, in a time zone.
 
 Recurrence is RFC 5545's, expanded by dateutil in local time and then placed in the zone: a local
 time that a clock change leaves out is read with the offset before the gap, and of one that comes

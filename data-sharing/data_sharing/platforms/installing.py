@@ -20,8 +20,8 @@ from grpc import aio
 from control_plane.errors import DataLoss, HomeportError
 from control_plane.files import replace_file
 from data_sharing.platforms.host import Hosted, PlatformHost
-from data_sharing.runtimes.hosting import RuntimeHost
 from data_sharing.runtimes.port import Artifact, Capabilities, Limits
+from data_sharing.runtimes.runtime_host import RuntimeHost
 from homeport.api.datasharing.v1 import platform_pb2 as pb
 from homeport.api.datasharing.v1 import registry_pb2 as registry
 from homeport.api.datasharing.v1 import registry_pb2_grpc as registry_grpc

@@ -21,7 +21,7 @@ from data_sharing.platforms.host import PlatformHost, Report
 from data_sharing.platforms.installing import Installer
 from data_sharing.platforms.journal import Journal
 from data_sharing.platforms.settings import PlatformSettings
-from data_sharing.runtimes.hosting import RuntimeHost
+from data_sharing.runtimes.runtime_host import RuntimeHost
 from data_sharing.signing import InstructionVerifier
 
 CAPACITY_PER_THREAD = 8

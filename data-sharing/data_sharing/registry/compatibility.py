@@ -1,4 +1,4 @@
-"""Would a changed schema still give a consumer what the old one promised it?
+"""Schema compatibility: whether a changed schema still gives a consumer what the old one promised.
 
 A consumer was written against the old schema. It is safe when every value that the new schema
 allows would have been allowed by the old one, where extra properties count for nothing: who

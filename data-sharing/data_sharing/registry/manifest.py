@@ -1,4 +1,4 @@
-"""Manifest: what an application says about itself, as values.
+"""Manifest: what an application declares about itself, as values.
 
 A manifest that exists is sound in itself: its form, its schemas, its samples against them.
 What only others can tell, the sandbox or the consumers of its feeds, comes later. Pure.

@@ -1,4 +1,4 @@
-"""Registry: takes submissions like an app store, and knows every version of everything.
+"""Registry: accepts or refuses submitted applications and keeps every version of each.
 
 A submission is read, tried in the sandbox and held against the others; only where nothing at
 all speaks against it does it become the current version, in one transaction. Changes are made
@@ -19,9 +19,9 @@ from data_sharing.database import Database
 from data_sharing.registry import tables
 from data_sharing.registry.artifacts import Artifacts
 from data_sharing.registry.catalogue import Catalogue, Version
-from data_sharing.registry.changes import conflicts
+from data_sharing.registry.conflicts import conflicts
 from data_sharing.registry.manifest import Manifest, ManifestFault
-from data_sharing.registry.reading import manifest_value, read_manifest
+from data_sharing.registry.manifest_reader import manifest_value, read_manifest
 from data_sharing.registry.trial import Trial
 
 MAX_REASON = 500

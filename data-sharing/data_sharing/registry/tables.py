@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from control_plane.errors import Conflict
 from data_sharing.database import Schema
 from data_sharing.registry.catalogue import Version
-from data_sharing.registry.reading import from_document
+from data_sharing.registry.manifest_reader import from_document
 
 SCHEMA = Schema(
     part="registry",

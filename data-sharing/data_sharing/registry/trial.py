@@ -1,7 +1,7 @@
-"""Trial: runs every action of a submission once, in the sandbox, on its sample input.
+"""Trial run of a submission: every action once, in the sandbox, on its sample input.
 
 What it prints must conform to what its manifest says, within the limits it asked for. Nothing
-of the trial reaches anybody: wished folders are empty ones of its own, and are gone after.
+of it reaches anybody: the folders it asked for are empty, its own, and deleted afterwards.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import msgspec
 
 from control_plane.errors import InvalidInput, Refused
 from data_sharing.registry.manifest import Action, Manifest, ManifestFault, RuntimeNeeds
-from data_sharing.runtimes.hosting import RuntimeHost
 from data_sharing.runtimes.port import (
     Artifact,
     Capabilities,
@@ -23,6 +22,7 @@ from data_sharing.runtimes.port import (
     InvocationStatus,
     Limits,
 )
+from data_sharing.runtimes.runtime_host import RuntimeHost
 from data_sharing.schemas import DataSchema
 
 # What a trial grants at most, whatever the manifest asks for: strangers submit, too.

@@ -1,5 +1,7 @@
-"""ConditionEvaluator: whether a rule's `when` holds for these events and each plan, and what
-then follows: it fires, waits out its debounce, or is held back by its cooldown."""
+"""ConditionEvaluator: evaluates a rule's `when` for these events and each plan.
+
+Where it holds, the rule fires, waits out its debounce, or is held back by its cooldown.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +14,7 @@ from control_plane.expressions.expression import Bindings, Fault
 from control_plane.expressions.values import instant
 from data_sharing.event import Event
 from data_sharing.rules import explanation
+from data_sharing.rules.cell_cache import Pending, RuleCell, StoredEvent
 from data_sharing.rules.compiled import CompiledRule
 from data_sharing.rules.effect_builder import EffectFailed, RequestedEffect, requested_effects
 from data_sharing.rules.effects import Cause, EventRef, PlanView
@@ -25,7 +28,6 @@ from data_sharing.rules.evaluation_context import (
 )
 from data_sharing.rules.results import ClauseOutcome, RuleVerdict, Timer
 from data_sharing.rules.rule_state_store import RuleStateStore
-from data_sharing.rules.state import Pending, RuleCell, StoredEvent
 
 MOST_PLANS = 100  # one rule looks at for one event
 MOST_REMEMBERED = 1_000  # plans whose cooldown or debounce is kept at one key

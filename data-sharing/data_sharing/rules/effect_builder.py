@@ -1,4 +1,5 @@
-"""Firing: what a rule that fired wants done, and what is done where rules want different things.
+"""Effect builder: the effects a fired rule requests, and which of them are taken where several
+rules request different things.
 
 Every rule of one decision sees plans as they were before it. Where two want to set one field of
 one plan, the greater priority wins, then the lesser id. Later, a field stays with whom set it:

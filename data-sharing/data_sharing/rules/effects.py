@@ -1,4 +1,4 @@
-"""What rules do: values that say it. Others act on them (plans, instructions).
+"""Effects of rules, as values: plan changes and invocations. Others act on them.
 
 Every effect has an id that the same events, rules and order give again, so that a worker that
 died between deciding and acting can be replaced without a second action.

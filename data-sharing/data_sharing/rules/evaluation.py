@@ -1,6 +1,6 @@
-"""Evaluation: one rule at one key, for one event or one timer that was due.
+"""Evaluation of one rule at one key, for one event or one timer that was due.
 
-Changes the rule's cell and says what it found; effects are computed but not weighed against other
+Changes the rule's cell and returns its results; effects are computed but not resolved against other
 rules', which is `effect_builder.resolve_effects`'s. Nothing here raises: what fails is an outcome.
 """
 
@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from control_plane.expressions.expression import Fault
 from data_sharing.forecasts.forecast import is_number
+from data_sharing.rules.cell_cache import JoinState, RuleCell, StoredEvent, stored_event
 from data_sharing.rules.compiled import CompiledRule, FedWindow, Input
 from data_sharing.rules.condition_evaluator import ConditionEvaluator
 from data_sharing.rules.effects import EventRef
@@ -25,7 +26,6 @@ from data_sharing.rules.evaluation_context import (
 from data_sharing.rules.joins import MOST_COMBINATIONS, Combination
 from data_sharing.rules.results import RuleVerdict, Timer
 from data_sharing.rules.rule_state_store import RuleStateStore
-from data_sharing.rules.state import JoinState, RuleCell, StoredEvent, stored_event
 from data_sharing.rules.windows import shown
 
 

@@ -1,5 +1,7 @@
-"""EvaluationContext: what all rules share while one event or timer is decided, and what they
-hand back."""
+"""EvaluationContext: what all rules share while one event or timer is decided.
+
+The event, the clock, the cells, the plans; and what the rules give back: timers, evictions.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +16,12 @@ from control_plane.expressions.tree import Path
 from control_plane.expressions.values import instant
 from data_sharing.event import Event
 from data_sharing.forecasts.forecast import Forecast
+from data_sharing.rules.cell_cache import CellCache, StoredEvent, stored_event
 from data_sharing.rules.compiled import CompiledRule
 from data_sharing.rules.effect_builder import RequestedEffect
 from data_sharing.rules.effects import EventRef, PlanView
-from data_sharing.rules.reading import EVENT
+from data_sharing.rules.expression_readers import EVENT
 from data_sharing.rules.results import ClauseOutcome, RuleOutcome, RuleVerdict, Timer
-from data_sharing.rules.state import CellCache, StoredEvent, stored_event
 
 
 class Plans(Protocol):

@@ -1,4 +1,4 @@
-"""Explanation: a condition clause by clause, each with what it came to and what it read.
+"""Explanation of a condition, clause by clause, each with its outcome and the values it read.
 
 Evaluates the clauses by the code that decides, over the very values that the decision saw.
 """

@@ -1,10 +1,11 @@
-"""Index: the watches that an event can concern, without looking at the others.
+"""FeedIndex: finds the subscriptions that an event can match, without trying the others.
 
-Watches of one feed form a decision tree after Aguilera et al., "Matching events in a content-based
-subscription system" (PODC 1999), with access predicates as in Fabret et al., SIGMOD 2001: each
-watch is filed under the one conjunct that lets fewest events through, and where many share an
-equality or a prefix they are told apart by their other conjuncts below it. What an event costs
-grows with the fields that watches ask for and with those it concerns, not with all of them.
+Subscriptions of one feed form a decision tree after Aguilera et al., "Matching events in a
+content-based subscription system" (PODC 1999), with access predicates as in Fabret et al., SIGMOD
+2001: each subscription is filed under the one conjunct that lets fewest events through, and where
+many share an equality or a prefix they are told apart by their other conjuncts below it. What an
+event costs grows with the fields that subscriptions ask for and with those it concerns, not with
+all of them.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from data_sharing.rules.predicates import (
 )
 
 _ABSENT: Any = object()
-_FEW = 4  # watches that are not worth telling apart further
+_FEW = 4  # subscriptions that are not worth telling apart further
 _DEEPEST = 4
 
 
@@ -108,18 +109,20 @@ def _ask_all(value: Any, asked: list[tuple[Path, _Tests]], event: Event, found: 
 
 
 class FeedIndex:
-    """Of the watches on one feed of one tenant. Immutable."""
+    """Of the subscriptions on one feed of one tenant. Immutable."""
 
-    __slots__ = ("_once", "_root", "watches")
+    __slots__ = ("_once", "_root", "subscriptions")
 
-    def __init__(self, watches: Iterable[Subscription]) -> None:
-        self.watches = tuple(watches)
-        self._root = _build(self.watches, 0)
-        # Only a watch with alternatives is filed in several places and can be found twice.
-        self._once = all(len(one) == 1 for watch in self.watches for one in watch.conjuncts)
+    def __init__(self, subscriptions: Iterable[Subscription]) -> None:
+        self.subscriptions = tuple(subscriptions)
+        self._root = _build(self.subscriptions, 0)
+        # Only a subscription with alternatives is filed in several places and can be found twice.
+        self._once = all(
+            len(one) == 1 for subscription in self.subscriptions for one in subscription.conjuncts
+        )
 
     def touched(self, event: Event) -> Sequence[int]:
-        """Numbers of the watches that the event can concern, each once, in no order."""
+        """Numbers of the subscriptions that the event can concern, each once, in no order."""
         found: list[int] = []
         self._root.match(event, found)
         if len(found) < 2 or self._once:
@@ -127,19 +130,19 @@ class FeedIndex:
         return list(dict.fromkeys(found))
 
 
-def _build(watches: Sequence[Subscription], depth: int) -> _Node:
-    """A node for these watches, whose conjuncts say what is still to be asked."""
+def _build(subscriptions: Sequence[Subscription], depth: int) -> _Node:
+    """A node for these subscriptions, whose conjuncts say what is still to be asked."""
     node = _Node()
     always: list[int] = []
     filed: dict[Path, list[tuple[Atom, Subscription]]] = defaultdict(list)
-    crowd = _Crowd(watches)
-    for watch in watches:
-        access = crowd.access(watch) if depth < _DEEPEST else None
+    crowd = _Crowd(subscriptions)
+    for subscription in subscriptions:
+        access = crowd.access(subscription) if depth < _DEEPEST else None
         if access is None:
-            always.append(watch.number)
+            always.append(subscription.number)
             continue
         rest = Subscription(
-            watch.number, tuple(one for one in watch.conjuncts if one is not access)
+            subscription.number, tuple(one for one in subscription.conjuncts if one is not access)
         )
         for atom in access:
             filed[atom.path].append((atom, rest))
@@ -161,16 +164,16 @@ def _tests(entries: Sequence[tuple[Atom, Subscription]], depth: int) -> _Tests:
     prefixes: dict[str, dict[int, Subscription]] = defaultdict(dict)
     ranges: list[Interval[int]] = []
     present: list[int] = []
-    for atom, watch in entries:
+    for atom, subscription in entries:
         if isinstance(atom, Equals):
             for value in atom.values:
-                equals[value][watch.number] = watch
+                equals[value][subscription.number] = subscription
         elif isinstance(atom, Prefix):
-            prefixes[atom.text][watch.number] = watch
+            prefixes[atom.text][subscription.number] = subscription
         elif isinstance(atom, Range):
-            ranges.append(Interval(atom.low, atom.high, watch.number))
+            ranges.append(Interval(atom.low, atom.high, subscription.number))
         else:
-            present.append(watch.number)
+            present.append(subscription.number)
     tests.equals = {value: _below(found.values(), depth) for value, found in equals.items()}
     tests.prefixes = {text: _below(found.values(), depth) for text, found in prefixes.items()}
     tests.lengths = tuple(sorted({len(text) for text in prefixes}))
@@ -179,25 +182,25 @@ def _tests(entries: Sequence[tuple[Atom, Subscription]], depth: int) -> _Tests:
     return tests
 
 
-def _below(watches: Iterable[Subscription], depth: int) -> _Node:
-    here = tuple(watches)
+def _below(subscriptions: Iterable[Subscription], depth: int) -> _Node:
+    here = tuple(subscriptions)
     if len(here) > _FEW:
         return _build(here, depth + 1)
     node = _Node()
-    node.always = tuple(watch.number for watch in here)
+    node.always = tuple(subscription.number for subscription in here)
     return node
 
 
 class _Crowd:
-    """How selective an atom is among these watches: a value that many ask for is presumably
+    """How selective an atom is among these subscriptions: a value that many ask for is presumably
     common in events as well."""
 
-    def __init__(self, watches: Sequence[Subscription]) -> None:
-        self._of = len(watches)
+    def __init__(self, subscriptions: Sequence[Subscription]) -> None:
+        self._of = len(subscriptions)
         self._asking: Counter[tuple[Path, Scalar]] = Counter()
         spans: dict[Path, list[float]] = defaultdict(list)
-        for watch in watches:
-            for atom in (atom for one in watch.conjuncts for atom in one):
+        for subscription in subscriptions:
+            for atom in (atom for one in subscription.conjuncts for atom in one):
                 if isinstance(atom, Equals):
                     self._asking.update((atom.path, value) for value in atom.values)
                 elif isinstance(atom, Prefix):
@@ -206,9 +209,9 @@ class _Crowd:
                     spans[atom.path] += [end for end in atom[1:] if math.isfinite(end)]
         self._spans = {path: (min(ends), max(ends)) for path, ends in spans.items() if ends}
 
-    def access(self, watch: Subscription) -> Conjunct | None:
-        """The conjunct to file the watch under; None: it has none."""
-        return min(watch.conjuncts, key=self._looseness, default=None)
+    def access(self, subscription: Subscription) -> Conjunct | None:
+        """The conjunct to file the subscription under; None: it has none."""
+        return min(subscription.conjuncts, key=self._looseness, default=None)
 
     def _looseness(self, conjunct: Conjunct) -> float:
         return sum(self._share(atom) for atom in conjunct)

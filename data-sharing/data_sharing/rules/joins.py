@@ -20,9 +20,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
+from data_sharing.rules.cell_cache import Awaiting, JoinState, StoredEvent
 from data_sharing.rules.effects import EventRef
 from data_sharing.rules.spec import Consumption
-from data_sharing.rules.state import Awaiting, JoinState, StoredEvent
 
 MOST_COMBINATIONS = 64  # looked at for one event; the others are left out and said to be
 

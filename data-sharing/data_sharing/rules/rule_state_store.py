@@ -1,16 +1,16 @@
-"""Cells: what one rule remembers, key by key, within one occasion."""
+"""RuleStateStore: the state of one rule, key by key, within one evaluation."""
 
 from __future__ import annotations
 
+from data_sharing.rules.cell_cache import CellId, RuleCell, WindowState
 from data_sharing.rules.compiled import CompiledRule, FedWindow
 from data_sharing.rules.evaluation_context import EvaluationContext
-from data_sharing.rules.state import CellId, RuleCell, WindowState
 
 _SLACK_MS = 3_600_000  # how much longer than needed state is kept
 
 
 class RuleStateStore:
-    """Of one rule."""
+    """Reads and saves the cells of one rule through the evaluation's cell cache."""
 
     def __init__(self, context: EvaluationContext, rule: CompiledRule) -> None:
         self._context, self._rule = context, rule

@@ -1,4 +1,4 @@
-"""RuleSet: all rules and forecasts that are in force, and deciding by them.
+"""RuleSet: all rules and forecasts in force, and the decision by them.
 
 The same events in the same order, the same timers and the same clock give the same decisions and
 ids, whether in one run or in several. So `now_ms` must be part of what is replayed: for an event
@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from control_plane.expressions.expression import Fault
 from data_sharing.event import Event
 from data_sharing.forecasts.forecast import Forecast, is_number
+from data_sharing.rules.cell_cache import CellCache, CellId, RuleHealth
 from data_sharing.rules.compiled import CompiledForecast, CompiledRule, FedWindow, Input
 from data_sharing.rules.effect_builder import resolve_effects
 from data_sharing.rules.effects import Effect
@@ -27,13 +28,12 @@ from data_sharing.rules.evaluation import on_event, on_timer
 from data_sharing.rules.evaluation_context import EvaluationContext, Plans, RuleResult
 from data_sharing.rules.index import FeedIndex, Subscription
 from data_sharing.rules.results import NO_RESULT, EvaluationResult, RuleOutcome, RuleVerdict, Timer
-from data_sharing.rules.state import CellCache, CellId, RuleHealth
 
 _FAILED = RuleVerdict.ERROR
 
 
 class Subscriber(NamedTuple):
-    """What a watch's number stands for: a window to feed or an input to take."""
+    """What a subscription's number stands for: a window or an input of a rule."""
 
     rule: CompiledRule
     part: FedWindow | Input
@@ -41,27 +41,27 @@ class Subscriber(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Feed:
-    """Everybody who cares for one feed. watchers: in the order of deciding, by number."""
+    """All that depends on one feed. subscribers: in the order of deciding, by number."""
 
     index: FeedIndex
-    watchers: tuple[Subscriber, ...]
+    subscribers: tuple[Subscriber, ...]
     forecasts: tuple[CompiledForecast, ...]
 
     @classmethod
     def of(
         cls, feed: str, rules: Iterable[CompiledRule], forecasts: Iterable[CompiledForecast]
     ) -> _Feed:
-        watchers = [
+        subscribers = [
             Subscriber(rule, part)
             for rule in sorted(rules, key=attrgetter("order"))
             for part in _parts(rule)
             if part.feed == feed
         ]
-        watches = (
-            Subscription(number, each.part.conjuncts) for number, each in enumerate(watchers)
+        subscriptions = (
+            Subscription(number, each.part.conjuncts) for number, each in enumerate(subscribers)
         )
         estimated = sorted(forecasts, key=lambda one: one.spec.forecast)
-        return cls(FeedIndex(watches), tuple(watchers), tuple(estimated))
+        return cls(FeedIndex(subscriptions), tuple(subscribers), tuple(estimated))
 
 
 class RuleSet:
@@ -145,7 +145,7 @@ class RuleSet:
         feed = self._feeds.get((event.tenant, event.type))
         if feed is None:
             return NO_RESULT
-        touched = range(len(feed.watchers)) if whole else feed.index.touched(event)
+        touched = range(len(feed.subscribers)) if whole else feed.index.touched(event)
         if not touched and not feed.forecasts:
             return NO_RESULT
         context = self._context(event, now_ms, state, plans, explaining)
@@ -154,8 +154,8 @@ class RuleSet:
         if not touched:
             return NO_RESULT
         found: list[RuleResult] = []
-        watchers = [feed.watchers[number] for number in sorted(touched)]
-        for rule, those in groupby(watchers, key=attrgetter("rule")):
+        subscribers = [feed.subscribers[number] for number in sorted(touched)]
+        for rule, those in groupby(subscribers, key=attrgetter("rule")):
             found += self._of_rule(context, rule, [each.part for each in those])
         return _decided(found, context)
 

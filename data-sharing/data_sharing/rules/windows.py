@@ -11,7 +11,7 @@ from bisect import insort
 from dataclasses import dataclass
 from typing import Any
 
-from data_sharing.rules.state import Sum, WindowState
+from data_sharing.rules.cell_cache import Sum, WindowState
 
 FIELDS = frozenset(("count", "sum", "min", "max", "mean", "from", "to"))
 MOST_OPEN = 64  # tumbling windows of one key that are open at once

@@ -1,4 +1,4 @@
-"""Watching invocations run: CPU, wall time and output, for all instances of one engine.
+"""Limits of running invocations: CPU, wall time and output, for all instances of one engine.
 
 wasmtime checks a counter, the epoch, in every loop and call; a small thread advances it while
 anything runs, and each advance asks the invocation's `Watch`, in its own thread, whether it may

@@ -1,4 +1,4 @@
-"""What running an application means, whatever isolates it.
+"""Runtime port: installing and invoking an application, whatever isolates it.
 
 A `Runtime` takes an artifact and makes it ready (`install`: checked, compiled, cached); what
 it gives back runs one action at a time, each in a fresh instance that nothing survives. An

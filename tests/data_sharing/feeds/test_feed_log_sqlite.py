@@ -7,8 +7,8 @@ import pytest
 
 from control_plane.errors import Exhausted
 from data_sharing.database import Database, Schema
+from data_sharing.feeds.log_tables import SCHEMA
 from data_sharing.feeds.port import Appended
-from data_sharing.feeds.rows import SCHEMA
 from data_sharing.feeds.sqlite_log import SqliteFeedLog
 from tests.support.contracts.feed_log_contract import Clock, FeedLogContract, candidate, read_all
 

@@ -14,7 +14,7 @@ from data_sharing.registry import tables
 from data_sharing.registry.artifacts import Artifacts
 from data_sharing.registry.registry import Registry
 from data_sharing.registry.trial import Trial
-from data_sharing.runtimes.hosting import RuntimeHost
+from data_sharing.runtimes.runtime_host import RuntimeHost
 from tests.support.submissions import COFFEE, SPEED, coffee, text, traffic
 from tests.support.wasm_guests import BOMB, LOOP, printing, printing_forever, wat
 

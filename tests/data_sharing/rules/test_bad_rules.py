@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from control_plane.errors import InvalidInput
-from data_sharing.rules.compiling import compile_forecast, compile_rule, parse
+from data_sharing.rules.compiler import compile_forecast, compile_rule, parse
 from data_sharing.rules.feed_schema import FeedSchema
 from tests.support.rule_harness import AnyFeed, faults_of, rules_of
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from control_plane.errors import InvalidInput
 from control_plane.expressions.environment import Kind
 from data_sharing.event import Event
+from data_sharing.rules.expression_readers import EVENT
 from data_sharing.rules.index import FeedIndex, Subscription
 from data_sharing.rules.intervals import Interval, Intervals
 from data_sharing.rules.predicates import (
@@ -22,7 +23,6 @@ from data_sharing.rules.predicates import (
     admits,
     conjuncts_of,
 )
-from data_sharing.rules.reading import EVENT
 
 ROOTS = frozenset(("event",))
 FIELDS = ("data.a", "data.b", "data.c.d", "key", "subject")

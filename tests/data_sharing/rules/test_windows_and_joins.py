@@ -7,7 +7,7 @@ import random
 import pytest
 
 from data_sharing.event import Event
-from data_sharing.rules.state import CellCache, CellId, RuleCell
+from data_sharing.rules.cell_cache import CellCache, CellId, RuleCell
 from tests.support.rule_harness import (
     TENANT,
     RuleHarness,

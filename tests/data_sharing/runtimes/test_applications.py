@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 
 from control_plane.errors import InvalidInput, Refused
-from data_sharing.runtimes import building
-from data_sharing.runtimes.hosting import RuntimeHost
+from data_sharing.runtimes import builder
 from data_sharing.runtimes.port import (
     MIB,
     Artifact,
@@ -25,6 +24,7 @@ from data_sharing.runtimes.port import (
     Limits,
     Outcome,
 )
+from data_sharing.runtimes.runtime_host import RuntimeHost
 from data_sharing.runtimes.wasm import WasmRuntime
 
 ROOT = Path(__file__).parents[3]
@@ -42,9 +42,9 @@ def runtime() -> Iterator[WasmRuntime]:
     made.close()
 
 
-def built(name: str) -> building.Built:
+def built(name: str) -> builder.Built:
     try:
-        return building.build(SAMPLES / name, KEPT / name / "application.wasm")
+        return builder.build(SAMPLES / name, KEPT / name / "application.wasm")
     except Refused as error:
         pytest.skip(error.message)
 
@@ -159,7 +159,7 @@ def test_a_hostile_python_component_harms_itself_only(runtime: WasmRuntime) -> N
     for name, (body, _) in PYTHON.items():
         lines += [f"    if action == {name!r}:", f"        {body}"]
     (folder / "application.py").write_text("\n".join([*lines, "    return input", ""]))
-    made = building.build(folder, KEPT / "hostile" / "application.wasm")
+    made = builder.build(folder, KEPT / "hostile" / "application.wasm")
     limits = Limits(cpu_s=3, wall_s=60, memory_bytes=64 * MIB)
     hostile = runtime.install(Artifact.of(made.kind, made.path.read_bytes()), limits)
     outcomes = {name: ask(hostile, name, "1").status for name in PYTHON}
@@ -171,28 +171,28 @@ def test_what_has_not_changed_is_not_built_again(tmp_path: Path) -> None:
     sample = tmp_path / "coffee"
     shutil.copytree(SAMPLES / "coffee", sample)
     try:
-        first = building.build(sample)
+        first = builder.build(sample)
     except Refused as error:
         pytest.skip(error.message)
-    assert (first.fresh, building.build(sample).fresh) == (True, False)
+    assert (first.fresh, builder.build(sample).fresh) == (True, False)
     with (sample / "application.rs").open("a") as source:
         source.write("// changed\n")
-    assert building.build(sample).fresh
+    assert builder.build(sample).fresh
 
 
 def test_a_folder_without_an_application_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="none of application"):
-        building.build(tmp_path)
+        builder.build(tmp_path)
 
 
 def test_what_does_not_compile_says_why(tmp_path: Path) -> None:
     (tmp_path / "application.py").write_text("def handle(:\n")
     with pytest.raises(InvalidInput, match="SyntaxError"):
-        building.build(tmp_path)
+        builder.build(tmp_path)
 
 
 def test_a_missing_toolchain_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "application.go").write_text("package main\n")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(Refused, match="install Go"):
-        building.build(tmp_path)
+        builder.build(tmp_path)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from data_sharing.runtimes.hosting import RuntimeHost
 from data_sharing.runtimes.port import MIB, Artifact, Invocation, InvocationStatus, Limits
+from data_sharing.runtimes.runtime_host import RuntimeHost
 from tests.support.wasm_guests import (
     BOMB,
     LOOP,

@@ -1,6 +1,6 @@
-"""State: what rules and forecasts remember, in small cells, loaded when first needed.
+"""CellCache: the state of rules and forecasts in small cells, loaded when first needed.
 
-Working memory of one decision worker. Cells are decoded once and kept; those that changed since
+Write-back cache of one decision worker. Cells are decoded once and kept; those that changed since
 the last `drain` are encoded there, so that a cell that many events of a batch touch is written
 once. When the batch's transaction fails, `forget` goes back to what is stored. Loading is the
 caller's; nothing here reads or writes.

@@ -1,4 +1,4 @@
-"""Due: which actions of a plan run now, and when to look again. Each runs once.
+"""Due actions: which actions of a plan run now, and when the next one may be due. Each runs once.
 
 A worker asks at every timer and after every change, and stores the plan it gets back in the same
 transaction as the instructions. Asking twice, or again after a restart, gives nothing twice: what

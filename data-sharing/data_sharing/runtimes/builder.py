@@ -1,4 +1,4 @@
-"""Building an application from its folder: finds the language, calls its toolchain, once.
+"""Builder: makes an application's artifact from its folder with the toolchain of its language.
 
 A folder holds `application.py`, `.js`, `.rs` or `.go`. Python and JavaScript become components
 whose `handle(action, input)` gets and gives decoded JSON, and import nothing from WASI; Rust

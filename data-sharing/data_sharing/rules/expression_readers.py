@@ -1,4 +1,5 @@
-"""Reading: compiles the expressions of rules, over one event or over all that a rule may read.
+"""Expression readers: compile the expressions of rules, over one event or over all that a rule may
+read.
 
 Each is checked for syntax, types, and what it reads: fields of feeds against their schemas,
 windows and forecasts by name. What a rule reads is noted.

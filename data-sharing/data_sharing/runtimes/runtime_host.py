@@ -1,4 +1,4 @@
-"""Where a platform runs applications: one door to all runtimes, off the event loop.
+"""RuntimeHost: installs and invokes applications in whichever runtime fits, off the event loop.
 
 Invocations run in a bounded set of threads (wasmtime and waiting for a process release the
 interpreter's lock), so that an application that spins holds one thread until its limit, and

@@ -1,4 +1,4 @@
-"""How rules see a plan: its next occurrence, what it is set to, and by whom."""
+"""The view of a plan that rules read: its next occurrence, what it is set to, and by whom."""
 
 from __future__ import annotations
 

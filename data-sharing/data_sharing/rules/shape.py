@@ -1,4 +1,4 @@
-"""Bounds: what a rule must be before its expressions are looked at. Names, counts, and which of
+"""The shape of a rule, checked before its expressions are compiled: names, counts, and which of
 its parts go together."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Publisher: from envelopes to answers. Judges each, keeps what passes, answers in order.
+"""Publisher: checks envelopes, appends those that pass to the feed log, answers in order.
 
 What a batch asks for costs no task and no lock: everything up to the log's own queue happens
 in the call, so events are kept in the order in which calls were made.

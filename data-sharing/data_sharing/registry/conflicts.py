@@ -1,4 +1,5 @@
-"""What a version would do to the others, once it is the current one of its application. Pure.
+"""Conflicts: what a version would break for others, once it is the current one of its application.
+Pure.
 
 Applications do not know each other; the registry does. A change that would leave a consumer
 without what it reads is refused, and the consumer is named, so that people can talk.
@@ -6,10 +7,10 @@ without what it reads is refused, and the consumer is named, so that people can 
 
 from __future__ import annotations
 
+from data_sharing.registry.access import readers, shares
 from data_sharing.registry.catalogue import Catalogue
 from data_sharing.registry.compatibility import has_field, schema_breaks
 from data_sharing.registry.manifest import Consumed, Manifest, ManifestFault, Produced
-from data_sharing.registry.sharing import readers, shares
 
 
 def conflicts(catalogue: Catalogue, manifest: Manifest) -> list[ManifestFault]:

@@ -1,4 +1,4 @@
-"""Changing: changes of a plan, each recorded with its cause, explained, and taken back.
+"""Changes of a plan, each recorded with its cause, explained, and taken back.
 
 The history is the truth: a field's value is that of the newest change that set it and is not
 undone. So undoing a change beneath later ones leaves what those set, and undoing a later one

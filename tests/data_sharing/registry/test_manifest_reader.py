@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_sharing.registry.reading import FORM, read_manifest
+from data_sharing.registry.manifest_reader import FORM, read_manifest
 from data_sharing.runtimes.port import ArtifactKind
 from tests.support.submissions import coffee, text, traffic
 

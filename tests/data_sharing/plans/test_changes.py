@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from control_plane.errors import Conflict, InvalidInput, NotFound, Refused
-from data_sharing.plans.changing import (
+from data_sharing.plans.changes import (
     ChangeRecord,
     apply,
     cancel,
@@ -21,10 +21,10 @@ from data_sharing.plans.changing import (
     undone,
     user_change,
 )
-from data_sharing.plans.due import advance
+from data_sharing.plans.due_actions import advance
 from data_sharing.plans.plan import EventPlan, created
+from data_sharing.plans.plan_view import view
 from data_sharing.plans.spec import parse_plan
-from data_sharing.plans.view import view
 from data_sharing.rules.effects import USER_PRIORITY, Cause, EventRef, PlanChange
 
 MINUTE = 60_000

@@ -1,5 +1,5 @@
-"""Who may read what. The only place where that is decided; everything that hands events to an
-application asks here. Pure.
+"""Access: which application may read which feed. The only place where that is decided; everything
+that hands events to an application asks here. Pure.
 
 An application reads a feed when both are of one tenant, its manifest says that it consumes
 it, and the producer shares it; or when the feed is its own. Tenants never see each other, not

@@ -1,4 +1,4 @@
-"""Reads a manifest: text to values, with everything that is wrong told together.
+"""Manifest reader: text to values, or every fault of it at once.
 
 First its form, by the published JSON Schema; then what a schema cannot say: that schemas
 compile, samples conform, keys can be found, names are not taken twice. Pure.

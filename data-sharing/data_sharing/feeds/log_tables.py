@@ -1,4 +1,4 @@
-"""Rows: a feed log's tables, as functions of a connection, so that events can be kept in the
+"""The tables of a feed log, as functions of a connection, so that events can be kept in the
 transaction of whatever else is written with them."""
 
 from __future__ import annotations

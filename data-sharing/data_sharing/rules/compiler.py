@@ -1,4 +1,4 @@
-"""Compiling: from what an operator wrote to rules that can decide, or every fault of it at once.
+"""Compiler: from a document of rules to compiled rules, or every fault of it at once.
 
 Checked are the expressions (syntax, types, what they read of feeds against the feeds' schemas),
 that names refer to something, and that nothing is unbounded.
@@ -15,7 +15,6 @@ from control_plane.expressions.expression import Expression
 from data_sharing.documents import read_as, value_of
 from data_sharing.forecasts.forecast import Method
 from data_sharing.forecasts.spec import ForecastSpec, duration_ms
-from data_sharing.rules.bounds import MOST_IN_WINDOW, MOST_KEPT, NAME, check_shape
 from data_sharing.rules.compiled import (
     Change,
     CompiledForecast,
@@ -25,9 +24,10 @@ from data_sharing.rules.compiled import (
     Invocation,
 )
 from data_sharing.rules.document_faults import FaultCollector, within
+from data_sharing.rules.expression_readers import EventReader, RuleReader, Schemas
 from data_sharing.rules.joins import Join
 from data_sharing.rules.predicates import conjuncts_of
-from data_sharing.rules.reading import EventReader, RuleReader, Schemas
+from data_sharing.rules.shape import MOST_IN_WINDOW, MOST_KEPT, NAME, check_shape
 from data_sharing.rules.spec import ChangeSpec, InvokeSpec, RulesDocument, RuleSpec, WindowSpec
 from data_sharing.rules.windows import Window
 

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from data_sharing.api.open_feeds import OpenFeeds
 from data_sharing.api.reading import Tail, visible
+from data_sharing.registry.access import may_read, readable, readers
 from data_sharing.registry.catalogue import Catalogue, Version
-from data_sharing.registry.changes import conflicts
+from data_sharing.registry.conflicts import conflicts
 from data_sharing.registry.manifest import Consumed, Manifest, Produced
-from data_sharing.registry.sharing import may_read, readable, readers
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
 APPLICATIONS = ("one", "two", "three")
