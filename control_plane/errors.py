@@ -8,9 +8,10 @@ denial that is normal (a ticket refused, a full unit in a listing) is a result, 
 from __future__ import annotations
 
 
-class HomeportError(Exception):
-    """Base of all. `reason` is a stable UPPER_SNAKE word for machines, the message one
-    sentence for people that says what is wrong and what to do."""
+class ServiceError(Exception):
+    """Base of all that a service raises; what a client of it gets is
+    homeport.errors.HomeportError. `reason` is a stable UPPER_SNAKE word for machines, the
+    message one sentence for people that says what is wrong and what to do."""
 
     reason = "INTERNAL"
     retry_after_s: float | None = None  # None: repeating the same call cannot help
@@ -22,7 +23,7 @@ class HomeportError(Exception):
             self.retry_after_s = retry_after_s
 
 
-class InvalidInput(HomeportError):
+class InvalidInput(ServiceError):
     """The request itself is wrong; `field` names the part at fault."""
 
     reason = "INVALID_INPUT"
@@ -32,63 +33,63 @@ class InvalidInput(HomeportError):
         self.field = field
 
 
-class NotFound(HomeportError):
+class NotFound(ServiceError):
     """What the request names does not exist."""
 
     reason = "NOT_FOUND"
 
 
-class PermissionDenied(HomeportError):
+class PermissionDenied(ServiceError):
     """The caller is known but may not do this."""
 
     reason = "PERMISSION_DENIED"
 
 
-class Unauthenticated(HomeportError):
+class Unauthenticated(ServiceError):
     """The caller did not say who it is, or could not prove it."""
 
     reason = "UNAUTHENTICATED"
 
 
-class Refused(HomeportError):
+class Refused(ServiceError):
     """The state of the system, or a policy, does not allow it; somebody must change that."""
 
     reason = "REFUSED"
 
 
-class Exhausted(HomeportError):
+class Exhausted(ServiceError):
     """There is no room now. Retrying later can help."""
 
     reason = "EXHAUSTED"
     retry_after_s = 5.0
 
 
-class Conflict(HomeportError):
+class Conflict(ServiceError):
     """Somebody else changed it first. Read again, then decide again."""
 
     reason = "CONFLICT"
 
 
-class HistoryGone(HomeportError):
+class HistoryGone(ServiceError):
     """What the caller wants to go on from is not kept any more. Begin anew, without it."""
 
     reason = "HISTORY_GONE"
 
 
-class AlreadyExists(HomeportError):
+class AlreadyExists(ServiceError):
     """Something else has that name. Take another one."""
 
     reason = "ALREADY_EXISTS"
 
 
-class Unavailable(HomeportError):
+class Unavailable(ServiceError):
     """Something Homeport needs is away. Retrying later can help."""
 
     reason = "UNAVAILABLE"
     retry_after_s = 1.0
 
 
-class DataLoss(HomeportError):
+class DataLoss(ServiceError):
     """What arrived is not what was sent: something is missing, altered or out of order.
     Nothing of it was kept. Sending it anew can help."""
 

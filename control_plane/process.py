@@ -19,7 +19,7 @@ from typing import Protocol, TypeVar
 
 from pydantic import ValidationError
 
-from control_plane.errors import HomeportError, InvalidInput
+from control_plane.errors import InvalidInput, ServiceError
 from control_plane.files import replace_file
 from control_plane.serving.server import Tls
 from control_plane.telemetry.logs import log_as_json
@@ -46,7 +46,7 @@ S = TypeVar("S", bound=ProcessSettings)
 def run_program(
     program: str, read_settings: Callable[[Sequence[str]], S], body: Callable[[S], object]
 ) -> ExitCode:
-    """Runs `body` with the settings of the command line. A HomeportError, alone or in a group,
+    """Runs `body` with the settings of the command line. A ServiceError, alone or in a group,
     becomes one line on stderr behind the program's name; wrong settings one for each problem.
     Everything else goes on upwards."""
     try:
@@ -66,7 +66,7 @@ def run_program(
     code = ExitCode.STOPPED
     try:
         body(settings)
-    except* HomeportError as errors:
+    except* ServiceError as errors:
         print(f"{program}: {first_of(errors)}", file=sys.stderr)
         code = ExitCode.FAILED
     return code

@@ -11,10 +11,10 @@ from enum import IntEnum
 
 from control_plane.errors import (
     Exhausted,
-    HomeportError,
     InvalidInput,
     NotFound,
     Refused,
+    ServiceError,
     Unavailable,
 )
 
@@ -47,7 +47,7 @@ _BY_STATUS = {
     "DEADLINE_EXCEEDED": ExitCode.UNAVAILABLE,
 }
 
-_BY_ERROR: tuple[tuple[type[HomeportError], ExitCode], ...] = (
+_BY_ERROR: tuple[tuple[type[ServiceError], ExitCode], ...] = (
     (InvalidInput, ExitCode.USAGE),
     (NotFound, ExitCode.NOT_FOUND),
     (Refused, ExitCode.REFUSED),
@@ -65,7 +65,7 @@ def failure_of(error: BaseException) -> CommandFailed | None:
     """What to say about an error and how to exit; None for an error nobody expected."""
     if isinstance(error, CommandFailed):
         return error
-    if isinstance(error, HomeportError):
+    if isinstance(error, ServiceError):
         codes = (code for kind, code in _BY_ERROR if isinstance(error, kind))
         return CommandFailed(error.message, next(codes, ExitCode.FAILED))
     if isinstance(error, KeyboardInterrupt):

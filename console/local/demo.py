@@ -77,7 +77,7 @@ def main() -> int:
 
 
 def run(options: Options) -> None:
-    """The whole demo. Raises HomeportError (ours or the library's)."""
+    """The whole demo. Raises ServiceError, and HomeportError of the client library."""
     out = Console(highlight=False)
     units = read_fleet(options.units)
     with busy("reading the geo database"):

@@ -26,12 +26,12 @@ from console.local.plan import (
     restart_delay_s,
     settled_arguments,
 )
-from control_plane.errors import HomeportError
+from control_plane.errors import ServiceError
 
 _POLL_S = 0.03
 
 
-class StackFailed(HomeportError):
+class StackFailed(ServiceError):
     """The stack cannot start or go on: a port or the data directory is taken, or a program
     does not start or keeps ending, and then the message ends with its log."""
 

@@ -25,7 +25,7 @@ _TEND_EVERY_S = 0.1
 
 
 def run_until_stopped(options: StackOptions, ready_file: Path | None) -> None:
-    """Returns once everything has stopped as told. Raises HomeportError where the stack cannot
+    """Returns once everything has stopped as told. Raises ServiceError where the stack cannot
     start, or a program of it keeps ending; nothing is left running then either."""
     read_fleet(options.units)  # a mistake in it is said at once, and not by a program's log
     plan = plan_stack(options)

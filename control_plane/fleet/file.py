@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from control_plane.errors import HomeportError
+from control_plane.errors import ServiceError
 from control_plane.fleet.entry import read_entry
 from control_plane.fleet.unit import UnitSpec
 from control_plane.fleet.validation import shown
@@ -21,7 +21,7 @@ MERGE = "tag:yaml.org,2002:merge"
 SAMPLE = Path(__file__).with_name("sample.yaml")
 
 
-class BadFleetFile(HomeportError):
+class BadFleetFile(ServiceError):
     """`problems` holds one sentence for each thing that is wrong."""
 
     reason = "BAD_FLEET_FILE"

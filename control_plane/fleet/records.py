@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import msgspec
 
-from control_plane.errors import HomeportError
+from control_plane.errors import ServiceError
 from control_plane.fleet.capacity import CapacityRecord
 from control_plane.fleet.lifecycle import LifecycleRecord
 from control_plane.fleet.move_job import MoveJob
@@ -20,7 +20,7 @@ from control_plane.store.port import KeyValue
 T = TypeVar("T")
 
 
-class DamagedRecord(HomeportError):
+class DamagedRecord(ServiceError):
     """A stored record is not what it should be; somebody wrote past Homeport."""
 
     reason = "DAMAGED_RECORD"

@@ -11,7 +11,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from control_plane.errors import HomeportError
+from control_plane.errors import ServiceError
 
 Metadata: TypeAlias = Sequence[tuple[str, str | bytes]]
 
@@ -28,7 +28,7 @@ class HotCall:
         """Answers with a response message. A client that left is no error."""
 
     @abstractmethod
-    def fail(self, error: HomeportError) -> None:
+    def fail(self, error: ServiceError) -> None:
         """Answers with the error's status."""
 
     @abstractmethod

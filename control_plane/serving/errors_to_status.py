@@ -1,4 +1,4 @@
-"""The interceptor that answers a servicer's HomeportError with its gRPC status.
+"""The interceptor that answers a servicer's ServiceError with its gRPC status.
 
 Anything else that escapes a handler is a defect: it is logged with its traceback and the
 caller is told INTERNAL, nothing of the inside.
@@ -13,13 +13,13 @@ from typing import Any, NoReturn
 import grpc
 from grpc import aio
 
-from control_plane.errors import HomeportError, InvalidInput
+from control_plane.errors import InvalidInput, ServiceError
 from control_plane.serving.status import status_of
 
 log = logging.getLogger(__name__)
 
 
-async def abort(context: aio.ServicerContext[Any, Any], error: HomeportError) -> NoReturn:
+async def abort(context: aio.ServicerContext[Any, Any], error: ServiceError) -> NoReturn:
     """Ends the call with the error's status."""
     status = status_of(error)
     await context.abort(status.code, status.message, status.trailers)
@@ -70,7 +70,7 @@ def _guard_unary(
     async def guarded(request: Any, context: aio.ServicerContext[Any, Any]) -> Any:
         try:
             return await behaviour(_read(read, request), context)
-        except HomeportError as error:
+        except ServiceError as error:
             await abort(context, error)
         except aio.AbortError:
             raise
@@ -88,7 +88,7 @@ def _guard_stream(
         try:
             async for response in behaviour(_read(read, request), context):
                 yield response
-        except HomeportError as error:
+        except ServiceError as error:
             await abort(context, error)
         except aio.AbortError:
             raise

@@ -13,7 +13,7 @@ from typing import Any
 import grpc
 from grpc import aio
 
-from control_plane.errors import HomeportError
+from control_plane.errors import ServiceError
 from control_plane.serving.calls import HotCall, HotMethod, Metadata
 from control_plane.serving.errors_to_status import abort
 
@@ -27,7 +27,7 @@ class GrpcioCall(HotCall):
         self,
         payload: bytes,
         context: aio.ServicerContext[Any, Any],
-        answer: asyncio.Future[bytes | HomeportError],
+        answer: asyncio.Future[bytes | ServiceError],
     ) -> None:
         self.payload = payload
         self._context = context
@@ -37,7 +37,7 @@ class GrpcioCall(HotCall):
         if not self.answer.done():
             self.answer.set_result(response)
 
-    def fail(self, error: HomeportError) -> None:
+    def fail(self, error: ServiceError) -> None:
         if not self.answer.done():
             self.answer.set_result(error)
 
@@ -56,11 +56,11 @@ def hot_handler(method: HotMethod) -> grpc.RpcMethodHandler[bytes, bytes]:
     """The method as a unary handler that takes and gives bytes."""
 
     async def handle(payload: bytes, context: aio.ServicerContext[Any, Any]) -> bytes:
-        answer: asyncio.Future[bytes | HomeportError]
+        answer: asyncio.Future[bytes | ServiceError]
         answer = asyncio.get_running_loop().create_future()
         method(GrpcioCall(payload, context, answer))
         outcome = await answer
-        if isinstance(outcome, HomeportError):
+        if isinstance(outcome, ServiceError):
             await abort(context, outcome)
         return outcome
 

@@ -16,7 +16,7 @@ from typing import Any
 import pygrpc_native.aio as native_aio  # `from pygrpc_native import aio` recurses in 0.5.0
 from pygrpc_native import EVENT_CALL, NativeGrpcFront
 
-from control_plane.errors import HomeportError, Unavailable
+from control_plane.errors import ServiceError, Unavailable
 from control_plane.serving.calls import HotCall, HotMethod, Metadata
 from control_plane.serving.status import status_of
 
@@ -43,7 +43,7 @@ class NativeCall(HotCall):
         self._server.outstanding -= 1
         self._front.respond(self._id, response)
 
-    def fail(self, error: HomeportError) -> None:
+    def fail(self, error: ServiceError) -> None:
         self._server.outstanding -= 1
         status = status_of(error)
         self._front.fail(self._id, status.code.value[0], status.message, status.trailers)
@@ -107,7 +107,7 @@ class NativeServer(native_aio.Server):
                     method(call)
                 except Exception:  # the boundary: one bad call must not take its batch along
                     log.exception("a hot method failed")
-                    call.fail(HomeportError("internal error; see the server's log"))
+                    call.fail(ServiceError("internal error; see the server's log"))
         if others:
             super()._on_events(others)
 

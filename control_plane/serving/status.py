@@ -18,7 +18,7 @@ from homeport.api.status.v1 import status_pb2
 DOMAIN = "homeport"
 DETAILS = "grpc-status-details-bin"
 
-_CODES: tuple[tuple[type[errors.HomeportError], grpc.StatusCode], ...] = (
+_CODES: tuple[tuple[type[errors.ServiceError], grpc.StatusCode], ...] = (
     (errors.InvalidInput, grpc.StatusCode.INVALID_ARGUMENT),
     (errors.NotFound, grpc.StatusCode.NOT_FOUND),
     (errors.PermissionDenied, grpc.StatusCode.PERMISSION_DENIED),
@@ -41,7 +41,7 @@ class Status(NamedTuple):
     trailers: tuple[tuple[str, bytes], ...]
 
 
-def code_of(error: errors.HomeportError) -> grpc.StatusCode:
+def code_of(error: errors.ServiceError) -> grpc.StatusCode:
     """The canonical status of an error; INTERNAL for kinds nobody named."""
     for kind, code in _CODES:
         if isinstance(error, kind):
@@ -60,7 +60,7 @@ def _packed(name: str, detail: message.Message) -> any_pb2.Any:
     return any_pb2.Any(type_url=url, value=detail.SerializeToString())
 
 
-def status_of(error: errors.HomeportError) -> Status:
+def status_of(error: errors.ServiceError) -> Status:
     """Code, message and details of an error."""
     code = code_of(error)
     details = [_packed("ErrorInfo", status_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN))]

@@ -14,7 +14,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Generic, TypeVar
 
-from control_plane.errors import HomeportError
+from control_plane.errors import ServiceError
 from control_plane.store.port import Compacted, KeyValue, Store, StoreUnavailable, range_all
 
 log = logging.getLogger(__name__)
@@ -137,7 +137,7 @@ class Replica(Generic[T]):
             return
         try:
             record = self._decode(pair)
-        except (HomeportError, ValueError) as error:
+        except (ServiceError, ValueError) as error:
             self.damaged += 1
             log.error("leaving out a damaged record: %s", error)
             if self._items.pop(name, None) is not None:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from control_plane.errors import HomeportError
+from control_plane.errors import ServiceError
 from control_plane.files import replace_file
 from control_plane.store.port import KeyValue
 
@@ -27,7 +27,7 @@ VERSION = 1
 MAX_BYTES = 256 << 20  # a fleet of 10,000 units takes 10 MB
 
 
-class UnusableSnapshot(HomeportError):
+class UnusableSnapshot(ServiceError):
     """The file is no snapshot that this server may start from."""
 
     reason = "UNUSABLE_SNAPSHOT"

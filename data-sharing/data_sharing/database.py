@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from control_plane.errors import HomeportError, Refused
+from control_plane.errors import Refused, ServiceError
 from control_plane.store.port import OutcomeUnknown, StoreUnavailable
 
 T = TypeVar("T")
@@ -81,7 +81,7 @@ class Database:
         except sqlite3.Error as error:
             os.close(lock)
             raise Refused(f"{path} is not a Homeport database ({error}); move it away") from error
-        except HomeportError:
+        except ServiceError:
             os.close(lock)
             raise
 
@@ -186,7 +186,7 @@ class Database:
         return result, None
 
     def _undo(
-        self, done: list[tuple[asyncio.Future[Any], Any, Exception | None]], error: HomeportError
+        self, done: list[tuple[asyncio.Future[Any], Any, Exception | None]], error: ServiceError
     ) -> None:
         self.connected = False
         if self._writer.in_transaction:

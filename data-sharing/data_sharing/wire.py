@@ -53,7 +53,7 @@ class Serving:
 async def serve(
     settings: Settings, *, stop: asyncio.Event, on_ready: Callable[[Serving], None]
 ) -> None:
-    """Serves until `stop` is set, then drains. Raises HomeportError where it cannot start."""
+    """Serves until `stop` is set, then drains. Raises ServiceError where it cannot start."""
     folder, wall_ms = settings.data_dir, clock_of(settings.clock_file)
     callers = Callers(Tokens.read(settings.tokens) if settings.tokens else None)
     database = await Database.open(

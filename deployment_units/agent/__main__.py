@@ -14,7 +14,7 @@ from deployment_units.agent.wiring import run_agents
 
 
 async def run(settings: AgentSettings) -> None:
-    """Until a signal. Raises HomeportError, in a group: Refused where the control plane does not
+    """Until a signal. Raises ServiceError, in a group: Refused where the control plane does not
     have a unit of it."""
 
     def ready(endpoints: dict[str, str]) -> None:

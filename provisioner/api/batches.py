@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 
 from control_plane import keys
-from control_plane.errors import HomeportError, InvalidInput
+from control_plane.errors import InvalidInput, ServiceError
 from control_plane.fleet.unit import TenantSpec
 from control_plane.identity.names import check_client_id
 from control_plane.serving.status import code_of, duration
@@ -79,7 +79,7 @@ class BatchRun:
                 )
                 claim.position = position
                 begin(claim)
-            except HomeportError as error:
+            except ServiceError as error:
                 self.fail(position, text(client.client_id), error)
 
     async def response(self) -> bytes:
@@ -95,7 +95,7 @@ class BatchRun:
         if not self._left and not self._done.done():
             self._done.set_result(None)
 
-    def fail(self, position: int, client_id: str, error: HomeportError) -> None:
+    def fail(self, position: int, client_id: str, error: ServiceError) -> None:
         """The client at one position goes without."""
         result = pb.ProvisionResult(client_id=client_id)
         result.error.code = code_of(error).name
@@ -120,7 +120,7 @@ class BatchProvision(PendingProvision):
         entry = response_encoding.result_bytes(self.client_id.encode(), response)
         self.sink.put(self.position, entry)
 
-    def fail(self, error: HomeportError) -> None:
+    def fail(self, error: ServiceError) -> None:
         self.sink.fail(self.position, self.client_id, error)
 
     def assigned(self, revision: int) -> None:

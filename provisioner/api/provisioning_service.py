@@ -11,7 +11,7 @@ from grpc import aio
 
 from control_plane import keys
 from control_plane.auth.tokens import Caller, Right
-from control_plane.errors import HomeportError, NotFound, PermissionDenied, Unavailable
+from control_plane.errors import NotFound, PermissionDenied, ServiceError, Unavailable
 from control_plane.fleet.unit import TenantSpec
 from control_plane.identity.names import check_client_id
 from control_plane.serving.calls import HotCall
@@ -95,7 +95,7 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
                 with_ticket=not request.without_ticket,
                 patience_s=PATIENCE_S if left_s is None else min(left_s, PATIENCE_S),
             )
-        except HomeportError as error:
+        except ServiceError as error:
             sink.fail(error)
 
     async def ProvisionMany(
@@ -105,13 +105,13 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         caller = self._callers.of_context(context)
         if Right.SPEAK_FOR_OTHERS not in caller.rights:
             raise PermissionDenied("only operators may provision many clients at once")
-        runs: asyncio.Queue[BatchRun | HomeportError | None] = asyncio.Queue(BATCHES_AHEAD)
+        runs: asyncio.Queue[BatchRun | ServiceError | None] = asyncio.Queue(BATCHES_AHEAD)
 
         async def take_in() -> None:
             async for payload in requests:
                 try:
                     run = self._begin(payload)
-                except HomeportError as error:
+                except ServiceError as error:
                     await runs.put(error)
                     return
                 await runs.put(run)
@@ -123,7 +123,7 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
                 run = await runs.get()
                 if run is None:
                     break
-                if isinstance(run, HomeportError):
+                if isinstance(run, ServiceError):
                     raise run
                 yield await run.response()
             await intake
@@ -146,7 +146,7 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         try:
             async with asyncio.timeout(self._fallback.silence_s() if request.ticket else None):
                 found = await self._find(tenant, request.client_id)
-        except (HomeportError, TimeoutError) as error:
+        except (ServiceError, TimeoutError) as error:
             if not isinstance(error, TimeoutError) and not self._fallback.covers(error):
                 raise
             shown = await self._fallback.assignment(tenant, request.client_id, request.ticket)
@@ -289,7 +289,7 @@ class _Look:
         if not self.outcome.done():
             self.outcome.set_result(found)
 
-    def failed(self, error: HomeportError) -> None:
+    def failed(self, error: ServiceError) -> None:
         if not self.outcome.done():
             self.outcome.set_exception(error)
 
@@ -315,7 +315,7 @@ class _Release(Release):
         if not self.outcome.done():
             self.outcome.set_result(found)
 
-    def failed(self, error: HomeportError) -> None:
+    def failed(self, error: ServiceError) -> None:
         if not self.outcome.done():
             self.outcome.set_exception(error)
 

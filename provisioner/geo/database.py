@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from control_plane.errors import HomeportError
+from control_plane.errors import ServiceError
 from provisioner.geo import mmdb, tree
 from provisioner.geo.address import Address, blocks_never_looked_up
 from provisioner.geo.location import Location
@@ -32,7 +32,7 @@ ATTRIBUTIONS = {
 _LOW_64 = (1 << 64) - 1
 
 
-class GeoDatabaseError(HomeportError):
+class GeoDatabaseError(ServiceError):
     """The file is not a usable geo database; the message says why and what to do."""
 
     reason = "BAD_GEO_DATABASE"

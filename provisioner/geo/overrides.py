@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from control_plane.errors import HomeportError, InvalidInput
+from control_plane.errors import InvalidInput, ServiceError
 from provisioner.geo.address import Address, embedded_ipv4
 from provisioner.geo.countries import continent_of, countries
 from provisioner.geo.declared import check_position
@@ -28,7 +28,7 @@ from provisioner.geo.location import Location, LocationSource, cell_of
 _KEYS = frozenset({"cidr", "country", "subdivision", "position", "uncertainty_km"})
 
 
-class BadOverrides(HomeportError):
+class BadOverrides(ServiceError):
     """The overrides file is wrong; each line of the message is one problem."""
 
     reason = "BAD_GEO_OVERRIDES"

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
 from control_plane import faultpoints, keys
-from control_plane.errors import HomeportError, Unavailable
+from control_plane.errors import ServiceError, Unavailable
 from control_plane.store.port import (
     MAX_OPERATIONS,
     Compare,
@@ -281,7 +281,7 @@ class CommitQueue:
                 part = accounts[start : start + transactions.REFRESH_UNITS]
                 try:
                     stands = await self._look(part)
-                except HomeportError:
+                except ServiceError:
                     break
                 if not stands:
                     self._session.report_lost()
@@ -323,11 +323,11 @@ class CommitQueue:
         for operation in expired:
             self._give_up(operation, Unavailable("the store is away; try again"))
 
-    def _fail(self, batch: Batch, error: HomeportError) -> None:
+    def _fail(self, batch: Batch, error: ServiceError) -> None:
         for operation in (*batch.claims, *batch.releases):
             self._give_up(operation, error)
 
-    def _give_up(self, operation: Operation, error: HomeportError) -> None:
+    def _give_up(self, operation: Operation, error: ServiceError) -> None:
         if isinstance(operation, Claim):
             self._unpromise(operation)
         operation.failed(error)

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 
 from control_plane import keys
-from control_plane.errors import HomeportError
+from control_plane.errors import ServiceError
 from control_plane.store.port import (
     Compare,
     Delete,
@@ -115,7 +115,7 @@ class HoldExpiry:
             await asyncio.sleep(pause_s * (0.75 + 0.5 * self._jitter()))
             try:
                 await self.look()
-            except HomeportError as error:
+            except ServiceError as error:
                 log.info("cannot look at holds now: %s", error)
 
     async def look(self) -> int:
@@ -224,7 +224,7 @@ class HoldRelease(Release):
     def changed(self, found: KeyValue | None) -> None:
         self._tell(False)
 
-    def failed(self, error: HomeportError) -> None:
+    def failed(self, error: ServiceError) -> None:
         self._tell(False)  # if it stands at the next look, it is tried again
 
     def _tell(self, released: bool) -> None:

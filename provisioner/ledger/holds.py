@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from control_plane import keys
-from control_plane.errors import HomeportError, Unavailable
+from control_plane.errors import ServiceError, Unavailable
 from control_plane.store.port import (
     Delete,
     Put,
@@ -100,10 +100,10 @@ class HoldBook:
 
     async def _delete(self, batch: Sequence[tuple[bytes, _Call]]) -> None:
         self.transactions += 1
-        error: HomeportError | None = None
+        error: ServiceError | None = None
         try:
             await self._store.commit(Txn(then=[Delete(key) for key in {key for key, _ in batch}]))
-        except HomeportError as failure:
+        except ServiceError as failure:
             error = failure  # also where the outcome is unknown: the sender sends them again
         for _, call in batch:
             call.left -= 1

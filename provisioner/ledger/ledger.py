@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from control_plane import keys
-from control_plane.errors import HomeportError, Unavailable
+from control_plane.errors import ServiceError, Unavailable
 from control_plane.fleet.capacity import CapacityRecord, decode_capacity
 from control_plane.store.port import KeyValue, Store
 from control_plane.store.replica import Replica
@@ -240,7 +240,7 @@ class Ledger:
             claim.failed(Unavailable("the store was too slow; try again"))
             return
         choice = claim.choose()
-        if isinstance(choice, HomeportError):
+        if isinstance(choice, ServiceError):
             claim.failed(choice)
             return
         claim.account = choice

@@ -11,7 +11,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Protocol
 
-from control_plane.errors import HomeportError
+from control_plane.errors import ServiceError
 from control_plane.store import port
 from control_plane.store.port import KeyValue
 from provisioner.ledger.account import Account
@@ -34,7 +34,7 @@ class Operation:
     writes: Sequence[port.Operation] = ()
 
     @abstractmethod
-    def failed(self, error: HomeportError) -> None:
+    def failed(self, error: ServiceError) -> None:
         """It ended without an answer. Called at most once, and nothing after it."""
 
 
@@ -48,7 +48,7 @@ class Claim(Operation):
     source: Account | None = None  # the unit that gets a slot back
 
     @abstractmethod
-    def choose(self) -> Account | HomeportError:
+    def choose(self) -> Account | ServiceError:
         """The unit it should go to as things stand, or why there is none. May be asked
         again when that unit turns out to be full."""
 
@@ -117,6 +117,6 @@ class Lookup(Protocol):
         """A as it stands now."""
         ...
 
-    def failed(self, error: HomeportError, /) -> None:
+    def failed(self, error: ServiceError, /) -> None:
         """The store did not answer."""
         ...

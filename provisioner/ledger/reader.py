@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from control_plane.errors import HomeportError, Unavailable
+from control_plane.errors import ServiceError, Unavailable
 from control_plane.store.port import Get, Store, Txn
 from provisioner.ledger.operations import Lookup
 
@@ -51,7 +51,7 @@ class Reader:
     async def _read(self, batch: Sequence[Lookup]) -> None:
         try:
             result = await self._store.commit(Txn(then=[Get(one.key) for one in batch]))
-        except HomeportError as error:
+        except ServiceError as error:
             for one in batch:
                 one.failed(error)
             return

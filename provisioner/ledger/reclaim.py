@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable
 
 from control_plane import faultpoints, keys
-from control_plane.errors import HomeportError
+from control_plane.errors import ServiceError
 from control_plane.fleet.capacity import decode_capacity
 from control_plane.store.port import KeyValue, Store, range_all
 from provisioner.ledger import transactions
@@ -77,7 +77,7 @@ class Reclaimer:
         while True:
             try:
                 self.settled += await self._look()
-            except HomeportError as error:
+            except ServiceError as error:
                 log.info("cannot settle the dead now: %s", error)
             try:
                 async with asyncio.timeout(SWEEP_S):

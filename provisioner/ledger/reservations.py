@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from control_plane import faultpoints, keys
-from control_plane.errors import HomeportError, Unavailable
+from control_plane.errors import ServiceError, Unavailable
 from control_plane.fleet.capacity import CapacityRecord, decode_capacity
 from control_plane.store.port import OutcomeUnknown, Put, Store, Txn
 from provisioner.ledger import transactions
@@ -75,7 +75,7 @@ class Reservations:
             if account.adopted:
                 await self._take(account)
             self._hand_out(account)
-        except HomeportError as error:
+        except ServiceError as error:
             self._turn_away(account, error)
         finally:
             self._asking.discard(account.unit)
@@ -157,7 +157,7 @@ class Reservations:
                 self._bounce(claim)
         self._touched(account)
 
-    def _turn_away(self, account: Account, error: HomeportError) -> None:
+    def _turn_away(self, account: Account, error: ServiceError) -> None:
         waiting = self._waiting.pop(account.unit, deque())
         account.waiting -= len(waiting)
         self._touched(account)
@@ -211,7 +211,7 @@ class Reservations:
         except OutcomeUnknown:
             await lane.refresh(account)
             return
-        except HomeportError:
+        except ServiceError:
             return  # nothing was changed; the next round tries again
         faultpoints.passing("ledger.settle.after")
         if me != session.id:
@@ -238,7 +238,7 @@ class Reservations:
             await self._store.commit(
                 Txn(then=[Put(keys.starving(unit), self._session.id.encode())])
             )
-        except HomeportError:
+        except ServiceError:
             return  # only a plea; whoever retries makes the next one
 
     def heard(self, account: Account, who: str) -> None:

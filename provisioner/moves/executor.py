@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from control_plane import faultpoints, keys
-from control_plane.errors import HomeportError
+from control_plane.errors import ServiceError
 from control_plane.fleet.move_job import JobState, MoveJob
 from control_plane.fleet.registry import UnitRegistry
 from control_plane.fleet.transitions import Transitions
@@ -68,7 +68,7 @@ class Executor:
                         continue
                     try:
                         worker = await self._claim(job, revision)
-                    except HomeportError as error:
+                    except ServiceError as error:
                         log.info("cannot take job %s now: %s", job.id, error)
                         continue
                     if worker is not None:
@@ -115,7 +115,7 @@ class Executor:
     async def _work(self, worker: Worker) -> None:
         try:
             await worker.run()
-        except HomeportError as error:
+        except ServiceError as error:
             log.warning("job %s stopped, and is taken up again: %s", worker.job.id, error)
         finally:
             self._working.discard(worker.job.id)

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from control_plane.errors import HomeportError
+from control_plane.errors import ServiceError
 from control_plane.fleet.lifecycle import Event, LifecycleRecord, noticed
 from control_plane.fleet.transitions import TransitionRequest, Transitions
 from control_plane.store.port import Health
@@ -69,7 +69,7 @@ class FailureDetector:
                 wanted = TransitionRequest(event=event, return_home=self._fleet_view.brings_home())
                 try:
                     done = await self._transitions.make(unit_id, wanted)
-                except HomeportError as error:
+                except ServiceError as error:
                     log.info("cannot write that unit %s is %s: %s", unit_id, event, error)
                     continue
                 if done.changed:

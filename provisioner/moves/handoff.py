@@ -20,7 +20,7 @@ from typing import Any, TypeAlias, TypeVar
 import grpc
 from grpc import aio
 
-from control_plane.errors import HomeportError
+from control_plane.errors import ServiceError
 from control_plane.handoff.chunks import Chunk, ChunkVerifier
 from control_plane.handoff.orders import Act, OrderIssuer
 from homeport.api.unit.v1 import unit_pb2 as pb
@@ -206,13 +206,13 @@ class Handoff:
                 while (chunk := await self._take(chunks)) is not None:
                     try:
                         tally.take(_measured(chunk))
-                    except HomeportError as fault:
+                    except ServiceError as fault:
                         raise _Broken(Side.SOURCE, f"sent what is no state: {fault}",
                                       again=True) from fault  # fmt: skip
                     await self._give(taking, ending, pb.ImportClientRequest(chunk=chunk))
                 try:
                     tally.end()
-                except HomeportError as fault:
+                except ServiceError as fault:
                     raise _Broken(Side.SOURCE, f"sent half a state: {fault}",
                                   again=True) from fault  # fmt: skip
                 kept = await self._acknowledged(taking, ending)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from control_plane import keys
-from control_plane.errors import HomeportError
+from control_plane.errors import ServiceError
 from control_plane.fleet.unit import Reprovision, TenantSpec
 from control_plane.store import port
 from control_plane.store.port import KeyValue, Put, unchanged
@@ -104,7 +104,7 @@ class MoveOperation(Move):
         move_request: MoveRequest,
         source: Account,
         *,
-        find: Callable[[MoveRequest], Account | HomeportError],
+        find: Callable[[MoveRequest], Account | ServiceError],
         lease: int,
         held: KeyValue | None,
         at_ms: int,
@@ -126,9 +126,9 @@ class MoveOperation(Move):
         if held is not None:
             self.guards = (unchanged(held.key, held.mod_revision),)
 
-    def choose(self) -> Account | HomeportError:
+    def choose(self) -> Account | ServiceError:
         account = self._find(self.move_request)
-        if isinstance(account, HomeportError):
+        if isinstance(account, ServiceError):
             return account
         who, record = self.move_request, self.move_request.record
         unit, epoch = account.unit, record.epoch + 1
@@ -159,7 +159,7 @@ class MoveOperation(Move):
     def changed(self, found: KeyValue | None) -> None:
         self._tell(Superseded(found))
 
-    def failed(self, error: HomeportError) -> None:
+    def failed(self, error: ServiceError) -> None:
         self._tell(NotMoved(error.message))
 
     def _tell(self, outcome: Outcome) -> None:

@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import Any
 
 from control_plane import faultpoints, keys
-from control_plane.errors import Exhausted, HomeportError, Refused, Unavailable
+from control_plane.errors import Exhausted, Refused, ServiceError, Unavailable
 from control_plane.fleet.unit import Reprovision
 from control_plane.store.port import KeyValue
 from provisioner.ledger.account import Account
@@ -143,14 +143,14 @@ class Mover:
     def suits_better(self, move_request: MoveRequest) -> bool:
         """Whether another unit suits a client on a healthy unit clearly better. Only once
         `ledger` has answered."""
-        return not isinstance(self._find(move_request), HomeportError)
+        return not isinstance(self._find(move_request), ServiceError)
 
     async def move(self, who: MoveRequest, *, patience_s: float = MOVE_S) -> Outcome:
         """Moves one client, with its state where its tenant wants that. Never raises for what
         goes wrong on the way: the client stays, and the outcome says why."""
         try:
             outcome = await self._move(who, patience_s)
-        except HomeportError as error:
+        except ServiceError as error:
             outcome = NotMoved(error.message)
         if isinstance(outcome, Moved):
             self.moved[who.cause] = self.moved.get(who.cause, 0) + 1
@@ -164,7 +164,7 @@ class Mover:
         policy = who.tenant.reprovision
         if who.takes_state:
             account = self._find(who)
-            if isinstance(account, HomeportError):
+            if isinstance(account, ServiceError):
                 return NotMoved(account.message)
             broken = await self._hand_over(who, account.unit, patience_s)
             if broken is not None:
@@ -183,7 +183,7 @@ class Mover:
             expires_at=until,
         )
         account = relocation.choose()
-        if isinstance(account, HomeportError):
+        if isinstance(account, ServiceError):
             return NotMoved(account.message)
         relocation.account = account
         faultpoints.passing("moves.commit.before")
@@ -194,7 +194,7 @@ class Mover:
             self.spawn(self._forget(who), "forgetting a client that left")
         return outcome
 
-    def _find(self, who: MoveRequest) -> Account | HomeportError:
+    def _find(self, who: MoveRequest) -> Account | ServiceError:
         """The account of the unit it should go to, as things stand."""
         assert self._ledger is not None
         ledger, targets = self._ledger, self._targets

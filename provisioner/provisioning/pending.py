@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from control_plane.errors import HomeportError
+from control_plane.errors import ServiceError
 from control_plane.fleet.unit import TenantSpec
 from control_plane.store import port
 from control_plane.store.port import KeyValue
@@ -31,7 +31,7 @@ class Sink(Protocol):
         """A ProvisionResponse."""
         ...
 
-    def fail(self, error: HomeportError) -> None: ...
+    def fail(self, error: ServiceError) -> None: ...
 
 
 class PendingProvision(Claim):
@@ -84,13 +84,13 @@ class PendingProvision(Claim):
         """To the caller who came first; a ProvisionResponse."""
         self.sink.reply(response)
 
-    def fail(self, error: HomeportError) -> None:
+    def fail(self, error: ServiceError) -> None:
         """To the same."""
         self.sink.fail(error)
 
-    def choose(self) -> Account | HomeportError:
+    def choose(self) -> Account | ServiceError:
         choice = self.provisioner.choose(self.tenant.id, self.key, self.location)
-        if isinstance(choice, HomeportError):
+        if isinstance(choice, ServiceError):
             return choice
         self.choice: Choice = choice
         account = self.provisioner.accounts[choice.unit_index]
@@ -121,5 +121,5 @@ class PendingProvision(Claim):
         else:
             self.provisioner.claim_new(self)
 
-    def failed(self, error: HomeportError) -> None:
+    def failed(self, error: ServiceError) -> None:
         self.provisioner.answer_error(self, error)

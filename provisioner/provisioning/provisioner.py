@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from control_plane import keys
-from control_plane.errors import Exhausted, HomeportError, NotFound, Refused, Unavailable
+from control_plane.errors import Exhausted, NotFound, Refused, ServiceError, Unavailable
 from control_plane.fleet.unit import TenantSpec
 from control_plane.identity.names import check_client_id
 from control_plane.store.port import KeyValue
@@ -194,7 +194,7 @@ class Provisioner:
     def claim(self, claim: PendingProvision) -> None:
         """Chooses a unit for the client and asks the ledger for a slot."""
         account = claim.choose()
-        if isinstance(account, HomeportError):
+        if isinstance(account, ServiceError):
             claim.failed(account)
             return
         claim.account = account
@@ -202,14 +202,14 @@ class Provisioner:
 
     def choose(
         self, tenant_id: str, client_key: bytes, location: Location
-    ) -> Choice | HomeportError:
+    ) -> Choice | ServiceError:
         """The unit for a client as things stand; `accounts` has ours there."""
         choice = self._chooser.choose(location, tenant_id, client_key)
         if isinstance(choice, NoChoice):
             return self._no_room(choice, tenant_id)
         return choice
 
-    def _no_room(self, choice: NoChoice, tenant_id: str) -> HomeportError:
+    def _no_room(self, choice: NoChoice, tenant_id: str) -> ServiceError:
         if not choice.allowed:
             if not self.fleet.units:
                 return Refused("the fleet has no units; apply one with `homeport units apply`")
@@ -258,7 +258,7 @@ class Provisioner:
         decision = self._decision(claim.location, unit_id, rule)
         self._answer(claim, unit_id, epoch, at_ms, decision, existing=False)
 
-    def answer_error(self, claim: PendingProvision, error: HomeportError) -> None:
+    def answer_error(self, claim: PendingProvision, error: ServiceError) -> None:
         """The client goes without, unless there is no room for new clients and this one has
         a home already."""
         if not claim.looked and isinstance(error, Exhausted | Refused):
@@ -327,8 +327,8 @@ class Provisioner:
             )
             return
 
-        def signed(ticket: str | HomeportError) -> None:
-            if isinstance(ticket, HomeportError):
+        def signed(ticket: str | ServiceError) -> None:
+            if isinstance(ticket, ServiceError):
                 sink.fail(ticket)
             else:
                 sink.reply(
@@ -367,7 +367,7 @@ class _LastLook:
 
     __slots__ = ("claim", "error", "expires_at", "key")
 
-    def __init__(self, claim: PendingProvision, error: HomeportError) -> None:
+    def __init__(self, claim: PendingProvision, error: ServiceError) -> None:
         self.claim = claim
         self.key = claim.key
         self.expires_at = claim.expires_at
@@ -379,5 +379,5 @@ class _LastLook:
         else:
             self.claim.failed(self.error)
 
-    def failed(self, error: HomeportError) -> None:
+    def failed(self, error: ServiceError) -> None:
         self.claim.failed(error)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from control_plane.errors import HomeportError, Unavailable
+from control_plane.errors import ServiceError, Unavailable
 from control_plane.fleet.unit import TenantSpec
 from control_plane.identity.admission import MAX_TICKET_BYTES, Reason, TicketVerifier
 from control_plane.identity.tickets import ISSUER, from_base64url
@@ -82,7 +82,7 @@ class TicketFallback:
         """How long a known client waits for the store before it is answered without."""
         return STORE_SILENT_S if self.health.connected else STORE_AWAY_S
 
-    def covers(self, error: HomeportError) -> bool:
+    def covers(self, error: ServiceError) -> bool:
         """Whether a failure means that the store is away or overrun, not that it said no."""
         if isinstance(error, StoreUnavailable | OutcomeUnknown | Overloaded):
             return True
@@ -139,8 +139,8 @@ class TicketFallback:
         assignment = self._assignment(tenant.id, client_id, shown)
         ttl = response_encoding.ttl_bytes(tenant.ticket_ttl_s)
 
-        def signed(ticket: str | HomeportError) -> None:
-            if isinstance(ticket, HomeportError):
+        def signed(ticket: str | ServiceError) -> None:
+            if isinstance(ticket, ServiceError):
                 sink.fail(ticket)
                 return
             sink.reply(
@@ -210,7 +210,7 @@ class FallbackResponder:
         if sink is not None:
             sink.reply(response)
 
-    def fail(self, error: HomeportError) -> None:
+    def fail(self, error: ServiceError) -> None:
         """A refusal, or the store's absence, which the ticket makes good."""
         if self._answers.covers(error) and self._silent():
             return

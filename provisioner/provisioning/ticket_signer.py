@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
-from control_plane.errors import HomeportError, Unavailable
+from control_plane.errors import ServiceError, Unavailable
 from control_plane.fleet.unit import TenantSpec
 from control_plane.identity.tickets import EDDSA, TicketIssuer
 
@@ -25,7 +25,7 @@ class _Order:
     unit_id: str
     client_id: str
     epoch: int
-    deliver: Callable[[str | HomeportError], None]
+    deliver: Callable[[str | ServiceError], None]
     known_at: float | None
 
 
@@ -70,7 +70,7 @@ class TicketSigner:
         unit_id: str,
         client_id: str,
         epoch: int,
-        deliver: Callable[[str | HomeportError], None],
+        deliver: Callable[[str | ServiceError], None],
         known_at: float | None = None,
     ) -> None:
         """`deliver` is called on the event loop, once."""
@@ -90,11 +90,11 @@ class TicketSigner:
         ticket = self.issue_now(tenant, unit_id, client_id, epoch, known_at)
         if ticket is not None:
             return ticket
-        signed: asyncio.Future[str | HomeportError]
+        signed: asyncio.Future[str | ServiceError]
         signed = asyncio.get_running_loop().create_future()
         self.issue_later(tenant, unit_id, client_id, epoch, signed.set_result, known_at)
         outcome = await signed
-        if isinstance(outcome, HomeportError):
+        if isinstance(outcome, ServiceError):
             raise outcome
         return outcome
 

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 
 from control_plane import keys
-from control_plane.errors import HomeportError, NotFound, Refused, Unavailable
+from control_plane.errors import NotFound, Refused, ServiceError, Unavailable
 from control_plane.store.port import LeaseLost, Store, range_all
 from provisioner.shards import map_changes
 from provisioner.shards.feed import Feed
@@ -84,7 +84,7 @@ class ShardMover:
     async def finish(self, move_id: str) -> None:
         """Takes one move to its end. Raises Unavailable when that fails again and again;
         TakenOver when somebody else works on it now."""
-        failure: HomeportError | None = None
+        failure: ServiceError | None = None
         for attempt in range(ATTEMPTS):
             shard_map, _ = await map_changes.read_map(self._control)
             try:
@@ -97,8 +97,8 @@ class ShardMover:
                 return
             except TakenOver:
                 raise
-            except (HomeportError, LeaseLost) as error:
-                failure = error if isinstance(error, HomeportError) else None
+            except (ServiceError, LeaseLost) as error:
+                failure = error if isinstance(error, ServiceError) else None
                 log.info("move %s has to be taken up again: %s", move_id, error)
                 await self._thawed(move_id)
             await self._sleep(RETRY_S * (attempt + 1))
@@ -111,7 +111,7 @@ class ShardMover:
         """Nobody waits for a move that failed; where this fails too, servers do it."""
         try:
             await map_changes.thaw(self._control, move_id)
-        except HomeportError as error:
+        except ServiceError as error:
             log.info("cannot thaw move %s: %s", move_id, error)
 
     async def _run(self, move: ShardMove) -> None:

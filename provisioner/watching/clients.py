@@ -17,8 +17,8 @@ from control_plane import keys
 from control_plane.errors import (
     Exhausted,
     HistoryGone,
-    HomeportError,
     InvalidInput,
+    ServiceError,
     Unavailable,
 )
 from control_plane.store.port import Compacted, Get, KeyValue, Store, Txn
@@ -91,7 +91,7 @@ class ClientWatches:
         for watch in self._silent:
             watch.end(self._ending(over_s))
 
-    def end_those(self, gone: Callable[[str], bool], error: Callable[[], HomeportError]) -> None:
+    def end_those(self, gone: Callable[[str], bool], error: Callable[[], ServiceError]) -> None:
         """Ends the streams of clients (tenant/client) that are not to be told from here."""
         for name, client in list(self._clients.items()):
             if gone(name):
@@ -267,7 +267,7 @@ class ClientWatches:
             reads = [Get(keys.ASSIGNMENTS + name.encode()) for name in names]
             try:
                 result = await self._store.commit(Txn(then=reads))
-            except HomeportError as error:
+            except ServiceError as error:
                 self._unread(batch, readers, error)
                 await asyncio.sleep(RETRY_S)
                 continue
@@ -303,7 +303,7 @@ class ClientWatches:
         self,
         batch: list[WatchedClient],
         readers: list[list[asyncio.Future[None]] | None],
-        error: HomeportError,
+        error: ServiceError,
     ) -> None:
         """Who is opening a watch is told; who has one is read again later."""
         retry = Unavailable(error.message, retry_after_s=0.5 + self._jitter())

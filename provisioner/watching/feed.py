@@ -14,7 +14,7 @@ from typing import Protocol
 import msgspec
 
 from control_plane import keys
-from control_plane.errors import HomeportError
+from control_plane.errors import ServiceError
 from control_plane.store.port import Compacted, KeyValue, Store
 from provisioner.ledger.departure import DepartureRecord, decode_departure, decode_released
 
@@ -69,7 +69,7 @@ class MoveFeed:
                         listener.reached(batch.revision)
             except Compacted:
                 log.info("the history of moves is compacted; reading anew")
-            except HomeportError as error:
+            except ServiceError as error:
                 log.warning("cannot follow moves: %s", error)
                 await asyncio.sleep(RETRY_S)
 
@@ -78,7 +78,7 @@ class MoveFeed:
         while True:
             try:
                 page = await self._store.range(keys.RELEASED, limit=1, keys_only=True)
-            except HomeportError:
+            except ServiceError:
                 await asyncio.sleep(RETRY_S)
             else:
                 return page.revision

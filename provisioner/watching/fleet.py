@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Generic, NamedTuple, TypeVar
 
 from control_plane import keys
-from control_plane.errors import Exhausted, HistoryGone, HomeportError, InvalidInput, Unavailable
+from control_plane.errors import Exhausted, HistoryGone, InvalidInput, ServiceError, Unavailable
 from control_plane.store.port import Compacted, Store
 
 log = logging.getLogger(__name__)
@@ -220,7 +220,7 @@ class FleetWatches(Generic[T]):
                         self._written.set()
             except Compacted:
                 continue
-            except HomeportError as error:
+            except ServiceError as error:
                 log.info("cannot follow %s now: %s", prefix.decode(), error)
             await asyncio.sleep(RETRY_S)
 
@@ -232,7 +232,7 @@ class FleetWatches(Generic[T]):
             began = clock()
             try:
                 units, revision = await self._read(0)
-            except (HomeportError, Compacted) as error:
+            except (ServiceError, Compacted) as error:
                 log.info("cannot read the fleet now: %s", error)
                 self._written.set()
                 await asyncio.sleep(RETRY_S)

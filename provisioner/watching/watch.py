@@ -11,7 +11,7 @@ from enum import Enum
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self
 
-from control_plane.errors import HomeportError, NotFound
+from control_plane.errors import NotFound, ServiceError
 from provisioner.watching.home_state import HomeState, is_news
 
 
@@ -86,7 +86,7 @@ class Watch:
         self._client: WatchedClient | None = None
         self._told_since = -1
         self._due = False
-        self._ended: HomeportError | None = None
+        self._ended: ServiceError | None = None
         self._waiter: asyncio.Future[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -144,7 +144,7 @@ class Watch:
         self._due = True
         self.wake()
 
-    def end(self, error: HomeportError) -> None:
+    def end(self, error: ServiceError) -> None:
         """The next message is this error."""
         self._ended = error
         self.wake()

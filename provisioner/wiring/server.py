@@ -93,7 +93,7 @@ async def serve(
     on_ready: Callable[[Serving], None],
     share_port: bool = False,
 ) -> None:
-    """Serves until `stop` is set, then drains. Raises HomeportError where it cannot start, and
+    """Serves until `stop` is set, then drains. Raises ServiceError where it cannot start, and
     Refused where the store came back as another one."""
     rng = random.Random(secrets.randbits(64))
     # Which cluster a client is in only the store can say: without it, several serve nobody.

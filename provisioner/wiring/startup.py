@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from control_plane.errors import HomeportError
+from control_plane.errors import ServiceError
 from control_plane.identity.kept_ring import KeptRing
 from control_plane.store.opening import EtcdAccess, StoreUrl, open_store
 from control_plane.store.port import OutcomeUnknown, Store, StoreUnavailable
@@ -47,7 +47,7 @@ def usable_snapshot(settings: Settings) -> Snapshot | None:
         found = read_snapshot(settings.snapshot, endpoints=endpoints)
         if found is not None:
             KeptRing.check(found.pairs, settings.master_key_file)
-    except (UnusableSnapshot, HomeportError) as error:
+    except (UnusableSnapshot, ServiceError) as error:
         log.warning("ignoring the snapshot: %s", error)
         return None
     return found
@@ -85,7 +85,7 @@ async def when_there(
     while not stop.is_set():
         try:
             return await attempt()
-        except HomeportError as error:
+        except ServiceError as error:
             if error.retry_after_s is None:
                 raise
             if not told:

@@ -12,7 +12,7 @@ import msgspec
 
 from console.cli.calls.data_sharing import DataSharingCalls
 from console.cli.input.text_file import read_text
-from control_plane.errors import HomeportError
+from control_plane.errors import ServiceError
 from data_sharing.delivery.outcome_events import OUTCOME_FEED
 from data_sharing.event import Event
 from data_sharing.forecasts.spec import ForecastSpec
@@ -110,13 +110,13 @@ def _in_force(
         try:
             made = compile_forecast(spec, tenant=tenant, schemas=feeds)
             estimated[forecast.name] = made
-        except HomeportError as error:
+        except ServiceError as error:
             left_out[f"forecast {forecast.name}"] = error.message
     for rule in service.list_rules(tenant, with_retired=False):
         try:
             one = msgspec.json.decode(rule.spec, type=RuleSpec)
             compiled.append(_compiled(one, tenant, feeds, estimated, rule.version))
-        except HomeportError as error:
+        except ServiceError as error:
             left_out[rule.rule_id] = error.message
     return RuleSet(compiled, estimated.values()), left_out
 

@@ -17,7 +17,7 @@ from google.protobuf.message import DecodeError
 from grpc import aio
 
 from control_plane.auth.tokens import Right
-from control_plane.errors import HomeportError, InvalidInput, NotFound, PermissionDenied
+from control_plane.errors import InvalidInput, NotFound, PermissionDenied, ServiceError
 from control_plane.serving.calls import HotCall
 from control_plane.serving.server import Service
 from data_sharing.api.callers import Callers, Party, reader_of
@@ -86,7 +86,7 @@ class FeedService(pb_grpc.FeedServiceServicer):
             answer = self._publisher.publish(
                 party.tenant, [envelope], application=party.application
             )
-        except HomeportError as error:
+        except ServiceError as error:
             call.fail(error)
             return
 
@@ -112,7 +112,7 @@ class FeedService(pb_grpc.FeedServiceServicer):
             answers = self._publisher.publish(
                 party.tenant, envelopes, application=party.application
             )
-        except HomeportError as error:
+        except ServiceError as error:
             call.fail(error)
             return
 
@@ -274,7 +274,7 @@ def _lenient_class() -> Any:
 _LENIENT = _lenient_class()
 
 
-def error_of(refusal: Refusal) -> HomeportError:
+def error_of(refusal: Refusal) -> ServiceError:
     """A refusal as the error of a whole call."""
     if refusal.code == "NOT_FOUND":
         return NotFound(refusal.message)
@@ -283,14 +283,14 @@ def error_of(refusal: Refusal) -> HomeportError:
     return InvalidInput(refusal.field, refusal.message)
 
 
-def _failure(done: asyncio.Future[Any]) -> HomeportError | None:
+def _failure(done: asyncio.Future[Any]) -> ServiceError | None:
     if done.cancelled():
-        return HomeportError("the server stopped before the answer was known; send it again")
+        return ServiceError("the server stopped before the answer was known; send it again")
     failure = done.exception()
-    if failure is None or isinstance(failure, HomeportError):
+    if failure is None or isinstance(failure, ServiceError):
         return failure
     log.error("publishing failed", exc_info=failure)
-    return HomeportError("internal error; see the server's log")
+    return ServiceError("internal error; see the server's log")
 
 
 def _response(answers: Sequence[Answer]) -> bytes:

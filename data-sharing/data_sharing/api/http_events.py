@@ -19,10 +19,10 @@ from aiohttp import web
 from control_plane.auth.tokens import Right
 from control_plane.errors import (
     Exhausted,
-    HomeportError,
     InvalidInput,
     NotFound,
     PermissionDenied,
+    ServiceError,
     Unauthenticated,
     Unavailable,
 )
@@ -42,7 +42,7 @@ MAX_BODY_BYTES = 1 << 20
 MAX_BATCH = 1_000
 ANSWER_S = 30.0
 READ_S = 30.0
-_STATUS: tuple[tuple[type[HomeportError], int], ...] = (
+_STATUS: tuple[tuple[type[ServiceError], int], ...] = (
     (InvalidInput, 400),
     (NotFound, 404),
     (PermissionDenied, 403),
@@ -108,7 +108,7 @@ class HttpEvents:
             return _error("UNAVAILABLE", "", "it took too long; send it again, that is safe", 503)
         except NotEvents as error:
             return _error("INVALID_ARGUMENT", "body", str(error), 400)
-        except HomeportError as error:
+        except ServiceError as error:
             status = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
             field = error.field if isinstance(error, InvalidInput) else ""
             response = _error(error.reason, field, error.message, status)

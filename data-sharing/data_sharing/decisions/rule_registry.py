@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from control_plane.errors import HomeportError, NotFound, Refused
+from control_plane.errors import NotFound, Refused, ServiceError
 from data_sharing.database import Database, Schema
 from data_sharing.decisions import worker_tables
 from data_sharing.decisions.worker import DecisionWorker
@@ -136,12 +136,12 @@ class RuleRegistry:
             try:
                 feeds = _Feeds(catalogue, tenant, None)
                 estimated.append(compile_forecast(spec, tenant=tenant, schemas=feeds))
-            except HomeportError as error:
+            except ServiceError as error:
                 self.suspended[tenant, f"forecast {spec.forecast}"] = error.message
         for rule in rules:
             try:
                 compiled.append(_compiled(rule, catalogue, estimated))
-            except HomeportError as error:
+            except ServiceError as error:
                 self.suspended[rule.tenant, rule.spec.rule] = error.message
         for (tenant, name), why in self.suspended.items():
             log.warning("%s of tenant %s is suspended: %s", name, tenant, why)

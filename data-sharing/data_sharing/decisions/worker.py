@@ -23,7 +23,7 @@ from operator import attrgetter
 import msgspec
 
 from control_plane import faultpoints
-from control_plane.errors import Conflict, HomeportError, Refused, Unavailable
+from control_plane.errors import Conflict, Refused, ServiceError, Unavailable
 from data_sharing.database import Database
 from data_sharing.decisions import (
     dead_letters,
@@ -114,7 +114,7 @@ class DecisionWorker:
             db.execute("SAVEPOINT deciding")
             try:
                 self._decide(db, some, accepted_ms)
-            except (sqlite3.Error, HomeportError):
+            except (sqlite3.Error, ServiceError):
                 raise
             except Exception:  # of our own code: one event must not take others along
                 log.exception("deciding events one by one")
@@ -145,7 +145,7 @@ class DecisionWorker:
         db.execute("SAVEPOINT alone")
         try:
             self._decide(db, [event], now_ms)
-        except (sqlite3.Error, HomeportError):
+        except (sqlite3.Error, ServiceError):
             raise
         except Exception as error:
             log.exception("event %s of %s cannot be decided", event.id, event.source)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from control_plane.errors import HomeportError
+from control_plane.errors import ServiceError
 from data_sharing.feeds.port import FeedLog, Retention
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ class Retainer:
         while True:
             try:
                 gone = await self._log.trim(self._retention, self._wall_ms())
-            except HomeportError as error:
+            except ServiceError as error:
                 log.warning("old events stay for now: %s", error)
                 gone = 0
             self.gone += gone

@@ -15,7 +15,7 @@ from data_sharing.platforms.wire import run_platform
 
 
 async def run(settings: PlatformSettings) -> None:
-    """Until a signal, then until what was accepted has ended. Raises HomeportError, in a group:
+    """Until a signal, then until what was accepted has ended. Raises ServiceError, in a group:
     Refused where the service does not have this platform."""
 
     def ready(applications: dict[str, str]) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import grpc
 from grpc import aio
 
-from control_plane.errors import HomeportError, InvalidInput
+from control_plane.errors import InvalidInput, ServiceError
 from data_sharing.platforms.host import PlatformHost, Report
 from data_sharing.platforms.installing import Installer
 from data_sharing.platforms.journal import Journal
@@ -123,7 +123,7 @@ class PlatformConnection:
                     self._lost(server, f"{error.code().name}: {error.details()}")
                 except TimeoutError:
                     self._lost(server, "it fell silent")
-                except HomeportError as error:
+                except ServiceError as error:
                     self._lost(server, error.message)
                 finally:
                     failures = 1 if self.connected.is_set() else failures + 1

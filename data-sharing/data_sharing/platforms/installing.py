@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 from grpc import aio
 
-from control_plane.errors import DataLoss, HomeportError
+from control_plane.errors import DataLoss, ServiceError
 from control_plane.files import replace_file
 from data_sharing.platforms.host import Hosted, PlatformHost
 from data_sharing.runtimes.port import Artifact, Capabilities, Limits
@@ -100,7 +100,7 @@ class Installer:
                 self._granted(_read_wishes(offer.wishes_json or "{}")),
             )
         except (
-            HomeportError,
+            ServiceError,
             aio.AioRpcError,
             OSError,
             TimeoutError,

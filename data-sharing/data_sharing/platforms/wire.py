@@ -34,7 +34,7 @@ async def run_platform(
     on_ready: Callable[[dict[str, str]], None],
 ) -> None:
     """Until `stop`, and until what was taken is told. `on_ready({application: version})` once
-    all that was asked for is ready. Raises HomeportError, and in a group grpc.aio.AioRpcError
+    all that was asked for is ready. Raises ServiceError, and in a group grpc.aio.AioRpcError
     where the service will not have this platform."""
     wall_ms = clock_of(settings.clock_file)
     pinned = read_keys(settings.instruction_keys) if settings.instruction_keys else {}

@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from control_plane import faultpoints, keys
-from control_plane.errors import HomeportError, Unavailable
+from control_plane.errors import ServiceError, Unavailable
 from control_plane.fleet.capacity import CapacityRecord, decode_capacity
 from control_plane.store.cluster_tagged import NEVER
 from control_plane.store.port import Compare, Get, OutcomeUnknown, Store, Txn, TxnResult
@@ -203,7 +203,7 @@ class ClusterCommitQueue(CommitQueue):
                 result = await self._control.commit(txn)
             except OutcomeUnknown:
                 continue
-            except HomeportError:
+            except ServiceError:
                 return False
             if result.succeeded:
                 account.see(record, result.revision, me)
@@ -224,7 +224,7 @@ class ClusterCommitQueue(CommitQueue):
                 control = await self._control.commit(
                     cross_cluster_transactions.look_at_control(units)
                 )
-            except HomeportError:
+            except ServiceError:
                 # The clients are here, and grants stand: no reason to wait for the ledger.
                 cross_cluster_transactions.recount(accounts, here)
                 return True
@@ -317,7 +317,7 @@ class ClusterReservations(Reservations):
             certain = await lane.make_certain(account)
         except OutcomeUnknown:
             certain = False
-        except HomeportError:
+        except ServiceError:
             return
         if me != session.id:
             return
@@ -333,7 +333,7 @@ class ClusterReservations(Reservations):
             result = await self._store.commit(txn)
         except OutcomeUnknown:
             return
-        except HomeportError:
+        except ServiceError:
             if me == session.id:
                 account.grant = account.record.grants.get(me, 0)  # surely not applied
             return
@@ -374,7 +374,7 @@ class ClusterReader(Reader):
             if not result.succeeded:
                 found = result.results[0]
                 await self._territory.adopt(found[0] if found else None)
-        except HomeportError as error:
+        except ServiceError as error:
             for one in ours:
                 one.failed(error)
             return

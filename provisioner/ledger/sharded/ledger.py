@@ -12,7 +12,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
-from control_plane.errors import HomeportError, NotFound, Unavailable
+from control_plane.errors import NotFound, ServiceError, Unavailable
 from control_plane.fleet.capacity import CapacityRecord
 from control_plane.store.port import Store
 from control_plane.store.replica import Replica
@@ -287,7 +287,7 @@ class ShardedLedger:
                     self._kept_back.append(operation)
             try:
                 await self._thaw(now)
-            except HomeportError as error:
+            except ServiceError as error:
                 log.info("cannot thaw shards now: %s", error)
 
     async def _thaw(self, now: float) -> None:

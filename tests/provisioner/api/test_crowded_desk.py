@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from control_plane.errors import HomeportError
+from control_plane.errors import ServiceError
 from control_plane.fleet.registry import UnitRegistry
 from control_plane.fleet.unit import DEFAULT_TENANT
 from control_plane.identity.admission import Reason, TicketVerifier
@@ -45,13 +45,13 @@ class Sink:
     """Waits for one client's answer."""
 
     def __init__(self) -> None:
-        self.answer: asyncio.Future[bytes | HomeportError]
+        self.answer: asyncio.Future[bytes | ServiceError]
         self.answer = asyncio.get_running_loop().create_future()
 
     def reply(self, response: bytes) -> None:
         self.answer.set_result(response)
 
-    def fail(self, error: HomeportError) -> None:
+    def fail(self, error: ServiceError) -> None:
         self.answer.set_result(error)
 
 
@@ -60,7 +60,7 @@ class Scene:
         self.provisioner = provisioner
         self.fallback = fallback
 
-    async def ask(self, client_id: str) -> bytes | HomeportError:
+    async def ask(self, client_id: str) -> bytes | ServiceError:
         sink = Sink()
         self.begin(client_id, sink)
         return await sink.answer
@@ -68,7 +68,7 @@ class Scene:
     def begin(self, client_id: str, sink: Sink | FallbackResponder) -> None:
         try:
             self.provisioner.provision(DEFAULT_TENANT, client_id, "81.2.69.142", None, sink)
-        except HomeportError as error:
+        except ServiceError as error:
             sink.fail(error)
 
     def close_for_new_ones(self, *, away: bool = False) -> None:
@@ -122,7 +122,7 @@ async def test_known_clients_are_served_and_new_ones_are_told_when_to_come_back(
     answers = await asyncio.gather(*(scene.ask(name) for name in names))
     for name, answer in zip(names, answers, strict=True):
         assert isinstance(answer, bytes if name in known else Overloaded), name
-    delays = {error.retry_after_s for error in answers if isinstance(error, HomeportError)}
+    delays = {error.retry_after_s for error in answers if isinstance(error, ServiceError)}
     assert len(delays) == 20
     assert scene.provisioner.under_way == 0
     assert scene.provisioner.admission.turned_away == 20

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from control_plane import keys
-from control_plane.errors import Exhausted, HomeportError
+from control_plane.errors import Exhausted, ServiceError
 from control_plane.fleet.capacity import CapacityRecord, decode_capacity, encode_capacity
 from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import Put, Txn
@@ -53,7 +53,7 @@ class Wish(Claim):
     def existing(self, found) -> None:
         self.outcome.set_result(("known", decode_assignment(found.value).unit))
 
-    def failed(self, error: HomeportError) -> None:
+    def failed(self, error: ServiceError) -> None:
         self.outcome.set_result(("failed", error.reason))
 
 
@@ -74,14 +74,14 @@ class GoodBye(Release):
     def changed(self, found) -> None:
         self.outcome.set_result("changed")
 
-    def failed(self, error: HomeportError) -> None:
+    def failed(self, error: ServiceError) -> None:
         self.outcome.set_result(error.reason)
 
 
 async def ask(ledger: Ledger, client: str, *units: str) -> tuple[str, str]:
     wish = Wish(ledger, client, list(units))
     choice = wish.choose()
-    if isinstance(choice, HomeportError):
+    if isinstance(choice, ServiceError):
         return ("failed", choice.reason)
     wish.account = choice
     ledger.submit(wish)

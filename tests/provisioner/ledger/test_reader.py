@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from control_plane.errors import HomeportError, Unavailable
+from control_plane.errors import ServiceError, Unavailable
 from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import KeyValue, Put, Txn, TxnResult
 from provisioner.ledger.reader import BATCH, Reader
@@ -22,13 +22,13 @@ class Look:
     def __init__(self, name: str, expires_at: float = 100.0) -> None:
         self.key = name.encode()
         self.expires_at = expires_at
-        self.outcome: asyncio.Future[KeyValue | HomeportError | None]
+        self.outcome: asyncio.Future[KeyValue | ServiceError | None]
         self.outcome = asyncio.get_running_loop().create_future()
 
     def found(self, found: KeyValue | None) -> None:
         self.outcome.set_result(found)
 
-    def failed(self, error: HomeportError) -> None:
+    def failed(self, error: ServiceError) -> None:
         self.outcome.set_result(error)
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from control_plane import keys
-from control_plane.errors import Conflict, HomeportError, NotFound
+from control_plane.errors import Conflict, NotFound, ServiceError
 from control_plane.fleet.capacity import decode_capacity, encode_capacity
 from control_plane.store.port import Put, StoreUnavailable, Txn, unchanged
 from provisioner.ledger.sharded import cross_cluster_transactions
@@ -52,7 +52,7 @@ async def mover(world: World, move_id: str) -> None:
             return
         except (TakenOver, NotFound):
             return
-        except HomeportError:
+        except ServiceError:
             continue
 
 
@@ -96,7 +96,7 @@ async def operate(world: World, unit: str) -> None:
     txn = Txn(compares=[unchanged(keys.capacity(unit), pair.mod_revision)], then=writes)
     try:
         result = await control.commit(txn)
-    except HomeportError:
+    except ServiceError:
         return  # never acknowledged: it may be so or not, from now on
     if not result.succeeded:
         limits.pop()
@@ -114,7 +114,7 @@ async def operate(world: World, unit: str) -> None:
             )
             try:
                 await here.commit(cross_cluster_transactions.mend_gate(stale))
-            except HomeportError:
+            except ServiceError:
                 continue
     limits[:] = limits[-1:]
     world.changing.discard(unit)

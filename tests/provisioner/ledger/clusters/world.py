@@ -20,7 +20,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from control_plane import keys
-from control_plane.errors import HomeportError
+from control_plane.errors import ServiceError
 from control_plane.fleet.capacity import CapacityRecord, encode_capacity
 from control_plane.store.port import Delete, OutcomeUnknown, Put, StoreUnavailable, Txn
 from provisioner.ledger.sharded.reclaim import reclaim_expired_session
@@ -149,7 +149,7 @@ class World:
                 actor.request = actor.work.throw(answer)
             else:
                 actor.request = actor.work.send(answer)
-        except (StopIteration, Gone, HomeportError):
+        except (StopIteration, Gone, ServiceError):
             self.actors.remove(actor)
 
     def spawn(self, name: str, work: Coroutine[Request, Any, None]) -> Actor:
