@@ -2,49 +2,16 @@
 
 from __future__ import annotations
 
-import datetime
-import ipaddress
 from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
+from tests.support.certificates import self_signed
 from tests.support.command_line import CommandLine
 from tests.support.fakes.provisioning_service import FakeProvisioning
 from tests.support.fakes.server import Served, serving
-
-
-def self_signed() -> tuple[bytes, bytes]:
-    """Key and certificate for 127.0.0.1, PEM."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "homeport test")])
-    now = datetime.datetime.now(datetime.UTC)
-    loopback = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([loopback]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    return (
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        ),
-        certificate.public_bytes(serialization.Encoding.PEM),
-    )
 
 
 @pytest.fixture
@@ -55,7 +22,7 @@ def ca(tmp_path: Path) -> Path:
 @pytest.fixture
 def secured(ca: Path) -> Iterator[Served]:
     """A service with a certificate that `ca` vouches for."""
-    key, certificate = self_signed()
+    certificate, key = self_signed()
     ca.write_bytes(certificate)
     credentials = grpc.ssl_server_credentials([(key, certificate)])
     with serving(FakeProvisioning(), credentials=credentials) as served:

@@ -4,11 +4,7 @@ what operators and clients are told, and that the store's history bears it out."
 from __future__ import annotations
 
 import asyncio
-import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import AsyncExitStack
 from typing import Any
 
 import grpc
@@ -17,79 +13,10 @@ import pytest
 from homeport.api.fleet.v1 import fleet_pb2 as fleet
 from homeport.api.fleet.v1 import fleet_pb2_grpc as fleet_grpc
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
-from homeport.api.provisioning.v1 import provisioning_pb2_grpc as pb_grpc
 from homeport.api.tenancy.v1 import tenancy_pb2 as tenancy
-from homeport.api.tenancy.v1 import tenancy_pb2_grpc as tenancy_grpc
-from tests.end_to_end.test_capacity import ask, store_of
-from tests.end_to_end.test_holds import agent
+from tests.end_to_end.fleet_harness import IRISH, WAIT_S, fleet_harness, state_is
 from tests.support import servers
-from tests.support.judge.recorder import replay
-
-WAIT_S = 60.0
-IRISH = "81.2.69.142"
-
-
-@dataclass(frozen=True, slots=True)
-class Stack:
-    """Servers over one etcd, and stubs at the first."""
-
-    url: str
-    running: list[servers.Server]
-    units: fleet_grpc.FleetServiceStub
-    clients: pb_grpc.ProvisioningServiceStub
-    tenants: tenancy_grpc.TenantServiceStub
-
-    async def unit(self, unit_id: str) -> fleet.Unit:
-        return await self.units.GetUnit(fleet.GetUnitRequest(unit_id=unit_id), timeout=WAIT_S)
-
-    async def provision(self, client_id: str, **more: Any) -> pb.ProvisionResponse:
-        request = pb.ProvisionRequest(client_id=client_id, address=IRISH, **more)
-        return await self.clients.Provision(request, timeout=WAIT_S)
-
-    async def until(self, unit_id: str, good: Callable[[fleet.Unit], bool]) -> fleet.Unit:
-        async with asyncio.timeout(WAIT_S):
-            while not good(unit := await self.unit(unit_id)):  # noqa: ASYNC110 - others write
-                await asyncio.sleep(0.05)
-        return unit
-
-    async def fill(self, count: int, unit: str = "dublin") -> list[str]:
-        """New clients near Dublin, all at this unit: asked for until the servers know it."""
-        names = [f"client-{n:04d}" for n in range(count)]
-        homes: dict[str, str] = {}
-        async with asyncio.timeout(WAIT_S):
-            while len(homes) < count:
-                answers: dict[str, list[pb.ProvisionResult]] = {}
-                asking = [(name, IRISH) for name in names if name not in homes]
-                await ask(self.running[0].address, asking, answers)
-                for name, results in answers.items():
-                    if results[-1].WhichOneof("outcome") == "provisioned":
-                        homes[name] = results[-1].provisioned.assignment.unit_id
-        assert set(homes.values()) == {unit}
-        return names
-
-    async def judged(self) -> Any:
-        async with store_of(self.url) as store:
-            history = await replay(store)
-        assert history.verdict.broken == 0, history.verdict
-        return history
-
-
-@asynccontextmanager
-async def stack(
-    url: str, folder: Path, *arguments: str, count: int = 2, **room: int
-) -> AsyncIterator[Stack]:
-    with ExitStack() as started:
-        running = servers.start(started, folder, url, count, *arguments)
-        if room:
-            await servers.apply(running[0].address, servers.units(**room))
-        async with grpc.aio.insecure_channel(running[0].address) as channel:
-            yield Stack(
-                url,
-                running,
-                fleet_grpc.FleetServiceStub(channel),
-                pb_grpc.ProvisioningServiceStub(channel),
-                tenancy_grpc.TenantServiceStub(channel),
-            )
+from tests.support.agent_processes import unit_agent
 
 
 async def refusal(call: Any) -> grpc.aio.AioRpcError:
@@ -98,13 +25,9 @@ async def refusal(call: Any) -> grpc.aio.AioRpcError:
     return caught.value
 
 
-def state_is(state: int) -> Callable[[fleet.Unit], bool]:
-    return lambda unit: unit.state == state
-
-
 @pytest.mark.parametrize("transport", ["native", "grpcio"])
 async def test_a_unit_is_drained_while_its_clients_ask(own_etcd, tmp_path, transport):
-    async with stack(
+    async with fleet_harness(
         own_etcd().url, tmp_path, f"--transport={transport}",
         dublin=5_000, virginia=5_000, mumbai=5_000,
     ) as on:  # fmt: skip
@@ -151,7 +74,7 @@ async def test_a_unit_is_drained_while_its_clients_ask(own_etcd, tmp_path, trans
 
 @pytest.mark.parametrize("transport", ["native", "grpcio"])
 async def test_what_operators_are_refused(own_etcd, tmp_path, transport):
-    async with stack(
+    async with fleet_harness(
         own_etcd().url, tmp_path, f"--transport={transport}", dublin=100, virginia=100, count=1
     ) as on:
         await on.fill(3)
@@ -217,7 +140,7 @@ async def test_what_operators_are_refused(own_etcd, tmp_path, transport):
 
 
 async def test_two_operators_cannot_drain_the_last_two_units_at_once(own_etcd, tmp_path):
-    async with stack(own_etcd().url, tmp_path, dublin=100, virginia=100) as on:
+    async with fleet_harness(own_etcd().url, tmp_path, dublin=100, virginia=100) as on:
         async with grpc.aio.insecure_channel(on.running[1].address) as channel:
             other = fleet_grpc.FleetServiceStub(channel)
             done = await asyncio.gather(
@@ -234,7 +157,7 @@ async def test_a_lost_units_clients_live_elsewhere_and_come_home_when_they_next_
     own_etcd, tmp_path
 ):
     arguments = ("--lost-after-s=1", "--back-after-s=1", "--move-rate-per-s=200")
-    async with stack(own_etcd().url, tmp_path, *arguments) as on:
+    async with fleet_harness(own_etcd().url, tmp_path, *arguments) as on:
         addresses = [server.address for server in on.running]
         await on.tenants.ApplyTenant(
             tenancy.ApplyTenantRequest(
@@ -242,55 +165,37 @@ async def test_a_lost_units_clients_live_elsewhere_and_come_home_when_they_next_
             ),
             timeout=WAIT_S,
         )
-        others = tmp_path / "others"
-        others.mkdir()
-        async with agent(tmp_path, *addresses, killed=True):
-            await on.until("dublin", state_is(fleet.UNIT_STATE_ACTIVE))
-            await servers.apply(addresses[0], servers.units(virginia=100, mumbai=100))
-            homes = [await on.provision(f"c{n}", tenant="shop") for n in range(30)]
-            assert {home.assignment.unit_id for home in homes} == {"dublin"}
-            # Another unit's agent is heard, so it is dublin that is lost and not everybody.
-            neighbour = await asyncio.create_subprocess_exec(
-                *neighbour_agent(others, addresses), stderr=asyncio.subprocess.DEVNULL
-            )
-        try:
+        async with AsyncExitStack() as neighbours:
+            async with unit_agent(tmp_path, *addresses, killed=True):
+                await on.until("dublin", state_is(fleet.UNIT_STATE_ACTIVE))
+                await servers.apply(addresses[0], servers.units(virginia=100, mumbai=100))
+                homes = [await on.provision(f"c{n}", tenant="shop") for n in range(30)]
+                assert {home.assignment.unit_id for home in homes} == {"dublin"}
+                # Another unit's agent is heard, so it is dublin that is lost and not everybody.
+                await neighbours.enter_async_context(
+                    unit_agent(tmp_path, *addresses, unit="virginia", capacity=100)
+                )
             lost = await on.until("dublin", state_is(fleet.UNIT_STATE_LOST))
             assert lost.state_reason == "its agent is not heard any more"
             moved = await on.provision("c29", tenant="shop")
             assert moved.assignment.unit_id != "dublin"
             assert moved.assignment.epoch == 2
             await on.until("dublin", lambda unit: unit.clients == 0)
-            async with agent(tmp_path, *addresses):
+            async with unit_agent(tmp_path, *addresses):
                 await on.until("dublin", state_is(fleet.UNIT_STATE_ACTIVE))
                 back = await on.provision("c29", tenant="shop")
                 assert back.assignment.unit_id == "dublin"
                 assert (back.assignment.epoch, back.decision.rule) == (3, "returned-home")
                 again = await on.provision("c29", tenant="shop")
                 assert (again.existing, again.assignment.epoch) == (True, 3)
-        finally:
-            neighbour.terminate()
-            await neighbour.wait()
         await on.judged()
-
-
-def neighbour_agent(folder: Path, addresses: list[str]) -> list[str]:
-    """The command of another unit's agent."""
-    file = folder / "fleet.yaml"
-    file.write_text(
-        "units:\n  - {id: virginia, endpoint: 'virginia.example.net:443', "
-        "position: {latitude: 38.9, longitude: -77.4}, country: US, capacity: 100}\n"
-    )
-    return [
-        sys.executable, "-m", "deployment_units.agent", f"--units={file}",
-        f"--server={','.join(addresses)}", "--ttl-s=3",
-    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("transport", ["native", "grpcio"])
 async def test_a_travelling_client_is_moved_where_its_tenant_wants_that(
     own_etcd, tmp_path, transport
 ):
-    async with stack(
+    async with fleet_harness(
         own_etcd().url, tmp_path, f"--transport={transport}", count=1,
         dublin=100, virginia=100, mumbai=100,
     ) as on:  # fmt: skip
@@ -318,7 +223,7 @@ async def test_a_travelling_client_is_moved_where_its_tenant_wants_that(
 
 
 async def test_a_fleet_is_rebalanced_after_a_unit_was_added(own_etcd, tmp_path):
-    async with stack(own_etcd().url, tmp_path, virginia=5_000) as on:
+    async with fleet_harness(own_etcd().url, tmp_path, virginia=5_000) as on:
         await on.fill(400, "virginia")
         await servers.apply(on.running[0].address, servers.units(dublin=5_000))
         request = fleet.RebalanceRequest(dry_run=True, max_moves=150)

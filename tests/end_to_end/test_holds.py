@@ -4,10 +4,7 @@ in time stay, the others' places are free again, and they are decided anew."""
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
-from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import grpc
@@ -18,41 +15,13 @@ from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from homeport.api.provisioning.v1 import provisioning_pb2_grpc as pb_grpc
 from homeport.api.tenancy.v1 import tenancy_pb2, tenancy_pb2_grpc
 from homeport.api.unit.v1 import unit_pb2, unit_pb2_grpc
-from tests.end_to_end.test_capacity import store_of
 from tests.support import servers
+from tests.support.agent_processes import unit_agent
+from tests.support.etcd import store_of
 from tests.support.judge.recorder import replay
 
 WAIT_S = 60.0
 HOLD_S = 5  # those who come do it at once; even on a busy machine that is in time
-FLEET = """
-units:
-  - id: dublin
-    endpoint: dublin.example.net:443
-    position: {latitude: 53.3, longitude: -6.3}
-    country: IE
-    capacity: 40
-"""
-
-
-@asynccontextmanager
-async def agent(folder: Path, *server_addresses: str, killed: bool = False) -> AsyncIterator[str]:
-    """The unit's agent as a program; where it answers. `killed`: it ends by SIGKILL."""
-    fleet, ready = folder / "fleet.yaml", folder / "agent.json"
-    ready.unlink(missing_ok=True)
-    fleet.write_text(FLEET)
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "deployment_units.agent", f"--units={fleet}",
-        f"--server={','.join(server_addresses)}", f"--ready-file={ready}", "--ttl-s=3",
-        stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        async with asyncio.timeout(WAIT_S):
-            while not ready.exists():  # noqa: ASYNC110 - the other side is a process
-                await asyncio.sleep(0.05)
-        yield json.loads(ready.read_text())["dublin"]
-    finally:
-        process.kill() if killed else process.terminate()
-        await process.wait()
 
 
 async def names(store: Store, prefix: bytes) -> set[str]:
@@ -74,7 +43,7 @@ async def test_those_who_come_stay_and_the_places_of_the_others_are_free(
         one, two = servers.start(stack, tmp_path, url, 2)
         async with (
             store_of(url) as store,
-            agent(tmp_path, two.address, one.address) as unit,
+            unit_agent(tmp_path, two.address, one.address, capacity=40) as unit,
             grpc.aio.insecure_channel(one.address) as channel,
             grpc.aio.insecure_channel(unit) as door,
         ):

@@ -15,9 +15,9 @@ import pytest
 
 from control_plane import faultpoints, keys
 from control_plane.store.port import range_all
-from tests.end_to_end.test_capacity import ask, crowd, home
 from tests.support import servers
 from tests.support.command_line import run_process
+from tests.support.crowd import ask, crowd, home
 from tests.support.fault_harness import LEASE_S
 from tests.support.judge.clusters import shard_of
 from tests.support.sharded_harness import ShardedHarness, sharded_harness

@@ -20,8 +20,8 @@ from homeport.api.fleet.v1 import fleet_pb2 as fleet
 from homeport.api.fleet.v1 import fleet_pb2_grpc as fleet_grpc
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from homeport.api.provisioning.v1 import provisioning_pb2_grpc as pb_grpc
-from tests.end_to_end.test_capacity import store_of
 from tests.support import servers
+from tests.support.etcd import store_of
 
 WAIT_S = 60.0
 FLEET = """

@@ -13,8 +13,8 @@ import grpc
 
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from homeport.api.provisioning.v1 import provisioning_pb2_grpc as pb_grpc
-from tests.end_to_end.test_capacity import store_of
 from tests.support import servers
+from tests.support.etcd import store_of
 from tests.support.judge.recorder import replay
 
 WAIT_S = 30.0

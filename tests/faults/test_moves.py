@@ -19,8 +19,8 @@ from homeport.api.fleet.v1 import fleet_pb2 as fleet
 from homeport.api.fleet.v1 import fleet_pb2_grpc as fleet_grpc
 from homeport.api.tenancy.v1 import tenancy_pb2 as tenancy
 from homeport.api.tenancy.v1 import tenancy_pb2_grpc as tenancy_grpc
-from tests.end_to_end.test_capacity import ask
 from tests.support import servers
+from tests.support.crowd import ask
 from tests.support.fault_harness import FaultHarness, Outcome, fault_harness
 
 FAST = ("--heartbeat-interval=10", "--election-timeout=100")

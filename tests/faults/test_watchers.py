@@ -18,8 +18,8 @@ from homeport import Change, ChangeKind
 from homeport.api.fleet.v1 import fleet_pb2 as fleet
 from homeport.api.fleet.v1 import fleet_pb2_grpc as fleet_grpc
 from provisioner.ledger.assignment import decode_assignment
-from tests.end_to_end.test_capacity import store_of
 from tests.support import servers
+from tests.support.etcd import store_of
 
 WATCHERS = 3_000
 ON_EACH_CONNECTION = 100

@@ -7,7 +7,18 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 import homeport
-from homeport import Admission, Assignment, Change, ClientAt, Explanation, ProvisionResult
+from homeport import (
+    Admission,
+    Assignment,
+    Change,
+    ClientAt,
+    Explanation,
+    ProvisionResult,
+    RetryPolicy,
+)
+
+# Patient enough for a loaded machine, with waits too short to notice.
+QUICK = RetryPolicy(max_rounds=5, initial_backoff_s=0.01, max_backoff_s=0.05)
 
 
 class Shell(Protocol):

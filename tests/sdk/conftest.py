@@ -8,13 +8,9 @@ from typing import Any
 
 import pytest
 
-from homeport import RetryPolicy
-from tests.sdk.client_harness import AsyncShell, BlockingShell, Shell
+from tests.sdk.client_harness import QUICK, AsyncShell, BlockingShell, Shell
 from tests.support.fakes.provisioning_service import FakeProvisioning
 from tests.support.fakes.server import Served, serving
-
-# Patient enough for a loaded machine, with waits too short to notice.
-QUICK = RetryPolicy(max_rounds=5, initial_backoff_s=0.01, max_backoff_s=0.05)
 
 
 @pytest.fixture

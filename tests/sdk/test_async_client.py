@@ -10,7 +10,7 @@ import pytest
 import homeport
 from homeport.async_stream import AsyncStream
 from homeport.failure import Code
-from tests.sdk.conftest import QUICK
+from tests.sdk.client_harness import QUICK
 
 
 async def test_cancelling_the_task_cancels_the_call(server, service):

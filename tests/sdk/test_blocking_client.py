@@ -10,7 +10,7 @@ import pytest
 
 import homeport
 from homeport.sync_calls import SyncCalls
-from tests.sdk.conftest import QUICK
+from tests.sdk.client_harness import QUICK
 
 
 def test_one_client_serves_many_threads(server, service):

@@ -10,8 +10,7 @@ import pytest
 
 import homeport
 from homeport import Change, ChangeKind
-from tests.sdk.client_harness import Watching
-from tests.sdk.conftest import QUICK
+from tests.sdk.client_harness import QUICK, Watching
 from tests.support.fakes.provisioning_service import FakeProvisioning
 from tests.support.fakes.server import serving
 

@@ -1,31 +1,23 @@
-"""Agents as processes of their own, the fleet service they talk to, certificates for both."""
+"""Agents as processes of their own, and the fleet service they talk to."""
 
 from __future__ import annotations
 
 import asyncio
-import datetime
-import ipaddress
 import json
 import os
 import sys
 import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
-
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-)
-from cryptography.x509.oid import NameOID
 
 from control_plane.identity.keyring import KeyRing, new_epoch
 from control_plane.identity.tickets import TicketIssuer
 from tests.support.fakes.fleet_service import FakeFleet
+from tests.support.servers import PLACES
 
 WAIT_S = 30.0
+READY_S = 60.0
 
 
 def fake_fleet() -> FakeFleet:
@@ -63,27 +55,35 @@ async def ready_endpoints(path: Path, agent: asyncio.subprocess.Process) -> dict
     return document
 
 
-def self_signed(address: str) -> tuple[bytes, bytes]:
-    """A certificate for an address that is its own CA, and its key; PEM."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "homeport test")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]),
-            critical=False,
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
+@asynccontextmanager
+async def unit_agent(
+    folder: Path,
+    *servers: str,
+    unit: str = "dublin",
+    capacity: int = 1_000,
+    arguments: Sequence[str] = (),
+    killed: bool = False,
+) -> AsyncIterator[str]:
+    """The agent of one of the units that `servers` knows; where it answers.
+    It is told to end when the block does; `killed`: by SIGKILL, as a machine that is lost."""
+    latitude, longitude, country = PLACES[unit]
+    file, ready = folder / f"{unit}.yaml", folder / f"{unit}.json"
+    ready.unlink(missing_ok=True)
+    file.write_text(
+        f"units:\n  - {{id: {unit}, endpoint: '{unit}.example.net:443', "
+        f"position: {{latitude: {latitude}, longitude: {longitude}}}, country: {country}, "
+        f"capacity: {capacity}}}\n"
     )
-    return (
-        certificate.public_bytes(Encoding.PEM),
-        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
-    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "deployment_units.agent", f"--units={file}",
+        f"--server={','.join(servers)}", f"--ready-file={ready}", "--ttl-s=3", *arguments,
+        stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(READY_S):
+            while not ready.exists():  # noqa: ASYNC110 - the other side is a process
+                await asyncio.sleep(0.05)
+        yield json.loads(ready.read_text())[unit]
+    finally:
+        process.kill() if killed else process.terminate()
+        await process.wait()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -66,3 +66,13 @@ def own_etcd(tmp_path: Path) -> Iterator[StartEtcd]:
 
         number = iter(range(1_000))
         yield start
+
+
+@asynccontextmanager
+async def store_of(url: str) -> AsyncIterator[EtcdStore]:
+    """A connection of the test's own to the store at `url`."""
+    store = await EtcdStore.connect([url.removeprefix("etcd://")])
+    try:
+        yield store
+    finally:
+        await store.close()

@@ -41,6 +41,16 @@ def fleet(*names, **changes):
     return PlacementFleet(units=units, revision=1)
 
 
+def colocated(count, latitude=50.0, longitude=8.0):
+    """Many units at one place."""
+    return PlacementFleet(
+        units=tuple(
+            unit(f"u{n:04}", n, latitude=latitude, longitude=longitude) for n in range(count)
+        ),
+        revision=1,
+    )
+
+
 def at(latitude, longitude, *, country="", continent="", uncertainty_km=0.0):
     return Location(
         source=LocationSource.DECLARED,

@@ -15,9 +15,9 @@ from tests.support.agent_processes import (
     ended_agent,
     fake_fleet,
     ready_endpoints,
-    self_signed,
     start_agent,
 )
+from tests.support.certificates import self_signed
 
 
 async def admit(channel: grpc.aio.Channel, ticket: str) -> unit_pb2.AdmitResponse:

@@ -15,8 +15,8 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from homeport.api.datasharing.v1 import feed_pb2 as pb
 from homeport.api.datasharing.v1 import feed_pb2_grpc, registry_pb2, registry_pb2_grpc
-from tests.console.test_tls import self_signed
 from tests.end_to_end.sharing.calls import DATA, HEADERS, post, publish, read
+from tests.support.certificates import self_signed
 from tests.support.data_sharing_server import SharingServer, submission
 from tests.support.submissions import event, text, traffic
 
@@ -72,7 +72,7 @@ def bearer(token: str) -> list[tuple[str, str]]:
 
 
 async def test_tokens_and_tls_hold_on_grpc_and_http(tmp_path):
-    key, certificate = self_signed()
+    certificate, key = self_signed()
     for name, content in (("key", key), ("cert", certificate)):
         (tmp_path / f"{name}.pem").write_bytes(content)
     digests = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("operator", "traffic")}

@@ -27,9 +27,9 @@ from provisioner.settings import Settings
 from tests.support.agent_processes import (
     fake_fleet,
     ready_endpoints,
-    self_signed,
     start_agent,
 )
+from tests.support.certificates import self_signed
 from tests.support.fakes.unit import LoopbackUnit
 
 ALICE = MovingClient(tenant="t", client_id="alice", epoch=2)

@@ -7,17 +7,7 @@ from hypothesis import strategies as st
 from provisioner.placement.candidates import MOST_EQUALS, build, place_of
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.fleet import PlacementFleet
-from tests.support.fleets import CITIES, at, fleet, positions, situations, unit
-
-
-def crowd(count, latitude=50.0, longitude=8.0):
-    """Many units at one place."""
-    return PlacementFleet(
-        units=tuple(
-            unit(f"u{n:04}", n, latitude=latitude, longitude=longitude) for n in range(count)
-        ),
-        revision=1,
-    )
+from tests.support.fleets import CITIES, at, colocated, fleet, positions, situations, unit
 
 
 @settings(max_examples=300)
@@ -51,7 +41,7 @@ def test_it_holds_everything_as_near_as_the_nearest(places, here, uncertainty_km
 
 
 def test_the_equally_near_are_bounded():
-    candidates = build(crowd(1000), PlacementPolicy(), at(50, 8), "t")
+    candidates = build(colocated(1000), PlacementPolicy(), at(50, 8), "t")
     assert len(candidates.indices) == MOST_EQUALS
     assert not candidates.whole
 

@@ -10,10 +10,10 @@ from provisioner.placement.chooser import Chooser
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.fleet import PlacementFleet
 from provisioner.placement.occupancy import Occupancy
-from tests.provisioner.placement.test_candidates import crowd
 from tests.support.fleets import (
     CITIES,
     at,
+    colocated,
     fleet,
     loads,
     locations,
@@ -96,7 +96,7 @@ def test_no_room_is_missed_beyond_the_kept_candidates():
 
 
 def test_thousands_of_equals_are_chosen_from_by_the_same_rules():
-    units = crowd(1000)
+    units = colocated(1000)
     occupancy = occupied([9] * 1000, [0.0] * 1000)
     judge = Judge(units, POLICY, occupancy)
     clients = [b"t/%d" % n for n in range(20)]
@@ -113,7 +113,7 @@ def test_thousands_of_equals_are_chosen_from_by_the_same_rules():
 
 def test_a_far_choice_holds_until_something_changes():
     """The same object comes back: nothing was worked out again."""
-    units = crowd(1000)
+    units = colocated(1000)
     occupancy = occupied([9] * 1000, [0.0] * 1000)
     chooser = Chooser(units, POLICY, occupancy)
     first = chooser.choose(NOWHERE, "t", b"t/a")

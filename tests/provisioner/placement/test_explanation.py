@@ -10,9 +10,9 @@ from provisioner.placement.choice import Choice
 from provisioner.placement.chooser import Chooser
 from provisioner.placement.explanation import RANKED_EXACTLY, Verdict, explain
 from provisioner.placement.filters import PlacementPolicy
-from tests.provisioner.placement.test_candidates import crowd
 from tests.support.fleets import (
     at,
+    colocated,
     country_only,
     fleet,
     occupied,
@@ -120,7 +120,7 @@ def test_an_empty_fleet_is_explained_by_nothing():
 @pytest.mark.parametrize("location", [NOWHERE, at(50, 8, uncertainty_km=50.0)])
 def test_a_crowd_is_explained_to_the_last_unit(location):
     count = 5 * RANKED_EXACTLY
-    found = told(crowd(count), location)
+    found = told(colocated(count), location)
     assert sorted(rank for _, rank, _ in found.values()) == list(range(1, count + 1))
 
 
