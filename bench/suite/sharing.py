@@ -25,8 +25,8 @@ from bench.suite.measurement import Failed, Measurement, Ratio, Samples
 from data_sharing.api.feed_service import read_batch
 from data_sharing.clock import wall_ms
 from data_sharing.database import Database
-from data_sharing.deciding import SCHEMAS
 from data_sharing.decisions.instruction_factory import InstructionFactory
+from data_sharing.decisions.tables import SCHEMAS
 from data_sharing.decisions.worker import DecisionWorker
 from data_sharing.feed_key import KeyPath
 from data_sharing.feeds import log_tables as feed_rows
@@ -98,10 +98,10 @@ async def decided_per_s(folder: Path, payloads: Sequence[bytes], count: int) -> 
     """Events a second. Raises Failed where not exactly the expected instructions are kept."""
     database = await Database.open(folder / "sharing.db", [feed_rows.SCHEMA, *SCHEMAS])
     try:
-        ordering = InstructionFactory(lambda tenant, application, version: LAMP)
-        worker = DecisionWorker(database, ordering, wall_ms=wall_ms)
+        instructions = InstructionFactory(lambda tenant, application, version: LAMP)
+        worker = DecisionWorker(database, instructions, wall_ms=wall_ms)
         await worker.start()
-        worker.rules = RuleSet(rules(1_000, 'e.data.road == "A100"')[MATCHING - 1 :])
+        worker.replace_rules(RuleSet(rules(1_000, 'e.data.road == "A100"')[MATCHING - 1 :]))
         log = SqliteFeedLog(database, wall_ms=wall_ms, follower=worker.follow)
         feed = Feed("bench", FEED, "bench", SCHEMA, KeyPath.parse("/subject"))
         limits = IntakeLimits(event_bytes=65_536, ahead_s=300.0, late_s=86_400.0)

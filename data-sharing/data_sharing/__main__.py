@@ -8,7 +8,7 @@ import sys
 from control_plane.process import run_on_uvloop, run_program, stop_on_signals, write_ready_file
 from control_plane.serving.gc_freeze import freeze_gc
 from data_sharing.settings import Settings, read_settings
-from data_sharing.wire import Serving, serve
+from data_sharing.wiring.server import Serving, serve
 
 
 async def run(settings: Settings) -> None:

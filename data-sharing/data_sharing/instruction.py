@@ -1,9 +1,10 @@
 """Instruction: one action that an application is to perform, because of these events.
 
-A plain value that crosses every layer, like Event: decisions make it, platforms follow it.
+A plain value that crosses every layer, like Event: decisions make it, platforms perform it.
 Its id is a function of what caused it, so whoever decides the same twice, a worker that was
 killed before its transaction ended, or one that follows on it, orders the same thing once.
-How it is signed is in data_sharing.signing, how it is kept and sent in data_sharing.decisions.
+How it is signed is in data_sharing.signing, how it is kept in data_sharing.decisions, how it
+reaches a platform in data_sharing.delivery.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 import msgspec
+
+OUTCOME_FEED = "homeport.instruction.outcome"  # outcomes come back as events of this type
 
 
 class Cause(NamedTuple):

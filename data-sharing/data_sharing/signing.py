@@ -36,7 +36,7 @@ LEEWAY_MS = 5_000  # how far clocks may be apart
 KEY_BYTES = 32
 
 
-class Flaw(StrEnum):
+class RefusalReason(StrEnum):
     """Why an instruction is not followed. The first six are seen by the signed form alone."""
 
     MALFORMED = "malformed"
@@ -51,10 +51,10 @@ class Flaw(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class InstructionRefusal:
     """A refusal of a platform. `instruction` is empty where nobody signed for it."""
 
-    flaw: Flaw
+    reason: RefusalReason
     message: str
     instruction: str = ""
     attempt: int = 0
@@ -209,11 +209,11 @@ def sign(delivery: Delivery, key: SigningKey, now_ms: int) -> str:
     return (message + b"." + base64url(key.private.sign(message))).decode("ascii")
 
 
-_MALFORMED = Refusal(
-    flaw=Flaw.MALFORMED, message="this is not an instruction of a decision service"
+_MALFORMED = InstructionRefusal(
+    reason=RefusalReason.MALFORMED, message="this is not an instruction of a decision service"
 )
-_FORGED = Refusal(
-    flaw=Flaw.FORGED,
+_FORGED = InstructionRefusal(
+    reason=RefusalReason.FORGED,
     message="the instruction's signature does not hold, or its key is not known here; "
     "connect again to learn the service's keys",
 )
@@ -239,7 +239,7 @@ class InstructionVerifier:
         except ValueError as error:
             raise InvalidInput("keys", f"an instruction key is not Ed25519: {error}") from error
 
-    def check(self, token: str, now_ms: int) -> Delivery | Refusal:
+    def check(self, token: str, now_ms: int) -> Delivery | InstructionRefusal:
         """The delivery, or why it is refused; `now_ms` in Unix ms. Nothing of a token that
         nobody signed is repeated in the refusal."""
         if not token.isascii() or not 0 < len(token) <= MAX_INSTRUCTION_BYTES:
@@ -267,28 +267,30 @@ class InstructionVerifier:
             return _MALFORMED
         return self._judge(claims, now_ms)
 
-    def _judge(self, claims: _Claims, now_ms: int) -> Delivery | Refusal:
+    def _judge(self, claims: _Claims, now_ms: int) -> Delivery | InstructionRefusal:
         """What is to be said about claims that the service signed."""
 
-        def refused(flaw: Flaw, message: str) -> Refusal:
-            return Refusal(
-                flaw=flaw, message=message, instruction=claims.jti, attempt=claims.attempt
+        def refused(reason: RefusalReason, message: str) -> InstructionRefusal:
+            return InstructionRefusal(
+                reason=reason, message=message, instruction=claims.jti, attempt=claims.attempt
             )
 
         if claims.iss != INSTRUCTION_ISSUER:
             return _MALFORMED
         if claims.aud != self._platform or claims.sub != self._tenant:
             return refused(
-                Flaw.WRONG_PLATFORM, "the instruction is for another platform; send it there"
+                RefusalReason.WRONG_PLATFORM,
+                "the instruction is for another platform; send it there",
             )
         if now_ms > claims.deadline_ms:
             late_ms = now_ms - claims.deadline_ms
             return refused(
-                Flaw.EXPIRED, f"the instruction's deadline passed {late_ms / 1000:.1f} s ago"
+                RefusalReason.EXPIRED,
+                f"the instruction's deadline passed {late_ms / 1000:.1f} s ago",
             )
         if now_ms < claims.iat * 1000 - LEEWAY_MS:
             return refused(
-                Flaw.NOT_YET_VALID,
+                RefusalReason.NOT_YET_VALID,
                 "the instruction is from the future; check the clocks of both sides",
             )
         return Delivery(

@@ -20,9 +20,9 @@ from data_sharing.instruction import Cause, Instruction, instruction_id
 from data_sharing.signing import (
     MAX_INSTRUCTION_BYTES,
     Delivery,
-    Flaw,
+    InstructionRefusal,
     InstructionVerifier,
-    Refusal,
+    RefusalReason,
     SigningKey,
     key_of_file,
     sign,
@@ -86,42 +86,50 @@ def late(by_ms: int) -> str:
 @pytest.mark.parametrize(
     ("token", "expected"),
     [
-        pytest.param("", Flaw.MALFORMED, id="nothing"),
-        pytest.param("a.b.c", Flaw.MALFORMED, id="no-jwt"),
-        pytest.param("é" * 10, Flaw.MALFORMED, id="not-ascii"),
-        pytest.param("a" * (MAX_INSTRUCTION_BYTES + 1), Flaw.MALFORMED, id="too-long"),
-        pytest.param(signed() + "=", Flaw.MALFORMED, id="padded"),
-        pytest.param(resigned({"fence": -1}), Flaw.MALFORMED, id="a-negative-fence"),
-        pytest.param(resigned({"attempt": 0}), Flaw.MALFORMED, id="no-attempt"),
-        pytest.param(resigned({"iss": "homeport"}), Flaw.MALFORMED, id="another-issuer"),
-        pytest.param(resigned({}, {"typ": "JWT"}), Flaw.MALFORMED, id="a-ticket"),
-        pytest.param(resigned({}, {"alg": "none"}), Flaw.MALFORMED, id="an-algorithm-of-its-own"),
-        pytest.param(resigned({}, {"crit": ["x"]}), Flaw.MALFORMED, id="a-critical-extension"),
-        pytest.param(resigned({}, {"kid": "d-x"}), Flaw.FORGED, id="a-key-nobody-knows"),
-        pytest.param(signed(key=OTHER_KEY), Flaw.FORGED, id="signed-by-somebody-else"),
-        pytest.param(altered(), Flaw.FORGED, id="another-action-written-in"),
+        pytest.param("", RefusalReason.MALFORMED, id="nothing"),
+        pytest.param("a.b.c", RefusalReason.MALFORMED, id="no-jwt"),
+        pytest.param("é" * 10, RefusalReason.MALFORMED, id="not-ascii"),
+        pytest.param("a" * (MAX_INSTRUCTION_BYTES + 1), RefusalReason.MALFORMED, id="too-long"),
+        pytest.param(signed() + "=", RefusalReason.MALFORMED, id="padded"),
+        pytest.param(resigned({"fence": -1}), RefusalReason.MALFORMED, id="a-negative-fence"),
+        pytest.param(resigned({"attempt": 0}), RefusalReason.MALFORMED, id="no-attempt"),
+        pytest.param(resigned({"iss": "homeport"}), RefusalReason.MALFORMED, id="another-issuer"),
+        pytest.param(resigned({}, {"typ": "JWT"}), RefusalReason.MALFORMED, id="a-ticket"),
         pytest.param(
-            signed(replace(DELIVERY, platform="car")), Flaw.WRONG_PLATFORM, id="for-another"
+            resigned({}, {"alg": "none"}), RefusalReason.MALFORMED, id="an-algorithm-of-its-own"
+        ),
+        pytest.param(
+            resigned({}, {"crit": ["x"]}), RefusalReason.MALFORMED, id="a-critical-extension"
+        ),
+        pytest.param(resigned({}, {"kid": "d-x"}), RefusalReason.FORGED, id="a-key-nobody-knows"),
+        pytest.param(signed(key=OTHER_KEY), RefusalReason.FORGED, id="signed-by-somebody-else"),
+        pytest.param(altered(), RefusalReason.FORGED, id="another-action-written-in"),
+        pytest.param(
+            signed(replace(DELIVERY, platform="car")),
+            RefusalReason.WRONG_PLATFORM,
+            id="for-another",
         ),
         pytest.param(
             signed(replace(DELIVERY, instruction=structs.replace(INSTRUCTION, tenant="globex"))),
-            Flaw.WRONG_PLATFORM,
+            RefusalReason.WRONG_PLATFORM,
             id="for-a-platform-of-that-name-elsewhere",
         ),
-        pytest.param(late(1), Flaw.EXPIRED, id="a-millisecond-late"),
-        pytest.param(signed(now_ms=NOW_MS + 60_000), Flaw.NOT_YET_VALID, id="from-the-future"),
+        pytest.param(late(1), RefusalReason.EXPIRED, id="a-millisecond-late"),
+        pytest.param(
+            signed(now_ms=NOW_MS + 60_000), RefusalReason.NOT_YET_VALID, id="from-the-future"
+        ),
     ],
 )
-def test_each_flaw_is_refused_by_its_name(token: str, expected: Flaw) -> None:
+def test_each_flaw_is_refused_by_its_name(token: str, expected: RefusalReason) -> None:
     refusal = DOOR.check(token, NOW_MS)
-    assert isinstance(refusal, Refusal)
-    assert refusal.flaw is expected
+    assert isinstance(refusal, InstructionRefusal)
+    assert refusal.reason is expected
     assert refusal.message
 
 
 def test_a_refusal_repeats_nothing_that_nobody_signed() -> None:
     refusal = DOOR.check(altered(), NOW_MS)
-    assert isinstance(refusal, Refusal)
+    assert isinstance(refusal, InstructionRefusal)
     assert (refusal.instruction, refusal.attempt) == ("", 0)
 
 
@@ -131,7 +139,7 @@ def test_a_deadline_is_good_to_its_last_millisecond() -> None:
 
 @given(st.text(max_size=300))
 def test_whatever_arrives_is_answered(token: str) -> None:
-    assert isinstance(DOOR.check(token, NOW_MS), Refusal)
+    assert isinstance(DOOR.check(token, NOW_MS), InstructionRefusal)
 
 
 @given(st.integers(min_value=0, max_value=len(signed()) - 1), st.sampled_from("Aa0-_."))
@@ -139,7 +147,7 @@ def test_a_changed_character_never_passes(place: int, other: str) -> None:
     token = signed()
     if token[place] != other:
         changed = token[:place] + other + token[place + 1 :]
-        assert isinstance(DOOR.check(changed, NOW_MS), Refusal)
+        assert isinstance(DOOR.check(changed, NOW_MS), InstructionRefusal)
 
 
 @given(st.lists(st.text(), max_size=4), st.lists(st.text(), max_size=4))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from control_plane.serving.server import Transport
-from data_sharing.decisions.outbox import State
+from data_sharing.decisions.outbox import InstructionState
 from data_sharing.instruction import Performance
 from tests.support.platforms import COFFEE, PlatformProcess, brew, serving
 
@@ -46,7 +46,7 @@ async def test_a_platform_fetches_what_it_hosts_and_performs_it(
         assert (kept.outcome.status, kept.platform) == (Performance.DONE, "hub")
         assert service.registry.fetched == [("coffee", "1.0.0")]
         assert await hub.stop() == 0
-        await service.until(lambda: service.dispatcher.presence.get("default", "hub") is None)
+        await service.until(lambda: service.dispatcher.sessions.get("default", "hub") is None)
 
 
 async def test_artifacts_are_kept_checked_and_fetched_anew_when_damaged(
@@ -97,7 +97,7 @@ async def test_a_platform_killed_between_running_and_telling_performs_nothing_tw
         assert service.told == []
         start(service.port)
         unknown = expected is Performance.UNKNOWN
-        kept = await service.ends(1, State.DEAD if unknown else State.DONE)
+        kept = await service.ends(1, InstructionState.DEAD if unknown else InstructionState.DONE)
         assert kept.outcome is not None
         assert kept.outcome.status is expected
         assert kept.outcome.replayed is (point != "platform.run.after" or not idempotent)
@@ -128,7 +128,7 @@ async def test_a_leaving_platform_finishes_what_it_has(tmp_path: Path, start: St
         assert await hub.stop() == 0
         told = {one.instruction for one in service.told}
         for number in range(50):  # each is either told, or surely did not run
-            done = service.kept(number).state is State.DONE
+            done = service.kept(number).state is InstructionState.DONE
             assert done is (f"i-{number}" in told)
         other = start(service.port, name="car")
         await other.ready()

@@ -17,7 +17,7 @@ from data_sharing.api.platform_service import PlatformService
 from data_sharing.clock import wall_ms
 from data_sharing.database import Database
 from data_sharing.decisions import dead_letters, outbox
-from data_sharing.decisions.outbox import Kept, State
+from data_sharing.decisions.outbox import InstructionState, StoredInstruction
 from data_sharing.delivery.dispatcher import Dispatcher
 from data_sharing.delivery.outcome_recorder import OutcomeRecorder
 from data_sharing.instruction import Instruction, Performed
@@ -91,7 +91,7 @@ class Serving:
             lambda db: [outbox.put(db, one, needs_approval=False) for one in instructions]
         )
 
-    def kept(self, number: int) -> Kept:
+    def kept(self, number: int) -> StoredInstruction:
         found = self.database.read(lambda db: outbox.get(db, f"i-{number}"))
         assert found is not None
         return found
@@ -101,7 +101,9 @@ class Serving:
             while not holds():  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 
-    async def ends(self, number: int, state: State = State.DONE) -> Kept:
+    async def ends(
+        self, number: int, state: InstructionState = InstructionState.DONE
+    ) -> StoredInstruction:
         await self.until(lambda: self.kept(number).state is state)
         return self.kept(number)
 

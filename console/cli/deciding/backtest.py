@@ -13,9 +13,9 @@ import msgspec
 from console.cli.calls.data_sharing import DataSharingCalls
 from console.cli.input.text_file import read_text
 from control_plane.errors import ServiceError
-from data_sharing.delivery.outcome_events import OUTCOME_FEED
 from data_sharing.event import Event
 from data_sharing.forecasts.spec import ForecastSpec
+from data_sharing.instruction import OUTCOME_FEED
 from data_sharing.management.backtest import Backtest
 from data_sharing.plans.plan import EventPlan, created
 from data_sharing.plans.spec import parse_plan
@@ -51,7 +51,7 @@ def run(
     advance: Callable[[int], None],
 ) -> Report:
     """request: which events. plans: files; None: the tenant's own, as they were planned.
-    Raises CommandFailed, HomeportError."""
+    Raises CommandFailed, ServiceError."""
     tenant, text = request.tenant, read_text(file)
     service.apply_rules(tenant, text, dry_run=True)  # says all that is wrong with it
     feeds = _Feeds(service.list_feeds(tenant))
@@ -75,7 +75,7 @@ def run(
                 planned = _plans(service, tenant, plans, accepted_ms)
                 backtest = Backtest(proposed, in_force, planned, start_ms=accepted_ms)
                 report = Report(backtest, names)
-            report.backtest.take(_event(tenant, kept), accepted_ms)
+            report.backtest.add_event(_event(tenant, kept), accepted_ms)
         else:
             advance(len(answer.events))
             continue
@@ -83,7 +83,7 @@ def run(
     if report is None:
         report = Report(Backtest(proposed, in_force, start_ms=0), names)
     elif until_ms is not None:
-        report.backtest.pass_to(until_ms)
+        report.backtest.advance_to(until_ms)
     report.trimmed, report.left_out = trimmed, left_out
     return report
 

@@ -12,8 +12,8 @@ from console.cli.input.text_file import read_text
 from control_plane.errors import InvalidInput
 from data_sharing.documents import value_of
 from data_sharing.feed_key import KeyPath
-from data_sharing.management.dry_run import try_rules
-from data_sharing.management.simulator import Tried
+from data_sharing.management.dry_run import dry_run_rules
+from data_sharing.management.simulator import SimulatedStep
 from data_sharing.registry.manifest_reader import read_manifest
 from data_sharing.rules.compiler import (
     check_document,
@@ -56,7 +56,9 @@ class _Feeds:
         return path.of_data(event.get("data", {}))
 
 
-def run(rules: Path, events: Path, plans: Sequence[Path], manifests: Sequence[Path]) -> list[Tried]:
+def run(
+    rules: Path, events: Path, plans: Sequence[Path], manifests: Sequence[Path]
+) -> list[SimulatedStep]:
     """Raises CommandFailed or InvalidInput saying which file is at fault, and where."""
     feeds = _Feeds(manifests)
     document, faults = parse(read_text(rules), str(rules)), FaultCollector()
@@ -72,7 +74,7 @@ def run(rules: Path, events: Path, plans: Sequence[Path], manifests: Sequence[Pa
                 compile_rule(rule, tenant=TENANT, version=1, schemas=feeds, forecasts=forecasts)
             )
     faults.raise_if_any()
-    return try_rules(
+    return dry_run_rules(
         RuleSet(compiled, forecasts.values()),
         TENANT,
         events=_lines(events),

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from console.cli.deciding.backtest import Report
 from console.cli.views.times import time_text
-from data_sharing.management.backtest import MINUTE_MS, Backtest, Differences, Firing, Side, Tally
+from data_sharing.management.backtest import (
+    MINUTE_MS,
+    Backtest,
+    BacktestSide,
+    Differences,
+    RuleCounts,
+    RuleFiring,
+)
 from data_sharing.rules.results import EffectStatus, RuleVerdict
 
 if TYPE_CHECKING:
@@ -30,8 +37,8 @@ def document_of(report: Report) -> dict[str, Any]:
         "rules": [
             {
                 "rule": name,
-                "proposed": _tally(backtest.proposed.tallies.get(name)),
-                "in_force": _tally(backtest.in_force.tallies.get(name)),
+                "proposed": _tally(backtest.proposed.counts_by_rule.get(name)),
+                "in_force": _tally(backtest.in_force.counts_by_rule.get(name)),
             }
             for name in report.rules
         ],
@@ -51,8 +58,8 @@ def _differences(backtest: Backtest) -> list[tuple[str, Differences]]:
     return [("added", backtest.added), ("gone", backtest.gone), ("changed", backtest.changed)]
 
 
-def _tally(tally: Tally | None) -> dict[str, Any]:
-    tally = tally or Tally()
+def _tally(tally: RuleCounts | None) -> dict[str, Any]:
+    tally = tally or RuleCounts()
     return {
         "fired": tally.verdicts[RuleVerdict.FIRED],
         "verdicts": {verdict.value: count for verdict, count in sorted(tally.verdicts.items())},
@@ -62,11 +69,11 @@ def _tally(tally: Tally | None) -> dict[str, Any]:
     }
 
 
-def _pair(proposed: Firing | None, in_force: Firing | None) -> dict[str, Any]:
+def _pair(proposed: RuleFiring | None, in_force: RuleFiring | None) -> dict[str, Any]:
     return {"proposed": _firing(proposed), "in_force": _firing(in_force)}
 
 
-def _firing(one: Firing | None) -> dict[str, Any] | None:
+def _firing(one: RuleFiring | None) -> dict[str, Any] | None:
     if one is None:
         return None
     return {
@@ -109,13 +116,13 @@ def view_of(report: Report) -> RenderableType:
     return Group(*parts)
 
 
-def _over_time(backtest: Backtest, side: Side) -> str:
+def _over_time(backtest: Backtest, side: BacktestSide) -> str:
     """A bar for each stretch of the time, as high as the side fired then, to the same scale."""
     first = backtest.first_ms // MINUTE_MS
     minutes = backtest.last_ms // MINUTE_MS - first + 1
     columns = min(COLUMNS, minutes)
 
-    def columns_of(one: Side) -> Counter[int]:
+    def columns_of(one: BacktestSide) -> Counter[int]:
         found = Counter[int]()
         for minute, count in one.fired_by_minute.items():
             found[(minute - first) * columns // minutes] += count
@@ -135,8 +142,8 @@ def _table(report: Report) -> RenderableType:
 
     table = Table("rule", "fired now", "proposed", "taken", "unchanged", "overruled", "errors")
     for name in report.rules:
-        ours = report.backtest.proposed.tallies.get(name) or Tally()
-        theirs = report.backtest.in_force.tallies.get(name) or Tally()
+        ours = report.backtest.proposed.counts_by_rule.get(name) or RuleCounts()
+        theirs = report.backtest.in_force.counts_by_rule.get(name) or RuleCounts()
         errors = ours.verdicts[RuleVerdict.ERROR] + ours.verdicts[RuleVerdict.PARKED]
         table.add_row(
             escape(name),

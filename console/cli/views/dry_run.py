@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from console.cli.views.times import time_text
-from data_sharing.management.simulator import Tried
+from data_sharing.management.simulator import SimulatedStep
 from data_sharing.plans.due_actions import DueAction
 from data_sharing.rules.results import ClauseOutcome, RuleOutcome, RuleVerdict, effect_text
 
@@ -22,12 +22,12 @@ _COLOURS = {
 }  # fmt: skip
 
 
-def document_of(tried: Sequence[Tried]) -> dict[str, Any]:
+def document_of(tried: Sequence[SimulatedStep]) -> dict[str, Any]:
     """For programs."""
     return {"steps": [_step(one) for one in tried]}
 
 
-def _step(one: Tried) -> dict[str, Any]:
+def _step(one: SimulatedStep) -> dict[str, Any]:
     return {
         "event": one.event or None,
         "at": time_text(one.at_ms),
@@ -65,7 +65,7 @@ def _clause(clause: ClauseOutcome) -> dict[str, Any]:
     return found | {"read": dict(clause.read)}
 
 
-def view_of(tried: Sequence[Tried]) -> RenderableType:
+def view_of(tried: Sequence[SimulatedStep]) -> RenderableType:
     """For people."""
     from rich.console import Group
     from rich.markup import escape

@@ -6,11 +6,11 @@ import msgspec
 
 from data_sharing.api.rule_service import clause_to_proto
 from data_sharing.decisions.dead_letters import DeadLetter
-from data_sharing.decisions.explaining import Explanation
 from data_sharing.decisions.history import Decision, Judgement
-from data_sharing.decisions.outbox import Kept, State
+from data_sharing.decisions.outbox import InstructionState, StoredInstruction
 from data_sharing.feeds.port import Record
 from data_sharing.instruction import Cause
+from data_sharing.management.explanations import Explanation
 from data_sharing.platforms.messages import outcome_to_proto, timestamp
 from homeport.api.datasharing.v1 import decision_pb2 as pb
 
@@ -38,10 +38,14 @@ def decision_to_proto(decision: Decision) -> pb.Decision:
     )
 
 
-def instruction_to_proto(kept: Kept, platform: str = "") -> pb.Instruction:
+def instruction_to_proto(stored: StoredInstruction, platform: str = "") -> pb.Instruction:
     """`platform`: that has it now, where the outbox does not say so."""
-    what = kept.instruction
-    state = State.SENT if platform and kept.state is State.PENDING else kept.state
+    what = stored.instruction
+    state = (
+        InstructionState.SENT
+        if platform and stored.state is InstructionState.PENDING
+        else stored.state
+    )
     return pb.Instruction(
         instruction_id=what.id,
         tenant=what.tenant,
@@ -55,16 +59,16 @@ def instruction_to_proto(kept: Kept, platform: str = "") -> pb.Instruction:
         plan_id=what.plan,
         causes=map(cause_to_proto, what.causes),
         decide_time=timestamp(what.decided_at_ms),
-        deadline_time=timestamp(kept.deadline_ms),
+        deadline_time=timestamp(stored.deadline_ms),
         state=pb.InstructionState.ValueType(int(state)),
-        platform=kept.platform or platform,
-        attempts=kept.outcome.attempt if kept.outcome else kept.attempt,
-        outcome=None if kept.outcome is None else outcome_to_proto(kept.outcome),
-        reason=kept.reason,
+        platform=stored.platform or platform,
+        attempts=stored.outcome.attempt if stored.outcome else stored.attempt,
+        outcome=None if stored.outcome is None else outcome_to_proto(stored.outcome),
+        reason=stored.reason,
     )
 
 
-def letter_to_proto(letter: DeadLetter, kept: Kept | None) -> pb.DeadLetter:
+def letter_to_proto(letter: DeadLetter, stored: StoredInstruction | None) -> pb.DeadLetter:
     return pb.DeadLetter(
         dead_letter_id=letter.id,
         tenant=letter.tenant,
@@ -74,7 +78,7 @@ def letter_to_proto(letter: DeadLetter, kept: Kept | None) -> pb.DeadLetter:
         event=None if letter.event is None else cause_to_proto(letter.event),
         rule_id=letter.rule,
         rule_version=letter.rule_version,
-        instruction=None if kept is None else instruction_to_proto(kept),
+        instruction=None if stored is None else instruction_to_proto(stored),
         redrive_time=None if letter.redriven_ms is None else timestamp(letter.redriven_ms),
     )
 

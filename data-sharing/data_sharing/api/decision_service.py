@@ -21,16 +21,16 @@ from data_sharing.api.pages import row_of, size_of
 from data_sharing.database import Database
 from data_sharing.decisions import dead_letters, history, outbox
 from data_sharing.decisions.dead_letters import DeadLetter
-from data_sharing.decisions.explaining import (
+from data_sharing.decisions.outbox import InstructionState, StoredInstruction
+from data_sharing.decisions.worker import DecisionWorker
+from data_sharing.delivery.dispatcher import Dispatcher
+from data_sharing.management.explanations import (
     Explanation,
     explain_decision,
     explain_event,
     position_of,
 )
-from data_sharing.decisions.outbox import Kept, State
-from data_sharing.decisions.worker import DecisionWorker
-from data_sharing.delivery.dispatcher import Dispatcher
-from data_sharing.management.operator_actions import OperatorActions, must_have_letter
+from data_sharing.management.operator_actions import OperatorActions, require_letter
 from homeport.api.datasharing.v1 import decision_pb2 as pb
 from homeport.api.datasharing.v1 import decision_pb2_grpc as pb_grpc
 
@@ -47,13 +47,13 @@ class DecisionService(pb_grpc.DecisionServiceServicer):
         database: Database,
         worker: DecisionWorker,
         dispatcher: Dispatcher,
-        desk: OperatorActions,
+        operator_actions: OperatorActions,
         callers: Callers,
     ) -> None:
         self._database = database
         self._worker = worker
         self._dispatcher = dispatcher
-        self._desk = desk
+        self._operator_actions = operator_actions
         self._callers = callers
 
     def service(self) -> Service:
@@ -71,9 +71,10 @@ class DecisionService(pb_grpc.DecisionServiceServicer):
                 db, tenant, before, size + 1, rule=request.rule_id, plan=request.plan_id
             )
         )
-        more = str(found[size - 1][0]) if len(found) > size else ""
+        next_token = str(found[size - 1][0]) if len(found) > size else ""
         return pb.ListDecisionsResponse(
-            decisions=[decision_to_proto(one) for _, one in found[:size]], next_page_token=more
+            decisions=[decision_to_proto(one) for _, one in found[:size]],
+            next_page_token=next_token,
         )
 
     async def ExplainDecision(
@@ -100,25 +101,27 @@ class DecisionService(pb_grpc.DecisionServiceServicer):
     ) -> pb.ListInstructionsResponse:
         tenant, size = self._tenant(context, request.tenant), size_of(request.page_size)
         before = row_of(request.page_token)
-        state = State(int(request.state)) if request.state else None
+        state = InstructionState(int(request.state)) if request.state else None
         found = self._database.read(lambda db: outbox.page(db, tenant, before, size + 1, state))
-        more = str(found[size - 1].row) if len(found) > size else ""
+        next_token = str(found[size - 1].row) if len(found) > size else ""
         return pb.ListInstructionsResponse(
-            instructions=map(self._instruction, found[:size]), next_page_token=more
+            instructions=map(self._instruction, found[:size]), next_page_token=next_token
         )
 
     async def ApproveInstruction(
         self, request: pb.ApproveInstructionRequest, context: Context
     ) -> pb.Instruction:
         tenant = self._tenant(context, request.tenant)
-        return self._instruction(await self._desk.approve(tenant, request.instruction_id))
+        return self._instruction(
+            await self._operator_actions.approve(tenant, request.instruction_id)
+        )
 
     async def DenyInstruction(
         self, request: pb.DenyInstructionRequest, context: Context
     ) -> pb.Instruction:
         tenant = self._tenant(context, request.tenant)
         return self._instruction(
-            await self._desk.deny(tenant, request.instruction_id, request.reason)
+            await self._operator_actions.deny(tenant, request.instruction_id, request.reason)
         )
 
     async def ListDeadLetters(
@@ -131,9 +134,9 @@ class DecisionService(pb_grpc.DecisionServiceServicer):
                 db, tenant, before, size + 1, with_redriven=request.with_redriven
             )
         )
-        more = found[size - 1].id.removeprefix("d-") if len(found) > size else ""
+        next_token = found[size - 1].id.removeprefix("d-") if len(found) > size else ""
         return pb.ListDeadLettersResponse(
-            dead_letters=map(self._letter, found[:size]), next_page_token=more
+            dead_letters=map(self._letter, found[:size]), next_page_token=next_token
         )
 
     async def GetDeadLetter(
@@ -141,7 +144,7 @@ class DecisionService(pb_grpc.DecisionServiceServicer):
     ) -> pb.DeadLetter:
         tenant = self._tenant(context, request.tenant)
         return self._letter(
-            self._database.read(lambda db: must_have_letter(db, tenant, request.dead_letter_id))
+            self._database.read(lambda db: require_letter(db, tenant, request.dead_letter_id))
         )
 
     async def RedriveDeadLetter(
@@ -149,19 +152,21 @@ class DecisionService(pb_grpc.DecisionServiceServicer):
     ) -> pb.DeadLetter:
         tenant = self._tenant(context, request.tenant)
         return self._letter(
-            await self._desk.redrive(tenant, request.dead_letter_id, force=request.force)
+            await self._operator_actions.redrive(
+                tenant, request.dead_letter_id, force=request.force
+            )
         )
 
     def _tenant(self, context: Context, tenant: str) -> str:
         return self._callers.of_context(context, tenant, Right.OPERATE).tenant
 
-    def _instruction(self, kept: Kept) -> pb.Instruction:
-        return instruction_to_proto(kept, self._dispatcher.platform_of(kept.instruction.id))
+    def _instruction(self, stored: StoredInstruction) -> pb.Instruction:
+        return instruction_to_proto(stored, self._dispatcher.platform_of(stored.instruction.id))
 
     def _letter(self, letter: DeadLetter) -> pb.DeadLetter:
-        kept = (
+        stored = (
             self._database.read(lambda db: outbox.get(db, letter.instruction))
             if letter.instruction
             else None
         )
-        return letter_to_proto(letter, kept)
+        return letter_to_proto(letter, stored)

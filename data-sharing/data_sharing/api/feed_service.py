@@ -58,7 +58,7 @@ class FeedService(pb_grpc.FeedServiceServicer):
         self._log = log
         self._catalogue = catalogue
         self._callers = callers
-        self.stopping = False  # set it, and streams end
+        self._draining = False
 
     def service(self) -> Service:
         """What control_plane.serving needs to serve it."""
@@ -66,6 +66,10 @@ class FeedService(pb_grpc.FeedServiceServicer):
             add=_add, servicer=self, name=NAME,
             hot={"PublishEvent": self.publish_event, "PublishBatch": self.publish_batch},
         )  # fmt: skip
+
+    def drain(self) -> None:
+        """Streams end, so that their readers go on at another server."""
+        self._draining = True
 
     # -- publishing --------------------------------------------------------------------
 
@@ -175,7 +179,7 @@ class FeedService(pb_grpc.FeedServiceServicer):
             follow=request.follow,
         )
         start = await self._start(request, party.tenant)
-        along = read_along(self._log, self._catalogue, tail, start, lambda: self.stopping)
+        along = read_along(self._log, self._catalogue, tail, start, lambda: self._draining)
         async for records, position, trimmed in along:
             yield pb.TailResponse(
                 events=[record_to_proto(record) for record in records],

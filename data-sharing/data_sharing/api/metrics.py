@@ -83,21 +83,21 @@ class SharingMetrics(Collector):
         )  # fmt: skip
 
     def _decisions(self) -> Iterator[Metric]:
-        worker = self._worker
+        counts = self._worker.counts
         yield CounterMetricFamily(
-            "homeport_decisions_events", "Events that rules were asked about.", worker.decided
+            "homeport_decisions_events", "Events that rules were asked about.", counts.decided
         )
-        yield CounterMetricFamily("homeport_decisions_fired", "Times a rule fired.", worker.fired)
+        yield CounterMetricFamily("homeport_decisions_fired", "Times a rule fired.", counts.fired)
         yield CounterMetricFamily(
             "homeport_decisions_failed", "Times a rule failed on an event, or was parked.",
-            worker.failed,
+            counts.failed,
         )  # fmt: skip
         evicted = CounterMetricFamily(
             "homeport_rules_evicted_events",
             "Events that a window or join let go of for want of room.",
             labels=["tenant", "rule"],
         )
-        for (tenant, rule), count in sorted(worker.evicted.items()):
+        for (tenant, rule), count in sorted(counts.evicted.items()):
             evicted.add_metric([tenant, rule], count)
         yield evicted
 
@@ -120,7 +120,7 @@ class SharingMetrics(Collector):
         platforms = GaugeMetricFamily(
             "homeport_platforms_connected", "Platforms that are present.", labels=["tenant"]
         )
-        present = Counter(session.facts.tenant for session in dispatcher.presence)
+        present = Counter(session.facts.tenant for session in dispatcher.sessions)
         for tenant, count in sorted(present.items()):
             platforms.add_metric([tenant], count)
         yield platforms

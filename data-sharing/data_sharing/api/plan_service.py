@@ -16,7 +16,7 @@ from data_sharing.api.callers import Callers, Party
 from data_sharing.api.pages import row_of, size_of
 from data_sharing.database import Database
 from data_sharing.decisions import plan_store
-from data_sharing.decisions.planning import Planning, spec_json
+from data_sharing.management.planning import Planning, spec_json
 from data_sharing.plans.changes import ChangeRecord, explain, undone
 from data_sharing.plans.plan import EVERY, EventPlan, Occurrence
 from data_sharing.plans.plan_view import next_occurrence
@@ -60,7 +60,7 @@ class PlanService(pb_grpc.PlanServiceServicer):
     async def GetPlan(self, request: pb.GetPlanRequest, context: Context) -> pb.Plan:
         party = self._party(context, request.tenant)
         return self._plan(
-            self._database.read(lambda db: plan_store.must_have(db, party.tenant, request.plan_id))
+            self._database.read(lambda db: plan_store.require(db, party.tenant, request.plan_id))
         )
 
     async def ListPlans(
@@ -113,7 +113,7 @@ class PlanService(pb_grpc.PlanServiceServicer):
         before = row_of(request.page_token)
 
         def read(db: Any) -> list[ChangeRecord]:
-            plan_store.must_have(db, party.tenant, request.plan_id)
+            plan_store.require(db, party.tenant, request.plan_id)
             return plan_store.history(db, party.tenant, request.plan_id)
 
         history = self._database.read(read)

@@ -1,4 +1,4 @@
-"""PlatformService: the server's end of the platforms' lines.
+"""PlatformService: the server's end of the platforms' connections.
 
 One stream per platform: reports come in, instructions and acknowledgements go out, and silence
 for longer than the platform's TTL ends its presence. What is delivered to whom is the
@@ -76,14 +76,14 @@ class PlatformService(pb_grpc.PlatformServiceServicer):
     def drain(self) -> None:
         """Platforms are told to connect elsewhere; streams end."""
         self._draining.set()
-        for session in self._dispatcher.presence:
-            session.news.set()
+        for session in self._dispatcher.sessions:
+            session.output_ready.set()
 
     def catalogue_changed(self) -> None:
         """Platforms hear of new versions of what they host."""
-        for session in self._dispatcher.presence:
+        for session in self._dispatcher.sessions:
             session.offers_due = True
-            session.news.set()
+            session.output_ready.set()
 
     async def Connect(
         self, requests: AsyncIterator[pb.ConnectRequest], context: Context
@@ -91,7 +91,7 @@ class PlatformService(pb_grpc.PlatformServiceServicer):
         if self._draining.is_set():
             raise Unavailable("this server is shutting down; try another one", retry_after_s=0.2)
         incoming = aiter(requests)
-        session = self._greet(await _first(incoming), context)
+        session = self._open_session(await _first(incoming), context)
         reading = asyncio.create_task(self._read(incoming, session), name="platform reports")
         reading.add_done_callback(lambda _: session.end())
         interval_s = session.facts.ttl_s / 3
@@ -101,32 +101,32 @@ class PlatformService(pb_grpc.PlatformServiceServicer):
             yield pb.ConnectResponse(welcome=welcome, offers=self._offers(session))
             self._dispatcher.join(session)
             while not session.gone:
-                session.news.clear()
+                session.output_ready.clear()
                 yield self._next(session)
                 if session.tokens or session.recorded:
                     continue
                 if self._draining.is_set():
                     return
-                await _news(session, interval_s)
+                await _wait_for_output(session, interval_s)
             if reading.done() and not reading.cancelled() and (failure := reading.exception()):
                 raise failure
-            if self._dispatcher.presence.get(session.facts.tenant, session.facts.name) is not (
+            if self._dispatcher.sessions.get(session.facts.tenant, session.facts.name) is not (
                 session
             ):
                 raise Conflict(f"a newer run of platform {session.facts.name} took over")
         finally:
             reading.cancel()
-            self._dispatcher.lost(session)
+            self._dispatcher.leave(session)
 
     async def ListPlatforms(
         self, request: pb.ListPlatformsRequest, context: Context
     ) -> pb.ListPlatformsResponse:
         tenant = self._operate(context, request.tenant)
-        found = [one for one in self._dispatcher.presence if one.facts.tenant == tenant]
+        found = [one for one in self._dispatcher.sessions if one.facts.tenant == tenant]
         found.sort(key=lambda one: one.facts.name)
         return pb.ListPlatformsResponse(platforms=map(_platform, found))
 
-    def _greet(self, message: pb.ConnectRequest, context: Context) -> PlatformSession:
+    def _open_session(self, message: pb.ConnectRequest, context: Context) -> PlatformSession:
         """A session of the platform that says hello. Raises InvalidInput, PermissionDenied."""
         if not message.HasField("hello"):
             raise InvalidInput("hello", "the first message has to carry hello")
@@ -173,12 +173,14 @@ class PlatformService(pb_grpc.PlatformServiceServicer):
             session.last_seen_ms = self._wall_ms()
             session.leaving = message.leaving
             if message.ready:
-                self._dispatcher.ready(
+                self._dispatcher.set_applications(
                     session,
                     {(one.application, one.version): one.sha256 for one in message.ready},
                 )
             for report in message.reports:
-                self._dispatcher.heard(session, report_from_proto(report, session.facts.name))
+                self._dispatcher.accept_report(
+                    session, report_from_proto(report, session.facts.name)
+                )
 
     def _next(self, session: PlatformSession) -> pb.ConnectResponse:
         """What has gathered for the platform; nothing: a sign of life."""
@@ -275,10 +277,10 @@ async def _first(incoming: AsyncIterator[pb.ConnectRequest]) -> pb.ConnectReques
         raise InvalidInput("hello", "no hello came") from error
 
 
-async def _news(session: PlatformSession, interval_s: float) -> None:
+async def _wait_for_output(session: PlatformSession, interval_s: float) -> None:
     """Until there is something to send, or a sign of life is due."""
     try:
         async with asyncio.timeout(interval_s):
-            await session.news.wait()
+            await session.output_ready.wait()
     except TimeoutError:
         return

@@ -13,10 +13,11 @@ from control_plane.errors import InvalidInput
 from control_plane.serving.server import Service
 from data_sharing.api.callers import Callers
 from data_sharing.api.pages import size_of
-from data_sharing.decisions.rule_registry import KeptRule, RuleRegistry
+from data_sharing.decisions.rule_registry import RuleRegistry
+from data_sharing.decisions.rule_tables import RuleVersion
 from data_sharing.decisions.worker import DecisionWorker
-from data_sharing.management.dry_run import try_rules
-from data_sharing.management.simulator import Tried
+from data_sharing.management.dry_run import dry_run_rules
+from data_sharing.management.simulator import SimulatedStep
 from data_sharing.platforms.messages import timestamp
 from data_sharing.rules.compiler import parse
 from data_sharing.rules.results import ClauseOutcome, effect_text
@@ -33,8 +34,8 @@ Context: TypeAlias = aio.ServicerContext[Any, Any]
 class RuleService(pb_grpc.RuleServiceServicer):
     """Servicer of homeport.api.datasharing.v1.RuleService."""
 
-    def __init__(self, rulebook: RuleRegistry, worker: DecisionWorker, callers: Callers) -> None:
-        self._rulebook = rulebook
+    def __init__(self, rules: RuleRegistry, worker: DecisionWorker, callers: Callers) -> None:
+        self._rules = rules
         self._worker = worker
         self._callers = callers
 
@@ -48,20 +49,20 @@ class RuleService(pb_grpc.RuleServiceServicer):
     ) -> pb.ApplyRulesResponse:
         tenant = self._tenant(context, request.tenant)
         text = _bounded(request.document)
-        kept = await self._rulebook.apply(tenant, text, dry_run=request.dry_run)
+        versions = await self._rules.apply(tenant, text, dry_run=request.dry_run)
         names = [one.forecast for one in parse(text).forecasts]
-        return pb.ApplyRulesResponse(rules=map(self._rule, kept), forecasts=names)
+        return pb.ApplyRulesResponse(rules=map(self._rule, versions), forecasts=names)
 
     async def GetRule(self, request: pb.GetRuleRequest, context: Context) -> pb.Rule:
         tenant = self._tenant(context, request.tenant)
-        return self._rule(self._rulebook.rule(tenant, request.rule_id, request.version))
+        return self._rule(self._rules.rule(tenant, request.rule_id, request.version))
 
     async def ListRules(
         self, request: pb.ListRulesRequest, context: Context
     ) -> pb.ListRulesResponse:
         tenant = self._tenant(context, request.tenant)
         size = size_of(request.page_size)
-        rules = self._rulebook.rules(tenant, with_retired=request.with_retired)
+        rules = self._rules.rules(tenant, with_retired=request.with_retired)
         rest = [rule for rule in rules if rule.spec.rule > request.page_token]
         more = rest[size - 1].spec.rule if len(rest) > size else ""
         return pb.ListRulesResponse(rules=map(self._rule, rest[:size]), next_page_token=more)
@@ -71,7 +72,7 @@ class RuleService(pb_grpc.RuleServiceServicer):
     ) -> pb.ListForecastsResponse:
         tenant = self._tenant(context, request.tenant)
         size = size_of(request.page_size)
-        forecasts = self._rulebook.forecasts(tenant)
+        forecasts = self._rules.forecasts(tenant)
         rest = [one for one in forecasts if one.forecast > request.page_token]
         return pb.ListForecastsResponse(
             forecasts=[
@@ -89,24 +90,24 @@ class RuleService(pb_grpc.RuleServiceServicer):
         tenant = self._tenant(context, request.tenant)
         if len(request.events) > MOST_SAMPLES:
             raise InvalidInput("events", f"{len(request.events)} events; at most {MOST_SAMPLES}")
-        tried = try_rules(
-            self._rulebook.sample(tenant, _bounded(request.document)),
+        steps = dry_run_rules(
+            self._rules.sample(tenant, _bounded(request.document)),
             tenant,
             events=[_plain(event) for event in request.events],
             plans=[_plain(plan) for plan in request.plans],
         )
-        return pb.TestRulesResponse(events=map(_tested, tried))
+        return pb.TestRulesResponse(events=map(_tested, steps))
 
     async def RetireRule(self, request: pb.RetireRuleRequest, context: Context) -> pb.Rule:
         tenant = self._tenant(context, request.tenant)
-        return self._rule(await self._rulebook.retire(tenant, request.rule_id))
+        return self._rule(await self._rules.retire(tenant, request.rule_id))
 
     def _tenant(self, context: Context, tenant: str) -> str:
         return self._callers.of_context(context, tenant, Right.OPERATE).tenant
 
-    def _rule(self, rule: KeptRule) -> pb.Rule:
+    def _rule(self, rule: RuleVersion) -> pb.Rule:
         health = self._worker.health(rule.tenant, rule.spec.rule, rule.version)
-        suspended = self._rulebook.suspended.get((rule.tenant, rule.spec.rule), "")
+        suspended = self._rules.suspended.get((rule.tenant, rule.spec.rule), "")
         return pb.Rule(
             tenant=rule.tenant,
             rule_id=rule.spec.rule,
@@ -134,9 +135,9 @@ def clause_to_proto(clause: ClauseOutcome) -> pb.Clause:
     )
 
 
-def _tested(tried: Tried) -> pb.TestedEvent:
+def _tested(steps: SimulatedStep) -> pb.TestedEvent:
     return pb.TestedEvent(
-        event_id=tried.event,
+        event_id=steps.event,
         rules=[
             pb.TestedRule(
                 rule_id=one.rule,
@@ -146,7 +147,7 @@ def _tested(tried: Tried) -> pb.TestedEvent:
                 clauses=[clause_to_proto(one.clauses)] if one.clauses else [],
                 effects=[effect_text(effect) for effect in one.effects],
             )
-            for one in tried.outcomes
+            for one in steps.outcomes
         ],
     )
 

@@ -33,7 +33,7 @@ SCHEMA = Schema(
 )
 
 
-class Kind(IntEnum):
+class DeadLetterKind(IntEnum):
     """What it is about; as in the contract."""
 
     EVENT = 1
@@ -46,7 +46,7 @@ class DeadLetter:
 
     id: str
     tenant: str
-    kind: Kind
+    kind: DeadLetterKind
     time_ms: int
     reason: str
     instruction: str = ""
@@ -69,7 +69,7 @@ def put_instruction(
     db.execute(
         "INSERT INTO dead_letters (tenant, kind, time_ms, reason, instruction, rule, rule_version,"
         " source, event, type, position) VALUES (?, ?, ?, ?, ?, '', 0, '', '', '', 0)",
-        (tenant, int(Kind.INSTRUCTION), now_ms, reason, instruction),
+        (tenant, int(DeadLetterKind.INSTRUCTION), now_ms, reason, instruction),
     )
 
 
@@ -90,8 +90,8 @@ def put_event(
         " ON CONFLICT (tenant, position, rule, rule_version) WHERE kind = 1 DO UPDATE SET"
         " redriven_ms = NULL, reason = excluded.reason, time_ms = excluded.time_ms",
         (
-            tenant, int(Kind.EVENT), now_ms, reason, rule, rule_version, event.source, event.id,
-            event.type, event.position,
+            tenant, int(DeadLetterKind.EVENT), now_ms, reason, rule, rule_version, event.source,
+            event.id, event.type, event.position,
         ),
     )  # fmt: skip
 
@@ -120,8 +120,8 @@ def page(
     return [_letter(row) for row in rows]
 
 
-def redriven(db: sqlite3.Connection, letter: DeadLetter, now_ms: int) -> bool:
-    """Notes that it is tried again. False where that was so before."""
+def mark_redriven(db: sqlite3.Connection, letter: DeadLetter, now_ms: int) -> bool:
+    """Records that it is tried again. False where that was so before."""
     changed = db.execute(
         "UPDATE dead_letters SET redriven_ms = ? WHERE row = ? AND redriven_ms IS NULL",
         (now_ms, int(letter.id.removeprefix("d-"))),
@@ -139,7 +139,7 @@ def resolve(db: sqlite3.Connection, instruction: str, now_ms: int) -> None:
 
 
 def trim_events(db: sqlite3.Connection, tenant: str, position: int, limit: int) -> int:
-    """Forgets letters of events up to a position, as their log does; how many."""
+    """Deletes letters of events up to a position, as their log does; how many."""
     return db.execute(
         "DELETE FROM dead_letters WHERE row IN (SELECT row FROM dead_letters"
         " WHERE kind = 1 AND tenant = ? AND position <= ? LIMIT ?)",
@@ -148,7 +148,7 @@ def trim_events(db: sqlite3.Connection, tenant: str, position: int, limit: int) 
 
 
 def trim_instructions(db: sqlite3.Connection, before_ms: int, limit: int) -> int:
-    """Forgets letters of instructions that are older; how many."""
+    """Deletes letters of instructions that are older; how many."""
     return db.execute(
         "DELETE FROM dead_letters WHERE row IN (SELECT row FROM dead_letters"
         " WHERE instruction != '' AND time_ms < ? LIMIT ?)",
@@ -164,7 +164,7 @@ def _letter(
     return DeadLetter(
         id=f"d-{number}",
         tenant=tenant,
-        kind=Kind(kind),
+        kind=DeadLetterKind(kind),
         time_ms=time_ms,
         reason=reason,
         instruction=instruction,

@@ -1,11 +1,11 @@
-"""Noting: decisions in the form in which they are kept, with a sentence for people."""
+"""Decisions in the form in which they are kept, each with a sentence for people."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from data_sharing.decisions.history import Decision, Kind
+from data_sharing.decisions.history import Decision, DecisionKind
 from data_sharing.decisions.instruction_factory import cause_of
 from data_sharing.instruction import Cause, instruction_id
 from data_sharing.plans.due_actions import DueAction
@@ -13,17 +13,17 @@ from data_sharing.rules.effects import PlanChange
 from data_sharing.rules.results import EffectOutcome, RuleOutcome
 
 
-def fired(
+def rule_fired(
     tenant: str,
     outcome: RuleOutcome,
-    ordered: Mapping[str, str],
+    instruction_ids: Mapping[str, str],
     *,
     now_ms: int,
     position: int,
     cause: Cause | None,
     late_ms: int,
 ) -> Decision:
-    """A rule that fired. Its id is a function of what caused it. ordered: instructions by their
+    """A rule that fired. Its id is a function of what caused it. instruction_ids: by those of their
     effects; position: of the event, 0 where time did it."""
     named = [cause_of(ref) for ref in outcome.events]
     causes = tuple(named) if named else ((cause,) if cause is not None else ())
@@ -34,7 +34,7 @@ def fired(
     return Decision(
         id=instruction_id(*made_of, *names).replace("i-", "c-", 1),
         tenant=tenant,
-        kind=Kind.RULE,
+        kind=DecisionKind.RULE,
         time_ms=now_ms,
         summary=_summary(outcome, effects),
         position=position,
@@ -44,13 +44,15 @@ def fired(
         causes=causes,
         effects=effects,
         instructions=tuple(
-            ordered[one.effect.id] for one in outcome.effects if one.effect.id in ordered
+            instruction_ids[one.effect.id]
+            for one in outcome.effects
+            if one.effect.id in instruction_ids
         ),
         late_ms=late_ms,
     )
 
 
-def fell_due(
+def action_due(
     due: DueAction, causes: tuple[Cause, ...], instructions: tuple[str, ...], now_ms: int
 ) -> Decision:
     """An action of a plan that fell due, or is too late to be wanted."""
@@ -59,7 +61,7 @@ def fell_due(
     return Decision(
         id=f"c-{due.id}",
         tenant=due.tenant,
-        kind=Kind.MISSED if due.skipped else Kind.PLANNED,
+        kind=DecisionKind.MISSED if due.skipped else DecisionKind.PLANNED,
         time_ms=now_ms,
         summary=f"{what} is not wanted any more, {late}" if due.skipped else f"{what} is due",
         plan=due.plan_id,

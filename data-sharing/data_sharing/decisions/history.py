@@ -3,7 +3,7 @@
 A rule's judgement, clause by clause with the values it met, is written when it judges: nobody
 could say afterwards what a window held or a forecast was. So only events that the index
 brought to a rule cost anything; for the others, the index's conditions are asked again. Kept
-for a time, then let go.
+for a time, then deleted.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ SCHEMA = Schema(
 )
 
 
-class Kind(IntEnum):
+class DecisionKind(IntEnum):
     """As in the contract."""
 
     RULE = 1
@@ -54,7 +54,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     tenant: str
-    kind: Kind
+    kind: DecisionKind
     time_ms: int
     summary: str
     position: int = 0
@@ -76,7 +76,7 @@ class Judgement(msgspec.Struct, array_like=True, frozen=True):
     plan: str = ""
     detail: str = ""
     clauses: ClauseOutcome | None = None
-    taken: tuple[tuple[str, str], ...] = ()  # effects: what, and its fate
+    effects: tuple[tuple[str, str], ...] = ()  # what, and its fate
 
 
 _encode = msgspec.msgpack.Encoder(enc_hook=repr).encode
@@ -97,7 +97,7 @@ def put(db: sqlite3.Connection, *decisions: Decision) -> None:
     )  # fmt: skip
 
 
-class Judged(NamedTuple):
+class EventOutcomes(NamedTuple):
     """What rules made of one event."""
 
     tenant: str
@@ -106,26 +106,26 @@ class Judged(NamedTuple):
     outcomes: Sequence[RuleOutcome]
 
 
-def put_judgements(db: sqlite3.Connection, *those: Judged) -> None:
+def put_judgements(db: sqlite3.Connection, *events: EventOutcomes) -> None:
     """Keeps what rules made of events that are new."""
     insert(
         db,
         "judgements",
         [
-            (one.tenant, one.position, one.time_ms, _encode([*map(_judged, one.outcomes)]))
-            for one in those
+            (one.tenant, one.position, one.time_ms, _encode([*map(_judgement, one.outcomes)]))
+            for one in events
         ],
     )
 
 
-def add_judgements(db: sqlite3.Connection, again: Judged) -> None:
+def add_judgements(db: sqlite3.Connection, again: EventOutcomes) -> None:
     """Keeps what rules made of an event that is decided once more, after what they made of it
     before."""
     before = judgements_of(db, again.tenant, again.position)
     db.execute(
         "INSERT OR REPLACE INTO judgements VALUES (?, ?, ?, ?)",
         (again.tenant, again.position, again.time_ms,
-         _encode([*before, *map(_judged, again.outcomes)])),
+         _encode([*before, *map(_judgement, again.outcomes)])),
     )  # fmt: skip
 
 
@@ -135,7 +135,7 @@ def put_timer_judgements(
     """The same of a timer, under the decision that it led to."""
     db.execute(
         "INSERT OR REPLACE INTO timer_judgements VALUES (?, ?, ?)",
-        (decision_id, time_ms, _encode([_judged(outcome) for outcome in outcomes])),
+        (decision_id, time_ms, _encode([_judgement(outcome) for outcome in outcomes])),
     )
 
 
@@ -187,7 +187,7 @@ def page(
 
 
 def trim_events(db: sqlite3.Connection, tenant: str, position: int, limit: int) -> int:
-    """Forgets what rules made of events up to a position, as their log does; how much."""
+    """Deletes what rules made of events up to a position, as their log does; how much."""
     return db.execute(
         "DELETE FROM judgements WHERE tenant = ? AND position IN (SELECT position FROM judgements"
         " WHERE tenant = ? AND position <= ? LIMIT ?)",
@@ -196,7 +196,7 @@ def trim_events(db: sqlite3.Connection, tenant: str, position: int, limit: int) 
 
 
 def trim(db: sqlite3.Connection, before_ms: int, limit: int) -> int:
-    """Forgets the oldest decisions that are older; how many."""
+    """Deletes the oldest decisions that are older; how many."""
     gone = db.execute(
         "DELETE FROM decisions WHERE row IN (SELECT row FROM (SELECT row, time_ms FROM decisions"
         " ORDER BY row LIMIT ?) WHERE time_ms < ?) RETURNING id",
@@ -206,7 +206,7 @@ def trim(db: sqlite3.Connection, before_ms: int, limit: int) -> int:
     return len(gone)
 
 
-def _judged(outcome: RuleOutcome) -> Judgement:
+def _judgement(outcome: RuleOutcome) -> Judgement:
     return Judgement(
         rule=outcome.rule,
         version=outcome.version,
@@ -214,7 +214,7 @@ def _judged(outcome: RuleOutcome) -> Judgement:
         plan=outcome.plan_id,
         detail=outcome.detail,
         clauses=outcome.clauses,
-        taken=tuple(
+        effects=tuple(
             (f"{type(one.effect).__name__} {one.field}".strip(), f"{one.fate.value} {one.reason}")
             for one in outcome.effects
         ),

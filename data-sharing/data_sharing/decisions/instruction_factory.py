@@ -1,24 +1,20 @@
-"""InstructionFactory: from what was decided to an instruction, and what is wrong with it if
+"""InstructionFactory: makes an instruction of what was decided, and says what is wrong with it if
 anything is: no such application or action, or a configuration that breaks its schema."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from functools import lru_cache
 from typing import Any, NamedTuple
 
-import msgspec
-
 from data_sharing.decisions import plan_store
-from data_sharing.instruction import Cause, Instruction, Performance, Performed
+from data_sharing.decisions.action_schemas import compiled_schema
+from data_sharing.instruction import Cause, Instruction
 from data_sharing.plans.due_actions import DueAction
 from data_sharing.plans.plan import EventPlan
 from data_sharing.registry.catalogue import Version
 from data_sharing.registry.manifest import Action
 from data_sharing.rules.effects import EventRef, Invoke
-from data_sharing.schemas import DataSchema
 
 FindVersion = Callable[[str, str, str], Version | None]
 """(tenant, application, version or "" for the current one)."""
@@ -31,12 +27,12 @@ def cause_of(ref: EventRef) -> Cause:
     return Cause(source=ref.source, id=ref.id, position=ref.position)
 
 
-class Ordered(NamedTuple):
-    """An instruction to be kept. flaw: why it cannot be carried out; empty: it can."""
+class NewInstruction(NamedTuple):
+    """An instruction to be kept. fault: why it cannot be carried out; empty: it can."""
 
     instruction: Instruction
     needs_approval: bool
-    flaw: str
+    fault: str
 
 
 class InstructionFactory:
@@ -45,9 +41,9 @@ class InstructionFactory:
     def __init__(self, find: FindVersion) -> None:
         self._find = find
 
-    def invoked(self, effect: Invoke, now_ms: int) -> Ordered:
+    def of_effect(self, effect: Invoke, now_ms: int) -> NewInstruction:
         """A rule has an application perform something now."""
-        return self._ordered(
+        return self._new(
             id=f"i-{effect.id}",
             tenant=effect.tenant,
             application=effect.application,
@@ -62,12 +58,12 @@ class InstructionFactory:
             causes=tuple(map(cause_of, effect.cause.events[:MOST_CAUSES])),
         )
 
-    def planned(
+    def of_plan(
         self, db: sqlite3.Connection, plan: EventPlan, due: DueAction, now_ms: int
-    ) -> Ordered:
+    ) -> NewInstruction:
         """An action of a plan fell due. Its causes are the events that had changed the plan."""
         modification, causes = _modification(db, plan, due.occurrence_ms)
-        return self._ordered(
+        return self._new(
             id=f"i-{due.id}",
             tenant=due.tenant,
             application=due.application,
@@ -81,7 +77,7 @@ class InstructionFactory:
             causes=causes,
         )
 
-    def _ordered(
+    def _new(
         self,
         *,
         id: str,
@@ -89,11 +85,18 @@ class InstructionFactory:
         application: str,
         action: str,
         configuration: Mapping[str, Any],
-        **rest: Any,
-    ) -> Ordered:
+        deadline_ms: int,
+        decided_at_ms: int,
+        plan: str,
+        occurrence_ms: int,
+        causes: tuple[Cause, ...],
+        rule: str = "",
+        rule_version: int = 0,
+        modification: Mapping[str, Any] | None = None,
+    ) -> NewInstruction:
         version = self._find(tenant, application, "")
         found = version.manifest.action(action) if version is not None else None
-        flaw = _flaw(tenant, application, action, version, found, configuration)
+        fault = _fault(tenant, application, action, version, found, configuration)
         instruction = Instruction(
             id=id,
             tenant=tenant,
@@ -102,31 +105,20 @@ class InstructionFactory:
             artifact=version.artifact_sha256 if version is not None else "",
             action=action,
             configuration=configuration,
+            deadline_ms=deadline_ms,
             idempotent=found is not None and found.idempotent,
-            **rest,
+            decided_at_ms=decided_at_ms,
+            rule=rule,
+            rule_version=rule_version,
+            plan=plan,
+            occurrence_ms=occurrence_ms,
+            modification=modification,
+            causes=causes,
         )
-        return Ordered(instruction, found is not None and found.needs_approval, flaw)
-
-    def judged(self, instruction: Instruction, performed: Performed) -> Performed:
-        """The outcome; BAD_OUTPUT where the application broke the schema of its own output."""
-        if performed.status is not Performance.DONE:
-            return performed
-        version = self._find(instruction.tenant, instruction.application, instruction.version)
-        action = version.manifest.action(instruction.action) if version is not None else None
-        if action is None:
-            return performed
-        try:
-            breach = _schema(_text(action.output)).breach(msgspec.json.decode(performed.output))
-        except msgspec.DecodeError as error:
-            said = f"its output is not JSON: {error}"
-        else:
-            if breach is None:
-                return performed
-            said = f"its output breaks its schema at {breach.pointer or '/'}: {breach.message}"
-        return replace(performed, status=Performance.BAD_OUTPUT, message=said)
+        return NewInstruction(instruction, found is not None and found.needs_approval, fault)
 
 
-def _flaw(
+def _fault(
     tenant: str,
     application: str,
     action: str,
@@ -134,27 +126,18 @@ def _flaw(
     found: Action | None,
     configuration: Mapping[str, Any],
 ) -> str:
-    """Why it cannot be ordered; empty: it can."""
+    """Why it cannot be carried out; empty: it can."""
     if version is None:
         return f"tenant {tenant} has no application {application}"
     if found is None:
         return f"{application} {version.manifest.version} has no action {action}"
-    breach = _schema(_text(found.input)).breach(configuration)
+    breach = compiled_schema(found.input).breach(configuration)
     if breach is not None:
         return (
             f"the configuration breaks the input schema of {application} {action} at "
             f"{breach.pointer or '/'}: {breach.message}"
         )
     return ""
-
-
-def _text(schema: Mapping[str, Any] | bool) -> bytes:
-    return msgspec.json.encode({} if schema is True else {"not": {}} if schema is False else schema)
-
-
-@lru_cache(maxsize=1_024)
-def _schema(text: bytes) -> DataSchema:
-    return DataSchema(msgspec.json.decode(text))
 
 
 def _modification(

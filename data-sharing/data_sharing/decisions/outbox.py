@@ -36,8 +36,8 @@ SCHEMA = Schema(
 )
 
 
-class State(IntEnum):
-    """Where an instruction stands; as in the contract."""
+class InstructionState(IntEnum):
+    """How far an instruction is; as in the contract."""
 
     AWAITING_APPROVAL = 1
     PENDING = 2
@@ -46,16 +46,13 @@ class State(IntEnum):
     DEAD = 5
 
 
-OPEN = (State.AWAITING_APPROVAL, State.PENDING, State.SENT)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
-    """An instruction and how it stands."""
+class StoredInstruction:
+    """An instruction and how far it is."""
 
     row: int
     instruction: Instruction
-    state: State
+    state: InstructionState
     platform: str  # that has or had it; empty: none
     attempt: int  # that was sent or is to be sent, from 1
     deadline_ms: int  # the instruction's, until it is redriven
@@ -78,14 +75,14 @@ def put(db: sqlite3.Connection, instruction: Instruction, *, needs_approval: boo
     return db.total_changes > before
 
 
-def put_all(db: sqlite3.Connection, those: Sequence[tuple[Instruction, bool]]) -> None:
+def put_all(db: sqlite3.Connection, rows: Sequence[tuple[Instruction, bool]]) -> None:
     """Keeps new instructions, in this order, each with whether it needs approval. One whose id
     is there stays as it is."""
-    insert(db, _INTO, [_row(*one) for one in those], otherwise=_ONCE)
+    insert(db, _INTO, [_row(*one) for one in rows], otherwise=_ONCE)
 
 
 def _row(instruction: Instruction, needs_approval: bool) -> tuple[Any, ...]:
-    state = State.AWAITING_APPROVAL if needs_approval else State.PENDING
+    state = InstructionState.AWAITING_APPROVAL if needs_approval else InstructionState.PENDING
     reason = "its action needs approval" if needs_approval else ""
     return (
         instruction.id, instruction.tenant, int(state), "", 1, instruction.deadline_ms,
@@ -93,21 +90,21 @@ def _row(instruction: Instruction, needs_approval: bool) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def get(db: sqlite3.Connection, instruction_id: str) -> Kept | None:
+def get(db: sqlite3.Connection, instruction_id: str) -> StoredInstruction | None:
     """One instruction by its id."""
     row = db.execute(
         f"SELECT {_COLUMNS} FROM instructions WHERE id = ?", (instruction_id,)
     ).fetchone()
-    return _kept(row) if row else None
+    return _stored(row) if row else None
 
 
-def open_after(db: sqlite3.Connection, row: int, limit: int) -> list[Kept]:
+def open_after(db: sqlite3.Connection, row: int, limit: int) -> list[StoredInstruction]:
     """Instructions without outcome behind a row, in the order of their decisions."""
     rows = db.execute(
         f"SELECT {_COLUMNS} FROM instructions WHERE state < 4 AND row > ? ORDER BY row LIMIT ?",
         (row, limit),
     )
-    return [_kept(one) for one in rows]
+    return [_stored(one) for one in rows]
 
 
 def open_applications(db: sqlite3.Connection, tenant: str) -> set[tuple[str, str]]:
@@ -118,8 +115,12 @@ def open_applications(db: sqlite3.Connection, tenant: str) -> set[tuple[str, str
 
 
 def page(
-    db: sqlite3.Connection, tenant: str, before: int, limit: int, state: State | None = None
-) -> list[Kept]:
+    db: sqlite3.Connection,
+    tenant: str,
+    before: int,
+    limit: int,
+    state: InstructionState | None = None,
+) -> list[StoredInstruction]:
     """A tenant's instructions below a row, newest first."""
     where, values = "tenant = ? AND row < ?", [tenant, before]
     if state is not None:
@@ -129,23 +130,23 @@ def page(
         f"SELECT {_COLUMNS} FROM instructions WHERE {where} ORDER BY row DESC LIMIT ?",
         (*values, limit),
     )
-    return [_kept(one) for one in rows]
+    return [_stored(one) for one in rows]
 
 
-def overdue_approvals(db: sqlite3.Connection, now_ms: int) -> list[Kept]:
+def overdue_approvals(db: sqlite3.Connection, now_ms: int) -> list[StoredInstruction]:
     """Those that nobody approved before their deadline."""
     rows = db.execute(
         f"SELECT {_COLUMNS} FROM instructions WHERE state = 1 AND deadline_ms < ? LIMIT 100",
         (now_ms,),
     )
-    return [_kept(one) for one in rows]
+    return [_stored(one) for one in rows]
 
 
 def claim(db: sqlite3.Connection, instruction_id: str, platform: str) -> None:
     """From now on this platform may have it."""
     db.execute(
         "UPDATE instructions SET state = ?, platform = ?, reason = '' WHERE id = ? AND state < 4",
-        (int(State.SENT), platform, instruction_id),
+        (int(InstructionState.SENT), platform, instruction_id),
     )
 
 
@@ -153,11 +154,13 @@ def release(db: sqlite3.Connection, instruction_id: str, reason: str) -> None:
     """No platform has it, surely; it is to be sent."""
     db.execute(
         "UPDATE instructions SET state = ?, platform = '', reason = ? WHERE id = ? AND state < 4",
-        (int(State.PENDING), reason, instruction_id),
+        (int(InstructionState.PENDING), reason, instruction_id),
     )
 
 
-def settle(db: sqlite3.Connection, instruction_id: str, state: State, *, reason: str = "") -> None:
+def end_without_outcome(
+    db: sqlite3.Connection, instruction_id: str, state: InstructionState, *, reason: str = ""
+) -> None:
     """How it ended where there is no outcome."""
     db.execute(
         "UPDATE instructions SET state = ?, reason = ? WHERE id = ?",
@@ -165,10 +168,15 @@ def settle(db: sqlite3.Connection, instruction_id: str, state: State, *, reason:
     )
 
 
-def record(
-    db: sqlite3.Connection, performed: Performed, state: State, *, attempt: int, reason: str
+def record_outcome(
+    db: sqlite3.Connection,
+    performed: Performed,
+    state: InstructionState,
+    *,
+    attempt: int,
+    reason: str,
 ) -> None:
-    """An outcome, and how the instruction stands with it; `attempt`: see Kept."""
+    """An outcome, and how far the instruction is with it; `attempt`: see StoredInstruction."""
     db.execute(
         "UPDATE instructions SET state = ?, outcome = ?, platform = ?, attempt = ?, reason = ?"
         " WHERE id = ?",
@@ -185,7 +193,12 @@ def renew(db: sqlite3.Connection, instruction: Instruction) -> None:
     db.execute(
         "UPDATE instructions SET state = ?, platform = '', attempt = attempt + 1,"
         " deadline_ms = ?, body = ?, outcome = NULL, reason = '' WHERE id = ?",
-        (int(State.PENDING), instruction.deadline_ms, _encode(instruction), instruction.id),
+        (
+            int(InstructionState.PENDING),
+            instruction.deadline_ms,
+            _encode(instruction),
+            instruction.id,
+        ),
     )
 
 
@@ -198,18 +211,18 @@ def trim(db: sqlite3.Connection, before_ms: int, limit: int) -> int:
     ).rowcount
 
 
-def counts(db: sqlite3.Connection) -> Iterator[tuple[State, int]]:
-    """How many stand where."""
+def counts(db: sqlite3.Connection) -> Iterator[tuple[InstructionState, int]]:
+    """How many are in each state."""
     for state, count in db.execute("SELECT state, count(*) FROM instructions GROUP BY state"):
-        yield State(state), count
+        yield InstructionState(state), count
 
 
-def _kept(row: tuple[int, bytes, int, str, int, int, bytes | None, str]) -> Kept:
+def _stored(row: tuple[int, bytes, int, str, int, int, bytes | None, str]) -> StoredInstruction:
     number, body, state, platform, attempt, deadline_ms, outcome, reason = row
-    return Kept(
+    return StoredInstruction(
         row=number,
         instruction=_instruction(body),
-        state=State(state),
+        state=InstructionState(state),
         platform=platform,
         attempt=attempt,
         deadline_ms=deadline_ms,

@@ -45,19 +45,18 @@ _change = msgspec.msgpack.Decoder(ChangeRecord).decode
 
 
 class PlanStore:
-    """See the module. `using` says over which connection it reads."""
+    """See the module. It reads over the connection of the transaction it joined last."""
 
     def __init__(self) -> None:
         self._db: sqlite3.Connection | None = None
         self._plans: dict[tuple[str, str], EventPlan | None] = {}
         self._by_key: dict[tuple[str, str], tuple[str, ...]] = {}
 
-    def using(self, db: sqlite3.Connection) -> PlanStore:
-        """The connection of the transaction that runs."""
+    def join_transaction(self, db: sqlite3.Connection) -> None:
+        """From now on over the connection of the transaction that runs."""
         self._db = db
         if len(self._plans) > MOST_IN_MEMORY or len(self._by_key) > MOST_IN_MEMORY:
             self.forget()
-        return self
 
     def forget(self) -> None:
         """What was changed may not be so."""
@@ -114,14 +113,14 @@ class PlanStore:
 class PlansAt:
     """How rules see plans at one moment: the Plans of a RuleSet."""
 
-    def __init__(self, book: PlanStore, now_ms: int) -> None:
-        self._book = book
+    def __init__(self, store: PlanStore, now_ms: int) -> None:
+        self._store = store
         self._now_ms = now_ms
 
     def of(self, tenant: str, key: str, named: str | None) -> Sequence[PlanView]:
         return [
             view(plan, now_ms=self._now_ms)
-            for plan in self._book.of(tenant, key)
+            for plan in self._store.of(tenant, key)
             if not plan.cancelled and (named is None or plan.name == named)
         ]
 
@@ -133,7 +132,7 @@ def read(db: sqlite3.Connection, tenant: str, plan_id: str) -> EventPlan | None:
     return _plan(row[0]) if row else None
 
 
-def must_have(db: sqlite3.Connection, tenant: str, plan_id: str) -> EventPlan:
+def require(db: sqlite3.Connection, tenant: str, plan_id: str) -> EventPlan:
     """Raises NotFound."""
     found = read(db, tenant, plan_id)
     if found is None:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from operator import attrgetter
@@ -23,27 +22,20 @@ from operator import attrgetter
 import msgspec
 
 from control_plane import faultpoints
-from control_plane.errors import Conflict, Refused, ServiceError, Unavailable
+from control_plane.errors import Conflict, ServiceError, Unavailable
 from data_sharing.database import Database
-from data_sharing.decisions import (
-    dead_letters,
-    decision_records,
-    history,
-    plan_store,
-    worker_tables,
-)
-from data_sharing.decisions.history import Judged
-from data_sharing.decisions.instruction_factory import InstructionFactory, cause_of
+from data_sharing.decisions import dead_letters, history, plan_store, worker_tables
+from data_sharing.decisions.decision_writer import DecisionCounts, DecisionWriter
+from data_sharing.decisions.history import EventOutcomes
+from data_sharing.decisions.instruction_factory import InstructionFactory
 from data_sharing.decisions.plan_store import PlansAt, PlanStore
 from data_sharing.decisions.write_batch import WriteBatch
 from data_sharing.event import Event
 from data_sharing.feeds.log_tables import accepted_ms_of
 from data_sharing.instruction import Cause
-from data_sharing.plans.changes import apply
 from data_sharing.plans.due_actions import advance
 from data_sharing.rules.cell_cache import CellCache, CellId, RuleHealth
-from data_sharing.rules.effects import Effect, PlanChange
-from data_sharing.rules.results import NO_RESULT, EvaluationResult, RuleOutcome, RuleVerdict, Timer
+from data_sharing.rules.results import NO_RESULT, Timer
 from data_sharing.rules.ruleset import RuleSet
 
 log = logging.getLogger(__name__)
@@ -52,27 +44,23 @@ PARTITION = "0"  # of this store; there is one worker for all of it
 TIMERS_AT_ONCE = 64
 TICK_S = 0.1  # how late a timer may be noticed
 RETRY_S = 1.0
-_TO_DEAD_LETTERS = (RuleVerdict.ERROR, RuleVerdict.PARKED)
 
 
 class DecisionWorker:
     """`follow` is the feed log's follower; `run` is a task of the owner's. wall_ms: Unix ms."""
 
     def __init__(
-        self, database: Database, ordering: InstructionFactory, *, wall_ms: Callable[[], int]
+        self, database: Database, instructions: InstructionFactory, *, wall_ms: Callable[[], int]
     ) -> None:
         self._database = database
-        self._ordering = ordering
         self._wall_ms = wall_ms
         self._db: sqlite3.Connection | None = None
         self._state = CellCache(self._load)
         self.plans = PlanStore()
         self.rules = RuleSet()
         self.fence = 0
-        self.decided = 0  # events
-        self.fired = 0
-        self.failed = 0
-        self.evicted: Counter[tuple[str, str]] = Counter()  # events, by tenant and rule
+        self.counts = DecisionCounts()
+        self._writer = DecisionWriter(self.plans, instructions, self.counts)
         database.on_undo.append(self.forget)
 
     async def start(self) -> None:
@@ -86,11 +74,16 @@ class DecisionWorker:
         self._state.forget()
         self.plans.forget()
 
-    def using(self, db: sqlite3.Connection) -> None:
+    def replace_rules(self, rules: RuleSet) -> None:
+        """Decides by these from the next event on, and reads anew what it remembers."""
+        self.rules = rules
+        self.forget()
+
+    def join_transaction(self, db: sqlite3.Connection) -> None:
         """Everything reads and writes over the connection of this transaction. Raises Conflict
         where another worker has taken over."""
         self._db = db
-        self.plans.using(db)
+        self.plans.join_transaction(db)
         fence = worker_tables.fence_of(db, PARTITION)
         if fence != self.fence:
             raise Conflict(f"another decision worker has taken over (token {fence})")
@@ -107,7 +100,7 @@ class DecisionWorker:
     def follow(self, db: sqlite3.Connection, events: Sequence[Event]) -> None:
         """Decides new events, in their transaction."""
         faultpoints.passing("decide.events.before")
-        self.using(db)
+        self.join_transaction(db)
         for tenant, those in groupby(events, key=attrgetter("tenant")):
             accepted_ms = accepted_ms_of(db, tenant)
             some = list(those)
@@ -123,21 +116,23 @@ class DecisionWorker:
                 for event in some:
                     self._decide_alone(db, event, accepted_ms)
             db.execute("RELEASE deciding")
-            worker_tables.advance(db, tenant, some[-1].position, accepted_ms)
-        self.decided += len(events)
+            worker_tables.set_decided_to(db, tenant, some[-1].position, accepted_ms)
+        self.counts.decided += len(events)
         faultpoints.passing("decide.events.after")
 
     def _decide(self, db: sqlite3.Connection, events: Sequence[Event], now_ms: int) -> None:
         decide, state, plans = self.rules.decide, self._state, PlansAt(self.plans, now_ms)
-        sheet = WriteBatch()
+        write_event = self._writer.event
+        batch = WriteBatch()
         for event in events:
             decided = decide(event, now_ms=now_ms, state=state, plans=plans, explaining=True)
             if decided is not NO_RESULT:
-                self._act(db, sheet, event, decided, now_ms)
+                write_event(db, batch, event, decided, now_ms)
                 if decided.outcomes:
-                    judged = Judged(event.tenant, event.position, now_ms, decided.outcomes)
-                    sheet.judged.append(judged)
-        sheet.write(db)
+                    batch.outcomes.append(
+                        EventOutcomes(event.tenant, event.position, now_ms, decided.outcomes)
+                    )
+        batch.write(db)
         worker_tables.store(db, state.drain())
 
     def _decide_alone(self, db: sqlite3.Connection, event: Event, now_ms: int) -> None:
@@ -151,7 +146,7 @@ class DecisionWorker:
             log.exception("event %s of %s cannot be decided", event.id, event.source)
             db.execute("ROLLBACK TO alone")
             self.forget()
-            self.failed += 1
+            self.counts.failed += 1
             dead_letters.put_event(
                 db,
                 event.tenant,
@@ -163,10 +158,10 @@ class DecisionWorker:
             )
         db.execute("RELEASE alone")
 
-    def again(self, db: sqlite3.Connection, event: Event, rule: str) -> None:
+    def decide_again(self, db: sqlite3.Connection, event: Event, rule: str) -> None:
         """Decides an event by one rule once more (empty: by all), in a transaction, as if it
         came now."""
-        self.using(db)
+        self.join_transaction(db)
         rules = self.rules
         if rule:
             only = rules.rules[event.tenant, rule]
@@ -176,101 +171,14 @@ class DecisionWorker:
         decided = rules.decide(
             event, now_ms=now_ms, state=self._state, plans=plans, explaining=True
         )
-        sheet = WriteBatch()
-        self._act(db, sheet, event, decided, now_ms)
-        sheet.write(db)
+        batch = WriteBatch()
+        self._writer.event(db, batch, event, decided, now_ms)
+        batch.write(db)
         if decided.outcomes:
-            judged = Judged(event.tenant, event.position, now_ms, decided.outcomes)
-            history.add_judgements(db, judged)
+            history.add_judgements(
+                db, EventOutcomes(event.tenant, event.position, now_ms, decided.outcomes)
+            )
         worker_tables.store(db, self._state.drain())
-
-    def _act(
-        self,
-        db: sqlite3.Connection,
-        sheet: WriteBatch,
-        event: Event,
-        decided: EvaluationResult,
-        now_ms: int,
-    ) -> None:
-        cause = Cause(event.source, event.id, event.type, event.position)
-        tenant = event.tenant
-        ordered = self._effects(db, sheet, decided.effects, now_ms, cause)
-        for outcome in decided.outcomes:
-            if outcome.verdict is RuleVerdict.FIRED:
-                self._fired(sheet, tenant, outcome, ordered, now_ms, event.position, cause)
-            elif outcome.verdict in _TO_DEAD_LETTERS:
-                self.failed += 1
-                dead_letters.put_event(
-                    db,
-                    tenant,
-                    cause,
-                    rule=outcome.rule,
-                    rule_version=outcome.version,
-                    reason=f"{outcome.verdict.value}: {outcome.detail}",
-                    now_ms=now_ms,
-                )
-        for rule, count in decided.evicted:
-            self.evicted[tenant, rule] += count
-        self._keep_timers(db, decided)
-
-    def _effects(
-        self,
-        db: sqlite3.Connection,
-        sheet: WriteBatch,
-        effects: Sequence[Effect],
-        now_ms: int,
-        cause: Cause | None,
-    ) -> dict[str, str]:
-        """Does them; ids of instructions by that of their effect."""
-        ordered: dict[str, str] = {}
-        for effect in effects:
-            if not isinstance(effect, PlanChange):
-                one = self._ordering.invoked(effect, now_ms)
-                sheet.ordered.append(one)
-                ordered[effect.id] = one.instruction.id
-                continue
-            plan = self.plans.get(effect.tenant, effect.plan_id)
-            if plan is None or plan.cancelled:
-                continue
-            try:
-                changed = apply(plan, effect, now_ms=now_ms)
-            except Refused as error:  # a plan has bounds
-                refs = [cause_of(ref) for ref in effect.cause.events]
-                for event in [cause] if cause is not None else refs:
-                    dead_letters.put_event(
-                        db, effect.tenant, event, rule=effect.cause.rule,
-                        rule_version=effect.cause.rule_version, reason=error.message,
-                        now_ms=now_ms,
-                    )  # fmt: skip
-                continue
-            if changed.record is not None:
-                self.plans.put(changed.plan, changed.record, now_ms=now_ms)
-        return ordered
-
-    def _fired(
-        self,
-        sheet: WriteBatch,
-        tenant: str,
-        outcome: RuleOutcome,
-        ordered: dict[str, str],
-        now_ms: int,
-        position: int,
-        cause: Cause | None,
-        late_ms: int = 0,
-    ) -> str:
-        self.fired += 1
-        decision = decision_records.fired(
-            tenant, outcome, ordered, now_ms=now_ms, position=position, cause=cause,
-            late_ms=late_ms,
-        )  # fmt: skip
-        sheet.decisions.append(decision)
-        return decision.id
-
-    def _keep_timers(self, db: sqlite3.Connection, decided: EvaluationResult) -> None:
-        if decided.dropped:
-            worker_tables.drop_timers(db, decided.dropped)
-        if decided.timers:
-            worker_tables.set_timers(db, decided.timers)
 
     # -- time --------------------------------------------------------------------------
 
@@ -295,17 +203,17 @@ class DecisionWorker:
     def _due(self, db: sqlite3.Connection, now_ms: int) -> None:
         """In a transaction."""
         faultpoints.passing("decide.timers.before")
-        self.using(db)
-        sheet = WriteBatch()
+        self.join_transaction(db)
+        batch = WriteBatch()
         for timer in worker_tables.due_timers(db, now_ms, TIMERS_AT_ONCE):
-            self._timer(db, sheet, timer, now_ms)
-        for tenant, name in plan_store.due(db, now_ms, TIMERS_AT_ONCE):
-            self._advance(db, sheet, tenant, name, now_ms)
-        sheet.write(db)
+            self._timer(db, batch, timer, now_ms)
+        for tenant, plan_id in plan_store.due(db, now_ms, TIMERS_AT_ONCE):
+            self._advance_plan(db, batch, tenant, plan_id, now_ms)
+        batch.write(db)
         worker_tables.store(db, self._state.drain())
         faultpoints.passing("decide.timers.after")
 
-    def _timer(self, db: sqlite3.Connection, sheet: WriteBatch, timer: Timer, now_ms: int) -> None:
+    def _timer(self, db: sqlite3.Connection, batch: WriteBatch, timer: Timer, now_ms: int) -> None:
         """A rule's timer comes back, once."""
         worker_tables.drop_timers(db, [timer.id])
         _, accepted_ms = worker_tables.decided_to(db, timer.tenant)
@@ -317,44 +225,22 @@ class DecisionWorker:
             plans=PlansAt(self.plans, at_ms),
             explaining=True,
         )
-        ordered = self._effects(db, sheet, decided.effects, at_ms, None)
-        for outcome in decided.outcomes:
-            if outcome.verdict is RuleVerdict.FIRED:
-                decision = self._fired(
-                    sheet, timer.tenant, outcome, ordered, at_ms, 0, None,
-                    late_ms=max(0, now_ms - timer.due_ms),
-                )  # fmt: skip
-                history.put_timer_judgements(db, decision, at_ms, decided.outcomes)
-            elif outcome.verdict is RuleVerdict.ERROR:
-                self.failed += 1
-                for ref in outcome.events:
-                    dead_letters.put_event(
-                        db, timer.tenant, cause_of(ref), rule=outcome.rule,
-                        rule_version=outcome.version,
-                        reason=f"{outcome.verdict.value}: {outcome.detail}", now_ms=at_ms,
-                    )  # fmt: skip
-        self._keep_timers(db, decided)
+        self._writer.timer(db, batch, timer, decided, at_ms=at_ms, now_ms=now_ms)
 
-    def _advance(
-        self, db: sqlite3.Connection, sheet: WriteBatch, tenant: str, name: str, now_ms: int
+    def _advance_plan(
+        self, db: sqlite3.Connection, batch: WriteBatch, tenant: str, plan_id: str, now_ms: int
     ) -> None:
         """Actions of a plan that fell due, each once: what has run is part of the plan."""
-        plan = self.plans.get(tenant, name)
+        plan = self.plans.get(tenant, plan_id)
         if plan is None:
             return
         advanced = advance(plan, now_ms=now_ms)
         for due in advanced.due:
-            if due.skipped:
-                sheet.decisions.append(decision_records.fell_due(due, (), (), now_ms))
-                continue
-            one = self._ordering.planned(db, plan, due, now_ms)
-            sheet.ordered.append(one)
-            causes, ids = one.instruction.causes, (one.instruction.id,)
-            sheet.decisions.append(decision_records.fell_due(due, causes, ids, now_ms))
+            self._writer.action(db, batch, plan, due, now_ms)
         self.plans.put(advanced.plan, None, now_ms=now_ms)
 
-    async def sweep(self, limit: int = 1_000) -> int:
-        """Drops cells that mean nothing any more; how many."""
+    async def expire_state(self, limit: int = 1_000) -> int:
+        """Deletes cells that mean nothing any more; how many."""
 
         def work(db: sqlite3.Connection) -> list[CellId]:
             return worker_tables.expire(db, self._wall_ms(), limit)

@@ -1,6 +1,6 @@
-"""Memory: what a decision worker remembers between events: cells of rules and forecasts,
-timers, how far it has decided each log, and its fencing token. Functions of a connection, so
-that all of it moves in the transaction of the events that moved it.
+"""The tables of a decision worker: cells of rules and forecasts, timers, how far it has decided
+each log, and its fencing token. Functions of a connection, so that all of it moves in the
+transaction of the events that moved it.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def decided_to(db: sqlite3.Connection, tenant: str) -> tuple[int, int]:
     return (row[0], row[1]) if row else (0, 0)
 
 
-def advance(db: sqlite3.Connection, tenant: str, position: int, accepted_ms: int) -> None:
+def set_decided_to(db: sqlite3.Connection, tenant: str, position: int, accepted_ms: int) -> None:
     """Everything up to this position is decided."""
     db.execute(
         "INSERT INTO decided VALUES (?, ?, ?) ON CONFLICT (tenant) DO UPDATE SET"
@@ -78,14 +78,14 @@ def load(db: sqlite3.Connection, cell: CellId) -> bytes | None:
 
 def store(db: sqlite3.Connection, writes: Iterable[CellWrite]) -> None:
     """Cells that changed."""
-    kept, gone = [], []
+    changed, gone = [], []
     for cell, content, expires_ms in writes:
         if content is None:
             gone.append(cell)
         else:
-            kept.append((*cell, content, None if expires_ms >= NEVER_MS else expires_ms))
-    if kept:
-        db.executemany("INSERT OR REPLACE INTO cells VALUES (?, ?, ?, ?, ?, ?)", kept)
+            changed.append((*cell, content, None if expires_ms >= NEVER_MS else expires_ms))
+    if changed:
+        db.executemany("INSERT OR REPLACE INTO cells VALUES (?, ?, ?, ?, ?, ?)", changed)
     if gone:
         db.executemany(
             "DELETE FROM cells WHERE tenant = ? AND kind = ? AND name = ? AND key = ?", gone
@@ -93,7 +93,7 @@ def store(db: sqlite3.Connection, writes: Iterable[CellWrite]) -> None:
 
 
 def expire(db: sqlite3.Connection, now_ms: int, limit: int) -> list[CellId]:
-    """Drops cells that mean nothing any more; which."""
+    """Deletes cells that mean nothing any more; which."""
     rows = db.execute(
         "DELETE FROM cells WHERE (tenant, kind, name, key) IN (SELECT tenant, kind, name, key"
         " FROM cells WHERE expires_ms < ? LIMIT ?) RETURNING tenant, kind, name, key",
@@ -102,8 +102,15 @@ def expire(db: sqlite3.Connection, now_ms: int, limit: int) -> list[CellId]:
     return [CellId(*row) for row in rows.fetchall()]
 
 
-def retire(db: sqlite3.Connection, tenant: str, rule: str) -> None:
-    """A rule is gone, and what it remembers."""
+def delete_health(db: sqlite3.Connection, tenant: str, rule: str) -> None:
+    """Its failures are forgotten, so that it is not parked any more."""
+    db.execute(
+        "DELETE FROM cells WHERE tenant = ? AND kind = 'health' AND name = ?", (tenant, rule)
+    )
+
+
+def delete_rule(db: sqlite3.Connection, tenant: str, rule: str) -> None:
+    """What a rule remembers, and its timers."""
     db.execute(
         "DELETE FROM cells WHERE tenant = ? AND kind IN ('rule', 'health') AND name = ?",
         (tenant, rule),

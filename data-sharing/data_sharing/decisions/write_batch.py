@@ -1,8 +1,9 @@
-"""Sheet: what one transaction has decided, written in one go when it is full.
+"""WriteBatch: the rows of decisions that one transaction makes, gathered and written in a few
+statements.
 
 A decision is a few rows in three tables. Written for each event as it is decided they would be
 most of what deciding costs; gathered, they are a few statements. Whatever is undone before the
-sheet is written leaves nothing behind.
+batch is written leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -10,38 +11,40 @@ from __future__ import annotations
 import sqlite3
 
 from data_sharing.decisions import dead_letters, history, outbox
-from data_sharing.decisions.history import Decision, Judged
-from data_sharing.decisions.instruction_factory import Ordered
-from data_sharing.decisions.outbox import State
+from data_sharing.decisions.history import Decision, EventOutcomes
+from data_sharing.decisions.instruction_factory import NewInstruction
+from data_sharing.decisions.outbox import InstructionState
 
 
 class WriteBatch:
     """Of one transaction, or of one savepoint in it."""
 
-    __slots__ = ("decisions", "judged", "ordered")
+    __slots__ = ("decisions", "instructions", "outcomes")
 
     def __init__(self) -> None:
-        self.ordered: list[Ordered] = []
+        self.instructions: list[NewInstruction] = []
         self.decisions: list[Decision] = []
-        self.judged: list[Judged] = []  # of events that are new
+        self.outcomes: list[EventOutcomes] = []  # of events that are new
 
     def write(self, db: sqlite3.Connection) -> None:
-        """An instruction whose id is there was decided before and is left as it stands."""
-        sound = [(one.instruction, one.needs_approval) for one in self.ordered if not one.flaw]
-        outbox.put_all(db, sound)
-        for one in self.ordered:
-            if one.flaw:
-                _refuse(db, one)
+        """An instruction whose id is there was decided before and is left as it is."""
+        valid = [
+            (one.instruction, one.needs_approval) for one in self.instructions if not one.fault
+        ]
+        outbox.put_all(db, valid)
+        for one in self.instructions:
+            if one.fault:
+                _to_dead_letters(db, one)
         history.put(db, *self.decisions)
-        history.put_judgements(db, *self.judged)
+        history.put_judgements(db, *self.outcomes)
 
 
-def _refuse(db: sqlite3.Connection, one: Ordered) -> None:
+def _to_dead_letters(db: sqlite3.Connection, one: NewInstruction) -> None:
     """What cannot be carried out is a dead letter, once."""
     instruction = one.instruction
     if outbox.put(db, instruction, needs_approval=one.needs_approval):
-        outbox.settle(db, instruction.id, State.DEAD, reason=one.flaw)
+        outbox.end_without_outcome(db, instruction.id, InstructionState.DEAD, reason=one.fault)
         dead_letters.put_instruction(
-            db, instruction.tenant, instruction.id, reason=one.flaw,
+            db, instruction.tenant, instruction.id, reason=one.fault,
             now_ms=instruction.decided_at_ms,
         )  # fmt: skip

@@ -1,30 +1,28 @@
-"""Outcomes as events: what was performed goes back into the log, where rules can see it.
+"""OutcomeEvents: what was performed goes back into the feed log as an event that rules can read.
 
-Written in the transaction that records the outcome, and decided there like any other event.
+Appended in the transaction that records the outcome, and decided there like any other event.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import msgspec
 
-from data_sharing.decisions.outbox import Kept
+from data_sharing.decisions.outbox import StoredInstruction
 from data_sharing.event import Event
-from data_sharing.feeds.log_tables import write
 from data_sharing.feeds.port import Candidate
-from data_sharing.instruction import Performed
+from data_sharing.instruction import OUTCOME_FEED, Performed
 
-OUTCOME_FEED = "homeport.instruction.outcome"
 SOURCE = "/homeport/decisions"
 MOST_OUTPUT = 16 * 1024  # of it in the event; all of it is with the instruction
 
 
-def outcome_event(kept: Kept, performed: Performed) -> Candidate:
+def outcome_event(stored: StoredInstruction, performed: Performed) -> Candidate:
     """Key: the plan, or the instruction where there is none."""
-    what = kept.instruction
+    what = stored.instruction
     output: Any = None
     if performed.output and len(performed.output) <= MOST_OUTPUT:
         output = msgspec.json.decode(performed.output)
@@ -56,24 +54,22 @@ def outcome_event(kept: Kept, performed: Performed) -> Candidate:
     return Candidate(event=event, content=msgspec.json.encode(data))
 
 
+class AppendInside(Protocol):
+    """What is needed of the feed log."""
+
+    def append_inside(self, db: sqlite3.Connection, candidates: Sequence[Candidate]) -> None:
+        """Keeps and decides events in the caller's transaction."""
+        ...
+
+
 class OutcomeEvents:
-    """`tell` is a Recorder's Tell. follow: decides the event, as the feed log's follower does;
-    written: hears that there is a new one."""
+    """`record` is an OutcomeRecorder's RecordEvent."""
 
-    def __init__(
-        self,
-        follow: Callable[[sqlite3.Connection, Sequence[Event]], None],
-        written: Callable[[], None],
-        *,
-        wall_ms: Callable[[], int],
+    def __init__(self, log: AppendInside) -> None:
+        self._log = log
+
+    def record(
+        self, db: sqlite3.Connection, stored: StoredInstruction, performed: Performed
     ) -> None:
-        self._follow = follow
-        self._written = written
-        self._wall_ms = wall_ms
-
-    def tell(self, db: sqlite3.Connection, kept: Kept, performed: Performed) -> None:
         """In the transaction that records the outcome."""
-        _, fresh = write(db, [outcome_event(kept, performed)], self._wall_ms())
-        if fresh:
-            self._follow(db, fresh)
-            self._written()
+        self._log.append_inside(db, [outcome_event(stored, performed)])

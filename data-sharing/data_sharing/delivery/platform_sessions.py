@@ -43,9 +43,9 @@ class PlatformSession:
     last_seen_ms: int = 0
     outcomes: int = 0
     refusals: int = 0
-    tokens: deque[str] = field(default_factory=deque)
+    tokens: deque[str] = field(default_factory=deque)  # signed instructions to send
     recorded: deque[tuple[str, int]] = field(default_factory=deque)
-    news: asyncio.Event = field(default_factory=asyncio.Event)
+    output_ready: asyncio.Event = field(default_factory=asyncio.Event)
 
     def has_room(self) -> bool:
         return not self.leaving and not self.gone and len(self.in_flight) < self.facts.capacity
@@ -57,16 +57,17 @@ class PlatformSession:
 
     def send(self, token: str) -> None:
         self.tokens.append(token)
-        self.news.set()
+        self.output_ready.set()
 
-    def tell_recorded(self, instruction: str, attempt: int) -> None:
+    def acknowledge(self, instruction: str, attempt: int) -> None:
+        """An outcome is recorded, and the platform need not report it again."""
         self.recorded.append((instruction, attempt))
-        self.news.set()
+        self.output_ready.set()
 
     def end(self) -> None:
         """Its stream is to end."""
         self.gone = True
-        self.news.set()
+        self.output_ready.set()
 
 
 class PlatformSessions:

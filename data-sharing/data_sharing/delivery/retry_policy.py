@@ -1,4 +1,4 @@
-"""What follows from what a platform said about an instruction. Pure.
+"""The retry policy of instructions: what follows from what a platform reported. Pure.
 
 An outcome ends it, unless the action failed and performing it again is as good as once: then
 it is tried again, a few times, later each time. A refusal is no outcome: nothing ran.
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from data_sharing.instruction import Instruction, Performance, Performed
-from data_sharing.signing import Flaw, Refusal
+from data_sharing.signing import InstructionRefusal, RefusalReason
 
 MOST_ATTEMPTS = 3
 BACKOFF_MS, BACKOFF_MAX_MS = 200, 30_000
@@ -19,42 +19,51 @@ _FINAL = frozenset({Performance.OUT_OF_MEMORY, Performance.TRAPPED, Performance.
 
 
 class Step(Enum):
+    """What becomes of the instruction."""
+
     DONE = "done"
-    AGAIN = "again"
+    RETRY = "retry"
     DEAD = "dead"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Next:
+class NextStep:
     """What to do; `reason` says why it is not DONE."""
 
     step: Step
     reason: str = ""
 
 
-def after_outcome(instruction: Instruction, performed: Performed) -> Next:
+def after_outcome(instruction: Instruction, performed: Performed) -> NextStep:
     """What an outcome means for the instruction."""
     status = performed.status
     if status is Performance.DONE:
-        return Next(step=Step.DONE)
+        return NextStep(step=Step.DONE)
     if status is Performance.UNKNOWN:
-        return Next(step=Step.DEAD, reason=f"outcome unknown: {performed.message}")
-    said = f"{instruction.application} {status.value}: {performed.message}"
+        return NextStep(step=Step.DEAD, reason=f"outcome unknown: {performed.message}")
+    reason = f"{instruction.application} {status.value}: {performed.message}"
     if status in _FINAL:
-        return Next(step=Step.DEAD, reason=said)
+        return NextStep(step=Step.DEAD, reason=reason)
     if not instruction.idempotent and status is not Performance.REFUSED:
-        return Next(step=Step.DEAD, reason=f"{said}; it is not idempotent, so not tried again")
+        return NextStep(
+            step=Step.DEAD, reason=f"{reason}; it is not idempotent, so not tried again"
+        )
     if performed.attempt >= MOST_ATTEMPTS:
-        return Next(step=Step.DEAD, reason=f"{said}; after {performed.attempt} attempts")
-    return Next(step=Step.AGAIN, reason=said)
+        return NextStep(step=Step.DEAD, reason=f"{reason}; after {performed.attempt} attempts")
+    return NextStep(step=Step.RETRY, reason=reason)
 
 
-def after_refusal(refusal: Refusal) -> Next:
-    """What a refusal means. AGAIN: by this platform later, or by another."""
-    said = f"refused ({refusal.flaw.value}): {refusal.message}"
-    if refusal.flaw in (Flaw.EXPIRED, Flaw.REPLAYED, Flaw.WRONG_PLATFORM, Flaw.MALFORMED):
-        return Next(step=Step.DEAD, reason=said)
-    return Next(step=Step.AGAIN, reason=said)
+def after_refusal(refusal: InstructionRefusal) -> NextStep:
+    """What a refusal means. RETRY: by this platform later, or by another."""
+    reason = f"refused ({refusal.reason.value}): {refusal.message}"
+    if refusal.reason in (
+        RefusalReason.EXPIRED,
+        RefusalReason.REPLAYED,
+        RefusalReason.WRONG_PLATFORM,
+        RefusalReason.MALFORMED,
+    ):
+        return NextStep(step=Step.DEAD, reason=reason)
+    return NextStep(step=Step.RETRY, reason=reason)
 
 
 def backoff_ms(tries: int, jitter: float) -> int:

@@ -59,17 +59,19 @@ class SqliteFeedLog:
         self.waiting_bytes = 0
         self.accepted = 0  # events
         self.duplicates = 0
-        self._written_beside = False
-        database.on_commit.append(self._tell_growth)
+        self._grew_inside = False  # by `append_inside`, in a transaction that is under way
+        database.on_commit.append(self._notify_growth)
 
-    def written_beside(self) -> None:
-        """Somebody has called `rows.write` in a transaction of their own: who waits for events is
-        woken when it is on disk."""
-        self._written_beside = True
+    def append_inside(self, db: sqlite3.Connection, candidates: Sequence[Candidate]) -> None:
+        """Keeps events in a transaction of the caller's, and has them decided there; who waits
+        for events is woken when it is on disk."""
+        fresh = self._write(db, candidates)[1]
+        if fresh:
+            self._grew_inside = True
 
-    def _tell_growth(self) -> None:
-        if self._written_beside:
-            self._written_beside = False
+    def _notify_growth(self) -> None:
+        if self._grew_inside:
+            self._grew_inside = False
             self._growth.set()
             self._growth = asyncio.Event()
 
@@ -147,11 +149,18 @@ class SqliteFeedLog:
             self._taken.append(one)
             count += len(one.candidates)
         gathered = [candidate for one in self._taken for candidate in one.candidates]
-        appended, fresh = log_tables.write(db, gathered, self._wall_ms())
+        appended, fresh = self._write(db, gathered)
         self._fresh = len(fresh)
+        return appended
+
+    def _write(
+        self, db: sqlite3.Connection, candidates: Sequence[Candidate]
+    ) -> tuple[Sequence[Appended], Sequence[Event]]:
+        """Where each is, and the events that were not there; these are decided."""
+        appended, fresh = log_tables.write(db, candidates, self._wall_ms())
         if self._follower is not None and fresh:
             self._follower(db, fresh)
-        return appended
+        return appended, fresh
 
     def _tell(self, done: asyncio.Future[Sequence[Appended]]) -> None:
         taken, fresh = self._taken, self._fresh

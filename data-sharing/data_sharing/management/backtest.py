@@ -1,4 +1,4 @@
-"""Backtesting: what rules would have done with events that are past, beside what those in force
+"""Backtest: what rules would have done with events that are past, beside what those in force
 do with the same ones. Pure; it keeps counts and a few examples, however many events there are.
 
 Both sides are decided anew from the same start, event by event at the time it was accepted, so
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from data_sharing.event import Event
-from data_sharing.management.simulator import Simulator, Tried
+from data_sharing.management.simulator import SimulatedStep, Simulator
 from data_sharing.plans.plan import EventPlan
 from data_sharing.rules.effects import EventRef
 from data_sharing.rules.results import EffectStatus, RuleOutcome, RuleVerdict, effect_text
@@ -24,7 +24,7 @@ EXAMPLES = 10  # kept of each kind
 MINUTE_MS = 60_000
 
 
-class Firing(NamedTuple):
+class RuleFiring(NamedTuple):
     """A rule that fired, once."""
 
     rule: str
@@ -36,21 +36,21 @@ class Firing(NamedTuple):
     effects: tuple[str, ...]  # for people; with what became of each
 
     @property
-    def occasion(self) -> tuple[Hashable, ...]:
+    def identity(self) -> tuple[Hashable, ...]:
         """The same on both sides, where both fired."""
         return self.rule, self.cause, self.key, self.plan_id, self.events
 
 
 @dataclass(slots=True)
-class Tally:
+class RuleCounts:
     """How one rule fared."""
 
     verdicts: Counter[RuleVerdict] = field(default_factory=Counter)
     fates: Counter[EffectStatus] = field(default_factory=Counter)  # of its effects
-    examples: list[Firing] = field(default_factory=list)  # the first that it fired
+    examples: list[RuleFiring] = field(default_factory=list)  # the first that it fired
     failures: list[str] = field(default_factory=list)  # the first things that went wrong
 
-    def take(self, outcome: RuleOutcome, firing: Firing | None) -> None:
+    def add(self, outcome: RuleOutcome, firing: RuleFiring | None) -> None:
         self.verdicts[outcome.verdict] += 1
         if firing is not None:
             self.fates.update(effect.fate for effect in outcome.effects)
@@ -63,45 +63,45 @@ class Tally:
 
 @dataclass(slots=True)
 class Differences:
-    """Occasions on which one side did what the other did not."""
+    """What one side did and the other did not."""
 
     count: int = 0
-    examples: list[tuple[Firing | None, Firing | None]] = field(default_factory=list)
+    examples: list[tuple[RuleFiring | None, RuleFiring | None]] = field(default_factory=list)
 
-    def note(self, proposed: Firing | None, in_force: Firing | None) -> None:
+    def add(self, proposed: RuleFiring | None, in_force: RuleFiring | None) -> None:
         self.count += 1
         if len(self.examples) < EXAMPLES:
             self.examples.append((proposed, in_force))
 
 
-class Side:
-    """One set of rules, its rehearsal and how each rule fared."""
+class BacktestSide:
+    """One set of rules, its simulator and how each rule fared."""
 
     def __init__(self, rules: RuleSet, plans: Sequence[EventPlan], start_ms: int) -> None:
-        self.tallies: dict[str, Tally] = {}
+        self.counts_by_rule: dict[str, RuleCounts] = {}
         self.actions = Counter[str]()  # "run" and "skipped", of plans
         self.fired = 0
         self.fired_by_minute = Counter[int]()  # minutes since 1970
-        self._rehearsal = Simulator(rules, plans, start_ms)
+        self._simulator = Simulator(rules, plans, start_ms)
 
-    def pass_to(self, until_ms: int) -> Iterator[Firing]:
+    def advance_to(self, until_ms: int) -> Iterator[RuleFiring]:
         """What fires by timers until then."""
-        while (one := self._rehearsal.next(until_ms, until_ms)) is not None:
+        while (one := self._simulator.next(until_ms, until_ms)) is not None:
             yield from self._count(one)
 
-    def take(self, event: Event, now_ms: int) -> Iterator[Firing]:
+    def add_event(self, event: Event, now_ms: int) -> Iterator[RuleFiring]:
         """What fires by an event."""
-        yield from self._count(self._rehearsal.event(event, now_ms))
+        yield from self._count(self._simulator.event(event, now_ms))
 
-    def _count(self, tried: Tried) -> Iterator[Firing]:
+    def _count(self, tried: SimulatedStep) -> Iterator[RuleFiring]:
         for action in tried.actions:
             self.actions["skipped" if action.skipped else "run"] += 1
         for outcome in tried.outcomes:
-            firing: Firing | None = None
+            firing: RuleFiring | None = None
             if outcome.verdict is RuleVerdict.FIRED:
                 self.fired += 1
                 self.fired_by_minute[tried.at_ms // MINUTE_MS] += 1
-                firing = Firing(
+                firing = RuleFiring(
                     rule=outcome.rule,
                     at_ms=tried.at_ms,
                     cause=tried.event,
@@ -111,7 +111,7 @@ class Side:
                     effects=tuple(effect_text(effect) for effect in outcome.effects),
                 )
                 yield firing
-            self.tallies.setdefault(outcome.rule, Tally()).take(outcome, firing)
+            self.counts_by_rule.setdefault(outcome.rule, RuleCounts()).add(outcome, firing)
 
 
 class Backtest:
@@ -126,36 +126,36 @@ class Backtest:
         *,
         start_ms: int,
     ) -> None:
-        self.proposed = Side(proposed, plans, start_ms)
-        self.in_force = Side(in_force, plans, start_ms)
+        self.proposed = BacktestSide(proposed, plans, start_ms)
+        self.in_force = BacktestSide(in_force, plans, start_ms)
         self.events = 0
         self.first_ms = self.last_ms = start_ms
         self.added = Differences()  # only the proposed rules fire
         self.gone = Differences()  # only those in force do
         self.changed = Differences()  # both fire, and do something else
 
-    def take(self, event: Event, accepted_ms: int) -> None:
+    def add_event(self, event: Event, accepted_ms: int) -> None:
         """The next event of the log."""
-        self.pass_to(accepted_ms)
+        self.advance_to(accepted_ms)
         self._compare(
-            self.proposed.take(event, accepted_ms), self.in_force.take(event, accepted_ms)
+            self.proposed.add_event(event, accepted_ms), self.in_force.add_event(event, accepted_ms)
         )
         self.first_ms = self.first_ms if self.events else accepted_ms
         self.events += 1
 
-    def pass_to(self, until_ms: int) -> None:
+    def advance_to(self, until_ms: int) -> None:
         """No event came until then; nothing is known of what comes after the last one."""
         self.last_ms = max(self.last_ms, until_ms)
-        self._compare(self.proposed.pass_to(until_ms), self.in_force.pass_to(until_ms))
+        self._compare(self.proposed.advance_to(until_ms), self.in_force.advance_to(until_ms))
 
-    def _compare(self, proposed: Iterator[Firing], in_force: Iterator[Firing]) -> None:
-        ours = {one.occasion: one for one in proposed}
-        theirs = {one.occasion: one for one in in_force}
-        for occasion, firing in ours.items():
-            other = theirs.pop(occasion, None)
+    def _compare(self, proposed: Iterator[RuleFiring], in_force: Iterator[RuleFiring]) -> None:
+        ours = {one.identity: one for one in proposed}
+        theirs = {one.identity: one for one in in_force}
+        for identity, firing in ours.items():
+            other = theirs.pop(identity, None)
             if other is None:
-                self.added.note(firing, None)
+                self.added.add(firing, None)
             elif other.effects != firing.effects:
-                self.changed.note(firing, other)
+                self.changed.add(firing, other)
         for firing in theirs.values():
-            self.gone.note(None, firing)
+            self.gone.add(None, firing)

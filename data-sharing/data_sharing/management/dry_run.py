@@ -1,4 +1,4 @@
-"""Trying: rules on sample events and plans, as deciding would be, keeping nothing. Pure.
+"""Dry run: rules on sample events and plans, decided as a worker would, keeping nothing. Pure.
 
 The clock is the samples': timers and actions of plans come due between the events, in order.
 """
@@ -13,7 +13,7 @@ import msgspec
 
 from control_plane.errors import InvalidInput
 from data_sharing.event import Event
-from data_sharing.management.simulator import Simulator, Tried
+from data_sharing.management.simulator import SimulatedStep, Simulator
 from data_sharing.plans.plan import created
 from data_sharing.plans.spec import parse_plan
 from data_sharing.rules.ruleset import RuleSet
@@ -26,15 +26,15 @@ LONGEST_AFTER_MS = 31 * DAY_MS  # how long after the last event timers are still
 KeyOf = Callable[[str, Mapping[str, Any]], str | None]  # of a feed and an event in JSON
 
 
-def try_rules(
+def dry_run_rules(
     rules: RuleSet,
     tenant: str,
     *,
     events: Sequence[Mapping[str, Any]],
     plans: Sequence[Mapping[str, Any]] = (),
     key_of: KeyOf = lambda feed, event: None,
-) -> list[Tried]:
-    """events: in the CloudEvents JSON format; `id` and `source` may be left out, and `key` says
+) -> list[SimulatedStep]:
+    """events: in the CloudEvents JSON format; `id` and `source` may be due_left out, and `key` says
     what it is about where `key_of` does not. Raises InvalidInput naming what is no event or plan.
     """
     samples: list[Event] = []
@@ -43,22 +43,22 @@ def try_rules(
         samples.append(_event(tenant, one, place, key_of, after_ms))
     start_ms = samples[0].time_ms if samples else 0
     made = [created(tenant, _plan(one, place), start_ms) for place, one in enumerate(plans)]
-    rehearsal = Simulator(rules, made, start_ms, explaining=True, whole=True)
-    tried: list[Tried] = []
-    left = MOST_DUE
+    simulator = Simulator(rules, made, start_ms, explaining=True, whole=True)
+    steps: list[SimulatedStep] = []
+    due_left = MOST_DUE
 
-    def pass_to(until_ms: int, plans_to_ms: int) -> None:
-        nonlocal left
-        while left and (one := rehearsal.next(until_ms, plans_to_ms)) is not None:
-            tried.append(one)
-            left -= 1
+    def advance_to(until_ms: int, plans_to_ms: int) -> None:
+        nonlocal due_left
+        while due_left and (one := simulator.next(until_ms, plans_to_ms)) is not None:
+            steps.append(one)
+            due_left -= 1
 
     for event in samples:
-        pass_to(event.time_ms, event.time_ms)
-        tried.append(rehearsal.event(event, event.time_ms))
-    last_ms = max(rehearsal.now_ms, max((one.time_ms for one in samples), default=0))
-    pass_to(last_ms + LONGEST_AFTER_MS, last_ms + DAY_MS)
-    return tried
+        advance_to(event.time_ms, event.time_ms)
+        steps.append(simulator.event(event, event.time_ms))
+    last_ms = max(simulator.now_ms, max((one.time_ms for one in samples), default=0))
+    advance_to(last_ms + LONGEST_AFTER_MS, last_ms + DAY_MS)
+    return steps
 
 
 def _plan(given: Mapping[str, Any], place: int) -> Any:

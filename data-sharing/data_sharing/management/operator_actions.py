@@ -1,6 +1,6 @@
-"""Approving and redriving: what an operator does about instructions and events that wait.
+"""OperatorActions: approves, denies and redrives instructions and events that wait for an operator.
 
-Each is one transaction that looks at what stands there first, so that doing it twice does it
+Each is one transaction that reads first how far the thing is, so that doing it twice does it
 once.
 """
 
@@ -14,8 +14,8 @@ from msgspec.structs import replace
 from control_plane.errors import NotFound, Refused
 from data_sharing.database import Database
 from data_sharing.decisions import dead_letters, outbox
-from data_sharing.decisions.dead_letters import DeadLetter, Kind
-from data_sharing.decisions.outbox import Kept, State
+from data_sharing.decisions.dead_letters import DeadLetter, DeadLetterKind
+from data_sharing.decisions.outbox import InstructionState, StoredInstruction
 from data_sharing.decisions.worker import DecisionWorker
 from data_sharing.delivery.dispatcher import Dispatcher
 from data_sharing.delivery.outcome_recorder import OutcomeRecorder
@@ -41,73 +41,75 @@ class OperatorActions:
         self._recorder = recorder
         self._wall_ms = wall_ms
 
-    async def approve(self, tenant: str, instruction_id: str) -> Kept:
+    async def approve(self, tenant: str, instruction_id: str) -> StoredInstruction:
         """It may go. Raises NotFound, Refused."""
 
-        def work(db: sqlite3.Connection) -> Kept:
-            kept = _must_have(db, tenant, instruction_id)
-            if kept.state is State.AWAITING_APPROVAL:
-                if self._wall_ms() > kept.deadline_ms:
+        def work(db: sqlite3.Connection) -> StoredInstruction:
+            stored = _require(db, tenant, instruction_id)
+            if stored.state is InstructionState.AWAITING_APPROVAL:
+                if self._wall_ms() > stored.deadline_ms:
                     raise Refused("its deadline has passed; redrive it from the dead letters")
                 outbox.release(db, instruction_id, "")
-            elif kept.state is State.DEAD and kept.outcome is None:
-                raise Refused(f"it does not wait for approval any more: {kept.reason}")
-            return _must_have(db, tenant, instruction_id)
+            elif stored.state is InstructionState.DEAD and stored.outcome is None:
+                raise Refused(f"it does not wait for approval any more: {stored.reason}")
+            return _require(db, tenant, instruction_id)
 
-        kept = await self._database.transact(work)
-        if kept.state is State.PENDING:
-            self._dispatcher.admit(kept)
-        return kept
+        stored = await self._database.transact(work)
+        if stored.state is InstructionState.PENDING:
+            self._dispatcher.dispatch(stored)
+        return stored
 
-    async def deny(self, tenant: str, instruction_id: str, reason: str) -> Kept:
+    async def deny(self, tenant: str, instruction_id: str, reason: str) -> StoredInstruction:
         """It will not go. Raises NotFound, Refused."""
         said = f"denied: {reason}" if reason else "denied"
 
-        def work(db: sqlite3.Connection) -> Kept:
-            kept = _must_have(db, tenant, instruction_id)
-            if kept.state is State.AWAITING_APPROVAL:
-                self._recorder.death(db, instruction_id, said)
-            elif not (kept.state is State.DEAD and kept.reason.startswith("denied")):
+        def work(db: sqlite3.Connection) -> StoredInstruction:
+            stored = _require(db, tenant, instruction_id)
+            if stored.state is InstructionState.AWAITING_APPROVAL:
+                self._recorder.end_as_dead_letter(db, instruction_id, said)
+            elif not (stored.state is InstructionState.DEAD and stored.reason.startswith("denied")):
                 raise Refused("it does not wait for approval any more")
-            return _must_have(db, tenant, instruction_id)
+            return _require(db, tenant, instruction_id)
 
         return await self._database.transact(work)
 
     async def redrive(self, tenant: str, letter_id: str, *, force: bool) -> DeadLetter:
         """Tries again what is in a dead letter. Raises NotFound, Refused."""
 
-        def work(db: sqlite3.Connection) -> tuple[DeadLetter, Kept | None]:
-            letter = must_have_letter(db, tenant, letter_id)
+        def work(db: sqlite3.Connection) -> tuple[DeadLetter, StoredInstruction | None]:
+            letter = require_letter(db, tenant, letter_id)
             if letter.redriven_ms is not None:
                 return letter, None
-            dead_letters.redriven(db, letter, self._wall_ms())
-            kept = None
-            if letter.kind is Kind.EVENT:
-                self._again(db, letter)
+            dead_letters.mark_redriven(db, letter, self._wall_ms())
+            stored = None
+            if letter.kind is DeadLetterKind.EVENT:
+                self._redrive_event(db, letter)
             else:
-                kept = self._renew(db, letter, force=force)
-            return must_have_letter(db, tenant, letter_id), kept
+                stored = self._redrive_instruction(db, letter, force=force)
+            return require_letter(db, tenant, letter_id), stored
 
-        letter, kept = await self._database.transact(work)
-        if kept is not None:
-            self._dispatcher.admit(kept)
+        letter, stored = await self._database.transact(work)
+        if stored is not None:
+            self._dispatcher.dispatch(stored)
         return letter
 
-    def _again(self, db: sqlite3.Connection, letter: DeadLetter) -> None:
+    def _redrive_event(self, db: sqlite3.Connection, letter: DeadLetter) -> None:
         assert letter.event is not None
         record = record_at(db, letter.tenant, letter.event.position)
         if record is None:
             raise NotFound("the event has passed its retention and is gone")
         if letter.rule and (letter.tenant, letter.rule) not in self._worker.rules.rules:
             raise Refused(f"rule {letter.rule} is gone; apply it again first")
-        self._worker.again(db, record.event(), letter.rule)
+        self._worker.decide_again(db, record.event(), letter.rule)
 
-    def _renew(self, db: sqlite3.Connection, letter: DeadLetter, *, force: bool) -> Kept:
-        kept = _must_have(db, letter.tenant, letter.instruction)
-        what = kept.instruction
-        outcome = kept.outcome
+    def _redrive_instruction(
+        self, db: sqlite3.Connection, letter: DeadLetter, *, force: bool
+    ) -> StoredInstruction:
+        stored = _require(db, letter.tenant, letter.instruction)
+        what = stored.instruction
+        outcome = stored.outcome
         maybe_ran = (outcome is not None and outcome.status is not Performance.REFUSED) or (
-            outcome is None and bool(kept.platform)
+            outcome is None and bool(stored.platform)
         )
         if maybe_ran and not what.idempotent and not force:
             raise Refused(
@@ -117,17 +119,17 @@ class OperatorActions:
         now_ms = self._wall_ms()
         lasts_ms = max(1_000, what.deadline_ms - what.decided_at_ms)
         outbox.renew(db, replace(what, deadline_ms=now_ms + lasts_ms))
-        return _must_have(db, letter.tenant, letter.instruction)
+        return _require(db, letter.tenant, letter.instruction)
 
 
-def _must_have(db: sqlite3.Connection, tenant: str, instruction_id: str) -> Kept:
-    kept = outbox.get(db, instruction_id)
-    if kept is None or kept.instruction.tenant != tenant:
+def _require(db: sqlite3.Connection, tenant: str, instruction_id: str) -> StoredInstruction:
+    stored = outbox.get(db, instruction_id)
+    if stored is None or stored.instruction.tenant != tenant:
         raise NotFound(f"tenant {tenant} has no instruction {instruction_id!r}")
-    return kept
+    return stored
 
 
-def must_have_letter(db: sqlite3.Connection, tenant: str, letter_id: str) -> DeadLetter:
+def require_letter(db: sqlite3.Connection, tenant: str, letter_id: str) -> DeadLetter:
     """Raises NotFound."""
     letter = dead_letters.get(db, tenant, letter_id)
     if letter is None:

@@ -1,4 +1,4 @@
-"""Simulator: a decision worker in memory, for rules that are tried. Pure; it keeps nothing.
+"""Simulator: a decision worker in memory, for dry runs and backtests. Pure; it keeps nothing.
 
 One state, some plans, some timers, and a clock that moves only when told: timers of rules and
 actions of plans come due between the events, in order.
@@ -22,11 +22,11 @@ from data_sharing.rules.results import EvaluationResult, RuleOutcome, Timer
 from data_sharing.rules.ruleset import RuleSet
 
 
-class Tried(NamedTuple):
+class SimulatedStep(NamedTuple):
     """What came of one event, of a timer, or of plans whose actions fell due."""
 
     event: str  # id of the event or timer; empty: actions alone
-    at_ms: int  # by the rehearsal's clock
+    at_ms: int  # by the simulator's clock
     outcomes: tuple[RuleOutcome, ...] = ()
     effects: tuple[Effect, ...] = ()
     actions: tuple[DueAction, ...] = ()
@@ -56,11 +56,11 @@ class Simulator:
         self._timers: dict[str, Timer] = {}
         # What is due when; an entry that its table does not confirm means nothing any more.
         self._timers_by_time: list[tuple[int, str]] = []
-        self._looks: dict[str, int] = {}  # at a plan
-        self._looks_by_time: list[tuple[int, str]] = []
+        self._due_plans: dict[str, int] = {}  # by plan: when something of it may be due
+        self._due_plans_by_time: list[tuple[int, str]] = []
         self.now_ms = now_ms
         for plan in plans:
-            self._look_at(plan, now_ms)
+            self._schedule(plan, now_ms)
 
     def of(self, tenant: str, key: str, named: str | None) -> Sequence[PlanView]:
         """The port that rules look for plans through."""
@@ -69,7 +69,7 @@ class Simulator:
             view(plan, now_ms=self.now_ms) for plan in plans if named is None or plan.name == named
         ]
 
-    def event(self, event: Event, now_ms: int) -> Tried:
+    def event(self, event: Event, now_ms: int) -> SimulatedStep:
         """What comes of an event at that time; the clock does not go back."""
         self.now_ms = max(self.now_ms, now_ms)
         decided = self._rules.decide(
@@ -80,13 +80,13 @@ class Simulator:
             explaining=self._explaining,
             whole=self._whole,
         )
-        return self._take(event.id, decided)
+        return self._apply(event.id, decided)
 
-    def next(self, until_ms: int, plans_to_ms: int) -> Tried | None:
+    def next(self, until_ms: int, plans_to_ms: int) -> SimulatedStep | None:
         """What is due next: a timer until `until_ms` or actions until `plans_to_ms`; None:
         nothing is, so far."""
         timer = self._next_timer()
-        action_ms = self._next_look_ms()
+        action_ms = self._next_plan_ms()
         if action_ms is not None and action_ms > plans_to_ms:
             action_ms = None
         if timer is not None and (action_ms is None or timer.due_ms <= action_ms):
@@ -101,23 +101,23 @@ class Simulator:
                 plans=self,
                 explaining=self._explaining,
             )
-            return self._take(timer.id, decided)
+            return self._apply(timer.id, decided)
         if action_ms is None:
             return None
         self.now_ms = max(self.now_ms, action_ms)
-        return Tried("", self.now_ms, actions=self._run_due())
+        return SimulatedStep("", self.now_ms, actions=self._run_due())
 
-    def _take(self, name: str, decided: EvaluationResult) -> Tried:
+    def _apply(self, name: str, decided: EvaluationResult) -> SimulatedStep:
         for effect in decided.effects:
             if isinstance(effect, PlanChange) and effect.plan_id in self._plans:
                 changed = apply(self._plans[effect.plan_id], effect, now_ms=self.now_ms).plan
-                self._look_at(changed, self.now_ms)
+                self._schedule(changed, self.now_ms)
         for gone in decided.dropped:
             self._timers.pop(gone, None)
         for timer in decided.timers:
             self._timers[timer.id] = timer
             heapq.heappush(self._timers_by_time, (timer.due_ms, timer.id))
-        return Tried(name, self.now_ms, decided.outcomes, decided.effects, self._run_due())
+        return SimulatedStep(name, self.now_ms, decided.outcomes, decided.effects, self._run_due())
 
     def _next_timer(self) -> Timer | None:
         waiting = self._timers_by_time
@@ -129,26 +129,26 @@ class Simulator:
             heapq.heappop(waiting)
         return None
 
-    def _next_look_ms(self) -> int | None:
-        waiting = self._looks_by_time
-        while waiting and self._looks.get(waiting[0][1]) != waiting[0][0]:
+    def _next_plan_ms(self) -> int | None:
+        waiting = self._due_plans_by_time
+        while waiting and self._due_plans.get(waiting[0][1]) != waiting[0][0]:
             heapq.heappop(waiting)
         return waiting[0][0] if waiting else None
 
-    def _look_at(self, plan: EventPlan, at_ms: int | None) -> None:
+    def _schedule(self, plan: EventPlan, at_ms: int | None) -> None:
         """The plan is this now, and something of it may be due at that time."""
         self._plans[plan.id] = plan
         if at_ms is None:
-            self._looks.pop(plan.id, None)
+            self._due_plans.pop(plan.id, None)
         else:
-            self._looks[plan.id] = at_ms
-            heapq.heappush(self._looks_by_time, (at_ms, plan.id))
+            self._due_plans[plan.id] = at_ms
+            heapq.heappush(self._due_plans_by_time, (at_ms, plan.id))
 
     def _run_due(self) -> tuple[DueAction, ...]:
         due: list[DueAction] = []
-        while (at_ms := self._next_look_ms()) is not None and at_ms <= self.now_ms:
-            _, name = heapq.heappop(self._looks_by_time)
+        while (at_ms := self._next_plan_ms()) is not None and at_ms <= self.now_ms:
+            _, name = heapq.heappop(self._due_plans_by_time)
             found = advance(self._plans[name], now_ms=self.now_ms)
-            self._look_at(found.plan, found.next_ms)
+            self._schedule(found.plan, found.next_ms)
             due += found.due
         return tuple(due)

@@ -11,7 +11,7 @@ import grpc
 from control_plane.errors import Refused
 from control_plane.process import first_of, run_program, stop_on_signals, write_ready_file
 from data_sharing.platforms.settings import PlatformSettings, read_settings
-from data_sharing.platforms.wire import run_platform
+from data_sharing.platforms.wiring import run_platform
 
 
 async def run(settings: PlatformSettings) -> None:

@@ -22,7 +22,7 @@ from data_sharing.platforms.host import PlatformHost, Report
 from data_sharing.platforms.installing import Installer
 from data_sharing.platforms.journal import Journal
 from data_sharing.platforms.messages import report_to_proto
-from data_sharing.signing import InstructionVerifier, Refusal
+from data_sharing.signing import InstructionRefusal, InstructionVerifier
 from homeport.api.datasharing.v1 import platform_pb2 as pb
 from homeport.api.datasharing.v1 import platform_pb2_grpc as pb_grpc
 
@@ -99,7 +99,7 @@ class PlatformConnection:
 
     def report(self, report: Report) -> None:
         """What the host has to say goes out with the next message."""
-        if isinstance(report, Refusal) and not self.connected.is_set():
+        if isinstance(report, InstructionRefusal) and not self.connected.is_set():
             return  # the service has not heard; it will deliver again
         self._reports.append(report)
         self._news.set()

@@ -21,11 +21,11 @@ from control_plane.errors import Unavailable
 from data_sharing.instruction import Performance, Performed
 from data_sharing.platforms.journal import EntryState, Journal
 from data_sharing.runtimes.port import Installed, Invocation, InvocationStatus, Outcome
-from data_sharing.signing import Delivery, Flaw, InstructionVerifier, Refusal
+from data_sharing.signing import Delivery, InstructionRefusal, InstructionVerifier, RefusalReason
 
 log = logging.getLogger(__name__)
 
-Report: TypeAlias = Performed | Refusal
+Report: TypeAlias = Performed | InstructionRefusal
 DISK_RETRY_S = 1.0
 _encode = msgspec.json.Encoder().encode
 _PERFORMANCE = {status: Performance(status.value) for status in InvocationStatus}
@@ -95,8 +95,8 @@ class PlatformHost:
     def take(self, token: str) -> None:
         """Follows one delivered instruction; what becomes of it is reported. Never raises."""
         checked = self._verifier.check(token, self._wall_ms())
-        if isinstance(checked, Refusal):
-            log.warning("an instruction is refused (%s): %s", checked.flaw, checked.message)
+        if isinstance(checked, InstructionRefusal):
+            log.warning("an instruction is refused (%s): %s", checked.reason, checked.message)
             self._report(checked)
             return
         what = checked.instruction
@@ -105,7 +105,7 @@ class PlatformHost:
         known = self._journal.admit(checked)
         if isinstance(known, Performed):
             self._report(replace(known, platform=self.name))
-        elif isinstance(known, Refusal):
+        elif isinstance(known, InstructionRefusal):
             self._report(known)
         elif known is EntryState.NEW:
             refusal = self._refusal(checked)
@@ -133,20 +133,28 @@ class PlatformHost:
             task.cancel()
         return not late
 
-    def _refusal(self, delivery: Delivery) -> Refusal | None:
+    def _refusal(self, delivery: Delivery) -> InstructionRefusal | None:
         """Why this platform cannot perform it, though it is in order."""
         what = delivery.instruction
         hosted = self._hosted.get((what.application, what.version))
         if hosted is None:
-            flaw, why = Flaw.NOT_HOSTED, f"{what.application} {what.version} is not installed here"
+            reason, why = (
+                RefusalReason.NOT_HOSTED,
+                f"{what.application} {what.version} is not installed here",
+            )
         elif hosted.sha256 != what.artifact:
-            flaw = Flaw.NOT_HOSTED
+            reason = RefusalReason.NOT_HOSTED
             why = f"the artifact of {what.application} {what.version} here is another one"
         elif self._draining or len(self._running) >= self.capacity:
-            flaw, why = Flaw.BUSY, "the platform has as much to do as it takes, or is leaving"
+            reason, why = (
+                RefusalReason.BUSY,
+                "the platform has as much to do as it takes, or is leaving",
+            )
         else:
             return None
-        return Refusal(flaw=flaw, message=why, instruction=what.id, attempt=delivery.attempt)
+        return InstructionRefusal(
+            reason=reason, message=why, instruction=what.id, attempt=delivery.attempt
+        )
 
     async def _follow(self, delivery: Delivery, hosted: Hosted) -> None:
         """Performs it and reports, by when it does not count as running any more."""
@@ -160,20 +168,22 @@ class PlatformHost:
     async def _perform(self, delivery: Delivery, hosted: Hosted) -> Report:
         what = delivery.instruction
 
-        def refused(flaw: Flaw, message: str) -> Refusal:
-            return Refusal(
-                flaw=flaw, message=message, instruction=what.id, attempt=delivery.attempt
+        def refused(reason: RefusalReason, message: str) -> InstructionRefusal:
+            return InstructionRefusal(
+                reason=reason, message=message, instruction=what.id, attempt=delivery.attempt
             )
 
         async with self._threads:
             started_ms = self._wall_ms()
             if started_ms > what.deadline_ms:
-                return refused(Flaw.EXPIRED, "its deadline passed while it waited for its turn")
+                return refused(
+                    RefusalReason.EXPIRED, "its deadline passed while it waited for its turn"
+                )
             try:
                 await self._journal.begin(delivery)
             except Unavailable as error:
                 log.error("nothing can be run: %s", error)
-                return refused(Flaw.BUSY, error.message)
+                return refused(RefusalReason.BUSY, error.message)
             faultpoints.passing("platform.begin.after")
             outcome = await self._runner.invoke(
                 hosted.installed,

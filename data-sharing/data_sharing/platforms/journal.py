@@ -25,7 +25,7 @@ import msgspec
 from control_plane.errors import Refused
 from data_sharing.database import Database, Schema
 from data_sharing.instruction import Performance, Performed
-from data_sharing.signing import LEEWAY_MS, Delivery, Flaw, Refusal
+from data_sharing.signing import LEEWAY_MS, Delivery, InstructionRefusal, RefusalReason
 
 KEEP_AFTER_DEADLINE_MS = 10 * LEEWAY_MS
 SCHEMA = Schema(
@@ -123,20 +123,20 @@ class Journal:
             )
             await self.end(unknown)
 
-    def admit(self, delivery: Delivery) -> Performed | Refusal | EntryState:
+    def admit(self, delivery: Delivery) -> Performed | InstructionRefusal | EntryState:
         """What to do with a delivery whose signature and deadline are good: run it, wait for
         it, tell the outcome that is known already, or refuse it."""
         what = delivery.instruction
 
-        def refused(flaw: Flaw, message: str) -> Refusal:
-            return Refusal(
-                flaw=flaw, message=message, instruction=what.id, attempt=delivery.attempt
+        def refused(reason: RefusalReason, message: str) -> InstructionRefusal:
+            return InstructionRefusal(
+                reason=reason, message=message, instruction=what.id, attempt=delivery.attempt
             )
 
         fence = self._fences.get(delivery.partition, 0)
         if delivery.fence < fence:
             return refused(
-                Flaw.STALE_FENCE,
+                RefusalReason.STALE_FENCE,
                 f"the decision worker with token {delivery.fence} was replaced; "
                 f"token {fence} speaks for partition {delivery.partition} now",
             )
@@ -145,7 +145,8 @@ class Journal:
             return EntryState.NEW
         if entry.digest != digest_of(delivery):
             return refused(
-                Flaw.REPLAYED, "this instruction's id was used for another instruction before"
+                RefusalReason.REPLAYED,
+                "this instruction's id was used for another instruction before",
             )
         if entry.outcome is None:
             return EntryState.RUNNING

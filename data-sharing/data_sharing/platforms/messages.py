@@ -7,7 +7,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from control_plane.errors import InvalidInput
 from data_sharing.instruction import Performance, Performed
 from data_sharing.platforms.host import Report
-from data_sharing.signing import Flaw, Refusal
+from data_sharing.signing import InstructionRefusal, RefusalReason
 from homeport.api.datasharing.v1 import decision_pb2 as decision
 from homeport.api.datasharing.v1 import platform_pb2 as pb
 
@@ -23,17 +23,17 @@ _STATUS = {
 }
 _PERFORMANCE = {number: status for status, number in _STATUS.items()}
 _REASON = {
-    Flaw.MALFORMED: pb.REFUSAL_REASON_MALFORMED,
-    Flaw.FORGED: pb.REFUSAL_REASON_FORGED,
-    Flaw.EXPIRED: pb.REFUSAL_REASON_EXPIRED,
-    Flaw.NOT_YET_VALID: pb.REFUSAL_REASON_NOT_YET_VALID,
-    Flaw.WRONG_PLATFORM: pb.REFUSAL_REASON_WRONG_PLATFORM,
-    Flaw.STALE_FENCE: pb.REFUSAL_REASON_STALE_FENCE,
-    Flaw.REPLAYED: pb.REFUSAL_REASON_REPLAYED,
-    Flaw.NOT_HOSTED: pb.REFUSAL_REASON_NOT_HOSTED,
-    Flaw.BUSY: pb.REFUSAL_REASON_BUSY,
+    RefusalReason.MALFORMED: pb.REFUSAL_REASON_MALFORMED,
+    RefusalReason.FORGED: pb.REFUSAL_REASON_FORGED,
+    RefusalReason.EXPIRED: pb.REFUSAL_REASON_EXPIRED,
+    RefusalReason.NOT_YET_VALID: pb.REFUSAL_REASON_NOT_YET_VALID,
+    RefusalReason.WRONG_PLATFORM: pb.REFUSAL_REASON_WRONG_PLATFORM,
+    RefusalReason.STALE_FENCE: pb.REFUSAL_REASON_STALE_FENCE,
+    RefusalReason.REPLAYED: pb.REFUSAL_REASON_REPLAYED,
+    RefusalReason.NOT_HOSTED: pb.REFUSAL_REASON_NOT_HOSTED,
+    RefusalReason.BUSY: pb.REFUSAL_REASON_BUSY,
 }
-_FLAW = {number: flaw for flaw, number in _REASON.items()}
+_REASON_OF_NUMBER = {number: reason for reason, number in _REASON.items()}
 
 
 def timestamp(at_ms: int) -> Timestamp:
@@ -62,11 +62,11 @@ def outcome_to_proto(performed: Performed) -> decision.Outcome:
 
 def report_to_proto(report: Report) -> pb.Report:
     """A report for the wire."""
-    if isinstance(report, Refusal):
+    if isinstance(report, InstructionRefusal):
         return pb.Report(
             instruction_id=report.instruction,
             attempt=report.attempt,
-            refusal=pb.Refusal(reason=_REASON[report.flaw], message=report.message),
+            refusal=pb.Refusal(reason=_REASON[report.reason], message=report.message),
         )
     return pb.Report(
         instruction_id=report.instruction,
@@ -79,11 +79,11 @@ def report_from_proto(message: pb.Report, platform: str) -> Report:
     """A report of `platform`. Raises InvalidInput for what is none."""
     kind = message.WhichOneof("result")
     if kind == "refusal":
-        flaw = _FLAW.get(message.refusal.reason)
-        if flaw is None:
+        reason = _REASON_OF_NUMBER.get(message.refusal.reason)
+        if reason is None:
             raise InvalidInput("reports.refusal.reason", "a refusal needs a reason")
-        return Refusal(
-            flaw=flaw,
+        return InstructionRefusal(
+            reason=reason,
             message=message.refusal.message,
             instruction=message.instruction_id,
             attempt=message.attempt,

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from data_sharing.database import Database
 from data_sharing.decisions import dead_letters, outbox
-from data_sharing.decisions.outbox import Kept, State
+from data_sharing.decisions.outbox import InstructionState, StoredInstruction
 from data_sharing.delivery.dispatcher import Dispatcher
 from data_sharing.delivery.outcome_recorder import OutcomeRecorder
 from data_sharing.delivery.platform_sessions import PlatformFacts, PlatformSession
@@ -50,7 +50,7 @@ class Service:
             jitter=lambda: 0.0,
         )
 
-    def _tell(self, db: sqlite3.Connection, kept: Kept, performed: Performed) -> None:
+    def _tell(self, db: sqlite3.Connection, kept: StoredInstruction, performed: Performed) -> None:
         self.told.append(performed)
 
     async def decide(self, *instructions: Instruction, needs_approval: bool = False) -> None:
@@ -60,7 +60,7 @@ class Service:
 
         await self.database.transact(write)
 
-    def kept(self, instruction: str = "i-1") -> Kept:
+    def kept(self, instruction: str = "i-1") -> StoredInstruction:
         found = self.database.read(lambda db: outbox.get(db, instruction))
         assert found is not None
         return found
@@ -75,7 +75,7 @@ class Service:
             while not holds():  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
 
-    async def ends(self, state: State, instruction: str = "i-1") -> Kept:
+    async def ends(self, state: InstructionState, instruction: str = "i-1") -> StoredInstruction:
         await self.until(lambda: self.kept(instruction).state is state)
         return self.kept(instruction)
 
@@ -98,7 +98,7 @@ class Line:
             capacity=capacity,
             wall_ms=service.clock,
             report=lambda report: (
-                None if self.mute else self.service.dispatcher.heard(self.session, report)
+                None if self.mute else self.service.dispatcher.accept_report(self.session, report)
             ),
         )
         self.host.add(Hosted(application="alarm", version="1.0.0", installed=self.alarm))
@@ -120,22 +120,22 @@ class Line:
         self._carrier = asyncio.create_task(self._carry(self.session))
         dispatcher = self.service.dispatcher
         dispatcher.join(self.session)
-        dispatcher.ready(
+        dispatcher.set_applications(
             self.session, {(o.application, o.version): o.sha256 for o in self.host.hosted}
         )
         self.host.tell_again()
 
     def cut(self) -> None:
-        self.service.dispatcher.lost(self.session)
+        self.service.dispatcher.leave(self.session)
 
     async def _carry(self, session: PlatformSession) -> None:
         while not session.gone:
-            session.news.clear()
+            session.output_ready.clear()
             while session.tokens and not self.deaf:
                 self.host.take(session.tokens.popleft())
             while session.recorded:
                 await self.journal.recorded([session.recorded.popleft()], self.service.clock())
-            await session.news.wait()
+            await session.output_ready.wait()
 
     async def close(self) -> None:
         self.runner.hold.set()

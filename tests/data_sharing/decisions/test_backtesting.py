@@ -49,7 +49,7 @@ def backtest(proposed: str, in_force: str, minutes: list[int]) -> Backtest:
     )
     for place, value in enumerate(minutes):
         at_ms = START_MS + place * MINUTE_MS
-        one.take(
+        one.add_event(
             Event(tenant=TENANT, source="s", id=f"e{place}", type="traffic", key="k",
                   time_ms=at_ms, data={"minutes": value}, subject="", position=place + 1),
             at_ms,
@@ -59,13 +59,15 @@ def backtest(proposed: str, in_force: str, minutes: list[int]) -> Backtest:
 
 def test_the_same_rules_do_the_same() -> None:
     one = backtest(slow(30) + QUIET, slow(30) + QUIET, [10, 40, 50])
-    one.pass_to(START_MS + 120 * MINUTE_MS)
+    one.advance_to(START_MS + 120 * MINUTE_MS)
     assert one.events == 3
     assert (one.added.count, one.gone.count, one.changed.count) == (0, 0, 0)
-    tally = one.proposed.tallies["slow"]
+    tally = one.proposed.counts_by_rule["slow"]
     assert tally.verdicts[RuleVerdict.FIRED] == 2
     assert tally.fates == {EffectStatus.TAKEN: 1, EffectStatus.UNCHANGED: 1}
-    assert one.proposed.tallies["quiet"].verdicts[RuleVerdict.FIRED] == 1, "when its timer was due"
+    assert one.proposed.counts_by_rule["quiet"].verdicts[RuleVerdict.FIRED] == 1, (
+        "when its timer was due"
+    )
     assert one.proposed.actions == {"run": 1}, "the alarm, 20 minutes earlier"
     assert sum(one.proposed.fired_by_minute.values()) == one.proposed.fired == 3
 
@@ -89,19 +91,21 @@ def test_a_rule_that_is_new_is_only_more() -> None:
     one = backtest(slow(30) + slow(30, name="also"), slow(30), [40, 10, 40])
     assert one.added.count == 2
     assert {ours.rule for ours, _ in one.added.examples if ours} == {"also"}
-    assert "also" not in one.in_force.tallies
+    assert "also" not in one.in_force.counts_by_rule
 
 
 def test_examples_are_few_and_counts_are_all() -> None:
     one = backtest(slow(0, shift="-10m"), slow(0), [5] * 50)
     assert one.changed.count == 50
-    assert len(one.changed.examples) == len(one.proposed.tallies["slow"].examples) == EXAMPLES
+    assert (
+        len(one.changed.examples) == len(one.proposed.counts_by_rule["slow"].examples) == EXAMPLES
+    )
 
 
 def test_what_goes_wrong_is_told_once() -> None:
     wrong = slow(30).replace("t.data.minutes > 30", "10 / t.data.minutes > 3")
     one = backtest(wrong, slow(30), [0, 0, 2])
-    tally = one.proposed.tallies["slow"]
+    tally = one.proposed.counts_by_rule["slow"]
     assert tally.verdicts[RuleVerdict.ERROR] == 2
     assert len(tally.failures) == 1
     assert tally.verdicts[RuleVerdict.FIRED] == 1
@@ -110,5 +114,5 @@ def test_what_goes_wrong_is_told_once() -> None:
 @pytest.mark.parametrize("until_ms", [START_MS, START_MS + MINUTE_MS])
 def test_nothing_is_known_of_what_comes_after(until_ms: int) -> None:
     one = backtest(QUIET, QUIET, [1])
-    one.pass_to(until_ms)
+    one.advance_to(until_ms)
     assert one.proposed.fired == 0

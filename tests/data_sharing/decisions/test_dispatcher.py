@@ -13,7 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from control_plane.errors import Conflict
-from data_sharing.decisions.outbox import State
+from data_sharing.decisions.outbox import InstructionState
 from data_sharing.delivery.dispatcher import AWAY_MS, REPORT_MS
 from data_sharing.instruction import Instruction
 from data_sharing.runtimes.port import Invocation, InvocationStatus, Outcome
@@ -39,7 +39,7 @@ async def test_an_instruction_is_performed_and_its_outcome_recorded_once(
         hub = await harness.platform(service)
         hub.connect()
         await service.decide(ONCE)
-        kept = await service.ends(State.DONE)
+        kept = await service.ends(InstructionState.DONE)
         assert kept.outcome is not None
         assert (kept.outcome.output, kept.platform) == ('{"volume":40}', "hub")
         await service.until(lambda: hub.journal.untold() == [])  # it heard that it is recorded
@@ -54,7 +54,7 @@ async def test_what_is_decided_before_a_platform_comes_waits_for_it(
         await service.decide(ONCE)
         hub = await harness.platform(service)
         hub.connect()
-        await service.ends(State.DONE)
+        await service.ends(InstructionState.DONE)
 
 
 async def test_the_same_decision_twice_is_one_instruction(harness: DispatchHarness) -> None:
@@ -62,10 +62,10 @@ async def test_the_same_decision_twice_is_one_instruction(harness: DispatchHarne
         hub = await harness.platform(service)
         hub.connect()
         await service.decide(ONCE)
-        await service.ends(State.DONE)
+        await service.ends(InstructionState.DONE)
         await service.decide(ONCE)
         await service.decide(replace(ONCE, id="i-2"))
-        await service.ends(State.DONE, "i-2")
+        await service.ends(InstructionState.DONE, "i-2")
         assert len(hub.alarm.invocations) == 2
 
 
@@ -79,7 +79,7 @@ async def test_a_platform_gets_no_more_than_its_capacity(harness: DispatchHarnes
         assert len(hub.session.in_flight) == 3
         hub.runner.hold.set()
         for number in range(10):
-            await service.ends(State.DONE, f"i-{number}")
+            await service.ends(InstructionState.DONE, f"i-{number}")
         assert hub.session.refusals == 0
 
 
@@ -106,7 +106,7 @@ async def test_an_outcome_lost_on_the_way_is_told_again_and_nothing_runs_again(
         hub.cut()
         hub.mute = False
         hub.connect()
-        await service.ends(State.DONE)
+        await service.ends(InstructionState.DONE)
         assert len(hub.alarm.invocations) == len(service.told) == 1
 
 
@@ -118,17 +118,19 @@ async def test_what_may_run_once_only_waits_for_the_platform_that_has_it(
         hub.deaf = True
         hub.connect()
         await service.decide(ONCE)
-        await service.ends(State.SENT)
+        await service.ends(InstructionState.SENT)
         hub.cut()
         car = await harness.platform(service, "car")
         car.connect()
         service.clock.now_ms += AWAY_MS + 1
         await service.decide(replace(ONCE, id="i-2"))
-        await service.ends(State.DONE, "i-2")  # car is there, and could have had the first too
-        assert service.kept().state is State.SENT
+        await service.ends(
+            InstructionState.DONE, "i-2"
+        )  # car is there, and could have had the first too
+        assert service.kept().state is InstructionState.SENT
         hub.deaf = False
         hub.connect()
-        assert (await service.ends(State.DONE)).platform == "hub"
+        assert (await service.ends(InstructionState.DONE)).platform == "hub"
         assert len(hub.alarm.invocations) == 1
 
 
@@ -143,9 +145,9 @@ async def test_what_may_run_twice_goes_to_another_when_its_platform_stays_away(
         await service.until(lambda: len(hub.session.in_flight) == 1)
         car.connect()
         hub.cut()
-        assert service.kept().state is State.PENDING
+        assert service.kept().state is InstructionState.PENDING
         service.clock.now_ms += AWAY_MS + 1
-        assert (await service.ends(State.DONE)).platform == "car"
+        assert (await service.ends(InstructionState.DONE)).platform == "car"
 
 
 async def test_a_new_worker_sends_on_what_the_one_before_left(harness: DispatchHarness) -> None:
@@ -154,13 +156,13 @@ async def test_a_new_worker_sends_on_what_the_one_before_left(harness: DispatchH
         hub = await harness.platform(before)
         hub.deaf = True
         hub.connect()
-        await before.ends(State.SENT)
+        await before.ends(InstructionState.SENT)
         old_tokens = list(hub.session.tokens)
     async with harness.service(fence=2) as after:
         hub.service, hub.deaf = after, False
         hub.connect()
-        await after.ends(State.DONE)
-        await after.ends(State.DONE, "i-2")
+        await after.ends(InstructionState.DONE)
+        await after.ends(InstructionState.DONE, "i-2")
         for token in old_tokens:
             hub.host.take(token)  # the zombie's, come late
         await asyncio.sleep(0)
@@ -192,7 +194,7 @@ async def test_a_failed_action_is_tried_again_where_that_does_no_harm(
 
         def done_in_time() -> bool:
             service.clock.now_ms += 10  # its back-off passes
-            return service.kept().state is State.DONE
+            return service.kept().state is InstructionState.DONE
 
         await service.until(done_in_time)
         kept = service.kept()
@@ -226,7 +228,7 @@ async def test_a_failure_that_stays_is_a_dead_letter(
         hub.alarm.answer = answer
         hub.connect()
         await service.decide(instruction)
-        kept = await service.ends(State.DEAD)
+        kept = await service.ends(InstructionState.DEAD)
         assert kept.reason.startswith(expected)
         assert [letter.reason for letter in service.letters()] == [kept.reason]
         assert len(service.told) == 1
@@ -239,7 +241,7 @@ async def test_what_nobody_can_perform_is_a_dead_letter_at_its_deadline(
         await service.decide(ONCE)
         await service.until(lambda: len(service.dispatcher) == 1)
         service.clock.now_ms = ONCE.deadline_ms + 1
-        kept = await service.ends(State.DEAD)
+        kept = await service.ends(InstructionState.DEAD)
         assert kept.reason == (
             "its deadline passed: no platform that is present has the application"
         )
@@ -256,10 +258,10 @@ async def test_an_outcome_that_comes_after_the_dead_letter_takes_it_back(
         await service.decide(ONCE)
         await service.until(lambda: hub.runner.at_once == 1)
         service.clock.now_ms = ONCE.deadline_ms + REPORT_MS + 1
-        kept = await service.ends(State.DEAD)
+        kept = await service.ends(InstructionState.DEAD)
         assert "platform hub has it" in kept.reason
         hub.runner.hold.set()
-        await service.ends(State.DONE)
+        await service.ends(InstructionState.DONE)
         assert service.letters() == []
 
 
@@ -269,10 +271,10 @@ async def test_what_needs_approval_waits_and_dies_without(harness: DispatchHarne
         hub.connect()
         await service.decide(ONCE, needs_approval=True)
         await service.decide(replace(ONCE, id="i-2"))
-        await service.ends(State.DONE, "i-2")
-        assert service.kept().state is State.AWAITING_APPROVAL
+        await service.ends(InstructionState.DONE, "i-2")
+        assert service.kept().state is InstructionState.AWAITING_APPROVAL
         service.clock.now_ms = ONCE.deadline_ms + 1
-        kept = await service.ends(State.DEAD)
+        kept = await service.ends(InstructionState.DEAD)
         assert kept.reason == "its deadline passed: nobody approved it"
         assert len(hub.alarm.invocations) == 1
 
@@ -300,4 +302,4 @@ async def test_a_newer_run_of_a_platform_takes_over_and_an_older_one_is_told(
         with pytest.raises(Conflict, match="newer run"):
             service.dispatcher.join(dataclasses.replace(first, gone=False))
         await service.decide(ONCE)
-        await service.ends(State.DONE)
+        await service.ends(InstructionState.DONE)

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from data_sharing.decisions import dead_letters, outbox
-from data_sharing.decisions.outbox import State
+from data_sharing.decisions.outbox import InstructionState
 from data_sharing.instruction import Cause, Instruction
 
 DAY_MS = 86_400_000
@@ -36,11 +36,19 @@ def letters(db: sqlite3.Connection) -> set[str]:
 
 
 def test_ended_instructions_go_and_open_ones_stay_however_old(db):
-    for number, state in enumerate([State.DONE, State.PENDING, State.DEAD, State.SENT, State.DONE]):
+    for number, state in enumerate(
+        [
+            InstructionState.DONE,
+            InstructionState.PENDING,
+            InstructionState.DEAD,
+            InstructionState.SENT,
+            InstructionState.DONE,
+        ]
+    ):
         deadline_ms = DAY_MS if number < 4 else 3 * DAY_MS
         one = replace(ONE, id=f"i-{number}", deadline_ms=deadline_ms)
         assert outbox.put(db, one, needs_approval=False)
-        outbox.settle(db, one.id, state)
+        outbox.end_without_outcome(db, one.id, state)
     assert outbox.trim(db, 2 * DAY_MS, 100) == 2
     assert [outbox.get(db, f"i-{n}") is not None for n in range(5)] == [
         False, True, False, True, True,

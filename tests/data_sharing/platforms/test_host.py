@@ -16,7 +16,14 @@ from data_sharing.instruction import Instruction, Performance, Performed
 from data_sharing.platforms.host import Hosted, PlatformHost, Report
 from data_sharing.platforms.journal import KEEP_AFTER_DEADLINE_MS, Journal
 from data_sharing.runtimes.port import Invocation, InvocationStatus, Outcome
-from data_sharing.signing import Delivery, Flaw, InstructionVerifier, Refusal, SigningKey, sign
+from data_sharing.signing import (
+    Delivery,
+    InstructionRefusal,
+    InstructionVerifier,
+    RefusalReason,
+    SigningKey,
+    sign,
+)
 from tests.support.fakes.runner import FakeInstalled, FakeRunner, echo
 from tests.support.instructions import NOW_MS, RING, Clock
 
@@ -88,12 +95,12 @@ class Platform:
         assert isinstance(report, Performed)
         return report
 
-    async def flaw(self, instruction: Instruction = RING, **how: int) -> Flaw:
+    async def reason(self, instruction: Instruction = RING, **how: int) -> RefusalReason:
         before = len(self.reports)
         self.give(instruction, **how)
         report = (await self.hears(before + 1))[before]
-        assert isinstance(report, Refusal)
-        return report.flaw
+        assert isinstance(report, InstructionRefusal)
+        return report.reason
 
     async def close(self) -> None:
         await self.host.drain(WAIT_S)
@@ -139,7 +146,7 @@ async def test_an_id_used_for_another_instruction_is_refused(tmp_path: Path) -> 
     platform = await Platform.on(tmp_path)
     await platform.outcome()
     other = replace(RING, configuration={"volume": 100})
-    assert await platform.flaw(other) is Flaw.REPLAYED
+    assert await platform.reason(other) is RefusalReason.REPLAYED
     assert len(platform.alarm.invocations) == 1
     await platform.close()
 
@@ -171,17 +178,21 @@ async def test_a_failure_is_an_outcome_and_a_further_attempt_runs_again(tmp_path
 @pytest.mark.parametrize(
     ("instruction", "expected"),
     [
-        pytest.param(replace(RING, application="tea"), Flaw.NOT_HOSTED, id="not-here"),
-        pytest.param(replace(RING, version="2.0.0"), Flaw.NOT_HOSTED, id="another-version"),
-        pytest.param(replace(RING, artifact="0" * 64), Flaw.NOT_HOSTED, id="another-file"),
-        pytest.param(replace(RING, deadline_ms=NOW_MS - 1), Flaw.EXPIRED, id="after-its-deadline"),
+        pytest.param(replace(RING, application="tea"), RefusalReason.NOT_HOSTED, id="not-here"),
+        pytest.param(
+            replace(RING, version="2.0.0"), RefusalReason.NOT_HOSTED, id="another-version"
+        ),
+        pytest.param(replace(RING, artifact="0" * 64), RefusalReason.NOT_HOSTED, id="another-file"),
+        pytest.param(
+            replace(RING, deadline_ms=NOW_MS - 1), RefusalReason.EXPIRED, id="after-its-deadline"
+        ),
     ],
 )
 async def test_what_cannot_be_followed_is_refused_by_name(
-    tmp_path: Path, instruction: Instruction, expected: Flaw
+    tmp_path: Path, instruction: Instruction, expected: RefusalReason
 ) -> None:
     platform = await Platform.on(tmp_path)
-    assert await platform.flaw(instruction) is expected
+    assert await platform.reason(instruction) is expected
     assert platform.alarm.invocations == []
     await platform.close()
 
@@ -190,10 +201,10 @@ async def test_a_replaced_worker_is_not_followed_also_after_a_restart(tmp_path: 
     platform = await Platform.on(tmp_path)
     await platform.outcome(fence=5)
     later = replace(RING, id="i-2")
-    assert await platform.flaw(later, fence=4) is Flaw.STALE_FENCE
+    assert await platform.reason(later, fence=4) is RefusalReason.STALE_FENCE
     await platform.close()
     restarted = await Platform.on(tmp_path)
-    assert await restarted.flaw(later, fence=4) is Flaw.STALE_FENCE
+    assert await restarted.reason(later, fence=4) is RefusalReason.STALE_FENCE
     assert (await restarted.outcome(later, fence=5)).status is Performance.DONE
     await restarted.close()
 
@@ -208,10 +219,10 @@ async def test_more_than_its_capacity_is_refused_and_threads_bound_what_runs(
     await platform.runs(2)
     platform.runner.hold.set()
     reports = await platform.hears(6)
-    refused = [report for report in reports if isinstance(report, Refusal)]
-    assert [(one.instruction, one.flaw) for one in refused] == [
-        ("i-4", Flaw.BUSY),
-        ("i-5", Flaw.BUSY),
+    refused = [report for report in reports if isinstance(report, InstructionRefusal)]
+    assert [(one.instruction, one.reason) for one in refused] == [
+        ("i-4", RefusalReason.BUSY),
+        ("i-5", RefusalReason.BUSY),
     ]
     assert platform.runner.most_at_once == 2
     await platform.close()
@@ -227,8 +238,8 @@ async def test_a_deadline_that_passes_in_the_queue_is_refused_and_not_run(tmp_pa
     platform.runner.hold.set()
     reports = {report.instruction: report for report in await platform.hears(2)}
     late = reports["i-2"]
-    assert isinstance(late, Refusal)
-    assert late.flaw is Flaw.EXPIRED
+    assert isinstance(late, InstructionRefusal)
+    assert late.reason is RefusalReason.EXPIRED
     await platform.close()
 
 
@@ -319,7 +330,7 @@ async def test_a_leaving_platform_finishes_and_takes_nothing_more(tmp_path: Path
     platform.give()
     leaving = asyncio.create_task(platform.host.drain(WAIT_S))
     await asyncio.sleep(0)
-    assert await platform.flaw(replace(RING, id="i-2")) is Flaw.BUSY
+    assert await platform.reason(replace(RING, id="i-2")) is RefusalReason.BUSY
     platform.runner.hold.set()
     assert await leaving
     assert platform.host.running == 0

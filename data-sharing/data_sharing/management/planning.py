@@ -41,15 +41,15 @@ class Planning:
         spec = parse_plan(text)
 
         def work(db: sqlite3.Connection) -> EventPlan:
-            self._worker.using(db)
-            standing = self._worker.plans.get(tenant, spec.plan)
-            if standing is not None:
-                if standing.spec != spec:
+            self._worker.join_transaction(db)
+            existing = self._worker.plans.get(tenant, spec.plan)
+            if existing is not None:
+                if existing.spec != spec:
                     raise AlreadyExists(
                         f"tenant {tenant} has another plan {spec.plan!r}; change that one, "
                         "or give this one another id"
                     )
-                return standing
+                return existing
             now_ms = self._wall_ms()
             plan = created(tenant, spec, now_ms)
             self._worker.plans.put(plan, None, now_ms=now_ms)
@@ -72,11 +72,11 @@ class Planning:
         change_id = self._new_id()
 
         def work(plan: EventPlan, now_ms: int, db: sqlite3.Connection) -> ChangedPlan:
-            wish = user_change(
+            request = user_change(
                 plan, change_id=change_id, occurrence_ms=occurrence_ms, fields=fields, user=user,
                 note=note, expected_version=expected_version,
             )  # fmt: skip
-            return apply(plan, wish, now_ms=now_ms)
+            return apply(plan, request, now_ms=now_ms)
 
         return await self._changed(tenant, plan_id, work)
 
@@ -106,9 +106,9 @@ class Planning:
         change: Callable[[EventPlan, int, sqlite3.Connection], ChangedPlan],
     ) -> EventPlan:
         def work(db: sqlite3.Connection) -> EventPlan:
-            self._worker.using(db)
+            self._worker.join_transaction(db)
             now_ms = self._wall_ms()
-            plan = plan_store.must_have(db, tenant, plan_id)
+            plan = plan_store.require(db, tenant, plan_id)
             changed = change(plan, now_ms, db)
             if changed.record is not None:
                 self._worker.plans.put(changed.plan, changed.record, now_ms=now_ms)

@@ -1,6 +1,7 @@
-"""Builds one data-sharing server's object graph by hand, top to bottom, and runs it.
+"""One data-sharing server, built by hand from top to bottom, and run until told to stop.
 
-The only module that knows every part. Reading it shows what talks to what.
+With `wiring.decisions` the only module that knows every part. Reading it shows what talks to
+what.
 """
 
 from __future__ import annotations
@@ -23,21 +24,23 @@ from data_sharing.api.open_feeds import OpenFeeds
 from data_sharing.api.registry_service import RegistryService
 from data_sharing.clock import clock_of
 from data_sharing.database import Database
-from data_sharing.deciding import SCHEMAS, Deciding, open_worker
-from data_sharing.feeds import log_tables as feed_rows
+from data_sharing.decisions import tables as decision_tables
+from data_sharing.feeds import log_tables as feed_tables
 from data_sharing.feeds.intake import Intake, IntakeLimits
 from data_sharing.feeds.port import Retention
 from data_sharing.feeds.publisher import Publisher
 from data_sharing.feeds.retention import Retainer
-from data_sharing.feeds.sqlite_log import SqliteFeedLog
 from data_sharing.registry import tables as registry_tables
 from data_sharing.registry.artifacts import Artifacts
 from data_sharing.registry.registry import Registry
 from data_sharing.registry.trial import Trial
 from data_sharing.runtimes.runtime_host import RuntimeHost
 from data_sharing.settings import Settings
+from data_sharing.wiring.decisions import Deciding, build_deciding
 
 log = logging.getLogger("homeport")
+
+SCHEMAS = (feed_tables.SCHEMA, registry_tables.SCHEMA, *decision_tables.SCHEMAS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,9 +59,7 @@ async def serve(
     """Serves until `stop` is set, then drains. Raises ServiceError where it cannot start."""
     folder, wall_ms = settings.data_dir, clock_of(settings.clock_file)
     callers = Callers(Tokens.read(settings.tokens) if settings.tokens else None)
-    database = await Database.open(
-        folder / "sharing.db", [feed_rows.SCHEMA, registry_tables.SCHEMA, *SCHEMAS]
-    )
+    database = await Database.open(folder / "sharing.db", SCHEMAS)
     try:
         with RuntimeHost(folder / "compiled") as hosting:
             registry = Registry(
@@ -69,20 +70,15 @@ async def serve(
             )
             feeds = OpenFeeds(registry.catalogue)
             registry.on_change.append(feeds.follow)
-            # The worker decides inside the transaction that keeps the events.
-            worker, ordering = await open_worker(database, registry, wall_ms=wall_ms)
-            feed_log = SqliteFeedLog(database, wall_ms=wall_ms, follower=worker.follow)
-            deciding = Deciding(
+            deciding = await build_deciding(
                 database,
                 registry,
                 callers,
-                worker,
-                ordering,
-                feed_log.written_beside,
                 signing_key=settings.signing_key or folder / "signing.key",
                 keep_decisions_s=settings.keep_decisions_s,
                 wall_ms=wall_ms,
             )
+            feed_log = deciding.feed_log
             limits = IntakeLimits(
                 event_bytes=settings.max_event_bytes,
                 ahead_s=settings.max_ahead_s,
@@ -105,7 +101,7 @@ async def serve(
             )
             http = HttpEvents(settings.http_listen, publisher, callers, tls=_http_tls(settings))
             metrics = SharingMetrics(
-                database, feed_log, publisher, feeds, retainer, worker, deciding.dispatcher
+                database, feed_log, publisher, feeds, retainer, deciding.worker, deciding.dispatcher
             )
             await _run(
                 settings, stop, on_ready, server, http, metrics, feed_service, retainer, deciding
@@ -146,7 +142,7 @@ async def _run(
             )
             await stop.wait()
             log.info("draining: refusing new calls, finishing those under way")
-            feed_service.stopping = True
+            feed_service.drain()
             deciding.platforms.drain()
             await server.stop(settings.drain_s)
             await http.stop()

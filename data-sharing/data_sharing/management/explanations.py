@@ -1,8 +1,8 @@
-"""Explaining: why an event, or a decision, led to what it did, and why it did not to more.
+"""Explanations: why an event, or a decision, led to what it did, and why it did not to more.
 
-What rules that were asked made of it was written when they were asked. For rules that the index
-passed over, the conditions that it lifted are asked again: they read the event alone, so the
-answer is the one of then, unless the rule has changed since, which is said.
+What rules that were evaluated made of it was written at that time. For rules that the index
+passed over, the conditions that it lifted are evaluated again: they read the event alone, so the
+result is the one of then, unless the rule has changed since, which is said.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from control_plane.errors import NotFound
 from control_plane.expressions.tree import Path
 from data_sharing.decisions import history, outbox
 from data_sharing.decisions.history import Decision, Judgement
-from data_sharing.decisions.outbox import Kept
+from data_sharing.decisions.outbox import StoredInstruction
 from data_sharing.event import Event
 from data_sharing.feeds.log_tables import record_at, record_named
 from data_sharing.feeds.port import Record
@@ -37,7 +37,7 @@ class Explanation:
     judgements: list[Judgement]
     passed_over: list[Judgement]
     decisions: list[Decision]
-    instructions: list[Kept]
+    instructions: list[StoredInstruction]
 
 
 def explain_decision(
@@ -73,12 +73,12 @@ def explain_event(
         )
     judgements = history.judgements_of(db, tenant, position)
     decisions = history.of_event(db, tenant, position)
-    asked = {one.rule for one in judgements}
+    evaluated = {one.rule for one in judgements}
     return Explanation(
         time_ms=record.accepted_ms,
         event=record,
         judgements=judgements,
-        passed_over=_passed_over(rules, record.event(), asked),
+        passed_over=_passed_over(rules, record.event(), evaluated),
         decisions=decisions,
         instructions=_instructions(db, decisions),
     )
@@ -94,12 +94,12 @@ def position_of(db: sqlite3.Connection, tenant: str, source: str, event_id: str)
     return record.position
 
 
-def _passed_over(rules: RuleSet, event: Event, asked: set[str]) -> list[Judgement]:
-    """Rules of the event's feed that were not asked, with what in the event said so."""
+def _passed_over(rules: RuleSet, event: Event, evaluated: set[str]) -> list[Judgement]:
+    """Rules of the event's feed that were not evaluated, with what in the event said so."""
     found: list[Judgement] = []
     for (tenant, name), rule in sorted(rules.rules.items()):
         inputs = [one for one in rule.inputs.values() if one.feed == event.type]
-        if tenant != event.tenant or name in asked or not inputs:
+        if tenant != event.tenant or name in evaluated or not inputs:
             continue
         if any(admits(one.conjuncts, event) for one in inputs):
             detail = "this version of the rule was not in force when the event was decided"
@@ -135,6 +135,6 @@ def _values(event: Event, names: set[str], paths: Mapping[str, Path]) -> dict[st
     return {shown: read_path(roots, path[1:]) for shown, path in paths.items() if path[0] in names}
 
 
-def _instructions(db: sqlite3.Connection, decisions: list[Decision]) -> list[Kept]:
+def _instructions(db: sqlite3.Connection, decisions: list[Decision]) -> list[StoredInstruction]:
     names = [name for one in decisions for name in one.instructions]
-    return [kept for name in names if (kept := outbox.get(db, name)) is not None]
+    return [stored for name in names if (stored := outbox.get(db, name)) is not None]

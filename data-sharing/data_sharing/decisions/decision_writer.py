@@ -1,0 +1,189 @@
+"""DecisionWriter: turns what rules and plans decided into rows: instructions, changed plans,
+decisions, timers, and dead letters of what failed. Everything in the caller's transaction.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from control_plane.errors import Refused
+from data_sharing.decisions import dead_letters, decision_records, history, worker_tables
+from data_sharing.decisions.instruction_factory import InstructionFactory, cause_of
+from data_sharing.decisions.plan_store import PlanStore
+from data_sharing.decisions.write_batch import WriteBatch
+from data_sharing.event import Event
+from data_sharing.instruction import Cause
+from data_sharing.plans.changes import apply
+from data_sharing.plans.due_actions import DueAction
+from data_sharing.plans.plan import EventPlan
+from data_sharing.rules.effects import Effect, PlanChange
+from data_sharing.rules.results import EvaluationResult, RuleOutcome, RuleVerdict, Timer
+
+_TO_DEAD_LETTERS = (RuleVerdict.ERROR, RuleVerdict.PARKED)
+
+
+class DecisionCounts:
+    """What a process decided, transactions that were undone and repeated included."""
+
+    __slots__ = ("decided", "evicted", "failed", "fired")
+
+    def __init__(self) -> None:
+        self.decided = 0  # events
+        self.fired = 0  # times that a rule did
+        self.failed = 0  # times that a rule did on an event, or was parked
+        self.evicted: Counter[tuple[str, str]] = Counter()  # events, by tenant and rule
+
+
+class DecisionWriter:
+    """Rows that many decisions have alike gather in a WriteBatch; the rest is written at once."""
+
+    def __init__(
+        self, plans: PlanStore, instructions: InstructionFactory, counts: DecisionCounts
+    ) -> None:
+        self._plans = plans
+        self._instructions = instructions
+        self._counts = counts
+
+    def event(
+        self,
+        db: sqlite3.Connection,
+        batch: WriteBatch,
+        event: Event,
+        decided: EvaluationResult,
+        now_ms: int,
+    ) -> None:
+        """What came of an event."""
+        cause = Cause(event.source, event.id, event.type, event.position)
+        tenant = event.tenant
+        instruction_ids = self._effects(db, batch, decided.effects, now_ms, cause)
+        for outcome in decided.outcomes:
+            if outcome.verdict is RuleVerdict.FIRED:
+                self._fired(batch, tenant, outcome, instruction_ids, now_ms, event.position, cause)
+            elif outcome.verdict in _TO_DEAD_LETTERS:
+                self._failed(db, tenant, outcome, [cause], now_ms)
+        for rule, count in decided.evicted:
+            self._counts.evicted[tenant, rule] += count
+        _store_timers(db, decided)
+
+    def timer(
+        self,
+        db: sqlite3.Connection,
+        batch: WriteBatch,
+        timer: Timer,
+        decided: EvaluationResult,
+        *,
+        at_ms: int,
+        now_ms: int,
+    ) -> None:
+        """What came of a rule's timer. at_ms: when it counts as having come; now_ms: when it
+        was noticed."""
+        instruction_ids = self._effects(db, batch, decided.effects, at_ms, None)
+        for outcome in decided.outcomes:
+            if outcome.verdict is RuleVerdict.FIRED:
+                decision_id = self._fired(
+                    batch, timer.tenant, outcome, instruction_ids, at_ms, 0, None,
+                    late_ms=max(0, now_ms - timer.due_ms),
+                )  # fmt: skip
+                history.put_timer_judgements(db, decision_id, at_ms, decided.outcomes)
+            elif outcome.verdict is RuleVerdict.ERROR:
+                self._failed(db, timer.tenant, outcome, map(cause_of, outcome.events), at_ms)
+        _store_timers(db, decided)
+
+    def action(
+        self,
+        db: sqlite3.Connection,
+        batch: WriteBatch,
+        plan: EventPlan,
+        due: DueAction,
+        now_ms: int,
+    ) -> None:
+        """An action of a plan fell due, or is too late to be wanted."""
+        if due.skipped:
+            batch.decisions.append(decision_records.action_due(due, (), (), now_ms))
+            return
+        new = self._instructions.of_plan(db, plan, due, now_ms)
+        batch.instructions.append(new)
+        causes, ids = new.instruction.causes, (new.instruction.id,)
+        batch.decisions.append(decision_records.action_due(due, causes, ids, now_ms))
+
+    def _effects(
+        self,
+        db: sqlite3.Connection,
+        batch: WriteBatch,
+        effects: Sequence[Effect],
+        now_ms: int,
+        cause: Cause | None,
+    ) -> dict[str, str]:
+        """Carries them out; ids of instructions by those of their effects."""
+        instruction_ids: dict[str, str] = {}
+        for effect in effects:
+            if isinstance(effect, PlanChange):
+                self._change_plan(db, effect, now_ms, cause)
+                continue
+            new = self._instructions.of_effect(effect, now_ms)
+            batch.instructions.append(new)
+            instruction_ids[effect.id] = new.instruction.id
+        return instruction_ids
+
+    def _change_plan(
+        self, db: sqlite3.Connection, effect: PlanChange, now_ms: int, cause: Cause | None
+    ) -> None:
+        plan = self._plans.get(effect.tenant, effect.plan_id)
+        if plan is None or plan.cancelled:
+            return
+        try:
+            changed = apply(plan, effect, now_ms=now_ms)
+        except Refused as error:  # a plan has bounds
+            causes = [cause] if cause is not None else map(cause_of, effect.cause.events)
+            for event in causes:
+                dead_letters.put_event(
+                    db, effect.tenant, event, rule=effect.cause.rule,
+                    rule_version=effect.cause.rule_version, reason=error.message, now_ms=now_ms,
+                )  # fmt: skip
+            return
+        if changed.record is not None:
+            self._plans.put(changed.plan, changed.record, now_ms=now_ms)
+
+    def _fired(
+        self,
+        batch: WriteBatch,
+        tenant: str,
+        outcome: RuleOutcome,
+        instruction_ids: dict[str, str],
+        now_ms: int,
+        position: int,
+        cause: Cause | None,
+        late_ms: int = 0,
+    ) -> str:
+        """The decision's id."""
+        self._counts.fired += 1
+        decision = decision_records.rule_fired(
+            tenant, outcome, instruction_ids, now_ms=now_ms, position=position, cause=cause,
+            late_ms=late_ms,
+        )  # fmt: skip
+        batch.decisions.append(decision)
+        return decision.id
+
+    def _failed(
+        self,
+        db: sqlite3.Connection,
+        tenant: str,
+        outcome: RuleOutcome,
+        causes: Iterable[Cause],
+        now_ms: int,
+    ) -> None:
+        self._counts.failed += 1
+        for cause in causes:
+            dead_letters.put_event(
+                db, tenant, cause, rule=outcome.rule, rule_version=outcome.version,
+                reason=f"{outcome.verdict.value}: {outcome.detail}", now_ms=now_ms,
+            )  # fmt: skip
+
+
+def _store_timers(db: sqlite3.Connection, decided: EvaluationResult) -> None:
+    if decided.dropped:
+        worker_tables.drop_timers(db, decided.dropped)
+    if decided.timers:
+        worker_tables.set_timers(db, decided.timers)

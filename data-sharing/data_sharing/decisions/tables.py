@@ -1,0 +1,22 @@
+"""The tables that decisions are kept in, all of them; together they move in one transaction."""
+
+from __future__ import annotations
+
+from data_sharing.database import Schema
+from data_sharing.decisions import (
+    dead_letters,
+    history,
+    outbox,
+    plan_store,
+    rule_tables,
+    worker_tables,
+)
+
+SCHEMAS: tuple[Schema, ...] = (
+    worker_tables.SCHEMA,
+    plan_store.SCHEMA,
+    rule_tables.SCHEMA,
+    history.SCHEMA,
+    outbox.SCHEMA,
+    dead_letters.SCHEMA,
+)

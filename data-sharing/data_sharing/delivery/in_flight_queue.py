@@ -1,0 +1,86 @@
+"""InFlightQueue: instructions between the outbox and their outcome, and the queues in which they
+wait for a platform. In memory; the outbox has all of them as well."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from data_sharing.delivery.platform_sessions import PlatformSession
+from data_sharing.instruction import Instruction
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class InFlight:
+    """An instruction on its way. `held_by`: the platform that may have it."""
+
+    instruction: Instruction
+    deadline_ms: int
+    attempt: int
+    held_by: str = ""
+    session: PlatformSession | None = None  # it was sent in this one
+    retries: int = 0  # after refusals and failures so far
+    backing_off: bool = False
+    why_waiting: str = "no platform has the application"
+
+    @property
+    def only_for(self) -> str:
+        """The platform that alone may get it now; empty: any."""
+        return self.instruction.platform or self.held_by
+
+
+class InFlightQueue:
+    """By id and by queue. An item that moves on is not searched for in the queue where it was:
+    whoever takes it from there asks `is_stale`."""
+
+    def __init__(self) -> None:
+        self._all: dict[str, InFlight] = {}
+        self._by_application: dict[tuple[str, str, str], deque[InFlight]] = {}
+        self._by_platform: dict[tuple[str, str], deque[InFlight]] = {}
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def get(self, instruction_id: str) -> InFlight | None:
+        return self._all.get(instruction_id)
+
+    def holds(self, item: InFlight) -> bool:
+        """Whether it is this one that is on its way, and not a later one of its instruction."""
+        return self._all.get(item.instruction.id) is item
+
+    def overdue(self, now_ms: int) -> list[InFlight]:
+        """Those whose deadline is over."""
+        return [one for one in self._all.values() if one.deadline_ms < now_ms]
+
+    def add(self, item: InFlight) -> None:
+        self._all[item.instruction.id] = item
+
+    def remove(self, item: InFlight) -> None:
+        self._all.pop(item.instruction.id, None)
+
+    def append(self, item: InFlight) -> None:
+        """Puts it at the end of the queue it belongs to."""
+        instruction, only = item.instruction, item.only_for
+        if only:
+            queue = self._by_platform.setdefault((instruction.tenant, only), deque())
+        else:
+            key = (instruction.tenant, instruction.application, instruction.version)
+            queue = self._by_application.setdefault(key, deque())
+        queue.append(item)
+
+    def for_platform(self, tenant: str, name: str) -> deque[InFlight]:
+        """That no other platform may get."""
+        return self._by_platform.get((tenant, name), deque())
+
+    def for_application(self, tenant: str, application: str, version: str) -> deque[InFlight]:
+        """That any platform may get that has the application."""
+        return self._by_application.get((tenant, application, version), deque())
+
+    def is_stale(self, item: InFlight, *, of: str) -> bool:
+        """Whether it does not belong into the queue of that platform (empty: of any) any more."""
+        return (
+            not self.holds(item)
+            or item.session is not None
+            or item.backing_off
+            or item.only_for != of
+        )

@@ -1,0 +1,145 @@
+"""The half of a server that decides and delivers: rules and plans, the worker that follows the
+feed log, the dispatcher with its platforms, and the services of all of these.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from control_plane.auth.tokens import Right
+from control_plane.errors import NotFound
+from control_plane.serving.server import Service
+from data_sharing.api.callers import Callers
+from data_sharing.api.decision_service import DecisionService
+from data_sharing.api.plan_service import PlanService
+from data_sharing.api.platform_service import Admit, Context, PlatformService
+from data_sharing.api.rule_service import RuleService
+from data_sharing.database import Database
+from data_sharing.decisions import outbox
+from data_sharing.decisions.instruction_factory import FindVersion, InstructionFactory
+from data_sharing.decisions.retention import DecisionRetention
+from data_sharing.decisions.rule_registry import RuleRegistry
+from data_sharing.decisions.worker import PARTITION, DecisionWorker
+from data_sharing.delivery.dispatcher import Dispatcher
+from data_sharing.delivery.outcome_events import OutcomeEvents
+from data_sharing.delivery.outcome_recorder import OutcomeRecorder
+from data_sharing.delivery.output_check import OutputCheck
+from data_sharing.feeds.sqlite_log import SqliteFeedLog
+from data_sharing.management.operator_actions import OperatorActions
+from data_sharing.management.planning import Planning
+from data_sharing.registry.catalogue import Catalogue, Version
+from data_sharing.registry.registry import Registry
+from data_sharing.signing import key_of_file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deciding:
+    """What a server runs and serves of it."""
+
+    worker: DecisionWorker
+    feed_log: SqliteFeedLog
+    dispatcher: Dispatcher
+    retention: DecisionRetention
+    platforms: PlatformService
+    services: Sequence[Service]
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.worker.run(), name="timers")
+            group.create_task(self.dispatcher.run(), name="dispatcher")
+            group.create_task(self.retention.run(), name="decisions kept")
+
+
+async def build_deciding(
+    database: Database,
+    registry: Registry,
+    callers: Callers,
+    *,
+    signing_key: Path,
+    keep_decisions_s: float,
+    wall_ms: Callable[[], int],
+) -> Deciding:
+    """With a worker that has taken its partition over. wall_ms: Unix ms."""
+    find_version = version_finder(registry)
+    worker = DecisionWorker(database, InstructionFactory(find_version), wall_ms=wall_ms)
+    await worker.start()
+    # The worker decides inside the transaction that keeps the events.
+    feed_log = SqliteFeedLog(database, wall_ms=wall_ms, follower=worker.follow)
+    rules = RuleRegistry(database, worker, lambda: registry.catalogue, wall_ms=wall_ms)
+
+    key = key_of_file(signing_key, random=secrets.token_bytes)
+    recorder = OutcomeRecorder(
+        OutcomeEvents(feed_log).record, check=OutputCheck(find_version).checked, wall_ms=wall_ms
+    )
+    dispatcher = Dispatcher(
+        database,
+        key,
+        recorder,
+        partition=PARTITION,
+        fence=worker.fence,
+        wall_ms=wall_ms,
+        jitter=random.Random(secrets.randbits(64)).random,
+    )
+    operator_actions = OperatorActions(database, worker, dispatcher, recorder, wall_ms=wall_ms)
+    planning = Planning(
+        database, worker, wall_ms=wall_ms, new_id=lambda: f"u-{secrets.token_hex(10)}"
+    )
+
+    platforms = PlatformService(
+        dispatcher,
+        key,
+        find_version,
+        host=_admit(callers, Right.HOST),
+        operate=_admit(callers, Right.OPERATE),
+        needed=lambda tenant: database.read(lambda db: outbox.open_applications(db, tenant)),
+        wall_ms=wall_ms,
+    )
+    services = (
+        RuleService(rules, worker, callers).service(),
+        PlanService(planning, database, callers, wall_ms=wall_ms).service(),
+        DecisionService(database, worker, dispatcher, operator_actions, callers).service(),
+        platforms.service(),
+    )
+
+    def catalogue_changed(catalogue: Catalogue) -> None:
+        """What may be read, and what there is to host, may be something else now."""
+        rules.load()
+        platforms.catalogue_changed()
+
+    registry.on_change.append(catalogue_changed)
+    return Deciding(
+        worker=worker,
+        feed_log=feed_log,
+        dispatcher=dispatcher,
+        retention=DecisionRetention(database, worker, keep_s=keep_decisions_s, wall_ms=wall_ms),
+        platforms=platforms,
+        services=services,
+    )
+
+
+def _admit(callers: Callers, right: Right) -> Admit:
+    def admit(context: Context, tenant: str) -> str:
+        return callers.of_context(context, tenant, right).tenant
+
+    return admit
+
+
+def version_finder(registry: Registry) -> FindVersion:
+    """Versions by name; the current ones without a read of the database."""
+
+    def find(tenant: str, application: str, version: str) -> Version | None:
+        current = registry.catalogue.application(tenant, application)
+        if not version or (current is not None and current.manifest.version == version):
+            return current
+        try:
+            return registry.version(tenant, application, version)
+        except NotFound:
+            return None
+
+    return find
