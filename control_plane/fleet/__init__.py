@@ -1,1 +1,1 @@
-"""The records of units: what an operator wants, what an agent reports."""
+"""Units as the store keeps them: records, lifecycle, capacity, liveness, jobs."""

@@ -1,4 +1,4 @@
-"""CapacityRecord: the ledger of one unit's slots, as stored under capacity/<unit>.
+"""CapacityRecord: how many slots a unit has and who reserved them, under capacity/<unit>.
 
 Pure arithmetic on frozen values; who may write which change, and under which compares, is
 the ledger protocol's business (docs/ledger.md). Slots are clients.

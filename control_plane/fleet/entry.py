@@ -1,4 +1,4 @@
-"""One entry of a fleet file as a UnitSpec, or everything that is wrong with it.
+"""Reads one entry of a fleet file: a UnitSpec, or everything that is wrong with it.
 
 Types are checked here, because YAML guesses them (NO is false, 007 is 7); what a unit may
 hold is checked in `validation`. Each key is looked at whatever is wrong with the others.
@@ -20,45 +20,45 @@ _KEYS = ("id", "endpoint", "position", "country", "capacity",
 
 def read_entry(entry: object) -> tuple[UnitSpec | None, list[str]]:
     """The unit, or None and one sentence for each thing that is wrong."""
-    reading = _Reading()
-    unit = reading.top(entry)
+    reader = _EntryReader()
+    unit = reader.top(entry)
     if unit is None:
-        return None, reading.problems
+        return None, reader.problems
     nothing: Mapping[str, Any] = {}
-    position = reading.required(unit, "position", _part("latitude", "longitude"), None)
-    serves = reading.optional(unit, "serves", _part("countries", "continents"), nothing)
+    position = reader.required(unit, "position", _part("latitude", "longitude"), None)
+    serves = reader.optional(unit, "serves", _part("countries", "continents"), nothing)
     latitude = longitude = 0.0
     if position is not None:
-        latitude = reading.required(position, "position.latitude", _number, 0.0)
-        longitude = reading.required(position, "position.longitude", _number, 0.0)
+        latitude = reader.required(position, "position.latitude", _number, 0.0)
+        longitude = reader.required(position, "position.longitude", _number, 0.0)
     spec = UnitSpec(
-        id=UnitId(reading.required(unit, "id", _text, "")),
-        endpoint=reading.required(unit, "endpoint", _text, ""),
+        id=UnitId(reader.required(unit, "id", _text, "")),
+        endpoint=reader.required(unit, "endpoint", _text, ""),
         position=Position(latitude=latitude, longitude=longitude),
-        country=reading.required(unit, "country", _text, ""),
-        capacity=reading.required(unit, "capacity", _whole_number, 0),
-        weight=reading.optional(unit, "weight", _number, 1.0),
-        labels=reading.optional(unit, "labels", _labels, {}),
+        country=reader.required(unit, "country", _text, ""),
+        capacity=reader.required(unit, "capacity", _whole_number, 0),
+        weight=reader.optional(unit, "weight", _number, 1.0),
+        labels=reader.optional(unit, "labels", _labels, {}),
         serves=ServedAreas(
-            countries=reading.optional(serves, "serves.countries", _texts, ()),
-            continents=reading.optional(serves, "serves.continents", _texts, ()),
+            countries=reader.optional(serves, "serves.countries", _texts, ()),
+            continents=reader.optional(serves, "serves.continents", _texts, ()),
         ),
-        tenants=reading.optional(unit, "tenants", _texts, ()),
+        tenants=reader.optional(unit, "tenants", _texts, ()),
     )
     for fault in unit_faults(spec, prefix="", id_name="id"):
-        reading.note(fault.field, fault.message)
-    return (None if reading.problems else spec), reading.problems
+        reader.add_problem(fault.field, fault.message)
+    return (None if reader.problems else spec), reader.problems
 
 
-class _Reading:
-    """Reads values and keeps what is wrong, once for each key of the entry."""
+class _EntryReader:
+    """Reads values of an entry and collects problems, one for each key."""
 
     def __init__(self) -> None:
         self.problems: list[str] = []
         self._faulty: set[str] = set()
 
-    def note(self, path: str, problem: str) -> None:
-        """Unless that field, or what it is part of, is known to be wrong."""
+    def add_problem(self, path: str, problem: str) -> None:
+        """Records a problem, unless the field, or what it is part of, has one already."""
         if path not in self._faulty and path.partition(".")[0] not in self._faulty:
             self._faulty.add(path)
             self.problems.append(problem)
@@ -76,25 +76,25 @@ class _Reading:
         return entry
 
     def required(
-        self, source: Mapping[str, Any], path: str, reader: Callable[[Any, str], T], instead: T
+        self, source: Mapping[str, Any], path: str, read: Callable[[Any, str], T], instead: T
     ) -> T:
         """The value at the end of `path`; `instead` where it is missing or wrong."""
         if source.get(path.rpartition(".")[2]) is None:
-            self.note(path, f"{path} is missing")
+            self.add_problem(path, f"{path} is missing")
             return instead
-        return self.optional(source, path, reader, instead)
+        return self.optional(source, path, read, instead)
 
     def optional(
-        self, source: Mapping[str, Any], path: str, reader: Callable[[Any, str], T], instead: T
+        self, source: Mapping[str, Any], path: str, read: Callable[[Any, str], T], instead: T
     ) -> T:
         """The same, but what is missing is not wrong."""
         value = source.get(path.rpartition(".")[2])
         if value is None:
             return instead
         try:
-            return reader(value, path)
+            return read(value, path)
         except InvalidInput as fault:
-            self.note(path, fault.message)
+            self.add_problem(path, fault.message)
             return instead
 
 

@@ -1,4 +1,4 @@
-"""The fleet file: units as an operator writes them down, YAML or JSON.
+"""The fleet file: reads the units that an operator wrote down in YAML or JSON.
 
 Everything wrong with a file is reported together, each with the entry and key it is about.
 Nothing is guessed: an unknown key is an error, because it is most often a misspelt one.
@@ -36,7 +36,7 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _UniqueKeys(_Loader):  # type: ignore[misc]
-    """YAML lets a later key win over an earlier one in silence; this notes each."""
+    """YAML lets a later key win over an earlier one in silence; this loader reports each."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)

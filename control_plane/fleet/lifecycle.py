@@ -1,4 +1,4 @@
-"""Lifecycle: the states of a unit between its arrival and its end, as a table. Pure.
+"""Lifecycle: the states of a unit, and the events that lead from one to the next. Pure.
 
     joining    applied, its agent was not heard yet; takes clients at its operator's word
     active     takes clients
@@ -10,7 +10,7 @@
 
 What an operator wants outlives a loss: a cordoned unit that is heard again is cordoned. A
 unit whose agent flaps is given up later and trusted later each time, so that its clients
-are not sent about (the damping of routes that flap, RFC 2439, is the model).
+are not moved to and fro (the damping of routes that flap, RFC 2439, is the model).
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from enum import StrEnum
 
 
 class State(StrEnum):
+    """Where a unit stands; see the module."""
+
     JOINING = "joining"
     ACTIVE = "active"
     CORDONED = "cordoned"
@@ -30,9 +32,11 @@ class State(StrEnum):
 
 
 class Event(StrEnum):
+    """What can happen to a unit."""
+
     APPLIED = "applied"  # an operator or the agent wrote its record
-    HEARD = "heard"  # its agent is there, and was for long enough
-    SILENT = "silent"  # its agent is not there, and was not for long enough
+    HEARD = "heard"  # its agent has sent heartbeats for long enough
+    SILENT = "silent"  # its agent has sent none for too long
     CORDON = "cordon"
     DRAIN = "drain"
     EMPTIED = "emptied"  # nobody is assigned to it any more
@@ -80,7 +84,8 @@ class LifecycleRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LossPolicy:
-    """How long agents may be silent. Seconds; measured by the looker's monotonic clock."""
+    """How long agents may be silent. Seconds, on the monotonic clock of the
+    server that detects it."""
 
     lost_after_s: float = 30.0  # of silence, beyond the agent's own lease
     back_after_s: float = 10.0  # of being heard, before a lost unit is trusted again
@@ -104,19 +109,19 @@ class LossPolicy:
         return float(2 ** min(losses, self.most_doublings))
 
 
-def noticed(
-    record: LifecycleRecord, *, heard: bool, for_s: float, now_ms: int, patience: LossPolicy
+def detected_event(
+    record: LifecycleRecord, *, heard: bool, for_s: float, now_ms: int, policy: LossPolicy
 ) -> Event | None:
     """What has happened to a unit whose agent has been heard, or not, without a break for
     `for_s`; None: nothing yet. Only for units that have, or had, an agent."""
     if heard:
         if record.state is State.JOINING:
             return Event.HEARD
-        if record.state is State.LOST and for_s >= patience.before_back_s(record, now_ms):
+        if record.state is State.LOST and for_s >= policy.before_back_s(record, now_ms):
             return Event.HEARD
         return None
     could_be_lost = TABLE[Event.SILENT].get(record.state) is not record.state
-    if could_be_lost and for_s >= patience.before_lost_s(record, now_ms):
+    if could_be_lost and for_s >= policy.before_lost_s(record, now_ms):
         return Event.SILENT
     return None
 
@@ -133,7 +138,7 @@ _SENTENCES = {
 
 
 def advance(
-    record: LifecycleRecord, event: Event, *, now_ms: int, patience: LossPolicy
+    record: LifecycleRecord, event: Event, *, now_ms: int, policy: LossPolicy
 ) -> LifecycleRecord:
     """The record after the event; the very same where nothing changes."""
     state = TABLE[event].get(record.state)
@@ -149,7 +154,7 @@ def advance(
                     returns_to=State.ACTIVE)  # fmt: skip
     if state is State.LOST:
         back = State.CORDONED if record.state is State.CORDONED else State.ACTIVE
-        losses = patience.recent_losses(record, now_ms) + 1
+        losses = policy.recent_losses(record, now_ms) + 1
         after = replace(after, returns_to=back, losses=losses, lost_ms=now_ms)
     elif record.state is State.LOST and event is Event.HEARD:
         after = replace(after, reason=f"{_SENTENCES[state]}; its agent is heard again")

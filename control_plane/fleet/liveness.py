@@ -1,6 +1,6 @@
-"""Liveness: a unit's status under a lease, for as long as its agent is heard.
+"""Liveness: keeps a unit's status in the store under a lease while its agent sends heartbeats.
 
-`attach` when an agent's stream begins, `beat` for each message, `leave` when it says
+`attach` when an agent's stream begins, `heartbeat` for each message, `leave` when it says
 goodbye. A stream that breaks leaves the lease to run out, which gives the agent that time
 to come back, here or on another server. Of two runs of an agent the later one wins.
 """
@@ -62,12 +62,12 @@ class Liveness:
             if result.succeeded:
                 self._lease, self._revision, self._written = lease, result.revision, status
                 if read.results[1] and read.results[1][0].lease != lease:
-                    # The run that had it finds its lease gone at its next beat, and learns.
+                    # The run that had it finds its lease gone at its next heartbeat.
                     await self._store.lease_revoke(read.results[1][0].lease)
                 return
         raise Conflict(f"unit {self._unit_id} keeps changing; try again")
 
-    async def beat(self, status: UnitStatus) -> None:
+    async def heartbeat(self, status: UnitStatus) -> None:
         """Renews the lease; writes the status where it differs. Raises Conflict when the
         record is not ours any more."""
         try:

@@ -1,4 +1,4 @@
-"""MoveJob: clients being moved in the background, as stored under jobs/<id>.
+"""MoveJob: a background job that moves clients, as stored under jobs/<id>.
 
 Values only. A job's id says what it does and to which unit, so there is one of each at a
 time, and a new one takes the place of the one before: the store never fills with old jobs.
@@ -11,6 +11,8 @@ from enum import StrEnum
 
 
 class JobKind(StrEnum):
+    """Which clients a job moves, and why."""
+
     DRAIN = "drain"
     FAILOVER = "failover"  # a lost unit's clients
     REBALANCE = "rebalance"
@@ -18,6 +20,8 @@ class JobKind(StrEnum):
 
 
 class JobState(StrEnum):
+    """Whether a job moves clients."""
+
     RUNNING = "running"
     PAUSED = "paused"
     DONE = "done"
@@ -29,7 +33,7 @@ OPEN = frozenset({JobState.RUNNING, JobState.PAUSED})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MoveJob:
-    """What is to be done, how far it has come, and who is at it."""
+    """What is to be done, how far it has come, and which server works on it."""
 
     id: str
     kind: JobKind

@@ -1,4 +1,4 @@
-"""How units, statuses and tenants are stored: JSON, one record a key.
+"""Encodes and decodes stored records of units, tenants and jobs: JSON, one record a key.
 
 Unknown fields are ignored when reading, so that an older server lives beside a newer one. A
 record that cannot be read raises DamagedRecord, which names its key.
@@ -30,7 +30,7 @@ _encoder = msgspec.json.Encoder(order="deterministic")
 _units = msgspec.json.Decoder(UnitSpec)
 _statuses = msgspec.json.Decoder(UnitStatus)
 _tenants = msgspec.json.Decoder(TenantSpec)
-_ledgers = msgspec.json.Decoder(CapacityRecord)
+_capacities = msgspec.json.Decoder(CapacityRecord)
 _lifecycles = msgspec.json.Decoder(LifecycleRecord)
 _jobs = msgspec.json.Decoder(MoveJob)
 
@@ -55,9 +55,9 @@ def decode_status(pair: KeyValue) -> UnitStatus:
     return _decode(_statuses, pair)
 
 
-def decode_ledger(pair: KeyValue) -> CapacityRecord:
+def decode_capacity_record(pair: KeyValue) -> CapacityRecord:
     """A unit's capacity record. Raises DamagedRecord."""
-    return _decode(_ledgers, pair)
+    return _decode(_capacities, pair)
 
 
 def encode_tenant(tenant: TenantSpec) -> bytes:

@@ -1,9 +1,9 @@
-"""Transitions: writes what becomes of a unit, in one transaction with all that follows.
+"""Transitions: writes a unit's next state, in one transaction with all that follows from it.
 
-A unit that stops taking clients gets a closed ledger and a new fence with it, one whose
-clients have to leave gets the job that moves them, one that is trusted again loses that job.
-Each transaction compares everything it was decided on, so it does not matter which server,
-or how many, have the same idea: one is first, the others find it done.
+A unit that stops taking clients gets a closed capacity record and a new fence with it, one
+whose clients have to leave gets the job that moves them, one that is trusted again loses that
+job. Each transaction compares everything it was decided on, so it does not matter which server,
+or how many, write the same event: one is first, the others find it done.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from control_plane.fleet.lifecycle import (
 )
 from control_plane.fleet.move_job import JobKind, JobState, MoveJob, job_id
 from control_plane.fleet.records import decode_job, encode_job, encode_lifecycle
-from control_plane.fleet.registry import UnitRegistry, UnitSnapshot, UnitView, changed_since
+from control_plane.fleet.registry import UnitRegistry
+from control_plane.fleet.unit_view import UnitSnapshot, UnitView, changed_since, revision_of
 from control_plane.store.port import (
     Compare,
     Get,
-    KeyValue,
     Operation,
     Put,
     Store,
@@ -45,7 +45,7 @@ MOVES_AWAY = {State.DRAINING: JobKind.DRAIN, State.LOST: JobKind.FAILOVER}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransitionRequest:
-    """What is to happen to a unit, and on which terms.
+    """An event for a unit, and on which terms it is written.
 
     guards: what must hold besides. rate_per_s: of the job that moves its clients away; 0: as
     it is, or the default. return_home: once it takes clients again, those who had to leave
@@ -80,40 +80,40 @@ class Transitions:
         registry: UnitRegistry,
         *,
         wall: Callable[[], float],
-        patience: LossPolicy,
+        loss_policy: LossPolicy,
         rate_per_s: float,
     ) -> None:
         self._store = store
         self._registry = registry
         self._wall = wall
-        self.patience = patience
+        self.loss_policy = loss_policy
         self.rate_per_s = rate_per_s
 
-    async def make(self, unit_id: str, wish: TransitionRequest) -> Transitioned:
-        """It happens, unless it makes no difference any more.
+    async def apply(self, unit_id: str, request: TransitionRequest) -> Transitioned:
+        """Writes the event, unless it makes no difference any more.
 
         Raises NotFound; Conflict when the unit changed since the expected revision, when a
         guard does not hold, or when others keep changing it.
         """
-        if wish.event is Event.EMPTIED:
+        if request.event is Event.EMPTIED:
             # Nobody anywhere may add a client while it is counted that there is none.
             await self._registry.raise_gates(unit_id)
         for _ in range(ATTEMPTS):
             seen = await self._registry.snapshot(unit_id)
             if seen.unit is None or seen.capacity is None:
                 raise NotFound(f"there is no unit {unit_id}")
-            if wish.expected_revision and seen.revision != wish.expected_revision:
-                raise changed_since(unit_id, wish.expected_revision)
+            if request.expected_revision and seen.revision != request.expected_revision:
+                raise changed_since(unit_id, request.expected_revision)
             before, now_ms = seen.state, int(self._wall() * 1000)
-            after = advance(before, wish.event, now_ms=now_ms, patience=self.patience)
+            after = advance(before, request.event, now_ms=now_ms, policy=self.loss_policy)
             jobs = await self._jobs(unit_id, before, after)
-            compares = agent_terms(unit_id, wish.event, seen)
+            compares = agent_compares(unit_id, request.event, seen)
             view, writes = seen.view(unit_id), list[Operation]()
             if compares is None:
                 return Transitioned(view=view, job=away_job(jobs), changed=False)
             for kind, (old, revision) in jobs.items():
                 new = job_after(
-                    kind, old, before, after, wish,
+                    kind, old, before, after, request,
                     unit_id=unit_id, clients=seen.clients, now_ms=now_ms,
                     rate_per_s=self.rate_per_s,
                 )  # fmt: skip
@@ -123,16 +123,16 @@ class Transitions:
                     jobs[kind] = (new, revision)
             if after is not before:
                 writes.append(Put(keys.lifecycle(unit_id), encode_lifecycle(after)))
-                writes += ledger_writes(unit_id, seen, after)
+                writes += capacity_writes(unit_id, seen, after)
             job = away_job(jobs)
             if not writes:
                 await self._registry.raise_gates(unit_id)
                 return Transitioned(view=view, job=job, changed=False)
             compares += [
-                unchanged(keys.unit(unit_id), _revision(seen.unit)),
-                unchanged(keys.lifecycle(unit_id), _revision(seen.lifecycle)),
+                unchanged(keys.unit(unit_id), revision_of(seen.unit)),
+                unchanged(keys.lifecycle(unit_id), revision_of(seen.lifecycle)),
                 unchanged(keys.capacity(unit_id), seen.capacity.mod_revision),
-                *wish.guards,
+                *request.guards,
             ]
             result = await self._store.commit(Txn(compares=compares, then=writes))
             if result.succeeded:
@@ -140,7 +140,7 @@ class Transitions:
                 revision = result.revision if after is not before else view.revision
                 view = replace(view, lifecycle=after, revision=revision)
                 return Transitioned(view=view, job=job, changed=True)
-            if wish.guards and not await self._hold(wish.guards):
+            if request.guards and not await self._hold(request.guards):
                 raise Conflict(f"what unit {unit_id} depends on changed meanwhile; try again")
         raise Conflict(f"unit {unit_id} keeps changing under this request; try again")
 
@@ -171,7 +171,7 @@ def job_after(
     old: MoveJob | None,
     before: LifecycleRecord,
     after: LifecycleRecord,
-    wish: TransitionRequest,
+    request: TransitionRequest,
     *,
     unit_id: str,
     clients: int,
@@ -182,20 +182,20 @@ def job_after(
     returning = kind is JobKind.RETURN_HOME
     if returning:
         came_back = after.state in TAKING and before.state not in TAKING
-        wanted = came_back and wish.return_home
+        wanted = came_back and request.return_home
         if not came_back and after.state in TAKING:
             return old
     else:
         wanted = MOVES_AWAY.get(after.state) is kind
     is_open = old is not None and old.is_open
     if wanted and old is not None and is_open:
-        return replace(old, rate_per_s=wish.rate_per_s) if wish.rate_per_s else old
+        return replace(old, rate_per_s=request.rate_per_s) if request.rate_per_s else old
     if wanted:
         return MoveJob(
             id=job_id(kind, unit_id),
             kind=kind,
             unit=unit_id,
-            rate_per_s=wish.rate_per_s or rate_per_s,
+            rate_per_s=request.rate_per_s or rate_per_s,
             total=0 if returning else clients,
             start_ms=now_ms,
         )
@@ -208,9 +208,9 @@ def job_after(
     )
 
 
-def agent_terms(unit_id: str, event: Event, seen: UnitSnapshot) -> list[Compare] | None:
-    """What must hold of the unit for the event; None where it does not. A looker whose watch
-    is late must neither give up a unit that is heard, nor trust one that is not."""
+def agent_compares(unit_id: str, event: Event, seen: UnitSnapshot) -> list[Compare] | None:
+    """What must hold of the unit for the event; None where it does not. A failure detector whose
+    watch is late must neither give up a unit that is heard, nor trust one that is not. Pure."""
     live = keys.live(unit_id)
     if event is Event.SILENT:
         return [absent(live)] if seen.live is None else None
@@ -223,8 +223,8 @@ def agent_terms(unit_id: str, event: Event, seen: UnitSnapshot) -> list[Compare]
     return []
 
 
-def ledger_writes(unit_id: str, seen: UnitSnapshot, after: LifecycleRecord) -> list[Operation]:
-    """Closes or opens the unit's ledger, as its new state has it. Pure."""
+def capacity_writes(unit_id: str, seen: UnitSnapshot, after: LifecycleRecord) -> list[Operation]:
+    """Closes or opens the unit for new clients, as its new state has it. Pure."""
     is_open = after.state in TAKING
     if seen.record.open == is_open:
         return []
@@ -241,7 +241,3 @@ def away_job(jobs: dict[JobKind, tuple[MoveJob | None, int]]) -> MoveJob | None:
         if kind is not JobKind.RETURN_HOME and job is not None and job.is_open:
             return job
     return None
-
-
-def _revision(pair: KeyValue | None) -> int:
-    return pair.mod_revision if pair is not None else 0

@@ -1,4 +1,4 @@
-"""UnitSpec and UnitStatus: what a unit should be, and what its agent says it is.
+"""UnitSpec, UnitStatus and TenantSpec: the desired and reported state of units, and tenants.
 
 Values only. How they are stored is in `records`, how they are checked in `validation`, how
 they look on the wire in provisioner.api.mapping.

@@ -13,7 +13,8 @@ from control_plane import keys
 from control_plane.auth.tokens import Right
 from control_plane.errors import InvalidInput, Unavailable
 from control_plane.fleet.liveness import Liveness
-from control_plane.fleet.registry import UnitRegistry, UnitView
+from control_plane.fleet.registry import UnitRegistry
+from control_plane.fleet.unit_view import UnitView
 from control_plane.fleet.validation import check_unit
 from control_plane.identity.names import check_client_id, check_slug
 from control_plane.identity.tickets import TicketIssuer
@@ -237,7 +238,7 @@ class FleetService(pb_grpc.FleetServiceServicer):
                                 "unit_id",
                                 f"this stream belongs to unit {unit_id}; open another one",
                             )
-                        await liveness.beat(status)
+                        await liveness.heartbeat(status)
                     if beat.admissions:
                         await self._holds.confirm([_hold_key(one) for one in beat.admissions])
                         admitted += len(beat.admissions)

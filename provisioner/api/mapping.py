@@ -7,7 +7,6 @@ from google.protobuf import timestamp_pb2
 from control_plane.errors import InvalidInput
 from control_plane.fleet.lifecycle import State
 from control_plane.fleet.move_job import JobKind, JobState, MoveJob
-from control_plane.fleet.registry import UnitView
 from control_plane.fleet.unit import (
     Position,
     Reprovision,
@@ -20,6 +19,7 @@ from control_plane.fleet.unit import (
     UnitSpec,
     UnitStatus,
 )
+from control_plane.fleet.unit_view import UnitView
 from control_plane.serving.status import duration
 from deployment_units.agent.spec_message import spec_to_proto
 from homeport.api.fleet.v1 import fleet_pb2

@@ -16,8 +16,9 @@ from control_plane import keys
 from control_plane.errors import Conflict, InvalidInput, NotFound, Refused
 from control_plane.fleet.lifecycle import Event
 from control_plane.fleet.move_job import JobKind, JobState, MoveJob, job_id
-from control_plane.fleet.registry import UnitRegistry, UnitView, changed_since
+from control_plane.fleet.registry import UnitRegistry
 from control_plane.fleet.transitions import TransitionRequest, Transitions
+from control_plane.fleet.unit_view import UnitView, changed_since
 from control_plane.store.port import Compare, KeyValue, Store, range_all, unchanged
 from provisioner.fleet_view import FleetView
 from provisioner.ledger.assignment import decode_assignment, split_key
@@ -150,7 +151,7 @@ class UnitOperations:
     async def _make(
         self, unit_id: str, wanted: TransitionRequest
     ) -> tuple[UnitView, MoveJob | None]:
-        done = await self._transitions.make(unit_id, wanted)
+        done = await self._transitions.apply(unit_id, wanted)
         await self._fleet_view.wait_for_units(done.view.revision)
         return done.view, done.job
 

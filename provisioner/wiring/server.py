@@ -167,7 +167,7 @@ async def serve(
                 store,
                 clock=time.monotonic,
                 wall=time.time,
-                elsewhere=ClusterCounts(store, cluster_set.clusters) if cluster_set else None,
+                clusters=ClusterCounts(store, cluster_set.clusters) if cluster_set else None,
             )
             moving = _moving(
                 settings,
@@ -301,9 +301,13 @@ def _moving(
         unit = fleet_view.seen(unit_id)
         return unit.endpoint if unit is not None else ""
 
-    patience = LossPolicy(lost_after_s=settings.lost_after_s, back_after_s=settings.back_after_s)
+    loss_policy = LossPolicy(lost_after_s=settings.lost_after_s, back_after_s=settings.back_after_s)
     transitions = Transitions(
-        store, registry, wall=time.time, patience=patience, rate_per_s=settings.move_rate_per_s
+        store,
+        registry,
+        wall=time.time,
+        loss_policy=loss_policy,
+        rate_per_s=settings.move_rate_per_s,
     )
     mover = Mover(
         clients,

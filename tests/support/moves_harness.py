@@ -52,7 +52,7 @@ class MovesHarness:
         self.endpoints: dict[str, str] = {}
         self.registry = UnitRegistry(store, clock=time.monotonic, wall=time.time)
         self.transitions = Transitions(
-            store, self.registry, wall=time.time, patience=LossPolicy(), rate_per_s=1e6
+            store, self.registry, wall=time.time, loss_policy=LossPolicy(), rate_per_s=1e6
         )
         self.fleet_view = FleetView(store, clock=time.monotonic)
         departures = DepartureLease(
@@ -95,7 +95,7 @@ class MovesHarness:
         return self.endpoints.get(unit) or (spec.endpoint if spec is not None else "")
 
     async def make(self, unit: str, event: Event, **terms: Any) -> MoveJob | None:
-        done = await self.transitions.make(unit, TransitionRequest(event=event, **terms))
+        done = await self.transitions.apply(unit, TransitionRequest(event=event, **terms))
         await self.fleet_view.wait_for_units(done.view.revision)
         return done.job
 

@@ -15,10 +15,10 @@ from control_plane.fleet.lifecycle import (
     LossPolicy,
     State,
     advance,
-    noticed,
+    detected_event,
 )
 
-PATIENCE = LossPolicy(lost_after_s=30, back_after_s=10, calm_s=900)
+POLICY = LossPolicy(lost_after_s=30, back_after_s=10, calm_s=900)
 MINUTE_MS = 60_000
 
 
@@ -29,7 +29,7 @@ def record(state, **more):
 def after(state, *events, now_ms=1):
     unit = record(state) if isinstance(state, State) else state
     for event in events:
-        unit = advance(unit, event, now_ms=now_ms, patience=PATIENCE)
+        unit = advance(unit, event, now_ms=now_ms, policy=POLICY)
     return unit
 
 
@@ -100,29 +100,33 @@ def test_the_table_names_only_states_that_are_reached_by_somebody():
 
 def test_a_silent_agent_is_given_up_after_a_while_and_not_before():
     unit = record(State.ACTIVE)
-    told = [noticed(unit, heard=False, for_s=s, now_ms=0, patience=PATIENCE) for s in (0, 29.9, 30)]
+    told = [
+        detected_event(unit, heard=False, for_s=s, now_ms=0, policy=POLICY) for s in (0, 29.9, 30)
+    ]
     assert told == [None, None, Event.SILENT]
 
 
 def test_a_lost_unit_is_trusted_after_a_while_and_not_before():
     unit = after(State.ACTIVE, Event.SILENT)
-    told = [noticed(unit, heard=True, for_s=s, now_ms=1, patience=PATIENCE) for s in (0, 9.9, 10)]
+    told = [
+        detected_event(unit, heard=True, for_s=s, now_ms=1, policy=POLICY) for s in (0, 9.9, 10)
+    ]
     assert told == [None, None, Event.HEARD]
 
 
 @pytest.mark.parametrize("state", [State.JOINING, State.DRAINING, State.DRAINED, State.LOST])
 def test_silence_changes_nothing_where_no_clients_are_at_stake(state):
     unit = record(state)
-    assert noticed(unit, heard=False, for_s=1e9, now_ms=0, patience=PATIENCE) is None
+    assert detected_event(unit, heard=False, for_s=1e9, now_ms=0, policy=POLICY) is None
 
 
 def test_a_unit_that_flaps_is_given_up_later_and_trusted_later_each_time():
     unit, now_ms = record(State.ACTIVE), MINUTE_MS
     lost_after, back_after = [], []
     for _ in range(4):
-        lost_after.append(PATIENCE.before_lost_s(unit, now_ms))
+        lost_after.append(POLICY.before_lost_s(unit, now_ms))
         unit = after(unit, Event.SILENT, now_ms=now_ms)
-        back_after.append(PATIENCE.before_back_s(unit, now_ms))
+        back_after.append(POLICY.before_back_s(unit, now_ms))
         unit = after(unit, Event.HEARD, now_ms=now_ms)
         now_ms += 2 * MINUTE_MS
     assert lost_after == [30, 60, 120, 240]
@@ -131,8 +135,8 @@ def test_a_unit_that_flaps_is_given_up_later_and_trusted_later_each_time():
 
 def test_a_quiet_time_forgives_and_patience_has_an_end():
     unit = record(State.ACTIVE, losses=50, lost_ms=MINUTE_MS)
-    assert PATIENCE.before_lost_s(unit, 2 * MINUTE_MS) == 30 * 2**5
-    assert PATIENCE.before_lost_s(unit, 60 * MINUTE_MS) == 30
+    assert POLICY.before_lost_s(unit, 2 * MINUTE_MS) == 30 * 2**5
+    assert POLICY.before_lost_s(unit, 60 * MINUTE_MS) == 30
     assert after(unit, Event.SILENT, now_ms=60 * MINUTE_MS).losses == 1
 
 
@@ -140,5 +144,5 @@ def test_a_quiet_time_forgives_and_patience_has_an_end():
 def test_flapping_faster_than_the_limit_moves_nobody(silences):
     unit = record(State.ACTIVE)
     for silence_s in silences:
-        assert noticed(unit, heard=False, for_s=silence_s, now_ms=0, patience=PATIENCE) is None
-        assert noticed(unit, heard=True, for_s=0.0, now_ms=0, patience=PATIENCE) is None
+        assert detected_event(unit, heard=False, for_s=silence_s, now_ms=0, policy=POLICY) is None
+        assert detected_event(unit, heard=True, for_s=0.0, now_ms=0, policy=POLICY) is None

@@ -175,7 +175,7 @@ async def test_liveness_begins_is_told_and_ends(store, registry):
     hold = Liveness(store, "u", 10)
     await hold.attach(unit_status(load=0.1))
     assert (await registry.get("u")).status.load == 0.1
-    await hold.beat(unit_status(load=0.5))
+    await hold.heartbeat(unit_status(load=0.5))
     assert (await registry.get("u")).status.load == 0.5
     await hold.leave()
     assert (await registry.get("u")).status is None
@@ -187,7 +187,7 @@ async def test_a_small_change_of_load_is_not_written(store, registry):
     hold = Liveness(store, "u", 10)
     await hold.attach(unit_status(load=0.1))
     before = (await store.get(keys.live("u"))).version
-    await hold.beat(unit_status(load=0.101))
+    await hold.heartbeat(unit_status(load=0.101))
     assert (await store.get(keys.live("u"))).version == before
 
 
@@ -197,7 +197,7 @@ async def test_the_later_run_of_an_agent_wins(store, registry):
     await first.attach(unit_status("1"))
     await second.attach(unit_status("2"))
     with pytest.raises(Conflict):
-        await first.beat(unit_status("1", load=0.9))
+        await first.heartbeat(unit_status("1", load=0.9))
     with pytest.raises(Conflict):
         await Liveness(store, "u", 10).attach(unit_status("1"))
 
@@ -209,8 +209,8 @@ async def test_a_run_that_was_taken_over_learns_it_from_its_next_beat(store, reg
     await first.attach(unit_status("1"))
     await second.attach(unit_status("2"))
     with pytest.raises(Conflict, match="later run"):
-        await first.beat(unit_status("1"))
-    await second.beat(unit_status("2"))
+        await first.heartbeat(unit_status("1"))
+    await second.heartbeat(unit_status("2"))
     assert (await registry.get("u")).status.incarnation == "2"
 
 
@@ -228,7 +228,7 @@ async def test_an_agent_whose_lease_ran_out_attaches_again(store, registry):
     hold = Liveness(store, "u", 10)
     await hold.attach(unit_status())
     await store.lease_revoke(hold._lease)
-    await hold.beat(unit_status(load=0.7))
+    await hold.heartbeat(unit_status(load=0.7))
     assert (await registry.get("u")).status.load == 0.7
 
 
@@ -251,7 +251,7 @@ async def test_a_lease_that_runs_out_between_renewal_and_write_is_taken_anew(sto
     await registry.apply(unit_spec())
     hold = Liveness(LosesLeases(store), "u", 10)
     await hold.attach(unit_status())
-    await hold.beat(unit_status(load=0.7))
+    await hold.heartbeat(unit_status(load=0.7))
     assert (await registry.get("u")).status.load == 0.7
 
 

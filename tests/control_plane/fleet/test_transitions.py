@@ -39,7 +39,9 @@ def registry(store):
 @pytest.fixture
 async def transitions(store, registry):
     await registry.apply(unit_spec())
-    return Transitions(store, registry, wall=lambda: NOW_S, patience=LossPolicy(), rate_per_s=100.0)
+    return Transitions(
+        store, registry, wall=lambda: NOW_S, loss_policy=LossPolicy(), rate_per_s=100.0
+    )
 
 
 async def ledger(store):
@@ -58,7 +60,7 @@ async def job(store, name):
 
 async def make(transitions, *events, **terms):
     for event in events:
-        done = await transitions.make("u", TransitionRequest(event=event, **terms))
+        done = await transitions.apply("u", TransitionRequest(event=event, **terms))
     return done
 
 
@@ -190,7 +192,7 @@ async def test_an_agent_that_comes_back_at_the_last_moment_keeps_its_clients(
         await heard(store)
 
     slow = Transitions(
-        Meddled(store, back), registry, wall=lambda: NOW_S, patience=LossPolicy(), rate_per_s=1.0
+        Meddled(store, back), registry, wall=lambda: NOW_S, loss_policy=LossPolicy(), rate_per_s=1.0
     )
     assert (await make(slow, Event.SILENT)).changed is False
     assert (await ledger(store)).open
@@ -223,7 +225,7 @@ async def test_many_who_say_the_same_at_once_say_it_once(store, transitions):
 
 async def test_nobody_drains_a_unit_that_is_not_there(store, transitions):
     with pytest.raises(NotFound):
-        await transitions.make("ghost", TransitionRequest(event=Event.DRAIN))
+        await transitions.apply("ghost", TransitionRequest(event=Event.DRAIN))
 
 
 async def test_a_failed_removal_opens_no_unit_that_an_operator_closed(store, transitions):

@@ -1,0 +1,124 @@
+"""UnitRemoval: takes a unit out of the store, once it can have no client any more.
+
+A unit with reserved slots is closed first, and its provisioners get a few seconds to give them
+back; if it is not removed then, it is opened again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+
+from control_plane import keys
+from control_plane.errors import Conflict, NotFound, Refused
+from control_plane.fleet.capacity import encode_capacity
+from control_plane.fleet.lifecycle import TAKING
+from control_plane.fleet.unit_reader import UnitReader
+from control_plane.fleet.unit_view import UnitSnapshot, changed_since, revision_of
+from control_plane.store.port import Delete, Put, Store, Txn, unchanged
+
+ATTEMPTS = 10
+REMOVE_WAIT_S = 5.0  # how long provisioners get to give a closed unit's grants back
+POLL_S = 0.05
+
+
+class UnitRemoval:
+    """Over one store. Raises StoreUnavailable and OutcomeUnknown besides what is said. clock:
+    monotonic seconds."""
+
+    def __init__(self, store: Store, reader: UnitReader, *, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._reader = reader
+        self._clock = clock
+
+    async def remove(
+        self, unit_id: str, *, expected_revision: int = 0, dry_run: bool = False
+    ) -> None:
+        """Removes a unit without clients. Raises NotFound; Refused when it has clients, and
+        then nothing has changed; Conflict when it changed since `expected_revision`, or when
+        others kept changing it."""
+        end = self._clock() + REMOVE_WAIT_S
+        closed_here = removed = False
+        try:
+            while not removed:
+                seen = await self._reader.snapshot(unit_id)
+                if seen.unit is None:
+                    raise NotFound(f"there is no unit {unit_id}")
+                if expected_revision and seen.revision != expected_revision:
+                    raise changed_since(unit_id, expected_revision)
+                if seen.clients > 0:
+                    raise Refused(
+                        f"unit {unit_id} has {seen.clients:,} clients; drain it, or release "
+                        "them, first"
+                    )
+                if dry_run:
+                    return
+                if seen.record.vacant:
+                    removed = await self._delete(unit_id, seen)
+                elif seen.record.open:
+                    closed_here = True  # before the write: its outcome may stay unknown
+                    await self._set_open(unit_id, False)
+                    await self._reader.raise_gates(unit_id)
+                if not removed:
+                    if self._clock() > end:
+                        raise Conflict(
+                            f"unit {unit_id} still has slots reserved by a provisioner; "
+                            "try again shortly"
+                        )
+                    await asyncio.sleep(POLL_S)
+        finally:
+            # Also when the operator's call was cancelled: nobody else would open it again.
+            if closed_here and not removed:
+                await self._reopen(unit_id)
+
+    async def _reopen(self, unit_id: str) -> None:
+        for _ in range(ATTEMPTS):
+            if await self._set_open(unit_id, True):
+                return
+
+    async def _delete(self, unit_id: str, seen: UnitSnapshot) -> bool:
+        compares = [
+            unchanged(keys.unit(unit_id), revision_of(seen.unit)),
+            unchanged(keys.capacity(unit_id), revision_of(seen.capacity)),
+            unchanged(keys.lifecycle(unit_id), revision_of(seen.lifecycle)),
+            *(unchanged(pair.key, pair.mod_revision) for pair in seen.usages),
+        ]
+        result = await self._store.commit(
+            Txn(
+                compares=compares,
+                then=[
+                    Delete(keys.unit(unit_id)),
+                    Delete(keys.capacity(unit_id)),
+                    Delete(keys.fence(unit_id)),
+                    Delete(keys.starving(unit_id)),
+                    Delete(keys.agent(unit_id)),
+                    Delete(keys.live(unit_id)),
+                    Delete(keys.lifecycle(unit_id)),
+                    Delete(keys.usage(unit_id, ""), prefix=True),
+                ],
+            )
+        )
+        return result.succeeded
+
+    async def _set_open(self, unit_id: str, is_open: bool) -> bool:
+        """Opens or closes a unit for new clients, with a new fence; False when it changed
+        meanwhile. One that takes none by its state stays closed."""
+        seen = await self._reader.snapshot(unit_id)
+        if seen.capacity is None:
+            return False
+        is_open = is_open and seen.state.state in TAKING
+        key = keys.capacity(unit_id)
+        result = await self._store.commit(
+            Txn(
+                compares=[
+                    unchanged(key, seen.capacity.mod_revision),
+                    unchanged(keys.lifecycle(unit_id), revision_of(seen.lifecycle)),
+                ],
+                then=[
+                    Put(key, encode_capacity(replace(seen.record, open=is_open))),
+                    Put(keys.fence(unit_id), b"open" if is_open else b"closed"),
+                ],
+            )
+        )
+        return result.succeeded

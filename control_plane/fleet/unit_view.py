@@ -1,0 +1,156 @@
+"""UnitView and UnitSnapshot: everything the store holds about one unit, at one revision. Pure.
+
+A snapshot keeps the raw records with their revisions, for whoever writes on the strength of
+it; a view is what readers get. How many clients a unit has is counted here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from control_plane import keys
+from control_plane.errors import Conflict, NotFound
+from control_plane.fleet.capacity import CapacityRecord
+from control_plane.fleet.lifecycle import LifecycleRecord, unwritten
+from control_plane.fleet.records import (
+    decode_capacity_record,
+    decode_lifecycle,
+    decode_status,
+    decode_unit,
+)
+from control_plane.fleet.unit import UnitSpec, UnitStatus
+from control_plane.store.port import KeyValue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitView:
+    """One unit as the store shows it at one revision."""
+
+    spec: UnitSpec
+    revision: int  # of its desired record or its lifecycle, whichever was written last
+    status: UnitStatus | None  # None: no agent holds the lease
+    capacity: CapacityRecord
+    clients: int  # assigned now
+    lifecycle: LifecycleRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitSnapshot:
+    """A unit's keys at one revision."""
+
+    unit: KeyValue | None
+    live: KeyValue | None
+    capacity: KeyValue | None
+    usages: tuple[KeyValue, ...]
+    lifecycle: KeyValue | None = None
+    agent: KeyValue | None = None
+    cluster_clients: int = 0  # counted in assignment clusters
+
+    @property
+    def record(self) -> CapacityRecord:
+        if self.capacity is None:
+            return CapacityRecord(capacity=0)
+        return decode_capacity_record(self.capacity)
+
+    @property
+    def clients(self) -> int:
+        here = sum(int(pair.value) for pair in self.usages if _is_here(pair))
+        # Clusters are not read at one moment: below 0 means that the capacity record has
+        # changed since, which whoever writes by this count finds out by its compare.
+        return max(0, self.record.settled + here + self.cluster_clients)
+
+    @property
+    def state(self) -> LifecycleRecord:
+        if self.lifecycle is None:
+            return unwritten(had_agent=self.agent is not None)
+        return decode_lifecycle(self.lifecycle)
+
+    @property
+    def revision(self) -> int:
+        """Changes with the unit's record and with its state; 0: there is no such unit."""
+        return max(revision_of(self.unit), revision_of(self.lifecycle)) if self.unit else 0
+
+    def view(self, unit_id: str) -> UnitView:
+        """Raises NotFound."""
+        if self.unit is None:
+            raise NotFound(f"there is no unit {unit_id}")
+        return UnitView(
+            spec=decode_unit(self.unit),
+            revision=self.revision,
+            status=decode_status(self.live) if self.live else None,
+            capacity=self.record,
+            clients=self.clients,
+            lifecycle=self.state,
+        )
+
+
+def changed_since(unit_id: str, revision: int) -> Conflict:
+    """The error for an edit that was decided on an older revision."""
+    return Conflict(
+        f"unit {unit_id} changed since revision {revision}; read it again and reapply your change"
+    )
+
+
+def _is_here(usage: KeyValue) -> bool:
+    """Whether it is of a provisioner that has everything in this store; where the store is an
+    assignment cluster too, others are counted there."""
+    return not keys.cluster_of(usage.key.decode())
+
+
+def revision_of(pair: KeyValue | None) -> int:
+    """At which it was written; 0 for a key that is not there, as compares have it."""
+    return pair.mod_revision if pair else 0
+
+
+def views_from_pairs(
+    pairs: Iterable[KeyValue], counted: Mapping[tuple[str, str], int] | None = None
+) -> Sequence[UnitView]:
+    """All units by id, as these records show them. counted: usage in assignment clusters, by
+    (unit, provisioner)."""
+    named: dict[bytes, dict[str, KeyValue]] = {
+        prefix: {} for prefix in (keys.UNITS, keys.LIVE, keys.CAPACITY, keys.LIFECYCLE, keys.AGENTS)
+    }
+    usages: dict[str, list[KeyValue]] = {}
+    for pair in pairs:
+        for prefix, found in named.items():
+            if pair.key.startswith(prefix):
+                found[pair.key[len(prefix) :].decode()] = pair
+        if pair.key.startswith(keys.USAGE):
+            unit = pair.key[len(keys.USAGE) :].decode().rpartition("/")[0]
+            usages.setdefault(unit, []).append(pair)
+    views = []
+    for name, unit_pair in sorted(named[keys.UNITS].items()):
+        snapshot = UnitSnapshot(
+            unit=unit_pair,
+            live=named[keys.LIVE].get(name),
+            capacity=named[keys.CAPACITY].get(name),
+            usages=tuple(usages.get(name, ())),
+            lifecycle=named[keys.LIFECYCLE].get(name),
+            agent=named[keys.AGENTS].get(name),
+            cluster_clients=clients_in_clusters(
+                name, named[keys.CAPACITY].get(name), counted or {}
+            ),
+        )
+        views.append(snapshot.view(name))
+    return views
+
+
+def last_seen_views(pairs: Iterable[KeyValue]) -> Sequence[UnitView]:
+    """All units by id as these records show them, read earlier and without usage keys: who
+    may have been handed out since counts as a client."""
+    return [
+        replace(view, clients=max(0, view.capacity.settled + view.capacity.granted))
+        for view in views_from_pairs(pairs)
+    ]
+
+
+def clients_in_clusters(
+    unit_id: str, capacity: KeyValue | None, counted: Mapping[tuple[str, str], int]
+) -> int:
+    """Clients of the provisioners that the unit's capacity record names. Others' are settled,
+    or of a unit of that name that is gone. counted: usage by (unit, provisioner)."""
+    if capacity is None or not counted:
+        return 0
+    grants = decode_capacity_record(capacity).grants
+    return sum(counted.get((unit_id, who), 0) for who in grants)
