@@ -1,1 +1,1 @@
-"""Deployment units: their records, what runs inside them."""
+"""Deployment units: what runs inside one, an agent and the services beside it."""

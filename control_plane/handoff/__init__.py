@@ -1,1 +1,1 @@
-"""What travels when a client's state is handed from one unit to another: chunks and orders."""
+"""Handing a client's state from one unit to another: chunks of it, and the orders to do so."""

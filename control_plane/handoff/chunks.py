@@ -1,7 +1,7 @@
-"""Chunks: how a client's state looks while it travels, and how it is held to be whole.
+"""Chunks: the pieces in which a client's state travels, and the check that all of it came.
 
 A stream is a row of chunks without gap, each with its CRC-32, the last one with the SHA-256
-of everything. Pure; a Tally that has seen `last` and raised nothing has seen it all.
+of everything. Pure; a ChunkVerifier that is complete and raised nothing has seen it all.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ class ChunkVerifier:
         self.sha256 = b""  # of all; empty until the last chunk was seen
 
     @property
-    def whole(self) -> bool:
+    def complete(self) -> bool:
         """Whether the last chunk was seen."""
         return bool(self.sha256)
 
-    def take(self, chunk: Chunk) -> None:
-        """The next chunk. Raises DataLoss, StateTooLarge."""
-        if self.whole:
+    def accept(self, chunk: Chunk) -> None:
+        """Checks the next chunk. Raises DataLoss, StateTooLarge."""
+        if self.complete:
             raise DataLoss("a chunk follows the last one; hand the client over again")
         if chunk.offset != self.bytes:
             raise DataLoss(
@@ -81,9 +81,9 @@ class ChunkVerifier:
                 )
             self.sha256 = digest
 
-    def end(self) -> None:
+    def finish(self) -> None:
         """The stream has ended. Raises DataLoss when it was cut short."""
-        if not self.whole:
+        if not self.complete:
             raise DataLoss(
                 f"the stream ended after {self.bytes} bytes without its last chunk; "
                 "hand the client over again"

@@ -1,7 +1,7 @@
-"""Orders: what the control plane may have a unit do with one client's state.
+"""Orders: signed instructions to one unit to export, import or forget a client's state.
 
 An order is a JWT made for one unit with that unit's own ticket key, good for a minute and
-for one act. It is typed apart from tickets (RFC 8725, section 3.11: another `typ`, another
+for one action. It is typed apart from tickets (RFC 8725, section 3.11: another `typ`, another
 `iss`), so neither ever passes for the other. A refusal is a result with a reason.
 """
 
@@ -24,26 +24,30 @@ ORDER_TYPE = "homeport-order+jwt"
 ORDER_TTL_S = 60.0
 
 
-class Act(StrEnum):
+class OrderAction(StrEnum):
+    """What a unit is to do with the state."""
+
     EXPORT = "export"
     IMPORT = "import"
     FORGET = "forget"
 
 
 class OrderFlaw(StrEnum):
+    """Why an order is refused."""
+
     MALFORMED = "malformed"
     FORGED = "forged"
     EXPIRED = "expired"
     NOT_YET_VALID = "not-yet-valid"
     WRONG_UNIT = "wrong-unit"
-    WRONG_ACT = "wrong-act"
+    WRONG_ACTION = "wrong-act"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """A good order: this act, for this client, towards the assignment of this epoch."""
+    """A good order: this action, for this client, towards the assignment of this epoch."""
 
-    act: Act
+    action: OrderAction
     tenant: str
     client_id: str
     epoch: int  # of the assignment that the client has after the move
@@ -83,7 +87,7 @@ class OrderIssuer:
         self._issuer = issuer
 
     def make(
-        self, act: Act, unit_id: str, tenant: str, client_id: str, epoch: int, now: float
+        self, action: OrderAction, unit_id: str, tenant: str, client_id: str, epoch: int, now: float
     ) -> str:
         """An order for one unit, good for ORDER_TTL_S from `now` (Unix seconds). The ids have
         been checked."""
@@ -95,7 +99,7 @@ class OrderIssuer:
             "sub": client_id,
             "tenant": tenant,
             "epoch": epoch,
-            "act": act.value,
+            "act": action.value,
             "iat": int(now),
             "exp": int(now + ORDER_TTL_S),
         }
@@ -121,10 +125,10 @@ _FLAWS = {
 
 
 def check_order(
-    order: str, act: Act, verifier: TicketVerifier, unit_id: str, now: float
+    order: str, action: OrderAction, verifier: TicketVerifier, unit_id: str, now: float
 ) -> Order | OrderRefusal:
-    """What a unit makes of an order to do `act`, with the keys that it has for tickets; `now`
-    is Unix seconds."""
+    """An order as the unit that was to do `action` reads it with its ticket keys, or why it is
+    refused. `now` is Unix seconds."""
     opened = verifier.open(order, now)
     if isinstance(opened, Reason):
         return _FLAWS[opened]
@@ -133,7 +137,7 @@ def check_order(
         return _FLAWS[Reason.MALFORMED]
     try:
         claims = _read_claims(content)
-        meant = Act(claims.act)
+        meant = OrderAction(claims.act)
     except _UNREADABLE:
         return _FLAWS[Reason.MALFORMED]
     if claims.iss != ORDER_ISSUER:
@@ -149,12 +153,12 @@ def check_order(
             flaw=OrderFlaw.NOT_YET_VALID,
             message="the order is from the future; check the clocks of both sides",
         )
-    if meant is not act:
+    if meant is not action:
         return OrderRefusal(
-            flaw=OrderFlaw.WRONG_ACT, message=f"the order is to {meant}, not to {act}"
+            flaw=OrderFlaw.WRONG_ACTION, message=f"the order is to {meant}, not to {action}"
         )
     return Order(
-        act=act,
+        action=action,
         tenant=claims.tenant,
         client_id=claims.sub,
         epoch=claims.epoch,

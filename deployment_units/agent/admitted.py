@@ -1,9 +1,9 @@
-"""AdmittedHolds: the clients that this unit admitted whose places are held until somebody says so.
+"""AdmittedHolds: admitted clients whose places are held until the admission is confirmed.
 
-Gathered between beats, each once, and reported in batches: soon where there are few, at
-once where there are many. What was reported stays here until the control plane has answered,
-because only then it is known to have been written; after a break it is reported again.
-Reporting twice does no harm. Pure bookkeeping; the registration does the talking.
+Collected between heartbeats, each once, and reported in batches: soon where there are few, at
+once where there are many. What was reported stays here until the control plane acknowledges
+it, because only then it is known to have been written; after a break it is reported again.
+Reporting twice does no harm. No I/O: the registration sends the batches.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import TypeAlias
 
 Admitted: TypeAlias = tuple[str, str, int]  # tenant, client_id, epoch
 
-BATCH = 1_000  # clients in one beat: some 50 kB
-SOON_S = 0.25  # how long fewer than a batch may wait for company
+BATCH = 1_000  # clients in one heartbeat: some 50 kB
+SOON_S = 0.25  # how long fewer than a batch may wait for more
 KEPT = 200_000  # clients waiting to be reported; past that the oldest are dropped
 REMEMBERED = 100_000  # clients reported, so that their next visit is not reported again
 
@@ -25,10 +25,10 @@ class AdmittedHolds:
 
     def __init__(self) -> None:
         self._pending: OrderedDict[Admitted, None] = OrderedDict()
-        self._said: tuple[Admitted, ...] = ()  # reported, not answered yet
-        self._told = 0  # how many were reported over this line
-        self._line = 0  # which line that is
-        self._done: OrderedDict[Admitted, None] = OrderedDict()
+        self._unacknowledged: tuple[Admitted, ...] = ()  # the batch that was reported last
+        self._reported = 0  # how many were reported over this stream
+        self._stream = 0  # which heartbeat stream that is
+        self._acknowledged: OrderedDict[Admitted, None] = OrderedDict()
         self.dropped = 0
         self.waiting = asyncio.Event()
         self.many = asyncio.Event()  # a whole batch waits
@@ -36,10 +36,10 @@ class AdmittedHolds:
     def __len__(self) -> int:
         return len(self._pending)
 
-    def note(self, tenant: str, client_id: str, epoch: int) -> None:
+    def add(self, tenant: str, client_id: str, epoch: int) -> None:
         """A client with a held place was admitted."""
         one = (tenant, client_id, epoch)
-        if one in self._done or one in self._pending:
+        if one in self._acknowledged or one in self._pending:
             return
         if len(self._pending) >= KEPT:
             # Its place may be given up though it came; its next visit reports it again.
@@ -48,8 +48,8 @@ class AdmittedHolds:
         self._pending[one] = None
         self._signal()
 
-    async def gathered(self) -> None:
-        """Returns when there is something to report, and company has had its time."""
+    async def wait_for_batch(self) -> None:
+        """Returns when a batch is full, or something has waited for SOON_S."""
         await self.waiting.wait()
         try:
             async with asyncio.timeout(SOON_S):
@@ -57,38 +57,40 @@ class AdmittedHolds:
         except TimeoutError:
             return
 
-    def report(self, line: int) -> tuple[Admitted, ...]:
-        """The next batch, oldest first; they stay until they are answered. Nothing while an
-        answer is due, and nothing over a line that is not the last one begun."""
-        if self._said or line != self._line:
+    def next_batch(self, stream: int) -> tuple[Admitted, ...]:
+        """The next batch, oldest first; they stay until they are acknowledged. Nothing while an
+        acknowledgement is due, and nothing over a stream that is not the last one begun."""
+        if self._unacknowledged or stream != self._stream:
             return ()
-        self._said = tuple(one for one, _ in zip(self._pending, range(BATCH), strict=False))
-        self._told += len(self._said)
+        self._unacknowledged = tuple(
+            one for one, _ in zip(self._pending, range(BATCH), strict=False)
+        )
+        self._reported += len(self._unacknowledged)
         self._signal()
-        return self._said
+        return self._unacknowledged
 
-    def answered(self, line: int, written: int) -> None:
-        """So many of those reported over this line have been written."""
-        if not self._said or written < self._told or line != self._line:
+    def acknowledge(self, stream: int, written: int) -> None:
+        """So many of those reported over this stream have been written."""
+        if not self._unacknowledged or written < self._reported or stream != self._stream:
             return
-        for one in self._said:
+        for one in self._unacknowledged:
             self._pending.pop(one, None)
-            self._done[one] = None
-        while len(self._done) > REMEMBERED:
-            self._done.popitem(last=False)
-        self._said = ()
+            self._acknowledged[one] = None
+        while len(self._acknowledged) > REMEMBERED:
+            self._acknowledged.popitem(last=False)
+        self._unacknowledged = ()
         self._signal()
 
-    def begin(self) -> int:
-        """A new line, by its number: nobody knows what became of what was reported last over
-        the old one, whose end may still ask for something to report."""
-        self._said, self._told = (), 0
-        self._line += 1
+    def begin_stream(self) -> int:
+        """The number of a new heartbeat stream: nobody knows what became of what was reported
+        last over the old one, whose end may still ask for a batch."""
+        self._unacknowledged, self._reported = (), 0
+        self._stream += 1
         self._signal()
-        return self._line
+        return self._stream
 
     def _signal(self) -> None:
-        count = 0 if self._said else len(self._pending)
+        count = 0 if self._unacknowledged else len(self._pending)
         for event, enough in ((self.waiting, 1), (self.many, BATCH)):
             if count >= enough:
                 event.set()

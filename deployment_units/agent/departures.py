@@ -1,4 +1,4 @@
-"""Takes over what the control plane says of clients that left the unit."""
+"""Records the departures that heartbeats bring: which clients have left the unit."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from homeport.api.fleet.v1 import fleet_pb2 as pb
 DECIDED_BEFORE_S = 30.0  # at most so long after it was decided a departure is written
 
 
-def note_departures(
+def record_departures(
     memory: DepartureMemory, departures: Iterable[pb.Departure], *, wall: Callable[[], float]
 ) -> None:
-    """What is told has happened, so a departure is over now at the latest, also by a clock
+    """What is reported has happened, so a departure is over now at the latest, also by a clock
     that runs ahead of ours; else tickets issued after it would be refused. wall: Unix seconds."""
     now = wall()
     for departure in departures:

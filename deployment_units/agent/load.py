@@ -1,6 +1,6 @@
-"""LoadSource: how busy a unit is. The service inside decides; this is the default.
+"""LoadSource: how busy a unit is; the service inside may bring its own.
 
-Without anything better, a unit's load is the distinct clients it admitted lately, as a
+By default a unit's load is the distinct clients it admitted lately, as a
 share of its capacity.
 """
 
@@ -36,18 +36,18 @@ class AdmittedClients:
         self._now: set[int] = set()
         self._before: set[int] = set()
 
-    def note(self, tenant: str, client_id: str) -> None:
+    def record(self, tenant: str, client_id: str) -> None:
         """A client was admitted."""
-        self._turn()
+        self._advance()
         key = hash((tenant, client_id))
         if key % self._every == 0 and len(self._now) <= SAMPLE:
             self._now.add(key)
 
     def load(self) -> float:
-        self._turn()
+        self._advance()
         return min(1.0, len(self._now | self._before) * self._every / self._capacity)
 
-    def _turn(self) -> None:
+    def _advance(self) -> None:
         """Begins a new window when it is time."""
         late_s = self._clock() - self._ends_at
         if late_s >= 0:

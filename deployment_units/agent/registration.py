@@ -1,9 +1,9 @@
-"""Registration: tells the control plane that a unit is there, and keeps telling it.
+"""Registration: registers a unit with the control plane and sends its heartbeats.
 
-Applies the unit's record if it has one, once; opens a heartbeat stream, hands the keys it
-is given to the verifier, and beats for as long as it runs. When the control plane goes, it
-tries the next endpoint, with back-off and jitter. Whatever becomes of the control plane,
-a unit that was registered once goes on admitting with the keys it has.
+Applies the unit's record if it has one, once; opens a heartbeat stream, hands the keys that it
+brings to the verifier, and sends heartbeats for as long as it runs. When a server goes, it
+tries the next endpoint, with back-off and jitter. Whatever becomes of the control plane, a
+unit that was registered once goes on admitting with the keys it has.
 """
 
 from __future__ import annotations
@@ -51,10 +51,11 @@ class UnitIdentity:
 
 
 class Registration:
-    """One unit's line to the control plane. `run` is a task of the owner's; `registered`
-    is set while a heartbeat stands and keys are there.
+    """One unit's registration. `run` is a task of the owner's; `registered` is set while a
+    heartbeat stream stands and keys are there.
 
-    on_departures hears which clients left the unit: at first all that still matter, then each.
+    on_departures is called with clients that left the unit: at first all that still matter, then
+    each. spec_to_proto: the record as the message that is applied.
     jitter: a number between 0 and 1, new at each call.
     """
 
@@ -68,7 +69,7 @@ class Registration:
         *,
         token: str = "",
         jitter: Callable[[], float],
-        apply: Callable[[UnitSpec], pb.UnitSpec],
+        spec_to_proto: Callable[[UnitSpec], pb.UnitSpec],
         connect: Callable[[str], aio.Channel] = aio.insecure_channel,
         on_departures: Callable[[Sequence[pb.Departure]], None] = lambda departures: None,
     ) -> None:
@@ -79,7 +80,7 @@ class Registration:
         self._holds = holds if holds is not None else AdmittedHolds()
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
         self._jitter = jitter
-        self._spec_to_proto = apply
+        self._spec_to_proto = spec_to_proto
         self._connect = connect
         self._on_departures = on_departures
         self._applied = identity.spec is None
@@ -88,24 +89,24 @@ class Registration:
         self.keys_seen = 0
 
     async def run(self) -> None:
-        """Registers and beats until `leave`. Raises grpc.RpcError for a unit that never was
-        registered, where trying again cannot help, such as for a record that is refused."""
-        failures = 0  # in a row: a line that stood begins them anew
+        """Registers and sends heartbeats until `leave`. Raises grpc.RpcError for a unit that
+        never was registered, where trying again cannot help: for a record that is refused."""
+        failures = 0  # in a row: a stream that stood begins them anew
         turn = 0
         while not self._leaving.is_set():
             server = self._servers[turn % len(self._servers)]
             try:
                 async with self._connect(server) as channel:
-                    await self._attend(pb_grpc.FleetServiceStub(channel))
+                    await self._register(pb_grpc.FleetServiceStub(channel))
             except aio.AioRpcError as error:
                 if error.code() in _HOPELESS and not self.keys_seen:
                     error.add_note(f"unit {self._identity.unit_id} at {server}")
                     raise
-                self._lost(server, f"{error.code().name}: {error.details()}")
+                self._log_lost(server, f"{error.code().name}: {error.details()}")
             except TimeoutError:
-                self._lost(server, "it fell silent")
+                self._log_lost(server, "it fell silent")
             except InvalidInput as error:
-                self._lost(server, error.message)
+                self._log_lost(server, error.message)
             finally:
                 failures = 1 if self.registered.is_set() else failures + 1
                 self.registered.clear()
@@ -121,15 +122,15 @@ class Registration:
         """Says goodbye: the control plane knows at once that the unit is gone."""
         self._leaving.set()
 
-    def _lost(self, server: str, why: str) -> None:
-        """A line that stood is worth a warning, another vain try is not."""
+    def _log_lost(self, server: str, why: str) -> None:
+        """A stream that stood is worth a warning, another vain try is not."""
         level = logging.WARNING if self.registered.is_set() else logging.INFO
         log.log(
             level, "unit %s is without %s (%s); trying the next server",
             self._identity.unit_id, server, why,
         )  # fmt: skip
 
-    async def _attend(self, stub: pb_grpc.FleetServiceStub) -> None:
+    async def _register(self, stub: pb_grpc.FleetServiceStub) -> None:
         """One heartbeat stream, until it ends; before the first, the record is applied."""
         identity = self._identity
         if identity.spec is not None and not self._applied:
@@ -142,15 +143,19 @@ class Registration:
             self._applied = True
         answered = asyncio.Event()
         interval_s = [identity.ttl_s / 3]
-        line = self._holds.begin()
-        stream = stub.Heartbeat(self._beats(answered, interval_s, line), metadata=self._metadata)
+        number = self._holds.begin_stream()
+        stream = stub.Heartbeat(
+            self._heartbeats(answered, interval_s, number), metadata=self._metadata
+        )
         answers = aiter(stream)
         try:
             while True:
-                # An answer comes to each beat. The next server has to hear of us within the
+                # An answer comes to each heartbeat. The next server has to hear of us within the
                 # TTL, or the unit counts as lost: silence is noticed after two thirds of it.
-                patience_s = interval_s[0] + identity.ttl_s / 3 if answered.is_set() else CALL_S
-                async with asyncio.timeout(patience_s):
+                answer_within_s = (
+                    interval_s[0] + identity.ttl_s / 3 if answered.is_set() else CALL_S
+                )
+                async with asyncio.timeout(answer_within_s):
                     try:
                         answer = await anext(answers)
                     except StopAsyncIteration:
@@ -164,17 +169,17 @@ class Registration:
                     self._on_departures(answer.departures)
                 if self._verifier.has_keys:
                     self.registered.set()
-                self._holds.answered(line, answer.recorded_admissions)
+                self._holds.acknowledge(number, answer.recorded_admissions)
                 answered.set()
         finally:
             stream.cancel()
 
-    async def _beats(
-        self, answered: asyncio.Event, interval_s: list[float], line: int
+    async def _heartbeats(
+        self, answered: asyncio.Event, interval_s: list[float], number: int
     ) -> AsyncIterator[pb.HeartbeatRequest]:
         identity = self._identity
         while not self._leaving.is_set():
-            beat = pb.HeartbeatRequest(
+            heartbeat = pb.HeartbeatRequest(
                 unit_id=identity.unit_id,
                 status=pb.UnitStatus(
                     health=pb.UNIT_HEALTH_SERVING,
@@ -183,18 +188,20 @@ class Registration:
                     incarnation=identity.incarnation,
                 ),
             )
-            beat.ttl.seconds = identity.ttl_s
-            for tenant, client_id, epoch in self._holds.report(line) if answered.is_set() else ():
-                beat.admissions.add(tenant=tenant, client_id=client_id, epoch=epoch)
-            yield beat
+            heartbeat.ttl.seconds = identity.ttl_s
+            for tenant, client_id, epoch in (
+                self._holds.next_batch(number) if answered.is_set() else ()
+            ):
+                heartbeat.admissions.add(tenant=tenant, client_id=client_id, epoch=epoch)
+            yield heartbeat
             await answered.wait()
-            await self._rest(interval_s[0])
+            await self._wait_until_due(interval_s[0])
 
-    async def _rest(self, interval_s: float) -> None:
-        """Until the next beat is due: earlier when there are admissions to tell, or we leave."""
+    async def _wait_until_due(self, interval_s: float) -> None:
+        """Until the next heartbeat is due: earlier for admissions to report, or to leave."""
         reasons = [
             asyncio.ensure_future(self._leaving.wait()),
-            asyncio.ensure_future(self._holds.gathered()),
+            asyncio.ensure_future(self._holds.wait_for_batch()),
         ]
         try:
             await asyncio.wait(reasons, timeout=interval_s, return_when=asyncio.FIRST_COMPLETED)

@@ -37,7 +37,7 @@ class AgentSettings(ServiceSettings):
     ] = ""
     token: Annotated[str, Field(description="better given by the environment")] = ""
     ttl_s: Annotated[
-        int, Field(ge=2, le=60, description="how long a missing beat is forgiven, s")
+        int, Field(ge=2, le=60, description="how long a missing heartbeat is forgiven, s")
     ] = 10
     keep_endpoints: Annotated[
         bool, Field(description="apply the file's endpoints instead of where agents listen")

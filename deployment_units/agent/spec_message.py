@@ -1,4 +1,4 @@
-"""A UnitSpec as the protobuf message that FleetService takes."""
+"""Maps a UnitSpec to the protobuf message that FleetService takes."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""StateHandoff: the unit's side of handing a client's state on.
+"""StateHandoff: the unit's side of a handoff: exports, imports or forgets a client's state.
 
-Checks the order, then reads, takes over or drops what the service keeps of that client. An
+Checks the order, then reads, replaces or drops what the service keeps of that client. An
 import that is cut short, altered or out of order keeps nothing; the state that stood before
 goes on standing. Nothing here decides where a client lives.
 """
@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 
 from control_plane.errors import DataLoss, InvalidInput, PermissionDenied, Unavailable
 from control_plane.handoff.chunks import MAX_STATE_BYTES, Chunk, ChunkVerifier, chunked
-from control_plane.handoff.orders import Act, Order, OrderRefusal, check_order
+from control_plane.handoff.orders import Order, OrderAction, OrderRefusal, check_order
 from control_plane.identity.admission import TicketVerifier
 from deployment_units.client_state.port import ClientState
 from homeport.api.unit.v1 import unit_pb2 as pb
@@ -38,13 +38,13 @@ class StateHandoff:
         self._wall = wall
         self._max_bytes = max_bytes
 
-    async def export(self, order: str) -> AsyncIterator[pb.ExportClientResponse]:
+    async def export_state(self, order: str) -> AsyncIterator[pb.ExportClientResponse]:
         """The state in chunks. Raises InvalidInput, PermissionDenied, Unavailable."""
-        client = self._obey(order, Act.EXPORT)
+        client = self._checked(order, OrderAction.EXPORT)
         async for chunk in chunked(self._state.export(client.tenant, client.client_id)):
             yield pb.ExportClientResponse(chunk=chunk_to_proto(chunk))
 
-    async def take_over(
+    async def import_state(
         self, requests: AsyncIterator[pb.ImportClientRequest]
     ) -> pb.ImportClientResponse:
         """Keeps all of it or nothing. Raises InvalidInput, PermissionDenied, DataLoss,
@@ -52,34 +52,34 @@ class StateHandoff:
         first = await _next(requests)
         if first is None or first.WhichOneof("part") != "order":
             raise InvalidInput("order", "the first message has to carry the order")
-        client = self._obey(first.order, Act.IMPORT)
-        taking = await self._state.begin(client.tenant, client.client_id, client.epoch)
+        client = self._checked(first.order, OrderAction.IMPORT)
+        incoming = await self._state.begin(client.tenant, client.client_id, client.epoch)
         try:
-            tally = ChunkVerifier(max_bytes=self._max_bytes)
+            verifier = ChunkVerifier(max_bytes=self._max_bytes)
             while (message := await _next(requests)) is not None:
                 if message.WhichOneof("part") != "chunk":
                     raise InvalidInput("chunk", "after the order only chunks may follow")
                 chunk = chunk_from_proto(message.chunk)
-                tally.take(chunk)
+                verifier.accept(chunk)
                 if chunk.data:
-                    await taking.append(chunk.data)
-            tally.end()
-            await taking.commit()
+                    await incoming.append(chunk.data)
+            verifier.finish()
+            await incoming.commit()
         finally:
-            taking.abort()
-        return pb.ImportClientResponse(size_bytes=tally.bytes, sha256=tally.sha256)
+            incoming.abort()
+        return pb.ImportClientResponse(size_bytes=verifier.bytes, sha256=verifier.sha256)
 
     async def forget(self, order: str) -> None:
         """Drops the state. Raises InvalidInput, PermissionDenied, Unavailable."""
-        client = self._obey(order, Act.FORGET)
+        client = self._checked(order, OrderAction.FORGET)
         await self._state.forget(client.tenant, client.client_id, client.epoch)
 
-    def _obey(self, order: str, act: Act) -> Order:
+    def _checked(self, order: str, action: OrderAction) -> Order:
         if not order:
             raise InvalidInput("order", "order is empty; only the control plane may ask for this")
         if not self._verifier.has_keys:
             raise Unavailable("this unit has no ticket keys yet; try again shortly")
-        checked = check_order(order, act, self._verifier, self._unit_id, self._wall())
+        checked = check_order(order, action, self._verifier, self._unit_id, self._wall())
         if isinstance(checked, OrderRefusal):
             raise PermissionDenied(checked.message)
         return checked

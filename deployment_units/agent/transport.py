@@ -1,4 +1,4 @@
-"""How an agent's connections to the servers are secured.
+"""TLS of an agent's connections to the provisioning servers.
 
 Reads the PEM files that the settings name, once, when the agent is built. Raises
 InvalidInput that names the setting and the file.

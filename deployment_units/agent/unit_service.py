@@ -1,5 +1,5 @@
-"""UnitService: what a unit answers itself. Admit checks a ticket offline; the rest hands a
-client's state on, by order of the control plane."""
+"""UnitService: the gRPC servicer of one unit. Admit checks a ticket offline; the other calls
+export, import and forget a client's state, by order of the control plane."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class UnitService(pb_grpc.UnitServiceServicer):
     async def ExportClient(
         self, request: pb.ExportClientRequest, context: aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[pb.ExportClientResponse]:
-        async for response in self._handoff.export(request.order):
+        async for response in self._handoff.export_state(request.order):
             yield response
 
     async def ImportClient(
@@ -68,7 +68,7 @@ class UnitService(pb_grpc.UnitServiceServicer):
         requests: AsyncIterator[pb.ImportClientRequest],
         context: aio.ServicerContext[Any, Any],
     ) -> pb.ImportClientResponse:
-        return await self._handoff.take_over(aiter(requests))
+        return await self._handoff.import_state(aiter(requests))
 
     async def ForgetClient(
         self, request: pb.ForgetClientRequest, context: aio.ServicerContext[Any, Any]

@@ -1,4 +1,7 @@
-"""Builds the agents of one process and runs them until told to stop."""
+"""Builds the agents of one process, each in one pass, and runs them until told to stop.
+
+The only module of the agent that knows every part.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from control_plane.identity.admission import Admission, TicketVerifier
 from control_plane.process import serving_tls
 from control_plane.serving.server import Server, Service, Transport
 from deployment_units.agent.admitted import AdmittedHolds
-from deployment_units.agent.departures import note_departures
+from deployment_units.agent.departures import record_departures
 from deployment_units.agent.load import AdmittedClients
 from deployment_units.agent.registration import Registration, UnitIdentity
 from deployment_units.agent.settings import AgentSettings
@@ -37,7 +40,7 @@ DECLARED_ENDPOINT = "homeport.dev/declared-endpoint"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agent:
-    """One unit's server and its line to the control plane."""
+    """One unit's server and its registration with the control plane."""
 
     unit_id: str
     endpoint: str
@@ -66,7 +69,7 @@ async def run_agents(
 async def _run(
     agents: Sequence[Agent], stop: asyncio.Event, on_ready: Callable[[dict[str, str]], None]
 ) -> None:
-    """From the first answer to the last goodbye; the servers go on meanwhile."""
+    """Serves and registers until `stop`, then lets the registrations say goodbye."""
     async with asyncio.TaskGroup() as group:
         for agent in agents:
             await agent.server.start()
@@ -102,9 +105,9 @@ def build_agent(settings: AgentSettings, spec: UnitSpec | None) -> Agent:
     holds = AdmittedHolds()
 
     def admitted(admission: Admission) -> None:
-        load.note(admission.tenant, admission.client_id)
+        load.record(admission.tenant, admission.client_id)
         if admission.held:
-            holds.note(admission.tenant, admission.client_id, admission.epoch)
+            holds.add(admission.tenant, admission.client_id, admission.epoch)
 
     service = Service(
         add=unit_pb2_grpc.add_UnitServiceServicer_to_server,
@@ -138,9 +141,9 @@ def build_agent(settings: AgentSettings, spec: UnitSpec | None) -> Agent:
         holds,
         token=settings.token,
         jitter=rng.random,
-        apply=spec_to_proto,
+        spec_to_proto=spec_to_proto,
         connect=connector(settings),
-        on_departures=partial(note_departures, verifier.departures, wall=time.time),
+        on_departures=partial(record_departures, verifier.departures, wall=time.time),
     )
     return Agent(unit_id=unit_id, endpoint=endpoint, server=server, registration=registration)
 

@@ -1,1 +1,1 @@
-"""What a unit's service keeps of each client: the port through which it is handed on."""
+"""Client state: the port through which an agent reads and replaces it, and its adapters."""

@@ -1,9 +1,9 @@
-"""ClientState: the port through which an agent reads and replaces what the service in its
-unit keeps of a client.
+"""ClientState: the port through which an agent reads and replaces what the service in its unit
+keeps of a client.
 
 Homeport never looks into the bytes. What is kept of a client carries the epoch of the
 assignment it was brought for, so that orders that arrive late cannot undo newer ones.
-Adapters: `memory` and `folder`; tests/contracts holds both to one suite. A service with a
+Adapters: `memory` and `folder`, under one contract suite. A service with a
 store of its own brings its own adapter.
 """
 
@@ -64,16 +64,18 @@ class ClientState(Protocol):
         ...
 
 
-async def keep(state: ClientState, tenant: str, client_id: str, epoch: int, data: bytes) -> None:
+async def replace_state(
+    state: ClientState, tenant: str, client_id: str, epoch: int, data: bytes
+) -> None:
     """Replaces a client's state in one go. Raises NewerStateKept, Unavailable."""
-    taking = await state.begin(tenant, client_id, epoch)
+    incoming = await state.begin(tenant, client_id, epoch)
     try:
-        await taking.append(data)
-        await taking.commit()
+        await incoming.append(data)
+        await incoming.commit()
     finally:
-        taking.abort()
+        incoming.abort()
 
 
-async def content(state: ClientState, tenant: str, client_id: str) -> bytes:
+async def read_state(state: ClientState, tenant: str, client_id: str) -> bytes:
     """A client's whole state; empty where there is none. Raises Unavailable."""
     return b"".join([part async for part in state.export(tenant, client_id)])

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from control_plane.errors import ServiceError
-from control_plane.fleet.lifecycle import Event, LifecycleRecord, noticed
+from control_plane.fleet.lifecycle import Event, LifecycleRecord, detected_event
 from control_plane.fleet.transitions import TransitionRequest, Transitions
 from control_plane.store.port import Health
 
@@ -68,7 +68,7 @@ class FailureDetector:
             for unit_id, event in self.look():
                 wanted = TransitionRequest(event=event, return_home=self._fleet_view.brings_home())
                 try:
-                    done = await self._transitions.make(unit_id, wanted)
+                    done = await self._transitions.apply(unit_id, wanted)
                 except ServiceError as error:
                     log.info("cannot write that unit %s is %s: %s", unit_id, event, error)
                     continue
@@ -90,12 +90,12 @@ class FailureDetector:
             known = self._since.get(unit_id)
             if known is None or known[0] is not heard:
                 known = self._since[unit_id] = (heard, now)
-            event = noticed(
+            event = detected_event(
                 self._fleet_view.lifecycle(unit_id),
                 heard=heard,
                 for_s=now - known[1],
                 now_ms=now_ms,
-                patience=self._transitions.patience,
+                policy=self._transitions.loss_policy,
             )
             if event is Event.HEARD or (event is Event.SILENT and anybody):
                 told.append((unit_id, event))

@@ -22,7 +22,7 @@ from grpc import aio
 
 from control_plane.errors import ServiceError
 from control_plane.handoff.chunks import Chunk, ChunkVerifier
-from control_plane.handoff.orders import Act, OrderIssuer
+from control_plane.handoff.orders import OrderAction, OrderIssuer
 from homeport.api.unit.v1 import unit_pb2 as pb
 from homeport.api.unit.v1 import unit_pb2_grpc as pb_grpc
 
@@ -160,7 +160,7 @@ class Handoff:
     ) -> HandoffFailed | None:
         """Has a unit drop what it keeps of the client, of `client.epoch` or before. None: it
         did. May be repeated."""
-        order = self._order(Act.FORGET, unit, client)
+        order = self._order(OrderAction.FORGET, unit, client)
         try:
             async with (
                 asyncio.timeout(timeout_s),
@@ -195,23 +195,23 @@ class Handoff:
             self._channels.to(target.endpoint) as taker,
         ):
             export = giver.ExportClient(
-                pb.ExportClientRequest(order=self._order(Act.EXPORT, source, client))
+                pb.ExportClientRequest(order=self._order(OrderAction.EXPORT, source, client))
             )
             taking: Import = taker.ImportClient()
             ending = _Ending(taking)
             try:
-                order = self._order(Act.IMPORT, target, client)
+                order = self._order(OrderAction.IMPORT, target, client)
                 await self._give(taking, ending, pb.ImportClientRequest(order=order))
                 chunks = aiter(export)
                 while (chunk := await self._take(chunks)) is not None:
                     try:
-                        tally.take(_measured(chunk))
+                        tally.accept(_measured(chunk))
                     except ServiceError as fault:
                         raise _Broken(Side.SOURCE, f"sent what is no state: {fault}",
                                       again=True) from fault  # fmt: skip
                     await self._give(taking, ending, pb.ImportClientRequest(chunk=chunk))
                 try:
-                    tally.end()
+                    tally.finish()
                 except ServiceError as fault:
                     raise _Broken(Side.SOURCE, f"sent half a state: {fault}",
                                   again=True) from fault  # fmt: skip
@@ -266,7 +266,7 @@ class Handoff:
         except aio.AioRpcError as error:
             raise await ending.why(error) from error
 
-    def _order(self, act: Act, unit: UnitAddress, client: MovingClient) -> str:
+    def _order(self, act: OrderAction, unit: UnitAddress, client: MovingClient) -> str:
         return self._orders.make(
             act, unit.unit_id, client.tenant, client.client_id, client.epoch, self._wall()
         )

@@ -297,7 +297,7 @@ class Worker:
         faultpoints.passing("moves.end.before")
         wanted = TransitionRequest(event=Event.EMPTIED, guards=(self._session,))
         try:
-            done = await self._transitions.make(job.unit, wanted)
+            done = await self._transitions.apply(job.unit, wanted)
         except (Unavailable, Conflict, NotFound) as error:
             log.info("unit %s cannot be said to be drained now: %s", job.unit, error)
             await asyncio.sleep(RETRY_S)

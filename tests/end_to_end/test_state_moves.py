@@ -10,7 +10,7 @@ from pathlib import Path
 import grpc
 
 from deployment_units.client_state.folder import FolderState
-from deployment_units.client_state.port import content, keep
+from deployment_units.client_state.port import read_state, replace_state
 from homeport.api.fleet.v1 import fleet_pb2 as fleet
 from homeport.api.tenancy.v1 import tenancy_pb2 as tenancy
 from homeport.api.unit.v1 import unit_pb2, unit_pb2_grpc
@@ -36,7 +36,7 @@ async def job_of(on: FleetHarness, good) -> fleet.MoveJob:
 
 async def kept(state: FolderState) -> dict[str, bytes]:
     """What a unit keeps of the clients."""
-    read = {name: await content(state, "default", name) for name in NAMES}
+    read = {name: await read_state(state, "default", name) for name in NAMES}
     return {name: data for name, data in read.items() if data}
 
 
@@ -54,7 +54,7 @@ async def test_a_drained_units_clients_take_their_state_along(own_etcd, tmp_path
     # Made before the agents begin, and only read from then on.
     there, here = (FolderState(tmp_path / "state" / unit) for unit in ("dublin", "virginia"))
     for name, data in states.items():
-        await keep(there, "default", name, 1, data)
+        await replace_state(there, "default", name, 1, data)
     state = (f"--state-dir={tmp_path / 'state'}",)
     async with fleet_harness(own_etcd().url, tmp_path) as on:
         addresses = [server.address for server in on.running]

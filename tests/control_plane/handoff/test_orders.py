@@ -1,4 +1,4 @@
-"""Orders: good for one unit, one client, one act and a minute; never a ticket."""
+"""Orders: good for one unit, one client, one action and a minute; never a ticket."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import os
 import pytest
 
 from control_plane.handoff.orders import (
-    Act,
     Order,
+    OrderAction,
     OrderFlaw,
     OrderIssuer,
     OrderRefusal,
@@ -24,20 +24,20 @@ ISSUER = TicketIssuer(RING)
 DOOR = TicketVerifier("u", ISSUER.keys_for("u"))
 
 
-def made(act: Act = Act.EXPORT, unit: str = "u", now: float = NOW) -> str:
-    return OrderIssuer(ISSUER).make(act, unit, "acme", 'a "client" é', 7, now)
+def made(action: OrderAction = OrderAction.EXPORT, unit: str = "u", now: float = NOW) -> str:
+    return OrderIssuer(ISSUER).make(action, unit, "acme", 'a "client" é', 7, now)
 
 
-def flaw(order: str, act: Act = Act.EXPORT, now: float = NOW) -> OrderFlaw:
-    refusal = check_order(order, act, DOOR, "u", now)
+def flaw(order: str, action: OrderAction = OrderAction.EXPORT, now: float = NOW) -> OrderFlaw:
+    refusal = check_order(order, action, DOOR, "u", now)
     assert isinstance(refusal, OrderRefusal)
     return refusal.flaw
 
 
-@pytest.mark.parametrize("act", list(Act))
-def test_a_good_order_says_what_to_do_for_whom(act: Act) -> None:
-    assert check_order(made(act), act, DOOR, "u", NOW) == Order(
-        act=act, tenant="acme", client_id='a "client" é', epoch=7, expires_at=NOW + 60.0
+@pytest.mark.parametrize("action", list(OrderAction))
+def test_a_good_order_says_what_to_do_for_whom(action: OrderAction) -> None:
+    assert check_order(made(action), action, DOOR, "u", NOW) == Order(
+        action=action, tenant="acme", client_id='a "client" é', epoch=7, expires_at=NOW + 60.0
     )
 
 
@@ -54,7 +54,9 @@ def altered(order: str) -> str:
         pytest.param("a.b.c", OrderFlaw.MALFORMED, id="no-jwt"),
         pytest.param(altered(made()), OrderFlaw.FORGED, id="another-client-written-in"),
         pytest.param(made(unit="v"), OrderFlaw.WRONG_UNIT, id="made-for-another-unit"),
-        pytest.param(made(Act.IMPORT), OrderFlaw.WRONG_ACT, id="made-for-another-act"),
+        pytest.param(
+            made(OrderAction.IMPORT), OrderFlaw.WRONG_ACTION, id="made-for-another-action"
+        ),
         pytest.param(made(now=NOW - 66.0), OrderFlaw.EXPIRED, id="a-minute-old"),
         pytest.param(made(now=NOW + 60.0), OrderFlaw.NOT_YET_VALID, id="from-the-future"),
         pytest.param(
@@ -73,21 +75,21 @@ def test_each_bad_order_has_its_reason(order: str, expected: OrderFlaw) -> None:
     assert flaw(order) is expected
 
 
-@pytest.mark.parametrize("act", list(Act))
-def test_an_order_admits_nobody(act: Act) -> None:
+@pytest.mark.parametrize("action", list(OrderAction))
+def test_an_order_admits_nobody(action: OrderAction) -> None:
     """It is signed with the same key; only its type tells it from a ticket."""
-    assert DOOR.verify(made(act), NOW).reason is Reason.MALFORMED
+    assert DOOR.verify(made(action), NOW).reason is Reason.MALFORMED
 
 
 def test_clocks_may_be_a_little_apart() -> None:
-    assert isinstance(check_order(made(), Act.EXPORT, DOOR, "u", NOW + 64.0), Order)
-    assert isinstance(check_order(made(now=NOW + 4.0), Act.EXPORT, DOOR, "u", NOW), Order)
+    assert isinstance(check_order(made(), OrderAction.EXPORT, DOOR, "u", NOW + 64.0), Order)
+    assert isinstance(check_order(made(now=NOW + 4.0), OrderAction.EXPORT, DOOR, "u", NOW), Order)
 
 
 def test_orders_follow_the_keys_when_they_rotate() -> None:
     ring = rotated(RING, now=NOW, overlap_s=600.0, random=os.urandom)
     issuer = TicketIssuer(ring)
-    order = OrderIssuer(issuer).make(Act.FORGET, "u", "acme", "alice", 7, NOW + 1.0)
-    assert flaw(order, Act.FORGET, NOW + 1.0) is OrderFlaw.FORGED
+    order = OrderIssuer(issuer).make(OrderAction.FORGET, "u", "acme", "alice", 7, NOW + 1.0)
+    assert flaw(order, OrderAction.FORGET, NOW + 1.0) is OrderFlaw.FORGED
     door = TicketVerifier("u", issuer.keys_for("u", NOW + 1.0))
-    assert isinstance(check_order(order, Act.FORGET, door, "u", NOW + 1.0), Order)
+    assert isinstance(check_order(order, OrderAction.FORGET, door, "u", NOW + 1.0), Order)

@@ -30,65 +30,65 @@ def names(count: int) -> list[tuple[str, str, int]]:
 def noting(clients: list[tuple[str, str, int]]) -> AdmittedHolds:
     holds = AdmittedHolds()
     for client in clients:
-        holds.note(*client)
+        holds.add(*client)
     return holds
 
 
 def test_each_client_is_told_once_and_again_for_its_next_epoch() -> None:
     holds = noting([("t", "a", 1), ("t", "a", 1), ("u", "a", 1), ("t", "a", 2)])
-    line = holds.begin()
-    assert holds.report(line) == (("t", "a", 1), ("u", "a", 1), ("t", "a", 2))
-    holds.answered(line, 3)
-    holds.note("t", "a", 1)
+    stream = holds.begin_stream()
+    assert holds.next_batch(stream) == (("t", "a", 1), ("u", "a", 1), ("t", "a", 2))
+    holds.acknowledge(stream, 3)
+    holds.add("t", "a", 1)
     assert len(holds) == 0
     assert not holds.waiting.is_set()
 
 
 def test_what_was_told_stays_until_as_much_was_written() -> None:
     holds = noting(names(3))
-    line = holds.begin()
-    first = holds.report(line)
-    holds.answered(line, 2)
-    assert holds.report(line) == ()
-    holds.note("t", "later", 1)
-    holds.answered(line, 3)
-    assert holds.report(line) == (("t", "later", 1),)
-    holds.answered(line, 3)
+    stream = holds.begin_stream()
+    first = holds.next_batch(stream)
+    holds.acknowledge(stream, 2)
+    assert holds.next_batch(stream) == ()
+    holds.add("t", "later", 1)
+    holds.acknowledge(stream, 3)
+    assert holds.next_batch(stream) == (("t", "later", 1),)
+    holds.acknowledge(stream, 3)
     assert len(holds) == 1
-    holds.answered(line, 4)
+    holds.acknowledge(stream, 4)
     assert len(holds) == 0
     assert len(first) == 3
 
 
 def test_after_a_break_it_is_told_again_and_counted_anew() -> None:
     holds = noting(names(3))
-    line = holds.begin()
-    holds.report(line)
-    line = holds.begin()
-    assert holds.report(line) == tuple(names(3))
-    holds.answered(line, 3)
+    stream = holds.begin_stream()
+    holds.next_batch(stream)
+    stream = holds.begin_stream()
+    assert holds.next_batch(stream) == tuple(names(3))
+    holds.acknowledge(stream, 3)
     assert len(holds) == 0
 
 
 def test_an_answer_to_something_else_acknowledges_nothing() -> None:
     holds = noting(names(1))
-    line = holds.begin()
-    holds.answered(line, 0)
-    holds.report(line)
-    holds.answered(line, 0)
+    stream = holds.begin_stream()
+    holds.acknowledge(stream, 0)
+    holds.next_batch(stream)
+    holds.acknowledge(stream, 0)
     assert len(holds) == 1
 
 
 def test_batches_are_bounded_and_nothing_gets_lost_between_them() -> None:
     clients = names(2 * BATCH + 5)
     holds = noting(clients)
-    line = holds.begin()
+    stream = holds.begin_stream()
     assert holds.many.is_set()
     seen: list[tuple[str, str, int]] = []
-    while part := holds.report(line):
+    while part := holds.next_batch(stream):
         assert len(part) <= BATCH
         seen += part
-        holds.answered(line, len(seen))
+        holds.acknowledge(stream, len(seen))
     assert seen == clients
 
 
@@ -96,29 +96,29 @@ def test_memory_is_bounded_whatever_happens(monkeypatch) -> None:
     monkeypatch.setattr(module, "KEPT", 10)
     monkeypatch.setattr(module, "REMEMBERED", 10)
     holds = noting(names(25))
-    line = holds.begin()
+    stream = holds.begin_stream()
     assert len(holds) == 10
     assert holds.dropped == 15
-    holds.report(line)
-    holds.answered(line, 10)
+    holds.next_batch(stream)
+    holds.acknowledge(stream, 10)
     assert len(holds._done) == 10
     for client in names(25):
-        holds.note(*client)
-    holds.report(line)
-    holds.answered(line, 20)
+        holds.add(*client)
+    holds.next_batch(stream)
+    holds.acknowledge(stream, 20)
     assert len(holds._done) == 10
 
 
 def test_the_end_of_an_old_line_takes_nothing_away_from_the_new_one() -> None:
     """A stream that broke may ask for its next beat once more."""
     holds = noting(names(2))
-    old = holds.begin()
-    new = holds.begin()
-    assert holds.report(old) == ()
-    assert holds.report(new) == tuple(names(2))
-    holds.answered(old, 2)
+    old = holds.begin_stream()
+    new = holds.begin_stream()
+    assert holds.next_batch(old) == ()
+    assert holds.next_batch(new) == tuple(names(2))
+    holds.acknowledge(old, 2)
     assert len(holds) == 2
-    holds.answered(new, 2)
+    holds.acknowledge(new, 2)
     assert len(holds) == 0
 
 
@@ -133,7 +133,7 @@ async def agent(address: str):
     """An agent of unit u, and how to be admitted by it."""
     built = build_agent(AgentSettings(unit="u", server=address), None)
     await built.server.start()
-    line = asyncio.create_task(built.registration.run())
+    stream = asyncio.create_task(built.registration.run())
     async with asyncio.timeout(WAIT_S):
         await built.registration.registered.wait()
     async with grpc.aio.insecure_channel(built.endpoint) as channel:
@@ -149,7 +149,7 @@ async def agent(address: str):
             yield admit
         finally:
             built.registration.leave()
-            await asyncio.wait_for(line, WAIT_S)
+            await asyncio.wait_for(stream, WAIT_S)
             await built.server.stop(0)
 
 

@@ -11,7 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from control_plane.identity.departures import DepartureMemory
 from control_plane.identity.keyring import KeyRing, new_epoch
 from control_plane.identity.tickets import TicketIssuer
-from deployment_units.agent.departures import DECIDED_BEFORE_S, note_departures
+from deployment_units.agent.departures import DECIDED_BEFORE_S, record_departures
 from deployment_units.agent.registration import Registration, UnitIdentity
 from deployment_units.agent.spec_message import spec_to_proto
 from homeport.api.fleet.v1 import fleet_pb2 as pb
@@ -56,8 +56,8 @@ async def test_a_client_that_left_is_sent_on_in_the_units_answer():
             verifier,
             Idle(),
             jitter=lambda: 0.1,
-            apply=spec_to_proto,
-            on_departures=partial(note_departures, verifier.departures, wall=time.time),
+            spec_to_proto=spec_to_proto,
+            on_departures=partial(record_departures, verifier.departures, wall=time.time),
         )
         running = asyncio.create_task(line.run())
         async with asyncio.timeout(WAIT_S):
@@ -82,7 +82,7 @@ async def test_a_client_that_left_is_sent_on_in_the_units_answer():
 
 def test_a_clock_that_runs_ahead_does_not_refuse_tickets_of_the_future():
     memory = DepartureMemory()
-    note_departures(memory, [departure("alice", 1, "", NOW + 3600)], wall=lambda: NOW)
+    record_departures(memory, [departure("alice", 1, "", NOW + 3600)], wall=lambda: NOW)
     departed = memory.find("default", "alice")
     assert departed is not None
     assert departed.ends(1, int(NOW) - 1)
@@ -91,7 +91,7 @@ def test_a_clock_that_runs_ahead_does_not_refuse_tickets_of_the_future():
 
 def test_tickets_issued_while_a_move_was_under_way_are_over_too():
     memory = DepartureMemory()
-    note_departures(memory, [departure("alice", 2, "us-east", NOW - 3600)], wall=lambda: NOW)
+    record_departures(memory, [departure("alice", 2, "us-east", NOW - 3600)], wall=lambda: NOW)
     departed = memory.find("default", "alice")
     assert departed is not None
     assert departed.ends(1, int(NOW - 3600 + DECIDED_BEFORE_S))

@@ -17,21 +17,21 @@ class Clock:
 def noted(capacity: int, clients: int, clock: Clock | None = None) -> AdmittedClients:
     load = AdmittedClients(capacity, clock=clock or Clock(), window_s=60.0)
     for number in range(clients):
-        load.note("default", f"client-{number}")
+        load.record("default", f"client-{number}")
     return load
 
 
 def test_a_client_that_comes_often_counts_once() -> None:
     load = noted(100, 25)
     for _ in range(10):
-        load.note("default", "client-7")
+        load.record("default", "client-7")
     assert load.load() == 0.25
 
 
 def test_the_same_name_in_two_tenants_is_two_clients() -> None:
     load = noted(100, 0)
-    load.note("a", "alice")
-    load.note("b", "alice")
+    load.record("a", "alice")
+    load.record("b", "alice")
     assert load.load() == 0.02
 
 
@@ -60,7 +60,7 @@ def test_windows_stay_in_step_after_a_rest() -> None:
     clock = Clock()
     load = noted(10, 5, clock)
     clock.now = 150.0
-    load.note("default", "alice")
+    load.record("default", "alice")
     clock.now = 239.9
     assert load.load() == 0.1
     clock.now = 240.0
@@ -85,7 +85,7 @@ def test_load_is_the_distinct_clients_of_this_window_and_the_last(
     seen: list[tuple[int, int]] = []
     for pause_s, client in visits:
         clock.now += pause_s
-        load.note("default", str(client))
+        load.record("default", str(client))
         seen.append((int(clock.now // 60.0), client))
         window = int(clock.now // 60.0)
         lately = {client for when, client in seen if when >= window - 1}

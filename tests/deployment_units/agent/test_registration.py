@@ -40,7 +40,7 @@ class Line:
             self.door,
             Idle(),
             jitter=lambda: 0.1,
-            apply=spec_to_proto,
+            spec_to_proto=spec_to_proto,
         )
 
     async def __aenter__(self) -> "Line":

@@ -13,11 +13,11 @@ import grpc
 import pytest
 
 from control_plane.handoff.chunks import CHUNK_BYTES, Chunk, chunked
-from control_plane.handoff.orders import Act, OrderIssuer
+from control_plane.handoff.orders import OrderAction, OrderIssuer
 from control_plane.identity.keyring import KeyRing, new_epoch
 from control_plane.identity.tickets import TicketIssuer
 from deployment_units.agent.state import chunk_to_proto
-from deployment_units.client_state.port import content, keep
+from deployment_units.client_state.port import read_state, replace_state
 from homeport.api.unit.v1 import unit_pb2 as pb
 from homeport.api.unit.v1 import unit_pb2_grpc
 from tests.support.fakes.unit import LoopbackUnit
@@ -26,8 +26,8 @@ ISSUER = TicketIssuer(KeyRing(epochs=(new_epoch(1, now=time.time(), random=os.ur
 DATA = os.urandom(3 * CHUNK_BYTES + 17)
 
 
-def order(act: Act, unit: str = "u", epoch: int = 2) -> str:
-    return OrderIssuer(ISSUER).make(act, unit, "t", "alice", epoch, time.time())
+def order(action: OrderAction, unit: str = "u", epoch: int = 2) -> str:
+    return OrderIssuer(ISSUER).make(action, unit, "t", "alice", epoch, time.time())
 
 
 async def chunks_of(data: bytes) -> list[Chunk]:
@@ -70,7 +70,7 @@ async def test_chunks_are_full_but_the_last_and_there_is_always_one(size: int) -
 
 async def test_what_one_unit_exports_another_keeps() -> None:
     old, new = LoopbackUnit("old", ISSUER), LoopbackUnit("u", ISSUER)
-    await keep(old.state, "t", "alice", 1, DATA)
+    await replace_state(old.state, "t", "alice", 1, DATA)
     async with (
         old.serving() as there,
         new.serving() as here,
@@ -78,20 +78,20 @@ async def test_what_one_unit_exports_another_keeps() -> None:
         grpc.aio.insecure_channel(here) as to_new,
     ):
         export = unit_pb2_grpc.UnitServiceStub(from_old).ExportClient(
-            pb.ExportClientRequest(order=order(Act.EXPORT, "old"))
+            pb.ExportClientRequest(order=order(OrderAction.EXPORT, "old"))
         )
         sent = [response.chunk async for response in export]
 
         async def messages():
-            yield pb.ImportClientRequest(order=order(Act.IMPORT))
+            yield pb.ImportClientRequest(order=order(OrderAction.IMPORT))
             for chunk in sent:
                 yield pb.ImportClientRequest(chunk=chunk)
 
         kept = await unit_pb2_grpc.UnitServiceStub(to_new).ImportClient(messages())
     assert kept.size_bytes == len(DATA)
     assert kept.sha256 == sent[-1].sha256
-    assert await content(new.state, "t", "alice") == DATA
-    assert await content(old.state, "t", "alice") == DATA
+    assert await read_state(new.state, "t", "alice") == DATA
+    assert await read_state(old.state, "t", "alice") == DATA
 
 
 def patched(position: int, **changes: object) -> Callable[[list[Chunk]], list[Chunk]]:
@@ -130,48 +130,52 @@ def wrong_with_a_good_checksum(chunks: list[Chunk]) -> list[Chunk]:
 )
 async def test_a_hurt_import_keeps_nothing_and_what_stood_stays(hurt, said: str) -> None:
     unit = LoopbackUnit("u", ISSUER)
-    await keep(unit.state, "t", "alice", 1, b"before")
+    await replace_state(unit.state, "t", "alice", 1, b"before")
     async with unit.serving() as address:
-        code, details = await refusal(send(address, hurt(await chunks_of(DATA)), order(Act.IMPORT)))
+        code, details = await refusal(
+            send(address, hurt(await chunks_of(DATA)), order(OrderAction.IMPORT))
+        )
         assert code is grpc.StatusCode.DATA_LOSS
         assert said in details
-        assert await content(unit.state, "t", "alice") == b"before"
-        await send(address, await chunks_of(DATA), order(Act.IMPORT))
-    assert await content(unit.state, "t", "alice") == DATA
+        assert await read_state(unit.state, "t", "alice") == b"before"
+        await send(address, await chunks_of(DATA), order(OrderAction.IMPORT))
+    assert await read_state(unit.state, "t", "alice") == DATA
 
 
 async def test_an_import_whose_sender_vanishes_keeps_nothing() -> None:
     unit = LoopbackUnit("u", ISSUER)
     async with unit.serving() as address, grpc.aio.insecure_channel(address) as channel:
         call = unit_pb2_grpc.UnitServiceStub(channel).ImportClient()
-        await call.write(pb.ImportClientRequest(order=order(Act.IMPORT)))
+        await call.write(pb.ImportClientRequest(order=order(OrderAction.IMPORT)))
         for chunk in (await chunks_of(DATA))[:-1]:
             await call.write(pb.ImportClientRequest(chunk=chunk_to_proto(chunk)))
         call.cancel()
-    assert await content(unit.state, "t", "alice") == b""
+    assert await read_state(unit.state, "t", "alice") == b""
 
 
 async def test_state_above_the_limit_is_refused_and_state_at_it_is_not() -> None:
     unit = LoopbackUnit("u", ISSUER, max_bytes=len(DATA))
     async with unit.serving() as address:
-        await send(address, await chunks_of(DATA), order(Act.IMPORT))
+        await send(address, await chunks_of(DATA), order(OrderAction.IMPORT))
         code, details = await refusal(
-            send(address, await chunks_of(DATA + b"x"), order(Act.IMPORT, epoch=3))
+            send(address, await chunks_of(DATA + b"x"), order(OrderAction.IMPORT, epoch=3))
         )
     assert code is grpc.StatusCode.FAILED_PRECONDITION
     assert "--max-state-bytes" in details
-    assert await content(unit.state, "t", "alice") == DATA
+    assert await read_state(unit.state, "t", "alice") == DATA
 
 
 async def test_an_import_may_be_repeated_and_an_older_one_is_refused() -> None:
     unit = LoopbackUnit("u", ISSUER)
     async with unit.serving() as address:
         for _ in range(2):
-            answer = await send(address, await chunks_of(DATA), order(Act.IMPORT, epoch=2))
+            answer = await send(address, await chunks_of(DATA), order(OrderAction.IMPORT, epoch=2))
             assert answer.size_bytes == len(DATA)
-        code, _ = await refusal(send(address, await chunks_of(b"old"), order(Act.IMPORT, epoch=1)))
+        code, _ = await refusal(
+            send(address, await chunks_of(b"old"), order(OrderAction.IMPORT, epoch=1))
+        )
     assert code is grpc.StatusCode.FAILED_PRECONDITION
-    assert await content(unit.state, "t", "alice") == DATA
+    assert await read_state(unit.state, "t", "alice") == DATA
 
 
 @pytest.mark.parametrize(
@@ -179,7 +183,9 @@ async def test_an_import_may_be_repeated_and_an_older_one_is_refused() -> None:
     [
         pytest.param("", grpc.StatusCode.INVALID_ARGUMENT, id="none"),
         pytest.param("a.b.c", grpc.StatusCode.PERMISSION_DENIED, id="nonsense"),
-        pytest.param(order(Act.IMPORT, "v"), grpc.StatusCode.PERMISSION_DENIED, id="anothers"),
+        pytest.param(
+            order(OrderAction.IMPORT, "v"), grpc.StatusCode.PERMISSION_DENIED, id="anothers"
+        ),
         pytest.param(
             ISSUER.issue("u", "t", "alice", 1, time.time(), 60.0),
             grpc.StatusCode.PERMISSION_DENIED,
@@ -189,29 +195,29 @@ async def test_an_import_may_be_repeated_and_an_older_one_is_refused() -> None:
 )
 async def test_nobody_reads_brings_or_drops_state_without_an_order(an_order, code) -> None:
     unit = LoopbackUnit("u", ISSUER)
-    await keep(unit.state, "t", "alice", 1, b"secret")
+    await replace_state(unit.state, "t", "alice", 1, b"secret")
     async with unit.serving() as address, grpc.aio.insecure_channel(address) as channel:
         stub = unit_pb2_grpc.UnitServiceStub(channel)
         export = stub.ExportClient(pb.ExportClientRequest(order=an_order))
         assert (await refusal(anext(aiter(export))))[0] is code
         assert (await refusal(send(address, await chunks_of(b"mine"), an_order)))[0] is code
         assert (await refusal(stub.ForgetClient(pb.ForgetClientRequest(order=an_order))))[0] is code
-    assert await content(unit.state, "t", "alice") == b"secret"
+    assert await read_state(unit.state, "t", "alice") == b"secret"
 
 
 async def test_an_order_is_good_for_its_act_alone() -> None:
     unit = LoopbackUnit("u", ISSUER)
-    await keep(unit.state, "t", "alice", 1, b"state")
+    await replace_state(unit.state, "t", "alice", 1, b"state")
     async with unit.serving() as address, grpc.aio.insecure_channel(address) as channel:
         stub = unit_pb2_grpc.UnitServiceStub(channel)
         code, details = await refusal(
-            stub.ForgetClient(pb.ForgetClientRequest(order=order(Act.EXPORT)))
+            stub.ForgetClient(pb.ForgetClientRequest(order=order(OrderAction.EXPORT)))
         )
         assert code is grpc.StatusCode.PERMISSION_DENIED
         assert "to export, not to forget" in details
         for _ in range(2):
-            await stub.ForgetClient(pb.ForgetClientRequest(order=order(Act.FORGET)))
-    assert await content(unit.state, "t", "alice") == b""
+            await stub.ForgetClient(pb.ForgetClientRequest(order=order(OrderAction.FORGET)))
+    assert await read_state(unit.state, "t", "alice") == b""
 
 
 async def test_chunks_before_the_order_are_refused() -> None:

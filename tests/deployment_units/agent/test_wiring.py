@@ -42,7 +42,7 @@ def registration(servers, verifier):
         verifier,
         NoLoad(),
         jitter=lambda: 0.1,
-        apply=spec_to_proto,
+        spec_to_proto=spec_to_proto,
     )
 
 

@@ -29,7 +29,7 @@ class Sky:
 class Patient:
     """As much of Transitions as looking needs."""
 
-    patience = LossPolicy(lost_after_s=30.0, back_after_s=10.0)
+    loss_policy = LossPolicy(lost_after_s=30.0, back_after_s=10.0)
 
 
 class Watch:

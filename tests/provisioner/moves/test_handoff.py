@@ -18,7 +18,7 @@ from control_plane.handoff.orders import OrderIssuer
 from control_plane.identity.keyring import KeyRing, new_epoch
 from control_plane.identity.tickets import TicketIssuer
 from control_plane.serving.dialing import dialer
-from deployment_units.client_state.port import content, keep
+from deployment_units.client_state.port import read_state, replace_state
 from provisioner.moves import handoff as module
 from provisioner.moves.handoff import (
     Handoff,
@@ -78,16 +78,16 @@ def new() -> LoopbackUnit:
 
 @pytest.mark.parametrize("data", [b"", b"x", DATA], ids=["none", "one-byte", "many-chunks"])
 async def test_the_state_arrives_and_the_old_unit_forgets_when_told(old, new, data) -> None:
-    await keep(old.state, "t", "alice", 1, data)
+    await replace_state(old.state, "t", "alice", 1, data)
     async with pair(old, new) as both:
         done = await both.move()
         assert done == HandoffDone(size_bytes=len(data), sha256=hashlib.sha256(data).digest())
-        assert await content(new.state, "t", "alice") == data
-        assert await content(old.state, "t", "alice") == data
+        assert await read_state(new.state, "t", "alice") == data
+        assert await read_state(old.state, "t", "alice") == data
         assert await both.move() == done
         assert await both.handoff.forget(ALICE, unit=both.source) is None
-        assert await content(old.state, "t", "alice") == b""
-        assert await content(new.state, "t", "alice") == data
+        assert await read_state(old.state, "t", "alice") == b""
+        assert await read_state(new.state, "t", "alice") == data
 
 
 def flipped(n, chunk):
@@ -106,20 +106,20 @@ def beheaded(n, chunk):
 
 @pytest.mark.parametrize("hurt", [flipped, dropped, beheaded])
 async def test_a_source_that_sends_damage_is_at_fault_and_nothing_is_kept(old, new, hurt) -> None:
-    await keep(old.state, "t", "alice", 1, DATA)
-    await keep(new.state, "t", "alice", 1, b"before")
+    await replace_state(old.state, "t", "alice", 1, DATA)
+    await replace_state(new.state, "t", "alice", 1, b"before")
     old.hurt = hurt
     async with pair(old, new) as both:
         failed = await both.move()
         assert isinstance(failed, HandoffFailed)
         assert (failed.at_fault, failed.unit_id, failed.again) == (Side.SOURCE, "old", True)
-        assert await content(new.state, "t", "alice") == b"before"
+        assert await read_state(new.state, "t", "alice") == b"before"
         old.hurt = lambda n, chunk: chunk
         assert isinstance(await both.move(), HandoffDone)
 
 
 async def test_a_target_that_acknowledges_something_else_is_at_fault(old, new) -> None:
-    await keep(old.state, "t", "alice", 1, DATA)
+    await replace_state(old.state, "t", "alice", 1, DATA)
     new.lie = True
     async with pair(old, new) as both:
         failed = await both.move()
@@ -129,7 +129,7 @@ async def test_a_target_that_acknowledges_something_else_is_at_fault(old, new) -
 
 async def test_a_target_that_refuses_is_quoted_and_not_asked_again(old) -> None:
     small = LoopbackUnit("new", ISSUER, max_bytes=CHUNK_BYTES)
-    await keep(old.state, "t", "alice", 1, DATA)
+    await replace_state(old.state, "t", "alice", 1, DATA)
     async with pair(old, small) as both:
         failed = await both.move()
     assert isinstance(failed, HandoffFailed)
@@ -138,20 +138,20 @@ async def test_a_target_that_refuses_is_quoted_and_not_asked_again(old) -> None:
 
 
 async def test_a_unit_that_falls_silent_is_given_up(old, new) -> None:
-    await keep(old.state, "t", "alice", 1, DATA)
+    await replace_state(old.state, "t", "alice", 1, DATA)
     old.silent_after = 2
     async with pair(old, new, chunk_s=0.2) as both:
         failed = await both.move()
     assert isinstance(failed, HandoffFailed)
     assert (failed.at_fault, failed.again) == (Side.SOURCE, True)
-    assert await content(new.state, "t", "alice") == b""
+    assert await read_state(new.state, "t", "alice") == b""
 
 
 async def test_a_unit_that_takes_nothing_holds_the_other_back_and_is_given_up(old, new) -> None:
     """Flow control: the old unit is not asked for more than fits on the way, which HTTP/2
     windows and sockets may let grow to 16 MiB."""
     data = bytes(128 * CHUNK_BYTES)
-    await keep(old.state, "t", "alice", 1, data)
+    await replace_state(old.state, "t", "alice", 1, data)
     new.deaf = True
     async with pair(old, new, chunk_s=0.5) as both:
         failed = await both.move()
@@ -162,7 +162,7 @@ async def test_a_unit_that_takes_nothing_holds_the_other_back_and_is_given_up(ol
 
 @pytest.mark.parametrize("absent", ["source", "target"])
 async def test_a_unit_that_does_not_answer_is_named(old, new, absent) -> None:
-    await keep(old.state, "t", "alice", 1, DATA)
+    await replace_state(old.state, "t", "alice", 1, DATA)
     async with pair(old, new) as both:
         setattr(both, absent, UnitAddress(unit_id=absent, endpoint=NOWHERE))
         failed = await both.move()
@@ -184,7 +184,7 @@ async def test_no_time_left_is_nobodys_fault(old, new) -> None:
 async def test_orders_of_another_fleet_are_not_obeyed(new) -> None:
     other = TicketIssuer(KeyRing(epochs=(new_epoch(1, now=0.0, random=os.urandom),)))
     stranger = LoopbackUnit("old", other)
-    await keep(stranger.state, "t", "alice", 1, b"secret")
+    await replace_state(stranger.state, "t", "alice", 1, b"secret")
     async with pair(stranger, new) as both:
         failed = await both.move()
     assert isinstance(failed, HandoffFailed)
@@ -195,13 +195,13 @@ async def test_orders_of_another_fleet_are_not_obeyed(new) -> None:
 async def test_no_more_than_allowed_are_under_way_at_once(old, new) -> None:
     clients = [MovingClient(tenant="t", client_id=f"c{n}", epoch=2) for n in range(24)]
     for client in clients:
-        await keep(old.state, "t", client.client_id, 1, DATA)
+        await replace_state(old.state, "t", client.client_id, 1, DATA)
     async with pair(old, new, parallel=3) as both:
         results = await asyncio.gather(*(both.move(client) for client in clients))
     assert all(isinstance(result, HandoffDone) for result in results)
     assert old.most_under_way <= 3
     for client in clients:
-        assert await content(new.state, "t", client.client_id) == DATA
+        assert await read_state(new.state, "t", client.client_id) == DATA
 
 
 class Endless:

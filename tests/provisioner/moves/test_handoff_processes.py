@@ -14,7 +14,7 @@ from control_plane.handoff.orders import OrderIssuer
 from control_plane.identity.tickets import TicketIssuer
 from control_plane.serving.server import Tls
 from deployment_units.client_state.folder import FolderState
-from deployment_units.client_state.port import content, keep
+from deployment_units.client_state.port import read_state, replace_state
 from provisioner.moves.dialing import unit_dialer
 from provisioner.moves.handoff import (
     Handoff,
@@ -42,7 +42,7 @@ def handing_over(issuer: TicketIssuer, settings: Settings) -> Handoff:
 
 async def test_state_goes_from_agent_to_agent_and_outlives_kill_minus_nine(tmp_path: Path) -> None:
     fleet = fake_fleet()
-    await keep(FolderState(tmp_path / "old" / "old"), "t", "alice", 1, DATA)
+    await replace_state(FolderState(tmp_path / "old" / "old"), "t", "alice", 1, DATA)
     handoff = handing_over(fleet.issuer, Settings())
     agents: list[asyncio.subprocess.Process] = []
 
@@ -78,8 +78,8 @@ async def test_state_goes_from_agent_to_agent_and_outlives_kill_minus_nine(tmp_p
                 if process.returncode is None:
                     process.terminate()
                 await process.wait()
-    assert await content(FolderState(tmp_path / "old" / "old"), "t", "alice") == DATA
-    assert await content(FolderState(tmp_path / "new" / "new"), "t", "alice") == DATA
+    assert await read_state(FolderState(tmp_path / "old" / "old"), "t", "alice") == DATA
+    assert await read_state(FolderState(tmp_path / "new" / "new"), "t", "alice") == DATA
 
 
 async def test_units_that_want_certificates_are_shown_one(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ async def test_units_that_want_certificates_are_shown_one(tmp_path: Path) -> Non
     (tmp_path / "key.pem").write_bytes(key)
     tls = Tls(key=key, certificate=certificate, client_ca=certificate)
     old, new = LoopbackUnit("old", issuer), LoopbackUnit("new", issuer)
-    await keep(old.state, "t", "alice", 1, DATA)
+    await replace_state(old.state, "t", "alice", 1, DATA)
     settings = Settings(
         unit_ca=tmp_path / "cert.pem",
         unit_certificate=tmp_path / "cert.pem",
@@ -103,7 +103,7 @@ async def test_units_that_want_certificates_are_shown_one(tmp_path: Path) -> Non
             result = await handoff.hand_over(ALICE, source=source, target=target)
             await handoff.close()
             assert isinstance(result, expected)
-    assert await content(new.state, "t", "alice") == DATA
+    assert await read_state(new.state, "t", "alice") == DATA
 
 
 @pytest.mark.parametrize(

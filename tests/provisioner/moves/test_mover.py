@@ -9,7 +9,7 @@ from control_plane.fleet.lifecycle import Event
 from control_plane.fleet.unit import Reprovision
 from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import Delete, Put, Txn
-from deployment_units.client_state.port import content, keep
+from deployment_units.client_state.port import read_state, replace_state
 from provisioner.geo.remembered import location_of
 from provisioner.ledger.assignment import decode_assignment, encode_assignment
 from provisioner.ledger.holds import hold
@@ -185,13 +185,13 @@ async def test_a_client_that_came_at_the_last_moment_is_not_held_again(store):
 
 async def handing_over(harness, old: LoopbackUnit, there: str, new: LoopbackUnit, here: str):
     harness.endpoints.update({"dublin": there, "virginia": here})
-    await keep(old.state, "t", "alice", 1, b"her basket")
+    await replace_state(old.state, "t", "alice", 1, b"her basket")
     await harness.make("dublin", Event.CORDON)
     return await harness.mover.move(await move_request(harness, "alice"), patience_s=5.0)
 
 
 async def state(unit: LoopbackUnit) -> bytes:
-    return await content(unit.state, "t", "alice")
+    return await read_state(unit.state, "t", "alice")
 
 
 async def test_state_goes_first_and_is_forgotten_where_it_was(store):

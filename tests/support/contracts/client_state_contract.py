@@ -6,14 +6,19 @@ import os
 
 import pytest
 
-from deployment_units.client_state.port import ClientState, NewerStateKept, content, keep
+from deployment_units.client_state.port import (
+    ClientState,
+    NewerStateKept,
+    read_state,
+    replace_state,
+)
 
 ODD_CLIENTS = ["a", "A", "..", ".incoming", "é" * 64, "x" * 128, "with space", "a\\b:c*?"]
 
 
 class ClientStateContract:
     async def test_a_client_nobody_heard_of_has_no_state(self, state: ClientState) -> None:
-        assert await content(state, "t", "alice") == b""
+        assert await read_state(state, "t", "alice") == b""
 
     async def test_what_was_kept_is_exported_byte_for_byte(self, state: ClientState) -> None:
         data = os.urandom(700_001)
@@ -22,71 +27,71 @@ class ClientStateContract:
             await taking.append(data[start : start + 100_000])
         await taking.commit()
         taking.abort()
-        assert await content(state, "t", "alice") == data
+        assert await read_state(state, "t", "alice") == data
 
     async def test_empty_state_is_state(self, state: ClientState) -> None:
-        await keep(state, "t", "alice", 1, b"before")
-        await keep(state, "t", "alice", 2, b"")
-        assert await content(state, "t", "alice") == b""
+        await replace_state(state, "t", "alice", 1, b"before")
+        await replace_state(state, "t", "alice", 2, b"")
+        assert await read_state(state, "t", "alice") == b""
         with pytest.raises(NewerStateKept):
             await state.begin("t", "alice", 1)
 
     async def test_nothing_is_seen_of_an_import_before_its_commit(self, state: ClientState) -> None:
-        await keep(state, "t", "alice", 1, b"old")
+        await replace_state(state, "t", "alice", 1, b"old")
         taking = await state.begin("t", "alice", 2)
         await taking.append(b"new")
-        assert await content(state, "t", "alice") == b"old"
+        assert await read_state(state, "t", "alice") == b"old"
         taking.abort()
         taking.abort()
-        assert await content(state, "t", "alice") == b"old"
+        assert await read_state(state, "t", "alice") == b"old"
 
     async def test_a_repeat_of_an_epoch_replaces_and_an_older_one_is_refused(
         self, state: ClientState
     ) -> None:
-        await keep(state, "t", "alice", 5, b"one")
-        await keep(state, "t", "alice", 5, b"two")
-        assert await content(state, "t", "alice") == b"two"
+        await replace_state(state, "t", "alice", 5, b"one")
+        await replace_state(state, "t", "alice", 5, b"two")
+        assert await read_state(state, "t", "alice") == b"two"
         with pytest.raises(NewerStateKept):
-            await keep(state, "t", "alice", 4, b"late")
-        assert await content(state, "t", "alice") == b"two"
+            await replace_state(state, "t", "alice", 4, b"late")
+        assert await read_state(state, "t", "alice") == b"two"
 
     async def test_an_import_overtaken_by_a_later_epoch_is_refused_at_its_commit(
         self, state: ClientState
     ) -> None:
         slow = await state.begin("t", "alice", 1)
         await slow.append(b"slow")
-        await keep(state, "t", "alice", 2, b"fast")
+        await replace_state(state, "t", "alice", 2, b"fast")
         with pytest.raises(NewerStateKept):
             await slow.commit()
         slow.abort()
-        assert await content(state, "t", "alice") == b"fast"
+        assert await read_state(state, "t", "alice") == b"fast"
 
     async def test_an_export_shows_one_moment(self, state: ClientState) -> None:
         old, new = b"o" * 600_000, b"n" * 600_000
-        await keep(state, "t", "alice", 1, old)
+        await replace_state(state, "t", "alice", 1, old)
         parts = state.export("t", "alice")
         seen = await anext(parts)
-        await keep(state, "t", "alice", 2, new)
+        await replace_state(state, "t", "alice", 2, new)
         async for part in parts:
             seen += part
         assert seen == old
 
     async def test_forgetting_spares_what_came_later(self, state: ClientState) -> None:
-        await keep(state, "t", "alice", 3, b"back again")
+        await replace_state(state, "t", "alice", 3, b"back again")
         await state.forget("t", "alice", 2)
-        assert await content(state, "t", "alice") == b"back again"
+        assert await read_state(state, "t", "alice") == b"back again"
         await state.forget("t", "alice", 3)
         await state.forget("t", "alice", 3)
-        assert await content(state, "t", "alice") == b""
-        await keep(state, "t", "alice", 1, b"anew")
-        assert await content(state, "t", "alice") == b"anew"
+        assert await read_state(state, "t", "alice") == b""
+        await replace_state(state, "t", "alice", 1, b"anew")
+        assert await read_state(state, "t", "alice") == b"anew"
 
     async def test_clients_and_tenants_are_told_apart_whatever_they_are_called(
         self, state: ClientState
     ) -> None:
         for tenant in ("t", "t.t", "u"):
             for client in ODD_CLIENTS:
-                await keep(state, tenant, client, 1, f"{tenant} {client}".encode())
+                await replace_state(state, tenant, client, 1, f"{tenant} {client}".encode())
         for tenant in ("t", "t.t", "u"):
             for client in ODD_CLIENTS:
-                assert await content(state, tenant, client) == f"{tenant} {client}".encode()
+                assert await read_state(state, tenant, client) == f"{tenant} {client}".encode()
