@@ -73,7 +73,7 @@ class ProvisionerMetrics(Collector):
         yield CounterMetricFamily(
             "homeport_moves_kept_clients",
             "Attempts to move a client that left it where it was.",
-            self._mover.kept,
+            self._mover.not_moved,
         )
         yield GaugeMetricFamily(
             "homeport_provisioning_under_way_clients",

@@ -62,7 +62,7 @@ class UnitOperations:
     def job_of(self, view: UnitView) -> MoveJob | None:
         """The open job that moves clients off a unit."""
         for kind in (JobKind.DRAIN, JobKind.FAILOVER):
-            seen = self._job_store.seen.get(job_id(kind, view.spec.id))
+            seen = self._job_store.jobs.get(job_id(kind, view.spec.id))
             if seen is not None and seen[0].is_open:
                 return seen[0]
         return None
@@ -99,7 +99,7 @@ class UnitOperations:
         )
         view, job = await self._make(unit_id, wanted)
         if job is None:
-            seen = self._job_store.seen.get(job_id(JobKind.DRAIN, unit_id))
+            seen = self._job_store.jobs.get(job_id(JobKind.DRAIN, unit_id))
             job = seen[0] if seen is not None else None
         return view, job
 
@@ -125,7 +125,7 @@ class UnitOperations:
     async def rebalance(self, *, max_moves: int, rate_per_s: float) -> MoveJob:
         """Raises Conflict while one is under way."""
         check_rate(rate_per_s)
-        return await self._job_store.begin(
+        return await self._job_store.create(
             MoveJob(
                 id=job_id(JobKind.REBALANCE),
                 kind=JobKind.REBALANCE,
@@ -219,10 +219,10 @@ class UnitOperations:
             for start in range(0, len(page.items), SLICE):
                 pairs = page.items[start : start + SLICE]
                 residents = [who for who in map(_resident, pairs) if who is not None]
-                planner.take(who for who in residents if not unit_id or who.unit == unit_id)
+                planner.add(who for who in residents if not unit_id or who.unit == unit_id)
                 await asyncio.sleep(0)
             if not page.more:
-                return planner.made()
+                return planner.plan()
             after = page.items[-1].key
 
 

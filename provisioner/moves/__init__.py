@@ -1,1 +1,1 @@
-"""Moves: clients change units, one by one or a unit at a time; their state goes along."""
+"""Moves: clients move to other units, one by one or a unit at a time, with their state."""

@@ -1,4 +1,4 @@
-"""How a provisioner calls units: plain, or over TLS when the settings name the units' CA."""
+"""Dials units: plain, or over TLS when the settings name the units' CA."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Executor: sees to it that every open job has a worker, on one server at a time.
+"""Executor: gives every open job a worker, on one server at a time.
 
-A job names the session of the server that works on it. Another one takes it over in a
-transaction that compares that session's absence, as the dead are settled, so a server that
-lost its session moves nobody any more, and no job waits longer than a lease.
+A job names the session of the server that works on it. Another server takes it over in a
+transaction that compares that session's absence, so a server that lost its session moves
+nobody any more, and no job waits longer than a lease.
 """
 
 from __future__ import annotations
@@ -18,15 +18,17 @@ from control_plane.fleet.move_job import JobState, MoveJob
 from control_plane.fleet.registry import UnitRegistry
 from control_plane.fleet.transitions import Transitions
 from control_plane.store.port import Store, Txn, absent
+from provisioner.fleet_view import FleetView
 from provisioner.ledger.client_keys import ClientKeys
 from provisioner.moves.job_store import JobStore
 from provisioner.moves.mover import Mover
-from provisioner.moves.worker import Lands, Worker
+from provisioner.moves.owned_job import OwnedJob
+from provisioner.moves.worker import Worker
 
 log = logging.getLogger(__name__)
 
-LOOK_S = 1.0  # how often jobs are looked at when none has changed
-JITTER_S = 0.2  # so that of many servers one takes a job, and the others see it taken
+POLL_S = 1.0  # how often jobs are polled when none has changed
+JITTER_S = 0.2  # so that of many servers one claims a job, and the others see it claimed
 
 
 class Executor:
@@ -40,7 +42,7 @@ class Executor:
         *,
         job_store: JobStore,
         mover: Mover,
-        fleet_view: Lands,
+        fleet_view: FleetView,
         registry: UnitRegistry,
         transitions: Transitions,
         clock: Callable[[], float],
@@ -57,27 +59,27 @@ class Executor:
         self._clock = clock
         self._wall = wall
         self._jitter = jitter
-        self._working: set[str] = set()
+        self._claimed: set[str] = set()
 
     async def run(self) -> None:
         """Works for ever."""
         async with asyncio.TaskGroup() as group:
             while True:
-                for job, revision in list(self._job_store.seen.values()):
-                    if job.state is not JobState.RUNNING or job.id in self._working:
+                for job, revision in list(self._job_store.jobs.values()):
+                    if job.state is not JobState.RUNNING or job.id in self._claimed:
                         continue
                     try:
                         worker = await self._claim(job, revision)
                     except ServiceError as error:
-                        log.info("cannot take job %s now: %s", job.id, error)
+                        log.info("cannot claim job %s now: %s", job.id, error)
                         continue
                     if worker is not None:
-                        self._working.add(job.id)
+                        self._claimed.add(job.id)
                         group.create_task(self._work(worker), name=f"job {job.id}")
-                await self._job_store.change(within_s=LOOK_S)
+                await self._job_store.wait_for_change(timeout_s=POLL_S)
 
     async def _claim(self, job: MoveJob, revision: int) -> Worker | None:
-        """A worker for the job, if nobody alive has it."""
+        """A worker for the job, unless a session that stands has it."""
         ours = job.worker and job.worker == self._mover.session_id
         if job.worker and not ours:
             gone = absent(keys.session(job.worker))
@@ -98,10 +100,16 @@ class Executor:
             return None
         faultpoints.passing("moves.claim.after")
         log.info("working on job %s", job.id)
-        return Worker(
+        owned = OwnedJob(
             claimed,
             written,
             session=stands,
+            session_id=lambda: self._mover.session_id,
+            job_store=self._job_store,
+            clock=self._clock,
+        )
+        return Worker(
+            owned,
             clients=self._clients,
             job_store=self._job_store,
             mover=self._mover,
@@ -116,6 +124,6 @@ class Executor:
         try:
             await worker.run()
         except ServiceError as error:
-            log.warning("job %s stopped, and is taken up again: %s", worker.job.id, error)
+            log.warning("job %s stopped, and is claimed again: %s", worker.job_id, error)
         finally:
-            self._working.discard(worker.job.id)
+            self._claimed.discard(worker.job_id)

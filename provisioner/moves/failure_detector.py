@@ -1,42 +1,26 @@
-"""FailureDetector: notices that agents have gone, or are back, and has it written.
+"""FailureDetector: detects units whose agents are silent, or heard again, and writes it.
 
 How long an agent has been heard, or not, is measured by this server's own monotonic clock
-from what it saw; the transaction compares what the store shows. Every server looks, and
+from what it saw; the transaction compares what the store shows. Every server polls, and
 whoever is first writes. While the store is away nothing is measured, and where no agent at
-all is heard nobody is given up: then it is not the units that are lost.
+all is heard no unit is given up: then it is not the units that are lost.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from collections.abc import Callable
 
 from control_plane.errors import ServiceError
-from control_plane.fleet.lifecycle import Event, LifecycleRecord, detected_event
+from control_plane.fleet.lifecycle import Event, detected_event
 from control_plane.fleet.transitions import TransitionRequest, Transitions
 from control_plane.store.port import Health
+from provisioner.fleet_view import FleetView
 
 log = logging.getLogger(__name__)
 
-LOOK_S = 0.5
-
-
-class Sky(Protocol):
-    """What a lookout sees of the fleet."""
-
-    def agents(self) -> Mapping[str, bool]:
-        """Units that have, or had, an agent, and whether it is heard now."""
-        ...
-
-    def lifecycle(self, unit_id: str) -> LifecycleRecord:
-        """The state of a unit."""
-        ...
-
-    def brings_home(self) -> bool:
-        """Whether clients of any tenant are brought back to a unit they had to leave."""
-        ...
+POLL_S = 0.5
 
 
 class FailureDetector:
@@ -45,7 +29,7 @@ class FailureDetector:
 
     def __init__(
         self,
-        fleet_view: Sky,
+        fleet_view: FleetView,
         transitions: Transitions,
         health: Health,
         *,
@@ -62,21 +46,21 @@ class FailureDetector:
         self._since: dict[str, tuple[bool, float]] = {}  # unit -> (heard, since when)
 
     async def run(self) -> None:
-        """Looks for ever."""
+        """Polls for ever."""
         while True:
-            await asyncio.sleep(LOOK_S * (0.75 + 0.5 * self._jitter()))
-            for unit_id, event in self.look():
-                wanted = TransitionRequest(event=event, return_home=self._fleet_view.brings_home())
+            await asyncio.sleep(POLL_S * (0.75 + 0.5 * self._jitter()))
+            for unit_id, event in self.poll():
+                request = TransitionRequest(event=event, return_home=self._fleet_view.brings_home())
                 try:
-                    done = await self._transitions.apply(unit_id, wanted)
+                    done = await self._transitions.apply(unit_id, request)
                 except ServiceError as error:
-                    log.info("cannot write that unit %s is %s: %s", unit_id, event, error)
+                    log.info("cannot write event %s of unit %s now: %s", event, unit_id, error)
                     continue
                 if done.changed:
                     log.warning("unit %s is %s", unit_id, done.view.lifecycle.state.value)
 
-    def look(self) -> list[tuple[str, Event]]:
-        """What has happened to units, as far as this server can tell by now."""
+    def poll(self) -> list[tuple[str, Event]]:
+        """What has happened to units, as far as this server can tell by now: (unit, event)."""
         if not self._health.connected:
             self._since.clear()
             return []
@@ -85,7 +69,7 @@ class FailureDetector:
         for unit_id in self._since.keys() - agents.keys():
             del self._since[unit_id]
         anybody = any(agents.values())
-        told: list[tuple[str, Event]] = []
+        events: list[tuple[str, Event]] = []
         for unit_id, heard in agents.items():
             known = self._since.get(unit_id)
             if known is None or known[0] is not heard:
@@ -98,5 +82,5 @@ class FailureDetector:
                 policy=self._transitions.loss_policy,
             )
             if event is Event.HEARD or (event is Event.SILENT and anybody):
-                told.append((unit_id, event))
-        return told
+                events.append((unit_id, event))
+        return events

@@ -1,7 +1,7 @@
-"""Board: the jobs that move clients, read and written by everybody who has to do with them.
+"""JobStore: the records of jobs that move clients, read and written in the store.
 
-Operators pause, cancel and hasten jobs, one worker at a time writes how far it has come; all
-of it is compare-and-swap on the one record, so neither overwrites what the other said.
+Operators pause, cancel and speed up jobs, one worker at a time writes how far it has come; all
+of it is compare-and-swap on the one record, so neither overwrites what the other wrote.
 """
 
 from __future__ import annotations
@@ -26,35 +26,35 @@ class JobStore:
     def __init__(self, store: Store, *, wall: Callable[[], float]) -> None:
         self._store = store
         self._wall = wall
-        self._jobs = Replica(store, keys.JOBS, _with_revision, lambda name, job: self._changed())
+        self._replica = Replica(store, keys.JOBS, _with_revision, lambda name, job: self._notify())
         self._waiting: set[asyncio.Event] = set()
 
     @property
-    def seen(self) -> Mapping[str, tuple[MoveJob, int]]:
+    def jobs(self) -> Mapping[str, tuple[MoveJob, int]]:
         """Jobs by id, each with its revision, as this server sees them."""
-        return self._jobs.items
+        return self._replica.items
 
     async def start(self) -> None:
         """Reads everything. Raises StoreUnavailable."""
-        await self._jobs.start()
+        await self._replica.start()
 
     async def run(self) -> None:
-        """Follows for ever."""
-        await self._jobs.run()
+        """Follows the store for ever."""
+        await self._replica.run()
 
-    async def change(self, *, within_s: float) -> None:
+    async def wait_for_change(self, *, timeout_s: float) -> None:
         """Returns when any job has changed, or the time is over."""
         event = asyncio.Event()
         self._waiting.add(event)
         try:
-            async with asyncio.timeout(within_s):
+            async with asyncio.timeout(timeout_s):
                 await event.wait()
         except TimeoutError:
             return
         finally:
             self._waiting.discard(event)
 
-    def _changed(self) -> None:
+    def _notify(self) -> None:
         for event in self._waiting:
             event.set()
 
@@ -75,7 +75,7 @@ class JobStore:
     async def control(
         self, job_id: str, *, state: JobState | None, rate_per_s: float | None
     ) -> MoveJob:
-        """Pauses, continues, cancels or hastens a job. Raises NotFound; Refused when it has
+        """Pauses, continues, cancels or speeds up a job. Raises NotFound; Refused when it has
         ended; Conflict when others keep changing it."""
         for _ in range(ATTEMPTS):
             job, revision = await self.get(job_id)
@@ -92,7 +92,7 @@ class JobStore:
                 return after
         raise Conflict(f"job {job_id} keeps changing under this request; try again")
 
-    async def begin(self, job: MoveJob) -> MoveJob:
+    async def create(self, job: MoveJob) -> MoveJob:
         """A new job, in place of an ended one. Raises Conflict while one of its id is open."""
         pair = await self._store.get(keys.job(job.id))
         if pair is not None and decode_job(pair).is_open:

@@ -1,4 +1,4 @@
-"""MoveOperation: one client on its way from one unit to another, as an operation of the ledger.
+"""MoveOperation: the move of one client to another unit, as an operation of the ledger.
 
 The assignment is written over at the next epoch, with the usage of both units, the departure
 that tells the old one, and the hold where one stands, in one transaction. Compares make it
@@ -61,7 +61,7 @@ class MoveRequest:
 
 
 class Moved(NamedTuple):
-    """It has a new home, durably."""
+    """The client has a new home, durably."""
 
     unit: str
     epoch: int
@@ -75,7 +75,7 @@ class Superseded(NamedTuple):
 
 
 class NotMoved(NamedTuple):
-    """It stays where it is, for a reason fit for an operator."""
+    """The client stays where it is, for a reason fit for an operator."""
 
     reason: str
 
@@ -84,7 +84,7 @@ Outcome: TypeAlias = Moved | Superseded | NotMoved
 
 
 class MoveOperation(Move):
-    """See the module. `outcome` is set once. find(traveller): the account it should go to, as
+    """See the module. `outcome` is set once. find(request): the account it should go to, as
     things stand; lease: of its departure; held: the hold that stands beside the assignment."""
 
     __slots__ = (
@@ -94,14 +94,14 @@ class MoveOperation(Move):
         "_lease",
         "_value",
         "guards",
-        "move_request",
         "outcome",
+        "request",
         "writes",
     )  # fmt: skip
 
     def __init__(
         self,
-        move_request: MoveRequest,
+        request: MoveRequest,
         source: Account,
         *,
         find: Callable[[MoveRequest], Account | ServiceError],
@@ -110,12 +110,12 @@ class MoveOperation(Move):
         at_ms: int,
         expires_at: float,
     ) -> None:
-        self.key = move_request.found.key
-        self.revision = move_request.found.mod_revision
+        self.key = request.found.key
+        self.revision = request.found.mod_revision
         self.source = source
         self.expires_at = expires_at
         self.promised = False
-        self.move_request = move_request
+        self.request = request
         self.guards: Sequence[port.Compare] = ()
         self.writes: Sequence[port.Operation] = ()
         self._find = find
@@ -127,41 +127,44 @@ class MoveOperation(Move):
             self.guards = (unchanged(held.key, held.mod_revision),)
 
     def choose(self) -> Account | ServiceError:
-        account = self._find(self.move_request)
+        account = self._find(self.request)
         if isinstance(account, ServiceError):
             return account
-        who, record = self.move_request, self.move_request.record
+        request, record = self.request, self.request.record
         unit, epoch = account.unit, record.epoch + 1
-        home = who.home if who.home != unit else ""
+        home = request.home if request.home != unit else ""
         self._value = encode_assignment(
-            unit, epoch, self._at_ms, who.location.cell, record.policy, home
+            unit, epoch, self._at_ms, request.location.cell, record.policy, home
         )
-        departure = DepartureRecord(epoch=epoch, unit=unit, cause=who.cause, at_ms=self._at_ms)
-        told = Put(
-            keys.move(record.unit, who.tenant.id, who.client_id),
+        departure = DepartureRecord(epoch=epoch, unit=unit, cause=request.cause, at_ms=self._at_ms)
+        departed = Put(
+            keys.move(record.unit, request.tenant.id, request.client_id),
             encode_departure(departure),
             self._lease,
         )
-        self.writes = (told,)
+        self.writes = (departed,)
         if self._held is not None:
             # Nobody has seen the client yet: its new place is held like the old one was.
-            until_ms = self._at_ms + int(who.tenant.hold_s * 1000)
-            self.writes = (told, hold(who.tenant.id, who.client_id, unit, until_ms=until_ms))
+            until_ms = self._at_ms + int(request.tenant.hold_s * 1000)
+            self.writes = (
+                departed,
+                hold(request.tenant.id, request.client_id, unit, until_ms=until_ms),
+            )
         return account
 
     def record(self) -> bytes:
         return self._value
 
     def assigned(self, revision: int) -> None:
-        epoch = self.move_request.record.epoch + 1
-        self._tell(Moved(self.account.unit, epoch, self._at_ms))
+        epoch = self.request.record.epoch + 1
+        self._resolve(Moved(self.account.unit, epoch, self._at_ms))
 
     def changed(self, found: KeyValue | None) -> None:
-        self._tell(Superseded(found))
+        self._resolve(Superseded(found))
 
     def failed(self, error: ServiceError) -> None:
-        self._tell(NotMoved(error.message))
+        self._resolve(NotMoved(error.message))
 
-    def _tell(self, outcome: Outcome) -> None:
+    def _resolve(self, outcome: Outcome) -> None:
         if not self.outcome.done():
             self.outcome.set_result(outcome)

@@ -1,11 +1,11 @@
-"""Mover: moves clients, whoever wants them moved: a job, or the desk for one that asks.
+"""Mover: moves clients to other units, for jobs and for clients that ask.
 
-It has a ledger of its own, with one lane, because a move writes the usage of two units; so
-moves never wait for new clients, nor these for moves. The ledger begins when the first client
-is to move: a server that moves nobody holds no second session.
+It has a ledger of its own, with one commit queue, because a move writes the usage of two
+units; so moves never wait for new clients, nor these for moves. The ledger begins when the
+first client is to move: a server that moves nobody holds no second session.
 
 State goes first where the tenant wants that: handed over, acknowledged, then the move. A
-handoff that breaks leaves the client where it is.
+handoff that fails leaves the client where it is.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from provisioner.ledger.account import Account
 from provisioner.ledger.client_keys import ClientKeys
 from provisioner.ledger.ledger import Ledger
 from provisioner.ledger.sharded.ledger import ShardedLedger
-from provisioner.moves.handoff import Handoff, HandoffFailed, MovingClient, UnitAddress
+from provisioner.moves.handoff import Handoff
+from provisioner.moves.handoff_result import HandoffFailed, MovingClient, UnitAddress
 from provisioner.moves.move_operation import (
     FAILED_OVER,
     Moved,
@@ -41,16 +42,16 @@ from provisioner.placement.fleet import PlacementFleet
 
 log = logging.getLogger(__name__)
 
-MOVE_S = 10.0  # for one move, once its state is over
+MOVE_S = 10.0  # for one move, once its state is handed over
 RESETS = frozenset({Reprovision.RESET, Reprovision.MOVE_WITH_STATE})
 
 
 class Mover:
     """`move` from the event loop while `run`, a task of the owner's, is at work.
 
-    new_ledger: a ledger with one lane, not started. endpoint(unit): host:port, empty where
-    nobody heard of it. lease(client's key): one
-    for its departure. clock: monotonic seconds; wall: Unix.
+    new_ledger: a ledger with one commit queue, not started. endpoint(unit): host:port, empty
+    for a unit that is not known. lease(assignment key): one for the client's departure.
+    clock: monotonic seconds; wall: Unix.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class Mover:
         self._ledger: Ledger | ShardedLedger | None = None
         self._group: asyncio.TaskGroup | None = None
         self.moved: dict[str, int] = {}  # by cause, since the start
-        self.kept = 0
+        self.not_moved = 0  # clients that had to stay, since the start
 
     # -- its life ----------------------------------------------------------------------
 
@@ -109,7 +110,7 @@ class Mover:
 
     @property
     def session_id(self) -> str:
-        """Under which it moves clients; empty: it moved nobody yet."""
+        """Under which it moves clients; empty before the first move."""
         return self._ledger.session.id if self._ledger is not None else ""
 
     def follow(self, fleet: PlacementFleet) -> None:
@@ -140,118 +141,124 @@ class Mover:
 
     # -- moving ------------------------------------------------------------------------
 
-    def suits_better(self, move_request: MoveRequest) -> bool:
+    def suits_better(self, request: MoveRequest) -> bool:
         """Whether another unit suits a client on a healthy unit clearly better. Only once
         `ledger` has answered."""
-        return not isinstance(self._find(move_request), ServiceError)
+        return not isinstance(self._find(request), ServiceError)
 
-    async def move(self, who: MoveRequest, *, patience_s: float = MOVE_S) -> Outcome:
+    async def move(self, request: MoveRequest, *, timeout_s: float = MOVE_S) -> Outcome:
         """Moves one client, with its state where its tenant wants that. Never raises for what
         goes wrong on the way: the client stays, and the outcome says why."""
         try:
-            outcome = await self._move(who, patience_s)
+            outcome = await self._move(request, timeout_s)
         except ServiceError as error:
             outcome = NotMoved(error.message)
         if isinstance(outcome, Moved):
-            self.moved[who.cause] = self.moved.get(who.cause, 0) + 1
+            self.moved[request.cause] = self.moved.get(request.cause, 0) + 1
         elif isinstance(outcome, NotMoved):
-            self.kept += 1
+            self.not_moved += 1
         return outcome
 
-    async def _move(self, who: MoveRequest, patience_s: float) -> Outcome:
+    async def _move(self, request: MoveRequest, timeout_s: float) -> Outcome:
         ledger = await self.ledger()
-        until = self._clock() + patience_s
-        policy = who.tenant.reprovision
-        if who.takes_state:
-            account = self._find(who)
+        until = self._clock() + timeout_s
+        policy = request.tenant.reprovision
+        if request.takes_state:
+            account = self._find(request)
             if isinstance(account, ServiceError):
                 return NotMoved(account.message)
-            broken = await self._hand_over(who, account.unit, patience_s)
-            if broken is not None:
-                return NotMoved(broken.reason)
+            failed = await self._hand_over(request, account.unit, timeout_s)
+            if failed is not None:
+                return NotMoved(failed.reason)
             until = self._clock() + MOVE_S
-            who = replace(who, to=account.unit)
+            request = replace(request, to=account.unit)
         async with self._leasing:
-            lease = await self._lease(who.found.key)
-        relocation = MoveOperation(
-            who,
-            ledger.account(who.record.unit),
+            lease = await self._lease(request.found.key)
+        operation = MoveOperation(
+            request,
+            ledger.account(request.record.unit),
             find=self._find,
             lease=lease,
-            held=await self._held(who),
+            held=await self._held(request),
             at_ms=int(self._wall() * 1000),
             expires_at=until,
         )
-        account = relocation.choose()
+        account = operation.choose()
         if isinstance(account, ServiceError):
             return NotMoved(account.message)
-        relocation.account = account
+        operation.account = account
         faultpoints.passing("moves.commit.before")
-        ledger.submit(relocation)
-        outcome = await relocation.outcome  # the ledger bounds it by expires_at
+        ledger.submit(operation)
+        outcome = await operation.outcome  # the ledger bounds it by expires_at
         faultpoints.passing("moves.commit.after")
-        if isinstance(outcome, Moved) and policy in RESETS and who.cause != FAILED_OVER:
-            self.spawn(self._forget(who), "forgetting a client that left")
+        if isinstance(outcome, Moved) and policy in RESETS and request.cause != FAILED_OVER:
+            self.spawn(self._forget(request), "forget a client that left")
         return outcome
 
-    def _find(self, who: MoveRequest) -> Account | ServiceError:
-        """The account of the unit it should go to, as things stand."""
+    def _find(self, request: MoveRequest) -> Account | ServiceError:
+        """The account of the unit that the client should go to, as the fleet is now."""
         assert self._ledger is not None
         ledger, targets = self._ledger, self._targets
-        if who.to:
-            index = targets.indices.get(who.to, -1)
+        if request.to:
+            index = targets.indices.get(request.to, -1)
             if index < 0 or not targets.fleet.units[index].taking:
-                return Refused(f"unit {who.to} takes no clients now")
+                return Refused(f"unit {request.to} takes no clients now")
             if ledger.occupancy.room[index] <= 0:
-                ledger.cry([who.to])
-                return Exhausted(f"unit {who.to} has no room")
-            return ledger.account(who.to)
-        tenant, key = who.tenant.id, who.found.key
+                ledger.cry([request.to])
+                return Exhausted(f"unit {request.to} has no room")
+            return ledger.account(request.to)
+        tenant, key = request.tenant.id, request.found.key
         choice: Choice | NoChoice | None
-        if who.strategy is MoveStrategy.SPREAD:
-            choice = targets.spread(who.location, tenant, key)
-        elif who.strategy is MoveStrategy.BETTER:
-            choice = targets.better(who.location, tenant, key, who.record.unit)
+        if request.strategy is MoveStrategy.SPREAD:
+            choice = targets.spread(request.location, tenant, key)
+        elif request.strategy is MoveStrategy.BETTER:
+            choice = targets.better(request.location, tenant, key, request.record.unit)
             if choice is None:
                 return Refused("no unit suits it clearly better")
         else:
-            choice = targets.place(who.location, tenant, key)
+            choice = targets.place(request.location, tenant, key)
         if isinstance(choice, NoChoice):
             if not choice.allowed:
                 return Refused(choice.reason)
             ledger.cry(choice.allowed)
             return Exhausted("no unit that may take them has room")
         unit = targets.fleet.units[choice.unit_index].id
-        if unit == who.record.unit:
+        if unit == request.record.unit:
             return Refused("its unit takes clients again")
         return ledger.account(unit)
 
-    async def _held(self, who: MoveRequest) -> KeyValue | None:
+    async def _held(self, request: MoveRequest) -> KeyValue | None:
         """The hold that stands beside the assignment as seen."""
-        if who.tenant.hold_s <= 0:
+        if request.tenant.hold_s <= 0:
             return None
-        held = await self._clients.get(keys.hold(who.tenant.id, who.client_id))
-        if held is None or held.mod_revision != who.found.mod_revision:
+        held = await self._clients.get(keys.hold(request.tenant.id, request.client_id))
+        if held is None or held.mod_revision != request.found.mod_revision:
             return None
         return held
 
     async def _hand_over(
-        self, who: MoveRequest, target: str, patience_s: float
+        self, request: MoveRequest, target: str, timeout_s: float
     ) -> HandoffFailed | None:
         faultpoints.passing("moves.handoff.before")
         result = await self._handoff.hand_over(
-            MovingClient(tenant=who.tenant.id, client_id=who.client_id, epoch=who.record.epoch + 1),
-            source=self._address(who.record.unit),
+            MovingClient(
+                tenant=request.tenant.id,
+                client_id=request.client_id,
+                epoch=request.record.epoch + 1,
+            ),
+            source=self._address(request.record.unit),
             target=self._address(target),
-            timeout_s=patience_s,
+            timeout_s=timeout_s,
         )
         faultpoints.passing("moves.handoff.after")
         return result if isinstance(result, HandoffFailed) else None
 
-    async def _forget(self, who: MoveRequest) -> None:
+    async def _forget(self, request: MoveRequest) -> None:
         failed = await self._handoff.forget(
-            MovingClient(tenant=who.tenant.id, client_id=who.client_id, epoch=who.record.epoch),
-            unit=self._address(who.record.unit),
+            MovingClient(
+                tenant=request.tenant.id, client_id=request.client_id, epoch=request.record.epoch
+            ),
+            unit=self._address(request.record.unit),
         )
         if failed is not None:
             log.warning("a client's state stays at the unit it left: %s", failed.reason)

@@ -1,9 +1,9 @@
-"""Plan: who would move where, from a unit's clients and the fleet as it stands. Pure.
+"""MovePlan: which clients would move where, with the fleet as it is now. Pure.
 
 A plan moves nobody without need, never more clients than its bound, and gives no unit more
-than the room it was shown; the same input makes the same plan. Executing is not following
-it client by client, because the world moves on: the executor asks the same `Targets` when a
-client's turn comes. A plan is what an operator sees beforehand, and what tests hold on to.
+than the room it was shown; the same input makes the same plan. A job does not follow a plan
+client by client, because the fleet changes meanwhile: it asks the same `Targets` for each
+client when it moves it. A plan is what an operator sees beforehand.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Resident(NamedTuple):
     cell: str  # where it was when it was assigned
 
 
-class Goal(NamedTuple):
+class PlannedMove(NamedTuple):
     """One move of a plan."""
 
     resident: Resident
@@ -96,9 +96,9 @@ class Planner:
         self._stays: Counter[str] = Counter()
         self._beyond = 0
 
-    def take(self, residents: Iterable[Resident]) -> list[Goal]:
+    def add(self, residents: Iterable[Resident]) -> list[PlannedMove]:
         """Plans these as well; where they would go, in their order."""
-        goals = []
+        moves = []
         for resident in residents:
             found = self._target(resident)
             if found is None:
@@ -112,11 +112,11 @@ class Planner:
             unit = self._targets.fleet.units[found.unit_index].id
             self._moves[unit] += 1
             self._shift(resident.unit, found.unit_index)
-            goals.append(Goal(resident, unit, found.distance_km))
-        return goals
+            moves.append(PlannedMove(resident, unit, found.distance_km))
+        return moves
 
-    def made(self) -> MovePlan:
-        """The plan of everybody taken."""
+    def plan(self) -> MovePlan:
+        """The plan of all that were added."""
         reasons = sorted(self._stays.items(), key=lambda r: (-r[1], r[0]))
         return MovePlan(
             targets=dict(sorted(self._moves.items(), key=lambda t: (-t[1], t[0]))),

@@ -1,6 +1,6 @@
-"""Pace: a token bucket, so that moves come at a rate and not in a rush. Pure state.
+"""RateLimiter: a token bucket that bounds moves per second. Pure state.
 
-Clock readings are arguments. It holds a quarter of a second's worth, so that a batch is not
+Clock readings are arguments. The bucket holds a quarter of a second's worth, so that a batch is not
 cut into crumbs and a pause is not followed by a burst.
 """
 
@@ -17,7 +17,7 @@ class RateLimiter:
         self._tokens = 0.0
         self._at = now
 
-    def take(self, wanted: int, now: float) -> tuple[int, float]:
+    def acquire(self, wanted: int, now: float) -> tuple[int, float]:
         """(how many may go now, seconds until more may): one of them is 0."""
         most = max(1.0, self.rate_per_s * HELD_S)
         earned = max(0.0, now - self._at) * self.rate_per_s
@@ -28,7 +28,3 @@ class RateLimiter:
             return granted, 0.0
         missing = min(float(wanted), most) - self._tokens
         return 0, missing / self.rate_per_s
-
-    def give_back(self, count: int) -> None:
-        """Of what was taken, so many were not used."""
-        self._tokens += count

@@ -97,8 +97,8 @@ class MoveOnContact:
         return index >= 0 and self._targets.fleet.units[index].taking
 
     async def _move(self, claim: PendingProvision, who: MoveRequest) -> None:
-        patience_s = max(0.0, claim.expires_at - self._clock()) * HANDOFF_SHARE
-        outcome = await self._mover.move(who, patience_s=patience_s)
+        timeout_s = max(0.0, claim.expires_at - self._clock()) * HANDOFF_SHARE
+        outcome = await self._mover.move(who, timeout_s=timeout_s)
         provisioner = claim.provisioner
         if isinstance(outcome, Moved):
             provisioner.answer_moved(claim, outcome.unit, outcome.epoch, outcome.at_ms, who.cause)

@@ -196,7 +196,7 @@ def move_whoever_stands_there() -> None:
 def move_in_a_rush() -> None:
     """A drain goes page by page as fast as the store takes it, whatever its rate."""
     worker.SLICE_MIN = worker.SLICE_MAX = worker.PAGE
-    RateLimiter.take = lambda self, wanted, now: (wanted, 0.0)  # type: ignore[method-assign]
+    RateLimiter.acquire = lambda self, wanted, now: (wanted, 0.0)  # type: ignore[method-assign]
 
 
 BUGS = {

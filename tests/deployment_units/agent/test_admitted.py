@@ -101,12 +101,12 @@ def test_memory_is_bounded_whatever_happens(monkeypatch) -> None:
     assert holds.dropped == 15
     holds.next_batch(stream)
     holds.acknowledge(stream, 10)
-    assert len(holds._done) == 10
+    assert len(holds._acknowledged) == 10
     for client in names(25):
         holds.add(*client)
     holds.next_batch(stream)
     holds.acknowledge(stream, 20)
-    assert len(holds._done) == 10
+    assert len(holds._acknowledged) == 10
 
 
 def test_the_end_of_an_old_line_takes_nothing_away_from_the_new_one() -> None:

@@ -17,6 +17,8 @@ from control_plane.fleet.unit import Reprovision, ReturnHome
 from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import Delete, Put, Txn
 from provisioner.moves import worker
+from provisioner.moves.move_operation import NotMoved
+from provisioner.moves.pass_result import PassResult
 from tests.support.fakes.faulty_store import FaultyStore
 from tests.support.moves_harness import MovesHarness, at_work, fleet, settle_in, tenant, until
 from tests.support.unit_records import unit_status
@@ -288,14 +290,14 @@ async def test_a_rebalance_moves_only_who_is_clearly_better_off_and_never_beyond
     await settle_in(store, "virginia", *MANY[50:350])  # of Dublin, from before it was added
     await settle_in(store, "virginia", *MANY[350:400], cell=US_CELL)
     async with at_work(store) as harness:
-        await harness.job_store.begin(rebalancing(120))
+        await harness.job_store.create(rebalancing(120))
         done = await harness.ended("rebalance")
         assert (done.moved, done.message) == (120, "the bound of 120 moves is reached")
         assert await harness.counts() == {"dublin": 170, "virginia": 230}
-        await harness.job_store.begin(rebalancing(1_000))
+        await harness.job_store.create(rebalancing(1_000))
         assert (await harness.ended("rebalance")).moved == 180
         assert await harness.counts() == {"dublin": 350, "virginia": 50}
-        await harness.job_store.begin(rebalancing(1_000))
+        await harness.job_store.create(rebalancing(1_000))
         assert (await harness.ended("rebalance")).moved == 0
 
 
@@ -303,7 +305,7 @@ async def test_the_bound_holds_over_the_death_of_a_worker(store):
     await prepared(store, [])
     await settle_in(store, "virginia", *MANY)
     async with at_work(store) as first:
-        await first.job_store.begin(replace(rebalancing(300), rate_per_s=SLOW))
+        await first.job_store.create(replace(rebalancing(300), rate_per_s=SLOW))
         await moving(first, "rebalance", at_least=20)
     async with at_work(store) as second:
         await second.job_store.control("rebalance", state=None, rate_per_s=1e6)
@@ -316,11 +318,11 @@ async def test_there_is_one_rebalance_at_a_time(store):
     await prepared(store)
     async with at_work(store, executing=False) as harness:
         begun = await asyncio.gather(
-            *(harness.job_store.begin(rebalancing(5)) for _ in range(4)), return_exceptions=True
+            *(harness.job_store.create(rebalancing(5)) for _ in range(4)), return_exceptions=True
         )
         assert sum(isinstance(one, MoveJob) for one in begun) == 1
         with pytest.raises(Conflict, match="under way"):
-            await harness.job_store.begin(rebalancing(5))
+            await harness.job_store.create(rebalancing(5))
 
 
 async def test_a_removed_units_job_ends(store):
@@ -346,7 +348,7 @@ async def test_jobs_are_listed_newest_first_and_unknown_ones_are_named(store):
 
 
 def test_a_pass_tells_the_reason_of_most():
-    tally = worker.PassTally()
-    assert tally.message() == ""
-    tally.kept.update(["b", "a", "b", "c"])
-    assert tally.message() == "4 clients stay: b"
+    result = PassResult()
+    assert result.message() == ""
+    assert result.add(map(NotMoved, ["b", "a", "b", "c"])) == 0
+    assert (result.kept, result.message()) == (4, "4 clients stay: b")

@@ -19,13 +19,13 @@ from control_plane.identity.keyring import KeyRing, new_epoch
 from control_plane.identity.tickets import TicketIssuer
 from control_plane.serving.dialing import dialer
 from deployment_units.client_state.port import read_state, replace_state
-from provisioner.moves import handoff as module
-from provisioner.moves.handoff import (
-    Handoff,
+from provisioner.moves import unit_channels
+from provisioner.moves.handoff import Handoff
+from provisioner.moves.handoff_result import (
     HandoffDone,
     HandoffFailed,
+    HandoffSide,
     MovingClient,
-    Side,
     UnitAddress,
 )
 from tests.support.fakes.unit import LoopbackUnit
@@ -112,7 +112,11 @@ async def test_a_source_that_sends_damage_is_at_fault_and_nothing_is_kept(old, n
     async with pair(old, new) as both:
         failed = await both.move()
         assert isinstance(failed, HandoffFailed)
-        assert (failed.at_fault, failed.unit_id, failed.again) == (Side.SOURCE, "old", True)
+        assert (failed.at_fault, failed.unit_id, failed.retryable) == (
+            HandoffSide.SOURCE,
+            "old",
+            True,
+        )
         assert await read_state(new.state, "t", "alice") == b"before"
         old.hurt = lambda n, chunk: chunk
         assert isinstance(await both.move(), HandoffDone)
@@ -124,7 +128,7 @@ async def test_a_target_that_acknowledges_something_else_is_at_fault(old, new) -
     async with pair(old, new) as both:
         failed = await both.move()
     assert isinstance(failed, HandoffFailed)
-    assert (failed.at_fault, failed.unit_id) == (Side.TARGET, "new")
+    assert (failed.at_fault, failed.unit_id) == (HandoffSide.TARGET, "new")
 
 
 async def test_a_target_that_refuses_is_quoted_and_not_asked_again(old) -> None:
@@ -133,7 +137,7 @@ async def test_a_target_that_refuses_is_quoted_and_not_asked_again(old) -> None:
     async with pair(old, small) as both:
         failed = await both.move()
     assert isinstance(failed, HandoffFailed)
-    assert (failed.at_fault, failed.again) == (Side.TARGET, False)
+    assert (failed.at_fault, failed.retryable) == (HandoffSide.TARGET, False)
     assert "--max-state-bytes" in failed.reason
 
 
@@ -143,7 +147,7 @@ async def test_a_unit_that_falls_silent_is_given_up(old, new) -> None:
     async with pair(old, new, chunk_s=0.2) as both:
         failed = await both.move()
     assert isinstance(failed, HandoffFailed)
-    assert (failed.at_fault, failed.again) == (Side.SOURCE, True)
+    assert (failed.at_fault, failed.retryable) == (HandoffSide.SOURCE, True)
     assert await read_state(new.state, "t", "alice") == b""
 
 
@@ -156,7 +160,7 @@ async def test_a_unit_that_takes_nothing_holds_the_other_back_and_is_given_up(ol
     async with pair(old, new, chunk_s=0.5) as both:
         failed = await both.move()
     assert isinstance(failed, HandoffFailed)
-    assert failed.at_fault is Side.TARGET
+    assert failed.at_fault is HandoffSide.TARGET
     assert old.exported < 100
 
 
@@ -167,7 +171,7 @@ async def test_a_unit_that_does_not_answer_is_named(old, new, absent) -> None:
         setattr(both, absent, UnitAddress(unit_id=absent, endpoint=NOWHERE))
         failed = await both.move()
         assert isinstance(failed, HandoffFailed)
-        assert (failed.at_fault.value, failed.unit_id, failed.again) == (absent, absent, True)
+        assert (failed.at_fault.value, failed.unit_id, failed.retryable) == (absent, absent, True)
         gone = await both.handoff.forget(ALICE, unit=UnitAddress(unit_id="gone", endpoint=NOWHERE))
         assert gone is not None
         assert gone.unit_id == "gone"
@@ -178,7 +182,7 @@ async def test_no_time_left_is_nobodys_fault(old, new) -> None:
     async with pair(old, new) as both:
         failed = await both.move(timeout_s=0.1)
     assert isinstance(failed, HandoffFailed)
-    assert failed.at_fault is Side.NEITHER
+    assert failed.at_fault is HandoffSide.NEITHER
 
 
 async def test_orders_of_another_fleet_are_not_obeyed(new) -> None:
@@ -189,7 +193,7 @@ async def test_orders_of_another_fleet_are_not_obeyed(new) -> None:
         failed = await both.move()
     assert isinstance(failed, HandoffFailed)
     assert "PERMISSION_DENIED" in failed.reason
-    assert (failed.at_fault, failed.again) == (Side.SOURCE, False)
+    assert (failed.at_fault, failed.retryable) == (HandoffSide.SOURCE, False)
 
 
 async def test_no_more_than_allowed_are_under_way_at_once(old, new) -> None:
@@ -242,7 +246,7 @@ async def test_memory_does_not_grow_with_the_state() -> None:
 
 
 async def test_connections_are_kept_up_to_a_bound(old, new, monkeypatch) -> None:
-    monkeypatch.setattr(module, "CHANNELS", 1)
+    monkeypatch.setattr(unit_channels, "CHANNELS", 1)
     opened = []
     connect = dialer(None)
 

@@ -16,13 +16,8 @@ from control_plane.serving.server import Tls
 from deployment_units.client_state.folder import FolderState
 from deployment_units.client_state.port import read_state, replace_state
 from provisioner.moves.dialing import unit_dialer
-from provisioner.moves.handoff import (
-    Handoff,
-    HandoffDone,
-    HandoffFailed,
-    MovingClient,
-    UnitAddress,
-)
+from provisioner.moves.handoff import Handoff
+from provisioner.moves.handoff_result import HandoffDone, HandoffFailed, MovingClient, UnitAddress
 from provisioner.settings import Settings
 from tests.support.agent_processes import (
     fake_fleet,

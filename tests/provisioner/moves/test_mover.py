@@ -187,7 +187,7 @@ async def handing_over(harness, old: LoopbackUnit, there: str, new: LoopbackUnit
     harness.endpoints.update({"dublin": there, "virginia": here})
     await replace_state(old.state, "t", "alice", 1, b"her basket")
     await harness.make("dublin", Event.CORDON)
-    return await harness.mover.move(await move_request(harness, "alice"), patience_s=5.0)
+    return await harness.mover.move(await move_request(harness, "alice"), timeout_s=5.0)
 
 
 async def state(unit: LoopbackUnit) -> bytes:

@@ -86,15 +86,15 @@ def plan_of(situation, strategy, bound):
 def test_what_every_plan_keeps_to(drawn):
     situation, who, strategy, bound = drawn
     first, second = (plan_of(situation, strategy, bound) for _ in range(2))
-    goals = first.take(who)
-    plan = first.made()
+    moves = first.add(who)
+    plan = first.plan()
     room = dict(zip((unit.id for unit in situation.units), situation.room, strict=True))
     units = {unit.id: unit for unit in situation.units}
-    assert plan.targets == dict(Counter(goal.unit for goal in goals))
+    assert plan.targets == dict(Counter(goal.unit for goal in moves))
     for unit, clients in plan.targets.items():
         assert clients <= max(0, room[unit]), "over the room"
     assert bound is None or plan.moves <= bound
-    for goal in goals:
+    for goal in moves:
         assert goal.unit != goal.resident.unit, "moved to where it was"
         reason = why_not(units[goal.unit], situation.policy,
                          location_of(goal.resident.cell), situation.tenant)  # fmt: skip
@@ -105,22 +105,22 @@ def test_what_every_plan_keeps_to(drawn):
         assert plan.moves + plan.stay + plan.beyond_bound == len(who)
     # The same input makes the same plan, and pages make no difference.
     for resident in who:
-        second.take([resident])
-    assert second.made() == plan
+        second.add([resident])
+    assert second.plan() == plan
 
 
 def test_a_drain_goes_where_placement_would():
     units = without(fleet("dublin", "frankfurt", "virginia"), "dublin", "draining")
     plan = planner(units, room=[0, 60, 1_000])
-    plan.take(residents(100, "dublin"))
-    assert plan.made().targets == {"frankfurt": 60, "virginia": 40}
+    plan.add(residents(100, "dublin"))
+    assert plan.plan().targets == {"frankfurt": 60, "virginia": 40}
 
 
 def test_who_cannot_go_anywhere_stays_with_the_reason_of_most():
     units = without(fleet("dublin", "frankfurt"), "dublin", "draining")
     plan = planner(units, room=[500, 70])
-    plan.take(residents(100, "dublin"))
-    made = plan.made()
+    plan.add(residents(100, "dublin"))
+    made = plan.plan()
     assert (made.moves, made.stay, made.stay_reason) == (70, 30, NO_ROOM)
 
 
@@ -129,8 +129,8 @@ def test_the_lost_are_spread_by_room_and_distance():
     plan = planner(
         units, room=[0, 1_000, 10_000, 1_000], strategy=MoveStrategy.SPREAD, capacity=20_000
     )
-    plan.take(residents(900, "dublin"))
-    targets = plan.made().targets
+    plan.add(residents(900, "dublin"))
+    targets = plan.plan().targets
     # The nearest is not filled, the one with ten times its room takes its share though it is
     # 4,000 km farther, and the far one with little room hardly any.
     assert 600 < targets["frankfurt"] + targets.get("oregon", 0) < 850
@@ -141,9 +141,9 @@ def test_the_lost_are_spread_by_room_and_distance():
 def test_the_lost_still_find_the_last_room():
     units = without(fleet("dublin", "frankfurt", "virginia"), "dublin", "lost")
     plan = planner(units, room=[0, 10, 90], strategy=MoveStrategy.SPREAD)
-    plan.take(residents(120, "dublin"))
-    assert plan.made().targets == {"virginia": 90, "frankfurt": 10}
-    assert plan.made().stay == 20
+    plan.add(residents(120, "dublin"))
+    assert plan.plan().targets == {"virginia": 90, "frankfurt": 10}
+    assert plan.plan().stay == 20
 
 
 def targets(units, load=None, room=None):
