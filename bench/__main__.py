@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bench import report
 from bench.suite.measurement import Failed, Measurement, Samples
 from bench.suite.registry import ALL, keys, that_give
+from console.cli.output import console_for_notes, console_for_people
 
 LATEST = Path("bench/results/latest.json")
 ROUNDS_FOR_A_CLAIM = 5
@@ -45,11 +45,11 @@ def main(words: Sequence[str], registry: Sequence[Measurement] = ALL) -> int:
     """Exit code 1 when a measurement failed, and with --strict where a target is not met."""
     given = parse(words, keys(registry))
     chosen = that_give(given.only, registry)
-    samples, console = Samples(), Console()
+    samples, console = Samples(), console_for_people()
     began = time.monotonic()
     columns = (TextColumn("{task.description:22}"), BarColumn(), TimeElapsedColumn())
     done, failed = [], []
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with Progress(*columns, console=console_for_notes()) as progress:
         tasks = [progress.add_task(one.name, total=one.steps(given.rounds)) for one in chosen]
         for one, task in zip(chosen, tasks, strict=True):
             try:

@@ -12,10 +12,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console, JustifyMethod
-from rich.table import Table
+from rich.console import Console
 
 from bench.suite.measurement import Measurement, Samples
+from console.cli.tables import Table, fold, number, whole
 from console.local.etcd_process import find_etcd
 
 PACKAGES = (
@@ -104,12 +104,12 @@ def write(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=2) + "\n")
 
 
-def show(measurements: Sequence[Measurement], samples: Samples, console: Console) -> None:
-    """The table, and below it the figures that are in no ratio; `measurements` have run."""
-    table = Table(title="Homeport next to its ceilings, medians of one run")
-    for heading in ("ratio", "ours", "ceiling", "value", "target", ""):
-        justify: JustifyMethod = "left" if heading in ("ratio", "") else "right"
-        table.add_column(heading, justify=justify, no_wrap=True)
+def ratios_table(measurements: Sequence[Measurement], samples: Samples) -> Table:
+    """Each ratio with its two figures; `measurements` have run."""
+    table = Table(
+        fold("ratio"), number("ours"), number("ceiling"), number("value"), number("target"),
+        whole(""), title="Homeport next to its ceilings, medians of one run",
+    )  # fmt: skip
     for one in measurements:
         for ratio in one.ratios:
             sign = "≥" if ratio.at_least else "≤"
@@ -121,7 +121,12 @@ def show(measurements: Sequence[Measurement], samples: Samples, console: Console
                 f"{sign} {ratio.target:.2f}",
                 "[green]met[/]" if ratio.met(samples) else "[red]short[/]",
             )
-    console.print(table)
+    return table
+
+
+def show(measurements: Sequence[Measurement], samples: Samples, console: Console) -> None:
+    """The table, and below it the figures that are in no ratio; `measurements` have run."""
+    console.print(ratios_table(measurements, samples))
     shown = {name for one in measurements for r in one.ratios for name in (r.ours, r.ceiling)}
     for one in measurements:
         for name, unit in one.units.items():

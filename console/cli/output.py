@@ -8,13 +8,14 @@ import sys
 from collections.abc import Callable
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rich.console import Console, RenderableType
 
+UNFOLDED = 1 << 16  # columns; wider than any line
 Document: TypeAlias = Any  # what json.dumps takes
 
 
@@ -24,8 +25,8 @@ class Format(StrEnum):
     YAML = "yaml"
 
 
-def show(document: Document, output: Format, picture: Callable[[], RenderableType]) -> None:
-    """Prints the document in the format asked for; `picture` is only made for people."""
+def show(document: Document, output: Format, view: Callable[[], RenderableType]) -> None:
+    """Prints the document in the format asked for; `view` is only made for people."""
     if output is Format.JSON:
         print(json.dumps(document, indent=2, ensure_ascii=False))
     elif output is Format.YAML:
@@ -34,7 +35,7 @@ def show(document: Document, output: Format, picture: Callable[[], RenderableTyp
         text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100)
         print(text, end="")
     else:
-        console_for_people().print(picture())
+        console_for_people().print(view())
 
 
 def show_event(document: Document, output: Format, line: Callable[[], str]) -> None:
@@ -54,16 +55,23 @@ def show_event(document: Document, output: Format, line: Callable[[], str]) -> N
 
 def console_for_people() -> Console:
     """stdout, with colours where it is a terminal."""
-    from rich.console import Console
-
-    return Console(file=sys.stdout, highlight=False)
+    return _console(sys.stdout)
 
 
 def console_for_notes() -> Console:
     """stderr, likewise."""
+    return _console(sys.stderr)
+
+
+def _console(file: TextIO) -> Console:
+    """As wide as the terminal. Where there is none, nothing is folded: who reads a pipe line by
+    line gets a line for each row."""
     from rich.console import Console
 
-    return Console(file=sys.stderr, highlight=False)
+    console = Console(file=file, highlight=False)
+    if not console.is_terminal:
+        console.width = UNFOLDED
+    return console
 
 
 @contextmanager

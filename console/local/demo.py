@@ -18,13 +18,13 @@ from typing import NoReturn
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 import homeport
-from console.cli.commands.clients import explanation_view
 from console.cli.failure import failure_of, report
-from console.cli.output import busy, kilometres, load_bar
+from console.cli.output import busy, console_for_people, kilometres, load_bar
 from console.cli.progress import counting
+from console.cli.tables import Table, fold, number, optional, whole
+from console.cli.views.homes import explanation_view
 from console.local.plan import StackOptions, plan_stack
 from console.local.stack import LocalStack
 from control_plane.fleet.file import SAMPLE, read_fleet
@@ -77,8 +77,8 @@ def main() -> int:
 
 
 def run(options: Options) -> None:
-    """The whole demo. Raises ServiceError, and HomeportError of the client library."""
-    out = Console(highlight=False)
+    """The whole demo. Raises HomeportError (ours or the library's)."""
+    out = console_for_people()
     units = read_fleet(options.units)
     with busy("reading the geo database"):
         database = GeoDatabase.open()
@@ -129,15 +129,18 @@ def provision(client: homeport.Client, addresses: Sequence[str]) -> Outcome:
     return Outcome(addresses=addresses, homes=homes, took_s=time.perf_counter() - began_s)
 
 
-def _print_summary(out: Console, units: Sequence[UnitSpec], outcome: Outcome) -> None:
-    table = Table(box=None, pad_edge=False, show_footer=True, padding=(0, 2, 0, 0))
+def summary_table(units: Sequence[UnitSpec], outcome: Outcome) -> Table:
+    """What came of it, unit by unit."""
     done = [home for home in outcome.homes if home]
     distances = outcome.distances_km
-    table.add_column("unit", footer=f"{len(units)} units")
-    table.add_column("clients", justify="right", footer=f"{len(done):,}")
-    table.add_column("load", footer="")
-    table.add_column("mean", justify="right", footer=kilometres(_mean(distances)))
-    table.add_column("p99", justify="right", footer=kilometres(_p99(distances)))
+    table = Table(
+        fold("unit", footer=f"{len(units)} units"),
+        number("clients", footer=f"{len(done):,}"),
+        optional(whole("load")),
+        number("mean", footer=kilometres(_mean(distances))),
+        number("p99", footer=kilometres(_p99(distances))),
+        footers=True,
+    )
     for unit in units:
         mine = [home for home in done if home.unit_id == unit.id]
         far = np.array([home.distance_km for home in mine if home.distance_km is not None])
@@ -149,7 +152,12 @@ def _print_summary(out: Console, units: Sequence[UnitSpec], outcome: Outcome) ->
             kilometres(_mean(far)),
             kilometres(_p99(far)),
         )
-    out.print(table)
+    return table
+
+
+def _print_summary(out: Console, units: Sequence[UnitSpec], outcome: Outcome) -> None:
+    out.print(summary_table(units, outcome))
+    done = [home for home in outcome.homes if home]
     sixes = sum(":" in address for address in outcome.addresses)
     rate = len(done) / outcome.took_s
     out.print(

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from console.cli.failure import CommandFailed, failure_of, report
-from console.cli.output import busy
+from console.cli.output import busy, console_for_people
 from console.cli.views.decisions import explanation_view, instruction_document
 from console.local.demo_decisions_stack import TENANT, Morning
 from homeport.api.datasharing.v1 import decision_pb2, plan_pb2
@@ -185,7 +185,7 @@ def main() -> int:
     arguments.add_argument("--output", type=Path, default=Path("demo-output/decisions"))
     options = arguments.parse_args()
     signal.signal(signal.SIGTERM, _interrupt)
-    out = Console(highlight=False)
+    out = console_for_people()
     try:
         with busy("preparing") as now_doing:
             morning = Morning(

@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
+from rich.markup import escape
 from rich.panel import Panel
-from rich.table import Table
 
-from console.cli.output import busy, console_for_notes
+from console.cli.output import busy, console_for_notes, console_for_people
+from console.cli.tables import facts
 from console.local.plan import ETCD, StackOptions, plan_stack
 from console.local.stack import LocalStack, StartInterrupted, ready_document
 from control_plane.fleet.file import read_fleet
@@ -52,7 +53,7 @@ def run_until_stopped(options: StackOptions, ready_file: Path | None) -> None:
             announced = ready_document(stack, store)
             if ready_file is not None:
                 write_ready_file(ready_file, announced, indent=2)
-            Console(file=sys.stdout, highlight=False).print(_where_next(stack, options, store))
+            console_for_people().print(_where_next(stack, options, store))
             sys.stdout.flush()
             while not stop.wait(_TEND_EVERY_S):
                 stack.tend()
@@ -107,14 +108,13 @@ def _store_url(options: StackOptions, stack: LocalStack) -> str:
 
 
 def _where_next(stack: LocalStack, options: StackOptions, store: str) -> RenderableType:
-    facts = Table(box=None, show_header=False, pad_edge=False)
-    facts.add_column(style="dim")
-    facts.add_column(overflow="fold")
-    facts.add_row("provisioning", f"[bold]{stack.grpc}[/] (gRPC)")
-    facts.add_row("metrics", f"http://{stack.metrics}/metrics")
-    facts.add_row("units", f"{len(stack.units)}, each with an agent on loopback")
-    facts.add_row("store", store)
-    facts.add_row("data, logs", f"{options.data_dir}")
+    running = facts(
+        ("provisioning", f"[bold]{stack.grpc}[/] (gRPC)"),
+        ("metrics", f"http://{stack.metrics}/metrics"),
+        ("units", f"{len(stack.units)}, each with an agent on loopback"),
+        ("store", escape(store)),
+        ("data, logs", escape(str(options.data_dir))),
+    )
     there = "" if stack.grpc.endswith(":7700") else f" --server {stack.grpc}"
     commands = [
         f"homeport provision alice --ip 81.2.69.142{there}",
@@ -126,12 +126,10 @@ def _where_next(stack: LocalStack, options: StackOptions, store: str) -> Rendera
             f"homeport serve --store {store} \\\n"
             "      --listen 127.0.0.1:0 --metrics-listen 127.0.0.1:0"
         )
-    grid = Table.grid(padding=(0, 0))
-    grid.add_row(facts)
-    grid.add_row("")
-    for command in commands:
-        grid.add_row(f"[dim]$[/] [cyan]{command}[/]")
+    lines = [f"[dim]$[/] [cyan]{escape(command)}[/]" for command in commands]
     return Panel.fit(
-        grid, title="[bold green]Homeport is up[/]", subtitle="[dim]Ctrl-C stops it[/]",
+        Group(running, "", *lines),
+        title="[bold green]Homeport is up[/]",
+        subtitle="[dim]Ctrl-C stops it[/]",
         padding=(1, 2),
-    )  # fmt: skip
+    )

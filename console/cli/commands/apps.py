@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,10 +19,7 @@ from console.cli.options import (
 from console.cli.output import Format, busy, show
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-    from rich.table import Table
-
-    from homeport.api.datasharing.v1 import registry_pb2 as pb
+    pass
 
 NameArgument = Annotated[str, typer.Argument(help="The application's name.", metavar="NAME")]
 
@@ -86,6 +83,7 @@ def submit(
     from console.cli.calls.data_sharing import DataSharingCalls
     from console.cli.failure import ExitCode
     from console.cli.input.submission import read_submission
+    from console.cli.views.applications import document_of, faults_table
 
     text, content = read_submission(manifest, artifact)
     target = data_target_of(server, tenant, token, profile, ca)
@@ -94,8 +92,11 @@ def submit(
     if verdict.WhichOneof("result") == "accepted":
         found = verdict.accepted
         document = {
-            **_document(found), "accepted": True, "existing": verdict.existing, "dry_run": dry_run,
-        }  # fmt: skip
+            **document_of(found),
+            "accepted": True,
+            "existing": verdict.existing,
+            "dry_run": dry_run,
+        }
         said = "was there already" if verdict.existing else "is accepted and current"
         if dry_run and not verdict.existing:
             said = "would be accepted"
@@ -110,7 +111,7 @@ def submit(
             for one in faults
         ],
     }  # fmt: skip
-    show(document, output, lambda: _faults_table(faults))
+    show(document, output, lambda: faults_table(faults))
     breaks = any(one.consumer for one in faults)
     raise typer.Exit(ExitCode.REFUSED if breaks else ExitCode.USAGE)
 
@@ -126,12 +127,13 @@ def list_applications(
 ) -> None:
     """Lists the applications of a tenant in their current versions."""
     from console.cli.calls.data_sharing import DataSharingCalls
+    from console.cli.views.applications import applications_table, document_of
 
     target = data_target_of(server, tenant, token, profile, ca)
     with DataSharingCalls(target) as service:
         found = service.list_applications(target.tenant)
-    document = {"applications": [_document(one) for one in found]}
-    show(document, output, lambda: _list_table(found))
+    document = {"applications": [document_of(one) for one in found]}
+    show(document, output, lambda: applications_table(found))
 
 
 @app.command("show")
@@ -151,16 +153,17 @@ def show_application(
     import json
 
     from console.cli.calls.data_sharing import DataSharingCalls
+    from console.cli.views.applications import application_view, document_of
 
     target = data_target_of(server, tenant, token, profile, ca)
     with DataSharingCalls(target) as service:
         found = service.get_application(target.tenant, name, version)
     document = {
-        **_document(found.application),
+        **document_of(found.application),
         "manifest": json.loads(found.manifest),
-        "versions": [_document(one) for one in found.versions],
+        "versions": [document_of(one) for one in found.versions],
     }
-    show(document, output, lambda: _shown(found))
+    show(document, output, lambda: application_view(found))
 
 
 @app.command("rollback")
@@ -178,11 +181,12 @@ def rollback(
 ) -> None:
     """Makes an earlier version of an application current again."""
     from console.cli.calls.data_sharing import DataSharingCalls
+    from console.cli.views.applications import document_of
 
     target = data_target_of(server, tenant, token, profile, ca)
     with DataSharingCalls(target) as service:
         done = service.rollback_application(target.tenant, name, to)
-    show(_document(done), output, lambda: f"{done.application} {done.version} is current")
+    show(document_of(done), output, lambda: f"{done.application} {done.version} is current")
 
 
 @app.command("deprecate")
@@ -204,74 +208,10 @@ def deprecate(
     Who reads its feeds goes on; nobody new may.
     """
     from console.cli.calls.data_sharing import DataSharingCalls
+    from console.cli.views.applications import document_of
 
     target = data_target_of(server, tenant, token, profile, ca)
     with DataSharingCalls(target) as service:
         done = service.deprecate_application(target.tenant, name, version, reason)
     said = "is deprecated" if done.deprecation else "may be used again"
-    show(_document(done), output, lambda: f"{done.application} {done.version} {said}")
-
-
-def _document(one: pb.Application) -> dict[str, Any]:
-    from homeport.api.datasharing.v1 import registry_pb2 as pb_values
-
-    return {
-        "tenant": one.tenant,
-        "name": one.application,
-        "version": one.version,
-        "current": one.state == pb_values.VERSION_STATE_CURRENT,
-        "deprecation": one.deprecation or None,
-        "submitted": one.submit_time.ToJsonString(),
-        "artifact_sha256": one.artifact_sha256 or None,
-        "artifact_size_bytes": one.artifact_size_bytes,
-        "produces": list(one.produces),
-        "consumes": list(one.consumes),
-        "actions": list(one.actions),
-    }
-
-
-def _list_table(found: list[pb.Application]) -> Table:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in ("application", "version", "produces", "consumes", "actions"):
-        table.add_column(title, overflow="fold")
-    for one in found:
-        version = f"{one.version} [yellow]deprecated[/]" if one.deprecation else one.version
-        table.add_row(
-            one.application, version, "\n".join(one.produces), "\n".join(one.consumes),
-            "\n".join(one.actions),
-        )  # fmt: skip
-    return table
-
-
-def _shown(found: pb.GetApplicationResponse) -> RenderableType:
-    import json
-
-    import yaml
-    from rich.console import Group
-    from rich.markup import escape
-
-    lines = []
-    for one in found.versions:
-        document = _document(one)
-        marks = "[green]current[/] " if document["current"] else ""
-        if one.deprecation:
-            marks += f"[yellow]deprecated[/]: {escape(one.deprecation)}"
-        lines.append(f"[bold]{one.version}[/] [dim]{document['submitted']}[/] {marks}")
-    text = yaml.safe_dump(json.loads(found.manifest), sort_keys=False, allow_unicode=True)
-    return Group(*lines, "", escape(text))
-
-
-def _faults_table(faults: list[pb.Fault]) -> Table:
-    from rich import box
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="refused", title_justify="left")
-    table.add_column("where in the manifest", overflow="fold")
-    table.add_column("what is wrong", overflow="fold")
-    for one in faults:
-        table.add_row(escape(one.path or "/"), escape(one.message))
-    return table
+    show(document_of(done), output, lambda: f"{done.application} {done.version} {said}")

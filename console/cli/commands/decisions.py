@@ -18,9 +18,7 @@ from console.cli.options import (
 from console.cli.output import Format, show
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from homeport.api.datasharing.v1 import decision_pb2 as pb
+    pass
 
 app = typer.Typer(help="What was decided over feeds, and why.", no_args_is_help=True)
 dlq = typer.Typer(help="What could not be decided or carried out.", no_args_is_help=True)
@@ -44,13 +42,13 @@ def list_decisions(
 ) -> None:
     """Lists decisions, newest first."""
     from console.cli.calls.decisions import DecisionCalls
-    from console.cli.views.decisions import decision_document
+    from console.cli.views.decisions import decision_document, decisions_table
 
     target = data_target_of(server, tenant, token, profile, ca)
     with DecisionCalls(target) as calls:
         found = calls.list_decisions(target.tenant, plan_id=plan, rule_id=rule, limit=limit)
     document = {"decisions": [decision_document(one) for one in found]}
-    show(document, output, lambda: _decisions(found))
+    show(document, output, lambda: decisions_table(found))
 
 
 @app.command("explain")
@@ -106,7 +104,7 @@ def list_instructions(
 ) -> None:
     """Lists instructions with what became of them, newest first."""
     from console.cli.calls.decisions import DecisionCalls
-    from console.cli.views.decisions import instruction_document
+    from console.cli.views.decisions import instruction_document, instructions_table
     from homeport.api.datasharing.v1 import decision_pb2 as messages
 
     state = messages.INSTRUCTION_STATE_AWAITING_APPROVAL if waiting else 0
@@ -114,7 +112,7 @@ def list_instructions(
     with DecisionCalls(target) as calls:
         found = calls.list_instructions(target.tenant, state=state, limit=limit)
     document = {"instructions": [instruction_document(one) for one in found]}
-    show(document, output, lambda: _instructions(found))
+    show(document, output, lambda: instructions_table(found))
 
 
 @app.command("approve")
@@ -173,13 +171,13 @@ def list_letters(
 ) -> None:
     """Lists dead letters, newest first."""
     from console.cli.calls.decisions import DecisionCalls
-    from console.cli.views.decisions import letter_document
+    from console.cli.views.decisions import dead_letters_table, letter_document
 
     target = data_target_of(server, tenant, token, profile, ca)
     with DecisionCalls(target) as calls:
         found = calls.list_dead_letters(target.tenant, with_redriven=with_redriven, limit=limit)
     document = {"dead_letters": [letter_document(one) for one in found]}
-    show(document, output, lambda: _letters(found))
+    show(document, output, lambda: dead_letters_table(found))
 
 
 @dlq.command("show")
@@ -194,12 +192,12 @@ def show_letter(
 ) -> None:
     """Shows one dead letter with its event or instruction."""
     from console.cli.calls.decisions import DecisionCalls
-    from console.cli.views.decisions import letter_document
+    from console.cli.views.decisions import dead_letters_table, letter_document
 
     target = data_target_of(server, tenant, token, profile, ca)
     with DecisionCalls(target) as calls:
         found = calls.get_dead_letter(target.tenant, letter)
-    show(letter_document(found), output, lambda: _letters([found]))
+    show(letter_document(found), output, lambda: dead_letters_table([found]))
 
 
 @dlq.command("redrive")
@@ -223,62 +221,3 @@ def redrive(
     with DecisionCalls(target) as calls:
         done = calls.redrive(target.tenant, letter, force=force)
     show(letter_document(done), output, lambda: f"{letter} is tried again")
-
-
-def _decisions(found: list[pb.Decision]) -> Table:
-    from rich.markup import escape
-
-    from console.cli.views.decisions import decision_document
-
-    table = _table("time", "decision", "kind", "plan", "what")
-    for document in map(decision_document, found):
-        table.add_row(
-            document["decide_time"],
-            document["id"],
-            document["kind"],
-            escape(document["plan"] or "–"),
-            escape(document["summary"]),
-        )
-    return table
-
-
-def _instructions(found: list[pb.Instruction]) -> Table:
-    from console.cli.views.decisions import instruction_document, instruction_line
-
-    table = _table("time", "instruction", "what")
-    for one in found:
-        table.add_row(
-            instruction_document(one)["decide_time"], one.instruction_id, instruction_line(one)
-        )
-    return table
-
-
-def _letters(found: list[pb.DeadLetter]) -> Table:
-    from rich.markup import escape
-
-    from console.cli.views.decisions import letter_document
-
-    table = _table("letter", "time", "about", "reason")
-    for document in map(letter_document, found):
-        event, instruction = document["event"], document["instruction"]
-        about = f"{instruction['application']} {instruction['action']}" if instruction else ""
-        if event:
-            about = f"{event['type'] or event['source']} {event['id']} / {document['rule'] or '–'}"
-        again = " (tried again)" if document["redriven"] else ""
-        table.add_row(
-            document["id"],
-            document["create_time"],
-            escape(about),
-            escape(document["reason"] + again),
-        )
-    return table
-
-
-def _table(*columns: str) -> Table:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in columns:
-        table.add_column(name, overflow="fold")
-    return table

@@ -11,12 +11,8 @@ from console.cli.options import Ca, Output, Profile, Server, Token, target_of
 from console.cli.output import Format, busy, show
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from console.cli.health_checks import Finding, UnitSeen
     from console.cli.profile import Target
-
-_MARKS = {"ok": "[green]✓ ok[/]", "warn": "[yellow]! warn[/]", "fail": "[red]✗ fail[/]"}
 
 
 def doctor(
@@ -40,6 +36,8 @@ def doctor(
 
     Each line says what to do next. Exits with 1 when something has failed.
     """
+    from console.cli.views.health import findings_table
+
     target = target_of(server, None, token, profile, ca)
     with busy("examining") as now_doing:
         now_doing(f"asking {target.server} …")
@@ -59,7 +57,7 @@ def doctor(
         for finding in findings
     ]
     failed = any(finding.outcome == "fail" for finding in findings)
-    show({"healthy": not failed, "checks": document}, output, lambda: _table(findings))
+    show({"healthy": not failed, "checks": document}, output, lambda: findings_table(findings))
     if failed:
         raise typer.Exit(1)
 
@@ -171,17 +169,3 @@ def _data_dir(folder: Path) -> Finding:
 def _metrics_beside(server: str) -> str:
     host, _, port = server.rpartition(":")
     return f"{host}:{int(port) + 1}" if port.isdigit() else server
-
-
-def _table(findings: list[Finding]) -> Table:
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(no_wrap=True)
-    table.add_column(style="dim")
-    table.add_column(overflow="fold")
-    for finding in findings:
-        step = f"\n[dim]→ {escape(finding.next_step)}[/]" if finding.next_step else ""
-        table.add_row(_MARKS[finding.outcome], finding.check, escape(finding.seen) + step)
-    return table

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,8 +11,6 @@ from console.cli.options import GeoFile, Output
 from console.cli.output import Format, busy, show
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from provisioner.geo.database import GeoDatabase
 
 app = typer.Typer(help="The geo database.", no_args_is_help=True)
@@ -22,6 +20,8 @@ app = typer.Typer(help="The geo database.", no_args_is_help=True)
 def info(geo: GeoFile = None, output: Output = Format.TABLE) -> None:
     """Verifies a database whole and says what it is."""
     import time
+
+    from console.cli.views.geo import known_facts
 
     facts = _open(geo).info
     document = {
@@ -38,7 +38,7 @@ def info(geo: GeoFile = None, output: Output = Format.TABLE) -> None:
         "sha256": facts.sha256,
         "attribution": facts.attribution,
     }
-    show(document, output, lambda: _facts(document))
+    show(document, output, lambda: known_facts(document))
 
 
 @app.command("lookup")
@@ -48,6 +48,7 @@ def lookup(
     output: Output = Format.TABLE,
 ) -> None:
     """Says where an address is, as the provisioning service would see it."""
+    from console.cli.views.geo import known_facts
     from provisioner.geo.locator import Locator
 
     database = _open(geo)
@@ -66,7 +67,7 @@ def lookup(
         "reason": reason,
         "attribution": database.info.attribution,
     }
-    show(document, output, lambda: _facts({**document, "position": _degrees(position)}))
+    show(document, output, lambda: known_facts({**document, "position": _degrees(position)}))
 
 
 def _open(path: Path | None) -> GeoDatabase:
@@ -84,18 +85,3 @@ def _day(unix_s: float) -> str:
 
 def _degrees(position: dict[str, float] | None) -> str | None:
     return None if position is None else f"{position['latitude']:g}, {position['longitude']:g}"
-
-
-def _facts(document: dict[str, Any]) -> Table:
-    """Names and values, without those that are not known."""
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in document.items():
-        if value not in (None, ""):
-            shown = f"{value:,}" if isinstance(value, int | float) else str(value)
-            table.add_row(name.replace("_", " "), Text(shown))
-    return table

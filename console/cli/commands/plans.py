@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,9 +11,7 @@ from console.cli.options import Ca, DataServer, Output, Profile, Tenant, Token, 
 from console.cli.output import Format, show
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from homeport.api.datasharing.v1 import plan_pb2 as pb
+    pass
 
 app = typer.Typer(help="Event plans: make them, see them, change them.", no_args_is_help=True)
 
@@ -33,11 +31,12 @@ def create(
     """Creates a plan. The same plan again is answered with what is there."""
     from console.cli.calls.data_sharing import DataSharingCalls
     from console.cli.input.text_file import read_text
+    from console.cli.views.plans import document_of, plan_table
 
     target = data_target_of(server, tenant, token, profile, ca)
     with DataSharingCalls(target) as service:
         plan = service.create_plan(target.tenant, read_text(file))
-    show(_document(plan), output, lambda: _one(plan))
+    show(document_of(plan), output, lambda: plan_table(plan))
 
 
 @app.command("list")
@@ -52,11 +51,12 @@ def list_plans(
 ) -> None:
     """Lists plans with their next occurrence."""
     from console.cli.calls.data_sharing import DataSharingCalls
+    from console.cli.views.plans import document_of, plans_table
 
     target = data_target_of(server, tenant, token, profile, ca)
     with DataSharingCalls(target) as service:
         found = service.list_plans(target.tenant, owner)
-    show({"plans": [_document(one) for one in found]}, output, lambda: _list(found))
+    show({"plans": [document_of(one) for one in found]}, output, lambda: plans_table(found))
 
 
 @app.command("show")
@@ -71,11 +71,12 @@ def show_plan(
 ) -> None:
     """Shows a plan: what is due when, as changes have left it."""
     from console.cli.calls.data_sharing import DataSharingCalls
+    from console.cli.views.plans import document_of, plan_table
 
     target = data_target_of(server, tenant, token, profile, ca)
     with DataSharingCalls(target) as service:
         found = service.get_plan(target.tenant, plan)
-    show(_document(found), output, lambda: _one(found))
+    show(document_of(found), output, lambda: plan_table(found))
 
 
 @app.command("change")
@@ -109,6 +110,7 @@ def change(
     """Changes one occurrence, or all. What a user sets stands against rules."""
     from console.cli.calls.data_sharing import DataSharingCalls
     from console.cli.input.plan_change import change_request
+    from console.cli.views.plans import document_of, plan_table
 
     target = data_target_of(server, tenant, token, profile, ca)
     with DataSharingCalls(target) as service:
@@ -118,7 +120,7 @@ def change(
             note=note,
         )  # fmt: skip
         found = service.change_plan(request)
-    show(_document(found), output, lambda: _one(found))
+    show(document_of(found), output, lambda: plan_table(found))
 
 
 @app.command("history")
@@ -133,11 +135,12 @@ def history(
 ) -> None:
     """Shows every change with its cause, the newest first."""
     from console.cli.calls.data_sharing import DataSharingCalls
+    from console.cli.views.plans import change_document, history_table
 
     target = data_target_of(server, tenant, token, profile, ca)
     with DataSharingCalls(target) as service:
         found = service.plan_history(target.tenant, plan)
-    show({"changes": [_change(one) for one in found]}, output, lambda: _history(found))
+    show({"changes": [change_document(one) for one in found]}, output, lambda: history_table(found))
 
 
 @app.command("undo")
@@ -153,11 +156,12 @@ def undo(
 ) -> None:
     """Takes one change back; what later changes set stays. Undo the undo to have it again."""
     from console.cli.calls.data_sharing import DataSharingCalls
+    from console.cli.views.plans import document_of, plan_table
 
     target = data_target_of(server, tenant, token, profile, ca)
     with DataSharingCalls(target) as service:
         found = service.undo_change(target.tenant, plan, change_id)
-    show(_document(found), output, lambda: _one(found))
+    show(document_of(found), output, lambda: plan_table(found))
 
 
 @app.command("cancel")
@@ -172,124 +176,9 @@ def cancel(
 ) -> None:
     """Ends a plan for good: nothing of it becomes due any more."""
     from console.cli.calls.data_sharing import DataSharingCalls
+    from console.cli.views.plans import document_of
 
     target = data_target_of(server, tenant, token, profile, ca)
     with DataSharingCalls(target) as service:
         found = service.cancel_plan(target.tenant, plan)
-    show(_document(found), output, lambda: f"{found.plan_id} is cancelled")
-
-
-def _document(plan: pb.Plan) -> dict[str, Any]:
-    import json
-
-    from google.protobuf.json_format import MessageToDict
-
-    following = None
-    if plan.HasField("next"):
-        following = {
-            "planned_time": plan.next.planned_time.ToJsonString(),
-            "effective_time": plan.next.effective_time.ToJsonString(),
-            "cancelled": plan.next.cancelled,
-            "actions": [
-                {
-                    "name": one.name, "application": one.application, "action": one.action,
-                    "due_time": one.due_time.ToJsonString(), "config": MessageToDict(one.config),
-                }
-                for one in plan.next.actions
-            ],
-        }  # fmt: skip
-    return {
-        "id": plan.plan_id,
-        "version": plan.version,
-        "cancelled": plan.cancelled,
-        "next": following,
-        "spec": json.loads(plan.spec),
-    }
-
-
-def _change(one: pb.PlanChange) -> dict[str, Any]:
-    import json
-
-    return {
-        "id": one.change_id,
-        "version": one.version,
-        "change_time": one.change_time.ToJsonString(),
-        "occurrence_time": (
-            one.occurrence_time.ToJsonString() if one.HasField("occurrence_time") else None
-        ),
-        "by": f"user {one.user}" if one.user else f"rule {one.rule_id}",
-        "rule_version": one.rule_version or None,
-        "event": one.event_id or None,
-        "undoes": one.undoes or None,
-        "undone": one.undone,
-        "note": one.note or None,
-        "fields": [
-            {
-                "field": field.field,
-                "before": json.loads(field.before) if field.before else None,
-                "after": json.loads(field.after) if field.after else None,
-            }
-            for field in one.fields
-        ],
-    }
-
-
-def _list(plans: list[pb.Plan]) -> Table:
-    from rich.table import Table
-
-    table = Table("plan", "version", "next", "moved by", "actions")
-    for one in plans:
-        if not one.HasField("next"):
-            table.add_row(one.plan_id, str(one.version), _state(one), "–", "–")
-            continue
-        moved_s = one.next.effective_time.seconds - one.next.planned_time.seconds
-        actions = ", ".join(action.name for action in one.next.actions)
-        table.add_row(
-            one.plan_id, str(one.version), _state(one), f"{moved_s // 60:+d} min", actions
-        )
-    return table
-
-
-def _state(plan: pb.Plan) -> str:
-    if plan.cancelled:
-        return "cancelled"
-    if not plan.HasField("next"):
-        return "nothing to come"
-    at = plan.next.effective_time.ToJsonString()
-    return f"{at} (cancelled)" if plan.next.cancelled else at
-
-
-def _one(plan: pb.Plan) -> Table:
-    import json
-
-    from google.protobuf.json_format import MessageToDict
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table("action", "due", "application", "config", title=f"{plan.plan_id}: {_state(plan)}")
-    for one in plan.next.actions:
-        config = json.dumps(MessageToDict(one.config), ensure_ascii=False)
-        table.add_row(
-            one.name, one.due_time.ToJsonString(), f"{one.application} {one.action}",
-            escape(config),
-        )  # fmt: skip
-    return table
-
-
-def _history(changes: list[pb.PlanChange]) -> Table:
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table("change", "when", "by", "what", "why")
-    for one in changes:
-        what = "\n".join(
-            f"{field.field}: {field.before or 'as planned'} → {field.after or 'as planned'}"
-            for field in one.fields
-        )
-        by = f"user {one.user}" if one.user else f"rule {one.rule_id} v{one.rule_version}"
-        undone = " [dim](undone)[/]" if one.undone else ""
-        table.add_row(
-            one.change_id + undone, one.change_time.ToJsonString(), by, escape(what),
-            escape(one.note),
-        )  # fmt: skip
-    return table
+    show(document_of(found), output, lambda: f"{found.plan_id} is cancelled")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -19,9 +19,7 @@ from console.cli.options import (
 from console.cli.output import Format, show
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from homeport.api.datasharing.v1 import platform_pb2 as pb
+    pass
 
 app = typer.Typer(help="Platforms: hosts that run applications.", no_args_is_help=True)
 
@@ -37,11 +35,12 @@ def list_platforms(
 ) -> None:
     """Lists the platforms that are connected, with what they host."""
     from console.cli.calls.decisions import DecisionCalls
+    from console.cli.views.platforms import document_of, platforms_table
 
     target = data_target_of(server, tenant, token, profile, ca)
     with DecisionCalls(target) as calls:
         found = calls.list_platforms(target.tenant)
-    show({"platforms": [_document(one) for one in found]}, output, lambda: _table(found))
+    show({"platforms": [document_of(one) for one in found]}, output, lambda: platforms_table(found))
 
 
 @app.command("run", **PASSES_EVERYTHING_ON)
@@ -54,43 +53,3 @@ def run(context: typer.Context) -> None:
     import sys
 
     os.execv(sys.executable, [sys.executable, "-P", "-m", "data_sharing.platforms", *context.args])
-
-
-def _document(platform: pb.Platform) -> dict[str, Any]:
-    return {
-        "platform": platform.platform,
-        "tenant": platform.tenant,
-        "leaving": platform.leaving,
-        "capacity": platform.capacity,
-        "in_flight": platform.in_flight,
-        "applications": [
-            {"application": one.application, "version": one.version, "sha256": one.sha256}
-            for one in platform.applications
-        ],
-        "outcomes": platform.outcomes,
-        "refusals": platform.refusals,
-        "connected": platform.connect_time.ToJsonString(),
-        "last_seen_time": platform.last_seen_time.ToJsonString(),
-        "incarnation": platform.incarnation,
-        "version": platform.version,
-    }
-
-
-def _table(found: list[pb.Platform]) -> Table:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("platform", "hosts", "busy", "outcomes", "refusals", "last seen"):
-        table.add_column(name, overflow="fold")
-    for one in found:
-        hosts = ", ".join(f"{app.application} {app.version}" for app in one.applications)
-        table.add_row(
-            one.platform + (" (leaving)" if one.leaving else ""),
-            hosts or "–",
-            f"{one.in_flight} of {one.capacity}",
-            f"{one.outcomes:,}",
-            f"{one.refusals:,}",
-            one.last_seen_time.ToJsonString(),
-        )
-    return table

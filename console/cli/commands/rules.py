@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,10 +11,7 @@ from console.cli.options import Ca, DataServer, Output, Profile, Tenant, Token, 
 from console.cli.output import Format, show
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-    from rich.table import Table
-
-    from homeport.api.datasharing.v1 import rule_pb2 as pb
+    pass
 
 app = typer.Typer(
     help="Rules: which events matter, and what follows from them.", no_args_is_help=True
@@ -45,16 +42,17 @@ def apply(
     """
     from console.cli.calls.data_sharing import DataSharingCalls
     from console.cli.input.text_file import read_text
+    from console.cli.views.rules import document_of, rules_table
 
     target = data_target_of(server, tenant, token, profile, ca)
     with DataSharingCalls(target) as service:
         applied = service.apply_rules(target.tenant, read_text(file), dry_run=dry_run)
     document = {
         "dry_run": dry_run,
-        "rules": [_document(one) for one in applied.rules],
+        "rules": [document_of(one) for one in applied.rules],
         "forecasts": list(applied.forecasts),
     }
-    show(document, output, lambda: _table(list(applied.rules)))
+    show(document, output, lambda: rules_table(list(applied.rules)))
 
 
 @app.command("list")
@@ -69,11 +67,12 @@ def list_rules(
 ) -> None:
     """Lists the rules with how they fare."""
     from console.cli.calls.data_sharing import DataSharingCalls
+    from console.cli.views.rules import document_of, rules_table
 
     target = data_target_of(server, tenant, token, profile, ca)
     with DataSharingCalls(target) as service:
         found = service.list_rules(target.tenant, with_retired=retired)
-    show({"rules": [_document(one) for one in found]}, output, lambda: _table(found))
+    show({"rules": [document_of(one) for one in found]}, output, lambda: rules_table(found))
 
 
 @app.command("show")
@@ -91,11 +90,12 @@ def show_rule(
 ) -> None:
     """Shows a rule as it was applied."""
     from console.cli.calls.data_sharing import DataSharingCalls
+    from console.cli.views.rules import document_of, rules_table
 
     target = data_target_of(server, tenant, token, profile, ca)
     with DataSharingCalls(target) as service:
         found = service.get_rule(target.tenant, rule, version)
-    show(_document(found, with_spec=True), output, lambda: _table([found]))
+    show(document_of(found, with_spec=True), output, lambda: rules_table([found]))
 
 
 @app.command("retire")
@@ -110,11 +110,12 @@ def retire(
 ) -> None:
     """Has a rule decide no longer, and lets its state go."""
     from console.cli.calls.data_sharing import DataSharingCalls
+    from console.cli.views.rules import document_of
 
     target = data_target_of(server, tenant, token, profile, ca)
     with DataSharingCalls(target) as service:
         found = service.retire_rule(target.tenant, rule)
-    show(_document(found), output, lambda: f"{found.rule_id} is retired")
+    show(document_of(found), output, lambda: f"{found.rule_id} is retired")
 
 
 @app.command("test")
@@ -212,35 +213,3 @@ def _time_ms(text: str, option: str) -> int:
         return parse_time(text)
     except (ValueError, OverflowError) as error:
         raise typer.BadParameter(str(error), param_hint=option) from error
-
-
-def _document(rule: pb.Rule, *, with_spec: bool = False) -> dict[str, Any]:
-    import json
-
-    found: dict[str, Any] = {
-        "id": rule.rule_id,
-        "version": rule.version,
-        "application": rule.application or None,
-        "apply_time": rule.apply_time.ToJsonString() if rule.HasField("apply_time") else None,
-        "retired": rule.retired,
-        "parked": rule.health.parked,
-        "failures": rule.health.failures,
-        "last_error": rule.health.last_error or None,
-    }
-    if with_spec:
-        found["spec"] = json.loads(rule.spec)
-    return found
-
-
-def _table(rules: list[pb.Rule]) -> Table | RenderableType:
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table("rule", "version", "application", "state", "last error")
-    for one in rules:
-        state = "retired" if one.retired else "[red]parked[/]" if one.health.parked else "deciding"
-        table.add_row(
-            one.rule_id, str(one.version), one.application or "–", state,
-            escape(one.health.last_error) or "–",
-        )  # fmt: skip
-    return table

@@ -6,7 +6,7 @@ Talks to the stores themselves, not to a server, with the settings that servers 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,7 +14,7 @@ from console.cli.options import Output
 from console.cli.output import Format, busy, show
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    pass
 
 app = typer.Typer(
     help="The stores: assignments spread over clusters by shard.", no_args_is_help=True
@@ -47,9 +47,10 @@ def show_map(
 ) -> None:
     """Shows how many shards each assignment cluster owns, and which are on their way."""
     from console.cli.calls.shard_stores import read, settings_of
+    from console.cli.views.shard_stores import map_table
 
     found = read(settings_of(store, assignment_stores, config), counting=False)
-    show(found, output, lambda: _map_table(found))
+    show(found, output, lambda: map_table(found))
 
 
 @app.command("status")
@@ -61,9 +62,10 @@ def show_status(
 ) -> None:
     """Shows each cluster with its servers and clients; reads every client's key once."""
     from console.cli.calls.shard_stores import read, settings_of
+    from console.cli.views.shard_stores import status_table
 
     found = read(settings_of(store, assignment_stores, config), counting=True)
-    show(found, output, lambda: _status_table(found))
+    show(found, output, lambda: status_table(found))
 
 
 @app.command("move-shards")
@@ -109,6 +111,7 @@ def move_shards(
     May be stopped at any time and run again with --resume.
     """
     from console.cli.calls.shard_stores import MoveOrder, carry_out, settings_of
+    from console.cli.views.shard_stores import moved_table
     from control_plane.errors import InvalidInput
 
     if not resume and not target:
@@ -125,41 +128,4 @@ def move_shards(
     )
     with busy("moving shards") as tell:
         done = carry_out(settings_of(store, assignment_stores, config), order, tell)
-    show(done, output, lambda: _moved_table(done))
-
-
-def _map_table(found: dict[str, Any]) -> Table:
-    from rich.table import Table
-
-    table = Table("cluster", "shards", "arriving", "leaving", title=f"map {found['version']}")
-    for one in found["clusters"]:
-        table.add_row(
-            one["name"], str(one["shards"]), str(one["arriving"] or ""), str(one["leaving"] or "")
-        )
-    return table
-
-
-def _status_table(found: dict[str, Any]) -> Table:
-    from rich.table import Table
-
-    table = Table("cluster", "shards", "clients", "servers", title=f"map {found['version']}")
-    for one in found["clusters"]:
-        table.add_row(one["name"], str(one["shards"]), f"{one['clients']:,}", str(one["servers"]))
-    for move in found["moves"]:
-        table.caption = f"move {move['id']} from {move['source']} is {move['stage']}"
-    return table
-
-
-def _moved_table(done: dict[str, Any]) -> Table:
-    from rich.table import Table
-
-    words = "would move" if done["dry_run"] else "moved"
-    table = Table("from", "to", "shards", title=f"{words} {done['shards']} shards")
-    for one in done["moves"]:
-        table.add_row(one["source"], one["target"], str(one["shards"]))
-    if not done["dry_run"]:
-        table.caption = (
-            f"{done['clients']:,} clients copied; writes of a group waited "
-            f"{done['longest_pause_ms']} ms at most"
-        )
-    return table
+    show(done, output, lambda: moved_table(done))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,9 +10,7 @@ from console.cli.options import Ca, Output, Profile, Server, Token, target_of
 from console.cli.output import Format, show
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from homeport.api.tenancy.v1 import tenancy_pb2 as tenancy
+    pass
 
 app = typer.Typer(help="The tenants.", no_args_is_help=True)
 
@@ -31,10 +29,11 @@ def list_tenants(
 ) -> None:
     """Lists all tenants and how their clients are treated."""
     from console.cli.calls.fleet import FleetCalls
+    from console.cli.views.tenants import document_of, tenants_table
 
     with FleetCalls(target_of(server, None, token, profile, ca)) as service:
         found = service.list_tenants()
-    show({"tenants": [_document(one) for one in found]}, output, lambda: _table(found))
+    show({"tenants": [document_of(one) for one in found]}, output, lambda: tenants_table(found))
 
 
 @app.command("apply")
@@ -94,6 +93,7 @@ def apply_tenant(
 
     from console.cli.calls.fleet import FleetCalls
     from console.cli.input.client_location import parse_position
+    from console.cli.views.tenants import document_of, tenants_table
     from homeport.api.geo.v1 import geo_pb2 as geo
     from homeport.api.tenancy.v1 import tenancy_pb2 as tenancy
 
@@ -117,56 +117,8 @@ def apply_tenant(
         request.default_position.CopyFrom(geo.Position(latitude=latitude, longitude=longitude))
     with FleetCalls(target_of(server, None, token, profile, ca)) as service:
         applied = service.apply_tenant(request)
-    show(_document(applied), output, lambda: _table([applied]))
+    show(document_of(applied), output, lambda: tenants_table([applied]))
 
 
 def _enum_name(choice: str) -> str:
     return choice.upper().replace("-", "_")
-
-
-def _choice(enum_name: str, prefix: str) -> str:
-    return enum_name.removeprefix(prefix).lower().replace("_", "-")
-
-
-def _document(tenant: tenancy.Tenant) -> dict[str, Any]:
-    from homeport.api.tenancy.v1 import tenancy_pb2 as tenancy_pb
-
-    eddsa = tenant.ticket_algorithm == tenancy_pb.TICKET_ALGORITHM_EDDSA
-    position = None
-    if tenant.HasField("default_position"):
-        position = {
-            "latitude": tenant.default_position.latitude,
-            "longitude": tenant.default_position.longitude,
-        }
-    return {
-        "id": tenant.tenant,
-        "ticket_algorithm": "EdDSA" if eddsa else "HS256",
-        "ticket_ttl_s": tenant.ticket_ttl.seconds + tenant.ticket_ttl.nanos / 1e9,
-        "default_position": position,
-        "hold_s": tenant.hold_ttl.seconds + tenant.hold_ttl.nanos / 1e9,
-        "reprovision": _choice(tenancy_pb.Reprovision.Name(tenant.reprovision), "REPROVISION_"),
-        "return_home": _choice(tenancy_pb.ReturnHome.Name(tenant.return_home), "RETURN_HOME_"),
-    }
-
-
-def _table(tenants: list[tenancy.Tenant]) -> Table:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in ("tenant", "tickets", "tickets for", "unlocated clients", "hold", "reprovision",
-                  "return home"):  # fmt: skip
-        table.add_column(title)
-    for tenant in tenants:
-        facts = _document(tenant)
-        position = facts["default_position"]
-        table.add_row(
-            facts["id"],
-            facts["ticket_algorithm"],
-            f"{facts['ticket_ttl_s']:g} s",
-            "at {latitude:g}, {longitude:g}".format(**position) if position else "anywhere",
-            f"{facts['hold_s']:g} s" if facts["hold_s"] else "never ends",
-            facts["reprovision"],
-            facts["return_home"],
-        )
-    return table

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from console.cli.commands import units
-from console.cli.commands.units import UnitIdArgument, document_of, unit_table
+from console.cli.commands.units import UnitIdArgument
 from console.cli.options import Ca, Output, Profile, Server, Token, target_of
 from console.cli.output import Format, busy, console_for_notes, show
 
@@ -53,6 +53,7 @@ def cordon_unit(
 ) -> None:
     """Keeps new clients away from a unit; those it has stay."""
     from console.cli.calls.fleet import FleetCalls
+    from console.cli.views.units import document_of, unit_table
 
     with FleetCalls(target_of(server, None, token, profile, ca)) as service:
         told = service.cordon_unit(unit, dry_run=dry_run, revision=revision)
@@ -116,6 +117,7 @@ def undrain_unit(
     Those that left stay where they are, unless their tenant's return-home says otherwise.
     """
     from console.cli.calls.fleet import FleetCalls
+    from console.cli.views.units import document_of, unit_table
 
     with FleetCalls(target_of(server, None, token, profile, ca)) as service:
         told = service.undrain_unit(unit, dry_run=dry_run, revision=revision)

@@ -8,9 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from console.cli.commands.clients import connect
-from console.cli.commands.clients import document_of as document_of_assignment
-from console.cli.commands.units import document_of as document_of_unit
-from console.cli.commands.units import load_of
 from console.cli.options import Ca, ClientId, Output, Profile, Server, Tenant, Token, target_of
 from console.cli.output import Format, console_for_notes, load_bar, show_event
 
@@ -84,17 +81,21 @@ def watch_units(
 
 def event_of(client: str, change: Change) -> dict[str, Any]:
     """A change of a client's home for programs."""
+    from console.cli.views.homes import document_of
+
     event: dict[str, Any] = {"event": change.kind.value, "cause": change.cause or None}
     if change.assignment is None:
         return {**event, "client_id": client}
-    return {**event, **document_of_assignment(change.assignment)}
+    return {**event, **document_of(change.assignment)}
 
 
 def fleet_event_of(change: FleetChange) -> dict[str, Any]:
     """A change of the fleet for programs."""
+    from console.cli.views.units import document_of
+
     if change.unit is None:
         return {"event": "removed", "id": change.unit_id}
-    return {"event": "unit", "unit": document_of_unit(change.unit)}
+    return {"event": "unit", "unit": document_of(change.unit)}
 
 
 def _line(client: str, change: Change) -> str:
@@ -112,7 +113,7 @@ def _line(client: str, change: Change) -> str:
 
 
 def _fleet_line(change: FleetChange) -> str:
-    from console.cli.commands.units import status_of
+    from console.cli.views.units import load_of, status_of
 
     unit = change.unit
     if unit is None:

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from console.cli.deciding.backtest import Report
+from console.cli.tables import Table, fold, number, optional
 from console.cli.views.times import time_text
 from data_sharing.management.backtest import (
     MINUTE_MS,
@@ -107,7 +108,7 @@ def view_of(report: Report) -> RenderableType:
     parts += [
         f"fired   proposed [green]{_over_time(backtest, backtest.proposed)}[/]",
         f"        in force [blue]{_over_time(backtest, backtest.in_force)}[/]",
-        _table(report),
+        backtest_table(report),
     ]
     for name, one in _differences(backtest):
         parts += _difference_lines(name, one)
@@ -136,11 +137,13 @@ def _over_time(backtest: Backtest, side: BacktestSide) -> str:
     return f"{bars} {side.fired:,}"
 
 
-def _table(report: Report) -> RenderableType:
+def backtest_table(report: Report) -> Table:
     from rich.markup import escape
-    from rich.table import Table
 
-    table = Table("rule", "fired now", "proposed", "taken", "unchanged", "overruled", "errors")
+    table = Table(
+        fold("rule"), *map(number, ("fired now", "proposed")),
+        *(optional(number(fate)) for fate in ("taken", "unchanged", "overruled")), fold("errors"),
+    )  # fmt: skip
     for name in report.rules:
         ours = report.backtest.proposed.counts_by_rule.get(name) or RuleCounts()
         theirs = report.backtest.in_force.counts_by_rule.get(name) or RuleCounts()

@@ -1,10 +1,11 @@
-"""Decisions, explanations, instructions and dead letters, as documents and as pictures."""
+"""Decisions, explanations, instructions and dead letters, for people and for programs."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
 
+from console.cli.tables import Table, fold
 from homeport.api.datasharing.v1 import decision_pb2 as pb
 
 if TYPE_CHECKING:
@@ -198,3 +199,46 @@ def _clause(branch: Tree, clause: rule_pb2.Clause) -> None:
     )
     for part in clause.parts:
         _clause(leaf, part)
+
+
+def decisions_table(found: list[pb.Decision]) -> Table:
+    from rich.markup import escape
+
+    table = Table(*map(fold, ("time", "decision", "kind", "plan", "what")))
+    for document in map(decision_document, found):
+        table.add_row(
+            document["decide_time"],
+            document["id"],
+            document["kind"],
+            escape(document["plan"] or "–"),
+            escape(document["summary"]),
+        )
+    return table
+
+
+def instructions_table(found: list[pb.Instruction]) -> Table:
+    table = Table(*map(fold, ("time", "instruction", "what")))
+    for one in found:
+        table.add_row(
+            instruction_document(one)["decide_time"], one.instruction_id, instruction_line(one)
+        )
+    return table
+
+
+def dead_letters_table(found: list[pb.DeadLetter]) -> Table:
+    from rich.markup import escape
+
+    table = Table(*map(fold, ("letter", "time", "about", "reason")))
+    for document in map(letter_document, found):
+        event, instruction = document["event"], document["instruction"]
+        about = f"{instruction['application']} {instruction['action']}" if instruction else ""
+        if event:
+            about = f"{event['type'] or event['source']} {event['id']} / {document['rule'] or '–'}"
+        again = " (tried again)" if document["redriven"] else ""
+        table.add_row(
+            document["id"],
+            document["create_time"],
+            escape(about),
+            escape(document["reason"] + again),
+        )
+    return table

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from console.cli.tables import Table, fold, number, optional, whole
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
-    from rich.table import Table
 
     from homeport.api.fleet.v1 import fleet_pb2 as fleet
 
@@ -33,15 +34,10 @@ def job_document(job: fleet.MoveJob) -> dict[str, Any]:
 
 def jobs_table(jobs: list[fleet.MoveJob]) -> Table:
     """Jobs for people."""
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("job", overflow="fold")
-    table.add_column("state")
-    for title in ("moved", "of", "stay", "rate"):
-        table.add_column(title, justify="right")
-    table.add_column("says", overflow="fold")
+    table = Table(
+        fold("job"), whole("state"), *map(number, ("moved", "of", "stay")),
+        optional(number("rate")), fold("says"),
+    )  # fmt: skip
     colours = {"running": "green", "paused": "yellow", "cancelled": "red"}
     for job in jobs:
         told = job_document(job)
@@ -71,17 +67,15 @@ def plan_document(plan: fleet.MovePlan) -> dict[str, Any]:
 
 def plan_view(plan: fleet.MovePlan, heading: str) -> RenderableType:
     """A plan for people: what it comes to, where they would go, and who would not."""
-    from rich import box
     from rich.console import Group
     from rich.markup import escape
-    from rich.table import Table
 
     parts: list[RenderableType] = [f"[bold]{heading}[/]"]
     if plan.targets:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_footer=len(plan.targets) > 1)
-        table.add_column("to unit", footer="in all", overflow="fold")
-        table.add_column("clients", justify="right", footer=f"{plan.moves:,}")
-        table.add_column("share", justify="right")
+        table = Table(
+            fold("to unit", footer="in all"), number("clients", footer=f"{plan.moves:,}"),
+            number("share"), footers=len(plan.targets) > 1,
+        )  # fmt: skip
         for one in plan.targets:
             table.add_row(one.unit_id, f"{one.clients:,}", f"{one.clients / plan.moves:.1%}")
         parts.append(table)

@@ -1,0 +1,70 @@
+"""Applications, for people and for programs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from console.cli.tables import Table, fold
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from homeport.api.datasharing.v1 import registry_pb2 as pb
+
+
+def document_of(one: pb.Application) -> dict[str, Any]:
+    from homeport.api.datasharing.v1 import registry_pb2 as pb_values
+
+    return {
+        "tenant": one.tenant,
+        "name": one.application,
+        "version": one.version,
+        "current": one.state == pb_values.VERSION_STATE_CURRENT,
+        "deprecation": one.deprecation or None,
+        "submitted": one.submit_time.ToJsonString(),
+        "artifact_sha256": one.artifact_sha256 or None,
+        "artifact_size_bytes": one.artifact_size_bytes,
+        "produces": list(one.produces),
+        "consumes": list(one.consumes),
+        "actions": list(one.actions),
+    }
+
+
+def applications_table(found: list[pb.Application]) -> Table:
+    """The current versions, with their feeds and actions."""
+    table = Table(*map(fold, ("application", "version", "produces", "consumes", "actions")))
+    for one in found:
+        version = f"{one.version} [yellow]deprecated[/]" if one.deprecation else one.version
+        table.add_row(
+            one.application, version, "\n".join(one.produces), "\n".join(one.consumes),
+            "\n".join(one.actions),
+        )  # fmt: skip
+    return table
+
+
+def application_view(found: pb.GetApplicationResponse) -> RenderableType:
+    import json
+
+    import yaml
+    from rich.console import Group
+    from rich.markup import escape
+
+    lines = []
+    for one in found.versions:
+        document = document_of(one)
+        marks = "[green]current[/] " if document["current"] else ""
+        if one.deprecation:
+            marks += f"[yellow]deprecated[/]: {escape(one.deprecation)}"
+        lines.append(f"[bold]{one.version}[/] [dim]{document['submitted']}[/] {marks}")
+    text = yaml.safe_dump(json.loads(found.manifest), sort_keys=False, allow_unicode=True)
+    return Group(*lines, "", escape(text))
+
+
+def faults_table(faults: list[pb.Fault]) -> Table:
+    """What is wrong with a manifest, place by place."""
+    from rich.markup import escape
+
+    table = Table(fold("where in the manifest"), fold("what is wrong"), title="refused")
+    for one in faults:
+        table.add_row(escape(one.path or "/"), escape(one.message))
+    return table

@@ -1,0 +1,56 @@
+"""Tenants, for people and for programs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from console.cli.tables import Table, fold, whole
+
+if TYPE_CHECKING:
+    from homeport.api.tenancy.v1 import tenancy_pb2 as tenancy
+
+
+def _choice(enum_name: str, prefix: str) -> str:
+    return enum_name.removeprefix(prefix).lower().replace("_", "-")
+
+
+def document_of(tenant: tenancy.Tenant) -> dict[str, Any]:
+    from homeport.api.tenancy.v1 import tenancy_pb2 as tenancy_pb
+
+    eddsa = tenant.ticket_algorithm == tenancy_pb.TICKET_ALGORITHM_EDDSA
+    position = None
+    if tenant.HasField("default_position"):
+        position = {
+            "latitude": tenant.default_position.latitude,
+            "longitude": tenant.default_position.longitude,
+        }
+    return {
+        "id": tenant.tenant,
+        "ticket_algorithm": "EdDSA" if eddsa else "HS256",
+        "ticket_ttl_s": tenant.ticket_ttl.seconds + tenant.ticket_ttl.nanos / 1e9,
+        "default_position": position,
+        "hold_s": tenant.hold_ttl.seconds + tenant.hold_ttl.nanos / 1e9,
+        "reprovision": _choice(tenancy_pb.Reprovision.Name(tenant.reprovision), "REPROVISION_"),
+        "return_home": _choice(tenancy_pb.ReturnHome.Name(tenant.return_home), "RETURN_HOME_"),
+    }
+
+
+def tenants_table(tenants: list[tenancy.Tenant]) -> Table:
+    """Tenants, and how their clients are treated."""
+    table = Table(
+        fold("tenant"), whole("tickets"), whole("tickets for"), fold("unlocated clients"),
+        whole("hold"), fold("reprovision"), fold("return home"),
+    )  # fmt: skip
+    for tenant in tenants:
+        facts = document_of(tenant)
+        position = facts["default_position"]
+        table.add_row(
+            facts["id"],
+            facts["ticket_algorithm"],
+            f"{facts['ticket_ttl_s']:g} s",
+            "at {latitude:g}, {longitude:g}".format(**position) if position else "anywhere",
+            f"{facts['hold_s']:g} s" if facts["hold_s"] else "never ends",
+            facts["reprovision"],
+            facts["return_home"],
+        )
+    return table
