@@ -89,6 +89,18 @@ class Unavailable(ServiceError):
     retry_after_s = 1.0
 
 
+class StoreUnavailable(Unavailable):
+    """The store did not answer, and surely did nothing. Safe to repeat."""
+
+    reason = "STORE_UNAVAILABLE"
+
+
+class OutcomeUnknown(Unavailable):
+    """The write may or may not have been applied. Read before writing again."""
+
+    reason = "STORE_OUTCOME_UNKNOWN"
+
+
 class DataLoss(ServiceError):
     """What arrived is not what was sent: something is missing, altered or out of order.
     Nothing of it was kept. Sending it anew can help."""

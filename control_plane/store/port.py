@@ -16,22 +16,11 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple, Protocol, TypeAlias
 
-from control_plane.errors import Unavailable
+from control_plane.errors import OutcomeUnknown as OutcomeUnknown
+from control_plane.errors import StoreUnavailable as StoreUnavailable
 
 MAX_OPERATIONS = 128  # etcd's default --max-txn-ops: per list of compares, then and else
 MAX_REQUEST_BYTES = 1_500_000  # just under etcd's default --max-request-bytes of 1.5 MiB
-
-
-class StoreUnavailable(Unavailable):
-    """The store did not answer, and surely did nothing. Safe to repeat."""
-
-    reason = "STORE_UNAVAILABLE"
-
-
-class OutcomeUnknown(Unavailable):
-    """The write may or may not have been applied. Read before writing again."""
-
-    reason = "STORE_OUTCOME_UNKNOWN"
 
 
 class Compacted(Exception):

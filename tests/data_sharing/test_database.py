@@ -8,8 +8,9 @@ import sqlite3
 import pytest
 
 from control_plane.errors import Refused
+from control_plane.sqlite.schema import Schema
 from control_plane.store.port import StoreUnavailable
-from data_sharing.database import Database, Schema
+from data_sharing.database import Database
 
 FIRST = ("CREATE TABLE words (word TEXT PRIMARY KEY)",)
 SECOND = ("ALTER TABLE words ADD COLUMN size INTEGER", "UPDATE words SET size = length(word)")

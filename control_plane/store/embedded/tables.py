@@ -15,12 +15,13 @@ forgets what ended before. `created` is NULL in rows that stand as they were cre
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 import msgspec
 
 from control_plane.keys import prefix_end as end_of_prefix
+from control_plane.sqlite.engine import UNDO_WORK
 from control_plane.sqlite.rows import insert
 from control_plane.store.port import (
     MAX_OPERATIONS,
@@ -38,6 +39,7 @@ from control_plane.store.port import (
     TxnResult,
 )
 
+T = TypeVar("T")
 LAYOUT = 2  # PRAGMA user_version; a file of another layout is refused
 
 _SCHEMA = f"""
@@ -80,25 +82,12 @@ def prefix_end(prefix: bytes) -> bytes:
     return b"\xff" * 1024 if end == b"\x00" else end
 
 
-def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
-    """A connection in autocommit mode: transactions are begun and ended by hand."""
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA temp_store = MEMORY")  # where savepoints keep pages
-    connection.execute("PRAGMA temp_store = MEMORY")  # where savepoints keep pages
-    connection.execute("PRAGMA cache_size = -65536")  # 64 MiB
-    connection.execute("PRAGMA mmap_size = 268435456")
-    connection.execute("PRAGMA wal_autocheckpoint = 8000")  # pages of 4 KiB: 32 MiB
-    if read_only:
-        connection.execute("PRAGMA query_only = ON")
-    else:
-        layout = connection.execute("PRAGMA user_version").fetchone()[0]
-        if layout not in (0, LAYOUT):
-            connection.close()
-            raise sqlite3.DatabaseError(f"its layout is {layout}, this version reads {LAYOUT}")
-        connection.executescript(_SCHEMA)
-    return connection
+def prepare(db: sqlite3.Connection) -> None:
+    """The tables, made where there are none. Raises sqlite3.DatabaseError for another layout."""
+    layout = db.execute("PRAGMA user_version").fetchone()[0]
+    if layout not in (0, LAYOUT):
+        raise sqlite3.DatabaseError(f"its layout is {layout}, this version reads {LAYOUT}")
+    db.executescript(_SCHEMA)
 
 
 def check(txn: Txn) -> None:
@@ -135,7 +124,7 @@ def writes(txn: Txn) -> bool:
     return bool(txn.creates) or any(not isinstance(one, Get) for one in (*txn.then, *txn.otherwise))
 
 
-class Reading:
+class StoreReader:
     """Reads over one connection, each as of the last commit."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -221,37 +210,36 @@ def _pair(row: Sequence[object]) -> KeyValue:
     )
 
 
-class Writing(Reading):
-    """Applies transactions inside one that the caller began. `touched` gathers the first
-    bytes of the keys that changed, for waking watchers."""
+class StoreWriter(StoreReader):
+    """Applies transactions as works of an engine. `touched` gathers the first bytes of the keys
+    that changed, for waking watchers."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         super().__init__(connection)
         self.revision = self.number("revision")
         self.touched: set[bytes] = set()
 
-    def apply(self, txn: Txn) -> TxnResult:
-        """One transaction, checked before. Raises LeaseLost, and then has done nothing."""
+    def attempt(self, work: Callable[[StoreWriter], T], db: sqlite3.Connection) -> T:
+        """Runs `work`; the revision is as before where it fails, as the engine undoes the rest."""
         before = self.revision
-        self.db.execute("SAVEPOINT txn")
         try:
-            if all(map(self._holds, txn.compares)):
-                try:
-                    return self._run(txn.creates, txn.then, succeeded=True)
-                except sqlite3.IntegrityError:
-                    # A key was there already: undo, and take the other branch.
-                    self._back_to(before)
-            reads = [Get(key) for key, _ in txn.creates]
-            return self._run((), [*reads, *txn.otherwise], succeeded=False)
-        except LeaseLost:
-            self._back_to(before)
+            return work(self)
+        except BaseException:
+            self.revision = before
             raise
-        finally:
-            self.db.execute("RELEASE txn")
 
-    def _back_to(self, revision: int) -> None:
-        self.db.execute("ROLLBACK TO txn")
-        self.revision = revision
+    def apply(self, txn: Txn) -> TxnResult:
+        """One transaction, checked before. Raises LeaseLost."""
+        if all(map(self._holds, txn.compares)):
+            before = self.revision
+            try:
+                return self._run(txn.creates, txn.then, succeeded=True)
+            except sqlite3.IntegrityError:
+                # A key was there already: undo, and take the other branch.
+                self.db.execute(UNDO_WORK)
+                self.revision = before
+        reads = [Get(key) for key, _ in txn.creates]
+        return self._run((), [*reads, *txn.otherwise], succeeded=False)
 
     def _run(
         self, creates: Sequence[Create], operations: Sequence[Operation], *, succeeded: bool
@@ -275,10 +263,10 @@ class Writing(Reading):
             else:
                 found = self.get(operation)
             results.append(found)
-        self._remember(written)
+        self._record_keys(written)
         return TxnResult(succeeded=succeeded, revision=self.revision, results=results)
 
-    def _remember(self, written: Sequence[bytes | list[bytes]]) -> None:
+    def _record_keys(self, written: Sequence[bytes | list[bytes]]) -> None:
         """The next revision wrote and deleted these, if any."""
         if written:
             self.revision += 1
@@ -330,7 +318,7 @@ class Writing(Reading):
         self.db.execute("DELETE FROM leases WHERE id = ?", (lease,))
         rows = self.db.execute("SELECT key FROM current WHERE lease = ?", (lease,)).fetchall()
         gone = [self._delete(Delete(key), self.revision + 1) for (key,) in rows]
-        self._remember([one for deleted in gone for one in deleted])
+        self._record_keys([one for deleted in gone for one in deleted])
 
     def compact(self, revision: int) -> None:
         """Forgets what ended before `revision`; nothing where that is forgotten already.
@@ -343,6 +331,6 @@ class Writing(Reading):
         self.db.execute("DELETE FROM written WHERE revision <= ?", (revision,))
         self.db.execute("UPDATE numbers SET value = ? WHERE name = 'compacted'", (revision,))
 
-    def remember_revision(self) -> None:
+    def save_revision(self) -> None:
         """Before a commit: the counter goes with it."""
         self.db.execute("UPDATE numbers SET value = ? WHERE name = 'revision'", (self.revision,))

@@ -1,4 +1,4 @@
-"""Watching: tells watchers what happened, from the tables, as far as each has got.
+"""StoreWatches: sends every watch what happened, from the tables, as far as it has got.
 
 A watcher holds a position and nothing else; events are read when it asks for them. So a
 slow one costs no memory and holds up nobody, and one that begins in the past is no special
@@ -11,13 +11,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from itertools import islice
 
-from control_plane.store.embedded.tables import Reading
+from control_plane.store.embedded.tables import StoreReader
 from control_plane.store.port import Compacted, Event, WatchBatch
 
 AT_ONCE = 10_000  # events read for one batch, more only where one revision has more
 
 
-class _Watcher:
+class _Watch:
     def __init__(self, prefix: bytes, position: int) -> None:
         self.prefix = prefix
         self.position = position  # everything up to here was told
@@ -26,13 +26,13 @@ class _Watcher:
         self.closed = False
 
 
-class Watching:
+class StoreWatches:
     """All watchers of one store. `compacted_at` gives the revision compacted last."""
 
-    def __init__(self, reading: Reading, compacted_at: Callable[[], int]) -> None:
-        self._reading = reading
+    def __init__(self, reader: StoreReader, compacted_at: Callable[[], int]) -> None:
+        self._reader = reader
         self._compacted_at = compacted_at
-        self._watchers: set[_Watcher] = set()
+        self._watchers: set[_Watch] = set()
         self.revision = 0
 
     def committed(self, revision: int, touched: Iterable[bytes]) -> None:
@@ -64,7 +64,7 @@ class Watching:
 
     async def watch(self, prefix: bytes, from_revision: int) -> AsyncIterator[WatchBatch]:
         """See Store.watch."""
-        watcher = _Watcher(prefix, max(0, from_revision - 1))
+        watcher = _Watch(prefix, max(0, from_revision - 1))
         self._watchers.add(watcher)
         try:
             while not watcher.closed:
@@ -81,10 +81,10 @@ class Watching:
         finally:
             self._watchers.discard(watcher)
 
-    def _read(self, watcher: _Watcher) -> WatchBatch:
+    def _read(self, watcher: _Watch) -> WatchBatch:
         """The next events, whole revisions only."""
         upto = self.revision
-        found = self._reading.events(watcher.prefix, watcher.position, upto)
+        found = self._reader.events(watcher.prefix, watcher.position, upto)
         events: list[Event] = list(islice(found, AT_ONCE))
         if len(events) == AT_ONCE:
             last = events[-1].kv.mod_revision

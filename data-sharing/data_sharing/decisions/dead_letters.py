@@ -10,7 +10,7 @@ import sqlite3
 from dataclasses import dataclass
 from enum import IntEnum
 
-from data_sharing.database import Schema
+from control_plane.sqlite.schema import Schema
 from data_sharing.instruction import Cause
 
 SCHEMA = Schema(

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from control_plane.sqlite.rows import insert
-from data_sharing.database import Schema
+from control_plane.sqlite.schema import Schema
 from data_sharing.instruction import Instruction, Performed
 
 SCHEMA = Schema(

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import msgspec
 
 from control_plane.errors import NotFound
-from data_sharing.database import Schema
+from control_plane.sqlite.schema import Schema
 from data_sharing.plans.changes import ChangeRecord
 from data_sharing.plans.due_actions import advance
 from data_sharing.plans.plan import EventPlan

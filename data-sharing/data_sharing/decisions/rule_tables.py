@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from data_sharing.database import Schema
+from control_plane.sqlite.schema import Schema
 from data_sharing.decisions import worker_tables
 from data_sharing.forecasts.spec import ForecastSpec
 from data_sharing.rules.spec import RuleSpec

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from data_sharing.database import Schema
+from control_plane.sqlite.schema import Schema
 from data_sharing.decisions import (
     dead_letters,
     history,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 
-from data_sharing.database import Schema
+from control_plane.sqlite.schema import Schema
 from data_sharing.rules.cell_cache import NEVER_MS, CellId, CellWrite
 from data_sharing.rules.results import Timer
 

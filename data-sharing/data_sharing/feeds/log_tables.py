@@ -10,7 +10,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from control_plane.sqlite.rows import insert
-from data_sharing.database import Schema
+from control_plane.sqlite.schema import Schema
 from data_sharing.event import Event
 from data_sharing.feeds.port import Appended, Candidate, LogBounds, Page, Record
 

@@ -23,7 +23,8 @@ from typing import Any
 import msgspec
 
 from control_plane.errors import Refused
-from data_sharing.database import Database, Schema
+from control_plane.sqlite.schema import Schema
+from data_sharing.database import Database
 from data_sharing.instruction import Performance, Performed
 from data_sharing.signing import LEEWAY_MS, Delivery, InstructionRefusal, RefusalReason
 

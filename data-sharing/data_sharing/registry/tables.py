@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Iterator
 
 from control_plane.errors import Conflict
-from data_sharing.database import Schema
+from control_plane.sqlite.schema import Schema
 from data_sharing.registry.catalogue import Version
 from data_sharing.registry.manifest_reader import from_document
 

@@ -6,7 +6,8 @@ from __future__ import annotations
 import pytest
 
 from control_plane.errors import Exhausted
-from data_sharing.database import Database, Schema
+from control_plane.sqlite.schema import Schema
+from data_sharing.database import Database
 from data_sharing.feeds.log_tables import SCHEMA
 from data_sharing.feeds.port import Appended
 from data_sharing.feeds.sqlite_log import SqliteFeedLog

@@ -1,0 +1,241 @@
+"""Engine: one SQLite file that is written by group commit and read as of the last commit.
+
+Whoever changes something hands in a function of the connection, its work. All works that gather
+while one sync is under way share the next transaction, each in a savepoint of its own: one that
+fails is undone alone. Works run on the event loop's own thread, where no other thread competes
+for the interpreter row by row; only the sync, which needs no interpreter, waits elsewhere. Reads
+go over a second connection, `reader`; `writer` is for works alone. One process owns the file; a
+lock beside it says so.
+
+The embedded store, the decision side's database and a platform's journal stand on it. It knows
+no tables: `prepare` makes them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import sqlite3
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias, TypeVar
+
+from control_plane.errors import OutcomeUnknown, Refused, ServiceError, StoreUnavailable
+from control_plane.sqlite.connection import FileLock, connect
+
+T = TypeVar("T")
+GROUP_LIMIT = 64  # works in one transaction
+
+Work: TypeAlias = Callable[[sqlite3.Connection], T]
+"""Runs inside a transaction and blocks everybody: keep it to milliseconds. It must not begin,
+commit or roll back a transaction. What it raises undoes it."""
+
+UNDO_WORK = "ROLLBACK TO work"
+"""A statement by which a work undoes what it has written so far, and goes on."""
+
+
+class _Outcome(NamedTuple):
+    answer: asyncio.Future[Any]
+    result: Any
+    failure: Exception | None
+
+
+class Snapshot:
+    """A context in which a connection sees one commit."""
+
+    __slots__ = ("_db",)
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+
+    def __enter__(self) -> None:
+        self._db.execute("BEGIN")
+
+    def __exit__(self, *exc: object) -> None:
+        self._db.execute("COMMIT")
+
+
+class Engine:
+    """See the module."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        prepare: Callable[[sqlite3.Connection], None],
+        page_bytes: int,
+        called: str = "database",
+        group_s: float = math.inf,
+        before_commit: Callable[[], None] | None = None,
+    ) -> None:
+        """Opens or creates the file, within a running event loop. called: what messages call it.
+        group_s: after so long no work is added to a transaction. before_commit: called inside
+        each transaction, after its works. Raises Refused when another process has the file, when
+        it is not what `prepare` expects, and what `prepare` raises."""
+        self._called = called
+        self._group_s = group_s
+        self._before_commit = before_commit
+        self._lock = FileLock(path, called)
+        try:
+            self.writer, self.reader = _open_both(path, prepare, page_bytes)
+        except sqlite3.Error as error:
+            self._lock.release()
+            raise Refused(f"{path} is not a Homeport {called} ({error}); move it away") from error
+        except ServiceError:
+            self._lock.release()
+            raise
+        self._queue: deque[tuple[Work[Any], asyncio.Future[Any]]] = deque()
+        self._wake = asyncio.Event()
+        self._syncing = ThreadPoolExecutor(1, thread_name_prefix=f"{called} sync")
+        self._closed = False
+        self.connected = True  # whether the last transaction could be written
+        self.groups = 0  # transactions committed
+        self.on_commit: list[Callable[[], None]] = []
+        """Called after each transaction that is on disk."""
+        self.on_undo: list[Callable[[], None]] = []
+        """Called after work that had run was undone, alone or with its group: what anybody
+        remembers of it in memory is not so and has to be read again."""
+        self.on_rollback: list[Callable[[], None]] = []
+        """Called after a whole group was undone, before `on_undo`."""
+        self._task = asyncio.create_task(self._commit_groups(), name=f"{called} commits")
+
+    def submit(self, work: Work[T]) -> asyncio.Future[T]:
+        """Runs `work` in the next transaction. The future has its result once that is on
+        disk; or what it raised, and then it has done nothing; or StoreUnavailable (nothing
+        was done), or OutcomeUnknown (the sync failed)."""
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        if self._closed:
+            answer.set_exception(StoreUnavailable(f"the {self._called} is closed"))
+        else:
+            self._queue.append((work, answer))
+            self._wake.set()
+        return answer
+
+    async def transact(self, work: Work[T]) -> T:
+        """`submit`, waited for. A caller that is cancelled stops waiting; the work is done."""
+        return await asyncio.shield(self.submit(work))
+
+    def read(self, work: Work[T]) -> T:
+        """Runs `work` on what is committed, all of it as of one moment. Blocks."""
+        with self.snapshot():
+            return work(self.reader)
+
+    def snapshot(self) -> Snapshot:
+        """All that `reader` reads inside is as of one commit."""
+        self.check_open()
+        return Snapshot(self.reader)
+
+    def check_open(self) -> None:
+        """Raises StoreUnavailable once it is closed."""
+        if self._closed:
+            raise StoreUnavailable(f"the {self._called} is closed")
+
+    async def close(self) -> None:
+        """Finishes what was handed in, then closes."""
+        if self._closed:
+            return
+        self._closed = True
+        self._wake.set()
+        await asyncio.wait([self._task])
+        self._syncing.shutdown()
+        while self._queue:  # where the event loop has ended the task before
+            _, answer = self._queue.popleft()
+            if not answer.done():
+                answer.set_exception(StoreUnavailable(f"the {self._called} is closed"))
+        self.reader.close()
+        self.writer.close()
+        self._lock.release()
+
+    # -- inside ------------------------------------------------------------------------
+
+    async def _commit_groups(self) -> None:
+        while self._queue or not self._closed:
+            if not self._queue:
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            await self._commit_group()
+
+    async def _commit_group(self) -> None:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._group_s
+        queue, done = self._queue, list[_Outcome]()
+        try:
+            self.writer.execute("BEGIN IMMEDIATE")
+            while queue and len(done) < GROUP_LIMIT and (not done or loop.time() < end):
+                work, answer = queue.popleft()
+                done.append(_Outcome(answer, None, None))
+                done[-1] = _Outcome(answer, *self._attempt(work))
+            if self._before_commit is not None:
+                self._before_commit()
+        except sqlite3.Error as error:
+            if not done:  # the transaction did not even begin: who waits longest is told
+                done.append(_Outcome(queue.popleft()[1], None, None))
+            self._undo(done, StoreUnavailable(f"the {self._called} cannot write: {error}"))
+            return
+        try:
+            await loop.run_in_executor(self._syncing, self.writer.execute, "COMMIT")
+        except sqlite3.Error as error:
+            # Whether the sync reached the disk is not known.
+            self._undo(done, OutcomeUnknown(f"the {self._called} could not sync: {error}"))
+            return
+        self.connected = True
+        self.groups += 1
+        for answer, result, failure in done:
+            if answer.done():
+                continue
+            if failure is None:
+                answer.set_result(result)
+            else:
+                answer.set_exception(failure)
+        for listener in self.on_commit:
+            listener()
+
+    def _attempt(self, work: Work[Any]) -> tuple[Any, Exception | None]:
+        """What the work gives, or what it raised; its neighbours are not concerned. Raises
+        sqlite3.Error where SQLite has undone, or cannot go on with, the whole transaction."""
+        db = self.writer
+        db.execute("SAVEPOINT work")
+        try:
+            result = work(db)
+        except Exception as failure:  # goes to whoever handed the work in
+            if not db.in_transaction:
+                raise sqlite3.OperationalError(str(failure)) from failure
+            db.execute(UNDO_WORK)
+            db.execute("RELEASE work")
+            self._notify(self.on_undo)
+            if isinstance(failure, sqlite3.OperationalError):
+                failure = StoreUnavailable(f"the {self._called} cannot write: {failure}")
+            return None, failure
+        db.execute("RELEASE work")
+        return result, None
+
+    def _undo(self, done: list[_Outcome], error: StoreUnavailable | OutcomeUnknown) -> None:
+        self.connected = False
+        if self.writer.in_transaction:
+            self.writer.execute("ROLLBACK")
+        self._notify(self.on_rollback)
+        self._notify(self.on_undo)
+        for answer, _, failure in done:
+            if not answer.done():
+                answer.set_exception(failure or type(error)(error.message))
+
+    @staticmethod
+    def _notify(listeners: list[Callable[[], None]]) -> None:
+        for listener in listeners:
+            listener()
+
+
+def _open_both(
+    path: Path, prepare: Callable[[sqlite3.Connection], None], page_bytes: int
+) -> tuple[sqlite3.Connection, sqlite3.Connection]:
+    """The connections that write and read; the first one's tables are there."""
+    writer = connect(path, page_bytes=page_bytes)
+    try:
+        prepare(writer)
+        return writer, connect(path, page_bytes=page_bytes, read_only=True)
+    except BaseException:  # whatever it was goes on upwards
+        writer.close()
+        raise

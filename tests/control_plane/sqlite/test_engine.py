@@ -1,0 +1,253 @@
+"""The group-commit engine: groups, savepoints, what is undone and who is told, one owner."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from control_plane.errors import OutcomeUnknown, Refused, StoreUnavailable
+from control_plane.sqlite.engine import GROUP_LIMIT, UNDO_WORK, Engine
+
+Work = Callable[[sqlite3.Connection], Any]
+
+
+def prepare(db: sqlite3.Connection) -> None:
+    db.execute("CREATE TABLE IF NOT EXISTS words (word TEXT PRIMARY KEY)")
+
+
+def open_engine(
+    path: Path, *, group_s: float = math.inf, before_commit: Callable[[], None] | None = None
+) -> Engine:
+    return Engine(
+        path, prepare=prepare, page_bytes=4096, group_s=group_s, before_commit=before_commit
+    )
+
+
+def put(word: str) -> Work:
+    return lambda db: db.execute("INSERT INTO words VALUES (?)", (word,)).rowcount
+
+
+def words(engine: Engine) -> list[str]:
+    found = engine.read(lambda db: db.execute("SELECT word FROM words ORDER BY word").fetchall())
+    return [word for (word,) in found]
+
+
+async def outcomes(engine: Engine, *works: Work) -> list[Any]:
+    return await asyncio.gather(*map(engine.transact, works), return_exceptions=True)
+
+
+class FailingConnection:
+    """A connection that cannot do one kind of statement."""
+
+    def __init__(self, connection: sqlite3.Connection, start: str) -> None:
+        self.connection = connection
+        self.start = start
+
+    @property
+    def in_transaction(self) -> bool:
+        return self.connection.in_transaction
+
+    def execute(self, statement: str, values: Any = ()) -> sqlite3.Cursor:
+        if statement.startswith(self.start):
+            raise sqlite3.OperationalError("disk I/O error")
+        return self.connection.execute(statement, values)
+
+
+def break_writer(engine: Engine, start: str) -> Callable[[], None]:
+    """Makes statements that start so fail; what it returns mends it."""
+    whole: Any = engine.writer
+    broken: Any = FailingConnection(whole, start)
+    engine.writer = broken
+    return lambda: setattr(engine, "writer", whole)
+
+
+async def test_works_that_gather_share_transactions_of_limited_size(tmp_path: Path) -> None:
+    engine = open_engine(tmp_path / "a.db")
+    assert await outcomes(engine, *(put(f"w{n}") for n in range(2 * GROUP_LIMIT))) == (
+        [1] * 2 * GROUP_LIMIT
+    )
+    assert engine.groups == 2
+    await engine.close()
+
+
+async def test_a_transaction_that_has_lasted_long_enough_gets_no_further_work(
+    tmp_path: Path,
+) -> None:
+    engine = open_engine(tmp_path / "a.db", group_s=0.0)
+    await outcomes(engine, *(put(f"w{n}") for n in range(5)))
+    assert engine.groups == 5
+    await engine.close()
+
+
+async def test_a_work_that_fails_is_undone_alone_and_listeners_hear_of_it(tmp_path: Path) -> None:
+    engine = open_engine(tmp_path / "a.db")
+    heard: list[str] = []
+    engine.on_undo.append(lambda: heard.append("undo"))
+    engine.on_rollback.append(lambda: heard.append("rollback"))
+    engine.on_commit.append(lambda: heard.append("commit"))
+
+    def half(db: sqlite3.Connection) -> None:
+        put("half")(db)
+        raise KeyError("stop")
+
+    found = await outcomes(engine, put("a"), half, put("b"))
+    assert [type(one) for one in found] == [int, KeyError, int]
+    assert words(engine) == ["a", "b"]
+    assert heard == ["undo", "commit"]
+    assert engine.connected
+    await engine.close()
+
+
+async def test_a_work_can_undo_itself_and_go_on(tmp_path: Path) -> None:
+    engine = open_engine(tmp_path / "a.db")
+
+    def change_of_mind(db: sqlite3.Connection) -> str:
+        put("first")(db)
+        db.execute(UNDO_WORK)
+        put("second")(db)
+        return "done"
+
+    assert await outcomes(engine, put("a"), change_of_mind) == [1, "done"]
+    assert words(engine) == ["a", "second"]
+    await engine.close()
+
+
+async def test_what_is_called_before_the_commit_is_in_the_transaction(tmp_path: Path) -> None:
+    engine: Engine
+
+    def stamp() -> None:
+        engine.writer.execute("INSERT INTO words VALUES (?)", (f"stamp {engine.groups}",))
+
+    engine = open_engine(tmp_path / "a.db", before_commit=stamp)
+    await outcomes(engine, put("a"), put("b"))
+    await outcomes(engine, put("c"))
+    assert words(engine) == ["a", "b", "c", "stamp 0", "stamp 1"]
+    await engine.close()
+
+
+async def test_a_work_that_finds_no_room_is_told_and_later_ones_find_it(tmp_path: Path) -> None:
+    engine = open_engine(tmp_path / "a.db")
+    pages = engine.writer.execute("PRAGMA page_count").fetchone()[0]
+    engine.writer.execute(f"PRAGMA max_page_count = {pages + 2}")  # as a disk that is full
+    (full,) = await outcomes(engine, put("x" * 100_000))
+    assert type(full) is StoreUnavailable
+    assert "full" in full.message
+    engine.writer.execute("PRAGMA max_page_count = 1000000")
+    assert await outcomes(engine, put("x" * 100_000)) == [1]
+    assert engine.connected
+    await engine.close()
+
+
+async def test_a_work_that_ends_the_transaction_takes_its_group_with_it(tmp_path: Path) -> None:
+    engine = open_engine(tmp_path / "a.db")
+    heard: list[str] = []
+    engine.on_undo.append(lambda: heard.append("undo"))
+    engine.on_rollback.append(lambda: heard.append("rollback"))
+
+    def end(db: sqlite3.Connection) -> None:
+        db.execute("ROLLBACK")  # as SQLite itself does for some errors
+        raise sqlite3.OperationalError("disk I/O error")
+
+    found = await outcomes(engine, put("a"), end, put("b"))
+    assert [type(one) for one in found] == [StoreUnavailable, StoreUnavailable, int]
+    assert words(engine) == ["b"]
+    assert heard == ["rollback", "undo"]
+    await engine.close()
+
+
+async def test_a_sync_that_fails_leaves_the_outcome_unknown_and_nothing_remembered(
+    tmp_path: Path,
+) -> None:
+    engine = open_engine(tmp_path / "a.db")
+    mend = break_writer(engine, "COMMIT")
+
+    def refuse(db: sqlite3.Connection) -> None:
+        raise KeyError("stop")
+
+    found = await outcomes(engine, put("a"), refuse, put("b"))
+    assert [type(one) for one in found] == [OutcomeUnknown, KeyError, OutcomeUnknown]
+    assert not engine.connected
+    assert engine.groups == 0
+    mend()
+    assert await outcomes(engine, put("a")) == [1]
+    assert engine.connected
+    assert words(engine) == ["a"]
+    await engine.close()
+
+
+async def test_a_transaction_that_cannot_begin_is_told_to_each_that_waits(tmp_path: Path) -> None:
+    engine = open_engine(tmp_path / "a.db")
+    mend = break_writer(engine, "BEGIN")
+    found = await outcomes(engine, put("a"), put("b"))
+    assert [type(one) for one in found] == [StoreUnavailable, StoreUnavailable]
+    mend()
+    assert await outcomes(engine, put("a")) == [1]
+    await engine.close()
+
+
+async def test_a_caller_that_stops_waiting_stops_nobody_else(tmp_path: Path) -> None:
+    engine = open_engine(tmp_path / "a.db")
+    impatient = asyncio.create_task(engine.transact(put("a")))
+    patient = asyncio.create_task(engine.transact(put("b")))
+    await asyncio.sleep(0)
+    impatient.cancel()
+    assert await patient == 1
+    assert words(engine) == ["a", "b"]
+    await engine.close()
+
+
+async def test_reads_are_as_of_one_commit_and_cannot_write(tmp_path: Path) -> None:
+    engine = open_engine(tmp_path / "a.db")
+    kept = engine.submit(put("a"))
+    assert words(engine) == []
+    await kept
+    assert words(engine) == ["a"]
+    with engine.snapshot(), sqlite3.connect(tmp_path / "a.db") as other:
+        before = engine.reader.execute("SELECT count(*) FROM words").fetchone()
+        other.execute("INSERT INTO words VALUES ('b')")
+        other.commit()
+        assert engine.reader.execute("SELECT count(*) FROM words").fetchone() == before
+    assert words(engine) == ["a", "b"]
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        engine.read(put("c"))
+    await engine.close()
+
+
+async def test_closing_finishes_what_was_handed_in_and_refuses_what_comes_later(
+    tmp_path: Path,
+) -> None:
+    engine = open_engine(tmp_path / "a.db")
+    kept = [engine.submit(put(f"w{n}")) for n in range(3 * GROUP_LIMIT)]
+    await engine.close()
+    await engine.close()
+    assert [one.result() for one in kept] == [1] * len(kept)
+    for late in (engine.transact(put("late")), asyncio.to_thread(engine.read, put("late"))):
+        with pytest.raises(StoreUnavailable, match="closed"):
+            await late
+    engine = open_engine(tmp_path / "a.db")
+    assert len(words(engine)) == len(kept)
+    await engine.close()
+
+
+async def test_one_process_owns_the_file_until_it_closes_it(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "a.db"
+    engine = open_engine(path)
+    with pytest.raises(Refused, match="another process"):
+        open_engine(path)
+    await engine.close()
+    await open_engine(path).close()
+
+
+async def test_a_file_that_is_no_database_is_refused_and_its_lock_let_go(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    path.write_bytes(b"no database at all" * 1000)
+    with pytest.raises(Refused, match="move it away"):
+        open_engine(path)
+    path.unlink()
+    await open_engine(path).close()
