@@ -1,16 +1,15 @@
 """PlatformConnection: a platform's connection to the decision service, which the platform opens.
 
-Says what it can run, takes instructions, tells outcomes, and beats so that its lease holds.
-When the service goes, it tries again, or the next server, with back-off and jitter; what runs
-meanwhile runs on, and outcomes that the service has not recorded are told again. Leaving means
-finishing what was taken and telling it first.
+Says what it can run, accepts instructions, reports outcomes, and sends something often enough for
+its lease to hold. When the service goes, it tries again, or the next server, with back-off and
+jitter; what runs meanwhile runs on, and outcomes that the service has not recorded are reported
+again. Leaving means finishing what was accepted and reporting it first.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
@@ -18,11 +17,12 @@ import grpc
 from grpc import aio
 
 from control_plane.errors import InvalidInput, ServiceError
-from data_sharing.platforms.host import PlatformHost, Report
-from data_sharing.platforms.installing import Installer
+from data_sharing.platforms.host import PlatformHost
+from data_sharing.platforms.installer import Installer
 from data_sharing.platforms.journal import Journal
 from data_sharing.platforms.messages import report_to_proto
-from data_sharing.signing import InstructionRefusal, InstructionVerifier
+from data_sharing.platforms.reports import ReportQueue
+from data_sharing.signing import InstructionVerifier
 from homeport.api.datasharing.v1 import platform_pb2 as pb
 from homeport.api.datasharing.v1 import platform_pb2_grpc as pb_grpc
 
@@ -30,9 +30,9 @@ log = logging.getLogger(__name__)
 
 CALL_S = 5.0
 BACKOFF_S, BACKOFF_MAX_S = 0.2, 5.0
-TOLD_WITHIN_S = 5.0  # how long a leaving platform waits for its outcomes to be recorded
+RECORDED_WITHIN_S = 5.0  # how long a leaving platform waits for its outcomes to be recorded
 REPORTS_AT_ONCE = 256
-_HOPELESS = frozenset(
+_PERMANENT = frozenset(
     {
         grpc.StatusCode.INVALID_ARGUMENT,
         grpc.StatusCode.PERMISSION_DENIED,
@@ -55,10 +55,10 @@ class PlatformIdentity:
 
 
 class PlatformConnection:
-    """`run` is a task of the owner's; `connected` is set while the service knows us.
+    """`run` is a task of the owner's; `connected` is set while the service knows this platform.
 
     jitter: a number between 0 and 1, new at each call; pinned_keys: the keys of instructions
-    come from an operator, so those that a server tells are not believed.
+    come from an operator, so those that a server sends are not used.
     """
 
     def __init__(
@@ -69,6 +69,7 @@ class PlatformConnection:
         journal: Journal,
         verifier: InstructionVerifier,
         installer: Installer,
+        reports: ReportQueue,
         *,
         token: str = "",
         pinned_keys: bool = False,
@@ -87,119 +88,109 @@ class PlatformConnection:
         self._jitter = jitter
         self._wall_ms = wall_ms
         self._connect = connect
-        self._reports: deque[Report] = deque()
-        self._news = asyncio.Event()
+        self._reports = reports
         self._leaving = asyncio.Event()
-        self._gone = asyncio.Event()  # nothing is left to say
+        self._finished = asyncio.Event()  # nothing is left to report
         self.connected = asyncio.Event()
         self.ready = asyncio.Event()  # connected, and all that is wanted is installed
-        installer.on_ready = self._news_of_applications
-        self._tell_ready = True
-        self._welcomed_now: asyncio.Event | None = None  # of the stream that stands
-
-    def report(self, report: Report) -> None:
-        """What the host has to say goes out with the next message."""
-        if isinstance(report, InstructionRefusal) and not self.connected.is_set():
-            return  # the service has not heard; it will deliver again
-        self._reports.append(report)
-        self._news.set()
+        self._stream: asyncio.Event | None = None  # the `welcomed` of the stream that is open
 
     async def run(self) -> None:
-        """Until `leave`, and until what was taken is told. Raises grpc.aio.AioRpcError where
+        """Until `leave`, and until what was accepted is reported. Raises grpc.aio.AioRpcError where
         the service will not have this platform, and trying again cannot help."""
         failures = turn = 0
         async with asyncio.TaskGroup() as group:
-            departure = group.create_task(self._depart(), name="platform leaving")
-            while not self._gone.is_set():
+            leaving = group.create_task(self._finish(), name="platform leaving")
+            while not self._finished.is_set():
                 server = self._servers[turn % len(self._servers)]
                 try:
                     async with self._connect(server) as channel:
-                        await self._attend(channel, group)
+                        await self._run_stream(channel, group)
                 except aio.AioRpcError as error:
-                    if error.code() in _HOPELESS:
-                        departure.cancel()
+                    if error.code() in _PERMANENT:
+                        leaving.cancel()
                         error.add_note(f"platform {self._identity.name} at {server}")
                         raise
-                    self._lost(server, f"{error.code().name}: {error.details()}")
+                    self._log_lost(server, f"{error.code().name}: {error.details()}")
                 except TimeoutError:
-                    self._lost(server, "it fell silent")
+                    self._log_lost(server, "it fell silent")
                 except ServiceError as error:
-                    self._lost(server, error.message)
+                    self._log_lost(server, error.message)
                 finally:
                     failures = 1 if self.connected.is_set() else failures + 1
                     self.connected.clear()
+                    self._reports.set_connected(False)
                     self.ready.clear()
                 turn += 1
-                await self._pause(failures)
+                await self._back_off(failures)
 
     def leave(self) -> None:
-        """Takes nothing more; `run` ends once what was taken is told."""
+        """Accepts nothing more; `run` ends once what was accepted is reported."""
         self._leaving.set()
-        self._news.set()
+        self._reports.changed.set()
 
-    def _lost(self, server: str, why: str) -> None:
+    def _log_lost(self, server: str, why: str) -> None:
         level = logging.WARNING if self.connected.is_set() else logging.INFO
         log.log(level, "platform %s is without %s (%s)", self._identity.name, server, why)
 
-    async def _pause(self, failures: int) -> None:
+    async def _back_off(self, failures: int) -> None:
         pause_s = min(BACKOFF_MAX_S, BACKOFF_S * 2 ** min(failures, 8)) * self._jitter()
         try:
             async with asyncio.timeout(pause_s):
-                await self._gone.wait()
+                await self._finished.wait()
         except TimeoutError:
             return
 
-    async def _depart(self) -> None:
-        """Once told to leave: finishes, tells, and ends the line."""
+    async def _finish(self) -> None:
+        """Once told to leave: finishes, reports, and ends the stream."""
         await self._leaving.wait()
-        finished = await self._host.drain(self._installer.longest_s() + TOLD_WITHIN_S)
+        finished = await self._host.drain(self._installer.longest_s() + RECORDED_WITHIN_S)
         if not finished:
             log.warning("leaving while actions run that do not end")
         try:
-            async with asyncio.timeout(TOLD_WITHIN_S):
-                while self._reports or self._journal.untold():  # noqa: ASYNC110
+            async with asyncio.timeout(RECORDED_WITHIN_S):
+                while self._reports or self._journal.unrecorded():  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
         except TimeoutError:
-            log.warning("leaving with outcomes untold; the next run tells them")
-        self._gone.set()
-        self._news.set()
+            log.warning("leaving with outcomes that are not recorded; the next run reports them")
+        self._finished.set()
+        self._reports.changed.set()
 
-    async def _attend(self, channel: aio.Channel, group: asyncio.TaskGroup) -> None:
-        """One stream, until it ends or nothing is left to say."""
+    async def _run_stream(self, channel: aio.Channel, group: asyncio.TaskGroup) -> None:
+        """One stream, until it ends or nothing is left to report."""
         identity = self._identity
-        welcomed = self._welcomed_now = asyncio.Event()
+        welcomed = self._stream = asyncio.Event()
         interval_s = [identity.ttl_s / 3]
-        self._reports.clear()  # what counts is in the journal
-        self._tell_ready = True
+        self._reports.begin_stream()
         stub = pb_grpc.PlatformServiceStub(channel)
         stream = stub.Connect(self._messages(welcomed, interval_s), metadata=self._metadata)
         answers = aiter(stream)
         try:
             while True:
-                patience_s = float(identity.ttl_s) if welcomed.is_set() else CALL_S
-                async with asyncio.timeout(patience_s):
+                silence_s = float(identity.ttl_s) if welcomed.is_set() else CALL_S
+                async with asyncio.timeout(silence_s):
                     try:
                         answer = await anext(answers)
                     except StopAsyncIteration:
                         return
                 if answer.HasField("welcome"):
-                    self._welcomed(answer.welcome, interval_s)
+                    self._accept_welcome(answer.welcome, interval_s)
                     welcomed.set()
                 for offer in answer.offers:
-                    self._installer.offer(offer, channel, self._metadata, group)
+                    self._installer.install(offer, channel, self._metadata, group)
                 if welcomed.is_set() and self._installer.complete:
                     self.ready.set()
                 for token in answer.instructions:
-                    self._host.take(token)
+                    self._host.accept(token)
                 if answer.recorded:
-                    told = [(one.instruction_id, one.attempt) for one in answer.recorded]
-                    await self._journal.recorded(told, self._wall_ms())
+                    recorded = [(one.instruction_id, one.attempt) for one in answer.recorded]
+                    await self._journal.mark_recorded(recorded, self._wall_ms())
         finally:
             stream.cancel()
-            self._welcomed_now = None
-            self._news.set()
+            self._stream = None
+            self._reports.changed.set()
 
-    def _welcomed(self, welcome: pb.Welcome, interval_s: list[float]) -> None:
+    def _accept_welcome(self, welcome: pb.Welcome, interval_s: list[float]) -> None:
         if welcome.HasField("interval"):
             interval_s[0] = welcome.interval.seconds + welcome.interval.nanos / 1e9
         if not self._pinned:
@@ -207,7 +198,8 @@ class PlatformConnection:
                 raise InvalidInput("keys", "the service told no keys for its instructions")
             self._verifier.use({key.key_id: key.public_key for key in welcome.keys})
         self.connected.set()
-        self._host.tell_again()
+        self._reports.set_connected(True)
+        self._host.report_unrecorded()
 
     async def _messages(
         self, welcomed: asyncio.Event, interval_s: list[float]
@@ -225,34 +217,29 @@ class PlatformConnection:
         yield pb.ConnectRequest(hello=hello, leaving=self._leaving.is_set())
         await welcomed.wait()
         # gRPC lets the requests of a stream that ended go on; they must not take reports along.
-        while self._welcomed_now is welcomed:
+        while self._stream is welcomed:
             message = pb.ConnectRequest(leaving=self._leaving.is_set())
-            if self._tell_ready:
-                self._tell_ready = False
+            if self._reports.pop_applications_changed():
+                if self._installer.complete:
+                    self.ready.set()
                 for one in self._host.hosted:
                     message.ready.add(
                         application=one.application, version=one.version, sha256=one.sha256
                     )
             reports = self._reports
             while reports and len(message.reports) < REPORTS_AT_ONCE:
-                message.reports.append(report_to_proto(reports.popleft()))
+                message.reports.append(report_to_proto(reports.pop()))
             yield message
-            if self._gone.is_set() and not reports:
+            if self._finished.is_set() and not reports:
                 return
             if not reports:
-                self._news.clear()
-                await self._rest(interval_s[0])
+                self._reports.changed.clear()
+                await self._wait(interval_s[0])
 
-    async def _rest(self, interval_s: float) -> None:
-        """Until there is something to say, or the next beat is due."""
+    async def _wait(self, interval_s: float) -> None:
+        """Until there is something to say, or the next sign of life is due."""
         try:
             async with asyncio.timeout(interval_s):
-                await self._news.wait()
+                await self._reports.changed.wait()
         except TimeoutError:
             return
-
-    def _news_of_applications(self) -> None:
-        self._tell_ready = True
-        if self.connected.is_set() and self._installer.complete:
-            self.ready.set()
-        self._news.set()

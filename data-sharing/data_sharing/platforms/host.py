@@ -1,8 +1,8 @@
-"""PlatformHost: follows signed instructions, each as often as it may be and no more.
+"""PlatformHost: performs signed instructions, each as often as it may be and no more.
 
 Knows no network: tokens come in, reports go out through a function. Signature and deadline
 are checked first, then what the journal knows; then the action runs in its sandbox, and its
-outcome is on disk before it is told. Bounded: what is more than the platform's capacity is
+outcome is on disk before it is reported. Bounded: what is more than the platform's capacity is
 refused as busy, which is no outcome, so that the service may ask another platform.
 """
 
@@ -12,7 +12,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 import msgspec
 
@@ -20,12 +20,12 @@ from control_plane import faultpoints
 from control_plane.errors import Unavailable
 from data_sharing.instruction import Performance, Performed
 from data_sharing.platforms.journal import EntryState, Journal
+from data_sharing.platforms.reports import Report
 from data_sharing.runtimes.port import Installed, Invocation, InvocationStatus, Outcome
 from data_sharing.signing import Delivery, InstructionRefusal, InstructionVerifier, RefusalReason
 
 log = logging.getLogger(__name__)
 
-Report: TypeAlias = Performed | InstructionRefusal
 DISK_RETRY_S = 1.0
 _encode = msgspec.json.Encoder().encode
 _PERFORMANCE = {status: Performance(status.value) for status in InvocationStatus}
@@ -40,7 +40,7 @@ class Runner(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hosted:
+class HostedApplication:
     """An application that is ready here."""
 
     application: str
@@ -53,7 +53,7 @@ class Hosted:
 
 
 class PlatformHost:
-    """One platform. `report` is told of outcomes and refusals; `wall_ms`: Unix ms."""
+    """One platform. `report` gets outcomes and refusals; `wall_ms`: Unix ms."""
 
     def __init__(
         self,
@@ -74,33 +74,33 @@ class PlatformHost:
         self._threads = asyncio.Semaphore(runner.capacity)
         self._wall_ms = wall_ms
         self._report = report
-        self._hosted: dict[tuple[str, str], Hosted] = {}
+        self._hosted: dict[tuple[str, str], HostedApplication] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
         self._draining = False
 
     @property
-    def hosted(self) -> tuple[Hosted, ...]:
+    def hosted(self) -> tuple[HostedApplication, ...]:
         """What is ready here, by name and version."""
         return tuple(one for _, one in sorted(self._hosted.items()))
 
     @property
     def running(self) -> int:
-        """Instructions taken whose outcome is not told yet."""
+        """Instructions accepted whose outcome is not reported yet."""
         return len(self._running)
 
-    def add(self, hosted: Hosted) -> None:
+    def add(self, hosted: HostedApplication) -> None:
         """From now on its actions can be performed."""
         self._hosted[hosted.application, hosted.version] = hosted
 
-    def take(self, token: str) -> None:
-        """Follows one delivered instruction; what becomes of it is reported. Never raises."""
+    def accept(self, token: str) -> None:
+        """Performs one delivered instruction; what becomes of it is reported. Never raises."""
         checked = self._verifier.check(token, self._wall_ms())
         if isinstance(checked, InstructionRefusal):
             log.warning("an instruction is refused (%s): %s", checked.reason, checked.message)
             self._report(checked)
             return
-        what = checked.instruction
-        if what.id in self._running:
+        instruction = checked.instruction
+        if instruction.id in self._running:
             return  # its outcome follows
         known = self._journal.admit(checked)
         if isinstance(known, Performed):
@@ -112,19 +112,19 @@ class PlatformHost:
             if refusal is not None:
                 self._report(refusal)
                 return
-            hosted = self._hosted[what.application, what.version]
-            task = asyncio.create_task(self._follow(checked, hosted), name=what.id)
-            self._running[what.id] = task
+            hosted = self._hosted[instruction.application, instruction.version]
+            task = asyncio.create_task(self._run(checked, hosted), name=instruction.id)
+            self._running[instruction.id] = task
             task.add_done_callback(_log_failure)
 
-    def tell_again(self) -> None:
+    def report_unrecorded(self) -> None:
         """Reports the outcomes that the service may not have: it may be a new one."""
-        for performed in self._journal.untold():
+        for performed in self._journal.unrecorded():
             if performed.instruction not in self._running:
                 self._report(replace(performed, platform=self.name))
 
     async def drain(self, timeout_s: float) -> bool:
-        """Takes nothing more and waits for what runs; False where that did not end in time."""
+        """Accepts nothing more and waits for what runs; False where that did not end in time."""
         self._draining = True
         if not self._running:
             return True
@@ -156,7 +156,7 @@ class PlatformHost:
             reason=reason, message=why, instruction=what.id, attempt=delivery.attempt
         )
 
-    async def _follow(self, delivery: Delivery, hosted: Hosted) -> None:
+    async def _run(self, delivery: Delivery, hosted: HostedApplication) -> None:
         """Performs it and reports, by when it does not count as running any more."""
         name = delivery.instruction.id
         try:
@@ -165,7 +165,7 @@ class PlatformHost:
             del self._running[name]
         self._report(report)
 
-    async def _perform(self, delivery: Delivery, hosted: Hosted) -> Report:
+    async def _perform(self, delivery: Delivery, hosted: HostedApplication) -> Report:
         what = delivery.instruction
 
         def refused(reason: RefusalReason, message: str) -> InstructionRefusal:
@@ -200,16 +200,16 @@ class PlatformHost:
             status=_PERFORMANCE[outcome.status],
             platform=self.name,
             output=outcome.output,
-            message=_said(outcome),
+            message=_message(outcome),
             started_at_ms=started_ms,
             ended_at_ms=self._wall_ms(),
         )
-        await self._keep(performed)
+        await self._record(performed)
         faultpoints.passing("platform.end.after")
         return performed
 
-    async def _keep(self, performed: Performed) -> None:
-        """Until the disk has it: an outcome that is told and then lost would be run again."""
+    async def _record(self, performed: Performed) -> None:
+        """Until the disk has it: an outcome that is reported and then lost would be run again."""
         while True:
             try:
                 await self._journal.end(performed)
@@ -225,7 +225,7 @@ def _log_failure(task: asyncio.Task[None]) -> None:
         log.error("performing %s failed", task.get_name(), exc_info=error)
 
 
-def _said(outcome: Outcome) -> str:
+def _message(outcome: Outcome) -> str:
     """Why it is not DONE, with the last the application printed."""
     if outcome.status is InvocationStatus.DONE:
         return ""

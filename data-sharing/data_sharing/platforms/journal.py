@@ -1,7 +1,7 @@
-"""Journal: what a platform was told to do and what became of it, on its own disk.
+"""Journal: the instructions of a platform and what became of them, on its own disk.
 
 Before an action that is not idempotent runs, its id is synced; after any action, its outcome
-is, before anybody hears of it. So after a crash an outcome that was reached is told and not
+is, before anybody hears of it. So after a crash an outcome that was reached is reported and not
 reached again; an idempotent action without one runs again; and of one that is not idempotent
 and was running, nobody can know: its outcome is UNKNOWN, which is said and not guessed.
 
@@ -48,7 +48,7 @@ Statement = tuple[str, tuple[Any, ...]]
 
 
 class EntryState(Enum):
-    """How an instruction that is not refused and has no outcome stands."""
+    """Of an instruction that is not refused and has no outcome."""
 
     NEW = "new"  # or a further attempt
     RUNNING = "running"
@@ -97,18 +97,18 @@ class Journal:
 
     @classmethod
     async def open(cls, path: Path, *, now_ms: int) -> Journal:
-        """Opens or creates the file, and settles what a platform that died left open. Raises
+        """Opens or creates the file, and ends what a platform that died left open. Raises
         Refused where another process has it or it is no journal."""
         database = await Database.open(path, [SCHEMA])
         try:
             journal = cls(database)
-            await journal._settle_what_was_running(now_ms)
+            await journal._end_interrupted(now_ms)
         except (sqlite3.Error, msgspec.MsgspecError) as error:
             await database.close()
             raise Refused(f"{path} is not a platform's journal ({error}); move it away") from error
         return journal
 
-    async def _settle_what_was_running(self, now_ms: int) -> None:
+    async def _end_interrupted(self, now_ms: int) -> None:
         """See the module. Idempotent ones leave no trace that would keep them from running."""
         for name, entry in list(self._entries.items()):
             if entry.outcome is not None:
@@ -126,7 +126,7 @@ class Journal:
 
     def admit(self, delivery: Delivery) -> Performed | InstructionRefusal | EntryState:
         """What to do with a delivery whose signature and deadline are good: run it, wait for
-        it, tell the outcome that is known already, or refuse it."""
+        it, report the outcome that is known already, or refuse it."""
         what = delivery.instruction
 
         def refused(reason: RefusalReason, message: str) -> InstructionRefusal:
@@ -156,7 +156,7 @@ class Journal:
         return EntryState.NEW
 
     async def begin(self, delivery: Delivery) -> None:
-        """Notes that it runs from now on; on disk where running it twice is not as good as
+        """Records that it runs from now on; on disk where running it twice is not as good as
         once, or the fence is new. Raises Unavailable where the disk fails: do not run it."""
         what = delivery.instruction
         entry = Entry(
@@ -190,29 +190,29 @@ class Journal:
                 raise
 
     async def end(self, performed: Performed) -> None:
-        """Keeps the outcome; tell it when this returns. Raises Unavailable."""
+        """Keeps the outcome; report it when this returns. Raises Unavailable."""
         entry = replace(self._entries[performed.instruction], outcome=performed)
         await self._commit([(_PUT, _row(performed.instruction, entry))])
         self._entries[performed.instruction] = entry
 
-    async def recorded(self, told: Sequence[tuple[str, int]], now_ms: int) -> None:
+    async def mark_recorded(self, outcomes: Sequence[tuple[str, int]], now_ms: int) -> None:
         """The decision service has recorded these outcomes, (instruction, attempt) each. What
         is over is forgotten. Raises Unavailable."""
         statements: list[Statement] = []
-        for name, attempt in told:
+        for name, attempt in outcomes:
             entry = self._entries.get(name)
             if entry is None or entry.outcome is None or entry.outcome.attempt != attempt:
                 continue
             self._entries[name] = replace(entry, recorded=True)
             heappush(self._recorded, (entry.deadline_ms, name))
             statements.append(("UPDATE entries SET recorded = 1 WHERE instruction = ?", (name,)))
-        for name in self._over(now_ms - KEEP_AFTER_DEADLINE_MS):
+        for name in self._expired(now_ms - KEEP_AFTER_DEADLINE_MS):
             del self._entries[name]
             statements.append(("DELETE FROM entries WHERE instruction = ?", (name,)))
         if statements:
             await self._commit(statements)
 
-    def _over(self, before_ms: int) -> Iterator[str]:
+    def _expired(self, before_ms: int) -> Iterator[str]:
         """Those that are recorded and whose deadline is earlier, each once."""
         while self._recorded and self._recorded[0][0] < before_ms:
             _, name = heappop(self._recorded)
@@ -221,7 +221,7 @@ class Journal:
             if entry is not None and entry.recorded and entry.deadline_ms < before_ms:
                 yield name
 
-    def untold(self) -> list[Performed]:
+    def unrecorded(self) -> list[Performed]:
         """Outcomes that the decision service has not recorded, as far as is known here."""
         return [
             replace(entry.outcome, replayed=True)

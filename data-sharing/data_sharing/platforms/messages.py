@@ -6,7 +6,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from control_plane.errors import InvalidInput
 from data_sharing.instruction import Performance, Performed
-from data_sharing.platforms.host import Report
+from data_sharing.platforms.reports import Report
 from data_sharing.signing import InstructionRefusal, RefusalReason
 from homeport.api.datasharing.v1 import decision_pb2 as decision
 from homeport.api.datasharing.v1 import platform_pb2 as pb

@@ -16,7 +16,7 @@ from pydantic_settings import SettingsConfigDict
 from control_plane.errors import InvalidInput
 from control_plane.identity.names import check_slug
 from control_plane.settings import ServiceSettings, read
-from data_sharing.platforms.installing import GRANTABLE
+from data_sharing.platforms.installer import GRANTABLE
 
 
 class PlatformSettings(ServiceSettings):

@@ -17,9 +17,10 @@ from control_plane.process import read_pem
 from control_plane.serving.dialing import dialer
 from data_sharing.clock import clock_of
 from data_sharing.platforms.connection import PlatformConnection, PlatformIdentity
-from data_sharing.platforms.host import PlatformHost, Report
-from data_sharing.platforms.installing import Installer
+from data_sharing.platforms.host import PlatformHost
+from data_sharing.platforms.installer import Installer
 from data_sharing.platforms.journal import Journal
+from data_sharing.platforms.reports import ReportQueue
 from data_sharing.platforms.settings import PlatformSettings
 from data_sharing.runtimes.runtime_host import RuntimeHost
 from data_sharing.signing import InstructionVerifier
@@ -33,8 +34,8 @@ async def run_platform(
     stop: asyncio.Event,
     on_ready: Callable[[dict[str, str]], None],
 ) -> None:
-    """Until `stop`, and until what was taken is told. `on_ready({application: version})` once
-    all that was asked for is ready. Raises ServiceError, and in a group grpc.aio.AioRpcError
+    """Until `stop`, and until what was accepted is reported. on_ready: gets {application: version}
+    once all that was asked for is ready. Raises ServiceError, and in a group grpc.aio.AioRpcError
     where the service will not have this platform."""
     wall_ms = clock_of(settings.clock_file)
     pinned = read_keys(settings.instruction_keys) if settings.instruction_keys else {}
@@ -47,27 +48,28 @@ async def run_platform(
     try:
         with RuntimeHost(
             settings.data_dir / "compiled", threads=settings.threads or None
-        ) as hosting:
-            reports: list[Callable[[Report], None]] = []
+        ) as runtimes:
+            reports = ReportQueue()
             verifier = InstructionVerifier(settings.tenant, settings.name, pinned)
             host = PlatformHost(
                 settings.name,
                 verifier,
                 journal,
-                hosting,
-                capacity=settings.capacity or CAPACITY_PER_THREAD * hosting.capacity,
+                runtimes,
+                capacity=settings.capacity or CAPACITY_PER_THREAD * runtimes.capacity,
                 wall_ms=wall_ms,
-                report=lambda report: reports[0](report),
+                report=reports.put,
             )
             installer = Installer(
                 settings.tenant,
                 settings.data_dir / "artifacts",
                 host,
-                hosting,
+                runtimes,
+                on_ready=reports.applications_changed,
                 grants=settings.grants(),
             )
             rng = random.Random(secrets.randbits(64))
-            line = PlatformConnection(
+            connection = PlatformConnection(
                 PlatformIdentity(
                     tenant=settings.tenant,
                     name=settings.name,
@@ -81,17 +83,17 @@ async def run_platform(
                 journal,
                 verifier,
                 installer,
+                reports,
                 token=settings.token,
                 pinned_keys=bool(pinned),
                 jitter=rng.random,
                 wall_ms=wall_ms,
                 connect=connect,
             )
-            reports.append(line.report)
             async with asyncio.TaskGroup() as group:
-                run = group.create_task(line.run(), name="platform")
-                ready = group.create_task(_tell_ready(line, host, on_ready), name="ready")
-                leave = group.create_task(_leave(stop, line), name="stop")
+                run = group.create_task(connection.run(), name="platform")
+                ready = group.create_task(_announce_ready(connection, host, on_ready), name="ready")
+                leave = group.create_task(_leave(stop, connection), name="stop")
                 await asyncio.wait([run])
                 ready.cancel()
                 leave.cancel()
@@ -99,15 +101,15 @@ async def run_platform(
         await journal.close()
 
 
-async def _leave(stop: asyncio.Event, line: PlatformConnection) -> None:
+async def _leave(stop: asyncio.Event, connection: PlatformConnection) -> None:
     await stop.wait()
-    line.leave()
+    connection.leave()
 
 
-async def _tell_ready(
-    line: PlatformConnection, host: PlatformHost, on_ready: Callable[[dict[str, str]], None]
+async def _announce_ready(
+    connection: PlatformConnection, host: PlatformHost, on_ready: Callable[[dict[str, str]], None]
 ) -> None:
-    await line.ready.wait()
+    await connection.ready.wait()
     on_ready({one.application: one.version for one in host.hosted})
 
 

@@ -18,7 +18,7 @@ from data_sharing.delivery.dispatcher import Dispatcher
 from data_sharing.delivery.outcome_recorder import OutcomeRecorder
 from data_sharing.delivery.platform_sessions import PlatformFacts, PlatformSession
 from data_sharing.instruction import Instruction, Performed
-from data_sharing.platforms.host import Hosted, PlatformHost
+from data_sharing.platforms.host import HostedApplication, PlatformHost
 from data_sharing.platforms.journal import Journal
 from data_sharing.signing import InstructionVerifier, SigningKey
 from tests.support.fakes.runner import FakeInstalled, FakeRunner, echo
@@ -101,7 +101,7 @@ class Line:
                 None if self.mute else self.service.dispatcher.accept_report(self.session, report)
             ),
         )
-        self.host.add(Hosted(application="alarm", version="1.0.0", installed=self.alarm))
+        self.host.add(HostedApplication(application="alarm", version="1.0.0", installed=self.alarm))
         self.session = self._session()
         self._carrier: asyncio.Task[None] | None = None
 
@@ -123,7 +123,7 @@ class Line:
         dispatcher.set_applications(
             self.session, {(o.application, o.version): o.sha256 for o in self.host.hosted}
         )
-        self.host.tell_again()
+        self.host.report_unrecorded()
 
     def cut(self) -> None:
         self.service.dispatcher.leave(self.session)
@@ -132,9 +132,9 @@ class Line:
         while not session.gone:
             session.output_ready.clear()
             while session.tokens and not self.deaf:
-                self.host.take(session.tokens.popleft())
+                self.host.accept(session.tokens.popleft())
             while session.recorded:
-                await self.journal.recorded([session.recorded.popleft()], self.service.clock())
+                await self.journal.mark_recorded([session.recorded.popleft()], self.service.clock())
             await session.output_ready.wait()
 
     async def close(self) -> None:

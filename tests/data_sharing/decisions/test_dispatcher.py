@@ -42,7 +42,7 @@ async def test_an_instruction_is_performed_and_its_outcome_recorded_once(
         kept = await service.ends(InstructionState.DONE)
         assert kept.outcome is not None
         assert (kept.outcome.output, kept.platform) == ('{"volume":40}', "hub")
-        await service.until(lambda: hub.journal.untold() == [])  # it heard that it is recorded
+        await service.until(lambda: hub.journal.unrecorded() == [])  # it heard that it is recorded
         assert len(service.told) == len(hub.alarm.invocations) == 1
         assert len(service.dispatcher) == 0
 
@@ -102,7 +102,7 @@ async def test_an_outcome_lost_on_the_way_is_told_again_and_nothing_runs_again(
         hub.mute = True
         hub.connect()
         await service.decide(ONCE)
-        await service.until(lambda: len(hub.journal.untold()) == 1)
+        await service.until(lambda: len(hub.journal.unrecorded()) == 1)
         hub.cut()
         hub.mute = False
         hub.connect()
@@ -164,7 +164,7 @@ async def test_a_new_worker_sends_on_what_the_one_before_left(harness: DispatchH
         await after.ends(InstructionState.DONE)
         await after.ends(InstructionState.DONE, "i-2")
         for token in old_tokens:
-            hub.host.take(token)  # the zombie's, come late
+            hub.host.accept(token)  # the zombie's, come late
         await asyncio.sleep(0)
         assert len(hub.alarm.invocations) == 2
 

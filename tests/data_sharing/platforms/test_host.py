@@ -13,8 +13,9 @@ from msgspec.structs import replace
 
 from control_plane.errors import Refused
 from data_sharing.instruction import Instruction, Performance, Performed
-from data_sharing.platforms.host import Hosted, PlatformHost, Report
+from data_sharing.platforms.host import HostedApplication, PlatformHost
 from data_sharing.platforms.journal import KEEP_AFTER_DEADLINE_MS, Journal
+from data_sharing.platforms.reports import Report
 from data_sharing.runtimes.port import Invocation, InvocationStatus, Outcome
 from data_sharing.signing import (
     Delivery,
@@ -58,7 +59,7 @@ class Platform:
             wall_ms=self.clock,
             report=self._heard,
         )
-        self.host.add(Hosted(application="alarm", version="1.0.0", installed=self.alarm))
+        self.host.add(HostedApplication(application="alarm", version="1.0.0", installed=self.alarm))
 
     @classmethod
     async def on(
@@ -74,7 +75,7 @@ class Platform:
         delivery = Delivery(
             instruction=instruction, platform="hub", partition="0", fence=fence, attempt=attempt
         )
-        self.host.take(sign(delivery, KEY, self.clock()))
+        self.host.accept(sign(delivery, KEY, self.clock()))
 
     async def hears(self, count: int) -> list[Report]:
         async with asyncio.timeout(WAIT_S):
@@ -262,7 +263,7 @@ async def test_of_a_killed_action_that_is_not_idempotent_the_outcome_is_unknown(
     tmp_path: Path,
 ) -> None:
     restarted = await died_while_running(tmp_path, RING)
-    restarted.host.tell_again()
+    restarted.host.report_unrecorded()
     told = restarted.reports[0]
     assert isinstance(told, Performed)
     assert (told.status, told.platform, told.replayed) == (Performance.UNKNOWN, "hub", True)
@@ -274,7 +275,7 @@ async def test_of_a_killed_action_that_is_not_idempotent_the_outcome_is_unknown(
 async def test_a_killed_action_that_is_idempotent_runs_again(tmp_path: Path) -> None:
     once = replace(RING, idempotent=True)
     restarted = await died_while_running(tmp_path, once)
-    restarted.host.tell_again()
+    restarted.host.report_unrecorded()
     assert restarted.reports == []
     assert (await restarted.outcome(once)).status is Performance.DONE
     await restarted.close()
@@ -285,11 +286,11 @@ async def test_outcomes_are_told_again_until_they_are_recorded(tmp_path: Path) -
     first = await platform.outcome()
     await platform.close()
     restarted = await Platform.on(tmp_path)
-    restarted.host.tell_again()
+    restarted.host.report_unrecorded()
     assert restarted.reports == [first]
-    await restarted.journal.recorded([(first.instruction, first.attempt)], NOW_MS)
+    await restarted.journal.mark_recorded([(first.instruction, first.attempt)], NOW_MS)
     restarted.reports.clear()
-    restarted.host.tell_again()
+    restarted.host.report_unrecorded()
     assert restarted.reports == []
     assert await restarted.outcome() == first  # still known: its deadline is not over
     await restarted.close()
@@ -299,9 +300,9 @@ async def test_what_is_recorded_and_over_is_forgotten(tmp_path: Path) -> None:
     platform = await Platform.on(tmp_path)
     done = await platform.outcome()
     over_ms = RING.deadline_ms + KEEP_AFTER_DEADLINE_MS + 1
-    await platform.journal.recorded([], over_ms)
+    await platform.journal.mark_recorded([], over_ms)
     assert len(platform.journal) == 1  # nobody recorded its outcome
-    await platform.journal.recorded([(done.instruction, done.attempt)], over_ms)
+    await platform.journal.mark_recorded([(done.instruction, done.attempt)], over_ms)
     assert len(platform.journal) == 0
     await platform.close()
     reopened = await Journal.open(tmp_path / "journal", now_ms=over_ms)
@@ -312,14 +313,14 @@ async def test_what_is_recorded_and_over_is_forgotten(tmp_path: Path) -> None:
 async def test_what_was_recorded_before_a_restart_is_forgotten_when_it_is_over(tmp_path) -> None:
     platform = await Platform.on(tmp_path)
     told = [(done.instruction, done.attempt) for done in [await platform.outcome()]]
-    await platform.journal.recorded(told, NOW_MS)
-    await platform.journal.recorded(told, NOW_MS)  # told twice
+    await platform.journal.mark_recorded(told, NOW_MS)
+    await platform.journal.mark_recorded(told, NOW_MS)  # told twice
     await platform.close()
     over_ms = RING.deadline_ms + KEEP_AFTER_DEADLINE_MS + 1
     reopened = await Journal.open(tmp_path / "journal", now_ms=NOW_MS)
-    await reopened.recorded([], over_ms - 1)
+    await reopened.mark_recorded([], over_ms - 1)
     assert len(reopened) == 1
-    await reopened.recorded([], over_ms)
+    await reopened.mark_recorded([], over_ms)
     assert len(reopened) == 0
     await reopened.close()
 

@@ -19,7 +19,7 @@ from grpc import aio
 
 from control_plane.errors import DataLoss, ServiceError
 from control_plane.files import replace_file
-from data_sharing.platforms.host import Hosted, PlatformHost
+from data_sharing.platforms.host import HostedApplication, PlatformHost
 from data_sharing.runtimes.port import Artifact, Capabilities, Limits
 from data_sharing.runtimes.runtime_host import RuntimeHost
 from homeport.api.datasharing.v1 import platform_pb2 as pb
@@ -44,18 +44,19 @@ class Installer:
         tenant: str,
         folder: Path,
         host: PlatformHost,
-        hosting: RuntimeHost,
+        runtimes: RuntimeHost,
         *,
+        on_ready: Callable[[], None],
         grants: Sequence[str] = (),
     ) -> None:
         self._grants = frozenset(grants)
         self._tenant = tenant
         self._folder = folder
         self._host = host
-        self._hosting = hosting
+        self._runtimes = runtimes
         self._wanted: set[tuple[str, str]] = set()
         self._busy: set[tuple[str, str]] = set()
-        self.on_ready: Callable[[], None] = lambda: None
+        self._on_ready = on_ready
 
     @property
     def complete(self) -> bool:
@@ -67,7 +68,7 @@ class Installer:
         """The most wall time that any action here may take."""
         return max((one.installed.limits.wall_s for one in self._host.hosted), default=0.0)
 
-    def offer(
+    def install(
         self,
         offer: pb.Offer,
         channel: aio.Channel,
@@ -90,11 +91,11 @@ class Installer:
         self, offer: pb.Offer, channel: aio.Channel, metadata: Sequence[tuple[str, str]]
     ) -> None:
         try:
-            content = await asyncio.to_thread(self._kept, offer.sha256)
+            content = await asyncio.to_thread(self._stored, offer.sha256)
             if content is None:
                 content = await self._fetch(offer, channel, metadata)
-                await asyncio.to_thread(self._keep, offer.sha256, content)
-            installed = await self._hosting.install_soon(
+                await asyncio.to_thread(self._store, offer.sha256, content)
+            installed = await self._runtimes.install_soon(
                 Artifact.of(offer.kind, content, offer.sha256),
                 _read_limits(offer.limits_json or "{}"),
                 self._granted(_read_wishes(offer.wishes_json or "{}")),
@@ -112,10 +113,12 @@ class Installer:
         finally:
             self._busy.discard((offer.application, offer.version))
         self._host.add(
-            Hosted(application=offer.application, version=offer.version, installed=installed)
+            HostedApplication(
+                application=offer.application, version=offer.version, installed=installed
+            )
         )
         log.info("%s %s is ready", offer.application, offer.version)
-        self.on_ready()
+        self._on_ready()
 
     async def _fetch(
         self, offer: pb.Offer, channel: aio.Channel, metadata: Sequence[tuple[str, str]]
@@ -142,7 +145,7 @@ class Installer:
             environment=wishes.environment if "environment" in self._grants else (),
         )
 
-    def _kept(self, sha256: str) -> bytes | None:
+    def _stored(self, sha256: str) -> bytes | None:
         """What is here under that name, when it is that; damaged files go."""
         path = self._path(sha256)
         try:
@@ -155,7 +158,7 @@ class Installer:
         path.unlink(missing_ok=True)
         return None
 
-    def _keep(self, sha256: str, content: bytes) -> None:
+    def _store(self, sha256: str, content: bytes) -> None:
         """Whole or not at all."""
         path = self._path(sha256)
         path.parent.mkdir(parents=True, exist_ok=True)
