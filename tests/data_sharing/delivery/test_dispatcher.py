@@ -17,7 +17,7 @@ from data_sharing.decisions.outbox import InstructionState
 from data_sharing.delivery.dispatcher import AWAY_MS, REPORT_MS
 from data_sharing.instruction import Instruction
 from data_sharing.runtimes.port import Invocation, InvocationStatus, Outcome
-from tests.data_sharing.decisions.dispatch_harness import (
+from tests.support.dispatch_harness import (
     ONCE,
     REPEATABLE,
     DispatchHarness,
