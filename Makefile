@@ -13,11 +13,11 @@ help:  ## this list
 
 setup: $(READY)  ## .venv with everything, `homeport` in .venv/bin
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml sdk/pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "Homeport needs Python 3.11 or newer; install it or call make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@echo "setting up $(VENV) with $(PYTHON) (once; a minute or two)"
 	@$(PYTHON) -m venv $(VENV) || { echo "$(PYTHON) cannot make a virtual environment; install its venv module (Debian: python3-venv)" >&2; exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[server,local,dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ./sdk --editable '.[local,dev]'
 	@touch $@
 
 demo: $(READY)  ## provision 20,000 real addresses on a local stack and draw where they went

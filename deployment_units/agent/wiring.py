@@ -131,7 +131,7 @@ def build_agent(settings: AgentSettings, spec: UnitSpec | None) -> Agent:
         UnitIdentity(
             unit_id=unit_id,
             incarnation=new_incarnation(time.time(), secrets.token_hex(4)),
-            version=version("homeport"),
+            version=version("homeport-server"),
             ttl_s=settings.ttl_s,
             spec=spec,
         ),

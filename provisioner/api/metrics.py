@@ -42,7 +42,7 @@ class ProvisionerMetrics(Collector):
         self._watching = watching
         self._store_status = store_status
         self._keeper = keeper
-        self._version = version("homeport")
+        self._version = version("homeport-server")
 
     def readiness(self) -> Readiness:
         """Ready: new clients can be placed now. Degraded: only known ones are answered."""

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -30,13 +30,20 @@ def wait_until(holds: Callable[[], bool], what: str) -> None:
 class Up:
     """One run of `homeport up` on free ports. Inside the context it serves."""
 
-    def __init__(self, data_dir: Path, *arguments: str, program: str = "console.cli.main") -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        *arguments: str,
+        command: Sequence[str] = (sys.executable, "-m", "console.cli.main"),
+        cwd: Path | None = None,
+    ) -> None:
         self.data_dir = data_dir
         self.ready_file = data_dir.parent / f"{data_dir.name}-ready.json"
         self._command = [
-            sys.executable, "-m", program, "up", "--port", "0",
+            *command, "up", "--port", "0",
             "--data-dir", str(data_dir), "--ready-file", str(self.ready_file), *arguments,
         ]  # fmt: skip
+        self._cwd = cwd
         self.process: subprocess.Popen[bytes] | None = None
         self.out = self.err = ""
         self._seen: set[psutil.Process] = set()
@@ -45,7 +52,11 @@ class Up:
         """Starts it, without waiting."""
         environ = {k: v for k, v in os.environ.items() if not k.startswith("HOMEPORT_")}
         self.process = subprocess.Popen(
-            self._command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environ
+            self._command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environ,
+            cwd=self._cwd,
         )
         return self
 

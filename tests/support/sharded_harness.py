@@ -42,7 +42,7 @@ class ShardedHarness:
     async def command(
         self,
         *words: str,
-        program: Sequence[str] = ("-c", "from console.cli.entry import main; main()"),
+        program: Sequence[str] = ("-c", "from console.cli.main import main; main()"),
         environment: Mapping[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """One `homeport store` command, to its end."""

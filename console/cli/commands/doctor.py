@@ -80,7 +80,7 @@ def installed_version() -> str:
     """Of the distribution this module belongs to."""
     from importlib.metadata import version as version_of
 
-    return version_of("homeport")
+    return version_of("homeport-server")
 
 
 def _service(target: Target) -> tuple[list[Finding], list[UnitSeen] | None]:

@@ -44,7 +44,7 @@ class SharingMetrics(Collector):
         self._retainer = retainer
         self._worker = worker
         self._dispatcher = dispatcher
-        self._version = version("homeport")
+        self._version = version("homeport-server")
 
     def readiness(self) -> Readiness:
         """Ready: events can be kept now."""

@@ -74,7 +74,7 @@ async def run_platform(
                     tenant=settings.tenant,
                     name=settings.name,
                     incarnation=f"{wall_ms():013x}-{secrets.token_hex(4)}",
-                    version=version("homeport"),
+                    version=version("homeport-server"),
                     ttl_s=settings.ttl_s,
                     wanted=settings.wanted(),
                 ),
