@@ -1,7 +1,7 @@
-"""World: the fleet and its tenants as this server sees them, followed through watches.
+"""FleetView: the fleet and its tenants as this server sees them, followed through watches.
 
 Requests read plain attributes of it; nothing here waits for the store. A change of a unit's
-record or of its standing makes a new placement snapshot; a mere change of load does not.
+record or of whether it serves makes a new placement snapshot; a mere change of load does not.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from control_plane import keys
+from control_plane.errors import NotFound
 from control_plane.fleet.lifecycle import LEAVING, TAKING, LifecycleRecord, State, unwritten
 from control_plane.fleet.records import (
     decode_lifecycle,
@@ -35,9 +36,8 @@ from provisioner.placement.fleet import PlacementFleet, PlacementUnit
 
 
 class FleetView:
-    """`start` reads everything once, or `restore` takes over an earlier sight of it; `run`
-    follows. `on_fleet(fleet)`, when set, is called with each new snapshot, before any request
-    can see it."""
+    """`start` reads everything once, or `restore` takes over an earlier view of it; `run`
+    follows. `subscribe` for each new snapshot."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class FleetView:
         *,
         clock: Callable[[], float],
     ) -> None:
-        self.on_fleet: Callable[[PlacementFleet], None] = lambda fleet: None
+        self._subscribers: list[Callable[[PlacementFleet], None]] = []
         self._dirty = False
         kept: Any = {"clock": clock, "keeps_pairs": True}
         self._units = Replica(store, keys.UNITS, decode_unit, self._changed, **kept)
@@ -58,8 +58,13 @@ class FleetView:
         )  # fmt: skip
         self.leaving: Mapping[str, State] = {}  # units whose clients are moved away
         self.restless = False  # whether a known client may have to move when it asks
-        self._standing: dict[str, bool] = {}
+        self._serving: dict[str, bool] = {}
         self.fleet = PlacementFleet(units=(), revision=0)
+
+    def subscribe(self, notify: Callable[[PlacementFleet], None]) -> None:
+        """From now on calls `notify` with each new snapshot, before any request can see it,
+        and in the order of subscription."""
+        self._subscribers.append(notify)
 
     @property
     def units(self) -> Mapping[str, UnitSpec]:
@@ -81,6 +86,15 @@ class FleetView:
         found = self._tenants.items.get(tenant_id)
         if found is None and tenant_id == DEFAULT_TENANT.id:
             return DEFAULT_TENANT
+        return found
+
+    def tenant_or_raise(self, tenant_id: str) -> TenantSpec:
+        """The same for a request; empty: the default tenant. Raises NotFound."""
+        found = self.tenant(tenant_id or DEFAULT_TENANT.id)
+        if found is None:
+            raise NotFound(
+                f"there is no tenant {tenant_id!r}; apply it with `homeport tenants apply`"
+            )
         return found
 
     def hold_s(self, tenant_id: str) -> float:
@@ -146,7 +160,7 @@ class FleetView:
         """Follows the store for ever."""
         async with asyncio.TaskGroup() as group:
             for replica in self.replicas:
-                group.create_task(replica.run(), name="world replica")
+                group.create_task(replica.run(), name="fleet replica")
 
     def seen(self, unit_id: str) -> UnitSpec | None:
         """A unit's spec, if this server has heard of it."""
@@ -159,8 +173,8 @@ class FleetView:
 
     def _live_changed(self, unit_id: str, status: UnitStatus | None) -> None:
         serving = status is not None and status.health is UnitHealth.SERVING
-        if self._standing.get(unit_id) is not serving:
-            self._standing[unit_id] = serving
+        if self._serving.get(unit_id) is not serving:
+            self._serving[unit_id] = serving
             self._changed(unit_id, status)
 
     def _changed(self, name: str, record: object) -> None:
@@ -204,7 +218,8 @@ class FleetView:
             for one in self.tenants.values()
         )
         self.fleet = PlacementFleet(units=tuple(units), revision=self.fleet.revision + 1)
-        self.on_fleet(self.fleet)
+        for notify in self._subscribers:
+            notify(self.fleet)
 
 
 _WHY_NOT = {

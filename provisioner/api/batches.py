@@ -2,7 +2,7 @@
 
 What a thousand clients have in common is done once for all of them: the clock is read once,
 addresses are located together (geo/many.py), and answers are written around what repeats.
-From there each client goes its own way through the desk like a single call.
+From there each client goes its own way through the use case like a single call.
 """
 
 from __future__ import annotations
@@ -13,12 +13,11 @@ from control_plane import keys
 from control_plane.errors import InvalidInput, ServiceError
 from control_plane.fleet.unit import TenantSpec
 from control_plane.identity.names import check_client_id
-from control_plane.serving.status import code_of, duration
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from provisioner.api.requests import Batch, text, unsaid, utf8
-from provisioner.provisioning import response_encoding
+from provisioner.provisioning import answers, response_encoding
 from provisioner.provisioning.pending import PendingProvision
-from provisioner.provisioning.provisioner import PATIENCE_S, Provisioner
+from provisioner.provisioning.provisioner import DEFAULT_TIMEOUT_S, Provisioner
 
 
 class BatchRun:
@@ -26,111 +25,97 @@ class BatchRun:
 
     def __init__(self, provisioner: Provisioner, tenant: TenantSpec, batch: Batch) -> None:
         """Nothing has begun yet; `begin` does."""
-        self._provisioner = provisioner
+        self.provisioner = provisioner
         self._tenant = tenant
         self._batch = batch
+        self._at_ms = provisioner.wall_ms()
+        self._expires_at = provisioner.now() + DEFAULT_TIMEOUT_S
+        self.new_results = response_encoding.NewResults(tenant.id, self._at_ms)
         self._results: list[bytes] = [b""] * len(batch.clients)
+        self._positions: dict[str, int] = {}
         self._left = len(batch.clients)
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        at_ms = provisioner.wall_ms()
-        self._at_ms, self._expires_at = at_ms, provisioner.now() + PATIENCE_S
-        self.new = response_encoding.NewResults(tenant.id, at_ms)
 
     def begin(self) -> None:
         """Puts every client on its way."""
-        provisioner, tenant, batch = self._provisioner, self._tenant, self._batch
-        begin, with_tickets, default = (
-            provisioner.begin,
-            batch.with_tickets,
-            tenant.default_position,
-        )
+        provisioner, tenant = self.provisioner, self._tenant
+        locator, begin = provisioner.locator, provisioner.begin
+        at_ms, expires_at, with_tickets = self._at_ms, self._expires_at, self._batch.with_tickets
+        default = tenant.default_position
         prefix = keys.assignment(tenant.id, "")
-        at_ms, expires_at = self._at_ms, self._expires_at
-        addresses = [
-            one if isinstance(one, str) else "" for one in [c.address for c in batch.clients]
-        ]
-        locations = provisioner.locator.locate_plain(addresses)
-        seen: set[str] = set()
-        for position, client in enumerate(batch.clients):
+        clients = self._batch.clients
+        addresses = [one if isinstance(one, str) else "" for one in [c.address for c in clients]]
+        locations = locator.locate_plain(addresses)
+        positions = self._positions
+        for position, client in enumerate(clients):
             client_id = client.client_id
             try:
                 if not isinstance(client_id, str):
                     client_id = utf8(client_id, "client_id")
                 check_client_id(client_id)
-                if client_id in seen:
+                if client_id in positions:
                     raise InvalidInput(
                         "client_id",
                         f"client {client_id!r} is in this batch already; send each client once",
                     )
-                seen.add(client_id)
+                positions[client_id] = position
                 location = locations[position]
                 if location is None:
-                    location = provisioner.locator.locate(*_origin(client), default)
-                claim = BatchProvision(
-                    provisioner,
-                    prefix + client_id.encode(),
-                    tenant,
-                    client_id,
-                    location,
-                    at_ms,
-                    expires_at,
-                    with_tickets,
-                    self,  # type: ignore[arg-type]  # see BatchProvision
+                    location = locator.locate(*_origin(client), default)
+                begin(
+                    BatchProvision(
+                        provisioner,
+                        prefix + client_id.encode(),
+                        tenant,
+                        client_id,
+                        location,
+                        at_ms,
+                        expires_at,
+                        with_tickets,
+                        self,
+                    )
                 )
-                claim.position = position
-                begin(claim)
             except ServiceError as error:
-                self.fail(position, text(client.client_id), error)
+                self._put_at(position, answers.failed_result(text(client.client_id), error))
 
     async def response(self) -> bytes:
         """The ProvisionManyResponse, when everybody has an answer. Each client's wait is
-        bounded by the desk's patience, and so is this."""
+        bounded by its deadline in the use case, and so is this."""
         await self._done
         return b"".join(self._results)
 
-    def put(self, position: int, result: bytes) -> None:
-        """The result at one position has come, as an entry of the response."""
+    def put(self, client_id: str, result: bytes) -> None:
+        """A client's result has come, as an entry of the response."""
+        self._put_at(self._positions[client_id], result)
+
+    def _put_at(self, position: int, result: bytes) -> None:
         self._results[position] = result
         self._left -= 1
         if not self._left and not self._done.done():
             self._done.set_result(None)
 
-    def fail(self, position: int, client_id: str, error: ServiceError) -> None:
-        """The client at one position goes without."""
-        result = pb.ProvisionResult(client_id=client_id)
-        result.error.code = code_of(error).name
-        result.error.message = error.message
-        if isinstance(error, InvalidInput):
-            result.error.field = error.field
-        if error.retry_after_s is not None:
-            result.error.retry_after.CopyFrom(duration(error.retry_after_s))
-        self.put(position, pb.ProvisionManyResponse(results=[result]).SerializeToString())
 
+class BatchProvision(PendingProvision[BatchRun]):
+    """A client of a batch. Where it is new and wants no ticket, its entry is written around
+    what the batch has in common."""
 
-class BatchProvision(PendingProvision):
-    """A client of a batch. It has no sink of its own: its answer goes to its place in the
-    run, which is kept where the sink would be."""
-
-    __slots__ = ("position",)
-
-    position: int
-    sink: BatchRun  # type: ignore[assignment]
+    __slots__ = ()
 
     def reply(self, response: bytes) -> None:
         entry = response_encoding.result_bytes(self.client_id.encode(), response)
-        self.sink.put(self.position, entry)
+        self.receiver.put(self.client_id, entry)
 
     def fail(self, error: ServiceError) -> None:
-        self.sink.fail(self.position, self.client_id, error)
+        self.receiver.put(self.client_id, answers.failed_result(self.client_id, error))
 
     def assigned(self, revision: int) -> None:
-        provisioner = self.provisioner
-        unit = provisioner.unit_bytes.get(self.account.unit)
-        if self.with_ticket or self.also is not None or unit is None:
-            provisioner.answer_new(self)
+        if self.with_ticket or self.joined is not None:
+            self.flow.assigned(self)
             return
-        run, decision = self.sink, provisioner.placed(self)
-        run.put(self.position, run.new.entry(self.client_id.encode(), unit, decision))
+        run = self.receiver
+        run.provisioner.count_new(self)
+        entry = run.provisioner.answers.new_result(run.new_results, self)
+        run.put(self.client_id, entry)
 
 
 def _origin(client: pb.ClientOrigin) -> tuple[str | None, tuple[float, float] | None]:

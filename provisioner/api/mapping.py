@@ -29,6 +29,7 @@ from homeport.api.tenancy.v1 import tenancy_pb2
 from provisioner.geo.location import Location
 from provisioner.moves.plan import MovePlan
 from provisioner.placement.explanation import Explanation, Verdict
+from provisioner.provisioning.answers import TicketedAssignment
 from provisioner.provisioning.response_encoding import location_message
 
 _HEALTH = {
@@ -254,6 +255,18 @@ def tenant_to_proto(tenant: TenantSpec) -> tenancy_pb2.Tenant:
         hold_ttl=duration(tenant.hold_s) if tenant.hold_s else None,
         reprovision=_REPROVISION_TO_PROTO[tenant.reprovision],
         return_home=_RETURN_HOME_TO_PROTO[tenant.return_home],
+    )
+
+
+def assignment_to_proto(
+    answer: TicketedAssignment, *, stale: bool = False
+) -> provisioning_pb2.GetAssignmentResponse:
+    """What a client has, and a ticket for it. stale: as its last ticket showed it."""
+    return provisioning_pb2.GetAssignmentResponse(
+        assignment=answer.assignment,
+        ticket=answer.ticket,
+        ticket_ttl=answer.ticket_ttl,
+        stale=stale,
     )
 
 

@@ -17,6 +17,8 @@ from control_plane.store.snapshot_keeper import SnapshotKeeper
 from control_plane.store.status import StoreStatus
 from control_plane.telemetry.endpoint import Readiness
 from provisioner.api.watching import Watching
+from provisioner.ledger.ledger import Ledger
+from provisioner.ledger.sharded.ledger import ShardedLedger
 from provisioner.moves.mover import Mover
 from provisioner.provisioning.provisioner import Provisioner
 from provisioner.provisioning.ticket_fallback import TicketFallback
@@ -28,6 +30,7 @@ class ProvisionerMetrics(Collector):
     def __init__(
         self,
         provisioner: Provisioner,
+        ledger: Ledger | ShardedLedger,
         health: Health,
         fallback: TicketFallback,
         mover: Mover,
@@ -36,6 +39,7 @@ class ProvisionerMetrics(Collector):
         keeper: SnapshotKeeper | None,
     ) -> None:
         self._provisioner = provisioner
+        self._ledger = ledger
         self._health = health
         self._fallback = fallback
         self._mover = mover
@@ -46,11 +50,12 @@ class ProvisionerMetrics(Collector):
 
     def readiness(self) -> Readiness:
         """Ready: new clients can be placed now. Degraded: only known ones are answered."""
-        standing = self._provisioner.ledger.standing
+        standing = self._ledger.standing
         return Readiness.READY if standing and self._store_status.current else Readiness.DEGRADED
 
     def collect(self) -> Iterator[Metric]:
-        provisioner, ledger = self._provisioner, self._provisioner.ledger
+        provisioner, ledger = self._provisioner, self._ledger
+        fleet = provisioner.placer.fleet
         yield InfoMetricFamily("homeport_build", "What is running.", {"version": self._version})
         answers = CounterMetricFamily(
             "homeport_provisioning_answers", "Clients answered.", labels=["outcome"]
@@ -62,7 +67,7 @@ class ProvisionerMetrics(Collector):
         yield CounterMetricFamily(
             "homeport_provisioner_stale_answers",
             "Known clients answered from their last ticket, without the store.",
-            self._fallback.given,
+            self._fallback.answered,
         )
         moved = CounterMetricFamily(
             "homeport_moves_clients", "Clients moved to another unit.", labels=["cause"]
@@ -141,9 +146,7 @@ class ProvisionerMetrics(Collector):
             writes.add_metric(["written"], self._keeper.written)
             writes.add_metric(["failed"], self._keeper.failed)
             yield writes
-        yield GaugeMetricFamily(
-            "homeport_fleet_units", "Units in the fleet.", len(provisioner.fleet.units)
-        )
+        yield GaugeMetricFamily("homeport_fleet_units", "Units in the fleet.", len(fleet.units))
         room = GaugeMetricFamily(
             "homeport_unit_room_clients",
             "Clients that can still be placed at a unit.",
@@ -152,7 +155,7 @@ class ProvisionerMetrics(Collector):
         load = GaugeMetricFamily(
             "homeport_unit_load_ratio", "Share of a unit's capacity that is taken.", labels=["unit"]
         )
-        for unit in provisioner.fleet.units:
+        for unit in fleet.units:
             room.add_metric([unit.id], max(0, ledger.occupancy.room[unit.index]))
             load.add_metric([unit.id], ledger.occupancy.load[unit.index])
         yield room

@@ -26,7 +26,7 @@ from provisioner.ledger.client_keys import ClientKeys
 from provisioner.moves.job_store import JobStore
 from provisioner.moves.plan import MovePlan, MoveStrategy, Planner, Resident, left_without, without
 from provisioner.placement.fleet import PlacementFleet
-from provisioner.provisioning.provisioner import Provisioner
+from provisioner.provisioning.placer import Placer
 
 PAGE = 2_000
 SLICE = 100  # clients planned before other calls get a turn
@@ -47,7 +47,7 @@ class UnitOperations:
         transitions: Transitions,
         job_store: JobStore,
         fleet_view: FleetView,
-        provisioner: Provisioner,
+        placer: Placer,
         wall: Callable[[], float],
     ) -> None:
         self._store = store
@@ -56,7 +56,7 @@ class UnitOperations:
         self._transitions = transitions
         self._job_store = job_store
         self._fleet_view = fleet_view
-        self._provisioner = provisioner
+        self._placer = placer
         self._wall = wall
 
     def job_of(self, view: UnitView) -> MoveJob | None:
@@ -108,7 +108,7 @@ class UnitOperations:
         Refused."""
         view = await self._checked(unit_id, revision)
         await self._others_can_serve(unit_id)
-        fleet = without(self._provisioner.fleet, unit_id, "it is being drained")
+        fleet = without(self._placer.fleet, unit_id, "it is being drained")
         return view, await self._plan(fleet, MoveStrategy.PLACE, unit_id=unit_id, bound=None)
 
     async def remove(self, unit_id: str, *, revision: int, dry_run: bool) -> None:
@@ -118,9 +118,7 @@ class UnitOperations:
     async def plan_rebalance(self, *, max_moves: int) -> MovePlan:
         """Who would move where. Changes nothing."""
         bound = max_moves or await self._bound()
-        return await self._plan(
-            self._provisioner.fleet, MoveStrategy.BETTER, unit_id="", bound=bound
-        )
+        return await self._plan(self._placer.fleet, MoveStrategy.BETTER, unit_id="", bound=bound)
 
     async def rebalance(self, *, max_moves: int, rate_per_s: float) -> MoveJob:
         """Raises Conflict while one is under way."""
@@ -176,7 +174,7 @@ class UnitOperations:
             max((pair.mod_revision for pair in states.items), default=0),
             max(pair.mod_revision for pair in units.items),
         )
-        fleet = self._provisioner.fleet
+        fleet = self._placer.fleet
         known = {unit.id for unit in fleet.units}
         tenants = {"default", *self._fleet_view.tenants}
         leaving = self._fleet_view.units.get(unit_id)
@@ -203,10 +201,10 @@ class UnitOperations:
     async def _plan(
         self, fleet: PlacementFleet, strategy: MoveStrategy, *, unit_id: str, bound: int | None
     ) -> MovePlan:
-        occupancy, units = self._provisioner.ledger.occupancy, self._fleet_view.units
+        occupancy, units = self._placer.occupancy, self._fleet_view.units
         planner = Planner(
             fleet,
-            self._provisioner.policy,
+            self._placer.policy,
             room=list(occupancy.room),
             load=list(occupancy.load),
             capacity=[units[unit.id].capacity if unit.id in units else 1 for unit in fleet.units],

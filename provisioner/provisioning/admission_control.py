@@ -1,10 +1,10 @@
-"""AdmissionController: how many clients may wait for a place, and when the others should come back.
+"""AdmissionController: sheds load. How many clients may wait, and when others come back.
 
 A client that would wait longer than it will is better told so at once. How long the wait is
-follows from how many wait and how fast the store takes them (Little's law). Whoever is turned
-away is given a time of its own: behind those who wait and those who were turned away before,
-half as long to half as long again, so that a storm comes back as fast as it can be served and
-no faster. Decisions are functions; the hot path compares one number, `limit`.
+follows from how many wait and how fast the store serves them (Little's law). Whoever is
+turned away is given a time of its own: behind those who wait and those who were turned away
+before, half as long to half as long again, so that a storm comes back as fast as it can be
+served and no faster. Decisions are functions; the hot path compares one number, `limit`.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import TypeVar
 from control_plane.errors import Unavailable
 from control_plane.store.port import StoreUnavailable
 
-MOST = 20_000  # clients that may wait at any rate
-LEAST = 1_000  # and at the slowest
-WAIT_S = 3.0  # a longer wait than this is not begun; a client's own patience is 5 s
-SLOWEST_PER_S = 200.0  # what even a struggling store is taken to do
-BACKLOG = 100  # with fewer waiting, what is served tells nothing of what could be
-WEIGHT = 0.1  # of the newest look in the rate
-RECOVERY = 1.05  # an estimate nothing speaks for rises by this at each look
-SOONEST_S, LATEST_S = 1.0, 30.0  # middle of the delays told
+MAX_WAITING = 20_000  # clients that may wait at the highest rate
+MIN_WAITING = 1_000  # and at the lowest
+MAX_WAIT_S = 3.0  # a longer wait than this is not begun; a client's own deadline is 5 s
+MIN_RATE_PER_S = 200.0  # what even a struggling store is taken to do
+BACKLOG = 100  # with fewer waiting, what is served does not show what could be
+SAMPLE_WEIGHT = 0.1  # of the newest sample in the rate
+RECOVERY = 1.05  # an estimate that no sample speaks against rises by this at each
+MIN_RETRY_S, MAX_RETRY_S = 1.0, 30.0  # middle of the delays told
 
 E = TypeVar("E", bound=Unavailable)
 
@@ -33,24 +33,24 @@ class Overloaded(Unavailable):
     reason = "OVERLOADED"
 
 
-def clients_that_may_wait(rate_per_s: float) -> int:
-    """Those who are served within WAIT_S at this rate."""
-    return int(min(MOST, max(LEAST, rate_per_s * WAIT_S)))
+def waiting_limit(rate_per_s: float) -> int:
+    """Those who are served within MAX_WAIT_S at this rate."""
+    return int(min(MAX_WAITING, max(MIN_WAITING, rate_per_s * MAX_WAIT_S)))
 
 
 def next_rate_per_s(rate_per_s: float, served: int, seconds: float, waiting: int) -> float:
-    """The estimate after another look: `served` clients in so many seconds, while at least
+    """The estimate after another sample: `served` clients in so many seconds, while at least
     `waiting` waited at its begin and its end."""
     if waiting >= BACKLOG:
-        seen = served / seconds
-        return max(SLOWEST_PER_S, rate_per_s + WEIGHT * (seen - rate_per_s))
-    return min(rate_per_s * RECOVERY, MOST / WAIT_S)
+        sample = served / seconds
+        return max(MIN_RATE_PER_S, rate_per_s + SAMPLE_WEIGHT * (sample - rate_per_s))
+    return min(rate_per_s * RECOVERY, MAX_WAITING / MAX_WAIT_S)
 
 
-def retry_delay_s(ahead: float, rate_per_s: float, chance: float, *, least_s: float) -> float:
-    """When to come back, with `ahead` clients to be served before. chance: 0.0 to 1.0."""
+def retry_delay_s(ahead: float, rate_per_s: float, jitter: float, *, min_s: float) -> float:
+    """When to come back, with `ahead` clients to be served before. jitter: 0.0 to 1.0."""
     served_after_s = ahead / rate_per_s
-    return max(least_s, min(LATEST_S, served_after_s)) * (0.5 + chance)
+    return max(min_s, min(MAX_RETRY_S, served_after_s)) * (0.5 + jitter)
 
 
 class AdmissionController:
@@ -58,39 +58,39 @@ class AdmissionController:
 
     def __init__(self, *, jitter: Callable[[], float]) -> None:
         self._jitter = jitter
-        self.rate_per_s = MOST / WAIT_S
-        self.limit = MOST  # clients that may wait now; 0: no new ones at all
-        self.shut = False  # the store is away, and this server has no session to write with
+        self.rate_per_s = MAX_WAITING / MAX_WAIT_S
+        self.limit = MAX_WAITING  # clients that may wait now; 0: no new ones at all
+        self.store_away = False  # and this server has no session to write with
         self.turned_away = 0
         self._waiting = 0
         self._served = 0
         self._to_come = 0.0  # turned away, and by what they were told not back yet
 
-    def look(
-        self, *, waiting: int, served: int, seconds: float, standing: bool, connected: bool
+    def update(
+        self, *, waiting: int, served: int, seconds: float, may_write: bool, connected: bool
     ) -> None:
-        """Every now and then: how many wait, how many were served ever, how long since the
-        look before. standing: whether this server may write at all; connected: whether the
-        store answers."""
+        """At every interval: how many wait, how many were served ever, how long since the last
+        update. may_write: whether this server has a session to write with; connected: whether
+        the store answers."""
         self.rate_per_s = next_rate_per_s(
             self.rate_per_s, served - self._served, seconds, min(waiting, self._waiting)
         )
-        self.limit = clients_that_may_wait(self.rate_per_s) if standing else 0
-        self.shut = not standing and not connected
+        self.limit = waiting_limit(self.rate_per_s) if may_write else 0
+        self.store_away = not may_write and not connected
         self._waiting, self._served = waiting, served
         self._to_come = max(0.0, self._to_come - self.rate_per_s * seconds)
 
     def refusal(self) -> Unavailable:
         """For one client that may not wait."""
-        if self.shut:
-            return self.spread_out(
+        if self.store_away:
+            return self.with_retry_delay(
                 StoreUnavailable("the store is away, new clients cannot be placed; try again")
             )
-        return self.spread_out(
+        return self.with_retry_delay(
             Overloaded("this server has more new clients waiting than it can take; try again")
         )
 
-    def spread_out(self, error: E) -> E:
+    def with_retry_delay(self, error: E) -> E:
         """The same error for one client among many, with a delay of its own."""
         self.turned_away += 1
         self._to_come += 1.0
@@ -98,6 +98,6 @@ class AdmissionController:
             self._waiting + self._to_come,
             self.rate_per_s,
             self._jitter(),
-            least_s=error.retry_after_s or SOONEST_S,
+            min_s=error.retry_after_s or MIN_RETRY_S,
         )
         return type(error)(error.message, retry_after_s=delay_s)

@@ -1,8 +1,8 @@
-"""MoveOnContact: clients that ask, and should not stay where they are, are moved before the answer.
+"""MoveOnContact: clients that ask, and should not stay where they are, are moved first.
 
 Their unit drains or is lost, the unit they had to leave is back, or their tenant wants them
-where they are best off. A move that fails costs the client nothing: it is told the home it
-has. The desk asks only while `World.restless` says that there may be such clients.
+where they are best off. A move that fails costs the client nothing: it is told the
+assignment it has. Asked only while `FleetView.restless` says that there may be such clients.
 """
 
 from __future__ import annotations
@@ -30,44 +30,51 @@ from provisioner.moves.targets import Targets
 from provisioner.placement.eligibility import is_nowhere
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.fleet import PlacementFleet
-from provisioner.placement.occupancy import Occupancy
-from provisioner.provisioning.pending import PendingProvision
+from provisioner.provisioning.pending import AnyPending
+from provisioner.provisioning.placer import Placer
 
 HANDOFF_SHARE = 0.8  # of the time the client waits, that handing its state over may take
 
 
 class MoveOnContact:
-    """One per desk. clock: monotonic seconds."""
+    """One per server; follows `fleet_view` from the beginning, behind `placer`. clock:
+    monotonic seconds."""
 
     def __init__(
         self,
         fleet_view: FleetView,
+        placer: Placer,
         mover: Mover,
         policy: PlacementPolicy,
         *,
         clock: Callable[[], float],
     ) -> None:
         self._fleet_view = fleet_view
+        self._placer = placer
         self._mover = mover
         self._policy = policy
         self._clock = clock
+        self._follow(fleet_view.fleet)
+        fleet_view.subscribe(self._follow)
 
-    def follow(self, fleet: PlacementFleet, occupancy: Occupancy) -> None:
+    def _follow(self, fleet: PlacementFleet) -> None:
         """From now on decides over this snapshot."""
-        self._targets = Targets(fleet, self._policy, occupancy)
+        self._targets = Targets(fleet, self._policy, self._placer.occupancy)
 
-    def takes(self, claim: PendingProvision, found: KeyValue, record: AssignmentRecord) -> bool:
-        """Whether the client is to move; then it will be answered, once."""
-        who = self._move_request(claim, found, record)
-        return who is not None and self._mover.spawn(
-            self._move(claim, who), "moving a client that asked"
+    def begin(self, pending: AnyPending, found: KeyValue, record: AssignmentRecord) -> bool:
+        """Whether the client is to move; then `pending` is answered once it is over."""
+        request = self._move_request(pending, found, record)
+        return request is not None and self._mover.spawn(
+            self._move(pending, request), "moving a client that asked"
         )
 
     def _move_request(
-        self, claim: PendingProvision, found: KeyValue, record: AssignmentRecord
+        self, pending: AnyPending, found: KeyValue, record: AssignmentRecord
     ) -> MoveRequest | None:
-        tenant, to, strategy = claim.tenant, "", MoveStrategy.PLACE
-        location = claim.location if not is_nowhere(claim.location) else location_of(record.cell)
+        tenant, to, strategy = pending.tenant, "", MoveStrategy.PLACE
+        location = pending.location
+        if is_nowhere(location):
+            location = location_of(record.cell)
         leaving = self._fleet_view.leaving.get(record.unit)
         if leaving is State.DRAINING:
             cause = DRAINED
@@ -77,13 +84,13 @@ class MoveOnContact:
             cause, to = RETURNED, record.home
         elif tenant.reprovision is not Reprovision.KEEP:
             cause, strategy = REPROVISIONED, MoveStrategy.BETTER
-            if self._targets.better(location, tenant.id, claim.key, record.unit) is None:
+            if self._targets.better(location, tenant.id, pending.key, record.unit) is None:
                 return None
         else:
             return None
         return MoveRequest(
             tenant=tenant,
-            client_id=claim.client_id,
+            client_id=pending.client_id,
             found=found,
             record=record,
             location=location,
@@ -96,15 +103,15 @@ class MoveOnContact:
         index = self._targets.indices.get(unit_id, -1) if unit_id else -1
         return index >= 0 and self._targets.fleet.units[index].taking
 
-    async def _move(self, claim: PendingProvision, who: MoveRequest) -> None:
-        timeout_s = max(0.0, claim.expires_at - self._clock()) * HANDOFF_SHARE
-        outcome = await self._mover.move(who, timeout_s=timeout_s)
-        provisioner = claim.provisioner
+    async def _move(self, pending: AnyPending, request: MoveRequest) -> None:
+        timeout_s = max(0.0, pending.expires_at - self._clock()) * HANDOFF_SHARE
+        outcome = await self._mover.move(request, timeout_s=timeout_s)
+        flow = pending.flow
         if isinstance(outcome, Moved):
-            provisioner.answer_moved(claim, outcome.unit, outcome.epoch, outcome.at_ms, who.cause)
+            flow.moved(pending, outcome.unit, outcome.epoch, outcome.at_ms, request.cause)
         elif not isinstance(outcome, Superseded):
-            provisioner.answer_existing(claim, who.record)
+            flow.stays(pending, request.record)
         elif outcome.found is not None:
-            provisioner.answer_existing(claim, decode_assignment(outcome.found.value))
+            flow.stays(pending, decode_assignment(outcome.found.value))
         else:
-            provisioner.claim(claim)  # it was released meanwhile, and has no home any more
+            flow.claim(pending)  # released meanwhile: it has no assignment any more

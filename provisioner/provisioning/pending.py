@@ -1,13 +1,15 @@
-"""PendingProvision: one client on its way from request to answer.
+"""PendingProvision: one client on its way from request to answer, as a claim of the ledger.
 
-Made once per client and carried through lookup, choice, ledger and encoding without a task
-or future of its own. Callers that ask for the same client at the same time share it.
+Made once per client and carried through lookup, choice, ledger and answer without a task or
+future of its own. Callers that ask for the same client at the same time share it. What its
+outcomes mean is the business of the use case, which it knows by `ProvisionFlow` alone.
 """
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from control_plane.errors import ServiceError
 from control_plane.fleet.unit import TenantSpec
@@ -15,38 +17,69 @@ from control_plane.store import port
 from control_plane.store.port import KeyValue
 from provisioner.geo.location import Location
 from provisioner.ledger.account import Account
-from provisioner.ledger.assignment import AssignmentRecord, decode_assignment, encode_assignment
+from provisioner.ledger.assignment import AssignmentRecord, encode_assignment
 from provisioner.ledger.holds import hold
 from provisioner.ledger.operations import Claim
 from provisioner.placement.choice import Choice
+from provisioner.provisioning.placer import Placer
 
-if TYPE_CHECKING:
-    from provisioner.provisioning.provisioner import Provisioner
+ReceiverT = TypeVar("ReceiverT", covariant=True)
 
 
-class Sink(Protocol):
-    """Where an answer goes: a call, or a place in a batch."""
+class ProvisionFlow(Protocol):
+    """The use case as a pending provision sees it. Each call but `claim` ends the provision
+    or hands it to whoever will."""
 
-    def reply(self, response: bytes) -> None:
-        """A ProvisionResponse."""
+    placer: Placer
+
+    def claim(self, pending: AnyPending, /) -> None:
+        """Chooses a unit for the client and asks the ledger for a slot there."""
         ...
 
-    def fail(self, error: ServiceError) -> None: ...
+    def assigned(self, pending: AnyPending, /) -> None:
+        """The assignment is durable."""
+        ...
+
+    def existing(self, pending: AnyPending, found: KeyValue, /) -> None:
+        """The store holds an assignment of the client already."""
+        ...
+
+    def absent(self, pending: AnyPending, /) -> None:
+        """The store was asked, and holds no assignment of the client."""
+        ...
+
+    def stays(self, pending: AnyPending, record: AssignmentRecord, /) -> None:
+        """The client keeps the assignment it has."""
+        ...
+
+    def moved(
+        self, pending: AnyPending, unit_id: str, epoch: int, at_ms: int, rule: str, /
+    ) -> None:
+        """The client had an assignment, and was moved to another unit."""
+        ...
+
+    def failed(self, pending: AnyPending, error: ServiceError, /) -> None:
+        """There will be no assignment, or the store did not answer."""
+        ...
 
 
-class PendingProvision(Claim):
-    """See the module. `also` holds the sinks of those who asked while this was under way."""
+class PendingProvision(Claim, Generic[ReceiverT]):
+    """See the module. at_ms: Unix time of the assignment, ms; expires_at: monotonic, s.
+
+    receiver: what `reply` and `fail` answer; joined: those who asked for the same client while
+    this was under way; checked_store: whether the store was asked for an assignment of it.
+    """
 
     __slots__ = (
-        "also",
         "at_ms",
+        "checked_store",
         "choice",
         "client_id",
+        "flow",
+        "joined",
         "location",
-        "looked",
         "plain",
-        "provisioner",
-        "sink",
+        "receiver",
         "tenant",
         "value",
         "with_ticket",
@@ -55,7 +88,7 @@ class PendingProvision(Claim):
 
     def __init__(
         self,
-        provisioner: Provisioner,
+        flow: ProvisionFlow,
         key: bytes,
         tenant: TenantSpec,
         client_id: str,
@@ -63,9 +96,9 @@ class PendingProvision(Claim):
         at_ms: int,
         expires_at: float,
         with_ticket: bool,
-        sink: Sink,
+        receiver: ReceiverT,
     ) -> None:
-        self.provisioner = provisioner
+        self.flow = flow
         self.key = key
         self.tenant = tenant
         self.client_id = client_id
@@ -73,27 +106,30 @@ class PendingProvision(Claim):
         self.at_ms = at_ms
         self.expires_at = expires_at
         self.with_ticket = with_ticket
-        self.sink = sink
-        self.also: list[tuple[Sink, bool]] | None = None
+        self.receiver = receiver
+        self.joined: list[AnyPending] | None = None
         self.promised = False
         self.plain = True
         self.writes: Sequence[port.Operation] = ()
-        self.looked = False  # whether the store was asked for a home this client has
+        self.checked_store = False
 
+    @abstractmethod
     def reply(self, response: bytes) -> None:
-        """To the caller who came first; a ProvisionResponse."""
-        self.sink.reply(response)
+        """Answers whoever asked first with a ProvisionResponse."""
 
+    @abstractmethod
     def fail(self, error: ServiceError) -> None:
-        """To the same."""
-        self.sink.fail(error)
+        """Answers whoever asked first with an error."""
+
+    # -- as a claim of the ledger ------------------------------------------------------
 
     def choose(self) -> Account | ServiceError:
-        choice = self.provisioner.choose(self.tenant.id, self.key, self.location)
+        placer = self.flow.placer
+        choice = placer.choose(self.tenant.id, self.key, self.location)
         if isinstance(choice, ServiceError):
             return choice
         self.choice: Choice = choice
-        account = self.provisioner.accounts[choice.unit_index]
+        account = placer.accounts[choice.unit_index]
         self.value = encode_assignment(account.unit, 1, self.at_ms, self.location.cell)
         if self.tenant.hold_s > 0:
             self.plain = False
@@ -105,21 +141,42 @@ class PendingProvision(Claim):
         return self.value
 
     def assigned(self, revision: int) -> None:
-        self.provisioner.answer_new(self)
+        self.flow.assigned(self)
 
     def existing(self, found: KeyValue) -> None:
-        record: AssignmentRecord = decode_assignment(found.value)
-        provisioner = self.provisioner
-        # One look where nobody has to move: it is a known client's hot path.
-        if not provisioner.fleet_view.restless or not provisioner.moves_on(self, found, record):
-            provisioner.answer_existing(self, record)
-
-    def found(self, found: KeyValue | None) -> None:
-        """The outcome of looking before claiming."""
-        if found is not None:
-            self.existing(found)
-        else:
-            self.provisioner.claim_new(self)
+        self.flow.existing(self, found)
 
     def failed(self, error: ServiceError) -> None:
-        self.provisioner.answer_error(self, error)
+        self.flow.failed(self, error)
+
+    # -- as a lookup of the ledger, before the claim -----------------------------------
+
+    def found(self, found: KeyValue | None) -> None:
+        if found is not None:
+            self.flow.existing(self, found)
+        else:
+            self.flow.absent(self)
+
+
+AnyPending: TypeAlias = PendingProvision[object]
+
+
+class LookupBeforeRefusal:
+    """Looks a client up for whom there is no room: it may have an assignment already."""
+
+    __slots__ = ("_error", "_pending", "expires_at", "key")
+
+    def __init__(self, pending: AnyPending, error: ServiceError) -> None:
+        self.key = pending.key
+        self.expires_at = pending.expires_at
+        self._pending = pending
+        self._error = error
+
+    def found(self, found: KeyValue | None) -> None:
+        if found is not None:
+            self._pending.existing(found)
+        else:
+            self._pending.failed(self._error)
+
+    def failed(self, error: ServiceError) -> None:
+        self._pending.failed(error)

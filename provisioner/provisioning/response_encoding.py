@@ -2,7 +2,8 @@
 
 Most of a response repeats: unit, endpoint, TTL, location, distance and rule come from few
 values and are encoded once. What differs per client (ids, epoch, time, ticket) is joined in
-between. tests/provisioner/api/test_encoding.py holds this to the generated classes.
+between. tests/provisioner/provisioning/test_response_encoding.py holds this to the generated
+classes.
 
 Field numbers are those of provisioning.proto; the wire format is
 https://protobuf.dev/programming-guides/encoding/.
@@ -22,6 +23,13 @@ _SOURCES = {
     LocationSource.DATABASE: geo_pb2.LOCATION_SOURCE_DATABASE,
     LocationSource.TENANT_DEFAULT: geo_pb2.LOCATION_SOURCE_TENANT_DEFAULT,
     LocationSource.NOWHERE: geo_pb2.LOCATION_SOURCE_NOWHERE,
+}
+_EXISTING, _STALE = b"\x28\x01", b"\x30\x01"  # fields 5 and 6 of a ProvisionResponse
+_FLAGS = {
+    (False, False): b"",
+    (True, False): _EXISTING,
+    (False, True): _STALE,
+    (True, True): _EXISTING + _STALE,
 }
 _SHORT = [bytes([n]) for n in range(128)]
 _USUAL = [*_SHORT, *(bytes((n & 0x7F | 0x80, n >> 7)) for n in range(128, 2048))]
@@ -116,9 +124,16 @@ def assignment_bytes(tenant: bytes, client: bytes, unit: bytes, epoch: int, at: 
 
 
 def response_bytes(
-    assignment: bytes, ticket: str, ttl: bytes, decision: bytes, existing: bool
+    assignment: bytes,
+    ticket: str,
+    ttl: bytes,
+    decision: bytes,
+    existing: bool,
+    stale: bool = False,
 ) -> bytes:
-    """A whole ProvisionResponse. Without ticket, its TTL is left out as well."""
+    """A whole ProvisionResponse. Without ticket, its TTL is left out as well. stale: it comes
+    from the client's last ticket, not from the store."""
+    flags = _FLAGS[existing, stale]
     if ticket:
         signed = ticket.encode()
         parts = (
@@ -130,11 +145,10 @@ def response_bytes(
             signed,
             ttl,
             decision,
-            b"\x28\x01" if existing else b"",
+            flags,
         )
         return b"".join(parts)
-    head = (b"\x0a", varint(len(assignment)), assignment, decision)
-    return b"".join((*head, b"\x28\x01") if existing else head)
+    return b"".join((b"\x0a", varint(len(assignment)), assignment, decision, flags))
 
 
 class NewResults:

@@ -54,8 +54,11 @@ from provisioner.moves.handoff import Handoff
 from provisioner.moves.job_store import JobStore
 from provisioner.moves.mover import Mover
 from provisioner.placement.filters import PlacementPolicy
-from provisioner.placement.fleet import PlacementFleet
+from provisioner.provisioning.admission_control import AdmissionController
+from provisioner.provisioning.answers import Answers
+from provisioner.provisioning.assignments import Assignments
 from provisioner.provisioning.move_on_contact import MoveOnContact
+from provisioner.provisioning.placer import Placer
 from provisioner.provisioning.provisioner import Provisioner
 from provisioner.provisioning.ticket_fallback import TicketFallback
 from provisioner.provisioning.ticket_signer import TicketSigner
@@ -129,16 +132,6 @@ async def serve(
         )
         with ThreadPoolExecutor(2, thread_name_prefix="signer") as signers:
             tickets = TicketSigner(issuer, wall=time.time, signers=signers)
-            provisioner = Provisioner(
-                fleet_view=fleet_view,
-                locator=locator,
-                ledger=ledger,
-                tickets=tickets,
-                policy=policy,
-                clock=time.monotonic,
-                wall=time.time,
-                jitter=rng.random,
-            )
             holds = hold_book(store, ledger)
             assignments = cluster_set.clusters if cluster_set else {"": store}
             health = JointHealth(store.health, *(one.health for one in assignments.values()))
@@ -160,9 +153,6 @@ async def serve(
                 )
                 for name, one in assignments.items()
             }
-            fallback = TicketFallback(
-                provisioner, tickets, health, grace_s=settings.stale_grace_s, wall=time.time
-            )
             registry = UnitRegistry(
                 store,
                 clock=time.monotonic,
@@ -181,16 +171,25 @@ async def serve(
                 issuer,
                 rng,
             )
-            provisioner.move_on_contact = MoveOnContact(
-                fleet_view, moving.mover, policy, clock=time.monotonic
+            placer = Placer(fleet_view, ledger, policy, jitter=rng.random)
+            answers = Answers(fleet_view, tickets)
+            provisioner = Provisioner(
+                fleet_view=fleet_view,
+                locator=locator,
+                ledger=ledger,
+                placer=placer,
+                answers=answers,
+                admission=AdmissionController(jitter=rng.random),
+                move_on_contact=MoveOnContact(
+                    fleet_view, placer, moving.mover, policy, clock=time.monotonic
+                ),
+                clock=time.monotonic,
+                wall=time.time,
             )
-            provisioner.follow(fleet_view.fleet)
-
-            def follow(fleet: PlacementFleet) -> None:
-                provisioner.follow(fleet)
-                moving.mover.follow(fleet)
-
-            fleet_view.on_fleet = follow
+            fleet_view.subscribe(moving.mover.follow)
+            fallback = TicketFallback(
+                fleet_view, issuer, answers, health, grace_s=settings.stale_grace_s, wall=time.time
+            )
             operations = UnitOperations(
                 store,
                 clients,
@@ -198,7 +197,7 @@ async def serve(
                 transitions=moving.transitions,
                 job_store=moving.job_store,
                 fleet_view=fleet_view,
-                provisioner=provisioner,
+                placer=placer,
                 wall=time.time,
             )
             watching = Watching.of(
@@ -239,7 +238,14 @@ async def serve(
             server = Server(
                 [
                     ProvisioningService(
-                        provisioner, tickets, callers, fallback, watching.clients, store_status
+                        provisioner=provisioner,
+                        assignments=Assignments(ledger, clock=time.monotonic),
+                        answers=answers,
+                        fallback=fallback,
+                        fleet_view=fleet_view,
+                        callers=callers,
+                        watches=watching.clients,
+                        store_status=store_status,
                     ).service(),
                     FleetService(
                         store,
@@ -262,7 +268,7 @@ async def serve(
                 share_port=share_port,
             )
             metrics = ProvisionerMetrics(
-                provisioner, health, fallback, moving.mover, watching, store_status, keeper
+                provisioner, ledger, health, fallback, moving.mover, watching, store_status, keeper
             )
             await _run(
                 settings, stop, on_ready, server, ledger, moving.mover, watching, metrics, tasks

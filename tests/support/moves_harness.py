@@ -75,7 +75,7 @@ class MovesHarness:
             clock=time.monotonic,
             wall=time.time,
         )
-        self.fleet_view.on_fleet = self.mover.follow
+        self.fleet_view.subscribe(self.mover.follow)
         self.job_store = JobStore(store, wall=time.time)
         self.executor = Executor(
             store,

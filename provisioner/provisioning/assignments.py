@@ -1,0 +1,91 @@
+"""Assignments: finds and releases one client's assignment, for callers that await the answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from control_plane import keys
+from control_plane.errors import ServiceError
+from control_plane.store.port import KeyValue
+from provisioner.ledger.account import Account
+from provisioner.ledger.assignment import decode_assignment
+from provisioner.ledger.ledger import Ledger
+from provisioner.ledger.operations import Release
+from provisioner.ledger.sharded.ledger import ShardedLedger
+
+RELEASE_WITHIN_S = 5.0  # what the ledger has for one attempt
+ANSWER_WITHIN_S = 10.0  # the ledger's answers come before this
+
+
+class Assignments:
+    """One per server. clock: monotonic seconds."""
+
+    def __init__(self, ledger: Ledger | ShardedLedger, *, clock: Callable[[], float]) -> None:
+        self._ledger = ledger
+        self._clock = clock
+
+    async def find(self, tenant_id: str, client_id: str) -> KeyValue | None:
+        """The assignment as it stands in the store. Raises Unavailable."""
+        lookup = _AwaitedLookup(keys.assignment(tenant_id, client_id))
+        self._ledger.look_up(lookup)
+        async with asyncio.timeout(ANSWER_WITHIN_S):
+            return await lookup.outcome
+
+    async def release(self, tenant_id: str, client_id: str) -> bool:
+        """Whether there was an assignment that is given up now. Raises Unavailable."""
+        found = await self.find(tenant_id, client_id)
+        while found is not None:
+            account = self._ledger.account(decode_assignment(found.value).unit)
+            release = _AwaitedRelease(found, account, self._clock() + RELEASE_WITHIN_S)
+            self._ledger.release(release)
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                outcome = await release.outcome
+            if isinstance(outcome, bool):
+                return outcome
+            found = outcome  # written since it was found: that one is released
+        return False
+
+
+class _AwaitedLookup:
+    """A lookup somebody awaits."""
+
+    def __init__(self, key: bytes) -> None:
+        self.key = key
+        self.expires_at = float("inf")
+        self.outcome: asyncio.Future[KeyValue | None]
+        self.outcome = asyncio.get_running_loop().create_future()
+
+    def found(self, found: KeyValue | None) -> None:
+        if not self.outcome.done():
+            self.outcome.set_result(found)
+
+    def failed(self, error: ServiceError) -> None:
+        if not self.outcome.done():
+            self.outcome.set_exception(error)
+
+
+class _AwaitedRelease(Release):
+    """A release somebody awaits: True, or what was there instead."""
+
+    __slots__ = ("outcome",)
+
+    def __init__(self, found: KeyValue, account: Account, expires_at: float) -> None:
+        self.key = found.key
+        self.revision = found.mod_revision
+        self.account = account
+        self.expires_at = expires_at
+        self.outcome: asyncio.Future[bool | KeyValue | None]
+        self.outcome = asyncio.get_running_loop().create_future()
+
+    def released(self) -> None:
+        if not self.outcome.done():
+            self.outcome.set_result(True)
+
+    def changed(self, found: KeyValue | None) -> None:
+        if not self.outcome.done():
+            self.outcome.set_result(found)
+
+    def failed(self, error: ServiceError) -> None:
+        if not self.outcome.done():
+            self.outcome.set_exception(error)

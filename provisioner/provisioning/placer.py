@@ -1,0 +1,90 @@
+"""Placer: chooses a unit for a client, over the newest snapshot of the fleet and its room.
+
+Says why there is none in words fit for the caller. The ledger keeps the room; which unit of
+those that have some is best, `provisioner.placement` decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from control_plane import keys
+from control_plane.errors import Exhausted, Refused, ServiceError
+from provisioner.fleet_view import FleetView
+from provisioner.geo.location import Location
+from provisioner.ledger.account import Account
+from provisioner.ledger.ledger import Ledger
+from provisioner.ledger.sharded.ledger import ShardedLedger
+from provisioner.placement.choice import Choice, NoChoice
+from provisioner.placement.explanation import Explanation, explain
+from provisioner.placement.filters import PlacementPolicy
+from provisioner.placement.fleet import PlacementFleet
+from provisioner.placement.occupancy import Occupancy
+
+
+class Placer:
+    """One per server; follows `fleet_view` from the beginning. accounts: the ledger's, by
+    index of the unit in `fleet`. jitter: 0.0 to 1.0, new at each call."""
+
+    def __init__(
+        self,
+        fleet_view: FleetView,
+        ledger: Ledger | ShardedLedger,
+        policy: PlacementPolicy,
+        *,
+        jitter: Callable[[], float],
+    ) -> None:
+        self._ledger = ledger
+        self.policy = policy
+        self._jitter = jitter
+        self._follow(fleet_view.fleet)
+        fleet_view.subscribe(self._follow)
+
+    def _follow(self, fleet: PlacementFleet) -> None:
+        """From now on chooses within this snapshot."""
+        self.fleet = fleet
+        self._ledger.follow([unit.id for unit in fleet.units])
+        self._chooser = self._ledger.chooser(fleet, self.policy)
+        self.accounts: Sequence[Account] = [self._ledger.account(unit.id) for unit in fleet.units]
+
+    @property
+    def occupancy(self) -> Occupancy:
+        """Room and load of the units in `fleet`."""
+        return self._ledger.occupancy
+
+    def choose(
+        self, tenant_id: str, client_key: bytes, location: Location
+    ) -> Choice | ServiceError:
+        """The unit for a client as things stand, or why there is none."""
+        choice = self._chooser.choose(location, tenant_id, client_key)
+        if isinstance(choice, NoChoice):
+            return self._no_room(choice, tenant_id)
+        return choice
+
+    def explain(self, tenant_id: str, client_id: str, location: Location) -> Explanation:
+        """Every unit, and what speaks for it or against."""
+        client_key = keys.assignment(tenant_id, client_id)
+        occupancy = self._ledger.occupancy_for(client_key)
+        return explain(
+            self.fleet,
+            self.policy,
+            location,
+            tenant_id,
+            client_key,
+            occupancy.room,
+            occupancy.load,
+        )
+
+    def _no_room(self, choice: NoChoice, tenant_id: str) -> ServiceError:
+        if not choice.allowed:
+            if not self.fleet.units:
+                return Refused("the fleet has no units; apply one with `homeport units apply`")
+            return Refused(
+                f"no unit may take this client of tenant {tenant_id}: {choice.reason}; "
+                "`homeport explain` shows each unit's reason"
+            )
+        self._ledger.cry(choice.allowed)
+        return Exhausted(
+            "all units that may take this client are full; try again later, or add capacity",
+            retry_after_s=1.0 + 2.0 * self._jitter(),
+        )

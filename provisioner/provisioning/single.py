@@ -1,0 +1,30 @@
+"""SingleProvision: a pending provision that one call waits for."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from control_plane.errors import ServiceError
+from provisioner.provisioning.pending import PendingProvision
+
+
+class Sink(Protocol):
+    """Where the answer to a call goes."""
+
+    def reply(self, response: bytes) -> None:
+        """A ProvisionResponse."""
+        ...
+
+    def fail(self, error: ServiceError) -> None: ...
+
+
+class SingleProvision(PendingProvision[Sink]):
+    """Answers its call."""
+
+    __slots__ = ()
+
+    def reply(self, response: bytes) -> None:
+        self.receiver.reply(response)
+
+    def fail(self, error: ServiceError) -> None:
+        self.receiver.fail(error)

@@ -1,0 +1,127 @@
+"""The use case of provisioning, real from the request to the store, without a server around it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import random
+import time
+from collections.abc import AsyncIterator, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+
+from control_plane.errors import ServiceError
+from control_plane.fleet.registry import UnitRegistry
+from control_plane.fleet.unit import DEFAULT_TENANT, TenantSpec, UnitSpec
+from control_plane.identity.keyring import KeyRing, new_epoch
+from control_plane.identity.tickets import TicketIssuer
+from control_plane.store.port import Health, Store
+from provisioner.fleet_view import FleetView
+from provisioner.geo.locator import Locator
+from provisioner.geo.reloading import GeoReloader
+from provisioner.ledger.ledger import Ledger
+from provisioner.placement.filters import PlacementPolicy
+from provisioner.provisioning.admission_control import AdmissionController
+from provisioner.provisioning.answers import Answers
+from provisioner.provisioning.assignments import Assignments
+from provisioner.provisioning.placer import Placer
+from provisioner.provisioning.provisioner import Provisioner
+from provisioner.provisioning.single import Sink
+from provisioner.provisioning.ticket_fallback import TicketFallback
+from provisioner.provisioning.ticket_signer import TicketSigner
+
+IN_IRELAND = "81.2.69.142"  # an address that the bundled database locates
+_names = itertools.count()
+
+
+class AwaitedSink:
+    """Where the answer to one client can be awaited. Answering twice fails."""
+
+    def __init__(self) -> None:
+        self.answer: asyncio.Future[bytes | ServiceError]
+        self.answer = asyncio.get_running_loop().create_future()
+
+    def reply(self, response: bytes) -> None:
+        self.answer.set_result(response)
+
+    def fail(self, error: ServiceError) -> None:
+        self.answer.set_result(error)
+
+
+class ProvisioningHarness:
+    """Every part of the use case over one store; `ledger.run` is a task of `provisioning`."""
+
+    def __init__(self, store: Store, fleet_view: FleetView, signers: ThreadPoolExecutor) -> None:
+        rng = random.Random(3)
+        self.store = store
+        self.fleet_view = fleet_view
+        self.ledger = Ledger(
+            store,
+            clock=time.monotonic,
+            jitter=lambda: 0.1,
+            new_id=lambda: f"p-{next(_names)}",
+        )
+        self.issuer = TicketIssuer(KeyRing(epochs=(new_epoch(1, now=0.0, random=os.urandom),)))
+        self.tickets = TicketSigner(self.issuer, wall=time.time, signers=signers)
+        self.locator = Locator(GeoReloader.open(None), None)
+        self.placer = Placer(
+            fleet_view, self.ledger, PlacementPolicy(nowhere="spread"), jitter=rng.random
+        )
+        self.answers = Answers(fleet_view, self.tickets)
+        self.admission = AdmissionController(jitter=rng.random)
+        self.assignments = Assignments(self.ledger, clock=time.monotonic)
+        self.provisioner = Provisioner(
+            fleet_view=fleet_view,
+            locator=self.locator,
+            ledger=self.ledger,
+            placer=self.placer,
+            answers=self.answers,
+            admission=self.admission,
+            move_on_contact=None,
+            clock=time.monotonic,
+            wall=time.time,
+        )
+        self.fallback = TicketFallback(
+            fleet_view,
+            self.issuer,
+            self.answers,
+            Health(connected=True),
+            grace_s=60,
+            wall=time.time,
+        )
+
+    async def ask(
+        self, client_id: str, *, tenant: TenantSpec = DEFAULT_TENANT
+    ) -> bytes | ServiceError:
+        """The answer to one client."""
+        sink = AwaitedSink()
+        self.begin(client_id, sink, tenant=tenant)
+        return await sink.answer
+
+    def begin(self, client_id: str, sink: Sink, *, tenant: TenantSpec = DEFAULT_TENANT) -> None:
+        """One client asks."""
+        try:
+            self.provisioner.provision(tenant, client_id, IN_IRELAND, None, sink)
+        except ServiceError as error:
+            sink.fail(error)
+
+
+@asynccontextmanager
+async def provisioning(
+    store: Store, units: Iterable[UnitSpec]
+) -> AsyncIterator[ProvisioningHarness]:
+    """A harness at work over a fleet of these units. The store is the caller's."""
+    registry = UnitRegistry(store, clock=time.monotonic, wall=time.time)
+    for spec in units:
+        await registry.apply(spec)
+    fleet_view = FleetView(store, clock=time.monotonic)
+    await fleet_view.start()
+    with ThreadPoolExecutor(1) as signers:
+        harness = ProvisioningHarness(store, fleet_view, signers)
+        await harness.ledger.start()
+        running = asyncio.create_task(harness.ledger.run())
+        yield harness
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
