@@ -1,8 +1,8 @@
 """BatchRun: one ProvisionManyRequest under way, answered when its last client is.
 
 What a thousand clients have in common is done once for all of them: the clock is read once,
-addresses are located together (geo/many.py), and answers are written around what repeats.
-From there each client goes its own way through the use case like a single call.
+addresses are located together (geo/batch_lookup.py), answers written around what repeats. From
+there each client goes its own way through the use case like a single call.
 """
 
 from __future__ import annotations

@@ -14,13 +14,13 @@ from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
+from maxminddb.decoder import Decoder
 
 from control_plane.errors import ServiceError
 from provisioner.geo import mmdb, tree
 from provisioner.geo.address import Address, blocks_never_looked_up
 from provisioner.geo.location import Location
-from provisioner.geo.ranges import NO_RECORD, Ranges, blank, ranges
-from provisioner.geo.records import DamagedRecord, RecordReader
+from provisioner.geo.ranges import NO_RECORD, Ranges, cleared, ranges
 from provisioner.geo.schema import BadRecord, is_location, location_from
 
 SECONDS_A_DAY = 86_400
@@ -131,7 +131,7 @@ def parse(content: bytes, path: Path) -> GeoDatabase:
         return _build(mmdb.split(content), str(path), digest, len(content))
     except mmdb.DamagedFile as error:
         raise _refusal(path, str(error)) from error
-    except (tree.DamagedTree, DamagedRecord, BadRecord) as error:
+    except (tree.DamagedTree, mmdb.DamagedValue, BadRecord) as error:
         raise _refusal(path, f"is damaged: {error}") from error
 
 
@@ -152,7 +152,7 @@ def _check_sidecar(path: Path, digest: str) -> None:
         raise _refusal(path, f"does not match its checksum in {sidecar.name}")
 
 
-def _build(parts: mmdb.Parts, path: str, digest: str, size_bytes: int) -> GeoDatabase:
+def _build(parts: mmdb.FileParts, path: str, digest: str, size_bytes: int) -> GeoDatabase:
     metadata = parts.metadata
     search = tree.read(parts.tree, metadata.nodes, metadata.record_bits, len(parts.data))
     ipv4_root = search.ipv4_root(metadata.ip_version)
@@ -180,7 +180,7 @@ def _build(parts: mmdb.Parts, path: str, digest: str, size_bytes: int) -> GeoDat
     number = np.array([number_of[one] for one in locations], dtype=np.int64)
     networks = 0
 
-    def values(flat: tree.Flat) -> tree.Values:
+    def values(flat: tree.FlatTree) -> tree.Values:
         nonlocal networks
         found = np.full(len(flat.records), NO_RECORD, dtype=np.int64)
         leads = flat.records > search.nodes
@@ -188,12 +188,12 @@ def _build(parts: mmdb.Parts, path: str, digest: str, size_bytes: int) -> GeoDat
         networks += int((found != NO_RECORD).sum())
         return found
 
-    v4 = ranges(32, *blank(flat_v4.starts, values(flat_v4), *_blanks(4)))
+    v4 = ranges(32, *cleared(32, flat_v4.starts, values(flat_v4), *_never_looked_up(4)))
     divided = [ranges(64, one.starts, values(one)) for one in below]
     v6_values = values(flat_v6)
     for place, (prefix, _) in enumerate(flat_v6.deeper):
         v6_values[np.searchsorted(flat_v6.starts, np.uint64(prefix))] = -2 - place
-    v6 = ranges(64, *blank(flat_v6.starts, v6_values, *_blanks(6)))
+    v6 = ranges(64, *cleared(64, flat_v6.starts, v6_values, *_never_looked_up(6)))
     info = GeoInfo(
         path=path,
         database_type=metadata.database_type,
@@ -214,17 +214,17 @@ def _build(parts: mmdb.Parts, path: str, digest: str, size_bytes: int) -> GeoDat
     return GeoDatabase(info, v4, v6, divided, [*known, None])
 
 
-def _locations(parts: mmdb.Parts, offsets: list[int]) -> list[Location | None]:
+def _locations(parts: mmdb.FileParts, offsets: list[int]) -> list[Location | None]:
     """The location that each record stands for, None where it stands for none."""
-    reader = RecordReader(parts.data)
+    decoder = Decoder(parts.data)
     found: list[Location | None] = []
     for offset in offsets:
-        record = reader.at(offset)
+        record = mmdb.value_at(decoder, offset)
         found.append(location_from(record) if is_location(record) else None)
     return found
 
 
-def _blanks(version: int) -> tuple[tree.Numbers, tree.Numbers]:
+def _never_looked_up(version: int) -> tuple[tree.Numbers, tree.Numbers]:
     """(firsts, lasts) of what nobody looks up, as keys."""
     shift = 0 if version == 4 else 64
     blocks = blocks_never_looked_up(version)

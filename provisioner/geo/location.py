@@ -36,16 +36,3 @@ class Location:
 
 
 NOWHERE = Location(source=LocationSource.NOWHERE, cell="nowhere")
-
-
-def cell_of(
-    country: str, latitude: float | None, longitude: float | None, uncertainty_km: float
-) -> str:
-    """The cell of a location: country, position to 0.1 degree (11 km), uncertainty in km.
-
-    >>> cell_of("IE", 53.34, -6.26, 20.0)
-    'IE:53.3,-6.3~20'
-    """
-    if latitude is None or longitude is None:
-        return f"{country}:"
-    return f"{country}:{latitude:.1f},{longitude:.1f}~{uncertainty_km:.0f}"

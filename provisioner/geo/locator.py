@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 
 from control_plane.fleet.unit import Position
 from provisioner.geo.address import Scope, check_client, parse, scope_of
+from provisioner.geo.batch_lookup import find_many
+from provisioner.geo.cells import cell_of
 from provisioner.geo.database import GeoDatabase
 from provisioner.geo.declared import check_position
-from provisioner.geo.location import NOWHERE, Location, LocationSource, cell_of
-from provisioner.geo.many import find_many
+from provisioner.geo.location import NOWHERE, Location, LocationSource
 from provisioner.geo.overrides import Overrides
 
 

@@ -1,7 +1,8 @@
 """The parts of an mmdb file: its search tree, its data and what it says of itself.
 
 Format: https://maxmind.github.io/MaxMind-DB/: tree, sixteen zeros, data, a marker, metadata.
-Only the parts are held to the format here; what the records mean is a matter of the schema.
+The tree is read in `tree`, values by maxminddb's decoder; what records mean is a matter of the
+schema. docs/decisions/0004-reading-mmdb-files.md says why it is divided like this.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from provisioner.geo.records import DamagedRecord, RecordReader
+from maxminddb.decoder import Decoder
+from maxminddb.errors import InvalidDatabaseError
+
 from provisioner.geo.tree import SEPARATOR_BYTES
 
 MARKER = b"\xab\xcd\xefMaxMind.com"
@@ -29,6 +32,10 @@ class DamagedFile(Exception):
     """It is not an mmdb file, or not a whole one; the message goes on after the file's name."""
 
 
+class DamagedValue(ValueError):
+    """The bytes there are no value."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metadata:
     """What a file says of itself."""
@@ -43,7 +50,7 @@ class Metadata:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
+class FileParts:
     """A file, cut where its metadata says."""
 
     metadata: Metadata
@@ -51,7 +58,7 @@ class Parts:
     data: bytes
 
 
-def split(content: bytes) -> Parts:
+def split(content: bytes) -> FileParts:
     """The parts of a file. Raises DamagedFile."""
     if not content:
         raise DamagedFile("is empty")
@@ -59,8 +66,8 @@ def split(content: bytes) -> Parts:
     if marker < 0:
         raise DamagedFile("is not a MaxMind database, or its end is missing")
     try:
-        document = RecordReader(content[marker + len(MARKER) :]).at(0)
-    except DamagedRecord as error:
+        document = value_at(Decoder(content[marker + len(MARKER) :]), 0)
+    except DamagedValue as error:
         raise DamagedFile(f"has damaged metadata ({error})") from error
     metadata = _metadata(document)
     tree_bytes = metadata.nodes * metadata.record_bits // 4
@@ -69,7 +76,18 @@ def split(content: bytes) -> Parts:
         raise DamagedFile("is truncated: its search tree goes past the end of the file")
     if any(content[tree_bytes:data_begins]):
         raise DamagedFile("is damaged: no zeros stand between its search tree and its data")
-    return Parts(metadata=metadata, tree=content[:tree_bytes], data=content[data_begins:marker])
+    return FileParts(metadata=metadata, tree=content[:tree_bytes], data=content[data_begins:marker])
+
+
+def value_at(decoder: Decoder, offset: int) -> Any:
+    """The value that begins at `offset` of what `decoder` reads: a record, or the metadata.
+    Raises DamagedValue."""
+    try:
+        return decoder.decode(offset)[0]
+    except (InvalidDatabaseError, UnicodeDecodeError) as error:
+        raise DamagedValue(str(error)) from error
+    except TypeError as error:  # a map or list as the key of a map
+        raise DamagedValue("a key of a map is not a text") from error
 
 
 def _metadata(document: Any) -> Metadata:

@@ -21,9 +21,10 @@ import yaml
 
 from control_plane.errors import InvalidInput, ServiceError
 from provisioner.geo.address import Address, embedded_ipv4
+from provisioner.geo.cells import cell_of
 from provisioner.geo.countries import continent_of, countries
 from provisioner.geo.declared import check_position
-from provisioner.geo.location import Location, LocationSource, cell_of
+from provisioner.geo.location import Location, LocationSource
 
 _KEYS = frozenset({"cidr", "country", "subdivision", "position", "uncertainty_km"})
 

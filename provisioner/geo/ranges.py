@@ -126,11 +126,11 @@ def _reach(starts: Numbers, slots: Numbers, shift: int) -> tuple[Values, Values]
     )
 
 
-def blank(
-    starts: Numbers, values: Values, firsts: Numbers, lasts: Numbers
+def cleared(
+    bits: int, starts: Numbers, values: Values, firsts: Numbers, lasts: Numbers
 ) -> tuple[Numbers, Values]:
     """Starts and values with NO_RECORD from each of `firsts` to its `lasts`, both included."""
-    ends = lasts[lasts < np.uint64(np.iinfo(np.uint64).max)] + np.uint64(1)
+    ends = lasts[lasts < np.uint64((1 << bits) - 1)] + np.uint64(1)
     cut = distinct(np.concatenate((starts, firsts, ends)))
     filled = values[np.searchsorted(starts, cut, side="right") - 1]
     for first, last in zip(firsts, lasts, strict=True):

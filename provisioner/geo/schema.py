@@ -14,8 +14,9 @@ from typing import Any
 
 import geoip2.models
 
+from provisioner.geo.cells import cell_of
 from provisioner.geo.countries import continent_of, countries
-from provisioner.geo.location import Location, LocationSource, cell_of
+from provisioner.geo.location import Location, LocationSource
 
 DEFAULT_CITY_RADIUS_KM = 50.0  # for databases that give a position and no radius
 CONTINENTS = frozenset({"AF", "AN", "AS", "EU", "NA", "OC", "SA"})

@@ -49,7 +49,7 @@ class SearchTree:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Flat:
+class FlatTree:
     """A flattened subtree. Ranges begin at `starts`, in order and without gaps, and lead to
     `records`. Below the prefixes in `deeper` there are networks longer than a key; their
     record is NOTHING here."""
@@ -104,7 +104,7 @@ def distinct(numbers: NDArray[Any]) -> NDArray[Any]:
     return ordered[keep]
 
 
-def flatten(tree: SearchTree, root: int, bits: int, *, without: int | None = None) -> Flat:
+def flatten(tree: SearchTree, root: int, bits: int, *, without: int | None = None) -> FlatTree:
     """The ranges below the record `root` over keys of `bits` bits. `without`, when it is a
     node, counts as nothing: IPv6 trees lead to their IPv4 part from several places. Raises
     DamagedTree for a tree that goes round in circles."""
@@ -144,4 +144,4 @@ def flatten(tree: SearchTree, root: int, bits: int, *, without: int | None = Non
     deeper = tuple(zip(prefixes.tolist(), nodes.tolist(), strict=True)) if len(nodes) else ()
     at, leading_to = np.concatenate(starts), np.concatenate(records)
     order = np.argsort(at, kind="stable")
-    return Flat(starts=at[order], records=leading_to[order], deeper=deeper)
+    return FlatTree(starts=at[order], records=leading_to[order], deeper=deeper)

@@ -16,7 +16,7 @@ from control_plane.fleet.move_job import JobKind, MoveJob
 from control_plane.fleet.unit import ReturnHome
 from control_plane.store.port import KeyValue
 from provisioner.fleet_view import FleetView
-from provisioner.geo.remembered import location_of
+from provisioner.geo.cells import location_of
 from provisioner.ledger.assignment import AssignmentRecord, decode_assignment, split_key
 from provisioner.moves.move_operation import (
     DRAINED,

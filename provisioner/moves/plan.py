@@ -15,8 +15,8 @@ from enum import Enum
 from typing import NamedTuple
 
 from control_plane.fleet.unit import ServedAreas
+from provisioner.geo.cells import location_of
 from provisioner.geo.countries import continent_of
-from provisioner.geo.remembered import location_of
 from provisioner.moves.targets import Targets
 from provisioner.placement.choice import Choice, NoChoice
 from provisioner.placement.filters import PlacementPolicy

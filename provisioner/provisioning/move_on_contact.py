@@ -13,7 +13,7 @@ from control_plane.fleet.lifecycle import State
 from control_plane.fleet.unit import Reprovision, ReturnHome
 from control_plane.store.port import KeyValue
 from provisioner.fleet_view import FleetView
-from provisioner.geo.remembered import location_of
+from provisioner.geo.cells import location_of
 from provisioner.ledger.assignment import AssignmentRecord, decode_assignment
 from provisioner.moves.move_operation import (
     DRAINED,

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from hypothesis import strategies as st
 
 from control_plane.fleet.unit import ServedAreas, UnitId
-from provisioner.geo.location import NOWHERE, Location, LocationSource, cell_of
+from provisioner.geo.cells import cell_of
+from provisioner.geo.location import NOWHERE, Location, LocationSource
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.fleet import PlacementFleet, PlacementUnit
 from provisioner.placement.occupancy import Occupancy

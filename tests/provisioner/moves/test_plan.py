@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from control_plane.fleet.unit import ServedAreas
-from provisioner.geo.location import cell_of
-from provisioner.geo.remembered import location_of
+from provisioner.geo.cells import cell_of, location_of
 from provisioner.moves.plan import (
     CONTINENTS,
     NO_ROOM,

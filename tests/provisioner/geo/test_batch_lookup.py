@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from control_plane.errors import InvalidInput
+from provisioner.geo.batch_lookup import find_many
 from provisioner.geo.database import GeoDatabase
 from provisioner.geo.locator import Locator
-from provisioner.geo.many import find_many
 from provisioner.geo.overrides import Overrides
 from provisioner.geo.sampling import sample_public_addresses
 from tests.provisioner.geo.mmdb import flat_record, write_mmdb
