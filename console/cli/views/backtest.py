@@ -64,7 +64,7 @@ def _tally(tally: RuleCounts | None) -> dict[str, Any]:
     return {
         "fired": tally.verdicts[RuleVerdict.FIRED],
         "verdicts": {verdict.value: count for verdict, count in sorted(tally.verdicts.items())},
-        "effects": {fate.value: count for fate, count in sorted(tally.fates.items())},
+        "effects": {status.value: count for status, count in sorted(tally.statuses.items())},
         "failures": tally.failures,
         "examples": [_firing(one) for one in tally.examples],
     }
@@ -153,8 +153,8 @@ def backtest_table(report: Report) -> Table:
             f"{theirs.verdicts[RuleVerdict.FIRED]:,}",
             f"{ours.verdicts[RuleVerdict.FIRED]:,}",
             *(
-                f"{ours.fates[fate]:,}"
-                for fate in (EffectStatus.TAKEN, EffectStatus.UNCHANGED, EffectStatus.OVERRULED)
+                f"{ours.statuses[status]:,}"
+                for status in (EffectStatus.TAKEN, EffectStatus.UNCHANGED, EffectStatus.OVERRULED)
             ),
             f"[red]{errors:,}: {escape(ours.failures[0])}[/]" if errors else "0",
         )

@@ -80,7 +80,7 @@ def _effect(one: EffectOutcome) -> dict[str, Any]:
     else:
         of, does = f"{effect.application} {effect.action}", "invoke"
         to = dict(effect.config)
-    return {"does": does, "of": of, "to": to, "fate": one.fate.value, "reason": one.reason}
+    return {"does": does, "of": of, "to": to, "fate": one.status.value, "reason": one.reason}
 
 
 def _summary(outcome: RuleOutcome, effects: Sequence[Mapping[str, Any]]) -> str:

@@ -76,7 +76,7 @@ class Judgement(msgspec.Struct, array_like=True, frozen=True):
     plan: str = ""
     detail: str = ""
     clauses: ClauseOutcome | None = None
-    effects: tuple[tuple[str, str], ...] = ()  # what, and its fate
+    effects: tuple[tuple[str, str], ...] = ()  # what, and its status
 
 
 _encode = msgspec.msgpack.Encoder(enc_hook=repr).encode
@@ -215,7 +215,7 @@ def _judgement(outcome: RuleOutcome) -> Judgement:
         detail=outcome.detail,
         clauses=outcome.clauses,
         effects=tuple(
-            (f"{type(one.effect).__name__} {one.field}".strip(), f"{one.fate.value} {one.reason}")
+            (f"{type(one.effect).__name__} {one.field}".strip(), f"{one.status.value} {one.reason}")
             for one in outcome.effects
         ),
     )

@@ -16,14 +16,23 @@ PAUSE_S = 0.05  # between two rounds while there is more to let go
 
 
 class Retainer:
-    """wall_ms: Unix ms."""
+    """wall_ms: Unix ms. every_s: between two rounds once nothing is left to delete; pause_s:
+    while there is."""
 
     def __init__(
-        self, feed_log: FeedLog, retention: Retention, *, wall_ms: Callable[[], int]
+        self,
+        feed_log: FeedLog,
+        retention: Retention,
+        *,
+        wall_ms: Callable[[], int],
+        every_s: float = EVERY_S,
+        pause_s: float = PAUSE_S,
     ) -> None:
         self._log = feed_log
         self._retention = retention
         self._wall_ms = wall_ms
+        self._every_s = every_s
+        self._pause_s = pause_s
         self.gone = 0  # events
 
     async def run(self) -> None:
@@ -35,4 +44,4 @@ class Retainer:
                 log.warning("old events stay for now: %s", error)
                 gone = 0
             self.gone += gone
-            await asyncio.sleep(PAUSE_S if gone else EVERY_S)
+            await asyncio.sleep(self._pause_s if gone else self._every_s)

@@ -46,14 +46,14 @@ class RuleCounts:
     """How one rule fared."""
 
     verdicts: Counter[RuleVerdict] = field(default_factory=Counter)
-    fates: Counter[EffectStatus] = field(default_factory=Counter)  # of its effects
+    statuses: Counter[EffectStatus] = field(default_factory=Counter)  # of its effects
     examples: list[RuleFiring] = field(default_factory=list)  # the first that it fired
     failures: list[str] = field(default_factory=list)  # the first things that went wrong
 
     def add(self, outcome: RuleOutcome, firing: RuleFiring | None) -> None:
         self.verdicts[outcome.verdict] += 1
         if firing is not None:
-            self.fates.update(effect.fate for effect in outcome.effects)
+            self.statuses.update(effect.status for effect in outcome.effects)
             if len(self.examples) < EXAMPLES:
                 self.examples.append(firing)
         failed = outcome.verdict in (RuleVerdict.ERROR, RuleVerdict.PARKED)

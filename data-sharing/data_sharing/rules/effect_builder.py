@@ -146,15 +146,15 @@ def resolve_effects(
                 taken.append(one.effect)
                 found.append(EffectOutcome(one.effect, EffectStatus.TAKEN))
                 continue
-            change, fates = _settle_change(one.effect, one.plan, rule, winners)
-            found += fates
+            change, statuses = _resolve_change(one.effect, one.plan, rule, winners)
+            found += statuses
             if change.fields:
                 taken.append(change)
         outcomes.append(tuple(found))
     return ResolvedEffects(tuple(taken), tuple(outcomes))
 
 
-def _settle_change(
+def _resolve_change(
     change: PlanChange,
     plan: PlanView,
     rule: CompiledRule,

@@ -54,22 +54,22 @@ class EffectOutcome(msgspec.Struct, frozen=True):
     """field: of a plan change, which of its fields; empty: all of the effect."""
 
     effect: Effect
-    fate: EffectStatus
+    status: EffectStatus
     field: str = ""
     reason: str = ""
 
 
 def effect_text(one: EffectOutcome) -> str:
     """For people: what was to be done, and what became of it."""
-    effect, fate = one.effect, one.fate.value
+    effect, status = one.effect, one.status.value
     reason = f" ({one.reason})" if one.reason else ""
     if isinstance(effect, Invoke):
         config = msgspec.json.encode(effect.config).decode()
-        return f"{fate}: invoke {effect.application} {effect.action} {config}{reason}"
+        return f"{status}: invoke {effect.application} {effect.action} {config}{reason}"
     values = dict(effect.fields)
     names = [one.field] if one.field else list(values)
     said = ", ".join(f"{name} = {_value(name, values.get(name))}" for name in names)
-    return f"{fate}: plan {effect.plan_id}: {said}{reason}"
+    return f"{status}: plan {effect.plan_id}: {said}{reason}"
 
 
 def _value(field: str, value: Any) -> str:

@@ -222,8 +222,8 @@ def _decided(found: Sequence[RuleResult], context: EvaluationContext) -> Evaluat
     if fired:
         resolved = resolve_effects([(found[at].rule, found[at].effects) for at in fired])
         effects = resolved.effects
-        for at, fates in zip(fired, resolved.outcomes, strict=True):
-            outcomes[at] = replace(outcomes[at], effects=fates)
+        for at, statuses in zip(fired, resolved.outcomes, strict=True):
+            outcomes[at] = replace(outcomes[at], effects=statuses)
     return EvaluationResult(
         outcomes=tuple(outcomes),
         effects=effects,

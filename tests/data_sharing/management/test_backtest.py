@@ -64,7 +64,7 @@ def test_the_same_rules_do_the_same() -> None:
     assert (one.added.count, one.gone.count, one.changed.count) == (0, 0, 0)
     tally = one.proposed.counts_by_rule["slow"]
     assert tally.verdicts[RuleVerdict.FIRED] == 2
-    assert tally.fates == {EffectStatus.TAKEN: 1, EffectStatus.UNCHANGED: 1}
+    assert tally.statuses == {EffectStatus.TAKEN: 1, EffectStatus.UNCHANGED: 1}
     assert one.proposed.counts_by_rule["quiet"].verdicts[RuleVerdict.FIRED] == 1, (
         "when its timer was due"
     )

@@ -108,7 +108,7 @@ def test_where_two_rules_want_one_field_the_greater_priority_wins_and_says_so() 
     assert isinstance(effect, PlanChange)
     assert effect.cause.rule == "urgent"
     calm = next(one for one in decided.outcomes if one.rule == "calm")
-    assert [(one.fate, one.field) for one in calm.effects] == [
+    assert [(one.status, one.field) for one in calm.effects] == [
         (EffectStatus.OVERRULED, "shift_ms"),
         (EffectStatus.OVERRULED, "actions.heat.config.minutes"),
     ]
@@ -123,7 +123,7 @@ def test_of_equal_priorities_the_lesser_id_wins_whatever_the_order_of_the_file()
 
 
 @pytest.mark.parametrize(
-    ("hold", "fate"),
+    ("hold", "status"),
     [
         pytest.param(Hold(6, "rule other"), EffectStatus.OVERRULED, id="a-greater-priority-set-it"),
         pytest.param(Hold(5, "rule other"), EffectStatus.TAKEN, id="an-equal-one-did"),
@@ -131,13 +131,13 @@ def test_of_equal_priorities_the_lesser_id_wins_whatever_the_order_of_the_file()
     ],
 )
 def test_who_set_a_field_before_keeps_it_against_lesser_priorities(
-    hold: Hold, fate: EffectStatus
+    hold: Hold, status: EffectStatus
 ) -> None:
     held = plan(holds={"shift_ms": hold})
     bench = RuleHarness(rules_of("rules:" + change(5, "a", "-20m")), Shelf({"k": [held]}))
     decided = bench.event("traffic")
-    assert decided.outcomes[0].effects[0].fate is fate
-    if fate is EffectStatus.OVERRULED:
+    assert decided.outcomes[0].effects[0].status is status
+    if status is EffectStatus.OVERRULED:
         assert hold.by in decided.outcomes[0].effects[0].reason
         # The other field is nobody's, and changes.
         assert [dict(one.fields) for one in decided.effects if isinstance(one, PlanChange)] == [
@@ -150,7 +150,7 @@ def test_what_is_so_already_is_no_change() -> None:
     bench = RuleHarness(rules_of("rules:" + change(5, "a", "-20m")), Shelf({"k": [same]}))
     decided = bench.event("traffic")
     assert not decided.effects
-    assert {one.fate for one in decided.outcomes[0].effects} == {EffectStatus.UNCHANGED}
+    assert {one.status for one in decided.outcomes[0].effects} == {EffectStatus.UNCHANGED}
 
 
 def test_each_plan_is_judged_and_a_rule_without_one_says_so() -> None:

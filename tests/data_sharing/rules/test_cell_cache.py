@@ -1,0 +1,119 @@
+"""The cell cache: loaded once, written when drained, forgotten when a transaction fails."""
+
+from __future__ import annotations
+
+from data_sharing.rules.cell_cache import NEVER_MS, CellCache, CellId, RuleCell, RuleHealth
+
+CELL = CellId("home", "rule", "r", "k")
+
+
+class Stored:
+    """Cells as a database would have them."""
+
+    def __init__(self) -> None:
+        self.cells: dict[CellId, bytes] = {}
+        self.loads: list[CellId] = []
+
+    def load(self, cell: CellId) -> bytes | None:
+        self.loads.append(cell)
+        return self.cells.get(cell)
+
+    def write(self, cache: CellCache) -> list[CellId]:
+        """What `drain` asks for, done."""
+        writes = cache.drain()
+        for one in writes:
+            if one.content is None:
+                self.cells.pop(one.id, None)
+            else:
+                self.cells[one.id] = one.content
+        return [one.id for one in writes]
+
+
+def test_a_cell_is_loaded_once_whether_it_is_there_or_not() -> None:
+    stored = Stored()
+    cache = CellCache(stored.load)
+    assert cache.get(CELL) is None
+    assert cache.get(CELL) is None
+    assert stored.loads == [CELL]
+
+
+def test_what_was_put_comes_back_through_the_store() -> None:
+    stored = Stored()
+    cache = CellCache(stored.load)
+    cache.put(CELL, RuleCell(newest_ms=7, fired_ms={"p": 3}), 99)
+    assert stored.write(cache) == [CELL]
+    assert CellCache(stored.load).get(CELL) == RuleCell(newest_ms=7, fired_ms={"p": 3})
+
+
+def test_a_cell_that_many_events_change_is_written_once_in_its_last_form() -> None:
+    stored = Stored()
+    cache = CellCache(stored.load)
+    for newest_ms in (1, 2, 3):
+        cache.put(CELL, RuleCell(newest_ms=newest_ms), newest_ms)
+    (write,) = cache.drain()
+    assert write.expires_ms == 3
+    assert cache.drain() == []
+
+
+def test_none_deletes() -> None:
+    stored = Stored()
+    cache = CellCache(stored.load)
+    cache.put(CELL, RuleCell())
+    stored.write(cache)
+    cache.put(CELL, None)
+    stored.write(cache)
+    assert stored.cells == {}
+
+
+def test_forgetting_goes_back_to_what_is_stored() -> None:
+    stored = Stored()
+    cache = CellCache(stored.load)
+    cache.put(CELL, RuleCell(newest_ms=1))
+    stored.write(cache)
+    cache.put(CELL, RuleCell(newest_ms=2))
+    cache.forget()
+    assert cache.get(CELL).newest_ms == 1
+    assert cache.drain() == []
+
+
+def test_a_dropped_cell_is_neither_written_nor_remembered() -> None:
+    stored = Stored()
+    cache = CellCache(stored.load)
+    cache.put(CELL, RuleCell(newest_ms=1))
+    cache.drop(CELL)
+    assert cache.drain() == []
+    assert cache.get(CELL) is None
+
+
+def test_the_cache_is_bounded_and_what_left_it_is_loaded_again() -> None:
+    stored = Stored()
+    cache = CellCache(stored.load, most_cells=2)
+    cells = [CellId("home", "rule", "r", f"k{n}") for n in range(4)]
+    for number, cell in enumerate(cells):
+        cache.put(cell, RuleCell(newest_ms=number))
+    stored.write(cache)
+    assert [cache.get(cell).newest_ms for cell in cells] == [0, 1, 2, 3]
+    assert stored.loads == cells[:2]
+
+
+def test_a_fork_changes_nothing_in_the_original() -> None:
+    stored = Stored()
+    cache = CellCache(stored.load)
+    cache.put(CELL, RuleCell(newest_ms=1))
+    fork = cache.fork()
+    fork.get(CELL).newest_ms = 2
+    fork.put(CELL, fork.get(CELL))
+    assert cache.get(CELL).newest_ms == 1
+    assert len(fork.drain()) == 1
+
+
+def test_what_cannot_be_read_any_more_counts_as_not_there() -> None:
+    stored = Stored()
+    stored.cells[CellId("home", "health", "r", "")] = b"\xa5other"
+    assert CellCache(stored.load).get(CellId("home", "health", "r", "")) is None
+
+
+def test_a_cell_without_expiry_stays() -> None:
+    cache = CellCache(lambda _: None)
+    cache.put(CellId("home", "health", "r", ""), RuleHealth(1))
+    assert [one.expires_ms for one in cache.drain()] == [NEVER_MS]
