@@ -31,8 +31,8 @@ class FleetReader:
         return {unit.spec.unit_id: unit for unit in units}, at
 
     @staticmethod
-    def looks(unit: pb.Unit) -> bytes:
-        """A unit without what changes with every beat."""
+    def fingerprint(unit: pb.Unit) -> bytes:
+        """A unit without what changes with every heartbeat."""
         plain = pb.Unit()
         plain.CopyFrom(unit)
         if plain.HasField("status"):

@@ -30,7 +30,7 @@ from provisioner.api.heartbeats import HeartbeatEvent, Heartbeats
 from provisioner.api.unit_operations import UnitOperations
 from provisioner.ledger.holds import HoldBook
 from provisioner.ledger.sharded.holds import ShardedHoldBook
-from provisioner.watching.departures import DepartureFeed, Stream
+from provisioner.watching.departures import DepartureFeed, DepartureStream
 from provisioner.watching.fleet import FleetWatches
 
 MIN_TTL_S, MAX_TTL_S, DEFAULT_TTL_S = 1, 60, 10
@@ -50,7 +50,7 @@ class FleetService(pb_grpc.FleetServiceServicer):
         callers: Callers,
         holds: HoldBook | ShardedHoldBook,
         operations: UnitOperations,
-        job_store: DepartureFeed,
+        departures: DepartureFeed,
         watches: FleetWatches[pb.Unit],
         store_status: StoreStatus,
         seen: Callable[[], Iterable[KeyValue]],
@@ -64,7 +64,7 @@ class FleetService(pb_grpc.FleetServiceServicer):
         self._callers = callers
         self._holds = holds
         self._operations = operations
-        self._job_store = job_store
+        self._departures = departures
         self._watches = watches
         self._endpoint_of = endpoint_of
         self._store_status = store_status
@@ -213,12 +213,12 @@ class FleetService(pb_grpc.FleetServiceServicer):
         self._callers.require(context, Right.UNIT)
         unit_id, ttl_s, told, admitted = "", DEFAULT_TTL_S, 0, 0
         liveness: Liveness | None = None
-        line: Stream | None = None
+        stream: DepartureStream | None = None
         beats = Heartbeats(requests)
         listed = True  # whether the last departures could be read
         try:
             while True:
-                beat = await beats.next(ttl_s, line.news if line and listed else None)
+                beat = await beats.next(ttl_s, stream.ready if stream and listed else None)
                 if beat is HeartbeatEvent.SILENCE:
                     return  # not heard for a whole TTL: the lease runs out by itself
                 if beat is HeartbeatEvent.END:
@@ -226,12 +226,12 @@ class FleetService(pb_grpc.FleetServiceServicer):
                 response = pb.HeartbeatResponse()
                 if isinstance(beat, pb.HeartbeatRequest):
                     status = mapping.status_from_proto(beat.status, now=self._wall())
-                    if liveness is None or line is None:
+                    if liveness is None or stream is None:
                         unit_id = check_slug(beat.unit_id, "unit_id")
                         ttl_s = _ttl_s(beat)
                         liveness = Liveness(self._store, unit_id, ttl_s)
                         await liveness.attach(status)
-                        line = self._job_store.open(unit_id)
+                        stream = self._departures.open(unit_id)
                     else:
                         if beat.unit_id not in ("", unit_id):
                             raise InvalidInput(
@@ -256,20 +256,22 @@ class FleetService(pb_grpc.FleetServiceServicer):
                                 mapping.timestamp(key.expires_at) if key.expires_at else None
                             ),
                         )
-                if line is not None and line.news.is_set():
-                    listed = await self._tell_departures(line, response)
+                if stream is not None and stream.ready.is_set():
+                    listed = await self._add_departures(stream, response)
                 yield response
         finally:
             beats.close()
-            if line is not None:
-                self._job_store.close(unit_id, line)
+            if stream is not None:
+                self._departures.close(unit_id, stream)
         if liveness is not None:
             await liveness.leave()
 
-    async def _tell_departures(self, line: Stream, response: pb.HeartbeatResponse) -> bool:
-        """Adds a page of them; False where they cannot be read now: with the next beat, then."""
+    async def _add_departures(
+        self, stream: DepartureStream, response: pb.HeartbeatResponse
+    ) -> bool:
+        """Adds a page of them; False where they cannot be read before the next heartbeat."""
         try:
-            left = await line.take()
+            left = await stream.next_page()
         except StoreUnavailable:
             return False
         for one in left:

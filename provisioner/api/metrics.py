@@ -93,8 +93,8 @@ class ProvisionerMetrics(Collector):
         yield watchers
         yield CounterMetricFamily(
             "homeport_provisioner_watch_messages",
-            "What watchers of assignments were told, signs of life included.",
-            self._watching.clients.told,
+            "Messages to watchers of assignments, keepalives included.",
+            self._watching.clients.sent,
         )
         yield GaugeMetricFamily(
             "homeport_provisioning_waiting_limit_clients",

@@ -31,7 +31,7 @@ from provisioner.provisioning.single import Sink
 from provisioner.provisioning.ticket_fallback import FallbackResponder, TicketFallback
 from provisioner.watching.clients import ClientWatches
 from provisioner.watching.sharded import ShardedWatches
-from provisioner.watching.watch import Kind, Told
+from provisioner.watching.watch import WatchEvent, WatchEventKind
 
 MAX_CONCURRENT_BATCHES = 4  # batches of one stream that are worked on at the same time
 NAME = "homeport.api.provisioning.v1.ProvisioningService"
@@ -184,17 +184,19 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
             tenant.id, client_id, known_epoch=request.known_epoch, revision=request.revision
         ) as watch:
             while True:
-                yield await self._told(tenant.id, client_id, await watch.next())
+                yield await self._watch_response(tenant.id, client_id, await watch.next())
 
-    async def _told(self, tenant_id: str, client_id: str, told: Told) -> pb.WatchAssignmentResponse:
-        """What a watcher is told, with a ticket for the unit that its client has now."""
+    async def _watch_response(
+        self, tenant_id: str, client_id: str, event: WatchEvent
+    ) -> pb.WatchAssignmentResponse:
+        """The event for a watcher, with a ticket for the unit that its client has now."""
         response = pb.WatchAssignmentResponse(
-            revision=told.revision, released=told.kind is Kind.RELEASED
+            revision=event.revision, released=event.kind is WatchEventKind.RELEASED
         )
-        home = told.standing
-        if told.kind is not Kind.SIGN_OF_LIFE:
+        home = event.home
+        if event.kind is not WatchEventKind.KEEPALIVE:
             response.cause = home.cause
-        if told.kind is Kind.HOME:
+        if event.kind is WatchEventKind.HOME:
             # The tenant may have changed since the watch began.
             tenant = self._fleet_view.tenant_or_raise(tenant_id)
             answer = await self._answers.ticketed(

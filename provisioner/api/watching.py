@@ -28,7 +28,7 @@ class Watching:
 
     feed: MoveFeed | None  # None: the watches of clients have their own
     clients: ClientWatches | ShardedWatches
-    job_store: DepartureFeed
+    departures: DepartureFeed
     fleet: FleetWatches[pb.Unit]
 
     @classmethod
@@ -47,21 +47,25 @@ class Watching:
         spread over several. clock: monotonic seconds; jitter: 0 to 1, new at each call."""
         reader = FleetReader(store, registry)
         fleet = FleetWatches(
-            store, read=reader.read, looks=reader.looks, limit=FLEET_WATCHERS, jitter=jitter
+            store,
+            read=reader.read,
+            fingerprint=reader.fingerprint,
+            limit=FLEET_WATCHERS,
+            jitter=jitter,
         )
         if clusters is not None and charts is not None:
-            job_store = DepartureFeed(ShardedReader(clusters, charts))
+            departures = DepartureFeed(ShardedReader(clusters, charts))
             watches = ShardedWatches(
-                clusters, charts, job_store, limit=limit, clock=clock, jitter=jitter
+                clusters, charts, departures, limit=limit, clock=clock, jitter=jitter
             )
-            return cls(feed=None, clients=watches, job_store=job_store, fleet=fleet)
+            return cls(feed=None, clients=watches, departures=departures, fleet=fleet)
         following = asyncio.Event()
         clients = ClientWatches(store, following=following, limit=limit, clock=clock, jitter=jitter)
-        job_store = DepartureFeed(store)
+        departures = DepartureFeed(store)
         return cls(
-            feed=MoveFeed(store, clients, job_store, following=following),
+            feed=MoveFeed(store, clients, departures, following=following),
             clients=clients,
-            job_store=job_store,
+            departures=departures,
             fleet=fleet,
         )
 
@@ -74,6 +78,6 @@ class Watching:
             group.create_task(self.fleet.run(), name="fleet watches")
 
     def close(self) -> None:
-        """Tells every watcher to go elsewhere."""
+        """Ends every watch; watchers come back to another server."""
         self.clients.close()
         self.fleet.close()

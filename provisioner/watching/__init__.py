@@ -1,1 +1,1 @@
-"""Who is told of moves: watching clients, units that were left, watchers of the fleet."""
+"""Streams of changes: of one client's home, of a unit's departures, of the fleet."""

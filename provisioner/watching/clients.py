@@ -2,7 +2,7 @@
 
 A watch begins with a read and goes on with the feed; both carry revisions, so nothing falls
 between them. A client without a home is read again every few seconds, because the feed does
-not tell of new assignments. How it comes out even is argued in docs/decisions/0009-watches.md.
+not report new assignments. Why nothing is lost is argued in docs/decisions/0009-watches.md.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from provisioner.ledger.departure import DepartureRecord
 from provisioner.watching.home_state import HomeState, later
 from provisioner.watching.watch import Watch, WatchedClient
 
-SIGN_OF_LIFE_S = 15.0  # a stream that has nothing to tell says so this often
+KEEPALIVE_S = 15.0  # a stream that has nothing to send sends a keepalive this often
 HOMELESS_S = 2.0  # how often a client without a home is looked up again
 OPEN_S = 5.0  # until a new watch has been answered
 TICK_S = 0.5
 READS = 120  # clients in one transaction
 RETRY_S = 0.5
-CHECKED_S = 10.0  # how long a revision that could be read counts as one that can
-ENDED_A_SECOND = 2_000  # streams told to come back in each second after a server's end
+CHECKED_S = 10.0  # how long a revision that could be read counts as readable
+ENDED_PER_S = 2_000  # streams that come back in each second after a server's end
 
 
 class ClientWatches:
-    """One per server; a Listener of its feed. `run` is a task of the owner's.
+    """One per server; a MoveListener of its feed. `run` is a task of the owner's.
 
     following: set once the feed has a position. limit: streams at once. clock: monotonic
-    seconds; jitter: 0 to 1, new at each call, for delays that many are told at once.
+    seconds; jitter: 0 to 1, new at each call, for delays that many get at once.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class ClientWatches:
         limit: int,
         clock: Callable[[], float],
         jitter: Callable[[], float],
-        sign_of_life_s: float = SIGN_OF_LIFE_S,
+        keepalive_s: float = KEEPALIVE_S,
         homeless_s: float = HOMELESS_S,
     ) -> None:
         self._store = store
@@ -60,7 +60,7 @@ class ClientWatches:
         self._limit = limit
         self._clock = clock
         self._jitter = jitter
-        self._sign_of_life_s = sign_of_life_s
+        self._keepalive_s = keepalive_s
         self._homeless_s = homeless_s
         self._clients: dict[str, WatchedClient] = {}
         self._homeless: dict[str, WatchedClient] = {}
@@ -71,7 +71,7 @@ class ClientWatches:
         self._gap = 0  # what is known as of before this revision may have been missed
         self._readable = (1 << 63, 0.0)  # the oldest revision that could be read, and when
         self._closed = False
-        self.told = 0
+        self.sent = 0  # messages so far
 
     def __len__(self) -> int:
         """Streams now."""
@@ -85,14 +85,14 @@ class ClientWatches:
         return Watch(self, f"{tenant}/{client_id}", known_epoch, revision)
 
     def close(self) -> None:
-        """Ends every stream; each is told when to come back, to this server or another."""
+        """Ends every stream; each is sent when to come back, to this server or another."""
         self._closed = True
-        over_s = 0.2 + len(self._silent) / ENDED_A_SECOND
+        over_s = 0.2 + len(self._silent) / ENDED_PER_S
         for watch in self._silent:
             watch.end(self._ending(over_s))
 
-    def end_those(self, gone: Callable[[str], bool], error: Callable[[], ServiceError]) -> None:
-        """Ends the streams of clients (tenant/client) that are not to be told from here."""
+    def end_matching(self, gone: Callable[[str], bool], error: Callable[[], ServiceError]) -> None:
+        """Ends the streams of clients (tenant/client) that this server does not follow any more."""
         for name, client in list(self._clients.items()):
             if gone(name):
                 for watch in client.watches:
@@ -109,12 +109,12 @@ class ClientWatches:
         async with asyncio.TaskGroup() as group:
             for _ in range(2):
                 group.create_task(self._read_all(), name="watch reader")
-            group.create_task(self._tick(), name="watch signs of life")
+            group.create_task(self._tick(), name="watch keepalives")
 
-    # -- what a stream asks ------------------------------------------------------------
+    # -- for streams: see WatchRegistry ------------------------------------------------------------
 
-    def join(self, watch: Watch, name: str) -> WatchedClient:
-        """Takes a stream in. Raises Exhausted, Unavailable."""
+    def register(self, watch: Watch, name: str) -> WatchedClient:
+        """Adds a stream. Raises Exhausted, Unavailable."""
         if self._closed:
             raise self._ending(1.0)
         if len(self._silent) >= self._limit:
@@ -129,53 +129,53 @@ class ClientWatches:
         self._silent[watch] = self._clock()
         return client
 
-    def part(self, watch: Watch, client: WatchedClient) -> None:
-        """Lets a stream go."""
+    def unregister(self, watch: Watch, client: WatchedClient) -> None:
+        """Removes a stream."""
         self._silent.pop(watch, None)
         client.watches.remove(watch)
         if not client.watches:
             self._clients.pop(client.name, None)
             self._homeless.pop(client.name, None)
 
-    def heard(self, watch: Watch) -> None:
-        """It is told something now."""
-        self.told += 1
+    def record_sent(self, watch: Watch) -> None:
+        """The stream sends something now."""
+        self.sent += 1
         self._silent.pop(watch, None)
         self._silent[watch] = self._clock()
 
     def revision_of(self, client: WatchedClient) -> int:
         """Up to where everything about the client is known."""
-        standing = client.standing
-        assert standing is not None, "asked of clients that were read"
-        if client.behind or standing.homeless:
-            return standing.as_of
-        return max(standing.as_of, self._position)
+        home = client.home
+        assert home is not None, "asked of clients that were read"
+        if client.behind or home.homeless:
+            return home.as_of
+        return max(home.as_of, self._position)
 
     async def read(self, client: WatchedClient, revision: int) -> None:
-        """Reads the client; checks that it can be told what happened since `revision`."""
+        """Reads the client; checks that what happened since `revision` is still known."""
         try:
             async with asyncio.timeout(OPEN_S):
                 await self._following.wait()
-                await self._fresh(client)
-                await self._check(client, revision)
+                await self._read_now(client)
+                await self._check_readable(client, revision)
         except TimeoutError as error:
             raise Unavailable(
                 "the store is too slow; try again", retry_after_s=0.5 + self._jitter()
             ) from error
 
-    async def _fresh(self, client: WatchedClient) -> None:
+    async def _read_now(self, client: WatchedClient) -> None:
         reader: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if client.readers is None:
             client.readers = []
         client.readers.append(reader)
-        self._look_at(client)
+        self._queue_read(client)
         await reader
 
-    async def _check(self, client: WatchedClient, revision: int) -> None:
+    async def _check_readable(self, client: WatchedClient, revision: int) -> None:
         if not revision:
             return
-        standing = client.standing
-        if standing is not None and revision > max(standing.as_of, self._position):
+        home = client.home
+        if home is not None and revision > max(home.as_of, self._position):
             raise HistoryGone(
                 f"the store has not come to revision {revision}; watch again without a revision"
             )
@@ -192,13 +192,13 @@ class ClientWatches:
             ) from gone
         self._readable = (revision, now)
 
-    # -- what it hears -----------------------------------------------------------------
+    # -- from the feed: see MoveListener -----------------------------------------------
 
     def departed(self, unit: str, client: str, departure: DepartureRecord, revision: int) -> None:
-        """See feed.Listener."""
+        """See MoveListener."""
         watched = self._clients.get(client)
         if watched is not None:
-            self._learn(
+            self._apply(
                 watched,
                 HomeState(
                     as_of=revision,
@@ -211,40 +211,40 @@ class ClientWatches:
             )
 
     def released(self, client: str, revision: int) -> None:
-        """See feed.Listener."""
+        """See MoveListener."""
         watched = self._clients.get(client)
         if watched is not None:
-            self._learn(watched, HomeState(as_of=revision, since=revision))
+            self._apply(watched, HomeState(as_of=revision, since=revision))
 
     def reached(self, revision: int) -> None:
-        """See feed.Listener."""
+        """See MoveListener."""
         self._position = max(self._position, revision)
 
     def gap(self, revision: int) -> None:
-        """See feed.Listener."""
+        """See MoveListener."""
         self._gap = revision
         restored = revision < self._position  # from a backup: revisions begin again
         for client in self._clients.values():
             client.behind = True
-            if restored and client.standing is not None:
-                client.standing = client.standing._replace(as_of=0)
-            self._look_at(client)
+            if restored and client.home is not None:
+                client.home = client.home._replace(as_of=0)
+            self._queue_read(client)
         self._position = revision
 
-    def _learn(self, client: WatchedClient, news: HomeState) -> None:
-        known = client.standing
-        client.standing = standing = later(known, news)
-        if standing.homeless:
+    def _apply(self, client: WatchedClient, news: HomeState) -> None:
+        known = client.home
+        client.home = home = later(known, news)
+        if home.homeless:
             self._homeless[client.name] = client
         else:
             self._homeless.pop(client.name, None)
-        if known is None or standing.since != known.since:
+        if known is None or home.since != known.since:
             for watch in client.watches:
                 watch.wake()
 
     # -- reading -----------------------------------------------------------------------
 
-    def _look_at(self, client: WatchedClient) -> None:
+    def _queue_read(self, client: WatchedClient) -> None:
         if not client.queued:
             client.queued = True
             self._to_read.append(client)
@@ -268,24 +268,24 @@ class ClientWatches:
             try:
                 result = await self._store.commit(Txn(then=reads))
             except ServiceError as error:
-                self._unread(batch, readers, error)
+                self._fail_reads(batch, readers, error)
                 await asyncio.sleep(RETRY_S)
                 continue
             for client, waiting, found in zip(batch, readers, result.results, strict=True):
-                self._found(client, found[0] if found else None, result.revision)
+                self._apply_read(client, found[0] if found else None, result.revision)
                 for reader in waiting or ():
                     if not reader.done():
                         reader.set_result(None)
 
-    def _found(self, client: WatchedClient, pair: KeyValue | None, revision: int) -> None:
-        standing = HomeState(as_of=revision, since=revision)
+    def _apply_read(self, client: WatchedClient, pair: KeyValue | None, revision: int) -> None:
+        home = HomeState(as_of=revision, since=revision)
         if pair is not None:
             try:
                 record = decode_assignment(pair.value)
             except msgspec.MsgspecError:
                 pass  # a damaged record is nobody's home
             else:
-                standing = HomeState(
+                home = HomeState(
                     as_of=revision,
                     since=pair.mod_revision,
                     epoch=record.epoch,
@@ -295,35 +295,35 @@ class ClientWatches:
         if revision >= self._gap:
             client.behind = False
         else:
-            self._look_at(client)
+            self._queue_read(client)
         if client.watches:
-            self._learn(client, standing)
+            self._apply(client, home)
 
-    def _unread(
+    def _fail_reads(
         self,
         batch: list[WatchedClient],
         readers: list[list[asyncio.Future[None]] | None],
         error: ServiceError,
     ) -> None:
-        """Who is opening a watch is told; who has one is read again later."""
+        """Whoever opens a watch gets the error; a client that has one is read again later."""
         retry = Unavailable(error.message, retry_after_s=0.5 + self._jitter())
         for client, waiting in zip(batch, readers, strict=True):
             for reader in waiting or ():
                 if not reader.done():
                     reader.set_exception(retry)
-            if client.watches and client.behind and client.standing is not None:
-                self._look_at(client)
+            if client.watches and client.behind and client.home is not None:
+                self._queue_read(client)
 
     async def _tick(self) -> None:
-        looked_at = self._clock()
+        read_at = self._clock()
         while True:
-            await asyncio.sleep(min(TICK_S, self._sign_of_life_s / 2, self._homeless_s / 2))
+            await asyncio.sleep(min(TICK_S, self._keepalive_s / 2, self._homeless_s / 2))
             now = self._clock()
             for watch, since in self._silent.items():
-                if now - since < self._sign_of_life_s:
+                if now - since < self._keepalive_s:
                     break
-                watch.show_life()
-            if now - looked_at >= self._homeless_s:
-                looked_at = now
+                watch.send_keepalive()
+            if now - read_at >= self._homeless_s:
+                read_at = now
                 for client in self._homeless.values():
-                    self._look_at(client)
+                    self._queue_read(client)

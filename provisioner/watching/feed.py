@@ -1,8 +1,8 @@
-"""MoveFeed: one watch of the store tells everybody on this server who left a unit, and when.
+"""MoveFeed: one watch of the store, from which all listeners of this server learn of moves.
 
 It follows departures and releases (keys.WHO_LEFT), in revision order, and nothing else: most
 writes are new assignments, which concern nobody who watches. Where history has a gap it says
-so, and whoever listens reads the truth anew, at a revision that the feed goes on from.
+so, and each listener reads the store anew, at a revision that the feed goes on from.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 RETRY_S = 0.5
 
 
-class Listener(Protocol):
+class MoveListener(Protocol):
     """Is called on the event loop, in revision order. `client`: `<tenant>/<client>`."""
 
     def departed(self, unit: str, client: str, departure: DepartureRecord, revision: int) -> None:
@@ -31,30 +31,30 @@ class Listener(Protocol):
         ...
 
     def released(self, client: str, revision: int) -> None:
-        """The client has no home any more; its departure may be told as well."""
+        """The client has no home any more; its departure may come as well."""
         ...
 
     def reached(self, revision: int) -> None:
-        """Everything up to `revision` was told."""
+        """Everything up to `revision` has come."""
         ...
 
     def gap(self, revision: int) -> None:
-        """What happened up to `revision` may not have been told; from there on it will be."""
+        """What happened up to `revision` may not have come; from there on it will."""
         ...
 
 
 class MoveFeed:
     """`run` is a task of the owner's. It sets `following` once it has a position: what is read
-    from then on is not older than what will be told."""
+    from then on is not older than what will come."""
 
-    def __init__(self, store: Store, *listeners: Listener, following: asyncio.Event) -> None:
+    def __init__(self, store: Store, *listeners: MoveListener, following: asyncio.Event) -> None:
         self._store = store
         self._listeners = listeners
         self._following = following
         self.damaged = 0
 
     async def run(self) -> None:
-        """Follows for ever."""
+        """Follows the store for ever."""
         while True:
             revision = await self._position()
             for listener in self._listeners:
@@ -64,7 +64,7 @@ class MoveFeed:
                 async for batch in self._store.watch(keys.WHO_LEFT, from_revision=revision + 1):
                     for event in batch.events:
                         if not event.deleted:  # a departure that ceases to matter is no news
-                            self._tell(event.kv)
+                            self._notify(event.kv)
                     for listener in self._listeners:
                         listener.reached(batch.revision)
             except Compacted:
@@ -83,7 +83,7 @@ class MoveFeed:
             else:
                 return page.revision
 
-    def _tell(self, pair: KeyValue) -> None:
+    def _notify(self, pair: KeyValue) -> None:
         revision = pair.mod_revision
         try:
             if pair.key == keys.RELEASED:

@@ -2,8 +2,8 @@
 
 While somebody watches, the fleet is read again whenever one of its records was written, half
 a second's writes together, and compared with the reading before. A stream remembers one
-number, the revision it was told last; what it is told next is what has changed since, so a
-slow one costs nothing. Knows nothing of what a unit looks like: `read` and `looks` do.
+number, the revision it sent last; what it sends next is what has changed since, so a slow one
+costs nothing. Units are opaque here: `read` reads them and `fingerprint` compares them.
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ FOLLOWED = (
     keys.LIFECYCLE,
     keys.JOBS,
 )
-GATHER_S = 0.5  # writes that are told together
+GATHER_S = 0.5  # writes that are read together
 SHARE = 10  # a reading that takes long is followed by a pause so many times as long
-SIGN_OF_LIFE_S = 15.0
+KEEPALIVE_S = 15.0
 OPEN_S = 5.0
 RETRY_S = 0.5
 
 
-class News(NamedTuple, Generic[T]):
-    """What changed up to `revision`; nothing: a sign of life."""
+class FleetChanges(NamedTuple, Generic[T]):
+    """What changed up to `revision`; nothing: a keepalive."""
 
     units: list[T]
     removed: list[str]
     revision: int
 
 
-class _Seen(NamedTuple, Generic[T]):
+class _ReadUnit(NamedTuple, Generic[T]):
     """A unit as it was read last."""
 
     unit: T
-    looks: bytes
+    fingerprint: bytes
     changed_at: int  # the revision at which it was first read so
 
 
@@ -56,8 +56,8 @@ class FleetWatches(Generic[T]):
     """One per server; `run` is a task of the owner's.
 
     read(revision): all units by id and the revision they were read at; 0: now; raises
-    Compacted, Unavailable. looks: equal for units that need not be told apart. limit: streams
-    at once. jitter: 0 to 1, new at each call.
+    Compacted, Unavailable. fingerprint: equal for units that watchers need not tell apart.
+    limit: streams at once. jitter: 0 to 1, new at each call.
     """
 
     def __init__(
@@ -65,23 +65,23 @@ class FleetWatches(Generic[T]):
         store: Store,
         *,
         read: Callable[[int], Awaitable[tuple[Mapping[str, T], int]]],
-        looks: Callable[[T], bytes],
+        fingerprint: Callable[[T], bytes],
         limit: int,
         jitter: Callable[[], float],
-        sign_of_life_s: float = SIGN_OF_LIFE_S,
+        keepalive_s: float = KEEPALIVE_S,
         gather_s: float = GATHER_S,
     ) -> None:
         self._store = store
         self._read = read
-        self._looks = looks
+        self._fingerprint = fingerprint
         self._limit = limit
         self._jitter = jitter
-        self._sign_of_life_s = sign_of_life_s
+        self._keepalive_s = keepalive_s
         self._gather_s = gather_s
         self._streams = 0
         self._wanted = asyncio.Event()
         self._unwanted = asyncio.Event()
-        self._units: dict[str, _Seen[T]] = {}
+        self._units: dict[str, _ReadUnit[T]] = {}
         self._removed: dict[str, int] = {}  # at which revision
         self._revision = 0  # of the last reading
         self._current = False  # whether writes since that reading are noticed
@@ -98,7 +98,7 @@ class FleetWatches(Generic[T]):
         self._closed = True
         self._wake()
 
-    async def stream(self, revision: int) -> AsyncGenerator[News[T]]:
+    async def stream(self, revision: int) -> AsyncGenerator[FleetChanges[T]]:
         """All units, or what changed since `revision`; then every change. Raises InvalidInput,
         HistoryGone, Exhausted, Unavailable."""
         if revision < 0:
@@ -109,14 +109,14 @@ class FleetWatches(Generic[T]):
                 "try another one",
                 retry_after_s=1.0 + 4.0 * self._jitter(),
             )
-        self._join()
+        self._register()
         try:
-            news = await self._first(revision)
+            changes = await self._first(revision)
             while True:
-                yield news
-                news = await self._next(news.revision)
+                yield changes
+                changes = await self._next(changes.revision)
         finally:
-            self._part()
+            self._unregister()
 
     async def run(self) -> None:
         """Works for ever; only while somebody watches is there work."""
@@ -131,13 +131,13 @@ class FleetWatches(Generic[T]):
 
     # -- streams -----------------------------------------------------------------------
 
-    def _join(self) -> None:
+    def _register(self) -> None:
         self._raise_if_closed()
         self._streams += 1
         self._unwanted.clear()
         self._wanted.set()
 
-    def _part(self) -> None:
+    def _unregister(self) -> None:
         self._streams -= 1
         if not self._streams:
             self._current = False
@@ -151,11 +151,11 @@ class FleetWatches(Generic[T]):
                 retry_after_s=0.2 + self._jitter(),
             )
 
-    async def _first(self, revision: int) -> News[T]:
+    async def _first(self, revision: int) -> FleetChanges[T]:
         try:
             async with asyncio.timeout(OPEN_S):
-                before = await self._at(revision)
-                # At least as new as what the caller has seen, or it would be told the past.
+                before = await self._fingerprints_at(revision)
+                # At least as new as what the caller has seen, or it would be sent the past.
                 if self._revision < revision:
                     self._written.set()
                 while not self._current or self._revision < revision:
@@ -166,26 +166,26 @@ class FleetWatches(Generic[T]):
                 "the fleet cannot be read now; try again", retry_after_s=0.5 + self._jitter()
             ) from error
         changed = [
-            seen.unit for name, seen in self._units.items() if before.get(name) != seen.looks
+            seen.unit for name, seen in self._units.items() if before.get(name) != seen.fingerprint
         ]
         removed = [name for name in before if name not in self._units]
-        return News(changed, removed, self._revision)
+        return FleetChanges(changed, removed, self._revision)
 
-    async def _next(self, seen: int) -> News[T]:
+    async def _next(self, seen: int) -> FleetChanges[T]:
         """What has changed since `seen`, or nothing after a while."""
         try:
-            async with asyncio.timeout(self._sign_of_life_s):
+            async with asyncio.timeout(self._keepalive_s):
                 while True:
                     self._raise_if_closed()
-                    news = self._since(seen)
-                    if news.units or news.removed:
-                        return news
+                    changes = self._changes_since(seen)
+                    if changes.units or changes.removed:
+                        return changes
                     await self._was_read.wait()
         except TimeoutError:
-            return self._since(seen)
+            return self._changes_since(seen)
 
-    async def _at(self, revision: int) -> Mapping[str, bytes]:
-        """How the units looked then."""
+    async def _fingerprints_at(self, revision: int) -> Mapping[str, bytes]:
+        """Fingerprints of the units at that revision."""
         if not revision:
             return {}
         page = await self._store.range(keys.UNITS, limit=1, keys_only=True)
@@ -200,12 +200,12 @@ class FleetWatches(Generic[T]):
                 f"history before revision {gone.compact_revision} is compacted; watch again "
                 "without a revision, and replace what you know"
             ) from gone
-        return {name: self._looks(unit) for name, unit in units.items()}
+        return {name: self._fingerprint(unit) for name, unit in units.items()}
 
-    def _since(self, revision: int) -> News[T]:
+    def _changes_since(self, revision: int) -> FleetChanges[T]:
         changed = [seen.unit for seen in self._units.values() if seen.changed_at > revision]
         removed = [name for name, at in self._removed.items() if at > revision]
-        return News(changed, removed, self._revision)
+        return FleetChanges(changed, removed, self._revision)
 
     # -- following ---------------------------------------------------------------------
 
@@ -245,10 +245,10 @@ class FleetWatches(Generic[T]):
             del self._units[name]
             self._removed[name] = revision
         for name, unit in units.items():
-            looks = self._looks(unit)
+            fingerprint = self._fingerprint(unit)
             seen = self._units.get(name)
-            if seen is None or seen.looks != looks:
-                self._units[name] = _Seen(unit, looks, revision)
+            if seen is None or seen.fingerprint != fingerprint:
+                self._units[name] = _ReadUnit(unit, fingerprint, revision)
                 self._removed.pop(name, None)
         self._revision, self._current = revision, True
         self._wake()

@@ -1,6 +1,6 @@
-"""HomeState: what is known of one client's home, and which of two pieces of news counts.
+"""HomeState: what is known of one client's home, and which of two observations counts.
 
-News comes from reads and from the feed, and one may overtake the other. Each is true as of a
+Observations come from reads and from the feed, and one may overtake the other. Each is true as of a
 revision of the store, and the later revision wins, so it does not matter in which order they
 arrive. Pure.
 """
@@ -23,6 +23,7 @@ class HomeState(NamedTuple):
 
     @property
     def homeless(self) -> bool:
+        """Whether the client has no home."""
         return not self.epoch
 
 
@@ -33,16 +34,16 @@ def later(known: HomeState | None, news: HomeState) -> HomeState:
     if news.as_of < known.as_of:
         return known
     if news.since == known.since or (news.homeless and known.homeless):
-        # The same again, as of later; a read does not know the cause that the feed told.
+        # The same again, as of later; a read does not know the cause that the feed has.
         return known._replace(as_of=news.as_of, cause=known.cause or news.cause)
     if news.as_of == known.as_of:
-        return known  # a release told twice in one transaction, once with its cause
+        return known  # a release reported twice in one transaction, once with its cause
     return news
 
 
-def is_news(standing: HomeState, known_epoch: int, revision: int) -> bool:
-    """Whether somebody who last heard `known_epoch` (0: nothing), as of `revision` (0: nobody
-    knows), must be told."""
-    if standing.homeless or standing.epoch != known_epoch:
+def is_news(home: HomeState, known_epoch: int, revision: int) -> bool:
+    """Whether it must be sent to somebody who last saw `known_epoch` (0: nothing), as of
+    `revision` (0: unknown)."""
+    if home.homeless or home.epoch != known_epoch:
         return True
-    return bool(revision) and standing.since > revision
+    return bool(revision) and home.since > revision

@@ -1,7 +1,7 @@
-"""ShardedWatches: watches of clients where assignments are spread over clusters.
+"""ShardedWatches: watches of clients where assignments are in several clusters.
 
 One set of watches and one feed for each cluster, because revisions mean something in one
-cluster only. A stream whose client's shard went elsewhere is told to come back, and is then
+cluster only. A stream whose client's shard went elsewhere is ended, and when it comes back is
 served from there; it knows the epoch it saw, so it misses no move.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from control_plane import keys
 from control_plane.errors import Unavailable
@@ -29,14 +30,14 @@ class ShardedWatches:
     def __init__(
         self,
         clusters: Mapping[str, Store],
-        charts: ShardMapCache,
-        board: DepartureFeed,
+        shard_maps: ShardMapCache,
+        departures: DepartureFeed,
         *,
         limit: int,
         clock: Callable[[], float],
         jitter: Callable[[], float],
     ) -> None:
-        self._charts = charts
+        self._shard_maps = shard_maps
         self._jitter = jitter
         self._watches: dict[str, ClientWatches] = {}
         self._feeds: list[MoveFeed] = []
@@ -46,20 +47,20 @@ class ShardedWatches:
                 store, following=following, limit=limit, clock=clock, jitter=jitter
             )
             self._watches[name] = watches
-            self._feeds.append(MoveFeed(store, watches, board, following=following))
+            self._feeds.append(MoveFeed(store, watches, departures, following=following))
 
     def __len__(self) -> int:
         """Streams now."""
         return sum(len(watches) for watches in self._watches.values())
 
     @property
-    def told(self) -> int:
+    def sent(self) -> int:
         """Messages so far."""
-        return sum(watches.told for watches in self._watches.values())
+        return sum(watches.sent for watches in self._watches.values())
 
     def watch(self, tenant: str, client_id: str, *, known_epoch: int, revision: int) -> Watch:
         """A stream to enter; see ClientWatches. Raises InvalidInput, Unavailable."""
-        cluster = self._charts.reader(keys.assignment(tenant, client_id))
+        cluster = self._shard_maps.reader(keys.assignment(tenant, client_id))
         watches = self._watches.get(cluster)
         if watches is None:
             raise Unavailable("this server does not know the client's assignment cluster")
@@ -80,19 +81,21 @@ class ShardedWatches:
             group.create_task(self._follow_map(), name="watches of moved shards")
 
     async def _follow_map(self) -> None:
-        version = self._charts.map.version
+        version = self._shard_maps.map.version
         while True:
             await asyncio.sleep(CHECK_S)
-            if self._charts.map.version == version:
+            if self._shard_maps.map.version == version:
                 continue
-            version = self._charts.map.version
+            version = self._shard_maps.map.version
             for name, watches in self._watches.items():
-                watches.end_those(
-                    lambda client, name=name: (  # type: ignore[misc]
-                        self._charts.reader(keys.ASSIGNMENTS + client.encode()) != name
-                    ),
-                    lambda: Unavailable(
-                        "the client's records moved to another cluster; watch again",
-                        retry_after_s=0.5 * self._jitter(),
-                    ),
-                )
+                watches.end_matching(partial(self._is_elsewhere, name), self._moved)
+
+    def _is_elsewhere(self, cluster: str, client: str) -> bool:
+        """Whether the client (tenant/client) is read from another cluster now."""
+        return self._shard_maps.reader(keys.ASSIGNMENTS + client.encode()) != cluster
+
+    def _moved(self) -> Unavailable:
+        return Unavailable(
+            "the client's records moved to another cluster; watch again",
+            retry_after_s=0.5 * self._jitter(),
+        )

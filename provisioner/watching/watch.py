@@ -1,7 +1,7 @@
 """Watch: one stream that follows one client's home.
 
-What it has not been told yet is one value, the client's standing now: a slow stream skips what
-is past already, and never holds more.
+What it has not sent yet is one value, the client's home now: a slow stream skips what is past
+already, and never holds more.
 """
 
 from __future__ import annotations
@@ -15,49 +15,49 @@ from control_plane.errors import NotFound, ServiceError
 from provisioner.watching.home_state import HomeState, is_news
 
 
-class Kind(Enum):
-    """What a stream is told."""
+class WatchEventKind(Enum):
+    """What a stream sends."""
 
     HOME = "home"
     RELEASED = "released"
-    SIGN_OF_LIFE = "sign of life"
+    KEEPALIVE = "keepalive"  # nothing new, after a silence
 
 
-class Told(NamedTuple):
+class WatchEvent(NamedTuple):
     """One message. `revision`: to go on from after a break."""
 
-    kind: Kind
-    standing: HomeState
+    kind: WatchEventKind
+    home: HomeState
     revision: int
 
 
 class WatchedClient:
     """A client that somebody watches."""
 
-    __slots__ = ("behind", "name", "queued", "readers", "standing", "watches")
+    __slots__ = ("behind", "home", "name", "queued", "readers", "watches")
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.standing: HomeState | None = None
+        self.home: HomeState | None = None  # None: not read yet
         self.behind = True  # whether the feed may have missed something of it
         self.queued = False  # for a read
         self.readers: list[asyncio.Future[None]] | None = None
         self.watches: list[Watch] = []
 
 
-class Hub(Protocol):
-    """What a stream asks of the server it is on."""
+class WatchRegistry(Protocol):
+    """What a stream needs of the watches of its server."""
 
-    def join(self, watch: Watch, name: str, /) -> WatchedClient:
-        """Takes a stream in. Raises Exhausted, Unavailable."""
+    def register(self, watch: Watch, name: str, /) -> WatchedClient:
+        """Adds a stream. Raises Exhausted, Unavailable."""
         ...
 
-    def part(self, watch: Watch, client: WatchedClient, /) -> None:
-        """Lets a stream go."""
+    def unregister(self, watch: Watch, client: WatchedClient, /) -> None:
+        """Removes a stream."""
         ...
 
-    def heard(self, watch: Watch, /) -> None:
-        """It is told something now."""
+    def record_sent(self, watch: Watch, /) -> None:
+        """The stream sends something now."""
         ...
 
     def revision_of(self, client: WatchedClient, /) -> int:
@@ -65,7 +65,7 @@ class Hub(Protocol):
         ...
 
     async def read(self, client: WatchedClient, revision: int, /) -> None:
-        """Reads the client; checks that it can be told what happened since `revision`. Raises
+        """Reads the client; checks that what happened since `revision` is still known. Raises
         HistoryGone, Unavailable."""
         ...
 
@@ -74,35 +74,35 @@ class Watch:
     """One stream: enter it, then `next` for ever. Leaving it is all there is to clean up."""
 
     __slots__ = (
-        "_client", "_due", "_ended", "_hub", "_known_epoch", "_name", "_revision", "_told_since",
-        "_waiter",
+        "_client", "_ended", "_keepalive_due", "_known_epoch", "_name", "_registry", "_revision",
+        "_sent_since", "_waiter",
     )  # fmt: skip
 
-    def __init__(self, hub: Hub, name: str, known_epoch: int, revision: int) -> None:
-        self._hub = hub
+    def __init__(self, registry: WatchRegistry, name: str, known_epoch: int, revision: int) -> None:
+        self._registry = registry
         self._name = name
         self._known_epoch = known_epoch
         self._revision = revision
         self._client: WatchedClient | None = None
-        self._told_since = -1
-        self._due = False
+        self._sent_since = -1
+        self._keepalive_due = False
         self._ended: ServiceError | None = None
         self._waiter: asyncio.Future[None] | None = None
 
     async def __aenter__(self) -> Self:
         """Raises Exhausted, NotFound (it has no home and, so far as the caller said, had
         none), HistoryGone, Unavailable."""
-        self._client = client = self._hub.join(self, self._name)
+        self._client = client = self._registry.register(self, self._name)
         try:
-            await self._hub.read(client, self._revision)
-            standing = client.standing
-            assert standing is not None, "a read that went well leaves a standing"
-            if standing.homeless and not self._known_epoch:
+            await self._registry.read(client, self._revision)
+            home = client.home
+            assert home is not None, "a read that went well leaves a home"
+            if home.homeless and not self._known_epoch:
                 raise NotFound(
                     f"client {self._name.partition('/')[2]} has no assignment; provision it first"
                 )
-            if not is_news(standing, self._known_epoch, self._revision):
-                self._told_since = standing.since
+            if not is_news(home, self._known_epoch, self._revision):
+                self._sent_since = home.since
         except BaseException:  # cancelled too: __aexit__ is not called for a failed entry
             self._leave()
             raise
@@ -116,17 +116,17 @@ class Watch:
     ) -> None:
         self._leave()
 
-    async def next(self) -> Told:
-        """What there is to tell, as soon as there is. Raises Unavailable when the server
+    async def next(self) -> WatchEvent:
+        """The next event, as soon as there is one. Raises Unavailable when the server
         ends."""
         while True:
             if self._ended is not None:
                 raise self._ended
-            told = self._news()
-            if told is not None:
-                self._due = False
-                self._hub.heard(self)
-                return told
+            event = self._event()
+            if event is not None:
+                self._keepalive_due = False
+                self._registry.record_sent(self)
+                return event
             self._waiter = asyncio.get_running_loop().create_future()
             try:
                 await self._waiter
@@ -139,9 +139,9 @@ class Watch:
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
-    def show_life(self) -> None:
-        """It has been silent for long enough."""
-        self._due = True
+    def send_keepalive(self) -> None:
+        """Sends a keepalive, unless there is something new to send."""
+        self._keepalive_due = True
         self.wake()
 
     def end(self, error: ServiceError) -> None:
@@ -149,21 +149,21 @@ class Watch:
         self._ended = error
         self.wake()
 
-    def _news(self) -> Told | None:
+    def _event(self) -> WatchEvent | None:
         client = self._client
         assert client is not None, "next comes after enter"
-        standing = client.standing
-        assert standing is not None, "enter has read it"
-        if standing.since != self._told_since:
-            self._told_since = standing.since
-            kind = Kind.RELEASED if standing.homeless else Kind.HOME
-        elif self._due:
-            kind = Kind.SIGN_OF_LIFE
+        home = client.home
+        assert home is not None, "enter has read it"
+        if home.since != self._sent_since:
+            self._sent_since = home.since
+            kind = WatchEventKind.RELEASED if home.homeless else WatchEventKind.HOME
+        elif self._keepalive_due:
+            kind = WatchEventKind.KEEPALIVE
         else:
             return None
-        return Told(kind, standing, self._hub.revision_of(client))
+        return WatchEvent(kind, home, self._registry.revision_of(client))
 
     def _leave(self) -> None:
         if self._client is not None:
-            self._hub.part(self, self._client)
+            self._registry.unregister(self, self._client)
             self._client = None

@@ -220,8 +220,8 @@ async def serve(
                 **{f"hold expiry {name}": one.run for name, one in expiries.items()},
                 "mover": moving.mover.run,
                 "job store": moving.job_store.run,
-                "executor of jobs": moving.executor.run,
-                "lookout": moving.failure_detector.run,
+                "job executor": moving.executor.run,
+                "failure detector": moving.failure_detector.run,
                 "watching": watching.run,
             }
             keeper = None
@@ -254,7 +254,7 @@ async def serve(
                         callers,
                         holds,
                         operations,
-                        watching.job_store,
+                        watching.departures,
                         watching.fleet,
                         store_status,
                         lambda: [*fleet_view.pairs, *ledger.capacity.pairs],

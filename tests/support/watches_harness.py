@@ -15,7 +15,7 @@ from provisioner.ledger.departure import DepartureRecord, encode_departure, rele
 from provisioner.watching.clients import ClientWatches
 from provisioner.watching.departures import DepartureFeed
 from provisioner.watching.feed import MoveFeed
-from provisioner.watching.watch import Told
+from provisioner.watching.watch import WatchEvent
 
 WAIT_S = 20.0
 
@@ -67,7 +67,7 @@ class WatchesHarness:
         store: Any,
         *,
         limit: int = 1_000_000,
-        sign_of_life_s: float = 3600.0,
+        keepalive_s: float = 3600.0,
         homeless_s: float = 0.01,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -78,11 +78,11 @@ class WatchesHarness:
             limit=limit,
             clock=clock,
             jitter=lambda: 0.5,
-            sign_of_life_s=sign_of_life_s,
+            keepalive_s=keepalive_s,
             homeless_s=homeless_s,
         )
-        self.board = DepartureFeed(store)
-        self.feed = MoveFeed(store, self.clients, self.board, following=following)
+        self.departures = DepartureFeed(store)
+        self.feed = MoveFeed(store, self.clients, self.departures, following=following)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[WatchesHarness]:
@@ -95,11 +95,11 @@ class WatchesHarness:
                     task.cancel()
 
 
-async def soon(next_one: Any) -> Told:
+async def soon(next_one: Any) -> WatchEvent:
     """The next message, or the test has failed."""
     async with asyncio.timeout(WAIT_S):
-        told: Told = await next_one
-        return told
+        event: WatchEvent = await next_one
+        return event
 
 
 async def until(condition: Callable[[], bool]) -> None:

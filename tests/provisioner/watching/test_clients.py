@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from control_plane import keys
 from control_plane.errors import Exhausted, HistoryGone, InvalidInput, NotFound, Unavailable
 from control_plane.store.port import Put, Txn
-from provisioner.watching.watch import Kind, Told
+from provisioner.watching.watch import WatchEvent, WatchEventKind
 from tests.support.fakes.delayed_store import DelayedStore
 from tests.support.watches_harness import WAIT_S, ClientWriter, WatchesHarness, soon, until
 
@@ -40,18 +40,18 @@ def watch(
     return server.clients.watch("t", client, known_epoch=known_epoch, revision=revision)
 
 
-def home(told: Told) -> tuple[Kind, str, int]:
-    return told.kind, told.standing.unit, told.standing.epoch
+def home(event: WatchEvent) -> tuple[WatchEventKind, str, int]:
+    return event.kind, event.home.unit, event.home.epoch
 
 
 async def test_a_watch_begins_with_the_home_and_goes_on_with_each_move(writer, server):
     writer.assign("alice", "a")
     async with watch(server) as stream:
-        assert home(await soon(stream.next())) == (Kind.HOME, "a", 1)
+        assert home(await soon(stream.next())) == (WatchEventKind.HOME, "a", 1)
         revision = writer.move("alice", "b", "drained")
-        told = await soon(stream.next())
-        assert home(told) == (Kind.HOME, "b", 2)
-        assert (told.standing.cause, told.revision) == ("drained", revision)
+        event = await soon(stream.next())
+        assert home(event) == (WatchEventKind.HOME, "b", 2)
+        assert (event.home.cause, event.revision) == ("drained", revision)
 
 
 async def test_others_are_not_heard_of(writer, server):
@@ -62,8 +62,8 @@ async def test_others_are_not_heard_of(writer, server):
         await soon(bob.next())
         writer.move("bob", "b")
         writer.move("alice", "c")
-        assert home(await soon(bob.next())) == (Kind.HOME, "b", 2)
-        assert home(await soon(alice.next())) == (Kind.HOME, "c", 2)
+        assert home(await soon(bob.next())) == (WatchEventKind.HOME, "b", 2)
+        assert home(await soon(alice.next())) == (WatchEventKind.HOME, "c", 2)
 
 
 async def test_both_of_two_watches_of_one_client_hear(writer, server):
@@ -71,7 +71,11 @@ async def test_both_of_two_watches_of_one_client_hear(writer, server):
     async with watch(server) as one, watch(server, known_epoch=1) as two:
         await soon(one.next())
         writer.move("alice", "b")
-        assert home(await soon(one.next())) == home(await soon(two.next())) == (Kind.HOME, "b", 2)
+        assert (
+            home(await soon(one.next()))
+            == home(await soon(two.next()))
+            == (WatchEventKind.HOME, "b", 2)
+        )
 
 
 @pytest.mark.parametrize("cause", ["", "hold-expired"])
@@ -82,10 +86,14 @@ async def test_a_release_is_told_once_with_its_cause_and_then_a_new_assignment(
     async with watch(server) as stream:
         await soon(stream.next())
         revision = writer.release("alice", cause)
-        told = await soon(stream.next())
-        assert (told.kind, told.standing.cause, told.revision) == (Kind.RELEASED, cause, revision)
+        event = await soon(stream.next())
+        assert (event.kind, event.home.cause, event.revision) == (
+            WatchEventKind.RELEASED,
+            cause,
+            revision,
+        )
         writer.assign("alice", "b")
-        assert home(await soon(stream.next())) == (Kind.HOME, "b", 1)
+        assert home(await soon(stream.next())) == (WatchEventKind.HOME, "b", 1)
 
 
 async def test_a_client_without_a_home_cannot_be_watched(server):
@@ -97,9 +105,9 @@ async def test_a_client_without_a_home_cannot_be_watched(server):
 
 async def test_who_knew_a_home_that_is_gone_is_told_so_and_waits_for_the_next(writer, server):
     async with watch(server, known_epoch=3) as stream:
-        assert (await soon(stream.next())).kind is Kind.RELEASED
+        assert (await soon(stream.next())).kind is WatchEventKind.RELEASED
         writer.assign("alice", "a")
-        assert home(await soon(stream.next())) == (Kind.HOME, "a", 1)
+        assert home(await soon(stream.next())) == (WatchEventKind.HOME, "a", 1)
 
 
 async def test_what_is_known_already_is_not_told_again(writer, server):
@@ -107,7 +115,7 @@ async def test_what_is_known_already_is_not_told_again(writer, server):
     revision = writer.move("alice", "b")
     async with watch(server, known_epoch=2, revision=revision) as stream:
         writer.move("alice", "c")
-        assert home(await soon(stream.next())) == (Kind.HOME, "c", 3)
+        assert home(await soon(stream.next())) == (WatchEventKind.HOME, "c", 3)
 
 
 async def test_the_revision_tells_the_same_epoch_of_two_lives_apart(writer, server):
@@ -115,7 +123,7 @@ async def test_the_revision_tells_the_same_epoch_of_two_lives_apart(writer, serv
     writer.release("alice")
     writer.assign("alice", "b")
     async with watch(server, known_epoch=1, revision=seen) as stream:
-        assert home(await soon(stream.next())) == (Kind.HOME, "b", 1)
+        assert home(await soon(stream.next())) == (WatchEventKind.HOME, "b", 1)
 
 
 async def test_a_revision_that_is_compacted_is_refused_with_what_to_do(store, writer, server):
@@ -126,7 +134,7 @@ async def test_a_revision_that_is_compacted_is_refused_with_what_to_do(store, wr
             pass
     async with watch(server, known_epoch=1, revision=store.model.revision) as stream:
         writer.move("alice", "b")
-        assert home(await soon(stream.next())) == (Kind.HOME, "b", 2)
+        assert home(await soon(stream.next())) == (WatchEventKind.HOME, "b", 2)
 
 
 async def test_a_revision_of_another_store_is_refused(writer, server):
@@ -154,42 +162,42 @@ async def test_a_slow_reader_is_told_where_things_stand_and_not_each_step(writer
         async with watch(server, "alice", known_epoch=1) as behind_the_feed:
             await until(lambda: server.clients.revision_of(stream._client) >= last)
             await soon(behind_the_feed.next())
-        assert home(await soon(stream.next())) == (Kind.HOME, "home", 502)
+        assert home(await soon(stream.next())) == (WatchEventKind.HOME, "home", 502)
 
 
 async def test_a_silent_stream_shows_signs_of_life_with_a_revision_to_go_on_from(store, writer):
     writer.assign("alice", "a")
     async with (
-        WatchesHarness(store, sign_of_life_s=0.02).running() as server,
+        WatchesHarness(store, keepalive_s=0.02).running() as server,
         watch(server) as stream,
     ):
         await soon(stream.next())
         writer.assign("bob", "a")
         revision = writer.move("bob", "b")
-        while (told := await soon(stream.next())).revision < revision:
-            assert told.kind is Kind.SIGN_OF_LIFE
-        async with watch(server, known_epoch=1, revision=told.revision) as again:
-            assert (await soon(again.next())).kind is Kind.SIGN_OF_LIFE
+        while (event := await soon(stream.next())).revision < revision:
+            assert event.kind is WatchEventKind.KEEPALIVE
+        async with watch(server, known_epoch=1, revision=event.revision) as again:
+            assert (await soon(again.next())).kind is WatchEventKind.KEEPALIVE
 
 
 async def test_a_client_without_a_home_is_not_vouched_for_beyond_its_last_reading(store, writer):
     """Else it would go on from a revision that is past its new assignment."""
     writer.assign("alice", "a")
     writer.assign("bob", "a")
-    slow = WatchesHarness(store, sign_of_life_s=0.02, homeless_s=3600.0)
+    slow = WatchesHarness(store, keepalive_s=0.02, homeless_s=3600.0)
     async with slow.running() as server, watch(server) as alice, watch(server, "bob") as bob:
         await soon(alice.next())
         writer.release("alice")
-        while (await soon(alice.next())).kind is not Kind.RELEASED:
+        while (await soon(alice.next())).kind is not WatchEventKind.RELEASED:
             pass
         writer.assign("alice", "b")
         writer.move("bob", "b")
-        while (await soon(bob.next())).standing.epoch != 2:
+        while (await soon(bob.next())).home.epoch != 2:
             pass
-        told = await soon(alice.next())
-        assert told.kind is Kind.SIGN_OF_LIFE
-        async with watch(server, known_epoch=1, revision=told.revision) as again:
-            assert home(await soon(again.next())) == (Kind.HOME, "b", 1)
+        event = await soon(alice.next())
+        assert event.kind is WatchEventKind.KEEPALIVE
+        async with watch(server, known_epoch=1, revision=event.revision) as again:
+            assert home(await soon(again.next())) == (WatchEventKind.HOME, "b", 1)
 
 
 async def test_a_gap_in_history_is_made_up_for_by_reading(store, writer, server):
@@ -202,10 +210,10 @@ async def test_a_gap_in_history_is_made_up_for_by_reading(store, writer, server)
         writer.move("alice", "b")
         writer.release("bob")
         store.lose_history()  # before anything of this was delivered
-        assert home(await soon(alice.next())) == (Kind.HOME, "b", 2)
-        assert (await soon(bob.next())).kind is Kind.RELEASED
+        assert home(await soon(alice.next())) == (WatchEventKind.HOME, "b", 2)
+        assert (await soon(bob.next())).kind is WatchEventKind.RELEASED
         writer.move("carol", "c")
-        assert home(await soon(carol.next())) == (Kind.HOME, "c", 2)
+        assert home(await soon(carol.next())) == (WatchEventKind.HOME, "c", 2)
         assert store.watches == begun + 1
 
 
@@ -264,13 +272,13 @@ async def test_while_the_store_is_away_new_watches_are_told_and_others_stand(sto
     async with watch(server) as stream:
         await soon(stream.next())
         store.away = True
-        with pytest.raises(Unavailable) as told:
+        with pytest.raises(Unavailable) as refused:
             async with watch(server):
                 pass
-        assert told.value.retry_after_s is not None
+        assert refused.value.retry_after_s is not None
         store.away = False
         writer.move("alice", "b")
-        assert home(await soon(stream.next())) == (Kind.HOME, "b", 2)
+        assert home(await soon(stream.next())) == (WatchEventKind.HOME, "b", 2)
 
 
 async def test_damaged_news_are_left_out_and_counted(store, writer, server):
@@ -280,7 +288,7 @@ async def test_damaged_news_are_left_out_and_counted(store, writer, server):
         for key in (keys.move("a", "t", "alice"), keys.RELEASED, keys.MOVES + b"a/t/\xff"):
             store.write(Txn(then=[Put(key, b"{nonsense")]))
         writer.move("alice", "b")
-        assert home(await soon(stream.next())) == (Kind.HOME, "b", 2)
+        assert home(await soon(stream.next())) == (WatchEventKind.HOME, "b", 2)
         assert server.feed.damaged == 3
 
 
@@ -304,7 +312,7 @@ class Follower:
     def __init__(self, server: WatchesHarness, name: str) -> None:
         self._server = server
         self.name = name
-        self.heard: list[Told] = []
+        self.heard: list[WatchEvent] = []
         self.homeless = True
         self.epoch = 0
         self.revision = 0
@@ -322,11 +330,11 @@ class Follower:
                     self._server, self.name, known_epoch=self.epoch, revision=self.revision
                 ) as stream:
                     while True:
-                        told = await stream.next()
-                        self.heard.append(told)
-                        self.homeless = told.standing.homeless
-                        self.epoch = told.standing.epoch or self.epoch
-                        self.revision = told.revision
+                        event = await stream.next()
+                        self.heard.append(event)
+                        self.homeless = event.home.homeless
+                        self.epoch = event.home.epoch or self.epoch
+                        self.revision = event.revision
             except NotFound:
                 self.homeless = True
                 await asyncio.sleep(0)
@@ -349,7 +357,7 @@ class Follower:
     def knows(self) -> tuple[str, int] | None:
         if self.homeless:
             return None
-        return self.heard[-1].standing.unit, self.heard[-1].standing.epoch
+        return self.heard[-1].home.unit, self.heard[-1].home.epoch
 
 
 async def interleave(script: list[tuple[str, str, int]], seed: int) -> None:
@@ -386,14 +394,14 @@ async def interleave(script: list[tuple[str, str, int]], seed: int) -> None:
                 await follower.end()
     for follower in followers.values():
         told_at, since = 0, 0
-        for told in follower.heard:
-            assert told.revision >= told_at, "revisions go back"
-            told_at = told.revision
-            if told.kind is Kind.HOME:
-                assert told.standing.since >= since, "an older home was told after a newer one"
-                since = told.standing.since
-                truth = (follower.name, (told.standing.unit, told.standing.epoch))
-                assert writer.written[told.standing.since] == truth
+        for event in follower.heard:
+            assert event.revision >= told_at, "revisions go back"
+            told_at = event.revision
+            if event.kind is WatchEventKind.HOME:
+                assert event.home.since >= since, "an older home was told after a newer one"
+                since = event.home.since
+                truth = (follower.name, (event.home.unit, event.home.epoch))
+                assert writer.written[event.home.since] == truth
 
 
 @settings(max_examples=50, deadline=None)

@@ -11,7 +11,7 @@ import pytest
 from control_plane import keys
 from control_plane.errors import Exhausted, HistoryGone, InvalidInput, Unavailable
 from control_plane.store.port import Delete, Put, Txn, range_all
-from provisioner.watching.fleet import FleetWatches, News
+from provisioner.watching.fleet import FleetChanges, FleetWatches
 from tests.support.fakes.delayed_store import DelayedStore
 from tests.support.watches_harness import WAIT_S, until
 
@@ -24,7 +24,9 @@ class Fleet:
         self.watches: FleetWatches[str] = FleetWatches(
             self.store,
             read=self._read,
-            looks=lambda unit: unit.partition(" ")[0].encode(),  # what follows is a mere beat
+            fingerprint=lambda unit: unit.partition(" ")[
+                0
+            ].encode(),  # what follows is a mere heartbeat
             limit=int(how.pop("limit", 10)),
             jitter=lambda: 0.5,
             gather_s=0.001,
@@ -53,7 +55,7 @@ class Fleet:
             await asyncio.gather(task, return_exceptions=True)
 
 
-async def soon(stream: AsyncIterator[News[str]]) -> News[str]:
+async def soon(stream: AsyncIterator[FleetChanges[str]]) -> FleetChanges[str]:
     async with asyncio.timeout(WAIT_S):
         return await anext(stream)
 
@@ -68,7 +70,7 @@ async def test_all_units_come_first_and_then_each_change():
             fleet.put("b", "b2")
             assert (await soon(stream)).units == ["b2"]
             revision = fleet.remove("a")
-            assert await soon(stream) == News([], ["a"], revision)
+            assert await soon(stream) == FleetChanges([], ["a"], revision)
             fleet.put("a", "a3")
             assert (await soon(stream)).units == ["a3"]
 
@@ -173,10 +175,10 @@ async def test_a_store_that_is_away_is_waited_for():
 
 
 async def test_a_silent_stream_shows_signs_of_life():
-    quick = Fleet(sign_of_life_s=0.01)
+    quick = Fleet(keepalive_s=0.01)
     async with quick.running(), aclosing(quick.watches.stream(0)) as stream:
         first = await soon(stream)
-        assert await soon(stream) == News([], [], first.revision)
+        assert await soon(stream) == FleetChanges([], [], first.revision)
 
 
 async def test_there_is_a_limit_and_an_end():
