@@ -1,0 +1,56 @@
+"""The output of an action, held against the schema that its application declares."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from msgspec.structs import replace
+
+from data_sharing.delivery.output_check import OutputCheck
+from data_sharing.instruction import Performance, Performed
+from tests.support.decisions_harness import TENANT, find_lamp
+from tests.support.instructions import RING
+
+BLINK = replace(RING, tenant=TENANT, application="lamp", version="1.2.0", action="blink")
+DONE = Performed(instruction="i-1", attempt=1, status=Performance.DONE, platform="hub", output="3")
+CHECK = OutputCheck(find_lamp)
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        pytest.param('"three"', "its output breaks its schema at /: ", id="another-type"),
+        pytest.param("{", "its output is not JSON: ", id="no-json"),
+    ],
+)
+def test_what_breaks_the_schema_is_bad_output(output: str, message: str) -> None:
+    checked = CHECK.checked(BLINK, dataclasses.replace(DONE, output=output))
+    assert checked.status is Performance.BAD_OUTPUT
+    assert checked.message.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("instruction", "performed"),
+    [
+        pytest.param(BLINK, DONE, id="it-conforms"),
+        pytest.param(
+            BLINK, dataclasses.replace(DONE, status=Performance.FAILED, output="{"), id="not-done"
+        ),
+        pytest.param(
+            replace(BLINK, action="unlock"), dataclasses.replace(DONE, output="{}"), id="any-output"
+        ),
+        pytest.param(
+            replace(BLINK, version="0.1.0"),
+            dataclasses.replace(DONE, output='"x"'),
+            id="a-version-that-is-gone",
+        ),
+        pytest.param(
+            replace(BLINK, action="dance"),
+            dataclasses.replace(DONE, output='"x"'),
+            id="an-action-that-is-gone",
+        ),
+    ],
+)
+def test_what_does_not_break_it_stays_as_it_is(instruction, performed) -> None:
+    assert CHECK.checked(instruction, performed) == performed
