@@ -208,8 +208,8 @@ class FleetView:
                     serves=spec.serves,
                     tenants=spec.tenants,
                     labels=spec.labels,
-                    taking=not reason,
-                    not_taking_reason=reason,
+                    accepting=not reason,
+                    not_accepting_reason=reason,
                 )
             )
         self.leaving = leaving

@@ -28,7 +28,7 @@ from homeport.api.provisioning.v1 import provisioning_pb2
 from homeport.api.tenancy.v1 import tenancy_pb2
 from provisioner.geo.location import Location
 from provisioner.moves.plan import MovePlan
-from provisioner.placement.explanation import Explanation, Verdict
+from provisioner.placement.explanation import Explanation, UnitVerdict
 from provisioner.provisioning.answers import TicketedAssignment
 from provisioner.provisioning.response_encoding import location_message
 
@@ -37,9 +37,9 @@ _HEALTH = {
     UnitHealth.NOT_SERVING: fleet_pb2.UNIT_HEALTH_NOT_SERVING,
 }
 _VERDICTS = {
-    Verdict.CHOSEN: provisioning_pb2.PLACEMENT_VERDICT_CHOSEN,
-    Verdict.RANKED: provisioning_pb2.PLACEMENT_VERDICT_RANKED,
-    Verdict.EXCLUDED: provisioning_pb2.PLACEMENT_VERDICT_EXCLUDED,
+    UnitVerdict.CHOSEN: provisioning_pb2.PLACEMENT_VERDICT_CHOSEN,
+    UnitVerdict.RANKED: provisioning_pb2.PLACEMENT_VERDICT_RANKED,
+    UnitVerdict.EXCLUDED: provisioning_pb2.PLACEMENT_VERDICT_EXCLUDED,
 }
 _ALGORITHMS = {
     tenancy_pb2.TICKET_ALGORITHM_UNSPECIFIED: "HS256",

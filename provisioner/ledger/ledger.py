@@ -113,7 +113,7 @@ class Ledger:
         room = account.room
         if room > 0 and not account.waiting:
             reserve(claim, self._clock())
-            self.occupancy.take(account.index)
+            self.occupancy.use_slot(account.index)
             if room <= account.block >> 2 and account.record.free > 0:
                 self.granting.ask(account)
             self.lanes[account.lane].submit(claim)

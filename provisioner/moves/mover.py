@@ -201,7 +201,7 @@ class Mover:
         ledger, targets = self._ledger, self._targets
         if request.to:
             index = targets.indices.get(request.to, -1)
-            if index < 0 or not targets.fleet.units[index].taking:
+            if index < 0 or not targets.fleet.units[index].accepting:
                 return Refused(f"unit {request.to} takes no clients now")
             if ledger.occupancy.room[index] <= 0:
                 ledger.cry([request.to])

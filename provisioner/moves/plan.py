@@ -147,7 +147,7 @@ class Planner:
 def without(fleet: PlacementFleet, unit_id: str, reason: str) -> PlacementFleet:
     """The fleet as it is when this unit takes no clients."""
     units = tuple(
-        replace(unit, taking=False, not_taking_reason=reason) if unit.id == unit_id else unit
+        replace(unit, accepting=False, not_accepting_reason=reason) if unit.id == unit_id else unit
         for unit in fleet.units
     )
     return PlacementFleet(units=units, revision=fleet.revision)
@@ -164,7 +164,7 @@ def left_without(
     leaving = next((unit for unit in fleet.units if unit.id == unit_id), None)
     if leaving is None:
         return "", ()
-    others = [unit for unit in fleet.units if unit.id != unit_id and unit.taking]
+    others = [unit for unit in fleet.units if unit.id != unit_id and unit.accepting]
     witnesses: dict[str, None] = {}
     for tenant in sorted(tenants):
         if leaving.tenants and tenant not in leaving.tenants:

@@ -18,27 +18,27 @@ from provisioner.placement.choice import Choice, NoChoice, nobody, shortlist
 from provisioner.placement.eligibility import Eligibility
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.fleet import PlacementFleet
+from provisioner.placement.fleet_shortlist import FleetShortlist, shortlist_fleet
 from provisioner.placement.occupancy import Occupancy
 from provisioner.placement.rendezvous import MOST_IN_TABLE, SLOT_MASK, SLOTS, slot_of, winners
-from provisioner.placement.widening import WideShortlist, widen
 
 ALWAYS_THE_FIRST = bytes(SLOTS)
 
 PlaceKey: TypeAlias = str | tuple[str, str]
 
 
-class _Kept:
+class _PlaceDecision:
     """What is kept for one place. choices and winners: which choice each slot of clients
-    gets, no winners while that is not decided. wide: what the whole fleet came to when
+    gets, no winners while that is not decided. of_fleet: what the whole fleet came to when
     there had been `as_of` changes, None: nobody has room."""
 
-    __slots__ = ("as_of", "candidates", "choices", "wide", "winners")
+    __slots__ = ("as_of", "candidates", "choices", "of_fleet", "winners")
 
     def __init__(self, candidates: CandidateList) -> None:
         self.candidates = candidates
         self.choices: list[Choice] = []
         self.winners: bytes | None = None
-        self.wide: WideShortlist | None = None
+        self.of_fleet: FleetShortlist | None = None
         self.as_of = -1
 
     def forget(self) -> None:
@@ -63,8 +63,8 @@ class Chooser:
         self._eligibility = Eligibility(fleet, policy)
         self._generation = max(1, max_places // 2)
         self._by_tenant = fleet.by_tenant
-        self._places: dict[PlaceKey, _Kept] = {}
-        self._older: dict[PlaceKey, _Kept] = {}
+        self._places: dict[PlaceKey, _PlaceDecision] = {}
+        self._older: dict[PlaceKey, _PlaceDecision] = {}
 
     def __len__(self) -> int:
         return len(self._places) + len(self._older)
@@ -72,60 +72,60 @@ class Chooser:
     def choose(self, location: Location, tenant: str, client_key: bytes) -> Choice | NoChoice:
         """The unit for a client of `tenant` at `location`; as `choose` has it."""
         key = (tenant, location.cell) if self._by_tenant else location.cell
-        kept = self._places.get(key)
-        if kept is None:
-            kept = self._enter(key, location, tenant)
-        table = kept.winners
+        decision = self._places.get(key)
+        if decision is None:
+            decision = self._recent(key, location, tenant)
+        table = decision.winners
         if table is not None:
             # slot_of, without the call: a third of what is left to do here.
-            return kept.choices[table[crc32(client_key) & SLOT_MASK]]
-        return self._decide(kept, client_key)
+            return decision.choices[table[crc32(client_key) & SLOT_MASK]]
+        return self._decide(decision, client_key)
 
-    def _enter(self, key: PlaceKey, location: Location, tenant: str) -> _Kept:
+    def _recent(self, key: PlaceKey, location: Location, tenant: str) -> _PlaceDecision:
         """Makes the place one of those used last. Two generations are enough for that: the
         older is dropped when the newer has filled, and a hit costs one look-up."""
-        kept = self._older.pop(key, None)
-        if kept is None:
+        decision = self._older.pop(key, None)
+        if decision is None:
             eligible = self._eligibility.of(location, tenant)
             place = place_of(location, self._policy)
-            kept = _Kept(rank(eligible, place, kept=self._policy.kept))
+            decision = _PlaceDecision(rank(eligible, place, kept=self._policy.kept))
         if len(self._places) >= self._generation:
             self._older, self._places = self._places, {}
             # Units must not hold on to the places that were dropped.
             self._occupancy.forget_all()
-        self._places[key] = kept
-        return kept
+        self._places[key] = decision
+        return decision
 
-    def _decide(self, kept: _Kept, client_key: bytes) -> Choice | NoChoice:
-        occupancy, candidates = self._occupancy, kept.candidates
-        if kept.as_of != occupancy.changes:
-            if self._settle(kept):
-                assert kept.winners is not None
-                return kept.choices[kept.winners[slot_of(client_key)]]
-            kept.wide = widen(
+    def _decide(self, decision: _PlaceDecision, client_key: bytes) -> Choice | NoChoice:
+        occupancy, candidates = self._occupancy, decision.candidates
+        if decision.as_of != occupancy.changes:
+            if self._decide_by_list(decision):
+                assert decision.winners is not None
+                return decision.choices[decision.winners[slot_of(client_key)]]
+            decision.of_fleet = shortlist_fleet(
                 candidates.eligible, candidates.place, occupancy.is_open, occupancy.steps
             )
-            kept.as_of = occupancy.changes
-        if kept.wide is None:
+            decision.as_of = occupancy.changes
+        if decision.of_fleet is None:
             return nobody(candidates.eligible)
-        return kept.wide.choice(slot_of(client_key))
+        return decision.of_fleet.choice(slot_of(client_key))
 
-    def _settle(self, kept: _Kept) -> bool:
+    def _decide_by_list(self, decision: _PlaceDecision) -> bool:
         """Decides for all clients of a place by its list, if that reaches far enough."""
-        occupancy, candidates = self._occupancy, kept.candidates
+        occupancy, candidates = self._occupancy, decision.candidates
         best = shortlist(candidates, occupancy.room, occupancy.load)
         if best is None or len(best.choices) > MOST_IN_TABLE:
             return False
         if best.looked_at == len(candidates.indices) and not candidates.whole:
             return False  # beyond the end of the list others may be just as near
         for index in candidates.indices[: best.looked_at]:
-            occupancy.listen(index, kept)
-        kept.choices = best.choices
+            occupancy.subscribe(index, decision)
+        decision.choices = best.choices
         if len(best.choices) == 1:
-            kept.winners = ALWAYS_THE_FIRST
+            decision.winners = ALWAYS_THE_FIRST
         else:
             units = [choice.unit_index for choice in best.choices]
-            kept.winners = winners(
+            decision.winners = winners(
                 self._fleet.seeds[units].tolist(), self._fleet.weights[units].tolist()
             )
         return True

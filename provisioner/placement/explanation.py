@@ -1,4 +1,4 @@
-"""explain: every unit with its verdict and a reason in plain words. Pure.
+"""explain: every unit with placement's verdict on it and a reason in plain words. Pure.
 
 It asks the same functions that decide, so it cannot say anything else than what happens.
 Distances are the client's own; ranking goes by its cell, so that of two units within a few
@@ -22,18 +22,20 @@ from provisioner.placement.geodesy import distance_km
 RANKED_EXACTLY = 16  # past that, by distance alone: nobody asks why 18th is not 17th
 
 
-class Verdict(StrEnum):
+class UnitVerdict(StrEnum):
+    """What placement makes of one unit for one client."""
+
     CHOSEN = "chosen"
     RANKED = "ranked"
     EXCLUDED = "excluded"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Considered:
+class ConsideredUnit:
     """One unit. rank counts from 1, 0 for excluded ones; distance_km None: unknown."""
 
     id: str
-    verdict: Verdict
+    verdict: UnitVerdict
     reason: str
     distance_km: float | None
     load: float
@@ -44,7 +46,7 @@ class Considered:
 class Explanation:
     """Best first, excluded last. rule is empty when nothing was chosen."""
 
-    units: tuple[Considered, ...]
+    units: tuple[ConsideredUnit, ...]
     rule: str
 
 
@@ -61,21 +63,21 @@ def explain(
     everyone = build(fleet, policy, location, tenant, keep_all=True)
     tiers = dict(zip(everyone.indices, everyone.tiers, strict=True))
     ranked = _ranking(everyone, client_key, room, load)
-    telling = _Telling(fleet, location, everyone.place.equals_within, tiers, load)
+    reasons = _ReasonWriter(fleet, location, everyone.place.equals_within, tiers, load)
     units = [
-        telling.considered(
+        reasons.considered(
             fleet.units[choice.unit_index],
-            telling.why_chosen(choice) if rank == 1 else telling.why_later(choice, ranked[0]),
+            reasons.why_chosen(choice) if rank == 1 else reasons.why_later(choice, ranked[0]),
             rank=rank,
         )
         for rank, choice in enumerate(ranked, start=1)
     ]
-    taken = {choice.unit_index for choice in ranked}
+    in_ranking = {choice.unit_index for choice in ranked}
     for unit in fleet.units:
-        if unit.index not in taken:
+        if unit.index not in in_ranking:
             reason = why_not(unit, policy, location, tenant) or everyone.eligible.refusal
             full = "full: no slot can be had there now"
-            units.append(telling.considered(unit, reason or full, rank=0))
+            units.append(reasons.considered(unit, reason or full, rank=0))
     return Explanation(units=tuple(units), rule=ranked[0].rule if ranked else "")
 
 
@@ -98,8 +100,8 @@ def _ranking(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Telling:
-    """Puts it into words. tiers: by unit index, as in CandidateList."""
+class _ReasonWriter:
+    """Writes the reason of each unit. tiers: by unit index, as in CandidateList."""
 
     fleet: PlacementFleet
     location: Location
@@ -107,11 +109,11 @@ class _Telling:
     tiers: dict[int, float]
     load: Sequence[float]
 
-    def considered(self, unit: PlacementUnit, reason: str, *, rank: int) -> Considered:
-        verdict = Verdict.EXCLUDED
+    def considered(self, unit: PlacementUnit, reason: str, *, rank: int) -> ConsideredUnit:
+        verdict = UnitVerdict.EXCLUDED
         if rank:
-            verdict = Verdict.CHOSEN if rank == 1 else Verdict.RANKED
-        return Considered(
+            verdict = UnitVerdict.CHOSEN if rank == 1 else UnitVerdict.RANKED
+        return ConsideredUnit(
             id=unit.id,
             verdict=verdict,
             reason=reason,

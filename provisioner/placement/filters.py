@@ -37,8 +37,8 @@ def why_not(unit: PlacementUnit, policy: PlacementPolicy, location: Location, te
 
 def why_never(unit: PlacementUnit, policy: PlacementPolicy) -> str:
     """Why this unit may not take any client under the policy; empty when it may."""
-    if not unit.taking:
-        return unit.not_taking_reason or "takes no new clients"
+    if not unit.accepting:
+        return unit.not_accepting_reason or "takes no new clients"
     if policy.allowed_countries and unit.country not in policy.allowed_countries:
         return f"is in {unit.country}, outside the countries the policy allows"
     if unit.country in policy.denied_countries:

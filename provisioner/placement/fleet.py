@@ -26,8 +26,8 @@ class PlacementUnit:
     serves: ServedAreas = EVERYWHERE
     tenants: tuple[str, ...] = ()  # empty: all
     labels: Mapping[str, str] = field(default_factory=dict)
-    taking: bool = True  # whether it takes new clients at all
-    not_taking_reason: str = ""  # when it does not: part of a sentence about the unit
+    accepting: bool = True  # whether it takes new clients at all
+    not_accepting_reason: str = ""  # when it does not: part of a sentence about the unit
 
 
 class PlacementFleet:

@@ -1,4 +1,4 @@
-"""Occupancy: room and load of each unit as they are now, and who wants to hear of changes.
+"""Occupancy: room and load of each unit as they are now, and who is notified of changes.
 
 Decisions that are kept (see Chooser) hold for as long as nothing they looked at changed:
 whether a unit has room, and which step its load is in. Most changes of room or load are
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from provisioner.placement.choice import load_step
 
 
-class Listener(Protocol):
+class OccupancyListener(Protocol):
     """Something that was decided by looking at a unit."""
 
     def forget(self) -> None:
@@ -25,9 +25,9 @@ class Listener(Protocol):
 
 class Occupancy:
     """Lists by unit index: `room` in slots (full at 0 and below), `load` from 0 to 1; write
-    them through `update` and `take`. `is_open` (1: has room) and `steps` (of load) say the
-    same as arrays that show each change at once. `changes` counts what listeners may hear
-    of."""
+    them through `update` and `use_slot`. `is_open` (1: has room) and `steps` (of load) say the
+    same as arrays that show each change at once. `changes` counts what listeners may be
+    notified of."""
 
     __slots__ = (
         "_is_open", "_listeners", "_steps", "changes", "is_open", "load", "room", "steps",
@@ -41,7 +41,7 @@ class Occupancy:
         # Views: the bytes are fast to write one by one, the arrays to read all at once.
         self.is_open: NDArray[np.uint8] = np.frombuffer(self._is_open, dtype=np.uint8)
         self.steps: NDArray[np.uint8] = np.frombuffer(self._steps, dtype=np.uint8)
-        self._listeners: list[set[Listener]] = [set() for _ in range(units)]
+        self._listeners: list[set[OccupancyListener]] = [set() for _ in range(units)]
         self.changes = 0
 
     def update(self, index: int, room: int, load: float) -> None:
@@ -52,25 +52,25 @@ class Occupancy:
         if step != self._steps[index] or had != (room > 0):
             self._steps[index] = step
             self._is_open[index] = room > 0
-            self._tell(index)
+            self._notify(index)
 
-    def take(self, index: int) -> None:
-        """One slot less."""
+    def use_slot(self, index: int) -> None:
+        """A client took a slot of this unit."""
         left = self.room[index] = self.room[index] - 1
         if left == 0:
             self._is_open[index] = 0
-            self._tell(index)
+            self._notify(index)
 
-    def listen(self, index: int, listener: Listener) -> None:
+    def subscribe(self, index: int, listener: OccupancyListener) -> None:
         """`listener.forget` is called at the next change of this unit, once."""
         self._listeners[index].add(listener)
 
     def forget_all(self) -> None:
-        """Tells everybody, once, as if every unit had changed."""
+        """Notifies every listener, once, as if every unit had changed."""
         for index in range(len(self._listeners)):
-            self._tell(index)
+            self._notify(index)
 
-    def _tell(self, index: int) -> None:
+    def _notify(self, index: int) -> None:
         self.changes += 1
         listeners = self._listeners[index]
         if listeners:

@@ -101,7 +101,7 @@ class MoveOnContact:
 
     def _is_open(self, unit_id: str) -> bool:
         index = self._targets.indices.get(unit_id, -1) if unit_id else -1
-        return index >= 0 and self._targets.fleet.units[index].taking
+        return index >= 0 and self._targets.fleet.units[index].accepting
 
     async def _move(self, pending: AnyPending, request: MoveRequest) -> None:
         timeout_s = max(0.0, pending.expires_at - self._clock()) * HANDOFF_SHARE

@@ -136,8 +136,8 @@ def situations(draw):
                 country=country,
                 continent=continent,
                 weight=draw(st.sampled_from([0.5, 1.0, 3.0])),
-                taking=taking,
-                not_taking_reason="" if taking else "cordoned",
+                accepting=taking,
+                not_accepting_reason="" if taking else "cordoned",
                 tenants=draw(st.sampled_from([(), (), (), ("acme",)])),
                 serves=draw(
                     st.sampled_from(

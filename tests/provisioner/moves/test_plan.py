@@ -224,7 +224,7 @@ def serving(**areas):
     [
         pytest.param(fleet("dublin"), ["a"], "a", id="the-only-unit"),
         pytest.param(fleet("dublin", "virginia"), ["a"], "", id="another-serves-everybody"),
-        pytest.param(fleet("dublin", "virginia", virginia={"taking": False}), ["a"], "a",
+        pytest.param(fleet("dublin", "virginia", virginia={"accepting": False}), ["a"], "a",
                      id="the-other-takes-nobody"),
         pytest.param(fleet("dublin", "virginia", virginia={"tenants": ("b",)}), ["a", "b"], "a",
                      id="the-other-is-somebody-elses"),

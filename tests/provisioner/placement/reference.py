@@ -21,7 +21,7 @@ def allowed(unit, situation):
         return False
     areas = unit.serves.countries + unit.serves.continents
     return (
-        unit.taking
+        unit.accepting
         and unit.country not in policy.denied_countries
         and (not unit.tenants or situation.tenant in unit.tenants)
         and (not areas or location.country in areas or location.continent in areas)

@@ -158,7 +158,9 @@ def test_load_is_compared_in_steps_of_a_twentieth(load, step):
 
 
 def test_all_full_names_those_that_may():
-    units = fleet("dublin", "oregon", "fiji", fiji={"taking": False, "not_taking_reason": "lost"})
+    units = fleet(
+        "dublin", "oregon", "fiji", fiji={"accepting": False, "not_accepting_reason": "lost"}
+    )
     none = decide(units, at(0, 0), room={"dublin": 0, "oregon": 0})
     assert none == NoChoice(("dublin", "oregon"), "")
 

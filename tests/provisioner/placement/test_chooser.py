@@ -63,7 +63,7 @@ def test_what_is_kept_is_what_would_be_chosen_now(situation, others, happening):
             occupancy.update(index, slots, share)
             agree()
             if slots == 1:
-                occupancy.take(index)
+                occupancy.use_slot(index)
                 agree()
 
 
@@ -75,7 +75,7 @@ def test_slots_that_are_taken_one_by_one_lead_to_the_next_unit():
     for _ in range(7):
         choice = chooser.choose(at(50, 8), "t", b"t/a")
         found.append((units.units[choice.unit_index].id, choice.rule))
-        occupancy.take(choice.unit_index)
+        occupancy.use_slot(choice.unit_index)
     assert found == [("frankfurt", "nearest")] * 2 + [("dublin", "next-best")] * 5
     assert chooser.choose(at(50, 8), "t", b"t/a") == NoChoice(("frankfurt", "dublin"), "")
 
@@ -89,7 +89,7 @@ def test_no_room_is_missed_beyond_the_kept_candidates():
     chooser = Chooser(units, POLICY, occupancy)
     choice = chooser.choose(at(0, 0), "t", b"t/a")
     assert (choice.unit_index, choice.rule) == (499, "next-best")
-    occupancy.take(499)
+    occupancy.use_slot(499)
     assert isinstance(chooser.choose(at(0, 0), "t", b"t/a"), NoChoice)
     occupancy.update(3, 1, 0.9)
     assert chooser.choose(at(0, 0), "t", b"t/a").unit_index == 3
@@ -160,7 +160,7 @@ def test_choosers_that_share_an_occupancy_do_not_make_each_other_stale():
     other.check(at(50, 8))
     for n in range(5):
         small.choose(at(0, n), "t", b"t/a")
-    occupancy.take(0)
+    occupancy.use_slot(0)
     other.check(at(50, 8))
 
 

@@ -8,7 +8,7 @@ from control_plane.fleet.unit import ServedAreas
 from provisioner.geo.location import NOWHERE
 from provisioner.placement.choice import Choice
 from provisioner.placement.chooser import Chooser
-from provisioner.placement.explanation import RANKED_EXACTLY, Verdict, explain
+from provisioner.placement.explanation import RANKED_EXACTLY, UnitVerdict, explain
 from provisioner.placement.filters import PlacementPolicy
 from tests.support.fleets import (
     at,
@@ -96,7 +96,7 @@ def test_the_excluded_come_last_with_their_reasons_and_distances():
     units = fleet(
         "frankfurt", "dublin", "nairobi",
         frankfurt={"serves": ServedAreas(countries=("DE", "AT"))},
-        nairobi={"taking": False, "not_taking_reason": "its agent is not heard any more"},
+        nairobi={"accepting": False, "not_accepting_reason": "its agent is not heard any more"},
     )  # fmt: skip
     found = explain(units, PlacementPolicy(), PARIS, "t", b"t/c", [9] * 3, [0.0] * 3)
     assert [u.id for u in found.units] == ["dublin", "frankfurt", "nairobi"]
@@ -134,7 +134,7 @@ def test_what_is_explained_is_what_happens(situation, client):
     )  # fmt: skip
     chooser = Chooser(units, situation.policy, occupied(situation.room, situation.load))
     choice = chooser.choose(situation.location, situation.tenant, client)
-    first = [u.id for u in explanation.units if u.verdict is Verdict.CHOSEN]
+    first = [u.id for u in explanation.units if u.verdict is UnitVerdict.CHOSEN]
     if isinstance(choice, Choice):
         assert first == [situation.units[choice.unit_index].id]
         assert explanation.rule == choice.rule

@@ -17,9 +17,9 @@ PARIS = at(48.9, 2.4, country="FR", continent="EU")
     ("changes", "location", "reason"),
     [
         pytest.param({}, PARIS, "", id="nothing-against-it"),
-        pytest.param({"taking": False, "not_taking_reason": "cordoned"}, PARIS, "cordoned",
+        pytest.param({"accepting": False, "not_accepting_reason": "cordoned"}, PARIS, "cordoned",
                      id="a-unit-that-takes-nobody"),
-        pytest.param({"taking": False}, PARIS, "takes no new clients",
+        pytest.param({"accepting": False}, PARIS, "takes no new clients",
                      id="a-unit-that-takes-nobody-and-does-not-say-why"),
         pytest.param({"tenants": ("acme",)}, PARIS, "serves only tenant acme",
                      id="another-tenants-unit"),

@@ -1,4 +1,4 @@
-"""Choosing among all units at once, where a candidate list does not reach far enough.
+"""The shortlist of a whole fleet, for places whose candidate list does not reach far enough.
 
 That is so when the kept candidates are full, when hundreds are equally near, and when
 nobody knows where the client is. The rules are those of `choose`, written over arrays: a
@@ -17,7 +17,7 @@ from provisioner.placement.geodesy import Floats
 from provisioner.placement.rendezvous import scores_in_slot
 
 
-class WideShortlist:
+class FleetShortlist:
     """The units between which only the hash decides. There may be thousands, so who wins a
     slot is found when it is first asked for."""
 
@@ -44,9 +44,9 @@ class WideShortlist:
         return found
 
 
-def widen(
+def shortlist_fleet(
     eligible: EligibleUnits, place: Place, is_open: NDArray[np.uint8], steps: NDArray[np.uint8]
-) -> WideShortlist | None:
+) -> FleetShortlist | None:
     """The shortlist among all of `eligible`, None when none has room. `is_open[i]` (0 or 1)
     and `steps[i]` (of load) belong to unit i of the fleet snapshot."""
     has_room = is_open[eligible.indices] != 0
@@ -59,4 +59,4 @@ def widen(
     best = near[near_steps == near_steps.min()]
     rule = rule_of(place, nearer_full=bool(tiers.min() < nearest), equals=len(near), best=len(best))
     away_km = tiers[best] if place.here is not None else np.full(len(best), UNKNOWN_KM)
-    return WideShortlist(eligible, best, away_km, rule)
+    return FleetShortlist(eligible, best, away_km, rule)
