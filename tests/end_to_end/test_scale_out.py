@@ -177,17 +177,18 @@ async def test_where_one_store_is_away_the_others_serve(tmp_path):
 async def test_one_store_becomes_several_clusters(own_etcd, tmp_path):
     """What stands in the store stays where it is, until its shards are moved."""
     control, west = own_etcd(), own_etcd()
-    spread = f"--assignment-stores=home={control.url};west={west.url}"
+    stores_flag = f"--assignment-stores=home={control.url};west={west.url}"
     clients = [(f"c{n:04}", "81.2.69.142") for n in range(400)]
     before: dict = {}
     with servers.Server(tmp_path, "alone", control.url) as server:
         await servers.apply(server.address, servers.units(dublin=450))
         await asyncio.sleep(0.5)
         await ask(server.address, clients, before)
-    with servers.Server(tmp_path, "spread", control.url, spread) as server:
+    with servers.Server(tmp_path, "sharded", control.url, stores_flag) as server:
         moved = await asyncio.to_thread(
             run_process,
-            "store", "move-shards", "--to=west", f"--store={control.url}", spread, "-o", "json",
+            "store", "move-shards", "--to=west", f"--store={control.url}", stores_flag,
+            "-o", "json",
         )  # fmt: skip
         assert moved.code == 0, moved.err
         assert json.loads(moved.out)["shards"] == 512
@@ -209,7 +210,7 @@ async def test_one_store_becomes_several_clusters(own_etcd, tmp_path):
 
 async def test_a_move_that_not_every_server_could_follow_is_refused(tmp_path):
     async with sharded_harness(tmp_path, clusters=("east", "west", "north")) as harness:
-        without_north = harness.spread.rpartition(";")[0]
+        without_north = harness.stores_flag.rpartition(";")[0]
         await harness.on.serve(1, without_north)
         refused = await harness.command("move-shards", "--to=north")
         assert refused.returncode == 4, refused.stderr
@@ -226,31 +227,31 @@ async def test_a_move_that_not_every_server_could_follow_is_refused(tmp_path):
         pytest.param(["--to=west", "--count=9999"], 2, "1024", id="more-than-there-are"),
     ],
 )
-async def test_a_wrong_order_is_refused_and_nothing_moves(spread, words, code, complaint):
-    done = await spread.command("move-shards", *words)
+async def test_a_wrong_order_is_refused_and_nothing_moves(sharded, words, code, complaint):
+    done = await sharded.command("move-shards", *words)
     assert done.returncode == code, done.stderr
     assert complaint in done.stderr
 
 
 @pytest.fixture
-async def spread(tmp_path):
+async def sharded(tmp_path):
     async with sharded_harness(tmp_path) as harness:
         await harness.serve(1)
         yield harness
 
 
-async def test_the_map_and_a_dry_run_say_what_is_where(spread):
-    address = spread.on.servers[0].address
-    await spread.on.fleet({"dublin": 500})
+async def test_the_map_and_a_dry_run_say_what_is_where(sharded):
+    address = sharded.on.servers[0].address
+    await sharded.on.fleet({"dublin": 500})
     await ask(address, [(f"c{n:04}", "81.2.69.142") for n in range(200)], {})
-    would = json.loads((await spread.command("move-shards", "--to=west", "--count=9",
+    would = json.loads((await sharded.command("move-shards", "--to=west", "--count=9",
                                              "--dry-run")).stdout)  # fmt: skip
     assert (would["shards"], would["dry_run"], would["clients"]) == (9, True, 0)
-    status = json.loads((await spread.command("status")).stdout)
+    status = json.loads((await sharded.command("status")).stdout)
     assert [one["shards"] for one in status["clusters"]] == [512, 512]
     assert sum(one["clients"] for one in status["clusters"]) == 200
     assert [one["servers"] for one in status["clusters"]] == [1, 1]
-    table = await asyncio.to_thread(run_process, "store", "map", *spread.stores)
+    table = await asyncio.to_thread(run_process, "store", "map", *sharded.stores)
     assert "east" in table.out
     assert "512" in table.out
 

@@ -21,7 +21,7 @@ OUTAGE_S = 60.0
 ABSENT_S = 20.0
 KNOWN = 500
 RATE = 50.0  # calls per second of known clients during the outage
-PATIENCE_S = 5.0
+DEADLINE_S = 5.0
 AWAY_S = 8.0
 
 
@@ -79,7 +79,7 @@ async def ask(
     stub: pb_grpc.ProvisioningServiceStub, name: str, ticket: str
 ) -> pb.ProvisionResponse:
     request = pb.ProvisionRequest(client_id=name, ticket=ticket)
-    answer: pb.ProvisionResponse = await stub.Provision(request, timeout=PATIENCE_S)
+    answer: pb.ProvisionResponse = await stub.Provision(request, timeout=DEADLINE_S)
     return answer
 
 

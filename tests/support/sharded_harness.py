@@ -28,16 +28,16 @@ class ShardedHarness:
     on: FaultHarness
     recorder: ClustersRecorder
     clusters: Mapping[str, EtcdCluster]
-    spread: str  # the flag that names the clusters
+    stores_flag: str  # the flag that names the clusters
 
     @property
     def stores(self) -> list[str]:
         """Flags of `homeport store`."""
-        return [f"--store={self.on.url}", self.spread]
+        return [f"--store={self.on.url}", self.stores_flag]
 
     async def serve(self, count: int = 1, *arguments: str, **more: Any) -> None:
         """Servers that know all clusters."""
-        await self.on.serve(count, self.spread, *arguments, **more)
+        await self.on.serve(count, self.stores_flag, *arguments, **more)
 
     async def command(
         self,

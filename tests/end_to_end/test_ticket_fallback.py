@@ -17,7 +17,7 @@ from homeport.api.provisioning.v1 import provisioning_pb2_grpc as pb_grpc
 from tests.support import servers
 
 CLIENTS = 40
-PATIENCE_S = 4.0  # less than the desk's own: only a ticket brings an answer within it
+DEADLINE_S = 4.0  # less than the provisioner's own: only a ticket brings an answer within it
 
 
 def stale_answers(server: servers.Server) -> float:
@@ -62,7 +62,7 @@ async def test_who_shows_a_ticket_is_answered_while_the_store_is_away(
 
             async def ask(name: str, ticket: str) -> pb.ProvisionResponse:
                 request = pb.ProvisionRequest(client_id=name, ticket=ticket)
-                answer: pb.ProvisionResponse = await stub.Provision(request, timeout=PATIENCE_S)
+                answer: pb.ProvisionResponse = await stub.Provision(request, timeout=DEADLINE_S)
                 return answer
 
             await placing(stub)
@@ -91,7 +91,7 @@ async def test_who_shows_a_ticket_is_answered_while_the_store_is_away(
                         homes[name].ticket = answer.ticket  # the fresh one is as good
                 found = await stub.GetAssignment(
                     pb.GetAssignmentRequest(client_id="c1", ticket=homes["c1"].ticket),
-                    timeout=PATIENCE_S,
+                    timeout=DEADLINE_S,
                 )
                 assert found.stale
                 assert found.assignment.unit_id == homes["c1"].assignment.unit_id
