@@ -7,7 +7,6 @@ for one action. It is typed apart from tickets (RFC 8725, section 3.11: another 
 
 from __future__ import annotations
 
-import hmac
 import json
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,7 +16,8 @@ import msgspec
 
 from control_plane.identity import keyring
 from control_plane.identity.admission import LEEWAY_S, Reason, TicketVerifier
-from control_plane.identity.tickets import HS256, TicketIssuer, base64url, hs256_key_id
+from control_plane.identity.jws import HS256, UNREADABLE, Hs256Signer
+from control_plane.identity.tickets import TicketIssuer, hs256_key_id
 
 ORDER_ISSUER = "homeport-orders"
 ORDER_TYPE = "homeport-order+jwt"
@@ -77,7 +77,6 @@ class _Claims(msgspec.Struct):
 
 
 _read_claims = msgspec.json.Decoder(_Claims).decode
-_UNREADABLE = (ValueError, RecursionError)
 
 
 class OrderIssuer:
@@ -92,7 +91,6 @@ class OrderIssuer:
         """An order for one unit, good for ORDER_TTL_S from `now` (Unix seconds). The ids have
         been checked."""
         key_epoch = self._issuer.ring.signing(now)
-        header = {"alg": HS256, "kid": hs256_key_id(key_epoch.epoch), "typ": ORDER_TYPE}
         claims = {
             "iss": ORDER_ISSUER,
             "aud": unit_id,
@@ -103,11 +101,12 @@ class OrderIssuer:
             "iat": int(now),
             "exp": int(now + ORDER_TTL_S),
         }
-        message = b".".join(
-            base64url(json.dumps(part, separators=(",", ":")).encode()) for part in (header, claims)
+        signer = Hs256Signer(
+            keyring.unit_key(key_epoch, unit_id),
+            key_id=hs256_key_id(key_epoch.epoch),
+            typ=ORDER_TYPE,
         )
-        signature = hmac.digest(keyring.unit_key(key_epoch, unit_id), message, "sha256")
-        return (message + b"." + base64url(signature)).decode("ascii")
+        return signer.sign(json.dumps(claims, separators=(",", ":")).encode())
 
 
 _FLAWS = {
@@ -138,7 +137,7 @@ def check_order(
     try:
         claims = _read_claims(content)
         meant = OrderAction(claims.act)
-    except _UNREADABLE:
+    except UNREADABLE:
         return _FLAWS[Reason.MALFORMED]
     if claims.iss != ORDER_ISSUER:
         return _FLAWS[Reason.MALFORMED]

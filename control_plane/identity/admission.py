@@ -8,26 +8,22 @@ follows RFC 7515, RFC 7519 and the best practices of RFC 8725.
 
 from __future__ import annotations
 
-import hmac
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, TypeAlias
+from typing import Annotated
 
 import msgspec
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from control_plane.errors import InvalidInput
+from control_plane.identity import jws
 from control_plane.identity.departures import Departed, DepartureMemory
-from control_plane.identity.tickets import EDDSA, HS256, ISSUER, VerifyingKey, from_base64url
+from control_plane.identity.jws import EDDSA, HS256, UNREADABLE, Header, SignatureCheck
+from control_plane.identity.tickets import ISSUER, VerifyingKey
 
 MAX_TICKET_BYTES = 4096
 LEEWAY_S = 5.0  # how far clocks may be apart
-MIN_SECRET_BYTES = 32  # RFC 7518 section 3.2: an HMAC key at least as long as the hash
-
-Check: TypeAlias = Callable[[bytes, bytes], bool]  # (message, signature) -> was it signed
 
 
 class Reason(StrEnum):
@@ -106,15 +102,6 @@ _UNOPENED = {refused.reason: refused for refused in (_MALFORMED, _FORGED, _ELSEW
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
-class Header(msgspec.Struct):
-    """A token's header, as it says of itself."""
-
-    alg: str
-    kid: str
-    typ: str = ""
-    crit: object = None  # extensions that must be understood; there are none here
-
-
 class _Audience(msgspec.Struct):
     aud: str
 
@@ -130,11 +117,8 @@ class _Claims(msgspec.Struct):
     hld: _Count = 0
 
 
-_read_header = msgspec.json.Decoder(Header).decode
 _read_audience = msgspec.json.Decoder(_Audience).decode
 _read_claims = msgspec.json.Decoder(_Claims).decode
-# What decoding raises for texts from anywhere; the last for very deep nesting.
-_UNREADABLE = (ValueError, RecursionError)
 
 
 class TicketVerifier:
@@ -179,24 +163,16 @@ class TicketVerifier:
     def open(self, token: str, now: float) -> tuple[Header, bytes] | Reason:
         """Header and claims of a token whose signature is good; else why there are none:
         malformed, forged, or wrong-unit."""
-        if not token.isascii() or not 0 < len(token) <= MAX_TICKET_BYTES:
+        found = jws.parse(token, max_bytes=MAX_TICKET_BYTES)
+        if found is None:
             return Reason.MALFORMED
-        signed, _, encoded_signature = token.rpartition(".")
-        encoded_header, _, payload = signed.partition(".")
-        try:
-            header = _read_header(from_base64url(encoded_header))
-            signature = from_base64url(encoded_signature)
-            claims = from_base64url(payload)
-        except _UNREADABLE:
-            return Reason.MALFORMED
-        if header.crit is not None:
-            return Reason.MALFORMED
+        header, claims, signed, signature = found
         # The kind of key decides the algorithm, not the ticket: `none`, or an HMAC made
         # with a public key, finds no key here.
         check, expires_at = self._checks.get((header.alg, header.kid), (_never, None))
         if expires_at is not None and expires_at < now:
             return Reason.FORGED
-        if not check(signed.encode("ascii"), signature):
+        if not check(signed, signature):
             known = check is not _never
             return Reason.WRONG_UNIT if known and self._names_another(claims) else Reason.FORGED
         return header, claims
@@ -207,14 +183,14 @@ class TicketVerifier:
         either way, and nothing it says is repeated."""
         try:
             return _read_audience(claims).aud != self._unit_id
-        except _UNREADABLE:
+        except UNREADABLE:
             return False
 
     def _judge(self, content: bytes, now: float) -> Admission:
         """Everything about a ticket whose signature is good."""
         try:
             claims = _read_claims(content)
-        except _UNREADABLE:
+        except UNREADABLE:
             return _MALFORMED
         if claims.iss != ISSUER:
             return _MALFORMED
@@ -263,31 +239,10 @@ def _never(message: bytes, signature: bytes) -> bool:
     return False
 
 
-def _check_of(key: VerifyingKey) -> Check:
+def _check_of(key: VerifyingKey) -> SignatureCheck:
     """The check that a key makes. Raises InvalidInput."""
-    if key.algorithm == HS256:
-        secret = key.key
-        if len(secret) < MIN_SECRET_BYTES:
-            raise InvalidInput(
-                "keys",
-                f"ticket key {key.key_id} has {len(secret)} bytes, needs {MIN_SECRET_BYTES}; "
-                "anyone could forge with it",
-            )
-        return lambda message, signature: hmac.compare_digest(
-            hmac.digest(secret, message, "sha256"), signature
-        )
+    make = jws.hs256_check if key.algorithm == HS256 else jws.eddsa_check
     try:
-        public = Ed25519PublicKey.from_public_bytes(key.key)
+        return make(key.key)
     except ValueError as error:
-        raise InvalidInput(
-            "keys", f"ticket key {key.key_id} is not an Ed25519 public key: {error}"
-        ) from error
-
-    def check(message: bytes, signature: bytes) -> bool:
-        try:
-            public.verify(signature, message)
-        except InvalidSignature:
-            return False
-        return True
-
-    return check
+        raise InvalidInput("keys", f"ticket key {key.key_id} {error}") from error

@@ -20,17 +20,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from control_plane.errors import InvalidInput
-from control_plane.identity.tickets import base64url, from_base64url
+from control_plane.identity import jws
+from control_plane.identity.jws import EDDSA, UNREADABLE, EddsaSigner, base64url
 from data_sharing.instruction import Cause, Instruction
 
 INSTRUCTION_ISSUER = "homeport-decisions"
 INSTRUCTION_TYPE = "homeport-instruction+jwt"
-ALGORITHM = "EdDSA"
 MAX_INSTRUCTION_BYTES = 256 * 1024
 LEEWAY_MS = 5_000  # how far clocks may be apart
 KEY_BYTES = 32
@@ -108,17 +107,8 @@ class _Claims(msgspec.Struct, omit_defaults=True):
     causes: list[_Cause] = []
 
 
-class _Header(msgspec.Struct):
-    alg: str
-    kid: str
-    typ: str = ""
-    crit: object = None
-
-
-_read_header = msgspec.json.Decoder(_Header).decode
 _read_claims = msgspec.json.Decoder(_Claims).decode
 _write = msgspec.json.Encoder().encode
-_UNREADABLE = (ValueError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,9 +194,8 @@ def sign(delivery: Delivery, key: SigningKey, now_ms: int) -> str:
         mod=None if what.modification is None else dict(what.modification),
         causes=[_Cause(*cause) for cause in what.causes],
     )
-    header = {"alg": ALGORITHM, "kid": key.key_id, "typ": INSTRUCTION_TYPE}
-    message = base64url(_write(header)) + b"." + base64url(_write(claims))
-    return (message + b"." + base64url(key.private.sign(message))).decode("ascii")
+    signer = EddsaSigner(key.private, key_id=key.key_id, typ=INSTRUCTION_TYPE)
+    return signer.sign(_write(claims))
 
 
 _MALFORMED = InstructionRefusal(
@@ -233,37 +222,25 @@ class InstructionVerifier:
         """From now on these keys count and no others. Raises InvalidInput for bytes that are
         no key, and then nothing has changed."""
         try:
-            self._keys = {
-                name: Ed25519PublicKey.from_public_bytes(key) for name, key in keys.items()
-            }
+            self._checks = {name: jws.eddsa_check(key) for name, key in keys.items()}
         except ValueError as error:
-            raise InvalidInput("keys", f"an instruction key is not Ed25519: {error}") from error
+            raise InvalidInput("keys", f"an instruction key {error}") from error
 
     def check(self, token: str, now_ms: int) -> Delivery | InstructionRefusal:
         """The delivery, or why it is refused; `now_ms` in Unix ms. Nothing of a token that
         nobody signed is repeated in the refusal."""
-        if not token.isascii() or not 0 < len(token) <= MAX_INSTRUCTION_BYTES:
+        found = jws.parse(token, max_bytes=MAX_INSTRUCTION_BYTES)
+        if found is None:
             return _MALFORMED
-        signed, _, encoded_signature = token.rpartition(".")
-        encoded_header, _, payload = signed.partition(".")
-        try:
-            header = _read_header(from_base64url(encoded_header))
-            signature = from_base64url(encoded_signature)
-            content = from_base64url(payload)
-        except _UNREADABLE:
+        header, content, signed, signature = found
+        if header.typ != INSTRUCTION_TYPE or header.alg != EDDSA:
             return _MALFORMED
-        if header.typ != INSTRUCTION_TYPE or header.alg != ALGORITHM or header.crit is not None:
-            return _MALFORMED
-        key = self._keys.get(header.kid)
-        if key is None:
-            return _FORGED
-        try:
-            key.verify(signature, signed.encode("ascii"))
-        except InvalidSignature:
+        check = self._checks.get(header.kid)
+        if check is None or not check(signed, signature):
             return _FORGED
         try:
             claims = _read_claims(content)
-        except _UNREADABLE:
+        except UNREADABLE:
             return _MALFORMED
         return self._judge(claims, now_ms)
 

@@ -18,7 +18,8 @@ import msgspec
 from control_plane.errors import ServiceError, Unavailable
 from control_plane.fleet.unit import TenantSpec
 from control_plane.identity.admission import MAX_TICKET_BYTES, Reason, TicketVerifier
-from control_plane.identity.tickets import ISSUER, TicketIssuer, from_base64url
+from control_plane.identity.jws import from_base64url
+from control_plane.identity.tickets import ISSUER, TicketIssuer
 from control_plane.store.port import Health, OutcomeUnknown, StoreUnavailable
 from provisioner.fleet_view import FleetView
 from provisioner.provisioning.admission_control import Overloaded

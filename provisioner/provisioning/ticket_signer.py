@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from control_plane.errors import ServiceError, Unavailable
 from control_plane.fleet.unit import TenantSpec
-from control_plane.identity.tickets import EDDSA, TicketIssuer
+from control_plane.identity.jws import EDDSA
+from control_plane.identity.tickets import TicketIssuer
 
 
 @dataclass(frozen=True, slots=True)

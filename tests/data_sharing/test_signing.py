@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from control_plane.errors import InvalidInput
-from control_plane.identity.tickets import base64url, from_base64url
+from control_plane.identity.jws import base64url, from_base64url
 from data_sharing.instruction import Cause, Instruction, instruction_id
 from data_sharing.signing import (
     MAX_INSTRUCTION_BYTES,

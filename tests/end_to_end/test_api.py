@@ -12,7 +12,8 @@ import grpc
 import pytest
 
 from control_plane.identity.admission import Reason, TicketVerifier
-from control_plane.identity.tickets import VerifyingKey, from_base64url
+from control_plane.identity.jws import from_base64url
+from control_plane.identity.tickets import VerifyingKey
 from homeport.api.fleet.v1 import fleet_pb2, fleet_pb2_grpc
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from homeport.api.status.v1 import status_pb2

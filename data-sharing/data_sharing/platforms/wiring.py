@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from control_plane.errors import InvalidInput
-from control_plane.identity.tickets import from_base64url
+from control_plane.identity.jws import from_base64url
 from control_plane.process import read_pem
 from control_plane.serving.dialing import dialer
 from data_sharing.clock import clock_of

@@ -15,8 +15,9 @@ from control_plane.handoff.orders import (
     check_order,
 )
 from control_plane.identity.admission import Reason, TicketVerifier
+from control_plane.identity.jws import base64url
 from control_plane.identity.keyring import KeyRing, new_epoch, rotated
-from control_plane.identity.tickets import TicketIssuer, base64url
+from control_plane.identity.tickets import TicketIssuer
 
 NOW = 1_800_000_000.0
 RING = KeyRing(epochs=(new_epoch(1, now=NOW, random=os.urandom),))

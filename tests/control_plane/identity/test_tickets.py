@@ -17,6 +17,7 @@ from control_plane import keys
 from control_plane.auth.tokens import CLIENT, Right, Tokens
 from control_plane.errors import InvalidInput, Unauthenticated
 from control_plane.identity.admission import EpochMemory, Reason, TicketVerifier
+from control_plane.identity.jws import base64url
 from control_plane.identity.keyring import (
     KeyRing,
     encode_ring,
@@ -29,7 +30,7 @@ from control_plane.identity.keyring import (
     unit_key,
 )
 from control_plane.identity.names import check_client_id, check_slug
-from control_plane.identity.tickets import TicketIssuer, base64url
+from control_plane.identity.tickets import TicketIssuer
 from control_plane.store.embedded import EmbeddedStore
 
 NOW = 1_800_000_000.0

@@ -18,7 +18,7 @@ from control_plane.errors import ServiceError
 from control_plane.fleet.unit import DEFAULT_TENANT
 from control_plane.identity.admission import Reason, TicketVerifier
 from control_plane.identity.departures import Departed
-from control_plane.identity.tickets import EDDSA, HS256
+from control_plane.identity.jws import EDDSA, HS256
 from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import StoreUnavailable
 from provisioner.provisioning.admission_control import Overloaded
