@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from control_plane.backoff import Backoff
 from control_plane.errors import InvalidInput
 
 ETCD, SERVER, AGENT = "etcd", "server", "agent"
@@ -19,7 +20,7 @@ LOOPBACK = "127.0.0.1"
 
 MOST_RESTARTS = 5  # within RESTART_WINDOW_S; one more death and the stack stops
 RESTART_WINDOW_S = 60.0
-FIRST_RESTART_DELAY_S = 0.2
+RESTART = Backoff(first_s=0.2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,4 +186,4 @@ def restart_delay_s(deaths_s: Sequence[float], now_s: float) -> float | None:
     recent = sum(1 for death_s in deaths_s if now_s - death_s <= RESTART_WINDOW_S)
     if recent > MOST_RESTARTS:
         return None
-    return FIRST_RESTART_DELAY_S * 2.0 ** max(0, recent - 1)
+    return RESTART.pause_s(recent - 1)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import grpc
 from grpc import aio
 
+from control_plane.backoff import Backoff
 from control_plane.errors import InvalidInput
 from control_plane.fleet.unit import UnitSpec
 from control_plane.identity.admission import TicketVerifier
@@ -28,7 +29,7 @@ from homeport.api.fleet.v1 import fleet_pb2_grpc as pb_grpc
 log = logging.getLogger(__name__)
 
 CALL_S = 5.0
-BACKOFF_S, BACKOFF_MAX_S = 0.2, 5.0
+RECONNECT = Backoff(first_s=0.2, most_s=5.0)
 # What no other server would answer differently: the unit's own record or rights are wrong.
 _HOPELESS = frozenset(
     {
@@ -111,7 +112,7 @@ class Registration:
                 failures = 1 if self.registered.is_set() else failures + 1
                 self.registered.clear()
             turn += 1
-            pause_s = min(BACKOFF_MAX_S, BACKOFF_S * 2 ** min(failures, 8)) * self._jitter()
+            pause_s = RECONNECT.pause_s(failures, self._jitter())
             try:
                 async with asyncio.timeout(pause_s):
                     await self._leaving.wait()

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import NoReturn, TypeVar
 
+from control_plane.backoff import Backoff
 from control_plane.store.etcd.connection import Member, Members
 from control_plane.store.etcd.failures import (
     CALL_ERRORS,
@@ -39,23 +40,26 @@ class AuthenticationOff(Exception):
     """etcd asks nobody who they are, and so cannot log anybody in."""
 
 
+REPEAT = Backoff(first_s=0.025, most_s=1.0, jittered=0.5)
+
+
 @dataclass(slots=True)
-class Pause:
-    """Growing pauses between repeats, each drawn from half to all of the current length."""
+class RepeatPauses:
+    """The pauses of one call, or one watch, that is repeated until it succeeds."""
 
     rng: random.Random
-    first_s: float = 0.025
-    most_s: float = 1.0
-    _length_s: float = field(init=False, default=0.0)
+    backoff: Backoff = REPEAT
+    _failures: int = field(init=False, default=0)
 
     def next_s(self) -> float:
         """How long to sleep now."""
-        self._length_s = min(self._length_s * 2 or self.first_s, self.most_s)
-        return self._length_s * (0.5 + self.rng.random() / 2)
+        pause_s = self.backoff.pause_s(self._failures, self.rng.random())
+        self._failures += 1
+        return pause_s
 
     def reset(self) -> None:
         """Back to the shortest, after a success."""
-        self._length_s = 0.0
+        self._failures = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +110,7 @@ class Calls:
         members = self.members
         failure: Failure | None = None
         tries = logins = 0
-        pause: Pause | None = None
+        pause: RepeatPauses | None = None
         while (left := deadline - clock()) > 0 and not members.closed:
             member = members.current
             token = members.token
@@ -148,7 +152,7 @@ class Calls:
                     raise_for(failure, what, written=try_s is None)
             tries += 1
             if failure.verdict in _SAME_MEMBER or tries % len(members) == 0:
-                pause = pause or Pause(self.rng)
+                pause = pause or RepeatPauses(self.rng)
                 await asyncio.sleep(min(pause.next_s(), max(0.0, deadline - clock())))
         said = failure.detail if failure else "the store is closed"
         raise StoreUnavailable(

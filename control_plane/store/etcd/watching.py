@@ -22,7 +22,7 @@ import grpc
 import grpc.aio
 
 from control_plane.keys import prefix_end
-from control_plane.store.etcd.calls import CONNECT_S, Calls, Pause, raise_for, unreachable
+from control_plane.store.etcd.calls import CONNECT_S, Calls, RepeatPauses, raise_for, unreachable
 from control_plane.store.etcd.connection import Member, Metadata
 from control_plane.store.etcd.failures import (
     CALL_ERRORS,
@@ -61,7 +61,7 @@ async def watch(calls: Calls, prefix: bytes, from_revision: int) -> AsyncGenerat
     """Store.watch. Ends when the store is closed; raises Compacted, and StoreRefused where
     etcd denies the prefix to us even after logging in anew."""
     members = calls.members
-    pause = Pause(calls.rng)
+    pause = RepeatPauses(calls.rng)
     position = Position(from_revision)
     denials = 0
     while not members.closed:

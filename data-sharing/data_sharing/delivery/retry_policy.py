@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from control_plane.backoff import Backoff
 from data_sharing.instruction import Instruction, Performance, Performed
 from data_sharing.signing import InstructionRefusal, RefusalReason
 
 MOST_ATTEMPTS = 3
-BACKOFF_MS, BACKOFF_MAX_MS = 200, 30_000
+RETRY = Backoff(first_s=0.2, most_s=30.0, jittered=0.5)
 # A sandbox does the same with the same input: these would only come again.
 _FINAL = frozenset({Performance.OUT_OF_MEMORY, Performance.TRAPPED, Performance.BAD_OUTPUT})
 
@@ -69,5 +70,4 @@ def after_refusal(refusal: InstructionRefusal) -> NextStep:
 def backoff_ms(tries: int, jitter: float) -> int:
     """How long to wait before try number `tries` + 1; `jitter` from 0 to 1 keeps many from
     coming back at once."""
-    longest = min(BACKOFF_MAX_MS, BACKOFF_MS << min(tries, 16))
-    return int(longest * (0.5 + jitter / 2))
+    return int(RETRY.pause_s(tries, jitter) * 1000)

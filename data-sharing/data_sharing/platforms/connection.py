@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import grpc
 from grpc import aio
 
+from control_plane.backoff import Backoff
 from control_plane.errors import InvalidInput, ServiceError
 from data_sharing.platforms.host import PlatformHost
 from data_sharing.platforms.installer import Installer
@@ -29,7 +30,7 @@ from homeport.api.datasharing.v1 import platform_pb2_grpc as pb_grpc
 log = logging.getLogger(__name__)
 
 CALL_S = 5.0
-BACKOFF_S, BACKOFF_MAX_S = 0.2, 5.0
+RECONNECT = Backoff(first_s=0.2, most_s=5.0)
 RECORDED_WITHIN_S = 5.0  # how long a leaving platform waits for its outcomes to be recorded
 REPORTS_AT_ONCE = 256
 _PERMANENT = frozenset(
@@ -134,7 +135,7 @@ class PlatformConnection:
         log.log(level, "platform %s is without %s (%s)", self._identity.name, server, why)
 
     async def _back_off(self, failures: int) -> None:
-        pause_s = min(BACKOFF_MAX_S, BACKOFF_S * 2 ** min(failures, 8)) * self._jitter()
+        pause_s = RECONNECT.pause_s(failures, self._jitter())
         try:
             async with asyncio.timeout(pause_s):
                 await self._finished.wait()

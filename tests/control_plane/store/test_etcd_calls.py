@@ -12,8 +12,9 @@ import pytest
 from etcd3aio import _protobuf as etcd
 
 from console.local.etcd_process import free_ports
+from control_plane.backoff import Backoff
 from control_plane.store.etcd import EtcdStore, StoreRefused
-from control_plane.store.etcd.calls import Pause
+from control_plane.store.etcd.calls import RepeatPauses
 from control_plane.store.port import (
     Get,
     LeaseLost,
@@ -321,7 +322,7 @@ async def test_a_revoked_lease_in_a_put_is_told(etcds: Etcds) -> None:
 
 
 def test_pauses_grow_to_their_limit_and_are_drawn_from_the_upper_half() -> None:
-    pause = Pause(random.Random(3), first_s=0.1, most_s=0.8)
+    pause = RepeatPauses(random.Random(3), Backoff(first_s=0.1, most_s=0.8, jittered=0.5))
     drawn = [pause.next_s() for _ in range(6)]
     for seconds, length in zip(drawn, [0.1, 0.2, 0.4, 0.8, 0.8, 0.8], strict=True):
         assert length / 2 <= seconds <= length
