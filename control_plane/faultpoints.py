@@ -21,10 +21,10 @@ LABELS = (
     "ledger.commit.after",
     "ledger.answer.before",
     "ledger.answer.after",
-    "ledger.settle.before",
-    "ledger.settle.after",
-    "ledger.funeral.before",
-    "ledger.funeral.after",
+    "ledger.return.before",
+    "ledger.return.after",
+    "ledger.reclaim.before",
+    "ledger.reclaim.after",
 )
 DECIDING = (
     "decide.events.before",  # events are written, nothing is decided

@@ -28,8 +28,7 @@ from provisioner.api import mapping
 from provisioner.api.callers import Callers
 from provisioner.api.heartbeats import HeartbeatEvent, Heartbeats
 from provisioner.api.unit_operations import UnitOperations
-from provisioner.ledger.holds import HoldBook
-from provisioner.ledger.sharded.holds import ShardedHoldBook
+from provisioner.ledger.holds import HoldConfirmer
 from provisioner.watching.departures import DepartureFeed, DepartureStream
 from provisioner.watching.fleet import FleetWatches
 
@@ -48,7 +47,7 @@ class FleetService(pb_grpc.FleetServiceServicer):
         registry: UnitRegistry,
         issuer: TicketIssuer,
         callers: Callers,
-        holds: HoldBook | ShardedHoldBook,
+        holds: HoldConfirmer,
         operations: UnitOperations,
         departures: DepartureFeed,
         watches: FleetWatches[pb.Unit],

@@ -17,8 +17,7 @@ from control_plane.store.snapshot_keeper import SnapshotKeeper
 from control_plane.store.status import StoreStatus
 from control_plane.telemetry.endpoint import Readiness
 from provisioner.api.watching import Watching
-from provisioner.ledger.ledger import Ledger
-from provisioner.ledger.sharded.ledger import ShardedLedger
+from provisioner.ledger.port import Ledger
 from provisioner.moves.mover import Mover
 from provisioner.provisioning.provisioner import Provisioner
 from provisioner.provisioning.ticket_fallback import TicketFallback
@@ -30,7 +29,7 @@ class ProvisionerMetrics(Collector):
     def __init__(
         self,
         provisioner: Provisioner,
-        ledger: Ledger | ShardedLedger,
+        ledger: Ledger,
         health: Health,
         fallback: TicketFallback,
         mover: Mover,
@@ -50,11 +49,12 @@ class ProvisionerMetrics(Collector):
 
     def readiness(self) -> Readiness:
         """Ready: new clients can be placed now. Degraded: only known ones are answered."""
-        standing = self._ledger.standing
-        return Readiness.READY if standing and self._store_status.current else Readiness.DEGRADED
+        may_write = self._ledger.may_write
+        return Readiness.READY if may_write and self._store_status.current else Readiness.DEGRADED
 
     def collect(self) -> Iterator[Metric]:
         provisioner, ledger = self._provisioner, self._ledger
+        counts = ledger.counts()
         fleet = provisioner.placer.fleet
         yield InfoMetricFamily("homeport_build", "What is running.", {"version": self._version})
         answers = CounterMetricFamily(
@@ -107,20 +107,18 @@ class ProvisionerMetrics(Collector):
             provisioner.admission.turned_away,
         )
         yield GaugeMetricFamily(
-            "homeport_ledger_waiting_operations", "Operations in queues.", ledger.waiting
+            "homeport_ledger_waiting_operations", "Operations in queues.", counts.waiting
         )
         transactions = CounterMetricFamily(
             "homeport_ledger_transactions", "Group commits.", labels=["outcome"]
         )
-        conflicts = sum(lane.conflicts for lane in ledger.lanes)
-        total = sum(lane.transactions for lane in ledger.lanes)
-        transactions.add_metric(["conflict"], conflicts)
-        transactions.add_metric(["committed"], total - conflicts)
+        transactions.add_metric(["conflict"], counts.conflicts)
+        transactions.add_metric(["committed"], counts.transactions - counts.conflicts)
         yield transactions
         yield CounterMetricFamily(
-            "homeport_ledger_settled_stripes",
-            "Stripes of dead provisioners that this one settled.",
-            ledger.undertaker.settled,
+            "homeport_ledger_reclaimed_grants",
+            "Grants of expired sessions that this provisioner reclaimed.",
+            counts.reclaimed,
         )
         yield GaugeMetricFamily(
             "homeport_store_connected",

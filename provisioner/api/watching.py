@@ -11,7 +11,7 @@ from control_plane.fleet.registry import UnitRegistry
 from control_plane.store.port import Store
 from homeport.api.fleet.v1 import fleet_pb2 as pb
 from provisioner.api.fleet_reader import FleetReader
-from provisioner.ledger.client_keys import ShardedReader
+from provisioner.ledger.sharded.client_keys import ShardedReader
 from provisioner.ledger.sharded.shard_routes import ShardMapCache
 from provisioner.watching.clients import ClientWatches
 from provisioner.watching.departures import DepartureFeed
@@ -41,10 +41,10 @@ class Watching:
         clock: Callable[[], float],
         jitter: Callable[[], float],
         clusters: Mapping[str, Store] | None = None,
-        charts: ShardMapCache | None = None,
+        shard_map_cache: ShardMapCache | None = None,
     ) -> Self:
-        """limit: watchers of assignments at once. clusters and charts: where assignments are
-        spread over several. clock: monotonic seconds; jitter: 0 to 1, new at each call."""
+        """limit: watchers of assignments at once. clusters and shard_map_cache: where assignments
+        are spread over several. clock: monotonic seconds; jitter: 0 to 1, new at each call."""
         reader = FleetReader(store, registry)
         fleet = FleetWatches(
             store,
@@ -53,10 +53,10 @@ class Watching:
             limit=FLEET_WATCHERS,
             jitter=jitter,
         )
-        if clusters is not None and charts is not None:
-            departures = DepartureFeed(ShardedReader(clusters, charts))
+        if clusters is not None and shard_map_cache is not None:
+            departures = DepartureFeed(ShardedReader(clusters, shard_map_cache))
             watches = ShardedWatches(
-                clusters, charts, departures, limit=limit, clock=clock, jitter=jitter
+                clusters, shard_map_cache, departures, limit=limit, clock=clock, jitter=jitter
             )
             return cls(feed=None, clients=watches, departures=departures, fleet=fleet)
         following = asyncio.Event()

@@ -1,7 +1,7 @@
 """Account: what one provisioner knows of, and holds at, one unit. Pure state, no I/O.
 
-The truth is in the store; an account is this provisioner's last sight of it, plus what it
-has promised since. Room is what it may still hand out without asking anybody:
+The truth is in the store; an account is what this provisioner read of it last, plus what it
+has reserved since. Room is what it may still hand out without asking anybody:
 
     room = grant - usage - in flight      (0 until the fence has been adopted)
 """
@@ -20,21 +20,21 @@ class Account:
     """Mutable; owned by one event loop. Slots are clients."""
 
     unit: str
-    lane: int = 0  # which lane writes its usage; never changes
+    queue: int = 0  # which commit queue writes its usage; never changes
     index: int = -1  # place in the fleet snapshot; -1: not in it
     record: CapacityRecord = NO_CAPACITY  # the newest seen
     record_revision: int = 0  # its mod_revision; 0: no record
-    grant: int = 0  # slots reserved for us
-    usage: int = 0  # net slots handed out since we last settled; may be negative
+    grant: int = 0  # slots granted to us
+    usage: int = 0  # net slots handed out since we last returned slots; may be negative
     usage_revision: int = 0  # mod_revision of our usage key; 0: it does not exist
     fence_revision: int = 0  # mod_revision of the fence as adopted
     adopted: bool = False  # whether fence_revision may be used
-    in_flight: int = 0  # slots promised to assignments that are not committed yet
+    in_flight: int = 0  # slots reserved for assignments that are not committed yet
     block: int = 0  # slots in the grant taken last
     waiting: int = 0  # claims that wait for a grant to arrive
-    last_taken_at: float = 0.0  # monotonic time a slot was last promised, s
+    last_reserved_at: float = 0.0  # monotonic time a slot was last reserved, s
 
-    def see(self, record: CapacityRecord, revision: int, me: str) -> None:
+    def accept_record(self, record: CapacityRecord, revision: int, me: str) -> None:
         """Takes over a record unless a newer one was seen. Only we write our own grant, so
         whatever the newest record says of it is true."""
         if revision > self.record_revision:
@@ -44,7 +44,7 @@ class Account:
 
     @property
     def room(self) -> int:
-        """Slots that can be promised now."""
+        """Slots that can be reserved now."""
         return self.grant - self.usage - self.in_flight if self.adopted else 0
 
     @property
@@ -54,7 +54,7 @@ class Account:
 
     @property
     def reachable(self) -> int:
-        """Slots that can be promised now or might be granted on asking."""
+        """Slots that can be reserved now, or might be granted on asking."""
         if not self.record.open:
             return 0
         own = self.grant - self.usage - self.in_flight - self.waiting

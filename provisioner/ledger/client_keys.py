@@ -1,25 +1,18 @@
-"""Reading clients' keys wherever they are: in the store, or spread over clusters.
+"""ClientKeys: what of a store is asked by those who read clients' keys, wherever they are.
 
-For those who go through all clients, page by page, or look at one key. What several clusters
-hold comes in key order, as from one store, and only where the shard map says it is true:
-copies that a move of shards makes, or has left behind, do not show.
+For those who go through all clients, page by page, or look at one key. A Store is one where
+everything is in one store, `ledger.sharded.client_keys` has the one over several clusters.
 """
 
 from __future__ import annotations
 
-import asyncio
-import heapq
-from collections.abc import Mapping
 from typing import Protocol
 
-from control_plane.errors import Unavailable
-from control_plane.store.port import KeyValue, Page, Store
-from provisioner.ledger.sharded.shard_routes import ShardMapCache
-from provisioner.shards.moving import client_of
+from control_plane.store.port import KeyValue, Page
 
 
 class ClientKeys(Protocol):
-    """What of the store port reads clients' keys; a Store is one."""
+    """Reads clients' keys."""
 
     async def get(self, key: bytes, *, timeout_s: float | None = None) -> KeyValue | None: ...
 
@@ -33,77 +26,3 @@ class ClientKeys(Protocol):
         keys_only: bool = False,
         timeout_s: float | None = None,
     ) -> Page: ...
-
-
-class ShardedReader:
-    """ClientKeys over several clusters; by name, their revisions told apart."""
-
-    def __init__(self, clusters: Mapping[str, Store], charts: ShardMapCache) -> None:
-        self._clusters = clusters
-        self._charts = charts
-
-    async def get(self, key: bytes, *, timeout_s: float | None = None) -> KeyValue | None:
-        """One key of a client, as it stands now. Raises Unavailable."""
-        store = self._clusters.get(self._charts.reader(client_of(key) or key))
-        if store is None:
-            raise Unavailable("this server does not know the client's assignment cluster")
-        return await store.get(key, timeout_s=timeout_s)
-
-    async def range(
-        self,
-        prefix: bytes,
-        *,
-        start_after: bytes | None = None,
-        limit: int = 0,
-        at_revision: int = 0,
-        keys_only: bool = False,
-        timeout_s: float | None = None,
-    ) -> Page:
-        """As of now in each cluster; there is no revision of all of them. A page is empty
-        only where there is nothing more. Raises ValueError for a revision."""
-        if at_revision:
-            raise ValueError("several clusters have no revision in common")
-        after = start_after
-        while True:
-            pages = dict(
-                zip(
-                    self._clusters,
-                    await asyncio.gather(
-                        *(
-                            store.range(
-                                prefix,
-                                start_after=after,
-                                limit=limit,
-                                keys_only=keys_only,
-                                timeout_s=timeout_s,
-                            )
-                            for store in self._clusters.values()
-                        )
-                    ),
-                    strict=True,
-                )
-            )
-            # Past the last key of a page that was cut, that cluster may have more.
-            bounds = [page.items[-1].key for page in pages.values() if page.more]
-            bound = min(bounds) if bounds else None
-            found = heapq.merge(
-                *(
-                    [
-                        pair
-                        for pair in page.items
-                        if (bound is None or pair.key <= bound) and self._is_true(name, pair.key)
-                    ]
-                    for name, page in pages.items()
-                ),
-                key=lambda pair: pair.key,
-            )
-            items = list(found)
-            cut = items[:limit] if limit else items
-            more = bound is not None or len(cut) < len(items)
-            if cut or not more:
-                return Page(items=cut, revision=0, more=more)
-            after = bound
-
-    def _is_true(self, cluster: str, key: bytes) -> bool:
-        client = client_of(key)
-        return client is not None and self._charts.reader(client) == cluster

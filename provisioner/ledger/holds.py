@@ -1,9 +1,8 @@
 """Holds: a place that is given up again unless its unit admits the client in time.
 
 A hold is written in the transaction of the assignment and stands until the client came;
-its absence means that it did. `HoldBook` takes confirmations from everywhere and deletes
-holds in groups, without a read. What becomes of holds that nobody confirms is the business
-of `hold_expiry`.
+its absence means that it did. A `HoldConfirmer` accepts confirmations from everywhere and
+deletes holds. What becomes of holds that nobody confirms is the business of `hold_expiry`.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import msgspec
 
@@ -64,9 +64,22 @@ class _Call:
     )
 
 
-class HoldBook:
-    """Confirms in groups: what arrives while a transaction is under way goes with the next.
-    `run` is a task of the owner's."""
+class HoldConfirmer(Protocol):
+    """`run` is a task of the owner's."""
+
+    async def confirm(self, holds: Sequence[bytes]) -> None:
+        """Returns when none of these keys stands any more. Idempotent. Raises Unavailable,
+        and then some may be gone."""
+        ...
+
+    async def run(self) -> None:
+        """Works for ever, or has nothing to do."""
+        ...
+
+
+class StoreHoldConfirmer:
+    """Deletes holds of one store in groups, without a read: what arrives while a transaction
+    is under way goes with the next."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -76,8 +89,6 @@ class HoldBook:
         self.transactions = 0
 
     async def confirm(self, holds: Sequence[bytes]) -> None:
-        """Returns when none of these keys stands any more. Idempotent. Raises Unavailable,
-        and then some may be gone."""
         call = _Call(len(holds))
         if not holds:
             return
@@ -90,7 +101,6 @@ class HoldBook:
             raise Unavailable("admissions cannot be written now; send them again") from error
 
     async def run(self) -> None:
-        """Works for ever."""
         while True:
             await self._wake.wait()
             self._wake.clear()

@@ -41,9 +41,9 @@ class Operation:
 class Claim(Operation):
     """A client that wants a home: create A, take one slot at `account`."""
 
-    __slots__ = ("promised",)
+    __slots__ = ("reserved",)
 
-    promised: bool  # whether a slot is held for it
+    reserved: bool  # whether a slot is held for it
     plain = False  # True: it creates A, touches one unit, and has neither guards nor writes
     source: Account | None = None  # the unit that gets a slot back
 
@@ -73,9 +73,9 @@ class Claim(Operation):
 
 class Move(Claim):
     """A client that goes from `source` to `account`: A with a higher epoch, one slot taken
-    there and one given back here. `changed` instead of `existing` tells what A is now.
+    there and one given back here. `changed` instead of `existing` says what A is now.
 
-    Only for a ledger with one lane: it writes the usage of two units.
+    Only for a ledger with one commit queue: it writes the usage of two units.
     """
 
     __slots__ = ("revision", "source")
@@ -108,7 +108,7 @@ class Release(Operation):
 
 
 class Lookup(Protocol):
-    """Somebody who wants to know A. A claim may be one, to look before it leaps."""
+    """Somebody who wants to know A. A claim may be one."""
 
     key: bytes
     expires_at: float

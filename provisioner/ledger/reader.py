@@ -9,20 +9,51 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from control_plane.errors import ServiceError, Unavailable
-from control_plane.store.port import Get, Store, Txn
+from control_plane.store.port import Compare, Get, Store, Txn, TxnResult
 from provisioner.ledger.operations import Lookup
 
 BATCH = 120
+
+
+class LookupRules(Protocol):
+    """What reads rest on where clients are in several clusters; one store needs none.
+    Asked once for each batch, but for `reads`."""
+
+    def reads(self, assignment_key: bytes) -> bool:
+        """Whether this client is read here."""
+        ...
+
+    def forward(self, lookup: Lookup) -> None:
+        """Passes on a lookup that belongs elsewhere."""
+        ...
+
+    def compares(self) -> Sequence[Compare]:
+        """What every read compares."""
+        ...
+
+    async def refused(self, result: TxnResult) -> None:
+        """A read made these compares in vain; the results are those of their keys. Raises
+        ServiceError where nothing can be read for now."""
+        ...
 
 
 class Reader:
     """`look_up` from the event loop; `run` is `parallel` tasks of the owner's. clock:
     monotonic seconds."""
 
-    def __init__(self, store: Store, *, clock: Callable[[], float], parallel: int = 2) -> None:
+    def __init__(
+        self,
+        store: Store,
+        rules: LookupRules | None = None,
+        *,
+        clock: Callable[[], float],
+        parallel: int = 2,
+    ) -> None:
         self._store = store
+        self._rules = rules
         self._clock = clock
         self._waiting: deque[Lookup] = deque()
         self._wake = asyncio.Event()
@@ -38,15 +69,19 @@ class Reader:
 
     async def run(self) -> None:
         """Reads for ever."""
-        waiting, wake = self._waiting, self._wake
+        waiting, wake, rules = self._waiting, self._wake, self._rules
         while True:
             if not waiting:
                 wake.clear()
                 await wake.wait()
                 continue
             batch = self._gather()
-            if batch:
+            if not batch:
+                continue
+            if rules is None:
                 await self._read(batch)
+            else:
+                await self._read_by_rules(batch, rules)
 
     async def _read(self, batch: Sequence[Lookup]) -> None:
         try:
@@ -55,8 +90,35 @@ class Reader:
             for one in batch:
                 one.failed(error)
             return
-        for one, found in zip(batch, result.results, strict=True):
-            one.found(found[0] if found else None)
+        _deliver(batch, result)
+
+    async def _read_by_rules(self, batch: Sequence[Lookup], rules: LookupRules) -> None:
+        """Reads what belongs here, and makes sure of it in the reading transaction."""
+        ours = [one for one in batch if rules.reads(one.key)]
+        for one in batch:
+            if not rules.reads(one.key):
+                rules.forward(one)
+        if not ours:
+            return
+        compares = rules.compares()
+        read = Txn(
+            compares=compares,
+            then=[Get(one.key) for one in ours],
+            otherwise=[Get(compare.key) for compare in compares],
+        )
+        try:
+            result = await self._store.commit(read)
+            if not result.succeeded:
+                await rules.refused(result)
+        except ServiceError as error:
+            for one in ours:
+                one.failed(error)
+            return
+        if result.succeeded:
+            _deliver(ours, result)
+            return
+        for one in ours:
+            rules.forward(one)
 
     def _gather(self) -> list[Lookup]:
         batch: list[Lookup] = []
@@ -68,3 +130,8 @@ class Reader:
             else:
                 batch.append(one)
         return batch
+
+
+def _deliver(batch: Sequence[Lookup], result: TxnResult) -> None:
+    for one, found in zip(batch, result.results, strict=True):
+        one.found(found[0] if found else None)

@@ -1,7 +1,7 @@
-"""RetransmitTimer: how long a lane waits for a commit before it asks what became of it.
+"""RetransmitTimer: how long a commit queue waits for a commit before it asks what became of it.
 
 The estimate of RFC 6298 (TCP's retransmission timer): the smoothed time and four times its
-variation, doubled with each silence. A leader that is gone is noticed in half a second, and a
+variation, doubled with each timeout. A leader that is gone is noticed in half a second, and a
 slow disk is not taken for one. Asking early is safe: the ledger reads before it writes again,
 and a late write fails its compares. Pure; seconds.
 """
@@ -13,7 +13,7 @@ MOST_S = 2.0
 
 
 class RetransmitTimer:
-    """One per lane."""
+    """One per commit queue."""
 
     __slots__ = ("_smoothed_s", "_variation_s", "wait_s")
 
@@ -22,7 +22,7 @@ class RetransmitTimer:
         self._variation_s = 0.0
         self.wait_s = 1.0
 
-    def heard(self, took_s: float) -> None:
+    def answered(self, took_s: float) -> None:
         """A commit was answered."""
         if self._smoothed_s == 0.0:
             self._smoothed_s, self._variation_s = took_s, took_s / 2
@@ -31,6 +31,6 @@ class RetransmitTimer:
             self._smoothed_s += (took_s - self._smoothed_s) / 8
         self.wait_s = min(MOST_S, max(LEAST_S, self._smoothed_s + 4 * self._variation_s))
 
-    def silent(self) -> None:
+    def timed_out(self) -> None:
         """A commit was not answered within `wait_s`."""
         self.wait_s = min(MOST_S, 2 * self.wait_s)

@@ -2,7 +2,7 @@
 
 Every write of the ledger compares it, so a provisioner that lost its lease cannot write any
 more, however late it learns of it. An id is never used twice: after a loss a new session
-begins under a new id, and what the old one held is settled like any dead provisioner's.
+begins under a new id, and what the old one held is reclaimed like any expired session's.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from control_plane.store.port import (
     Txn,
     absent,
 )
-from provisioner.ledger.transactions import stands
+from provisioner.ledger.transactions import session_compare
 
 log = logging.getLogger(__name__)
 
@@ -32,11 +32,11 @@ RETRY_S = 0.5
 
 
 class Session:
-    """One provisioner's standing. `new_id` gives ids that were never used before.
+    """One provisioner's. `new_id` gives ids that were never used before.
 
-    `open` begins the first session, `keep` (a task of the owner's) renews it for as long as
+    `open` begins the first session, `keep_alive` (a task of the owner's) renews it for as long as
     it runs and begins a new one after a loss, or the first where the store was away until
-    now, telling `on_renewed(old_id)`. alone: all assignments are in this store; no session
+    now, calling `on_renewed(old_id)`. alone: all assignments are in this store; no session
     begins once there is a shard map, so none that does not know it is missed by a mover.
     """
 
@@ -56,7 +56,7 @@ class Session:
         self.on_renewed = on_renewed
         self._lease = 0
         self._lost = asyncio.Event()
-        self.standing = asyncio.Event()
+        self.stands = asyncio.Event()
         self.id = ""
         self.key = b""
         self.revision = 0  # create_revision of the session's key
@@ -64,7 +64,7 @@ class Session:
     @property
     def compare(self) -> Compare:
         """Holds while this session stands."""
-        return stands(self.key, self.revision)
+        return session_compare(self.key, self.revision)
 
     async def open(self) -> None:
         """Begins a session under a new id. Raises Unavailable when the store is away; Refused
@@ -92,16 +92,16 @@ class Session:
         faultpoints.passing("session.opened")
         self.id, self.key, self.revision, self._lease = name, key, result.revision, lease
         self._lost.clear()
-        self.standing.set()
+        self.stands.set()
 
     def report_lost(self) -> None:
-        """Somebody saw a transaction refused because the session is gone."""
-        self.standing.clear()
+        """A transaction was refused because the session is gone."""
+        self.stands.clear()
         self._lost.set()
 
-    async def keep(self) -> None:
+    async def keep_alive(self) -> None:
         """Renews the lease three times per TTL, for ever."""
-        if not self.standing.is_set():
+        if not self.stands.is_set():
             await self._begin_again()
         while True:
             try:
@@ -131,7 +131,7 @@ class Session:
 
     async def close(self) -> None:
         """Ends the session, when the store is there to hear it; else its lease runs out."""
-        self.standing.clear()
+        self.stands.clear()
         if not self._lease:
             return
         try:

@@ -2,7 +2,8 @@
 why they keep capacity exact.
 
 Each function builds one Txn from what a provisioner knows. Interpreting a refused one is
-the caller's: `refresh` reads the truth in one consistent snapshot, `adopt` takes it over.
+the caller's: `read_accounts` reads how things stand in one consistent snapshot,
+`accept_snapshot` takes it over.
 
     S sessions/<p>   U usage/<unit>/<p>   L capacity/<unit>   F fence/<unit>   A assignments/..
 """
@@ -34,7 +35,7 @@ from provisioner.ledger.operations import Claim, Release
 from provisioner.ledger.operations import Operation as Asked
 
 
-def stands(session_key: bytes, session_revision: int) -> Compare:
+def session_compare(session_key: bytes, session_revision: int) -> Compare:
     """The provisioner's session is the one it began with."""
     return Compare(session_key, Target.CREATE_REVISION, session_revision)
 
@@ -49,9 +50,9 @@ def assign(
     """One batch of new assignments, moves and releases.
 
     changes: per unit touched (account, U, F, net slots, whether it takes new clients). What
-    the results of a refused one mean, `refused` says; those of the keys of `also`, which must
-    hold as well, come after all others. Whom it releases is told in one more write
-    (keys.RELEASED), the 128th at most.
+    the results of a refused one mean, `explain_refusal` says; those of the keys of `also`,
+    which must hold as well, come after all others. Whom it releases is written to one more
+    key (keys.RELEASED), the 128th at most.
     """
     compares: list[Compare] = [session, *also]
     then: list[Operation] = []
@@ -75,14 +76,14 @@ def assign(
         otherwise.append(Get(release.key))
     for asked in (*claims, *releases):
         if asked.guards or asked.writes:
-            _accompany(asked, compares, then, otherwise)
+            _add_guards(asked, compares, then, otherwise)
     otherwise.extend(Get(one.key) for one in also)
     if releases:
         then.append(released(release.key for release in releases))
     return Txn(compares=compares, then=then, otherwise=otherwise, creates=creates)
 
 
-def refused(
+def explain_refusal(
     claims: Sequence[Claim], releases: Sequence[Release], result: TxnResult
 ) -> Iterator[tuple[KeyValue | None, bool]]:
     """Of a refused batch, for each operation, claims first: what stands at A, and whether
@@ -100,7 +101,7 @@ def refused(
         yield found, holds
 
 
-def _accompany(
+def _add_guards(
     asked: Asked, compares: list[Compare], then: list[Operation], otherwise: list[Operation]
 ) -> None:
     compares.extend(asked.guards)
@@ -120,11 +121,11 @@ def take_grant(session: Compare, me: str, account: Account, slots: int) -> Txn:
     )
 
 
-def settle(session: Compare, me: str, account: Account, keep: int) -> Txn:
-    """What was handed out becomes settled; a grant of `keep` slots remains, the rest is free
+def return_slots(session: Compare, me: str, account: Account, keep: int) -> Txn:
+    """Usage becomes settled; a grant of `keep` slots remains, the rest is free
     for everybody. No assignment of ours at this unit may be in flight.
 
-    U is written even where it is zero already: a settlement that arrives after its sender
+    U is written even where it is zero already: a return that arrives after its sender
     gave it up must clash with whatever the sender assigned since, and it is U they share.
     (The simulation found the overfilled unit when it did not.)
     """
@@ -141,21 +142,21 @@ def settle(session: Compare, me: str, account: Account, keep: int) -> Txn:
     )
 
 
-def settle_dead(
-    dead: str,
+def reclaim_expired(
+    expired: str,
     unit: str,
     record: CapacityRecord,
     record_revision: int,
     usage: int,
     usage_revision: int,
 ) -> Txn:
-    """What a provisioner without session handed out becomes settled, its grant is free
-    again. Anyone may do it, once."""
-    after = record.settle(dead, usage=usage, keep=0)
-    key, usage_key = keys.capacity(unit), keys.usage(unit, dead)
+    """The usage of a provisioner without session becomes settled, its grant is free again.
+    Anyone may do it, once."""
+    after = record.settle(expired, usage=usage, keep=0)
+    key, usage_key = keys.capacity(unit), keys.usage(unit, expired)
     return Txn(
         compares=[
-            absent(keys.session(dead)),
+            absent(keys.session(expired)),
             unchanged(key, record_revision),
             unchanged(usage_key, usage_revision),
         ],
@@ -163,7 +164,7 @@ def settle_dead(
     )
 
 
-def refresh(session_key: bytes, me: str, units: Sequence[str]) -> Txn:
+def read_accounts(session_key: bytes, me: str, units: Sequence[str]) -> Txn:
     """Reads S, then L, F and U of each unit, in one snapshot. At most 42 units."""
     reads: list[Operation] = [Get(session_key)]
     for unit in units:
@@ -175,7 +176,7 @@ def refresh(session_key: bytes, me: str, units: Sequence[str]) -> Txn:
     return Txn(then=reads)
 
 
-REFRESH_UNITS = (MAX_OPERATIONS - 1) // 3
+READ_UNITS = (MAX_OPERATIONS - 1) // 3
 
 
 def _only(found: Sequence[KeyValue]) -> KeyValue | None:
@@ -187,13 +188,13 @@ def _revision(found: KeyValue | None) -> int:
 
 
 def session_stands(result: TxnResult, session_revision: int) -> bool:
-    """Whether a refresh found the session that began at `session_revision`."""
+    """Whether `read_accounts` found the session that began at `session_revision`."""
     session = _only(result.results[0])
     return session is not None and session.create_revision == session_revision
 
 
-def adopt(me: str, accounts: Sequence[Account], result: TxnResult) -> None:
-    """Takes over what a refresh of exactly these accounts read.
+def accept_snapshot(me: str, accounts: Sequence[Account], result: TxnResult) -> None:
+    """Takes over what `read_accounts` read of exactly these accounts.
 
     A fence is adopted only where the same snapshot shows an open unit whose settled slots
     and grants fit its capacity; elsewhere the account takes no new clients.
@@ -204,7 +205,7 @@ def adopt(me: str, accounts: Sequence[Account], result: TxnResult) -> None:
         )
         record = decode_capacity(capacity.value) if capacity else NO_CAPACITY
         if capacity:
-            account.see(record, capacity.mod_revision, me)
+            account.accept_record(record, capacity.mod_revision, me)
         else:
             account.record, account.record_revision, account.grant = NO_CAPACITY, 0, 0
         account.usage = int(usage.value) if usage else 0

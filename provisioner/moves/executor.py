@@ -88,7 +88,7 @@ class Executor:
         elif not job.worker:
             await asyncio.sleep(JITTER_S * self._jitter())
         session = (await self._mover.ledger()).session
-        if not session.standing.is_set():
+        if not session.stands.is_set():
             return None
         me, stands = session.id, session.compare
         guards = [stands]

@@ -114,7 +114,7 @@ class MoveOperation(Move):
         self.revision = request.found.mod_revision
         self.source = source
         self.expires_at = expires_at
-        self.promised = False
+        self.reserved = False
         self.request = request
         self.guards: Sequence[port.Compare] = ()
         self.writes: Sequence[port.Operation] = ()

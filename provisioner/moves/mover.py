@@ -22,8 +22,7 @@ from control_plane.fleet.unit import Reprovision
 from control_plane.store.port import KeyValue
 from provisioner.ledger.account import Account
 from provisioner.ledger.client_keys import ClientKeys
-from provisioner.ledger.ledger import Ledger
-from provisioner.ledger.sharded.ledger import ShardedLedger
+from provisioner.ledger.port import Ledger
 from provisioner.moves.handoff import Handoff
 from provisioner.moves.handoff_result import HandoffFailed, MovingClient, UnitAddress
 from provisioner.moves.move_operation import (
@@ -58,7 +57,7 @@ class Mover:
         self,
         clients: ClientKeys,
         *,
-        new_ledger: Callable[[], Ledger | ShardedLedger],
+        new_ledger: Callable[[], Ledger],
         policy: PlacementPolicy,
         fleet: PlacementFleet,
         endpoint: Callable[[str], str],
@@ -78,7 +77,7 @@ class Mover:
         self._fleet = fleet
         self._opening = asyncio.Lock()
         self._leasing = asyncio.Lock()  # a crowd shares one departure lease
-        self._ledger: Ledger | ShardedLedger | None = None
+        self._ledger: Ledger | None = None
         self._group: asyncio.TaskGroup | None = None
         self.moved: dict[str, int] = {}  # by cause, since the start
         self.not_moved = 0  # clients that had to stay, since the start
@@ -94,7 +93,7 @@ class Mover:
         finally:
             self._group = None
 
-    async def ledger(self) -> Ledger | ShardedLedger:
+    async def ledger(self) -> Ledger:
         """The ledger of moves, at work. Raises Unavailable."""
         async with self._opening:
             if self._ledger is None:
@@ -120,10 +119,10 @@ class Mover:
             self._ledger.follow([unit.id for unit in fleet.units])
             self._targets = Targets(fleet, self._policy, self._ledger.occupancy)
 
-    async def settle_all(self, *, timeout_s: float) -> None:
+    async def return_idle_slots(self, *, timeout_s: float) -> None:
         """Gives back what the ledger of moves holds, while `run` is at work."""
         if self._ledger is not None:
-            await self._ledger.settle_all(timeout_s=timeout_s)
+            await self._ledger.return_idle_slots(timeout_s=timeout_s)
 
     async def close(self) -> None:
         """Ends the session and the connections to units, after `run`."""
@@ -204,7 +203,7 @@ class Mover:
             if index < 0 or not targets.fleet.units[index].accepting:
                 return Refused(f"unit {request.to} takes no clients now")
             if ledger.occupancy.room[index] <= 0:
-                ledger.cry([request.to])
+                ledger.request_slots([request.to])
                 return Exhausted(f"unit {request.to} has no room")
             return ledger.account(request.to)
         tenant, key = request.tenant.id, request.found.key
@@ -220,7 +219,7 @@ class Mover:
         if isinstance(choice, NoChoice):
             if not choice.allowed:
                 return Refused(choice.reason)
-            ledger.cry(choice.allowed)
+            ledger.request_slots(choice.allowed)
             return Exhausted("no unit that may take them has room")
         unit = targets.fleet.units[choice.unit_index].id
         if unit == request.record.unit:

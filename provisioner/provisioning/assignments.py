@@ -10,9 +10,8 @@ from control_plane.errors import ServiceError
 from control_plane.store.port import KeyValue
 from provisioner.ledger.account import Account
 from provisioner.ledger.assignment import decode_assignment
-from provisioner.ledger.ledger import Ledger
 from provisioner.ledger.operations import Release
-from provisioner.ledger.sharded.ledger import ShardedLedger
+from provisioner.ledger.port import Ledger
 
 RELEASE_WITHIN_S = 5.0  # what the ledger has for one attempt
 ANSWER_WITHIN_S = 10.0  # the ledger's answers come before this
@@ -21,7 +20,7 @@ ANSWER_WITHIN_S = 10.0  # the ledger's answers come before this
 class Assignments:
     """One per server. clock: monotonic seconds."""
 
-    def __init__(self, ledger: Ledger | ShardedLedger, *, clock: Callable[[], float]) -> None:
+    def __init__(self, ledger: Ledger, *, clock: Callable[[], float]) -> None:
         self._ledger = ledger
         self._clock = clock
 

@@ -108,7 +108,7 @@ class PendingProvision(Claim, Generic[ReceiverT]):
         self.with_ticket = with_ticket
         self.receiver = receiver
         self.joined: list[AnyPending] | None = None
-        self.promised = False
+        self.reserved = False
         self.plain = True
         self.writes: Sequence[port.Operation] = ()
         self.checked_store = False

@@ -13,8 +13,7 @@ from control_plane.errors import Exhausted, Refused, ServiceError
 from provisioner.fleet_view import FleetView
 from provisioner.geo.location import Location
 from provisioner.ledger.account import Account
-from provisioner.ledger.ledger import Ledger
-from provisioner.ledger.sharded.ledger import ShardedLedger
+from provisioner.ledger.port import Ledger
 from provisioner.placement.choice import Choice, NoChoice
 from provisioner.placement.explanation import Explanation, explain
 from provisioner.placement.filters import PlacementPolicy
@@ -29,7 +28,7 @@ class Placer:
     def __init__(
         self,
         fleet_view: FleetView,
-        ledger: Ledger | ShardedLedger,
+        ledger: Ledger,
         policy: PlacementPolicy,
         *,
         jitter: Callable[[], float],
@@ -83,7 +82,7 @@ class Placer:
                 f"no unit may take this client of tenant {tenant_id}: {choice.reason}; "
                 "`homeport explain` shows each unit's reason"
             )
-        self._ledger.cry(choice.allowed)
+        self._ledger.request_slots(choice.allowed)
         return Exhausted(
             "all units that may take this client are full; try again later, or add capacity",
             retry_after_s=1.0 + 2.0 * self._jitter(),

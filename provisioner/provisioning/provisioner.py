@@ -25,8 +25,7 @@ from control_plane.store.port import KeyValue
 from provisioner.fleet_view import FleetView
 from provisioner.geo.locator import Locator
 from provisioner.ledger.assignment import AssignmentRecord, decode_assignment
-from provisioner.ledger.ledger import Ledger
-from provisioner.ledger.sharded.ledger import ShardedLedger
+from provisioner.ledger.port import Ledger
 from provisioner.provisioning.admission_control import (
     MAX_WAITING,
     AdmissionController,
@@ -54,7 +53,7 @@ class Provisioner:
         *,
         fleet_view: FleetView,
         locator: Locator,
-        ledger: Ledger | ShardedLedger,
+        ledger: Ledger,
         placer: Placer,
         answers: Answers,
         admission: AdmissionController,
@@ -100,7 +99,7 @@ class Provisioner:
                 waiting=self.under_way,
                 served=self.new + self.known,
                 seconds=max(ADMISSION_INTERVAL_S, now - before),
-                may_write=self._ledger.standing,
+                may_write=self._ledger.may_write,
                 connected=self._ledger.connected,
             )
             before = now
@@ -169,7 +168,7 @@ class Provisioner:
 
     def absent(self, pending: AnyPending) -> None:
         """The store was asked, and holds no assignment of the client."""
-        if len(self._under_way) - self._ledger.looking > self.admission.limit:
+        if len(self._under_way) - self._ledger.lookups_waiting > self.admission.limit:
             self.failed(pending, self.admission.refusal())
         else:
             self.claim(pending)

@@ -97,7 +97,7 @@ async def join(control: Store, clusters: Mapping[str, Store]) -> ShardMap:
     raise Conflict("the shard map keeps changing while this server starts; start it again")
 
 
-def numbered(shard_map: ShardMap, clusters: Mapping[str, Store]) -> dict[str, Store]:
+def cluster_tagged(shard_map: ShardMap, clusters: Mapping[str, Store]) -> dict[str, Store]:
     """The clusters with revisions that are told apart, in the map's order."""
     return {
         name: ClusterTaggedStore(clusters[name], shard_map.place(name) + 1)

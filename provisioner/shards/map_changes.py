@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from control_plane import keys
 from control_plane.errors import Conflict, NotFound, Refused
 from control_plane.store.port import OutcomeUnknown, Put, Store, Txn, unchanged
-from provisioner.shards.shard_map import ShardMap, Stage, decode_map, encode_map
+from provisioner.shards.shard_map import ShardMap, ShardMoveStage, decode_map, encode_map
 
 ATTEMPTS = 50
 
@@ -80,13 +80,13 @@ async def open_target(
     Anybody may do it, so that a mover that dies here stops nobody."""
     shard_map, _ = await read_map(control)
     check(shard_map)
-    if shard_map.move(move_id).stage is not Stage.SWITCHED:
+    if shard_map.move(move_id).stage is not ShardMoveStage.SWITCHED:
         return
     await raise_epoch(source, shard_map.version)
 
     def opened(before: ShardMap) -> ShardMap:
         check(before)
-        if before.move(move_id).stage is not Stage.SWITCHED:
+        if before.move(move_id).stage is not ShardMoveStage.SWITCHED:
             return before
         return before.opened(move_id)
 
@@ -98,7 +98,7 @@ async def thaw(control: Store, move_id: str) -> None:
     too slow; it then copies again what changed."""
 
     def thawed(before: ShardMap) -> ShardMap:
-        if before.move(move_id).stage is not Stage.FROZEN:
+        if before.move(move_id).stage is not ShardMoveStage.FROZEN:
             return before
         return before.thawed(move_id)
 

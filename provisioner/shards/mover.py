@@ -18,7 +18,7 @@ from control_plane.store.port import LeaseLost, Store, range_all
 from provisioner.shards import map_changes
 from provisioner.shards.feed import Feed
 from provisioner.shards.moving import MoveRun, TakenOver
-from provisioner.shards.shard_map import ShardMap, ShardMove, Stage
+from provisioner.shards.shard_map import ShardMap, ShardMove, ShardMoveStage
 
 log = logging.getLogger(__name__)
 
@@ -120,13 +120,13 @@ class ShardMover:
         run = MoveRun(self._control, source, target, move, lease=lease)
         stage = await run.take_over()
         self._tell(move, stage.value)
-        if stage in (Stage.COPYING, Stage.FROZEN):
-            if stage is Stage.FROZEN:
+        if stage in (ShardMoveStage.COPYING, ShardMoveStage.FROZEN):
+            if stage is ShardMoveStage.FROZEN:
                 await map_changes.thaw(self._control, move.id)
             await self._carry_over(run, source, move)
         else:
             await run.open()
-        self._tell(move, Stage.CLEARING.value)
+        self._tell(move, ShardMoveStage.CLEARING.value)
         await run.clear()
         self._tell(move, "done")
 
@@ -143,7 +143,7 @@ class ShardMover:
                 await run.copy(changed)
                 if len(changed) <= FEW:
                     break
-            self._tell(move, Stage.FROZEN.value)
+            self._tell(move, ShardMoveStage.FROZEN.value)
             began = self._clock()
             last = await run.freeze()
             await feed.reach(last, timeout_s=DRAIN_S)

@@ -36,11 +36,12 @@ from control_plane.store.port import (
     unchanged,
 )
 from provisioner.shards import map_changes
+from provisioner.shards.client_keys import client_of, hold_of
 from provisioner.shards.map_changes import ATTEMPTS
 from provisioner.shards.shard_map import (
     ShardMap,
     ShardMove,
-    Stage,
+    ShardMoveStage,
     shard_of,
 )
 
@@ -55,22 +56,6 @@ class TakenOver(Conflict):
     """Another mover works on this move now, or it has been ended. Leave it alone."""
 
     reason = "TAKEN_OVER"
-
-
-def client_of(key: bytes) -> bytes | None:
-    """The assignment's key of the client that a key belongs to; None: to no client."""
-    if key.startswith(keys.ASSIGNMENTS):
-        return key
-    if key.startswith(keys.HOLDS):
-        return keys.ASSIGNMENTS + key[len(keys.HOLDS) :]
-    if key.startswith(keys.MOVES):
-        return keys.ASSIGNMENTS + key[len(keys.MOVES) :].partition(b"/")[2]
-    return None
-
-
-def hold_of(assignment_key: bytes) -> bytes:
-    """The hold that may stand beside an assignment."""
-    return keys.HOLDS + assignment_key[len(keys.ASSIGNMENTS) :]
 
 
 class MoveRun:
@@ -97,7 +82,7 @@ class MoveRun:
         self.copied = 0
         self.cleared = 0
 
-    async def take_over(self) -> Stage:
+    async def take_over(self) -> ShardMoveStage:
         """Raises the attempt; from here on every other mover's end is in sight. Raises
         NotFound when the move has ended."""
         wanted = 0
@@ -113,7 +98,7 @@ class MoveRun:
         faultpoints.passing("shards.taken_over")
         return after.move(self.id).stage
 
-    async def stage(self) -> Stage:
+    async def stage(self) -> ShardMoveStage:
         """How far the move is. Raises TakenOver."""
         shard_map, _ = await map_changes.read_map(self._control)
         return self._mine(shard_map).stage
@@ -122,7 +107,7 @@ class MoveRun:
 
     async def begin_copying(self) -> None:
         """Takes the licence at the target. Raises TakenOver."""
-        await self._take_licence(self._target, (Stage.COPYING, Stage.FROZEN))
+        await self._take_licence(self._target, (ShardMoveStage.COPYING, ShardMoveStage.FROZEN))
 
     async def copy_everything(self) -> None:
         """Every client of the shards as it stands at the source, somewhat later or earlier."""
@@ -185,7 +170,7 @@ class MoveRun:
         last write has happened. Raises TakenOver."""
 
         def frozen(before: ShardMap) -> ShardMap:
-            if self._mine(before).stage is Stage.FROZEN:
+            if self._mine(before).stage is ShardMoveStage.FROZEN:
                 return before
             return before.frozen(self.id)
 
@@ -202,7 +187,7 @@ class MoveRun:
         faultpoints.passing("shards.closed")
 
         def switched(before: ShardMap) -> ShardMap:
-            if self._mine(before).stage is Stage.SWITCHED:
+            if self._mine(before).stage is ShardMoveStage.SWITCHED:
                 return before
             return before.switched(self.id)
 
@@ -216,7 +201,7 @@ class MoveRun:
 
     async def clear(self) -> None:
         """Deletes what is left at the source. Raises TakenOver."""
-        await self._take_licence(self._source, (Stage.CLEARING,))
+        await self._take_licence(self._source, (ShardMoveStage.CLEARING,))
         for prefix in _KEPT:
             async for keys_found in self._of_shards(self._source, prefix):
                 self.cleared += len(keys_found)
@@ -238,7 +223,7 @@ class MoveRun:
 
     # -- licences ----------------------------------------------------------------------
 
-    async def _take_licence(self, store: Store, stages: Sequence[Stage]) -> None:
+    async def _take_licence(self, store: Store, stages: Sequence[ShardMoveStage]) -> None:
         """Ends every earlier mover's, and makes sure that the map still asks for ours."""
         key = keys.licence(self.id)
         for _ in range(ATTEMPTS):

@@ -39,7 +39,7 @@ def shard_of(assignment_key: bytes) -> int:
     return (digest[0] << 8 | digest[1]) % SHARDS
 
 
-class Stage(Enum):
+class ShardMoveStage(Enum):
     """How far a move has come; see the module."""
 
     COPYING = "copying"
@@ -48,7 +48,7 @@ class Stage(Enum):
     CLEARING = "clearing"
 
 
-_WRITABLE = (Stage.COPYING, Stage.CLEARING)
+_WRITABLE = (ShardMoveStage.COPYING, ShardMoveStage.CLEARING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,7 @@ class ShardMove:
     shards: tuple[int, ...]
     source: str
     target: str
-    stage: Stage = Stage.COPYING
+    stage: ShardMoveStage = ShardMoveStage.COPYING
     attempt: int = 0  # grows with every mover that takes it over
 
 
@@ -135,15 +135,15 @@ class ShardMap:
 
     def frozen(self, move_id: str) -> ShardMap:
         """Nobody writes the shards' clients any more."""
-        return self._staged(move_id, Stage.COPYING, Stage.FROZEN)
+        return self._staged(move_id, ShardMoveStage.COPYING, ShardMoveStage.FROZEN)
 
     def thawed(self, move_id: str) -> ShardMap:
         """The source writes again: the move did not come to its end in time."""
-        return self._staged(move_id, Stage.FROZEN, Stage.COPYING)
+        return self._staged(move_id, ShardMoveStage.FROZEN, ShardMoveStage.COPYING)
 
     def switched(self, move_id: str) -> ShardMap:
         """The target owns the shards."""
-        after = self._staged(move_id, Stage.FROZEN, Stage.SWITCHED)
+        after = self._staged(move_id, ShardMoveStage.FROZEN, ShardMoveStage.SWITCHED)
         move = after.move(move_id)
         there, owners = self.place(move.target), list(self.owners)
         for shard in move.shards:
@@ -152,12 +152,12 @@ class ShardMap:
 
     def opened(self, move_id: str) -> ShardMap:
         """The target writes: nobody can read at the source any more."""
-        return self._staged(move_id, Stage.SWITCHED, Stage.CLEARING)
+        return self._staged(move_id, ShardMoveStage.SWITCHED, ShardMoveStage.CLEARING)
 
     def finished(self, move_id: str) -> ShardMap:
         """The source holds no copies any more."""
         move = self.move(move_id)
-        if move.stage is not Stage.CLEARING:
+        if move.stage is not ShardMoveStage.CLEARING:
             raise Conflict(f"move {move_id} is {move.stage.value}, so it is not finished")
         return replace(
             self,
@@ -165,7 +165,7 @@ class ShardMap:
             moves=tuple(one for one in self.moves if one.id != move_id),
         )
 
-    def _staged(self, move_id: str, expected: Stage, stage: Stage) -> ShardMap:
+    def _staged(self, move_id: str, expected: ShardMoveStage, stage: ShardMoveStage) -> ShardMap:
         move = self.move(move_id)
         if move.stage is not expected:
             raise Conflict(f"move {move_id} is {move.stage.value}, not {expected.value}")
@@ -216,7 +216,7 @@ def plan_moves(
         for name in sources
     }
     coming = sum(len(move.shards) for move in shard_map.moves if move.target == target
-                 and move.stage in (Stage.COPYING, Stage.FROZEN))  # fmt: skip
+                 and move.stage in (ShardMoveStage.COPYING, ShardMoveStage.FROZEN))  # fmt: skip
     has = len(shard_map.shards_of(target)) + coming
     even = SHARDS // len(shard_map.clusters)
     wanted = count or max(0, even - has)

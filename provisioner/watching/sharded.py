@@ -60,7 +60,7 @@ class ShardedWatches:
 
     def watch(self, tenant: str, client_id: str, *, known_epoch: int, revision: int) -> Watch:
         """A stream to enter; see ClientWatches. Raises InvalidInput, Unavailable."""
-        cluster = self._shard_maps.reader(keys.assignment(tenant, client_id))
+        cluster = self._shard_maps.reading_cluster(keys.assignment(tenant, client_id))
         watches = self._watches.get(cluster)
         if watches is None:
             raise Unavailable("this server does not know the client's assignment cluster")
@@ -92,7 +92,7 @@ class ShardedWatches:
 
     def _is_elsewhere(self, cluster: str, client: str) -> bool:
         """Whether the client (tenant/client) is read from another cluster now."""
-        return self._shard_maps.reader(keys.ASSIGNMENTS + client.encode()) != cluster
+        return self._shard_maps.reading_cluster(keys.ASSIGNMENTS + client.encode()) != cluster
 
     def _moved(self) -> Unavailable:
         return Unavailable(

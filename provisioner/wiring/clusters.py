@@ -16,21 +16,24 @@ from dataclasses import dataclass
 
 from control_plane.errors import Unavailable
 from control_plane.store.port import Store
-from provisioner.ledger.client_keys import ShardedReader
+from provisioner.ledger.client_keys import ClientKeys
 from provisioner.ledger.departure_lease import DepartureLease
-from provisioner.ledger.holds import HoldBook
-from provisioner.ledger.ledger import LANES, Ledger
-from provisioner.ledger.sharded.holds import ShardedHoldBook
+from provisioner.ledger.holds import HoldConfirmer, StoreHoldConfirmer
+from provisioner.ledger.port import Ledger
+from provisioner.ledger.sharded.client_keys import ShardedReader
+from provisioner.ledger.sharded.holds import ShardedHoldConfirmer
 from provisioner.ledger.sharded.ledger import ShardedLedger
+from provisioner.ledger.sharded.shard_routes import ShardMapCache
+from provisioner.ledger.single_store import single_store_ledger
+from provisioner.ledger.store_ledger import COMMIT_QUEUES
 from provisioner.settings import Settings
 from provisioner.shards.clusters import (
     check_control,
+    cluster_tagged,
     join,
-    numbered,
     open_clusters,
     parse_clusters,
 )
-from provisioner.shards.shard_map import ShardMap
 from provisioner.wiring.startup import store_access, when_there
 
 log = logging.getLogger("homeport")
@@ -38,10 +41,11 @@ log = logging.getLogger("homeport")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterSet:
-    """The assignment clusters, revisions told apart, and the map that was found at the start."""
+    """The assignment clusters, revisions told apart. shard_map_cache: the map that was found
+    at the start, kept up to date by the ledger of provisioning."""
 
     clusters: Mapping[str, Store]
-    shard_map: ShardMap
+    shard_map_cache: ShardMapCache
 
 
 async def open_cluster_set(
@@ -62,51 +66,75 @@ async def open_cluster_set(
     shard_map = await when_there(lambda: join(store, opened), "the assignment stores", stop)
     if shard_map is None:
         raise Unavailable("told to stop while the assignment stores were away")
-    return ClusterSet(clusters=numbered(shard_map, opened), shard_map=shard_map)
+    return ClusterSet(
+        clusters=cluster_tagged(shard_map, opened),
+        shard_map_cache=ShardMapCache(store, shard_map),
+    )
 
 
-def new_ledger(
+def provisioning_ledger(
+    settings: Settings, store: Store, cluster_set: ClusterSet | None, rng: random.Random
+) -> Ledger:
+    """The ledger of provisioning, over whichever it is."""
+    cache = cluster_set.shard_map_cache if cluster_set is not None else None
+    return _ledger(settings, store, cluster_set, cache, rng, kind="p", queues=COMMIT_QUEUES)
+
+
+def moves_ledger(
+    settings: Settings, store: Store, cluster_set: ClusterSet | None, rng: random.Random
+) -> Ledger:
+    """A ledger of moves, with one commit queue, for a move writes the usage of two units."""
+    cache = None
+    if cluster_set is not None:
+        cache = ShardMapCache(store, cluster_set.shard_map_cache.map)
+    return _ledger(settings, store, cluster_set, cache, rng, kind="m", queues=1)
+
+
+def _ledger(
     settings: Settings,
     store: Store,
     cluster_set: ClusterSet | None,
+    shard_map_cache: ShardMapCache | None,
     rng: random.Random,
     *,
-    kind: str = "p",
-    lanes: int = LANES,
-) -> Ledger | ShardedLedger:
-    """The ledger over whichever it is. kind: what its sessions' names begin with."""
+    kind: str,
+    queues: int,
+) -> Ledger:
+    """kind: what its sessions' names begin with."""
 
     def jitter() -> float:
         return rng.uniform(0.05, 0.5)
 
-    if cluster_set is None:
-        return Ledger(
+    if cluster_set is None or shard_map_cache is None:
+        return single_store_ledger(
             store,
             clock=time.monotonic,
             jitter=jitter,
             new_id=lambda: f"{kind}-{secrets.token_hex(6)}",
             session_ttl_s=settings.session_ttl_s,
-            lanes=lanes,
+            queues=queues,
         )
     # Before the dot: the server, the same in every cluster; see ShardMover.begin.
     server = f"{kind}-{secrets.token_hex(6)}"
     return ShardedLedger(
         store,
         cluster_set.clusters,
-        cluster_set.shard_map,
+        shard_map_cache,
         clock=time.monotonic,
         jitter=jitter,
         new_id=lambda: f"{server}.{secrets.token_hex(3)}",
         session_ttl_s=settings.session_ttl_s,
-        lanes=lanes,
+        queues=queues,
     )
 
 
-def hold_book(store: Store, ledger: Ledger | ShardedLedger) -> HoldBook | ShardedHoldBook:
+def hold_confirmer(store: Store, cluster_set: ClusterSet | None) -> HoldConfirmer:
     """Confirms admissions where the holds are."""
-    if isinstance(ledger, ShardedLedger):
-        return ShardedHoldBook(ledger, clock=time.monotonic)
-    return HoldBook(store)
+    if cluster_set is None:
+        return StoreHoldConfirmer(store)
+    return ShardedHoldConfirmer(
+        cluster_set.clusters, cluster_set.shard_map_cache, clock=time.monotonic
+    )
 
 
 class Departures:
@@ -116,12 +144,11 @@ class Departures:
         self,
         store: Store,
         cluster_set: ClusterSet | None,
-        ledger: Ledger | ShardedLedger,
         *,
         longest_ticket_s: Callable[[], float],
     ) -> None:
         clusters = cluster_set.clusters if cluster_set is not None else {"": store}
-        self._charts = ledger.charts if isinstance(ledger, ShardedLedger) else None
+        self._shard_map_cache = cluster_set.shard_map_cache if cluster_set is not None else None
         self.leases = {
             name: DepartureLease(one, longest_ticket_s=longest_ticket_s, clock=time.monotonic)
             for name, one in clusters.items()
@@ -129,17 +156,16 @@ class Departures:
 
     async def lease_for(self, assignment_key: bytes) -> int:
         """For a departure of this client. Raises Unavailable."""
-        name = "" if self._charts is None else self._charts.reader(assignment_key)
+        cache = self._shard_map_cache
+        name = "" if cache is None else cache.reading_cluster(assignment_key)
         lease = self.leases.get(name)
         if lease is None:
             raise Unavailable("this server does not know the client's assignment cluster")
         return await lease.current()
 
 
-def client_keys(
-    store: Store, cluster_set: ClusterSet | None, ledger: Ledger | ShardedLedger
-) -> Store | ShardedReader:
+def client_keys(store: Store, cluster_set: ClusterSet | None) -> ClientKeys:
     """Reads clients' keys wherever they are."""
-    if cluster_set is None or not isinstance(ledger, ShardedLedger):
+    if cluster_set is None:
         return store
-    return ShardedReader(cluster_set.clusters, ledger.charts)
+    return ShardedReader(cluster_set.clusters, cluster_set.shard_map_cache)

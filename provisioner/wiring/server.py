@@ -44,9 +44,8 @@ from provisioner.geo.overrides import Overrides
 from provisioner.geo.reloading import GeoReloader
 from provisioner.ledger.client_keys import ClientKeys
 from provisioner.ledger.hold_expiry import HoldExpiry
-from provisioner.ledger.ledger import Ledger
+from provisioner.ledger.port import Ledger
 from provisioner.ledger.sharded.cluster_counts import ClusterCounts
-from provisioner.ledger.sharded.ledger import ShardedLedger
 from provisioner.moves.dialing import unit_dialer
 from provisioner.moves.executor import Executor
 from provisioner.moves.failure_detector import FailureDetector
@@ -67,9 +66,10 @@ from provisioner.wiring.clusters import (
     ClusterSet,
     Departures,
     client_keys,
-    hold_book,
-    new_ledger,
+    hold_confirmer,
+    moves_ledger,
     open_cluster_set,
+    provisioning_ledger,
 )
 from provisioner.wiring.startup import begin, endpoints_of, open_when_there, usable_snapshot
 
@@ -108,7 +108,7 @@ async def serve(
         stack.push_async_callback(store.close)
         ring = KeptRing(store, settings.master_key_file, wall=time.time, random=secrets.token_bytes)
         cluster_set = await open_cluster_set(settings, store, stop, stack)
-        ledger = new_ledger(settings, store, cluster_set, rng)
+        ledger = provisioning_ledger(settings, store, cluster_set, rng)
         fleet_view = FleetView(store, clock=time.monotonic)
         used = await begin(store, snapshot, ring, ledger, fleet_view)
         issuer = TicketIssuer(ring.ring)
@@ -132,12 +132,12 @@ async def serve(
         )
         with ThreadPoolExecutor(2, thread_name_prefix="signer") as signers:
             tickets = TicketSigner(issuer, wall=time.time, signers=signers)
-            holds = hold_book(store, ledger)
+            holds = hold_confirmer(store, cluster_set)
             assignments = cluster_set.clusters if cluster_set else {"": store}
             health = JointHealth(store.health, *(one.health for one in assignments.values()))
-            clients = client_keys(store, cluster_set, ledger)
+            clients = client_keys(store, cluster_set)
             departures = Departures(
-                store, cluster_set, ledger, longest_ticket_s=fleet_view.longest_ticket_s
+                store, cluster_set, longest_ticket_s=fleet_view.longest_ticket_s
             )
             expiries = {
                 name: HoldExpiry(
@@ -207,7 +207,7 @@ async def serve(
                 clock=time.monotonic,
                 jitter=rng.random,
                 clusters=cluster_set.clusters if cluster_set else None,
-                charts=ledger.charts if isinstance(ledger, ShardedLedger) else None,
+                shard_map_cache=cluster_set.shard_map_cache if cluster_set else None,
             )
             tasks: dict[str, Task] = {
                 "ledger": ledger.run,
@@ -317,7 +317,7 @@ def _moving(
     )
     mover = Mover(
         clients,
-        new_ledger=lambda: new_ledger(settings, store, cluster_set, rng, kind="m", lanes=1),
+        new_ledger=lambda: moves_ledger(settings, store, cluster_set, rng),
         policy=policy,
         fleet=fleet_view.fleet,
         endpoint=endpoint,
@@ -361,7 +361,7 @@ async def _run(
     stop: asyncio.Event,
     on_ready: Callable[[Serving], None],
     server: Server,
-    ledger: Ledger | ShardedLedger,
+    ledger: Ledger,
     mover: Mover,
     watching: Watching,
     metrics: ProvisionerMetrics,
@@ -385,8 +385,8 @@ async def _run(
             log.info("draining: refusing new calls, finishing those under way")
             watching.close()
             await server.stop(settings.drain_s)
-            await ledger.settle_all(timeout_s=SETTLE_S)
-            await mover.settle_all(timeout_s=SETTLE_S)
+            await ledger.return_idle_slots(timeout_s=SETTLE_S)
+            await mover.return_idle_slots(timeout_s=SETTLE_S)
             for task in tasks:
                 task.cancel()
     await ledger.close()

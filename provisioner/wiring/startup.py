@@ -19,8 +19,7 @@ from control_plane.store.opening import EtcdAccess, StoreUrl, open_store
 from control_plane.store.port import OutcomeUnknown, Store, StoreUnavailable
 from control_plane.store.snapshot import Snapshot, UnusableSnapshot, read_snapshot
 from provisioner.fleet_view import FleetView
-from provisioner.ledger.ledger import Ledger
-from provisioner.ledger.sharded.ledger import ShardedLedger
+from provisioner.ledger.port import Ledger
 from provisioner.settings import Settings
 
 log = logging.getLogger("homeport")
@@ -103,7 +102,7 @@ async def begin(
     store: Store,
     snapshot: Snapshot | None,
     ring: KeptRing,
-    ledger: Ledger | ShardedLedger,
+    ledger: Ledger,
     fleet_view: FleetView,
 ) -> Snapshot | None:
     """Reads what serving needs from the store, or takes it from the snapshot where the store

@@ -18,8 +18,8 @@ from control_plane.store.etcd import EtcdStore
 from control_plane.store.etcd.connection import Members
 from control_plane.store.port import Delete, Page, Put, Store, Txn, TxnResult
 from provisioner import __main__ as program
-from provisioner.ledger import reclaim, reservations, transactions
-from provisioner.ledger.ledger import Ledger
+from provisioner.ledger import reclaim, reservations, single_store, transactions
+from provisioner.ledger.store_ledger import StoreLedger
 from provisioner.moves import move_operation, worker
 from provisioner.moves.rate_limiter import RateLimiter
 from provisioner.provisioning.ticket_fallback import TicketFallback
@@ -47,20 +47,20 @@ def drop_compare_of_absence() -> None:
 
 def drop_compare_of_session() -> None:
     """A provisioner whose lease ran out goes on writing."""
-    for name in ("assign", "take_grant", "settle"):
+    for name in ("assign", "take_grant", "return_slots"):
         around(transactions, name, lambda txn: without_compares(txn, keys.SESSIONS))
 
 
 def hear_of_no_operator() -> None:
     """No bug: watches may be late. What an operator takes away is not heard of."""
-    real = Ledger._capacity_changed
+    real = StoreLedger._capacity_changed
 
-    def changed(self: Ledger, unit: str, seen: tuple[CapacityRecord, int] | None) -> None:
+    def changed(self: StoreLedger, unit: str, seen: tuple[CapacityRecord, int] | None) -> None:
         known = self.account(unit).record
         if seen is None or (seen[0].open and seen[0].capacity >= known.capacity):
             real(self, unit, seen)
 
-    Ledger._capacity_changed = changed  # type: ignore[method-assign]
+    StoreLedger._capacity_changed = changed  # type: ignore[method-assign]
 
 
 def drop_compare_of_fence() -> None:
@@ -101,9 +101,9 @@ def grant_what_is_not_free() -> None:
     reservations.block_size = lambda free, wanted: free + 1
 
 
-def settle_the_living() -> None:
+def reclaim_standing_sessions() -> None:
     """A provisioner takes away what another one, alive, holds."""
-    around(transactions, "settle_dead", lambda txn: without_compares(txn, keys.SESSIONS))
+    around(transactions, "reclaim_expired", lambda txn: without_compares(txn, keys.SESSIONS))
     real = reclaim.range_all
 
     async def range_all(store: Store, prefix: bytes, **more: Any) -> Page:
@@ -114,13 +114,13 @@ def settle_the_living() -> None:
     reclaim.SWEEP_S = 0.2  # its transaction loses to any batch: it has to try often
 
 
-def never_settle_the_dead() -> None:
-    """What a dead provisioner held stays held."""
+def never_reclaim_expired_sessions() -> None:
+    """What a provisioner held whose session expired stays held."""
 
-    async def settle_the_dead(store: Store) -> int:
+    async def reclaim_nothing(store: Store) -> int:
         return 0
 
-    reclaim.reclaim_expired_sessions = settle_the_dead
+    single_store.reclaim_expired_sessions = reclaim_nothing
 
 
 def answer_nobody_from_tickets() -> None:
@@ -209,8 +209,8 @@ BUGS = {
         skip_release_of_usage,
         lose_acknowledged_writes,
         grant_what_is_not_free,
-        settle_the_living,
-        never_settle_the_dead,
+        reclaim_standing_sessions,
+        never_reclaim_expired_sessions,
         answer_nobody_from_tickets,
         forget_the_snapshot,
         stay_with_one_member,

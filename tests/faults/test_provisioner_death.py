@@ -1,7 +1,7 @@
 """A provisioner is killed (-9) at each labelled point of its write path, under load.
 
 What it had acknowledged stays, what it had not may have happened, and its grants are free
-again within its lease and five seconds (P6), because another provisioner settles it.
+again within its lease and five seconds (P6), because another provisioner reclaims them.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from tests.support.fault_harness import LEASE_S, FaultHarness, fault_harness
 GRANTS_BACK_S = LEASE_S + 5.0  # P6
 # Passed once per call, per start, or only when somebody else died: the count must fit.
 PASSINGS = {"session.opened": 1, "ledger.grant.before": 2, "ledger.grant.after": 2,
-            "ledger.settle.before": 1, "ledger.settle.after": 1,
-            "ledger.funeral.before": 1, "ledger.funeral.after": 1}  # fmt: skip
+            "ledger.return.before": 1, "ledger.return.after": 1,
+            "ledger.reclaim.before": 1, "ledger.reclaim.after": 1}  # fmt: skip
 MANY = 40
 FAST = ("--heartbeat-interval=10", "--election-timeout=100")
 
@@ -40,8 +40,8 @@ async def die_at(on: FaultHarness, label: str) -> float:
     survivor, crowd = on.servers[0], []
     if label == "session.opened":
         victim = on.spawn(environment=armed)
-    elif label.startswith("ledger.funeral"):
-        # It needs somebody to bury: one that dies while the armed one is the only other.
+    elif label.startswith("ledger.reclaim"):
+        # It needs an expired session: of one that dies while the armed one is the only other.
         victim = await on.serve_one(environment=armed)
         first = await on.serve_one(
             environment={faultpoints.VARIABLE: f"ledger.commit.after:{MANY}"}
@@ -56,7 +56,7 @@ async def die_at(on: FaultHarness, label: str) -> float:
     else:
         victim = await on.serve_one(environment=armed)
         crowd = on.traffic(processes=1, rate=300, at=[victim, survivor])
-        if label.startswith("ledger.settle"):
+        if label.startswith("ledger.return"):
             # Slots that lie idle are given back: once its clients have gone.
             await on.flowing(100)
             await on.quiet(crowd)
@@ -97,9 +97,11 @@ async def test_dying_at_any_point_loses_nothing_and_gives_the_grants_back(tmp_pa
 
 @pytest.mark.faults
 async def test_without_settlement_the_grants_stay_with_the_dead(tmp_path):
-    """P6 stands on the survivors' settlement: taken out, the same measure does not pass."""
+    """P6 rests on reclaiming by the survivors: taken out, the same measure does not pass."""
     async with fault_harness(tmp_path, members=1, arguments=FAST) as on:
-        await on.serve(1, program=("-m", "tests.faults.broken_server", "never_settle_the_dead"))
+        await on.serve(
+            1, program=("-m", "tests.faults.broken_server", "never_reclaim_expired_sessions")
+        )
         await on.fleet()
         on.traffic(processes=1, rate=100)
         with pytest.raises(AssertionError, match="the dead one's grants"):

@@ -90,7 +90,8 @@ CASES = [
                  marks=slow),
     pytest.param("move_whoever_stands_there", moved, "ledger", "the books say", id="client",
                  marks=slow),
-    pytest.param("settle_the_living", buried, "ledger", "lives", id="settlement", marks=slow),
+    pytest.param("reclaim_standing_sessions", buried, "ledger", "lives", id="reclaiming",
+                 marks=slow),
 ]  # fmt: skip
 
 

@@ -28,7 +28,7 @@ from provisioner.fleet_view import FleetView
 from provisioner.ledger.assignment import AssignmentRecord, decode_assignment, encode_assignment
 from provisioner.ledger.departure import decode_departure
 from provisioner.ledger.departure_lease import DepartureLease
-from provisioner.ledger.ledger import Ledger
+from provisioner.ledger.single_store import single_store_ledger
 from provisioner.moves.dialing import unit_dialer
 from provisioner.moves.executor import Executor
 from provisioner.moves.handoff import Handoff
@@ -60,12 +60,12 @@ class MovesHarness:
         )
         self.mover = Mover(
             store,
-            new_ledger=lambda: Ledger(
+            new_ledger=lambda: single_store_ledger(
                 store,
                 clock=time.monotonic,
                 jitter=lambda: 0.0,
                 new_id=lambda: f"m{next(_names)}",
-                lanes=1,
+                queues=1,
             ),
             policy=PlacementPolicy(),
             fleet=self.fleet_view.fleet,

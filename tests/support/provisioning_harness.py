@@ -20,7 +20,7 @@ from control_plane.store.port import Health, Store
 from provisioner.fleet_view import FleetView
 from provisioner.geo.locator import Locator
 from provisioner.geo.reloading import GeoReloader
-from provisioner.ledger.ledger import Ledger
+from provisioner.ledger.single_store import single_store_ledger
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.provisioning.admission_control import AdmissionController
 from provisioner.provisioning.answers import Answers
@@ -56,7 +56,7 @@ class ProvisioningHarness:
         rng = random.Random(3)
         self.store = store
         self.fleet_view = fleet_view
-        self.ledger = Ledger(
+        self.ledger = single_store_ledger(
             store,
             clock=time.monotonic,
             jitter=lambda: 0.1,

@@ -21,13 +21,19 @@ from control_plane.store.opening import open_store
 from control_plane.store.port import Store, range_all
 from provisioner.ledger.departure_lease import SHARED_S
 from provisioner.settings import Settings, read_settings
-from provisioner.shards import moving
-from provisioner.shards.clusters import check_control, join, numbered, open_clusters, parse_clusters
+from provisioner.shards.clusters import (
+    check_control,
+    cluster_tagged,
+    join,
+    open_clusters,
+    parse_clusters,
+)
 from provisioner.shards.mover import ShardMover
-from provisioner.shards.shard_map import ShardMap, Stage, plan_moves, shard_of
+from provisioner.shards.shard_map import ShardMap, ShardMoveStage, plan_moves, shard_of
 from provisioner.wiring.startup import store_access
 
 T = TypeVar("T")
+PAGE = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +110,9 @@ async def _opened(settings: Settings) -> AsyncIterator[Opened]:
         for one in clusters.values():
             stack.push_async_callback(one.close)
         shard_map = await join(control, clusters)
-        yield Opened(control=control, clusters=numbered(shard_map, clusters), shard_map=shard_map)
+        yield Opened(
+            control=control, clusters=cluster_tagged(shard_map, clusters), shard_map=shard_map
+        )
 
 
 async def _read(settings: Settings, counting: bool) -> dict[str, Any]:
@@ -141,7 +149,7 @@ def _on_their_way(shard_map: ShardMap, *, source: str = "", target: str = "") ->
     return sum(
         len(move.shards)
         for move in shard_map.moves
-        if move.stage in (Stage.COPYING, Stage.FROZEN)
+        if move.stage in (ShardMoveStage.COPYING, ShardMoveStage.FROZEN)
         and (move.source == source or move.target == target)
     )
 
@@ -151,9 +159,7 @@ async def _clients(store: Store, shard_map: ShardMap, name: str) -> int:
     readers, count = shard_map.readers(), 0
     after: bytes | None = None
     while True:
-        page = await store.range(
-            keys.ASSIGNMENTS, start_after=after, limit=moving.PAGE, keys_only=True
-        )
+        page = await store.range(keys.ASSIGNMENTS, start_after=after, limit=PAGE, keys_only=True)
         count += sum(readers[shard_of(pair.key)] == name for pair in page.items)
         if not page.more:
             return count

@@ -53,7 +53,7 @@ async def _raise(store: Store, unit_id: str, fence_revision: int) -> None:
             unit=unit_id, revision=gate.mod_revision if gate else 0, fence=fence_revision
         )
         try:
-            result = await store.commit(cross_cluster_transactions.mend_gate(stale))
+            result = await store.commit(cross_cluster_transactions.update_gate(stale))
         except OutcomeUnknown:
             continue
         if result.succeeded:

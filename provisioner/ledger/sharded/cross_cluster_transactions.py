@@ -1,11 +1,11 @@
 """The ledger's transactions where assignments live in other clusters than the ledger.
 
-Pure, like `protocol`; docs/ledger.md argues why they hold. No transaction spans clusters, so
-nothing may depend on two of them happening together:
+Pure, like `provisioner.ledger.transactions`; docs/ledger.md argues why they hold. No
+transaction spans clusters, so nothing may depend on two of them happening together:
 
 - A provisioner has a session, and an id, in one assignment cluster: it *is* of that cluster.
 - U only counts: clients handed out less clients given back, since the id began. It is never
-  reset, so there is nothing to settle between two clusters while its writer lives.
+  reset, so there is nothing to return between two clusters while its writer lives.
 - In L stands an allowance for each provisioner: what its U may come to. Clients at the unit
   are settled + sum of U over the provisioners that stand in L.
 - The fence has a copy in each cluster, the gate G, which says which revision of F it is. It
@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from control_plane import keys
 from control_plane.fleet.capacity import CapacityRecord, decode_capacity, encode_capacity
 from control_plane.store.port import (
-    MAX_OPERATIONS,
     Compare,
     Delete,
     Get,
@@ -37,8 +36,6 @@ from control_plane.store.port import (
 )
 from provisioner.ledger.account import NO_CAPACITY, Account
 
-LOOK_UNITS = (MAX_OPERATIONS - 2) // 2  # in one look at either side
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StaleGate:
@@ -49,15 +46,15 @@ class StaleGate:
     fence: int  # the fence's mod_revision, which it should say
 
 
-def look_here(session_key: bytes, me: str, units: Sequence[str]) -> Txn:
-    """Reads S, E, then G and U of each unit. Comes before `look_at_control`."""
+def read_cluster(session_key: bytes, me: str, units: Sequence[str]) -> Txn:
+    """Reads S, E, then G and U of each unit. Comes before `read_control`."""
     reads: list[Operation] = [Get(session_key), Get(keys.SHARD_EPOCH)]
     for unit in units:
         reads += [Get(keys.gate(unit)), Get(keys.usage(unit, me))]
     return Txn(then=reads)
 
 
-def look_at_control(units: Sequence[str]) -> Txn:
+def read_control(units: Sequence[str]) -> Txn:
     """Reads L and F of each unit, in one snapshot."""
     reads: list[Operation] = []
     for unit in units:
@@ -65,15 +62,15 @@ def look_at_control(units: Sequence[str]) -> Txn:
     return Txn(then=reads)
 
 
-def epoch_seen(here: TxnResult) -> KeyValue | None:
-    """E as `look_here` read it."""
+def epoch_read(here: TxnResult) -> KeyValue | None:
+    """E as `read_cluster` read it."""
     return _only(here.results[1])
 
 
-def adopt(
+def accept_snapshots(
     me: str, accounts: Sequence[Account], here: TxnResult, control: TxnResult
 ) -> list[StaleGate]:
-    """Takes over what the two looks at exactly these accounts read; the gates to be mended
+    """Takes over what the two reads of exactly these accounts found; the gates to be updated
     before they can be adopted.
 
     A gate is adopted only where the L of the very fence it names is open and fits.
@@ -84,7 +81,7 @@ def adopt(
         capacity, fence = (_only(found) for found in control.results[2 * place : 2 * place + 2])
         record = decode_capacity(capacity.value) if capacity else NO_CAPACITY
         if capacity:
-            account.see(record, capacity.mod_revision, me)
+            account.accept_record(record, capacity.mod_revision, me)
         else:
             account.record, account.record_revision, account.grant = NO_CAPACITY, 0, 0
         account.usage = int(usage.value) if usage else 0
@@ -100,7 +97,7 @@ def adopt(
     return stale
 
 
-def recount(accounts: Sequence[Account], here: TxnResult) -> None:
+def accept_usage(accounts: Sequence[Account], here: TxnResult) -> None:
     """Takes over U of exactly these accounts where the control data cannot be read now. What
     is known of L stays; so does an adopted gate that is still the same."""
     for place, account in enumerate(accounts):
@@ -116,7 +113,7 @@ def gate_says(gate: KeyValue | None) -> int:
     return int(gate.value) if gate is not None else 0
 
 
-def mend_gate(stale: StaleGate) -> Txn:
+def update_gate(stale: StaleGate) -> Txn:
     """Makes a gate say what the fence says."""
     key = keys.gate(stale.unit)
     return Txn(
@@ -130,7 +127,7 @@ def registered(me: str, account: Account) -> bool:
     return me in account.record.grants
 
 
-def count_from_zero(session: Compare, me: str, account: Account) -> Txn:
+def reset_usage(session: Compare, me: str, account: Account) -> Txn:
     """Before registering where a U of ours stands: the unit was removed and made anew, and
     nothing that was counted for the old one counts."""
     key = keys.usage(account.unit, me)
@@ -141,25 +138,25 @@ def count_from_zero(session: Compare, me: str, account: Account) -> Txn:
 
 
 def register(me: str, account: Account) -> tuple[CapacityRecord, Txn]:
-    """Has L know us, with nothing to hand out yet. Only between two batches, and after a look
-    that showed our session and then a U of 0: a provisioner that was buried meanwhile stands
-    in L again, and must have nothing that could be absorbed a second time."""
+    """Has L know us, with nothing to hand out yet. Only between two batches, and after a read
+    that showed our session and then a U of 0: a provisioner that was absorbed meanwhile
+    stands in L again, and must have nothing that could be absorbed a second time."""
     assert not account.usage, "what is counted already was, or will be, absorbed"
     record = account.record.with_allowance(me, 0)
-    return record, write_ledger(account.unit, record, account.record_revision)
+    return record, write_capacity(account.unit, record, account.record_revision)
 
 
 def take_grant(me: str, account: Account, slots: int) -> tuple[CapacityRecord, Txn]:
     """Reserves `slots` more, which the caller has checked to be free, where L knows us. No
-    session is compared: slots that a dead provisioner takes are found and freed like the
+    session is compared: slots that an expired session takes are found and freed like the
     others it held, and it cannot use them."""
     record = account.record.with_allowance(me, account.record.grants[me] + slots)
-    return record, write_ledger(account.unit, record, account.record_revision)
+    return record, write_capacity(account.unit, record, account.record_revision)
 
 
-def make_certain(session: Compare, me: str, account: Account) -> Txn:
+def confirm_usage(session: Compare, me: str, account: Account) -> Txn:
     """Writes U as it is. Any batch of ours that is still on its way compares U, and will
-    fail: from here on U is what we believe it is. Comes before every `give_back`."""
+    fail: from here on U is what we believe it is. Comes before every `lower_allowance`."""
     key = keys.usage(account.unit, me)
     return Txn(
         compares=[session, unchanged(key, account.usage_revision)],
@@ -167,33 +164,33 @@ def make_certain(session: Compare, me: str, account: Account) -> Txn:
     )
 
 
-def give_back(me: str, account: Account, keep: int) -> tuple[CapacityRecord, Txn]:
+def lower_allowance(me: str, account: Account, keep: int) -> tuple[CapacityRecord, Txn]:
     """Our U may come to no more than `keep` above what it is now. Until the outcome is known
     the caller must live by the lower allowance."""
     record = account.record.with_allowance(me, account.usage + keep)
-    return record, write_ledger(account.unit, record, account.record_revision)
+    return record, write_capacity(account.unit, record, account.record_revision)
 
 
-def absorb(
-    dead: str, unit: str, record: CapacityRecord, record_revision: int, usage: int
+def absorb_expired(
+    expired: str, unit: str, record: CapacityRecord, record_revision: int, usage: int
 ) -> tuple[CapacityRecord, Txn]:
-    """What a dead provisioner handed out becomes settled and it leaves L, which is what
-    makes this happen once. Read in this order: L, in which it stands; its session, gone,
-    which it will be for ever; its U, which therefore is its last."""
-    after = record.absorb(dead, usage=usage)
-    return after, write_ledger(unit, after, record_revision)
+    """What a provisioner whose session expired handed out becomes settled and it leaves L,
+    which is what makes this happen once. Read in this order: L, in which it stands; its
+    session, gone, which it will be for ever; its U, which therefore is its last."""
+    after = record.absorb(expired, usage=usage)
+    return after, write_capacity(unit, after, record_revision)
 
 
-def forget(dead: str, unit: str, usage_revision: int) -> Txn:
+def delete_usage(expired: str, unit: str, usage_revision: int) -> Txn:
     """Deletes the U of a provisioner without session that stands in L no more."""
-    key = keys.usage(unit, dead)
+    key = keys.usage(unit, expired)
     return Txn(
-        compares=[absent(keys.session(dead)), unchanged(key, usage_revision)],
+        compares=[absent(keys.session(expired)), unchanged(key, usage_revision)],
         then=[Delete(key)],
     )
 
 
-def write_ledger(unit: str, record: CapacityRecord, compared: int) -> Txn:
+def write_capacity(unit: str, record: CapacityRecord, compared: int) -> Txn:
     """L as `record`, if nobody wrote it since. When refused, the result is L."""
     key = keys.capacity(unit)
     return Txn(

@@ -1,313 +1,257 @@
-"""ShardedLedger: one ledger to whoever asks, a branch for each assignment cluster behind it.
+"""ShardedLedger: one Ledger over several assignment clusters, with a cluster ledger for each.
 
-Routes what is asked to the branch that the shard map names, and keeps back for a moment what
-no branch may write while its shard changes hands. Everything else is the branches' business.
-The accounts it shows are names only: each branch has its own account at every unit.
+Passes what is asked to the cluster that the shard map names, and defers for a moment what
+no cluster may write while its shard changes hands. Everything else is the cluster ledgers'
+business. The accounts it shows are names only: each of them has its own account at a unit.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
-from control_plane.errors import NotFound, ServiceError, Unavailable
+from control_plane.errors import ServiceError, Unavailable
 from control_plane.fleet.capacity import CapacityRecord
 from control_plane.store.port import Store
 from control_plane.store.replica import Replica
 from provisioner.geo.location import Location
 from provisioner.ledger.account import Account
-from provisioner.ledger.commit_queue import CommitQueue
-from provisioner.ledger.ledger import LANES
 from provisioner.ledger.operations import Claim, Lookup, Move, Operation, Release
-from provisioner.ledger.reclaim import Reclaimer
+from provisioner.ledger.port import LedgerCounts
+from provisioner.ledger.reclaim import Reclaimer, reclaim_expired_sessions
 from provisioner.ledger.session import Session
-from provisioner.ledger.sharded.cluster_ledger import ClusterLedger
-from provisioner.ledger.sharded.shard_routes import ShardMapCache, ShardRoute
+from provisioner.ledger.sharded.cluster_ledger import cluster_ledger
+from provisioner.ledger.sharded.deferred_operations import DeferredOperations
+from provisioner.ledger.sharded.frozen_shards import FrozenShards
+from provisioner.ledger.sharded.shard_routes import ShardMapCache
+from provisioner.ledger.store_ledger import COMMIT_QUEUES, StoreLedger
 from provisioner.placement.choice import Choice, NoChoice
 from provisioner.placement.chooser import Chooser
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.fleet import PlacementFleet
 from provisioner.placement.occupancy import Occupancy
-from provisioner.shards import map_changes
-from provisioner.shards.shard_map import ShardMap, Stage
 
 log = logging.getLogger(__name__)
 
-LOOK_S = 0.25
-FROZEN_TOO_LONG_S = 5.0  # a shard that nobody may write for so long is thawed
+SWEEP_S = 0.25
 
 
-class RoutedChooser:
+class ShardedChooser:
     """Chooses among the units that have room for the cluster a client belongs to."""
 
-    def __init__(self, choosers: Mapping[str, Chooser], charts: ShardMapCache) -> None:
+    def __init__(self, choosers: Mapping[str, Chooser], shard_map_cache: ShardMapCache) -> None:
         self._choosers = choosers
-        self._charts = charts
+        self._shard_map_cache = shard_map_cache
 
     def choose(self, location: Location, tenant: str, client_key: bytes) -> Choice | NoChoice:
-        chooser = self._choosers[self._charts.reader(client_key)]
+        chooser = self._choosers[self._shard_map_cache.reading_cluster(client_key)]
         return chooser.choose(location, tenant, client_key)
 
 
 class ShardedLedger:
-    """In place of a Ledger; use from one event loop. clusters: stores by name, every cluster
-    of the map among them, their revisions numbered apart (NumberedStore)."""
+    """A Ledger. clusters: stores by name, every cluster of the map among them, their revisions
+    told apart (ClusterTaggedStore). shard_map_cache: of this ledger alone. The rest as
+    StoreLedger."""
 
     def __init__(
         self,
         control: Store,
         clusters: Mapping[str, Store],
-        shard_map: ShardMap,
+        shard_map_cache: ShardMapCache,
         *,
         clock: Callable[[], float],
         jitter: Callable[[], float],
         new_id: Callable[[], str],
         session_ttl_s: int = 5,
-        lanes: int = LANES,
+        queues: int = COMMIT_QUEUES,
     ) -> None:
-        self._control = control
-        self._clusters = clusters
         self._clock = clock
-        self.charts = ShardMapCache(control, shard_map)
-        self.charts.on_change = self._redrawn
-        self.accounts: dict[str, Account] = {}
+        self._shard_map_cache = shard_map_cache
+        shard_map_cache.on_change = self._map_changed
+        self._accounts: dict[str, Account] = {}
         self.occupancy = Occupancy(0)
-        self._kept_back: deque[Operation] = deque()
-        self._frozen_since: dict[str, tuple[Stage, float]] = {}
-        self.branches = {
-            name: ClusterLedger(
+        self._deferred = DeferredOperations()
+        self._frozen = FrozenShards(control, clusters)
+        self.cluster_ledgers = {
+            name: cluster_ledger(
                 store,
                 control,
-                ShardRoute(name, self.charts),
-                reroute=self._reroute,
-                look_elsewhere=self.look_up,
+                shard_map_cache.route(name),
+                forward=self._forward,
+                forward_lookup=self.look_up,
                 resubmit=self.submit,
-                touched=self._touched,
+                touched=self._touch,
                 clock=clock,
                 jitter=jitter,
                 new_id=new_id,
                 session_ttl_s=session_ttl_s,
-                lanes=lanes,
+                queues=queues,
             )
             for name, store in clusters.items()
         }
-        # With the control data, for what is written there; the branches have their own.
+        # With the control data, for what is written there; cluster ledgers have their own.
         self.session = Session(control, ttl_s=session_ttl_s, new_id=lambda: f"{new_id()}@-")
         # Of servers that ran before there were several clusters.
-        self._undertaker = Reclaimer(control, jitter=jitter)
+        self._reclaimer = Reclaimer(lambda: reclaim_expired_sessions(control), jitter=jitter)
 
-    # -- what the API asks -------------------------------------------------------------
+    # -- what is asked of it -----------------------------------------------------------
 
     def submit(self, claim: Claim) -> None:
-        """`claim.account` names a unit; exactly one of its outcomes will be called."""
-        branch = self._branch(self.charts.writer(claim.key))
-        if branch is None:
-            self._keep_back(claim)
+        ledger = self._writer(claim.key)
+        if ledger is None:
+            self._deferred.defer(claim)
             return
-        claim.account = branch.account(claim.account.unit)
+        claim.account = ledger.account(claim.account.unit)
         if isinstance(claim, Move):
-            claim.source = branch.account(claim.source.unit)
-        branch.submit(claim)
+            claim.source = ledger.account(claim.source.unit)
+        ledger.submit(claim)
 
     def release(self, release: Release) -> None:
-        """Exactly one of its outcomes will be called."""
-        branch = self._branch(self.charts.writer(release.key))
-        if branch is None:
-            self._keep_back(release)
+        ledger = self._writer(release.key)
+        if ledger is None:
+            self._deferred.defer(release)
             return
-        release.account = branch.account(release.account.unit)
-        branch.release(release)
+        release.account = ledger.account(release.account.unit)
+        ledger.release(release)
 
     def look_up(self, lookup: Lookup) -> None:
-        """Exactly one of its outcomes will be called."""
-        branch = self._branch(self.charts.reader(lookup.key))
-        if branch is None:
+        ledger = self._reader(lookup.key)
+        if ledger is None:
             lookup.failed(Unavailable("this server does not know the client's assignment cluster"))
             return
-        branch.look_up(lookup)
+        ledger.look_up(lookup)
 
-    def cry(self, unit_ids: Sequence[str]) -> None:
-        """A client was turned away by all of these units: others may have slots to spare."""
-        for branch in self.branches.values():
-            branch.cry(unit_ids)
+    def request_slots(self, unit_ids: Sequence[str]) -> None:
+        for ledger in self.cluster_ledgers.values():
+            ledger.request_slots(unit_ids)
 
-    def account(self, unit: str) -> Account:
-        """The name of a unit as an account; which branch's it will be, its client decides."""
-        found = self.accounts.get(unit)
-        if found is None:
-            found = self.accounts[unit] = Account(unit=unit)
-        return found
-
-    def chooser(self, fleet: PlacementFleet, policy: PlacementPolicy) -> RoutedChooser:
-        """Chooses units that have room as things stand."""
-        choosers = {
-            name: Chooser(fleet, policy, branch.occupancy) for name, branch in self.branches.items()
-        }
-        return RoutedChooser(choosers, self.charts)
-
-    def occupancy_for(self, assignment_key: bytes) -> Occupancy:
-        """Where there is room for this client."""
-        branch = self._branch(self.charts.reader(assignment_key))
-        return self.occupancy if branch is None else branch.occupancy
+    # -- units -------------------------------------------------------------------------
 
     def follow(self, unit_ids: Sequence[str]) -> None:
-        """From now on unit i is `unit_ids[i]`, in a new `occupancy`, here and in each branch."""
-        for account in self.accounts.values():
+        for account in self._accounts.values():
             account.index = -1
         self.occupancy = Occupancy(len(unit_ids))
         for index, unit in enumerate(unit_ids):
             self.account(unit).index = index
-        for branch in self.branches.values():
-            branch.follow(unit_ids)
+        for ledger in self.cluster_ledgers.values():
+            ledger.follow(unit_ids)
+
+    def account(self, unit: str) -> Account:
+        """The name of a unit as an account; which cluster's it will be, its client decides."""
+        found = self._accounts.get(unit)
+        if found is None:
+            found = self._accounts[unit] = Account(unit=unit)
+        return found
+
+    def chooser(self, fleet: PlacementFleet, policy: PlacementPolicy) -> ShardedChooser:
+        choosers = {
+            name: ledger.chooser(fleet, policy) for name, ledger in self.cluster_ledgers.items()
+        }
+        return ShardedChooser(choosers, self._shard_map_cache)
+
+    def occupancy_for(self, assignment_key: bytes) -> Occupancy:
+        ledger = self._reader(assignment_key)
+        return self.occupancy if ledger is None else ledger.occupancy
 
     @property
-    def lanes(self) -> list[CommitQueue]:
-        """Of all branches."""
-        return [lane for branch in self.branches.values() for lane in branch.lanes]
+    def capacity(self) -> Replica[tuple[CapacityRecord, int]]:
+        """As one of the cluster ledgers follows them."""
+        return next(iter(self.cluster_ledgers.values())).capacity
+
+    # -- its life ----------------------------------------------------------------------
+
+    async def start(self) -> None:
+        await self.session.open()
+        await self._shard_map_cache.replica.start()
+        for ledger in self.cluster_ledgers.values():
+            await ledger.start()
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.session.keep_alive(), name="ledger session")
+            group.create_task(self._shard_map_cache.replica.run(), name="shard map")
+            group.create_task(self._reclaimer.run(), name="ledger reclaimer")
+            group.create_task(self._sweep(), name="shards on their way")
+            for name, ledger in self.cluster_ledgers.items():
+                group.create_task(ledger.run(), name=f"ledger of cluster {name}")
+
+    async def return_idle_slots(self, *, timeout_s: float) -> None:
+        async with asyncio.TaskGroup() as group:
+            for ledger in self.cluster_ledgers.values():
+                group.create_task(ledger.return_idle_slots(timeout_s=timeout_s))
+
+    async def close(self) -> None:
+        for ledger in self.cluster_ledgers.values():
+            await ledger.close()
+        await self.session.close()
+
+    # -- how it is ---------------------------------------------------------------------
 
     @property
-    def undertaker(self) -> ShardedLedger:
-        """Who counts the stripes of the dead."""
-        return self
-
-    @property
-    def settled(self) -> int:
-        """Stripes of dead provisioners that this one settled."""
-        branches = self.branches.values()
-        return self._undertaker.settled + sum(branch.undertaker.settled for branch in branches)
-
-    @property
-    def waiting(self) -> int:
-        """Operations in queues."""
-        kept_back = len(self._kept_back)
-        return kept_back + sum(branch.waiting for branch in self.branches.values())
-
-    @property
-    def standing(self) -> bool:
-        """Whether it may write anything at all."""
-        return any(branch.standing for branch in self.branches.values())
+    def may_write(self) -> bool:
+        """In any cluster."""
+        return any(ledger.may_write for ledger in self.cluster_ledgers.values())
 
     @property
     def connected(self) -> bool:
         """Whether any cluster answers, as far as is known."""
-        return any(branch.connected for branch in self.branches.values())
+        return any(ledger.connected for ledger in self.cluster_ledgers.values())
 
     @property
-    def looking(self) -> int:
-        """Lookups that wait."""
-        return sum(branch.looking for branch in self.branches.values())
+    def lookups_waiting(self) -> int:
+        return sum(ledger.lookups_waiting for ledger in self.cluster_ledgers.values())
 
-    @property
-    def capacity(self) -> Replica[tuple[CapacityRecord, int]]:
-        """The capacity records, as one of the branches follows them."""
-        return next(iter(self.branches.values())).capacity
-
-    @property
-    def kept_back(self) -> int:
-        """Operations whose shard is changing hands."""
-        return len(self._kept_back)
-
-    # -- its own life ------------------------------------------------------------------
-
-    async def start(self) -> None:
-        """Begins the sessions and reads the capacity records. Raises Unavailable."""
-        await self.session.open()
-        await self.charts.replica.start()
-        for branch in self.branches.values():
-            await branch.start()
-
-    async def run(self) -> None:
-        """Works until cancelled; then gives everything back that it can."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self.session.keep(), name="ledger session")
-            group.create_task(self.charts.replica.run(), name="shard map")
-            group.create_task(self._undertaker.run(), name="ledger undertaker")
-            group.create_task(self._watch_over(), name="shards on their way")
-            for name, branch in self.branches.items():
-                group.create_task(branch.run(), name=f"ledger branch {name}")
-
-    async def settle_all(self, *, timeout_s: float) -> None:
-        """Before leaving: gives all idle slots back, as far as that works within the time."""
-        async with asyncio.TaskGroup() as group:
-            for branch in self.branches.values():
-                group.create_task(branch.settle_all(timeout_s=timeout_s))
-
-    async def close(self) -> None:
-        """Ends the sessions."""
-        for branch in self.branches.values():
-            await branch.close()
-        await self.session.close()
+    def counts(self) -> LedgerCounts:
+        """Of all clusters together."""
+        counts = [ledger.counts() for ledger in self.cluster_ledgers.values()]
+        return LedgerCounts(
+            waiting=len(self._deferred) + sum(one.waiting for one in counts),
+            transactions=sum(one.transactions for one in counts),
+            conflicts=sum(one.conflicts for one in counts),
+            reclaimed=self._reclaimer.reclaimed + sum(one.reclaimed for one in counts),
+        )
 
     # -- inside ------------------------------------------------------------------------
 
-    def _branch(self, cluster: str) -> ClusterLedger | None:
-        return self.branches.get(cluster)
+    def _writer(self, assignment_key: bytes) -> StoreLedger | None:
+        return self.cluster_ledgers.get(self._shard_map_cache.writing_cluster(assignment_key))
 
-    def _reroute(self, operation: Operation) -> None:
+    def _reader(self, assignment_key: bytes) -> StoreLedger | None:
+        return self.cluster_ledgers.get(self._shard_map_cache.reading_cluster(assignment_key))
+
+    def _forward(self, operation: Operation) -> None:
         if isinstance(operation, Claim):
             self.submit(operation)
         elif isinstance(operation, Release):
             self.release(operation)
 
-    def _keep_back(self, operation: Operation) -> None:
-        self._kept_back.append(operation)
+    def _map_changed(self) -> None:
+        """A new map: what was deferred may go, what waits in a wrong place must."""
+        deferred = self._deferred.take_all()
+        for ledger in self.cluster_ledgers.values():
+            ledger.forward_misplaced()
+        for operation in deferred:
+            self._forward(operation)
 
-    def _redrawn(self) -> None:
-        """A new map: what was kept back may go, what waits in a wrong place must."""
-        kept_back, self._kept_back = self._kept_back, deque()
-        for branch in self.branches.values():
-            branch.redrawn()
-        for operation in kept_back:
-            self._reroute(operation)
-
-    def _touched(self, account: Account) -> None:
-        """Room at a unit, for those who do not know which client it is for: what every branch
-        could take."""
-        face = self.accounts.get(account.unit)
-        if face is None or face.index < 0:
+    def _touch(self, account: Account) -> None:
+        """Room at a unit, for those who do not know which client it is for: what every
+        cluster could take."""
+        shown = self._accounts.get(account.unit)
+        if shown is None or shown.index < 0:
             return
-        accounts = [branch.account(account.unit) for branch in self.branches.values()]
+        accounts = [ledger.account(account.unit) for ledger in self.cluster_ledgers.values()]
         self.occupancy.update(
-            face.index, min(one.reachable for one in accounts), max(one.load for one in accounts)
+            shown.index, min(one.reachable for one in accounts), max(one.load for one in accounts)
         )
 
-    async def _watch_over(self) -> None:
-        """Answers those kept back for too long; thaws shards that a mover left frozen."""
+    async def _sweep(self) -> None:
+        """Answers those deferred for too long; thaws shards that a mover left frozen."""
         while True:
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(SWEEP_S)
             now = self._clock()
-            waiting = len(self._kept_back)
-            for _ in range(waiting):
-                operation = self._kept_back.popleft()
-                if operation.expires_at < now:
-                    operation.failed(Unavailable("the client's shard is changing hands; try again"))
-                else:
-                    self._kept_back.append(operation)
+            self._deferred.drop_expired(now)
             try:
-                await self._thaw(now)
+                await self._frozen.thaw(self._shard_map_cache.map, now)
             except ServiceError as error:
                 log.info("cannot thaw shards now: %s", error)
-
-    async def _thaw(self, now: float) -> None:
-        frozen = {
-            move.id: move
-            for move in self.charts.map.moves
-            if move.stage in (Stage.FROZEN, Stage.SWITCHED)
-        }
-        for move_id in self._frozen_since.keys() - frozen.keys():
-            del self._frozen_since[move_id]
-        for move in frozen.values():
-            stage, since = self._frozen_since.setdefault(move.id, (move.stage, now))
-            if stage is not move.stage:
-                self._frozen_since[move.id] = move.stage, now
-            elif now - since > FROZEN_TOO_LONG_S and move.source in self._clusters:
-                log.warning("shards of move %s are %s for too long", move.id, move.stage.value)
-                try:
-                    await map_changes.thaw(self._control, move.id)
-                    await map_changes.open_target(
-                        self._control, self._clusters[move.source], move.id
-                    )
-                except NotFound:
-                    continue  # it has ended meanwhile

@@ -54,7 +54,7 @@ class Provisioner:
 
     @property
     def session(self):
-        return transactions.stands(keys.session(self.name), self.session_revision)
+        return transactions.session_compare(keys.session(self.name), self.session_revision)
 
 
 @dataclass
@@ -125,9 +125,11 @@ class World:
 
     def read_truth(self, mind: Provisioner, unit: str) -> None:
         account = mind.accounts[unit]
-        result = self.store.apply(transactions.refresh(keys.session(mind.name), mind.name, [unit]))
+        result = self.store.apply(
+            transactions.read_accounts(keys.session(mind.name), mind.name, [unit])
+        )
         if transactions.session_stands(result, mind.session_revision):
-            transactions.adopt(mind.name, [account], result)
+            transactions.accept_snapshot(mind.name, [account], result)
             if account.record.open and not account.record.consistent and account.idle:
                 self.send_settle(mind, unit, keep=0)
         elif mind in self.zombies:
@@ -233,7 +235,7 @@ class World:
             return
         keep = min(keep, account.grant - account.usage)
         mind.busy.add(unit)
-        txn = transactions.settle(mind.session, mind.name, account, keep)
+        txn = transactions.return_slots(mind.session, mind.name, account, keep)
         record = account.record.settle(mind.name, usage=account.usage, keep=keep)
         self.flying.append(InFlight(txn, mind, (unit,), "settle", record=record))
 
@@ -250,7 +252,7 @@ class World:
                     usage = self.store.read(keys.usage(unit, name))
                     if usage and int(usage.value) > record.grants.get(name, 0):
                         raise Violation(f"{unit}: {name} used more than its grant")
-                    txn = transactions.settle_dead(
+                    txn = transactions.reclaim_expired(
                         name,
                         unit,
                         record,
@@ -315,7 +317,7 @@ class World:
                     for write in one.txn.then
                 )
             else:
-                account.see(one.record, result.revision, mind.name)
+                account.accept_record(one.record, result.revision, mind.name)
                 if one.kind == "settle":
                     account.usage, account.usage_revision = 0, result.revision
 

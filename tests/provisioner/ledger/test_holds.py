@@ -19,8 +19,9 @@ from control_plane.store.port import Get, Put, Store, Txn
 from provisioner.ledger.departure import decode_departure
 from provisioner.ledger.departure_lease import SHARED_S, DepartureLease
 from provisioner.ledger.hold_expiry import HoldAges, HoldExpiry, HoldRelease
-from provisioner.ledger.holds import DELETES, HoldBook, hold
-from provisioner.ledger.ledger import Ledger
+from provisioner.ledger.holds import DELETES, StoreHoldConfirmer, hold
+from provisioner.ledger.single_store import single_store_ledger
+from provisioner.ledger.store_ledger import StoreLedger
 from tests.provisioner.ledger.test_ledger import GoodBye, Wish, clients
 from tests.support.judge.recorder import replay
 
@@ -34,7 +35,7 @@ class HeldWish(Wish):
 
     __slots__ = ("writes",)
 
-    def __init__(self, ledger: Ledger, client: str, units: list[str]) -> None:
+    def __init__(self, ledger: StoreLedger, client: str, units: list[str]) -> None:
         super().__init__(ledger, client, units)
         self.writes = (hold("t", client, units[0], until_ms=0),)
 
@@ -46,10 +47,10 @@ class Provisioner:
         self.now = time.monotonic()  # as the ledger counts, or it would give up at once
         self.hold_s = HOLD_S
         self.store = store
-        self.ledger = Ledger(
+        self.ledger = single_store_ledger(
             store, clock=time.monotonic, jitter=lambda: 0.0, new_id=lambda: f"h{next(names)}"
         )
-        self.book = HoldBook(store)
+        self.book = StoreHoldConfirmer(store)
         self.expiry = self.failure_detector(store)
 
     def failure_detector(self, store: Store) -> HoldExpiry:
@@ -272,7 +273,7 @@ async def test_confirmations_that_cannot_be_written_say_so_and_later_ones_work(t
                 raise Unavailable("away")
 
     away = Away()
-    book = HoldBook(away)
+    book = StoreHoldConfirmer(away)
     running = asyncio.create_task(book.run())
     with pytest.raises(Unavailable):
         await book.confirm([b"a", b"b"])

@@ -16,8 +16,9 @@ from control_plane.fleet.capacity import CapacityRecord, decode_capacity, encode
 from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import Put, Txn
 from provisioner.ledger.assignment import decode_assignment, encode_assignment
-from provisioner.ledger.ledger import Ledger
 from provisioner.ledger.operations import Claim, Release
+from provisioner.ledger.single_store import single_store_ledger
+from provisioner.ledger.store_ledger import StoreLedger
 from tests.support.fakes.faulty_store import FaultyStore
 
 WAIT_S = 10.0
@@ -29,7 +30,7 @@ class Wish(Claim):
 
     __slots__ = ("ledger", "outcome", "units")
 
-    def __init__(self, ledger: Ledger, client: str, units: list[str]) -> None:
+    def __init__(self, ledger: StoreLedger, client: str, units: list[str]) -> None:
         self.ledger = ledger
         self.units = units
         self.key = keys.assignment("t", client)
@@ -41,7 +42,7 @@ class Wish(Claim):
             account = self.ledger.account(unit)
             if account.reachable > 0:
                 return account
-        self.ledger.cry(self.units)
+        self.ledger.request_slots(self.units)
         return Exhausted("full")
 
     def record(self) -> bytes:
@@ -62,7 +63,7 @@ class GoodBye(Release):
 
     __slots__ = ("outcome",)
 
-    def __init__(self, ledger: Ledger, pair) -> None:
+    def __init__(self, ledger: StoreLedger, pair) -> None:
         self.key, self.revision = pair.key, pair.mod_revision
         self.account = ledger.account(decode_assignment(pair.value).unit)
         self.expires_at = time.monotonic() + WAIT_S
@@ -78,7 +79,7 @@ class GoodBye(Release):
         self.outcome.set_result(error.reason)
 
 
-async def ask(ledger: Ledger, client: str, *units: str) -> tuple[str, str]:
+async def ask(ledger: StoreLedger, client: str, *units: str) -> tuple[str, str]:
     wish = Wish(ledger, client, list(units))
     choice = wish.choose()
     if isinstance(choice, ServiceError):
@@ -90,7 +91,7 @@ async def ask(ledger: Ledger, client: str, *units: str) -> tuple[str, str]:
 
 @asynccontextmanager
 async def at_work(store, units=("a", "b")):
-    ledger = Ledger(
+    ledger = single_store_ledger(
         store, clock=time.monotonic, jitter=lambda: 0.0, new_id=lambda: f"p{next(names)}"
     )
     await ledger.start()
@@ -256,7 +257,7 @@ async def test_leaving_gives_everything_back(store):
     await set_capacity(store, a=100)
     async with at_work(store, ["a"]) as ledger:
         await ask(ledger, "x", "a")
-        await ledger.settle_all(timeout_s=WAIT_S)
+        await ledger.return_idle_slots(timeout_s=WAIT_S)
     record = decode_capacity((await store.get(keys.capacity("a"))).value)
     assert (record.settled, dict(record.grants)) == (1, {})
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from control_plane import keys
 from control_plane.store.port import KeyValue, Page
-from provisioner.ledger.client_keys import ShardedReader
+from provisioner.ledger.sharded.client_keys import ShardedReader
 from provisioner.ledger.sharded.shard_routes import ShardMapCache
 from provisioner.shards.shard_map import first_map, shard_of
 

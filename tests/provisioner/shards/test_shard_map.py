@@ -12,7 +12,7 @@ from control_plane.store.port import KeyValue
 from provisioner.shards.shard_map import (
     NOBODY,
     SHARDS,
-    Stage,
+    ShardMoveStage,
     decode_map,
     encode_map,
     first_map,
@@ -74,15 +74,15 @@ def test_a_plan_that_cannot_be_is_refused(target, more, error):
         plan_moves(first_map(("east", "west")), target, **more)
 
 
-def moving(stage: Stage):
+def moving(stage: ShardMoveStage):
     """A map with one move of two of east's shards to west, at a stage; and those shards."""
     shard_map = first_map(("east", "west"))
     shards = shard_map.shards_of("east")[:2]
     shard_map = shard_map.begin("m", shards, "east", "west")
     for after, step in (
-        (Stage.FROZEN, "frozen"),
-        (Stage.SWITCHED, "switched"),
-        (Stage.CLEARING, "opened"),
+        (ShardMoveStage.FROZEN, "frozen"),
+        (ShardMoveStage.SWITCHED, "switched"),
+        (ShardMoveStage.CLEARING, "opened"),
     ):
         if shard_map.move("m").stage is stage:
             break
@@ -94,10 +94,12 @@ def moving(stage: Stage):
 @pytest.mark.parametrize(
     ("stage", "reads", "writes"),
     [
-        pytest.param(Stage.COPYING, "east", "east", id="copying-the-source-has-all"),
-        pytest.param(Stage.FROZEN, "east", NOBODY, id="frozen-known-clients-still-read"),
-        pytest.param(Stage.SWITCHED, "west", NOBODY, id="switched-read-at-the-target-only"),
-        pytest.param(Stage.CLEARING, "west", "west", id="clearing-the-target-has-all"),
+        pytest.param(ShardMoveStage.COPYING, "east", "east", id="copying-the-source-has-all"),
+        pytest.param(ShardMoveStage.FROZEN, "east", NOBODY, id="frozen-known-clients-still-read"),
+        pytest.param(
+            ShardMoveStage.SWITCHED, "west", NOBODY, id="switched-read-at-the-target-only"
+        ),
+        pytest.param(ShardMoveStage.CLEARING, "west", "west", id="clearing-the-target-has-all"),
     ],
 )
 def test_who_reads_and_writes_at_each_stage(stage, reads, writes):
@@ -111,14 +113,14 @@ def test_who_reads_and_writes_at_each_stage(stage, reads, writes):
 @pytest.mark.parametrize(
     ("stage", "step"),
     [
-        (Stage.COPYING, "switched"),
-        (Stage.COPYING, "thawed"),
-        (Stage.COPYING, "opened"),
-        (Stage.COPYING, "finished"),
-        (Stage.FROZEN, "opened"),
-        (Stage.SWITCHED, "thawed"),
-        (Stage.SWITCHED, "finished"),
-        (Stage.CLEARING, "frozen"),
+        (ShardMoveStage.COPYING, "switched"),
+        (ShardMoveStage.COPYING, "thawed"),
+        (ShardMoveStage.COPYING, "opened"),
+        (ShardMoveStage.COPYING, "finished"),
+        (ShardMoveStage.FROZEN, "opened"),
+        (ShardMoveStage.SWITCHED, "thawed"),
+        (ShardMoveStage.SWITCHED, "finished"),
+        (ShardMoveStage.CLEARING, "frozen"),
     ],
 )
 def test_no_step_is_left_out(stage, step):
@@ -128,7 +130,7 @@ def test_no_step_is_left_out(stage, step):
 
 
 def test_every_step_is_a_version_and_survives_the_store():
-    shard_map, shards = moving(Stage.CLEARING)
+    shard_map, shards = moving(ShardMoveStage.CLEARING)
     assert shard_map.version == 5
     assert decode_map(pair(encode_map(shard_map))) == shard_map
     done = shard_map.finished("m")
@@ -136,7 +138,7 @@ def test_every_step_is_a_version_and_survives_the_store():
 
 
 def test_shards_on_their_way_cannot_be_moved_again():
-    shard_map, shards = moving(Stage.COPYING)
+    shard_map, shards = moving(ShardMoveStage.COPYING)
     with pytest.raises(Refused, match="moved already"):
         shard_map.begin("n", shards, "east", "west")
     assert not set(plan_moves(shard_map, "west", source="east", count=10)["east"]) & set(shards)

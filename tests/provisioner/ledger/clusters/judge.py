@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from control_plane import keys
 from control_plane.fleet.capacity import decode_capacity
-from provisioner.shards import moving
+from provisioner.shards import client_keys
 from provisioner.shards.shard_map import shard_of
 from tests.provisioner.ledger.clusters.cluster import Request
 from tests.provisioner.ledger.clusters.setting import CLIENTS, UNITS, Violation
@@ -22,7 +22,7 @@ def truth(world: World) -> dict[bytes, tuple[bytes, bytes | None]]:
         pairs = world.clusters[shard_map.owner(shard_of(client))].pairs
         home = pairs.get(client)
         if home is not None:
-            held = pairs.get(moving.hold_of(client))
+            held = pairs.get(client_keys.hold_of(client))
             belongs = held is not None and held.mod_revision == home.mod_revision
             found[client] = home.value, held.value if held is not None and belongs else None
     return found

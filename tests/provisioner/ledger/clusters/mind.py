@@ -59,7 +59,7 @@ class Mind:
         self.control = Remote(world.control)
         self.cluster = cluster
         self.session_key = keys.session(name)
-        self.session = transactions.stands(self.session_key, session_revision)
+        self.session = transactions.session_compare(self.session_key, session_revision)
         self.accounts = {unit: Account(unit=unit) for unit in UNITS}
         self.map = world.map
         self.epoch = 0  # revision of E as adopted
@@ -116,10 +116,10 @@ class Mind:
         except OutcomeUnknown:
             return
         if result.succeeded:
-            account.see(record, result.revision, self.name)
+            account.accept_record(record, result.revision, self.name)
         elif result.results and result.results[0]:
             found = result.results[0][0]
-            account.see(decode_capacity(found.value), found.mod_revision, self.name)
+            account.accept_record(decode_capacity(found.value), found.mod_revision, self.name)
 
     async def register(self, account: Account) -> bool:
         if cross_cluster_transactions.registered(self.name, account):
@@ -141,27 +141,27 @@ class Mind:
         accounts = [self.accounts[unit] for unit in UNITS]
         if self.world.bug == "older-ledger" and self.old_ledger is None:
             self.old_ledger = await self.control.commit(
-                cross_cluster_transactions.look_at_control(UNITS)
+                cross_cluster_transactions.read_control(UNITS)
             )
         here = await self.here.commit(
-            cross_cluster_transactions.look_here(self.session_key, self.name, UNITS)
+            cross_cluster_transactions.read_cluster(self.session_key, self.name, UNITS)
         )
         if not transactions.session_stands(here, self.session.operand):
             raise Gone
-        await self.adopt_epoch(cross_cluster_transactions.epoch_seen(here))
+        await self.adopt_epoch(cross_cluster_transactions.epoch_read(here))
         control, self.old_ledger = self.old_ledger, None
         if control is None:
-            control = await self.control.commit(cross_cluster_transactions.look_at_control(UNITS))
-        stale = cross_cluster_transactions.adopt(self.name, accounts, here, control)
+            control = await self.control.commit(cross_cluster_transactions.read_control(UNITS))
+        stale = cross_cluster_transactions.accept_snapshots(self.name, accounts, here, control)
         if self.world.bug == "older-ledger":
             for account in accounts:
                 account.adopted = account.record.open and account.record.consistent
             self.old_ledger = await self.control.commit(
-                cross_cluster_transactions.look_at_control(UNITS)
+                cross_cluster_transactions.read_control(UNITS)
             )
         for gate in stale:
             try:
-                await self.here.commit(cross_cluster_transactions.mend_gate(gate))
+                await self.here.commit(cross_cluster_transactions.update_gate(gate))
             except OutcomeUnknown:
                 continue
         for account in accounts:
@@ -277,7 +277,7 @@ class Mind:
         if self.world.bug != "uncertain":
             try:
                 result = await self.here.commit(
-                    cross_cluster_transactions.make_certain(self.session, self.name, account)
+                    cross_cluster_transactions.confirm_usage(self.session, self.name, account)
                 )
             except OutcomeUnknown:
                 result = None
@@ -287,7 +287,7 @@ class Mind:
             account.usage_revision = result.revision
         if account.idle <= keep:
             return
-        record, txn = cross_cluster_transactions.give_back(self.name, account, keep)
+        record, txn = cross_cluster_transactions.lower_allowance(self.name, account, keep)
         account.grant = account.usage + keep
         try:
             result = await self.control.commit(txn)
@@ -297,7 +297,7 @@ class Mind:
         except OutcomeUnknown:
             return
         if result.succeeded:
-            account.see(record, result.revision, self.name)
+            account.accept_record(record, result.revision, self.name)
         elif result.results[0]:
             found = result.results[0][0]
-            account.see(decode_capacity(found.value), found.mod_revision, self.name)
+            account.accept_record(decode_capacity(found.value), found.mod_revision, self.name)

@@ -15,7 +15,7 @@ from control_plane.store.port import Put, StoreUnavailable, Txn, unchanged
 from provisioner.ledger.sharded import cross_cluster_transactions
 from provisioner.shards import map_changes
 from provisioner.shards.moving import MoveRun, TakenOver
-from provisioner.shards.shard_map import Stage
+from provisioner.shards.shard_map import ShardMoveStage
 from tests.provisioner.ledger.clusters.cluster import Feed, Remote, TinyCluster
 from tests.provisioner.ledger.clusters.setting import CLUSTERS, UNITS
 
@@ -37,10 +37,10 @@ async def mover(world: World, move_id: str) -> None:
             else:
                 stage = await run.stage()
             first = False
-            if stage in (Stage.COPYING, Stage.FROZEN):
+            if stage in (ShardMoveStage.COPYING, ShardMoveStage.FROZEN):
                 await carry_over(world, run, source)
-                stage = Stage.SWITCHED
-            if stage is Stage.SWITCHED:
+                stage = ShardMoveStage.SWITCHED
+            if stage is ShardMoveStage.SWITCHED:
                 if world.bug == "cleared-early":
                     await map_changes.change_map(
                         Remote(world.control), lambda before: before.opened(move_id)
@@ -76,7 +76,7 @@ async def help_along(world: World) -> None:
     shard_map, _ = await map_changes.read_map(control)
     for move in shard_map.moves:
         try:
-            if move.stage is Stage.FROZEN:
+            if move.stage is ShardMoveStage.FROZEN:
                 await map_changes.thaw(control, move.id)
                 world.done["thawed"] += 1
             source = Remote(world.clusters[move.source])
@@ -113,7 +113,7 @@ async def operate(world: World, unit: str) -> None:
                 unit=unit, revision=revision, fence=result.revision
             )
             try:
-                await here.commit(cross_cluster_transactions.mend_gate(stale))
+                await here.commit(cross_cluster_transactions.update_gate(stale))
             except ServiceError:
                 continue
     limits[:] = limits[-1:]
@@ -141,7 +141,9 @@ async def bury_wrongly(control: Remote, here: Remote, cluster: str) -> None:
             whole = record.with_allowance(who, record.grants.get(who, int(usage.value)))
             after = whole.absorb(who, usage=int(usage.value))
             await control.commit(
-                cross_cluster_transactions.write_ledger(unit, after, pair.mod_revision)
+                cross_cluster_transactions.write_capacity(unit, after, pair.mod_revision)
             )
-            await here.commit(cross_cluster_transactions.forget(who, unit, usage.mod_revision))
+            await here.commit(
+                cross_cluster_transactions.delete_usage(who, unit, usage.mod_revision)
+            )
             break

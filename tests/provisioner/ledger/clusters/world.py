@@ -23,10 +23,10 @@ from control_plane import keys
 from control_plane.errors import ServiceError
 from control_plane.fleet.capacity import CapacityRecord, encode_capacity
 from control_plane.store.port import Delete, OutcomeUnknown, Put, StoreUnavailable, Txn
-from provisioner.ledger.sharded.reclaim import reclaim_expired_session
+from provisioner.ledger.sharded.reclaim import reclaim_expired_sessions
 from provisioner.shards.shard_map import (
     ShardMap,
-    Stage,
+    ShardMoveStage,
     decode_map,
     encode_map,
     first_map,
@@ -175,7 +175,7 @@ class World:
     def arrive(self) -> None:
         """Something given up long ago arrives; what movers sent, when a shard has just changed
         hands and its clients are written where it lands."""
-        if self.late_moves and any(one.stage is Stage.SWITCHED for one in self.map.moves):
+        if self.late_moves and any(one.stage is ShardMoveStage.SWITCHED for one in self.map.moves):
             self.perform(self.late_moves.pop(self.rng.randrange(len(self.late_moves))))
         elif self.strays:
             latest = min(len(self.strays), 4)
@@ -216,7 +216,7 @@ class World:
             if self.bug == "absorbed-twice":
                 await bury_wrongly(control, here, cluster)
             else:
-                self.done["absorbed"] += await reclaim_expired_session(control, here, cluster)
+                self.done["absorbed"] += await reclaim_expired_sessions(control, here, cluster)
 
         self.spawn("undertaker", burial())
 

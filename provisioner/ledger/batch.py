@@ -1,0 +1,114 @@
+"""Batch: the operations of one transaction, and what they change at each unit."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection
+
+from control_plane import faultpoints
+from control_plane.store.port import MAX_OPERATIONS
+from provisioner.ledger.account import Account
+from provisioner.ledger.operations import Claim, Operation, Release
+
+
+class Batch:
+    """Filled by one commit queue, committed whole or not at all."""
+
+    __slots__ = ("changes", "claims", "expired", "keys", "releases", "without_room")
+
+    def __init__(self) -> None:
+        self.keys: set[bytes] = set()  # no transaction may write a key twice
+        self.claims: list[Claim] = []
+        self.releases: list[Release] = []
+        self.changes: dict[str, list[int]] = {}  # unit -> [claims, releases]
+        self.expired: list[Operation] = []  # met on the way: nobody waits for them any more
+        self.without_room: list[Claim] = []  # met on the way: their unit has no slot for them
+
+    def accounts(self) -> list[Account]:
+        """Every account touched, once."""
+        seen: dict[str, Account] = {}
+        for operation in (*self.claims, *self.releases):
+            seen.setdefault(operation.account.unit, operation.account)
+        for claim in self.claims:
+            if claim.source is not None:
+                seen.setdefault(claim.source.unit, claim.source)
+        return list(seen.values())
+
+    def deliver(self, revision: int) -> None:
+        """Answers everybody in it: it is durable at `revision`."""
+        faultpoints.passing("ledger.answer.before")
+        for claim in self.claims:
+            claim.assigned(revision)
+        for release in self.releases:
+            release.released()
+        faultpoints.passing("ledger.answer.after")
+
+
+def gather(waiting: deque[Operation], now: float, fixed_compares: int) -> Batch:
+    """Takes the next batch off the queue: as many operations as the store's limit on lists
+    lets in. now: monotonic seconds; fixed_compares: what a batch compares whatever is in it."""
+    batch = Batch()
+    changes = batch.changes
+    compares = writes = MAX_OPERATIONS - fixed_compares
+    while waiting:
+        operation = waiting[0]
+        account = operation.account
+        change = changes.get(account.unit)
+        if change is not None and isinstance(operation, Claim) and operation.plain:
+            # One of many: a new client at a unit that this batch writes already.
+            if not compares or not writes or operation.key in batch.keys:
+                break
+            if (
+                account.adopted
+                and operation.expires_at >= now
+                and account.usage + change[0] < account.grant
+            ):
+                waiting.popleft()
+                batch.keys.add(operation.key)
+                batch.claims.append(operation)
+                change[0] += 1
+                compares -= 1
+                writes -= 1
+                continue
+        claim = operation if isinstance(operation, Claim) else None
+        source = claim.source if claim is not None else None
+        # A new unit costs its usage and fence besides; each counts once in either list.
+        new_units = (change is None) + (source is not None and source.unit not in changes)
+        compared = 1 + 2 * new_units + len(operation.guards)
+        written = 1 + new_units + len(operation.writes)
+        if compared > compares or written > writes or operation.key in batch.keys:
+            break
+        waiting.popleft()
+        batch.keys.add(operation.key)
+        if operation.expires_at < now:
+            batch.expired.append(operation)
+            continue
+        if claim is not None:
+            taken = change[0] if change is not None else 0
+            if not account.adopted or account.usage + taken >= account.grant:
+                batch.without_room.append(claim)
+                continue
+            batch.claims.append(claim)
+            if change is None:
+                changes[account.unit] = [1, 0]
+            else:
+                change[0] += 1
+            if source is not None:
+                changes.setdefault(source.unit, [0, 0])[1] += 1
+        elif isinstance(operation, Release):
+            batch.releases.append(operation)
+            if change is None:
+                changes[account.unit] = [0, 1]
+            else:
+                change[1] += 1
+        compares -= compared
+        writes -= written
+    return batch
+
+
+def touches(operation: Operation, units: Collection[str]) -> bool:
+    """Whether an operation changes the usage of any of these units."""
+    if operation.account.unit in units:
+        return True
+    source = operation.source if isinstance(operation, Claim) else None
+    return source is not None and source.unit in units

@@ -1,0 +1,34 @@
+"""The ledger of a deployment whose clients, capacity records and sessions are in one store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from control_plane.store.port import Store
+from provisioner.ledger.commit_rules import StoreCommitRules
+from provisioner.ledger.reclaim import reclaim_expired_sessions
+from provisioner.ledger.reservation_rules import StoreReservationRules
+from provisioner.ledger.session import Session
+from provisioner.ledger.store_ledger import COMMIT_QUEUES, LedgerRules, StoreLedger
+
+
+def single_store_ledger(
+    store: Store,
+    *,
+    clock: Callable[[], float],
+    jitter: Callable[[], float],
+    new_id: Callable[[], str],
+    session_ttl_s: int = 5,
+    queues: int = COMMIT_QUEUES,
+) -> StoreLedger:
+    """Not started. clock, jitter, queues: as StoreLedger. new_id: provisioner ids never used
+    before."""
+    session = Session(store, ttl_s=session_ttl_s, new_id=new_id, alone=True)
+    rules = LedgerRules(
+        control=store,
+        commit=StoreCommitRules(store, session),
+        reservations=StoreReservationRules(store, session),
+        lookups=None,
+        reclaim=lambda: reclaim_expired_sessions(store),
+    )
+    return StoreLedger(store, session, rules, clock=clock, jitter=jitter, queues=queues)

@@ -1,0 +1,310 @@
+"""StoreLedger: hands out slots of units exactly, durably and in groups, to the clients that are
+in one store.
+
+It keeps the accounts, sends each claim to the commit queue of its unit or to wait for a
+grant, follows the capacity records, and owns every task below it. How its parts write is
+given to it as rules: `single_store` has those for everything in one store,
+`sharded.cluster_ledger` those for one cluster among several.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from control_plane import keys
+from control_plane.errors import ServiceError, Unavailable
+from control_plane.fleet.capacity import CapacityRecord, decode_capacity
+from control_plane.store.port import KeyValue, Store
+from control_plane.store.replica import Replica
+from provisioner.ledger.account import NO_CAPACITY, Account
+from provisioner.ledger.commit_queue import CommitQueue
+from provisioner.ledger.commit_rules import CommitRules
+from provisioner.ledger.operations import Claim, Lookup, Release
+from provisioner.ledger.port import LedgerCounts
+from provisioner.ledger.reader import LookupRules, Reader
+from provisioner.ledger.reclaim import Reclaimer
+from provisioner.ledger.reservation_rules import ReservationRules
+from provisioner.ledger.reservations import Reservations, reserve
+from provisioner.ledger.session import Session
+from provisioner.placement.chooser import Chooser
+from provisioner.placement.filters import PlacementPolicy
+from provisioner.placement.fleet import PlacementFleet
+from provisioner.placement.occupancy import Occupancy
+
+SWEEP_S = 1.0
+COMMIT_QUEUES = 2  # full transactions on their way at once, while answers of others are written
+PERMITS = 2  # of those that are not full
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerRules:
+    """How the parts of a ledger write. control: where the capacity records are. reclaim():
+    reclaims expired sessions once; how many grants."""
+
+    control: Store
+    commit: CommitRules
+    reservations: ReservationRules
+    lookups: LookupRules | None
+    reclaim: Callable[[], Awaitable[int]]
+
+
+class StoreLedger:
+    """A Ledger.
+
+    clock: monotonic seconds. jitter: seconds, for things that many provisioners would do at
+    once. queues: how many commit queues; a ledger for moves has one. resubmit: takes a claim
+    that has chosen another unit, if not `submit`. touched: called whenever an account's room
+    may have changed.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        session: Session,
+        rules: LedgerRules,
+        *,
+        clock: Callable[[], float],
+        jitter: Callable[[], float],
+        queues: int = COMMIT_QUEUES,
+        resubmit: Callable[[Claim], None] | None = None,
+        touched: Callable[[Account], None] | None = None,
+    ) -> None:
+        self._store = store
+        self._rules = rules
+        self._clock = clock
+        self._resubmit = resubmit or self.submit
+        self._touched = touched
+        self.session = session
+        session.on_renewed = self._begin_anew
+        self.accounts: dict[str, Account] = {}
+        self.occupancy = Occupancy(0)
+        permits = asyncio.Semaphore(PERMITS)
+        self.queues = [
+            CommitQueue(
+                store,
+                session,
+                rules.commit,
+                permits=permits,
+                clock=clock,
+                reroute=self._reroute,
+                touched=self._touch,
+            )
+            for _ in range(queues)
+        ]
+        self.reservations = Reservations(
+            rules.control,
+            session,
+            rules.reservations,
+            clock=clock,
+            queue_of=self._queue_of,
+            spawn=self._spawn,
+            reroute=self._reroute,
+            touched=self._touch,
+        )
+        self.reader = Reader(store, rules.lookups, clock=clock)
+        self.reclaimer = Reclaimer(rules.reclaim, jitter=jitter)
+        self.capacity = Replica(
+            rules.control, keys.CAPACITY, _seen_capacity, self._capacity_changed, keeps_pairs=True
+        )
+        self._sessions = Replica(store, keys.SESSIONS, _as_is, self._session_changed)
+        self._notices = Replica(rules.control, keys.STARVING, _as_is, self._notice_changed)
+        self._group: asyncio.TaskGroup | None = None
+
+    # -- what is asked of it -----------------------------------------------------------
+
+    def submit(self, claim: Claim) -> None:
+        account = claim.account
+        room = account.room
+        if room > 0 and not account.waiting:
+            reserve(claim, self._clock())
+            self.occupancy.use_slot(account.index)
+            if room <= account.block >> 2 and account.record.free > 0:
+                self.reservations.request_block(account)
+            self.queues[account.queue].submit(claim)
+        else:
+            self.reservations.wait_for_slot(claim)
+            self._touch(account)
+
+    def release(self, release: Release) -> None:
+        self._queue_of(release.account).submit(release)
+
+    def look_up(self, lookup: Lookup) -> None:
+        self.reader.look_up(lookup)
+
+    def request_slots(self, unit_ids: Sequence[str]) -> None:
+        for unit in unit_ids:
+            account = self.accounts.get(unit)
+            if account is not None:
+                self.reservations.request_slots(account)
+
+    def forward_misplaced(self) -> None:
+        """Which clients belong here has changed: passes on what waits for others."""
+        for queue in self.queues:
+            queue.forward_misplaced()
+
+    # -- units -------------------------------------------------------------------------
+
+    def follow(self, unit_ids: Sequence[str]) -> None:
+        for account in self.accounts.values():
+            account.index = -1
+        self.occupancy = Occupancy(len(unit_ids))
+        for index, unit in enumerate(unit_ids):
+            account = self.account(unit)
+            account.index = index
+            self._touch(account)
+
+    def account(self, unit: str) -> Account:
+        found = self.accounts.get(unit)
+        if found is None:
+            queue = len(self.accounts) % len(self.queues)
+            found = self.accounts[unit] = Account(unit=unit, queue=queue)
+        return found
+
+    def chooser(self, fleet: PlacementFleet, policy: PlacementPolicy) -> Chooser:
+        return Chooser(fleet, policy, self.occupancy)
+
+    def occupancy_for(self, assignment_key: bytes) -> Occupancy:
+        return self.occupancy
+
+    # -- its life ----------------------------------------------------------------------
+
+    async def start(self) -> None:
+        await self.session.open()
+        await self.capacity.start()
+        await self._sessions.start()
+        await self._notices.start()
+
+    async def run(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                group.create_task(self.session.keep_alive(), name="ledger session")
+                for queue in self.queues:
+                    group.create_task(queue.run(), name="ledger commit queue")
+                for _ in range(self.reader.parallel):
+                    group.create_task(self.reader.run(), name="ledger reader")
+                for replica in (self.capacity, self._sessions, self._notices):
+                    group.create_task(replica.run(), name="ledger replica")
+                group.create_task(self.reclaimer.run(), name="ledger reclaimer")
+                group.create_task(self._sweep(), name="ledger sweep")
+        finally:
+            self._group = None
+
+    async def return_idle_slots(self, *, timeout_s: float) -> None:
+        held = [a for a in self.accounts.values() if a.grant or a.usage]
+        if held:
+            await asyncio.wait(
+                [self.reservations.return_idle_slots(account, keep=0) for account in held],
+                timeout=timeout_s,
+            )
+
+    async def close(self) -> None:
+        await self.session.close()
+
+    # -- how it is ---------------------------------------------------------------------
+
+    @property
+    def may_write(self) -> bool:
+        return self.session.stands.is_set()
+
+    @property
+    def connected(self) -> bool:
+        return self._store.health.connected
+
+    @property
+    def lookups_waiting(self) -> int:
+        return len(self.reader)
+
+    def counts(self) -> LedgerCounts:
+        return LedgerCounts(
+            waiting=sum(len(queue) for queue in self.queues) + len(self.reader),
+            transactions=sum(queue.transactions for queue in self.queues),
+            conflicts=sum(queue.conflicts for queue in self.queues),
+            reclaimed=self.reclaimer.reclaimed,
+        )
+
+    # -- what its parts call -----------------------------------------------------------
+
+    def _queue_of(self, account: Account) -> CommitQueue:
+        return self.queues[account.queue]
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> bool:
+        if self._group is None:
+            work.close()
+            return False
+        self._group.create_task(work, name="ledger reservation")
+        return True
+
+    def _reroute(self, claim: Claim) -> None:
+        """The claim cannot go where it wanted: to another unit, or nowhere."""
+        if claim.expires_at < self._clock():
+            claim.failed(Unavailable("the store was too slow; try again"))
+            return
+        choice = claim.choose()
+        if isinstance(choice, ServiceError):
+            claim.failed(choice)
+            return
+        claim.account = choice
+        self._resubmit(claim)
+
+    def _touch(self, account: Account) -> None:
+        index = account.index
+        if index >= 0:
+            self.occupancy.update(index, account.reachable, account.load)
+        if self._touched is not None:
+            self._touched(account)
+
+    # -- what it watches ---------------------------------------------------------------
+
+    def _capacity_changed(self, unit: str, seen: tuple[CapacityRecord, int] | None) -> None:
+        account = self.account(unit)
+        if seen is None:
+            account.record, account.record_revision, account.grant = NO_CAPACITY, 0, 0
+            account.adopted = False
+        else:
+            record, revision = seen
+            lowered = record.capacity < account.record.capacity
+            account.accept_record(record, revision, self.session.id)
+            if lowered or not record.open:
+                account.adopted = False
+                self.reservations.return_unused(account)
+        self._rules.reservations.record_changed(account)
+        self._touch(account)
+
+    def _session_changed(self, provisioner: str, seen: bytes | None) -> None:
+        if seen is None and provisioner != self.session.id:
+            self.reclaimer.wake()
+
+    def _notice_changed(self, unit: str, who: bytes | None) -> None:
+        account = self.accounts.get(unit)
+        if who is not None and account is not None:
+            self.reservations.answer_notice(account, who.decode())
+
+    def _begin_anew(self, old: str) -> None:
+        """A new session: nothing is ours any more; what the old one held is reclaimed."""
+        for account in self.accounts.values():
+            account.grant, account.usage, account.usage_revision = 0, 0, 0
+            account.adopted = False
+            self._touch(account)
+        self.reclaimer.wake()
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            for account in list(self.accounts.values()):
+                self.reservations.return_unused(account)
+            self.reservations.drop_expired()
+            if not self.session.stands.is_set():
+                for queue in self.queues:
+                    queue.drop_expired()
+
+
+def _seen_capacity(pair: KeyValue) -> tuple[CapacityRecord, int]:
+    return decode_capacity(pair.value), pair.mod_revision
+
+
+def _as_is(pair: KeyValue) -> bytes:
+    return pair.value
