@@ -10,7 +10,7 @@ AsyncClient is the same on asyncio. Needs nothing but grpcio and protobuf.
 """
 
 from homeport.async_client import AsyncClient
-from homeport.async_watch import AsyncFollower, AsyncWatch
+from homeport.async_watch import AsyncAssignmentWatch, AsyncFollower
 from homeport.cache import user_cache_dir
 from homeport.channels import Tls
 from homeport.client import Client
@@ -30,22 +30,22 @@ from homeport.errors import (
 )
 from homeport.failure import Code, Violation
 from homeport.retrying import RetryPolicy
-from homeport.sync_watch import Follower, Watch
+from homeport.sync_watch import AssignmentWatch, Follower
 from homeport.units import AsyncUnit, Unit, admit
 from homeport.values import (
     Admission,
     AdmitReason,
     Assignment,
-    Change,
-    ChangeKind,
+    AssignmentChange,
+    AssignmentChangeKind,
     ClientAt,
     ConsideredUnit,
     Explanation,
     Location,
     LocationSource,
+    PlacementVerdict,
     ProvisionResult,
     Redirect,
-    Verdict,
 )
 from homeport.version import __version__
 
@@ -53,12 +53,13 @@ __all__ = [
     "Admission",
     "AdmitReason",
     "Assignment",
+    "AssignmentChange",
+    "AssignmentChangeKind",
+    "AssignmentWatch",
+    "AsyncAssignmentWatch",
     "AsyncClient",
     "AsyncFollower",
     "AsyncUnit",
-    "AsyncWatch",
-    "Change",
-    "ChangeKind",
     "Client",
     "ClientAt",
     "Code",
@@ -74,6 +75,7 @@ __all__ = [
     "NoRoom",
     "NotFound",
     "PermissionDenied",
+    "PlacementVerdict",
     "ProvisionResult",
     "Redirect",
     "Refused",
@@ -84,9 +86,7 @@ __all__ = [
     "Unavailable",
     "Unit",
     "Unsupported",
-    "Verdict",
     "Violation",
-    "Watch",
     "__version__",
     "admit",
     "user_cache_dir",

@@ -1,4 +1,4 @@
-"""AsyncCalls: carries the core's steps out over grpc.aio.
+"""AsyncCalls: performs the core's steps over grpc.aio.
 
 Keeps one channel per server, made when it is first needed and in the event loop that needs
 it. Decides nothing. A cancelled task cancels its call; a closed client ends those under way.
@@ -14,7 +14,7 @@ from grpc import aio
 from homeport.cache import AssignmentCache
 from homeport.channels import CLOSED, Tls, channel_options, credentials, metadata_of
 from homeport.status_details import failure_of
-from homeport.steps import Forget, Method, Recall, Remember, Step, Steps, T, Try, Wait
+from homeport.steps import CacheDelete, CacheGet, CachePut, Method, Step, Steps, T, Try, Wait
 
 
 class AsyncCalls:
@@ -41,7 +41,7 @@ class AsyncCalls:
             reply = await self.perform(step)
 
     async def perform(self, step: Step) -> Any:
-        """Carries out one step."""
+        """Performs one step; what is to be sent back."""
         match step:
             case Try():
                 return await self._try(step)
@@ -50,12 +50,12 @@ class AsyncCalls:
         cache = self._cache
         assert cache is not None, "the core caches only where it was told of a cache"
         match step:
-            case Recall(tenant, client_id):
-                return await asyncio.to_thread(cache.recall, tenant, client_id)
-            case Remember(assignment):
-                return await asyncio.to_thread(cache.remember, assignment)
-            case Forget(tenant, client_id):
-                return await asyncio.to_thread(cache.forget, tenant, client_id)
+            case CacheGet(tenant, client_id):
+                return await asyncio.to_thread(cache.get, tenant, client_id)
+            case CachePut(assignment):
+                return await asyncio.to_thread(cache.put, assignment)
+            case CacheDelete(tenant, client_id):
+                return await asyncio.to_thread(cache.delete, tenant, client_id)
 
     async def _try(self, step: Try) -> Any:
         call = self.method(step.server, step.method)

@@ -1,5 +1,4 @@
-"""AsyncStream: one bidirectional stream over grpc.aio, and the loop that carries out the
-steps of one."""
+"""AsyncStream: one bidirectional stream over grpc.aio, and the loop that performs its steps."""
 
 from __future__ import annotations
 
@@ -14,23 +13,23 @@ from grpc import aio
 from homeport.async_calls import AsyncCalls
 from homeport.failure import Code, Failure
 from homeport.status_details import failure_of
-from homeport.steps import Emit, EndRequests, Open, Pull, Receive, Send, StreamSteps, Wait
+from homeport.steps import Emit, EndRequests, OpenStream, Pull, Receive, Send, StreamSteps, Wait
 from homeport.values import ClientAt, ProvisionResult
 
-_BROKE_OFF = Failure(Code.UNAVAILABLE, "the connection broke off in the middle of a stream")
+_CONNECTION_BROKEN = Failure(Code.UNAVAILABLE, "the connection broke off in the middle of a stream")
 
 
 class AsyncStream:
-    """One bidirectional stream. A broken one shows it when something is received."""
+    """One bidirectional stream. That it is broken is returned by `receive`."""
 
     def __init__(self, call: Any, awaited: str = "answer to a batch") -> None:
         self._call = call
         self._answers = aiter(call)
         self._awaited = awaited
-        self._cut_off: Failure | None = None  # why a request did not get through
+        self._write_failure: Failure | None = None  # why a request was not written
 
     async def perform(self, step: Send | EndRequests | Receive) -> Any:
-        """Carries out one step on this stream."""
+        """Performs one step on this stream."""
         match step:
             case Send(request, timeout_s):
                 return await self.send(request, timeout_s)
@@ -40,21 +39,21 @@ class AsyncStream:
                 return await self.receive(timeout_s)
 
     async def send(self, request: Any, timeout_s: float) -> None:
-        """Puts a request on its way, unless the stream is broken or too slow to take it."""
+        """Writes a request, unless the stream is broken or flow control holds it up too long."""
         try:
             async with asyncio.timeout(timeout_s):
                 await self._call.write(request)
         except TimeoutError:
-            self._cut_off = Failure(
-                Code.DEADLINE_EXCEEDED, f"a batch was not taken in {timeout_s:.3g} s"
+            self._write_failure = Failure(
+                Code.DEADLINE_EXCEEDED, f"a batch was not accepted in {timeout_s:.3g} s"
             )
         except aio.AioRpcError:
-            self._cut_off = _BROKE_OFF
+            self._write_failure = _CONNECTION_BROKEN
         except asyncio.InvalidStateError:
             pass  # the stream has ended, and `receive` gets its status
 
     async def end_requests(self, timeout_s: float) -> None:
-        """No request follows."""
+        """Half-closes the stream: no request follows."""
         try:
             async with asyncio.timeout(timeout_s):
                 await self._call.done_writing()
@@ -71,14 +70,14 @@ class AsyncStream:
         except aio.AioRpcError as error:
             # grpc.aio puts INTERNAL in the status's place when a write finds the stream
             # ended, until the status itself arrives. Answers from before are still read.
-            hidden = error.code() is grpc.StatusCode.INTERNAL and self._cut_off is not None
-            return self._cut_off if hidden else failure_of(error)
+            hidden = error.code() is grpc.StatusCode.INTERNAL and self._write_failure is not None
+            return self._write_failure if hidden else failure_of(error)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
             # Not our task was cancelled: the stream was, by `send` or by the client's end.
-            return self._cut_off or _BROKE_OFF
+            return self._write_failure or _CONNECTION_BROKEN
 
     def cancel(self) -> None:
         """Ends the stream. Idempotent."""
@@ -90,7 +89,7 @@ async def run_stream(
     steps: StreamSteps,
     clients: Iterable[ClientAt | str] | AsyncIterable[ClientAt | str],
 ) -> AsyncIterator[ProvisionResult]:
-    """What the operation emits. The stream ends when this does, however that comes."""
+    """The results that the operation emits. The stream is cancelled when the generator ends."""
     source = aiter(clients) if isinstance(clients, AsyncIterable) else iter(clients)
     stream: AsyncStream | None = None
     reply: Any = None
@@ -108,7 +107,7 @@ async def run_stream(
                 reply = await _pull(source, step.size)
             elif isinstance(step, Wait):
                 await asyncio.sleep(step.seconds)
-            elif isinstance(step, Open):
+            elif isinstance(step, OpenStream):
                 if stream is not None:
                     stream.cancel()
                 stream = AsyncStream(calls.open(step.server, step.method))

@@ -1,4 +1,4 @@
-"""AsyncWatch and AsyncFollower: a client's home, followed on asyncio."""
+"""AsyncAssignmentWatch and AsyncFollower: changes of a client's assignment, on asyncio."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from grpc import aio
 from homeport.async_calls import AsyncCalls
 from homeport.async_stream import AsyncStream
 from homeport.failure import Code, Failure
-from homeport.steps import Forget, Listen, Receive, Remember, Tell, Wait, WatchSteps
-from homeport.values import Assignment, Change
+from homeport.steps import CacheDelete, CachePut, Notify, OpenWatch, Receive, Wait, WatchSteps
+from homeport.values import Assignment, AssignmentChange
 
 log = logging.getLogger("homeport")
 
 
-class AsyncWatch:
-    """An asynchronous iterator of Changes; ends when it is closed, or with an error that no
-    other try can help. Use it from one task, in an `async with` where it is left early."""
+class AsyncAssignmentWatch:
+    """An asynchronous iterator of changes; ends when it is closed, or with an error that no
+    retry can help. Use it from one task, in an `async with` where it is left early."""
 
     def __init__(self, calls: AsyncCalls, steps: WatchSteps) -> None:
         self._changes = _run(calls, steps)
 
-    def __aiter__(self) -> AsyncWatch:
+    def __aiter__(self) -> AsyncAssignmentWatch:
         return self
 
-    async def __anext__(self) -> Change:
+    async def __anext__(self) -> AssignmentChange:
         return await anext(self._changes)
 
     async def aclose(self) -> None:
         """Ends the watch, on the server too. Idempotent."""
         await self._changes.aclose()  # type: ignore[attr-defined]
 
-    async def __aenter__(self) -> AsyncWatch:
+    async def __aenter__(self) -> AsyncAssignmentWatch:
         return self
 
     async def __aexit__(
@@ -54,11 +54,11 @@ class AsyncFollower:
 
     def __init__(
         self,
-        watch: AsyncWatch,
+        watch: AsyncAssignmentWatch,
         home: Assignment | None,
-        on_change: Callable[[Change], Any] | Callable[[Change], Awaitable[Any]],
+        on_change: Callable[[AssignmentChange], Any] | Callable[[AssignmentChange], Awaitable[Any]],
     ) -> None:
-        self.home = home  # as told last; None: it has none, or nothing was told yet
+        self.home = home  # as of the last change; None: it has none, or no change came yet
         self._watch = watch
         self._on_change = on_change
         self._task = asyncio.create_task(self._follow(), name="homeport follower")
@@ -71,7 +71,7 @@ class AsyncFollower:
                     outcome = self._on_change(change)
                     if isinstance(outcome, Awaitable):
                         await outcome
-                except Exception:  # the application's, and not ours to end the watch for
+                except Exception:  # the application's; it must not end the watch
                     log.exception("a callback failed on %s", change.kind)
 
     async def wait(self) -> None:
@@ -97,7 +97,7 @@ class AsyncFollower:
         await self.close()
 
 
-async def _run(calls: AsyncCalls, steps: WatchSteps) -> AsyncIterator[Change]:
+async def _run(calls: AsyncCalls, steps: WatchSteps) -> AsyncIterator[AssignmentChange]:
     stream: AsyncStream | None = None
     reply: Any = None
     try:
@@ -108,16 +108,16 @@ async def _run(calls: AsyncCalls, steps: WatchSteps) -> AsyncIterator[Change]:
                 return
             reply = None
             match step:
-                case Tell(change):
+                case Notify(change):
                     yield change
                 case Receive(timeout_s):
                     reply = await _receive(stream, timeout_s)
-                case Listen(server, method, request):
+                case OpenWatch(server, method, request):
                     if stream is not None:
                         stream.cancel()
                     call = calls.method(server, method)(request, metadata=calls.metadata)
-                    stream = AsyncStream(call, "sign of life from the server")
-                case Remember() | Forget() | Wait():
+                    stream = AsyncStream(call, "keep-alive from the server")
+                case CachePut() | CacheDelete() | Wait():
                     await calls.perform(step)
     finally:
         steps.close()

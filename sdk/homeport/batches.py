@@ -1,9 +1,9 @@
-"""Provisioning many clients over one stream, as steps for a shell to carry out.
+"""Provisioning of many clients over one stream, as steps for a client to perform.
 
 Clients go out in batches, several of which are under way at once; results come back in the
 order of the clients. When the stream breaks, the batches without an answer are sent again,
 on another server if need be: provisioning is idempotent, so a client that was assigned by
-the lost try comes back with the home it got. Batches with an answer are never sent again.
+the lost try keeps the assignment it got. Batches with an answer are never sent again.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from homeport.errors import InvalidRequest, error_of
 from homeport.failure import Code, Failure
 from homeport.messages import client_to_proto, result_of
 from homeport.retrying import Attempts
-from homeport.steps import Emit, EndRequests, Open, Pull, Receive, Send, StreamSteps, Wait
+from homeport.steps import Emit, EndRequests, OpenStream, Pull, Receive, Send, StreamSteps, Wait
 from homeport.values import ClientAt, ProvisionResult
 
 MAX_BATCH = 1_000  # the contract's
 MANY_TIMEOUT_S = 60.0
-GOODBYE_S = 1.0  # how long the server may take to end a stream of which all is known
+END_TIMEOUT_S = 1.0  # how long to wait for the end of a stream that has given every answer
 
 _ENDED_EARLY = Failure(
     Code.UNAVAILABLE, "the server ended the stream before it had answered every batch"
@@ -30,7 +30,7 @@ _ENDED_EARLY = Failure(
 
 
 class _Batch:
-    """Clients that travel together. `refused`: those not worth sending, by position."""
+    """The clients of one request. `refused`: those with an invalid request, by position."""
 
     __slots__ = ("refused", "request", "sent_at", "size")
 
@@ -66,20 +66,20 @@ def provision_many(
     """batch_size: clients in a batch, 1 to 1,000; window: batches under way at once, at
     least 1; timeout_s: the longest wait for the oldest batch's answer, retries included.
 
-    Raises HomeportError for what concerns whole batches, after every result that was there.
+    Raises HomeportError for what concerns whole batches, after every result received before.
     """
     if not 1 <= batch_size <= MAX_BATCH:
         raise ValueError(f"batch_size is {batch_size}; a batch holds 1 to {MAX_BATCH:,} clients")
     if window < 1:
         raise ValueError(f"window is {window}; at least one batch must be under way")
-    patience_s = MANY_TIMEOUT_S if timeout_s is None else checked_timeout_s(timeout_s)
+    answer_timeout_s = MANY_TIMEOUT_S if timeout_s is None else checked_timeout_s(timeout_s)
     limit_s = core.policy.batch_timeout_s
     waiting: deque[_Batch] = deque()  # without answer, oldest first
     sent = 0  # how many of them are on the stream that is open
     server: str | None = None  # of that stream
     attempts: Attempts | None = None  # tries for the oldest batch
     probing = False  # after a failure the oldest batch goes alone: is it the batch, or the server?
-    more, told = True, False  # clients left; the server knows that there are none
+    more, half_closed = True, False  # clients are left; requests have ended
     while True:
         while more and len(waiting) < window:
             clients = yield Pull(batch_size)
@@ -94,18 +94,18 @@ def provision_many(
                 continue
             break
         if attempts is None:
-            attempts = core.attempts(patience_s)
+            attempts = core.attempts(answer_timeout_s)
         if server is None:
-            server, sent, told = core.endpoints.current, 0, False
-            yield Open(server, PROVISION_MANY)
+            server, sent, half_closed = core.endpoints.current, 0, False
+            yield OpenStream(server, PROVISION_MANY)
         allowed = 1 if probing else len(waiting)
         for batch in list(waiting)[sent:allowed]:
             if batch.request.clients:
                 batch.sent_at = core.wall()
                 yield Send(batch.request, attempts.try_timeout_s(limit_s))
         sent = max(sent, allowed)
-        if not more and not told and sent == len(waiting):
-            told = True
+        if not more and not half_closed and sent == len(waiting):
+            half_closed = True
             yield EndRequests(attempts.try_timeout_s(limit_s))
         outcome = yield Receive(attempts.try_timeout_s(limit_s))
         if outcome is None:
@@ -129,7 +129,7 @@ def provision_many(
         attempts, probing = None, False
         yield Emit(batch.results(outcome))
     if server is not None:
-        if not told:
-            yield EndRequests(GOODBYE_S)
-        # Everybody is answered: how the stream ends changes nothing any more.
-        yield Receive(GOODBYE_S)
+        if not half_closed:
+            yield EndRequests(END_TIMEOUT_S)
+        # Every client has its result: how the stream ends does not matter.
+        yield Receive(END_TIMEOUT_S)

@@ -3,7 +3,7 @@
 One JSON file per (servers, tenant, client), readable by its owner alone, replaced in one
 step (written aside, synced, renamed), so that a reader sees a whole file or none. A file
 that is damaged, belongs to somebody else or describes another client counts as absent. The
-cache never fails a call: what cannot be read is unknown, what cannot be written is logged.
+cache never fails a call: what cannot be read counts as absent, what cannot be written is logged.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class AssignmentCache:
         name = json.dumps([self._servers, tenant, client_id]).encode()
         return self.folder / f"{hashlib.sha256(name).hexdigest()[:40]}.json"
 
-    def recall(self, tenant: str, client_id: str) -> Assignment | None:
-        """The assignment as it was remembered, whatever its age."""
+    def get(self, tenant: str, client_id: str) -> Assignment | None:
+        """The assignment as it was put, whatever its age; None: there is none."""
         path = self.path(tenant, client_id)
         try:
             assignment = _decode(read_own(path))
@@ -60,7 +60,7 @@ class AssignmentCache:
             return None
         return assignment
 
-    def remember(self, assignment: Assignment) -> None:
+    def put(self, assignment: Assignment) -> None:
         """Durable once this returns, unless the disk does not take it."""
         path = self.path(assignment.tenant, assignment.client_id)
         try:
@@ -69,8 +69,8 @@ class AssignmentCache:
         except OSError as error:
             log.warning("the assignment is not cached in %s: %s", self.folder, error)
 
-    def forget(self, tenant: str, client_id: str) -> None:
-        """There is nothing to recall afterwards."""
+    def delete(self, tenant: str, client_id: str) -> None:
+        """Deletes the assignment. Idempotent."""
         path = self.path(tenant, client_id)
         try:
             path.unlink(missing_ok=True)
@@ -92,14 +92,14 @@ def _replace(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(aside, path)
-    except BaseException:  # whatever it was, nothing is left lying about; it goes on upwards
+    except BaseException:  # whatever it was, no temporary file is left behind
         with suppress(OSError):
             os.unlink(aside)
         raise
 
 
 def read_own(path: Path) -> bytes:
-    """Raises OSError, ValueError. Somebody who could plant a file here could send the client
+    """Raises OSError, ValueError. Somebody who could put a file here could send the client
     to a unit of theirs, so only the user's own regular files count."""
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     handle = os.open(path, flags)

@@ -1,4 +1,4 @@
-"""What both shells need to reach a server: channel options, TLS and metadata.
+"""Channel options, TLS and metadata of every call, for both clients.
 
 Retries are the core's, so gRPC's own are off. A channel that lost its server tries again
 soon: gRPC's default lets it rest for up to two minutes, longer than most outages last.
@@ -28,7 +28,7 @@ _OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.max_receive_message_length", MAX_RESPONSE_BYTES),
-    # Clients behind one DNS name with several addresses spread over them, and stick.
+    # Clients shuffle the addresses of one DNS name and stay with the first that answers.
     (
         "grpc.service_config",
         '{"loadBalancingConfig":[{"pick_first":{"shuffleAddressList":true}}]}',
@@ -55,7 +55,7 @@ def channel_options(tls: Tls | None) -> Sequence[tuple[str, Any]]:
 
 
 def credentials(tls: Tls | None) -> grpc.ChannelCredentials | None:
-    """What secures a channel; None: nothing does."""
+    """The credentials of a channel; None: it is not encrypted."""
     if tls is None:
         return None
     return grpc.ssl_channel_credentials(
@@ -71,7 +71,7 @@ def tls_of(tls: bool | Tls) -> Tls | None:
 
 
 def metadata_of(token: str | None) -> tuple[tuple[str, str], ...]:
-    """What travels with every call. Raises ValueError for a token that no header can hold."""
+    """The metadata of every call. Raises ValueError for a token that no header can hold."""
     if token is None:
         return ()
     if not token or not token.isascii() or not token.isprintable() or " " in token:

@@ -15,10 +15,10 @@ from homeport.channels import Tls, tls_of
 from homeport.retrying import RetryPolicy
 from homeport.sync_calls import SyncCalls
 from homeport.sync_stream import run_stream
-from homeport.sync_watch import Follower, Watch
-from homeport.values import Assignment, Change, ClientAt, Explanation, ProvisionResult
+from homeport.sync_watch import AssignmentWatch, Follower
+from homeport.values import Assignment, AssignmentChange, ClientAt, Explanation, ProvisionResult
 from homeport.watching import watch
-from homeport.wire import DEFAULT_TENANT, DEFAULT_TIMEOUT_S, wire
+from homeport.wiring import DEFAULT_TENANT, DEFAULT_TIMEOUT_S, build_core
 
 
 class Client:
@@ -43,7 +43,7 @@ class Client:
         retry: RetryPolicy | None = None,
     ) -> None:
         """Connects at the first call. Raises ValueError for settings that cannot work."""
-        self._core, cache = wire(
+        self._core, cache = build_core(
             servers, tenant=tenant, timeout_s=timeout_s, cache_dir=cache_dir, retry=retry
         )
         self._calls = SyncCalls(tls=tls_of(tls), token=token, cache=cache)
@@ -136,28 +136,28 @@ class Client:
             self._core.explain(client_id, address=address, position=position, timeout_s=timeout_s)
         )
 
-    def watch(self, client: Assignment | str, *, give_up_s: float | None = None) -> Watch:
-        """What becomes of the client's home: an iterator of Changes that goes on until it is
-        closed. It survives its servers: after a break it asks the next one, and misses nothing.
+    def watch(self, client: Assignment | str, *, give_up_s: float | None = None) -> AssignmentWatch:
+        """Changes of the client's assignment, until the watch is closed. It survives its
+        servers: after a broken stream it asks the next one, and misses nothing.
 
-        With an Assignment only what differs from it is told; with an id, the home first. The
-        cache is kept up to date. give_up_s: raise Unavailable when no server could be watched
-        for so long; None: never.
+        With an Assignment only what differs from it is a change; with an id, the assignment
+        comes first. The cache is kept up to date. give_up_s: raise Unavailable when no server
+        could be watched for so long; None: never.
 
         Raises, while it is iterated, NotFound (a client, given by its id, without a home),
         PermissionDenied, Unavailable.
         """
-        return Watch(self._calls, watch(self._core, client, give_up_s=give_up_s))
+        return AssignmentWatch(self._calls, watch(self._core, client, give_up_s=give_up_s))
 
     def follow(
         self,
         client: Assignment | str,
-        on_change: Callable[[Change], Any],
+        on_change: Callable[[AssignmentChange], Any],
         *,
         give_up_s: float | None = None,
     ) -> Follower:
-        """Calls `on_change` for each Change of the client's home, as `watch` tells them, in
-        the background, until the follower is closed. What a callback raises is logged.
+        """Calls `on_change` for each change that `watch` would give, in the background, until
+        the follower is closed. What a callback raises is logged.
         The thread that calls back is the follower's own.
         """
         home = client if isinstance(client, Assignment) else None

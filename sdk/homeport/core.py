@@ -1,7 +1,7 @@
-"""Core: every operation of the clients, as steps for a shell to carry out.
+"""The client library's functional core: every unary operation, as steps for a client to perform.
 
-Decides which server to ask and how long to wait, when the cache may answer, and what comes
-back to the caller. Does no I/O and never sleeps; clocks and randomness are arguments.
+Decides which server to ask and how long to wait, when the cache may answer, and what is
+returned to the caller. Does no I/O and never sleeps; clocks and jitter are arguments.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from homeport.messages import (
     found_assignment_of,
 )
 from homeport.retrying import Attempts, RetryPolicy
-from homeport.steps import Forget, Method, Recall, Remember, Steps, Try, Wait
+from homeport.steps import CacheDelete, CacheGet, CachePut, Method, Steps, Try, Wait
 from homeport.values import Admission, Assignment, Explanation
 
 PROVISION = Method(ProvisioningServiceStub, "Provision")
@@ -38,13 +38,13 @@ RELEASE = Method(ProvisioningServiceStub, "ReleaseAssignment")
 EXPLAIN = Method(ProvisioningServiceStub, "ExplainPlacement")
 ADMIT = Method(UnitServiceStub, "Admit")
 
-FRESH_MARGIN_S = 60.0  # a cached ticket with less left is not worth carrying to a unit
-MAX_STALE_S = 7 * 86_400.0  # how long after its ticket's end an assignment may be shown
+FRESH_MARGIN_S = 60.0  # a cached ticket with less time left counts as expired
+MAX_STALE_S = 7 * 86_400.0  # how long after its ticket expired a cached assignment may be returned
 
 
 class Core:
-    """One per client. clock: monotonic seconds; wall: Unix seconds; random: 0.0 to 1.0, new
-    at each call."""
+    """One per client. clock: monotonic seconds; wall: Unix seconds; jitter: 0.0 to 1.0, a new
+    random number at each call. uses_cache: whether steps of the cache may be yielded."""
 
     def __init__(
         self,
@@ -53,19 +53,19 @@ class Core:
         *,
         tenant: str,
         timeout_s: float,
-        caches: bool,
+        uses_cache: bool,
         clock: Callable[[], float],
         wall: Callable[[], float],
-        random: Callable[[], float],
+        jitter: Callable[[], float],
     ) -> None:
         self.endpoints = endpoints
         self.policy = policy
         self.tenant = tenant
         self.timeout_s = checked_timeout_s(timeout_s)
         self.wall = wall
-        self.caches = caches
+        self.uses_cache = uses_cache
         self.clock = clock
-        self.random = random
+        self.jitter = jitter
 
     def attempts(self, timeout_s: float) -> Attempts:
         """The tries of one call that begins now."""
@@ -74,11 +74,11 @@ class Core:
             self.endpoints,
             timeout_s=timeout_s,
             clock=self.clock,
-            random=self.random,
+            jitter=self.jitter,
         )
 
     def call(self, method: Method, request: Message, timeout_s: float | None) -> Steps[Any]:
-        """The response to one unary call. Raises HomeportError."""
+        """The response to one unary call, retries included. Raises HomeportError."""
         policy, endpoints = self.policy, self.endpoints
         attempts = self.attempts(
             self.timeout_s if timeout_s is None else checked_timeout_s(timeout_s)
@@ -110,39 +110,39 @@ class Core:
             **checked_origin(address, position),
             without_ticket=not with_ticket,
         )
-        caches = self.caches and with_ticket
+        uses_cache = self.uses_cache and with_ticket
         known: Assignment | None
-        if caches:
-            known = yield Recall(self.tenant, client_id)
+        if uses_cache:
+            known = yield CacheGet(self.tenant, client_id)
             if known is not None:
                 if prefer_cache and known.is_fresh(self.wall(), margin_s=FRESH_MARGIN_S):
                     return replace(known, from_cache=True)
-                # With it a server answers while its store is away, and with a fresh ticket.
+                # With it a server can answer while its store is away.
                 request.ticket = known.ticket
         sent_at = self.wall()
         try:
             response = yield from self.call(PROVISION, request, timeout_s)
         except (Unavailable, DeadlineExceeded):
-            if caches:
-                known = yield Recall(self.tenant, client_id)
-                if known is not None and self._shows(known):
+            if uses_cache:
+                known = yield CacheGet(self.tenant, client_id)
+                if known is not None and self._is_servable(known):
                     return replace(known, stale=True, from_cache=True)
             raise
         assignment = assignment_of(response, sent_at)
-        if caches and assignment.ticket:
-            yield Remember(assignment)
+        if uses_cache and assignment.ticket:
+            yield CachePut(assignment)
         return assignment
 
     def cached(self, client_id: str) -> Steps[Assignment | None]:
-        """What the cache holds; stale when its ticket is no longer good."""
-        if not self.caches:
+        """The cached assignment, `stale` when its ticket has expired; None: there is none."""
+        if not self.uses_cache:
             return None
-        known: Assignment | None = yield Recall(self.tenant, checked_id(client_id))
-        if known is None or not self._shows(known):
+        known: Assignment | None = yield CacheGet(self.tenant, checked_id(client_id))
+        if known is None or not self._is_servable(known):
             return None
         return replace(known, from_cache=True, stale=not known.is_fresh(self.wall()))
 
-    def _shows(self, known: Assignment) -> bool:
+    def _is_servable(self, known: Assignment) -> bool:
         return known.is_fresh(self.wall() - MAX_STALE_S)
 
     def get(self, client_id: str, timeout_s: float | None) -> Steps[Assignment]:
@@ -153,12 +153,12 @@ class Core:
         return found_assignment_of(response, sent_at)
 
     def release(self, client_id: str, timeout_s: float | None) -> Steps[bool]:
-        """Whether there was something to release."""
+        """Whether the client had an assignment."""
         request = pb.ReleaseAssignmentRequest(tenant=self.tenant, client_id=checked_id(client_id))
-        if self.caches:
-            # Before the call: its outcome may stay unknown, and a home that was given up
-            # must not come back from the cache.
-            yield Forget(self.tenant, client_id)
+        if self.uses_cache:
+            # Before the call: its outcome may stay unknown, and a released assignment must
+            # not be returned from the cache.
+            yield CacheDelete(self.tenant, client_id)
         response = yield from self.call(RELEASE, request, timeout_s)
         return bool(response.released)
 

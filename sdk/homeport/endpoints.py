@@ -36,8 +36,8 @@ class Endpoints:
         """The server to ask."""
         return self.servers[self._at]
 
-    def failed(self, server: str) -> None:
-        """The next one from now on, unless another call has moved on already."""
+    def mark_failed(self, server: str) -> None:
+        """Moves on to the next server, unless another call has done so already."""
         place = self._places[server]
         if self._at == place:
             self._at = (place + 1) % len(self.servers)

@@ -84,7 +84,7 @@ class ServerFault(HomeportError):
     """The server failed in a way that nobody foresaw; its log says how."""
 
 
-_KINDS: dict[Code, type[HomeportError]] = {
+_ERROR_BY_CODE: dict[Code, type[HomeportError]] = {
     Code.INVALID_ARGUMENT: InvalidRequest,
     Code.OUT_OF_RANGE: InvalidRequest,
     Code.NOT_FOUND: NotFound,
@@ -122,7 +122,7 @@ _ADVICE: dict[type[HomeportError], str] = {
 
 def error_of(failure: Failure, *, servers: Sequence[str] = (), attempts: int = 0) -> HomeportError:
     """The error for a failure that was the last word; `servers`: those asked, newest last."""
-    kind = _KINDS[failure.code]
+    kind = _ERROR_BY_CODE[failure.code]
     message = failure.message
     if not failure.from_homeport:
         if failure.code is Code.RESOURCE_EXHAUSTED and failure.retry_after_s is None:

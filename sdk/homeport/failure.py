@@ -1,6 +1,6 @@
-"""Failure: how one attempt at a call ended when it did not end well.
+"""Failure: the status of one try of a call that failed.
 
-The shells make one from whatever gRPC raised; the core decides over it. Plain values, no
+The clients make one from what gRPC raised; the core decides what follows. Plain values, no
 gRPC and no protobuf in here.
 """
 

@@ -1,7 +1,7 @@
 """Maps values to protobuf messages and back: the only place of the SDK that does.
 
-What a server would refuse for certain, and what would spoil a whole batch on the way there,
-is refused here with the server's own words; everything else is the server's to judge.
+What a server would certainly refuse, and what would make a whole batch unreadable, is refused
+here in the server's own words; everything else is left to the server.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from homeport.values import (
     Explanation,
     Location,
     LocationSource,
+    PlacementVerdict,
     ProvisionResult,
     Redirect,
-    Verdict,
 )
 
 MAX_CLIENT_ID_BYTES = 128
@@ -41,9 +41,9 @@ _SOURCES = {
     geo_pb2.LOCATION_SOURCE_NOWHERE: LocationSource.NOWHERE,
 }
 _VERDICTS = {
-    pb.PLACEMENT_VERDICT_CHOSEN: Verdict.CHOSEN,
-    pb.PLACEMENT_VERDICT_RANKED: Verdict.RANKED,
-    pb.PLACEMENT_VERDICT_EXCLUDED: Verdict.EXCLUDED,
+    pb.PLACEMENT_VERDICT_CHOSEN: PlacementVerdict.CHOSEN,
+    pb.PLACEMENT_VERDICT_RANKED: PlacementVerdict.RANKED,
+    pb.PLACEMENT_VERDICT_EXCLUDED: PlacementVerdict.EXCLUDED,
 }
 _REASONS = {
     unit_pb2.ADMIT_REASON_ADMITTED: AdmitReason.ADMITTED,
@@ -57,7 +57,7 @@ _REASONS = {
 }
 
 
-# -- asking ----------------------------------------------------------------------------
+# -- requests ----------------------------------------------------------------------------
 
 
 def checked_id(client_id: str) -> str:
@@ -102,7 +102,7 @@ def checked_origin(address: str | None, position: tuple[float, float] | None) ->
 
 
 def client_to_proto(client: ClientAt | str) -> pb.ClientOrigin:
-    """One line of a batch. Raises InvalidRequest; TypeError for something else than a client."""
+    """One client of a batch. Raises InvalidRequest; TypeError for something else than a client."""
     if isinstance(client, str):
         return pb.ClientOrigin(client_id=checked_id(client))
     if not isinstance(client, ClientAt):
@@ -113,7 +113,7 @@ def client_to_proto(client: ClientAt | str) -> pb.ClientOrigin:
     )
 
 
-# -- being answered --------------------------------------------------------------------
+# -- responses --------------------------------------------------------------------
 
 
 def assignment_of(response: pb.ProvisionResponse, sent_at: float) -> Assignment:
@@ -141,7 +141,7 @@ def assignment_of(response: pb.ProvisionResponse, sent_at: float) -> Assignment:
 
 
 def found_assignment_of(response: pb.GetAssignmentResponse, sent_at: float) -> Assignment:
-    """What `get` found."""
+    """The assignment in a response to `get`."""
     return _assignment(
         response.assignment,
         response.ticket,
@@ -150,7 +150,7 @@ def found_assignment_of(response: pb.GetAssignmentResponse, sent_at: float) -> A
 
 
 def watched_assignment_of(response: pb.WatchAssignmentResponse, sent_at: float) -> Assignment:
-    """What a watch told."""
+    """The assignment in a response of a watch."""
     return _assignment(
         response.assignment,
         response.ticket,
@@ -175,7 +175,7 @@ def _assignment(
 
 
 def result_of(result: pb.ProvisionResult, sent_at: float) -> ProvisionResult:
-    """One line of a batch's answer."""
+    """The result of one client of a batch."""
     if result.WhichOneof("outcome") == "provisioned":
         return ProvisionResult(
             client_id=result.client_id, assignment=assignment_of(result.provisioned, sent_at)
@@ -205,7 +205,7 @@ def explanation_of(response: pb.ExplainPlacementResponse) -> Explanation:
         units=tuple(
             ConsideredUnit(
                 unit_id=unit.unit_id,
-                verdict=_VERDICTS.get(unit.verdict, Verdict.UNKNOWN),
+                verdict=_VERDICTS.get(unit.verdict, PlacementVerdict.UNKNOWN),
                 reason=unit.reason,
                 distance_km=None if unit.distance_km < 0 else unit.distance_km,
                 load=unit.load,

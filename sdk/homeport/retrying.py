@@ -1,10 +1,10 @@
-"""What follows a failed attempt: another try, where and when, or the end.
+"""The retry policy: whether, where and when a failed try is repeated.
 
 Every call of this API is idempotent, so a try whose outcome is unknown may be repeated. What
 cannot help is never repeated. The back-off is "full jitter" (M. Brooker, "Exponential Backoff
 And Jitter", AWS Architecture Blog, 2015); a server's RetryInfo is a lower bound on it.
 
-Decisions here are plain functions and counters; clock and randomness are arguments.
+Decisions here are plain functions and counters; clock and jitter are arguments.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ class RetryPolicy:
     max_rounds: how often a call goes round the servers; None: for as long as its deadline
     lasts. initial_backoff_s, the longest wait after the first round, doubles with each up to
     max_backoff_s. attempt_timeout_s: the
-    longest that one try of a single call waits, so that a server that swallows calls leaves
-    time for the next; batch_timeout_s: the same for one batch of provision_many.
-    watch_silence_s: a watch that hears nothing for so long goes to the next server; servers
-    show a sign of life every 15 s.
-    wait_for_room: whether a client for whom there is no room now is worth another try when
-    the server says that waiting can help.
+    longest that one try of a single call waits, so that a server that does not answer
+    leaves time for the next; batch_timeout_s: the same for one batch of provision_many.
+    watch_silence_s: a watch without a message for so long goes to the next server; servers
+    send a keep-alive every 15 s.
+    wait_for_room: whether to retry for a client for whom there is no room now, when the
+    server says that waiting can help.
     """
 
     max_rounds: int | None = None
@@ -86,45 +86,45 @@ REMEDIES: dict[Code, Remedy] = {
 }
 
 LAST_TRY_S = 0.2  # with less left before the deadline no other try is begun
-RETRY_SPREAD = 0.2  # a server's delay is stretched by up to this share, never shortened
+RETRY_JITTER = 0.2  # a server's delay is stretched by up to this share, never shortened
 
 
-def backoff_s(policy: RetryPolicy, rounds: int, chance: float) -> float:
+def backoff_s(policy: RetryPolicy, rounds: int, jitter: float) -> float:
     """The wait after so many rounds over the servers (1 or more); chance: 0.0 to 1.0."""
     # 2**60 initial back-offs are over any cap; a larger power would only overflow.
     ceiling = policy.initial_backoff_s * 2.0 ** min(rounds - 1, 60)
-    return chance * min(policy.max_backoff_s, ceiling)
+    return jitter * min(policy.max_backoff_s, ceiling)
 
 
 def wait_s(
-    failure: Failure, policy: RetryPolicy, *, rounds: int, untried: bool, chance: float
+    failure: Failure, policy: RetryPolicy, *, rounds: int, untried: bool, jitter: float
 ) -> float | None:
     """Seconds until the next try; None: it cannot help. `untried`: the next server has not
     been asked since the last wait, and may be asked at once unless this one said when."""
     remedy = REMEDIES[failure.code]
-    told = failure.retry_after_s
+    asked_s = failure.retry_after_s  # by the server
     if remedy is Remedy.NOTHING:
         return None
-    if remedy is Remedy.WAITING and (told is None or not policy.wait_for_room):
+    if remedy is Remedy.WAITING and (asked_s is None or not policy.wait_for_room):
         return None
-    if told is not None:
-        return max(told * (1.0 + RETRY_SPREAD * chance), backoff_s(policy, rounds, chance))
-    return 0.0 if untried else backoff_s(policy, rounds, chance)
+    if asked_s is not None:
+        return max(asked_s * (1.0 + RETRY_JITTER * jitter), backoff_s(policy, rounds, jitter))
+    return 0.0 if untried else backoff_s(policy, rounds, jitter)
 
 
-def fitting_s(wait: float, left_s: float, *, told: bool) -> float | None:
+def fit_before_deadline(wait: float, left_s: float, *, by_server: bool) -> float | None:
     """The wait as it fits before a deadline `left_s` away; None: it does not. A wait of our own
     is cut to half of what is left, so that the last tries come closer together instead of not
-    at all; one that a server told is not shortened."""
+    at all; one that a server asked for is not shortened."""
     if wait < left_s:
         return wait
-    return None if told or left_s < LAST_TRY_S else left_s / 2
+    return None if by_server or left_s < LAST_TRY_S else left_s / 2
 
 
 class Attempts:
     """The tries of one call: counts them, keeps to the deadline, moves between servers."""
 
-    __slots__ = ("_asked", "_clock", "_deadline", "_endpoints", "_policy", "_random", "_since_wait")
+    __slots__ = ("_asked", "_clock", "_deadline", "_endpoints", "_jitter", "_policy", "_since_wait")
 
     def __init__(
         self,
@@ -133,13 +133,13 @@ class Attempts:
         *,
         timeout_s: float,
         clock: Callable[[], float],
-        random: Callable[[], float],
+        jitter: Callable[[], float],
     ) -> None:
-        """clock: monotonic seconds; random: 0.0 to 1.0, new at each call."""
+        """clock: monotonic seconds; jitter: 0.0 to 1.0, new at each call."""
         self._policy = policy
         self._endpoints = endpoints
         self._clock = clock
-        self._random = random
+        self._jitter = jitter
         self._deadline = clock() + timeout_s
         self._asked: list[str] = []
         self._since_wait = 0
@@ -155,20 +155,20 @@ class Attempts:
         asked.append(server)
         self._since_wait += 1
         if REMEDIES[failure.code] is Remedy.ANOTHER_SERVER:
-            self._endpoints.failed(server)
+            self._endpoints.mark_failed(server)
         wait = wait_s(
             failure,
             self._policy,
             rounds=max(1, len(asked) // several),
             untried=self._since_wait < several,
-            chance=self._random(),
+            jitter=self._jitter(),
         )
         rounds = self._policy.max_rounds
         if rounds is not None and len(asked) >= rounds * several:
             wait = None
         if wait is not None:
-            told = failure.retry_after_s is not None
-            wait = fitting_s(wait, self._deadline - self._clock(), told=told)
+            by_server = failure.retry_after_s is not None
+            wait = fit_before_deadline(wait, self._deadline - self._clock(), by_server=by_server)
         if wait is None:
             raise error_of(failure, servers=asked, attempts=len(asked))
         if wait > 0.0:

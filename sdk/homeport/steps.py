@@ -1,9 +1,9 @@
-"""Steps: what the core asks its shell to do, one at a time.
+"""Steps: the effects that an operation of the core asks its client to perform, one at a time.
 
-An operation is a generator that yields steps and is sent what came of each; it never does
-anything itself. The asynchronous and the synchronous client are two loops that carry steps
-out, so that every decision exists once. The idea is h11's and Fowler's "functional core,
-imperative shell" (https://sans-io.readthedocs.io).
+An operation is a generator that yields steps and is sent the result of each; it does no I/O
+itself. The asynchronous and the blocking client are two loops that perform steps, so that
+every decision exists once. The idea is h11's and "functional core, imperative shell"
+(https://sans-io.readthedocs.io).
 
 Steps are named tuples: a call makes two or three, and they cost 0.2 us each.
 """
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from google.protobuf.message import Message
 
-from homeport.values import Assignment, Change, ProvisionResult
+from homeport.values import Assignment, AssignmentChange, ProvisionResult
 
 T = TypeVar("T")
 
@@ -37,32 +37,32 @@ class Try(NamedTuple):
 
 
 class Wait(NamedTuple):
-    """Let time pass. Sent back: nothing."""
+    """Sleep. Sent back: nothing."""
 
     seconds: float
 
 
-class Recall(NamedTuple):
+class CacheGet(NamedTuple):
     """Read the cache. Sent back: the Assignment it holds, or None."""
 
     tenant: str
     client_id: str
 
 
-class Remember(NamedTuple):
+class CachePut(NamedTuple):
     """Write the cache. Sent back: nothing."""
 
     assignment: Assignment
 
 
-class Forget(NamedTuple):
+class CacheDelete(NamedTuple):
     """Delete from the cache. Sent back: nothing."""
 
     tenant: str
     client_id: str
 
 
-Step: TypeAlias = Try | Wait | Recall | Remember | Forget
+Step: TypeAlias = Try | Wait | CacheGet | CachePut | CacheDelete
 # What is sent back depends on the step, which a generator's type cannot say.
 Steps: TypeAlias = Generator[Step, Any, T]
 
@@ -76,61 +76,61 @@ class Pull(NamedTuple):
     size: int
 
 
-class Open(NamedTuple):
-    """Begin a stream, in place of the one before. Sent back: nothing."""
+class OpenStream(NamedTuple):
+    """Open a bidirectional stream, in place of the one before. Sent back: nothing."""
 
     server: str
     method: Method
 
 
 class Send(NamedTuple):
-    """Put a request on the stream. Sent back: nothing; if the stream is broken, the next
-    Receive tells."""
+    """Write a request to the stream. Sent back: nothing; if the stream is broken, the next
+    Receive returns the Failure."""
 
     request: Message
     timeout_s: float
 
 
 class EndRequests(NamedTuple):
-    """Tell the server that no request will follow. Sent back: nothing."""
+    """Half-close the stream: no request follows. Sent back: nothing."""
 
     timeout_s: float
 
 
 class Receive(NamedTuple):
-    """Take the next response. Sent back: it, or None at the stream's good end, or the
-    Failure that ended it."""
+    """Take the next response. Sent back: it, or None where the stream ended with OK, or
+    the Failure that ended it."""
 
     timeout_s: float
 
 
 class Emit(NamedTuple):
-    """Hand results to the caller. Sent back: nothing."""
+    """Pass results to the caller. Sent back: nothing."""
 
     results: Sequence[ProvisionResult]
 
 
-StreamStep: TypeAlias = Pull | Open | Send | EndRequests | Receive | Emit | Wait
+StreamStep: TypeAlias = Pull | OpenStream | Send | EndRequests | Receive | Emit | Wait
 StreamSteps: TypeAlias = Generator[StreamStep, Any, None]
 
 
 # -- the steps of a watch --------------------------------------------------------------
 
 
-class Listen(NamedTuple):
-    """Begin a stream of responses to one request, in place of the one before. Sent back:
-    nothing; if it cannot be had, the next Receive tells."""
+class OpenWatch(NamedTuple):
+    """Open a stream of responses to one request, in place of the one before. Sent back:
+    nothing; if it cannot be opened, the next Receive returns the Failure."""
 
     server: str
     method: Method
     request: Message
 
 
-class Tell(NamedTuple):
-    """Hand a change to the caller. Sent back: nothing."""
+class Notify(NamedTuple):
+    """Pass a change to the caller. Sent back: nothing."""
 
-    change: Change
+    change: AssignmentChange
 
 
-WatchStep: TypeAlias = Listen | Receive | Tell | Wait | Remember | Forget
+WatchStep: TypeAlias = OpenWatch | Receive | Notify | Wait | CachePut | CacheDelete
 WatchSteps: TypeAlias = Generator[WatchStep, Any, None]

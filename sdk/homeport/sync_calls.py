@@ -1,4 +1,4 @@
-"""SyncCalls: carries the core's steps out over blocking gRPC.
+"""SyncCalls: performs the core's steps over blocking gRPC.
 
 Keeps one channel per server, made when it is first needed and shared by all threads. Decides
 nothing. A closed client ends calls and waits under way, whichever thread they are in.
@@ -16,7 +16,7 @@ import grpc
 from homeport.cache import AssignmentCache
 from homeport.channels import CLOSED, Tls, channel_options, credentials, metadata_of
 from homeport.status_details import failure_of
-from homeport.steps import Forget, Method, Recall, Remember, Step, Steps, T, Try, Wait
+from homeport.steps import CacheDelete, CacheGet, CachePut, Method, Step, Steps, T, Try, Wait
 
 
 class SyncCalls:
@@ -28,11 +28,11 @@ class SyncCalls:
         self.metadata = metadata_of(token)
         self._cache = cache
         self._process = os.getpid()
-        self._lock = threading.Lock()  # over making channels, and closing
+        self._lock = threading.Lock()  # held while channels are made, and while closing
         self._channels: dict[str, grpc.Channel] = {}
         self._calls: dict[tuple[str, Method], Any] = {}
         self._closed = threading.Event()
-        self._at_close: set[Callable[[], None]] = set()
+        self._close_hooks: set[Callable[[], None]] = set()
 
     def run(self, steps: Steps[T]) -> T:
         """What the operation returns, or raises."""
@@ -46,7 +46,7 @@ class SyncCalls:
             reply = self.perform(step)
 
     def perform(self, step: Step) -> Any:
-        """Carries out one step."""
+        """Performs one step; what is to be sent back."""
         match step:
             case Try():
                 return self._try(step)
@@ -55,12 +55,12 @@ class SyncCalls:
         cache = self._cache
         assert cache is not None, "the core caches only where it was told of a cache"
         match step:
-            case Recall(tenant, client_id):
-                return cache.recall(tenant, client_id)
-            case Remember(assignment):
-                return cache.remember(assignment)
-            case Forget(tenant, client_id):
-                return cache.forget(tenant, client_id)
+            case CacheGet(tenant, client_id):
+                return cache.get(tenant, client_id)
+            case CachePut(assignment):
+                return cache.put(assignment)
+            case CacheDelete(tenant, client_id):
+                return cache.delete(tenant, client_id)
 
     def _try(self, step: Try) -> Any:
         call = self.method(step.server, step.method)
@@ -78,20 +78,20 @@ class SyncCalls:
             raise RuntimeError(CLOSED) from None
 
     def wait(self, seconds: float) -> None:
-        """Lets time pass, unless the client is closed meanwhile: then raises RuntimeError."""
+        """Sleeps. Raises RuntimeError as soon as the client is closed."""
         if self._closed.wait(seconds):
             raise RuntimeError(CLOSED)
 
-    def at_close(self, ending: Callable[[], None]) -> None:
-        """`ending` is called when the client is closed, unless it is taken back."""
+    def add_close_hook(self, hook: Callable[[], None]) -> None:
+        """`hook` is called when the client is closed, unless it is removed."""
         with self._lock:
             self._raise_if_closed()
-            self._at_close.add(ending)
+            self._close_hooks.add(hook)
 
-    def not_at_close(self, ending: Callable[[], None]) -> None:
-        """Takes it back. Idempotent."""
+    def remove_close_hook(self, hook: Callable[[], None]) -> None:
+        """Idempotent."""
         with self._lock:
-            self._at_close.discard(ending)
+            self._close_hooks.discard(hook)
 
     def method(self, server: str, method: Method) -> Any:
         """gRPC's callable for one method of one server. Raises RuntimeError when the client
@@ -123,9 +123,9 @@ class SyncCalls:
             channels = list(self._channels.values())
             self._channels.clear()
             self._calls.clear()
-            endings = list(self._at_close)
-        for ending in endings:
-            ending()
+            hooks = list(self._close_hooks)
+        for hook in hooks:
+            hook()
         if os.getpid() == self._process:
             for channel in channels:
                 channel.close()

@@ -1,5 +1,5 @@
-"""SyncStream: one bidirectional stream over blocking gRPC, and the loop that carries out the
-steps of one."""
+"""SyncStream: one bidirectional stream over blocking gRPC, and the loop that performs its
+steps."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ import grpc
 
 from homeport.failure import Code, Failure
 from homeport.status_details import failure_of
-from homeport.steps import Emit, EndRequests, Open, Pull, Receive, Send, StreamSteps, Wait
+from homeport.steps import Emit, EndRequests, OpenStream, Pull, Receive, Send, StreamSteps, Wait
 from homeport.sync_calls import SyncCalls
 from homeport.values import ClientAt, ProvisionResult
 
 
 class SyncStream:
     """One bidirectional stream. gRPC's blocking read has no deadline, so a thread of the
-    stream's own reads, and `receive` waits for what it found."""
+    stream's own reads, and `receive` takes from its queue."""
 
     def __init__(self, method: Any, metadata: tuple[tuple[str, str], ...]) -> None:
         self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()  # None: no more
-        self._found: queue.SimpleQueue[Any] = queue.SimpleQueue()  # as `receive` returns it
+        self._received: queue.SimpleQueue[Any] = queue.SimpleQueue()  # as `receive` returns it
         self._call = method(self._outgoing(), metadata=metadata)
         self._reader = threading.Thread(target=self._read, name="homeport stream", daemon=True)
         self._reader.start()
@@ -36,14 +36,14 @@ class SyncStream:
     def _read(self) -> None:
         try:
             for response in self._call:
-                self._found.put(response)
+                self._received.put(response)
         except grpc.RpcError as error:
-            self._found.put(failure_of(error))
+            self._received.put(failure_of(error))
         else:
-            self._found.put(None)
+            self._received.put(None)
 
     def perform(self, step: Send | EndRequests | Receive) -> Any:
-        """Carries out one step on this stream."""
+        """Performs one step on this stream."""
         match step:
             case Send(request):
                 return self.send(request)
@@ -53,17 +53,17 @@ class SyncStream:
                 return self.receive(timeout_s)
 
     def send(self, request: Any) -> None:
-        """Puts a request on its way; gRPC's thread sends it when the server takes it."""
+        """Queues a request; gRPC's thread sends it as flow control allows."""
         self._requests.put(request)
 
     def end_requests(self) -> None:
-        """No request follows."""
+        """Half-closes the stream: no request follows."""
         self._requests.put(None)
 
     def receive(self, timeout_s: float) -> Any:
         """The next response, None at the end, or a Failure."""
         try:
-            return self._found.get(timeout=timeout_s)
+            return self._received.get(timeout=timeout_s)
         except queue.Empty:
             return Failure(Code.DEADLINE_EXCEEDED, f"no answer to a batch in {timeout_s:.3g} s")
 
@@ -77,7 +77,7 @@ class SyncStream:
 def run_stream(
     calls: SyncCalls, steps: StreamSteps, clients: Iterable[ClientAt | str]
 ) -> Iterator[ProvisionResult]:
-    """What the operation emits. The stream ends when this does, however that comes."""
+    """The results that the operation emits. The stream is cancelled when the generator ends."""
     source = iter(clients)
     stream: SyncStream | None = None
     reply: Any = None
@@ -94,7 +94,7 @@ def run_stream(
                 reply = list(itertools.islice(source, step.size))
             elif isinstance(step, Wait):
                 calls.wait(step.seconds)
-            elif isinstance(step, Open):
+            elif isinstance(step, OpenStream):
                 if stream is not None:
                     stream.cancel()
                 stream = SyncStream(calls.method(step.server, step.method), calls.metadata)

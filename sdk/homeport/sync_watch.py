@@ -1,4 +1,4 @@
-"""Watch and Follower: a client's home, followed without an event loop."""
+"""AssignmentWatch and Follower: changes of a client's assignment, without an event loop."""
 
 from __future__ import annotations
 
@@ -14,66 +14,66 @@ import grpc
 from homeport.channels import CLOSED
 from homeport.failure import Code, Failure
 from homeport.status_details import failure_of
-from homeport.steps import Forget, Listen, Receive, Remember, Tell, Wait, WatchSteps
+from homeport.steps import CacheDelete, CachePut, Notify, OpenWatch, Receive, Wait, WatchSteps
 from homeport.sync_calls import SyncCalls
-from homeport.values import Assignment, Change
+from homeport.values import Assignment, AssignmentChange
 
 log = logging.getLogger("homeport")
 
 _CLOSE = Failure(Code.CANCELLED, "closed")  # wakes a receive; never reaches the core
 
 
-class _Listening:
+class _ResponseStream:
     """One stream of responses. gRPC's blocking read has no deadline, so a thread of the
-    stream's own reads, and `receive` waits for what it found."""
+    stream's own reads, and `receive` takes from its queue."""
 
     def __init__(self, call: Any) -> None:
         self._call = call
-        self._found: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._received: queue.SimpleQueue[Any] = queue.SimpleQueue()
         threading.Thread(target=self._read, name="homeport watch", daemon=True).start()
 
     def _read(self) -> None:
         try:
             for response in self._call:
-                self._found.put(response)
+                self._received.put(response)
         except grpc.RpcError as error:
-            self._found.put(failure_of(error))
+            self._received.put(failure_of(error))
         else:
-            self._found.put(None)
+            self._received.put(None)
 
     def receive(self, timeout_s: float) -> Any:
         """The next response, None at the end, or a Failure."""
         try:
-            return self._found.get(timeout=timeout_s)
+            return self._received.get(timeout=timeout_s)
         except queue.Empty:
             return Failure(
-                Code.DEADLINE_EXCEEDED, f"no sign of life from the server in {timeout_s:.3g} s"
+                Code.DEADLINE_EXCEEDED, f"no keep-alive from the server in {timeout_s:.3g} s"
             )
 
     def cancel(self) -> None:
         """Ends the stream and its thread. Idempotent, from any thread."""
-        self._found.put(_CLOSE)
+        self._received.put(_CLOSE)
         self._call.cancel()
 
 
-class Watch:
-    """An iterator of Changes; ends when it is closed, from whichever thread, or with an error
-    that no other try can help. Iterate in one thread."""
+class AssignmentWatch:
+    """An iterator of changes; ends when it is closed, from any thread, or with an error
+    that no retry can help. Iterate in one thread."""
 
     def __init__(self, calls: SyncCalls, steps: WatchSteps) -> None:
         self._calls = calls
         self._steps = steps
-        self._lock = threading.Lock()  # over beginning a stream, and closing
-        self._stream: _Listening | None = None
+        self._lock = threading.Lock()  # held while a stream is opened, and while closing
+        self._stream: _ResponseStream | None = None
         self._closed = threading.Event()
         self._client_closed = False
         self._reply: Any = None
-        calls.at_close(self._end_with_client)
+        calls.add_close_hook(self._end_with_client)
 
-    def __iter__(self) -> Watch:
+    def __iter__(self) -> AssignmentWatch:
         return self
 
-    def __next__(self) -> Change:
+    def __next__(self) -> AssignmentChange:
         while True:
             self._stop_if_closed()
             try:
@@ -83,19 +83,19 @@ class Watch:
                 raise
             self._reply = None
             match step:
-                case Tell(change):
+                case Notify(change):
                     return change
                 case Receive(timeout_s):
                     assert self._stream is not None, "the core listens before it receives"
                     self._reply = self._stream.receive(timeout_s)
                 case Wait(seconds):
                     self._closed.wait(seconds)
-                case Listen():
-                    self._listen(step)
-                case Remember() | Forget():
+                case OpenWatch():
+                    self._open_stream(step)
+                case CachePut() | CacheDelete():
                     self._calls.perform(step)
 
-    def _listen(self, step: Listen) -> None:
+    def _open_stream(self, step: OpenWatch) -> None:
         method = self._calls.method(step.server, step.method)
         with self._lock:
             self._stop_if_closed()
@@ -105,7 +105,7 @@ class Watch:
                 call = method(step.request, metadata=self._calls.metadata)
             except ValueError:  # what gRPC raises for a closed channel
                 raise RuntimeError(CLOSED) from None
-            self._stream = _Listening(call)
+            self._stream = _ResponseStream(call)
 
     def _stop_if_closed(self) -> None:
         if self._closed.is_set():
@@ -119,13 +119,13 @@ class Watch:
             self._closed.set()
             if self._stream is not None:
                 self._stream.cancel()
-        self._calls.not_at_close(self._end_with_client)
+        self._calls.remove_close_hook(self._end_with_client)
 
     def _end_with_client(self) -> None:
         self._client_closed = True
         self.close()
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> AssignmentWatch:
         return self
 
     def __exit__(
@@ -142,9 +142,12 @@ class Follower:
     callback raises is logged and ends nothing."""
 
     def __init__(
-        self, watch: Watch, home: Assignment | None, on_change: Callable[[Change], Any]
+        self,
+        watch: AssignmentWatch,
+        home: Assignment | None,
+        on_change: Callable[[AssignmentChange], Any],
     ) -> None:
-        self.home = home  # as told last; None: it has none, or nothing was told yet
+        self.home = home  # as of the last change; None: it has none, or no change came yet
         self._watch = watch
         self._on_change = on_change
         self._error: Exception | None = None
@@ -157,9 +160,9 @@ class Follower:
                 self.home = change.assignment
                 try:
                     self._on_change(change)
-                except Exception:  # the application's, and not ours to end the watch for
+                except Exception:  # the application's; it must not end the watch
                     log.exception("a callback failed on %s", change.kind)
-        except Exception as error:  # noqa: BLE001 - handed to whoever waits
+        except Exception as error:  # noqa: BLE001 - raised by `wait`
             self._error = error
 
     def wait(self) -> None:

@@ -1,4 +1,4 @@
-"""Unit and AsyncUnit: what a client asks its deployment unit, which is to let it in."""
+"""Unit and AsyncUnit: clients of a deployment unit, which checks tickets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from homeport.channels import Tls, tls_of
 from homeport.retrying import RetryPolicy
 from homeport.sync_calls import SyncCalls
 from homeport.values import Admission
-from homeport.wire import DEFAULT_TENANT, DEFAULT_TIMEOUT_S, wire
+from homeport.wiring import DEFAULT_TENANT, DEFAULT_TIMEOUT_S, build_core
 
 
 class Unit:
@@ -24,13 +24,13 @@ class Unit:
         retry: RetryPolicy | None = None,
     ) -> None:
         """Connects at the first call. Raises ValueError for settings that cannot work."""
-        self._core, _ = wire(
+        self._core, _ = build_core(
             endpoint, tenant=DEFAULT_TENANT, timeout_s=timeout_s, cache_dir=None, retry=retry
         )
         self._calls = SyncCalls(tls=tls_of(tls), token=None, cache=None)
 
     def admit(self, ticket: str, *, timeout_s: float | None = None) -> Admission:
-        """Shows the ticket. Being turned away is an answer, with its reason. Raises
+        """Shows the ticket. A refusal is an answer, with its reason. Raises
         InvalidRequest (no ticket), Unavailable, DeadlineExceeded."""
         return self._calls.run(self._core.admit(ticket, timeout_s))
 
@@ -62,7 +62,7 @@ class AsyncUnit:
         retry: RetryPolicy | None = None,
     ) -> None:
         """Connects at the first call. Raises ValueError for settings that cannot work."""
-        self._core, _ = wire(
+        self._core, _ = build_core(
             endpoint, tenant=DEFAULT_TENANT, timeout_s=timeout_s, cache_dir=None, retry=retry
         )
         self._calls = AsyncCalls(tls=tls_of(tls), token=None, cache=None)

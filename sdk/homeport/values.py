@@ -1,7 +1,7 @@
-"""What the SDK gives and takes: plain, frozen values without protobuf in them.
+"""The values that the client library takes and returns: plain, frozen, without protobuf.
 
 Times are Unix seconds by this machine's clock, positions (latitude, longitude) in degrees on
-WGS 84, distances great-circle kilometres. None means nobody knows.
+WGS 84, distances great-circle kilometres. None means not known.
 """
 
 from __future__ import annotations
@@ -57,28 +57,28 @@ class Assignment:
         return self.ticket_expires_at is not None and at + margin_s < self.ticket_expires_at
 
 
-class ChangeKind(StrEnum):
-    """What a watch tells."""
+class AssignmentChangeKind(StrEnum):
+    """What changed about a client's assignment."""
 
-    HOME = "home"  # where it lives as the watch begins
+    HOME = "home"  # its assignment as the watch begins
     MOVED = "moved"
     RELEASED = "released"  # it has no home any more
     ASSIGNED = "assigned"  # it was released, and has a new home
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """What became of a client's home."""
+class AssignmentChange:
+    """One change of a client's assignment, as a watch reports it."""
 
-    kind: ChangeKind
-    assignment: Assignment | None  # its home now, with a ticket; None: it has none
+    kind: AssignmentChangeKind
+    assignment: Assignment | None  # now, with a ticket; None: it has none
     previous: Assignment | None = None  # what was known before
     cause: str = ""  # of a move: drained, failed-over, returned-home, rebalanced, …
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProvisionResult:
-    """What became of one client of a batch: an assignment, or the error that it met."""
+    """The result for one client of a batch: its assignment, or an error."""
 
     client_id: str
     assignment: Assignment | None = None
@@ -103,8 +103,8 @@ class Location:
     uncertainty_km: float = 0.0  # radius around the position; 0.0: exact, or unknown
 
 
-class Verdict(StrEnum):
-    """What placement made of a unit."""
+class PlacementVerdict(StrEnum):
+    """How placement ranked a unit, or that it excluded it."""
 
     UNKNOWN = ""
     CHOSEN = "chosen"
@@ -114,10 +114,10 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsideredUnit:
-    """One unit as placement saw it."""
+    """One unit that placement considered for a client."""
 
     unit_id: str
-    verdict: Verdict
+    verdict: PlacementVerdict
     reason: str  # one sentence
     distance_km: float | None
     load: float  # share of capacity in use, 0.0 to 1.0
@@ -126,7 +126,7 @@ class ConsideredUnit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """Where a client would go and why; nothing was changed to find out."""
+    """Where a client would be placed and why; asking changes nothing."""
 
     location: Location
     location_reason: str  # one sentence: how the location was found
@@ -152,17 +152,17 @@ class AdmitReason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Redirect:
-    """Where a client lives that came to its former unit. The unit there wants a ticket of its
-    own: get one with `get`, or `provision` where there is no unit."""
+    """The unit of a client that came to its former one. It needs a ticket for the new unit: from
+    `get`, or from `provision` where the client has no unit."""
 
     unit_id: str  # empty: the client has no home any more
-    endpoint: str  # empty: nobody there knows
+    endpoint: str  # empty: not known there
     epoch: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:
-    """A unit's answer to a ticket. Being turned away is an answer, not an error."""
+    """A unit's answer to a ticket. A refusal is an answer, not an error."""
 
     admitted: bool
     reason: AdmitReason

@@ -111,7 +111,7 @@ def home() -> homeport.Assignment:
 def explanation() -> homeport.Explanation:
     considered = [
         homeport.ConsideredUnit(
-            unit_id=f"{rank}-{UNIT}"[:63], verdict=homeport.Verdict.RANKED, rank=rank,
+            unit_id=f"{rank}-{UNIT}"[:63], verdict=homeport.PlacementVerdict.RANKED, rank=rank,
             distance_km=12_345.6, load=0.987, reason=TEXT,
         )
         for rank in (1, 2, 0)

@@ -15,7 +15,7 @@ import pytest
 
 import homeport
 from control_plane.store.etcd import EtcdStore
-from homeport import AdmitReason, Change, ChangeKind
+from homeport import AdmitReason, AssignmentChange, AssignmentChangeKind
 from homeport.api.fleet.v1 import fleet_pb2 as fleet
 from homeport.api.fleet.v1 import fleet_pb2_grpc as fleet_grpc
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
@@ -60,7 +60,7 @@ async def agents(folder: Path, *addresses: str) -> AsyncIterator[dict[str, str]]
         await process.wait()
 
 
-async def soon(watch: homeport.AsyncWatch) -> Change:
+async def soon(watch: homeport.AsyncAssignmentWatch) -> AssignmentChange:
     async with asyncio.timeout(WAIT_S):
         return await anext(watch)
 
@@ -82,7 +82,7 @@ async def test_a_client_is_followed_from_unit_to_unit(own_etcd, tmp_path: Path, 
         await provision(asking, "bob", "dublin")
         watch = await stack.enter_async_context(watching.watch("alice"))
         first = await soon(watch)
-        assert first.kind is ChangeKind.HOME
+        assert first.kind is AssignmentChangeKind.HOME
         assert (first.assignment.unit_id, first.assignment.epoch) == ("dublin", 1)
         begun = asyncio.Event()
         states = asyncio.create_task(
@@ -93,7 +93,7 @@ async def test_a_client_is_followed_from_unit_to_unit(own_etcd, tmp_path: Path, 
 
         await operator.DrainUnit(fleet.DrainUnitRequest(unit_id="dublin"), timeout=WAIT_S)
         moved = await soon(watch)
-        assert (moved.kind, moved.cause) == (ChangeKind.MOVED, "drained")
+        assert (moved.kind, moved.cause) == (AssignmentChangeKind.MOVED, "drained")
         new = moved.assignment
         assert (new.unit_id, new.endpoint, new.epoch) == ("virginia", endpoints["virginia"], 2)
 
@@ -112,10 +112,10 @@ async def test_a_client_is_followed_from_unit_to_unit(own_etcd, tmp_path: Path, 
         assert seen[0] in (fleet.UNIT_STATE_JOINING, fleet.UNIT_STATE_ACTIVE)
 
         assert await asking.release("alice")
-        assert (await soon(watch)).kind is ChangeKind.RELEASED
+        assert (await soon(watch)).kind is AssignmentChangeKind.RELEASED
         again = await provision(asking, "alice", "virginia")
         assigned = await soon(watch)
-        assert assigned.kind is ChangeKind.ASSIGNED
+        assert assigned.kind is AssignmentChangeKind.ASSIGNED
         assert (assigned.assignment.unit_id, assigned.assignment.epoch) == ("virginia", again.epoch)
 
         await refuses_what_is_compacted(watching, two.address, store)
@@ -165,7 +165,7 @@ async def refuses_what_is_compacted(
 ) -> None:
     """Raw watches from a compacted revision are refused; a watch of the library goes on."""
     async with aclosing(client.watch("bob")) as watch:
-        assert (await soon(watch)).kind is ChangeKind.HOME
+        assert (await soon(watch)).kind is AssignmentChangeKind.HOME
     await store.compact((await store.range(b"/", limit=1)).revision)
     async with grpc.aio.insecure_channel(address) as channel:
         for call in (

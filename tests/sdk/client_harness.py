@@ -10,7 +10,7 @@ import homeport
 from homeport import (
     Admission,
     Assignment,
-    Change,
+    AssignmentChange,
     ClientAt,
     Explanation,
     ProvisionResult,
@@ -45,24 +45,24 @@ class Shell(Protocol):
 class Watching(Protocol):
     """A watch, change by change."""
 
-    async def next(self) -> Change: ...
+    async def next(self) -> AssignmentChange: ...
     async def close(self) -> None: ...
 
 
 class _AsyncWatching:
-    def __init__(self, watch: homeport.AsyncWatch) -> None:
+    def __init__(self, watch: homeport.AsyncAssignmentWatch) -> None:
         self._watch = watch
         self.close = watch.aclose
 
-    async def next(self) -> Change:
+    async def next(self) -> AssignmentChange:
         return await anext(self._watch)
 
 
 class _BlockingWatching:
-    def __init__(self, watch: homeport.Watch) -> None:
+    def __init__(self, watch: homeport.AssignmentWatch) -> None:
         self._watch = watch
 
-    async def next(self) -> Change:
+    async def next(self) -> AssignmentChange:
         change = await asyncio.to_thread(next, self._watch, None)
         if change is None:
             raise StopAsyncIteration

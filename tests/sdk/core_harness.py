@@ -34,19 +34,19 @@ def core_on(
     servers: str = "a,b",
     policy: RetryPolicy | None = None,
     timeout_s: float = 10.0,
-    caches: bool = False,
-    chance: float = 1.0,
+    uses_cache: bool = False,
+    jitter: float = 1.0,
 ) -> Core:
-    """A core on fake time, whose every random number is `chance`."""
+    """A core on fake time, whose every random number is `jitter`."""
     return Core(
         Endpoints(servers),
         policy or RetryPolicy(),
         tenant="acme",
         timeout_s=timeout_s,
-        caches=caches,
+        uses_cache=uses_cache,
         clock=time.clock,
         wall=time.wall,
-        random=lambda: chance,
+        jitter=lambda: jitter,
     )
 
 

@@ -16,7 +16,7 @@ from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from homeport.batches import provision_many
 from homeport.core import Core
 from homeport.failure import Code, Failure
-from homeport.steps import Emit, EndRequests, Open, Pull, Receive, Send, Wait
+from homeport.steps import Emit, EndRequests, OpenStream, Pull, Receive, Send, Wait
 from tests.sdk.core_harness import FakeTime, core_on
 
 BROKEN = Failure(Code.UNAVAILABLE, "connection reset")
@@ -53,7 +53,7 @@ class FakeStream:
         match step:
             case Pull(size):
                 return list(islice(self.source, size))
-            case Open(server):
+            case OpenStream(server):
                 self.open_on, self.ended, self.unanswered = server, False, []
             case Send(request):
                 assert self.open_on is not None
@@ -131,12 +131,20 @@ def test_after_a_failure_the_oldest_batch_goes_alone_to_the_next_server():
     stream.carry_out(core_on(time), window=3)
 
     steps = stream.steps
-    again = next(n for n, s in enumerate(steps) if isinstance(s, Open) and s.server == "b:7700")
-    assert [type(step) for step in steps[again : again + 5]] == [Open, Send, Receive, Emit, Pull]
+    again = next(
+        n for n, s in enumerate(steps) if isinstance(s, OpenStream) and s.server == "b:7700"
+    )
+    assert [type(step) for step in steps[again : again + 5]] == [
+        OpenStream,
+        Send,
+        Receive,
+        Emit,
+        Pull,
+    ]
     assert [c.client_id for c in steps[again + 1].request.clients] == ids(3)
 
 
-def test_an_answer_renews_the_patience():
+def test_an_answer_renews_the_time_for_the_next():
     """The deadline is for the oldest batch, not for the whole stream."""
     time = FakeTime()
     one_bad_round = [BROKEN, "answer"] * 20
@@ -146,7 +154,7 @@ def test_an_answer_renews_the_patience():
     assert time.now > 10.0
 
 
-def test_patience_ends():
+def test_without_an_answer_in_time_the_call_ends():
     time = FakeTime()
     stream = FakeStream(time, ids(4), [BROKEN] * 100)
     core = core_on(time, policy=RetryPolicy(max_rounds=1_000))

@@ -43,25 +43,25 @@ def file_of(cache: AssignmentCache) -> Path:
 
 
 def test_what_was_remembered_is_recalled(cache):
-    cache.remember(HOME)
-    assert cache.recall("acme", "phone") == HOME
+    cache.put(HOME)
+    assert cache.get("acme", "phone") == HOME
 
 
 def test_the_newest_replaces_the_older(cache):
-    cache.remember(HOME)
-    cache.remember(replace(HOME, epoch=4))
-    assert cache.recall("acme", "phone").epoch == 4
+    cache.put(HOME)
+    cache.put(replace(HOME, epoch=4))
+    assert cache.get("acme", "phone").epoch == 4
     assert os.listdir(cache.folder) == [file_of(cache).name]
 
 
 def test_nothing_is_known_of_a_stranger(cache):
-    assert cache.recall("acme", "stranger") is None
+    assert cache.get("acme", "stranger") is None
 
 
 def test_file_and_folder_are_the_owners_alone_whatever_the_umask(cache):
     old = os.umask(0)
     try:
-        cache.remember(HOME)
+        cache.put(HOME)
     finally:
         os.umask(old)
     assert stat.S_IMODE(file_of(cache).stat().st_mode) == 0o600
@@ -69,10 +69,10 @@ def test_file_and_folder_are_the_owners_alone_whatever_the_umask(cache):
 
 
 def test_what_was_forgotten_is_gone_and_may_be_forgotten_twice(cache):
-    cache.remember(HOME)
-    cache.forget("acme", "phone")
-    cache.forget("acme", "phone")
-    assert cache.recall("acme", "phone") is None
+    cache.put(HOME)
+    cache.delete("acme", "phone")
+    cache.delete("acme", "phone")
+    assert cache.get("acme", "phone") is None
 
 
 @pytest.mark.parametrize(
@@ -85,13 +85,13 @@ def test_what_was_forgotten_is_gone_and_may_be_forgotten_twice(cache):
     ],
 )
 def test_assignments_are_kept_apart(cache, servers, tenant, client_id):
-    cache.remember(HOME)
-    assert AssignmentCache(cache.folder, servers).recall(tenant, client_id) is None
+    cache.put(HOME)
+    assert AssignmentCache(cache.folder, servers).get(tenant, client_id) is None
 
 
 def test_the_order_of_the_servers_means_nothing(tmp_path):
-    AssignmentCache(tmp_path, ["a", "b"]).remember(HOME)
-    assert AssignmentCache(tmp_path, ["b", "a"]).recall("acme", "phone") == HOME
+    AssignmentCache(tmp_path, ["a", "b"]).put(HOME)
+    assert AssignmentCache(tmp_path, ["b", "a"]).get("acme", "phone") == HOME
 
 
 GOOD = json.loads(
@@ -125,36 +125,36 @@ GOOD = json.loads(
     ],
 )
 def test_a_damaged_file_counts_as_absent_and_is_written_anew(cache, content):
-    cache.remember(HOME)
+    cache.put(HOME)
     file_of(cache).write_bytes(content)
-    assert cache.recall("acme", "phone") is None
-    cache.remember(HOME)
-    assert cache.recall("acme", "phone") == HOME
+    assert cache.get("acme", "phone") is None
+    cache.put(HOME)
+    assert cache.get("acme", "phone") == HOME
 
 
 @given(content=st.binary(max_size=300), cut=st.integers(0, 400), at=st.integers(0, 400))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 def test_no_bytes_whatever_raise(cache, content, cut, at):
-    cache.remember(HOME)
+    cache.put(HOME)
     whole = file_of(cache).read_bytes()
     file_of(cache).write_bytes(whole[:at] + content + whole[cut:])
-    known = cache.recall("acme", "phone")
+    known = cache.get("acme", "phone")
     assert known is None or (known.tenant, known.client_id) == ("acme", "phone")
 
 
 def test_a_link_is_not_followed(cache, tmp_path):
-    cache.remember(HOME)
+    cache.put(HOME)
     elsewhere = tmp_path / "elsewhere"
     os.rename(file_of(cache), elsewhere)
     os.symlink(elsewhere, file_of(cache))
-    assert cache.recall("acme", "phone") is None
+    assert cache.get("acme", "phone") is None
 
 
 def test_a_pipe_in_the_files_place_does_not_block(cache):
-    cache.remember(HOME)
+    cache.put(HOME)
     os.unlink(file_of(cache))
     os.mkfifo(file_of(cache))
-    assert cache.recall("acme", "phone") is None
+    assert cache.get("acme", "phone") is None
 
 
 def test_somebody_elses_file_is_not_believed(tmp_path):
@@ -169,33 +169,33 @@ def test_somebody_elses_file_is_not_believed(tmp_path):
 
 
 def test_a_file_over_the_limit_is_not_read(cache):
-    cache.remember(HOME)
+    cache.put(HOME)
     file_of(cache).write_bytes(json.dumps(GOOD).encode() + b" " * MAX_FILE_BYTES)
-    assert cache.recall("acme", "phone") is None
+    assert cache.get("acme", "phone") is None
 
 
 def test_a_folder_that_cannot_be_made_is_logged_and_nothing_else(tmp_path, caplog):
     (tmp_path / "file").write_text("in the way")
     cache = AssignmentCache(tmp_path / "file", ["a"])
-    cache.remember(HOME)
-    cache.forget("acme", "phone")
-    assert cache.recall("acme", "phone") is None
+    cache.put(HOME)
+    cache.delete("acme", "phone")
+    assert cache.get("acme", "phone") is None
     assert "not cached" in caplog.text
 
 
 def test_readers_see_a_whole_file_while_writers_replace_it(cache):
-    cache.remember(HOME)
+    cache.put(HOME)
     seen: list[Assignment | None] = []
     stop = threading.Event()
 
     def read() -> None:
         while not stop.is_set():
-            seen.append(cache.recall("acme", "phone"))
+            seen.append(cache.get("acme", "phone"))
 
     reader = threading.Thread(target=read)
     reader.start()
     for epoch in range(50):
-        cache.remember(replace(HOME, epoch=epoch))
+        cache.put(replace(HOME, epoch=epoch))
     stop.set()
     reader.join()
     assert None not in seen

@@ -90,8 +90,8 @@ async def test_an_explanation_lists_every_unit_considered(connect, server):
     assert (why.location.country, why.location.latitude) == ("IE", 53.34)
     assert why.rule == "nearest"
     assert [(u.unit_id, u.verdict, u.distance_km, u.rank) for u in why.units] == [
-        ("unit-0", homeport.Verdict.CHOSEN, 12.5, 1),
-        ("unit-1", homeport.Verdict.EXCLUDED, None, 0),
+        ("unit-0", homeport.PlacementVerdict.CHOSEN, 12.5, 1),
+        ("unit-1", homeport.PlacementVerdict.EXCLUDED, None, 0),
     ]
     assert why.current is not None
     assert why.current.unit_id == home.unit_id

@@ -11,7 +11,7 @@ from homeport import Assignment
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from homeport.core import MAX_STALE_S
 from homeport.failure import Code, Failure
-from homeport.steps import Forget, Recall, Remember, Try
+from homeport.steps import CacheDelete, CacheGet, CachePut, Try
 from tests.sdk.core_harness import UNAVAILABLE, WALL_AT_START, FakeTime, core_on, drive
 
 HOME = Assignment(
@@ -53,14 +53,14 @@ def answered(ttl_s: int = 3600, took_s: float = 0.0, time: FakeTime | None = Non
 
 def test_an_answer_is_remembered():
     time = FakeTime()
-    home, steps = drive(provision(core_on(time, caches=True)), time, answered())
-    assert [type(step) for step in steps] == [Recall, Try, Remember]
+    home, steps = drive(provision(core_on(time, uses_cache=True)), time, answered())
+    assert [type(step) for step in steps] == [CacheGet, Try, CachePut]
     assert steps[-1].assignment == home
 
 
 def test_an_answer_without_ticket_is_no_use_later_and_not_remembered():
     time = FakeTime()
-    core = core_on(time, caches=True)
+    core = core_on(time, uses_cache=True)
     home, steps = drive(provision(core, with_ticket=False), time, answered())
     assert (home.ticket, [type(step) for step in steps]) == ("", [Try])
 
@@ -76,13 +76,13 @@ def test_a_tickets_end_is_reckoned_from_before_the_call():
 def test_the_last_known_home_stands_in_when_nobody_can_answer(code):
     time = FakeTime()
     home, steps = drive(
-        provision(core_on(time, caches=True, timeout_s=0.1)),
+        provision(core_on(time, uses_cache=True, timeout_s=0.1)),
         time,
         lambda step: Failure(code, ""),
         else_do=lambda step: HOME,
     )
     assert home == replace(HOME, stale=True, from_cache=True)
-    assert steps[-1] == Recall("acme", "phone")
+    assert steps[-1] == CacheGet("acme", "phone")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_the_last_known_home_stands_in_when_nobody_can_answer(code):
 def test_a_home_is_shown_for_a_week_after_its_tickets_end(age_s, shown):
     time = FakeTime()
     time.now = age_s
-    steps = provision(core_on(time, caches=True))
+    steps = provision(core_on(time, uses_cache=True))
     if shown:
         home, _ = drive(steps, time, lambda step: UNAVAILABLE, else_do=lambda step: HOME)
         assert home.stale
@@ -111,12 +111,12 @@ def test_an_answer_is_an_answer_even_when_it_is_no(code):
     time = FakeTime()
     with pytest.raises(homeport.HomeportError) as caught:
         drive(
-            provision(core_on(time, caches=True)),
+            provision(core_on(time, uses_cache=True)),
             time,
             lambda step: Failure(code, ""),
             else_do=lambda step: HOME,
         )
-    assert [type(step) for step in caught.value.steps] == [Recall, Try]
+    assert [type(step) for step in caught.value.steps] == [CacheGet, Try]
 
 
 @pytest.mark.parametrize(
@@ -129,10 +129,10 @@ def test_an_answer_is_an_answer_even_when_it_is_no(code):
 def test_the_last_ticket_goes_with_the_request(known, shown):
     time = FakeTime()
     _, steps = drive(
-        provision(core_on(time, caches=True)),
+        provision(core_on(time, uses_cache=True)),
         time,
         answered(),
-        else_do=lambda step: known if isinstance(step, Recall) else None,
+        else_do=lambda step: known if isinstance(step, CacheGet) else None,
     )
     (asked,) = [step for step in steps if isinstance(step, Try)]
     assert asked.request.ticket == shown
@@ -150,10 +150,10 @@ def test_prefer_cache_asks_only_when_the_ticket_is_nearly_over(left_s, asks):
     time = FakeTime()
     time.now = 3600.0 - left_s
     home, steps = drive(
-        provision(core_on(time, caches=True), prefer_cache=True),
+        provision(core_on(time, uses_cache=True), prefer_cache=True),
         time,
         answered(),
-        else_do=lambda step: HOME if isinstance(step, Recall) else None,
+        else_do=lambda step: HOME if isinstance(step, CacheGet) else None,
     )
     assert any(isinstance(step, Try) for step in steps) is asks
     assert (home.ticket, home.from_cache) == (("fresh", False) if asks else ("ticket", True))
@@ -161,10 +161,10 @@ def test_prefer_cache_asks_only_when_the_ticket_is_nearly_over(left_s, asks):
 
 def test_release_forgets_before_it_asks():
     time = FakeTime()
-    steps = core_on(time, caches=True).release("phone", None)
+    steps = core_on(time, uses_cache=True).release("phone", None)
     released, done = drive(steps, time, lambda step: pb.ReleaseAssignmentResponse(released=True))
     assert released is True
-    assert [type(step) for step in done] == [Forget, Try]
+    assert [type(step) for step in done] == [CacheDelete, Try]
 
 
 def test_without_a_cache_nothing_of_it_is_asked():

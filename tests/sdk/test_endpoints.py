@@ -50,12 +50,12 @@ def test_the_order_given_is_the_order_asked_and_goes_round():
     asked = []
     for _ in range(4):
         asked.append(endpoints.current[0])
-        endpoints.failed(endpoints.current)
+        endpoints.mark_failed(endpoints.current)
     assert asked == ["a", "b", "c", "a"]
 
 
 def test_many_calls_that_fail_on_one_server_move_on_once():
     endpoints = Endpoints("a,b,c")
     for _ in range(5):
-        endpoints.failed("a:7700")
+        endpoints.mark_failed("a:7700")
     assert endpoints.current == "b:7700"

@@ -10,7 +10,7 @@ import homeport
 from homeport import RetryPolicy
 from homeport.core import GET, Core
 from homeport.failure import Code, Failure
-from homeport.retrying import REMEDIES, RETRY_SPREAD, Remedy, backoff_s, wait_s
+from homeport.retrying import REMEDIES, RETRY_JITTER, Remedy, backoff_s, wait_s
 from homeport.steps import Try, Wait
 from tests.sdk.core_harness import UNAVAILABLE, FakeTime, core_on, drive
 
@@ -50,26 +50,26 @@ def test_every_code_has_a_remedy():
     ],
 )  # fmt: skip
 def test_the_wait_after_a_failure(failure, untried, expected):
-    got = wait_s(failure, POLICY, rounds=1, untried=untried, chance=1.0)
+    got = wait_s(failure, POLICY, rounds=1, untried=untried, jitter=1.0)
     assert got == (None if expected is None else pytest.approx(expected))
 
 
 @given(
     rounds=st.integers(1, 10_000),
-    chance=st.floats(0, 1),
+    jitter=st.floats(0, 1),
     initial_s=st.floats(0, 10),
     longest_s=st.floats(0.001, 100),
 )
-def test_the_back_off_stays_within_its_bounds(rounds, chance, initial_s, longest_s):
+def test_the_back_off_stays_within_its_bounds(rounds, jitter, initial_s, longest_s):
     policy = RetryPolicy(initial_backoff_s=initial_s, max_backoff_s=longest_s)
-    assert 0.0 <= backoff_s(policy, rounds, chance) <= longest_s
+    assert 0.0 <= backoff_s(policy, rounds, jitter) <= longest_s
 
 
-@given(told_s=st.floats(0, 1e6), chance=st.floats(0, 1), rounds=st.integers(1, 50))
-def test_a_servers_delay_is_never_shortened(told_s, chance, rounds):
+@given(told_s=st.floats(0, 1e6), jitter=st.floats(0, 1), rounds=st.integers(1, 50))
+def test_a_servers_delay_is_never_shortened(told_s, jitter, rounds):
     failure = UNAVAILABLE._replace(retry_after_s=told_s)
-    wait = wait_s(failure, POLICY, rounds=rounds, untried=True, chance=chance)
-    assert told_s <= wait <= max(told_s * (1 + RETRY_SPREAD), POLICY.max_backoff_s)
+    wait = wait_s(failure, POLICY, rounds=rounds, untried=True, jitter=jitter)
+    assert told_s <= wait <= max(told_s * (1 + RETRY_JITTER), POLICY.max_backoff_s)
 
 
 def test_the_servers_are_asked_in_rounds_with_growing_waits_between():
@@ -146,12 +146,12 @@ def test_when_a_servers_wait_does_not_fit_the_error_comes_now():
         max_size=40,
     ),
     servers=st.integers(1, 4),
-    chance=st.floats(0, 1),
+    jitter=st.floats(0, 1),
 )
-def test_a_call_always_ends_in_time_and_never_repeats_what_cannot_help(failures, servers, chance):
+def test_a_call_always_ends_in_time_and_never_repeats_what_cannot_help(failures, servers, jitter):
     time = FakeTime()
     names = ",".join(f"server-{n}" for n in range(servers))
-    core = core_on(time, servers=names, timeout_s=10.0, chance=chance)
+    core = core_on(time, servers=names, timeout_s=10.0, jitter=jitter)
     script = iter(failures)
     met: list[Failure] = []
 

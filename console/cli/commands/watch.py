@@ -13,7 +13,7 @@ from console.cli.output import Format, console_for_notes, load_bar, show_event
 
 if TYPE_CHECKING:
     from console.cli.calls.fleet_watch import FleetChange
-    from homeport import Change
+    from homeport import AssignmentChange
 
 # Whoever types a command wants to hear within seconds that there is nobody.
 NOBODY_FOR_S = 10.0
@@ -79,7 +79,7 @@ def watch_units(
                 break
 
 
-def event_of(client: str, change: Change) -> dict[str, Any]:
+def event_of(client: str, change: AssignmentChange) -> dict[str, Any]:
     """A change of a client's home for programs."""
     from console.cli.views.homes import document_of
 
@@ -98,7 +98,7 @@ def fleet_event_of(change: FleetChange) -> dict[str, Any]:
     return {"event": "unit", "unit": document_of(change.unit)}
 
 
-def _line(client: str, change: Change) -> str:
+def _line(client: str, change: AssignmentChange) -> str:
     from rich.markup import escape
 
     name, home = f"[bold]{escape(client)}[/]", change.assignment

@@ -1,4 +1,4 @@
-"""Builds what stands behind a client: the one place where the core meets real clocks."""
+"""Builds the core and the cache of a client, with real clocks and random jitter."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ DEFAULT_TENANT = "default"
 DEFAULT_TIMEOUT_S = 10.0
 
 
-class Wired(NamedTuple):
-    """A core, and the cache that its shell is to read and write."""
+class CoreAndCache(NamedTuple):
+    """The core of a client, and the cache that its steps read and write."""
 
     core: Core
     cache: AssignmentCache | None
 
 
-def wire(
+def build_core(
     servers: str | Iterable[str],
     *,
     tenant: str,
     timeout_s: float,
     cache_dir: str | os.PathLike[str] | None,
     retry: RetryPolicy | None,
-) -> Wired:
+) -> CoreAndCache:
     """Raises ValueError for settings that cannot work."""
     endpoints = Endpoints(servers)
     cache = AssignmentCache(cache_dir, endpoints.servers) if cache_dir is not None else None
@@ -40,9 +40,9 @@ def wire(
         retry or RetryPolicy(),
         tenant=tenant or DEFAULT_TENANT,
         timeout_s=timeout_s,
-        caches=cache is not None,
+        uses_cache=cache is not None,
         clock=time.monotonic,
         wall=time.time,
-        random=random.random,
+        jitter=random.random,
     )
-    return Wired(core, cache)
+    return CoreAndCache(core, cache)
