@@ -14,7 +14,7 @@ import homeport
 from control_plane import keys
 from control_plane.store.etcd import EtcdStore
 from control_plane.store.port import range_all
-from homeport import Change, ChangeKind
+from homeport import AssignmentChange, AssignmentChangeKind
 from homeport.api.fleet.v1 import fleet_pb2 as fleet
 from homeport.api.fleet.v1 import fleet_pb2_grpc as fleet_grpc
 from provisioner.ledger.assignment import decode_assignment
@@ -34,9 +34,9 @@ class Watcher:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.told: list[Change] = []
+        self.told: list[AssignmentChange] = []
 
-    def hear(self, change: Change) -> None:
+    def hear(self, change: AssignmentChange) -> None:
         self.told.append(change)
 
     @property
@@ -71,7 +71,7 @@ async def test_a_killed_provisioner_loses_no_watcher_anything(
                 lambda: all(w.home == truth.get(w.name) for w in watchers), "everybody to know"
             )
     for watcher in watchers:
-        assert watcher.told[0].kind is ChangeKind.HOME
+        assert watcher.told[0].kind is AssignmentChangeKind.HOME
         epochs = [change.assignment.epoch for change in watcher.told if change.assignment]
         assert epochs == sorted(set(epochs)), "told twice, or out of order"
 
