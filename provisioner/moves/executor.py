@@ -69,7 +69,7 @@ class Executor:
                     if job.state is not JobState.RUNNING or job.id in self._claimed:
                         continue
                     try:
-                        worker = await self._claim(job, revision)
+                        worker = await self.claim(job, revision)
                     except ServiceError as error:
                         log.info("cannot claim job %s now: %s", job.id, error)
                         continue
@@ -78,7 +78,7 @@ class Executor:
                         group.create_task(self._work(worker), name=f"job {job.id}")
                 await self._job_store.wait_for_change(timeout_s=POLL_S)
 
-    async def _claim(self, job: MoveJob, revision: int) -> Worker | None:
+    async def claim(self, job: MoveJob, revision: int) -> Worker | None:
         """A worker for the job, unless a session that stands has it."""
         ours = job.worker and job.worker == self._mover.session_id
         if job.worker and not ours:

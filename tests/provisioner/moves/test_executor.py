@@ -17,8 +17,6 @@ from control_plane.fleet.unit import Reprovision, ReturnHome
 from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import Delete, Put, Txn
 from provisioner.moves import worker
-from provisioner.moves.move_operation import NotMoved
-from provisioner.moves.pass_result import PassResult
 from tests.support.fakes.faulty_store import FaultyStore
 from tests.support.moves_harness import MovesHarness, at_work, fleet, settle_in, tenant, until
 from tests.support.unit_records import unit_status
@@ -345,10 +343,3 @@ async def test_jobs_are_listed_newest_first_and_unknown_ones_are_named(store):
         assert listed == sorted(listed, key=lambda job: -job.start_ms)
         with pytest.raises(NotFound, match="no job drain-ghost"):
             await harness.job_store.control("drain-ghost", state=JobState.PAUSED, rate_per_s=None)
-
-
-def test_a_pass_tells_the_reason_of_most():
-    result = PassResult()
-    assert result.message() == ""
-    assert result.add(map(NotMoved, ["b", "a", "b", "c"])) == 0
-    assert (result.kept, result.message()) == (4, "4 clients stay: b")

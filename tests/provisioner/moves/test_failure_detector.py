@@ -112,3 +112,29 @@ def test_a_removed_unit_is_forgotten():
     detection.after(60)
     fleet_view.heard["a"] = False
     assert detection.after(1) == []
+
+
+@pytest.mark.parametrize(
+    ("state", "heard", "seconds", "expected"),
+    [
+        pytest.param(State.ACTIVE, True, 1e6, None, id="a-unit-that-is-heard-stays-as-it-is"),
+        pytest.param(State.ACTIVE, False, 29.0, None, id="a-short-silence-is-nothing"),
+        pytest.param(State.ACTIVE, False, 30.0, Event.SILENT, id="a-long-silence-loses-a-unit"),
+        pytest.param(State.CORDONED, False, 30.0, Event.SILENT, id="a-cordoned-one-as-well"),
+        pytest.param(State.JOINING, False, 1e6, None, id="a-unit-that-was-never-heard-is-joining"),
+        pytest.param(State.DRAINING, False, 1e6, None, id="a-draining-unit-is-emptied-anyway"),
+        pytest.param(State.DRAINED, False, 1e6, None, id="a-drained-unit-has-nobody-to-lose"),
+        pytest.param(State.LOST, False, 1e6, None, id="a-lost-unit-is-lost-once"),
+        pytest.param(State.LOST, True, 9.0, None, id="a-lost-unit-is-not-trusted-at-once"),
+        pytest.param(State.LOST, True, 10.0, Event.HEARD, id="a-lost-unit-comes-back"),
+        pytest.param(State.JOINING, True, 0.0, Event.HEARD, id="a-joining-unit-is-heard-first"),
+        pytest.param(State.DRAINED, True, 1e6, None, id="a-drained-unit-stays-drained"),
+    ],
+)
+def test_what_is_detected_of_a_unit_in_each_state(state, heard, seconds, expected):
+    fleet_view = FakeFleetView(a=heard, b=True)
+    fleet_view.records["a"] = LifecycleRecord(state=state, losses=int(state is State.LOST))
+    detection = Detection(fleet_view)
+    first = detection.after(0.0)
+    found = detection.after(seconds) if seconds else first
+    assert found == ([("a", expected)] if expected else [])

@@ -1,5 +1,5 @@
 """Plans of moves: never over the room, never above the bound, nobody without need, and the
-same again from the same input. And spreading: by room and distance."""
+same again from the same input."""
 
 from __future__ import annotations
 
@@ -20,10 +20,9 @@ from provisioner.moves.plan import (
     left_without,
     without,
 )
-from provisioner.moves.targets import Targets
 from provisioner.placement.filters import PlacementPolicy, why_not
 from provisioner.placement.fleet import PlacementFleet
-from tests.support.fleets import fleet, occupied, situations
+from tests.support.fleets import fleet, situations
 
 POLICY = PlacementPolicy()
 IRELAND = "IE:53.3,-6.3~20"
@@ -143,59 +142,6 @@ def test_the_lost_still_find_the_last_room():
     plan.add(residents(120, "dublin"))
     assert plan.plan().targets == {"virginia": 90, "frankfurt": 10}
     assert plan.plan().stay == 20
-
-
-def targets(units, load=None, room=None):
-    count = len(units.units)
-    return Targets(units, POLICY, occupied(room or [100] * count, load or [0.0] * count))
-
-
-@pytest.mark.parametrize(
-    ("now", "cell", "load", "expected"),
-    [
-        pytest.param("frankfurt", IRELAND, {}, "dublin", id="a-nearer-unit-was-added"),
-        pytest.param("dublin", IRELAND, {}, None, id="it-is-where-it-is-best-off"),
-        pytest.param("frankfurt", "DE:51.0,4.0~20", {}, None, id="a-little-nearer-is-not-enough"),
-        pytest.param("virginia", "nowhere", {}, None, id="nobody-knows-where-it-is"),
-        pytest.param("dublin", IRELAND, {"dublin": 0.99}, None, id="crowded-but-nothing-as-near"),
-        pytest.param("dublin", "EU:52.0,1.5~900", {"dublin": 0.95}, "frankfurt",
-                     id="crowded-and-another-is-as-near-for-all-anybody-knows"),
-        pytest.param("dublin", "EU:52.0,1.5~900", {"dublin": 0.85}, None,
-                     id="busy-is-not-crowded"),
-        pytest.param("dublin", "EU:52.0,1.5~900", {"dublin": 0.95, "frankfurt": 0.8}, None,
-                     id="the-other-is-not-much-emptier"),
-        pytest.param("gone", IRELAND, {}, "dublin", id="its-unit-is-not-in-the-fleet"),
-    ],
-)  # fmt: skip
-def test_who_suits_a_client_clearly_better(now, cell, load, expected):
-    units = fleet("dublin", "frankfurt", "virginia")
-    asked = targets(units, [load.get(unit.id, 0.1) for unit in units.units])
-    choice = asked.better(location_of(cell), "t", b"key", now)
-    assert (choice and units.units[choice.unit_index].id) == expected
-
-
-def test_a_unit_that_serves_the_client_no_more_is_left():
-    units = fleet("dublin", "virginia", dublin={"serves": ServedAreas(countries=("US",))})
-    choice = targets(units).better(location_of(IRELAND), "t", b"key", "dublin")
-    assert units.units[choice.unit_index].id == "virginia"
-
-
-def test_a_cordoned_unit_keeps_its_clients():
-    units = without(fleet("dublin", "frankfurt"), "dublin", "cordoned")
-    assert targets(units).better(location_of(IRELAND), "t", b"key", "dublin") is None
-
-
-def test_nobody_goes_to_and_fro():
-    """Whoever moved because it is better there does not move back for as little."""
-    units = fleet("dublin", "frankfurt", "virginia")
-    asked = targets(units)
-    for degree in range(-10, 20):
-        location = location_of(f"EU:51.0,{degree:.1f}~20")
-        for here in units.units:
-            choice = asked.better(location, "t", b"key", here.id)
-            if choice is not None:
-                there = units.units[choice.unit_index].id
-                assert asked.better(location, "t", b"key", there) is None
 
 
 @pytest.mark.parametrize(
