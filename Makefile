@@ -21,10 +21,10 @@ $(READY): pyproject.toml sdk/pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(READY)  ## provision 20,000 real addresses on a local stack and draw where they went
-	@$(BIN)/python -m console.local.demo
+	@$(BIN)/python -m console.demo.provisioning
 
 demo-decisions: $(READY)  ## a morning in which feeds change plans and sandboxed applications follow
-	@$(BIN)/python -m console.local.demo_decisions
+	@$(BIN)/python -m console.demo.decisions
 
 test: $(READY)  ## the whole test suite
 	@$(BIN)/python -m pytest -m 'not slow and not faults'

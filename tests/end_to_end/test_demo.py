@@ -11,7 +11,7 @@ def test_the_demo_tells_its_whole_story(tmp_path: Path) -> None:
     """Summary, explanation, one ticket admitted and refused, a map; and it can be repeated."""
     for _ in range(2):
         done = subprocess.run(
-            [sys.executable, "-m", "console.local.demo", "--clients", "500",
+            [sys.executable, "-m", "console.demo.provisioning", "--clients", "500",
              "--output", str(tmp_path)],
             capture_output=True, text=True, timeout=120,
         )  # fmt: skip

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from console.local.demo_decisions import MONDAY, at, tell
-from console.local.demo_decisions_stack import Morning
+from console.demo.decisions import MONDAY, at, tell
+from console.demo.decisions_stack import Morning
 
 
 @pytest.mark.timeout(400)

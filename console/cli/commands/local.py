@@ -53,8 +53,8 @@ def up(
     Starts a store, the provisioning service, and an agent for each unit of the fleet file,
     and keeps its data between runs.
     """
+    from console.cli.up import run_until_stopped
     from console.local.plan import StackOptions
-    from console.local.up import run_until_stopped
     from control_plane.fleet.file import SAMPLE
 
     if transport not in ("auto", "native", "grpcio"):

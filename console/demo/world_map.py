@@ -23,9 +23,9 @@ from matplotlib.patches import Circle, FancyBboxPatch, PathPatch, Wedge
 from matplotlib.path import Path as Outline
 from matplotlib.textpath import TextPath
 
-from console.local.label_layout import Box, Mark, place_labels
-from console.local.outline.land import read_land
-from console.local.projection import great_circle, project
+from console.demo.label_layout import Box, Mark, place_labels
+from console.demo.outline.land import read_land
+from console.demo.projection import great_circle, project
 
 ATTRIBUTION = "IP Geolocation by DB-IP (db-ip.com) · land: Natural Earth"
 

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from console.local.world_map import ATTRIBUTION, ClientsOnMap, UnitOnMap, draw_world
+from console.demo.world_map import ATTRIBUTION, ClientsOnMap, UnitOnMap, draw_world
 
 UNITS = [
     UnitOnMap(id="dublin", latitude=53.3, longitude=-6.3, clients=70, capacity=100),

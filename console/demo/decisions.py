@@ -21,7 +21,7 @@ from rich.markup import escape
 from console.cli.failure import CommandFailed, failure_of, report
 from console.cli.output import busy, console_for_people
 from console.cli.views.decisions import explanation_view, instruction_document
-from console.local.demo_decisions_stack import TENANT, Morning
+from console.demo.decisions_stack import TENANT, Morning
 from homeport.api.datasharing.v1 import decision_pb2, plan_pb2
 
 ZONE = ZoneInfo("Europe/Berlin")

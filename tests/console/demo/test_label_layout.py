@@ -7,7 +7,7 @@ from itertools import combinations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.local.label_layout import Box, Mark, overlap, place_labels
+from console.demo.label_layout import Box, Mark, overlap, place_labels
 
 PAGE = Box(left=0.0, bottom=0.0, width=100.0, height=50.0)
 

@@ -1,4 +1,4 @@
-"""A program for the stack to run: `python -m tests.console.program [--stubborn|--brief]
+"""A program for the stack to run: `python -m tests.console.local.program [--stubborn|--brief]
 --ready-file=FILE`. Serves until SIGTERM; stubborn: not even then; brief: ends at once."""
 
 from __future__ import annotations

@@ -199,7 +199,7 @@ def draw(
     units: Sequence[UnitSpec], locator: Locator, outcome: Outcome, folder: Path
 ) -> tuple[Path, Path]:
     """Writes the map, as PNG and SVG; clients without position are not on it."""
-    from console.local.world_map import ClientsOnMap, UnitOnMap, draw_world
+    from console.demo.world_map import ClientsOnMap, UnitOnMap, draw_world
 
     counts: dict[tuple[float, float, str], int] = {}
     per_unit: dict[str, int] = {unit.id: 0 for unit in units}

@@ -18,7 +18,7 @@ def program(folder: Path, name: str, *arguments: str, stop_within_s: float = 20.
     ready_file = folder / "run" / f"{name}.json"
     return Program(
         name=name,
-        module="tests.console.program",
+        module="tests.console.local.program",
         arguments=(*arguments, f"--ready-file={ready_file}"),
         ready_file=ready_file,
         log=folder / "logs" / f"{name}.log",
