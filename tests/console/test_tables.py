@@ -23,7 +23,7 @@ from rich.text import Text
 import homeport
 from bench import report
 from bench.suite.measurement import Measurement, Ratio, Samples
-from console.cli import health_checks, output
+from console.cli import health_checks, output, up
 from console.cli.tables import Table, allotted, facts, fold, number, optional, whole
 from console.cli.views import (
     applications,
@@ -40,7 +40,7 @@ from console.cli.views import (
     tenants,
     units,
 )
-from console.local import demo, up
+from console.demo import provisioning as demo
 from control_plane.fleet.file import SAMPLE, read_fleet
 from homeport.api.datasharing.v1 import decision_pb2, plan_pb2, platform_pb2, registry_pb2, rule_pb2
 from homeport.api.fleet.v1 import fleet_pb2
