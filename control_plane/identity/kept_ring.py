@@ -47,8 +47,12 @@ class KeptRing:
         self._wall = wall
         self._random = random
         self._ring: KeyRing | None = None
-        self.on_change: Callable[[KeyRing], None] = lambda ring: None
+        self._subscribers: list[Callable[[KeyRing], None]] = []
         self._replica = Replica(store, keys.KEY_RING, _decode, self._changed, keeps_pairs=True)
+
+    def subscribe(self, notify: Callable[[KeyRing], None]) -> None:
+        """From now on calls `notify` with each ring that takes the place of another."""
+        self._subscribers.append(notify)
 
     @staticmethod
     def check(pairs: Iterable[KeyValue], path: Path | None) -> None:
@@ -106,7 +110,8 @@ class KeptRing:
             log.error("%s is gone or damaged; keeping the keys in use", IN_STORE)
         elif ring != self._ring:
             self._ring = ring
-            self.on_change(ring)
+            for notify in self._subscribers:
+                notify(ring)
 
 
 def _decode(pair: KeyValue) -> KeyRing:

@@ -23,7 +23,7 @@ from provisioner.ledger.store_ledger import StoreLedger
 from provisioner.moves import move_operation, worker
 from provisioner.moves.rate_limiter import RateLimiter
 from provisioner.provisioning.ticket_fallback import TicketFallback
-from provisioner.wiring import server
+from provisioner.wiring import state
 
 EVERY = 20  # of the transactions that a bug is about, one in so many is hit
 
@@ -130,7 +130,7 @@ def answer_nobody_from_tickets() -> None:
 
 def forget_the_snapshot() -> None:
     """A server that starts knows what its store tells it, and nothing else."""
-    server.usable_snapshot = lambda settings: None
+    state.usable_snapshot = lambda settings: None
 
 
 def stay_with_one_member() -> None:

@@ -1,0 +1,119 @@
+"""Services: what callers reach over gRPC, who may call, and what watches and metrics show.
+
+Part of the wiring: `provisioner.wiring.server` builds the rest.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass
+
+from control_plane.auth.tokens import Tokens
+from control_plane.process import serving_tls
+from control_plane.serving.peers import Proxies, parse_networks
+from control_plane.serving.server import Server
+from provisioner.api.callers import Callers
+from provisioner.api.fleet_service import FleetService
+from provisioner.api.metrics import ProvisionerMetrics
+from provisioner.api.provisioning_service import ProvisioningService
+from provisioner.api.tenant_service import TenantService
+from provisioner.api.unit_operations import UnitOperations
+from provisioner.api.watching import Watching
+from provisioner.settings import Settings
+from provisioner.wiring.moving import Moving
+from provisioner.wiring.state import State
+from provisioner.wiring.tasks import Task
+from provisioner.wiring.use_case import UseCase
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """The server is not bound yet."""
+
+    server: Server
+    watching: Watching
+    metrics: ProvisionerMetrics
+
+    def tasks(self) -> dict[str, Task]:
+        """What works beside the calls, by name."""
+        return {"watching": self.watching.run}
+
+
+def build_services(
+    settings: Settings,
+    state: State,
+    moving: Moving,
+    use_case: UseCase,
+    rng: random.Random,
+    *,
+    share_port: bool,
+) -> Services:
+    """Over everything else. Raises InvalidInput."""
+    store, fleet_view, cluster_set = state.store, state.fleet_view, state.cluster_set
+    callers = Callers(
+        Proxies(parse_networks(settings.trusted_proxies)),
+        Tokens.read(settings.tokens) if settings.tokens else None,
+    )
+    watching = Watching.of(
+        store,
+        state.registry,
+        limit=settings.max_watchers,
+        clock=time.monotonic,
+        jitter=rng.random,
+        clusters=cluster_set.clusters if cluster_set else None,
+        shard_map_cache=cluster_set.shard_map_cache if cluster_set else None,
+    )
+    provisioning_service = ProvisioningService(
+        provisioner=use_case.provisioner,
+        assignments=use_case.assignments,
+        answers=use_case.answers,
+        fallback=use_case.fallback,
+        fleet_view=fleet_view,
+        callers=callers,
+        watches=watching.clients,
+        store_status=state.store_status,
+    )
+    fleet_service = FleetService(
+        store,
+        state.registry,
+        state.issuer,
+        callers,
+        moving.holds,
+        UnitOperations(
+            store,
+            state.client_keys,
+            registry=state.registry,
+            transitions=moving.transitions,
+            job_store=moving.job_store,
+            fleet_view=fleet_view,
+            placer=use_case.provisioner.placer,
+            wall=time.time,
+        ),
+        watching.job_store,
+        watching.fleet,
+        state.store_status,
+        state.fleet_pairs,
+        endpoint_of=fleet_view.endpoint_of,
+        wall=time.time,
+    )
+    tenant_service = TenantService(store, fleet_view, state.issuer, callers)
+    return Services(
+        server=Server(
+            [provisioning_service.service(), fleet_service.service(), tenant_service.service()],
+            transport=settings.transport,
+            tls=serving_tls(settings.tls_certificate, settings.tls_key, settings.tls_client_ca),
+            share_port=share_port,
+        ),
+        watching=watching,
+        metrics=ProvisionerMetrics(
+            use_case.provisioner,
+            state.ledger,
+            state.health,
+            use_case.fallback,
+            moving.mover,
+            watching,
+            state.store_status,
+            state.keeper,
+        ),
+    )

@@ -1,0 +1,128 @@
+"""State: what one server knows and writes with, read from the stores once and followed.
+
+Part of the wiring: `provisioner.wiring.server` builds the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import time
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from control_plane.fleet.registry import UnitRegistry
+from control_plane.identity.kept_ring import KeptRing
+from control_plane.identity.tickets import TicketIssuer
+from control_plane.store.port import Health, JointHealth, KeyValue, Store
+from control_plane.store.snapshot_keeper import SnapshotKeeper
+from control_plane.store.status import StoreStatus
+from provisioner.fleet_view import FleetView
+from provisioner.ledger.client_keys import ClientKeys
+from provisioner.ledger.port import Ledger
+from provisioner.ledger.sharded.cluster_counts import ClusterCounts
+from provisioner.settings import Settings
+from provisioner.wiring.clusters import (
+    ClusterSet,
+    client_keys,
+    open_cluster_set,
+    provisioning_ledger,
+)
+from provisioner.wiring.startup import begin, endpoints_of, open_when_there, usable_snapshot
+from provisioner.wiring.tasks import Task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """assignments: the stores with clients' assignments by name, "" where it is `store`;
+    health: of all stores together; keeper None: no snapshot is kept."""
+
+    store: Store
+    cluster_set: ClusterSet | None
+    assignments: Mapping[str, Store]
+    health: Health
+    ring: KeptRing
+    issuer: TicketIssuer
+    ledger: Ledger
+    client_keys: ClientKeys
+    fleet_view: FleetView
+    registry: UnitRegistry
+    store_status: StoreStatus
+    keeper: SnapshotKeeper | None
+
+    def fleet_pairs(self) -> list[KeyValue]:
+        """The records of units as last seen, for while the store is away."""
+        return [*self.fleet_view.pairs, *self.ledger.capacity.pairs]
+
+    def tasks(self) -> dict[str, Task]:
+        """What follows the stores, by name."""
+        tasks: dict[str, Task] = {
+            "ledger": self.ledger.run,
+            "fleet view": self.fleet_view.run,
+            "ticket keys": self.ring.run,
+            "store status": self.store_status.run,
+        }
+        if self.keeper is not None:
+            tasks["snapshot"] = self.keeper.run
+        return tasks
+
+
+async def read_state(
+    settings: Settings, rng: random.Random, stop: asyncio.Event, stack: AsyncExitStack
+) -> State | None:
+    """Opens the stores, to be closed with `stack`, and reads them; from the snapshot where
+    they do not answer and there is one. None: told to stop meanwhile. Raises ServiceError."""
+    # Which cluster a client is in only the store can say: without it, several serve nobody.
+    snapshot = None if settings.assignment_stores else usable_snapshot(settings)
+    store = await open_when_there(settings, stop, required=snapshot is None)
+    if store is None:
+        return None
+    stack.push_async_callback(store.close)
+    ring = KeptRing(store, settings.master_key_file, wall=time.time, random=secrets.token_bytes)
+    cluster_set = await open_cluster_set(settings, store, stop, stack)
+    ledger = provisioning_ledger(settings, store, cluster_set, rng)
+    fleet_view = FleetView(store, clock=time.monotonic)
+    used = await begin(store, snapshot, ring, ledger, fleet_view)
+    issuer = TicketIssuer(ring.ring)
+    ring.subscribe(issuer.use)
+    replicas = (*fleet_view.replicas, ledger.capacity, *ring.replicas)
+    store_status = StoreStatus(
+        store.health,
+        wall=time.time,
+        confirmed=lambda: all(replica.listed for replica in replicas),
+        on_foreign=stop.set,
+        as_of=used.confirmed_at if used else 0.0,
+        cluster=used.cluster if used else "",
+    )
+    keeper = None
+    if settings.snapshot is not None and (endpoints := endpoints_of(settings)):
+        keeper = SnapshotKeeper(
+            settings.snapshot,
+            replicas,
+            store_status,
+            store.health,
+            endpoints=endpoints,
+            clock=time.monotonic,
+        )
+    assignments = cluster_set.clusters if cluster_set else {"": store}
+    return State(
+        store=store,
+        cluster_set=cluster_set,
+        assignments=assignments,
+        health=JointHealth(store.health, *(one.health for one in assignments.values())),
+        ring=ring,
+        issuer=issuer,
+        ledger=ledger,
+        client_keys=client_keys(store, cluster_set),
+        fleet_view=fleet_view,
+        registry=UnitRegistry(
+            store,
+            clock=time.monotonic,
+            wall=time.time,
+            clusters=ClusterCounts(store, cluster_set.clusters) if cluster_set else None,
+        ),
+        store_status=store_status,
+        keeper=keeper,
+    )

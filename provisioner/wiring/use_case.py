@@ -1,0 +1,89 @@
+"""UseCase: what provisions clients, from a checked request to its answer.
+
+Part of the wiring: `provisioner.wiring.server` builds the rest.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from provisioner.geo.locator import Locator
+from provisioner.geo.overrides import Overrides
+from provisioner.geo.reloading import GeoReloader
+from provisioner.moves.mover import Mover
+from provisioner.placement.filters import PlacementPolicy
+from provisioner.provisioning.admission_control import AdmissionController
+from provisioner.provisioning.answers import Answers
+from provisioner.provisioning.assignments import Assignments
+from provisioner.provisioning.move_on_contact import MoveOnContact
+from provisioner.provisioning.placer import Placer
+from provisioner.provisioning.provisioner import Provisioner
+from provisioner.provisioning.ticket_fallback import TicketFallback
+from provisioner.provisioning.ticket_signer import TicketSigner
+from provisioner.settings import Settings
+from provisioner.wiring.state import State
+from provisioner.wiring.tasks import Task
+
+SIGNER_THREADS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UseCase:
+    """geo: follows the file of the geo database."""
+
+    geo: GeoReloader
+    provisioner: Provisioner
+    assignments: Assignments
+    answers: Answers
+    fallback: TicketFallback
+
+    def tasks(self) -> dict[str, Task]:
+        """What works beside the calls, by name."""
+        return {"geo": self.geo.run, "admission control": self.provisioner.run}
+
+
+def build_use_case(
+    settings: Settings,
+    state: State,
+    mover: Mover,
+    policy: PlacementPolicy,
+    rng: random.Random,
+    stack: AsyncExitStack,
+) -> UseCase:
+    """Over what the server knows; its signing threads end with `stack`. mover: moves those
+    who ask and should not stay where they are. Raises InvalidInput."""
+    geo = GeoReloader.open(settings.geo)
+    overrides = Overrides.read(settings.geo_overrides) if settings.geo_overrides else None
+    fleet_view = state.fleet_view
+    signers = stack.enter_context(ThreadPoolExecutor(SIGNER_THREADS, thread_name_prefix="signer"))
+    answers = Answers(fleet_view, TicketSigner(state.issuer, wall=time.time, signers=signers))
+    placer = Placer(fleet_view, state.ledger, policy, jitter=rng.random)
+    provisioner = Provisioner(
+        fleet_view=fleet_view,
+        locator=Locator(geo, overrides),
+        ledger=state.ledger,
+        placer=placer,
+        answers=answers,
+        admission=AdmissionController(jitter=rng.random),
+        move_on_contact=MoveOnContact(fleet_view, placer, mover, policy, clock=time.monotonic),
+        clock=time.monotonic,
+        wall=time.time,
+    )
+    return UseCase(
+        geo=geo,
+        provisioner=provisioner,
+        assignments=Assignments(state.ledger, clock=time.monotonic),
+        answers=answers,
+        fallback=TicketFallback(
+            fleet_view,
+            state.issuer,
+            answers,
+            state.health,
+            grace_s=settings.stale_grace_s,
+            wall=time.time,
+        ),
+    )
