@@ -201,7 +201,7 @@ class CommitQueue:
                 continue
             explained += 1
             self._release_reservation(claim)
-            if found is not None and found.value == claim.record():
+            if found is not None and found.value == claim.value:
                 claim.assigned(found.mod_revision)  # our own, of an unknown outcome
             else:
                 claim.changed(found)

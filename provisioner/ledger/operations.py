@@ -41,9 +41,10 @@ class Operation:
 class Claim(Operation):
     """A client that wants a home: create A, take one slot at `account`."""
 
-    __slots__ = ("reserved",)
+    __slots__ = ("reserved", "value")
 
     reserved: bool  # whether a slot is held for it
+    value: bytes  # of A, for the unit that `choose` gave last
     plain = False  # True: it creates A, touches one unit, and has neither guards nor writes
     source: Account | None = None  # the unit that gets a slot back
 
@@ -51,10 +52,6 @@ class Claim(Operation):
     def choose(self) -> Account | ServiceError:
         """The unit it should go to as things stand, or why there is none. May be asked
         again when that unit turns out to be full."""
-
-    @abstractmethod
-    def record(self) -> bytes:
-        """The value of A, for the unit chosen last."""
 
     @abstractmethod
     def assigned(self, revision: int) -> None:

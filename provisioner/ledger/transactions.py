@@ -65,10 +65,10 @@ def assign(
     otherwise: list[Operation] = []
     for claim in claims:
         if not claim.revision:
-            creates.append((claim.key, claim.record()))
+            creates.append((claim.key, claim.value))
         else:
             compares.append(unchanged(claim.key, claim.revision))
-            then.append(Put(claim.key, claim.record()))
+            then.append(Put(claim.key, claim.value))
             otherwise.append(Get(claim.key))
     for release in releases:
         compares.append(unchanged(release.key, release.revision))

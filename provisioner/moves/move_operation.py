@@ -92,7 +92,6 @@ class MoveOperation(Move):
         "_find",
         "_held",
         "_lease",
-        "_value",
         "guards",
         "outcome",
         "request",
@@ -133,7 +132,7 @@ class MoveOperation(Move):
         request, record = self.request, self.request.record
         unit, epoch = account.unit, record.epoch + 1
         home = request.home if request.home != unit else ""
-        self._value = encode_assignment(
+        self.value = encode_assignment(
             unit, epoch, self._at_ms, request.location.cell, record.policy, home
         )
         departure = DepartureRecord(epoch=epoch, unit=unit, cause=request.cause, at_ms=self._at_ms)
@@ -151,9 +150,6 @@ class MoveOperation(Move):
                 hold(request.tenant.id, request.client_id, unit, until_ms=until_ms),
             )
         return account
-
-    def record(self) -> bytes:
-        return self._value
 
     def assigned(self, revision: int) -> None:
         epoch = self.request.record.epoch + 1

@@ -81,7 +81,6 @@ class PendingProvision(Claim, Generic[ReceiverT]):
         "plain",
         "receiver",
         "tenant",
-        "value",
         "with_ticket",
         "writes",
     )
@@ -136,9 +135,6 @@ class PendingProvision(Claim, Generic[ReceiverT]):
             until_ms = self.at_ms + int(self.tenant.hold_s * 1000)
             self.writes = (hold(self.tenant.id, self.client_id, account.unit, until_ms=until_ms),)
         return account
-
-    def record(self) -> bytes:
-        return self.value
 
     def assigned(self, revision: int) -> None:
         self.flow.assigned(self)

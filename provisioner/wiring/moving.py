@@ -57,9 +57,7 @@ def build_moving(
 ) -> Moving:
     """Over what the server knows."""
     store, fleet_view, ledger = state.store, state.fleet_view, state.ledger
-    departures = Departures(
-        store, state.cluster_set, longest_ticket_s=fleet_view.longest_ticket_s
-    )
+    departures = Departures(store, state.cluster_set, longest_ticket_s=fleet_view.longest_ticket_s)
     hold_expiries = {
         name: HoldExpiry(
             one,

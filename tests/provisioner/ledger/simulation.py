@@ -31,9 +31,6 @@ class Asked:
     guards: tuple = ()
     writes: tuple = ()
 
-    def record(self) -> bytes:
-        return self.value
-
 
 def expiry(home: KeyValue, waits: KeyValue, unit: str, client: str) -> Asked:
     """The release that HoldRelease makes."""

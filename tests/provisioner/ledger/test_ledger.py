@@ -45,7 +45,8 @@ class Wish(Claim):
         self.ledger.request_slots(self.units)
         return Exhausted("full")
 
-    def record(self) -> bytes:
+    @property
+    def value(self) -> bytes:
         return encode_assignment(self.account.unit, 1, 0, "x")
 
     def assigned(self, revision: int) -> None:

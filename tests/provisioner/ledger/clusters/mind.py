@@ -41,9 +41,6 @@ class Asked:
     guards: tuple = ()
     writes: tuple = ()
 
-    def record(self) -> bytes:
-        return self.value
-
 
 class Gone(Exception):
     """A provisioner learned that its session is lost."""

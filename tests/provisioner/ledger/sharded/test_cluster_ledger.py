@@ -34,10 +34,8 @@ class Newcomer(Claim):
         self.key = keys.assignment("t", name)
         self.account = account
         self.expires_at = float("inf")
+        self.value = b"{}"
         self.outcome = asyncio.get_running_loop().create_future()
-
-    def record(self):
-        return b"{}"
 
     def failed(self, error):
         self.outcome.set_result(error)
