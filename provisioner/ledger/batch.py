@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from control_plane import faultpoints
 from control_plane.store.port import MAX_OPERATIONS
@@ -14,25 +14,16 @@ from provisioner.ledger.operations import Claim, Operation, Release
 class Batch:
     """Filled by one commit queue, committed whole or not at all."""
 
-    __slots__ = ("changes", "claims", "expired", "keys", "releases", "without_room")
+    __slots__ = ("accounts", "changes", "claims", "expired", "keys", "releases", "without_room")
 
     def __init__(self) -> None:
         self.keys: set[bytes] = set()  # no transaction may write a key twice
         self.claims: list[Claim] = []
         self.releases: list[Release] = []
         self.changes: dict[str, list[int]] = {}  # unit -> [claims, releases]
+        self.accounts: Sequence[Account] = ()  # every account touched, once
         self.expired: list[Operation] = []  # met on the way: nobody waits for them any more
         self.without_room: list[Claim] = []  # met on the way: their unit has no slot for them
-
-    def accounts(self) -> list[Account]:
-        """Every account touched, once."""
-        seen: dict[str, Account] = {}
-        for operation in (*self.claims, *self.releases):
-            seen.setdefault(operation.account.unit, operation.account)
-        for claim in self.claims:
-            if claim.source is not None:
-                seen.setdefault(claim.source.unit, claim.source)
-        return list(seen.values())
 
     def deliver(self, revision: int) -> None:
         """Answers everybody in it: it is durable at `revision`."""
@@ -103,7 +94,18 @@ def gather(waiting: deque[Operation], now: float, fixed_compares: int) -> Batch:
                 change[1] += 1
         compares -= compared
         writes -= written
+    batch.accounts = _accounts(batch)
     return batch
+
+
+def _accounts(batch: Batch) -> Sequence[Account]:
+    seen: dict[str, Account] = {}
+    for operation in (*batch.claims, *batch.releases):
+        seen.setdefault(operation.account.unit, operation.account)
+    for claim in batch.claims:
+        if claim.source is not None:
+            seen.setdefault(claim.source.unit, claim.source)
+    return list(seen.values())
 
 
 def touches(operation: Operation, units: Collection[str]) -> bool:

@@ -127,7 +127,7 @@ class CommitQueue:
         if not batch.claims and not batch.releases:
             return
         me, rules = self._session.id, self._rules
-        accounts = batch.accounts()
+        accounts = batch.accounts
         unregistered = rules.unregistered(accounts)
         if unregistered:
             await self._register(batch, unregistered)
@@ -180,7 +180,7 @@ class CommitQueue:
             loop.call_soon(loop.call_soon, batch.deliver, result.revision)
             return
         self.conflicts += 1
-        if rules.outdated(compares, result):
+        if compares and rules.outdated(compares, result):
             await self.refresh(accounts)
             self._requeue(batch.claims, batch.releases)
         else:

@@ -60,11 +60,7 @@ class Session:
         self.id = ""
         self.key = b""
         self.revision = 0  # create_revision of the session's key
-
-    @property
-    def compare(self) -> Compare:
-        """Holds while this session stands."""
-        return session_compare(self.key, self.revision)
+        self.compare: Compare = session_compare(self.key, self.revision)  # holds while it stands
 
     async def open(self) -> None:
         """Begins a session under a new id. Raises Unavailable when the store is away; Refused
@@ -91,6 +87,7 @@ class Session:
             raise Unavailable(f"another provisioner is called {name}")
         faultpoints.passing("session.opened")
         self.id, self.key, self.revision, self._lease = name, key, result.revision, lease
+        self.compare = session_compare(key, result.revision)
         self._lost.clear()
         self.stands.set()
 
