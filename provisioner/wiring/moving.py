@@ -47,7 +47,7 @@ class Moving:
             **{f"hold expiry {name}": one.run for name, one in self.hold_expiries.items()},
             "mover": self.mover.run,
             "job store": self.job_store.run,
-            "executor of jobs": self.executor.run,
+            "job executor": self.executor.run,
             "failure detector": self.failure_detector.run,
         }
 

@@ -90,7 +90,7 @@ def build_services(
             placer=use_case.provisioner.placer,
             wall=time.time,
         ),
-        watching.job_store,
+        watching.departures,
         watching.fleet,
         state.store_status,
         state.fleet_pairs,
