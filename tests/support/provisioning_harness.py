@@ -121,6 +121,7 @@ async def provisioning(
         harness = ProvisioningHarness(store, fleet_view, signers)
         await harness.ledger.start()
         running = asyncio.create_task(harness.ledger.run())
+        await asyncio.sleep(0)  # its tasks are begun: it can ask for slots
         yield harness
         running.cancel()
         with suppress(asyncio.CancelledError):
