@@ -1,1 +1,1 @@
-"""Answer: the gRPC face of the provisioning service."""
+"""Servicers of the provisioning service: map in, use case, map out."""

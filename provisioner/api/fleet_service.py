@@ -210,7 +210,7 @@ class FleetService(pb_grpc.FleetServiceServicer):
         context: aio.ServicerContext[Any, Any],
     ) -> AsyncIterator[pb.HeartbeatResponse]:
         self._callers.require(context, Right.UNIT)
-        unit_id, ttl_s, told, admitted = "", DEFAULT_TTL_S, 0, 0
+        unit_id, ttl_s, sent_generation, admitted = "", DEFAULT_TTL_S, 0, 0
         liveness: Liveness | None = None
         stream: DepartureStream | None = None
         beats = Heartbeats(requests)
@@ -244,8 +244,8 @@ class FleetService(pb_grpc.FleetServiceServicer):
                     response.interval.CopyFrom(duration(ttl_s / BEATS_PER_TTL))
                 response.recorded_admissions = admitted
                 generation = self._issuer.generation
-                if told != generation:
-                    told = generation
+                if sent_generation != generation:
+                    sent_generation = generation
                     for key in self._issuer.keys_for(unit_id):
                         response.keys.add(
                             key_id=key.key_id,

@@ -1,4 +1,4 @@
-"""What a provisioning server tells Prometheus. All names in one place.
+"""ProvisionerMetrics: what a provisioning server exports to Prometheus, all names in one place.
 
 Collected when scraped, from counters that the hot path keeps as plain integers.
 """
@@ -24,7 +24,7 @@ from provisioner.provisioning.ticket_fallback import TicketFallback
 
 
 class ProvisionerMetrics(Collector):
-    """Reads the desk, its ledger and the store's health. keeper None: no snapshot is kept."""
+    """Reads the use case, its ledger and the store's health. keeper None: no snapshot is kept."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class ProvisionerMetrics(Collector):
         answers.add_metric(["refused"], provisioner.refused)
         yield answers
         yield CounterMetricFamily(
-            "homeport_provisioner_stale_answers",
+            "homeport_provisioner_ticket_fallback_answers",
             "Known clients answered from their last ticket, without the store.",
             self._fallback.answered,
         )
@@ -76,7 +76,7 @@ class ProvisionerMetrics(Collector):
             moved.add_metric([cause], clients)
         yield moved
         yield CounterMetricFamily(
-            "homeport_moves_kept_clients",
+            "homeport_moves_not_moved_clients",
             "Attempts to move a client that left it where it was.",
             self._mover.not_moved,
         )
@@ -86,7 +86,7 @@ class ProvisionerMetrics(Collector):
             provisioner.under_way,
         )
         watchers = GaugeMetricFamily(
-            "homeport_provisioner_watchers", "Streams that stand.", labels=["of"]
+            "homeport_provisioner_watchers", "Streams that are open.", labels=["of"]
         )
         watchers.add_metric(["assignment"], len(self._watching.clients))
         watchers.add_metric(["fleet"], len(self._watching.fleet))
@@ -126,7 +126,7 @@ class ProvisionerMetrics(Collector):
             1.0 if self._health.connected else 0.0,
         )
         yield GaugeMetricFamily(
-            "homeport_provisioner_knowledge_age_seconds",
+            "homeport_provisioner_view_age_seconds",
             "How long ago the store last confirmed fleet and tenants; 0 while it answers.",
             self._store_status.age_s,
         )

@@ -1,7 +1,7 @@
 """UnitOperations: what operators do to units and to the jobs that move clients.
 
 The use cases behind FleetService: a call is checked, decided on one snapshot, and written by
-`Transitions` or `Board` with compares on all of it.
+`Transitions` or `JobStore` with compares on all of it.
 """
 
 from __future__ import annotations

@@ -80,15 +80,15 @@ async def when_there(
 ) -> T | None:
     """What `attempt` gives once it does, for as long as it takes; None when told to stop
     first. Raises its errors that waiting does not help."""
-    told = False
+    logged = False
     while not stop.is_set():
         try:
             return await attempt()
         except ServiceError as error:
             if error.retry_after_s is None:
                 raise
-            if not told:
-                told = True
+            if not logged:
+                logged = True
                 log.warning("waiting for %s: %s", what, error)
         try:
             async with asyncio.timeout(STORE_RETRY_S):

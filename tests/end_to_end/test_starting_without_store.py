@@ -101,8 +101,8 @@ async def test_a_server_serves_from_its_snapshot_and_joins_the_store(own_etcd, t
                 assert (now.unit_id, now.endpoint, now.epoch) == (
                     was.unit_id, was.endpoint, was.epoch
                 )  # fmt: skip
-            assert metric(server, "homeport_provisioner_stale_answers_total") == CLIENTS
-            assert metric(server, "homeport_provisioner_knowledge_age_seconds") > 0
+            assert metric(server, "homeport_provisioner_ticket_fallback_answers_total") == CLIENTS
+            assert metric(server, "homeport_provisioner_view_age_seconds") > 0
 
             delays = set()
             for n in range(5):

@@ -26,7 +26,7 @@ def stale_answers(server: servers.Server) -> float:
     (line,) = [
         line
         for line in text.splitlines()
-        if line.startswith("homeport_provisioner_stale_answers_total ")
+        if line.startswith("homeport_provisioner_ticket_fallback_answers_total ")
     ]
     return float(line.split()[1])
 
