@@ -51,7 +51,7 @@ async def clients_per_s(endpoint: str, run: str, count: int, in_flight: int) -> 
     """The rate of `count` transactions. Raises RuntimeError when one was refused."""
     answers: list[bytes] = []
 
-    async def lane(work: Iterator[bytes], txn: Any) -> None:
+    async def send(work: Iterator[bytes], txn: Any) -> None:
         answers.extend([await txn(request, timeout=CALL_WITHIN_S) for request in work])
 
     async with grpc.aio.insecure_channel(endpoint) as channel:
@@ -59,9 +59,9 @@ async def clients_per_s(endpoint: str, run: str, count: int, in_flight: int) -> 
         txn: Any = channel.unary_unary("/etcdserverpb.KV/Txn")
         work = iter(transactions(run, count))
         began = time.perf_counter()
-        async with asyncio.TaskGroup() as lanes:
+        async with asyncio.TaskGroup() as senders:
             for _ in range(in_flight):
-                lanes.create_task(lane(work, txn))
+                senders.create_task(send(work, txn))
         elapsed_s = time.perf_counter() - began
     done = sum(TxnResponse.FromString(answer).succeeded for answer in answers)
     if done != count:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from statistics import median
 
-from bench.load.crew import Crew
-from bench.load.tally import Outcome
+from bench.load.load_processes import LoadProcesses
+from bench.load.results import LoadResult
 from bench.suite.measurement import Failed, Measurement, Ratio, Samples
 from bench.suite.processes import echo, etcd, provisioner, roomy_fleet, scratch
 from bench.workloads import ECHO, Provisions, sample_response
@@ -20,38 +20,38 @@ COUNTS = {"echo": 11_000, "native_echo": 80_000, "new": 25_000, "grpcio": 5_000}
 SIZE_TOLERANCE = 0.05
 
 
-def check_echo(outcome: Outcome) -> Outcome:
+def check_echo(result: LoadResult) -> LoadResult:
     """Raises Failed unless every call was answered with the sample."""
-    _check_errors(outcome)
-    if any(answer != sample_response() for answer in outcome.kept):
+    _check_errors(result)
+    if any(answer != sample_response() for answer in result.kept):
         raise Failed("an echo answered something else")
-    return outcome
+    return result
 
 
-def check_provisioned(outcome: Outcome, *, existing: bool) -> Outcome:
+def check_provisioned(result: LoadResult, *, existing: bool) -> LoadResult:
     """Raises Failed unless every call was answered and the answers kept are what they
     should be."""
-    _check_errors(outcome)
+    _check_errors(result)
     units = {unit.id for unit in roomy_fleet()}
-    answers = [pb.ProvisionResponse.FromString(answer) for answer in outcome.kept]
+    answers = [pb.ProvisionResponse.FromString(answer) for answer in result.kept]
     for answer in answers:
         fine = answer.assignment.unit_id in units and answer.ticket
         if not fine or answer.existing != existing or answer.stale:
             raise Failed(f"a wrong answer: {answer}")
     if len({answer.assignment.client_id for answer in answers}) != len(answers):
         raise Failed("two answers for one client")
-    return outcome
+    return result
 
 
-def _check_errors(outcome: Outcome) -> None:
-    if outcome.errors:
-        kinds = ", ".join(f"{count} {kind}" for kind, count in outcome.errors.items())
-        raise Failed(f"of {outcome.good + sum(outcome.errors.values())} calls: {kinds}")
-    if not outcome.kept:
+def _check_errors(result: LoadResult) -> None:
+    if result.errors:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in result.errors.items())
+        raise Failed(f"of {result.good + sum(result.errors.values())} calls: {kinds}")
+    if not result.kept:
         raise Failed("no call was answered")
 
 
-def same_size(ours: Outcome, echoed: Outcome) -> tuple[float, float]:
+def same_size(ours: LoadResult, echoed: LoadResult) -> tuple[float, float]:
     """Median bytes of both's answers. Raises Failed when they are too far apart to compare."""
     sizes = [float(median(len(answer) for answer in one.kept)) for one in (ours, echoed)]
     if abs(sizes[0] / sizes[1] - 1) > SIZE_TOLERANCE:
@@ -78,15 +78,15 @@ def measure(samples: Samples, rounds: int, quick: bool, tick: Callable[[], None]
         url = stack.enter_context(etcd(folder))
         default = stack.enter_context(provisioner(url, "auto", folder))["grpc"]
         grpcio = stack.enter_context(provisioner(url, "grpcio", folder))["grpc"]
-        crew = stack.enter_context(Crew())
+        load = stack.enter_context(LoadProcesses())
         for number in range(-1, rounds):  # round -1 warms everything up
             name = secrets.token_hex(4)
-            echoed = check_echo(crew.run(grpcio_echo, calls("echo", name, ECHO)))
-            new = check_provisioned(crew.run(default, calls("new", name)), existing=False)
-            fast = check_echo(crew.run(native_echo, calls("native_echo", name, ECHO)))
-            known = check_provisioned(crew.run(default, calls("new", name)), existing=True)
+            echoed = check_echo(load.run(grpcio_echo, calls("echo", name, ECHO)))
+            new = check_provisioned(load.run(default, calls("new", name)), existing=False)
+            fast = check_echo(load.run(native_echo, calls("native_echo", name, ECHO)))
+            known = check_provisioned(load.run(default, calls("new", name)), existing=True)
             slow = check_provisioned(
-                crew.run(grpcio, calls("grpcio", "g" + name[1:])), existing=False
+                load.run(grpcio, calls("grpcio", "g" + name[1:])), existing=False
             )
             tick()
             sizes = same_size(new, echoed)

@@ -1,4 +1,4 @@
-"""What `homeport doctor` makes of what it saw. Pure: observations in, findings out.
+"""Health checks of `homeport doctor`. Pure: observations in, findings out.
 
 Each finding is one line: ok, warn or fail, what was seen, and for the last two what to do.
 """
@@ -14,7 +14,7 @@ GEO_OLD_DAYS = 180.0
 NEARLY_FULL = 0.9
 
 
-class Outcome(StrEnum):
+class CheckOutcome(StrEnum):
     OK = "ok"
     WARN = "warn"
     FAIL = "fail"
@@ -23,13 +23,13 @@ class Outcome(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     check: str
-    outcome: Outcome
+    outcome: CheckOutcome
     seen: str
     next_step: str = ""  # empty where all is well
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UnitSeen:
+class ObservedUnit:
     """A unit as the service lists it."""
 
     id: str
@@ -39,18 +39,18 @@ class UnitSeen:
 
 
 def ok(check: str, seen: str) -> Finding:
-    return Finding(check=check, outcome=Outcome.OK, seen=seen)
+    return Finding(check=check, outcome=CheckOutcome.OK, seen=seen)
 
 
 def warn(check: str, seen: str, next_step: str) -> Finding:
-    return Finding(check=check, outcome=Outcome.WARN, seen=seen, next_step=next_step)
+    return Finding(check=check, outcome=CheckOutcome.WARN, seen=seen, next_step=next_step)
 
 
 def fail(check: str, seen: str, next_step: str) -> Finding:
-    return Finding(check=check, outcome=Outcome.FAIL, seen=seen, next_step=next_step)
+    return Finding(check=check, outcome=CheckOutcome.FAIL, seen=seen, next_step=next_step)
 
 
-def judge_versions(here: str, there: str | None) -> Finding:
+def check_versions(here: str, there: str | None) -> Finding:
     """`there` None: the server does not say."""
     if there is None:
         return warn(
@@ -67,7 +67,7 @@ def judge_versions(here: str, there: str | None) -> Finding:
     return ok("version", f"{here} here, {there} there")
 
 
-def judge_store(connected: float | None, ready: bool) -> Finding:
+def check_store(connected: float | None, ready: bool) -> Finding:
     """`connected` is homeport_store_connected; None: not told."""
     if connected == 0.0:
         return fail(
@@ -84,7 +84,7 @@ def judge_store(connected: float | None, ready: bool) -> Finding:
     return ok("store", "connected, and the server can place new clients")
 
 
-def judge_clock(skew_s: float) -> Finding:
+def check_clock(skew_s: float) -> Finding:
     """Server's clock less ours, seconds. Tickets carry times, so clocks have to agree."""
     ahead = "ahead of" if skew_s > 0 else "behind"
     seen = f"the server's clock is {abs(skew_s):.0f} s {ahead} this one"
@@ -96,7 +96,7 @@ def judge_clock(skew_s: float) -> Finding:
     return ok("clock", "agrees with the server's to the second or two that can be told")
 
 
-def judge_geo(build_s: float | None, now_s: float) -> Finding:
+def check_geo(build_s: float | None, now_s: float) -> Finding:
     """`build_s`: Unix time at which the database in use was built; None: not told."""
     if not build_s:
         return warn(
@@ -112,7 +112,7 @@ def judge_geo(build_s: float | None, now_s: float) -> Finding:
     return ok("geo", f"the geo database is {max(0.0, days):,.0f} days old")
 
 
-def judge_agents(units: Sequence[UnitSeen]) -> Finding:
+def check_agents(units: Sequence[ObservedUnit]) -> Finding:
     if not units:
         return fail("agents", "there are no units", "describe them: homeport units apply -f FILE")
     away = [unit.id for unit in units if not unit.live]
@@ -124,7 +124,7 @@ def judge_agents(units: Sequence[UnitSeen]) -> Finding:
     return warn("agents", f"none live at {_some(away)}", step)
 
 
-def judge_room(units: Sequence[UnitSeen]) -> Finding:
+def check_room(units: Sequence[ObservedUnit]) -> Finding:
     capacity = sum(unit.capacity for unit in units)
     room = sum(max(0, unit.capacity - unit.clients) for unit in units)
     step = "raise capacities or add units: homeport units apply -f FILE"

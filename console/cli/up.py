@@ -17,8 +17,8 @@ from rich.panel import Panel
 
 from console.cli.output import busy, console_for_notes, console_for_people
 from console.cli.tables import facts
-from console.local.plan import ETCD, StackOptions, plan_stack
 from console.local.stack import LocalStack, StartInterrupted, ready_document
+from console.local.stack_plan import ETCD, StackOptions, plan_stack
 from control_plane.fleet.file import read_fleet
 from control_plane.process import write_ready_file
 
@@ -34,17 +34,17 @@ def run_until_stopped(options: StackOptions, ready_file: Path | None) -> None:
     notes = console_for_notes()
     if ready_file is not None:
         ready_file.unlink(missing_ok=True)
-    narrator = _Narrator(notes)
+    reporter = _StepReporter(notes)
     stack = LocalStack(
         plan,
         options.data_dir,
-        on_step=narrator.tell,
+        on_step=reporter.report,
         on_trouble=lambda trouble: notes.print(trouble, style="yellow", markup=False),
         interrupted=stop.is_set,
     )
     with _stopping_on_signals(stop, stack):
         try:
-            with busy("starting") as narrator.spin:
+            with busy("starting") as reporter.update:
                 stack.start()
         except StartInterrupted:
             return
@@ -61,7 +61,7 @@ def run_until_stopped(options: StackOptions, ready_file: Path | None) -> None:
                     announced = now  # a program was started again: other pids, other ports
                     write_ready_file(ready_file, announced, indent=2)
         finally:
-            with busy("stopping") as narrator.spin:
+            with busy("stopping") as reporter.update:
                 stack.stop()
             if ready_file is not None:
                 ready_file.unlink(missing_ok=True)
@@ -85,17 +85,17 @@ def _stopping_on_signals(stop: threading.Event, stack: LocalStack) -> Iterator[N
             signal.signal(name, handler)
 
 
-class _Narrator:
-    """Tells the operator about steps: in the spinner's words, or in lines where there is no
+class _StepReporter:
+    """Reports steps to the operator: in the spinner's words, or in lines where there is no
     terminal to spin on."""
 
     def __init__(self, notes: Console) -> None:
         self._notes = notes
-        self.spin: Callable[[str], None] = lambda words: None
+        self.update: Callable[[str], None] = lambda words: None
 
-    def tell(self, step: str) -> None:
+    def report(self, step: str) -> None:
         if self._notes.is_terminal:
-            self.spin(f"{step} …")
+            self.update(f"{step} …")
         else:
             self._notes.print(step, markup=False)
 

@@ -21,7 +21,7 @@ from rich.markup import escape
 from console.cli.failure import CommandFailed, failure_of, report
 from console.cli.output import busy, console_for_people
 from console.cli.views.decisions import explanation_view, instruction_document
-from console.demo.decisions_stack import TENANT, Morning
+from console.demo.decisions_stack import TENANT, DecisionsStack
 from homeport.api.datasharing.v1 import decision_pb2, plan_pb2
 
 ZONE = ZoneInfo("Europe/Berlin")
@@ -41,19 +41,19 @@ def clock(at_ms: float) -> str:
 class Story:
     """Tells what happens, and fails where it is not what should."""
 
-    def __init__(self, morning: Morning, out: Console) -> None:
-        self.morning = morning
+    def __init__(self, stack: DecisionsStack, out: Console) -> None:
+        self.stack = stack
         self.out = out
 
     def chapter(self, title: str) -> None:
         self.out.print(f"\n[bold cyan]{title}[/]")
 
     def tell(self, text: str) -> None:
-        self.out.print(f"[dim]{clock(self.morning.clock.now_ms())}[/]  {text}")
+        self.out.print(f"[dim]{clock(self.stack.clock.now_ms())}[/]  {text}")
 
     def show_plan(self) -> dict[str, tuple[str, dict[str, Any]]]:
         """The plan's next occurrence; its actions: when, and with which configuration."""
-        plan = self.morning.plan()
+        plan = self.stack.plan()
         actions = _actions(plan)
         moved = f"{clock(plan.next.effective_time.ToMilliseconds())}"
         said = ", ".join(
@@ -65,7 +65,7 @@ class Story:
 
     def explain(self, position: int) -> decision_pb2.ExplainDecisionResponse:
         """Why an event led to what it did."""
-        with self.morning.calls() as calls:
+        with self.stack.calls() as calls:
             event = decision_pb2.EventName(position=position)
             answer = calls.explain(TENANT, event=event)
         self.out.print(explanation_view(answer))
@@ -101,16 +101,16 @@ def expect(what: str, expected: object, actual: object) -> None:
         raise CommandFailed(f"{what}: expected {expected}, and it is {actual}")
 
 
-def tell(morning: Morning, out: Console) -> None:
+def run_scenario(stack: DecisionsStack, out: Console) -> None:
     """The whole scenario. Raises CommandFailed where something is not as it should be."""
-    story = Story(morning, out)
+    story = Story(stack, out)
     story.chapter("Monday: the plan as Anna made it")
     planned = story.show_plan()
     expect("the alarm", "07:30", planned["wake-up"][0])
 
     story.chapter("Traffic is as always, then slow")
     for minutes, speed in ((31, 52), (33, 49)):
-        calm = morning.publish(
+        calm = stack.publish(
             "traffic",
             "city.traffic.speed",
             {"route": "route-7", "speed_kmh": speed, "minutes": minutes},
@@ -120,7 +120,7 @@ def tell(morning: Morning, out: Console) -> None:
     story.explain(calm)
     slow = calm
     for minutes, speed in ((64, 18), (71, 15)):
-        slow = morning.publish(
+        slow = stack.publish(
             "traffic",
             "city.traffic.speed",
             {"route": "route-7", "speed_kmh": speed, "minutes": minutes},
@@ -136,7 +136,7 @@ def tell(morning: Morning, out: Console) -> None:
     )
 
     story.chapter("Frost")
-    frost = morning.publish("weather", "city.weather.now", {"place": "berlin", "temperature_c": -6})
+    frost = stack.publish("weather", "city.weather.now", {"place": "berlin", "temperature_c": -6})
     story.tell("weather says: −6 °C in Berlin")
     story.explain(frost)
     colder = story.show_plan()
@@ -146,11 +146,11 @@ def tell(morning: Morning, out: Console) -> None:
     for count, (name, when) in enumerate(
         (("wake-up", "07:10"), ("coffee", "07:20"), ("heating", "07:55")), start=1
     ):
-        morning.clock.go_to(at(MONDAY, when))
-        done = morning.performed(count)
+        stack.clock.go_to(at(MONDAY, when))
+        done = stack.performed(count)
         story.show_performed(done[-1])
         expect(f"{name} is done", count, len(done))
-    done = morning.performed(3)
+    done = stack.performed(3)
     expect(
         "who did what",
         [("alarm", "bedside-hub"), ("coffee", "bedside-hub"), ("heating", "car")],
@@ -165,18 +165,18 @@ def tell(morning: Morning, out: Console) -> None:
     out.print(f"       [dim]because of {escape(causes)}[/]")
 
     story.chapter("Tuesday: the calendar cancels")
-    morning.clock.go_to(at(TUESDAY, "06:00"))
-    day_off = morning.publish(
+    stack.clock.go_to(at(TUESDAY, "06:00"))
+    day_off = stack.publish(
         "calendar", "user.calendar.entry", {"title": "work", "cancelled": True}, subject="anna"
     )
     story.tell("calendar says: work is cancelled")
     story.explain(day_off)
     story.show_plan()
-    morning.clock.go_to(at(TUESDAY, "09:30"))
+    stack.clock.go_to(at(TUESDAY, "09:30"))
     # The next traffic event is decided after the timers of this moment had their turn.
-    morning.until("Wednesday's plan", lambda: morning.plan().next.planned_time.seconds
+    stack.until("Wednesday's plan", lambda: stack.plan().next.planned_time.seconds
                   == at("2026-12-02", "09:00") // 1000)  # fmt: skip
-    expect("instructions in all", 3, len(morning.instructions()))
+    expect("instructions in all", 3, len(stack.instructions()))
     story.tell("nothing rang, brewed or heated")
 
 
@@ -188,12 +188,12 @@ def main() -> int:
     out = console_for_people()
     try:
         with busy("preparing") as now_doing:
-            morning = Morning(
+            stack = DecisionsStack(
                 options.output,
                 starts_at_ms=at(MONDAY, "06:00"),
                 on_step=lambda step: now_doing(f"{step} …"),
             )
-            morning.__enter__()
+            stack.__enter__()
         try:
             out.print(
                 "[bold]A morning, decided[/]\n"
@@ -201,10 +201,10 @@ def main() -> int:
                 "processes and\nsandboxes of this machine. Their clock is simulated: it starts on "
                 "a Monday at 06:00 in Berlin and\njumps where a person would wait."
             )
-            tell(morning, out)
+            run_scenario(stack, out)
         finally:
             with busy("stopping"):
-                morning.__exit__()
+                stack.__exit__()
         out.print("\n[bold green]Everything happened as decided.[/]")
     except BaseException as error:  # raised again where it is not one of ours
         failure = None if isinstance(error, SystemExit) else failure_of(error)

@@ -20,7 +20,7 @@ from console.cli.failure import CommandFailed
 from console.cli.input.submission import read_submission
 from console.cli.profile import Target
 from console.local.child import Child
-from console.local.plan import Program
+from console.local.stack_plan import Program
 from data_sharing.clock import SimulatedClock
 from data_sharing.runtimes.builder import build
 from homeport.api.cloudevents.v1 import cloudevents_pb2
@@ -39,7 +39,7 @@ WITHIN_S = 120.0
 POLL_S = 0.05
 
 
-class Morning:
+class DecisionsStack:
     """A context manager: inside it, everything runs. `folder` is emptied first."""
 
     def __init__(
@@ -53,7 +53,7 @@ class Morning:
         self._children: list[Child] = []
         self._published = 0
 
-    def __enter__(self) -> Morning:
+    def __enter__(self) -> DecisionsStack:
         try:
             self._start()
         except BaseException:  # Ctrl-C too: no child may be left

@@ -25,8 +25,8 @@ from console.cli.output import busy, console_for_people, kilometres, load_bar
 from console.cli.progress import counting
 from console.cli.tables import Table, fold, number, optional, whole
 from console.cli.views.homes import explanation_view
-from console.local.plan import StackOptions, plan_stack
 from console.local.stack import LocalStack
+from console.local.stack_plan import StackOptions, plan_stack
 from control_plane.fleet.file import SAMPLE, read_fleet
 from control_plane.fleet.unit import UnitSpec
 from homeport import Assignment, ClientAt
@@ -48,7 +48,7 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class DemoResult:
     """What came of provisioning: `homes` in the order of the addresses, None where refused."""
 
     addresses: Sequence[str]
@@ -109,12 +109,12 @@ def run(options: Options) -> None:
         with busy("stopping"):
             stack.stop()
     with busy("drawing the map"):
-        pictures = draw(units, Locator(lambda: database), outcome, options.output)
-    out.print(f"\nmap: {', '.join(str(picture) for picture in pictures)}", markup=False)
+        maps = draw(units, Locator(lambda: database), outcome, options.output)
+    out.print(f"\nmap: {', '.join(str(path) for path in maps)}", markup=False)
     out.print(f"[dim]{database.info.attribution}[/]")
 
 
-def provision(client: homeport.Client, addresses: Sequence[str]) -> Outcome:
+def provision(client: homeport.Client, addresses: Sequence[str]) -> DemoResult:
     """Provisions each address as a client of its own."""
     homes: list[Assignment | None] = []
     began_s = time.perf_counter()
@@ -126,10 +126,10 @@ def provision(client: homeport.Client, addresses: Sequence[str]) -> Outcome:
         for result in client.provision_many(clients):
             homes.append(result.assignment)
             advance(1)
-    return Outcome(addresses=addresses, homes=homes, took_s=time.perf_counter() - began_s)
+    return DemoResult(addresses=addresses, homes=homes, took_s=time.perf_counter() - began_s)
 
 
-def summary_table(units: Sequence[UnitSpec], outcome: Outcome) -> Table:
+def summary_table(units: Sequence[UnitSpec], outcome: DemoResult) -> Table:
     """What came of it, unit by unit."""
     done = [home for home in outcome.homes if home]
     distances = outcome.distances_km
@@ -155,7 +155,7 @@ def summary_table(units: Sequence[UnitSpec], outcome: Outcome) -> Table:
     return table
 
 
-def _print_summary(out: Console, units: Sequence[UnitSpec], outcome: Outcome) -> None:
+def _print_summary(out: Console, units: Sequence[UnitSpec], outcome: DemoResult) -> None:
     out.print(summary_table(units, outcome))
     done = [home for home in outcome.homes if home]
     sixes = sum(":" in address for address in outcome.addresses)
@@ -168,7 +168,7 @@ def _print_summary(out: Console, units: Sequence[UnitSpec], outcome: Outcome) ->
     )
 
 
-def _print_explanation(out: Console, client: homeport.Client, outcome: Outcome) -> None:
+def _print_explanation(out: Console, client: homeport.Client, outcome: DemoResult) -> None:
     """One decision that was more than "the nearest", if there was one."""
     done = [number for number, home in enumerate(outcome.homes) if home]
     if not done:
@@ -182,7 +182,7 @@ def _print_explanation(out: Console, client: homeport.Client, outcome: Outcome) 
     out.print(explanation_view(name, shown))
 
 
-def _print_tickets(out: Console, stack: LocalStack, outcome: Outcome) -> None:
+def _print_tickets(out: Console, stack: LocalStack, outcome: DemoResult) -> None:
     """The same ticket at its own unit and at another."""
     home = next((home for home in outcome.homes if home), None)
     if home is None:
@@ -196,7 +196,7 @@ def _print_tickets(out: Console, stack: LocalStack, outcome: Outcome) -> None:
 
 
 def draw(
-    units: Sequence[UnitSpec], locator: Locator, outcome: Outcome, folder: Path
+    units: Sequence[UnitSpec], locator: Locator, outcome: DemoResult, folder: Path
 ) -> tuple[Path, Path]:
     """Writes the map, as PNG and SVG; clients without position are not on it."""
     from console.demo.world_map import ClientsOnMap, UnitOnMap, draw_world

@@ -1,7 +1,7 @@
 """One child process of the local stack: started, watched, stopped, never left behind.
 
 A child leads its own session, so that Ctrl-C in the terminal reaches only us and we decide the
-order; `leash` makes it end when we die, however we die.
+order; `die_with_parent` makes it end when this process does, however that ends.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from console.local.plan import Program
+from console.local.stack_plan import Program
 
 # -P: a folder of the operator's that happens to be called `console` is not ours.
 _PYTHON = (sys.executable, "-P", "-m")

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from console.local.etcd_process import EtcdCluster, EtcdFailed
-from console.local.plan import restart_delay_s
+from console.local.stack_plan import restart_delay_s
 from control_plane.process import write_ready_file
 
 _POLL_S = 0.1

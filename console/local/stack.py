@@ -17,12 +17,12 @@ from types import TracebackType
 from typing import IO, Self
 
 from console.local.child import Child
-from console.local.plan import (
+from console.local.stack_plan import (
     AGENT,
     LOOPBACK,
     SERVER,
-    Plan,
     Program,
+    StackPlan,
     restart_delay_s,
     settled_arguments,
 )
@@ -47,7 +47,7 @@ class LocalStack:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: StackPlan,
         data_dir: Path,
         *,
         on_step: Callable[[str], None] = lambda step: None,

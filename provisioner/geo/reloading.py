@@ -1,7 +1,7 @@
 """GeoReloader: a new geo file counts while calls go on; a broken one is refused and the old
 one keeps serving.
 
-Looks at the file's identity every few seconds; when it changed, reads and verifies the new
+Polls the file's identity every few seconds; when it changed, reads and verifies the new
 content in a thread and then swaps one attribute. Readers hold the database they began with.
 """
 
@@ -46,8 +46,8 @@ class GeoReloader:
     def __call__(self) -> GeoDatabase:
         return self._database
 
-    async def look(self) -> bool:
-        """Looks once; whether a new file was taken."""
+    async def poll(self) -> bool:
+        """Checks the file once; True when a new one is in use."""
         identity = _identity(self._path)
         if identity == self._seen or identity is None:
             return False
@@ -60,18 +60,18 @@ class GeoReloader:
             log.error("keeping the old geo database: %s", error)
             return False
         if _identity(self._path) != identity:
-            self._seen = None  # written while it was read: look again
+            self._seen = None  # written while it was read: read it again
         self._database = fresh
         self.swaps += 1
         log.info("geo database of %d serves now", fresh.build_epoch)
         return True
 
     async def run(self) -> None:
-        """Looks for ever."""
+        """Polls for ever."""
         while True:
             await asyncio.sleep(self._interval_s)
             if self._path is not None:
-                await self.look()
+                await self.poll()
 
 
 def _identity(path: Path | None) -> tuple[_Stamp, _Stamp | None] | None:

@@ -4,71 +4,71 @@ from __future__ import annotations
 
 import pytest
 
-from console.cli import health_checks as judge
-from console.cli.health_checks import Finding, Outcome, UnitSeen
+from console.cli import health_checks as checks
+from console.cli.health_checks import CheckOutcome, Finding, ObservedUnit
 
 DAY_S = 86_400.0
 
 
-def unit(name: str, *, live: bool = True, clients: int = 0, capacity: int = 100) -> UnitSeen:
-    return UnitSeen(id=name, live=live, clients=clients, capacity=capacity)
+def unit(name: str, *, live: bool = True, clients: int = 0, capacity: int = 100) -> ObservedUnit:
+    return ObservedUnit(id=name, live=live, clients=clients, capacity=capacity)
 
 
 @pytest.mark.parametrize(
     ("finding", "outcome", "words"),
     [
         pytest.param(
-            judge.judge_versions("0.1.0", "0.1.7"), "ok", "0.1.7", id="patch releases mix"
+            checks.check_versions("0.1.0", "0.1.7"), "ok", "0.1.7", id="patch releases mix"
         ),
         pytest.param(
-            judge.judge_versions("0.1.0", "0.2.0"), "warn", "0.2.0", id="minor releases do not"
+            checks.check_versions("0.1.0", "0.2.0"), "warn", "0.2.0", id="minor releases do not"
         ),
-        pytest.param(judge.judge_versions("0.1.0", None), "warn", "not say", id="silent server"),
-        pytest.param(judge.judge_store(1.0, True), "ok", "connected", id="store there"),
-        pytest.param(judge.judge_store(0.0, True), "fail", "lost", id="store away"),
+        pytest.param(checks.check_versions("0.1.0", None), "warn", "not say", id="silent server"),
+        pytest.param(checks.check_store(1.0, True), "ok", "connected", id="store there"),
+        pytest.param(checks.check_store(0.0, True), "fail", "lost", id="store away"),
         pytest.param(
-            judge.judge_store(1.0, False), "fail", "cannot place", id="store there, no session"
+            checks.check_store(1.0, False), "fail", "cannot place", id="store there, no session"
         ),
-        pytest.param(judge.judge_store(None, True), "ok", "can place", id="an older server"),
-        pytest.param(judge.judge_clock(0.0), "ok", "agrees", id="same second"),
-        pytest.param(judge.judge_clock(-3.0), "warn", "3 s behind", id="a little behind"),
-        pytest.param(judge.judge_clock(3600.0), "fail", "3600 s ahead", id="an hour ahead"),
-        pytest.param(judge.judge_geo(0.0, 1e9), "warn", "not say", id="no build date"),
+        pytest.param(checks.check_store(None, True), "ok", "can place", id="an older server"),
+        pytest.param(checks.check_clock(0.0), "ok", "agrees", id="same second"),
+        pytest.param(checks.check_clock(-3.0), "warn", "3 s behind", id="a little behind"),
+        pytest.param(checks.check_clock(3600.0), "fail", "3600 s ahead", id="an hour ahead"),
+        pytest.param(checks.check_geo(0.0, 1e9), "warn", "not say", id="no build date"),
         pytest.param(
-            judge.judge_geo(1e9, 1e9 + 20 * DAY_S), "ok", "20 days", id="last month's database"
-        ),
-        pytest.param(
-            judge.judge_geo(1e9, 1e9 + 400 * DAY_S), "warn", "400 days", id="last year's database"
-        ),
-        pytest.param(judge.judge_geo(1e9, 1e9 - 10), "ok", "0 days", id="built in our future"),
-        pytest.param(judge.judge_agents([]), "fail", "no units", id="an empty fleet"),
-        pytest.param(judge.judge_agents([unit("a"), unit("b")]), "ok", "all 2", id="all live"),
-        pytest.param(
-            judge.judge_agents([unit("a"), unit("b", live=False)]), "warn", "at b", id="one away"
+            checks.check_geo(1e9, 1e9 + 20 * DAY_S), "ok", "20 days", id="last month's database"
         ),
         pytest.param(
-            judge.judge_agents([unit("a", live=False)]), "fail", "none of 1", id="all away"
+            checks.check_geo(1e9, 1e9 + 400 * DAY_S), "warn", "400 days", id="last year's database"
+        ),
+        pytest.param(checks.check_geo(1e9, 1e9 - 10), "ok", "0 days", id="built in our future"),
+        pytest.param(checks.check_agents([]), "fail", "no units", id="an empty fleet"),
+        pytest.param(checks.check_agents([unit("a"), unit("b")]), "ok", "all 2", id="all live"),
+        pytest.param(
+            checks.check_agents([unit("a"), unit("b", live=False)]), "warn", "at b", id="one away"
         ),
         pytest.param(
-            judge.judge_agents([unit("z"), *(unit(f"u{i}", live=False) for i in range(7))]),
+            checks.check_agents([unit("a", live=False)]), "fail", "none of 1", id="all away"
+        ),
+        pytest.param(
+            checks.check_agents([unit("z"), *(unit(f"u{i}", live=False) for i in range(7))]),
             "warn",
             "u0, u1, u2, u3 and 3 more",
             id="many away are not all named",
         ),
         pytest.param(
-            judge.judge_room([unit("a", clients=10)]), "ok", "90 of 100", id="room enough"
+            checks.check_room([unit("a", clients=10)]), "ok", "90 of 100", id="room enough"
         ),
         pytest.param(
-            judge.judge_room([unit("a", clients=95), unit("b")]),
+            checks.check_room([unit("a", clients=95), unit("b")]),
             "warn",
             "nearly full: a",
             id="one nearly full",
         ),
         pytest.param(
-            judge.judge_room([unit("a", clients=100)]), "fail", "none left", id="all full"
+            checks.check_room([unit("a", clients=100)]), "fail", "none left", id="all full"
         ),
         pytest.param(
-            judge.judge_room([unit("a", clients=120), unit("b", clients=40)]),
+            checks.check_room([unit("a", clients=120), unit("b", clients=40)]),
             "warn",
             "60 of 200",
             id="a unit over its lowered capacity lends nobody negative room",
@@ -83,15 +83,15 @@ def test_a_finding_says_what_was_seen(finding: Finding, outcome: str, words: str
 @pytest.mark.parametrize(
     "finding",
     [
-        judge.judge_versions("0.1.0", "1.0.0"),
-        judge.judge_store(0.0, False),
-        judge.judge_clock(60.0),
-        judge.judge_geo(None, 0.0),
-        judge.judge_agents([]),
-        judge.judge_room([unit("a", clients=100)]),
+        checks.check_versions("0.1.0", "1.0.0"),
+        checks.check_store(0.0, False),
+        checks.check_clock(60.0),
+        checks.check_geo(None, 0.0),
+        checks.check_agents([]),
+        checks.check_room([unit("a", clients=100)]),
     ],
     ids=lambda finding: finding.check,
 )
 def test_whatever_is_not_ok_comes_with_a_next_step(finding: Finding) -> None:
-    assert finding.outcome is not Outcome.OK
+    assert finding.outcome is not CheckOutcome.OK
     assert finding.next_step

@@ -24,6 +24,7 @@ import homeport
 from bench import report
 from bench.suite.measurement import Measurement, Ratio, Samples
 from console.cli import health_checks, output, up
+from console.cli.deciding.backtest import BacktestReport
 from console.cli.tables import Table, allotted, facts, fold, number, optional, whole
 from console.cli.views import (
     applications,
@@ -42,6 +43,8 @@ from console.cli.views import (
 )
 from console.demo import provisioning as demo
 from control_plane.fleet.file import SAMPLE, read_fleet
+from data_sharing.management.backtest import Backtest
+from data_sharing.rules.ruleset import RuleSet
 from homeport.api.datasharing.v1 import decision_pb2, plan_pb2, platform_pb2, registry_pb2, rule_pb2
 from homeport.api.fleet.v1 import fleet_pb2
 from homeport.api.tenancy.v1 import tenancy_pb2
@@ -136,16 +139,14 @@ def shard_map() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def backtested() -> Any:
-    side = SimpleNamespace(tallies={})
-    return SimpleNamespace(
-        rules=[CLIENT, TEXT], backtest=SimpleNamespace(proposed=side, in_force=side)
-    )
+def backtested() -> BacktestReport:
+    nothing = RuleSet([], [])
+    return BacktestReport(Backtest(nothing, nothing, start_ms=0), [CLIENT, TEXT])
 
 
-def demo_outcome() -> demo.Outcome:
+def demo_outcome() -> demo.DemoResult:
     unit_ids = [one.id for one in read_fleet(SAMPLE)]
-    return demo.Outcome(
+    return demo.DemoResult(
         addresses=["203.0.113.9"] * len(unit_ids),
         homes=[homeport.Assignment(tenant="default", client_id=CLIENT, unit_id=name,
                                    endpoint="x:1", epoch=1, distance_km=12_345.6)

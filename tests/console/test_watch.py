@@ -114,7 +114,7 @@ class Script:
 
     def run(self) -> list[tuple[str, int | None]]:
         changes = fleet_changes(
-            self.watch, wait=self.waits.append, chance=lambda: 1.0, lost=lambda why: None
+            self.watch, wait=self.waits.append, jitter=lambda: 1.0, lost=lambda why: None
         )
         found: list[tuple[str, int | None]] = []
         try:

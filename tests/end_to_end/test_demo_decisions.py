@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from console.demo.decisions import MONDAY, at, tell
-from console.demo.decisions_stack import Morning
+from console.demo.decisions import MONDAY, at, run_scenario
+from console.demo.decisions_stack import DecisionsStack
 
 
 @pytest.mark.timeout(400)
 def test_a_morning_in_which_feeds_change_plans_and_applications_follow(tmp_path: Path) -> None:
     out = io.StringIO()
-    with Morning(tmp_path / "morning", starts_at_ms=at(MONDAY, "06:00")) as morning:
-        tell(morning, Console(file=out, width=200))
+    with DecisionsStack(tmp_path / "morning", starts_at_ms=at(MONDAY, "06:00")) as stack:
+        run_scenario(stack, Console(file=out, width=200))
         story = out.getvalue()
         for said in (
             "Ringing, gentle, at 40 %",

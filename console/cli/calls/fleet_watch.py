@@ -22,7 +22,7 @@ def fleet_changes(
     watch: Callable[[int], Iterator[fleet.WatchFleetResponse]],
     *,
     wait: Callable[[float], None],
-    chance: Callable[[], float],
+    jitter: Callable[[], float],
     lost: Callable[[str], None],
     policy: RetryPolicy | None = None,
 ) -> Iterator[FleetChange]:
@@ -64,5 +64,5 @@ def fleet_changes(
             lost(error.message)
             told_s = error.retry_after_s
         in_vain += 1
-        pause_s = backoff_s(policy, in_vain, chance())
+        pause_s = backoff_s(policy, in_vain, jitter())
         wait(pause_s if told_s is None else max(told_s, pause_s))

@@ -11,7 +11,7 @@ from console.cli.options import Ca, Output, Profile, Server, Token, target_of
 from console.cli.output import Format, busy, show
 
 if TYPE_CHECKING:
-    from console.cli.health_checks import Finding, UnitSeen
+    from console.cli.health_checks import Finding, ObservedUnit
     from console.cli.profile import Target
 
 
@@ -83,13 +83,13 @@ def installed_version() -> str:
     return version_of("homeport-server")
 
 
-def _service(target: Target) -> tuple[list[Finding], list[UnitSeen] | None]:
+def _service(target: Target) -> tuple[list[Finding], list[ObservedUnit] | None]:
     """Whether the service answers, and its units if it does."""
     import time
 
     from console.cli.calls.fleet import FleetCalls
     from console.cli.failure import failure_of
-    from console.cli.health_checks import UnitSeen, fail, ok
+    from console.cli.health_checks import ObservedUnit, fail, ok
     from homeport.errors import HomeportError
 
     began_s = time.monotonic()
@@ -102,7 +102,7 @@ def _service(target: Target) -> tuple[list[Finding], list[UnitSeen] | None]:
         return [fail("server", what, step)], None
     took_ms = (time.monotonic() - began_s) * 1e3
     seen = [
-        UnitSeen(
+        ObservedUnit(
             id=unit.spec.unit_id,
             live=unit.HasField("status"),
             clients=unit.clients,
@@ -117,7 +117,7 @@ def _metrics(address: str) -> list[Finding]:
     import http.client
     import time
 
-    from console.cli import health_checks as judge
+    from console.cli import health_checks as checks
     from console.cli.scrape import scrape
 
     try:
@@ -125,27 +125,27 @@ def _metrics(address: str) -> list[Finding]:
     except (OSError, http.client.HTTPException, ValueError) as error:
         step = "name it with --metrics HOST:PORT, or start the server with --metrics-listen"
         return [
-            judge.warn("metrics", f"nothing usable at http://{address}: {error}", step),
-            judge.judge_versions(installed_version(), None),
+            checks.warn("metrics", f"nothing usable at http://{address}: {error}", step),
+            checks.check_versions(installed_version(), None),
         ]
     findings = [
-        judge.ok("metrics", f"http://{address}/metrics"),
-        judge.judge_versions(installed_version(), seen.version),
-        judge.judge_store(seen.store_connected, seen.ready),
+        checks.ok("metrics", f"http://{address}/metrics"),
+        checks.check_versions(installed_version(), seen.version),
+        checks.check_store(seen.store_connected, seen.ready),
     ]
     if seen.clock_skew_s is not None:
-        findings.append(judge.judge_clock(seen.clock_skew_s))
-    findings.append(judge.judge_geo(seen.geo_build_s, time.time()))
+        findings.append(checks.check_clock(seen.clock_skew_s))
+    findings.append(checks.check_geo(seen.geo_build_s, time.time()))
     return findings
 
 
-def _fleet(units: list[UnitSeen] | None) -> list[Finding]:
-    from console.cli import health_checks as judge
+def _fleet(units: list[ObservedUnit] | None) -> list[Finding]:
+    from console.cli import health_checks as checks
 
     if units is None:
         return []
-    agents = judge.judge_agents(units)
-    return [agents, judge.judge_room(units)] if units else [agents]
+    agents = checks.check_agents(units)
+    return [agents, checks.check_room(units)] if units else [agents]
 
 
 def _data_dir(folder: Path) -> Finding:

@@ -54,7 +54,7 @@ def up(
     and keeps its data between runs.
     """
     from console.cli.up import run_until_stopped
-    from console.local.plan import StackOptions
+    from console.local.stack_plan import StackOptions
     from control_plane.fleet.file import SAMPLE
 
     if transport not in ("auto", "native", "grpcio"):

@@ -70,7 +70,7 @@ def watch_units(
         changes = fleet_changes(
             service.watch_fleet,
             wait=time.sleep,
-            chance=random.random,
+            jitter=random.random,
             lost=lambda why: notes.print(f"[dim]{why}; watching on[/]"),
         )
         for told, change in enumerate(changes, start=1):

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Report:
+class BacktestReport:
     """rules: those of the file. trimmed: older events were asked for, but are not kept any
     more. left_out: why a rule in force could not be compared, by name."""
 
@@ -49,7 +49,7 @@ def run(
     until_ms: int | None,
     plans: Sequence[Path] | None,
     advance: Callable[[int], None],
-) -> Report:
+) -> BacktestReport:
     """request: which events. plans: files; None: the tenant's own, as they were planned.
     Raises CommandFailed, ServiceError."""
     tenant, text = request.tenant, read_text(file)
@@ -63,7 +63,7 @@ def run(
         [_compiled(one, tenant, feeds, known) for one in document.rules], estimated
     )
     names = [one.rule for one in document.rules]
-    report: Report | None = None
+    report: BacktestReport | None = None
     trimmed = False
     for answer in service.tail(request):
         trimmed = trimmed or answer.trimmed
@@ -74,14 +74,14 @@ def run(
             if report is None:
                 planned = _plans(service, tenant, plans, accepted_ms)
                 backtest = Backtest(proposed, in_force, planned, start_ms=accepted_ms)
-                report = Report(backtest, names)
+                report = BacktestReport(backtest, names)
             report.backtest.add_event(_event(tenant, kept), accepted_ms)
         else:
             advance(len(answer.events))
             continue
         break
     if report is None:
-        report = Report(Backtest(proposed, in_force, start_ms=0), names)
+        report = BacktestReport(Backtest(proposed, in_force, start_ms=0), names)
     elif until_ms is not None:
         report.backtest.advance_to(until_ms)
     report.trimmed, report.left_out = trimmed, left_out

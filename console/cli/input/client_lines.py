@@ -67,7 +67,7 @@ def run(
 ) -> bool:
     """Answers every line. True when every client has a home. Raises HomeportError for what
     concerns all of them, after every line has its answer."""
-    bulk = _Bulk(lines, out, with_tickets, advance)
+    bulk = _BulkAnswers(lines, out, with_tickets, advance)
     try:
         for result in client.provision_many(bulk.clients(), with_tickets=with_tickets):
             bulk.answer(result)
@@ -79,7 +79,7 @@ def run(
     return bulk.all_done
 
 
-class _Bulk:
+class _BulkAnswers:
     """Remembers, in order, which lines wait for a result and which have their error already."""
 
     def __init__(
@@ -123,10 +123,10 @@ class _Bulk:
     def answer_the_rest(self, error: HomeportError) -> None:
         """The same error for every line without an answer, read or not."""
         for _ in self.clients():
-            self._settle(error)
-        self._settle(error)
+            self._refuse_open(error)
+        self._refuse_open(error)
 
-    def _settle(self, error: HomeportError) -> None:
+    def _refuse_open(self, error: HomeportError) -> None:
         while self._open:
             waits = self._open.popleft()
             if isinstance(waits, str):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from console.cli.deciding.backtest import Report
+from console.cli.deciding.backtest import BacktestReport
 from console.cli.tables import Table, fold, number, optional
 from console.cli.views.times import time_text
 from data_sharing.management.backtest import (
@@ -27,7 +27,7 @@ _BARS = " ▁▂▃▄▅▆▇█"
 # -- for programs ----------------------------------------------------------------------
 
 
-def document_of(report: Report) -> dict[str, Any]:
+def document_of(report: BacktestReport) -> dict[str, Any]:
     """Counts of the rules of the file, proposed and as they are in force, and what differs."""
     backtest = report.backtest
     return {
@@ -87,7 +87,7 @@ def _firing(one: RuleFiring | None) -> dict[str, Any] | None:
 # -- for people ------------------------------------------------------------------------
 
 
-def view_of(report: Report) -> RenderableType:
+def view_of(report: BacktestReport) -> RenderableType:
     """When rules fired, how often, and what would be different."""
     from rich.console import Group
     from rich.markup import escape
@@ -137,7 +137,7 @@ def _over_time(backtest: Backtest, side: BacktestSide) -> str:
     return f"{bars} {side.fired:,}"
 
 
-def backtest_table(report: Report) -> Table:
+def backtest_table(report: BacktestReport) -> Table:
     from rich.markup import escape
 
     table = Table(

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from console.local.plan import MOST_RESTARTS, Plan, Program
 from console.local.stack import LocalStack, StackFailed, StartInterrupted
+from console.local.stack_plan import MOST_RESTARTS, Program, StackPlan
 
 LIMIT_S = 30.0
 
@@ -46,7 +46,7 @@ class Clock:
 
 def test_what_starts_first_stops_last(tmp_path: Path) -> None:
     steps: list[str] = []
-    plan = Plan(programs=(program(tmp_path, "a"), program(tmp_path, "b")), ports={})
+    plan = StackPlan(programs=(program(tmp_path, "a"), program(tmp_path, "b")), ports={})
     with LocalStack(plan, tmp_path, on_step=steps.append) as stack:
         assert set(stack.pids) == {"a", "b"}
     assert steps == ["starting a", "starting b", "stopping b", "stopping a"]
@@ -56,7 +56,7 @@ def test_what_starts_first_stops_last(tmp_path: Path) -> None:
 def test_a_program_that_keeps_ending_ends_the_stack(tmp_path: Path) -> None:
     """After as many restarts as the plan allows, each waited for, with its last words."""
     clock, troubles = Clock(), list[str]()
-    plan = Plan(programs=(program(tmp_path, "a"), program(tmp_path, "b", "--brief")), ports={})
+    plan = StackPlan(programs=(program(tmp_path, "a"), program(tmp_path, "b", "--brief")), ports={})
     with LocalStack(plan, tmp_path, on_trouble=troubles.append, clock=clock) as stack:
         for restart in range(MOST_RESTARTS):
             wait_until(lambda: "b" not in stack.pids)
@@ -76,7 +76,7 @@ def test_a_program_that_keeps_ending_ends_the_stack(tmp_path: Path) -> None:
 def test_a_program_that_does_not_listen_is_killed_and_named(tmp_path: Path) -> None:
     troubles: list[str] = []
     stubborn = program(tmp_path, "b", "--stubborn", stop_within_s=0.2)
-    plan = Plan(programs=(program(tmp_path, "a"), stubborn), ports={})
+    plan = StackPlan(programs=(program(tmp_path, "a"), stubborn), ports={})
     with LocalStack(plan, tmp_path, on_trouble=troubles.append) as stack:
         pass
     assert stack.pids == {}
@@ -86,7 +86,7 @@ def test_a_program_that_does_not_listen_is_killed_and_named(tmp_path: Path) -> N
 def test_an_interrupted_start_leaves_nothing_running(tmp_path: Path) -> None:
     """The second program is never started, the first is stopped."""
     steps: list[str] = []
-    plan = Plan(programs=(program(tmp_path, "a"), program(tmp_path, "b")), ports={})
+    plan = StackPlan(programs=(program(tmp_path, "a"), program(tmp_path, "b")), ports={})
     stack = LocalStack(plan, tmp_path, on_step=steps.append, interrupted=lambda: True)
     with pytest.raises(StartInterrupted):
         stack.start()
@@ -95,7 +95,7 @@ def test_an_interrupted_start_leaves_nothing_running(tmp_path: Path) -> None:
 
 
 def test_a_data_directory_is_free_again_after_the_stop(tmp_path: Path) -> None:
-    plan = Plan(programs=(program(tmp_path, "a"),), ports={})
+    plan = StackPlan(programs=(program(tmp_path, "a"),), ports={})
     with LocalStack(plan, tmp_path), pytest.raises(StackFailed, match="another homeport up"):
         LocalStack(plan, tmp_path).start()
     with LocalStack(plan, tmp_path) as again:

@@ -53,15 +53,15 @@ async def test_a_new_file_counts_under_load_and_a_broken_one_does_not(tmp_path):
         fresh = tmp_path / "fresh.mmdb"
         fresh.write_bytes(CITY.read_bytes())
         fresh.replace(path)
-        assert await reloader.look()
+        assert await reloader.poll()
         assert reloader().info.database_type == "GeoLite2-City"
         for content in (b"junk", CITY.read_bytes()[:9000], b""):
             path.write_bytes(content)  # in place, under the readers
-            assert not await reloader.look()
+            assert not await reloader.poll()
             assert reloader().info.database_type == "GeoLite2-City"
             await asyncio.sleep(0)
         path.write_bytes(COUNTRY.read_bytes())
-        assert await reloader.look()
+        assert await reloader.poll()
     finally:
         stop.set()
         for thread in threads:
@@ -78,7 +78,7 @@ async def test_an_unchanged_file_is_not_read_again(tmp_path):
     path.write_bytes(one_country("IE"))
     reloader = GeoReloader.open(path)
     first = reloader()
-    assert not await reloader.look()
+    assert not await reloader.poll()
     assert reloader() is first
 
 
@@ -87,10 +87,10 @@ async def test_a_file_that_goes_away_keeps_serving_and_counts_when_it_is_back(tm
     path.write_bytes(one_country("IE"))
     reloader = GeoReloader.open(path)
     path.unlink()
-    assert not await reloader.look()
+    assert not await reloader.poll()
     assert reloader().find(HERE).country == "IE"
     replace(path, one_country("FR"))
-    assert await reloader.look()
+    assert await reloader.poll()
     assert reloader().find(HERE).country == "FR"
     assert (reloader.swaps, reloader.refusals) == (1, 0)
 
@@ -101,7 +101,7 @@ async def test_a_refused_file_is_read_once_and_not_at_every_look(tmp_path):
     reloader = GeoReloader.open(path)
     replace(path, b"junk")
     for _ in range(3):
-        assert not await reloader.look()
+        assert not await reloader.poll()
     assert reloader.refusals == 1
 
 
@@ -111,10 +111,10 @@ async def test_a_checksum_written_after_its_file_lets_the_file_in(tmp_path):
     sidecar.write_text(hashlib.sha256(one_country("IE")).hexdigest())
     reloader = GeoReloader.open(path)
     replace(path, one_country("FR"))
-    assert not await reloader.look()
+    assert not await reloader.poll()
     assert "does not match its checksum" in reloader.last_refusal
     replace(sidecar, hashlib.sha256(one_country("FR")).hexdigest().encode())
-    assert await reloader.look()
+    assert await reloader.poll()
     assert reloader().find(HERE).country == "FR"
 
 
@@ -133,7 +133,7 @@ async def test_a_file_that_comes_while_the_first_one_is_read_is_not_missed(tmp_p
     reloader = await asyncio.wait_for(asyncio.to_thread(GeoReloader.open, path), 10)
     feeding.join()
     assert reloader().find(HERE).country == "IE"
-    assert await reloader.look()
+    assert await reloader.poll()
     assert reloader().find(HERE).country == "FR"
 
 
@@ -152,7 +152,7 @@ async def test_it_looks_by_itself(tmp_path):
 
 async def test_the_bundled_database_never_changes():
     reloader = GeoReloader(None, GeoDatabase.open())
-    assert not await reloader.look()
+    assert not await reloader.poll()
 
 
 def test_a_server_does_not_start_with_a_broken_file(tmp_path):

@@ -1,4 +1,4 @@
-"""Tally: what became of the calls of one run. Every call is counted once, as good or as an
+"""What became of the calls of one run. Every call is counted once, as good or as an
 error of one kind."""
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from statistics import median
 
 
 @dataclass(slots=True, kw_only=True)
-class Tally:
+class CallCounts:
     """One connection's, or one process's. `began_at` and `ended_at` are of time.monotonic,
     which all processes of a machine share; `cpu_s` is what the sending process used."""
 
@@ -24,25 +24,25 @@ class Tally:
     cpu_s: float = 0.0
 
 
-def total(tallies: Sequence[Tally]) -> Tally:
+def total(counts: Sequence[CallCounts]) -> CallCounts:
     """All of them as one; at least one must be given."""
     errors: Counter[str] = Counter()
-    for tally in tallies:
-        errors.update(tally.errors)
-    return Tally(
-        asked=sum(tally.asked for tally in tallies),
-        good=sum(tally.good for tally in tallies),
+    for one in counts:
+        errors.update(one.errors)
+    return CallCounts(
+        asked=sum(one.asked for one in counts),
+        good=sum(one.good for one in counts),
         errors=errors,
-        latencies_s=[value for tally in tallies for value in tally.latencies_s],
-        kept=[message for tally in tallies for message in tally.kept],
-        began_at=min(tally.began_at for tally in tallies),
-        ended_at=max(tally.ended_at for tally in tallies),
-        cpu_s=sum(tally.cpu_s for tally in tallies),
+        latencies_s=[value for one in counts for value in one.latencies_s],
+        kept=[message for one in counts for message in one.kept],
+        began_at=min(one.began_at for one in counts),
+        ended_at=max(one.ended_at for one in counts),
+        cpu_s=sum(one.cpu_s for one in counts),
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class LoadResult:
     """One run of all processes, as the suite sees it."""
 
     per_s: float  # good answers
@@ -54,11 +54,11 @@ class Outcome:
     kept: tuple[bytes, ...]
 
 
-def outcome(processes: Sequence[Tally]) -> Outcome:
+def load_result(processes: Sequence[CallCounts]) -> LoadResult:
     """From the first call of any process to the last answer of any."""
     together = total(processes)
     latencies = sorted(together.latencies_s) or [0.0]
-    return Outcome(
+    return LoadResult(
         per_s=together.good / max(together.ended_at - together.began_at, 1e-9),
         good=together.good,
         errors=dict(together.errors.most_common()),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from console.local.plan import (
+from console.local.stack_plan import (
     MOST_RESTARTS,
     RESTART_WINDOW_S,
     StackOptions,

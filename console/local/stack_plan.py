@@ -1,7 +1,7 @@
 """What `homeport up` runs: which programs, in which order, and when each counts as started.
 
 Pure: a plan is a value made from options, and so is the decision whether a program that died
-is started again. `stack` carries plans out. A program's arguments may name facts that an
+is started again. `stack` carries plans out. A program's arguments may name values that an
 earlier program reports once it serves, such as the port it was given.
 """
 
@@ -39,7 +39,7 @@ class StackOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
+class ReportedValue:
     """`prefix` and then what `program` wrote under `key` into its ready file."""
 
     program: str
@@ -47,7 +47,7 @@ class Fact:
     prefix: str = ""
 
 
-Argument: TypeAlias = str | Fact
+Argument: TypeAlias = str | ReportedValue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,14 +65,14 @@ class Program:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class StackPlan:
     """Programs in the order of their start; they stop in the opposite order."""
 
     programs: tuple[Program, ...]
     ports: Mapping[str, int]  # option -> port that must be free; without those that are 0
 
 
-def plan_stack(options: StackOptions) -> Plan:
+def plan_stack(options: StackOptions) -> StackPlan:
     """The programs for these options. Raises InvalidInput where they do not fit together."""
     programs = []
     store: Argument
@@ -87,7 +87,7 @@ def plan_stack(options: StackOptions) -> Plan:
                 stop_within_s=15.0,
             )
         )
-        store = Fact(ETCD, "url", prefix="--store=")
+        store = ReportedValue(ETCD, "url", prefix="--store=")
     elif options.store == "embedded":
         if options.workers > 1:
             raise InvalidInput(
@@ -130,7 +130,7 @@ def plan_stack(options: StackOptions) -> Plan:
             "deployment_units.agent",
             (
                 f"--units={options.units}",
-                Fact(SERVER, "grpc", prefix="--server="),
+                ReportedValue(SERVER, "grpc", prefix="--server="),
                 f"--listen={LOOPBACK}:0",
                 f"--state-dir={options.data_dir / 'units'}",
             ),
@@ -139,7 +139,7 @@ def plan_stack(options: StackOptions) -> Plan:
         )
     )
     wanted = {"--port": options.port, "--metrics-port": options.metrics_port}
-    return Plan(
+    return StackPlan(
         programs=tuple(programs), ports={flag: port for flag, port in wanted.items() if port}
     )
 

@@ -1,4 +1,4 @@
-"""Blast: one connection that keeps a number of unary calls in flight.
+"""LoadConnection: one connection to a server, which keeps a number of unary calls in flight.
 
 Requests are encoded before the clock starts; sending one is two frames with a stream id put
 in. A call is good when a message that is not empty came and the trailers say grpc-status 0;
@@ -42,7 +42,7 @@ from bench.load.frames import (
     unpadded,
     window_update,
 )
-from bench.load.tally import Tally
+from bench.load.results import CallCounts
 from bench.load.trailers import grpc_status
 
 TIME_EVERY = 16  # one call in so many is timed
@@ -61,8 +61,8 @@ class _Rest:
     window: int
 
 
-class Blast(asyncio.Protocol):
-    """`load` some calls, `fire` them, and await the tally; then, if it is not `closed`,
+class LoadConnection(asyncio.Protocol):
+    """`load` some calls, `start` them, and await the counts; then, if it is not `closed`,
     again."""
 
     def __init__(self) -> None:
@@ -89,8 +89,8 @@ class Blast(asyncio.Protocol):
         self._waiting: dict[int, _Rest] = {}
         self._began: dict[int, float] = {}
         self._keeping: dict[int, bytearray] = {}
-        self._tally = Tally(asked=0)
-        self._done: asyncio.Future[Tally] | None = None
+        self._counts = CallCounts(asked=0)
+        self._done: asyncio.Future[CallCounts] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports do not inherit from asyncio's.
@@ -117,12 +117,12 @@ class Blast(asyncio.Protocol):
         }
         self._in_flight = in_flight
         self._next = 0
-        self._tally = Tally(asked=len(payloads))
+        self._counts = CallCounts(asked=len(payloads))
 
-    def fire(self) -> asyncio.Future[Tally]:
+    def start(self) -> asyncio.Future[CallCounts]:
         """Starts the clock and the calls; the tally comes when all of them have ended."""
         self._done = asyncio.get_running_loop().create_future()
-        self._tally.began_at = time.monotonic()
+        self._counts.began_at = time.monotonic()
         self._send()
         return self._done
 
@@ -237,13 +237,13 @@ class Blast(asyncio.Protocol):
         self._waiting.pop(stream, None)
         began, kept = self._began.pop(stream, None), self._keeping.pop(stream, None)
         if error is not None:
-            self._tally.errors[error] += 1
+            self._counts.errors[error] += 1
             return
-        self._tally.good += 1
+        self._counts.good += 1
         if began is not None:
-            self._tally.latencies_s.append(time.monotonic() - began)
+            self._counts.latencies_s.append(time.monotonic() - began)
         if kept is not None:
-            self._tally.kept.append(bytes(kept[GRPC_PREFIX:]))
+            self._counts.kept.append(bytes(kept[GRPC_PREFIX:]))
 
     def _end_all(self, why: str) -> None:
         for stream in list(self._answered):
@@ -288,9 +288,9 @@ class Blast(asyncio.Protocol):
             self._transport.write(b"".join(out))
         if not answered and (self._next == len(messages) or self.closed):
             if self._next < len(messages):
-                self._tally.errors["not sent"] += len(messages) - self._next
-            self._tally.ended_at = time.monotonic()
-            done.set_result(self._tally)
+                self._counts.errors["not sent"] += len(messages) - self._next
+            self._counts.ended_at = time.monotonic()
+            done.set_result(self._counts)
 
     def _send_waiting(self, out: list[bytes]) -> None:
         """More of the messages that did not fit, as far as the windows allow."""

@@ -1,4 +1,4 @@
-"""Crew: processes that stand by to make calls, all starting at once.
+"""Load processes: they stand by to make calls, and all start at once.
 
 Each keeps its connections from one run to the next. Runs are fixed numbers of calls; the
 clock runs from the first call of any process to the last answer of any.
@@ -16,8 +16,8 @@ from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Protocol, Self
 
-from bench.load.blast import Blast
-from bench.load.tally import Outcome, Tally, outcome, total
+from bench.load.connection import LoadConnection
+from bench.load.results import CallCounts, LoadResult, load_result, total
 
 CONNECT_WITHIN_S = 10.0
 PREPARE_WITHIN_S = 60.0
@@ -37,7 +37,7 @@ class Workload(Protocol):
         ...
 
 
-class Crew:
+class LoadProcesses:
     """`processes` times `connections` times `in_flight` calls at once. A context manager:
     inside it, the processes stand."""
 
@@ -76,9 +76,9 @@ class Crew:
                 process.join()
         self._members.clear()
 
-    def run(self, address: str, workload: Workload) -> Outcome:
+    def run(self, address: str, workload: Workload) -> LoadResult:
         """Makes the calls of `workload` at host:port. Calls that fail are counted in the
-        outcome. Raises RuntimeError when a process of the crew fails."""
+        result. Raises RuntimeError when a load process fails."""
         try:
             for _, pipe in self._members:
                 pipe.send((address, workload))
@@ -86,16 +86,16 @@ class Crew:
                 _next(pipe, PREPARE_WITHIN_S)
             for _, pipe in self._members:
                 pipe.send("go")
-            tallies = [_next(pipe, GIVE_UP_S + LEAVE_WITHIN_S) for _, pipe in self._members]
+            counts = [_next(pipe, GIVE_UP_S + LEAVE_WITHIN_S) for _, pipe in self._members]
         except (EOFError, BrokenPipeError) as error:
             raise RuntimeError("a load process ended early; its traceback is above") from error
-        return outcome([tally for tally in tallies if tally is not None])
+        return load_result([one for one in counts if one is not None])
 
 
-def _next(pipe: Connection, within_s: float) -> Tally | None:
+def _next(pipe: Connection, within_s: float) -> CallCounts | None:
     if not pipe.poll(within_s):
         raise RuntimeError(f"a load process said nothing for {within_s:.0f} s")
-    said: Tally | None = pipe.recv()
+    said: CallCounts | None = pipe.recv()
     return said
 
 
@@ -103,55 +103,61 @@ def _work(number: int, connections: int, in_flight: int, pipe: Connection) -> No
     """The life of one process."""
     import uvloop
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the crew's owner ends it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started it ends it
     uvloop.run(_stand_by(number, connections, in_flight, pipe))
 
 
 async def _stand_by(number: int, connections: int, in_flight: int, pipe: Connection) -> None:
     """Runs what it is told until the pipe ends."""
-    lines: dict[str, list[Blast]] = {}
+    kept: dict[str, list[LoadConnection]] = {}
     while True:
         try:
             address, workload = await asyncio.to_thread(pipe.recv)
-            blasts = lines[address] = await _connected(lines.get(address, []), address, connections)
-            _load(blasts, address, workload, number, in_flight)
+            opened = kept[address] = await _connected(kept.get(address, []), address, connections)
+            _load(opened, address, workload, number, in_flight)
             pipe.send(None)
             await asyncio.to_thread(pipe.recv)
         except EOFError:
             break
         cpu_s = time.process_time()
-        calls = [blast.fire() for blast in blasts]
+        calls = [one.start() for one in opened]
         _, unfinished = await asyncio.wait(calls, timeout=GIVE_UP_S)
         if unfinished:
-            for blast in blasts:
-                blast.give_up()
-        tally = total([await call for call in calls])
-        tally.cpu_s = time.process_time() - cpu_s
-        pipe.send(tally)
-    for blasts in lines.values():
-        for blast in blasts:
-            blast.close()
+            for one in opened:
+                one.give_up()
+        counts = total([await call for call in calls])
+        counts.cpu_s = time.process_time() - cpu_s
+        pipe.send(counts)
+    for opened in kept.values():
+        for one in opened:
+            one.close()
 
 
-async def _connected(blasts: list[Blast], address: str, connections: int) -> list[Blast]:
+async def _connected(
+    opened: list[LoadConnection], address: str, connections: int
+) -> list[LoadConnection]:
     """The connections to an address that are still open, filled up with new ones."""
-    standing = [blast for blast in blasts if not blast.closed]
+    standing = [one for one in opened if not one.closed]
     host, _, port = address.rpartition(":")
     loop = asyncio.get_running_loop()
     missing = connections - len(standing)
     async with asyncio.timeout(CONNECT_WITHIN_S):
         for _ in range(missing):
-            _, blast = await loop.create_connection(Blast, host, int(port))
-            standing.append(blast)
+            _, one = await loop.create_connection(LoadConnection, host, int(port))
+            standing.append(one)
     if missing:
         await asyncio.sleep(SETTLE_S)
     return standing
 
 
 def _load(
-    blasts: Sequence[Blast], address: str, workload: Workload, number: int, in_flight: int
+    opened: Sequence[LoadConnection],
+    address: str,
+    workload: Workload,
+    number: int,
+    in_flight: int,
 ) -> None:
     """Deals a workload out to the connections."""
     payloads = workload.payloads(number)
-    for place, blast in enumerate(blasts):
-        blast.load(workload.path, address, payloads[place :: len(blasts)], in_flight)
+    for place, one in enumerate(opened):
+        one.load(workload.path, address, payloads[place :: len(opened)], in_flight)
