@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import http.client
-import re
 import time
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
+from prometheus_client.parser import text_string_to_metric_families
+
 _TIMEOUT_S = 3.0
-_SAMPLE = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? ([^ ]+)")
-_VERSION = re.compile(r'version="([^"]*)"')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,14 +28,11 @@ def scrape(address: str) -> Scrape:
     text, skew_s = _get(address, "/metrics")
     samples: dict[str, float] = {}
     version = None
-    for line in text.splitlines():
-        found = _SAMPLE.match(line)
-        if found is None:
-            continue
-        name, labels, value = found.groups()
-        samples[name] = float(value)
-        if name == "homeport_build_info" and (told := _VERSION.search(labels or "")):
-            version = told.group(1)
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            samples[sample.name] = sample.value
+            if sample.name == "homeport_build_info":
+                version = sample.labels.get("version")
     return Scrape(
         ready=_get(address, "/readyz")[0].strip() == "ready",
         version=version,

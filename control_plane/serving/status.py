@@ -10,13 +10,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import grpc
-from google.protobuf import any_pb2, duration_pb2, message
+from google.protobuf import duration_pb2, message
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
 
 from control_plane import errors
-from homeport.api.status.v1 import status_pb2
 
 DOMAIN = "homeport"
-DETAILS = "grpc-status-details-bin"
 
 _CODES: tuple[tuple[type[errors.ServiceError], grpc.StatusCode], ...] = (
     (errors.InvalidInput, grpc.StatusCode.INVALID_ARGUMENT),
@@ -55,23 +55,22 @@ def duration(seconds: float) -> duration_pb2.Duration:
     return duration_pb2.Duration(seconds=whole, nanos=int((seconds - whole) * 1e9))
 
 
-def _packed(name: str, detail: message.Message) -> any_pb2.Any:
-    url = f"type.googleapis.com/google.rpc.{name}"
-    return any_pb2.Any(type_url=url, value=detail.SerializeToString())
-
-
 def status_of(error: errors.ServiceError) -> Status:
     """Code, message and details of an error."""
     code = code_of(error)
-    details = [_packed("ErrorInfo", status_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN))]
+    details: list[message.Message] = [
+        error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)
+    ]
     if isinstance(error, errors.InvalidInput):
-        violation = status_pb2.BadRequest.FieldViolation(
+        violation = error_details_pb2.BadRequest.FieldViolation(
             field=error.field, description=error.message
         )
-        details.append(_packed("BadRequest", status_pb2.BadRequest(field_violations=[violation])))
+        details.append(error_details_pb2.BadRequest(field_violations=[violation]))
     if error.retry_after_s is not None:
-        retry = status_pb2.RetryInfo(retry_delay=duration(error.retry_after_s))
-        details.append(_packed("RetryInfo", retry))
+        details.append(error_details_pb2.RetryInfo(retry_delay=duration(error.retry_after_s)))
     number: int = code.value[0]
-    rich = status_pb2.Status(code=number, message=error.message, details=details)
-    return Status(code, error.message, ((DETAILS, rich.SerializeToString()),))
+    rich = status_pb2.Status(code=number, message=error.message)
+    for detail in details:
+        rich.details.add().Pack(detail)
+    made = rpc_status.to_status(rich)
+    return Status(made.code, made.details, made.trailing_metadata)

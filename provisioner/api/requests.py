@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
 from control_plane.errors import InvalidInput
+from control_plane.serving.lenient_batch import lenient_class
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 
 MAX_BATCH = 1_000
@@ -112,24 +112,4 @@ def _lenient(payload: bytes) -> Any:
         raise InvalidInput("request", "the request is not a ProvisionManyRequest") from error
 
 
-def _lenient_class() -> Any:
-    """ProvisionManyRequest with every text field as bytes: the same wire format (proto3
-    strings are length-delimited bytes), without the check."""
-    pool = descriptor_pool.DescriptorPool()
-    file = descriptor_pb2.FileDescriptorProto()
-    pb.DESCRIPTOR.CopyToProto(file)
-    for dependency in pb.DESCRIPTOR.dependencies:
-        copy = descriptor_pb2.FileDescriptorProto()
-        dependency.CopyToProto(copy)
-        pool.Add(copy)
-    del file.service[:]
-    for message in file.message_type:
-        for field in message.field:
-            if field.type == descriptor_pb2.FieldDescriptorProto.TYPE_STRING:
-                field.type = descriptor_pb2.FieldDescriptorProto.TYPE_BYTES
-    pool.Add(file)
-    name = pb.ProvisionManyRequest.DESCRIPTOR.full_name
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName(name))
-
-
-_LENIENT_BATCH = _lenient_class()
+_LENIENT_BATCH = lenient_class(pb.ProvisionManyRequest)

@@ -18,8 +18,8 @@ from control_plane.store.etcd.connection import Member, Members
 from control_plane.store.etcd.failures import (
     CALL_ERRORS,
     Failure,
+    FailureKind,
     StoreRefused,
-    Verdict,
     failure_of,
 )
 from control_plane.store.port import Health, LeaseLost, OutcomeUnknown, StoreUnavailable
@@ -28,7 +28,7 @@ T = TypeVar("T")
 Attempt = Callable[[Member, float], Awaitable[T]]  # (member, deadline of this try in s)
 
 CONNECT_S = 1.0  # how long one endpoint may take to be connected
-_SAME_MEMBER = (Verdict.BUSY, Verdict.LEADER_CHANGED)  # asked again after a pause
+_SAME_MEMBER = (FailureKind.BUSY, FailureKind.LEADER_CHANGED)  # asked again after a pause
 _LOGIN_TRY_S = 2.0  # etcd hashes the password with bcrypt: 50 ms and more of its CPU
 
 
@@ -124,25 +124,25 @@ class Calls:
                 except asyncio.CancelledError:
                     if not members.ended_call():
                         raise
-                    failure = Failure(verdict=Verdict.UNANSWERED, detail="the store was closed")
+                    failure = Failure(kind=FailureKind.UNANSWERED, detail="the store was closed")
                 else:
                     self.health.connected = True
                     return answer
             self.failed(failure)
-            match failure.verdict:
-                case Verdict.TOKEN_EXPIRED if self._credentials and logins < 2:
+            match failure.kind:
+                case FailureKind.TOKEN_EXPIRED if self._credentials and logins < 2:
                     logins += 1
                     await self.log_in(token, deadline - clock())
                     continue
-                case Verdict.BUSY:
+                case FailureKind.BUSY:
                     pass
-                case Verdict.UNREACHABLE:
+                case FailureKind.UNREACHABLE:
                     members.leave(member)
                     if try_s is None and tries + 1 >= len(members):
                         break  # every endpoint was asked for a connection, none has one
-                case Verdict.LEADER_CHANGED if try_s is not None:
+                case FailureKind.LEADER_CHANGED if try_s is not None:
                     pass  # the member has a leader again: nobody is as sure to answer
-                case Verdict.UNANSWERED | Verdict.LEADER_CHANGED:
+                case FailureKind.UNANSWERED | FailureKind.LEADER_CHANGED:
                     members.leave(member)
                     if try_s is None:
                         raise_for(failure, what, written=True)
@@ -151,7 +151,7 @@ class Calls:
                 case _:
                     raise_for(failure, what, written=try_s is None)
             tries += 1
-            if failure.verdict in _SAME_MEMBER or tries % len(members) == 0:
+            if failure.kind in _SAME_MEMBER or tries % len(members) == 0:
                 pause = pause or RepeatPauses(self.rng)
                 await asyncio.sleep(min(pause.next_s(), max(0.0, deadline - clock())))
         said = failure.detail if failure else "the store is closed"
@@ -196,33 +196,33 @@ class Calls:
 
     def failed(self, failure: Failure) -> None:
         """Counts the failure in the store's health."""
-        verdict = failure.verdict
+        kind = failure.kind
         errors = self.health.errors
-        errors[verdict.value] = errors.get(verdict.value, 0) + 1
-        if verdict in (Verdict.UNREACHABLE, Verdict.UNANSWERED, Verdict.LEADER_CHANGED):
+        errors[kind.value] = errors.get(kind.value, 0) + 1
+        if kind in (FailureKind.UNREACHABLE, FailureKind.UNANSWERED, FailureKind.LEADER_CHANGED):
             self.health.connected = False
 
 
 def unreachable(member: Member) -> Failure:
     """There is no connection to the member, and the request stayed here."""
-    return Failure(verdict=Verdict.UNREACHABLE, detail=f"no connection to {member.address}")
+    return Failure(kind=FailureKind.UNREACHABLE, detail=f"no connection to {member.address}")
 
 
 def raise_for(failure: Failure, what: str, *, written: bool) -> NoReturn:
     """Raises what the port promises for a failure that nothing can be done about here."""
     said = f"could not {what}: {failure.detail}"
-    match failure.verdict:
-        case Verdict.COMPACTED:
+    match failure.kind:
+        case FailureKind.COMPACTED:
             raise CompactedAway(failure.detail)
-        case Verdict.AUTHENTICATION_OFF:
+        case FailureKind.AUTHENTICATION_OFF:
             raise AuthenticationOff(failure.detail)
-        case Verdict.LEASE_GONE:
+        case FailureKind.LEASE_GONE:
             raise LeaseLost(said)
-        case Verdict.INVALID:
+        case FailureKind.INVALID:
             raise ValueError(said)
-        case Verdict.TOKEN_EXPIRED | Verdict.REFUSED:
+        case FailureKind.TOKEN_EXPIRED | FailureKind.REFUSED:
             raise StoreRefused(f"{said}; check the user, its password and its roles at etcd")
-        case Verdict.NO_SPACE:
+        case FailureKind.NO_SPACE:
             said += (
                 "; etcd is over its quota: compact, defragment or raise it, then disarm the alarm"
             )

@@ -29,7 +29,7 @@ class StoreRefused(StoreUnavailable):
     retry_after_s = 30.0
 
 
-class Verdict(StrEnum):
+class FailureKind(StrEnum):
     """What a failure means. The values are the keys of Health.errors."""
 
     UNREACHABLE = "unreachable"  # no connection: the request never left this process
@@ -49,34 +49,34 @@ class Verdict(StrEnum):
 class Failure:
     """One failed call. `detail`: what etcd or gRPC said."""
 
-    verdict: Verdict
+    kind: FailureKind
     detail: str
 
 
 # etcd's words, in the order in which they are looked for.
 _WORDS = (
-    ("required revision has been compacted", Verdict.COMPACTED),
-    ("requested lease not found", Verdict.LEASE_GONE),
-    ("etcdserver: leader changed", Verdict.LEADER_CHANGED),
+    ("required revision has been compacted", FailureKind.COMPACTED),
+    ("requested lease not found", FailureKind.LEASE_GONE),
+    ("etcdserver: leader changed", FailureKind.LEADER_CHANGED),
     # Sent back before the proposal (EtcdServer.processInternalRaftRequestOnce).
-    ("etcdserver: too many requests", Verdict.BUSY),
-    ("etcdserver: invalid auth token", Verdict.TOKEN_EXPIRED),
-    ("etcdserver: revision of auth store is old", Verdict.TOKEN_EXPIRED),
-    ("etcdserver: user name is empty", Verdict.TOKEN_EXPIRED),  # auth is on, and we sent none
+    ("etcdserver: too many requests", FailureKind.BUSY),
+    ("etcdserver: invalid auth token", FailureKind.TOKEN_EXPIRED),
+    ("etcdserver: revision of auth store is old", FailureKind.TOKEN_EXPIRED),
+    ("etcdserver: user name is empty", FailureKind.TOKEN_EXPIRED),  # auth is on, and we sent none
     # The write that first exceeds the quota is applied AND answered with this error
     # (quotaApplierV3 applies, then reports); later ones are not applied. The answer does not
     # say which of the two this was.
-    ("database space exceeded", Verdict.NO_SPACE),
-    ("authentication is not enabled", Verdict.AUTHENTICATION_OFF),
-    ("authentication failed", Verdict.REFUSED),
-    ("permission denied", Verdict.REFUSED),
-    ("received message larger than max", Verdict.INVALID),
+    ("database space exceeded", FailureKind.NO_SPACE),
+    ("authentication is not enabled", FailureKind.AUTHENTICATION_OFF),
+    ("authentication failed", FailureKind.REFUSED),
+    ("permission denied", FailureKind.REFUSED),
+    ("received message larger than max", FailureKind.INVALID),
 )
 _CODES = {
-    grpc.StatusCode.INVALID_ARGUMENT: Verdict.INVALID,
-    grpc.StatusCode.OUT_OF_RANGE: Verdict.INVALID,
-    grpc.StatusCode.UNAUTHENTICATED: Verdict.TOKEN_EXPIRED,
-    grpc.StatusCode.PERMISSION_DENIED: Verdict.REFUSED,
+    grpc.StatusCode.INVALID_ARGUMENT: FailureKind.INVALID,
+    grpc.StatusCode.OUT_OF_RANGE: FailureKind.INVALID,
+    grpc.StatusCode.UNAUTHENTICATED: FailureKind.TOKEN_EXPIRED,
+    grpc.StatusCode.PERMISSION_DENIED: FailureKind.REFUSED,
 }
 
 
@@ -89,14 +89,14 @@ def failure_of(error: BaseException) -> Failure:
     """
     rpc_error = error if isinstance(error, grpc.aio.AioRpcError) else error.__cause__
     if not isinstance(rpc_error, grpc.aio.AioRpcError):
-        return Failure(verdict=Verdict.UNANSWERED, detail=str(error) or "no answer in time")
+        return Failure(kind=FailureKind.UNANSWERED, detail=str(error) or "no answer in time")
     return failure_of_words(rpc_error.code(), rpc_error.details() or "")
 
 
 def failure_of_words(code: grpc.StatusCode, detail: str) -> Failure:
     """What a status with these words means; also for the reason of a cancelled watch."""
-    for words, verdict in _WORDS:
+    for words, kind in _WORDS:
         if words in detail:
-            return Failure(verdict=verdict, detail=detail)
-    verdict = _CODES.get(code, Verdict.UNANSWERED)
-    return Failure(verdict=verdict, detail=detail or code.name)
+            return Failure(kind=kind, detail=detail)
+    kind = _CODES.get(code, FailureKind.UNANSWERED)
+    return Failure(kind=kind, detail=detail or code.name)

@@ -27,7 +27,7 @@ from control_plane.store.etcd.connection import Member, Metadata
 from control_plane.store.etcd.failures import (
     CALL_ERRORS,
     Failure,
-    Verdict,
+    FailureKind,
     failure_of,
     failure_of_words,
 )
@@ -88,7 +88,7 @@ async def watch(calls: Calls, prefix: bytes, from_revision: int) -> AsyncGenerat
                 return
         if failure is not None:
             calls.failed(failure)
-            if failure.verdict in (Verdict.TOKEN_EXPIRED, Verdict.REFUSED):
+            if failure.kind in (FailureKind.TOKEN_EXPIRED, FailureKind.REFUSED):
                 # etcd says "permission denied" of a token that it no longer knows, too.
                 denials += 1
                 if denials > 2:

@@ -12,13 +12,13 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any
 
 import grpc
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 from grpc import aio
 
 from control_plane.auth.tokens import Right
 from control_plane.errors import InvalidInput, NotFound, PermissionDenied, ServiceError
 from control_plane.serving.calls import HotCall
+from control_plane.serving.lenient_batch import lenient_class
 from control_plane.serving.server import Service
 from data_sharing.api.callers import Callers, Party, reader_of
 from data_sharing.api.cloudevent_message import (
@@ -261,21 +261,7 @@ def _check_size(count: int) -> None:
         )
 
 
-def _lenient_class() -> Any:
-    """PublishBatchRequest with tenant and events as bytes: the same wire format."""
-    kinds = descriptor_pb2.FieldDescriptorProto
-    file = descriptor_pb2.FileDescriptorProto(
-        name="lenient_batch.proto", package="lenient", syntax="proto3"
-    )
-    message = file.message_type.add(name="Batch")
-    message.field.add(name="tenant", number=1, type=kinds.TYPE_BYTES, label=kinds.LABEL_OPTIONAL)
-    message.field.add(name="events", number=2, type=kinds.TYPE_BYTES, label=kinds.LABEL_REPEATED)
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("lenient.Batch"))
-
-
-_LENIENT = _lenient_class()
+_LENIENT = lenient_class(pb.PublishBatchRequest, unparsed=["events"])
 
 
 def error_of(refusal: Refusal) -> ServiceError:
