@@ -27,7 +27,7 @@ MOST_NESTED_LOOPS = 2
 _SAID = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): ([^\n]*)")
 
 
-class Kind(Enum):
+class ValueType(Enum):
     """What a variable or a result is. ANY is checked when evaluated only."""
 
     ANY = "dyn"
@@ -41,30 +41,30 @@ class Kind(Enum):
     LIST = "list"
 
 
-_TYPES: dict[Kind, Any] = {
-    Kind.ANY: cel.Type.DYN,
-    Kind.BOOL: cel.Type.BOOL,
-    Kind.STRING: cel.Type.STRING,
-    Kind.INT: cel.Type.INT,
-    Kind.DOUBLE: cel.Type.DOUBLE,
-    Kind.TIMESTAMP: cel.Type.TIMESTAMP,
-    Kind.DURATION: cel.Type.DURATION,
-    Kind.OBJECT: cel.Type.Map(cel.Type.STRING, cel.Type.DYN),
-    Kind.LIST: cel.Type.List(cel.Type.DYN),
+_TYPES: dict[ValueType, Any] = {
+    ValueType.ANY: cel.Type.DYN,
+    ValueType.BOOL: cel.Type.BOOL,
+    ValueType.STRING: cel.Type.STRING,
+    ValueType.INT: cel.Type.INT,
+    ValueType.DOUBLE: cel.Type.DOUBLE,
+    ValueType.TIMESTAMP: cel.Type.TIMESTAMP,
+    ValueType.DURATION: cel.Type.DURATION,
+    ValueType.OBJECT: cel.Type.Map(cel.Type.STRING, cel.Type.DYN),
+    ValueType.LIST: cel.Type.List(cel.Type.DYN),
 }
 
 
 class Environment:
     """Variables by name; immutable, and shared by every expression over the same variables."""
 
-    def __init__(self, variables: Mapping[str, Kind]) -> None:
+    def __init__(self, variables: Mapping[str, ValueType]) -> None:
         self.variables = dict(variables)
         self._env = cel.NewEnv(
             variables={name: _TYPES[kind] for name, kind in variables.items()},
             extensions=[ext_math.ExtMath(), ext_strings.ExtStrings()],
         )
 
-    def compile(self, text: str, *, field: str, returns: tuple[Kind, ...] = ()) -> Expression:
+    def compile(self, text: str, *, field: str, returns: tuple[ValueType, ...] = ()) -> Expression:
         """`returns`: what the result may be; a result known only when evaluated always passes.
         Raises InvalidInput naming `field`."""
         if not text.strip():

@@ -15,7 +15,7 @@ from typing import Annotated
 import msgspec
 
 from control_plane.identity import keyring
-from control_plane.identity.admission import LEEWAY_S, Reason, TicketVerifier
+from control_plane.identity.admission import LEEWAY_S, AdmissionReason, TicketVerifier
 from control_plane.identity.jws import HS256, UNREADABLE, Hs256Signer
 from control_plane.identity.tickets import TicketIssuer, hs256_key_id
 
@@ -110,14 +110,14 @@ class OrderIssuer:
 
 
 _FLAWS = {
-    Reason.MALFORMED: OrderRefusal(
+    AdmissionReason.MALFORMED: OrderRefusal(
         flaw=OrderFlaw.MALFORMED, message="this is not an order of the control plane"
     ),
-    Reason.FORGED: OrderRefusal(
+    AdmissionReason.FORGED: OrderRefusal(
         flaw=OrderFlaw.FORGED,
         message="the order's signature does not hold; make it with the unit's current key",
     ),
-    Reason.WRONG_UNIT: OrderRefusal(
+    AdmissionReason.WRONG_UNIT: OrderRefusal(
         flaw=OrderFlaw.WRONG_UNIT, message="the order is for another unit; send it there"
     ),
 }
@@ -129,20 +129,20 @@ def check_order(
     """An order as the unit that was to do `action` reads it with its ticket keys, or why it is
     refused. `now` is Unix seconds."""
     opened = verifier.open(order, now)
-    if isinstance(opened, Reason):
+    if isinstance(opened, AdmissionReason):
         return _FLAWS[opened]
     header, content = opened
     if header.typ != ORDER_TYPE or header.alg != HS256:
-        return _FLAWS[Reason.MALFORMED]
+        return _FLAWS[AdmissionReason.MALFORMED]
     try:
         claims = _read_claims(content)
         meant = OrderAction(claims.act)
     except UNREADABLE:
-        return _FLAWS[Reason.MALFORMED]
+        return _FLAWS[AdmissionReason.MALFORMED]
     if claims.iss != ORDER_ISSUER:
-        return _FLAWS[Reason.MALFORMED]
+        return _FLAWS[AdmissionReason.MALFORMED]
     if claims.aud != unit_id:
-        return _FLAWS[Reason.WRONG_UNIT]
+        return _FLAWS[AdmissionReason.WRONG_UNIT]
     if now > claims.exp + LEEWAY_S:
         return OrderRefusal(
             flaw=OrderFlaw.EXPIRED, message="the order has expired; make a fresh one"

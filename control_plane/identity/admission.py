@@ -26,7 +26,7 @@ MAX_TICKET_BYTES = 4096
 LEEWAY_S = 5.0  # how far clocks may be apart
 
 
-class Reason(StrEnum):
+class AdmissionReason(StrEnum):
     ADMITTED = "admitted"
     MALFORMED = "malformed"
     FORGED = "forged"
@@ -41,7 +41,7 @@ class Reason(StrEnum):
 class Admission:
     """The outcome. Who the client is stands here only when the signature was good."""
 
-    reason: Reason
+    reason: AdmissionReason
     message: str
     tenant: str = ""
     client_id: str = ""
@@ -52,7 +52,7 @@ class Admission:
 
     @property
     def admitted(self) -> bool:
-        return self.reason is Reason.ADMITTED
+        return self.reason is AdmissionReason.ADMITTED
 
 
 class EpochMemory:
@@ -83,17 +83,21 @@ class EpochMemory:
             self._seen.popitem(last=False)
 
 
-def _refused(reason: Reason, message: str) -> Admission:
+def _refused(reason: AdmissionReason, message: str) -> Admission:
     return Admission(reason=reason, message=message)
 
 
-_MALFORMED = _refused(Reason.MALFORMED, "this is not a ticket; send the one you were given")
+_MALFORMED = _refused(
+    AdmissionReason.MALFORMED, "this is not a ticket; send the one you were given"
+)
 _FORGED = _refused(
-    Reason.FORGED, "the ticket's signature does not hold; get a new one from the provisioner"
+    AdmissionReason.FORGED,
+    "the ticket's signature does not hold; get a new one from the provisioner",
 )
 
 _ELSEWHERE = _refused(
-    Reason.WRONG_UNIT, "the ticket is for another unit; connect to the endpoint that came with it"
+    AdmissionReason.WRONG_UNIT,
+    "the ticket is for another unit; connect to the endpoint that came with it",
 )
 _UNOPENED = {refused.reason: refused for refused in (_MALFORMED, _FORGED, _ELSEWHERE)}
 
@@ -158,23 +162,31 @@ class TicketVerifier:
     def verify(self, ticket: str, now: float) -> Admission:
         """What to make of `ticket` at `now` (Unix seconds)."""
         opened = self.open(ticket, now)
-        return _UNOPENED[opened] if isinstance(opened, Reason) else self._judge(opened[1], now)
+        return (
+            _UNOPENED[opened]
+            if isinstance(opened, AdmissionReason)
+            else self._check_claims(opened[1], now)
+        )
 
-    def open(self, token: str, now: float) -> tuple[Header, bytes] | Reason:
+    def open(self, token: str, now: float) -> tuple[Header, bytes] | AdmissionReason:
         """Header and claims of a token whose signature is good; else why there are none:
         malformed, forged, or wrong-unit."""
         found = jws.parse(token, max_bytes=MAX_TICKET_BYTES)
         if found is None:
-            return Reason.MALFORMED
+            return AdmissionReason.MALFORMED
         header, claims, signed, signature = found
         # The kind of key decides the algorithm, not the ticket: `none`, or an HMAC made
         # with a public key, finds no key here.
         check, expires_at = self._checks.get((header.alg, header.kid), (_never, None))
         if expires_at is not None and expires_at < now:
-            return Reason.FORGED
+            return AdmissionReason.FORGED
         if not check(signed, signature):
             known = check is not _never
-            return Reason.WRONG_UNIT if known and self._names_another(claims) else Reason.FORGED
+            return (
+                AdmissionReason.WRONG_UNIT
+                if known and self._names_another(claims)
+                else AdmissionReason.FORGED
+            )
         return header, claims
 
     def _names_another(self, claims: bytes) -> bool:
@@ -186,7 +198,7 @@ class TicketVerifier:
         except UNREADABLE:
             return False
 
-    def _judge(self, content: bytes, now: float) -> Admission:
+    def _check_claims(self, content: bytes, now: float) -> Admission:
         """Everything about a ticket whose signature is good."""
         try:
             claims = _read_claims(content)
@@ -195,24 +207,24 @@ class TicketVerifier:
         if claims.iss != ISSUER:
             return _MALFORMED
         tenant, client_id, epoch = claims.tenant, claims.sub, claims.epoch
-        reason, message = Reason.ADMITTED, "welcome"
+        reason, message = AdmissionReason.ADMITTED, "welcome"
         departed = self.departures.find(tenant, client_id)
         if claims.aud != self._unit_id:
-            reason = Reason.WRONG_UNIT
+            reason = AdmissionReason.WRONG_UNIT
             message = f"the ticket is for unit {claims.aud}; connect there"
         elif self._tenants and tenant not in self._tenants:
-            reason = Reason.FOREIGN_TENANT
+            reason = AdmissionReason.FOREIGN_TENANT
             message = f"this unit does not serve tenant {tenant}; get a new assignment"
         elif now > claims.exp + self._leeway_s:
-            reason = Reason.EXPIRED
+            reason = AdmissionReason.EXPIRED
             message = "the ticket has expired; get a fresh one from the provisioner"
         elif now < claims.iat - self._leeway_s:
-            reason = Reason.NOT_YET_VALID
+            reason = AdmissionReason.NOT_YET_VALID
             message = "the ticket is from the future; check the clocks of both sides"
         elif departed is not None and departed.ends(epoch, claims.iat):
-            reason, message = Reason.STALE_EPOCH, _whereto(departed)
+            reason, message = AdmissionReason.STALE_EPOCH, _whereto(departed)
         elif self.epochs.is_past(tenant, client_id, epoch, claims.iat):
-            reason = Reason.STALE_EPOCH
+            reason = AdmissionReason.STALE_EPOCH
             message = "the client has moved since; ask the provisioner where to"
         else:
             self.epochs.remember(tenant, client_id, epoch, claims.iat)
@@ -224,7 +236,7 @@ class TicketVerifier:
             epoch=epoch,
             expires_at=float(claims.exp),
             held=claims.hld == 1,
-            departed=departed if reason is Reason.STALE_EPOCH else None,
+            departed=departed if reason is AdmissionReason.STALE_EPOCH else None,
         )
 
 

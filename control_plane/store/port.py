@@ -116,7 +116,7 @@ class Txn:
     otherwise: Sequence[Operation] = ()
     creates: Sequence[Create] = ()
 
-    def spelled_out(self) -> Txn:
+    def expanded(self) -> Txn:
         """The same without creates, for whoever has no faster way to carry them out. Where
         it succeeds, its results begin with one for the Put of each."""
         return Txn(

@@ -20,9 +20,9 @@ from control_plane.store.status import StoreStatus
 
 log = logging.getLogger(__name__)
 
-LOOK_S = 1.0
-SETTLED_S = 2.0  # at least so long between two writes
-FRESH_S = 60.0  # at most so long, while the store answers
+POLL_S = 1.0
+SHORTEST_S = 2.0  # at least so long between two writes
+LONGEST_S = 60.0  # at most so long, while the store answers
 
 
 class SnapshotKeeper:
@@ -32,7 +32,7 @@ class SnapshotKeeper:
         self,
         path: Path,
         replicas: Sequence[Replica[Any]],
-        contact: StoreStatus,
+        store_status: StoreStatus,
         health: Health,
         *,
         endpoints: Sequence[str],
@@ -41,12 +41,12 @@ class SnapshotKeeper:
     ) -> None:
         self.path = path
         self._replicas = tuple(replicas)
-        self._contact = contact
+        self._store_status = store_status
         self._health = health
         self._endpoints = tuple(endpoints)
         self._clock = clock
         self._write = write
-        self._written_at = -FRESH_S
+        self._written_at = -LONGEST_S
         self._changes = -1  # as of the last write
         self._behind_since: float | None = None
         self._failing = False
@@ -58,18 +58,18 @@ class SnapshotKeeper:
         """How long the file has not held all that the server knows; 0: it does."""
         return 0.0 if self._behind_since is None else self._clock() - self._behind_since
 
-    async def look(self) -> None:
+    async def write_if_due(self) -> None:
         """Writes if it is time to; `run` does it every second."""
-        if not self._contact.current:
+        if not self._store_status.current:
             return
         now, changes = self._clock(), sum(replica.changes for replica in self._replicas)
         if changes != self._changes and self._behind_since is None:
             self._behind_since = now
         since_s = now - self._written_at
-        if since_s < SETTLED_S or (changes == self._changes and since_s < FRESH_S):
+        if since_s < SHORTEST_S or (changes == self._changes and since_s < LONGEST_S):
             return
         self._written_at = now  # also where it fails: a full disk is not tried in a loop
-        content = encode_snapshot(self._taken())
+        content = encode_snapshot(self._snapshot())
         try:
             await asyncio.to_thread(self._write, self.path, content)
         except OSError as error:
@@ -85,15 +85,15 @@ class SnapshotKeeper:
     async def run(self) -> None:
         """Keeps the file for ever."""
         while True:
-            await self.look()
-            await asyncio.sleep(LOOK_S)
+            await self.write_if_due()
+            await asyncio.sleep(POLL_S)
 
-    def _taken(self) -> Snapshot:
+    def _snapshot(self) -> Snapshot:
         pairs: Iterable[KeyValue] = (p for replica in self._replicas for p in replica.pairs)
         return Snapshot(
             cluster=self._health.cluster,
             endpoints=self._endpoints,
-            confirmed_at=self._contact.as_of,
+            confirmed_at=self._store_status.as_of,
             revision=self._health.last_revision,
             pairs=in_order(pairs),
         )

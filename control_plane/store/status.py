@@ -1,7 +1,7 @@
 """StoreStatus: whether what a server knows is what the store says, and since when it is not.
 
 Asks the adapter's health once a second and says in the log when the store goes and when it
-is back. A store that comes back as another one (an empty cluster, a restored backup) is told
+is back. A store that comes back as another one (an empty cluster, a restored backup) goes
 to `on_foreign`: revisions mean nothing across stores, so nothing known may be kept.
 """
 
@@ -15,8 +15,8 @@ from control_plane.store.port import Health
 
 log = logging.getLogger(__name__)
 
-LOOK_S = 1.0
-PATIENCE_S, IMPATIENCE_S = 4.0, 0.5
+POLL_S = 1.0
+WAIT_S, SHORT_WAIT_S = 4.0, 0.5
 
 
 class StoreStatus:
@@ -39,7 +39,7 @@ class StoreStatus:
         self._confirmed = confirmed
         self._on_foreign = on_foreign
         self._as_of = as_of
-        self._told = True  # what the log said last: the store is there
+        self._logged = True  # what the log says: the store is there
         self.foreign = False  # whether the store came back as another one
         self.cluster = cluster  # which store we know; empty: none has said yet
 
@@ -49,9 +49,9 @@ class StoreStatus:
         return self._health.connected and self._confirmed()
 
     @property
-    def patience_s(self) -> float:
+    def wait_s(self) -> float:
         """How long somebody who can do with what is known should wait for the store."""
-        return PATIENCE_S if self.current else IMPATIENCE_S
+        return WAIT_S if self.current else SHORT_WAIT_S
 
     @property
     def as_of(self) -> float:
@@ -63,7 +63,7 @@ class StoreStatus:
         """How long ago that was; 0 while the store answers."""
         return 0.0 if self.current else max(0.0, self._wall() - self._as_of)
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Once; `run` does it every second."""
         current, cluster = self.current, self._health.cluster
         if current:
@@ -73,15 +73,15 @@ class StoreStatus:
             self.foreign = True
             self._on_foreign()
         self.cluster = cluster or self.cluster
-        if current is not self._told:
-            self._told = current
+        if current is not self._logged:
+            self._logged = current
             if current:
                 log.warning("the store answers again")
             else:
                 log.warning("the store does not answer; known clients are answered from tickets")
 
     async def run(self) -> None:
-        """Looks for ever."""
+        """Polls for ever."""
         while True:
-            self.look()
-            await asyncio.sleep(LOOK_S)
+            self.poll()
+            await asyncio.sleep(POLL_S)

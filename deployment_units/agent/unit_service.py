@@ -9,7 +9,7 @@ from typing import Any
 from grpc import aio
 
 from control_plane.errors import InvalidInput, Unavailable
-from control_plane.identity.admission import Admission, Reason, TicketVerifier
+from control_plane.identity.admission import Admission, AdmissionReason, TicketVerifier
 from deployment_units.agent.state import StateHandoff
 from homeport.api.unit.v1 import unit_pb2 as pb
 from homeport.api.unit.v1 import unit_pb2_grpc as pb_grpc
@@ -17,14 +17,14 @@ from homeport.api.unit.v1 import unit_pb2_grpc as pb_grpc
 NAME = "homeport.api.unit.v1.UnitService"
 
 _REASONS = {
-    Reason.ADMITTED: pb.ADMIT_REASON_ADMITTED,
-    Reason.MALFORMED: pb.ADMIT_REASON_MALFORMED,
-    Reason.FORGED: pb.ADMIT_REASON_FORGED,
-    Reason.EXPIRED: pb.ADMIT_REASON_EXPIRED,
-    Reason.NOT_YET_VALID: pb.ADMIT_REASON_NOT_YET_VALID,
-    Reason.WRONG_UNIT: pb.ADMIT_REASON_WRONG_UNIT,
-    Reason.FOREIGN_TENANT: pb.ADMIT_REASON_FOREIGN_TENANT,
-    Reason.STALE_EPOCH: pb.ADMIT_REASON_STALE_EPOCH,
+    AdmissionReason.ADMITTED: pb.ADMIT_REASON_ADMITTED,
+    AdmissionReason.MALFORMED: pb.ADMIT_REASON_MALFORMED,
+    AdmissionReason.FORGED: pb.ADMIT_REASON_FORGED,
+    AdmissionReason.EXPIRED: pb.ADMIT_REASON_EXPIRED,
+    AdmissionReason.NOT_YET_VALID: pb.ADMIT_REASON_NOT_YET_VALID,
+    AdmissionReason.WRONG_UNIT: pb.ADMIT_REASON_WRONG_UNIT,
+    AdmissionReason.FOREIGN_TENANT: pb.ADMIT_REASON_FOREIGN_TENANT,
+    AdmissionReason.STALE_EPOCH: pb.ADMIT_REASON_STALE_EPOCH,
 }
 
 

@@ -92,7 +92,7 @@ class FleetService(pb_grpc.FleetServiceServicer):
         self._callers.of_context(context)
         check_slug(request.unit_id, "unit_id")
         try:
-            async with asyncio.timeout(self._store_status.patience_s):
+            async with asyncio.timeout(self._store_status.wait_s):
                 found = await self._registry.get(request.unit_id)
         except (StoreUnavailable, TimeoutError):
             views = self._registry.last_seen(self._seen())
@@ -109,7 +109,7 @@ class FleetService(pb_grpc.FleetServiceServicer):
     ) -> pb.ListUnitsResponse:
         self._callers.of_context(context)
         try:
-            async with asyncio.timeout(self._store_status.patience_s):
+            async with asyncio.timeout(self._store_status.wait_s):
                 views, revision = await self._registry.list()
         except (StoreUnavailable, TimeoutError):
             as_of = self._store_status.as_of

@@ -225,7 +225,7 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         explanation = self._provisioner.placer.explain(tenant.id, client_id, location)
         response = mapping.explanation_to_proto(location, how, explanation)
         try:
-            async with asyncio.timeout(self._store_status.patience_s):
+            async with asyncio.timeout(self._store_status.wait_s):
                 found = await self._assignments.find(tenant.id, client_id)
         except (StoreUnavailable, TimeoutError):
             response.stale = True

@@ -17,7 +17,7 @@ import msgspec
 
 from control_plane.errors import ServiceError, Unavailable
 from control_plane.fleet.unit import TenantSpec
-from control_plane.identity.admission import MAX_TICKET_BYTES, Reason, TicketVerifier
+from control_plane.identity.admission import MAX_TICKET_BYTES, AdmissionReason, TicketVerifier
 from control_plane.identity.jws import from_base64url
 from control_plane.identity.tickets import ISSUER, TicketIssuer
 from control_plane.store.port import Health, OutcomeUnknown, StoreUnavailable
@@ -101,7 +101,7 @@ class TicketFallback:
             return None
         now = self._wall()
         opened = self._verifier(unit_id, now).open(ticket, now)
-        if isinstance(opened, Reason):
+        if isinstance(opened, AdmissionReason):
             return None
         try:
             claims = _read_claims(opened[1])

@@ -11,7 +11,7 @@ import json
 import grpc
 import pytest
 
-from control_plane.identity.admission import Reason, TicketVerifier
+from control_plane.identity.admission import AdmissionReason, TicketVerifier
 from control_plane.identity.jws import from_base64url
 from control_plane.identity.tickets import VerifyingKey
 from homeport.api.fleet.v1 import fleet_pb2, fleet_pb2_grpc
@@ -294,4 +294,4 @@ async def test_eddsa_tickets_verify_with_the_key_set_alone(stub, channel):
         [VerifyingKey(key_id=key["kid"], algorithm="EdDSA", key=from_base64url(key["x"]))],
     )
     now = answer.assignment.assign_time.seconds + 1
-    assert verifier.verify(answer.ticket, now).reason is Reason.ADMITTED
+    assert verifier.verify(answer.ticket, now).reason is AdmissionReason.ADMITTED

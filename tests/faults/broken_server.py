@@ -30,7 +30,7 @@ EVERY = 20  # of the transactions that a bug is about, one in so many is hit
 
 def without_compares(txn: Txn, prefix: bytes) -> Txn:
     """The transaction without its compares of keys under `prefix`."""
-    whole = txn.spelled_out()
+    whole = txn.expanded()
     return replace(whole, compares=[c for c in whole.compares if not c.key.startswith(prefix)])
 
 
@@ -87,7 +87,7 @@ def lose_acknowledged_writes() -> None:
     real, number = EtcdStore.commit, itertools.count(1)
 
     async def commit(self: EtcdStore, txn: Txn, *, timeout_s: float | None = None) -> TxnResult:
-        writes = txn.spelled_out().then
+        writes = txn.expanded().then
         about = any(isinstance(o, Put) and o.key.startswith(keys.ASSIGNMENTS) for o in writes)
         if about and next(number) % EVERY == 0:
             return TxnResult(succeeded=True, revision=1)

@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 from control_plane.store.port import LeaseLost
 
-LOOK_AT_LEAST_S = 1.0
-LOOK_AT_MOST_S = 0.05
+LONGEST_PAUSE_S = 1.0
+SHORTEST_PAUSE_S = 0.05
 
 
 class LeaseTable:
@@ -50,8 +50,8 @@ class LeaseTable:
         ]
 
     def pause_s(self) -> float:
-        """How long to wait before looking again: until the next one ends, within bounds."""
+        """How long to wait before the next check: until the next one ends, within bounds."""
         if not self._leases:
-            return LOOK_AT_LEAST_S
+            return LONGEST_PAUSE_S
         next_end = min(end for _, end in self._leases.values())
-        return min(LOOK_AT_LEAST_S, max(LOOK_AT_MOST_S, next_end - self._clock()))
+        return min(LONGEST_PAUSE_S, max(SHORTEST_PAUSE_S, next_end - self._clock()))

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 
-from control_plane.expressions.environment import Kind
+from control_plane.expressions.environment import ValueType
 from control_plane.expressions.expression import Expression
 from data_sharing.documents import read_as, value_of
 from data_sharing.forecasts.forecast import Method
@@ -61,8 +61,8 @@ def compile_forecast(spec: ForecastSpec, *, tenant: str, schemas: Schemas) -> Co
     with faults.gather(), within(at):
         method = Method.of(spec)
     reader = EventReader(spec.feed, schemas, faults, at)
-    key = reader.compile(spec.key, "key", Kind.STRING)
-    value = reader.compile(spec.value, "value", Kind.DOUBLE, Kind.INT)
+    key = reader.compile(spec.key, "key", ValueType.STRING)
+    value = reader.compile(spec.value, "value", ValueType.DOUBLE, ValueType.INT)
     where = reader.optional(spec.where, "where")
     faults.raise_if_any()
     return CompiledForecast(
@@ -100,11 +100,11 @@ class _Compiler:
         max_age_ms = self._duration(spec.max_age, "max_age", least_ms=1_000)
         cooldown_ms = self._duration(spec.cooldown, "cooldown", least_ms=1)
         wait_ms, at_most_ms = self._debounce()
-        when = reader.expression(spec.condition, "when", Kind.BOOL)
+        when = reader.expression(spec.condition, "when", ValueType.BOOL)
         inputs, windows, join = self._inputs(when), self._windows(), self._join()
         plan_of = None
         if spec.plan is not None:
-            plan_of = reader.expression(spec.plan.of, "plan.of", Kind.STRING, Kind.LIST)
+            plan_of = reader.expression(spec.plan.of, "plan.of", ValueType.STRING, ValueType.LIST)
             reader.forbid(plan_of, "plan.of", "plan", "window", "forecast")
         effects = tuple(self._effects())
         self._faults.raise_if_any()
@@ -168,7 +168,7 @@ class _Compiler:
             inputs[name] = Input(
                 name=name,
                 feed=one.feed,
-                key=reader.compile(one.key, "key", Kind.STRING),
+                key=reader.compile(one.key, "key", ValueType.STRING),
                 where=where,
                 own=own,
                 absent=one.absent,
@@ -198,7 +198,7 @@ class _Compiler:
             where = reader.optional(one.where, "where")
             value = None
             if one.value is not None:
-                value = reader.compile(one.value, "value", Kind.DOUBLE, Kind.INT)
+                value = reader.compile(one.value, "value", ValueType.DOUBLE, ValueType.INT)
             windows[name] = FedWindow(
                 window=Window(
                     name=name,
@@ -208,7 +208,7 @@ class _Compiler:
                     shape=_shape(feed, key, one.where, one.value, over_ms, every_ms),
                 ),
                 feed=feed,
-                key=reader.compile(key, "key", Kind.STRING),
+                key=reader.compile(key, "key", ValueType.STRING),
                 where=where,
                 value=value,
                 conjuncts=() if where is None else conjuncts_of(where.tree, _EVENT_ROOTS),
@@ -260,10 +260,10 @@ class _Compiler:
             self._faults.add(f"{self._at}.{at}", "changes nothing")
         shift = None
         if given.shift is not None:
-            shift = reader.expression(given.shift, f"{at}.shift", Kind.DURATION)
+            shift = reader.expression(given.shift, f"{at}.shift", ValueType.DURATION)
         cancel = given.cancel
         if cancel is not None:
-            cancel = reader.value(cancel, f"{at}.cancel", Kind.BOOL)  # type: ignore[assignment]
+            cancel = reader.value(cancel, f"{at}.cancel", ValueType.BOOL)  # type: ignore[assignment]
         config = tuple(
             (action, name, reader.value(value, f"{at}.config.{action}.{name}"))
             for action, fields in given.config.items()

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any, Protocol
 
 from control_plane.expressions.clauses import clauses_of
-from control_plane.expressions.environment import Environment, Kind
+from control_plane.expressions.environment import Environment, ValueType
 from control_plane.expressions.expression import Expression
 from control_plane.expressions.tree import Ident, Path, paths_read, walk
 from data_sharing.forecasts.forecast import FIELDS as FORECAST_FIELDS
@@ -22,7 +22,7 @@ from data_sharing.rules.feed_schema import FeedSchema, check
 from data_sharing.rules.spec import RuleSpec, Value
 from data_sharing.rules.windows import FIELDS as WINDOW_FIELDS
 
-EVENT = Environment({"event": Kind.OBJECT})
+EVENT = Environment({"event": ValueType.OBJECT})
 
 
 class Schemas(Protocol):
@@ -41,7 +41,7 @@ class EventReader:
             faults.add(f"{at}.feed", f'no feed "{feed}" that may be read here')
         self._roots = {"event": found or FeedSchema(feed, None)}
 
-    def compile(self, text: str, field: str, *returns: Kind) -> Expression:
+    def compile(self, text: str, field: str, *returns: ValueType) -> Expression:
         """Where it fails, an expression that nobody will evaluate."""
         field = f"{self._at}.{field}"
         with self._faults.gather():
@@ -51,7 +51,7 @@ class EventReader:
         return EVENT.compile("false", field=field)
 
     def optional(self, text: str | None, field: str) -> Expression | None:
-        return None if text is None else self.compile(text, field, Kind.BOOL)
+        return None if text is None else self.compile(text, field, ValueType.BOOL)
 
 
 class RuleReader:
@@ -81,7 +81,7 @@ class RuleReader:
         if len(spec.watch) == 1:
             self._roots["event"] = self._schema(next(iter(spec.watch.values())).feed)
 
-    def expression(self, text: str, field: str, *returns: Kind) -> Expression:
+    def expression(self, text: str, field: str, *returns: ValueType) -> Expression:
         """Over everything a rule reads; notes what it reads. Where it fails, one that nobody
         will evaluate."""
         field = f"{self._at}.{field}"
@@ -138,10 +138,10 @@ class RuleReader:
             if path[0] in names:
                 self._faults.add(f"{self._at}.{field}", f"cannot read {path[0]}")
 
-    def value(self, value: Value, field: str, *returns: Kind) -> Computed:
+    def value(self, value: Value, field: str, *returns: ValueType) -> Computed:
         if isinstance(value, str):
             return self.expression(value, field, *returns)
-        if returns == (Kind.BOOL,) and not isinstance(value, bool):
+        if returns == (ValueType.BOOL,) and not isinstance(value, bool):
             self._faults.add(f"{self._at}.{field}", f"must be true, false or CEL, not {value}")
         return value
 
@@ -167,22 +167,25 @@ class RuleReader:
 def _environment(singles: tuple[str, ...], lists: tuple[str, ...], event: bool) -> Environment:
     """Rules that name their inputs alike share one."""
     variables = {
-        "key": Kind.STRING, "now": Kind.TIMESTAMP, "plan": Kind.OBJECT,
-        "window": Kind.OBJECT, "forecast": Kind.OBJECT,
+        "key": ValueType.STRING, "now": ValueType.TIMESTAMP, "plan": ValueType.OBJECT,
+        "window": ValueType.OBJECT, "forecast": ValueType.OBJECT,
     }  # fmt: skip
-    variables |= dict.fromkeys(singles, Kind.OBJECT)
-    variables |= dict.fromkeys(lists, Kind.LIST)
+    variables |= dict.fromkeys(singles, ValueType.OBJECT)
+    variables |= dict.fromkeys(lists, ValueType.LIST)
     if event:
-        variables["event"] = Kind.OBJECT
+        variables["event"] = ValueType.OBJECT
     return Environment(variables)
 
 
-def _json_types(kinds: tuple[Kind, ...]) -> frozenset[str]:
+def _json_types(kinds: tuple[ValueType, ...]) -> frozenset[str]:
     """What a field of an event must be to give such a result; empty: anything."""
     return frozenset(_JSON_TYPES[kind] for kind in kinds if kind in _JSON_TYPES)
 
 
 _JSON_TYPES = {
-    Kind.BOOL: "boolean", Kind.STRING: "string", Kind.INT: "number", Kind.DOUBLE: "number",
-    Kind.LIST: "array",
-}  # fmt: skip
+    ValueType.BOOL: "boolean",
+    ValueType.STRING: "string",
+    ValueType.INT: "number",
+    ValueType.DOUBLE: "number",
+    ValueType.LIST: "array",
+}

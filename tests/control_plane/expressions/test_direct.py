@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from control_plane.errors import InvalidInput
 from control_plane.expressions.direct import direct_of
-from control_plane.expressions.environment import Environment, Kind
+from control_plane.expressions.environment import Environment, ValueType
 
-ENVIRONMENT = Environment({"event": Kind.OBJECT, "key": Kind.STRING})
+ENVIRONMENT = Environment({"event": ValueType.OBJECT, "key": ValueType.STRING})
 
 near = st.sampled_from([0, 1, -1, 2, 2**53 - 1, 2**53, 2**53 + 1, -(2**63), 2**63 - 1])
 numbers = near | st.sampled_from([0.0, -0.0, 0.5, 1.0, 2.0, 2.0**53, 1e300])

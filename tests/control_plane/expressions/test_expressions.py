@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 
 from control_plane.errors import InvalidInput
 from control_plane.expressions.clauses import Clause, clauses_of
-from control_plane.expressions.environment import Environment, Kind
+from control_plane.expressions.environment import Environment, ValueType
 from control_plane.expressions.expression import Fault
 from control_plane.expressions.tree import paths_read
 from control_plane.expressions.values import duration, instant
 
-ENVIRONMENT = Environment({"event": Kind.OBJECT, "name": Kind.STRING, "at": Kind.TIMESTAMP})
+ENVIRONMENT = Environment(
+    {"event": ValueType.OBJECT, "name": ValueType.STRING, "at": ValueType.TIMESTAMP}
+)
 
 
 def value(text: str, **values: Any) -> Any:
@@ -100,7 +102,7 @@ def test_truth(event: dict[str, Any], expected: bool) -> None:
 
 
 def test_what_is_neither_true_nor_false_is_a_fault() -> None:
-    expression = ENVIRONMENT.compile("event.a", field="x", returns=(Kind.BOOL,))
+    expression = ENVIRONMENT.compile("event.a", field="x", returns=(ValueType.BOOL,))
     found = expression.holds(ENVIRONMENT.bind({"event": {"a": "true"}}))
     assert isinstance(found, Fault)
     assert not found.missing

@@ -14,7 +14,7 @@ from control_plane.handoff.orders import (
     OrderRefusal,
     check_order,
 )
-from control_plane.identity.admission import Reason, TicketVerifier
+from control_plane.identity.admission import AdmissionReason, TicketVerifier
 from control_plane.identity.jws import base64url
 from control_plane.identity.keyring import KeyRing, new_epoch, rotated
 from control_plane.identity.tickets import TicketIssuer
@@ -79,7 +79,7 @@ def test_each_bad_order_has_its_reason(order: str, expected: OrderFlaw) -> None:
 @pytest.mark.parametrize("action", list(OrderAction))
 def test_an_order_admits_nobody(action: OrderAction) -> None:
     """It is signed with the same key; only its type tells it from a ticket."""
-    assert DOOR.verify(made(action), NOW).reason is Reason.MALFORMED
+    assert DOOR.verify(made(action), NOW).reason is AdmissionReason.MALFORMED
 
 
 def test_clocks_may_be_a_little_apart() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from control_plane.identity.admission import Reason, TicketVerifier
+from control_plane.identity.admission import AdmissionReason, TicketVerifier
 from control_plane.identity.departures import Departed, DepartureMemory
 from control_plane.identity.keyring import KeyRing, new_epoch
 from control_plane.identity.tickets import TicketIssuer
@@ -51,7 +51,7 @@ def test_a_departure_ends_the_tickets_from_before_it(departed, shown, admitted):
 
 def test_who_has_moved_is_told_where_to():
     admission = door(MOVED).verify(ticket(2), NOW)
-    assert admission.reason is Reason.STALE_EPOCH
+    assert admission.reason is AdmissionReason.STALE_EPOCH
     assert admission.departed == MOVED
     assert "us-east at us-east.example.net:443" in admission.message
 
@@ -65,12 +65,12 @@ def test_who_lost_its_place_is_told_to_provision():
 @pytest.mark.parametrize(
     ("shown", "reason"),
     [
-        pytest.param(ticket(2)[:-4] + "AAAA", Reason.FORGED, id="forged"),
+        pytest.param(ticket(2)[:-4] + "AAAA", AdmissionReason.FORGED, id="forged"),
         pytest.param(
-            ISSUER.issue("us-east", "default", "alice", 2, NOW, 60.0), Reason.WRONG_UNIT,
+            ISSUER.issue("us-east", "default", "alice", 2, NOW, 60.0), AdmissionReason.WRONG_UNIT,
             id="wrong-unit",
         ),
-        pytest.param(ticket(2, after_s=-9000), Reason.EXPIRED, id="expired"),
+        pytest.param(ticket(2, after_s=-9000), AdmissionReason.EXPIRED, id="expired"),
     ],
 )  # fmt: skip
 def test_other_reasons_come_first_and_say_nothing_of_where_it_went(shown, reason):

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from control_plane.errors import InvalidInput
-from control_plane.identity.admission import Reason, TicketVerifier
+from control_plane.identity.admission import AdmissionReason, TicketVerifier
 from control_plane.identity.keyring import (
     KeyRing,
     decode_ring,
@@ -115,7 +115,7 @@ def test_a_new_epoch_is_known_before_it_signs_and_the_old_one_verifies_after() -
     last = issuer.issue("eu-west", "default", "bob", 1, NOW + ANNOUNCE_S - 1, OVERLAP_S * 2)
     assert kid_at(NOW + ANNOUNCE_S) == "u2"
     assert door.verify(last, NOW + ANNOUNCE_S + OVERLAP_S).admitted
-    assert door.verify(last, NOW + ANNOUNCE_S + OVERLAP_S + 1).reason is Reason.FORGED
+    assert door.verify(last, NOW + ANNOUNCE_S + OVERLAP_S + 1).reason is AdmissionReason.FORGED
 
 
 def test_after_a_leak_every_old_ticket_ends_at_once() -> None:
@@ -127,7 +127,9 @@ def test_after_a_leak_every_old_ticket_ends_at_once() -> None:
     door = TicketVerifier("eu-west", issuer.keys_for("eu-west"))
     new = issuer.issue("eu-west", "default", "alice", 1, NOW + 1, TTL_S)
     assert door.verify(new, NOW + 2).admitted
-    assert [door.verify(one, NOW + 2).reason for one in (oldest, old)] == [Reason.FORGED] * 2
+    assert [door.verify(one, NOW + 2).reason for one in (oldest, old)] == [
+        AdmissionReason.FORGED
+    ] * 2
 
 
 @given(

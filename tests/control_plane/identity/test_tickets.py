@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from control_plane import keys
 from control_plane.auth.tokens import CLIENT, Right, Tokens
 from control_plane.errors import InvalidInput, Unauthenticated
-from control_plane.identity.admission import EpochMemory, Reason, TicketVerifier
+from control_plane.identity.admission import AdmissionReason, EpochMemory, TicketVerifier
 from control_plane.identity.jws import base64url
 from control_plane.identity.keyring import (
     KeyRing,
@@ -56,7 +56,7 @@ def ticket(client="alice", *, unit="eu-west", tenant="default", epoch=1, now=NOW
 def test_what_is_issued_is_admitted_and_reads_back(client, epoch):
     for issue in (ISSUER.issue, ISSUER.issue_eddsa):
         admission = verifier().verify(issue("eu-west", "acme", client, epoch, NOW, TTL), NOW)
-        assert admission.reason is Reason.ADMITTED
+        assert admission.reason is AdmissionReason.ADMITTED
         assert (admission.tenant, admission.client_id, admission.epoch) == ("acme", client, epoch)
         assert admission.expires_at == NOW + TTL
 
@@ -97,29 +97,45 @@ def forged(header: dict, key: bytes) -> str:
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
-        pytest.param(lambda: "hello", Reason.MALFORMED, id="no-ticket-at-all"),
-        pytest.param(lambda: "a.b.c", Reason.MALFORMED, id="three-parts-of-nothing"),
-        pytest.param(lambda: "x" * 9000, Reason.MALFORMED, id="far-too-long"),
-        pytest.param(lambda: ticket()[:-4] + "AAAA", Reason.FORGED, id="another-signature"),
-        pytest.param(lambda: forged({"alg": "HS256", "kid": "u1"}, b"k" * 32), Reason.FORGED,
-                     id="another-key"),
-        pytest.param(lambda: forged({"alg": "HS256", "kid": "u9"}, b"k" * 32), Reason.FORGED,
-                     id="an-unknown-key"),
+        pytest.param(lambda: "hello", AdmissionReason.MALFORMED, id="no-ticket-at-all"),
+        pytest.param(lambda: "a.b.c", AdmissionReason.MALFORMED, id="three-parts-of-nothing"),
+        pytest.param(lambda: "x" * 9000, AdmissionReason.MALFORMED, id="far-too-long"),
+        pytest.param(
+            lambda: ticket()[:-4] + "AAAA", AdmissionReason.FORGED, id="another-signature"
+        ),
+        pytest.param(
+            lambda: forged({"alg": "HS256", "kid": "u1"}, b"k" * 32),
+            AdmissionReason.FORGED,
+            id="another-key",
+        ),
+        pytest.param(
+            lambda: forged({"alg": "HS256", "kid": "u9"}, b"k" * 32),
+            AdmissionReason.FORGED,
+            id="an-unknown-key",
+        ),
         pytest.param(
             lambda: forged({"alg": "HS256", "kid": "e1"}, public_bytes(RING.newest)),
-            Reason.FORGED, id="the-public-key-as-a-secret",
+            AdmissionReason.FORGED,
+            id="the-public-key-as-a-secret",
         ),
-        pytest.param(lambda: ticket(now=NOW - 2 * TTL), Reason.EXPIRED, id="too-old"),
-        pytest.param(lambda: ticket(now=NOW + 600), Reason.NOT_YET_VALID, id="from-the-future"),
-        pytest.param(lambda: ticket(unit="us-east"), Reason.WRONG_UNIT, id="another-units"),
+        pytest.param(lambda: ticket(now=NOW - 2 * TTL), AdmissionReason.EXPIRED, id="too-old"),
+        pytest.param(
+            lambda: ticket(now=NOW + 600), AdmissionReason.NOT_YET_VALID, id="from-the-future"
+        ),
+        pytest.param(
+            lambda: ticket(unit="us-east"), AdmissionReason.WRONG_UNIT, id="another-units"
+        ),
         pytest.param(
             lambda: ISSUER.issue_eddsa("us-east", "default", "a", 1, NOW, TTL),
-            Reason.WRONG_UNIT, id="another-units-with-the-shared-key",
+            AdmissionReason.WRONG_UNIT,
+            id="another-units-with-the-shared-key",
         ),
-        pytest.param(lambda: ticket(tenant="foreign"), Reason.FOREIGN_TENANT, id="not-served"),
-        pytest.param(lambda: ticket(epoch=2), Reason.STALE_EPOCH, id="before-a-move"),
+        pytest.param(
+            lambda: ticket(tenant="foreign"), AdmissionReason.FOREIGN_TENANT, id="not-served"
+        ),
+        pytest.param(lambda: ticket(epoch=2), AdmissionReason.STALE_EPOCH, id="before-a-move"),
     ],
-)  # fmt: skip
+)
 def test_each_refusal_has_its_own_reason_and_next_step(make, reason):
     door = verifier(tenants=["default"])
     assert door.verify(ticket(epoch=3), NOW).admitted
@@ -132,7 +148,7 @@ def test_each_refusal_has_its_own_reason_and_next_step(make, reason):
 def test_alg_none_is_forged():
     header = base64url(b'{"alg":"none","kid":"u1","typ":"JWT"}').decode()
     unsigned = ".".join([header, ticket().split(".")[1], ""])
-    assert verifier().verify(unsigned, NOW).reason is Reason.FORGED
+    assert verifier().verify(unsigned, NOW).reason is AdmissionReason.FORGED
 
 
 def test_a_forged_ticket_tells_nothing_of_itself():
@@ -165,7 +181,7 @@ def test_a_forger_cannot_make_the_public_key_a_secret():
             message = base64url(header) + b"." + ticket().split(".")[1].encode()
             signature = hmac.digest(public, message, "sha256")
             made = (message + b"." + base64url(signature)).decode()
-            assert verifier().verify(made, NOW).reason is Reason.FORGED
+            assert verifier().verify(made, NOW).reason is AdmissionReason.FORGED
 
 
 @pytest.mark.parametrize(
@@ -175,7 +191,7 @@ def test_a_forger_cannot_make_the_public_key_a_secret():
 )  # fmt: skip
 def test_a_header_that_is_none_is_malformed(header):
     made = ".".join([base64url(header[:2000]).decode(), *ticket().split(".")[1:]])
-    assert verifier().verify(made, NOW).reason is Reason.MALFORMED
+    assert verifier().verify(made, NOW).reason is AdmissionReason.MALFORMED
 
 
 @given(st.text(max_size=200))
@@ -187,10 +203,10 @@ def test_any_text_at_all_gets_an_answer(text):
 @pytest.mark.parametrize(
     ("at_s", "reason"),
     [
-        pytest.param(-5.0, Reason.ADMITTED, id="issued-within-the-leeway"),
-        pytest.param(-6.0, Reason.NOT_YET_VALID, id="issued-later-than-that"),
-        pytest.param(TTL + 5.0, Reason.ADMITTED, id="expired-within-the-leeway"),
-        pytest.param(TTL + 6.0, Reason.EXPIRED, id="expired-before-that"),
+        pytest.param(-5.0, AdmissionReason.ADMITTED, id="issued-within-the-leeway"),
+        pytest.param(-6.0, AdmissionReason.NOT_YET_VALID, id="issued-later-than-that"),
+        pytest.param(TTL + 5.0, AdmissionReason.ADMITTED, id="expired-within-the-leeway"),
+        pytest.param(TTL + 6.0, AdmissionReason.EXPIRED, id="expired-before-that"),
     ],
 )
 def test_clocks_may_be_five_seconds_apart(at_s, reason):
@@ -264,7 +280,7 @@ def test_rotation_overlaps_and_ends():
     assert jwt.get_unverified_header(after)["kid"] == "u2"
     assert door.verify(before, NOW).admitted
     assert door.verify(after, NOW).admitted
-    assert door.verify(before, NOW + TTL + 1).reason is Reason.FORGED
+    assert door.verify(before, NOW + TTL + 1).reason is AdmissionReason.FORGED
     assert [e.epoch for e in rotated(ring, now=NOW + TTL + 1, overlap_s=1, random=os.urandom)
             .valid(NOW + TTL + 1)] == [2, 3]  # fmt: skip
 

@@ -81,7 +81,7 @@ def reference_compare(compare: Compare) -> etcd.Compare:
 
 
 def reference(txn: Txn) -> etcd.TxnRequest:
-    txn = txn.spelled_out()
+    txn = txn.expanded()
     return etcd.TxnRequest(
         compare=[reference_compare(c) for c in txn.compares],
         success=[reference_operation(o) for o in txn.then],
@@ -97,7 +97,7 @@ def test_a_written_request_parses_as_the_message_that_protobuf_would_build(txn: 
 @given(txns)
 def test_a_request_says_whether_it_writes_and_which_branch_reads(txn: Txn) -> None:
     encoded = encode_txn(txn)
-    whole = txn.spelled_out()
+    whole = txn.expanded()
     every = (*whole.then, *whole.otherwise)
     assert encoded.writes == any(not isinstance(o, Get) for o in every)
     assert encoded.then_reads == any(isinstance(o, Get) for o in txn.then)
@@ -179,7 +179,7 @@ def test_what_a_refused_create_found_comes_before_what_else_was_read(
     created: list[tuple[bytes, list[KeyValue]]], succeeded: bool
 ) -> None:
     txn = Txn(creates=[(key, b"v") for key, _ in created], then=[Put(b"t", b"")])
-    ran = txn.spelled_out().then if succeeded else txn.spelled_out().otherwise
+    ran = txn.expanded().then if succeeded else txn.expanded().otherwise
     response = TxnResponse(
         header=header(3),
         succeeded=succeeded,

@@ -11,7 +11,7 @@ from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import Health, KeyValue, Put, Txn
 from control_plane.store.replica import Replica
 from control_plane.store.snapshot import Snapshot, decode_snapshot
-from control_plane.store.snapshot_keeper import FRESH_S, SETTLED_S, SnapshotKeeper
+from control_plane.store.snapshot_keeper import LONGEST_S, SHORTEST_S, SnapshotKeeper
 from control_plane.store.status import StoreStatus
 
 PREFIX = b"things/"
@@ -40,12 +40,12 @@ class Scene:
         self.health = Health(connected=True, cluster="c")
         self.now = 0.0
         self.disk = Disk()
-        self.contact = StoreStatus(
+        self.store_status = StoreStatus(
             self.health, wall=lambda: WALL + self.now,
             confirmed=lambda: self.replica.listed, on_foreign=lambda: None,
         )  # fmt: skip
         self.keeper = SnapshotKeeper(
-            Path("snapshot"), [self.replica], self.contact, self.health,
+            Path("snapshot"), [self.replica], self.store_status, self.health,
             endpoints=["here:1"], clock=lambda: self.now, write=self.disk.write,
         )  # fmt: skip
 
@@ -56,8 +56,8 @@ class Scene:
     async def after(self, seconds: float) -> int:
         """Looks once, that much later; how many snapshots there are then."""
         self.now += seconds
-        self.contact.look()
-        await self.keeper.look()
+        self.store_status.poll()
+        await self.keeper.write_if_due()
         return len(self.disk.files)
 
 
@@ -70,7 +70,7 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
 
 async def test_nothing_is_written_before_the_store_was_read(scene: Scene) -> None:
     scene.replica.restore([KeyValue(PREFIX + b"old", b"1", 1, 1, 1)])
-    assert await scene.after(FRESH_S) == 0
+    assert await scene.after(LONGEST_S) == 0
     await scene.put(b"a", b"1")
     assert await scene.after(1.0) == 1
     assert [pair.key for pair in scene.disk.files[0].pairs] == [PREFIX + b"a"], "the old is gone"
@@ -80,14 +80,14 @@ async def test_a_change_is_written_once_and_at_a_bounded_rate(scene: Scene) -> N
     await scene.put(b"a", b"1")
     assert await scene.after(0.0) == 1
     await scene.put(b"a", b"2")
-    assert await scene.after(SETTLED_S / 2) == 1
+    assert await scene.after(SHORTEST_S / 2) == 1
     assert scene.keeper.age_s == 0.0
-    assert await scene.after(SETTLED_S / 4) == 1
-    assert scene.keeper.age_s == SETTLED_S / 4
-    assert await scene.after(SETTLED_S / 4) == 2
+    assert await scene.after(SHORTEST_S / 4) == 1
+    assert scene.keeper.age_s == SHORTEST_S / 4
+    assert await scene.after(SHORTEST_S / 4) == 2
     assert scene.keeper.age_s == 0.0
     assert [pair.value for pair in scene.disk.files[-1].pairs] == [b"2"]
-    assert await scene.after(SETTLED_S) == 2
+    assert await scene.after(SHORTEST_S) == 2
 
 
 async def test_without_a_change_it_is_written_now_and_then_to_tell_how_fresh_it_is(
@@ -95,26 +95,26 @@ async def test_without_a_change_it_is_written_now_and_then_to_tell_how_fresh_it_
 ) -> None:
     await scene.put(b"a", b"1")
     await scene.after(0.0)
-    assert await scene.after(FRESH_S - 1.0) == 1
+    assert await scene.after(LONGEST_S - 1.0) == 1
     assert await scene.after(1.0) == 2
-    assert scene.disk.files[-1].confirmed_at == WALL + FRESH_S
+    assert scene.disk.files[-1].confirmed_at == WALL + LONGEST_S
 
 
 async def test_nothing_is_written_while_the_store_is_away(scene: Scene) -> None:
     await scene.put(b"a", b"1")
     await scene.after(0.0)
     scene.health.connected = False
-    assert await scene.after(2 * FRESH_S) == 1
+    assert await scene.after(2 * LONGEST_S) == 1
 
 
 async def test_a_full_disk_is_counted_and_tried_again(scene: Scene) -> None:
     await scene.put(b"a", b"1")
     scene.disk.full = True
     assert await scene.after(0.0) == 0
-    assert await scene.after(SETTLED_S) == 0
-    assert (scene.keeper.failed, scene.keeper.age_s) == (2, SETTLED_S)
+    assert await scene.after(SHORTEST_S) == 0
+    assert (scene.keeper.failed, scene.keeper.age_s) == (2, SHORTEST_S)
     scene.disk.full = False
-    assert await scene.after(SETTLED_S) == 1
+    assert await scene.after(SHORTEST_S) == 1
     assert scene.keeper.age_s == 0.0
 
 
@@ -126,5 +126,5 @@ async def test_what_is_deleted_is_not_in_the_next_one(scene: Scene) -> None:
     await scene.after(0.0)
     await scene.store.commit(Txn(then=[Delete(PREFIX + b"a")]))
     await scene.replica.start()
-    await scene.after(SETTLED_S)
+    await scene.after(SHORTEST_S)
     assert [pair.key for pair in scene.disk.files[-1].pairs] == [PREFIX + b"b"]

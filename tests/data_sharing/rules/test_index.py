@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from control_plane.errors import InvalidInput
-from control_plane.expressions.environment import Kind
+from control_plane.expressions.environment import ValueType
 from data_sharing.event import Event
 from data_sharing.rules.expression_readers import EVENT
 from data_sharing.rules.index import FeedIndex, Subscription
@@ -88,7 +88,7 @@ events = st.builds(
 def compiled(text: str) -> tuple[Any, tuple[Conjunct, ...]] | None:
     """None where constants alone do not type-check."""
     try:
-        found = EVENT.compile(text, field="when", returns=(Kind.BOOL,))
+        found = EVENT.compile(text, field="when", returns=(ValueType.BOOL,))
     except InvalidInput as error:
         said = error.message
     else:
@@ -183,7 +183,7 @@ def test_where_one_predicate_is_all_there_is_the_index_is_exact(
 def test_what_is_lifted(text: str, expected: tuple[Conjunct, ...]) -> None:
     from control_plane.expressions.environment import Environment
 
-    environment = Environment({"event": Kind.OBJECT, "key": Kind.STRING})
+    environment = Environment({"event": ValueType.OBJECT, "key": ValueType.STRING})
     tree = environment.compile(text, field="when").tree
     assert conjuncts_of(tree, ROOTS) == expected
 

@@ -26,7 +26,7 @@ class TinyStore:
         return self.pairs.get(key)
 
     def apply(self, asked: Txn) -> TxnResult:
-        txn = asked.spelled_out()
+        txn = asked.expanded()
         held = all(self._holds(c.key, c.target, c.operand) for c in txn.compares)
         before = self.clients_at()
         if held:

@@ -16,7 +16,7 @@ import pytest
 
 from control_plane.errors import ServiceError
 from control_plane.fleet.unit import DEFAULT_TENANT
-from control_plane.identity.admission import Reason, TicketVerifier
+from control_plane.identity.admission import AdmissionReason, TicketVerifier
 from control_plane.identity.departures import Departed
 from control_plane.identity.jws import EDDSA, HS256
 from control_plane.store.embedded import EmbeddedStore
@@ -103,7 +103,7 @@ async def test_a_stale_ticket_does_not_get_a_client_in_where_it_has_left(
         ),
     )
     refused = door.verify(fallback, now)
-    assert refused.reason is Reason.STALE_EPOCH
+    assert refused.reason is AdmissionReason.STALE_EPOCH
     assert refused.departed is not None
     assert refused.departed.unit_id == "virginia"
 

@@ -12,7 +12,7 @@ from control_plane.store.port import OutcomeUnknown, Put, StoreUnavailable, Txn,
 
 def assigns(txn: Txn) -> bool:
     """Whether a transaction is a batch of assignments."""
-    writes = txn.spelled_out().then
+    writes = txn.expanded().then
     return any(isinstance(o, Put) and o.key.startswith(keys.ASSIGNMENTS) for o in writes)
 
 

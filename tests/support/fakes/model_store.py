@@ -49,7 +49,7 @@ class ModelStore:
         return self.under(prefix, self.states[revision])
 
     def commit(self, txn: Txn) -> TxnResult:
-        whole, created = txn.spelled_out(), len(txn.creates)
+        whole, created = txn.expanded(), len(txn.creates)
         if not all(self._holds(c.key, c.target, c.operand) for c in whole.compares):
             return self._run(whole.otherwise, holds=False)
         done = self._run(whole.then, holds=True)

@@ -38,7 +38,7 @@ class TinyCluster:
         self._world = world
 
     def apply(self, asked: Txn) -> TxnResult:
-        txn = asked.spelled_out()
+        txn = asked.expanded()
         held = all(self._holds(one) for one in txn.compares)
         operations = txn.then if held else txn.otherwise
         if any(not isinstance(one, Get) for one in operations):
