@@ -80,7 +80,7 @@ class Service:
         return self.kept(instruction)
 
 
-class Line:
+class PlatformLink:
     """A platform and its connection, which a test can cut. While `deaf`, nothing arrives."""
 
     def __init__(self, service: Service, journal: Journal, name: str, *, capacity: int) -> None:
@@ -150,7 +150,7 @@ class DispatchHarness:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._lines: list[Line] = []
+        self._links: list[PlatformLink] = []
 
     @asynccontextmanager
     async def service(self, fence: int = 1) -> AsyncIterator[Service]:
@@ -163,12 +163,14 @@ class DispatchHarness:
             run.cancel()
             await database.close()
 
-    async def platform(self, service: Service, name: str = "hub", *, capacity: int = 8) -> Line:
+    async def platform(
+        self, service: Service, name: str = "hub", *, capacity: int = 8
+    ) -> PlatformLink:
         journal = await Journal.open(self._folder / name / "journal", now_ms=NOW_MS)
-        line = Line(service, journal, name, capacity=capacity)
-        self._lines.append(line)
+        line = PlatformLink(service, journal, name, capacity=capacity)
+        self._links.append(line)
         return line
 
     async def close(self) -> None:
-        for line in self._lines:
+        for line in self._links:
             await line.close()

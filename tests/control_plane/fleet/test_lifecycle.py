@@ -133,7 +133,7 @@ def test_a_unit_that_flaps_is_given_up_later_and_trusted_later_each_time():
     assert back_after == [10, 20, 40, 80]
 
 
-def test_a_quiet_time_forgives_and_patience_has_an_end():
+def test_a_quiet_time_forgives_and_waiting_has_an_end():
     unit = record(State.ACTIVE, losses=50, lost_ms=MINUTE_MS)
     assert POLICY.before_lost_s(unit, 2 * MINUTE_MS) == 30 * 2**5
     assert POLICY.before_lost_s(unit, 60 * MINUTE_MS) == 30

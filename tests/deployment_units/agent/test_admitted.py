@@ -27,7 +27,7 @@ def names(count: int) -> list[tuple[str, str, int]]:
     return [("t", f"c{n}", 1) for n in range(count)]
 
 
-def noting(clients: list[tuple[str, str, int]]) -> AdmittedHolds:
+def holds_of(clients: list[tuple[str, str, int]]) -> AdmittedHolds:
     holds = AdmittedHolds()
     for client in clients:
         holds.add(*client)
@@ -35,7 +35,7 @@ def noting(clients: list[tuple[str, str, int]]) -> AdmittedHolds:
 
 
 def test_each_client_is_told_once_and_again_for_its_next_epoch() -> None:
-    holds = noting([("t", "a", 1), ("t", "a", 1), ("u", "a", 1), ("t", "a", 2)])
+    holds = holds_of([("t", "a", 1), ("t", "a", 1), ("u", "a", 1), ("t", "a", 2)])
     stream = holds.begin_stream()
     assert holds.next_batch(stream) == (("t", "a", 1), ("u", "a", 1), ("t", "a", 2))
     holds.acknowledge(stream, 3)
@@ -45,7 +45,7 @@ def test_each_client_is_told_once_and_again_for_its_next_epoch() -> None:
 
 
 def test_what_was_told_stays_until_as_much_was_written() -> None:
-    holds = noting(names(3))
+    holds = holds_of(names(3))
     stream = holds.begin_stream()
     first = holds.next_batch(stream)
     holds.acknowledge(stream, 2)
@@ -61,7 +61,7 @@ def test_what_was_told_stays_until_as_much_was_written() -> None:
 
 
 def test_after_a_break_it_is_told_again_and_counted_anew() -> None:
-    holds = noting(names(3))
+    holds = holds_of(names(3))
     stream = holds.begin_stream()
     holds.next_batch(stream)
     stream = holds.begin_stream()
@@ -71,7 +71,7 @@ def test_after_a_break_it_is_told_again_and_counted_anew() -> None:
 
 
 def test_an_answer_to_something_else_acknowledges_nothing() -> None:
-    holds = noting(names(1))
+    holds = holds_of(names(1))
     stream = holds.begin_stream()
     holds.acknowledge(stream, 0)
     holds.next_batch(stream)
@@ -81,7 +81,7 @@ def test_an_answer_to_something_else_acknowledges_nothing() -> None:
 
 def test_batches_are_bounded_and_nothing_gets_lost_between_them() -> None:
     clients = names(2 * BATCH + 5)
-    holds = noting(clients)
+    holds = holds_of(clients)
     stream = holds.begin_stream()
     assert holds.many.is_set()
     seen: list[tuple[str, str, int]] = []
@@ -95,7 +95,7 @@ def test_batches_are_bounded_and_nothing_gets_lost_between_them() -> None:
 def test_memory_is_bounded_whatever_happens(monkeypatch) -> None:
     monkeypatch.setattr(module, "KEPT", 10)
     monkeypatch.setattr(module, "REMEMBERED", 10)
-    holds = noting(names(25))
+    holds = holds_of(names(25))
     stream = holds.begin_stream()
     assert len(holds) == 10
     assert holds.dropped == 15
@@ -111,7 +111,7 @@ def test_memory_is_bounded_whatever_happens(monkeypatch) -> None:
 
 def test_the_end_of_an_old_line_takes_nothing_away_from_the_new_one() -> None:
     """A stream that broke may ask for its next beat once more."""
-    holds = noting(names(2))
+    holds = holds_of(names(2))
     old = holds.begin_stream()
     new = holds.begin_stream()
     assert holds.next_batch(old) == ()

@@ -29,7 +29,7 @@ class Idle:
         return 0.0
 
 
-class Line:
+class AgentStream:
     """A registration that runs, and the door it keeps supplied with keys."""
 
     def __init__(self, *servers: str, spec: UnitSpec | None = None, ttl_s: int = 2) -> None:
@@ -43,7 +43,7 @@ class Line:
             spec_to_proto=spec_to_proto,
         )
 
-    async def __aenter__(self) -> "Line":
+    async def __aenter__(self) -> "AgentStream":
         self.task = asyncio.create_task(self.registration.run())
         return self
 
@@ -84,7 +84,7 @@ def port_of(address: str) -> int:
 async def test_a_unit_that_was_registered_outlives_every_refusal(code: grpc.StatusCode) -> None:
     """A token that was revoked by mistake must not take a unit's clients away."""
     fleet = FakeFleet(TicketIssuer(RING))
-    async with fleet.serving() as address, Line(address) as line:
+    async with fleet.serving() as address, AgentStream(address) as line:
         await line.registered()
         fleet.refusal = code
         fleet.end_streams()
@@ -107,7 +107,7 @@ async def test_a_unit_that_never_was_registered_says_so_and_ends(code: grpc.Stat
     """Whoever starts an agent with a wrong token wants to hear of it at once."""
     fleet = FakeFleet(TicketIssuer(RING), refusal=code)
     async with fleet.serving() as address:
-        line = Line(address)
+        line = AgentStream(address)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await asyncio.wait_for(line.registration.run(), WAIT_S)
     assert caught.value.code() is code
@@ -116,7 +116,7 @@ async def test_a_unit_that_never_was_registered_says_so_and_ends(code: grpc.Stat
 async def test_the_record_is_applied_once_so_that_an_operators_change_stays() -> None:
     fleet = FakeFleet(TicketIssuer(RING))
     spec = read_fleet(SAMPLE)[0]
-    async with fleet.serving() as address, Line(address, spec=spec) as line:
+    async with fleet.serving() as address, AgentStream(address, spec=spec) as line:
         await line.registered()
         beats = len(fleet.beats)
         fleet.end_streams()
@@ -128,7 +128,7 @@ async def test_the_record_is_applied_once_so_that_an_operators_change_stays() ->
 async def test_a_server_that_falls_silent_is_left_before_the_unit_counts_as_lost() -> None:
     """It takes beats and answers none: the connection stands, so only patience can end."""
     one, two = FakeFleet(TicketIssuer(RING)), FakeFleet(TicketIssuer(RING))
-    async with one.serving() as first, two.serving() as second, Line(first, second) as line:
+    async with one.serving() as first, two.serving() as second, AgentStream(first, second) as line:
         await line.registered()
         one.silent = True
         await until(lambda: bool(two.beats))
@@ -139,7 +139,10 @@ async def test_a_server_that_falls_silent_is_left_before_the_unit_counts_as_lost
 
 async def test_the_first_of_many_servers_that_answers_is_taken() -> None:
     fleet = FakeFleet(TicketIssuer(RING))
-    async with fleet.serving() as address, Line("127.0.0.1:1", "127.0.0.1:2", address) as line:
+    async with (
+        fleet.serving() as address,
+        AgentStream("127.0.0.1:1", "127.0.0.1:2", address) as line,
+    ):
         await line.registered()
         assert line.admits(fleet)
 
@@ -147,7 +150,7 @@ async def test_the_first_of_many_servers_that_answers_is_taken() -> None:
 async def test_keys_that_cannot_be_any_are_not_taken_and_the_old_ones_stay() -> None:
     """An HMAC key that is too short would let anybody in."""
     fleet = FakeFleet(TicketIssuer(RING))
-    async with fleet.serving() as address, Line(address) as line:
+    async with fleet.serving() as address, AgentStream(address) as line:
         await line.registered()
         fleet.bad_key = True
         fleet.end_streams()
@@ -161,7 +164,7 @@ async def test_keys_that_cannot_be_any_are_not_taken_and_the_old_ones_stay() -> 
 async def test_new_keys_arrive_with_the_next_beat_before_they_sign() -> None:
     """Announced for later, so that no ticket is ever ahead of its key."""
     fleet = FakeFleet(TicketIssuer(RING))
-    async with fleet.serving() as address, Line(address) as line:
+    async with fleet.serving() as address, AgentStream(address) as line:
         await line.registered()
         assert line.registration.keys_seen == 1
         later = time.time() + 30.0

@@ -52,7 +52,7 @@ async def until(condition) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_a_unit_registers_beats_and_says_goodbye():
+async def test_a_unit_registers_is_heard_and_says_goodbye():
     fleet, verifier = FakeFleet(issuer()), TicketVerifier("u")
     async with fleet.serving() as address:
         line = registration([address], verifier)

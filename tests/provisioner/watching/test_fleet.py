@@ -81,7 +81,7 @@ async def test_an_empty_fleet_is_told_too():
         assert (first.units, first.removed) == ([], [])
 
 
-async def test_what_only_beats_is_no_change():
+async def test_a_heartbeat_alone_is_no_change():
     async with Fleet().running() as fleet:
         fleet.put("a", "a1 beat 1")
         async with aclosing(fleet.watches.stream(0)) as stream:
