@@ -24,7 +24,7 @@ from provisioner.moves.mover import Mover
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.settings import Settings
 from provisioner.wiring.clusters import Departures, hold_confirmer, moves_ledger
-from provisioner.wiring.state import State
+from provisioner.wiring.state import ServerState
 from provisioner.wiring.tasks import Task
 
 
@@ -53,7 +53,7 @@ class Moving:
 
 
 def build_moving(
-    settings: Settings, state: State, policy: PlacementPolicy, rng: random.Random
+    settings: Settings, state: ServerState, policy: PlacementPolicy, rng: random.Random
 ) -> Moving:
     """Over what the server knows."""
     store, fleet_view, ledger = state.store, state.fleet_view, state.ledger

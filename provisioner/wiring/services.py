@@ -22,7 +22,7 @@ from provisioner.api.unit_operations import UnitOperations
 from provisioner.api.watching import Watching
 from provisioner.settings import Settings
 from provisioner.wiring.moving import Moving
-from provisioner.wiring.state import State
+from provisioner.wiring.state import ServerState
 from provisioner.wiring.tasks import Task
 from provisioner.wiring.use_case import UseCase
 
@@ -42,7 +42,7 @@ class Services:
 
 def build_services(
     settings: Settings,
-    state: State,
+    state: ServerState,
     moving: Moving,
     use_case: UseCase,
     rng: random.Random,

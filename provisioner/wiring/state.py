@@ -1,4 +1,4 @@
-"""State: what one server knows and writes with, read from the stores once and followed.
+"""ServerState: what one server knows and writes with, read from the stores once and followed.
 
 Part of the wiring: `provisioner.wiring.server` builds the rest.
 """
@@ -35,7 +35,7 @@ from provisioner.wiring.tasks import Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class State:
+class ServerState:
     """assignments: the stores with clients' assignments by name, "" where it is `store`;
     health: of all stores together; keeper None: no snapshot is kept."""
 
@@ -71,7 +71,7 @@ class State:
 
 async def read_state(
     settings: Settings, rng: random.Random, stop: asyncio.Event, stack: AsyncExitStack
-) -> State | None:
+) -> ServerState | None:
     """Opens the stores, to be closed with `stack`, and reads them; from the snapshot where
     they do not answer and there is one. None: told to stop meanwhile. Raises ServiceError."""
     # Which cluster a client is in only the store can say: without it, several serve nobody.
@@ -107,7 +107,7 @@ async def read_state(
             clock=time.monotonic,
         )
     assignments = cluster_set.clusters if cluster_set else {"": store}
-    return State(
+    return ServerState(
         store=store,
         cluster_set=cluster_set,
         assignments=assignments,

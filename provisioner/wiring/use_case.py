@@ -25,7 +25,7 @@ from provisioner.provisioning.provisioner import Provisioner
 from provisioner.provisioning.ticket_fallback import TicketFallback
 from provisioner.provisioning.ticket_signer import TicketSigner
 from provisioner.settings import Settings
-from provisioner.wiring.state import State
+from provisioner.wiring.state import ServerState
 from provisioner.wiring.tasks import Task
 
 SIGNER_THREADS = 2
@@ -48,7 +48,7 @@ class UseCase:
 
 def build_use_case(
     settings: Settings,
-    state: State,
+    state: ServerState,
     mover: Mover,
     policy: PlacementPolicy,
     rng: random.Random,

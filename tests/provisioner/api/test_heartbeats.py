@@ -35,7 +35,7 @@ async def agent() -> Agent:
 
 
 @pytest.fixture
-async def beats(agent: Agent) -> AsyncIterator[Heartbeats]:
+async def heartbeats(agent: Agent) -> AsyncIterator[Heartbeats]:
     beats = Heartbeats(agent.stream())
     yield beats
     beats.close()
@@ -45,7 +45,7 @@ def beat(unit_id: str) -> pb.HeartbeatRequest:
     return pb.HeartbeatRequest(unit_id=unit_id)
 
 
-async def test_beats_come_in_their_order(agent: Agent, beats: Heartbeats) -> None:
+async def test_heartbeats_come_in_their_order(agent: Agent, beats: Heartbeats) -> None:
     agent.send(beat("a"))
     agent.send(beat("b"))
     assert await beats.next(LONG_S, None) == beat("a")
