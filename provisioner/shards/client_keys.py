@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterable
+
 from control_plane import keys
+from control_plane.store.port import Store
+from provisioner.shards.shard_map import shard_of
+
+PAGE = 1000
 
 
 def client_of(key: bytes) -> bytes | None:
@@ -19,3 +25,27 @@ def client_of(key: bytes) -> bytes | None:
 def hold_of(assignment_key: bytes) -> bytes:
     """The hold that may stand beside an assignment."""
     return keys.HOLDS + assignment_key[len(keys.ASSIGNMENTS) :]
+
+
+class ShardKeys:
+    """The keys of the clients of some shards."""
+
+    def __init__(self, shards: Iterable[int]) -> None:
+        self._shards = frozenset(shards)
+
+    def concerns(self, key: bytes) -> bool:
+        """Whether a key belongs to a client of these shards."""
+        client = client_of(key)
+        return client is not None and shard_of(client) in self._shards
+
+    async def pages(self, store: Store, prefix: bytes) -> AsyncIterator[list[bytes]]:
+        """Those below `prefix` in a store, page by page, in order."""
+        after: bytes | None = None
+        while True:
+            page = await store.range(prefix, start_after=after, limit=PAGE, keys_only=True)
+            found = [pair.key for pair in page.items if self.concerns(pair.key)]
+            if found:
+                yield found
+            if not page.more:
+                return
+            after = page.items[-1].key

@@ -3,7 +3,7 @@
 Copies while the shards are written to, then stops the writing for the moment in which the
 last changes are copied and the map is switched, then clears the source. May be killed
 anywhere: whoever runs next takes over where the map says the move is. A move that fails is
-tried again from there; its shards are thawed first, so that nobody waits for it.
+tried again from there; its shards are thawed first, so that no client waits for it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from control_plane import keys
 from control_plane.errors import NotFound, Refused, ServiceError, Unavailable
 from control_plane.store.port import LeaseLost, Store, range_all
 from provisioner.shards import map_changes
-from provisioner.shards.feed import Feed
-from provisioner.shards.moving import MoveRun, TakenOver
+from provisioner.shards.change_feed import ChangeFeed
+from provisioner.shards.fencing_token import AttemptSuperseded
+from provisioner.shards.move_attempt import MoveAttempt
 from provisioner.shards.shard_map import ShardMap, ShardMove, ShardMoveStage
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ RETRY_S = 0.5
 
 class ShardMover:
     """clusters: stores by name. departure_lease_s: how long departures that are copied live.
-    tell(move, stage): progress, for people. clock: monotonic seconds."""
+    on_progress(move, stage): for people. clock: monotonic seconds."""
 
     def __init__(
         self,
@@ -41,7 +42,7 @@ class ShardMover:
         new_id: Callable[[], str],
         departure_lease_s: int,
         clock: Callable[[], float],
-        tell: Callable[[ShardMove, str], None] = lambda move, what: None,
+        on_progress: Callable[[ShardMove, str], None] = lambda move, what: None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._control = control
@@ -49,7 +50,7 @@ class ShardMover:
         self._new_id = new_id
         self._lease_s = departure_lease_s
         self._clock = clock
-        self._tell = tell
+        self._on_progress = on_progress
         self._sleep = sleep
         self.copied = 0
         self.frozen_s = 0.0  # how long the move that took longest kept its shards frozen
@@ -59,7 +60,7 @@ class ShardMover:
         for name in (source, target):
             if name not in self._clusters:
                 raise NotFound(f"there is no assignment cluster {name!r}")
-        await self._everybody_knows(source, target)
+        await self._check_sessions(source, target)
         move_id = self._new_id()
 
         def begun(before: ShardMap) -> ShardMap:
@@ -83,7 +84,7 @@ class ShardMover:
 
     async def finish(self, move_id: str) -> None:
         """Takes one move to its end. Raises Unavailable when that fails again and again;
-        TakenOver when somebody else works on it now."""
+        AttemptSuperseded when somebody else works on it now."""
         failure: ServiceError | None = None
         for attempt in range(ATTEMPTS):
             shard_map, _ = await map_changes.read_map(self._control)
@@ -95,19 +96,19 @@ class ShardMover:
             try:
                 await self._run(move)
                 return
-            except TakenOver:
+            except AttemptSuperseded:
                 raise
             except (ServiceError, LeaseLost) as error:
                 failure = error if isinstance(error, ServiceError) else None
                 log.info("move %s has to be taken up again: %s", move_id, error)
-                await self._thawed(move_id)
+                await self._thaw(move_id)
             await self._sleep(RETRY_S * (attempt + 1))
         raise Unavailable(
             f"move {move_id} cannot be finished now ({failure}); "
             "`homeport store move-shards --resume` takes it up again"
         )
 
-    async def _thawed(self, move_id: str) -> None:
+    async def _thaw(self, move_id: str) -> None:
         """Nobody waits for a move that failed; where this fails too, servers do it."""
         try:
             await map_changes.thaw(self._control, move_id)
@@ -117,46 +118,45 @@ class ShardMover:
     async def _run(self, move: ShardMove) -> None:
         source, target = self._clusters[move.source], self._clusters[move.target]
         lease = await target.lease_grant(self._lease_s)
-        run = MoveRun(self._control, source, target, move, lease=lease)
-        stage = await run.take_over()
-        self._tell(move, stage.value)
+        attempt = MoveAttempt(self._control, source, target, move, lease=lease)
+        stage = await attempt.take_over()
+        self._on_progress(move, stage.value)
         if stage in (ShardMoveStage.COPYING, ShardMoveStage.FROZEN):
             if stage is ShardMoveStage.FROZEN:
                 await map_changes.thaw(self._control, move.id)
-            await self._carry_over(run, source, move)
+            await self._copy_and_switch(attempt, source, move)
         else:
-            await run.open()
-        self._tell(move, ShardMoveStage.CLEARING.value)
-        await run.clear()
-        self._tell(move, "done")
+            await attempt.open()
+        self._on_progress(move, ShardMoveStage.CLEARING.value)
+        await attempt.clear()
+        self._on_progress(move, "done")
 
-    async def _carry_over(self, run: MoveRun, source: Store, move: ShardMove) -> None:
-        """Copies and switches."""
-        await run.begin_copying()
+    async def _copy_and_switch(self, attempt: MoveAttempt, source: Store, move: ShardMove) -> None:
+        copy = await attempt.begin_copying()
         now = await source.range(keys.SHARD_EPOCH, limit=1)
-        feed = Feed(source, now.revision, run.concerns)
-        following = asyncio.create_task(feed.run(), name="feed of a shard move")
+        feed = ChangeFeed(source, now.revision, attempt.keys.concerns)
+        following = asyncio.create_task(feed.run(), name="change feed of a shard move")
         try:
-            await run.copy_everything()
+            await copy.copy_everything()
             for _ in range(ROUNDS):
-                changed = feed.take()
-                await run.copy(changed)
+                changed = feed.drain()
+                await copy.copy(changed)
                 if len(changed) <= FEW:
                     break
-            self._tell(move, ShardMoveStage.FROZEN.value)
+            self._on_progress(move, ShardMoveStage.FROZEN.value)
             began = self._clock()
-            last = await run.freeze()
-            await feed.reach(last, timeout_s=DRAIN_S)
-            await run.copy(feed.take())
-            await run.switch()
-            await run.open()
+            last = await attempt.freeze()
+            await feed.wait_for(last, timeout_s=DRAIN_S)
+            await copy.copy(feed.drain())
+            await attempt.switch(copy)
+            await attempt.open()
             self.frozen_s = max(self.frozen_s, self._clock() - began)
         finally:
-            self.copied += run.copied
+            self.copied += copy.copied
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
 
-    async def _everybody_knows(self, source: str, target: str) -> None:
+    async def _check_sessions(self, source: str, target: str) -> None:
         """Raises Refused where a server that serves the source does not know the target, or
         where one still keeps everything in one store."""
         control = (await range_all(self._control, keys.SESSIONS, keys_only=True)).items
@@ -177,9 +177,9 @@ class ShardMover:
             }
             for name in (source, target)
         ]
-        strangers = sorted(at_source - at_target)
-        if strangers:
+        unknown = sorted(at_source - at_target)
+        if unknown:
             raise Refused(
-                f"server {strangers[0]} has no session in cluster {target}; name it in every "
+                f"server {unknown[0]} has no session in cluster {target}; name it in every "
                 "server's --assignment-stores first"
             )

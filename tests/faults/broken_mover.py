@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from console.cli.main import main
 from control_plane.store.port import Store
-from provisioner.shards import feed, map_changes
+from provisioner.shards import change_feed, map_changes
 
 
 def move_without_epoch() -> None:
@@ -22,7 +22,7 @@ def move_without_epoch() -> None:
 
 def skip_the_last_changes() -> None:
     """What changed since the copying began is not copied."""
-    feed.Feed.take = lambda self: []  # type: ignore[method-assign]
+    change_feed.ChangeFeed.drain = lambda self: []  # type: ignore[method-assign]
 
 
 BUGS: dict[str, Callable[[], None]] = {

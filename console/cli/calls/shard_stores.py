@@ -21,6 +21,7 @@ from control_plane.store.opening import open_store
 from control_plane.store.port import Store, range_all
 from provisioner.ledger.departure_lease import SHARED_S
 from provisioner.settings import Settings, read_settings
+from provisioner.shards.client_keys import PAGE
 from provisioner.shards.clusters import (
     check_control,
     cluster_tagged,
@@ -33,7 +34,6 @@ from provisioner.shards.shard_map import ShardMap, ShardMoveStage, plan_moves, s
 from provisioner.wiring.startup import store_access
 
 T = TypeVar("T")
-PAGE = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,7 +187,7 @@ async def _carry_out(
             new_id=lambda: secrets.token_hex(4),
             departure_lease_s=await _departures_live_s(stores.control),
             clock=time.monotonic,
-            tell=lambda move, what: tell(
+            on_progress=lambda move, what: tell(
                 f"{len(move.shards)} shards from {move.source} to {move.target}: {what}"
             ),
         )

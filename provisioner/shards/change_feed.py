@@ -1,4 +1,4 @@
-"""Feed: what changed at a cluster since a revision, for as long as a move copies from it.
+"""ChangeFeed: what changed at a cluster since a revision, for as long as a move copies from it.
 
 Watches everything below the root, because the epoch that ends the writing must come in the
 same stream as the writes it ends: when it has come, so have they.
@@ -16,7 +16,7 @@ from control_plane.store.port import Compacted, Store
 ROOT = keys.ROOT.encode()
 
 
-class Feed:
+class ChangeFeed:
     """`run` is a task of the owner's; `concerns` says which keys to keep."""
 
     def __init__(
@@ -26,7 +26,7 @@ class Feed:
         self._from = after_revision + 1
         self._concerns = concerns
         self._changed: dict[bytes, None] = {}
-        self._heard = asyncio.Event()
+        self._advanced = asyncio.Event()
         self._lost = False
         self.revision = after_revision
 
@@ -38,25 +38,25 @@ class Feed:
                     if self._concerns(event.kv.key):
                         self._changed[event.kv.key] = None
                 self.revision = max(self.revision, batch.revision)
-                self._heard.set()
+                self._advanced.set()
         except Compacted:
             pass
         self._lost = True
-        self._heard.set()
+        self._advanced.set()
 
-    def take(self) -> list[bytes]:
+    def drain(self) -> list[bytes]:
         """Keys that changed since the last call. Raises Unavailable where some may be missing."""
         if self._lost:
             raise Unavailable("the history of the source is compacted; it is copied again")
-        taken, self._changed = list(self._changed), {}
-        return taken
+        changed, self._changed = list(self._changed), {}
+        return changed
 
-    async def reach(self, revision: int, *, timeout_s: float) -> None:
+    async def wait_for(self, revision: int, *, timeout_s: float) -> None:
         """Returns when everything up to `revision` has come. Raises Unavailable."""
         try:
             async with asyncio.timeout(timeout_s):
                 while self.revision < revision and not self._lost:
-                    self._heard.clear()
-                    await self._heard.wait()
+                    self._advanced.clear()
+                    await self._advanced.wait()
         except TimeoutError as error:
             raise Unavailable("the source's changes do not arrive; trying again") from error
