@@ -14,7 +14,7 @@ class Violation(AssertionError):
     """A promise was broken."""
 
 
-class TinyStore:
+class CheckedStore:
     """The store's meaning in forty lines, and the judge of each change."""
 
     def __init__(self, without: str) -> None:

@@ -22,15 +22,15 @@ from provisioner.ledger.hold_expiry import HoldAges, HoldExpiry, HoldRelease
 from provisioner.ledger.holds import DELETES, StoreHoldConfirmer, hold
 from provisioner.ledger.single_store import single_store_ledger
 from provisioner.ledger.store_ledger import StoreLedger
-from tests.provisioner.ledger.test_ledger import GoodBye, Wish, clients
 from tests.support.judge.recorder import replay
+from tests.support.ledger_operations import FirstWithRoom, Leaving, clients_at
 
 WAIT_S = 10.0
 HOLD_S = 30.0
 names = itertools.count()
 
 
-class HeldWish(Wish):
+class HeldClaim(FirstWithRoom):
     """A client whose place is held."""
 
     __slots__ = ("writes",)
@@ -68,7 +68,7 @@ class Provisioner:
         )
 
     async def provision(self, client: str, unit: str = "a") -> tuple[str, str]:
-        wish = HeldWish(self.ledger, client, [unit])
+        wish = HeldClaim(self.ledger, client, [unit])
         choice = wish.choose()
         if isinstance(choice, Exception):
             return ("failed", "")
@@ -79,7 +79,7 @@ class Provisioner:
     async def leave(self, client: str) -> None:
         pair = await self.store.get(keys.assignment("t", client))
         if pair is not None:
-            bye = GoodBye(self.ledger, pair)
+            bye = Leaving(self.ledger, pair)
             self.ledger.release(bye)
             await asyncio.wait_for(bye.outcome, WAIT_S)
 
@@ -141,7 +141,7 @@ async def test_nobody_came_so_the_place_is_free_again_and_the_unit_is_told(store
         assert await one.expiry.look() == 1
         assert await housed(store) == set()
         assert await held(store) == set()
-        assert await clients(store, "a") == (0, 0)
+        assert await clients_at(store, "a") == (0, 0)
         left = await store.get(keys.move("a", "t", "alice"))
         departure = decode_departure(left.value)
         assert (departure.unit, departure.cause, departure.epoch) == ("", "hold-expired", 1)
@@ -190,7 +190,7 @@ async def confirm_late(one: Provisioner) -> tuple[int, set[str]]:
 async def test_a_client_that_comes_at_the_last_moment_keeps_its_place(store) -> None:
     async with provisioners(store) as (one,):
         assert await confirm_late(one) == (0, {"alice"})
-        assert await clients(store, "a") == (1, 1)
+        assert await clients_at(store, "a") == (1, 1)
 
 
 async def test_without_the_guard_she_would_lose_it(store, monkeypatch) -> None:

@@ -11,77 +11,20 @@ from dataclasses import replace
 import pytest
 
 from control_plane import keys
-from control_plane.errors import Exhausted, ServiceError
+from control_plane.errors import ServiceError
 from control_plane.fleet.capacity import CapacityRecord, decode_capacity, encode_capacity
 from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import Put, Txn
-from provisioner.ledger.assignment import decode_assignment, encode_assignment
-from provisioner.ledger.operations import Claim, Release
 from provisioner.ledger.single_store import single_store_ledger
 from provisioner.ledger.store_ledger import StoreLedger
 from tests.support.fakes.faulty_store import FaultyStore
+from tests.support.ledger_operations import WAIT_S, FirstWithRoom, Leaving, clients_at
 
-WAIT_S = 10.0
 names = itertools.count()
 
 
-class Wish(Claim):
-    """A client that wants the first of some units with room."""
-
-    __slots__ = ("ledger", "outcome", "units")
-
-    def __init__(self, ledger: StoreLedger, client: str, units: list[str]) -> None:
-        self.ledger = ledger
-        self.units = units
-        self.key = keys.assignment("t", client)
-        self.expires_at = time.monotonic() + WAIT_S
-        self.outcome = asyncio.get_running_loop().create_future()
-
-    def choose(self):
-        for unit in self.units:
-            account = self.ledger.account(unit)
-            if account.reachable > 0:
-                return account
-        self.ledger.request_slots(self.units)
-        return Exhausted("full")
-
-    @property
-    def value(self) -> bytes:
-        return encode_assignment(self.account.unit, 1, 0, "x")
-
-    def assigned(self, revision: int) -> None:
-        self.outcome.set_result(("new", self.account.unit))
-
-    def existing(self, found) -> None:
-        self.outcome.set_result(("known", decode_assignment(found.value).unit))
-
-    def failed(self, error: ServiceError) -> None:
-        self.outcome.set_result(("failed", error.reason))
-
-
-class GoodBye(Release):
-    """A client that leaves."""
-
-    __slots__ = ("outcome",)
-
-    def __init__(self, ledger: StoreLedger, pair) -> None:
-        self.key, self.revision = pair.key, pair.mod_revision
-        self.account = ledger.account(decode_assignment(pair.value).unit)
-        self.expires_at = time.monotonic() + WAIT_S
-        self.outcome = asyncio.get_running_loop().create_future()
-
-    def released(self) -> None:
-        self.outcome.set_result("released")
-
-    def changed(self, found) -> None:
-        self.outcome.set_result("changed")
-
-    def failed(self, error: ServiceError) -> None:
-        self.outcome.set_result(error.reason)
-
-
 async def ask(ledger: StoreLedger, client: str, *units: str) -> tuple[str, str]:
-    wish = Wish(ledger, client, list(units))
+    wish = FirstWithRoom(ledger, client, list(units))
     choice = wish.choose()
     if isinstance(choice, ServiceError):
         return ("failed", choice.reason)
@@ -112,14 +55,6 @@ async def set_capacity(store, **capacities: int) -> None:
         await store.commit(Txn(then=[Put(keys.capacity(unit), encode_capacity(record))]))
 
 
-async def clients(store, unit: str) -> tuple[int, int]:
-    """(as the ledger has it, as counted)."""
-    record = decode_capacity((await store.get(keys.capacity(unit))).value)
-    used = sum(int(p.value) for p in (await store.range(keys.usage(unit, ""))).items)
-    homes = [decode_assignment(p.value).unit for p in (await store.range(keys.ASSIGNMENTS)).items]
-    return record.settled + used, homes.count(unit)
-
-
 @pytest.fixture
 async def store(tmp_path):
     opened = await EmbeddedStore.open(tmp_path / "store.db")
@@ -133,8 +68,8 @@ async def test_clients_fill_one_unit_then_the_next_then_nobody(store):
         outcomes = [await ask(ledger, f"c{n}", "a", "b") for n in range(6)]
     assert [o[1] for o in outcomes[:5]] == ["a", "a", "a", "b", "b"]
     assert outcomes[5] == ("failed", "EXHAUSTED")
-    assert await clients(store, "a") == (3, 3)
-    assert await clients(store, "b") == (2, 2)
+    assert await clients_at(store, "a") == (3, 3)
+    assert await clients_at(store, "b") == (2, 2)
 
 
 async def test_a_crowd_at_once_is_committed_in_groups(store):
@@ -153,7 +88,7 @@ async def test_a_client_that_has_a_home_gets_it_and_its_neighbours_are_placed(st
         await ask(ledger, "known", "b")
         outcomes = await asyncio.gather(*(ask(ledger, c, "a") for c in ("x", "known", "y")))
     assert outcomes == [("new", "a"), ("known", "b"), ("new", "a")]
-    assert await clients(store, "a") == (2, 2)
+    assert await clients_at(store, "a") == (2, 2)
 
 
 @pytest.mark.parametrize("fault", ["lost before", "lost after"])
@@ -166,7 +101,7 @@ async def test_a_lost_answer_is_looked_up_and_the_client_counted_once(store, fau
         assert await ask(ledger, "second", "a") == ("new", "a")
         assert await ask(ledger, "third", "a") == ("new", "a")
         assert ledger.account("a").in_flight == 0
-    assert await clients(store, "a") == (3, 3)
+    assert await clients_at(store, "a") == (3, 3)
 
 
 async def test_a_refused_write_is_told_and_gives_its_promise_back(store):
@@ -176,7 +111,7 @@ async def test_a_refused_write_is_told_and_gives_its_promise_back(store):
         faulty.faults.append("refused")
         assert await ask(ledger, "x", "a") == ("failed", "STORE_UNAVAILABLE")
         assert await ask(ledger, "y", "a") == ("new", "a")
-    assert await clients(store, "a") == (1, 1)
+    assert await clients_at(store, "a") == (1, 1)
 
 
 async def test_a_lost_session_begins_anew_and_the_old_one_is_settled(store):
@@ -195,7 +130,7 @@ async def test_a_lost_session_begins_anew_and_the_old_one_is_settled(store):
         async with asyncio.timeout(WAIT_S):
             while not await settled():  # noqa: ASYNC110 - the store tells nobody
                 await asyncio.sleep(0.02)
-    assert await clients(store, "a") == (2, 2)
+    assert await clients_at(store, "a") == (2, 2)
 
 
 async def test_slots_that_one_server_holds_reach_another_that_starves(store):
@@ -210,7 +145,7 @@ async def test_slots_that_one_server_holds_reach_another_that_starves(store):
                 tries += 1
                 if tries % 10 == 0:
                     await asyncio.sleep(0.05)
-    assert await clients(store, "a") == (40, 40)
+    assert await clients_at(store, "a") == (40, 40)
 
 
 async def test_a_slot_given_back_can_be_had_again(store):
@@ -219,14 +154,14 @@ async def test_a_slot_given_back_can_be_had_again(store):
         await ask(one, "x", "a")
         assert (await ask(two, "y", "a"))[0] == "failed"
         pair = await store.get(keys.assignment("t", "x"))
-        leaving = GoodBye(two, pair)  # at a server that did not place it
+        leaving = Leaving(two, pair)  # at a server that did not place it
         two.release(leaving)
         assert await asyncio.wait_for(leaving.outcome, WAIT_S) == "released"
-        again = GoodBye(two, pair)
+        again = Leaving(two, pair)
         two.release(again)
         assert await asyncio.wait_for(again.outcome, WAIT_S) == "changed"
         assert await ask(two, "y", "a") == ("new", "a")
-    assert await clients(store, "a") == (1, 1)
+    assert await clients_at(store, "a") == (1, 1)
 
 
 async def test_closing_a_unit_sends_clients_elsewhere_and_grants_home(store):
@@ -269,11 +204,11 @@ async def test_whoever_leaves_twice_at_once_leaves_once_and_can_come_back_meanwh
     async with at_work(store) as ledger:
         await ask(ledger, "alice", "a")
         pair = await store.get(keys.assignment("t", "alice"))
-        leaving = [GoodBye(ledger, pair) for _ in range(3)]
+        leaving = [Leaving(ledger, pair) for _ in range(3)]
         for one in leaving:
             ledger.release(one)
         back = asyncio.create_task(ask(ledger, "alice", "a"))
         outcomes = [await asyncio.wait_for(one.outcome, WAIT_S) for one in leaving]
         assert sorted(outcomes) == ["changed", "changed", "released"]
         assert (await back)[1] == "a"
-        assert len(set(await clients(store, "a"))) == 1
+        assert len(set(await clients_at(store, "a"))) == 1

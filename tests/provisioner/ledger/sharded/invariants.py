@@ -1,4 +1,4 @@
-"""The judge of the simulation: it sees all clusters at once, which nobody in the world can."""
+"""The judge of the simulation: it sees all clusters at once, which nobody in the fleet can."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from control_plane import keys
 from control_plane.fleet.capacity import decode_capacity
 from provisioner.shards import client_keys
 from provisioner.shards.shard_map import shard_of
-from tests.provisioner.ledger.clusters.cluster import Request
-from tests.provisioner.ledger.clusters.setting import CLIENTS, UNITS, Violation
+from tests.provisioner.ledger.sharded.scenario import CLIENTS, UNITS, Violation
+from tests.provisioner.ledger.sharded.simulated_cluster import Request
 
 if TYPE_CHECKING:
-    from tests.provisioner.ledger.clusters.world import World
+    from tests.provisioner.ledger.sharded.simulated_fleet import SimulatedFleet
 
 
-def truth(world: World) -> dict[bytes, tuple[bytes, bytes | None]]:
+def truth(fleet: SimulatedFleet) -> dict[bytes, tuple[bytes, bytes | None]]:
     """Each client's assignment and hold, where its shard's owner has them."""
-    shard_map, found = world.map, {}
+    shard_map, found = fleet.map, {}
     for client in CLIENTS:
-        pairs = world.clusters[shard_map.owner(shard_of(client))].pairs
+        pairs = fleet.clusters[shard_map.owner(shard_of(client))].pairs
         home = pairs.get(client)
         if home is not None:
             held = pairs.get(client_keys.hold_of(client))
@@ -28,23 +28,23 @@ def truth(world: World) -> dict[bytes, tuple[bytes, bytes | None]]:
     return found
 
 
-def clients_at(world: World) -> dict[str, int]:
+def clients_at(fleet: SimulatedFleet) -> dict[str, int]:
     counts = dict.fromkeys(UNITS, 0)
-    for home, _ in truth(world).values():
+    for home, _ in truth(fleet).values():
         counts[home.decode().split()[0]] += 1
     return counts
 
 
-def judge(world: World, request: Request, before: dict, counts: dict[str, int]) -> None:
-    after, now = truth(world), clients_at(world)
-    if request.cluster is world.control and after != before:
+def judge(fleet: SimulatedFleet, request: Request, before: dict, counts: dict[str, int]) -> None:
+    after, now = truth(fleet), clients_at(fleet)
+    if request.cluster is fleet.control and after != before:
         lost = {c for c in set(before) | set(after) if before.get(c) != after.get(c)}
         raise Violation(f"a shard changed hands and {lost} with it")
     for unit in UNITS:
-        record = decode_capacity(world.control.pairs[keys.capacity(unit)].value)
+        record = decode_capacity(fleet.control.pairs[keys.capacity(unit)].value)
         used = 0
         for name, allowed in record.grants.items():
-            cluster = world.clusters[keys.cluster_of(name)]
+            cluster = fleet.clusters[keys.cluster_of(name)]
             pair = cluster.pairs.get(keys.usage(unit, name))
             usage = int(pair.value) if pair else 0
             used += usage
@@ -52,5 +52,5 @@ def judge(world: World, request: Request, before: dict, counts: dict[str, int]) 
                 raise Violation(f"{unit}: {name} used {usage} of {allowed}")
         if record.settled + used != now[unit]:
             raise Violation(f"{unit}: ledger says {record.settled}+{used}, not {now[unit]}")
-        if now[unit] > counts[unit] and now[unit] > max(world.limits[unit]):
-            raise Violation(f"{unit}: {now[unit]} clients of {world.limits[unit]}")
+        if now[unit] > counts[unit] and now[unit] > max(fleet.limits[unit]):
+            raise Violation(f"{unit}: {now[unit]} clients of {fleet.limits[unit]}")

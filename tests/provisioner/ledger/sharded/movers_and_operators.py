@@ -1,6 +1,6 @@
 """Everybody else in the simulation: movers of shards and who thaws what they left, operators, and
-an undertaker that makes a mistake. The steps are the real ones; what goes wrong between them is
-the world's."""
+an reclaimer that makes a mistake. The steps are the real ones; what goes wrong between them is
+the fleet's."""
 
 from __future__ import annotations
 
@@ -14,83 +14,94 @@ from control_plane.fleet.capacity import decode_capacity, encode_capacity
 from control_plane.store.port import Put, StoreUnavailable, Txn, unchanged
 from provisioner.ledger.sharded import cross_cluster_transactions
 from provisioner.shards import map_changes
-from provisioner.shards.moving import MoveRun, TakenOver
+from provisioner.shards.fencing_token import AttemptSuperseded
+from provisioner.shards.move_attempt import MoveAttempt
 from provisioner.shards.shard_map import ShardMoveStage
-from tests.provisioner.ledger.clusters.cluster import Feed, Remote, TinyCluster
-from tests.provisioner.ledger.clusters.setting import CLUSTERS, UNITS
+from tests.provisioner.ledger.sharded.scenario import CLUSTERS, UNITS
+from tests.provisioner.ledger.sharded.simulated_cluster import (
+    ChangedKeys,
+    RemoteCluster,
+    SimulatedCluster,
+)
 
 if TYPE_CHECKING:
-    from tests.provisioner.ledger.clusters.world import World
+    from tests.provisioner.ledger.sharded.simulated_fleet import SimulatedFleet
 
 
-async def mover(world: World, move_id: str) -> None:
+async def mover(fleet: SimulatedFleet, move_id: str) -> None:
     """The order of provisioner.shards.mover, with what goes wrong in between."""
-    move = world.map.move(move_id)
-    source, target = world.clusters[move.source], world.clusters[move.target]
-    run = MoveRun(Remote(world.control), Remote(source), Remote(target), move)
+    move = fleet.map.move(move_id)
+    source, target = fleet.clusters[move.source], fleet.clusters[move.target]
+    attempt = MoveAttempt(
+        RemoteCluster(fleet.control), RemoteCluster(source), RemoteCluster(target), move
+    )
     first = True
     while True:
         try:
-            if first or world.bug != "no-attempt":
-                stage = await run.take_over()
-                world.done["taken"] += 1
+            if first or fleet.bug != "no-attempt":
+                stage = await attempt.take_over()
+                fleet.done["taken"] += 1
             else:
-                stage = await run.stage()
+                stage = await attempt.stage()
             first = False
             if stage in (ShardMoveStage.COPYING, ShardMoveStage.FROZEN):
-                await carry_over(world, run, source)
+                await copy_and_switch(fleet, attempt, source)
                 stage = ShardMoveStage.SWITCHED
             if stage is ShardMoveStage.SWITCHED:
-                if world.bug == "cleared-early":
+                if fleet.bug == "cleared-early":
                     await map_changes.change_map(
-                        Remote(world.control), lambda before: before.opened(move_id)
+                        RemoteCluster(fleet.control), lambda before: before.opened(move_id)
                     )
                 else:
-                    await run.open()
-            await run.clear()
-            world.done["moved"] += 1
+                    await attempt.open()
+            await attempt.clear()
+            fleet.done["moved"] += 1
             return
-        except (TakenOver, NotFound):
+        except (AttemptSuperseded, NotFound):
             return
         except ServiceError:
             continue
 
 
-async def carry_over(world: World, run: MoveRun, source: TinyCluster) -> None:
-    await run.begin_copying()
-    feed = Feed(source, source.revision, run.concerns)
-    await run.copy_everything()
-    await run.copy(feed.take())
-    if world.bug == "no-freeze":
-        await map_changes.change_map(Remote(world.control), lambda before: before.frozen(run.id))
+async def copy_and_switch(
+    fleet: SimulatedFleet, attempt: MoveAttempt, source: SimulatedCluster
+) -> None:
+    copy = await attempt.begin_copying()
+    feed = ChangedKeys(source, source.revision, attempt.keys.concerns)
+    await copy.copy_everything()
+    await copy.copy(feed.drain())
+    if fleet.bug == "no-freeze":
+        await map_changes.change_map(
+            RemoteCluster(fleet.control), lambda before: before.frozen(attempt.id)
+        )
     else:
-        revision = await run.freeze()
+        revision = await attempt.freeze()
         assert source.revision >= revision
-    await run.copy(feed.take())
-    await run.switch()
+    await copy.copy(feed.drain())
+    await attempt.switch(copy)
 
 
-async def help_along(world: World) -> None:
+async def open_or_thaw(fleet: SimulatedFleet) -> None:
     """What servers do about moves that stand still."""
-    control = Remote(world.control)
+    control = RemoteCluster(fleet.control)
     shard_map, _ = await map_changes.read_map(control)
     for move in shard_map.moves:
         try:
             if move.stage is ShardMoveStage.FROZEN:
                 await map_changes.thaw(control, move.id)
-                world.done["thawed"] += 1
-            source = Remote(world.clusters[move.source])
+                fleet.done["thawed"] += 1
+            source = RemoteCluster(fleet.clusters[move.source])
             await map_changes.open_target(control, source, move.id)
         except (NotFound, Conflict):
             continue
 
 
-async def operate(world: World, unit: str) -> None:
+async def operate(fleet: SimulatedFleet, unit: str) -> None:
     """One change of capacity, until it is acknowledged."""
-    control, limits = Remote(world.control), world.limits[unit]
-    pair = await patient(lambda: control.get(keys.capacity(unit)))
+    control, limits = RemoteCluster(fleet.control), fleet.limits[unit]
+    pair = await read_until_answered(lambda: control.get(keys.capacity(unit)))
     before = decode_capacity(pair.value)
-    after = replace(before, capacity=world.rng.randint(1, 9), open=world.rng.random() < 0.85)
+    after = replace(before, capacity=fleet.rng.randint(1, 9), open=fleet.rng.random() < 0.85)
     limits.append(after.capacity if after.open else 0)
     writes = [Put(keys.capacity(unit), encode_capacity(after)), Put(keys.fence(unit), b"")]
     txn = Txn(compares=[unchanged(keys.capacity(unit), pair.mod_revision)], then=writes)
@@ -100,12 +111,12 @@ async def operate(world: World, unit: str) -> None:
         return  # never acknowledged: it may be so or not, from now on
     if not result.succeeded:
         limits.pop()
-        world.changing.discard(unit)
+        fleet.changing.discard(unit)
         return
     for cluster in CLUSTERS:
-        here = Remote(world.clusters[cluster])
+        here = RemoteCluster(fleet.clusters[cluster])
         while True:
-            gate = await patient(lambda h=here: h.get(keys.gate(unit)))
+            gate = await read_until_answered(lambda h=here: h.get(keys.gate(unit)))
             if cross_cluster_transactions.gate_says(gate) >= result.revision:
                 break
             revision = gate.mod_revision if gate else 0
@@ -117,10 +128,10 @@ async def operate(world: World, unit: str) -> None:
             except ServiceError:
                 continue
     limits[:] = limits[-1:]
-    world.changing.discard(unit)
+    fleet.changing.discard(unit)
 
 
-async def patient(read: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+async def read_until_answered(read: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
     """Reads until the store answers."""
     while True:
         try:
@@ -129,7 +140,7 @@ async def patient(read: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
             continue
 
 
-async def bury_wrongly(control: Remote, here: Remote, cluster: str) -> None:
+async def reclaim_wrongly(control: RemoteCluster, here: RemoteCluster, cluster: str) -> None:
     """Takes a U without session for one that nobody absorbed."""
     for unit in UNITS:
         pair = await control.get(keys.capacity(unit))

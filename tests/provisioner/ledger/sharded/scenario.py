@@ -1,4 +1,4 @@
-"""What the worlds of several clusters have in common, and the mistakes that can be made in them."""
+"""What the fleets of several clusters have in common, and the mistakes that can be made in them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ BUGS = {
     "gate": "batches do not compare the gate",
     "epoch": "batches do not compare the epoch of the map",
     "usage": "nobody compares usage",
-    "licence": "copies do not compare their mover's licence",
+    "licence": "copies do not compare their mover's fencing token",
     "uncertain": "capacity is given back while a batch may still arrive",
-    "absorbed-twice": "the dead are absorbed without looking whether they stand in the ledger",
+    "absorbed-twice": "expired sessions are absorbed whether or not they stand in L",
     "older-ledger": "a gate is adopted with a ledger read earlier, whatever it says",
     "no-freeze": "a shard is switched without anybody being kept from writing to it",
     "no-attempt": "a mover goes on without raising its attempt",

@@ -21,21 +21,21 @@ from control_plane.store.port import (
 )
 
 
-class Mistaken(Protocol):
+class HasBug(Protocol):
     """Whoever says which mistake is made: its name in BUGS, or nothing."""
 
     bug: str
 
 
-class TinyCluster:
+class SimulatedCluster:
     """One store's meaning, applied one transaction at a time."""
 
-    def __init__(self, name: str, world: Mistaken) -> None:
+    def __init__(self, name: str, fleet: HasBug) -> None:
         self.name = name
         self.revision = 1
         self.pairs: dict[bytes, KeyValue] = {}
         self.log: list[tuple[int, bytes]] = []
-        self._world = world
+        self._world = fleet
 
     def apply(self, asked: Txn) -> TxnResult:
         txn = asked.expanded()
@@ -97,7 +97,7 @@ class Request:
     """Something asked of a cluster. `check` sees the answer when it comes about, which its
     sender may never hear."""
 
-    cluster: TinyCluster
+    cluster: SimulatedCluster
     call: Callable[[], Any]
     writes: bool
     check: Callable[[Any], None] | None = None
@@ -108,10 +108,10 @@ def ask(request: Request) -> Generator[Request, Any, Any]:
     return (yield request)
 
 
-class Remote:
+class RemoteCluster:
     """A cluster as its users see it: the store port, as much as they need of it."""
 
-    def __init__(self, cluster: TinyCluster) -> None:
+    def __init__(self, cluster: SimulatedCluster) -> None:
         self.cluster = cluster
 
     async def commit(
@@ -139,14 +139,14 @@ class Actor:
 
 
 @dataclass
-class Feed:
+class ChangedKeys:
     """What changed at a cluster since a revision; the watch of the real mover."""
 
-    cluster: TinyCluster
+    cluster: SimulatedCluster
     at: int
     concerns: Callable[[bytes], bool]
 
-    def take(self) -> list[bytes]:
+    def drain(self) -> list[bytes]:
         found = [key for revision, key in self.cluster.log if revision > self.at]
         self.at = self.cluster.revision
         return [key for key in found if self.concerns(key)]

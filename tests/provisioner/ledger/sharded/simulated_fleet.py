@@ -1,15 +1,15 @@
-"""A simulated world of several clusters: a ledger in one, clients in two others, and nothing
+"""A simulated fleet of several clusters: a ledger in one, clients in two others, and nothing
 that happens in two of them at once.
 
-Everybody is a coroutine that awaits stores: provisioners (lane and granter), an operator who
-changes capacity, undertakers, movers of shards that die and are followed by others, and those
+Everybody is a coroutine that awaits stores: provisioners (lane and reserver), an operator who
+changes capacity, reclaimers, movers of shards that die and are followed by others, and those
 who thaw what a dead mover left frozen. The transactions, the burial and the move are the real
 ones; only time and the network are made up. A request may take any time, its answer may get
 lost, its sender may be killed or be a zombie, and what it sent may still arrive.
 
-After every transaction the judge looks at all clusters at once, which nobody in the world can.
-`bug` names a mistake to make everywhere, to see that the judge notices. An `eventful` world
-has many movers in a hurry, whose messages get lost and turn up again; in a `deadly` one
+After every transaction the judge looks at all clusters at once, which nobody in the fleet can.
+`bug` names a mistake to make everywhere, to see that the judge notices. An `eventful` fleet
+has many movers in a hurry, whose messages get lost and turn up again; in a `short_lived` one
 provisioners do not live long.
 """
 
@@ -32,23 +32,33 @@ from provisioner.shards.shard_map import (
     first_map,
     shard_of,
 )
-from tests.provisioner.ledger.clusters.cluster import Actor, Remote, Request, TinyCluster
-from tests.provisioner.ledger.clusters.judge import clients_at, judge, truth
-from tests.provisioner.ledger.clusters.mind import Gone, Mind
-from tests.provisioner.ledger.clusters.others import bury_wrongly, help_along, mover, operate
-from tests.provisioner.ledger.clusters.setting import CLIENTS, CLUSTERS, GROUPS, UNITS
+from tests.provisioner.ledger.sharded.invariants import clients_at, judge, truth
+from tests.provisioner.ledger.sharded.movers_and_operators import (
+    mover,
+    open_or_thaw,
+    operate,
+    reclaim_wrongly,
+)
+from tests.provisioner.ledger.sharded.scenario import CLIENTS, CLUSTERS, GROUPS, UNITS
+from tests.provisioner.ledger.sharded.simulated_cluster import (
+    Actor,
+    RemoteCluster,
+    Request,
+    SimulatedCluster,
+)
+from tests.provisioner.ledger.sharded.simulated_provisioner import SessionLost, SimulatedProvisioner
 
 
-class World:
+class SimulatedFleet:
     """Steps at random; raises Violation when a promise breaks."""
 
     def __init__(
-        self, seed: int, *, bug: str = "", eventful: bool = False, deadly: bool = False
+        self, seed: int, *, bug: str = "", eventful: bool = False, short_lived: bool = False
     ) -> None:
         self.rng = random.Random(seed)
         self.bug = ""
-        self.control = TinyCluster("control", self)
-        self.clusters = {name: TinyCluster(name, self) for name in CLUSTERS}
+        self.control = SimulatedCluster("control", self)
+        self.clusters = {name: SimulatedCluster(name, self) for name in CLUSTERS}
         self.pause = Request(self.control, lambda: None, False)
         self.done: dict[str, int] = dict.fromkeys(
             ("assigned", "released", "refused", "read", "absorbed", "moved", "thawed", "taken"), 0
@@ -60,31 +70,31 @@ class World:
             self.limits[unit] = [record.capacity]
             self.control.apply(Txn(then=[Put(keys.capacity(unit), encode_capacity(record))]))
         self.bug = bug
-        self.born = 0
+        self.started = 0
         self.begun = 0  # moves
-        self.minds: list[Mind] = []
+        self.provisioners: list[SimulatedProvisioner] = []
         self.actors: list[Actor] = []
-        self.strays: list[Request] = []
-        self.late_moves: list[Request] = []  # strays of movers, in an eventful world
+        self.delayed: list[Request] = []
+        self.late_moves: list[Request] = []  # delayed of movers, in an eventful fleet
         self.eventful = eventful
-        self.deadly = deadly
+        self.short_lived = short_lived
         self.stalled: dict[Actor, int] = {}  # what they wait for is answered so much later
         for cluster in CLUSTERS:
             for _ in range(2):
-                self.bear(cluster)
+                self.start_provisioner(cluster)
         self.changing: set[str] = set()
         usual = {
             self.advance: 40.0,
             self.arrive: 2.0,
-            self.spread_map: 3.0,
-            self.die: 0.15,
-            self.bury: 0.4,
+            self.deliver_map: 3.0,
+            self.expire_session: 0.15,
+            self.reclaim: 0.4,
             self.change_capacity: 0.2,
             self.move_shards: 0.25,
             self.kill_mover: 0.06,
             self.thaw: 0.12,
         }
-        # No two worlds are alike, so that what is rare in one is common in another (swarm
+        # No two fleets are alike, so that what is rare in one is common in another (swarm
         # testing: Groce and others, 2012).
         self.actions = list(usual)
         self.weights = [weight * self.rng.choice((0.2, 1.0, 3.0)) for weight in usual.values()]
@@ -93,11 +103,19 @@ class World:
         self.haste = self.rng.choice((1, 1, 4))  # of movers, among all
         if eventful:
             self.loss, self.haste = 0.06, 2
-            for action, weight in ((self.move_shards, 0.1), (self.arrive, 6.0), (self.die, 0.0)):
+            for action, weight in (
+                (self.move_shards, 0.1),
+                (self.arrive, 6.0),
+                (self.expire_session, 0.0),
+            ):
                 self.weights[self.actions.index(action)] = weight
-        if deadly:
+        if short_lived:
             self.loss = 0.15
-            for action, weight in ((self.die, 1.0), (self.bury, 3.0), (self.move_shards, 0.05)):
+            for action, weight in (
+                (self.expire_session, 1.0),
+                (self.reclaim, 3.0),
+                (self.move_shards, 0.05),
+            ):
                 self.weights[self.actions.index(action)] = weight
 
     # -- stepping ----------------------------------------------------------------------
@@ -114,14 +132,14 @@ class World:
         for _ in range(self.haste - 1):
             if not actor.name.startswith("mover"):
                 actor = self.rng.choice(self.actors)
-        if self.deadly and self.stalls(actor):
+        if self.short_lived and self.is_stalled(actor):
             return
         request, chance = actor.request, self.rng.random()
         if request is None or request is self.pause:
             self.resume(actor, None)
         elif chance < self.loss:
             if request.writes:
-                self.go_astray(actor, request)
+                self.delay(actor, request)
                 self.resume(actor, OutcomeUnknown("lost"))
             else:
                 self.resume(actor, StoreUnavailable("lost"))
@@ -131,9 +149,9 @@ class World:
         else:
             self.resume(actor, self.perform(request))
 
-    def stalls(self, actor: Actor) -> bool:
+    def is_stalled(self, actor: Actor) -> bool:
         """Whether an actor is passed over: now and then one is, for long enough to be buried."""
-        often = 0.2 if actor.name == "undertaker" else 0.04
+        often = 0.2 if actor.name == "reclaimer" else 0.04
         if actor not in self.stalled and self.rng.random() < often:
             self.stalled[actor] = self.rng.randint(5, 60)
         left = self.stalled.get(actor, 0)
@@ -149,7 +167,7 @@ class World:
                 actor.request = actor.work.throw(answer)
             else:
                 actor.request = actor.work.send(answer)
-        except (StopIteration, Gone, ServiceError):
+        except (StopIteration, SessionLost, ServiceError):
             self.actors.remove(actor)
 
     def spawn(self, name: str, work: Coroutine[Request, Any, None]) -> Actor:
@@ -166,20 +184,20 @@ class World:
         judge(self, request, before, counts)
         return answer
 
-    def go_astray(self, actor: Actor, request: Request) -> None:
+    def delay(self, actor: Actor, request: Request) -> None:
         """It may arrive yet. What a mover sent is told apart where there are many of them,
         because it does most harm when it is late by a whole move."""
         of_mover = self.eventful and actor.name.startswith("mover")
-        (self.late_moves if of_mover else self.strays).append(request)
+        (self.late_moves if of_mover else self.delayed).append(request)
 
     def arrive(self) -> None:
         """Something given up long ago arrives; what movers sent, when a shard has just changed
         hands and its clients are written where it lands."""
         if self.late_moves and any(one.stage is ShardMoveStage.SWITCHED for one in self.map.moves):
             self.perform(self.late_moves.pop(self.rng.randrange(len(self.late_moves))))
-        elif self.strays:
-            latest = min(len(self.strays), 4)
-            self.perform(self.strays.pop(-self.rng.randint(1, latest)))
+        elif self.delayed:
+            latest = min(len(self.delayed), 4)
+            self.perform(self.delayed.pop(-self.rng.randint(1, latest)))
 
     # -- the judge ---------------------------------------------------------------------
 
@@ -189,36 +207,36 @@ class World:
 
     # -- what happens ------------------------------------------------------------------
 
-    def bear(self, cluster: str) -> None:
-        self.born += 1
-        name = f"p{self.born}@{cluster}"
+    def start_provisioner(self, cluster: str) -> None:
+        self.started += 1
+        name = f"p{self.started}@{cluster}"
         result = self.clusters[cluster].apply(Txn(then=[Put(keys.session(name), b"")]))
-        mind = Mind(self, name, cluster, result.revision)
-        self.minds.append(mind)
-        self.spawn(name, mind.lane())
-        self.spawn(name, mind.granter())
+        provisioner = SimulatedProvisioner(self, name, cluster, result.revision)
+        self.provisioners.append(provisioner)
+        self.spawn(name, provisioner.commit_queue())
+        self.spawn(name, provisioner.reserver())
 
-    def die(self) -> None:
+    def expire_session(self) -> None:
         """A lease runs out; its owner goes on for as long as it does not know."""
-        mind = self.minds.pop(self.rng.randrange(len(self.minds)))
-        mind.here.cluster.apply(Txn(then=[Delete(mind.session_key)]))
-        self.bear(mind.cluster)
+        provisioner = self.provisioners.pop(self.rng.randrange(len(self.provisioners)))
+        provisioner.here.cluster.apply(Txn(then=[Delete(provisioner.session_key)]))
+        self.start_provisioner(provisioner.cluster)
 
-    def spread_map(self) -> None:
-        self.rng.choice(self.minds).see_map(self.map)
+    def deliver_map(self) -> None:
+        self.rng.choice(self.provisioners).accept_map(self.map)
 
-    def bury(self) -> None:
+    def reclaim(self) -> None:
         cluster = self.rng.choice(CLUSTERS)
-        here = Remote(self.clusters[cluster])
+        here = RemoteCluster(self.clusters[cluster])
 
-        async def burial() -> None:
-            control = Remote(self.control)
+        async def reclaiming() -> None:
+            control = RemoteCluster(self.control)
             if self.bug == "absorbed-twice":
-                await bury_wrongly(control, here, cluster)
+                await reclaim_wrongly(control, here, cluster)
             else:
                 self.done["absorbed"] += await reclaim_expired_sessions(control, here, cluster)
 
-        self.spawn("undertaker", burial())
+        self.spawn("reclaimer", reclaiming())
 
     def change_capacity(self) -> None:
         unit = self.rng.choice(UNITS)
@@ -257,12 +275,12 @@ class World:
             victim = self.rng.choice(movers)
             self.actors.remove(victim)
             if victim.request is not None and victim.request.writes:
-                self.go_astray(victim, victim.request)
+                self.delay(victim, victim.request)
             victim.work.close()
 
     def thaw(self) -> None:
         """Somebody finds shards that nobody could write for too long."""
-        self.spawn("caretaker", help_along(self))
+        self.spawn("thawing", open_or_thaw(self))
 
     def close(self) -> None:
         """Ends every coroutine."""

@@ -23,16 +23,16 @@ from provisioner.ledger.account import Account, block_size
 from provisioner.ledger.holds import hold
 from provisioner.ledger.sharded import cross_cluster_transactions
 from provisioner.shards.shard_map import ShardMap, decode_map, shard_of
-from tests.provisioner.ledger.clusters.cluster import Remote, ask
-from tests.provisioner.ledger.clusters.judge import truth
-from tests.provisioner.ledger.clusters.setting import CLIENTS, UNITS, Violation
+from tests.provisioner.ledger.sharded.invariants import truth
+from tests.provisioner.ledger.sharded.scenario import CLIENTS, UNITS, Violation
+from tests.provisioner.ledger.sharded.simulated_cluster import RemoteCluster, ask
 
 if TYPE_CHECKING:
-    from tests.provisioner.ledger.clusters.world import World
+    from tests.provisioner.ledger.sharded.simulated_fleet import SimulatedFleet
 
 
 @dataclass(frozen=True)
-class Asked:
+class SimulatedOperation:
     """A claim or a release, as much as a transaction needs of it."""
 
     key: bytes
@@ -42,30 +42,32 @@ class Asked:
     writes: tuple = ()
 
 
-class Gone(Exception):
+class SessionLost(Exception):
     """A provisioner learned that its session is lost."""
 
 
-class Mind:
+class SimulatedProvisioner:
     """One provisioner, of one cluster: what it believes, and how it goes about things."""
 
-    def __init__(self, world: World, name: str, cluster: str, session_revision: int) -> None:
-        self.world = world
+    def __init__(
+        self, fleet: SimulatedFleet, name: str, cluster: str, session_revision: int
+    ) -> None:
+        self.fleet = fleet
         self.name = name
-        self.here = Remote(world.clusters[cluster])
-        self.control = Remote(world.control)
+        self.here = RemoteCluster(fleet.clusters[cluster])
+        self.control = RemoteCluster(fleet.control)
         self.cluster = cluster
         self.session_key = keys.session(name)
         self.session = transactions.session_compare(self.session_key, session_revision)
         self.accounts = {unit: Account(unit=unit) for unit in UNITS}
-        self.map = world.map
+        self.map = fleet.map
         self.epoch = 0  # revision of E as adopted
         self.busy = False
         self.old_ledger: TxnResult | None = None
 
-    async def lane(self) -> None:
-        rng = self.world.rng
-        await self.patiently(self.refresh)
+    async def commit_queue(self) -> None:
+        rng = self.fleet.rng
+        await self.retried(self.refresh)
         while True:
             self.busy = True
             doing = rng.choices(
@@ -75,28 +77,28 @@ class Mind:
                     self.look_up,
                     self.refresh,
                     self.give_back,
-                    self.enlist,
+                    self.register_somewhere,
                 ],
                 [8, 5, 3, 2, 3, 2],
             )[0]
-            await self.patiently(doing)
+            await self.retried(doing)
             self.busy = False
-            await ask(self.world.pause)
+            await ask(self.fleet.pause)
 
-    async def granter(self) -> None:
+    async def reserver(self) -> None:
         """Takes slots while the lane is at work, as the real one does."""
         while True:
-            await ask(self.world.pause)
-            account = self.accounts[self.world.rng.choice(UNITS)]
-            slots = block_size(account.record.free, self.world.rng.randint(1, 3))
+            await ask(self.fleet.pause)
+            account = self.accounts[self.fleet.rng.choice(UNITS)]
+            slots = block_size(account.record.free, self.fleet.rng.randint(1, 3))
             if (
                 account.adopted
                 and slots
                 and cross_cluster_transactions.registered(self.name, account)
             ):
-                await self.patiently(lambda a=account, n=slots: self.take(a, n))
+                await self.retried(lambda a=account, n=slots: self.take(a, n))
 
-    async def patiently(self, doing: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def retried(self, doing: Callable[[], Coroutine[Any, Any, None]]) -> None:
         while True:
             try:
                 await doing()
@@ -121,7 +123,7 @@ class Mind:
     async def register(self, account: Account) -> bool:
         if cross_cluster_transactions.registered(self.name, account):
             return True
-        await self.patiently(self.refresh)
+        await self.retried(self.refresh)
         if (
             cross_cluster_transactions.registered(self.name, account)
             or account.usage
@@ -131,12 +133,12 @@ class Mind:
         await self.write(account, *cross_cluster_transactions.register(self.name, account))
         return cross_cluster_transactions.registered(self.name, account)
 
-    async def enlist(self) -> None:
-        await self.register(self.accounts[self.world.rng.choice(UNITS)])
+    async def register_somewhere(self) -> None:
+        await self.register(self.accounts[self.fleet.rng.choice(UNITS)])
 
     async def refresh(self) -> None:
         accounts = [self.accounts[unit] for unit in UNITS]
-        if self.world.bug == "older-ledger" and self.old_ledger is None:
+        if self.fleet.bug == "older-ledger" and self.old_ledger is None:
             self.old_ledger = await self.control.commit(
                 cross_cluster_transactions.read_control(UNITS)
             )
@@ -144,13 +146,13 @@ class Mind:
             cross_cluster_transactions.read_cluster(self.session_key, self.name, UNITS)
         )
         if not transactions.session_stands(here, self.session.operand):
-            raise Gone
-        await self.adopt_epoch(cross_cluster_transactions.epoch_read(here))
+            raise SessionLost
+        await self.accept_epoch(cross_cluster_transactions.epoch_read(here))
         control, self.old_ledger = self.old_ledger, None
         if control is None:
             control = await self.control.commit(cross_cluster_transactions.read_control(UNITS))
         stale = cross_cluster_transactions.accept_snapshots(self.name, accounts, here, control)
-        if self.world.bug == "older-ledger":
+        if self.fleet.bug == "older-ledger":
             for account in accounts:
                 account.adopted = account.record.open and account.record.consistent
             self.old_ledger = await self.control.commit(
@@ -165,24 +167,24 @@ class Mind:
             if not account.record.consistent and account.idle and account.record.open:
                 await self.give_back_at(account, 0)
 
-    async def adopt_epoch(self, epoch: KeyValue | None) -> None:
+    async def accept_epoch(self, epoch: KeyValue | None) -> None:
         wanted = int(epoch.value) if epoch else 0
         if wanted > self.map.version:
-            self.see_map(decode_map(await self.control.get(keys.SHARD_MAP)))
+            self.accept_map(decode_map(await self.control.get(keys.SHARD_MAP)))
         self.epoch = epoch.mod_revision if epoch else 0
 
-    def see_map(self, shard_map: ShardMap) -> None:
+    def accept_map(self, shard_map: ShardMap) -> None:
         if shard_map.version > self.map.version:
             self.map = shard_map
 
     @property
-    def also(self) -> list[Compare]:
+    def compares(self) -> list[Compare]:
         return [unchanged(keys.SHARD_EPOCH, self.epoch)]
 
     async def assign(self) -> None:
-        rng, writers = self.world.rng, self.map.writers()
+        rng, writers = self.fleet.rng, self.map.writers()
         units = [u for u in UNITS if self.accounts[u].room > 0]
-        claims: list[Asked] = []
+        claims: list[SimulatedOperation] = []
         net = dict.fromkeys(units, 0)
         for client in rng.sample(CLIENTS, 5):
             if not units or writers[shard_of(client)] != self.cluster:
@@ -194,7 +196,7 @@ class Mind:
                 held = hold(tenant, name, unit, until_ms=0)
                 writes = (held,) if rng.random() < 0.5 else ()
                 value = f"{unit} {self.name} {rng.random()}".encode()
-                claims.append(Asked(key=client, value=value, writes=writes))
+                claims.append(SimulatedOperation(key=client, value=value, writes=writes))
         net = {unit: count for unit, count in net.items() if count}
         if claims:
             await self.send(claims, [], net)
@@ -208,15 +210,20 @@ class Mind:
         ]
         if not homes:
             return
-        home = self.world.rng.choice(homes)
+        home = self.fleet.rng.choice(homes)
         unit = home.value.decode().split()[0]
         if await self.register(self.accounts[unit]):
             if self.map.writers()[shard_of(home.key)] != self.cluster:
                 return
-            leaving = Asked(key=home.key, revision=home.mod_revision)
+            leaving = SimulatedOperation(key=home.key, revision=home.mod_revision)
             await self.send([], [leaving], {unit: -1})
 
-    async def send(self, claims: list[Asked], releases: list[Asked], net: dict[str, int]) -> None:
+    async def send(
+        self,
+        claims: list[SimulatedOperation],
+        releases: list[SimulatedOperation],
+        net: dict[str, int],
+    ) -> None:
         taken = len(claims) > 0
         changes = [
             (
@@ -230,7 +237,7 @@ class Mind:
         ]
         for unit in net if taken else ():
             self.accounts[unit].in_flight = net[unit]
-        txn = transactions.assign(self.session, claims, releases, changes, self.also)
+        txn = transactions.assign(self.session, claims, releases, changes, self.compares)
         try:
             result = await self.here.commit(txn)
         except OutcomeUnknown:
@@ -241,37 +248,37 @@ class Mind:
             for unit in net:
                 self.accounts[unit].usage += net[unit]
                 self.accounts[unit].usage_revision = result.revision
-                self.world.done["assigned" if taken else "released"] += abs(net[unit])
+                self.fleet.done["assigned" if taken else "released"] += abs(net[unit])
             return
-        self.world.done["refused"] += 1
-        await self.patiently(self.refresh)
+        self.fleet.done["refused"] += 1
+        await self.retried(self.refresh)
 
     async def look_up(self) -> None:
-        client = self.world.rng.choice(CLIENTS)
+        client = self.fleet.rng.choice(CLIENTS)
         if self.map.readers()[shard_of(client)] != self.cluster:
             return
 
         def truly(result: TxnResult) -> None:
             if result.succeeded:
-                self.world.done["read"] += 1
+                self.fleet.done["read"] += 1
                 found = result.results[0][0].value if result.results[0] else None
-                home = truth(self.world).get(client, (None, None))[0]
+                home = truth(self.fleet).get(client, (None, None))[0]
                 if found != home:
                     raise Violation(f"{client!r} is {home!r} and was read as {found!r}")
 
-        txn = Txn(compares=self.also, then=[Get(client)], otherwise=[Get(keys.SHARD_EPOCH)])
+        txn = Txn(compares=self.compares, then=[Get(client)], otherwise=[Get(keys.SHARD_EPOCH)])
         result = await self.here.commit(txn, check=truly)
         if not result.succeeded:
-            await self.patiently(self.refresh)
+            await self.retried(self.refresh)
 
     async def give_back(self) -> None:
-        account = self.accounts[self.world.rng.choice(UNITS)]
-        await self.give_back_at(account, self.world.rng.randint(0, 1))
+        account = self.accounts[self.fleet.rng.choice(UNITS)]
+        await self.give_back_at(account, self.fleet.rng.randint(0, 1))
 
     async def give_back_at(self, account: Account, keep: int) -> None:
         if not cross_cluster_transactions.registered(self.name, account) or account.idle <= keep:
             return
-        if self.world.bug != "uncertain":
+        if self.fleet.bug != "uncertain":
             try:
                 result = await self.here.commit(
                     cross_cluster_transactions.confirm_usage(self.session, self.name, account)

@@ -5,43 +5,45 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.provisioner.ledger.clusters.setting import BUGS, Violation
-from tests.provisioner.ledger.clusters.world import World
+from tests.provisioner.ledger.sharded.scenario import BUGS, Violation
+from tests.provisioner.ledger.sharded.simulated_fleet import SimulatedFleet
 
 STEPS = 3_000
 
 
-def run(seed: int, *, bug: str = "", eventful: bool = False, deadly: bool = False) -> World:
-    world = World(seed, bug=bug, eventful=eventful, deadly=deadly)
+def run(
+    seed: int, *, bug: str = "", eventful: bool = False, short_lived: bool = False
+) -> SimulatedFleet:
+    fleet = SimulatedFleet(seed, bug=bug, eventful=eventful, short_lived=short_lived)
     try:
         for _ in range(STEPS):
-            world.step()
+            fleet.step()
     finally:
-        world.close()
-    return world
+        fleet.close()
+    return fleet
 
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_clients_are_counted_never_lost_and_never_too_many(seed):
-    """The world's judge looks after each transaction; see World.judge."""
+    """The fleet's judge looks after each transaction; see SimulatedFleet.judge."""
     run(seed)
 
 
 def test_the_simulation_gets_around():
     """Guards the test above: everything that can happen does."""
-    worlds = [run(seed) for seed in range(12)]
-    done = {what: sum(world.done[what] for world in worlds) for what in worlds[0].done}
+    fleets = [run(seed) for seed in range(12)]
+    done = {what: sum(fleet.done[what] for fleet in fleets) for what in fleets[0].done}
     assert min(done.values()) > 5, done
 
 
-# Two movers, and a write of the first that is late by a whole move. One world in two dozen shows
+# Two movers, and a write of the first that is late by a whole move. One fleet in two dozen shows
 # the first mistake, one in two hundred the second.
 RARE = ("licence", "no-attempt")
 
 
-def seen(bug: str, *, worlds: int, eventful: bool = False) -> bool:
-    for seed in range(worlds):
+def seen(bug: str, *, fleets: int, eventful: bool = False) -> bool:
+    for seed in range(fleets):
         try:
             run(seed, bug=bug, eventful=eventful)
         except Violation:
@@ -51,15 +53,15 @@ def seen(bug: str, *, worlds: int, eventful: bool = False) -> bool:
 
 @pytest.mark.parametrize("bug", [bug for bug in BUGS if bug not in RARE])
 def test_a_seeded_bug_is_caught(bug):
-    assert seen(bug, worlds=150), f"not noticed: {BUGS[bug]}"
+    assert seen(bug, fleets=150), f"not noticed: {BUGS[bug]}"
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("bug", RARE)
 def test_a_seeded_bug_of_movers_is_caught(bug):
-    """Only eventful worlds show it."""
-    assert seen(bug, worlds=400, eventful=True), f"not noticed: {BUGS[bug]}"
+    """Only eventful fleets show it."""
+    assert seen(bug, fleets=400, eventful=True), f"not noticed: {BUGS[bug]}"
 
 
 @settings(max_examples=8, deadline=None)
@@ -71,4 +73,4 @@ def test_no_client_is_lost_where_movers_are_in_a_hurry(seed):
 @settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_nobody_is_counted_twice_where_provisioners_die_young(seed):
-    run(seed, deadly=True)
+    run(seed, short_lived=True)

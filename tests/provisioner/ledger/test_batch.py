@@ -1,0 +1,95 @@
+"""What goes into one transaction: as much as the store's limits let in, and nothing that has no
+room or that nobody waits for."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from control_plane import keys
+from control_plane.fleet.capacity import CapacityRecord
+from control_plane.store.port import MAX_OPERATIONS
+from provisioner.ledger.account import Account
+from provisioner.ledger.batch import gather, touches
+from provisioner.ledger.operations import Claim, Move, Release
+
+NOW = 10.0
+
+
+def account(unit: str = "near", *, grant: int = 1_000, usage: int = 0) -> Account:
+    record = CapacityRecord(capacity=10_000)
+    return Account(unit=unit, record=record, grant=grant, usage=usage, adopted=True)
+
+
+def claim(name: str, at: Account, *, expires_at: float = 99.0, plain: bool = True) -> Claim:
+    one = PlainClaim() if plain else Claim()
+    one.key, one.account, one.expires_at = keys.assignment("t", name), at, expires_at
+    return one
+
+
+class PlainClaim(Claim):
+    """Creates one assignment, and nothing else."""
+
+    plain = True
+
+
+def release(name: str, at: Account, *, expires_at: float = 99.0) -> Release:
+    one = Release()
+    one.key, one.account, one.expires_at = keys.assignment("t", name), at, expires_at
+    one.revision = 5
+    return one
+
+
+def test_a_batch_takes_what_the_store_lets_in_and_leaves_the_rest_in_order():
+    at = account()
+    waiting = deque(claim(f"c{n}", at) for n in range(300))
+    batch = gather(waiting, NOW, fixed_compares=1)
+    # Session; usage and fence of the unit; then one compare for each client.
+    assert len(batch.claims) == MAX_OPERATIONS - 1 - 2
+    assert batch.changes == {"near": [len(batch.claims), 0]}
+    assert waiting[0].key == keys.assignment("t", f"c{len(batch.claims)}")
+
+
+def test_a_compare_more_in_every_batch_is_a_client_less():
+    at = account()
+    waiting = deque(claim(f"c{n}", at) for n in range(300))
+    assert len(gather(waiting, NOW, fixed_compares=2).claims) == MAX_OPERATIONS - 2 - 2
+
+
+def test_a_key_is_written_once_and_the_second_operation_goes_with_the_next():
+    at = account()
+    waiting = deque([release("alice", at), claim("bob", at), claim("alice", at)])
+    batch = gather(waiting, NOW, fixed_compares=1)
+    assert (len(batch.releases), len(batch.claims), len(waiting)) == (1, 1, 1)
+
+
+def test_claims_beyond_the_grant_are_told_apart():
+    at = account(grant=3, usage=1)
+    waiting = deque(claim(f"c{n}", at) for n in range(4))
+    batch = gather(waiting, NOW, fixed_compares=1)
+    assert (len(batch.claims), len(batch.without_room), len(waiting)) == (2, 2, 0)
+
+
+def test_without_an_adopted_fence_nobody_is_added_and_clients_may_leave():
+    at = account()
+    at.adopted = False
+    batch = gather(deque([claim("new", at), release("old", at)]), NOW, fixed_compares=1)
+    assert (len(batch.claims), len(batch.without_room), len(batch.releases)) == (0, 1, 1)
+
+
+def test_who_does_not_wait_any_more_is_not_written():
+    at = account()
+    waiting = deque([claim("late", at, expires_at=9.9), release("gone", at, expires_at=9.9)])
+    batch = gather(waiting, NOW, fixed_compares=1)
+    assert (batch.claims, batch.releases, len(batch.expired)) == ([], [], 2)
+
+
+def test_a_move_changes_two_units():
+    here, there = account("here"), account("there")
+    move = Move()
+    move.key, move.revision, move.expires_at = keys.assignment("t", "c"), 7, 99.0
+    move.account, move.source = there, here
+    batch = gather(deque([move]), NOW, fixed_compares=1)
+    assert batch.changes == {"there": [1, 0], "here": [0, 1]}
+    assert {one.unit for one in batch.accounts()} == {"here", "there"}
+    assert touches(move, {"here"})
+    assert not touches(move, {"elsewhere"})

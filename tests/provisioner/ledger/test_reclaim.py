@@ -1,0 +1,61 @@
+"""Grants of expired sessions become free again; those of standing sessions are left alone."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from control_plane import keys
+from control_plane.fleet.capacity import CapacityRecord, decode_capacity, encode_capacity
+from control_plane.store.embedded import EmbeddedStore
+from control_plane.store.port import Put, Txn
+from provisioner.ledger.reclaim import Reclaimer, reclaim_expired_sessions
+
+
+@pytest.fixture
+async def store(tmp_path):
+    opened = await EmbeddedStore.open(tmp_path / "store.db")
+    record = CapacityRecord(capacity=50, settled=2, grants={"gone": 10, "here": 5, "other@east": 7})
+    await opened.commit(
+        Txn(
+            then=[
+                Put(keys.capacity("near"), encode_capacity(record)),
+                Put(keys.usage("near", "gone"), b"4"),
+                Put(keys.usage("near", "here"), b"3"),
+                Put(keys.session("here"), b""),
+            ]
+        )
+    )
+    yield opened
+    await opened.close()
+
+
+async def test_clients_of_an_expired_session_stay_and_its_slots_are_free(store):
+    assert await reclaim_expired_sessions(store) == 1
+    record = decode_capacity((await store.get(keys.capacity("near"))).value)
+    assert (record.settled, dict(record.grants)) == (6, {"here": 5, "other@east": 7})
+    assert await store.get(keys.usage("near", "gone")) is None
+    assert (await store.get(keys.usage("near", "here"))).value == b"3"
+
+
+async def test_it_happens_once(store):
+    assert [await reclaim_expired_sessions(store) for _ in range(2)] == [1, 0]
+
+
+async def test_a_reclaimer_that_is_woken_works_again_and_counts_what_came_of_it():
+    calls, again = [], asyncio.Event()
+
+    async def reclaim() -> int:
+        calls.append(None)
+        if len(calls) == 2:
+            again.set()
+        return 3
+
+    reclaimer = Reclaimer(reclaim, jitter=lambda: 0.0)
+    running = asyncio.create_task(reclaimer.run())
+    reclaimer.wake()
+    await asyncio.wait_for(again.wait(), 10)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert reclaimer.reclaimed in (3, 6)
