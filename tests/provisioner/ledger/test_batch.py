@@ -90,6 +90,6 @@ def test_a_move_changes_two_units():
     move.account, move.source = there, here
     batch = gather(deque([move]), NOW, fixed_compares=1)
     assert batch.changes == {"there": [1, 0], "here": [0, 1]}
-    assert {one.unit for one in batch.accounts()} == {"here", "there"}
+    assert {one.unit for one in batch.accounts} == {"here", "there"}
     assert touches(move, {"here"})
     assert not touches(move, {"elsewhere"})
