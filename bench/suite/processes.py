@@ -19,7 +19,7 @@ import grpc
 from console.local.etcd_process import EtcdCluster
 from control_plane.fleet.file import SAMPLE, read_fleet
 from control_plane.fleet.unit import UnitSpec
-from deployment_units.agent.spec_message import spec_to_proto
+from control_plane.fleet_messages import spec_to_proto
 from homeport.api.fleet.v1 import fleet_pb2, fleet_pb2_grpc
 from homeport.api.provisioning.v1 import provisioning_pb2, provisioning_pb2_grpc
 

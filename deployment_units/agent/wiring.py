@@ -16,6 +16,7 @@ from importlib.metadata import version
 
 from control_plane.fleet.file import read_fleet
 from control_plane.fleet.unit import UnitSpec
+from control_plane.fleet_messages import spec_to_proto
 from control_plane.identity.admission import Admission, TicketVerifier
 from control_plane.process import serving_tls
 from control_plane.serving.server import Server, Service, Transport
@@ -24,7 +25,6 @@ from deployment_units.agent.departures import record_departures
 from deployment_units.agent.load import AdmittedClients
 from deployment_units.agent.registration import Registration, UnitIdentity
 from deployment_units.agent.settings import AgentSettings
-from deployment_units.agent.spec_message import spec_to_proto
 from deployment_units.agent.state import StateHandoff
 from deployment_units.agent.transport import connector
 from deployment_units.agent.unit_service import NAME, UnitService

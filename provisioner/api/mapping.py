@@ -20,8 +20,8 @@ from control_plane.fleet.unit import (
     UnitStatus,
 )
 from control_plane.fleet.unit_view import UnitView
+from control_plane.fleet_messages import spec_to_proto
 from control_plane.serving.status import duration
-from deployment_units.agent.spec_message import spec_to_proto
 from homeport.api.fleet.v1 import fleet_pb2
 from homeport.api.geo.v1 import geo_pb2
 from homeport.api.provisioning.v1 import provisioning_pb2

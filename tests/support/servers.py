@@ -12,7 +12,7 @@ from pathlib import Path
 import grpc
 
 from control_plane.fleet.unit import Position, UnitId, UnitSpec
-from deployment_units.agent.spec_message import spec_to_proto
+from control_plane.fleet_messages import spec_to_proto
 from homeport.api.fleet.v1 import fleet_pb2, fleet_pb2_grpc
 
 START_WITHIN_S = 60.0

@@ -81,7 +81,7 @@ def apply_units(
     from console.cli.progress import counting
     from console.cli.views.units import document_of, fleet_table
     from control_plane.fleet.file import read_fleet
-    from deployment_units.agent.spec_message import spec_to_proto
+    from control_plane.fleet_messages import spec_to_proto
 
     specs = read_fleet(file)
     applied = []

@@ -8,12 +8,12 @@ from functools import partial
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from control_plane.fleet_messages import spec_to_proto
 from control_plane.identity.departures import DepartureMemory
 from control_plane.identity.keyring import KeyRing, new_epoch
 from control_plane.identity.tickets import TicketIssuer
 from deployment_units.agent.departures import DECIDED_BEFORE_S, record_departures
 from deployment_units.agent.registration import Registration, UnitIdentity
-from deployment_units.agent.spec_message import spec_to_proto
 from homeport.api.fleet.v1 import fleet_pb2 as pb
 from homeport.api.unit.v1 import unit_pb2, unit_pb2_grpc
 from tests.support.fakes.fleet_service import FakeFleet

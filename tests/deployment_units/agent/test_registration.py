@@ -13,11 +13,11 @@ import pytest
 
 from control_plane.fleet.file import SAMPLE, read_fleet
 from control_plane.fleet.unit import UnitSpec
+from control_plane.fleet_messages import spec_to_proto
 from control_plane.identity.admission import TicketVerifier
 from control_plane.identity.keyring import KeyRing, new_epoch, rotated
 from control_plane.identity.tickets import TicketIssuer
 from deployment_units.agent.registration import Registration, UnitIdentity
-from deployment_units.agent.spec_message import spec_to_proto
 from tests.support.fakes.fleet_service import FakeFleet
 
 WAIT_S = 10.0

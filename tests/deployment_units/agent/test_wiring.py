@@ -8,12 +8,12 @@ import grpc
 import pytest
 
 from control_plane.fleet.file import SAMPLE
+from control_plane.fleet_messages import spec_to_proto
 from control_plane.identity.admission import TicketVerifier
 from control_plane.identity.keyring import KeyRing, new_epoch, rotated
 from control_plane.identity.tickets import TicketIssuer
 from deployment_units.agent.registration import Registration, UnitIdentity
 from deployment_units.agent.settings import AgentSettings
-from deployment_units.agent.spec_message import spec_to_proto
 from deployment_units.agent.wiring import (
     DECLARED_ENDPOINT,
     build_agent,

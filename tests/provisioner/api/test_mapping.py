@@ -21,8 +21,8 @@ from control_plane.fleet.unit import (
     UnitSpec,
     UnitStatus,
 )
+from control_plane.fleet_messages import spec_to_proto
 from control_plane.identity.tickets import EDDSA, HS256
-from deployment_units.agent.spec_message import spec_to_proto
 from homeport.api.fleet.v1 import fleet_pb2
 from homeport.api.tenancy.v1 import tenancy_pb2
 from provisioner.api import mapping

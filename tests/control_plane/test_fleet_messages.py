@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from control_plane.fleet.file import SAMPLE, read_fleet
 from control_plane.fleet.unit import Position, ServedAreas, UnitId, UnitSpec
-from deployment_units.agent.spec_message import spec_to_proto
+from control_plane.fleet_messages import spec_to_proto
 from provisioner.api.mapping import spec_from_proto
 
 SPEC = UnitSpec(
