@@ -80,17 +80,17 @@ class DecisionServiceServicer:
     """Missing associated documentation comment in .proto file."""
 
     def ListDecisions(self, request, context):
-        """What was decided, newest first: rules that fired on an event or a timer, actions of plans
-        that fell due. Caller: an operator of the tenant.
-        Errors: INVALID_ARGUMENT a page token that is none; UNAVAILABLE (RetryInfo).
+        """What was decided, newest first: rules that fired on an event or a timer, actions of plans that
+        fell due. Reads only. Caller: an operator of the tenant. Errors: INVALID_ARGUMENT a page token
+        that is none; UNAVAILABLE (RetryInfo).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ExplainDecision(self, request, context):
-        """Why an event, or a decision, led to what it did: each rule that could have cared, clause
-        by clause, with what it read, partial joins included; also where nothing fired.
+        """Why an event, or a decision, led to what it did: each rule that could have cared, clause by
+        clause, with what it read, partial joins included; also where nothing fired. Reads only.
         Caller: an operator of the tenant. Errors: NOT_FOUND no such event or decision, or what is
         known of it has passed its retention; INVALID_ARGUMENT; UNAVAILABLE.
         """
@@ -99,8 +99,8 @@ class DecisionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListInstructions(self, request, context):
-        """Instructions, newest first. Caller: an operator of the tenant.
-        Errors: INVALID_ARGUMENT; UNAVAILABLE.
+        """Instructions, newest first. Reads only. Caller: an operator of the tenant. Errors:
+        INVALID_ARGUMENT; UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -124,27 +124,26 @@ class DecisionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListDeadLetters(self, request, context):
-        """What could not be decided or carried out, newest first. Caller: an operator of the tenant.
-        Errors: INVALID_ARGUMENT; UNAVAILABLE.
+        """What could not be decided or carried out, newest first. Reads only. Caller: an operator of the
+        tenant. Errors: INVALID_ARGUMENT; UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetDeadLetter(self, request, context):
-        """One of them. Caller: an operator of the tenant. Errors: NOT_FOUND; UNAVAILABLE.
+        """One of them. Reads only. Caller: an operator of the tenant. Errors: NOT_FOUND; UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RedriveDeadLetter(self, request, context):
-        """Tries again, once: an event is decided anew by the rule that failed on it, an instruction
-        gets a new deadline and is sent anew under its own id. Idempotent: a letter that was
-        redriven says so and is left alone. Caller: an operator of the tenant.
-        Errors: NOT_FOUND; FAILED_PRECONDITION its outcome is unknown and its action not
-        idempotent (force says that performing it twice is acceptable), or its rule is gone;
-        UNAVAILABLE.
+        """Tries again, once: an event is decided anew by the rule that failed on it, an instruction gets
+        a new deadline and is sent anew under its own id. Idempotent: a letter that was redriven says
+        so and is left alone. Caller: an operator of the tenant. Errors: NOT_FOUND; FAILED_PRECONDITION
+        its outcome is unknown and its action not idempotent (force says that performing it twice is
+        acceptable), or its rule is gone; UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -75,24 +75,25 @@ class PlanServiceServicer:
     """Missing associated documentation comment in .proto file."""
 
     def CreatePlan(self, request, context):
-        """Creates a plan and starts its timers. Repeating the same plan under the same id answers what
-        is there. Idempotent per (tenant, plan_id). Caller: the plan's owner, or an operator.
-        Errors: INVALID_ARGUMENT; ALREADY_EXISTS another plan has that id; UNAVAILABLE.
+        """Creates a plan and starts its timers. Repeating the same plan under the same id answers what is
+        there. Idempotent per (tenant, plan_id). Caller: an operator of the tenant. Errors:
+        INVALID_ARGUMENT; ALREADY_EXISTS another plan has that id; UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetPlan(self, request, context):
-        """One plan with its next occurrence. Caller: as CreatePlan. Errors: NOT_FOUND; UNAVAILABLE.
+        """One plan with its next occurrence. Reads only. Caller: as CreatePlan. Errors: NOT_FOUND;
+        UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListPlans(self, request, context):
-        """Plans by id, of one owner where given. Caller: as CreatePlan.
-        Errors: INVALID_ARGUMENT bad page token; UNAVAILABLE.
+        """Plans by id, of one owner where given. Reads only. Caller: as CreatePlan. Errors:
+        INVALID_ARGUMENT bad page token; UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -120,8 +121,8 @@ class PlanServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetPlanHistory(self, request, context):
-        """Every change with its cause, newest first. Caller: as CreatePlan.
-        Errors: NOT_FOUND; INVALID_ARGUMENT bad page token; UNAVAILABLE.
+        """Every change with its cause, newest first. Reads only. Caller: as CreatePlan. Errors:
+        NOT_FOUND; INVALID_ARGUMENT bad page token; UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -62,8 +62,8 @@ class PlatformServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListPlatforms(self, request, context):
-        """Platforms that are connected, ordered by name. Caller: an operator of the tenant.
-        Errors: UNAVAILABLE.
+        """Platforms that are connected, ordered by name. Reads only. Caller: an operator of the tenant.
+        Errors: PERMISSION_DENIED; UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

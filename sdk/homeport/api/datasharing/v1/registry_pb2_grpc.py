@@ -87,9 +87,9 @@ class ApplicationRegistryServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListApplications(self, request, context):
-        """The current versions of all applications of a tenant, ordered by name. Reads only.
-        Caller: one with the right `submit` or `read-feeds`; a token of an application sees that
-        one alone. Errors: PERMISSION_DENIED; UNAVAILABLE.
+        """The current versions of all applications of a tenant, ordered by name. Reads only. Caller: one
+        with the right `submit`, `read-feeds` or `operate`; a token of an application sees that one
+        alone. Errors: PERMISSION_DENIED; UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -97,7 +97,7 @@ class ApplicationRegistryServicer:
 
     def GetApplication(self, request, context):
         """One application with its manifest and all its versions. Reads only. Caller: as
-        ListApplications; and platforms. Errors: NOT_FOUND; PERMISSION_DENIED; UNAVAILABLE.
+        ListApplications. Errors: NOT_FOUND; PERMISSION_DENIED; UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -122,8 +122,8 @@ class ApplicationRegistryServicer:
         raise NotImplementedError('Method not implemented!')
 
     def FetchArtifact(self, request, context):
-        """The artifact of a version, in pieces, in order. Reads only. Caller: a platform, or as
-        ListApplications. Errors: NOT_FOUND no such version, or one without artifact;
+        """The artifact of a version, in pieces, in order. Reads only. Caller: a platform, with the right
+        `host`, or as ListApplications. Errors: NOT_FOUND no such version, or one without artifact;
         PERMISSION_DENIED; DATA_LOSS the artifact kept is damaged.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -70,12 +70,11 @@ class RuleServiceServicer:
     """Missing associated documentation comment in .proto file."""
 
     def ApplyRules(self, request, context):
-        """Compiles a document of rules and forecasts and makes them decide from the next event on, all
-        of them or none. Same content again changes nothing and keeps the versions. State (windows,
+        """Compiles a document of rules and forecasts and makes them decide from the next event on, all of
+        them or none. Same content again changes nothing and keeps the versions. State (windows,
         partial joins, forecasts) lives on where its shape is unchanged; a parked rule runs again.
-        Idempotent. Caller: an operator of the tenant, or the application the rules belong to.
-        Errors: INVALID_ARGUMENT the document does not compile, with every fault and its place
-        (BadRequest); PERMISSION_DENIED a feed that the application may not read;
+        Idempotent. Caller: an operator of the tenant. Errors: INVALID_ARGUMENT the document does not
+        compile, with every fault and its place (BadRequest), or reads a feed that is not there for it;
         FAILED_PRECONDITION more rules than the tenant may have; UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -83,14 +82,14 @@ class RuleServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetRule(self, request, context):
-        """One rule with how it fares. Caller: as ApplyRules. Errors: NOT_FOUND; UNAVAILABLE.
+        """One rule with how it fares. Reads only. Caller: as ApplyRules. Errors: NOT_FOUND; UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListRules(self, request, context):
-        """The tenant's rules by id, retired ones only when asked for. Caller: as ApplyRules.
+        """The tenant's rules by id, retired ones only when asked for. Reads only. Caller: as ApplyRules.
         Errors: INVALID_ARGUMENT bad page token; UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -98,7 +97,7 @@ class RuleServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListForecasts(self, request, context):
-        """The tenant's forecasts by name, which its rules may read. Caller: as ApplyRules.
+        """The tenant's forecasts by name, which its rules may read. Reads only. Caller: as ApplyRules.
         Errors: INVALID_ARGUMENT bad page token; UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -107,9 +106,8 @@ class RuleServiceServicer:
 
     def TestRules(self, request, context):
         """Runs a document on sample events as deciding would, and keeps nothing. Plans are the given
-        ones, not the tenant's. Changes nothing. Caller: as ApplyRules.
-        Errors: INVALID_ARGUMENT the document does not compile or an event does not conform;
-        UNAVAILABLE.
+        ones, not the tenant's. Changes nothing. Caller: as ApplyRules. Errors: INVALID_ARGUMENT the
+        document does not compile or an event does not conform; UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -100,26 +100,26 @@ class FleetServiceServicer:
     """Missing associated documentation comment in .proto file."""
 
     def ApplyUnit(self, request, context):
-        """Creates or replaces a unit's desired record. Idempotent. With revision set, only if the
-        record still stands at that revision. Caller: an operator, or the unit's own agent.
-        Errors: INVALID_ARGUMENT (BadRequest names the field); ABORTED the record changed since
-        revision was read; UNAVAILABLE (RetryInfo).
+        """Creates or replaces a unit's desired record. Idempotent. With revision set, only if the record
+        still stands at that revision. Caller: an operator, or an agent, with the right `unit`. Errors:
+        INVALID_ARGUMENT (BadRequest names the field); ABORTED the record changed since revision was
+        read; UNAVAILABLE (RetryInfo).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetUnit(self, request, context):
-        """One unit with its live status and ledger. While the store is away: as the server last saw
-        it. Caller: anyone enrolled. Errors: NOT_FOUND; UNAVAILABLE.
+        """One unit with its live status and ledger. While the store is away: as the server last saw it.
+        Reads only. Caller: anyone. Errors: NOT_FOUND; UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListUnits(self, request, context):
-        """All units, ordered by id. While the store is away: as the server last saw them, and the
-        answer says so (stale). Caller: anyone enrolled. Errors: UNAVAILABLE.
+        """All units, ordered by id. While the store is away: as the server last saw them, and the answer
+        says so (stale). Reads only. Caller: anyone. Errors: UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -172,7 +172,7 @@ class FleetServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListMoveJobs(self, request, context):
-        """Jobs that move clients, newest first. Caller: anyone enrolled. Errors: UNAVAILABLE.
+        """Jobs that move clients, newest first. Reads only. Caller: anyone. Errors: UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -187,23 +187,22 @@ class FleetServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchFleet(self, request, context):
-        """All units now, then each change, those of half a second together. With revision set, first
-        what changed since. A message without units is a sign of life, every 15 s at least. A status
-        that was merely reported again is no change. Caller: anyone enrolled.
-        Errors: INVALID_ARGUMENT; OUT_OF_RANGE history since revision is compacted, or the store has
-        not come so far (watch again without it); RESOURCE_EXHAUSTED too many watchers (RetryInfo);
-        UNAVAILABLE (RetryInfo).
+        """All units now, then each change, those of half a second together. With revision set, first what
+        changed since. A message without units is a sign of life, every 15 s at least. A status that
+        was merely reported again is no change. Reads only. Caller: anyone. Errors: INVALID_ARGUMENT;
+        OUT_OF_RANGE history since revision is compacted, or the store has not come so far (watch again
+        without it); RESOURCE_EXHAUSTED too many watchers (RetryInfo); UNAVAILABLE (RetryInfo).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Heartbeat(self, request_iterator, context):
-        """Keeps a unit's live status under a lease. The first message names the unit and its
-        incarnation; the first answer carries the unit's ticket keys; later answers carry keys
-        only when they changed. The status dies when no beat arrives for ttl.
-        Caller: the unit's agent. Errors: NOT_FOUND no such unit; ABORTED a newer incarnation of
-        the unit is live; INVALID_ARGUMENT; UNAVAILABLE.
+        """Keeps a unit's live status under a lease. The first message names the unit and its incarnation;
+        the first answer carries the unit's ticket keys; later answers carry keys only when they
+        changed. The status dies when no beat arrives for ttl. Caller: the unit's agent, with the right
+        `unit`. Errors: NOT_FOUND no such unit; ABORTED a newer incarnation of the unit is live;
+        INVALID_ARGUMENT; UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

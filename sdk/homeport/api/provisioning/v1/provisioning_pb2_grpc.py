@@ -70,21 +70,21 @@ class ProvisioningServiceServicer:
     """Missing associated documentation comment in .proto file."""
 
     def Provision(self, request, context):
-        """Assigns a client to one deployment unit, or returns the assignment it has.
-        Idempotent per (tenant, client_id). Caller: an enrolled client, or an operator for it.
-        Errors: INVALID_ARGUMENT bad id, address or position (BadRequest names the field);
-        NOT_FOUND unknown tenant; PERMISSION_DENIED the caller may not declare where a client is;
-        FAILED_PRECONDITION policy allows no unit; RESOURCE_EXHAUSTED all allowed units are full
-        (RetryInfo); UNAVAILABLE store away or server draining (RetryInfo).
+        """Assigns a client to one deployment unit, or returns the assignment it has. Idempotent per
+        (tenant, client_id). Caller: anyone, by the address it calls from; with the right
+        `speak-for-others` also with an origin. Errors: INVALID_ARGUMENT bad id, address or position
+        (BadRequest names the field); NOT_FOUND unknown tenant; PERMISSION_DENIED the caller may not
+        say where a client is; FAILED_PRECONDITION policy allows no unit; RESOURCE_EXHAUSTED all
+        allowed units are full (RetryInfo); UNAVAILABLE store away or server draining (RetryInfo).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ProvisionMany(self, request_iterator, context):
-        """The same for batches of up to 1,000 clients: one response per request, results in the
-        order of the clients. One client's error leaves the others untouched. Idempotent like
-        Provision. Caller: an operator. Errors of a whole batch: INVALID_ARGUMENT batch empty or
+        """The same for batches of up to 1,000 clients: one response per request, results in the order of
+        the clients. One client's error leaves the others untouched. Idempotent like Provision. Caller:
+        one with the right `speak-for-others`. Errors of a whole batch: INVALID_ARGUMENT batch empty or
         too large; NOT_FOUND unknown tenant.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -92,17 +92,17 @@ class ProvisioningServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetAssignment(self, request, context):
-        """The assignment a client has, with a fresh ticket. Reads only. Caller: the client, or an
-        operator. Errors: INVALID_ARGUMENT; NOT_FOUND the client has no assignment; UNAVAILABLE.
+        """The assignment a client has, with a fresh ticket. Reads only. Caller: anyone. Errors:
+        INVALID_ARGUMENT; NOT_FOUND the client has no assignment, or unknown tenant; UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReleaseAssignment(self, request, context):
-        """Ends a client's assignment and gives its slot back. Idempotent: releasing a client
-        without assignment answers released = false. Caller: the client, or an operator.
-        Errors: INVALID_ARGUMENT; UNAVAILABLE.
+        """Ends a client's assignment and gives its slot back. Idempotent: releasing a client without
+        assignment answers released = false. Caller: anyone. Errors: INVALID_ARGUMENT; NOT_FOUND
+        unknown tenant; UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -110,24 +110,24 @@ class ProvisioningServiceServicer:
 
     def WatchAssignment(self, request, context):
         """The client's assignment now, unless known_epoch is it, then each move of this client. A slow
-        reader is told where things stand, not each step. When the client is released the stream
-        says so and goes on: a new assignment is told within seconds. A message without assignment
-        that does not say released is a sign of life, every 15 s at least. To go on after a break,
-        send epoch and revision of what was seen last; without the revision an assignment of the
-        same epoch that was made after a release is not told. Caller: the client, or an operator.
-        Errors: INVALID_ARGUMENT; NOT_FOUND the client has no assignment and known_epoch is 0;
-        OUT_OF_RANGE revision is compacted, or the store has not come so far (watch again without
-        it); RESOURCE_EXHAUSTED too many watchers (RetryInfo); UNAVAILABLE (RetryInfo).
+        reader is told where things stand, not each step. When the client is released the stream says
+        so and goes on: a new assignment is told within seconds. A message without assignment that does
+        not say released is a sign of life, every 15 s at least. To go on after a break, send epoch and
+        revision of what was seen last; without the revision an assignment of the same epoch that was
+        made after a release is not told. Reads only. Caller: anyone. Errors: INVALID_ARGUMENT;
+        NOT_FOUND the client has no assignment and known_epoch is 0; OUT_OF_RANGE revision is
+        compacted, or the store has not come so far (watch again without it); RESOURCE_EXHAUSTED too
+        many watchers (RetryInfo); UNAVAILABLE (RetryInfo).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ExplainPlacement(self, request, context):
-        """Says where a client would go and why: its location, every unit considered with the reason
-        it was taken or passed over. Changes nothing. While the store is away: over the fleet as
-        the server last saw it, without what the client has now. Caller: an operator.
-        Errors: INVALID_ARGUMENT; NOT_FOUND unknown tenant.
+        """Says where a client would go and why: its location, every unit considered with the reason it
+        was taken or passed over. Changes nothing. While the store is away: over the fleet as the
+        server last saw it, without what the client has now. Caller: as Provision. Errors:
+        INVALID_ARGUMENT; NOT_FOUND unknown tenant; PERMISSION_DENIED as Provision.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

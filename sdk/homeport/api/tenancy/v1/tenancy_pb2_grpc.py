@@ -63,15 +63,15 @@ class TenantServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListTenants(self, request, context):
-        """All tenants, ordered by id. Caller: an operator. Errors: UNAVAILABLE.
+        """All tenants, ordered by id. Reads only. Caller: an operator. Errors: UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetJwks(self, request, context):
-        """The public keys that verify EdDSA tickets, as an RFC 7517 key set.
-        Caller: anyone. Errors: UNAVAILABLE.
+        """The public keys that verify EdDSA tickets, as an RFC 7517 key set. Reads only. Caller: anyone.
+        Errors: UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
