@@ -1,4 +1,4 @@
-"""Shells: both clients behind one asynchronous face, so that one suite holds both to it."""
+"""Adapters: both clients behind one asynchronous interface, so that one suite tests both."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from homeport import (
     RetryPolicy,
 )
 
-# Patient enough for a loaded machine, with waits too short to notice.
+# Rounds enough for a loaded machine, with waits too short to notice.
 QUICK = RetryPolicy(max_rounds=5, initial_backoff_s=0.01, max_backoff_s=0.05)
 
 
-class Shell(Protocol):
+class ClientAdapter(Protocol):
     """What the suite asks of a client; the arguments are the client's own."""
 
     name: str
@@ -38,18 +38,18 @@ class Shell(Protocol):
     async def release(self, client_id: str, **how: Any) -> bool: ...
     async def explain(self, client_id: str, **how: Any) -> Explanation: ...
     async def admit(self, endpoint: str, ticket: str, **how: Any) -> Admission: ...
-    def watch(self, client: Assignment | str, **how: Any) -> Watching: ...
+    def watch(self, client: Assignment | str, **how: Any) -> WatchAdapter: ...
     async def close(self) -> None: ...
 
 
-class Watching(Protocol):
+class WatchAdapter(Protocol):
     """A watch, change by change."""
 
     async def next(self) -> AssignmentChange: ...
     async def close(self) -> None: ...
 
 
-class _AsyncWatching:
+class _AsyncWatchAdapter:
     def __init__(self, watch: homeport.AsyncAssignmentWatch) -> None:
         self._watch = watch
         self.close = watch.aclose
@@ -58,7 +58,7 @@ class _AsyncWatching:
         return await anext(self._watch)
 
 
-class _BlockingWatching:
+class _BlockingWatchAdapter:
     def __init__(self, watch: homeport.AssignmentWatch) -> None:
         self._watch = watch
 
@@ -72,7 +72,7 @@ class _BlockingWatching:
         await asyncio.to_thread(self._watch.close)
 
 
-class AsyncShell:
+class AsyncClientAdapter:
     """homeport.AsyncClient, as it is."""
 
     name = "async"
@@ -86,8 +86,8 @@ class AsyncShell:
         self.explain = self.client.explain
         self.close = self.client.close
 
-    def watch(self, client: Assignment | str, **how: Any) -> Watching:
-        return _AsyncWatching(self.client.watch(client, **how))
+    def watch(self, client: Assignment | str, **how: Any) -> WatchAdapter:
+        return _AsyncWatchAdapter(self.client.watch(client, **how))
 
     async def provision_many(
         self, clients: Iterable[ClientAt | str], *, take: int | None = None, **how: Any
@@ -111,7 +111,7 @@ class AsyncShell:
             return await unit.admit(ticket)
 
 
-class BlockingShell:
+class BlockingClientAdapter:
     """homeport.Client, each call in a thread of the loop's pool."""
 
     name = "blocking"
@@ -119,8 +119,8 @@ class BlockingShell:
     def __init__(self, servers: str | list[str], **how: Any) -> None:
         self.client = homeport.Client(servers, **how)
 
-    def watch(self, client: Assignment | str, **how: Any) -> Watching:
-        return _BlockingWatching(self.client.watch(client, **how))
+    def watch(self, client: Assignment | str, **how: Any) -> WatchAdapter:
+        return _BlockingWatchAdapter(self.client.watch(client, **how))
 
     async def provision(self, client_id: str, **how: Any) -> Assignment:
         return await asyncio.to_thread(self.client.provision, client_id, **how)

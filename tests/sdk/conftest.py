@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.sdk.client_harness import QUICK, AsyncShell, BlockingShell, Shell
+from tests.sdk.client_harness import QUICK, AsyncClientAdapter, BlockingClientAdapter, ClientAdapter
 from tests.support.fakes.provisioning_service import FakeProvisioning
 from tests.support.fakes.server import Served, serving
 
@@ -41,16 +41,16 @@ def silent_server() -> Iterator[str]:
         yield f"127.0.0.1:{listening.getsockname()[1]}"
 
 
-@pytest.fixture(params=[AsyncShell, BlockingShell], ids=["async", "blocking"])
-async def connect(request: pytest.FixtureRequest) -> AsyncIterator[Callable[..., Shell]]:
+@pytest.fixture(params=[AsyncClientAdapter, BlockingClientAdapter], ids=["async", "blocking"])
+async def connect(request: pytest.FixtureRequest) -> AsyncIterator[Callable[..., ClientAdapter]]:
     """Opens the client under test; every one opened is closed at the end."""
-    opened: list[Shell] = []
+    opened: list[ClientAdapter] = []
 
-    def connect(servers: str | list[str], **how: Any) -> Shell:
-        shell: Shell = request.param(servers, **{"retry": QUICK, **how})
-        opened.append(shell)
-        return shell
+    def connect(servers: str | list[str], **how: Any) -> ClientAdapter:
+        client: ClientAdapter = request.param(servers, **{"retry": QUICK, **how})
+        opened.append(client)
+        return client
 
     yield connect
-    for shell in opened:
-        await shell.close()
+    for client in opened:
+        await client.close()

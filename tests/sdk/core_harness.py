@@ -1,4 +1,4 @@
-"""Drives the core's steps in a test: time is a number, and waiting moves it."""
+"""Performs the core's steps in a test, on fake time that a wait moves on."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def drive(
     *,
     else_do: Callable[[Any], Any] = lambda step: None,
 ) -> tuple[T, list[Any]]:
-    """Carries steps out: `answer` for tries, `else_do` for the cache. Returns what the
+    """Performs steps: `answer` for tries, `else_do` for the cache. Returns what the
     operation returned, and the steps; what it raises gets `steps` as an attribute."""
     done: list[Any] = []
     reply: Any = None
@@ -66,7 +66,7 @@ def drive(
             step = steps.send(reply)
         except StopIteration as end:
             return end.value, done
-        except Exception as error:  # handed on with what led to it
+        except Exception as error:  # raised again with the steps that led to it
             error.steps = done  # type: ignore[attr-defined]
             raise
         done.append(step)

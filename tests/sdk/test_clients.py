@@ -11,11 +11,11 @@ import pytest
 
 import homeport
 from homeport import LocationSource, RetryPolicy
-from tests.sdk.client_harness import Shell
+from tests.sdk.client_harness import ClientAdapter
 from tests.support.fakes.provisioning_service import FakeProvisioning
 from tests.support.fakes.server import FakeUnit, serving
 
-Connect = Callable[..., Shell]
+Connect = Callable[..., ClientAdapter]
 
 
 # -- answers ---------------------------------------------------------------------------

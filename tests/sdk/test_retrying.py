@@ -78,10 +78,26 @@ def test_the_servers_are_asked_in_rounds_with_growing_waits_between():
     with pytest.raises(homeport.Unavailable) as caught:
         drive(get(core), time, lambda step: UNAVAILABLE)
 
-    told = [
+    tries_and_waits = [
         step.server[0] if isinstance(step, Try) else step.seconds for step in caught.value.steps
     ]
-    assert told == ["a", "b", "c", 0.2, "a", "b", "c", 0.4, "a", "b", "c", 0.8, "a", "b", "c"]
+    assert tries_and_waits == [
+        "a",
+        "b",
+        "c",
+        0.2,
+        "a",
+        "b",
+        "c",
+        0.4,
+        "a",
+        "b",
+        "c",
+        0.8,
+        "a",
+        "b",
+        "c",
+    ]
     assert caught.value.attempts == 12
 
 

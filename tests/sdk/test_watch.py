@@ -10,7 +10,7 @@ import pytest
 
 import homeport
 from homeport import AssignmentChange, AssignmentChangeKind
-from tests.sdk.client_harness import QUICK, Watching
+from tests.sdk.client_harness import QUICK, WatchAdapter
 from tests.support.fakes.provisioning_service import FakeProvisioning
 from tests.support.fakes.server import serving
 
@@ -18,12 +18,12 @@ WAIT_S = 20.0
 WHO = ("default", "alice")
 
 
-async def soon(watching: Watching) -> AssignmentChange:
+async def soon(watching: WatchAdapter) -> AssignmentChange:
     async with asyncio.timeout(WAIT_S):
         return await watching.next()
 
 
-def told(change: AssignmentChange) -> tuple[AssignmentChangeKind, str, int]:
+def summary(change: AssignmentChange) -> tuple[AssignmentChangeKind, str, int]:
     home = change.assignment
     return (change.kind, home.unit_id, home.epoch) if home else (change.kind, "", 0)
 
@@ -40,37 +40,37 @@ async def test_a_watch_tells_the_home_each_move_a_release_and_the_next_home(
     service.set_home(*WHO, "a")
     watching = connect(server.address).watch("alice")
     first = await soon(watching)
-    assert told(first) == (AssignmentChangeKind.HOME, "a", 1)
+    assert summary(first) == (AssignmentChangeKind.HOME, "a", 1)
     assert first.assignment.ticket == "ticket:default:alice:a:1"
     service.move(*WHO, "b", cause="drained")
     moved = await soon(watching)
-    assert told(moved) == (AssignmentChangeKind.MOVED, "b", 2)
+    assert summary(moved) == (AssignmentChangeKind.MOVED, "b", 2)
     assert (moved.cause, moved.previous) == ("drained", first.assignment)
     service.set_home(*WHO, "")
-    assert told(await soon(watching)) == (AssignmentChangeKind.RELEASED, "", 0)
+    assert summary(await soon(watching)) == (AssignmentChangeKind.RELEASED, "", 0)
     service.set_home(*WHO, "c")
-    assert told(await soon(watching)) == (AssignmentChangeKind.ASSIGNED, "c", 1)
+    assert summary(await soon(watching)) == (AssignmentChangeKind.ASSIGNED, "c", 1)
     await watching.close()
 
 
-async def test_with_an_assignment_only_what_differs_is_told(connect, service, server):
-    shell = connect(server.address)
-    home = await shell.provision("alice")
-    watching = shell.watch(home)
+async def test_with_an_assignment_only_what_differs_is_a_change(connect, service, server):
+    client = connect(server.address)
+    home = await client.provision("alice")
+    watching = client.watch(home)
     moving = asyncio.create_task(soon(watching))
     await until_watched(service, 1)
     service.move(*WHO, "elsewhere")
-    assert told(await moving) == (AssignmentChangeKind.MOVED, "elsewhere", 2)
+    assert summary(await moving) == (AssignmentChangeKind.MOVED, "elsewhere", 2)
     await watching.close()
 
 
-async def test_the_same_epoch_of_another_life_is_told(connect, service, server):
-    shell = connect(server.address)
-    home = await shell.provision("alice")
+async def test_the_same_epoch_after_a_release_is_a_change(connect, service, server):
+    client = connect(server.address)
+    home = await client.provision("alice")
     service.set_home(*WHO, "")
     service.set_home(*WHO, home.unit_id)
-    watching = shell.watch(home)
-    assert told(await soon(watching)) == (AssignmentChangeKind.ASSIGNED, home.unit_id, 1)
+    watching = client.watch(home)
+    assert summary(await soon(watching)) == (AssignmentChangeKind.ASSIGNED, home.unit_id, 1)
     await watching.close()
 
 
@@ -80,15 +80,15 @@ async def test_a_client_without_a_home_is_not_found(connect, server):
 
 
 async def test_one_that_had_a_home_is_released_and_waited_for(connect, service, server):
-    shell = connect(server.address)
-    home = await shell.provision("alice")
+    client = connect(server.address)
+    home = await client.provision("alice")
     service.set_home(*WHO, "")
-    watching = shell.watch(home)
+    watching = client.watch(home)
     assert (await soon(watching)).kind is AssignmentChangeKind.RELEASED
     waiting = asyncio.create_task(soon(watching))
     await until_watched(service, 2)
     service.set_home(*WHO, "b")
-    assert told(await waiting) == (AssignmentChangeKind.ASSIGNED, "b", 1)
+    assert summary(await waiting) == (AssignmentChangeKind.ASSIGNED, "b", 1)
     await watching.close()
 
 
@@ -113,7 +113,7 @@ async def test_after_a_break_it_goes_on_from_what_it_saw(connect, service, serve
     again = service.seen[-1].request
     assert (again.known_epoch, again.revision) == (1, service.revision)
     service.move(*WHO, "b")
-    assert told(await waiting) == (AssignmentChangeKind.MOVED, "b", 2)
+    assert summary(await waiting) == (AssignmentChangeKind.MOVED, "b", 2)
     await watching.close()
 
 
@@ -127,7 +127,7 @@ async def test_what_happened_during_a_break_is_told_once(connect, service):
         service.move(*WHO, "b")
         service.move(*WHO, "c")
         served.start()
-        assert told(await waiting) == (AssignmentChangeKind.MOVED, "c", 3)
+        assert summary(await waiting) == (AssignmentChangeKind.MOVED, "c", 3)
         await watching.close()
 
 
@@ -140,7 +140,7 @@ async def test_the_next_server_is_asked_when_one_dies(connect, service):
         one.stop()
         await until_watched(service, 2)
         service.move(*WHO, "b")
-        assert told(await waiting) == (AssignmentChangeKind.MOVED, "b", 2)
+        assert summary(await waiting) == (AssignmentChangeKind.MOVED, "b", 2)
         await watching.close()
 
 
@@ -157,10 +157,10 @@ async def test_where_history_is_compacted_it_compares(connect, service, server, 
     service.break_watches()
     await until_watched(service, 3)  # refused, then without a revision
     if gone:
-        assert told(await waiting) == (AssignmentChangeKind.RELEASED, "", 0)
+        assert summary(await waiting) == (AssignmentChangeKind.RELEASED, "", 0)
     else:
         service.move(*WHO, "b")
-        assert told(await waiting) == (AssignmentChangeKind.MOVED, "b", 2)
+        assert summary(await waiting) == (AssignmentChangeKind.MOVED, "b", 2)
     await watching.close()
 
 
@@ -170,7 +170,7 @@ async def test_a_server_that_falls_silent_is_left(connect, service, server, sile
         initial_backoff_s=0.01, max_backoff_s=0.05, watch_silence_s=0.2
     )
     watching = connect([silent_server, server.address], retry=impatient).watch("alice")
-    assert told(await soon(watching)) == (AssignmentChangeKind.HOME, "a", 1)
+    assert summary(await soon(watching)) == (AssignmentChangeKind.HOME, "a", 1)
     await watching.close()
 
 
@@ -187,17 +187,17 @@ async def test_what_nothing_can_help_ends_it(connect, service, server):
 
 
 async def test_the_cache_follows(connect, service, server, tmp_path):
-    shell = connect(server.address, cache_dir=tmp_path)
-    home = await shell.provision("alice")
-    watching = shell.watch(home)
+    client = connect(server.address, cache_dir=tmp_path)
+    home = await client.provision("alice")
+    watching = client.watch(home)
     moving = asyncio.create_task(soon(watching))
     await until_watched(service, 1)
     service.move(*WHO, "b")
     await moving
-    assert (await shell.cached("alice")).unit_id == "b"
+    assert (await client.cached("alice")).unit_id == "b"
     service.set_home(*WHO, "")
     await soon(watching)
-    assert await shell.cached("alice") is None
+    assert await client.cached("alice") is None
     await watching.close()
 
 
@@ -226,13 +226,13 @@ async def test_a_blocking_watch_is_closed_from_another_thread(service, server):
 
 async def test_a_client_that_is_closed_ends_its_watches(connect, service, server):
     service.set_home(*WHO, "a")
-    shell = connect(server.address)
-    watching = shell.watch("alice")
+    client = connect(server.address)
+    watching = client.watch("alice")
     await soon(watching)
     waiting = asyncio.create_task(soon(watching))
     await until_watched(service, 1)
     await asyncio.sleep(0)
-    await shell.close()
+    await client.close()
     with pytest.raises(RuntimeError, match="closed"):
         await waiting
 
@@ -253,7 +253,11 @@ def test_a_follower_calls_back_and_survives_what_callbacks_raise(service, server
             assert follower.home == home
             for unit, epoch in (("b", 2), ("c", 3)):
                 service.move(*WHO, unit)
-                assert told(heard.get(timeout=WAIT_S)) == (AssignmentChangeKind.MOVED, unit, epoch)
+                assert summary(heard.get(timeout=WAIT_S)) == (
+                    AssignmentChangeKind.MOVED,
+                    unit,
+                    epoch,
+                )
         follower.wait()
         assert follower.home.unit_id == "c"
         assert "a callback failed" in caplog.text
@@ -271,7 +275,7 @@ async def test_an_asynchronous_follower_awaits_its_callback(service, server, cap
         async with client.follow("alice", on_change) as follower, asyncio.timeout(WAIT_S):
             assert (await heard.get()).kind is AssignmentChangeKind.HOME
             service.move(*WHO, "b")
-            assert told(await heard.get()) == (AssignmentChangeKind.MOVED, "b", 2)
+            assert summary(await heard.get()) == (AssignmentChangeKind.MOVED, "b", 2)
         await follower.wait()
     assert follower.home.unit_id == "b"
     assert "a callback failed" in caplog.text
