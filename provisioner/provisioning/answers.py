@@ -86,7 +86,8 @@ class Answers:
         epoch: int,
         known_at: float,
     ) -> None:
-        """Answers one who showed that this was its assignment at `known_at`, Unix seconds."""
+        """A stale answer: for one who showed that this was its assignment at `known_at`, Unix
+        seconds."""
         assignment = self.assignment(tenant.id, client_id, unit_id, epoch, 0)
         self._reply(sink, with_ticket, tenant, client_id, unit_id, epoch, assignment, b"", True,
                     known_at)  # fmt: skip
