@@ -1,7 +1,7 @@
 """Reads one entry of a fleet file: a UnitSpec, or everything that is wrong with it.
 
 Types are checked here, because YAML guesses them (NO is false, 007 is 7); what a unit may
-hold is checked in `validation`. Each key is looked at whatever is wrong with the others.
+hold is checked in `validation`. Each key is checked, whatever is wrong with the others.
 """
 
 from __future__ import annotations

@@ -97,5 +97,5 @@ class Liveness:
         self._revision, self._written = result.revision, status
 
     async def leave(self) -> None:
-        """The agent said goodbye: the unit is without agent at once."""
+        """The agent ended its stream: the unit is without an agent at once."""
         await self._store.lease_revoke(self._lease)

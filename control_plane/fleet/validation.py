@@ -143,7 +143,7 @@ def check_served_areas(serves: ServedAreas, field: str) -> ServedAreas:
 
 
 def check_tenants(tenants: Sequence[str], field: str) -> Sequence[str]:
-    """Names of tenants; whether they exist is not looked at."""
+    """Names of tenants; whether they exist is not checked."""
     for tenant in tenants:
         check_slug(tenant, field)
     return tenants

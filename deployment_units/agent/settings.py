@@ -60,7 +60,7 @@ class AgentSettings(ServiceSettings):
         Path | None, Field(description="folder for client state; default: in memory")
     ] = None
     max_state_bytes: Annotated[
-        int, Field(ge=0, le=1 << 40, description="largest client state taken over, bytes")
+        int, Field(ge=0, le=1 << 40, description="largest client state imported, bytes")
     ] = MAX_STATE_BYTES
     ready_file: Annotated[
         Path | None, Field(description="written as JSON once every unit is registered")

@@ -21,7 +21,7 @@ IDLE_S = 20.0  # an import that brings nothing for so long is given up
 
 
 class StateHandoff:
-    """For one unit. wall: Unix seconds; max_bytes: the largest state it takes over."""
+    """For one unit. wall: Unix seconds; max_bytes: the largest state it imports."""
 
     def __init__(
         self,

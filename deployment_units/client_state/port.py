@@ -54,7 +54,7 @@ class ClientState(Protocol):
         ...
 
     async def begin(self, tenant: str, client_id: str, epoch: int) -> Import:
-        """Begins to take state over for the assignment of `epoch`. A repeat of the same epoch
+        """Begins to import state for the assignment of `epoch`. A repeat of the same epoch
         replaces it. Raises NewerStateKept, Unavailable."""
         ...
 

@@ -1,7 +1,7 @@
 """MoveOperation: the move of one client to another unit, as an operation of the ledger.
 
 The assignment is written over at the next epoch, with the usage of both units, the departure
-that tells the old one, and the hold where one stands, in one transaction. Compares make it
+for the old one's agent, and the hold where one stands, in one transaction. Compares make it
 idempotent: a repeat finds the epoch gone on and changes nothing.
 """
 

@@ -231,9 +231,9 @@ class ClientWatches:
             self._queue_read(client)
         self._position = revision
 
-    def _apply(self, client: WatchedClient, news: HomeState) -> None:
+    def _apply(self, client: WatchedClient, observed: HomeState) -> None:
         known = client.home
-        client.home = home = later(known, news)
+        client.home = home = later(known, observed)
         if home.homeless:
             self._homeless[client.name] = client
         else:

@@ -27,18 +27,18 @@ class HomeState(NamedTuple):
         return not self.epoch
 
 
-def later(known: HomeState | None, news: HomeState) -> HomeState:
+def later(known: HomeState | None, observed: HomeState) -> HomeState:
     """What counts once both are known."""
     if known is None:
-        return news
-    if news.as_of < known.as_of:
+        return observed
+    if observed.as_of < known.as_of:
         return known
-    if news.since == known.since or (news.homeless and known.homeless):
+    if observed.since == known.since or (observed.homeless and known.homeless):
         # The same again, as of later; a read does not know the cause that the feed has.
-        return known._replace(as_of=news.as_of, cause=known.cause or news.cause)
-    if news.as_of == known.as_of:
+        return known._replace(as_of=observed.as_of, cause=known.cause or observed.cause)
+    if observed.as_of == known.as_of:
         return known  # a release reported twice in one transaction, once with its cause
-    return news
+    return observed
 
 
 def is_news(home: HomeState, known_epoch: int, revision: int) -> bool:
