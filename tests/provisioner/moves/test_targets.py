@@ -116,7 +116,7 @@ def test_where_all_are_full_there_is_no_choice_but_units_that_would_be_allowed()
     ("policy", "unit", "expected"),
     [
         pytest.param({}, {}, False, id="nothing-speaks-against-it"),
-        pytest.param({}, {"taking": False}, False, id="it-takes-nobody-new-at-present"),
+        pytest.param({}, {"accepting": False}, False, id="it-takes-nobody-new-at-present"),
         pytest.param(
             {"allowed_countries": frozenset({"DE"})}, {}, True, id="not-an-allowed-country"
         ),
