@@ -34,7 +34,7 @@ def dry_run_rules(
     plans: Sequence[Mapping[str, Any]] = (),
     key_of: KeyOf = lambda feed, event: None,
 ) -> list[SimulatedStep]:
-    """events: in the CloudEvents JSON format; `id` and `source` may be due_left out, and `key` says
+    """events: in the CloudEvents JSON format; `id` and `source` may be left out, and `key` says
     what it is about where `key_of` does not. Raises InvalidInput naming what is no event or plan.
     """
     samples: list[Event] = []

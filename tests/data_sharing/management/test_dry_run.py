@@ -1,0 +1,100 @@
+"""A dry run: samples in, what rules would do out, and a place where a sample is none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from control_plane.errors import InvalidInput
+from data_sharing.management.dry_run import dry_run_rules
+from data_sharing.rules.results import RuleVerdict
+from tests.support.rule_harness import TENANT, rules_of
+
+BLINK = """
+rules:
+  - rule: slow-road
+    watch: {e: {feed: traffic}}
+    when: e.data.minutes > 30
+    debounce: {wait: 5m}
+    do: [{invoke: {application: lamp, action: blink}}]
+"""
+SLOW = {"type": "traffic", "data": {"minutes": 45}, "time": "2027-01-15T08:00:00Z"}
+PLAN = {
+    "plan": "wake-up",
+    "owner": "k",
+    "at": "2027-01-15T08:03",
+    "actions": {"light": {"application": "lamp", "action": "blink"}},
+}
+
+
+def verdicts(*events: Any, plans: tuple[Any, ...] = (), **how: Any) -> list[list[RuleVerdict]]:
+    steps = dry_run_rules(rules_of(BLINK), TENANT, events=events, plans=plans, **how)
+    return [[one.verdict for one in step.outcomes] for step in steps]
+
+
+def test_timers_come_due_after_the_last_sample() -> None:
+    assert verdicts(SLOW) == [[RuleVerdict.PENDING], [RuleVerdict.FIRED]]
+
+
+def test_a_sample_without_a_time_comes_with_the_one_before_it() -> None:
+    steps = dry_run_rules(
+        rules_of(BLINK), TENANT, events=[SLOW, {"type": "traffic", "data": {"minutes": 1}}]
+    )
+    assert steps[0].at_ms == steps[1].at_ms
+
+
+def test_actions_of_plans_run_between_samples_and_timers() -> None:
+    steps = dry_run_rules(rules_of(BLINK), TENANT, events=[SLOW], plans=[PLAN])
+    done = [(step.event, [one.name for one in step.actions]) for step in steps]
+    assert [one for one in done if any(one)] == [("1", []), ("", ["light"]), done[-1]]
+    assert steps[-1].outcomes[0].verdict is RuleVerdict.FIRED
+
+
+def test_samples_are_named_by_their_place_where_they_have_no_id() -> None:
+    steps = dry_run_rules(
+        rules_of(BLINK), TENANT, events=[SLOW, {**SLOW, "id": "mine"}, {**SLOW, "id": 7}]
+    )
+    assert [one.event for one in steps[:3]] == ["1", "mine", "7"]
+
+
+@pytest.mark.parametrize(
+    ("given", "key"),
+    [
+        ({"key": "a", "subject": "b"}, "a"),
+        ({"partitionkey": "p", "subject": "b"}, "p"),
+        ({"subject": "b"}, "b"),
+        ({}, ""),
+    ],
+    ids=["key", "partitionkey", "subject", "nothing"],
+)
+def test_what_a_sample_is_about(given: dict[str, str], key: str) -> None:
+    (step, *_) = dry_run_rules(rules_of(BLINK), TENANT, events=[{**SLOW, **given}])
+    assert step.outcomes[0].key == key
+
+
+def test_the_feeds_own_key_outweighs_what_the_sample_says() -> None:
+    (step, *_) = dry_run_rules(
+        rules_of(BLINK), TENANT, events=[{**SLOW, "key": "a"}], key_of=lambda feed, event: feed
+    )
+    assert step.outcomes[0].key == "traffic"
+
+
+@pytest.mark.parametrize(
+    ("events", "plans", "field"),
+    [
+        pytest.param(["text"], [], "events[0]", id="no-object"),
+        pytest.param([SLOW, {"data": {}}], [], "events[1]", id="no-type"),
+        pytest.param([{"type": "traffic", "data": 3}], [], "events[0]", id="data-is-no-object"),
+        pytest.param([{**SLOW, "time": "soon"}], [], "events[0].time", id="no-time"),
+        pytest.param([SLOW], [PLAN, {**PLAN, "zone": "Mars"}], "plans[1].zone", id="no-plan"),
+    ],
+)
+def test_what_is_no_event_or_plan_is_named(events: Any, plans: Any, field: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        dry_run_rules(rules_of(BLINK), TENANT, events=events, plans=plans)
+    assert caught.value.field == field
+
+
+def test_no_samples_do_nothing() -> None:
+    assert verdicts() == []
