@@ -1,0 +1,135 @@
+"""CloudEvents in JSON and in HTTP headers: what is read of them, and what is refused by field."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from data_sharing.api.cloudevent_json import (
+    NotEvents,
+    envelope_from_headers,
+    envelope_from_json,
+    envelopes_from_batch,
+)
+from data_sharing.feeds.intake import Envelope
+
+EVENT: dict[str, Any] = {
+    "specversion": "1.0", "id": "e1", "source": "/road", "type": "traffic",
+    "data": {"minutes": 45},
+}  # fmt: skip
+HEADERS = {
+    "ce-specversion": "1.0", "ce-id": "e1", "ce-source": "/road", "ce-type": "traffic",
+    "content-type": "application/json",
+}  # fmt: skip
+
+
+def read(**changes: Any) -> Any:
+    document = {**EVENT, **changes}
+    return envelope_from_json(json.dumps(document).encode())
+
+
+def refused_field(found: Any) -> str:
+    assert not isinstance(found, Envelope)
+    assert found.code == "INVALID_ARGUMENT"
+    return found.field
+
+
+def test_data_stays_as_the_producer_wrote_it() -> None:
+    found = envelope_from_json(
+        b'{"specversion":"1.0","id":"e1","source":"/s","type":"t","data":{"a": 1.50}}'
+    )
+    assert isinstance(found, Envelope)
+    assert found.data == b'{"a": 1.50}'
+
+
+def test_attributes_and_extensions_are_read() -> None:
+    found = read(
+        subject="k", time="2027-01-15T08:00:00Z", datacontenttype="application/json",
+        dataschema="urn:s", partitionkey="p", level=3, urgent=True,
+    )  # fmt: skip
+    assert isinstance(found, Envelope)
+    assert (found.id, found.source, found.type, found.subject) == ("e1", "/road", "traffic", "k")
+    assert (found.time_ms, found.dataschema) == (1_800_000_000_000, "urn:s")
+    assert found.extensions == {"partitionkey": "p", "level": 3, "urgent": True}
+
+
+def test_null_says_that_an_optional_attribute_or_the_data_is_not_there() -> None:
+    found = read(subject=None, time=None, data=None)
+    assert isinstance(found, Envelope)
+    assert (found.subject, found.time_ms, found.data) == ("", None, None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        pytest.param({"id": ""}, "id", id="empty-id"),
+        pytest.param({"id": 7}, "id", id="id-is-a-number"),
+        pytest.param({"source": None}, "source", id="no-source"),
+        pytest.param({"type": None}, "type", id="no-type"),
+        pytest.param({"specversion": "0.3"}, "specversion", id="another-version"),
+        pytest.param({"time": "soon"}, "time", id="no-time"),
+        pytest.param({"subject": 3}, "subject", id="subject-is-a-number"),
+        pytest.param({"data_base64": "eA=="}, "data_base64", id="bytes"),
+        pytest.param({"level": 1.5}, "level", id="extension-is-a-fraction"),
+        pytest.param({"level": {}}, "level", id="extension-is-an-object"),
+    ],
+)
+def test_what_a_feed_cannot_carry_is_refused_by_its_field(changes, field: str) -> None:
+    found = read(**changes)
+    if field == "specversion" and isinstance(found, Envelope):
+        assert found.specversion == "0.3", "whoever checks the envelope refuses it"
+        return
+    assert refused_field(found) == field
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 100_000], ids=repr)
+def test_what_is_no_json_is_no_event(content: bytes) -> None:
+    with pytest.raises(NotEvents, match="not a CloudEvent in JSON"):
+        envelope_from_json(content)
+
+
+@pytest.mark.parametrize("content", [b"3", b"[]", b'"x"', b"null"], ids=repr)
+def test_json_that_is_no_object_is_refused(content: bytes) -> None:
+    assert refused_field(envelope_from_json(content)) == "event"
+
+
+def test_one_bad_event_of_a_batch_is_refused_alone() -> None:
+    found = envelopes_from_batch(json.dumps([EVENT, 3, {**EVENT, "id": ""}, EVENT]).encode())
+    assert [isinstance(one, Envelope) for one in found] == [True, False, False, True]
+
+
+def test_a_batch_that_is_no_array_is_none() -> None:
+    with pytest.raises(NotEvents, match="not a JSON array"):
+        envelopes_from_batch(json.dumps(EVENT).encode())
+
+
+def test_binary_mode_takes_attributes_from_headers_and_data_from_the_body() -> None:
+    headers = {**HEADERS, "ce-subject": "k", "ce-time": "2027-01-15T08:00:00Z", "ce-level": "3"}
+    found = envelope_from_headers(headers, b'{"a":1}')
+    assert isinstance(found, Envelope)
+    assert (found.id, found.subject, found.time_ms) == ("e1", "k", 1_800_000_000_000)
+    assert (found.data, found.extensions) == (b'{"a":1}', {"level": "3"})
+
+
+def test_binary_mode_without_time_or_body_has_none() -> None:
+    found = envelope_from_headers(HEADERS, b"")
+    assert isinstance(found, Envelope)
+    assert (found.time_ms, found.data) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"ce-id": ""}, "id"),
+        ({"ce-source": ""}, "source"),
+        ({"ce-type": ""}, "type"),
+        ({"ce-specversion": ""}, "specversion"),
+        ({"content-type": "text/plain"}, "datacontenttype"),
+        ({"ce-time": "soon"}, "time"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_headers_that_are_missing_or_wrong_are_refused(changes, field: str) -> None:
+    assert refused_field(envelope_from_headers({**HEADERS, **changes}, b"{}")) == field
