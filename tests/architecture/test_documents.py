@@ -27,7 +27,7 @@ def glossary() -> list[tuple[str, str, list[str]]]:
 
 def source_of(dotted: str) -> str | None:
     """The text of a module, or of all modules of a package; None where there is none."""
-    root, *rest = dotted.removesuffix("/").replace("/", ".").split(".")
+    root, *rest = dotted.removesuffix(".py").strip("/").replace("/", ".").split(".")
     base = PACKAGES.get(root, ROOT / root)
     place = base.joinpath(*rest)
     if place.with_suffix(".py").exists():
