@@ -101,7 +101,7 @@ def grant_what_is_not_free() -> None:
     reservations.block_size = lambda free, wanted: free + 1
 
 
-def reclaim_standing_sessions() -> None:
+def reclaim_live_sessions() -> None:
     """A provisioner takes away what another one, alive, holds."""
     around(transactions, "reclaim_expired", lambda txn: without_compares(txn, keys.SESSIONS))
     real = reclaim.range_all
@@ -209,7 +209,7 @@ BUGS = {
         skip_release_of_usage,
         lose_acknowledged_writes,
         grant_what_is_not_free,
-        reclaim_standing_sessions,
+        reclaim_live_sessions,
         never_reclaim_expired_sessions,
         answer_nobody_from_tickets,
         forget_the_snapshot,

@@ -50,7 +50,7 @@ async def orphaned(on: FaultHarness) -> None:
     await on.flowing(300)
 
 
-async def buried(on: FaultHarness) -> None:
+async def reclaimed(on: FaultHarness) -> None:
     """Another provisioner begins, and settles whom it thinks dead. Few clients, because a batch
     under way is in a settlement's way."""
     on.traffic(processes=1, rate=80)
@@ -90,7 +90,7 @@ CASES = [
                  marks=slow),
     pytest.param("move_whoever_stands_there", moved, "ledger", "the books say", id="client",
                  marks=slow),
-    pytest.param("reclaim_standing_sessions", buried, "ledger", "lives", id="reclaiming",
+    pytest.param("reclaim_live_sessions", reclaimed, "ledger", "lives", id="reclaiming",
                  marks=slow),
 ]  # fmt: skip
 
@@ -121,7 +121,7 @@ LATE = ("-m", "tests.faults.broken_server", "hear_of_no_operator")
         pytest.param(crowded, ("-m", "provisioner"), id="crowded", marks=slow),
         pytest.param(crowded, LATE, id="crowded, and late to hear of it", marks=slow),
         pytest.param(orphaned, ("-m", "provisioner"), id="orphaned", marks=slow),
-        pytest.param(buried, ("-m", "provisioner"), id="buried", marks=slow),
+        pytest.param(reclaimed, ("-m", "provisioner"), id="reclaimed", marks=slow),
     ],
 )
 async def test_with_everything_in_place_it_sees_nothing(tmp_path, traffic, program):

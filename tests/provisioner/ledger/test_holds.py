@@ -51,9 +51,9 @@ class Provisioner:
             store, clock=time.monotonic, jitter=lambda: 0.0, new_id=lambda: f"h{next(names)}"
         )
         self.book = StoreHoldConfirmer(store)
-        self.expiry = self.failure_detector(store)
+        self.expiry = self.hold_expiry(store)
 
-    def failure_detector(self, store: Store) -> HoldExpiry:
+    def hold_expiry(self, store: Store) -> HoldExpiry:
         departures = DepartureLease(store, longest_ticket_s=lambda: 3600.0, clock=lambda: self.now)
         return HoldExpiry(
             store,
@@ -159,7 +159,7 @@ async def test_a_client_that_came_keeps_its_place_for_ever(store) -> None:
         assert await housed(store) == {"alice"}
 
 
-class Between:
+class StoreInterrupted:
     """The store; `then` happens once, right after a look read which assignments stand."""
 
     def __init__(self, store: Store, then) -> None:
@@ -179,9 +179,9 @@ class Between:
 
 
 async def confirm_late(one: Provisioner) -> tuple[int, set[str]]:
-    """Alice comes after the look-out saw her absent and before it takes her place."""
+    """Alice comes after she was seen absent and before it takes her place."""
     await one.provision("alice")
-    late = one.failure_detector(Between(one.store, lambda: one.confirm("alice")))
+    late = one.hold_expiry(StoreInterrupted(one.store, lambda: one.confirm("alice")))
     await late.look()
     one.now += HOLD_S
     return await late.look(), await housed(one.store)
