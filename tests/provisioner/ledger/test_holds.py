@@ -41,7 +41,7 @@ class HeldClaim(FirstWithRoom):
 
 
 class Provisioner:
-    """One ledger with its look-out for holds, whose clock the test moves."""
+    """One ledger with its expiry of holds, whose clock the test moves."""
 
     def __init__(self, store: Store) -> None:
         self.now = time.monotonic()  # as the ledger counts, or it would give up at once
@@ -51,9 +51,9 @@ class Provisioner:
             store, clock=time.monotonic, jitter=lambda: 0.0, new_id=lambda: f"h{next(names)}"
         )
         self.book = StoreHoldConfirmer(store)
-        self.expiry = self.hold_expiry(store)
+        self.expiry = self.new_expiry(store)
 
-    def hold_expiry(self, store: Store) -> HoldExpiry:
+    def new_expiry(self, store: Store) -> HoldExpiry:
         departures = DepartureLease(store, longest_ticket_s=lambda: 3600.0, clock=lambda: self.now)
         return HoldExpiry(
             store,
@@ -181,7 +181,7 @@ class StoreInterrupted:
 async def confirm_late(one: Provisioner) -> tuple[int, set[str]]:
     """Alice comes after she was seen absent and before it takes her place."""
     await one.provision("alice")
-    late = one.hold_expiry(StoreInterrupted(one.store, lambda: one.confirm("alice")))
+    late = one.new_expiry(StoreInterrupted(one.store, lambda: one.confirm("alice")))
     await late.look()
     one.now += HOLD_S
     return await late.look(), await housed(one.store)

@@ -150,7 +150,7 @@ class SimulatedFleet:
             self.resume(actor, self.perform(request))
 
     def is_stalled(self, actor: Actor) -> bool:
-        """Whether an actor is passed over: now and then one is, for long enough for its session to expire."""
+        """Whether an actor is passed over: now and then one is, until its session expires."""
         often = 0.2 if actor.name == "reclaimer" else 0.04
         if actor not in self.stalled and self.rng.random() < often:
             self.stalled[actor] = self.rng.randint(5, 60)
