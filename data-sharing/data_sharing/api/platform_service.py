@@ -229,7 +229,7 @@ def _offer(version: Version) -> pb.Offer:
             version=manifest.version,
             missing=f"{manifest.application} {manifest.version} has no actions to host",
         )
-    wishes = runtime.requested
+    requested = runtime.requested
     return pb.Offer(
         application=manifest.application,
         version=manifest.version,
@@ -237,11 +237,11 @@ def _offer(version: Version) -> pb.Offer:
         kind=runtime.kind.value,
         size_bytes=version.artifact_size,
         limits_json=_encode(runtime.limits).decode(),
-        wishes_json=_encode(
+        requested_json=_encode(
             {
-                "clock": wishes.clock,
-                "random": wishes.random,
-                "environment": wishes.environment,
+                "clock": requested.clock,
+                "random": requested.random,
+                "environment": requested.environment,
             }
         ).decode(),
     )

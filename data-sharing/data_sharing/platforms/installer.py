@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 FETCH_S = 60.0
 MAX_ARTIFACT_BYTES = 256 << 20
 _read_limits = msgspec.json.Decoder(Limits).decode
-_read_wishes = msgspec.json.Decoder(Capabilities).decode
+_read_requested = msgspec.json.Decoder(Capabilities).decode
 GRANTABLE = ("clock", "random", "environment")
 
 
@@ -98,7 +98,7 @@ class Installer:
             installed = await self._runtimes.install_soon(
                 Artifact.of(offer.kind, content, offer.sha256),
                 _read_limits(offer.limits_json or "{}"),
-                self._granted(_read_wishes(offer.wishes_json or "{}")),
+                self._granted(_read_requested(offer.requested_json or "{}")),
             )
         except (
             ServiceError,
@@ -137,12 +137,12 @@ class Installer:
             raise DataLoss("the artifact that came has not the SHA-256 that was offered")
         return bytes(content)
 
-    def _granted(self, wishes: Capabilities) -> Capabilities:
-        """A wish is not a grant."""
+    def _granted(self, requested: Capabilities) -> Capabilities:
+        """To ask is not to be granted."""
         return Capabilities(
-            clock=wishes.clock and "clock" in self._grants,
-            random=wishes.random and "random" in self._grants,
-            environment=wishes.environment if "environment" in self._grants else (),
+            clock=requested.clock and "clock" in self._grants,
+            random=requested.random and "random" in self._grants,
+            environment=requested.environment if "environment" in self._grants else (),
         )
 
     def _stored(self, sha256: str) -> bytes | None:

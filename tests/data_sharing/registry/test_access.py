@@ -120,7 +120,7 @@ def test_no_way_leads_to_another_tenants_feeds(catalogue, data):
 
 
 @given(catalogues(), names, st.sampled_from(TENANTS))
-def test_a_reader_without_wishes_gets_what_it_may_read_and_an_operator_all(
+def test_a_reader_without_a_filter_gets_what_it_may_read_and_an_operator_all(
     catalogue, application, tenant
 ):
     if catalogue.application(tenant, application) is not None:

@@ -386,7 +386,7 @@ class Offer(_message.Message):
     KIND_FIELD_NUMBER: _builtins.int
     SIZE_BYTES_FIELD_NUMBER: _builtins.int
     LIMITS_JSON_FIELD_NUMBER: _builtins.int
-    WISHES_JSON_FIELD_NUMBER: _builtins.int
+    REQUESTED_JSON_FIELD_NUMBER: _builtins.int
     MISSING_FIELD_NUMBER: _builtins.int
     application: _builtins.str
     version: _builtins.str
@@ -397,7 +397,7 @@ class Offer(_message.Message):
     size_bytes: _builtins.int
     limits_json: _builtins.str
     """limits of the manifest; absent ones are the runtime's defaults"""
-    wishes_json: _builtins.str
+    requested_json: _builtins.str
     """what it asks for: {clock, random, environment}; the platform grants"""
     missing: _builtins.str
     """why there is none, one sentence; then nothing else is set but the names"""
@@ -410,12 +410,12 @@ class Offer(_message.Message):
         kind: _builtins.str = ...,
         size_bytes: _builtins.int = ...,
         limits_json: _builtins.str = ...,
-        wishes_json: _builtins.str = ...,
+        requested_json: _builtins.str = ...,
         missing: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "kind", b"kind", "limits_json", b"limits_json", "missing", b"missing", "sha256", b"sha256", "size_bytes", b"size_bytes", "version", b"version", "wishes_json", b"wishes_json"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "kind", b"kind", "limits_json", b"limits_json", "missing", b"missing", "requested_json", b"requested_json", "sha256", b"sha256", "size_bytes", b"size_bytes", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
