@@ -61,9 +61,9 @@ class HoldAges:
             self._since[key] = (revision, now)
         return 0.0
 
-    def keep(self, standing: set[bytes]) -> None:
+    def keep(self, held: set[bytes]) -> None:
         """Forgets every hold that does not stand any more."""
-        for key in self._since.keys() - standing:
+        for key in self._since.keys() - held:
             del self._since[key]
 
 
@@ -104,7 +104,7 @@ class HoldExpiry:
         self._clock = clock
         self._wall = wall
         self._jitter = jitter
-        self._sightings = HoldAges()
+        self._hold_ages = HoldAges()
         self.expired = 0
         self.orphans = 0
 
@@ -120,26 +120,26 @@ class HoldExpiry:
 
     async def look(self) -> int:
         """Looks at every hold once; how many places it gave back. Raises Unavailable."""
-        standing: set[bytes] = set()
+        held: set[bytes] = set()
         given_back = 0
         after: bytes | None = None
         while True:
             page = await self._store.range(
                 keys.HOLDS, start_after=after, limit=PAGE, keys_only=True
             )
-            standing.update(pair.key for pair in page.items)
+            held.update(pair.key for pair in page.items)
             due = [pair for pair in page.items if self._is_due(pair)]
             for start in range(0, len(due), READS):
                 given_back += await self._settle(due[start : start + READS])
             if not page.more:
                 break
             after = page.items[-1].key
-        self._sightings.keep(standing)
+        self._hold_ages.keep(held)
         return given_back
 
     def _is_due(self, pair: KeyValue) -> bool:
         tenant, _ = split_hold_key(pair.key)
-        age_s = self._sightings.age_s(pair.key, pair.mod_revision, self._clock())
+        age_s = self._hold_ages.age_s(pair.key, pair.mod_revision, self._clock())
         return age_s > 0.0 and age_s >= self._hold_s(tenant)
 
     async def _settle(self, due: Sequence[KeyValue]) -> int:

@@ -50,7 +50,7 @@ class Match(msgspec.Struct, frozen=True):
 
 
 class ConditionEvaluator:
-    """Of one rule within one occasion."""
+    """Of one rule within one evaluation."""
 
     def __init__(
         self, context: EvaluationContext, rule: CompiledRule, cells: RuleStateStore

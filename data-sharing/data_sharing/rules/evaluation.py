@@ -62,7 +62,7 @@ def on_timer(context: EvaluationContext, rule: CompiledRule, timer: Timer) -> li
 
 
 class _RuleEvaluation:
-    """One rule within one occasion."""
+    """One rule within one evaluation context."""
 
     def __init__(self, context: EvaluationContext, rule: CompiledRule) -> None:
         self._context, self._rule = context, rule
