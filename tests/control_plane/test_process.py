@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import signal
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,16 @@ from control_plane.process import (
     stop_on_signals,
     write_ready_file,
 )
+
+
+@pytest.fixture(autouse=True)
+def root_logger() -> Iterator[None]:
+    """A program takes the root logger over; here it is given back."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 class Settings(BaseModel):

@@ -68,7 +68,7 @@ VIRGINIA = Account(unit="virginia")
 async def test_it_writes_the_next_epoch_and_the_departure_under_its_lease():
     move = operation(request(), VIRGINIA)
     assert move.choose() is VIRGINIA
-    written = decode_assignment(move.record())
+    written = decode_assignment(move.value)
     assert (written.unit, written.epoch, written.at_ms, written.cell) == (
         "virginia", 4, 2_000, CELL,
     )  # fmt: skip
@@ -104,7 +104,7 @@ async def test_a_hold_moves_along_and_guards_the_move():
 async def test_the_home_it_had_to_leave(cause, home, expected):
     move = operation(request(cause=cause, home=home), VIRGINIA)
     move.choose()
-    assert decode_assignment(move.record()).home == expected
+    assert decode_assignment(move.value).home == expected
 
 
 async def test_where_no_unit_is_found_nothing_is_to_be_written():
