@@ -1,11 +1,11 @@
 """A simulated fleet of several clusters: a ledger in one, clients in two others, and nothing
 that happens in two of them at once.
 
-Everybody is a coroutine that awaits stores: provisioners (commit queue and reserver), an operator who
-changes capacity, reclaimers, movers of shards that die and are followed by others, and those
-who thaw what a dead mover left frozen. The transactions, the reclaiming and the move are the real
-ones; only time and the network are made up. A request may take any time, its answer may get
-lost, its sender may be killed or be a zombie, and what it sent may still arrive.
+Everybody is a coroutine that awaits stores: provisioners (commit queue and reserver), an
+operator who changes capacity, reclaimers, movers of shards that die and are followed by others,
+and those who thaw what a dead mover left frozen. The transactions, the reclaiming and the move
+are the real ones; only time and the network are made up. A request may take any time, its
+answer may get lost, its sender may be killed or be a zombie, and what it sent may still arrive.
 
 After every transaction the judge looks at all clusters at once, which nobody in the fleet can.
 `bug` names a mistake to make everywhere, to see that the judge notices. An `eventful` fleet
