@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from control_plane import faultpoints, keys
 from control_plane.errors import ServiceError
 from control_plane.fleet.capacity import decode_capacity
-from control_plane.store.port import KeyValue, Store, range_all
+from control_plane.store.port import Compacted, KeyValue, Store, range_all
 from provisioner.ledger import transactions
 
 log = logging.getLogger(__name__)
@@ -25,18 +25,18 @@ SWEEP_S = 15.0
 async def reclaim_expired_sessions(store: Store) -> int:
     """Looks at every unit once; returns how many grants of expired sessions it reclaimed.
 
-    Raises StoreUnavailable. A grant that changes meanwhile is left to the next time.
+    Everything is read at one revision: what others reclaim between two reads would look like
+    usage without a grant. Raises StoreUnavailable, and Compacted where that revision is gone
+    before all is read. A grant that changes meanwhile is left to the next time.
     """
-    living = {
-        pair.key[len(keys.SESSIONS) :].decode()
-        for pair in (await range_all(store, keys.SESSIONS, keys_only=True)).items
-    }
+    sessions = await range_all(store, keys.SESSIONS, keys_only=True)
+    living = {pair.key[len(keys.SESSIONS) :].decode() for pair in sessions.items}
     usages: dict[tuple[str, str], KeyValue] = {}
-    for pair in (await range_all(store, keys.USAGE)).items:
+    for pair in (await range_all(store, keys.USAGE, at_revision=sessions.revision)).items:
         unit, _, provisioner = pair.key[len(keys.USAGE) :].decode().rpartition("/")
         usages[unit, provisioner] = pair
     reclaimed = 0
-    for pair in (await range_all(store, keys.CAPACITY)).items:
+    for pair in (await range_all(store, keys.CAPACITY, at_revision=sessions.revision)).items:
         unit = pair.key[len(keys.CAPACITY) :].decode()
         record, revision = decode_capacity(pair.value), pair.mod_revision
         holders = set(record.grants) | {who for at, who in usages if at == unit}
@@ -84,7 +84,7 @@ class Reclaimer:
         while True:
             try:
                 self.reclaimed += await self._reclaim()
-            except ServiceError as error:
+            except (ServiceError, Compacted) as error:
                 log.info("cannot reclaim expired sessions now: %s", error)
             try:
                 async with asyncio.timeout(SWEEP_S):

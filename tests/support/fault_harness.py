@@ -100,6 +100,7 @@ class FaultHarness:
     started: int = 0
     crowds: list[subprocess.Popen[bytes]] = field(default_factory=list)
     logs: list[Path] = field(default_factory=list)
+    log_of: dict[subprocess.Popen[bytes], Path] = field(default_factory=dict)
 
     def spawn(self, *arguments: str, **more: Any) -> FaultServer:
         """Starts a server, which may never serve; it ends with the harness."""
@@ -172,6 +173,7 @@ class FaultHarness:
             begun.append(crowd)
             self.crowds.append(crowd)
             self.logs.append(log)
+            self.log_of[crowd] = log
         return begun
 
     async def until(
@@ -197,6 +199,8 @@ class FaultHarness:
         """Ends these client processes, or all; returns when their calls have had answers."""
         chosen = list(crowds or self.crowds)
         for crowd in chosen:
+            # One that is still starting does not heed the signal yet, and would just die of it.
+            await self.until(self.log_of[crowd].exists, "a client process to begin")
             crowd.send_signal(signal.SIGTERM)
         for crowd in chosen:
             code = await asyncio.to_thread(crowd.wait, STOP_S)

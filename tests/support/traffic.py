@@ -15,7 +15,9 @@ import random
 import signal
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, TextIO
 
 from homeport import AsyncClient
@@ -135,25 +137,25 @@ class Worker:
         return f"{rng.randint(1, 99)}.{rng.randint(0, 255)}.{rng.randint(0, 255)}.7"
 
 
-async def run(settings: TrafficSettings, log: TextIO) -> None:
-    """Until SIGTERM or SIGINT."""
+async def run(settings: TrafficSettings, open_log: Callable[[], TextIO]) -> None:
+    """Until SIGTERM or SIGINT, which it heeds once its log is there."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with (
-        AsyncClient(settings.servers, tenant=settings.tenant) as client,
-        asyncio.TaskGroup() as group,
-    ):
-        for number in range(settings.workers):
-            group.create_task(Worker(settings, number, client, log).run(stop))
+    with open_log() as log:
+        async with (
+            AsyncClient(settings.servers, tenant=settings.tenant) as client,
+            asyncio.TaskGroup() as group,
+        ):
+            for number in range(settings.workers):
+                group.create_task(Worker(settings, number, client, log).run(stop))
 
 
 def main() -> None:
     settings = decode(sys.argv[1])
     # Line by line: whatever ends this process, what was answered is on record.
-    with open(settings.log, "w", buffering=1) as log:
-        asyncio.run(run(settings, log))
+    asyncio.run(run(settings, lambda: Path(settings.log).open("w", buffering=1)))
 
 
 def encode(settings: TrafficSettings) -> str:

@@ -9,7 +9,7 @@ import pytest
 from control_plane import keys
 from control_plane.fleet.capacity import CapacityRecord, decode_capacity, encode_capacity
 from control_plane.store.embedded import EmbeddedStore
-from control_plane.store.port import Put, Txn
+from control_plane.store.port import Compacted, Page, Put, Store, Txn
 from provisioner.ledger.reclaim import Reclaimer, reclaim_expired_sessions
 
 
@@ -59,3 +59,45 @@ async def test_a_reclaimer_that_is_woken_works_again_and_counts_what_came_of_it(
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert reclaimer.reclaimed in (3, 6)
+
+
+class ReclaimedBetween:
+    """The store; right before the capacity records are read, another server reclaims."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.reclaimed = 0
+
+    def __getattr__(self, name: str):
+        return getattr(self._store, name)
+
+    async def range(self, prefix: bytes, **asked) -> Page:
+        if prefix == keys.CAPACITY:
+            self.reclaimed += await reclaim_expired_sessions(self._store)
+        return await self._store.range(prefix, **asked)
+
+
+async def test_what_another_server_reclaims_between_two_reads_is_left_to_it(store):
+    """Read at two revisions it would look like usage without a grant."""
+    between = ReclaimedBetween(store)
+    assert await reclaim_expired_sessions(between) == 0
+    assert between.reclaimed == 1
+    record = decode_capacity((await store.get(keys.capacity("near"))).value)
+    assert record.settled == 6
+
+
+async def test_a_revision_that_is_gone_is_read_anew_the_next_time():
+    failures, again = [Compacted(7)], asyncio.Event()
+
+    async def reclaim() -> int:
+        if failures:
+            raise failures.pop()
+        again.set()
+        return 1
+
+    reclaimer = Reclaimer(reclaim, jitter=lambda: 0.0)
+    running = asyncio.create_task(reclaimer.run())
+    reclaimer.wake()
+    await asyncio.wait_for(again.wait(), 10)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
