@@ -26,8 +26,8 @@ demo: $(READY)  ## provision 20,000 real addresses on a local stack and draw whe
 demo-decisions: $(READY)  ## a morning in which feeds change plans and sandboxed applications follow
 	@$(BIN)/python -m console.demo.decisions
 
-test: $(READY)  ## the whole test suite
-	@$(BIN)/python -m pytest -m 'not slow and not faults'
+test: $(READY)  ## the whole test suite, a file of tests at a time on each of two workers
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow and not faults'
 
 test-slow: $(READY)  ## the minutes-long tests: 100,000 clients on three servers, and their like
 	@$(BIN)/python -m pytest -m slow

@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -155,7 +156,7 @@ async def run(settings: TrafficSettings, open_log: Callable[[], TextIO]) -> None
 def main() -> None:
     settings = decode(sys.argv[1])
     # Line by line: whatever ends this process, what was answered is on record.
-    asyncio.run(run(settings, lambda: Path(settings.log).open("w", buffering=1)))
+    asyncio.run(run(settings, partial(Path(settings.log).open, "w", buffering=1)))
 
 
 def encode(settings: TrafficSettings) -> str:
