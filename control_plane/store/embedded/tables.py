@@ -224,7 +224,7 @@ class StoreWriter(StoreReader):
         before = self.revision
         try:
             return work(self)
-        except BaseException:
+        except BaseException:  # whatever it was, it goes on upwards; the engine undoes the rows
             self.revision = before
             raise
 
