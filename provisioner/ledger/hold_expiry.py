@@ -114,11 +114,11 @@ class HoldExpiry:
             pause_s = min(LOOK_MAX_S, max(LOOK_MIN_S, self._shortest_hold_s() / 4))
             await asyncio.sleep(pause_s * (0.75 + 0.5 * self._jitter()))
             try:
-                await self.look()
+                await self.expire_due()
             except ServiceError as error:
                 log.info("cannot look at holds now: %s", error)
 
-    async def look(self) -> int:
+    async def expire_due(self) -> int:
         """Looks at every hold once; how many places it gave back. Raises Unavailable."""
         held: set[bytes] = set()
         given_back = 0
@@ -130,7 +130,7 @@ class HoldExpiry:
             held.update(pair.key for pair in page.items)
             due = [pair for pair in page.items if self._is_due(pair)]
             for start in range(0, len(due), READS):
-                given_back += await self._settle(due[start : start + READS])
+                given_back += await self._release_or_remove(due[start : start + READS])
             if not page.more:
                 break
             after = page.items[-1].key
@@ -142,7 +142,7 @@ class HoldExpiry:
         age_s = self._hold_ages.age_s(pair.key, pair.mod_revision, self._clock())
         return age_s > 0.0 and age_s >= self._hold_s(tenant)
 
-    async def _settle(self, due: Sequence[KeyValue]) -> int:
+    async def _release_or_remove(self, due: Sequence[KeyValue]) -> int:
         """Gives back what is still held, removes what is held no more."""
         reads = [Get(keys.assignment(*split_hold_key(pair.key))) for pair in due]
         found = await self._store.commit(Txn(then=reads))

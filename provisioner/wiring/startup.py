@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from control_plane.errors import ServiceError
-from control_plane.identity.kept_ring import KeptRing
+from control_plane.identity.key_ring_follower import KeyRingFollower
 from control_plane.store.opening import EtcdAccess, StoreUrl, open_store
 from control_plane.store.port import OutcomeUnknown, Store, StoreUnavailable
 from control_plane.store.snapshot import Snapshot, UnusableSnapshot, read_snapshot
@@ -45,7 +45,7 @@ def usable_snapshot(settings: Settings) -> Snapshot | None:
     try:
         found = read_snapshot(settings.snapshot, endpoints=endpoints)
         if found is not None:
-            KeptRing.check(found.pairs, settings.master_key_file)
+            KeyRingFollower.check(found.pairs, settings.master_key_file)
     except (UnusableSnapshot, ServiceError) as error:
         log.warning("ignoring the snapshot: %s", error)
         return None
@@ -101,7 +101,7 @@ async def when_there(
 async def begin(
     store: Store,
     snapshot: Snapshot | None,
-    ring: KeptRing,
+    ring: KeyRingFollower,
     ledger: Ledger,
     fleet_view: FleetView,
 ) -> Snapshot | None:

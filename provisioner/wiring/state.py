@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from control_plane.fleet.registry import UnitRegistry
-from control_plane.identity.kept_ring import KeptRing
+from control_plane.identity.key_ring_follower import KeyRingFollower
 from control_plane.identity.tickets import TicketIssuer
 from control_plane.store.port import Health, JointHealth, KeyValue, Store
 from control_plane.store.snapshot_keeper import SnapshotKeeper
@@ -43,7 +43,7 @@ class ServerState:
     cluster_set: ClusterSet | None
     assignments: Mapping[str, Store]
     health: Health
-    ring: KeptRing
+    ring: KeyRingFollower
     issuer: TicketIssuer
     ledger: Ledger
     client_keys: ClientKeys
@@ -80,7 +80,9 @@ async def read_state(
     if store is None:
         return None
     stack.push_async_callback(store.close)
-    ring = KeptRing(store, settings.master_key_file, wall=time.time, random=secrets.token_bytes)
+    ring = KeyRingFollower(
+        store, settings.master_key_file, wall=time.time, random=secrets.token_bytes
+    )
     cluster_set = await open_cluster_set(settings, store, stop, stack)
     ledger = provisioning_ledger(settings, store, cluster_set, rng)
     fleet_view = FleetView(store, clock=time.monotonic)

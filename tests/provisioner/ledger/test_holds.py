@@ -133,12 +133,12 @@ async def test_a_place_is_held_from_the_very_transaction_that_gave_it(store) -> 
 async def test_nobody_came_so_the_place_is_free_again_and_the_unit_is_told(store) -> None:
     async with provisioners(store) as (one,):
         await one.provision("alice")
-        await one.expiry.look()
+        await one.expiry.expire_due()
         one.now += HOLD_S - 1.0
-        assert await one.expiry.look() == 0
+        assert await one.expiry.expire_due() == 0
         assert await housed(store) == {"alice"}
         one.now += 1.0
-        assert await one.expiry.look() == 1
+        assert await one.expiry.expire_due() == 1
         assert await housed(store) == set()
         assert await held(store) == set()
         assert await clients_at(store, "a") == (0, 0)
@@ -152,10 +152,10 @@ async def test_nobody_came_so_the_place_is_free_again_and_the_unit_is_told(store
 async def test_a_client_that_came_keeps_its_place_for_ever(store) -> None:
     async with provisioners(store) as (one,):
         await one.provision("alice")
-        await one.expiry.look()
+        await one.expiry.expire_due()
         await one.confirm("alice")
         one.now += 100 * HOLD_S
-        assert await one.expiry.look() == 0
+        assert await one.expiry.expire_due() == 0
         assert await housed(store) == {"alice"}
 
 
@@ -182,9 +182,9 @@ async def confirm_late(one: Provisioner) -> tuple[int, set[str]]:
     """Alice comes after she was seen absent and before it takes her place."""
     await one.provision("alice")
     late = one.new_expiry(StoreInterrupted(one.store, lambda: one.confirm("alice")))
-    await late.look()
+    await late.expire_due()
     one.now += HOLD_S
-    return await late.look(), await housed(one.store)
+    return await late.expire_due(), await housed(one.store)
 
 
 async def test_a_client_that_comes_at_the_last_moment_keeps_its_place(store) -> None:
@@ -210,14 +210,14 @@ async def test_a_client_that_left_and_came_back_meanwhile_is_a_new_one(store) ->
     """Its new hold has its whole time before it."""
     async with provisioners(store) as (one,):
         await one.provision("alice")
-        await one.expiry.look()
+        await one.expiry.expire_due()
         one.now += HOLD_S - 1.0
         await one.leave("alice")
         await one.provision("alice")
         one.now += 2.0
-        assert await one.expiry.look() == 0
+        assert await one.expiry.expire_due() == 0
         one.now += HOLD_S
-        assert await one.expiry.look() == 1
+        assert await one.expiry.expire_due() == 1
 
 
 async def test_holds_that_belong_to_nobody_are_removed_and_nothing_else(store) -> None:
@@ -228,10 +228,10 @@ async def test_holds_that_belong_to_nobody_are_removed_and_nothing_else(store) -
         await one.leave("gone")
         moved = await store.get(keys.assignment("t", "moved"))
         await store.commit(Txn(then=[Put(moved.key, moved.value)]))
-        await one.expiry.look()
+        await one.expiry.expire_due()
         await one.confirm("waits")
         one.now += HOLD_S
-        assert await one.expiry.look() == 0
+        assert await one.expiry.expire_due() == 0
         assert one.expiry.orphans == 2
         assert await held(store) == set()
         assert await housed(store) == {"moved", "waits"}
@@ -241,9 +241,9 @@ async def test_a_tenant_that_holds_no_more_gives_its_clients_their_places(store)
     async with provisioners(store) as (one,):
         await one.provision("alice")
         one.hold_s = 0.0
-        await one.expiry.look()
+        await one.expiry.expire_due()
         one.now += 1.0
-        assert await one.expiry.look() == 0
+        assert await one.expiry.expire_due() == 0
         assert await held(store) == set()
         assert await housed(store) == {"alice"}
 
@@ -304,7 +304,7 @@ async def test_whoever_races_whom_the_ledger_adds_up_and_nobody_who_came_is_sent
                     await one.leave(who[0])
                 else:
                     one.now += rng.uniform(0.0, HOLD_S)
-                    await one.expiry.look()
+                    await one.expiry.expire_due()
 
         async with asyncio.timeout(60.0), asyncio.TaskGroup() as group:
             for one in both * 2:

@@ -1,4 +1,4 @@
-"""KeptRing: the ticket keys a server uses, kept in step with where they come from.
+"""KeyRingFollower: the ticket keys a server uses, kept in step with where they come from.
 
 A file that operators hand out is read once. Without one the ring is the store's, made by
 whichever server comes first; this server then follows it, so that a rotation reaches it, and
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 RETRY_S = 0.5
 
 
-class KeptRing:
+class KeyRingFollower:
     """`start` or `restore`, then `run`, a task of the owner's. path None: the store's ring.
     wall: Unix seconds; random(n): n bytes from a cryptographic source."""
 
