@@ -29,7 +29,8 @@ class LostOwnership(Exception):
 class OwnedJob:
     """`job` at `revision` names a session as its worker; `session` is the compare that holds
     while that session stands; `session_id()`: under which this server moves clients now.
-    clock: monotonic seconds."""
+    clock: monotonic seconds. retry_s: before a write that the store did not take is tried
+    again."""
 
     def __init__(
         self,
@@ -40,6 +41,7 @@ class OwnedJob:
         session_id: Callable[[], str],
         job_store: JobStore,
         clock: Callable[[], float],
+        retry_s: float = RETRY_S,
     ) -> None:
         self.job = job
         self.session = session
@@ -47,6 +49,7 @@ class OwnedJob:
         self._session_id = session_id
         self._job_store = job_store
         self._clock = clock
+        self._retry_s = retry_s
         self._written_at = clock()
 
     def written_s_ago(self) -> float:
@@ -80,7 +83,7 @@ class OwnedJob:
             try:
                 written = await self._job_store.write(wanted, self._revision, (self.session,))
             except Unavailable:
-                await asyncio.sleep(RETRY_S)
+                await asyncio.sleep(self._retry_s)
                 written = 0  # or of unknown outcome: what is in the store says
             if written:
                 self.job, self._revision = wanted, written
@@ -96,7 +99,7 @@ class OwnedJob:
                 break
             if revision == self._revision:
                 # Nobody wrote, so it is our session that is gone; its successor takes over.
-                await asyncio.sleep(RETRY_S)
+                await asyncio.sleep(self._retry_s)
                 if self._session_id() != self.job.worker:
                     raise LostOwnership
             self._adopt(theirs, revision)

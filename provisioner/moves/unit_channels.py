@@ -10,15 +10,18 @@ from grpc import aio
 
 from homeport.api.unit.v1 import unit_pb2_grpc as pb_grpc
 
-CHANNELS = 64  # connections kept to units
+MAX_CHANNELS = 64  # connections kept to units
 
 
 class UnitChannels:
-    """Use from one event loop; the channels used longest ago are closed when there are too
-    many. connect: opens a channel to host:port."""
+    """Use from one event loop; the channels used longest ago are closed when there are more
+    than `max_channels`. connect: opens a channel to host:port."""
 
-    def __init__(self, connect: Callable[[str], aio.Channel]) -> None:
+    def __init__(
+        self, connect: Callable[[str], aio.Channel], *, max_channels: int = MAX_CHANNELS
+    ) -> None:
         self._connect = connect
+        self._max_channels = max_channels
         self._open: OrderedDict[str, aio.Channel] = OrderedDict()
         self._users: dict[str, int] = {}
 
@@ -40,7 +43,7 @@ class UnitChannels:
 
     async def _close_idle(self) -> None:
         idle = [endpoint for endpoint in self._open if endpoint not in self._users]
-        for endpoint in idle[: max(0, len(self._open) - CHANNELS)]:
+        for endpoint in idle[: max(0, len(self._open) - self._max_channels)]:
             await self._open.pop(endpoint).close()
 
     async def close(self) -> None:

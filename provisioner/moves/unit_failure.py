@@ -46,11 +46,13 @@ class ImportStatus:
     A write that finds the stream closed makes grpc.aio put INTERNAL over the status that
     closed the stream, or before it (https://github.com/grpc/grpc/issues/36066). A status is
     passed to a done callback when it is set, so there it is kept before INTERNAL can hide it;
-    one that comes after INTERNAL replaces it a moment later.
+    one that comes after INTERNAL replaces it a moment later: within STATUS_POLLS looks, poll_s
+    seconds apart.
     """
 
-    def __init__(self, call: ImportCall) -> None:
+    def __init__(self, call: ImportCall, *, poll_s: float = STATUS_POLL_S) -> None:
         self._call = call
+        self._poll_s = poll_s
         self._failure: UnitFailure | None = None
         call.add_done_callback(self._record)
 
@@ -67,7 +69,7 @@ class ImportStatus:
             self._record(self._call)
             if self._failure is not None:
                 return self._failure
-            await asyncio.sleep(STATUS_POLL_S)
+            await asyncio.sleep(self._poll_s)
         return UnitFailure("ended the call without a status", True)
 
 

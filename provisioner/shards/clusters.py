@@ -121,8 +121,8 @@ async def _found(control: Store, clusters: Mapping[str, Store]) -> ShardMap:
     """The first map: even, or everything where it stands already."""
     stands_at = ""
     if (await control.range(keys.ASSIGNMENTS, limit=1, keys_only=True)).items:
-        told = await control.get(keys.CLUSTER_NAME)
-        stands_at = told.value.decode() if told is not None else ""
+        stored = await control.get(keys.CLUSTER_NAME)
+        stands_at = stored.value.decode() if stored is not None else ""
         if stands_at not in clusters:
             raise Refused(
                 "assignments stand in the store itself; name it as one of the assignment stores "

@@ -61,12 +61,12 @@ class OperatorActions:
 
     async def deny(self, tenant: str, instruction_id: str, reason: str) -> StoredInstruction:
         """It will not go. Raises NotFound, Refused."""
-        said = f"denied: {reason}" if reason else "denied"
+        detail = f"denied: {reason}" if reason else "denied"
 
         def work(db: sqlite3.Connection) -> StoredInstruction:
             stored = _require(db, tenant, instruction_id)
             if stored.state is InstructionState.AWAITING_APPROVAL:
-                self._recorder.end_as_dead_letter(db, instruction_id, said)
+                self._recorder.end_as_dead_letter(db, instruction_id, detail)
             elif not (stored.state is InstructionState.DEAD and stored.reason.startswith("denied")):
                 raise Refused("it does not wait for approval any more")
             return _require(db, tenant, instruction_id)

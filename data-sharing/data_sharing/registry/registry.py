@@ -121,8 +121,8 @@ class Registry:
                 raise Refused(f"{application} {version} is deprecated: {found.deprecation}")
             faults = conflicts(self.catalogue, found.manifest)
             if faults:
-                said = "; ".join(fault.message for fault in faults[:5])
-                raise Refused(f"{application} {version} cannot be current again: {said}")
+                faults_text = "; ".join(fault.message for fault in faults[:5])
+                raise Refused(f"{application} {version} cannot be current again: {faults_text}")
             await self._change(lambda db: tables.make_current(db, tenant, application, version))
             return replace(found, current=True)
 

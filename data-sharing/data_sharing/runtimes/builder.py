@@ -219,7 +219,7 @@ def _run(
         raise InvalidInput("folder", f"building took longer than {BUILD_S:g} s") from None
     if ran.returncode == 0:
         return
-    said = (ran.stderr + ran.stdout).decode(errors="replace").strip()
-    if sign and sign in said:
+    output = (ran.stderr + ran.stdout).decode(errors="replace").strip()
+    if sign and sign in output:
         raise Refused(f"the toolchain is incomplete; run `{missing}`")
-    raise InvalidInput("folder", f"{Path(command[0]).name} could not build it:\n{said[-4000:]}")
+    raise InvalidInput("folder", f"{Path(command[0]).name} could not build it:\n{output[-4000:]}")

@@ -19,7 +19,6 @@ from control_plane.identity.keyring import KeyRing, new_epoch
 from control_plane.identity.tickets import TicketIssuer
 from control_plane.serving.dialing import dialer
 from deployment_units.client_state.port import read_state, replace_state
-from provisioner.moves import unit_channels
 from provisioner.moves.handoff import Handoff
 from provisioner.moves.handoff_result import (
     HandoffDone,
@@ -243,22 +242,3 @@ async def test_memory_does_not_grow_with_the_state() -> None:
     assert isinstance(done, HandoffDone)
     assert done.size_bytes == size
     assert peak < 32 * CHUNK_BYTES
-
-
-async def test_connections_are_kept_up_to_a_bound(old, new, monkeypatch) -> None:
-    monkeypatch.setattr(unit_channels, "CHANNELS", 1)
-    opened = []
-    connect = dialer(None)
-
-    def count(endpoint: str):
-        opened.append(endpoint)
-        return connect(endpoint)
-
-    async with pair(old, new) as both:
-        both.handoff._channels._connect = count
-        for _ in range(3):
-            assert await both.handoff.forget(ALICE, unit=both.source) is None
-        assert len(opened) == 1
-        assert await both.handoff.forget(ALICE, unit=both.target) is None
-        assert await both.handoff.forget(ALICE, unit=both.source) is None
-        assert len(opened) == 3

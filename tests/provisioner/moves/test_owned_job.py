@@ -12,7 +12,6 @@ from control_plane.errors import Unavailable
 from control_plane.fleet.move_job import JobKind, JobState, MoveJob
 from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import Compare, Delete, Put, Target, Txn
-from provisioner.moves import owned_job
 from provisioner.moves.job_store import JobStore
 from provisioner.moves.owned_job import LostOwnership, OwnedJob
 
@@ -41,6 +40,7 @@ class Owner:
             session_id=lambda: self.session_id,
             job_store=self.jobs,
             clock=lambda: self.now,
+            retry_s=0.0,
         )
 
     async def lose_session(self) -> None:
@@ -52,8 +52,7 @@ class Owner:
 
 
 @pytest.fixture
-async def owner(tmp_path, monkeypatch):
-    monkeypatch.setattr(owned_job, "RETRY_S", 0.0)
+async def owner(tmp_path):
     store = await EmbeddedStore.open(tmp_path / "store.db")
     yield Owner(store)
     await store.close()

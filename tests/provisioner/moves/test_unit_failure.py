@@ -8,7 +8,6 @@ import grpc
 import pytest
 from grpc import aio
 
-from provisioner.moves import unit_failure
 from provisioner.moves.unit_failure import ImportStatus, failure
 
 LATE_WRITE = "Internal error from Core"
@@ -87,7 +86,6 @@ async def test_a_status_that_comes_after_the_late_write_is_waited_for():
     assert await found == failure(*REFUSED)
 
 
-async def test_where_no_status_ever_comes_the_call_may_be_tried_again(monkeypatch):
-    monkeypatch.setattr(unit_failure, "STATUS_POLL_S", 0.0)
-    found = await ImportStatus(FakeCall()).failure(HIDDEN)
+async def test_where_no_status_ever_comes_the_call_may_be_tried_again():
+    found = await ImportStatus(FakeCall(), poll_s=0.0).failure(HIDDEN)
     assert (found.reason, found.retryable) == ("ended the call without a status", True)
