@@ -1,5 +1,7 @@
 """The interceptor that answers a servicer's ServiceError with its gRPC status.
 
+Messages are decoded and checked here, single ones and those of a stream, so that bytes which are
+no message, or a message that means nothing, get the caller's fault as their answer and not ours.
 Anything else that escapes a handler is a defect: it is logged with its traceback and the
 caller is told INTERNAL, nothing of the inside.
 """
@@ -14,6 +16,7 @@ import grpc
 from grpc import aio
 
 from control_plane.errors import InvalidInput, ServiceError
+from control_plane.serving.request_check import check_request
 from control_plane.serving.status import status_of
 
 log = logging.getLogger(__name__)
@@ -42,34 +45,50 @@ class ErrorsToStatus(aio.ServerInterceptor):
         else:
             kind = "stream_unary" if handler.request_streaming else "unary_unary"
             guard = _guard_unary
-        # A single request is read inside the guard, so that bytes which are no message get
-        # the caller's fault as their answer and not ours.
-        read = None if handler.request_streaming else handler.request_deserializer
+        read = _reader(handler.request_deserializer, stream=handler.request_streaming)
         make: Any = getattr(grpc, f"{kind}_rpc_method_handler")
-        return make(
-            guard(getattr(handler, kind), read),
-            handler.request_deserializer if handler.request_streaming else None,
-            handler.response_serializer,
-        )
+        return make(guard(getattr(handler, kind), read), None, handler.response_serializer)
 
 
-def _read(deserializer: Callable[[bytes], Any] | None, request: Any) -> Any:
+def _reader(deserializer: Callable[[bytes], Any] | None, *, stream: bool) -> Callable[[Any], Any]:
+    """From what the transport gives, a request or an iterator of them, to messages. Without a
+    deserializer a method takes bytes, and reads them itself."""
     if deserializer is None:
-        return request
-    try:
-        return deserializer(request)
-    except Exception as error:  # whatever the generated code raises, the bytes are at fault
-        raise InvalidInput(
-            "request", "the request is not the message this method takes, or not UTF-8"
-        ) from error
+        return lambda request: request
+
+    def read(content: bytes) -> Any:
+        try:
+            message = deserializer(content)
+        except Exception as error:  # whatever the generated code raises, the bytes are at fault
+            raise InvalidInput(
+                "request", "the request is not the message this method takes, or not UTF-8"
+            ) from error
+        check_request(message)
+        return message
+
+    return (lambda requests: _MessageStream(requests, read)) if stream else read
+
+
+class _MessageStream:
+    """The messages of a client's stream. Raises InvalidInput for one that is none."""
+
+    def __init__(self, contents: AsyncIterator[bytes], read: Callable[[bytes], Any]) -> None:
+        self._contents = aiter(contents)
+        self._read = read
+
+    def __aiter__(self) -> _MessageStream:
+        return self
+
+    async def __anext__(self) -> Any:
+        return self._read(await anext(self._contents))
 
 
 def _guard_unary(
-    behaviour: Callable[[Any, Any], Awaitable[Any]], read: Callable[[bytes], Any] | None
+    behaviour: Callable[[Any, Any], Awaitable[Any]], read: Callable[[Any], Any]
 ) -> Any:
     async def guarded(request: Any, context: aio.ServicerContext[Any, Any]) -> Any:
         try:
-            return await behaviour(_read(read, request), context)
+            return await behaviour(read(request), context)
         except ServiceError as error:
             await abort(context, error)
         except aio.AbortError:
@@ -82,11 +101,11 @@ def _guard_unary(
 
 
 def _guard_stream(
-    behaviour: Callable[[Any, Any], AsyncIterator[Any]], read: Callable[[bytes], Any] | None
+    behaviour: Callable[[Any, Any], AsyncIterator[Any]], read: Callable[[Any], Any]
 ) -> Any:
     async def guarded(request: Any, context: aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
         try:
-            async for response in behaviour(_read(read, request), context):
+            async for response in behaviour(read(request), context):
                 yield response
         except ServiceError as error:
             await abort(context, error)

@@ -59,13 +59,12 @@ def publish(
     Exits with 1 when there was one. Publishing the same events again is safe.
     """
     import io
-    import json
     import sys
     import uuid
 
     from console.cli.calls.data_sharing import DataSharingCalls
     from console.cli.input.client_lines import count_lines, open_input
-    from console.cli.input.event_lines import publish_lines
+    from console.cli.input.event_lines import line_of, publish_lines
     from console.cli.progress import counting
 
     if (file is None) == (data is None):
@@ -74,17 +73,16 @@ def publish(
     if data is not None:
         if type_ is None:
             raise typer.BadParameter("--data needs --type", param_hint="--type")
-        try:
-            content = json.loads(data)
-        except ValueError as error:
-            raise typer.BadParameter(f"is not JSON: {error}", param_hint="--data") from error
         event: dict[str, Any] = {
-            "specversion": "1.0", "id": event_id or str(uuid.uuid4()), "source": source,
-            "type": type_, "data": content,
+            "specversion": "1.0", "id": str(uuid.uuid4()) if event_id is None else event_id,
+            "source": source, "type": type_,
         }  # fmt: skip
         if subject is not None:
             event["subject"] = subject
-        lines = io.BytesIO(json.dumps(event).encode())
+        try:
+            lines = io.BytesIO(line_of(event, data))
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="--data") from error
         with DataSharingCalls(target) as service:
             all_kept = publish_lines(service, target.tenant, lines, sys.stdout, lambda _: None)
     else:

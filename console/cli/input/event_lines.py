@@ -15,6 +15,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
+import msgspec
+
 from data_sharing.api.cloudevent_json import NotEvents, envelope_from_json
 from data_sharing.api.cloudevent_message import envelope_to_proto
 from data_sharing.feeds.intake import Refusal
@@ -114,8 +116,19 @@ def event_of(line: bytes, number: int) -> ce.CloudEvent | Refusal:
         return Refusal(envelope.code, envelope.field, said)
     try:
         return envelope_to_proto(envelope)
-    except ValueError as error:  # a lone surrogate, which UTF-8 has not
+    except ValueError as error:  # a name that is not UTF-8, or a time that protobuf has not
         return Refusal("INVALID_ARGUMENT", "line", f"line {number}: {error}")
+
+
+def line_of(attributes: dict[str, Any], data: str) -> bytes:
+    """The line of an event with this data, JSON, which stays as it was written but for line
+    breaks. Raises ValueError where it is no JSON, or a text is not UTF-8."""
+    content = data.encode().replace(b"\n", b" ").replace(b"\r", b" ")
+    try:
+        msgspec.json.decode(content)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ValueError(f"is not JSON: {error}") from error
+    return msgspec.json.encode({**attributes, "data": msgspec.Raw(content)})
 
 
 def result_document(name: str, result: pb.PublishResult) -> dict[str, Any]:

@@ -1,148 +1,134 @@
-"""CloudEvents in JSON and in HTTP headers: to envelopes, by the formats of `cloudevents`.
+"""CloudEvents in their JSON format: to envelopes, one or a batch.
 
-That package is generous: it gives an event without id a fresh one, takes NaN for a number, and
-reads unknown versions as 1.0. A feed must not, so what has to be there is looked at first, and
-JSON is read strictly.
+JSON is read strictly and one event at a time: what is wrong with an event, even that it is no
+JSON or not UTF-8, is its own refusal and leaves a batch alone. Data stays as it was written.
+https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+import base64
+import re
 from typing import Any, TypeAlias
 
 import msgspec
-from cloudevents.core.base import BaseCloudEvent
-from cloudevents.core.bindings.http import HTTPMessage, from_binary
-from cloudevents.core.exceptions import CloudEventValidationError
-from cloudevents.core.formats.json import JSONFormat
-from cloudevents.core.v1.event import CloudEvent
 
-from data_sharing.feeds.intake import Envelope, Refusal, is_json, parse_time, shown
+from data_sharing.api.cloudevent_attributes import envelope_of, not_utf8, refused
+from data_sharing.feeds.attributes import field_of
+from data_sharing.feeds.intake import Envelope, Refusal
 
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
-_REQUIRED = ("specversion", "id", "source", "type")
-_OPTIONAL = ("subject", "time", "datacontenttype", "dataschema")
-_KNOWN = {*_REQUIRED, *_OPTIONAL}
+MAX_BATCH = 1_000
 _Other: TypeAlias = list[Any] | str | int | float | bool | None
-_FORMAT = JSONFormat()
+_NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_decode = msgspec.json.Decoder().decode
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw] | _Other).decode
+_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_value = msgspec.json.Decoder(msgspec.Raw).decode
+_SPACE = b" \t\r\n"
+_MARK = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
 
 
 class NotEvents(Exception):
-    """A body that is wrong as a whole; one sentence."""
+    """A body that is wrong as a whole; one sentence. field: the part at fault."""
+
+    def __init__(self, message: str, field: str = "body") -> None:
+        super().__init__(message)
+        self.field = field
 
 
 def envelope_from_json(content: bytes) -> Envelope | Refusal:
     """An event in JSON format. Raises NotEvents where that is no JSON at all."""
     try:
-        document = msgspec.json.decode(content, type=dict[str, msgspec.Raw] | _Other)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        members = _members(content)
+    except _NOT_JSON as error:
         raise NotEvents(f"the body is not a CloudEvent in JSON: {error}") from error
-    return _envelope(document)
+    return _envelope(members)
 
 
 def envelopes_from_batch(content: bytes) -> list[Envelope | Refusal]:
-    """A JSON array of events. Raises NotEvents."""
+    """A JSON array of 1 to 1,000 events. Raises NotEvents."""
     try:
-        parts = msgspec.json.decode(content, type=list[dict[str, msgspec.Raw] | _Other])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise NotEvents(f"the body is not a JSON array of CloudEvents: {error}") from error
-    return [_envelope(part) for part in parts]
-
-
-def envelope_from_headers(headers: Mapping[str, str], content: bytes) -> Envelope | Refusal:
-    """An event in HTTP's binary mode; header names in lower case."""
-    for name in _REQUIRED:
-        if not headers.get(f"ce-{name}"):
-            return _refused(name, f"the header ce-{name} is missing or empty")
-    content_type = headers.get("content-type", "")
-    if not is_json(content_type):
-        return _refused(
-            "datacontenttype",
-            f"content-type is {shown(content_type)}; feeds carry application/json",
+        parts: list[Any] = _array(content)
+    except _NOT_JSON as error:
+        # One of its events may be to blame, which is no fault of the others.
+        parts = _parts(content)
+        if not parts:
+            raise NotEvents(f"the body is not a JSON array of CloudEvents: {error}") from error
+    if not 0 < len(parts) <= MAX_BATCH:
+        raise NotEvents(
+            f"the batch holds {len(parts):,} events; 1 to {MAX_BATCH:,} are taken", "events"
         )
+    return [_of_batch(bytes(part)) for part in parts]
+
+
+def _of_batch(content: bytes) -> Envelope | Refusal:
     try:
-        event = from_binary(HTTPMessage(dict(headers), b""), _FORMAT, CloudEvent)
-    except CloudEventValidationError as error:
-        return _first(error)
-    except (ValueError, OverflowError) as error:
-        return _refused("time", f"time cannot be read: {error}")
-    extensions = {
-        name: text
-        for name, text in event.get_attributes().items()
-        if name not in _KNOWN and name != "data"
-    }
-    return _from_event(event, content or None, content_type, extensions, "time" in _named(headers))
+        members = _members(content)
+    except _NOT_JSON as error:
+        return refused("event", f"this is not a CloudEvent in JSON: {error}")
+    return _envelope(members)
 
 
-def _named(headers: Mapping[str, str]) -> set[str]:
-    return {name.removeprefix("ce-") for name in headers if name.startswith("ce-")}
+def _parts(content: bytes) -> list[bytes]:
+    """What stands between the commas of an array, told by strings and brackets alone; empty
+    where that is no array."""
+    text = content.strip(_SPACE)
+    if text[:1] != b"[" or text[-1:] != b"]":
+        return []
+    parts: list[bytes] = []
+    depth, begin = 0, 1
+    for mark in _MARK.finditer(text):
+        kind = mark[0]
+        if kind in b"[{":
+            depth += 1
+        elif kind in b"]}":
+            depth -= 1
+            if depth == 0 and mark.end() != len(text):
+                return []
+        if (kind == b"," and depth == 1) or depth == 0:
+            parts.append(text[begin : mark.start()].strip(_SPACE))
+            begin = mark.end()
+    return parts if depth == 0 and all(parts) else []
 
 
-def _envelope(parts: Any) -> Envelope | Refusal:
-    if not isinstance(parts, dict):
-        return _refused("event", "a CloudEvent in JSON is an object")
-    # Data stays as the producer wrote it; the rest is small.
-    data = parts.pop("data", None)
-    if "data_base64" in parts:
-        return _refused("data_base64", "data_base64 holds bytes; feeds carry JSON in `data`")
-    document: dict[str, Any] = {name: msgspec.json.decode(raw) for name, raw in parts.items()}
-    for name in (*_REQUIRED, *_OPTIONAL):
-        value = document.get(name)
-        if value is None and name in _OPTIONAL:
-            document.pop(name, None)  # null is JSON's way to say that it is not there
-        elif not isinstance(value, str) or not value:
-            return _refused(name, f"{name} is missing, empty or no string")
-    extensions = {name: value for name, value in document.items() if name not in _KNOWN}
-    for name, value in extensions.items():
-        if not isinstance(value, (str, int)):
-            return _refused(name, f"the extension {name} is no string, boolean or whole number")
-    if "time" in document:
+def _envelope(members: Any) -> Envelope | Refusal:
+    if not isinstance(members, dict):
+        return refused("event", "a CloudEvent in JSON is an object")
+    data, encoded = members.pop("data", None), members.pop("data_base64", None)
+    given: dict[str, Any] = {}
+    for name, raw in members.items():
         try:
-            parse_time(document["time"])
-        except (ValueError, OverflowError) as error:
-            return _refused("time", f"time cannot be read: {error}")
-    try:
-        event = _FORMAT.read(CloudEvent, msgspec.json.encode(document))
-    except CloudEventValidationError as error:
-        return _first(error)
-    except (ValueError, OverflowError) as error:
-        return _refused("time", f"time cannot be read: {error}")
+            given[name] = _decode(raw)
+            if isinstance(given[name], str):
+                given[name].encode()
+        except RecursionError:
+            return refused(field_of(name), f"{field_of(name)} is nested too deep")
+        except UnicodeError:
+            return not_utf8(name)
     content = None if data is None or bytes(data) == b"null" else bytes(data)
-    return _from_event(event, content, "", extensions, "time" in document)
+    if encoded is not None and bytes(encoded) != b"null":
+        if content is not None:
+            return refused("data_base64", "data and data_base64 are both there; give one of them")
+        found = _of_base64(encoded)
+        if isinstance(found, Refusal):
+            return found
+        content = found
+    return envelope_of(given, content)
 
 
-def _from_event(
-    event: BaseCloudEvent,
-    data: bytes | None,
-    content_type: str,
-    extensions: dict[str, Any],
-    timed: bool,
-) -> Envelope | Refusal:
-    moment = event.get_time()
-    time_ms = None
-    if timed and isinstance(moment, datetime):
-        time_ms = int(moment.timestamp() * 1000)
-    return Envelope(
-        id=event.get_id(),
-        source=event.get_source(),
-        specversion=event.get_specversion(),
-        type=event.get_type(),
-        data=data,
-        subject=event.get_subject() or "",
-        time_ms=time_ms,
-        datacontenttype=content_type or event.get_datacontenttype() or "",
-        dataschema=event.get_dataschema() or "",
-        extensions=extensions or None,
-    )
-
-
-def _first(error: CloudEventValidationError) -> Refusal:
-    for name, problems in error.errors.items():
-        return _refused(name, str(problems[0]))
-    return _refused("event", str(error))
-
-
-def _refused(field: str, message: str) -> Refusal:
-    return Refusal("INVALID_ARGUMENT", field, message)
+def _of_base64(raw: msgspec.Raw) -> bytes | Refusal:
+    """Bytes that are JSON: the same event as with the JSON itself in `data`."""
+    try:
+        text = _decode(raw)
+        content = base64.b64decode(text, validate=True) if isinstance(text, str) else None
+    except ValueError as error:  # also of msgspec and of binascii
+        return refused("data_base64", f"data_base64 is no base64: {error}")
+    if content is None:
+        return refused("data_base64", "data_base64 must be a string")
+    try:
+        _value(content)
+    except _NOT_JSON as error:
+        return refused("data_base64", f"data_base64 holds bytes that are no JSON: {error}")
+    return content

@@ -1,4 +1,7 @@
-"""CloudEvents in their protobuf format: to envelopes, and back from records."""
+"""CloudEvents in their protobuf format: to envelopes, and back from records.
+
+https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/protobuf-format.md
+"""
 
 from __future__ import annotations
 
@@ -10,20 +13,35 @@ import msgspec
 from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from data_sharing.feeds.intake import Envelope, Refusal, parse_time
+from control_plane.serving.lenient_batch import lenient_class
+from control_plane.serving.request_check import FIRST_S, LAST_S, NANOS, time_fault
+from data_sharing.api.cloudevent_attributes import (
+    empty,
+    no_text,
+    no_time,
+    not_utf8,
+    refused,
+)
+from data_sharing.feeds.attributes import field_of, parse_time, shown
+from data_sharing.feeds.intake import Envelope, Refusal
 from data_sharing.feeds.port import Record
 from homeport.api.cloudevents.v1 import cloudevents_pb2 as ce
 from homeport.api.datasharing.v1 import feed_pb2 as pb
 
 _TEXTS = ("ce_string", "ce_uri", "ce_uri_ref")
 _OWN_TEXTS = ("subject", "datacontenttype", "dataschema")  # attributes that are strings
+# Not attributes in this format: the first four are fields, the last is the oneof.
+_FIELDS = frozenset(("id", "source", "specversion", "type", "data"))
+_TEXT_FIELDS = (("id", "id"), ("source", "source"), ("spec_version", "specversion"),
+                ("type", "type"), ("text_data", "data"))  # fmt: skip
+_LENIENT_EVENT = lenient_class(ce.CloudEvent)
 
 
 def envelope_from_proto(message: ce.CloudEvent) -> Envelope | Refusal:
     """A Refusal where an attribute is not of its type, or data is a protobuf message."""
     content = message.text_data.encode() or message.binary_data
     if not content and message.HasField("proto_data"):
-        return Refusal("INVALID_ARGUMENT", "data", "data is a protobuf message; feeds carry JSON")
+        return refused("data", "data is a protobuf message; feeds carry JSON")
     subject, time_ms, content_type, dataschema = "", None, "", ""
     extensions: dict[str, str | int | bool] | None = None
     attributes = message.attributes
@@ -33,18 +51,29 @@ def envelope_from_proto(message: ce.CloudEvent) -> Envelope | Refusal:
         value: Any = attribute.ce_string
         if not value:  # it is of another kind, or empty
             kind = attribute.WhichOneof("attr")
-            value = getattr(attribute, kind) if kind else ""
+            if kind is None:
+                continue  # no value is set
+            value = getattr(attribute, kind)
         if name == "time":
             if kind == "ce_timestamp":
-                time_ms = value.seconds * 1000 + value.nanos // 1_000_000
+                seconds, nanos = value.seconds, value.nanos
+                if not (FIRST_S <= seconds <= LAST_S and 0 <= nanos < NANOS):
+                    return refused("time", f"time cannot be read: {time_fault(value)}")
+                time_ms = seconds * 1000 + nanos // 1_000_000
                 continue
+            if kind not in _TEXTS:
+                return refused("time", "time must be a timestamp or a string")
+            if not value:
+                return empty("time")
             try:
-                time_ms = parse_time(str(value))
-            except (ValueError, OverflowError) as error:
-                return Refusal("INVALID_ARGUMENT", "time", f"time cannot be read: {error}")
+                time_ms = parse_time(value)
+            except ValueError as error:
+                return no_time(error)
         elif name in _OWN_TEXTS:
             if kind not in _TEXTS:
-                return Refusal("INVALID_ARGUMENT", name, f"{name} must be a string")
+                return no_text(name)
+            if not value:
+                return empty(name)
             if name == "subject":
                 subject = value
             elif name == "datacontenttype":
@@ -52,9 +81,15 @@ def envelope_from_proto(message: ce.CloudEvent) -> Envelope | Refusal:
             else:
                 dataschema = value
         else:
+            if name in _FIELDS:
+                return refused(name, f"{name} is a field of the message, no attribute beside it")
             if kind == "ce_bytes":
                 value = base64.b64encode(value).decode()
             elif kind == "ce_timestamp":
+                if wrong := time_fault(value):
+                    return refused(
+                        field_of(name), f"the extension {shown(name)} cannot be read: {wrong}"
+                    )
                 value = value.ToJsonString()
             if extensions is None:
                 extensions = {}
@@ -65,15 +100,29 @@ def envelope_from_proto(message: ce.CloudEvent) -> Envelope | Refusal:
     )  # fmt: skip
 
 
-def envelope_from_bytes(content: bytes, place: int) -> Envelope | Refusal:
-    """The same for one event of a batch that could not be read whole."""
+def envelope_from_bytes(content: bytes, place: str) -> Envelope | Refusal:
+    """The same for an event that could not be read together with what is around it. `place`:
+    the field to name where no part of the event is to blame."""
     try:
         return envelope_from_proto(ce.CloudEvent.FromString(content))
     except DecodeError:
-        return Refusal(
-            "INVALID_ARGUMENT", f"events[{place}]",
-            "this is not a CloudEvent in protobuf format, or a text in it is not UTF-8",
-        )  # fmt: skip
+        return _undecodable(content, place)
+
+
+def _undecodable(content: bytes, place: str) -> Refusal:
+    """Why bytes are no event."""
+    try:
+        message = _LENIENT_EVENT.FromString(content)
+        for field, name in _TEXT_FIELDS:
+            try:
+                getattr(message, field).decode()
+            except UnicodeDecodeError:
+                return not_utf8(name)
+    except DecodeError:
+        pass
+    return refused(
+        place, "this is not a CloudEvent in protobuf format, or a text in it is not UTF-8"
+    )
 
 
 def envelope_to_proto(envelope: Envelope) -> ce.CloudEvent:

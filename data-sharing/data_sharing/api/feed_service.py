@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 
 NAME = "homeport.api.datasharing.v1.FeedService"
 MAX_BATCH = 1_000
+MOST_FEEDS = 1_000  # that one reader names
 BATCHES_AHEAD = 4  # of one stream, under way at once
 _RIGHTS = (Right.READ_FEEDS, Right.OPERATE)
 
@@ -76,17 +77,8 @@ class FeedService(pb_grpc.FeedServiceServicer):
     def publish_event(self, call: HotCall) -> None:
         """PublishEvent."""
         try:
-            try:
-                request = pb.PublishEventRequest.FromString(call.payload)
-            except DecodeError as error:
-                raise InvalidInput(
-                    "event", "this is not a CloudEvent in protobuf format, or a text in it is not "
-                    "UTF-8"
-                ) from error  # fmt: skip
-            if not request.HasField("event"):
-                raise InvalidInput("event", "event is missing")
-            party = self._callers.party(call.metadata(), request.tenant, Right.PUBLISH)
-            envelope = envelope_from_proto(request.event)
+            tenant, envelope = read_event(call.payload)
+            party = self._callers.party(call.metadata(), tenant, Right.PUBLISH)
             answer = self._publisher.publish(
                 party.tenant, [envelope], application=party.application
             )
@@ -171,6 +163,10 @@ class FeedService(pb_grpc.FeedServiceServicer):
         self, request: pb.TailRequest, context: aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[pb.TailResponse]:
         party = self._callers.of_context(context, request.tenant, *_RIGHTS)
+        if len(request.feeds) > MOST_FEEDS:
+            raise InvalidInput(
+                "feeds", f"feeds names {len(request.feeds):,}; at most {MOST_FEEDS:,}"
+            )
         tail = Tail(
             tenant=party.tenant,
             application=reader_of(party, request.application),
@@ -229,6 +225,18 @@ class FeedService(pb_grpc.FeedServiceServicer):
         return pb.ListFeedsResponse(feeds=sorted(feeds, key=lambda one: one.type))
 
 
+def read_event(payload: bytes) -> tuple[str, Envelope | Refusal]:
+    """(tenant, the event). Raises InvalidInput where there is none."""
+    try:
+        request = pb.PublishEventRequest.FromString(payload)
+    except DecodeError:
+        lenient, tenant = _lenient(_LENIENT_EVENT, payload)
+        return tenant, envelope_from_bytes(lenient.event, "event")
+    if not request.HasField("event"):
+        raise InvalidInput("event", "event is missing")
+    return request.tenant, envelope_from_proto(request.event)
+
+
 def read_batch(payload: bytes) -> tuple[str, Iterable[Envelope | Refusal]]:
     """(tenant, an envelope or refusal for each event). Raises InvalidInput for a batch that is
     wrong as a whole."""
@@ -243,15 +251,22 @@ def read_batch(payload: bytes) -> tuple[str, Iterable[Envelope | Refusal]]:
 def _read_one_by_one(payload: bytes) -> tuple[str, Iterable[Envelope | Refusal]]:
     """A batch with an event that is no message or has a text that is not UTF-8: the generated
     class refuses it whole, so its events are taken as bytes first."""
+    request, tenant = _lenient(_LENIENT_BATCH, payload)
+    _check_size(len(request.events))
+    return tenant, [
+        envelope_from_bytes(one, f"events[{place}]") for place, one in enumerate(request.events)
+    ]
+
+
+def _lenient(kind: Any, payload: bytes) -> tuple[Any, str]:
+    """(the request with its events unread, its tenant). Raises InvalidInput."""
     try:
-        request = _LENIENT.FromString(payload)
-        tenant = request.tenant.decode()
+        request = kind.FromString(payload)
+        return request, request.tenant.decode()
     except (DecodeError, UnicodeDecodeError) as error:
         raise InvalidInput(
-            "request", "the request is not a PublishBatchRequest, or its tenant is not UTF-8"
+            "request", "the request is not the message this method takes, or its tenant not UTF-8"
         ) from error
-    _check_size(len(request.events))
-    return tenant, [envelope_from_bytes(one, place) for place, one in enumerate(request.events)]
 
 
 def _check_size(count: int) -> None:
@@ -261,7 +276,8 @@ def _check_size(count: int) -> None:
         )
 
 
-_LENIENT = lenient_class(pb.PublishBatchRequest, unparsed=["events"])
+_LENIENT_EVENT = lenient_class(pb.PublishEventRequest, unparsed=["event"])
+_LENIENT_BATCH = lenient_class(pb.PublishBatchRequest, unparsed=["events"])
 
 
 def error_of(refusal: Refusal) -> ServiceError:

@@ -8,27 +8,31 @@ feeds; some 5 µs an event. A refusal is a result: it leaves its batch alone.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
 
 from data_sharing.event import Event
 from data_sharing.feed_key import MAX_KEY_BYTES, key_text
+from data_sharing.feeds.attributes import (
+    FORBIDDEN,
+    MAX_TEXT_BYTES,
+    extension_text,
+    field_of,
+    is_extension_name,
+    is_json,
+    is_uri,
+    is_uri_reference,
+    shown,
+)
+from data_sharing.feeds.attributes import parse_time as parse_time
 from data_sharing.feeds.feed import Feed, FindFeed
 from data_sharing.feeds.port import Candidate
 
 MAX_EVENT_BYTES = 64 * 1024  # what CloudEvents asks every intermediary to carry
-MAX_TEXT_BYTES = 512  # of one attribute
 MAX_EXTENSIONS = 32
-_JSON_TYPE = re.compile(r"application/(?:[a-z0-9.!#$&^_-]+\+)?json(?:\s*;.*)?\Z", re.IGNORECASE)
-_NAME = re.compile(r"[a-z0-9]{1,20}\Z")
-# CloudEvents forbids control characters and lone surrogates in strings.
-_FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_SPACE = re.compile(r"\s")
 
 
 class Envelope(msgspec.Struct, frozen=True):
@@ -102,8 +106,8 @@ class Intake:
             wrong = _bad_text(name, source, subject)
             if wrong is not None:
                 return wrong
-        elif " " in source:
-            return _bad_source()
+        if not is_uri_reference(source):
+            return _bad_source(source)
         if time_ms is None:
             time_ms = now_ms
         elif not now_ms - self._late_ms <= time_ms <= now_ms + self._ahead_ms:
@@ -143,7 +147,8 @@ class Intake:
         if steps:
             return feed.key.of_data(data)
         if feed.key.attribute == "partitionkey":
-            return key_text((envelope.extensions or {}).get("partitionkey"))
+            given = (envelope.extensions or {}).get("partitionkey")
+            return None if given is None else key_text(extension_text(given))
         return key_text(getattr(envelope, feed.key.attribute))
 
     def _too_large(self) -> Refusal:
@@ -160,32 +165,6 @@ class Intake:
         else:
             said = f"{-off_s:,.0f} s ago; events are taken up to {self._late_s:,.0f} s late"
         return Refusal("INVALID_ARGUMENT", "time", f"time is {said}")
-
-
-def parse_time(text: str) -> int:
-    """An RFC 3339 time as Unix ms. Raises ValueError.
-
-    >>> parse_time("1970-01-01T00:00:01Z")
-    1000
-    """
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None or len(text) < 20:
-        raise ValueError(f"{shown(text)} is not a time of RFC 3339, e.g. 2026-11-25T07:30:00Z")
-    return int(moment.timestamp() * 1000)
-
-
-def is_json(content_type: str) -> bool:
-    """Whether a content type says JSON; an empty one does.
-
-    >>> is_json("application/geo+json; charset=utf-8"), is_json("text/plain")
-    (True, False)
-    """
-    return not content_type or _JSON_TYPE.match(content_type) is not None
-
-
-def shown(text: str, limit: int = 80) -> str:
-    """A text that somebody sent, for a message."""
-    return repr(text if len(text) <= limit else text[:limit] + "…")
 
 
 def _incomplete(envelope: Envelope) -> Refusal:
@@ -208,24 +187,26 @@ def _incomplete(envelope: Envelope) -> Refusal:
 
 def _bad_text(name: str, source: str, subject: str) -> Refusal | None:
     for field, text in (("id", name), ("source", source), ("subject", subject)):
-        found = _FORBIDDEN.search(text)
+        found = FORBIDDEN.search(text)
         if found:
             return Refusal(
                 "INVALID_ARGUMENT", field,
                 f"{field} contains the character U+{ord(found.group()):04X} at position "
-                f"{found.start()}; CloudEvents forbids control characters",
+                f"{found.start()}; CloudEvents forbids control characters and noncharacters",
             )  # fmt: skip
         if len(text.encode()) > MAX_TEXT_BYTES:
             return Refusal(
                 "INVALID_ARGUMENT", field, f"{field} is longer than {MAX_TEXT_BYTES} bytes"
             )
-    return _bad_source() if _SPACE.search(source) else None
+    return None
 
 
-def _bad_source() -> Refusal:
+def _bad_source(source: str) -> Refusal:
     return Refusal(
-        "INVALID_ARGUMENT", "source", "source contains a space; it is a URI-reference, encode it"
-    )
+        "INVALID_ARGUMENT", "source",
+        f"source {shown(source)} is no URI-reference (RFC 3986); percent-encode what a URI does "
+        "not have",
+    )  # fmt: skip
 
 
 def _not_json(error: Exception) -> Refusal:
@@ -262,6 +243,11 @@ def _attributes(
             return b'{"datacontenttype":"application/json"}'  # nearly always
         kept["datacontenttype"] = content_type
     if dataschema:
+        if FORBIDDEN.search(dataschema) or not is_uri(dataschema):
+            return Refusal(
+                "INVALID_ARGUMENT", "dataschema",
+                f"dataschema is {shown(dataschema)}, no URI (RFC 3986) with a scheme",
+            )  # fmt: skip
         kept["dataschema"] = dataschema
     if extensions:
         if len(extensions) > MAX_EXTENSIONS:
@@ -269,13 +255,15 @@ def _attributes(
                 "INVALID_ARGUMENT", "attributes", f"more than {MAX_EXTENSIONS} extensions"
             )
         for name in extensions:
-            if not _NAME.match(name) or name == "data":
+            if not is_extension_name(name):
                 return Refusal(
-                    "INVALID_ARGUMENT", shown(name),
+                    "INVALID_ARGUMENT", field_of(name),
                     f"{shown(name)} is no name for an extension; use 1 to 20 of a-z and 0-9",
                 )  # fmt: skip
         kept.update(extensions)
     for name, value in kept.items():
-        if isinstance(value, str) and _FORBIDDEN.search(value):
-            return Refusal("INVALID_ARGUMENT", name, f"{name} contains control characters")
+        if isinstance(value, str) and FORBIDDEN.search(value):
+            return Refusal(
+                "INVALID_ARGUMENT", name, f"{name} contains control characters or noncharacters"
+            )
     return msgspec.json.encode(kept)

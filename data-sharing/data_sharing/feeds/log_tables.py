@@ -186,6 +186,8 @@ def page(
         return Page((), after, more=False, trimmed=False)
     log, trimmed, last = row[:3]
     start = max(after, trimmed)
+    if start >= last:
+        return Page((), start, more=False, trimmed=after < trimmed)
     base = log << POSITION_BITS
     upto = min(last, start + SCAN)
     where, values = "row > ? AND row <= ?", [base + start, base + upto, *(types or ())]
@@ -205,7 +207,9 @@ def page(
 
 
 def record_at(db: sqlite3.Connection, tenant: str, position: int) -> Record | None:
-    """One event by its position."""
+    """One event by its position; none where no log could have given it."""
+    if not 0 < position < 1 << POSITION_BITS:
+        return None  # it would be a row of another log
     return _one(db, tenant, "row = ?", lambda base: (base + position,))
 
 

@@ -9,16 +9,19 @@ set its fields again for that occurrence, until the undo is undone.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 from control_plane.errors import Conflict, InvalidInput, NotFound, Refused
 from data_sharing.plans.plan import EVERY, EventPlan, Setting
+from data_sharing.plans.timing import LAST_YEAR, unix_ms
 from data_sharing.rules.effects import USER_PRIORITY, Cause, EventRef, PlanChange
 
 LONGEST_SHIFT_MS = 366 * 86_400_000
 MOST_CONFIG_FIELDS = 64  # set by changes, per occurrence
+END_MS = unix_ms(datetime(LAST_YEAR, 1, 1), UTC)  # plans have no occurrence from then on
 MOST_CHANGED = 400  # occurrences to come with settings of their own
 
 
@@ -104,6 +107,9 @@ def user_change(
 
 
 def is_occurrence(plan: EventPlan, planned_ms: int) -> bool:
+    """No for a time at which no plan can have one."""
+    if not 0 <= planned_ms < END_MS:
+        return False
     return next(plan.timing.between(planned_ms, planned_ms), None) is not None
 
 

@@ -1,4 +1,4 @@
-"""CloudEvents in JSON and in HTTP headers: what is read of them, and what is refused by field."""
+"""CloudEvents in JSON, one or a batch: what is read of them, and what is refused by field."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 
 from data_sharing.api.cloudevent_json import (
     NotEvents,
-    envelope_from_headers,
     envelope_from_json,
     envelopes_from_batch,
 )
@@ -18,10 +17,6 @@ from data_sharing.feeds.intake import Envelope
 EVENT: dict[str, Any] = {
     "specversion": "1.0", "id": "e1", "source": "/road", "type": "traffic",
     "data": {"minutes": 45},
-}  # fmt: skip
-HEADERS = {
-    "ce-specversion": "1.0", "ce-id": "e1", "ce-source": "/road", "ce-type": "traffic",
-    "content-type": "application/json",
 }  # fmt: skip
 
 
@@ -103,33 +98,3 @@ def test_one_bad_event_of_a_batch_is_refused_alone() -> None:
 def test_a_batch_that_is_no_array_is_none() -> None:
     with pytest.raises(NotEvents, match="not a JSON array"):
         envelopes_from_batch(json.dumps(EVENT).encode())
-
-
-def test_binary_mode_takes_attributes_from_headers_and_data_from_the_body() -> None:
-    headers = {**HEADERS, "ce-subject": "k", "ce-time": "2027-01-15T08:00:00Z", "ce-level": "3"}
-    found = envelope_from_headers(headers, b'{"a":1}')
-    assert isinstance(found, Envelope)
-    assert (found.id, found.subject, found.time_ms) == ("e1", "k", 1_800_000_000_000)
-    assert (found.data, found.extensions) == (b'{"a":1}', {"level": "3"})
-
-
-def test_binary_mode_without_time_or_body_has_none() -> None:
-    found = envelope_from_headers(HEADERS, b"")
-    assert isinstance(found, Envelope)
-    assert (found.time_ms, found.data) == (None, None)
-
-
-@pytest.mark.parametrize(
-    ("changes", "field"),
-    [
-        ({"ce-id": ""}, "id"),
-        ({"ce-source": ""}, "source"),
-        ({"ce-type": ""}, "type"),
-        ({"ce-specversion": ""}, "specversion"),
-        ({"content-type": "text/plain"}, "datacontenttype"),
-        ({"ce-time": "soon"}, "time"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_headers_that_are_missing_or_wrong_are_refused(changes, field: str) -> None:
-    assert refused_field(envelope_from_headers({**HEADERS, **changes}, b"{}")) == field

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
+from cloudevents.core.bindings.http import to_binary, to_structured
+from cloudevents.core.formats.json import JSONFormat
+from cloudevents.core.v1.event import CloudEvent as SdkEvent
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from data_sharing.api.cloudevent_headers import envelope_from_headers
 from data_sharing.api.cloudevent_json import NotEvents, envelope_from_json, envelopes_from_batch
 from data_sharing.api.cloudevent_message import (
     envelope_from_proto,
@@ -115,3 +120,29 @@ def test_what_a_protobuf_event_cannot_hold_is_refused():
     refused = envelope_from_proto(message)
     assert isinstance(refused, Refusal)
     assert refused.field == "time"
+
+
+@given(envelopes)
+def test_what_the_sdk_of_cloudevents_writes_is_read_as_it_was_meant(given_envelope):
+    """In both modes of HTTP, by another's hand."""
+    one = given_envelope
+    attributes = {"specversion": "1.0", "id": one.id, "source": one.source, "type": one.type}
+    for name in ("subject", "datacontenttype", "dataschema"):
+        if getattr(one, name):
+            attributes[name] = getattr(one, name)
+    if one.time_ms is not None:
+        attributes["time"] = datetime.fromtimestamp(one.time_ms / 1000, UTC)
+    written = SdkEvent(attributes | (one.extensions or {}), {"a": 1.5})
+    expected = replace(one, data=b'{"a": 1.5}', time_ms=one.time_ms)
+    structured = to_structured(written, JSONFormat())
+    found = envelope_from_json(structured.body)
+    assert isinstance(found, Envelope)
+    kept = replace(found, time_ms=one.time_ms if one.time_ms is None else found.time_ms)
+    assert kept == expected
+    binary = to_binary(written, JSONFormat())
+    found = envelope_from_headers(binary.headers, binary.body)
+    assert isinstance(found, Envelope)
+    assert (found.id, found.source, found.subject) == (one.id, one.source, one.subject)
+    assert found.data == expected.data
+    texts = {name: text for name, text in (one.extensions or {}).items() if isinstance(text, str)}
+    assert {name: (found.extensions or {})[name] for name in texts} == texts

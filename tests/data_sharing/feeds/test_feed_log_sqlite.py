@@ -8,7 +8,7 @@ import pytest
 from control_plane.errors import Exhausted
 from control_plane.sqlite.schema import Schema
 from data_sharing.database import Database
-from data_sharing.feeds.log_tables import SCHEMA
+from data_sharing.feeds.log_tables import POSITION_BITS, SCHEMA, record_at
 from data_sharing.feeds.port import Appended
 from data_sharing.feeds.sqlite_log import SqliteFeedLog
 from tests.support.contracts.feed_log_contract import Clock, FeedLogContract, candidate, read_all
@@ -95,3 +95,20 @@ async def test_more_than_may_wait_is_refused_at_once_until_there_is_room(databas
     await log.room()
     assert await log.append([candidate("c")]) == [Appended(3, False)]
     assert all(one.done() for one in kept)
+
+
+@pytest.mark.parametrize("position", [0, -1, 2**40, 2**62, 2**63 - 1, -(2**63)])
+async def test_a_position_that_no_log_gives_names_no_event(log, database, position):
+    await log.append([candidate("a"), candidate("a", tenant="bank")])
+    for tenant in ("shop", "bank"):
+        assert database.read(lambda db, of=tenant: record_at(db, of, position)) is None
+
+
+async def test_no_position_of_one_tenant_names_the_event_of_another(log, database):
+    """Rows of all logs are in one table, a log's number above the position."""
+    await log.append([candidate("a"), candidate("a", tenant="bank")])
+    for tenant, away in (("shop", 1), ("bank", -1)):
+        found = database.read(
+            lambda db, of=tenant, by=away: record_at(db, of, (by << POSITION_BITS) + 1)
+        )
+        assert found is None

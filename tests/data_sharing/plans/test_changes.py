@@ -397,3 +397,14 @@ def test_what_is_set_for_one_occurrence_outweighs_what_is_set_for_all() -> None:
 def test_plans_that_cannot_be(change: tuple[str, str], words: str) -> None:
     with pytest.raises(InvalidInput, match=words):
         parse_plan(WORK.replace(*change))
+
+
+@pytest.mark.parametrize("text", [WORK, DAILY, WORK + "repeats: FREQ=YEARLY\n"])
+@pytest.mark.parametrize(
+    "occurrence_ms", [-62_135_596_800_000, -1, 13_537_929_600_000, 253_402_300_799_999, 2**62]
+)
+def test_a_time_at_which_no_plan_can_be_is_no_occurrence(text: str, occurrence_ms: int) -> None:
+    with pytest.raises(NotFound, match="no occurrence"):
+        user_change(
+            plan(text), change_id="c", occurrence_ms=occurrence_ms, fields={"shift_ms": 1}, user="u"
+        )

@@ -70,6 +70,14 @@ class FeedLogContract:
         assert (record.content, record.attributes) == (given.content, given.attributes)
         assert record.accepted_ms == clock.now_ms
 
+    @pytest.mark.parametrize("after", [2, 1_000, 2**40 - 1, 2**40 + 1, 2**62, 2**63 - 1])
+    async def test_behind_the_end_there_is_nothing_however_far_it_is(self, log, after):
+        for tenant in ("shop", "bank"):
+            await log.append([candidate("a", tenant=tenant), candidate("b", tenant=tenant)])
+        for tenant in ("shop", "bank", "nobody"):
+            page = await log.read(tenant, after)
+            assert (page.records, page.position, page.more) == ((), after, False)
+
     async def test_a_repeat_answers_the_first_ones_position_and_writes_nothing(self, log):
         await log.append([candidate("a"), candidate("b")])
         again = await log.append([candidate("c"), candidate("b"), candidate("d"), candidate("a")])
