@@ -93,7 +93,7 @@ class Settings(ServiceSettings):
         Path | None, Field(description="written as JSON once this server serves")
     ] = None
     trusted_proxies: Annotated[
-        list[str], Field(description="CIDR blocks whose x-forwarded-for is believed")
+        list[str], Field(description="CIDR blocks and addresses whose x-forwarded-for is believed")
     ] = []  # noqa: RUF012 - pydantic copies defaults
     tokens: Annotated[
         Path | None, Field(description="TOML file of API tokens; default: everybody may do all")
