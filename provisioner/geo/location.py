@@ -14,6 +14,7 @@ class LocationSource(StrEnum):
     DATABASE = "database"  # the geo database
     TENANT_DEFAULT = "tenant-default"
     NOWHERE = "nowhere"
+    UNKNOWN = "unknown"  # it was recorded without
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,8 +22,8 @@ class Location:
     """Where a client is. Latitude and longitude are both known or both None; a country may
     be known without them (Country databases), or nothing at all (NOWHERE).
 
-    `cell` names the place for caches and records: equal cells decide alike. It is derived
-    by `cell_of`, once per location, never on the hot path.
+    `cell` names the place, roughly, for caches and records. It is derived by `cell_of`, once
+    per location, never on the hot path.
     """
 
     source: LocationSource

@@ -107,15 +107,16 @@ class Locator:
 def at_position(latitude: float, longitude: float, *, like: Location | None = None) -> Location:
     """A declared position; country and the rest are those of `like`, the address."""
     country = like.country if like is not None else ""
+    continent = like.continent if like is not None else ""
     return Location(
         source=LocationSource.DECLARED,
         country=country,
         subdivision=like.subdivision if like is not None else "",
-        continent=like.continent if like is not None else "",
+        continent=continent,
         latitude=latitude,
         longitude=longitude,
         uncertainty_km=0.0,
-        cell=cell_of(country, latitude, longitude, 0.0),
+        cell=cell_of(country, latitude, longitude, 0.0, continent),
     )
 
 

@@ -108,7 +108,7 @@ def _location(
         latitude=latitude,
         longitude=longitude,
         uncertainty_km=radius,
-        cell=cell_of(code, latitude, longitude, radius),
+        cell=cell_of(code, latitude, longitude, radius, area),
     )
 
 

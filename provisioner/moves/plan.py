@@ -49,7 +49,6 @@ class PlannedMove(NamedTuple):
 
     resident: Resident
     unit: str
-    distance_km: float  # from where it was; negative: unknown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +111,7 @@ class Planner:
             unit = self._targets.fleet.units[found.unit_index].id
             self._moves[unit] += 1
             self._shift(resident.unit, found.unit_index)
-            moves.append(PlannedMove(resident, unit, found.distance_km))
+            moves.append(PlannedMove(resident, unit))
         return moves
 
     def plan(self) -> MovePlan:

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import exp
+from typing import TypeAlias
 
 import numpy as np
 
 from provisioner.geo.location import Location
 from provisioner.placement.candidates import CandidateList, place_of, rank
-from provisioner.placement.choice import Choice, NoChoice
+from provisioner.placement.choice import SPREAD, Choice, NoChoice
 from provisioner.placement.chooser import Chooser
 from provisioner.placement.eligibility import Eligibility
 from provisioner.placement.filters import PlacementPolicy, why_not_here
@@ -32,7 +33,8 @@ CROWDED = 0.9  # load from which a unit's clients may move to one as near
 LESS_CROWDED_BY = 0.2  # if that one's load is so much lower
 MAX_PLACES = 50_000
 
-Decay = tuple[Sequence[int], Floats]
+Decay: TypeAlias = tuple[Sequence[int], Floats]
+PlaceKey: TypeAlias = tuple[str, str, float | None, float | None, float]
 
 
 class Targets:
@@ -47,7 +49,7 @@ class Targets:
         self.occupancy = occupancy
         self._chooser = Chooser(fleet, policy, occupancy)
         self._eligibility = Eligibility(fleet, policy)
-        self._decays: dict[tuple[str, str], Decay] = {}
+        self._decays: dict[PlaceKey, Decay] = {}
         self.indices: dict[str, int] = {unit.id: unit.index for unit in fleet.units}
 
     def place(self, location: Location, tenant: str, key: bytes) -> Choice | NoChoice:
@@ -63,8 +65,7 @@ class Targets:
             if len(open_ones):
                 chosen = np.asarray(indices)[open_ones]
                 scores = scores_in_slot(slot_of(key), self.fleet.seeds[chosen], weights[open_ones])
-                index = int(chosen[int(np.argmax(scores))])
-                return Choice(index, self._away_km(location, self.fleet.units[index]), "spread")
+                return Choice(int(chosen[int(np.argmax(scores))]), SPREAD)
         return self.place(location, tenant, key)  # all of these are full: any other
 
     def better(self, location: Location, tenant: str, key: bytes, now: str) -> Choice | None:
@@ -113,7 +114,13 @@ class Targets:
 
     def _decay(self, location: Location, tenant: str) -> Decay:
         """The nearest units, and how much less each counts for being farther."""
-        key = (tenant if self.fleet.by_tenant else "", location.cell)
+        key = (
+            tenant if self.fleet.by_tenant else "",
+            location.cell,
+            location.latitude,
+            location.longitude,
+            location.uncertainty_km,
+        )
         found = self._decays.get(key)
         if found is None:
             if len(self._decays) >= MAX_PLACES:

@@ -1,9 +1,9 @@
 """CandidateList: the units that may take a client from one place, nearest first.
 
-A place is a location's cell: ranking goes by its middle (at most 8 km away), so that all
-clients of a cell share one list and every server decides alike, whichever client asked it
-first. Building a list costs a pass over the fleet, 0.2 ms for 10,000 units, so `Chooser`
-keeps lists: deciding costs what the list holds, not what the fleet holds.
+A place is what ranking knows of a location: its own position, never a rounded one. Building
+a list costs a pass over the fleet, 0.2 ms for 10,000 units, so `Chooser` keeps lists, and
+makes those of near places out of each other (`narrowed`): deciding costs what a list holds,
+not what the fleet holds.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from provisioner.placement.fleet import PlacementFleet
 from provisioner.placement.geodesy import EARTH_RADIUS_KM, Floats, distances_km, unit_vector
 
 MOST_EQUALS = 256  # units within the uncertainty that are kept at most
-UNKNOWN_KM = -1.0
 
 # What rounding can do: to a cosine, and to an angle computed from one (0.6 m on Earth).
 _COSINE_SLACK = 1e-12
@@ -33,8 +32,8 @@ _ANGLE_SLACK = 1e-7
 class Place:
     """What ranking knows of a location.
 
-    here: unit vector of the middle of its cell; None: no position is known. equals_within:
-    units whose tier (see CandidateList) differs by no more than this are equally near.
+    here: unit vector of its position; None: no position is known. equals_within: units whose
+    tier (see CandidateList) differs by no more than this are equally near.
     """
 
     here: Floats | None
@@ -57,12 +56,11 @@ class Place:
 
 
 def place_of(location: Location, policy: PlacementPolicy) -> Place:
-    """The place of a location: position and uncertainty to the precision of its cell."""
+    """The place of a location: its position, and its uncertainty within the policy's bounds."""
     here, within = None, 0.0
     if location.latitude is not None and location.longitude is not None:
-        here = unit_vector(round(location.latitude, 1), round(location.longitude, 1))
-        within = float(round(location.uncertainty_km))
-        within = max(policy.least_uncertainty_km, min(policy.most_uncertainty_km, within))
+        here = unit_vector(location.latitude, location.longitude)
+        within = policy.bounded(location.uncertainty_km)
     return Place(
         here=here,
         equals_within=within,
@@ -89,10 +87,6 @@ class CandidateList:
     def whole(self) -> bool:
         """Whether every unit that may take the client is in the list."""
         return len(self.indices) == len(self.eligible.indices)
-
-    def distance_km(self, at: int) -> float:
-        """How far the candidate at this place of the list is away; UNKNOWN_KM: unknown."""
-        return UNKNOWN_KM if self.place.here is None else self.tiers[at]
 
 
 def build(
@@ -124,6 +118,25 @@ def rank(eligible: EligibleUnits, place: Place, *, kept: int) -> CandidateList:
         eligible=eligible,
         place=place,
         indices=array("q", eligible.indices[at].astype(np.int64).tobytes()),
+        tiers=array("d", tiers[order].tobytes()),
+    )
+
+
+def narrowed(candidates: CandidateList, place: Place, *, apart_km: float) -> CandidateList:
+    """The list of a place no farther than `apart_km` from that of `candidates`, as far as these
+    tell: its head, without those beyond which units that are not in `candidates` may come."""
+    fleet = candidates.eligible.fleet
+    indices = np.frombuffer(candidates.indices, dtype=np.int64)
+    assert place.here is not None
+    tiers = distances_km(place.here, fleet.vectors[indices])
+    if not candidates.whole:
+        told = tiers < candidates.tiers[-1] - apart_km
+        indices, tiers = indices[told], tiers[told]
+    order = np.lexsort((indices, tiers))
+    return CandidateList(
+        eligible=candidates.eligible,
+        place=place,
+        indices=array("q", indices[order].tobytes()),
         tiers=array("d", tiers[order].tobytes()),
     )
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from provisioner.placement.candidates import CandidateList, Place
 from provisioner.placement.eligibility import EligibleUnits
+from provisioner.placement.fleet import PlacementFleet
 from provisioner.placement.rendezvous import scores_in_slot, slot_of
 
 LOAD_STEPS = 20  # of 5 % each
@@ -29,11 +30,9 @@ SPREAD = "spread"  # nobody knows where the client is
 
 
 class Choice(NamedTuple):
-    """The unit chosen. distance_km is from the middle of the location's cell, -1 where it
-    is not known."""
+    """The unit chosen, and the rule by which it won."""
 
     unit_index: int
-    distance_km: float
     rule: str
 
 
@@ -44,6 +43,15 @@ class NoChoice:
 
     allowed: tuple[str, ...]
     reason: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shortlist:
+    """The candidates between which only the hash decides. `looked_at`: how far down the list
+    anything mattered."""
+
+    choices: list[Choice]
+    looked_at: int
 
 
 def load_step(load: float) -> int:
@@ -64,9 +72,13 @@ def choose(
     best = shortlist(candidates, room, load)
     if best is None:
         return nobody(candidates.eligible)
+    return by_hash(best, candidates.eligible.fleet, client_key)
+
+
+def by_hash(best: Shortlist, fleet: PlacementFleet, client_key: bytes) -> Choice:
+    """Which of a shortlist a client gets."""
     if len(best.choices) == 1:
         return best.choices[0]
-    fleet = candidates.eligible.fleet
     units = [choice.unit_index for choice in best.choices]
     scores = scores_in_slot(slot_of(client_key), fleet.seeds[units], fleet.weights[units])
     return best.choices[int(np.argmax(scores))]
@@ -75,15 +87,6 @@ def choose(
 def nobody(eligible: EligibleUnits) -> NoChoice:
     """The answer when none of these has room."""
     return NoChoice(eligible.ids, eligible.refusal)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Shortlist:
-    """The candidates between which only the hash decides. `looked_at`: how far down the list
-    anything mattered."""
-
-    choices: list[Choice]
-    looked_at: int
 
 
 def shortlist(
@@ -113,8 +116,7 @@ def shortlist(
     if not best:
         return None
     rule = rule_of(place, nearer_full=nearer_full, equals=equals, best=len(best))
-    choices = [Choice(indices[at], candidates.distance_km(at), rule) for at in best]
-    return Shortlist(choices, looked_at)
+    return Shortlist([Choice(indices[at], rule) for at in best], looked_at)
 
 
 def rule_of(place: Place, *, nearer_full: bool, equals: int, best: int) -> str:

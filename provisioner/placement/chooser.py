@@ -1,10 +1,11 @@
 """Chooser: `choose` for a server that decides ten thousand times a second. Pure state.
 
-It keeps, for each place clients come from, the candidate list and what it comes to as
-things stand: one unit, or a table of which unit takes which slot of clients. A kept decision
-is forgotten when a unit it looked at fills, empties or changes its load step, and only then.
-Where the list does not reach, the whole fleet is looked at, and what comes of it holds until
-any unit changes. tests/provisioner/placement holds all of it to `choose`.
+It keeps, for each cell clients come from, the candidate list and what it comes to as things
+stand: one unit, or a table of which unit takes which slot of clients. Where the positions of
+a cell do not share that (`cell_shortlist`), it keeps the same for each position. A kept
+decision is forgotten when a unit it looked at fills, empties or changes its load step, and
+only then. Where a list does not reach, the whole fleet is looked at, and what comes of it
+holds until any unit changes. tests/provisioner/placement holds all of it to `choose`.
 """
 
 from __future__ import annotations
@@ -12,9 +13,17 @@ from __future__ import annotations
 from typing import TypeAlias
 from zlib import crc32
 
-from provisioner.geo.location import Location
-from provisioner.placement.candidates import CandidateList, place_of, rank
-from provisioner.placement.choice import Choice, NoChoice, nobody, shortlist
+from provisioner.geo.location import Location, LocationSource
+from provisioner.placement.candidates import CandidateList, narrowed, place_of, rank
+from provisioner.placement.cell_shortlist import CellPlaces, cell_places, cell_shortlist
+from provisioner.placement.choice import (
+    Choice,
+    NoChoice,
+    Shortlist,
+    by_hash,
+    nobody,
+    shortlist,
+)
 from provisioner.placement.eligibility import Eligibility
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.fleet import PlacementFleet
@@ -24,18 +33,22 @@ from provisioner.placement.rendezvous import MOST_IN_TABLE, SLOT_MASK, SLOTS, sl
 
 ALWAYS_THE_FIRST = bytes(SLOTS)
 
-PlaceKey: TypeAlias = str | tuple[str, str]
+CellKey: TypeAlias = str | tuple[str, str]
+PositionKey: TypeAlias = tuple[CellKey, float | None, float | None, float]
 
 
-class _PlaceDecision:
-    """What is kept for one place. choices and winners: which choice each slot of clients
-    gets, no winners while that is not decided. of_fleet: what the whole fleet came to when
-    there had been `as_of` changes, None: nobody has room."""
+class _Kept:
+    """What is kept for one cell or position. choices and winners: which choice each slot of
+    clients gets, no winners while that is not decided. of_fleet: what the whole fleet came to
+    when there had been `as_of` changes, None: nobody has room. places: of a cell, None where it
+    is one place; by_position: its positions do not share a decision as things stand."""
 
-    __slots__ = ("as_of", "candidates", "choices", "of_fleet", "winners")
+    __slots__ = ("as_of", "by_position", "candidates", "choices", "of_fleet", "places", "winners")
 
-    def __init__(self, candidates: CandidateList) -> None:
+    def __init__(self, candidates: CandidateList, places: CellPlaces | None = None) -> None:
         self.candidates = candidates
+        self.places = places
+        self.by_position = False
         self.choices: list[Choice] = []
         self.winners: bytes | None = None
         self.of_fleet: FleetShortlist | None = None
@@ -43,11 +56,12 @@ class _PlaceDecision:
 
     def forget(self) -> None:
         self.winners = None
+        self.by_position = False
 
 
 class Chooser:
     """Over one fleet snapshot and policy; `occupancy` belongs to the same snapshot. Of the
-    places, the `max_places / 2` used last are kept, and at most `max_places`."""
+    cells and positions, the `max_places / 2` used last are kept, and at most `max_places`."""
 
     def __init__(
         self,
@@ -63,8 +77,8 @@ class Chooser:
         self._eligibility = Eligibility(fleet, policy)
         self._generation = max(1, max_places // 2)
         self._by_tenant = fleet.by_tenant
-        self._places: dict[PlaceKey, _PlaceDecision] = {}
-        self._older: dict[PlaceKey, _PlaceDecision] = {}
+        self._places: dict[CellKey | PositionKey, _Kept] = {}
+        self._older: dict[CellKey | PositionKey, _Kept] = {}
 
     def __len__(self) -> int:
         return len(self._places) + len(self._older)
@@ -72,60 +86,121 @@ class Chooser:
     def choose(self, location: Location, tenant: str, client_key: bytes) -> Choice | NoChoice:
         """The unit for a client of `tenant` at `location`; as `choose` has it."""
         key = (tenant, location.cell) if self._by_tenant else location.cell
-        decision = self._places.get(key)
-        if decision is None:
-            decision = self._recent(key, location, tenant)
-        table = decision.winners
+        kept = self._places.get(key)
+        if kept is None:
+            kept = self._cell(key, location, tenant)
+        table = kept.winners
         if table is not None:
             # slot_of, without the call: a third of what is left to do here.
-            return decision.choices[table[crc32(client_key) & SLOT_MASK]]
-        return self._decide(decision, client_key)
+            return kept.choices[table[crc32(client_key) & SLOT_MASK]]
+        if kept.places is None:
+            return self._decide(kept, client_key)
+        if not kept.by_position:
+            self._decide_for_cell(kept, kept.places)
+            if kept.winners is not None:
+                return kept.choices[kept.winners[slot_of(client_key)]]
+        if location.source is LocationSource.DECLARED:
+            return self._decide_once(kept, kept.places, location, client_key)
+        here = self._position(key, location, tenant)
+        if here.winners is not None:
+            return here.choices[here.winners[slot_of(client_key)]]
+        return self._decide(here, client_key)
 
-    def _recent(self, key: PlaceKey, location: Location, tenant: str) -> _PlaceDecision:
-        """Makes the place one of those used last. Two generations are enough for that: the
-        older is dropped when the newer has filled, and a hit costs one look-up."""
-        decision = self._older.pop(key, None)
-        if decision is None:
+    # -- what is kept ------------------------------------------------------------------
+
+    def _cell(self, key: CellKey, location: Location, tenant: str) -> _Kept:
+        kept = self._older.pop(key, None)
+        if kept is None:
+            places = cell_places(location, self._policy)
+            middle = places.middle if places is not None else place_of(location, self._policy)
+            eligible = self._eligibility.of(location, tenant)
+            kept = _Kept(rank(eligible, middle, kept=self._policy.kept), places)
+        return self._keep(key, kept)
+
+    def _position(self, cell: CellKey, location: Location, tenant: str) -> _Kept:
+        """Those of a geo database come again; a declared one hardly ever does."""
+        key = (cell, location.latitude, location.longitude, location.uncertainty_km)
+        kept = self._places.get(key)
+        if kept is not None:
+            return kept
+        kept = self._older.pop(key, None)
+        if kept is None:
             eligible = self._eligibility.of(location, tenant)
             place = place_of(location, self._policy)
-            decision = _PlaceDecision(rank(eligible, place, kept=self._policy.kept))
+            kept = _Kept(rank(eligible, place, kept=self._policy.kept))
+        return self._keep(key, kept)
+
+    def _keep(self, key: CellKey | PositionKey, kept: _Kept) -> _Kept:
+        """Makes it one of those used last. Two generations are enough for that: the older is
+        dropped when the newer has filled, and a hit costs one look-up."""
         if len(self._places) >= self._generation:
             self._older, self._places = self._places, {}
-            # Units must not hold on to the places that were dropped.
+            # Units must not hold on to what was dropped.
             self._occupancy.forget_all()
-        self._places[key] = decision
-        return decision
+        self._places[key] = kept
+        return kept
 
-    def _decide(self, decision: _PlaceDecision, client_key: bytes) -> Choice | NoChoice:
-        occupancy, candidates = self._occupancy, decision.candidates
-        if decision.as_of != occupancy.changes:
-            if self._decide_by_list(decision):
-                assert decision.winners is not None
-                return decision.choices[decision.winners[slot_of(client_key)]]
-            decision.of_fleet = shortlist_fleet(
+    # -- deciding ----------------------------------------------------------------------
+
+    def _decide(self, kept: _Kept, client_key: bytes) -> Choice | NoChoice:
+        """For one place, by its list, or by the whole fleet."""
+        occupancy, candidates = self._occupancy, kept.candidates
+        if kept.as_of != occupancy.changes:
+            best = shortlist(candidates, occupancy.room, occupancy.load)
+            if best is not None and _reaches(best, candidates):
+                self._tabulate(kept, best)
+                assert kept.winners is not None
+                return kept.choices[kept.winners[slot_of(client_key)]]
+            kept.of_fleet = shortlist_fleet(
                 candidates.eligible, candidates.place, occupancy.is_open, occupancy.steps
             )
-            decision.as_of = occupancy.changes
-        if decision.of_fleet is None:
+            kept.as_of = occupancy.changes
+        if kept.of_fleet is None:
             return nobody(candidates.eligible)
-        return decision.of_fleet.choice(slot_of(client_key))
+        return kept.of_fleet.choice(slot_of(client_key))
 
-    def _decide_by_list(self, decision: _PlaceDecision) -> bool:
-        """Decides for all clients of a place by its list, if that reaches far enough."""
-        occupancy, candidates = self._occupancy, decision.candidates
+    def _decide_for_cell(self, kept: _Kept, places: CellPlaces) -> None:
+        """For all positions of a cell, if they share a decision."""
+        occupancy, candidates = self._occupancy, kept.candidates
+        best, looked_at = cell_shortlist(candidates, places, occupancy.room, occupancy.load)
+        if best is not None and len(best.choices) <= MOST_IN_TABLE:
+            self._tabulate(kept, best)
+            return
+        kept.by_position = True
+        for index in candidates.indices[:looked_at]:
+            occupancy.subscribe(index, kept)
+
+    def _decide_once(
+        self, kept: _Kept, places: CellPlaces, location: Location, client_key: bytes
+    ) -> Choice | NoChoice:
+        """For a position that is not kept, by the list of its cell, or by the whole fleet."""
+        occupancy = self._occupancy
+        place = place_of(location, self._policy)
+        candidates = narrowed(kept.candidates, place, apart_km=places.apart_km)
         best = shortlist(candidates, occupancy.room, occupancy.load)
-        if best is None or len(best.choices) > MOST_IN_TABLE:
-            return False
-        if best.looked_at == len(candidates.indices) and not candidates.whole:
-            return False  # beyond the end of the list others may be just as near
-        for index in candidates.indices[: best.looked_at]:
-            occupancy.subscribe(index, decision)
-        decision.choices = best.choices
+        if best is not None and _reaches(best, candidates):
+            return by_hash(best, self._fleet, client_key)
+        eligible = candidates.eligible
+        of_fleet = shortlist_fleet(eligible, place, occupancy.is_open, occupancy.steps)
+        return nobody(eligible) if of_fleet is None else of_fleet.choice(slot_of(client_key))
+
+    def _tabulate(self, kept: _Kept, best: Shortlist) -> None:
+        """Keeps a shortlist until a unit that mattered changes."""
+        for index in kept.candidates.indices[: best.looked_at]:
+            self._occupancy.subscribe(index, kept)
+        kept.choices = best.choices
         if len(best.choices) == 1:
-            decision.winners = ALWAYS_THE_FIRST
+            kept.winners = ALWAYS_THE_FIRST
         else:
             units = [choice.unit_index for choice in best.choices]
-            decision.winners = winners(
+            kept.winners = winners(
                 self._fleet.seeds[units].tolist(), self._fleet.weights[units].tolist()
             )
-        return True
+
+
+def _reaches(best: Shortlist, candidates: CandidateList) -> bool:
+    """Whether a list tells all that matters, and so little that it can be tabulated: beyond its
+    end others may be just as near."""
+    return len(best.choices) <= MOST_IN_TABLE and (
+        candidates.whole or best.looked_at < len(candidates.indices)
+    )

@@ -1,8 +1,6 @@
 """explain: every unit with placement's verdict on it and a reason in plain words. Pure.
 
 It asks the same functions that decide, so it cannot say anything else than what happens.
-Distances are the client's own; ranking goes by its cell, so that of two units within a few
-kilometres of each other the farther may rank first.
 """
 
 from __future__ import annotations
@@ -93,10 +91,8 @@ def _ranking(
             return ranked
         ranked.append(choice)
         left[choice.unit_index] = 0
-    for at, index in enumerate(everyone.indices):
-        if left[index] > 0:
-            ranked.append(Choice(index, everyone.distance_km(at), rules.NEAREST))
-    return ranked
+    rest = (index for index in everyone.indices if left[index] > 0)
+    return ranked + [Choice(index, rules.NEAREST) for index in rest]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -29,6 +29,10 @@ class PlacementPolicy:
     required_labels: Mapping[str, str] = field(default_factory=dict)  # units have all of these
     kept: int = 16  # candidates kept per location, at least 1
 
+    def bounded(self, uncertainty_km: float) -> float:
+        """Within how many km units count as equally near to a location that is so uncertain."""
+        return max(self.least_uncertainty_km, min(self.most_uncertainty_km, uncertainty_km))
+
 
 def why_not(unit: PlacementUnit, policy: PlacementPolicy, location: Location, tenant: str) -> str:
     """Why this unit may not take a client of `tenant` at `location`; empty when it may."""

@@ -34,7 +34,8 @@ class PlacementFleet:
     """Units by index, with what ranking needs computed once.
 
     vectors: unit vectors of their positions, shape (n, 3); seeds and weights: for rendezvous
-    hashing; by_tenant, by_area: whether any unit serves only some tenants, some areas.
+    hashing; by_tenant, by_area: whether any unit serves only some tenants, some areas;
+    revision: of the store, as of which the units are known.
     Raises ValueError when a unit is not at its index, or its weight is not positive.
     """
 

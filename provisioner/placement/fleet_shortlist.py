@@ -10,10 +10,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from provisioner.placement.candidates import UNKNOWN_KM, Place
+from provisioner.placement.candidates import Place
 from provisioner.placement.choice import Choice, rule_of
 from provisioner.placement.eligibility import EligibleUnits
-from provisioner.placement.geodesy import Floats
 from provisioner.placement.rendezvous import scores_in_slot
 
 
@@ -21,14 +20,11 @@ class FleetShortlist:
     """The units between which only the hash decides. There may be thousands, so who wins a
     slot is found when it is first asked for."""
 
-    __slots__ = ("_distances_km", "_fleet", "_indices", "_rule", "_winners")
+    __slots__ = ("_fleet", "_indices", "_rule", "_winners")
 
-    def __init__(
-        self, eligible: EligibleUnits, best: NDArray[np.intp], distances_km: Floats, rule: str
-    ) -> None:
+    def __init__(self, eligible: EligibleUnits, best: NDArray[np.intp], rule: str) -> None:
         self._fleet = eligible.fleet
         self._indices = eligible.indices[best]
-        self._distances_km = distances_km
         self._rule = rule
         self._winners: dict[int, Choice] = {}
 
@@ -38,8 +34,7 @@ class FleetShortlist:
         if found is None:
             units = self._indices
             scores = scores_in_slot(slot, self._fleet.seeds[units], self._fleet.weights[units])
-            at = int(np.argmax(scores))
-            found = Choice(int(units[at]), float(self._distances_km[at]), self._rule)
+            found = Choice(int(units[int(np.argmax(scores))]), self._rule)
             self._winners[slot] = found
         return found
 
@@ -58,5 +53,4 @@ def shortlist_fleet(
     near_steps = steps[eligible.indices[near]]
     best = near[near_steps == near_steps.min()]
     rule = rule_of(place, nearer_full=bool(tiers.min() < nearest), equals=len(near), best=len(best))
-    away_km = tiers[best] if place.here is not None else np.full(len(best), UNKNOWN_KM)
-    return FleetShortlist(eligible, best, away_km, rule)
+    return FleetShortlist(eligible, best, rule)

@@ -60,7 +60,7 @@ def at(latitude, longitude, *, country="", continent="", uncertainty_km=0.0):
         latitude=latitude,
         longitude=longitude,
         uncertainty_km=uncertainty_km,
-        cell=cell_of(country, latitude, longitude, uncertainty_km),
+        cell=cell_of(country, latitude, longitude, uncertainty_km, continent),
     )
 
 
@@ -69,7 +69,7 @@ def country_only(country, continent=""):
         source=LocationSource.DATABASE,
         country=country,
         continent=continent,
-        cell=cell_of(country, None, None, 0.0),
+        cell=cell_of(country, None, None, 0.0, continent),
     )
 
 

@@ -30,7 +30,7 @@ def allowed(unit, situation):
 
 def tier(unit, location):
     if location.latitude is not None:
-        here = unit_vector(round(location.latitude, 1), round(location.longitude, 1))
+        here = unit_vector(location.latitude, location.longitude)
         there = unit_vectors(np.array([unit.latitude]), np.array([unit.longitude]))
         return float(distances_km(here, there)[0])
     if not location.country:
@@ -42,7 +42,7 @@ def within_km(situation):
     if situation.location.latitude is None:
         return 0.0
     policy = situation.policy
-    capped = min(policy.most_uncertainty_km, round(situation.location.uncertainty_km))
+    capped = min(policy.most_uncertainty_km, situation.location.uncertainty_km)
     return max(policy.least_uncertainty_km, capped)
 
 

@@ -1,16 +1,17 @@
-"""Candidate lists: the head of the full ranking, long enough, and the same for all of a cell."""
+"""Candidate lists: the head of the full ranking, long enough, and of the position itself."""
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from provisioner.placement.candidates import MOST_EQUALS, build, place_of
+from provisioner.placement.candidates import MOST_EQUALS, build, narrowed, place_of
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.fleet import PlacementFleet
+from provisioner.placement.geodesy import distance_km
 from tests.support.fleets import CITIES, at, colocated, fleet, positions, situations, unit
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(situations())
 def test_a_short_list_is_the_head_of_the_whole_one(situation):
     arguments = (situation.fleet, situation.policy, situation.location, situation.tenant)
@@ -54,19 +55,40 @@ def test_a_list_knows_whether_there_are_more():
     assert build(fleet("dublin", "fiji"), policy, at(50, 8), "t").whole
 
 
-def test_all_clients_of_a_cell_have_the_same_candidates():
+def test_each_client_of_a_cell_has_its_own_nearest_first():
     units = fleet("west", "east", west={"longitude": 0.0}, east={"longitude": 2.0})
     a, b = at(0, 0.96), at(0, 1.04)
     assert a.cell == b.cell
     lists = [build(units, PlacementPolicy(), location, "t") for location in (a, b)]
-    assert lists[0].tiers == lists[1].tiers
-    assert lists[0].indices == lists[1].indices
+    assert [list(one.indices) for one in lists] == [[0, 1], [1, 0]]
+
+
+offsets = st.tuples(st.floats(-0.2, 0.2), st.floats(-0.2, 0.2))
+
+
+@settings(max_examples=300, deadline=None)
+@given(situations(), offsets)
+def test_a_narrowed_list_is_the_head_of_the_places_own(situation, offset):
+    """Whatever the first list leaves out, nothing of it comes before what the second has."""
+    here = situation.location
+    if here.latitude is None:
+        return
+    latitude = min(90.0, max(-90.0, here.latitude + offset[0]))
+    near = at(latitude, here.longitude + offset[1], country=here.country,
+              continent=here.continent, uncertainty_km=here.uncertainty_km)  # fmt: skip
+    apart_km = distance_km(here.latitude, here.longitude, near.latitude, near.longitude) + 1e-6
+    first = build(situation.fleet, situation.policy, here, situation.tenant)
+    found = narrowed(first, place_of(near, situation.policy), apart_km=apart_km)
+    whole = build(situation.fleet, situation.policy, near, situation.tenant, keep_all=True)
+    assert found.indices == whole.indices[: len(found.indices)]
+    assert found.tiers == whole.tiers[: len(found.tiers)]
+    assert found.whole or not first.whole
 
 
 @pytest.mark.parametrize(
     ("policy", "uncertainty_km", "expected"),
     [
-        (PlacementPolicy(), 20.4, 20.0),
+        (PlacementPolicy(), 20.4, 20.4),
         (PlacementPolicy(least_uncertainty_km=50.0), 20.0, 50.0),
         (PlacementPolicy(most_uncertainty_km=300.0), 900.0, 300.0),
         (PlacementPolicy(least_uncertainty_km=5.0, most_uncertainty_km=300.0), 20.0, 20.0),

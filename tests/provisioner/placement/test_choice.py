@@ -203,7 +203,7 @@ def chosen(situation, client):
     return choice.unit_index if isinstance(choice, Choice) else None
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(situations(), clients)
 def test_the_choice_is_the_references(situation, client):
     assert chosen(situation, client) == reference.home(situation, client)

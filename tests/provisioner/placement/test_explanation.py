@@ -124,7 +124,7 @@ def test_a_crowd_is_explained_to_the_last_unit(location):
     assert sorted(rank for _, rank, _ in found.values()) == list(range(1, count + 1))
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(situations(), st.binary(max_size=5))
 def test_what_is_explained_is_what_happens(situation, client):
     units = situation.fleet
