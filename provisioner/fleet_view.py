@@ -217,7 +217,8 @@ class FleetView:
             one.reprovision is not Reprovision.KEEP or one.return_home is ReturnHome.NEXT_CONTACT
             for one in self.tenants.values()
         )
-        self.fleet = PlacementFleet(units=tuple(units), revision=self.fleet.revision + 1)
+        revision = max(self.fleet.revision, *(one.revision for one in self.replicas))
+        self.fleet = PlacementFleet(units=tuple(units), revision=revision)
         for notify in self._subscribers:
             notify(self.fleet)
 

@@ -12,6 +12,11 @@ from dataclasses import dataclass
 import msgspec
 
 from control_plane import keys
+from provisioner.geo.cells import location_of
+from provisioner.geo.location import Location, LocationSource
+from provisioner.ledger.provenance import Provenance
+
+_SOURCES = {source.value: source for source in LocationSource}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +30,13 @@ class AssignmentRecord:
     policy: int = 0  # revision of the policy that decided
     state: str = "assigned"
     home: str = ""  # the unit it had to leave; empty: it is where it chose to be
+    why: Provenance | None = None  # how it came to this unit; None: not recorded
+
+    @property
+    def location(self) -> Location:
+        """Where the client was then: the middle of its cell."""
+        source = _SOURCES.get(self.why.source) if self.why is not None else None
+        return location_of(self.cell, source or LocationSource.UNKNOWN)
 
 
 _decoder = msgspec.json.Decoder(AssignmentRecord)
@@ -33,16 +45,16 @@ decode_assignment = _decoder.decode
 
 
 def encode_assignment(
-    unit: str, epoch: int, at_ms: int, cell: str, policy: int = 0, home: str = ""
+    unit: str, epoch: int, at_ms: int, cell: str, policy: int = 0, home: str = "", why: str = ""
 ) -> bytes:
-    """The record as JSON, field by field as AssignmentRecord reads it."""
-    if home:
-        return (
-            f'{{"unit":"{unit}","epoch":{epoch},"at_ms":{at_ms},"cell":"{cell}",'
-            f'"policy":{policy},"home":"{home}"}}'
-        ).encode()
+    """The record as JSON, field by field as AssignmentRecord reads it. why: as
+    encode_provenance has it."""
+    more = f',"home":"{home}"' if home else ""
+    if why:
+        more += f',"why":{why}'
     return (
-        f'{{"unit":"{unit}","epoch":{epoch},"at_ms":{at_ms},"cell":"{cell}","policy":{policy}}}'
+        f'{{"unit":"{unit}","epoch":{epoch},"at_ms":{at_ms},"cell":"{cell}",'
+        f'"policy":{policy}{more}}}'
     ).encode()
 
 

@@ -16,7 +16,6 @@ from control_plane.fleet.move_job import JobKind, MoveJob
 from control_plane.fleet.unit import ReturnHome
 from control_plane.store.port import KeyValue
 from provisioner.fleet_view import FleetView
-from provisioner.geo.cells import location_of
 from provisioner.ledger.assignment import AssignmentRecord, decode_assignment, split_key
 from provisioner.moves.move_operation import (
     DRAINED,
@@ -81,10 +80,11 @@ class JobClients:
             client_id=client_id,
             found=pair,
             record=record,
-            location=location_of(record.cell),
+            location=record.location,
             cause=cause,
             strategy=strategy,
             to=job.unit if job.kind is JobKind.RETURN_HOME else "",
+            job=job.id,
         )
         if job.kind is JobKind.REBALANCE and not self._mover.suits_better(request):
             return None

@@ -23,6 +23,7 @@ from provisioner.ledger.assignment import AssignmentRecord, encode_assignment
 from provisioner.ledger.departure import DepartureRecord, encode_departure
 from provisioner.ledger.holds import hold
 from provisioner.ledger.operations import Move
+from provisioner.ledger.provenance import Provenance, encode_provenance
 from provisioner.moves.plan import MoveStrategy
 
 DRAINED = "drained"
@@ -35,7 +36,8 @@ HAD_TO = frozenset({DRAINED, FAILED_OVER})  # causes that make a client's old un
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MoveRequest:
-    """A client that is to move. `to`: the only unit it may go to; empty: as `strategy` finds."""
+    """A client that is to move. `to`: the only unit it may go to; empty: as `strategy` finds.
+    rule: by which placement chose `to`, if it did; job: that moves it; empty: it asked."""
 
     tenant: TenantSpec
     client_id: str
@@ -45,6 +47,8 @@ class MoveRequest:
     cause: str
     strategy: MoveStrategy
     to: str = ""
+    rule: str = ""
+    job: str = ""
 
     @property
     def takes_state(self) -> bool:
@@ -58,6 +62,14 @@ class MoveRequest:
         if self.cause in HAD_TO:
             return self.record.home or self.record.unit
         return ""
+
+
+class MoveTarget(NamedTuple):
+    """Where a client is to go, and what decided it: of a policy of this revision."""
+
+    account: Account
+    why: Provenance
+    policy: int
 
 
 class Moved(NamedTuple):
@@ -84,8 +96,8 @@ Outcome: TypeAlias = Moved | Superseded | NotMoved
 
 
 class MoveOperation(Move):
-    """See the module. `outcome` is set once. find(request): the account it should go to, as
-    things stand; lease: of its departure; held: the hold that stands beside the assignment."""
+    """See the module. `outcome` is set once. find(request): where it should go, as things
+    stand; lease: of its departure; held: the hold that stands beside the assignment."""
 
     __slots__ = (
         "_at_ms",
@@ -103,7 +115,7 @@ class MoveOperation(Move):
         request: MoveRequest,
         source: Account,
         *,
-        find: Callable[[MoveRequest], Account | ServiceError],
+        find: Callable[[MoveRequest], MoveTarget | ServiceError],
         lease: int,
         held: KeyValue | None,
         at_ms: int,
@@ -126,14 +138,15 @@ class MoveOperation(Move):
             self.guards = (unchanged(held.key, held.mod_revision),)
 
     def choose(self) -> Account | ServiceError:
-        account = self._find(self.request)
-        if isinstance(account, ServiceError):
-            return account
-        request, record = self.request, self.request.record
+        target = self._find(self.request)
+        if isinstance(target, ServiceError):
+            return target
+        account, request, record = target.account, self.request, self.request.record
         unit, epoch = account.unit, record.epoch + 1
         home = request.home if request.home != unit else ""
+        why = encode_provenance(target.why)
         self.value = encode_assignment(
-            unit, epoch, self._at_ms, request.location.cell, record.policy, home
+            unit, epoch, self._at_ms, request.location.cell, target.policy, home, why
         )
         departure = DepartureRecord(epoch=epoch, unit=unit, cause=request.cause, at_ms=self._at_ms)
         departed = Put(

@@ -20,9 +20,9 @@ from control_plane import faultpoints, keys
 from control_plane.errors import Exhausted, Refused, ServiceError, Unavailable
 from control_plane.fleet.unit import Reprovision
 from control_plane.store.port import KeyValue
-from provisioner.ledger.account import Account
 from provisioner.ledger.client_keys import ClientKeys
 from provisioner.ledger.port import Ledger
+from provisioner.ledger.provenance import provenance_of
 from provisioner.moves.handoff import Handoff
 from provisioner.moves.handoff_result import HandoffFailed, MovingClient, UnitAddress
 from provisioner.moves.move_operation import (
@@ -30,6 +30,7 @@ from provisioner.moves.move_operation import (
     Moved,
     MoveOperation,
     MoveRequest,
+    MoveTarget,
     NotMoved,
     Outcome,
 )
@@ -163,14 +164,14 @@ class Mover:
         until = self._clock() + timeout_s
         policy = request.tenant.reprovision
         if request.takes_state:
-            account = self._find(request)
-            if isinstance(account, ServiceError):
-                return NotMoved(account.message)
-            failed = await self._hand_over(request, account.unit, timeout_s)
+            target = self._find(request)
+            if isinstance(target, ServiceError):
+                return NotMoved(target.message)
+            failed = await self._hand_over(request, target.account.unit, timeout_s)
             if failed is not None:
                 return NotMoved(failed.reason)
             until = self._clock() + MOVE_S
-            request = replace(request, to=account.unit)
+            request = replace(request, to=target.account.unit, rule=target.why.rule)
         async with self._leasing:
             lease = await self._lease(request.found.key)
         operation = MoveOperation(
@@ -194,8 +195,8 @@ class Mover:
             self.spawn(self._forget(request), "forget a client that left")
         return outcome
 
-    def _find(self, request: MoveRequest) -> Account | ServiceError:
-        """The account of the unit that the client should go to, as the fleet is now."""
+    def _find(self, request: MoveRequest) -> MoveTarget | ServiceError:
+        """The unit that the client should go to, as the fleet is now."""
         assert self._ledger is not None
         ledger, targets = self._ledger, self._targets
         if request.to:
@@ -205,7 +206,7 @@ class Mover:
             if ledger.occupancy.room[index] <= 0:
                 ledger.request_slots([request.to])
                 return Exhausted(f"unit {request.to} has no room")
-            return ledger.account(request.to)
+            return self._target(request, index, request.rule)
         tenant, key = request.tenant.id, request.found.key
         choice: Choice | NoChoice | None
         if request.strategy is MoveStrategy.SPREAD:
@@ -221,10 +222,25 @@ class Mover:
                 return Refused(choice.reason)
             ledger.request_slots(choice.allowed)
             return Exhausted("no unit that may take them has room")
-        unit = targets.fleet.units[choice.unit_index].id
-        if unit == request.record.unit:
+        if targets.fleet.units[choice.unit_index].id == request.record.unit:
             return Refused("its unit takes clients again")
-        return ledger.account(unit)
+        return self._target(request, choice.unit_index, choice.rule)
+
+    def _target(self, request: MoveRequest, unit_index: int, rule: str) -> MoveTarget:
+        assert self._ledger is not None
+        fleet = self._targets.fleet
+        why = provenance_of(
+            fleet,
+            unit_index,
+            rule,
+            request.location,
+            cause=request.cause,
+            job=request.job,
+            left=request.record.unit,
+        )
+        return MoveTarget(
+            self._ledger.account(fleet.units[unit_index].id), why, self._policy.revision
+        )
 
     async def _held(self, request: MoveRequest) -> KeyValue | None:
         """The hold that stands beside the assignment as seen."""

@@ -13,7 +13,6 @@ from control_plane.fleet.lifecycle import State
 from control_plane.fleet.unit import Reprovision, ReturnHome
 from control_plane.store.port import KeyValue
 from provisioner.fleet_view import FleetView
-from provisioner.geo.cells import location_of
 from provisioner.ledger.assignment import AssignmentRecord, decode_assignment
 from provisioner.moves.move_operation import (
     DRAINED,
@@ -74,7 +73,7 @@ class MoveOnContact:
         tenant, to, strategy = pending.tenant, "", MoveStrategy.PLACE
         location = pending.location
         if is_nowhere(location):
-            location = location_of(record.cell)
+            location = record.location
         leaving = self._fleet_view.leaving.get(record.unit)
         if leaving is State.DRAINING:
             cause = DRAINED

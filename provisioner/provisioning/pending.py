@@ -129,7 +129,11 @@ class PendingProvision(Claim, Generic[ReceiverT]):
             return choice
         self.choice: Choice = choice
         account = placer.accounts[choice.unit_index]
-        self.value = encode_assignment(account.unit, 1, self.at_ms, self.location.cell)
+        location = self.location
+        why = placer.provenance(choice, location)
+        self.value = encode_assignment(
+            account.unit, 1, self.at_ms, location.cell, placer.policy.revision, why=why
+        )
         if self.tenant.hold_s > 0:
             self.plain = False
             until_ms = self.at_ms + int(self.tenant.hold_s * 1000)

@@ -11,14 +11,17 @@ from collections.abc import Callable, Sequence
 from control_plane import keys
 from control_plane.errors import Exhausted, Refused, ServiceError
 from provisioner.fleet_view import FleetView
-from provisioner.geo.location import Location
+from provisioner.geo.location import Location, LocationSource
 from provisioner.ledger.account import Account
 from provisioner.ledger.port import Ledger
+from provisioner.ledger.provenance import encode_provenance, provenance_of
 from provisioner.placement.choice import Choice, NoChoice
 from provisioner.placement.explanation import Explanation, explain
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.placement.fleet import PlacementFleet
 from provisioner.placement.occupancy import Occupancy
+
+MOST_PROVENANCES = 50_000
 
 
 class Placer:
@@ -44,6 +47,7 @@ class Placer:
         self.fleet = fleet
         self._ledger.follow([unit.id for unit in fleet.units])
         self._chooser = self._ledger.chooser(fleet, self.policy)
+        self._provenances: dict[tuple[int, int, str], tuple[Location, str]] = {}
         self.accounts: Sequence[Account] = [self._ledger.account(unit.id) for unit in fleet.units]
 
     @property
@@ -59,6 +63,26 @@ class Placer:
         if isinstance(choice, NoChoice):
             return self._no_room(choice, tenant_id)
         return choice
+
+    def provenance(self, choice: Choice, location: Location) -> str:
+        """What the record of a client keeps of this choice, encoded; kept by identity for
+        locations that clients share."""
+        if location.source is LocationSource.DECLARED:
+            return self._provenance(choice, location)
+        key = (id(location), choice.unit_index, choice.rule)
+        kept = self._provenances.get(key)
+        if kept is not None and kept[0] is location:
+            return kept[1]
+        if len(self._provenances) >= MOST_PROVENANCES:
+            self._provenances.clear()
+        made = self._provenance(choice, location)
+        self._provenances[key] = (location, made)
+        return made
+
+    def _provenance(self, choice: Choice, location: Location) -> str:
+        return encode_provenance(
+            provenance_of(self.fleet, choice.unit_index, choice.rule, location)
+        )
 
     def explain(self, tenant_id: str, client_id: str, location: Location) -> Explanation:
         """Every unit, and what speaks for it or against."""

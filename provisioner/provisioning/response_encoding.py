@@ -23,6 +23,7 @@ _SOURCES = {
     LocationSource.DATABASE: geo_pb2.LOCATION_SOURCE_DATABASE,
     LocationSource.TENANT_DEFAULT: geo_pb2.LOCATION_SOURCE_TENANT_DEFAULT,
     LocationSource.NOWHERE: geo_pb2.LOCATION_SOURCE_NOWHERE,
+    LocationSource.UNKNOWN: geo_pb2.LOCATION_SOURCE_UNSPECIFIED,
 }
 _EXISTING, _STALE = b"\x28\x01", b"\x30\x01"  # fields 5 and 6 of a ProvisionResponse
 _FLAGS = {

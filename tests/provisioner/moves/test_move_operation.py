@@ -14,6 +14,7 @@ from provisioner.geo.cells import location_of
 from provisioner.ledger.account import Account
 from provisioner.ledger.assignment import decode_assignment, encode_assignment
 from provisioner.ledger.departure import DepartureRecord, decode_departure
+from provisioner.ledger.provenance import Provenance
 from provisioner.moves.move_operation import (
     DRAINED,
     FAILED_OVER,
@@ -22,6 +23,7 @@ from provisioner.moves.move_operation import (
     Moved,
     MoveOperation,
     MoveRequest,
+    MoveTarget,
     NotMoved,
     Superseded,
 )
@@ -50,7 +52,7 @@ def request(*, cause: str = DRAINED, home: str = "", tenant: TenantSpec = TENANT
     )
 
 
-def operation(of: MoveRequest, target: Account | Exhausted, held: KeyValue | None = None):
+def operation(of: MoveRequest, target: MoveTarget | Exhausted, held: KeyValue | None = None):
     return MoveOperation(
         of,
         Account(unit="dublin"),
@@ -63,15 +65,18 @@ def operation(of: MoveRequest, target: Account | Exhausted, held: KeyValue | Non
 
 
 VIRGINIA = Account(unit="virginia")
+WHY = Provenance("nearest", "database", 5_500.1, 17, DRAINED, "j1", "dublin")
+TO_VIRGINIA = MoveTarget(VIRGINIA, WHY, 2)
 
 
 async def test_it_writes_the_next_epoch_and_the_departure_under_its_lease():
-    move = operation(request(), VIRGINIA)
+    move = operation(request(), TO_VIRGINIA)
     assert move.choose() is VIRGINIA
     written = decode_assignment(move.value)
     assert (written.unit, written.epoch, written.at_ms, written.cell) == (
         "virginia", 4, 2_000, CELL,
     )  # fmt: skip
+    assert (written.why, written.policy) == (WHY, 2)
     (departure,) = move.writes
     assert (departure.key, departure.lease) == (keys.move("dublin", "t", "alice"), 77)
     assert decode_departure(departure.value) == DepartureRecord(
@@ -81,7 +86,7 @@ async def test_it_writes_the_next_epoch_and_the_departure_under_its_lease():
 
 
 async def test_a_hold_moves_along_and_guards_the_move():
-    move = operation(request(), VIRGINIA, held=HOLD)
+    move = operation(request(), TO_VIRGINIA, held=HOLD)
     move.choose()
     _, hold = move.writes
     assert hold.key == HOLD.key
@@ -102,7 +107,7 @@ async def test_a_hold_moves_along_and_guards_the_move():
     ],
 )
 async def test_the_home_it_had_to_leave(cause, home, expected):
-    move = operation(request(cause=cause, home=home), VIRGINIA)
+    move = operation(request(cause=cause, home=home), TO_VIRGINIA)
     move.choose()
     assert decode_assignment(move.value).home == expected
 
@@ -115,7 +120,7 @@ async def test_where_no_unit_is_found_nothing_is_to_be_written():
 
 
 async def test_a_move_that_is_durable_says_where_and_at_which_epoch():
-    move = operation(request(), VIRGINIA)
+    move = operation(request(), TO_VIRGINIA)
     move.account = move.choose()
     move.assigned(12)
     assert await move.outcome == Moved("virginia", 4, 2_000)
@@ -123,13 +128,13 @@ async def test_a_move_that_is_durable_says_where_and_at_which_epoch():
 
 @pytest.mark.parametrize("found", [None, pair("mumbai")])
 async def test_an_assignment_that_changed_supersedes_the_move(found):
-    move = operation(request(), VIRGINIA)
+    move = operation(request(), TO_VIRGINIA)
     move.changed(found)
     assert await move.outcome == Superseded(found)
 
 
 async def test_a_failed_move_gives_the_reason_and_the_first_outcome_stands():
-    move = operation(request(), VIRGINIA)
+    move = operation(request(), TO_VIRGINIA)
     move.failed(Unavailable("the store is away"))
     move.changed(None)
     assert await move.outcome == NotMoved("the store is away")

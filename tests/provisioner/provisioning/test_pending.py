@@ -13,7 +13,9 @@ from control_plane.store.port import KeyValue
 from provisioner.geo.location import NOWHERE
 from provisioner.ledger.account import Account
 from provisioner.ledger.assignment import decode_assignment
+from provisioner.ledger.provenance import Provenance, encode_provenance
 from provisioner.placement.choice import Choice
+from provisioner.placement.filters import PlacementPolicy
 from provisioner.provisioning.pending import LookupBeforeRefusal
 from provisioner.provisioning.single import SingleProvision
 
@@ -25,10 +27,14 @@ class FixedPlacer:
 
     def __init__(self) -> None:
         self.accounts = [Account(unit="dublin")]
-        self.choice: Choice | ServiceError = Choice(0, 5.0, "nearest")
+        self.choice: Choice | ServiceError = Choice(0, "nearest")
+        self.policy = PlacementPolicy(revision=3)
 
     def choose(self, tenant_id, client_key, location):
         return self.choice
+
+    def provenance(self, choice, location):
+        return encode_provenance(Provenance(choice.rule, location.source.value, -1.0, 17))
 
 
 class RecordingFlow:
@@ -70,6 +76,8 @@ def test_the_record_is_of_the_unit_chosen(flow: RecordingFlow) -> None:
     assert one.choose() is flow.placer.accounts[0]
     record = decode_assignment(one.value)
     assert (record.unit, record.epoch, record.at_ms) == ("dublin", 1, 1_700)
+    assert record.why == Provenance("nearest", "nowhere", -1.0, 17)
+    assert record.policy == 3
     assert one.plain
     assert not one.writes
 

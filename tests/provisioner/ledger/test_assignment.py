@@ -1,0 +1,98 @@
+"""The record of a home, and of how its client came there."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from provisioner.geo.cells import cell_of
+from provisioner.geo.location import NOWHERE, Location, LocationSource
+from provisioner.ledger.assignment import AssignmentRecord, decode_assignment, encode_assignment
+from provisioner.ledger.provenance import (
+    UNKNOWN_KM,
+    Provenance,
+    encode_provenance,
+    provenance_of,
+)
+from tests.support.fleets import at, fleet
+
+names = st.from_regex(r"[a-z0-9][a-z0-9-]{0,20}", fullmatch=True)
+cells = st.sampled_from(["", "nowhere", "IE:53.3,-6.3~20", "@EU:", "CY@EU:", "FJ:-17.7,177.4~0"])
+provenances = st.builds(
+    Provenance,
+    st.sampled_from(["", "nearest", "least-loaded-near", "spread-near", "next-best", "spread"]),
+    st.sampled_from([source.value for source in LocationSource]),
+    st.one_of(st.just(UNKNOWN_KM), st.floats(0, 20_100).map(lambda km: round(km, 1))),
+    st.integers(0, 2**53),
+    st.sampled_from(["", "drained", "failed-over", "returned-home", "reprovisioned"]),
+    st.one_of(st.just(""), names),
+    st.one_of(st.just(""), names),
+).map(lambda one: one if one.cause else msgspec.structs.replace(one, job="", left=""))
+
+
+@given(names, st.integers(1, 2**40), st.integers(0, 2**45), cells, st.integers(0, 99),
+       st.one_of(st.just(""), names), st.one_of(st.none(), provenances))  # fmt: skip
+def test_a_record_is_read_as_it_was_written(unit, epoch, at_ms, cell, policy, home, why):
+    encoded = "" if why is None else encode_provenance(why)
+    value = encode_assignment(unit, epoch, at_ms, cell, policy, home, encoded)
+    assert decode_assignment(value) == AssignmentRecord(
+        unit=unit, epoch=epoch, at_ms=at_ms, cell=cell, policy=policy, home=home, why=why
+    )
+    assert json.loads(value)["unit"] == unit  # an operator reads it with any tool
+
+
+@given(provenances)
+def test_it_takes_few_bytes(why):
+    """It is kept for every client there is."""
+    if not why.cause:
+        assert len(encode_provenance(why)) <= 70
+
+
+def test_what_was_written_before_provenance_was_kept_says_that_it_is_not_recorded():
+    record = decode_assignment(
+        b'{"unit":"dublin","epoch":2,"at_ms":7,"cell":"IE:53.3,-6.3~20","policy":0}'
+    )
+    assert record.why is None
+    assert record.location.source is LocationSource.UNKNOWN
+    assert (record.location.country, record.location.latitude) == ("IE", 53.3)
+
+
+@pytest.mark.parametrize(
+    ("why", "source"),
+    [
+        (Provenance("nearest", "declared", 1.0, 1), LocationSource.DECLARED),
+        (Provenance("nearest", "database", 1.0, 1), LocationSource.DATABASE),
+        (Provenance("nearest", "by-dead-reckoning", 1.0, 1), LocationSource.UNKNOWN),
+        (None, LocationSource.UNKNOWN),
+    ],
+)
+def test_the_location_is_by_whom_the_record_says(why, source):
+    record = AssignmentRecord(unit="u", epoch=1, at_ms=1, cell="IE:53.3,-6.3~20", why=why)
+    assert record.location.source is source
+    assert record.location.cell == "IE:53.3,-6.3~20"
+
+
+def test_a_client_that_was_nowhere_is_there_still():
+    why = Provenance("spread", "nowhere", UNKNOWN_KM, 1)
+    assert AssignmentRecord(unit="u", epoch=1, at_ms=1, cell="nowhere", why=why).location is NOWHERE
+
+
+def test_provenance_is_of_the_clients_own_position():
+    """Not of the middle of its cell: a client 4 km from there is as far from its unit."""
+    units = fleet("dublin")
+    found = provenance_of(units, 0, "nearest", at(53.34, -6.3))
+    assert found == Provenance("nearest", "declared", 4.4, 1)
+    moved = provenance_of(
+        units, 0, "spread", at(53.3, -6.3), cause="drained", job="j", left="frankfurt"
+    )
+    assert (moved.distance_km, moved.cause, moved.job, moved.left) == (
+        0.0, "drained", "j", "frankfurt",
+    )  # fmt: skip
+    country = Location(
+        source=LocationSource.DATABASE, country="IE", cell=cell_of("IE", None, None, 0.0)
+    )
+    assert provenance_of(units, 0, "nearest", country).distance_km == UNKNOWN_KM
