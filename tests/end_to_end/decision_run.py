@@ -7,6 +7,7 @@ both have on disk, but for when it happened, must be the same.
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import subprocess
 import time
@@ -17,6 +18,7 @@ from typing import Any
 import grpc
 import msgspec
 
+from data_sharing.rules.rule_health import RuleHealth
 from homeport.api.cloudevents.v1 import cloudevents_pb2
 from homeport.api.datasharing.v1 import feed_pb2 as feeds
 from homeport.api.datasharing.v1 import (
@@ -72,6 +74,8 @@ rules:
     watch: {r: {feed: sensor.reading}}
     when: has(r.data.note) && int(r.data.note) > 0
     park_after: 5
+    retry_after: 7d
+    retry_at_most: 7d
     do: [{invoke: {application: nobody, action: none}}]
 """
 PLAN = json.dumps(
@@ -179,9 +183,9 @@ class Publishing:
     def left(self) -> dict[str, Any]:
         """What is on disk, but for when it happened."""
         with sqlite3.connect(self.folder / "data" / "sharing.db") as db:
-            return {name: list(_rows(db, text)) for name, text in _TOLD.items()} | {
-                "cells": [_timeless(row) for row in _rows(db, _CELLS)]
-            }
+            told = {name: list(_rows(db, text)) for name, text in _TOLD.items()}
+            told["dead"] = [(kind, _TIME.sub("", why), *rest) for kind, why, *rest in told["dead"]]
+            return told | {"cells": [_timeless(row) for row in _rows(db, _CELLS)]}
 
 
 _TOLD = {
@@ -197,15 +201,22 @@ _TOLD = {
 }
 
 
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")  # since when a rule is parked
 _CELLS = "SELECT tenant, kind, name, key, content FROM cells ORDER BY 1, 2, 3, 4"
 
 
 def _timeless(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """A cell, without the time at which the newest event of a rule's was accepted."""
+    """A cell, without the times at which a rule's newest event was accepted and failures were."""
     *name, content = row
     if name[1] == "rule":
         content = msgspec.msgpack.decode(content)
         content[1] = 0
+    elif name[1] == "health":
+        health = msgspec.msgpack.decode(content, type=RuleHealth)
+        for row in health.rows.values():
+            row.last_ms = row.retry_ms = 0
+            row.parked_ms = None if row.parked_ms is None else 0
+        content = health
     return (*name, content)
 
 

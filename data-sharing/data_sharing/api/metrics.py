@@ -17,11 +17,13 @@ from prometheus_client.registry import Collector
 from control_plane.telemetry.endpoint import Readiness
 from data_sharing.api.open_feeds import OpenFeeds
 from data_sharing.database import Database
-from data_sharing.decisions.worker import DecisionWorker
+from data_sharing.decisions.worker import MOST_PARKED_RULES, DecisionWorker
 from data_sharing.delivery.dispatcher import Dispatcher
 from data_sharing.feeds.publisher import Publisher
 from data_sharing.feeds.retention import Retainer
 from data_sharing.feeds.sqlite_log import SqliteFeedLog
+from data_sharing.rules.results import ParkingChangeKind
+from data_sharing.rules.rule_health import ParkingScope
 
 
 class SharingMetrics(Collector):
@@ -100,6 +102,42 @@ class SharingMetrics(Collector):
         for (tenant, rule), count in sorted(counts.evicted.items()):
             evicted.add_metric([tenant, rule], count)
         yield evicted
+        yield from self._parking()
+
+    def _parking(self) -> Iterator[Metric]:
+        parked = GaugeMetricFamily(
+            "homeport_rules_parked",
+            "Keys or producers for which a rule is parked; scope rule: 1 where all of it is. Of"
+            f" {MOST_PARKED_RULES:,} rules at most.",
+            labels=["tenant", "rule", "scope"],
+        )
+        for (tenant, rule), counts in sorted(self._worker.parked.items()):
+            for scope, count in (
+                (ParkingScope.KEY, counts.keys),
+                (ParkingScope.PRODUCER, counts.producers),
+                (ParkingScope.RULE, int(counts.whole)),
+            ):
+                if count:
+                    parked.add_metric([tenant, rule, scope.value], count)
+        yield parked
+        parkings = CounterMetricFamily(
+            "homeport_rules_parkings",
+            "Times a rule was parked at a key, for a producer or as a whole.",
+            labels=["tenant", "rule", "scope"],
+        )
+        retries = CounterMetricFamily(
+            "homeport_rules_retries",
+            "Times that what was parked was tried again when its time had come.",
+            labels=["tenant", "rule", "scope", "outcome"],
+        )
+        for (tenant, rule, kind, scope), count in sorted(self._worker.counts.parking.items()):
+            if kind is ParkingChangeKind.PARKED:
+                parkings.add_metric([tenant, rule, scope.value], count)
+            else:
+                outcome = kind.value.removeprefix("retry-")
+                retries.add_metric([tenant, rule, scope.value, outcome], count)
+        yield parkings
+        yield retries
 
     def _instructions(self) -> Iterator[Metric]:
         dispatcher = self._dispatcher

@@ -21,6 +21,7 @@ from data_sharing.management.simulator import SimulatedStep
 from data_sharing.platforms.messages import timestamp
 from data_sharing.rules.compiler import parse
 from data_sharing.rules.results import ClauseOutcome, effect_text
+from data_sharing.rules.rule_health import RuleHealth
 from homeport.api.datasharing.v1 import rule_pb2 as pb
 from homeport.api.datasharing.v1 import rule_pb2_grpc as pb_grpc
 
@@ -55,7 +56,8 @@ class RuleService(pb_grpc.RuleServiceServicer):
 
     async def GetRule(self, request: pb.GetRuleRequest, context: Context) -> pb.Rule:
         tenant = self._tenant(context, request.tenant)
-        return self._rule(self._rules.rule(tenant, request.rule_id, request.version))
+        rule = self._rules.rule(tenant, request.rule_id, request.version)
+        return self._rule(rule, with_scopes=True)
 
     async def ListRules(
         self, request: pb.ListRulesRequest, context: Context
@@ -98,6 +100,15 @@ class RuleService(pb_grpc.RuleServiceServicer):
         )
         return pb.TestRulesResponse(events=map(_tested, steps))
 
+    async def RetryRule(
+        self, request: pb.RetryRuleRequest, context: Context
+    ) -> pb.RetryRuleResponse:
+        tenant = self._tenant(context, request.tenant)
+        rule, unparked = await self._rules.retry(
+            tenant, request.rule_id, key=request.key, source=request.source
+        )
+        return pb.RetryRuleResponse(rule=self._rule(rule, with_scopes=True), unparked=unparked)
+
     async def RetireRule(self, request: pb.RetireRuleRequest, context: Context) -> pb.Rule:
         tenant = self._tenant(context, request.tenant)
         return self._rule(await self._rules.retire(tenant, request.rule_id))
@@ -105,7 +116,7 @@ class RuleService(pb_grpc.RuleServiceServicer):
     def _tenant(self, context: Context, tenant: str) -> str:
         return self._callers.of_context(context, tenant, Right.OPERATE).tenant
 
-    def _rule(self, rule: RuleVersion) -> pb.Rule:
+    def _rule(self, rule: RuleVersion, *, with_scopes: bool = False) -> pb.Rule:
         health = self._worker.health(rule.tenant, rule.spec.rule, rule.version)
         suspended = self._rules.suspended.get((rule.tenant, rule.spec.rule), "")
         return pb.Rule(
@@ -116,12 +127,34 @@ class RuleService(pb_grpc.RuleServiceServicer):
             spec=msgspec.json.encode(rule.spec).decode(),
             apply_time=timestamp(rule.applied_ms),
             retired=rule.retired,
-            health=pb.RuleHealth(
-                parked=health.parked or bool(suspended),
-                failures=health.failures,
-                last_error=suspended or health.last_error,
-            ),
+            health=health_to_proto(health, suspended, with_scopes=with_scopes),
         )
+
+
+def health_to_proto(health: RuleHealth, suspended: str, *, with_scopes: bool) -> pb.RuleHealth:
+    """suspended: why the rule is; empty: it is not. with_scopes: each that is parked."""
+    counts, parked = health.counts, list(health.parked())
+    retry_ms = min((row.retry_ms for row in parked), default=None)
+    return pb.RuleHealth(
+        parked=counts.any or bool(suspended),
+        parked_whole=counts.whole or bool(suspended),
+        failures=health.failures,
+        last_error=suspended or health.last_error,
+        parked_keys=counts.keys,
+        parked_producers=counts.producers,
+        retry_time=None if retry_ms is None else timestamp(retry_ms),
+        parked_scopes=[
+            pb.ParkedScope(
+                key=row.key,
+                source=row.source,
+                park_time=timestamp(row.parked_ms or 0),
+                retry_time=timestamp(row.retry_ms),
+                failures=row.in_a_row,
+                last_error=row.last_error,
+            )
+            for row in (parked if with_scopes else ())
+        ],
+    )
 
 
 def clause_to_proto(clause: ClauseOutcome) -> pb.Clause:

@@ -19,7 +19,14 @@ from data_sharing.plans.changes import apply
 from data_sharing.plans.due_actions import DueAction
 from data_sharing.plans.plan import EventPlan
 from data_sharing.rules.effects import Effect, PlanChange
-from data_sharing.rules.results import EvaluationResult, RuleOutcome, RuleVerdict, Timer
+from data_sharing.rules.results import (
+    EvaluationResult,
+    ParkingChangeKind,
+    RuleOutcome,
+    RuleVerdict,
+    Timer,
+)
+from data_sharing.rules.rule_health import ParkingScope
 
 _TO_DEAD_LETTERS = (RuleVerdict.ERROR, RuleVerdict.PARKED)
 
@@ -27,13 +34,19 @@ _TO_DEAD_LETTERS = (RuleVerdict.ERROR, RuleVerdict.PARKED)
 class DecisionCounts:
     """What a process decided, transactions that were undone and repeated included."""
 
-    __slots__ = ("decided", "evicted", "failed", "fired")
+    __slots__ = ("decided", "evicted", "failed", "fired", "parking")
 
     def __init__(self) -> None:
         self.decided = 0  # events
         self.fired = 0  # times that a rule did
         self.failed = 0  # times that a rule did on an event, or was parked
         self.evicted: Counter[tuple[str, str]] = Counter()  # events, by tenant and rule
+        # How often a scope of a rule was parked or retried, by tenant and rule.
+        self.parking: Counter[tuple[str, str, ParkingChangeKind, ParkingScope]] = Counter()
+
+    def add_parking(self, tenant: str, decided: EvaluationResult) -> None:
+        for rule, kind, scope in decided.parking:
+            self.parking[tenant, rule, kind, scope] += 1
 
 
 class DecisionWriter:
@@ -65,6 +78,7 @@ class DecisionWriter:
                 self._failed(db, tenant, outcome, [cause], now_ms)
         for rule, count in decided.evicted:
             self._counts.evicted[tenant, rule] += count
+        self._counts.add_parking(tenant, decided)
         _store_timers(db, decided)
 
     def timer(
@@ -89,6 +103,7 @@ class DecisionWriter:
                 history.put_timer_judgements(db, decision_id, at_ms, decided.outcomes)
             elif outcome.verdict is RuleVerdict.ERROR:
                 self._failed(db, timer.tenant, outcome, map(cause_of, outcome.events), at_ms)
+        self._counts.add_parking(timer.tenant, decided)
         _store_timers(db, decided)
 
     def action(

@@ -149,6 +149,25 @@ class RuleRegistry:
             self._worker.replace_rules(self._worker.rules.with_changes(retired=[(tenant, rule_id)]))
             return replace(rule, retired=True)
 
+    async def retry(
+        self, tenant: str, rule_id: str, *, key: str = "", source: str = ""
+    ) -> tuple[RuleVersion, int]:
+        """What is parked of a rule is run again from the next event on: all of it, or what is
+        parked at a key or for a producer. The rule, and how much there was. Raises NotFound,
+        Refused."""
+        async with self._changing:
+            rule = self.rule(tenant, rule_id)
+            if rule.retired:
+                raise Refused(f"rule {rule_id} is retired; apply it again to run it")
+            why = self.suspended.get((tenant, rule_id))
+            if why is not None:
+                raise Refused(f"rule {rule_id} is suspended, not parked: {why}")
+
+            def work(db: sqlite3.Connection) -> int:
+                return self._worker.unpark(db, tenant, rule_id, key, source)
+
+            return rule, await self._database.transact(work)
+
     def rule(self, tenant: str, rule_id: str, version: int = 0) -> RuleVersion:
         """One version of a rule; 0: the newest. Raises NotFound."""
         found = self._database.read(lambda db: rule_tables.get(db, tenant, rule_id, version))

@@ -19,8 +19,6 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from operator import attrgetter
 
-import msgspec
-
 from control_plane import faultpoints
 from control_plane.errors import Conflict, ServiceError, Unavailable
 from data_sharing.database import Database
@@ -34,8 +32,9 @@ from data_sharing.event import Event
 from data_sharing.feeds.log_tables import accepted_ms_of
 from data_sharing.instruction import Cause
 from data_sharing.plans.due_actions import advance
-from data_sharing.rules.cell_cache import CellCache, CellId, RuleHealth
+from data_sharing.rules.cell_cache import CellCache, CellId, decoded
 from data_sharing.rules.results import NO_RESULT, Timer
+from data_sharing.rules.rule_health import ParkedCounts, RuleHealth
 from data_sharing.rules.ruleset import RuleSet
 
 log = logging.getLogger(__name__)
@@ -44,6 +43,7 @@ PARTITION = "0"  # of this store; there is one worker for all of it
 TIMERS_AT_ONCE = 64
 TICK_S = 0.1  # how late a timer may be noticed
 RETRY_S = 1.0
+MOST_PARKED_RULES = 1_000  # whose parked keys and producers are counted for metrics
 
 
 class DecisionWorker:
@@ -60,6 +60,9 @@ class DecisionWorker:
         self.rules = RuleSet()
         self.fence = 0
         self.counts = DecisionCounts()
+        # By tenant and rule, where anything is; another thread reads it for metrics.
+        self.parked: dict[tuple[str, str], ParkedCounts] = {}
+        self._parked_known = False
         self._writer = DecisionWriter(self.plans, instructions, self.counts)
         database.on_undo.append(self.forget)
 
@@ -73,6 +76,7 @@ class DecisionWorker:
         """What is in memory may not be so."""
         self._state.forget()
         self.plans.forget()
+        self._parked_known = False
 
     def replace_rules(self, rules: RuleSet) -> None:
         """Decides by these from the next event on, and reads anew what it remembers."""
@@ -92,8 +96,21 @@ class DecisionWorker:
         """How a rule fares, as far as is committed."""
         cell = CellId(tenant, "health", rule, "")
         raw = self._database.read(lambda db: worker_tables.load(db, cell))
-        found = None if raw is None else msgspec.msgpack.decode(raw, type=RuleHealth)
+        found: RuleHealth | None = None if raw is None else decoded(cell.kind, raw)
         return found if found is not None and found.version == version else RuleHealth(version)
+
+    def unpark(self, db: sqlite3.Connection, tenant: str, rule: str, key: str, source: str) -> int:
+        """In a transaction: what is parked of a rule is run again from the next event on; only
+        at that key or for that producer where one is given. How many scopes there were."""
+        self.join_transaction(db)
+        cell = CellId(tenant, "health", rule, "")
+        health: RuleHealth | None = self._state.get(cell)
+        if health is None:
+            return 0
+        count = health.unpark(key, source)
+        self._state.put(cell, health if health.rows else None)
+        self._store_state(db)
+        return count
 
     # -- events ------------------------------------------------------------------------
 
@@ -133,7 +150,7 @@ class DecisionWorker:
                         EventOutcomes(event.tenant, event.position, now_ms, decided.outcomes)
                     )
         batch.write(db)
-        worker_tables.store(db, state.drain())
+        self._store_state(db)
 
     def _decide_alone(self, db: sqlite3.Connection, event: Event, now_ms: int) -> None:
         """One that cannot be decided at all is a dead letter of no rule's."""
@@ -178,7 +195,7 @@ class DecisionWorker:
             history.add_judgements(
                 db, EventOutcomes(event.tenant, event.position, now_ms, decided.outcomes)
             )
-        worker_tables.store(db, self._state.drain())
+        self._store_state(db)
 
     # -- time --------------------------------------------------------------------------
 
@@ -195,6 +212,8 @@ class DecisionWorker:
     async def tick(self) -> bool:
         """Does what is due; whether there was anything."""
         now_ms = self._wall_ms()
+        if not self._parked_known:
+            await self._database.transact(self._count_parked)
         if not self._database.read(lambda db: _anything_due(db, now_ms)):
             return False
         await self._database.transact(lambda db: self._due(db, now_ms))
@@ -210,7 +229,7 @@ class DecisionWorker:
         for tenant, plan_id in plan_store.due(db, now_ms, TIMERS_AT_ONCE):
             self._advance_plan(db, batch, tenant, plan_id, now_ms)
         batch.write(db)
-        worker_tables.store(db, self._state.drain())
+        self._store_state(db)
         faultpoints.passing("decide.timers.after")
 
     def _timer(self, db: sqlite3.Connection, batch: WriteBatch, timer: Timer, now_ms: int) -> None:
@@ -249,6 +268,27 @@ class DecisionWorker:
         for cell in gone:
             self._state.drop(cell)
         return len(gone)
+
+    def _count_parked(self, db: sqlite3.Connection) -> None:
+        """As this transaction sees it: between those that change it, so that none is missed. Where
+        it is undone, nothing is known again."""
+        healths = worker_tables.healths(db, MOST_PARKED_RULES)
+        found = {(tenant, rule): health.counts for tenant, rule, health in healths}
+        self.parked = {name: counts for name, counts in found.items() if counts.any}
+        self._parked_known = True
+
+    def _store_state(self, db: sqlite3.Connection) -> None:
+        """What rules and forecasts remember and has changed."""
+        writes = self._state.drain()
+        worker_tables.store(db, writes)
+        for cell in [one.id for one in writes if one.id.kind == "health"]:
+            health: RuleHealth | None = self._state.get(cell)
+            counts = ParkedCounts() if health is None else health.counts
+            name = cell.tenant, cell.name
+            if not counts.any:
+                self.parked.pop(name, None)
+            elif name in self.parked or len(self.parked) < MOST_PARKED_RULES:
+                self.parked[name] = counts
 
     def _load(self, cell: CellId) -> bytes | None:
         assert self._db is not None

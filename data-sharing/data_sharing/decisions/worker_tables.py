@@ -6,11 +6,12 @@ transaction of the events that moved it.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from control_plane.sqlite.schema import Schema
-from data_sharing.rules.cell_cache import NEVER_MS, CellId, CellWrite
+from data_sharing.rules.cell_cache import NEVER_MS, CellId, CellWrite, decoded
 from data_sharing.rules.results import Timer
+from data_sharing.rules.rule_health import RuleHealth
 
 SCHEMA = Schema(
     part="memory",
@@ -30,6 +31,7 @@ SCHEMA = Schema(
                  key TEXT NOT NULL, token TEXT NOT NULL, due_ms INTEGER NOT NULL) WITHOUT ROWID""",
             "CREATE INDEX timers_by_time ON timers (due_ms, id)",
         ),
+        ("CREATE INDEX cells_of_health ON cells (tenant, name) WHERE kind = 'health'",),
     ),
 )
 
@@ -100,6 +102,19 @@ def expire(db: sqlite3.Connection, now_ms: int, limit: int) -> list[CellId]:
         (now_ms, limit),
     )
     return [CellId(*row) for row in rows.fetchall()]
+
+
+def healths(db: sqlite3.Connection, limit: int) -> Iterator[tuple[str, str, RuleHealth]]:
+    """(tenant, rule, how it fares) of rules that have failed of late; at most so many."""
+    rows = db.execute(
+        "SELECT tenant, name, content FROM cells WHERE kind = 'health' ORDER BY tenant, name"
+        " LIMIT ?",
+        (limit,),
+    )
+    for tenant, rule, content in rows.fetchall():
+        found: RuleHealth | None = decoded("health", content)
+        if found is not None:
+            yield tenant, rule, found
 
 
 def delete_health(db: sqlite3.Connection, tenant: str, rule: str) -> None:

@@ -56,7 +56,7 @@ class RuleCounts:
             self.statuses.update(effect.status for effect in outcome.effects)
             if len(self.examples) < EXAMPLES:
                 self.examples.append(firing)
-        failed = outcome.verdict in (RuleVerdict.ERROR, RuleVerdict.PARKED)
+        failed = outcome.verdict is RuleVerdict.ERROR  # what is parked had failed before
         if failed and len(self.failures) < EXAMPLES and outcome.detail not in self.failures:
             self.failures.append(outcome.detail)
 

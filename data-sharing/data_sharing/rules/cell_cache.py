@@ -16,6 +16,7 @@ import msgspec
 from data_sharing.event import Event
 from data_sharing.forecasts.forecast import Forecast
 from data_sharing.rules.effects import EventRef
+from data_sharing.rules.rule_health import RuleHealth
 
 NEVER_MS = 1 << 62
 
@@ -126,15 +127,6 @@ class RuleCell(msgspec.Struct, array_like=True):
     late: int = 0  # events that came too late, ever
 
 
-class RuleHealth(msgspec.Struct, array_like=True):
-    """Of one version of a rule."""
-
-    version: int
-    failures: int = 0  # in a row
-    parked: bool = False
-    last_error: str = ""
-
-
 _TYPES: dict[str, type[msgspec.Struct]] = {
     "rule": RuleCell, "forecast": Forecast, "health": RuleHealth,
 }  # fmt: skip
@@ -159,7 +151,7 @@ class CellCache:
         found = self._cells.get(cell, _ABSENT)
         if found is _ABSENT:
             raw = self._load(cell)
-            found = None if raw is None else _decoded(cell.kind, raw)
+            found = None if raw is None else decoded(cell.kind, raw)
             self._cells[cell] = found
         return found
 
@@ -205,8 +197,9 @@ class CellCache:
         return CellCache(load, most_cells=self._most)
 
 
-def _decoded(kind: str, raw: bytes) -> Any:
-    """None for what an older release wrote in a form that is not read any more."""
+def decoded(kind: str, raw: bytes) -> Any:
+    """The content of a cell of that kind. None for what an older release wrote in a form that is
+    not read any more."""
     try:
         return _DECODERS[kind].decode(raw)
     except msgspec.ValidationError:

@@ -101,6 +101,8 @@ class CompiledRule:
     wait_ms: int  # 0: no debounce
     wait_at_most_ms: int
     cooldown_ms: int
+    retry_after_ms: int  # of what is parked
+    retry_at_most_ms: int
     horizon_ms: int  # how long state can matter after the newest event
 
     @property

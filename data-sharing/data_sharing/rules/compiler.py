@@ -100,6 +100,7 @@ class _Compiler:
         max_age_ms = self._duration(spec.max_age, "max_age", least_ms=1_000)
         cooldown_ms = self._duration(spec.cooldown, "cooldown", least_ms=1)
         wait_ms, at_most_ms = self._debounce()
+        retry_after_ms, retry_at_most_ms = self._retry()
         when = reader.expression(spec.condition, "when", ValueType.BOOL)
         inputs, windows, join = self._inputs(when), self._windows(), self._join()
         plan_of = None
@@ -129,6 +130,8 @@ class _Compiler:
             wait_ms=wait_ms,
             wait_at_most_ms=at_most_ms,
             cooldown_ms=cooldown_ms or 0,
+            retry_after_ms=retry_after_ms,
+            retry_at_most_ms=retry_at_most_ms,
             horizon_ms=max([*spans, cooldown_ms or 0, at_most_ms]) + late_ms,
         )
 
@@ -150,6 +153,15 @@ class _Compiler:
         if at_most_ms < wait_ms:
             self._faults.add(f"{self._at}.debounce.at_most", "is shorter than `wait`")
         return wait_ms, at_most_ms
+
+    def _retry(self) -> tuple[int, int]:
+        """After how long what is parked is tried again, at first and at most."""
+        spec = self._spec
+        after_ms = self._duration(spec.retry_after, "retry_after", least_ms=1_000) or 1_000
+        at_most_ms = self._duration(spec.retry_at_most, "retry_at_most", least_ms=1_000)
+        if at_most_ms is not None and at_most_ms < after_ms:
+            self._faults.add(f"{self._at}.retry_at_most", "is shorter than `retry_after`")
+        return after_ms, at_most_ms or after_ms
 
     def _inputs(self, when: Expression) -> dict[str, Input]:
         inputs: dict[str, Input] = {}

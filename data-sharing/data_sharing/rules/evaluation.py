@@ -79,9 +79,7 @@ class _RuleEvaluation:
         if fed.where is not None:
             counts = context.of_event(fed.where)
             if isinstance(counts, Fault) and not counts.missing:
-                return self._result(
-                    RuleVerdict.ERROR, f"windows.{window.name}.where: {counts.message}"
-                )
+                return self._not_fed(fed, f"where: {counts.message}")
             if counts is not True:
                 return None
         value = None
@@ -90,11 +88,9 @@ class _RuleEvaluation:
             if isinstance(value, Fault):
                 if value.missing:
                     return None
-                return self._result(
-                    RuleVerdict.ERROR, f"windows.{window.name}.value: {value.message}"
-                )
+                return self._not_fed(fed, f"value: {value.message}")
             if not is_number(value):
-                return self._result(RuleVerdict.ERROR, f"windows.{window.name}.value: no number")
+                return self._not_fed(fed, "value: no number")
         key = context.of_event(fed.key)
         if not isinstance(key, str):
             return None
@@ -113,6 +109,16 @@ class _RuleEvaluation:
             context.set_timer(Timer(rule.tenant, rule.id, "window", key, str(start), due_ms))
         self._states.save(cell, key, event.time_ms)
         return None
+
+    def _not_fed(self, fed: FedWindow, what: str) -> RuleResult:
+        """An event could not be put into a window, at the key that it would have had there."""
+        key = self._context.of_event(fed.key)
+        failure = self._result(
+            RuleVerdict.ERROR,
+            f"windows.{fed.window.name}.{what}",
+            key=key if isinstance(key, str) else "",
+        )
+        return replace(failure, feeding=True)
 
     def window_end(self, timer: Timer) -> list[RuleResult]:
         fed = self._rule.windows.get(self._rule.spec.at_end_of or "")

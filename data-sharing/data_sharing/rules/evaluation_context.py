@@ -21,7 +21,13 @@ from data_sharing.rules.compiled import CompiledRule
 from data_sharing.rules.effect_builder import RequestedEffect
 from data_sharing.rules.effects import EventRef, PlanView
 from data_sharing.rules.expression_readers import EVENT
-from data_sharing.rules.results import ClauseOutcome, RuleOutcome, RuleVerdict, Timer
+from data_sharing.rules.results import (
+    ClauseOutcome,
+    ParkingChange,
+    RuleOutcome,
+    RuleVerdict,
+    Timer,
+)
 
 
 class Plans(Protocol):
@@ -45,6 +51,7 @@ class RuleResult(msgspec.Struct, frozen=True):
     outcome: RuleOutcome
     rule: CompiledRule
     effects: Sequence[RequestedEffect] = ()
+    feeding: bool = False  # an error in putting the event into a window
 
 
 class EvaluationContext:
@@ -52,7 +59,7 @@ class EvaluationContext:
 
     __slots__ = (
         "_bindings", "_shown", "dropped", "event", "evicted", "explaining", "forecast_of",
-        "now_ms", "plans", "state", "timers",
+        "now_ms", "parking", "plans", "state", "timers",
     )  # fmt: skip
 
     def __init__(
@@ -73,6 +80,7 @@ class EvaluationContext:
         self.timers: dict[str, Timer] = {}
         self.dropped: dict[str, None] = {}
         self.evicted: dict[str, int] = {}  # by rule: events let go for want of room
+        self.parking: list[ParkingChange] = []
         self._shown: dict[str, Any] | None = None
         self._bindings: Bindings | None = None
 

@@ -13,6 +13,7 @@ import msgspec
 
 from data_sharing.forecasts.spec import shown
 from data_sharing.rules.effects import Effect, EventRef, Invoke
+from data_sharing.rules.rule_health import ParkingScope
 
 
 class RuleVerdict(StrEnum):
@@ -28,7 +29,7 @@ class RuleVerdict(StrEnum):
     TOO_OLD = "too-old"  # the event is older by the clock than the rule wants
     NO_KEY = "no-key"  # the event lacks what the rule's key is made of
     NO_PLAN = "no-plan"  # nobody has a plan that the rule looks at
-    PARKED = "parked"  # it failed too often in a row and is not run
+    PARKED = "parked"  # it failed too often in a row, there or at all, and waits to be retried
 
 
 class EffectStatus(StrEnum):
@@ -112,16 +113,33 @@ class Timer(NamedTuple):
         return "/".join(part.replace("%", "%25").replace("/", "%2F") for part in parts)
 
 
+class ParkingChangeKind(StrEnum):
+    """What became of a scope of a rule that failed."""
+
+    PARKED = "parked"
+    RETRY_SUCCEEDED = "retry-succeeded"  # it is not parked any more
+    RETRY_FAILED = "retry-failed"  # it is parked for longer
+
+
+class ParkingChange(NamedTuple):
+    """A scope of a rule was parked or retried."""
+
+    rule: str
+    kind: ParkingChangeKind
+    scope: ParkingScope
+
+
 class EvaluationResult(msgspec.Struct, frozen=True):
     """outcomes: of the rules that the index found, in their order. effects: those to act on, in
     order. timers: to store; dropped: ids of timers that need not come back. evicted: rules, and
-    how many events each let go of for want of room."""
+    how many events each let go of for want of room. parking: what was parked or retried."""
 
     outcomes: tuple[RuleOutcome, ...] = ()
     effects: tuple[Effect, ...] = ()
     timers: tuple[Timer, ...] = ()
     dropped: tuple[str, ...] = ()
     evicted: tuple[tuple[str, int], ...] = ()
+    parking: tuple[ParkingChange, ...] = ()
 
 
 NO_RESULT = EvaluationResult()

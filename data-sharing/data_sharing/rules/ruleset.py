@@ -20,16 +20,16 @@ from msgspec.structs import replace
 from control_plane.expressions.expression import Fault
 from data_sharing.event import Event
 from data_sharing.forecasts.forecast import Forecast, is_number
-from data_sharing.rules.cell_cache import CellCache, CellId, RuleHealth
+from data_sharing.rules.cell_cache import CellCache, CellId
 from data_sharing.rules.compiled import CompiledForecast, CompiledRule, FedWindow, Input
 from data_sharing.rules.effect_builder import resolve_effects
 from data_sharing.rules.effects import Effect
 from data_sharing.rules.evaluation import on_event, on_timer
 from data_sharing.rules.evaluation_context import EvaluationContext, Plans, RuleResult
 from data_sharing.rules.index import FeedIndex, Subscription
+from data_sharing.rules.parking import FailureCount, parked_row
 from data_sharing.rules.results import NO_RESULT, EvaluationResult, RuleOutcome, RuleVerdict, Timer
-
-_FAILED = RuleVerdict.ERROR
+from data_sharing.rules.rule_health import FailureRow, RuleHealth, parked_text
 
 
 class Subscriber(NamedTuple):
@@ -155,8 +155,15 @@ class RuleSet:
             return NO_RESULT
         found: list[RuleResult] = []
         subscribers = [feed.subscribers[number] for number in sorted(touched)]
+        concerned = None
+        if whole:
+            concerned = {feed.subscribers[number].rule for number in feed.index.touched(event)}
         for rule, those in groupby(subscribers, key=attrgetter("rule")):
-            found += self._of_rule(context, rule, [each.part for each in those])
+            parts = [each.part for each in those]
+            if concerned is not None and rule not in concerned:
+                found += on_event(context, rule, *_by_kind(parts))
+            else:
+                found += _of_rule(context, rule, parts)
         return _decided(found, context)
 
     def due(
@@ -168,33 +175,21 @@ class RuleSet:
         plans: Plans,
         explaining: bool = False,
     ) -> EvaluationResult:
-        """What follows from a timer. One that means nothing any more decides nothing."""
+        """What follows from a timer. One that means nothing any more decides nothing; one of what
+        is parked comes again when that is retried."""
         rule = self._rules.get((timer.tenant, timer.rule))
         if rule is None:
             return NO_RESULT
         context = self._context(None, now_ms, state, plans, explaining)
         health = _health(rule, state)
-        if health.parked:
-            parked = RuleOutcome(rule.id, rule.version, RuleVerdict.PARKED, timer.key)
-            return EvaluationResult(outcomes=(parked,))
+        if health.rows:
+            row = parked_row(health, (timer.key,), "", now_ms)
+            if row is not None:
+                again = timer._replace(due_ms=row.retry_ms)
+                return EvaluationResult(outcomes=(_parked(rule, row, timer.key),), timers=(again,))
         found = on_timer(context, rule, timer)
-        _count_failures(rule, health, found, state)
+        _count_failures(context, rule, health, found)
         return _decided(found, context)
-
-    def _of_rule(
-        self, context: EvaluationContext, rule: CompiledRule, parts: Sequence[FedWindow | Input]
-    ) -> list[RuleResult]:
-        health = _health(rule, context.state)
-        inputs = [part for part in parts if isinstance(part, Input)]
-        if health.parked:
-            parked = RuleOutcome(
-                rule.id, rule.version, RuleVerdict.PARKED, detail=f"failed: {health.last_error}"
-            )
-            return [RuleResult(parked, rule)] if inputs else []
-        windows = [part for part in parts if isinstance(part, FedWindow)]
-        found = on_event(context, rule, windows, inputs)
-        _count_failures(rule, health, found, context.state)
-        return found
 
     def _context(
         self, event: Event | None, now_ms: int, state: CellCache, plans: Plans, explaining: bool
@@ -215,6 +210,11 @@ def _parts(rule: CompiledRule) -> list[FedWindow | Input]:
     return [*rule.windows.values(), *rule.inputs.values()]
 
 
+def _by_kind(parts: Sequence[FedWindow | Input]) -> tuple[list[FedWindow], list[Input]]:
+    windows = [part for part in parts if isinstance(part, FedWindow)]
+    return windows, [part for part in parts if isinstance(part, Input)]
+
+
 def _decided(found: Sequence[RuleResult], context: EvaluationContext) -> EvaluationResult:
     fired = [at for at, one in enumerate(found) if one.outcome.verdict is RuleVerdict.FIRED]
     outcomes = [one.outcome for one in found]
@@ -230,6 +230,7 @@ def _decided(found: Sequence[RuleResult], context: EvaluationContext) -> Evaluat
         timers=tuple(context.timers.values()),
         dropped=tuple(context.dropped),
         evicted=tuple(context.evicted.items()),
+        parking=tuple(context.parking),
     )
 
 
@@ -244,26 +245,51 @@ def _health(rule: CompiledRule, state: CellCache) -> RuleHealth:
     )
 
 
+def _of_rule(
+    context: EvaluationContext, rule: CompiledRule, parts: Sequence[FedWindow | Input]
+) -> list[RuleResult]:
+    """What one rule makes of the event, unless it is parked for it: then it does not even go into
+    a window, because what is decided later would rest on a part of it."""
+    event = context.event
+    assert event is not None
+    health = _health(rule, context.state)
+    windows, inputs = _by_kind(parts)
+    keys: list[str] = []
+    if health.rows:
+        found_keys = [context.of_event(part.key) for part in parts]
+        keys = [key for key in found_keys if isinstance(key, str)]
+        row = parked_row(health, keys, event.source, context.now_ms)
+        if row is not None:
+            return [RuleResult(_parked(rule, row, row.key or next(iter(keys), "")), rule)]
+    found = on_event(context, rule, windows, inputs)
+    _count_failures(context, rule, health, found, keys if windows and not inputs else ())
+    return found
+
+
+def _parked(rule: CompiledRule, row: FailureRow, key: str) -> RuleOutcome:
+    detail = parked_text(rule.id, row)
+    return RuleOutcome(rule.id, rule.version, RuleVerdict.PARKED, key, detail=detail)
+
+
 def _count_failures(
-    rule: CompiledRule, health: RuleHealth, found: Sequence[RuleResult], state: CellCache
+    context: EvaluationContext,
+    rule: CompiledRule,
+    health: RuleHealth,
+    found: Sequence[RuleResult],
+    fed: Sequence[str] = (),
 ) -> None:
-    """Counts failures in a row. Only what was evaluated counts: a late event ends no row."""
-    failed = next((one.outcome for one in found if one.outcome.verdict is _FAILED), None)
-    if failed is None:
-        judged = (
-            RuleVerdict.FIRED,
-            RuleVerdict.NOT_MATCHED,
-            RuleVerdict.PENDING,
-            RuleVerdict.COOLDOWN,
-        )
-        if not health.failures or not any(one.outcome.verdict in judged for one in found):
-            return
-        health.failures, health.last_error = 0, ""
-    else:
-        health.failures += 1
-        health.last_error = failed.detail
-        health.parked = health.failures >= rule.spec.park_after
-    state.put(CellId(rule.tenant, "health", rule.id, ""), health)
+    """fed: keys of windows, where an event was for windows alone."""
+    if not health.rows and not any(one.outcome.verdict is RuleVerdict.ERROR for one in found):
+        return
+    count = FailureCount(rule, health, context.now_ms)
+    source = "" if context.event is None else context.event.source
+    count.add(found, source)
+    if fed and not found:
+        count.add_fed(fed, source)
+    if count.changed:
+        context.parking += count.changes
+        stored = health if health.rows else None
+        context.state.put(CellId(rule.tenant, "health", rule.id, ""), stored)
 
 
 # Forecasts

@@ -15,6 +15,7 @@ MOST_WINDOWS = 8
 MOST_EFFECTS = 16
 MOST_KEPT = 256  # per input and key in a join
 MOST_IN_WINDOW = 10_000
+MOST_FAILING = 50  # keys of a producer, or producers, until all of them are parked
 _RESERVED = frozenset(("event", "key", "now", "plan", "window", "forecast", "events"))
 
 
@@ -27,6 +28,8 @@ def check_shape(spec: RuleSpec, faults: FaultCollector) -> None:
         add(f"{at}.priority", f"{spec.priority} is not within 0 to 999")
     if not 1 <= spec.park_after <= 1_000:
         add(f"{at}.park_after", f"{spec.park_after} is not within 1 to 1,000")
+    if not 2 <= spec.park_wider_after <= MOST_FAILING:
+        add(f"{at}.park_wider_after", f"{spec.park_wider_after} is not within 2 to {MOST_FAILING}")
     for name in (*spec.watch, *spec.windows):
         if NAME.fullmatch(name) is None or (name in _RESERVED and name in spec.watch):
             add(f"{at}.{name}", "is no name for this, or means something else already")

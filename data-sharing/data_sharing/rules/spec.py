@@ -107,7 +107,10 @@ class RuleSpec(_Strict, frozen=True, kw_only=True):
     cooldown: str | None = None  # not again for so long, per key and plan
     late: str = "0s"  # how much older than the newest of its key an event may be
     max_age: str | None = None  # events older than this by the clock are not decided
-    park_after: int = 10  # failures in a row
+    park_after: int = 10  # failures in a row, of one producer at one key
+    park_wider_after: int = 10  # failing keys of a producer, or producers of the rule, in a row
+    retry_after: str = "1m"  # what is parked is tried again; doubles with each failure to
+    retry_at_most: str = "1h"
     application: str | None = None  # whose rule it is; it then reads what that may read
     description: str = ""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from control_plane.errors import Conflict
@@ -16,6 +17,7 @@ from data_sharing.decisions.worker import PARTITION, DecisionWorker
 from data_sharing.event import Event
 from data_sharing.plans.plan import created
 from data_sharing.plans.spec import parse_plan
+from data_sharing.rules.cell_cache import NEVER_MS, CellId, CellWrite
 from data_sharing.rules.results import EvaluationResult
 from tests.support.decisions_harness import TENANT, DecisionHarness, decision_harness, event
 from tests.support.instructions import NOW_MS
@@ -229,3 +231,73 @@ async def test_a_worker_that_has_not_started_has_no_fence(harness) -> None:
     with pytest.raises(Conflict):
         await harness.database.transact(other.join_transaction)
     assert harness.worker.fence == 1
+
+
+PARKING = """
+rules:
+  - rule: poison
+    watch: {e: {feed: traffic}}
+    park_after: 2
+    retry_after: 1m
+    when: 100 / e.data.minutes > 0
+    do: [{invoke: {application: lamp, action: blink}}]
+"""
+
+
+async def test_the_dead_letter_of_a_parked_event_says_what_would_unpark_it(harness) -> None:
+    harness.rules(PARKING)
+    await harness.publish(*(event({"minutes": 0}, id=f"e{n}") for n in range(2)))
+    harness.clock.now_ms += 1_000
+    await harness.publish(event({"minutes": 40}, id="later"))
+    letter = harness.letters()[-1]
+    assert (letter.event.id, letter.rule) == ("later", "poison")
+    assert letter.reason == (
+        "parked: rule poison at key k for producer /road is parked since 2027-01-15T08:00:00Z, "
+        "after 2 failures in a row; the last: divide by zero. The first event from "
+        "2027-01-15T08:01:00Z on tries it again; `homeport rules retry poison --key k "
+        "--source /road` runs it again now. Events that came meanwhile are dead letters: "
+        "`homeport dlq redrive` decides one anew"
+    )
+
+
+async def test_a_parking_and_its_retry_outlive_the_worker(harness) -> None:
+    harness.rules(PARKING)
+    await harness.publish(*(event({"minutes": 0}, id=f"e{n}") for n in range(2)))
+    successor = DecisionHarness(harness.database, harness.clock)
+    await successor.worker.start()
+    successor.rules(PARKING)
+    await successor.publish(event({"minutes": 40}, id="parked"))
+    assert successor.decisions() == []
+    successor.clock.now_ms += 60_000
+    await successor.publish(event({"minutes": 40}, id="retried"))
+    assert [one.causes[0].id for one in successor.decisions()] == ["retried"]
+    assert successor.worker.health(TENANT, "poison", 1).rows == {}
+
+
+async def test_failures_of_an_undone_transaction_do_not_count(harness) -> None:
+    harness.rules(PARKING)
+    await harness.publish(event({"minutes": 0}, id="e0"))
+
+    def fails(db) -> None:
+        harness.worker.follow(db, [event({"minutes": 0}, position=2)])
+        raise ZeroDivisionError
+
+    for _ in range(3):
+        with pytest.raises(ZeroDivisionError):
+            await harness.database.transact(fails)
+    assert harness.worker.health(TENANT, "poison", 1).failures == 1
+    await harness.publish(event({"minutes": 40}, id="good"))
+    assert len(harness.decisions()) == 1
+
+
+async def test_health_in_the_form_of_an_older_release_counts_as_none(harness) -> None:
+    harness.rules(PARKING)
+    cell = CellId(TENANT, "health", "poison", "")
+    old = msgspec.msgpack.encode([1, 10, True, "divide by zero"])
+    write = [CellWrite(cell, old, NEVER_MS)]
+    await harness.database.transact(lambda db: worker_tables.store(db, write))
+    await harness.worker.tick()
+    assert harness.worker.parked == {}
+    assert harness.worker.health(TENANT, "poison", 1).rows == {}
+    await harness.publish(event({"minutes": 40}))
+    assert len(harness.decisions()) == 1

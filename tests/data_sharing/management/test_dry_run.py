@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from control_plane.errors import InvalidInput
 from data_sharing.management.dry_run import dry_run_rules
 from data_sharing.rules.results import RuleVerdict
-from tests.support.rule_harness import TENANT, rules_of
+from tests.support.rule_harness import TENANT, RuleHarness, rules_of
 
 BLINK = """
 rules:
@@ -31,6 +34,42 @@ PLAN = {
 def verdicts(*events: Any, plans: tuple[Any, ...] = (), **how: Any) -> list[list[RuleVerdict]]:
     steps = dry_run_rules(rules_of(BLINK), TENANT, events=events, plans=plans, **how)
     return [[one.verdict for one in step.outcomes] for step in steps]
+
+
+PARKING = """
+rules:
+  - rule: poison
+    watch: {e: {feed: traffic}}
+    park_after: 2
+    retry_after: 1m
+    when: e.data.kind == "x" && 100 / e.data.minutes > 0
+    do: [{invoke: {application: lamp, action: blink}}]
+"""
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["x", "y"]), st.sampled_from([0, 0, 5]), st.integers(0, 90)),
+        max_size=30,
+    )
+)
+def test_it_parks_and_retries_as_deciding_does(
+    given_events: list[tuple[str, int, int]],
+) -> None:
+    """Events that the index keeps from the rule say nothing of it, although a dry run asks."""
+    events, decided, harness, at_s = [], [], RuleHarness(rules_of(PARKING)), 0
+    for kind, minutes, pause_s in given_events:
+        at_s += pause_s
+        data = {"kind": kind, "minutes": minutes}
+        moment = (datetime(2027, 1, 15, tzinfo=UTC) + timedelta(seconds=at_s)).isoformat()
+        events.append(
+            {"type": "traffic", "source": "app", "key": "k", "time": moment, "data": data}
+        )
+        found = harness.event("traffic", data, at_s=at_s)
+        decided.append([one.verdict for one in found.outcomes] or [RuleVerdict.NOT_MATCHED])
+    steps = dry_run_rules(rules_of(PARKING), TENANT, events=events)
+    assert [[one.verdict for one in step.outcomes] for step in steps] == decided
 
 
 def test_timers_come_due_after_the_last_sample() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from data_sharing.rules.cell_cache import NEVER_MS, CellCache, CellId, RuleCell, RuleHealth
+from data_sharing.rules.cell_cache import NEVER_MS, CellCache, CellId, RuleCell
+from data_sharing.rules.rule_health import RuleHealth
 
 CELL = CellId("home", "rule", "r", "k")
 

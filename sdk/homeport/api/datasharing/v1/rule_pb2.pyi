@@ -75,25 +75,92 @@ class RuleHealth(_message.Message):
     PARKED_FIELD_NUMBER: _builtins.int
     FAILURES_FIELD_NUMBER: _builtins.int
     LAST_ERROR_FIELD_NUMBER: _builtins.int
+    PARKED_KEYS_FIELD_NUMBER: _builtins.int
+    PARKED_PRODUCERS_FIELD_NUMBER: _builtins.int
+    RETRY_TIME_FIELD_NUMBER: _builtins.int
+    PARKED_SCOPES_FIELD_NUMBER: _builtins.int
+    PARKED_WHOLE_FIELD_NUMBER: _builtins.int
     parked: _builtins.bool
-    """it failed on too many events in a row; apply it again to run it again"""
+    """something of it is not run: a key, a producer or all of it"""
     failures: _builtins.int
-    """in a row"""
+    """in a row, at the key or for the producer where there are most"""
     last_error: _builtins.str
+    parked_keys: _builtins.int
+    """at which it is parked, for one producer or for all"""
+    parked_producers: _builtins.int
+    """for which it is parked at all keys"""
+    parked_whole: _builtins.bool
+    """all of it is not run; a suspended rule too, last_error says why"""
+    @_builtins.property
+    def retry_time(self) -> _timestamp_pb2.Timestamp:
+        """the earliest of the parked; absent: none is parked"""
+
+    @_builtins.property
+    def parked_scopes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ParkedScope]:
+        """in GetRule and RetryRule, else empty"""
+
     def __init__(
         self,
         *,
         parked: _builtins.bool = ...,
         failures: _builtins.int = ...,
         last_error: _builtins.str = ...,
+        parked_keys: _builtins.int = ...,
+        parked_producers: _builtins.int = ...,
+        retry_time: _timestamp_pb2.Timestamp | None = ...,
+        parked_scopes: _abc.Iterable[Global___ParkedScope] | None = ...,
+        parked_whole: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["retry_time", b"retry_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["failures", b"failures", "last_error", b"last_error", "parked", b"parked"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failures", b"failures", "last_error", b"last_error", "parked", b"parked", "parked_keys", b"parked_keys", "parked_producers", b"parked_producers", "parked_scopes", b"parked_scopes", "parked_whole", b"parked_whole", "retry_time", b"retry_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RuleHealth: _TypeAlias = RuleHealth  # noqa: Y015
+
+@_typing.final
+class ParkedScope(_message.Message):
+    """A part of a rule, or all of it, that failed too often in a row and is not run until a retry
+    succeeds. The first event from retry_time on that falls under it is the retry.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    PARK_TIME_FIELD_NUMBER: _builtins.int
+    RETRY_TIME_FIELD_NUMBER: _builtins.int
+    FAILURES_FIELD_NUMBER: _builtins.int
+    LAST_ERROR_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    """empty: every key"""
+    source: _builtins.str
+    """the producer's CloudEvents `source`; empty: every producer"""
+    failures: _builtins.int
+    """in a row"""
+    last_error: _builtins.str
+    @_builtins.property
+    def park_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def retry_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        key: _builtins.str = ...,
+        source: _builtins.str = ...,
+        park_time: _timestamp_pb2.Timestamp | None = ...,
+        retry_time: _timestamp_pb2.Timestamp | None = ...,
+        failures: _builtins.int = ...,
+        last_error: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["park_time", b"park_time", "retry_time", b"retry_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failures", b"failures", "key", b"key", "last_error", b"last_error", "park_time", b"park_time", "retry_time", b"retry_time", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ParkedScope: _TypeAlias = ParkedScope  # noqa: Y015
 
 @_typing.final
 class ApplyRulesRequest(_message.Message):
@@ -488,6 +555,62 @@ class Clause(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Clause: _TypeAlias = Clause  # noqa: Y015
+
+@_typing.final
+class RetryRuleRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    RULE_ID_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    rule_id: _builtins.str
+    key: _builtins.str
+    """empty: whichever"""
+    source: _builtins.str
+    """a producer; empty: whichever"""
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        rule_id: _builtins.str = ...,
+        key: _builtins.str = ...,
+        source: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "rule_id", b"rule_id", "source", b"source", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetryRuleRequest: _TypeAlias = RetryRuleRequest  # noqa: Y015
+
+@_typing.final
+class RetryRuleResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULE_FIELD_NUMBER: _builtins.int
+    UNPARKED_FIELD_NUMBER: _builtins.int
+    unparked: _builtins.int
+    """keys and producers, and 1 for the whole rule, that had been parked"""
+    @_builtins.property
+    def rule(self) -> Global___Rule:
+        """with what is still parked"""
+
+    def __init__(
+        self,
+        *,
+        rule: Global___Rule | None = ...,
+        unparked: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rule", b"rule"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rule", b"rule", "unparked", b"unparked"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetryRuleResponse: _TypeAlias = RetryRuleResponse  # noqa: Y015
 
 @_typing.final
 class RetireRuleRequest(_message.Message):

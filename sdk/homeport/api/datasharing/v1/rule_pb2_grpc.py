@@ -59,6 +59,11 @@ class RuleServiceStub:
                 request_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.TestRulesRequest.SerializeToString,
                 response_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.TestRulesResponse.FromString,
                 _registered_method=True)
+        self.RetryRule = channel.unary_unary(
+                '/homeport.api.datasharing.v1.RuleService/RetryRule',
+                request_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.RetryRuleRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.RetryRuleResponse.FromString,
+                _registered_method=True)
         self.RetireRule = channel.unary_unary(
                 '/homeport.api.datasharing.v1.RuleService/RetireRule',
                 request_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.RetireRuleRequest.SerializeToString,
@@ -72,7 +77,7 @@ class RuleServiceServicer:
     def ApplyRules(self, request, context):
         """Compiles a document of rules and forecasts and makes them decide from the next event on, all of
         them or none. Same content again changes nothing and keeps the versions. State (windows,
-        partial joins, forecasts) lives on where its shape is unchanged; a parked rule runs again.
+        partial joins, forecasts) lives on where its shape is unchanged; what was parked runs again.
         Idempotent. Caller: an operator of the tenant. Errors: INVALID_ARGUMENT the document does not
         compile, with every fault and its place (BadRequest), or reads a feed that is not there for it;
         FAILED_PRECONDITION more rules than the tenant may have; UNAVAILABLE.
@@ -113,6 +118,17 @@ class RuleServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RetryRule(self, request, context):
+        """Runs again from the next event on what is parked of a rule, without waiting for its retry: all
+        of it, or what is parked at a key, for a producer, or for a producer at a key. Failures there
+        are counted anew. Events that came meanwhile stay dead letters, to be redriven. Idempotent.
+        Caller: as ApplyRules. Errors: NOT_FOUND; FAILED_PRECONDITION the rule is retired or suspended;
+        UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RetireRule(self, request, context):
         """The rule no longer decides, and its state is let go. Its versions and decisions remain to be
         read. Idempotent. Caller: as ApplyRules. Errors: NOT_FOUND; UNAVAILABLE.
@@ -148,6 +164,11 @@ def add_RuleServiceServicer_to_server(servicer, server):
                     servicer.TestRules,
                     request_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.TestRulesRequest.FromString,
                     response_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.TestRulesResponse.SerializeToString,
+            ),
+            'RetryRule': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryRule,
+                    request_deserializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.RetryRuleRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.RetryRuleResponse.SerializeToString,
             ),
             'RetireRule': grpc.unary_unary_rpc_method_handler(
                     servicer.RetireRule,
@@ -290,6 +311,33 @@ class RuleService:
             '/homeport.api.datasharing.v1.RuleService/TestRules',
             homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.TestRulesRequest.SerializeToString,
             homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.TestRulesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryRule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.datasharing.v1.RuleService/RetryRule',
+            homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.RetryRuleRequest.SerializeToString,
+            homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2.RetryRuleResponse.FromString,
             options,
             channel_credentials,
             insecure,
