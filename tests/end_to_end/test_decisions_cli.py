@@ -207,6 +207,35 @@ def test_a_poison_rule_is_parked_and_its_events_can_be_redriven(house: House) ->
     assert [one["rule"] for one in house.instructions()].count("poison") == 1
 
 
+def test_what_is_parked_is_listed_and_run_again_by_hand(house: House) -> None:
+    rules(house)
+    for _ in range(2):
+        house.publish(note="poison")
+    house.publish(note="1")
+    listed = house.told("rules", "list")["rules"]
+    (poison,) = [one for one in listed if one["id"] == "poison"]
+    assert (poison["parked"], poison["parked_whole"], poison["parked_keys"]) == (True, False, 1)
+    assert poison["retry_time"] is not None
+    shown = house.told("rules", "show", "poison")
+    (scope,) = shown["parked_scopes"]
+    assert (scope["key"], scope["producer"], scope["failures"]) == ("A1", "/city", 2)
+    assert "parked: 1 key" in house.run("rules", "list").out
+    assert "/city" in house.run("rules", "show", "poison", "-o", "table").out
+    letter = house.told("dlq", "list")["dead_letters"][0]
+    assert "homeport rules retry poison --key A1 --source /city" in letter["reason"]
+    again = house.told("dlq", "redrive", letter["id"])
+    assert again["redriven"] is None, "still parked"
+    answer = house.told("rules", "retry", "poison", "--key", "elsewhere")
+    assert (answer["unparked"], len(answer["parked_scopes"])) == (0, 1)
+    assert "nothing of that" in house.run("rules", "retry", "poison", "--source", "/x").out
+    answer = house.told("rules", "retry", "poison", "--key", "A1", "--source", "/city")
+    assert (answer["unparked"], answer["parked"], answer["parked_scopes"]) == (1, False, [])
+    again = house.told("dlq", "redrive", letter["id"])
+    assert again["redriven"] is not None
+    assert [one["rule"] for one in house.instructions()].count("poison") == 1
+    assert house.run("rules", "retry", "no-such-rule").code == 3
+
+
 def test_a_configuration_that_breaks_the_schema_is_a_dead_letter_that_says_where(
     house: House,
 ) -> None:

@@ -132,6 +132,15 @@ class DataSharingCalls(Calls):
         found: rules.Rule = self._call(rules_grpc.RuleServiceStub, "GetRule", request)
         return found
 
+    def retry_rule(
+        self, tenant: str, rule: str, *, key: str, source: str
+    ) -> rules.RetryRuleResponse:
+        """What is parked of it is run again; of a key or producer alone where one is given."""
+        request = rules.RetryRuleRequest(tenant=tenant, rule_id=rule, key=key, source=source)
+        answer: rules.RetryRuleResponse
+        answer = self._call(rules_grpc.RuleServiceStub, "RetryRule", request)
+        return answer
+
     def retire_rule(self, tenant: str, rule: str) -> rules.Rule:
         request = rules.RetireRuleRequest(tenant=tenant, rule_id=rule)
         found: rules.Rule = self._call(rules_grpc.RuleServiceStub, "RetireRule", request)

@@ -88,14 +88,53 @@ def show_rule(
     ca: Ca = None,
     output: Output = Format.YAML,
 ) -> None:
-    """Shows a rule as it was applied."""
+    """Shows a rule as it was applied, and each key or producer for which it is parked."""
     from console.cli.calls.data_sharing import DataSharingCalls
-    from console.cli.views.rules import document_of, rules_table
+    from console.cli.views.rules import document_of, rule_view
 
     target = data_target_of(server, tenant, token, profile, ca)
     with DataSharingCalls(target) as service:
         found = service.get_rule(target.tenant, rule, version)
-    show(document_of(found, with_spec=True), output, lambda: rules_table([found]))
+    show(document_of(found, with_spec=True), output, lambda: rule_view(found))
+
+
+@app.command("retry")
+def retry(
+    rule: RuleId,
+    key: Annotated[
+        str, typer.Option("--key", help="Only what is parked at this key.", metavar="K")
+    ] = "",
+    source: Annotated[
+        str,
+        typer.Option(
+            "--source",
+            help="Only what is parked for this producer, the `source` of its events.",
+            metavar="S",
+        ),
+    ] = "",
+    server: DataServer = None,
+    tenant: Tenant = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Runs a parked rule again from the next event on, without waiting for its retry.
+
+    Events that came meanwhile stay dead letters: `homeport dlq redrive` decides them anew.
+    """
+    from console.cli.calls.data_sharing import DataSharingCalls
+    from console.cli.views.rules import document_of, retry_view, scopes_of
+
+    target = data_target_of(server, tenant, token, profile, ca)
+    with DataSharingCalls(target) as service:
+        answer = service.retry_rule(target.tenant, rule, key=key, source=source)
+    document = {
+        **document_of(answer.rule),
+        "unparked": answer.unparked,
+        "parked_scopes": scopes_of(answer.rule),
+    }
+    show(document, output, lambda: retry_view(answer))
 
 
 @app.command("retire")

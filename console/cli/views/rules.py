@@ -7,25 +7,68 @@ from typing import TYPE_CHECKING, Any
 from console.cli.tables import Table, fold, number, optional, whole
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from homeport.api.datasharing.v1 import rule_pb2 as pb
 
 
 def document_of(rule: pb.Rule, *, with_spec: bool = False) -> dict[str, Any]:
     import json
 
+    health = rule.health
     found: dict[str, Any] = {
         "id": rule.rule_id,
         "version": rule.version,
         "application": rule.application or None,
         "apply_time": rule.apply_time.ToJsonString() if rule.HasField("apply_time") else None,
         "retired": rule.retired,
-        "parked": rule.health.parked,
-        "failures": rule.health.failures,
-        "last_error": rule.health.last_error or None,
+        "parked": health.parked,
+        "parked_whole": health.parked_whole,
+        "parked_keys": health.parked_keys,
+        "parked_producers": health.parked_producers,
+        "retry_time": _time(health, "retry_time"),
+        "failures": health.failures,
+        "last_error": health.last_error or None,
     }
     if with_spec:
+        found["parked_scopes"] = scopes_of(rule)
         found["spec"] = json.loads(rule.spec)
     return found
+
+
+def scopes_of(rule: pb.Rule) -> list[dict[str, Any]]:
+    """Each key or producer for which it is parked; neither: all of it is."""
+    return [
+        {
+            "key": one.key or None,
+            "producer": one.source or None,
+            "park_time": _time(one, "park_time"),
+            "retry_time": _time(one, "retry_time"),
+            "failures": one.failures,
+            "last_error": one.last_error,
+        }
+        for one in rule.health.parked_scopes
+    ]
+
+
+def _time(message: Any, field: str) -> str | None:
+    """Of RuleHealth or ParkedScope."""
+    return getattr(message, field).ToJsonString() if message.HasField(field) else None
+
+
+def state_of(rule: pb.Rule) -> str:
+    """Whether it decides, in rich's markup."""
+    health = rule.health
+    if rule.retired:
+        return "retired"
+    parts = ["rule"] if health.parked_whole else []
+    for count, what in ((health.parked_keys, "key"), (health.parked_producers, "producer")):
+        if count:
+            parts.append(f"{count} {what}{'s' * (count != 1)}")
+    if not parts:
+        return "deciding"
+    colour = "red" if health.parked_whole else "yellow"
+    return f"[{colour}]parked: {', '.join(parts)}[/]"
 
 
 def rules_table(rules: list[pb.Rule]) -> Table:
@@ -34,12 +77,50 @@ def rules_table(rules: list[pb.Rule]) -> Table:
 
     table = Table(
         fold("rule"), optional(number("version")), fold("application"), whole("state"),
-        fold("last error"),
+        optional(whole("next retry")), fold("last error"),
     )  # fmt: skip
     for one in rules:
-        state = "retired" if one.retired else "[red]parked[/]" if one.health.parked else "deciding"
         table.add_row(
-            one.rule_id, str(one.version), one.application or "–", state,
-            escape(one.health.last_error) or "–",
+            one.rule_id, str(one.version), one.application or "–", state_of(one),
+            _time(one.health, "retry_time") or "–", escape(one.health.last_error) or "–",
         )  # fmt: skip
     return table
+
+
+def rule_view(rule: pb.Rule) -> RenderableType:
+    """One rule, with each key and producer for which it is parked."""
+    from rich.console import Group
+
+    return (
+        Group(rules_table([rule]), scopes_table(rule))
+        if rule.health.parked_scopes
+        else (rules_table([rule]))
+    )
+
+
+def scopes_table(rule: pb.Rule) -> Table:
+    """What of it is parked."""
+    from rich.markup import escape
+
+    table = Table(
+        fold("key"), fold("producer"), whole("parked since"), whole("next retry"),
+        number("failures"), fold("last error"),
+        title="parked", caption=f"homeport rules retry {escape(rule.rule_id)} runs it again now",
+    )  # fmt: skip
+    for one in scopes_of(rule):
+        table.add_row(
+            escape(one["key"] or "every"), escape(one["producer"] or "every"), one["park_time"],
+            one["retry_time"], str(one["failures"]), escape(one["last_error"]) or "–",
+        )  # fmt: skip
+    return table
+
+
+def retry_view(answer: pb.RetryRuleResponse) -> RenderableType:
+    """How much is run again, and what is not."""
+    from rich.console import Group
+
+    count, rule = answer.unparked, answer.rule
+    text = f"{rule.rule_id}: {count} parked before, run again from the next event on"
+    if not count:
+        text = f"{rule.rule_id}: nothing of that was parked"
+    return Group(text, scopes_table(rule)) if rule.health.parked_scopes else text
