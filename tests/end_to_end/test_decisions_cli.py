@@ -221,7 +221,8 @@ def test_what_is_parked_is_listed_and_run_again_by_hand(house: House) -> None:
     assert (scope["key"], scope["producer"], scope["failures"]) == ("A1", "/city", 2)
     assert "parked: 1 key" in house.run("rules", "list").out
     assert "/city" in house.run("rules", "show", "poison", "-o", "table").out
-    letter = house.told("dlq", "list")["dead_letters"][0]
+    letters = house.told("dlq", "list")["dead_letters"]
+    letter = next(one for one in letters if one["rule"] == "poison")
     assert "homeport rules retry poison --key A1 --source /city" in letter["reason"]
     again = house.told("dlq", "redrive", letter["id"])
     assert again["redriven"] is None, "still parked"
