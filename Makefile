@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo demo-decisions test test-slow test-etcd-versions faults check proto bench clean
+.PHONY: help setup demo demo-decisions test test-slow test-etcd-versions faults fuzz check proto bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 20
@@ -46,6 +46,9 @@ faults: $(READY)  ## every fault scenario, judged; writes the table of docs/reli
 	@HOMEPORT_FAULTS_RESULTS=$(FAULTS) $(BIN)/python -m pytest tests/faults -m 'faults or not faults' --deselect tests/faults/test_table.py
 	@$(BIN)/python -m tests.faults.table $(FAULTS)
 	@$(BIN)/python -m pytest tests/faults/test_table.py
+
+fuzz: $(READY)  ## 20,000 made-up calls of every method, and over HTTP; HOMEPORT_FUZZ_SEED=2 for others
+	@HOMEPORT_FUZZ_CALLS=$${HOMEPORT_FUZZ_CALLS:-20000} $(BIN)/python -m pytest -p no:cacheprovider tests/fuzz
 
 check: $(READY)  ## format, lint, types, import contracts, proto lint, breaking changes and drift
 	@$(BIN)/python .ci/check.py

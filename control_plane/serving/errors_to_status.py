@@ -15,8 +15,8 @@ from typing import Any, NoReturn
 import grpc
 from grpc import aio
 
-from control_plane.errors import InvalidInput, ServiceError
-from control_plane.serving.request_check import check_request
+from control_plane.errors import ServiceError
+from control_plane.serving.request_reading import hear_out, reader_of
 from control_plane.serving.status import status_of
 
 log = logging.getLogger(__name__)
@@ -45,42 +45,9 @@ class ErrorsToStatus(aio.ServerInterceptor):
         else:
             kind = "stream_unary" if handler.request_streaming else "unary_unary"
             guard = _guard_unary
-        read = _reader(handler.request_deserializer, stream=handler.request_streaming)
+        read = reader_of(handler.request_deserializer, stream=handler.request_streaming)
         make: Any = getattr(grpc, f"{kind}_rpc_method_handler")
         return make(guard(getattr(handler, kind), read), None, handler.response_serializer)
-
-
-def _reader(deserializer: Callable[[bytes], Any] | None, *, stream: bool) -> Callable[[Any], Any]:
-    """From what the transport gives, a request or an iterator of them, to messages. Without a
-    deserializer a method takes bytes, and reads them itself."""
-    if deserializer is None:
-        return lambda request: request
-
-    def read(content: bytes) -> Any:
-        try:
-            message = deserializer(content)
-        except Exception as error:  # whatever the generated code raises, the bytes are at fault
-            raise InvalidInput(
-                "request", "the request is not the message this method takes, or not UTF-8"
-            ) from error
-        check_request(message)
-        return message
-
-    return (lambda requests: _MessageStream(requests, read)) if stream else read
-
-
-class _MessageStream:
-    """The messages of a client's stream. Raises InvalidInput for one that is none."""
-
-    def __init__(self, contents: AsyncIterator[bytes], read: Callable[[bytes], Any]) -> None:
-        self._contents = aiter(contents)
-        self._read = read
-
-    def __aiter__(self) -> _MessageStream:
-        return self
-
-    async def __anext__(self) -> Any:
-        return self._read(await anext(self._contents))
 
 
 def _guard_unary(
@@ -90,6 +57,7 @@ def _guard_unary(
         try:
             return await behaviour(read(request), context)
         except ServiceError as error:
+            await hear_out(request, error)
             await abort(context, error)
         except aio.AbortError:
             raise
@@ -108,6 +76,7 @@ def _guard_stream(
             async for response in behaviour(read(request), context):
                 yield response
         except ServiceError as error:
+            await hear_out(request, error)
             await abort(context, error)
         except aio.AbortError:
             raise

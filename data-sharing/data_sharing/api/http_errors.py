@@ -23,8 +23,8 @@ _CODES = {
     HTTPStatus.METHOD_NOT_ALLOWED: "UNIMPLEMENTED",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "INVALID_ARGUMENT",
 }
-# How a body ends that is cut short, wrongly chunked or wrongly compressed.
-_BROKEN_BODY = (HttpProcessingError, web.RequestPayloadError)
+# How a body ends that is cut short, wrongly chunked or wrongly compressed, or whose sender left.
+_BROKEN_BODY = (HttpProcessingError, web.RequestPayloadError, ConnectionError)
 
 
 def error_response(code: str, field: str, message: str, status: int) -> web.Response:
@@ -56,8 +56,6 @@ async def errors_as_json(
     except _BROKEN_BODY:
         said = "the body is cut short, wrongly chunked, or not of its content-encoding"
         return error_response("INVALID_ARGUMENT", "body", said, 400)
-    except ConnectionError:  # nobody is there to be answered
-        raise
     except Exception:  # the boundary: whatever it was, the caller gets an answer
         log.exception("an HTTP handler failed")
         return error_response("INTERNAL", "", "internal error; see the server's log", 500)
