@@ -13,7 +13,7 @@ import msgspec
 from control_plane.errors import InvalidInput
 from data_sharing.documents import read_as, value_of
 from data_sharing.forecasts.spec import duration_ms
-from data_sharing.plans.timing import Timing, timing_of
+from data_sharing.plans.timing import Timing, timing_as_stored, timing_of
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
@@ -36,8 +36,8 @@ class ActionSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class PlanSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One event plan. at: local time in `zone`, or with an offset of its own. repeats: RFC 5545
-    recurrence rule, which `at` must be part of."""
+    """One event plan. at: local time in `zone`, an instant with an offset of its own, or a day.
+    repeats: RFC 5545 recurrence rule, which `at` must be part of."""
 
     plan: str  # its id
     owner: str
@@ -46,7 +46,7 @@ class PlanSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     name: str = ""  # by which rules select it; default: the id
     zone: str = "UTC"  # IANA time zone
     repeats: str | None = None
-    except_at: list[str] = []  # planned times, as `at`, that are left out
+    except_at: list[str] = []  # planned times, as `at`, or days that are left out
     follows: list[str] = []  # further keys by which rules find it, as a road or a region
     labels: dict[str, str] = {}
 
@@ -59,8 +59,8 @@ def parse_plan(text: str) -> PlanSpec:
 
 
 def timing(spec: PlanSpec) -> Timing:
-    """Raises InvalidInput naming the field."""
-    return timing_of(spec.at, zone_of(spec.zone), spec.repeats, tuple(spec.except_at))
+    """Of a plan that was checked when it was made."""
+    return timing_as_stored(spec.at, zone_of(spec.zone), spec.repeats, spec.except_at)
 
 
 def zone_of(name: str) -> ZoneInfo:
@@ -83,7 +83,7 @@ def check(spec: PlanSpec) -> None:
         raise InvalidInput("follows", f"follows: {len(spec.follows)} keys; at most {MOST_FOLLOWED}")
     if len(msgspec.json.encode(spec)) > 4 * MOST_CONFIG_BYTES:
         raise InvalidInput("plan", f"plan: larger than {4 * MOST_CONFIG_BYTES:,} bytes")
-    timing(spec)
+    timing_of(spec.at, zone_of(spec.zone), spec.repeats, spec.except_at)
     for name, action in spec.actions.items():
         at = f"actions.{name}"
         if NAME.fullmatch(name) is None:

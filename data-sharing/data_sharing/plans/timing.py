@@ -1,47 +1,54 @@
 """Timing: when a plan's event happens, once or recurring, in a time zone.
 
-Recurrence is RFC 5545's, expanded by dateutil in local time and then placed in the zone: a local
-time that a clock change leaves out is read with the offset before the gap, and of one that comes
-twice the first is meant (RFC 5545, 3.3.5). An occurrence is named by where it was planned to be.
+A recurrence goes by local time and is placed in the zone afterwards, so nine stays nine. An
+occurrence is named by when it was planned to be, its instant. COUNT and UNTIL end a recurrence at
+an instant too, before exceptions are taken out of it (RFC 5545, 3.3.10 and 3.8.5.1).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
-from functools import lru_cache
-from itertools import takewhile
-
-from dateutil.rrule import rrule, rrulestr
+from bisect import insort
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from itertools import islice, takewhile
 
 from control_plane.errors import InvalidInput
+from data_sharing.plans.recurrence import Recurrence, parts_against, recurrence_of
+from data_sharing.plans.recurrence_rule import RecurrenceRule, check_rule, parse_rule
+from data_sharing.plans.zoned_time import (
+    DAY_MS,
+    LAST_YEAR,
+    GivenTime,
+    local_time,
+    naive_utc,
+    read_time,
+    shown,
+    unix_ms,
+)
 
-MOST_COUNT = 10_000
-LAST_YEAR = 2399
-# The Gregorian calendar repeats every 400 years, weekdays included. dateutil looks for the next
-# occurrence until the year 9999; moving all of it there bounds a rule that has none to come.
-_MOVED_YEARS = 7_600
-_FREQUENCIES = ("DAILY", "WEEKLY", "MONTHLY", "YEARLY")
-_PARTS = frozenset(
-    ("FREQ", "INTERVAL", "COUNT", "UNTIL", "BYDAY", "BYMONTHDAY", "BYMONTH", "BYSETPOS",
-     "BYYEARDAY", "BYWEEKNO", "WKST")
-)  # fmt: skip
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+__all__ = ["MOST_EXCEPTIONS", "Timing", "timing_as_stored", "timing_of", "unix_ms"]
+
+MOST_EXCEPTIONS = 366
+_FARTHEST_MS = unix_ms(datetime(LAST_YEAR + 2, 1, 1), UTC)  # past LAST_YEAR in every zone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """start: local and naive. rule: RFC 5545 parts; empty: once."""
+    """start: its local time and its instant. recurrence None: once. last_ms: no occurrence is
+    later. left_out: by instant, Unix ms; days_left_out: by local date."""
 
-    start: datetime
+    start: GivenTime
     zone: tzinfo
-    rule: tuple[tuple[str, str], ...] = ()
-    left_out: frozenset[int] = frozenset()  # Unix ms
+    recurrence: Recurrence | None = None
+    last_ms: int = _FARTHEST_MS
+    left_out: frozenset[int] = frozenset()
+    days_left_out: frozenset[date] = frozenset()
 
     @property
     def repeats(self) -> bool:
-        return bool(self.rule)
+        return self.recurrence is not None
 
     def between(self, from_ms: int, to_ms: int) -> Iterator[int]:
         """Planned times of occurrences, Unix ms, ascending; both ends included."""
@@ -49,122 +56,171 @@ class Timing:
 
     def since(self, from_ms: int) -> Iterator[int]:
         """All from then on."""
-        for local in self._locals(from_ms):
-            at = unix_ms(local, self.zone)
-            if at >= from_ms and at not in self.left_out:
+        for at in self._with_exceptions(from_ms):
+            if not self._is_left_out(at):
                 yield at
 
-    def _locals(self, from_ms: int) -> Iterator[datetime]:
-        if not self.rule:
-            yield self.start
+    def _with_exceptions(self, from_ms: int) -> Iterator[int]:
+        earliest = max(from_ms, self.start.at_ms)
+        if earliest > self.last_ms:
+            return
+        for at in self._placed(earliest):
+            if at > self.last_ms:
+                return
+            if at >= earliest:
+                yield at
+
+    def _placed(self, from_ms: int) -> Iterator[int]:
+        """Instants of local times, each once and ascending, from a little before a time on. Only
+        local times that a clock change leaves out can come out of order or together with another:
+        they wait for the local times behind the gap."""
+        if self.recurrence is None:
+            yield self.start.at_ms
             return
         # No zone is farther than a day from UTC, no gap longer than that.
-        about = (_EPOCH + timedelta(milliseconds=from_ms)).replace(tzinfo=None)
-        start = self._forwarded(about - timedelta(days=2))
-        for moved in _expanded(start, self.rule):
-            yield moved.replace(year=moved.year - _MOVED_YEARS)
+        about = naive_utc(from_ms) - timedelta(days=2)
+        waiting: list[int] = []
+        last: int | None = None
+        for local in self.recurrence.since(about):
+            at, second = unix_ms(local, self.zone), unix_ms(local, self.zone, fold=1)
+            if second < at:  # a gap: see PEP 495
+                insort(waiting, at)
+                continue
+            if at < self.start.at_ms:  # the start is the second of two, and so are those after it
+                at = second
+            while waiting and waiting[0] <= at:
+                if (skipped := waiting.pop(0)) != last:
+                    yield skipped
+                    last = skipped
+            if at != last:
+                yield at
+                last = at
+        yield from (at for at in sorted(set(waiting)) if at != last)
 
-    def _forwarded(self, to: datetime) -> datetime:
-        """A start nearer to `to` from which the rule gives the same occurrences after it."""
-        parts = dict(self.rule)
-        days = {"DAILY": 1, "WEEKLY": 7}.get(parts["FREQ"])
-        if days is None or "COUNT" in parts or to <= self.start:
-            return self.start
-        step = days * int(parts.get("INTERVAL", "1"))
-        return self.start + timedelta(days=(to - self.start).days // step * step)
+    def _is_left_out(self, at_ms: int) -> bool:
+        if at_ms in self.left_out:
+            return True
+        return bool(self.days_left_out) and local_date(at_ms, self.zone) in self.days_left_out
 
 
-def unix_ms(local: datetime, zone: tzinfo) -> int:
-    """Of a local time; see the module for times that a clock change skips or repeats."""
-    return round((local.replace(tzinfo=zone, fold=0) - _EPOCH) / timedelta(milliseconds=1))
+def local_date(at_ms: int, zone: tzinfo) -> date:
+    return local_time(at_ms, zone).date()
 
 
 def timing_of(
-    at: str, zone: tzinfo, repeats: str | None = None, except_at: tuple[str, ...] = ()
+    at: str, zone: tzinfo, repeats: str | None = None, except_at: Sequence[str] = ()
 ) -> Timing:
-    """Raises InvalidInput naming the field."""
-    start = _local(at, zone, "at")
-    left_out = frozenset(unix_ms(_local(one, zone, "except_at"), zone) for one in except_at)
-    made = Timing(
-        start=start, zone=zone, rule=() if repeats is None else _parts(repeats), left_out=left_out
-    )
-    if made.rule:
-        try:
-            first = next(_expanded(start, made.rule), None)
-        except (ValueError, TypeError, KeyError, OverflowError) as error:
-            raise InvalidInput("repeats", f"repeats: {error}") from None
-        if first is None or first.replace(year=first.year - _MOVED_YEARS) != start:
-            raise InvalidInput(
-                "repeats", "repeats: `at` is not part of it; give the first occurrence as `at`"
-            )
-    return made
-
-
-@lru_cache(maxsize=4_096)
-def _rule(start: datetime, parts: tuple[tuple[str, str], ...]) -> rrule:
-    moved = start.replace(year=start.year + _MOVED_YEARS)
-    given = dict(parts)
-    if "UNTIL" in given:
-        until = _until(given["UNTIL"])
-        given["UNTIL"] = f"{until.replace(year=until.year + _MOVED_YEARS):%Y%m%dT%H%M%S}"
-    text = ";".join(f"{name}={value}" for name, value in given.items())
-    made = rrulestr(text, dtstart=moved)
-    assert isinstance(made, rrule)
-    return made
-
-
-def _expanded(start: datetime, parts: tuple[tuple[str, str], ...]) -> Iterator[datetime]:
-    return iter(_rule(start, parts))
-
-
-def _local(text: str, zone: tzinfo, field: str) -> datetime:
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
+    """Of what somebody plans, checked. Raises InvalidInput naming the field."""
+    if len(except_at) > MOST_EXCEPTIONS:
         raise InvalidInput(
-            field, f'{field}: "{text}" is no time; write 2026-03-02T09:00 (local) or with an offset'
-        ) from None
-    if found.tzinfo is not None:
-        found = found.astimezone(zone).replace(tzinfo=None)
-    if not 1971 <= found.year < LAST_YEAR:
-        raise InvalidInput(field, f"{field}: the year {found.year} is not within 1971 to 2398")
-    return found.replace(microsecond=0, fold=0)
+            "except_at", f"except_at: {len(except_at):,} times; at most {MOST_EXCEPTIONS}"
+        )
+    start = read_time(at, zone, "at")
+    recurrence = None
+    if repeats is not None:
+        rule = parse_rule(repeats)
+        check_rule(rule, dated=start.dated, zone=zone)
+        recurrence = recurrence_of(rule, start.local)
+        _check_start(recurrence, start, zone)
+    whole = _ended(Timing(start=start, zone=zone, recurrence=recurrence))
+    exceptions = [(text, read_time(text, zone, "except_at")) for text in except_at]
+    for text, one in exceptions:
+        _check_exception(whole, text, one)
+    made = _without(whole, [one for _, one in exceptions])
+    if exceptions and next(made.since(start.at_ms), None) is None:
+        raise InvalidInput("except_at", "except_at: leaves no occurrence; make no such plan")
+    return made
 
 
-def _parts(text: str) -> tuple[tuple[str, str], ...]:
-    """What dateutil would take in silence is refused here."""
-    parts: dict[str, str] = {}
-    for part in text.removeprefix("RRULE:").upper().strip().rstrip(";").split(";"):
-        name, equals, value = part.partition("=")
-        if not equals or name not in _PARTS or not value:
-            known = ", ".join(sorted(_PARTS))
-            raise InvalidInput("repeats", f'repeats: "{part}" is not one of {known}')
-        if name in parts:
-            raise InvalidInput("repeats", f"repeats: {name} stands there twice")
-        parts[name] = value
-    if parts.get("FREQ") not in _FREQUENCIES:
-        raise InvalidInput("repeats", f"repeats: needs FREQ, one of {', '.join(_FREQUENCIES)}")
-    for name, most in (("INTERVAL", 1_000), ("COUNT", MOST_COUNT)):
-        value = parts.get(name, "1")
-        if not value.isdecimal() or not 1 <= int(value) <= most:
-            raise InvalidInput("repeats", f"repeats: {name} is a number from 1 to {most:,}")
-    if "COUNT" in parts and "UNTIL" in parts:
-        raise InvalidInput("repeats", "repeats: either COUNT or UNTIL")
-    if "UNTIL" in parts:
-        _until(parts["UNTIL"])
-    return tuple(sorted(parts.items(), key=lambda one: one[0] != "FREQ"))
+def timing_as_stored(
+    at: str, zone: tzinfo, repeats: str | None = None, except_at: Sequence[str] = ()
+) -> Timing:
+    """Of a plan that was checked when it was made: what is refused by now still has the meaning
+    that it had. Raises InvalidInput where there is none."""
+    start = read_time(at, zone, "at")
+    recurrence = None if repeats is None else recurrence_of(parse_rule(repeats), start.local)
+    whole = _ended(Timing(start=start, zone=zone, recurrence=recurrence))
+    return _without(whole, [read_time(text, zone, "except_at") for text in except_at])
 
 
-def _until(text: str) -> datetime:
-    """Local. A date means its whole day; Z is not read, the rule being in local time."""
-    for form in ("%Y%m%dT%H%M%S", "%Y%m%d"):
-        try:
-            found = datetime.strptime(text, form)
-        except ValueError:
-            continue
-        if found.year > LAST_YEAR:
-            break
-        return found if "T" in text else found.replace(hour=23, minute=59, second=59)
-    raise InvalidInput(
-        "repeats", f'repeats: UNTIL "{text}" is no local time; write 20261231 or 20261231T090000'
+def _ended(timing: Timing) -> Timing:
+    """With COUNT and UNTIL as the instant of the last occurrence that there can be."""
+    if timing.recurrence is None:
+        return timing
+    rule = timing.recurrence.rule
+    last_ms = timing.last_ms
+    if rule.until is not None:
+        last_ms = min(last_ms, _until_ms(rule, timing.zone))
+    if rule.count is not None:
+        counted = _last(islice(timing.since(timing.start.at_ms), rule.count))
+        last_ms = min(last_ms, timing.start.at_ms if counted is None else counted)
+    return replace(timing, last_ms=last_ms)
+
+
+def _until_ms(rule: RecurrenceRule, zone: tzinfo) -> int:
+    """Of a day: its last millisecond, by the zone's clocks."""
+    assert rule.until is not None
+    time, day, utc = rule.until
+    if time.year > LAST_YEAR:
+        return _FARTHEST_MS
+    if day:
+        return unix_ms(time + timedelta(days=1), zone) - 1
+    return (unix_ms(time, UTC) if utc else unix_ms(time, zone)) + 999
+
+
+def _check_start(recurrence: Recurrence, start: GivenTime, zone: tzinfo) -> None:
+    """RFC 5545 leaves undefined what a rule means whose start is not part of it."""
+    rule = recurrence.rule
+    if rule.until is not None and _until_ms(rule, zone) < start.at_ms:
+        raise InvalidInput("repeats", "repeats: UNTIL lies before `at`, so nothing is part of it")
+    against = parts_against(recurrence)
+    if not against:
+        return
+    first = next(recurrence.since(start.local), None)
+    advice = (
+        f"no time is, up to the year {LAST_YEAR}"
+        if first is None
+        else f"give the first occurrence as `at`; the next is {first.isoformat()}"
     )
+    raise InvalidInput(
+        "repeats", f"repeats: `at` is not part of it, by {' and '.join(against)}; {advice}"
+    )
+
+
+def _without(timing: Timing, exceptions: Sequence[GivenTime]) -> Timing:
+    return replace(
+        timing,
+        left_out=frozenset(one.at_ms for one in exceptions if not one.dated),
+        days_left_out=frozenset(one.local.date() for one in exceptions if one.dated),
+    )
+
+
+def _check_exception(timing: Timing, text: str, one: GivenTime) -> None:
+    """An exception that excludes nothing is a slip of whoever wrote it."""
+    # The next midnight may be at the end of a gap, or come twice.
+    to_ms = one.at_ms + 2 * DAY_MS if one.dated else one.at_ms
+    for at in timing.between(one.at_ms, to_ms):
+        if not one.dated or local_date(at, timing.zone) == one.local.date():
+            return
+    nearest = _nearest(timing, one.at_ms)
+    raise InvalidInput(
+        "except_at",
+        f'except_at: "{text}" excludes nothing; the nearest occurrence is at '
+        f"{shown(nearest, timing.zone)}",
+    )
+
+
+def _nearest(timing: Timing, at_ms: int) -> int:
+    """The occurrence that is nearest to a time; there is one, the start."""
+    after = next(timing.since(at_ms), None)
+    before, days = None, 1
+    to_ms = min(at_ms - 1, timing.last_ms)
+    while before is None and to_ms >= timing.start.at_ms:
+        before = _last(timing.between(to_ms - days * DAY_MS, to_ms))
+        days *= 2
+    found = [one for one in (before, after) if one is not None]
+    return min(found, key=lambda one: abs(one - at_ms))
+
+
+def _last(found: Iterator[int]) -> int | None:
+    return next(iter(deque(found, maxlen=1)), None)
