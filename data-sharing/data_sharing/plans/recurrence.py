@@ -89,8 +89,7 @@ class Recurrence:
                 yield list(group)
             return
         first = self._period(self.start.toordinal())
-        # One year more, so that a period which ends in it is whole.
-        for year in range(date.fromordinal(from_ordinal).year, LAST_YEAR + 2):
+        for year in range(date.fromordinal(from_ordinal).year, LAST_YEAR + 1):
             yearly = self.rule.freq is Frequency.YEARLY
             if yearly and (year - first) % self.rule.interval:
                 continue
@@ -112,6 +111,7 @@ class Recurrence:
             return
         first = self._period(self.start.toordinal())
         interval = self.rule.interval
+        # One year more, so that a week which ends in it is whole.
         for year in range(date.fromordinal(from_ordinal).year, LAST_YEAR + 2):
             begin = date(year, 1, 1).toordinal()
             days = days_of(self.pattern, year)

@@ -89,13 +89,12 @@ class Timing:
             if at < self.start.at_ms:  # the start is the second of two, and so are those after it
                 at = second
             while waiting and waiting[0] <= at:
-                if (skipped := waiting.pop(0)) != last:
-                    yield skipped
-                    last = skipped
+                last = waiting.pop(0)
+                yield last
             if at != last:
                 yield at
                 last = at
-        yield from (at for at in sorted(set(waiting)) if at != last)
+        yield from waiting
 
     def _is_left_out(self, at_ms: int) -> bool:
         if at_ms in self.left_out:

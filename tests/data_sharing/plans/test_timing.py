@@ -171,6 +171,8 @@ def test_an_exception_that_excludes_nothing_is_refused(
         pytest.param("tomorrow", None, [], "at: .*no time", id="words"),
         pytest.param("2" * 10_000, None, [], "at most 64", id="a-long-time"),
         pytest.param("0001-01-01T00:00", None, [], "1971", id="antiquity"),
+        pytest.param("1971-01-01T00:30+14:00", None, [], "1970", id="before-the-first-local-year"),
+        pytest.param("2398-12-31T23:30-14:00", None, [], "2399", id="behind-the-last-local-year"),
         pytest.param("0001-01-01T00:00+14:00", None, [], "1971", id="before-the-first-year"),
         pytest.param("9999-12-31T23:59-14:00", None, [], "2398", id="behind-the-last-year"),
         pytest.param("2026-13-01", None, [], "no time", id="month-13"),
