@@ -9,19 +9,17 @@ set its fields again for that occurrence, until the undo is undone.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 from control_plane.errors import Conflict, InvalidInput, NotFound, Refused
 from data_sharing.plans.plan import EVERY, EventPlan, Setting
-from data_sharing.plans.timing import LAST_YEAR, unix_ms
+from data_sharing.plans.timing import nearest_occurrence, shown
 from data_sharing.rules.effects import USER_PRIORITY, Cause, EventRef, PlanChange
 
 LONGEST_SHIFT_MS = 366 * 86_400_000
 MOST_CONFIG_FIELDS = 64  # set by changes, per occurrence
-END_MS = unix_ms(datetime(LAST_YEAR, 1, 1), UTC)  # plans have no occurrence from then on
 MOST_CHANGED = 400  # occurrences to come with settings of their own
 
 
@@ -97,7 +95,10 @@ def user_change(
     if not fields:
         raise InvalidInput("fields", "the change sets nothing; give shift, cancelled or config")
     if occurrence_ms is not None and not is_occurrence(plan, occurrence_ms):
-        raise NotFound(f"plan {plan.id} has no occurrence planned at {occurrence_ms} (Unix ms)")
+        raise NotFound(
+            f"plan {plan.id} has no occurrence planned at {occurrence_ms} (Unix ms)"
+            f"{_nearest(plan, occurrence_ms)}"
+        )
     for field, value in fields.items():
         check_field(plan, field, value)
     return PlanChange(
@@ -106,10 +107,13 @@ def user_change(
     )  # fmt: skip
 
 
+def _nearest(plan: EventPlan, at_ms: int) -> str:
+    timing = plan.timing
+    nearest = nearest_occurrence(timing, at_ms)
+    return "" if nearest is None else f"; the nearest is planned at {shown(nearest, timing.zone)}"
+
+
 def is_occurrence(plan: EventPlan, planned_ms: int) -> bool:
-    """No for a time at which no plan can have one."""
-    if not 0 <= planned_ms < END_MS:
-        return False
     return next(plan.timing.between(planned_ms, planned_ms), None) is not None
 
 

@@ -28,7 +28,15 @@ from data_sharing.plans.zoned_time import (
     unix_ms,
 )
 
-__all__ = ["MOST_EXCEPTIONS", "Timing", "timing_as_stored", "timing_of", "unix_ms"]
+__all__ = [
+    "MOST_EXCEPTIONS",
+    "Timing",
+    "nearest_occurrence",
+    "shown",
+    "timing_as_stored",
+    "timing_of",
+    "unix_ms",
+]
 
 MOST_EXCEPTIONS = 366
 _FARTHEST_MS = unix_ms(datetime(LAST_YEAR + 2, 1, 1), UTC)  # past LAST_YEAR in every zone
@@ -201,7 +209,8 @@ def _check_exception(timing: Timing, text: str, one: GivenTime) -> None:
     for at in timing.between(one.at_ms, to_ms):
         if not one.dated or local_date(at, timing.zone) == one.local.date():
             return
-    nearest = _nearest(timing, one.at_ms)
+    nearest = nearest_occurrence(timing, one.at_ms)
+    assert nearest is not None  # the start, if nothing else
     raise InvalidInput(
         "except_at",
         f'except_at: "{text}" excludes nothing; the nearest occurrence is at '
@@ -209,16 +218,17 @@ def _check_exception(timing: Timing, text: str, one: GivenTime) -> None:
     )
 
 
-def _nearest(timing: Timing, at_ms: int) -> int:
-    """The occurrence that is nearest to a time; there is one, the start."""
+def nearest_occurrence(timing: Timing, at_ms: int) -> int | None:
+    """The occurrence that is nearest to a time, Unix ms, the earlier of two; None: there is none.
+    Going back, it looks through twice as many days each time."""
     after = next(timing.since(at_ms), None)
-    before, days = None, 1
     to_ms = min(at_ms - 1, timing.last_ms)
-    while before is None and to_ms >= timing.start.at_ms:
-        before = _last(timing.between(to_ms - days * DAY_MS, to_ms))
-        days *= 2
+    from_ms, before = to_ms + 1, None
+    while before is None and from_ms > timing.start.at_ms:
+        from_ms = max(timing.start.at_ms, 2 * from_ms - to_ms - DAY_MS)
+        before = _last(timing.between(from_ms, to_ms))
     found = [one for one in (before, after) if one is not None]
-    return min(found, key=lambda one: abs(one - at_ms))
+    return min(found, key=lambda one: abs(one - at_ms), default=None)
 
 
 def _last(found: Iterator[int]) -> int | None:

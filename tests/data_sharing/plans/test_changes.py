@@ -335,7 +335,12 @@ def test_the_plan_is_always_what_its_history_says(todo: list[tuple[str, str, int
     ("more", "error", "words"),
     [
         pytest.param({"expected_version": 9}, Conflict, "version", id="another-version"),
-        pytest.param({"occurrence_ms": NINE + 1}, NotFound, "no occurrence", id="no-occurrence"),
+        pytest.param(
+            {"occurrence_ms": NINE + 1},
+            NotFound,
+            "no occurrence.*nearest .*09:00",
+            id="no-occurrence",
+        ),
         pytest.param({"fields": {}}, InvalidInput, "sets nothing", id="nothing"),
         pytest.param({"fields": {"shift_ms": 1.5}}, InvalidInput, "shift", id="half-a-millisecond"),
         pytest.param({"fields": {"shift_ms": True}}, InvalidInput, "shift", id="true"),

@@ -9,7 +9,12 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from control_plane.errors import InvalidInput
-from data_sharing.plans.timing import MOST_EXCEPTIONS, timing_as_stored, timing_of
+from data_sharing.plans.timing import (
+    MOST_EXCEPTIONS,
+    nearest_occurrence,
+    timing_as_stored,
+    timing_of,
+)
 from data_sharing.plans.zoned_time import DAY_MS
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -201,6 +206,32 @@ def test_timing_that_cannot_be(
 ) -> None:
     with pytest.raises(InvalidInput, match=words):
         timing_of(at, BERLIN, repeats, except_at)
+
+
+@pytest.mark.parametrize(
+    ("at", "nearest"),
+    [
+        ("2026-03-02T08:00:00.001+00:00", "2026-03-02T08:00"),
+        ("2026-03-02T20:00+00:00", "2026-03-02T08:00"),
+        ("2026-03-03T08:00+00:00", "2026-03-02T08:00"),
+        ("2026-03-03T08:00:00.001+00:00", "2026-03-04T08:00"),
+        ("2026-03-20T00:00+00:00", "2026-03-04T08:00"),
+        ("1970-01-01T00:00+00:00", "2026-03-02T08:00"),
+        ("9999-01-01T00:00+00:00", "2026-03-04T08:00"),
+    ],
+)
+def test_the_nearest_occurrence_passes_over_what_is_left_out(at: str, nearest: str) -> None:
+    timing = timing_of("2026-03-02T09:00", BERLIN, "FREQ=DAILY;COUNT=3", ["2026-03-03"])
+    found = nearest_occurrence(timing, ms(at))
+    assert found is not None
+    assert shown(found) == nearest
+
+
+def test_there_is_no_nearest_where_there_is_none() -> None:
+    timing = timing_as_stored("2026-03-02T09:00", BERLIN, None, ["2026-03-02"])
+    assert [
+        nearest_occurrence(timing, ms(f"{year}-01-01T00:00+00:00")) for year in (1970, 2300)
+    ] == [None, None]
 
 
 def test_what_is_refused_by_now_keeps_its_meaning_where_it_is_stored() -> None:
