@@ -259,14 +259,19 @@ def tenant_to_proto(tenant: TenantSpec) -> tenancy_pb2.Tenant:
 
 
 def assignment_to_proto(
-    answer: TicketedAssignment, *, stale: bool = False
+    answer: TicketedAssignment,
+    decision: provisioning_pb2.Decision | None = None,
+    *,
+    stale: bool = False,
 ) -> provisioning_pb2.GetAssignmentResponse:
-    """What a client has, and a ticket for it. stale: as its last ticket showed it."""
+    """What a client has, how it came to it, and a ticket for it. stale: as its last ticket
+    showed it."""
     return provisioning_pb2.GetAssignmentResponse(
         assignment=answer.assignment,
         ticket=answer.ticket,
         ticket_ttl=answer.ticket_ttl,
         stale=stale,
+        decision=decision,
     )
 
 

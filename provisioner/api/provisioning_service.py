@@ -21,10 +21,12 @@ from homeport.api.provisioning.v1 import provisioning_pb2_grpc as pb_grpc
 from provisioner.api import mapping
 from provisioner.api.batches import BatchRun
 from provisioner.api.callers import Callers
-from provisioner.api.requests import origin_of, read_batch, read_provision
+from provisioner.api.recorded_decision import recorded_decision
+from provisioner.api.requests import UNSAID, origin_of, read_batch, read_provision
 from provisioner.fleet_view import FleetView
-from provisioner.ledger.assignment import decode_assignment
+from provisioner.ledger.assignment import AssignmentRecord, decode_assignment
 from provisioner.provisioning.answers import Answers
+from provisioner.provisioning.asked_location import unsaid_location
 from provisioner.provisioning.assignments import Assignments
 from provisioner.provisioning.provisioner import DEFAULT_TIMEOUT_S, Provisioner
 from provisioner.provisioning.single import Sink
@@ -159,11 +161,10 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         if found is None:
             raise NotFound(f"client {request.client_id} has no assignment; provision it first")
         record = decode_assignment(found.value)
-        return mapping.assignment_to_proto(
-            await self._answers.ticketed(
-                tenant, request.client_id, record.unit, record.epoch, record.at_ms
-            )
+        answer = await self._answers.ticketed(
+            tenant, request.client_id, record.unit, record.epoch, record.at_ms
         )
+        return mapping.assignment_to_proto(answer, recorded_decision(record))
 
     async def ReleaseAssignment(
         self, request: pb.ReleaseAssignmentRequest, context: aio.ServicerContext[Any, Any]
@@ -216,26 +217,39 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         origin = origin_of(request)
         if origin.address is not None or origin.position is not None:
             _may_declare(caller)
-        peer = self._callers.peer_of_context(context)
-        location, how = self._provisioner.locator.explain(
-            origin.address if origin.address is not None else peer,
-            origin.position,
-            tenant.default_position,
-        )
-        explanation = self._provisioner.placer.explain(tenant.id, client_id, location)
-        response = mapping.explanation_to_proto(location, how, explanation)
+        record: AssignmentRecord | None = None
+        stale = False
         try:
             async with asyncio.timeout(self._store_status.wait_s):
                 found = await self._assignments.find(tenant.id, client_id)
+            record = decode_assignment(found.value) if found is not None else None
         except (StoreUnavailable, TimeoutError):
+            stale = True
+        locator = self._provisioner.locator
+        if origin is UNSAID:
+            location, how = unsaid_location(
+                locator,
+                record,
+                tenant.default_position,
+                caller=lambda: self._callers.peer_of_context(context),
+                store_away=stale,
+            )
+        else:
+            location, how = locator.explain(
+                origin.address, origin.position, tenant.default_position
+            )
+        explanation = self._provisioner.placer.explain(tenant.id, client_id, location)
+        response = mapping.explanation_to_proto(location, how, explanation)
+        if stale:
             response.stale = True
             response.as_of_time.CopyFrom(mapping.timestamp(self._store_status.as_of))
-            return response
-        if found is not None:
-            record = decode_assignment(found.value)
+        if record is not None:
             response.current.CopyFrom(
                 self._answers.message(tenant.id, client_id, record.unit, record.epoch, record.at_ms)
             )
+            decision = recorded_decision(record)
+            if decision is not None:
+                response.current_decision.CopyFrom(decision)
         return response
 
 

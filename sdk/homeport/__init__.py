@@ -45,6 +45,7 @@ from homeport.values import (
     LocationSource,
     PlacementVerdict,
     ProvisionResult,
+    RecordedDecision,
     Redirect,
 )
 from homeport.version import __version__
@@ -77,6 +78,7 @@ __all__ = [
     "PermissionDenied",
     "PlacementVerdict",
     "ProvisionResult",
+    "RecordedDecision",
     "Redirect",
     "Refused",
     "RetryPolicy",

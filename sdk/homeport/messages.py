@@ -27,6 +27,7 @@ from homeport.values import (
     LocationSource,
     PlacementVerdict,
     ProvisionResult,
+    RecordedDecision,
     Redirect,
 )
 
@@ -146,6 +147,7 @@ def found_assignment_of(response: pb.GetAssignmentResponse, sent_at: float) -> A
         response.assignment,
         response.ticket,
         sent_at + seconds_of(response.ticket_ttl) if response.ticket else None,
+        response.decision if response.HasField("decision") else None,
     )
 
 
@@ -159,8 +161,12 @@ def watched_assignment_of(response: pb.WatchAssignmentResponse, sent_at: float) 
 
 
 def _assignment(
-    message: pb.Assignment, ticket: str = "", ticket_expires_at: float | None = None
+    message: pb.Assignment,
+    ticket: str = "",
+    ticket_expires_at: float | None = None,
+    decision: pb.Decision | None = None,
 ) -> Assignment:
+    recorded = _recorded(decision) if decision is not None else None
     return Assignment(
         tenant=message.tenant,
         client_id=message.client_id,
@@ -170,7 +176,25 @@ def _assignment(
         ticket=ticket,
         ticket_expires_at=ticket_expires_at,
         assigned_at=unix_s(message.assign_time),
+        source=recorded.location.source if recorded else LocationSource.UNKNOWN,
+        country=recorded.location.country if recorded else "",
+        distance_km=recorded.distance_km if recorded else None,
+        rule=recorded.rule if recorded else "",
         existing=True,
+        recorded=recorded,
+    )
+
+
+def _recorded(decision: pb.Decision) -> RecordedDecision:
+    return RecordedDecision(
+        location=_location(decision.location),
+        distance_km=None if decision.distance_km < 0 else decision.distance_km,
+        rule=decision.rule,
+        placed_by=decision.placed_by,
+        moved_from=decision.moved_from,
+        job_id=decision.job_id,
+        fleet_revision=decision.fleet_revision,
+        policy_revision=decision.policy_revision,
     )
 
 
@@ -214,7 +238,12 @@ def explanation_of(response: pb.ExplainPlacementResponse) -> Explanation:
             for unit in response.units
         ),
         rule=response.rule,
-        current=_assignment(response.current) if response.HasField("current") else None,
+        current=_assignment(
+            response.current,
+            decision=response.current_decision if response.HasField("current_decision") else None,
+        )
+        if response.HasField("current")
+        else None,
         stale=response.stale,
     )
 

@@ -15,7 +15,7 @@ from homeport.errors import HomeportError
 class LocationSource(StrEnum):
     """How Homeport came to know where a client is."""
 
-    UNKNOWN = ""  # not said: an answer from `get`
+    UNKNOWN = ""  # not said, or not recorded
     OVERRIDE = "override"  # an operator's CIDR override
     DECLARED = "declared"  # the caller said so, and may
     DATABASE = "database"  # looked up in the geo database
@@ -51,10 +51,25 @@ class Assignment:
     existing: bool = False  # the client had this assignment before the call
     stale: bool = False  # nobody could confirm it: the client may have moved since
     from_cache: bool = False  # read from this machine's cache, not from a server
+    recorded: RecordedDecision | None = None  # how it came about, from `get` and `explain`
 
     def is_fresh(self, at: float, *, margin_s: float = 0.0) -> bool:
         """Whether the ticket is good at Unix time `at` and for `margin_s` seconds more."""
         return self.ticket_expires_at is not None and at + margin_s < self.ticket_expires_at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedDecision:
+    """How a client came to the unit it has, as it was recorded then."""
+
+    location: Location  # to 0.1 degrees
+    distance_km: float | None  # client to unit
+    rule: str  # what decided: as in Assignment, or drained, failed-over, returned-home, …
+    placed_by: str = ""  # of a move: by which rule the unit was chosen
+    moved_from: str = ""  # of a move: the unit that the client left
+    job_id: str = ""  # of a move: the job that moved it; empty: it was moved when it asked
+    fleet_revision: int = 0  # of the store, as of which the units were known
+    policy_revision: int = 0
 
 
 class AssignmentChangeKind(StrEnum):
@@ -126,13 +141,13 @@ class ConsideredUnit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """Where a client would be placed and why; asking changes nothing."""
+    """Where a client would be placed now and why, and what it has; asking changes nothing."""
 
     location: Location
     location_reason: str  # one sentence: how the location was found
     units: tuple[ConsideredUnit, ...]  # best first, excluded last
     rule: str
-    current: Assignment | None  # what the client has now; without ticket
+    current: Assignment | None  # what the client has, and how it came about; without ticket
     stale: bool = False  # answered without the store: `current` is not known then
 
 

@@ -6,6 +6,8 @@ import grpc
 import pytest
 import yaml
 
+from homeport.api.geo.v1 import geo_pb2
+from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from tests.support.command_line import CommandLine
 from tests.support.fakes.provisioning_service import NO_ROOM, FakeProvisioning
 from tests.support.fakes.server import Served
@@ -67,6 +69,42 @@ def test_explain_shows_every_unit_with_its_reason(cli: CommandLine, service: Ser
         ("unit-1", "excluded", None),
     ]
     assert units[1]["distance_km"] is None
+
+
+def test_explain_tells_how_it_came_to_its_home_from_what_would_be_decided(
+    cli: CommandLine, service: Served
+) -> None:
+    cli("provision", "alice", "--ip", "203.0.113.9")
+    said = " ".join(cli("explain", "alice").out.split())
+    assert "alice has a home: unit-0, epoch 1, which it keeps" in said
+    assert "how it came there: not recorded" in said
+    assert said.index("not recorded") < said.index("if it were decided now:")
+    assert cli("explain", "alice", "-o", "json").document["current"]["recorded"] is None
+    fake(service).decisions["alice"] = pb.Decision(
+        location=geo_pb2.Location(source=geo_pb2.LOCATION_SOURCE_DATABASE, country="GB"),
+        distance_km=441.2,
+        rule="drained",
+        placed_by="nearest",
+        moved_from="unit-9",
+        job_id="j[1]",
+        fleet_revision=17,
+    )
+    for command in ("explain", "get"):
+        ran = cli(command, "alice")
+        words = " ".join(ran.out.split())
+        for part in ("drained from unit-9 by job j[1]", "placed by nearest", "441 km", "GB", "17"):
+            assert part in words
+        assert max(map(len, ran.out.splitlines())) <= 80
+    recorded = cli("get", "alice", "-o", "json").document["recorded"]
+    assert (recorded["rule"], recorded["moved_from"], recorded["job"]) == (
+        "drained",
+        "unit-9",
+        "j[1]",
+    )
+    assert (recorded["distance_km"], recorded["latitude"]) == (441.2, None)
+    explained = cli("explain", "alice", "-o", "json").document
+    assert explained["current"]["recorded"] == recorded
+    assert explained["rule"] == "nearest"
 
 
 def test_an_id_with_markup_is_printed_as_it_is(cli: CommandLine, service: Served) -> None:

@@ -157,6 +157,44 @@ async def test_nothing_else_in_a_batch_is_lost(channel):
     assert answer.results[6].provisioned.assignment.unit_id == "mumbai"
 
 
+async def test_how_a_client_came_to_its_home_is_kept_and_told_apart_from_now(stub):
+    """Single calls and batches alike; by the record, not by where the question comes from."""
+
+    async def batch():
+        yield pb.ProvisionManyRequest(
+            clients=[
+                pb.ClientOrigin(client_id="kept-1", address="81.2.69.142"),
+                pb.ClientOrigin(client_id="kept-2", position={"latitude": 19, "longitude": 72.8}),
+                pb.ClientOrigin(client_id="kept-3"),
+            ]
+        )
+
+    (answer,) = [one async for one in stub.ProvisionMany(batch())]
+    given = {one.client_id: one.provisioned for one in answer.results}
+    given["kept-4"] = await stub.Provision(
+        pb.ProvisionRequest(client_id="kept-4", address="81.2.69.142")
+    )
+    for client_id, provisioned in given.items():
+        got = await stub.GetAssignment(pb.GetAssignmentRequest(client_id=client_id))
+        was, kept = provisioned.decision, got.decision
+        assert (kept.rule, kept.location.source) == (was.rule, was.location.source)
+        assert kept.location.country == was.location.country
+        assert kept.distance_km == pytest.approx(was.distance_km, abs=0.06)
+        assert kept.fleet_revision > 0
+        assert (kept.placed_by, kept.moved_from, kept.job_id) == ("", "", "")
+        explained = await stub.ExplainPlacement(pb.ExplainPlacementRequest(client_id=client_id))
+        assert explained.current == got.assignment
+        assert explained.current_decision == kept
+        assert explained.location.position.latitude == kept.location.position.latitude
+        assert explained.location_reason.startswith("nobody said where the client is")
+    elsewhere = await stub.ExplainPlacement(
+        pb.ExplainPlacementRequest(client_id="kept-1", position={"latitude": 19, "longitude": 72.8})
+    )
+    assert elsewhere.current.unit_id == "dublin"
+    assert elsewhere.units[0].unit_id == "mumbai"
+    assert elsewhere.current_decision.location.country == "GB"
+
+
 @pytest.mark.parametrize("count", [0, 1_001])
 async def test_a_batch_of_a_wrong_size_is_refused_whole(stub, count):
     async def requests():

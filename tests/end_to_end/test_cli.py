@@ -76,10 +76,21 @@ def test_a_client_from_its_first_day_to_its_last(operator: Operator) -> None:
     assert (home["unit"], home["existing"], home["source"]) == ("tokyo", False, "declared")
     again = operator("provision", "aiko", "--at", "53,-6", "-o", "json").document
     assert (again["unit"], again["existing"]) == ("tokyo", True)
-    assert operator("get", "aiko", "-o", "json").document["epoch"] == home["epoch"]
+    found = operator("get", "aiko", "-o", "json").document
+    assert found["epoch"] == home["epoch"]
+    assert (found["rule"], found["source"]) == (home["rule"], "declared")
+    recorded = found["recorded"]
+    assert (recorded["latitude"], recorded["longitude"]) == (35.0, 139.0)
+    assert recorded["distance_km"] == home["distance_km"] > 0
+    assert recorded["fleet_revision"] > 0
     explained = operator("explain", "aiko", "--at", "53,-6", "-o", "json").document
-    assert explained["current"] == {"unit": "tokyo", "epoch": home["epoch"]}
+    assert explained["current"] == {
+        "unit": "tokyo", "epoch": home["epoch"], "recorded": recorded,
+    }  # fmt: skip
     assert explained["units"][0]["unit"] == "dublin"
+    unsaid = operator("explain", "aiko", "-o", "json").document
+    assert unsaid["units"][0]["unit"] == "tokyo"  # not where this command runs
+    assert "its record says where it was" in unsaid["location"]["reason"]
     assert operator("release", "aiko", "-o", "json").document["released"] is True
     gone = operator("get", "aiko")
     assert (gone.code, gone.out) == (3, "")

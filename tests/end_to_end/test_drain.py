@@ -59,6 +59,13 @@ async def test_a_unit_is_drained_while_its_clients_ask(own_etcd, tmp_path, trans
             await on.units.ListMoveJobs(fleet.ListMoveJobsRequest(with_ended=True), timeout=WAIT_S)
         ).jobs
         assert job.state == fleet.MOVE_JOB_STATE_DONE
+        found = await on.clients.GetAssignment(
+            pb.GetAssignmentRequest(client_id=names[0]), timeout=WAIT_S
+        )
+        how = found.decision  # of the move; who asked first was moved without the job
+        assert (how.rule, how.moved_from) == ("drained", "dublin")
+        assert how.job_id in ("drain-dublin", "")
+        assert how.placed_by
         explained = await on.clients.ExplainPlacement(
             pb.ExplainPlacementRequest(client_id="who", address=IRISH), timeout=WAIT_S
         )

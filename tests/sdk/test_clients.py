@@ -11,6 +11,8 @@ import pytest
 
 import homeport
 from homeport import LocationSource, RetryPolicy
+from homeport.api.geo.v1 import geo_pb2
+from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from tests.sdk.client_harness import ClientAdapter
 from tests.support.fakes.provisioning_service import FakeProvisioning
 from tests.support.fakes.server import FakeUnit, serving
@@ -68,6 +70,40 @@ async def test_get_finds_what_was_provisioned(connect, server):
     home = await client.provision("phone")
     found = await client.get("phone")
     assert (found.unit_id, found.ticket, found.existing) == (home.unit_id, home.ticket, True)
+
+
+MOVED = pb.Decision(
+    location=geo_pb2.Location(
+        source=geo_pb2.LOCATION_SOURCE_DECLARED,
+        country="IE",
+        position=geo_pb2.Position(latitude=53.3, longitude=-6.3),
+    ),
+    distance_km=7.5,
+    rule="drained",
+    placed_by="next-best",
+    moved_from="unit-9",
+    job_id="j1",
+    fleet_revision=17,
+    policy_revision=4,
+)
+
+
+async def test_how_a_client_came_to_its_home_is_told_where_it_is_recorded(connect, server, service):
+    client = connect(server.address)
+    await client.provision("phone", address="203.0.113.9")
+    assert (await client.get("phone")).recorded is None
+    service.decisions["phone"] = MOVED
+    found = await client.get("phone")
+    current = (await client.explain("phone")).current
+    for home in (found, current):
+        assert (home.rule, home.distance_km) == ("drained", 7.5)
+        assert (home.source, home.country) == (LocationSource.DECLARED, "IE")
+        how = home.recorded
+        assert (how.placed_by, how.moved_from, how.job_id) == ("next-best", "unit-9", "j1")
+        assert (how.fleet_revision, how.policy_revision) == (17, 4)
+        assert (how.location.latitude, how.location.longitude) == (53.3, -6.3)
+    service.decisions["phone"] = pb.Decision(distance_km=-1.0, rule="spread")
+    assert (await client.get("phone")).recorded.distance_km is None
 
 
 async def test_get_of_a_client_without_home_is_not_found(connect, server):

@@ -61,12 +61,12 @@ def get(
     ca: Ca = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """Shows the home a client has, with a fresh ticket."""
-    from console.cli.views.homes import assignment_table, document_of
+    """Shows the home a client has, how it came to it, and a fresh ticket."""
+    from console.cli.views.homes import assignment_table, found_document
 
     with connect(target_of(server, tenant, token, profile, ca)) as service, busy("looking"):
         assignment = service.get(client)
-    show(document_of(assignment), output, lambda: assignment_table(assignment))
+    show(found_document(assignment), output, lambda: assignment_table(assignment))
 
 
 def release(
@@ -98,9 +98,10 @@ def explain(
     ca: Ca = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """Says where a client would go, and why.
+    """Says how a client came to its home, and where it would go now, and why.
 
-    Shows every unit with the reason it was taken or passed over. Changes nothing.
+    Shows every unit with the reason it was taken or passed over. Changes nothing. Without --ip
+    and --at, a client that has a home is where its record says that it was.
     """
     from console.cli.input.client_location import parse_location
     from console.cli.views.homes import explanation_document, explanation_view

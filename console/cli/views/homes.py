@@ -10,7 +10,7 @@ from console.cli.tables import Table, facts, fold, number, optional, whole
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from homeport import Assignment, Explanation
+    from homeport import Assignment, Explanation, RecordedDecision
 
 
 def document_of(assignment: Assignment) -> dict[str, Any]:
@@ -30,6 +30,54 @@ def document_of(assignment: Assignment) -> dict[str, Any]:
         "ticket": assignment.ticket or None,
         "ticket_expires_at": assignment.ticket_expires_at,
     }
+
+
+def found_document(assignment: Assignment) -> dict[str, Any]:
+    """The same of a client's home as it was found, with how it came to it."""
+    return {**document_of(assignment), "recorded": recorded_document(assignment.recorded)}
+
+
+def recorded_document(recorded: RecordedDecision | None) -> dict[str, Any] | None:
+    """How a client came to its home, for programs; None: it is not recorded."""
+    if recorded is None:
+        return None
+    where = recorded.location
+    return {
+        "rule": recorded.rule,
+        "placed_by": recorded.placed_by or None,
+        "moved_from": recorded.moved_from or None,
+        "job": recorded.job_id or None,
+        "source": where.source.value or None,
+        "country": where.country or None,
+        "latitude": where.latitude,
+        "longitude": where.longitude,
+        "uncertainty_km": where.uncertainty_km,
+        "distance_km": rounded_km(recorded.distance_km),
+        "fleet_revision": recorded.fleet_revision,
+        "policy_revision": recorded.policy_revision,
+    }
+
+
+def how_it_came(recorded: RecordedDecision | None) -> str:
+    """How a client came to its home, a line for each part of it."""
+    if recorded is None:
+        return "not recorded"
+    said = recorded.rule
+    if recorded.moved_from:
+        said += f" from {recorded.moved_from}"
+        said += f" by job {recorded.job_id}" if recorded.job_id else " when it asked"
+        said += f",\nplaced by {recorded.placed_by}" if recorded.placed_by else ""
+    where = recorded.location
+    if recorded.distance_km is not None:
+        said += f", {kilometres(recorded.distance_km)} away"
+    named = f"located by {where.source.value or 'nobody knows whom'}"
+    if where.country:
+        named += f", {where.country}"
+    if where.latitude is not None and where.longitude is not None:
+        named += f" at {where.latitude:.1f}, {where.longitude:.1f}"
+        if where.uncertainty_km:
+            named += f" within {where.uncertainty_km:,.0f} km"
+    return f"{said}\n{named}\nfleet as of revision {recorded.fleet_revision}"
 
 
 def rounded_km(distance_km: float | None) -> float | None:
@@ -53,7 +101,13 @@ def explanation_document(client: str, explanation: Explanation) -> dict[str, Any
             "reason": explanation.location_reason,
         },
         "rule": explanation.rule,
-        "current": None if current is None else {"unit": current.unit_id, "epoch": current.epoch},
+        "current": None
+        if current is None
+        else {
+            "unit": current.unit_id,
+            "epoch": current.epoch,
+            "recorded": recorded_document(current.recorded),
+        },
         "stale": explanation.stale,
         "units": [
             {
@@ -70,7 +124,8 @@ def explanation_document(client: str, explanation: Explanation) -> dict[str, Any
 
 
 def explanation_view(client: str, explanation: Explanation) -> RenderableType:
-    """The location in a sentence, then the units, best first."""
+    """How it came to its home, if it has one; then what would be decided now: the location in a
+    sentence and the units, best first."""
     from rich.console import Group
     from rich.markup import escape
     from rich.text import Text
@@ -92,16 +147,24 @@ def explanation_view(client: str, explanation: Explanation) -> RenderableType:
     place = f"in {named} " if named else ""
     if where.latitude is not None and where.longitude is not None:
         place += f"at {where.latitude:.2f}, {where.longitude:.2f}"
-    lines = [
+    lines = []
+    if current is not None:
+        lines += [
+            f"[bold]{escape(client)}[/] has a home: [bold]{current.unit_id}[/], "
+            f"epoch {current.epoch}, which it keeps",
+            "[bold]how it came there:[/]",
+            escape(how_it_came(current.recorded)),
+            "",
+            "[bold]if it were decided now:[/]",
+        ]
+    if explanation.stale:
+        lines.append("[yellow]stale: answered without the store, its home is not known[/]")
+    lines += [
         f"[bold]{escape(client)}[/] is {escape(place.strip())}"
         if place
         else f"nobody knows where [bold]{escape(client)}[/] is",
         f"[dim]{escape(explanation.location_reason)}[/]",
     ]
-    if current is not None:
-        lines.append(f"it has a home: [bold]{current.unit_id}[/], epoch {current.epoch}")
-    if explanation.stale:
-        lines.append("[yellow]stale: answered without the store, its home is not known[/]")
     if explanation.rule:
         lines.append(f"rule: {escape(explanation.rule)}")
     return Group(Text.from_markup("\n".join(lines)), table)
@@ -123,6 +186,8 @@ def assignment_table(assignment: Assignment) -> Table:
         table.add_row("distance", kilometres(assignment.distance_km))
     if assignment.rule:
         table.add_row("rule", escape(assignment.rule))
+    if assignment.recorded is not None:
+        table.add_row("how it came there", escape(how_it_came(assignment.recorded)))
     if assignment.stale:
         table.add_row("", "[yellow]stale: answered without the store[/]")
     if assignment.ticket and assignment.ticket_expires_at is not None:

@@ -84,6 +84,7 @@ async def test_whom_a_job_is_about(kind, better, expected):
 async def test_why_and_how_they_move(kind, cause, strategy, to):
     first = (await requests(kind, *ASSIGNED))[0]
     assert (first.cause, first.strategy, first.to) == (cause, strategy, to)
+    assert first.job == "j"
     assert first.location.cell == CELL
 
 

@@ -67,6 +67,10 @@ async def test_a_move_is_one_transaction_with_everything_in_it(store):
         home = (await harness.homes())["alice"]
         assert (home.unit, home.epoch, home.home) == ("virginia", 2, "dublin")
         assert home.at_ms == outcome.at_ms > 1_000
+        why = home.why
+        assert (why.cause, why.left, why.job, why.rule) == ("drained", "dublin", "", "nearest")
+        assert why.distance_km == pytest.approx(5_440, abs=60)
+        assert why.fleet == harness.fleet_view.fleet.revision > 0
         assert await harness.departures() == {"alice": ("dublin", "virginia", "drained", 2)}
         assert await harness.counts() == {"dublin": 2, "virginia": 1}
 
@@ -84,6 +88,7 @@ async def test_the_home_it_had_to_leave_first_is_remembered_and_forgotten_on_ret
         assert (await harness.mover.move(back)).unit == "dublin"
         home = (await harness.homes())["alice"]
         assert (home.unit, home.epoch, home.home) == ("dublin", 4, "")
+        assert (home.why.cause, home.why.left, home.why.rule) == ("returned-home", "mumbai", "")
 
 
 async def test_a_move_seen_twice_is_made_once(store):

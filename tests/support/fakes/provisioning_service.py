@@ -88,6 +88,7 @@ class FakeProvisioning(pb_grpc.ProvisioningServiceServicer):
         self.unit_endpoint = unit_endpoint
         self.ticket_ttl_s = ticket_ttl_s
         self.homes = {} if homes is None else homes
+        self.decisions: dict[str, pb.Decision] = {}  # by client id: how it came to its home
         self.full: set[str] = set()  # clients that find no room
         self.seen: list[Seen] = []
         self.faults: deque[Fault] = deque()
@@ -163,7 +164,9 @@ class FakeProvisioning(pb_grpc.ProvisioningServiceServicer):
         home = self.homes.get((request.tenant, request.client_id))
         if home is None:
             abort(context, NO_ASSIGNMENT)
-        response = pb.GetAssignmentResponse(assignment=home, ticket=self.ticket(home))
+        response = pb.GetAssignmentResponse(
+            assignment=home, ticket=self.ticket(home), decision=self.decisions.get(home.client_id)
+        )
         response.ticket_ttl.FromMilliseconds(round(self.ticket_ttl_s * 1000))
         return response
 
@@ -183,6 +186,7 @@ class FakeProvisioning(pb_grpc.ProvisioningServiceServicer):
             location_reason="found in the geo database",
             rule="nearest",
             current=self.homes.get((request.tenant, request.client_id)),
+            current_decision=self.decisions.get(request.client_id),
         )
         response.units.add(
             unit_id="unit-0", verdict=pb.PLACEMENT_VERDICT_CHOSEN, reason="nearest",

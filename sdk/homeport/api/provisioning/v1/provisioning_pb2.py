@@ -27,51 +27,51 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from homeport.api.geo.v1 import geo_pb2 as homeport_dot_api_dot_geo_dot_v1_dot_geo__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/homeport/api/provisioning/v1/provisioning.proto\x12\x1chomeport.api.provisioning.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dhomeport/api/geo/v1/geo.proto\"\xad\x01\n\x10ProvisionRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tclient_id\x18\x02 \x01(\t\x12\x11\n\x07\x61\x64\x64ress\x18\x03 \x01(\tH\x00\x12\x31\n\x08position\x18\x04 \x01(\x0b\x32\x1d.homeport.api.geo.v1.PositionH\x00\x12\x16\n\x0ewithout_ticket\x18\x05 \x01(\x08\x12\x0e\n\x06ticket\x18\x06 \x01(\tB\x08\n\x06origin\"\x92\x01\n\nAssignment\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tclient_id\x18\x02 \x01(\t\x12\x0f\n\x07unit_id\x18\x03 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x04 \x01(\t\x12\r\n\x05\x65poch\x18\x05 \x01(\x04\x12/\n\x0b\x61ssign_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"^\n\x08\x44\x65\x63ision\x12/\n\x08location\x18\x01 \x01(\x0b\x32\x1d.homeport.api.geo.v1.Location\x12\x13\n\x0b\x64istance_km\x18\x02 \x01(\x01\x12\x0c\n\x04rule\x18\x03 \x01(\t\"\xeb\x01\n\x11ProvisionResponse\x12<\n\nassignment\x18\x01 \x01(\x0b\x32(.homeport.api.provisioning.v1.Assignment\x12\x0e\n\x06ticket\x18\x02 \x01(\t\x12-\n\nticket_ttl\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x38\n\x08\x64\x65\x63ision\x18\x04 \x01(\x0b\x32&.homeport.api.provisioning.v1.Decision\x12\x10\n\x08\x65xisting\x18\x05 \x01(\x08\x12\r\n\x05stale\x18\x06 \x01(\x08\"q\n\x0c\x43lientOrigin\x12\x11\n\tclient_id\x18\x01 \x01(\t\x12\x11\n\x07\x61\x64\x64ress\x18\x02 \x01(\tH\x00\x12\x31\n\x08position\x18\x03 \x01(\x0b\x32\x1d.homeport.api.geo.v1.PositionH\x00\x42\x08\n\x06origin\"|\n\x14ProvisionManyRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12;\n\x07\x63lients\x18\x02 \x03(\x0b\x32*.homeport.api.provisioning.v1.ClientOrigin\x12\x17\n\x0fwithout_tickets\x18\x03 \x01(\x08\"k\n\x0b\x43lientError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\r\n\x05\x66ield\x18\x03 \x01(\t\x12.\n\x0bretry_after\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xb3\x01\n\x0fProvisionResult\x12\x11\n\tclient_id\x18\x01 \x01(\t\x12\x46\n\x0bprovisioned\x18\x02 \x01(\x0b\x32/.homeport.api.provisioning.v1.ProvisionResponseH\x00\x12:\n\x05\x65rror\x18\x03 \x01(\x0b\x32).homeport.api.provisioning.v1.ClientErrorH\x00\x42\t\n\x07outcome\"W\n\x15ProvisionManyResponse\x12>\n\x07results\x18\x01 \x03(\x0b\x32-.homeport.api.provisioning.v1.ProvisionResult\"I\n\x14GetAssignmentRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tclient_id\x18\x02 \x01(\t\x12\x0e\n\x06ticket\x18\x03 \x01(\t\"\xa3\x01\n\x15GetAssignmentResponse\x12<\n\nassignment\x18\x01 \x01(\x0b\x32(.homeport.api.provisioning.v1.Assignment\x12\x0e\n\x06ticket\x18\x02 \x01(\t\x12-\n\nticket_ttl\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05stale\x18\x04 \x01(\x08\"b\n\x16WatchAssignmentRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tclient_id\x18\x02 \x01(\t\x12\x13\n\x0bknown_epoch\x18\x03 \x01(\x04\x12\x10\n\x08revision\x18\x04 \x01(\x03\"\xc9\x01\n\x17WatchAssignmentResponse\x12<\n\nassignment\x18\x01 \x01(\x0b\x32(.homeport.api.provisioning.v1.Assignment\x12\x0e\n\x06ticket\x18\x02 \x01(\t\x12-\n\nticket_ttl\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05\x63\x61use\x18\x04 \x01(\t\x12\x10\n\x08released\x18\x05 \x01(\x08\x12\x10\n\x08revision\x18\x06 \x01(\x03\"=\n\x18ReleaseAssignmentRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tclient_id\x18\x02 \x01(\t\"-\n\x19ReleaseAssignmentResponse\x12\x10\n\x08released\x18\x01 \x01(\x08\"\x8c\x01\n\x17\x45xplainPlacementRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tclient_id\x18\x02 \x01(\t\x12\x11\n\x07\x61\x64\x64ress\x18\x03 \x01(\tH\x00\x12\x31\n\x08position\x18\x04 \x01(\x0b\x32\x1d.homeport.api.geo.v1.PositionH\x00\x42\x08\n\x06origin\"\xa3\x01\n\x0e\x43onsideredUnit\x12\x0f\n\x07unit_id\x18\x01 \x01(\t\x12?\n\x07verdict\x18\x02 \x01(\x0e\x32..homeport.api.provisioning.v1.PlacementVerdict\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x13\n\x0b\x64istance_km\x18\x04 \x01(\x01\x12\x0c\n\x04load\x18\x05 \x01(\x01\x12\x0c\n\x04rank\x18\x06 \x01(\x05\"\xa9\x02\n\x18\x45xplainPlacementResponse\x12/\n\x08location\x18\x01 \x01(\x0b\x32\x1d.homeport.api.geo.v1.Location\x12\x17\n\x0flocation_reason\x18\x02 \x01(\t\x12;\n\x05units\x18\x03 \x03(\x0b\x32,.homeport.api.provisioning.v1.ConsideredUnit\x12\x0c\n\x04rule\x18\x04 \x01(\t\x12\x39\n\x07\x63urrent\x18\x05 \x01(\x0b\x32(.homeport.api.provisioning.v1.Assignment\x12\r\n\x05stale\x18\x06 \x01(\x08\x12.\n\nas_of_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\x91\x01\n\x10PlacementVerdict\x12!\n\x1dPLACEMENT_VERDICT_UNSPECIFIED\x10\x00\x12\x1c\n\x18PLACEMENT_VERDICT_CHOSEN\x10\x01\x12\x1c\n\x18PLACEMENT_VERDICT_RANKED\x10\x02\x12\x1e\n\x1aPLACEMENT_VERDICT_EXCLUDED\x10\x03\x32\x89\x06\n\x13ProvisioningService\x12l\n\tProvision\x12..homeport.api.provisioning.v1.ProvisionRequest\x1a/.homeport.api.provisioning.v1.ProvisionResponse\x12|\n\rProvisionMany\x12\x32.homeport.api.provisioning.v1.ProvisionManyRequest\x1a\x33.homeport.api.provisioning.v1.ProvisionManyResponse(\x01\x30\x01\x12x\n\rGetAssignment\x12\x32.homeport.api.provisioning.v1.GetAssignmentRequest\x1a\x33.homeport.api.provisioning.v1.GetAssignmentResponse\x12\x84\x01\n\x11ReleaseAssignment\x12\x36.homeport.api.provisioning.v1.ReleaseAssignmentRequest\x1a\x37.homeport.api.provisioning.v1.ReleaseAssignmentResponse\x12\x80\x01\n\x0fWatchAssignment\x12\x34.homeport.api.provisioning.v1.WatchAssignmentRequest\x1a\x35.homeport.api.provisioning.v1.WatchAssignmentResponse0\x01\x12\x81\x01\n\x10\x45xplainPlacement\x12\x35.homeport.api.provisioning.v1.ExplainPlacementRequest\x1a\x36.homeport.api.provisioning.v1.ExplainPlacementResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/homeport/api/provisioning/v1/provisioning.proto\x12\x1chomeport.api.provisioning.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dhomeport/api/geo/v1/geo.proto\"\xad\x01\n\x10ProvisionRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tclient_id\x18\x02 \x01(\t\x12\x11\n\x07\x61\x64\x64ress\x18\x03 \x01(\tH\x00\x12\x31\n\x08position\x18\x04 \x01(\x0b\x32\x1d.homeport.api.geo.v1.PositionH\x00\x12\x16\n\x0ewithout_ticket\x18\x05 \x01(\x08\x12\x0e\n\x06ticket\x18\x06 \x01(\tB\x08\n\x06origin\"\x92\x01\n\nAssignment\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tclient_id\x18\x02 \x01(\t\x12\x0f\n\x07unit_id\x18\x03 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x04 \x01(\t\x12\r\n\x05\x65poch\x18\x05 \x01(\x04\x12/\n\x0b\x61ssign_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xc6\x01\n\x08\x44\x65\x63ision\x12/\n\x08location\x18\x01 \x01(\x0b\x32\x1d.homeport.api.geo.v1.Location\x12\x13\n\x0b\x64istance_km\x18\x02 \x01(\x01\x12\x0c\n\x04rule\x18\x03 \x01(\t\x12\x11\n\tplaced_by\x18\x04 \x01(\t\x12\x12\n\nmoved_from\x18\x05 \x01(\t\x12\x0e\n\x06job_id\x18\x06 \x01(\t\x12\x16\n\x0e\x66leet_revision\x18\x07 \x01(\x03\x12\x17\n\x0fpolicy_revision\x18\x08 \x01(\x03\"\xeb\x01\n\x11ProvisionResponse\x12<\n\nassignment\x18\x01 \x01(\x0b\x32(.homeport.api.provisioning.v1.Assignment\x12\x0e\n\x06ticket\x18\x02 \x01(\t\x12-\n\nticket_ttl\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x38\n\x08\x64\x65\x63ision\x18\x04 \x01(\x0b\x32&.homeport.api.provisioning.v1.Decision\x12\x10\n\x08\x65xisting\x18\x05 \x01(\x08\x12\r\n\x05stale\x18\x06 \x01(\x08\"q\n\x0c\x43lientOrigin\x12\x11\n\tclient_id\x18\x01 \x01(\t\x12\x11\n\x07\x61\x64\x64ress\x18\x02 \x01(\tH\x00\x12\x31\n\x08position\x18\x03 \x01(\x0b\x32\x1d.homeport.api.geo.v1.PositionH\x00\x42\x08\n\x06origin\"|\n\x14ProvisionManyRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12;\n\x07\x63lients\x18\x02 \x03(\x0b\x32*.homeport.api.provisioning.v1.ClientOrigin\x12\x17\n\x0fwithout_tickets\x18\x03 \x01(\x08\"k\n\x0b\x43lientError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\r\n\x05\x66ield\x18\x03 \x01(\t\x12.\n\x0bretry_after\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xb3\x01\n\x0fProvisionResult\x12\x11\n\tclient_id\x18\x01 \x01(\t\x12\x46\n\x0bprovisioned\x18\x02 \x01(\x0b\x32/.homeport.api.provisioning.v1.ProvisionResponseH\x00\x12:\n\x05\x65rror\x18\x03 \x01(\x0b\x32).homeport.api.provisioning.v1.ClientErrorH\x00\x42\t\n\x07outcome\"W\n\x15ProvisionManyResponse\x12>\n\x07results\x18\x01 \x03(\x0b\x32-.homeport.api.provisioning.v1.ProvisionResult\"I\n\x14GetAssignmentRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tclient_id\x18\x02 \x01(\t\x12\x0e\n\x06ticket\x18\x03 \x01(\t\"\xdd\x01\n\x15GetAssignmentResponse\x12<\n\nassignment\x18\x01 \x01(\x0b\x32(.homeport.api.provisioning.v1.Assignment\x12\x0e\n\x06ticket\x18\x02 \x01(\t\x12-\n\nticket_ttl\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05stale\x18\x04 \x01(\x08\x12\x38\n\x08\x64\x65\x63ision\x18\x05 \x01(\x0b\x32&.homeport.api.provisioning.v1.Decision\"b\n\x16WatchAssignmentRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tclient_id\x18\x02 \x01(\t\x12\x13\n\x0bknown_epoch\x18\x03 \x01(\x04\x12\x10\n\x08revision\x18\x04 \x01(\x03\"\xc9\x01\n\x17WatchAssignmentResponse\x12<\n\nassignment\x18\x01 \x01(\x0b\x32(.homeport.api.provisioning.v1.Assignment\x12\x0e\n\x06ticket\x18\x02 \x01(\t\x12-\n\nticket_ttl\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05\x63\x61use\x18\x04 \x01(\t\x12\x10\n\x08released\x18\x05 \x01(\x08\x12\x10\n\x08revision\x18\x06 \x01(\x03\"=\n\x18ReleaseAssignmentRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tclient_id\x18\x02 \x01(\t\"-\n\x19ReleaseAssignmentResponse\x12\x10\n\x08released\x18\x01 \x01(\x08\"\x8c\x01\n\x17\x45xplainPlacementRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tclient_id\x18\x02 \x01(\t\x12\x11\n\x07\x61\x64\x64ress\x18\x03 \x01(\tH\x00\x12\x31\n\x08position\x18\x04 \x01(\x0b\x32\x1d.homeport.api.geo.v1.PositionH\x00\x42\x08\n\x06origin\"\xa3\x01\n\x0e\x43onsideredUnit\x12\x0f\n\x07unit_id\x18\x01 \x01(\t\x12?\n\x07verdict\x18\x02 \x01(\x0e\x32..homeport.api.provisioning.v1.PlacementVerdict\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x13\n\x0b\x64istance_km\x18\x04 \x01(\x01\x12\x0c\n\x04load\x18\x05 \x01(\x01\x12\x0c\n\x04rank\x18\x06 \x01(\x05\"\xeb\x02\n\x18\x45xplainPlacementResponse\x12/\n\x08location\x18\x01 \x01(\x0b\x32\x1d.homeport.api.geo.v1.Location\x12\x17\n\x0flocation_reason\x18\x02 \x01(\t\x12;\n\x05units\x18\x03 \x03(\x0b\x32,.homeport.api.provisioning.v1.ConsideredUnit\x12\x0c\n\x04rule\x18\x04 \x01(\t\x12\x39\n\x07\x63urrent\x18\x05 \x01(\x0b\x32(.homeport.api.provisioning.v1.Assignment\x12\r\n\x05stale\x18\x06 \x01(\x08\x12.\n\nas_of_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12@\n\x10\x63urrent_decision\x18\x08 \x01(\x0b\x32&.homeport.api.provisioning.v1.Decision*\x91\x01\n\x10PlacementVerdict\x12!\n\x1dPLACEMENT_VERDICT_UNSPECIFIED\x10\x00\x12\x1c\n\x18PLACEMENT_VERDICT_CHOSEN\x10\x01\x12\x1c\n\x18PLACEMENT_VERDICT_RANKED\x10\x02\x12\x1e\n\x1aPLACEMENT_VERDICT_EXCLUDED\x10\x03\x32\x89\x06\n\x13ProvisioningService\x12l\n\tProvision\x12..homeport.api.provisioning.v1.ProvisionRequest\x1a/.homeport.api.provisioning.v1.ProvisionResponse\x12|\n\rProvisionMany\x12\x32.homeport.api.provisioning.v1.ProvisionManyRequest\x1a\x33.homeport.api.provisioning.v1.ProvisionManyResponse(\x01\x30\x01\x12x\n\rGetAssignment\x12\x32.homeport.api.provisioning.v1.GetAssignmentRequest\x1a\x33.homeport.api.provisioning.v1.GetAssignmentResponse\x12\x84\x01\n\x11ReleaseAssignment\x12\x36.homeport.api.provisioning.v1.ReleaseAssignmentRequest\x1a\x37.homeport.api.provisioning.v1.ReleaseAssignmentResponse\x12\x80\x01\n\x0fWatchAssignment\x12\x34.homeport.api.provisioning.v1.WatchAssignmentRequest\x1a\x35.homeport.api.provisioning.v1.WatchAssignmentResponse0\x01\x12\x81\x01\n\x10\x45xplainPlacement\x12\x35.homeport.api.provisioning.v1.ExplainPlacementRequest\x1a\x36.homeport.api.provisioning.v1.ExplainPlacementResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'homeport.api.provisioning.v1.provisioning_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PLACEMENTVERDICT']._serialized_start=2722
-  _globals['_PLACEMENTVERDICT']._serialized_end=2867
+  _globals['_PLACEMENTVERDICT']._serialized_start=2951
+  _globals['_PLACEMENTVERDICT']._serialized_end=3096
   _globals['_PROVISIONREQUEST']._serialized_start=178
   _globals['_PROVISIONREQUEST']._serialized_end=351
   _globals['_ASSIGNMENT']._serialized_start=354
   _globals['_ASSIGNMENT']._serialized_end=500
-  _globals['_DECISION']._serialized_start=502
-  _globals['_DECISION']._serialized_end=596
-  _globals['_PROVISIONRESPONSE']._serialized_start=599
-  _globals['_PROVISIONRESPONSE']._serialized_end=834
-  _globals['_CLIENTORIGIN']._serialized_start=836
-  _globals['_CLIENTORIGIN']._serialized_end=949
-  _globals['_PROVISIONMANYREQUEST']._serialized_start=951
-  _globals['_PROVISIONMANYREQUEST']._serialized_end=1075
-  _globals['_CLIENTERROR']._serialized_start=1077
-  _globals['_CLIENTERROR']._serialized_end=1184
-  _globals['_PROVISIONRESULT']._serialized_start=1187
-  _globals['_PROVISIONRESULT']._serialized_end=1366
-  _globals['_PROVISIONMANYRESPONSE']._serialized_start=1368
-  _globals['_PROVISIONMANYRESPONSE']._serialized_end=1455
-  _globals['_GETASSIGNMENTREQUEST']._serialized_start=1457
-  _globals['_GETASSIGNMENTREQUEST']._serialized_end=1530
-  _globals['_GETASSIGNMENTRESPONSE']._serialized_start=1533
-  _globals['_GETASSIGNMENTRESPONSE']._serialized_end=1696
-  _globals['_WATCHASSIGNMENTREQUEST']._serialized_start=1698
-  _globals['_WATCHASSIGNMENTREQUEST']._serialized_end=1796
-  _globals['_WATCHASSIGNMENTRESPONSE']._serialized_start=1799
-  _globals['_WATCHASSIGNMENTRESPONSE']._serialized_end=2000
-  _globals['_RELEASEASSIGNMENTREQUEST']._serialized_start=2002
-  _globals['_RELEASEASSIGNMENTREQUEST']._serialized_end=2063
-  _globals['_RELEASEASSIGNMENTRESPONSE']._serialized_start=2065
-  _globals['_RELEASEASSIGNMENTRESPONSE']._serialized_end=2110
-  _globals['_EXPLAINPLACEMENTREQUEST']._serialized_start=2113
-  _globals['_EXPLAINPLACEMENTREQUEST']._serialized_end=2253
-  _globals['_CONSIDEREDUNIT']._serialized_start=2256
-  _globals['_CONSIDEREDUNIT']._serialized_end=2419
-  _globals['_EXPLAINPLACEMENTRESPONSE']._serialized_start=2422
-  _globals['_EXPLAINPLACEMENTRESPONSE']._serialized_end=2719
-  _globals['_PROVISIONINGSERVICE']._serialized_start=2870
-  _globals['_PROVISIONINGSERVICE']._serialized_end=3647
+  _globals['_DECISION']._serialized_start=503
+  _globals['_DECISION']._serialized_end=701
+  _globals['_PROVISIONRESPONSE']._serialized_start=704
+  _globals['_PROVISIONRESPONSE']._serialized_end=939
+  _globals['_CLIENTORIGIN']._serialized_start=941
+  _globals['_CLIENTORIGIN']._serialized_end=1054
+  _globals['_PROVISIONMANYREQUEST']._serialized_start=1056
+  _globals['_PROVISIONMANYREQUEST']._serialized_end=1180
+  _globals['_CLIENTERROR']._serialized_start=1182
+  _globals['_CLIENTERROR']._serialized_end=1289
+  _globals['_PROVISIONRESULT']._serialized_start=1292
+  _globals['_PROVISIONRESULT']._serialized_end=1471
+  _globals['_PROVISIONMANYRESPONSE']._serialized_start=1473
+  _globals['_PROVISIONMANYRESPONSE']._serialized_end=1560
+  _globals['_GETASSIGNMENTREQUEST']._serialized_start=1562
+  _globals['_GETASSIGNMENTREQUEST']._serialized_end=1635
+  _globals['_GETASSIGNMENTRESPONSE']._serialized_start=1638
+  _globals['_GETASSIGNMENTRESPONSE']._serialized_end=1859
+  _globals['_WATCHASSIGNMENTREQUEST']._serialized_start=1861
+  _globals['_WATCHASSIGNMENTREQUEST']._serialized_end=1959
+  _globals['_WATCHASSIGNMENTRESPONSE']._serialized_start=1962
+  _globals['_WATCHASSIGNMENTRESPONSE']._serialized_end=2163
+  _globals['_RELEASEASSIGNMENTREQUEST']._serialized_start=2165
+  _globals['_RELEASEASSIGNMENTREQUEST']._serialized_end=2226
+  _globals['_RELEASEASSIGNMENTRESPONSE']._serialized_start=2228
+  _globals['_RELEASEASSIGNMENTRESPONSE']._serialized_end=2273
+  _globals['_EXPLAINPLACEMENTREQUEST']._serialized_start=2276
+  _globals['_EXPLAINPLACEMENTREQUEST']._serialized_end=2416
+  _globals['_CONSIDEREDUNIT']._serialized_start=2419
+  _globals['_CONSIDEREDUNIT']._serialized_end=2582
+  _globals['_EXPLAINPLACEMENTRESPONSE']._serialized_start=2585
+  _globals['_EXPLAINPLACEMENTRESPONSE']._serialized_end=2948
+  _globals['_PROVISIONINGSERVICE']._serialized_start=3099
+  _globals['_PROVISIONINGSERVICE']._serialized_end=3876
 # @@protoc_insertion_point(module_scope)

@@ -133,19 +133,36 @@ Global___Assignment: _TypeAlias = Assignment  # noqa: Y015
 
 @_typing.final
 class Decision(_message.Message):
-    """How a new assignment came about, or what is remembered of it."""
+    """How a new assignment came about, or what is recorded of how one did: then the location is known
+    to 0.1 degrees, and the fields from 4 on are set.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     LOCATION_FIELD_NUMBER: _builtins.int
     DISTANCE_KM_FIELD_NUMBER: _builtins.int
     RULE_FIELD_NUMBER: _builtins.int
+    PLACED_BY_FIELD_NUMBER: _builtins.int
+    MOVED_FROM_FIELD_NUMBER: _builtins.int
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    FLEET_REVISION_FIELD_NUMBER: _builtins.int
+    POLICY_REVISION_FIELD_NUMBER: _builtins.int
     distance_km: _builtins.float
     """great-circle, client to unit; negative: position unknown"""
     rule: _builtins.str
     """What decided: nearest, least-loaded-near, spread-near, spread, next-best; existing; and of
-    a move: drained, failed-over, returned-home, reprovisioned.
+    a move: drained, failed-over, returned-home, reprovisioned, rebalanced.
     """
+    placed_by: _builtins.str
+    """of a move: by which of the other rules its unit was chosen; empty: by name"""
+    moved_from: _builtins.str
+    """of a move: the unit that the client left"""
+    job_id: _builtins.str
+    """of a move: the job that moved it; empty: it was moved when it asked"""
+    fleet_revision: _builtins.int
+    """the store's, as of which the units were known"""
+    policy_revision: _builtins.int
+    """of the placement policy"""
     @_builtins.property
     def location(self) -> _geo_pb2.Location: ...
     def __init__(
@@ -154,10 +171,15 @@ class Decision(_message.Message):
         location: _geo_pb2.Location | None = ...,
         distance_km: _builtins.float = ...,
         rule: _builtins.str = ...,
+        placed_by: _builtins.str = ...,
+        moved_from: _builtins.str = ...,
+        job_id: _builtins.str = ...,
+        fleet_revision: _builtins.int = ...,
+        policy_revision: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["location", b"location"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["distance_km", b"distance_km", "location", b"location", "rule", b"rule"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["distance_km", b"distance_km", "fleet_revision", b"fleet_revision", "job_id", b"job_id", "location", b"location", "moved_from", b"moved_from", "placed_by", b"placed_by", "policy_revision", b"policy_revision", "rule", b"rule"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -378,6 +400,7 @@ class GetAssignmentResponse(_message.Message):
     TICKET_FIELD_NUMBER: _builtins.int
     TICKET_TTL_FIELD_NUMBER: _builtins.int
     STALE_FIELD_NUMBER: _builtins.int
+    DECISION_FIELD_NUMBER: _builtins.int
     ticket: _builtins.str
     stale: _builtins.bool
     """answered without the store"""
@@ -385,6 +408,10 @@ class GetAssignmentResponse(_message.Message):
     def assignment(self) -> Global___Assignment: ...
     @_builtins.property
     def ticket_ttl(self) -> _duration_pb2.Duration: ...
+    @_builtins.property
+    def decision(self) -> Global___Decision:
+        """how it came to this assignment; absent: not recorded, or stale"""
+
     def __init__(
         self,
         *,
@@ -392,10 +419,11 @@ class GetAssignmentResponse(_message.Message):
         ticket: _builtins.str = ...,
         ticket_ttl: _duration_pb2.Duration | None = ...,
         stale: _builtins.bool = ...,
+        decision: Global___Decision | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "ticket_ttl", b"ticket_ttl"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "decision", b"decision", "ticket_ttl", b"ticket_ttl"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "stale", b"stale", "ticket", b"ticket", "ticket_ttl", b"ticket_ttl"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "decision", b"decision", "stale", b"stale", "ticket", b"ticket", "ticket_ttl", b"ticket_ttl"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -593,24 +621,33 @@ class ExplainPlacementResponse(_message.Message):
     CURRENT_FIELD_NUMBER: _builtins.int
     STALE_FIELD_NUMBER: _builtins.int
     AS_OF_TIME_FIELD_NUMBER: _builtins.int
+    CURRENT_DECISION_FIELD_NUMBER: _builtins.int
     location_reason: _builtins.str
     """one sentence: how the location was found"""
     rule: _builtins.str
     stale: _builtins.bool
     """answered without the store; current is not known then"""
     @_builtins.property
-    def location(self) -> _geo_pb2.Location: ...
+    def location(self) -> _geo_pb2.Location:
+        """What would be decided now."""
+
     @_builtins.property
     def units(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConsideredUnit]:
         """best first, excluded last"""
 
     @_builtins.property
     def current(self) -> Global___Assignment:
-        """what the client has now, if anything"""
+        """What was decided.
+        what the client has now, if anything
+        """
 
     @_builtins.property
     def as_of_time(self) -> _timestamp_pb2.Timestamp:
         """when the store last confirmed it; only if stale"""
+
+    @_builtins.property
+    def current_decision(self) -> Global___Decision:
+        """how it came to `current`; absent: not recorded"""
 
     def __init__(
         self,
@@ -622,10 +659,11 @@ class ExplainPlacementResponse(_message.Message):
         current: Global___Assignment | None = ...,
         stale: _builtins.bool = ...,
         as_of_time: _timestamp_pb2.Timestamp | None = ...,
+        current_decision: Global___Decision | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "current", b"current", "location", b"location"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "current", b"current", "current_decision", b"current_decision", "location", b"location"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "current", b"current", "location", b"location", "location_reason", b"location_reason", "rule", b"rule", "stale", b"stale", "units", b"units"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "current", b"current", "current_decision", b"current_decision", "location", b"location", "location_reason", b"location_reason", "rule", b"rule", "stale", b"stale", "units", b"units"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

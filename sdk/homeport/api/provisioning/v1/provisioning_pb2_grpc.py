@@ -92,8 +92,8 @@ class ProvisioningServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetAssignment(self, request, context):
-        """The assignment a client has, with a fresh ticket. Reads only. Caller: anyone. Errors:
-        INVALID_ARGUMENT; NOT_FOUND the client has no assignment, or unknown tenant; UNAVAILABLE.
+        """The assignment a client has, how it came to it, and a fresh ticket. Reads only. Caller: anyone.
+        Errors: INVALID_ARGUMENT; NOT_FOUND the client has no assignment, or unknown tenant; UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -124,9 +124,12 @@ class ProvisioningServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ExplainPlacement(self, request, context):
-        """Says where a client would go and why: its location, every unit considered with the reason it
-        was taken or passed over. Changes nothing. While the store is away: over the fleet as the
-        server last saw it, without what the client has now. Caller: as Provision. Errors:
+        """Says two things, each by itself: what a client has and how it came to it, and where it would go
+        if that were decided now: its location, every unit considered with the reason it was taken or
+        passed over. Without an origin, a client that has an assignment is where its record says that
+        it was; one that has none is where the call comes from, as it would be for Provision. Changes
+        nothing. While the store is away: over the fleet as the server last saw it, without what the
+        client has now and, without an origin, without its location. Caller: as Provision. Errors:
         INVALID_ARGUMENT; NOT_FOUND unknown tenant; PERMISSION_DENIED as Provision.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
