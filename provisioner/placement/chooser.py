@@ -41,9 +41,13 @@ class _Kept:
     """What is kept for one cell or position. choices and winners: which choice each slot of
     clients gets, no winners while that is not decided. of_fleet: what the whole fleet came to
     when there had been `as_of` changes, None: nobody has room. places: of a cell, None where it
-    is one place; by_position: its positions do not share a decision as things stand."""
+    is one place; by_position: its positions do not share a decision as things stand; last, here:
+    the location that was decided by itself last, and what is kept for it."""
 
-    __slots__ = ("as_of", "by_position", "candidates", "choices", "of_fleet", "places", "winners")
+    __slots__ = (
+        "as_of", "by_position", "candidates", "choices", "here", "last", "of_fleet", "places",
+        "winners",
+    )  # fmt: skip
 
     def __init__(self, candidates: CandidateList, places: CellPlaces | None = None) -> None:
         self.candidates = candidates
@@ -53,10 +57,13 @@ class _Kept:
         self.winners: bytes | None = None
         self.of_fleet: FleetShortlist | None = None
         self.as_of = -1
+        self.last: Location | None = None
+        self.here: _Kept = self
 
     def forget(self) -> None:
         self.winners = None
         self.by_position = False
+        self.last = None
 
 
 class Chooser:
@@ -93,6 +100,11 @@ class Chooser:
         if table is not None:
             # slot_of, without the call: a third of what is left to do here.
             return kept.choices[table[crc32(client_key) & SLOT_MASK]]
+        if kept.last is location:
+            here = kept.here
+            table = here.winners
+            if table is not None:
+                return here.choices[table[crc32(client_key) & SLOT_MASK]]
         if kept.places is None:
             return self._decide(kept, client_key)
         if not kept.by_position:
@@ -102,6 +114,7 @@ class Chooser:
         if location.source is LocationSource.DECLARED:
             return self._decide_once(kept, kept.places, location, client_key)
         here = self._position(key, location, tenant)
+        kept.last, kept.here = location, here  # most cells have one location of a database
         if here.winners is not None:
             return here.choices[here.winners[slot_of(client_key)]]
         return self._decide(here, client_key)
