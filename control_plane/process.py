@@ -136,3 +136,23 @@ def write_ready_file(
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(path, (json.dumps(content, indent=indent) + "\n").encode())
+
+
+def read_ready_file(path: Path) -> dict[str, object] | None:
+    """What a program said in its ready file; None while it has not said it: there is no file, or
+    it is not whole. Ours always are; one that was copied, or written by another program, may be
+    read in the middle of that, and is whole at the next look. `ready_file_fault` says so where
+    there is no next one. Raises OSError."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def ready_file_fault(path: Path) -> str:
+    """What to add to a message that a program does not serve: that its ready file is there and is
+    none. Empty where it is not there."""
+    if not path.exists() or read_ready_file(path) is not None:
+        return ""
+    return f"; its ready file, {path}, is half written: {path.stat().st_size} bytes, no JSON object"

@@ -84,6 +84,17 @@ def check_store(connected: float | None, ready: bool) -> Finding:
     return ok("store", "connected, and the server can place new clients")
 
 
+def check_tasks(failing: Sequence[str]) -> Finding:
+    """`failing`: the background tasks of the server that fail now."""
+    if failing:
+        return fail(
+            "tasks",
+            f"failing in the server's background: {', '.join(failing)}",
+            "read the server's log, which has the traceback; each is begun anew by itself",
+        )
+    return ok("tasks", "nothing fails in the server's background")
+
+
 def check_clock(skew_s: float) -> Finding:
     """Server's clock less ours, seconds. Tickets carry times, so clocks have to agree."""
     ahead = "ahead of" if skew_s > 0 else "behind"

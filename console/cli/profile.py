@@ -128,6 +128,12 @@ def _read_profile(config: Path, wanted: str | None) -> Mapping[str, str]:
         known = ", ".join(sorted(profiles)) or "none"
         raise InvalidInput("profile", f"there is no profile {name} in {config}; it has {known}")
     found: dict[str, str] = profiles[name]
+    if not found:
+        raise InvalidInput(
+            "config",
+            f"{config}: profile {name} is empty, as if the file were half written; give it a "
+            f"server, or remove it (known settings: {', '.join(_KEYS)})",
+        )
     return found
 
 

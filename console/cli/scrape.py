@@ -21,6 +21,7 @@ class Scrape:
     store_connected: float | None
     geo_build_s: float | None  # Unix time
     clock_skew_s: float | None  # server's clock less ours; whole seconds
+    failing_tasks: tuple[str, ...] = ()  # background tasks that fail now
 
 
 def scrape(address: str) -> Scrape:
@@ -28,17 +29,21 @@ def scrape(address: str) -> Scrape:
     text, skew_s = _get(address, "/metrics")
     samples: dict[str, float] = {}
     version = None
+    failing: list[str] = []
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             samples[sample.name] = sample.value
             if sample.name == "homeport_build_info":
                 version = sample.labels.get("version")
+            elif sample.name == "homeport_background_task_failing" and sample.value:
+                failing.append(sample.labels.get("task", "?"))
     return Scrape(
         ready=_get(address, "/readyz")[0].strip() == "ready",
         version=version,
         store_connected=samples.get("homeport_store_connected"),
         geo_build_s=samples.get("homeport_geo_build_timestamp_seconds"),
         clock_skew_s=skew_s,
+        failing_tasks=tuple(sorted(failing)),
     )
 
 

@@ -6,7 +6,6 @@ order; `die_with_parent` makes it end when this process does, however that ends.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -15,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from console.local.stack_plan import Program
+from control_plane.process import read_ready_file, ready_file_fault
 
 # -P: a folder of the operator's that happens to be called `console` is not ours.
 _PYTHON = (sys.executable, "-P", "-m")
@@ -55,11 +55,11 @@ class Child:
 
     def ready(self) -> dict[str, object] | None:
         """What it reported when it began to serve; None before."""
-        try:
-            facts: dict[str, object] = json.loads(self.program.ready_file.read_text())
-        except FileNotFoundError:
-            return None
-        return facts
+        return read_ready_file(self.program.ready_file)
+
+    def ready_file_fault(self) -> str:
+        """What is wrong with that file, if anything is."""
+        return ready_file_fault(self.program.ready_file)
 
     def stop(self) -> bool:
         """SIGTERM, then SIGKILL when it takes too long. False when that was needed. Returns

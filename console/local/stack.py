@@ -187,8 +187,9 @@ class LocalStack:
                 )
             if time.monotonic() > deadline_s:
                 raise StackFailed(
-                    f"the {program.name} does not serve after {program.ready_within_s:.0f} s; its "
-                    f"log, {program.log}, ends with:\n{child.last_words()}"
+                    f"the {program.name} does not serve after {program.ready_within_s:.0f} s"
+                    f"{child.ready_file_fault()}; its log, {program.log}, ends with:\n"
+                    f"{child.last_words()}"
                 )
             if self._interrupted():
                 raise StartInterrupted

@@ -16,13 +16,14 @@ from typing import Any
 import pygrpc_native.aio as native_aio  # `from pygrpc_native import aio` recurses in 0.5.0
 from pygrpc_native import EVENT_CALL, NativeGrpcFront
 
-from control_plane.errors import ServiceError, Unavailable
+from control_plane.errors import ServiceError
 from control_plane.serving.calls import HotCall, HotMethod, Metadata
+from control_plane.serving.errors_to_status import draining
 from control_plane.serving.status import status_of
 
 log = logging.getLogger(__name__)
 
-DRAINING = Unavailable("this server is shutting down; try another one", retry_after_s=0.2)
+LAST_BYTES_S = 0.1  # for the front to write what it was handed; it does not say when it has
 
 
 class NativeCall(HotCall):
@@ -92,13 +93,17 @@ class NativeServer(native_aio.Server):
         for event in events:
             method = methods.get(event[2])
             if method is None or event[0] != EVENT_CALL:
-                others.append(event)
+                if self._draining and event[0] == EVENT_CALL and front is not None:
+                    status = status_of(draining())
+                    front.fail(event[1], status.code.value[0], status.message, status.trailers)
+                else:
+                    others.append(event)
                 continue
             payload = event[3]
             call = NativeCall(self, front, event[1], payload, event[5])
             self.outstanding += 1
             if self._draining:
-                call.fail(DRAINING)
+                call.fail(draining())
             elif limit is not None and len(payload) > limit:
                 self.outstanding -= 1
                 others.append(event)  # answers with grpcio's words
@@ -112,11 +117,18 @@ class NativeServer(native_aio.Server):
             super()._on_events(others)
 
     async def stop(self, grace: float | None) -> None:
-        """Refuses new calls, waits up to `grace` seconds for those under way, then ends."""
+        """Refuses new calls, waits up to `grace` seconds for those under way, then ends. What is
+        answered by then reaches the callers: the front would close on its last answers."""
         self._draining = True
         loop = asyncio.get_running_loop()
         end = loop.time() + (grace or 0.0)
+        streams = None
+        if self._fallback is not None:
+            streams = asyncio.ensure_future(self._fallback.stop(grace))
         # Polled, because an event would have to be seen to on every call.
-        while self.outstanding and loop.time() < end:  # noqa: ASYNC110
+        while (self.outstanding or self._calls) and loop.time() < end:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
+        if streams is not None:
+            await streams
+        await asyncio.sleep(LAST_BYTES_S)
         await super().stop(max(0.0, end - loop.time()))

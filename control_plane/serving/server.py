@@ -24,6 +24,7 @@ from control_plane.serving.calls import HotMethod
 from control_plane.serving.errors_to_status import ErrorsToStatus
 from control_plane.serving.grpcio import grpcio_server, register_hot
 
+LAST_ANSWERS_S = 1.0  # for telling those whose calls are not finished within the grace
 MAX_STREAMS = 100_000  # of one connection
 MAX_MESSAGE_BYTES = 1 << 20  # a batch of 1,000 clients takes about 100 kB
 
@@ -78,13 +79,14 @@ class Server:
             ("grpc.so_reuseport", 1 if share_port else 0),
             ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
         ]
+        self._errors_to_status = errors_to_status = ErrorsToStatus()
         self._server: aio.Server
         if self.transport is Transport.NATIVE:
             from control_plane.serving.native import NativeServer
 
-            self._server = NativeServer(hot=hot, interceptors=[ErrorsToStatus()], options=options)
+            self._server = NativeServer(hot=hot, interceptors=[errors_to_status], options=options)
         else:
-            self._server = grpcio_server(interceptors=[ErrorsToStatus()], options=options)
+            self._server = grpcio_server(interceptors=[errors_to_status], options=options)
         for service in services:
             service.add(service.servicer, self._server)
         if hot:
@@ -123,10 +125,17 @@ class Server:
             await self._health.set(name, status)
 
     async def stop(self, grace_s: float) -> None:
-        """Says NOT_SERVING, refuses new calls, gives those under way `grace_s` seconds."""
+        """Says NOT_SERVING, refuses new calls, gives those under way `grace_s` seconds; what is
+        not finished by then ends with UNAVAILABLE, and RetryInfo."""
         await self._health.enter_graceful_shutdown()
-        async with asyncio.timeout(grace_s + 5.0):
-            await self._server.stop(grace_s)
+        async with asyncio.timeout(grace_s + LAST_ANSWERS_S + 5.0):
+            stopping = asyncio.ensure_future(self._server.stop(grace_s + LAST_ANSWERS_S))
+            try:
+                await asyncio.wait([stopping], timeout=grace_s)
+                self._errors_to_status.end_calls()
+                await stopping
+            finally:
+                stopping.cancel()
 
 
 def choose_transport(wanted: Transport, tls: bool) -> Transport:

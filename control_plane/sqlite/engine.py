@@ -14,6 +14,7 @@ no tables: `prepare` makes them.
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import sqlite3
 from collections import deque
@@ -24,6 +25,8 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from control_plane.errors import OutcomeUnknown, Refused, ServiceError, StoreUnavailable
 from control_plane.sqlite.connection import FileLock, connect
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 GROUP_LIMIT = 64  # works in one transaction
@@ -170,7 +173,9 @@ class Engine:
                 done[-1] = _Outcome(answer, *self._attempt(work))
             if self._before_commit is not None:
                 self._before_commit()
-        except sqlite3.Error as error:
+        except Exception as error:
+            if not isinstance(error, sqlite3.Error):  # a defect; nobody may wait for ever for it
+                log.exception("a transaction of the %s failed", self._called)
             if not done:  # the transaction did not even begin: who waits longest is told
                 done.append(_Outcome(queue.popleft()[1], None, None))
             self._undo(done, StoreUnavailable(f"the {self._called} cannot write: {error}"))
@@ -190,8 +195,7 @@ class Engine:
                 answer.set_result(result)
             else:
                 answer.set_exception(failure)
-        for listener in self.on_commit:
-            listener()
+        self._notify(self.on_commit)
 
     def _attempt(self, work: Work[Any]) -> tuple[Any, Exception | None]:
         """What the work gives, or what it raised; its neighbours are not concerned. Raises
@@ -225,7 +229,10 @@ class Engine:
     @staticmethod
     def _notify(listeners: list[Callable[[], None]]) -> None:
         for listener in listeners:
-            listener()
+            try:
+                listener()
+            except Exception:  # the boundary: what is on disk is so, whoever does not follow
+                log.exception("a listener of a database failed")
 
 
 def _open_both(

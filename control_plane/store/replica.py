@@ -53,6 +53,11 @@ class Replica(Generic[T]):
         self.changes = 0  # seen so far
 
     @property
+    def prefix(self) -> str:
+        """What the keys of the records begin with."""
+        return self._prefix.decode()
+
+    @property
     def items(self) -> Mapping[str, T]:
         """The records as of `revision`, by name."""
         return self._items
@@ -120,7 +125,7 @@ class Replica(Generic[T]):
         while True:
             try:
                 return await self._list()
-            except StoreUnavailable:
+            except (StoreUnavailable, Compacted):  # the latter: history went between two pages
                 await asyncio.sleep(RETRY_S)
 
     def _take(self, pair: KeyValue, *, gone: bool) -> None:

@@ -17,6 +17,8 @@ from prometheus_client.exposition import ThreadingWSGIServer, _SilentHandler
 from prometheus_client.registry import Collector
 
 from control_plane.errors import InvalidInput
+from control_plane.supervision import Supervisor
+from control_plane.telemetry.background_tasks import BackgroundTasks
 
 
 class Readiness(StrEnum):
@@ -31,17 +33,24 @@ class Readiness(StrEnum):
 class MetricsEndpoint:
     """Listens on host:port while entered; an empty address listens nowhere.
 
-    `ready` is asked by /readyz: 503 when not ready, else 200, and the word. /healthz is 200
+    Beside what `collector` tells there is how the tasks of `supervisor` fare. `ready` is asked by
+    /readyz: 503 when not ready, else 200, and the word. /healthz is 200
     as long as the process answers.
     """
 
     def __init__(
-        self, listen: str, collector: Collector, *, ready: Callable[[], Readiness]
+        self,
+        listen: str,
+        collector: Collector,
+        supervisor: Supervisor,
+        *,
+        ready: Callable[[], Readiness],
     ) -> None:
         self._listen = listen
         self._ready = ready
         registry = CollectorRegistry()
         registry.register(collector)
+        registry.register(BackgroundTasks(supervisor))
         ProcessCollector(registry=registry)
         self._metrics = make_wsgi_app(registry)
         self._server: WSGIServer | None = None

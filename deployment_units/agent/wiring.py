@@ -14,12 +14,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 
+from grpc import aio
+
 from control_plane.fleet.file import read_fleet
 from control_plane.fleet.unit import UnitSpec
 from control_plane.fleet_messages import spec_to_proto
 from control_plane.identity.admission import Admission, TicketVerifier
 from control_plane.process import serving_tls
 from control_plane.serving.server import Server, Service, Transport
+from control_plane.supervision import Supervisor
 from deployment_units.agent.admitted import AdmittedHolds
 from deployment_units.agent.departures import record_departures
 from deployment_units.agent.load import AdmittedClients
@@ -56,30 +59,48 @@ def new_incarnation(now: float, random_hex: str) -> str:
 async def run_agents(
     settings: AgentSettings, *, stop: asyncio.Event, on_ready: Callable[[dict[str, str]], None]
 ) -> None:
-    """Serves until `stop`. `on_ready({unit: host:port})` once all are registered. Raises
-    what ends a registration, in an exception group; no server is left running then."""
+    """Serves until `stop`. `on_ready({unit: host:port})` once all are registered. Raises what
+    ends a registration, grpc.aio.AioRpcError; no server is left running then. Whatever else a
+    registration raises is the supervisor's business."""
+    rng = random.Random(secrets.randbits(64))
+    ended = asyncio.Event()
+    supervisor = Supervisor(clock=time.monotonic, jitter=rng.random, on_end=ended.set)
     specs: Sequence[UnitSpec | None] = read_fleet(settings.units) if settings.units else [None]
     agents = [build_agent(settings, spec) for spec in specs]
     try:
-        await _run(agents, stop, on_ready)
+        await _run(agents, stop, ended, on_ready, supervisor)
+        supervisor.raise_if_ended()
     finally:
         await asyncio.gather(*(agent.server.stop(DRAIN_S) for agent in agents))
 
 
 async def _run(
-    agents: Sequence[Agent], stop: asyncio.Event, on_ready: Callable[[dict[str, str]], None]
+    agents: Sequence[Agent],
+    stop: asyncio.Event,
+    ended: asyncio.Event,
+    on_ready: Callable[[dict[str, str]], None],
+    supervisor: Supervisor,
 ) -> None:
-    """Serves and registers until `stop`, then lets the registrations say goodbye."""
+    """Serves and registers until `stop` or `ended`, then lets the registrations say goodbye."""
     async with asyncio.TaskGroup() as group:
         for agent in agents:
             await agent.server.start()
             await agent.server.ready()
         tasks = [
-            group.create_task(agent.registration.run(), name=f"agent {agent.unit_id}")
+            group.create_task(
+                supervisor.keep(
+                    f"agent {agent.unit_id}", agent.registration.run, ends_on=(aio.AioRpcError,)
+                )
+            )
             for agent in agents
         ]
         announce = group.create_task(_announce(agents, on_ready), name="agents ready")
-        await stop.wait()
+        waits = [asyncio.ensure_future(event.wait()) for event in (stop, ended)]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
         announce.cancel()
         for agent in agents:
             agent.registration.leave()

@@ -13,9 +13,11 @@ from control_plane.auth.tokens import Caller, Right
 from control_plane.errors import NotFound, PermissionDenied, ServiceError, Unavailable
 from control_plane.identity.names import check_client_id
 from control_plane.serving.calls import HotCall
+from control_plane.serving.errors_to_status import interrupted
 from control_plane.serving.server import Service
 from control_plane.store.port import StoreUnavailable
 from control_plane.store.status import StoreStatus
+from control_plane.supervision import is_cancelled
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from homeport.api.provisioning.v1 import provisioning_pb2_grpc as pb_grpc
 from provisioner.api import mapping
@@ -109,17 +111,20 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         caller = self._callers.of_context(context)
         if Right.SPEAK_FOR_OTHERS not in caller.rights:
             raise PermissionDenied("only operators may provision many clients at once")
-        runs: asyncio.Queue[BatchRun | ServiceError | None] = asyncio.Queue(MAX_CONCURRENT_BATCHES)
+        runs: asyncio.Queue[BatchRun | Exception | None] = asyncio.Queue(MAX_CONCURRENT_BATCHES)
 
         async def accept() -> None:
-            async for payload in requests:
-                try:
-                    run = self._begin(payload)
-                except ServiceError as error:
-                    await runs.put(error)
-                    return
-                await runs.put(run)
-            await runs.put(None)
+            try:
+                async for payload in requests:
+                    await runs.put(self._begin(payload))
+            except Exception as error:  # noqa: BLE001  # goes to whoever waits for the answers
+                await runs.put(error)
+            except asyncio.CancelledError:
+                if is_cancelled():
+                    raise
+                await runs.put(interrupted())
+            else:
+                await runs.put(None)
 
         intake = asyncio.create_task(accept(), name="provision many")
         try:
@@ -127,7 +132,7 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
                 run = await runs.get()
                 if run is None:
                     break
-                if isinstance(run, ServiceError):
+                if isinstance(run, Exception):
                     raise run
                 yield await run.response()
             await intake

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 from control_plane.fleet.registry import UnitRegistry
 from control_plane.store.port import Store
+from control_plane.supervision import Supervisor
 from homeport.api.fleet.v1 import fleet_pb2 as pb
 from provisioner.api.fleet_reader import FleetReader
 from provisioner.ledger.sharded.client_keys import ShardedReader
@@ -24,7 +25,7 @@ FLEET_WATCHERS = 1_000  # operators and their tools, not clients
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watching:
-    """`run` is a task of the owner's; `close` ends every watch, so that a server can stop."""
+    """`tasks` are the owner's; `close` ends every watch, so that a server can stop."""
 
     feed: MoveFeed | None  # None: the watches of clients have their own
     clients: ClientWatches | ShardedWatches
@@ -40,11 +41,13 @@ class Watching:
         limit: int,
         clock: Callable[[], float],
         jitter: Callable[[], float],
+        supervisor: Supervisor,
         clusters: Mapping[str, Store] | None = None,
         shard_map_cache: ShardMapCache | None = None,
     ) -> Self:
         """limit: watchers of assignments at once. clusters and shard_map_cache: where assignments
-        are spread over several. clock: monotonic seconds; jitter: 0 to 1, new at each call."""
+        are spread over several. supervisor: of what it runs. clock: monotonic seconds; jitter: 0
+        to 1, new at each call."""
         reader = FleetReader(store, registry)
         fleet = FleetWatches(
             store,
@@ -52,6 +55,7 @@ class Watching:
             fingerprint=reader.fingerprint,
             limit=FLEET_WATCHERS,
             jitter=jitter,
+            supervisor=supervisor,
         )
         if clusters is not None and shard_map_cache is not None:
             departures = DepartureFeed(ShardedReader(clusters, shard_map_cache))
@@ -69,13 +73,10 @@ class Watching:
             fleet=fleet,
         )
 
-    async def run(self) -> None:
-        """Works for ever."""
-        async with asyncio.TaskGroup() as group:
-            if self.feed is not None:
-                group.create_task(self.feed.run(), name="move feed")
-            group.create_task(self.clients.run(), name="client watches")
-            group.create_task(self.fleet.run(), name="fleet watches")
+    def tasks(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
+        """What works for ever, by name."""
+        own = {"move feed": self.feed.run} if self.feed is not None else {}
+        return {**own, **self.clients.tasks(), "fleet watches": self.fleet.run}
 
     def close(self) -> None:
         """Ends every watch; watchers come back to another server."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Collection, Sequence
 
@@ -9,6 +10,8 @@ from control_plane import faultpoints
 from control_plane.store.port import MAX_OPERATIONS
 from provisioner.ledger.account import Account
 from provisioner.ledger.operations import Claim, Operation, Release
+
+log = logging.getLogger(__name__)
 
 
 class Batch:
@@ -26,12 +29,19 @@ class Batch:
         self.without_room: list[Claim] = []  # met on the way: their unit has no slot for them
 
     def deliver(self, revision: int) -> None:
-        """Answers everybody in it: it is durable at `revision`."""
+        """Answers everybody in it: it is durable at `revision`. One answer that fails is a
+        defect, and takes no other along."""
         faultpoints.passing("ledger.answer.before")
         for claim in self.claims:
-            claim.assigned(revision)
+            try:
+                claim.assigned(revision)
+            except Exception:  # the boundary: whoever asks brings its own code along
+                log.exception("a claim that is durable could not be answered")
         for release in self.releases:
-            release.released()
+            try:
+                release.released()
+            except Exception:  # the same
+                log.exception("a release that is durable could not be answered")
         faultpoints.passing("ledger.answer.after")
 
 

@@ -22,6 +22,7 @@ from control_plane.store.port import (
     OutcomeUnknown,
     Store,
     StoreUnavailable,
+    Txn,
     TxnResult,
 )
 from provisioner.ledger import transactions
@@ -29,7 +30,7 @@ from provisioner.ledger.account import Account
 from provisioner.ledger.account_refresh import AccountRefresh
 from provisioner.ledger.batch import Batch, gather, touches
 from provisioner.ledger.commit_rules import CommitRules, WriteRoute
-from provisioner.ledger.operations import Claim, Operation, Release
+from provisioner.ledger.operations import Claim, Operation, Release, tell
 from provisioner.ledger.retransmit_timer import RetransmitTimer
 from provisioner.ledger.session import Session
 
@@ -120,7 +121,7 @@ class CommitQueue:
             self._fail(operation, Unavailable("the store was too slow; try again"))
         for claim in batch.without_room:
             self._release_reservation(claim)
-            self._reroute(claim)
+            tell(self._reroute, claim)
         return batch
 
     async def _commit(self, batch: Batch) -> None:
@@ -153,7 +154,7 @@ class CommitQueue:
         faultpoints.passing("ledger.commit.before")
         began = self._clock()
         try:
-            result = await self._store.commit(txn, timeout_s=self._timer.wait_s)
+            result = await self._commit_or_fail(txn, batch)
         except StoreUnavailable as error:
             self._fail_batch(batch, error)
             return
@@ -186,6 +187,18 @@ class CommitQueue:
         else:
             await self._explain_refusal(batch, accounts, result)
 
+    async def _commit_or_fail(self, txn: Txn, batch: Batch) -> TxnResult:
+        """Commits; whoever is in the batch hears of it whatever goes wrong. What the port does
+        not promise goes on upwards: if the batch was applied all the same, the next one does not
+        find the usage it compares, and the accounts are read."""
+        try:
+            return await self._store.commit(txn, timeout_s=self._timer.wait_s)
+        except (StoreUnavailable, LeaseLost, OutcomeUnknown):
+            raise
+        except BaseException:  # a cancellation from elsewhere, too
+            self._fail_batch(batch, Unavailable("the ledger could not be written; try again"))
+            raise
+
     async def _explain_refusal(
         self, batch: Batch, accounts: Sequence[Account], result: TxnResult
     ) -> None:
@@ -202,16 +215,16 @@ class CommitQueue:
             explained += 1
             self._release_reservation(claim)
             if found is not None and found.value == claim.value:
-                claim.assigned(found.mod_revision)  # our own, of an unknown outcome
+                tell(claim.assigned, found.mod_revision)  # our own, of an unknown outcome
             else:
-                claim.changed(found)
+                tell(claim.changed, found)
         for release in batch.releases:
             found, holds = next(shown)
             if holds:
                 releases.append(release)
             else:
                 explained += 1
-                release.changed(found)
+                tell(release.changed, found)
         if not explained:
             await self.refresh(accounts)
         self._requeue(claims, releases)
@@ -275,7 +288,7 @@ class CommitQueue:
     def _fail(self, operation: Operation, error: ServiceError) -> None:
         if isinstance(operation, Claim):
             self._release_reservation(operation)
-        operation.failed(error)
+        tell(operation.failed, error)
 
     def _release_reservation(self, claim: Claim) -> None:
         claim.reserved = False

@@ -7,14 +7,17 @@ The API subclasses them; the ledger only knows these names.
 
 from __future__ import annotations
 
+import logging
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from control_plane.errors import ServiceError
 from control_plane.store import port
 from control_plane.store.port import KeyValue
 from provisioner.ledger.account import Account
+
+log = logging.getLogger(__name__)
 
 
 class Operation:
@@ -117,3 +120,12 @@ class Lookup(Protocol):
     def failed(self, error: ServiceError, /) -> None:
         """The store did not answer."""
         ...
+
+
+def tell(outcome: Callable[..., object], *said: object) -> None:
+    """Calls an outcome method, or another function of whoever asked. What it raises is a defect
+    of its own: it is logged, and neither the ledger nor anybody else is concerned."""
+    try:
+        outcome(*said)
+    except Exception:  # the boundary between the ledger and those who ask
+        log.exception("an outcome of the ledger could not be told")

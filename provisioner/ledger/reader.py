@@ -13,7 +13,7 @@ from typing import Protocol
 
 from control_plane.errors import ServiceError, Unavailable
 from control_plane.store.port import Compare, Get, Store, Txn, TxnResult
-from provisioner.ledger.operations import Lookup
+from provisioner.ledger.operations import Lookup, tell
 
 BATCH = 120
 
@@ -87,9 +87,11 @@ class Reader:
         try:
             result = await self._store.commit(Txn(then=[Get(one.key) for one in batch]))
         except ServiceError as error:
-            for one in batch:
-                one.failed(error)
+            _fail(batch, error)
             return
+        except BaseException:  # nobody foresaw it; whoever waits hears of it all the same
+            _fail(batch, Unavailable("the client could not be looked up; try again"))
+            raise
         _deliver(batch, result)
 
     async def _read_by_rules(self, batch: Sequence[Lookup], rules: LookupRules) -> None:
@@ -111,9 +113,11 @@ class Reader:
             if not result.succeeded:
                 await rules.refused(result)
         except ServiceError as error:
-            for one in ours:
-                one.failed(error)
+            _fail(ours, error)
             return
+        except BaseException:  # the same
+            _fail(ours, Unavailable("the client could not be looked up; try again"))
+            raise
         if result.succeeded:
             _deliver(ours, result)
             return
@@ -126,7 +130,7 @@ class Reader:
         while waiting and len(batch) < BATCH:
             one = waiting.popleft()
             if one.expires_at < now:
-                one.failed(Unavailable("the store was too slow; try again"))
+                tell(one.failed, Unavailable("the store was too slow; try again"))
             else:
                 batch.append(one)
         return batch
@@ -134,4 +138,9 @@ class Reader:
 
 def _deliver(batch: Sequence[Lookup], result: TxnResult) -> None:
     for one, found in zip(batch, result.results, strict=True):
-        one.found(found[0] if found else None)
+        tell(one.found, found[0] if found else None)
+
+
+def _fail(batch: Sequence[Lookup], error: ServiceError) -> None:
+    for one in batch:
+        tell(one.failed, error)

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
+
+import msgspec
 
 from control_plane import faultpoints, keys
 from control_plane.errors import ServiceError
@@ -27,7 +29,8 @@ async def reclaim_expired_sessions(store: Store) -> int:
 
     Everything is read at one revision: what others reclaim between two reads would look like
     usage without a grant. Raises StoreUnavailable, and Compacted where that revision is gone
-    before all is read. A grant that changes meanwhile is left to the next time.
+    before all is read. A grant that changes meanwhile is left to the next time, and so is a unit
+    whose records are damaged or cannot be true together: it keeps nobody else's grants.
     """
     sessions = await range_all(store, keys.SESSIONS, keys_only=True)
     living = {pair.key[len(keys.SESSIONS) :].decode() for pair in sessions.items}
@@ -38,27 +41,43 @@ async def reclaim_expired_sessions(store: Store) -> int:
     reclaimed = 0
     for pair in (await range_all(store, keys.CAPACITY, at_revision=sessions.revision)).items:
         unit = pair.key[len(keys.CAPACITY) :].decode()
-        record, revision = decode_capacity(pair.value), pair.mod_revision
-        holders = set(record.grants) | {who for at, who in usages if at == unit}
-        # Those of a cluster have their sessions there; see ledger.sharded.reclaim.
-        holders = {who for who in holders if not keys.cluster_of(who)}
-        for expired in sorted(holders - living):
-            usage = usages.get((unit, expired))
-            count = int(usage.value) if usage else 0
-            txn = transactions.reclaim_expired(
-                expired, unit, record, revision, count, usage.mod_revision if usage else 0
-            )
-            faultpoints.passing("ledger.reclaim.before")
-            result = await store.commit(txn)
-            faultpoints.passing("ledger.reclaim.after")
-            if not result.succeeded:
-                break  # somebody was quicker, or its session stands
-            reclaimed += 1
-            record, revision = record.settle(expired, usage=count, keep=0), result.revision
-            log.info(
-                "reclaimed the grant of %s at %s: %d clients stay, the rest is free",
-                expired, unit, count,
-            )  # fmt: skip
+        at_unit = {who: usage for (at, who), usage in usages.items() if at == unit}
+        try:
+            reclaimed += await _reclaim_unit(store, unit, pair, at_unit, living)
+        except (ValueError, msgspec.MsgspecError) as error:
+            log.warning("cannot reclaim at unit %s now, its records do not fit: %s", unit, error)
+    return reclaimed
+
+
+async def _reclaim_unit(
+    store: Store,
+    unit: str,
+    capacity: KeyValue,
+    usages: Mapping[str, KeyValue],
+    living: Collection[str],
+) -> int:
+    """One unit; usages: by provisioner. Raises what the records raise that cannot be."""
+    record, revision = decode_capacity(capacity.value), capacity.mod_revision
+    # Those of a cluster have their sessions there; see ledger.sharded.reclaim.
+    holders = {who for who in {*record.grants, *usages} if not keys.cluster_of(who)}
+    reclaimed = 0
+    for expired in sorted(holders.difference(living)):
+        usage = usages.get(expired)
+        count = int(usage.value) if usage else 0
+        txn = transactions.reclaim_expired(
+            expired, unit, record, revision, count, usage.mod_revision if usage else 0
+        )
+        faultpoints.passing("ledger.reclaim.before")
+        result = await store.commit(txn)
+        faultpoints.passing("ledger.reclaim.after")
+        if not result.succeeded:
+            break  # somebody was quicker, or its session stands
+        reclaimed += 1
+        record, revision = record.settle(expired, usage=count, keep=0), result.revision
+        log.info(
+            "reclaimed the grant of %s at %s: %d clients stay, the rest is free",
+            expired, unit, count,
+        )  # fmt: skip
     return reclaimed
 
 

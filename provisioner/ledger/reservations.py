@@ -19,7 +19,7 @@ from control_plane.fleet.capacity import decode_capacity
 from control_plane.store.port import OutcomeUnknown, Put, Store, Txn
 from provisioner.ledger.account import Account, block_size
 from provisioner.ledger.commit_queue import CommitQueue
-from provisioner.ledger.operations import Claim
+from provisioner.ledger.operations import Claim, tell
 from provisioner.ledger.reservation_rules import ReservationRules
 from provisioner.ledger.session import Session
 
@@ -87,6 +87,9 @@ class Reservations:
             self._hand_out(account)
         except ServiceError as error:
             self._fail_waiting(account, error)
+        except BaseException:  # nobody foresaw it; whoever waits hears of it all the same
+            self._fail_waiting(account, Unavailable("no slot could be had; try again"))
+            raise
         finally:
             self._requesting.discard(account.unit)
         if account.waiting:
@@ -158,7 +161,7 @@ class Reservations:
             account.waiting -= len(turned_away)
             self._touched(account)
             for claim in turned_away:
-                self._reroute(claim)
+                tell(self._reroute, claim)
         self._touched(account)
 
     def _fail_waiting(self, account: Account, error: ServiceError) -> None:
@@ -166,7 +169,7 @@ class Reservations:
         account.waiting -= len(waiting)
         self._touched(account)
         for claim in waiting:
-            claim.failed(error)
+            tell(claim.failed, error)
 
     def drop_expired(self) -> None:
         """Answers claims that waited for a grant for too long."""
@@ -176,7 +179,7 @@ class Reservations:
                 claim = waiting.popleft()
                 claim.account.waiting -= 1
                 self._touched(claim.account)
-                claim.failed(Unavailable("the store is away; try again"))
+                tell(claim.failed, Unavailable("the store is away; try again"))
 
     # -- giving slots back -------------------------------------------------------------
 
@@ -251,7 +254,16 @@ async def _exclusively(queue: CommitQueue, work: Callable[[], Awaitable[T]]) -> 
     done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 
     async def task() -> None:
-        result = await work()
+        try:
+            result = await work()
+        except BaseException as error:
+            if done.done():
+                raise
+            if isinstance(error, Exception):
+                done.set_exception(error)  # to whoever waits; the queue goes on
+                return
+            done.set_exception(Unavailable("the ledger was interrupted; try again"))
+            raise
         if not done.done():
             done.set_result(result)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from control_plane.store.port import Store
+from control_plane.supervision import Supervisor
 from provisioner.ledger.commit_rules import StoreCommitRules
 from provisioner.ledger.reclaim import reclaim_expired_sessions
 from provisioner.ledger.reservation_rules import StoreReservationRules
@@ -18,11 +19,12 @@ def single_store_ledger(
     clock: Callable[[], float],
     jitter: Callable[[], float],
     new_id: Callable[[], str],
+    supervisor: Supervisor,
     session_ttl_s: int = 5,
     queues: int = COMMIT_QUEUES,
 ) -> StoreLedger:
-    """Not started. clock, jitter, queues: as StoreLedger. new_id: provisioner ids never used
-    before."""
+    """Not started. clock, jitter, supervisor, queues: as StoreLedger. new_id: provisioner ids that
+    were never used before."""
     session = Session(store, ttl_s=session_ttl_s, new_id=new_id, alone=True)
     rules = LedgerRules(
         control=store,
@@ -31,4 +33,6 @@ def single_store_ledger(
         lookups=None,
         reclaim=lambda: reclaim_expired_sessions(store),
     )
-    return StoreLedger(store, session, rules, clock=clock, jitter=jitter, queues=queues)
+    return StoreLedger(
+        store, session, rules, clock=clock, jitter=jitter, supervisor=supervisor, queues=queues
+    )

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from control_plane import keys
-from control_plane.errors import ServiceError, Unavailable
+from control_plane.errors import Refused, ServiceError, Unavailable
 from control_plane.fleet.capacity import CapacityRecord, decode_capacity
 from control_plane.store.port import KeyValue, Store
 from control_plane.store.replica import Replica
+from control_plane.supervision import Supervisor
 from provisioner.ledger.account import NO_CAPACITY, Account
 from provisioner.ledger.commit_queue import CommitQueue
 from provisioner.ledger.commit_rules import CommitRules
@@ -55,9 +56,10 @@ class StoreLedger:
     """A Ledger.
 
     clock: monotonic seconds. jitter: seconds, for things that many provisioners would do at
-    once. queues: how many commit queues; a ledger for moves has one. resubmit: takes a claim
-    that has chosen another unit, if not `submit`. touched: called whenever an account's room
-    may have changed.
+    once. supervisor: of the tasks of `run`, which ends the process where the session may not
+    begin anew. queues: how many commit queues; a ledger for moves has one. resubmit: takes a
+    claim that has chosen another unit, if not `submit`. touched: called whenever an account's
+    room may have changed.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class StoreLedger:
         *,
         clock: Callable[[], float],
         jitter: Callable[[], float],
+        supervisor: Supervisor,
         queues: int = COMMIT_QUEUES,
         resubmit: Callable[[Claim], None] | None = None,
         touched: Callable[[Account], None] | None = None,
@@ -75,6 +78,7 @@ class StoreLedger:
         self._store = store
         self._rules = rules
         self._clock = clock
+        self._supervisor = supervisor
         self._resubmit = resubmit or self.submit
         self._touched = touched
         self.session = session
@@ -181,15 +185,17 @@ class StoreLedger:
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
-                group.create_task(self.session.keep_alive(), name="ledger session")
+                keep = self._supervisor.keep
+                session = keep("ledger session", self.session.keep_alive, ends_on=(Refused,))
+                group.create_task(session)
                 for queue in self.queues:
-                    group.create_task(queue.run(), name="ledger commit queue")
+                    group.create_task(keep("ledger commit queue", queue.run))
                 for _ in range(self.reader.parallel):
-                    group.create_task(self.reader.run(), name="ledger reader")
+                    group.create_task(keep("ledger reader", self.reader.run))
                 for replica in (self.capacity, self._sessions, self._notices):
-                    group.create_task(replica.run(), name="ledger replica")
-                group.create_task(self.reclaimer.run(), name="ledger reclaimer")
-                group.create_task(self._sweep(), name="ledger sweep")
+                    group.create_task(keep("ledger replica", replica.run))
+                group.create_task(keep("ledger reclaimer", self.reclaimer.run))
+                group.create_task(keep("ledger sweep", self._sweep))
         finally:
             self._group = None
 
@@ -235,7 +241,7 @@ class StoreLedger:
         if self._group is None:
             work.close()
             return False
-        self._group.create_task(work, name="ledger reservation")
+        self._group.create_task(self._supervisor.attempt("ledger reservation", work))
         return True
 
     def _reroute(self, claim: Claim) -> None:

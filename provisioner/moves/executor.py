@@ -18,6 +18,7 @@ from control_plane.fleet.move_job import JobState, MoveJob
 from control_plane.fleet.registry import UnitRegistry
 from control_plane.fleet.transitions import Transitions
 from control_plane.store.port import Store, Txn, absent
+from control_plane.supervision import Supervisor
 from provisioner.fleet_view import FleetView
 from provisioner.ledger.client_keys import ClientKeys
 from provisioner.moves.job_store import JobStore
@@ -32,8 +33,9 @@ JITTER_S = 0.2  # so that of many servers one claims a job, and the others see i
 
 
 class Executor:
-    """`run` is a task of the owner's. clock: monotonic seconds; wall: Unix seconds; jitter:
-    0 to 1, new at each call."""
+    """`run` is a task of the owner's. supervisor: of the jobs: one that fails takes no other one
+    along, and is claimed again after a pause. clock: monotonic seconds; wall: Unix seconds;
+    jitter: 0 to 1, new at each call."""
 
     def __init__(
         self,
@@ -45,6 +47,7 @@ class Executor:
         fleet_view: FleetView,
         registry: UnitRegistry,
         transitions: Transitions,
+        supervisor: Supervisor,
         clock: Callable[[], float],
         wall: Callable[[], float],
         jitter: Callable[[], float],
@@ -56,6 +59,7 @@ class Executor:
         self._fleet_view = fleet_view
         self._registry = registry
         self._transitions = transitions
+        self._supervisor = supervisor
         self._clock = clock
         self._wall = wall
         self._jitter = jitter
@@ -63,6 +67,7 @@ class Executor:
 
     async def run(self) -> None:
         """Works for ever."""
+        self._claimed.clear()
         async with asyncio.TaskGroup() as group:
             while True:
                 for job, revision in list(self._job_store.jobs.values()):
@@ -75,7 +80,8 @@ class Executor:
                         continue
                     if worker is not None:
                         self._claimed.add(job.id)
-                        group.create_task(self._work(worker), name=f"job {job.id}")
+                        work = self._work(worker)
+                        group.create_task(self._supervisor.attempt("move job", work))
                 await self._job_store.wait_for_change(timeout_s=POLL_S)
 
     async def claim(self, job: MoveJob, revision: int) -> Worker | None:
@@ -125,5 +131,8 @@ class Executor:
             await worker.run()
         except ServiceError as error:
             log.warning("job %s stopped, and is claimed again: %s", worker.job_id, error)
+        except Exception as error:  # noqa: BLE001  # a defect, or records that nobody foresaw
+            # Logged by `note`; the job is not claimed again before the pause is over.
+            await asyncio.sleep(self._supervisor.note("move job", error))
         finally:
             self._claimed.discard(worker.job_id)

@@ -20,6 +20,7 @@ from control_plane import faultpoints, keys
 from control_plane.errors import Exhausted, Refused, ServiceError, Unavailable
 from control_plane.fleet.unit import Reprovision
 from control_plane.store.port import KeyValue
+from control_plane.supervision import Supervisor
 from provisioner.ledger.client_keys import ClientKeys
 from provisioner.ledger.port import Ledger
 from provisioner.ledger.provenance import provenance_of
@@ -51,7 +52,7 @@ class Mover:
 
     new_ledger: a ledger with one commit queue, not started. endpoint(unit): host:port, empty
     for a unit that is not known. lease(assignment key): one for the client's departure.
-    clock: monotonic seconds; wall: Unix.
+    supervisor: of what it runs. clock: monotonic seconds; wall: Unix.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Mover:
         endpoint: Callable[[str], str],
         lease: Callable[[bytes], Awaitable[int]],
         handoff: Handoff,
+        supervisor: Supervisor,
         clock: Callable[[], float],
         wall: Callable[[], float],
     ) -> None:
@@ -73,6 +75,7 @@ class Mover:
         self._endpoint = endpoint
         self._lease = lease
         self._handoff = handoff
+        self._supervisor = supervisor
         self._clock = clock
         self._wall = wall
         self._fleet = fleet
@@ -102,7 +105,7 @@ class Mover:
                     raise Unavailable("this server is stopping")
                 ledger = self._new_ledger()
                 await ledger.start()
-                self._group.create_task(ledger.run(), name="ledger of moves")
+                self._group.create_task(self._supervisor.keep("ledger of moves", ledger.run))
                 await asyncio.sleep(0)
                 self._ledger = ledger
                 self.follow(self._fleet)
@@ -136,7 +139,7 @@ class Mover:
         if self._group is None:
             work.close()
             return False
-        self._group.create_task(work, name=name)
+        self._group.create_task(self._supervisor.attempt(name, work))
         return True
 
     # -- moving ------------------------------------------------------------------------

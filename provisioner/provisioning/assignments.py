@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import TypeVar
 
 from control_plane import keys
-from control_plane.errors import ServiceError
+from control_plane.errors import ServiceError, Unavailable
 from control_plane.store.port import KeyValue
 from provisioner.ledger.account import Account
 from provisioner.ledger.assignment import decode_assignment
 from provisioner.ledger.operations import Release
 from provisioner.ledger.port import Ledger
+
+T = TypeVar("T")
 
 RELEASE_WITHIN_S = 5.0  # what the ledger has for one attempt
 ANSWER_WITHIN_S = 10.0  # the ledger's answers come before this
@@ -28,8 +31,7 @@ class Assignments:
         """The assignment as it stands in the store. Raises Unavailable."""
         lookup = _AwaitedLookup(keys.assignment(tenant_id, client_id))
         self._ledger.look_up(lookup)
-        async with asyncio.timeout(ANSWER_WITHIN_S):
-            return await lookup.outcome
+        return await _within(lookup.outcome)
 
     async def release(self, tenant_id: str, client_id: str) -> bool:
         """Whether there was an assignment that is given up now. Raises Unavailable."""
@@ -38,12 +40,20 @@ class Assignments:
             account = self._ledger.account(decode_assignment(found.value).unit)
             release = _AwaitedRelease(found, account, self._clock() + RELEASE_WITHIN_S)
             self._ledger.release(release)
-            async with asyncio.timeout(ANSWER_WITHIN_S):
-                outcome = await release.outcome
+            outcome = await _within(release.outcome)
             if isinstance(outcome, bool):
                 return outcome
             found = outcome  # written since it was found: that one is released
         return False
+
+
+async def _within(outcome: asyncio.Future[T]) -> T:
+    """The ledger's answer. Raises Unavailable where none came."""
+    try:
+        async with asyncio.timeout(ANSWER_WITHIN_S):
+            return await outcome
+    except TimeoutError:
+        raise Unavailable("the ledger gave no answer in time; try again") from None
 
 
 class _AwaitedLookup:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from control_plane.errors import Unavailable
 from control_plane.fleet.lifecycle import State
 from control_plane.fleet.unit import Reprovision, ReturnHome
 from control_plane.store.port import KeyValue
@@ -104,8 +105,12 @@ class MoveOnContact:
 
     async def _move(self, pending: AnyPending, request: MoveRequest) -> None:
         timeout_s = max(0.0, pending.expires_at - self._clock()) * HANDOFF_SHARE
-        outcome = await self._mover.move(request, timeout_s=timeout_s)
         flow = pending.flow
+        try:
+            outcome = await self._mover.move(request, timeout_s=timeout_s)
+        except BaseException:  # nobody foresaw it, or the server stops: the client is answered
+            flow.failed(pending, Unavailable("the client's move was interrupted; try again"))
+            raise
         if isinstance(outcome, Moved):
             flow.moved(pending, outcome.unit, outcome.epoch, outcome.at_ms, request.cause)
         elif not isinstance(outcome, Superseded):

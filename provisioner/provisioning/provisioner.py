@@ -17,8 +17,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import msgspec
+
 from control_plane import keys
-from control_plane.errors import Exhausted, Refused, ServiceError, Unavailable
+from control_plane.errors import DataLoss, Exhausted, Refused, ServiceError, Unavailable
 from control_plane.fleet.unit import TenantSpec
 from control_plane.identity.names import check_client_id
 from control_plane.store.port import KeyValue
@@ -188,7 +190,11 @@ class Provisioner:
 
     def existing(self, pending: AnyPending, found: KeyValue) -> None:
         """The store holds an assignment of the client already."""
-        record = decode_assignment(found.value)
+        try:
+            record = decode_assignment(found.value)
+        except msgspec.MsgspecError:
+            self.failed(pending, _damaged(pending.client_id))
+            return
         # One attribute where nobody has to move: it is a known client's hot path.
         if not (
             self._fleet_view.restless
@@ -226,3 +232,10 @@ class Provisioner:
         self.known += 1
         self._known_share += (1.0 - self._known_share) * KNOWN_SHARE_WEIGHT
         self._under_way.pop(pending.key, None)
+
+
+def _damaged(client_id: str) -> DataLoss:
+    return DataLoss(
+        f"the assignment of client {client_id} is damaged in the store; an operator has to repair "
+        "or delete its record"
+    )

@@ -8,6 +8,7 @@ are signed in one errand.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from control_plane.errors import ServiceError, Unavailable
 from control_plane.fleet.unit import TenantSpec
 from control_plane.identity.jws import EDDSA
 from control_plane.identity.tickets import TicketIssuer
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,12 @@ class TicketSigner:
             return ticket
         signed: asyncio.Future[str | ServiceError]
         signed = asyncio.get_running_loop().create_future()
-        self.issue_later(tenant, unit_id, client_id, epoch, signed.set_result, known_at)
+
+        def deliver(ticket: str | ServiceError) -> None:
+            if not signed.done():  # whoever wanted it may have left
+                signed.set_result(ticket)
+
+        self.issue_later(tenant, unit_id, client_id, epoch, deliver, known_at)
         outcome = await signed
         if isinstance(outcome, ServiceError):
             raise outcome
@@ -128,9 +136,12 @@ class TicketSigner:
     def _signed(self, orders: list[_Order], done: asyncio.Future[list[str]]) -> None:
         if done.cancelled() or done.exception() is not None:
             failure = Unavailable("tickets cannot be signed now; try again")
-            for order in orders:
-                order.deliver(failure)
+            signed: list[str | ServiceError] = [failure] * len(orders)
         else:
-            for order, ticket in zip(orders, done.result(), strict=True):
+            signed = [*done.result()]
+        for order, ticket in zip(orders, signed, strict=True):
+            try:
                 order.deliver(ticket)
+            except Exception:  # the boundary: one that cannot be told takes no other along
+                log.exception("a signed ticket could not be delivered")
         self._sign_next()

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import msgspec
 
@@ -38,7 +39,7 @@ ENDED_PER_S = 2_000  # streams that come back in each second after a server's en
 
 
 class ClientWatches:
-    """One per server; a MoveListener of its feed. `run` is a task of the owner's.
+    """One per server; a MoveListener of its feed. `tasks` are the owner's.
 
     following: set once the feed has a position. limit: streams at once. clock: monotonic
     seconds; jitter: 0 to 1, new at each call, for delays that many get at once.
@@ -104,12 +105,13 @@ class ClientWatches:
             retry_after_s=over_s * self._jitter(),
         )
 
-    async def run(self) -> None:
-        """Works for ever."""
-        async with asyncio.TaskGroup() as group:
-            for _ in range(2):
-                group.create_task(self._read_all(), name="watch reader")
-            group.create_task(self._tick(), name="watch keepalives")
+    def tasks(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
+        """What works for ever, by name."""
+        return {
+            "watch reader 1": self._read_all,
+            "watch reader 2": self._read_all,
+            "watch keepalives": self._tick,
+        }
 
     # -- for streams: see WatchRegistry ------------------------------------------------------------
 
@@ -271,6 +273,9 @@ class ClientWatches:
                 self._fail_reads(batch, readers, error)
                 await asyncio.sleep(RETRY_S)
                 continue
+            except BaseException:  # nobody foresaw it; whoever waits hears of it all the same
+                self._fail_reads(batch, readers, Unavailable("the client could not be read"))
+                raise
             for client, waiting, found in zip(batch, readers, result.results, strict=True):
                 self._apply_read(client, found[0] if found else None, result.revision)
                 for reader in waiting or ():

@@ -11,11 +11,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from functools import partial
 from typing import Generic, NamedTuple, TypeVar
 
 from control_plane import keys
 from control_plane.errors import Exhausted, HistoryGone, InvalidInput, ServiceError, Unavailable
 from control_plane.store.port import Compacted, Store
+from control_plane.supervision import Supervisor
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +59,7 @@ class FleetWatches(Generic[T]):
 
     read(revision): all units by id and the revision they were read at; 0: now; raises
     Compacted, Unavailable. fingerprint: equal for units that watchers need not tell apart.
-    limit: streams at once. jitter: 0 to 1, new at each call.
+    limit: streams at once. jitter: 0 to 1, new at each call. supervisor: of what `run` runs.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class FleetWatches(Generic[T]):
         fingerprint: Callable[[T], bytes],
         limit: int,
         jitter: Callable[[], float],
+        supervisor: Supervisor,
         keepalive_s: float = KEEPALIVE_S,
         gather_s: float = GATHER_S,
     ) -> None:
@@ -76,6 +79,7 @@ class FleetWatches(Generic[T]):
         self._fingerprint = fingerprint
         self._limit = limit
         self._jitter = jitter
+        self._supervisor = supervisor
         self._keepalive_s = keepalive_s
         self._gather_s = gather_s
         self._streams = 0
@@ -123,8 +127,12 @@ class FleetWatches(Generic[T]):
         while True:
             await self._wanted.wait()
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._follow(prefix)) for prefix in FOLLOWED]
-                tasks.append(group.create_task(self._keep_reading(), name="fleet reading"))
+                keep = self._supervisor.keep
+                tasks = [
+                    group.create_task(keep("fleet following", partial(self._follow, prefix)))
+                    for prefix in FOLLOWED
+                ]
+                tasks.append(group.create_task(keep("fleet reading", self._keep_reading)))
                 await self._unwanted.wait()
                 for task in tasks:
                     task.cancel()

@@ -8,8 +8,9 @@ served from there; it knows the epoch it saw, so it misses no move.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
+from typing import Any
 
 from control_plane import keys
 from control_plane.errors import Unavailable
@@ -71,14 +72,15 @@ class ShardedWatches:
         for watches in self._watches.values():
             watches.close()
 
-    async def run(self) -> None:
-        """Works for ever."""
-        async with asyncio.TaskGroup() as group:
-            for watches in self._watches.values():
-                group.create_task(watches.run(), name="client watches")
-            for feed in self._feeds:
-                group.create_task(feed.run(), name="move feed")
-            group.create_task(self._follow_map(), name="watches of moved shards")
+    def tasks(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
+        """What works for ever, by name."""
+        tasks: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
+            "watches of moved shards": self._follow_map
+        }
+        for (cluster, watches), feed in zip(self._watches.items(), self._feeds, strict=True):
+            tasks |= {f"{name} of cluster {cluster}": t for name, t in watches.tasks().items()}
+            tasks[f"move feed of cluster {cluster}"] = feed.run
+        return tasks
 
     async def _follow_map(self) -> None:
         version = self._shard_maps.map.version

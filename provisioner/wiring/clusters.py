@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from control_plane.errors import Unavailable
 from control_plane.store.port import Store
+from control_plane.supervision import Supervisor
 from provisioner.ledger.client_keys import ClientKeys
 from provisioner.ledger.departure_lease import DepartureLease
 from provisioner.ledger.holds import HoldConfirmer, StoreHoldConfirmer
@@ -73,21 +74,31 @@ async def open_cluster_set(
 
 
 def provisioning_ledger(
-    settings: Settings, store: Store, cluster_set: ClusterSet | None, rng: random.Random
+    settings: Settings,
+    store: Store,
+    cluster_set: ClusterSet | None,
+    rng: random.Random,
+    supervisor: Supervisor,
 ) -> Ledger:
     """The ledger of provisioning, over whichever it is."""
     cache = cluster_set.shard_map_cache if cluster_set is not None else None
-    return _ledger(settings, store, cluster_set, cache, rng, kind="p", queues=COMMIT_QUEUES)
+    return _ledger(
+        settings, store, cluster_set, cache, rng, supervisor, kind="p", queues=COMMIT_QUEUES
+    )
 
 
 def moves_ledger(
-    settings: Settings, store: Store, cluster_set: ClusterSet | None, rng: random.Random
+    settings: Settings,
+    store: Store,
+    cluster_set: ClusterSet | None,
+    rng: random.Random,
+    supervisor: Supervisor,
 ) -> Ledger:
     """A ledger of moves, with one commit queue, for a move writes the usage of two units."""
     cache = None
     if cluster_set is not None:
         cache = ShardMapCache(store, cluster_set.shard_map_cache.map)
-    return _ledger(settings, store, cluster_set, cache, rng, kind="m", queues=1)
+    return _ledger(settings, store, cluster_set, cache, rng, supervisor, kind="m", queues=1)
 
 
 def _ledger(
@@ -96,6 +107,7 @@ def _ledger(
     cluster_set: ClusterSet | None,
     shard_map_cache: ShardMapCache | None,
     rng: random.Random,
+    supervisor: Supervisor,
     *,
     kind: str,
     queues: int,
@@ -111,6 +123,7 @@ def _ledger(
             clock=time.monotonic,
             jitter=jitter,
             new_id=lambda: f"{kind}-{secrets.token_hex(6)}",
+            supervisor=supervisor,
             session_ttl_s=settings.session_ttl_s,
             queues=queues,
         )
@@ -123,6 +136,7 @@ def _ledger(
         clock=time.monotonic,
         jitter=jitter,
         new_id=lambda: f"{server}.{secrets.token_hex(3)}",
+        supervisor=supervisor,
         session_ttl_s=settings.session_ttl_s,
         queues=queues,
     )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from control_plane.fleet.lifecycle import LossPolicy
 from control_plane.fleet.transitions import Transitions
 from control_plane.handoff.orders import OrderIssuer
+from control_plane.supervision import Supervisor
 from provisioner.ledger.hold_expiry import HoldExpiry
 from provisioner.ledger.holds import HoldConfirmer
 from provisioner.moves.dialing import unit_dialer
@@ -53,7 +54,11 @@ class Moving:
 
 
 def build_moving(
-    settings: Settings, state: ServerState, policy: PlacementPolicy, rng: random.Random
+    settings: Settings,
+    state: ServerState,
+    policy: PlacementPolicy,
+    rng: random.Random,
+    supervisor: Supervisor,
 ) -> Moving:
     """Over what the server knows."""
     store, fleet_view, ledger = state.store, state.fleet_view, state.ledger
@@ -83,12 +88,13 @@ def build_moving(
     )
     mover = Mover(
         state.client_keys,
-        new_ledger=lambda: moves_ledger(settings, store, state.cluster_set, rng),
+        new_ledger=lambda: moves_ledger(settings, store, state.cluster_set, rng, supervisor),
         policy=policy,
         fleet=fleet_view.fleet,
         endpoint=fleet_view.endpoint_of,
         lease=departures.lease_for,
         handoff=Handoff(OrderIssuer(state.issuer), connect=unit_dialer(settings), wall=time.time),
+        supervisor=supervisor,
         clock=time.monotonic,
         wall=time.time,
     )
@@ -102,6 +108,7 @@ def build_moving(
         fleet_view=fleet_view,
         registry=state.registry,
         transitions=transitions,
+        supervisor=supervisor,
         clock=time.monotonic,
         wall=time.time,
         jitter=rng.random,

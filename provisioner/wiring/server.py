@@ -10,11 +10,13 @@ import asyncio
 import logging
 import random
 import secrets
+import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from control_plane.errors import Refused
+from control_plane.supervision import Supervisor
 from control_plane.telemetry.endpoint import MetricsEndpoint
 from provisioner.ledger.port import Ledger
 from provisioner.moves.mover import Mover
@@ -47,19 +49,26 @@ async def serve(
     on_ready: Callable[[Serving], None],
     share_port: bool = False,
 ) -> None:
-    """Serves until `stop` is set, then drains. Raises ServiceError where it cannot start, and
-    Refused where the store came back as another one."""
+    """Serves until `stop` is set, then drains. Raises ServiceError where it cannot start. What
+    ends it while it serves, after it has drained as well, is Refused: the store came back as
+    another one, or its assignments were spread over clusters that this server does not know.
+    Whatever else a background task raises is the supervisor's business."""
     rng = random.Random(secrets.randbits(64))
+    supervisor = Supervisor(clock=time.monotonic, jitter=rng.random, on_end=stop.set)
     policy = PlacementPolicy(nowhere=settings.nowhere)
     async with AsyncExitStack() as stack:
-        state = await read_state(settings, rng, stop, stack)
+        state = await read_state(settings, rng, supervisor, stop, stack)
         if state is None:
             return
-        moving = build_moving(settings, state, policy, rng)
+        moving = build_moving(settings, state, policy, rng, supervisor)
         use_case = build_use_case(settings, state, moving.mover, policy, rng, stack)
-        services = build_services(settings, state, moving, use_case, rng, share_port=share_port)
+        services = build_services(
+            settings, state, moving, use_case, rng, supervisor, share_port=share_port
+        )
         tasks = {**state.tasks(), **use_case.tasks(), **moving.tasks(), **services.tasks()}
-        await _run(settings, stop, on_ready, services, state.ledger, moving.mover, tasks)
+        ledgers = (state.ledger, moving.mover)
+        await _run(settings, stop, on_ready, services, ledgers, tasks, supervisor)
+        supervisor.raise_if_ended()
         if state.store_status.foreign:
             raise Refused(
                 "the store is another one than before (an empty cluster, or a restored "
@@ -72,16 +81,21 @@ async def _run(
     stop: asyncio.Event,
     on_ready: Callable[[Serving], None],
     services: Services,
-    ledger: Ledger,
-    mover: Mover,
+    ledgers: tuple[Ledger, Mover],
     tasks: Mapping[str, Task],
+    supervisor: Supervisor,
 ) -> None:
+    ledger, mover = ledgers
     server, metrics = services.server, services.metrics
     host = settings.listen.rpartition(":")[0]
     port = server.bind(settings.listen)
-    with MetricsEndpoint(settings.metrics_listen, metrics, ready=metrics.readiness) as endpoint:
+    listen = settings.metrics_listen
+    with MetricsEndpoint(listen, metrics, supervisor, ready=metrics.readiness) as endpoint:
         async with asyncio.TaskGroup() as group:
-            running = [group.create_task(task(), name=name) for name, task in tasks.items()]
+            running = [
+                group.create_task(supervisor.keep(name, task), name=name)
+                for name, task in tasks.items()
+            ]
             await server.start()
             await server.ready()
             on_ready(

@@ -13,6 +13,7 @@ from control_plane.auth.tokens import Tokens
 from control_plane.process import serving_tls
 from control_plane.serving.peers import Proxies, parse_networks
 from control_plane.serving.server import Server
+from control_plane.supervision import Supervisor
 from provisioner.api.callers import Callers
 from provisioner.api.fleet_service import FleetService
 from provisioner.api.metrics import ProvisionerMetrics
@@ -37,7 +38,7 @@ class Services:
 
     def tasks(self) -> dict[str, Task]:
         """What works beside the calls, by name."""
-        return {"watching": self.watching.run}
+        return self.watching.tasks()
 
 
 def build_services(
@@ -46,6 +47,7 @@ def build_services(
     moving: Moving,
     use_case: UseCase,
     rng: random.Random,
+    supervisor: Supervisor,
     *,
     share_port: bool,
 ) -> Services:
@@ -61,6 +63,7 @@ def build_services(
         limit=settings.max_watchers,
         clock=time.monotonic,
         jitter=rng.random,
+        supervisor=supervisor,
         clusters=cluster_set.clusters if cluster_set else None,
         shard_map_cache=cluster_set.shard_map_cache if cluster_set else None,
     )

@@ -19,6 +19,7 @@ from control_plane.identity.tickets import TicketIssuer
 from control_plane.store.port import Health, JointHealth, KeyValue, Store
 from control_plane.store.snapshot_keeper import SnapshotKeeper
 from control_plane.store.status import StoreStatus
+from control_plane.supervision import Supervisor
 from provisioner.fleet_view import FleetView
 from provisioner.ledger.client_keys import ClientKeys
 from provisioner.ledger.port import Ledger
@@ -60,7 +61,7 @@ class ServerState:
         """What follows the stores, by name."""
         tasks: dict[str, Task] = {
             "ledger": self.ledger.run,
-            "fleet view": self.fleet_view.run,
+            **{f"fleet view of {one.prefix}": one.run for one in self.fleet_view.replicas},
             "ticket keys": self.ring.run,
             "store status": self.store_status.run,
         }
@@ -70,7 +71,11 @@ class ServerState:
 
 
 async def read_state(
-    settings: Settings, rng: random.Random, stop: asyncio.Event, stack: AsyncExitStack
+    settings: Settings,
+    rng: random.Random,
+    supervisor: Supervisor,
+    stop: asyncio.Event,
+    stack: AsyncExitStack,
 ) -> ServerState | None:
     """Opens the stores, to be closed with `stack`, and reads them; from the snapshot where
     they do not answer and there is one. None: told to stop meanwhile. Raises ServiceError."""
@@ -84,7 +89,7 @@ async def read_state(
         store, settings.master_key_file, wall=time.time, random=secrets.token_bytes
     )
     cluster_set = await open_cluster_set(settings, store, stop, stack)
-    ledger = provisioning_ledger(settings, store, cluster_set, rng)
+    ledger = provisioning_ledger(settings, store, cluster_set, rng, supervisor)
     fleet_view = FleetView(store, clock=time.monotonic)
     used = await begin(store, snapshot, ring, ledger, fleet_view)
     issuer = TicketIssuer(ring.ring)

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 
 from control_plane.errors import InvalidInput, Unavailable
-from control_plane.process import write_ready_file
+from control_plane.process import read_ready_file, ready_file_fault, write_ready_file
 from provisioner.settings import Settings
 
 SHARE_PORT = "HOMEPORT_SHARE_PORT"  # set for workers by their parent, by nobody else
@@ -67,11 +67,11 @@ class Worker:
 
     def ready(self) -> dict[str, object] | None:
         """What it wrote to its ready file, once it has."""
-        try:
-            content: dict[str, object] = json.loads(self._ready_file.read_text())
-        except FileNotFoundError:
-            return None
-        return content
+        return read_ready_file(self._ready_file)
+
+    def fault(self) -> str:
+        """What is wrong with that file, if anything is."""
+        return ready_file_fault(self._ready_file)
 
 
 def run_workers(settings: Settings) -> None:
@@ -102,7 +102,10 @@ def run_workers(settings: Settings) -> None:
                 if any(worker.process.poll() is not None for worker in workers):
                     raise Unavailable("a worker ended while starting; see the log above")
                 if time.monotonic() - workers[0].started_at > START_WITHIN_S:
-                    raise Unavailable(f"the workers did not start within {START_WITHIN_S:.0f} s")
+                    why = "".join(worker.fault() for worker in workers)
+                    raise Unavailable(
+                        f"the workers did not start within {START_WITHIN_S:.0f} s{why}"
+                    )
                 time.sleep(POLL_S)
             if settings.ready_file and not stopping:
                 _announce(settings.ready_file, workers)

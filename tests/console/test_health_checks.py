@@ -30,6 +30,8 @@ def unit(name: str, *, live: bool = True, clients: int = 0, capacity: int = 100)
             checks.check_store(1.0, False), "fail", "cannot place", id="store there, no session"
         ),
         pytest.param(checks.check_store(None, True), "ok", "can place", id="an older server"),
+        pytest.param(checks.check_tasks(()), "ok", "nothing fails", id="tasks are well"),
+        pytest.param(checks.check_tasks(("a", "b")), "fail", "a, b", id="tasks fail"),
         pytest.param(checks.check_clock(0.0), "ok", "agrees", id="same second"),
         pytest.param(checks.check_clock(-3.0), "warn", "3 s behind", id="a little behind"),
         pytest.param(checks.check_clock(3600.0), "fail", "3600 s ahead", id="an hour ahead"),

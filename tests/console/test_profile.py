@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -148,3 +149,15 @@ def test_a_token_never_shows_in_a_representation() -> None:
 )
 def test_where_the_config_file_is(environ: dict[str, str], expected: str) -> None:
     assert config_path(environ) == Path(expected)
+
+
+WHOLE = '[profiles.staging]\nserver = "staging.example.net:7700"\n'
+
+
+@pytest.mark.parametrize("length", range(len("[profiles.staging]"), len(WHOLE) - 1))
+def test_a_profile_that_is_half_written_is_noticed(tmp_path: Path, length: int) -> None:
+    """At whatever byte the writing has come: never is another server meant than the profile's."""
+    config = tmp_path / "config.toml"
+    config.write_text(WHOLE[:length])
+    with pytest.raises(InvalidInput, match=re.escape(str(config))):
+        choose_target(Flags(profile="staging"), {}, config)

@@ -18,6 +18,8 @@ from control_plane.errors import InvalidInput, Refused
 from control_plane.process import (
     ExitCode,
     read_pem,
+    read_ready_file,
+    ready_file_fault,
     run_on_uvloop,
     run_program,
     serving_tls,
@@ -166,3 +168,25 @@ def test_the_ready_file_is_json_in_a_folder_that_is_made(tmp_path: Path) -> None
     assert json.loads(path.read_text()) == {"grpc": "127.0.0.1:7700", "pid": 1}
     write_ready_file(None, {})
     assert [one.name for one in path.parent.iterdir()] == ["ready.json"]
+
+
+@pytest.mark.parametrize("length", range(len(b'{"grpc": "a:1"}')))
+def test_a_ready_file_that_is_half_written_is_noticed(tmp_path: Path, length: int) -> None:
+    """At whatever byte the writing has come: whoever waits waits on, and can say why."""
+    path, whole = tmp_path / "ready.json", b'{"grpc": "a:1"}'
+    assert read_ready_file(path) is None
+    assert ready_file_fault(path) == ""
+    path.write_bytes(whole[:length])
+    assert read_ready_file(path) is None
+    assert f"half written: {length} bytes" in ready_file_fault(path)
+    path.write_bytes(whole)
+    assert read_ready_file(path) == {"grpc": "a:1"}
+    assert ready_file_fault(path) == ""
+
+
+@pytest.mark.parametrize("content", [b"[]", b"7", b"null", b'"x"', b"\xff\xfe", b"{}{}"])
+def test_a_ready_file_that_is_no_object_is_none(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "ready.json"
+    path.write_bytes(content)
+    assert read_ready_file(path) is None
+    assert ready_file_fault(path)

@@ -180,7 +180,7 @@ async def test_without_its_snapshot_a_server_waits_for_its_store(tmp_path):
         )
         intact = await on.serve_one(f"--snapshot={file}")
         assert intact.process.poll() is None
-        assert not broken.ready, "it serves, without having seen anything"
+        assert not broken.serves, "it serves, without having seen anything"
         await revive(on)
         await asyncio.to_thread(broken.__enter__)
 

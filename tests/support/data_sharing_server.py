@@ -2,66 +2,30 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from homeport.api.datasharing.v1 import registry_pb2 as pb
+from tests.support.server_process import ServerProcess
 
-START_WITHIN_S = 60.0
 
-
-class SharingServer:
-    """One `python -m data_sharing` on `folder`. A context manager; `kill` is SIGKILL."""
+class SharingServer(ServerProcess):
+    """One `python -m data_sharing` on `folder`, where it begins anew with what is there."""
 
     def __init__(
         self, folder: Path, *arguments: str, environment: Mapping[str, str] | None = None
     ) -> None:
         self.folder = folder
-        self._ready_file = folder / "ready.json"
-        self._ready_file.unlink(missing_ok=True)
-        self._log = folder / "server.log"
-        with self._log.open("a") as sink:
-            self.process = subprocess.Popen(
-                [
-                    sys.executable, "-m", "data_sharing", f"--data-dir={folder / 'data'}",
-                    "--listen=127.0.0.1:0", "--http-listen=127.0.0.1:0",
-                    "--metrics-listen=127.0.0.1:0", f"--ready-file={self._ready_file}", *arguments,
-                ],
-                stdout=sink,
-                stderr=sink,
-                env={**os.environ, **(environment or {})},
-            )  # fmt: skip
+        command = (
+            "-m", "data_sharing", f"--data-dir={folder / 'data'}", "--listen=127.0.0.1:0",
+            "--http-listen=127.0.0.1:0", "--metrics-listen=127.0.0.1:0", *arguments,
+        )  # fmt: skip
+        super().__init__(folder, "server", command, environment=environment)
 
-    def __enter__(self) -> SharingServer:
-        end = time.monotonic() + START_WITHIN_S
-        while not self._ready_file.exists():
-            if self.process.poll() is not None or time.monotonic() > end:
-                raise AssertionError(f"the server did not start:\n{self.log()}")
-            time.sleep(0.02)
-        ready = json.loads(self._ready_file.read_text())
-        self.address: str = ready["grpc"]
-        self.http: str = ready["http"]
-        self.metrics: str = ready["metrics"]
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.process.terminate()
-        try:
-            self.process.wait(30)
-        except subprocess.TimeoutExpired:
-            self.kill()
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def log(self) -> str:
-        return self._log.read_text()[-4000:]
+    @property
+    def http(self) -> str:
+        """host:port of its HTTP."""
+        return str(self.told["http"])
 
 
 def submission(

@@ -45,37 +45,11 @@ class Outcome:
 
 
 class FaultServer(servers.Server):
-    """`program`: what Python runs, if not the server itself; `environment`: beside ours."""
+    """With the short lease of the scenarios, and to be frozen."""
 
-    def __init__(
-        self,
-        folder: Path,
-        name: str,
-        store: str,
-        *arguments: str,
-        program: Sequence[str] = ("-m", "provisioner"),
-        environment: Mapping[str, str] | None = None,
-    ) -> None:
-        self.program = program
-        self._ready_file = folder / f"{name}.json"
-        self._ready_file.unlink(missing_ok=True)
-        self._log = folder / f"{name}.log"
-        with self._log.open("w") as sink:
-            self.process = subprocess.Popen(
-                [
-                    sys.executable, *program, f"--store={store}",
-                    "--listen=127.0.0.1:0", "--metrics-listen=127.0.0.1:0",
-                    f"--ready-file={self._ready_file}", f"--session-ttl-s={LEASE_S}", *arguments,
-                ],
-                stdout=sink,
-                stderr=sink,
-                env={**os.environ, **(environment or {})},
-            )  # fmt: skip
-
-    @property
-    def ready(self) -> bool:
-        """Whether it has said that it serves."""
-        return self._ready_file.exists()
+    def __init__(self, folder: Path, name: str, store: str, *arguments: str, **more: Any) -> None:
+        ttl = f"--session-ttl-s={LEASE_S}"
+        super().__init__(folder, name, store, ttl, *arguments, **more)
 
     def freeze(self) -> None:
         """SIGSTOP."""

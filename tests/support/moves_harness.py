@@ -37,6 +37,7 @@ from provisioner.moves.mover import Mover
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.settings import Settings
 from tests.support.servers import units
+from tests.support.supervision import FailFast
 
 DUBLIN_CELL = "IE:53.3,-6.3~20"
 WAIT_S = 30.0
@@ -65,6 +66,7 @@ class MovesHarness:
                 clock=time.monotonic,
                 jitter=lambda: 0.0,
                 new_id=lambda: f"m{next(_names)}",
+                supervisor=FailFast(),
                 queues=1,
             ),
             policy=PlacementPolicy(),
@@ -72,6 +74,7 @@ class MovesHarness:
             endpoint=self._endpoint,
             lease=lambda client: departures.current(),
             handoff=Handoff(OrderIssuer(issuer), connect=unit_dialer(Settings()), wall=time.time),
+            supervisor=FailFast(),
             clock=time.monotonic,
             wall=time.time,
         )
@@ -85,6 +88,7 @@ class MovesHarness:
             fleet_view=self.fleet_view,
             registry=self.registry,
             transitions=self.transitions,
+            supervisor=FailFast(),
             clock=time.monotonic,
             wall=time.time,
             jitter=lambda: 0.0,

@@ -30,6 +30,7 @@ from provisioner.provisioning.provisioner import Provisioner
 from provisioner.provisioning.single import Sink
 from provisioner.provisioning.ticket_fallback import TicketFallback
 from provisioner.provisioning.ticket_signer import TicketSigner
+from tests.support.supervision import FailFast
 
 IN_IRELAND = "81.2.69.142"  # an address that the bundled database locates
 _names = itertools.count()
@@ -61,6 +62,7 @@ class ProvisioningHarness:
             clock=time.monotonic,
             jitter=lambda: 0.1,
             new_id=lambda: f"p-{next(_names)}",
+            supervisor=FailFast(),
         )
         self.issuer = TicketIssuer(KeyRing(epochs=(new_epoch(1, now=0.0, random=os.urandom),)))
         self.tickets = TicketSigner(self.issuer, wall=time.time, signers=signers)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-import time
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -14,8 +11,8 @@ import grpc
 from control_plane.fleet.unit import Position, UnitId, UnitSpec
 from control_plane.fleet_messages import spec_to_proto
 from homeport.api.fleet.v1 import fleet_pb2, fleet_pb2_grpc
+from tests.support.server_process import ServerProcess
 
-START_WITHIN_S = 60.0
 PLACES = {
     "dublin": (53.3, -6.3, "IE"),
     "virginia": (38.9, -77.4, "US"),
@@ -43,54 +40,38 @@ def units(**capacities: int) -> list[UnitSpec]:
     return found
 
 
-class Server:
-    """One `python -m provisioner`. A context manager; `kill` is SIGKILL."""
+class Server(ServerProcess):
+    """One `python -m provisioner`. program: what Python runs in its place; environment: beside
+    ours."""
 
-    def __init__(self, folder: Path, name: str, store: str, *arguments: str) -> None:
-        self._ready_file = folder / f"{name}.json"
-        self._ready_file.unlink(missing_ok=True)
-        self._log = folder / f"{name}.log"
-        with self._log.open("w") as sink:
-            self.process = subprocess.Popen(
-                [
-                    sys.executable, "-m", "provisioner", f"--store={store}",
-                    "--listen=127.0.0.1:0", "--metrics-listen=127.0.0.1:0",
-                    f"--ready-file={self._ready_file}", *arguments,
-                ],
-                stdout=sink,
-                stderr=sink,
-            )  # fmt: skip
-
-    def __enter__(self) -> Server:
-        end = time.monotonic() + START_WITHIN_S
-        while not self._ready_file.exists():
-            if self.process.poll() is not None or time.monotonic() > end:
-                raise AssertionError(f"a server did not start:\n{self.log()}")
-            time.sleep(0.02)
-        ready = json.loads(self._ready_file.read_text())
-        self.address: str = ready["grpc"]
-        self.metrics: str = ready["metrics"]
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.process.terminate()
-        try:
-            self.process.wait(30)
-        except subprocess.TimeoutExpired:
-            self.kill()
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def log(self) -> str:
-        return self._log.read_text()[-4000:]
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        store: str,
+        *arguments: str,
+        program: Sequence[str] = ("-m", "provisioner"),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.program = program
+        command = (
+            *program, f"--store={store}", "--listen=127.0.0.1:0", "--metrics-listen=127.0.0.1:0",
+            *arguments,
+        )  # fmt: skip
+        super().__init__(folder, name, command, environment=environment)
 
 
 def start(stack: ExitStack, folder: Path, store: str, count: int, *arguments: str) -> list[Server]:
     """`count` servers over one store, all serving."""
-    made = [Server(folder, f"server-{n}", store, *arguments) for n in range(count)]
-    return [stack.enter_context(server) for server in made]
+    made: list[Server] = []
+    with ExitStack() as begun:  # ends them all where one does not come to serve
+        for number in range(count):
+            made.append(Server(folder, f"server-{number}", store, *arguments))
+            begun.push(made[-1])
+        for server in made:
+            server.__enter__()
+        stack.push(begun.pop_all())
+    return made
 
 
 async def apply(address: str, specs: list[UnitSpec]) -> None:

@@ -87,7 +87,8 @@ class WatchesHarness:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[WatchesHarness]:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self.feed.run()), group.create_task(self.clients.run())]
+            working = [self.feed.run, *self.clients.tasks().values()]
+            tasks = [group.create_task(work()) for work in working]
             try:
                 yield self
             finally:

@@ -132,6 +132,7 @@ def _metrics(address: str) -> list[Finding]:
         checks.ok("metrics", f"http://{address}/metrics"),
         checks.check_versions(installed_version(), seen.version),
         checks.check_store(seen.store_connected, seen.ready),
+        checks.check_tasks(seen.failing_tasks),
     ]
     if seen.clock_skew_s is not None:
         findings.append(checks.check_clock(seen.clock_skew_s))

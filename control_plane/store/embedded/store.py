@@ -7,6 +7,7 @@ control_plane.sqlite.engine, watches in `watching`, leases in `leases`; here the
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from functools import partial
@@ -29,6 +30,8 @@ from control_plane.store.port import (
     TxnResult,
     WatchBatch,
 )
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 KEEP_REVISIONS = 20_000  # history kept before compaction does its round
@@ -191,3 +194,5 @@ class EmbeddedStore:
                     self._leases.drop(lease)
                 except (StoreUnavailable, OutcomeUnknown):
                     continue  # still expired in the next round
+                except Exception:  # a defect must not keep the leases of others alive
+                    log.exception("lease %x cannot be ended", lease)

@@ -18,8 +18,10 @@ from grpc import aio
 from control_plane.auth.tokens import Right
 from control_plane.errors import InvalidInput, NotFound, PermissionDenied, ServiceError
 from control_plane.serving.calls import HotCall
+from control_plane.serving.errors_to_status import interrupted
 from control_plane.serving.lenient_batch import lenient_class
 from control_plane.serving.server import Service
+from control_plane.supervision import is_cancelled
 from data_sharing.api.callers import Callers, Party, reader_of
 from data_sharing.api.cloudevent_message import (
     envelope_from_bytes,
@@ -136,6 +138,10 @@ class FeedService(pb_grpc.FeedServiceServicer):
                     await under_way.put(self._begin(payload, party, context))
             except Exception as error:  # noqa: BLE001  # goes to whoever waits for the answers
                 await under_way.put(error)
+            except asyncio.CancelledError:
+                if is_cancelled():
+                    raise
+                await under_way.put(interrupted())
             else:
                 await under_way.put(None)
 

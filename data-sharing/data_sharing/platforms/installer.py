@@ -110,6 +110,9 @@ class Installer:
             said = error.details() if isinstance(error, aio.AioRpcError) else error
             log.error("%s %s cannot be hosted: %s", offer.application, offer.version, said)
             return
+        except Exception:  # a defect: the platform goes on with its other applications
+            log.exception("%s %s cannot be hosted", offer.application, offer.version)
+            return
         finally:
             self._busy.discard((offer.application, offer.version))
         self._host.add(

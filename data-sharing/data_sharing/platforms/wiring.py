@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
+import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
+from grpc import aio
 
 from control_plane.errors import InvalidInput
 from control_plane.identity.jws import from_base64url
 from control_plane.process import read_pem
 from control_plane.serving.dialing import dialer
+from control_plane.supervision import Supervisor
 from data_sharing.clock import clock_of
 from data_sharing.platforms.connection import PlatformConnection, PlatformIdentity
 from data_sharing.platforms.host import PlatformHost
@@ -35,8 +38,9 @@ async def run_platform(
     on_ready: Callable[[dict[str, str]], None],
 ) -> None:
     """Until `stop`, and until what was accepted is reported. on_ready: gets {application: version}
-    once all that was asked for is ready. Raises ServiceError, and in a group grpc.aio.AioRpcError
-    where the service will not have this platform."""
+    once all that was asked for is ready. Raises ServiceError, and grpc.aio.AioRpcError where the
+    service will not have this platform. Whatever else its connection raises is the supervisor's
+    business."""
     wall_ms = clock_of(settings.clock_file)
     pinned = read_keys(settings.instruction_keys) if settings.instruction_keys else {}
     connect = dialer(
@@ -90,13 +94,16 @@ async def run_platform(
                 wall_ms=wall_ms,
                 connect=connect,
             )
+            supervisor = Supervisor(clock=time.monotonic, jitter=rng.random)
+            keep = supervisor.keep("platform", connection.run, ends_on=(aio.AioRpcError,))
             async with asyncio.TaskGroup() as group:
-                run = group.create_task(connection.run(), name="platform")
+                run = group.create_task(keep, name="platform")
                 ready = group.create_task(_announce_ready(connection, host, on_ready), name="ready")
                 leave = group.create_task(_leave(stop, connection), name="stop")
                 await asyncio.wait([run])
                 ready.cancel()
                 leave.cancel()
+            supervisor.raise_if_ended()
     finally:
         await journal.close()
 

@@ -5,15 +5,32 @@ for as long as a guest likes, where nothing can interrupt it. So those functions
 clocks stand still, randomness is one fixed sequence, waiting is not supported. They answer with
 error numbers and never raise: wasmtime-py carries exceptions of host functions through a global,
 which another thread could pick up.
+
+Ending is replaced as well, because wasmtime takes a status above 125 for a trap and drops the
+number, though guests end with such (130 after Ctrl-C, 255 for -1). What is given instead ends the
+guest with a trap whose message is the status.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Callable
+from ctypes import CFUNCTYPE, c_void_p, cast, create_string_buffer
+from typing import Any
 
-from wasmtime import Caller, Engine, FuncType, Linker, Memory, ValType, WasiConfig
+from wasmtime import (
+    Caller,
+    Engine,
+    FuncType,
+    Linker,
+    Memory,
+    Trap,
+    ValType,
+    WasiConfig,
+    WasmtimeError,
+)
 from wasmtime import _bindings as ffi
 
 from data_sharing.runtimes.port import Capabilities
@@ -24,6 +41,7 @@ RANDOM_BYTES_A_CALL = 65536
 STOPPED_AT_NS = 10**9  # not 0: Go takes a clock at 0 for a broken one and ends
 FIXED_RANDOM = hashlib.shake_128(b"homeport").digest(RANDOM_BYTES_A_CALL)
 I32, I64 = ValType.i32(), ValType.i64()
+_EXIT = re.compile(r"ended with exit code (-?\d+)\Z")
 
 
 def linker(engine: Engine, capabilities: Capabilities) -> Linker:
@@ -41,7 +59,43 @@ def linker(engine: Engine, capabilities: Capabilities) -> Linker:
         replace("clock_time_get", [I32, I64, I32], _stopped_clock)
         replace("clock_res_get", [I32, I32], _coarse_clock)
     replace("random_get", [I32, I32], _random if capabilities.random else _fixed_random)
+    _define_exit(made)
     return made
+
+
+def exit_code(error: Exception) -> int | None:
+    """The exit code of the guest that this error of wasmtime's ended, as the guest gave it (a
+    32-bit number with a sign); None where it did not end itself."""
+    found = _EXIT.search(str(error).rstrip())
+    return int(found[1]) if found else None
+
+
+def _exit(env: Any, caller: Any, parameters: Any, count: int, results: Any, wanted: int) -> Any:
+    """proc_exit, without the Python around host functions: a trap that is returned goes through
+    no global."""
+    trap = Trap(f"ended with exit code {parameters[0].of.i32}")
+    return cast(trap._consume(), c_void_p).value
+
+
+_EXIT_CALLBACK = ffi.wasmtime_func_callback_t(_exit)  # lives as long as any linker that has it
+
+
+def _define_exit(made: Linker) -> None:
+    module, name = MODULE.encode(), b"proc_exit"
+    takes = FuncType([I32], [])  # named, so that it lives as long as its pointer is used
+    error = ffi.wasmtime_linker_define_func(
+        made.ptr(),
+        create_string_buffer(module),
+        len(module),
+        create_string_buffer(name),
+        len(name),
+        takes.ptr(),
+        _EXIT_CALLBACK,
+        None,
+        cast(0, CFUNCTYPE(None, c_void_p)),
+    )
+    if error:
+        raise WasmtimeError._from_ptr(error)
 
 
 def configuration(

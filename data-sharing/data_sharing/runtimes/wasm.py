@@ -15,7 +15,6 @@ from typing import Any
 from wasmtime import (
     Config,
     Engine,
-    ExitTrap,
     Func,
     Memory,
     Module,
@@ -235,17 +234,17 @@ class InstalledCommand(InstalledWasm):
             start = exports["_start"]
             assert isinstance(start, Func)
             start(store)
-        except ExitTrap as error:
-            if error.code != 0:
-                message = f"it ended with exit code {error.code}"
+        except (WasmtimeError, Trap) as error:
+            code = preview1.exit_code(error)
+            if code is None:
+                used = memory.data_len(store) if isinstance(memory, Memory) else 0
+                return self._stopped(error, watch, tail.text(), used)
+            if code != 0 and not watch.overflowed:
+                message = f"it ended with exit code {code}"
                 failed = Outcome(
                     status=InvocationStatus.FAILED, message=message, stderr_tail=tail.text()
                 )
-                if not watch.overflowed:
-                    return InvocationStatus.FAILED, failed
-        except (WasmtimeError, Trap) as error:
-            used = memory.data_len(store) if isinstance(memory, Memory) else 0
-            return self._stopped(error, watch, tail.text(), used)
+                return InvocationStatus.FAILED, failed
         if watch.overflowed:
             bad = Outcome(
                 status=InvocationStatus.BAD_OUTPUT,

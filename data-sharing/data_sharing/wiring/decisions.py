@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from control_plane.auth.tokens import Right
-from control_plane.errors import NotFound
+from control_plane.errors import Conflict, NotFound
 from control_plane.serving.server import Service
+from control_plane.supervision import Supervisor
 from data_sharing.api.callers import Callers
 from data_sharing.api.decision_service import DecisionService
 from data_sharing.api.plan_service import PlanService
@@ -48,12 +49,15 @@ class Deciding:
     platforms: PlatformService
     services: Sequence[Service]
 
-    async def run(self) -> None:
-        """Until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self.worker.run(), name="timers")
-            group.create_task(self.dispatcher.run(), name="dispatcher")
-            group.create_task(self.retention.run(), name="decisions kept")
+    def run(self, group: asyncio.TaskGroup, supervisor: Supervisor) -> list[asyncio.Task[None]]:
+        """Its tasks in the group, until they are cancelled. Another worker that has taken over
+        ends the process: two must not decide."""
+        keep = supervisor.keep
+        return [
+            group.create_task(keep("timers", self.worker.run, ends_on=(Conflict,))),
+            group.create_task(keep("dispatcher", self.dispatcher.run)),
+            group.create_task(keep("decision retention", self.retention.run)),
+        ]
 
 
 async def build_deciding(

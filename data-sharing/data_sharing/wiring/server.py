@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
+import secrets
 import ssl
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from control_plane.auth.tokens import Tokens
 from control_plane.process import serving_tls
 from control_plane.serving.server import Server
+from control_plane.supervision import Supervisor
 from control_plane.telemetry.endpoint import MetricsEndpoint
 from data_sharing.api.callers import Callers
 from data_sharing.api.feed_service import FeedService
@@ -56,7 +60,11 @@ class Serving:
 async def serve(
     settings: Settings, *, stop: asyncio.Event, on_ready: Callable[[Serving], None]
 ) -> None:
-    """Serves until `stop` is set, then drains. Raises ServiceError where it cannot start."""
+    """Serves until `stop` is set, then drains. Raises ServiceError where it cannot start, and,
+    once it has drained, Conflict where another server has taken the decisions over. Whatever
+    else a background task raises is the supervisor's business."""
+    rng = random.Random(secrets.randbits(64))
+    supervisor = Supervisor(clock=time.monotonic, jitter=rng.random, on_end=stop.set)
     folder, wall_ms = settings.data_dir, clock_of(settings.clock_file)
     callers = Callers(Tokens.read(settings.tokens) if settings.tokens else None)
     database = await Database.open(folder / "sharing.db", SCHEMAS)
@@ -104,8 +112,10 @@ async def serve(
                 database, feed_log, publisher, feeds, retainer, deciding.worker, deciding.dispatcher
             )
             await _run(
-                settings, stop, on_ready, server, http, metrics, feed_service, retainer, deciding
-            )
+                settings, stop, on_ready, server, http, metrics, feed_service, retainer, deciding,
+                supervisor,
+            )  # fmt: skip
+            supervisor.raise_if_ended()
     finally:
         await database.close()
 
@@ -120,14 +130,16 @@ async def _run(
     feed_service: FeedService,
     retainer: Retainer,
     deciding: Deciding,
+    supervisor: Supervisor,
 ) -> None:
     host = settings.listen.rpartition(":")[0]
     port = server.bind(settings.listen)
-    with MetricsEndpoint(settings.metrics_listen, metrics, ready=metrics.readiness) as endpoint:
+    listen = settings.metrics_listen
+    with MetricsEndpoint(listen, metrics, supervisor, ready=metrics.readiness) as endpoint:
         async with asyncio.TaskGroup() as group:
             tasks = [
-                group.create_task(retainer.run(), name="retention"),
-                group.create_task(deciding.run(), name="deciding"),
+                group.create_task(supervisor.keep("feed retention", retainer.run)),
+                *deciding.run(group, supervisor),
             ]
             await http.start()
             await server.start()

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from control_plane.store.port import Store
+from control_plane.supervision import Supervisor
 from provisioner.ledger.account import Account
 from provisioner.ledger.operations import Claim, Lookup, Operation
 from provisioner.ledger.session import Session
@@ -36,6 +37,7 @@ def cluster_ledger(
     clock: Callable[[], float],
     jitter: Callable[[], float],
     new_id: Callable[[], str],
+    supervisor: Supervisor,
     session_ttl_s: int = 5,
     queues: int = COMMIT_QUEUES,
 ) -> StoreLedger:
@@ -57,6 +59,7 @@ def cluster_ledger(
         rules,
         clock=clock,
         jitter=jitter,
+        supervisor=supervisor,
         queues=queues,
         resubmit=resubmit,
         touched=touched,

@@ -11,10 +11,11 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 
-from control_plane.errors import ServiceError, Unavailable
+from control_plane.errors import Refused, ServiceError, Unavailable
 from control_plane.fleet.capacity import CapacityRecord
 from control_plane.store.port import Store
 from control_plane.store.replica import Replica
+from control_plane.supervision import Supervisor
 from provisioner.geo.location import Location
 from provisioner.ledger.account import Account
 from provisioner.ledger.operations import Claim, Lookup, Move, Operation, Release
@@ -63,10 +64,12 @@ class ShardedLedger:
         clock: Callable[[], float],
         jitter: Callable[[], float],
         new_id: Callable[[], str],
+        supervisor: Supervisor,
         session_ttl_s: int = 5,
         queues: int = COMMIT_QUEUES,
     ) -> None:
         self._clock = clock
+        self._supervisor = supervisor
         self._shard_map_cache = shard_map_cache
         shard_map_cache.on_change = self._map_changed
         self._accounts: dict[str, Account] = {}
@@ -85,6 +88,7 @@ class ShardedLedger:
                 clock=clock,
                 jitter=jitter,
                 new_id=new_id,
+                supervisor=supervisor,
                 session_ttl_s=session_ttl_s,
                 queues=queues,
             )
@@ -169,12 +173,13 @@ class ShardedLedger:
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
-            group.create_task(self.session.keep_alive(), name="ledger session")
-            group.create_task(self._shard_map_cache.replica.run(), name="shard map")
-            group.create_task(self._reclaimer.run(), name="ledger reclaimer")
-            group.create_task(self._sweep(), name="shards on their way")
-            for name, ledger in self.cluster_ledgers.items():
-                group.create_task(ledger.run(), name=f"ledger of cluster {name}")
+            keep = self._supervisor.keep
+            group.create_task(keep("ledger session", self.session.keep_alive, ends_on=(Refused,)))
+            group.create_task(keep("shard map", self._shard_map_cache.replica.run))
+            group.create_task(keep("ledger reclaimer", self._reclaimer.run))
+            group.create_task(keep("shards on their way", self._sweep))
+            for ledger in self.cluster_ledgers.values():
+                group.create_task(keep("cluster ledger", ledger.run))
 
     async def return_idle_slots(self, *, timeout_s: float) -> None:
         async with asyncio.TaskGroup() as group:

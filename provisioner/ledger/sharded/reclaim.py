@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import logging
 
+import msgspec
+
 from control_plane import faultpoints, keys
 from control_plane.fleet.capacity import decode_capacity
 from control_plane.store.port import Store, range_all
@@ -28,16 +30,25 @@ async def reclaim_expired_sessions(control: Store, here: Store, cluster: str) ->
         for pair in (await range_all(here, keys.SESSIONS, keys_only=True)).items
     }
     counted: dict[tuple[str, str], tuple[int, int]] = {}
+    damaged: set[str] = set()  # units where somebody's usage cannot be read
     for pair in (await range_all(here, keys.USAGE)).items:
         unit, _, who = pair.key[len(keys.USAGE) :].decode().rpartition("/")
         if keys.cluster_of(who) == cluster and who not in living:
-            counted[unit, who] = int(pair.value), pair.mod_revision
+            try:
+                counted[unit, who] = int(pair.value), pair.mod_revision
+            except ValueError:
+                log.warning("the usage of %s at unit %s is damaged: %r", who, unit, pair.value)
+                damaged.add(unit)
     reclaimed = 0
     for pair in records:
         unit = pair.key[len(keys.CAPACITY) :].decode()
-        record, revision = decode_capacity(pair.value), pair.mod_revision
+        try:
+            record, revision = decode_capacity(pair.value), pair.mod_revision
+        except msgspec.MsgspecError as error:
+            log.warning("cannot reclaim at unit %s, its record is damaged: %s", unit, error)
+            continue
         for who in sorted(set(record.grants) - living):
-            if keys.cluster_of(who) != cluster:
+            if keys.cluster_of(who) != cluster or unit in damaged:
                 continue
             usage = counted.get((unit, who), (0, 0))[0]
             if usage > record.grants[who]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -148,6 +149,40 @@ def test_bad_behaviour_has_its_outcome(
     assert outcome.status is status, outcome
     assert message in outcome.message
     assert outcome.output == ""
+
+
+def ending(code: int) -> Artifact:
+    """A command that prints 7 and ends itself."""
+    return command(wat(prints(b"7") + f"(call $proc_exit (i32.const {code})) {LOOP}", b"7"))
+
+
+@pytest.mark.parametrize("code", [1, 2, 125, 126, 127, 128, 130, 137, 254, 255, 256, -1, 2**31 - 1])
+def test_a_command_fails_with_the_exit_code_it_gave(hosting: RuntimeHost, code: int) -> None:
+    """wasmtime takes those above 125 for a trap, and tells no number."""
+    outcome = hosting.install(ending(code), LIMITS).invoke(asks())
+    assert outcome.status is InvocationStatus.FAILED, outcome
+    assert outcome.message == f"it ended with exit code {code}"
+
+
+def test_a_command_that_ends_itself_in_order_is_done(hosting: RuntimeHost) -> None:
+    outcome = hosting.install(ending(0), LIMITS).invoke(asks())
+    assert (outcome.status, outcome.value) == (InvocationStatus.DONE, 7)
+
+
+def test_a_trap_is_no_exit_code(hosting: RuntimeHost) -> None:
+    artifact = command(wat(prints(b"x ended with exit code 3", 2) + "unreachable",
+                           b"x ended with exit code 3"))  # fmt: skip
+    outcome = hosting.install(artifact, LIMITS).invoke(asks())
+    assert outcome.status is InvocationStatus.TRAPPED
+
+
+def test_exit_codes_of_many_at_once_are_not_mixed_up(hosting: RuntimeHost) -> None:
+    codes = [*range(120, 140)] * 5
+    installed = {code: hosting.install(ending(code), LIMITS) for code in set(codes)}
+    with ThreadPoolExecutor(8) as threads:
+        outcomes = threads.map(lambda code: installed[code].invoke(asks()), codes)
+        said = [outcome.message for outcome in outcomes]
+    assert said == [f"it ended with exit code {code}" for code in codes]
 
 
 def test_fuel_stops_at_the_same_instruction_everywhere(hosting: RuntimeHost) -> None:

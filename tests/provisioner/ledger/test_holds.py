@@ -24,6 +24,7 @@ from provisioner.ledger.single_store import single_store_ledger
 from provisioner.ledger.store_ledger import StoreLedger
 from tests.support.judge.recorder import replay
 from tests.support.ledger_operations import FirstWithRoom, Leaving, clients_at
+from tests.support.supervision import FailFast
 
 WAIT_S = 10.0
 HOLD_S = 30.0
@@ -48,7 +49,11 @@ class Provisioner:
         self.hold_s = HOLD_S
         self.store = store
         self.ledger = single_store_ledger(
-            store, clock=time.monotonic, jitter=lambda: 0.0, new_id=lambda: f"h{next(names)}"
+            store,
+            clock=time.monotonic,
+            jitter=lambda: 0.0,
+            new_id=lambda: f"h{next(names)}",
+            supervisor=FailFast(),
         )
         self.book = StoreHoldConfirmer(store)
         self.expiry = self.new_expiry(store)

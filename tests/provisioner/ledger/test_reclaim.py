@@ -101,3 +101,37 @@ async def test_a_revision_that_is_gone_is_read_anew_the_next_time():
     await asyncio.wait_for(again.wait(), 10)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+@pytest.mark.parametrize(
+    ("capacity", "usage"),
+    [
+        pytest.param(b"no record", b"1", id="a-capacity-that-is-no-record"),
+        pytest.param(b"{}", b"1", id="a-capacity-without-its-number"),
+        pytest.param(
+            encode_capacity(CapacityRecord(capacity=9, grants={"gone": 2})), b"3",
+            id="more-usage-than-grant",
+        ),
+        pytest.param(
+            encode_capacity(CapacityRecord(capacity=9)), b"3", id="usage-without-a-grant"
+        ),
+        pytest.param(
+            encode_capacity(CapacityRecord(capacity=9, grants={"gone": 2})), b"many",
+            id="a-usage-that-is-no-number",
+        ),
+        pytest.param(
+            encode_capacity(CapacityRecord(capacity=9, grants={"gone": 2})), b"",
+            id="an-empty-usage",
+        ),
+    ],
+)  # fmt: skip
+async def test_records_that_cannot_be_keep_nobody_elses_grants(store, capacity, usage):
+    """They lie before the good unit and are left alone; nothing is raised."""
+    await store.commit(
+        Txn(then=[Put(keys.capacity("bad"), capacity), Put(keys.usage("bad", "gone"), usage)])
+    )
+    assert await reclaim_expired_sessions(store) == 1
+    record = decode_capacity((await store.get(keys.capacity("near"))).value)
+    assert (record.settled, dict(record.grants)) == (6, {"here": 5, "other@east": 7})
+    assert (await store.get(keys.capacity("bad"))).value == capacity
+    assert (await store.get(keys.usage("bad", "gone"))).value == usage

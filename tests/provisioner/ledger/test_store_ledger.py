@@ -19,6 +19,7 @@ from provisioner.ledger.single_store import single_store_ledger
 from provisioner.ledger.store_ledger import StoreLedger
 from tests.support.fakes.faulty_store import FaultyStore
 from tests.support.ledger_operations import WAIT_S, FirstWithRoom, Leaving, clients_at
+from tests.support.supervision import FailFast
 
 names = itertools.count()
 
@@ -36,7 +37,11 @@ async def ask(ledger: StoreLedger, client: str, *units: str) -> tuple[str, str]:
 @asynccontextmanager
 async def at_work(store, units=("a", "b")):
     ledger = single_store_ledger(
-        store, clock=time.monotonic, jitter=lambda: 0.0, new_id=lambda: f"p{next(names)}"
+        store,
+        clock=time.monotonic,
+        jitter=lambda: 0.0,
+        new_id=lambda: f"p{next(names)}",
+        supervisor=FailFast(),
     )
     await ledger.start()
     ledger.follow(list(units))

@@ -13,6 +13,7 @@ from control_plane.errors import Exhausted, HistoryGone, InvalidInput, Unavailab
 from control_plane.store.port import Delete, Put, Txn, range_all
 from provisioner.watching.fleet import FleetChanges, FleetWatches
 from tests.support.fakes.delayed_store import DelayedStore
+from tests.support.supervision import FailFast
 from tests.support.watches_harness import WAIT_S, until
 
 
@@ -29,6 +30,7 @@ class Fleet:
             ].encode(),  # what follows is a mere heartbeat
             limit=int(how.pop("limit", 10)),
             jitter=lambda: 0.5,
+            supervisor=FailFast(),
             gather_s=0.001,
             **how,
         )
