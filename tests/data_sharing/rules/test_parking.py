@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 from data_sharing.event import Event
 from data_sharing.rules.cell_cache import CellId
-from data_sharing.rules.results import EvaluationResult, ParkingChangeKind
+from data_sharing.rules.evaluation_context import RuleResult
+from data_sharing.rules.parking import FailureCount
+from data_sharing.rules.results import (
+    EvaluationResult,
+    ParkingChangeKind,
+    RuleOutcome,
+    RuleVerdict,
+)
 from data_sharing.rules.rule_health import (
     LONGEST_ERROR,
     LONGEST_NAME,
@@ -234,6 +241,9 @@ def test_an_event_under_two_scopes_waits_for_the_later_one() -> None:
     for n in range(3):
         bench.seen(BAD, key=f"k{n}", at_s=30)  # the producer as well, until 90
     assert len(list(bench.health().parked())) == 2
+    (waiting,) = bench.send(GOOD, at_s=59).outcomes
+    assert waiting.verdict.value == "parked"
+    assert "from 1970-01-01T00:01:30Z on" in waiting.detail
     assert bench.seen(GOOD, at_s=60) == "parked"
     assert bench.seen(GOOD, at_s=90) == "fired"
     assert not bench.health().counts.any
@@ -358,6 +368,15 @@ def test_rows_are_bounded_whatever_keys_and_producers_come() -> None:
     assert bench.seen(GOOD, key=f"k{n}") == "parked", "the newest is kept"
 
 
+def test_what_is_parked_outlasts_rows_that_are_only_counted() -> None:
+    bench = Bench()
+    bench.park()
+    for n in range(MOST_ROWS):
+        assert bench.seen(BAD, key=f"k{n}") == "error"
+        assert bench.seen(GOOD, key="good") == "fired"
+    assert bench.seen(GOOD) == "parked"
+
+
 def test_texts_in_rows_are_bounded() -> None:
     bench = Bench()
     key, source = "k" * 10_000, "/" + "s" * 5_000
@@ -390,6 +409,44 @@ def test_what_is_unparked_by_hand(
     health.rows["k", ""] = FailureRow("k", "", failures=2)
     assert health.unpark(key, source) == unparked
     assert sorted((row.key, row.source) for row in health.parked()) == left
+
+
+def count(health: RuleHealth, *results: tuple[RuleVerdict, str], now_ms: int = 1_000) -> None:
+    """Results of one event of producer /a, by verdict and key."""
+    (rule,) = rules_of(RULE).rules.values()
+    found = [
+        RuleResult(RuleOutcome("r", 1, verdict, key, detail="no" * LONGEST_ERROR), rule)
+        for verdict, key in results
+    ]
+    FailureCount(rule, health, now_ms).add(found, "/a")
+
+
+def test_an_event_that_failed_at_one_key_and_not_at_another_has_failed_for_its_producer() -> None:
+    health = RuleHealth(1)
+    count(health, (RuleVerdict.ERROR, "k"))
+    count(health, (RuleVerdict.ERROR, "j"), (RuleVerdict.NOT_MATCHED, "k"))
+    assert set(health.rows) == {("j", "/a"), ("j", ""), ("", "/a"), ("", "")}
+    assert len(health.rows["", "/a"].keys) == 2
+
+
+def test_a_failure_before_the_retry_is_due_is_no_retry() -> None:
+    """As of a debounced match, whose producer is only known when its timer comes."""
+    health = RuleHealth(1)
+    row = health.rows["k", "/a"] = FailureRow("k", "/a", 3, parked_ms=0, retry_ms=60_000)
+    count(health, (RuleVerdict.ERROR, "k"), now_ms=59_999)
+    assert (row.retry_ms, row.retries) == (60_000, 0)
+    count(health, (RuleVerdict.ERROR, "k"), now_ms=60_000)
+    assert (row.retry_ms, row.retries) == (180_000, 1)
+    assert len(row.last_error) == LONGEST_ERROR
+
+
+def test_failures_of_one_producer_park_no_key_for_others_where_its_own_row_is_gone() -> None:
+    bench = Bench()
+    for _ in range(2):
+        bench.seen(BAD)
+    bench.health().unpark(source="/a")
+    assert bench.seen(BAD) == "error"
+    assert bench.seen(GOOD, source="/b") == "fired"
 
 
 # What is said
