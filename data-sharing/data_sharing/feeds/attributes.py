@@ -25,6 +25,7 @@ FORBIDDEN = re.compile(
     + "]"
 )
 _NAME = re.compile(r"[a-z0-9]{1,20}\Z")
+_PLAIN = re.compile(r"[!-~]{1,80}\Z")
 _RESERVED = KNOWN | {"data"}  # no extension has the name of something else
 _TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"  # RFC 9110, 5.6.2
 _JSON_TYPE = re.compile(rf"{_TOKEN}/(?:{_TOKEN}\+)?json[ \t]*(?:;.*)?\Z", re.IGNORECASE)
@@ -117,8 +118,12 @@ def is_extension_name(name: str) -> bool:
 
 
 def field_of(name: str) -> str:
-    """How a refusal names an attribute, whatever somebody called it."""
-    return name if name in _RESERVED or _NAME.match(name) else shown(name)
+    """How a refusal names an attribute, whatever somebody called it.
+
+    >>> field_of("Upper"), field_of("a b")
+    ('Upper', "'a b'")
+    """
+    return name if _PLAIN.match(name) else shown(name)
 
 
 def extension_text(value: str | int | bool) -> str:
