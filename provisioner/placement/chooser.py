@@ -41,29 +41,37 @@ class _Kept:
     """What is kept for one cell or position. choices and winners: which choice each slot of
     clients gets, no winners while that is not decided. of_fleet: what the whole fleet came to
     when there had been `as_of` changes, None: nobody has room. places: of a cell, None where it
-    is one place; by_position: its positions do not share a decision as things stand; last, here:
-    the location that was decided by itself last, and what is kept for it."""
+    is one place; by_position: its positions do not share a decision as things stand; only: then
+    the one location that choices and winners are of; looked_at: how far down the list units
+    mattered to them."""
 
     __slots__ = (
-        "as_of", "by_position", "candidates", "choices", "here", "last", "of_fleet", "places",
+        "as_of",
+        "by_position",
+        "candidates",
+        "choices",
+        "looked_at",
+        "of_fleet",
+        "only",
+        "places",
         "winners",
-    )  # fmt: skip
+    )
 
     def __init__(self, candidates: CandidateList, places: CellPlaces | None = None) -> None:
         self.candidates = candidates
         self.places = places
         self.by_position = False
         self.choices: list[Choice] = []
+        self.looked_at = 0
         self.winners: bytes | None = None
         self.of_fleet: FleetShortlist | None = None
         self.as_of = -1
-        self.last: Location | None = None
-        self.here: _Kept = self
+        self.only: Location | None = None
 
     def forget(self) -> None:
         self.winners = None
         self.by_position = False
-        self.last = None
+        self.only = None
 
 
 class Chooser:
@@ -97,14 +105,9 @@ class Chooser:
         if kept is None:
             kept = self._cell(key, location, tenant)
         table = kept.winners
-        if table is not None:
+        if table is not None and (kept.only is None or kept.only is location):
             # slot_of, without the call: a third of what is left to do here.
             return kept.choices[table[crc32(client_key) & SLOT_MASK]]
-        if kept.last is location:
-            here = kept.here
-            table = here.winners
-            if table is not None:
-                return here.choices[table[crc32(client_key) & SLOT_MASK]]
         if kept.places is None:
             return self._decide(kept, client_key)
         if not kept.by_position:
@@ -114,10 +117,13 @@ class Chooser:
         if location.source is LocationSource.DECLARED:
             return self._decide_once(kept, kept.places, location, client_key)
         here = self._position(key, location, tenant)
-        kept.last, kept.here = location, here  # most cells have one location of a database
-        if here.winners is not None:
-            return here.choices[here.winners[slot_of(client_key)]]
-        return self._decide(here, client_key)
+        if here.winners is None:
+            choice = self._decide(here, client_key)
+            if here.winners is None:
+                return choice
+        if kept.only is None:
+            self._share(kept, here, location)
+        return here.choices[here.winners[slot_of(client_key)]]
 
     # -- what is kept ------------------------------------------------------------------
 
@@ -197,10 +203,18 @@ class Chooser:
         of_fleet = shortlist_fleet(eligible, place, occupancy.is_open, occupancy.steps)
         return nobody(eligible) if of_fleet is None else of_fleet.choice(slot_of(client_key))
 
+    def _share(self, cell: _Kept, here: _Kept, location: Location) -> None:
+        """Has the cell show what was decided for one location of it: most cells have one in a
+        geo database, which is then found in one look-up, like a decision for all."""
+        for index in here.candidates.indices[: here.looked_at]:
+            self._occupancy.subscribe(index, cell)
+        cell.choices, cell.winners, cell.only = here.choices, here.winners, location
+
     def _tabulate(self, kept: _Kept, best: Shortlist) -> None:
         """Keeps a shortlist until a unit that mattered changes."""
         for index in kept.candidates.indices[: best.looked_at]:
             self._occupancy.subscribe(index, kept)
+        kept.looked_at = best.looked_at
         kept.choices = best.choices
         if len(best.choices) == 1:
             kept.winners = ALWAYS_THE_FIRST
