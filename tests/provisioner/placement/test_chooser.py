@@ -232,6 +232,20 @@ def test_where_a_cell_shares_a_decision_it_is_made_once():
     assert len(chooser) == 1
 
 
+def test_a_position_forgets_with_a_unit_that_the_list_of_its_cell_left_out():
+    """The nearest is full, and of three about as far away the cell keeps two."""
+    places = {"full": 0.0, "west": -10.0, "wester": -10.001, "east": 10.002}
+    units = fleet(*places, **{name: {"longitude": at_} for name, at_ in places.items()})
+    occupancy = occupied([0, 9, 9, 9], [1.0, 0.0, 0.0, 0.0])
+    judge = Judge(units, PlacementPolicy(kept=3), occupancy)
+    client = replace(at(0, 0.04), source=LocationSource.DATABASE)
+    for _ in range(2):
+        judge.check(client)
+    assert judge.chooser.choose(client, "t", b"t/a").unit_index == 3
+    occupancy.update(3, 0, 1.0)
+    judge.check(client)
+
+
 def test_declared_positions_between_units_are_not_kept():
     """They hardly ever come again, and would drive out what does."""
     units = fleet("west", "east", west={"longitude": 0.0}, east={"longitude": 2.0})
