@@ -117,6 +117,17 @@ def test_events_go_in_and_come_out_as_lines(homeport, folder):
     assert homeport("events", "tail", "--as", "nobody", "--no-follow").code == 3
 
 
+def test_data_is_kept_as_it_was_written_and_an_empty_id_is_none(homeport, folder):
+    assert homeport("apps", "submit", str(folder / "traffic.yaml")).code == 0
+    given = ("events", "publish", "--type", SPEED, "--data", '{"road":"A1",\n "speed_kmh":4.50}')
+    assert homeport(*given, "--id", "a").lines[0]["id"] == "a"
+    refused = homeport(*given, "--id", "")
+    assert (refused.code, refused.lines[0]["error"]["field"]) == (1, "id")
+    for wrong in ("NaN", "{", "\udcff"):
+        ran = homeport("events", "publish", "--type", SPEED, "--data", wrong)
+        assert (ran.code, "Traceback" in ran.err) == (2, False)
+
+
 def test_a_file_of_thousands_is_published_whole_and_again(homeport, folder, tmp_path):
     assert homeport("apps", "submit", str(folder / "traffic.yaml")).code == 0
     path = tmp_path / "events.ndjson"

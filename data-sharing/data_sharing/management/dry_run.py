@@ -13,6 +13,7 @@ import msgspec
 
 from control_plane.errors import InvalidInput
 from data_sharing.event import Event
+from data_sharing.feeds.attributes import parse_time, shown
 from data_sharing.management.simulator import SimulatedStep, Simulator
 from data_sharing.plans.plan import created
 from data_sharing.plans.spec import parse_plan
@@ -20,6 +21,7 @@ from data_sharing.rules.ruleset import RuleSet
 
 MOST_DUE = 1_000  # timers and actions of plans, all together
 DAY_MS = 86_400_000
+END_MS = parse_time("2399-01-01T00:00:00Z")  # of samples: plans have no occurrence from then on
 LONGEST_AFTER_MS = 31 * DAY_MS  # how long after the last event timers are still awaited
 
 
@@ -79,14 +81,7 @@ def _event(
     data = given.get("data", {})
     if not isinstance(given.get("type"), str) or not isinstance(data, Mapping):
         raise InvalidInput(field, f"{field}: needs a type, and data: an object")
-    time_ms = after_ms
-    if "time" in given:
-        try:
-            moment = datetime.fromisoformat(str(given["time"]))
-        except ValueError as error:
-            raise InvalidInput(f"{field}.time", f"{field}.time: {error}") from None
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        time_ms = round(moment.timestamp() * 1_000)
+    time_ms = _time_ms(given.get("time"), f"{field}.time", after_ms)
     subject = str(given.get("subject", ""))
     key = key_of(given["type"], given)
     return Event(
@@ -100,3 +95,30 @@ def _event(
         subject=subject,
         position=place + 1,
     )
+
+
+def _time_ms(given: Any, field: str, after_ms: int) -> int:
+    """A time as feeds read it, or one without offset, which is UTC. Raises InvalidInput."""
+    if given is None:
+        return after_ms
+    if not isinstance(given, str):
+        raise InvalidInput(field, f"{field} must be a string")
+    try:
+        time_ms = parse_time(given)
+    except ValueError as error:
+        local = _local(given)
+        if local is None:
+            raise InvalidInput(field, f"{field}: {error}") from None
+        time_ms = round(local.timestamp() * 1_000)
+    if not 0 <= time_ms < END_MS:
+        raise InvalidInput(field, f"{field}: {shown(given)} is not within the years 1970 to 2398")
+    return time_ms
+
+
+def _local(text: str) -> datetime | None:
+    """In UTC; None where it is no time, or has an offset."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return None if found.tzinfo is not None else found.replace(tzinfo=UTC)

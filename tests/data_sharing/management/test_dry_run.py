@@ -137,3 +137,35 @@ def test_what_is_no_event_or_plan_is_named(events: Any, plans: Any, field: str) 
 
 def test_no_samples_do_nothing() -> None:
     assert verdicts() == []
+
+
+DAILY = {**PLAN, "repeats": "FREQ=DAILY"}
+
+
+@pytest.mark.parametrize(
+    ("time", "at_ms"),
+    [
+        ("2027-01-15T08:00:00Z", 1_800_000_000_000),
+        ("2027-01-15t08:00:00.0009z", 1_800_000_000_000),
+        ("2027-01-15T09:00:00+01:00", 1_800_000_000_000),
+        ("2027-01-15T08:00:00", 1_800_000_000_000),
+        ("2027-01-15T08:00", 1_800_000_000_000),
+        ("2026-12-31T23:59:60Z", 1_798_761_600_000),
+        (None, 0),
+    ],
+)
+def test_a_samples_time_is_read_as_feeds_read_it_or_is_utc(time: str | None, at_ms: int) -> None:
+    steps = dry_run_rules(rules_of(BLINK), TENANT, events=[{**SLOW, "time": time}], plans=[DAILY])
+    assert steps[0].at_ms == at_ms
+
+
+@pytest.mark.parametrize(
+    "time",
+    ["noon", "", "0001-01-01T00:00:00Z", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59Z",
+     "2399-01-01T00:00:00Z", "1969-12-31T23:59:59Z", "2027-01-15T08:00:60Z", 5, True, [1], {}],
+)  # fmt: skip
+def test_a_time_at_which_nothing_can_be_decided_is_refused(time: Any) -> None:
+    for plan in (PLAN, DAILY, {**PLAN, "repeats": "FREQ=YEARLY"}):
+        with pytest.raises(InvalidInput) as refused:
+            verdicts({**SLOW, "time": time}, plans=(plan,))
+        assert refused.value.field == "events[0].time"

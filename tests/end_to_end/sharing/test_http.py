@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
+from contextlib import closing
 
 import pytest
 
@@ -104,3 +106,28 @@ async def test_http_refuses_what_is_no_event_of_the_feed(
     told = await asyncio.to_thread(post, server, tenant, body, headers)
     assert (told[0], told[1]["error"]["field"]) == (status, field), told
     assert await read(feeds, tenant) == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "body", "status", "code"),
+    [
+        ("GET", "/v1/tenants/default/events", {}, b"", 405, "UNIMPLEMENTED"),
+        ("POST", "/v1/tenants/default", {}, b"", 404, "NOT_FOUND"),
+        ("POST", "/v1/tenants/%FF/events", HEADERS, b"{}", 400, "INVALID_ARGUMENT"),
+        ("POST", "/v1/tenants/x/events", HEADERS | {"content-encoding": "gzip"}, b"{}", 400,
+         "INVALID_ARGUMENT"),
+    ],
+    ids=["another-method", "another-path", "no-tenant", "not-of-its-encoding"],
+)  # fmt: skip
+async def test_every_error_is_one_document(server, method, path, headers, body, status, code):
+    def ask() -> tuple[int, dict]:
+        host, _, port = server.http.rpartition(":")
+        with closing(http.client.HTTPConnection(host, int(port), timeout=30)) as connection:
+            connection.request(method, path, body, headers)
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read())
+
+    told = await asyncio.to_thread(ask)
+    assert (told[0], told[1]["error"]["code"]) == (status, code), told
+    assert set(told[1]["error"]) == {"code", "field", "message"}
+    assert "raceback" not in server.log()

@@ -45,6 +45,7 @@ class MessageFuzzer:
     def __init__(self, random: Random) -> None:
         self.random = random
         self._odd = random.choice(ODD)
+        self._within = ""  # which field is being filled
 
     def content(self, descriptor: Descriptor) -> bytes:
         """What a client might send as this message."""
@@ -71,6 +72,7 @@ class MessageFuzzer:
         return message
 
     def _fill(self, message: Any, field: FieldDescriptor, depth: int) -> None:
+        self._within = field.name
         if not field.is_repeated:
             if field.message_type is None:
                 setattr(message, field.name, self._scalar(field))
@@ -125,8 +127,10 @@ class MessageFuzzer:
         message.nanos = self.random.choice(_NANOS if odd else (0,))
 
     def _struct(self, message: Any, depth: int) -> None:
-        if depth < 2 and self.random.random() > self._odd:
-            message.update(json.loads(self.random.choice(WORDS["event_json"])))
+        meant = WORDS.get(f"{self._within}_json")
+        if meant and depth < 3 and self.random.random() > self._odd:
+            message.update(json.loads(self.random.choice(meant)))
+            return
         for _ in range(self.random.choice((0, 0, 1, 3))):
             self._value(message.fields[self._name()], depth + 1)
 
