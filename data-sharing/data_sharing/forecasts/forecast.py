@@ -24,6 +24,8 @@ FIELDS = frozenset(
     ("count", "last", "last_at_ms", "mean", "sd", "surprise", *_QUANTILES, *_OF_SEASONS)
 )
 _NORMAL_95 = 1.959964  # how many standard deviations around the mean hold 95 %
+_MOST = 1e140  # greater magnitudes count as this one, so that sums of squares are doubles
+_RESOLUTION = 2.0**-40  # relative: what the running mean of doubles tells apart, with a margin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +68,7 @@ class Method:
 
 class Forecast(msgspec.Struct, array_like=True):
     """State at one key. surprise: how many standard deviations the newest value was away from
-    the mean before it."""
+    the mean before it; None: not known yet."""
 
     shape: str
     mean: Mean
@@ -75,7 +77,7 @@ class Forecast(msgspec.Struct, array_like=True):
     count: int = 0
     last: float = 0.0
     last_ms: int = 0
-    surprise: float = 0.0
+    surprise: float | None = None
 
     @classmethod
     def new(cls, method: Method) -> Forecast:
@@ -84,8 +86,8 @@ class Forecast(msgspec.Struct, array_like=True):
 
     def add(self, value: float, time_ms: int, method: Method) -> None:
         """`value` must be finite."""
-        sd = self.mean.sd
-        self.surprise = (value - self.mean.mean) / sd if sd > 0.0 else 0.0
+        value = max(-_MOST, min(value, _MOST))
+        self.surprise = surprise(value, self.mean) if self.count > 1 else None
         self.mean.add(value, time_ms, method.half_life_ms)
         self.quantiles.add(value, time_ms, method.half_life_ms)
         if self.seasonal is not None:
@@ -95,7 +97,7 @@ class Forecast(msgspec.Struct, array_like=True):
             self.last, self.last_ms = value, time_ms
 
     def read(self, field: str, method: Method) -> float | int | None:
-        """One of FIELDS; None where too little is known yet."""
+        """One of FIELDS, a finite number; None where too little is known yet."""
         if field in _QUANTILES:
             return self.quantiles.quantile(_QUANTILES[field])
         if field in _OF_SEASONS:
@@ -118,6 +120,24 @@ class Forecast(msgspec.Struct, array_like=True):
             "expected": mean, "expected_sd": sd, "next": mean, "next_sd": sd,
             "low": mean - _NORMAL_95 * sd, "high": mean + _NORMAL_95 * sd,
         }[field]  # fmt: skip
+
+
+def surprise(value: float, before: Mean) -> float:
+    """How many standard deviations a value is away from the mean of those before it, of which
+    there must be two at least: one has no deviation.
+
+    A history that was constant has none either, though it says much. Its deviation is taken to be
+    what the mean of doubles can tell apart (rounding of the updating formulas: Chan, Golub,
+    LeVeque, "Algorithms for computing the sample variance", 1983), the least that could have been
+    seen: the same value again is no surprise (0), any other a very great one, and always finite.
+
+    >>> constant = Mean(weight=3.0, mean=10.0)
+    >>> surprise(10.0, constant), surprise(11.0, constant) > 1e9
+    (0.0, True)
+    """
+    away = value - before.mean
+    least = _RESOLUTION * max(abs(value), abs(before.mean))
+    return 0.0 if abs(away) <= least else away / max(before.sd, least)
 
 
 def is_number(value: object) -> bool:

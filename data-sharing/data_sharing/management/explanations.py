@@ -8,18 +8,17 @@ result is the one of then, unless the rule has changed since, which is said.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from control_plane.errors import NotFound
-from control_plane.expressions.tree import Path
 from data_sharing.decisions import history, outbox
 from data_sharing.decisions.history import Decision, Judgement
 from data_sharing.decisions.outbox import StoredInstruction
 from data_sharing.event import Event
 from data_sharing.feeds.log_tables import record_at, record_named
 from data_sharing.feeds.port import Record
-from data_sharing.rules.compiled import read_path
+from data_sharing.rules.compiled import CompiledRule, read_path
+from data_sharing.rules.explanation import json_shown
 from data_sharing.rules.predicates import admits
 from data_sharing.rules.results import ClauseOutcome
 from data_sharing.rules.ruleset import RuleSet
@@ -114,25 +113,21 @@ def _passed_over(rules: RuleSet, event: Event, evaluated: set[str]) -> list[Judg
                 clauses=ClauseOutcome(
                     rule.spec.condition,
                     "false",
-                    _values(
-                        event,
-                        {name for name, one in rule.inputs.items() if one.feed == event.type},
-                        rule.paths,
-                    ),
+                    _values(rule, event),
                 ),
             )
         )
     return found
 
 
-def _values(event: Event, names: set[str], paths: Mapping[str, Path]) -> dict[str, object]:
-    """What the event has where the rule looks. names: of the event, in the rule; paths: by how
-    they are shown."""
-    roots = {
-        "data": event.data, "type": event.type, "source": event.source, "id": event.id,
-        "key": event.key, "subject": event.subject,
-    }  # fmt: skip
-    return {shown: read_path(roots, path[1:]) for shown, path in paths.items() if path[0] in names}
+def _values(rule: CompiledRule, event: Event) -> dict[str, object]:
+    """What the rule sees of the event where it looks, by path."""
+    seen = {name: view.of(event) for (name, feed), view in rule.views.items() if feed == event.type}
+    return {
+        shown: json_shown(read_path(seen, path))
+        for shown, path in rule.paths.items()
+        if path[0] in seen
+    }
 
 
 def _instructions(db: sqlite3.Connection, decisions: list[Decision]) -> list[StoredInstruction]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from control_plane.expressions.values import duration, instant
 from data_sharing.plans.plan import EVERY, EventPlan, Occurrence, Setting
 from data_sharing.rules.effects import Hold, PlanView
+from data_sharing.rules.event_view import seen_without_schema
 
 
 def next_occurrence(plan: EventPlan, *, now_ms: int) -> Occurrence | None:
@@ -76,7 +77,7 @@ def _fields(plan: EventPlan, occurrence: Occurrence) -> dict[str, object]:
                 "application": one.application,
                 "action": one.action,
                 "due_at": instant(one.due_ms),
-                "config": one.config,
+                "config": seen_without_schema(one.config),
             }
             for one in occurrence.actions
         },

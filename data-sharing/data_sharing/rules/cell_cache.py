@@ -16,6 +16,7 @@ import msgspec
 from data_sharing.event import Event
 from data_sharing.forecasts.forecast import Forecast
 from data_sharing.rules.effects import EventRef
+from data_sharing.rules.event_view import double
 from data_sharing.rules.rule_health import RuleHealth
 
 NEVER_MS = 1 << 62
@@ -68,9 +69,9 @@ class Sum(msgspec.Struct, array_like=True):
 
     count: int = 0
     valued: int = 0  # of them, those with a value
-    total: float = 0
-    least: float = 0
-    most: float = 0
+    total: float = 0.0
+    least: float = 0.0
+    most: float = 0.0
 
     def add(self, value: float | None) -> None:
         self.count += 1
@@ -163,7 +164,7 @@ class CellCache:
     def drain(self) -> list[CellWrite]:
         """What must be stored, in the transaction of the events that changed it."""
         writes = [
-            CellWrite(cell, None if content is None else _ENCODER.encode(content), expires_ms)
+            CellWrite(cell, None if content is None else _encoded(content), expires_ms)
             for cell, expires_ms in self._dirty.items()
             for content in (self._cells[cell],)
         ]
@@ -191,10 +192,28 @@ class CellCache:
         def load(cell: CellId) -> bytes | None:
             if cell in changed:
                 content = changed[cell]
-                return None if content is None else _ENCODER.encode(content)
+                return None if content is None else _encoded(content)
             return self._load(cell)
 
         return CellCache(load, most_cells=self._most)
+
+
+def _encoded(content: Any) -> bytes:
+    try:
+        return _ENCODER.encode(content)
+    except OverflowError:  # an int of an event that MessagePack's 64 bits do not hold
+        return _ENCODER.encode(_within_64_bits(msgspec.to_builtins(content, str_keys=False)))
+
+
+def _within_64_bits(value: Any) -> Any:
+    """With doubles for greater ints, which is how expressions read them."""
+    if isinstance(value, dict):
+        return {key: _within_64_bits(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_within_64_bits(one) for one in value]
+    if type(value) is int and not -(2**63) <= value < 2**64:
+        return double(value)
+    return value
 
 
 def decoded(kind: str, raw: bytes) -> Any:

@@ -16,6 +16,7 @@ from control_plane.expressions.expression import Expression
 from control_plane.expressions.tree import Path, paths_read
 from data_sharing.forecasts.forecast import Method
 from data_sharing.forecasts.spec import ForecastSpec
+from data_sharing.rules.event_view import EventExpression, EventView
 from data_sharing.rules.joins import Join
 from data_sharing.rules.predicates import Conjunct
 from data_sharing.rules.spec import RuleSpec
@@ -31,8 +32,8 @@ class Input:
 
     name: str
     feed: str
-    key: Expression
-    where: Expression | None
+    key: EventExpression
+    where: EventExpression | None
     own: Expression | None
     absent: bool
     conjuncts: tuple[Conjunct, ...]
@@ -44,9 +45,9 @@ class FedWindow:
 
     window: Window
     feed: str
-    key: Expression
-    where: Expression | None
-    value: Expression | None
+    key: EventExpression
+    where: EventExpression | None
+    value: EventExpression | None
     conjuncts: tuple[Conjunct, ...]
 
 
@@ -70,18 +71,22 @@ class Invocation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompiledForecast:
+    """warnings: values that its feed's schema allows and on which it fails."""
+
     tenant: str
     spec: ForecastSpec
     method: Method
-    key: Expression
-    value: Expression
-    where: Expression | None
+    key: EventExpression
+    value: EventExpression
+    where: EventExpression | None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CompiledRule:
-    """reads: names of the variables that its expressions read. read_forecasts, read_windows:
-    fields by name. Not slotted, because clauses are made when first asked for."""
+    """reads: names of the variables that its expressions read. views: how they read events, by
+    variable and feed. read_forecasts: fields by name. warnings: values that feeds' schemas allow
+    and on which it fails. Not slotted, because clauses are made when first asked for."""
 
     tenant: str
     spec: RuleSpec
@@ -94,6 +99,7 @@ class CompiledRule:
     when: Expression
     effects: tuple[Change | Invocation, ...]
     reads: frozenset[str]
+    views: Mapping[tuple[str, str], EventView]
     read_forecasts: Mapping[str, tuple[str, ...]]
     forecasts: Mapping[str, Method]
     late_ms: int
@@ -104,6 +110,7 @@ class CompiledRule:
     retry_after_ms: int  # of what is parked
     retry_at_most_ms: int
     horizon_ms: int  # how long state can matter after the newest event
+    warnings: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:

@@ -24,9 +24,10 @@ from data_sharing.rules.compiled import (
     Invocation,
 )
 from data_sharing.rules.document_faults import FaultCollector, within
+from data_sharing.rules.event_view import EventExpression
 from data_sharing.rules.expression_readers import EventReader, RuleReader, Schemas
 from data_sharing.rules.joins import Join
-from data_sharing.rules.predicates import conjuncts_of
+from data_sharing.rules.predicates import Conjunct, conjuncts_of
 from data_sharing.rules.shape import MOST_IN_WINDOW, MOST_KEPT, NAME, check_shape
 from data_sharing.rules.spec import ChangeSpec, InvokeSpec, RulesDocument, RuleSpec, WindowSpec
 from data_sharing.rules.windows import Window
@@ -66,8 +67,9 @@ def compile_forecast(spec: ForecastSpec, *, tenant: str, schemas: Schemas) -> Co
     where = reader.optional(spec.where, "where")
     faults.raise_if_any()
     return CompiledForecast(
-        tenant=tenant, spec=spec, method=method, key=key, value=value, where=where
-    )
+        tenant=tenant, spec=spec, method=method, key=key, value=value, where=where,
+        warnings=tuple(faults.warnings),
+    )  # fmt: skip
 
 
 def compile_rule(
@@ -123,6 +125,7 @@ class _Compiler:
             when=when,
             effects=effects,
             reads=frozenset(reader.reads),
+            views=reader.views(),
             read_forecasts={name: tuple(of) for name, of in reader.forecast_fields.items()},
             forecasts={name: self._forecasts[name].method for name in reader.forecast_fields},
             late_ms=late_ms,
@@ -133,6 +136,7 @@ class _Compiler:
             retry_after_ms=retry_after_ms,
             retry_at_most_ms=retry_at_most_ms,
             horizon_ms=max([*spans, cooldown_ms or 0, at_most_ms]) + late_ms,
+            warnings=tuple(self._faults.warnings),
         )
 
     def _duration(self, text: str | None, field: str, *, least_ms: int = 0) -> int | None:
@@ -170,7 +174,7 @@ class _Compiler:
         for name, one in self._spec.watch.items():
             reader = EventReader(one.feed, self._schemas, self._faults, f"{self._at}.watch.{name}")
             where = reader.optional(one.where, "where")
-            conjuncts = () if where is None else conjuncts_of(where.tree, _EVENT_ROOTS)
+            conjuncts = _conjuncts(where)
             own = None
             if joined and not one.absent and not cumulative:
                 own = self._reader.asked_alone(name)
@@ -223,7 +227,7 @@ class _Compiler:
                 key=reader.compile(key, "key", ValueType.STRING),
                 where=where,
                 value=value,
-                conjuncts=() if where is None else conjuncts_of(where.tree, _EVENT_ROOTS),
+                conjuncts=_conjuncts(where),
             )
         return windows
 
@@ -295,6 +299,10 @@ class _Compiler:
             config=config,
             deadline_ms=self._duration(given.deadline, f"{at}.deadline", least_ms=1) or 0,
         )
+
+
+def _conjuncts(where: EventExpression | None) -> tuple[Conjunct, ...]:
+    return () if where is None else conjuncts_of(where.expression.tree, _EVENT_ROOTS)
 
 
 def _shape(*parts: object) -> str:

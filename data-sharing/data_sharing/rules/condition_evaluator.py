@@ -23,7 +23,6 @@ from data_sharing.rules.evaluation_context import (
     RuleResult,
     refs_of,
     rule_result,
-    shown_event,
     stored_events,
 )
 from data_sharing.rules.results import ClauseOutcome, RuleVerdict, Timer
@@ -193,12 +192,13 @@ class ConditionEvaluator:
         for name, those in events.items():
             if name in reads:
                 many = rule.join is not None and rule.join.consume == "cumulative"
-                those_shown = [self._shown(one) for one in those]
-                values[name] = those_shown if many else those_shown[0]
+                seen = [rule.views[name, one.type].of(one) for one in those]
+                values[name] = seen if many else seen[0]
         if "event" in reads and events:
             newest = max((one for those in events.values() for one in those), key=_newest)
             # At an event it is that event, whichever is the newest.
-            values["event"] = context.shown if context.event else self._shown(newest)
+            event = context.event or newest
+            values["event"] = rule.views["event", event.type].of(event)
         if "now" in reads:
             values["now"] = instant(context.now_ms)
         if "window" in reads:
@@ -220,9 +220,6 @@ class ConditionEvaluator:
         method = self._rule.forecasts[name]
         read = {field: found.read(field, method) for field in fields}
         return {field: value for field, value in read.items() if value is not None}
-
-    def _shown(self, event: Event | StoredEvent) -> dict[str, Any]:
-        return self._context.shown if event is self._context.event else shown_event(event)
 
     def _plans(self, values: Mapping[str, Any]) -> Sequence[PlanView | None] | Fault:
         rule = self._rule

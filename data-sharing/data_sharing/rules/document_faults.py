@@ -19,10 +19,12 @@ class InvalidDocument(InvalidInput):
 
 
 class FaultCollector:
-    """Gathers what is wrong, so that an operator sees all of it at once."""
+    """Gathers what is wrong, so that an operator sees all of it at once; warnings: what may go
+    wrong, each with its place, which hinders nothing."""
 
     def __init__(self) -> None:
         self.found: list[InvalidInput] = []
+        self.warnings: list[str] = []
 
     def gather(self) -> Self:
         """`with faults.gather():` goes on after what is wrong inside."""
@@ -45,6 +47,10 @@ class FaultCollector:
 
     def add(self, field: str, complaint: str) -> None:
         self.found.append(InvalidInput(field, f"{field}: {complaint}"))
+
+    def warn(self, complaint: str) -> None:
+        if complaint not in self.warnings:
+            self.warnings.append(complaint)
 
     def raise_if_any(self) -> None:
         """Raises InvalidDocument where anything was found."""

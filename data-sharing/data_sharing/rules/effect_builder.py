@@ -28,6 +28,7 @@ from data_sharing.rules.effects import (
     PlanView,
     effect_id,
 )
+from data_sharing.rules.event_view import json_number
 from data_sharing.rules.results import EffectOutcome, EffectStatus
 
 LONGEST_SHIFT_MS = 366 * 86_400_000
@@ -99,7 +100,7 @@ def _fields(change: Change, bindings: Bindings, plan: PlanView) -> tuple[tuple[s
 def _value(computed: Computed, bindings: Bindings, name: str) -> Any:
     """What becomes JSON: durations in seconds, instants in RFC 3339."""
     if not isinstance(computed, Expression):
-        return computed
+        return json_of(computed, name)
     value = computed.evaluate(bindings)
     if isinstance(value, Fault):
         raise EffectFailed(f"{name}: {value.message}")
@@ -107,15 +108,16 @@ def _value(computed: Computed, bindings: Bindings, name: str) -> Any:
 
 
 def json_of(value: Any, name: str) -> Any:
-    """A CEL value as JSON has it. Raises EffectFailed where it has no form there."""
+    """A CEL value as JSON has it: whole numbers without a fraction, so that a setting whose
+    schema says `integer` takes them. Raises EffectFailed where it has no form there."""
     if value is None or isinstance(value, (bool, str)):
         return value
     if isinstance(value, (int, float)):
         if not is_number(value):
             raise EffectFailed(f"{name}: {value} is no number that can be sent")
-        return value
+        return json_number(value) if isinstance(value, float) else value
     if isinstance(value, timedelta):
-        return value.total_seconds()
+        return json_number(value.total_seconds())
     if isinstance(value, list):
         return [json_of(one, name) for one in value]
     if isinstance(value, dict):

@@ -100,7 +100,7 @@ class _RuleEvaluation:
         state = self._states.window(cell, fed)
         start = window.start(event.time_ms) if window.every_ms else 0
         opens = bool(window.every_ms) and start not in state.open
-        evicted = window.add(state, event.time_ms, value)
+        evicted = window.add(state, event.time_ms, None if value is None else float(value))
         if evicted < 0:
             return self._late(key, cell)
         self._evict(cell, key, evicted)
@@ -153,7 +153,8 @@ class _RuleEvaluation:
             if counts is not True:
                 return self._not_counted(one, key, counts)
         if one.own is not None:
-            counts = one.own.holds(rule.environment.bind({one.name: context.shown}))
+            seen = rule.views[one.name, one.feed].of(event)
+            counts = one.own.holds(rule.environment.bind({one.name: seen}))
             if counts is not True:
                 return self._not_counted(one, key, counts)
         if not rule.stateful:

@@ -10,17 +10,13 @@ from typing import Any, Protocol
 
 import msgspec
 
-from control_plane.expressions.direct import read
-from control_plane.expressions.expression import Bindings, Expression
-from control_plane.expressions.tree import Path
-from control_plane.expressions.values import instant
 from data_sharing.event import Event
 from data_sharing.forecasts.forecast import Forecast
 from data_sharing.rules.cell_cache import CellCache, StoredEvent, stored_event
 from data_sharing.rules.compiled import CompiledRule
 from data_sharing.rules.effect_builder import RequestedEffect
 from data_sharing.rules.effects import EventRef, PlanView
-from data_sharing.rules.expression_readers import EVENT
+from data_sharing.rules.event_view import EventExpression
 from data_sharing.rules.results import (
     ClauseOutcome,
     ParkingChange,
@@ -58,8 +54,8 @@ class EvaluationContext:
     """What one decision shares: the event or none, the clock, state, plans, what it gathers."""
 
     __slots__ = (
-        "_bindings", "_shown", "dropped", "event", "evicted", "explaining", "forecast_of",
-        "now_ms", "parking", "plans", "state", "timers",
+        "dropped", "event", "evicted", "explaining", "forecast_of", "now_ms", "parking", "plans",
+        "state", "timers",
     )  # fmt: skip
 
     def __init__(
@@ -81,28 +77,11 @@ class EvaluationContext:
         self.dropped: dict[str, None] = {}
         self.evicted: dict[str, int] = {}  # by rule: events let go for want of room
         self.parking: list[ParkingChange] = []
-        self._shown: dict[str, Any] | None = None
-        self._bindings: Bindings | None = None
 
-    @property
-    def shown(self) -> dict[str, Any]:
-        """The event as CEL reads it."""
-        if self._shown is None:
-            assert self.event is not None
-            self._shown = shown_event(self.event)
-        return self._shown
-
-    def of_event(self, expression: Expression) -> Any:
-        """An expression over `event` alone. A plain path needs neither CEL nor its view
-        of the event."""
+    def of_event(self, expression: EventExpression) -> Any:
+        """An expression over `event` alone."""
         assert self.event is not None
-        if expression.path is not None and expression.path[0] == "event":
-            found = _field(self.event, expression.path)
-            if found is not None:
-                return found
-        if self._bindings is None:
-            self._bindings = EVENT.bind({"event": self.shown})
-        return expression.evaluate(self._bindings)
+        return expression.of(self.event)
 
     def set_timer(self, timer: Timer) -> None:
         self.timers[timer.id] = timer
@@ -136,21 +115,6 @@ def rule_result(
         consumed, (), {} if read is None else read, clauses,
     )  # fmt: skip
     return RuleResult(outcome, rule, effects)
-
-
-def shown_event(event: Event | StoredEvent) -> dict[str, Any]:
-    return {
-        "id": event.id, "source": event.source, "type": event.type, "subject": event.subject,
-        "key": event.key, "time": instant(event.time_ms),
-        "data": event.data,
-    }  # fmt: skip
-
-
-def _field(event: Event, path: Path) -> Any:
-    """None: ask CEL."""
-    if len(path) == 2 and path[1] in ("key", "id", "source", "type", "subject"):
-        return getattr(event, path[1])
-    return read(path[2:], event.data) if len(path) > 2 and path[1] == "data" else None
 
 
 def refs_of(events: Mapping[str, Sequence[Event | StoredEvent]]) -> tuple[EventRef, ...]:

@@ -13,6 +13,7 @@ from control_plane.expressions.expression import Bindings, Fault
 from control_plane.expressions.tree import Path
 from control_plane.expressions.values import time_text
 from data_sharing.rules.compiled import CompiledRule, read_path
+from data_sharing.rules.event_view import json_number
 from data_sharing.rules.results import ClauseOutcome
 
 _LONGEST = 200  # characters of a text, items of a list
@@ -64,7 +65,9 @@ def _combined(parts: tuple[ClauseOutcome, ...], joined_by: str) -> str:
 
 
 def json_shown(value: Any) -> Any:
-    """A value for people, as JSON; long ones are cut."""
+    """A value for people, as JSON: whole numbers without a fraction. Long ones are cut."""
+    if isinstance(value, float):
+        return json_number(value)
     if isinstance(value, str):
         return value if len(value) <= _LONGEST else value[:_LONGEST] + "…"
     if isinstance(value, Mapping):

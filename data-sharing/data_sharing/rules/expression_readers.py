@@ -18,11 +18,12 @@ from control_plane.expressions.tree import Ident, Path, paths_read, walk
 from data_sharing.forecasts.forecast import FIELDS as FORECAST_FIELDS
 from data_sharing.rules.compiled import CompiledForecast, Computed
 from data_sharing.rules.document_faults import FaultCollector
+from data_sharing.rules.event_view import EVENT, EventExpression, EventView
 from data_sharing.rules.feed_schema import FeedSchema, check
+from data_sharing.rules.operand_check import Operand, OperandCheck, of_kind, of_values
 from data_sharing.rules.spec import RuleSpec, Value
+from data_sharing.rules.value_types import values_of
 from data_sharing.rules.windows import FIELDS as WINDOW_FIELDS
-
-EVENT = Environment({"event": ValueType.OBJECT})
 
 
 class Schemas(Protocol):
@@ -39,18 +40,23 @@ class EventReader:
         found = schemas.get(feed)
         if found is None:
             faults.add(f"{at}.feed", f'no feed "{feed}" that may be read here')
-        self._roots = {"event": found or FeedSchema(feed, None)}
+        self._schema = found or FeedSchema(feed, None)
+        self._operands = OperandCheck(
+            lambda path: event_operand(self._schema, path[1:]) if path[0] == "event" else None,
+            faults,
+        )
 
-    def compile(self, text: str, field: str, *returns: ValueType) -> Expression:
+    def compile(self, text: str, field: str, *returns: ValueType) -> EventExpression:
         """Where it fails, an expression that nobody will evaluate."""
         field = f"{self._at}.{field}"
         with self._faults.gather():
             found = EVENT.compile(text, field=field, returns=returns)
-            check(found, self._roots, field, _json_types(returns))
-            return found
-        return EVENT.compile("false", field=field)
+            check(found, {"event": self._schema}, field, _json_types(returns))
+            self._operands.check(found, field)
+            return EventExpression(found, self._schema)
+        return EventExpression(EVENT.compile("false", field=field), self._schema)
 
-    def optional(self, text: str | None, field: str) -> Expression | None:
+    def optional(self, text: str | None, field: str) -> EventExpression | None:
         return None if text is None else self.compile(text, field, ValueType.BOOL)
 
 
@@ -70,6 +76,8 @@ class RuleReader:
         self._at = f"rules.{spec.rule}"
         self.reads: set[str] = set()
         self.forecast_fields: dict[str, dict[str, None]] = {}
+        self._paths: dict[str, set[Path]] = {}  # read of events, by variable
+        self._operands = OperandCheck(self._operand, faults)
         self._roots: dict[str, FeedSchema] = {}
         cumulative = spec.join is not None and spec.join.consume == "cumulative"
         present = tuple(sorted(name for name, one in spec.watch.items() if not one.absent))
@@ -88,6 +96,7 @@ class RuleReader:
         with self._faults.gather():
             found = self.environment.compile(text, field=field, returns=returns)
             check(found, self._roots, field, _json_types(returns))
+            self._operands.check(found, field)
             self._note(found, field)
             return found
         return EVENT.compile("false", field=field)
@@ -96,10 +105,36 @@ class RuleReader:
         for path, _, _ in paths_read(expression.tree):
             if path[0] in self.environment.variables:
                 self.reads.add(path[0])
+                self._paths.setdefault(path[0], set()).add(path[1:])
             self._note_path(path, field)
         for node, bound in walk(expression.tree):
             if isinstance(node, Ident) and node.name == "plan" and node.name not in bound:
                 self.needs_plan(field)
+
+    def views(self) -> dict[tuple[str, str], EventView]:
+        """How what was compiled reads events: by variable and feed."""
+        feeds: dict[str, tuple[str, ...]] = {
+            name: (one.feed,) for name, one in self._spec.watch.items()
+        }
+        feeds["event"] = tuple({one.feed: None for one in self._spec.watch.values()})
+        return {
+            (name, feed): EventView(self._schema(feed), paths)
+            for name, paths in self._paths.items()
+            for feed in feeds.get(name, ())
+        }
+
+    def _operand(self, path: Path) -> Operand | None:
+        """What stands at a path; None: nothing is known."""
+        root = path[0]
+        if root in self._roots:
+            return event_operand(self._roots[root], path[1:])
+        if root == "window":
+            return of_kind("int" if path[2:] in _COUNTS else "double")
+        if root == "forecast":
+            return of_kind("int" if path[2:] in _COUNTS else "double")
+        if root == "plan" and path[3:4] == ("config",):
+            return of_values(values_of(None))
+        return _VARIABLES.get(path)
 
     def _note_path(self, path: Path, field: str) -> None:
         if path[0] == "window":
@@ -161,6 +196,27 @@ class RuleReader:
 
     def _schema(self, feed: str) -> FeedSchema:
         return self._schemas.get(feed) or FeedSchema(feed, None)
+
+
+def event_operand(schema: FeedSchema, path: Path) -> Operand | None:
+    """What stands at a path below an event; None: nothing is known."""
+    if not path:
+        return of_kind("map")
+    if path[0] != "data":
+        return of_kind("timestamp" if path[0] == "time" else "string")
+    types = schema.values
+    for name in path[1:]:
+        types = types.property(name)
+    return of_values(types)
+
+
+_COUNTS = frozenset((("count",), ("from",), ("to",), ("last_at_ms",)))
+_VARIABLES = {
+    ("key",): of_kind("string"), ("now",): of_kind("timestamp"), ("plan", "id"): of_kind("string"),
+    ("plan", "name"): of_kind("string"), ("plan", "owner"): of_kind("string"),
+    ("plan", "planned_at"): of_kind("timestamp"), ("plan", "at"): of_kind("timestamp"),
+    ("plan", "shift"): of_kind("duration"), ("plan", "cancelled"): of_kind("bool"),
+}  # fmt: skip
 
 
 @cache

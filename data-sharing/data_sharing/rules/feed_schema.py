@@ -24,6 +24,7 @@ from control_plane.expressions.tree import (
     path_of,
     paths_read,
 )
+from data_sharing.rules.value_types import ValueTypes, values_of
 
 ATTRIBUTES = ("id", "source", "type", "subject", "key", "time", "data")
 ANY = frozenset(("string", "number", "boolean", "null", "array", "object"))
@@ -52,11 +53,13 @@ class SchemaField(NamedTuple):
 
 
 class FeedSchema:
-    """Of one feed. `schema` None: nothing is known of its data."""
+    """Of one feed. `schema` None: nothing is known of its data. values: the types of an event's
+    data and of what is in it."""
 
     def __init__(self, feed: str, schema: Mapping[str, Any] | None) -> None:
         self.feed = feed
         self._schema = {} if schema is None else schema
+        self.values: ValueTypes = values_of(self._schema)
 
     def find(self, path: Path) -> SchemaField:
         """Of a path below the event, as ("data", "speed")."""

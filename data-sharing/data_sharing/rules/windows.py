@@ -7,6 +7,7 @@ the rule allows find their place; the bound on memory drops the oldest and count
 
 from __future__ import annotations
 
+import math
 from bisect import insort
 from dataclasses import dataclass
 from typing import Any
@@ -86,14 +87,15 @@ class Window:
 
 
 def shown(total: Sum, from_ms: int, to_ms: int) -> dict[str, Any]:
-    """What CEL reads; from and to in Unix ms."""
-    fields: dict[str, Any] = {
-        "count": total.count, "sum": total.total, "from": from_ms, "to": to_ms,
-    }  # fmt: skip
+    """What CEL reads: count, from and to (Unix ms) are ints, the others doubles, whatever the
+    values were. A sum past the greatest double is not there, nor is its mean."""
+    fields: dict[str, Any] = {"count": total.count, "from": from_ms, "to": to_ms}
+    if math.isfinite(total.total):
+        fields["sum"] = float(total.total)
     if total.valued:
-        fields |= {
-            "min": total.least, "max": total.most, "mean": total.total / total.valued,
-        }  # fmt: skip
+        fields |= {"min": float(total.least), "max": float(total.most)}
+        if "sum" in fields:
+            fields["mean"] = total.total / total.valued
     return fields
 
 

@@ -27,7 +27,7 @@ rules:
     do: [{invoke: {application: lamp, action: unlock}}]
   - rule: broken
     watch: {e: {feed: weather}}
-    when: 100 / e.data.minutes > 0
+    when: 100 / int(e.data.minutes) > 0
     do: [{invoke: {application: lamp, action: blink}}]
 """
 
@@ -108,7 +108,7 @@ async def test_a_dead_letter_of_an_event_is_shown_and_redriven(harness, service)
     assert (letter.rule_id, letter.event.id, letter.HasField("instruction")) == (
         "broken", "e1", False,
     )  # fmt: skip
-    harness.rules(RULES.replace("100 / e.data.minutes > 0", '"true"'))
+    harness.rules(RULES.replace("100 / int(e.data.minutes) > 0", '"true"'))
     redriven = await service.RedriveDeadLetter(
         pb.RedriveDeadLetterRequest(dead_letter_id=letter.dead_letter_id), OPERATOR
     )

@@ -90,7 +90,7 @@ async def test_a_rule_that_fails_on_an_event_holds_up_nobody(harness) -> None:
         + """
   - rule: broken
     watch: {e: {feed: traffic}}
-    when: 100 / e.data.minutes > 0
+    when: 100 / int(e.data.minutes) > 0
     do: [{invoke: {application: lamp, action: blink}}]
 """
     )

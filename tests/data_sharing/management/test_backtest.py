@@ -103,7 +103,7 @@ def test_examples_are_few_and_counts_are_all() -> None:
 
 
 def test_what_goes_wrong_is_told_once() -> None:
-    wrong = slow(30).replace("t.data.minutes > 30", "10 / t.data.minutes > 3")
+    wrong = slow(30).replace("t.data.minutes > 30", "10 / int(t.data.minutes) > 3")
     one = backtest(wrong, slow(30), [0, 0, 2])
     tally = one.proposed.counts_by_rule["slow"]
     assert tally.verdicts[RuleVerdict.ERROR] == 2

@@ -25,7 +25,7 @@ BROKEN = """
 rules:
   - rule: broken
     watch: {e: {feed: traffic}}
-    when: 100 / e.data.minutes > 0
+    when: 100 / int(e.data.minutes) > 0
     do: [{invoke: {application: lamp, action: blink}}]
 """
 
@@ -159,7 +159,7 @@ async def test_an_event_is_decided_once_more_by_the_rule_that_failed(operator) -
     harness.rules(BROKEN)
     await harness.publish(event({"minutes": 0}))
     (letter,) = harness.letters()
-    harness.rules(BROKEN.replace("100 / e.data.minutes > 0", '"true"'), version=2)
+    harness.rules(BROKEN.replace("100 / int(e.data.minutes) > 0", '"true"'), version=2)
     redriven = await operator.actions.redrive(TENANT, letter.id, force=False)
     assert redriven.redriven_ms == NOW_MS
     assert [one.rule_version for one in harness.decisions()] == [2]

@@ -212,7 +212,7 @@ rules:
   - rule: poison
     watch: {t: {feed: traffic}}
     park_after: 3
-    when: 1 / t.data.n > 0
+    when: 1 / int(t.data.n) > 0
     do: [{invoke: {application: a, action: b}}]
   - rule: sound
     watch: {t: {feed: traffic}}

@@ -1,0 +1,363 @@
+"""Operand check: whether an expression can fail on a value that its feeds' schemas allow.
+
+CEL's checker knows events as maps of anything, so a text plus a number, or a double minus an int,
+fails only when an event comes. Here the types of fields follow from the schema, as the event's
+view has them, and every operator is asked which of them it takes. What fails on every allowed
+value is refused; what fails on some is a warning, unless the expression (or the rule's `when`)
+asks first: `size(x) > 3` for an index, a comparison for a divisor, `type(x) == double` for a
+type. Of fields whose type no schema says, only the certain is told. Overflow of 64 bits is not
+looked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import product
+from typing import NamedTuple
+
+from control_plane.errors import InvalidInput
+from control_plane.expressions.environment import place
+from control_plane.expressions.expression import Expression
+from control_plane.expressions.tree import (
+    Call,
+    Comprehension,
+    Constant,
+    Ident,
+    Items,
+    Node,
+    Path,
+    Select,
+    children,
+    path_of,
+)
+from data_sharing.rules.document_faults import FaultCollector
+from data_sharing.rules.value_types import FRACTION, WHOLE, ValueTypes
+
+Kinds = frozenset[str]
+_NUMBERS = frozenset(("int", "double", "uint"))
+_TIMES = frozenset(("timestamp", "duration"))
+_ALL = _NUMBERS | _TIMES | {"bool", "string", "bytes", "list", "map", "null", "type"}
+_BOOL = frozenset(("bool",))
+_OF_JSON = {"string": "string", "boolean": "bool", "array": "list", "object": "map"}
+
+
+class Operand(NamedTuple):
+    """kinds: CEL types that it may have. known: from a schema, a constant or an operator that
+    gives no other. types: of the place in an event, where it is one."""
+
+    kinds: Kinds
+    known: bool
+    types: ValueTypes | None = None
+
+
+UNKNOWN = Operand(_ALL, known=False)
+TypesOf = Callable[[Path], Operand | None]
+"""What a path from a variable may be; None: nothing is known of it."""
+
+
+def of_kind(*kinds: str) -> Operand:
+    return Operand(frozenset(kinds), known=True)
+
+
+def of_values(types: ValueTypes) -> Operand:
+    """What the event's view makes of values of these types. A null is not there."""
+    kinds = {_OF_JSON[name] for name in types.types if name in _OF_JSON}
+    if FRACTION in types.types:
+        kinds.add("double")
+    elif WHOLE in types.types:
+        kinds.add("int")
+    if not kinds:
+        return Operand(_ALL, known=False, types=types)
+    return Operand(frozenset(kinds), types.known, types)
+
+
+def _overloads() -> Mapping[str, Mapping[tuple[str, str], str]]:
+    same = {(kind, kind): kind for kind in _NUMBERS}
+    ordered = dict.fromkeys(product(_NUMBERS, _NUMBERS), "bool")
+    ordered |= {(kind, kind): "bool" for kind in ("bool", "string", "bytes", *_TIMES)}
+    plus = {**same, **{(kind, kind): kind for kind in ("string", "bytes", "list", "duration")}}
+    plus |= {("timestamp", "duration"): "timestamp", ("duration", "timestamp"): "timestamp"}
+    minus = {**same, ("timestamp", "timestamp"): "duration", ("duration", "duration"): "duration"}
+    minus |= {("timestamp", "duration"): "timestamp"}
+    found = {"_+_": plus, "_-_": minus, "_*_": same, "_/_": same}
+    found["_%_"] = {("int", "int"): "int", ("uint", "uint"): "uint"}
+    found |= dict.fromkeys(("_<_", "_<=_", "_>_", "_>=_"), ordered)
+    return found
+
+
+# Operators of two operands, to what they give; functions, to what each argument must be, the
+# target of a method first; and what calls give, whatever they get.
+_OVERLOADS = _overloads()
+_TEXT = frozenset(("string",))
+_INT = frozenset(("int",))
+_ARGUMENTS: Mapping[str, tuple[Kinds, ...]] = {
+    "!_": (_BOOL,), "_&&_": (_BOOL, _BOOL), "_||_": (_BOOL, _BOOL), "_?_:_": (_BOOL,),
+    "-_": (frozenset(("int", "double")),),
+    "startsWith": (_TEXT, _TEXT), "endsWith": (_TEXT, _TEXT), "contains": (_TEXT, _TEXT),
+    "matches": (_TEXT, _TEXT), "lowerAscii": (_TEXT,), "upperAscii": (_TEXT,), "trim": (_TEXT,),
+    "split": (_TEXT, _TEXT, _INT), "replace": (_TEXT, _TEXT, _TEXT, _INT),
+    "indexOf": (_TEXT, _TEXT, _INT), "lastIndexOf": (_TEXT, _TEXT, _INT),
+    "charAt": (_TEXT, _INT), "substring": (_TEXT, _INT, _INT),
+    "size": (frozenset(("string", "bytes", "list", "map")),),
+    "timestamp": (frozenset(("string", "int", "timestamp")),),
+    "duration": (frozenset(("string", "int", "duration")),),
+    "int": (frozenset((*_NUMBERS, "string", "timestamp", "duration")),),
+    "double": (frozenset((*_NUMBERS, "string")),),
+}  # fmt: skip
+_GIVES = {
+    "int": "int", "double": "double", "uint": "uint", "string": "string", "size": "int",
+    "timestamp": "timestamp", "duration": "duration", "@in": "bool", "_==_": "bool",
+    "_!=_": "bool", "!_": "bool", "_&&_": "bool", "_||_": "bool", "startsWith": "bool",
+    "endsWith": "bool", "contains": "bool", "matches": "bool", "lowerAscii": "string",
+    "upperAscii": "string", "trim": "string", "replace": "string", "substring": "string",
+    "charAt": "string", "indexOf": "int", "lastIndexOf": "int", "split": "list", "type": "type",
+}  # fmt: skip
+_COMPARING = frozenset(("_==_", "_!=_", "_<_", "_<=_", "_>_", "_>=_"))
+
+
+class OperandCheck:
+    """Of the expressions of one rule or forecast, one after another: what an earlier one asks
+    first, guards the later ones as well."""
+
+    def __init__(self, types_of: TypesOf, faults: FaultCollector) -> None:
+        self._types_of = types_of
+        self._faults = faults
+        self._guards: set[tuple[str, Path]] = set()
+
+    def check(self, expression: Expression, field: str) -> Operand:
+        """Says what is wrong, at `field`. Returns what it gives."""
+        self._note_guards(expression.tree)
+        walk = _Walk(expression.text, field, self._types_of, self._guards, self._faults)
+        return walk.operand(expression.tree, {})
+
+    def _note_guards(self, node: Node) -> None:
+        if isinstance(node, Call):
+            parts = children(node)
+            for word, functions in (
+                ("value", _COMPARING),
+                ("size", ("size",)),
+                ("type", ("type",)),
+            ):
+                if node.function in functions:
+                    self._guards |= {(word, path) for path in map(path_of, parts) if path}
+        for child in children(node):
+            self._note_guards(child)
+
+
+class _Walk:
+    """Through one expression."""
+
+    def __init__(
+        self,
+        text: str,
+        field: str,
+        types_of: TypesOf,
+        guards: set[tuple[str, Path]],
+        faults: FaultCollector,
+    ) -> None:
+        self._text, self._field = text, field
+        self._types_of, self._guards, self._faults = types_of, guards, faults
+
+    def operand(self, node: Node, bound: Mapping[str, Operand]) -> Operand:
+        """bound: what comprehensions around it bind."""
+        if isinstance(node, Constant):
+            return _of_constant(node)
+        path = path_of(node)
+        if path is not None and path[0] not in bound:
+            return self._types_of(path) or UNKNOWN
+        if isinstance(node, Ident):
+            return bound.get(node.name, UNKNOWN)
+        if isinstance(node, Select):
+            inner = self.operand(node.operand, bound)
+            if node.test_only:
+                return of_kind("bool")
+            return UNKNOWN if inner.types is None else of_values(inner.types.property(node.field))
+        if isinstance(node, Items):
+            for one in node.items:
+                self.operand(one, bound)
+            return of_kind("list" if node.is_list else "map")
+        if isinstance(node, Comprehension):
+            return self._comprehension(node, bound)
+        return self._call(node, bound)
+
+    def _comprehension(self, node: Comprehension, bound: Mapping[str, Operand]) -> Operand:
+        over = self.operand(node.over, bound)
+        item = UNKNOWN
+        if over.kinds == {"list"} and over.types is not None:
+            item = of_values(over.types.item())
+        elif over.kinds == {"map"} and over.known:
+            item = of_kind("string")
+        inside = {
+            **bound,
+            **{name: UNKNOWN if name.startswith(("@", "__")) else item for name in node.names},
+        }
+        for part in node.inside:
+            self.operand(part, inside)
+        return UNKNOWN
+
+    def _call(self, node: Call, bound: Mapping[str, Operand]) -> Operand:
+        parts = children(node)
+        found = [self.operand(part, bound) for part in parts]
+        if node.function == "_[_]" and len(found) == 2:
+            return self._index(node, found)
+        overloads = _OVERLOADS.get(node.function)
+        if overloads is not None and len(found) == 2:
+            return self._operator(node, overloads, found[0], found[1])
+        if node.function in ("_==_", "_!=_"):
+            self._compared_with_null(node)
+        for part, operand, takes in zip(
+            parts, found, _ARGUMENTS.get(node.function, ()), strict=False
+        ):
+            self._argument(node, part, operand, takes)
+        if node.function == "_?_:_" and len(found) == 3:
+            kinds = found[1].kinds | found[2].kinds
+            return Operand(kinds, found[1].known and found[2].known)
+        if node.function == "-_" and len(found) == 1:
+            return Operand(found[0].kinds & _NUMBERS or _NUMBERS, found[0].known)
+        given = _GIVES.get(node.function)
+        return UNKNOWN if given is None else of_kind(given)
+
+    def _operator(
+        self,
+        node: Call,
+        overloads: Mapping[tuple[str, str], str],
+        left: Operand,
+        right: Operand,
+    ) -> Operand:
+        pairs = list(product(left.kinds, right.kinds))
+        taken = [pair for pair in pairs if pair in overloads]
+        sign = node.function.strip("_")
+        if not taken:
+            self._refuse(node, f"{_is(node.args[0], left)}, {_is(node.args[1], right)}: "
+                               f"{sign} cannot take them{_fix(node, left, right)}")  # fmt: skip
+            return UNKNOWN
+        if len(taken) < len(pairs):
+            for arg, one, other in zip(node.args, (left, right), (right, left), strict=True):
+                fails = {
+                    kind
+                    for kind in one.kinds
+                    if not any(
+                        (kind, o) in overloads or (o, kind) in overloads for o in other.kinds
+                    )
+                }
+                if one.known and fails and len(one.kinds) > 1 and not self._guarded("type", arg):
+                    self._warn(
+                        node,
+                        f"{_is(arg, one)}: {sign} fails where it is {_or(fails)}; ask "
+                        f"`type({_name(arg)}) == …` first",
+                    )
+        if node.function in ("_/_", "_%_") and {"int"} == {overloads[pair] for pair in taken}:
+            self._divided(node, right)
+        kinds = frozenset(overloads[pair] for pair in taken)
+        return Operand(kinds, left.known or right.known)
+
+    def _divided(self, node: Call, by: Operand) -> None:
+        divisor = node.args[1]
+        if isinstance(divisor, Constant):
+            if divisor.value == 0:
+                self._refuse(node, "divides by zero")
+            return
+        may_be_zero = by.known and by.types is not None and not by.types.never_zero
+        if may_be_zero and not self._guarded("value", divisor):
+            name = _name(divisor)
+            self._warn(node, f"{name} may be 0, by which an int cannot be divided; ask "
+                             f"`{name} != 0` first, or divide doubles")  # fmt: skip
+
+    def _argument(self, node: Call, part: Node, operand: Operand, takes: Kinds) -> None:
+        name = node.function.strip("_")
+        if not operand.kinds & takes:
+            hint = ""
+            if "int" in takes and "double" in operand.kinds:
+                hint = f"; write int({_name(part)})"
+            self._refuse(node, f"{_is(part, operand)}: {name} takes {_or(takes)}{hint}")
+        elif operand.known and not operand.kinds <= takes and not self._guarded("type", part):
+            fails = operand.kinds - takes
+            self._warn(node, f"{_is(part, operand)}: {name} fails where it is {_or(fails)}; ask "
+                             f"`type({_name(part)}) == …` first")  # fmt: skip
+
+    def _index(self, node: Call, found: list[Operand]) -> Operand:
+        of, at = found[0], node.args[1]
+        types = of.types
+        if isinstance(at, Constant) and type(at.value) is int and types is not None:
+            short = of.kinds == {"list"} and of.known and at.value >= types.least_items
+            if short and not self._guarded("size", node.args[0]):
+                name = _name(node.args[0])
+                self._warn(node, f"{name} may have fewer than {at.value + 1} items; ask "
+                                 f"`size({name}) > {at.value}` first, or give it minItems in "
+                                 "the feed's schema")  # fmt: skip
+            return of_values(types.item(at.value))
+        if types is not None and of.kinds == {"list"}:
+            return of_values(types.item())
+        return UNKNOWN
+
+    def _compared_with_null(self, node: Call) -> None:
+        if node.function != "_==_":
+            return
+        for one, other in (node.args, reversed(node.args)):
+            path = path_of(one)
+            if isinstance(other, Constant) and other.value is None and path is not None:
+                found = self._types_of(path)
+                if found is not None and found.types is not None:
+                    name = ".".join(path)
+                    self._refuse(node, f"{name} is never null: a null is as if it were not "
+                                       f"there; write !has({name})")  # fmt: skip
+
+    def _guarded(self, word: str, node: Node) -> bool:
+        path = path_of(node)
+        return path is not None and (word, path) in self._guards
+
+    def _refuse(self, node: Node, complaint: str) -> None:
+        self._faults.found.append(InvalidInput(self._field, self._said(node, complaint)))
+
+    def _warn(self, node: Node, complaint: str) -> None:
+        self._faults.warn(self._said(node, complaint))
+
+    def _said(self, node: Node, complaint: str) -> str:
+        return f"{self._field}: {place(self._text, node.at)}: {complaint}"
+
+
+def _of_constant(node: Constant) -> Operand:
+    value = node.value
+    if value is None:
+        return of_kind("null")
+    if isinstance(value, bool):
+        return of_kind("bool")
+    if isinstance(value, bytes):
+        return of_kind("bytes")
+    if isinstance(value, int):
+        return of_kind("int")  # a constant with u is one as well, which no field meets
+    return of_kind("double" if isinstance(value, float) else "string")
+
+
+def _fix(node: Call, left: Operand, right: Operand) -> str:
+    """How doubles and ints come together."""
+    for arg, one, other in zip(node.args, (left, right), (right, left), strict=True):
+        if node.function == "_%_" and "double" in one.kinds and "int" not in one.kinds:
+            return f"; write int({_name(arg)}), or say `integer` in the feed's schema"
+        if one.kinds == {"int"} and "double" in other.kinds:
+            if isinstance(arg, Constant):
+                return f"; write {arg.value!r}.0"
+            return f"; write double({_name(arg)})"
+    return ""
+
+
+def _is(node: Node, operand: Operand) -> str:
+    if isinstance(node, Constant):
+        return f"{node.value!r} is {_or(operand.kinds)}"
+    name = _name(node)
+    if operand.kinds == _ALL:
+        return f"{name} is anything"
+    if operand.types is None or "double" not in operand.kinds:
+        return f"{name} is {_or(operand.kinds)}"
+    if not operand.known:
+        return f"{name} is double where it is a number, for no schema calls it integer"
+    return f"{name} is {_or(operand.kinds)}, for its schema does not call it integer"
+
+
+def _name(node: Node) -> str:
+    path = path_of(node)
+    return ".".join(path) if path else "this"
+
+
+def _or(kinds: Kinds | set[str]) -> str:
+    return " or ".join(sorted(kinds))
