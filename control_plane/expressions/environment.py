@@ -25,6 +25,7 @@ MOST_NODES = 1_000
 MOST_REGEX_CHARACTERS = 256
 MOST_NESTED_LOOPS = 2
 _SAID = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): ([^\n]*)")
+_MIXED = re.compile(r"applied to '\((?:int, double|double, int)\)'")
 
 
 class ValueType(Enum):
@@ -108,6 +109,8 @@ def _complaint(said: str) -> str:
         return "the expression is nested too deeply" if deep else said.splitlines()[0]
     # ANTLR lists every token that could have stood there; the first words say enough.
     complaint = re.sub(r" expecting \{.*\}", "", found[3])
+    if _MIXED.search(complaint):
+        complaint += "; int and double do not mix: write 1.0 for 1, or double(…)"
     return f"line {found[1]}, column {found[2]}: {complaint}"
 
 

@@ -20,7 +20,8 @@ from data_sharing.rules.compiled import CompiledForecast, Computed
 from data_sharing.rules.document_faults import FaultCollector
 from data_sharing.rules.event_view import EVENT, EventExpression, EventView
 from data_sharing.rules.feed_schema import FeedSchema, check
-from data_sharing.rules.operand_check import Operand, OperandCheck, of_kind, of_values
+from data_sharing.rules.operand_check import OperandCheck
+from data_sharing.rules.operands import Operand, of_kind, of_values
 from data_sharing.rules.spec import RuleSpec, Value
 from data_sharing.rules.value_types import values_of
 from data_sharing.rules.windows import FIELDS as WINDOW_FIELDS

@@ -11,9 +11,8 @@ looked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import product
-from typing import NamedTuple
 
 from control_plane.errors import InvalidInput
 from control_plane.expressions.environment import place
@@ -31,88 +30,22 @@ from control_plane.expressions.tree import (
     path_of,
 )
 from data_sharing.rules.document_faults import FaultCollector
-from data_sharing.rules.value_types import FRACTION, WHOLE, ValueTypes
-
-Kinds = frozenset[str]
-_NUMBERS = frozenset(("int", "double", "uint"))
-_TIMES = frozenset(("timestamp", "duration"))
-_ALL = _NUMBERS | _TIMES | {"bool", "string", "bytes", "list", "map", "null", "type"}
-_BOOL = frozenset(("bool",))
-_OF_JSON = {"string": "string", "boolean": "bool", "array": "list", "object": "map"}
-
-
-class Operand(NamedTuple):
-    """kinds: CEL types that it may have. known: from a schema, a constant or an operator that
-    gives no other. types: of the place in an event, where it is one."""
-
-    kinds: Kinds
-    known: bool
-    types: ValueTypes | None = None
-
-
-UNKNOWN = Operand(_ALL, known=False)
-TypesOf = Callable[[Path], Operand | None]
-"""What a path from a variable may be; None: nothing is known of it."""
-
-
-def of_kind(*kinds: str) -> Operand:
-    return Operand(frozenset(kinds), known=True)
-
-
-def of_values(types: ValueTypes) -> Operand:
-    """What the event's view makes of values of these types. A null is not there."""
-    kinds = {_OF_JSON[name] for name in types.types if name in _OF_JSON}
-    if FRACTION in types.types:
-        kinds.add("double")
-    elif WHOLE in types.types:
-        kinds.add("int")
-    if not kinds:
-        return Operand(_ALL, known=False, types=types)
-    return Operand(frozenset(kinds), types.known, types)
-
-
-def _overloads() -> Mapping[str, Mapping[tuple[str, str], str]]:
-    same = {(kind, kind): kind for kind in _NUMBERS}
-    ordered = dict.fromkeys(product(_NUMBERS, _NUMBERS), "bool")
-    ordered |= {(kind, kind): "bool" for kind in ("bool", "string", "bytes", *_TIMES)}
-    plus = {**same, **{(kind, kind): kind for kind in ("string", "bytes", "list", "duration")}}
-    plus |= {("timestamp", "duration"): "timestamp", ("duration", "timestamp"): "timestamp"}
-    minus = {**same, ("timestamp", "timestamp"): "duration", ("duration", "duration"): "duration"}
-    minus |= {("timestamp", "duration"): "timestamp"}
-    found = {"_+_": plus, "_-_": minus, "_*_": same, "_/_": same}
-    found["_%_"] = {("int", "int"): "int", ("uint", "uint"): "uint"}
-    found |= dict.fromkeys(("_<_", "_<=_", "_>_", "_>=_"), ordered)
-    return found
-
-
-# Operators of two operands, to what they give; functions, to what each argument must be, the
-# target of a method first; and what calls give, whatever they get.
-_OVERLOADS = _overloads()
-_TEXT = frozenset(("string",))
-_INT = frozenset(("int",))
-_ARGUMENTS: Mapping[str, tuple[Kinds, ...]] = {
-    "!_": (_BOOL,), "_&&_": (_BOOL, _BOOL), "_||_": (_BOOL, _BOOL), "_?_:_": (_BOOL,),
-    "-_": (frozenset(("int", "double")),),
-    "startsWith": (_TEXT, _TEXT), "endsWith": (_TEXT, _TEXT), "contains": (_TEXT, _TEXT),
-    "matches": (_TEXT, _TEXT), "lowerAscii": (_TEXT,), "upperAscii": (_TEXT,), "trim": (_TEXT,),
-    "split": (_TEXT, _TEXT, _INT), "replace": (_TEXT, _TEXT, _TEXT, _INT),
-    "indexOf": (_TEXT, _TEXT, _INT), "lastIndexOf": (_TEXT, _TEXT, _INT),
-    "charAt": (_TEXT, _INT), "substring": (_TEXT, _INT, _INT),
-    "size": (frozenset(("string", "bytes", "list", "map")),),
-    "timestamp": (frozenset(("string", "int", "timestamp")),),
-    "duration": (frozenset(("string", "int", "duration")),),
-    "int": (frozenset((*_NUMBERS, "string", "timestamp", "duration")),),
-    "double": (frozenset((*_NUMBERS, "string")),),
-}  # fmt: skip
-_GIVES = {
-    "int": "int", "double": "double", "uint": "uint", "string": "string", "size": "int",
-    "timestamp": "timestamp", "duration": "duration", "@in": "bool", "_==_": "bool",
-    "_!=_": "bool", "!_": "bool", "_&&_": "bool", "_||_": "bool", "startsWith": "bool",
-    "endsWith": "bool", "contains": "bool", "matches": "bool", "lowerAscii": "string",
-    "upperAscii": "string", "trim": "string", "replace": "string", "substring": "string",
-    "charAt": "string", "indexOf": "int", "lastIndexOf": "int", "split": "list", "type": "type",
-}  # fmt: skip
-_COMPARING = frozenset(("_==_", "_!=_", "_<_", "_<=_", "_>_", "_>=_"))
+from data_sharing.rules.operands import (
+    ANY_KIND,
+    ARGUMENTS,
+    COMPARING,
+    GIVES,
+    NUMBERS,
+    OVERLOADS,
+    PARSING,
+    UNKNOWN,
+    Kinds,
+    Operand,
+    TypesOf,
+    of_constant,
+    of_kind,
+    of_values,
+)
 
 
 class OperandCheck:
@@ -132,14 +65,8 @@ class OperandCheck:
 
     def _note_guards(self, node: Node) -> None:
         if isinstance(node, Call):
-            parts = children(node)
-            for word, functions in (
-                ("value", _COMPARING),
-                ("size", ("size",)),
-                ("type", ("type",)),
-            ):
-                if node.function in functions:
-                    self._guards |= {(word, path) for path in map(path_of, parts) if path}
+            word = _asks(node)
+            self._guards |= {(word, path) for path in map(path_of, children(node)) if path}
         for child in children(node):
             self._note_guards(child)
 
@@ -161,7 +88,7 @@ class _Walk:
     def operand(self, node: Node, bound: Mapping[str, Operand]) -> Operand:
         """bound: what comprehensions around it bind."""
         if isinstance(node, Constant):
-            return _of_constant(node)
+            return of_constant(node)
         path = path_of(node)
         if path is not None and path[0] not in bound:
             return self._types_of(path) or UNKNOWN
@@ -200,21 +127,23 @@ class _Walk:
         found = [self.operand(part, bound) for part in parts]
         if node.function == "_[_]" and len(found) == 2:
             return self._index(node, found)
-        overloads = _OVERLOADS.get(node.function)
+        overloads = OVERLOADS.get(node.function)
         if overloads is not None and len(found) == 2:
             return self._operator(node, overloads, found[0], found[1])
         if node.function in ("_==_", "_!=_"):
             self._compared_with_null(node)
         for part, operand, takes in zip(
-            parts, found, _ARGUMENTS.get(node.function, ()), strict=False
+            parts, found, ARGUMENTS.get(node.function, ()), strict=False
         ):
             self._argument(node, part, operand, takes)
+        if node.function in PARSING and len(found) == 1:
+            self._parsed(node, parts[0], found[0])
         if node.function == "_?_:_" and len(found) == 3:
             kinds = found[1].kinds | found[2].kinds
             return Operand(kinds, found[1].known and found[2].known)
         if node.function == "-_" and len(found) == 1:
-            return Operand(found[0].kinds & _NUMBERS or _NUMBERS, found[0].known)
-        given = _GIVES.get(node.function)
+            return Operand(found[0].kinds & NUMBERS or NUMBERS, found[0].known)
+        given = GIVES.get(node.function)
         return UNKNOWN if given is None else of_kind(given)
 
     def _operator(
@@ -275,6 +204,17 @@ class _Walk:
             self._warn(node, f"{_is(part, operand)}: {name} fails where it is {_or(fails)}; ask "
                              f"`type({_name(part)}) == …` first")  # fmt: skip
 
+    def _parsed(self, node: Call, part: Node, operand: Operand) -> None:
+        """A text of an event becomes a number or a time."""
+        types, form = operand.types, PARSING[node.function]
+        if types is None or not operand.known or "string" not in operand.kinds:
+            return
+        if self._guarded("value", part) or (form and types.has_format(form)):
+            return
+        name, what = _name(part), node.function
+        self._warn(node, f"{name} may be a text that is no {what}, and {what}({name}) fails on it; "
+                         f"ask `{name}.matches('…')` first")  # fmt: skip
+
     def _index(self, node: Call, found: list[Operand]) -> Operand:
         of, at = found[0], node.args[1]
         types = of.types
@@ -316,17 +256,13 @@ class _Walk:
         return f"{self._field}: {place(self._text, node.at)}: {complaint}"
 
 
-def _of_constant(node: Constant) -> Operand:
-    value = node.value
-    if value is None:
-        return of_kind("null")
-    if isinstance(value, bool):
-        return of_kind("bool")
-    if isinstance(value, bytes):
-        return of_kind("bytes")
-    if isinstance(value, int):
-        return of_kind("int")  # a constant with u is one as well, which no field meets
-    return of_kind("double" if isinstance(value, float) else "string")
+def _asks(call: Call) -> str:
+    """What it finds out about the fields it is given: size, type, value; empty: nothing, as a
+    comparison of two fields."""
+    if call.function in ("size", "type"):
+        return call.function
+    constant = any(isinstance(one, Constant) for one in children(call))
+    return "value" if constant and call.function in (*COMPARING, "matches") else ""
 
 
 def _fix(node: Call, left: Operand, right: Operand) -> str:
@@ -345,7 +281,7 @@ def _is(node: Node, operand: Operand) -> str:
     if isinstance(node, Constant):
         return f"{node.value!r} is {_or(operand.kinds)}"
     name = _name(node)
-    if operand.kinds == _ALL:
+    if operand.kinds == ANY_KIND:
         return f"{name} is anything"
     if operand.types is None or "double" not in operand.kinds:
         return f"{name} is {_or(operand.kinds)}"

@@ -74,6 +74,10 @@ class ValueTypes:
         """How many items a list here has at least."""
         return _least_items(self._terms)
 
+    def has_format(self, name: str) -> bool:
+        """Whether every text here has this format."""
+        return _has_format(self._terms, name)
+
     def property(self, name: str) -> ValueTypes:
         """Of a field of an object here."""
         found = self._properties.get(name)
@@ -267,6 +271,16 @@ def _never_zero(terms: _Terms) -> bool:
             ):
                 return True
         elif all(map(_never_zero, term.alternatives)):
+            return True
+    return False
+
+
+def _has_format(terms: _Terms, name: str) -> bool:
+    for term in terms:
+        if isinstance(term, _Part):
+            if term.schema.get("format") == name:
+                return True
+        elif term.alternatives and all(_has_format(one, name) for one in term.alternatives):
             return True
     return False
 

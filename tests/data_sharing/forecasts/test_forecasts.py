@@ -201,6 +201,59 @@ def test_surprise_is_in_standard_deviations_from_what_was_known_before() -> None
     assert state.read("surprise", method) == pytest.approx(5.0, abs=0.5)
 
 
+@pytest.mark.parametrize("constant", [10.0, 0.0, -7.5, 0.1, 1e-9, 1e130])
+@pytest.mark.parametrize("jump", [1.0, -1.0, 1e6])
+def test_a_jump_after_a_constant_history_is_a_great_surprise(constant: float, jump: float) -> None:
+    method = Method.of(spec(half_life="1h"))
+    state = Forecast.new(method)
+    for n in range(20):
+        state.add(constant, n * 60_000, method)
+        assert state.read("surprise", method) == (None if n < 2 else 0.0)
+    value = constant + jump * (abs(constant) or 1.0)
+    state.add(value, 1_200_000, method)
+    found = state.read("surprise", method)
+    assert found is not None
+    assert math.isfinite(found)
+    assert found * jump > 1e6
+
+
+def test_one_value_is_no_history_that_could_be_surprised() -> None:
+    method = Method.of(spec())
+    state = Forecast.new(method)
+    for n, value in enumerate((10.0, 1_000.0)):
+        state.add(value, n, method)
+        assert state.read("surprise", method) is None
+    state.add(10.0, 2, method)
+    assert state.read("surprise", method) == pytest.approx(-1.0)
+
+
+def test_rounding_is_no_surprise() -> None:
+    """The deviation of an old jump fades away, what the mean is off by rounding does not."""
+    method = Method.of(spec(half_life="1s"))
+    state = Forecast.new(method)
+    state.add(3.0, 0, method)
+    for n in range(1, 4_000):
+        state.add(0.1, n * 500, method)
+        found = state.read("surprise", method)
+        assert found is None or abs(found) < 3.0
+
+
+any_finite = st.floats(allow_nan=False, allow_infinity=False)
+every_size = any_finite | st.sampled_from([0.0, 1e308, -1e308, 5e-324])
+
+
+@settings(max_examples=300)
+@given(st.lists(st.tuples(st.integers(0, 40), every_size), min_size=1, max_size=20))
+def test_no_estimate_is_infinite_or_no_number(steps: list[tuple[int, float]]) -> None:
+    method = Method.of(spec(half_life="1m", step="1m"))
+    state, time_ms = Forecast.new(method), 0
+    for minutes, value in steps:
+        time_ms += minutes * 60_000
+        state.add(value, time_ms, method)
+        read = {field: state.read(field, method) for field in FIELDS}
+        assert all(one is None or math.isfinite(one) for one in read.values()), read
+
+
 @pytest.mark.parametrize(
     ("more", "field"),
     [
