@@ -31,7 +31,7 @@ rules:
     park_after: 2
     park_wider_after: 2
     retry_after: 1m
-    when: 1 / e.data.n > 0
+    when: 1 / int(e.data.n) > 0
     do: [{invoke: {application: lamp, action: blink}}]
 """
 

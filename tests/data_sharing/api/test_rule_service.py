@@ -185,7 +185,7 @@ async def test_an_application_may_not_change_rules(service) -> None:
         await service.ApplyRules(pb.ApplyRulesRequest(document=document("r")), APPLICATION)
 
 
-FAILING = document("r", when="1 / e.data.n > 0").replace(
+FAILING = document("r", when="1 / int(e.data.n) > 0").replace(
     "when:", "park_after: 2\n    park_wider_after: 2\n    when:"
 )
 NUMBERS = {"type": "object", "properties": {"n": {"type": "integer"}}}

@@ -42,7 +42,7 @@ rules:
     watch: {e: {feed: traffic}}
     park_after: 2
     retry_after: 1m
-    when: e.data.kind == "x" && 100 / e.data.minutes > 0
+    when: e.data.kind == "x" && 100 / int(e.data.minutes) > 0
     do: [{invoke: {application: lamp, action: blink}}]
 """
 

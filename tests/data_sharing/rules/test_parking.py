@@ -40,7 +40,7 @@ rules:
     park_wider_after: 4
     retry_after: 1m
     retry_at_most: 5m
-    when: 1 / t.data.n > 0
+    when: 1 / int(t.data.n) > 0
     do: [{invoke: {application: a, action: b}}]
 """
 HEALTH = CellId(TENANT, "health", "r", "")
@@ -275,7 +275,7 @@ def test_an_event_without_an_answer_is_no_retry() -> None:
 HOURLY = """
 rules:
   - rule: r
-    windows: {hour: {feed: traffic, every: 1h, value: 1 / event.data.n}}
+    windows: {hour: {feed: traffic, every: 1h, value: 1 / int(event.data.n)}}
     at_end_of: hour
     park_after: 3
     retry_after: 1m
