@@ -11,6 +11,7 @@ looked for.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from itertools import product
 
@@ -24,7 +25,6 @@ from control_plane.expressions.tree import (
     Ident,
     Items,
     Node,
-    Path,
     Select,
     children,
     path_of,
@@ -47,6 +47,8 @@ from data_sharing.rules.operands import (
     of_values,
 )
 
+_PLACE = re.compile(r", at=\d+")
+
 
 class OperandCheck:
     """Of the expressions of one rule or forecast, one after another: what an earlier one asks
@@ -55,7 +57,7 @@ class OperandCheck:
     def __init__(self, types_of: TypesOf, faults: FaultCollector) -> None:
         self._types_of = types_of
         self._faults = faults
-        self._guards: set[tuple[str, Path]] = set()
+        self._guards: set[tuple[str, str]] = set()  # what is asked of what
 
     def check(self, expression: Expression, field: str) -> Operand:
         """Says what is wrong, at `field`. Returns what it gives."""
@@ -66,7 +68,7 @@ class OperandCheck:
     def _note_guards(self, node: Node) -> None:
         if isinstance(node, Call):
             word = _asks(node)
-            self._guards |= {(word, path) for path in map(path_of, children(node)) if path}
+            self._guards |= {(word, _text(part)) for part in children(node)}
         for child in children(node):
             self._note_guards(child)
 
@@ -79,7 +81,7 @@ class _Walk:
         text: str,
         field: str,
         types_of: TypesOf,
-        guards: set[tuple[str, Path]],
+        guards: set[tuple[str, str]],
         faults: FaultCollector,
     ) -> None:
         self._text, self._field = text, field
@@ -186,11 +188,11 @@ class _Walk:
             if divisor.value == 0:
                 self._refuse(node, "divides by zero")
             return
-        may_be_zero = by.known and by.types is not None and not by.types.never_zero
-        if may_be_zero and not self._guarded("value", divisor):
+        never_zero = by.types is not None and by.types.never_zero
+        if by.known and not never_zero and not self._guarded("value", divisor):
             name = _name(divisor)
-            self._warn(node, f"{name} may be 0, by which an int cannot be divided; ask "
-                             f"`{name} != 0` first, or divide doubles")  # fmt: skip
+            self._warn(node, f"{name} may be 0, by which an int cannot be divided; ask whether it "
+                             f"is first ({name} != 0), or divide doubles")  # fmt: skip
 
     def _argument(self, node: Call, part: Node, operand: Operand, takes: Kinds) -> None:
         name = node.function.strip("_")
@@ -243,8 +245,7 @@ class _Walk:
                                        f"there; write !has({name})")  # fmt: skip
 
     def _guarded(self, word: str, node: Node) -> bool:
-        path = path_of(node)
-        return path is not None and (word, path) in self._guards
+        return (word, _text(node)) in self._guards
 
     def _refuse(self, node: Node, complaint: str) -> None:
         self._faults.found.append(InvalidInput(self._field, self._said(node, complaint)))
@@ -254,6 +255,12 @@ class _Walk:
 
     def _said(self, node: Node, complaint: str) -> str:
         return f"{self._field}: {place(self._text, node.at)}: {complaint}"
+
+
+def _text(node: Node) -> str:
+    """Equal for parts of expressions that are equal, wherever they stand."""
+    path = path_of(node)
+    return ".".join(path) if path else _PLACE.sub("", repr(node))
 
 
 def _asks(call: Call) -> str:

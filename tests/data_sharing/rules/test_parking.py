@@ -335,7 +335,7 @@ rules:
     join: {within: 1h, consume: recent}
     park_after: 3
     park_wider_after: 3
-    when: a.data.n / b.data.n > 0
+    when: int(a.data.n) / int(b.data.n) > 0
     do: [{invoke: {application: a, action: b}}]
 """
 
