@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo demo-decisions test test-slow test-etcd-versions faults fuzz check proto bench clean
+.PHONY: help setup demo demo-decisions test test-slow test-etcd-versions test-ghz faults fuzz check proto bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 20
@@ -39,6 +39,10 @@ test-etcd-versions: $(READY)  ## builds etcd 3.6 and 3.7 with Go, once, and runs
 	  ETCD_BIN=$$program $(BIN)/python -m pytest tests/control_plane/store tests/console/local || exit 1; \
 	done
 	@$(BIN)/python -m pytest tests/end_to_end/test_up.py
+
+test-ghz: $(READY)  ## builds ghz with Go, once, and has it call a server by reflection
+	@$(BIN)/python -m tests.support.go_programs ghz
+	@$(BIN)/python -m pytest tests/end_to_end/test_ghz.py
 
 FAULTS := tests/faults/results/latest.json
 faults: $(READY)  ## every fault scenario, judged; writes the table of docs/reliability.md

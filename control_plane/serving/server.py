@@ -17,12 +17,12 @@ from typing import Any
 import grpc
 from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
 from control_plane.errors import InvalidInput
 from control_plane.serving.calls import HotMethod
 from control_plane.serving.errors_to_status import ErrorsToStatus
 from control_plane.serving.grpcio import grpcio_server, register_hot
+from control_plane.serving.reflection import enable_reflection
 
 LAST_ANSWERS_S = 1.0  # for telling those whose calls are not finished within the grace
 MAX_STREAMS = 100_000  # of one connection
@@ -94,9 +94,7 @@ class Server:
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         self._names = [s.name for s in services]
-        reflection.enable_server_reflection(
-            [*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME], self._server
-        )
+        enable_reflection(self._server, [*self._names, health.SERVICE_NAME])
 
     def bind(self, address: str) -> int:
         """Listens on host:port (port 0: any) and returns the port. Raises InvalidInput when
