@@ -33,6 +33,13 @@ class InvalidInput(ServiceError):
         self.field = field
 
 
+class FaultyFile(InvalidInput):
+    """A file that somebody named cannot be read, or is not what it should be; the message names
+    it, and everything that is wrong with it."""
+
+    reason = "FAULTY_FILE"
+
+
 class NotFound(ServiceError):
     """What the request names does not exist."""
 

@@ -10,6 +10,8 @@ ROOT = "/homeport/v1/"
 
 UNITS = (ROOT + "units/").encode()
 LIVE = (ROOT + "live/").encode()
+APPLIED = (ROOT + "applied/").encode()
+REMOVED = (ROOT + "removed/").encode()
 AGENTS = (ROOT + "agents/").encode()
 CAPACITY = (ROOT + "capacity/").encode()
 USAGE = (ROOT + "usage/").encode()
@@ -45,9 +47,19 @@ def live(unit_id: str) -> bytes:
 
 
 def agent(unit_id: str) -> bytes:
-    """The incarnation that last registered; stays when the agent is gone, so that a unit
-    whose agent died differs from one that never had an agent."""
+    """AgentRecord: the incarnation that last registered, and where it is reached; stays when the
+    agent is gone, so that a unit whose agent died differs from one that never had an agent."""
     return AGENTS + unit_id.encode()
+
+
+def applied(unit_id: str) -> bytes:
+    """UnitSpec: what the unit's agent applied last, when it registered."""
+    return APPLIED + unit_id.encode()
+
+
+def removed(unit_id: str) -> bytes:
+    """Stands once an operator removed the unit, until one applies it again: when, Unix ms."""
+    return REMOVED + unit_id.encode()
 
 
 def capacity(unit_id: str) -> bytes:
@@ -78,6 +90,11 @@ def starving(unit_id: str) -> bytes:
 def assignment(tenant: str, client_id: str) -> bytes:
     """Assignment of one client."""
     return ASSIGNMENTS + f"{tenant}/{client_id}".encode()
+
+
+def assignments_of(tenant: str) -> bytes:
+    """A prefix: the assignments of a tenant's clients."""
+    return ASSIGNMENTS + f"{tenant}/".encode()
 
 
 def move(unit_id: str, tenant: str, client_id: str) -> bytes:

@@ -8,11 +8,10 @@ what a service is made of.
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
 import sys
 import tomllib
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from enum import IntEnum
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -20,7 +19,8 @@ from typing import Protocol, TypeVar
 from pydantic import ValidationError
 
 from control_plane.errors import InvalidInput, ServiceError
-from control_plane.files import replace_file
+from control_plane.printable import printable_lines, why_unreadable
+from control_plane.ready_file import clear_ready_file
 from control_plane.serving.server import Tls
 from control_plane.telemetry.logs import log_as_json
 
@@ -39,6 +39,9 @@ class ProcessSettings(Protocol):
     @property
     def log_level(self) -> str: ...
 
+    @property
+    def ready_file(self) -> Path | None: ...
+
 
 S = TypeVar("S", bound=ProcessSettings)
 
@@ -54,22 +57,35 @@ def run_program(
     except ValidationError as error:
         for problem in error.errors():
             where = ".".join(str(part) for part in problem["loc"]) or "settings"
-            print(f"{program}: {where}: {problem['msg']}", file=sys.stderr)
+            _complain(program, f"{where}: {problem['msg']}")
         return ExitCode.WRONG_SETTINGS
     except FileNotFoundError as error:
-        print(f"{program}: {error}", file=sys.stderr)
+        _complain(program, str(error))
         return ExitCode.WRONG_SETTINGS
     except tomllib.TOMLDecodeError as error:
-        print(f"{program}: settings file: {error}", file=sys.stderr)
+        _complain(program, f"settings file: {error}")
+        return ExitCode.WRONG_SETTINGS
+    except (OSError, UnicodeError) as error:
+        _complain(program, f"settings file: {why_unreadable(error)}")
         return ExitCode.WRONG_SETTINGS
     log_as_json(settings.log_level)
     code = ExitCode.STOPPED
+    clear_ready_file(settings.ready_file)
     try:
         body(settings)
     except* ServiceError as errors:
-        print(f"{program}: {first_of(errors)}", file=sys.stderr)
-        code = ExitCode.FAILED
+        first = first_of(errors)
+        _complain(program, str(first))
+        # A file or a setting that is wrong stays so: nobody has to start the program again.
+        code = ExitCode.WRONG_SETTINGS if isinstance(first, InvalidInput) else ExitCode.FAILED
+    finally:
+        clear_ready_file(settings.ready_file)
     return code
+
+
+def _complain(program: str, words: str) -> None:
+    """On stderr, without the control characters of a file or an answer."""
+    print(f"{program}: {printable_lines(words)}", file=sys.stderr)
 
 
 def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
@@ -125,34 +141,3 @@ def serving_tls(certificate: Path | None, key: Path | None, client_ca: Path | No
     return Tls(
         key=key_pem, certificate=certificate_pem, client_ca=read_pem("tls_client_ca", client_ca)
     )
-
-
-def write_ready_file(
-    path: Path | None, content: Mapping[str, object], *, indent: int | None = None
-) -> None:
-    """Says in JSON that this process serves, and where; nothing where no file is asked for.
-    Readers see all of it or nothing."""
-    if path is None:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(path, (json.dumps(content, indent=indent) + "\n").encode())
-
-
-def read_ready_file(path: Path) -> dict[str, object] | None:
-    """What a program said in its ready file; None while it has not said it: there is no file, or
-    it is not whole. Ours always are; one that was copied, or written by another program, may be
-    read in the middle of that, and is whole at the next look. `ready_file_fault` says so where
-    there is no next one. Raises OSError."""
-    try:
-        content = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
-        return None
-    return content if isinstance(content, dict) else None
-
-
-def ready_file_fault(path: Path) -> str:
-    """What to add to a message that a program does not serve: that its ready file is there and is
-    none. Empty where it is not there."""
-    if not path.exists() or read_ready_file(path) is not None:
-        return ""
-    return f"; its ready file, {path}, is half written: {path.stat().st_size} bytes, no JSON object"

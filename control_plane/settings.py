@@ -8,7 +8,9 @@ the field names in upper case behind the service's prefix, lists as JSON.
 from __future__ import annotations
 
 import os
+from argparse import SUPPRESS
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -75,6 +77,25 @@ def read(kind: type[S], arguments: Sequence[str]) -> S:
         toml: ClassVar[Path | None] = Path(config) if config else None
 
     sourced: Any = Sourced
-    command_line: Any = CliSettingsSource(Sourced, cli_parse_args=rest)
-    given: dict[str, Any] = sourced(_cli_settings_source=command_line).model_dump()
+    prefix = kind.model_config["env_prefix"]
+    for name, field in sourced.model_fields.items():
+        field.description = f"{field.description} [env: {prefix}{name.upper()}]"
+    command_line: Any = CliSettingsSource(Sourced)
+    for option, help_text in (
+        ("--config", f"TOML file with these settings [env: {variable}]"),
+        ("--version", "print the version and exit"),
+    ):
+        # --config is taken out of the arguments before: it says where settings come from.
+        action = {"action": "version", "version": _version_line(kind)}
+        command_line.root_parser.add_argument(
+            option,
+            default=SUPPRESS,
+            help=help_text,
+            **(action if option == "--version" else {"metavar": "FILE"}),
+        )
+    given: dict[str, Any] = sourced(_cli_settings_source=command_line(args=rest)).model_dump()
     return kind.model_construct(**given)
+
+
+def _version_line(kind: type[ServiceSettings]) -> str:
+    return f"{kind.model_config['cli_prog_name']} {version('homeport-server')}"

@@ -15,6 +15,7 @@ from control_plane import keys
 from control_plane.errors import NotFound
 from control_plane.fleet.lifecycle import LEAVING, TAKING, LifecycleRecord, State, unwritten
 from control_plane.fleet.records import (
+    decode_agent,
     decode_lifecycle,
     decode_status,
     decode_tenant,
@@ -28,7 +29,9 @@ from control_plane.fleet.unit import (
     UnitHealth,
     UnitSpec,
     UnitStatus,
+    serving_endpoint,
 )
+from control_plane.printable import quoted
 from control_plane.store.port import KeyValue, Store
 from control_plane.store.replica import Replica
 from provisioner.geo.countries import continent_of
@@ -50,7 +53,7 @@ class FleetView:
         kept: Any = {"clock": clock, "keeps_pairs": True}
         self._units = Replica(store, keys.UNITS, decode_unit, self._changed, **kept)
         self._live = Replica(store, keys.LIVE, decode_status, self._live_changed, **kept)
-        self._agents = Replica(store, keys.AGENTS, _as_is, self._changed, **kept)
+        self._agents = Replica(store, keys.AGENTS, decode_agent, self._changed, **kept)
         self._tenants = Replica(store, keys.TENANTS, decode_tenant, self._changed, **kept)
         self._lifecycle = Replica(store, keys.LIFECYCLE, decode_lifecycle, self._changed, **kept)
         self.replicas: tuple[Replica[Any], ...] = (
@@ -93,7 +96,7 @@ class FleetView:
         found = self.tenant(tenant_id or DEFAULT_TENANT.id)
         if found is None:
             raise NotFound(
-                f"there is no tenant {tenant_id!r}; apply it with `homeport tenants apply`"
+                f"there is no tenant {quoted(tenant_id)}; apply it with `homeport tenants apply`"
             )
         return found
 
@@ -167,9 +170,9 @@ class FleetView:
         return self._units.items.get(unit_id)
 
     def endpoint_of(self, unit_id: str) -> str:
-        """Where a unit is reached; empty where this server has not heard of it."""
+        """Where a unit's clients are sent; empty where this server has not heard of it."""
         unit = self._units.items.get(unit_id)
-        return unit.endpoint if unit is not None else ""
+        return serving_endpoint(unit, self._agents.items.get(unit_id)) if unit is not None else ""
 
     def _live_changed(self, unit_id: str, status: UnitStatus | None) -> None:
         serving = status is not None and status.health is UnitHealth.SERVING
@@ -247,7 +250,3 @@ def why_not_serving(
     if live.health is not UnitHealth.SERVING:
         return "its agent says that it is not serving"
     return ""
-
-
-def _as_is(pair: KeyValue) -> bytes:
-    return pair.value

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from control_plane.printable import quoted
 from control_plane.serving.server import Transport
 from control_plane.settings import ServiceSettings, read
 
@@ -139,7 +140,7 @@ class Settings(ServiceSettings):
     def _host_and_port(cls, value: str) -> str:
         host, _, port = value.rpartition(":")
         if not host or not port.isdigit():
-            raise ValueError(f"{value!r} is not host:port")
+            raise ValueError(f"{quoted(value)} is not host:port")
         return value
 
 

@@ -17,6 +17,7 @@ from control_plane.errors import (
     ServiceError,
     Unavailable,
 )
+from control_plane.printable import printable_lines
 
 
 class ExitCode(IntEnum):
@@ -91,5 +92,5 @@ def _failure_of_call(error: BaseException) -> CommandFailed | None:
 
 
 def report(failure: CommandFailed) -> None:
-    """Prints it."""
-    print(f"homeport: {failure.message}", file=sys.stderr)
+    """Prints it, without the control characters that came with what failed."""
+    print(f"homeport: {printable_lines(failure.message)}", file=sys.stderr)

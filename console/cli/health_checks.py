@@ -11,6 +11,7 @@ from enum import StrEnum
 
 CLOCK_WARN_S, CLOCK_FAIL_S = 2.0, 30.0  # an HTTP date has whole seconds
 GEO_OLD_DAYS = 180.0
+FUTURE_DAYS = 2.0  # that clocks and time zones explain
 NEARLY_FULL = 0.9
 
 
@@ -36,6 +37,7 @@ class ObservedUnit:
     live: bool
     clients: int
     capacity: int
+    taking: bool = True  # whether it takes new clients now: not one that is cordoned or lost
 
 
 def ok(check: str, seen: str) -> Finding:
@@ -111,9 +113,17 @@ def check_geo(build_s: float | None, now_s: float) -> Finding:
     """`build_s`: Unix time at which the database in use was built; None: not told."""
     if not build_s:
         return warn(
-            "geo", "the server does not say how old its geo database is", "reach its metrics port"
+            "geo",
+            "the server does not say how old its geo database is",
+            "reach its metrics port, or look at the file: homeport geo info",
         )
     days = (now_s - build_s) / 86_400
+    if days < -FUTURE_DAYS:
+        return warn(
+            "geo",
+            "the geo database says that it was built in the future",
+            "look at the file: homeport geo info",
+        )
     if days > GEO_OLD_DAYS:
         return warn(
             "geo",
@@ -136,13 +146,22 @@ def check_agents(units: Sequence[ObservedUnit]) -> Finding:
 
 
 def check_room(units: Sequence[ObservedUnit]) -> Finding:
-    capacity = sum(unit.capacity for unit in units)
-    room = sum(max(0, unit.capacity - unit.clients) for unit in units)
+    """Room for new clients: only that of units that take them counts."""
+    taking = [unit for unit in units if unit.taking]
+    capacity = sum(unit.capacity for unit in taking)
+    room = sum(max(0, unit.capacity - unit.clients) for unit in taking)
     step = "raise capacities or add units: homeport units apply -f FILE"
+    if not taking:
+        why = "see their status with `homeport units list`; start agents, or undrain units"
+        return fail("room", f"none: no unit of {len(units)} takes new clients", why)
+    others = f"; {len(units) - len(taking)} other units take none" * (len(taking) < len(units))
     if room == 0:
-        return fail("room", f"none left in {len(units)} units", step)
-    full = [unit.id for unit in units if unit.clients >= NEARLY_FULL * unit.capacity]
-    seen = f"for {room:,} of {capacity:,} clients"
+        return fail("room", f"none left in {len(taking)} units{others}", step)
+    over = [unit.id for unit in units if unit.clients > unit.capacity]
+    full = [unit.id for unit in taking if unit.clients >= NEARLY_FULL * unit.capacity]
+    seen = f"for {room:,} of {capacity:,} clients{others}"
+    if over:
+        return warn("room", f"{seen}; more clients than capacity: {_some(over)}", step)
     if full:
         return warn("room", f"{seen}; nearly full: {_some(full)}", step)
     return ok("room", seen)

@@ -31,6 +31,7 @@ from console.cli.commands import (
     unit_states,
     watch,
 )
+from console.cli.common_options import with_common_options
 from console.cli.failure import ExitCode, failure_of, report
 
 app = typer.Typer(
@@ -70,8 +71,10 @@ app.command("version", rich_help_panel="Look into things")(doctor.version)
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """The console script; `arguments` default to the process's own."""
+    # What gRPC's own log has to say of a failed call, the command says in a sentence.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
-        app(args=arguments, prog_name="homeport")
+        with_common_options(app)(args=arguments, prog_name="homeport")
     except BrokenPipeError:
         # Whoever read us has seen enough (`homeport units list | head`). Python would complain
         # once more when it flushes stdout at exit.

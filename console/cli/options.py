@@ -8,6 +8,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from console.cli.common_options import named_config
 from console.cli.output import Format
 from console.cli.profile import Flags, Target, choose_target, config_path
 
@@ -16,8 +17,9 @@ Server: TypeAlias = Annotated[
     typer.Option(
         "--server",
         help="The provisioning service, host:port; several with commas. "
-        "Else HOMEPORT_SERVER, else the profile, else 127.0.0.1:7700.",
+        "Default: the profile's, else 127.0.0.1:7700.",
         metavar="HOST:PORT",
+        envvar="HOMEPORT_SERVER",
         rich_help_panel="Service",
     ),
 ]
@@ -26,8 +28,9 @@ DataServer: TypeAlias = Annotated[
     typer.Option(
         "--server",
         help="The data-sharing service, host:port; several with commas. "
-        "Else HOMEPORT_DATA_SERVER, else data_server of the profile, else 127.0.0.1:7703.",
+        "Default: data_server of the profile, else 127.0.0.1:7703.",
         metavar="HOST:PORT",
+        envvar="HOMEPORT_DATA_SERVER",
         rich_help_panel="Service",
     ),
 ]
@@ -35,7 +38,8 @@ Tenant: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--tenant",
-        help="Whose client. Else HOMEPORT_TENANT, else the profile, else default.",
+        help="Whose client. Default: the profile's, else default.",
+        envvar="HOMEPORT_TENANT",
         rich_help_panel="Service",
     ),
 ]
@@ -43,7 +47,8 @@ Token: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--token",
-        help="API token; better given as HOMEPORT_TOKEN or in the profile.",
+        help="API token; better given by the environment or in the profile.",
+        envvar="HOMEPORT_TOKEN",
         rich_help_panel="Service",
     ),
 ]
@@ -51,7 +56,8 @@ Profile: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--profile",
-        help="A profile of ~/.config/homeport/config.toml. Else HOMEPORT_PROFILE.",
+        help="A profile of the config file. Default: its default_profile.",
+        envvar="HOMEPORT_PROFILE",
         rich_help_panel="Service",
     ),
 ]
@@ -60,8 +66,9 @@ Ca: TypeAlias = Annotated[
     typer.Option(
         "--ca",
         help="Talk TLS: a PEM file with the CA of the server's certificate, or `system`. "
-        "Else HOMEPORT_CA, else the profile, else no TLS.",
+        "Default: the profile's, else no TLS.",
         metavar="FILE|system",
+        envvar="HOMEPORT_CA",
         rich_help_panel="Service",
     ),
 ]
@@ -91,7 +98,7 @@ def target_of(
 ) -> Target:
     """What these options, the environment and the config file say together."""
     flags = Flags(server=server, tenant=tenant, token=token, profile=profile, ca=ca)
-    return choose_target(flags, os.environ, config_path(os.environ))
+    return _chosen(flags, data_sharing=False)
 
 
 def data_target_of(
@@ -103,4 +110,12 @@ def data_target_of(
 ) -> Target:
     """The same for commands that talk to the data-sharing service."""
     flags = Flags(data_server=server, tenant=tenant, token=token, profile=profile, ca=ca)
-    return choose_target(flags, os.environ, config_path(os.environ), data_sharing=True)
+    return _chosen(flags, data_sharing=True)
+
+
+def _chosen(flags: Flags, *, data_sharing: bool) -> Target:
+    named = named_config()
+    config = named or config_path(os.environ)
+    return choose_target(
+        flags, os.environ, config, required=named is not None, data_sharing=data_sharing
+    )

@@ -1,5 +1,10 @@
-"""The one place where results reach stdout: as a table for people, or as one JSON or YAML
-document for programs. Progress, notes and errors go to stderr, never here."""
+"""The one place where results reach stdout, as a table for people or as one JSON or YAML document
+for programs, and notes reach stderr.
+
+Whatever is printed goes through here, and no control character of it reaches a terminal: not
+of an application's output, an agent's version, a note or a reason. Lines for people are broken
+between words and never within one, so that ids can be copied; rich neither cuts nor folds.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +13,18 @@ import sys
 from collections.abc import Callable
 from contextlib import contextmanager
 from enum import StrEnum
+from functools import cache
 from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from console.cli.markup import escape
+from console.cli.paragraphs import unfolded
+from control_plane.printable import printable_json, printable_lines
 
-    from rich.console import Console, RenderableType
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.segment import Segment
 
 UNFOLDED = 1 << 16  # columns; wider than any line
 Document: TypeAlias = Any  # what json.dumps takes
@@ -26,31 +37,47 @@ class Format(StrEnum):
 
 
 def show(document: Document, output: Format, view: Callable[[], RenderableType]) -> None:
-    """Prints the document in the format asked for; `view` is only made for people."""
+    """Prints the document in the format asked for; `view` is only made for people. A string
+    that it gives is in rich's markup."""
     if output is Format.JSON:
-        print(json.dumps(document, indent=2, ensure_ascii=False))
+        print(json_text(document, indent=2))
     elif output is Format.YAML:
-        import yaml
-
-        text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100)
-        print(text, end="")
+        print(yaml_text(document), end="")
     else:
-        console_for_people().print(view())
+        console_for_people().print(unfolded(view()), overflow="ignore", crop=False)
 
 
 def show_event(document: Document, output: Format, line: Callable[[], str]) -> None:
     """Prints one of many, as it comes: a line in rich's markup for people; for programs a line
     of JSON (NDJSON), or a YAML document behind `---`."""
     if output is Format.JSON:
-        print(json.dumps(document, ensure_ascii=False), flush=True)
+        print(json_text(document), flush=True)
     elif output is Format.YAML:
-        import yaml
-
-        text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100)
-        print(f"---\n{text}", end="", flush=True)
+        print(f"---\n{yaml_text(document)}", end="", flush=True)
     else:
         console_for_people().print(line(), soft_wrap=True)
         sys.stdout.flush()
+
+
+def note(words: str) -> None:
+    """Says something beside the result, on stderr, in rich's markup; in one line where that is
+    no terminal."""
+    console_for_notes().print(unfolded(f"[dim]{words}[/]"), overflow="ignore", crop=False)
+
+
+def json_text(document: Document, *, indent: int | None = None) -> str:
+    """The document as JSON, without control characters but the line feeds of `indent`."""
+    return printable_json(json.dumps(document, indent=indent, ensure_ascii=False))
+
+
+def yaml_text(document: Document) -> str:
+    """The document as YAML; characters above ASCII are escaped where one of them controls."""
+    import yaml
+
+    text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100)
+    if printable_lines(text) != text:
+        text = yaml.safe_dump(document, sort_keys=False, allow_unicode=False, width=100)
+    return text
 
 
 def console_for_people() -> Console:
@@ -66,12 +93,31 @@ def console_for_notes() -> Console:
 def _console(file: TextIO) -> Console:
     """As wide as the terminal. Where there is none, nothing is folded: who reads a pipe line by
     line gets a line for each row."""
-    from rich.console import Console
-
-    console = Console(file=file, highlight=False)
+    # emoji: `a:100:b` is an id, and no emoji.
+    console = _console_type()(file=file, highlight=False, emoji=False)
     if not console.is_terminal:
         console.width = UNFOLDED
     return console
+
+
+@cache
+def _console_type() -> type[Console]:
+    from rich.console import Console
+    from rich.segment import Segment
+
+    class PrintableConsole(Console):
+        """Shows the control characters of texts; those that rich itself sends stay."""
+
+        def render(
+            self, renderable: RenderableType, options: ConsoleOptions | None = None
+        ) -> Iterable[Segment]:
+            for segment in super().render(renderable, options):
+                if segment.control:
+                    yield segment
+                else:
+                    yield Segment(printable_lines(segment.text), segment.style)
+
+    return PrintableConsole
 
 
 @contextmanager
@@ -82,8 +128,8 @@ def busy(doing: str) -> Iterator[Callable[[str], None]]:
     if not notes.is_terminal:
         yield lambda words: None
         return
-    with notes.status(doing) as status:
-        yield lambda words: status.update(words)
+    with notes.status(escape(doing)) as status:
+        yield lambda words: status.update(escape(words))
 
 
 def load_bar(load: float, width: int = 12) -> str:

@@ -1,6 +1,7 @@
 """Which service a command talks to: flags > environment > profile in the config file > default.
 
-The config file is ~/.config/homeport/config.toml (XDG_CONFIG_HOME is honoured):
+The config file is the one that --config or HOMEPORT_CLI_CONFIG names, else
+~/.config/homeport/config.toml (XDG_CONFIG_HOME is honoured):
 
     default_profile = "staging"
 
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from control_plane.errors import InvalidInput
+from control_plane.printable import why_unreadable
 
 DEFAULT_SERVER = "127.0.0.1:7700"
 DEFAULT_DATA_SERVER = "127.0.0.1:7703"
@@ -74,15 +76,21 @@ def config_path(environ: Mapping[str, str]) -> Path:
 
 
 def choose_target(
-    flags: Flags, environ: Mapping[str, str], config: Path, *, data_sharing: bool = False
+    flags: Flags,
+    environ: Mapping[str, str],
+    config: Path,
+    *,
+    required: bool = False,
+    data_sharing: bool = False,
 ) -> Target:
     """Resolves each setting by itself; `data_sharing`: for that service and not for the
-    provisioning one. Raises InvalidInput for a profile that is not there, a
-    config file that cannot be read, unknown keys in it, and endpoints that are not host:port."""
+    provisioning one; `required`: the config file must be there, because somebody named it.
+    Raises InvalidInput for a profile that is not there, a config file that cannot be read,
+    unknown keys in it, and endpoints that are not host:port."""
     name = flags.profile or environ.get("HOMEPORT_PROFILE")
     from homeport.endpoints import parse_servers  # brings gRPC, which --help must not wait for
 
-    profile = _read_profile(config, name)
+    profile = _read_profile(config, name, required)
     chosen = {
         key: getattr(flags, key) or environ.get(f"HOMEPORT_{key.upper()}") or profile.get(key, "")
         for key in _KEYS
@@ -102,19 +110,23 @@ def choose_target(
     )
 
 
-def _read_profile(config: Path, wanted: str | None) -> Mapping[str, str]:
+def _read_profile(config: Path, wanted: str | None, required: bool) -> Mapping[str, str]:
     """The settings of the profile, or none when there is no config file and nobody asked for
     a profile."""
     try:
-        document = tomllib.loads(config.read_text())
+        document = tomllib.loads(config.read_text(encoding="utf-8"))
     except FileNotFoundError:
+        if required:
+            raise InvalidInput("config", f"--config {config} does not exist") from None
         if wanted:
             raise InvalidInput(
                 "profile", f"there is no profile {wanted}: {config} does not exist"
             ) from None
         return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InvalidInput("config", f"cannot read {config}: {error}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput("config", f"cannot read {config}: {why_unreadable(error)}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidInput("config", f"{config} is not TOML: {error}") from error
     _check_keys(config, "", document, ("default_profile", "profiles"))
     profiles = document.get("profiles", {})
     if not isinstance(profiles, dict):

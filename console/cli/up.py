@@ -12,15 +12,16 @@ from pathlib import Path
 from types import FrameType
 
 from rich.console import Console, Group, RenderableType
-from rich.markup import escape
-from rich.panel import Panel
+from rich.text import Text
 
-from console.cli.output import busy, console_for_notes, console_for_people
+from console.cli.markup import escape
+from console.cli.output import Format, busy, console_for_notes, show
 from console.cli.tables import facts
-from console.local.stack import LocalStack, StartInterrupted, ready_document
+from console.local.stack import READY, LocalStack, StartInterrupted, ready_document
 from console.local.stack_plan import ETCD, StackOptions, plan_stack
 from control_plane.fleet.file import read_fleet
-from control_plane.process import write_ready_file
+from control_plane.ready_file import clear_ready_file, write_ready_file
+from provisioner.geo.database import GeoDatabase
 
 _TEND_EVERY_S = 0.1
 
@@ -29,11 +30,14 @@ def run_until_stopped(options: StackOptions, ready_file: Path | None) -> None:
     """Returns once everything has stopped as told. Raises ServiceError where the stack cannot
     start, or a program of it keeps ending; nothing is left running then either."""
     read_fleet(options.units)  # a mistake in it is said at once, and not by a program's log
+    if options.geo is not None:
+        GeoDatabase.open(options.geo)
     plan = plan_stack(options)
     stop = threading.Event()
     notes = console_for_notes()
-    if ready_file is not None:
-        ready_file.unlink(missing_ok=True)
+    files = [options.data_dir / READY, *([ready_file] if ready_file is not None else [])]
+    for file in files[1:]:
+        file.unlink(missing_ok=True)
     reporter = _StepReporter(notes)
     stack = LocalStack(
         plan,
@@ -51,20 +55,21 @@ def run_until_stopped(options: StackOptions, ready_file: Path | None) -> None:
         try:
             store = _store_url(options, stack)
             announced = ready_document(stack, store)
-            if ready_file is not None:
-                write_ready_file(ready_file, announced, indent=2)
-            console_for_people().print(_where_next(stack, options, store))
+            for file in files:
+                write_ready_file(file, announced, indent=2)
+            show({}, Format.TABLE, lambda: _where_next(stack, options, store))
             sys.stdout.flush()
             while not stop.wait(_TEND_EVERY_S):
                 stack.tend()
-                if ready_file is not None and announced != (now := ready_document(stack, store)):
+                if announced != (now := ready_document(stack, store)):
                     announced = now  # a program was started again: other pids, other ports
-                    write_ready_file(ready_file, announced, indent=2)
+                    for file in files:
+                        write_ready_file(file, announced, indent=2)
         finally:
             with busy("stopping") as reporter.update:
                 stack.stop()
-            if ready_file is not None:
-                ready_file.unlink(missing_ok=True)
+            for file in files:
+                clear_ready_file(file)
     notes.print(f"stopped; everything is kept in {options.data_dir}", markup=False)
 
 
@@ -109,7 +114,7 @@ def _store_url(options: StackOptions, stack: LocalStack) -> str:
 
 def _where_next(stack: LocalStack, options: StackOptions, store: str) -> RenderableType:
     running = facts(
-        ("provisioning", f"[bold]{stack.grpc}[/] (gRPC)"),
+        ("provisioning", f"[bold]{escape(stack.grpc)}[/] (gRPC)"),
         ("metrics", f"http://{stack.metrics}/metrics"),
         ("units", f"{len(stack.units)}, each with an agent on loopback"),
         ("store", escape(store)),
@@ -123,13 +128,11 @@ def _where_next(stack: LocalStack, options: StackOptions, store: str) -> Rendera
     ]
     if options.store == "etcd":
         commands[2] = (
-            f"homeport serve --store {store} \\\n"
-            "      --listen 127.0.0.1:0 --metrics-listen 127.0.0.1:0"
+            f"homeport serve --store {store} --listen 127.0.0.1:0 --metrics-listen 127.0.0.1:0"
         )
-    lines = [f"[dim]$[/] [cyan]{escape(command)}[/]" for command in commands]
-    return Panel.fit(
-        Group(running, "", *lines),
-        title="[bold green]Homeport is up[/]",
-        subtitle="[dim]Ctrl-C stops it[/]",
-        padding=(1, 2),
-    )
+    # Not folded: they are there to be copied.
+    lines = [
+        Text.assemble(("$ ", "dim"), (command, "cyan"), no_wrap=True, overflow="ignore")
+        for command in commands
+    ]
+    return Group("[bold green]Homeport is up[/]; Ctrl-C stops it", "", running, "", *lines)

@@ -16,9 +16,9 @@ from typing import Any, NoReturn
 from zoneinfo import ZoneInfo
 
 from rich.console import Console
-from rich.markup import escape
 
 from console.cli.failure import CommandFailed, failure_of, report
+from console.cli.markup import escape
 from console.cli.output import busy, console_for_people
 from console.cli.views.decisions import explanation_view, instruction_document
 from console.demo.decisions_stack import TENANT, DecisionsStack

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from console.local.stack_plan import Program
-from control_plane.process import read_ready_file, ready_file_fault
+from control_plane.ready_file import read_ready_file, ready_file_fault
 
 # -P: a folder of the operator's that happens to be called `console` is not ours.
 _PYTHON = (sys.executable, "-P", "-m")

@@ -1,7 +1,9 @@
-"""`python -m console.local.etcd_child --folder DIR --ready-file FILE`: one etcd, kept running.
+"""`python -m console.local.etcd_child --folder DIR --ready-file FILE [--port N]`: one etcd, kept
+running.
 
-Starts a single-member etcd on fresh loopback ports, says where in the ready file, and starts
-it again on the same ports when it dies. Ends on SIGTERM, and then etcd is gone too.
+Starts a single-member etcd on loopback, for clients on the port it is given, says where in the
+ready file, and starts it again on the same ports when it dies. Ends on SIGTERM, and then etcd
+is gone too.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from pathlib import Path
 
 from console.local.etcd_process import EtcdCluster, EtcdFailed
 from console.local.stack_plan import restart_delay_s
-from control_plane.process import write_ready_file
+from control_plane.ready_file import clear_ready_file, write_ready_file
 
 _POLL_S = 0.1
 
@@ -48,17 +50,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="etcd_child", description=__doc__)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--ready-file", type=Path, required=True)
+    parser.add_argument("--port", type=int, default=0, help="for clients; 0: any free one")
     given = parser.parse_args()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     try:
-        with EtcdCluster(given.folder) as cluster:
+        with EtcdCluster(given.folder, client_port=given.port) as cluster:
             announce(given.ready_file, cluster)
             keep_running(cluster, stop, given.ready_file)
     except EtcdFailed as error:
         print(error, file=sys.stderr)
         return 1
+    finally:
+        clear_ready_file(given.ready_file)
     return 0
 
 

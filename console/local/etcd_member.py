@@ -53,11 +53,14 @@ class EtcdMember:
         program: Path,
         arguments: Sequence[str] = (),
         progress_every: str = "5s",
+        client_port: int = 0,
     ) -> None:
+        """client_port: 0: any free one, as the others."""
         self.name = name
         self.folder = folder
         self.log = folder / "etcd.log"
-        self.client_port, self.peer_port, self.metrics_port = free_ports(3)
+        free_port, self.peer_port, self.metrics_port = free_ports(3)
+        self.client_port = client_port or free_port
         self._program = program
         self._arguments = list(arguments)
         self._progress_every = progress_every

@@ -40,6 +40,7 @@ class EtcdCluster:
         progress_every: str = "5s",
         arguments: Sequence[str] = (),
         program: Path | None = None,
+        client_port: int = 0,
     ) -> None:
         """`folder` holds the data and the logs, and is kept. `quota_bytes`: etcd stops
         taking writes at this size. `compact_after`: history kept for watches;
@@ -50,6 +51,7 @@ class EtcdCluster:
         self._tls = tls
         self._program = program
         self._progress_every = progress_every
+        self._client_port = client_port
         self._token = secrets.token_hex(8)
         self._arguments = (
             f"--quota-backend-bytes={quota_bytes}",
@@ -86,6 +88,7 @@ class EtcdCluster:
                     program=program,
                     arguments=self._arguments,
                     progress_every=self._progress_every,
+                    client_port=self._client_port,
                 )
                 for number in range(1, self._size + 1)
             ]

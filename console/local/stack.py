@@ -29,6 +29,7 @@ from console.local.stack_plan import (
 from control_plane.errors import ServiceError
 
 _POLL_S = 0.03
+READY = Path("run") / "up.json"  # in the data directory: the stack that runs there
 
 
 class StackFailed(ServiceError):
@@ -82,7 +83,8 @@ class LocalStack:
     @property
     def units(self) -> dict[str, str]:
         """host:port of each unit's agent, by unit id."""
-        return {unit: str(address) for unit, address in self.facts[AGENT].items()}
+        units = self.facts[AGENT].get("units")
+        return {unit: str(at) for unit, at in units.items()} if isinstance(units, dict) else {}
 
     @property
     def pids(self) -> dict[str, int]:
@@ -248,6 +250,5 @@ def ready_document(stack: LocalStack, store: str) -> Mapping[str, object]:
         "units": stack.units,
         "store": store,
         "data_dir": str(stack.data_dir.resolve()),
-        "pid": os.getpid(),
         "pids": stack.pids,
     }

@@ -33,6 +33,7 @@ class StackOptions:
     store: str = "embedded"
     port: int = 7700
     metrics_port: int = 7701
+    etcd_port: int = 0  # of the etcd that is started here
     geo: Path | None = None
     workers: int = 1
     transport: str = "auto"
@@ -82,7 +83,7 @@ def plan_stack(options: StackOptions) -> StackPlan:
                 options,
                 ETCD,
                 "console.local.etcd_child",
-                ("--folder", str(options.data_dir / "etcd")),
+                ("--folder", str(options.data_dir / "etcd"), f"--port={options.etcd_port}"),
                 ready_within_s=60.0,
                 stop_within_s=15.0,
             )
@@ -139,6 +140,8 @@ def plan_stack(options: StackOptions) -> StackPlan:
         )
     )
     wanted = {"--port": options.port, "--metrics-port": options.metrics_port}
+    if options.store == "etcd":
+        wanted["--etcd-port"] = options.etcd_port
     return StackPlan(
         programs=tuple(programs), ports={flag: port for flag, port in wanted.items() if port}
     )

@@ -27,6 +27,7 @@ from pathlib import Path
 
 from control_plane.errors import InvalidInput, Unauthenticated
 from control_plane.identity.names import check_slug
+from control_plane.printable import quoted, why_unreadable
 
 _NEEDED = {"name", "sha256", "rights"}
 
@@ -71,10 +72,12 @@ class Tokens:
         try:
             document = tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise InvalidInput("tokens", f"{path} cannot be read: {error}") from error
+            raise InvalidInput(
+                "tokens", f"{path} cannot be read: {why_unreadable(error)}"
+            ) from error
         unknown = set(document) - {"token"}
         if unknown:
-            raise InvalidInput("tokens", f"{path}: unknown key {sorted(unknown)[0]!r}")
+            raise InvalidInput("tokens", f"{path}: unknown key {quoted(sorted(unknown)[0])}")
         callers: dict[str, Caller] = {}
         listed = document.get("token", [])
         if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
@@ -92,7 +95,8 @@ class Tokens:
                 raise InvalidInput("tokens", f"{where}: sha256 is 64 hexadecimal digits")
             if digest in callers:
                 raise InvalidInput(
-                    "tokens", f"{where} has the sha256 of {callers[digest].name!r}; tokens differ"
+                    "tokens",
+                    f"{where} has the sha256 of {quoted(callers[digest].name)}; tokens differ",
                 )
             if not isinstance(entry["rights"], list):
                 raise InvalidInput("tokens", f"{where}: rights is a list of {', '.join(Right)}")

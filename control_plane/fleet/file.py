@@ -8,27 +8,36 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
-from control_plane.errors import ServiceError
+from control_plane.errors import FaultyFile
 from control_plane.fleet.entry import read_entry
 from control_plane.fleet.unit import UnitSpec
 from control_plane.fleet.validation import shown
+from control_plane.printable import printable, quoted, why_unreadable
 
 MERGE = "tag:yaml.org,2002:merge"
 SAMPLE = Path(__file__).with_name("sample.yaml")
 
 
-class BadFleetFile(ServiceError):
+class BadFleetFile(FaultyFile):
     """`problems` holds one sentence for each thing that is wrong."""
 
     reason = "BAD_FLEET_FILE"
 
     def __init__(self, name: str, problems: list[str]) -> None:
-        super().__init__("\n".join(f"{name}: {problem}" for problem in problems))
+        super().__init__("units", "\n".join(f"{name}: {problem}" for problem in problems))
         self.problems = problems
+
+
+class FleetEntry(NamedTuple):
+    """One unit of a file. given: the fields it says something of, be it null; the id is not
+    among them."""
+
+    spec: UnitSpec
+    given: frozenset[str]
 
 
 # libyaml's parser, where PyYAML has it, takes a seventh of the time.
@@ -53,7 +62,9 @@ def _mapping(loader: _UniqueKeys, node: yaml.MappingNode) -> dict[Any, Any]:
         if not isinstance(key, Hashable):
             raise yaml.YAMLError(f"line {line}: a list or mapping cannot be a key")
         if key in seen:
-            loader.problems.append(f"line {line}: the key {key!r} stands there twice; keep one")
+            loader.problems.append(
+                f"line {line}: the key {quoted(key)} stands there twice; keep one"
+            )
         seen.add(key)
     mapping: dict[Any, Any] = loader.construct_mapping(node, deep=True)
     return mapping
@@ -64,15 +75,24 @@ _UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _map
 
 def read_fleet(path: Path) -> tuple[UnitSpec, ...]:
     """The units of a file, in its order. Raises BadFleetFile."""
+    return tuple(entry.spec for entry in read_entries(path))
+
+
+def read_entries(path: Path) -> tuple[FleetEntry, ...]:
+    """The same, with what each entry says and what it leaves out."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise BadFleetFile(str(path), [f"cannot be read: {error}"]) from error
-    return parse_fleet(text, str(path))
+        raise BadFleetFile(str(path), [f"cannot be read: {why_unreadable(error)}"]) from error
+    return _parse(text, str(path))
 
 
 def parse_fleet(text: str, name: str) -> tuple[UnitSpec, ...]:
     """The same for a text; `name` stands in the messages."""
+    return tuple(entry.spec for entry in _parse(text, name))
+
+
+def _parse(text: str, name: str) -> tuple[FleetEntry, ...]:
     try:
         loader = _UniqueKeys(text)
         try:
@@ -87,12 +107,12 @@ def parse_fleet(text: str, name: str) -> tuple[UnitSpec, ...]:
     problems = loader.problems + [
         f"unknown key {shown(key)} beside `units`; remove it" for key in document if key != "units"
     ]
-    units: list[UnitSpec] = []
+    units: list[FleetEntry] = []
     seen: dict[str, int] = {}
     for place, entry in enumerate(document["units"]):
         where = f"units[{place}]"
         if isinstance(entry, Mapping) and entry.get("id") is not None:
-            where += f" ({shown(entry['id'], str)})"
+            where += f" ({printable(shown(entry['id'], str))})"
         unit, wrong = read_entry(entry)
         problems += [f"{where}: {problem}" for problem in wrong]
         if unit is None:
@@ -103,7 +123,8 @@ def parse_fleet(text: str, name: str) -> tuple[UnitSpec, ...]:
             )
             continue
         seen[unit.id] = place
-        units.append(unit)
+        given = frozenset(key for key in entry if key != "id")
+        units.append(FleetEntry(spec=unit, given=given))
     if problems:
         raise BadFleetFile(name, problems)
     return tuple(units)

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from control_plane import keys
 from control_plane.errors import Conflict, NotFound
-from control_plane.fleet.records import decode_status, encode_status
-from control_plane.fleet.unit import UnitStatus
-from control_plane.store.port import Get, LeaseLost, Put, Store, Txn, unchanged
+from control_plane.fleet.records import decode_status, encode_agent, encode_status
+from control_plane.fleet.unit import AgentRecord, UnitStatus
+from control_plane.fleet.unit_view import was_removed
+from control_plane.store.port import Get, LeaseLost, Operation, Put, Store, Txn, unchanged
 
 ATTEMPTS = 5
 LOAD_STEP = 0.01  # a smaller change of load is not worth a write
@@ -31,16 +32,17 @@ class Liveness:
     async def attach(self, status: UnitStatus) -> None:
         """Takes the unit's live record over. Raises NotFound; Conflict when a later run of
         the agent holds it."""
-        live, agent, unit = (
-            keys.live(self._unit_id),
-            keys.agent(self._unit_id),
-            keys.unit(self._unit_id),
-        )
+        name = self._unit_id
+        live, agent, unit = keys.live(name), keys.agent(name), keys.unit(name)
         lease = await self._store.lease_grant(self._ttl_s)
         for _ in range(ATTEMPTS):
-            read = await self._store.commit(Txn(then=[Get(unit), Get(live)]))
+            read = await self._store.commit(
+                Txn(then=[Get(unit), Get(live), Get(keys.removed(name))])
+            )
+            if not read.results[0] and read.results[2]:
+                raise NotFound(was_removed(name, read.results[2][0]))
             if not read.results[0]:
-                raise NotFound(f"there is no unit {self._unit_id}; apply it first")
+                raise NotFound(f"there is no unit {name}; apply it first")
             revision = 0
             if read.results[1]:
                 held = decode_status(read.results[1][0])
@@ -55,7 +57,7 @@ class Liveness:
                     ],
                     then=[
                         Put(live, encode_status(status), lease),
-                        Put(agent, status.incarnation.encode()),
+                        Put(agent, encode_agent(_agent_of(status))),
                     ],
                 )
             )
@@ -80,15 +82,16 @@ class Liveness:
             written is not None
             and written.health == status.health
             and written.version == status.version
+            and written.endpoint == status.endpoint
             and abs(written.load - status.load) < LOAD_STEP
         ):
             return
         key = keys.live(self._unit_id)
+        writes: list[Operation] = [Put(key, encode_status(status), self._lease)]
+        if written is None or written.endpoint != status.endpoint:
+            writes.append(Put(keys.agent(self._unit_id), encode_agent(_agent_of(status))))
         result = await self._store.commit(
-            Txn(
-                compares=[unchanged(key, self._revision)],
-                then=[Put(key, encode_status(status), self._lease)],
-            )
+            Txn(compares=[unchanged(key, self._revision)], then=writes)
         )
         if not result.succeeded:
             # Another run has it, or the lease ran out just now and took the record along.
@@ -99,3 +102,7 @@ class Liveness:
     async def leave(self) -> None:
         """The agent ended its stream: the unit is without an agent at once."""
         await self._store.lease_revoke(self._lease)
+
+
+def _agent_of(status: UnitStatus) -> AgentRecord:
+    return AgentRecord(incarnation=status.incarnation, endpoint=status.endpoint)

@@ -14,7 +14,7 @@ from control_plane.errors import ServiceError
 from control_plane.fleet.capacity import CapacityRecord
 from control_plane.fleet.lifecycle import LifecycleRecord
 from control_plane.fleet.move_job import MoveJob
-from control_plane.fleet.unit import TenantSpec, UnitSpec, UnitStatus
+from control_plane.fleet.unit import AgentRecord, TenantSpec, UnitSpec, UnitStatus
 from control_plane.store.port import KeyValue
 
 T = TypeVar("T")
@@ -28,6 +28,7 @@ class DamagedRecord(ServiceError):
 
 _encoder = msgspec.json.Encoder(order="deterministic")
 _units = msgspec.json.Decoder(UnitSpec)
+_agents = msgspec.json.Decoder(AgentRecord)
 _statuses = msgspec.json.Decoder(UnitStatus)
 _tenants = msgspec.json.Decoder(TenantSpec)
 _capacities = msgspec.json.Decoder(CapacityRecord)
@@ -53,6 +54,18 @@ def encode_status(status: UnitStatus) -> bytes:
 def decode_status(pair: KeyValue) -> UnitStatus:
     """Raises DamagedRecord."""
     return _decode(_statuses, pair)
+
+
+def encode_agent(agent: AgentRecord) -> bytes:
+    """Who registered for a unit last."""
+    return _encoder.encode(agent)
+
+
+def decode_agent(pair: KeyValue) -> AgentRecord:
+    """Raises DamagedRecord."""
+    if not pair.value.startswith(b"{"):  # an earlier version wrote the incarnation alone
+        return AgentRecord(incarnation=pair.value.decode(errors="replace"))
+    return _decode(_agents, pair)
 
 
 def decode_capacity_record(pair: KeyValue) -> CapacityRecord:

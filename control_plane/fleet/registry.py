@@ -8,12 +8,12 @@ where clients lose room, with a new fence (docs/ledger.md).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 
 from control_plane import keys
-from control_plane.errors import Conflict
+from control_plane.errors import Conflict, Refused
 from control_plane.fleet.capacity import encode_capacity
-from control_plane.fleet.records import decode_status, encode_lifecycle, encode_unit
+from control_plane.fleet.records import decode_status, decode_unit, encode_lifecycle, encode_unit
 from control_plane.fleet.unit import UnitSpec
 from control_plane.fleet.unit_reader import AssignmentClusters, UnitReader
 from control_plane.fleet.unit_removal import UnitRemoval
@@ -23,10 +23,26 @@ from control_plane.fleet.unit_view import (
     changed_since,
     last_seen_views,
     revision_of,
+    was_removed,
 )
-from control_plane.store.port import KeyValue, Operation, Put, Store, Txn, unchanged
+from control_plane.store.port import Delete, KeyValue, Operation, Put, Store, Txn, unchanged
 
 ATTEMPTS = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplyRequest:
+    """On which terms a spec is applied.
+
+    fields: of the spec, which are written where the unit is there already; none: all of them.
+    registering: by the unit's own agent, when it starts: it may not undo what an operator did
+    since it applied the same spec before. dry_run: nothing is written.
+    """
+
+    expected_revision: int = 0
+    fields: frozenset[str] = frozenset()
+    registering: bool = False
+    dry_run: bool = False
 
 
 class UnitRegistry:
@@ -45,51 +61,75 @@ class UnitRegistry:
         self._store = store
         self._wall = wall
         self._reader = UnitReader(store, clusters)
-        self._removal = UnitRemoval(store, self._reader, clock=clock)
+        self._removal = UnitRemoval(store, self._reader, clock=clock, wall=wall)
 
-    async def apply(self, spec: UnitSpec, *, expected_revision: int = 0) -> UnitView:
-        """Creates or replaces the desired record of a checked spec.
+    async def apply(self, spec: UnitSpec, request: ApplyRequest | None = None) -> UnitView:
+        """Writes a checked spec, or those fields of it that are asked for.
 
-        Raises Conflict when `expected_revision` is given and the record is not there at
-        that revision any more.
+        Raises Conflict when a revision is expected and the unit is not at that one any more, or
+        when others keep changing it; Refused when an agent registers a unit that was removed.
         """
-        unit_key, capacity_key = keys.unit(spec.id), keys.capacity(spec.id)
+        request = request or ApplyRequest()
         for _ in range(ATTEMPTS):
             seen = await self._reader.snapshot(spec.id)
-            if expected_revision and seen.revision != expected_revision:
-                raise changed_since(spec.id, expected_revision)
-            writes: list[Operation] = [Put(unit_key, encode_unit(spec))]
-            before = seen.record
-            after = replace(before, capacity=spec.capacity)
-            if seen.capacity is None or after != before:
-                writes.append(Put(capacity_key, encode_capacity(after)))
-            state = seen.state
-            if seen.lifecycle is None and seen.unit is None:
-                state = replace(state, since_ms=int(self._wall() * 1000))
-                writes.append(Put(keys.lifecycle(spec.id), encode_lifecycle(state)))
-            if seen.capacity is not None and after.capacity < before.capacity:
-                writes.append(Put(keys.fence(spec.id), b"%d" % spec.capacity))
+            if request.expected_revision and seen.revision != request.expected_revision:
+                raise changed_since(spec.id, request.expected_revision)
+            if request.registering and seen.removed is not None:
+                raise Refused(was_removed(spec.id, seen.removed))
+            view, writes = self._planned(applied_over(seen, spec, request), seen)
+            if request.dry_run:
+                return view
+            if request.registering:
+                if seen.applied is None or decode_unit(seen.applied) != spec:
+                    writes.append(Put(keys.applied(spec.id), encode_unit(spec)))
+            elif seen.removed is not None:
+                writes.append(Delete(keys.removed(spec.id)))
+            if not writes:
+                await self._reader.raise_gates(spec.id)
+                return view
             result = await self._store.commit(
                 Txn(
                     compares=[
-                        unchanged(unit_key, revision_of(seen.unit)),
-                        unchanged(capacity_key, revision_of(seen.capacity)),
+                        unchanged(keys.unit(spec.id), revision_of(seen.unit)),
+                        unchanged(keys.capacity(spec.id), revision_of(seen.capacity)),
                         unchanged(keys.lifecycle(spec.id), revision_of(seen.lifecycle)),
+                        unchanged(keys.applied(spec.id), revision_of(seen.applied)),
+                        unchanged(keys.removed(spec.id), revision_of(seen.removed)),
                     ],
                     then=writes,
                 )
             )
             if result.succeeded:
                 await self._reader.raise_gates(spec.id)
-                return UnitView(
-                    spec=spec,
-                    revision=result.revision,
-                    status=decode_status(seen.live) if seen.live else None,
-                    capacity=after,
-                    clients=seen.clients,
-                    lifecycle=state,
-                )
+                changed = any(one.key == keys.unit(spec.id) for one in writes)
+                return replace(view, revision=result.revision) if changed else view
         raise Conflict(f"unit {spec.id} keeps changing under this request; try again")
+
+    def _planned(self, spec: UnitSpec, seen: UnitSnapshot) -> tuple[UnitView, list[Operation]]:
+        """The unit as it will be, but for its revision, and what has to be written for that."""
+        writes: list[Operation] = []
+        if seen.unit is None or decode_unit(seen.unit) != spec:
+            writes.append(Put(keys.unit(spec.id), encode_unit(spec)))
+        before = seen.record
+        after = replace(before, capacity=spec.capacity)
+        if seen.capacity is None or after != before:
+            writes.append(Put(keys.capacity(spec.id), encode_capacity(after)))
+        state = seen.state
+        if seen.lifecycle is None and seen.unit is None:
+            state = replace(state, since_ms=int(self._wall() * 1000))
+            writes.append(Put(keys.lifecycle(spec.id), encode_lifecycle(state)))
+        if seen.capacity is not None and after.capacity < before.capacity:
+            writes.append(Put(keys.fence(spec.id), b"%d" % spec.capacity))
+        view = UnitView(
+            spec=spec,
+            endpoint=seen.endpoint_of(spec),
+            revision=seen.revision,
+            status=decode_status(seen.live) if seen.live else None,
+            capacity=after,
+            clients=seen.clients,
+            lifecycle=state,
+        )
+        return view, writes
 
     async def get(self, unit_id: str) -> UnitView:
         """One unit. Raises NotFound."""
@@ -120,3 +160,21 @@ class UnitRegistry:
         """After a new fence, before it is acknowledged: every assignment cluster has it.
         Raises Unavailable, and then the fence stands, but not everywhere yet."""
         await self._reader.raise_gates(unit_id)
+
+
+def applied_over(seen: UnitSnapshot, spec: UnitSpec, request: ApplyRequest) -> UnitSpec:
+    """The spec as it is to be, where this one is applied over what is there. Pure."""
+    if seen.unit is None:
+        return spec
+    stands, written = decode_unit(seen.unit), request.fields
+    if request.registering:
+        # What the agent says now and did not say the last time; all else is an operator's word.
+        last = decode_unit(seen.applied) if seen.applied is not None else spec
+        written = frozenset(
+            field.name
+            for field in fields(UnitSpec)
+            if getattr(last, field.name) != getattr(spec, field.name)
+        )
+    elif not written:
+        return spec
+    return replace(stands, **{name: getattr(spec, name) for name in written})

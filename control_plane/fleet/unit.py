@@ -39,7 +39,7 @@ class UnitSpec:
     """The desired record of a unit, as an operator or its agent wrote it."""
 
     id: UnitId
-    endpoint: str  # host:port
+    endpoint: str  # host:port, as declared; `serving_endpoint` says where clients are sent
     position: Position
     country: str  # ISO 3166-1 alpha-2
     capacity: int  # clients, at least 1
@@ -63,6 +63,20 @@ class UnitStatus:
     version: str
     incarnation: str  # one run of the agent; later runs sort after earlier ones
     reported_at: float  # Unix time, s
+    endpoint: str = ""  # host:port where the agent is reached; empty: as the spec says
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentRecord:
+    """The agent that registered last, whether it is heard now or not."""
+
+    incarnation: str
+    endpoint: str = ""  # host:port, as it reported; empty: as the spec says
+
+
+def serving_endpoint(spec: UnitSpec, agent: AgentRecord | None) -> str:
+    """Where clients of a unit are sent: its reported endpoint, else its declared endpoint."""
+    return (agent.endpoint if agent is not None else "") or spec.endpoint
 
 
 class Reprovision(StrEnum):

@@ -60,10 +60,12 @@ class UnitReader:
                     Get(keys.usage(unit_id, ""), prefix=True),
                     Get(keys.lifecycle(unit_id)),
                     Get(keys.agent(unit_id)),
+                    Get(keys.applied(unit_id)),
+                    Get(keys.removed(unit_id)),
                 ]
             )
         )
-        unit, live, capacity, usages, lifecycle, agent = result.results
+        unit, live, capacity, usages, lifecycle, agent, applied, removed = result.results
         counted = await self._counted()
         return UnitSnapshot(
             unit=unit[0] if unit else None,
@@ -72,6 +74,8 @@ class UnitReader:
             usages=tuple(usages),
             lifecycle=lifecycle[0] if lifecycle else None,
             agent=agent[0] if agent else None,
+            applied=applied[0] if applied else None,
+            removed=removed[0] if removed else None,
             cluster_clients=clients_in_clusters(
                 unit_id, capacity[0] if capacity else None, counted
             ),

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 from control_plane import keys
-from control_plane.errors import Conflict, NotFound, Refused
+from control_plane.errors import Conflict, NotFound, Refused, Unavailable
 from control_plane.fleet.capacity import encode_capacity
 from control_plane.fleet.lifecycle import TAKING
 from control_plane.fleet.unit_reader import UnitReader
@@ -25,12 +26,20 @@ POLL_S = 0.05
 
 class UnitRemoval:
     """Over one store. Raises StoreUnavailable and OutcomeUnknown besides what is said. clock:
-    monotonic seconds."""
+    monotonic seconds; wall: Unix seconds."""
 
-    def __init__(self, store: Store, reader: UnitReader, *, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        reader: UnitReader,
+        *,
+        clock: Callable[[], float],
+        wall: Callable[[], float],
+    ) -> None:
         self._store = store
         self._reader = reader
         self._clock = clock
+        self._wall = wall
 
     async def remove(
         self, unit_id: str, *, expected_revision: int = 0, dry_run: bool = False
@@ -82,6 +91,7 @@ class UnitRemoval:
             unchanged(keys.unit(unit_id), revision_of(seen.unit)),
             unchanged(keys.capacity(unit_id), revision_of(seen.capacity)),
             unchanged(keys.lifecycle(unit_id), revision_of(seen.lifecycle)),
+            unchanged(keys.live(unit_id), revision_of(seen.live)),
             *(unchanged(pair.key, pair.mod_revision) for pair in seen.usages),
         ]
         result = await self._store.commit(
@@ -95,10 +105,17 @@ class UnitRemoval:
                     Delete(keys.agent(unit_id)),
                     Delete(keys.live(unit_id)),
                     Delete(keys.lifecycle(unit_id)),
+                    Delete(keys.applied(unit_id)),
+                    Put(keys.removed(unit_id), b"%d" % int(self._wall() * 1000)),
                     Delete(keys.usage(unit_id, ""), prefix=True),
                 ],
             )
         )
+        if result.succeeded and seen.live is not None:
+            # Else its agent would go on renewing a lease that keeps nothing, and be deaf to its
+            # unit's end, and to its return.
+            with suppress(Unavailable):  # then the agent learns of it when its status changes
+                await self._store.lease_revoke(seen.live.lease)
         return result.succeeded
 
     async def _set_open(self, unit_id: str, is_open: bool) -> bool:

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from control_plane import keys
 from control_plane.errors import Conflict, NotFound
 from control_plane.fleet.capacity import CapacityRecord
 from control_plane.fleet.lifecycle import LifecycleRecord, unwritten
 from control_plane.fleet.records import (
+    decode_agent,
     decode_capacity_record,
     decode_lifecycle,
     decode_status,
     decode_unit,
 )
-from control_plane.fleet.unit import UnitSpec, UnitStatus
+from control_plane.fleet.unit import UnitSpec, UnitStatus, serving_endpoint
 from control_plane.store.port import KeyValue
 
 
@@ -28,6 +30,7 @@ class UnitView:
     """One unit as the store shows it at one revision."""
 
     spec: UnitSpec
+    endpoint: str  # where clients are sent; see `serving_endpoint`
     revision: int  # of its desired record or its lifecycle, whichever was written last
     status: UnitStatus | None  # None: no agent holds the lease
     capacity: CapacityRecord
@@ -45,6 +48,8 @@ class UnitSnapshot:
     usages: tuple[KeyValue, ...]
     lifecycle: KeyValue | None = None
     agent: KeyValue | None = None
+    applied: KeyValue | None = None  # what its agent applied last
+    removed: KeyValue | None = None  # that an operator removed it
     cluster_clients: int = 0  # counted in assignment clusters
 
     @property
@@ -71,18 +76,33 @@ class UnitSnapshot:
         """Changes with the unit's record and with its state; 0: there is no such unit."""
         return max(revision_of(self.unit), revision_of(self.lifecycle)) if self.unit else 0
 
+    def endpoint_of(self, spec: UnitSpec) -> str:
+        """Where clients are sent, were this the spec."""
+        return serving_endpoint(spec, decode_agent(self.agent) if self.agent else None)
+
     def view(self, unit_id: str) -> UnitView:
         """Raises NotFound."""
         if self.unit is None:
             raise NotFound(f"there is no unit {unit_id}")
+        spec = decode_unit(self.unit)
         return UnitView(
-            spec=decode_unit(self.unit),
+            spec=spec,
+            endpoint=self.endpoint_of(spec),
             revision=self.revision,
             status=decode_status(self.live) if self.live else None,
             capacity=self.record,
             clients=self.clients,
             lifecycle=self.state,
         )
+
+
+def was_removed(unit_id: str, removed: KeyValue) -> str:
+    """What its agent is told of a unit that an operator removed."""
+    when = datetime.fromtimestamp(int(removed.value) / 1000, UTC)
+    return (
+        f"unit {unit_id} was removed by an operator on {when:%Y-%m-%d at %H:%M:%S UTC}; it comes "
+        "back when an operator applies it: homeport units apply"
+    )
 
 
 def changed_since(unit_id: str, revision: int) -> Conflict:

@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from control_plane.errors import InvalidInput
 from control_plane.fleet.unit import Position, ServedAreas, TenantSpec, UnitSpec
 from control_plane.identity.names import check_slug
+from control_plane.printable import MAX_SHOWN, quoted
 
 CONTINENTS = frozenset({"AF", "AN", "AS", "EU", "NA", "OC", "SA"})
 MAX_CAPACITY = 2**53  # exact in JSON and in floating point
 MAX_LABELS = 64
-MAX_SHOWN = 70  # characters of a value that a message repeats
 _COUNTRY = re.compile(r"[A-Z]{2}\Z")
 _HOST = re.compile(r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])\Z")
 _LABEL_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?\Z")
@@ -53,8 +53,8 @@ def unit_faults(
             yield fault
 
 
-def shown(value: object, form: Callable[[object], str] = repr) -> str:
-    """A value as messages show it: cut where it is long."""
+def shown(value: object, form: Callable[[object], str] = quoted) -> str:
+    """A value as messages show it: as JSON writes it, cut where it is long."""
     try:
         text = form(value)
     except ValueError:  # a number of more than 4,300 digits

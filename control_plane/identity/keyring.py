@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from control_plane import keys
 from control_plane.errors import InvalidInput
+from control_plane.printable import why_unreadable
 from control_plane.store.port import Get, Put, Store, Txn, absent, unchanged
 
 MASTER_BYTES = 32
@@ -179,7 +180,9 @@ def read_ring(path: Path) -> KeyRing:
             )
         content = path.read_bytes()
     except OSError as error:
-        raise InvalidInput("master_key_file", f"{path} cannot be read: {error}") from error
+        raise InvalidInput(
+            "master_key_file", f"{path} cannot be read: {why_unreadable(error)}"
+        ) from error
     return decode_ring(content, str(path))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from control_plane.errors import InvalidInput
+from control_plane.printable import quoted
 
 MAX_CLIENT_ID_BYTES = 128
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?\Z")
@@ -44,10 +45,9 @@ def check_client_id(client_id: str, field: str = "client_id") -> str:
 def check_slug(name: str, field: str) -> str:
     """The name, when it is 1 to 63 of a-z 0-9 '-' '.', with a letter or digit at both ends."""
     if not _SLUG.match(name):
-        shown = repr(name if len(name) <= 70 else name[:70] + "…")
         raise InvalidInput(
             field,
-            f"{field} {shown} is not a valid name; use 1 to 63 of a-z 0-9 '-' '.', "
+            f"{field} {quoted(name)} is not a valid name; use 1 to 63 of a-z 0-9 '-' '.', "
             "starting and ending with a letter or digit",
         )
     return name

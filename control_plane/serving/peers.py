@@ -16,6 +16,7 @@ from typing import TypeAlias
 from urllib.parse import unquote
 
 from control_plane.errors import InvalidInput
+from control_plane.printable import quoted
 from control_plane.serving.calls import Metadata
 
 log = logging.getLogger(__name__)
@@ -67,13 +68,13 @@ def _network(text: str) -> Network:
     stripped = text.strip()
     if "%" in stripped:
         raise InvalidInput(
-            FIELD, f"{text!r} has a zone, which no caller's address has here; leave it out"
+            FIELD, f"{quoted(text)} has a zone, which no caller's address has here; leave it out"
         )
     try:
         network = ipaddress.ip_network(stripped, strict=False)
         exact = ipaddress.ip_interface(stripped).ip == network.network_address
     except ValueError as error:
-        raise InvalidInput(FIELD, f"{text!r} is not an address or CIDR block") from error
+        raise InvalidInput(FIELD, f"{quoted(text)} is not an address or CIDR block") from error
     if not exact:
         log.warning("trusted_proxies: %s is read as %s, all of it", stripped, network)
     if isinstance(network, ipaddress.IPv4Network):
@@ -84,14 +85,14 @@ def _network(text: str) -> Network:
     if network.prefixlen and network.supernet_of(_MAPPED):
         raise InvalidInput(
             FIELD,
-            f"{text!r} covers all IPv4 addresses in their mapped form, and more; give IPv4 "
+            f"{quoted(text)} covers all IPv4 addresses in their mapped form, and more; give IPv4 "
             "networks as such (10.0.0.0/8, or 0.0.0.0/0 for all), IPv6 ones beside them",
         )
     if network.subnet_of(_COMPATIBLE) and int(network.network_address) >= _LEAST_COMPATIBLE:
         inner_text = ipaddress.IPv4Address(int(network.network_address))
         raise InvalidInput(
             FIELD,
-            f"{text!r} is an IPv4-compatible IPv6 address, and no connection comes from one; "
+            f"{quoted(text)} is an IPv4-compatible IPv6 address, and no connection comes from one; "
             f"give {inner_text}/{network.prefixlen - 96}",
         )
     return network

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from control_plane.errors import InvalidInput
+from control_plane.printable import quoted
 from control_plane.store.port import Store
 
 _FORMS = "write embedded:PATH, etcd://host:port,host:port or etcds://host:port (with TLS)"
@@ -56,7 +57,7 @@ class StoreUrl:
             )
         if scheme == "embedded":
             if not rest:
-                raise InvalidInput("store", f"{url!r} has no path; write embedded:PATH")
+                raise InvalidInput("store", f"{quoted(url)} has no path; write embedded:PATH")
             return cls(scheme=scheme, path=Path(rest).expanduser())
         if not rest.startswith("//"):
             raise InvalidInput("store", f"{_shown(url)} lacks the slashes; write {scheme}://{rest}")
@@ -68,10 +69,10 @@ class StoreUrl:
                 "because URLs end up in logs",
             )
         if "/" in rest or "?" in rest:
-            raise InvalidInput("store", f"{url!r} has more than endpoints; {_FORMS}")
+            raise InvalidInput("store", f"{quoted(url)} has more than endpoints; {_FORMS}")
         endpoints = tuple(part.strip() for part in rest.split(",") if part.strip())
         if not endpoints:
-            raise InvalidInput("store", f"{url!r} names no endpoint; {_FORMS}")
+            raise InvalidInput("store", f"{quoted(url)} names no endpoint; {_FORMS}")
         return cls(scheme=scheme, endpoints=endpoints)
 
 
@@ -93,7 +94,8 @@ async def open_store(
 
     if parsed.scheme == "etcd" and access.has_tls:
         raise InvalidInput(
-            "store", f"certificates are set, but {url!r} is without TLS; write etcds:// instead"
+            "store",
+            f"certificates are set, but {quoted(url)} is without TLS; write etcds:// instead",
         )
     tls = None
     if parsed.scheme == "etcds":

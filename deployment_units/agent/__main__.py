@@ -8,7 +8,8 @@ import sys
 import grpc
 
 from control_plane.errors import Refused
-from control_plane.process import first_of, run_program, stop_on_signals, write_ready_file
+from control_plane.process import first_of, run_program, stop_on_signals
+from control_plane.ready_file import write_ready_file
 from deployment_units.agent.settings import AgentSettings, read_settings
 from deployment_units.agent.wiring import run_agents
 
@@ -19,7 +20,7 @@ async def run(settings: AgentSettings) -> None:
 
     def ready(endpoints: dict[str, str]) -> None:
         print(f"homeport agents serve {len(endpoints)} unit(s)", file=sys.stderr, flush=True)
-        write_ready_file(settings.ready_file, endpoints)
+        write_ready_file(settings.ready_file, {"units": endpoints})
 
     try:
         await run_agents(settings, stop=stop_on_signals(), on_ready=ready)

@@ -38,6 +38,8 @@ _HOPELESS = frozenset(
         grpc.StatusCode.UNAUTHENTICATED,
     }
 )
+# An operator removed the unit, or never applied it.
+_NO_SUCH_UNIT = frozenset({grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +51,14 @@ class UnitIdentity:
     version: str
     ttl_s: int = 10
     spec: UnitSpec | None = None
+    endpoint: str = ""  # host:port where clients reach it; empty: as the record says
 
 
 class Registration:
     """One unit's registration. `run` is a task of the owner's; `registered` is set while a
-    heartbeat stream stands and keys are there.
+    heartbeat stream stands and keys are there, `settled` from then on, or once it is known that
+    an operator removed the unit; `removed`: that is so. A removed unit asks again now and then,
+    so that it is back soon after an operator applies it.
 
     on_departures is called with clients that left the unit: at first all that still matter, then
     each. spec_to_proto: the record as the message that is applied.
@@ -87,6 +92,8 @@ class Registration:
         self._applied = identity.spec is None
         self._leaving = asyncio.Event()
         self.registered = asyncio.Event()
+        self.settled = asyncio.Event()
+        self.removed = False
         self.keys_seen = 0
 
     async def run(self) -> None:
@@ -103,7 +110,10 @@ class Registration:
                 if error.code() in _HOPELESS and not self.keys_seen:
                     error.add_note(f"unit {self._identity.unit_id} at {server}")
                     raise
-                self._log_lost(server, f"{error.code().name}: {error.details()}")
+                if error.code() in _NO_SUCH_UNIT:
+                    self._note_removed(error.details() or "it is not there")
+                else:
+                    self._log_lost(server, f"{error.code().name}: {error.details()}")
             except TimeoutError:
                 self._log_lost(server, "it fell silent")
             except InvalidInput as error:
@@ -123,6 +133,14 @@ class Registration:
         """Says goodbye: the control plane knows at once that the unit is gone."""
         self._leaving.set()
 
+    def _note_removed(self, why: str) -> None:
+        """Said once, and not at each vain try."""
+        if not self.removed:
+            log.warning("unit %s is not registered: %s", self._identity.unit_id, why)
+        self.removed = True
+        if self._identity.spec is not None:
+            self.settled.set()
+
     def _log_lost(self, server: str, why: str) -> None:
         """A stream that stood is worth a warning, another vain try is not."""
         level = logging.WARNING if self.registered.is_set() else logging.INFO
@@ -136,11 +154,12 @@ class Registration:
         identity = self._identity
         if identity.spec is not None and not self._applied:
             await stub.ApplyUnit(
-                pb.ApplyUnitRequest(spec=self._spec_to_proto(identity.spec)),
+                pb.ApplyUnitRequest(spec=self._spec_to_proto(identity.spec), registering=True),
                 timeout=CALL_S,
                 metadata=self._metadata,
             )
-            # Once a run: an operator who changed or removed the unit since has the last word.
+            # Once a run, and where the record is another one than the last time: an operator who
+            # changed or removed the unit since has the last word.
             self._applied = True
         answered = asyncio.Event()
         interval_s = [identity.ttl_s / 3]
@@ -170,6 +189,8 @@ class Registration:
                     self._on_departures(answer.departures)
                 if self._verifier.has_keys:
                     self.registered.set()
+                    self.settled.set()
+                    self.removed = False
                 self._holds.acknowledge(number, answer.recorded_admissions)
                 answered.set()
         finally:
@@ -187,6 +208,7 @@ class Registration:
                     load=self._load.load(),
                     version=identity.version,
                     incarnation=identity.incarnation,
+                    endpoint=identity.endpoint,
                 ),
             )
             heartbeat.ttl.seconds = identity.ttl_s

@@ -40,7 +40,8 @@ class AgentSettings(ServiceSettings):
         int, Field(ge=2, le=60, description="how long a missing heartbeat is forgiven, s")
     ] = 10
     keep_endpoints: Annotated[
-        bool, Field(description="apply the file's endpoints instead of where agents listen")
+        bool,
+        Field(description="clients are sent to the file's endpoints, and not where agents listen"),
     ] = False
     ca: Annotated[
         Path | None, Field(description="PEM; the servers' CA: with it, the agent speaks TLS")

@@ -10,7 +10,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 
@@ -38,7 +38,6 @@ from homeport.api.unit.v1 import unit_pb2_grpc
 
 DRAIN_S = 5.0
 UNKNOWN_CAPACITY = 1_000_000  # clients, for a unit whose record an operator applies
-DECLARED_ENDPOINT = "homeport.dev/declared-endpoint"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,9 +58,10 @@ def new_incarnation(now: float, random_hex: str) -> str:
 async def run_agents(
     settings: AgentSettings, *, stop: asyncio.Event, on_ready: Callable[[dict[str, str]], None]
 ) -> None:
-    """Serves until `stop`. `on_ready({unit: host:port})` once all are registered. Raises what
-    ends a registration, grpc.aio.AioRpcError; no server is left running then. Whatever else a
-    registration raises is the supervisor's business."""
+    """Serves until `stop`. `on_ready({unit: host:port})` once all are registered, without those
+    that an operator removed: those wait for their return. Raises what ends a registration,
+    grpc.aio.AioRpcError; no server is left running then. Whatever else a registration raises is
+    the supervisor's business."""
     rng = random.Random(secrets.randbits(64))
     ended = asyncio.Event()
     supervisor = Supervisor(clock=time.monotonic, jitter=rng.random, on_end=ended.set)
@@ -143,10 +143,6 @@ def build_agent(settings: AgentSettings, spec: UnitSpec | None) -> Agent:
     )
     host = settings.listen.rpartition(":")[0]
     endpoint = f"{host}:{server.bind(settings.listen)}"
-    if spec is not None and not settings.keep_endpoints:
-        spec = replace(
-            spec, endpoint=endpoint, labels={**spec.labels, DECLARED_ENDPOINT: spec.endpoint}
-        )
     rng = random.Random(secrets.randbits(64))
     registration = Registration(
         UnitIdentity(
@@ -155,6 +151,8 @@ def build_agent(settings: AgentSettings, spec: UnitSpec | None) -> Agent:
             version=version("homeport-server"),
             ttl_s=settings.ttl_s,
             spec=spec,
+            # What --listen says of one unit is its own affair: something may stand before it.
+            endpoint=endpoint if spec is not None and not settings.keep_endpoints else "",
         ),
         _listed(settings.server),
         verifier,
@@ -176,5 +174,5 @@ def _listed(text: str) -> tuple[str, ...]:
 
 async def _announce(agents: Sequence[Agent], on_ready: Callable[[dict[str, str]], None]) -> None:
     for agent in agents:
-        await agent.registration.registered.wait()
-    on_ready({agent.unit_id: agent.endpoint for agent in agents})
+        await agent.registration.settled.wait()
+    on_ready({agent.unit_id: agent.endpoint for agent in agents if not agent.registration.removed})

@@ -13,6 +13,7 @@ from control_plane import keys
 from control_plane.errors import InvalidInput, ServiceError
 from control_plane.fleet.unit import TenantSpec
 from control_plane.identity.names import check_client_id
+from control_plane.printable import quoted
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from provisioner.api.requests import Batch, text, unsaid, utf8
 from provisioner.provisioning import answers, response_encoding
@@ -56,7 +57,8 @@ class BatchRun:
                 if client_id in positions:
                     raise InvalidInput(
                         "client_id",
-                        f"client {client_id!r} is in this batch already; send each client once",
+                        f"client {quoted(client_id)} is in this batch already; send each "
+                        "client once",
                     )
                 positions[client_id] = position
                 location = locations[position]

@@ -13,7 +13,7 @@ from control_plane import keys
 from control_plane.auth.tokens import Right
 from control_plane.errors import InvalidInput, Unavailable
 from control_plane.fleet.liveness import Liveness
-from control_plane.fleet.registry import UnitRegistry
+from control_plane.fleet.registry import ApplyRequest, UnitRegistry
 from control_plane.fleet.unit_view import UnitView
 from control_plane.fleet.validation import check_unit
 from control_plane.identity.names import check_client_id, check_slug
@@ -83,8 +83,30 @@ class FleetService(pb_grpc.FleetServiceServicer):
         if Right.UNIT not in caller.rights:
             self._callers.require(context, Right.OPERATE)
         spec = check_unit(mapping.spec_from_proto(request.spec))
-        view = await self._registry.apply(spec, expected_revision=request.revision)
-        return mapping.unit_to_proto(view)
+        wanted = ApplyRequest(
+            expected_revision=request.revision,
+            fields=mapping.spec_fields(request.update_mask),
+            registering=request.registering,
+            dry_run=request.dry_run,
+        )
+        return self._unit(await self._registry.apply(spec, wanted))
+
+    async def ListUnitClients(
+        self, request: pb.ListUnitClientsRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.ListUnitClientsResponse:
+        self._callers.require(context, Right.OPERATE)
+        found = await self._operations.clients_of(
+            check_slug(request.unit_id, "unit_id"),
+            page_size=request.page_size,
+            page_token=request.page_token,
+        )
+        return pb.ListUnitClientsResponse(
+            clients=[
+                pb.UnitClient(tenant=one.tenant, client_id=one.client_id, epoch=one.epoch)
+                for one in found.clients
+            ],
+            next_page_token=found.next_token,
+        )
 
     async def GetUnit(
         self, request: pb.GetUnitRequest, context: aio.ServicerContext[Any, Any]

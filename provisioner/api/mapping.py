@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from google.protobuf import timestamp_pb2
+from collections.abc import Mapping
+from dataclasses import fields
+
+from google.protobuf import field_mask_pb2, timestamp_pb2
 
 from control_plane.errors import InvalidInput
 from control_plane.fleet.lifecycle import State
@@ -20,7 +23,9 @@ from control_plane.fleet.unit import (
     UnitStatus,
 )
 from control_plane.fleet.unit_view import UnitView
+from control_plane.fleet.validation import check_endpoint
 from control_plane.fleet_messages import spec_to_proto
+from control_plane.printable import printable, quoted
 from control_plane.serving.status import duration
 from homeport.api.fleet.v1 import fleet_pb2
 from homeport.api.geo.v1 import geo_pb2
@@ -130,9 +135,10 @@ def status_from_proto(message: fleet_pb2.UnitStatus, *, now: float) -> UnitStatu
     return UnitStatus(
         health=UnitHealth.SERVING if serving else UnitHealth.NOT_SERVING,
         load=min(1.0, max(0.0, message.load)),
-        version=message.version[:64],
+        version=printable(message.version[:64]),
         incarnation=message.incarnation[:64],
         reported_at=now,
+        endpoint=check_endpoint(message.endpoint, "status.endpoint") if message.endpoint else "",
     )
 
 
@@ -144,6 +150,7 @@ def status_to_proto(status: UnitStatus) -> fleet_pb2.UnitStatus:
         version=status.version,
         incarnation=status.incarnation,
         report_time=timestamp(status.reported_at),
+        endpoint=status.endpoint,
     )
 
 
@@ -199,7 +206,36 @@ def unit_to_proto(view: UnitView, job: MoveJob | None = None) -> fleet_pb2.Unit:
         state_reason=state.reason,
         state_time=timestamp(state.since_ms / 1000) if state.since_ms else None,
         job=job_to_proto(job) if job is not None else None,
+        endpoint=view.endpoint,
     )
+
+
+_SPEC_FIELDS = {field.name: field.name for field in fields(UnitSpec) if field.name != "id"}
+_TENANT_FIELDS = {
+    "ticket_algorithm": "ticket_algorithm", "ticket_ttl": "ticket_ttl_s",
+    "default_position": "default_position", "hold_ttl": "hold_s", "reprovision": "reprovision",
+    "return_home": "return_home",
+}  # fmt: skip
+
+
+def spec_fields(mask: field_mask_pb2.FieldMask) -> frozenset[str]:
+    """The fields of a UnitSpec that a mask names; none: all. Raises InvalidInput."""
+    return _masked(mask, _SPEC_FIELDS)
+
+
+def tenant_fields(mask: field_mask_pb2.FieldMask) -> frozenset[str]:
+    """The fields of a TenantSpec that a mask names; none: all. Raises InvalidInput."""
+    return _masked(mask, _TENANT_FIELDS)
+
+
+def _masked(mask: field_mask_pb2.FieldMask, known: Mapping[str, str]) -> frozenset[str]:
+    for path in mask.paths:
+        if path not in known:
+            raise InvalidInput(
+                "update_mask",
+                f"update_mask names {quoted(path)}; it may name {', '.join(sorted(known))}",
+            )
+    return frozenset(known[path] for path in mask.paths)
 
 
 def tenant_from_proto(message: tenancy_pb2.Tenant) -> TenantSpec:

@@ -161,5 +161,5 @@ class ProvisionerMetrics(Collector):
         yield GaugeMetricFamily(
             "homeport_geo_build_timestamp_seconds",
             "When the geo database in use was built, Unix time.",
-            provisioner.locator.database.build_epoch,
+            int(provisioner.locator.database.info.build_time_s or 0),
         )

@@ -7,14 +7,13 @@ from typing import Any
 
 from grpc import aio
 
-from control_plane import keys
 from control_plane.auth.tokens import Right
-from control_plane.fleet.records import encode_tenant
+from control_plane.fleet.tenant_registry import TenantRegistry
 from control_plane.fleet.unit import DEFAULT_TENANT
 from control_plane.fleet.validation import check_tenant
+from control_plane.identity.names import check_slug
 from control_plane.identity.tickets import TicketIssuer
 from control_plane.serving.server import Service
-from control_plane.store.port import Put, Store, Txn
 from homeport.api.tenancy.v1 import tenancy_pb2 as pb
 from homeport.api.tenancy.v1 import tenancy_pb2_grpc as pb_grpc
 from provisioner.api import mapping
@@ -28,9 +27,13 @@ class TenantService(pb_grpc.TenantServiceServicer):
     """Servicer of homeport.api.tenancy.v1."""
 
     def __init__(
-        self, store: Store, fleet_view: FleetView, issuer: TicketIssuer, callers: Callers
+        self,
+        registry: TenantRegistry,
+        fleet_view: FleetView,
+        issuer: TicketIssuer,
+        callers: Callers,
     ) -> None:
-        self._store = store
+        self._registry = registry
         self._fleet_view = fleet_view
         self._issuer = issuer
         self._callers = callers
@@ -46,11 +49,25 @@ class TenantService(pb_grpc.TenantServiceServicer):
     ) -> pb.Tenant:
         self._callers.require(context, Right.OPERATE)
         tenant = check_tenant(mapping.tenant_from_proto(request.tenant))
-        result = await self._store.commit(
-            Txn(then=[Put(keys.tenant(tenant.id), encode_tenant(tenant))])
-        )
-        await self._fleet_view.wait_for_tenants(result.revision)
-        return mapping.tenant_to_proto(tenant)
+        fields = mapping.tenant_fields(request.update_mask)
+        applied, revision = await self._registry.apply(tenant, fields)
+        await self._fleet_view.wait_for_tenants(revision)
+        return mapping.tenant_to_proto(applied)
+
+    async def GetTenant(
+        self, request: pb.GetTenantRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.Tenant:
+        self._callers.require(context, Right.OPERATE)
+        name = check_slug(request.tenant, "tenant")
+        return mapping.tenant_to_proto(self._fleet_view.tenant_or_raise(name))
+
+    async def RemoveTenant(
+        self, request: pb.RemoveTenantRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.RemoveTenantResponse:
+        self._callers.require(context, Right.OPERATE)
+        revision = await self._registry.remove(check_slug(request.tenant, "tenant"))
+        await self._fleet_view.wait_for_tenants(revision)
+        return pb.RemoveTenantResponse()
 
     async def ListTenants(
         self, request: pb.ListTenantsRequest, context: aio.ServicerContext[Any, Any]

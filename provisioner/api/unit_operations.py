@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -30,9 +31,27 @@ from provisioner.provisioning.placer import Placer
 
 PAGE = 2_000
 SLICE = 100  # clients planned before other calls get a turn
+MOST_LOOKED_AT = 20_000  # clients in one call that lists a unit's
+DEFAULT_PAGE, MAX_PAGE = 500, 1_000  # clients
+MAX_TOKEN = 256
 MAX_JOB_ID = 80
 MOST_WITNESSES = 50  # two compares each, of a transaction's 128
 BOUND_SHARE = 10  # a rebalance moves at most one in so many, where nobody says otherwise
+
+
+class UnitClient(NamedTuple):
+    """A client that lives at a unit."""
+
+    tenant: str
+    client_id: str
+    epoch: int
+
+
+class ClientPage(NamedTuple):
+    """Some clients of a unit. next_token: to go on after them; empty: there are no more."""
+
+    clients: Sequence[UnitClient]
+    next_token: str
 
 
 class UnitOperations:
@@ -133,6 +152,30 @@ class UnitOperations:
             )
         )
 
+    async def clients_of(self, unit_id: str, *, page_size: int, page_token: str) -> ClientPage:
+        """Clients of a unit, by tenant and id. Looks at MOST_LOOKED_AT clients of all units at
+        most; a page may be short, or empty, and not the last. Raises NotFound, InvalidInput."""
+        size = page_size or DEFAULT_PAGE
+        if not 1 <= size <= MAX_PAGE:
+            raise InvalidInput("page_size", f"page_size is {size}; it must be 1 to {MAX_PAGE:,}")
+        if len(page_token) > MAX_TOKEN or not page_token.isprintable():
+            raise InvalidInput("page_token", "page_token is none that a page before brought")
+        await self._registry.get(unit_id)
+        after = keys.ASSIGNMENTS + page_token.encode() if page_token else None
+        found: list[UnitClient] = []
+        for _ in range(MOST_LOOKED_AT // PAGE):
+            page = await self._clients.range(keys.ASSIGNMENTS, start_after=after, limit=PAGE)
+            for pair in page.items:
+                after = pair.key
+                client = _client_at(pair, unit_id)
+                if client is not None:
+                    found.append(client)
+                    if len(found) == size:
+                        return ClientPage(found, after[len(keys.ASSIGNMENTS) :].decode())
+            if not page.more:
+                return ClientPage(found, "")
+        return ClientPage(found, after[len(keys.ASSIGNMENTS) :].decode() if after else "")
+
     async def jobs(self, *, with_ended: bool) -> Sequence[MoveJob]:
         """Newest first."""
         return await self._job_store.list(with_ended=with_ended)
@@ -231,6 +274,16 @@ def _resident(pair: KeyValue) -> Resident | None:
         return None  # damaged: nobody can move it
     tenant, _ = split_key(pair.key)
     return Resident(key=pair.key, tenant=tenant, unit=record.unit, cell=record.cell)
+
+
+def _client_at(pair: KeyValue, unit_id: str) -> UnitClient | None:
+    """The client of an assignment, where it lives at the unit."""
+    try:
+        record = decode_assignment(pair.value)
+    except msgspec.MsgspecError:
+        return None
+    tenant, client_id = split_key(pair.key)
+    return UnitClient(tenant, client_id, record.epoch) if record.unit == unit_id else None
 
 
 def check_rate(rate_per_s: float) -> float:

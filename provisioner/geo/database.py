@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 from maxminddb.decoder import Decoder
 
-from control_plane.errors import ServiceError
+from control_plane.errors import FaultyFile
+from control_plane.printable import quoted
 from provisioner.geo import mmdb, tree
 from provisioner.geo.address import Address, blocks_never_looked_up
 from provisioner.geo.location import Location
@@ -24,6 +25,7 @@ from provisioner.geo.ranges import NO_RECORD, Ranges, cleared, ranges
 from provisioner.geo.schema import BadRecord, is_location, location_from
 
 SECONDS_A_DAY = 86_400
+_YEAR_10000_S = 253_402_300_800
 ATTRIBUTIONS = {
     "DBIP": "IP Geolocation by DB-IP (https://db-ip.com)",
     "DB-IP": "IP Geolocation by DB-IP (https://db-ip.com)",
@@ -32,10 +34,13 @@ ATTRIBUTIONS = {
 _LOW_64 = (1 << 64) - 1
 
 
-class GeoDatabaseError(ServiceError):
+class GeoDatabaseError(FaultyFile):
     """The file is not a usable geo database; the message says why and what to do."""
 
     reason = "BAD_GEO_DATABASE"
+
+    def __init__(self, message: str) -> None:
+        super().__init__("geo", message)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,9 +62,25 @@ class GeoInfo:
     sha256: str
     attribution: str
 
+    @property
+    def build_time_s(self) -> float | None:
+        """When it was built, Unix seconds; None where `build_epoch` is no such time."""
+        return None if self.build_epoch_fault else float(self.build_epoch)
+
+    @property
+    def build_epoch_fault(self) -> str:
+        """What is wrong with the time of the build, in a sentence; empty: nothing. The format
+        has it in seconds (MaxMind DB 2.0, `build_epoch`); nothing else depends on it."""
+        if 0 < self.build_epoch < _YEAR_10000_S:
+            return ""
+        said = f"build_epoch is {self.build_epoch}, which is not a time in seconds"
+        milliseconds = 0 < self.build_epoch / 1_000 < _YEAR_10000_S
+        return f"{said}; it looks like milliseconds" if milliseconds else said
+
     def age_days(self, now_s: float) -> float:
-        """Days from its build to `now_s` (Unix time)."""
-        return max(0.0, (now_s - self.build_epoch) / SECONDS_A_DAY)
+        """Days from its build to `now_s` (Unix time); 0 where that is not known."""
+        built_s = self.build_time_s
+        return 0.0 if built_s is None else max(0.0, (now_s - built_s) / SECONDS_A_DAY)
 
 
 def bundled_path() -> Path:
@@ -173,7 +194,7 @@ def _build(parts: mmdb.FileParts, path: str, digest: str, size_bytes: int) -> Ge
     locations = _locations(parts, (used - np.uint32(search.nodes + tree.SEPARATOR_BYTES)).tolist())
     if not any(locations):
         kind = metadata.database_type
-        raise mmdb.DamagedFile(f"is of type {kind!r} and says nothing of locations")
+        raise mmdb.DamagedFile(f"is of type {quoted(kind)} and says nothing of locations")
     number_of: dict[Location | None, int] = {None: NO_RECORD}
     for one in locations:
         number_of.setdefault(one, len(number_of) - 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from control_plane.errors import InvalidInput
+from control_plane.printable import quoted
 
 
 def check_position(latitude: object, longitude: object, field: str) -> tuple[float, float]:
@@ -12,7 +13,7 @@ def check_position(latitude: object, longitude: object, field: str) -> tuple[flo
     checked = []
     for name, value, limit in (("latitude", latitude, 90), ("longitude", longitude, 180)):
         if not isinstance(value, int | float) or isinstance(value, bool):
-            raise InvalidInput(f"{field}.{name}", f"{field}.{name} {value!r} is not a number")
+            raise InvalidInput(f"{field}.{name}", f"{field}.{name} {quoted(value)} is not a number")
         if not math.isfinite(value) or abs(value) > limit:
             raise InvalidInput(
                 f"{field}.{name}",

@@ -13,6 +13,7 @@ from typing import Any
 from maxminddb.decoder import Decoder
 from maxminddb.errors import InvalidDatabaseError
 
+from control_plane.printable import quoted
 from provisioner.geo.tree import SEPARATOR_BYTES
 
 MARKER = b"\xab\xcd\xefMaxMind.com"
@@ -97,19 +98,19 @@ def _metadata(document: Any) -> Metadata:
     for name, kind in _FIELDS.items():
         found[name] = document.get(name, _OPTIONAL.get(name))
         if not isinstance(found[name], kind) or isinstance(found[name], bool):
-            raise DamagedFile(f"has damaged metadata ({name} {found[name]!r:.60})")
+            raise DamagedFile(f"has damaged metadata ({name} {quoted(found[name])})")
     for name, allowed in _ALLOWED.items():
         if found[name] not in allowed:
-            raise DamagedFile(f"has damaged metadata ({name} {found[name]!r:.60})")
+            raise DamagedFile(f"has damaged metadata ({name} {quoted(found[name])})")
     if found["node_count"] < 1:
         raise DamagedFile("has damaged metadata (its search tree has no nodes)")
-    texts = found["description"]
+    described = [found["description"].get("en"), *found["description"].values()]
     return Metadata(
         nodes=found["node_count"],
         record_bits=found["record_size"],
         ip_version=found["ip_version"],
         build_epoch=found["build_epoch"],
         database_type=found["database_type"],
-        description=str(texts.get("en") or next(iter(texts.values()), "")),
-        languages=tuple(str(language) for language in found["languages"]),
+        description=next((text for text in described if isinstance(text, str) and text), ""),
+        languages=tuple(one for one in found["languages"] if isinstance(one, str)),
     )

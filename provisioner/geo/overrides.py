@@ -20,6 +20,7 @@ from typing import Any
 import yaml
 
 from control_plane.errors import InvalidInput, ServiceError
+from control_plane.printable import quoted, why_unreadable
 from provisioner.geo.address import Address, embedded_ipv4
 from provisioner.geo.cells import cell_of
 from provisioner.geo.countries import continent_of, countries
@@ -67,7 +68,7 @@ class Overrides:
             document = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, yaml.YAMLError) as error:
             # ValueError: bytes that are no UTF-8, or a date such as 2024-02-31.
-            raise BadOverrides(f"{path} cannot be read: {error}") from error
+            raise BadOverrides(f"{path} cannot be read: {why_unreadable(error)}") from error
         listed = document.get("overrides") if isinstance(document, Mapping) else document
         if not isinstance(listed, list):
             raise BadOverrides(f"{path} needs a list under the key `overrides`")
@@ -95,7 +96,9 @@ def _override(entry: Any) -> Override:
         raise InvalidInput("overrides", "an override is a mapping with a cidr")
     for key in entry:
         if key not in _KEYS:
-            raise InvalidInput(str(key), f"unknown key {key!r}; use {', '.join(sorted(_KEYS))}")
+            raise InvalidInput(
+                str(key), f"unknown key {quoted(key)}; use {', '.join(sorted(_KEYS))}"
+            )
     try:
         network = ipaddress.ip_network(str(entry.get("cidr", "")))
     except ValueError as error:
@@ -109,12 +112,16 @@ def _override(entry: Any) -> Override:
         )
     country = entry.get("country", "")
     if not isinstance(country, str) or (country and country not in countries()):
-        raise InvalidInput("country", f"country {country!r} is not an ISO 3166-1 code, in quotes")
+        raise InvalidInput(
+            "country", f"country {quoted(country)} is not an ISO 3166-1 code, in quotes"
+        )
     uncertainty = entry.get("uncertainty_km")
     if uncertainty is not None and (
         not isinstance(uncertainty, int | float) or not 0 <= uncertainty <= 20_100
     ):
-        raise InvalidInput("uncertainty_km", f"uncertainty_km {uncertainty!r} is not 0 to 20,100")
+        raise InvalidInput(
+            "uncertainty_km", f"uncertainty_km {quoted(uncertainty)} is not 0 to 20,100"
+        )
     latitude = longitude = None
     radius = float(uncertainty or 0.0)
     position = entry.get("position")

@@ -14,6 +14,7 @@ from typing import Any
 
 import geoip2.models
 
+from control_plane.printable import quoted
 from provisioner.geo.cells import cell_of
 from provisioner.geo.countries import continent_of, countries
 from provisioner.geo.location import Location, LocationSource
@@ -71,7 +72,7 @@ def _number(value: Any) -> float | None:
     try:
         return float(value)
     except (TypeError, ValueError) as error:
-        raise BadRecord(f"{value!r} is not a coordinate") from error
+        raise BadRecord(f"{quoted(value)} is not a coordinate") from error
 
 
 def _location(
@@ -84,10 +85,10 @@ def _location(
 ) -> Location | None:
     code = _text(country, "country code")
     if code and not _COUNTRY.match(code):
-        raise BadRecord(f"{code!r} is not a country code")
+        raise BadRecord(f"{quoted(code)} is not a country code")
     area = _text(continent, "continent") or continent_of(code)
     if area and area not in CONTINENTS:
-        raise BadRecord(f"{area!r} is not a continent")
+        raise BadRecord(f"{quoted(area)} is not a continent")
     if (latitude is None) != (longitude is None):
         raise BadRecord("a position has a latitude or a longitude alone")
     known = countries().get(code)
@@ -117,17 +118,17 @@ def _text(value: Any, what: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise BadRecord(f"the {what} {value!r:.60} is not a text")
+        raise BadRecord(f"the {what} {quoted(value)} is not a text")
     return sys.intern(value)
 
 
 def _degrees(value: Any, limit: int) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= limit:
-        raise BadRecord(f"the coordinate {value!r:.60} is not on Earth")
+        raise BadRecord(f"the coordinate {quoted(value)} is not on Earth")
     return float(value)
 
 
 def _distance(value: Any) -> float:
     if not isinstance(value, int | float) or not 0 <= value < math.inf:
-        raise BadRecord(f"the accuracy radius {value!r:.60} is not a distance")
+        raise BadRecord(f"the accuracy radius {quoted(value)} is not a distance")
     return float(value)

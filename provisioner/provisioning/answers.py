@@ -50,8 +50,8 @@ class Answers:
     def _follow(self, fleet: PlacementFleet) -> None:
         """From now on names the units' endpoints of this snapshot."""
         self._units = {
-            unit_id: response_encoding.unit_bytes(unit_id, spec.endpoint)
-            for unit_id, spec in self._fleet_view.units.items()
+            unit_id: response_encoding.unit_bytes(unit_id, self._fleet_view.endpoint_of(unit_id))
+            for unit_id in self._fleet_view.units
         }
 
     # -- to those who wait in the use case ---------------------------------------------

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from control_plane import keys
 from control_plane.errors import Conflict, InvalidInput, Refused
 from control_plane.identity.names import check_slug
+from control_plane.printable import quoted
 from control_plane.store.cluster_tagged import ClusterTaggedStore
 from control_plane.store.opening import EtcdAccess, StoreUrl, open_store
 from control_plane.store.port import Put, Store, Txn, absent, unchanged
@@ -33,7 +34,7 @@ def parse_clusters(text: str) -> dict[str, str]:
         name, separator, url = part.partition("=")
         name, url = name.strip(), url.strip()
         if not separator or not url:
-            raise InvalidInput(FIELD, f"{part!r} lacks a name or an address; {_FORM}")
+            raise InvalidInput(FIELD, f"{quoted(part)} lacks a name or an address; {_FORM}")
         check_slug(name, FIELD)
         if name in found:
             raise InvalidInput(FIELD, f"{name} is named twice; give each cluster a name of its own")
@@ -113,7 +114,7 @@ async def _introduce(name: str, store: Store) -> None:
     known = pair.value.decode() if pair is not None else ""
     if known != name:
         raise InvalidInput(
-            FIELD, f"the store given as {name} is {known!r}; check the addresses of both"
+            FIELD, f"the store given as {name} is {quoted(known)}; check the addresses of both"
         )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 
 from control_plane import keys
 from control_plane.errors import Conflict, NotFound, Refused
+from control_plane.printable import quoted
 from control_plane.store.port import OutcomeUnknown, Put, Store, Txn, unchanged
 from provisioner.shards.shard_map import ShardMap, ShardMoveStage, decode_map, encode_map
 
@@ -110,6 +111,6 @@ def refused_unless_known(shard_map: ShardMap, names: Iterable[str]) -> None:
     missing = [name for name in shard_map.clusters if name not in set(names)]
     if missing:
         raise Refused(
-            f"the shard map names the assignment cluster {missing[0]!r}, whose address is not "
-            "configured; add it to --assignment-stores"
+            f"the shard map names the assignment cluster {quoted(missing[0])}, whose address is "
+            "not configured; add it to --assignment-stores"
         )

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from control_plane import keys
 from control_plane.errors import NotFound, Refused, ServiceError, Unavailable
+from control_plane.printable import quoted
 from control_plane.store.port import LeaseLost, Store, range_all
 from provisioner.shards import map_changes
 from provisioner.shards.change_feed import ChangeFeed
@@ -59,7 +60,7 @@ class ShardMover:
         """Puts a move on the map; its id. Raises NotFound, Refused, Conflict."""
         for name in (source, target):
             if name not in self._clusters:
-                raise NotFound(f"there is no assignment cluster {name!r}")
+                raise NotFound(f"there is no assignment cluster {quoted(name)}")
         await self._check_sessions(source, target)
         move_id = self._new_id()
 

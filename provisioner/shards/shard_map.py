@@ -26,6 +26,7 @@ import msgspec
 
 from control_plane import keys
 from control_plane.errors import Conflict, InvalidInput, NotFound, Refused
+from control_plane.printable import quoted
 from control_plane.store.port import KeyValue
 
 SHARDS = 1024
@@ -94,7 +95,8 @@ class ShardMap:
         """A cluster's place. Raises NotFound."""
         if cluster not in self.clusters:
             raise NotFound(
-                f"there is no assignment cluster {cluster!r}; there are {', '.join(self.clusters)}"
+                f"there is no assignment cluster {quoted(cluster)}; there are "
+                f"{', '.join(self.clusters)}"
             )
         return self.clusters.index(cluster)
 

@@ -9,7 +9,9 @@ import random
 import time
 from dataclasses import dataclass
 
+from control_plane import keys
 from control_plane.auth.tokens import Tokens
+from control_plane.fleet.tenant_registry import TenantRegistry
 from control_plane.process import serving_tls
 from control_plane.serving.peers import Proxies, parse_networks
 from control_plane.serving.server import Server
@@ -100,7 +102,15 @@ def build_services(
         endpoint_of=fleet_view.endpoint_of,
         wall=time.time,
     )
-    tenant_service = TenantService(store, fleet_view, state.issuer, callers)
+    clients = state.client_keys
+
+    async def has_clients(tenant_id: str) -> bool:
+        page = await clients.range(keys.assignments_of(tenant_id), limit=1, keys_only=True)
+        return bool(page.items)
+
+    tenant_service = TenantService(
+        TenantRegistry(store, has_clients=has_clients), fleet_view, state.issuer, callers
+    )
     return Services(
         server=Server(
             [provisioning_service.service(), fleet_service.service(), tenant_service.service()],

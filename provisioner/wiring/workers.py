@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 
 from control_plane.errors import InvalidInput, Unavailable
-from control_plane.process import read_ready_file, ready_file_fault, write_ready_file
+from control_plane.ready_file import read_ready_file, ready_file_fault, write_ready_file
 from provisioner.settings import Settings
 
 SHARE_PORT = "HOMEPORT_SHARE_PORT"  # set for workers by their parent, by nobody else

@@ -65,7 +65,7 @@ def test_answers_come_in_the_order_of_the_lines(
     assert carol["error"] == {"code": "RESOURCE_EXHAUSTED", "message": NO_ROOM.message}
     assert dave["error"]["code"] == "INVALID_ARGUMENT"
     assert (erin["unit"], erin["distance_km"]) == ("unit-0", None)
-    assert frank["error"]["message"].startswith("line 8: unknown key 'unit'")
+    assert frank["error"]["message"].startswith('line 8: unknown key "unit"')
 
 
 def test_all_done_exits_with_zero_and_leaves_tickets_out(

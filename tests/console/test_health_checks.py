@@ -10,8 +10,10 @@ from console.cli.health_checks import CheckOutcome, Finding, ObservedUnit
 DAY_S = 86_400.0
 
 
-def unit(name: str, *, live: bool = True, clients: int = 0, capacity: int = 100) -> ObservedUnit:
-    return ObservedUnit(id=name, live=live, clients=clients, capacity=capacity)
+def unit(
+    name: str, *, live: bool = True, clients: int = 0, capacity: int = 100, taking: bool = True
+) -> ObservedUnit:
+    return ObservedUnit(id=name, live=live, clients=clients, capacity=capacity, taking=taking)
 
 
 @pytest.mark.parametrize(
@@ -68,6 +70,24 @@ def unit(name: str, *, live: bool = True, clients: int = 0, capacity: int = 100)
         ),
         pytest.param(
             checks.check_room([unit("a", clients=100)]), "fail", "none left", id="all full"
+        ),
+        pytest.param(
+            checks.check_room([unit("a", clients=40), unit("lost", taking=False)]),
+            "ok",
+            "60 of 100 clients; 1 other units take none",
+            id="a lost unit has no room",
+        ),
+        pytest.param(
+            checks.check_room([unit("lost", taking=False)]),
+            "fail",
+            "no unit of 1 takes new clients",
+            id="no unit takes clients",
+        ),
+        pytest.param(
+            checks.check_geo(1.79e12, 1.79e9),
+            "warn",
+            "in the future",
+            id="built in the year 58,000",
         ),
         pytest.param(
             checks.check_room([unit("a", clients=120), unit("b", clients=40)]),

@@ -11,6 +11,7 @@ import pytest
 from typer import Typer
 
 from console.cli.main import app
+from provisioner.geo.database import bundled_path
 from tests.support.command_line import CommandLine, run_process
 
 HEAVY = ("grpc", "google.protobuf", "numpy", "matplotlib", "cryptography", "pydantic", "yaml")
@@ -107,8 +108,8 @@ def test_geo_needs_no_server(cli: CommandLine) -> None:
     ("arguments", "code", "complaint"),
     [
         pytest.param(["lookup", "8.8.8"], 2, "not an IPv4 or IPv6 address", id="no address"),
-        pytest.param(["info", "--geo", "/nonexistent"], 1, "cannot be read", id="no such file"),
-        pytest.param(["info", "--geo", __file__], 1, "not a MaxMind", id="another kind of file"),
+        pytest.param(["info", "--geo", "/nonexistent"], 2, "cannot be read", id="no such file"),
+        pytest.param(["info", "--geo", __file__], 2, "not a MaxMind", id="another kind of file"),
     ],
 )
 def test_geo_says_what_is_wrong(
@@ -126,3 +127,21 @@ def test_doctor_without_a_server_fails_and_says_what_to_do(cli: CommandLine) -> 
     checks = {check["check"]: check for check in ran.document["checks"]}
     assert checks["server"]["outcome"] == "fail"
     assert "homeport up" in checks["server"]["next_step"]
+
+
+@pytest.mark.parametrize("built_at", [0, 1_790_000_000_000, 2**64 - 1])
+def test_a_geo_database_with_an_odd_time_of_build_is_described(
+    cli: CommandLine, tmp_path: Path, built_at: int
+) -> None:
+    file = tmp_path / "own.mmdb"
+    raw = bundled_path().read_bytes()
+    begin = raw.rindex(b"build_epoch") + len(b"build_epoch")
+    kind, size = raw[begin : begin + 2], raw[begin] & 31
+    number = built_at.to_bytes((built_at.bit_length() + 7) // 8, "big")
+    assert kind[0] >> 5 == 0
+    file.write_bytes(raw[:begin] + bytes([len(number), kind[1]]) + number + raw[begin + 2 + size :])
+    ran = cli("geo", "info", "--geo", str(file), "-o", "json")
+    assert ran.code == 0
+    assert (ran.document["built"], ran.document["age_days"]) == (None, None)
+    assert "not a time in seconds" in ran.document["build_epoch_fault"]
+    assert "Traceback" not in cli("geo", "info", "--geo", str(file)).err

@@ -59,3 +59,44 @@ def test_a_ca_file_that_is_not_there_is_wrong_usage(cli: CommandLine, secured: S
     ran = cli("get", "alice", "--server", secured.address, "--ca", "/nonexistent.pem")
     assert (ran.code, ran.out) == (2, "")
     assert "/nonexistent.pem cannot be read" in ran.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(["units", "list"], id="an operator's command"),
+        pytest.param(["get", "alice"], id="a client's command"),
+    ],
+)
+def test_where_only_the_server_speaks_tls_that_is_said(
+    cli: CommandLine, secured: Served, words: list[str]
+) -> None:
+    ran = cli(*words, "--server", secured.address)
+    assert (ran.code, ran.out) == (5, "")
+    assert ran.err == (
+        f"homeport: the server at {secured.address} speaks TLS, and this command does not: add "
+        "--ca FILE with the CA of its certificate, or --ca system\n"
+    )
+
+
+@pytest.mark.parametrize("words", [["units", "list"], ["get", "alice"]], ids=" ".join)
+def test_where_only_the_command_speaks_tls_that_is_said(cli: CommandLine, words: list[str]) -> None:
+    with serving(FakeProvisioning()) as plain:
+        ran = cli(*words, "--server", plain.address, "--ca", "system")
+    assert (ran.code, ran.out) == (5, "")
+    assert "this command speaks TLS (--ca system), and the server at" in ran.err
+    assert "no Homeport server" not in ran.err
+
+
+def test_a_server_that_is_not_there_says_nothing_of_tls(cli: CommandLine) -> None:
+    ran = cli("units", "list", "--server", "127.0.0.1:1")
+    assert ran.code == 5
+    assert "TLS" not in ran.err
+
+
+def test_a_server_whose_certificate_is_not_trusted_does_speak_tls(
+    cli: CommandLine, secured: Served
+) -> None:
+    ran = cli("units", "list", "--server", secured.address, "--ca", "system")
+    assert ran.code == 5
+    assert "does not: " not in ran.err

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
 import signal
@@ -14,18 +13,16 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, Field
 
-from control_plane.errors import InvalidInput, Refused
+from control_plane.errors import FaultyFile, InvalidInput, Refused
 from control_plane.process import (
     ExitCode,
     read_pem,
-    read_ready_file,
-    ready_file_fault,
     run_on_uvloop,
     run_program,
     serving_tls,
     stop_on_signals,
-    write_ready_file,
 )
+from control_plane.ready_file import write_ready_file
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +37,7 @@ def root_logger() -> Iterator[None]:
 
 class Settings(BaseModel):
     log_level: str = "error"
+    ready_file: Path | None = None
     port: int = Field(default=1, ge=1)
 
 
@@ -64,6 +62,10 @@ def refuse(settings: Settings) -> None:
     raise Refused("not now")
 
 
+def name_a_faulty_file(settings: Settings) -> None:
+    raise FaultyFile("file", "x.yaml: no\x1b")
+
+
 def refuse_in_groups(settings: Settings) -> None:
     raise ExceptionGroup("tasks", [ExceptionGroup("task", [Refused("not now")])])
 
@@ -77,6 +79,13 @@ def stop(settings: Settings) -> None:
     [
         pytest.param(good, stop, ExitCode.STOPPED, [], id="stopped-as-told"),
         pytest.param(good, refuse, ExitCode.FAILED, ["it: not now"], id="an-error-of-ours"),
+        pytest.param(
+            good,
+            name_a_faulty_file,
+            ExitCode.WRONG_SETTINGS,
+            ["it: x.yaml: no␛"],
+            id="a-faulty-file",
+        ),
         pytest.param(good, refuse_in_groups, ExitCode.FAILED, ["it: not now"], id="in-groups"),
         pytest.param(
             wrong,
@@ -162,31 +171,13 @@ def test_a_pem_file_that_cannot_be_read_is_named_with_its_setting(tmp_path: Path
     assert raised.value.field == "ca"
 
 
-def test_the_ready_file_is_json_in_a_folder_that_is_made(tmp_path: Path) -> None:
-    path = tmp_path / "run" / "ready.json"
-    write_ready_file(path, {"grpc": "127.0.0.1:7700", "pid": 1})
-    assert json.loads(path.read_text()) == {"grpc": "127.0.0.1:7700", "pid": 1}
-    write_ready_file(None, {})
-    assert [one.name for one in path.parent.iterdir()] == ["ready.json"]
-
-
-@pytest.mark.parametrize("length", range(len(b'{"grpc": "a:1"}')))
-def test_a_ready_file_that_is_half_written_is_noticed(tmp_path: Path, length: int) -> None:
-    """At whatever byte the writing has come: whoever waits waits on, and can say why."""
-    path, whole = tmp_path / "ready.json", b'{"grpc": "a:1"}'
-    assert read_ready_file(path) is None
-    assert ready_file_fault(path) == ""
-    path.write_bytes(whole[:length])
-    assert read_ready_file(path) is None
-    assert f"half written: {length} bytes" in ready_file_fault(path)
-    path.write_bytes(whole)
-    assert read_ready_file(path) == {"grpc": "a:1"}
-    assert ready_file_fault(path) == ""
-
-
-@pytest.mark.parametrize("content", [b"[]", b"7", b"null", b'"x"', b"\xff\xfe", b"{}{}"])
-def test_a_ready_file_that_is_no_object_is_none(tmp_path: Path, content: bytes) -> None:
+def test_a_file_of_this_process_goes_when_it_ends_however_that_is(tmp_path: Path) -> None:
     path = tmp_path / "ready.json"
-    path.write_bytes(content)
-    assert read_ready_file(path) is None
-    assert ready_file_fault(path)
+
+    def serve(settings: Settings) -> None:
+        write_ready_file(path, {})
+        assert path.exists()
+        raise Refused("not now")
+
+    run_program("it", lambda arguments: Settings(ready_file=path), serve)
+    assert not path.exists()

@@ -153,10 +153,73 @@ def test_the_fleet_is_listed_shown_applied_and_removed(operator: Operator, tmp_p
     assert yaml.safe_load(shown.out)["labels"] == {"ring": "stable"}
     table = operator("units", "list")
     assert "spare" in table.out
-    assert max(len(line) for line in table.out.splitlines()) <= 80
+    assert max(len(line) for line in table.out.splitlines()) <= 100
     assert operator("units", "remove", "spare").code == 0
     missing = operator("units", "show", "spare")
     assert (missing.code, missing.out) == (3, "")
+
+
+def test_applying_a_file_again_tells_and_keeps_what_agents_reported(
+    operator: Operator, stack: Up, tmp_path: Path
+) -> None:
+    """On a running stack clients still get where the agents are; a dry run only shows."""
+    at = operator("provision", "reported", "--at", "35,139", "-o", "json").document["endpoint"]
+    assert at == stack.ready["units"]["tokyo"]
+    file = tmp_path / "tokyo.yaml"
+    file.write_text(yaml.safe_dump({"units": [{**FLEET["units"][1], "capacity": 100_001}]}))
+    dry = operator("units", "apply", "-f", str(file), "--dry-run", "-o", "json")
+    assert (dry.code, dry.document["units"]) == (
+        0, [{"id": "tokyo", "change": "update",
+             "fields": {"capacity": {"before": 100_000, "after": 100_001}}}],
+    )  # fmt: skip
+    assert "100000 -> 100001" in operator("units", "apply", "-f", str(file), "--dry-run").out
+    shown = operator("units", "show", "tokyo", "-o", "json").document
+    assert shown["capacity"] == 100_000
+    (applied,) = operator("units", "apply", "-f", str(file), "-o", "json").document["units"]
+    assert (applied["capacity"], applied["endpoint"], applied["serving_endpoint"]) == (
+        100_001, "tokyo.example.net:443", at,
+    )  # fmt: skip
+    assert operator("get", "reported", "-o", "json").document["endpoint"] == at
+    clients = operator("units", "clients", "tokyo", "-o", "json").lines
+    assert "reported" in [one["client_id"] for one in clients]
+
+
+def test_a_capacity_below_use_is_told(operator: Operator, tmp_path: Path) -> None:
+    operator("tenants", "apply", "crowded")
+    file = tmp_path / "crowded.yaml"
+    unit = {**FLEET["units"][2], "id": "crowded", "capacity": 5, "tenants": ["crowded"]}
+    file.write_text(yaml.safe_dump({"units": [unit]}))
+    operator("units", "apply", "-f", str(file))
+    for name in ("one", "two"):
+        assert operator("provision", name, "--tenant", "crowded", "--at", "0,0").code == 0
+    file.write_text(yaml.safe_dump({"units": [{**unit, "capacity": 1}]}))
+    for more in (["--dry-run"], []):
+        ran = operator("units", "apply", "-f", str(file), *more)
+        assert ran.code == 0
+        assert "has 2 clients and a capacity of 1" in ran.err
+
+
+def test_a_tenant_keeps_what_is_not_given_and_goes_once_it_has_no_clients(
+    operator: Operator,
+) -> None:
+    operator("tenants", "apply", "closing", "--hold", "300")
+    operator("tenants", "apply", "closing", "--ticket-ttl", "60")
+    operator("tenants", "apply", "closing")
+    shown = operator("tenants", "show", "closing", "-o", "json").document
+    assert (shown["hold_s"], shown["ticket_ttl_s"]) == (300.0, 60.0)
+    assert operator("provision", "last", "--tenant", "closing", "--at", "53,-6").code == 3
+    assert operator("tenants", "remove", "closing").code == 0
+    assert operator("tenants", "show", "closing").code == 3
+    assert operator("tenants", "remove", "default").code == 4
+    operator("provision", "first", "--tenant", "crowded", "--at", "0,0")
+    assert operator("tenants", "remove", "crowded").code == 4
+
+
+@pytest.mark.parametrize("rate", ["0", "-1", "0.001"])
+def test_a_rate_at_which_nobody_would_move_is_refused(operator: Operator, rate: str) -> None:
+    ran = operator("units", "drain", "closet", "--rate", rate)
+    assert (ran.code, ran.out) == (2, "")
+    assert operator("units", "show", "closet", "-o", "json").document["state"] != "draining"
 
 
 def test_a_unit_with_clients_is_not_removed(operator: Operator) -> None:
@@ -217,7 +280,7 @@ def test_a_wrong_fleet_file_changes_nothing(operator: Operator, tmp_path: Path) 
     one, two = ({**unit, "id": f"wrong-{n}"} for n, unit in enumerate(FLEET["units"][:2]))
     file.write_text(yaml.safe_dump({"units": [one, {**two, "capacity": 0, "colour": "red"}, one]}))
     ran = operator("units", "apply", "-f", str(file))
-    assert (ran.code, ran.out) == (1, "")
+    assert (ran.code, ran.out) == (2, "")
     assert "wrong-1" in ran.err
     assert "unique" in ran.err
     assert "wrong-0" not in operator("units", "list").out
@@ -231,7 +294,7 @@ def test_doctor_finds_a_healthy_stack_healthy(operator: Operator) -> None:
     ran = operator("doctor", "--metrics", operator.metrics, "-o", "json")
     outcomes = {check["check"]: check["outcome"] for check in ran.document["checks"]}
     assert set(outcomes) == {
-        "server", "metrics", "version", "store", "clock", "geo", "agents", "room", "data",
+        "server", "metrics", "version", "store", "clock", "geo", "agents", "room",
     }  # fmt: skip
     assert "fail" not in outcomes.values()
     assert outcomes["clock"] == outcomes["store"] == outcomes["server"] == "ok"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import homeport
+from console.local.etcd_process import free_ports
 from tests.support.go_programs import ETCD_3_6, ETCD_3_7, GoProgram, needs
 from tests.support.local_stack import Up, wait_until
 
@@ -150,7 +152,7 @@ def test_a_mistake_in_the_fleet_file_is_said_at_once(tmp_path: Path) -> None:
     fleet = tmp_path / "fleet.yaml"
     fleet.write_text(FLEET.replace("capacity: 100", "capacity: 0"))
     up = Up(tmp_path / "data", "--units", str(fleet)).start()
-    assert up.finish() == 1
+    assert up.finish() == 2
     assert "capacity" in up.err
     assert "Traceback" not in up.err
     assert not (tmp_path / "data").exists()
@@ -159,12 +161,47 @@ def test_a_mistake_in_the_fleet_file_is_said_at_once(tmp_path: Path) -> None:
 def test_a_program_that_cannot_start_is_shown_with_the_end_of_its_log(
     tmp_path: Path, fleet: Path
 ) -> None:
-    """Here: the server, given a geo database that is none."""
-    up = Up(tmp_path / "data", "--units", str(fleet), "--geo", str(fleet)).start()
+    """Here: the server, over a store that is none."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "store.db").write_text("no SQLite file" * 1_000)
+    up = Up(tmp_path / "data", "--units", str(fleet)).start()
     assert up.finish() == 1
     assert "the server exited with 1 while starting" in up.err
-    assert "not a MaxMind database" in up.err
+    assert "store.db" in up.err
     assert up.left_behind() == []
+
+
+def test_a_faulty_geo_database_is_said_at_once(tmp_path: Path, fleet: Path) -> None:
+    up = Up(tmp_path / "data", "--units", str(fleet), "--geo", str(fleet)).start()
+    assert up.finish() == 2
+    assert "not a MaxMind database" in up.err
+    assert not (tmp_path / "data").exists()
+
+
+def test_the_port_of_an_etcd_that_is_started_is_chosen_and_shown(
+    tmp_path: Path, fleet: Path
+) -> None:
+    (port,) = free_ports(1)
+    arguments = ("--store", "etcd", "--etcd-port", str(port), "--units", str(fleet))
+    with Up(tmp_path / "data", *arguments) as up:
+        assert up.ready["store"] == f"etcd://127.0.0.1:{port}"
+        assert up.stop() == 0
+        assert f"etcd://127.0.0.1:{port}" in up.out
+
+
+def test_an_agents_restart_does_not_bring_a_removed_unit_back(tmp_path: Path, fleet: Path) -> None:
+    with Up(tmp_path / "data", "--units", str(fleet)) as up:
+        command = [sys.executable, "-m", "console.cli.main"]
+        removed = [*command, "units", "remove", "tokyo", "--server", up.grpc]
+        subprocess.run(removed, check=True, capture_output=True, timeout=60)
+        up.kill_child("agent")
+        log = up.data_dir / "logs" / "agent.log"
+        wait_until(lambda: "removed by an operator" in log.read_text(), "the agent is told")
+        wait_until(lambda: set(up.ready["units"]) == {"dublin"}, "the other unit is registered")
+        listed = [*command, "units", "list", "-o", "json", "--server", up.grpc]
+        units = subprocess.run(listed, check=True, capture_output=True, timeout=60)
+        assert [one["id"] for one in json.loads(units.stdout)["units"]] == ["dublin"]
+        assert up.stop() == 0
 
 
 def test_further_servers_join_on_the_same_etcd(tmp_path: Path, fleet: Path) -> None:

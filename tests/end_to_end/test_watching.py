@@ -54,7 +54,7 @@ async def agents(folder: Path, *addresses: str) -> AsyncIterator[dict[str, str]]
         async with asyncio.timeout(WAIT_S):
             while not ready.exists():  # noqa: ASYNC110 - the other side is a process
                 await asyncio.sleep(0.05)
-        yield json.loads(ready.read_text())
+        yield json.loads(ready.read_text())["units"]
     finally:
         process.terminate()
         await process.wait()

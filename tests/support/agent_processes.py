@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from control_plane.identity.keyring import KeyRing, new_epoch
 from control_plane.identity.tickets import TicketIssuer
@@ -42,17 +43,18 @@ async def ended_agent(agent: asyncio.subprocess.Process) -> tuple[int | None, st
     return agent.returncode, said.decode()
 
 
-def content(path: Path) -> dict[str, str] | None:
+def content(path: Path) -> dict[str, Any] | None:
     return json.loads(path.read_text()) if path.exists() else None
 
 
 async def ready_endpoints(path: Path, agent: asyncio.subprocess.Process) -> dict[str, str]:
-    """What the ready file says, once another process has made it."""
+    """Where each unit answers, as the ready file says, once another process has made it."""
     async with asyncio.timeout(WAIT_S):
         while (document := content(path)) is None:
             assert agent.returncode is None, await ended_agent(agent)
             await asyncio.sleep(0.02)
-    return document
+    units: dict[str, str] = document["units"]
+    return units
 
 
 @asynccontextmanager
@@ -83,7 +85,7 @@ async def unit_agent(
         async with asyncio.timeout(READY_S):
             while not ready.exists():  # noqa: ASYNC110 - the other side is a process
                 await asyncio.sleep(0.05)
-        yield json.loads(ready.read_text())[unit]
+        yield json.loads(ready.read_text())["units"][unit]
     finally:
         process.kill() if killed else process.terminate()
         await process.wait()

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-from control_plane.process import read_ready_file
+from control_plane.ready_file import read_ready_file
 
 START_WITHIN_S = 60.0
 STOP_WITHIN_S = 30.0

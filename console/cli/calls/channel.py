@@ -11,8 +11,10 @@ from typing import Any, Self
 
 import grpc
 
+from console.cli.calls.tls_mismatch import mismatch
+from console.cli.failure import CommandFailed, ExitCode
 from console.cli.profile import Target
-from homeport.errors import error_of
+from homeport.errors import Unavailable, error_of
 from homeport.failure import Code
 from homeport.status_details import failure_of
 
@@ -30,6 +32,7 @@ class Calls:
     answers is used; a server that cannot be reached has done nothing."""
 
     def __init__(self, target: Target, *, deadline_s: float = DEADLINE_S) -> None:
+        self._target = target
         self._servers = list(target.servers)
         self._credentials = (
             grpc.ssl_channel_credentials(target.root_certificates()) if target.ca else None
@@ -76,3 +79,6 @@ class Calls:
         trace: TracebackType | None,
     ) -> None:
         self._channel.close()
+        said = mismatch(error, self._target) if isinstance(error, Unavailable) else ""
+        if said:
+            raise CommandFailed(said, ExitCode.UNAVAILABLE) from error

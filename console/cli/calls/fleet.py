@@ -3,7 +3,7 @@ out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import grpc
 
@@ -35,10 +35,24 @@ class FleetCalls(Calls):
         unit: fleet.Unit = self._call(fleet_grpc.FleetServiceStub, "GetUnit", request)
         return unit
 
-    def apply_unit(self, spec: fleet.UnitSpec) -> fleet.Unit:
-        request = fleet.ApplyUnitRequest(spec=spec)
+    def apply_unit(
+        self, spec: fleet.UnitSpec, *, fields: Iterable[str] = (), dry_run: bool = False
+    ) -> fleet.Unit:
+        """fields: those to write where the unit is there; none: all."""
+        request = fleet.ApplyUnitRequest(spec=spec, dry_run=dry_run)
+        request.update_mask.paths.extend(fields)
         unit: fleet.Unit = self._call(fleet_grpc.FleetServiceStub, "ApplyUnit", request)
         return unit
+
+    def unit_clients(self, unit_id: str) -> Iterator[fleet.UnitClient]:
+        """All clients of a unit, by tenant and id."""
+        request = fleet.ListUnitClientsRequest(unit_id=unit_id, page_size=1_000)
+        while True:
+            page = self._call(fleet_grpc.FleetServiceStub, "ListUnitClients", request)
+            yield from page.clients
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
 
     def remove_unit(self, unit_id: str, *, dry_run: bool = False, revision: int = 0) -> None:
         request = fleet.RemoveUnitRequest(unit_id=unit_id, dry_run=dry_run, revision=revision)
@@ -112,8 +126,20 @@ class FleetCalls(Calls):
         request = tenancy.ListTenantsRequest()
         return list(self._call(tenancy_grpc.TenantServiceStub, "ListTenants", request).tenants)
 
-    def apply_tenant(self, tenant: tenancy.Tenant) -> tenancy.Tenant:
+    def get_tenant(self, tenant_id: str) -> tenancy.Tenant:
+        request = tenancy.GetTenantRequest(tenant=tenant_id)
+        found: tenancy.Tenant
+        found = self._call(tenancy_grpc.TenantServiceStub, "GetTenant", request)
+        return found
+
+    def remove_tenant(self, tenant_id: str) -> None:
+        request = tenancy.RemoveTenantRequest(tenant=tenant_id)
+        self._call(tenancy_grpc.TenantServiceStub, "RemoveTenant", request)
+
+    def apply_tenant(self, tenant: tenancy.Tenant, *, fields: Iterable[str]) -> tenancy.Tenant:
+        """fields: those to write where the tenant is there."""
         request = tenancy.ApplyTenantRequest(tenant=tenant)
+        request.update_mask.paths.extend(fields)
         applied: tenancy.Tenant
         applied = self._call(tenancy_grpc.TenantServiceStub, "ApplyTenant", request)
         return applied

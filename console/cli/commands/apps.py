@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from console.cli.markup import escape
 from console.cli.options import (
     Ca,
     DataServer,
@@ -52,7 +53,7 @@ def build(
     }
     said = "built" if built.fresh else "nothing changed since"
     line = f"{said}: {built.path} ({built.kind}, {built.language}, {len(content):,} bytes)"
-    show(document, output, lambda: line)
+    show(document, output, lambda: escape(line))
 
 
 @app.command("submit")
@@ -100,7 +101,7 @@ def submit(
         said = "was there already" if verdict.existing else "is accepted and current"
         if dry_run and not verdict.existing:
             said = "would be accepted"
-        show(document, output, lambda: f"{found.application} {found.version} {said}")
+        show(document, output, lambda: escape(f"{found.application} {found.version} {said}"))
         return
     faults = list(verdict.refused.faults)
     document = {
@@ -186,7 +187,7 @@ def rollback(
     target = data_target_of(server, tenant, token, profile, ca)
     with DataSharingCalls(target) as service:
         done = service.rollback_application(target.tenant, name, to)
-    show(document_of(done), output, lambda: f"{done.application} {done.version} is current")
+    show(document_of(done), output, lambda: escape(f"{done.application} {done.version} is current"))
 
 
 @app.command("deprecate")
@@ -214,4 +215,4 @@ def deprecate(
     with DataSharingCalls(target) as service:
         done = service.deprecate_application(target.tenant, name, version, reason)
     said = "is deprecated" if done.deprecation else "may be used again"
-    show(document_of(done), output, lambda: f"{done.application} {done.version} {said}")
+    show(document_of(done), output, lambda: escape(f"{done.application} {done.version} {said}"))

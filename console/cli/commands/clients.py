@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from console.cli.options import (
@@ -116,11 +118,13 @@ def explain(
     )
 
 
-def connect(target: Target) -> Client:
+@contextmanager
+def connect(target: Target) -> Iterator[Client]:
     """The client library, without its cache: an operator wants to know what is true now."""
+    from console.cli.calls.tls_mismatch import explaining_tls
     from homeport import Client, RetryPolicy, Tls
 
-    return Client(
+    client = Client(
         target.servers,
         tenant=target.tenant,
         token=target.token or None,
@@ -128,3 +132,5 @@ def connect(target: Target) -> Client:
         retry=RetryPolicy(max_rounds=ROUNDS),
         tls=Tls(root_certificates=target.root_certificates()) if target.ca else False,
     )
+    with explaining_tls(target), client:
+        yield client

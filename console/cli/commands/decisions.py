@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from console.cli.markup import escape
 from console.cli.options import (
     Ca,
     DataServer,
@@ -220,4 +221,4 @@ def redrive(
     target = data_target_of(server, tenant, token, profile, ca)
     with DecisionCalls(target) as calls:
         done = calls.redrive(target.tenant, letter, force=force)
-    show(letter_document(done), output, lambda: f"{letter} is tried again")
+    show(letter_document(done), output, lambda: escape(f"{letter} is tried again"))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from console.cli.common_options import installed_version
 from console.cli.options import Ca, Output, Profile, Server, Token, target_of
 from console.cli.output import Format, busy, show
 
@@ -23,9 +24,13 @@ def doctor(
             metavar="HOST:PORT",
         ),
     ] = None,
-    data_dir: Annotated[Path, typer.Option(help="The data directory of `homeport up`.")] = Path(
-        "homeport-data"
-    ),
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="The data directory of `homeport up`. Default: homeport-data, where it is in "
+            "this folder; else none is looked at."
+        ),
+    ] = None,
     server: Server = None,
     token: Token = None,
     profile: Profile = None,
@@ -46,7 +51,9 @@ def doctor(
         now_doing(f"reading http://{address}/metrics …")
         findings += _metrics(address)
         findings += _fleet(units)
-        findings.append(_data_dir(data_dir))
+        folder = data_dir or Path("homeport-data")
+        if data_dir is not None or folder.exists():
+            findings.append(_data_dir(folder, target.server))
     document = [
         {
             "check": finding.check,
@@ -76,29 +83,24 @@ def version(output: Output = Format.TABLE) -> None:
     show(facts, output, lambda: "\n".join(f"{name} {value}" for name, value in facts.items()))
 
 
-def installed_version() -> str:
-    """Of the distribution this module belongs to."""
-    from importlib.metadata import version as version_of
-
-    return version_of("homeport-server")
-
-
 def _service(target: Target) -> tuple[list[Finding], list[ObservedUnit] | None]:
     """Whether the service answers, and its units if it does."""
     import time
 
     from console.cli.calls.fleet import FleetCalls
-    from console.cli.failure import failure_of
+    from console.cli.failure import CommandFailed, failure_of
     from console.cli.health_checks import ObservedUnit, fail, ok
+    from console.cli.views.units import TAKING, status_word
     from homeport.errors import HomeportError
 
     began_s = time.monotonic()
     try:
         with FleetCalls(target, deadline_s=5.0) as service:
             units = service.list_units()
-    except HomeportError as error:
+    except (HomeportError, CommandFailed) as error:
         failure = failure_of(error)
-        what, _, step = (failure.message if failure else error.message).rpartition("; ")
+        said = failure.message if failure else error.message
+        what, _, step = said.rpartition("; " if "; " in said else ": ")
         return [fail("server", what, step)], None
     took_ms = (time.monotonic() - began_s) * 1e3
     seen = [
@@ -107,6 +109,7 @@ def _service(target: Target) -> tuple[list[Finding], list[ObservedUnit] | None]:
             live=unit.HasField("status"),
             clients=unit.clients,
             capacity=unit.spec.capacity,
+            taking=status_word(unit) in TAKING,
         )
         for unit in units
     ]
@@ -149,13 +152,23 @@ def _fleet(units: list[ObservedUnit] | None) -> list[Finding]:
     return [agents, checks.check_room(units)] if units else [agents]
 
 
-def _data_dir(folder: Path) -> Finding:
-    """Whether `homeport up` could keep its data there."""
+def _data_dir(folder: Path, server: str) -> Finding:
+    """Whether `homeport up` could keep its data there, and whether it is the server's own."""
     import os
 
-    from console.cli.health_checks import fail, ok
+    from console.cli.health_checks import fail, ok, warn
+    from console.local.stack import READY
+    from control_plane.ready_file import read_ready_file
 
-    place = folder if folder.exists() else folder.resolve().parent
+    folder = folder.resolve()
+    running = read_ready_file(folder / READY)
+    if running is not None and running.get("grpc") != server:
+        return warn(
+            "data",
+            f"{folder} belongs to another stack, which serves at {running.get('grpc')}",
+            "name the right directory with --data-dir, or that stack with --server",
+        )
+    place = folder if folder.exists() else folder.parent
     if not place.is_dir():
         return fail("data", f"{place} is not a directory", "choose another with --data-dir")
     if not os.access(place, os.W_OK | os.X_OK):

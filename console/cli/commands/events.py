@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from console.cli.markup import escape
 from console.cli.options import (
     Ca,
     DataServer,
@@ -16,7 +17,7 @@ from console.cli.options import (
     Token,
     data_target_of,
 )
-from console.cli.output import Format, console_for_notes, show
+from console.cli.output import Format, note, show_event
 
 if TYPE_CHECKING:
     from homeport.api.datasharing.v1 import feed_pb2 as pb
@@ -152,9 +153,7 @@ def tail(
     with DataSharingCalls(target) as service:
         for answer in service.tail(request):
             if answer.trimmed:
-                console_for_notes().print(
-                    "[dim]older events were asked for, but are not kept any more[/]"
-                )
+                note("older events were asked for, but are not kept any more")
             for kept in answer.events:
                 _print(kept, output)
                 if left is not None:
@@ -178,17 +177,9 @@ def _print(kept: pb.FeedEvent, output: Format) -> None:
     from console.cli.input.event_lines import document_of
 
     document = document_of(kept)
-    if output is Format.JSON:
-        print(json.dumps(document, ensure_ascii=False), flush=True)
-    elif output is Format.YAML:
-        print("---")
-        show(document, output, lambda: "")
-    else:
-        from rich.markup import escape
-
-        data = json.dumps(document["data"], ensure_ascii=False)
-        line = (
-            f"[bold]{kept.position}[/] [dim]{document['accepttime']}[/] "
-            f"[cyan]{escape(kept.event.type)}[/] {escape(kept.key)} {escape(data)}"
-        )
-        show(document, output, lambda: line)
+    data = json.dumps(document["data"], ensure_ascii=False)
+    line = (
+        f"[bold]{kept.position}[/] [dim]{document['accepttime']}[/] "
+        f"[cyan]{escape(kept.event.type)}[/] {escape(kept.key)} {escape(data)}"
+    )
+    show_event(document, output, lambda: line)

@@ -28,8 +28,9 @@ def info(geo: GeoFile = None, output: Output = Format.TABLE) -> None:
         "path": facts.path,
         "type": facts.database_type,
         "description": facts.description,
-        "built": _day(facts.build_epoch),
-        "age_days": max(0, round((time.time() - facts.build_epoch) / 86_400)),
+        "built": _day(facts.build_time_s),
+        "age_days": _age_days(facts.build_time_s, time.time()),
+        "build_epoch_fault": facts.build_epoch_fault or None,
         "ip_version": facts.ip_version,
         "nodes": facts.nodes,
         "ranges": facts.ranges,
@@ -77,10 +78,16 @@ def _open(path: Path | None) -> GeoDatabase:
         return GeoDatabase.open(path)
 
 
-def _day(unix_s: float) -> str:
+def _day(unix_s: float | None) -> str | None:
     import datetime
 
+    if unix_s is None:
+        return None
     return datetime.datetime.fromtimestamp(unix_s, datetime.UTC).date().isoformat()
+
+
+def _age_days(unix_s: float | None, now_s: float) -> int | None:
+    return None if unix_s is None else max(0, round((now_s - unix_s) / 86_400))
 
 
 def _degrees(position: dict[str, float] | None) -> str | None:

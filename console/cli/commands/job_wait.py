@@ -6,7 +6,8 @@ import time
 from typing import TYPE_CHECKING
 
 from console.cli.failure import CommandFailed
-from console.cli.output import console_for_notes
+from console.cli.markup import escape
+from console.cli.output import note
 from console.cli.progress import counting
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def wait_for(service: FleetCalls, job: fleet.MoveJob) -> fleet.MoveJob:
     when it was cancelled. Ctrl-C ends the waiting, not the job."""
     from homeport.api.fleet.v1 import fleet_pb2 as fleet
 
-    notes, told, shown = console_for_notes(), "", 0
+    told, shown = "", 0
     with counting(f"moving clients ({job.job_id})", total=job.total or None) as advance:
         while True:
             jobs = service.list_move_jobs(with_ended=True)
@@ -29,7 +30,7 @@ def wait_for(service: FleetCalls, job: fleet.MoveJob) -> fleet.MoveJob:
             advance(max(0, job.moved - shown))
             shown = max(shown, job.moved)
             if job.message and job.message != told:
-                notes.print(f"[dim]{job.job_id}: {job.message}[/]")
+                note(escape(f"{job.job_id}: {job.message}"))
                 told = job.message
             if job.state == fleet.MOVE_JOB_STATE_CANCELLED:
                 raise CommandFailed(f"job {job.job_id} was cancelled: {job.message}")

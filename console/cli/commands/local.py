@@ -40,12 +40,24 @@ def up(
             help="Metrics and health over HTTP. Default: the port after --port.", min=0, max=65535
         ),
     ] = None,
+    etcd_port: Annotated[
+        int | None,
+        typer.Option(
+            help="The port of an etcd that is started here; 0: any free one. Default: the ninth "
+            "after --port, 7709.",
+            min=0,
+            max=65535,
+        ),
+    ] = None,
     workers: Annotated[
         int, typer.Option(help="Server processes that share the port (etcd only).", min=1, max=256)
     ] = 1,
-    transport: Annotated[str, typer.Option(metavar="auto|native|grpcio")] = "auto",
+    transport: Annotated[
+        str, typer.Option(help="How gRPC is served.", metavar="auto|native|grpcio")
+    ] = "auto",
     ready_file: Annotated[
-        Path | None, typer.Option(help="Written as JSON once everything serves.")
+        Path | None,
+        typer.Option(help="Written as JSON once everything serves; gone once it stops."),
     ] = None,
 ) -> None:
     """Runs Homeport on this machine until Ctrl-C.
@@ -63,12 +75,15 @@ def up(
         )
     if metrics_port is None:
         metrics_port = min(port + 1, 65535) if port else 0
+    if etcd_port is None:
+        etcd_port = min(port + 9, 65535) if port else 0
     options = StackOptions(
         data_dir=data_dir,
         units=units or SAMPLE,
         store=store,
         port=port,
         metrics_port=metrics_port,
+        etcd_port=etcd_port,
         geo=geo,
         workers=workers,
         transport=transport,

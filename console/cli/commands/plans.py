@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from console.cli.markup import escape
 from console.cli.options import Ca, DataServer, Output, Profile, Tenant, Token, data_target_of
 from console.cli.output import Format, show
 
@@ -181,4 +182,4 @@ def cancel(
     target = data_target_of(server, tenant, token, profile, ca)
     with DataSharingCalls(target) as service:
         found = service.cancel_plan(target.tenant, plan)
-    show(document_of(found), output, lambda: f"{found.plan_id} is cancelled")
+    show(document_of(found), output, lambda: escape(f"{found.plan_id} is cancelled"))

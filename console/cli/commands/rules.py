@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from console.cli.markup import escape
 from console.cli.options import Ca, DataServer, Output, Profile, Tenant, Token, data_target_of
 from console.cli.output import Format, show
 
@@ -154,7 +155,7 @@ def retire(
     target = data_target_of(server, tenant, token, profile, ca)
     with DataSharingCalls(target) as service:
         found = service.retire_rule(target.tenant, rule)
-    show(document_of(found), output, lambda: f"{found.rule_id} is retired")
+    show(document_of(found), output, lambda: escape(f"{found.rule_id} is retired"))
 
 
 @app.command("test")

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from console.cli.markup import escape
 from console.cli.options import Ca, Output, Profile, Server, Token, target_of
 from console.cli.output import Format, show
 
 if TYPE_CHECKING:
-    pass
+    from homeport.api.tenancy.v1 import tenancy_pb2 as tenancy
 
 app = typer.Typer(help="The tenants.", no_args_is_help=True)
 
+TenantArgument = Annotated[str, typer.Argument(help="The tenant's id.", metavar="TENANT")]
+
+MOST_S = 365 * 86_400  # whatever lasts; the server has limits of its own
 _ALGORITHMS = ("HS256", "EdDSA")
 _REPROVISION = ("keep", "move", "move-with-state", "reset")
 _RETURN_HOME = ("never", "next-contact", "gradual")
@@ -36,88 +41,166 @@ def list_tenants(
     show({"tenants": [document_of(one) for one in found]}, output, lambda: tenants_table(found))
 
 
-@app.command("apply")
-def apply_tenant(
-    tenant_id: Annotated[str, typer.Argument(help="The tenant's id.", metavar="TENANT")],
-    algorithm: Annotated[
-        str,
-        typer.Option(
-            "--tickets",
-            help="HS256: a key per unit. EdDSA: anyone with the public keys can check.",
-            metavar="HS256|EdDSA",
-        ),
-    ] = "HS256",
-    ttl_s: Annotated[
-        float, typer.Option("--ticket-ttl", help="How long a ticket holds, seconds.", metavar="S")
-    ] = 3600.0,
-    default_at: Annotated[
-        str | None,
-        typer.Option(
-            help="Where clients that nobody can locate are taken to be, degrees.", metavar="LAT,LON"
-        ),
-    ] = None,
-    hold_s: Annotated[
-        float,
-        typer.Option(
-            "--hold",
-            help="A client not admitted by its unit within it loses its place; 0: never.",
-            metavar="S",
-        ),
-    ] = 0.0,
-    reprovision: Annotated[
-        str,
-        typer.Option(
-            help="What becomes of a client that asks again when another unit suits it clearly "
-            "better, and whether its state goes along when it moves.",
-            metavar="|".join(_REPROVISION),
-        ),
-    ] = "keep",
-    return_home: Annotated[
-        str,
-        typer.Option(
-            help="When a client goes back to the unit it had to leave.",
-            metavar="|".join(_RETURN_HOME),
-        ),
-    ] = "never",
+@app.command("show")
+def show_tenant(
+    tenant_id: TenantArgument,
     server: Server = None,
     token: Token = None,
     profile: Profile = None,
     ca: Ca = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """Creates or replaces a tenant.
+    """Shows one tenant."""
+    from console.cli.calls.fleet import FleetCalls
+    from console.cli.views.tenants import document_of, tenants_table
 
-    What is left out gets its default.
+    with FleetCalls(target_of(server, None, token, profile, ca)) as service:
+        found = service.get_tenant(tenant_id)
+    show(document_of(found), output, lambda: tenants_table([found]))
+
+
+@app.command("remove")
+def remove_tenant(
+    tenant_id: TenantArgument,
+    server: Server = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Removes a tenant that has no clients."""
+    from console.cli.calls.fleet import FleetCalls
+
+    with FleetCalls(target_of(server, None, token, profile, ca)) as service:
+        service.remove_tenant(tenant_id)
+    document = {"tenant": tenant_id, "removed": True}
+    show(document, output, lambda: escape(f"tenant {tenant_id} is removed"))
+
+
+@app.command("apply")
+def apply_tenant(
+    tenant_id: TenantArgument,
+    algorithm: Annotated[
+        str | None,
+        typer.Option(
+            "--tickets",
+            help="HS256: a key per unit. EdDSA: anyone with the public keys can check. "
+            "At first: HS256.",
+            metavar="HS256|EdDSA",
+        ),
+    ] = None,
+    ttl_s: Annotated[
+        float | None,
+        typer.Option(
+            "--ticket-ttl", help="How long a ticket holds, seconds. At first: 3600.", metavar="S"
+        ),
+    ] = None,
+    default_at: Annotated[
+        str | None,
+        typer.Option(
+            help="Where clients that nobody can locate are taken to be, degrees; `none`: "
+            "nowhere. At first: none.",
+            metavar="LAT,LON|none",
+        ),
+    ] = None,
+    hold_s: Annotated[
+        float | None,
+        typer.Option(
+            "--hold",
+            help="A client not admitted by its unit within it loses its place; 0: never. "
+            "At first: 0.",
+            metavar="S",
+        ),
+    ] = None,
+    reprovision: Annotated[
+        str | None,
+        typer.Option(
+            help="What becomes of a client that asks again when another unit suits it clearly "
+            "better, and whether its state goes along when it moves. At first: keep.",
+            metavar="|".join(_REPROVISION),
+        ),
+    ] = None,
+    return_home: Annotated[
+        str | None,
+        typer.Option(
+            help="When a client goes back to the unit it had to leave. At first: never.",
+            metavar="|".join(_RETURN_HOME),
+        ),
+    ] = None,
+    server: Server = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Creates a tenant, or changes what is given of it.
+
+    What is left out stays as it is; a new tenant gets what it says there.
     """
+    from console.cli.calls.fleet import FleetCalls
+    from console.cli.views.tenants import document_of, tenants_table
+    from homeport.errors import HomeportError
+    from homeport.failure import Code
+
+    given = {
+        "ticket_algorithm": _one_of(algorithm, _ALGORITHMS, "--tickets"),
+        "ticket_ttl": ttl_s,
+        "default_position": default_at,
+        "hold_ttl": hold_s,
+        "reprovision": _one_of(reprovision, _REPROVISION, "--reprovision"),
+        "return_home": _one_of(return_home, _RETURN_HOME, "--return-home"),
+    }
+    fields = [name for name, value in given.items() if value is not None]
+    request = _message(tenant_id, given)
+    with FleetCalls(target_of(server, None, token, profile, ca)) as service:
+        try:
+            # A mask of nothing would stand for all fields.
+            found = service.get_tenant(tenant_id) if not fields else None
+        except HomeportError as error:
+            if error.code != Code.NOT_FOUND:
+                raise
+            found = None
+        applied = found or service.apply_tenant(request, fields=fields)
+    show(document_of(applied), output, lambda: tenants_table([applied]))
+
+
+def _one_of(given: str | None, known: tuple[str, ...], option: str) -> str | None:
+    if given is not None and given.lower() not in (name.lower() for name in known):
+        raise typer.BadParameter(f"{given} is none of {', '.join(known)}", param_hint=option)
+    return given
+
+
+def _message(tenant_id: str, given: Mapping[str, Any]) -> tenancy.Tenant:
+    """The tenant with what is given; the rest is the server's to fill in."""
     from google.protobuf.duration_pb2 import Duration
 
-    from console.cli.calls.fleet import FleetCalls
     from console.cli.input.client_location import parse_position
-    from console.cli.views.tenants import document_of, tenants_table
     from homeport.api.geo.v1 import geo_pb2 as geo
-    from homeport.api.tenancy.v1 import tenancy_pb2 as tenancy
+    from homeport.api.tenancy.v1 import tenancy_pb2 as tenancy_pb
 
-    for given, known, option in (
-        (algorithm, _ALGORITHMS, "--tickets"),
-        (reprovision, _REPROVISION, "--reprovision"),
-        (return_home, _RETURN_HOME, "--return-home"),
-    ):
-        if given.lower() not in (name.lower() for name in known):
-            raise typer.BadParameter(f"{given} is none of {', '.join(known)}", param_hint=option)
-    request = tenancy.Tenant(
-        tenant=tenant_id,
-        ticket_algorithm=tenancy.TicketAlgorithm.Value(f"TICKET_ALGORITHM_{algorithm.upper()}"),
-        ticket_ttl=Duration(seconds=int(ttl_s), nanos=int(ttl_s % 1 * 1e9)),
-        hold_ttl=Duration(seconds=int(hold_s), nanos=int(hold_s % 1 * 1e9)),
-        reprovision=tenancy.Reprovision.Value(f"REPROVISION_{_enum_name(reprovision)}"),
-        return_home=tenancy.ReturnHome.Value(f"RETURN_HOME_{_enum_name(return_home)}"),
-    )
-    if default_at is not None:
-        latitude, longitude = parse_position(default_at, "--default-at")
-        request.default_position.CopyFrom(geo.Position(latitude=latitude, longitude=longitude))
-    with FleetCalls(target_of(server, None, token, profile, ca)) as service:
-        applied = service.apply_tenant(request)
-    show(document_of(applied), output, lambda: tenants_table([applied]))
+    def lasting(seconds: float, option: str) -> Duration:
+        if not 0 <= seconds <= MOST_S:  # nor is it, where it is no number
+            raise typer.BadParameter(f"{seconds:g} is not 0 to {MOST_S:,}", param_hint=option)
+        return Duration(seconds=int(seconds), nanos=int(seconds % 1 * 1e9))
+
+    tenant = tenancy_pb.Tenant(tenant=tenant_id)
+    if given["ticket_algorithm"]:
+        name = f"TICKET_ALGORITHM_{given['ticket_algorithm'].upper()}"
+        tenant.ticket_algorithm = tenancy_pb.TicketAlgorithm.Value(name)
+    if given["ticket_ttl"] is not None:
+        tenant.ticket_ttl.CopyFrom(lasting(given["ticket_ttl"], "--ticket-ttl"))
+    if given["hold_ttl"]:
+        tenant.hold_ttl.CopyFrom(lasting(given["hold_ttl"], "--hold"))
+    if given["reprovision"]:
+        name = f"REPROVISION_{_enum_name(given['reprovision'])}"
+        tenant.reprovision = tenancy_pb.Reprovision.Value(name)
+    if given["return_home"]:
+        name = f"RETURN_HOME_{_enum_name(given['return_home'])}"
+        tenant.return_home = tenancy_pb.ReturnHome.Value(name)
+    if given["default_position"] not in (None, "none"):
+        latitude, longitude = parse_position(given["default_position"], "--default-at")
+        tenant.default_position.CopyFrom(geo.Position(latitude=latitude, longitude=longitude))
+    return tenant
 
 
 def _enum_name(choice: str) -> str:

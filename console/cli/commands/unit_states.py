@@ -8,8 +8,9 @@ import typer
 
 from console.cli.commands import units
 from console.cli.commands.units import UnitIdArgument
+from console.cli.markup import escape
 from console.cli.options import Ca, Output, Profile, Server, Token, target_of
-from console.cli.output import Format, busy, console_for_notes, show
+from console.cli.output import Format, busy, note, show
 
 if TYPE_CHECKING:
     from console.cli.calls.fleet import FleetCalls
@@ -22,19 +23,20 @@ DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Only say what would happen; change nothing.")
 ]
 Revision = Annotated[
-    int,
+    int | None,
     typer.Option(
         help="Only if the unit has not changed since this revision, as `units show` tells it.",
         metavar="N",
-        min=0,
+        min=1,
     ),
 ]
 Rate = Annotated[
-    float,
+    float | None,
     typer.Option(
-        help="Clients moved per second, at most. Default: the server's, 1,000.",
+        help="Clients moved per second, at most; 0.01 or more. Default: the server's, "
+        "--move-rate-per-s. To stop a job: homeport moves pause.",
         metavar="N",
-        min=0.0,
+        min=0.01,
     ),
 ]
 Wait = Annotated[bool, typer.Option("--wait", help="Stay until it is over, with progress.")]
@@ -44,7 +46,7 @@ Wait = Annotated[bool, typer.Option("--wait", help="Stay until it is over, with 
 def cordon_unit(
     unit: UnitIdArgument,
     dry_run: DryRun = False,
-    revision: Revision = 0,
+    revision: Revision = None,
     server: Server = None,
     token: Token = None,
     profile: Profile = None,
@@ -56,9 +58,9 @@ def cordon_unit(
     from console.cli.views.units import document_of, unit_table
 
     with FleetCalls(target_of(server, None, token, profile, ca)) as service:
-        told = service.cordon_unit(unit, dry_run=dry_run, revision=revision)
+        told = service.cordon_unit(unit, dry_run=dry_run, revision=revision or 0)
     if dry_run:
-        _note(f"{unit} would take no new clients; its {told.clients:,} clients would stay")
+        note(escape(f"{unit} would take no new clients; its {told.clients:,} clients would stay"))
     show(document_of(told), output, lambda: unit_table(told))
 
 
@@ -66,8 +68,8 @@ def cordon_unit(
 def drain_unit(
     unit: UnitIdArgument,
     dry_run: DryRun = False,
-    revision: Revision = 0,
-    rate: Rate = 0.0,
+    revision: Revision = None,
+    rate: Rate = None,
     wait: Wait = False,
     server: Server = None,
     token: Token = None,
@@ -88,7 +90,7 @@ def drain_unit(
             FleetCalls(target, deadline_s=PLAN_DEADLINE_S) as service,
             busy(f"planning for {unit}"),
         ):
-            plan = service.plan_drain(unit, revision=revision)
+            plan = service.plan_drain(unit, revision=revision or 0)
         heading = f"draining {unit} would move {plan.moves:,} clients"
         show(
             {"unit": unit, "plan": plan_document(plan)},
@@ -97,7 +99,7 @@ def drain_unit(
         )
         return
     with FleetCalls(target) as service:
-        job = service.drain_unit(unit, revision=revision, rate_per_s=rate)
+        job = service.drain_unit(unit, revision=revision or 0, rate_per_s=rate or 0.0)
         _show_job(service, job, wait, output)
 
 
@@ -105,7 +107,7 @@ def drain_unit(
 def undrain_unit(
     unit: UnitIdArgument,
     dry_run: DryRun = False,
-    revision: Revision = 0,
+    revision: Revision = None,
     server: Server = None,
     token: Token = None,
     profile: Profile = None,
@@ -120,9 +122,9 @@ def undrain_unit(
     from console.cli.views.units import document_of, unit_table
 
     with FleetCalls(target_of(server, None, token, profile, ca)) as service:
-        told = service.undrain_unit(unit, dry_run=dry_run, revision=revision)
+        told = service.undrain_unit(unit, dry_run=dry_run, revision=revision or 0)
     if dry_run:
-        _note(f"{unit} would take clients again")
+        note(escape(f"{unit} would take clients again"))
     show(document_of(told), output, lambda: unit_table(told))
 
 
@@ -130,7 +132,7 @@ def undrain_unit(
 def remove_unit(
     unit: UnitIdArgument,
     dry_run: DryRun = False,
-    revision: Revision = 0,
+    revision: Revision = None,
     server: Server = None,
     token: Token = None,
     profile: Profile = None,
@@ -144,24 +146,24 @@ def remove_unit(
         FleetCalls(target_of(server, None, token, profile, ca)) as service,
         busy(f"removing {unit}"),
     ):
-        service.remove_unit(unit, dry_run=dry_run, revision=revision)
+        service.remove_unit(unit, dry_run=dry_run, revision=revision or 0)
     document = {"unit": unit, "removed": not dry_run}
     if dry_run:
-        show(document, output, lambda: f"unit {unit} has no clients, and could be removed")
+        show(document, output, lambda: escape(f"unit {unit} has no clients, and could be removed"))
         return
-    show(document, output, lambda: f"unit {unit} is removed")
+    show(document, output, lambda: escape(f"unit {unit} is removed"))
     if output is Format.TABLE:
-        _note("an agent that still runs for it would bring it back")
+        note("its agent cannot bring it back; `homeport units apply` does")
 
 
 @app.command("rebalance")
 def rebalance(
     dry_run: DryRun = False,
     max_moves: Annotated[
-        int,
-        typer.Option(help="Clients moved at most. Default: a tenth of all.", metavar="N", min=0),
-    ] = 0,
-    rate: Rate = 0.0,
+        int | None,
+        typer.Option(help="Clients moved at most. Default: a tenth of all.", metavar="N", min=1),
+    ] = None,
+    rate: Rate = None,
     wait: Wait = False,
     server: Server = None,
     token: Token = None,
@@ -176,12 +178,12 @@ def rebalance(
     target = target_of(server, None, token, profile, ca)
     if dry_run:
         with FleetCalls(target, deadline_s=PLAN_DEADLINE_S) as service, busy("planning"):
-            plan = service.plan_rebalance(max_moves=max_moves)
+            plan = service.plan_rebalance(max_moves=max_moves or 0)
         heading = f"rebalancing would move {plan.moves:,} clients"
         show({"plan": plan_document(plan)}, output, lambda: plan_view(plan, heading))
         return
     with FleetCalls(target) as service:
-        job = service.rebalance(max_moves=max_moves, rate_per_s=rate)
+        job = service.rebalance(max_moves=max_moves or 0, rate_per_s=rate or 0.0)
         _show_job(service, job, wait, output)
 
 
@@ -193,8 +195,4 @@ def _show_job(service: FleetCalls, job: fleet.MoveJob, wait: bool, output: Forma
         job = wait_for(service, job)
     show(job_document(job), output, lambda: jobs_table([job]))
     if output is Format.TABLE and not wait:
-        _note("it goes on by itself; watch it with `homeport moves list`")
-
-
-def _note(words: str) -> None:
-    console_for_notes().print(f"[dim]{words}[/]")
+        note("it goes on by itself; watch it with `homeport moves list`")

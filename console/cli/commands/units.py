@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from console.cli.markup import escape
 from console.cli.options import Ca, Output, Profile, Server, Token, target_of
-from console.cli.output import Format, busy, console_for_notes, show
+from console.cli.output import Format, busy, note, show, show_event
 
 if TYPE_CHECKING:
     pass
@@ -40,9 +41,7 @@ def list_units(
     if listed.stale:
         as_of = listed.as_of_time.ToJsonString()
         document |= {"stale": True, "as_of": as_of}
-        console_for_notes().print(
-            f"[yellow]the server's store is away: this is as of {as_of}, clients at most[/]"
-        )
+        note(f"[yellow]the server's store is away: this is as of {as_of}, clients at most[/]")
     show(document, output, lambda: fleet_table(units))
 
 
@@ -64,32 +63,72 @@ def show_unit(
     show(document_of(found), output, lambda: unit_table(found))
 
 
-@app.command("apply")
-def apply_units(
-    file: Annotated[Path, typer.Option("--file", "-f", help="Fleet file, YAML or JSON.")],
+@app.command("clients")
+def list_clients(
+    unit: UnitIdArgument,
     server: Server = None,
     token: Token = None,
     profile: Profile = None,
     ca: Ca = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """Creates or replaces the units of a fleet file.
+    """Lists the clients of a unit, as they are found: a line for each.
 
-    Units that the file does not name stay as they are.
+    With -o json each is one line (NDJSON).
+    """
+    from functools import partial
+
+    from console.cli.calls.fleet import FleetCalls
+
+    with FleetCalls(target_of(server, None, token, profile, ca)) as service:
+        for one in service.unit_clients(unit):
+            document = {"tenant": one.tenant, "client_id": one.client_id, "epoch": one.epoch}
+            line = f"{one.tenant}  {one.client_id}  epoch {one.epoch}"
+            show_event(document, output, partial(escape, line))
+
+
+@app.command("apply")
+def apply_units(
+    file: Annotated[Path, typer.Option("--file", "-f", help="Fleet file, YAML or JSON.")],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show what would change; change nothing.")
+    ] = False,
+    server: Server = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Applies a fleet file: creates units, and changes what the file says of others.
+
+    Units that the file does not name stay as they are, and so does what it leaves out of a unit
+    (weight, labels, serves, tenants); null resets that. Where agents are reached is not touched.
+    Exits with 2 for a faulty file, and then nothing has changed.
     """
     from console.cli.calls.fleet import FleetCalls
     from console.cli.progress import counting
-    from console.cli.views.units import document_of, fleet_table
-    from control_plane.fleet.file import read_fleet
+    from console.cli.views.unit_changes import change_of, changes_table
+    from console.cli.views.units import document_of, fleet_table, over_capacity
+    from control_plane.fleet.file import read_entries
     from control_plane.fleet_messages import spec_to_proto
 
-    specs = read_fleet(file)
+    entries = read_entries(file)
     applied = []
-    with (
-        FleetCalls(target_of(server, None, token, profile, ca)) as service,
-        counting("applying units", total=len(specs)) as advance,
-    ):
-        for spec in specs:
-            applied.append(service.apply_unit(spec_to_proto(spec)))
-            advance(1)
-    show({"units": [document_of(unit) for unit in applied]}, output, lambda: fleet_table(applied))
+    with FleetCalls(target_of(server, None, token, profile, ca)) as service:
+        before = {unit.spec.unit_id: unit for unit in service.list_units()} if dry_run else {}
+        doing = "comparing units" if dry_run else "applying units"
+        with counting(doing, total=len(entries)) as advance:
+            for entry in entries:
+                unit = service.apply_unit(
+                    spec_to_proto(entry.spec), fields=sorted(entry.given), dry_run=dry_run
+                )
+                applied.append(unit)
+                advance(1)
+    if dry_run:
+        changes = [change_of(before.get(unit.spec.unit_id), unit) for unit in applied]
+        show({"dry_run": True, "units": changes}, output, lambda: changes_table(changes))
+    else:
+        document = {"units": [document_of(unit) for unit in applied]}
+        show(document, output, lambda: fleet_table(applied))
+    for sentence in over_capacity(applied):
+        note(f"[yellow]{escape(sentence)}[/]")

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from console.cli.commands.clients import connect
+from console.cli.markup import escape
 from console.cli.options import Ca, ClientId, Output, Profile, Server, Tenant, Token, target_of
-from console.cli.output import Format, console_for_notes, load_bar, show_event
+from console.cli.output import Format, load_bar, note, show_event
 
 if TYPE_CHECKING:
     from console.cli.calls.fleet_watch import FleetChange
@@ -65,13 +66,12 @@ def watch_units(
     from console.cli.calls.fleet import FleetCalls
     from console.cli.calls.fleet_watch import fleet_changes
 
-    notes = console_for_notes()
     with FleetCalls(target_of(server, None, token, profile, ca)) as service:
         changes = fleet_changes(
             service.watch_fleet,
             wait=time.sleep,
             jitter=random.random,
-            lost=lambda why: notes.print(f"[dim]{why}; watching on[/]"),
+            lost=lambda why: note(f"{escape(why)}; watching on"),
         )
         for told, change in enumerate(changes, start=1):
             show_event(fleet_event_of(change), output, partial(_fleet_line, change))
@@ -99,15 +99,13 @@ def fleet_event_of(change: FleetChange) -> dict[str, Any]:
 
 
 def _line(client: str, change: AssignmentChange) -> str:
-    from rich.markup import escape
-
     name, home = f"[bold]{escape(client)}[/]", change.assignment
-    cause = f" [dim]({change.cause})[/]" if change.cause else ""
+    cause = f" [dim]({escape(change.cause)})[/]" if change.cause else ""
     if home is None:
         return f"{_now()}  {name} was released{cause}"
     verb = {"home": "lives at", "moved": "moved to", "assigned": "was given"}[change.kind.value]
     return (
-        f"{_now()}  {name} {verb} [bold green]{home.unit_id}[/], {escape(home.endpoint)}, "
+        f"{_now()}  {name} {verb} [bold green]{escape(home.unit_id)}[/], {escape(home.endpoint)}, "
         f"epoch {home.epoch}{cause}"
     )
 
@@ -117,10 +115,10 @@ def _fleet_line(change: FleetChange) -> str:
 
     unit = change.unit
     if unit is None:
-        return f"{_now()}  {change.unit_id:<20} [red]removed[/]"
+        return f"{_now()}  {escape(f'{change.unit_id:<20}')} [red]removed[/]"
     load = load_of(unit)
     return (
-        f"{_now()}  [bold]{unit.spec.unit_id:<20}[/] {status_of(unit)}  "
+        f"{_now()}  [bold]{escape(f'{unit.spec.unit_id:<20}')}[/] {status_of(unit)}  "
         f"{unit.clients:,} of {unit.spec.capacity:,} clients  {load_bar(load)} {load:.1%}"
     )
 

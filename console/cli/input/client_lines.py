@@ -16,23 +16,17 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, TextIO
 
 from console.cli.failure import CommandFailed, ExitCode
+from console.cli.input.client_csv import CsvClients
+from console.cli.input.client_entry import MAX_LINE_BYTES, BadLine, client_from
+from console.cli.output import json_text
+from control_plane.printable import quoted, why_unreadable
 from homeport import Client, ClientAt
 from homeport.errors import HomeportError
 from homeport.values import ProvisionResult
 
-MAX_LINE_BYTES = 64 * 1024
 STDIN = Path("-")
 _KEYS = frozenset({"client_id", "ip", "at"})
 _BLOCK = 1 << 20
-
-
-class BadLine(Exception):
-    """Why a line is no client; `client_id` where it could be read."""
-
-    def __init__(self, message: str, client_id: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.client_id = client_id
 
 
 @contextmanager
@@ -64,10 +58,13 @@ def run(
     *,
     with_tickets: bool,
     advance: Callable[[int], None],
+    csv: bool = False,
 ) -> bool:
-    """Answers every line. True when every client has a home. Raises HomeportError for what
-    concerns all of them, after every line has its answer."""
-    bulk = _BulkAnswers(lines, out, with_tickets, advance)
+    """Answers every line, of NDJSON or of CSV. True when every client has a home. Raises
+    HomeportError for what concerns all of them, after every line has its answer; CommandFailed
+    for CSV without a header."""
+    entries = iter(CsvClients(lines)) if csv else ndjson_clients(lines)
+    bulk = _BulkAnswers(entries, out, with_tickets, advance)
     try:
         for result in client.provision_many(bulk.clients(), with_tickets=with_tickets):
             bulk.answer(result)
@@ -83,10 +80,14 @@ class _BulkAnswers:
     """Remembers, in order, which lines wait for a result and which have their error already."""
 
     def __init__(
-        self, lines: BinaryIO, out: TextIO, with_tickets: bool, advance: Callable[[int], None]
+        self,
+        entries: Iterator[tuple[int, ClientAt | BadLine]],
+        out: TextIO,
+        with_tickets: bool,
+        advance: Callable[[int], None],
     ) -> None:
         self.all_done = True
-        self._lines = numbered_lines(lines)
+        self._entries = entries
         self._out = out
         self._with_tickets = with_tickets
         self._advance = advance
@@ -95,12 +96,10 @@ class _BulkAnswers:
 
     def clients(self) -> Iterator[ClientAt]:
         """The clients of the lines that can be read."""
-        for number, line in self._lines:
-            try:
-                client = client_of(line)
-            except BadLine as problem:
-                message = f"line {number}: {problem.message}"
-                self._open.append(_refusal(problem.client_id, "INVALID_ARGUMENT", message))
+        for number, client in self._entries:
+            if isinstance(client, BadLine):
+                message = f"line {number}: {client.message}"
+                self._open.append(_refusal(client.client_id, "INVALID_ARGUMENT", message))
                 continue
             self._open.append(client.client_id)
             yield client
@@ -154,7 +153,7 @@ class _BulkAnswers:
     def _write(self, document: dict[str, Any]) -> None:
         if "error" in document:
             self.all_done = False
-        self._out.write(json.dumps(document) + "\n")
+        self._out.write(json_text(document) + "\n")
         self._advance(1)
 
 
@@ -175,18 +174,29 @@ def numbered_lines(lines: BinaryIO) -> Iterator[tuple[int, bytes]]:
             yield number, line
 
 
+def ndjson_clients(lines: BinaryIO) -> Iterator[tuple[int, ClientAt | BadLine]]:
+    """The client of each line that is not empty, or what is wrong with it."""
+    for number, line in numbered_lines(lines):
+        try:
+            yield number, client_of(line)
+        except BadLine as problem:
+            yield number, problem
+
+
 def client_of(line: bytes) -> ClientAt:
     """The client that a line describes. Raises BadLine."""
     if len(line) > MAX_LINE_BYTES:
         raise BadLine(f"longer than {MAX_LINE_BYTES:,} bytes; a line is one client")
     try:
         entry = json.loads(line)
-    except (UnicodeDecodeError, RecursionError) as error:
-        raise BadLine(f"cannot be read: {error}") from error
+    except UnicodeDecodeError as error:
+        raise BadLine(f"cannot be read: {why_unreadable(error)}") from error
+    except RecursionError as error:
+        raise BadLine("cannot be read: brackets are nested too deep") from error
     except json.JSONDecodeError as error:
         raise BadLine(f"is not JSON: {error.msg} at column {error.colno}") from error
-    except ValueError as error:  # such as a number of 5,000 digits
-        raise BadLine(f"cannot be read: {error}") from error
+    except ValueError as error:  # a number of 5,000 digits
+        raise BadLine("cannot be read: a number has too many digits") from error
     if not isinstance(entry, dict):
         raise BadLine('is not an object such as {"client_id": "alice", "ip": "81.2.69.142"}')
     client_id = entry.get("client_id")
@@ -194,22 +204,5 @@ def client_of(line: bytes) -> ClientAt:
         raise BadLine("client_id must be a string")
     unknown = sorted(set(entry) - _KEYS)
     if unknown:
-        raise BadLine(f"unknown key {unknown[0]!r}; known: client_id, ip, at", client_id)
-    address, at = entry.get("ip"), entry.get("at")
-    if address is not None and at is not None:
-        raise BadLine("has both ip and at; give one", client_id)
-    if address is not None and not isinstance(address, str):
-        raise BadLine("ip must be a string", client_id)
-    return ClientAt(client_id=client_id, address=address, position=_position(at, client_id))
-
-
-def _position(at: object, client_id: str) -> tuple[float, float] | None:
-    match at:
-        case None:
-            return None
-        case [int() | float() as latitude, int() | float() as longitude] if not (
-            isinstance(latitude, bool) or isinstance(longitude, bool)
-        ):
-            return float(latitude), float(longitude)
-        case _:
-            raise BadLine("at must be [latitude, longitude] in degrees", client_id)
+        raise BadLine(f"unknown key {quoted(unknown[0])}; known: client_id, ip, at", client_id)
+    return client_from(client_id, entry.get("ip"), entry.get("at"))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 import msgspec
 
+from console.cli.output import json_text
 from data_sharing.api.cloudevent_json import NotEvents, envelope_from_json
 from data_sharing.api.cloudevent_message import envelope_to_proto
 from data_sharing.feeds.intake import Refusal
@@ -97,7 +98,7 @@ class _Publishing:
         for one in waiting:
             document = one if isinstance(one, dict) else result_document(one, next(results))
             self.all_kept &= "error" not in document
-            self._out.write(json.dumps(document, ensure_ascii=False) + "\n")
+            self._out.write(json_text(document) + "\n")
         self._out.flush()
         self._advance(len(waiting))
 

@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from control_plane.errors import InvalidInput
+from control_plane.printable import quoted
 from data_sharing.forecasts.spec import duration_ms
 from homeport.api.datasharing.v1 import plan_pb2 as pb
 
@@ -55,7 +56,7 @@ def _setting(text: str) -> tuple[str, str, Any]:
     place, equals, value = text.partition("=")
     action, dot, name = place.partition(".")
     if not (equals and dot and action and name):
-        raise typer.BadParameter(f"{text!r} is not ACTION.FIELD=VALUE", param_hint="--set")
+        raise typer.BadParameter(f"{quoted(text)} is not ACTION.FIELD=VALUE", param_hint="--set")
     try:
         return action, name, json.loads(value)
     except ValueError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from console.cli.failure import CommandFailed, ExitCode
+from control_plane.printable import why_unreadable
 
 
 def read_submission(manifest: Path, artifact: Path | None) -> tuple[str, bytes]:
@@ -20,7 +21,9 @@ def read_submission(manifest: Path, artifact: Path | None) -> tuple[str, bytes]:
             f"{manifest} cannot be read: {error.strerror}", ExitCode.USAGE
         ) from error
     except UnicodeDecodeError as error:
-        raise CommandFailed(f"{manifest} is not UTF-8: {error}", ExitCode.USAGE) from error
+        raise CommandFailed(
+            f"{manifest} cannot be read: {why_unreadable(error)}", ExitCode.USAGE
+        ) from error
     path = artifact or _named(manifest, text)
     if path is None:
         return text, b""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from console.cli.tables import Table, fold
+from console.cli.markup import escape
+from console.cli.tables import Table, fold, whole
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -32,14 +34,21 @@ def document_of(one: pb.Application) -> dict[str, Any]:
 
 def applications_table(found: list[pb.Application]) -> Table:
     """The current versions, with their feeds and actions."""
-    table = Table(*map(fold, ("application", "version", "produces", "consumes", "actions")))
+    table = Table(
+        *map(whole, ("application", "version")), *map(fold, ("produces", "consumes", "actions"))
+    )
     for one in found:
-        version = f"{one.version} [yellow]deprecated[/]" if one.deprecation else one.version
+        version = escape(one.version) + (" [yellow]deprecated[/]" if one.deprecation else "")
         table.add_row(
-            one.application, version, "\n".join(one.produces), "\n".join(one.consumes),
-            "\n".join(one.actions),
+            escape(one.application), version, _listed(one.produces), _listed(one.consumes),
+            _listed(one.actions),
         )  # fmt: skip
     return table
+
+
+def _listed(names: Iterable[str]) -> str:
+    """A line for each where there is room for lines, else one behind the other."""
+    return ",\n".join(map(escape, names))
 
 
 def application_view(found: pb.GetApplicationResponse) -> RenderableType:
@@ -47,7 +56,6 @@ def application_view(found: pb.GetApplicationResponse) -> RenderableType:
 
     import yaml
     from rich.console import Group
-    from rich.markup import escape
 
     lines = []
     for one in found.versions:
@@ -55,15 +63,13 @@ def application_view(found: pb.GetApplicationResponse) -> RenderableType:
         marks = "[green]current[/] " if document["current"] else ""
         if one.deprecation:
             marks += f"[yellow]deprecated[/]: {escape(one.deprecation)}"
-        lines.append(f"[bold]{one.version}[/] [dim]{document['submitted']}[/] {marks}")
+        lines.append(f"[bold]{escape(one.version)}[/] [dim]{document['submitted']}[/] {marks}")
     text = yaml.safe_dump(json.loads(found.manifest), sort_keys=False, allow_unicode=True)
-    return Group(*lines, "", escape(text))
+    return Group(*lines, "", *map(escape, text.splitlines()))
 
 
 def faults_table(faults: list[pb.Fault]) -> Table:
     """What is wrong with a manifest, place by place."""
-    from rich.markup import escape
-
     table = Table(fold("where in the manifest"), fold("what is wrong"), title="refused")
     for one in faults:
         table.add_row(escape(one.path or "/"), escape(one.message))

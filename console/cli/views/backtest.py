@@ -6,7 +6,8 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from console.cli.deciding.backtest import BacktestReport
-from console.cli.tables import Table, fold, number, optional
+from console.cli.markup import escape
+from console.cli.tables import Table, fold, number, optional, whole
 from console.cli.views.times import time_text
 from data_sharing.management.backtest import (
     MINUTE_MS,
@@ -90,7 +91,6 @@ def _firing(one: RuleFiring | None) -> dict[str, Any] | None:
 def view_of(report: BacktestReport) -> RenderableType:
     """When rules fired, how often, and what would be different."""
     from rich.console import Group
-    from rich.markup import escape
 
     backtest = report.backtest
     if not backtest.events:
@@ -138,10 +138,8 @@ def _over_time(backtest: Backtest, side: BacktestSide) -> str:
 
 
 def backtest_table(report: BacktestReport) -> Table:
-    from rich.markup import escape
-
     table = Table(
-        fold("rule"), *map(number, ("fired now", "proposed")),
+        whole("rule"), *map(number, ("fired now", "proposed")),
         *(optional(number(fate)) for fate in ("taken", "unchanged", "overruled")), fold("errors"),
     )  # fmt: skip
     for name in report.rules:
@@ -169,8 +167,6 @@ _SAID = {
 
 
 def _difference_lines(name: str, one: Differences) -> list[RenderableType]:
-    from rich.markup import escape
-
     if not one.count:
         return []
     colour, said = _SAID[name]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from console.cli.tables import Table, fold
+from console.cli.markup import escape
+from console.cli.tables import Table, fold, whole
 from homeport.api.datasharing.v1 import decision_pb2 as pb
 
 if TYPE_CHECKING:
@@ -138,7 +139,6 @@ def explanation_document(answer: pb.ExplainDecisionResponse) -> dict[str, Any]:
 
 def explanation_view(answer: pb.ExplainDecisionResponse) -> RenderableType:
     """A tree: the event, what each rule made of it, what followed."""
-    from rich.markup import escape
     from rich.tree import Tree
 
     if answer.HasField("event"):
@@ -156,7 +156,7 @@ def explanation_view(answer: pb.ExplainDecisionResponse) -> RenderableType:
         said = f" [dim]{escape(one.detail)}[/]" if one.detail else ""
         branch = tree.add(
             f"rule [bold]{escape(one.rule_id)}[/] v{one.rule_version}{of}: "
-            f"[{colour}]{one.verdict}[/]{said}"
+            f"[{colour}]{escape(one.verdict)}[/]{said}"
         )
         for clause in one.clauses:
             _clause(branch, clause)
@@ -173,13 +173,11 @@ def explanation_view(answer: pb.ExplainDecisionResponse) -> RenderableType:
 
 def instruction_line(instruction: pb.Instruction) -> str:
     """One instruction in one line, in rich's markup."""
-    from rich.markup import escape
-
     document = instruction_document(instruction)
     outcome = document["outcome"]
     said = document["reason"] or ""
     if outcome and outcome["output"] is not None:
-        said = str(outcome["output"].get("said", outcome["output"]))
+        said = _said(outcome["output"])
     configuration = json.dumps(document["configuration"], ensure_ascii=False)
     return escape(
         f"{instruction.application} {instruction.action} {configuration}: {document['state']}"
@@ -188,9 +186,13 @@ def instruction_line(instruction: pb.Instruction) -> str:
     )
 
 
-def _clause(branch: Tree, clause: rule_pb2.Clause) -> None:
-    from rich.markup import escape
+def _said(output: Any) -> str:
+    """What an action's output says, or all of it as JSON."""
+    said = output.get("said") if isinstance(output, dict) else None
+    return said if isinstance(said, str) else json.dumps(output, ensure_ascii=False)
 
+
+def _clause(branch: Tree, clause: rule_pb2.Clause) -> None:
     colour = {"true": "green", "false": "red"}.get(clause.outcome, "yellow")
     read = ", ".join(f"{name} = {value}" for name, value in sorted(clause.read.items()))
     leaf = branch.add(
@@ -202,13 +204,11 @@ def _clause(branch: Tree, clause: rule_pb2.Clause) -> None:
 
 
 def decisions_table(found: list[pb.Decision]) -> Table:
-    from rich.markup import escape
-
-    table = Table(*map(fold, ("time", "decision", "kind", "plan", "what")))
+    table = Table(*map(whole, ("time", "decision", "kind", "plan")), fold("what"))
     for document in map(decision_document, found):
         table.add_row(
             document["decide_time"],
-            document["id"],
+            escape(document["id"]),
             document["kind"],
             escape(document["plan"] or "–"),
             escape(document["summary"]),
@@ -217,18 +217,18 @@ def decisions_table(found: list[pb.Decision]) -> Table:
 
 
 def instructions_table(found: list[pb.Instruction]) -> Table:
-    table = Table(*map(fold, ("time", "instruction", "what")))
+    table = Table(*map(whole, ("time", "instruction")), fold("what"))
     for one in found:
         table.add_row(
-            instruction_document(one)["decide_time"], one.instruction_id, instruction_line(one)
+            instruction_document(one)["decide_time"],
+            escape(one.instruction_id),
+            instruction_line(one),
         )
     return table
 
 
 def dead_letters_table(found: list[pb.DeadLetter]) -> Table:
-    from rich.markup import escape
-
-    table = Table(*map(fold, ("letter", "time", "about", "reason")))
+    table = Table(*map(whole, ("letter", "time")), *map(fold, ("about", "reason")))
     for document in map(letter_document, found):
         event, instruction = document["event"], document["instruction"]
         about = f"{instruction['application']} {instruction['action']}" if instruction else ""
@@ -236,7 +236,7 @@ def dead_letters_table(found: list[pb.DeadLetter]) -> Table:
             about = f"{event['type'] or event['source']} {event['id']} / {document['rule'] or '–'}"
         again = " (tried again)" if document["redriven"] else ""
         table.add_row(
-            document["id"],
+            escape(document["id"]),
             document["create_time"],
             escape(about),
             escape(document["reason"] + again),

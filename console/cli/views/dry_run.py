@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from console.cli.markup import escape
 from console.cli.views.times import time_text
 from data_sharing.management.simulator import SimulatedStep
 from data_sharing.plans.due_actions import DueAction
@@ -68,7 +69,6 @@ def _clause(clause: ClauseOutcome) -> dict[str, Any]:
 def view_of(tried: Sequence[SimulatedStep]) -> RenderableType:
     """For people."""
     from rich.console import Group
-    from rich.markup import escape
     from rich.tree import Tree
 
     trees: list[RenderableType] = []
@@ -88,8 +88,6 @@ def view_of(tried: Sequence[SimulatedStep]) -> RenderableType:
 
 
 def _add_outcome(tree: Tree, outcome: RuleOutcome) -> None:
-    from rich.markup import escape
-
     colour = _COLOURS.get(outcome.verdict, "yellow")
     said = f"[{colour}]{outcome.verdict.value}[/] {escape(outcome.rule)}"
     said += f" [dim]plan {escape(outcome.plan_id)}[/]" if outcome.plan_id else ""
@@ -102,8 +100,6 @@ def _add_outcome(tree: Tree, outcome: RuleOutcome) -> None:
 
 
 def _add_clause(tree: Tree, clause: ClauseOutcome) -> None:
-    from rich.markup import escape
-
     mark = {"true": "[green]✓[/]", "false": "[red]✗[/]"}.get(clause.outcome, "[red]?[/]")
     if clause.parts:
         inner = tree.add(f"{mark} all of" if clause.joined_by == "&&" else f"{mark} one of")
@@ -118,10 +114,8 @@ def _add_clause(tree: Tree, clause: ClauseOutcome) -> None:
 
 
 def _action_text(action: DueAction) -> str:
-    from rich.markup import escape
-
     config = escape(json.dumps(action.config, ensure_ascii=False))
     late = f", {action.late_ms / 1_000:g} s late" if action.late_ms else ""
     word = "[yellow]skipped[/]" if action.skipped else "[green]runs[/]"
-    what = f"{action.application} {action.action} {config}{late}"
-    return f"{word} {action.plan_id}/{action.name}: {what}"
+    what = f"{escape(action.application)} {escape(action.action)} {config}{late}"
+    return f"{word} {escape(action.plan_id)}/{escape(action.name)}: {what}"

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from console.cli.markup import escape
 from console.cli.tables import Table, facts
 
 
 def known_facts(document: dict[str, Any]) -> Table:
     """Names and values, without those that are not known."""
-    from rich.markup import escape
-
     table = facts()
     for name, value in document.items():
         if value not in (None, ""):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from console.cli.markup import escape
 from console.cli.tables import Table, fold, whole
 
 if TYPE_CHECKING:
@@ -13,10 +14,8 @@ _MARKS = {"ok": "[green]✓ ok[/]", "warn": "[yellow]! warn[/]", "fail": "[red]�
 
 def findings_table(findings: list[Finding]) -> Table:
     """A line for each finding, and below it what to do."""
-    from rich.markup import escape
-
     table = Table(whole(""), whole("", style="dim"), fold(""))
     for finding in findings:
-        step = f"\n[dim]→ {escape(finding.next_step)}[/]" if finding.next_step else ""
+        step = f";\n[dim]→ {escape(finding.next_step)}[/]" if finding.next_step else ""
         table.add_row(_MARKS[finding.outcome], finding.check, escape(finding.seen) + step)
     return table

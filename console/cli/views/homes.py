@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from console.cli.markup import escape
 from console.cli.output import kilometres, load_bar
 from console.cli.tables import Table, facts, fold, number, optional, whole
 
@@ -127,16 +128,17 @@ def explanation_view(client: str, explanation: Explanation) -> RenderableType:
     """How it came to its home, if it has one; then what would be decided now: the location in a
     sentence and the units, best first."""
     from rich.console import Group
-    from rich.markup import escape
     from rich.text import Text
 
-    table = Table(whole(""), fold("unit"), number("distance"), optional(whole("load")), fold("why"))
+    table = Table(
+        whole(""), whole("unit"), number("distance"), optional(whole("load")), fold("why")
+    )
     for unit in explanation.units:
         excluded = not unit.rank
         chosen = unit.rank == 1
         table.add_row(
             "[red]✗[/]" if excluded else "[bold green]✓[/]" if chosen else str(unit.rank),
-            f"[bold green]{unit.unit_id}[/]" if chosen else unit.unit_id,
+            f"[bold green]{escape(unit.unit_id)}[/]" if chosen else escape(unit.unit_id),
             kilometres(unit.distance_km),
             f"{load_bar(unit.load, width=6)} {unit.load:>4.0%}",
             escape(unit.reason),
@@ -150,7 +152,7 @@ def explanation_view(client: str, explanation: Explanation) -> RenderableType:
     lines = []
     if current is not None:
         lines += [
-            f"[bold]{escape(client)}[/] has a home: [bold]{current.unit_id}[/], "
+            f"[bold]{escape(client)}[/] has a home: [bold]{escape(current.unit_id)}[/], "
             f"epoch {current.epoch}, which it keeps",
             "[bold]how it came there:[/]",
             escape(how_it_came(current.recorded)),
@@ -173,16 +175,16 @@ def explanation_view(client: str, explanation: Explanation) -> RenderableType:
 def assignment_table(assignment: Assignment) -> Table:
     import time
 
-    from rich.markup import escape
-
     table = facts()
     had = " [dim](it had this home already)[/]" if assignment.existing else ""
     table.add_row("client", escape(assignment.client_id))
-    table.add_row("unit", f"[bold green]{assignment.unit_id}[/], epoch {assignment.epoch}{had}")
+    table.add_row(
+        "unit", f"[bold green]{escape(assignment.unit_id)}[/], epoch {assignment.epoch}{had}"
+    )
     table.add_row("endpoint", escape(assignment.endpoint))
     if assignment.source:
         country = f", {assignment.country}" if assignment.country else ""
-        table.add_row("located by", f"{assignment.source}{country}")
+        table.add_row("located by", escape(f"{assignment.source}{country}"))
         table.add_row("distance", kilometres(assignment.distance_km))
     if assignment.rule:
         table.add_row("rule", escape(assignment.rule))
@@ -192,5 +194,6 @@ def assignment_table(assignment: Assignment) -> Table:
         table.add_row("", "[yellow]stale: answered without the store[/]")
     if assignment.ticket and assignment.ticket_expires_at is not None:
         left_s = assignment.ticket_expires_at - time.time()
-        table.add_row("ticket", f"{assignment.ticket}\n[dim]good for {left_s:,.0f} s[/]")
+        table.add_row("ticket", escape(assignment.ticket))
+        table.add_row("good for", f"{left_s:,.0f} s")
     return table

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from console.cli.markup import escape
 from console.cli.tables import Table, fold, number, optional, whole
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def job_document(job: fleet.MoveJob) -> dict[str, Any]:
 def jobs_table(jobs: list[fleet.MoveJob]) -> Table:
     """Jobs for people."""
     table = Table(
-        fold("job"), whole("state"), *map(number, ("moved", "of", "stay")),
+        whole("job"), whole("state"), *map(number, ("moved", "of", "stay")),
         optional(number("rate")), fold("says"),
     )  # fmt: skip
     colours = {"running": "green", "paused": "yellow", "cancelled": "red"}
@@ -43,13 +44,13 @@ def jobs_table(jobs: list[fleet.MoveJob]) -> Table:
         told = job_document(job)
         colour = colours.get(told["state"], "dim")
         table.add_row(
-            told["id"],
+            escape(told["id"]),
             f"[{colour}]{told['state']}[/]",
             f"{job.moved:,}",
             f"{job.total:,}" if job.total else "–",
             f"{job.kept:,}",
             f"{job.rate_per_s:,.4g}/s",
-            job.message or "–",
+            escape(job.message) or "–",
         )
     return table
 
@@ -68,16 +69,17 @@ def plan_document(plan: fleet.MovePlan) -> dict[str, Any]:
 def plan_view(plan: fleet.MovePlan, heading: str) -> RenderableType:
     """A plan for people: what it comes to, where they would go, and who would not."""
     from rich.console import Group
-    from rich.markup import escape
 
-    parts: list[RenderableType] = [f"[bold]{heading}[/]"]
+    parts: list[RenderableType] = [f"[bold]{escape(heading)}[/]"]
     if plan.targets:
         table = Table(
-            fold("to unit", footer="in all"), number("clients", footer=f"{plan.moves:,}"),
+            whole("to unit", footer="in all"), number("clients", footer=f"{plan.moves:,}"),
             number("share"), footers=len(plan.targets) > 1,
         )  # fmt: skip
         for one in plan.targets:
-            table.add_row(one.unit_id, f"{one.clients:,}", f"{one.clients / plan.moves:.1%}")
+            table.add_row(
+                escape(one.unit_id), f"{one.clients:,}", f"{one.clients / plan.moves:.1%}"
+            )
         parts.append(table)
     if plan.stay:
         parts.append(f"[yellow]{plan.stay:,} would stay: {escape(plan.stay_reason)}[/]")

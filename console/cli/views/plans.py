@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from console.cli.tables import Table, fold, number, optional
+from console.cli.markup import escape
+from console.cli.tables import Table, fold, number, optional, whole
 
 if TYPE_CHECKING:
     from homeport.api.datasharing.v1 import plan_pb2 as pb
@@ -68,17 +69,21 @@ def change_document(one: pb.PlanChange) -> dict[str, Any]:
 def plans_table(plans: list[pb.Plan]) -> Table:
     """Plans with their next occurrence."""
     table = Table(
-        fold("plan"), optional(number("version")), fold("next"), number("moved by"),
+        whole("plan"), optional(number("version")), whole("next"), number("moved by"),
         fold("actions"),
     )  # fmt: skip
     for one in plans:
         if not one.HasField("next"):
-            table.add_row(one.plan_id, str(one.version), _state(one), "–", "–")
+            table.add_row(escape(one.plan_id), str(one.version), _state(one), "–", "–")
             continue
         moved_s = one.next.effective_time.seconds - one.next.planned_time.seconds
         actions = ", ".join(action.name for action in one.next.actions)
         table.add_row(
-            one.plan_id, str(one.version), _state(one), f"{moved_s // 60:+d} min", actions
+            escape(one.plan_id),
+            str(one.version),
+            _state(one),
+            f"{moved_s // 60:+d} min",
+            escape(actions),
         )
     return table
 
@@ -96,14 +101,16 @@ def plan_table(plan: pb.Plan) -> Table:
     import json
 
     from google.protobuf.json_format import MessageToDict
-    from rich.markup import escape
 
     title = escape(f"{plan.plan_id}: {_state(plan)}")
-    table = Table(*map(fold, ("action", "due", "application", "config")), title=title)
+    table = Table(
+        *map(whole, ("action", "due")), *map(fold, ("application", "config")), title=title
+    )
     for one in plan.next.actions:
         config = json.dumps(MessageToDict(one.config), ensure_ascii=False)
         table.add_row(
-            one.name, one.due_time.ToJsonString(), f"{one.application} {one.action}",
+            escape(one.name), one.due_time.ToJsonString(),
+            escape(f"{one.application} {one.action}"),
             escape(config),
         )  # fmt: skip
     return table
@@ -111,18 +118,16 @@ def plan_table(plan: pb.Plan) -> Table:
 
 def history_table(changes: list[pb.PlanChange]) -> Table:
     """Changes of a plan with their causes."""
-    from rich.markup import escape
-
-    table = Table(*map(fold, ("change", "when", "by", "what", "why")))
+    table = Table(*map(whole, ("change", "when")), *map(fold, ("by", "what", "why")))
     for one in changes:
-        what = "\n".join(
-            f"{field.field}: {field.before or 'as planned'} → {field.after or 'as planned'}"
+        what = ",\n".join(
+            escape(f"{field.field}: {field.before or 'as planned'} → {field.after or 'as planned'}")
             for field in one.fields
         )
         by = f"user {one.user}" if one.user else f"rule {one.rule_id} v{one.rule_version}"
         undone = " [dim](undone)[/]" if one.undone else ""
         table.add_row(
-            one.change_id + undone, one.change_time.ToJsonString(), by, escape(what),
+            escape(one.change_id) + undone, one.change_time.ToJsonString(), escape(by), what,
             escape(one.note),
         )  # fmt: skip
     return table

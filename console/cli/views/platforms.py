@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from console.cli.markup import escape
 from console.cli.tables import Table, fold, number, whole
 
 if TYPE_CHECKING:
@@ -33,13 +34,13 @@ def document_of(platform: pb.Platform) -> dict[str, Any]:
 def platforms_table(found: list[pb.Platform]) -> Table:
     """Platforms that are connected, with what they host."""
     table = Table(
-        fold("platform"), fold("hosts"), whole("busy"), number("outcomes"), number("refusals"),
-        fold("last seen"),
+        whole("platform"), fold("hosts"), whole("busy"), number("outcomes"), number("refusals"),
+        whole("last seen"),
     )  # fmt: skip
     for one in found:
-        hosts = ", ".join(f"{app.application} {app.version}" for app in one.applications)
+        hosts = ", ".join(escape(f"{app.application} {app.version}") for app in one.applications)
         table.add_row(
-            one.platform + (" (leaving)" if one.leaving else ""),
+            escape(one.platform) + (" (leaving)" if one.leaving else ""),
             hosts or "–",
             f"{one.in_flight} of {one.capacity}",
             f"{one.outcomes:,}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from console.cli.markup import escape
 from console.cli.tables import Table, fold, number, optional, whole
 
 if TYPE_CHECKING:
@@ -73,15 +74,13 @@ def state_of(rule: pb.Rule) -> str:
 
 def rules_table(rules: list[pb.Rule]) -> Table:
     """Rules with how they fare."""
-    from rich.markup import escape
-
     table = Table(
-        fold("rule"), optional(number("version")), fold("application"), whole("state"),
+        whole("rule"), optional(number("version")), whole("application"), whole("state"),
         optional(whole("next retry")), fold("last error"),
     )  # fmt: skip
     for one in rules:
         table.add_row(
-            one.rule_id, str(one.version), one.application or "–", state_of(one),
+            escape(one.rule_id), str(one.version), escape(one.application) or "–", state_of(one),
             _time(one.health, "retry_time") or "–", escape(one.health.last_error) or "–",
         )  # fmt: skip
     return table
@@ -100,10 +99,8 @@ def rule_view(rule: pb.Rule) -> RenderableType:
 
 def scopes_table(rule: pb.Rule) -> Table:
     """What of it is parked."""
-    from rich.markup import escape
-
     table = Table(
-        fold("key"), fold("producer"), whole("parked since"), whole("next retry"),
+        whole("key"), whole("producer"), whole("parked since"), whole("next retry"),
         number("failures"), fold("last error"),
         title="parked", caption=f"homeport rules retry {escape(rule.rule_id)} runs it again now",
     )  # fmt: skip
@@ -120,7 +117,7 @@ def retry_view(answer: pb.RetryRuleResponse) -> RenderableType:
     from rich.console import Group
 
     count, rule = answer.unparked, answer.rule
-    text = f"{rule.rule_id}: {count} parked before, run again from the next event on"
+    text = f"{escape(rule.rule_id)}: {count} parked before, run again from the next event on"
     if not count:
-        text = f"{rule.rule_id}: nothing of that was parked"
+        text = f"{escape(rule.rule_id)}: nothing of that was parked"
     return Group(text, scopes_table(rule)) if rule.health.parked_scopes else text

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from console.cli.tables import Table, fold, number
+from console.cli.markup import escape
+from console.cli.tables import Table, number, whole
 
 
 def map_table(found: dict[str, Any]) -> Table:
     """Which cluster holds how many shards."""
     table = Table(
-        fold("cluster"), number("shards"), number("arriving"), number("leaving"),
+        whole("cluster"), number("shards"), number("arriving"), number("leaving"),
         title=f"map {found['version']}",
     )  # fmt: skip
     for one in found["clusters"]:
         table.add_row(
-            one["name"], str(one["shards"]), str(one["arriving"] or ""), str(one["leaving"] or "")
+            escape(one["name"]),
+            str(one["shards"]),
+            str(one["arriving"] or ""),
+            str(one["leaving"] or ""),
         )
     return table
 
@@ -23,13 +27,16 @@ def map_table(found: dict[str, Any]) -> Table:
 def status_table(found: dict[str, Any]) -> Table:
     """Clusters with their clients and servers, and the moves between them."""
     table = Table(
-        fold("cluster"), number("shards"), number("clients"), number("servers"),
+        whole("cluster"), number("shards"), number("clients"), number("servers"),
         title=f"map {found['version']}",
     )  # fmt: skip
     for one in found["clusters"]:
-        table.add_row(one["name"], str(one["shards"]), f"{one['clients']:,}", str(one["servers"]))
+        table.add_row(
+            escape(one["name"]), str(one["shards"]), f"{one['clients']:,}", str(one["servers"])
+        )
     table.caption = "\n".join(
-        f"move {move['id']} from {move['source']} is {move['stage']}" for move in found["moves"]
+        escape(f"move {move['id']} from {move['source']} is {move['stage']}")
+        for move in found["moves"]
     )
     return table
 
@@ -38,9 +45,9 @@ def moved_table(done: dict[str, Any]) -> Table:
     """What was moved, or would be."""
     words = "would move" if done["dry_run"] else "moved"
     title = f"{words} {done['shards']} shards"
-    table = Table(fold("from"), fold("to"), number("shards"), title=title)
+    table = Table(whole("from"), whole("to"), number("shards"), title=title)
     for one in done["moves"]:
-        table.add_row(one["source"], one["target"], str(one["shards"]))
+        table.add_row(escape(one["source"]), escape(one["target"]), str(one["shards"]))
     if not done["dry_run"]:
         table.caption = (
             f"{done['clients']:,} clients copied; writes of a group waited "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from console.cli.markup import escape
 from console.cli.tables import Table, fold, whole
 
 if TYPE_CHECKING:
@@ -38,14 +39,14 @@ def document_of(tenant: tenancy.Tenant) -> dict[str, Any]:
 def tenants_table(tenants: list[tenancy.Tenant]) -> Table:
     """Tenants, and how their clients are treated."""
     table = Table(
-        fold("tenant"), whole("tickets"), whole("tickets for"), fold("unlocated clients"),
-        whole("hold"), fold("reprovision"), fold("return home"),
+        whole("tenant"), whole("tickets"), whole("tickets for"), fold("unlocated clients"),
+        whole("hold"), whole("reprovision"), whole("return home"),
     )  # fmt: skip
     for tenant in tenants:
         facts = document_of(tenant)
         position = facts["default_position"]
         table.add_row(
-            facts["id"],
+            escape(facts["id"]),
             facts["ticket_algorithm"],
             f"{facts['ticket_ttl_s']:g} s",
             "at {latitude:g}, {longitude:g}".format(**position) if position else "anywhere",

@@ -2,23 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from console.cli.markup import escape
 from console.cli.output import load_bar
-from console.cli.tables import Table, facts, fold, number, optional, whole
+from console.cli.tables import Table, facts, number, optional, whole
 
 if TYPE_CHECKING:
     from homeport.api.fleet.v1 import fleet_pb2 as fleet
+
+_COLOURS = {
+    "serving": "green", "no agent": "yellow", "cordoned": "yellow", "draining": "yellow",
+    "drained": "dim", "silent": "red", "not serving": "red", "lost": "red",
+}  # fmt: skip
+TAKING = frozenset({"serving", "no agent"})  # statuses of units that take new clients
 
 
 def document_of(unit: fleet.Unit) -> dict[str, Any]:
     """A unit for programs: the keys of the fleet file, then what the service knows of it."""
     from homeport.api.fleet.v1 import fleet_pb2 as fleet
 
-    spec = unit.spec
     health = None
     if unit.HasField("status"):
-        health = fleet.UnitHealth.Name(unit.status.health).removeprefix("UNIT_HEALTH_").lower()
+        health = _word(fleet.UnitHealth.Name(unit.status.health), "UNIT_HEALTH_")
+    return {
+        **spec_document(unit.spec),
+        "serving_endpoint": unit.endpoint or None,  # where clients are sent
+        "reported_endpoint": unit.status.endpoint or None,  # by the agent that is live
+        "clients": unit.clients,
+        "granted": unit.granted,
+        "load": load_of(unit),
+        "status": status_word(unit),
+        "health": health,  # null: no agent is live
+        "version": unit.status.version if health else None,
+        "state": _word(fleet.UnitState.Name(unit.state), "UNIT_STATE_"),
+        "state_reason": unit.state_reason or None,
+        "state_since": unit.state_time.seconds if unit.HasField("state_time") else None,
+        "job": unit.job.job_id if unit.HasField("job") else None,
+        "revision": unit.revision,
+    }
+
+
+def spec_document(spec: fleet.UnitSpec) -> dict[str, Any]:
+    """What an operator says of a unit, with the keys of the fleet file."""
     return {
         "id": spec.unit_id,
         "endpoint": spec.endpoint,
@@ -32,17 +59,18 @@ def document_of(unit: fleet.Unit) -> dict[str, Any]:
             "continents": list(spec.serves.continents),
         },
         "tenants": list(spec.tenants),
-        "clients": unit.clients,
-        "granted": unit.granted,
-        "load": load_of(unit),
-        "health": health,  # null: no agent is live
-        "version": unit.status.version if health else None,
-        "state": _word(fleet.UnitState.Name(unit.state), "UNIT_STATE_"),
-        "state_reason": unit.state_reason or None,
-        "state_since": unit.state_time.seconds if unit.HasField("state_time") else None,
-        "job": unit.job.job_id if unit.HasField("job") else None,
-        "revision": unit.revision,
     }
+
+
+def over_capacity(units: Iterable[fleet.Unit]) -> Iterator[str]:
+    """A sentence for each unit that has more clients than it may."""
+    for unit in units:
+        if unit.clients > unit.spec.capacity:
+            yield (
+                f"unit {unit.spec.unit_id} has {unit.clients:,} clients and a capacity of "
+                f"{unit.spec.capacity:,}: nobody is moved, and it takes no new ones until it has "
+                "room again"
+            )
 
 
 def load_of(unit: fleet.Unit) -> float:
@@ -55,52 +83,60 @@ def fleet_table(units: list[fleet.Unit]) -> Table:
     clients = sum(unit.clients for unit in units)
     capacity = sum(unit.spec.capacity for unit in units)
     table = Table(
-        fold("unit", footer=f"{len(units)} units"),
+        whole("unit", footer=f"{len(units)} units"),
         optional(whole("country")),
         whole("status"),
         number("clients", footer=f"{clients:,}"),
         number("capacity", footer=f"{capacity:,}"),
         optional(whole("load")),
+        optional(whole("endpoint")),
         footers=len(units) > 1,
     )
     for unit in units:
         load = load_of(unit)
         table.add_row(
-            unit.spec.unit_id,
-            unit.spec.country,
+            escape(unit.spec.unit_id),
+            escape(unit.spec.country),
             status_of(unit),
             f"{unit.clients:,}",
             f"{unit.spec.capacity:,}",
             f"{load_bar(load)} {load:>6.1%}",
+            escape(unit.endpoint) or "–",
         )
     return table
 
 
 def unit_table(unit: fleet.Unit) -> Table:
     """One unit for people."""
-    from rich.markup import escape
-
     spec, load = unit.spec, load_of(unit)
     places = [*spec.serves.continents, *spec.serves.countries]
     position = f"{spec.position.latitude:.2f}, {spec.position.longitude:.2f}"
     labels = ", ".join(f"{name}={value}" for name, value in sorted(spec.labels.items()))
     agent = escape(unit.status.version) if unit.HasField("status") else "none is live"
     return facts(
-        ("unit", f"[bold]{spec.unit_id}[/]"),
-        ("endpoint", escape(spec.endpoint)),
-        ("where", f"{spec.country} ({position})"),
+        ("unit", f"[bold]{escape(spec.unit_id)}[/]"),
+        ("endpoint", escape(_endpoint(unit))),
+        ("where", escape(f"{spec.country} ({position})")),
         ("status", status_of(unit)),
         ("state", escape(_state(unit))),
         ("clients", f"{unit.clients:,} of {spec.capacity:,}"),
         ("load", f"{load_bar(load, width=24)} {load:.1%}"),
         ("reserved", f"{unit.granted:,} slots are held by provisioners"),
         ("weight", f"{spec.weight:g}"),
-        ("serves", ", ".join(places) or "everywhere"),
-        ("tenants", ", ".join(spec.tenants) or "all"),
+        ("serves", escape(", ".join(places)) or "everywhere"),
+        ("tenants", escape(", ".join(spec.tenants)) or "all"),
         ("labels", escape(labels) or "–"),
         ("agent", agent),
         ("revision", str(unit.revision)),
     )
+
+
+def _endpoint(unit: fleet.Unit) -> str:
+    """Where clients are sent, and who says so."""
+    declared = unit.spec.endpoint
+    if not unit.endpoint or unit.endpoint == declared:
+        return f"{declared} (as declared)"
+    return f"{unit.endpoint} (as its agent reported; declared: {declared})"
 
 
 def _state(unit: fleet.Unit) -> str:
@@ -121,23 +157,29 @@ def _state(unit: fleet.Unit) -> str:
 
 
 def status_of(unit: fleet.Unit) -> str:
-    """What it takes of clients, or whether an agent is live, in rich's markup."""
+    """Its status in rich's markup; see `status_word`."""
+    word = status_word(unit)
+    return f"[{_COLOURS[word]}]{word}[/]"
+
+
+def status_word(unit: fleet.Unit) -> str:
+    """Whether it takes clients now, in a word: its state where that keeps clients away, else
+    what is known of its agent."""
     from homeport.api.fleet.v1 import fleet_pb2 as fleet
 
     outside = {
-        fleet.UNIT_STATE_CORDONED: "[yellow]cordoned[/]",
-        fleet.UNIT_STATE_DRAINING: "[yellow]draining[/]",
-        fleet.UNIT_STATE_DRAINED: "[dim]drained[/]",
-        fleet.UNIT_STATE_LOST: "[red]lost[/]",
+        fleet.UNIT_STATE_CORDONED: "cordoned",
+        fleet.UNIT_STATE_DRAINING: "draining",
+        fleet.UNIT_STATE_DRAINED: "drained",
+        fleet.UNIT_STATE_LOST: "lost",
     }.get(unit.state)
     if outside is not None:
         return outside
     if not unit.HasField("status"):
-        silent = unit.state == fleet.UNIT_STATE_ACTIVE
-        return "[red]silent[/]" if silent else "[yellow]no agent[/]"
+        return "silent" if unit.state == fleet.UNIT_STATE_ACTIVE else "no agent"
     if unit.status.health == fleet.UNIT_HEALTH_NOT_SERVING:
-        return "[red]not serving[/]"
-    return "[green]serving[/]"
+        return "not serving"
+    return "serving"
 
 
 def _word(enum_name: str, prefix: str) -> str:

@@ -174,7 +174,7 @@ class Calls:
             if self.members.token is stale:
                 try:
                     answer = await self._call(
-                        f"log in as {credentials.user!r}",
+                        f"log in as {credentials.user}",
                         lambda member, try_s: member.auth.authenticate(
                             credentials.user, credentials.password, timeout=try_s
                         ),

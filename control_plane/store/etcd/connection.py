@@ -22,6 +22,7 @@ from etcd3aio.kv import KVService
 from etcd3aio.lease import LeaseService
 
 from control_plane.errors import InvalidInput
+from control_plane.printable import quoted
 from control_plane.store.etcd.messages import LeaseKeepAliveResponse, WatchRequest, WatchResponse
 
 Metadata: TypeAlias = tuple[tuple[str, str], ...]
@@ -209,7 +210,7 @@ def check_endpoint(endpoint: str) -> str:
     if not found or not 0 < int(found[1]) < 65536:
         raise InvalidInput(
             "store",
-            f"{endpoint!r} is not an etcd endpoint; write host:port, for example "
+            f"{quoted(endpoint)} is not an etcd endpoint; write host:port, for example "
             "etcd-1.example.net:2379 or [2001:db8::1]:2379",
         )
     return endpoint

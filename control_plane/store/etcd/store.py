@@ -115,7 +115,7 @@ class EtcdStore:
         within_s = self._within(timeout_s)
         try:
             answer = await self._calls.read(
-                f"list {prefix!r}",
+                f"list {prefix.decode(errors='replace')}",
                 lambda member, try_s: member.kv.get(
                     start,
                     range_end=prefix_end(prefix),

@@ -92,7 +92,7 @@ async def watch(calls: Calls, prefix: bytes, from_revision: int) -> AsyncGenerat
                 # etcd says "permission denied" of a token that it no longer knows, too.
                 denials += 1
                 if denials > 2:
-                    raise_for(failure, f"watch {prefix!r}", written=False)
+                    raise_for(failure, f"watch {prefix.decode(errors='replace')}", written=False)
                 await _log_in(calls, token)
             else:
                 members.leave(member)

@@ -9,7 +9,8 @@ import sys
 import grpc
 
 from control_plane.errors import Refused
-from control_plane.process import first_of, run_program, stop_on_signals, write_ready_file
+from control_plane.process import first_of, run_program, stop_on_signals
+from control_plane.ready_file import write_ready_file
 from data_sharing.platforms.settings import PlatformSettings, read_settings
 from data_sharing.platforms.wiring import run_platform
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,15 @@ from data_sharing.runtimes.port import ArtifactKind
 WIT = Path(__file__).parent / "wit"
 WORLD = "application"
 BUILD_S = 600.0
+# A backtrace of Rust (`   3: module::function` and `     at /path:1:2`) or of wasmtime
+# (`    0: 0x1234 - module!function`), and its heading.
+_NATIVE = re.compile(
+    r"\s*(?:(?:stack |wasm |error while executing at wasm )?backtrace:?\s*$"
+    r"|\d+:\s+(?:0x[0-9a-f]+\b|<?[\w$]+(?:<.*>)?(?: as .*)?::|__?\w+\s*$|<unknown>|main\s*$)"
+    r"|at /\S+:\d+(?::\d+)?\s*$"
+    r"|note: (?:using the `WASMTIME_BACKTRACE|run with `RUST_BACKTRACE|Some details are omitted))",
+    re.IGNORECASE,
+)
 IGNORED = {"build", "node_modules", "target", "__pycache__"}
 
 PYTHON_ENTRY = """\
@@ -219,7 +229,15 @@ def _run(
         raise InvalidInput("folder", f"building took longer than {BUILD_S:g} s") from None
     if ran.returncode == 0:
         return
-    output = (ran.stderr + ran.stdout).decode(errors="replace").strip()
+    output = without_native_frames((ran.stderr + ran.stdout).decode(errors="replace")).strip()
     if sign and sign in output:
         raise Refused(f"the toolchain is incomplete; run `{missing}`")
     raise InvalidInput("folder", f"{Path(command[0]).name} could not build it:\n{output[-4000:]}")
+
+
+def without_native_frames(said: str) -> str:
+    """What a toolchain said, without the stack frames of the toolchain's own machine code and of
+    its WebAssembly: they tell the author of an application nothing. Frames of the application's
+    language stay."""
+    kept = [line for line in said.splitlines() if not _NATIVE.match(line)]
+    return "\n".join(kept)

@@ -55,7 +55,7 @@ def test_what_is_left_out_has_its_default():
         ("capacity: 100000", "capacity: 1\n    labels: {'': x}", "use 1 to 63 letters"),
         ("capacity: 100000", "capacity: 1\n    serves: {countries: [NO]}", "in quotes"),
         ("capacity: 100000", "capacity: 1\n    serves: everywhere", "serves is a mapping"),
-        ("capacity: 100000", "capacity: 1\n    weight: heavy", "weight 'heavy' is not a number"),
+        ("capacity: 100000", "capacity: 1\n    weight: heavy", 'weight "heavy" is not a number'),
         ("latitude: 53.3", "latitude: 1" + "0" * 400, "too large a number"),
         ("latitude: 53.3", "latitude: north", "is not a number"),
         ("position: {latitude: 53.3, longitude: -6.3}", "position: here", "position is a mapping"),
@@ -64,7 +64,7 @@ def test_what_is_left_out_has_its_default():
         ("capacity: 100000", "capacity: true", "not a whole number"),
         ("country: IE", "country: NO", "put it in quotes"),
         ("country: IE", "country: Ireland", "ISO 3166-1"),
-        ("country: IE", "country: IE\n    colour: blue", "unknown key 'colour'"),
+        ("country: IE", "country: IE\n    colour: blue", 'unknown key "colour"'),
         ("    country: IE\n", "", "country is missing"),
         ("latitude: 53.3", "latitude: 93", "between -90 and 90"),
         ("latitude: 53.3", "latitude: .nan", "between -90 and 90"),
@@ -96,8 +96,8 @@ def test_a_wrong_type_does_not_hide_a_wrong_value_nor_a_key_that_stands_twice():
     text = GOOD.replace("capacity: 100000", "capacity: 0\n    weight: heavy").replace(
         "country: IE", "country: IE\n    country: Eire"
     )
-    said = ["line 7: the key 'country' stands there twice", "capacity is 0",
-            "country 'Eire' is not", "weight 'heavy' is not a number"]  # fmt: skip
+    said = ['line 7: the key "country" stands there twice', "capacity is 0",
+            'country "Eire" is not', "weight \"heavy\" is not a number"]  # fmt: skip
     found = problems(text)
     assert len(found) == len(said)
     assert [part for part in said if not any(part in problem for problem in found)] == []
@@ -176,9 +176,9 @@ def test_all_mistakes_of_one_entry_are_told_together():
         "units:\n  - {id: 007, colour: blue, position: {latitude: north}, country: NO,"
         " capacity: many, labels: {a: 1}}\n"
     )
-    said = ["unknown key 'colour'", "endpoint is missing", "position.latitude 'north'",
-            "position.longitude is missing", "id 7 is not", "country False is not",
-            "capacity 'many' is not", "labels has 'a': 1"]  # fmt: skip
+    said = ['unknown key "colour"', "endpoint is missing", 'position.latitude "north"',
+            "position.longitude is missing", "id 7 is not", "country false is not",
+            'capacity "many" is not', 'labels has "a": 1']  # fmt: skip
     found = problems(text)
     assert len(found) == len(said)
     assert [part for part in said if not any(part in problem for problem in found)] == []
@@ -196,7 +196,7 @@ def test_all_mistakes_of_one_entry_are_told_together():
         ("", "needs a list of units"),
         ("units: {}", "needs a list of units"),
         ("[]", "needs a list of units"),
-        (GOOD + "extra: 1\n", "unknown key 'extra'"),
+        (GOOD + "extra: 1\n", 'unknown key "extra"'),
         ("units: [1]", "a unit is a mapping"),
     ],
 )

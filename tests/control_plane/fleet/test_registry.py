@@ -9,7 +9,7 @@ from control_plane.errors import Conflict, NotFound, Refused
 from control_plane.fleet.capacity import CapacityRecord, decode_capacity, encode_capacity
 from control_plane.fleet.liveness import Liveness
 from control_plane.fleet.records import DamagedRecord
-from control_plane.fleet.registry import UnitRegistry
+from control_plane.fleet.registry import ApplyRequest, UnitRegistry
 from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import Put, Txn
 from tests.support.unit_records import unit_spec, unit_status
@@ -70,7 +70,7 @@ async def test_a_stale_edit_changes_nothing(registry):
     old = await registry.apply(unit_spec(100))
     await registry.apply(unit_spec(200))
     with pytest.raises(Conflict, match="changed since"):
-        await registry.apply(unit_spec(300), expected_revision=old.revision)
+        await registry.apply(unit_spec(300), ApplyRequest(expected_revision=old.revision))
     assert (await registry.get("u")).spec.capacity == 200
 
 
@@ -125,7 +125,7 @@ async def test_a_unit_with_a_dead_provisioners_grant_goes_once_that_is_settled(s
     settled = closed.settle("dead", usage=0, keep=0)
     await store.commit(Txn(then=[Put(keys.capacity("u"), encode_capacity(settled))]))
     await asyncio.wait_for(removal, 10)
-    assert [p.key for p in (await store.range(keys.ROOT.encode())).items] == []
+    assert [p.key for p in (await store.range(keys.ROOT.encode())).items] == [keys.removed("u")]
 
 
 async def test_a_client_that_came_while_removal_waited_keeps_its_unit(store):
@@ -165,7 +165,7 @@ async def test_an_empty_unit_goes_without_trace(store, registry):
     await registry.apply(unit_spec())
     await Liveness(store, "u", 10).attach(unit_status())
     await registry.remove("u")
-    assert [p.key for p in (await store.range(keys.ROOT.encode())).items] == []
+    assert [p.key for p in (await store.range(keys.ROOT.encode())).items] == [keys.removed("u")]
     with pytest.raises(NotFound):
         await registry.remove("u")
 

@@ -15,7 +15,7 @@ from control_plane.fleet.lifecycle import Event, LossPolicy, State
 from control_plane.fleet.liveness import Liveness
 from control_plane.fleet.move_job import JobState
 from control_plane.fleet.records import decode_job
-from control_plane.fleet.registry import UnitRegistry
+from control_plane.fleet.registry import ApplyRequest, UnitRegistry
 from control_plane.fleet.transitions import TransitionRequest, Transitions
 from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import Delete, Put, Txn, absent
@@ -205,7 +205,7 @@ async def test_a_stale_edit_changes_nothing(store, registry, transitions):
     with pytest.raises(Conflict, match="changed since"):
         await make(transitions, Event.DRAIN, expected_revision=seen)
     with pytest.raises(Conflict, match="changed since"):
-        await registry.apply(unit_spec(7), expected_revision=seen)
+        await registry.apply(unit_spec(7), ApplyRequest(expected_revision=seen))
     with pytest.raises(Conflict, match="changed since"):
         await registry.remove("u", expected_revision=seen)
     assert (await store.range(keys.ROOT.encode())).items == before.items

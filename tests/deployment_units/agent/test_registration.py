@@ -125,6 +125,20 @@ async def test_the_record_is_applied_once_so_that_an_operators_change_stays() ->
     assert [applied.unit_id for applied in fleet.applied] == ["us-east"]
 
 
+async def test_a_unit_that_was_removed_waits_for_its_return() -> None:
+    """It is settled, so that the other units of its process need not wait for it."""
+    fleet = FakeFleet(TicketIssuer(RING), refusal=grpc.StatusCode.NOT_FOUND)
+    spec = read_fleet(SAMPLE)[0]
+    async with fleet.serving() as address, AgentStream(address, spec=spec) as line:
+        async with asyncio.timeout(WAIT_S):
+            await line.registration.settled.wait()
+        assert line.registration.removed
+        assert not line.registration.registered.is_set()
+        fleet.refusal = None
+        await line.registered()
+        assert not line.registration.removed
+
+
 async def test_a_server_that_falls_silent_is_left_before_the_unit_counts_as_lost() -> None:
     """It takes beats and answers none: the connection stands, so only patience can end."""
     one, two = FakeFleet(TicketIssuer(RING)), FakeFleet(TicketIssuer(RING))

@@ -15,7 +15,6 @@ from control_plane.identity.tickets import TicketIssuer
 from deployment_units.agent.registration import Registration, UnitIdentity
 from deployment_units.agent.settings import AgentSettings
 from deployment_units.agent.wiring import (
-    DECLARED_ENDPOINT,
     build_agent,
     new_incarnation,
     run_agents,
@@ -108,8 +107,9 @@ async def test_one_process_hosts_a_whole_fleet_and_each_unit_answers_for_itself(
         endpoints = await asyncio.wait_for(ready, WAIT_S)
         assert len(endpoints) == 12
         applied = {spec.unit_id: spec for spec in fleet.applied}
-        assert applied["eu-west"].endpoint == endpoints["eu-west"]
-        assert applied["eu-west"].labels[DECLARED_ENDPOINT] == "eu-west.homeport.example:443"
+        assert applied["eu-west"].endpoint == "eu-west.homeport.example:443"
+        reported = {beat.unit_id: beat.status.endpoint for beat in fleet.beats}
+        assert reported["eu-west"] == endpoints["eu-west"]
         good = fleet.issuer.issue("eu-west", "default", "alice", 1, time.time(), 60)
         reasons = {}
         for unit in ("eu-west", "us-east"):

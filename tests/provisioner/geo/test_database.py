@@ -265,3 +265,25 @@ def test_a_checksum_beside_the_file_must_hold(tmp_path):
     assert "does not match its checksum in city.mmdb.sha256" in refused(path)
     sidecar.write_text("")
     assert "does not match" in refused(path)
+
+
+@pytest.mark.parametrize(
+    ("epoch", "fault"),
+    [
+        pytest.param(1_780_000_000, "", id="seconds"),
+        pytest.param(1_780_000_000_000, "looks like milliseconds", id="milliseconds"),
+        pytest.param(1_780_000_000_000_000, "not a time in seconds", id="microseconds"),
+        pytest.param(2**64 - 1, "not a time in seconds", id="the-largest-there-is"),
+        pytest.param(0, "not a time in seconds", id="none"),
+    ],
+)
+def test_a_time_of_build_that_is_none_in_seconds_is_said_and_harms_nothing(tmp_path, epoch, fault):
+    path = tmp_path / "own.mmdb"
+    networks = {"1.0.0.0/24": flat_record("AU", -33.9, 151.2)}
+    path.write_bytes(write_mmdb(networks, ip_version=4, built_at=epoch))
+    database = GeoDatabase.open(path)
+    assert fault in database.info.build_epoch_fault
+    assert bool(fault) == bool(database.info.build_epoch_fault)
+    assert database.info.build_time_s == (None if fault else epoch)
+    assert database.info.age_days(epoch + 86_400.0) == (0.0 if fault else 1.0)
+    assert database.find(parse("1.0.0.1")).country == "AU"

@@ -11,6 +11,7 @@ a caller that shows none, a right in `…` is one of its token, and an operator 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -192,7 +193,7 @@ class UnitSpec(_message.Message):
     unit_id: _builtins.str
     """1 to 63 of a-z 0-9 '-' '.', starts and ends with a letter or digit"""
     endpoint: _builtins.str
-    """host:port"""
+    """host:port, as declared; see Unit.endpoint"""
     country: _builtins.str
     """ISO 3166-1 alpha-2"""
     capacity: _builtins.int
@@ -239,12 +240,15 @@ class UnitStatus(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     INCARNATION_FIELD_NUMBER: _builtins.int
     REPORT_TIME_FIELD_NUMBER: _builtins.int
+    ENDPOINT_FIELD_NUMBER: _builtins.int
     health: Global___UnitHealth.ValueType
     load: _builtins.float
     """share of what the unit can do, 0 to 1, as its agent sees it"""
     version: _builtins.str
     incarnation: _builtins.str
     """one run of the unit's agent"""
+    endpoint: _builtins.str
+    """host:port where the agent is reached; empty: as the spec says"""
     @_builtins.property
     def report_time(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
@@ -255,10 +259,11 @@ class UnitStatus(_message.Message):
         version: _builtins.str = ...,
         incarnation: _builtins.str = ...,
         report_time: _timestamp_pb2.Timestamp | None = ...,
+        endpoint: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["report_time", b"report_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["health", b"health", "incarnation", b"incarnation", "load", b"load", "report_time", b"report_time", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["endpoint", b"endpoint", "health", b"health", "incarnation", b"incarnation", "load", b"load", "report_time", b"report_time", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -400,6 +405,7 @@ class Unit(_message.Message):
     STATE_REASON_FIELD_NUMBER: _builtins.int
     STATE_TIME_FIELD_NUMBER: _builtins.int
     JOB_FIELD_NUMBER: _builtins.int
+    ENDPOINT_FIELD_NUMBER: _builtins.int
     clients: _builtins.int
     """assigned now"""
     granted: _builtins.int
@@ -409,6 +415,10 @@ class Unit(_message.Message):
     state: Global___UnitState.ValueType
     state_reason: _builtins.str
     """one sentence: why it is in this state"""
+    endpoint: _builtins.str
+    """Where clients are sent: what the unit's agent reported when it registered last, whether it is
+    heard now or not; where it reported none, what the spec declares.
+    """
     @_builtins.property
     def spec(self) -> Global___UnitSpec: ...
     @_builtins.property
@@ -435,10 +445,11 @@ class Unit(_message.Message):
         state_reason: _builtins.str = ...,
         state_time: _timestamp_pb2.Timestamp | None = ...,
         job: Global___MoveJob | None = ...,
+        endpoint: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["job", b"job", "spec", b"spec", "state_time", b"state_time", "status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clients", b"clients", "granted", b"granted", "job", b"job", "revision", b"revision", "spec", b"spec", "state", b"state", "state_reason", b"state_reason", "state_time", b"state_time", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clients", b"clients", "endpoint", b"endpoint", "granted", b"granted", "job", b"job", "revision", b"revision", "spec", b"spec", "state", b"state", "state_reason", b"state_reason", "state_time", b"state_time", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -450,23 +461,117 @@ class ApplyUnitRequest(_message.Message):
 
     SPEC_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    REGISTERING_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """0: whatever stands there now"""
+    dry_run: _builtins.bool
+    """only answers the unit as it would be"""
+    registering: _builtins.bool
+    """The caller is the unit's own agent, which starts. The record is written where there is none, or
+    where the agent applies another one than the last time; an operator's change stays otherwise.
+    """
     @_builtins.property
     def spec(self) -> Global___UnitSpec: ...
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """Of a unit that is there already: which fields of the spec to write, such as `labels`; one that
+        is named and not set is reset. Empty: all of them.
+        """
+
     def __init__(
         self,
         *,
         spec: Global___UnitSpec | None = ...,
         revision: _builtins.int = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
+        dry_run: _builtins.bool = ...,
+        registering: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec", "update_mask", b"update_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["revision", b"revision", "spec", b"spec"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "registering", b"registering", "revision", b"revision", "spec", b"spec", "update_mask", b"update_mask"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ApplyUnitRequest: _TypeAlias = ApplyUnitRequest  # noqa: Y015
+
+@_typing.final
+class ListUnitClientsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNIT_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    unit_id: _builtins.str
+    page_size: _builtins.int
+    """1 to 1,000; 0: 500"""
+    page_token: _builtins.str
+    """of the page before; empty: the first"""
+    def __init__(
+        self,
+        *,
+        unit_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "unit_id", b"unit_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListUnitClientsRequest: _TypeAlias = ListUnitClientsRequest  # noqa: Y015
+
+@_typing.final
+class UnitClient(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    CLIENT_ID_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    client_id: _builtins.str
+    epoch: _builtins.int
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        client_id: _builtins.str = ...,
+        epoch: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_id", b"client_id", "epoch", b"epoch", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnitClient: _TypeAlias = UnitClient  # noqa: Y015
+
+@_typing.final
+class ListUnitClientsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLIENTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """empty: there are no more"""
+    @_builtins.property
+    def clients(self) -> _containers.RepeatedCompositeFieldContainer[Global___UnitClient]: ...
+    def __init__(
+        self,
+        *,
+        clients: _abc.Iterable[Global___UnitClient] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clients", b"clients", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListUnitClientsResponse: _TypeAlias = ListUnitClientsResponse  # noqa: Y015
 
 @_typing.final
 class GetUnitRequest(_message.Message):

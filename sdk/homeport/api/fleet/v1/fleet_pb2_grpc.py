@@ -44,6 +44,11 @@ class FleetServiceStub:
                 request_serializer=homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.GetUnitRequest.SerializeToString,
                 response_deserializer=homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.Unit.FromString,
                 _registered_method=True)
+        self.ListUnitClients = channel.unary_unary(
+                '/homeport.api.fleet.v1.FleetService/ListUnitClients',
+                request_serializer=homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.ListUnitClientsRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.ListUnitClientsResponse.FromString,
+                _registered_method=True)
         self.ListUnits = channel.unary_unary(
                 '/homeport.api.fleet.v1.FleetService/ListUnits',
                 request_serializer=homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.ListUnitsRequest.SerializeToString,
@@ -100,10 +105,13 @@ class FleetServiceServicer:
     """Missing associated documentation comment in .proto file."""
 
     def ApplyUnit(self, request, context):
-        """Creates or replaces a unit's desired record. Idempotent. With revision set, only if the record
-        still stands at that revision. Caller: an operator, or an agent, with the right `unit`. Errors:
-        INVALID_ARGUMENT (BadRequest names the field); ABORTED the record changed since revision was
-        read; UNAVAILABLE (RetryInfo).
+        """Creates a unit's desired record, or writes the fields of update_mask into the one there is. A
+        capacity below clients is taken: nobody leaves, and the unit takes nobody until it has room.
+        Idempotent. With revision set, only if the record still stands at that revision. With
+        registering, of an agent that starts: an operator's word since the agent's last one stays.
+        Caller: an operator, or an agent, with the right `unit`. Errors: INVALID_ARGUMENT (BadRequest
+        names the field); ABORTED the record changed since revision was read; FAILED_PRECONDITION an
+        agent registers a unit that an operator removed; UNAVAILABLE (RetryInfo).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -112,6 +120,15 @@ class FleetServiceServicer:
     def GetUnit(self, request, context):
         """One unit with its live status and ledger. While the store is away: as the server last saw it.
         Reads only. Caller: anyone. Errors: NOT_FOUND; UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListUnitClients(self, request, context):
+        """Clients of a unit, by tenant and id, a page at a time. A page may have fewer than page_size, or
+        none, and yet be followed by more: a call looks at a bounded number of clients of all units.
+        Reads only. Caller: an operator. Errors: NOT_FOUND; INVALID_ARGUMENT; UNAVAILABLE (RetryInfo).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -154,7 +171,8 @@ class FleetServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RemoveUnit(self, request, context):
-        """Removes a unit that has no clients. With dry_run it only says whether that would work.
+        """Removes a unit that has no clients. Its agent cannot bring it back; an operator's ApplyUnit
+        does. With dry_run it only says whether that would work.
         Caller: an operator. Errors: NOT_FOUND; FAILED_PRECONDITION the unit still has clients,
         nothing was changed; ABORTED; UNAVAILABLE.
         """
@@ -220,6 +238,11 @@ def add_FleetServiceServicer_to_server(servicer, server):
                     servicer.GetUnit,
                     request_deserializer=homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.GetUnitRequest.FromString,
                     response_serializer=homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.Unit.SerializeToString,
+            ),
+            'ListUnitClients': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListUnitClients,
+                    request_deserializer=homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.ListUnitClientsRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.ListUnitClientsResponse.SerializeToString,
             ),
             'ListUnits': grpc.unary_unary_rpc_method_handler(
                     servicer.ListUnits,
@@ -326,6 +349,33 @@ class FleetService:
             '/homeport.api.fleet.v1.FleetService/GetUnit',
             homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.GetUnitRequest.SerializeToString,
             homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.Unit.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListUnitClients(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.fleet.v1.FleetService/ListUnitClients',
+            homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.ListUnitClientsRequest.SerializeToString,
+            homeport_dot_api_dot_fleet_dot_v1_dot_fleet__pb2.ListUnitClientsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -23,34 +23,41 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from homeport.api.geo.v1 import geo_pb2 as homeport_dot_api_dot_geo_dot_v1_dot_geo__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%homeport/api/tenancy/v1/tenancy.proto\x12\x17homeport.api.tenancy.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1dhomeport/api/geo/v1/geo.proto\"\xe6\x02\n\x06Tenant\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x42\n\x10ticket_algorithm\x18\x02 \x01(\x0e\x32(.homeport.api.tenancy.v1.TicketAlgorithm\x12-\n\nticket_ttl\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x37\n\x10\x64\x65\x66\x61ult_position\x18\x04 \x01(\x0b\x32\x1d.homeport.api.geo.v1.Position\x12+\n\x08hold_ttl\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x39\n\x0breprovision\x18\x06 \x01(\x0e\x32$.homeport.api.tenancy.v1.Reprovision\x12\x38\n\x0breturn_home\x18\x07 \x01(\x0e\x32#.homeport.api.tenancy.v1.ReturnHome\"E\n\x12\x41pplyTenantRequest\x12/\n\x06tenant\x18\x01 \x01(\x0b\x32\x1f.homeport.api.tenancy.v1.Tenant\"\x14\n\x12ListTenantsRequest\"G\n\x13ListTenantsResponse\x12\x30\n\x07tenants\x18\x01 \x03(\x0b\x32\x1f.homeport.api.tenancy.v1.Tenant\"\x10\n\x0eGetJwksRequest\"\x1f\n\x0fGetJwksResponse\x12\x0c\n\x04jwks\x18\x01 \x01(\t*k\n\x0fTicketAlgorithm\x12 \n\x1cTICKET_ALGORITHM_UNSPECIFIED\x10\x00\x12\x1a\n\x16TICKET_ALGORITHM_HS256\x10\x01\x12\x1a\n\x16TICKET_ALGORITHM_EDDSA\x10\x02*\x8e\x01\n\x0bReprovision\x12\x1b\n\x17REPROVISION_UNSPECIFIED\x10\x00\x12\x14\n\x10REPROVISION_KEEP\x10\x01\x12\x14\n\x10REPROVISION_MOVE\x10\x02\x12\x1f\n\x1bREPROVISION_MOVE_WITH_STATE\x10\x03\x12\x15\n\x11REPROVISION_RESET\x10\x04*w\n\nReturnHome\x12\x1b\n\x17RETURN_HOME_UNSPECIFIED\x10\x00\x12\x15\n\x11RETURN_HOME_NEVER\x10\x01\x12\x1c\n\x18RETURN_HOME_NEXT_CONTACT\x10\x02\x12\x17\n\x13RETURN_HOME_GRADUAL\x10\x03\x32\xb4\x02\n\rTenantService\x12[\n\x0b\x41pplyTenant\x12+.homeport.api.tenancy.v1.ApplyTenantRequest\x1a\x1f.homeport.api.tenancy.v1.Tenant\x12h\n\x0bListTenants\x12+.homeport.api.tenancy.v1.ListTenantsRequest\x1a,.homeport.api.tenancy.v1.ListTenantsResponse\x12\\\n\x07GetJwks\x12\'.homeport.api.tenancy.v1.GetJwksRequest\x1a(.homeport.api.tenancy.v1.GetJwksResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%homeport/api/tenancy/v1/tenancy.proto\x12\x17homeport.api.tenancy.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1dhomeport/api/geo/v1/geo.proto\"\xe6\x02\n\x06Tenant\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x42\n\x10ticket_algorithm\x18\x02 \x01(\x0e\x32(.homeport.api.tenancy.v1.TicketAlgorithm\x12-\n\nticket_ttl\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x37\n\x10\x64\x65\x66\x61ult_position\x18\x04 \x01(\x0b\x32\x1d.homeport.api.geo.v1.Position\x12+\n\x08hold_ttl\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x39\n\x0breprovision\x18\x06 \x01(\x0e\x32$.homeport.api.tenancy.v1.Reprovision\x12\x38\n\x0breturn_home\x18\x07 \x01(\x0e\x32#.homeport.api.tenancy.v1.ReturnHome\"v\n\x12\x41pplyTenantRequest\x12/\n\x06tenant\x18\x01 \x01(\x0b\x32\x1f.homeport.api.tenancy.v1.Tenant\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"\"\n\x10GetTenantRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\"%\n\x13RemoveTenantRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\"\x16\n\x14RemoveTenantResponse\"\x14\n\x12ListTenantsRequest\"G\n\x13ListTenantsResponse\x12\x30\n\x07tenants\x18\x01 \x03(\x0b\x32\x1f.homeport.api.tenancy.v1.Tenant\"\x10\n\x0eGetJwksRequest\"\x1f\n\x0fGetJwksResponse\x12\x0c\n\x04jwks\x18\x01 \x01(\t*k\n\x0fTicketAlgorithm\x12 \n\x1cTICKET_ALGORITHM_UNSPECIFIED\x10\x00\x12\x1a\n\x16TICKET_ALGORITHM_HS256\x10\x01\x12\x1a\n\x16TICKET_ALGORITHM_EDDSA\x10\x02*\x8e\x01\n\x0bReprovision\x12\x1b\n\x17REPROVISION_UNSPECIFIED\x10\x00\x12\x14\n\x10REPROVISION_KEEP\x10\x01\x12\x14\n\x10REPROVISION_MOVE\x10\x02\x12\x1f\n\x1bREPROVISION_MOVE_WITH_STATE\x10\x03\x12\x15\n\x11REPROVISION_RESET\x10\x04*w\n\nReturnHome\x12\x1b\n\x17RETURN_HOME_UNSPECIFIED\x10\x00\x12\x15\n\x11RETURN_HOME_NEVER\x10\x01\x12\x1c\n\x18RETURN_HOME_NEXT_CONTACT\x10\x02\x12\x17\n\x13RETURN_HOME_GRADUAL\x10\x03\x32\xfa\x03\n\rTenantService\x12[\n\x0b\x41pplyTenant\x12+.homeport.api.tenancy.v1.ApplyTenantRequest\x1a\x1f.homeport.api.tenancy.v1.Tenant\x12W\n\tGetTenant\x12).homeport.api.tenancy.v1.GetTenantRequest\x1a\x1f.homeport.api.tenancy.v1.Tenant\x12k\n\x0cRemoveTenant\x12,.homeport.api.tenancy.v1.RemoveTenantRequest\x1a-.homeport.api.tenancy.v1.RemoveTenantResponse\x12h\n\x0bListTenants\x12+.homeport.api.tenancy.v1.ListTenantsRequest\x1a,.homeport.api.tenancy.v1.ListTenantsResponse\x12\\\n\x07GetJwks\x12\'.homeport.api.tenancy.v1.GetJwksRequest\x1a(.homeport.api.tenancy.v1.GetJwksResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'homeport.api.tenancy.v1.tenancy_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TICKETALGORITHM']._serialized_start=707
-  _globals['_TICKETALGORITHM']._serialized_end=814
-  _globals['_REPROVISION']._serialized_start=817
-  _globals['_REPROVISION']._serialized_end=959
-  _globals['_RETURNHOME']._serialized_start=961
-  _globals['_RETURNHOME']._serialized_end=1080
-  _globals['_TENANT']._serialized_start=130
-  _globals['_TENANT']._serialized_end=488
-  _globals['_APPLYTENANTREQUEST']._serialized_start=490
-  _globals['_APPLYTENANTREQUEST']._serialized_end=559
-  _globals['_LISTTENANTSREQUEST']._serialized_start=561
-  _globals['_LISTTENANTSREQUEST']._serialized_end=581
-  _globals['_LISTTENANTSRESPONSE']._serialized_start=583
-  _globals['_LISTTENANTSRESPONSE']._serialized_end=654
-  _globals['_GETJWKSREQUEST']._serialized_start=656
-  _globals['_GETJWKSREQUEST']._serialized_end=672
-  _globals['_GETJWKSRESPONSE']._serialized_start=674
-  _globals['_GETJWKSRESPONSE']._serialized_end=705
-  _globals['_TENANTSERVICE']._serialized_start=1083
-  _globals['_TENANTSERVICE']._serialized_end=1391
+  _globals['_TICKETALGORITHM']._serialized_start=889
+  _globals['_TICKETALGORITHM']._serialized_end=996
+  _globals['_REPROVISION']._serialized_start=999
+  _globals['_REPROVISION']._serialized_end=1141
+  _globals['_RETURNHOME']._serialized_start=1143
+  _globals['_RETURNHOME']._serialized_end=1262
+  _globals['_TENANT']._serialized_start=164
+  _globals['_TENANT']._serialized_end=522
+  _globals['_APPLYTENANTREQUEST']._serialized_start=524
+  _globals['_APPLYTENANTREQUEST']._serialized_end=642
+  _globals['_GETTENANTREQUEST']._serialized_start=644
+  _globals['_GETTENANTREQUEST']._serialized_end=678
+  _globals['_REMOVETENANTREQUEST']._serialized_start=680
+  _globals['_REMOVETENANTREQUEST']._serialized_end=717
+  _globals['_REMOVETENANTRESPONSE']._serialized_start=719
+  _globals['_REMOVETENANTRESPONSE']._serialized_end=741
+  _globals['_LISTTENANTSREQUEST']._serialized_start=743
+  _globals['_LISTTENANTSREQUEST']._serialized_end=763
+  _globals['_LISTTENANTSRESPONSE']._serialized_start=765
+  _globals['_LISTTENANTSRESPONSE']._serialized_end=836
+  _globals['_GETJWKSREQUEST']._serialized_start=838
+  _globals['_GETJWKSREQUEST']._serialized_end=854
+  _globals['_GETJWKSRESPONSE']._serialized_start=856
+  _globals['_GETJWKSRESPONSE']._serialized_end=887
+  _globals['_TENANTSERVICE']._serialized_start=1265
+  _globals['_TENANTSERVICE']._serialized_end=1771
 # @@protoc_insertion_point(module_scope)

@@ -39,6 +39,16 @@ class TenantServiceStub:
                 request_serializer=homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.ApplyTenantRequest.SerializeToString,
                 response_deserializer=homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.Tenant.FromString,
                 _registered_method=True)
+        self.GetTenant = channel.unary_unary(
+                '/homeport.api.tenancy.v1.TenantService/GetTenant',
+                request_serializer=homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.GetTenantRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.Tenant.FromString,
+                _registered_method=True)
+        self.RemoveTenant = channel.unary_unary(
+                '/homeport.api.tenancy.v1.TenantService/RemoveTenant',
+                request_serializer=homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.RemoveTenantRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.RemoveTenantResponse.FromString,
+                _registered_method=True)
         self.ListTenants = channel.unary_unary(
                 '/homeport.api.tenancy.v1.TenantService/ListTenants',
                 request_serializer=homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.ListTenantsRequest.SerializeToString,
@@ -55,8 +65,25 @@ class TenantServiceServicer:
     """Missing associated documentation comment in .proto file."""
 
     def ApplyTenant(self, request, context):
-        """Creates or replaces a tenant. Idempotent. The tenant "default" always exists.
-        Caller: an operator. Errors: INVALID_ARGUMENT; UNAVAILABLE.
+        """Creates a tenant, or writes the fields of update_mask into the one there is. Idempotent. The
+        tenant "default" always exists. Caller: an operator. Errors: INVALID_ARGUMENT; ABORTED others
+        keep changing it; UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetTenant(self, request, context):
+        """One tenant. Reads only. Caller: an operator. Errors: NOT_FOUND; UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveTenant(self, request, context):
+        """Removes a tenant that has no clients. Caller: an operator. Errors: NOT_FOUND;
+        FAILED_PRECONDITION it has clients, or is "default", and nothing was changed; ABORTED;
+        UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -84,6 +111,16 @@ def add_TenantServiceServicer_to_server(servicer, server):
                     servicer.ApplyTenant,
                     request_deserializer=homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.ApplyTenantRequest.FromString,
                     response_serializer=homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.Tenant.SerializeToString,
+            ),
+            'GetTenant': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTenant,
+                    request_deserializer=homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.GetTenantRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.Tenant.SerializeToString,
+            ),
+            'RemoveTenant': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveTenant,
+                    request_deserializer=homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.RemoveTenantRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.RemoveTenantResponse.SerializeToString,
             ),
             'ListTenants': grpc.unary_unary_rpc_method_handler(
                     servicer.ListTenants,
@@ -123,6 +160,60 @@ class TenantService:
             '/homeport.api.tenancy.v1.TenantService/ApplyTenant',
             homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.ApplyTenantRequest.SerializeToString,
             homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.Tenant.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTenant(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.tenancy.v1.TenantService/GetTenant',
+            homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.GetTenantRequest.SerializeToString,
+            homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.Tenant.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveTenant(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.tenancy.v1.TenantService/RemoveTenant',
+            homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.RemoveTenantRequest.SerializeToString,
+            homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.RemoveTenantResponse.FromString,
             options,
             channel_credentials,
             insecure,

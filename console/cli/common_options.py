@@ -1,0 +1,87 @@
+"""What every command of the tree has besides its own options: `--version`, and `--config` where it
+talks to a service."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+CONFIG_VARIABLE = "HOMEPORT_CLI_CONFIG"
+_config: ContextVar[Path | None] = ContextVar("config", default=None)
+
+
+def named_config() -> Path | None:
+    """The config file that this command line or its environment names, if it names one."""
+    return _config.get()
+
+
+def with_common_options(app: typer.Typer) -> Any:
+    """The command of the whole tree, to be called with arguments."""
+    command = typer.main.get_command(app)
+    _add(command)
+    return command
+
+
+def _add(command: Any) -> None:
+    taken = {word for param in command.params for word in param.opts}
+    talks = any(param.name == "profile" for param in command.params)
+    passes_on = command.context_settings.get("ignore_unknown_options", False)
+    for param in typer.main.get_command(_common).params:
+        word = param.opts[0]
+        if word in taken or passes_on or (word == "--config" and not talks):
+            continue
+        command.params.append(param)
+    for child in getattr(command, "commands", {}).values():
+        _add(child)
+
+
+def _keep_config(value: Path | None) -> None:
+    _config.set(value)
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        print(f"homeport {installed_version()}")
+        raise typer.Exit
+
+
+def installed_version() -> str:
+    """Of the distribution this module belongs to."""
+    from importlib.metadata import version
+
+    return version("homeport-server")
+
+
+_common = typer.Typer(add_completion=False)
+
+
+@_common.command()
+def _options(
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            help="The file with the profiles. Default: ~/.config/homeport/config.toml.",
+            metavar="FILE",
+            envvar=CONFIG_VARIABLE,
+            callback=_keep_config,
+            expose_value=False,
+            is_eager=True,
+            rich_help_panel="Service",
+        ),
+    ] = None,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            help="Print the version and exit.",
+            callback=_print_version,
+            expose_value=False,
+            is_eager=True,
+        ),
+    ] = False,
+) -> None:
+    """Never runs: it only gives its options away."""

@@ -1,0 +1,142 @@
+"""Exit code 2 of every command that reads a file: one that is missing, and one that is faulty."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from console.cli.common_options import with_common_options
+from console.cli.main import app
+from tests.support.command_line import CommandLine
+
+NOBODY = "127.0.0.1:1"
+FILE = "FILE"  # stands for the file that is missing or faulty
+# Of each option and argument that names a file which a command reads: how it is called with one.
+READS: dict[tuple[str, str], list[str]] = {
+    ("up", "units"): ["up", "--units", FILE],
+    ("up", "geo"): ["up", "--geo", FILE],
+    ("provision-many", "file"): ["provision-many", FILE, "--csv"],
+    ("units apply", "file"): ["units", "apply", "-f", FILE],
+    ("apps build", "folder"): ["apps", "build", FILE],
+    ("apps submit", "manifest"): ["apps", "submit", FILE],
+    ("apps submit", "artifact"): ["apps", "submit", __file__, "--artifact", FILE],
+    ("events publish", "file"): ["events", "publish", FILE],
+    ("rules apply", "file"): ["rules", "apply", FILE],
+    ("rules test", "file"): ["rules", "test", FILE, __file__],
+    ("rules test", "events"): ["rules", "test", __file__, FILE],
+    ("rules test", "manifest"): ["rules", "test", __file__, __file__, "--manifest", FILE],
+    ("rules test", "plan"): ["rules", "test", __file__, __file__, "--plan", FILE],
+    ("rules backtest", "file"): ["rules", "backtest", FILE],
+    ("rules backtest", "plan"): ["rules", "backtest", __file__, "--plan", FILE],
+    ("plans create", "file"): ["plans", "create", FILE],
+    ("geo info", "geo"): ["geo", "info", "--geo", FILE],
+    ("geo lookup", "geo"): ["geo", "lookup", "8.8.8.8", "--geo", FILE],
+    ("store map", "config"): ["store", "map", "--config", FILE],
+    ("store status", "config"): ["store", "status", "--config", FILE],
+    ("store move-shards", "config"): ["store", "move-shards", "--to", "b", "--config", FILE],
+}
+# Those that are written, or are folders to be made.
+WRITTEN = {("up", "data_dir"), ("up", "ready_file"), ("apps build", "into"), ("doctor", "data_dir")}
+# What is wrong with these only a server says.
+SAID_BY_SERVERS = {"apps submit", "rules apply", "plans create", "events publish"}
+
+
+def leaves(command: Any, *above: str) -> Iterator[tuple[str, Any]]:
+    children = getattr(command, "commands", None)
+    if children is None:
+        yield " ".join(above), command
+        return
+    for name, child in children.items():
+        yield from leaves(child, *above, name)
+
+
+def test_every_option_that_names_a_file_is_tested_here() -> None:
+    found = {
+        (words, param.name)
+        for words, command in leaves(with_common_options(app))
+        for param in command.params
+        if ("path" in str(param.type).lower() and param.opts[0] != "--config")
+        or (param.opts[0] == "--config" and words.startswith("store"))
+    }
+    assert found - WRITTEN == set(READS)
+
+
+@pytest.mark.parametrize("case", READS, ids=" ".join)
+def test_a_file_that_is_missing_exits_with_two(
+    cli: CommandLine, tmp_path: Path, case: tuple[str, str]
+) -> None:
+    missing = str(tmp_path / "missing")
+    ran = cli(*[missing if word == FILE else word for word in READS[case]])
+    assert (ran.code, ran.out) == (2, "")
+    assert "Traceback" not in ran.err
+    assert "Errno" not in ran.err
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in READS if case[0] not in SAID_BY_SERVERS], ids=" ".join
+)
+def test_a_file_that_is_faulty_exits_with_two(
+    cli: CommandLine, tmp_path: Path, case: tuple[str, str]
+) -> None:
+    faulty = tmp_path / "faulty"
+    faulty.write_bytes(b"\xff\x00{[ not: anything")
+    ran = cli(*[str(faulty) if word == FILE else word for word in READS[case]])
+    assert (ran.code, ran.out) == (2, "")
+    assert "Traceback" not in ran.err
+    assert "codec" not in ran.err
+
+
+@pytest.mark.parametrize(
+    "config", [None, "=", "colour = 1", "\xff", 'profiles = "x"'], ids=lambda text: repr(text)
+)
+def test_a_config_file_that_is_missing_or_faulty_exits_with_two(
+    cli: CommandLine, tmp_path: Path, config: str | None
+) -> None:
+    file = tmp_path / "named.toml"
+    if config is not None:
+        file.write_bytes(config.encode("latin-1"))
+    ran = cli("units", "list", "--config", str(file))
+    assert (ran.code, ran.out) == (2, "")
+    assert str(file) in ran.err
+    assert "codec" not in ran.err
+
+
+def test_a_config_file_that_is_named_is_used(
+    cli: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "named.toml"
+    file.write_text(f'default_profile = "a"\n[profiles.a]\nserver = "{NOBODY}"\n')
+    assert NOBODY in cli("units", "list", "--config", str(file)).err
+    monkeypatch.setenv("HOMEPORT_CLI_CONFIG", str(file))
+    assert NOBODY in cli("units", "list").err
+    monkeypatch.setenv("HOMEPORT_SERVER", "127.0.0.1:2")
+    assert "127.0.0.1:2" in cli("units", "list").err
+    assert "127.0.0.1:3" in cli("units", "list", "--server", "127.0.0.1:3").err
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [pytest.param(words, one, id=words) for words, one in leaves(with_common_options(app))],
+)
+def test_a_command_has_the_common_options_and_names_their_variables(
+    words: str, command: Any
+) -> None:
+    if command.context_settings.get("ignore_unknown_options"):
+        return  # it becomes another program, with a help of its own
+    options = {param.opts[0]: param for param in command.params}
+    assert "--version" in options
+    if "--profile" not in options:
+        return
+    for name in ("--server", "--token", "--profile", "--ca", "--config"):
+        assert str(options[name].envvar).startswith("HOMEPORT_"), name
+        assert options[name].show_envvar
+
+
+def test_the_version_is_printed_and_nothing_is_done(cli: CommandLine) -> None:
+    for words in ([], ["units"], ["units", "remove"]):
+        ran = cli(*words, "--version")
+        assert (ran.code, ran.err) == (0, "")
+        assert ran.out.startswith("homeport ")
