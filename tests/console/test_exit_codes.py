@@ -58,7 +58,7 @@ def test_every_option_that_names_a_file_is_tested_here() -> None:
         (words, param.name)
         for words, command in leaves(with_common_options(app))
         for param in command.params
-        if ("path" in str(param.type).lower() and param.opts[0] != "--config")
+        if ("Path" in str(param.type_descriptor) and param.opts[0] != "--config")
         or (param.opts[0] == "--config" and words.startswith("store"))
     }
     assert found - WRITTEN == set(READS)

@@ -165,6 +165,7 @@ VIEWS: dict[Callable[..., Any], Make] = {
     applications.faults_table: lambda: applications.faults_table(
         [filled_with_long_texts(registry_pb2.Fault())]
     ),
+    rules.scopes_table: lambda: rules.scopes_table(filled_with_long_texts(rule_pb2.Rule())),
     rules.rules_table: lambda: rules.rules_table([filled_with_long_texts(rule_pb2.Rule())]),
     backtest.backtest_table: lambda: backtest.backtest_table(backtested()),
     plans.plans_table: lambda: plans.plans_table([filled_with_long_texts(plan_pb2.Plan())]),

@@ -17,6 +17,7 @@ from control_plane import keys
 from control_plane.errors import InvalidInput, Refused
 from control_plane.fleet.records import decode_tenant
 from control_plane.fleet.unit import DEFAULT_TENANT
+from control_plane.printable import why_unreadable
 from control_plane.store.opening import open_store
 from control_plane.store.port import Store, range_all
 from provisioner.ledger.departure_lease import SHARED_S
@@ -66,10 +67,10 @@ def settings_of(store: str | None, assignment_stores: str | None, config: Path |
         settings = read_settings(words)
     except FileNotFoundError as error:
         raise InvalidInput("config", str(error)) from error
-    except ValidationError as error:
-        problem = error.errors()[0]
-        where = ".".join(str(part) for part in problem["loc"])
-        raise InvalidInput(where, f"{where}: {problem['msg']}") from error
+    except (OSError, ValueError) as error:
+        if isinstance(error, ValidationError):
+            raise _invalid(error) from error
+        raise InvalidInput("config", f"{config} cannot be read: {why_unreadable(error)}") from error
     if not settings.assignment_stores:
         raise InvalidInput(
             "assignment_stores",
@@ -77,6 +78,12 @@ def settings_of(store: str | None, assignment_stores: str | None, config: Path |
             "servers' settings",
         )
     return settings
+
+
+def _invalid(error: ValidationError) -> InvalidInput:
+    problem = error.errors()[0]
+    where = ".".join(str(part) for part in problem["loc"])
+    return InvalidInput(where, f"{where}: {problem['msg']}")
 
 
 def read(settings: Settings, *, counting: bool) -> dict[str, Any]:

@@ -232,8 +232,10 @@ def backtest(
     """
     from console.cli.calls.data_sharing import DataSharingCalls
     from console.cli.deciding.backtest import run
+    from console.cli.input.text_file import read_text
     from console.cli.progress import counting
     from console.cli.views.backtest import document_of, view_of
+    from data_sharing.plans.spec import parse_plan
     from homeport.api.datasharing.v1 import feed_pb2 as feeds
 
     target = data_target_of(server, tenant, token, profile, ca)
@@ -241,6 +243,8 @@ def backtest(
     if since:
         request.from_accept_time.FromMilliseconds(_time_ms(since, "--since"))
     until_ms = _time_ms(until, "--until") if until else None
+    for path in plans or ():  # a mistake in one is said before anything is asked
+        parse_plan(read_text(path))
     with DataSharingCalls(target) as service, counting("deciding", total=None) as advance:
         report = run(service, request, file, until_ms=until_ms, plans=plans, advance=advance)
     show(document_of(report), output, lambda: view_of(report))

@@ -28,7 +28,7 @@ BUILD_S = 600.0
 # A backtrace of Rust (`   3: module::function` and `     at /path:1:2`) or of wasmtime
 # (`    0: 0x1234 - module!function`), and its heading.
 _NATIVE = re.compile(
-    r"\s*(?:(?:stack |wasm |error while executing at wasm )?backtrace:?\s*$"
+    r"\s*(?:(?:\d+:\s+)?(?:stack |wasm |error while executing at wasm )?backtrace:?\s*$"
     r"|\d+:\s+(?:0x[0-9a-f]+\b|<?[\w$]+(?:<.*>)?(?: as .*)?::|__?\w+\s*$|<unknown>|main\s*$)"
     r"|at /\S+:\d+(?::\d+)?\s*$"
     r"|note: (?:using the `WASMTIME_BACKTRACE|run with `RUST_BACKTRACE|Some details are omitted))",
