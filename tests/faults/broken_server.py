@@ -6,6 +6,7 @@ what it would really see. Each bug is the absence of one mechanism that a promis
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import sys
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from control_plane import keys
 from control_plane.fleet.capacity import CapacityRecord
 from control_plane.store.etcd import EtcdStore
 from control_plane.store.etcd.connection import Members
-from control_plane.store.port import Delete, Page, Put, Store, Txn, TxnResult
+from control_plane.store.port import Delete, KeyValue, Page, Put, Store, Txn, TxnResult
 from provisioner import __main__ as program
 from provisioner.ledger import reclaim, reservations, single_store, transactions
 from provisioner.ledger.store_ledger import StoreLedger
@@ -25,6 +26,7 @@ from provisioner.moves.rate_limiter import RateLimiter
 from provisioner.provisioning.ticket_fallback import TicketFallback
 from provisioner.wiring import state
 
+READ_APART_S = 0.5  # long enough for another server to reclaim in between
 EVERY = 20  # of the transactions that a bug is about, one in so many is hit
 
 
@@ -123,6 +125,30 @@ def never_reclaim_expired_sessions() -> None:
     single_store.reclaim_expired_sessions = reclaim_nothing
 
 
+def read_apart_without_a_supervisor() -> None:
+    """Sessions, usage and capacity are read at revisions of their own, a moment apart, and what
+    a background task raises then ends the server."""
+    real = reclaim.range_all
+
+    async def range_all(store: Store, prefix: bytes, **more: Any) -> Page:
+        more.pop("at_revision", None)
+        page = await real(store, prefix, **more)
+        if prefix == keys.USAGE:  # the capacity records come next
+            await asyncio.sleep(READ_APART_S)
+        return page
+
+    async def unit(
+        store: Store, name: str, capacity: KeyValue, usages: Any, living: Any
+    ) -> int:  # fmt: skip
+        try:
+            return await real_unit(store, name, capacity, usages, living)
+        except ValueError as error:
+            raise SystemExit(f"impossible records: {error}") from error
+
+    real_unit = reclaim._reclaim_unit
+    reclaim.range_all, reclaim._reclaim_unit = range_all, unit
+
+
 def answer_nobody_from_tickets() -> None:
     """Known clients depend on the store like everybody else."""
     TicketFallback.read = lambda self, tenant_id, client_id, ticket: None  # type: ignore[method-assign]
@@ -211,6 +237,7 @@ BUGS = {
         grant_what_is_not_free,
         reclaim_live_sessions,
         never_reclaim_expired_sessions,
+        read_apart_without_a_supervisor,
         answer_nobody_from_tickets,
         forget_the_snapshot,
         stay_with_one_member,

@@ -114,3 +114,56 @@ async def test_dying_between_commit_and_answer_loses_nothing(tmp_path, record):
     await through(
         tmp_path, record, "provisioner killed (-9) after a commit", ("ledger.commit.after",), 100
     )
+
+
+async def die_before_two(on: FaultHarness) -> None:
+    """One of three servers dies; both others find what it held, at the same time."""
+    victim = await on.serve_one(environment={faultpoints.VARIABLE: f"ledger.commit.after:{MANY}"})
+    crowd = on.traffic(processes=1, rate=80, at=[victim, *on.servers[:2]])
+    await on.until(lambda: victim.process.poll() is not None, "the death of one")
+    on.servers.remove(victim)
+    books = on.judge.books
+
+    def settled() -> bool:
+        alive = all(server.process.poll() is None for server in on.servers)
+        return not alive or (
+            len(books.sessions) == len(on.servers) and books.holders <= books.sessions
+        )
+
+    await on.until(settled, "the dead one's grants", within_s=2 * GRANTS_BACK_S)
+    await on.quiet(crowd)
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(400)
+async def test_two_that_reclaim_the_same_grants_both_live_on(tmp_path, record):
+    """Neither takes what the other has reclaimed meanwhile for records that cannot be."""
+    async with fault_harness(tmp_path, members=1, arguments=FAST) as on:
+        await on.serve(2)
+        await on.fleet()
+        for _ in range(2):
+            await die_before_two(on)
+        assert [server.process.poll() for server in on.servers] == [None, None]
+        outcome = await on.verdict()
+    record("two provisioners reclaim the grants of a third at the same time", outcome)
+    assert outcome.verdict.broken == 0, outcome.verdict
+    assert outcome.measured.failed == 0, outcome.measured.errors
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(400)
+async def test_reading_apart_ends_a_server_that_reclaims_beside_another(tmp_path):
+    """What the row before stands on, taken out: one of the two ends over impossible records."""
+    async with fault_harness(tmp_path, members=1, arguments=FAST) as on:
+        await on.serve(
+            2, program=("-m", "tests.faults.broken_server", "read_apart_without_a_supervisor")
+        )
+        await on.fleet()
+        broken = list(on.servers)
+        for _ in range(5):
+            await die_before_two(on)
+            if any(server.process.poll() is not None for server in broken):
+                break
+        else:
+            pytest.fail("both servers live on")
+        assert any("impossible records" in server.log() for server in broken)

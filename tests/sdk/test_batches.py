@@ -20,6 +20,7 @@ from homeport.steps import Emit, EndRequests, OpenStream, Pull, Receive, Send, W
 from tests.sdk.core_harness import FakeTime, core_on
 
 BROKEN = Failure(Code.UNAVAILABLE, "connection reset")
+CANCELLED = Failure(Code.CANCELLED, "by a proxy on the way")
 
 
 class FakeStream:
@@ -92,7 +93,7 @@ def ids(count: int) -> list[str]:
 
 
 fates = st.lists(
-    st.sampled_from(["answer", BROKEN, None, Failure(Code.DEADLINE_EXCEEDED, "late")]),
+    st.sampled_from(["answer", BROKEN, None, CANCELLED, Failure(Code.DEADLINE_EXCEEDED, "late")]),
     max_size=30,
 )
 clients = st.lists(st.sampled_from(["", "good", "x" * 200]), max_size=25).map(
