@@ -32,7 +32,10 @@ RUN_WITHIN_S = 120
 def transactions(run: str, count: int) -> list[bytes]:
     """`count` serialised transactions of BATCH creates each, which read what is there when
     one of them fails, as ours do."""
-    value = encode_assignment("ap-northeast", 1, 1_795_526_278_416, "CN:25.4,118.5~121")
+    value = encode_assignment(
+        "ap-northeast", 1, 1_795_526_278_416, "CN:25.4,118.5~121",
+        why='["nearest","database",2234.3,123456]',
+    )  # fmt: skip
     made = []
     for number in range(count):
         request = TxnRequest()

@@ -14,7 +14,10 @@ from provisioner.ledger.assignment import encode_assignment
 def rows_per_s(folder: Path, run: str, count: int, group: int) -> float:
     """Rows a second into a plain key-value table, `group` rows a transaction. The file is
     made in `folder` and removed."""
-    value = encode_assignment("ap-northeast", 1, 1_795_526_278_416, "CN:25.4,118.5~121")
+    value = encode_assignment(
+        "ap-northeast", 1, 1_795_526_278_416, "CN:25.4,118.5~121",
+        why='["nearest","database",2234.3,123456]',
+    )  # fmt: skip
     rows = [(keys.assignment("default", bulk_client_id(run, n)), value) for n in range(count)]
     path = folder / f"raw-{run}-{group}.db"
     db = sqlite3.connect(path, isolation_level=None)
