@@ -207,7 +207,7 @@ def test_a_tenant_keeps_what_is_not_given_and_goes_once_it_has_no_clients(
     operator("tenants", "apply", "closing")
     shown = operator("tenants", "show", "closing", "-o", "json").document
     assert (shown["hold_s"], shown["ticket_ttl_s"]) == (300.0, 60.0)
-    assert operator("provision", "last", "--tenant", "closing", "--at", "53,-6").code == 3
+    assert operator("provision", "last", "--tenant", "closing", "--at", "53,-6").code == 4
     assert operator("tenants", "remove", "closing").code == 0
     assert operator("tenants", "show", "closing").code == 3
     assert operator("tenants", "remove", "default").code == 4
@@ -294,7 +294,7 @@ def test_doctor_finds_a_healthy_stack_healthy(operator: Operator) -> None:
     ran = operator("doctor", "--metrics", operator.metrics, "-o", "json")
     outcomes = {check["check"]: check["outcome"] for check in ran.document["checks"]}
     assert set(outcomes) == {
-        "server", "metrics", "version", "store", "clock", "geo", "agents", "room",
+        "server", "metrics", "version", "store", "clock", "geo", "agents", "room", "tasks",
     }  # fmt: skip
     assert "fail" not in outcomes.values()
     assert outcomes["clock"] == outcomes["store"] == outcomes["server"] == "ok"
