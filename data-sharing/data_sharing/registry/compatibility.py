@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import jsonschema_rs
 from jsonschema_rs.canonical import CanonicalizationError, Containment
 
+from data_sharing.rules.value_types import values_of
 from data_sharing.schemas import escape, pointer, steps_of
 
 MAX_DEPTH = 16
@@ -56,16 +57,16 @@ def schema_breaks(
 
 
 def has_field(schema: Mapping[str, Any], field: str) -> bool:
-    """Whether a schema says anything of the field; arrays are passed through by any number.
-    Where the schema is not a plain object on the way, the answer is yes: it may."""
-    node: Any = schema
+    """Whether a value that the schema allows can have the field, and its name does not look like a
+    misspelt one; arrays are passed through by any number."""
+    found = values_of(schema)
     for step in steps_of(field):
-        node = _followed(node, schema, 0)
-        if not isinstance(node, Mapping) or not _plain_object(node):
-            return True
-        node = node.get("properties", {}).get(step)
-        if node is None:
+        below = found.property(step)
+        if step.isdecimal() and not below.possible:
+            below = found.item(int(step[:9]))
+        if not below.possible or found.misspelt(step):
             return False
+        found = below
     return True
 
 

@@ -52,7 +52,7 @@ class EventReader:
         field = f"{self._at}.{field}"
         with self._faults.gather():
             found = EVENT.compile(text, field=field, returns=returns)
-            check(found, {"event": self._schema}, field, _json_types(returns))
+            check(found, {"event": self._schema}, field, _json_types(returns), self._faults.warn)
             self._operands.check(found, field)
             return EventExpression(found, self._schema)
         return EventExpression(EVENT.compile("false", field=field), self._schema)
@@ -96,7 +96,7 @@ class RuleReader:
         field = f"{self._at}.{field}"
         with self._faults.gather():
             found = self.environment.compile(text, field=field, returns=returns)
-            check(found, self._roots, field, _json_types(returns))
+            check(found, self._roots, field, _json_types(returns), self._faults.warn)
             self._operands.check(found, field)
             self._note(found, field)
             return found

@@ -1,13 +1,14 @@
 """FeedSchema: what a feed's JSON Schema says of the fields that an expression reads.
 
-Finds misspelt fields and comparisons that can never hold before a rule runs. It knows less than
-JSON Schema: where a schema is open (no properties, additionalProperties, patternProperties) or
-too clever (if, not, dynamic references), a field is taken to be there and of any type.
+Finds fields that no event can have, misspelt ones and comparisons that can never hold before a
+rule runs. What may be there is what the validator accepts (see ValueTypes). A schema that names
+fields and is silent about others allows any other one: such a field is a warning, and refused
+where its name looks like one of those that are named.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
@@ -31,7 +32,6 @@ ANY = frozenset(("string", "number", "boolean", "null", "array", "object"))
 _STRING = frozenset(("string",))
 _NUMBER = frozenset(("number",))
 _OF_ATTRIBUTE = dict.fromkeys(("id", "source", "type", "subject", "key"), _STRING)
-_DEEPEST = 16
 
 # What each side of an operator may be; same: both sides must share a type.
 _ORDERED = frozenset(("string", "number", "boolean"))
@@ -44,12 +44,15 @@ _ARITHMETIC = frozenset(("_-_", "_*_", "_/_", "_%_"))
 
 
 class SchemaField(NamedTuple):
-    """types: JSON types the field may have. missing: how far down the path nothing is; -1: it
-    may be there. near: names that are there, where it is missing."""
+    """types: JSON types the field may have. missing: how far down the path nothing can be, or
+    only what looks misspelt; -1: it may be there. near: names that are there, where it is
+    missing. unnamed: how far down the first field is that the schema does not name, and allows
+    by silence; -1: none is."""
 
     types: frozenset[str]
     missing: int = -1
     near: tuple[str, ...] = ()
+    unnamed: int = -1
 
 
 class FeedSchema:
@@ -58,8 +61,7 @@ class FeedSchema:
 
     def __init__(self, feed: str, schema: Mapping[str, Any] | None) -> None:
         self.feed = feed
-        self._schema = {} if schema is None else schema
-        self.values: ValueTypes = values_of(self._schema)
+        self.values: ValueTypes = values_of(schema)
 
     def find(self, path: Path) -> SchemaField:
         """Of a path below the event, as ("data", "speed")."""
@@ -69,57 +71,15 @@ class FeedSchema:
             return SchemaField(frozenset(), 0, ATTRIBUTES)
         if path[0] != "data":
             return SchemaField(_OF_ATTRIBUTE.get(path[0], ANY))
-        schemas = list(self._alternatives(self._schema, 0))
+        found, unnamed = self.values, -1
         for depth, name in enumerate(path[1:], start=1):
-            below = [found for one in schemas for found in self._property(one, name)]
-            if not below:
-                near = {known for one in schemas for known in one.get("properties", {})}
-                return SchemaField(frozenset(), depth, tuple(sorted(near)))
-            schemas = [deep for one in below for deep in self._alternatives(one, 0)]
-        types = frozenset().union(*(_types(one) for one in schemas)) if schemas else ANY
-        return SchemaField(types or ANY)
-
-    def _alternatives(self, schema: Any, depth: int) -> Iterator[Mapping[str, Any]]:
-        """The schema with what it refers to; of a conjunction, its parts one by one."""
-        if not isinstance(schema, Mapping) or depth > _DEEPEST:
-            yield {}
-            return
-        reference = schema.get("$ref")
-        if isinstance(reference, str):
-            yield from self._alternatives(self._resolve(reference), depth + 1)
-            return
-        parts = [part for word in ("allOf", "anyOf", "oneOf") for part in schema.get(word, ())]
-        if parts and "properties" not in schema:
-            for part in parts:
-                yield from self._alternatives(part, depth + 1)
-            return
-        # Where properties and alternatives stand together, either may have the field.
-        yield {**schema, "additionalProperties": True} if parts else schema
-
-    def _resolve(self, reference: str) -> Any:
-        if not reference.startswith("#"):
-            return {}
-        found: Any = self._schema
-        for step in reference[1:].strip("/").split("/") if reference != "#" else ():
-            name = step.replace("~1", "/").replace("~0", "~")
-            found = found.get(name, {}) if isinstance(found, Mapping) else {}
-        return found
-
-    def _property(self, schema: Mapping[str, Any], name: str) -> Iterator[Any]:
-        properties = schema.get("properties")
-        if isinstance(properties, Mapping) and name in properties:
-            if properties[name] is not False:
-                yield properties[name]
-            return
-        if not _types(schema) & {"object"} and schema:
-            return
-        additional = schema.get("additionalProperties")
-        if isinstance(additional, Mapping):
-            yield additional
-            return
-        closed = isinstance(properties, Mapping) if additional is None else additional is False
-        if not closed or "patternProperties" in schema:
-            yield {}
+            if not found.property(name).possible or found.misspelt(name):
+                return SchemaField(frozenset(), depth, tuple(sorted(found.names)))
+            if unnamed < 0 and found.allows_by_silence(name):
+                unnamed = depth
+            found = found.property(name)
+        types = frozenset("number" if one == "integer" else one for one in found.types)
+        return SchemaField(types, unnamed=unnamed)
 
 
 def check(
@@ -127,25 +87,32 @@ def check(
     roots: Mapping[str, FeedSchema],
     field: str,
     returns: frozenset[str] = frozenset(),
+    warn: Callable[[str], None] = lambda _: None,
 ) -> None:
     """That what the expression reads of events is in their schemas, and is used as what it is.
     roots: schema by the variable's name. returns: JSON types that its result may have; empty:
-    any. Raises InvalidInput with line and column."""
+    any. warn: called with what may go wrong. Raises InvalidInput with line and column."""
     for path, _, at in paths_read(expression.tree):
         schema = roots.get(path[0])
         if schema is None:
             continue
         found = schema.find(path[1:])
         if found.missing >= 0:
-            wrong = path[1 + found.missing]
-            close = get_close_matches(wrong, found.near, n=1)
+            name = ".".join(path[1 : 2 + found.missing])
+            close = get_close_matches(path[1 + found.missing], found.near, n=1)
             meant = f'; did you mean "{close[0]}"' if close else ""
             if not close and found.near:
                 meant = f"; it has {', '.join(found.near[:12])}"
             raise InvalidInput(
                 field,
                 f"{field}: {place(expression.text, at)}: feed {schema.feed} has no field "
-                f'"{".".join(path[1 : 2 + found.missing])}"{meant}',
+                f'"{name}"{meant}',
+            )
+        if found.unnamed >= 0:
+            name = ".".join(path[1 : 2 + found.unnamed])
+            warn(
+                f"{field}: {place(expression.text, at)}: the schema of feed {schema.feed} does not "
+                f'name "{name}", and only allows it'
             )
     _check_types(expression.tree, expression.text, roots, field)
     types = _known(expression.tree, roots)
@@ -203,17 +170,6 @@ def _known(node: Node, roots: Mapping[str, FeedSchema]) -> frozenset[str]:
     if path is None or path[0] not in roots or path[1:2] == ("time",):
         return frozenset()
     return roots[path[0]].find(path[1:]).types
-
-
-def _types(schema: Mapping[str, Any]) -> frozenset[str]:
-    said = schema.get("type")
-    if said is None:
-        values = [schema["const"]] if "const" in schema else schema.get("enum", [])
-        if isinstance(values, list) and values:
-            return frozenset(_type_of(value) for value in values)
-        return ANY
-    names = [said] if isinstance(said, str) else said
-    return frozenset("number" if name == "integer" else str(name) for name in names)
 
 
 def _type_of(value: object) -> str:

@@ -1,33 +1,64 @@
-"""ValueTypes: the JSON types that a schema lets the values at one place have, place by place.
+"""ValueTypes: what a schema lets the values at one place be, place by place: their JSON types,
+whether there can be any at all, which fields and items they may have.
 
-A schema is taken apart into what must all hold (its own words, `$ref`, `allOf`) and what is one of
-several (`anyOf`, `oneOf`, `then` and `else`); types are what is left after all of them. So the
-answer is never narrower than what a validator accepts, and where a schema says it in words that
-are not read here (`not`, dynamic references, patterns of names) it is wider. Places are made when
-first asked for, and bounded: a schema of many alternatives within alternatives is given up on,
-and what is given up on may be anything.
+A schema is taken apart into what must all hold (its own words, references, `allOf`) and what is one
+of several (`anyOf`, `oneOf`, `if` with `then` or `else`, `dependentSchemas`); a value is what is
+left after all of them. So the answer is never narrower than what the validator accepts: a field
+that a valid value can have is never said to be impossible. It is wider where a schema says it in
+words that are not read here (`not`, `contains`, lengths). Places are made when first asked for, and
+bounded: a schema of many alternatives within alternatives is given up on, and what is given up on
+may be anything.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
 from typing import Any, NamedTuple, TypeAlias
 
-WHOLE, FRACTION = "integer", "number"  # a number that is whole; one that may have a fraction
-NUMBERS = frozenset((WHOLE, FRACTION))
-ALL = frozenset(("string", "boolean", "null", "array", "object", *NUMBERS))
+from data_sharing.rules.schema_references import SchemaReferences
+from data_sharing.rules.schema_words import (
+    ALL,
+    FRACTION,
+    NUMBERS,
+    WHOLE,
+    Choice,
+    Schema,
+    conditions_on_names,
+    evaluates_field,
+    evaluates_item,
+    field_schemas,
+    fulfils,
+    item_schemas,
+    json_type,
+    list_of,
+    mapping_of,
+    names_given,
+    number_of,
+    own_types,
+    says_of_others,
+    values_listed,
+)
+
+__all__ = ["ALL", "FRACTION", "NUMBERS", "WHOLE", "ValueTypes", "json_type", "values_of"]
+
 MOST_PARTS = 1_000  # of one place
 MOST_PLACES = 10_000  # of one schema
-_BY_NAME = {name: frozenset((name,)) for name in ALL} | {FRACTION: NUMBERS}
+MOST_LEVELS = 100  # of schemas that lead to each other for one value
+MOST_CONDITIONS = 64  # by which fields that are not named differ, at one place
+MOST_NAMES = 256  # of fields that are not named, remembered at one place
 
 
 class _Part:
-    """The own words of one schema object. One for each, so that equal places are the same."""
+    """The own words of one schema object. One for each, so that equal places are the same.
+    inner: what else is said of the same value by the schemas it is made of, where
+    `unevaluatedProperties` or `unevaluatedItems` must know."""
 
-    __slots__ = ("schema",)
+    __slots__ = ("inner", "schema")
 
-    def __init__(self, schema: Mapping[str, Any]) -> None:
+    def __init__(self, schema: Schema) -> None:
         self.schema = schema
+        self.inner: _Terms = ()
 
 
 class _OneOf(NamedTuple):
@@ -38,13 +69,17 @@ class _OneOf(NamedTuple):
 
 _Terms: TypeAlias = tuple[_Part | _OneOf, ...]
 _NEVER: _Terms = (_OneOf(()),)
+_GIVEN_UP: _Terms = (_Part({"additionalProperties": True, "items": True}),)
 
 
 class ValueTypes:
     """Of one place. types: what values there may be; `number` is among them where a number may
     have a fraction, `integer` where it may be whole."""
 
-    __slots__ = ("_document", "_items", "_names", "_other", "_properties", "_terms", "types")
+    __slots__ = (
+        "_by_conditions", "_conditions", "_document", "_items", "_names", "_properties", "_terms",
+        "_unnamed", "types",
+    )  # fmt: skip
 
     def __init__(self, document: _Document, terms: _Terms) -> None:
         self.types = _types(terms)
@@ -52,8 +87,15 @@ class ValueTypes:
         self._terms = terms
         self._properties: dict[str, ValueTypes] = {}
         self._names: frozenset[str] | None = None
-        self._other: ValueTypes | None = None
+        self._conditions: tuple[str | Schema, ...] = ()
+        self._by_conditions: dict[tuple[bool, ...], ValueTypes] = {}
+        self._unnamed: dict[str, ValueTypes] = {}
         self._items: dict[int | None, ValueTypes] = {}
+
+    @property
+    def possible(self) -> bool:
+        """Whether there can be a value here."""
+        return bool(self.types)
 
     @property
     def whole(self) -> bool:
@@ -74,22 +116,64 @@ class ValueTypes:
         """How many items a list here has at least."""
         return _least_items(self._terms)
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The fields that the schema names, in whatever way."""
+        if self._names is None:
+            self._names = frozenset(
+                name for part in _parts(self._terms) for name in names_given(part.schema)
+            )
+            found = {
+                condition if isinstance(condition, str) else id(condition): condition
+                for part in _parts(self._terms)
+                for condition in conditions_on_names(part.schema)
+            }
+            self._conditions = tuple(found.values())
+        return self._names
+
+    def allows_by_silence(self, name: str) -> bool:
+        """Whether the schema names fields, this one not, and says nothing of others. Such a field
+        may be there."""
+        return (
+            name not in self.names
+            and bool(self.names)
+            and not any(says_of_others(part.schema) for part in _parts(self._terms))
+        )
+
+    def misspelt(self, name: str) -> bool:
+        """Whether a field that is allowed by silence looks like one that is named."""
+        return self.allows_by_silence(name) and bool(get_close_matches(name, self.names, n=1))
+
+    def requires(self, name: str) -> bool:
+        """Whether an object here always has this field."""
+        return _requires(self._terms, name)
+
     def has_format(self, name: str) -> bool:
         """Whether every text here has this format."""
         return _has_format(self._terms, name)
 
     def property(self, name: str) -> ValueTypes:
         """Of a field of an object here."""
-        found = self._properties.get(name)
+        found = self._properties.get(name) or self._unnamed.get(name)
         if found is not None:
             return found
-        if self._names is None:
-            self._names = frozenset(_names(self._terms))
-        if name in self._names:
+        if name in self.names:
             return self._properties.setdefault(name, self._document.property(self._terms, name))
-        if self._other is None:  # one for all names that the schema does not name
-            self._other = self._document.property(self._terms, None)
-        return self._other
+        return self._property_not_named(name)
+
+    def _property_not_named(self, name: str) -> ValueTypes:
+        """All such that fulfil the same conditions are the same place."""
+        if len(self._conditions) > MOST_CONDITIONS:
+            return self._document.anything
+        fulfilled = tuple(fulfils(one, name) for one in self._conditions)
+        found = self._by_conditions.get(fulfilled)
+        if found is None:
+            found = self._document.property(self._terms, name if fulfilled else None)
+            if len(self._by_conditions) < MOST_NAMES:
+                self._by_conditions[fulfilled] = found
+        if len(self._unnamed) < MOST_NAMES and len(name) < 256:
+            self._unnamed[name] = found
+        return found
 
     def item(self, at: int | None = None) -> ValueTypes:
         """Of an item of a list here; None: of any."""
@@ -110,61 +194,77 @@ class _Document:
     """A schema with the places that were asked for."""
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
-        self._schema = schema
+        self._references = SchemaReferences(schema)
         self._parts: dict[int, _Part] = {}  # by the schema's identity
         self._places: dict[_Terms, ValueTypes] = {}
-        self._left = 0
-        self._anything = ValueTypes(self, ())
-        self.root = self._place((schema,))
+        self._left = MOST_PARTS
+        self.anything = ValueTypes(self, _GIVEN_UP)
+        self.root = self._of(self._terms(schema, frozenset()))
 
     def property(self, terms: _Terms, name: str | None) -> ValueTypes:
         """name None: one that the schema does not name."""
-        return self._below(terms, "object", lambda schema: _property(schema, name))
+
+        def step(part: _Part) -> tuple[Choice, ...]:
+            found = field_schemas(part.schema, name)
+            rest = part.schema.get("unevaluatedProperties", True)
+            if found is not None or rest is True:
+                return found or ()
+            evaluated = any(evaluates_field(one.schema, name) for one in _parts(part.inner))
+            return () if evaluated else ((rest,),)
+
+        return self._below(terms, "object", step)
 
     def item(self, terms: _Terms, at: int | None) -> ValueTypes:
-        return self._below(terms, "array", lambda schema: _item(schema, at))
+        def step(part: _Part) -> tuple[Choice, ...]:
+            found = item_schemas(part.schema, at)
+            rest = part.schema.get("unevaluatedItems", True)
+            if found is not None or rest is True or "contains" in part.schema:
+                return found or ()
+            evaluated = any(evaluates_item(one.schema, at) for one in _parts(part.inner))
+            return () if evaluated else ((rest,),)
 
-    def _below(self, terms: _Terms, kind: str, step: Any) -> ValueTypes:
+        return self._below(terms, "array", step)
+
+    def _below(
+        self, terms: _Terms, kind: str, step: Callable[[_Part], tuple[Choice, ...]]
+    ) -> ValueTypes:
         self._left = MOST_PARTS
+        if kind not in _types(terms):
+            return self._of(_NEVER)
         return self._of(self._stepped(terms, kind, step))
 
-    def _stepped(self, terms: _Terms, kind: str, step: Any) -> _Terms:
+    def _stepped(
+        self, terms: _Terms, kind: str, step: Callable[[_Part], tuple[Choice, ...]]
+    ) -> _Terms:
         """What holds below a place where these hold. kind: what it must be to have anything
         below it, which rules alternatives out."""
         found: list[_Part | _OneOf] = []
         for term in terms:
             if isinstance(term, _Part):
-                found += self._one_of(step(term.schema))
-            else:
-                found.append(
-                    _OneOf(
-                        tuple(
-                            self._stepped(one, kind, step)
-                            for one in term.alternatives
-                            if kind in _types(one)
-                        )
-                    )
-                )
+                for choice in step(term):
+                    found += self._one_of(choice)
+                continue
+            below = tuple(
+                self._stepped(one, kind, step) for one in term.alternatives if kind in _types(one)
+            )
+            if any(below) or not below:
+                found.append(_OneOf(below))
         return tuple(dict.fromkeys(found))
-
-    def _place(self, schemas: Iterable[Any]) -> ValueTypes:
-        self._left = MOST_PARTS
-        return self._of(self._one_of(tuple(schemas)))
 
     def _of(self, terms: _Terms) -> ValueTypes:
         if self._left <= 0:
-            return self._anything
+            return self.anything
         found = self._places.get(terms)
         if found is None:
             if len(self._places) >= MOST_PLACES:
-                return self._anything
+                return self.anything
             found = self._places[terms] = ValueTypes(self, terms)
         return found
 
-    def _one_of(self, schemas: tuple[Any, ...]) -> _Terms:
+    def _one_of(self, schemas: Choice, within: frozenset[int] = frozenset()) -> _Terms:
         if len(schemas) == 1:
-            return self._terms(schemas[0], frozenset())
-        return (_OneOf(tuple(self._terms(one, frozenset()) for one in schemas)),)
+            return self._terms(schemas[0], within)
+        return (_OneOf(tuple(self._terms(one, within) for one in schemas)),)
 
     def _terms(self, schema: Any, within: frozenset[int]) -> _Terms:
         """within: the schemas that led here for the same value; one that leads back to itself
@@ -172,102 +272,75 @@ class _Document:
         if schema is False:
             return _NEVER
         self._left -= 1
-        if not isinstance(schema, Mapping) or id(schema) in within or self._left <= 0:
+        if not isinstance(schema, Mapping):
             return ()
+        if id(schema) in within or self._left <= 0 or len(within) >= MOST_LEVELS:
+            return _GIVEN_UP
         within |= {id(schema)}
-        terms: list[_Part | _OneOf] = [self._parts.setdefault(id(schema), _Part(schema))]
-        reference = schema.get("$ref")
-        if isinstance(reference, str):
-            terms += self._terms(self._resolve(reference), within)
-        for one in _list(schema, "allOf"):
+        terms: list[_Part | _OneOf] = []
+        for targets in self._references.of(schema):
+            terms += self._one_of(targets, within)
+        for one in list_of(schema, "allOf"):
             terms += self._terms(one, within)
         for word in ("anyOf", "oneOf"):
-            if _list(schema, word):
-                terms.append(_OneOf(tuple(self._terms(one, within) for one in _list(schema, word))))
+            several = list_of(schema, word)
+            if several:
+                terms.append(_OneOf(tuple(self._terms(one, within) for one in several)))
         if "if" in schema:
-            either = (schema.get("then", True), schema.get("else", True))
-            terms.append(_OneOf(tuple(self._terms(one, within) for one in either)))
-        return tuple(dict.fromkeys(terms))
-
-    def _resolve(self, reference: str) -> Any:
-        """True, which says nothing, where there is nothing."""
-        if not reference.startswith("#"):
-            return True
-        found: Any = self._schema
-        for step in reference[1:].strip("/").split("/") if reference != "#" else ():
-            name = step.replace("~1", "/").replace("~0", "~")
-            if isinstance(found, Mapping):
-                found = found.get(name, True)
-            elif isinstance(found, list) and name.isdecimal() and int(name) < len(found):
-                found = found[int(name)]
-            else:
-                return True
-        return found
+            asked = self._terms(schema["if"], within)
+            then = self._terms(schema.get("then", True), within)
+            terms.append(_OneOf(((*asked, *then), self._terms(schema.get("else", True), within))))
+        for word in ("dependentSchemas", "dependencies"):
+            for one in mapping_of(schema, word).values():
+                terms.append(_OneOf((self._terms(one, within), ())))
+        if schema.get("not") is True or schema.get("not") == {}:
+            terms += _NEVER
+        part = self._parts.get(id(schema))
+        if part is None:
+            part = self._parts[id(schema)] = _Part(schema)
+            part.inner = tuple(terms)
+        return tuple(dict.fromkeys((part, *terms)))
 
 
-def _property(schema: Mapping[str, Any], name: str | None) -> tuple[Any, ...]:
-    """The schemas of which one is for a field of this name."""
-    properties = schema.get("properties")
-    if name is not None and isinstance(properties, Mapping) and name in properties:
-        return (properties[name],)
-    patterns = schema.get("patternProperties")
-    others = tuple(patterns.values()) if isinstance(patterns, Mapping) else ()
-    return (*others, schema.get("additionalProperties", True))
-
-
-def _item(schema: Mapping[str, Any], at: int | None) -> tuple[Any, ...]:
-    first, others = _list(schema, "prefixItems"), schema.get("items", True)
-    if at is None:
-        return (*first, others)
-    return (first[at] if at < len(first) else others,)
-
-
-def _names(terms: _Terms) -> Iterator[str]:
+def _parts(terms: _Terms) -> Iterator[_Part]:
     for term in terms:
         if isinstance(term, _Part):
-            properties = term.schema.get("properties")
-            yield from properties if isinstance(properties, Mapping) else ()
+            yield term
         else:
             for one in term.alternatives:
-                yield from _names(one)
+                yield from _parts(one)
 
 
 def _types(terms: _Terms) -> frozenset[str]:
     found = ALL
     for term in terms:
         if isinstance(term, _Part):
-            found &= _own_types(term.schema)
+            found &= own_types(term.schema)
         else:
             found &= frozenset().union(*map(_types, term.alternatives))
     return found
 
 
-def _own_types(schema: Mapping[str, Any]) -> frozenset[str]:
-    said = schema.get("type")
-    names = [said] if isinstance(said, str) else said
-    types = ALL
-    if isinstance(names, list):
-        types = frozenset().union(*(_BY_NAME.get(str(name), ALL) for name in names))
-    values = [schema["const"]] if "const" in schema else _list(schema, "enum")
-    if not values:
-        return types
-    of_values = frozenset(map(json_type, values))
-    if isinstance(names, list) and of_values & NUMBERS:
-        of_values |= NUMBERS  # a type that is written down says what a number is
-    return types & of_values
+def _requires(terms: _Terms, name: str) -> bool:
+    return any(
+        name in list_of(term.schema, "required")
+        if isinstance(term, _Part)
+        else bool(term.alternatives) and all(_requires(one, name) for one in term.alternatives)
+        for term in terms
+    )
 
 
 def _never_zero(terms: _Terms) -> bool:
     for term in terms:
         if isinstance(term, _Part):
             schema = term.schema
-            values = [schema["const"]] if "const" in schema else _list(schema, "enum")
+            values = values_listed(schema)
             if (
                 (values and 0 not in values)
-                or _number(schema, "minimum", 0) > 0
-                or _number(schema, "exclusiveMinimum", -1) >= 0
-                or _number(schema, "maximum", 0) < 0
-                or _number(schema, "exclusiveMaximum", 1) <= 0
+                or number_of(schema, "minimum", 0) > 0
+                or number_of(schema, "exclusiveMinimum", -1) >= 0
+                or number_of(schema, "maximum", 0) < 0
+                or number_of(schema, "exclusiveMaximum", 1) <= 0
             ):
                 return True
         elif all(map(_never_zero, term.alternatives)):
@@ -289,30 +362,7 @@ def _least_items(terms: _Terms) -> int:
     least = 0
     for term in terms:
         if isinstance(term, _Part):
-            least = max(least, int(_number(term.schema, "minItems", 0)))
+            least = max(least, int(number_of(term.schema, "minItems", 0)))
         elif term.alternatives:
             least = max(least, min(map(_least_items, term.alternatives)))
     return least
-
-
-def _number(schema: Mapping[str, Any], word: str, default: int) -> float:
-    found = schema.get(word, default)
-    return found if type(found) in (int, float) else default
-
-
-def _list(schema: Mapping[str, Any], word: str) -> list[Any]:
-    found = schema.get(word)
-    return found if isinstance(found, list) else []
-
-
-def json_type(value: object) -> str:
-    """As in `types`: 2 and 2.0 are `integer`."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "boolean"
-    if isinstance(value, (int, float)):
-        return WHOLE if value == value // 1 else FRACTION
-    if isinstance(value, str):
-        return "string"
-    return "array" if isinstance(value, list) else "object"

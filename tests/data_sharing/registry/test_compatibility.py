@@ -146,6 +146,22 @@ def test_fields_are_looked_for():
     assert not has_field(OLD, "/none")
 
 
+def test_a_field_is_there_in_whatever_way_the_schema_allows_it():
+    readings = {"type": "object", "additionalProperties": {"type": "number"}}
+    schema = {
+        "properties": {"readings": readings, "by/name": {"patternProperties": {"^n": {}}}},
+        "allOf": [{"properties": {"rows": {"prefixItems": [{"properties": {"x": {}}}]}}}],
+        "dependentSchemas": {"readings": {"properties": {"unit": {}}}},
+        "unevaluatedProperties": False,
+    }
+    for field in ("/readings/a", "/by~1name/n1", "/rows/0/x", "/rows/1/anything", "/unit", ""):
+        assert has_field(schema, field), field
+    for field in ("/other", "/readings/a/b", "/rows/0/xx/~0"):
+        assert has_field(schema, field) == field.startswith("/rows"), field
+    assert not has_field({"properties": {"speed": {}}}, "/sped")  # looks misspelt
+    assert has_field({"properties": {"speed": {}}}, "/note")
+
+
 # -- the promise -------------------------------------------------------------------------
 
 numbers = st.integers(-3, 3)
