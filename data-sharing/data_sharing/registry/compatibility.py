@@ -22,20 +22,12 @@ from typing import Any, NamedTuple
 import jsonschema_rs
 from jsonschema_rs.canonical import CanonicalizationError, Containment
 
+from data_sharing.registry.compared_schemas import PLACED, SAID, WALKED, ComparedSchemas
 from data_sharing.rules.value_types import values_of
 from data_sharing.schemas import escape, pointer, steps_of
 
-MAX_DEPTH = 16
-# An object schema of these words alone is walked property by property.
-_WALKED = {
-    "type", "properties", "required", "additionalProperties", "$schema", "$defs", "$id",
-    "title", "description", "examples", "default", "$comment", "deprecated", "readOnly",
-    "writeOnly", "minProperties",
-}  # fmt: skip
-_SAID = {
-    "title", "description", "examples", "default", "$comment", "deprecated", "readOnly",
-    "writeOnly",
-}  # fmt: skip
+MOST_LEVELS = 64  # of fields within fields
+_LISTED = {"type", "items", "minItems", "maxItems", "uniqueItems", *SAID, *PLACED}
 _VALUES = {"enum", "const", "default", "examples"}  # hold values, not schemas
 
 
@@ -52,7 +44,7 @@ def schema_breaks(
     """How `new` breaks who reads `fields` (none: everything) of what `old` promised."""
     wanted = [steps_of(one) for one in fields]
     found: list[Break] = []
-    _walk((), old, new, _Documents(old, new), wanted, found)
+    _walk((), old, new, ComparedSchemas(old, new), wanted, found)
     return found
 
 
@@ -70,38 +62,129 @@ def has_field(schema: Mapping[str, Any], field: str) -> bool:
     return True
 
 
-class _Documents(NamedTuple):
-    """The whole schemas: what `#/…` refers to."""
-
-    old: Mapping[str, Any]
-    new: Mapping[str, Any]
-
-
 def _walk(
     at: tuple[str, ...],
     old: Any,
     new: Any,
-    documents: _Documents,
+    documents: ComparedSchemas,
     wanted: Sequence[tuple[str, ...]],
     found: list[Break],
+    within: frozenset[tuple[int, int]] = frozenset(),
 ) -> None:
-    """Appends what breaks below `at`."""
+    """Appends what breaks below `at`. within: pairs that led here for the same value, of which
+    one that leads back to itself shows nothing."""
     if wanted and not any(one[: len(at)] == at[: len(one)] for one in wanted):
         return  # nobody reads this
-    old, new = _followed(old, documents.old, 0), _followed(new, documents.new, 0)
-    if len(at) < MAX_DEPTH and _plain_object(old) and _plain_object(new):
+    old, new = documents.followed(old, documents.old), documents.followed(new, documents.new)
+    below = {one[len(at) :] for one in wanted if one[: len(at)] == at} or {()}
+    pair = (id(old), id(new), frozenset({()} if () in below else below))
+    if pair[:2] in within:
+        found.append(Break(pointer(at), f"{_named(at)} refers to itself"))
+        return
+    if pair in documents.met:
+        return
+    documents.left -= 1
+    if documents.left < 0 or len(at) > MOST_LEVELS:
+        if not found:
+            found.append(Break(pointer(at), f"{_named(at)} is too complicated to be compared"))
+        return
+    documents.met.add(pair)
+    before = len(found)
+    if _plain_object(old) and _plain_object(new):
         _walk_object(at, old, new, documents, wanted, found)
-    elif not _covers(old, new, documents):
+    elif _plain_list(old) and _plain_list(new):
+        _walk_list(at, old, new, documents, found)
+    elif not (
+        _covers_one_of(at, old, new, documents, within | {pair[:2]}) or _covers(old, new, documents)
+    ):
         found.append(
             Break(pointer(at), f"{_named(at)} could hold what it could not before{_hint(old, new)}")
         )
+    if len(found) > before:
+        documents.met.discard(pair)  # what it breaks is told wherever it is met
+
+
+def _breaks_inside(
+    at: tuple[str, ...],
+    old: Any,
+    new: Any,
+    documents: ComparedSchemas,
+    within: frozenset[tuple[int, int]] = frozenset(),
+) -> bool:
+    """Of a place that is no field of its own. Pairs that were met on the way to a break rested on
+    something that is not so, and are forgotten."""
+    before, found = set(documents.met), list[Break]()
+    _walk((*at, "*"), old, new, documents, (), found, within)
+    if found:
+        documents.met = before
+    return bool(found)
+
+
+def _walk_list(
+    at: tuple[str, ...],
+    old: Mapping[str, Any],
+    new: Mapping[str, Any],
+    documents: ComparedSchemas,
+    found: list[Break],
+) -> None:
+    plain = [{key: one for key, one in schema.items() if key != "items"} for schema in (old, new)]
+    items = old.get("items", True), new.get("items", True)
+    if not _covers(plain[0], plain[1], documents) or _breaks_inside(at, *items, documents):
+        found.append(
+            Break(pointer(at), f"{_named(at)} could hold what it could not before{_hint(old, new)}")
+        )
+
+
+def _covers_one_of(
+    at: tuple[str, ...],
+    old: Any,
+    new: Any,
+    documents: ComparedSchemas,
+    within: frozenset[tuple[int, int]],
+) -> bool:
+    """Of schemas that are nothing but alternatives, or of which the new one is one: whether each
+    new one is covered by an old one."""
+    before = _alternatives(old)
+    if before is None:
+        return False
+    exclusive = "oneOf" in old
+    if exclusive and not _apart(before, documents.old):
+        return False  # where two old ones hold at once, a value was not allowed
+    return all(
+        any(not _breaks_inside(at, one, other, documents, within) for one in before)
+        for other in _alternatives(new) or (new,)
+    )
+
+
+def _alternatives(schema: Any) -> Sequence[Any] | None:
+    for word in ("anyOf", "oneOf"):
+        if isinstance(schema, Mapping) and word in schema:
+            if set(schema) <= {word, *SAID, *PLACED}:
+                several: Sequence[Any] = schema[word]
+                return several
+            return None
+    return None
+
+
+def _apart(schemas: Sequence[Any], document: Mapping[str, Any]) -> bool:
+    """Whether no value can fulfil two of them, by its type."""
+    placed = {key: one for key, one in document.items() if key in PLACED}
+    seen: set[str] = set()
+    for one in schemas:
+        if not isinstance(one, Mapping):
+            return False
+        types = values_of({**placed, "allOf": [one]}).types
+        if seen & types:
+            return False
+        seen |= types
+    return True
 
 
 def _walk_object(
     at: tuple[str, ...],
     old: Mapping[str, Any],
     new: Mapping[str, Any],
-    documents: _Documents,
+    documents: ComparedSchemas,
     wanted: Sequence[tuple[str, ...]],
     found: list[Break],
 ) -> None:
@@ -135,34 +218,18 @@ def _walk_object(
 
 
 def _plain_object(schema: Any) -> bool:
-    return isinstance(schema, Mapping) and schema.get("type") == "object" and set(schema) <= _WALKED
+    return isinstance(schema, Mapping) and schema.get("type") == "object" and set(schema) <= WALKED
 
 
-def _followed(schema: Any, document: Mapping[str, Any], depth: int) -> Any:
-    """What a schema that is nothing but a reference refers to."""
-    while (
-        isinstance(schema, Mapping)
-        and isinstance(schema.get("$ref"), str)
-        and set(schema) <= {"$ref", *_SAID}
-        and depth < MAX_DEPTH
-    ):
-        target: Any = document
-        for step in steps_of(schema["$ref"].removeprefix("#")):
-            if isinstance(target, Sequence) and not isinstance(target, str) and step.isdigit():
-                target = target[int(step)] if int(step) < len(target) else None
-            else:
-                target = target.get(step) if isinstance(target, Mapping) else None
-        if target is None or target is schema:
-            return schema
-        schema, depth = target, depth + 1
-    return schema
+def _plain_list(schema: Any) -> bool:
+    return isinstance(schema, Mapping) and schema.get("type") == "array" and set(schema) <= _LISTED
 
 
-def _covers(old: Any, new: Any, documents: _Documents) -> bool:
+def _covers(old: Any, new: Any, documents: ComparedSchemas) -> bool:
     """Whether everything that `new` allows was allowed by `old`, extra properties aside."""
     if old is True or old == {}:
         return True
-    if old == new and documents.old.get("$defs") == documents.new.get("$defs"):
+    if old == new and (not _references_of(old) or documents.old == documents.new):
         return True
     try:
         before = _canonical(opened(old), documents.old)
@@ -173,6 +240,14 @@ def _covers(old: Any, new: Any, documents: _Documents) -> bool:
 
 
 def _canonical(schema: Any, document: Mapping[str, Any]) -> jsonschema_rs.CanonicalSchema:
+    """Raises ValueError where it would mean something else by itself than it does in the document,
+    among others."""
+    if schema is not document and isinstance(schema, Mapping):
+        references = _references_of(schema)
+        if references:
+            references |= _references_of(document.get("$defs", {}))
+        if "$defs" in schema or any(not one.startswith("#/$defs/") for one in references):
+            raise ValueError("what it refers to is not in $defs")
     if isinstance(schema, Mapping) and "$defs" in document and "$defs" not in schema:
         schema = {**schema, "$defs": document["$defs"]}
     whole = dict(schema) if isinstance(schema, Mapping) else schema
@@ -180,6 +255,16 @@ def _canonical(schema: Any, document: Mapping[str, Any]) -> jsonschema_rs.Canoni
         whole, draft=jsonschema_rs.Draft202012, offline=True, validate_formats=True,
         pattern_options=jsonschema_rs.RegexOptions(),
     )  # fmt: skip
+
+
+def _references_of(schema: Any) -> set[str]:
+    """Everything that a schema, and what is in it, refers to by itself."""
+    if isinstance(schema, Mapping):
+        own = {
+            schema[word] for word in ("$ref", "$dynamicRef") if isinstance(schema.get(word), str)
+        }
+        return own.union(*map(_references_of, schema.values()))
+    return set().union(*map(_references_of, schema)) if isinstance(schema, list) else set()
 
 
 def opened(schema: Any) -> Any:
@@ -203,5 +288,5 @@ def _hint(old: Any, new: Any) -> str:
     """The words that changed, as far as they are few."""
     if not isinstance(old, Mapping) or not isinstance(new, Mapping):
         return ""
-    changed = sorted(key for key in {*old, *new} - _SAID if old.get(key) != new.get(key))
+    changed = sorted(key for key in {*old, *new} - SAID if old.get(key) != new.get(key))
     return f" ({', '.join(changed)})" if changed and len(changed) <= 5 else ""

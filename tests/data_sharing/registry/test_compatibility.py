@@ -162,6 +162,94 @@ def test_a_field_is_there_in_whatever_way_the_schema_allows_it():
     assert has_field({"properties": {"speed": {}}}, "/note")
 
 
+TEXT, NUMBER = {"type": "string"}, {"type": "number"}
+NODE = {"$ref": "#/$defs/n"}
+
+
+def node(kid: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """A tree; `kid` stands for what is below a node of it."""
+    one = {"type": "object", "properties": {"v": NUMBER, "kid": kid, **more}}
+    return {"type": "object", "properties": {"tree": NODE}, "$defs": {"n": one}}
+
+
+RECURSIVE = {
+    "a-reference": lambda **more: node(NODE, **more),
+    "or-null": lambda **more: node({"anyOf": [NODE, {"type": "null"}]}, **more),
+    "either-or-null": lambda **more: node({"oneOf": [{"type": "null"}, NODE]}, **more),
+    "a-list": lambda **more: node({"type": "array", "items": NODE}, **more),
+    "lists-of-lists": lambda **more: node(
+        {"type": "array", "items": {"type": "array", "items": NODE, "maxItems": 3}}, **more
+    ),
+    "the-whole": lambda **more: {"type": "object", "properties": {
+        "v": NUMBER, "kid": {"$ref": "#"}, **more}},
+    "an-anchor": lambda **more: {"$anchor": "n", "type": "object", "properties": {
+        "v": NUMBER, "kid": {"$ref": "#n"}, **more}},
+    "a-dynamic-one": lambda **more: {"$dynamicAnchor": "n", "type": "object", "properties": {
+        "v": NUMBER, "kid": {"$dynamicRef": "#n"}, **more}},
+    "of-draft-7": lambda **more: {"$ref": "#/definitions/n", "definitions": {"n": {
+        "type": "object", "properties": {"v": NUMBER, "k": {"$ref": "#/definitions/n"}, **more}}}},
+    "made-of-parts": lambda **more: {**node(NODE), "$defs": {
+        "n": {"$ref": "#/$defs/base", "properties": {"kid": NODE}},
+        "base": {"type": "object", "allOf": [{"properties": {"v": NUMBER, **more}}]}}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("make", RECURSIVE.values(), ids=RECURSIVE)
+def test_a_new_field_of_a_recursive_schema_breaks_nobody(make):
+    assert schema_breaks(make(), make(note=TEXT)) == []
+    assert schema_breaks(make(), make(v={"type": "integer"})) == []
+
+
+@pytest.mark.parametrize("make", RECURSIVE.values(), ids=RECURSIVE)
+def test_a_wider_field_of_a_recursive_schema_breaks(make):
+    assert schema_breaks(make(), make(v={"type": ["number", "null"]}))
+
+
+def test_within_a_recursive_schema_only_what_is_read_counts():
+    old, new = RECURSIVE["a-reference"](), RECURSIVE["a-reference"](v=TEXT)
+    assert schema_breaks(old, new, ["/tree/note"]) == []
+    assert schema_breaks(old, new, ["/tree/kid/kid/v"])
+    assert schema_breaks(old, new, ["/tree/kid/note", "/tree/kid/kid/kid/v"])
+
+
+def test_a_field_that_is_used_in_two_places_is_named_at_both():
+    def of(n: dict[str, Any]) -> dict[str, Any]:
+        return {"type": "object", "properties": {"a": NODE, "b": NODE}, "$defs": {"n": n}}
+
+    found = schema_breaks(of(NUMBER), of(TEXT))
+    assert [one.field for one in found] == ["/a", "/b"]
+
+
+def test_a_reference_to_a_field_that_changed_is_seen_where_only_the_other_field_is_read():
+    def of(x: dict[str, Any]) -> dict[str, Any]:
+        y = {"anyOf": [{"$ref": "#/properties/x"}, {"type": "null"}]}
+        return {"type": "object", "properties": {"x": x, "y": y}}
+
+    assert schema_breaks(of(NUMBER), of({"type": ["number", "string"]}), ["/y"])
+    assert schema_breaks(of(NUMBER), of({"type": "integer"}), ["/y"]) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        pytest.param({"oneOf": [NUMBER, {"type": "integer"}]},
+                     {"oneOf": [NUMBER, {"type": "integer", "minimum": 0}]},
+                     id="one-of-that-overlap"),
+        pytest.param({"anyOf": [NUMBER, {"type": "null"}]}, {"anyOf": [NUMBER, TEXT]},
+                     id="another"),
+        pytest.param({"$ref": "#/$defs/n", "$defs": {"n": {"anyOf": [NODE, {"type": "null"}]}}},
+                     {"$ref": "#/$defs/n", "$defs": {"n": {"anyOf": [NODE, TEXT]}}},
+                     id="alternatives-of-themselves"),
+        pytest.param({"allOf": [{"type": "object", "properties": {"a": NUMBER}}],
+                      "additionalProperties": NUMBER},
+                     {"allOf": [{"type": "object", "properties": {"a": NUMBER}}],
+                      "additionalProperties": TEXT}, id="what-is-additional-to-parts"),
+    ],
+)  # fmt: skip
+def test_alternatives_and_parts_that_break(old, new):
+    assert schema_breaks(old, new)
+
+
 # -- the promise -------------------------------------------------------------------------
 
 numbers = st.integers(-3, 3)
@@ -267,3 +355,30 @@ def test_what_does_not_break_gives_nothing_the_old_schema_forbade(data):
 @given(objects())
 def test_a_schema_never_breaks_itself(schema):
     assert schema_breaks(schema, copy.deepcopy(schema)) == []
+
+
+@st.composite
+def trees(draw) -> dict[str, Any]:
+    below = [NODE, {"anyOf": [NODE, {"type": "null"}]}, {"oneOf": [NODE, {"type": "integer"}]},
+             {"type": "array", "items": NODE}, {"allOf": [NODE, {"type": "object"}]}]  # fmt: skip
+    one = draw(objects(depth=1))
+    one["properties"] = {**one["properties"], "a": draw(st.sampled_from(below))}
+    return one
+
+
+def planted(one: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": {"a": NODE}, "$defs": {"n": one}}
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_the_promise_holds_of_recursive_schemas(data):
+    old = data.draw(trees())
+    new = data.draw(variations(old) | trees())
+    if schema_breaks(planted(old), planted(new)):
+        return
+    before, after = DataSchema(opened(planted(old))), DataSchema(planted(new))
+    for value in data.draw(st.lists(instances(new), min_size=5, max_size=10)):
+        for whole in ({"a": value}, {"a": {"a": value}}, {"a": {"a": [value]}}):
+            if after.accepts(whole):
+                assert before.accepts(whole), (old, new, whole)
