@@ -120,6 +120,12 @@ def _console_type() -> type[Console]:
     return PrintableConsole
 
 
+def warn(warnings: Iterable[str]) -> None:
+    """Says on stderr what hinders nothing, one a line."""
+    for one in warnings:
+        console_for_notes().print(f"warning: {one}", style="yellow", markup=False, soft_wrap=True)
+
+
 @contextmanager
 def busy(doing: str) -> Iterator[Callable[[str], None]]:
     """A spinner on stderr while something lasts; where stderr is no terminal, nothing. Yields

@@ -8,6 +8,7 @@ simulated, and the story says so.
 from __future__ import annotations
 
 import argparse
+import json
 import signal
 import sys
 from datetime import datetime
@@ -85,14 +86,10 @@ def _actions(plan: plan_pb2.Plan) -> dict[str, tuple[str, dict[str, Any]]]:
     return {
         one.name: (
             clock(one.due_time.ToMilliseconds()),
-            {name: _plain(value) for name, value in dict(one.config).items()},
+            json.loads(one.config_json),
         )
         for one in plan.next.actions
     }
-
-
-def _plain(value: Any) -> Any:
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def expect(what: str, expected: object, actual: object) -> None:

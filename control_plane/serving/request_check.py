@@ -1,15 +1,15 @@
 """Request checks: whether what a message says can mean anything.
 
-Protobuf decodes any seconds and nanos into a Timestamp, any number into an enum, NaN into a
-Struct, and 64 bits without a sign into what stores and JSON keep with one. Each is looked at
-here, once and for every message that a servicer is given, so that nothing behind has to: which
-fields can be wrong is worked out from the descriptors, so a new field is checked by being there.
+Protobuf decodes any seconds and nanos into a Timestamp, any number into an enum, and 64 bits
+without a sign into what stores and JSON keep with one. JSON travels as text, which its reader
+checks. Each is looked at here, once and for every message that a servicer is given, so that
+nothing behind has to: which fields can be wrong is worked out from the descriptors, so a new
+field is checked by being there.
 Bounds: google/protobuf/timestamp.proto and duration.proto.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any, TypeAlias
@@ -150,32 +150,9 @@ def _check_duration(value: Any, path: str) -> None:
         raise InvalidInput(path, f"{path} is no duration: {wrong}")
 
 
-def _check_struct(value: Any, path: str) -> None:
-    for name, one in value.fields.items():
-        _check_value(one, f"{path}.{name[:80]}")
-
-
-def _check_list(value: Any, path: str) -> None:
-    for place, one in enumerate(value.values):
-        _check_value(one, f"{path}[{place}]")
-
-
-def _check_value(value: Any, path: str) -> None:
-    kind = value.WhichOneof("kind")
-    if kind == "number_value" and not math.isfinite(value.number_value):
-        raise InvalidInput(path, f"{path} is {value.number_value}, a number that JSON has not")
-    if kind == "struct_value":
-        _check_struct(value.struct_value, path)
-    elif kind == "list_value":
-        _check_list(value.list_value, path)
-
-
 _WELL_KNOWN: dict[str, _Check] = {
     "google.protobuf.Timestamp": _check_timestamp,
     "google.protobuf.Duration": _check_duration,
-    "google.protobuf.Struct": _check_struct,
-    "google.protobuf.Value": _check_value,
-    "google.protobuf.ListValue": _check_list,
 }
 
 

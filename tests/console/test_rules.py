@@ -102,6 +102,39 @@ def test_a_manifest_brings_schemas(cli: CommandLine, files: dict[str, str]) -> N
     assert 'no feed "example.other"' in cli(*words).err
 
 
+@pytest.mark.parametrize("written", ["45", "45.0", "4.5e1"])
+def test_numbers_are_what_the_schema_says(
+    cli: CommandLine, files: dict[str, str], written: str
+) -> None:
+    line = commute(0, 45).replace(": 45}", f": {written}}}")
+    Path(files["events"]).write_text(line)
+    Path(files["rules"]).write_text(
+        RULES.replace("traffic.data.minutes >= 45 && forecast.commute.count > 1",
+                      "traffic.data.minutes / 2.0 == 22.5")
+    )  # fmt: skip
+    words = ["--plan", files["plan"], "--manifest", files["manifest"], "-o", "json"]
+    ran = cli("rules", "test", files["rules"], files["events"], *words)
+    assert [one["rules"][0]["verdict"] for one in ran.document["steps"] if one["event"]] == [
+        "fired"
+    ]
+
+
+def test_what_a_rule_can_fail_on_is_said_beside_the_result(
+    cli: CommandLine, files: dict[str, str]
+) -> None:
+    words = ["rules", "test", files["rules"], files["events"], "--manifest", files["manifest"]]
+    text = RULES.replace("traffic.data.minutes >= 45", "10 / size(traffic.data.user) > 0")
+    Path(files["rules"]).write_text(text)
+    ran = cli(*words, "-o", "json")
+    assert ran.code == 0
+    assert "may be 0" in ran.err
+    assert "may be 0" in ran.document["warnings"][0]
+    Path(files["rules"]).write_text(RULES.replace(">= 45", "- 1 > 0"))
+    ran = cli(*words)
+    assert ran.code == ExitCode.USAGE
+    assert "write 1.0" in ran.err
+
+
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [

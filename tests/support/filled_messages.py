@@ -20,8 +20,6 @@ def filled(message: Message, *, text: str, name: str, depth: int = 0) -> Any:
             if field.message_type.full_name.startswith("google.protobuf."):
                 if field.message_type.name in ("Timestamp", "Duration"):
                     getattr(message, field.name).seconds = 1_795_000_000
-                elif field.message_type.name == "Struct":
-                    getattr(message, field.name)["minutes"] = text
                 continue
             target = getattr(message, field.name)
             for one in (target.add(), target.add()) if many else (target,):

@@ -9,7 +9,7 @@ import typer
 
 from console.cli.markup import escape
 from console.cli.options import Ca, DataServer, Output, Profile, Tenant, Token, data_target_of
-from console.cli.output import Format, show
+from console.cli.output import Format, show, warn
 
 if TYPE_CHECKING:
     pass
@@ -52,7 +52,9 @@ def apply(
         "dry_run": dry_run,
         "rules": [document_of(one) for one in applied.rules],
         "forecasts": list(applied.forecasts),
+        "warnings": list(applied.warnings),
     }
+    warn(applied.warnings)
     show(document, output, lambda: rules_table(list(applied.rules)))
 
 
@@ -191,8 +193,9 @@ def try_out(
     from console.cli.deciding.dry_run import run
     from console.cli.views.dry_run import document_of, view_of
 
-    tried = run(file, events, plans or [], manifests or [])
-    show(document_of(tried), output, lambda: view_of(tried))
+    tried, warnings = run(file, events, plans or [], manifests or [])
+    warn(warnings)
+    show(document_of(tried) | {"warnings": list(warnings)}, output, lambda: view_of(tried))
 
 
 @app.command("backtest")

@@ -150,7 +150,7 @@ def _event(tenant: str, kept: pb.FeedEvent) -> Event:
         type=event.type,
         key=kept.key,
         time_ms=attributes["time"].ce_timestamp.ToMilliseconds(),
-        data=json.loads(event.text_data),
+        data=msgspec.json.decode(event.text_data),
         subject=attributes["subject"].ce_string if "subject" in attributes else "",
         position=kept.position,
     )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from console.cli.failure import CommandFailed, ExitCode
 from console.cli.input.text_file import read_text
@@ -58,8 +59,9 @@ class _Feeds:
 
 def run(
     rules: Path, events: Path, plans: Sequence[Path], manifests: Sequence[Path]
-) -> list[SimulatedStep]:
-    """Raises CommandFailed or InvalidInput saying which file is at fault, and where."""
+) -> tuple[list[SimulatedStep], tuple[str, ...]]:
+    """What came of each event, and warnings of what the rules can fail on. Raises CommandFailed
+    or InvalidInput saying which file is at fault, and where."""
     feeds = _Feeds(manifests)
     document, faults = parse(read_text(rules), str(rules)), FaultCollector()
     check_document(document)
@@ -74,13 +76,15 @@ def run(
                 compile_rule(rule, tenant=TENANT, version=1, schemas=feeds, forecasts=forecasts)
             )
     faults.raise_if_any()
-    return dry_run_rules(
-        RuleSet(compiled, forecasts.values()),
+    rule_set = RuleSet(compiled, forecasts.values())
+    steps = dry_run_rules(
+        rule_set,
         TENANT,
         events=_lines(events),
         plans=[value_of(read_text(path), str(path)) for path in plans],
         key_of=feeds.key_of,
     )
+    return steps, rule_set.warnings
 
 
 def _lines(path: Path) -> list[Mapping[str, Any]]:
@@ -89,7 +93,7 @@ def _lines(path: Path) -> list[Mapping[str, Any]]:
         if not line.strip():
             continue
         try:
-            found.append(json.loads(line))
-        except ValueError as error:
+            found.append(msgspec.json.decode(line))
+        except (msgspec.DecodeError, RecursionError) as error:
             raise InvalidInput("events", f"{path}, line {number}: not JSON: {error}") from None
     return found

@@ -46,9 +46,12 @@ def change_request(
         request.shift.FromMilliseconds(-ms if earlier else ms)
     if cancelled is not None:
         request.cancelled = cancelled
+    fields: dict[str, dict[str, Any]] = {}
     for setting in settings:
         action, name, value = _setting(setting)
-        request.config[action][name] = value
+        fields.setdefault(action, {})[name] = value
+    for action, of in fields.items():
+        request.config_json[action] = json.dumps(of, ensure_ascii=False)
     return request
 
 

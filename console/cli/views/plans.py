@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 def document_of(plan: pb.Plan) -> dict[str, Any]:
     import json
 
-    from google.protobuf.json_format import MessageToDict
-
     following = None
     if plan.HasField("next"):
         following = {
@@ -25,7 +23,8 @@ def document_of(plan: pb.Plan) -> dict[str, Any]:
             "actions": [
                 {
                     "name": one.name, "application": one.application, "action": one.action,
-                    "due_time": one.due_time.ToJsonString(), "config": MessageToDict(one.config),
+                    "due_time": one.due_time.ToJsonString(),
+                    "config": json.loads(one.config_json),
                 }
                 for one in plan.next.actions
             ],
@@ -98,20 +97,15 @@ def _state(plan: pb.Plan) -> str:
 
 
 def plan_table(plan: pb.Plan) -> Table:
-    import json
-
-    from google.protobuf.json_format import MessageToDict
-
     title = escape(f"{plan.plan_id}: {_state(plan)}")
     table = Table(
         *map(whole, ("action", "due")), *map(fold, ("application", "config")), title=title
     )
     for one in plan.next.actions:
-        config = json.dumps(MessageToDict(one.config), ensure_ascii=False)
         table.add_row(
             escape(one.name), one.due_time.ToJsonString(),
             escape(f"{one.application} {one.action}"),
-            escape(config),
+            escape(one.config_json),
         )  # fmt: skip
     return table
 

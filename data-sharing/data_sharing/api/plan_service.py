@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import msgspec
-from google.protobuf import json_format, struct_pb2
 from grpc import aio
 
 from control_plane.auth.tokens import Right
@@ -82,8 +81,8 @@ class PlanService(pb_grpc.PlanServiceServicer):
             fields["shift_ms"] = request.shift.seconds * 1000 + request.shift.nanos // 1_000_000
         if request.HasField("cancelled"):
             fields["cancelled"] = request.cancelled
-        for action, config in request.config.items():
-            for name, value in _plain(config).items():
+        for action, text in request.config_json.items():
+            for name, value in _settings(action, text).items():
                 fields[f"actions.{action}.config.{name}"] = value
         plan = await self._planning.change(
             party.tenant,
@@ -157,7 +156,7 @@ def _occurrence(occurrence: Occurrence) -> pb.Occurrence:
                 application=one.application,
                 action=one.action,
                 due_time=timestamp(one.due_ms),
-                config=_struct(one.config),
+                config_json=msgspec.json.encode(one.config).decode(),
             )
             for one in sorted(occurrence.actions, key=lambda one: (one.due_ms, one.name))
         ],
@@ -191,16 +190,13 @@ def _json(value: Any) -> str:
     return "" if value is None else msgspec.json.encode(value).decode()
 
 
-def _struct(config: dict[str, Any]) -> struct_pb2.Struct:
-    message = struct_pb2.Struct()
-    json_format.ParseDict(config, message)
-    return message
-
-
-def _plain(config: struct_pb2.Struct) -> dict[str, Any]:
-    """A Struct knows one kind of number; whole ones are meant as integers."""
-    plain: dict[str, Any] = json_format.MessageToDict(config)
-    return {
-        name: int(value) if isinstance(value, float) and value.is_integer() else value
-        for name, value in plain.items()
-    }
+def _settings(action: str, text: str) -> dict[str, Any]:
+    """JSON text, because no protobuf message has JSON's numbers. Raises InvalidInput."""
+    if len(text) > MAX_PLAN_BYTES:
+        raise InvalidInput(
+            "config_json", f"config_json: {action}: more than {MAX_PLAN_BYTES:,} characters"
+        )
+    try:
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InvalidInput("config_json", f"config_json: {action}: {error}") from None

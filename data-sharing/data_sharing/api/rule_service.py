@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 import msgspec
-from google.protobuf.json_format import MessageToDict
 from grpc import aio
 
 from control_plane.auth.tokens import Right
@@ -16,6 +15,8 @@ from data_sharing.api.pages import size_of
 from data_sharing.decisions.rule_registry import RuleRegistry
 from data_sharing.decisions.rule_tables import RuleVersion
 from data_sharing.decisions.worker import DecisionWorker
+from data_sharing.documents import value_of
+from data_sharing.feeds.intake import MAX_EVENT_BYTES
 from data_sharing.management.dry_run import dry_run_rules
 from data_sharing.management.simulator import SimulatedStep
 from data_sharing.platforms.messages import timestamp
@@ -50,9 +51,11 @@ class RuleService(pb_grpc.RuleServiceServicer):
     ) -> pb.ApplyRulesResponse:
         tenant = self._tenant(context, request.tenant)
         text = _bounded(request.document)
-        versions = await self._rules.apply(tenant, text, dry_run=request.dry_run)
+        applied = await self._rules.apply(tenant, text, dry_run=request.dry_run)
         names = [one.forecast for one in parse(text).forecasts]
-        return pb.ApplyRulesResponse(rules=map(self._rule, versions), forecasts=names)
+        return pb.ApplyRulesResponse(
+            rules=map(self._rule, applied.versions), forecasts=names, warnings=applied.warnings
+        )
 
     async def GetRule(self, request: pb.GetRuleRequest, context: Context) -> pb.Rule:
         tenant = self._tenant(context, request.tenant)
@@ -92,13 +95,16 @@ class RuleService(pb_grpc.RuleServiceServicer):
         tenant = self._tenant(context, request.tenant)
         if len(request.events) > MOST_SAMPLES:
             raise InvalidInput("events", f"{len(request.events)} events; at most {MOST_SAMPLES}")
+        if len(request.plans) > MOST_SAMPLES:
+            raise InvalidInput("plans", f"{len(request.plans)} plans; at most {MOST_SAMPLES}")
+        rules = self._rules.sample(tenant, _bounded(request.document))
         steps = dry_run_rules(
-            self._rules.sample(tenant, _bounded(request.document)),
+            rules,
             tenant,
-            events=[_plain(event) for event in request.events],
-            plans=[_plain(plan) for plan in request.plans],
+            events=[_sample(text, place) for place, text in enumerate(request.events)],
+            plans=[value_of(text, f"plans[{n}]") for n, text in enumerate(request.plans)],
         )
-        return pb.TestRulesResponse(events=map(_tested, steps))
+        return pb.TestRulesResponse(events=map(_tested, steps), warnings=rules.warnings)
 
     async def RetryRule(
         self, request: pb.RetryRuleRequest, context: Context
@@ -185,10 +191,15 @@ def _tested(steps: SimulatedStep) -> pb.TestedEvent:
     )
 
 
-def _plain(message: Any) -> dict[str, Any]:
-    """A Struct as JSON would have it: whole numbers are integers."""
-    plain: dict[str, Any] = MessageToDict(message)
-    return plain
+def _sample(text: str, place: int) -> Any:
+    """A sample event as its feed's intake would read it. Raises InvalidInput."""
+    field = f"events[{place}]"
+    if len(text) > MAX_EVENT_BYTES:
+        raise InvalidInput(field, f"{field}: more than {MAX_EVENT_BYTES:,} characters")
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InvalidInput(field, f"{field}: not JSON: {error}") from None
 
 
 def _bounded(document: str) -> str:

@@ -13,6 +13,7 @@ import logging
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from control_plane.errors import NotFound, Refused, ServiceError
 from data_sharing.database import Database
@@ -36,6 +37,13 @@ from data_sharing.rules.spec import RulesDocument, RuleSpec
 log = logging.getLogger(__name__)
 
 MOST_RULES = 20_000  # of a tenant
+
+
+class AppliedRules(NamedTuple):
+    """A document's rules as they are now, and what they can fail on, each with its place."""
+
+    versions: list[RuleVersion]
+    warnings: tuple[str, ...]
 
 
 class RuleRegistry:
@@ -81,9 +89,8 @@ class RuleRegistry:
             log.warning("%s of tenant %s is suspended: %s", name, tenant, why)
         self._worker.replace_rules(RuleSet(compiled, compiled_forecasts))
 
-    async def apply(self, tenant: str, text: str, *, dry_run: bool = False) -> list[RuleVersion]:
-        """A document comes into force, all of it or nothing. Its rules, as they are now.
-        Raises InvalidInput, Refused."""
+    async def apply(self, tenant: str, text: str, *, dry_run: bool = False) -> AppliedRules:
+        """A document comes into force, all of it or nothing. Raises InvalidInput, Refused."""
         document = parse(text)
         check_document(document)
         async with self._changing:
@@ -100,7 +107,7 @@ class RuleRegistry:
                 self._worker.replace_rules(self._worker.rules.with_changes(compiled, forecasts))
                 for rule in versions:
                     self.suspended.pop((tenant, rule.spec.rule), None)
-            return versions
+            return AppliedRules(versions, RuleSet(compiled, forecasts).warnings)
 
     def compile(
         self, tenant: str, document: RulesDocument, versions: Sequence[RuleVersion]

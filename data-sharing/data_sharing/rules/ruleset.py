@@ -83,6 +83,12 @@ class RuleSet:
         return self._rules
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What rules and forecasts can fail on, each with its place."""
+        found = [warning for one in self._forecasts.values() for warning in one.warnings]
+        return (*found, *(warning for one in self._rules.values() for warning in one.warnings))
+
+    @property
     def forecasts(self) -> Mapping[tuple[str, str], CompiledForecast]:
         """By tenant and name."""
         return self._forecasts

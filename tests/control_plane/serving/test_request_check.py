@@ -20,18 +20,6 @@ from homeport.api.tenancy.v1 import tenancy_pb2
 NAN, INFINITY = math.nan, math.inf
 
 
-def struct(**fields):
-    request = rule_pb2.TestRulesRequest()
-    request.events.add().update(fields)
-    return request
-
-
-def config(**fields):
-    request = plan_pb2.ChangePlanRequest()
-    request.config["brew"].update(fields)
-    return request
-
-
 @pytest.mark.parametrize(
     ("message", "field"),
     [
@@ -73,9 +61,6 @@ def config(**fields):
             tenancy_pb2.ApplyTenantRequest(tenant=tenancy_pb2.Tenant(reprovision=9)),
             "tenant.reprovision", id="a-choice-nobody-knows",
         ),
-        pytest.param(struct(data={"a": NAN}), "events[0].data.a", id="not-a-number"),
-        pytest.param(struct(a=[1, {"b": INFINITY}]), "events[0].a[1].b", id="without-end"),
-        pytest.param(config(cups=-INFINITY), "config['brew'].cups", id="within-a-map"),
     ],
 )  # fmt: skip
 def test_what_means_nothing_is_named_by_its_path(message, field: str) -> None:
@@ -91,8 +76,7 @@ def test_what_means_nothing_is_named_by_its_path(message, field: str) -> None:
         pytest.param(rule_pb2.GetRuleRequest(version=2**63 - 1), id="63-bits"),
         pytest.param(decision_pb2.ListInstructionsRequest(state=0), id="unspecified"),
         pytest.param(decision_pb2.ListInstructionsRequest(state=5), id="the-last-state"),
-        pytest.param(struct(a=[1, None, "x", {"b": 1e308}], c=True), id="any-json"),
-        pytest.param(config(cups=2), id="a-map"),
+        pytest.param(plan_pb2.ChangePlanRequest(config_json={"brew": "{}"}), id="a-map"),
         pytest.param(plan_pb2.ChangePlanRequest(shift=Duration(nanos=-1)), id="a-little-earlier"),
         pytest.param(feed_pb2.TailRequest(after_position=-(2**63)), id="signed-64-bits"),
         pytest.param(fleet_pb2.ListUnitsRequest(), id="nothing"),

@@ -49,7 +49,7 @@ async def test_a_plan_is_created_and_got_with_its_next_occurrence(service) -> No
     (action,) = made.next.actions
     assert (action.name, action.application, action.action) == ("light", "lamp", "blink")
     assert action.due_time.ToMilliseconds() == AT_MS - 600_000
-    assert dict(action.config) == {"times": 3}
+    assert json.loads(action.config_json) == {"times": 3}
     assert await service.GetPlan(pb.GetPlanRequest(plan_id="wake-up"), OPERATOR) == made
 
 
@@ -57,13 +57,30 @@ async def test_a_change_sets_what_is_named_and_leaves_the_rest(service) -> None:
     await create(service)
     request = pb.ChangePlanRequest(plan_id="wake-up", note="holiday", expected_version=1)
     request.shift.FromSeconds(1_800)
-    request.config["light"].update({"times": 9})
+    request.config_json["light"] = '{"times": 9}'
     changed = await service.ChangePlan(request, OPERATOR)
     assert changed.version == 2
     assert changed.next.planned_time.ToMilliseconds() == AT_MS
     assert changed.next.effective_time.ToMilliseconds() == AT_MS + 1_800_000
-    assert dict(changed.next.actions[0].config) == {"times": 9}
+    assert json.loads(changed.next.actions[0].config_json) == {"times": 9}
     assert changed.next.cancelled is False
+
+
+async def test_a_setting_is_the_number_that_was_written(service) -> None:
+    await create(service)
+    request = pb.ChangePlanRequest(plan_id="wake-up")
+    request.config_json["light"] = '{"times": 9007199254740993, "level": 2.0}'
+    changed = await service.ChangePlan(request, OPERATOR)
+    (action,) = changed.next.actions
+    assert action.config_json == '{"times":9007199254740993,"level":2.0}'
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "3", '{"times": NaN}', "[" * 5_000, "{" * 70_000])
+async def test_settings_that_are_no_json_object_are_refused(service, text: str) -> None:
+    await create(service)
+    request = pb.ChangePlanRequest(plan_id="wake-up", config_json={"light": text})
+    with pytest.raises(InvalidInput, match="config_json: light"):
+        await service.ChangePlan(request, OPERATOR)
 
 
 async def test_a_negative_shift_is_earlier(service) -> None:
@@ -77,7 +94,7 @@ async def test_a_negative_shift_is_earlier(service) -> None:
 async def test_the_history_says_who_changed_what_and_what_was_undone(service) -> None:
     await create(service)
     request = pb.ChangePlanRequest(plan_id="wake-up", note="holiday")
-    request.config["light"].update({"times": 9})
+    request.config_json["light"] = '{"times": 9}'
     await service.ChangePlan(request, OPERATOR)
     undo = pb.UndoChangeRequest(plan_id="wake-up", change_id="u-1")
     assert (await service.UndoChange(undo, OPERATOR)).version == 3

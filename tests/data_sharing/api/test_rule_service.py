@@ -161,7 +161,8 @@ async def test_rules_outlive_the_registry(harness, service) -> None:
 async def test_rules_are_tried_on_samples(service) -> None:
     request = pb.TestRulesRequest(document=document("r"))
     for on in (True, False):
-        request.events.add().update({"type": "switched", "data": {"on": on}, "id": str(on)})
+        sample = {"type": "switched", "data": {"on": on}, "id": str(on)}
+        request.events.append(json.dumps(sample))
     tested = await service.TestRules(request, OPERATOR)
     assert [(one.event_id, one.rules[0].verdict) for one in tested.events] == [
         ("True", "fired"), ("False", "not-matched"),
@@ -170,12 +171,78 @@ async def test_rules_are_tried_on_samples(service) -> None:
     assert tested.events[1].rules[0].clauses[0].read == {"e.data.on": "false"}
 
 
+@pytest.mark.parametrize(
+    ("written", "kind", "when"),
+    [
+        ("9007199254740993", "number", "e.data.n == 9007199254740992.0"),
+        ("9007199254740993", "integer", "e.data.n % 10 == 3"),
+        ("20", "number", "e.data.n / 8.0 == 2.5"), ("20.0", "number", "e.data.n / 8.0 == 2.5"),
+        ("20", "integer", "e.data.n % 8 == 4"), ("20.0", "integer", "e.data.n % 8 == 4"),
+        ("9" * 400, "number", "e.data.n > 1e300"),
+    ],
+)  # fmt: skip
+async def test_a_samples_numbers_are_those_of_its_text(
+    service, catalogues, written: str, kind: str, when: str
+) -> None:
+    catalogues.now = replace_fields(CATALOGUE, {"properties": {"n": {"type": kind}}})
+    for data, holds in ((f'{{"n": {written}}}', "fired"), ("{}", "not-matched")):
+        request = pb.TestRulesRequest(
+            document=document("r", when=when), events=[f'{{"type": "switched", "data": {data}}}']
+        )
+        tested = await service.TestRules(request, OPERATOR)
+        assert [one.verdict for one in tested.events[0].rules] == [holds]
+
+
+async def test_plans_are_tried_as_they_are_written(service) -> None:
+    text = document("r", when="plan.actions.light.config.times + 1.5 == 4.5").replace(
+        "    when:", "    plan: {}\n    when:"
+    )
+    plan = """
+plan: p
+owner: k
+at: 2027-01-15T08:00
+actions: {light: {application: lamp, action: blink, config: {times: 3}}}
+"""
+    request = pb.TestRulesRequest(
+        document=text, plans=[plan],
+        events=['{"type": "switched", "key": "k", "data": {}, "time": "2027-01-15T07:00:00Z"}'],
+    )  # fmt: skip
+    tested = await service.TestRules(request, OPERATOR)
+    (decided,) = [one for one in tested.events if one.event_id == "1"]
+    assert [one.verdict for one in decided.rules] == ["fired"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("{", "not JSON"), ("1e400", "not JSON"), ("[" * 5_000, "not JSON"),
+                        ("NaN", "not JSON"), ("3", "must be a CloudEvent"),
+                        ('"' + "x" * 70_000 + '"', "more than")],
+    ids=["half", "no-double", "deep", "nan", "a-number", "long"],
+)  # fmt: skip
+async def test_what_is_no_sample_is_named(service, text: str, words: str) -> None:
+    request = pb.TestRulesRequest(document=document("r"), events=['{"type": "x"}', text])
+    with pytest.raises(InvalidInput, match=words) as refused:
+        await service.TestRules(request, OPERATOR)
+    assert refused.value.field == "events[1]"
+
+
+async def test_what_a_rule_can_fail_on_is_told_when_it_is_applied_and_tried(
+    service, catalogues
+) -> None:
+    fields = {"on": {"type": "boolean"}, "words": {"type": "string"}}
+    catalogues.now = replace_fields(CATALOGUE, {"properties": fields})
+    text = document("r", when="e.data.on && 10 / size(e.data.words) > 3")
+    applied = await service.ApplyRules(pb.ApplyRulesRequest(document=text, dry_run=True), OPERATOR)
+    tested = await service.TestRules(pb.TestRulesRequest(document=text), OPERATOR)
+    assert list(applied.warnings) == list(tested.warnings)
+    assert "may be 0" in applied.warnings[0]
+
+
 async def test_what_is_too_much_is_refused(service) -> None:
     with pytest.raises(InvalidInput, match="more than"):
         await apply(service, "#" * (MAX_DOCUMENT_BYTES + 1))
     request = pb.TestRulesRequest(document=document("r"))
     for _ in range(MOST_SAMPLES + 1):
-        request.events.add()
+        request.events.append("{}")
     with pytest.raises(InvalidInput, match="at most"):
         await service.TestRules(request, OPERATOR)
 

@@ -69,6 +69,27 @@ async def test_a_rule_that_fires_leaves_a_decision_an_instruction_and_a_judgemen
     assert (harness.worker.counts.decided, harness.worker.counts.fired) == (1, 1)
 
 
+@pytest.mark.parametrize("written", [45, 45.0])
+async def test_a_whole_reading_is_decided_and_sent_like_any_other(harness, written: float) -> None:
+    harness.rules(BLINK.replace("e.data.minutes > 30", "e.data.minutes - 0.5 > 30.0"))
+    await harness.publish(event({"minutes": written, "huge": 10**30, "none": None}))
+    (stored,) = harness.instructions()
+    assert msgspec.json.encode(stored.instruction.configuration) == b'{"times":45}'
+
+
+async def test_numbers_beyond_64_bits_are_kept_with_what_a_rule_remembers(harness) -> None:
+    text = BLINK.replace("when: e.data.minutes > 30", "debounce: {wait: 5m}\n    when: true")
+    harness.rules(
+        text.replace("times: e.data.minutes", "times: '[0, 3][int(e.data.minutes / 1e30)]'")
+    )
+    await harness.publish(event({"minutes": 10**30}))
+    harness.worker.forget()
+    harness.clock.now_ms += 400_000
+    assert await harness.worker.tick()
+    (stored,) = harness.instructions()
+    assert stored.instruction.configuration == {"times": 3}
+
+
 async def test_an_event_that_was_there_is_not_decided_again(harness) -> None:
     harness.rules(BLINK)
     await harness.publish(event({"minutes": 45}))

@@ -111,6 +111,14 @@ def test_what_goes_wrong_is_told_once() -> None:
     assert tally.verdicts[RuleVerdict.FIRED] == 1
 
 
+@pytest.mark.parametrize("minutes", [[31, 20], [31.0, 20.0], [31, 20.0]])
+def test_how_numbers_are_written_makes_no_difference(minutes: list[int]) -> None:
+    half = slow(30).replace("t.data.minutes > 30", "t.data.minutes / 2.0 > 15.0")
+    one = backtest(half, slow(30), minutes)
+    assert (one.proposed.fired, one.in_force.fired) == (1, 1)
+    assert (one.added.count, one.gone.count, one.changed.count) == (0, 0, 0)
+
+
 @pytest.mark.parametrize("until_ms", [START_MS, START_MS + MINUTE_MS])
 def test_nothing_is_known_of_what_comes_after(until_ms: int) -> None:
     one = backtest(QUIET, QUIET, [1])

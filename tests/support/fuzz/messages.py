@@ -3,7 +3,6 @@ and some that are no message any more. Everything from one seed."""
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -126,50 +125,14 @@ class MessageFuzzer:
         message.seconds = self.random.choice(_SECONDS if odd else now)
         message.nanos = self.random.choice(_NANOS if odd else (0,))
 
-    def _struct(self, message: Any, depth: int) -> None:
-        meant = WORDS.get(f"{self._within}_json")
-        if meant and depth < 3 and self.random.random() > self._odd:
-            message.update(json.loads(self.random.choice(meant)))
-            return
-        for _ in range(self.random.choice((0, 0, 1, 3))):
-            self._value(message.fields[self._name()], depth + 1)
-
-    def _list(self, message: Any, depth: int) -> None:
-        for _ in range(self.random.randint(0, 3)):
-            self._value(message.values.add(), depth + 1)
-
-    def _value(self, message: Any, depth: int) -> None:
-        kind = self.random.randint(0, 6)
-        if kind == 0:
-            message.null_value = 0
-        elif kind == 1:
-            message.number_value = self.random.choice(_FLOATS)
-        elif kind == 2:
-            message.string_value = self.random.choice(TEXTS)
-        elif kind == 3:
-            message.bool_value = True
-        elif kind == 4 and depth < 40:
-            self._struct(message.struct_value, depth)
-        elif kind == 5 and depth < 40:
-            inner = message
-            for _ in range(self.random.choice((1, 5, 30))):  # protobuf takes 100 levels
-                inner = inner.list_value.values.add()
-            inner.number_value = 1.0
-
     def _any(self, message: Any, depth: int) -> None:
         message.type_url = self.random.choice(TEXTS)
         message.value = self.random.choice(BYTES)
-
-    def _name(self) -> str:
-        return self.random.choice(("type", "data", "id", "source", "time", "key", "a", "cups", ""))
 
 
 _WELL_KNOWN: dict[str, Callable[[MessageFuzzer, Any, int], None]] = {
     "google.protobuf.Timestamp": MessageFuzzer._span,
     "google.protobuf.Duration": MessageFuzzer._span,
-    "google.protobuf.Struct": MessageFuzzer._struct,
-    "google.protobuf.ListValue": MessageFuzzer._list,
-    "google.protobuf.Value": MessageFuzzer._value,
     "google.protobuf.Any": MessageFuzzer._any,
 }
 

@@ -95,8 +95,11 @@ WORDS: dict[str, tuple[str, ...]] = {
     "text_data": (event("1").text_data, "{}", '{"road": NaN}', "[" * 5_000),
     "ce_string": ("x", TIMES[0], "application/json", "text/json"),
     "sha256": (hashlib.sha256(COFFEE).hexdigest(), "x"),
-    "events_json": tuple(json.dumps({**EVENT, "time": time}) for time in (*TIMES, None, 5)),
-    "plans_json": _PLANS,
+    "TestRulesRequest.events": tuple(
+        json.dumps({**EVENT, "time": time}) for time in (*TIMES, None, 5)
+    ),
+    "TestRulesRequest.plans": _PLANS,
+    "ConfigJsonEntry.value": ('{"cups": 2}', '{"cups": null, "a": [{}]}'),
     "config_json": ('{"cups": 2}', '{"cups": null, "a": [{}]}'),
     "output_json": ('{"performed": "brew", "cups": 1}', "{", "[]"),
     "ticket": ("x.y.z", "eyJhbGciOiJIUzI1NiJ9.e30.x", "a" * 5_000),

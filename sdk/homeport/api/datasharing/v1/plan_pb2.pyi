@@ -10,7 +10,6 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
-from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 import builtins as _builtins
@@ -108,14 +107,14 @@ class PlannedAction(_message.Message):
     APPLICATION_FIELD_NUMBER: _builtins.int
     ACTION_FIELD_NUMBER: _builtins.int
     DUE_TIME_FIELD_NUMBER: _builtins.int
-    CONFIG_FIELD_NUMBER: _builtins.int
+    CONFIG_JSON_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     application: _builtins.str
     action: _builtins.str
+    config_json: _builtins.str
+    """its settings, a JSON object"""
     @_builtins.property
     def due_time(self) -> _timestamp_pb2.Timestamp: ...
-    @_builtins.property
-    def config(self) -> _struct_pb2.Struct: ...
     def __init__(
         self,
         *,
@@ -123,11 +122,11 @@ class PlannedAction(_message.Message):
         application: _builtins.str = ...,
         action: _builtins.str = ...,
         due_time: _timestamp_pb2.Timestamp | None = ...,
-        config: _struct_pb2.Struct | None = ...,
+        config_json: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["config", b"config", "due_time", b"due_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["due_time", b"due_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "application", b"application", "config", b"config", "due_time", b"due_time", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "application", b"application", "config_json", b"config_json", "due_time", b"due_time", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -236,21 +235,20 @@ class ChangePlanRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
-    class ConfigEntry(_message.Message):
+    class ConfigJsonEntry(_message.Message):
         DESCRIPTOR: _descriptor.Descriptor
 
         KEY_FIELD_NUMBER: _builtins.int
         VALUE_FIELD_NUMBER: _builtins.int
         key: _builtins.str
-        @_builtins.property
-        def value(self) -> _struct_pb2.Struct: ...
+        value: _builtins.str
         def __init__(
             self,
             *,
             key: _builtins.str = ...,
-            value: _struct_pb2.Struct | None = ...,
+            value: _builtins.str = ...,
         ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
         _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
@@ -262,7 +260,7 @@ class ChangePlanRequest(_message.Message):
     OCCURRENCE_TIME_FIELD_NUMBER: _builtins.int
     SHIFT_FIELD_NUMBER: _builtins.int
     CANCELLED_FIELD_NUMBER: _builtins.int
-    CONFIG_FIELD_NUMBER: _builtins.int
+    CONFIG_JSON_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     plan_id: _builtins.str
@@ -280,8 +278,8 @@ class ChangePlanRequest(_message.Message):
         """from the planned time; absent: as it is"""
 
     @_builtins.property
-    def config(self) -> _containers.MessageMap[_builtins.str, _struct_pb2.Struct]:
-        """by action: fields to set"""
+    def config_json(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """by action: fields to set, a JSON object of at most 64 KiB"""
 
     def __init__(
         self,
@@ -292,12 +290,12 @@ class ChangePlanRequest(_message.Message):
         occurrence_time: _timestamp_pb2.Timestamp | None = ...,
         shift: _duration_pb2.Duration | None = ...,
         cancelled: _builtins.bool | None = ...,
-        config: _abc.Mapping[_builtins.str, _struct_pb2.Struct] | None = ...,
+        config_json: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         note: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_cancelled", b"_cancelled", "cancelled", b"cancelled", "occurrence_time", b"occurrence_time", "shift", b"shift"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cancelled", b"_cancelled", "cancelled", b"cancelled", "config", b"config", "expected_version", b"expected_version", "note", b"note", "occurrence_time", b"occurrence_time", "plan_id", b"plan_id", "shift", b"shift", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cancelled", b"_cancelled", "cancelled", b"cancelled", "config_json", b"config_json", "expected_version", b"expected_version", "note", b"note", "occurrence_time", b"occurrence_time", "plan_id", b"plan_id", "shift", b"shift", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cancelled: _TypeAlias = _typing.Literal["cancelled"]  # noqa: Y015
     _WhichOneofArgType__cancelled: _TypeAlias = _typing.Literal["_cancelled", b"_cancelled"]  # noqa: Y015

@@ -22,11 +22,10 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&homeport/api/datasharing/v1/rule.proto\x12\x1bhomeport.api.datasharing.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd5\x01\n\x04Rule\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07rule_id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x04\x12\x13\n\x0b\x61pplication\x18\x04 \x01(\t\x12\x0c\n\x04spec\x18\x05 \x01(\t\x12.\n\napply_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07retired\x18\x07 \x01(\x08\x12\x37\n\x06health\x18\x08 \x01(\x0b\x32\'.homeport.api.datasharing.v1.RuleHealth\"\xf8\x01\n\nRuleHealth\x12\x0e\n\x06parked\x18\x01 \x01(\x08\x12\x10\n\x08\x66\x61ilures\x18\x02 \x01(\r\x12\x12\n\nlast_error\x18\x03 \x01(\t\x12\x13\n\x0bparked_keys\x18\x04 \x01(\r\x12\x18\n\x10parked_producers\x18\x05 \x01(\r\x12.\n\nretry_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12?\n\rparked_scopes\x18\x07 \x03(\x0b\x32(.homeport.api.datasharing.v1.ParkedScope\x12\x14\n\x0cparked_whole\x18\x08 \x01(\x08\"\xaf\x01\n\x0bParkedScope\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12-\n\tpark_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nretry_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x66\x61ilures\x18\x05 \x01(\r\x12\x12\n\nlast_error\x18\x06 \x01(\t\"F\n\x11\x41pplyRulesRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x10\n\x08\x64ocument\x18\x02 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x03 \x01(\x08\"Y\n\x12\x41pplyRulesResponse\x12\x30\n\x05rules\x18\x01 \x03(\x0b\x32!.homeport.api.datasharing.v1.Rule\x12\x11\n\tforecasts\x18\x02 \x03(\t\"B\n\x0eGetRuleRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07rule_id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x04\"_\n\x10ListRulesRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x14\n\x0cwith_retired\x18\x02 \x01(\x08\x12\x11\n\tpage_size\x18\x03 \x01(\r\x12\x12\n\npage_token\x18\x04 \x01(\t\"^\n\x11ListRulesResponse\x12\x30\n\x05rules\x18\x01 \x03(\x0b\x32!.homeport.api.datasharing.v1.Rule\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"M\n\x14ListForecastsRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"6\n\x08\x46orecast\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04spec\x18\x03 \x01(\t\"j\n\x15ListForecastsResponse\x12\x38\n\tforecasts\x18\x01 \x03(\x0b\x32%.homeport.api.datasharing.v1.Forecast\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x85\x01\n\x10TestRulesRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x10\n\x08\x64ocument\x18\x02 \x01(\t\x12\'\n\x06\x65vents\x18\x03 \x03(\x0b\x32\x17.google.protobuf.Struct\x12&\n\x05plans\x18\x04 \x03(\x0b\x32\x17.google.protobuf.Struct\"M\n\x11TestRulesResponse\x12\x38\n\x06\x65vents\x18\x01 \x03(\x0b\x32(.homeport.api.datasharing.v1.TestedEvent\"W\n\x0bTestedEvent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x36\n\x05rules\x18\x02 \x03(\x0b\x32\'.homeport.api.datasharing.v1.TestedRule\"\x96\x01\n\nTestedRule\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12\x0f\n\x07verdict\x18\x02 \x01(\t\x12\x0f\n\x07plan_id\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\x12\x34\n\x07\x63lauses\x18\x05 \x03(\x0b\x32#.homeport.api.datasharing.v1.Clause\x12\x0f\n\x07\x65\x66\x66\x65\x63ts\x18\x06 \x03(\t\"\xd8\x01\n\x06\x43lause\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0f\n\x07outcome\x18\x02 \x01(\t\x12;\n\x04read\x18\x03 \x03(\x0b\x32-.homeport.api.datasharing.v1.Clause.ReadEntry\x12\x11\n\tjoined_by\x18\x04 \x01(\t\x12\x32\n\x05parts\x18\x05 \x03(\x0b\x32#.homeport.api.datasharing.v1.Clause\x1a+\n\tReadEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"P\n\x10RetryRuleRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07rule_id\x18\x02 \x01(\t\x12\x0b\n\x03key\x18\x03 \x01(\t\x12\x0e\n\x06source\x18\x04 \x01(\t\"V\n\x11RetryRuleResponse\x12/\n\x04rule\x18\x01 \x01(\x0b\x32!.homeport.api.datasharing.v1.Rule\x12\x10\n\x08unparked\x18\x02 \x01(\r\"4\n\x11RetireRuleRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07rule_id\x18\x02 \x01(\t2\xf4\x05\n\x0bRuleService\x12m\n\nApplyRules\x12..homeport.api.datasharing.v1.ApplyRulesRequest\x1a/.homeport.api.datasharing.v1.ApplyRulesResponse\x12Y\n\x07GetRule\x12+.homeport.api.datasharing.v1.GetRuleRequest\x1a!.homeport.api.datasharing.v1.Rule\x12j\n\tListRules\x12-.homeport.api.datasharing.v1.ListRulesRequest\x1a..homeport.api.datasharing.v1.ListRulesResponse\x12v\n\rListForecasts\x12\x31.homeport.api.datasharing.v1.ListForecastsRequest\x1a\x32.homeport.api.datasharing.v1.ListForecastsResponse\x12j\n\tTestRules\x12-.homeport.api.datasharing.v1.TestRulesRequest\x1a..homeport.api.datasharing.v1.TestRulesResponse\x12j\n\tRetryRule\x12-.homeport.api.datasharing.v1.RetryRuleRequest\x1a..homeport.api.datasharing.v1.RetryRuleResponse\x12_\n\nRetireRule\x12..homeport.api.datasharing.v1.RetireRuleRequest\x1a!.homeport.api.datasharing.v1.Ruleb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&homeport/api/datasharing/v1/rule.proto\x12\x1bhomeport.api.datasharing.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd5\x01\n\x04Rule\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07rule_id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x04\x12\x13\n\x0b\x61pplication\x18\x04 \x01(\t\x12\x0c\n\x04spec\x18\x05 \x01(\t\x12.\n\napply_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07retired\x18\x07 \x01(\x08\x12\x37\n\x06health\x18\x08 \x01(\x0b\x32\'.homeport.api.datasharing.v1.RuleHealth\"\xf8\x01\n\nRuleHealth\x12\x0e\n\x06parked\x18\x01 \x01(\x08\x12\x10\n\x08\x66\x61ilures\x18\x02 \x01(\r\x12\x12\n\nlast_error\x18\x03 \x01(\t\x12\x13\n\x0bparked_keys\x18\x04 \x01(\r\x12\x18\n\x10parked_producers\x18\x05 \x01(\r\x12.\n\nretry_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12?\n\rparked_scopes\x18\x07 \x03(\x0b\x32(.homeport.api.datasharing.v1.ParkedScope\x12\x14\n\x0cparked_whole\x18\x08 \x01(\x08\"\xaf\x01\n\x0bParkedScope\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12-\n\tpark_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nretry_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x66\x61ilures\x18\x05 \x01(\r\x12\x12\n\nlast_error\x18\x06 \x01(\t\"F\n\x11\x41pplyRulesRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x10\n\x08\x64ocument\x18\x02 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x03 \x01(\x08\"k\n\x12\x41pplyRulesResponse\x12\x30\n\x05rules\x18\x01 \x03(\x0b\x32!.homeport.api.datasharing.v1.Rule\x12\x11\n\tforecasts\x18\x02 \x03(\t\x12\x10\n\x08warnings\x18\x03 \x03(\t\"B\n\x0eGetRuleRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07rule_id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x04\"_\n\x10ListRulesRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x14\n\x0cwith_retired\x18\x02 \x01(\x08\x12\x11\n\tpage_size\x18\x03 \x01(\r\x12\x12\n\npage_token\x18\x04 \x01(\t\"^\n\x11ListRulesResponse\x12\x30\n\x05rules\x18\x01 \x03(\x0b\x32!.homeport.api.datasharing.v1.Rule\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"M\n\x14ListForecastsRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"6\n\x08\x46orecast\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04spec\x18\x03 \x01(\t\"j\n\x15ListForecastsResponse\x12\x38\n\tforecasts\x18\x01 \x03(\x0b\x32%.homeport.api.datasharing.v1.Forecast\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"S\n\x10TestRulesRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x10\n\x08\x64ocument\x18\x02 \x01(\t\x12\x0e\n\x06\x65vents\x18\x03 \x03(\t\x12\r\n\x05plans\x18\x04 \x03(\t\"_\n\x11TestRulesResponse\x12\x38\n\x06\x65vents\x18\x01 \x03(\x0b\x32(.homeport.api.datasharing.v1.TestedEvent\x12\x10\n\x08warnings\x18\x02 \x03(\t\"W\n\x0bTestedEvent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x36\n\x05rules\x18\x02 \x03(\x0b\x32\'.homeport.api.datasharing.v1.TestedRule\"\x96\x01\n\nTestedRule\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12\x0f\n\x07verdict\x18\x02 \x01(\t\x12\x0f\n\x07plan_id\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\x12\x34\n\x07\x63lauses\x18\x05 \x03(\x0b\x32#.homeport.api.datasharing.v1.Clause\x12\x0f\n\x07\x65\x66\x66\x65\x63ts\x18\x06 \x03(\t\"\xd8\x01\n\x06\x43lause\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0f\n\x07outcome\x18\x02 \x01(\t\x12;\n\x04read\x18\x03 \x03(\x0b\x32-.homeport.api.datasharing.v1.Clause.ReadEntry\x12\x11\n\tjoined_by\x18\x04 \x01(\t\x12\x32\n\x05parts\x18\x05 \x03(\x0b\x32#.homeport.api.datasharing.v1.Clause\x1a+\n\tReadEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"P\n\x10RetryRuleRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07rule_id\x18\x02 \x01(\t\x12\x0b\n\x03key\x18\x03 \x01(\t\x12\x0e\n\x06source\x18\x04 \x01(\t\"V\n\x11RetryRuleResponse\x12/\n\x04rule\x18\x01 \x01(\x0b\x32!.homeport.api.datasharing.v1.Rule\x12\x10\n\x08unparked\x18\x02 \x01(\r\"4\n\x11RetireRuleRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07rule_id\x18\x02 \x01(\t2\xf4\x05\n\x0bRuleService\x12m\n\nApplyRules\x12..homeport.api.datasharing.v1.ApplyRulesRequest\x1a/.homeport.api.datasharing.v1.ApplyRulesResponse\x12Y\n\x07GetRule\x12+.homeport.api.datasharing.v1.GetRuleRequest\x1a!.homeport.api.datasharing.v1.Rule\x12j\n\tListRules\x12-.homeport.api.datasharing.v1.ListRulesRequest\x1a..homeport.api.datasharing.v1.ListRulesResponse\x12v\n\rListForecasts\x12\x31.homeport.api.datasharing.v1.ListForecastsRequest\x1a\x32.homeport.api.datasharing.v1.ListForecastsResponse\x12j\n\tTestRules\x12-.homeport.api.datasharing.v1.TestRulesRequest\x1a..homeport.api.datasharing.v1.TestRulesResponse\x12j\n\tRetryRule\x12-.homeport.api.datasharing.v1.RetryRuleRequest\x1a..homeport.api.datasharing.v1.RetryRuleResponse\x12_\n\nRetireRule\x12..homeport.api.datasharing.v1.RetireRuleRequest\x1a!.homeport.api.datasharing.v1.Ruleb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,46 +34,46 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CLAUSE_READENTRY']._loaded_options = None
   _globals['_CLAUSE_READENTRY']._serialized_options = b'8\001'
-  _globals['_RULE']._serialized_start=135
-  _globals['_RULE']._serialized_end=348
-  _globals['_RULEHEALTH']._serialized_start=351
-  _globals['_RULEHEALTH']._serialized_end=599
-  _globals['_PARKEDSCOPE']._serialized_start=602
-  _globals['_PARKEDSCOPE']._serialized_end=777
-  _globals['_APPLYRULESREQUEST']._serialized_start=779
-  _globals['_APPLYRULESREQUEST']._serialized_end=849
-  _globals['_APPLYRULESRESPONSE']._serialized_start=851
-  _globals['_APPLYRULESRESPONSE']._serialized_end=940
-  _globals['_GETRULEREQUEST']._serialized_start=942
-  _globals['_GETRULEREQUEST']._serialized_end=1008
-  _globals['_LISTRULESREQUEST']._serialized_start=1010
-  _globals['_LISTRULESREQUEST']._serialized_end=1105
-  _globals['_LISTRULESRESPONSE']._serialized_start=1107
-  _globals['_LISTRULESRESPONSE']._serialized_end=1201
-  _globals['_LISTFORECASTSREQUEST']._serialized_start=1203
-  _globals['_LISTFORECASTSREQUEST']._serialized_end=1280
-  _globals['_FORECAST']._serialized_start=1282
-  _globals['_FORECAST']._serialized_end=1336
-  _globals['_LISTFORECASTSRESPONSE']._serialized_start=1338
-  _globals['_LISTFORECASTSRESPONSE']._serialized_end=1444
-  _globals['_TESTRULESREQUEST']._serialized_start=1447
-  _globals['_TESTRULESREQUEST']._serialized_end=1580
-  _globals['_TESTRULESRESPONSE']._serialized_start=1582
-  _globals['_TESTRULESRESPONSE']._serialized_end=1659
-  _globals['_TESTEDEVENT']._serialized_start=1661
-  _globals['_TESTEDEVENT']._serialized_end=1748
-  _globals['_TESTEDRULE']._serialized_start=1751
-  _globals['_TESTEDRULE']._serialized_end=1901
-  _globals['_CLAUSE']._serialized_start=1904
-  _globals['_CLAUSE']._serialized_end=2120
-  _globals['_CLAUSE_READENTRY']._serialized_start=2077
-  _globals['_CLAUSE_READENTRY']._serialized_end=2120
-  _globals['_RETRYRULEREQUEST']._serialized_start=2122
-  _globals['_RETRYRULEREQUEST']._serialized_end=2202
-  _globals['_RETRYRULERESPONSE']._serialized_start=2204
-  _globals['_RETRYRULERESPONSE']._serialized_end=2290
-  _globals['_RETIRERULEREQUEST']._serialized_start=2292
-  _globals['_RETIRERULEREQUEST']._serialized_end=2344
-  _globals['_RULESERVICE']._serialized_start=2347
-  _globals['_RULESERVICE']._serialized_end=3103
+  _globals['_RULE']._serialized_start=105
+  _globals['_RULE']._serialized_end=318
+  _globals['_RULEHEALTH']._serialized_start=321
+  _globals['_RULEHEALTH']._serialized_end=569
+  _globals['_PARKEDSCOPE']._serialized_start=572
+  _globals['_PARKEDSCOPE']._serialized_end=747
+  _globals['_APPLYRULESREQUEST']._serialized_start=749
+  _globals['_APPLYRULESREQUEST']._serialized_end=819
+  _globals['_APPLYRULESRESPONSE']._serialized_start=821
+  _globals['_APPLYRULESRESPONSE']._serialized_end=928
+  _globals['_GETRULEREQUEST']._serialized_start=930
+  _globals['_GETRULEREQUEST']._serialized_end=996
+  _globals['_LISTRULESREQUEST']._serialized_start=998
+  _globals['_LISTRULESREQUEST']._serialized_end=1093
+  _globals['_LISTRULESRESPONSE']._serialized_start=1095
+  _globals['_LISTRULESRESPONSE']._serialized_end=1189
+  _globals['_LISTFORECASTSREQUEST']._serialized_start=1191
+  _globals['_LISTFORECASTSREQUEST']._serialized_end=1268
+  _globals['_FORECAST']._serialized_start=1270
+  _globals['_FORECAST']._serialized_end=1324
+  _globals['_LISTFORECASTSRESPONSE']._serialized_start=1326
+  _globals['_LISTFORECASTSRESPONSE']._serialized_end=1432
+  _globals['_TESTRULESREQUEST']._serialized_start=1434
+  _globals['_TESTRULESREQUEST']._serialized_end=1517
+  _globals['_TESTRULESRESPONSE']._serialized_start=1519
+  _globals['_TESTRULESRESPONSE']._serialized_end=1614
+  _globals['_TESTEDEVENT']._serialized_start=1616
+  _globals['_TESTEDEVENT']._serialized_end=1703
+  _globals['_TESTEDRULE']._serialized_start=1706
+  _globals['_TESTEDRULE']._serialized_end=1856
+  _globals['_CLAUSE']._serialized_start=1859
+  _globals['_CLAUSE']._serialized_end=2075
+  _globals['_CLAUSE_READENTRY']._serialized_start=2032
+  _globals['_CLAUSE_READENTRY']._serialized_end=2075
+  _globals['_RETRYRULEREQUEST']._serialized_start=2077
+  _globals['_RETRYRULEREQUEST']._serialized_end=2157
+  _globals['_RETRYRULERESPONSE']._serialized_start=2159
+  _globals['_RETRYRULERESPONSE']._serialized_end=2245
+  _globals['_RETIRERULEREQUEST']._serialized_start=2247
+  _globals['_RETIRERULEREQUEST']._serialized_end=2299
+  _globals['_RULESERVICE']._serialized_start=2302
+  _globals['_RULESERVICE']._serialized_end=3058
 # @@protoc_insertion_point(module_scope)

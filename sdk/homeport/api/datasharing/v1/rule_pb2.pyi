@@ -9,7 +9,6 @@ token, or an unknown one; PERMISSION_DENIED a right is missing.
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 import builtins as _builtins
@@ -195,6 +194,7 @@ class ApplyRulesResponse(_message.Message):
 
     RULES_FIELD_NUMBER: _builtins.int
     FORECASTS_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___Rule]:
         """as they are now, in the document's order"""
@@ -203,15 +203,20 @@ class ApplyRulesResponse(_message.Message):
     def forecasts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """their names"""
 
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """with its place: what the rules can fail on; hinders nothing"""
+
     def __init__(
         self,
         *,
         rules: _abc.Iterable[Global___Rule] | None = ...,
         forecasts: _abc.Iterable[_builtins.str] | None = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["forecasts", b"forecasts", "rules", b"rules"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["forecasts", b"forecasts", "rules", b"rules", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -383,20 +388,20 @@ class TestRulesRequest(_message.Message):
     tenant: _builtins.str
     document: _builtins.str
     @_builtins.property
-    def events(self) -> _containers.RepeatedCompositeFieldContainer[_struct_pb2.Struct]:
-        """CloudEvents in the JSON format, in order"""
+    def events(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """CloudEvents in the JSON format, as text, in order; at most 64 KiB each"""
 
     @_builtins.property
-    def plans(self) -> _containers.RepeatedCompositeFieldContainer[_struct_pb2.Struct]:
-        """event plans, as docs/reference/plans.md has them"""
+    def plans(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """event plans, YAML or JSON, as in CreatePlanRequest"""
 
     def __init__(
         self,
         *,
         tenant: _builtins.str = ...,
         document: _builtins.str = ...,
-        events: _abc.Iterable[_struct_pb2.Struct] | None = ...,
-        plans: _abc.Iterable[_struct_pb2.Struct] | None = ...,
+        events: _abc.Iterable[_builtins.str] | None = ...,
+        plans: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -411,18 +416,24 @@ class TestRulesResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___TestedEvent]:
         """one for each, in order; then one for each timer that was due"""
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """as in ApplyRulesResponse"""
 
     def __init__(
         self,
         *,
         events: _abc.Iterable[Global___TestedEvent] | None = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
