@@ -85,3 +85,9 @@ def test_values_are_named_as_changes_name_them() -> None:
     seen = view(plan(), now_ms=NINE - HOUR)
     assert seen.values == {"shift_ms": 0, "cancelled": False, "actions.before.config.cups": 2}
     assert seen.actions == {"before", "after"}
+
+
+def test_expressions_read_settings_as_doubles_for_no_schema_speaks_of_them() -> None:
+    seen = view(plan(), now_ms=NINE - HOUR)
+    cups = seen.fields["actions"]["before"]["config"]["cups"]  # type: ignore[index]
+    assert (type(cups), cups) == (float, 2.0)
