@@ -161,11 +161,11 @@ class Registration:
             # Once a run, and where the record is another one than the last time: an operator who
             # changed or removed the unit since has the last word.
             self._applied = True
-        answered = asyncio.Event()
+        answered, over = asyncio.Event(), asyncio.Event()
         interval_s = [identity.ttl_s / 3]
         number = self._holds.begin_stream()
         stream = stub.Heartbeat(
-            self._heartbeats(answered, interval_s, number), metadata=self._metadata
+            self._heartbeats(answered, over, interval_s, number), metadata=self._metadata
         )
         answers = aiter(stream)
         try:
@@ -194,13 +194,19 @@ class Registration:
                 self._holds.acknowledge(number, answer.recorded_admissions)
                 answered.set()
         finally:
+            # grpc reads heartbeats in a task of its own, and leaves that waiting for the next one
+            # when the server has ended the stream.
+            over.set()
+            answered.set()
             stream.cancel()
 
     async def _heartbeats(
-        self, answered: asyncio.Event, interval_s: list[float], number: int
+        self, answered: asyncio.Event, over: asyncio.Event, interval_s: list[float], number: int
     ) -> AsyncIterator[pb.HeartbeatRequest]:
+        """Each once the one before is answered and its time has come, until we leave or the
+        stream is `over`."""
         identity = self._identity
-        while not self._leaving.is_set():
+        while not (self._leaving.is_set() or over.is_set()):
             heartbeat = pb.HeartbeatRequest(
                 unit_id=identity.unit_id,
                 status=pb.UnitStatus(
@@ -218,11 +224,13 @@ class Registration:
                 heartbeat.admissions.add(tenant=tenant, client_id=client_id, epoch=epoch)
             yield heartbeat
             await answered.wait()
-            await self._wait_until_due(interval_s[0])
+            await self._wait_until_due(interval_s[0], over)
 
-    async def _wait_until_due(self, interval_s: float) -> None:
-        """Until the next heartbeat is due: earlier for admissions to report, or to leave."""
+    async def _wait_until_due(self, interval_s: float, over: asyncio.Event) -> None:
+        """Until the next heartbeat is due: earlier for admissions to report, to leave, or where
+        the stream is over."""
         reasons = [
+            asyncio.ensure_future(over.wait()),
             asyncio.ensure_future(self._leaving.wait()),
             asyncio.ensure_future(self._holds.wait_for_batch()),
         ]

@@ -4,6 +4,7 @@ Over a real loopback socket; what is waited for is an event or a message, not a 
 """
 
 import asyncio
+import gc
 import os
 import time
 from collections.abc import Callable
@@ -137,6 +138,21 @@ async def test_a_unit_that_was_removed_waits_for_its_return() -> None:
         fleet.refusal = None
         await line.registered()
         assert not line.registration.removed
+
+
+async def test_a_stream_that_is_refused_leaves_nothing_running() -> None:
+    """grpc's task that reads heartbeats would wait for the next one for good: one more for each
+    try of a removed unit, and asyncio complains of each as it is collected."""
+    complaints: list[str] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda loop, context: complaints.append(context["message"]))
+    fleet = FakeFleet(TicketIssuer(RING), refusal=grpc.StatusCode.NOT_FOUND)
+    async with fleet.serving() as address, AgentStream(address):
+        await until(lambda: fleet.refused >= 4)
+        gc.collect()
+        await asyncio.sleep(0)
+    gc.collect()
+    assert complaints == []
 
 
 async def test_a_server_that_falls_silent_is_left_before_the_unit_counts_as_lost() -> None:
