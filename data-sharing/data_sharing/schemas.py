@@ -19,10 +19,12 @@ _REFERENCES = ("$ref", "$dynamicRef")
 
 
 class Breach(NamedTuple):
-    """Where a value breaks its schema. `pointer`: RFC 6901, into the value; empty: all of it."""
+    """Where a value breaks its schema. `pointer`: RFC 6901, into the value; empty: all of it.
+    way: the words of the schema that led there."""
 
     pointer: str
     message: str
+    way: tuple[str | int, ...] = ()
 
 
 class BadSchema(Exception):
@@ -71,7 +73,9 @@ class DataSchema:
         """Everything that is wrong with a value, up to `limit`. Raises ValueError for what
         JSON cannot say."""
         return [
-            Breach(pointer(error.instance_path), _sentence(error.message))
+            Breach(
+                pointer(error.instance_path), _sentence(error.message), tuple(error.evaluation_path)
+            )
             for error in islice(self._validator.iter_errors(value), limit)
         ]
 

@@ -28,7 +28,8 @@ rules:
   - rule: too-many
     watch: {{t: {{feed: {SPEED}}}}}
     when: t.data.speed_kmh > 300
-    do: [{{invoke: {{application: coffee, action: brew, config: {{cups: 0}}}}}}]
+    do:
+      - invoke: {{application: coffee, action: brew, config: {{cups: int(t.data.speed_kmh * 0.0)}}}}
   - rule: poison
     watch: {{t: {{feed: {SPEED}}}}}
     when: has(t.data.note) && int(t.data.note) > 0

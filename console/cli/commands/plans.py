@@ -9,7 +9,7 @@ import typer
 
 from console.cli.markup import escape
 from console.cli.options import Ca, DataServer, Output, Profile, Tenant, Token, data_target_of
-from console.cli.output import Format, show
+from console.cli.output import Format, show, warn
 
 if TYPE_CHECKING:
     pass
@@ -37,6 +37,7 @@ def create(
     target = data_target_of(server, tenant, token, profile, ca)
     with DataSharingCalls(target) as service:
         plan = service.create_plan(target.tenant, read_text(file))
+    warn(plan.warnings)
     show(document_of(plan), output, lambda: plan_table(plan))
 
 
@@ -57,6 +58,7 @@ def list_plans(
     target = data_target_of(server, tenant, token, profile, ca)
     with DataSharingCalls(target) as service:
         found = service.list_plans(target.tenant, owner)
+    warn(f"{one.plan_id}: {warning}" for one in found for warning in one.warnings)
     show({"plans": [document_of(one) for one in found]}, output, lambda: plans_table(found))
 
 
@@ -77,6 +79,7 @@ def show_plan(
     target = data_target_of(server, tenant, token, profile, ca)
     with DataSharingCalls(target) as service:
         found = service.get_plan(target.tenant, plan)
+    warn(found.warnings)
     show(document_of(found), output, lambda: plan_table(found))
 
 
@@ -121,6 +124,7 @@ def change(
             note=note,
         )  # fmt: skip
         found = service.change_plan(request)
+    warn(found.warnings)
     show(document_of(found), output, lambda: plan_table(found))
 
 
@@ -162,6 +166,7 @@ def undo(
     target = data_target_of(server, tenant, token, profile, ca)
     with DataSharingCalls(target) as service:
         found = service.undo_change(target.tenant, plan, change_id)
+    warn(found.warnings)
     show(document_of(found), output, lambda: plan_table(found))
 
 

@@ -75,6 +75,7 @@ def list_rules(
     target = data_target_of(server, tenant, token, profile, ca)
     with DataSharingCalls(target) as service:
         found = service.list_rules(target.tenant, with_retired=retired)
+    warn(warning for one in found for warning in one.warnings)
     show({"rules": [document_of(one) for one in found]}, output, lambda: rules_table(found))
 
 
@@ -98,6 +99,7 @@ def show_rule(
     target = data_target_of(server, tenant, token, profile, ca)
     with DataSharingCalls(target) as service:
         found = service.get_rule(target.tenant, rule, version)
+    warn(found.warnings)
     show(document_of(found, with_spec=True), output, lambda: rule_view(found))
 
 

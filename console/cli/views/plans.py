@@ -35,6 +35,7 @@ def document_of(plan: pb.Plan) -> dict[str, Any]:
         "cancelled": plan.cancelled,
         "next": following,
         "spec": json.loads(plan.spec),
+        "warnings": list(plan.warnings),
     }
 
 

@@ -30,6 +30,7 @@ def document_of(rule: pb.Rule, *, with_spec: bool = False) -> dict[str, Any]:
         "retry_time": _time(health, "retry_time"),
         "failures": health.failures,
         "last_error": health.last_error or None,
+        "warnings": list(rule.warnings),
     }
     if with_spec:
         found["parked_scopes"] = scopes_of(rule)

@@ -142,6 +142,7 @@ class PlanService(pb_grpc.PlanServiceServicer):
             spec=spec_json(plan),
             cancelled=plan.cancelled,
             next=None if following is None else _occurrence(following),
+            warnings=self._planning.warnings(plan, following),
         )
 
 

@@ -134,6 +134,7 @@ class RuleService(pb_grpc.RuleServiceServicer):
             apply_time=timestamp(rule.applied_ms),
             retired=rule.retired,
             health=health_to_proto(health, suspended, with_scopes=with_scopes),
+            warnings=self._rules.warnings(rule),
         )
 
 

@@ -8,12 +8,18 @@ from typing import Any
 
 import msgspec
 
+from data_sharing.rules.value_types import ValueTypes, values_of
 from data_sharing.schemas import DataSchema
 
 
 def compiled_schema(document: Mapping[str, Any] | bool) -> DataSchema:
     """A schema of a manifest. Equal documents share one."""
     return _compiled(msgspec.json.encode(_as_object(document)))
+
+
+def input_values(document: Mapping[str, Any] | bool) -> ValueTypes:
+    """What the values that a schema is for may be. Equal documents share them."""
+    return _values(msgspec.json.encode(_as_object(document)))
 
 
 def _as_object(document: Mapping[str, Any] | bool) -> Mapping[str, Any]:
@@ -26,3 +32,8 @@ def _as_object(document: Mapping[str, Any] | bool) -> Mapping[str, Any]:
 @lru_cache(maxsize=1_024)
 def _compiled(text: bytes) -> DataSchema:
     return DataSchema(msgspec.json.decode(text))
+
+
+@lru_cache(maxsize=1_024)
+def _values(text: bytes) -> ValueTypes:
+    return values_of(msgspec.json.decode(text))

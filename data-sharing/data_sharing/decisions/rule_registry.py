@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from control_plane.errors import NotFound, Refused, ServiceError
 from data_sharing.database import Database
-from data_sharing.decisions import rule_tables
+from data_sharing.decisions import action_check, rule_tables
 from data_sharing.decisions.readable_feeds import ReadableFeeds
 from data_sharing.decisions.rule_tables import RuleVersion
 from data_sharing.decisions.worker import DecisionWorker
@@ -97,6 +97,7 @@ class RuleRegistry:
             before = {rule.spec.rule: rule for rule in self.rules(tenant, with_retired=True)}
             versions = [self._next(tenant, spec, before.get(spec.rule)) for spec in document.rules]
             compiled, forecasts = self.compile(tenant, document, versions)
+            warnings = (*RuleSet(compiled, forecasts).warnings, *self._check_actions(compiled))
             in_force = sum(not rule.retired for rule in before.values())
             if in_force + len(versions) > MOST_RULES + len(before):
                 raise Refused(f"tenant {tenant} may have {MOST_RULES:,} rules; retire some first")
@@ -107,7 +108,26 @@ class RuleRegistry:
                 self._worker.replace_rules(self._worker.rules.with_changes(compiled, forecasts))
                 for rule in versions:
                     self.suspended.pop((tenant, rule.spec.rule), None)
-            return AppliedRules(versions, RuleSet(compiled, forecasts).warnings)
+            return AppliedRules(versions, warnings)
+
+    def warnings(self, rule: RuleVersion) -> tuple[str, ...]:
+        """What a rule in force can fail on, and what of its actions is not there now."""
+        compiled = self._worker.rules.rules.get((rule.tenant, rule.spec.rule))
+        if compiled is None or compiled.version != rule.version:
+            return ()
+        return (*compiled.warnings, *action_check.of_rule(self._catalogue(), compiled).texts)
+
+    def _check_actions(self, rules: Sequence[CompiledRule]) -> tuple[str, ...]:
+        """Warnings. Raises InvalidDocument where settings can never be taken."""
+        catalogue, faults = self._catalogue(), FaultCollector()
+        warnings: list[str] = []
+        for rule in rules:
+            found = action_check.of_rule(catalogue, rule)
+            for at, what in found.faults:
+                faults.add(at, what)
+            warnings += (f"{at}: {what}" for at, what in found.warnings)
+        faults.raise_if_any()
+        return tuple(warnings)
 
     def compile(
         self, tenant: str, document: RulesDocument, versions: Sequence[RuleVersion]

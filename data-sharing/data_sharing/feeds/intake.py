@@ -128,7 +128,8 @@ class Intake:
             return Refusal("INVALID_ARGUMENT", "data", "data must be one JSON object")
         if not feed.schema.accepts(data):
             breach = feed.schema.breach(data)
-            where, message = breach or ("", "it breaks its schema")
+            where = breach.pointer if breach else ""
+            message = breach.message if breach else "it breaks its schema"
             return Refusal("INVALID_ARGUMENT", f"data{where}", f"data{where}: {message}")
         key = self._key(feed, envelope, data)
         if key is None:

@@ -11,13 +11,15 @@ from typing import Any
 
 import msgspec
 
-from control_plane.errors import AlreadyExists
+from control_plane.errors import AlreadyExists, InvalidInput
 from data_sharing.database import Database
-from data_sharing.decisions import plan_store
+from data_sharing.decisions import action_check, plan_store
+from data_sharing.decisions.action_check import ActionFindings
 from data_sharing.decisions.worker import DecisionWorker
 from data_sharing.plans.changes import ChangedPlan, apply, cancel, undo, user_change
-from data_sharing.plans.plan import EventPlan, created
+from data_sharing.plans.plan import EventPlan, Occurrence, created
 from data_sharing.plans.spec import parse_plan
+from data_sharing.registry.catalogue import Catalogue
 
 
 class Planning:
@@ -27,12 +29,14 @@ class Planning:
         self,
         database: Database,
         worker: DecisionWorker,
+        catalogue: Callable[[], Catalogue],
         *,
         wall_ms: Callable[[], int],
         new_id: Callable[[], str],
     ) -> None:
         self._database = database
         self._worker = worker
+        self._catalogue = catalogue
         self._wall_ms = wall_ms
         self._new_id = new_id
 
@@ -50,6 +54,7 @@ class Planning:
                         "or give this one another id"
                     )
                 return existing
+            _refuse(action_check.of_plan(self._catalogue(), tenant, spec))
             now_ms = self._wall_ms()
             plan = created(tenant, spec, now_ms)
             self._worker.plans.put(plan, None, now_ms=now_ms)
@@ -76,9 +81,16 @@ class Planning:
                 plan, change_id=change_id, occurrence_ms=occurrence_ms, fields=fields, user=user,
                 note=note, expected_version=expected_version,
             )  # fmt: skip
+            _refuse(action_check.of_change(self._catalogue(), plan, fields))
             return apply(plan, request, now_ms=now_ms)
 
         return await self._changed(tenant, plan_id, work)
+
+    def warnings(self, plan: EventPlan, following: Occurrence | None) -> tuple[str, ...]:
+        """What of a plan's actions is not there now, or would fail at its next occurrence."""
+        if following is None:
+            return ()
+        return action_check.of_plan(self._catalogue(), plan.tenant, plan.spec, following).texts
 
     async def undo(self, tenant: str, plan_id: str, change_id: str, user: str) -> EventPlan:
         """Takes a change back. Raises NotFound, Refused."""
@@ -115,6 +127,13 @@ class Planning:
             return changed.plan
 
         return await self._database.transact(work)
+
+
+def _refuse(found: ActionFindings) -> None:
+    """Raises InvalidInput where settings can never be taken."""
+    if found.faults:
+        message = "\n".join(f"{at}: {what}" for at, what in found.faults)
+        raise InvalidInput(found.faults[0][0], message)
 
 
 def spec_json(plan: EventPlan) -> str:

@@ -63,10 +63,13 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invocation:
+    """gives: JSON types that what is computed for a setting may have, as far as they are known."""
+
     application: str
     action: str
     config: tuple[tuple[str, Computed], ...]
     deadline_ms: int
+    gives: Mapping[str, frozenset[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -298,6 +298,11 @@ class _Compiler:
             action=given.action,
             config=config,
             deadline_ms=self._duration(given.deadline, f"{at}.deadline", least_ms=1) or 0,
+            gives={
+                name: types
+                for name in given.config
+                if (types := self._reader.gives.get(f"{self._at}.{at}.config.{name}"))
+            },
         )
 
 

@@ -21,7 +21,7 @@ from data_sharing.rules.document_faults import FaultCollector
 from data_sharing.rules.event_view import EVENT, EventExpression, EventView
 from data_sharing.rules.feed_schema import FeedSchema, check
 from data_sharing.rules.operand_check import OperandCheck
-from data_sharing.rules.operands import Operand, of_kind, of_values
+from data_sharing.rules.operands import Operand, json_types_of, of_kind, of_values
 from data_sharing.rules.spec import RuleSpec, Value
 from data_sharing.rules.value_types import values_of
 from data_sharing.rules.windows import FIELDS as WINDOW_FIELDS
@@ -63,7 +63,8 @@ class EventReader:
 
 class RuleReader:
     """Of one rule. `reads` are the roots that its expressions look at, `forecast_fields` what
-    they want of which forecast."""
+    they want of which forecast, `gives` the JSON types of what is known of their results, by
+    field."""
 
     def __init__(
         self,
@@ -76,6 +77,7 @@ class RuleReader:
         self._faults = faults
         self._at = f"rules.{spec.rule}"
         self.reads: set[str] = set()
+        self.gives: dict[str, frozenset[str]] = {}
         self.forecast_fields: dict[str, dict[str, None]] = {}
         self._paths: dict[str, set[Path]] = {}  # read of events, by variable
         self._operands = OperandCheck(self._operand, faults)
@@ -97,7 +99,9 @@ class RuleReader:
         with self._faults.gather():
             found = self.environment.compile(text, field=field, returns=returns)
             check(found, self._roots, field, _json_types(returns), self._faults.warn)
-            self._operands.check(found, field)
+            operand = self._operands.check(found, field)
+            if operand.known:
+                self.gives[field] = json_types_of(operand)
             self._note(found, field)
             return found
         return EVENT.compile("false", field=field)

@@ -20,6 +20,13 @@ NUMBERS = frozenset(("int", "double", "uint"))
 _TIMES = frozenset(("timestamp", "duration"))
 ANY_KIND = NUMBERS | _TIMES | {"bool", "string", "bytes", "list", "map", "null", "type"}
 _BOOL = frozenset(("bool",))
+_ANY_NUMBER = frozenset((WHOLE, FRACTION))
+_SENT: Mapping[str, frozenset[str]] = {
+    "int": frozenset((WHOLE,)), "uint": frozenset((WHOLE,)), "double": _ANY_NUMBER,
+    "duration": _ANY_NUMBER, "timestamp": frozenset(("string",)), "string": frozenset(("string",)),
+    "bool": frozenset(("boolean",)), "list": frozenset(("array",)), "map": frozenset(("object",)),
+    "null": frozenset(("null",)),
+}  # fmt: skip
 _OF_JSON = {"string": "string", "boolean": "bool", "array": "list", "object": "map"}
 
 
@@ -51,6 +58,12 @@ def of_values(types: ValueTypes) -> Operand:
     if not kinds:
         return Operand(ANY_KIND, known=False, types=types)
     return Operand(frozenset(kinds), types.known, types)
+
+
+def json_types_of(operand: Operand) -> frozenset[str]:
+    """What becomes of it where it is sent; empty: nothing is known of that."""
+    found = frozenset().union(*(_SENT.get(kind, frozenset()) for kind in operand.kinds))
+    return found if operand.kinds <= set(_SENT) else frozenset()
 
 
 def _overloads() -> Mapping[str, Mapping[tuple[str, str], str]]:

@@ -144,9 +144,10 @@ class ValueTypes:
         """Whether a field that is allowed by silence looks like one that is named."""
         return self.allows_by_silence(name) and bool(get_close_matches(name, self.names, n=1))
 
-    def requires(self, name: str) -> bool:
-        """Whether an object here always has this field."""
-        return _requires(self._terms, name)
+    @property
+    def required(self) -> frozenset[str]:
+        """The fields that an object here always has, as far as that is said of every one."""
+        return _required(self._terms)
 
     def has_format(self, name: str) -> bool:
         """Whether every text here has this format."""
@@ -321,13 +322,14 @@ def _types(terms: _Terms) -> frozenset[str]:
     return found
 
 
-def _requires(terms: _Terms, name: str) -> bool:
-    return any(
-        name in list_of(term.schema, "required")
-        if isinstance(term, _Part)
-        else bool(term.alternatives) and all(_requires(one, name) for one in term.alternatives)
-        for term in terms
-    )
+def _required(terms: _Terms) -> frozenset[str]:
+    found: set[str] = set()
+    for term in terms:
+        if isinstance(term, _Part):
+            found |= {name for name in list_of(term.schema, "required") if isinstance(name, str)}
+        elif term.alternatives:
+            found |= frozenset.intersection(*map(_required, term.alternatives))
+    return frozenset(found)
 
 
 def _never_zero(terms: _Terms) -> bool:

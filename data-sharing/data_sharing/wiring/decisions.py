@@ -92,8 +92,9 @@ async def build_deciding(
     )
     operator_actions = OperatorActions(database, worker, dispatcher, recorder, wall_ms=wall_ms)
     planning = Planning(
-        database, worker, wall_ms=wall_ms, new_id=lambda: f"u-{secrets.token_hex(10)}"
-    )
+        database, worker, lambda: registry.catalogue, wall_ms=wall_ms,
+        new_id=lambda: f"u-{secrets.token_hex(10)}",
+    )  # fmt: skip
 
     platforms = PlatformService(
         dispatcher,

@@ -102,7 +102,7 @@ async def test_a_dry_run_compiles_and_keeps_nothing(harness, service) -> None:
     assert [one.version for one in await apply(service, document("r"), dry_run=True)] == [1]
     assert list((await service.ListRules(pb.ListRulesRequest(), OPERATOR)).rules) == []
     with pytest.raises(InvalidInput):
-        await apply(service, document("r", when="f.data.colour"), dry_run=True)
+        await apply(service, document("r", when="e.daat.on"), dry_run=True)
 
 
 async def test_a_document_comes_into_force_as_a_whole_or_not_at_all(service) -> None:

@@ -33,6 +33,7 @@ class Plan(_message.Message):
     SPEC_FIELD_NUMBER: _builtins.int
     CANCELLED_FIELD_NUMBER: _builtins.int
     NEXT_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     plan_id: _builtins.str
     version: _builtins.int
@@ -44,6 +45,10 @@ class Plan(_message.Message):
     def next(self) -> Global___Occurrence:
         """absent: nothing is to come"""
 
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """With its place: actions that are not there, and settings that would fail when due, as of now."""
+
     def __init__(
         self,
         *,
@@ -53,10 +58,11 @@ class Plan(_message.Message):
         spec: _builtins.str = ...,
         cancelled: _builtins.bool = ...,
         next: Global___Occurrence | None = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["next", b"next"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancelled", b"cancelled", "next", b"next", "plan_id", b"plan_id", "spec", b"spec", "tenant", b"tenant", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancelled", b"cancelled", "next", b"next", "plan_id", b"plan_id", "spec", b"spec", "tenant", b"tenant", "version", b"version", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -34,6 +34,7 @@ class Rule(_message.Message):
     APPLY_TIME_FIELD_NUMBER: _builtins.int
     RETIRED_FIELD_NUMBER: _builtins.int
     HEALTH_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     rule_id: _builtins.str
     version: _builtins.int
@@ -47,6 +48,10 @@ class Rule(_message.Message):
     def apply_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def health(self) -> Global___RuleHealth: ...
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """With its place: what it can fail on, and what it invokes that is not there, as of now."""
+
     def __init__(
         self,
         *,
@@ -58,10 +63,11 @@ class Rule(_message.Message):
         apply_time: _timestamp_pb2.Timestamp | None = ...,
         retired: _builtins.bool = ...,
         health: Global___RuleHealth | None = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["apply_time", b"apply_time", "health", b"health"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "apply_time", b"apply_time", "health", b"health", "retired", b"retired", "rule_id", b"rule_id", "spec", b"spec", "tenant", b"tenant", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "apply_time", b"apply_time", "health", b"health", "retired", b"retired", "rule_id", b"rule_id", "spec", b"spec", "tenant", b"tenant", "version", b"version", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

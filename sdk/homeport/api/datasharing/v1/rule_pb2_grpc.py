@@ -79,7 +79,8 @@ class RuleServiceServicer:
         them or none. Same content again changes nothing and keeps the versions. State (windows,
         partial joins, forecasts) lives on where its shape is unchanged; what was parked runs again.
         Idempotent. Caller: an operator of the tenant. Errors: INVALID_ARGUMENT the document does not
-        compile, with every fault and its place (BadRequest), or reads a feed that is not there for it;
+        compile, with every fault and its place (BadRequest), reads a feed that is not there for it, or
+        invokes an action with settings that its input schema can never take;
         FAILED_PRECONDITION more rules than the tenant may have; UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
