@@ -165,3 +165,15 @@ def test_a_file_that_is_not_there(cli: CommandLine, files: dict[str, str]) -> No
     ran = cli("rules", "test", files["rules"] + "x", files["events"])
     assert ran.code == ExitCode.USAGE
     assert "cannot be read" in ran.err
+
+
+def test_an_event_is_a_line_whatever_letters_are_in_it(
+    cli: CommandLine, files: dict[str, str]
+) -> None:
+    """U+2028 and U+0085 end lines elsewhere; in JSON they stand in texts as they are."""
+    event = json.loads(commute(0, 50)) | {"subject": "a\u2028b\x85c"}
+    lines = [json.dumps(event, ensure_ascii=False), commute(30, 50)]
+    Path(files["events"]).write_text("\r\n".join(lines), encoding="utf-8")
+    ran = cli("rules", "test", files["rules"], files["events"], "-o", "json")
+    assert ran.code == 0, ran.err
+    assert [one["event"] for one in ran.document["steps"]] == ["1", "2"]

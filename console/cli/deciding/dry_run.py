@@ -89,7 +89,7 @@ def run(
 
 def _lines(path: Path) -> list[Mapping[str, Any]]:
     found: list[Mapping[str, Any]] = []
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
         if not line.strip():
             continue
         try:

@@ -13,7 +13,8 @@ import msgspec
 
 from control_plane.errors import InvalidInput
 from data_sharing.event import Event
-from data_sharing.feeds.attributes import parse_time, shown
+from data_sharing.feed_key import MAX_KEY_BYTES, key_text
+from data_sharing.feeds.attributes import extension_text, parse_time, shown
 from data_sharing.management.simulator import SimulatedStep, Simulator
 from data_sharing.plans.plan import created
 from data_sharing.plans.spec import parse_plan
@@ -78,6 +79,7 @@ def _event(
     field = f"events[{place}]"
     if not isinstance(given, Mapping):
         raise InvalidInput(field, f"{field}: must be a CloudEvent, a JSON object")
+    given = {name: value for name, value in given.items() if value is not None}  # not there
     data = given.get("data", {})
     if not isinstance(given.get("type"), str) or not isinstance(data, Mapping):
         raise InvalidInput(field, f"{field}: needs a type, and data: an object")
@@ -89,12 +91,29 @@ def _event(
         source=str(given.get("source", "/samples")),
         id=str(given.get("id", place + 1)),
         type=given["type"],
-        key=str(given.get("key", given.get("partitionkey", subject))) if key is None else key,
+        key=_key(given, field) if key is None else key,
         time_ms=time_ms,
         data=dict(data),
         subject=subject,
         position=place + 1,
     )
+
+
+def _key(given: Mapping[str, Any], field: str) -> str:
+    """What a sample says that it is about; empty: nothing."""
+    name = next((one for one in ("key", "partitionkey", "subject") if one in given), None)
+    if name is None or given[name] == "":
+        return ""
+    value = given[name]
+    if name == "partitionkey" and isinstance(value, bool):
+        value = extension_text(value)
+    key = key_text(value)
+    if key is None:
+        raise InvalidInput(
+            f"{field}.{name}",
+            f"{field}.{name}: must be text of at most {MAX_KEY_BYTES} bytes, or a whole number",
+        )
+    return key
 
 
 def _time_ms(given: Any, field: str, after_ms: int) -> int:

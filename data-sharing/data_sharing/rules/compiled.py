@@ -138,7 +138,7 @@ class CompiledRule:
     def compiled_clauses(self) -> Mapping[str, tuple[Expression, Mapping[str, Path]]]:
         """The leaves of `clauses` by their text, with the paths they read."""
         return {
-            leaf.text: (found, _paths(found))
+            leaf.text: (found, self._paths(found))
             for leaf in self.clauses.leaves()
             for found in (self.environment.compile(leaf.text, field="when"),)
         }
@@ -146,11 +146,14 @@ class CompiledRule:
     @cached_property
     def paths(self) -> Mapping[str, Path]:
         """That `when` reads, by how they are shown: "event.data.speed"."""
-        return _paths(self.when)
+        return self._paths(self.when)
 
-
-def _paths(expression: Expression) -> Mapping[str, Path]:
-    return {".".join(path): path for path, _, _ in paths_read(expression.tree)}
+    def _paths(self, expression: Expression) -> Mapping[str, Path]:
+        """From variables alone: `int` in `type(x) == int` is none."""
+        known = self.environment.variables
+        return {
+            ".".join(path): path for path, _, _ in paths_read(expression.tree) if path[0] in known
+        }
 
 
 def read_path(values: Mapping[str, Any], path: Path) -> Any:

@@ -92,9 +92,11 @@ def test_actions_of_plans_run_between_samples_and_timers() -> None:
 
 def test_samples_are_named_by_their_place_where_they_have_no_id() -> None:
     steps = dry_run_rules(
-        rules_of(BLINK), TENANT, events=[SLOW, {**SLOW, "id": "mine"}, {**SLOW, "id": 7}]
+        rules_of(BLINK),
+        TENANT,
+        events=[SLOW, {**SLOW, "id": "mine"}, {**SLOW, "id": 7}, {**SLOW, "id": None}],
     )
-    assert [one.event for one in steps[:3]] == ["1", "mine", "7"]
+    assert [one.event for one in steps[:4]] == ["1", "mine", "7", "4"]
 
 
 @pytest.mark.parametrize(
@@ -104,10 +106,14 @@ def test_samples_are_named_by_their_place_where_they_have_no_id() -> None:
         ({"partitionkey": "p", "subject": "b"}, "p"),
         ({"subject": "b"}, "b"),
         ({}, ""),
+        ({"key": None, "partitionkey": None, "subject": "b"}, "b"),
+        ({"key": None, "subject": None}, ""),
+        ({"key": 7}, "7"),
+        ({"partitionkey": True}, "true"),
     ],
-    ids=["key", "partitionkey", "subject", "nothing"],
+    ids=["key", "partitionkey", "subject", "nothing", "nulls", "all-null", "number", "boolean"],
 )
-def test_what_a_sample_is_about(given: dict[str, str], key: str) -> None:
+def test_what_a_sample_is_about(given: dict[str, Any], key: str) -> None:
     (step, *_) = dry_run_rules(rules_of(BLINK), TENANT, events=[{**SLOW, **given}])
     assert step.outcomes[0].key == key
 
@@ -126,6 +132,11 @@ def test_the_feeds_own_key_outweighs_what_the_sample_says() -> None:
         pytest.param([SLOW, {"data": {}}], [], "events[1]", id="no-type"),
         pytest.param([{"type": "traffic", "data": 3}], [], "events[0]", id="data-is-no-object"),
         pytest.param([{**SLOW, "time": "soon"}], [], "events[0].time", id="no-time"),
+        pytest.param([{**SLOW, "type": None}], [], "events[0]", id="type-is-null"),
+        pytest.param([{**SLOW, "key": True}], [], "events[0].key", id="key-is-a-boolean"),
+        pytest.param([{**SLOW, "key": {}}], [], "events[0].key", id="key-is-an-object"),
+        pytest.param([{**SLOW, "subject": 1.5}], [], "events[0].subject", id="key-is-a-fraction"),
+        pytest.param([{**SLOW, "key": "é" * 129}], [], "events[0].key", id="key-is-too-long"),
         pytest.param([SLOW], [PLAN, {**PLAN, "zone": "Mars"}], "plans[1].zone", id="no-plan"),
     ],
 )

@@ -278,6 +278,15 @@ def test_why_it_did_not_fire_is_said_clause_by_clause() -> None:
     ]
 
 
+def test_names_of_types_are_nothing_that_a_condition_reads() -> None:
+    text = EXPLAINED.replace("has(t.data.a)", "type(t.data.a) == int")
+    assert text != EXPLAINED
+    bench = RuleHarness(rules_of(text))
+    clauses = bench.event("traffic", {"a": 1, "b": 5}, explaining=True).outcomes[0].clauses
+    assert clauses is not None
+    assert clauses.parts[0].read == {"t.data.a": 1}
+
+
 def test_explaining_on_a_fork_changes_nothing() -> None:
     text = SLOW.replace("when: ", "windows: {w: {over: 1m}}\n    when: window.w.count > 1 && ")
     bench = RuleHarness(rules_of(text))
