@@ -17,7 +17,7 @@ from console.cli.options import (
     Token,
     data_target_of,
 )
-from console.cli.output import Format, busy, show
+from console.cli.output import Format, busy, show, warn
 
 if TYPE_CHECKING:
     pass
@@ -97,7 +97,9 @@ def submit(
             "accepted": True,
             "existing": verdict.existing,
             "dry_run": dry_run,
+            "warnings": list(verdict.warnings),
         }
+        warn(verdict.warnings)
         said = "was there already" if verdict.existing else "is accepted and current"
         if dry_run and not verdict.existing:
             said = "would be accepted"

@@ -79,7 +79,9 @@ class RegistryService(pb_grpc.ApplicationRegistryServicer):
         )
         if verdict.version is not None:
             return pb.SubmitApplicationResponse(
-                accepted=application_to_proto(verdict.version), existing=verdict.existing
+                accepted=application_to_proto(verdict.version),
+                existing=verdict.existing,
+                warnings=verdict.warnings,
             )
         faults = [
             pb.Fault(path=one.path, message=one.message, consumer=one.consumer, field=one.field)

@@ -7,7 +7,7 @@ the running transaction has made of it; when that is undone, `forget`.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
@@ -170,6 +170,24 @@ def change(
         (tenant, plan_id, change_id),
     ).fetchone()
     return _change(row[0]) if row else None
+
+
+def users(
+    db: sqlite3.Connection, tenant: str, application: str, actions: Collection[str]
+) -> dict[str, list[str]]:
+    """The plans, of which something is to come, that use actions of an application: ids by
+    action."""
+    found: dict[str, list[str]] = {action: [] for action in actions}
+    rows = db.execute(
+        "SELECT body FROM plans WHERE tenant = ? AND next_ms IS NOT NULL AND instr(body, ?) > 0",
+        (tenant, application.encode()),
+    )
+    for (body,) in rows:
+        plan = _plan(body)
+        used = {one.action for one in plan.spec.actions.values() if one.application == application}
+        for action in used & set(actions):
+            found[action].append(plan.id)
+    return found
 
 
 def due(db: sqlite3.Connection, now_ms: int, limit: int) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, replace
 from sqlite3 import Connection
 
@@ -25,6 +25,13 @@ from data_sharing.registry.manifest_reader import manifest_value, read_manifest
 from data_sharing.registry.trial import Trial
 
 MAX_REASON = 500
+ActionUse = Callable[[str, str, Collection[str]], Awaitable[tuple[str, ...]]]
+"""(tenant, application, actions) to a sentence for each action that is used, and by whom."""
+
+
+async def nobody(tenant: str, application: str, actions: Collection[str]) -> tuple[str, ...]:
+    """Where nothing uses actions."""
+    return ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +41,7 @@ class SubmissionVerdict:
     version: Version | None = None
     faults: tuple[ManifestFault, ...] = ()
     existing: bool = False  # it had been accepted before, with the same content
+    warnings: tuple[str, ...] = ()  # who uses what is not there any more
 
 
 class Registry:
@@ -49,6 +57,8 @@ class Registry:
         self._changing = asyncio.Lock()
         self.on_change: list[Callable[[Catalogue], None]] = []
         """Called with the new catalogue after every change."""
+        self.users: ActionUse = nobody
+        """Asked who uses actions that a version takes away."""
         self.catalogue = Catalogue()
         self._revision = 0
         self._load()
@@ -99,9 +109,10 @@ class Registry:
             submitted_ms=self._wall_ms(),
             current=True,
         )
+        warnings = await self._used(manifest)
         if dry_run:
-            return SubmissionVerdict(version=version)
-        return await self._accept(version, content)
+            return SubmissionVerdict(version=version, warnings=warnings)
+        return replace(await self._accept(version, content), warnings=warnings)
 
     async def rollback(self, tenant: str, application: str, version: str = "") -> Version:
         """Makes an earlier version current; empty: the one that was so before. Raises NotFound,
@@ -163,6 +174,12 @@ class Registry:
         if found is None:
             raise NotFound(f"tenant {tenant} has no application {application}")
         return found
+
+    async def _used(self, manifest: Manifest) -> tuple[str, ...]:
+        before = self.catalogue.application(manifest.tenant, manifest.application)
+        gone = {one.name for one in before.manifest.actions} if before else set()
+        gone -= {one.name for one in manifest.actions}
+        return await self.users(manifest.tenant, manifest.application, gone) if gone else ()
 
     async def _artifact(
         self, manifest: Manifest, content: bytes

@@ -22,6 +22,7 @@ from data_sharing.api.platform_service import Admit, Context, PlatformService
 from data_sharing.api.rule_service import RuleService
 from data_sharing.database import Database
 from data_sharing.decisions import outbox
+from data_sharing.decisions.action_users import ActionUsers
 from data_sharing.decisions.instruction_factory import FindVersion, InstructionFactory
 from data_sharing.decisions.retention import DecisionRetention
 from data_sharing.decisions.rule_registry import RuleRegistry
@@ -118,6 +119,7 @@ async def build_deciding(
         platforms.catalogue_changed()
 
     registry.on_change.append(catalogue_changed)
+    registry.users = ActionUsers(database, worker).of
     return Deciding(
         worker=worker,
         feed_log=feed_log,

@@ -199,3 +199,21 @@ def test_artifacts_come_back_or_are_known_to_be_damaged(tmp_path):
         assert not artifacts.has(missing)
         with pytest.raises(NotFound):
             artifacts.get(missing)
+
+
+async def test_who_takes_an_action_away_is_told_who_uses_it(registry):
+    asked = []
+
+    async def users(tenant, application, actions):
+        asked.append((tenant, application, set(actions)))
+        return ("coffee brew is used by rule r",)
+
+    registry.users = users
+    assert (await submit(registry, coffee(), COFFEE)).warnings == ()
+    other = coffee(version="2.0.0")
+    other = {key: one for key, one in other.items() if key not in ("actions", "runtime")}
+    for dry_run in (True, False):
+        verdict = await submit(registry, other, dry_run=dry_run)
+        assert verdict.faults == ()
+        assert verdict.warnings == ("coffee brew is used by rule r",)
+    assert asked == [(TENANT, "coffee", {"brew"})] * 2
