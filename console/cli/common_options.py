@@ -60,7 +60,7 @@ _common = typer.Typer(add_completion=False)
 
 @_common.command()
 def _options(
-    config: Annotated[
+    common_config: Annotated[
         Path | None,
         typer.Option(
             "--config",
@@ -73,7 +73,7 @@ def _options(
             rich_help_panel="Service",
         ),
     ] = None,
-    version: Annotated[
+    common_version: Annotated[
         bool,
         typer.Option(
             "--version",
@@ -84,4 +84,5 @@ def _options(
         ),
     ] = False,
 ) -> None:
-    """Never runs: it only gives its options away."""
+    """Never runs: it only gives its options away. Their names are none that a command has for
+    another option or an argument: values are kept by name."""

@@ -6,10 +6,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer import Typer
 
+from console.cli.common_options import with_common_options
 from console.cli.main import app
 from provisioner.geo.database import bundled_path
 from tests.support.command_line import CommandLine, run_process
@@ -49,6 +51,18 @@ def test_a_command_explains_itself(cli: CommandLine, words: tuple[str, ...]) -> 
     ran = cli(*words, "--help")
     assert ran.code == 0
     assert f"Usage: homeport {' '.join(words)}" in ran.out
+
+
+def test_no_two_parameters_of_a_command_share_a_name() -> None:
+    """Values are kept by name: of two the later would be the value of both."""
+
+    def check(command: Any, *words: str) -> None:
+        names = [param.name for param in command.params]
+        assert len(names) == len(set(names)), (words, names)
+        for name, child in getattr(command, "commands", {}).items():
+            check(child, *words, name)
+
+    check(with_common_options(app))
 
 
 @pytest.mark.parametrize("words", every_command(), ids=" ".join)

@@ -242,7 +242,9 @@ def test_a_unit_is_taken_out_of_service_and_back(operator: Operator) -> None:
     assert plan["moves"] == before["clients"] >= 30
     assert plan["targets"] == [{"unit": "tokyo", "clients": plan["moves"]}]
     assert "would move" in operator("units", "drain", "dublin", "--dry-run").out
-    assert operator("units", "show", "dublin", "-o", "json").document == before
+    # What its servers hold ahead of clients to come is theirs to give back at any time.
+    after = operator("units", "show", "dublin", "-o", "json").document
+    assert {**after, "granted": 0} == {**before, "granted": 0}
     drained = operator("units", "drain", "dublin", "--wait", "-o", "json")
     assert drained.code == 0
     job = drained.document

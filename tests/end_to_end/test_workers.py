@@ -71,5 +71,5 @@ async def test_workers_share_a_port_and_a_dead_one_is_replaced(own_etcd, tmp_pat
 
 def test_the_embedded_store_serves_one_process_and_says_so(tmp_path):
     one = servers.Server(tmp_path, "two", f"embedded:{tmp_path / 'store.db'}", "--workers=2")
-    assert one.process.wait(WAIT_S) == 1
+    assert one.process.wait(WAIT_S) == 2
     assert "use --workers 1, or etcd" in one.log()
