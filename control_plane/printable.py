@@ -8,6 +8,7 @@ Each becomes one character that can be seen, so that nothing is lost in silence 
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 
@@ -97,3 +98,17 @@ def why_unreadable(error: Exception) -> str:
     if isinstance(error, OSError):
         return error.strerror or "the system does not say why"
     return " ".join(printable_lines(str(error)).split())
+
+
+def why_failed(error: Exception) -> str:
+    """Why a socket, a port or a connection could not be had, in the system's words alone: of an
+    OSError without Python's `[Errno 98]`, and without what asyncio writes around them.
+
+    >>> why_failed(OSError(111, "Connection refused")), why_failed(TimeoutError("timed out"))
+    ('Connection refused', 'timed out')
+    """
+    if isinstance(error, OSError) and error.errno is not None:
+        if error.errno > 0:
+            return os.strerror(error.errno)
+        return error.strerror or str(error)  # a name that was not found: the resolver's words
+    return str(error)

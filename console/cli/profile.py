@@ -17,6 +17,7 @@ Nothing else in the console reads these. A key that nobody knows is an error, no
 
 from __future__ import annotations
 
+import ssl
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -52,9 +53,16 @@ class Target:
         if self.ca == SYSTEM_CA:
             return None
         try:
-            return Path(self.ca).read_bytes()
+            content = Path(self.ca).read_bytes()
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(
+                cadata=content.decode("ascii", "ignore")
+            )
+        except (ssl.SSLError, ValueError) as error:  # ValueError: there is nothing in it
+            why = f"--ca {self.ca} holds no certificate in PEM; name the file of the CA"
+            raise InvalidInput("ca", why) from error
         except OSError as error:
             raise InvalidInput("ca", f"--ca {self.ca} cannot be read: {error.strerror}") from error
+        return content
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

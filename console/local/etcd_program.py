@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from control_plane.errors import Unavailable
+from control_plane.printable import why_failed
 
 _VERSION = re.compile(r"^etcd Version: (\d+)\.(\d+)\.(\d+)(\S*)$", re.MULTILINE)
 _ANSWERS_WITHIN_S = 10.0
@@ -75,7 +76,7 @@ def etcd_version(program: Path) -> EtcdVersion:
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise EtcdFailed(f"{program} --version does not run: {error}") from error
+        raise EtcdFailed(f"{program} --version does not run: {why_failed(error)}") from error
     said = done.stdout.decode(errors="replace").strip()
     found = _VERSION.search(said)
     if found is None:

@@ -17,6 +17,7 @@ from prometheus_client.exposition import ThreadingWSGIServer, _SilentHandler
 from prometheus_client.registry import Collector
 
 from control_plane.errors import InvalidInput
+from control_plane.printable import why_failed
 from control_plane.supervision import Supervisor
 from control_plane.telemetry.background_tasks import BackgroundTasks
 
@@ -87,7 +88,7 @@ class MetricsEndpoint:
             except (OSError, ValueError) as error:
                 raise InvalidInput(
                     "metrics_listen",
-                    f"cannot listen on {self._listen} for metrics: {error}; "
+                    f"cannot listen on {self._listen} for metrics: {why_failed(error)}; "
                     "choose another --metrics-listen",
                 ) from error
             self.address = f"{host}:{self._server.server_port}"

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import FrameType
 
 from control_plane.errors import InvalidInput, Unavailable
+from control_plane.printable import why_failed
 from control_plane.ready_file import read_ready_file, ready_file_fault, write_ready_file
 from provisioner.settings import Settings
 
@@ -137,7 +138,7 @@ def reserve(listen: str) -> socket.socket:
         held.bind((bare, int(port)))
     except OSError as error:
         held.close()
-        raise InvalidInput("listen", f"cannot listen on {listen}: {error}") from error
+        raise InvalidInput("listen", f"cannot listen on {listen}: {why_failed(error)}") from error
     return held
 
 

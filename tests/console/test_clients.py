@@ -76,7 +76,7 @@ def test_explain_tells_how_it_came_to_its_home_from_what_would_be_decided(
 ) -> None:
     cli("provision", "alice", "--ip", "203.0.113.9")
     said = " ".join(cli("explain", "alice").out.split())
-    assert "alice has a home: unit-0, epoch 1, which it keeps" in said
+    assert "alice has a home: unit-0, epoch 1 how it came there" in said
     assert "how it came there: not recorded" in said
     assert said.index("not recorded") < said.index("if it were decided now:")
     assert cli("explain", "alice", "-o", "json").document["current"]["recorded"] is None

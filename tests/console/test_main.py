@@ -134,6 +134,13 @@ def test_geo_says_what_is_wrong(
     assert complaint in ran.err
 
 
+def test_doctor_tells_why_metrics_are_not_to_be_had_without_pythons_words(
+    cli: CommandLine,
+) -> None:
+    said = cli("doctor", "--server", "127.0.0.1:1", "--metrics", "127.0.0.1:1").out
+    assert "nothing usable at http://127.0.0.1:1: Connection refused" in " ".join(said.split())
+
+
 def test_doctor_without_a_server_fails_and_says_what_to_do(cli: CommandLine) -> None:
     ran = cli("doctor", "--server", "127.0.0.1:1", "-o", "json")
     assert ran.code == 1

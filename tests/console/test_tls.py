@@ -62,6 +62,55 @@ def test_a_ca_file_that_is_not_there_is_wrong_usage(cli: CommandLine, secured: S
 
 
 @pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        pytest.param(b"", "holds no certificate", id="empty"),
+        pytest.param(self_signed()[1], "holds no certificate", id="a key"),
+        pytest.param(b"-----BEGIN CERTIFICATE-----\nx", "holds no certificate", id="cut off"),
+        pytest.param(b"\x30\x82\xff", "holds no certificate", id="DER"),
+    ],
+)
+@pytest.mark.parametrize("words", [["units", "list"], ["get", "alice"]], ids=" ".join)
+def test_a_ca_file_without_a_certificate_is_wrong_usage(
+    cli: CommandLine, secured: Served, ca: Path, words: list[str], content: bytes, says: str
+) -> None:
+    ca.write_bytes(content)
+    ran = cli(*words, "--server", secured.address, "--ca", str(ca))
+    assert (ran.code, ran.out) == (2, "")
+    assert f"--ca {ca} {says}" in ran.err
+
+
+@pytest.mark.parametrize("words", [["units", "list"], ["get", "alice"]], ids=" ".join)
+@pytest.mark.parametrize("trust", ["system", "another CA"])
+def test_a_certificate_that_is_not_trusted_is_said_to_be_that(
+    cli: CommandLine, secured: Served, ca: Path, words: list[str], trust: str
+) -> None:
+    if trust != "system":
+        ca.write_bytes(self_signed()[0])
+        trust = str(ca)
+    ran = cli(*words, "--server", secured.address, "--ca", trust)
+    assert (ran.code, ran.out) == (5, "")
+    assert ran.err.startswith(
+        f"homeport: the certificate of the server at {secured.address} is not trusted with "
+        f"--ca {trust} (self"
+    )
+    assert "no Homeport server" not in ran.err
+
+
+def test_a_server_that_its_certificate_does_not_name_is_not_trusted(
+    cli: CommandLine, ca: Path
+) -> None:
+    certificate, key = self_signed("127.0.0.2")
+    ca.write_bytes("# für alle\n".encode() + certificate)
+    credentials = grpc.ssl_server_credentials([(key, certificate)])
+    with serving(FakeProvisioning(), credentials=credentials) as named_otherwise:
+        ran = cli("units", "list", "--server", named_otherwise.address, "--ca", str(ca))
+    assert (ran.code, ran.out) == (5, "")
+    assert "is not trusted with --ca" in ran.err
+    assert "not valid for '127.0.0.1'" in ran.err
+
+
+@pytest.mark.parametrize(
     "words",
     [
         pytest.param(["units", "list"], id="an operator's command"),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import errno
 import json
+import socket
 import tomllib
 import unicodedata
 from pathlib import Path
@@ -17,6 +19,7 @@ from control_plane.printable import (
     printable_json,
     printable_lines,
     quoted,
+    why_failed,
     why_unreadable,
 )
 
@@ -126,3 +129,20 @@ def not_toml() -> Exception:
 )
 def test_why_a_file_cannot_be_read(error: Exception, said: str) -> None:
     assert why_unreadable(error) == said
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.EADDRINUSE, "error while attempting to bind on address ('::1', 80)"),
+         "Address already in use"),
+        (PermissionError(errno.EACCES, "Permission denied", "/x"), "Permission denied"),
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"),
+         "Name or service not known"),
+        (TimeoutError("timed out"), "timed out"),
+        (OSError("no route"), "no route"),
+        (ValueError("port 99999 is none"), "port 99999 is none"),
+    ],
+)  # fmt: skip
+def test_why_a_port_or_a_connection_cannot_be_had(error: Exception, said: str) -> None:
+    assert why_failed(error) == said

@@ -1,4 +1,5 @@
-"""Whether a call failed because only one side speaks TLS, which gRPC tells in words of its own.
+"""Whether a call failed because only one side speaks TLS, or because the server's certificate is
+not trusted, which gRPC tells in words of its own.
 
 Asked of the server itself, once a call has failed: a TLS handshake that is answered, or refused
 in TLS's own records, means that it speaks TLS. Nothing is sent but the handshake.
@@ -32,7 +33,8 @@ def explaining_tls(target: Target) -> Iterator[None]:
 
 
 def mismatch(error: Unavailable, target: Target) -> str:
-    """What to say where only one side speaks TLS; empty: that is not it."""
+    """What to say where only one side speaks TLS, or the certificate is not trusted; empty: that
+    is not it."""
     if error.reason:  # a Homeport server's own words: it was reached
         return ""
     server = error.server or target.server
@@ -47,7 +49,34 @@ def mismatch(error: Unavailable, target: Target) -> str:
             f"this command speaks TLS (--ca {target.ca}), and the server at {server} does not: "
             "leave --ca, HOMEPORT_CA and the profile's ca out, or have the server serve TLS"
         )
+    if speaks and any(words in error.detail.lower() for words in _NOT_TRUSTED):
+        why = why_not_trusted(server, target)
+        return (
+            f"the certificate of the server at {server} is not trusted with --ca {target.ca}"
+            f"{f' ({why})' if why else ''}: give --ca FILE with the CA of that certificate, and "
+            "a --server that it names"
+        )
     return ""
+
+
+def why_not_trusted(server: str, target: Target) -> str:
+    """OpenSSL's word for what is wrong with the server's certificate; empty: it cannot be told,
+    or would be right for this system, whose roots need not be gRPC's."""
+    host, _, port = server.rpartition(":")
+    roots = target.root_certificates()
+    context = ssl.create_default_context(cadata=roots.decode("ascii", "ignore") if roots else None)
+    context.set_alpn_protocols(["h2"])
+    host = host.strip("[]")
+    try:
+        with (
+            socket.create_connection((host, int(port)), PROBE_S) as plain,
+            context.wrap_socket(plain, server_hostname=host),
+        ):
+            return ""
+    except ssl.SSLCertVerificationError as error:
+        return error.verify_message.rstrip(".")
+    except (OSError, ValueError):
+        return ""
 
 
 def speaks_tls(server: str) -> bool | None:
@@ -72,6 +101,8 @@ def speaks_tls(server: str) -> bool | None:
         return None
 
 
+# gRPC's words where it does not like the certificate; what follows them need not tell why.
+_NOT_TRUSTED = ("handshake failed", "verification check failed")
 # OpenSSL's words for an answer that is no record of TLS.
 _NOT_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE",
             "PACKET_LENGTH_TOO_LONG", "UNEXPECTED_MESSAGE", "HTTPS_PROXY_REQUEST")  # fmt: skip

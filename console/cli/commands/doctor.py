@@ -122,13 +122,15 @@ def _metrics(address: str) -> list[Finding]:
 
     from console.cli import health_checks as checks
     from console.cli.scrape import scrape
+    from control_plane.printable import why_failed
 
     try:
         seen = scrape(address)
     except (OSError, http.client.HTTPException, ValueError) as error:
+        why = why_failed(error)
         step = "name it with --metrics HOST:PORT, or start the server with --metrics-listen"
         return [
-            checks.warn("metrics", f"nothing usable at http://{address}: {error}", step),
+            checks.warn("metrics", f"nothing usable at http://{address}: {why}", step),
             checks.check_versions(installed_version(), None),
         ]
     findings = [

@@ -153,7 +153,7 @@ def explanation_view(client: str, explanation: Explanation) -> RenderableType:
     if current is not None:
         lines += [
             f"[bold]{escape(client)}[/] has a home: [bold]{escape(current.unit_id)}[/], "
-            f"epoch {current.epoch}, which it keeps",
+            f"epoch {current.epoch}",
             "[bold]how it came there:[/]",
             escape(how_it_came(current.recorded)),
             "",

@@ -26,6 +26,7 @@ from control_plane.errors import (
     Unauthenticated,
     Unavailable,
 )
+from control_plane.printable import why_failed
 from control_plane.serving.status import code_of
 from data_sharing.api.callers import Callers
 from data_sharing.api.cloudevent_attributes import refused
@@ -98,7 +99,7 @@ class HttpEvents:
             self._runner = None
             raise InvalidInput(
                 "http_listen",
-                f"cannot listen on {self._listen} for events: {error}; choose another "
+                f"cannot listen on {self._listen} for events: {why_failed(error)}; choose another "
                 "--http-listen",
             ) from error
         self.address = f"{host}:{self._runner.addresses[0][1]}"
