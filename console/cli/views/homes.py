@@ -60,17 +60,17 @@ def recorded_document(recorded: RecordedDecision | None) -> dict[str, Any] | Non
 
 
 def how_it_came(recorded: RecordedDecision | None) -> str:
-    """How a client came to its home, a line for each part of it."""
+    """How a client came to its home, in one line."""
     if recorded is None:
         return "not recorded"
-    said = recorded.rule
+    text = recorded.rule
     if recorded.moved_from:
-        said += f" from {recorded.moved_from}"
-        said += f" by job {recorded.job_id}" if recorded.job_id else " when it asked"
-        said += f",\nplaced by {recorded.placed_by}" if recorded.placed_by else ""
+        text += f" from {recorded.moved_from}"
+        text += f" by job {recorded.job_id}" if recorded.job_id else " when it asked"
+        text += f", placed by {recorded.placed_by}" if recorded.placed_by else ""
     where = recorded.location
     if recorded.distance_km is not None:
-        said += f", {kilometres(recorded.distance_km)} away"
+        text += f", {kilometres(recorded.distance_km)} away"
     named = f"located by {where.source.value or 'nobody knows whom'}"
     if where.country:
         named += f", {where.country}"
@@ -78,7 +78,7 @@ def how_it_came(recorded: RecordedDecision | None) -> str:
         named += f" at {where.latitude:.1f}, {where.longitude:.1f}"
         if where.uncertainty_km:
             named += f" within {where.uncertainty_km:,.0f} km"
-    return f"{said}\n{named}\nfleet as of revision {recorded.fleet_revision}"
+    return f"{text}; {named}; fleet as of revision {recorded.fleet_revision}"
 
 
 def rounded_km(distance_km: float | None) -> float | None:
