@@ -110,7 +110,7 @@ def test_without_a_config_file_the_local_server_is_meant(tmp_path: Path) -> None
             "[profiles.p]\nserver = 7700", Flags(), "must be a string", id="a number for a server"
         ),
         pytest.param("profiles = 3", Flags(), "profiles must be tables", id="profiles no table"),
-        pytest.param("server =", Flags(), "cannot read", id="not TOML"),
+        pytest.param("server =", Flags(), "is not TOML", id="not TOML"),
         pytest.param(CONFIG, Flags(profile="prod"), "it has lab, staging", id="unknown profile"),
         pytest.param(
             'default_profile = "gone"', Flags(), "no profile gone", id="unknown default profile"

@@ -220,7 +220,7 @@ async def test_a_move_that_not_every_server_could_follow_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("words", "code", "complaint"),
     [
-        pytest.param(["--to=nowhere"], 3, "no assignment cluster 'nowhere'", id="to-nowhere"),
+        pytest.param(["--to=nowhere"], 3, 'no assignment cluster "nowhere"', id="to-nowhere"),
         pytest.param(["--from=east"], 2, "--to CLUSTER", id="to-where"),
         pytest.param(["--to=west", "--from=west"], 4, "to itself", id="to-itself"),
         pytest.param(["--to=west", "--resume"], 2, "leave the others out", id="resume-and-more"),

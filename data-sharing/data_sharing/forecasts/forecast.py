@@ -5,6 +5,7 @@ field by field, because a quantile costs more to read than a mean.
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 
 import msgspec
@@ -136,7 +137,7 @@ def surprise(value: float, before: Mean) -> float:
     (0.0, True)
     """
     away = value - before.mean
-    least = _RESOLUTION * max(abs(value), abs(before.mean))
+    least = max(_RESOLUTION * max(abs(value), abs(before.mean)), sys.float_info.min)
     return 0.0 if abs(away) <= least else away / max(before.sd, least)
 
 

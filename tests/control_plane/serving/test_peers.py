@@ -1,6 +1,7 @@
 """Which address counts for a call."""
 
 import ipaddress
+import json
 import logging
 
 import pytest
@@ -253,7 +254,7 @@ def test_a_network_is_read_as_it_was_meant(text, networks):
 def test_a_network_that_no_caller_could_be_in_is_refused_with_what_to_do(text, complaint):
     with pytest.raises(InvalidInput, match=complaint) as caught:
         parse_networks(["10.0.0.0/8", text])
-    assert repr(text) in caught.value.message
+    assert json.dumps(text) in caught.value.message
 
 
 @pytest.mark.parametrize(

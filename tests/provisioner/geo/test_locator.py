@@ -72,7 +72,7 @@ def test_a_position_off_the_earth_is_refused(database, declared):
         ("overrides: [{cidr: 10.0.0.0/8}]", "needs a country or a position"),
         ("overrides: [{cidr: 10.0.0.0/8, country: XX}]", "ISO 3166-1"),
         ("overrides: [{cidr: 10.0.0.0/8, country: NO}]", "quotes"),
-        ("overrides: [{cidr: 10.0.0.0/8, city: Cork}]", "unknown key 'city'"),
+        ("overrides: [{cidr: 10.0.0.0/8, city: Cork}]", 'unknown key "city"'),
         (
             "overrides: [{cidr: 10.0.0.0/8, position: {latitude: 99, longitude: 0}}]",
             "position.latitude",

@@ -79,7 +79,7 @@ async def test_a_cluster_that_is_missing_is_named(stores):
 async def test_clusters_that_were_swapped_are_told_apart(stores):
     await join(stores["control"], some(stores, "east", "west"))
     swapped = {"east": stores["west"], "west": stores["east"]}
-    with pytest.raises(InvalidInput, match="given as east is 'west'"):
+    with pytest.raises(InvalidInput, match='given as east is "west"'):
         await join(stores["control"], swapped)
 
 

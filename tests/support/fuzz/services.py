@@ -152,7 +152,7 @@ def _agent(folder: Path, server: str, log: Path) -> Iterator[tuple[subprocess.Po
             gone = process.poll() is not None or time.monotonic() > end
             assert not gone, log.read_text()
             time.sleep(0.05)
-        yield process, json.loads(ready.read_text())["mumbai"]
+        yield process, json.loads(ready.read_text())["units"]["mumbai"]
     finally:
         process.terminate()
         process.wait(30)
