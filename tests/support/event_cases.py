@@ -55,7 +55,8 @@ UNSET, MISSING = Unset(), Missing()
 class EventCase:
     """given: attributes by name: text, whole number, boolean, bytes (a text that is not UTF-8),
     Timestamp (protobuf alone), UNSET or MISSING. refused: the field at fault; empty: kept, with
-    `kept` by name where it is not as given. headers: sent as they are, in binary mode alone."""
+    `kept` by name where it is not as given. headers: sent as they are, in binary mode alone. again:
+    written a second time, in JSON alone."""
 
     name: str
     given: Mapping[str, Any] = field(default_factory=dict)
@@ -65,6 +66,7 @@ class EventCase:
     kept: Mapping[str, Any] = field(default_factory=dict)
     doors: frozenset[Door] = ALL
     headers: tuple[tuple[str, bytes], ...] = ()
+    again: Mapping[str, Any] = field(default_factory=dict)
     code: str = "INVALID_ARGUMENT"
 
 
@@ -119,6 +121,8 @@ GOOD = (
     _time("2026-11-30T23:58:00.999999999999999999999Z", NOW_MS - _MINUTE_MS + 999),
     _time("2026-11-30T23:59:60Z", NOW_MS + _MINUTE_MS),
     _time("2026-12-01T00:59:60.5+01:00", NOW_MS + _MINUTE_MS + 500),
+    _case("a-name-in-the-data", data=b'{"road": "id", "speed_kmh": 4.50}',
+          kept={"data": b'{"road": "id", "speed_kmh": 4.50}'}),
     _case(
         "data-in-base64", data=None, data_base64="eyJyb2FkIjogIkExIiwgInNwZWVkX2ttaCI6IDQuNTB9",
         kept={"data": DATA}, doors=JSON,
@@ -208,6 +212,14 @@ REFUSED = (
     ),
     _case("data-among-the-headers", given={"data": "x"}, refused="data",
           doors=HTTP_HEADERS),
+    *(
+        _case(f"{name}-twice-in-json", again={name: value}, refused=name, doors=JSON)
+        for name, value in {
+            "id": "other", "source": "/other", "type": SPEED, "specversion": "1.0", "data": {},
+        }.items()
+    ),
+    _case("an-unset-name-twice", given={"subject": UNSET}, again={"subject": UNSET},
+          refused="subject", doors=JSON),
     _case("a-number-beyond-32-bits", given={"level": 2**31}, refused="level", doors=JSON),
     *(
         _case(f"{name}-is-a-number", given={name: 7}, refused=name, doors=doors)

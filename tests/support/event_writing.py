@@ -44,7 +44,7 @@ def json_event(case: EventCase, name: str) -> bytes:
     """In JSON format; data as the case has it."""
     members = [
         _text(key) + b":" + (b"null" if value is UNSET else _text(value))
-        for key, value in given(case, name).items()
+        for key, value in (*given(case, name).items(), *case.again.items())
     ]
     if case.data is not None:
         members.append(b'"data":' + case.data)

@@ -8,6 +8,7 @@ https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.
 from __future__ import annotations
 
 import base64
+import json
 import re
 from typing import Any, TypeAlias
 
@@ -20,6 +21,7 @@ from data_sharing.feeds.intake import Envelope, Refusal
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
 MAX_BATCH = 1_000
+_FEW = 40  # members of an event that is looked through once for each
 _Other: TypeAlias = list[Any] | str | int | float | bool | None
 _NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _decode = msgspec.json.Decoder().decode
@@ -42,9 +44,10 @@ def envelope_from_json(content: bytes) -> Envelope | Refusal:
     """An event in JSON format. Raises NotEvents where that is no JSON at all."""
     try:
         members = _members(content)
+        repeated = _repeated(content, members)
     except _NOT_JSON as error:
         raise NotEvents(f"the body is not a CloudEvent in JSON: {error}") from error
-    return _envelope(members)
+    return _envelope(members, repeated)
 
 
 def envelopes_from_batch(content: bytes) -> list[Envelope | Refusal]:
@@ -66,9 +69,36 @@ def envelopes_from_batch(content: bytes) -> list[Envelope | Refusal]:
 def _of_batch(content: bytes) -> Envelope | Refusal:
     try:
         members = _members(content)
+        repeated = _repeated(content, members)
     except _NOT_JSON as error:
         return refused("event", f"this is not a CloudEvent in JSON: {error}")
-    return _envelope(members)
+    return _envelope(members, repeated)
+
+
+def _repeated(content: bytes, members: Any) -> str | None:
+    """The first name that an event has twice, of which no order says which is meant (RFC 8259,
+    section 4); None: there is none."""
+    if not isinstance(members, dict):
+        return None
+    if (
+        len(members) <= _FEW
+        and b"\\" not in content
+        and all(content.count(b'"%s"' % one.encode()) == 1 for one in members)
+    ):
+        return None  # nearly always; else a name may also stand in the data, or be escaped
+    # Of every object its names; the last is the event's.
+    names: list[str] = json.loads(
+        content.decode(errors="replace"),  # values alone: names have been read
+        object_pairs_hook=lambda pairs: [name for name, _ in pairs],
+        parse_int=len,
+        parse_float=len,
+    )
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
 
 
 def _parts(content: bytes) -> list[bytes]:
@@ -93,9 +123,11 @@ def _parts(content: bytes) -> list[bytes]:
     return parts if depth == 0 and all(parts) else []
 
 
-def _envelope(members: Any) -> Envelope | Refusal:
+def _envelope(members: Any, repeated: str | None) -> Envelope | Refusal:
     if not isinstance(members, dict):
         return refused("event", "a CloudEvent in JSON is an object")
+    if repeated is not None:
+        return refused(field_of(repeated), f"{field_of(repeated)} stands there twice")
     data, encoded = members.pop("data", None), members.pop("data_base64", None)
     given: dict[str, Any] = {}
     for name, raw in members.items():

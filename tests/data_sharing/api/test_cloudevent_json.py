@@ -98,3 +98,40 @@ def test_one_bad_event_of_a_batch_is_refused_alone() -> None:
 def test_a_batch_that_is_no_array_is_none() -> None:
     with pytest.raises(NotEvents, match="not a JSON array"):
         envelopes_from_batch(json.dumps(EVENT).encode())
+
+
+WHOLE = json.dumps(EVENT).encode()
+
+
+@pytest.mark.parametrize(
+    ("more", "field"),
+    [
+        pytest.param(b'"id": "e2"', "id", id="another-value"),
+        pytest.param(b'"id": "e1"', "id", id="the-same-value"),
+        pytest.param(b'"\\u0069d": "e2"', "id", id="a-name-that-is-escaped"),
+        pytest.param(b'"data": {"minutes": 46}', "data", id="data"),
+        pytest.param(b'"a": 1, "a": null', "a", id="an-extension"),
+        pytest.param(b'"id":\n{"id": [{"id": "\\ud83d\\ude00"}]}', "id", id="an-object"),
+        pytest.param(b'"a": "\xff", "a": 1', "a", id="one-that-is-not-utf8"),
+        pytest.param(
+            b",".join(b'"x%d": 1' % n for n in range(100)) + b', "x99": 1', "x99", id="one-of-many"
+        ),
+    ],
+)
+def test_a_name_that_stands_there_twice_is_refused_alone(more: bytes, field: str) -> None:
+    twice = WHOLE[:-1] + b", " + more + b"}"
+    assert refused_field(envelope_from_json(twice)) == field
+    found = envelopes_from_batch(b"[" + WHOLE + b"," + twice + b"]")
+    assert isinstance(found[0], Envelope)
+    assert refused_field(found[1]) == field
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b'{"id": "id", "a": [{"id": 1}, {"id": 2}]}', b'{"a": "\\"id\\": 1"}', b'{"a": 1e999}'],
+    ids=repr,
+)
+def test_names_of_attributes_within_the_data_are_none_of_the_event(data: bytes) -> None:
+    found = envelope_from_json(WHOLE[:-1].replace(b'{"minutes": 45}', data) + b"}")
+    assert isinstance(found, Envelope)
+    assert found.data == data
