@@ -176,8 +176,14 @@ def test_a_field_that_is_not_there_cannot_be_wished_for():
         consumes=(Consumed(feed="x", purpose="p", fields=("/a", "/b")),
                   Consumed(feed="later", purpose="p", fields=("/b",))),
     )  # fmt: skip
-    (fault,) = conflicts(Catalogue([PRODUCER]), manifest)
+    closed = Produced(
+        type="x", schema={**SCHEMA, "additionalProperties": False}, key="/subject", samples=(),
+        shared_with=("two",),
+    )  # fmt: skip
+    (fault,) = conflicts(Catalogue([version("one", produces=[closed])]), manifest)
     assert fault.path == "/consumes/0/fields/1"
+    # An open schema allows it, so that an event may have it.
+    assert conflicts(Catalogue([PRODUCER]), manifest) == []
 
 
 def test_feeds_of_a_deprecated_version_take_nobody_new():
