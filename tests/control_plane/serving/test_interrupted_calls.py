@@ -109,6 +109,8 @@ async def ask(channel: aio.Channel, kind: str, asked: bytes, **more: Any) -> grp
                 pass
     except aio.AioRpcError as error:
         return error
+    finally:
+        call.cancel()  # for who leaves: a reader that is cancelled may leave the call going on
     return grpc.StatusCode.OK
 
 
