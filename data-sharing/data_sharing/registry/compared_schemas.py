@@ -10,7 +10,7 @@ from typing import Any
 from data_sharing.rules.schema_references import SchemaReferences
 
 MAX_DEPTH = 16  # of references that are nothing else
-MOST_PAIRS = 5_000  # of schemas that are compared
+MOST_PAIRS = 2_000  # of schemas that are compared
 SAID = {
     "title", "description", "examples", "default", "$comment", "deprecated", "readOnly",
     "writeOnly",
@@ -35,6 +35,7 @@ class ComparedSchemas:
         self.met: set[tuple[int, int, frozenset[tuple[str, ...]]]] = set()
         self.left = MOST_PAIRS
         self._levels = 0
+        self.doubts = 0  # questions of inclusion that were not answered with yes
 
     def followed(self, schema: Any, document: Mapping[str, Any]) -> Any:
         """What a schema that is nothing but a reference refers to; of one that is made of several

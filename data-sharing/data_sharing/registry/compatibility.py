@@ -26,6 +26,8 @@ from data_sharing.registry.compared_schemas import PLACED, SAID, WALKED, Compare
 from data_sharing.rules.value_types import values_of
 from data_sharing.schemas import escape, pointer, steps_of
 
+MOST_DOUBTS = 2  # of schemas with references; each can cost the library more than a second
+MOST_REFERENCES = 200  # in a question; the library recurses over a chain of them, without a bound
 MOST_LEVELS = 64  # of fields within fields
 _LISTED = {"type", "items", "minItems", "maxItems", "uniqueItems", *SAID, *PLACED}
 _VALUES = {"enum", "const", "default", "examples"}  # hold values, not schemas
@@ -231,10 +233,15 @@ def _covers(old: Any, new: Any, documents: ComparedSchemas) -> bool:
         return True
     if old == new and (not _references_of(old) or documents.old == documents.new):
         return True
+    refers = bool(_references_of(old) or _references_of(new))
+    if refers and documents.doubts >= MOST_DOUBTS:
+        return False
     try:
         before = _canonical(opened(old), documents.old)
         after = _canonical(new, documents.new)
-        return before.covers(after) is Containment.YES
+        covers = before.covers(after) is Containment.YES
+        documents.doubts += refers and not covers
+        return covers
     except (ValueError, jsonschema_rs.ReferencingError, CanonicalizationError):
         return False
 
@@ -242,12 +249,14 @@ def _covers(old: Any, new: Any, documents: ComparedSchemas) -> bool:
 def _canonical(schema: Any, document: Mapping[str, Any]) -> jsonschema_rs.CanonicalSchema:
     """Raises ValueError where it would mean something else by itself than it does in the document,
     among others."""
-    if schema is not document and isinstance(schema, Mapping):
-        references = _references_of(schema)
-        if references:
-            references |= _references_of(document.get("$defs", {}))
-        if "$defs" in schema or any(not one.startswith("#/$defs/") for one in references):
-            raise ValueError("what it refers to is not in $defs")
+    references = _references_of(schema)
+    if references:
+        references |= _references_of(document.get("$defs", {}))
+    if len(references) > MOST_REFERENCES:
+        raise ValueError("it refers to too much")
+    elsewhere = any(not one.startswith("#/$defs/") for one in references)
+    if schema is not document and isinstance(schema, Mapping) and ("$defs" in schema or elsewhere):
+        raise ValueError("what it refers to is not in $defs")
     if isinstance(schema, Mapping) and "$defs" in document and "$defs" not in schema:
         schema = {**schema, "$defs": document["$defs"]}
     whole = dict(schema) if isinstance(schema, Mapping) else schema

@@ -250,6 +250,30 @@ def test_alternatives_and_parts_that_break(old, new):
     assert schema_breaks(old, new)
 
 
+def doubling(leaf: dict[str, Any]) -> dict[str, Any]:
+    """Each level refers to the next one twice: 2 to the power of 30 ways to the leaf."""
+    parts = {
+        f"s{level}": {"anyOf": [
+            {"type": "object", "properties": {name: {"$ref": f"#/$defs/s{level + 1}"}}}
+            for name in "ab"]}
+        for level in range(30)
+    }  # fmt: skip
+    return {"type": "object", "properties": {"x": {"$ref": "#/$defs/s0"}},
+            "$defs": {**parts, "s30": leaf}}  # fmt: skip
+
+
+def chained(leaf: dict[str, Any]) -> dict[str, Any]:
+    parts = {f"s{one}": {"type": "object", "$ref": f"#/$defs/s{one + 1}"} for one in range(3_000)}
+    return {"type": "object", "properties": {"x": {"$ref": "#/$defs/s0"}},
+            "$defs": {**parts, "s3000": leaf}}  # fmt: skip
+
+
+@pytest.mark.parametrize("make", [doubling, chained])
+def test_schemas_that_are_too_much_work_are_given_up_on(make):
+    assert schema_breaks(make({"type": "object", "properties": {"v": NUMBER}}),
+                         make({"type": "object", "properties": {"v": TEXT}}))  # fmt: skip
+
+
 # -- the promise -------------------------------------------------------------------------
 
 numbers = st.integers(-3, 3)
