@@ -2,7 +2,8 @@
 
 The status carries google.rpc details (ErrorInfo always, BadRequest for a field at fault,
 RetryInfo where repeating helps) in the `grpc-status-details-bin` trailer, as
-https://google.aip.dev/193 asks.
+https://google.aip.dev/193 asks. All of it travels in trailers, of which gRPC clients take 8 KiB
+(https://grpc.io/docs/guides/metadata/): a message is cut to what they take, and says so.
 """
 
 from __future__ import annotations
@@ -17,6 +18,11 @@ from grpc_status import rpc_status
 from control_plane import errors
 
 DOMAIN = "homeport"
+# What a message may take in the trailer `grpc-message`. It stands in the details as well, in
+# base64, and its beginning in the description of the field: 7.5 KiB together.
+MOST_MESSAGE_BYTES = 2_800
+MOST_DESCRIPTION_BYTES = 512
+MOST_FIELD_BYTES = 128
 
 _CODES: tuple[tuple[type[errors.ServiceError], grpc.StatusCode], ...] = (
     (errors.InvalidInput, grpc.StatusCode.INVALID_ARGUMENT),
@@ -58,19 +64,57 @@ def duration(seconds: float) -> duration_pb2.Duration:
 def status_of(error: errors.ServiceError) -> Status:
     """Code, message and details of an error."""
     code = code_of(error)
+    told = shortened(error.message)
     details: list[message.Message] = [
         error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)
     ]
     if isinstance(error, errors.InvalidInput):
         violation = error_details_pb2.BadRequest.FieldViolation(
-            field=error.field, description=error.message
+            field=shortened(error.field, MOST_FIELD_BYTES),
+            description=shortened(error.message, MOST_DESCRIPTION_BYTES),
         )
         details.append(error_details_pb2.BadRequest(field_violations=[violation]))
     if error.retry_after_s is not None:
         details.append(error_details_pb2.RetryInfo(retry_delay=duration(error.retry_after_s)))
     number: int = code.value[0]
-    rich = status_pb2.Status(code=number, message=error.message)
+    rich = status_pb2.Status(code=number, message=told)
     for detail in details:
         rich.details.add().Pack(detail)
     made = rpc_status.to_status(rich)
     return Status(made.code, made.details, made.trailing_metadata)
+
+
+def shortened(text: str, most_bytes: int = MOST_MESSAGE_BYTES) -> str:
+    """A text of at most so many bytes as `grpc-message` encodes it: whole lines as far as they
+    fit, with how many are left out, or the beginning of the first.
+
+    >>> shortened("a fault\\nanother fault\\na third fault", 36)
+    'a fault\\n… and 2 more'
+    """
+    if len(text) <= most_bytes and _encoded_bytes(text) <= most_bytes:
+        return text
+    lines = text[: most_bytes + 1].split("\n")  # an encoded letter has a byte at least
+    left = text.count("\n")
+    kept, room = "", most_bytes - _encoded_bytes(f"\n… and {left} more")
+    for line in lines[:-1]:
+        room -= _encoded_bytes(f"{line}\n")
+        if room < 0:
+            break
+        kept += f"{line}\n"
+        left -= 1
+    if kept:
+        return f"{kept}… and {left + 1} more"
+    room = most_bytes - _encoded_bytes("…")
+    for letter in text[:most_bytes]:
+        room -= _encoded_bytes(letter)
+        if room < 0:
+            break
+        kept += letter
+    return f"{kept}…"
+
+
+def _encoded_bytes(text: str) -> int:
+    """Percent-encoded, all but printable ASCII: https://github.com/grpc/grpc PROTOCOL-HTTP2."""
+    return sum(
+        1 if 0x20 <= byte < 0x7F and byte != 0x25 else 3 for byte in text.encode(errors="replace")
+    )
