@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,10 +44,12 @@ class Supervisor:
         *,
         clock: Callable[[], float],
         jitter: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         on_end: Callable[[], None] = lambda: None,
     ) -> None:
         self._clock = clock
         self._jitter = jitter
+        self._sleep = sleep
         self._on_end = on_end
         self._records: dict[str, _Record] = {}
         self.ended_by: Exception | None = None
@@ -78,7 +80,7 @@ class Supervisor:
                 failure = error
             else:
                 return
-            await asyncio.sleep(self.note(name, failure))
+            await self._sleep(self.note(name, failure))
 
     async def attempt(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         """Runs `work` once. What it raises is logged and counted, and goes no further."""

@@ -18,25 +18,22 @@ WAIT_S = 10.0
 class Time:
     """A clock that stands, and the pauses that were slept."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self) -> None:
         self.now = 0.0
         self.slept: list[float] = []
-        real = asyncio.sleep
 
-        async def sleep(seconds: float) -> None:
-            self.slept.append(seconds)
-            self.now += seconds
-            await real(0)
-
-        monkeypatch.setattr("control_plane.supervision.asyncio.sleep", sleep)
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+        await asyncio.sleep(0)
 
     def supervisor(self, **more: Any) -> Supervisor:
-        return Supervisor(clock=lambda: self.now, jitter=lambda: 1.0, **more)
+        return Supervisor(clock=lambda: self.now, jitter=lambda: 1.0, sleep=self.sleep, **more)
 
 
 @pytest.fixture
-def time(monkeypatch: pytest.MonkeyPatch) -> Time:
-    return Time(monkeypatch)
+def time() -> Time:
+    return Time()
 
 
 class Failing:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from control_plane.store.embedded import EmbeddedStore
-from tests.support import server_process, servers
-from tests.support.server_process import ServerProcess
+from tests.support import servers
+from tests.support.server_process import START_WITHIN_S, ServerProcess
 
 SILENT = ("-c", "import time; time.sleep(600)")
 ENDS = ("-c", "print('why it ended')")
@@ -29,10 +29,10 @@ def gone(pid: int) -> bool:
     ("command", "said"), [(SILENT, ""), (ENDS, "why it ended")], ids=["silent", "ends"]
 )
 def test_one_that_does_not_serve_is_gone_when_the_test_hears_of_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], said: str
+    tmp_path: Path, command: tuple[str, ...], said: str
 ) -> None:
-    monkeypatch.setattr(server_process, "START_WITHIN_S", 0.2 if command is SILENT else 60.0)
-    server = ServerProcess(tmp_path, "one", command)
+    within_s = 0.2 if command is SILENT else START_WITHIN_S
+    server = ServerProcess(tmp_path, "one", command, start_within_s=within_s)
     with pytest.raises(AssertionError, match=f"did not start:\\n{said}"), server:
         pass
     assert gone(server.process.pid)

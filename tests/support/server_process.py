@@ -32,7 +32,9 @@ class ServerProcess:
         command: Sequence[str],
         *,
         environment: Mapping[str, str] | None = None,
+        start_within_s: float = START_WITHIN_S,
     ) -> None:
+        self._start_within_s = start_within_s
         self.ready_file = folder / f"{name}.json"
         self.ready_file.unlink(missing_ok=True)
         self.log_file = folder / f"{name}.log"
@@ -46,7 +48,7 @@ class ServerProcess:
             )
 
     def __enter__(self) -> Self:
-        end = time.monotonic() + START_WITHIN_S
+        end = time.monotonic() + self._start_within_s
         try:
             while (told := read_ready_file(self.ready_file)) is None:
                 if self.process.poll() is not None or time.monotonic() > end:
