@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from control_plane import keys
-from control_plane.errors import Exhausted, Refused, ServiceError
+from control_plane.errors import Exhausted, Refused, ServiceError, Unavailable
 from provisioner.fleet_view import FleetView
 from provisioner.geo.location import Location, LocationSource
 from provisioner.ledger.account import Account
@@ -105,6 +105,12 @@ class Placer:
             return Refused(
                 f"no unit may take this client of tenant {tenant_id}: {choice.reason}; "
                 "`homeport explain` shows each unit's reason"
+            )
+        unread = [unit for unit in choice.allowed if unit not in self._ledger.capacity.items]
+        if unread:  # the unit's record arrives through one watch, its capacity through another
+            return Unavailable(
+                f"this server has not read yet how many clients {unread[0]} may take; try again",
+                retry_after_s=0.1 + 0.2 * self._jitter(),
             )
         self._ledger.request_slots(choice.allowed)
         return Exhausted(

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from control_plane.errors import Exhausted, InvalidInput, Refused, ServiceError
+from control_plane import keys
+from control_plane.errors import Exhausted, InvalidInput, Refused, ServiceError, Unavailable
+from control_plane.fleet.records import encode_unit
 from control_plane.fleet.unit import DEFAULT_TENANT
 from control_plane.identity.tickets import EDDSA
 from control_plane.store.embedded import EmbeddedStore
+from control_plane.store.port import Put, Txn
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from provisioner.provisioning.provisioner import CHECK_STORE_ABOVE, EXISTING_RULE
 from tests.support.provisioning_harness import AwaitedSink, ProvisioningHarness, provisioning
@@ -104,6 +107,21 @@ async def test_a_full_fleet_turns_new_clients_away_and_serves_its_own(tmp_path: 
         assert 1.0 <= refused.retry_after_s <= 3.0
         assert read(await harness.ask("alice")).assignment == home.assignment
         assert harness.provisioner.refused == 1
+    await store.close()
+
+
+async def test_a_unit_whose_capacity_is_not_known_yet_is_not_called_full(tmp_path: Path) -> None:
+    store = await EmbeddedStore.open(tmp_path / "store.db")
+    async with provisioning(store, units(dublin=1)) as harness:
+        read(await harness.ask("alice"))
+        (spec,) = units(virginia=10)
+        await store.commit(Txn(then=[Put(keys.unit(spec.id), encode_unit(spec))]))
+        await harness.fleet_view.start()  # this watch was quicker than that of capacities
+        early = await harness.ask("bob")
+        assert isinstance(early, Unavailable)
+        assert "virginia" in early.message
+        assert early.retry_after_s is not None
+        assert early.retry_after_s < 1.0
     await store.close()
 
 
