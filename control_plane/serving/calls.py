@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from control_plane.errors import ServiceError
+from control_plane.serving.peer_identity import PeerIdentity
 
 Metadata: TypeAlias = Sequence[tuple[str, str | bytes]]
 
@@ -38,6 +39,11 @@ class HotCall:
     @abstractmethod
     def peer(self) -> str:
         """The other end of the connection as gRPC writes it: ipv4:…, ipv6:…, unix:…"""
+
+    @abstractmethod
+    def peer_identity(self) -> PeerIdentity | None:
+        """Who the other end is, by the certificate it has shown and TLS has verified; None: it
+        has shown none, or one that names nobody."""
 
     @abstractmethod
     def time_left_s(self) -> float | None:

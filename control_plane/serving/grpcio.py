@@ -16,6 +16,7 @@ from grpc import aio
 from control_plane.errors import ServiceError
 from control_plane.serving.calls import HotCall, HotMethod, Metadata
 from control_plane.serving.errors_to_status import abort
+from control_plane.serving.peer_identity import PeerIdentity, identity_of
 
 
 class GrpcioCall(HotCall):
@@ -46,6 +47,9 @@ class GrpcioCall(HotCall):
 
     def peer(self) -> str:
         return self._context.peer()
+
+    def peer_identity(self) -> PeerIdentity | None:
+        return identity_of(self._context)
 
     def time_left_s(self) -> float | None:
         left = self._context.time_remaining()

@@ -19,6 +19,7 @@ from pygrpc_native import EVENT_CALL, NativeGrpcFront
 from control_plane.errors import ServiceError
 from control_plane.serving.calls import HotCall, HotMethod, Metadata
 from control_plane.serving.errors_to_status import draining
+from control_plane.serving.peer_identity import PeerIdentity
 from control_plane.serving.status import status_of
 
 log = logging.getLogger(__name__)
@@ -56,6 +57,9 @@ class NativeCall(HotCall):
     def peer(self) -> str:
         peer: str = self._details[1]
         return peer
+
+    def peer_identity(self) -> PeerIdentity | None:
+        return None
 
     def time_left_s(self) -> float | None:
         left: float | None = self._details[2]
