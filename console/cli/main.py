@@ -20,6 +20,7 @@ from console.cli.commands import (
     doctor,
     events,
     geo,
+    keys,
     local,
     many,
     moves,
@@ -56,6 +57,7 @@ unit_states.app.command("watch")(watch.watch_units)
 app.add_typer(unit_states.app, name="units", rich_help_panel="Fleet and tenants")
 app.add_typer(moves.app, name="moves", rich_help_panel="Fleet and tenants")
 app.add_typer(tenants.app, name="tenants", rich_help_panel="Fleet and tenants")
+app.add_typer(keys.app, name="keys", rich_help_panel="Fleet and tenants")
 app.add_typer(store.app, name="store", rich_help_panel="Fleet and tenants")
 app.add_typer(apps.app, name="apps", rich_help_panel="Data sharing")
 app.add_typer(events.app, name="events", rich_help_panel="Data sharing")

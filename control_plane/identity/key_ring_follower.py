@@ -67,6 +67,11 @@ class KeyRingFollower:
             decode_ring(found[0].value, "the snapshot")
 
     @property
+    def from_file(self) -> bool:
+        """Whether the keys come from a file, and the store's ring is not looked at."""
+        return self._path is not None
+
+    @property
     def ring(self) -> KeyRing:
         """The keys to use."""
         assert self._ring is not None, "start or restore comes first"

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 from cryptography.hazmat.primitives import hashes
@@ -27,7 +28,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from control_plane import keys
-from control_plane.errors import InvalidInput
+from control_plane.errors import InvalidInput, Refused
 from control_plane.printable import why_unreadable
 from control_plane.store.port import Get, Put, Store, Txn, absent, unchanged
 
@@ -205,6 +206,14 @@ async def load_or_create(
     return decode_ring(result.results[0][0].value, IN_STORE)
 
 
+class Rotation(NamedTuple):
+    """The ring that stands in the store after a call, and whether it was this call that rotated
+    it."""
+
+    ring: KeyRing
+    rotated: bool
+
+
 async def rotate_stored(
     store: Store,
     *,
@@ -213,23 +222,32 @@ async def rotate_stored(
     random: Callable[[int], bytes],
     announce_s: float = 0.0,
     replacing: int | None = None,
-) -> KeyRing:
-    """Rotates the ring in the store, and returns the ring that stands there then.
+    most_epochs: int | None = None,
+) -> Rotation:
+    """Rotates the ring in the store.
 
     With `replacing`, nothing changes where that is not the newest epoch any more: of several
     servers that see the same ring come of age one rotates, and a call whose outcome is unknown
-    may be repeated. Without it each call rotates. Raises StoreUnavailable, OutcomeUnknown.
+    may be repeated. Without it each call rotates. Raises Refused where `most_epochs` count
+    already; StoreUnavailable, OutcomeUnknown.
     """
     while True:
         pair = await store.get(keys.KEY_RING)
         if pair is None:
-            return await load_or_create(store, path=None, now=now, random=random)
+            made = await load_or_create(store, path=None, now=now, random=random)
+            return Rotation(made, False)
         ring = decode_ring(pair.value, IN_STORE)
         if replacing is not None and ring.newest.epoch != replacing:
-            return ring
+            return Rotation(ring, False)
         following = rotated(
             ring, now=now, overlap_s=overlap_s, random=random, announce_s=announce_s
         )
+        if most_epochs is not None and len(following.valid(now)) > most_epochs:
+            first = min(epoch.retires_at or math.inf for epoch in ring.valid(now))
+            raise Refused(
+                f"{most_epochs} epochs of ticket keys count already; the next one ends in "
+                f"{first - now:.0f} s, rotate after that"
+            )
         result = await store.commit(
             Txn(
                 compares=[unchanged(keys.KEY_RING, pair.mod_revision)],
@@ -237,4 +255,4 @@ async def rotate_stored(
             )
         )
         if result.succeeded:
-            return following
+            return Rotation(following, True)

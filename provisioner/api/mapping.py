@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
+from typing import Any
 
-from google.protobuf import field_mask_pb2, timestamp_pb2
+from google.protobuf import duration_pb2, field_mask_pb2, timestamp_pb2
 
 from control_plane.errors import InvalidInput
 from control_plane.fleet.lifecycle import State
@@ -99,6 +100,14 @@ def timestamp(seconds: float) -> timestamp_pb2.Timestamp:
     """Unix seconds as a protobuf Timestamp."""
     whole = int(seconds)
     return timestamp_pb2.Timestamp(seconds=whole, nanos=int((seconds - whole) * 1e9))
+
+
+def given_seconds(message: Any, field: str) -> float | None:
+    """A Duration field in seconds; None where it is not given."""
+    if not message.HasField(field):
+        return None
+    given: duration_pb2.Duration = getattr(message, field)
+    return given.seconds + given.nanos / 1e9
 
 
 def position_to_proto(position: Position) -> geo_pb2.Position:

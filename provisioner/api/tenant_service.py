@@ -11,6 +11,7 @@ from control_plane.auth.tokens import Right
 from control_plane.fleet.tenant_registry import TenantRegistry
 from control_plane.fleet.unit import DEFAULT_TENANT
 from control_plane.fleet.validation import check_tenant
+from control_plane.identity.key_rotation import EpochView, KeyRotation
 from control_plane.identity.names import check_slug
 from control_plane.identity.tickets import TicketIssuer
 from control_plane.serving.server import Service
@@ -31,11 +32,13 @@ class TenantService(pb_grpc.TenantServiceServicer):
         registry: TenantRegistry,
         fleet_view: FleetView,
         issuer: TicketIssuer,
+        key_rotation: KeyRotation,
         callers: Callers,
     ) -> None:
         self._registry = registry
         self._fleet_view = fleet_view
         self._issuer = issuer
+        self._key_rotation = key_rotation
         self._callers = callers
 
     def service(self) -> Service:
@@ -82,3 +85,35 @@ class TenantService(pb_grpc.TenantServiceServicer):
         self, request: pb.GetJwksRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.GetJwksResponse:
         return pb.GetJwksResponse(jwks=json.dumps(self._issuer.jwks()))
+
+    async def ListTicketKeys(
+        self, request: pb.ListTicketKeysRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.ListTicketKeysResponse:
+        self._callers.require(context, Right.OPERATE)
+        return pb.ListTicketKeysResponse(
+            epochs=map(_epoch_to_proto, await self._key_rotation.epochs()),
+            from_file=self._key_rotation.from_file,
+        )
+
+    async def RotateTicketKeys(
+        self, request: pb.RotateTicketKeysRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.RotateTicketKeysResponse:
+        self._callers.require(context, Right.OPERATE)
+        done = await self._key_rotation.rotate(
+            request.replacing,
+            sign_after_s=mapping.given_seconds(request, "sign_after"),
+            accept_s=mapping.given_seconds(request, "accept_ttl"),
+        )
+        return pb.RotateTicketKeysResponse(
+            epochs=map(_epoch_to_proto, done.epochs), rotated=done.rotated
+        )
+
+
+def _epoch_to_proto(view: EpochView) -> pb.TicketKeyEpoch:
+    return pb.TicketKeyEpoch(
+        epoch=view.epoch,
+        state=pb.TicketKeyState.Value(f"TICKET_KEY_STATE_{view.state.upper()}"),
+        create_time=mapping.timestamp(view.created_at),
+        sign_time=mapping.timestamp(view.signs_from),
+        expire_time=None if view.expires_at is None else mapping.timestamp(view.expires_at),
+    )

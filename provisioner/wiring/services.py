@@ -6,12 +6,14 @@ Part of the wiring: `provisioner.wiring.server` builds the rest.
 from __future__ import annotations
 
 import random
+import secrets
 import time
 from dataclasses import dataclass
 
 from control_plane import keys
 from control_plane.auth.tokens import Tokens
 from control_plane.fleet.tenant_registry import TenantRegistry
+from control_plane.identity.key_rotation import KeyRotation
 from control_plane.process import serving_tls
 from control_plane.serving.peers import Proxies, parse_networks
 from control_plane.serving.server import Server
@@ -109,7 +111,17 @@ def build_services(
         return bool(page.items)
 
     tenant_service = TenantService(
-        TenantRegistry(store, has_clients=has_clients), fleet_view, state.issuer, callers
+        TenantRegistry(store, has_clients=has_clients),
+        fleet_view,
+        state.issuer,
+        KeyRotation(
+            store,
+            state.ring,
+            longest_ticket_s=fleet_view.longest_ticket_s,
+            wall=time.time,
+            random=secrets.token_bytes,
+        ),
+        callers,
     )
     return Services(
         server=Server(

@@ -143,3 +143,22 @@ class FleetCalls(Calls):
         applied: tenancy.Tenant
         applied = self._call(tenancy_grpc.TenantServiceStub, "ApplyTenant", request)
         return applied
+
+    def list_ticket_keys(self) -> tenancy.ListTicketKeysResponse:
+        """The epochs of the ticket keys, and where they come from."""
+        request = tenancy.ListTicketKeysRequest()
+        found: tenancy.ListTicketKeysResponse
+        found = self._call(tenancy_grpc.TenantServiceStub, "ListTicketKeys", request)
+        return found
+
+    def rotate_ticket_keys(
+        self, replacing: int, *, sign_after_s: float | None, accept_s: float | None
+    ) -> tenancy.RotateTicketKeysResponse:
+        """Adds an epoch where `replacing` is the newest; None: as the server finds right."""
+        request = tenancy.RotateTicketKeysRequest(replacing=replacing)
+        for field, seconds in (("sign_after", sign_after_s), ("accept_ttl", accept_s)):
+            if seconds is not None:
+                getattr(request, field).FromNanoseconds(round(seconds * 1e9))
+        done: tenancy.RotateTicketKeysResponse
+        done = self._call(tenancy_grpc.TenantServiceStub, "RotateTicketKeys", request)
+        return done

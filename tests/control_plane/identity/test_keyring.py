@@ -192,11 +192,15 @@ async def test_of_several_servers_that_rotate_at_once_one_does(tmp_path) -> None
     first = await load_or_create(store, path=None, now=NOW, random=os.urandom)
 
     async def rotate() -> KeyRing:
-        return await rotate_stored(
+        rotation = await rotate_stored(
             store, now=NOW, overlap_s=OVERLAP_S, random=os.urandom, replacing=first.newest.epoch
         )
+        did.append(rotation.rotated)
+        return rotation.ring
 
+    did: list[bool] = []
     rings = await asyncio.gather(*(rotate() for _ in range(8)))
+    assert did.count(True) == 1
     assert {ring.newest.epoch for ring in rings} == {2}
     assert all(ring == rings[0] for ring in rings)
     assert await rotate() == rings[0]

@@ -290,7 +290,7 @@ async def test_the_first_server_makes_the_ring_and_all_share_it(tmp_path):
     one = await load_or_create(store, path=None, now=NOW, random=os.urandom)
     two = await load_or_create(store, path=None, now=NOW, random=os.urandom)
     assert one == two
-    three = await rotate_stored(store, now=NOW, overlap_s=TTL, random=os.urandom)
+    three = (await rotate_stored(store, now=NOW, overlap_s=TTL, random=os.urandom)).ring
     assert three.newest.epoch == 2
     assert await load_or_create(store, path=None, now=NOW, random=os.urandom) == three
     await store.close()
@@ -308,7 +308,7 @@ async def test_two_servers_that_race_to_make_the_ring_get_the_same_one(tmp_path)
     stored = await load_or_create(store, path=None, now=NOW, random=os.urandom)
     masters = [epoch.master for epoch in stored.epochs]
     assert masters[0] == rings[0].newest.master
-    assert all(ring.newest.master in masters[1:] for ring in rotations)
+    assert all(one.ring.newest.master in masters[1:] for one in rotations)
     await store.close()
 
 

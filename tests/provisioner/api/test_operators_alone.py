@@ -47,6 +47,8 @@ def callers(folder: Path) -> Callers:
     [
         (TenantService, "GetTenant", tenancy_pb2.GetTenantRequest(tenant="bank")),
         (TenantService, "RemoveTenant", tenancy_pb2.RemoveTenantRequest(tenant="bank")),
+        (TenantService, "ListTicketKeys", tenancy_pb2.ListTicketKeysRequest()),
+        (TenantService, "RotateTicketKeys", tenancy_pb2.RotateTicketKeysRequest(replacing=1)),
         (FleetService, "ListUnitClients", fleet_pb2.ListUnitClientsRequest(unit_id="dublin")),
     ],
 )

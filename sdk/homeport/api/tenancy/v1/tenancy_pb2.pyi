@@ -10,6 +10,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from homeport.api.geo.v1 import geo_pb2 as _geo_pb2
@@ -104,6 +105,29 @@ RETURN_HOME_NEXT_CONTACT: ReturnHome.ValueType  # 2
 RETURN_HOME_GRADUAL: ReturnHome.ValueType  # 3
 """in the background, at a bounded rate"""
 Global___ReturnHome: _TypeAlias = ReturnHome  # noqa: Y015
+
+class _TicketKeyState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TicketKeyStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TicketKeyState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TICKET_KEY_STATE_UNSPECIFIED: _TicketKeyState.ValueType  # 0
+    TICKET_KEY_STATE_ANNOUNCED: _TicketKeyState.ValueType  # 1
+    """units learn it; it signs from sign_time"""
+    TICKET_KEY_STATE_SIGNING: _TicketKeyState.ValueType  # 2
+    TICKET_KEY_STATE_ACCEPTED: _TicketKeyState.ValueType  # 3
+    """signs no more; its tickets are good until expire_time"""
+
+class TicketKeyState(_TicketKeyState, metaclass=_TicketKeyStateEnumTypeWrapper): ...
+
+TICKET_KEY_STATE_UNSPECIFIED: TicketKeyState.ValueType  # 0
+TICKET_KEY_STATE_ANNOUNCED: TicketKeyState.ValueType  # 1
+"""units learn it; it signs from sign_time"""
+TICKET_KEY_STATE_SIGNING: TicketKeyState.ValueType  # 2
+TICKET_KEY_STATE_ACCEPTED: TicketKeyState.ValueType  # 3
+"""signs no more; its tickets are good until expire_time"""
+Global___TicketKeyState: _TypeAlias = TicketKeyState  # noqa: Y015
 
 @_typing.final
 class Tenant(_message.Message):
@@ -302,3 +326,145 @@ class GetJwksResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetJwksResponse: _TypeAlias = GetJwksResponse  # noqa: Y015
+
+@_typing.final
+class ListTicketKeysRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTicketKeysRequest: _TypeAlias = ListTicketKeysRequest  # noqa: Y015
+
+@_typing.final
+class ListTicketKeysResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCHS_FIELD_NUMBER: _builtins.int
+    FROM_FILE_FIELD_NUMBER: _builtins.int
+    from_file: _builtins.bool
+    """of this server alone, and not to be rotated by a call"""
+    @_builtins.property
+    def epochs(self) -> _containers.RepeatedCompositeFieldContainer[Global___TicketKeyEpoch]: ...
+    def __init__(
+        self,
+        *,
+        epochs: _abc.Iterable[Global___TicketKeyEpoch] | None = ...,
+        from_file: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epochs", b"epochs", "from_file", b"from_file"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTicketKeysResponse: _TypeAlias = ListTicketKeysResponse  # noqa: Y015
+
+@_typing.final
+class TicketKeyEpoch(_message.Message):
+    """One epoch of ticket keys. Its HS256 keys have the key id u<epoch>, its Ed25519 key e<epoch>."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCH_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    SIGN_TIME_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
+    """from 1"""
+    state: Global___TicketKeyState.ValueType
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def sign_time(self) -> _timestamp_pb2.Timestamp:
+        """since when it signs, or from when it will"""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """absent: no epoch follows it yet"""
+
+    def __init__(
+        self,
+        *,
+        epoch: _builtins.int = ...,
+        state: Global___TicketKeyState.ValueType = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        sign_time: _timestamp_pb2.Timestamp | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "sign_time", b"sign_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "epoch", b"epoch", "expire_time", b"expire_time", "sign_time", b"sign_time", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TicketKeyEpoch: _TypeAlias = TicketKeyEpoch  # noqa: Y015
+
+@_typing.final
+class RotateTicketKeysRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPLACING_FIELD_NUMBER: _builtins.int
+    SIGN_AFTER_FIELD_NUMBER: _builtins.int
+    ACCEPT_TTL_FIELD_NUMBER: _builtins.int
+    replacing: _builtins.int
+    """The newest epoch that the caller has seen. Where another is the newest by now, nothing changes."""
+    @_builtins.property
+    def sign_after(self) -> _duration_pb2.Duration:
+        """How long until the new epoch signs, 0 to 7 days: units should have heard of it by then. Absent:
+        two minutes.
+        """
+
+    @_builtins.property
+    def accept_ttl(self) -> _duration_pb2.Duration:
+        """How much longer tickets of earlier epochs are accepted, 0 to 90 days. Absent: as long as the
+        longest tickets of any tenant last.
+        """
+
+    def __init__(
+        self,
+        *,
+        replacing: _builtins.int = ...,
+        sign_after: _duration_pb2.Duration | None = ...,
+        accept_ttl: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["accept_ttl", b"accept_ttl", "sign_after", b"sign_after"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_ttl", b"accept_ttl", "replacing", b"replacing", "sign_after", b"sign_after"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RotateTicketKeysRequest: _TypeAlias = RotateTicketKeysRequest  # noqa: Y015
+
+@_typing.final
+class RotateTicketKeysResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCHS_FIELD_NUMBER: _builtins.int
+    ROTATED_FIELD_NUMBER: _builtins.int
+    rotated: _builtins.bool
+    """by this call"""
+    @_builtins.property
+    def epochs(self) -> _containers.RepeatedCompositeFieldContainer[Global___TicketKeyEpoch]:
+        """as they stand now, oldest first"""
+
+    def __init__(
+        self,
+        *,
+        epochs: _abc.Iterable[Global___TicketKeyEpoch] | None = ...,
+        rotated: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epochs", b"epochs", "rotated", b"rotated"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RotateTicketKeysResponse: _TypeAlias = RotateTicketKeysResponse  # noqa: Y015

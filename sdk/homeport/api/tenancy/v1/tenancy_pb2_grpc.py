@@ -59,6 +59,16 @@ class TenantServiceStub:
                 request_serializer=homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.GetJwksRequest.SerializeToString,
                 response_deserializer=homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.GetJwksResponse.FromString,
                 _registered_method=True)
+        self.ListTicketKeys = channel.unary_unary(
+                '/homeport.api.tenancy.v1.TenantService/ListTicketKeys',
+                request_serializer=homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.ListTicketKeysRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.ListTicketKeysResponse.FromString,
+                _registered_method=True)
+        self.RotateTicketKeys = channel.unary_unary(
+                '/homeport.api.tenancy.v1.TenantService/RotateTicketKeys',
+                request_serializer=homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.RotateTicketKeysRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.RotateTicketKeysResponse.FromString,
+                _registered_method=True)
 
 
 class TenantServiceServicer:
@@ -104,6 +114,24 @@ class TenantServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListTicketKeys(self, request, context):
+        """The epochs of the fleet's ticket keys that count, oldest first, without the keys. Reads only.
+        Caller: an operator. Errors: UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RotateTicketKeys(self, request, context):
+        """Adds an epoch to the fleet's ticket keys: units learn it first, it signs later, and those
+        before it are accepted until the tickets that are out have ended. Idempotent per replacing.
+        Caller: an operator. Errors: INVALID_ARGUMENT; FAILED_PRECONDITION the servers have their keys
+        from a file, or too many epochs still count; UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TenantServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -131,6 +159,16 @@ def add_TenantServiceServicer_to_server(servicer, server):
                     servicer.GetJwks,
                     request_deserializer=homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.GetJwksRequest.FromString,
                     response_serializer=homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.GetJwksResponse.SerializeToString,
+            ),
+            'ListTicketKeys': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTicketKeys,
+                    request_deserializer=homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.ListTicketKeysRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.ListTicketKeysResponse.SerializeToString,
+            ),
+            'RotateTicketKeys': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateTicketKeys,
+                    request_deserializer=homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.RotateTicketKeysRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.RotateTicketKeysResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -268,6 +306,60 @@ class TenantService:
             '/homeport.api.tenancy.v1.TenantService/GetJwks',
             homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.GetJwksRequest.SerializeToString,
             homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.GetJwksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTicketKeys(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.tenancy.v1.TenantService/ListTicketKeys',
+            homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.ListTicketKeysRequest.SerializeToString,
+            homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.ListTicketKeysResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateTicketKeys(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.tenancy.v1.TenantService/RotateTicketKeys',
+            homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.RotateTicketKeysRequest.SerializeToString,
+            homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.RotateTicketKeysResponse.FromString,
             options,
             channel_credentials,
             insecure,
