@@ -57,8 +57,9 @@ fuzz: $(READY)  ## 20,000 made-up calls of every method, and over HTTP; HOMEPORT
 check: $(READY)  ## format, lint, types, import contracts, proto lint, breaking changes and drift
 	@$(BIN)/python .ci/check.py
 
-proto: $(READY)  ## regenerate sdk/homeport/api from proto/
+proto: $(READY)  ## regenerate sdk/homeport/api, and the table of who may call what, from proto/
 	@$(BIN)/python proto/generate.py
+	@$(BIN)/python proto/access_table.py
 
 bench: $(READY)  ## ceilings and ratios, into bench/results/latest.json
 	@$(BIN)/python -m bench

@@ -40,6 +40,7 @@ def checks() -> dict[str, list[str]]:
         "imports": [str(BIN / "lint-imports")],
         "proto lint": [str(BIN / "buf"), "lint", "proto"],
         "proto drift": [sys.executable, "proto/generate.py", "--check"],
+        "access": [sys.executable, "proto/access_table.py", "--check"],
     }
     base = released()
     if base:

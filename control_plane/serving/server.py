@@ -56,12 +56,15 @@ class Service:
 
 
 class Server:
-    """`bind`, `start`, then `stop`. Not ready (health NOT_SERVING) until told so."""
+    """`bind`, `start`, then `stop`. Not ready (health NOT_SERVING) until told so.
+    interceptors: see messages that are decoded and checked, and may raise ServiceErrors; hot
+    methods are not behind them on the native transport."""
 
     def __init__(
         self,
         services: Sequence[Service],
         *,
+        interceptors: Sequence[aio.ServerInterceptor] = (),
         transport: Transport = Transport.AUTO,
         tls: Tls | None = None,
         share_port: bool = False,
@@ -79,14 +82,15 @@ class Server:
             ("grpc.so_reuseport", 1 if share_port else 0),
             ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
         ]
-        self._errors_to_status = errors_to_status = ErrorsToStatus()
+        self._errors_to_status = ErrorsToStatus()
+        behind = [self._errors_to_status, *interceptors]
         self._server: aio.Server
         if self.transport is Transport.NATIVE:
             from control_plane.serving.native import NativeServer
 
-            self._server = NativeServer(hot=hot, interceptors=[errors_to_status], options=options)
+            self._server = NativeServer(hot=hot, interceptors=behind, options=options)
         else:
-            self._server = grpcio_server(interceptors=[errors_to_status], options=options)
+            self._server = grpcio_server(interceptors=behind, options=options)
         for service in services:
             service.add(service.servicer, self._server)
         if hot:

@@ -31,6 +31,10 @@ class Readiness(StrEnum):
     NOT_READY = "not ready"
 
 
+METRICS, ALIVE, READY = PATHS = ("/metrics", "/healthz", "/readyz")
+"""What there is; for whoever can connect."""
+
+
 class MetricsEndpoint:
     """Listens on host:port while entered; an empty address listens nowhere.
 
@@ -59,12 +63,12 @@ class MetricsEndpoint:
 
     def _application(self, environ: dict[str, Any], start: Any) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
-        if path == "/metrics":
+        if path == METRICS:
             page: Iterable[bytes] = self._metrics(environ, start)
             return page
-        if path == "/healthz":
+        if path == ALIVE:
             status, body = "200 OK", b"alive\n"
-        elif path == "/readyz":
+        elif path == READY:
             ready = self._ready()
             refused = ready is Readiness.NOT_READY
             status = "503 Service Unavailable" if refused else "200 OK"

@@ -10,8 +10,8 @@ from typing import Any
 from grpc import aio
 
 from control_plane import keys
-from control_plane.auth.tokens import Right
-from control_plane.errors import InvalidInput, Unavailable
+from control_plane.auth.roles import Role
+from control_plane.errors import InvalidInput, PermissionDenied, Unavailable
 from control_plane.fleet.liveness import Liveness
 from control_plane.fleet.registry import ApplyRequest, UnitRegistry
 from control_plane.fleet.unit_view import UnitView
@@ -79,9 +79,8 @@ class FleetService(pb_grpc.FleetServiceServicer):
     async def ApplyUnit(
         self, request: pb.ApplyUnitRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.Unit:
-        caller = self._callers.of_context(context)
-        if Right.UNIT not in caller.rights:
-            self._callers.require(context, Right.OPERATE)
+        if not request.registering and not self._callers.of_context(context).may(Role.OPERATOR):
+            raise PermissionDenied("an agent may only register its unit; set registering")
         spec = check_unit(mapping.spec_from_proto(request.spec))
         wanted = ApplyRequest(
             expected_revision=request.revision,
@@ -94,7 +93,6 @@ class FleetService(pb_grpc.FleetServiceServicer):
     async def ListUnitClients(
         self, request: pb.ListUnitClientsRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.ListUnitClientsResponse:
-        self._callers.require(context, Right.OPERATE)
         found = await self._operations.clients_of(
             check_slug(request.unit_id, "unit_id"),
             page_size=request.page_size,
@@ -111,7 +109,6 @@ class FleetService(pb_grpc.FleetServiceServicer):
     async def GetUnit(
         self, request: pb.GetUnitRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.Unit:
-        self._callers.of_context(context)
         check_slug(request.unit_id, "unit_id")
         try:
             async with asyncio.timeout(self._store_status.wait_s):
@@ -129,7 +126,6 @@ class FleetService(pb_grpc.FleetServiceServicer):
     async def ListUnits(
         self, request: pb.ListUnitsRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.ListUnitsResponse:
-        self._callers.of_context(context)
         try:
             async with asyncio.timeout(self._store_status.wait_s):
                 views, revision = await self._registry.list()
@@ -150,7 +146,6 @@ class FleetService(pb_grpc.FleetServiceServicer):
     async def CordonUnit(
         self, request: pb.CordonUnitRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.CordonUnitResponse:
-        self._callers.require(context, Right.OPERATE)
         view = await self._operations.cordon(
             check_slug(request.unit_id, "unit_id"),
             revision=request.revision,
@@ -161,7 +156,6 @@ class FleetService(pb_grpc.FleetServiceServicer):
     async def DrainUnit(
         self, request: pb.DrainUnitRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.DrainUnitResponse:
-        self._callers.require(context, Right.OPERATE)
         unit_id = check_slug(request.unit_id, "unit_id")
         if request.dry_run:
             view, plan = await self._operations.plan_drain(unit_id, revision=request.revision)
@@ -177,7 +171,6 @@ class FleetService(pb_grpc.FleetServiceServicer):
     async def UndrainUnit(
         self, request: pb.UndrainUnitRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.UndrainUnitResponse:
-        self._callers.require(context, Right.OPERATE)
         view = await self._operations.undrain(
             check_slug(request.unit_id, "unit_id"),
             revision=request.revision,
@@ -188,7 +181,6 @@ class FleetService(pb_grpc.FleetServiceServicer):
     async def Rebalance(
         self, request: pb.RebalanceRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.RebalanceResponse:
-        self._callers.require(context, Right.OPERATE)
         if request.dry_run:
             plan = await self._operations.plan_rebalance(max_moves=request.max_moves)
             return pb.RebalanceResponse(plan=mapping.plan_to_proto(plan))
@@ -200,14 +192,12 @@ class FleetService(pb_grpc.FleetServiceServicer):
     async def ListMoveJobs(
         self, request: pb.ListMoveJobsRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.ListMoveJobsResponse:
-        self._callers.of_context(context)
         jobs = await self._operations.jobs(with_ended=request.with_ended)
         return pb.ListMoveJobsResponse(jobs=[mapping.job_to_proto(job) for job in jobs])
 
     async def ControlMoveJob(
         self, request: pb.ControlMoveJobRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.ControlMoveJobResponse:
-        self._callers.require(context, Right.OPERATE)
         job = await self._operations.control(
             request.job_id,
             state=mapping.job_state_from_proto(request.state),
@@ -218,7 +208,6 @@ class FleetService(pb_grpc.FleetServiceServicer):
     async def RemoveUnit(
         self, request: pb.RemoveUnitRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.RemoveUnitResponse:
-        self._callers.require(context, Right.OPERATE)
         await self._operations.remove(
             check_slug(request.unit_id, "unit_id"),
             revision=request.revision,
@@ -231,7 +220,6 @@ class FleetService(pb_grpc.FleetServiceServicer):
         requests: AsyncIterator[pb.HeartbeatRequest],
         context: aio.ServicerContext[Any, Any],
     ) -> AsyncIterator[pb.HeartbeatResponse]:
-        self._callers.require(context, Right.UNIT)
         unit_id, ttl_s, sent_generation, admitted = "", DEFAULT_TTL_S, 0, 0
         liveness: Liveness | None = None
         stream: DepartureStream | None = None
@@ -310,7 +298,6 @@ class FleetService(pb_grpc.FleetServiceServicer):
     async def WatchFleet(
         self, request: pb.WatchFleetRequest, context: aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[pb.WatchFleetResponse]:
-        self._callers.of_context(context)
         async with aclosing(self._watches.stream(request.revision)) as stream:
             async for news in stream:
                 yield pb.WatchFleetResponse(

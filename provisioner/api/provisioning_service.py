@@ -9,8 +9,9 @@ from typing import Any
 import grpc
 from grpc import aio
 
-from control_plane.auth.tokens import Caller, Right
-from control_plane.errors import NotFound, PermissionDenied, ServiceError, Unavailable
+from control_plane.auth.access_control import tenant_for
+from control_plane.auth.callers import Caller
+from control_plane.errors import NotFound, ServiceError, Unavailable
 from control_plane.identity.names import check_client_id
 from control_plane.serving.calls import HotCall
 from control_plane.serving.errors_to_status import interrupted
@@ -22,7 +23,7 @@ from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from homeport.api.provisioning.v1 import provisioning_pb2_grpc as pb_grpc
 from provisioner.api import mapping
 from provisioner.api.batches import BatchRun
-from provisioner.api.callers import Callers
+from provisioner.api.callers import Callers, check_declares
 from provisioner.api.recorded_decision import recorded_decision
 from provisioner.api.requests import UNSAID, origin_of, read_batch, read_provision
 from provisioner.fleet_view import FleetView
@@ -75,14 +76,16 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         try:
             request = read_provision(call.payload)
             origin = request.WhichOneof("origin")
-            address = self._callers.admit(call, origin is not None)
-            position = None
-            if origin == "address":
+            _, tenant_id = self._callers.admit(call, request.tenant, origin is not None)
+            address = position = None
+            if origin is None:
+                address = self._callers.address(call)
+            elif origin == "address":
                 address = request.address
-            elif origin == "position":
+            else:
                 position = (request.position.latitude, request.position.longitude)
             left_s = call.time_left_s()
-            tenant = self._fleet_view.tenant_or_raise(request.tenant)
+            tenant = self._fleet_view.tenant_or_raise(tenant_id)
             if request.ticket:
                 sink = FallbackResponder(
                     self._fallback,
@@ -109,14 +112,12 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
     ) -> AsyncIterator[bytes]:
         """A few batches are under way at once; answers leave in the order of the requests."""
         caller = self._callers.of_context(context)
-        if Right.SPEAK_FOR_OTHERS not in caller.rights:
-            raise PermissionDenied("only operators may provision many clients at once")
         runs: asyncio.Queue[BatchRun | Exception | None] = asyncio.Queue(MAX_CONCURRENT_BATCHES)
 
         async def accept() -> None:
             try:
                 async for payload in requests:
-                    await runs.put(self._begin(payload))
+                    await runs.put(self._begin(payload, caller))
             except Exception as error:  # noqa: BLE001  # goes to whoever waits for the answers
                 await runs.put(error)
             except asyncio.CancelledError:
@@ -139,16 +140,16 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         finally:
             intake.cancel()
 
-    def _begin(self, payload: bytes) -> BatchRun:
+    def _begin(self, payload: bytes, caller: Caller) -> BatchRun:
         batch = read_batch(payload)
-        run = BatchRun(self._provisioner, self._fleet_view.tenant_or_raise(batch.tenant), batch)
+        tenant = self._fleet_view.tenant_or_raise(tenant_for(caller, batch.tenant))
+        run = BatchRun(self._provisioner, tenant, batch)
         run.begin()
         return run
 
     async def GetAssignment(
         self, request: pb.GetAssignmentRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.GetAssignmentResponse:
-        self._callers.of_context(context)
         tenant = self._fleet_view.tenant_or_raise(request.tenant)
         check_client_id(request.client_id)
         try:
@@ -174,7 +175,6 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
     async def ReleaseAssignment(
         self, request: pb.ReleaseAssignmentRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.ReleaseAssignmentResponse:
-        self._callers.of_context(context)
         tenant = self._fleet_view.tenant_or_raise(request.tenant)
         check_client_id(request.client_id)
         released = await self._assignments.release(tenant.id, request.client_id)
@@ -183,7 +183,6 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
     async def WatchAssignment(
         self, request: pb.WatchAssignmentRequest, context: aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[pb.WatchAssignmentResponse]:
-        self._callers.of_context(context)
         tenant = self._fleet_view.tenant_or_raise(request.tenant)
         client_id = check_client_id(request.client_id)
         async with self._watches.watch(
@@ -216,12 +215,11 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
     async def ExplainPlacement(
         self, request: pb.ExplainPlacementRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.ExplainPlacementResponse:
-        caller = self._callers.of_context(context)
         tenant = self._fleet_view.tenant_or_raise(request.tenant)
         client_id = check_client_id(request.client_id)
         origin = origin_of(request)
         if origin.address is not None or origin.position is not None:
-            _may_declare(caller)
+            check_declares(self._callers.of_context(context))
         record: AssignmentRecord | None = None
         stale = False
         try:
@@ -256,13 +254,6 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
             if decision is not None:
                 response.current_decision.CopyFrom(decision)
         return response
-
-
-def _may_declare(caller: Caller) -> None:
-    if Right.SPEAK_FOR_OTHERS not in caller.rights:
-        raise PermissionDenied(
-            "this caller may not say where a client is; leave address and position out"
-        )
 
 
 def _add(servicer: Any, server: Any) -> None:

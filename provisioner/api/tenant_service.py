@@ -7,7 +7,6 @@ from typing import Any
 
 from grpc import aio
 
-from control_plane.auth.tokens import Right
 from control_plane.fleet.tenant_registry import TenantRegistry
 from control_plane.fleet.unit import DEFAULT_TENANT
 from control_plane.fleet.validation import check_tenant
@@ -18,7 +17,6 @@ from control_plane.serving.server import Service
 from homeport.api.tenancy.v1 import tenancy_pb2 as pb
 from homeport.api.tenancy.v1 import tenancy_pb2_grpc as pb_grpc
 from provisioner.api import mapping
-from provisioner.api.callers import Callers
 from provisioner.fleet_view import FleetView
 
 NAME = "homeport.api.tenancy.v1.TenantService"
@@ -33,13 +31,11 @@ class TenantService(pb_grpc.TenantServiceServicer):
         fleet_view: FleetView,
         issuer: TicketIssuer,
         key_rotation: KeyRotation,
-        callers: Callers,
     ) -> None:
         self._registry = registry
         self._fleet_view = fleet_view
         self._issuer = issuer
         self._key_rotation = key_rotation
-        self._callers = callers
 
     def service(self) -> Service:
         """What control_plane.serving needs to serve it."""
@@ -50,7 +46,6 @@ class TenantService(pb_grpc.TenantServiceServicer):
     async def ApplyTenant(
         self, request: pb.ApplyTenantRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.Tenant:
-        self._callers.require(context, Right.OPERATE)
         tenant = check_tenant(mapping.tenant_from_proto(request.tenant))
         fields = mapping.tenant_fields(request.update_mask)
         applied, revision = await self._registry.apply(tenant, fields)
@@ -60,14 +55,12 @@ class TenantService(pb_grpc.TenantServiceServicer):
     async def GetTenant(
         self, request: pb.GetTenantRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.Tenant:
-        self._callers.require(context, Right.OPERATE)
         name = check_slug(request.tenant, "tenant")
         return mapping.tenant_to_proto(self._fleet_view.tenant_or_raise(name))
 
     async def RemoveTenant(
         self, request: pb.RemoveTenantRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.RemoveTenantResponse:
-        self._callers.require(context, Right.OPERATE)
         revision = await self._registry.remove(check_slug(request.tenant, "tenant"))
         await self._fleet_view.wait_for_tenants(revision)
         return pb.RemoveTenantResponse()
@@ -75,7 +68,6 @@ class TenantService(pb_grpc.TenantServiceServicer):
     async def ListTenants(
         self, request: pb.ListTenantsRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.ListTenantsResponse:
-        self._callers.require(context, Right.OPERATE)
         tenants = {DEFAULT_TENANT.id: DEFAULT_TENANT, **self._fleet_view.tenants}
         return pb.ListTenantsResponse(
             tenants=[mapping.tenant_to_proto(tenants[name]) for name in sorted(tenants)]
@@ -89,7 +81,6 @@ class TenantService(pb_grpc.TenantServiceServicer):
     async def ListTicketKeys(
         self, request: pb.ListTicketKeysRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.ListTicketKeysResponse:
-        self._callers.require(context, Right.OPERATE)
         return pb.ListTicketKeysResponse(
             epochs=map(_epoch_to_proto, await self._key_rotation.epochs()),
             from_file=self._key_rotation.from_file,
@@ -98,7 +89,6 @@ class TenantService(pb_grpc.TenantServiceServicer):
     async def RotateTicketKeys(
         self, request: pb.RotateTicketKeysRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.RotateTicketKeysResponse:
-        self._callers.require(context, Right.OPERATE)
         done = await self._key_rotation.rotate(
             request.replacing,
             sign_after_s=mapping.given_seconds(request, "sign_after"),

@@ -11,6 +11,9 @@ import time
 from dataclasses import dataclass
 
 from control_plane import keys
+from control_plane.auth.access_control import AccessControl
+from control_plane.auth.interceptor import AccessInterceptor
+from control_plane.auth.method_access import access_of_services
 from control_plane.auth.tokens import Tokens
 from control_plane.fleet.tenant_registry import TenantRegistry
 from control_plane.identity.key_rotation import KeyRotation
@@ -18,6 +21,7 @@ from control_plane.process import serving_tls
 from control_plane.serving.peers import Proxies, parse_networks
 from control_plane.serving.server import Server
 from control_plane.supervision import Supervisor
+from provisioner.api import fleet_service, provisioning_service, tenant_service
 from provisioner.api.callers import Callers
 from provisioner.api.fleet_service import FleetService
 from provisioner.api.metrics import ProvisionerMetrics
@@ -30,6 +34,8 @@ from provisioner.wiring.moving import Moving
 from provisioner.wiring.state import ServerState
 from provisioner.wiring.tasks import Task
 from provisioner.wiring.use_case import UseCase
+
+SERVICES = (provisioning_service.NAME, fleet_service.NAME, tenant_service.NAME)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,10 +63,10 @@ def build_services(
 ) -> Services:
     """Over everything else. Raises InvalidInput."""
     store, fleet_view, cluster_set = state.store, state.fleet_view, state.cluster_set
-    callers = Callers(
-        Proxies(parse_networks(settings.trusted_proxies)),
-        Tokens.read(settings.tokens) if settings.tokens else None,
+    access = AccessControl(
+        access_of_services(SERVICES), Tokens.read(settings.tokens) if settings.tokens else None
     )
+    callers = Callers(Proxies(parse_networks(settings.trusted_proxies)), access)
     watching = Watching.of(
         store,
         state.registry,
@@ -121,11 +127,11 @@ def build_services(
             wall=time.time,
             random=secrets.token_bytes,
         ),
-        callers,
     )
     return Services(
         server=Server(
             [provisioning_service.service(), fleet_service.service(), tenant_service.service()],
+            interceptors=[AccessInterceptor(access)],
             transport=settings.transport,
             tls=serving_tls(settings.tls_certificate, settings.tls_key, settings.tls_client_ca),
             share_port=share_port,

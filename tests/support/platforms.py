@@ -79,8 +79,7 @@ class Serving:
             dispatcher,
             KEY,
             lambda tenant, name, version: coffee() if name == "coffee" else None,
-            host=lambda context, tenant: tenant or "default",
-            operate=lambda context, tenant: tenant or "default",
+            tenant_of=lambda context, tenant: tenant or "default",
             needed=lambda tenant: set(),
             wall_ms=wall_ms,
         )

@@ -7,7 +7,6 @@ from typing import Any, TypeAlias
 
 from grpc import aio
 
-from control_plane.auth.tokens import Right
 from control_plane.errors import InvalidInput
 from control_plane.serving.server import Service
 from data_sharing.api.callers import Callers
@@ -158,7 +157,7 @@ class DecisionService(pb_grpc.DecisionServiceServicer):
         )
 
     def _tenant(self, context: Context, tenant: str) -> str:
-        return self._callers.of_context(context, tenant, Right.OPERATE).tenant
+        return self._callers.of_context(context, tenant).tenant
 
     def _instruction(self, stored: StoredInstruction) -> pb.Instruction:
         return instruction_to_proto(stored, self._dispatcher.platform_of(stored.instruction.id))

@@ -15,14 +15,14 @@ import grpc
 from google.protobuf.message import DecodeError
 from grpc import aio
 
-from control_plane.auth.tokens import Right
+from control_plane.auth.callers import Caller
 from control_plane.errors import InvalidInput, NotFound, PermissionDenied, ServiceError
 from control_plane.serving.calls import HotCall
 from control_plane.serving.errors_to_status import interrupted
 from control_plane.serving.lenient_batch import lenient_class
 from control_plane.serving.server import Service
 from control_plane.supervision import is_cancelled
-from data_sharing.api.callers import Callers, Party, reader_of
+from data_sharing.api.callers import Callers, Party, party, reader_of
 from data_sharing.api.cloudevent_message import (
     envelope_from_bytes,
     envelope_from_proto,
@@ -41,10 +41,10 @@ from homeport.api.datasharing.v1 import feed_pb2_grpc as pb_grpc
 log = logging.getLogger(__name__)
 
 NAME = "homeport.api.datasharing.v1.FeedService"
+PUBLISH_EVENT, PUBLISH_BATCH = f"/{NAME}/PublishEvent", f"/{NAME}/PublishBatch"
 MAX_BATCH = 1_000
 MOST_FEEDS = 1_000  # that one reader names
 BATCHES_AHEAD = 4  # of one stream, under way at once
-_RIGHTS = (Right.READ_FEEDS, Right.OPERATE)
 
 
 class FeedService(pb_grpc.FeedServiceServicer):
@@ -79,11 +79,9 @@ class FeedService(pb_grpc.FeedServiceServicer):
     def publish_event(self, call: HotCall) -> None:
         """PublishEvent."""
         try:
+            caller = self._callers.admit(PUBLISH_EVENT, call.metadata())
             tenant, envelope = read_event(call.payload)
-            party = self._callers.party(call.metadata(), tenant, Right.PUBLISH)
-            answer = self._publisher.publish(
-                party.tenant, [envelope], application=party.application
-            )
+            answer = self._publish(party(caller, tenant), [envelope])
         except ServiceError as error:
             call.fail(error)
             return
@@ -105,11 +103,9 @@ class FeedService(pb_grpc.FeedServiceServicer):
     def publish_batch(self, call: HotCall) -> None:
         """PublishBatch."""
         try:
+            caller = self._callers.admit(PUBLISH_BATCH, call.metadata())
             tenant, envelopes = read_batch(call.payload)
-            party = self._callers.party(call.metadata(), tenant, Right.PUBLISH)
-            answers = self._publisher.publish(
-                party.tenant, envelopes, application=party.application
-            )
+            answers = self._publish(party(caller, tenant), envelopes)
         except ServiceError as error:
             call.fail(error)
             return
@@ -127,7 +123,7 @@ class FeedService(pb_grpc.FeedServiceServicer):
         self, requests: AsyncIterator[bytes], context: aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[bytes]:
         """A few batches are under way at once; answers leave in the order of the requests."""
-        party = self._callers.of_context(context, "", Right.PUBLISH)
+        caller = self._callers.of_context(context, "").caller
         under_way: asyncio.Queue[asyncio.Future[Sequence[Answer]] | Exception | None]
         under_way = asyncio.Queue(BATCHES_AHEAD)
 
@@ -135,7 +131,7 @@ class FeedService(pb_grpc.FeedServiceServicer):
             try:
                 async for payload in requests:
                     await self._log.room()
-                    await under_way.put(self._begin(payload, party, context))
+                    await under_way.put(self._begin(payload, caller))
             except Exception as error:  # noqa: BLE001  # goes to whoever waits for the answers
                 await under_way.put(error)
             except asyncio.CancelledError:
@@ -155,32 +151,33 @@ class FeedService(pb_grpc.FeedServiceServicer):
         finally:
             intake.cancel()
 
-    def _begin(
-        self, payload: bytes, party: Party, context: aio.ServicerContext[Any, Any]
-    ) -> asyncio.Future[Sequence[Answer]]:
+    def _begin(self, payload: bytes, caller: Caller) -> asyncio.Future[Sequence[Answer]]:
         tenant, envelopes = read_batch(payload)
-        if tenant and tenant != party.tenant:
-            party = self._callers.of_context(context, tenant, Right.PUBLISH)
-        return self._publisher.publish(party.tenant, envelopes, application=party.application)
+        return self._publish(party(caller, tenant), envelopes)
+
+    def _publish(
+        self, whose: Party, envelopes: Iterable[Envelope | Refusal]
+    ) -> asyncio.Future[Sequence[Answer]]:
+        return self._publisher.publish(whose.tenant, envelopes, application=whose.application)
 
     # -- reading -----------------------------------------------------------------------
 
     async def Tail(
         self, request: pb.TailRequest, context: aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[pb.TailResponse]:
-        party = self._callers.of_context(context, request.tenant, *_RIGHTS)
+        whose = self._callers.of_context(context, request.tenant)
         if len(request.feeds) > MOST_FEEDS:
             raise InvalidInput(
                 "feeds", f"feeds names {len(request.feeds):,}; at most {MOST_FEEDS:,}"
             )
         tail = Tail(
-            tenant=party.tenant,
-            application=reader_of(party, request.application),
+            tenant=whose.tenant,
+            application=reader_of(whose, request.application),
             feeds=tuple(dict.fromkeys(request.feeds)),
             key=request.key,
             follow=request.follow,
         )
-        start = await self._start(request, party.tenant)
+        start = await self._start(request, whose.tenant)
         along = read_along(self._log, self._catalogue, tail, start, lambda: self._draining)
         async for records, position, trimmed in along:
             yield pb.TailResponse(
@@ -204,19 +201,19 @@ class FeedService(pb_grpc.FeedServiceServicer):
     async def ListFeeds(
         self, request: pb.ListFeedsRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.ListFeedsResponse:
-        party = self._callers.of_context(context, request.tenant, *_RIGHTS)
-        application = reader_of(party, request.application)
+        whose = self._callers.of_context(context, request.tenant)
+        application = reader_of(whose, request.application)
         catalogue = self._catalogue()
-        if application and catalogue.application(party.tenant, application) is None:
-            raise NotFound(f"tenant {party.tenant} has no application {application}")
-        seen = readable(catalogue, tenant=party.tenant, application=application)
+        if application and catalogue.application(whose.tenant, application) is None:
+            raise NotFound(f"tenant {whose.tenant} has no application {application}")
+        seen = readable(catalogue, tenant=whose.tenant, application=application)
         feeds = []
-        for version in catalogue.applications(party.tenant):
+        for version in catalogue.applications(whose.tenant):
             for produced in version.manifest.produces:
                 own = version.manifest.application == application
                 if application and not own and produced.type not in seen:
                     continue
-                who = readers(catalogue, tenant=party.tenant, feed=produced.type)
+                who = readers(catalogue, tenant=whose.tenant, feed=produced.type)
                 feeds.append(
                     pb.Feed(
                         type=produced.type,

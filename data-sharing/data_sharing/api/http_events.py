@@ -16,7 +16,6 @@ from typing import Any
 
 from aiohttp import web
 
-from control_plane.auth.tokens import Right
 from control_plane.errors import (
     Exhausted,
     InvalidInput,
@@ -28,7 +27,7 @@ from control_plane.errors import (
 )
 from control_plane.printable import why_failed
 from control_plane.serving.status import code_of
-from data_sharing.api.callers import Callers
+from data_sharing.api.callers import Callers, party
 from data_sharing.api.cloudevent_attributes import refused
 from data_sharing.api.cloudevent_headers import (
     CONTENT_TYPE,
@@ -43,6 +42,7 @@ from data_sharing.api.cloudevent_json import (
     envelope_from_json,
     envelopes_from_batch,
 )
+from data_sharing.api.feed_service import PUBLISH_BATCH
 from data_sharing.api.http_errors import error_response, errors_as_json, server_log
 from data_sharing.feeds.attributes import shown
 from data_sharing.feeds.intake import Envelope, Refusal
@@ -60,6 +60,10 @@ _STATUS: tuple[tuple[type[ServiceError], int], ...] = (
     (Unavailable, 503),
 )
 _STATUS_OF_CODE = {"NOT_FOUND": 404, "PERMISSION_DENIED": 403}
+
+EVENTS_PATH = "/v1/tenants/{tenant}/events"
+ROUTES = {("POST", EVENTS_PATH): PUBLISH_BATCH}
+"""Each route, and the gRPC method by whose contract it is decided who may call it."""
 
 
 class HttpEvents:
@@ -85,7 +89,7 @@ class HttpEvents:
         if not self._listen:
             return
         application = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[errors_as_json])
-        application.router.add_post("/v1/tenants/{tenant}/events", self._post)
+        application.router.add_post(EVENTS_PATH, self._post)
         self._runner = web.AppRunner(
             application, access_log=None, logger=server_log(), keepalive_timeout=75.0
         )
@@ -125,7 +129,7 @@ class HttpEvents:
     async def _answer(self, request: web.Request) -> web.Response:
         metadata = [("authorization", text) for text in request.headers.getall("Authorization", [])]
         tenant = request.match_info["tenant"]
-        party = self._callers.party(metadata, tenant, Right.PUBLISH)
+        whose = party(self._callers.admit(ROUTES["POST", EVENTS_PATH], metadata), tenant)
         async with asyncio.timeout(READ_S):
             body = await request.read()
         headers = event_headers(request.headers.items())
@@ -135,10 +139,10 @@ class HttpEvents:
         if kind == BATCH:
             # In a thread: a megabyte that is no JSON takes a while to be told apart.
             envelopes = await asyncio.to_thread(envelopes_from_batch, body)
-            answers = await self._publish(party.tenant, envelopes, party.application)
+            answers = await self._publish(whose.tenant, envelopes, whose.application)
             return web.json_response({"results": [_result(one) for one in answers]})
         envelope = _one(kind, headers, body)
-        (answer,) = await self._publish(party.tenant, [envelope], party.application)
+        (answer,) = await self._publish(whose.tenant, [envelope], whose.application)
         if isinstance(answer, Refusal):
             status = _STATUS_OF_CODE.get(answer.code, 400)
             if answer.field == CONTENT_TYPE:

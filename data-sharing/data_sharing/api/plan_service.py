@@ -8,7 +8,6 @@ from typing import Any, TypeAlias
 import msgspec
 from grpc import aio
 
-from control_plane.auth.tokens import Right
 from control_plane.errors import InvalidInput
 from control_plane.serving.server import Service
 from data_sharing.api.callers import Callers, Party
@@ -131,7 +130,7 @@ class PlanService(pb_grpc.PlanServiceServicer):
         )
 
     def _party(self, context: Context, tenant: str) -> Party:
-        return self._callers.of_context(context, tenant, Right.OPERATE)
+        return self._callers.of_context(context, tenant)
 
     def _plan(self, plan: EventPlan) -> pb.Plan:
         following = next_occurrence(plan, now_ms=self._wall_ms())

@@ -39,9 +39,9 @@ _encode = msgspec.json.Encoder().encode
 Context: TypeAlias = aio.ServicerContext[Any, Any]
 FindVersion: TypeAlias = Callable[[str, str, str], Version | None]
 """(tenant, application, version or "" for the current one)."""
-Admit: TypeAlias = Callable[[Context, str], str]
-"""Who calls may do this for that tenant ("": the token's); gives the tenant. Raises
-Unauthenticated, PermissionDenied."""
+TenantOf: TypeAlias = Callable[[Context, str], str]
+"""The tenant that a call is about, of the one it names ("": its caller's). Raises
+PermissionDenied."""
 
 
 class PlatformService(pb_grpc.PlatformServiceServicer):
@@ -54,16 +54,14 @@ class PlatformService(pb_grpc.PlatformServiceServicer):
         key: SigningKey,
         find: FindVersion,
         *,
-        host: Admit,
-        operate: Admit,
+        tenant_of: TenantOf,
         needed: Callable[[str], set[tuple[str, str]]],
         wall_ms: Callable[[], int],
     ) -> None:
         self._dispatcher = dispatcher
         self._key = key
         self._find = find
-        self._host = host
-        self._operate = operate
+        self._tenant_of = tenant_of
         self._needed = needed
         self._wall_ms = wall_ms
         self._draining = asyncio.Event()
@@ -121,7 +119,7 @@ class PlatformService(pb_grpc.PlatformServiceServicer):
     async def ListPlatforms(
         self, request: pb.ListPlatformsRequest, context: Context
     ) -> pb.ListPlatformsResponse:
-        tenant = self._operate(context, request.tenant)
+        tenant = self._tenant_of(context, request.tenant)
         found = [one for one in self._dispatcher.sessions if one.facts.tenant == tenant]
         found.sort(key=lambda one: one.facts.name)
         return pb.ListPlatformsResponse(platforms=map(_platform, found))
@@ -131,7 +129,7 @@ class PlatformService(pb_grpc.PlatformServiceServicer):
         if not message.HasField("hello"):
             raise InvalidInput("hello", "the first message has to carry hello")
         hello = message.hello
-        tenant = self._host(context, hello.tenant)
+        tenant = self._tenant_of(context, hello.tenant)
         ttl_s = hello.ttl.seconds + hello.ttl.nanos / 1e9
         if not 1 <= ttl_s <= 60:
             raise InvalidInput("hello.ttl", f"ttl is {ttl_s:g} s; use 1 to 60 s")

@@ -7,7 +7,6 @@ from typing import Any
 
 from grpc import aio
 
-from control_plane.auth.tokens import Right
 from control_plane.errors import InvalidInput, PermissionDenied
 from control_plane.identity.names import check_slug
 from control_plane.serving.server import Service
@@ -21,8 +20,6 @@ from homeport.api.datasharing.v1 import registry_pb2_grpc as pb_grpc
 NAME = "homeport.api.datasharing.v1.ApplicationRegistry"
 PIECE_BYTES = 256 * 1024
 MAX_ARTIFACT_BYTES = 64 << 20
-_READERS = (Right.SUBMIT, Right.READ_FEEDS, Right.OPERATE)
-_SUBMITTERS = (Right.SUBMIT, Right.OPERATE)
 
 
 class RegistryService(pb_grpc.ApplicationRegistryServicer):
@@ -59,7 +56,7 @@ class RegistryService(pb_grpc.ApplicationRegistryServicer):
                     raise InvalidInput("head", "the first message must be the head: the manifest")
                 head = request.head
                 # Before anything large comes in.
-                party = self._callers.of_context(context, head.tenant, *_SUBMITTERS)
+                party = self._callers.of_context(context, head.tenant)
                 continue
             if request.WhichOneof("part") != "artifact":
                 raise InvalidInput("head", "there is one head, and then pieces of the artifact")
@@ -92,7 +89,7 @@ class RegistryService(pb_grpc.ApplicationRegistryServicer):
     async def ListApplications(
         self, request: pb.ListApplicationsRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.ListApplicationsResponse:
-        party = self._callers.of_context(context, request.tenant, *_READERS)
+        party = self._callers.of_context(context, request.tenant)
         found = self._registry.catalogue.applications(party.tenant)
         return pb.ListApplicationsResponse(
             applications=[
@@ -105,7 +102,7 @@ class RegistryService(pb_grpc.ApplicationRegistryServicer):
     async def GetApplication(
         self, request: pb.GetApplicationRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.GetApplicationResponse:
-        party = self._party(context, request, *_READERS)
+        party = self._party(context, request)
         found = self._registry.version(party.tenant, request.application, request.version)
         versions = self._registry.versions(party.tenant, request.application)
         return pb.GetApplicationResponse(
@@ -117,14 +114,14 @@ class RegistryService(pb_grpc.ApplicationRegistryServicer):
     async def RollbackApplication(
         self, request: pb.RollbackApplicationRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.Application:
-        party = self._party(context, request, *_SUBMITTERS)
+        party = self._party(context, request)
         done = await self._registry.rollback(party.tenant, request.application, request.version)
         return application_to_proto(done)
 
     async def DeprecateApplication(
         self, request: pb.DeprecateApplicationRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.Application:
-        party = self._party(context, request, *_SUBMITTERS)
+        party = self._party(context, request)
         if not request.version:
             raise InvalidInput("version", "version is missing: say which one is deprecated")
         done = await self._registry.deprecate(
@@ -135,15 +132,15 @@ class RegistryService(pb_grpc.ApplicationRegistryServicer):
     async def FetchArtifact(
         self, request: pb.FetchArtifactRequest, context: aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[pb.FetchArtifactResponse]:
-        party = self._party(context, request, *_READERS, Right.HOST)
+        party = self._party(context, request)
         found = self._registry.version(party.tenant, request.application, request.version)
         content = await self._registry.artifact(found)
         for start in range(0, len(content), PIECE_BYTES):
             yield pb.FetchArtifactResponse(content=content[start : start + PIECE_BYTES])
 
-    def _party(self, context: aio.ServicerContext[Any, Any], request: Any, *rights: Right) -> Party:
+    def _party(self, context: aio.ServicerContext[Any, Any], request: Any) -> Party:
         """Who asks about `request.application`."""
-        party = self._callers.of_context(context, request.tenant, *rights)
+        party = self._callers.of_context(context, request.tenant)
         check_slug(request.application, "application")
         if party.application not in ("", request.application):
             raise PermissionDenied(f"{party.caller.name} has to do with {party.application} alone")

@@ -7,7 +7,6 @@ from typing import Any, TypeAlias
 import msgspec
 from grpc import aio
 
-from control_plane.auth.tokens import Right
 from control_plane.errors import InvalidInput
 from control_plane.serving.server import Service
 from data_sharing.api.callers import Callers
@@ -120,7 +119,7 @@ class RuleService(pb_grpc.RuleServiceServicer):
         return self._rule(await self._rules.retire(tenant, request.rule_id))
 
     def _tenant(self, context: Context, tenant: str) -> str:
-        return self._callers.of_context(context, tenant, Right.OPERATE).tenant
+        return self._callers.of_context(context, tenant).tenant
 
     def _rule(self, rule: RuleVersion, *, with_scopes: bool = False) -> pb.Rule:
         health = self._worker.health(rule.tenant, rule.spec.rule, rule.version)

@@ -11,14 +11,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from control_plane.auth.tokens import Right
 from control_plane.errors import Conflict, NotFound
 from control_plane.serving.server import Service
 from control_plane.supervision import Supervisor
 from data_sharing.api.callers import Callers
 from data_sharing.api.decision_service import DecisionService
 from data_sharing.api.plan_service import PlanService
-from data_sharing.api.platform_service import Admit, Context, PlatformService
+from data_sharing.api.platform_service import PlatformService
 from data_sharing.api.rule_service import RuleService
 from data_sharing.database import Database
 from data_sharing.decisions import outbox
@@ -101,8 +100,7 @@ async def build_deciding(
         dispatcher,
         key,
         find_version,
-        host=_admit(callers, Right.HOST),
-        operate=_admit(callers, Right.OPERATE),
+        tenant_of=lambda context, tenant: callers.of_context(context, tenant).tenant,
         needed=lambda tenant: database.read(lambda db: outbox.open_applications(db, tenant)),
         wall_ms=wall_ms,
     )
@@ -128,13 +126,6 @@ async def build_deciding(
         platforms=platforms,
         services=services,
     )
-
-
-def _admit(callers: Callers, right: Right) -> Admit:
-    def admit(context: Context, tenant: str) -> str:
-        return callers.of_context(context, tenant, right).tenant
-
-    return admit
 
 
 def version_finder(registry: Registry) -> FindVersion:

@@ -15,11 +15,22 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from control_plane.auth.access_control import AccessControl
+from control_plane.auth.interceptor import AccessInterceptor
+from control_plane.auth.method_access import access_of_services
 from control_plane.auth.tokens import Tokens
 from control_plane.process import serving_tls
 from control_plane.serving.server import Server
 from control_plane.supervision import Supervisor
 from control_plane.telemetry.endpoint import MetricsEndpoint
+from data_sharing.api import (
+    decision_service,
+    feed_service,
+    plan_service,
+    platform_service,
+    registry_service,
+    rule_service,
+)
 from data_sharing.api.callers import Callers
 from data_sharing.api.feed_service import FeedService
 from data_sharing.api.http_events import HttpEvents
@@ -44,6 +55,10 @@ from data_sharing.wiring.decisions import Deciding, build_deciding
 
 log = logging.getLogger("homeport")
 
+SERVICES = (
+    registry_service.NAME, feed_service.NAME, rule_service.NAME, plan_service.NAME,
+    decision_service.NAME, platform_service.NAME,
+)  # fmt: skip
 SCHEMAS = (feed_tables.SCHEMA, registry_tables.SCHEMA, *decision_tables.SCHEMAS)
 
 
@@ -66,7 +81,10 @@ async def serve(
     rng = random.Random(secrets.randbits(64))
     supervisor = Supervisor(clock=time.monotonic, jitter=rng.random, on_end=stop.set)
     folder, wall_ms = settings.data_dir, clock_of(settings.clock_file)
-    callers = Callers(Tokens.read(settings.tokens) if settings.tokens else None)
+    access = AccessControl(
+        access_of_services(SERVICES), Tokens.read(settings.tokens) if settings.tokens else None
+    )
+    callers = Callers(access)
     database = await Database.open(folder / "sharing.db", SCHEMAS)
     try:
         with RuntimeHost(folder / "compiled") as hosting:
@@ -95,15 +113,16 @@ async def serve(
             publisher = Publisher(Intake(feeds.find, limits), feed_log, wall_ms=wall_ms)
             retention = Retention(age_s=settings.retain_s, content_bytes=settings.retain_bytes)
             retainer = Retainer(feed_log, retention, wall_ms=wall_ms)
-            feed_service = FeedService(publisher, feed_log, lambda: registry.catalogue, callers)
+            feeds_served = FeedService(publisher, feed_log, lambda: registry.catalogue, callers)
             server = Server(
                 [
                     RegistryService(
                         registry, callers, max_artifact_bytes=settings.max_artifact_bytes
                     ).service(),
-                    feed_service.service(),
+                    feeds_served.service(),
                     *deciding.services,
                 ],
+                interceptors=[AccessInterceptor(access)],
                 transport=settings.transport,
                 tls=serving_tls(settings.tls_certificate, settings.tls_key, settings.tls_client_ca),
             )
@@ -112,7 +131,7 @@ async def serve(
                 database, feed_log, publisher, feeds, retainer, deciding.worker, deciding.dispatcher
             )
             await _run(
-                settings, stop, on_ready, server, http, metrics, feed_service, retainer, deciding,
+                settings, stop, on_ready, server, http, metrics, feeds_served, retainer, deciding,
                 supervisor,
             )  # fmt: skip
             supervisor.raise_if_ended()
@@ -127,7 +146,7 @@ async def _run(
     server: Server,
     http: HttpEvents,
     metrics: SharingMetrics,
-    feed_service: FeedService,
+    feeds_served: FeedService,
     retainer: Retainer,
     deciding: Deciding,
     supervisor: Supervisor,
@@ -154,7 +173,7 @@ async def _run(
             )
             await stop.wait()
             log.info("draining: refusing new calls, finishing those under way")
-            feed_service.drain()
+            feeds_served.drain()
             deciding.platforms.drain()
             await server.stop(settings.drain_s)
             await http.stop()

@@ -14,8 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from control_plane import keys
-from control_plane.auth.tokens import CLIENT, Right, Tokens
-from control_plane.errors import InvalidInput, Unauthenticated
+from control_plane.errors import InvalidInput
 from control_plane.identity.admission import AdmissionReason, EpochMemory, TicketVerifier
 from control_plane.identity.jws import base64url
 from control_plane.identity.keyring import (
@@ -365,44 +364,3 @@ def test_client_ids_that_are(client_id):
 def test_slugs_that_are_not(name):
     with pytest.raises(InvalidInput, match="not a valid name"):
         check_slug(name, "unit_id")
-
-
-def test_tokens_know_their_callers(tmp_path):
-    path = tmp_path / "tokens.toml"
-    path.write_text(
-        '[[token]]\nname = "edge"\nrights = ["provision", "speak-for-others"]\n'
-        'sha256 = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b"\n'
-    )
-    tokens = Tokens.read(path)
-    caller = tokens.caller([("authorization", "Bearer secret")])
-    assert caller.name == "edge"
-    assert Right.OPERATE not in caller.rights
-    assert tokens.caller([]) is CLIENT
-    for header in ("Bearer wrong", "Basic secret", "Bearer "):
-        with pytest.raises(Unauthenticated):
-            tokens.caller([("authorization", header)])
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("nonsense", "cannot be read"),
-        ("[other]", "unknown key"),
-        ('[[token]]\nname = "a"', "needs name"),
-        ('token = "a"', "a table under"),
-        ("token = [5]", "a table under"),
-        ('[token]\nname = "a"', "a table under"),
-        ('[[token]]\nname="a"\nsha256="' + "0" * 64 + '"\nrights="provision"', "is a list"),
-        (2 * ('[[token]]\nname="a"\nsha256="' + "0" * 64 + '"\nrights=[]\n'), "tokens differ"),
-        ('[[token]]\nname="a"\nsha256="xyz"\nrights=[]', "64 hexadecimal"),
-        (f'[[token]]\nname="a"\nsha256="{"0" * 64}"\nrights=[]\nfoo=1', "no more"),
-        (f'[[token]]\nname="a"\nsha256="{"0" * 64}"\nrights=[]\ntenant="A b"', "valid name"),
-        (f'[[token]]\nname="a"\nsha256="{"0" * 64}"\nrights=[]\napplication="a"', "its tenant"),
-        ('[[token]]\nname="a"\nsha256="' + "0" * 64 + '"\nrights=["fly"]', "rights are"),
-    ],
-)
-def test_a_bad_token_file_is_named(tmp_path, text, said):
-    path = tmp_path / "tokens.toml"
-    path.write_text(text)
-    with pytest.raises(InvalidInput, match=said):
-        Tokens.read(path)

@@ -7,9 +7,17 @@ import hashlib
 
 import pytest
 
-from control_plane.auth.tokens import Right, Tokens
+from control_plane.auth.access_control import AccessControl
+from control_plane.auth.method_access import access_of_services
+from control_plane.auth.tokens import Tokens
 from control_plane.errors import InvalidInput, PermissionDenied, Unauthenticated
-from data_sharing.api.callers import Callers, reader_of
+from data_sharing.api import feed_service, registry_service
+from data_sharing.api.callers import Callers, party, reader_of
+
+METHODS = access_of_services([feed_service.NAME, registry_service.NAME])
+PUBLISH = feed_service.PUBLISH_EVENT
+TAIL = f"/{feed_service.NAME}/Tail"
+SUBMIT = f"/{registry_service.NAME}/SubmitApplication"
 
 TOKENS = """
 [[token]]
@@ -40,7 +48,7 @@ def callers(tmp_path) -> Callers:
     }
     path = tmp_path / "tokens.toml"
     path.write_text(TOKENS.format(**digests))
-    return Callers(Tokens.read(path))
+    return Callers(AccessControl(METHODS, Tokens.read(path)))
 
 
 def shows(token: str) -> list[tuple[str, str | bytes]]:
@@ -48,42 +56,42 @@ def shows(token: str) -> list[tuple[str, str | bytes]]:
 
 
 def test_a_token_says_tenant_and_application(callers):
-    party = callers.party(shows("traffic"), "", Right.PUBLISH)
-    assert (party.tenant, party.application) == ("city", "traffic")
-    assert callers.party(shows("operator"), "bank", Right.PUBLISH).tenant == "bank"
-    assert callers.party(shows("operator"), "", Right.PUBLISH).tenant == "default"
+    whose = party(callers.admit(PUBLISH, shows("traffic")), "")
+    assert (whose.tenant, whose.application) == ("city", "traffic")
+    assert party(callers.admit(PUBLISH, shows("operator")), "bank").tenant == "bank"
+    assert party(callers.admit(PUBLISH, shows("operator")), "").tenant == "default"
 
 
 @pytest.mark.parametrize(
-    ("token", "tenant", "right", "error"),
+    ("token", "tenant", "method", "error"),
     [
-        pytest.param("traffic", "bank", Right.PUBLISH, PermissionDenied, id="another-tenant"),
-        pytest.param("traffic", "city", Right.SUBMIT, PermissionDenied, id="a-right-it-has-not"),
-        pytest.param("submitter", "city", Right.READ_FEEDS, PermissionDenied, id="nor-that-one"),
-        pytest.param("nobody", "city", Right.PUBLISH, Unauthenticated, id="an-unknown-token"),
-        pytest.param("operator", "No Name", Right.PUBLISH, InvalidInput, id="no-tenants-name"),
+        pytest.param("traffic", "bank", PUBLISH, PermissionDenied, id="another-tenant"),
+        pytest.param("traffic", "city", SUBMIT, PermissionDenied, id="a-role-it-has-not"),
+        pytest.param("submitter", "city", TAIL, PermissionDenied, id="nor-that-one"),
+        pytest.param("nobody", "city", PUBLISH, Unauthenticated, id="an-unknown-token"),
+        pytest.param("operator", "No Name", PUBLISH, InvalidInput, id="no-tenants-name"),
     ],
 )
-def test_who_may_not_is_told_so(callers, token, tenant, right, error):
+def test_who_may_not_is_told_so(callers, token, tenant, method, error):
     with pytest.raises(error):
-        callers.party(shows(token), tenant, right)
+        party(callers.admit(method, shows(token)), tenant)
 
 
 def test_no_token_is_no_caller_where_tokens_are_asked_for(callers):
     with pytest.raises(Unauthenticated, match="needed"):
-        callers.party([], "city", Right.PUBLISH)
-    assert Callers(None).party([], "", Right.PUBLISH).tenant == "default"
+        party(callers.admit(PUBLISH, []), "city")
+    assert party(Callers(AccessControl(METHODS, None)).admit(PUBLISH, []), "").tenant == "default"
 
 
 def test_an_application_reads_as_itself_and_only_operators_read_as_nobody(callers):
-    traffic = callers.party(shows("traffic"), "", Right.READ_FEEDS)
+    traffic = party(callers.admit(TAIL, shows("traffic")), "")
     assert reader_of(traffic, "") == "traffic"
     assert reader_of(traffic, "traffic") == "traffic"
     with pytest.raises(PermissionDenied):
         reader_of(traffic, "weather")
-    operator = callers.party(shows("operator"), "city", Right.OPERATE)
+    operator = party(callers.admit(TAIL, shows("operator")), "city")
     assert reader_of(operator, "") == ""
     assert reader_of(operator, "weather") == "weather"
-    submitter = callers.party(shows("submitter"), "city", Right.SUBMIT)
+    submitter = party(callers.admit(SUBMIT, shows("submitter")), "city")
     with pytest.raises(InvalidInput):
         reader_of(submitter, "")

@@ -7,16 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from control_plane.errors import InvalidInput, NotFound, PermissionDenied, Unauthenticated
+from control_plane.errors import InvalidInput, NotFound, PermissionDenied
 from data_sharing.api.decision_service import DecisionService
 from data_sharing.delivery.dispatcher import Dispatcher
 from data_sharing.delivery.outcome_recorder import OutcomeRecorder
 from data_sharing.management.operator_actions import OperatorActions
 from data_sharing.signing import SigningKey
 from homeport.api.datasharing.v1 import decision_pb2 as pb
-from tests.support.datasharing_callers import APPLICATION, OPERATOR, callers
+from tests.support.datasharing_callers import OPERATOR, callers
 from tests.support.decisions_harness import TENANT, DecisionHarness, decision_harness, event
-from tests.support.fakes.call_context import FakeContext
 from tests.support.instructions import NOW_MS
 
 RULES = """
@@ -150,27 +149,6 @@ async def test_an_explanation_needs_something_to_explain(service) -> None:
         await service.ExplainDecision(pb.ExplainDecisionRequest(decision_id="c-1"), OPERATOR)
 
 
-@pytest.mark.parametrize(
-    ("context", "error"),
-    [(APPLICATION, PermissionDenied), (FakeContext(), Unauthenticated)],
-    ids=["without-the-right", "without-a-token"],
-)
-async def test_only_operators_may(service, context, error) -> None:
-    calls = [
-        service.ListDecisions(pb.ListDecisionsRequest(), context),
-        service.ExplainDecision(pb.ExplainDecisionRequest(), context),
-        service.ListInstructions(pb.ListInstructionsRequest(), context),
-        service.ApproveInstruction(pb.ApproveInstructionRequest(), context),
-        service.DenyInstruction(pb.DenyInstructionRequest(), context),
-        service.ListDeadLetters(pb.ListDeadLettersRequest(), context),
-        service.GetDeadLetter(pb.GetDeadLetterRequest(), context),
-        service.RedriveDeadLetter(pb.RedriveDeadLetterRequest(), context),
-    ]
-    for call in calls:
-        with pytest.raises(error):
-            await call
-
-
 async def test_another_tenant_is_none_of_an_operators_business(service) -> None:
-    with pytest.raises(PermissionDenied, match="nothing to do with tenant 'other'"):
+    with pytest.raises(PermissionDenied, match='nothing to do with tenant "other"'):
         await service.ListDecisions(pb.ListDecisionsRequest(tenant="other"), OPERATOR)

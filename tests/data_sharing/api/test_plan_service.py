@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from control_plane.errors import InvalidInput, NotFound, PermissionDenied
+from control_plane.errors import InvalidInput, NotFound
 from data_sharing.api.plan_service import MAX_PLAN_BYTES, PlanService
 from data_sharing.management.planning import Planning
 from homeport.api.datasharing.v1 import plan_pb2 as pb
-from tests.support.datasharing_callers import APPLICATION, OPERATOR, callers
+from tests.support.datasharing_callers import OPERATOR, callers
 from tests.support.decisions_harness import CATALOGUE, TENANT, decision_harness
 
 PLAN = """
@@ -138,8 +138,3 @@ async def test_what_is_too_large_or_not_there_is_refused(service) -> None:
         await service.GetPlan(pb.GetPlanRequest(plan_id="wake-up"), OPERATOR)
     with pytest.raises(NotFound):
         await service.GetPlanHistory(pb.GetPlanHistoryRequest(plan_id="wake-up"), OPERATOR)
-
-
-async def test_an_application_may_not_plan(service) -> None:
-    with pytest.raises(PermissionDenied):
-        await service.CreatePlan(pb.CreatePlanRequest(spec=PLAN), APPLICATION)

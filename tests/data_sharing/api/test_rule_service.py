@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from control_plane.errors import InvalidInput, NotFound, PermissionDenied, Refused
+from control_plane.errors import InvalidInput, NotFound, Refused
 from data_sharing.api.rule_service import MAX_DOCUMENT_BYTES, MOST_SAMPLES, RuleService
 from data_sharing.decisions.rule_registry import RuleRegistry
 from data_sharing.registry.catalogue import Catalogue
 from homeport.api.datasharing.v1 import rule_pb2 as pb
-from tests.support.datasharing_callers import APPLICATION, OPERATOR, callers
+from tests.support.datasharing_callers import OPERATOR, callers
 from tests.support.decisions_harness import (
     CATALOGUE,
     TENANT,
@@ -247,11 +247,6 @@ async def test_what_is_too_much_is_refused(service) -> None:
         await service.TestRules(request, OPERATOR)
 
 
-async def test_an_application_may_not_change_rules(service) -> None:
-    with pytest.raises(PermissionDenied):
-        await service.ApplyRules(pb.ApplyRulesRequest(document=document("r")), APPLICATION)
-
-
 FAILING = document("r", when="1 / int(e.data.n) > 0").replace(
     "when:", "park_after: 2\n    park_wider_after: 2\n    when:"
 )
@@ -356,8 +351,6 @@ async def test_applying_a_rule_again_runs_it_again(failing) -> None:
 async def test_what_cannot_be_retried_is_said(failing, service, catalogues, registry) -> None:
     with pytest.raises(NotFound, match="no rule 'other'"):
         await service.RetryRule(pb.RetryRuleRequest(rule_id="other"), OPERATOR)
-    with pytest.raises(PermissionDenied):
-        await service.RetryRule(pb.RetryRuleRequest(rule_id="r"), APPLICATION)
     catalogues.now = Catalogue()
     registry.load()
     with pytest.raises(Refused, match="suspended"):

@@ -1,4 +1,4 @@
-"""Who may call what at the provisioning service, and by which address a client is located."""
+"""Who calls Provision, for which tenant, and by which address a client is located."""
 
 from __future__ import annotations
 
@@ -6,13 +6,19 @@ import hashlib
 
 import pytest
 
-from control_plane.auth.tokens import Right, Tokens
+from control_plane.auth.access_control import AccessControl
+from control_plane.auth.callers import ANYONE_LOCAL, STRANGER, Caller
+from control_plane.auth.method_access import access_of_services
+from control_plane.auth.roles import Role, with_implied
+from control_plane.auth.tokens import Tokens
 from control_plane.errors import PermissionDenied, Unauthenticated
 from control_plane.serving.calls import HotCall
 from control_plane.serving.peers import Proxies, parse_networks
-from provisioner.api.callers import Callers
+from provisioner.api.callers import PROVISION, Callers
+from provisioner.api.provisioning_service import NAME
 
 PEER = "ipv4:192.0.2.1:5"
+METHODS = access_of_services([NAME])
 
 
 class Call(HotCall):
@@ -33,64 +39,59 @@ class Call(HotCall):
 class Context:
     """An ordinary call's context, as far as callers look at it."""
 
-    def __init__(self, token: str = "") -> None:
-        self._metadata = [("authorization", f"Bearer {token}")] if token else None
-
     def invocation_metadata(self):
-        return self._metadata
+        return None
 
     def peer(self) -> str:
         return PEER
 
 
-def tokens(tmp_path, more: str = "", rights: str = '["provision"]') -> Tokens:
-    path = tmp_path / "tokens.toml"
-    digest = hashlib.sha256(b"secret").hexdigest()
-    path.write_text(f'[[token]]\nname = "edge"\nrights = {rights}\nsha256 = "{digest}"\n{more}')
-    return Tokens.read(path)
+def callers(*roles: Role, tenant: str = "") -> Callers:
+    edge = Caller(name="edge", roles=with_implied(roles), tenant=tenant)
+    tokens = Tokens({hashlib.sha256(b"secret").hexdigest(): edge})
+    return Callers(Proxies(), AccessControl(METHODS, tokens))
 
 
-def test_a_token_of_all_tenants_is_admitted(tmp_path):
-    callers = Callers(Proxies(), tokens(tmp_path, ""))
-    assert callers.admit(Call("secret"), declares=False) == "192.0.2.1"
+OPEN = Callers(Proxies(), AccessControl(METHODS, None))
 
 
-def test_a_token_of_one_tenant_is_for_data_sharing_alone(tmp_path):
-    callers = Callers(Proxies(), tokens(tmp_path, 'tenant = "city"'))
-    with pytest.raises(PermissionDenied, match="data sharing in city"):
-        callers.admit(Call("secret"), declares=False)
-    with pytest.raises(PermissionDenied, match="data sharing in city"):
-        callers.of_context(Context("secret"))
+def test_the_method_is_there_by_that_name():
+    assert PROVISION in METHODS
+
+
+def test_a_token_of_one_tenant_is_of_that_tenant():
+    city = callers(Role.CLIENT, tenant="city")
+    assert city.admit(Call("secret"), "", declares=False)[1] == "city"
+    assert city.admit(Call("secret"), "city", declares=False)[1] == "city"
+    with pytest.raises(PermissionDenied, match='nothing to do with tenant "bank"'):
+        city.admit(Call("secret"), "bank", declares=False)
 
 
 def test_without_tokens_everybody_may_declare_where_a_client_is():
-    callers = Callers(Proxies(), None)
-    assert callers.admit(Call(), declares=True) is None
-    callers.require(Context(), Right.OPERATE)
+    assert OPEN.admit(Call(), "city", declares=True) == (ANYONE_LOCAL, "city")
 
 
-def test_with_tokens_a_caller_that_shows_none_provisions_itself_by_its_address(tmp_path):
-    callers = Callers(Proxies(), tokens(tmp_path))
-    assert callers.admit(Call(), declares=False) == "192.0.2.1"
-    with pytest.raises(PermissionDenied, match="may not say where a client is"):
-        callers.admit(Call(), declares=True)
+def test_with_tokens_only_a_gateway_says_where_a_client_is():
+    assert callers().admit(Call(), "city", declares=False) == (STRANGER, "city")
+    for token in ("", "secret"):
+        with pytest.raises(PermissionDenied, match="may not say where a client is"):
+            callers(Role.CLIENT).admit(Call(token), "city", declares=True)
+    callers(Role.GATEWAY).admit(Call("secret"), "city", declares=True)
 
 
-def test_a_token_nobody_issued_is_refused_even_for_what_anybody_may(tmp_path):
-    callers = Callers(Proxies(), tokens(tmp_path))
+def test_a_token_nobody_issued_is_refused_even_for_what_anybody_may():
     with pytest.raises(Unauthenticated):
-        callers.admit(Call("guessed"), declares=False)
+        callers().admit(Call("guessed"), "", declares=False)
 
 
-def test_a_right_that_is_missing_is_named(tmp_path):
-    callers = Callers(Proxies(), tokens(tmp_path))
-    with pytest.raises(PermissionDenied, match=rf"edge has no right to {Right.OPERATE.value}"):
-        callers.require(Context("secret"), Right.OPERATE)
+def test_a_token_without_roles_does_not_even_provision_itself():
+    with pytest.raises(PermissionDenied, match="edge may not call this"):
+        callers().admit(Call("secret"), "", declares=False)
 
 
 def test_what_a_proxy_forwards_counts_only_where_it_is_trusted():
     call = Call(forwarded="198.51.100.7")
-    assert Callers(Proxies(), None).admit(call, declares=False) == "192.0.2.1"
-    trusting = Callers(Proxies(parse_networks(["192.0.2.0/24"])), None)
-    assert trusting.admit(call, declares=False) == "198.51.100.7"
+    assert OPEN.address(call) == "192.0.2.1"
+    trusting = Callers(Proxies(parse_networks(["192.0.2.0/24"])), AccessControl(METHODS, None))
+    assert trusting.address(call) == "198.51.100.7"
     assert trusting.peer_of_context(Context()) == "192.0.2.1"

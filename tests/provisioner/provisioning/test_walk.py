@@ -23,6 +23,7 @@ from types import FrameType
 
 import pytest
 
+from control_plane.auth.access_control import AccessControl
 from control_plane.serving.calls import HotCall
 from control_plane.serving.peers import Proxies
 from control_plane.store.embedded import EmbeddedStore
@@ -86,7 +87,7 @@ async def service(harness: ProvisioningHarness) -> ProvisioningService:
         answers=harness.answers,
         fallback=harness.fallback,
         fleet_view=harness.fleet_view,
-        callers=Callers(Proxies(), None),
+        callers=Callers(Proxies(), AccessControl({}, None)),
         watches=ClientWatches(
             harness.store,
             following=asyncio.Event(),

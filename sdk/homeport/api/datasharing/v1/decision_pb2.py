@@ -23,60 +23,77 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from homeport.api.access.v1 import access_pb2 as homeport_dot_api_dot_access_dot_v1_dot_access__pb2
 from homeport.api.datasharing.v1 import rule_pb2 as homeport_dot_api_dot_datasharing_dot_v1_dot_rule__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*homeport/api/datasharing/v1/decision.proto\x12\x1bhomeport.api.datasharing.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a&homeport/api/datasharing/v1/rule.proto\"G\n\tEventName\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\x10\n\x08position\x18\x04 \x01(\x03\"\xda\x02\n\x08\x44\x65\x63ision\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x37\n\x04kind\x18\x03 \x01(\x0e\x32).homeport.api.datasharing.v1.DecisionKind\x12/\n\x0b\x64\x65\x63ide_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07rule_id\x18\x05 \x01(\t\x12\x14\n\x0crule_version\x18\x06 \x01(\x04\x12\x0f\n\x07plan_id\x18\x07 \x01(\t\x12\x36\n\x06\x63\x61uses\x18\x08 \x03(\x0b\x32&.homeport.api.datasharing.v1.EventName\x12\x0f\n\x07summary\x18\t \x01(\t\x12\x14\n\x0c\x65\x66\x66\x65\x63ts_json\x18\n \x01(\t\x12\x17\n\x0finstruction_ids\x18\x0b \x03(\t\x12\x0f\n\x07late_ms\x18\x0c \x01(\x03\"o\n\x14ListDecisionsRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07plan_id\x18\x02 \x01(\t\x12\x0f\n\x07rule_id\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\r\x12\x12\n\npage_token\x18\x05 \x01(\t\"j\n\x15ListDecisionsResponse\x12\x38\n\tdecisions\x18\x01 \x03(\x0b\x32%.homeport.api.datasharing.v1.Decision\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"t\n\x16\x45xplainDecisionRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x02 \x01(\t\x12\x35\n\x05\x65vent\x18\x03 \x01(\x0b\x32&.homeport.api.datasharing.v1.EventName\"\xb5\x01\n\x0fRuleExplanation\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12\x14\n\x0crule_version\x18\x02 \x01(\x04\x12\x0f\n\x07verdict\x18\x03 \x01(\t\x12\x0f\n\x07plan_id\x18\x04 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\x12\x34\n\x07\x63lauses\x18\x06 \x03(\x0b\x32#.homeport.api.datasharing.v1.Clause\x12\x13\n\x0bpassed_over\x18\x07 \x01(\x08\"\xcc\x02\n\x17\x45xplainDecisionResponse\x12\x35\n\x05\x65vent\x18\x01 \x01(\x0b\x32&.homeport.api.datasharing.v1.EventName\x12/\n\x0b\x64\x65\x63ide_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nevent_json\x18\x03 \x01(\t\x12;\n\x05rules\x18\x04 \x03(\x0b\x32,.homeport.api.datasharing.v1.RuleExplanation\x12\x38\n\tdecisions\x18\x05 \x03(\x0b\x32%.homeport.api.datasharing.v1.Decision\x12>\n\x0cinstructions\x18\x06 \x03(\x0b\x32(.homeport.api.datasharing.v1.Instruction\"\x98\x04\n\x0bInstruction\x12\x16\n\x0einstruction_id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x13\n\x0b\x61pplication\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x05 \x01(\t\x12\x13\n\x0b\x63onfig_json\x18\x06 \x01(\t\x12\x19\n\x11modification_json\x18\x07 \x01(\t\x12\x0f\n\x07rule_id\x18\x08 \x01(\t\x12\x14\n\x0crule_version\x18\t \x01(\x04\x12\x0f\n\x07plan_id\x18\n \x01(\t\x12\x36\n\x06\x63\x61uses\x18\x0b \x03(\x0b\x32&.homeport.api.datasharing.v1.EventName\x12/\n\x0b\x64\x65\x63ide_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rdeadline_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12<\n\x05state\x18\x0e \x01(\x0e\x32-.homeport.api.datasharing.v1.InstructionState\x12\x10\n\x08platform\x18\x0f \x01(\t\x12\x10\n\x08\x61ttempts\x18\x10 \x01(\r\x12\x35\n\x07outcome\x18\x11 \x01(\x0b\x32$.homeport.api.datasharing.v1.Outcome\x12\x0e\n\x06reason\x18\x12 \x01(\t\"\xfe\x01\n\x07Outcome\x12:\n\x06status\x18\x01 \x01(\x0e\x32*.homeport.api.datasharing.v1.OutcomeStatus\x12\x13\n\x0boutput_json\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08platform\x18\x06 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x07 \x01(\r\x12\x10\n\x08replayed\x18\x08 \x01(\x08\"\x8e\x01\n\x17ListInstructionsRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12<\n\x05state\x18\x02 \x01(\x0e\x32-.homeport.api.datasharing.v1.InstructionState\x12\x11\n\tpage_size\x18\x03 \x01(\r\x12\x12\n\npage_token\x18\x04 \x01(\t\"s\n\x18ListInstructionsResponse\x12>\n\x0cinstructions\x18\x01 \x03(\x0b\x32(.homeport.api.datasharing.v1.Instruction\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"C\n\x19\x41pproveInstructionRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x16\n\x0einstruction_id\x18\x02 \x01(\t\"P\n\x16\x44\x65nyInstructionRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x16\n\x0einstruction_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\xff\x02\n\nDeadLetter\x12\x16\n\x0e\x64\x65\x61\x64_letter_id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x39\n\x04kind\x18\x03 \x01(\x0e\x32+.homeport.api.datasharing.v1.DeadLetterKind\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x35\n\x05\x65vent\x18\x06 \x01(\x0b\x32&.homeport.api.datasharing.v1.EventName\x12\x0f\n\x07rule_id\x18\x07 \x01(\t\x12\x14\n\x0crule_version\x18\x08 \x01(\x04\x12=\n\x0binstruction\x18\t \x01(\x0b\x32(.homeport.api.datasharing.v1.Instruction\x12\x30\n\x0credrive_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"f\n\x16ListDeadLettersRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x15\n\rwith_redriven\x18\x04 \x01(\x08\"q\n\x17ListDeadLettersResponse\x12=\n\x0c\x64\x65\x61\x64_letters\x18\x01 \x03(\x0b\x32\'.homeport.api.datasharing.v1.DeadLetter\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\">\n\x14GetDeadLetterRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x16\n\x0e\x64\x65\x61\x64_letter_id\x18\x02 \x01(\t\"Q\n\x18RedriveDeadLetterRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x16\n\x0e\x64\x65\x61\x64_letter_id\x18\x02 \x01(\t\x12\r\n\x05\x66orce\x18\x03 \x01(\x08*z\n\x0c\x44\x65\x63isionKind\x12\x1d\n\x19\x44\x45\x43ISION_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12\x44\x45\x43ISION_KIND_RULE\x10\x01\x12\x19\n\x15\x44\x45\x43ISION_KIND_PLANNED\x10\x02\x12\x18\n\x14\x44\x45\x43ISION_KIND_MISSED\x10\x03*\xd1\x01\n\x10InstructionState\x12!\n\x1dINSTRUCTION_STATE_UNSPECIFIED\x10\x00\x12\'\n#INSTRUCTION_STATE_AWAITING_APPROVAL\x10\x01\x12\x1d\n\x19INSTRUCTION_STATE_PENDING\x10\x02\x12\x1a\n\x16INSTRUCTION_STATE_SENT\x10\x03\x12\x1a\n\x16INSTRUCTION_STATE_DONE\x10\x04\x12\x1a\n\x16INSTRUCTION_STATE_DEAD\x10\x05*\x96\x02\n\rOutcomeStatus\x12\x1e\n\x1aOUTCOME_STATUS_UNSPECIFIED\x10\x00\x12\x17\n\x13OUTCOME_STATUS_DONE\x10\x01\x12\x19\n\x15OUTCOME_STATUS_FAILED\x10\x02\x12\x1c\n\x18OUTCOME_STATUS_TIMED_OUT\x10\x03\x12 \n\x1cOUTCOME_STATUS_OUT_OF_MEMORY\x10\x04\x12\x1a\n\x16OUTCOME_STATUS_TRAPPED\x10\x05\x12\x1d\n\x19OUTCOME_STATUS_BAD_OUTPUT\x10\x06\x12\x1a\n\x16OUTCOME_STATUS_REFUSED\x10\x07\x12\x1a\n\x16OUTCOME_STATUS_UNKNOWN\x10\x08*p\n\x0e\x44\x65\x61\x64LetterKind\x12 \n\x1c\x44\x45\x41\x44_LETTER_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44\x45\x41\x44_LETTER_KIND_EVENT\x10\x01\x12 \n\x1c\x44\x45\x41\x44_LETTER_KIND_INSTRUCTION\x10\x02\x32\xd2\x07\n\x0f\x44\x65\x63isionService\x12v\n\rListDecisions\x12\x31.homeport.api.datasharing.v1.ListDecisionsRequest\x1a\x32.homeport.api.datasharing.v1.ListDecisionsResponse\x12|\n\x0f\x45xplainDecision\x12\x33.homeport.api.datasharing.v1.ExplainDecisionRequest\x1a\x34.homeport.api.datasharing.v1.ExplainDecisionResponse\x12\x7f\n\x10ListInstructions\x12\x34.homeport.api.datasharing.v1.ListInstructionsRequest\x1a\x35.homeport.api.datasharing.v1.ListInstructionsResponse\x12v\n\x12\x41pproveInstruction\x12\x36.homeport.api.datasharing.v1.ApproveInstructionRequest\x1a(.homeport.api.datasharing.v1.Instruction\x12p\n\x0f\x44\x65nyInstruction\x12\x33.homeport.api.datasharing.v1.DenyInstructionRequest\x1a(.homeport.api.datasharing.v1.Instruction\x12|\n\x0fListDeadLetters\x12\x33.homeport.api.datasharing.v1.ListDeadLettersRequest\x1a\x34.homeport.api.datasharing.v1.ListDeadLettersResponse\x12k\n\rGetDeadLetter\x12\x31.homeport.api.datasharing.v1.GetDeadLetterRequest\x1a\'.homeport.api.datasharing.v1.DeadLetter\x12s\n\x11RedriveDeadLetter\x12\x35.homeport.api.datasharing.v1.RedriveDeadLetterRequest\x1a\'.homeport.api.datasharing.v1.DeadLetterb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*homeport/api/datasharing/v1/decision.proto\x12\x1bhomeport.api.datasharing.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#homeport/api/access/v1/access.proto\x1a&homeport/api/datasharing/v1/rule.proto\"G\n\tEventName\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\x10\n\x08position\x18\x04 \x01(\x03\"\xda\x02\n\x08\x44\x65\x63ision\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x37\n\x04kind\x18\x03 \x01(\x0e\x32).homeport.api.datasharing.v1.DecisionKind\x12/\n\x0b\x64\x65\x63ide_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07rule_id\x18\x05 \x01(\t\x12\x14\n\x0crule_version\x18\x06 \x01(\x04\x12\x0f\n\x07plan_id\x18\x07 \x01(\t\x12\x36\n\x06\x63\x61uses\x18\x08 \x03(\x0b\x32&.homeport.api.datasharing.v1.EventName\x12\x0f\n\x07summary\x18\t \x01(\t\x12\x14\n\x0c\x65\x66\x66\x65\x63ts_json\x18\n \x01(\t\x12\x17\n\x0finstruction_ids\x18\x0b \x03(\t\x12\x0f\n\x07late_ms\x18\x0c \x01(\x03\"o\n\x14ListDecisionsRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07plan_id\x18\x02 \x01(\t\x12\x0f\n\x07rule_id\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\r\x12\x12\n\npage_token\x18\x05 \x01(\t\"j\n\x15ListDecisionsResponse\x12\x38\n\tdecisions\x18\x01 \x03(\x0b\x32%.homeport.api.datasharing.v1.Decision\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"t\n\x16\x45xplainDecisionRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x02 \x01(\t\x12\x35\n\x05\x65vent\x18\x03 \x01(\x0b\x32&.homeport.api.datasharing.v1.EventName\"\xb5\x01\n\x0fRuleExplanation\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12\x14\n\x0crule_version\x18\x02 \x01(\x04\x12\x0f\n\x07verdict\x18\x03 \x01(\t\x12\x0f\n\x07plan_id\x18\x04 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\x12\x34\n\x07\x63lauses\x18\x06 \x03(\x0b\x32#.homeport.api.datasharing.v1.Clause\x12\x13\n\x0bpassed_over\x18\x07 \x01(\x08\"\xcc\x02\n\x17\x45xplainDecisionResponse\x12\x35\n\x05\x65vent\x18\x01 \x01(\x0b\x32&.homeport.api.datasharing.v1.EventName\x12/\n\x0b\x64\x65\x63ide_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nevent_json\x18\x03 \x01(\t\x12;\n\x05rules\x18\x04 \x03(\x0b\x32,.homeport.api.datasharing.v1.RuleExplanation\x12\x38\n\tdecisions\x18\x05 \x03(\x0b\x32%.homeport.api.datasharing.v1.Decision\x12>\n\x0cinstructions\x18\x06 \x03(\x0b\x32(.homeport.api.datasharing.v1.Instruction\"\x98\x04\n\x0bInstruction\x12\x16\n\x0einstruction_id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x13\n\x0b\x61pplication\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x05 \x01(\t\x12\x13\n\x0b\x63onfig_json\x18\x06 \x01(\t\x12\x19\n\x11modification_json\x18\x07 \x01(\t\x12\x0f\n\x07rule_id\x18\x08 \x01(\t\x12\x14\n\x0crule_version\x18\t \x01(\x04\x12\x0f\n\x07plan_id\x18\n \x01(\t\x12\x36\n\x06\x63\x61uses\x18\x0b \x03(\x0b\x32&.homeport.api.datasharing.v1.EventName\x12/\n\x0b\x64\x65\x63ide_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rdeadline_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12<\n\x05state\x18\x0e \x01(\x0e\x32-.homeport.api.datasharing.v1.InstructionState\x12\x10\n\x08platform\x18\x0f \x01(\t\x12\x10\n\x08\x61ttempts\x18\x10 \x01(\r\x12\x35\n\x07outcome\x18\x11 \x01(\x0b\x32$.homeport.api.datasharing.v1.Outcome\x12\x0e\n\x06reason\x18\x12 \x01(\t\"\xfe\x01\n\x07Outcome\x12:\n\x06status\x18\x01 \x01(\x0e\x32*.homeport.api.datasharing.v1.OutcomeStatus\x12\x13\n\x0boutput_json\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08platform\x18\x06 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x07 \x01(\r\x12\x10\n\x08replayed\x18\x08 \x01(\x08\"\x8e\x01\n\x17ListInstructionsRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12<\n\x05state\x18\x02 \x01(\x0e\x32-.homeport.api.datasharing.v1.InstructionState\x12\x11\n\tpage_size\x18\x03 \x01(\r\x12\x12\n\npage_token\x18\x04 \x01(\t\"s\n\x18ListInstructionsResponse\x12>\n\x0cinstructions\x18\x01 \x03(\x0b\x32(.homeport.api.datasharing.v1.Instruction\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"C\n\x19\x41pproveInstructionRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x16\n\x0einstruction_id\x18\x02 \x01(\t\"P\n\x16\x44\x65nyInstructionRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x16\n\x0einstruction_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\xff\x02\n\nDeadLetter\x12\x16\n\x0e\x64\x65\x61\x64_letter_id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x39\n\x04kind\x18\x03 \x01(\x0e\x32+.homeport.api.datasharing.v1.DeadLetterKind\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x35\n\x05\x65vent\x18\x06 \x01(\x0b\x32&.homeport.api.datasharing.v1.EventName\x12\x0f\n\x07rule_id\x18\x07 \x01(\t\x12\x14\n\x0crule_version\x18\x08 \x01(\x04\x12=\n\x0binstruction\x18\t \x01(\x0b\x32(.homeport.api.datasharing.v1.Instruction\x12\x30\n\x0credrive_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"f\n\x16ListDeadLettersRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x15\n\rwith_redriven\x18\x04 \x01(\x08\"q\n\x17ListDeadLettersResponse\x12=\n\x0c\x64\x65\x61\x64_letters\x18\x01 \x03(\x0b\x32\'.homeport.api.datasharing.v1.DeadLetter\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\">\n\x14GetDeadLetterRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x16\n\x0e\x64\x65\x61\x64_letter_id\x18\x02 \x01(\t\"Q\n\x18RedriveDeadLetterRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x16\n\x0e\x64\x65\x61\x64_letter_id\x18\x02 \x01(\t\x12\r\n\x05\x66orce\x18\x03 \x01(\x08*z\n\x0c\x44\x65\x63isionKind\x12\x1d\n\x19\x44\x45\x43ISION_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12\x44\x45\x43ISION_KIND_RULE\x10\x01\x12\x19\n\x15\x44\x45\x43ISION_KIND_PLANNED\x10\x02\x12\x18\n\x14\x44\x45\x43ISION_KIND_MISSED\x10\x03*\xd1\x01\n\x10InstructionState\x12!\n\x1dINSTRUCTION_STATE_UNSPECIFIED\x10\x00\x12\'\n#INSTRUCTION_STATE_AWAITING_APPROVAL\x10\x01\x12\x1d\n\x19INSTRUCTION_STATE_PENDING\x10\x02\x12\x1a\n\x16INSTRUCTION_STATE_SENT\x10\x03\x12\x1a\n\x16INSTRUCTION_STATE_DONE\x10\x04\x12\x1a\n\x16INSTRUCTION_STATE_DEAD\x10\x05*\x96\x02\n\rOutcomeStatus\x12\x1e\n\x1aOUTCOME_STATUS_UNSPECIFIED\x10\x00\x12\x17\n\x13OUTCOME_STATUS_DONE\x10\x01\x12\x19\n\x15OUTCOME_STATUS_FAILED\x10\x02\x12\x1c\n\x18OUTCOME_STATUS_TIMED_OUT\x10\x03\x12 \n\x1cOUTCOME_STATUS_OUT_OF_MEMORY\x10\x04\x12\x1a\n\x16OUTCOME_STATUS_TRAPPED\x10\x05\x12\x1d\n\x19OUTCOME_STATUS_BAD_OUTPUT\x10\x06\x12\x1a\n\x16OUTCOME_STATUS_REFUSED\x10\x07\x12\x1a\n\x16OUTCOME_STATUS_UNKNOWN\x10\x08*p\n\x0e\x44\x65\x61\x64LetterKind\x12 \n\x1c\x44\x45\x41\x44_LETTER_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44\x45\x41\x44_LETTER_KIND_EVENT\x10\x01\x12 \n\x1c\x44\x45\x41\x44_LETTER_KIND_INSTRUCTION\x10\x02\x32\xe7\x08\n\x0f\x44\x65\x63isionService\x12\x87\x01\n\rListDecisions\x12\x31.homeport.api.datasharing.v1.ListDecisionsRequest\x1a\x32.homeport.api.datasharing.v1.ListDecisionsResponse\"\x0f\xaa\xe8\"\x0b\n\x01\x04\x12\x06tenant\x12\x8d\x01\n\x0f\x45xplainDecision\x12\x33.homeport.api.datasharing.v1.ExplainDecisionRequest\x1a\x34.homeport.api.datasharing.v1.ExplainDecisionResponse\"\x0f\xaa\xe8\"\x0b\n\x01\x04\x12\x06tenant\x12\x90\x01\n\x10ListInstructions\x12\x34.homeport.api.datasharing.v1.ListInstructionsRequest\x1a\x35.homeport.api.datasharing.v1.ListInstructionsResponse\"\x0f\xaa\xe8\"\x0b\n\x01\x04\x12\x06tenant\x12\x89\x01\n\x12\x41pproveInstruction\x12\x36.homeport.api.datasharing.v1.ApproveInstructionRequest\x1a(.homeport.api.datasharing.v1.Instruction\"\x11\xaa\xe8\"\r\n\x01\x05\x12\x06tenant(\x01\x12\x83\x01\n\x0f\x44\x65nyInstruction\x12\x33.homeport.api.datasharing.v1.DenyInstructionRequest\x1a(.homeport.api.datasharing.v1.Instruction\"\x11\xaa\xe8\"\r\n\x01\x05\x12\x06tenant(\x01\x12\x8d\x01\n\x0fListDeadLetters\x12\x33.homeport.api.datasharing.v1.ListDeadLettersRequest\x1a\x34.homeport.api.datasharing.v1.ListDeadLettersResponse\"\x0f\xaa\xe8\"\x0b\n\x01\x04\x12\x06tenant\x12|\n\rGetDeadLetter\x12\x31.homeport.api.datasharing.v1.GetDeadLetterRequest\x1a\'.homeport.api.datasharing.v1.DeadLetter\"\x0f\xaa\xe8\"\x0b\n\x01\x04\x12\x06tenant\x12\x86\x01\n\x11RedriveDeadLetter\x12\x35.homeport.api.datasharing.v1.RedriveDeadLetterRequest\x1a\'.homeport.api.datasharing.v1.DeadLetter\"\x11\xaa\xe8\"\r\n\x01\x05\x12\x06tenant(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'homeport.api.datasharing.v1.decision_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DECISIONKIND']._serialized_start=3389
-  _globals['_DECISIONKIND']._serialized_end=3511
-  _globals['_INSTRUCTIONSTATE']._serialized_start=3514
-  _globals['_INSTRUCTIONSTATE']._serialized_end=3723
-  _globals['_OUTCOMESTATUS']._serialized_start=3726
-  _globals['_OUTCOMESTATUS']._serialized_end=4004
-  _globals['_DEADLETTERKIND']._serialized_start=4006
-  _globals['_DEADLETTERKIND']._serialized_end=4118
-  _globals['_EVENTNAME']._serialized_start=148
-  _globals['_EVENTNAME']._serialized_end=219
-  _globals['_DECISION']._serialized_start=222
-  _globals['_DECISION']._serialized_end=568
-  _globals['_LISTDECISIONSREQUEST']._serialized_start=570
-  _globals['_LISTDECISIONSREQUEST']._serialized_end=681
-  _globals['_LISTDECISIONSRESPONSE']._serialized_start=683
-  _globals['_LISTDECISIONSRESPONSE']._serialized_end=789
-  _globals['_EXPLAINDECISIONREQUEST']._serialized_start=791
-  _globals['_EXPLAINDECISIONREQUEST']._serialized_end=907
-  _globals['_RULEEXPLANATION']._serialized_start=910
-  _globals['_RULEEXPLANATION']._serialized_end=1091
-  _globals['_EXPLAINDECISIONRESPONSE']._serialized_start=1094
-  _globals['_EXPLAINDECISIONRESPONSE']._serialized_end=1426
-  _globals['_INSTRUCTION']._serialized_start=1429
-  _globals['_INSTRUCTION']._serialized_end=1965
-  _globals['_OUTCOME']._serialized_start=1968
-  _globals['_OUTCOME']._serialized_end=2222
-  _globals['_LISTINSTRUCTIONSREQUEST']._serialized_start=2225
-  _globals['_LISTINSTRUCTIONSREQUEST']._serialized_end=2367
-  _globals['_LISTINSTRUCTIONSRESPONSE']._serialized_start=2369
-  _globals['_LISTINSTRUCTIONSRESPONSE']._serialized_end=2484
-  _globals['_APPROVEINSTRUCTIONREQUEST']._serialized_start=2486
-  _globals['_APPROVEINSTRUCTIONREQUEST']._serialized_end=2553
-  _globals['_DENYINSTRUCTIONREQUEST']._serialized_start=2555
-  _globals['_DENYINSTRUCTIONREQUEST']._serialized_end=2635
-  _globals['_DEADLETTER']._serialized_start=2638
-  _globals['_DEADLETTER']._serialized_end=3021
-  _globals['_LISTDEADLETTERSREQUEST']._serialized_start=3023
-  _globals['_LISTDEADLETTERSREQUEST']._serialized_end=3125
-  _globals['_LISTDEADLETTERSRESPONSE']._serialized_start=3127
-  _globals['_LISTDEADLETTERSRESPONSE']._serialized_end=3240
-  _globals['_GETDEADLETTERREQUEST']._serialized_start=3242
-  _globals['_GETDEADLETTERREQUEST']._serialized_end=3304
-  _globals['_REDRIVEDEADLETTERREQUEST']._serialized_start=3306
-  _globals['_REDRIVEDEADLETTERREQUEST']._serialized_end=3387
-  _globals['_DECISIONSERVICE']._serialized_start=4121
-  _globals['_DECISIONSERVICE']._serialized_end=5099
+  _globals['_DECISIONSERVICE'].methods_by_name['ListDecisions']._loaded_options = None
+  _globals['_DECISIONSERVICE'].methods_by_name['ListDecisions']._serialized_options = b'\252\350\"\013\n\001\004\022\006tenant'
+  _globals['_DECISIONSERVICE'].methods_by_name['ExplainDecision']._loaded_options = None
+  _globals['_DECISIONSERVICE'].methods_by_name['ExplainDecision']._serialized_options = b'\252\350\"\013\n\001\004\022\006tenant'
+  _globals['_DECISIONSERVICE'].methods_by_name['ListInstructions']._loaded_options = None
+  _globals['_DECISIONSERVICE'].methods_by_name['ListInstructions']._serialized_options = b'\252\350\"\013\n\001\004\022\006tenant'
+  _globals['_DECISIONSERVICE'].methods_by_name['ApproveInstruction']._loaded_options = None
+  _globals['_DECISIONSERVICE'].methods_by_name['ApproveInstruction']._serialized_options = b'\252\350\"\r\n\001\005\022\006tenant(\001'
+  _globals['_DECISIONSERVICE'].methods_by_name['DenyInstruction']._loaded_options = None
+  _globals['_DECISIONSERVICE'].methods_by_name['DenyInstruction']._serialized_options = b'\252\350\"\r\n\001\005\022\006tenant(\001'
+  _globals['_DECISIONSERVICE'].methods_by_name['ListDeadLetters']._loaded_options = None
+  _globals['_DECISIONSERVICE'].methods_by_name['ListDeadLetters']._serialized_options = b'\252\350\"\013\n\001\004\022\006tenant'
+  _globals['_DECISIONSERVICE'].methods_by_name['GetDeadLetter']._loaded_options = None
+  _globals['_DECISIONSERVICE'].methods_by_name['GetDeadLetter']._serialized_options = b'\252\350\"\013\n\001\004\022\006tenant'
+  _globals['_DECISIONSERVICE'].methods_by_name['RedriveDeadLetter']._loaded_options = None
+  _globals['_DECISIONSERVICE'].methods_by_name['RedriveDeadLetter']._serialized_options = b'\252\350\"\r\n\001\005\022\006tenant(\001'
+  _globals['_DECISIONKIND']._serialized_start=3426
+  _globals['_DECISIONKIND']._serialized_end=3548
+  _globals['_INSTRUCTIONSTATE']._serialized_start=3551
+  _globals['_INSTRUCTIONSTATE']._serialized_end=3760
+  _globals['_OUTCOMESTATUS']._serialized_start=3763
+  _globals['_OUTCOMESTATUS']._serialized_end=4041
+  _globals['_DEADLETTERKIND']._serialized_start=4043
+  _globals['_DEADLETTERKIND']._serialized_end=4155
+  _globals['_EVENTNAME']._serialized_start=185
+  _globals['_EVENTNAME']._serialized_end=256
+  _globals['_DECISION']._serialized_start=259
+  _globals['_DECISION']._serialized_end=605
+  _globals['_LISTDECISIONSREQUEST']._serialized_start=607
+  _globals['_LISTDECISIONSREQUEST']._serialized_end=718
+  _globals['_LISTDECISIONSRESPONSE']._serialized_start=720
+  _globals['_LISTDECISIONSRESPONSE']._serialized_end=826
+  _globals['_EXPLAINDECISIONREQUEST']._serialized_start=828
+  _globals['_EXPLAINDECISIONREQUEST']._serialized_end=944
+  _globals['_RULEEXPLANATION']._serialized_start=947
+  _globals['_RULEEXPLANATION']._serialized_end=1128
+  _globals['_EXPLAINDECISIONRESPONSE']._serialized_start=1131
+  _globals['_EXPLAINDECISIONRESPONSE']._serialized_end=1463
+  _globals['_INSTRUCTION']._serialized_start=1466
+  _globals['_INSTRUCTION']._serialized_end=2002
+  _globals['_OUTCOME']._serialized_start=2005
+  _globals['_OUTCOME']._serialized_end=2259
+  _globals['_LISTINSTRUCTIONSREQUEST']._serialized_start=2262
+  _globals['_LISTINSTRUCTIONSREQUEST']._serialized_end=2404
+  _globals['_LISTINSTRUCTIONSRESPONSE']._serialized_start=2406
+  _globals['_LISTINSTRUCTIONSRESPONSE']._serialized_end=2521
+  _globals['_APPROVEINSTRUCTIONREQUEST']._serialized_start=2523
+  _globals['_APPROVEINSTRUCTIONREQUEST']._serialized_end=2590
+  _globals['_DENYINSTRUCTIONREQUEST']._serialized_start=2592
+  _globals['_DENYINSTRUCTIONREQUEST']._serialized_end=2672
+  _globals['_DEADLETTER']._serialized_start=2675
+  _globals['_DEADLETTER']._serialized_end=3058
+  _globals['_LISTDEADLETTERSREQUEST']._serialized_start=3060
+  _globals['_LISTDEADLETTERSREQUEST']._serialized_end=3162
+  _globals['_LISTDEADLETTERSRESPONSE']._serialized_start=3164
+  _globals['_LISTDEADLETTERSRESPONSE']._serialized_end=3277
+  _globals['_GETDEADLETTERREQUEST']._serialized_start=3279
+  _globals['_GETDEADLETTERREQUEST']._serialized_end=3341
+  _globals['_REDRIVEDEADLETTERREQUEST']._serialized_start=3343
+  _globals['_REDRIVEDEADLETTERREQUEST']._serialized_end=3424
+  _globals['_DECISIONSERVICE']._serialized_start=4158
+  _globals['_DECISIONSERVICE']._serialized_end=5285
 # @@protoc_insertion_point(module_scope)

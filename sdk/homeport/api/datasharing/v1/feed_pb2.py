@@ -23,40 +23,51 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from homeport.api.access.v1 import access_pb2 as homeport_dot_api_dot_access_dot_v1_dot_access__pb2
 from homeport.api.cloudevents.v1 import cloudevents_pb2 as homeport_dot_api_dot_cloudevents_dot_v1_dot_cloudevents__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&homeport/api/datasharing/v1/feed.proto\x12\x1bhomeport.api.datasharing.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a-homeport/api/cloudevents/v1/cloudevents.proto\"]\n\x13PublishEventRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x36\n\x05\x65vent\x18\x02 \x01(\x0b\x32\'.homeport.api.cloudevents.v1.CloudEvent\";\n\x14PublishEventResponse\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x11\n\tduplicate\x18\x02 \x01(\x08\"^\n\x13PublishBatchRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x37\n\x06\x65vents\x18\x02 \x03(\x0b\x32\'.homeport.api.cloudevents.v1.CloudEvent\":\n\nEventError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\r\n\x05\x66ield\x18\x03 \x01(\t\"l\n\rPublishResult\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x11\n\tduplicate\x18\x02 \x01(\x08\x12\x36\n\x05\x65rror\x18\x03 \x01(\x0b\x32\'.homeport.api.datasharing.v1.EventError\"S\n\x14PublishBatchResponse\x12;\n\x07results\x18\x01 \x03(\x0b\x32*.homeport.api.datasharing.v1.PublishResult\"\xb9\x01\n\x0bTailRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x13\n\x0b\x61pplication\x18\x02 \x01(\t\x12\r\n\x05\x66\x65\x65\x64s\x18\x03 \x03(\t\x12\x0b\n\x03key\x18\x04 \x01(\t\x12\x18\n\x0e\x61\x66ter_position\x18\x05 \x01(\x03H\x00\x12\x36\n\x10\x66rom_accept_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12\x0e\n\x06\x66ollow\x18\x07 \x01(\x08\x42\x07\n\x05start\"\x93\x01\n\tFeedEvent\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x0b\n\x03key\x18\x02 \x01(\t\x12/\n\x0b\x61\x63\x63\x65pt_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x05\x65vent\x18\x04 \x01(\x0b\x32\'.homeport.api.cloudevents.v1.CloudEvent\"i\n\x0cTailResponse\x12\x36\n\x06\x65vents\x18\x01 \x03(\x0b\x32&.homeport.api.datasharing.v1.FeedEvent\x12\x10\n\x08position\x18\x02 \x01(\x03\x12\x0f\n\x07trimmed\x18\x03 \x01(\x08\"7\n\x10ListFeedsRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x13\n\x0b\x61pplication\x18\x02 \x01(\t\"n\n\x04\x46\x65\x65\x64\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x10\n\x08producer\x18\x02 \x01(\t\x12\x18\n\x10producer_version\x18\x03 \x01(\t\x12\x0e\n\x06schema\x18\x04 \x01(\t\x12\x0b\n\x03key\x18\x05 \x01(\t\x12\x0f\n\x07readers\x18\x06 \x03(\t\"E\n\x11ListFeedsResponse\x12\x30\n\x05\x66\x65\x65\x64s\x18\x01 \x03(\x0b\x32!.homeport.api.datasharing.v1.Feed2\xbc\x04\n\x0b\x46\x65\x65\x64Service\x12s\n\x0cPublishEvent\x12\x30.homeport.api.datasharing.v1.PublishEventRequest\x1a\x31.homeport.api.datasharing.v1.PublishEventResponse\x12s\n\x0cPublishBatch\x12\x30.homeport.api.datasharing.v1.PublishBatchRequest\x1a\x31.homeport.api.datasharing.v1.PublishBatchResponse\x12x\n\rPublishEvents\x12\x30.homeport.api.datasharing.v1.PublishBatchRequest\x1a\x31.homeport.api.datasharing.v1.PublishBatchResponse(\x01\x30\x01\x12]\n\x04Tail\x12(.homeport.api.datasharing.v1.TailRequest\x1a).homeport.api.datasharing.v1.TailResponse0\x01\x12j\n\tListFeeds\x12-.homeport.api.datasharing.v1.ListFeedsRequest\x1a..homeport.api.datasharing.v1.ListFeedsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&homeport/api/datasharing/v1/feed.proto\x12\x1bhomeport.api.datasharing.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#homeport/api/access/v1/access.proto\x1a-homeport/api/cloudevents/v1/cloudevents.proto\"]\n\x13PublishEventRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x36\n\x05\x65vent\x18\x02 \x01(\x0b\x32\'.homeport.api.cloudevents.v1.CloudEvent\";\n\x14PublishEventResponse\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x11\n\tduplicate\x18\x02 \x01(\x08\"^\n\x13PublishBatchRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x37\n\x06\x65vents\x18\x02 \x03(\x0b\x32\'.homeport.api.cloudevents.v1.CloudEvent\":\n\nEventError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\r\n\x05\x66ield\x18\x03 \x01(\t\"l\n\rPublishResult\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x11\n\tduplicate\x18\x02 \x01(\x08\x12\x36\n\x05\x65rror\x18\x03 \x01(\x0b\x32\'.homeport.api.datasharing.v1.EventError\"S\n\x14PublishBatchResponse\x12;\n\x07results\x18\x01 \x03(\x0b\x32*.homeport.api.datasharing.v1.PublishResult\"\xb9\x01\n\x0bTailRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x13\n\x0b\x61pplication\x18\x02 \x01(\t\x12\r\n\x05\x66\x65\x65\x64s\x18\x03 \x03(\t\x12\x0b\n\x03key\x18\x04 \x01(\t\x12\x18\n\x0e\x61\x66ter_position\x18\x05 \x01(\x03H\x00\x12\x36\n\x10\x66rom_accept_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12\x0e\n\x06\x66ollow\x18\x07 \x01(\x08\x42\x07\n\x05start\"\x93\x01\n\tFeedEvent\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x0b\n\x03key\x18\x02 \x01(\t\x12/\n\x0b\x61\x63\x63\x65pt_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x05\x65vent\x18\x04 \x01(\x0b\x32\'.homeport.api.cloudevents.v1.CloudEvent\"i\n\x0cTailResponse\x12\x36\n\x06\x65vents\x18\x01 \x03(\x0b\x32&.homeport.api.datasharing.v1.FeedEvent\x12\x10\n\x08position\x18\x02 \x01(\x03\x12\x0f\n\x07trimmed\x18\x03 \x01(\x08\"7\n\x10ListFeedsRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x13\n\x0b\x61pplication\x18\x02 \x01(\t\"n\n\x04\x46\x65\x65\x64\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x10\n\x08producer\x18\x02 \x01(\t\x12\x18\n\x10producer_version\x18\x03 \x01(\t\x12\x0e\n\x06schema\x18\x04 \x01(\t\x12\x0b\n\x03key\x18\x05 \x01(\t\x12\x0f\n\x07readers\x18\x06 \x03(\t\"E\n\x11ListFeedsResponse\x12\x30\n\x05\x66\x65\x65\x64s\x18\x01 \x03(\x0b\x32!.homeport.api.datasharing.v1.Feed2\x9c\x05\n\x0b\x46\x65\x65\x64Service\x12\x86\x01\n\x0cPublishEvent\x12\x30.homeport.api.datasharing.v1.PublishEventRequest\x1a\x31.homeport.api.datasharing.v1.PublishEventResponse\"\x11\xaa\xe8\"\r\n\x01\t\x12\x06tenant(\x01\x12\x86\x01\n\x0cPublishBatch\x12\x30.homeport.api.datasharing.v1.PublishBatchRequest\x1a\x31.homeport.api.datasharing.v1.PublishBatchResponse\"\x11\xaa\xe8\"\r\n\x01\t\x12\x06tenant(\x01\x12\x8b\x01\n\rPublishEvents\x12\x30.homeport.api.datasharing.v1.PublishBatchRequest\x1a\x31.homeport.api.datasharing.v1.PublishBatchResponse\"\x11\xaa\xe8\"\r\n\x01\t\x12\x06tenant(\x01(\x01\x30\x01\x12o\n\x04Tail\x12(.homeport.api.datasharing.v1.TailRequest\x1a).homeport.api.datasharing.v1.TailResponse\"\x10\xaa\xe8\"\x0c\n\x02\n\x04\x12\x06tenant0\x01\x12|\n\tListFeeds\x12-.homeport.api.datasharing.v1.ListFeedsRequest\x1a..homeport.api.datasharing.v1.ListFeedsResponse\"\x10\xaa\xe8\"\x0c\n\x02\n\x04\x12\x06tenantb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'homeport.api.datasharing.v1.feed_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PUBLISHEVENTREQUEST']._serialized_start=151
-  _globals['_PUBLISHEVENTREQUEST']._serialized_end=244
-  _globals['_PUBLISHEVENTRESPONSE']._serialized_start=246
-  _globals['_PUBLISHEVENTRESPONSE']._serialized_end=305
-  _globals['_PUBLISHBATCHREQUEST']._serialized_start=307
-  _globals['_PUBLISHBATCHREQUEST']._serialized_end=401
-  _globals['_EVENTERROR']._serialized_start=403
-  _globals['_EVENTERROR']._serialized_end=461
-  _globals['_PUBLISHRESULT']._serialized_start=463
-  _globals['_PUBLISHRESULT']._serialized_end=571
-  _globals['_PUBLISHBATCHRESPONSE']._serialized_start=573
-  _globals['_PUBLISHBATCHRESPONSE']._serialized_end=656
-  _globals['_TAILREQUEST']._serialized_start=659
-  _globals['_TAILREQUEST']._serialized_end=844
-  _globals['_FEEDEVENT']._serialized_start=847
-  _globals['_FEEDEVENT']._serialized_end=994
-  _globals['_TAILRESPONSE']._serialized_start=996
-  _globals['_TAILRESPONSE']._serialized_end=1101
-  _globals['_LISTFEEDSREQUEST']._serialized_start=1103
-  _globals['_LISTFEEDSREQUEST']._serialized_end=1158
-  _globals['_FEED']._serialized_start=1160
-  _globals['_FEED']._serialized_end=1270
-  _globals['_LISTFEEDSRESPONSE']._serialized_start=1272
-  _globals['_LISTFEEDSRESPONSE']._serialized_end=1341
-  _globals['_FEEDSERVICE']._serialized_start=1344
-  _globals['_FEEDSERVICE']._serialized_end=1916
+  _globals['_FEEDSERVICE'].methods_by_name['PublishEvent']._loaded_options = None
+  _globals['_FEEDSERVICE'].methods_by_name['PublishEvent']._serialized_options = b'\252\350\"\r\n\001\t\022\006tenant(\001'
+  _globals['_FEEDSERVICE'].methods_by_name['PublishBatch']._loaded_options = None
+  _globals['_FEEDSERVICE'].methods_by_name['PublishBatch']._serialized_options = b'\252\350\"\r\n\001\t\022\006tenant(\001'
+  _globals['_FEEDSERVICE'].methods_by_name['PublishEvents']._loaded_options = None
+  _globals['_FEEDSERVICE'].methods_by_name['PublishEvents']._serialized_options = b'\252\350\"\r\n\001\t\022\006tenant(\001'
+  _globals['_FEEDSERVICE'].methods_by_name['Tail']._loaded_options = None
+  _globals['_FEEDSERVICE'].methods_by_name['Tail']._serialized_options = b'\252\350\"\014\n\002\n\004\022\006tenant'
+  _globals['_FEEDSERVICE'].methods_by_name['ListFeeds']._loaded_options = None
+  _globals['_FEEDSERVICE'].methods_by_name['ListFeeds']._serialized_options = b'\252\350\"\014\n\002\n\004\022\006tenant'
+  _globals['_PUBLISHEVENTREQUEST']._serialized_start=188
+  _globals['_PUBLISHEVENTREQUEST']._serialized_end=281
+  _globals['_PUBLISHEVENTRESPONSE']._serialized_start=283
+  _globals['_PUBLISHEVENTRESPONSE']._serialized_end=342
+  _globals['_PUBLISHBATCHREQUEST']._serialized_start=344
+  _globals['_PUBLISHBATCHREQUEST']._serialized_end=438
+  _globals['_EVENTERROR']._serialized_start=440
+  _globals['_EVENTERROR']._serialized_end=498
+  _globals['_PUBLISHRESULT']._serialized_start=500
+  _globals['_PUBLISHRESULT']._serialized_end=608
+  _globals['_PUBLISHBATCHRESPONSE']._serialized_start=610
+  _globals['_PUBLISHBATCHRESPONSE']._serialized_end=693
+  _globals['_TAILREQUEST']._serialized_start=696
+  _globals['_TAILREQUEST']._serialized_end=881
+  _globals['_FEEDEVENT']._serialized_start=884
+  _globals['_FEEDEVENT']._serialized_end=1031
+  _globals['_TAILRESPONSE']._serialized_start=1033
+  _globals['_TAILRESPONSE']._serialized_end=1138
+  _globals['_LISTFEEDSREQUEST']._serialized_start=1140
+  _globals['_LISTFEEDSREQUEST']._serialized_end=1195
+  _globals['_FEED']._serialized_start=1197
+  _globals['_FEED']._serialized_end=1307
+  _globals['_LISTFEEDSRESPONSE']._serialized_start=1309
+  _globals['_LISTFEEDSRESPONSE']._serialized_end=1378
+  _globals['_FEEDSERVICE']._serialized_start=1381
+  _globals['_FEEDSERVICE']._serialized_end=2049
 # @@protoc_insertion_point(module_scope)

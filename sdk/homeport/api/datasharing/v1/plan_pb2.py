@@ -24,9 +24,10 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from homeport.api.access.v1 import access_pb2 as homeport_dot_api_dot_access_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&homeport/api/datasharing/v1/plan.proto\x12\x1bhomeport.api.datasharing.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa2\x01\n\x04Plan\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07plan_id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x04\x12\x0c\n\x04spec\x18\x04 \x01(\t\x12\x11\n\tcancelled\x18\x05 \x01(\x08\x12\x35\n\x04next\x18\x06 \x01(\x0b\x32\'.homeport.api.datasharing.v1.Occurrence\x12\x10\n\x08warnings\x18\x07 \x03(\t\"\xc2\x01\n\nOccurrence\x12\x30\n\x0cplanned_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tcancelled\x18\x03 \x01(\x08\x12;\n\x07\x61\x63tions\x18\x04 \x03(\x0b\x32*.homeport.api.datasharing.v1.PlannedAction\"\x85\x01\n\rPlannedAction\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x61pplication\x18\x02 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x03 \x01(\t\x12,\n\x08\x64ue_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x63onfig_json\x18\x05 \x01(\t\"1\n\x11\x43reatePlanRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0c\n\x04spec\x18\x02 \x01(\t\"1\n\x0eGetPlanRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07plan_id\x18\x02 \x01(\t\"X\n\x10ListPlansRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\r\x12\x12\n\npage_token\x18\x04 \x01(\t\"^\n\x11ListPlansResponse\x12\x30\n\x05plans\x18\x01 \x03(\x0b\x32!.homeport.api.datasharing.v1.Plan\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xe9\x02\n\x11\x43hangePlanRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07plan_id\x18\x02 \x01(\t\x12\x18\n\x10\x65xpected_version\x18\x03 \x01(\x04\x12\x33\n\x0foccurrence_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x05shift\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x16\n\tcancelled\x18\x06 \x01(\x08H\x00\x88\x01\x01\x12S\n\x0b\x63onfig_json\x18\x07 \x03(\x0b\x32>.homeport.api.datasharing.v1.ChangePlanRequest.ConfigJsonEntry\x12\x0c\n\x04note\x18\x08 \x01(\t\x1a\x31\n\x0f\x43onfigJsonEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0c\n\n_cancelled\"G\n\x11UndoChangeRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07plan_id\x18\x02 \x01(\t\x12\x11\n\tchange_id\x18\x03 \x01(\t\"_\n\x15GetPlanHistoryRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07plan_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\r\x12\x12\n\npage_token\x18\x04 \x01(\t\"k\n\x16GetPlanHistoryResponse\x12\x38\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\'.homeport.api.datasharing.v1.PlanChange\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xdb\x02\n\nPlanChange\x12\x11\n\tchange_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12/\n\x0b\x63hange_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0foccurrence_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x38\n\x06\x66ields\x18\x05 \x03(\x0b\x32(.homeport.api.datasharing.v1.FieldChange\x12\x0c\n\x04user\x18\x06 \x01(\t\x12\x0f\n\x07rule_id\x18\x07 \x01(\t\x12\x14\n\x0crule_version\x18\x08 \x01(\x04\x12\x14\n\x0c\x65vent_source\x18\t \x01(\t\x12\x10\n\x08\x65vent_id\x18\n \x01(\t\x12\x0e\n\x06undoes\x18\x0b \x01(\t\x12\x0c\n\x04note\x18\x0c \x01(\t\x12\x0e\n\x06undone\x18\r \x01(\x08\";\n\x0b\x46ieldChange\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\t\"4\n\x11\x43\x61ncelPlanRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07plan_id\x18\x02 \x01(\t2\xd3\x05\n\x0bPlanService\x12_\n\nCreatePlan\x12..homeport.api.datasharing.v1.CreatePlanRequest\x1a!.homeport.api.datasharing.v1.Plan\x12Y\n\x07GetPlan\x12+.homeport.api.datasharing.v1.GetPlanRequest\x1a!.homeport.api.datasharing.v1.Plan\x12j\n\tListPlans\x12-.homeport.api.datasharing.v1.ListPlansRequest\x1a..homeport.api.datasharing.v1.ListPlansResponse\x12_\n\nChangePlan\x12..homeport.api.datasharing.v1.ChangePlanRequest\x1a!.homeport.api.datasharing.v1.Plan\x12_\n\nUndoChange\x12..homeport.api.datasharing.v1.UndoChangeRequest\x1a!.homeport.api.datasharing.v1.Plan\x12y\n\x0eGetPlanHistory\x12\x32.homeport.api.datasharing.v1.GetPlanHistoryRequest\x1a\x33.homeport.api.datasharing.v1.GetPlanHistoryResponse\x12_\n\nCancelPlan\x12..homeport.api.datasharing.v1.CancelPlanRequest\x1a!.homeport.api.datasharing.v1.Planb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&homeport/api/datasharing/v1/plan.proto\x12\x1bhomeport.api.datasharing.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#homeport/api/access/v1/access.proto\"\xa2\x01\n\x04Plan\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07plan_id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x04\x12\x0c\n\x04spec\x18\x04 \x01(\t\x12\x11\n\tcancelled\x18\x05 \x01(\x08\x12\x35\n\x04next\x18\x06 \x01(\x0b\x32\'.homeport.api.datasharing.v1.Occurrence\x12\x10\n\x08warnings\x18\x07 \x03(\t\"\xc2\x01\n\nOccurrence\x12\x30\n\x0cplanned_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tcancelled\x18\x03 \x01(\x08\x12;\n\x07\x61\x63tions\x18\x04 \x03(\x0b\x32*.homeport.api.datasharing.v1.PlannedAction\"\x85\x01\n\rPlannedAction\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x61pplication\x18\x02 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x03 \x01(\t\x12,\n\x08\x64ue_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x63onfig_json\x18\x05 \x01(\t\"1\n\x11\x43reatePlanRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0c\n\x04spec\x18\x02 \x01(\t\"1\n\x0eGetPlanRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07plan_id\x18\x02 \x01(\t\"X\n\x10ListPlansRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\r\x12\x12\n\npage_token\x18\x04 \x01(\t\"^\n\x11ListPlansResponse\x12\x30\n\x05plans\x18\x01 \x03(\x0b\x32!.homeport.api.datasharing.v1.Plan\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xe9\x02\n\x11\x43hangePlanRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07plan_id\x18\x02 \x01(\t\x12\x18\n\x10\x65xpected_version\x18\x03 \x01(\x04\x12\x33\n\x0foccurrence_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x05shift\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x16\n\tcancelled\x18\x06 \x01(\x08H\x00\x88\x01\x01\x12S\n\x0b\x63onfig_json\x18\x07 \x03(\x0b\x32>.homeport.api.datasharing.v1.ChangePlanRequest.ConfigJsonEntry\x12\x0c\n\x04note\x18\x08 \x01(\t\x1a\x31\n\x0f\x43onfigJsonEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0c\n\n_cancelled\"G\n\x11UndoChangeRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07plan_id\x18\x02 \x01(\t\x12\x11\n\tchange_id\x18\x03 \x01(\t\"_\n\x15GetPlanHistoryRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07plan_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\r\x12\x12\n\npage_token\x18\x04 \x01(\t\"k\n\x16GetPlanHistoryResponse\x12\x38\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\'.homeport.api.datasharing.v1.PlanChange\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xdb\x02\n\nPlanChange\x12\x11\n\tchange_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12/\n\x0b\x63hange_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0foccurrence_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x38\n\x06\x66ields\x18\x05 \x03(\x0b\x32(.homeport.api.datasharing.v1.FieldChange\x12\x0c\n\x04user\x18\x06 \x01(\t\x12\x0f\n\x07rule_id\x18\x07 \x01(\t\x12\x14\n\x0crule_version\x18\x08 \x01(\x04\x12\x14\n\x0c\x65vent_source\x18\t \x01(\t\x12\x10\n\x08\x65vent_id\x18\n \x01(\t\x12\x0e\n\x06undoes\x18\x0b \x01(\t\x12\x0c\n\x04note\x18\x0c \x01(\t\x12\x0e\n\x06undone\x18\r \x01(\x08\";\n\x0b\x46ieldChange\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\t\"4\n\x11\x43\x61ncelPlanRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07plan_id\x18\x02 \x01(\t2\xd3\x06\n\x0bPlanService\x12r\n\nCreatePlan\x12..homeport.api.datasharing.v1.CreatePlanRequest\x1a!.homeport.api.datasharing.v1.Plan\"\x11\xaa\xe8\"\r\n\x01\x05\x12\x06tenant(\x01\x12j\n\x07GetPlan\x12+.homeport.api.datasharing.v1.GetPlanRequest\x1a!.homeport.api.datasharing.v1.Plan\"\x0f\xaa\xe8\"\x0b\n\x01\x04\x12\x06tenant\x12{\n\tListPlans\x12-.homeport.api.datasharing.v1.ListPlansRequest\x1a..homeport.api.datasharing.v1.ListPlansResponse\"\x0f\xaa\xe8\"\x0b\n\x01\x04\x12\x06tenant\x12r\n\nChangePlan\x12..homeport.api.datasharing.v1.ChangePlanRequest\x1a!.homeport.api.datasharing.v1.Plan\"\x11\xaa\xe8\"\r\n\x01\x05\x12\x06tenant(\x01\x12r\n\nUndoChange\x12..homeport.api.datasharing.v1.UndoChangeRequest\x1a!.homeport.api.datasharing.v1.Plan\"\x11\xaa\xe8\"\r\n\x01\x05\x12\x06tenant(\x01\x12\x8a\x01\n\x0eGetPlanHistory\x12\x32.homeport.api.datasharing.v1.GetPlanHistoryRequest\x1a\x33.homeport.api.datasharing.v1.GetPlanHistoryResponse\"\x0f\xaa\xe8\"\x0b\n\x01\x04\x12\x06tenant\x12r\n\nCancelPlan\x12..homeport.api.datasharing.v1.CancelPlanRequest\x1a!.homeport.api.datasharing.v1.Plan\"\x11\xaa\xe8\"\r\n\x01\x05\x12\x06tenant(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,36 +36,50 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CHANGEPLANREQUEST_CONFIGJSONENTRY']._loaded_options = None
   _globals['_CHANGEPLANREQUEST_CONFIGJSONENTRY']._serialized_options = b'8\001'
-  _globals['_PLAN']._serialized_start=137
-  _globals['_PLAN']._serialized_end=299
-  _globals['_OCCURRENCE']._serialized_start=302
-  _globals['_OCCURRENCE']._serialized_end=496
-  _globals['_PLANNEDACTION']._serialized_start=499
-  _globals['_PLANNEDACTION']._serialized_end=632
-  _globals['_CREATEPLANREQUEST']._serialized_start=634
-  _globals['_CREATEPLANREQUEST']._serialized_end=683
-  _globals['_GETPLANREQUEST']._serialized_start=685
-  _globals['_GETPLANREQUEST']._serialized_end=734
-  _globals['_LISTPLANSREQUEST']._serialized_start=736
-  _globals['_LISTPLANSREQUEST']._serialized_end=824
-  _globals['_LISTPLANSRESPONSE']._serialized_start=826
-  _globals['_LISTPLANSRESPONSE']._serialized_end=920
-  _globals['_CHANGEPLANREQUEST']._serialized_start=923
-  _globals['_CHANGEPLANREQUEST']._serialized_end=1284
-  _globals['_CHANGEPLANREQUEST_CONFIGJSONENTRY']._serialized_start=1221
-  _globals['_CHANGEPLANREQUEST_CONFIGJSONENTRY']._serialized_end=1270
-  _globals['_UNDOCHANGEREQUEST']._serialized_start=1286
-  _globals['_UNDOCHANGEREQUEST']._serialized_end=1357
-  _globals['_GETPLANHISTORYREQUEST']._serialized_start=1359
-  _globals['_GETPLANHISTORYREQUEST']._serialized_end=1454
-  _globals['_GETPLANHISTORYRESPONSE']._serialized_start=1456
-  _globals['_GETPLANHISTORYRESPONSE']._serialized_end=1563
-  _globals['_PLANCHANGE']._serialized_start=1566
-  _globals['_PLANCHANGE']._serialized_end=1913
-  _globals['_FIELDCHANGE']._serialized_start=1915
-  _globals['_FIELDCHANGE']._serialized_end=1974
-  _globals['_CANCELPLANREQUEST']._serialized_start=1976
-  _globals['_CANCELPLANREQUEST']._serialized_end=2028
-  _globals['_PLANSERVICE']._serialized_start=2031
-  _globals['_PLANSERVICE']._serialized_end=2754
+  _globals['_PLANSERVICE'].methods_by_name['CreatePlan']._loaded_options = None
+  _globals['_PLANSERVICE'].methods_by_name['CreatePlan']._serialized_options = b'\252\350\"\r\n\001\005\022\006tenant(\001'
+  _globals['_PLANSERVICE'].methods_by_name['GetPlan']._loaded_options = None
+  _globals['_PLANSERVICE'].methods_by_name['GetPlan']._serialized_options = b'\252\350\"\013\n\001\004\022\006tenant'
+  _globals['_PLANSERVICE'].methods_by_name['ListPlans']._loaded_options = None
+  _globals['_PLANSERVICE'].methods_by_name['ListPlans']._serialized_options = b'\252\350\"\013\n\001\004\022\006tenant'
+  _globals['_PLANSERVICE'].methods_by_name['ChangePlan']._loaded_options = None
+  _globals['_PLANSERVICE'].methods_by_name['ChangePlan']._serialized_options = b'\252\350\"\r\n\001\005\022\006tenant(\001'
+  _globals['_PLANSERVICE'].methods_by_name['UndoChange']._loaded_options = None
+  _globals['_PLANSERVICE'].methods_by_name['UndoChange']._serialized_options = b'\252\350\"\r\n\001\005\022\006tenant(\001'
+  _globals['_PLANSERVICE'].methods_by_name['GetPlanHistory']._loaded_options = None
+  _globals['_PLANSERVICE'].methods_by_name['GetPlanHistory']._serialized_options = b'\252\350\"\013\n\001\004\022\006tenant'
+  _globals['_PLANSERVICE'].methods_by_name['CancelPlan']._loaded_options = None
+  _globals['_PLANSERVICE'].methods_by_name['CancelPlan']._serialized_options = b'\252\350\"\r\n\001\005\022\006tenant(\001'
+  _globals['_PLAN']._serialized_start=174
+  _globals['_PLAN']._serialized_end=336
+  _globals['_OCCURRENCE']._serialized_start=339
+  _globals['_OCCURRENCE']._serialized_end=533
+  _globals['_PLANNEDACTION']._serialized_start=536
+  _globals['_PLANNEDACTION']._serialized_end=669
+  _globals['_CREATEPLANREQUEST']._serialized_start=671
+  _globals['_CREATEPLANREQUEST']._serialized_end=720
+  _globals['_GETPLANREQUEST']._serialized_start=722
+  _globals['_GETPLANREQUEST']._serialized_end=771
+  _globals['_LISTPLANSREQUEST']._serialized_start=773
+  _globals['_LISTPLANSREQUEST']._serialized_end=861
+  _globals['_LISTPLANSRESPONSE']._serialized_start=863
+  _globals['_LISTPLANSRESPONSE']._serialized_end=957
+  _globals['_CHANGEPLANREQUEST']._serialized_start=960
+  _globals['_CHANGEPLANREQUEST']._serialized_end=1321
+  _globals['_CHANGEPLANREQUEST_CONFIGJSONENTRY']._serialized_start=1258
+  _globals['_CHANGEPLANREQUEST_CONFIGJSONENTRY']._serialized_end=1307
+  _globals['_UNDOCHANGEREQUEST']._serialized_start=1323
+  _globals['_UNDOCHANGEREQUEST']._serialized_end=1394
+  _globals['_GETPLANHISTORYREQUEST']._serialized_start=1396
+  _globals['_GETPLANHISTORYREQUEST']._serialized_end=1491
+  _globals['_GETPLANHISTORYRESPONSE']._serialized_start=1493
+  _globals['_GETPLANHISTORYRESPONSE']._serialized_end=1600
+  _globals['_PLANCHANGE']._serialized_start=1603
+  _globals['_PLANCHANGE']._serialized_end=1950
+  _globals['_FIELDCHANGE']._serialized_start=1952
+  _globals['_FIELDCHANGE']._serialized_end=2011
+  _globals['_CANCELPLANREQUEST']._serialized_start=2013
+  _globals['_CANCELPLANREQUEST']._serialized_end=2065
+  _globals['_PLANSERVICE']._serialized_start=2068
+  _globals['_PLANSERVICE']._serialized_end=2919
 # @@protoc_insertion_point(module_scope)

@@ -24,54 +24,67 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from homeport.api.access.v1 import access_pb2 as homeport_dot_api_dot_access_dot_v1_dot_access__pb2
 from homeport.api.geo.v1 import geo_pb2 as homeport_dot_api_dot_geo_dot_v1_dot_geo__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/homeport/api/provisioning/v1/provisioning.proto\x12\x1chomeport.api.provisioning.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dhomeport/api/geo/v1/geo.proto\"\xad\x01\n\x10ProvisionRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tclient_id\x18\x02 \x01(\t\x12\x11\n\x07\x61\x64\x64ress\x18\x03 \x01(\tH\x00\x12\x31\n\x08position\x18\x04 \x01(\x0b\x32\x1d.homeport.api.geo.v1.PositionH\x00\x12\x16\n\x0ewithout_ticket\x18\x05 \x01(\x08\x12\x0e\n\x06ticket\x18\x06 \x01(\tB\x08\n\x06origin\"\x92\x01\n\nAssignment\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tclient_id\x18\x02 \x01(\t\x12\x0f\n\x07unit_id\x18\x03 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x04 \x01(\t\x12\r\n\x05\x65poch\x18\x05 \x01(\x04\x12/\n\x0b\x61ssign_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xc6\x01\n\x08\x44\x65\x63ision\x12/\n\x08location\x18\x01 \x01(\x0b\x32\x1d.homeport.api.geo.v1.Location\x12\x13\n\x0b\x64istance_km\x18\x02 \x01(\x01\x12\x0c\n\x04rule\x18\x03 \x01(\t\x12\x11\n\tplaced_by\x18\x04 \x01(\t\x12\x12\n\nmoved_from\x18\x05 \x01(\t\x12\x0e\n\x06job_id\x18\x06 \x01(\t\x12\x16\n\x0e\x66leet_revision\x18\x07 \x01(\x03\x12\x17\n\x0fpolicy_revision\x18\x08 \x01(\x03\"\xeb\x01\n\x11ProvisionResponse\x12<\n\nassignment\x18\x01 \x01(\x0b\x32(.homeport.api.provisioning.v1.Assignment\x12\x0e\n\x06ticket\x18\x02 \x01(\t\x12-\n\nticket_ttl\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x38\n\x08\x64\x65\x63ision\x18\x04 \x01(\x0b\x32&.homeport.api.provisioning.v1.Decision\x12\x10\n\x08\x65xisting\x18\x05 \x01(\x08\x12\r\n\x05stale\x18\x06 \x01(\x08\"q\n\x0c\x43lientOrigin\x12\x11\n\tclient_id\x18\x01 \x01(\t\x12\x11\n\x07\x61\x64\x64ress\x18\x02 \x01(\tH\x00\x12\x31\n\x08position\x18\x03 \x01(\x0b\x32\x1d.homeport.api.geo.v1.PositionH\x00\x42\x08\n\x06origin\"|\n\x14ProvisionManyRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12;\n\x07\x63lients\x18\x02 \x03(\x0b\x32*.homeport.api.provisioning.v1.ClientOrigin\x12\x17\n\x0fwithout_tickets\x18\x03 \x01(\x08\"k\n\x0b\x43lientError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\r\n\x05\x66ield\x18\x03 \x01(\t\x12.\n\x0bretry_after\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xb3\x01\n\x0fProvisionResult\x12\x11\n\tclient_id\x18\x01 \x01(\t\x12\x46\n\x0bprovisioned\x18\x02 \x01(\x0b\x32/.homeport.api.provisioning.v1.ProvisionResponseH\x00\x12:\n\x05\x65rror\x18\x03 \x01(\x0b\x32).homeport.api.provisioning.v1.ClientErrorH\x00\x42\t\n\x07outcome\"W\n\x15ProvisionManyResponse\x12>\n\x07results\x18\x01 \x03(\x0b\x32-.homeport.api.provisioning.v1.ProvisionResult\"I\n\x14GetAssignmentRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tclient_id\x18\x02 \x01(\t\x12\x0e\n\x06ticket\x18\x03 \x01(\t\"\xdd\x01\n\x15GetAssignmentResponse\x12<\n\nassignment\x18\x01 \x01(\x0b\x32(.homeport.api.provisioning.v1.Assignment\x12\x0e\n\x06ticket\x18\x02 \x01(\t\x12-\n\nticket_ttl\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05stale\x18\x04 \x01(\x08\x12\x38\n\x08\x64\x65\x63ision\x18\x05 \x01(\x0b\x32&.homeport.api.provisioning.v1.Decision\"b\n\x16WatchAssignmentRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tclient_id\x18\x02 \x01(\t\x12\x13\n\x0bknown_epoch\x18\x03 \x01(\x04\x12\x10\n\x08revision\x18\x04 \x01(\x03\"\xc9\x01\n\x17WatchAssignmentResponse\x12<\n\nassignment\x18\x01 \x01(\x0b\x32(.homeport.api.provisioning.v1.Assignment\x12\x0e\n\x06ticket\x18\x02 \x01(\t\x12-\n\nticket_ttl\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05\x63\x61use\x18\x04 \x01(\t\x12\x10\n\x08released\x18\x05 \x01(\x08\x12\x10\n\x08revision\x18\x06 \x01(\x03\"=\n\x18ReleaseAssignmentRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tclient_id\x18\x02 \x01(\t\"-\n\x19ReleaseAssignmentResponse\x12\x10\n\x08released\x18\x01 \x01(\x08\"\x8c\x01\n\x17\x45xplainPlacementRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tclient_id\x18\x02 \x01(\t\x12\x11\n\x07\x61\x64\x64ress\x18\x03 \x01(\tH\x00\x12\x31\n\x08position\x18\x04 \x01(\x0b\x32\x1d.homeport.api.geo.v1.PositionH\x00\x42\x08\n\x06origin\"\xa3\x01\n\x0e\x43onsideredUnit\x12\x0f\n\x07unit_id\x18\x01 \x01(\t\x12?\n\x07verdict\x18\x02 \x01(\x0e\x32..homeport.api.provisioning.v1.PlacementVerdict\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x13\n\x0b\x64istance_km\x18\x04 \x01(\x01\x12\x0c\n\x04load\x18\x05 \x01(\x01\x12\x0c\n\x04rank\x18\x06 \x01(\x05\"\xeb\x02\n\x18\x45xplainPlacementResponse\x12/\n\x08location\x18\x01 \x01(\x0b\x32\x1d.homeport.api.geo.v1.Location\x12\x17\n\x0flocation_reason\x18\x02 \x01(\t\x12;\n\x05units\x18\x03 \x03(\x0b\x32,.homeport.api.provisioning.v1.ConsideredUnit\x12\x0c\n\x04rule\x18\x04 \x01(\t\x12\x39\n\x07\x63urrent\x18\x05 \x01(\x0b\x32(.homeport.api.provisioning.v1.Assignment\x12\r\n\x05stale\x18\x06 \x01(\x08\x12.\n\nas_of_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12@\n\x10\x63urrent_decision\x18\x08 \x01(\x0b\x32&.homeport.api.provisioning.v1.Decision*\x91\x01\n\x10PlacementVerdict\x12!\n\x1dPLACEMENT_VERDICT_UNSPECIFIED\x10\x00\x12\x1c\n\x18PLACEMENT_VERDICT_CHOSEN\x10\x01\x12\x1c\n\x18PLACEMENT_VERDICT_RANKED\x10\x02\x12\x1e\n\x1aPLACEMENT_VERDICT_EXCLUDED\x10\x03\x32\x89\x06\n\x13ProvisioningService\x12l\n\tProvision\x12..homeport.api.provisioning.v1.ProvisionRequest\x1a/.homeport.api.provisioning.v1.ProvisionResponse\x12|\n\rProvisionMany\x12\x32.homeport.api.provisioning.v1.ProvisionManyRequest\x1a\x33.homeport.api.provisioning.v1.ProvisionManyResponse(\x01\x30\x01\x12x\n\rGetAssignment\x12\x32.homeport.api.provisioning.v1.GetAssignmentRequest\x1a\x33.homeport.api.provisioning.v1.GetAssignmentResponse\x12\x84\x01\n\x11ReleaseAssignment\x12\x36.homeport.api.provisioning.v1.ReleaseAssignmentRequest\x1a\x37.homeport.api.provisioning.v1.ReleaseAssignmentResponse\x12\x80\x01\n\x0fWatchAssignment\x12\x34.homeport.api.provisioning.v1.WatchAssignmentRequest\x1a\x35.homeport.api.provisioning.v1.WatchAssignmentResponse0\x01\x12\x81\x01\n\x10\x45xplainPlacement\x12\x35.homeport.api.provisioning.v1.ExplainPlacementRequest\x1a\x36.homeport.api.provisioning.v1.ExplainPlacementResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/homeport/api/provisioning/v1/provisioning.proto\x12\x1chomeport.api.provisioning.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#homeport/api/access/v1/access.proto\x1a\x1dhomeport/api/geo/v1/geo.proto\"\xad\x01\n\x10ProvisionRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tclient_id\x18\x02 \x01(\t\x12\x11\n\x07\x61\x64\x64ress\x18\x03 \x01(\tH\x00\x12\x31\n\x08position\x18\x04 \x01(\x0b\x32\x1d.homeport.api.geo.v1.PositionH\x00\x12\x16\n\x0ewithout_ticket\x18\x05 \x01(\x08\x12\x0e\n\x06ticket\x18\x06 \x01(\tB\x08\n\x06origin\"\x92\x01\n\nAssignment\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tclient_id\x18\x02 \x01(\t\x12\x0f\n\x07unit_id\x18\x03 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x04 \x01(\t\x12\r\n\x05\x65poch\x18\x05 \x01(\x04\x12/\n\x0b\x61ssign_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xc6\x01\n\x08\x44\x65\x63ision\x12/\n\x08location\x18\x01 \x01(\x0b\x32\x1d.homeport.api.geo.v1.Location\x12\x13\n\x0b\x64istance_km\x18\x02 \x01(\x01\x12\x0c\n\x04rule\x18\x03 \x01(\t\x12\x11\n\tplaced_by\x18\x04 \x01(\t\x12\x12\n\nmoved_from\x18\x05 \x01(\t\x12\x0e\n\x06job_id\x18\x06 \x01(\t\x12\x16\n\x0e\x66leet_revision\x18\x07 \x01(\x03\x12\x17\n\x0fpolicy_revision\x18\x08 \x01(\x03\"\xeb\x01\n\x11ProvisionResponse\x12<\n\nassignment\x18\x01 \x01(\x0b\x32(.homeport.api.provisioning.v1.Assignment\x12\x0e\n\x06ticket\x18\x02 \x01(\t\x12-\n\nticket_ttl\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x38\n\x08\x64\x65\x63ision\x18\x04 \x01(\x0b\x32&.homeport.api.provisioning.v1.Decision\x12\x10\n\x08\x65xisting\x18\x05 \x01(\x08\x12\r\n\x05stale\x18\x06 \x01(\x08\"q\n\x0c\x43lientOrigin\x12\x11\n\tclient_id\x18\x01 \x01(\t\x12\x11\n\x07\x61\x64\x64ress\x18\x02 \x01(\tH\x00\x12\x31\n\x08position\x18\x03 \x01(\x0b\x32\x1d.homeport.api.geo.v1.PositionH\x00\x42\x08\n\x06origin\"|\n\x14ProvisionManyRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12;\n\x07\x63lients\x18\x02 \x03(\x0b\x32*.homeport.api.provisioning.v1.ClientOrigin\x12\x17\n\x0fwithout_tickets\x18\x03 \x01(\x08\"k\n\x0b\x43lientError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\r\n\x05\x66ield\x18\x03 \x01(\t\x12.\n\x0bretry_after\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xb3\x01\n\x0fProvisionResult\x12\x11\n\tclient_id\x18\x01 \x01(\t\x12\x46\n\x0bprovisioned\x18\x02 \x01(\x0b\x32/.homeport.api.provisioning.v1.ProvisionResponseH\x00\x12:\n\x05\x65rror\x18\x03 \x01(\x0b\x32).homeport.api.provisioning.v1.ClientErrorH\x00\x42\t\n\x07outcome\"W\n\x15ProvisionManyResponse\x12>\n\x07results\x18\x01 \x03(\x0b\x32-.homeport.api.provisioning.v1.ProvisionResult\"I\n\x14GetAssignmentRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tclient_id\x18\x02 \x01(\t\x12\x0e\n\x06ticket\x18\x03 \x01(\t\"\xdd\x01\n\x15GetAssignmentResponse\x12<\n\nassignment\x18\x01 \x01(\x0b\x32(.homeport.api.provisioning.v1.Assignment\x12\x0e\n\x06ticket\x18\x02 \x01(\t\x12-\n\nticket_ttl\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05stale\x18\x04 \x01(\x08\x12\x38\n\x08\x64\x65\x63ision\x18\x05 \x01(\x0b\x32&.homeport.api.provisioning.v1.Decision\"b\n\x16WatchAssignmentRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tclient_id\x18\x02 \x01(\t\x12\x13\n\x0bknown_epoch\x18\x03 \x01(\x04\x12\x10\n\x08revision\x18\x04 \x01(\x03\"\xc9\x01\n\x17WatchAssignmentResponse\x12<\n\nassignment\x18\x01 \x01(\x0b\x32(.homeport.api.provisioning.v1.Assignment\x12\x0e\n\x06ticket\x18\x02 \x01(\t\x12-\n\nticket_ttl\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05\x63\x61use\x18\x04 \x01(\t\x12\x10\n\x08released\x18\x05 \x01(\x08\x12\x10\n\x08revision\x18\x06 \x01(\x03\"=\n\x18ReleaseAssignmentRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tclient_id\x18\x02 \x01(\t\"-\n\x19ReleaseAssignmentResponse\x12\x10\n\x08released\x18\x01 \x01(\x08\"\x8c\x01\n\x17\x45xplainPlacementRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tclient_id\x18\x02 \x01(\t\x12\x11\n\x07\x61\x64\x64ress\x18\x03 \x01(\tH\x00\x12\x31\n\x08position\x18\x04 \x01(\x0b\x32\x1d.homeport.api.geo.v1.PositionH\x00\x42\x08\n\x06origin\"\xa3\x01\n\x0e\x43onsideredUnit\x12\x0f\n\x07unit_id\x18\x01 \x01(\t\x12?\n\x07verdict\x18\x02 \x01(\x0e\x32..homeport.api.provisioning.v1.PlacementVerdict\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x13\n\x0b\x64istance_km\x18\x04 \x01(\x01\x12\x0c\n\x04load\x18\x05 \x01(\x01\x12\x0c\n\x04rank\x18\x06 \x01(\x05\"\xeb\x02\n\x18\x45xplainPlacementResponse\x12/\n\x08location\x18\x01 \x01(\x0b\x32\x1d.homeport.api.geo.v1.Location\x12\x17\n\x0flocation_reason\x18\x02 \x01(\t\x12;\n\x05units\x18\x03 \x03(\x0b\x32,.homeport.api.provisioning.v1.ConsideredUnit\x12\x0c\n\x04rule\x18\x04 \x01(\t\x12\x39\n\x07\x63urrent\x18\x05 \x01(\x0b\x32(.homeport.api.provisioning.v1.Assignment\x12\r\n\x05stale\x18\x06 \x01(\x08\x12.\n\nas_of_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12@\n\x10\x63urrent_decision\x18\x08 \x01(\x0b\x32&.homeport.api.provisioning.v1.Decision*\x91\x01\n\x10PlacementVerdict\x12!\n\x1dPLACEMENT_VERDICT_UNSPECIFIED\x10\x00\x12\x1c\n\x18PLACEMENT_VERDICT_CHOSEN\x10\x01\x12\x1c\n\x18PLACEMENT_VERDICT_RANKED\x10\x02\x12\x1e\n\x1aPLACEMENT_VERDICT_EXCLUDED\x10\x03\x32\x81\x07\n\x13ProvisioningService\x12\x80\x01\n\tProvision\x12..homeport.api.provisioning.v1.ProvisionRequest\x1a/.homeport.api.provisioning.v1.ProvisionResponse\"\x12\xaa\xe8\"\x0e\n\x02\x02\x03\x12\x06tenant(\x01\x12\x8f\x01\n\rProvisionMany\x12\x32.homeport.api.provisioning.v1.ProvisionManyRequest\x1a\x33.homeport.api.provisioning.v1.ProvisionManyResponse\"\x11\xaa\xe8\"\r\n\x01\x03\x12\x06tenant(\x01(\x01\x30\x01\x12\x8b\x01\n\rGetAssignment\x12\x32.homeport.api.provisioning.v1.GetAssignmentRequest\x1a\x33.homeport.api.provisioning.v1.GetAssignmentResponse\"\x11\xaa\xe8\"\r\n\x03\x02\x03\x04\x12\x06tenant\x12\x99\x01\n\x11ReleaseAssignment\x12\x36.homeport.api.provisioning.v1.ReleaseAssignmentRequest\x1a\x37.homeport.api.provisioning.v1.ReleaseAssignmentResponse\"\x13\xaa\xe8\"\x0f\n\x03\x02\x03\x05\x12\x06tenant(\x01\x12\x93\x01\n\x0fWatchAssignment\x12\x34.homeport.api.provisioning.v1.WatchAssignmentRequest\x1a\x35.homeport.api.provisioning.v1.WatchAssignmentResponse\"\x11\xaa\xe8\"\r\n\x03\x02\x03\x04\x12\x06tenant0\x01\x12\x94\x01\n\x10\x45xplainPlacement\x12\x35.homeport.api.provisioning.v1.ExplainPlacementRequest\x1a\x36.homeport.api.provisioning.v1.ExplainPlacementResponse\"\x11\xaa\xe8\"\r\n\x03\x02\x03\x04\x12\x06tenantb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'homeport.api.provisioning.v1.provisioning_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PLACEMENTVERDICT']._serialized_start=2951
-  _globals['_PLACEMENTVERDICT']._serialized_end=3096
-  _globals['_PROVISIONREQUEST']._serialized_start=178
-  _globals['_PROVISIONREQUEST']._serialized_end=351
-  _globals['_ASSIGNMENT']._serialized_start=354
-  _globals['_ASSIGNMENT']._serialized_end=500
-  _globals['_DECISION']._serialized_start=503
-  _globals['_DECISION']._serialized_end=701
-  _globals['_PROVISIONRESPONSE']._serialized_start=704
-  _globals['_PROVISIONRESPONSE']._serialized_end=939
-  _globals['_CLIENTORIGIN']._serialized_start=941
-  _globals['_CLIENTORIGIN']._serialized_end=1054
-  _globals['_PROVISIONMANYREQUEST']._serialized_start=1056
-  _globals['_PROVISIONMANYREQUEST']._serialized_end=1180
-  _globals['_CLIENTERROR']._serialized_start=1182
-  _globals['_CLIENTERROR']._serialized_end=1289
-  _globals['_PROVISIONRESULT']._serialized_start=1292
-  _globals['_PROVISIONRESULT']._serialized_end=1471
-  _globals['_PROVISIONMANYRESPONSE']._serialized_start=1473
-  _globals['_PROVISIONMANYRESPONSE']._serialized_end=1560
-  _globals['_GETASSIGNMENTREQUEST']._serialized_start=1562
-  _globals['_GETASSIGNMENTREQUEST']._serialized_end=1635
-  _globals['_GETASSIGNMENTRESPONSE']._serialized_start=1638
-  _globals['_GETASSIGNMENTRESPONSE']._serialized_end=1859
-  _globals['_WATCHASSIGNMENTREQUEST']._serialized_start=1861
-  _globals['_WATCHASSIGNMENTREQUEST']._serialized_end=1959
-  _globals['_WATCHASSIGNMENTRESPONSE']._serialized_start=1962
-  _globals['_WATCHASSIGNMENTRESPONSE']._serialized_end=2163
-  _globals['_RELEASEASSIGNMENTREQUEST']._serialized_start=2165
-  _globals['_RELEASEASSIGNMENTREQUEST']._serialized_end=2226
-  _globals['_RELEASEASSIGNMENTRESPONSE']._serialized_start=2228
-  _globals['_RELEASEASSIGNMENTRESPONSE']._serialized_end=2273
-  _globals['_EXPLAINPLACEMENTREQUEST']._serialized_start=2276
-  _globals['_EXPLAINPLACEMENTREQUEST']._serialized_end=2416
-  _globals['_CONSIDEREDUNIT']._serialized_start=2419
-  _globals['_CONSIDEREDUNIT']._serialized_end=2582
-  _globals['_EXPLAINPLACEMENTRESPONSE']._serialized_start=2585
-  _globals['_EXPLAINPLACEMENTRESPONSE']._serialized_end=2948
-  _globals['_PROVISIONINGSERVICE']._serialized_start=3099
-  _globals['_PROVISIONINGSERVICE']._serialized_end=3876
+  _globals['_PROVISIONINGSERVICE'].methods_by_name['Provision']._loaded_options = None
+  _globals['_PROVISIONINGSERVICE'].methods_by_name['Provision']._serialized_options = b'\252\350\"\016\n\002\002\003\022\006tenant(\001'
+  _globals['_PROVISIONINGSERVICE'].methods_by_name['ProvisionMany']._loaded_options = None
+  _globals['_PROVISIONINGSERVICE'].methods_by_name['ProvisionMany']._serialized_options = b'\252\350\"\r\n\001\003\022\006tenant(\001'
+  _globals['_PROVISIONINGSERVICE'].methods_by_name['GetAssignment']._loaded_options = None
+  _globals['_PROVISIONINGSERVICE'].methods_by_name['GetAssignment']._serialized_options = b'\252\350\"\r\n\003\002\003\004\022\006tenant'
+  _globals['_PROVISIONINGSERVICE'].methods_by_name['ReleaseAssignment']._loaded_options = None
+  _globals['_PROVISIONINGSERVICE'].methods_by_name['ReleaseAssignment']._serialized_options = b'\252\350\"\017\n\003\002\003\005\022\006tenant(\001'
+  _globals['_PROVISIONINGSERVICE'].methods_by_name['WatchAssignment']._loaded_options = None
+  _globals['_PROVISIONINGSERVICE'].methods_by_name['WatchAssignment']._serialized_options = b'\252\350\"\r\n\003\002\003\004\022\006tenant'
+  _globals['_PROVISIONINGSERVICE'].methods_by_name['ExplainPlacement']._loaded_options = None
+  _globals['_PROVISIONINGSERVICE'].methods_by_name['ExplainPlacement']._serialized_options = b'\252\350\"\r\n\003\002\003\004\022\006tenant'
+  _globals['_PLACEMENTVERDICT']._serialized_start=2988
+  _globals['_PLACEMENTVERDICT']._serialized_end=3133
+  _globals['_PROVISIONREQUEST']._serialized_start=215
+  _globals['_PROVISIONREQUEST']._serialized_end=388
+  _globals['_ASSIGNMENT']._serialized_start=391
+  _globals['_ASSIGNMENT']._serialized_end=537
+  _globals['_DECISION']._serialized_start=540
+  _globals['_DECISION']._serialized_end=738
+  _globals['_PROVISIONRESPONSE']._serialized_start=741
+  _globals['_PROVISIONRESPONSE']._serialized_end=976
+  _globals['_CLIENTORIGIN']._serialized_start=978
+  _globals['_CLIENTORIGIN']._serialized_end=1091
+  _globals['_PROVISIONMANYREQUEST']._serialized_start=1093
+  _globals['_PROVISIONMANYREQUEST']._serialized_end=1217
+  _globals['_CLIENTERROR']._serialized_start=1219
+  _globals['_CLIENTERROR']._serialized_end=1326
+  _globals['_PROVISIONRESULT']._serialized_start=1329
+  _globals['_PROVISIONRESULT']._serialized_end=1508
+  _globals['_PROVISIONMANYRESPONSE']._serialized_start=1510
+  _globals['_PROVISIONMANYRESPONSE']._serialized_end=1597
+  _globals['_GETASSIGNMENTREQUEST']._serialized_start=1599
+  _globals['_GETASSIGNMENTREQUEST']._serialized_end=1672
+  _globals['_GETASSIGNMENTRESPONSE']._serialized_start=1675
+  _globals['_GETASSIGNMENTRESPONSE']._serialized_end=1896
+  _globals['_WATCHASSIGNMENTREQUEST']._serialized_start=1898
+  _globals['_WATCHASSIGNMENTREQUEST']._serialized_end=1996
+  _globals['_WATCHASSIGNMENTRESPONSE']._serialized_start=1999
+  _globals['_WATCHASSIGNMENTRESPONSE']._serialized_end=2200
+  _globals['_RELEASEASSIGNMENTREQUEST']._serialized_start=2202
+  _globals['_RELEASEASSIGNMENTREQUEST']._serialized_end=2263
+  _globals['_RELEASEASSIGNMENTRESPONSE']._serialized_start=2265
+  _globals['_RELEASEASSIGNMENTRESPONSE']._serialized_end=2310
+  _globals['_EXPLAINPLACEMENTREQUEST']._serialized_start=2313
+  _globals['_EXPLAINPLACEMENTREQUEST']._serialized_end=2453
+  _globals['_CONSIDEREDUNIT']._serialized_start=2456
+  _globals['_CONSIDEREDUNIT']._serialized_end=2619
+  _globals['_EXPLAINPLACEMENTRESPONSE']._serialized_start=2622
+  _globals['_EXPLAINPLACEMENTRESPONSE']._serialized_end=2985
+  _globals['_PROVISIONINGSERVICE']._serialized_start=3136
+  _globals['_PROVISIONINGSERVICE']._serialized_end=4033
 # @@protoc_insertion_point(module_scope)

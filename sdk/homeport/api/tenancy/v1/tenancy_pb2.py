@@ -25,52 +25,67 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from homeport.api.access.v1 import access_pb2 as homeport_dot_api_dot_access_dot_v1_dot_access__pb2
 from homeport.api.geo.v1 import geo_pb2 as homeport_dot_api_dot_geo_dot_v1_dot_geo__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%homeport/api/tenancy/v1/tenancy.proto\x12\x17homeport.api.tenancy.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dhomeport/api/geo/v1/geo.proto\"\xe6\x02\n\x06Tenant\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x42\n\x10ticket_algorithm\x18\x02 \x01(\x0e\x32(.homeport.api.tenancy.v1.TicketAlgorithm\x12-\n\nticket_ttl\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x37\n\x10\x64\x65\x66\x61ult_position\x18\x04 \x01(\x0b\x32\x1d.homeport.api.geo.v1.Position\x12+\n\x08hold_ttl\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x39\n\x0breprovision\x18\x06 \x01(\x0e\x32$.homeport.api.tenancy.v1.Reprovision\x12\x38\n\x0breturn_home\x18\x07 \x01(\x0e\x32#.homeport.api.tenancy.v1.ReturnHome\"v\n\x12\x41pplyTenantRequest\x12/\n\x06tenant\x18\x01 \x01(\x0b\x32\x1f.homeport.api.tenancy.v1.Tenant\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"\"\n\x10GetTenantRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\"%\n\x13RemoveTenantRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\"\x16\n\x14RemoveTenantResponse\"\x14\n\x12ListTenantsRequest\"G\n\x13ListTenantsResponse\x12\x30\n\x07tenants\x18\x01 \x03(\x0b\x32\x1f.homeport.api.tenancy.v1.Tenant\"\x10\n\x0eGetJwksRequest\"\x1f\n\x0fGetJwksResponse\x12\x0c\n\x04jwks\x18\x01 \x01(\t\"\x17\n\x15ListTicketKeysRequest\"d\n\x16ListTicketKeysResponse\x12\x37\n\x06\x65pochs\x18\x01 \x03(\x0b\x32\'.homeport.api.tenancy.v1.TicketKeyEpoch\x12\x11\n\tfrom_file\x18\x02 \x01(\x08\"\xe8\x01\n\x0eTicketKeyEpoch\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x36\n\x05state\x18\x02 \x01(\x0e\x32\'.homeport.api.tenancy.v1.TicketKeyState\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tsign_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8a\x01\n\x17RotateTicketKeysRequest\x12\x11\n\treplacing\x18\x01 \x01(\x04\x12-\n\nsign_after\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\naccept_ttl\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"d\n\x18RotateTicketKeysResponse\x12\x37\n\x06\x65pochs\x18\x01 \x03(\x0b\x32\'.homeport.api.tenancy.v1.TicketKeyEpoch\x12\x0f\n\x07rotated\x18\x02 \x01(\x08*k\n\x0fTicketAlgorithm\x12 \n\x1cTICKET_ALGORITHM_UNSPECIFIED\x10\x00\x12\x1a\n\x16TICKET_ALGORITHM_HS256\x10\x01\x12\x1a\n\x16TICKET_ALGORITHM_EDDSA\x10\x02*\x8e\x01\n\x0bReprovision\x12\x1b\n\x17REPROVISION_UNSPECIFIED\x10\x00\x12\x14\n\x10REPROVISION_KEEP\x10\x01\x12\x14\n\x10REPROVISION_MOVE\x10\x02\x12\x1f\n\x1bREPROVISION_MOVE_WITH_STATE\x10\x03\x12\x15\n\x11REPROVISION_RESET\x10\x04*w\n\nReturnHome\x12\x1b\n\x17RETURN_HOME_UNSPECIFIED\x10\x00\x12\x15\n\x11RETURN_HOME_NEVER\x10\x01\x12\x1c\n\x18RETURN_HOME_NEXT_CONTACT\x10\x02\x12\x17\n\x13RETURN_HOME_GRADUAL\x10\x03*\x8f\x01\n\x0eTicketKeyState\x12 \n\x1cTICKET_KEY_STATE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aTICKET_KEY_STATE_ANNOUNCED\x10\x01\x12\x1c\n\x18TICKET_KEY_STATE_SIGNING\x10\x02\x12\x1d\n\x19TICKET_KEY_STATE_ACCEPTED\x10\x03\x32\xe6\x05\n\rTenantService\x12[\n\x0b\x41pplyTenant\x12+.homeport.api.tenancy.v1.ApplyTenantRequest\x1a\x1f.homeport.api.tenancy.v1.Tenant\x12W\n\tGetTenant\x12).homeport.api.tenancy.v1.GetTenantRequest\x1a\x1f.homeport.api.tenancy.v1.Tenant\x12k\n\x0cRemoveTenant\x12,.homeport.api.tenancy.v1.RemoveTenantRequest\x1a-.homeport.api.tenancy.v1.RemoveTenantResponse\x12h\n\x0bListTenants\x12+.homeport.api.tenancy.v1.ListTenantsRequest\x1a,.homeport.api.tenancy.v1.ListTenantsResponse\x12\\\n\x07GetJwks\x12\'.homeport.api.tenancy.v1.GetJwksRequest\x1a(.homeport.api.tenancy.v1.GetJwksResponse\x12q\n\x0eListTicketKeys\x12..homeport.api.tenancy.v1.ListTicketKeysRequest\x1a/.homeport.api.tenancy.v1.ListTicketKeysResponse\x12w\n\x10RotateTicketKeys\x12\x30.homeport.api.tenancy.v1.RotateTicketKeysRequest\x1a\x31.homeport.api.tenancy.v1.RotateTicketKeysResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%homeport/api/tenancy/v1/tenancy.proto\x12\x17homeport.api.tenancy.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#homeport/api/access/v1/access.proto\x1a\x1dhomeport/api/geo/v1/geo.proto\"\xe6\x02\n\x06Tenant\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x42\n\x10ticket_algorithm\x18\x02 \x01(\x0e\x32(.homeport.api.tenancy.v1.TicketAlgorithm\x12-\n\nticket_ttl\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x37\n\x10\x64\x65\x66\x61ult_position\x18\x04 \x01(\x0b\x32\x1d.homeport.api.geo.v1.Position\x12+\n\x08hold_ttl\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x39\n\x0breprovision\x18\x06 \x01(\x0e\x32$.homeport.api.tenancy.v1.Reprovision\x12\x38\n\x0breturn_home\x18\x07 \x01(\x0e\x32#.homeport.api.tenancy.v1.ReturnHome\"v\n\x12\x41pplyTenantRequest\x12/\n\x06tenant\x18\x01 \x01(\x0b\x32\x1f.homeport.api.tenancy.v1.Tenant\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"\"\n\x10GetTenantRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\"%\n\x13RemoveTenantRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\"\x16\n\x14RemoveTenantResponse\"\x14\n\x12ListTenantsRequest\"G\n\x13ListTenantsResponse\x12\x30\n\x07tenants\x18\x01 \x03(\x0b\x32\x1f.homeport.api.tenancy.v1.Tenant\"\x10\n\x0eGetJwksRequest\"\x1f\n\x0fGetJwksResponse\x12\x0c\n\x04jwks\x18\x01 \x01(\t\"\x17\n\x15ListTicketKeysRequest\"d\n\x16ListTicketKeysResponse\x12\x37\n\x06\x65pochs\x18\x01 \x03(\x0b\x32\'.homeport.api.tenancy.v1.TicketKeyEpoch\x12\x11\n\tfrom_file\x18\x02 \x01(\x08\"\xe8\x01\n\x0eTicketKeyEpoch\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x36\n\x05state\x18\x02 \x01(\x0e\x32\'.homeport.api.tenancy.v1.TicketKeyState\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tsign_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8a\x01\n\x17RotateTicketKeysRequest\x12\x11\n\treplacing\x18\x01 \x01(\x04\x12-\n\nsign_after\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\naccept_ttl\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"d\n\x18RotateTicketKeysResponse\x12\x37\n\x06\x65pochs\x18\x01 \x03(\x0b\x32\'.homeport.api.tenancy.v1.TicketKeyEpoch\x12\x0f\n\x07rotated\x18\x02 \x01(\x08*k\n\x0fTicketAlgorithm\x12 \n\x1cTICKET_ALGORITHM_UNSPECIFIED\x10\x00\x12\x1a\n\x16TICKET_ALGORITHM_HS256\x10\x01\x12\x1a\n\x16TICKET_ALGORITHM_EDDSA\x10\x02*\x8e\x01\n\x0bReprovision\x12\x1b\n\x17REPROVISION_UNSPECIFIED\x10\x00\x12\x14\n\x10REPROVISION_KEEP\x10\x01\x12\x14\n\x10REPROVISION_MOVE\x10\x02\x12\x1f\n\x1bREPROVISION_MOVE_WITH_STATE\x10\x03\x12\x15\n\x11REPROVISION_RESET\x10\x04*w\n\nReturnHome\x12\x1b\n\x17RETURN_HOME_UNSPECIFIED\x10\x00\x12\x15\n\x11RETURN_HOME_NEVER\x10\x01\x12\x1c\n\x18RETURN_HOME_NEXT_CONTACT\x10\x02\x12\x17\n\x13RETURN_HOME_GRADUAL\x10\x03*\x8f\x01\n\x0eTicketKeyState\x12 \n\x1cTICKET_KEY_STATE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aTICKET_KEY_STATE_ANNOUNCED\x10\x01\x12\x1c\n\x18TICKET_KEY_STATE_SIGNING\x10\x02\x12\x1d\n\x19TICKET_KEY_STATE_ACCEPTED\x10\x03\x32\xc3\x06\n\rTenantService\x12u\n\x0b\x41pplyTenant\x12+.homeport.api.tenancy.v1.ApplyTenantRequest\x1a\x1f.homeport.api.tenancy.v1.Tenant\"\x18\xaa\xe8\"\x14\n\x01\x05\x12\rtenant.tenant(\x01\x12h\n\tGetTenant\x12).homeport.api.tenancy.v1.GetTenantRequest\x1a\x1f.homeport.api.tenancy.v1.Tenant\"\x0f\xaa\xe8\"\x0b\n\x01\x04\x12\x06tenant\x12v\n\x0cRemoveTenant\x12,.homeport.api.tenancy.v1.RemoveTenantRequest\x1a-.homeport.api.tenancy.v1.RemoveTenantResponse\"\t\xaa\xe8\"\x05\n\x01\x06(\x01\x12q\n\x0bListTenants\x12+.homeport.api.tenancy.v1.ListTenantsRequest\x1a,.homeport.api.tenancy.v1.ListTenantsResponse\"\x07\xaa\xe8\"\x03\n\x01\x04\x12\x65\n\x07GetJwks\x12\'.homeport.api.tenancy.v1.GetJwksRequest\x1a(.homeport.api.tenancy.v1.GetJwksResponse\"\x07\xaa\xe8\"\x03\n\x01\x01\x12z\n\x0eListTicketKeys\x12..homeport.api.tenancy.v1.ListTicketKeysRequest\x1a/.homeport.api.tenancy.v1.ListTicketKeysResponse\"\x07\xaa\xe8\"\x03\n\x01\x04\x12\x82\x01\n\x10RotateTicketKeys\x12\x30.homeport.api.tenancy.v1.RotateTicketKeysRequest\x1a\x31.homeport.api.tenancy.v1.RotateTicketKeysResponse\"\t\xaa\xe8\"\x05\n\x01\x06(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'homeport.api.tenancy.v1.tenancy_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TICKETALGORITHM']._serialized_start=1527
-  _globals['_TICKETALGORITHM']._serialized_end=1634
-  _globals['_REPROVISION']._serialized_start=1637
-  _globals['_REPROVISION']._serialized_end=1779
-  _globals['_RETURNHOME']._serialized_start=1781
-  _globals['_RETURNHOME']._serialized_end=1900
-  _globals['_TICKETKEYSTATE']._serialized_start=1903
-  _globals['_TICKETKEYSTATE']._serialized_end=2046
-  _globals['_TENANT']._serialized_start=197
-  _globals['_TENANT']._serialized_end=555
-  _globals['_APPLYTENANTREQUEST']._serialized_start=557
-  _globals['_APPLYTENANTREQUEST']._serialized_end=675
-  _globals['_GETTENANTREQUEST']._serialized_start=677
-  _globals['_GETTENANTREQUEST']._serialized_end=711
-  _globals['_REMOVETENANTREQUEST']._serialized_start=713
-  _globals['_REMOVETENANTREQUEST']._serialized_end=750
-  _globals['_REMOVETENANTRESPONSE']._serialized_start=752
-  _globals['_REMOVETENANTRESPONSE']._serialized_end=774
-  _globals['_LISTTENANTSREQUEST']._serialized_start=776
-  _globals['_LISTTENANTSREQUEST']._serialized_end=796
-  _globals['_LISTTENANTSRESPONSE']._serialized_start=798
-  _globals['_LISTTENANTSRESPONSE']._serialized_end=869
-  _globals['_GETJWKSREQUEST']._serialized_start=871
-  _globals['_GETJWKSREQUEST']._serialized_end=887
-  _globals['_GETJWKSRESPONSE']._serialized_start=889
-  _globals['_GETJWKSRESPONSE']._serialized_end=920
-  _globals['_LISTTICKETKEYSREQUEST']._serialized_start=922
-  _globals['_LISTTICKETKEYSREQUEST']._serialized_end=945
-  _globals['_LISTTICKETKEYSRESPONSE']._serialized_start=947
-  _globals['_LISTTICKETKEYSRESPONSE']._serialized_end=1047
-  _globals['_TICKETKEYEPOCH']._serialized_start=1050
-  _globals['_TICKETKEYEPOCH']._serialized_end=1282
-  _globals['_ROTATETICKETKEYSREQUEST']._serialized_start=1285
-  _globals['_ROTATETICKETKEYSREQUEST']._serialized_end=1423
-  _globals['_ROTATETICKETKEYSRESPONSE']._serialized_start=1425
-  _globals['_ROTATETICKETKEYSRESPONSE']._serialized_end=1525
-  _globals['_TENANTSERVICE']._serialized_start=2049
-  _globals['_TENANTSERVICE']._serialized_end=2791
+  _globals['_TENANTSERVICE'].methods_by_name['ApplyTenant']._loaded_options = None
+  _globals['_TENANTSERVICE'].methods_by_name['ApplyTenant']._serialized_options = b'\252\350\"\024\n\001\005\022\rtenant.tenant(\001'
+  _globals['_TENANTSERVICE'].methods_by_name['GetTenant']._loaded_options = None
+  _globals['_TENANTSERVICE'].methods_by_name['GetTenant']._serialized_options = b'\252\350\"\013\n\001\004\022\006tenant'
+  _globals['_TENANTSERVICE'].methods_by_name['RemoveTenant']._loaded_options = None
+  _globals['_TENANTSERVICE'].methods_by_name['RemoveTenant']._serialized_options = b'\252\350\"\005\n\001\006(\001'
+  _globals['_TENANTSERVICE'].methods_by_name['ListTenants']._loaded_options = None
+  _globals['_TENANTSERVICE'].methods_by_name['ListTenants']._serialized_options = b'\252\350\"\003\n\001\004'
+  _globals['_TENANTSERVICE'].methods_by_name['GetJwks']._loaded_options = None
+  _globals['_TENANTSERVICE'].methods_by_name['GetJwks']._serialized_options = b'\252\350\"\003\n\001\001'
+  _globals['_TENANTSERVICE'].methods_by_name['ListTicketKeys']._loaded_options = None
+  _globals['_TENANTSERVICE'].methods_by_name['ListTicketKeys']._serialized_options = b'\252\350\"\003\n\001\004'
+  _globals['_TENANTSERVICE'].methods_by_name['RotateTicketKeys']._loaded_options = None
+  _globals['_TENANTSERVICE'].methods_by_name['RotateTicketKeys']._serialized_options = b'\252\350\"\005\n\001\006(\001'
+  _globals['_TICKETALGORITHM']._serialized_start=1564
+  _globals['_TICKETALGORITHM']._serialized_end=1671
+  _globals['_REPROVISION']._serialized_start=1674
+  _globals['_REPROVISION']._serialized_end=1816
+  _globals['_RETURNHOME']._serialized_start=1818
+  _globals['_RETURNHOME']._serialized_end=1937
+  _globals['_TICKETKEYSTATE']._serialized_start=1940
+  _globals['_TICKETKEYSTATE']._serialized_end=2083
+  _globals['_TENANT']._serialized_start=234
+  _globals['_TENANT']._serialized_end=592
+  _globals['_APPLYTENANTREQUEST']._serialized_start=594
+  _globals['_APPLYTENANTREQUEST']._serialized_end=712
+  _globals['_GETTENANTREQUEST']._serialized_start=714
+  _globals['_GETTENANTREQUEST']._serialized_end=748
+  _globals['_REMOVETENANTREQUEST']._serialized_start=750
+  _globals['_REMOVETENANTREQUEST']._serialized_end=787
+  _globals['_REMOVETENANTRESPONSE']._serialized_start=789
+  _globals['_REMOVETENANTRESPONSE']._serialized_end=811
+  _globals['_LISTTENANTSREQUEST']._serialized_start=813
+  _globals['_LISTTENANTSREQUEST']._serialized_end=833
+  _globals['_LISTTENANTSRESPONSE']._serialized_start=835
+  _globals['_LISTTENANTSRESPONSE']._serialized_end=906
+  _globals['_GETJWKSREQUEST']._serialized_start=908
+  _globals['_GETJWKSREQUEST']._serialized_end=924
+  _globals['_GETJWKSRESPONSE']._serialized_start=926
+  _globals['_GETJWKSRESPONSE']._serialized_end=957
+  _globals['_LISTTICKETKEYSREQUEST']._serialized_start=959
+  _globals['_LISTTICKETKEYSREQUEST']._serialized_end=982
+  _globals['_LISTTICKETKEYSRESPONSE']._serialized_start=984
+  _globals['_LISTTICKETKEYSRESPONSE']._serialized_end=1084
+  _globals['_TICKETKEYEPOCH']._serialized_start=1087
+  _globals['_TICKETKEYEPOCH']._serialized_end=1319
+  _globals['_ROTATETICKETKEYSREQUEST']._serialized_start=1322
+  _globals['_ROTATETICKETKEYSREQUEST']._serialized_end=1460
+  _globals['_ROTATETICKETKEYSRESPONSE']._serialized_start=1462
+  _globals['_ROTATETICKETKEYSRESPONSE']._serialized_end=1562
+  _globals['_TENANTSERVICE']._serialized_start=2086
+  _globals['_TENANTSERVICE']._serialized_end=2921
 # @@protoc_insertion_point(module_scope)

@@ -116,7 +116,7 @@ class TenantServiceServicer:
 
     def ListTicketKeys(self, request, context):
         """The epochs of the fleet's ticket keys that count, oldest first, without the keys. Reads only.
-        Caller: an operator. Errors: UNAVAILABLE.
+        Caller: an admin. Errors: UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -125,7 +125,7 @@ class TenantServiceServicer:
     def RotateTicketKeys(self, request, context):
         """Adds an epoch to the fleet's ticket keys: units learn it first, it signs later, and those
         before it are accepted until the tickets that are out have ended. Idempotent per replacing.
-        Caller: an operator. Errors: INVALID_ARGUMENT; FAILED_PRECONDITION the servers have their keys
+        Caller: an admin. Errors: INVALID_ARGUMENT; FAILED_PRECONDITION the servers have their keys
         from a file, or too many epochs still count; UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -1,0 +1,98 @@
+"""AccessControl: who calls, and whether a method is for them and for what they name.
+
+One for each server. The roles of each method come from the contract, so a method that says
+nothing about them is for nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from google.protobuf.message import Message
+
+from control_plane.auth.callers import ANYONE_LOCAL, STRANGER, Caller
+from control_plane.auth.method_access import MethodAccess, field_of
+from control_plane.auth.roles import Role
+from control_plane.auth.tokens import Tokens
+from control_plane.errors import PermissionDenied, Unauthenticated
+from control_plane.printable import quoted
+
+DEFAULT_TENANT = "default"
+
+
+class AccessControl:
+    """tokens None: no credentials are asked for, and whoever can connect may do everything."""
+
+    def __init__(self, methods: Mapping[str, MethodAccess], tokens: Tokens | None) -> None:
+        self._methods = methods
+        self._tokens = tokens
+
+    @property
+    def open(self) -> bool:
+        """Whether no credentials are asked for."""
+        return self._tokens is None
+
+    def caller(self, metadata: Iterable[tuple[str, str | bytes]]) -> Caller:
+        """Who sent this metadata. Raises Unauthenticated for a credential nobody knows."""
+        if self._tokens is None:
+            return ANYONE_LOCAL
+        return self._tokens.caller(metadata) or STRANGER
+
+    def admit(self, method: str, metadata: Iterable[tuple[str, str | bytes]]) -> Caller:
+        """Who calls this method, by its full path. Raises Unauthenticated, PermissionDenied
+        where it is not for them."""
+        access = self._methods.get(method)
+        if access is None:
+            raise PermissionDenied(f"{method} is for nobody: its contract does not say who calls")
+        caller = self.caller(metadata)
+        if caller.roles.isdisjoint(access.roles):
+            if caller is STRANGER:
+                raise Unauthenticated(
+                    "a credential is needed here: send authorization: Bearer <token>"
+                )
+            named = ", ".join(sorted(role.value for role in access.roles))
+            raise PermissionDenied(f"{caller.name} may not call this; it is for: {named}")
+        if caller.tenant and not access.tenant_field and Role.ANYONE not in access.roles:
+            raise PermissionDenied(
+                f"{caller.name} is of tenant {caller.tenant} alone, and this is about all of them"
+            )
+        return caller
+
+    def check(self, method: str, caller: Caller, message: Message) -> None:
+        """Whether an admitted caller may name what it names; a tenant left out becomes its own.
+        Raises PermissionDenied."""
+        if self._tokens is None:
+            return
+        access = self._methods[method]
+        if access.tenant_field:
+            found = field_of(message, access.tenant_field)
+            if found is not None:
+                named, put = found
+                tenant = tenant_for(caller, named)
+                if not named and caller.tenant:
+                    put(tenant)
+        roles = caller.roles & access.roles
+        if roles == {Role.UNIT} and access.unit_field:
+            self._names_itself(message, access.unit_field, caller, caller.units)
+        if roles == {Role.PLATFORM} and access.platform_field:
+            self._names_itself(message, access.platform_field, caller, {caller.platform})
+
+    @staticmethod
+    def _names_itself(
+        message: Message, path: tuple[str, ...], caller: Caller, own: Iterable[str]
+    ) -> None:
+        found = field_of(message, path)
+        if found is not None and found[0] and found[0] not in own:
+            raise PermissionDenied(
+                f"{caller.name} has nothing to do with {path[-1]} {quoted(found[0])}"
+            )
+
+
+def tenant_for(caller: Caller, named: str) -> str:
+    """The tenant that a request is about; left out: the caller's, or the default one. Raises
+    PermissionDenied where the caller has nothing to do with it."""
+    if not named:
+        return caller.tenant or DEFAULT_TENANT
+    if caller.tenant and caller.tenant != named:
+        raise PermissionDenied(f"{caller.name} has nothing to do with tenant {quoted(named)}")
+    return named
