@@ -10,9 +10,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from control_plane.exposure import (
+    check_exposure,
+    check_key_pair,
+    check_serving_tls,
+    check_shown_certificate,
+)
 from control_plane.printable import quoted
 from control_plane.serving.server import Transport
 from control_plane.settings import ServiceSettings, read
@@ -110,6 +116,9 @@ class Settings(ServiceSettings):
     tls_client_ca: Annotated[
         Path | None, Field(description="PEM; callers must show a certificate of it")
     ] = None
+    insecure: Annotated[bool, Field(description="listen beyond loopback without TLS or tokens")] = (
+        False
+    )
     unit_ca: Annotated[
         Path | None, Field(description="PEM; the units' CA: with it, units are called over TLS")
     ] = None
@@ -142,6 +151,21 @@ class Settings(ServiceSettings):
         if not host or not port.isdigit():
             raise ValueError(f"{quoted(value)} is not host:port")
         return value
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Settings:
+        check_serving_tls(self.tls_certificate, self.tls_key, self.tls_client_ca)
+        check_shown_certificate(self.unit_certificate, self.unit_key, self.unit_ca, prefix="unit-")
+        check_key_pair(self.store_certificate, self.store_key, prefix="store-")
+        tls = self.tls_certificate is not None
+        check_exposure(
+            "--listen",
+            self.listen,
+            tls=tls,
+            tokens=self.tokens is not None,
+            insecure=self.insecure,
+        )
+        return self
 
 
 def read_settings(arguments: Sequence[str]) -> Settings:

@@ -1,5 +1,5 @@
-"""What every command of the tree has besides its own options: `--version`, and `--config` where it
-talks to a service."""
+"""What every command of the tree has besides its own options: `--version`, and where it talks to a
+service `--config`, `--certificate` and `--certificate-key`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,19 @@ import typer
 
 CONFIG_VARIABLE = "HOMEPORT_CLI_CONFIG"
 _config: ContextVar[Path | None] = ContextVar("config", default=None)
+_certificate: ContextVar[str | None] = ContextVar("certificate", default=None)
+_certificate_key: ContextVar[str | None] = ContextVar("certificate_key", default=None)
 
 
 def named_config() -> Path | None:
     """The config file that this command line or its environment names, if it names one."""
     return _config.get()
+
+
+def named_certificate() -> tuple[str | None, str | None]:
+    """The files that this command line or its environment names for the certificate to show to
+    servers, and for its key."""
+    return _certificate.get(), _certificate_key.get()
 
 
 def with_common_options(app: typer.Typer) -> Any:
@@ -31,7 +39,7 @@ def _add(command: Any) -> None:
     passes_on = command.context_settings.get("ignore_unknown_options", False)
     for param in typer.main.get_command(_common).params:
         word = param.opts[0]
-        if word in taken or passes_on or (word == "--config" and not talks):
+        if word in taken or passes_on or (word != "--version" and not talks):
             continue
         command.params.append(param)
     for child in getattr(command, "commands", {}).values():
@@ -40,6 +48,14 @@ def _add(command: Any) -> None:
 
 def _keep_config(value: Path | None) -> None:
     _config.set(value)
+
+
+def _keep_certificate(value: str | None) -> None:
+    _certificate.set(value)
+
+
+def _keep_certificate_key(value: str | None) -> None:
+    _certificate_key.set(value)
 
 
 def _print_version(value: bool) -> None:
@@ -68,6 +84,33 @@ def _options(
             metavar="FILE",
             envvar=CONFIG_VARIABLE,
             callback=_keep_config,
+            expose_value=False,
+            is_eager=True,
+            rich_help_panel="Service",
+        ),
+    ] = None,
+    common_certificate: Annotated[
+        str | None,
+        typer.Option(
+            "--certificate",
+            help="PEM file, shown to servers that ask for one (mTLS); needs --ca. Default: the "
+            "profile's, else none.",
+            metavar="FILE",
+            envvar="HOMEPORT_CERTIFICATE",
+            callback=_keep_certificate,
+            expose_value=False,
+            is_eager=True,
+            rich_help_panel="Service",
+        ),
+    ] = None,
+    common_certificate_key: Annotated[
+        str | None,
+        typer.Option(
+            "--certificate-key",
+            help="PEM file with the key of --certificate.",
+            metavar="FILE",
+            envvar="HOMEPORT_CERTIFICATE_KEY",
+            callback=_keep_certificate_key,
             expose_value=False,
             is_eager=True,
             rich_help_panel="Service",

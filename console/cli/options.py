@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
 
-from console.cli.common_options import named_config
+from console.cli.common_options import named_certificate, named_config
 from console.cli.output import Format
 from console.cli.profile import Flags, Target, choose_target, config_path
 
@@ -97,8 +98,8 @@ def target_of(
     ca: str | None,
 ) -> Target:
     """What these options, the environment and the config file say together."""
-    flags = Flags(server=server, tenant=tenant, token=token, profile=profile, ca=ca)
-    return _chosen(flags, data_sharing=False)
+    flags = _flags(tenant, token, profile, ca)
+    return _chosen(replace(flags, server=server), data_sharing=False)
 
 
 def data_target_of(
@@ -109,8 +110,20 @@ def data_target_of(
     ca: str | None,
 ) -> Target:
     """The same for commands that talk to the data-sharing service."""
-    flags = Flags(data_server=server, tenant=tenant, token=token, profile=profile, ca=ca)
-    return _chosen(flags, data_sharing=True)
+    flags = _flags(tenant, token, profile, ca)
+    return _chosen(replace(flags, data_server=server), data_sharing=True)
+
+
+def _flags(tenant: str | None, token: str | None, profile: str | None, ca: str | None) -> Flags:
+    certificate, key = named_certificate()
+    return Flags(
+        tenant=tenant,
+        token=token,
+        profile=profile,
+        ca=ca,
+        certificate=certificate,
+        certificate_key=key,
+    )
 
 
 def _chosen(flags: Flags, *, data_sharing: bool) -> Target:

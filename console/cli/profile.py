@@ -11,6 +11,8 @@ The config file is the one that --config or HOMEPORT_CLI_CONFIG names, else
     tenant = "shop"
     token = "…"
     ca = "system"
+    certificate = "/etc/homeport/me.pem"
+    certificate_key = "/etc/homeport/me.key"
 
 Nothing else in the console reads these. A key that nobody knows is an error, not ignored.
 """
@@ -22,15 +24,19 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from control_plane.errors import InvalidInput
+from control_plane.exposure import check_shown_certificate
 from control_plane.printable import why_unreadable
+
+if TYPE_CHECKING:
+    from homeport import Tls
 
 DEFAULT_SERVER = "127.0.0.1:7700"
 DEFAULT_DATA_SERVER = "127.0.0.1:7703"
 DEFAULT_TENANT = "default"
-_KEYS = ("server", "data_server", "tenant", "token", "ca")
+_KEYS = ("server", "data_server", "tenant", "token", "ca", "certificate", "certificate_key")
 SYSTEM_CA = "system"
 
 
@@ -42,6 +48,8 @@ class Target:
     tenant: str
     token: str = field(repr=False)  # empty: none
     ca: str = ""  # PEM file, SYSTEM_CA, or empty: no TLS
+    certificate: str = ""  # PEM file, shown to servers that ask for one; empty: none
+    certificate_key: str = ""  # PEM file
 
     @property
     def server(self) -> str:
@@ -64,6 +72,37 @@ class Target:
             raise InvalidInput("ca", f"--ca {self.ca} cannot be read: {error.strerror}") from error
         return content
 
+    def tls(self) -> Tls | None:
+        """What secures connections; None: nothing does. Raises InvalidInput that names the flag
+        and the file."""
+        # Brings gRPC and cryptography, which --help must not wait for.
+        from control_plane.certificates import check_certificate
+        from homeport import Tls
+
+        if not self.ca:
+            return None
+        roots = self.root_certificates()
+        if not self.certificate:
+            return Tls(root_certificates=roots)
+        chain = _read_pem("certificate", self.certificate)
+        key = _read_pem("certificate-key", self.certificate_key)
+        try:
+            check_certificate(chain, key)
+        except ValueError as error:
+            why = (
+                f"--certificate {self.certificate} and --certificate-key {self.certificate_key} "
+                f"cannot be used: {error}"
+            )
+            raise InvalidInput("certificate", why) from error
+        return Tls(root_certificates=roots, certificate_chain=chain, private_key=key)
+
+
+def _read_pem(flag: str, path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise InvalidInput(flag, f"--{flag} {path} cannot be read: {error.strerror}") from error
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flags:
@@ -75,6 +114,8 @@ class Flags:
     token: str | None = None
     profile: str | None = None
     ca: str | None = None
+    certificate: str | None = None
+    certificate_key: str | None = None
 
 
 def config_path(environ: Mapping[str, str]) -> Path:
@@ -110,11 +151,19 @@ def choose_target(
         servers = parse_servers(endpoints)
     except ValueError as error:
         raise InvalidInput("server", f"--server: {error}") from error
+    try:
+        check_shown_certificate(
+            chosen["certificate"] or None, chosen["certificate_key"] or None, chosen["ca"] or None
+        )
+    except ValueError as error:
+        raise InvalidInput("certificate", str(error)) from error
     return Target(
         servers=servers,
         tenant=chosen["tenant"] or DEFAULT_TENANT,
         token=chosen["token"],
         ca=chosen["ca"],
+        certificate=chosen["certificate"],
+        certificate_key=chosen["certificate_key"],
     )
 
 

@@ -14,6 +14,7 @@ from typing import Annotated
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from control_plane.exposure import check_exposure, check_serving_tls
 from control_plane.serving.server import Transport
 from control_plane.settings import ServiceSettings, read
 
@@ -78,6 +79,9 @@ class Settings(ServiceSettings):
     tls_client_ca: Annotated[
         Path | None, Field(description="PEM; callers must show a certificate of it")
     ] = None
+    insecure: Annotated[bool, Field(description="listen beyond loopback without TLS or tokens")] = (
+        False
+    )
     log_level: Annotated[
         str, Field(pattern="^(debug|info|warning|error)$", description="least level logged")
     ] = "info"
@@ -94,10 +98,15 @@ class Settings(ServiceSettings):
 
     @model_validator(mode="after")
     def _fit_together(self) -> Settings:
-        if (self.tls_certificate is None) != (self.tls_key is None):
-            raise ValueError("tls_certificate and tls_key go together")
-        if self.tls_client_ca is not None and self.tls_certificate is None:
-            raise ValueError("tls_client_ca needs tls_certificate")
+        check_serving_tls(self.tls_certificate, self.tls_key, self.tls_client_ca)
+        for flag, listen in (("--listen", self.listen), ("--http-listen", self.http_listen)):
+            check_exposure(
+                flag,
+                listen,
+                tls=self.tls_certificate is not None,
+                tokens=self.tokens is not None,
+                insecure=self.insecure,
+            )
         return self
 
 

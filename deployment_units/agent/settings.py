@@ -13,6 +13,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from control_plane.exposure import check_exposure, check_serving_tls, check_shown_certificate
 from control_plane.handoff.chunks import MAX_STATE_BYTES
 from control_plane.settings import ServiceSettings, read
 
@@ -57,6 +58,7 @@ class AgentSettings(ServiceSettings):
     tls_client_ca: Annotated[
         Path | None, Field(description="PEM; clients must show a certificate of it")
     ] = None
+    insecure: Annotated[bool, Field(description="listen beyond loopback without TLS")] = False
     state_dir: Annotated[
         Path | None, Field(description="folder for client state; default: in memory")
     ] = None
@@ -79,14 +81,15 @@ class AgentSettings(ServiceSettings):
             raise ValueError(f"--listen {self.listen} is not host:port")
         if self.units is not None and int(port) != 0:
             raise ValueError("with --units each unit needs a port of its own; use --listen HOST:0")
-        if (self.tls_certificate is None) != (self.tls_key is None):
-            raise ValueError("--tls-certificate and --tls-key belong together")
-        if self.tls_client_ca is not None and self.tls_certificate is None:
-            raise ValueError("--tls-client-ca needs --tls-certificate and --tls-key")
-        if (self.certificate is None) != (self.certificate_key is None):
-            raise ValueError("--certificate and --certificate-key belong together")
-        if self.certificate is not None and self.ca is None:
-            raise ValueError("--certificate needs --ca")
+        check_serving_tls(self.tls_certificate, self.tls_key, self.tls_client_ca)
+        check_shown_certificate(self.certificate, self.certificate_key, self.ca)
+        check_exposure(
+            "--listen",
+            self.listen,
+            tls=self.tls_certificate is not None,
+            tokens=None,  # clients show tickets, and orders are signed
+            insecure=self.insecure,
+        )
         return self
 
 

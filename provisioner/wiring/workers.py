@@ -46,8 +46,11 @@ def worker_arguments(settings: Settings, number: int, port: int, ready_file: Pat
     if settings.snapshot is not None:
         given["snapshot"] = f"{settings.snapshot}.{number}"  # each writes what it has seen
     proxies = given.pop("trusted_proxies")
+    insecure = given.pop("insecure")
     given.pop("store_password")  # workers have it from the environment, not for all to read
     words = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
+    if insecure:
+        words.append("--insecure")
     if proxies:
         words.append(f"--trusted-proxies={json.dumps(proxies)}")
     return words

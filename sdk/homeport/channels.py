@@ -6,9 +6,11 @@ soon: gRPC's default lets it rest for up to two minutes, longer than most outage
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import grpc
 
@@ -45,6 +47,33 @@ class Tls:
     private_key: bytes | None = None
     certificate_chain: bytes | None = None
     server_name: str | None = None  # expected in the server's certificate; None: the host's
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for half a certificate."""
+        if (self.private_key is None) != (self.certificate_chain is None):
+            raise ValueError("private_key and certificate_chain belong together")
+
+    @classmethod
+    def from_files(
+        cls,
+        ca: str | os.PathLike[str] | None = None,
+        *,
+        certificate: str | os.PathLike[str] | None = None,
+        key: str | os.PathLike[str] | None = None,
+        server_name: str | None = None,
+    ) -> Self:
+        """From PEM files, read now. Raises OSError where one cannot be read, ValueError for a
+        certificate without its key or the other way round."""
+        return cls(
+            root_certificates=_content(ca),
+            private_key=_content(key),
+            certificate_chain=_content(certificate),
+            server_name=server_name,
+        )
+
+
+def _content(path: str | os.PathLike[str] | None) -> bytes | None:
+    return None if path is None else Path(path).read_bytes()
 
 
 def channel_options(tls: Tls | None) -> Sequence[tuple[str, Any]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from tests.support.certificates import self_signed
+from tests.support.certificates import Authority, self_signed
 from tests.support.command_line import CommandLine
 from tests.support.fakes.provisioning_service import FakeProvisioning
 from tests.support.fakes.server import Served, serving
@@ -149,3 +149,102 @@ def test_a_server_whose_certificate_is_not_trusted_does_speak_tls(
     ran = cli("units", "list", "--server", secured.address, "--ca", "system")
     assert ran.code == 5
     assert "does not: " not in ran.err
+
+
+@pytest.fixture
+def authority() -> Authority:
+    return Authority.new()
+
+
+@pytest.fixture
+def asking(authority: Authority, ca: Path) -> Iterator[Served]:
+    """A service that asks its callers for a certificate."""
+    ca.write_bytes(authority.certificate)
+    certificate, key = authority.issue(addresses=["127.0.0.1"])
+    credentials = grpc.ssl_server_credentials(
+        [(key, certificate)], root_certificates=authority.certificate, require_client_auth=True
+    )
+    with serving(FakeProvisioning(), credentials=credentials) as served:
+        yield served
+
+
+def shown(files: tuple[Path, Path]) -> list[str]:
+    return ["--certificate", str(files[0]), "--certificate-key", str(files[1])]
+
+
+@pytest.mark.parametrize("words", [["units", "list"], ["get", "alice"]], ids=" ".join)
+@pytest.mark.parametrize("by", ["flags", "environment", "profile"])
+def test_a_server_that_asks_for_a_certificate_is_shown_one(
+    cli: CommandLine,
+    asking: Served,
+    authority: Authority,
+    ca: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    by: str,
+) -> None:
+    certificate, key = authority.write(tmp_path, "me")
+    more = shown((certificate, key)) if by == "flags" else []
+    if by == "environment":
+        monkeypatch.setenv("HOMEPORT_CERTIFICATE", str(certificate))
+        monkeypatch.setenv("HOMEPORT_CERTIFICATE_KEY", str(key))
+    if by == "profile":
+        profile = tmp_path / "config.toml"
+        profile.write_text(
+            f'[profiles.p]\nca = "{ca}"\ncertificate = "{certificate}"\ncertificate_key = "{key}"\n'
+        )
+        more = ["--config", str(profile), "--profile", "p"]
+    ran = cli(*words, "--server", asking.address, "--ca", str(ca), *more)
+    assert "Method not found" in ran.err or "no assignment" in ran.err or ran.code == 0
+    assert ran.code != 5
+
+
+@pytest.mark.parametrize("words", [["units", "list"], ["get", "alice"]], ids=" ".join)
+@pytest.mark.parametrize("what", ["none", "of another CA", "expired"])
+def test_without_a_certificate_that_the_server_takes_that_is_said(
+    cli: CommandLine,
+    asking: Served,
+    authority: Authority,
+    ca: Path,
+    tmp_path: Path,
+    words: list[str],
+    what: str,
+) -> None:
+    more = []
+    if what != "none":
+        issuer = authority if what == "expired" else Authority.new("another")
+        more = shown(issuer.write(tmp_path, "me", expired=what == "expired"))
+    ran = cli(*words, "--server", asking.address, "--ca", str(ca), *more)
+    assert (ran.code, ran.out) == (5, "")
+    assert f"the server at {asking.address} asks for a certificate" in ran.err
+    assert "give --certificate FILE and --certificate-key FILE" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--certificate", "{c}"], "belong together"),
+        (["--certificate-key", "{k}"], "belong together"),
+        (["--certificate", "{c}", "--certificate-key", "/nonexistent"], "cannot be read"),
+        (["--certificate", "{k}", "--certificate-key", "{k}"], "no certificate in PEM"),
+        (["--certificate", "{c}", "--certificate-key", "{c}"], "no key in PEM"),
+        (["--certificate", "{c}", "--certificate-key", "{other}"], "not that of the certificate"),
+    ],
+)
+def test_a_certificate_that_cannot_be_shown_is_wrong_usage(
+    cli: CommandLine,
+    authority: Authority,
+    ca: Path,
+    tmp_path: Path,
+    more: list[str],
+    said: str,
+) -> None:
+    ca.write_bytes(authority.certificate)
+    certificate, key = authority.write(tmp_path, "me")
+    _, other = authority.write(tmp_path, "other")
+    words = [word.format(c=certificate, k=key, other=other) for word in more]
+    for command in (["units", "list"], ["get", "alice"]):
+        ran = cli(*command, "--server", "127.0.0.1:1", "--ca", str(ca), *words)
+        assert (ran.code, ran.out) == (2, "")
+        assert said in ran.err

@@ -85,3 +85,28 @@ async def test_a_client_may_show_a_certificate_of_its_own(connect):
         )
         home = await connect(server.address, tls=tls).provision("phone")
     assert home.unit_id == "unit-0"
+
+
+@pytest.mark.parametrize("half", [{"private_key": KEY}, {"certificate_chain": CERTIFICATE}])
+def test_half_a_certificate_is_an_error_at_once(half):
+    with pytest.raises(ValueError, match="belong together"):
+        Tls(root_certificates=CERTIFICATE, **half)
+
+
+def test_certificates_may_be_files(tmp_path):
+    (tmp_path / "ca").write_bytes(CERTIFICATE)
+    (tmp_path / "key").write_bytes(KEY)
+    whole = Tls.from_files(
+        tmp_path / "ca", certificate=str(tmp_path / "ca"), key=tmp_path / "key", server_name="x"
+    )
+    assert whole == Tls(
+        root_certificates=CERTIFICATE,
+        private_key=KEY,
+        certificate_chain=CERTIFICATE,
+        server_name="x",
+    )
+    assert Tls.from_files() == Tls()
+    with pytest.raises(OSError, match="nowhere"):
+        Tls.from_files(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match="belong together"):
+        Tls.from_files(certificate=tmp_path / "ca")

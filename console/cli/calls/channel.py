@@ -14,6 +14,7 @@ import grpc
 from console.cli.calls.tls_mismatch import mismatch
 from console.cli.failure import CommandFailed, ExitCode
 from console.cli.profile import Target
+from homeport.channels import credentials
 from homeport.errors import Unavailable, error_of
 from homeport.failure import Code
 from homeport.status_details import failure_of
@@ -34,9 +35,7 @@ class Calls:
     def __init__(self, target: Target, *, deadline_s: float = DEADLINE_S) -> None:
         self._target = target
         self._servers = list(target.servers)
-        self._credentials = (
-            grpc.ssl_channel_credentials(target.root_certificates()) if target.ca else None
-        )
+        self._credentials = credentials(target.tls())
         self._deadline_s = deadline_s
         self._metadata = [("authorization", f"Bearer {target.token}")] if target.token else []
         self._connect()

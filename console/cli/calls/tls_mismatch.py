@@ -1,5 +1,5 @@
-"""Whether a call failed because only one side speaks TLS, or because the server's certificate is
-not trusted, which gRPC tells in words of its own.
+"""Whether a call failed because only one side speaks TLS, or because one side's certificate is not
+trusted by the other, which gRPC tells in words of its own.
 
 Asked of the server itself, once a call has failed: a TLS handshake that is answered, or refused
 in TLS's own records, means that it speaks TLS. Nothing is sent but the handshake.
@@ -56,6 +56,13 @@ def mismatch(error: Unavailable, target: Target) -> str:
             f"{f' ({why})' if why else ''}: give --ca FILE with the CA of that certificate, and "
             "a --server that it names"
         )
+    if speaks and (why := why_turned_away(server, target)):
+        shown = f"--certificate {target.certificate}" if target.certificate else "none"
+        return (
+            f"the server at {server} asks for a certificate, and does not take what this command "
+            f"shows, {shown} ({why}): give --certificate FILE and --certificate-key FILE of a CA "
+            "that the server trusts"
+        )
     return ""
 
 
@@ -75,6 +82,32 @@ def why_not_trusted(server: str, target: Target) -> str:
             return ""
     except ssl.SSLCertVerificationError as error:
         return error.verify_message.rstrip(".")
+    except (OSError, ValueError):
+        return ""
+
+
+def why_turned_away(server: str, target: Target) -> str:
+    """How the server ends a handshake because of this side's certificate, in OpenSSL's words where
+    it sends an alert; empty: it does not, or it cannot be told."""
+    host, _, port = server.rpartition(":")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    try:
+        if target.certificate:
+            context.load_cert_chain(target.certificate, target.certificate_key)
+        with (
+            socket.create_connection((host.strip("[]"), int(port)), PROBE_S) as plain,
+            context.wrap_socket(plain) as secured,
+        ):
+            # In TLS 1.3 the alert comes after the handshake, from gRPC's servers without a word;
+            # one that takes the certificate begins with its HTTP/2 settings.
+            return "" if secured.recv(1) else _CLOSED
+    except ssl.SSLError as error:
+        reason = error.reason or ""
+        return reason.lower().replace("_", " ") if reason in _TURNED_AWAY else ""
+    except ConnectionResetError:
+        return _CLOSED
     except (OSError, ValueError):
         return ""
 
@@ -103,6 +136,13 @@ def speaks_tls(server: str) -> bool | None:
 
 # gRPC's words where it does not like the certificate; what follows them need not tell why.
 _NOT_TRUSTED = ("handshake failed", "verification check failed")
+_CLOSED = "it closes the connection after the handshake"
+# What servers say of a certificate that is missing, not of their CA, or out of date.
+_TURNED_AWAY = ("TLSV13_ALERT_CERTIFICATE_REQUIRED", "TLSV1_ALERT_UNKNOWN_CA",
+                "SSLV3_ALERT_BAD_CERTIFICATE", "SSLV3_ALERT_CERTIFICATE_EXPIRED",
+                "SSLV3_ALERT_CERTIFICATE_UNKNOWN", "SSLV3_ALERT_CERTIFICATE_REVOKED",
+                "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE", "SSLV3_ALERT_HANDSHAKE_FAILURE",
+                "TLSV1_ALERT_ACCESS_DENIED")  # fmt: skip
 # OpenSSL's words for an answer that is no record of TLS.
 _NOT_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE",
             "PACKET_LENGTH_TOO_LONG", "UNEXPECTED_MESSAGE", "HTTPS_PROXY_REQUEST")  # fmt: skip

@@ -122,7 +122,7 @@ def explain(
 def connect(target: Target) -> Iterator[Client]:
     """The client library, without its cache: an operator wants to know what is true now."""
     from console.cli.calls.tls_mismatch import explaining_tls
-    from homeport import Client, RetryPolicy, Tls
+    from homeport import Client, RetryPolicy
 
     client = Client(
         target.servers,
@@ -130,7 +130,7 @@ def connect(target: Target) -> Iterator[Client]:
         token=target.token or None,
         timeout_s=ANSWER_WITHIN_S,
         retry=RetryPolicy(max_rounds=ROUNDS),
-        tls=Tls(root_certificates=target.root_certificates()) if target.ca else False,
+        tls=target.tls() or False,
     )
     with explaining_tls(target), client:
         yield client

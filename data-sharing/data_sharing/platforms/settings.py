@@ -14,6 +14,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from control_plane.errors import InvalidInput
+from control_plane.exposure import check_shown_certificate
 from control_plane.identity.names import check_slug
 from control_plane.settings import ServiceSettings, read
 from data_sharing.platforms.installer import GRANTABLE
@@ -87,10 +88,7 @@ class PlatformSettings(ServiceSettings):
         unknown = set(self.grants()) - set(GRANTABLE)
         if unknown:
             raise ValueError(f"--grant {min(unknown)}: there are {', '.join(GRANTABLE)}")
-        if (self.certificate is None) != (self.certificate_key is None):
-            raise ValueError("--certificate and --certificate-key belong together")
-        if self.certificate is not None and self.ca is None:
-            raise ValueError("--certificate needs --ca")
+        check_shown_certificate(self.certificate, self.certificate_key, self.ca)
         return self
 
     def wanted(self) -> tuple[tuple[str, str], ...]:
