@@ -17,7 +17,7 @@ from control_plane.errors import (
     ServiceError,
     Unavailable,
 )
-from control_plane.printable import printable_lines
+from control_plane.printable import printable_lines, quoted
 
 
 class ExitCode(IntEnum):
@@ -69,6 +69,8 @@ def failure_of(error: BaseException) -> CommandFailed | None:
     if isinstance(error, ServiceError):
         codes = (code for kind, code in _BY_ERROR if isinstance(error, kind))
         return CommandFailed(error.message, next(codes, ExitCode.FAILED))
+    if isinstance(error, UnicodeEncodeError):  # a word of the command line, or its environment
+        return CommandFailed(f"{quoted(error.object)} is not UTF-8", ExitCode.USAGE)
     if isinstance(error, KeyboardInterrupt):
         return CommandFailed("interrupted", ExitCode.INTERRUPTED)
     return _failure_of_call(error)

@@ -87,7 +87,21 @@ At: TypeAlias = Annotated[
     str | None,
     typer.Option("--at", help="Where the client is, in degrees.", metavar="LAT,LON"),
 ]
+MOST_INT64 = (1 << 63) - 1  # of positions, revisions and versions, as messages have them
+NamedFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--file", "-f", help="The same file; one of both.", metavar="FILE|-"),
+]
 ClientId: TypeAlias = Annotated[str, typer.Argument(help="The client's id.", metavar="CLIENT")]
+
+
+def one_file(argument: Path | None, option: Path | None) -> Path:
+    """The file of a command that takes it as its argument or by -f. Raises typer.BadParameter."""
+    named = [path for path in (argument, option) if path is not None]
+    if len(named) != 1:
+        why = "give the file once" if named else "which file? - is stdin"
+        raise typer.BadParameter(why, param_hint="FILE")
+    return named[0]
 
 
 def target_of(

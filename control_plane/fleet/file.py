@@ -18,6 +18,7 @@ from control_plane.fleet.unit import UnitSpec
 from control_plane.fleet.validation import shown
 from control_plane.printable import printable, quoted, why_unreadable
 
+MOST_BYTES = 8 << 20  # of a file: some 40,000 units
 MERGE = "tag:yaml.org,2002:merge"
 SAMPLE = Path(__file__).with_name("sample.yaml")
 
@@ -75,24 +76,27 @@ _UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _map
 
 def read_fleet(path: Path) -> tuple[UnitSpec, ...]:
     """The units of a file, in its order. Raises BadFleetFile."""
-    return tuple(entry.spec for entry in read_entries(path))
+    return parse_fleet(_text_of(path), str(path))
 
 
-def read_entries(path: Path) -> tuple[FleetEntry, ...]:
-    """The same, with what each entry says and what it leaves out."""
+def _text_of(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise BadFleetFile(str(path), [f"is larger than {MOST_BYTES:,} bytes; split it"])
+        return content.decode()
     except (OSError, UnicodeDecodeError) as error:
         raise BadFleetFile(str(path), [f"cannot be read: {why_unreadable(error)}"]) from error
-    return _parse(text, str(path))
 
 
 def parse_fleet(text: str, name: str) -> tuple[UnitSpec, ...]:
     """The same for a text; `name` stands in the messages."""
-    return tuple(entry.spec for entry in _parse(text, name))
+    return tuple(entry.spec for entry in parse_entries(text, name))
 
 
-def _parse(text: str, name: str) -> tuple[FleetEntry, ...]:
+def parse_entries(text: str, name: str) -> tuple[FleetEntry, ...]:
+    """The same, with what each entry says and what it leaves out."""
     try:
         loader = _UniqueKeys(text)
         try:

@@ -59,7 +59,17 @@ def test_stdin_is_csv_where_that_is_said() -> None:
         pytest.param("ip, Client_ID \n1.2.3.4, a \n", [(2, "a")], id="another order, spaces"),
         pytest.param("\ufeffclient_id\na\n", [(2, "a")], id="a byte order mark"),
         pytest.param('client_id\n"a,b"\n', [(2, "a,b")], id="a comma in quotes"),
-        pytest.param('client_id,ip\n"a\nb",\nc,\n', [(2, "a\nb"), (4, "c")], id="two lines"),
+        pytest.param('client_id,ip\n"a\nb",\nc,\n', [(2, None), (3, None), (4, "c")],
+                     id="a value over two lines"),
+        pytest.param('client_id,ip\n"a,1\nb,\n"c",\n', [(2, None), (3, "b"), (4, "c")],
+                     id="a quote never closed"),
+        pytest.param('client_id\n"a\n"b\n"c\nd', [(2, None), (3, None), (4, None), (5, "d")],
+                     id="several quotes never closed"),
+        pytest.param('client_id,ip\na"b,\nc, "1"\nd,""\n', [(2, None), (3, None), (4, "d")],
+                     id="quotes in values without"),
+        pytest.param('client_id\n"a""b"\n"""c"\n""\n', [(2, 'a"b'), (3, '"c'), (4, "")],
+                     id="quotes written twice"),
+        pytest.param('client_id\n"a\rb"\n', [(2, "a\rb")], id="a carriage return in quotes"),
         pytest.param("client_id\n\n\na", [(4, "a")], id="empty lines"),
         pytest.param("client_id\n", [], id="no clients"),
         pytest.param("client_id,ip\na\nb,\n", [(2, None), (3, "b")], id="a value is missing"),
@@ -88,7 +98,7 @@ def test_without_a_header_nothing_is_provisioned(header: str) -> None:
         read(header.encode("latin-1"))
 
 
-@given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"),
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\n"),
                         max_size=30).map(str.strip).filter(bool)))  # fmt: skip
 def test_any_id_that_csv_can_write_is_read(names: list[str]) -> None:
     text = io.StringIO(newline="")
@@ -98,6 +108,22 @@ def test_any_id_that_csv_can_write_is_read(names: list[str]) -> None:
     content = text.getvalue()
     found = [one for _, one in CsvClients(io.BytesIO(content.encode()))]
     assert [one.client_id for one in found if isinstance(one, ClientAt)] == names
+
+
+CELL = st.sampled_from(["a", '"b"', '"', '"c', 'd"', '""', '"e""f"', "", "g\r"])
+RECORDS = st.lists(st.lists(CELL, min_size=2, max_size=2).map(",".join), max_size=8)
+
+
+@given(RECORDS)
+def test_each_line_is_answered_by_itself(records: list[str]) -> None:
+    """Whatever is wrong with one line, the others are what they are alone."""
+    header = "client_id,ip\n"
+    alone = [
+        (number, one)
+        for number, record in enumerate(records, start=2)
+        for _, one in read(header + record + "\n")
+    ]
+    assert read(header + "".join(f"{record}\n" for record in records)) == alone
 
 
 @given(st.binary(max_size=200))

@@ -1,4 +1,5 @@
-"""Exit code 2 of every command that reads a file: one that is missing, and one that is faulty."""
+"""Exit code 2, whatever a server would say: every command that reads a file, where it is missing
+or faulty, and every option that is faulty by itself. Nobody is asked before all is read."""
 
 from __future__ import annotations
 
@@ -19,12 +20,14 @@ READS: dict[tuple[str, str], list[str]] = {
     ("up", "units"): ["up", "--units", FILE],
     ("up", "geo"): ["up", "--geo", FILE],
     ("provision-many", "file"): ["provision-many", FILE, "--csv"],
-    ("units apply", "file"): ["units", "apply", "-f", FILE],
+    ("units apply", "file"): ["units", "apply", FILE],
+    ("units apply", "named"): ["units", "apply", "-f", FILE],
     ("apps build", "folder"): ["apps", "build", FILE],
     ("apps submit", "manifest"): ["apps", "submit", FILE],
     ("apps submit", "artifact"): ["apps", "submit", __file__, "--artifact", FILE],
     ("events publish", "file"): ["events", "publish", FILE],
     ("rules apply", "file"): ["rules", "apply", FILE],
+    ("rules apply", "named"): ["rules", "apply", "-f", FILE],
     ("rules test", "file"): ["rules", "test", FILE, __file__],
     ("rules test", "events"): ["rules", "test", __file__, FILE],
     ("rules test", "manifests"): ["rules", "test", __file__, __file__, "--manifest", FILE],
@@ -32,6 +35,7 @@ READS: dict[tuple[str, str], list[str]] = {
     ("rules backtest", "file"): ["rules", "backtest", FILE],
     ("rules backtest", "plans"): ["rules", "backtest", __file__, "--plan", FILE],
     ("plans create", "file"): ["plans", "create", FILE],
+    ("plans create", "named"): ["plans", "create", "--file", FILE],
     ("geo info", "geo"): ["geo", "info", "--geo", FILE],
     ("geo lookup", "geo"): ["geo", "lookup", "8.8.8.8", "--geo", FILE],
     ("store map", "config"): ["store", "map", "--config", FILE],
@@ -87,6 +91,83 @@ def test_a_file_that_is_faulty_exits_with_two(
     assert (ran.code, ran.out) == (2, "")
     assert "Traceback" not in ran.err
     assert "codec" not in ran.err
+
+
+ABOVE_INT64 = "9223372036854775808"
+LONG = "9" * 5_000
+NUMBERS = ("x", "-1", "nan", "inf", ABOVE_INT64, LONG)
+# Of each number and time that a command takes: how it is called with it, and what is none.
+FAULTY: dict[tuple[str, str], tuple[list[str], tuple[str, ...]]] = {
+    ("up", "port"): (["up", "--port"], (*NUMBERS, "65536")),
+    ("up", "metrics_port"): (["up", "--metrics-port"], NUMBERS),
+    ("up", "etcd_port"): (["up", "--etcd-port"], NUMBERS),
+    ("up", "workers"): (["up", "--workers"], (*NUMBERS, "0")),
+    ("watch", "count"): (["watch", "a", "--count"], ("x", "-1", "0", "nan", LONG)),
+    ("units watch", "count"): (["units", "watch", "--count"], ("x", "-1", "0", "nan", LONG)),
+    ("units cordon", "revision"): (["units", "cordon", "a", "--revision"], (*NUMBERS, "0")),
+    ("units drain", "revision"): (["units", "drain", "a", "--revision"], (*NUMBERS, "0")),
+    ("units drain", "rate"): (["units", "drain", "a", "--rate"], ("x", "0", "nan", "inf", "-1")),
+    ("units undrain", "revision"): (["units", "undrain", "a", "--revision"], (*NUMBERS, "0")),
+    ("units remove", "revision"): (["units", "remove", "a", "--revision"], (*NUMBERS, "0")),
+    ("units rebalance", "max_moves"): (["units", "rebalance", "--max-moves"], (*NUMBERS, "0")),
+    ("units rebalance", "rate"): (["units", "rebalance", "--rate"], ("x", "0", "nan", "inf")),
+    ("moves rate", "rate_per_s"): (["moves", "rate", "a"], ("x", "0", "nan", "inf", LONG)),
+    ("tenants apply", "ttl_s"): (["tenants", "apply", "a", "--ticket-ttl"], NUMBERS),
+    ("tenants apply", "hold_s"): (["tenants", "apply", "a", "--hold"], NUMBERS),
+    ("store move-shards", "count"): (["store", "move-shards", "--count"], NUMBERS),
+    ("store move-shards", "at_once"): (["store", "move-shards", "--at-once"], (*NUMBERS, "0")),
+    ("events tail", "after"): (["events", "tail", "--after"], NUMBERS),
+    ("events tail", "limit"): (["events", "tail", "--limit"], ("x", "-1", "0", LONG)),
+    ("decisions list", "limit"): (["decisions", "list", "--limit"], (*NUMBERS, "0")),
+    ("decisions instructions", "limit"): (["decisions", "instructions", "--limit"], NUMBERS),
+    ("dlq list", "limit"): (["dlq", "list", "--limit"], NUMBERS),
+    ("rules show", "version"): (["rules", "show", "a", "--version"], NUMBERS),
+}
+NO_TIMES = ("soon", "2026-03-02", "2026-03-02T09:00", "2026-W10-1", "20260302T0900Z", LONG,
+            "0001-01-01T00:00:00+23:59", "2026-02-30T00:00:00Z")  # fmt: skip
+WORDS: list[tuple[list[str], tuple[str, ...]]] = [
+    (["plans", "change", "nope", "--shift"], ("xx", "", "--1m", "+-1m", "1", f"{LONG}s", "401d")),
+    (["plans", "change", "nope", "--at"], NO_TIMES),
+    (["plans", "change", "nope", "--every", "--at"], ("2026-03-02T09:00:00Z",)),
+    (["plans", "change", "nope", "--set"], ("x", "a=1", ".b=1", "a.=1", "")),
+    (["rules", "backtest", __file__, "--since"], NO_TIMES),
+    (["rules", "backtest", __file__, "--until"], NO_TIMES),
+    (["events", "tail", "--since"], NO_TIMES),
+    (["decisions", "explain"], (ABOVE_INT64, LONG)),
+    (["units", "show"], ("\udcff",)),
+    (["plans", "show"], ("\udcff",)),
+    (["get"], ("\udcff",)),
+    (["tenants", "apply", "a", "--tickets"], ("RS256", "")),
+    (["tenants", "apply", "a", "--default-at"], ("1", "91,0", "nan,0")),
+]
+
+
+def test_every_option_that_is_a_number_is_tested_here() -> None:
+    assert set(FAULTY) == {
+        (words, param.name)
+        for words, command in leaves(with_common_options(app))
+        for param in command.params
+        if any(kind in str(param.type_descriptor) for kind in ("'int'", "'float'"))
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "value"),
+    [
+        pytest.param(words, value, id=f"{' '.join(words)} {ascii(value)[:30]}")
+        for words, values in (*FAULTY.values(), *WORDS)
+        for value in values
+    ],
+)
+def test_an_option_that_is_faulty_exits_with_two_before_anybody_is_asked(
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch, words: list[str], value: str
+) -> None:
+    monkeypatch.setenv("HOMEPORT_SERVER", NOBODY)
+    monkeypatch.setenv("HOMEPORT_DATA_SERVER", NOBODY)
+    attached = words[-1].startswith("--")  # so that a value may begin with a minus
+    ran = cli(*words[:-1], f"{words[-1]}={value}") if attached else cli(*words, value)
+    assert (ran.code, ran.out) == (2, "")
+    assert "Traceback" not in ran.err
 
 
 @pytest.mark.parametrize(

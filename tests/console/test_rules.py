@@ -142,6 +142,11 @@ def test_what_a_rule_can_fail_on_is_said_beside_the_result(
         pytest.param("events", '{"data": {}}', "type", id="no-type"),
         pytest.param("events", "3", "events\\[0\\]", id="a-number"),
         pytest.param("events", '{"type": "x", "time": "soon"}', "time", id="no-time"),
+        pytest.param("events", '{"type": "x", "time": "2026-W10-1"}', "RFC 3339", id="a-week"),
+        pytest.param("events", '{"type": "x", "time": "20260302T05"}', "RFC 3339", id="basic"),
+        pytest.param(
+            "plan", PLAN.replace("2026-03-02T", "20260302T"), "RFC 3339", id="a-basic-date"
+        ),
         pytest.param("plan", "plan: x", "owner", id="half-a-plan"),
         pytest.param("rules", "rules: [{", "YAML", id="no-yaml"),
         pytest.param("rules", "rules: [{rule: x}]", "when", id="half-a-rule"),

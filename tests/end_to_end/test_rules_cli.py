@@ -145,6 +145,14 @@ def test_rules_are_tried_on_what_a_server_has_kept(homeport, tmp_path):
     for_people = homeport("rules", "backtest", str(rules), "--plan", str(plan))
     assert "1 more: only the proposed rules fire" in for_people.out
     assert homeport("rules", "show", "slow", "-o", "json").document["version"] == 1
+    rules.write_text(
+        RULES.replace(
+            "t.data.speed_kmh <", "10 / (size(t.data.road) - 2) > 0 && t.data.speed_kmh <"
+        )
+    )
+    fragile = homeport("rules", "backtest", str(rules), "-o", "json")
+    assert "may be 0" in fragile.err
+    assert "may be 0" in fragile.document["warnings"][0]
     later = homeport("rules", "backtest", str(rules), "--since", "2390-01-01T00:00:00Z")
     assert "no events" in later.out
     rules.write_text(RULES.replace("speed_kmh", "speed_mph"))

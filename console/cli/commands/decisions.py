@@ -8,6 +8,7 @@ import typer
 
 from console.cli.markup import escape
 from console.cli.options import (
+    MOST_INT64,
     Ca,
     DataServer,
     Output,
@@ -78,6 +79,8 @@ def explain(
 
     event = None
     if name.isdecimal():
+        if len(name) > 19 or int(name) > MOST_INT64:
+            raise typer.BadParameter(f"no event's position is that large: {name[:40]}")
         event = messages.EventName(position=int(name))
     elif "#" in name:
         source, _, event_id = name.rpartition("#")

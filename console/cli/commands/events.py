@@ -9,6 +9,7 @@ import typer
 
 from console.cli.markup import escape
 from console.cli.options import (
+    MOST_INT64,
     Ca,
     DataServer,
     Output,
@@ -64,8 +65,9 @@ def publish(
     import uuid
 
     from console.cli.calls.data_sharing import DataSharingCalls
-    from console.cli.input.client_lines import count_lines, open_input
+    from console.cli.input.client_lines import count_lines
     from console.cli.input.event_lines import line_of, publish_lines
+    from console.cli.input.text_file import open_input
     from console.cli.progress import counting
 
     if (file is None) == (data is None):
@@ -110,7 +112,9 @@ def tail(
     key: Annotated[str, typer.Option(help="Only events of this key.")] = "",
     after: Annotated[
         int | None,
-        typer.Option(help="Begin behind this position; 0: with the oldest kept.", min=0),
+        typer.Option(
+            help="Begin behind this position; 0: with the oldest kept.", min=0, max=MOST_INT64
+        ),
     ] = None,
     since: Annotated[
         str | None,
@@ -137,6 +141,7 @@ def tail(
     go on later, give the last position to --after.
     """
     from console.cli.calls.data_sharing import DataSharingCalls
+    from console.cli.input.times import time_ms
     from homeport.api.datasharing.v1 import feed_pb2 as pb
 
     target = data_target_of(server, tenant, token, profile, ca)
@@ -148,7 +153,7 @@ def tail(
     if after is not None:
         request.after_position = after
     elif since is not None:
-        _read_time(request, since)
+        request.from_accept_time.FromMilliseconds(time_ms(since, "--since"))
     left = limit
     with DataSharingCalls(target) as service:
         for answer in service.tail(request):
@@ -160,15 +165,6 @@ def tail(
                     left -= 1
                     if left == 0:
                         return
-
-
-def _read_time(request: pb.TailRequest, text: str) -> None:
-    from data_sharing.feeds.intake import parse_time
-
-    try:
-        request.from_accept_time.FromMilliseconds(parse_time(text))
-    except (ValueError, OverflowError) as error:
-        raise typer.BadParameter(str(error), param_hint="--since") from error
 
 
 def _print(kept: pb.FeedEvent, output: Format) -> None:

@@ -42,7 +42,8 @@ def provision_many(
 
     from console.cli.commands.clients import connect
     from console.cli.input.client_csv import looks_like_csv
-    from console.cli.input.client_lines import count_lines, open_input, run
+    from console.cli.input.client_lines import count_lines, run
+    from console.cli.input.text_file import open_input
     from console.cli.progress import counting
 
     target = target_of(server, tenant, token, profile, ca)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from console.cli.commands.unit_states import MOST_PER_S
 from console.cli.options import Ca, Output, Profile, Server, Token, target_of
 from console.cli.output import Format, show
 
@@ -87,7 +88,10 @@ def cancel(
 def rate(
     job: JobArgument,
     rate_per_s: Annotated[
-        float, typer.Argument(help="Clients per second, at most.", metavar="RATE", min=0.01)
+        float,
+        typer.Argument(
+            help="Clients per second, at most.", metavar="RATE", min=0.01, max=MOST_PER_S
+        ),
     ],
     server: Server = None,
     token: Token = None,

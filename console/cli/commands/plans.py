@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from console.cli.markup import escape
-from console.cli.options import Ca, DataServer, Output, Profile, Tenant, Token, data_target_of
+from console.cli.options import (
+    Ca,
+    DataServer,
+    NamedFile,
+    Output,
+    Profile,
+    Tenant,
+    Token,
+    data_target_of,
+    one_file,
+)
 from console.cli.output import Format, show, warn
 
 if TYPE_CHECKING:
@@ -21,7 +31,11 @@ PlanId = Annotated[str, typer.Argument(help="The plan's id.", metavar="PLAN")]
 
 @app.command("create")
 def create(
-    file: Annotated[Path, typer.Argument(help="The plan, YAML or JSON.", metavar="FILE")],
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="The plan, YAML or JSON; - reads stdin.", metavar="FILE|-"),
+    ] = None,
+    named: NamedFile = None,
     server: DataServer = None,
     tenant: Tenant = None,
     token: Token = None,
@@ -34,9 +48,10 @@ def create(
     from console.cli.input.text_file import read_text
     from console.cli.views.plans import document_of, plan_table
 
+    spec = read_text(one_file(file, named))
     target = data_target_of(server, tenant, token, profile, ca)
     with DataSharingCalls(target) as service:
-        plan = service.create_plan(target.tenant, read_text(file))
+        plan = service.create_plan(target.tenant, spec)
     warn(plan.warnings)
     show(document_of(plan), output, lambda: plan_table(plan))
 
@@ -113,17 +128,16 @@ def change(
 ) -> None:  # fmt: skip
     """Changes one occurrence, or all. What a user sets stands against rules."""
     from console.cli.calls.data_sharing import DataSharingCalls
-    from console.cli.input.plan_change import change_request
+    from console.cli.input.plan_change import PlanChange
     from console.cli.views.plans import document_of, plan_table
 
+    wanted = PlanChange.of(
+        shift=shift, cancelled=cancelled, settings=config or [], at=at, every=every, note=note
+    )
     target = data_target_of(server, tenant, token, profile, ca)
     with DataSharingCalls(target) as service:
         known = service.get_plan(target.tenant, plan)
-        request = change_request(
-            known, shift=shift, cancelled=cancelled, settings=config or [], at=at, every=every,
-            note=note,
-        )  # fmt: skip
-        found = service.change_plan(request)
+        found = service.change_plan(wanted.request_for(known))
     warn(found.warnings)
     show(document_of(found), output, lambda: plan_table(found))
 

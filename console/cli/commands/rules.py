@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from console.cli.markup import escape
-from console.cli.options import Ca, DataServer, Output, Profile, Tenant, Token, data_target_of
+from console.cli.options import (
+    MOST_INT64,
+    Ca,
+    DataServer,
+    NamedFile,
+    Output,
+    Profile,
+    Tenant,
+    Token,
+    data_target_of,
+    one_file,
+)
 from console.cli.output import Format, show, warn
 
 if TYPE_CHECKING:
@@ -19,14 +30,19 @@ app = typer.Typer(
 )
 
 DocumentFile = Annotated[
-    Path, typer.Argument(help="Rules and forecasts, YAML or JSON.", metavar="FILE")
+    Path,
+    typer.Argument(help="Rules and forecasts, YAML or JSON; - reads stdin.", metavar="FILE|-"),
 ]
 RuleId = Annotated[str, typer.Argument(help="The rule's id.", metavar="RULE")]
 
 
 @app.command("apply")
 def apply(
-    file: DocumentFile,
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="Rules and forecasts, YAML or JSON; - reads stdin.", metavar="FILE|-"),
+    ] = None,
+    named: NamedFile = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Compile it, and change nothing.")
     ] = False,
@@ -45,9 +61,10 @@ def apply(
     from console.cli.input.text_file import read_text
     from console.cli.views.rules import document_of, rules_table
 
+    document_text = read_text(one_file(file, named))
     target = data_target_of(server, tenant, token, profile, ca)
     with DataSharingCalls(target) as service:
-        applied = service.apply_rules(target.tenant, read_text(file), dry_run=dry_run)
+        applied = service.apply_rules(target.tenant, document_text, dry_run=dry_run)
     document = {
         "dry_run": dry_run,
         "rules": [document_of(one) for one in applied.rules],
@@ -83,7 +100,8 @@ def list_rules(
 def show_rule(
     rule: RuleId,
     version: Annotated[
-        int, typer.Option("--version", help="Default: the newest.", metavar="N")
+        int,
+        typer.Option("--version", help="Default: the newest.", metavar="N", min=0, max=MOST_INT64),
     ] = 0,
     server: DataServer = None,
     tenant: Tenant = None,
@@ -168,8 +186,9 @@ def try_out(
     events: Annotated[
         Path,
         typer.Argument(
-            help="Sample events, NDJSON, a CloudEvent a line; `key` says what it is about.",
-            metavar="EVENTS",
+            help="Sample events, NDJSON, a CloudEvent a line; `key` says what it is about. - reads "
+            "stdin, as for every file here.",
+            metavar="EVENTS|-",
         ),
     ],
     plans: Annotated[
@@ -193,8 +212,10 @@ def try_out(
     between them. Needs no server.
     """
     from console.cli.deciding.dry_run import run
+    from console.cli.input.text_file import check_stdin_once
     from console.cli.views.dry_run import document_of, view_of
 
+    check_stdin_once([file, events, *(plans or ()), *(manifests or ())])
     tried, warnings = run(file, events, plans or [], manifests or [])
     warn(warnings)
     show(document_of(tried) | {"warnings": list(warnings)}, output, lambda: view_of(tried))
@@ -236,8 +257,9 @@ def backtest(
     place, and the differences are told. Nothing is changed; the server only reads its log.
     """
     from console.cli.calls.data_sharing import DataSharingCalls
-    from console.cli.deciding.backtest import run
-    from console.cli.input.text_file import read_text
+    from console.cli.deciding.backtest import Document, run
+    from console.cli.input.text_file import check_stdin_once, name_of, read_text
+    from console.cli.input.times import time_ms
     from console.cli.progress import counting
     from console.cli.views.backtest import document_of, view_of
     from data_sharing.plans.spec import parse_plan
@@ -246,19 +268,13 @@ def backtest(
     target = data_target_of(server, tenant, token, profile, ca)
     request = feeds.TailRequest(tenant=target.tenant, after_position=0)
     if since:
-        request.from_accept_time.FromMilliseconds(_time_ms(since, "--since"))
-    until_ms = _time_ms(until, "--until") if until else None
-    for path in plans or ():  # a mistake in one is said before anything is asked
-        parse_plan(read_text(path))
+        request.from_accept_time.FromMilliseconds(time_ms(since, "--since"))
+    until_ms = time_ms(until, "--until") if until else None
+    check_stdin_once([file, *(plans or ())])
+    document = Document(read_text(file), name_of(file))
+    # A mistake in a plan is said before anything is asked.
+    planned = None if plans is None else [parse_plan(read_text(path)) for path in plans]
     with DataSharingCalls(target) as service, counting("deciding", total=None) as advance:
-        report = run(service, request, file, until_ms=until_ms, plans=plans, advance=advance)
+        report = run(service, request, document, until_ms=until_ms, plans=planned, advance=advance)
+    warn(report.warnings)
     show(document_of(report), output, lambda: view_of(report))
-
-
-def _time_ms(text: str, option: str) -> int:
-    from data_sharing.feeds.intake import parse_time
-
-    try:
-        return parse_time(text)
-    except (ValueError, OverflowError) as error:
-        raise typer.BadParameter(str(error), param_hint=option) from error

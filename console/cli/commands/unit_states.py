@@ -9,7 +9,7 @@ import typer
 from console.cli.commands import units
 from console.cli.commands.units import UnitIdArgument
 from console.cli.markup import escape
-from console.cli.options import Ca, Output, Profile, Server, Token, target_of
+from console.cli.options import MOST_INT64, Ca, Output, Profile, Server, Token, target_of
 from console.cli.output import Format, busy, note, show
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from homeport.api.fleet.v1 import fleet_pb2 as fleet
 
 app = units.app  # one group, in two modules
+MOST_PER_S = 1e9  # more than can be; infinity is no number to count with
 PLAN_DEADLINE_S = 300.0  # a plan looks at every client
 
 DryRun = Annotated[
@@ -28,6 +29,7 @@ Revision = Annotated[
         help="Only if the unit has not changed since this revision, as `units show` tells it.",
         metavar="N",
         min=1,
+        max=MOST_INT64,
     ),
 ]
 Rate = Annotated[
@@ -37,6 +39,7 @@ Rate = Annotated[
         "--move-rate-per-s. To stop a job: homeport moves pause.",
         metavar="N",
         min=0.01,
+        max=MOST_PER_S,
     ),
 ]
 Wait = Annotated[bool, typer.Option("--wait", help="Stay until it is over, with progress.")]
@@ -161,7 +164,12 @@ def rebalance(
     dry_run: DryRun = False,
     max_moves: Annotated[
         int | None,
-        typer.Option(help="Clients moved at most. Default: a tenth of all.", metavar="N", min=1),
+        typer.Option(
+            help="Clients moved at most. Default: a tenth of all.",
+            metavar="N",
+            min=1,
+            max=MOST_INT64,
+        ),
     ] = None,
     rate: Rate = None,
     wait: Wait = False,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from console.cli.markup import escape
-from console.cli.options import Ca, Output, Profile, Server, Token, target_of
+from console.cli.options import Ca, NamedFile, Output, Profile, Server, Token, one_file, target_of
 from console.cli.output import Format, busy, note, show, show_event
 
 if TYPE_CHECKING:
@@ -89,7 +89,11 @@ def list_clients(
 
 @app.command("apply")
 def apply_units(
-    file: Annotated[Path, typer.Option("--file", "-f", help="Fleet file, YAML or JSON.")],
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="Fleet file, YAML or JSON; - reads stdin.", metavar="FILE|-"),
+    ] = None,
+    named: NamedFile = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only show what would change; change nothing.")
     ] = False,
@@ -106,13 +110,15 @@ def apply_units(
     Exits with 2 for a faulty file, and then nothing has changed.
     """
     from console.cli.calls.fleet import FleetCalls
+    from console.cli.input.text_file import name_of, read_text
     from console.cli.progress import counting
     from console.cli.views.unit_changes import change_of, changes_table
     from console.cli.views.units import document_of, fleet_table, over_capacity
-    from control_plane.fleet.file import read_entries
+    from control_plane.fleet.file import MOST_BYTES, parse_entries
     from control_plane.fleet_messages import spec_to_proto
 
-    entries = read_entries(file)
+    path = one_file(file, named)
+    entries = parse_entries(read_text(path, most_bytes=MOST_BYTES), name_of(path))
     applied = []
     with FleetCalls(target_of(server, None, token, profile, ca)) as service:
         before = {unit.spec.unit_id: unit for unit in service.list_units()} if dry_run else {}

@@ -6,19 +6,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 import msgspec
 
 from console.cli.calls.data_sharing import DataSharingCalls
-from console.cli.input.text_file import read_text
 from control_plane.errors import ServiceError
 from data_sharing.event import Event
 from data_sharing.forecasts.spec import ForecastSpec
 from data_sharing.instruction import OUTCOME_FEED
 from data_sharing.management.backtest import Backtest
 from data_sharing.plans.plan import EventPlan, created
-from data_sharing.plans.spec import parse_plan
+from data_sharing.plans.spec import PlanSpec
 from data_sharing.rules.compiled import CompiledForecast, CompiledRule
 from data_sharing.rules.compiler import compile_forecast, compile_rule, parse
 from data_sharing.rules.feed_schema import FeedSchema
@@ -26,37 +25,43 @@ from data_sharing.rules.ruleset import RuleSet
 from data_sharing.rules.spec import RuleSpec
 from homeport.api.datasharing.v1 import feed_pb2 as pb
 
-if TYPE_CHECKING:
-    from pathlib import Path
+
+class Document(NamedTuple):
+    """A file of rules: what it says, and what messages call it."""
+
+    text: str
+    name: str
 
 
 @dataclass(slots=True)
 class BacktestReport:
     """rules: those of the file. trimmed: older events were asked for, but are not kept any
-    more. left_out: why a rule in force could not be compared, by name."""
+    more. left_out: why a rule in force could not be compared, by name. warnings: of the file's
+    rules, as applying them would tell."""
 
     backtest: Backtest
     rules: Sequence[str]
     trimmed: bool = False
     left_out: dict[str, str] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
 
 
 def run(
     service: DataSharingCalls,
     request: pb.TailRequest,
-    file: Path,
+    file: Document,
     *,
     until_ms: int | None,
-    plans: Sequence[Path] | None,
+    plans: Sequence[PlanSpec] | None,
     advance: Callable[[int], None],
 ) -> BacktestReport:
-    """request: which events. plans: files; None: the tenant's own, as they were planned.
+    """request: which events. plans: None: the tenant's own, as they were planned.
     Raises CommandFailed, ServiceError."""
-    tenant, text = request.tenant, read_text(file)
-    service.apply_rules(tenant, text, dry_run=True)  # says all that is wrong with it
+    tenant = request.tenant
+    applied = service.apply_rules(tenant, file.text, dry_run=True)  # says all that is wrong with it
     feeds = _Feeds(service.list_feeds(tenant))
     in_force, left_out = _in_force(service, tenant, feeds)
-    document = parse(text, str(file))
+    document = parse(file.text, file.name)
     estimated = [compile_forecast(one, tenant=tenant, schemas=feeds) for one in document.forecasts]
     known = {one.spec.forecast: one for one in (*in_force.forecasts.values(), *estimated)}
     proposed = in_force.with_changes(
@@ -85,6 +90,7 @@ def run(
     elif until_ms is not None:
         report.backtest.advance_to(until_ms)
     report.trimmed, report.left_out = trimmed, left_out
+    report.warnings = tuple(applied.warnings)
     return report
 
 
@@ -132,13 +138,12 @@ def _compiled(
 
 
 def _plans(
-    service: DataSharingCalls, tenant: str, files: Sequence[Path] | None, start_ms: int
+    service: DataSharingCalls, tenant: str, given: Sequence[PlanSpec] | None, start_ms: int
 ) -> list[EventPlan]:
-    if files is None:
-        texts = [plan.spec for plan in service.list_plans(tenant, "")]
-    else:
-        texts = [read_text(path) for path in files]
-    return [created(tenant, parse_plan(text), start_ms) for text in texts]
+    if given is None:
+        kept = service.list_plans(tenant, "")
+        given = [msgspec.json.decode(plan.spec, type=PlanSpec) for plan in kept]
+    return [created(tenant, spec, start_ms) for spec in given]
 
 
 def _event(tenant: str, kept: pb.FeedEvent) -> Event:

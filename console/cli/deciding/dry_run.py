@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from console.cli.failure import CommandFailed, ExitCode
-from console.cli.input.text_file import read_text
+from console.cli.input.text_file import MOST_EVENTS_BYTES, name_of, read_text
 from control_plane.errors import InvalidInput
 from data_sharing.documents import value_of
 from data_sharing.feed_key import KeyPath
@@ -40,7 +40,7 @@ class _Feeds:
             manifest, faults = read_manifest(read_text(path), tenant=TENANT)
             if manifest is None:
                 said = "; ".join(f"{one.path} {one.message}".strip() for one in faults)
-                raise CommandFailed(f"{path}: {said}", ExitCode.USAGE)
+                raise CommandFailed(f"{name_of(path)}: {said}", ExitCode.USAGE)
             for one in manifest.produces:
                 self._schemas[one.type] = FeedSchema(one.type, one.schema)
                 self._keys[one.type] = KeyPath.parse(one.key)
@@ -63,7 +63,7 @@ def run(
     """What came of each event, and warnings of what the rules can fail on. Raises CommandFailed
     or InvalidInput saying which file is at fault, and where."""
     feeds = _Feeds(manifests)
-    document, faults = parse(read_text(rules), str(rules)), FaultCollector()
+    document, faults = parse(read_text(rules), name_of(rules)), FaultCollector()
     check_document(document)
     forecasts, compiled = {}, []
     for estimate in document.forecasts:
@@ -81,7 +81,7 @@ def run(
         rule_set,
         TENANT,
         events=_lines(events),
-        plans=[value_of(read_text(path), str(path)) for path in plans],
+        plans=[value_of(read_text(path), name_of(path)) for path in plans],
         key_of=feeds.key_of,
     )
     return steps, rule_set.warnings
@@ -89,11 +89,14 @@ def run(
 
 def _lines(path: Path) -> list[Mapping[str, Any]]:
     found: list[Mapping[str, Any]] = []
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
+    text = read_text(path, most_bytes=MOST_EVENTS_BYTES)
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:
             found.append(msgspec.json.decode(line))
         except (msgspec.DecodeError, RecursionError) as error:
-            raise InvalidInput("events", f"{path}, line {number}: not JSON: {error}") from None
+            raise InvalidInput(
+                "events", f"{name_of(path)}, line {number}: not JSON: {error}"
+            ) from None
     return found

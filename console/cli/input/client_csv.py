@@ -1,12 +1,13 @@
 """Clients from a CSV file: each record becomes what a line of NDJSON would be.
 
-RFC 4180 with a header: columns are named in the first line, in any order. A record may span lines
-where a value is quoted; it is named by the line it begins in. Holds one record at a time.
+RFC 4180 with a header: columns are named in the first line, in any order. A record is one line,
+and a quoted value ends in it: so a quote that is not closed spoils its own line and no other.
 """
 
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -17,6 +18,8 @@ from homeport import ClientAt
 
 COLUMNS = ("client_id", "ip", "latitude", "longitude")
 _MAX_COLUMNS = 64
+_VALUE = r'(?:"(?:[^"]|"")*"|[^",]*)'
+_RECORD = re.compile(rf"{_VALUE}(?:,{_VALUE})*\Z")
 
 
 class CsvClients:
@@ -25,7 +28,6 @@ class CsvClients:
 
     def __init__(self, lines: BinaryIO) -> None:
         self._lines = _DecodedLines(lines)
-        self._rows = csv.reader(self._lines, strict=True)
         header = self._next_row()
         if isinstance(header, BadLine) or header is None:
             why = header.message if header is not None else "it is empty"
@@ -39,24 +41,27 @@ class CsvClients:
 
     def __iter__(self) -> Iterator[tuple[int, ClientAt | BadLine]]:
         while True:
-            begins = self._lines.number + 1
             row = self._next_row()
             if row is None:
                 return
             if row == []:
                 continue
-            yield begins, row if isinstance(row, BadLine) else self._client(row)
+            yield self._lines.number, row if isinstance(row, BadLine) else self._client(row)
 
     def _next_row(self) -> list[str] | BadLine | None:
         try:
-            return next(self._rows)
+            line = next(self._lines).removesuffix("\n").removesuffix("\r")
+            if _RECORD.match(line) is None:
+                return BadLine(
+                    "is not CSV: a value in quotes ends in its line, with a quote before the next "
+                    "comma, and a quote in it is written twice"
+                )
+            return next(csv.reader([line], strict=True))
         except StopIteration:
             return None
         except csv.Error as error:
-            self._rows = csv.reader(self._lines, strict=True)  # the next line begins anew
             return BadLine(f"is not CSV: {error}")
         except BadLine as problem:
-            self._rows = csv.reader(self._lines, strict=True)
             return problem
 
     def _client(self, row: list[str]) -> ClientAt | BadLine:

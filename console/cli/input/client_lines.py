@@ -8,14 +8,11 @@ answer yet, and the failure is raised.
 from __future__ import annotations
 
 import json
-import sys
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, BinaryIO, TextIO
+from typing import Any, BinaryIO, TextIO
 
-from console.cli.failure import CommandFailed, ExitCode
 from console.cli.input.client_csv import CsvClients
 from console.cli.input.client_entry import MAX_LINE_BYTES, BadLine, client_from
 from console.cli.output import json_text
@@ -24,23 +21,8 @@ from homeport import Client, ClientAt
 from homeport.errors import HomeportError
 from homeport.values import ProvisionResult
 
-STDIN = Path("-")
 _KEYS = frozenset({"client_id", "ip", "at"})
 _BLOCK = 1 << 20
-
-
-@contextmanager
-def open_input(path: Path) -> Iterator[BinaryIO]:
-    """The file, or stdin for `-`. Raises CommandFailed."""
-    if path == STDIN:
-        yield sys.stdin.buffer
-        return
-    try:
-        file: IO[bytes] = path.open("rb")
-    except OSError as error:
-        raise CommandFailed(f"{path} cannot be read: {error.strerror}", ExitCode.USAGE) from error
-    with file:
-        yield file  # type: ignore[misc]  # IO[bytes] is what open("rb") has
 
 
 def count_lines(path: Path) -> int | None:

@@ -9,36 +9,30 @@ from __future__ import annotations
 from pathlib import Path
 
 from console.cli.failure import CommandFailed, ExitCode
-from control_plane.printable import why_unreadable
+from console.cli.input.text_file import STDIN, read_content, read_text
+
+MOST_ARTIFACT_BYTES = 256 << 20  # what platforms take; a service takes less
 
 
 def read_submission(manifest: Path, artifact: Path | None) -> tuple[str, bytes]:
     """(manifest, artifact; empty where it names none). Raises CommandFailed."""
-    try:
-        text = manifest.read_bytes().decode()
-    except OSError as error:
-        raise CommandFailed(
-            f"{manifest} cannot be read: {error.strerror}", ExitCode.USAGE
-        ) from error
-    except UnicodeDecodeError as error:
-        raise CommandFailed(
-            f"{manifest} cannot be read: {why_unreadable(error)}", ExitCode.USAGE
-        ) from error
+    text = read_text(manifest)
     path = artifact or _named(manifest, text)
     if path is None:
         return text, b""
     try:
-        return text, path.read_bytes()
-    except OSError as error:
+        return text, read_content(path, most_bytes=MOST_ARTIFACT_BYTES)
+    except CommandFailed as failure:
         raise CommandFailed(
-            f"the artifact {path} cannot be read: {error.strerror}; build it first "
-            "(homeport apps build), or name it with --artifact",
+            f"the artifact {failure.message}; build it first (homeport apps build), or name it "
+            "with --artifact",
             ExitCode.USAGE,
-        ) from error
+        ) from failure
 
 
 def _named(manifest: Path, text: str) -> Path | None:
-    """The file that runtime.artifact names, if it does."""
+    """The file that runtime.artifact names, if it does: beside the manifest, in this folder where
+    that is stdin."""
     from control_plane.errors import InvalidInput
     from data_sharing.registry.manifest_reader import manifest_value
 
@@ -48,4 +42,5 @@ def _named(manifest: Path, text: str) -> Path | None:
         return None
     runtime = document.get("runtime") if isinstance(document, dict) else None
     name = runtime.get("artifact") if isinstance(runtime, dict) else None
-    return manifest.parent / name if isinstance(name, str) and name else None
+    folder = Path() if manifest == STDIN else manifest.parent
+    return folder / name if isinstance(name, str) and name else None

@@ -53,6 +53,7 @@ def document_of(report: BacktestReport) -> dict[str, Any]:
             for name, one in _differences(backtest)
         },
         "left_out": report.left_out,
+        "warnings": list(report.warnings),
     }
 
 

@@ -7,10 +7,12 @@ import re
 import msgspec
 
 from control_plane.errors import InvalidInput
+from control_plane.printable import quoted
 
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_DURATION = re.compile(r"(?:\d+(?:ms|s|m|h|d))+")
-_PART = re.compile(r"(\d+)(ms|s|m|h|d)")
+_DURATION = re.compile(r"(?:[0-9]+(?:ms|s|m|h|d))+")
+_PART = re.compile(r"([0-9]+)(ms|s|m|h|d)")
+_MOST_CHARACTERS = 64
 LONGEST_MS = 400 * _UNITS_MS["d"]
 
 
@@ -42,8 +44,9 @@ def duration_ms(text: str, field: str, *, least_ms: int = 0, most_ms: int = LONG
     >>> duration_ms("1h30m", "within")
     5400000
     """
-    if not isinstance(text, str) or _DURATION.fullmatch(text) is None:
-        raise InvalidInput(field, f'{field}: "{text}" is no duration; write 90s, 10m or 1h30m')
+    if len(text) > _MOST_CHARACTERS or _DURATION.fullmatch(text) is None:
+        said = quoted(text)
+        raise InvalidInput(field, f"{field}: {said} is no duration; write 90s, 10m or 1h30m")
     ms = sum(int(number) * _UNITS_MS[unit] for number, unit in _PART.findall(text))
     if not least_ms <= ms <= most_ms:
         raise InvalidInput(

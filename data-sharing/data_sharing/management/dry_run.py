@@ -18,6 +18,7 @@ from data_sharing.feeds.attributes import extension_text, parse_time, shown
 from data_sharing.management.simulator import SimulatedStep, Simulator
 from data_sharing.plans.plan import created
 from data_sharing.plans.spec import parse_plan
+from data_sharing.plans.zoned_time import is_rfc3339
 from data_sharing.rules.ruleset import RuleSet
 
 MOST_DUE = 1_000  # timers and actions of plans, all together
@@ -136,6 +137,8 @@ def _time_ms(given: Any, field: str, after_ms: int) -> int:
 
 def _local(text: str) -> datetime | None:
     """In UTC; None where it is no time, or has an offset."""
+    if not is_rfc3339(text):
+        return None
     try:
         found = datetime.fromisoformat(text)
     except ValueError:

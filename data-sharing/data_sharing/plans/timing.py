@@ -25,6 +25,7 @@ from data_sharing.plans.zoned_time import (
     naive_utc,
     read_time,
     shown,
+    time_as_stored,
     unix_ms,
 )
 
@@ -144,10 +145,10 @@ def timing_as_stored(
 ) -> Timing:
     """Of a plan that was checked when it was made: what is refused by now still has the meaning
     that it had. Raises InvalidInput where there is none."""
-    start = read_time(at, zone, "at")
+    start = time_as_stored(at, zone, "at")
     recurrence = None if repeats is None else recurrence_of(parse_rule(repeats), start.local)
     whole = _ended(Timing(start=start, zone=zone, recurrence=recurrence))
-    return _without(whole, [read_time(text, zone, "except_at") for text in except_at])
+    return _without(whole, [time_as_stored(text, zone, "except_at") for text in except_at])
 
 
 def _ended(timing: Timing) -> Timing:

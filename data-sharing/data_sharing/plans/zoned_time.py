@@ -7,14 +7,21 @@ whatever the zone's clocks show. Nothing here knows of recurrence.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 
 from control_plane.errors import InvalidInput
+from control_plane.printable import quoted
 
 FIRST_YEAR, LAST_YEAR = 1971, 2399  # of a zone's local time
 DAY_MS = 86_400_000
 _LONGEST_TEXT = 64
+_RFC3339 = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    r"(?:[Tt ](?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]+)?)?"
+    r"(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])?)?\Z"
+)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAIVE_EPOCH = datetime(1970, 1, 1)
 _MS = timedelta(milliseconds=1)
@@ -51,11 +58,33 @@ def shown(at_ms: int, zone: tzinfo) -> str:
 
 
 def read_time(text: str, zone: tzinfo, field: str) -> GivenTime:
-    """Reads `2026-03-02T09:00` (local), one with an offset or Z, or `2026-03-02` (a day); RFC 3339
-    and the rest of what `datetime.fromisoformat` reads, to the millisecond. Raises InvalidInput
-    naming the field."""
+    """Reads `2026-03-02T09:00` (local), one with an offset or Z, or `2026-03-02` (a day), to the
+    millisecond. Raises InvalidInput naming the field."""
     if len(text) > _LONGEST_TEXT:
         raise InvalidInput(field, f"{field}: a time has at most {_LONGEST_TEXT} characters")
+    if not is_rfc3339(text):
+        raise InvalidInput(
+            field,
+            f"{field}: {quoted(text)} is no time of RFC 3339; write 2026-03-02T09:00 (local), "
+            "2026-03-02T09:00Z or +01:00 (an instant), or 2026-03-02 (a day)",
+        )
+    return time_as_stored(text, zone, field)
+
+
+def is_rfc3339(text: str) -> bool:
+    """Whether it has the form of a date or time of RFC 3339 (section 5.6), of which seconds and
+    offset may be left out; a leap second is none that clocks of a zone show. Not the weeks, days
+    of the year and basic forms of ISO 8601.
+
+    >>> is_rfc3339("2026-03-02 09:00"), is_rfc3339("2026-W10-1"), is_rfc3339("20260302T0900")
+    (True, False, False)
+    """
+    return _RFC3339.match(text) is not None
+
+
+def time_as_stored(text: str, zone: tzinfo, field: str) -> GivenTime:
+    """The same of a plan that was checked when it was made: whatever form of ISO 8601 was taken
+    then still has the meaning that it had."""
     day = _date(text)
     try:
         found = (
@@ -65,7 +94,7 @@ def read_time(text: str, zone: tzinfo, field: str) -> GivenTime:
         )
     except ValueError:
         raise InvalidInput(
-            field, f'{field}: "{text}" is no time; write 2026-03-02T09:00 (local) or with an offset'
+            field, f"{field}: {quoted(text)} is no time: no calendar or clock shows it"
         ) from None
     # The years are checked before any arithmetic, which ends at the years 1 and 9999.
     _check_year(found.year, field)
