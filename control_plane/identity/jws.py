@@ -47,7 +47,7 @@ class Header(msgspec.Struct):
     """A token's header, as it says of itself."""
 
     alg: str
-    kid: str
+    kid: str = ""
     typ: str = ""
     crit: object = None  # extensions that must be understood; there are none here
 
