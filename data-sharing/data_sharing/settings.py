@@ -17,6 +17,7 @@ from pydantic_settings import SettingsConfigDict
 from control_plane.exposure import check_exposure, check_serving_tls
 from control_plane.serving.server import Transport
 from control_plane.settings import ServiceSettings, read
+from data_sharing.runtimes.processes import ProcessPolicy
 
 
 class Settings(ServiceSettings):
@@ -68,6 +69,24 @@ class Settings(ServiceSettings):
     max_artifact_bytes: Annotated[
         int, Field(ge=1024, le=1 << 30, description="largest artifact that is taken")
     ] = 64 << 20
+    allow_processes: Annotated[
+        bool,
+        Field(
+            description="take and try applications that are executables of this machine, which are "
+            "isolated less well than wasm"
+        ),
+    ] = False
+    allow_root_sandbox: Annotated[
+        bool,
+        Field(description="run executables although this host is root; as nobody"),
+    ] = False
+    allow_processes_without_cgroup: Annotated[
+        bool,
+        Field(
+            description="run executables where no control group can be made, bounded by "
+            "resource limits alone"
+        ),
+    ] = False
     drain_s: Annotated[
         float, Field(ge=0, le=600, description="how long calls may finish after SIGTERM, s")
     ] = 10.0
@@ -108,6 +127,14 @@ class Settings(ServiceSettings):
                 insecure=self.insecure,
             )
         return self
+
+    def processes(self) -> ProcessPolicy:
+        """What is allowed of applications of kind process."""
+        return ProcessPolicy(
+            allowed=self.allow_processes,
+            as_root=self.allow_root_sandbox,
+            without_cgroup=self.allow_processes_without_cgroup,
+        )
 
 
 def read_settings(arguments: Sequence[str]) -> Settings:

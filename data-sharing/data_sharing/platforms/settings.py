@@ -18,6 +18,7 @@ from control_plane.exposure import check_shown_certificate
 from control_plane.identity.names import check_slug
 from control_plane.settings import ServiceSettings, read
 from data_sharing.platforms.installer import GRANTABLE
+from data_sharing.runtimes.processes import ProcessPolicy
 
 
 class PlatformSettings(ServiceSettings):
@@ -49,6 +50,24 @@ class PlatformSettings(ServiceSettings):
     grant: Annotated[
         str, Field(description="what applications get that ask: clock, random, environment")
     ] = ""
+    allow_processes: Annotated[
+        bool,
+        Field(
+            description="host applications that are executables of this machine, which are "
+            "isolated less well than wasm"
+        ),
+    ] = False
+    allow_root_sandbox: Annotated[
+        bool,
+        Field(description="run executables although this host is root; as nobody"),
+    ] = False
+    allow_processes_without_cgroup: Annotated[
+        bool,
+        Field(
+            description="run executables where no control group can be made, bounded by "
+            "resource limits alone"
+        ),
+    ] = False
     ttl_s: Annotated[
         int, Field(ge=1, le=60, description="how long silence is forgiven, both ways, s")
     ] = 10
@@ -101,6 +120,14 @@ class PlatformSettings(ServiceSettings):
     def grants(self) -> tuple[str, ...]:
         """What applications get that ask for it."""
         return tuple(part.strip() for part in self.grant.split(",") if part.strip())
+
+    def processes(self) -> ProcessPolicy:
+        """What is allowed of applications of kind process."""
+        return ProcessPolicy(
+            allowed=self.allow_processes,
+            as_root=self.allow_root_sandbox,
+            without_cgroup=self.allow_processes_without_cgroup,
+        )
 
 
 def read_settings(arguments: Sequence[str]) -> PlatformSettings:

@@ -51,7 +51,9 @@ async def run_platform(
     journal = await Journal.open(settings.data_dir / "journal", now_ms=wall_ms())
     try:
         with RuntimeHost(
-            settings.data_dir / "compiled", threads=settings.threads or None
+            settings.data_dir / "compiled",
+            threads=settings.threads or None,
+            processes=settings.processes(),
         ) as runtimes:
             reports = ReportQueue()
             verifier = InstructionVerifier(settings.tenant, settings.name, pinned)

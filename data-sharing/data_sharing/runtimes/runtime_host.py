@@ -23,23 +23,30 @@ from data_sharing.runtimes.port import (
     Outcome,
     Runtime,
 )
-from data_sharing.runtimes.processes import ProcessRuntime
+from data_sharing.runtimes.processes import ProcessPolicy, ProcessRuntime
 from data_sharing.runtimes.wasm import WasmRuntime
 
 
 class RuntimeHost:
     """All runtimes of this machine. Close it, or use it in a `with`."""
 
-    def __init__(self, cache_folder: Path, *, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        cache_folder: Path,
+        *,
+        threads: int | None = None,
+        processes: ProcessPolicy = ProcessPolicy(),  # noqa: B008, frozen
+    ) -> None:
         """`cache_folder` keeps compiled code and may be shared by processes of one user;
-        `threads` bounds the invocations that run at once (default: two per core)."""
+        `threads` bounds the invocations that run at once (default: two per core); `processes`:
+        whether applications of that kind are run, by default not."""
         self.capacity = threads or 2 * (os.cpu_count() or 1)
         wasm = WasmRuntime(cache_folder / "wasm")
         self._wasm = wasm
         self._runtimes: dict[ArtifactKind, Runtime] = {
             ArtifactKind.WASI_COMMAND: wasm,
             ArtifactKind.COMPONENT: wasm,
-            ArtifactKind.PROCESS: ProcessRuntime(cache_folder / "processes"),
+            ArtifactKind.PROCESS: ProcessRuntime(cache_folder / "processes", processes),
         }
         self._threads = ThreadPoolExecutor(self.capacity, thread_name_prefix="application")
 

@@ -87,7 +87,7 @@ async def serve(
     callers = Callers(access)
     database = await Database.open(folder / "sharing.db", SCHEMAS)
     try:
-        with RuntimeHost(folder / "compiled") as hosting:
+        with RuntimeHost(folder / "compiled", processes=settings.processes()) as hosting:
             registry = Registry(
                 database,
                 Artifacts(folder / "artifacts"),
