@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from control_plane import keys
@@ -40,21 +41,32 @@ from provisioner.placement.fleet import PlacementFleet, PlacementUnit
 
 class FleetView:
     """`start` reads everything once, or `restore` takes over an earlier view of it; `run`
-    follows. `subscribe` for each new snapshot."""
+    follows. `subscribe` for each new snapshot. longest_ticket_s: the bound of every tenant's
+    ticket TTL."""
 
     def __init__(
         self,
         store: Store,
         *,
         clock: Callable[[], float],
+        longest_ticket_s: float = math.inf,
     ) -> None:
+        self.ticket_limit_s = longest_ticket_s
+
+        def decode_bounded(pair: KeyValue) -> TenantSpec:
+            tenant = decode_tenant(pair)
+            return replace(tenant, ticket_ttl_s=min(tenant.ticket_ttl_s, longest_ticket_s))
+
+        self.default_tenant = replace(
+            DEFAULT_TENANT, ticket_ttl_s=min(DEFAULT_TENANT.ticket_ttl_s, longest_ticket_s)
+        )
         self._subscribers: list[Callable[[PlacementFleet], None]] = []
         self._dirty = False
         kept: Any = {"clock": clock, "keeps_pairs": True}
         self._units = Replica(store, keys.UNITS, decode_unit, self._changed, **kept)
         self._live = Replica(store, keys.LIVE, decode_status, self._live_changed, **kept)
         self._agents = Replica(store, keys.AGENTS, decode_agent, self._changed, **kept)
-        self._tenants = Replica(store, keys.TENANTS, decode_tenant, self._changed, **kept)
+        self._tenants = Replica(store, keys.TENANTS, decode_bounded, self._changed, **kept)
         self._lifecycle = Replica(store, keys.LIFECYCLE, decode_lifecycle, self._changed, **kept)
         self.replicas: tuple[Replica[Any], ...] = (
             self._units, self._live, self._agents, self._tenants, self._lifecycle,
@@ -88,7 +100,7 @@ class FleetView:
         """A tenant's spec; "default" always exists."""
         found = self._tenants.items.get(tenant_id)
         if found is None and tenant_id == DEFAULT_TENANT.id:
-            return DEFAULT_TENANT
+            return self.default_tenant
         return found
 
     def tenant_or_raise(self, tenant_id: str) -> TenantSpec:
@@ -114,7 +126,7 @@ class FleetView:
     def longest_ticket_s(self) -> float:
         """The longest ticket TTL of any tenant."""
         ttls = [tenant.ticket_ttl_s for tenant in self.tenants.values()]
-        return max([*ttls, DEFAULT_TENANT.ticket_ttl_s])
+        return max([*ttls, self.default_tenant.ticket_ttl_s])
 
     async def wait_for_tenants(self, revision: int) -> None:
         """Returns when tenants are known as of `revision`, or after a second."""
@@ -173,6 +185,11 @@ class FleetView:
         """Where a unit's clients are sent; empty where this server has not heard of it."""
         unit = self._units.items.get(unit_id)
         return serving_endpoint(unit, self._agents.items.get(unit_id)) if unit is not None else ""
+
+    def capacity_of(self, unit_id: str) -> int:
+        """How many clients a unit takes; 0 where this server has not heard of it."""
+        unit = self._units.items.get(unit_id)
+        return unit.capacity if unit is not None else 0
 
     def _live_changed(self, unit_id: str, status: UnitStatus | None) -> None:
         serving = status is not None and status.health is UnitHealth.SERVING

@@ -105,6 +105,15 @@ class Settings(ServiceSettings):
     tokens: Annotated[
         Path | None, Field(description="TOML file of API tokens; default: everybody may do all")
     ] = None
+    longest_ticket_s: Annotated[
+        float,
+        Field(
+            ge=10,
+            le=30 * 86_400,
+            description="no tenant's tickets last longer; so long a unit that hears nothing may "
+            "let in clients that left it, s",
+        ),
+    ] = 86_400.0
     master_key_file: Annotated[
         Path | None, Field(description="ticket keys; default: kept in the store")
     ] = None

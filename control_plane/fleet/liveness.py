@@ -83,6 +83,7 @@ class Liveness:
             and written.health == status.health
             and written.version == status.version
             and written.endpoint == status.endpoint
+            and written.refused_full == status.refused_full
             and abs(written.load - status.load) < LOAD_STEP
         ):
             return

@@ -64,6 +64,8 @@ class UnitStatus:
     incarnation: str  # one run of the agent; later runs sort after earlier ones
     reported_at: float  # Unix time, s
     endpoint: str = ""  # host:port where the agent is reached; empty: as the spec says
+    admitted_clients: int = 0  # that it let in and whose tickets have not ended
+    refused_full: int = 0  # clients that it turned away since it started, because it was full
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

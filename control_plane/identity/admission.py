@@ -35,6 +35,7 @@ class AdmissionReason(StrEnum):
     WRONG_UNIT = "wrong-unit"
     FOREIGN_TENANT = "foreign-tenant"
     STALE_EPOCH = "stale-epoch"
+    UNIT_FULL = "unit-full"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ from control_plane.fleet.unit import UnitSpec
 from control_plane.identity.admission import TicketVerifier
 from control_plane.identity.tickets import VerifyingKey
 from deployment_units.agent.admitted import AdmittedHolds
+from deployment_units.agent.capacity_limit import CapacityLimit
 from deployment_units.agent.load import LoadSource
 from homeport.api.fleet.v1 import fleet_pb2 as pb
 from homeport.api.fleet.v1 import fleet_pb2_grpc as pb_grpc
@@ -72,6 +73,7 @@ class Registration:
         verifier: TicketVerifier,
         load: LoadSource,
         holds: AdmittedHolds | None = None,
+        limit: CapacityLimit | None = None,
         *,
         token: str = "",
         jitter: Callable[[], float],
@@ -84,6 +86,8 @@ class Registration:
         self._verifier = verifier
         self._load = load
         self._holds = holds if holds is not None else AdmittedHolds()
+        self._limit = limit if limit is not None else CapacityLimit(None)
+        self._refused_seen = 0
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
         self._jitter = jitter
         self._spec_to_proto = spec_to_proto
@@ -149,6 +153,17 @@ class Registration:
             self._identity.unit_id, server, why,
         )  # fmt: skip
 
+    def _log_refused(self) -> None:
+        """How many were turned away since the last time it was said."""
+        refused = self._limit.refused - self._refused_seen
+        if refused:
+            self._refused_seen = self._limit.refused
+            log.warning(
+                "unit %s is full: %d clients with a good ticket were turned away; %d are in, and "
+                "at most %d are let in", self._identity.unit_id, refused, len(self._limit),
+                self._limit.most,
+            )  # fmt: skip
+
     async def _register(self, stub: pb_grpc.FleetServiceStub) -> None:
         """One heartbeat stream, until it ends; before the first, the record is applied."""
         identity = self._identity
@@ -185,6 +200,8 @@ class Registration:
                 if answer.keys:
                     self._verifier.use([_key(key) for key in answer.keys])
                     self.keys_seen += 1
+                if answer.capacity:
+                    self._limit.use_capacity(answer.capacity)
                 if answer.departures:
                     self._on_departures(answer.departures)
                 if self._verifier.has_keys:
@@ -207,6 +224,7 @@ class Registration:
         stream is `over`."""
         identity = self._identity
         while not (self._leaving.is_set() or over.is_set()):
+            self._log_refused()
             heartbeat = pb.HeartbeatRequest(
                 unit_id=identity.unit_id,
                 status=pb.UnitStatus(
@@ -215,6 +233,8 @@ class Registration:
                     version=identity.version,
                     incarnation=identity.incarnation,
                     endpoint=identity.endpoint,
+                    admitted_clients=len(self._limit),
+                    refused_full=self._limit.refused,
                 ),
             )
             heartbeat.ttl.seconds = identity.ttl_s

@@ -16,6 +16,7 @@ from pydantic_settings import SettingsConfigDict
 from control_plane.exposure import check_exposure, check_serving_tls, check_shown_certificate
 from control_plane.handoff.chunks import MAX_STATE_BYTES
 from control_plane.settings import ServiceSettings, read
+from deployment_units.agent.capacity_limit import DEFAULT_MARGIN
 
 
 class AgentSettings(ServiceSettings):
@@ -65,6 +66,15 @@ class AgentSettings(ServiceSettings):
     max_state_bytes: Annotated[
         int, Field(ge=0, le=1 << 40, description="largest client state imported, bytes")
     ] = MAX_STATE_BYTES
+    capacity_margin: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="share of the capacity that is let in beyond it: clients "
+            "that left, and of whom the unit has not heard yet",
+        ),
+    ] = DEFAULT_MARGIN
     ready_file: Annotated[
         Path | None, Field(description="written as JSON once every unit is registered")
     ] = None

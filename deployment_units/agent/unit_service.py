@@ -4,12 +4,14 @@ export, import and forget a client's state, by order of the control plane."""
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 
 from grpc import aio
 
 from control_plane.errors import InvalidInput, Unavailable
 from control_plane.identity.admission import Admission, AdmissionReason, TicketVerifier
+from deployment_units.agent.capacity_limit import CapacityLimit
 from deployment_units.agent.state import StateHandoff
 from homeport.api.unit.v1 import unit_pb2 as pb
 from homeport.api.unit.v1 import unit_pb2_grpc as pb_grpc
@@ -25,23 +27,26 @@ _REASONS = {
     AdmissionReason.WRONG_UNIT: pb.ADMIT_REASON_WRONG_UNIT,
     AdmissionReason.FOREIGN_TENANT: pb.ADMIT_REASON_FOREIGN_TENANT,
     AdmissionReason.STALE_EPOCH: pb.ADMIT_REASON_STALE_EPOCH,
+    AdmissionReason.UNIT_FULL: pb.ADMIT_REASON_UNIT_FULL,
 }
 
 
 class UnitService(pb_grpc.UnitServiceServicer):
-    """Servicer of homeport.api.unit.v1 for one unit. wall: Unix seconds;
-    on_admitted hears of each client that may come in."""
+    """Servicer of homeport.api.unit.v1 for one unit. wall: Unix seconds; limit: how many clients
+    it lets in; on_admitted hears of each client that may come in."""
 
     def __init__(
         self,
         verifier: TicketVerifier,
         handoff: StateHandoff,
+        limit: CapacityLimit,
         *,
         wall: Callable[[], float],
         on_admitted: Callable[[Admission], None] = lambda admission: None,
     ) -> None:
         self._verifier = verifier
         self._handoff = handoff
+        self._limit = limit
         self._wall = wall
         self._on_admitted = on_admitted
 
@@ -52,10 +57,25 @@ class UnitService(pb_grpc.UnitServiceServicer):
             raise InvalidInput("ticket", "ticket is empty; send the one you were given")
         if not self._verifier.has_keys:
             raise Unavailable("this unit has no ticket keys yet; try again shortly")
-        admission = self._verifier.verify(request.ticket, self._wall())
+        now = self._wall()
+        admission = self._verifier.verify(request.ticket, now)
+        if admission.admitted:
+            admission = self._within_capacity(admission, now)
         if admission.admitted:
             self._on_admitted(admission)
         return admission_to_proto(admission)
+
+    def _within_capacity(self, admission: Admission, now: float) -> Admission:
+        """The admission, or that the unit is full."""
+        limit = self._limit
+        if limit.admit(admission.tenant, admission.client_id, admission.expires_at, now):
+            return admission
+        return replace(
+            admission,
+            reason=AdmissionReason.UNIT_FULL,
+            message=f"the unit has let in {len(limit):,} clients and takes no more; try again "
+            "later, or provision again",
+        )
 
     async def ExportClient(
         self, request: pb.ExportClientRequest, context: aio.ServicerContext[Any, Any]

@@ -24,6 +24,7 @@ from control_plane.process import serving_tls
 from control_plane.serving.server import Server, Service, Transport
 from control_plane.supervision import Supervisor
 from deployment_units.agent.admitted import AdmittedHolds
+from deployment_units.agent.capacity_limit import CapacityLimit
 from deployment_units.agent.departures import record_departures
 from deployment_units.agent.load import AdmittedClients
 from deployment_units.agent.registration import Registration, UnitIdentity
@@ -124,6 +125,9 @@ def build_agent(settings: AgentSettings, spec: UnitSpec | None) -> Agent:
         unit_id, verifier, state, wall=time.time, max_bytes=settings.max_state_bytes
     )
     holds = AdmittedHolds()
+    limit = CapacityLimit(
+        spec.capacity if spec is not None else None, margin=settings.capacity_margin
+    )
 
     def admitted(admission: Admission) -> None:
         load.record(admission.tenant, admission.client_id)
@@ -132,7 +136,7 @@ def build_agent(settings: AgentSettings, spec: UnitSpec | None) -> Agent:
 
     service = Service(
         add=unit_pb2_grpc.add_UnitServiceServicer_to_server,
-        servicer=UnitService(verifier, handoff, wall=time.time, on_admitted=admitted),
+        servicer=UnitService(verifier, handoff, limit, wall=time.time, on_admitted=admitted),
         name=NAME,
         hot={},
     )
@@ -158,11 +162,12 @@ def build_agent(settings: AgentSettings, spec: UnitSpec | None) -> Agent:
         verifier,
         load,
         holds,
+        limit,
         token=settings.token,
         jitter=rng.random,
         spec_to_proto=spec_to_proto,
         connect=connector(settings),
-        on_departures=partial(record_departures, verifier.departures, wall=time.time),
+        on_departures=partial(record_departures, verifier.departures, limit, wall=time.time),
     )
     return Agent(unit_id=unit_id, endpoint=endpoint, server=server, registration=registration)
 

@@ -39,7 +39,8 @@ NAME = "homeport.api.fleet.v1.FleetService"
 
 class FleetService(pb_grpc.FleetServiceServicer):
     """Servicer of homeport.api.fleet.v1. seen(): the records of units as last seen, for while
-    the store is away. endpoint_of: a unit's, empty where it is not known. wall: Unix seconds."""
+    the store is away. endpoint_of: a unit's, empty where it is not known; capacity_of: the same,
+    0. wall: Unix seconds."""
 
     def __init__(
         self,
@@ -55,6 +56,7 @@ class FleetService(pb_grpc.FleetServiceServicer):
         seen: Callable[[], Iterable[KeyValue]],
         *,
         endpoint_of: Callable[[str], str],
+        capacity_of: Callable[[str], int],
         wall: Callable[[], float],
     ) -> None:
         self._store = store
@@ -66,6 +68,7 @@ class FleetService(pb_grpc.FleetServiceServicer):
         self._departures = departures
         self._watches = watches
         self._endpoint_of = endpoint_of
+        self._capacity_of = capacity_of
         self._store_status = store_status
         self._seen = seen
         self._wall = wall
@@ -220,7 +223,7 @@ class FleetService(pb_grpc.FleetServiceServicer):
         requests: AsyncIterator[pb.HeartbeatRequest],
         context: aio.ServicerContext[Any, Any],
     ) -> AsyncIterator[pb.HeartbeatResponse]:
-        unit_id, ttl_s, sent_generation, admitted = "", DEFAULT_TTL_S, 0, 0
+        unit_id, ttl_s, sent_generation, admitted, capacity = "", DEFAULT_TTL_S, 0, 0, 0
         liveness: Liveness | None = None
         stream: DepartureStream | None = None
         beats = Heartbeats(requests)
@@ -253,6 +256,8 @@ class FleetService(pb_grpc.FleetServiceServicer):
                         admitted += len(beat.admissions)
                     response.interval.CopyFrom(duration(ttl_s / BEATS_PER_TTL))
                 response.recorded_admissions = admitted
+                if (now := self._capacity_of(unit_id)) != capacity:
+                    capacity = response.capacity = now
                 generation = self._issuer.generation
                 if sent_generation != generation:
                     sent_generation = generation

@@ -148,6 +148,8 @@ def status_from_proto(message: fleet_pb2.UnitStatus, *, now: float) -> UnitStatu
         incarnation=message.incarnation[:64],
         reported_at=now,
         endpoint=check_endpoint(message.endpoint, "status.endpoint") if message.endpoint else "",
+        admitted_clients=message.admitted_clients,
+        refused_full=message.refused_full,
     )
 
 
@@ -160,6 +162,8 @@ def status_to_proto(status: UnitStatus) -> fleet_pb2.UnitStatus:
         incarnation=status.incarnation,
         report_time=timestamp(status.reported_at),
         endpoint=status.endpoint,
+        admitted_clients=status.admitted_clients,
+        refused_full=status.refused_full,
     )
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from grpc import aio
 
+from control_plane.errors import InvalidInput
 from control_plane.fleet.tenant_registry import TenantRegistry
-from control_plane.fleet.unit import DEFAULT_TENANT
 from control_plane.fleet.validation import check_tenant
 from control_plane.identity.key_rotation import EpochView, KeyRotation
 from control_plane.identity.names import check_slug
@@ -47,6 +47,13 @@ class TenantService(pb_grpc.TenantServiceServicer):
         self, request: pb.ApplyTenantRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.Tenant:
         tenant = check_tenant(mapping.tenant_from_proto(request.tenant))
+        most_s = self._fleet_view.ticket_limit_s
+        if tenant.ticket_ttl_s > most_s and request.tenant.HasField("ticket_ttl"):
+            raise InvalidInput(
+                "tenant.ticket_ttl",
+                f"tenant.ticket_ttl is {tenant.ticket_ttl_s:g} s; this server's longest_ticket_s "
+                f"allows {most_s:g} s",
+            )
         fields = mapping.tenant_fields(request.update_mask)
         applied, revision = await self._registry.apply(tenant, fields)
         await self._fleet_view.wait_for_tenants(revision)
@@ -68,7 +75,8 @@ class TenantService(pb_grpc.TenantServiceServicer):
     async def ListTenants(
         self, request: pb.ListTenantsRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.ListTenantsResponse:
-        tenants = {DEFAULT_TENANT.id: DEFAULT_TENANT, **self._fleet_view.tenants}
+        default = self._fleet_view.default_tenant
+        tenants = {default.id: default, **self._fleet_view.tenants}
         return pb.ListTenantsResponse(
             tenants=[mapping.tenant_to_proto(tenants[name]) for name in sorted(tenants)]
         )

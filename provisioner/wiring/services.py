@@ -108,6 +108,7 @@ def build_services(
         state.store_status,
         state.fleet_pairs,
         endpoint_of=fleet_view.endpoint_of,
+        capacity_of=fleet_view.capacity_of,
         wall=time.time,
     )
     clients = state.client_keys

@@ -90,7 +90,7 @@ async def read_state(
     )
     cluster_set = await open_cluster_set(settings, store, stop, stack)
     ledger = provisioning_ledger(settings, store, cluster_set, rng, supervisor)
-    fleet_view = FleetView(store, clock=time.monotonic)
+    fleet_view = FleetView(store, clock=time.monotonic, longest_ticket_s=settings.longest_ticket_s)
     used = await begin(store, snapshot, ring, ledger, fleet_view)
     issuer = TicketIssuer(ring.ring)
     ring.subscribe(issuer.use)

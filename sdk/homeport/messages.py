@@ -55,6 +55,7 @@ _REASONS = {
     unit_pb2.ADMIT_REASON_WRONG_UNIT: AdmitReason.WRONG_UNIT,
     unit_pb2.ADMIT_REASON_FOREIGN_TENANT: AdmitReason.FOREIGN_TENANT,
     unit_pb2.ADMIT_REASON_STALE_EPOCH: AdmitReason.STALE_EPOCH,
+    unit_pb2.ADMIT_REASON_UNIT_FULL: AdmitReason.UNIT_FULL,
 }
 
 

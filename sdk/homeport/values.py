@@ -163,6 +163,7 @@ class AdmitReason(StrEnum):
     WRONG_UNIT = "wrong-unit"
     FOREIGN_TENANT = "foreign-tenant"
     STALE_EPOCH = "stale-epoch"  # the client has moved: go where `redirect` says
+    UNIT_FULL = "unit-full"  # it has let in as many as it takes: try again later
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

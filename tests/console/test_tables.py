@@ -38,6 +38,7 @@ from console.cli.views import (
     rules,
     shard_stores,
     tenants,
+    ticket_keys,
     unit_changes,
     units,
 )
@@ -152,6 +153,9 @@ VIEWS: dict[Callable[..., Any], Make] = {
     ),
     tenants.tenants_table: lambda: tenants.tenants_table(
         [filled_with_long_texts(tenancy_pb2.Tenant())]
+    ),
+    ticket_keys.epochs_table: lambda: ticket_keys.epochs_table(
+        [filled_with_long_texts(tenancy_pb2.TicketKeyEpoch())]
     ),
     move_jobs.jobs_table: lambda: move_jobs.jobs_table(
         [filled_with_long_texts(fleet_pb2.MoveJob())]

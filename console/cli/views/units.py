@@ -36,6 +36,8 @@ def document_of(unit: fleet.Unit) -> dict[str, Any]:
         "status": status_word(unit),
         "health": health,  # null: no agent is live
         "version": unit.status.version if health else None,
+        "admitted_clients": unit.status.admitted_clients if health else None,
+        "refused_full": unit.status.refused_full if health else None,
         "state": _word(fleet.UnitState.Name(unit.state), "UNIT_STATE_"),
         "state_reason": unit.state_reason or None,
         "state_since": unit.state_time.seconds if unit.HasField("state_time") else None,
@@ -127,8 +129,18 @@ def unit_table(unit: fleet.Unit) -> Table:
         ("tenants", escape(", ".join(spec.tenants)) or "all"),
         ("labels", escape(labels) or "–"),
         ("agent", agent),
+        ("let in", _let_in(unit)),
         ("revision", str(unit.revision)),
     )
+
+
+def _let_in(unit: fleet.Unit) -> str:
+    """How many clients the agent let in, and how many it turned away."""
+    if not unit.HasField("status"):
+        return "–"
+    told = f"{unit.status.admitted_clients:,} clients whose tickets stand"
+    refused = unit.status.refused_full
+    return f"{told}; {refused:,} turned away, because it was full" if refused else told
 
 
 def _endpoint(unit: fleet.Unit) -> str:

@@ -12,6 +12,7 @@ from control_plane.fleet_messages import spec_to_proto
 from control_plane.identity.departures import DepartureMemory
 from control_plane.identity.keyring import KeyRing, new_epoch
 from control_plane.identity.tickets import TicketIssuer
+from deployment_units.agent.capacity_limit import CapacityLimit
 from deployment_units.agent.departures import DECIDED_BEFORE_S, record_departures
 from deployment_units.agent.registration import Registration, UnitIdentity
 from homeport.api.fleet.v1 import fleet_pb2 as pb
@@ -57,7 +58,9 @@ async def test_a_client_that_left_is_sent_on_in_the_units_answer():
             Idle(),
             jitter=lambda: 0.1,
             spec_to_proto=spec_to_proto,
-            on_departures=partial(record_departures, verifier.departures, wall=time.time),
+            on_departures=partial(
+                record_departures, verifier.departures, CapacityLimit(None), wall=time.time
+            ),
         )
         running = asyncio.create_task(line.run())
         async with asyncio.timeout(WAIT_S):
@@ -82,7 +85,9 @@ async def test_a_client_that_left_is_sent_on_in_the_units_answer():
 
 def test_a_clock_that_runs_ahead_does_not_refuse_tickets_of_the_future():
     memory = DepartureMemory()
-    record_departures(memory, [departure("alice", 1, "", NOW + 3600)], wall=lambda: NOW)
+    record_departures(
+        memory, CapacityLimit(10), [departure("alice", 1, "", NOW + 3600)], wall=lambda: NOW
+    )
     departed = memory.find("default", "alice")
     assert departed is not None
     assert departed.ends(1, int(NOW) - 1)
@@ -91,7 +96,9 @@ def test_a_clock_that_runs_ahead_does_not_refuse_tickets_of_the_future():
 
 def test_tickets_issued_while_a_move_was_under_way_are_over_too():
     memory = DepartureMemory()
-    record_departures(memory, [departure("alice", 2, "us-east", NOW - 3600)], wall=lambda: NOW)
+    record_departures(
+        memory, CapacityLimit(10), [departure("alice", 2, "us-east", NOW - 3600)], wall=lambda: NOW
+    )
     departed = memory.find("default", "alice")
     assert departed is not None
     assert departed.ends(1, int(NOW - 3600 + DECIDED_BEFORE_S))

@@ -11,6 +11,7 @@ from control_plane.handoff.chunks import MAX_STATE_BYTES
 from control_plane.identity.admission import TicketVerifier
 from control_plane.identity.tickets import TicketIssuer
 from control_plane.serving.server import Server, Service, Tls, Transport
+from deployment_units.agent.capacity_limit import CapacityLimit
 from deployment_units.agent.state import StateHandoff
 from deployment_units.agent.unit_service import NAME, UnitService
 from deployment_units.client_state.memory import MemoryState
@@ -37,7 +38,7 @@ class LoopbackUnit(UnitService):
         verifier = TicketVerifier(unit_id, issuer.keys_for(unit_id))
         self.verifier = verifier
         handoff = StateHandoff(unit_id, verifier, self.state, wall=time.time, max_bytes=max_bytes)
-        super().__init__(verifier, handoff, wall=time.time)
+        super().__init__(verifier, handoff, CapacityLimit(None), wall=time.time)
         self.hurt: Callable[[int, pb.StateChunk], pb.StateChunk | None] = lambda n, chunk: chunk
         self.silent_after = 1 << 30
         self.lie = False

@@ -241,6 +241,8 @@ class UnitStatus(_message.Message):
     INCARNATION_FIELD_NUMBER: _builtins.int
     REPORT_TIME_FIELD_NUMBER: _builtins.int
     ENDPOINT_FIELD_NUMBER: _builtins.int
+    ADMITTED_CLIENTS_FIELD_NUMBER: _builtins.int
+    REFUSED_FULL_FIELD_NUMBER: _builtins.int
     health: Global___UnitHealth.ValueType
     load: _builtins.float
     """share of what the unit can do, 0 to 1, as its agent sees it"""
@@ -249,6 +251,10 @@ class UnitStatus(_message.Message):
     """one run of the unit's agent"""
     endpoint: _builtins.str
     """host:port where the agent is reached; empty: as the spec says"""
+    admitted_clients: _builtins.int
+    """that it let in and whose tickets have not ended"""
+    refused_full: _builtins.int
+    """clients with a good ticket that it turned away since it started"""
     @_builtins.property
     def report_time(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
@@ -260,10 +266,12 @@ class UnitStatus(_message.Message):
         incarnation: _builtins.str = ...,
         report_time: _timestamp_pb2.Timestamp | None = ...,
         endpoint: _builtins.str = ...,
+        admitted_clients: _builtins.int = ...,
+        refused_full: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["report_time", b"report_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["endpoint", b"endpoint", "health", b"health", "incarnation", b"incarnation", "load", b"load", "report_time", b"report_time", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["admitted_clients", b"admitted_clients", "endpoint", b"endpoint", "health", b"health", "incarnation", b"incarnation", "load", b"load", "refused_full", b"refused_full", "report_time", b"report_time", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1172,8 +1180,11 @@ class HeartbeatResponse(_message.Message):
     INTERVAL_FIELD_NUMBER: _builtins.int
     DEPARTURES_FIELD_NUMBER: _builtins.int
     RECORDED_ADMISSIONS_FIELD_NUMBER: _builtins.int
+    CAPACITY_FIELD_NUMBER: _builtins.int
     recorded_admissions: _builtins.int
     """admissions told on this stream that are written: not to be told again"""
+    capacity: _builtins.int
+    """of the unit, as its record says; 0: unchanged, or not known here"""
     @_builtins.property
     def keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___TicketKey]:
         """every key that verifies now; empty: unchanged"""
@@ -1193,10 +1204,11 @@ class HeartbeatResponse(_message.Message):
         interval: _duration_pb2.Duration | None = ...,
         departures: _abc.Iterable[Global___Departure] | None = ...,
         recorded_admissions: _builtins.int = ...,
+        capacity: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["interval", b"interval"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["departures", b"departures", "interval", b"interval", "keys", b"keys", "recorded_admissions", b"recorded_admissions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["capacity", b"capacity", "departures", b"departures", "interval", b"interval", "keys", b"keys", "recorded_admissions", b"recorded_admissions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

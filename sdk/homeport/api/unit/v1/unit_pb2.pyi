@@ -40,6 +40,8 @@ class _AdmitReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AdmitReas
     """this unit does not serve the ticket's tenant"""
     ADMIT_REASON_STALE_EPOCH: _AdmitReason.ValueType  # 8
     """the client has moved since"""
+    ADMIT_REASON_UNIT_FULL: _AdmitReason.ValueType  # 9
+    """the ticket is good; the unit has let in as many as it takes"""
 
 class AdmitReason(_AdmitReason, metaclass=_AdmitReasonEnumTypeWrapper): ...
 
@@ -59,6 +61,8 @@ ADMIT_REASON_FOREIGN_TENANT: AdmitReason.ValueType  # 7
 """this unit does not serve the ticket's tenant"""
 ADMIT_REASON_STALE_EPOCH: AdmitReason.ValueType  # 8
 """the client has moved since"""
+ADMIT_REASON_UNIT_FULL: AdmitReason.ValueType  # 9
+"""the ticket is good; the unit has let in as many as it takes"""
 Global___AdmitReason: _TypeAlias = AdmitReason  # noqa: Y015
 
 @_typing.final
