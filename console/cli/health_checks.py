@@ -97,6 +97,18 @@ def check_tasks(failing: Sequence[str]) -> Finding:
     return ok("tasks", "nothing fails in the server's background")
 
 
+def check_records(damaged: Sequence[str]) -> Finding:
+    """`damaged`: the keys of records that the server leaves out because it cannot read them."""
+    if damaged:
+        return fail(
+            "records",
+            f"damaged in the store, and left out: {', '.join(damaged)}",
+            "apply the unit or tenant again, cancel and begin the job anew; the server's log says "
+            "what is wrong with each",
+        )
+    return ok("records", "every record that the server follows can be read")
+
+
 def check_clock(skew_s: float) -> Finding:
     """Server's clock less ours, seconds. Tickets carry times, so clocks have to agree."""
     ahead = "ahead of" if skew_s > 0 else "behind"

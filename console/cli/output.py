@@ -36,15 +36,22 @@ class Format(StrEnum):
     YAML = "yaml"
 
 
-def show(document: Document, output: Format, view: Callable[[], RenderableType]) -> None:
+def show(
+    document: Document,
+    output: Format,
+    view: Callable[[], RenderableType],
+    *,
+    stream: TextIO | None = None,
+) -> None:
     """Prints the document in the format asked for; `view` is only made for people. A string
-    that it gives is in rich's markup."""
+    that it gives is in rich's markup. stream: stdout, where none is given."""
+    stream = sys.stdout if stream is None else stream
     if output is Format.JSON:
-        print(json_text(document, indent=2))
+        print(json_text(document, indent=2), file=stream)
     elif output is Format.YAML:
-        print(yaml_text(document), end="")
+        print(yaml_text(document), end="", file=stream)
     else:
-        console_for_people().print(unfolded(view()), overflow="ignore", crop=False)
+        _console(stream).print(unfolded(view()), overflow="ignore", crop=False)
 
 
 def show_event(document: Document, output: Format, line: Callable[[], str]) -> None:

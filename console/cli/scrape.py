@@ -22,6 +22,7 @@ class Scrape:
     geo_build_s: float | None  # Unix time
     clock_skew_s: float | None  # server's clock less ours; whole seconds
     failing_tasks: tuple[str, ...] = ()  # background tasks that fail now
+    damaged: tuple[str, ...] = ()  # keys of records of the store that cannot be read
 
 
 def scrape(address: str) -> Scrape:
@@ -30,6 +31,7 @@ def scrape(address: str) -> Scrape:
     samples: dict[str, float] = {}
     version = None
     failing: list[str] = []
+    damaged: list[str] = []
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             samples[sample.name] = sample.value
@@ -37,6 +39,8 @@ def scrape(address: str) -> Scrape:
                 version = sample.labels.get("version")
             elif sample.name == "homeport_background_task_failing" and sample.value:
                 failing.append(sample.labels.get("task", "?"))
+            elif sample.name == "homeport_store_damaged_record" and sample.value:
+                damaged.append(sample.labels.get("key", "?"))
     return Scrape(
         ready=_get(address, "/readyz")[0].strip() == "ready",
         version=version,
@@ -44,6 +48,7 @@ def scrape(address: str) -> Scrape:
         geo_build_s=samples.get("homeport_geo_build_timestamp_seconds"),
         clock_skew_s=skew_s,
         failing_tasks=tuple(sorted(failing)),
+        damaged=tuple(sorted(damaged)),
     )
 
 

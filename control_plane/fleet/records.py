@@ -6,6 +6,7 @@ record that cannot be read raises DamagedRecord, which names its key.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 import msgspec
@@ -101,6 +102,16 @@ def encode_job(job: MoveJob) -> bytes:
 def decode_job(pair: KeyValue) -> MoveJob:
     """Raises DamagedRecord."""
     return _decode(_jobs, pair)
+
+
+def readable(pairs: Iterable[KeyValue], decode: Callable[[KeyValue], T]) -> Iterator[T]:
+    """The records that can be decoded. Of the others nothing is said here, for lists are read
+    often: the replica that follows them logs each once, and metrics name it."""
+    for pair in pairs:
+        try:
+            yield decode(pair)
+        except DamagedRecord:
+            continue
 
 
 def _decode(decoder: msgspec.json.Decoder[T], pair: KeyValue) -> T:

@@ -6,6 +6,7 @@ clients there are counted as well, at a moment close by.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -17,6 +18,8 @@ from control_plane.fleet.unit_view import (
     views_from_pairs,
 )
 from control_plane.store.port import Get, Store, Txn, range_all
+
+log = logging.getLogger(__name__)
 
 
 class AssignmentClusters(Protocol):
@@ -38,16 +41,22 @@ class UnitReader:
     def __init__(self, store: Store, clusters: AssignmentClusters | None = None) -> None:
         self._store = store
         self._clusters = clusters
+        self._told: set[str] = set()  # units that are left out, each logged once
 
     async def list(self, *, at_revision: int = 0) -> tuple[Sequence[UnitView], int]:
-        """All units by id, and the revision at which they were read; 0: now. Raises Compacted
-        for one that is gone."""
+        """All units by id, and the revision at which they were read; 0: now. One with a damaged
+        record is left out, and logged once. Raises Compacted for a revision that is gone."""
         page = await range_all(self._store, keys.UNITS, at_revision=at_revision)
         pairs = list(page.items)
         for prefix in (keys.LIVE, keys.CAPACITY, keys.LIFECYCLE, keys.AGENTS, keys.USAGE):
             pairs += (await range_all(self._store, prefix, at_revision=page.revision)).items
         counted = await self._counted()
-        return views_from_pairs(pairs, counted), page.revision
+        left_out: dict[str, Exception] = {}
+        views = views_from_pairs(pairs, counted, damaged=left_out.__setitem__)
+        for name in left_out.keys() - self._told:
+            log.error("leaving out unit %s, a record of it is damaged: %s", name, left_out[name])
+        self._told = set(left_out)
+        return views, page.revision
 
     async def snapshot(self, unit_id: str) -> UnitSnapshot:
         """Everything about one unit at one revision."""

@@ -6,12 +6,12 @@ it; a view is what readers get. How many clients a unit has is counted here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from control_plane import keys
-from control_plane.errors import Conflict, NotFound
+from control_plane.errors import Conflict, NotFound, ServiceError
 from control_plane.fleet.capacity import CapacityRecord
 from control_plane.fleet.lifecycle import LifecycleRecord, unwritten
 from control_plane.fleet.records import (
@@ -124,10 +124,14 @@ def revision_of(pair: KeyValue | None) -> int:
 
 
 def views_from_pairs(
-    pairs: Iterable[KeyValue], counted: Mapping[tuple[str, str], int] | None = None
+    pairs: Iterable[KeyValue],
+    counted: Mapping[tuple[str, str], int] | None = None,
+    *,
+    damaged: Callable[[str, Exception], None] = lambda name, error: None,
 ) -> Sequence[UnitView]:
     """All units by id, as these records show them. counted: usage in assignment clusters, by
-    (unit, provisioner)."""
+    (unit, provisioner). damaged: told of each unit with a record that cannot be decoded; it is
+    left out."""
     named: dict[bytes, dict[str, KeyValue]] = {
         prefix: {} for prefix in (keys.UNITS, keys.LIVE, keys.CAPACITY, keys.LIFECYCLE, keys.AGENTS)
     }
@@ -141,18 +145,21 @@ def views_from_pairs(
             usages.setdefault(unit, []).append(pair)
     views = []
     for name, unit_pair in sorted(named[keys.UNITS].items()):
-        snapshot = UnitSnapshot(
-            unit=unit_pair,
-            live=named[keys.LIVE].get(name),
-            capacity=named[keys.CAPACITY].get(name),
-            usages=tuple(usages.get(name, ())),
-            lifecycle=named[keys.LIFECYCLE].get(name),
-            agent=named[keys.AGENTS].get(name),
-            cluster_clients=clients_in_clusters(
-                name, named[keys.CAPACITY].get(name), counted or {}
-            ),
-        )
-        views.append(snapshot.view(name))
+        try:
+            snapshot = UnitSnapshot(
+                unit=unit_pair,
+                live=named[keys.LIVE].get(name),
+                capacity=named[keys.CAPACITY].get(name),
+                usages=tuple(usages.get(name, ())),
+                lifecycle=named[keys.LIFECYCLE].get(name),
+                agent=named[keys.AGENTS].get(name),
+                cluster_clients=clients_in_clusters(
+                    name, named[keys.CAPACITY].get(name), counted or {}
+                ),
+            )
+            views.append(snapshot.view(name))
+        except (ServiceError, ValueError) as error:
+            damaged(name, error)
     return views
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Generic, TypeVar
 
 from control_plane.errors import ServiceError
@@ -48,7 +48,7 @@ class Replica(Generic[T]):
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self.revision = 0
         self.synced_at = 0.0  # when `revision` was last confirmed, by `clock`
-        self.damaged = 0
+        self.damaged: set[str] = set()  # names of the records that cannot be decoded now
         self.listed = False  # whether the store itself was read; False: nothing, or restored
         self.changes = 0  # seen so far
 
@@ -61,6 +61,10 @@ class Replica(Generic[T]):
     def items(self) -> Mapping[str, T]:
         """The records as of `revision`, by name."""
         return self._items
+
+    def damaged_keys(self) -> Iterator[str]:
+        """The keys of the records that cannot be decoded now."""
+        return (f"{self.prefix}{name}" for name in sorted(self.damaged))
 
     @property
     def pairs(self) -> Iterable[KeyValue]:
@@ -112,6 +116,7 @@ class Replica(Generic[T]):
         names = {pair.key[len(self._prefix) :].decode() for pair in page.items}
         for name in [name for name in self._items if name not in names]:
             del self._items[name]
+            self.damaged.discard(name)
             if self._pairs is not None:
                 self._pairs.pop(name, None)
             self.changes += 1
@@ -136,6 +141,8 @@ class Replica(Generic[T]):
                 self._pairs.pop(name, None)
             else:
                 self._pairs[name] = pair
+        was_damaged = name in self.damaged
+        self.damaged.discard(name)
         if gone:
             if self._items.pop(name, None) is not None:
                 self._on_change(name, None)
@@ -143,8 +150,9 @@ class Replica(Generic[T]):
         try:
             record = self._decode(pair)
         except (ServiceError, ValueError) as error:
-            self.damaged += 1
-            log.error("leaving out a damaged record: %s", error)
+            self.damaged.add(name)
+            if not was_damaged:
+                log.error("leaving out a damaged record: %s", error)
             if self._items.pop(name, None) is not None:
                 self._on_change(name, None)
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from control_plane import keys
 from control_plane.fleet.move_job import JobKind
-from control_plane.fleet.records import decode_job
+from control_plane.fleet.records import decode_job, readable
 from control_plane.fleet.registry import UnitRegistry
 from control_plane.store.port import Store, range_all
 from homeport.api.fleet.v1 import fleet_pb2 as pb
@@ -23,8 +23,8 @@ class FleetReader:
         Unavailable."""
         views, at = await self._registry.list(at_revision=revision)
         jobs = {}
-        for pair in (await range_all(self._store, keys.JOBS, at_revision=at)).items:
-            job = decode_job(pair)
+        pairs = (await range_all(self._store, keys.JOBS, at_revision=at)).items
+        for job in readable(pairs, decode_job):
             if job.is_open and job.kind in (JobKind.DRAIN, JobKind.FAILOVER):
                 jobs[job.unit] = job
         units = (mapping.unit_to_proto(view, jobs.get(view.spec.id)) for view in views)

@@ -5,7 +5,7 @@ Collected when scraped, from counters that the hot path keeps as plain integers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import version
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
@@ -24,7 +24,8 @@ from provisioner.provisioning.ticket_fallback import TicketFallback
 
 
 class ProvisionerMetrics(Collector):
-    """Reads the use case, its ledger and the store's health. keeper None: no snapshot is kept."""
+    """Reads the use case, its ledger and the store's health. keeper None: no snapshot is kept.
+    damaged: the keys of records that are left out because they cannot be read."""
 
     def __init__(
         self,
@@ -36,6 +37,7 @@ class ProvisionerMetrics(Collector):
         watching: Watching,
         store_status: StoreStatus,
         keeper: SnapshotKeeper | None,
+        damaged: Callable[[], Iterable[str]] = lambda: (),
     ) -> None:
         self._provisioner = provisioner
         self._ledger = ledger
@@ -45,6 +47,7 @@ class ProvisionerMetrics(Collector):
         self._watching = watching
         self._store_status = store_status
         self._keeper = keeper
+        self._damaged = damaged
         self._version = version("homeport-server")
 
     def readiness(self) -> Readiness:
@@ -144,6 +147,14 @@ class ProvisionerMetrics(Collector):
             writes.add_metric(["written"], self._keeper.written)
             writes.add_metric(["failed"], self._keeper.failed)
             yield writes
+        damaged = GaugeMetricFamily(
+            "homeport_store_damaged_record",
+            "1 for each record that is left out because it cannot be read.",
+            labels=["key"],
+        )
+        for key in self._damaged():
+            damaged.add_metric([key], 1.0)
+        yield damaged
         yield GaugeMetricFamily("homeport_fleet_units", "Units in the fleet.", len(fleet.units))
         room = GaugeMetricFamily(
             "homeport_unit_room_clients",

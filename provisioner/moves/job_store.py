@@ -7,13 +7,13 @@ of it is compare-and-swap on the one record, so neither overwrites what the othe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from control_plane import keys
 from control_plane.errors import Conflict, NotFound, Refused
 from control_plane.fleet.move_job import OPEN, JobState, MoveJob
-from control_plane.fleet.records import decode_job, encode_job
+from control_plane.fleet.records import decode_job, encode_job, readable
 from control_plane.store.port import Compare, KeyValue, Put, Store, Txn, range_all, unchanged
 from control_plane.store.replica import Replica
 
@@ -33,6 +33,11 @@ class JobStore:
     def jobs(self) -> Mapping[str, tuple[MoveJob, int]]:
         """Jobs by id, each with its revision, as this server sees them."""
         return self._replica.items
+
+    @property
+    def damaged(self) -> Iterator[str]:
+        """The keys of jobs whose records cannot be read."""
+        return self._replica.damaged_keys()
 
     async def start(self) -> None:
         """Reads everything. Raises StoreUnavailable."""
@@ -59,9 +64,9 @@ class JobStore:
             event.set()
 
     async def list(self, *, with_ended: bool) -> list[MoveJob]:
-        """Newest first, as the store has them now."""
+        """Newest first, as the store has them now, without those that are damaged."""
         page = await range_all(self._store, keys.JOBS)
-        jobs = [decode_job(pair) for pair in page.items]
+        jobs = readable(page.items, decode_job)
         chosen = [job for job in jobs if with_ended or job.is_open]
         return sorted(chosen, key=lambda job: (-job.start_ms, job.id))
 

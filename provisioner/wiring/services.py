@@ -147,5 +147,9 @@ def build_services(
             watching,
             state.store_status,
             state.keeper,
+            damaged=lambda: (
+                *(key for one in fleet_view.replicas for key in one.damaged_keys()),
+                *moving.job_store.damaged,
+            ),
         ),
     )

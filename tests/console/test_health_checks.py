@@ -33,6 +33,13 @@ def unit(
         ),
         pytest.param(checks.check_store(None, True), "ok", "can place", id="an older server"),
         pytest.param(checks.check_tasks(()), "ok", "nothing fails", id="tasks are well"),
+        pytest.param(checks.check_records(()), "ok", "can be read", id="records are well"),
+        pytest.param(
+            checks.check_records(("jobs/a", "units/b")),
+            "fail",
+            "jobs/a, units/b",
+            id="records are damaged",
+        ),
         pytest.param(checks.check_tasks(("a", "b")), "fail", "a, b", id="tasks fail"),
         pytest.param(checks.check_clock(0.0), "ok", "agrees", id="same second"),
         pytest.param(checks.check_clock(-3.0), "warn", "3 s behind", id="a little behind"),

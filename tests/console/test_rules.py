@@ -102,6 +102,46 @@ def test_a_manifest_brings_schemas(cli: CommandLine, files: dict[str, str]) -> N
     assert 'no feed "example.other"' in cli(*words).err
 
 
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        ({"user": "user-1"}, "data: .*minutes.* required"),
+        ({"user": "user-1", "minutes": "many"}, "data/minutes: "),
+        ({"user": "user-1", "minutes": 1, "x": 1}, "data: .*x"),
+        ({"user": "", "minutes": 1}, "data/user is the key of example.commute"),
+        ({"user": 3, "minutes": 1}, "data/user: "),
+        ([], "data: "),
+        (None, "data is missing"),
+    ],
+)
+def test_a_sample_that_its_feed_would_refuse_is_told_with_its_line(
+    cli: CommandLine, files: dict[str, str], data: object, why: str
+) -> None:
+    import re
+
+    bad = json.dumps({"type": "example.commute", "data": data})
+    other = json.dumps({"type": "example.other", "data": {"x": 1}})
+    lines = [commute(0, 50), "", bad, other, bad]
+    Path(files["events"]).write_text("\n".join(lines))
+    words = ["rules", "test", files["rules"], files["events"], "--plan", files["plan"]]
+    ran = cli(*words, "--manifest", files["manifest"])
+    assert (ran.code, ran.out) == (ExitCode.USAGE, "")
+    assert re.search(f"events, line 3: {why}", ran.err), ran.err
+    assert "line 5: " in ran.err
+    assert "line 1: " not in ran.err
+    Path(files["events"]).write_text("\n".join([commute(0, 50), other]))
+    assert cli(*words, "--manifest", files["manifest"]).code == 0
+
+
+def test_of_many_refused_samples_the_rest_is_counted(
+    cli: CommandLine, files: dict[str, str]
+) -> None:
+    Path(files["events"]).write_text("\n".join([commute(0, "x")] * 53))
+    ran = cli("rules", "test", files["rules"], files["events"], "--manifest", files["manifest"])
+    assert ran.err.count("line ") == 50
+    assert "… and 3 more" in ran.err
+
+
 @pytest.mark.parametrize("written", ["45", "45.0", "4.5e1"])
 def test_numbers_are_what_the_schema_says(
     cli: CommandLine, files: dict[str, str], written: str

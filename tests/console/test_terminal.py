@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import sys
 import unicodedata
 from collections.abc import Callable
 from typing import Any
@@ -130,8 +129,7 @@ def test_a_terminal_is_not_controlled(
     terminal = Terminal()
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setattr(sys, "stdout", terminal)
-    output.show({}, output.Format.TABLE, view)
+    output.show({}, output.Format.TABLE, view, stream=terminal)
     shown = terminal.getvalue()
     assert not controls(shown)
     assert "\x1b[2J" not in shown

@@ -108,3 +108,10 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(WAIT_S):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.002)
+
+
+def watch(
+    server: WatchesHarness, client: str = "alice", *, known_epoch: int = 0, revision: int = 0
+) -> Any:
+    """A stream of what becomes of a client of tenant t."""
+    return server.clients.watch("t", client, known_epoch=known_epoch, revision=revision)

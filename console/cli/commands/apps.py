@@ -189,7 +189,9 @@ def rollback(
     target = data_target_of(server, tenant, token, profile, ca)
     with DataSharingCalls(target) as service:
         done = service.rollback_application(target.tenant, name, to)
-    show(document_of(done), output, lambda: escape(f"{done.application} {done.version} is current"))
+    warn(done.warnings)
+    document = {**document_of(done), "warnings": list(done.warnings)}
+    show(document, output, lambda: escape(f"{done.application} {done.version} is current"))
 
 
 @app.command("deprecate")

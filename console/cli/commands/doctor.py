@@ -138,6 +138,7 @@ def _metrics(address: str) -> list[Finding]:
         checks.check_versions(installed_version(), seen.version),
         checks.check_store(seen.store_connected, seen.ready),
         checks.check_tasks(seen.failing_tasks),
+        checks.check_records(seen.damaged),
     ]
     if seen.clock_skew_s is not None:
         findings.append(checks.check_clock(seen.clock_skew_s))

@@ -25,8 +25,10 @@ from data_sharing.rules.compiler import (
 from data_sharing.rules.document_faults import FaultCollector
 from data_sharing.rules.feed_schema import FeedSchema
 from data_sharing.rules.ruleset import RuleSet
+from data_sharing.schemas import DataSchema
 
 TENANT = "trial"
+MOST_TOLD = 50  # samples that are refused
 
 
 class _Feeds:
@@ -36,6 +38,7 @@ class _Feeds:
         self._any = not manifests
         self._schemas: dict[str, FeedSchema] = {}
         self._keys: dict[str, KeyPath] = {}
+        self._checks: dict[str, DataSchema] = {}
         for path in manifests:
             manifest, faults = read_manifest(read_text(path), tenant=TENANT)
             if manifest is None:
@@ -44,9 +47,29 @@ class _Feeds:
             for one in manifest.produces:
                 self._schemas[one.type] = FeedSchema(one.type, one.schema)
                 self._keys[one.type] = KeyPath.parse(one.key)
+                self._checks[one.type] = DataSchema(one.schema)
 
     def get(self, feed: str, /) -> FeedSchema | None:
         return FeedSchema(feed, None) if self._any else self._schemas.get(feed)
+
+    def refusal(self, event: Any) -> str:
+        """Why its feed would not take the data of an event that is published; empty: it would,
+        or nothing is known of the feed."""
+        feed = event.get("type") if isinstance(event, Mapping) else None
+        if not isinstance(feed, str) or feed not in self._checks:
+            return ""
+        check = self._checks[feed]
+        data = event.get("data")
+        if data is None:
+            return "data is missing; an event of a feed carries one JSON object"
+        breach = check.breach(data)
+        if breach is not None:
+            return f"data{breach.pointer}: {breach.message}"
+        key = self._keys[feed]
+        if key.steps and key.of_data(data) is None:
+            at = "data" + key.pointer.removeprefix("/data")
+            return f"{at} is the key of {feed}: give it as text, or as a whole number"
+        return ""
 
     def key_of(self, feed: str, event: Mapping[str, Any]) -> str | None:
         path = self._keys.get(feed)
@@ -76,25 +99,35 @@ def run(
                 compile_rule(rule, tenant=TENANT, version=1, schemas=feeds, forecasts=forecasts)
             )
     faults.raise_if_any()
+    samples = _lines(events)
+    refused = [
+        f"{name_of(events)}, line {number}: {why}"
+        for number, event in samples
+        if (why := feeds.refusal(event))
+    ]
+    if refused:
+        more = [f"… and {len(refused) - MOST_TOLD:,} more"] if len(refused) > MOST_TOLD else []
+        raise InvalidInput("events", "\n".join(refused[:MOST_TOLD] + more))
     rule_set = RuleSet(compiled, forecasts.values())
     steps = dry_run_rules(
         rule_set,
         TENANT,
-        events=_lines(events),
+        events=[event for _, event in samples],
         plans=[value_of(read_text(path), name_of(path)) for path in plans],
         key_of=feeds.key_of,
     )
     return steps, rule_set.warnings
 
 
-def _lines(path: Path) -> list[Mapping[str, Any]]:
-    found: list[Mapping[str, Any]] = []
+def _lines(path: Path) -> list[tuple[int, Mapping[str, Any]]]:
+    """Each event with the number of its line."""
+    found: list[tuple[int, Mapping[str, Any]]] = []
     text = read_text(path, most_bytes=MOST_EVENTS_BYTES)
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:
-            found.append(msgspec.json.decode(line))
+            found.append((number, msgspec.json.decode(line)))
         except (msgspec.DecodeError, RecursionError) as error:
             raise InvalidInput(
                 "events", f"{name_of(path)}, line {number}: not JSON: {error}"

@@ -11,7 +11,17 @@ from console.cli.tables import Table, facts, fold, number, optional, whole
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from homeport import Assignment, Explanation, RecordedDecision
+    from homeport import Assignment, Explanation, LocationSource, RecordedDecision
+
+
+_LOCATED_BY = {
+    "": "somebody whom the record does not name",
+    "override": "an operator's override",
+    "declared": "its caller, who gave the position",
+    "database": "the geo database",
+    "tenant-default": "the tenant's default position",
+    "nowhere": "nobody, for nobody knows where it is",
+}
 
 
 def document_of(assignment: Assignment) -> dict[str, Any]:
@@ -59,6 +69,11 @@ def recorded_document(recorded: RecordedDecision | None) -> dict[str, Any] | Non
     }
 
 
+def located_by(source: LocationSource) -> str:
+    """Who said where a client is, in words."""
+    return _LOCATED_BY.get(source.value, source.value)
+
+
 def how_it_came(recorded: RecordedDecision | None) -> str:
     """How a client came to its home, in one line."""
     if recorded is None:
@@ -71,7 +86,7 @@ def how_it_came(recorded: RecordedDecision | None) -> str:
     where = recorded.location
     if recorded.distance_km is not None:
         text += f", {kilometres(recorded.distance_km)} away"
-    named = f"located by {where.source.value or 'nobody knows whom'}"
+    named = f"located by {located_by(where.source)}"
     if where.country:
         named += f", {where.country}"
     if where.latitude is not None and where.longitude is not None:
@@ -184,7 +199,7 @@ def assignment_table(assignment: Assignment) -> Table:
     table.add_row("endpoint", escape(assignment.endpoint))
     if assignment.source:
         country = f", {assignment.country}" if assignment.country else ""
-        table.add_row("located by", escape(f"{assignment.source}{country}"))
+        table.add_row("located by", escape(f"{located_by(assignment.source)}{country}"))
         table.add_row("distance", kilometres(assignment.distance_km))
     if assignment.rule:
         table.add_row("rule", escape(assignment.rule))

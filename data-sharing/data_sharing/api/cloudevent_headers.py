@@ -20,6 +20,12 @@ PREFIX = "ce-"
 CONTENT_TYPE = "content-type"
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_PARAMETER = r';[ \t]*(?:[^=;"]*=[ \t]*(?:"(?:[^"\\]|\\.)*"|[^;"]*))?'
+_CHARSET = re.compile(
+    rf"[^;]*(?:(?!;[ \t]*charset[ \t]*=){_PARAMETER})*;[ \t]*charset[ \t]*=[ \t]*"
+    r'("(?:[^"\\]|\\.)*"|[^;" \t]*)',
+    re.IGNORECASE | re.DOTALL,
+)
 _STRAY_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
@@ -36,6 +42,22 @@ def event_headers(fields: Iterable[tuple[str, str]]) -> dict[str, str] | Refusal
             return refused(field_of(field), f"the header {shown(name)} stands there twice")
         found[name] = value
     return found
+
+
+def charset_of(content_type: str) -> str:
+    """The charset that a content type names, in lower case and without quotes; empty: none.
+    RFC 9110, 8.3.1 and 8.3.2.
+
+    >>> charset_of('application/json; a="x;charset=y"; Charset="UTF-8"'), charset_of("text/json")
+    ('utf-8', '')
+    """
+    found = _CHARSET.match(content_type)
+    return decoded_parameter(found[1]).lower() if found else ""
+
+
+def decoded_parameter(value: str) -> str:
+    """A token, or what stands between quotes."""
+    return _ESCAPED.sub(r"\1", value[1:-1]) if value.startswith('"') else value
 
 
 def envelope_from_headers(headers: Mapping[str, str], content: bytes) -> Envelope | Refusal:

@@ -32,6 +32,7 @@ from data_sharing.api.cloudevent_attributes import refused
 from data_sharing.api.cloudevent_headers import (
     CONTENT_TYPE,
     PREFIX,
+    charset_of,
     envelope_from_headers,
     event_headers,
 )
@@ -48,6 +49,7 @@ from data_sharing.feeds.attributes import shown
 from data_sharing.feeds.intake import Envelope, Refusal
 from data_sharing.feeds.publisher import Answer, Publisher
 
+CHARSETS = ("", "utf-8", "utf8", "us-ascii")  # that JSON can be said in (RFC 8259, 8.1)
 MAX_BODY_BYTES = 1 << 20
 ANSWER_S = 30.0
 READ_S = 30.0
@@ -135,7 +137,15 @@ class HttpEvents:
         headers = event_headers(request.headers.items())
         kind = ""
         if not isinstance(headers, Refusal):
-            kind = headers.get(CONTENT_TYPE, "").partition(";")[0].strip().lower()
+            content_type = headers.get(CONTENT_TYPE, "")
+            kind = content_type.partition(";")[0].strip().lower()
+            charset = charset_of(content_type)
+            if charset not in CHARSETS:
+                said = f"charset {shown(charset)} is not taken; send UTF-8, as JSON has it"
+                return error_response("INVALID_ARGUMENT", CONTENT_TYPE, said, 415)
+            if charset == "us-ascii" and not body.isascii():
+                said = "the charset is us-ascii, and the body is not; send it as utf-8"
+                return error_response("INVALID_ARGUMENT", "body", said, 400)
         if kind == BATCH:
             # In a thread: a megabyte that is no JSON takes a while to be told apart.
             envelopes = await asyncio.to_thread(envelopes_from_batch, body)

@@ -115,8 +115,12 @@ class RegistryService(pb_grpc.ApplicationRegistryServicer):
         self, request: pb.RollbackApplicationRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.Application:
         party = self._party(context, request)
-        done = await self._registry.rollback(party.tenant, request.application, request.version)
-        return application_to_proto(done)
+        done, warnings = await self._registry.rollback(
+            party.tenant, request.application, request.version
+        )
+        answer = application_to_proto(done)
+        answer.warnings.extend(warnings)
+        return answer
 
     async def DeprecateApplication(
         self, request: pb.DeprecateApplicationRequest, context: aio.ServicerContext[Any, Any]

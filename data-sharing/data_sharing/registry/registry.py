@@ -114,9 +114,11 @@ class Registry:
             return SubmissionVerdict(version=version, warnings=warnings)
         return replace(await self._accept(version, content), warnings=warnings)
 
-    async def rollback(self, tenant: str, application: str, version: str = "") -> Version:
-        """Makes an earlier version current; empty: the one that was so before. Raises NotFound,
-        Refused."""
+    async def rollback(
+        self, tenant: str, application: str, version: str = ""
+    ) -> tuple[Version, tuple[str, ...]]:
+        """Makes an earlier version current; empty: the one that was so before. With it, who uses
+        actions that it takes away. Raises NotFound, Refused."""
         async with self._changing:
             self._must_have(tenant, application)
             if not version:
@@ -127,15 +129,16 @@ class Registry:
                     raise NotFound(f"{application} has no earlier version to go back to")
             found = self.version(tenant, application, version)
             if found.current:
-                return found
+                return found, ()
             if found.deprecation:
                 raise Refused(f"{application} {version} is deprecated: {found.deprecation}")
             faults = conflicts(self.catalogue, found.manifest)
             if faults:
                 faults_text = "; ".join(fault.message for fault in faults[:5])
                 raise Refused(f"{application} {version} cannot be current again: {faults_text}")
+            warnings = await self._used(found.manifest)
             await self._change(lambda db: tables.make_current(db, tenant, application, version))
-            return replace(found, current=True)
+            return replace(found, current=True), warnings
 
     async def deprecate(self, tenant: str, application: str, version: str, why: str) -> Version:
         """`why` empty: it may be used again. Raises NotFound, InvalidInput."""

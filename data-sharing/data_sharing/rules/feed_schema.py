@@ -46,13 +46,15 @@ _ARITHMETIC = frozenset(("_-_", "_*_", "_/_", "_%_"))
 class SchemaField(NamedTuple):
     """types: JSON types the field may have. missing: how far down the path nothing can be, or
     only what looks misspelt; -1: it may be there. near: names that are there, where it is
-    missing. unnamed: how far down the first field is that the schema does not name, and allows
-    by silence; -1: none is."""
+    missing. spoken_of: whether the schema names what is missing, by itself or by patterns, and
+    leaves no value for it. unnamed: how far down the first field is that the schema does not name,
+    and allows by silence; -1: none is."""
 
     types: frozenset[str]
     missing: int = -1
     near: tuple[str, ...] = ()
     unnamed: int = -1
+    spoken_of: bool = False
 
 
 class FeedSchema:
@@ -74,7 +76,8 @@ class FeedSchema:
         found, unnamed = self.values, -1
         for depth, name in enumerate(path[1:], start=1):
             if not found.property(name).possible or found.misspelt(name):
-                return SchemaField(frozenset(), depth, tuple(sorted(found.names)))
+                near = tuple(sorted(found.names - {name}))
+                return SchemaField(frozenset(), depth, near, spoken_of=found.speaks_of(name))
             if unnamed < 0 and found.allows_by_silence(name):
                 unnamed = depth
             found = found.property(name)
@@ -99,6 +102,13 @@ def check(
         found = schema.find(path[1:])
         if found.missing >= 0:
             name = ".".join(path[1 : 2 + found.missing])
+            if found.spoken_of:
+                raise InvalidInput(
+                    field,
+                    f"{field}: {place(expression.text, at)}: no event of feed {schema.feed} can "
+                    f'have "{name}": its schema speaks of it, by its name or by patterns, all of '
+                    "which hold, and no value is all of that",
+                )
             close = get_close_matches(path[1 + found.missing], found.near, n=1)
             meant = f'; did you mean "{close[0]}"' if close else ""
             if not close and found.near:

@@ -42,8 +42,10 @@ def own_types(schema: Schema) -> frozenset[str]:
 
 
 def field_schemas(schema: Schema, name: str | None) -> tuple[Choice, ...] | None:
-    """What all holds of a field; None: nothing is said of it, which leaves it to
-    `unevaluatedProperties`. name None: of a field that no `properties` and no pattern names."""
+    """What all holds of a field: what `properties` says of its name and what every pattern that
+    matches it says, all of them together; only where none does, `additionalProperties`. None:
+    nothing is said of it, which leaves it to `unevaluatedProperties`. name None: of a field that
+    no `properties` and no pattern names."""
     if number_of(schema, "maxProperties", 1) < 1 or not _may_be_named(schema, name):
         return _NONE
     found: list[Choice] = []

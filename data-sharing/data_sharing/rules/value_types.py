@@ -140,6 +140,13 @@ class ValueTypes:
             and not any(says_of_others(part.schema) for part in _parts(self._terms))
         )
 
+    def speaks_of(self, name: str) -> bool:
+        """Whether the schema names the field, by itself or by a pattern; what it says then may
+        still leave no value for it."""
+        return name in self.names or any(
+            isinstance(one, str) and fulfils(one, name) for one in self._conditions
+        )
+
     def misspelt(self, name: str) -> bool:
         """Whether a field that is allowed by silence looks like one that is named."""
         return self.allows_by_silence(name) and bool(get_close_matches(name, self.names, n=1))

@@ -101,3 +101,16 @@ def test_clusters_count_for_the_provisioners_that_the_record_names():
     assert clients_in_clusters("u", None, counted) == 0
     (view,) = views_from_pairs([UNIT, CAPACITY], counted)
     assert view.clients == 16
+
+
+@pytest.mark.parametrize("prefix", ["unit", "live", "capacity", "lifecycle", "agent"])
+def test_a_unit_with_a_damaged_record_is_left_out_and_named(prefix: str) -> None:
+    others = [pair(keys.unit("v"), encode_unit(replace(unit_spec(), id="v"))),
+              pair(keys.capacity("v"), encode_capacity(RECORD))]  # fmt: skip
+    records = {one.key: one for one in (UNIT, CAPACITY, LIVE, CORDONED, AGENT)}
+    key = getattr(keys, prefix)("u")
+    records[key] = pair(key, b"{nonsense")
+    left_out: dict[str, Exception] = {}
+    views = views_from_pairs([*records.values(), *others], damaged=left_out.__setitem__)
+    assert [view.spec.id for view in views] == ["v"]
+    assert list(left_out) == ["u"]

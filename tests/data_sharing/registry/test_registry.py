@@ -141,14 +141,15 @@ async def test_versions_come_and_go(registry):
     assert [one.manifest.version for one in registry.versions(TENANT, "traffic")] == [
         "1.2.0", "1.1.0", "1.0.0",
     ]  # fmt: skip
-    back = await registry.rollback(TENANT, "traffic")
+    back, _ = await registry.rollback(TENANT, "traffic")
     assert back.manifest.version == "1.1.0"
     assert registry.version(TENANT, "traffic").manifest.version == "1.1.0"
     await registry.deprecate(TENANT, "traffic", "1.0.0", "too old")
     with pytest.raises(Refused, match="too old"):
         await registry.rollback(TENANT, "traffic", "1.0.0")
     await registry.deprecate(TENANT, "traffic", "1.0.0", "")
-    assert (await registry.rollback(TENANT, "traffic", "1.0.0")).current
+    (again, warnings) = await registry.rollback(TENANT, "traffic", "1.0.0")
+    assert (again.current, warnings) == (True, ())
     assert len(heard) == 7
     assert heard[-1] is registry.catalogue
     with pytest.raises(NotFound):
@@ -217,3 +218,8 @@ async def test_who_takes_an_action_away_is_told_who_uses_it(registry):
         assert verdict.faults == ()
         assert verdict.warnings == ("coffee brew is used by rule r",)
     assert asked == [(TENANT, "coffee", {"brew"})] * 2
+    assert (await registry.rollback(TENANT, "coffee"))[1] == ()
+    assert len(asked) == 2  # it takes none away
+    _, warnings = await registry.rollback(TENANT, "coffee", "2.0.0")
+    assert warnings == ("coffee brew is used by rule r",)
+    assert asked[2:] == [(TENANT, "coffee", {"brew"})]

@@ -205,6 +205,12 @@ rules:
         pytest.param("x.data.closed.v == 'q'", "is number, and is compared", "", id="its-type"),
         pytest.param("x.data['n 1'] > 1", "", "", id="by-a-pattern"),
         pytest.param("x.data['n 1'] == 'q'", "is number", "", id="its-type-by-a-pattern"),
+        pytest.param(
+            "x.data['n 2!'] > 1",
+            "no value is all of that",
+            "",
+            id="patterns-that-no-value-fulfils-together",
+        ),
     ],
 )
 def test_what_a_rule_may_read(when, refused, warned):
@@ -214,7 +220,7 @@ def test_what_a_rule_may_read(when, refused, warned):
             "closed": {"allOf": [{"properties": {"v": WHOLE}}], "unevaluatedProperties": False},
             "more": {"properties": {"zones": {"type": "array"}}},
         },
-        "allOf": [{"patternProperties": {"^n ": WHOLE}}],
+        "allOf": [{"patternProperties": {"^n ": WHOLE, "!$": TEXT}}],
         "$defs": BASE,
     }
     if "zone" in when:

@@ -123,6 +123,46 @@ async def test_a_batch_that_is_none_is_refused_by_what_the_reference_says(
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("mode", ["structured", "batch", "binary"])
+@pytest.mark.parametrize(
+    ("charset", "expected"),
+    [
+        (b"; charset=utf-8", 200), (b';charset="UTF-8"', 200), (b"; Charset=UTF-8 ", 200),
+        (b"; charset=us-ascii", 200), (b'; q="a;charset=x"', 200), (b"; a=b; charset=utf-8", 200),
+        (b"; charset=iso-8859-1", 415), (b"; charset=utf-16", 415), (b'; charset="latin1"', 415),
+        (b"; a=b;charset=x", 415), (b"; charset=utf-7; charset=utf-8", 415),
+    ],
+)  # fmt: skip
+async def test_the_charset_is_one_that_json_has(server, tenant, mode, charset, expected):
+    kinds = {"structured": b"application/cloudevents+json", "binary": b"application/json",
+             "batch": b"application/cloudevents-batch+json"}  # fmt: skip
+    data = b'{"road":"A1","speed_kmh":1}'
+    event = (
+        b'{"specversion":"1.0","id":"c","source":"/s","type":"city.traffic.speed","data":%s}' % data
+    )
+    bodies = {"structured": event, "batch": b"[%s]" % event, "binary": data}
+    fields = [(b"ce-specversion", b"1.0"), (b"ce-id", b"c"), (b"ce-source", b"/s"),
+              (b"ce-type", b"city.traffic.speed")]  # fmt: skip
+    status, told = await asyncio.to_thread(
+        post, server, tenant,
+        [("content-type", kinds[mode] + charset),
+         *((name.decode(), value) for name, value in fields if mode == "binary")],
+        bodies[mode],
+    )  # fmt: skip
+    assert status == expected, told
+    if expected == 415:
+        assert (told["error"]["code"], told["error"]["field"]) == (
+            "INVALID_ARGUMENT", "content-type",
+        )  # fmt: skip
+
+
+async def test_what_says_to_be_ascii_is(server, tenant):
+    body = '[{"id": "é"}]'.encode()
+    kind = b"application/cloudevents-batch+json; charset=us-ascii"
+    status, told = await asyncio.to_thread(post, server, tenant, [("content-type", kind)], body)
+    assert (status, told["error"]["field"]) == (400, "body")
+
+
 async def test_ids_that_cannot_be_decoded_are_never_one_event(server, tenant):
     """Two of them used to be read as the same replacement characters."""
     case = next(one for one in CASES if one.name == "an-event")

@@ -40,6 +40,7 @@ def metrics(harness: ProvisioningHarness, *, current: bool = True, keeper=None):
         SimpleNamespace(clients=Watchers([1, 2]), fleet=Watchers([1])),
         SimpleNamespace(current=current, age_s=1.5),
         keeper,
+        damaged=lambda: ("jobs/bad",),
     )
 
 
@@ -68,6 +69,7 @@ async def test_figures_are_those_of_what_they_count(harness: ProvisioningHarness
     assert seen["homeport_unit_room_clients", "dublin"] == 98
     assert seen["homeport_unit_load_ratio", "virginia"] == 0.0
     assert seen["homeport_store_connected",] == 1
+    assert seen["homeport_store_damaged_record", "jobs/bad"] == 1
 
 
 async def test_every_family_is_told_once(harness: ProvisioningHarness) -> None:

@@ -10,6 +10,7 @@ import pytest
 from control_plane import keys
 from control_plane.errors import Conflict, NotFound, Refused
 from control_plane.fleet.move_job import JobKind, JobState, MoveJob
+from control_plane.fleet.records import encode_job
 from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import Put, Txn, absent
 from provisioner.moves.job_store import JobStore
@@ -41,6 +42,20 @@ async def test_an_ended_job_gives_its_place_to_the_next(jobs):
     await jobs.create(replace(JOB, state=JobState.DONE, moved=9))
     await jobs.create(JOB)
     assert (await jobs.get("drain-dublin"))[0].moved == 0
+
+
+async def test_a_damaged_job_is_left_out_and_named_and_the_others_are_listed(store, jobs, caplog):
+    await jobs.create(JOB)
+    for value in (b"{nonsense", b"{}"):
+        await store.commit(Txn(then=[Put(keys.job("bad"), value)]))
+        assert [job.id for job in await jobs.list(with_ended=True)] == ["drain-dublin"]
+    await jobs.start()
+    await jobs.start()
+    assert list(jobs.damaged) == [keys.job("bad").decode()]
+    assert len([one for one in caplog.messages if "jobs/bad" in one]) == 1
+    await store.commit(Txn(then=[Put(keys.job("bad"), encode_job(replace(JOB, id="bad")))]))
+    await jobs.start()
+    assert list(jobs.damaged) == []
 
 
 async def test_a_write_at_an_old_revision_changes_nothing(jobs):

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from homeport.api.access.v1 import access_pb2 as homeport_dot_api_dot_access_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*homeport/api/datasharing/v1/registry.proto\x12\x1bhomeport.api.datasharing.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#homeport/api/access/v1/access.proto\"\xae\x02\n\x0b\x41pplication\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x13\n\x0b\x61pplication\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x38\n\x05state\x18\x04 \x01(\x0e\x32).homeport.api.datasharing.v1.VersionState\x12\x13\n\x0b\x64\x65precation\x18\x05 \x01(\t\x12/\n\x0bsubmit_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x61rtifact_sha256\x18\x07 \x01(\t\x12\x1b\n\x13\x61rtifact_size_bytes\x18\x08 \x01(\x04\x12\x10\n\x08produces\x18\t \x03(\t\x12\x10\n\x08\x63onsumes\x18\n \x03(\t\x12\x0f\n\x07\x61\x63tions\x18\x0b \x03(\t\"s\n\x18SubmitApplicationRequest\x12;\n\x04head\x18\x01 \x01(\x0b\x32+.homeport.api.datasharing.v1.SubmissionHeadH\x00\x12\x12\n\x08\x61rtifact\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"C\n\x0eSubmissionHead\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x10\n\x08manifest\x18\x02 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x03 \x01(\x08\"G\n\x05\x46\x61ult\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x10\n\x08\x63onsumer\x18\x03 \x01(\t\x12\r\n\x05\x66ield\x18\x04 \x01(\t\"F\n\x10SubmissionFaults\x12\x32\n\x06\x66\x61ults\x18\x01 \x03(\x0b\x32\".homeport.api.datasharing.v1.Fault\"\xc9\x01\n\x19SubmitApplicationResponse\x12<\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x0b\x32(.homeport.api.datasharing.v1.ApplicationH\x00\x12@\n\x07refused\x18\x02 \x01(\x0b\x32-.homeport.api.datasharing.v1.SubmissionFaultsH\x00\x12\x10\n\x08\x65xisting\x18\x03 \x01(\x08\x12\x10\n\x08warnings\x18\x04 \x03(\tB\x08\n\x06result\")\n\x17ListApplicationsRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\"Z\n\x18ListApplicationsResponse\x12>\n\x0c\x61pplications\x18\x01 \x03(\x0b\x32(.homeport.api.datasharing.v1.Application\"M\n\x15GetApplicationRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x13\n\x0b\x61pplication\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\"\xa5\x01\n\x16GetApplicationResponse\x12=\n\x0b\x61pplication\x18\x01 \x01(\x0b\x32(.homeport.api.datasharing.v1.Application\x12\x10\n\x08manifest\x18\x02 \x01(\t\x12:\n\x08versions\x18\x03 \x03(\x0b\x32(.homeport.api.datasharing.v1.Application\"R\n\x1aRollbackApplicationRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x13\n\x0b\x61pplication\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\"c\n\x1b\x44\x65precateApplicationRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x13\n\x0b\x61pplication\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"L\n\x14\x46\x65tchArtifactRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x13\n\x0b\x61pplication\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\"(\n\x15\x46\x65tchArtifactResponse\x12\x0f\n\x07\x63ontent\x18\x01 \x01(\x0c*`\n\x0cVersionState\x12\x1d\n\x19VERSION_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15VERSION_STATE_CURRENT\x10\x01\x12\x16\n\x12VERSION_STATE_PAST\x10\x02\x32\x88\x07\n\x13\x41pplicationRegistry\x12\x9d\x01\n\x11SubmitApplication\x12\x35.homeport.api.datasharing.v1.SubmitApplicationRequest\x1a\x36.homeport.api.datasharing.v1.SubmitApplicationResponse\"\x17\xaa\xe8\"\x13\n\x02\x0b\x05\x12\x0bhead.tenant(\x01(\x01\x12\x92\x01\n\x10ListApplications\x12\x34.homeport.api.datasharing.v1.ListApplicationsRequest\x1a\x35.homeport.api.datasharing.v1.ListApplicationsResponse\"\x11\xaa\xe8\"\r\n\x03\x0b\n\x04\x12\x06tenant\x12\x8c\x01\n\x0eGetApplication\x12\x32.homeport.api.datasharing.v1.GetApplicationRequest\x1a\x33.homeport.api.datasharing.v1.GetApplicationResponse\"\x11\xaa\xe8\"\r\n\x03\x0b\n\x04\x12\x06tenant\x12\x8c\x01\n\x13RollbackApplication\x12\x37.homeport.api.datasharing.v1.RollbackApplicationRequest\x1a(.homeport.api.datasharing.v1.Application\"\x12\xaa\xe8\"\x0e\n\x02\x0b\x05\x12\x06tenant(\x01\x12\x8e\x01\n\x14\x44\x65precateApplication\x12\x38.homeport.api.datasharing.v1.DeprecateApplicationRequest\x1a(.homeport.api.datasharing.v1.Application\"\x12\xaa\xe8\"\x0e\n\x02\x0b\x05\x12\x06tenant(\x01\x12\x8c\x01\n\rFetchArtifact\x12\x31.homeport.api.datasharing.v1.FetchArtifactRequest\x1a\x32.homeport.api.datasharing.v1.FetchArtifactResponse\"\x12\xaa\xe8\"\x0e\n\x04\x08\x0b\n\x04\x12\x06tenant0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*homeport/api/datasharing/v1/registry.proto\x12\x1bhomeport.api.datasharing.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#homeport/api/access/v1/access.proto\"\xc0\x02\n\x0b\x41pplication\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x13\n\x0b\x61pplication\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x38\n\x05state\x18\x04 \x01(\x0e\x32).homeport.api.datasharing.v1.VersionState\x12\x13\n\x0b\x64\x65precation\x18\x05 \x01(\t\x12/\n\x0bsubmit_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x61rtifact_sha256\x18\x07 \x01(\t\x12\x1b\n\x13\x61rtifact_size_bytes\x18\x08 \x01(\x04\x12\x10\n\x08produces\x18\t \x03(\t\x12\x10\n\x08\x63onsumes\x18\n \x03(\t\x12\x0f\n\x07\x61\x63tions\x18\x0b \x03(\t\x12\x10\n\x08warnings\x18\x0c \x03(\t\"s\n\x18SubmitApplicationRequest\x12;\n\x04head\x18\x01 \x01(\x0b\x32+.homeport.api.datasharing.v1.SubmissionHeadH\x00\x12\x12\n\x08\x61rtifact\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"C\n\x0eSubmissionHead\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x10\n\x08manifest\x18\x02 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x03 \x01(\x08\"G\n\x05\x46\x61ult\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x10\n\x08\x63onsumer\x18\x03 \x01(\t\x12\r\n\x05\x66ield\x18\x04 \x01(\t\"F\n\x10SubmissionFaults\x12\x32\n\x06\x66\x61ults\x18\x01 \x03(\x0b\x32\".homeport.api.datasharing.v1.Fault\"\xc9\x01\n\x19SubmitApplicationResponse\x12<\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x0b\x32(.homeport.api.datasharing.v1.ApplicationH\x00\x12@\n\x07refused\x18\x02 \x01(\x0b\x32-.homeport.api.datasharing.v1.SubmissionFaultsH\x00\x12\x10\n\x08\x65xisting\x18\x03 \x01(\x08\x12\x10\n\x08warnings\x18\x04 \x03(\tB\x08\n\x06result\")\n\x17ListApplicationsRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\"Z\n\x18ListApplicationsResponse\x12>\n\x0c\x61pplications\x18\x01 \x03(\x0b\x32(.homeport.api.datasharing.v1.Application\"M\n\x15GetApplicationRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x13\n\x0b\x61pplication\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\"\xa5\x01\n\x16GetApplicationResponse\x12=\n\x0b\x61pplication\x18\x01 \x01(\x0b\x32(.homeport.api.datasharing.v1.Application\x12\x10\n\x08manifest\x18\x02 \x01(\t\x12:\n\x08versions\x18\x03 \x03(\x0b\x32(.homeport.api.datasharing.v1.Application\"R\n\x1aRollbackApplicationRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x13\n\x0b\x61pplication\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\"c\n\x1b\x44\x65precateApplicationRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x13\n\x0b\x61pplication\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"L\n\x14\x46\x65tchArtifactRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x13\n\x0b\x61pplication\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\"(\n\x15\x46\x65tchArtifactResponse\x12\x0f\n\x07\x63ontent\x18\x01 \x01(\x0c*`\n\x0cVersionState\x12\x1d\n\x19VERSION_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15VERSION_STATE_CURRENT\x10\x01\x12\x16\n\x12VERSION_STATE_PAST\x10\x02\x32\x88\x07\n\x13\x41pplicationRegistry\x12\x9d\x01\n\x11SubmitApplication\x12\x35.homeport.api.datasharing.v1.SubmitApplicationRequest\x1a\x36.homeport.api.datasharing.v1.SubmitApplicationResponse\"\x17\xaa\xe8\"\x13\n\x02\x0b\x05\x12\x0bhead.tenant(\x01(\x01\x12\x92\x01\n\x10ListApplications\x12\x34.homeport.api.datasharing.v1.ListApplicationsRequest\x1a\x35.homeport.api.datasharing.v1.ListApplicationsResponse\"\x11\xaa\xe8\"\r\n\x03\x0b\n\x04\x12\x06tenant\x12\x8c\x01\n\x0eGetApplication\x12\x32.homeport.api.datasharing.v1.GetApplicationRequest\x1a\x33.homeport.api.datasharing.v1.GetApplicationResponse\"\x11\xaa\xe8\"\r\n\x03\x0b\n\x04\x12\x06tenant\x12\x8c\x01\n\x13RollbackApplication\x12\x37.homeport.api.datasharing.v1.RollbackApplicationRequest\x1a(.homeport.api.datasharing.v1.Application\"\x12\xaa\xe8\"\x0e\n\x02\x0b\x05\x12\x06tenant(\x01\x12\x8e\x01\n\x14\x44\x65precateApplication\x12\x38.homeport.api.datasharing.v1.DeprecateApplicationRequest\x1a(.homeport.api.datasharing.v1.Application\"\x12\xaa\xe8\"\x0e\n\x02\x0b\x05\x12\x06tenant(\x01\x12\x8c\x01\n\rFetchArtifact\x12\x31.homeport.api.datasharing.v1.FetchArtifactRequest\x1a\x32.homeport.api.datasharing.v1.FetchArtifactResponse\"\x12\xaa\xe8\"\x0e\n\x04\x08\x0b\n\x04\x12\x06tenant0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,36 +45,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_APPLICATIONREGISTRY'].methods_by_name['DeprecateApplication']._serialized_options = b'\252\350\"\016\n\002\013\005\022\006tenant(\001'
   _globals['_APPLICATIONREGISTRY'].methods_by_name['FetchArtifact']._loaded_options = None
   _globals['_APPLICATIONREGISTRY'].methods_by_name['FetchArtifact']._serialized_options = b'\252\350\"\016\n\004\010\013\n\004\022\006tenant'
-  _globals['_VERSIONSTATE']._serialized_start=1672
-  _globals['_VERSIONSTATE']._serialized_end=1768
+  _globals['_VERSIONSTATE']._serialized_start=1690
+  _globals['_VERSIONSTATE']._serialized_end=1786
   _globals['_APPLICATION']._serialized_start=146
-  _globals['_APPLICATION']._serialized_end=448
-  _globals['_SUBMITAPPLICATIONREQUEST']._serialized_start=450
-  _globals['_SUBMITAPPLICATIONREQUEST']._serialized_end=565
-  _globals['_SUBMISSIONHEAD']._serialized_start=567
-  _globals['_SUBMISSIONHEAD']._serialized_end=634
-  _globals['_FAULT']._serialized_start=636
-  _globals['_FAULT']._serialized_end=707
-  _globals['_SUBMISSIONFAULTS']._serialized_start=709
-  _globals['_SUBMISSIONFAULTS']._serialized_end=779
-  _globals['_SUBMITAPPLICATIONRESPONSE']._serialized_start=782
-  _globals['_SUBMITAPPLICATIONRESPONSE']._serialized_end=983
-  _globals['_LISTAPPLICATIONSREQUEST']._serialized_start=985
-  _globals['_LISTAPPLICATIONSREQUEST']._serialized_end=1026
-  _globals['_LISTAPPLICATIONSRESPONSE']._serialized_start=1028
-  _globals['_LISTAPPLICATIONSRESPONSE']._serialized_end=1118
-  _globals['_GETAPPLICATIONREQUEST']._serialized_start=1120
-  _globals['_GETAPPLICATIONREQUEST']._serialized_end=1197
-  _globals['_GETAPPLICATIONRESPONSE']._serialized_start=1200
-  _globals['_GETAPPLICATIONRESPONSE']._serialized_end=1365
-  _globals['_ROLLBACKAPPLICATIONREQUEST']._serialized_start=1367
-  _globals['_ROLLBACKAPPLICATIONREQUEST']._serialized_end=1449
-  _globals['_DEPRECATEAPPLICATIONREQUEST']._serialized_start=1451
-  _globals['_DEPRECATEAPPLICATIONREQUEST']._serialized_end=1550
-  _globals['_FETCHARTIFACTREQUEST']._serialized_start=1552
-  _globals['_FETCHARTIFACTREQUEST']._serialized_end=1628
-  _globals['_FETCHARTIFACTRESPONSE']._serialized_start=1630
-  _globals['_FETCHARTIFACTRESPONSE']._serialized_end=1670
-  _globals['_APPLICATIONREGISTRY']._serialized_start=1771
-  _globals['_APPLICATIONREGISTRY']._serialized_end=2675
+  _globals['_APPLICATION']._serialized_end=466
+  _globals['_SUBMITAPPLICATIONREQUEST']._serialized_start=468
+  _globals['_SUBMITAPPLICATIONREQUEST']._serialized_end=583
+  _globals['_SUBMISSIONHEAD']._serialized_start=585
+  _globals['_SUBMISSIONHEAD']._serialized_end=652
+  _globals['_FAULT']._serialized_start=654
+  _globals['_FAULT']._serialized_end=725
+  _globals['_SUBMISSIONFAULTS']._serialized_start=727
+  _globals['_SUBMISSIONFAULTS']._serialized_end=797
+  _globals['_SUBMITAPPLICATIONRESPONSE']._serialized_start=800
+  _globals['_SUBMITAPPLICATIONRESPONSE']._serialized_end=1001
+  _globals['_LISTAPPLICATIONSREQUEST']._serialized_start=1003
+  _globals['_LISTAPPLICATIONSREQUEST']._serialized_end=1044
+  _globals['_LISTAPPLICATIONSRESPONSE']._serialized_start=1046
+  _globals['_LISTAPPLICATIONSRESPONSE']._serialized_end=1136
+  _globals['_GETAPPLICATIONREQUEST']._serialized_start=1138
+  _globals['_GETAPPLICATIONREQUEST']._serialized_end=1215
+  _globals['_GETAPPLICATIONRESPONSE']._serialized_start=1218
+  _globals['_GETAPPLICATIONRESPONSE']._serialized_end=1383
+  _globals['_ROLLBACKAPPLICATIONREQUEST']._serialized_start=1385
+  _globals['_ROLLBACKAPPLICATIONREQUEST']._serialized_end=1467
+  _globals['_DEPRECATEAPPLICATIONREQUEST']._serialized_start=1469
+  _globals['_DEPRECATEAPPLICATIONREQUEST']._serialized_end=1568
+  _globals['_FETCHARTIFACTREQUEST']._serialized_start=1570
+  _globals['_FETCHARTIFACTREQUEST']._serialized_end=1646
+  _globals['_FETCHARTIFACTRESPONSE']._serialized_start=1648
+  _globals['_FETCHARTIFACTRESPONSE']._serialized_end=1688
+  _globals['_APPLICATIONREGISTRY']._serialized_start=1789
+  _globals['_APPLICATIONREGISTRY']._serialized_end=2693
 # @@protoc_insertion_point(module_scope)

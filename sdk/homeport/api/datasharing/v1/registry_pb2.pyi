@@ -56,6 +56,7 @@ class Application(_message.Message):
     PRODUCES_FIELD_NUMBER: _builtins.int
     CONSUMES_FIELD_NUMBER: _builtins.int
     ACTIONS_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     application: _builtins.str
     version: _builtins.str
@@ -77,6 +78,12 @@ class Application(_message.Message):
 
     @_builtins.property
     def actions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Of RollbackApplication: each action that it takes away and something uses, with the rules and
+        plans that do. It hinders nothing.
+        """
+
     def __init__(
         self,
         *,
@@ -91,10 +98,11 @@ class Application(_message.Message):
         produces: _abc.Iterable[_builtins.str] | None = ...,
         consumes: _abc.Iterable[_builtins.str] | None = ...,
         actions: _abc.Iterable[_builtins.str] | None = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["submit_time", b"submit_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions", "application", b"application", "artifact_sha256", b"artifact_sha256", "artifact_size_bytes", b"artifact_size_bytes", "consumes", b"consumes", "deprecation", b"deprecation", "produces", b"produces", "state", b"state", "submit_time", b"submit_time", "tenant", b"tenant", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions", "application", b"application", "artifact_sha256", b"artifact_sha256", "artifact_size_bytes", b"artifact_size_bytes", "consumes", b"consumes", "deprecation", b"deprecation", "produces", b"produces", "state", b"state", "submit_time", b"submit_time", "tenant", b"tenant", "version", b"version", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

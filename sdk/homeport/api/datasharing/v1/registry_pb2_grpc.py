@@ -104,7 +104,8 @@ class ApplicationRegistryServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RollbackApplication(self, request, context):
-        """Makes an earlier version current again. Idempotent. Caller: as SubmitApplication. Errors:
+        """Makes an earlier version current again, with warnings of who uses actions that it takes away.
+        Idempotent. Caller: as SubmitApplication. Errors:
         NOT_FOUND no such application or version; FAILED_PRECONDITION that version is deprecated,
         or would break a consumer (the message names it and the field); PERMISSION_DENIED.
         """
