@@ -104,6 +104,30 @@ async def test_a_work_that_fails_is_undone_alone_and_listeners_hear_of_it(tmp_pa
     await engine.close()
 
 
+async def test_a_listener_that_fails_stops_no_other_and_no_commit(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = open_engine(tmp_path / "a.db")
+    heard: list[str] = []
+
+    def fails() -> None:
+        raise KeyError("a listener")
+
+    engine.on_commit += [fails, lambda: heard.append("commit")]
+    engine.on_undo += [fails, lambda: heard.append("undo")]
+
+    def stop(db: sqlite3.Connection) -> None:
+        raise KeyError("stop")
+
+    for work, kind in ((put("a"), int), (stop, KeyError), (put("b"), int)):
+        assert [type(one) for one in await outcomes(engine, work)] == [kind]
+    assert words(engine) == ["a", "b"]
+    assert heard.count("undo") == 1
+    assert heard.count("commit") >= 2
+    assert "a listener of a database failed" in caplog.text
+    await engine.close()
+
+
 async def test_a_work_can_undo_itself_and_go_on(tmp_path: Path) -> None:
     engine = open_engine(tmp_path / "a.db")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from data_sharing.rules.value_types import ValueTypes, json_type, values_of
+from data_sharing.rules.value_types import MOST_NAMES, ValueTypes, json_type, values_of
 from data_sharing.schemas import BadSchema, DataSchema
 from tests.support.rule_harness import faults_of, rules_of
 
@@ -278,6 +278,12 @@ def test_names_of_events_are_remembered_up_to_a_bound():
         assert found.property(f"n{number}").whole
         assert not found.property(f"m{number}").known
     assert found.property("n1") is found.property("n4999")
+    assert len(found._unnamed) == MOST_NAMES
+    many = values_of({"patternProperties": dict.fromkeys("abcdefghij", WHOLE)})
+    for number in range(1_024):
+        name = "".join(letter for at, letter in enumerate("abcdefghij") if number >> at & 1)
+        many.property(name)
+    assert len(many._by_conditions) <= MOST_NAMES
 
 
 # -- the promise -------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import pytest
 
 from control_plane.errors import ServiceError, Unavailable
 from control_plane.store.embedded import EmbeddedStore
-from control_plane.store.port import KeyValue, Put, Txn, TxnResult
+from control_plane.store.port import Compare, KeyValue, Put, Txn, TxnResult
 from provisioner.ledger.reader import BATCH, Reader
 
 
@@ -80,3 +80,39 @@ async def test_who_has_gone_is_not_read_for(store: Counting) -> None:
 async def test_when_everybody_has_gone_nothing_is_read(store: Counting) -> None:
     await read(store, [Look("a", expires_at=1.0)], now=5.0)
     assert store.reads == []
+
+
+class Broken(Counting):
+    """Fails as nobody foresaw."""
+
+    async def commit(self, txn: Txn, *, timeout_s: float | None = None) -> TxnResult:
+        raise ZeroDivisionError
+
+
+class Everything:
+    """Rules by which all is read here."""
+
+    def reads(self, key: bytes) -> bool:
+        return True
+
+    def compares(self) -> tuple[Compare, ...]:
+        return ()
+
+    async def refused(self, result: TxnResult) -> None:
+        raise AssertionError
+
+    def forward(self, lookup: Any) -> None:
+        raise AssertionError
+
+
+@pytest.mark.parametrize("rules", [None, Everything()], ids=["one-store", "by-rules"])
+async def test_what_nobody_foresaw_reaches_who_waits_and_the_owner(
+    store: Counting, rules: Everything | None
+) -> None:
+    reader = Reader(Broken(store._store), rules, clock=lambda: 0.0)
+    looks = [Look("a"), Look("b")]
+    for look in looks:
+        reader.look_up(look)
+    with pytest.raises(ZeroDivisionError):
+        await reader.run()
+    assert [type(look.outcome.result()) for look in looks] == [Unavailable, Unavailable]

@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from control_plane import keys
-from control_plane.errors import Exhausted, InvalidInput, Refused, ServiceError, Unavailable
+from control_plane.errors import (
+    DataLoss,
+    Exhausted,
+    InvalidInput,
+    Refused,
+    ServiceError,
+    Unavailable,
+)
 from control_plane.fleet.records import encode_unit
 from control_plane.fleet.unit import DEFAULT_TENANT
 from control_plane.identity.tickets import EDDSA
@@ -52,6 +59,22 @@ async def test_who_asks_again_is_told_the_same_home(harness: ProvisioningHarness
     assert again.existing
     assert again.decision.rule == EXISTING_RULE
     assert (harness.provisioner.new, harness.provisioner.known) == (1, 1)
+
+
+@pytest.mark.parametrize("value", [b"{nonsense", b"{}", b"", b"\xff", b'{"unit": 3}'])
+async def test_a_damaged_assignment_is_told_to_its_client_and_to_no_other(
+    harness: ProvisioningHarness, value: bytes
+) -> None:
+    key = keys.assignment(DEFAULT_TENANT.id, "mallory")
+    await harness.store.commit(Txn(then=[Put(key, value)]))
+    for _ in range(2):
+        told = await harness.ask("mallory")
+        assert isinstance(told, DataLoss)
+        assert "mallory is damaged" in told.message
+    assert read(await harness.ask("alice")).assignment.unit_id == "dublin"
+    kept = await harness.store.get(key)
+    assert kept is not None
+    assert kept.value == value, "what is damaged is repaired by somebody, not written over"
 
 
 async def test_where_many_are_known_the_store_is_asked_first(harness: ProvisioningHarness) -> None:

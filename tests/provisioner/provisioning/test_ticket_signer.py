@@ -94,3 +94,22 @@ async def test_where_signing_fails_everybody_is_told_and_the_next_are_tried() ->
     await asyncio.sleep(0)
     held.do()
     assert (await again).count(".") == 2
+
+
+async def test_who_cannot_be_told_takes_no_other_along() -> None:
+    held = HeldExecutor()
+    tickets = signer(held)
+    told: list[str | ServiceError] = []
+
+    def fails(ticket: str | ServiceError) -> None:
+        raise KeyError("gone")
+
+    for deliver in (fails, told.append):  # one errand each: the second gathers meanwhile
+        tickets.issue_later(EDDSA_TENANT, "dublin", "alice", 1, deliver)
+    tickets.issue_later(EDDSA_TENANT, "dublin", "bob", 1, fails)
+    tickets.issue_later(EDDSA_TENANT, "dublin", "bob", 1, told.append)
+    while held.submitted:
+        held.do()
+        for _ in range(3):
+            await asyncio.sleep(0)
+    assert [type(one) for one in told] == [str, str]
