@@ -8,6 +8,7 @@ what a service is made of.
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 import tomllib
@@ -20,6 +21,7 @@ from pydantic import ValidationError
 
 from control_plane.errors import InvalidInput, ServiceError
 from control_plane.printable import printable_lines, why_unreadable
+from control_plane.private_files import UMASK
 from control_plane.ready_file import clear_ready_file
 from control_plane.serving.server import Tls
 from control_plane.telemetry.logs import log_as_json
@@ -51,7 +53,9 @@ def run_program(
 ) -> ExitCode:
     """Runs `body` with the settings of the command line. A ServiceError, alone or in a group,
     becomes one line on stderr behind the program's name; wrong settings one for each problem.
-    Everything else goes on upwards."""
+    Everything else goes on upwards. What the process writes is for its own user, also what
+    libraries write."""
+    os.umask(UMASK)
     try:
         settings = read_settings(sys.argv[1:])
     except ValidationError as error:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from control_plane.files import replace_file
+from control_plane.private_files import FILE_MODE, private_folder
 
 
 def write_ready_file(
@@ -21,13 +22,14 @@ def write_ready_file(
 ) -> None:
     """Says that this process serves, and where; nothing where no file is asked for. `pid` and
     `started` are added: the process, and when it began as proc(5) has it, in clock ticks since
-    boot, null where the system does not tell. Readers see all of it or nothing."""
+    boot, null where the system does not tell. Readers, who must be the same user, see all of it or
+    nothing."""
     if path is None:
         return
     pid = os.getpid()
     named = {**content, "pid": pid, "started": started(pid)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(path, (json.dumps(named, indent=indent) + "\n").encode())
+    private_folder(path.parent)
+    replace_file(path, (json.dumps(named, indent=indent) + "\n").encode(), mode=FILE_MODE)
 
 
 def read_ready_file(path: Path) -> dict[str, Any] | None:

@@ -21,6 +21,7 @@ from console.cli.input.submission import read_submission
 from console.cli.profile import Target
 from console.local.child import Child
 from console.local.stack_plan import Program
+from control_plane.private_files import private_folder
 from data_sharing.clock import SimulatedClock
 from data_sharing.runtimes.builder import build
 from homeport.api.cloudevents.v1 import cloudevents_pb2
@@ -46,7 +47,7 @@ class DecisionsStack:
         self, folder: Path, *, starts_at_ms: int, on_step: Callable[[str], None] = lambda _: None
     ) -> None:
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        private_folder(folder)
         self._folder = folder
         self._on_step = on_step
         self.clock = SimulatedClock(folder / "clock", starts_at_ms=starts_at_ms)

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from console.local.stack_plan import Program
+from control_plane.private_files import open_private
 from control_plane.ready_file import read_ready_file, ready_file_fault
 
 # -P: a folder of the operator's that happens to be called `console` is not ours.
@@ -34,7 +35,8 @@ class Child:
         """Starts it. An old ready file is removed first, so the next one is this process's."""
         self.program.ready_file.unlink(missing_ok=True)
         command = [*_PYTHON, self.program.module, *arguments]
-        with self.program.log.open("ab") as log:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+        with os.fdopen(open_private(self.program.log, flags), "ab") as log:
             self._process = subprocess.Popen(
                 [*_PYTHON, "console.local.die_with_parent", str(os.getpid()), *command],
                 stdin=subprocess.DEVNULL,

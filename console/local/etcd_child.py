@@ -18,6 +18,7 @@ from pathlib import Path
 
 from console.local.etcd_process import EtcdCluster, EtcdFailed
 from console.local.stack_plan import restart_delay_s
+from control_plane.private_files import UMASK
 from control_plane.ready_file import clear_ready_file, write_ready_file
 
 _POLL_S = 0.1
@@ -52,6 +53,7 @@ def main() -> int:
     parser.add_argument("--ready-file", type=Path, required=True)
     parser.add_argument("--port", type=int, default=0, help="for clients; 0: any free one")
     given = parser.parse_args()
+    os.umask(UMASK)  # etcd writes for its user alone, too
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -25,6 +25,7 @@ from console.local.etcd_program import (
     own_environment,
     progress_setting,
 )
+from control_plane.private_files import open_private, private_folder
 
 _POLL_S = 0.02
 _LOG_LINES = 12
@@ -88,7 +89,7 @@ class EtcdMember:
         the program is no etcd."""
         self._version = self._version or etcd_version(self._program)
         self._tls = tls is not None
-        self.folder.mkdir(parents=True, exist_ok=True)
+        private_folder(self.folder)
         scheme = "https" if tls else "http"
         url = f"{scheme}://{self.endpoint}"
         command = [
@@ -110,7 +111,8 @@ class EtcdMember:
             command += [f"--cert-file={tls.certificate}", f"--key-file={tls.key}"]
             if tls.client_ca:
                 command += [f"--trusted-ca-file={tls.client_ca}", "--client-cert-auth"]
-        with self.log.open("ab") as log:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+        with os.fdopen(open_private(self.log, flags), "ab") as log:
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,

@@ -27,6 +27,7 @@ from console.local.stack_plan import (
     settled_arguments,
 )
 from control_plane.errors import ServiceError
+from control_plane.private_files import keep_private, open_private, private_folder
 
 _POLL_S = 0.03
 READY = Path("run") / "up.json"  # in the data directory: the stack that runs there
@@ -104,8 +105,8 @@ class LocalStack:
                 check_port_is_free(flag, port)
             for program in self.plan.programs:
                 self._on_step(f"starting {program.name}")
-                program.log.parent.mkdir(parents=True, exist_ok=True)
-                program.ready_file.parent.mkdir(parents=True, exist_ok=True)
+                private_folder(program.log.parent)
+                private_folder(program.ready_file.parent)
                 program.log.unlink(missing_ok=True)
                 self._start(program)
                 self._wait_until_ready(program)
@@ -200,8 +201,9 @@ class LocalStack:
 
     def _take_data_dir(self) -> None:
         """Holds the data directory until `stop`; the kernel lets go of it if we die."""
-        self.data_dir.mkdir(parents=True, exist_ok=True)
-        lock = (self.data_dir / "up.lock").open("a+")
+        keep_private(self.data_dir)
+        descriptor = open_private(self.data_dir / "up.lock", os.O_RDWR | os.O_APPEND | os.O_CREAT)
+        lock = os.fdopen(descriptor, "a+")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

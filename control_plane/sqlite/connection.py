@@ -8,6 +8,7 @@ import sqlite3
 from pathlib import Path
 
 from control_plane.errors import Refused
+from control_plane.private_files import make_private, mend_file, open_private, private_folder
 
 CHECKPOINT_BYTES = 32 << 20  # of the write-ahead log, about; then its pages go into the file
 
@@ -15,7 +16,11 @@ CHECKPOINT_BYTES = 32 << 20  # of the write-ahead log, about; then its pages go 
 def connect(path: Path, *, page_bytes: int, read_only: bool = False) -> sqlite3.Connection:
     """In autocommit mode: transactions are begun and ended by hand. What is committed is on disk.
     page_bytes: of a file that is new; an old one keeps its own. May be used by one thread at a
-    time, whichever."""
+    time, whichever. The file and those beside it are for this user alone. Raises sqlite3.Error,
+    OSError; Refused where the file is somebody else's."""
+    make_private(path)  # SQLite makes what it keeps beside it with the mode of the file
+    for beside in ("-wal", "-shm"):
+        mend_file(path.with_name(path.name + beside))
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     connection.execute(f"PRAGMA page_size = {page_bytes}")
     connection.execute("PRAGMA journal_mode = WAL")
@@ -35,9 +40,9 @@ class FileLock:
     def __init__(self, path: Path, called: str) -> None:
         """Takes the lock; makes the folder where there is none. Raises Refused, which calls the
         file `called`, when another process has it."""
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(path.parent)
         lock = path.with_name(path.name + ".lock")
-        self._descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+        self._descriptor = open_private(lock, os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -20,6 +20,7 @@ import msgspec
 
 from control_plane.errors import ServiceError
 from control_plane.files import replace_file
+from control_plane.private_files import private_folder
 from control_plane.store.port import KeyValue
 
 FORMAT = "homeport-snapshot"
@@ -119,7 +120,7 @@ def read_snapshot(path: Path, *, endpoints: Sequence[str]) -> Snapshot | None:
 def write_snapshot(path: Path, content: bytes) -> None:
     """Puts the content in place of what stood there, for its owner alone; after a crash
     either of the two is there, whole. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(path.parent)
     replace_file(path, content, durable=True, mode=0o600)
 
 

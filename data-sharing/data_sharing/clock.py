@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from control_plane.errors import InvalidInput
+from control_plane.files import replace_file
+from control_plane.private_files import FILE_MODE
 
 _OFFSET = struct.Struct("<q")
 
@@ -41,7 +43,7 @@ class SimulatedClock:
 
     def __init__(self, file: Path, *, starts_at_ms: int) -> None:
         """Makes the file; the time is `starts_at_ms` now."""
-        file.write_bytes(_OFFSET.pack(starts_at_ms - wall_ms()))
+        replace_file(file, _OFFSET.pack(starts_at_ms - wall_ms()), mode=FILE_MODE)
         with file.open("r+b") as opened:
             self._mapped = mmap.mmap(opened.fileno(), _OFFSET.size)
 

@@ -21,6 +21,7 @@ from typing import BinaryIO, TypeVar
 
 from control_plane.errors import Unavailable
 from control_plane.files import sync_folder
+from control_plane.private_files import keep_private, open_private, private_folder
 from deployment_units.client_state.port import Import, NewerStateKept
 
 PART_BYTES = 256 * 1024
@@ -29,7 +30,8 @@ _T = TypeVar("_T")
 
 
 class FolderState:
-    """A ClientState. Raises Unavailable when the folder cannot be used."""
+    """A ClientState. Raises Unavailable when the folder cannot be used, Refused where it is
+    somebody else's."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -37,7 +39,8 @@ class FolderState:
         self._numbers = itertools.count()
         self._replacing = Lock()  # looking at the epoch and replacing the file are one step
         try:
-            self._incoming.mkdir(parents=True, exist_ok=True)
+            keep_private(folder)
+            private_folder(self._incoming)
             for left_over in self._incoming.iterdir():
                 left_over.unlink()
         except OSError as error:
@@ -60,7 +63,7 @@ class FolderState:
 
         def create() -> BinaryIO:
             _check(path, epoch)
-            sink = scratch.open("wb")
+            sink = os.fdopen(open_private(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb")
             sink.write(_EPOCH.pack(epoch))
             return sink
 
@@ -86,7 +89,7 @@ class FolderState:
         with self._replacing:
             _check(path, epoch)
             if not path.parent.exists():
-                path.parent.mkdir()
+                private_folder(path.parent)
                 sync_folder(path.parent.parent)
             scratch.replace(path)
             sync_folder(path.parent)

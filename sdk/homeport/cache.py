@@ -64,7 +64,7 @@ class AssignmentCache:
         """Durable once this returns, unless the disk does not take it."""
         path = self.path(assignment.tenant, assignment.client_id)
         try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make_private(self.folder)
             _replace(path, _encode(assignment))
         except OSError as error:
             log.warning("the assignment is not cached in %s: %s", self.folder, error)
@@ -82,6 +82,17 @@ def user_cache_dir() -> Path:
     """A folder for `cache_dir=`: $XDG_CACHE_HOME/homeport, or ~/.cache/homeport."""
     base = os.environ.get("XDG_CACHE_HOME", "")
     return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "homeport"
+
+
+def _make_private(folder: Path) -> None:
+    """Makes a folder, and those above it, for this user alone, whatever the umask; what is there
+    stays as it is."""
+    if folder.is_dir():
+        return
+    _make_private(folder.parent)
+    with suppress(FileExistsError):
+        os.mkdir(folder, 0o700)
+        os.chmod(folder, 0o700)
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -19,6 +19,7 @@ from grpc import aio
 
 from control_plane.errors import DataLoss, ServiceError
 from control_plane.files import replace_file
+from control_plane.private_files import FILE_MODE, private_folder
 from data_sharing.platforms.host import HostedApplication, PlatformHost
 from data_sharing.runtimes.port import Artifact, Capabilities, Limits
 from data_sharing.runtimes.runtime_host import RuntimeHost
@@ -164,8 +165,8 @@ class Installer:
     def _store(self, sha256: str, content: bytes) -> None:
         """Whole or not at all."""
         path = self._path(sha256)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path, content)
+        private_folder(path.parent)
+        replace_file(path, content, mode=FILE_MODE)
 
     def _path(self, sha256: str) -> Path:
         if len(sha256) != 64 or not all(digit in "0123456789abcdef" for digit in sha256):

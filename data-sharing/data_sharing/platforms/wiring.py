@@ -15,6 +15,7 @@ from grpc import aio
 
 from control_plane.errors import InvalidInput
 from control_plane.identity.jws import from_base64url
+from control_plane.private_files import keep_private
 from control_plane.process import read_pem
 from control_plane.serving.dialing import dialer
 from control_plane.supervision import Supervisor
@@ -48,6 +49,7 @@ async def run_platform(
         certificate=read_pem("certificate", settings.certificate),
         key=read_pem("certificate_key", settings.certificate_key),
     )
+    await asyncio.to_thread(keep_private, settings.data_dir)
     journal = await Journal.open(settings.data_dir / "journal", now_ms=wall_ms())
     try:
         with RuntimeHost(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from control_plane.errors import DataLoss, NotFound
 from control_plane.files import replace_file
+from control_plane.private_files import private_folder
 
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 
@@ -20,7 +21,7 @@ class Artifacts:
     """A folder. Everything blocks."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_folder(folder)
         self._folder = folder
 
     def put(self, content: bytes) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from control_plane.errors import InvalidInput, Refused
+from control_plane.private_files import private_folder
 from data_sharing.registry.manifest import Action, Manifest, ManifestFault, RuntimeNeeds
 from data_sharing.runtimes.port import (
     Artifact,
@@ -46,7 +47,7 @@ class Trial:
             artifact = Artifact.of(needs.kind, content, needs.sha256 or None)
         except InvalidInput as error:
             return [ManifestFault(path="/runtime/sha256", message=error.message)]
-        self._scratch.mkdir(parents=True, exist_ok=True)
+        private_folder(self._scratch)
         with tempfile.TemporaryDirectory(dir=self._scratch) as folder:
             try:
                 installed = await self._hosting.install_soon(

@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from control_plane.files import replace_file
+from control_plane.private_files import private_folder
 
 
 class CompiledCache:
@@ -24,7 +25,7 @@ class CompiledCache:
     def __init__(self, folder: Path, settings: str) -> None:
         """`settings` names the engine's configuration; raises OSError where the folder
         cannot be made."""
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_folder(folder)
         self._folder = folder
         self._made_by = f"{version('wasmtime')} {platform.machine()} {settings}".encode()
 

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from control_plane.errors import InvalidInput, Refused
 from control_plane.files import replace_file
+from control_plane.private_files import private_folder
 from data_sharing.runtimes.cgroups import Cgroup, Cgroups, GroupLimits
 from data_sharing.runtimes.output import command_input
 from data_sharing.runtimes.port import (
@@ -104,7 +105,7 @@ class ProcessRuntime:
         if limits.fuel is not None:
             raise InvalidInput("limits.fuel", "fuel is counted in wasm only; limit cpu_s")
         sandbox = self._isolating(limits, capabilities)
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_folder(self._folder)
         path = self._folder / artifact.sha256
         replace_file(path, artifact.content, mode=0o500)
         return InstalledProcess(artifact, limits, sandbox, self._groups, path)

@@ -19,6 +19,7 @@ from control_plane.auth.access_control import AccessControl
 from control_plane.auth.interceptor import AccessInterceptor
 from control_plane.auth.method_access import access_of_services
 from control_plane.auth.tokens import Tokens
+from control_plane.private_files import keep_private
 from control_plane.process import serving_tls
 from control_plane.serving.server import Server
 from control_plane.supervision import Supervisor
@@ -59,6 +60,7 @@ SERVICES = (
     registry_service.NAME, feed_service.NAME, rule_service.NAME, plan_service.NAME,
     decision_service.NAME, platform_service.NAME,
 )  # fmt: skip
+SIGNING_KEY = "signing.key"
 SCHEMAS = (feed_tables.SCHEMA, registry_tables.SCHEMA, *decision_tables.SCHEMAS)
 
 
@@ -85,6 +87,8 @@ async def serve(
         access_of_services(SERVICES), Tokens.read(settings.tokens) if settings.tokens else None
     )
     callers = Callers(access)
+    # A key that lies open is not mended but refused by its reader: others may have it by now.
+    await asyncio.to_thread(keep_private, folder, leave=[SIGNING_KEY])
     database = await Database.open(folder / "sharing.db", SCHEMAS)
     try:
         with RuntimeHost(folder / "compiled", processes=settings.processes()) as hosting:
@@ -100,7 +104,7 @@ async def serve(
                 database,
                 registry,
                 callers,
-                signing_key=settings.signing_key or folder / "signing.key",
+                signing_key=settings.signing_key or folder / SIGNING_KEY,
                 keep_decisions_s=settings.keep_decisions_s,
                 wall_ms=wall_ms,
             )

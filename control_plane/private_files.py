@@ -1,0 +1,118 @@
+"""Private files: what a process keeps on disk is for its own user, whatever the umask is.
+
+Folders get mode 0700 and files 0600 as they are made, so there is no moment in which others can
+open them. What is there already and lies open, of an earlier version or a generous hand, is mended
+at start and said once; what belongs to somebody else is refused, because its owner can change it
+back at any time.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+from collections.abc import Collection
+from pathlib import Path
+
+from control_plane.errors import Refused
+
+log = logging.getLogger(__name__)
+
+FOLDER_MODE, FILE_MODE = 0o700, 0o600
+UMASK = 0o077
+_OTHERS = 0o077
+_NAMED = 3  # paths in a message
+
+
+def private_folder(folder: Path) -> None:
+    """Makes a folder that is not there, and those above it that are not, for us alone. One that is
+    there stays as it is. Raises OSError."""
+    if not folder.parent.exists():
+        private_folder(folder.parent)
+    try:
+        os.mkdir(folder, FOLDER_MODE)
+    except FileExistsError:
+        if not folder.is_dir():
+            raise
+    else:
+        os.chmod(folder, FOLDER_MODE)  # a umask can take bits of ours away
+
+
+def open_private(path: Path, flags: int) -> int:
+    """A descriptor of a file, which is made for us alone where it is not there (flags with
+    O_CREAT), and mended where it lies open to others. Raises OSError; Refused where it is
+    somebody else's."""
+    descriptor = os.open(path, flags | os.O_CLOEXEC, FILE_MODE)
+    try:
+        found = os.fstat(descriptor)
+        _check_owner(path, found)
+        if stat.S_ISREG(found.st_mode) and stat.S_IMODE(found.st_mode) != FILE_MODE:
+            if found.st_size and found.st_mode & _OTHERS:
+                log.warning("%s was open to others (mode %o); it is not any more", path,
+                            stat.S_IMODE(found.st_mode))  # fmt: skip
+            os.fchmod(descriptor, FILE_MODE)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def make_private(path: Path) -> None:
+    """Sees to it that a file is there, for us alone. Raises as open_private."""
+    os.close(open_private(path, os.O_RDWR | os.O_CREAT))
+
+
+def mend_file(path: Path) -> None:
+    """Closes a file to others where there is one. Raises as open_private."""
+    if path.exists():
+        os.close(open_private(path, os.O_RDONLY))
+
+
+def keep_private(folder: Path, *, leave: Collection[str] = ()) -> None:
+    """Makes a data directory, or sees to it that nobody else can look into the one that is there,
+    nor into anything in it; what was open is said in one line. leave: names of files that whoever
+    reads them looks at, and refuses.
+
+    Raises OSError; Refused for a folder that is not ours alone to close: somebody else's, one that
+    many write to (sticky, as /tmp), or the root of all.
+    """
+    folder = folder.resolve()
+    private_folder(folder)
+    found = os.lstat(folder)
+    if folder == Path(folder.anchor) or found.st_mode & stat.S_ISVTX:
+        raise Refused(f"{folder} is shared with others; name a folder of its own below it")
+    _check_owner(folder, found)
+    if not found.st_mode & _OTHERS:
+        return  # nobody else has come further than here
+    os.chmod(folder, FOLDER_MODE)  # first: from now on nobody can put anything in our way
+    mended = [folder, *_mended_below(folder, leave)]
+    names = ", ".join(str(one) for one in mended[:_NAMED])
+    more = f" and {len(mended) - _NAMED} more" if len(mended) > _NAMED else ""
+    log.warning("open to others until now, and closed: %s%s", names, more)
+
+
+def _mended_below(folder: Path, leave: Collection[str]) -> list[Path]:
+    mended = []
+    for place, folders, files in os.walk(folder):
+        for name, mode in [
+            *((one, FOLDER_MODE) for one in folders),
+            *((one, FILE_MODE) for one in files),
+        ]:
+            path = Path(place, name)
+            found = os.lstat(path)
+            if stat.S_ISLNK(found.st_mode) or name in leave:
+                continue
+            _check_owner(path, found)
+            if found.st_mode & _OTHERS:
+                # What only its owner may run, he may go on running.
+                os.chmod(path, mode | (found.st_mode & stat.S_IXUSR))
+                mended.append(path)
+    return mended
+
+
+def _check_owner(path: Path, found: os.stat_result) -> None:
+    if found.st_uid != os.geteuid():
+        raise Refused(
+            f"{path} belongs to user {found.st_uid} and not to {os.geteuid()}, who runs this; "
+            "run it as that user, give it to this one (chown -R), or name another place"
+        )
