@@ -2,7 +2,8 @@
 caller's fault is not logged as if it were ours.
 
 The document is {"error": {"code", "field", "message"}}; the code is a canonical gRPC status name.
-A request that is no HTTP at all is answered by aiohttp itself, with a line of text.
+A request that aiohttp cannot read (no HTTP, a header twice that may stand there once) is answered
+the same, and its connection closed.
 """
 
 from __future__ import annotations
@@ -59,6 +60,28 @@ async def errors_as_json(
     except Exception:  # the boundary: whatever it was, the caller gets an answer
         log.exception("an HTTP handler failed")
         return error_response("INTERNAL", "", "internal error; see the server's log", 500)
+
+
+class JsonConnection(web.RequestHandler):
+    """A connection whose requests may be none that can be read."""
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """What aiohttp answers before any handler is asked."""
+        super().handle_error(request, status, exc, message)  # logs it
+        code = "INVALID_ARGUMENT" if status < 500 else "INTERNAL"
+        said = "internal error; see the server's log"
+        if status < 500:
+            why = getattr(exc, "message", "") or message or HTTPStatus(status).description
+            said = f"the request cannot be read: {why.strip().partition(chr(10))[0][:200]}"
+        response = error_response(code, "", said, status)
+        response.force_close()
+        return response
 
 
 def server_log() -> logging.Logger:

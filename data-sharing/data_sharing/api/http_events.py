@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -44,7 +45,12 @@ from data_sharing.api.cloudevent_json import (
     envelopes_from_batch,
 )
 from data_sharing.api.feed_service import PUBLISH_BATCH
-from data_sharing.api.http_errors import error_response, errors_as_json, server_log
+from data_sharing.api.http_errors import (
+    JsonConnection,
+    error_response,
+    errors_as_json,
+    server_log,
+)
 from data_sharing.feeds.attributes import shown
 from data_sharing.feeds.intake import Envelope, Refusal
 from data_sharing.feeds.publisher import Answer, Publisher
@@ -84,6 +90,7 @@ class HttpEvents:
         self._callers = callers
         self._tls = tls
         self._runner: web.AppRunner | None = None
+        self._listener: asyncio.Server | None = None
         self.address = ""
 
     async def start(self) -> None:
@@ -92,14 +99,17 @@ class HttpEvents:
             return
         application = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[errors_as_json])
         application.router.add_post(EVENTS_PATH, self._post)
-        self._runner = web.AppRunner(
-            application, access_log=None, logger=server_log(), keepalive_timeout=75.0
-        )
+        self._runner = web.AppRunner(application, access_log=None, logger=server_log())
         await self._runner.setup()
         host, _, port = self._listen.rpartition(":")
-        site = web.TCPSite(self._runner, host.strip("[]"), int(port), ssl_context=self._tls)
         try:
-            await site.start()
+            self._listener = await asyncio.get_running_loop().create_server(
+                partial(self._connection, self._runner),
+                host.strip("[]"),
+                int(port),
+                ssl=self._tls,
+                backlog=128,
+            )
         except OSError as error:
             await self._runner.cleanup()
             self._runner = None
@@ -108,12 +118,25 @@ class HttpEvents:
                 f"cannot listen on {self._listen} for events: {why_failed(error)}; choose another "
                 "--http-listen",
             ) from error
-        self.address = f"{host}:{self._runner.addresses[0][1]}"
+        self.address = f"{host}:{self._listener.sockets[0].getsockname()[1]}"
 
     async def stop(self) -> None:
         """Finishes what is under way."""
+        if self._listener is not None:
+            self._listener.close()
         if self._runner is not None:
             await self._runner.cleanup()
+
+    @staticmethod
+    def _connection(runner: web.AppRunner) -> JsonConnection:
+        assert runner.server is not None
+        return JsonConnection(
+            runner.server,
+            loop=asyncio.get_running_loop(),
+            access_log=None,  # type: ignore[arg-type]  # none, as AppRunner takes it
+            logger=server_log(),
+            keepalive_timeout=75.0,
+        )
 
     async def _post(self, request: web.Request) -> web.StreamResponse:
         try:

@@ -156,6 +156,23 @@ async def test_the_charset_is_one_that_json_has(server, tenant, mode, charset, e
         )  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ([("content-type", b"application/cloudevents+json")] * 2, "Content-Type"),
+        ([("content-type", b"text/json"), ("Content-Type", b"application/json")], "Content-Type"),
+        ([("content-length", b"2")], "Content-Length"),
+        ([("content-length", b"two")], "Content-Length"),
+        ([("a b", b"c")], ""),
+    ],
+)
+async def test_what_cannot_be_read_as_http_is_answered_in_json(server, tenant, fields, why):
+    status, told = await asyncio.to_thread(post, server, tenant, fields, b"{}")
+    assert (status, told["error"]["code"]) == (400, "INVALID_ARGUMENT")
+    assert told["error"]["message"].startswith("the request cannot be read: ")
+    assert why.lower() in told["error"]["message"].lower()
+
+
 async def test_what_says_to_be_ascii_is(server, tenant):
     body = '[{"id": "é"}]'.encode()
     kind = b"application/cloudevents-batch+json; charset=us-ascii"
