@@ -2,8 +2,9 @@
 
 The one place that knows the CEL package (PyPI `cel-expr-python`, CEL's C++ implementation). Text
 that does not parse or type-check is InvalidInput with line and column. Bounded at compile time
-are length, constants and regular expressions; nesting (32) and iterations per evaluation (10,000)
-are bounded by CEL itself, and its regular expressions are RE2, linear in the input.
+are length, constants, regular expressions and what evaluating can cost (see `cost`); nesting (32)
+and iterations per evaluation (10,000) are bounded by CEL itself, and its regular expressions are
+RE2, linear in the input.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from cel_expr_python import cel
 from cel_expr_python.ext import ext_math, ext_strings
 
 from control_plane.errors import InvalidInput
+from control_plane.expressions.cost import BUDGET, MOST_TEXT, Loop, estimate
 from control_plane.expressions.expression import Bindings, Expression
 from control_plane.expressions.tree import Call, Constant, Node, children, tree_of, walk
 
@@ -81,6 +83,7 @@ class Environment:
         except (RuntimeError, ValueError) as error:
             raise InvalidInput(field, f"{field}: {_complaint(str(error))}") from None
         _check_size(tree, text, field)
+        loops = _check_cost(tree, text, field)
         allowed = [_TYPES[kind] for kind in returns]
         actual = compiled.return_type()
         if allowed and actual != cel.Type.DYN and actual not in allowed:
@@ -88,7 +91,7 @@ class Environment:
             raise InvalidInput(
                 field, f"{field}: must give {wanted}, and gives {actual.name().lower()}: {text}"
             )
-        return Expression(text, tree, compiled)
+        return Expression(text, tree, compiled, loops)
 
     def bind(self, values: Mapping[str, Any]) -> Bindings:
         """Values of the variables for evaluating. They are read lazily and must not be changed
@@ -129,6 +132,24 @@ def _check_size(tree: Node, text: str, field: str) -> None:
         raise InvalidInput(
             field, f"{field}: the expression has {nodes} parts; at most {MOST_NODES}"
         )
+
+
+def _check_cost(tree: Node, text: str, field: str) -> tuple[Loop, ...]:
+    found = estimate(tree)
+    if found.text > MOST_TEXT:
+        raise InvalidInput(
+            field,
+            f"{field}: {place(text, found.text_at)}: this can make a text of {found.text:,} "
+            f"characters; at most {MOST_TEXT:,}",
+        )
+    if found.units > BUDGET:
+        raise InvalidInput(
+            field,
+            f"{field}: {place(text, found.costliest)}: the expression can cost {found.units:,} "
+            f"steps, of which {BUDGET:,} are allowed, and most of them here; loop over less, or do "
+            "less in the loop",
+        )
+    return found.loops
 
 
 def _check_regex(call: Call, text: str, field: str) -> None:

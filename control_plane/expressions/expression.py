@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from cel_expr_python import cel
 
+from control_plane.expressions.cost import Loop
 from control_plane.expressions.direct import direct_of, read
 from control_plane.expressions.tree import Node, Path, path_of
 
@@ -44,16 +45,18 @@ class Bindings:
 
 
 class Expression:
-    """Made by Environment.compile. path: where it only reads one, as ("event", "key")."""
+    """Made by Environment.compile. path: where it only reads one, as ("event", "key"). loops: the
+    lists it loops over; one that is longer than its cost was worked out for is a Fault."""
 
-    __slots__ = ("_compiled", "_direct", "path", "text", "tree")
+    __slots__ = ("_compiled", "_direct", "loops", "path", "text", "tree")
 
-    def __init__(self, text: str, tree: Node, compiled: Any) -> None:
+    def __init__(self, text: str, tree: Node, compiled: Any, loops: tuple[Loop, ...] = ()) -> None:
         self.text = text
         self.tree = tree
         self.path: Path | None = path_of(tree)
         self._compiled = compiled
         self._direct = direct_of(tree)
+        self.loops = loops
 
     def evaluate(self, bindings: Bindings) -> Any:
         """A plain Python value (bool, int, float, str, None, datetime, timedelta, list, dict),
@@ -62,6 +65,8 @@ class Expression:
             found = read(self.path, bindings.values)
             if found is not None:
                 return found
+        if self.loops and (fault := _too_long(self.loops, bindings.values)) is not None:
+            return fault
         try:
             found = self._compiled.eval(bindings.activation)
             if found.type() == _ERROR:
@@ -76,6 +81,8 @@ class Expression:
             said = self._direct(bindings.values)
             if said is not None:
                 return said
+        if self.loops and (fault := _too_long(self.loops, bindings.values)) is not None:
+            return fault
         try:
             value = self._compiled.eval(bindings.activation).value()
         except RuntimeError as error:
@@ -90,6 +97,19 @@ class Expression:
 
     def __repr__(self) -> str:
         return f"Expression({self.text!r})"
+
+
+def _too_long(loops: tuple[Loop, ...], values: Mapping[str, Any]) -> Fault | None:
+    for path, most in loops:
+        found: Any = values
+        for name in path:
+            found = found.get(name) if isinstance(found, Mapping) else None
+        if isinstance(found, (list, tuple, Mapping)) and len(found) > most:
+            return Fault(
+                f"{'.'.join(path)} has {len(found):,} items; this expression can loop over {most:,}",
+                missing=False,
+            )
+    return None
 
 
 def _fault(said: str) -> Fault:
