@@ -106,7 +106,8 @@ def _too_long(loops: tuple[Loop, ...], values: Mapping[str, Any]) -> Fault | Non
             found = found.get(name) if isinstance(found, Mapping) else None
         if isinstance(found, (list, tuple, Mapping)) and len(found) > most:
             return Fault(
-                f"{'.'.join(path)} has {len(found):,} items; this expression can loop over {most:,}",
+                f"{'.'.join(path)} has {len(found):,} items, of which this expression can loop "
+                f"over {most:,}",
                 missing=False,
             )
     return None

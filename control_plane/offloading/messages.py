@@ -48,11 +48,11 @@ def error_value(error: ServiceError) -> list[Any]:
 def error_of(value: list[Any]) -> ServiceError:
     """The error that `error_value` was given."""
     name, field, message, parts = value
-    kind = getattr(errors, name, ServiceError)
-    if issubclass(kind, InvalidInput):
-        made: ServiceError = kind(field, message)
-        if parts:
-            made.faults = tuple(map(error_of, parts))  # type: ignore[attr-defined]
-        return made
-    plain: ServiceError = kind(message)
-    return plain
+    kind: Any = getattr(errors, name, ServiceError)
+    if not issubclass(kind, InvalidInput):
+        plain: ServiceError = kind(message)
+        return plain
+    made: InvalidInput = kind(field, message)
+    if parts:
+        made.faults = tuple(map(error_of, parts))  # type: ignore[attr-defined]
+    return made

@@ -1,7 +1,8 @@
 """Documents that people write: YAML 1.2's core schema (so that `on` and `no` are words), or JSON.
 
 A key that stands twice is an error, because one of both would be lost in silence; so are anchors
-and aliases, with which a short text can become a huge one. What is read is what JSON can say.
+and aliases, with which a short text can become a huge one. Size, nesting and numbers of parts are
+bounded, and counted while the text is read. What is read is what JSON can say.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ import yaml
 from control_plane.errors import InvalidInput
 
 MOST_BYTES = 1_048_576
+MOST_LEVELS = 64
+MOST_PARTS = 100_000  # mappings, lists, keys and values
+MOST_DIGITS = 400  # of a number; the largest double has 309
 T = TypeVar("T")
 _PLACE = re.compile(r" - at `\$\.?(.*)`$")
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -53,19 +57,27 @@ def _mapping(loader: Any, node: yaml.MappingNode) -> dict[str, Any]:
     return found
 
 
-_Core.add_constructor("tag:yaml.org,2002:int", lambda _, node: int(node.value))
+def _whole(digits: str) -> int:
+    """Raises ValueError for more digits than any number that is meant has."""
+    if len(digits) > MOST_DIGITS:
+        raise ValueError(f"a number has {len(digits):,} digits; at most {MOST_DIGITS}")
+    return int(digits)
+
+
+_Core.add_constructor("tag:yaml.org,2002:int", lambda _, node: _whole(node.value))
 _Core.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
 
 
 def value_of(text: str, name: str, *, most_bytes: int = MOST_BYTES) -> Any:
     """What the text says, as plain values. `name` stands in the message of InvalidInput."""
-    if len(text.encode()) > most_bytes:
+    try:
+        too_large = len(text) > most_bytes or len(text.encode()) > most_bytes
+    except UnicodeEncodeError:
+        raise InvalidInput(name, f"{name}: holds half a character, which is no UTF-8") from None
+    if too_large:
         raise InvalidInput(name, f"{name}: larger than {most_bytes:,} bytes")
     found = _json(text, name) if text.lstrip().startswith("{") else _yaml(text, name)
-    try:
-        complaint = _not_plain(found)
-    except RecursionError:
-        complaint = "nested too deep"
+    complaint = _not_plain(found)
     if complaint:
         raise InvalidInput(name, f"{name}: {complaint}")
     return found
@@ -74,41 +86,84 @@ def value_of(text: str, name: str, *, most_bytes: int = MOST_BYTES) -> Any:
 def _yaml(text: str, name: str) -> Any:
     loader = None
     try:
-        for token in yaml.scan(text, Loader=_Core):
-            if isinstance(token, (yaml.AnchorToken, yaml.AliasToken)):
-                line = token.start_mark.line + 1
-                raise yaml.YAMLError(f"line {line}: anchors and aliases are not supported")
+        _check_events(text)
         loader = _Core(text)
         return loader.get_single_data()
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InvalidInput(name, f"{name}: not YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise InvalidInput(name, f"{name}: {_TOO_DEEP}") from None
+    except (yaml.YAMLError, ValueError) as error:
+        said = " ".join(str(error).split())
+        said = _TOO_DEEP if "nesting depth" in said else f"not YAML: {said}"  # libyaml's own bound
+        raise InvalidInput(name, f"{name}: {said}") from None
     finally:
         if loader is not None:
             loader.dispose()
+
+
+def _check_events(text: str) -> None:
+    """Before anything is made of it. Raises yaml.YAMLError."""
+    depth = parts = 0
+    for event in yaml.parse(text, Loader=_Core):
+        line = event.start_mark.line + 1 if event.start_mark is not None else 0
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            raise yaml.YAMLError(f"line {line}: anchors and aliases are not supported")
+        if isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
+            depth += 1
+        elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
+            depth -= 1
+            continue
+        parts += 1
+        if depth > MOST_LEVELS:
+            raise yaml.YAMLError(f"line {line}: {_TOO_DEEP}")
+        if parts > MOST_PARTS:
+            raise yaml.YAMLError(f"line {line}: {_TOO_MANY}")
+
+
+_TOO_DEEP = f"nested deeper than {MOST_LEVELS} levels"
+_TOO_MANY = f"more than {MOST_PARTS:,} keys and values"
 
 
 def _json(text: str, name: str) -> Any:
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) < len(pairs):
-            twice = next(key for n, (key, _) in enumerate(pairs) if key in dict(pairs[:n]))
+            seen: set[str] = set()
+            twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
             raise ValueError(f"the key {twice!r} stands there twice; keep one")
         return found
 
     try:
-        return json.loads(text, object_pairs_hook=once)
-    except (ValueError, RecursionError) as error:
+        return json.loads(text, object_pairs_hook=once, parse_int=_whole)
+    except RecursionError:
+        raise InvalidInput(name, f"{name}: {_TOO_DEEP}") from None
+    except ValueError as error:
         raise InvalidInput(name, f"{name}: not JSON: {error}") from None
 
 
 def _not_plain(value: Any) -> str:
-    """What JSON cannot say: .nan, sets, bytes, halves of characters; empty where all is well."""
-    if isinstance(value, dict):
-        return next(filter(None, (_not_plain(one) for pair in value.items() for one in pair)), "")
-    if isinstance(value, list):
-        return next(filter(None, map(_not_plain, value)), "")
+    """What JSON cannot say: .nan, sets, bytes, halves of characters; or more than is taken, or
+    nested deeper. Empty where all is well."""
+    todo: list[tuple[Any, int]] = [(value, 0)]
+    parts = 0
+    while todo:
+        one, depth = todo.pop()
+        parts += 1
+        if parts > MOST_PARTS:
+            return _TOO_MANY
+        if isinstance(one, (dict, list)):
+            if depth >= MOST_LEVELS:
+                return _TOO_DEEP
+            todo += [(inner, depth + 1) for inner in one]
+            if isinstance(one, dict):
+                todo += [(inner, depth + 1) for inner in one.values()]
+        elif complaint := _not_plain_scalar(one):
+            return complaint
+    return ""
+
+
+def _not_plain_scalar(value: Any) -> str:
     if isinstance(value, str):
-        halves = any("\ud800" <= letter <= "\udfff" for letter in value)
+        halves = not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value)
         return f"holds half a character, which is no UTF-8: {value!r:.80}" if halves else ""
     if isinstance(value, float):
         return "" if isfinite(value) else f"holds the number {value}, which JSON has not"

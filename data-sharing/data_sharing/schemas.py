@@ -1,21 +1,43 @@
 """DataSchema: a JSON Schema (2020-12) compiled once, for values that are checked often.
 
 Wraps jsonschema-rs, a validator in Rust: 0.4 µs for a small object, where the reference in
-Python takes 60. Nothing is ever fetched: references stay within the schema. Patterns run on a
-regex engine whose time is linear in the text, so no schema can make checking an event slow.
+Python takes 60. Nothing is ever fetched: references stay within the schema. No schema can make
+checking slow: its parts are counted before it is compiled, what it can cost is worked out (see
+`schema_cost`), and patterns run on a regex engine whose time is linear in the text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, NamedTuple
 
 import jsonschema_rs
 
+from data_sharing.schema_cost import SchemaCost, SchemaTooCostly, schema_cost
+
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MAX_DEPTH = 32  # of nesting in a schema
+MOST_WORK = 400_000  # steps for one value, see `schema_cost`; about 6 ms
+MOST_PATTERN = 1_024  # characters
+PATTERN_BYTES = 1 << 20  # of a compiled one
+_CHARACTERS_A_STEP = 8  # that a pattern looks at
 _REFERENCES = ("$ref", "$dynamicRef")
+_COMBINING = ("allOf", "anyOf", "oneOf")
+
+
+class _Bound(NamedTuple):
+    most: int
+    what: str
+
+
+_BOUNDS = {
+    "parts": _Bound(20_000, "objects, lists and values"),
+    "references": _Bound(1_000, "references"),
+    "combined": _Bound(1_000, "schemas in allOf, anyOf and oneOf"),
+    "patterns": _Bound(100, "patterns"),
+    "values": _Bound(10_000, "values in one enum"),
+}
 
 
 class Breach(NamedTuple):
@@ -39,7 +61,7 @@ class BadSchema(Exception):
 class DataSchema:
     """See the module. Immutable; safe from several threads."""
 
-    __slots__ = ("_validator", "accepts", "document")
+    __slots__ = ("_validator", "accepts", "cost", "document")
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         """Raises BadSchema."""
@@ -49,8 +71,11 @@ class DataSchema:
                 dict(document),
                 offline=True,
                 validate_formats=True,
-                pattern_options=jsonschema_rs.RegexOptions(),
+                pattern_options=jsonschema_rs.RegexOptions(size_limit=PATTERN_BYTES),
             )
+            self.cost: SchemaCost = schema_cost(document)
+        except SchemaTooCostly as error:
+            raise BadSchema("", str(error)) from None
         except jsonschema_rs.ValidationError as error:
             raise BadSchema(pointer(error.instance_path), _sentence(error.message)) from error
         except ValueError as error:
@@ -58,6 +83,21 @@ class DataSchema:
         self.document = document
         self._validator = validator
         self.accepts = validator.is_valid  # the whole hot path
+
+    def too_much_work(self, content: bytes) -> str:
+        """Why a value, as JSON text, would take too long to be checked; empty: it would not."""
+        cost, size = self.cost, len(content)
+        texts = cost.first + cost.patterns * size // _CHARACTERS_A_STEP
+        if texts + cost.each * (size // 2) <= MOST_WORK:  # no value and its comma are shorter
+            return ""
+        values = content.count(b",") + content.count(b"[") + content.count(b"{")
+        work = texts + cost.each * values
+        if work <= MOST_WORK:
+            return ""
+        return (
+            f"has up to {values:,} values, and by its schema takes up to {work:,} steps to be "
+            f"checked; at most {MOST_WORK:,}. Send less at once, or make the schema simpler"
+        )
 
     def breach(self, value: Any) -> Breach | None:
         """The first thing that is wrong with a value; None: nothing. What JSON cannot say, or
@@ -81,28 +121,63 @@ class DataSchema:
 
 
 def check_references(document: Any) -> None:
-    """Raises BadSchema where a schema is of another dialect, refers to another document, or is
-    nested too deep. Looks everywhere, also where a `$ref` would be no reference: a schema that
-    only looks like fetching is refused as well."""
+    """Raises BadSchema where a schema is of another dialect, refers to another document, is nested
+    too deep or has too many parts; one pass. Looks everywhere, also where a `$ref` would be no
+    reference: a schema that only looks like fetching is refused as well."""
     todo: list[tuple[str, Any, int]] = [("", document, 0)]
+    counts = dict.fromkeys(_BOUNDS, 0)
     while todo:
         where, node, depth = todo.pop()
         if depth > MAX_DEPTH:
             raise BadSchema(where, f"is nested deeper than {MAX_DEPTH} levels")
+        counts["parts"] += 1
         if isinstance(node, Mapping):
-            for word in _REFERENCES:
-                target = node.get(word)
-                if isinstance(target, str) and not target.startswith("#"):
-                    raise BadSchema(
-                        f"{where}/{word}",
-                        f"refers to {target!r}; only references within the schema (#…) are taken",
-                    )
-            dialect = node.get("$schema", DIALECT)
-            if isinstance(dialect, str) and dialect.rstrip("#") != DIALECT:
-                raise BadSchema(f"{where}/$schema", f"is {dialect!r}; only {DIALECT} is taken")
+            _check_words(where, node)
+            _count(node, counts)
             todo += [(f"{where}/{escape(str(key))}", one, depth + 1) for key, one in node.items()]
         elif isinstance(node, list):
             todo += [(f"{where}/{place}", one, depth + 1) for place, one in enumerate(node)]
+        for name, bound in _BOUNDS.items():
+            if counts[name] > bound.most:
+                raise BadSchema(where, f"has more than {bound.most:,} {bound.what}")
+
+
+def _check_words(where: str, node: Mapping[str, Any]) -> None:
+    for word in _REFERENCES:
+        target = node.get(word)
+        if isinstance(target, str) and not target.startswith("#"):
+            raise BadSchema(
+                f"{where}/{word}",
+                f"refers to {target!r}; only references within the schema (#…) are taken",
+            )
+    dialect = node.get("$schema", DIALECT)
+    if isinstance(dialect, str) and dialect.rstrip("#") != DIALECT:
+        raise BadSchema(f"{where}/$schema", f"is {dialect!r}; only {DIALECT} is taken")
+    for word, pattern in _patterns(node):
+        if len(pattern) > MOST_PATTERN:
+            raise BadSchema(
+                f"{where}/{word}", f"is a pattern of more than {MOST_PATTERN:,} characters"
+            )
+
+
+def _count(node: Mapping[str, Any], counts: dict[str, int]) -> None:
+    """Adds what one schema has."""
+    counts["references"] += sum(isinstance(node.get(word), str) for word in _REFERENCES)
+    for word in _COMBINING:
+        several = node.get(word)
+        counts["combined"] += len(several) if isinstance(several, list) else 0
+    counts["patterns"] += sum(1 for _ in _patterns(node))
+    values = node.get("enum")
+    counts["values"] = max(counts["values"], len(values) if isinstance(values, list) else 0)
+
+
+def _patterns(node: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Each with the word it stands at."""
+    if isinstance(node.get("pattern"), str):
+        yield "pattern", node["pattern"]
+    by_name = node.get("patternProperties")
+    for name in by_name if isinstance(by_name, Mapping) else ():
+        yield "patternProperties", str(name)
 
 
 def pointer(path: list[str | int] | tuple[str | int, ...]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from data_sharing.api.rule_service import clause_to_proto
+from data_sharing.api.tested_rules import clause_to_proto
 from data_sharing.decisions.dead_letters import DeadLetter
 from data_sharing.decisions.history import Decision, Judgement
 from data_sharing.decisions.outbox import InstructionState, StoredInstruction

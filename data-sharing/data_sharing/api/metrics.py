@@ -64,7 +64,7 @@ class SharingMetrics(Collector):
         )
         events.add_metric(["accepted"], self._log.accepted)
         events.add_metric(["duplicate"], self._log.duplicates)
-        for code, count in sorted(self._publisher.refused.items()):
+        for code, count in sorted(self._publisher.refused.copy().items()):
             events.add_metric([f"refused_{code.lower()}"], count)
         yield events
         yield CounterMetricFamily(
@@ -99,7 +99,7 @@ class SharingMetrics(Collector):
             "Events that a window or join let go of for want of room.",
             labels=["tenant", "rule"],
         )
-        for (tenant, rule), count in sorted(counts.evicted.items()):
+        for (tenant, rule), count in sorted(counts.evicted.copy().items()):
             evicted.add_metric([tenant, rule], count)
         yield evicted
         yield from self._parking()
@@ -111,7 +111,7 @@ class SharingMetrics(Collector):
             f" {MOST_PARKED_RULES:,} rules at most.",
             labels=["tenant", "rule", "scope"],
         )
-        for (tenant, rule), counts in sorted(self._worker.parked.items()):
+        for (tenant, rule), counts in sorted(self._worker.parked.copy().items()):
             for scope, count in (
                 (ParkingScope.KEY, counts.keys),
                 (ParkingScope.PRODUCER, counts.producers),
@@ -130,7 +130,9 @@ class SharingMetrics(Collector):
             "Times that what was parked was tried again when its time had come.",
             labels=["tenant", "rule", "scope", "outcome"],
         )
-        for (tenant, rule, kind, scope), count in sorted(self._worker.counts.parking.items()):
+        for (tenant, rule, kind, scope), count in sorted(
+            self._worker.counts.parking.copy().items()
+        ):
             if kind is ParkingChangeKind.PARKED:
                 parkings.add_metric([tenant, rule, scope.value], count)
             else:

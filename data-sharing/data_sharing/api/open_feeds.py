@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+
 from data_sharing.feed_key import KeyPath
 from data_sharing.feeds.feed import Feed
 from data_sharing.registry.catalogue import Catalogue
-from data_sharing.schemas import DataSchema
+from data_sharing.schemas import BadSchema, DataSchema
+
+log = logging.getLogger(__name__)
 
 
 class OpenFeeds:
@@ -21,12 +25,20 @@ class OpenFeeds:
         for version, produced in catalogue.feeds():
             name = version.manifest.tenant, produced.type
             before = self._feeds.get(name)
-            same = before is not None and before.schema.document == produced.schema
+            if before is not None and before.schema.document == produced.schema:
+                schema = before.schema
+            else:
+                try:
+                    schema = DataSchema(produced.schema)
+                except BadSchema as error:  # of a version that was accepted when more was taken
+                    log.error("feed %s of tenant %s is closed: its schema %s", name[1], name[0],
+                              error.message)  # fmt: skip
+                    continue
             feeds[name] = Feed(
                 tenant=version.manifest.tenant,
                 type=produced.type,
                 application=version.manifest.application,
-                schema=before.schema if before and same else DataSchema(produced.schema),
+                schema=schema,
                 key=KeyPath.parse(produced.key),
             )
         self._feeds = feeds

@@ -8,19 +8,15 @@ import msgspec
 from grpc import aio
 
 from control_plane.errors import InvalidInput
+from control_plane.offloading.port import Offload
 from control_plane.serving.server import Service
 from data_sharing.api.callers import Callers
 from data_sharing.api.pages import size_of
+from data_sharing.api.tested_rules import TEST
 from data_sharing.decisions.rule_registry import RuleRegistry
 from data_sharing.decisions.rule_tables import RuleVersion
 from data_sharing.decisions.worker import DecisionWorker
-from data_sharing.documents import value_of
-from data_sharing.feeds.intake import MAX_EVENT_BYTES
-from data_sharing.management.dry_run import dry_run_rules
-from data_sharing.management.simulator import SimulatedStep
 from data_sharing.platforms.messages import timestamp
-from data_sharing.rules.compiler import parse
-from data_sharing.rules.results import ClauseOutcome, effect_text
 from data_sharing.rules.rule_health import RuleHealth
 from homeport.api.datasharing.v1 import rule_pb2 as pb
 from homeport.api.datasharing.v1 import rule_pb2_grpc as pb_grpc
@@ -35,9 +31,12 @@ Context: TypeAlias = aio.ServicerContext[Any, Any]
 class RuleService(pb_grpc.RuleServiceServicer):
     """Servicer of homeport.api.datasharing.v1.RuleService."""
 
-    def __init__(self, rules: RuleRegistry, worker: DecisionWorker, callers: Callers) -> None:
+    def __init__(
+        self, rules: RuleRegistry, worker: DecisionWorker, offload: Offload, callers: Callers
+    ) -> None:
         self._rules = rules
         self._worker = worker
+        self._offload = offload
         self._callers = callers
 
     def service(self) -> Service:
@@ -51,9 +50,10 @@ class RuleService(pb_grpc.RuleServiceServicer):
         tenant = self._tenant(context, request.tenant)
         text = _bounded(request.document)
         applied = await self._rules.apply(tenant, text, dry_run=request.dry_run)
-        names = [one.forecast for one in parse(text).forecasts]
         return pb.ApplyRulesResponse(
-            rules=map(self._rule, applied.versions), forecasts=names, warnings=applied.warnings
+            rules=map(self._rule, applied.versions),
+            forecasts=applied.forecasts,
+            warnings=applied.warnings,
         )
 
     async def GetRule(self, request: pb.GetRuleRequest, context: Context) -> pb.Rule:
@@ -96,14 +96,14 @@ class RuleService(pb_grpc.RuleServiceServicer):
             raise InvalidInput("events", f"{len(request.events)} events; at most {MOST_SAMPLES}")
         if len(request.plans) > MOST_SAMPLES:
             raise InvalidInput("plans", f"{len(request.plans)} plans; at most {MOST_SAMPLES}")
-        rules = self._rules.sample(tenant, _bounded(request.document))
-        steps = dry_run_rules(
-            rules,
-            tenant,
-            events=[_sample(text, place) for place, text in enumerate(request.events)],
-            plans=[value_of(text, f"plans[{n}]") for n, text in enumerate(request.plans)],
+        response = await self._offload.offload(
+            TEST,
+            [tenant, _bounded(request.document), list(request.events), list(request.plans)],
+            tenant=tenant,
+            subject="document",
+            answer=lambda question: self._rules.answer(tenant, question),
         )
-        return pb.TestRulesResponse(events=map(_tested, steps), warnings=rules.warnings)
+        return pb.TestRulesResponse.FromString(response)
 
     async def RetryRule(
         self, request: pb.RetryRuleRequest, context: Context
@@ -161,45 +161,6 @@ def health_to_proto(health: RuleHealth, suspended: str, *, with_scopes: bool) ->
             for row in (parked if with_scopes else ())
         ],
     )
-
-
-def clause_to_proto(clause: ClauseOutcome) -> pb.Clause:
-    """A clause with its parts."""
-    return pb.Clause(
-        text=clause.text,
-        outcome=clause.outcome,
-        read={name: msgspec.json.encode(value).decode() for name, value in clause.read.items()},
-        joined_by=clause.joined_by,
-        parts=map(clause_to_proto, clause.parts),
-    )
-
-
-def _tested(steps: SimulatedStep) -> pb.TestedEvent:
-    return pb.TestedEvent(
-        event_id=steps.event,
-        rules=[
-            pb.TestedRule(
-                rule_id=one.rule,
-                verdict=one.verdict.value,
-                plan_id=one.plan_id,
-                detail=one.detail,
-                clauses=[clause_to_proto(one.clauses)] if one.clauses else [],
-                effects=[effect_text(effect) for effect in one.effects],
-            )
-            for one in steps.outcomes
-        ],
-    )
-
-
-def _sample(text: str, place: int) -> Any:
-    """A sample event as its feed's intake would read it. Raises InvalidInput."""
-    field = f"events[{place}]"
-    if len(text) > MAX_EVENT_BYTES:
-        raise InvalidInput(field, f"{field}: more than {MAX_EVENT_BYTES:,} characters")
-    try:
-        return msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise InvalidInput(field, f"{field}: not JSON: {error}") from None
 
 
 def _bounded(document: str) -> str:

@@ -1,9 +1,10 @@
 """RuleRegistry: the rules and forecasts of every tenant that are in force, and the set of them
 that decides.
 
-A document is compiled before anything of it is kept, against the feeds that its rules may
-read; it counts from the next event on. An application's rule whose feed is no longer shared
-with it, or no longer there, is suspended until it is again.
+A document is read, compiled and checked in a process of its own before anything of it is kept,
+against the feeds that its rules may read; it counts from the next event on. What was found to be
+sound and cheap enough there is compiled here, rule by rule. An application's rule whose feed is no
+longer shared with it, or no longer there, is suspended until it is again.
 """
 
 from __future__ import annotations
@@ -11,26 +12,26 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
+
+import msgspec
 
 from control_plane.errors import NotFound, Refused, ServiceError
+from control_plane.offloading.port import Offload
 from data_sharing.database import Database
-from data_sharing.decisions import action_check, rule_tables
+from data_sharing.decisions import action_check, rule_document, rule_tables
 from data_sharing.decisions.readable_feeds import ReadableFeeds
+from data_sharing.decisions.rule_document import compiled_rule
 from data_sharing.decisions.rule_tables import RuleVersion
 from data_sharing.decisions.worker import DecisionWorker
 from data_sharing.forecasts.spec import ForecastSpec
 from data_sharing.registry.catalogue import Catalogue
 from data_sharing.rules.compiled import CompiledForecast, CompiledRule
-from data_sharing.rules.compiler import (
-    check_document,
-    compile_forecast,
-    compile_rule,
-    parse,
-)
-from data_sharing.rules.document_faults import FaultCollector
+from data_sharing.rules.compiler import compile_forecast
 from data_sharing.rules.ruleset import RuleSet
 from data_sharing.rules.spec import RulesDocument, RuleSpec
 
@@ -43,6 +44,7 @@ class AppliedRules(NamedTuple):
     """A document's rules as they are now, and what they can fail on, each with its place."""
 
     versions: list[RuleVersion]
+    forecasts: tuple[str, ...]
     warnings: tuple[str, ...]
 
 
@@ -54,14 +56,16 @@ class RuleRegistry:
         database: Database,
         worker: DecisionWorker,
         catalogue: Callable[[], Catalogue],
+        offload: Offload,
         *,
         wall_ms: Callable[[], int],
     ) -> None:
         self._database = database
         self._worker = worker
         self._catalogue = catalogue
+        self._offload = offload
         self._wall_ms = wall_ms
-        self._changing = asyncio.Lock()
+        self._changing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.suspended: dict[tuple[str, str], str] = {}  # to why
         self.load()
 
@@ -80,9 +84,12 @@ class RuleRegistry:
                 compiled_forecasts.append(compile_forecast(spec, tenant=tenant, schemas=feeds))
             except ServiceError as error:
                 self.suspended[tenant, f"forecast {spec.forecast}"] = error.message
+        known: dict[str, dict[str, CompiledForecast]] = defaultdict(dict)
+        for one in compiled_forecasts:
+            known[one.tenant][one.spec.forecast] = one
         for rule in rules:
             try:
-                compiled.append(_compiled(rule, catalogue, compiled_forecasts))
+                compiled.append(compiled_rule(rule, catalogue, known[rule.tenant]))
             except ServiceError as error:
                 self.suspended[rule.tenant, rule.spec.rule] = error.message
         for (tenant, name), why in self.suspended.items():
@@ -91,24 +98,37 @@ class RuleRegistry:
 
     async def apply(self, tenant: str, text: str, *, dry_run: bool = False) -> AppliedRules:
         """A document comes into force, all of it or nothing. Raises InvalidInput, Refused."""
-        document = parse(text)
-        check_document(document)
-        async with self._changing:
-            before = {rule.spec.rule: rule for rule in self.rules(tenant, with_retired=True)}
-            versions = [self._next(tenant, spec, before.get(spec.rule)) for spec in document.rules]
-            compiled, forecasts = self.compile(tenant, document, versions)
-            warnings = (*RuleSet(compiled, forecasts).warnings, *self._check_actions(compiled))
-            in_force = sum(not rule.retired for rule in before.values())
-            if in_force + len(versions) > MOST_RULES + len(before):
-                raise Refused(f"tenant {tenant} may have {MOST_RULES:,} rules; retire some first")
-            if not dry_run:
-                await self._database.transact(
-                    lambda db: rule_tables.write(db, tenant, versions, document.forecasts)
+        async with self._lock(tenant):
+            while True:
+                catalogue = self._catalogue()
+                encoded, warnings = await self._offload.offload(
+                    rule_document.CHECK,
+                    [tenant, text],
+                    tenant=tenant,
+                    subject="document",
+                    answer=lambda question: self.answer(tenant, question),
                 )
-                self._worker.replace_rules(self._worker.rules.with_changes(compiled, forecasts))
-                for rule in versions:
-                    self.suspended.pop((tenant, rule.spec.rule), None)
-            return AppliedRules(versions, warnings)
+                document = msgspec.json.decode(encoded, type=RulesDocument)
+                versions = self._versions(tenant, document)
+                applied = AppliedRules(
+                    versions, tuple(one.forecast for one in document.forecasts), tuple(warnings)
+                )
+                if dry_run:
+                    return applied
+                compiled, forecasts = await self._compile(tenant, document, versions, catalogue)
+                if self._catalogue() is catalogue:
+                    break
+            await self._database.transact(
+                lambda db: rule_tables.write(db, tenant, versions, document.forecasts)
+            )
+            self._worker.replace_rules(self._worker.rules.with_changes(compiled, forecasts))
+            for rule in versions:
+                self.suspended.pop((tenant, rule.spec.rule), None)
+            return applied
+
+    def answer(self, tenant: str, question: Any) -> list[Any]:
+        """To what a task in another process asks about the tenant's feeds and forecasts."""
+        return rule_document.answer(question, self._catalogue(), tenant, self._known(tenant))
 
     def warnings(self, rule: RuleVersion) -> tuple[str, ...]:
         """What a rule in force can fail on, and what of its actions is not there now."""
@@ -117,46 +137,53 @@ class RuleRegistry:
             return ()
         return (*compiled.warnings, *action_check.of_rule(self._catalogue(), compiled).texts)
 
-    def _check_actions(self, rules: Sequence[CompiledRule]) -> tuple[str, ...]:
-        """Warnings. Raises InvalidDocument where settings can never be taken."""
-        catalogue, faults = self._catalogue(), FaultCollector()
-        warnings: list[str] = []
-        for rule in rules:
-            found = action_check.of_rule(catalogue, rule)
-            for at, what in found.faults:
-                faults.add(at, what)
-            warnings += (f"{at}: {what}" for at, what in found.warnings)
-        faults.raise_if_any()
-        return tuple(warnings)
+    def _versions(self, tenant: str, document: RulesDocument) -> list[RuleVersion]:
+        """Of the document's rules, were it applied. Raises Refused."""
 
-    def compile(
-        self, tenant: str, document: RulesDocument, versions: Sequence[RuleVersion]
+        def read(db: sqlite3.Connection) -> tuple[int, dict[str, RuleVersion]]:
+            found = (rule_tables.get(db, tenant, one.rule) for one in document.rules)
+            known = {one.spec.rule: one for one in found if one is not None}
+            return rule_tables.count_in_force(db, tenant), known
+
+        in_force, before = self._database.read(read)
+        versions = [self._next(tenant, spec, before.get(spec.rule)) for spec in document.rules]
+        new = sum(one.spec.rule not in before or before[one.spec.rule].retired for one in versions)
+        if in_force + new > MOST_RULES:
+            raise Refused(f"tenant {tenant} may have {MOST_RULES:,} rules; retire some first")
+        return versions
+
+    async def _compile(
+        self,
+        tenant: str,
+        document: RulesDocument,
+        versions: list[RuleVersion],
+        catalogue: Catalogue,
     ) -> tuple[list[CompiledRule], list[CompiledForecast]]:
-        """Raises InvalidDocument with all that is wrong."""
-        catalogue, faults = self._catalogue(), FaultCollector()
+        """Of a document that was checked, giving way to others after each part. Raises
+        InvalidDocument."""
         forecasts: list[CompiledForecast] = []
+        feeds = ReadableFeeds(catalogue, tenant, None)
         for spec in document.forecasts:
-            with faults.gather():
-                feeds = ReadableFeeds(catalogue, tenant, None)
-                forecasts.append(compile_forecast(spec, tenant=tenant, schemas=feeds))
-        known = {one.spec.forecast: one for one in self._worker.rules.forecasts.values()
-                 if one.tenant == tenant}  # fmt: skip
-        known |= {one.spec.forecast: one for one in forecasts}
+            forecasts.append(compile_forecast(spec, tenant=tenant, schemas=feeds))
+            await asyncio.sleep(0)
+        known = self._known(tenant) | {one.spec.forecast: one for one in forecasts}
         compiled: list[CompiledRule] = []
         for rule in versions:
-            with faults.gather():
-                compiled.append(_compiled(rule, catalogue, list(known.values())))
-        faults.raise_if_any()
+            compiled.append(compiled_rule(rule, catalogue, known))
+            await asyncio.sleep(0)
         return compiled, forecasts
 
-    def sample(self, tenant: str, text: str) -> RuleSet:
-        """A document alone, compiled against the feeds there are, to be tried. Raises
-        InvalidInput."""
-        document = parse(text)
-        check_document(document)
-        versions = [RuleVersion(tenant=tenant, version=1, spec=one, applied_ms=0)
-                    for one in document.rules]  # fmt: skip
-        return RuleSet(*self.compile(tenant, document, versions))
+    def _known(self, tenant: str) -> dict[str, CompiledForecast]:
+        """The tenant's forecasts that are in force, by name."""
+        return {
+            one.spec.forecast: one
+            for one in self._worker.rules.forecasts.values()
+            if one.tenant == tenant
+        }
+
+    def _lock(self, tenant: str) -> asyncio.Lock:
+        """Changes of one tenant's rules are made one after another."""
+        return self._changing.setdefault(tenant, asyncio.Lock())
 
     def _next(self, tenant: str, spec: RuleSpec, before: RuleVersion | None) -> RuleVersion:
         if before is not None and before.spec == spec:
@@ -166,7 +193,7 @@ class RuleRegistry:
 
     async def retire(self, tenant: str, rule_id: str) -> RuleVersion:
         """It decides no more, and what it remembers is deleted. Raises NotFound."""
-        async with self._changing:
+        async with self._lock(tenant):
             rule = self.rule(tenant, rule_id)
 
             def work(db: sqlite3.Connection) -> None:
@@ -182,7 +209,7 @@ class RuleRegistry:
         """What is parked of a rule is run again from the next event on: all of it, or what is
         parked at a key or for a producer. The rule, and how much there was. Raises NotFound,
         Refused."""
-        async with self._changing:
+        async with self._lock(tenant):
             rule = self.rule(tenant, rule_id)
             if rule.retired:
                 raise Refused(f"rule {rule_id} is retired; apply it again to run it")
@@ -212,16 +239,3 @@ class RuleRegistry:
     def forecasts(self, tenant: str) -> list[ForecastSpec]:
         """By name."""
         return self._database.read(lambda db: rule_tables.forecasts_of_tenant(db, tenant))
-
-
-def _compiled(
-    rule: RuleVersion, catalogue: Catalogue, forecasts: Sequence[CompiledForecast]
-) -> CompiledRule:
-    """Raises InvalidDocument."""
-    return compile_rule(
-        rule.spec,
-        tenant=rule.tenant,
-        version=rule.version,
-        schemas=ReadableFeeds(catalogue, rule.tenant, rule.spec.application),
-        forecasts={one.spec.forecast: one for one in forecasts if one.tenant == rule.tenant},
-    )

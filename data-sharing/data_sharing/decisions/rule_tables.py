@@ -72,6 +72,13 @@ def get(db: sqlite3.Connection, tenant: str, rule_id: str, version: int = 0) -> 
     return _version(row) if row else None
 
 
+def count_in_force(db: sqlite3.Connection, tenant: str) -> int:
+    """Rules of a tenant that are not retired."""
+    found = db.execute("SELECT count(*) FROM rules WHERE tenant = ? AND retired = 0", (tenant,))
+    count: int = found.fetchone()[0]
+    return count
+
+
 def forecasts(db: sqlite3.Connection) -> list[tuple[str, ForecastSpec]]:
     """(tenant, forecast) of all tenants."""
     rows = db.execute("SELECT tenant, spec FROM forecasts")

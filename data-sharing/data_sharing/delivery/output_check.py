@@ -25,8 +25,13 @@ class OutputCheck:
         action = version.manifest.action(instruction.action) if version is not None else None
         if action is None:
             return performed
+        schema = compiled_schema(action.output)
+        too_much = schema.too_much_work(performed.output.encode())
+        if too_much:
+            message = f"its output {too_much}"
+            return replace(performed, status=Performance.BAD_OUTPUT, message=message)
         try:
-            breach = compiled_schema(action.output).breach(msgspec.json.decode(performed.output))
+            breach = schema.breach(msgspec.json.decode(performed.output))
         except msgspec.DecodeError as error:
             message = f"its output is not JSON: {error}"
         else:

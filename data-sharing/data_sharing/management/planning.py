@@ -12,13 +12,15 @@ from typing import Any
 import msgspec
 
 from control_plane.errors import AlreadyExists, InvalidInput
+from control_plane.offloading.port import Offload
 from data_sharing.database import Database
 from data_sharing.decisions import action_check, plan_store
 from data_sharing.decisions.action_check import ActionFindings
 from data_sharing.decisions.worker import DecisionWorker
+from data_sharing.management import plan_task
 from data_sharing.plans.changes import ChangedPlan, apply, cancel, undo, user_change
 from data_sharing.plans.plan import EventPlan, Occurrence, created
-from data_sharing.plans.spec import parse_plan
+from data_sharing.plans.spec import PlanSpec
 from data_sharing.registry.catalogue import Catalogue
 
 
@@ -30,6 +32,7 @@ class Planning:
         database: Database,
         worker: DecisionWorker,
         catalogue: Callable[[], Catalogue],
+        offload: Offload,
         *,
         wall_ms: Callable[[], int],
         new_id: Callable[[], str],
@@ -37,12 +40,16 @@ class Planning:
         self._database = database
         self._worker = worker
         self._catalogue = catalogue
+        self._offload = offload
         self._wall_ms = wall_ms
         self._new_id = new_id
 
     async def create(self, tenant: str, text: str) -> EventPlan:
         """A new plan; the same once more is what is there. Raises InvalidInput, AlreadyExists."""
-        spec = parse_plan(text)
+        encoded, last_ms = await self._offload.offload(
+            plan_task.READ, text, tenant=tenant, subject="plan"
+        )
+        spec = msgspec.json.decode(encoded, type=PlanSpec)
 
         def work(db: sqlite3.Connection) -> EventPlan:
             self._worker.join_transaction(db)
@@ -56,7 +63,7 @@ class Planning:
                 return existing
             _refuse(action_check.of_plan(self._catalogue(), tenant, spec))
             now_ms = self._wall_ms()
-            plan = created(tenant, spec, now_ms)
+            plan = created(tenant, spec, now_ms, last_ms)
             self._worker.plans.put(plan, None, now_ms=now_ms)
             return plan
 

@@ -51,7 +51,8 @@ class Occurrence(msgspec.Struct, array_like=True, frozen=True):
 class EventPlan(msgspec.Struct, frozen=True, kw_only=True):
     """settings: by occurrence (planned Unix ms as text, or EVERY), by field.
 
-    since_ms: occurrences planned before it are settled. done: actions of later ones that have
+    last_ms: no occurrence is later; None: it was not worked out when the plan was made. since_ms:
+    occurrences planned before it are settled. done: actions of later ones that have
     run or been skipped, by occurrence.
     """
 
@@ -61,6 +62,7 @@ class EventPlan(msgspec.Struct, frozen=True, kw_only=True):
     cancelled: bool = False
     created_ms: int = 0
     since_ms: int = 0
+    last_ms: int | None = None
     settings: dict[str, dict[str, Setting]] = {}
     done: dict[str, tuple[str, ...]] = {}
 
@@ -74,7 +76,9 @@ class EventPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def timing(self) -> Timing:
-        return _timing(msgspec.json.encode(self.spec)) if self.spec.repeats else timing(self.spec)
+        if not self.spec.repeats:
+            return timing(self.spec)
+        return _timing(msgspec.json.encode(self.spec), self.last_ms)
 
     def effective(self, planned_ms: int) -> Mapping[str, Setting]:
         """All fields that are set for an occurrence, its own before those of all."""
@@ -111,8 +115,8 @@ class EventPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @lru_cache(maxsize=4_096)
-def _timing(spec: bytes) -> Timing:
-    return timing(msgspec.json.decode(spec, type=PlanSpec))
+def _timing(spec: bytes, last_ms: int | None) -> Timing:
+    return timing(msgspec.json.decode(spec, type=PlanSpec), last_ms)
 
 
 def _config(name: str, planned: Mapping[str, Any], fields: Mapping[str, Setting]) -> dict[str, Any]:
@@ -126,10 +130,13 @@ def _config(name: str, planned: Mapping[str, Any], fields: Mapping[str, Setting]
     return config
 
 
-def created(tenant: str, spec: PlanSpec, now_ms: int) -> EventPlan:
-    """A new plan. Occurrences that lie behind are not made up for, except where an action is
-    still due or wanted."""
-    return EventPlan(tenant=tenant, spec=spec, created_ms=now_ms, since_ms=now_ms - _reach_ms(spec))
+def created(tenant: str, spec: PlanSpec, now_ms: int, last_ms: int | None = None) -> EventPlan:
+    """A new plan; last_ms: of its timing, where that was worked out. Occurrences that lie behind
+    are not made up for, except where an action is still due or wanted."""
+    since_ms = now_ms - _reach_ms(spec)
+    return EventPlan(
+        tenant=tenant, spec=spec, created_ms=now_ms, since_ms=since_ms, last_ms=last_ms
+    )
 
 
 def _reach_ms(spec: PlanSpec) -> int:

@@ -58,9 +58,10 @@ def parse_plan(text: str) -> PlanSpec:
     return spec
 
 
-def timing(spec: PlanSpec) -> Timing:
-    """Of a plan that was checked when it was made."""
-    return timing_as_stored(spec.at, zone_of(spec.zone), spec.repeats, spec.except_at)
+def timing(spec: PlanSpec, last_ms: int | None = None) -> Timing:
+    """Of a plan that was checked when it was made. last_ms: of its timing, where that is known:
+    what COUNT comes to takes long to work out."""
+    return timing_as_stored(spec.at, zone_of(spec.zone), spec.repeats, spec.except_at, last_ms)
 
 
 def zone_of(name: str) -> ZoneInfo:

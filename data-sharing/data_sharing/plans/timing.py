@@ -141,13 +141,18 @@ def timing_of(
 
 
 def timing_as_stored(
-    at: str, zone: tzinfo, repeats: str | None = None, except_at: Sequence[str] = ()
+    at: str,
+    zone: tzinfo,
+    repeats: str | None = None,
+    except_at: Sequence[str] = (),
+    last_ms: int | None = None,
 ) -> Timing:
     """Of a plan that was checked when it was made: what is refused by now still has the meaning
-    that it had. Raises InvalidInput where there is none."""
+    that it had. last_ms: as it came out then. Raises InvalidInput where there is none."""
     start = time_as_stored(at, zone, "at")
     recurrence = None if repeats is None else recurrence_of(parse_rule(repeats), start.local)
-    whole = _ended(Timing(start=start, zone=zone, recurrence=recurrence))
+    whole = Timing(start=start, zone=zone, recurrence=recurrence)
+    whole = _ended(whole) if last_ms is None else replace(whole, last_ms=last_ms)
     return _without(whole, [time_as_stored(text, zone, "except_at") for text in except_at])
 
 

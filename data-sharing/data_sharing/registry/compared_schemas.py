@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from data_sharing.rules.schema_references import SchemaReferences
+from data_sharing.schema_references import SchemaReferences
 
 MAX_DEPTH = 16  # of references that are nothing else
 MOST_PAIRS = 2_000  # of schemas that are compared

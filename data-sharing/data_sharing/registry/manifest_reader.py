@@ -68,7 +68,7 @@ def from_document(
         )
     if faults:
         return None, tuple(faults)
-    manifest = _manifest(document, tenant)
+    manifest = manifest_of(document, tenant)
     if document.get("tenant", tenant) != tenant:
         faults.append(
             ManifestFault(
@@ -95,7 +95,8 @@ def from_document(
     return (None, tuple(faults)) if faults else (manifest, ())
 
 
-def _manifest(document: Mapping[str, Any], tenant: str) -> Manifest:
+def manifest_of(document: Mapping[str, Any], tenant: str) -> Manifest:
+    """Of a document that was judged to be one."""
     return Manifest(
         tenant=tenant,
         application=document["application"],
@@ -150,13 +151,14 @@ def _runtime(one: Mapping[str, Any]) -> RuntimeNeeds:
 
 
 def _once(where: str, key: str, names: list[str]) -> list[ManifestFault]:
-    return [
-        ManifestFault(
-            path=f"{where}/{place}/{key}", message=f"{name!r} stands there twice; keep one"
-        )
-        for place, name in enumerate(names)
-        if name in names[:place]
-    ]
+    seen: set[str] = set()
+    faults: list[ManifestFault] = []
+    for place, name in enumerate(names):
+        if name in seen:
+            said = f"{name!r} stands there twice; keep one"
+            faults.append(ManifestFault(path=f"{where}/{place}/{key}", message=said))
+        seen.add(name)
+    return faults
 
 
 def _compile(path: str, document: Any, faults: list[ManifestFault]) -> DataSchema | None:

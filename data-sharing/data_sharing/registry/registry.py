@@ -2,7 +2,8 @@
 
 A submission is read, tried in the sandbox and held against the others; only where nothing at
 all speaks against it does it become the current version, in one transaction. Changes are made
-one after another, each judged by the state it changes.
+one after another, each judged by the state it changes. What its author decides the cost of is done
+in processes of its own.
 """
 
 from __future__ import annotations
@@ -10,18 +11,20 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from sqlite3 import Connection
 
 from control_plane.errors import InvalidInput, NotFound, Refused
+from control_plane.offloading.port import Offload
 from data_sharing.database import Database
-from data_sharing.registry import tables
+from data_sharing.registry import submission_tasks, tables
 from data_sharing.registry.artifacts import Artifacts
 from data_sharing.registry.catalogue import Catalogue, Version
-from data_sharing.registry.conflicts import conflicts
+from data_sharing.registry.catalogue_part import decoded, encoded, of_manifest, part_of
 from data_sharing.registry.manifest import Manifest, ManifestFault
-from data_sharing.registry.manifest_reader import manifest_value, read_manifest
+from data_sharing.registry.submission_tasks import faults_of
 from data_sharing.registry.trial import Trial
 
 MAX_REASON = 500
@@ -48,9 +51,16 @@ class Registry:
     """wall_ms: Unix ms."""
 
     def __init__(
-        self, database: Database, artifacts: Artifacts, trial: Trial, *, wall_ms: Callable[[], int]
+        self,
+        database: Database,
+        artifacts: Artifacts,
+        trial: Trial,
+        offload: Offload,
+        *,
+        wall_ms: Callable[[], int],
     ) -> None:
         self._database = database
+        self._offload = offload
         self._artifacts = artifacts
         self._trial = trial
         self._wall_ms = wall_ms
@@ -77,9 +87,13 @@ class Registry:
 
         Raises Refused where this machine cannot try such an artifact; Conflict, StoreUnavailable.
         """
-        manifest, faults = read_manifest(text, tenant=tenant)
-        if manifest is None:
+        plain, content_of_manifest, document = await self._offload.offload(
+            submission_tasks.READ, [text, tenant], tenant=tenant, subject="manifest"
+        )
+        faults = faults_of(plain)
+        if faults:
             return SubmissionVerdict(faults=faults)
+        manifest = decoded(content_of_manifest)
         if application and manifest.application != application:
             return SubmissionVerdict(
                 faults=(
@@ -88,14 +102,14 @@ class Registry:
                     ),
                 )
             )
-        document = json.dumps(manifest_value(text), ensure_ascii=False)
         content, faults = await self._artifact(manifest, content)
         known = self._known(manifest, document, content)
         if known is not None:
             return known
         if not faults:
             faults = tuple(await self._trial.faults(manifest, content))
-        faults += tuple(conflicts(self.catalogue, manifest))
+        concerned = of_manifest(self.catalogue, manifest)
+        faults += await self._conflicts(manifest, concerned)
         if faults:
             return SubmissionVerdict(faults=faults)
         sha256 = ""
@@ -112,33 +126,53 @@ class Registry:
         warnings = await self._used(manifest)
         if dry_run:
             return SubmissionVerdict(version=version, warnings=warnings)
-        return replace(await self._accept(version, content), warnings=warnings)
+        accepted = await self._accept(version, content, concerned)
+        return replace(accepted, warnings=warnings)
 
     async def rollback(
         self, tenant: str, application: str, version: str = ""
     ) -> tuple[Version, tuple[str, ...]]:
         """Makes an earlier version current; empty: the one that was so before. With it, who uses
         actions that it takes away. Raises NotFound, Refused."""
-        async with self._changing:
-            self._must_have(tenant, application)
-            if not version:
-                version = self._database.read(
-                    lambda db: tables.previous_version(db, tenant, application)
-                )
-                if not version:
-                    raise NotFound(f"{application} has no earlier version to go back to")
-            found = self.version(tenant, application, version)
+        while True:
+            found = self._to_go_back_to(tenant, application, version)
             if found.current:
                 return found, ()
-            if found.deprecation:
-                raise Refused(f"{application} {version} is deprecated: {found.deprecation}")
-            faults = conflicts(self.catalogue, found.manifest)
-            if faults:
-                faults_text = "; ".join(fault.message for fault in faults[:5])
-                raise Refused(f"{application} {version} cannot be current again: {faults_text}")
-            warnings = await self._used(found.manifest)
-            await self._change(lambda db: tables.make_current(db, tenant, application, version))
-            return replace(found, current=True), warnings
+            concerned = of_manifest(self.catalogue, found.manifest)
+            faults = await self._conflicts(found.manifest, concerned)
+            async with self._changing:
+                # Others may have changed something while it was compared.
+                if self._to_go_back_to(tenant, application, version) != found or not _same(
+                    of_manifest(self.catalogue, found.manifest), concerned
+                ):
+                    continue
+                number = found.manifest.version
+                if faults:
+                    said = "; ".join(fault.message for fault in faults[:5])
+                    raise Refused(f"{application} {number} cannot be current again: {said}")
+                warnings = await self._used(found.manifest)
+                await self._change(
+                    tenant,
+                    application,
+                    partial(
+                        tables.make_current, tenant=tenant, application=application, version=number
+                    ),
+                )
+                return replace(found, current=True), warnings
+
+    def _to_go_back_to(self, tenant: str, application: str, version: str) -> Version:
+        """Raises NotFound; Refused where it is deprecated."""
+        self._must_have(tenant, application)
+        if not version:
+            version = self._database.read(
+                lambda db: tables.previous_version(db, tenant, application)
+            )
+            if not version:
+                raise NotFound(f"{application} has no earlier version to go back to")
+        found = self.version(tenant, application, version)
+        if found.deprecation and not found.current:
+            raise Refused(f"{application} {version} is deprecated: {found.deprecation}")
+        return found
 
     async def deprecate(self, tenant: str, application: str, version: str, why: str) -> Version:
         """`why` empty: it may be used again. Raises NotFound, InvalidInput."""
@@ -146,17 +180,22 @@ class Registry:
             raise InvalidInput("reason", f"reason is longer than {MAX_REASON} characters")
         async with self._changing:
             found = self.version(tenant, application, version)
-            await self._change(lambda db: tables.deprecate(db, tenant, application, version, why))
+            await self._change(
+                tenant,
+                application,
+                lambda db: tables.deprecate(db, tenant, application, version, why),
+            )
             return replace(found, deprecation=why)
 
     def version(self, tenant: str, application: str, version: str = "") -> Version:
         """One version; empty: the current one. Raises NotFound."""
         if not version:
             return self._must_have(tenant, application)
-        for one in self.versions(tenant, application):
-            if one.manifest.version == version:
-                return one
-        raise NotFound(f"{application} has no version {version}")
+        self._must_have(tenant, application)
+        found = self._database.read(lambda db: tables.version_of(db, tenant, application, version))
+        if found is None:
+            raise NotFound(f"{application} has no version {version}")
+        return found
 
     def versions(self, tenant: str, application: str) -> list[Version]:
         """All of them, newest submission first. Raises NotFound."""
@@ -216,7 +255,7 @@ class Registry:
             found = self.version(manifest.tenant, manifest.application, manifest.version)
         except NotFound:
             return None
-        same = json.loads(found.text) == json.loads(document)
+        same = found.text == document or json.loads(found.text) == json.loads(document)
         if same and found.artifact_sha256 == (
             hashlib.sha256(content).hexdigest() if content else ""
         ):
@@ -231,39 +270,67 @@ class Registry:
             )
         )
 
-    async def _accept(self, version: Version, content: bytes) -> SubmissionVerdict:
+    async def _conflicts(
+        self, manifest: Manifest, concerned: Sequence[Version]
+    ) -> tuple[ManifestFault, ...]:
+        """What speaks against making it the current one."""
+        plain = await self._offload.offload(
+            submission_tasks.COMPARE,
+            [encoded(manifest), part_of(concerned)],
+            tenant=manifest.tenant,
+            subject="manifest",
+        )
+        return faults_of(plain)
+
+    async def _accept(
+        self, version: Version, content: bytes, concerned: Sequence[Version]
+    ) -> SubmissionVerdict:
+        """concerned: those that it was held against."""
         manifest = version.manifest
-        async with self._changing:
-            # Others may have been accepted while this one was tried.
-            known = self._known(manifest, version.text, content)
-            if known is not None:
-                return known
-            faults = conflicts(self.catalogue, manifest)
+        while True:
+            async with self._changing:
+                # Others may have been accepted while this one was tried.
+                known = self._known(manifest, version.text, content)
+                if known is not None:
+                    return known
+                now = of_manifest(self.catalogue, manifest)
+                if _same(now, concerned):
+                    await self._change(
+                        manifest.tenant, manifest.application, lambda db: _write(db, version)
+                    )
+                    return SubmissionVerdict(version=version)
+            concerned = now
+            faults = await self._conflicts(manifest, concerned)
             if faults:
-                return SubmissionVerdict(faults=tuple(faults))
+                return SubmissionVerdict(faults=faults)
 
-            def write(db: Connection) -> None:
-                tables.insert(db, version)
-                tables.make_current(db, manifest.tenant, manifest.application, manifest.version)
-
-            await self._change(write)
-        return SubmissionVerdict(version=version)
-
-    async def _change(self, write: Callable[[Connection], None]) -> None:
+    async def _change(
+        self, tenant: str, application: str, write: Callable[[Connection], None]
+    ) -> None:
         decided_at = self._revision
 
         def work(db: Connection) -> None:
             tables.advance(db, decided_at)
             write(db)
 
+        def changed(done: asyncio.Future[None]) -> None:
+            """Also where the outcome is not known: what is on disk is true."""
+            self._reload(tenant, application)
+
         done = self._database.submit(work)
         # A callback, because whoever asked may leave before it is on disk.
-        done.add_done_callback(self._changed)
+        done.add_done_callback(changed)
         await asyncio.shield(done)
 
-    def _changed(self, done: asyncio.Future[None]) -> None:
-        """Also where the outcome is not known: what is on disk is true."""
-        self._load()
+    def _reload(self, tenant: str, application: str) -> None:
+        """One application anew; the others are as they were."""
+
+        def read(db: Connection) -> tuple[int, Version | None]:
+            return tables.revision(db), tables.current_version(db, tenant, application)
+
+        self._revision, version = self._database.read(read)
+        if version is not None:
+            self.catalogue = self.catalogue.replacing(version)
         for listener in self.on_change:
             listener(self.catalogue)
 
@@ -273,3 +340,14 @@ class Registry:
 
         self._revision, versions = self._database.read(read)
         self.catalogue = Catalogue(versions)
+
+
+def _same(some: Sequence[Version], others: Sequence[Version]) -> bool:
+    """Whether they are the very same values of the catalogue."""
+    return [id(one) for one in some] == [id(one) for one in others]
+
+
+def _write(db: Connection, version: Version) -> None:
+    manifest = version.manifest
+    tables.insert(db, version)
+    tables.make_current(db, manifest.tenant, manifest.application, manifest.version)

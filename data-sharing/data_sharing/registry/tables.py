@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from control_plane.errors import Conflict
 from control_plane.sqlite.schema import Schema
 from data_sharing.registry.catalogue import Version
-from data_sharing.registry.manifest_reader import from_document
+from data_sharing.registry.manifest_reader import manifest_of
 
 SCHEMA = Schema(
     part="registry",
@@ -60,6 +60,29 @@ def advance(db: sqlite3.Connection, decided_at: int) -> None:
 def current_versions(db: sqlite3.Connection) -> list[Version]:
     """Of all applications of all tenants."""
     return list(_versions(db, f"SELECT {_COLUMNS} FROM {_JOINED} WHERE v.number = a.current", ()))
+
+
+def current_version(db: sqlite3.Connection, tenant: str, application: str) -> Version | None:
+    """Of one application; None: there is no such application."""
+    found = _versions(
+        db,
+        f"SELECT {_COLUMNS} FROM {_JOINED}"
+        " WHERE tenant = ? AND application = ? AND v.number = a.current",
+        (tenant, application),
+    )
+    return next(found, None)
+
+
+def version_of(
+    db: sqlite3.Connection, tenant: str, application: str, version: str
+) -> Version | None:
+    """One version; None: there is none."""
+    found = _versions(
+        db,
+        f"SELECT {_COLUMNS} FROM {_JOINED} WHERE tenant = ? AND application = ? AND version = ?",
+        (tenant, application, version),
+    )
+    return next(found, None)
 
 
 def versions_of(db: sqlite3.Connection, tenant: str, application: str) -> list[Version]:
@@ -128,11 +151,8 @@ def deprecate(
 
 def _versions(db: sqlite3.Connection, query: str, values: tuple[str, ...]) -> Iterator[Version]:
     for tenant, text, sha256, size, submitted_ms, deprecation, current in db.execute(query, values):
-        manifest, faults = from_document(json.loads(text), tenant=tenant)
-        if manifest is None:  # it was accepted once: our form must have become stricter
-            raise ValueError(f"a manifest of {tenant} that was accepted is none: {faults[0]}")
         yield Version(
-            manifest=manifest,
+            manifest=manifest_of(json.loads(text), tenant),  # it was accepted, so it is one
             text=text,
             artifact_sha256=sha256,
             artifact_size=size,

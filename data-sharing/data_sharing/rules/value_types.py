@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any, NamedTuple, TypeAlias
 
-from data_sharing.rules.schema_references import SchemaReferences
 from data_sharing.rules.schema_words import (
     ALL,
     FRACTION,
@@ -39,6 +38,7 @@ from data_sharing.rules.schema_words import (
     says_of_others,
     values_listed,
 )
+from data_sharing.schema_references import SchemaReferences
 
 __all__ = ["ALL", "FRACTION", "NUMBERS", "WHOLE", "ValueTypes", "json_type", "values_of"]
 

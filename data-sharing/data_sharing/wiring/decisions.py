@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from control_plane.errors import Conflict, NotFound
+from control_plane.offloading.port import Offload
 from control_plane.serving.server import Service
 from control_plane.supervision import Supervisor
 from data_sharing.api.callers import Callers
@@ -64,6 +65,7 @@ async def build_deciding(
     database: Database,
     registry: Registry,
     callers: Callers,
+    offload: Offload,
     *,
     signing_key: Path,
     keep_decisions_s: float,
@@ -75,7 +77,7 @@ async def build_deciding(
     await worker.start()
     # The worker decides inside the transaction that keeps the events.
     feed_log = SqliteFeedLog(database, wall_ms=wall_ms, follower=worker.follow)
-    rules = RuleRegistry(database, worker, lambda: registry.catalogue, wall_ms=wall_ms)
+    rules = RuleRegistry(database, worker, lambda: registry.catalogue, offload, wall_ms=wall_ms)
 
     key = key_of_file(signing_key, random=secrets.token_bytes)
     recorder = OutcomeRecorder(
@@ -92,7 +94,7 @@ async def build_deciding(
     )
     operator_actions = OperatorActions(database, worker, dispatcher, recorder, wall_ms=wall_ms)
     planning = Planning(
-        database, worker, lambda: registry.catalogue, wall_ms=wall_ms,
+        database, worker, lambda: registry.catalogue, offload, wall_ms=wall_ms,
         new_id=lambda: f"u-{secrets.token_hex(10)}",
     )  # fmt: skip
 
@@ -105,7 +107,7 @@ async def build_deciding(
         wall_ms=wall_ms,
     )
     services = (
-        RuleService(rules, worker, callers).service(),
+        RuleService(rules, worker, offload, callers).service(),
         PlanService(planning, database, callers, wall_ms=wall_ms).service(),
         DecisionService(database, worker, dispatcher, operator_actions, callers).service(),
         platforms.service(),

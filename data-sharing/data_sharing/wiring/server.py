@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import random
 import secrets
 import ssl
@@ -19,6 +20,7 @@ from control_plane.auth.access_control import AccessControl
 from control_plane.auth.interceptor import AccessInterceptor
 from control_plane.auth.method_access import access_of_services
 from control_plane.auth.tokens import Tokens
+from control_plane.offloading.pool import ProcessPool
 from control_plane.private_files import keep_private
 from control_plane.process import serving_tls
 from control_plane.serving.server import Server
@@ -27,6 +29,7 @@ from control_plane.telemetry.endpoint import MetricsEndpoint
 from data_sharing.api import (
     decision_service,
     feed_service,
+    offloaded_tasks,
     plan_service,
     platform_service,
     registry_service,
@@ -89,6 +92,9 @@ async def serve(
     callers = Callers(access)
     # A key that lies open is not mended but refused by its reader: others may have it by now.
     await asyncio.to_thread(keep_private, folder, leave=[SIGNING_KEY])
+    pool = ProcessPool(
+        offloaded_tasks.PLACE, workers=_workers(os.cpu_count()), limits=offloaded_tasks.LIMITS
+    )
     database = await Database.open(folder / "sharing.db", SCHEMAS)
     try:
         with RuntimeHost(folder / "compiled", processes=settings.processes()) as hosting:
@@ -96,6 +102,7 @@ async def serve(
                 database,
                 Artifacts(folder / "artifacts"),
                 Trial(hosting, folder / "trials"),
+                pool,
                 wall_ms=wall_ms,
             )
             feeds = OpenFeeds(registry.catalogue)
@@ -104,6 +111,7 @@ async def serve(
                 database,
                 registry,
                 callers,
+                pool,
                 signing_key=settings.signing_key or folder / SIGNING_KEY,
                 keep_decisions_s=settings.keep_decisions_s,
                 wall_ms=wall_ms,
@@ -136,7 +144,7 @@ async def serve(
             )
             await _run(
                 settings, stop, on_ready, server, http, metrics, feeds_served, retainer, deciding,
-                supervisor,
+                pool, supervisor,
             )  # fmt: skip
             supervisor.raise_if_ended()
     finally:
@@ -153,6 +161,7 @@ async def _run(
     feeds_served: FeedService,
     retainer: Retainer,
     deciding: Deciding,
+    pool: ProcessPool,
     supervisor: Supervisor,
 ) -> None:
     host = settings.listen.rpartition(":")[0]
@@ -162,6 +171,7 @@ async def _run(
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(supervisor.keep("feed retention", retainer.run)),
+                group.create_task(supervisor.keep("offloading", pool.run)),
                 *deciding.run(group, supervisor),
             ]
             await http.start()
@@ -183,6 +193,11 @@ async def _run(
             await http.stop()
             for task in tasks:
                 task.cancel()
+
+
+def _workers(cores: int | None) -> int:
+    """Processes in which submissions are checked. Two at least, so that no tenant has them all."""
+    return max(2, min(4, cores or 1))
 
 
 def _http_tls(settings: Settings) -> ssl.SSLContext | None:

@@ -15,6 +15,7 @@ from data_sharing.management.planning import Planning
 from homeport.api.datasharing.v1 import plan_pb2 as pb
 from tests.support.datasharing_callers import OPERATOR, callers
 from tests.support.decisions_harness import CATALOGUE, TENANT, decision_harness
+from tests.support.fakes.offload import FakeOffload
 
 PLAN = """
 plan: wake-up
@@ -30,7 +31,8 @@ async def service(tmp_path: Path) -> AsyncIterator[PlanService]:
     numbers = itertools.count(1)
     async with decision_harness(tmp_path) as harness:
         planning = Planning(
-            harness.database, harness.worker, lambda: CATALOGUE, wall_ms=harness.clock,
+            harness.database, harness.worker, lambda: CATALOGUE, FakeOffload(),
+            wall_ms=harness.clock,
             new_id=lambda: f"u-{next(numbers)}",
         )  # fmt: skip
         yield PlanService(planning, harness.database, callers(), wall_ms=harness.clock)

@@ -23,6 +23,7 @@ from tests.support.decisions_harness import (
     decision_harness,
     event,
 )
+from tests.support.fakes.offload import FakeOffload
 from tests.support.instructions import NOW_MS
 
 
@@ -61,12 +62,14 @@ def catalogues() -> Catalogues:
 
 @pytest.fixture
 def registry(harness: DecisionHarness, catalogues: Catalogues) -> RuleRegistry:
-    return RuleRegistry(harness.database, harness.worker, catalogues, wall_ms=harness.clock)
+    return RuleRegistry(
+        harness.database, harness.worker, catalogues, FakeOffload(), wall_ms=harness.clock
+    )
 
 
 @pytest.fixture
 def service(harness: DecisionHarness, registry: RuleRegistry) -> RuleService:
-    return RuleService(registry, harness.worker, callers())
+    return RuleService(registry, harness.worker, FakeOffload(), callers())
 
 
 async def apply(service: RuleService, text: str, *, dry_run: bool = False) -> list[pb.Rule]:
@@ -153,7 +156,9 @@ async def test_a_rule_whose_feed_is_gone_is_suspended_until_it_is_back(
 
 async def test_rules_outlive_the_registry(harness, service) -> None:
     await apply(service, document("r"))
-    RuleRegistry(harness.database, harness.worker, lambda: CATALOGUE, wall_ms=harness.clock)
+    RuleRegistry(
+        harness.database, harness.worker, lambda: CATALOGUE, FakeOffload(), wall_ms=harness.clock
+    )
     await harness.publish(event({"on": True}, feed="switched"))
     assert [one.rule for one in harness.decisions()] == ["r"]
 

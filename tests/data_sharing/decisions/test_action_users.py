@@ -10,6 +10,7 @@ from data_sharing.decisions.action_users import MOST_NAMED, ActionUsers
 from data_sharing.decisions.rule_registry import RuleRegistry
 from data_sharing.management.planning import Planning
 from tests.support.decisions_harness import CATALOGUE, TENANT, decision_harness
+from tests.support.fakes.offload import FakeOffload
 
 RULE = """
   - rule: NAME
@@ -30,10 +31,15 @@ async def test_rules_in_force_and_plans_to_come_are_users(tmp_path: Path, tenant
     ids = iter("abcdefgh")
     async with decision_harness(tmp_path) as harness:
         rules = RuleRegistry(
-            harness.database, harness.worker, lambda: CATALOGUE, wall_ms=harness.clock
+            harness.database,
+            harness.worker,
+            lambda: CATALOGUE,
+            FakeOffload(),
+            wall_ms=harness.clock,
         )
         planning = Planning(
-            harness.database, harness.worker, lambda: CATALOGUE, wall_ms=harness.clock,
+            harness.database, harness.worker, lambda: CATALOGUE, FakeOffload(),
+            wall_ms=harness.clock,
             new_id=lambda: next(ids),
         )  # fmt: skip
         await rules.apply(TENANT, "rules:" + RULE.replace("NAME", "r") + RULE.replace("NAME", "q"))
@@ -59,7 +65,8 @@ async def test_rules_in_force_and_plans_to_come_are_users(tmp_path: Path, tenant
 async def test_of_many_some_are_named(tmp_path: Path) -> None:
     async with decision_harness(tmp_path) as harness:
         planning = Planning(
-            harness.database, harness.worker, lambda: CATALOGUE, wall_ms=harness.clock,
+            harness.database, harness.worker, lambda: CATALOGUE, FakeOffload(),
+            wall_ms=harness.clock,
             new_id=lambda: "a",
         )  # fmt: skip
         for number in range(MOST_NAMED + 2):

@@ -13,6 +13,7 @@ from data_sharing.decisions import plan_store
 from data_sharing.management.planning import Planning, spec_json
 from data_sharing.plans.spec import parse_plan
 from tests.support.decisions_harness import CATALOGUE, TENANT, DecisionHarness, decision_harness
+from tests.support.fakes.offload import FakeOffload
 
 PLAN = """
 plan: wake-up
@@ -33,7 +34,7 @@ async def harness(tmp_path: Path) -> AsyncIterator[DecisionHarness]:
 def planning(harness: DecisionHarness) -> Planning:
     numbers = itertools.count(1)
     return Planning(
-        harness.database, harness.worker, lambda: CATALOGUE, wall_ms=harness.clock,
+        harness.database, harness.worker, lambda: CATALOGUE, FakeOffload(), wall_ms=harness.clock,
         new_id=lambda: f"u-{next(numbers)}",
     )  # fmt: skip
 

@@ -15,6 +15,7 @@ from data_sharing.registry.artifacts import Artifacts
 from data_sharing.registry.registry import Registry
 from data_sharing.registry.trial import Trial
 from data_sharing.runtimes.runtime_host import RuntimeHost
+from tests.support.fakes.offload import FakeOffload
 from tests.support.submissions import COFFEE, SPEED, coffee, text, traffic
 from tests.support.wasm_guests import BOMB, LOOP, printing, printing_forever, wat
 
@@ -41,7 +42,7 @@ def registry(database, hosting, tmp_path):
 
 def over(database, hosting, folder) -> Registry:
     return Registry(
-        database, Artifacts(folder / "artifacts"), Trial(hosting, folder / "trials"),
+        database, Artifacts(folder / "artifacts"), Trial(hosting, folder / "trials"), FakeOffload(),
         wall_ms=lambda: 7,
     )  # fmt: skip
 

@@ -202,7 +202,7 @@ forecasts:
         pytest.param("a: &a [x]\nrules: *a", "anchors", id="aliases"),
         pytest.param("[1, 2]", "object", id="a-list"),
         pytest.param("x" * 1_100_000, "larger", id="a-megabyte"),
-        pytest.param("[" * 10_000, "not YAML", id="brackets-without-end"),
+        pytest.param("[" * 10_000, "nested deeper", id="brackets-without-end"),
         pytest.param("rules: !!python/object:os.system {}", "not YAML|Expected", id="a-python-tag"),
     ],
 )

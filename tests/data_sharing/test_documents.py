@@ -1,0 +1,67 @@
+"""Documents are read within bounds, and what is too much of them is said in words of ours."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from control_plane.errors import InvalidInput
+from data_sharing.documents import MOST_DIGITS, MOST_LEVELS, MOST_PARTS, value_of
+
+DEEP = MOST_LEVELS + 1
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param('{"a": ' + "9" * 5_000 + "}", "a number has 5,000 digits", id="json-digits"),
+        pytest.param("a: " + "9" * 5_000, "a number has 5,000 digits", id="yaml-digits"),
+        pytest.param('{"a": -' + "9" * 5_000 + "}", "digits", id="json-digits-below-zero"),
+        pytest.param("a: " + "9" * 5_000 + ".5e5000", "inf", id="yaml-fraction-beyond-doubles"),
+        pytest.param('{"a": ' + "[" * DEEP + "]" * DEEP + "}", "deeper than", id="json-nesting"),
+        pytest.param('{"a": ' + "[" * 100_000 + "]" * 100_000 + "}", "deeper than",
+                     id="json-nesting-beyond-python"),
+        pytest.param("a: " + "[" * DEEP + "]" * DEEP, "deeper than", id="yaml-nesting"),
+        pytest.param("a: " + "[" * 100_000 + "]" * 100_000, "deeper than",
+                     id="yaml-nesting-beyond-python"),
+        pytest.param("".join(f"{'  ' * n}a:\n" for n in range(DEEP)), "deeper than",
+                     id="yaml-nesting-by-indent"),
+        pytest.param('{"a": [' + "1," * MOST_PARTS + "1]}", "more than", id="json-parts"),
+        pytest.param("a: [" + "1," * MOST_PARTS + "1]", "more than", id="yaml-parts"),
+        pytest.param('{"a": "' + "x" * 1_100_000 + '"}', "larger than", id="bytes"),
+        pytest.param("a: &a [1]\nb: *a", "anchors and aliases", id="an-alias"),
+        pytest.param("a: &a 1", "anchors and aliases", id="an-anchor-alone"),
+        pytest.param("a: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]", "anchors", id="a-bomb"),
+        pytest.param("a: &a {b: 1}\nc: {<<: *a}", "anchors", id="a-merge"),
+        pytest.param("a: &a [*a]", "anchors", id="an-alias-of-itself"),
+        pytest.param('{"a": 1, "b": 2, "a": 3}', "'a' stands there twice", id="json-key-twice"),
+        pytest.param("a: '\ud800'", "half a character", id="half-a-character"),
+        pytest.param('{"a": "\\ud800"}', "half a character", id="half-a-character-escaped"),
+        pytest.param("a: 1\nb: 2\na: 3", "'a' stands there twice", id="yaml-key-twice"),
+    ],
+)  # fmt: skip
+def test_what_is_too_much_is_said(text: str, said: str) -> None:
+    with pytest.raises(InvalidInput) as found:
+        value_of(text, "plan")
+    assert said in found.value.message
+    assert found.value.message.startswith("plan: ")
+    assert "set_int_max_str_digits" not in found.value.message
+
+
+def test_the_key_that_stands_twice_is_found_in_one_pass() -> None:
+    """A hundred thousand keys, the last one again; looking back from each would take minutes."""
+    pairs = ",".join(f'"k{n}": 0' for n in range(60_000))
+    with pytest.raises(InvalidInput, match="'k59999' stands there twice"):
+        value_of("{" + pairs + ', "k59999": 1}', "manifest")
+
+
+def test_as_much_as_is_allowed_is_read() -> None:
+    levels = MOST_LEVELS - 1
+    for value in (
+        {"a": [1] * (MOST_PARTS - 4)},
+        {"a": int("9" * MOST_DIGITS)},
+        json.loads('{"a": ' + "[" * levels + "]" * levels + "}"),
+    ):
+        assert value_of(json.dumps(value), "plan") == value
+        assert value_of(json.dumps(value, indent=None).replace("{", "\n{", 1), "plan") == value
