@@ -18,6 +18,7 @@ from data_sharing.registry.trial import Trial
 from data_sharing.runtimes.processes import ProcessPolicy
 from data_sharing.runtimes.runtime_host import RuntimeHost
 from data_sharing.settings import read_settings as server_settings
+from tests.support.fakes.offload import FakeOffload
 from tests.support.submissions import coffee, text
 
 BREWS = b'#!/bin/sh\ncat > /dev/null\necho \'{"performed": "brew", "cups": 2}\'\n'
@@ -35,7 +36,7 @@ async def submitted(folder: Path, policy: ProcessPolicy, program: bytes = BREWS)
     with RuntimeHost(folder / "compiled", threads=1, processes=policy) as hosting:
         try:
             registry = Registry(
-                database, Artifacts(folder / "artifacts"), Trial(hosting, folder / "trials"),
+                database, Artifacts(folder / "artifacts"), Trial(hosting, folder / "trials"), FakeOffload(),
                 wall_ms=lambda: 7,
             )  # fmt: skip
             return await registry.submit(text(coffee(runtime=runtime)), program, tenant="city")
