@@ -36,8 +36,8 @@ async def submitted(folder: Path, policy: ProcessPolicy, program: bytes = BREWS)
     with RuntimeHost(folder / "compiled", threads=1, processes=policy) as hosting:
         try:
             registry = Registry(
-                database, Artifacts(folder / "artifacts"), Trial(hosting, folder / "trials"), FakeOffload(),
-                wall_ms=lambda: 7,
+                database, Artifacts(folder / "artifacts"), Trial(hosting, folder / "trials"),
+                FakeOffload(), wall_ms=lambda: 7,
             )  # fmt: skip
             return await registry.submit(text(coffee(runtime=runtime)), program, tenant="city")
         finally:
