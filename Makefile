@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo demo-decisions test test-slow test-etcd-versions test-ghz faults fuzz check proto bench clean
+.PHONY: help setup demo demo-decisions test test-slow attacks test-etcd-versions test-ghz faults fuzz check proto bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 20
@@ -27,7 +27,7 @@ demo-decisions: $(READY)  ## a morning in which feeds change plans and sandboxed
 	@$(BIN)/python -m console.demo.decisions
 
 test: $(READY)  ## the whole test suite, a file of tests at a time on each of two workers
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow and not faults'
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow and not faults and not attacks'
 
 test-slow: $(READY)  ## the minutes-long tests: 100,000 clients on three servers, and their like
 	@$(BIN)/python -m pytest -m slow
@@ -50,6 +50,12 @@ faults: $(READY)  ## every fault scenario, judged; writes the table of docs/reli
 	@HOMEPORT_FAULTS_RESULTS=$(FAULTS) $(BIN)/python -m pytest tests/faults -m 'faults or not faults' --deselect tests/faults/test_table.py
 	@$(BIN)/python -m tests.faults.table $(FAULTS)
 	@$(BIN)/python -m pytest tests/faults/test_table.py
+
+ATTACKS := tests/attacks/results/latest.json
+attacks: $(READY)  ## every attack, with a steady probe beside it; writes the table of docs/security.md
+	@rm -f $(ATTACKS)
+	@HOMEPORT_ATTACKS_RESULTS=$(ATTACKS) $(BIN)/python -m pytest -p no:cacheprovider tests/attacks -m attacks
+	@$(BIN)/python -m tests.attacks.table $(ATTACKS)
 
 fuzz: $(READY)  ## 20,000 made-up calls of every method, and over HTTP; HOMEPORT_FUZZ_SEED=2 for others
 	@HOMEPORT_FUZZ_CALLS=$${HOMEPORT_FUZZ_CALLS:-20000} $(BIN)/python -m pytest -p no:cacheprovider tests/fuzz
