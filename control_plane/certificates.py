@@ -1,8 +1,7 @@
 """Whether certificates and keys can be used: read by OpenSSL, before anybody serves or calls.
 
 The one who gave the wrong file hears which, and why, at the start; gRPC itself would say nothing
-until the first handshake. Contents are PEM. Raises ValueError; no file is read here, but that
-OpenSSL takes keys from files alone.
+until the first handshake. Contents are PEM. What cannot be used is a ValueError.
 """
 
 from __future__ import annotations
@@ -12,10 +11,20 @@ import ssl
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from cryptography import x509
 
 MAX_PEM_BYTES = 1 << 20  # of one file: some hundred certificates
+
+
+def read_bounded(path: Path) -> bytes:
+    """A PEM file. Raises OSError; ValueError for one that is larger than any."""
+    with path.open("rb") as file:
+        content = file.read(MAX_PEM_BYTES + 1)
+    if len(content) > MAX_PEM_BYTES:
+        raise ValueError(f"it has more than {MAX_PEM_BYTES} bytes")
+    return content
 
 
 def check_certificate(certificate: bytes, key: bytes) -> None:
@@ -58,8 +67,8 @@ def load_ca(context: ssl.SSLContext, ca: bytes) -> None:
 
 @contextmanager
 def _as_file(content: bytes) -> Iterator[str]:
-    """A path under which OpenSSL reads the content, for its owner alone: in memory where the
-    system has such files."""
+    """A path under which OpenSSL, which takes keys from files alone, reads the content; for its
+    owner alone, and in memory where the system has such files."""
     if hasattr(os, "memfd_create"):
         fd = os.memfd_create("pem", os.MFD_CLOEXEC)
         try:

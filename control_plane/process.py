@@ -1,5 +1,5 @@
 """What every process of Homeport does the same way: settings, errors as one line and an exit
-code, a stop by signal, PEM files, a ready file, an event loop.
+code, a stop by signal, TLS, a ready file, an event loop.
 
 The `__main__` of a service hands its settings and its body to `run_program`. Nothing here knows
 what a service is made of.
@@ -11,6 +11,7 @@ import asyncio
 import os
 import signal
 import sys
+import time
 import tomllib
 from collections.abc import Callable, Coroutine, Sequence
 from enum import IntEnum
@@ -23,7 +24,7 @@ from control_plane.errors import InvalidInput, ServiceError
 from control_plane.printable import printable_lines, why_unreadable
 from control_plane.private_files import UMASK
 from control_plane.ready_file import clear_ready_file
-from control_plane.serving.server import Tls
+from control_plane.serving.tls import TlsFiles
 from control_plane.telemetry.logs import log_as_json
 
 
@@ -122,26 +123,11 @@ def stop_on_signals() -> asyncio.Event:
     return stop
 
 
-def read_pem(setting: str, path: Path | None) -> bytes | None:
-    """The content of a PEM file; None where none is named. Raises InvalidInput that names the
-    setting and the file."""
-    if path is None:
+def serving_tls(
+    certificate: Path | None, key: Path | None, client_ca: Path | None
+) -> TlsFiles | None:
+    """What secures a server, of the settings tls_certificate, tls_key and tls_client_ca, which fit
+    together; None: something before it does. Raises InvalidInput."""
+    if certificate is None or key is None:
         return None
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InvalidInput(
-            setting, f"{setting}: {path} cannot be read: {error.strerror}"
-        ) from error
-
-
-def serving_tls(certificate: Path | None, key: Path | None, client_ca: Path | None) -> Tls | None:
-    """What secures a server, of the settings tls_certificate, tls_key and tls_client_ca; None:
-    something before it does. Raises InvalidInput."""
-    key_pem = read_pem("tls_key", key)
-    certificate_pem = read_pem("tls_certificate", certificate)
-    if certificate_pem is None or key_pem is None:
-        return None
-    return Tls(
-        key=key_pem, certificate=certificate_pem, client_ca=read_pem("tls_client_ca", client_ca)
-    )
+    return TlsFiles(certificate, key, client_ca, clock=time.monotonic)

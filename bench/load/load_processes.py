@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import signal
+import ssl
 import time
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
@@ -76,12 +77,13 @@ class LoadProcesses:
                 process.join()
         self._members.clear()
 
-    def run(self, address: str, workload: Workload) -> LoadResult:
-        """Makes the calls of `workload` at host:port. Calls that fail are counted in the
-        result. Raises RuntimeError when a load process fails."""
+    def run(self, address: str, workload: Workload, *, ca: str = "") -> LoadResult:
+        """Makes the calls of `workload` at host:port, over TLS where `ca` is the PEM file of the
+        server's CA. Calls that fail are counted in the result. Raises RuntimeError when a load
+        process fails."""
         try:
             for _, pipe in self._members:
-                pipe.send((address, workload))
+                pipe.send((address, workload, ca))
             for _, pipe in self._members:
                 _next(pipe, PREPARE_WITHIN_S)
             for _, pipe in self._members:
@@ -112,8 +114,9 @@ async def _stand_by(number: int, connections: int, in_flight: int, pipe: Connect
     kept: dict[str, list[LoadConnection]] = {}
     while True:
         try:
-            address, workload = await asyncio.to_thread(pipe.recv)
-            opened = kept[address] = await _connected(kept.get(address, []), address, connections)
+            address, workload, ca = await asyncio.to_thread(pipe.recv)
+            standing = kept.get(address, [])
+            opened = kept[address] = await _connected(standing, address, connections, ca)
             _load(opened, address, workload, number, in_flight)
             pipe.send(None)
             await asyncio.to_thread(pipe.recv)
@@ -134,16 +137,20 @@ async def _stand_by(number: int, connections: int, in_flight: int, pipe: Connect
 
 
 async def _connected(
-    opened: list[LoadConnection], address: str, connections: int
+    opened: list[LoadConnection], address: str, connections: int, ca: str
 ) -> list[LoadConnection]:
     """The connections to an address that are still open, filled up with new ones."""
     standing = [one for one in opened if not one.closed]
     host, _, port = address.rpartition(":")
     loop = asyncio.get_running_loop()
+    secured: ssl.SSLContext | None = None
+    if ca:
+        secured = ssl.create_default_context(cafile=ca)
+        secured.set_alpn_protocols(["h2"])
     missing = connections - len(standing)
     async with asyncio.timeout(CONNECT_WITHIN_S):
         for _ in range(missing):
-            _, one = await loop.create_connection(LoadConnection, host, int(port))
+            _, one = await loop.create_connection(LoadConnection, host, int(port), ssl=secured)
             standing.append(one)
     if missing:
         await asyncio.sleep(SETTLE_S)

@@ -20,6 +20,7 @@ from console.local.etcd_process import EtcdCluster
 from control_plane.fleet.file import SAMPLE, read_fleet
 from control_plane.fleet.unit import UnitSpec
 from control_plane.fleet_messages import spec_to_proto
+from control_plane.serving.dialing import dialer
 from homeport.api.fleet.v1 import fleet_pb2, fleet_pb2_grpc
 from homeport.api.provisioning.v1 import provisioning_pb2, provisioning_pb2_grpc
 
@@ -76,11 +77,12 @@ def roomy_fleet() -> tuple[UnitSpec, ...]:
     return tuple(replace(unit, capacity=CAPACITY) for unit in read_fleet(SAMPLE))
 
 
-async def apply_fleet(address: str, units: Sequence[UnitSpec]) -> None:
-    """Applies units through the API and waits until a first client was placed, and with it
-    the server knows them. Raises TimeoutError when that takes too long."""
+async def apply_fleet(address: str, units: Sequence[UnitSpec], ca: bytes | None = None) -> None:
+    """Applies units through the API and waits until a first client was placed, and with it the
+    server knows them. ca: PEM, of a server that speaks TLS. Raises TimeoutError when that takes
+    too long."""
     probe = provisioning_pb2.ProvisionRequest(client_id="probe", address="81.2.69.142")
-    async with grpc.aio.insecure_channel(address) as channel, asyncio.timeout(START_WITHIN_S):
+    async with dialer(ca)(address) as channel, asyncio.timeout(START_WITHIN_S):
         fleet = fleet_pb2_grpc.FleetServiceStub(channel)
         for unit in units:
             await fleet.ApplyUnit(fleet_pb2.ApplyUnitRequest(spec=spec_to_proto(unit)), timeout=10)
@@ -97,14 +99,17 @@ async def apply_fleet(address: str, units: Sequence[UnitSpec]) -> None:
 
 
 @contextmanager
-def provisioner(store: str, transport: str, folder: Path) -> Iterator[dict[str, str]]:
-    """A provisioning server over a store, with the roomy fleet applied."""
+def provisioner(
+    store: str, transport: str, folder: Path, *more: str, ca: bytes | None = None
+) -> Iterator[dict[str, str]]:
+    """A provisioning server over a store, with the roomy fleet applied. ca: PEM, where `more` of
+    its arguments make it speak TLS."""
     arguments = [
         f"--store={store}", f"--transport={transport}", "--listen=127.0.0.1:0",
-        "--metrics-listen=", "--log-level=error",
+        "--metrics-listen=", "--log-level=error", *more,
     ]  # fmt: skip
     with process("provisioner", arguments, folder) as ready:
-        asyncio.run(apply_fleet(ready["grpc"], roomy_fleet()))
+        asyncio.run(apply_fleet(ready["grpc"], roomy_fleet(), ca))
         yield ready
 
 

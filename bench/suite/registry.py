@@ -12,12 +12,14 @@ from bench.suite.memory import MEMORY
 from bench.suite.outcomes import OUTCOMES
 from bench.suite.publishing import PUBLISHING
 from bench.suite.pure import PURE
+from bench.suite.secured import SECURED
 from bench.suite.sharing import SHARING
 from bench.suite.unary import UNARY
 from bench.suite.watchers import WATCHING
 
 ALL: tuple[Measurement, ...] = (
     UNARY,
+    SECURED,
     BULK,
     PURE,
     DECIDING,

@@ -46,9 +46,11 @@ def draining() -> Unavailable:
 
 
 class ErrorsToStatus(aio.ServerInterceptor):
-    """See the module."""
+    """See the module. dress: what the methods behind get for a call's context; may raise
+    ServiceErrors."""
 
-    def __init__(self) -> None:
+    def __init__(self, dress: Callable[[Any], Any] = lambda context: context) -> None:
+        self._dress = dress
         self._under_way: set[asyncio.Task[Any]] = set()
         self._ended: set[asyncio.Task[Any]] = set()  # by us, not by their callers
 
@@ -84,7 +86,7 @@ class ErrorsToStatus(aio.ServerInterceptor):
         async def guarded(request: Any, context: aio.ServicerContext[Any, Any]) -> Any:
             task = self._begin()
             try:
-                return await behaviour(read(request), context)
+                return await behaviour(read(request), self._dress(context))
             except BaseException as error:  # noqa: BLE001  # answered or raised again
                 await self._answer(task, request, context, error)
             finally:
@@ -102,7 +104,7 @@ class ErrorsToStatus(aio.ServerInterceptor):
         ) -> AsyncIterator[Any]:
             task = self._begin()
             try:
-                async for response in behaviour(read(request), context):
+                async for response in behaviour(read(request), self._dress(context)):
                     yield response
             except GeneratorExit:  # the transport closes the stream: nobody is there any more
                 raise

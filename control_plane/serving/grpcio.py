@@ -17,6 +17,7 @@ from control_plane.errors import ServiceError
 from control_plane.serving.calls import HotCall, HotMethod, Metadata
 from control_plane.serving.errors_to_status import abort
 from control_plane.serving.peer_identity import PeerIdentity, identity_of
+from control_plane.serving.tls import Tls, TlsFiles
 
 
 class GrpcioCall(HotCall):
@@ -78,6 +79,31 @@ def grpcio_server(
 ) -> aio.Server:
     """A plain grpc.aio server."""
     return aio.server(interceptors=list(interceptors), options=list(options))
+
+
+def secured(files: TlsFiles) -> grpc.ServerCredentials:
+    """Credentials that show, at each handshake, the certificate that the files have then."""
+    shown: Tls | None = None
+
+    def latest() -> grpc.ServerCertificateConfiguration | None:
+        nonlocal shown
+        newest = files.latest()
+        if newest is shown:
+            return None  # gRPC's word for: as before
+        shown = newest
+        return configuration(newest)
+
+    def configuration(tls: Tls) -> grpc.ServerCertificateConfiguration:
+        return grpc.ssl_server_certificate_configuration(
+            [(tls.key, tls.certificate)], root_certificates=tls.client_ca
+        )
+
+    shown = files.current
+    return grpc.dynamic_ssl_server_credentials(
+        configuration(shown),
+        latest,  # type: ignore[arg-type]  # which does not know of None
+        require_client_authentication=shown.client_ca is not None,
+    )
 
 
 def register_hot(server: aio.Server, hot: Mapping[str, HotMethod]) -> None:

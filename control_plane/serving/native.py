@@ -1,8 +1,9 @@
 """The native transport: pygrpc-native, HTTP/2 and framing in Rust outside the GIL.
 
 Its aio server runs ordinary servicers; this adds hot methods, which are picked out of the
-batch of events before a task or context is made for them. That leans on two private names
-of pygrpc-native 0.5 (`_on_events`, `_table`), which is why pyproject.toml pins it;
+batch of events before a task or context is made for them. TLS ends in a listener before it
+(`tls_listener`), which says whose connection each call came over. Hot methods lean on two private
+names of pygrpc-native 0.5 (`_on_events`, `_table`), which is why pyproject.toml pins it;
 docs/decisions/0002 says what it buys.
 """
 
@@ -10,17 +11,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pygrpc_native.aio as native_aio  # `from pygrpc_native import aio` recurses in 0.5.0
 from pygrpc_native import EVENT_CALL, NativeGrpcFront
 
-from control_plane.errors import ServiceError
+from control_plane.errors import ServiceError, Unauthenticated
 from control_plane.serving.calls import HotCall, HotMethod, Metadata
+from control_plane.serving.connections import Connection, Connections
 from control_plane.serving.errors_to_status import draining
 from control_plane.serving.peer_identity import PeerIdentity
 from control_plane.serving.status import status_of
+from control_plane.serving.tls import TlsFiles
+from control_plane.serving.tls_listener import TlsListener
 
 log = logging.getLogger(__name__)
 
@@ -30,16 +36,23 @@ LAST_BYTES_S = 0.1  # for the front to write what it was handed; it does not say
 class NativeCall(HotCall):
     """A call that is known to the front by its id."""
 
-    __slots__ = ("_details", "_front", "_id", "_server")
+    __slots__ = ("_connection", "_details", "_front", "_id", "_server")
 
     def __init__(
-        self, server: NativeServer, front: Any, call_id: int, payload: bytes, details: Any
+        self,
+        server: NativeServer,
+        front: Any,
+        call_id: int,
+        payload: bytes,
+        details: Any,
+        connection: Connection | None = None,
     ) -> None:
         self._server = server
         self._front = front
         self._id = call_id
         self.payload = payload
         self._details = details
+        self._connection = connection
 
     def reply(self, response: bytes) -> None:
         self._server.outstanding -= 1
@@ -59,7 +72,7 @@ class NativeCall(HotCall):
         return peer
 
     def peer_identity(self) -> PeerIdentity | None:
-        return None
+        return None if self._connection is None else self._connection.identity()
 
     def time_left_s(self) -> float | None:
         left: float | None = self._details[2]
@@ -75,15 +88,36 @@ class NativeServer(native_aio.Server):
         hot: Mapping[str, HotMethod],
         interceptors: Sequence[Any],
         options: Sequence[tuple[str, Any]],
+        connections: Connections | None = None,
     ) -> None:
+        """connections: those of the listener that ends TLS before this; None: nothing does."""
         super().__init__(interceptors=interceptors, options=options)
         self._hot = hot
         self._hot_by_id: dict[int, HotMethod] = {}
         self._draining = False
+        self._connections = connections
+        self._listener: TlsListener | None = None
+        self._folder = ""  # of the socket between the listener and the front
         self.outstanding = 0  # hot calls that wait for their answer
+
+    def add_tls_port(self, address: str, files: TlsFiles, *, share_port: bool) -> int:
+        """Listens on host:port with TLS, and returns the port. Raises OSError, ValueError."""
+        if self._connections is None:
+            raise ValueError("without connections there is nobody to end TLS")
+        self._folder = tempfile.mkdtemp(prefix="homeport-tls-")  # for its owner alone
+        try:
+            path = f"{self._folder}/server.sock"
+            self.add_insecure_port(f"unix:{path}")
+            self._listener = TlsListener(files, self._connections, path)
+            return self._listener.bind(address, share_port=share_port)
+        except (OSError, ValueError, RuntimeError):
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise
 
     async def start(self) -> None:
         await super().start()
+        if self._listener is not None:
+            await asyncio.to_thread(self._listener.start)
         self._hot_by_id = {
             number: self._hot[path]
             for number, (path, _) in enumerate(self._table)
@@ -93,7 +127,7 @@ class NativeServer(native_aio.Server):
     def _on_events(self, events: list[tuple[Any, ...]]) -> None:
         front: NativeGrpcFront | None = self._front
         methods, others = self._hot_by_id, []
-        limit = self._receive_limit
+        limit, connections = self._receive_limit, self._connections
         for event in events:
             method = methods.get(event[2])
             if method is None or event[0] != EVENT_CALL:
@@ -104,9 +138,18 @@ class NativeServer(native_aio.Server):
                     others.append(event)
                 continue
             payload = event[3]
-            call = NativeCall(self, front, event[1], payload, event[5])
+            details, connection, stranger = event[5], None, None
+            if connections is not None:
+                try:
+                    connection, metadata = connections.of(details[0])
+                    details = metadata, connection.peer, details[2]
+                except Unauthenticated as error:
+                    stranger = error
+            call = NativeCall(self, front, event[1], payload, details, connection)
             self.outstanding += 1
-            if self._draining:
+            if stranger is not None:
+                call.fail(stranger)
+            elif self._draining:
                 call.fail(draining())
             elif limit is not None and len(payload) > limit:
                 self.outstanding -= 1
@@ -124,6 +167,8 @@ class NativeServer(native_aio.Server):
         """Refuses new calls, waits up to `grace` seconds for those under way, then ends. What is
         answered by then reaches the callers: the front would close on its last answers."""
         self._draining = True
+        if self._listener is not None:
+            self._listener.stop_accepting()
         loop = asyncio.get_running_loop()
         end = loop.time() + (grace or 0.0)
         streams = None
@@ -136,3 +181,6 @@ class NativeServer(native_aio.Server):
             await streams
         await asyncio.sleep(LAST_BYTES_S)
         await super().stop(max(0.0, end - loop.time()))
+        if self._listener is not None:
+            await asyncio.to_thread(self._listener.close, LAST_BYTES_S)
+            shutil.rmtree(self._folder, ignore_errors=True)

@@ -1,28 +1,31 @@
 """Server: one listening gRPC endpoint, on whichever transport, with all that goes with it.
 
 Servicers and hot methods go in; health, reflection, message limits, keepalive, error
-mapping and a graceful end come from here. `auto` is native on Linux and macOS where TLS
-ends before us, grpcio where we end TLS ourselves.
+mapping and a graceful end come from here. `auto` is native on Linux and macOS, with TLS and
+without, and grpcio elsewhere.
 """
 
 from __future__ import annotations
 
 import asyncio
 import importlib.util
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
-import grpc
 from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from control_plane.errors import InvalidInput
 from control_plane.serving.calls import HotMethod
+from control_plane.serving.connections import Connections
 from control_plane.serving.errors_to_status import ErrorsToStatus
-from control_plane.serving.grpcio import grpcio_server, register_hot
+from control_plane.serving.grpcio import grpcio_server, register_hot, secured
 from control_plane.serving.reflection import enable_reflection
+from control_plane.serving.tls import TlsFiles
 
 LAST_ANSWERS_S = 1.0  # for telling those whose calls are not finished within the grace
 MAX_STREAMS = 100_000  # of one connection
@@ -33,15 +36,6 @@ class Transport(StrEnum):
     AUTO = "auto"
     NATIVE = "native"
     GRPCIO = "grpcio"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tls:
-    """PEM contents. `client_ca` set: callers must show a certificate of it (mTLS)."""
-
-    key: bytes
-    certificate: bytes
-    client_ca: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,11 +60,12 @@ class Server:
         *,
         interceptors: Sequence[aio.ServerInterceptor] = (),
         transport: Transport = Transport.AUTO,
-        tls: Tls | None = None,
+        tls: TlsFiles | None = None,
         share_port: bool = False,
     ) -> None:
         self._tls = tls
-        self.transport = choose_transport(transport, tls is not None)
+        self._share_port = share_port
+        self.transport = choose_transport(transport)
         hot = {f"/{s.name}/{name}": method for s in services for name, method in s.hot.items()}
         options: list[tuple[str, Any]] = [
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -82,13 +77,20 @@ class Server:
             ("grpc.so_reuseport", 1 if share_port else 0),
             ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
         ]
-        self._errors_to_status = ErrorsToStatus()
+        # grpcio knows its peers itself.
+        listens_before = tls is not None and self.transport is Transport.NATIVE
+        connections = Connections(partial(secrets.token_urlsafe, 16)) if listens_before else None
+        self._errors_to_status = (
+            ErrorsToStatus() if connections is None else ErrorsToStatus(connections.dressed)
+        )
         behind = [self._errors_to_status, *interceptors]
         self._server: aio.Server
         if self.transport is Transport.NATIVE:
             from control_plane.serving.native import NativeServer
 
-            self._server = NativeServer(hot=hot, interceptors=behind, options=options)
+            self._server = NativeServer(
+                hot=hot, interceptors=behind, options=options, connections=connections
+            )
         else:
             self._server = grpcio_server(interceptors=behind, options=options)
         for service in services:
@@ -106,9 +108,12 @@ class Server:
         try:
             if self._tls is None:
                 port = self._server.add_insecure_port(address)
+            elif self.transport is Transport.NATIVE:
+                native: Any = self._server
+                port = native.add_tls_port(address, self._tls, share_port=self._share_port)
             else:
-                port = self._server.add_secure_port(address, _credentials(self._tls))
-        except (RuntimeError, OSError) as error:
+                port = self._server.add_secure_port(address, secured(self._tls))
+        except (RuntimeError, OSError, ValueError) as error:
             raise _cannot_listen(address) from error
         if port == 0:
             raise _cannot_listen(address)
@@ -140,32 +145,17 @@ class Server:
                 stopping.cancel()
 
 
-def choose_transport(wanted: Transport, tls: bool) -> Transport:
+def choose_transport(wanted: Transport) -> Transport:
     """Which transport serves. Raises InvalidInput where the one wanted cannot."""
     available = importlib.util.find_spec("pygrpc_native") is not None
-    if wanted is Transport.NATIVE:
-        if tls:
-            raise InvalidInput(
-                "transport", "the native transport has no TLS; use --transport grpcio"
-            )
-        if not available:
-            raise InvalidInput(
-                "transport", "pygrpc-native is not installed; use --transport grpcio"
-            )
+    if wanted is Transport.NATIVE and not available:
+        raise InvalidInput("transport", "pygrpc-native is not installed; use --transport grpcio")
     if wanted is Transport.AUTO:
-        return Transport.NATIVE if available and not tls else Transport.GRPCIO
+        return Transport.NATIVE if available else Transport.GRPCIO
     return wanted
 
 
 def _cannot_listen(address: str) -> InvalidInput:
     return InvalidInput(
         "listen", f"cannot listen on {address}: taken by another program, or not an address here"
-    )
-
-
-def _credentials(tls: Tls) -> grpc.ServerCredentials:
-    return grpc.ssl_server_credentials(
-        [(tls.key, tls.certificate)],
-        root_certificates=tls.client_ca,
-        require_client_auth=tls.client_ca is not None,
     )

@@ -13,16 +13,16 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, Field
 
-from control_plane.errors import FaultyFile, InvalidInput, Refused
+from control_plane.errors import FaultyFile, Refused
 from control_plane.process import (
     ExitCode,
-    read_pem,
     run_on_uvloop,
     run_program,
     serving_tls,
     stop_on_signals,
 )
 from control_plane.ready_file import write_ready_file
+from tests.support.certificates import Authority
 
 
 @pytest.fixture(autouse=True)
@@ -152,23 +152,20 @@ def test_a_signal_stops_it(number: signal.Signals) -> None:
 def test_tls_needs_certificate_and_key_and_has_the_clients_ca_where_one_is_named(
     tmp_path: Path,
 ) -> None:
-    for name in ("certificate", "key", "ca"):
-        (tmp_path / name).write_text(name)
-    certificate, key, ca = (tmp_path / name for name in ("certificate", "key", "ca"))
+    authority, ca = Authority.new(), tmp_path / "ca.pem"
+    ca.write_bytes(authority.certificate)
+    certificate, key = authority.write(tmp_path, "server")
     assert serving_tls(None, None, None) is None
     assert serving_tls(certificate, None, ca) is None
     plain, mutual = serving_tls(certificate, key, None), serving_tls(certificate, key, ca)
     assert plain is not None
     assert mutual is not None
-    assert (plain.certificate, plain.key, plain.client_ca) == (b"certificate", b"key", None)
-    assert mutual.client_ca == b"ca"
-
-
-def test_a_pem_file_that_cannot_be_read_is_named_with_its_setting(tmp_path: Path) -> None:
-    assert read_pem("ca", None) is None
-    with pytest.raises(InvalidInput, match=r"ca: .*/none cannot be read: No such file") as raised:
-        read_pem("ca", tmp_path / "none")
-    assert raised.value.field == "ca"
+    assert (plain.current.certificate, plain.current.key) == (
+        certificate.read_bytes(),
+        key.read_bytes(),
+    )
+    assert plain.current.client_ca is None
+    assert mutual.current.client_ca == authority.certificate
 
 
 def test_a_file_of_this_process_goes_when_it_ends_however_that_is(tmp_path: Path) -> None:

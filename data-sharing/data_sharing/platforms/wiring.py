@@ -16,8 +16,7 @@ from grpc import aio
 from control_plane.errors import InvalidInput
 from control_plane.identity.jws import from_base64url
 from control_plane.private_files import keep_private
-from control_plane.process import read_pem
-from control_plane.serving.dialing import dialer
+from control_plane.serving.dialing import FileDialer
 from control_plane.supervision import Supervisor
 from data_sharing.clock import clock_of
 from data_sharing.platforms.connection import PlatformConnection, PlatformIdentity
@@ -44,10 +43,11 @@ async def run_platform(
     business."""
     wall_ms = clock_of(settings.clock_file)
     pinned = read_keys(settings.instruction_keys) if settings.instruction_keys else {}
-    connect = dialer(
-        read_pem("ca", settings.ca),
-        certificate=read_pem("certificate", settings.certificate),
-        key=read_pem("certificate_key", settings.certificate_key),
+    connect = FileDialer(
+        ca=settings.ca,
+        certificate=settings.certificate,
+        key=settings.certificate_key,
+        settings=("ca", "certificate", "certificate_key"),
     )
     await asyncio.to_thread(keep_private, settings.data_dir)
     journal = await Journal.open(settings.data_dir / "journal", now_ms=wall_ms())

@@ -11,7 +11,6 @@ import logging
 import os
 import random
 import secrets
-import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from control_plane.offloading.pool import ProcessPool
 from control_plane.private_files import keep_private
 from control_plane.process import serving_tls
 from control_plane.serving.server import Server
+from control_plane.serving.tls import HTTP1, following
 from control_plane.supervision import Supervisor
 from control_plane.telemetry.endpoint import MetricsEndpoint
 from data_sharing.api import (
@@ -95,6 +95,8 @@ async def serve(
     pool = ProcessPool(
         offloaded_tasks.PLACE, workers=_workers(os.cpu_count()), limits=offloaded_tasks.LIMITS
     )
+    # The same certificate for HTTP: tokens come in there, too.
+    tls = serving_tls(settings.tls_certificate, settings.tls_key, settings.tls_client_ca)
     database = await Database.open(folder / "sharing.db", SCHEMAS)
     try:
         with RuntimeHost(folder / "compiled", processes=settings.processes()) as hosting:
@@ -136,9 +138,11 @@ async def serve(
                 ],
                 interceptors=[AccessInterceptor(access)],
                 transport=settings.transport,
-                tls=serving_tls(settings.tls_certificate, settings.tls_key, settings.tls_client_ca),
+                tls=tls,
             )
-            http = HttpEvents(settings.http_listen, publisher, callers, tls=_http_tls(settings))
+            http = HttpEvents(
+                settings.http_listen, publisher, callers, tls=following(tls, HTTP1) if tls else None
+            )
             metrics = SharingMetrics(
                 database, feed_log, publisher, feeds, retainer, deciding.worker, deciding.dispatcher
             )
@@ -198,14 +202,3 @@ async def _run(
 def _workers(cores: int | None) -> int:
     """Processes in which submissions are checked. Two at least, so that no tenant has them all."""
     return max(2, min(4, cores or 1))
-
-
-def _http_tls(settings: Settings) -> ssl.SSLContext | None:
-    """The same certificate for HTTP: tokens come in there, too."""
-    if settings.tls_certificate is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=settings.tls_client_ca)
-    context.load_cert_chain(settings.tls_certificate, settings.tls_key)
-    if settings.tls_client_ca is not None:
-        context.verify_mode = ssl.CERT_REQUIRED
-    return context

@@ -49,7 +49,10 @@ async def test_it_says_when_every_unit_is_registered_and_stops_on_sigterm(tmp_pa
         pytest.param(("--unit=u", "--config=/nowhere.toml"), 2, "/nowhere.toml", id="no settings"),
         pytest.param(("--units=/nowhere.yaml",), 2, "/nowhere.yaml", id="no fleet file"),
         pytest.param(
-            ("--unit=u", "--listen=192.0.2.1:1"), 2, "cannot listen", id="not its address"
+            ("--unit=u", "--listen=192.0.2.1:1", "--insecure"),
+            2,
+            "cannot listen",
+            id="not its address",
         ),
         pytest.param(("--unit=u", "--ca=/nowhere.pem"), 2, "/nowhere.pem", id="no such ca"),
     ],

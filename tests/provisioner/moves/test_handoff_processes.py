@@ -12,7 +12,7 @@ import pytest
 from control_plane.errors import InvalidInput
 from control_plane.handoff.orders import OrderIssuer
 from control_plane.identity.tickets import TicketIssuer
-from control_plane.serving.server import Tls
+from control_plane.process import serving_tls
 from deployment_units.client_state.folder import FolderState
 from deployment_units.client_state.port import read_state, replace_state
 from provisioner.moves.dialing import unit_dialer
@@ -82,7 +82,8 @@ async def test_units_that_want_certificates_are_shown_one(tmp_path: Path) -> Non
     certificate, key = self_signed("127.0.0.1")
     (tmp_path / "cert.pem").write_bytes(certificate)
     (tmp_path / "key.pem").write_bytes(key)
-    tls = Tls(key=key, certificate=certificate, client_ca=certificate)
+    pem = tmp_path / "cert.pem"
+    tls = serving_tls(pem, tmp_path / "key.pem", pem)
     old, new = LoopbackUnit("old", issuer), LoopbackUnit("new", issuer)
     await replace_state(old.state, "t", "alice", 1, DATA)
     settings = Settings(

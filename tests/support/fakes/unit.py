@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager
 from control_plane.handoff.chunks import MAX_STATE_BYTES
 from control_plane.identity.admission import TicketVerifier
 from control_plane.identity.tickets import TicketIssuer
-from control_plane.serving.server import Server, Service, Tls, Transport
+from control_plane.serving.server import Server, Service, Transport
+from control_plane.serving.tls import TlsFiles
 from deployment_units.agent.capacity_limit import CapacityLimit
 from deployment_units.agent.state import StateHandoff
 from deployment_units.agent.unit_service import NAME, UnitService
@@ -74,7 +75,7 @@ class LoopbackUnit(UnitService):
         )
 
     @asynccontextmanager
-    async def serving(self, tls: Tls | None = None) -> AsyncIterator[str]:
+    async def serving(self, tls: TlsFiles | None = None) -> AsyncIterator[str]:
         add = unit_pb2_grpc.add_UnitServiceServicer_to_server
         service = Service(add=add, servicer=self, name=NAME, hot={})
         server = Server([service], transport=Transport.GRPCIO, tls=tls)
