@@ -1,9 +1,9 @@
 """Connections: whose connection a call came over, where TLS ends in a listener before the server.
 
 The listener gives each connection a key that nobody can guess, the connection key, and sends it
-along with every call as a header of its own (see `header_blocks`). Here it becomes the peer's address and its
-certificate again, and is taken out of what the call's method sees. A call without a key that is
-known did not come through the listener, and is refused.
+along with every call as a header of its own (see `header_blocks`). Here it becomes the peer's
+address and its certificate again, and is taken out of what the call's method sees. A call without
+a key that is known did not come through the listener, and is refused.
 """
 
 from __future__ import annotations
