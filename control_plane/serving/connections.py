@@ -47,7 +47,7 @@ class Connections:
         self._open: dict[str, Connection] = {}
 
     @property
-    def standing(self) -> int:
+    def count(self) -> int:
         """How many there are."""
         return len(self._open)
 

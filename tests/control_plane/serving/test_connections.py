@@ -66,6 +66,6 @@ def test_a_connection_that_has_closed_is_not_known_any_more() -> None:
     assert known.of([(HEADER, key)])[0] is ALICE
     known.closed(key)
     known.closed(key)
-    assert known.standing == 0
+    assert known.count == 0
     with pytest.raises(Unauthenticated):
         known.of([(HEADER, key)])
