@@ -67,6 +67,9 @@ def run_program(
     except FileNotFoundError as error:
         _complain(program, str(error))
         return ExitCode.WRONG_SETTINGS
+    except InvalidInput as error:
+        _complain(program, str(error))
+        return ExitCode.WRONG_SETTINGS
     except tomllib.TOMLDecodeError as error:
         _complain(program, f"settings file: {error}")
         return ExitCode.WRONG_SETTINGS

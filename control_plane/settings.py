@@ -8,6 +8,7 @@ the field names in upper case behind the service's prefix, lists as JSON.
 from __future__ import annotations
 
 import os
+import sys
 from argparse import SUPPRESS
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -22,9 +23,13 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from control_plane.errors import InvalidInput
+from control_plane.secret_files import read_secret, visible_secret_warning
+
 
 class ServiceSettings(BaseSettings):
-    """Subclasses set `env_prefix` and `cli_prog_name`. toml: the file of this reading."""
+    """Subclasses set `env_prefix` and `cli_prog_name`. toml: the file of this reading; secrets:
+    fields that are better not given as flags, each of which has a field `…_file` beside it."""
 
     model_config = SettingsConfigDict(
         extra="forbid",
@@ -34,6 +39,7 @@ class ServiceSettings(BaseSettings):
         cli_avoid_json=True,
     )
     toml: ClassVar[Path | None] = None
+    secrets: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def settings_customise_sources(
@@ -57,8 +63,10 @@ def read(kind: type[S], arguments: Sequence[str]) -> S:
     """Settings from a command line without the program's name; `--config FILE` (or the
     variable CONFIG behind the prefix) names the TOML file.
 
-    Raises pydantic.ValidationError, SystemExit for `--help` and unknown flags,
-    FileNotFoundError for a file that is not there, tomllib.TOMLDecodeError.
+    A secret that is given as a flag is taken, and said on stderr to be visible; one that is in a
+    file is read from there. Raises pydantic.ValidationError, SystemExit for `--help` and unknown
+    flags, FileNotFoundError for a file that is not there, tomllib.TOMLDecodeError, InvalidInput
+    for a file of a secret.
     """
     variable = f"{kind.model_config['env_prefix']}CONFIG"
     rest, config = list(arguments), os.environ.get(variable)
@@ -94,7 +102,26 @@ def read(kind: type[S], arguments: Sequence[str]) -> S:
             **(action if option == "--version" else {"metavar": "FILE"}),
         )
     given: dict[str, Any] = sourced(_cli_settings_source=command_line(args=rest)).model_dump()
+    for name in kind.secrets:
+        _read_secret(kind, name, given, rest)
     return kind.model_construct(**given)
+
+
+def _read_secret(
+    kind: type[ServiceSettings], name: str, given: dict[str, Any], arguments: Sequence[str]
+) -> None:
+    """Puts the content of `<name>_file`, where one is named, into `name`. Raises InvalidInput."""
+    option = f"--{name.replace('_', '-')}"
+    program, prefix = kind.model_config["cli_prog_name"], kind.model_config["env_prefix"]
+    if any(word == option or word.startswith(f"{option}=") for word in arguments):
+        warning = visible_secret_warning(option, f"{prefix}{name.upper()}", f"{option}-file")
+        print(f"{program}: warning: {warning}", file=sys.stderr)
+    file = given[f"{name}_file"]
+    if file is None:
+        return
+    if given[name]:
+        raise InvalidInput(name, f"{name} and {name}_file are both given; leave one out")
+    given[name] = read_secret(f"{name}_file", file)
 
 
 def _version_line(kind: type[ServiceSettings]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
@@ -28,6 +28,7 @@ class Settings(ServiceSettings):
     """See the module; `homeport serve --help` shows these descriptions."""
 
     model_config = SettingsConfigDict(env_prefix="HOMEPORT_", cli_prog_name="homeport serve")
+    secrets: ClassVar[tuple[str, ...]] = ("store_password", "key_wrapping_passphrase")
 
     store: Annotated[
         str, Field(description="embedded:FILE, etcd://host:port,… or etcds://… (TLS)")
@@ -117,6 +118,23 @@ class Settings(ServiceSettings):
     master_key_file: Annotated[
         Path | None, Field(description="ticket keys; default: kept in the store")
     ] = None
+    key_wrapping_file: Annotated[
+        Path | None,
+        Field(
+            description="32 bytes in base64, closed to others: ticket keys are encrypted with it "
+            "in the store, and in master_key_file; older keys may follow after commas"
+        ),
+    ] = None
+    key_wrapping_passphrase: Annotated[
+        str,
+        Field(
+            description="the same by a passphrase; better given by the environment or "
+            "key_wrapping_passphrase_file"
+        ),
+    ] = ""
+    key_wrapping_passphrase_file: Annotated[
+        Path | None, Field(description="file with the passphrase, closed to others")
+    ] = None
     nowhere: Annotated[
         Literal["spread", "refuse"], Field(description="clients nobody can locate")
     ] = "spread"
@@ -140,7 +158,12 @@ class Settings(ServiceSettings):
     store_key: Annotated[Path | None, Field(description="PEM, for mTLS to etcd")] = None
     store_user: Annotated[str, Field(description="etcd user; its password comes from "
                                                  "HOMEPORT_STORE_PASSWORD")] = ""  # fmt: skip
-    store_password: Annotated[str, Field(description="better given by the environment")] = ""
+    store_password: Annotated[
+        str, Field(description="better given by the environment or store_password_file")
+    ] = ""
+    store_password_file: Annotated[
+        Path | None, Field(description="file with the password of store_user, closed to others")
+    ] = None
     log_level: Annotated[
         str, Field(pattern="^(debug|info|warning|error)$", description="least level logged")
     ] = "info"

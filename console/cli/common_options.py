@@ -1,5 +1,5 @@
 """What every command of the tree has besides its own options: `--version`, and where it talks to a
-service `--config`, `--certificate` and `--certificate-key`."""
+service `--config`, `--token-file`, `--certificate` and `--certificate-key`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 
 CONFIG_VARIABLE = "HOMEPORT_CLI_CONFIG"
 _config: ContextVar[Path | None] = ContextVar("config", default=None)
+_token_file: ContextVar[str | None] = ContextVar("token_file", default=None)
 _certificate: ContextVar[str | None] = ContextVar("certificate", default=None)
 _certificate_key: ContextVar[str | None] = ContextVar("certificate_key", default=None)
 
@@ -18,6 +19,11 @@ _certificate_key: ContextVar[str | None] = ContextVar("certificate_key", default
 def named_config() -> Path | None:
     """The config file that this command line or its environment names, if it names one."""
     return _config.get()
+
+
+def named_token_file() -> str | None:
+    """The file with the token that this command line names, if it names one."""
+    return _token_file.get()
 
 
 def named_certificate() -> tuple[str | None, str | None]:
@@ -48,6 +54,16 @@ def _add(command: Any) -> None:
 
 def _keep_config(value: Path | None) -> None:
     _config.set(value)
+
+
+def on_command_line(context: typer.Context, param: typer.CallbackParam) -> bool:
+    """Whether an option stands there, and was not read from the environment."""
+    source = context.get_parameter_source(param.name or "")
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _keep_token_file(context: typer.Context, param: typer.CallbackParam, value: str | None) -> None:
+    _token_file.set(value if on_command_line(context, param) else None)
 
 
 def _keep_certificate(value: str | None) -> None:
@@ -84,6 +100,19 @@ def _options(
             metavar="FILE",
             envvar=CONFIG_VARIABLE,
             callback=_keep_config,
+            expose_value=False,
+            is_eager=True,
+            rich_help_panel="Service",
+        ),
+    ] = None,
+    common_token_file: Annotated[
+        str | None,
+        typer.Option(
+            "--token-file",
+            help="File with the API token, closed to others. Default: the profile's, else none.",
+            metavar="FILE",
+            envvar="HOMEPORT_TOKEN_FILE",
+            callback=_keep_token_file,
             expose_value=False,
             is_eager=True,
             rich_help_panel="Service",

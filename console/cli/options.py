@@ -9,9 +9,28 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from console.cli.common_options import named_certificate, named_config
+from console.cli.common_options import (
+    named_certificate,
+    named_config,
+    named_token_file,
+    on_command_line,
+)
 from console.cli.output import Format
 from console.cli.profile import Flags, Target, choose_target, config_path
+from control_plane.secret_files import visible_secret_warning
+
+
+def _warn_of_visible(
+    context: typer.Context, param: typer.CallbackParam, value: str | None
+) -> str | None:
+    """Says on stderr that a secret stands in the arguments. One of the environment is not a flag's:
+    choose_target looks there after all flags."""
+    if value is None or not on_command_line(context, param):
+        return None
+    warning = visible_secret_warning("--token", "HOMEPORT_TOKEN", "--token-file")
+    typer.echo(f"warning: {warning}", err=True)
+    return value
+
 
 Server: TypeAlias = Annotated[
     str | None,
@@ -48,8 +67,9 @@ Token: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--token",
-        help="API token; better given by the environment or in the profile.",
+        help="API token; better given by the environment, --token-file or the profile.",
         envvar="HOMEPORT_TOKEN",
+        callback=_warn_of_visible,
         rich_help_panel="Service",
     ),
 ]
@@ -133,6 +153,7 @@ def _flags(tenant: str | None, token: str | None, profile: str | None, ca: str |
     return Flags(
         tenant=tenant,
         token=token,
+        token_file=named_token_file(),
         profile=profile,
         ca=ca,
         certificate=certificate,

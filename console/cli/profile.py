@@ -9,7 +9,7 @@ The config file is the one that --config or HOMEPORT_CLI_CONFIG names, else
     server = "provision.staging.example.net:7700"
     data_server = "sharing.staging.example.net:7703"
     tenant = "shop"
-    token = "…"
+    token_file = "/etc/homeport/token"   # or token = "…"
     ca = "system"
     certificate = "/etc/homeport/me.pem"
     certificate_key = "/etc/homeport/me.key"
@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import ssl
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 from control_plane.errors import InvalidInput
 from control_plane.exposure import check_shown_certificate
 from control_plane.printable import why_unreadable
+from control_plane.secret_files import read_secret
 
 if TYPE_CHECKING:
     from homeport import Tls
@@ -36,7 +37,10 @@ if TYPE_CHECKING:
 DEFAULT_SERVER = "127.0.0.1:7700"
 DEFAULT_DATA_SERVER = "127.0.0.1:7703"
 DEFAULT_TENANT = "default"
-_KEYS = ("server", "data_server", "tenant", "token", "ca", "certificate", "certificate_key")
+_KEYS = (
+    "server", "data_server", "tenant", "token", "token_file", "ca", "certificate",
+    "certificate_key",
+)  # fmt: skip
 SYSTEM_CA = "system"
 
 
@@ -112,6 +116,7 @@ class Flags:
     data_server: str | None = None
     tenant: str | None = None
     token: str | None = None
+    token_file: str | None = None
     profile: str | None = None
     ca: str | None = None
     certificate: str | None = None
@@ -157,14 +162,27 @@ def choose_target(
         )
     except ValueError as error:
         raise InvalidInput("certificate", str(error)) from error
+    sources = ({key: getattr(flags, key) for key in _KEYS},
+               {key: environ.get(f"HOMEPORT_{key.upper()}") for key in _KEYS}, profile)  # fmt: skip
     return Target(
         servers=servers,
         tenant=chosen["tenant"] or DEFAULT_TENANT,
-        token=chosen["token"],
+        token=_token(sources),
         ca=chosen["ca"],
         certificate=chosen["certificate"],
         certificate_key=chosen["certificate_key"],
     )
+
+
+def _token(sources: Sequence[Mapping[str, str | None]]) -> str:
+    """Of the first source that says something of it; where one says both, the token itself. Raises
+    InvalidInput for a file that cannot be used."""
+    for source in sources:
+        if token := source.get("token"):
+            return token
+        if file := source.get("token_file"):
+            return read_secret("token-file", Path(file).expanduser())
+    return ""
 
 
 def _read_profile(config: Path, wanted: str | None, required: bool) -> Mapping[str, str]:

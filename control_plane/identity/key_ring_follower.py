@@ -15,8 +15,10 @@ from typing import Any
 
 from control_plane import keys
 from control_plane.errors import InvalidInput
+from control_plane.identity.key_wrapping import Wrapping
 from control_plane.identity.keyring import (
     IN_STORE,
+    PLAIN,
     KeyRing,
     decode_ring,
     load_or_create,
@@ -41,21 +43,24 @@ class KeyRingFollower:
         *,
         wall: Callable[[], float],
         random: Callable[[int], bytes],
+        wrapping: Wrapping = PLAIN,
     ) -> None:
+        """wrapping: how the ring is kept, wherever that is."""
+        self.wrapping = wrapping
         self._store = store
         self._path = path
         self._wall = wall
         self._random = random
         self._ring: KeyRing | None = None
         self._subscribers: list[Callable[[KeyRing], None]] = []
-        self._replica = Replica(store, keys.KEY_RING, _decode, self._changed, keeps_pairs=True)
+        self._replica = Replica(store, keys.KEY_RING, self._decode, self._changed, keeps_pairs=True)
 
     def subscribe(self, notify: Callable[[KeyRing], None]) -> None:
         """From now on calls `notify` with each ring that takes the place of another."""
         self._subscribers.append(notify)
 
     @staticmethod
-    def check(pairs: Iterable[KeyValue], path: Path | None) -> None:
+    def check(pairs: Iterable[KeyValue], path: Path | None, wrapping: Wrapping = PLAIN) -> None:
         """Raises InvalidInput where a server could not begin with these records of a
         snapshot: they hold no usable ring, and there is no file of keys."""
         if path is None:
@@ -64,7 +69,7 @@ class KeyRingFollower:
                 raise InvalidInput(
                     "snapshot", "it holds no ticket keys; give them with --master-key-file"
                 )
-            decode_ring(found[0].value, "the snapshot")
+            decode_ring(found[0].value, "the snapshot", wrapping)
 
     @property
     def from_file(self) -> bool:
@@ -86,16 +91,22 @@ class KeyRingFollower:
         """Reads the ring, and makes it where there is none. Raises InvalidInput,
         StoreUnavailable, OutcomeUnknown."""
         if self._path is not None:
-            self._ring = read_ring(self._path)
+            self._ring = await asyncio.to_thread(read_ring, self._path, self.wrapping)
             return
-        await load_or_create(self._store, path=None, now=self._wall(), random=self._random)
+        await load_or_create(
+            self._store,
+            path=None,
+            now=self._wall(),
+            random=self._random,
+            wrapping=self.wrapping,
+        )
         await self._replica.start()
 
     def restore(self, pairs: Iterable[KeyValue]) -> None:
         """Uses the ring of the file, or that of a snapshot that `check` has passed, unless
         there is one already. Raises InvalidInput for the file."""
         if self._path is not None:
-            self._ring = self._ring or read_ring(self._path)
+            self._ring = self._ring or read_ring(self._path, self.wrapping)
         else:
             self._replica.restore(pairs)
 
@@ -118,6 +129,5 @@ class KeyRingFollower:
             for notify in self._subscribers:
                 notify(ring)
 
-
-def _decode(pair: KeyValue) -> KeyRing:
-    return decode_ring(pair.value, IN_STORE)
+    def _decode(self, pair: KeyValue) -> KeyRing:
+        return decode_ring(pair.value, IN_STORE, self.wrapping)

@@ -7,6 +7,7 @@ until the longest tickets that were signed with them have ended. No key leaves t
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -104,7 +105,11 @@ class KeyRotation:
         """As they stand in the store, or in the file that this server has read. Raises
         StoreUnavailable, InvalidInput."""
         pair = None if self.from_file else await self._store.get(keys.KEY_RING)
-        ring = self._follower.ring if pair is None else decode_ring(pair.value, IN_STORE)
+        ring = self._follower.ring
+        if pair is not None:
+            ring = await asyncio.to_thread(
+                decode_ring, pair.value, IN_STORE, self._follower.wrapping
+            )
         return epochs_of(ring, self._wall())
 
     async def rotate(
@@ -139,6 +144,7 @@ class KeyRotation:
             random=self._random,
             replacing=replacing,
             most_epochs=MOST_EPOCHS,
+            wrapping=self._follower.wrapping,
         )
         return Rotated(epochs=epochs_of(rotation.ring, now), rotated=rotation.rotated)
 

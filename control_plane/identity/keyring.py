@@ -11,6 +11,7 @@ file that operators hand out themselves.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import math
 import os
@@ -29,11 +30,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from control_plane import keys
 from control_plane.errors import InvalidInput, Refused
+from control_plane.identity.key_wrapping import NoWrapping, Wrapping
 from control_plane.printable import why_unreadable
 from control_plane.store.port import Get, Put, Store, Txn, absent, unchanged
 
 MASTER_BYTES = 32
 IN_STORE = "the store's keys/ring"
+PLAIN = NoWrapping()
 _SALT = b"homeport ticket key v1"
 
 
@@ -140,15 +143,16 @@ _encoder = msgspec.json.Encoder(order="deterministic")
 _decoder = msgspec.json.Decoder(KeyRing)
 
 
-def encode_ring(ring: KeyRing) -> bytes:
-    """The ring as JSON."""
-    return _encoder.encode(ring)
+def encode_ring(ring: KeyRing, wrapping: Wrapping = PLAIN) -> bytes:
+    """The ring as JSON, wrapped."""
+    return wrapping.wrap(_encoder.encode(ring))
 
 
-def decode_ring(content: bytes, source: str) -> KeyRing:
+def decode_ring(content: bytes, source: str, wrapping: Wrapping = PLAIN) -> KeyRing:
     """Raises InvalidInput that names the source."""
+    plain = wrapping.unwrap(content, source)
     try:
-        ring = _decoder.decode(content)
+        ring = _decoder.decode(plain)
     except msgspec.MsgspecError as error:
         raise InvalidInput("master_key_file", f"{source} is not a key ring: {error}") from error
     if not ring.epochs:
@@ -170,7 +174,7 @@ def decode_ring(content: bytes, source: str) -> KeyRing:
     return ring
 
 
-def read_ring(path: Path) -> KeyRing:
+def read_ring(path: Path, wrapping: Wrapping = PLAIN) -> KeyRing:
     """A ring from a file that only its owner may read. Raises InvalidInput."""
     try:
         mode = stat.S_IMODE(os.stat(path).st_mode)
@@ -184,26 +188,32 @@ def read_ring(path: Path) -> KeyRing:
         raise InvalidInput(
             "master_key_file", f"{path} cannot be read: {why_unreadable(error)}"
         ) from error
-    return decode_ring(content, str(path))
+    return decode_ring(content, str(path), wrapping)
 
 
 async def load_or_create(
-    store: Store, *, path: Path | None, now: float, random: Callable[[int], bytes]
+    store: Store,
+    *,
+    path: Path | None,
+    now: float,
+    random: Callable[[int], bytes],
+    wrapping: Wrapping = PLAIN,
 ) -> KeyRing:
     """The ring from `path`, else from the store, where the first server makes one."""
     if path is not None:
-        return read_ring(path)
+        return await asyncio.to_thread(read_ring, path, wrapping)
     fresh = KeyRing(epochs=(new_epoch(1, now=now, random=random),))
     result = await store.commit(
         Txn(
             compares=[absent(keys.KEY_RING)],
-            then=[Put(keys.KEY_RING, encode_ring(fresh))],
+            then=[Put(keys.KEY_RING, await asyncio.to_thread(encode_ring, fresh, wrapping))],
             otherwise=[Get(keys.KEY_RING)],
         )
     )
     if result.succeeded:
         return fresh
-    return decode_ring(result.results[0][0].value, IN_STORE)
+    stored = result.results[0][0].value
+    return await asyncio.to_thread(decode_ring, stored, IN_STORE, wrapping)
 
 
 class Rotation(NamedTuple):
@@ -223,6 +233,7 @@ async def rotate_stored(
     announce_s: float = 0.0,
     replacing: int | None = None,
     most_epochs: int | None = None,
+    wrapping: Wrapping = PLAIN,
 ) -> Rotation:
     """Rotates the ring in the store.
 
@@ -234,9 +245,9 @@ async def rotate_stored(
     while True:
         pair = await store.get(keys.KEY_RING)
         if pair is None:
-            made = await load_or_create(store, path=None, now=now, random=random)
+            made = await load_or_create(store, path=None, now=now, random=random, wrapping=wrapping)
             return Rotation(made, False)
-        ring = decode_ring(pair.value, IN_STORE)
+        ring = await asyncio.to_thread(decode_ring, pair.value, IN_STORE, wrapping)
         if replacing is not None and ring.newest.epoch != replacing:
             return Rotation(ring, False)
         following = rotated(
@@ -251,7 +262,9 @@ async def rotate_stored(
         result = await store.commit(
             Txn(
                 compares=[unchanged(keys.KEY_RING, pair.mod_revision)],
-                then=[Put(keys.KEY_RING, encode_ring(following))],
+                then=[
+                    Put(keys.KEY_RING, await asyncio.to_thread(encode_ring, following, wrapping))
+                ],
             )
         )
         if result.succeeded:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
@@ -23,6 +23,7 @@ class AgentSettings(ServiceSettings):
     """One agent, or one for each unit of a fleet file."""
 
     model_config = SettingsConfigDict(env_prefix="HOMEPORT_AGENT_", cli_prog_name="homeport agent")
+    secrets: ClassVar[tuple[str, ...]] = ("token",)
 
     units: Annotated[
         Path | None, Field(description="fleet file: one agent for each unit in it")
@@ -37,7 +38,10 @@ class AgentSettings(ServiceSettings):
     tenants: Annotated[
         str, Field(description="tenants that --unit serves, by comma; empty: all")
     ] = ""
-    token: Annotated[str, Field(description="better given by the environment")] = ""
+    token: Annotated[str, Field(description="better given by the environment or token_file")] = ""
+    token_file: Annotated[
+        Path | None, Field(description="file with the token, closed to others")
+    ] = None
     ttl_s: Annotated[
         int, Field(ge=2, le=60, description="how long a missing heartbeat is forgiven, s")
     ] = 10

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from control_plane.errors import ServiceError
 from control_plane.identity.key_ring_follower import KeyRingFollower
+from control_plane.identity.key_wrapping import Wrapping
 from control_plane.store.opening import EtcdAccess, StoreUrl, open_store
 from control_plane.store.port import OutcomeUnknown, Store, StoreUnavailable
 from control_plane.store.snapshot import Snapshot, UnusableSnapshot, read_snapshot
@@ -35,7 +36,7 @@ def endpoints_of(settings: Settings) -> tuple[str, ...]:
     return StoreUrl.parse(settings.store).endpoints
 
 
-def usable_snapshot(settings: Settings) -> Snapshot | None:
+def usable_snapshot(settings: Settings, wrapping: Wrapping) -> Snapshot | None:
     """What this server may start from, if it has to. A file that cannot be used is told in the
     log and counts as none; the embedded store needs none, it comes with the process. Raises
     InvalidInput for a wrong store."""
@@ -45,7 +46,7 @@ def usable_snapshot(settings: Settings) -> Snapshot | None:
     try:
         found = read_snapshot(settings.snapshot, endpoints=endpoints)
         if found is not None:
-            KeyRingFollower.check(found.pairs, settings.master_key_file)
+            KeyRingFollower.check(found.pairs, settings.master_key_file, wrapping)
     except (UnusableSnapshot, ServiceError) as error:
         log.warning("ignoring the snapshot: %s", error)
         return None

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from control_plane.fleet.registry import UnitRegistry
 from control_plane.identity.key_ring_follower import KeyRingFollower
+from control_plane.identity.key_wrapping import read_wrapping
 from control_plane.identity.tickets import TicketIssuer
 from control_plane.store.port import Health, JointHealth, KeyValue, Store
 from control_plane.store.snapshot_keeper import SnapshotKeeper
@@ -79,14 +80,21 @@ async def read_state(
 ) -> ServerState | None:
     """Opens the stores, to be closed with `stack`, and reads them; from the snapshot where
     they do not answer and there is one. None: told to stop meanwhile. Raises ServiceError."""
+    wrapping = read_wrapping(
+        settings.key_wrapping_file, settings.key_wrapping_passphrase, random=secrets.token_bytes
+    )
     # Which cluster a client is in only the store can say: without it, several serve nobody.
-    snapshot = None if settings.assignment_stores else usable_snapshot(settings)
+    snapshot = None if settings.assignment_stores else usable_snapshot(settings, wrapping)
     store = await open_when_there(settings, stop, required=snapshot is None)
     if store is None:
         return None
     stack.push_async_callback(store.close)
     ring = KeyRingFollower(
-        store, settings.master_key_file, wall=time.time, random=secrets.token_bytes
+        store,
+        settings.master_key_file,
+        wall=time.time,
+        random=secrets.token_bytes,
+        wrapping=wrapping,
     )
     cluster_set = await open_cluster_set(settings, store, stop, stack)
     ledger = provisioning_ledger(settings, store, cluster_set, rng, supervisor)

@@ -47,7 +47,8 @@ def worker_arguments(settings: Settings, number: int, port: int, ready_file: Pat
         given["snapshot"] = f"{settings.snapshot}.{number}"  # each writes what it has seen
     proxies = given.pop("trusted_proxies")
     insecure = given.pop("insecure")
-    given.pop("store_password")  # workers have it from the environment, not for all to read
+    for name in settings.secrets:  # not for all to read: see worker_environment
+        given.pop(name)
     words = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
     if insecure:
         words.append("--insecure")
@@ -56,18 +57,29 @@ def worker_arguments(settings: Settings, number: int, port: int, ready_file: Pat
     return words
 
 
+def worker_environment(settings: Settings) -> dict[str, str]:
+    """Ours, and the secrets that a worker does not read from a file itself."""
+    environment = {**os.environ, SHARE_PORT: "1"}
+    for name in settings.secrets:
+        secret = getattr(settings, name)
+        if secret and getattr(settings, f"{name}_file") is None:
+            environment[f"{settings.model_config['env_prefix']}{name.upper()}"] = secret
+    return environment
+
+
 class Worker:
     """One child process and when it was started last."""
 
-    def __init__(self, command: list[str], ready_file: Path) -> None:
+    def __init__(self, command: list[str], ready_file: Path, environment: dict[str, str]) -> None:
         self._command = command
+        self._environment = environment
         self._ready_file = ready_file
         self.start()
 
     def start(self) -> None:
         self._ready_file.unlink(missing_ok=True)
         self.started_at = time.monotonic()
-        self.process = subprocess.Popen(self._command, env={**os.environ, SHARE_PORT: "1"})
+        self.process = subprocess.Popen(self._command, env=self._environment)
 
     def ready(self) -> dict[str, object] | None:
         """What it wrote to its ready file, once it has."""
@@ -100,7 +112,8 @@ def run_workers(settings: Settings) -> None:
         for number in range(settings.workers):
             ready_file = folder / f"worker-{number}.json"
             words = worker_arguments(settings, number, port, ready_file)
-            workers.append(Worker([sys.executable, "-m", "provisioner", *words], ready_file))
+            command = [sys.executable, "-m", "provisioner", *words]
+            workers.append(Worker(command, ready_file, worker_environment(settings)))
         try:
             while not stopping and not all(worker.ready() for worker in workers):
                 if any(worker.process.poll() is not None for worker in workers):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import grpc
 import pytest
 import yaml
@@ -119,6 +121,29 @@ def test_tenant_and_token_reach_the_server(cli: CommandLine, service: Served) ->
     seen = fake(service).seen[0]
     assert seen.request.tenant == "shop"
     assert seen.metadata["authorization"] == "Bearer hush"
+
+
+@pytest.mark.parametrize("way", ["argument", "file", "environment", "file-of-environment"])
+def test_a_token_that_others_can_list_is_warned_of_once(
+    cli: CommandLine,
+    service: Served,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    way: str,
+) -> None:
+    file = tmp_path / "token"
+    file.touch(mode=0o600)
+    file.write_text("hush\n")
+    if way == "environment":
+        monkeypatch.setenv("HOMEPORT_TOKEN", "hush")
+    if way == "file-of-environment":
+        monkeypatch.setenv("HOMEPORT_TOKEN_FILE", str(file))
+    words = {"argument": ["--token", "hush"], "file": ["--token-file", str(file)]}.get(way, [])
+    ran = cli("get", "alice", "-o", "json", *words)
+    assert fake(service).seen[0].metadata["authorization"] == "Bearer hush"
+    assert "hush" not in ran.out + ran.err
+    assert ran.err.count("warning: --token can be read by everybody") == (way == "argument")
+    assert ("HOMEPORT_TOKEN or by --token-file FILE" in ran.err) == (way == "argument")
 
 
 @pytest.mark.parametrize(

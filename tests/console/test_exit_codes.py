@@ -211,7 +211,7 @@ def test_a_command_has_the_common_options_and_names_their_variables(
     assert "--version" in options
     if "--profile" not in options:
         return
-    for name in ("--server", "--token", "--profile", "--ca", "--config"):
+    for name in ("--server", "--token", "--token-file", "--profile", "--ca", "--config"):
         assert str(options[name].envvar).startswith("HOMEPORT_"), name
         assert options[name].show_envvar
 

@@ -90,6 +90,52 @@ def test_settings_are_resolved_one_by_one(
     assert choose_target(flags, environ, config) == expected
 
 
+TOKENS = """
+[profiles.both]
+token = "of-profile"
+token_file = "/absent"
+
+[profiles.file]
+token_file = "{file}"
+
+[profiles.none]
+server = "a:1"
+"""
+
+
+@pytest.mark.parametrize(
+    ("flags", "environ", "profile", "expected"),
+    [
+        ({"token": "flag", "token_file": "/absent"}, {}, "both", "flag"),
+        ({"token_file": "{file}"}, {"HOMEPORT_TOKEN": "environment"}, "both", "of-file"),
+        ({}, {"HOMEPORT_TOKEN": "environment", "HOMEPORT_TOKEN_FILE": "/absent"}, "both",
+         "environment"),
+        ({}, {"HOMEPORT_TOKEN_FILE": "{file}"}, "both", "of-file"),
+        ({}, {}, "both", "of-profile"),
+        ({}, {}, "file", "of-file"),
+        ({}, {}, "none", ""),
+    ],
+)  # fmt: skip
+def test_the_first_place_that_tells_a_token_counts_and_there_the_token_itself(
+    tmp_path: Path, flags: dict[str, str], environ: dict[str, str], profile: str, expected: str
+) -> None:
+    file, config = tmp_path / "token", tmp_path / "config.toml"
+    file.touch(mode=0o600)
+    file.write_text("of-file\n")
+    config.write_text(TOKENS.format(file=file))
+
+    def filled(given: dict[str, str]) -> dict[str, str]:
+        return {key: value.format(file=file) for key, value in given.items()}
+
+    target = choose_target(Flags(profile=profile, **filled(flags)), filled(environ), config)
+    assert target.token == expected
+
+
+def test_a_token_file_that_cannot_be_used_is_a_mistake(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="token-file: /absent cannot be read"):
+        choose_target(Flags(token_file="/absent"), {}, tmp_path / "none.toml")
+
+
 def test_without_a_config_file_the_local_server_is_meant(tmp_path: Path) -> None:
     """Nothing has to be configured for `homeport up` and the commands beside it."""
     chosen = choose_target(Flags(), {}, tmp_path / "none.toml")

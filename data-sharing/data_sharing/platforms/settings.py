@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
@@ -27,6 +27,7 @@ class PlatformSettings(ServiceSettings):
     model_config = SettingsConfigDict(
         env_prefix="HOMEPORT_PLATFORM_", cli_prog_name="homeport platforms run"
     )
+    secrets: ClassVar[tuple[str, ...]] = ("token",)
 
     name: Annotated[str, Field(description="of this platform, unique within its tenant")]
     applications: Annotated[
@@ -39,7 +40,10 @@ class PlatformSettings(ServiceSettings):
         "127.0.0.1:7703"
     )
     tenant: Annotated[str, Field(description="whose platform it is")] = "default"
-    token: Annotated[str, Field(description="better given by the environment")] = ""
+    token: Annotated[str, Field(description="better given by the environment or token_file")] = ""
+    token_file: Annotated[
+        Path | None, Field(description="file with the token, closed to others")
+    ] = None
     threads: Annotated[
         int, Field(ge=0, le=256, description="actions that run at once; 0: two per core")
     ] = 0
