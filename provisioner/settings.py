@@ -13,6 +13,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from control_plane.auth.access_settings import AccessSettings
 from control_plane.exposure import (
     check_exposure,
     check_key_pair,
@@ -21,10 +22,10 @@ from control_plane.exposure import (
 )
 from control_plane.printable import quoted
 from control_plane.serving.server import Transport
-from control_plane.settings import ServiceSettings, read
+from control_plane.settings import read
 
 
-class Settings(ServiceSettings):
+class Settings(AccessSettings):
     """See the module; `homeport serve --help` shows these descriptions."""
 
     model_config = SettingsConfigDict(env_prefix="HOMEPORT_", cli_prog_name="homeport serve")
@@ -103,9 +104,6 @@ class Settings(ServiceSettings):
     trusted_proxies: Annotated[
         list[str], Field(description="CIDR blocks and addresses whose x-forwarded-for is believed")
     ] = []  # noqa: RUF012 - pydantic copies defaults
-    tokens: Annotated[
-        Path | None, Field(description="TOML file of API tokens; default: everybody may do all")
-    ] = None
     longest_ticket_s: Annotated[
         float,
         Field(
@@ -194,7 +192,7 @@ class Settings(ServiceSettings):
             "--listen",
             self.listen,
             tls=tls,
-            tokens=self.tokens is not None,
+            tokens=self.asks_for_credentials,
             insecure=self.insecure,
         )
         return self

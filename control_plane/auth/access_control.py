@@ -10,45 +10,58 @@ from collections.abc import Iterable, Mapping
 
 from google.protobuf.message import Message
 
+from control_plane.auth.authenticator import Authenticator
 from control_plane.auth.callers import ANYONE_LOCAL, STRANGER, Caller
 from control_plane.auth.method_access import MethodAccess, field_of
 from control_plane.auth.roles import Role
-from control_plane.auth.tokens import Tokens
 from control_plane.errors import PermissionDenied, Unauthenticated
 from control_plane.printable import quoted
+from control_plane.serving.peer_identity import PeerIdentity
 
 DEFAULT_TENANT = "default"
 
 
 class AccessControl:
-    """tokens None: no credentials are asked for, and whoever can connect may do everything."""
+    """authenticator None: no credentials are asked for, and whoever can connect may do
+    everything."""
 
-    def __init__(self, methods: Mapping[str, MethodAccess], tokens: Tokens | None) -> None:
+    def __init__(
+        self, methods: Mapping[str, MethodAccess], authenticator: Authenticator | None
+    ) -> None:
         self._methods = methods
-        self._tokens = tokens
+        self._authenticator = authenticator
 
     @property
     def open(self) -> bool:
         """Whether no credentials are asked for."""
-        return self._tokens is None
+        return self._authenticator is None
 
-    def caller(self, metadata: Iterable[tuple[str, str | bytes]]) -> Caller:
-        """Who sent this metadata. Raises Unauthenticated for a credential nobody knows."""
-        if self._tokens is None:
+    def caller(
+        self, metadata: Iterable[tuple[str, str | bytes]], identity: PeerIdentity | None = None
+    ) -> Caller:
+        """Who sent this metadata, over a connection with that identity. Raises Unauthenticated
+        for a credential nobody knows."""
+        if self._authenticator is None:
             return ANYONE_LOCAL
-        return self._tokens.caller(metadata) or STRANGER
+        return self._authenticator.caller(metadata, identity) or STRANGER
 
-    def admit(self, method: str, metadata: Iterable[tuple[str, str | bytes]]) -> Caller:
+    def admit(
+        self,
+        method: str,
+        metadata: Iterable[tuple[str, str | bytes]],
+        identity: PeerIdentity | None = None,
+    ) -> Caller:
         """Who calls this method, by its full path. Raises Unauthenticated, PermissionDenied
         where it is not for them."""
         access = self._methods.get(method)
         if access is None:
             raise PermissionDenied(f"{method} is for nobody: its contract does not say who calls")
-        caller = self.caller(metadata)
+        caller = self.caller(metadata, identity)
         if caller.roles.isdisjoint(access.roles):
             if caller is STRANGER:
                 raise Unauthenticated(
-                    "a credential is needed here: send authorization: Bearer <token>"
+                    "a credential is needed here: send authorization: Bearer <token>, "
+                    "or show a certificate that names who you are"
                 )
             named = ", ".join(sorted(role.value for role in access.roles))
             raise PermissionDenied(f"{caller.name} may not call this; it is for: {named}")
@@ -61,7 +74,7 @@ class AccessControl:
     def check(self, method: str, caller: Caller, message: Message) -> None:
         """Whether an admitted caller may name what it names; a tenant left out becomes its own.
         Raises PermissionDenied."""
-        if self._tokens is None:
+        if self._authenticator is None:
             return
         access = self._methods[method]
         if access.tenant_field:

@@ -7,6 +7,8 @@ tells an attacker nothing about a token. The file is TOML:
     name = "edge-gateway"
     sha256 = "9f86d0…"
     roles = ["gateway"]
+    issue_time = 2026-11-27T12:00:00Z
+    expire_time = 2027-11-27T12:00:00Z    # left out: never
 
     [[token]]
     name = "agent-of-dublin"
@@ -36,72 +38,97 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from control_plane.auth.callers import Caller
 from control_plane.auth.roles import GIVEN, OF_RIGHTS, Role, with_implied
-from control_plane.errors import InvalidInput, Unauthenticated
+from control_plane.errors import InvalidInput
 from control_plane.identity.names import check_slug
 from control_plane.printable import quoted, why_unreadable
 
 MOST_BYTES = 4 << 20
 MOST_UNITS = 1000
 _KEYS = {
-    "name", "sha256", "roles", "rights", "tenant", "application", "units", "platform",
+    "name", "id", "sha256", "roles", "rights", "tenant", "application", "units", "platform",
+    "issue_time", "expire_time",
 }  # fmt: skip
 
 
-class Tokens:
-    """Callers by the SHA-256 of their token, in hex."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenEntry:
+    """What the file says of one token. expires_at: Unix seconds; None: never."""
 
-    def __init__(self, callers: Mapping[str, Caller]) -> None:
-        self._callers = dict(callers)
+    caller: Caller
+    expires_at: float | None = None
+
+
+class Tokens:
+    """Entries by the SHA-256 of their token, in hex."""
+
+    def __init__(self, entries: Mapping[str, TokenEntry]) -> None:
+        self._entries = dict(entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
 
     @classmethod
     def read(cls, path: Path) -> Tokens:
         """Raises InvalidInput that names the file, the entry and what is wrong."""
         try:
-            if path.stat().st_size > MOST_BYTES:
-                raise InvalidInput("tokens", f"{path} is larger than {MOST_BYTES:,} bytes")
-            document = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            with path.open("rb") as file:
+                content = file.read(MOST_BYTES + 1)
+        except OSError as error:
             raise InvalidInput(
                 "tokens", f"{path} cannot be read: {why_unreadable(error)}"
             ) from error
+        return cls.parse(content, str(path))
+
+    @classmethod
+    def parse(cls, content: bytes, where: str) -> Tokens:
+        """The entries of a file's content; where: its name. Raises InvalidInput."""
+        if len(content) > MOST_BYTES:
+            raise InvalidInput("tokens", f"{where} is larger than {MOST_BYTES:,} bytes")
+        try:
+            document = tomllib.loads(content.decode("utf-8"))
+        except (ValueError, RecursionError) as error:
+            raise InvalidInput(
+                "tokens", f"{where} cannot be read: {why_unreadable(error)}"
+            ) from error
         unknown = set(document) - {"token"}
         if unknown:
-            raise InvalidInput("tokens", f"{path}: unknown key {quoted(sorted(unknown)[0])}")
-        callers: dict[str, Caller] = {}
+            raise InvalidInput("tokens", f"{where}: unknown key {quoted(sorted(unknown)[0])}")
+        entries: dict[str, TokenEntry] = {}
         listed = document.get("token", [])
         if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
-            raise InvalidInput("tokens", f"{path}: a token is a table under [[token]]")
+            raise InvalidInput("tokens", f"{where}: a token is a table under [[token]]")
         for place, entry in enumerate(listed):
-            where = f"{path}: token {place + 1}"
-            digest = _digest(entry, where)
-            if digest in callers:
-                raise InvalidInput(
-                    "tokens",
-                    f"{where} has the sha256 of {quoted(callers[digest].name)}; tokens differ",
-                )
-            callers[digest] = _caller(entry, where)
-        return cls(callers)
+            spot = f"{where}: token {place + 1}"
+            digest = _digest(entry, spot)
+            if digest in entries:
+                other = quoted(entries[digest].caller.name)
+                raise InvalidInput("tokens", f"{spot} has the sha256 of {other}; tokens differ")
+            _time(entry, "issue_time", spot)
+            entries[digest] = TokenEntry(
+                caller=_caller(entry, spot), expires_at=_time(entry, "expire_time", spot)
+            )
+        return cls(entries)
 
-    def caller(self, metadata: Iterable[tuple[str, str | bytes]]) -> Caller | None:
-        """Who sent this metadata; None: it shows no token. Raises Unauthenticated for one that
-        nobody knows."""
-        for key, value in metadata:
-            if key == "authorization":
-                text = value.decode("latin-1") if isinstance(value, bytes) else value
-                kind, _, token = text.partition(" ")
-                if kind.lower() != "bearer" or not token:
-                    raise Unauthenticated("authorization must be `Bearer <token>`")
-                found = self._callers.get(hashlib.sha256(token.strip().encode()).hexdigest())
-                if found is None:
-                    raise Unauthenticated("this token is not known here; ask an operator for one")
-                return found
-        return None
+    def current(self) -> Tokens:
+        """Itself: tokens that nobody replaces."""
+        return self
+
+    def find(self, token: str) -> TokenEntry | None:
+        """The entry of a token, expired or not; None: there is none."""
+        return self._entries.get(digest_of(token))
+
+
+def digest_of(token: str) -> str:
+    """What the file has of a token."""
+    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def _digest(entry: Mapping[str, Any], where: str) -> str:
@@ -117,6 +144,18 @@ def _digest(entry: Mapping[str, Any], where: str) -> str:
     if len(digest) != 64 or any(c not in "0123456789abcdef" for c in digest):
         raise InvalidInput("tokens", f"{where}: sha256 is 64 hexadecimal digits")
     return digest
+
+
+def _time(entry: Mapping[str, Any], key: str, where: str) -> float | None:
+    """Unix seconds. Raises InvalidInput."""
+    value = entry.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        raise InvalidInput(
+            "tokens", f"{where}: {key} is a time with its zone, such as 2027-01-31T12:00:00Z"
+        )
+    return value.timestamp()
 
 
 def _caller(entry: Mapping[str, Any], where: str) -> Caller:

@@ -38,7 +38,7 @@ METRICS, ALIVE, READY = PATHS = ("/metrics", "/healthz", "/readyz")
 class MetricsEndpoint:
     """Listens on host:port while entered; an empty address listens nowhere.
 
-    Beside what `collector` tells there is how the tasks of `supervisor` fare. `ready` is asked by
+    Beside what the collectors tell there is how the tasks of `supervisor` fare. `ready` is asked by
     /readyz: 503 when not ready, else 200, and the word. /healthz is 200
     as long as the process answers.
     """
@@ -48,13 +48,14 @@ class MetricsEndpoint:
         listen: str,
         collector: Collector,
         supervisor: Supervisor,
-        *,
+        *more: Collector,
         ready: Callable[[], Readiness],
     ) -> None:
         self._listen = listen
         self._ready = ready
         registry = CollectorRegistry()
-        registry.register(collector)
+        for one in (collector, *more):
+            registry.register(one)
         registry.register(BackgroundTasks(supervisor))
         ProcessCollector(registry=registry)
         self._metrics = make_wsgi_app(registry)

@@ -14,13 +14,14 @@ from typing import Annotated
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from control_plane.auth.access_settings import AccessSettings
 from control_plane.exposure import check_exposure, check_serving_tls
 from control_plane.serving.server import Transport
-from control_plane.settings import ServiceSettings, read
+from control_plane.settings import read
 from data_sharing.runtimes.processes import ProcessPolicy
 
 
-class Settings(ServiceSettings):
+class Settings(AccessSettings):
     """See the module; `homeport share --help` shows these descriptions."""
 
     model_config = SettingsConfigDict(
@@ -38,9 +39,6 @@ class Settings(ServiceSettings):
         str, Field(description="host:port for metrics and health over HTTP; empty: none")
     ] = "127.0.0.1:7705"
     transport: Annotated[Transport, Field(description="auto, native or grpcio")] = Transport.AUTO
-    tokens: Annotated[
-        Path | None, Field(description="TOML file of API tokens; default: everybody may do all")
-    ] = None
     retain_s: Annotated[float, Field(gt=0, description="how long events are kept, s")] = (
         7 * 86_400.0
     )
@@ -123,7 +121,7 @@ class Settings(ServiceSettings):
                 flag,
                 listen,
                 tls=self.tls_certificate is not None,
-                tokens=self.tokens is not None,
+                tokens=self.asks_for_credentials,
                 insecure=self.insecure,
             )
         return self

@@ -13,9 +13,11 @@ from grpc import aio
 
 from control_plane.auth.access_control import AccessControl, tenant_for
 from control_plane.auth.callers import ANYONE_LOCAL, Caller
+from control_plane.auth.interceptor import metadata_of
 from control_plane.auth.roles import Role
 from control_plane.errors import PermissionDenied
 from control_plane.serving.calls import HotCall
+from control_plane.serving.peer_identity import identity_of
 from control_plane.serving.peers import Proxies
 
 PROVISION = "/homeport.api.provisioning.v1.ProvisioningService/Provision"
@@ -36,7 +38,7 @@ class Callers:
         """
         if self._control.open:
             return ANYONE_LOCAL, tenant
-        caller = self._control.admit(PROVISION, call.metadata())
+        caller = self._control.admit(PROVISION, call.metadata(), call.peer_identity())
         tenant = tenant_for(caller, tenant)
         if declares:
             check_declares(caller)
@@ -48,11 +50,11 @@ class Callers:
 
     def of_context(self, context: aio.ServicerContext[Any, Any]) -> Caller:
         """Who is behind an ordinary call, which was checked before it came here."""
-        return self._control.caller(_metadata(context))
+        return self._control.caller(metadata_of(context), identity_of(context))
 
     def peer_of_context(self, context: aio.ServicerContext[Any, Any]) -> str | None:
         """The address that counts for an ordinary call."""
-        return self._proxies.client_address(context.peer(), _metadata(context))
+        return self._proxies.client_address(context.peer(), metadata_of(context))
 
 
 def check_declares(caller: Caller) -> None:
@@ -61,7 +63,3 @@ def check_declares(caller: Caller) -> None:
         raise PermissionDenied(
             "this caller may not say where a client is; leave address and position out"
         )
-
-
-def _metadata(context: aio.ServicerContext[Any, Any]) -> list[tuple[str, str | bytes]]:
-    return [(key, value) for key, value in context.invocation_metadata() or ()]

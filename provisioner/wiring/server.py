@@ -90,7 +90,9 @@ async def _run(
     host = settings.listen.rpartition(":")[0]
     port = server.bind(settings.listen)
     listen = settings.metrics_listen
-    with MetricsEndpoint(listen, metrics, supervisor, ready=metrics.readiness) as endpoint:
+    with MetricsEndpoint(
+        listen, metrics, supervisor, services.access, ready=metrics.readiness
+    ) as endpoint:
         async with asyncio.TaskGroup() as group:
             running = [
                 group.create_task(supervisor.keep(name, task), name=name)

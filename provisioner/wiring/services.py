@@ -11,10 +11,7 @@ import time
 from dataclasses import dataclass
 
 from control_plane import keys
-from control_plane.auth.access_control import AccessControl
-from control_plane.auth.interceptor import AccessInterceptor
-from control_plane.auth.method_access import access_of_services
-from control_plane.auth.tokens import Tokens
+from control_plane.auth.access import Access
 from control_plane.fleet.tenant_registry import TenantRegistry
 from control_plane.identity.key_rotation import KeyRotation
 from control_plane.process import serving_tls
@@ -45,10 +42,11 @@ class Services:
     server: Server
     watching: Watching
     metrics: ProvisionerMetrics
+    access: Access
 
     def tasks(self) -> dict[str, Task]:
         """What works beside the calls, by name."""
-        return self.watching.tasks()
+        return {**self.watching.tasks(), **self.access.tasks()}
 
 
 def build_services(
@@ -63,10 +61,8 @@ def build_services(
 ) -> Services:
     """Over everything else. Raises InvalidInput."""
     store, fleet_view, cluster_set = state.store, state.fleet_view, state.cluster_set
-    access = AccessControl(
-        access_of_services(SERVICES), Tokens.read(settings.tokens) if settings.tokens else None
-    )
-    callers = Callers(Proxies(parse_networks(settings.trusted_proxies)), access)
+    access = Access(settings, SERVICES, wall=time.time, clock=time.monotonic)
+    callers = Callers(Proxies(parse_networks(settings.trusted_proxies)), access.control)
     watching = Watching.of(
         store,
         state.registry,
@@ -132,12 +128,13 @@ def build_services(
     return Services(
         server=Server(
             [provisioning_service.service(), fleet_service.service(), tenant_service.service()],
-            interceptors=[AccessInterceptor(access)],
+            interceptors=[access.interceptor],
             transport=settings.transport,
             tls=serving_tls(settings.tls_certificate, settings.tls_key, settings.tls_client_ca),
             share_port=share_port,
         ),
         watching=watching,
+        access=access,
         metrics=ProvisionerMetrics(
             use_case.provisioner,
             state.ledger,

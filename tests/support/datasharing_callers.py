@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-
 from control_plane.auth.access_control import AccessControl
 from control_plane.auth.callers import Caller
 from control_plane.auth.roles import Role, with_implied
-from control_plane.auth.tokens import Tokens
 from data_sharing.api.callers import Callers
+from tests.support.credentials import authenticator_of, tokens_of
 from tests.support.fakes.call_context import FakeContext
 from tests.support.rule_harness import TENANT
 
@@ -17,5 +15,5 @@ OPERATOR = FakeContext("operator-token")
 
 def callers() -> Callers:
     ann = Caller(name="ann", roles=with_implied({Role.OPERATOR}), tenant=TENANT)
-    tokens = Tokens({hashlib.sha256(b"operator-token").hexdigest(): ann})
-    return Callers(AccessControl({}, tokens))
+    tokens = tokens_of(**{"operator-token": ann})
+    return Callers(AccessControl({}, authenticator_of(tokens)))

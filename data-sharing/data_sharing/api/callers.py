@@ -13,10 +13,12 @@ from grpc import aio
 
 from control_plane.auth.access_control import AccessControl, tenant_for
 from control_plane.auth.callers import Caller
+from control_plane.auth.interceptor import metadata_of
 from control_plane.auth.roles import Role
 from control_plane.errors import InvalidInput, PermissionDenied
 from control_plane.identity.names import check_slug
 from control_plane.printable import quoted
+from control_plane.serving.peer_identity import PeerIdentity, identity_of
 
 
 class Party(NamedTuple):
@@ -33,15 +35,19 @@ class Callers:
     def __init__(self, control: AccessControl) -> None:
         self._control = control
 
-    def admit(self, method: str, metadata: Iterable[tuple[str, str | bytes]]) -> Caller:
+    def admit(
+        self,
+        method: str,
+        metadata: Iterable[tuple[str, str | bytes]],
+        identity: PeerIdentity | None,
+    ) -> Caller:
         """Who calls this method, by its full path; for methods that nobody has checked yet, and
         before anything of the request is read. Raises Unauthenticated, PermissionDenied."""
-        return self._control.admit(method, metadata)
+        return self._control.admit(method, metadata, identity)
 
     def of_context(self, context: aio.ServicerContext[Any, Any], tenant: str) -> Party:
         """Who is behind an ordinary call, which was checked before it came here."""
-        metadata = [(key, value) for key, value in context.invocation_metadata() or ()]
-        return party(self._control.caller(metadata), tenant)
+        return party(self._control.caller(metadata_of(context), identity_of(context)), tenant)
 
 
 def party(caller: Caller, tenant: str) -> Party:

@@ -79,7 +79,7 @@ class FeedService(pb_grpc.FeedServiceServicer):
     def publish_event(self, call: HotCall) -> None:
         """PublishEvent."""
         try:
-            caller = self._callers.admit(PUBLISH_EVENT, call.metadata())
+            caller = self._callers.admit(PUBLISH_EVENT, call.metadata(), call.peer_identity())
             tenant, envelope = read_event(call.payload)
             answer = self._publish(party(caller, tenant), [envelope])
         except ServiceError as error:
@@ -103,7 +103,7 @@ class FeedService(pb_grpc.FeedServiceServicer):
     def publish_batch(self, call: HotCall) -> None:
         """PublishBatch."""
         try:
-            caller = self._callers.admit(PUBLISH_BATCH, call.metadata())
+            caller = self._callers.admit(PUBLISH_BATCH, call.metadata(), call.peer_identity())
             tenant, envelopes = read_batch(call.payload)
             answers = self._publish(party(caller, tenant), envelopes)
         except ServiceError as error:

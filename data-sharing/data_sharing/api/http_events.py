@@ -27,6 +27,7 @@ from control_plane.errors import (
     Unavailable,
 )
 from control_plane.printable import why_failed
+from control_plane.serving.peer_identity import PeerIdentity, identity_of_certificate
 from control_plane.serving.status import code_of
 from data_sharing.api.callers import Callers, party
 from data_sharing.api.cloudevent_attributes import refused
@@ -154,7 +155,8 @@ class HttpEvents:
     async def _answer(self, request: web.Request) -> web.Response:
         metadata = [("authorization", text) for text in request.headers.getall("Authorization", [])]
         tenant = request.match_info["tenant"]
-        whose = party(self._callers.admit(ROUTES["POST", EVENTS_PATH], metadata), tenant)
+        method = ROUTES["POST", EVENTS_PATH]
+        whose = party(self._callers.admit(method, metadata, _identity(request)), tenant)
         async with asyncio.timeout(READ_S):
             body = await request.read()
         headers = event_headers(request.headers.items())
@@ -188,6 +190,13 @@ class HttpEvents:
     ) -> Sequence[Answer]:
         async with asyncio.timeout(ANSWER_S):
             return await self._publisher.publish(tenant, envelopes, application=application)
+
+
+def _identity(request: web.Request) -> PeerIdentity | None:
+    """Of the certificate that TLS has verified, if the caller has shown one."""
+    tls = request.get_extra_info("ssl_object")
+    shown = tls.getpeercert(binary_form=True) if tls is not None else None
+    return identity_of_certificate(ssl.DER_cert_to_PEM_cert(shown).encode()) if shown else None
 
 
 def _one(kind: str, headers: dict[str, str] | Refusal, body: bytes) -> Envelope | Refusal:

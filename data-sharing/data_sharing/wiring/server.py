@@ -15,10 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from control_plane.auth.access_control import AccessControl
-from control_plane.auth.interceptor import AccessInterceptor
-from control_plane.auth.method_access import access_of_services
-from control_plane.auth.tokens import Tokens
+from control_plane.auth.access import Access
 from control_plane.offloading.pool import ProcessPool
 from control_plane.private_files import keep_private
 from control_plane.process import serving_tls
@@ -86,10 +83,8 @@ async def serve(
     rng = random.Random(secrets.randbits(64))
     supervisor = Supervisor(clock=time.monotonic, jitter=rng.random, on_end=stop.set)
     folder, wall_ms = settings.data_dir, clock_of(settings.clock_file)
-    access = AccessControl(
-        access_of_services(SERVICES), Tokens.read(settings.tokens) if settings.tokens else None
-    )
-    callers = Callers(access)
+    access = Access(settings, SERVICES, wall=time.time, clock=time.monotonic)
+    callers = Callers(access.control)
     # A key that lies open is not mended but refused by its reader: others may have it by now.
     await asyncio.to_thread(keep_private, folder, leave=[SIGNING_KEY])
     pool = ProcessPool(
@@ -136,7 +131,7 @@ async def serve(
                     feeds_served.service(),
                     *deciding.services,
                 ],
-                interceptors=[AccessInterceptor(access)],
+                interceptors=[access.interceptor],
                 transport=settings.transport,
                 tls=tls,
             )
@@ -148,7 +143,7 @@ async def serve(
             )
             await _run(
                 settings, stop, on_ready, server, http, metrics, feeds_served, retainer, deciding,
-                pool, supervisor,
+                pool, access, supervisor,
             )  # fmt: skip
             supervisor.raise_if_ended()
     finally:
@@ -166,17 +161,22 @@ async def _run(
     retainer: Retainer,
     deciding: Deciding,
     pool: ProcessPool,
+    access: Access,
     supervisor: Supervisor,
 ) -> None:
     host = settings.listen.rpartition(":")[0]
     port = server.bind(settings.listen)
     listen = settings.metrics_listen
-    with MetricsEndpoint(listen, metrics, supervisor, ready=metrics.readiness) as endpoint:
+    with MetricsEndpoint(listen, metrics, supervisor, access, ready=metrics.readiness) as endpoint:
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(supervisor.keep("feed retention", retainer.run)),
                 group.create_task(supervisor.keep("offloading", pool.run)),
                 *deciding.run(group, supervisor),
+                *(
+                    group.create_task(supervisor.keep(name, task), name=name)
+                    for name, task in access.tasks().items()
+                ),
             ]
             await http.start()
             await server.start()

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import pytest
 
 from control_plane.auth.access_control import AccessControl
 from control_plane.auth.callers import Caller
 from control_plane.auth.method_access import access_of_services
 from control_plane.auth.roles import Role, with_implied
-from control_plane.auth.tokens import Tokens
 from control_plane.errors import PermissionDenied, Unauthenticated
 from homeport.api.datasharing.v1 import platform_pb2, registry_pb2, rule_pb2
 from homeport.api.fleet.v1 import fleet_pb2
+from tests.support.credentials import authenticator_of, tokens_of
 
 DATA = "homeport.api.datasharing.v1"
 FLEET = "homeport.api.fleet.v1.FleetService"
@@ -26,7 +24,7 @@ def caller(*roles: Role, **bound) -> Caller:
 
 
 def control(who: Caller) -> AccessControl:
-    return AccessControl(METHODS, Tokens({hashlib.sha256(b"t").hexdigest(): who}))
+    return AccessControl(METHODS, authenticator_of(tokens_of(t=who)))
 
 
 SHOWN = [("authorization", "Bearer t")]
@@ -77,7 +75,9 @@ def test_a_tenant_deep_in_a_message_counts_where_it_is_there():
     access_of_services([f"{DATA}.ApplicationRegistry"])
     submit = f"/{DATA}.ApplicationRegistry/SubmitApplication"
     who = caller(Role.DEVELOPER, tenant="city")
-    access = AccessControl(access_of_services([f"{DATA}.ApplicationRegistry"]), Tokens({}))
+    access = AccessControl(
+        access_of_services([f"{DATA}.ApplicationRegistry"]), authenticator_of(tokens_of())
+    )
     piece = registry_pb2.SubmitApplicationRequest(artifact=b"x")
     access.check(submit, who, piece)
     assert piece.WhichOneof("part") == "artifact", "a head is not made where none was sent"

@@ -13,6 +13,7 @@ from control_plane.auth.tokens import Tokens
 from control_plane.errors import InvalidInput, PermissionDenied, Unauthenticated
 from data_sharing.api import feed_service, registry_service
 from data_sharing.api.callers import Callers, party, reader_of
+from tests.support.credentials import authenticator_of
 
 METHODS = access_of_services([feed_service.NAME, registry_service.NAME])
 PUBLISH = feed_service.PUBLISH_EVENT
@@ -48,7 +49,7 @@ def callers(tmp_path) -> Callers:
     }
     path = tmp_path / "tokens.toml"
     path.write_text(TOKENS.format(**digests))
-    return Callers(AccessControl(METHODS, Tokens.read(path)))
+    return Callers(AccessControl(METHODS, authenticator_of(Tokens.read(path))))
 
 
 def shows(token: str) -> list[tuple[str, str | bytes]]:
@@ -56,10 +57,10 @@ def shows(token: str) -> list[tuple[str, str | bytes]]:
 
 
 def test_a_token_says_tenant_and_application(callers):
-    whose = party(callers.admit(PUBLISH, shows("traffic")), "")
+    whose = party(callers.admit(PUBLISH, shows("traffic"), None), "")
     assert (whose.tenant, whose.application) == ("city", "traffic")
-    assert party(callers.admit(PUBLISH, shows("operator")), "bank").tenant == "bank"
-    assert party(callers.admit(PUBLISH, shows("operator")), "").tenant == "default"
+    assert party(callers.admit(PUBLISH, shows("operator"), None), "bank").tenant == "bank"
+    assert party(callers.admit(PUBLISH, shows("operator"), None), "").tenant == "default"
 
 
 @pytest.mark.parametrize(
@@ -74,24 +75,27 @@ def test_a_token_says_tenant_and_application(callers):
 )
 def test_who_may_not_is_told_so(callers, token, tenant, method, error):
     with pytest.raises(error):
-        party(callers.admit(method, shows(token)), tenant)
+        party(callers.admit(method, shows(token), None), tenant)
 
 
 def test_no_token_is_no_caller_where_tokens_are_asked_for(callers):
     with pytest.raises(Unauthenticated, match="needed"):
-        party(callers.admit(PUBLISH, []), "city")
-    assert party(Callers(AccessControl(METHODS, None)).admit(PUBLISH, []), "").tenant == "default"
+        party(callers.admit(PUBLISH, [], None), "city")
+    assert (
+        party(Callers(AccessControl(METHODS, None)).admit(PUBLISH, [], None), "").tenant
+        == "default"
+    )
 
 
 def test_an_application_reads_as_itself_and_only_operators_read_as_nobody(callers):
-    traffic = party(callers.admit(TAIL, shows("traffic")), "")
+    traffic = party(callers.admit(TAIL, shows("traffic"), None), "")
     assert reader_of(traffic, "") == "traffic"
     assert reader_of(traffic, "traffic") == "traffic"
     with pytest.raises(PermissionDenied):
         reader_of(traffic, "weather")
-    operator = party(callers.admit(TAIL, shows("operator")), "city")
+    operator = party(callers.admit(TAIL, shows("operator"), None), "city")
     assert reader_of(operator, "") == ""
     assert reader_of(operator, "weather") == "weather"
-    submitter = party(callers.admit(SUBMIT, shows("submitter")), "city")
+    submitter = party(callers.admit(SUBMIT, shows("submitter"), None), "city")
     with pytest.raises(InvalidInput):
         reader_of(submitter, "")

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import pytest
 
 from control_plane.auth.access_control import AccessControl
 from control_plane.auth.callers import ANYONE_LOCAL, STRANGER, Caller
 from control_plane.auth.method_access import access_of_services
 from control_plane.auth.roles import Role, with_implied
-from control_plane.auth.tokens import Tokens
 from control_plane.errors import PermissionDenied, Unauthenticated
 from control_plane.serving.calls import HotCall
 from control_plane.serving.peers import Proxies, parse_networks
 from provisioner.api.callers import PROVISION, Callers
 from provisioner.api.provisioning_service import NAME
+from tests.support.credentials import authenticator_of, tokens_of
 
 PEER = "ipv4:192.0.2.1:5"
 METHODS = access_of_services([NAME])
@@ -35,6 +33,9 @@ class Call(HotCall):
     def peer(self) -> str:
         return PEER
 
+    def peer_identity(self):
+        return None
+
 
 class Context:
     """An ordinary call's context, as far as callers look at it."""
@@ -45,11 +46,13 @@ class Context:
     def peer(self) -> str:
         return PEER
 
+    def auth_context(self):
+        return {}
+
 
 def callers(*roles: Role, tenant: str = "") -> Callers:
     edge = Caller(name="edge", roles=with_implied(roles), tenant=tenant)
-    tokens = Tokens({hashlib.sha256(b"secret").hexdigest(): edge})
-    return Callers(Proxies(), AccessControl(METHODS, tokens))
+    return Callers(Proxies(), AccessControl(METHODS, authenticator_of(tokens_of(secret=edge))))
 
 
 OPEN = Callers(Proxies(), AccessControl(METHODS, None))

@@ -11,3 +11,6 @@ class FakeContext:
 
     def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
         return (("authorization", f"Bearer {self._token}"),) if self._token else ()
+
+    def auth_context(self) -> dict[str, list[bytes]]:
+        return {}

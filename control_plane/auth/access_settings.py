@@ -1,0 +1,85 @@
+"""AccessSettings: who may call a service, among the settings of both."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from control_plane.auth.oidc_operators import role_mapping
+from control_plane.errors import InvalidInput
+from control_plane.settings import ServiceSettings
+
+
+class AccessSettings(ServiceSettings):
+    """Without any of tokens, oidc_issuer and certificate_trust_domain nobody is asked for
+    credentials."""
+
+    tokens: Annotated[
+        Path | None,
+        Field(description="TOML file of API tokens, read again when it changes; default: "
+              "everybody may do all"),
+    ] = None  # fmt: skip
+    oidc_issuer: Annotated[
+        str, Field(description="OpenID provider whose tokens operators may show: its issuer")
+    ] = ""
+    oidc_audience: Annotated[
+        str, Field(description="who the provider's tokens have to be for: their aud")
+    ] = ""
+    oidc_jwks: Annotated[
+        str,
+        Field(description="the provider's keys: a file or an https address; default: what the "
+              "issuer's configuration names"),
+    ] = ""  # fmt: skip
+    oidc_roles_claim: Annotated[
+        str, Field(description="claim whose values give roles; dots lead into it")
+    ] = "roles"
+    oidc_roles: Annotated[
+        list[str],
+        Field(description="<value of the claim>=<role>; roles are viewer, operator, admin"),
+    ] = []  # noqa: RUF012 - pydantic copies defaults
+    oidc_tenant_claim: Annotated[
+        str, Field(description="claim that names the operator's tenant; default: all tenants")
+    ] = ""
+    oidc_leeway_s: Annotated[
+        float, Field(ge=0, le=300, description="how far the provider's clock may differ, s")
+    ] = 60.0
+    oidc_keys_max_age_s: Annotated[
+        float,
+        Field(ge=60, le=2_592_000, description="how long the provider's keys are used while they "
+              "cannot be read again, s"),
+    ] = 86_400.0  # fmt: skip
+    certificate_trust_domain: Annotated[
+        str,
+        Field(description="trust domain of certificates that name their callers "
+              "(spiffe://<domain>/…); default: certificates name nobody"),
+    ] = ""  # fmt: skip
+    certificate_operators: Annotated[
+        list[str],
+        Field(description="<name>=<role> for certificates spiffe://<domain>/operator/<name>"),
+    ] = []  # noqa: RUF012 - pydantic copies defaults
+
+    @property
+    def asks_for_credentials(self) -> bool:
+        """Whether callers have to say who they are."""
+        return bool(self.tokens or self.oidc_issuer or self.certificate_trust_domain)
+
+    @model_validator(mode="after")
+    def _access_fits_together(self) -> AccessSettings:
+        try:
+            roles = role_mapping(self.oidc_roles, "oidc_roles")
+            role_mapping(self.certificate_operators, "certificate_operators")
+        except InvalidInput as error:
+            raise ValueError(error.message) from error
+        if self.oidc_issuer and not (self.oidc_audience and roles):
+            raise ValueError("oidc_issuer needs oidc_audience, and oidc_roles to give roles by")
+        if not self.oidc_issuer and (
+            self.oidc_audience or self.oidc_jwks or roles or self.oidc_tenant_claim
+        ):
+            raise ValueError("settings of the OpenID provider need oidc_issuer")
+        if self.certificate_trust_domain and getattr(self, "tls_client_ca", None) is None:
+            raise ValueError("certificate_trust_domain needs tls_client_ca, which verifies them")
+        if self.certificate_operators and not self.certificate_trust_domain:
+            raise ValueError("certificate_operators needs certificate_trust_domain")
+        return self

@@ -1,0 +1,92 @@
+"""Authenticator: who makes a call, by the bearer it shows and the certificate of its connection.
+
+A bearer counts before a certificate, which then only has to fit: a unit's or a platform's own
+connection carries nobody else's token. What is refused is counted and logged by its reason; the
+caller hears one text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from enum import StrEnum
+from typing import Protocol
+
+from control_plane.auth.callers import Caller
+from control_plane.auth.certificate_callers import CertificateCallers, is_others
+from control_plane.auth.credentials import CredentialForm, bearer_of, credential_form
+from control_plane.auth.jwt_verifier import JwtRefused, JwtVerifier
+from control_plane.auth.refusals import Refusals
+from control_plane.auth.tokens import Tokens
+from control_plane.printable import quoted
+from control_plane.serving.peer_identity import PeerIdentity
+
+
+class TokenSource(Protocol):
+    """Where tokens come from."""
+
+    def current(self) -> Tokens:
+        """The entries that count now."""
+
+
+class TokenRefusal(StrEnum):
+    """Why a bearer is refused, beside the reasons of JWTs."""
+
+    UNKNOWN = "unknown-token"  # or revoked: the file has it no more
+    EXPIRED = "expired-token"
+    MISTYPED = "mistyped-token"
+    OF_ANOTHER = "certificate-of-another"
+
+
+class Authenticator:
+    """operators: verifies the JWTs of operators; certificates: knows the peers. wall: Unix
+    seconds."""
+
+    def __init__(
+        self,
+        tokens: TokenSource,
+        *,
+        refusals: Refusals,
+        wall: Callable[[], float],
+        operators: JwtVerifier[Caller] | None = None,
+        certificates: CertificateCallers | None = None,
+    ) -> None:
+        self._tokens = tokens
+        self._refusals = refusals
+        self._wall = wall
+        self._operators = operators
+        self._certificates = certificates
+
+    def caller(
+        self, metadata: Iterable[tuple[str, str | bytes]], identity: PeerIdentity | None
+    ) -> Caller | None:
+        """Who sent this over a connection with that identity; None: it shows nothing that names
+        anybody. Raises Unauthenticated."""
+        bearer = bearer_of(metadata)
+        certificate = self._certificates.caller(identity) if self._certificates else None
+        if bearer is None:
+            return certificate
+        caller = self._of_bearer(bearer)
+        if certificate is not None and is_others(certificate, caller):
+            self._refusals.refuse(
+                TokenRefusal.OF_ANOTHER,
+                f"{certificate.name} sent the credential of {quoted(caller.name)}",
+            )
+        return caller
+
+    def _of_bearer(self, bearer: str) -> Caller:
+        form = credential_form(bearer)
+        if form is CredentialForm.JWT and self._operators is not None:
+            try:
+                return self._operators.verify(bearer)
+            except JwtRefused as refused:
+                self._refusals.refuse(refused.reason, str(refused))
+        if form is CredentialForm.MISTYPED:
+            self._refusals.refuse(TokenRefusal.MISTYPED, "it fails its checksum")
+        entry = self._tokens.current().find(bearer)
+        if entry is None:
+            self._refusals.refuse(TokenRefusal.UNKNOWN, "the tokens file does not have it")
+        if entry.expires_at is not None and self._wall() >= entry.expires_at:
+            self._refusals.refuse(
+                TokenRefusal.EXPIRED, f"that of {quoted(entry.caller.name)} is over"
+            )
+        return entry.caller

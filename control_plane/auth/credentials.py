@@ -1,0 +1,77 @@
+"""Credentials: what a caller shows as bearer, and of which form it is.
+
+Forms are told apart here alone, before anything is looked up or verified. Tokens that Homeport
+issues have a form that typing errors and secret scanners are told by:
+
+    hp_ and 58 of a-z 2-7    256 random bits and their CRC-32, in base32 (RFC 4648)
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+import zlib
+from base64 import b32decode, b32encode
+from collections.abc import Iterable
+from enum import StrEnum
+
+from control_plane.errors import Unauthenticated
+
+TOKEN_BYTES = 32
+MAX_CREDENTIAL_BYTES = 8 << 10
+PREFIX = "hp_"
+_CHECKSUM_BYTES = 4
+_ISSUED = re.compile(r"hp_[a-z2-7]{58}")
+_JWT = re.compile(r"ey[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*")  # ey: {" in base64url
+
+
+class CredentialForm(StrEnum):
+    TOKEN = "token"  # looked up by its digest
+    MISTYPED = "mistyped"  # begins like a token of ours, and cannot be one
+    JWT = "jwt"
+
+
+def credential_form(text: str) -> CredentialForm:
+    """Of a bearer's text, by its looks alone."""
+    if _JWT.fullmatch(text):
+        return CredentialForm.JWT
+    if text.startswith(PREFIX) and not is_issued_token(text):
+        return CredentialForm.MISTYPED
+    return CredentialForm.TOKEN
+
+
+def bearer_of(metadata: Iterable[tuple[str, str | bytes]]) -> str | None:
+    """What is shown as bearer; None: nothing is. Raises Unauthenticated where it is shown in
+    another way, twice, or is too long to be any."""
+    shown = [value for key, value in metadata if key == "authorization"]
+    if not shown:
+        return None
+    if len(shown) > 1:
+        raise Unauthenticated("authorization is there more than once; send one")
+    text = shown[0].decode("latin-1") if isinstance(shown[0], bytes) else shown[0]
+    if len(text) > MAX_CREDENTIAL_BYTES:
+        raise Unauthenticated(f"authorization is longer than {MAX_CREDENTIAL_BYTES:,} bytes")
+    kind, _, bearer = text.partition(" ")
+    if kind.lower() != "bearer" or not bearer.strip():
+        raise Unauthenticated("authorization must be `Bearer <token>`")
+    return bearer.strip()
+
+
+def new_token(random: bytes) -> str:
+    """A token made of 32 bytes from a cryptographic source."""
+    if len(random) != TOKEN_BYTES:
+        raise ValueError(f"a token is made of {TOKEN_BYTES} bytes")
+    content = random + zlib.crc32(random).to_bytes(_CHECKSUM_BYTES, "big")
+    return PREFIX + b32encode(content).decode().rstrip("=").lower()
+
+
+def is_issued_token(text: str) -> bool:
+    """Whether it has the form of a token that `new_token` made, down to its checksum."""
+    if not _ISSUED.fullmatch(text):
+        return False
+    encoded = text.removeprefix(PREFIX).upper()
+    try:
+        content = b32decode(encoded + "=" * (-len(encoded) % 8))
+    except binascii.Error:
+        return False
+    return new_token(content[:TOKEN_BYTES]) == text  # one token has one form

@@ -1,0 +1,91 @@
+"""What a caller shows as bearer: which form it has, and what can be told of a mistyped token."""
+
+from __future__ import annotations
+
+import secrets
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from control_plane.auth.credentials import (
+    MAX_CREDENTIAL_BYTES,
+    CredentialForm,
+    bearer_of,
+    credential_form,
+    is_issued_token,
+    new_token,
+)
+from control_plane.errors import Unauthenticated
+from tests.support.jwt_issuer import token as jwt_of
+
+ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
+
+
+@given(st.binary(min_size=32, max_size=32))
+def test_a_new_token_is_known_by_its_form(random):
+    token = new_token(random)
+    assert is_issued_token(token)
+    assert len(token) == 61
+    assert credential_form(token) is CredentialForm.TOKEN
+
+
+@given(st.binary(min_size=32, max_size=32), st.integers(3, 60), st.sampled_from(ALPHABET))
+def test_one_wrong_character_is_told(random, place, other):
+    token = new_token(random)
+    wrong = token[:place] + other + token[place + 1 :]
+    assert is_issued_token(wrong) is (wrong == token)
+    assert (credential_form(wrong) is CredentialForm.MISTYPED) is (wrong != token)
+
+
+@pytest.mark.parametrize(
+    "change", [str.upper, lambda t: t[:-1], lambda t: t + "a", lambda t: "hp_"]
+)
+def test_a_token_in_another_form_is_none(change):
+    assert not is_issued_token(change(new_token(secrets.token_bytes(32))))
+
+
+@pytest.mark.parametrize("size", [0, 16, 31, 33])
+def test_a_token_is_of_256_bits(size):
+    with pytest.raises(ValueError, match="32 bytes"):
+        new_token(b"x" * size)
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        (jwt_of(), CredentialForm.JWT),
+        ("eyJhbGciOiJub25lIn0.e30.", CredentialForm.JWT),
+        ("ey..", CredentialForm.JWT),
+        ("ey.a.b.c", CredentialForm.TOKEN),
+        ("a.b.c", CredentialForm.TOKEN),
+        ("secret", CredentialForm.TOKEN),
+        ("hp_", CredentialForm.MISTYPED),
+        ("HP_x", CredentialForm.TOKEN),
+    ],
+)
+def test_forms(text, form):
+    assert credential_form(text) is form
+
+
+def test_what_is_shown_as_bearer():
+    assert bearer_of([]) is None
+    assert bearer_of([("x-other", "Bearer a")]) is None
+    for value in ("Bearer a", "bearer a", b"Bearer a", "BEARER  a "):
+        assert bearer_of([("authorization", value)]) == "a"
+
+
+@pytest.mark.parametrize(
+    ("shown", "said"),
+    [
+        (["Basic a"], "must be `Bearer <token>`"),
+        (["Bearer"], "must be `Bearer <token>`"),
+        (["Bearer  "], "must be `Bearer <token>`"),
+        ([""], "must be `Bearer <token>`"),
+        (["Bearer a", "Bearer a"], "more than once"),
+        (["Bearer " + "a" * MAX_CREDENTIAL_BYTES], "longer than"),
+    ],
+)
+def test_what_is_shown_in_another_way(shown, said):
+    with pytest.raises(Unauthenticated, match=said):
+        bearer_of([("authorization", value) for value in shown])
