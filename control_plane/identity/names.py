@@ -42,9 +42,14 @@ def check_client_id(client_id: str, field: str = "client_id") -> str:
     return client_id
 
 
+def is_slug(name: str) -> bool:
+    """Whether it is 1 to 63 of a-z 0-9 '-' '.', with a letter or digit at both ends."""
+    return _SLUG.match(name) is not None
+
+
 def check_slug(name: str, field: str) -> str:
     """The name, when it is 1 to 63 of a-z 0-9 '-' '.', with a letter or digit at both ends."""
-    if not _SLUG.match(name):
+    if not is_slug(name):
         raise InvalidInput(
             field,
             f"{field} {quoted(name)} is not a valid name; use 1 to 63 of a-z 0-9 '-' '.', "

@@ -4,9 +4,10 @@ A ticket is a JWT (RFC 7519, compact JWS) for one audience, the unit. HS256 by d
 the unit's own key: 3 us, and only that unit can check it. EdDSA (RFC 8037) where gateways
 or others must check too, with the key set of `jwks()`.
 
-Claims: iss "homeport", aud unit, sub client id, tenant, epoch, iat, exp, and hld where the
-client's place is held until it is admitted. Written by template: what repeats for a unit is
-encoded once.
+Claims: iss "homeport", aud unit, sub client id, tenant, epoch, iat, exp, hld where the client's
+place is held until it is admitted, and first, when the client was first assigned, in Unix
+milliseconds: a ticket of a client that was released proves nothing of its next life. Written by
+template: what repeats for a unit is encoded once.
 """
 
 from __future__ import annotations
@@ -132,10 +133,12 @@ class TicketIssuer:
         *,
         held: bool = False,
         known_at: float | None = None,
+        first_ms: int = 0,
     ) -> str:
         """An HS256 ticket. The ids have been checked; `now` is Unix seconds. known_at: when
         the assignment was known to be so, if that was before now; the unit refuses the
-        ticket where the client left after that."""
+        ticket where the client left after that. first_ms: of the client's first assignment; 0:
+        not known, left out."""
         if now >= self._switch_at:
             self._switch(now)
         issued_at = int(now if known_at is None else known_at)
@@ -143,7 +146,8 @@ class TicketIssuer:
         claims, unit_signer = signer.units.get(unit_id) or signer.prepare(unit_id)
         return unit_signer.sign(
             f'{claims}{_json_text(client_id)}","tenant":"{tenant}","epoch":{epoch}'
-            f"{_HELD if held else ''}{_times(issued_at, int(now + ttl_s))}".encode()
+            f"{_HELD if held else ''}{_first(first_ms)}"
+            f"{_times(issued_at, int(now + ttl_s))}".encode()
         )
 
     def issue_eddsa(
@@ -157,6 +161,7 @@ class TicketIssuer:
         *,
         held: bool = False,
         known_at: float | None = None,
+        first_ms: int = 0,
     ) -> str:
         """The same, signed with Ed25519. May be called from any thread."""
         if now >= self._switch_at:
@@ -165,7 +170,7 @@ class TicketIssuer:
         return self._signer.eddsa.sign(
             f'{{"iss":"{ISSUER}","aud":"{unit_id}","sub":"{_json_text(client_id)}"'
             f',"tenant":"{tenant}","epoch":{epoch}{_HELD if held else ""}'
-            f"{_times(issued_at, int(now + ttl_s))}".encode()
+            f"{_first(first_ms)}{_times(issued_at, int(now + ttl_s))}".encode()
         )
 
     def keys_for(self, unit_id: str, now: float = 0.0) -> list[VerifyingKey]:
@@ -205,6 +210,10 @@ class TicketIssuer:
                 for epoch in self._ring.valid(now)
             ]
         }
+
+
+def _first(first_ms: int) -> str:
+    return f',"first":{first_ms}' if first_ms else ""
 
 
 @lru_cache(maxsize=64)

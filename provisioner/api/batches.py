@@ -17,6 +17,7 @@ from control_plane.printable import quoted
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from provisioner.api.requests import Batch, text, unsaid, utf8
 from provisioner.provisioning import answers, response_encoding
+from provisioner.provisioning.client_proof import GATEWAYS
 from provisioner.provisioning.pending import PendingProvision
 from provisioner.provisioning.provisioner import DEFAULT_TIMEOUT_S, Provisioner
 
@@ -75,6 +76,7 @@ class BatchRun:
                         expires_at,
                         with_tickets,
                         self,
+                        GATEWAYS,
                     )
                 )
             except ServiceError as error:

@@ -30,6 +30,11 @@ class Callers:
         self._proxies = proxies
         self._control = control
 
+    @property
+    def open(self) -> bool:
+        """Whether no credentials are asked for."""
+        return self._control.open
+
     def admit(self, call: HotCall, tenant: str, declares: bool) -> tuple[Caller, str]:
         """Checks a Provision call for `tenant` (empty: the caller's, else the default one);
         `declares`: it says where its client is. Returns who calls, and the tenant.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import grpc
@@ -11,7 +12,9 @@ from grpc import aio
 
 from control_plane.auth.access_control import tenant_for
 from control_plane.auth.callers import Caller
+from control_plane.auth.roles import Role
 from control_plane.errors import NotFound, ServiceError, Unavailable
+from control_plane.fleet.unit import TenantSpec
 from control_plane.identity.names import check_client_id
 from control_plane.serving.calls import HotCall
 from control_plane.serving.errors_to_status import interrupted
@@ -24,10 +27,11 @@ from homeport.api.provisioning.v1 import provisioning_pb2_grpc as pb_grpc
 from provisioner.api import mapping
 from provisioner.api.batches import BatchRun
 from provisioner.api.callers import Callers, check_declares
+from provisioner.api.client_proofs import ClientProofs, WatchedClientProof, checked_record
 from provisioner.api.recorded_decision import recorded_decision
 from provisioner.api.requests import UNSAID, origin_of, read_batch, read_provision
 from provisioner.fleet_view import FleetView
-from provisioner.ledger.assignment import AssignmentRecord, decode_assignment
+from provisioner.ledger.assignment import AssignmentRecord
 from provisioner.provisioning.answers import Answers
 from provisioner.provisioning.asked_location import unsaid_location
 from provisioner.provisioning.assignments import Assignments
@@ -54,6 +58,7 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         fallback: TicketFallback,
         fleet_view: FleetView,
         callers: Callers,
+        proofs: ClientProofs,
         watches: ClientWatches | ShardedWatches,
         store_status: StoreStatus,
     ) -> None:
@@ -63,6 +68,7 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         self._fallback = fallback
         self._fleet_view = fleet_view
         self._callers = callers
+        self._proofs = proofs
         self._watches = watches
         self._store_status = store_status
 
@@ -76,7 +82,7 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         try:
             request = read_provision(call.payload)
             origin = request.WhichOneof("origin")
-            _, tenant_id = self._callers.admit(call, request.tenant, origin is not None)
+            caller, tenant_id = self._callers.admit(call, request.tenant, origin is not None)
             address = position = None
             if origin is None:
                 address = self._callers.address(call)
@@ -86,6 +92,7 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
                 position = (request.position.latitude, request.position.longitude)
             left_s = call.time_left_s()
             tenant = self._fleet_view.tenant_or_raise(tenant_id)
+            proof = self._proofs.of_call(call, caller, tenant, request.client_id, request.ticket)
             if request.ticket:
                 sink = FallbackResponder(
                     self._fallback,
@@ -101,6 +108,7 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
                 address,
                 position,
                 sink,
+                proof=proof,
                 with_ticket=not request.without_ticket,
                 timeout_s=DEFAULT_TIMEOUT_S if left_s is None else min(left_s, DEFAULT_TIMEOUT_S),
             )
@@ -152,6 +160,9 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
     ) -> pb.GetAssignmentResponse:
         tenant = self._fleet_view.tenant_or_raise(request.tenant)
         check_client_id(request.client_id)
+        proof = self._proofs.of_context(
+            context, tenant, request.client_id, request.ticket, Role.VIEWER
+        )
         try:
             async with asyncio.timeout(self._fallback.silence_s() if request.ticket else None):
                 found = await self._assignments.find(tenant.id, request.client_id)
@@ -164,20 +175,36 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
                     raise Unavailable("the store does not answer; try again") from error
                 raise
             return mapping.assignment_to_proto(shown, stale=True)
-        if found is None:
+        record = checked_record(proof, found)
+        if record is None:
             raise NotFound(f"client {request.client_id} has no assignment; provision it first")
-        record = decode_assignment(found.value)
+        if not proof.may_have_ticket(record):
+            return pb.GetAssignmentResponse(
+                assignment=self._message(tenant, request.client_id, record),
+                decision=recorded_decision(record),
+            )
         answer = await self._answers.ticketed(
-            tenant, request.client_id, record.unit, record.epoch, record.at_ms
-        )
+            tenant, request.client_id, record.unit, record.epoch, record.at_ms,
+            first_ms=record.first_ms,
+        )  # fmt: skip
         return mapping.assignment_to_proto(answer, recorded_decision(record))
+
+    def _message(
+        self, tenant: TenantSpec, client_id: str, record: AssignmentRecord
+    ) -> pb.Assignment:
+        return self._answers.message(tenant.id, client_id, record.unit, record.epoch, record.at_ms)
 
     async def ReleaseAssignment(
         self, request: pb.ReleaseAssignmentRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.ReleaseAssignmentResponse:
         tenant = self._fleet_view.tenant_or_raise(request.tenant)
         check_client_id(request.client_id)
-        released = await self._assignments.release(tenant.id, request.client_id)
+        proof = self._proofs.of_context(
+            context, tenant, request.client_id, request.ticket, Role.OPERATOR
+        )
+        released = await self._assignments.release(
+            tenant.id, request.client_id, partial(checked_record, proof)
+        )
         return pb.ReleaseAssignmentResponse(released=released)
 
     async def WatchAssignment(
@@ -185,14 +212,20 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
     ) -> AsyncIterator[pb.WatchAssignmentResponse]:
         tenant = self._fleet_view.tenant_or_raise(request.tenant)
         client_id = check_client_id(request.client_id)
+        proof = self._proofs.of_context(context, tenant, client_id, request.ticket, Role.VIEWER)
+        watched = WatchedClientProof(proof, partial(self._assignments.find, tenant.id, client_id))
+        await watched.check()
         async with self._watches.watch(
             tenant.id, client_id, known_epoch=request.known_epoch, revision=request.revision
         ) as watch:
             while True:
-                yield await self._watch_response(tenant.id, client_id, await watch.next())
+                event = await watch.next()
+                if event.kind is WatchEventKind.HOME and not await watched.tells(event.home):
+                    continue
+                yield await self._watch_response(tenant.id, client_id, event, watched.tickets)
 
     async def _watch_response(
-        self, tenant_id: str, client_id: str, event: WatchEvent
+        self, tenant_id: str, client_id: str, event: WatchEvent, with_ticket: bool
     ) -> pb.WatchAssignmentResponse:
         """The event for a watcher, with a ticket for the unit that its client has now."""
         response = pb.WatchAssignmentResponse(
@@ -204,8 +237,13 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         if event.kind is WatchEventKind.HOME:
             # The tenant may have changed since the watch began.
             tenant = self._fleet_view.tenant_or_raise(tenant_id)
+            if not with_ticket:
+                response.assignment.CopyFrom(
+                    self._answers.message(tenant_id, client_id, home.unit, home.epoch, home.at_ms)
+                )
+                return response
             answer = await self._answers.ticketed(
-                tenant, client_id, home.unit, home.epoch, home.at_ms
+                tenant, client_id, home.unit, home.epoch, home.at_ms, first_ms=home.first_ms
             )
             response.assignment.CopyFrom(answer.assignment)
             response.ticket = answer.ticket
@@ -220,14 +258,18 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         origin = origin_of(request)
         if origin.address is not None or origin.position is not None:
             check_declares(self._callers.of_context(context))
+        proof = self._proofs.of_context(context, tenant, client_id, request.ticket, Role.VIEWER)
         record: AssignmentRecord | None = None
         stale = False
         try:
             async with asyncio.timeout(self._store_status.wait_s):
                 found = await self._assignments.find(tenant.id, client_id)
-            record = decode_assignment(found.value) if found is not None else None
         except (StoreUnavailable, TimeoutError):
             stale = True
+            if not proof.vouched and proof.ticket is None:
+                raise StoreUnavailable("the store is away, and has the client's key") from None
+        else:
+            record = checked_record(proof, found)
         locator = self._provisioner.locator
         if origin is UNSAID:
             location, how = unsaid_location(
@@ -247,9 +289,7 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
             response.stale = True
             response.as_of_time.CopyFrom(mapping.timestamp(self._store_status.as_of))
         if record is not None:
-            response.current.CopyFrom(
-                self._answers.message(tenant.id, client_id, record.unit, record.epoch, record.at_ms)
-            )
+            response.current.CopyFrom(self._message(tenant, client_id, record))
             decision = recorded_decision(record)
             if decision is not None:
                 response.current_decision.CopyFrom(decision)

@@ -31,6 +31,14 @@ class AssignmentRecord:
     state: str = "assigned"
     home: str = ""  # the unit it had to leave; empty: it is where it chose to be
     why: Provenance | None = None  # how it came to this unit; None: not recorded
+    key: str = ""  # digest of the key by which the client proves itself; empty: it has none
+    first: int = 0  # of one that has moved: its first assignment, Unix ms; 0: not recorded
+
+    @property
+    def first_ms(self) -> int:
+        """When the client was first assigned, Unix ms: what tells one life of a client from the
+        next, for epochs begin anew after a release. 0: not recorded."""
+        return self.first or (self.at_ms if self.epoch == 1 else 0)
 
     @property
     def location(self) -> Location:
@@ -45,13 +53,26 @@ decode_assignment = _decoder.decode
 
 
 def encode_assignment(
-    unit: str, epoch: int, at_ms: int, cell: str, policy: int = 0, home: str = "", why: str = ""
+    unit: str,
+    epoch: int,
+    at_ms: int,
+    cell: str,
+    policy: int = 0,
+    home: str = "",
+    why: str = "",
+    key: str = "",
+    first_ms: int = 0,
 ) -> bytes:
     """The record as JSON, field by field as AssignmentRecord reads it. why: as
-    encode_provenance has it."""
+    encode_provenance has it. key, first_ms: as AssignmentRecord has them; the latter is left out
+    at epoch 1, where it is `at_ms`."""
     more = f',"home":"{home}"' if home else ""
     if why:
         more += f',"why":{why}'
+    if key:
+        more += f',"key":"{key}"'
+    if first_ms and epoch > 1:
+        more += f',"first":{first_ms}'
     return (
         f'{{"unit":"{unit}","epoch":{epoch},"at_ms":{at_ms},"cell":"{cell}",'
         f'"policy":{policy}{more}}}'

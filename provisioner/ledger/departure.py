@@ -25,6 +25,7 @@ class DepartureRecord:
     unit: str  # its new unit; empty: it has no home any more
     cause: str  # drained, failed-over, returned-home, reprovisioned, rebalanced, hold-expired
     at_ms: int  # Unix time, ms
+    first_ms: int = 0  # as AssignmentRecord has it
 
 
 _encoder = msgspec.json.Encoder()

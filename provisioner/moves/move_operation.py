@@ -78,6 +78,7 @@ class Moved(NamedTuple):
     unit: str
     epoch: int
     at_ms: int
+    first_ms: int  # as AssignmentRecord has it
 
 
 class Superseded(NamedTuple):
@@ -146,9 +147,16 @@ class MoveOperation(Move):
         home = request.home if request.home != unit else ""
         why = encode_provenance(target.why)
         self.value = encode_assignment(
-            unit, epoch, self._at_ms, request.location.cell, target.policy, home, why
+            unit, epoch, self._at_ms, request.location.cell, target.policy, home, why,
+            record.key, record.first_ms,
+        )  # fmt: skip
+        departure = DepartureRecord(
+            epoch=epoch,
+            unit=unit,
+            cause=request.cause,
+            at_ms=self._at_ms,
+            first_ms=record.first_ms,
         )
-        departure = DepartureRecord(epoch=epoch, unit=unit, cause=request.cause, at_ms=self._at_ms)
         departed = Put(
             keys.move(record.unit, request.tenant.id, request.client_id),
             encode_departure(departure),
@@ -166,7 +174,8 @@ class MoveOperation(Move):
 
     def assigned(self, revision: int) -> None:
         epoch = self.request.record.epoch + 1
-        self._resolve(Moved(self.account.unit, epoch, self._at_ms))
+        first_ms = self.request.record.first_ms
+        self._resolve(Moved(self.account.unit, epoch, self._at_ms, first_ms))
 
     def changed(self, found: KeyValue | None) -> None:
         self._resolve(Superseded(found))

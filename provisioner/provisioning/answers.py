@@ -62,19 +62,20 @@ class Answers:
         unit_id: str,
         epoch: int,
         at_ms: int,
+        first_ms: int,
         rule: str,
         existing: bool,
     ) -> None:
-        """Answers everybody who asked for this client. rule: how its unit was chosen;
-        existing: it had the assignment before it asked."""
+        """Answers everybody who asked for this client, and may be told. rule: how its unit was
+        chosen; existing: it had the assignment before it asked."""
         tenant, client_id = pending.tenant, pending.client_id
         decision = self.decision(pending.location, unit_id, rule)
         assignment = self.assignment(tenant.id, client_id, unit_id, epoch, at_ms)
         self._reply(pending, pending.with_ticket, tenant, client_id, unit_id, epoch,
-                    assignment, decision, existing)  # fmt: skip
+                    assignment, decision, existing, first_ms)  # fmt: skip
         for other in pending.joined or ():
             self._reply(other, other.with_ticket, tenant, client_id, unit_id, epoch,
-                        assignment, decision, True)  # fmt: skip
+                        assignment, decision, True, first_ms)  # fmt: skip
 
     def send_stale(
         self,
@@ -85,12 +86,13 @@ class Answers:
         unit_id: str,
         epoch: int,
         known_at: float,
+        first_ms: int,
     ) -> None:
         """A stale answer: for one who showed that this was its assignment at `known_at`, Unix
         seconds."""
         assignment = self.assignment(tenant.id, client_id, unit_id, epoch, 0)
         self._reply(sink, with_ticket, tenant, client_id, unit_id, epoch, assignment, b"", True,
-                    known_at)  # fmt: skip
+                    first_ms, known_at)  # fmt: skip
 
     def new_result(self, results: NewResults, pending: AnyPending) -> bytes:
         """The entry of a batch for a client that is new and wants no ticket."""
@@ -112,6 +114,7 @@ class Answers:
         assignment: bytes,
         decision: bytes,
         existing: bool,
+        first_ms: int,
         known_at: float | None = None,
     ) -> None:
         """known_at: None: now, from the store."""
@@ -122,7 +125,7 @@ class Answers:
             )
             return
         ttl = response_encoding.ttl_bytes(tenant.ticket_ttl_s)
-        ticket = self._tickets.issue_now(tenant, unit_id, client_id, epoch, known_at)
+        ticket = self._tickets.issue_now(tenant, unit_id, client_id, epoch, known_at, first_ms)
         if ticket is not None:
             sink.reply(
                 response_encoding.response_bytes(assignment, ticket, ttl, decision, existing, stale)
@@ -139,7 +142,7 @@ class Answers:
                     )
                 )
 
-        self._tickets.issue_later(tenant, unit_id, client_id, epoch, signed, known_at)
+        self._tickets.issue_later(tenant, unit_id, client_id, epoch, signed, known_at, first_ms)
 
     # -- to those who await a message --------------------------------------------------
 
@@ -152,10 +155,12 @@ class Answers:
         at_ms: int,
         *,
         known_at: float | None = None,
+        first_ms: int = 0,
     ) -> TicketedAssignment:
         """An assignment and a ticket for it. at_ms: 0: not known when it was made; known_at:
-        when it was known to be so, if that was before now, Unix seconds. Raises Unavailable."""
-        ticket = await self._tickets.issue(tenant, unit_id, client_id, epoch, known_at)
+        when it was known to be so, if that was before now, Unix seconds; first_ms: as the record
+        has it. Raises Unavailable."""
+        ticket = await self._tickets.issue(tenant, unit_id, client_id, epoch, known_at, first_ms)
         return TicketedAssignment(
             assignment=self.message(tenant.id, client_id, unit_id, epoch, at_ms),
             ticket=ticket,

@@ -10,7 +10,7 @@ from control_plane import keys
 from control_plane.errors import ServiceError, Unavailable
 from control_plane.store.port import KeyValue
 from provisioner.ledger.account import Account
-from provisioner.ledger.assignment import decode_assignment
+from provisioner.ledger.assignment import AssignmentRecord, decode_assignment
 from provisioner.ledger.operations import Release
 from provisioner.ledger.port import Ledger
 
@@ -33,11 +33,18 @@ class Assignments:
         self._ledger.look_up(lookup)
         return await _within(lookup.outcome)
 
-    async def release(self, tenant_id: str, client_id: str) -> bool:
-        """Whether there was an assignment that is given up now. Raises Unavailable."""
+    async def release(
+        self,
+        tenant_id: str,
+        client_id: str,
+        checked: Callable[[KeyValue | None], AssignmentRecord | None] | None = None,
+    ) -> bool:
+        """Whether there was an assignment that is given up now. checked: the record of what is
+        found, or raises where it may not be given up; None: nobody asks. Raises Unavailable, and what that raises."""
         found = await self.find(tenant_id, client_id)
-        while found is not None:
-            account = self._ledger.account(decode_assignment(found.value).unit)
+        read = checked or _record
+        while (record := read(found)) is not None and found is not None:
+            account = self._ledger.account(record.unit)
             release = _AwaitedRelease(found, account, self._clock() + RELEASE_WITHIN_S)
             self._ledger.release(release)
             outcome = await _within(release.outcome)
@@ -45,6 +52,10 @@ class Assignments:
                 return outcome
             found = outcome  # written since it was found: that one is released
         return False
+
+
+def _record(found: KeyValue | None) -> AssignmentRecord | None:
+    return decode_assignment(found.value) if found is not None else None
 
 
 async def _within(outcome: asyncio.Future[T]) -> T:

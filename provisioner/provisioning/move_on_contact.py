@@ -112,7 +112,7 @@ class MoveOnContact:
             flow.failed(pending, Unavailable("the client's move was interrupted; try again"))
             raise
         if isinstance(outcome, Moved):
-            flow.moved(pending, outcome.unit, outcome.epoch, outcome.at_ms, request.cause)
+            flow.moved(pending, request.record, outcome, request.cause)
         elif not isinstance(outcome, Superseded):
             flow.stays(pending, request.record)
         elif outcome.found is not None:

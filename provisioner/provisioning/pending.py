@@ -20,7 +20,9 @@ from provisioner.ledger.account import Account
 from provisioner.ledger.assignment import AssignmentRecord, encode_assignment
 from provisioner.ledger.holds import hold
 from provisioner.ledger.operations import Claim
+from provisioner.moves.move_operation import Moved
 from provisioner.placement.choice import Choice
+from provisioner.provisioning.client_proof import ANYONES, ClientProof
 from provisioner.provisioning.placer import Placer
 
 ReceiverT = TypeVar("ReceiverT", covariant=True)
@@ -53,7 +55,7 @@ class ProvisionFlow(Protocol):
         ...
 
     def moved(
-        self, pending: AnyPending, unit_id: str, epoch: int, at_ms: int, rule: str, /
+        self, pending: AnyPending, before: AssignmentRecord, now: Moved, rule: str, /
     ) -> None:
         """The client had an assignment, and was moved to another unit."""
         ...
@@ -66,8 +68,9 @@ class ProvisionFlow(Protocol):
 class PendingProvision(Claim, Generic[ReceiverT]):
     """See the module. at_ms: Unix time of the assignment, ms; expires_at: monotonic, s.
 
-    receiver: what `reply` and `fail` answer; joined: those who asked for the same client while
-    this was under way; checked_store: whether the store was asked for an assignment of it.
+    proof: what its caller showed of being the client; receiver: what `reply` and `fail` answer;
+    joined: those who asked for the same client while this was under way; checked_store: whether
+    the store was asked for an assignment of it.
     """
 
     __slots__ = (
@@ -79,6 +82,7 @@ class PendingProvision(Claim, Generic[ReceiverT]):
         "joined",
         "location",
         "plain",
+        "proof",
         "receiver",
         "tenant",
         "with_ticket",
@@ -96,6 +100,7 @@ class PendingProvision(Claim, Generic[ReceiverT]):
         expires_at: float,
         with_ticket: bool,
         receiver: ReceiverT,
+        proof: ClientProof = ANYONES,
     ) -> None:
         self.flow = flow
         self.key = key
@@ -106,6 +111,7 @@ class PendingProvision(Claim, Generic[ReceiverT]):
         self.expires_at = expires_at
         self.with_ticket = with_ticket
         self.receiver = receiver
+        self.proof = proof
         self.joined: list[AnyPending] | None = None
         self.reserved = False
         self.plain = True
@@ -132,8 +138,9 @@ class PendingProvision(Claim, Generic[ReceiverT]):
         location = self.location
         why = placer.provenance(choice, location)
         self.value = encode_assignment(
-            account.unit, 1, self.at_ms, location.cell, placer.policy.revision, why=why
-        )
+            account.unit, 1, self.at_ms, location.cell, placer.policy.revision, why=why,
+            key=self.proof.bound_key,
+        )  # fmt: skip
         if self.tenant.hold_s > 0:
             self.plain = False
             until_ms = self.at_ms + int(self.tenant.hold_s * 1000)

@@ -28,12 +28,14 @@ from provisioner.fleet_view import FleetView
 from provisioner.geo.locator import Locator
 from provisioner.ledger.assignment import AssignmentRecord, decode_assignment
 from provisioner.ledger.port import Ledger
+from provisioner.moves.move_operation import Moved
 from provisioner.provisioning.admission_control import (
     MAX_WAITING,
     AdmissionController,
     Overloaded,
 )
 from provisioner.provisioning.answers import Answers
+from provisioner.provisioning.client_proof import ANYONES, ClientProof, client_denied
 from provisioner.provisioning.move_on_contact import MoveOnContact
 from provisioner.provisioning.pending import AnyPending, LookupBeforeRefusal
 from provisioner.provisioning.placer import Placer
@@ -73,6 +75,7 @@ class Provisioner:
         self._clock = clock
         self._wall = wall
         self._under_way: dict[bytes, AnyPending] = {}
+        self._asking: dict[bytes, AnyPending] = {}  # those who may not make their client
         self._known_share = 0.0
         self.new = 0
         self.known = 0
@@ -81,7 +84,7 @@ class Provisioner:
     @property
     def under_way(self) -> int:
         """Clients that wait for their answer."""
-        return len(self._under_way)
+        return len(self._under_way) + len(self._asking)
 
     def now(self) -> float:
         """Monotonic time, s."""
@@ -116,12 +119,13 @@ class Provisioner:
         position: tuple[float, float] | None,
         sink: Sink,
         *,
+        proof: ClientProof = ANYONES,
         with_ticket: bool = True,
         timeout_s: float = DEFAULT_TIMEOUT_S,
     ) -> None:
         """Sees to it that `sink` is answered, once. `address`: the client's, or that of its
-        connection; `position`: latitude and longitude it declared, degrees. Raises
-        InvalidInput and Unavailable before anything has begun."""
+        connection; `position`: latitude and longitude it declared, degrees; `proof`: what the
+        caller showed. Raises InvalidInput and Unavailable before anything has begun."""
         check_client_id(client_id)
         self.begin(
             SingleProvision(
@@ -134,24 +138,26 @@ class Provisioner:
                 self._clock() + timeout_s,
                 with_ticket,
                 sink,
+                proof,
             )
         )
 
     def begin(self, pending: AnyPending) -> None:
         """Puts a client on its way; one for the same client that is under way already takes
         its caller along. Raises Unavailable, and then `pending` is nothing."""
-        key = pending.key
-        under_way = self._under_way.get(key)
+        key, may_claim = pending.key, pending.proof.may_claim
+        waiting = self._under_way if may_claim else self._asking
+        under_way = waiting.get(key)
         if under_way is not None:
             if under_way.joined is None:
                 under_way.joined = []
             under_way.joined.append(pending)
             return
-        crowded = len(self._under_way) >= self.admission.limit
-        if crowded and (self.admission.store_away or len(self._under_way) >= MAX_WAITING):
+        crowded = len(waiting) >= self.admission.limit
+        if crowded and (self.admission.store_away or len(waiting) >= MAX_WAITING):
             raise self.admission.refusal()
-        self._under_way[key] = pending
-        if crowded or self._known_share > CHECK_STORE_ABOVE:
+        waiting[key] = pending
+        if crowded or not may_claim or self._known_share > CHECK_STORE_ABOVE:
             pending.checked_store = True
             self._ledger.look_up(pending)
         else:
@@ -160,7 +166,11 @@ class Provisioner:
     # -- what a pending provision calls, as ProvisionFlow ------------------------------
 
     def claim(self, pending: AnyPending) -> None:
-        """Chooses a unit for the client and asks the ledger for a slot there."""
+        """Chooses a unit for the client and asks the ledger for a slot there, if it may be
+        made."""
+        if not pending.proof.may_claim:
+            self._deny(pending)
+            return
         account = pending.choose()
         if isinstance(account, ServiceError):
             self.failed(pending, account)
@@ -170,7 +180,9 @@ class Provisioner:
 
     def absent(self, pending: AnyPending) -> None:
         """The store was asked, and holds no assignment of the client."""
-        if len(self._under_way) - self._ledger.lookups_waiting > self.admission.limit:
+        if not pending.proof.may_claim:
+            self._deny(pending)
+        elif len(self._under_way) - self._ledger.lookups_waiting > self.admission.limit:
             self.failed(pending, self.admission.refusal())
         else:
             self.claim(pending)
@@ -178,8 +190,14 @@ class Provisioner:
     def assigned(self, pending: AnyPending) -> None:
         """The assignment is durable."""
         self.count_new(pending)
+        if pending.joined is not None:
+            key = pending.proof.bound_key
+            pending.joined = self._proven(
+                pending.joined, lambda proof: proof.vouched or proof.has_key(key)
+            )
+        at_ms = pending.at_ms
         self.answers.send(
-            pending, pending.account.unit, 1, pending.at_ms, pending.choice.rule, False
+            pending, pending.account.unit, 1, at_ms, at_ms, pending.choice.rule, False
         )
 
     def count_new(self, pending: AnyPending) -> None:
@@ -193,7 +211,17 @@ class Provisioner:
         try:
             record = decode_assignment(found.value)
         except msgspec.MsgspecError:
-            self.failed(pending, _damaged(pending.client_id))
+            if pending.proof.vouched:
+                self.failed(pending, damaged(pending.client_id))
+            else:
+                self._deny(pending)
+            return
+        if not pending.proof.proves(record):
+            # Before it is moved, and before anybody is told of it.
+            if pending.joined is None:
+                self._deny(pending)
+            else:
+                self.stays(pending, record)
             return
         # One attribute where nobody has to move: it is a known client's hot path.
         if not (
@@ -206,12 +234,18 @@ class Provisioner:
     def stays(self, pending: AnyPending, record: AssignmentRecord) -> None:
         """The client keeps the assignment it has."""
         self._count_known(pending)
-        self.answers.send(pending, record.unit, record.epoch, record.at_ms, EXISTING_RULE, True)
+        told = self._told(pending, record)
+        if told is not None:
+            self.answers.send(
+                told, record.unit, record.epoch, record.at_ms, record.first_ms, EXISTING_RULE, True
+            )
 
-    def moved(self, pending: AnyPending, unit_id: str, epoch: int, at_ms: int, rule: str) -> None:
+    def moved(self, pending: AnyPending, before: AssignmentRecord, now: Moved, rule: str) -> None:
         """The client had an assignment, and was moved to another unit."""
         self._count_known(pending)
-        self.answers.send(pending, unit_id, epoch, at_ms, rule, False)
+        told = self._told(pending, before)
+        if told is not None:
+            self.answers.send(told, now.unit, now.epoch, now.at_ms, now.first_ms, rule, False)
 
     def failed(self, pending: AnyPending, error: ServiceError) -> None:
         """The client goes without, unless there is no room for new clients and this one has
@@ -221,20 +255,56 @@ class Provisioner:
             self._ledger.look_up(LookupBeforeRefusal(pending, error))
             return
         self.refused += 1
-        self._under_way.pop(pending.key, None)
+        self._leave(pending)
         if isinstance(error, Unavailable) and not isinstance(error, Overloaded):
             error = self.admission.with_retry_delay(error)
         pending.fail(error)
         for other in pending.joined or ():
             other.fail(error)
 
+    def _told(self, pending: AnyPending, record: AssignmentRecord) -> AnyPending | None:
+        """Whom to answer of those who asked, with the others joined to it: all who prove to be
+        the client with this record. The others are denied. None: all of them."""
+        if pending.joined is None and pending.proof.proves(record):
+            return pending
+        everybody = [pending, *(pending.joined or ())]
+        proven = self._proven(everybody, lambda proof: proof.proves(record))
+        if not proven:
+            return None
+        first = proven[0]
+        first.joined = proven[1:]
+        return first
+
+    def _proven(
+        self, asked: list[AnyPending], proves: Callable[[ClientProof], bool]
+    ) -> list[AnyPending]:
+        """Those whose proof holds; the others are denied."""
+        proven = []
+        for one in asked:
+            if proves(one.proof):
+                proven.append(one)
+            else:
+                self.refused += 1
+                one.fail(client_denied())
+        return proven
+
+    def _deny(self, pending: AnyPending) -> None:
+        """Tells everybody who asked the same as if there were no such client."""
+        self._leave(pending)
+        self._proven([pending, *(pending.joined or ())], lambda proof: False)
+
+    def _leave(self, pending: AnyPending) -> None:
+        waiting = self._under_way if pending.proof.may_claim else self._asking
+        waiting.pop(pending.key, None)
+
     def _count_known(self, pending: AnyPending) -> None:
         self.known += 1
         self._known_share += (1.0 - self._known_share) * KNOWN_SHARE_WEIGHT
-        self._under_way.pop(pending.key, None)
+        self._leave(pending)
 
 
-def _damaged(client_id: str) -> DataLoss:
+def damaged(client_id: str) -> DataLoss:
+    """For a client whose record cannot be read."""
     return DataLoss(
         f"the assignment of client {client_id} is damaged in the store; an operator has to repair "
         "or delete its record"

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import NamedTuple
 
 import msgspec
 
@@ -19,11 +18,13 @@ from control_plane.errors import ServiceError, Unavailable
 from control_plane.fleet.unit import TenantSpec
 from control_plane.identity.admission import MAX_TICKET_BYTES, AdmissionReason, TicketVerifier
 from control_plane.identity.jws import from_base64url
+from control_plane.identity.names import is_slug
 from control_plane.identity.tickets import ISSUER, TicketIssuer
 from control_plane.store.port import Health, OutcomeUnknown, StoreUnavailable
 from provisioner.fleet_view import FleetView
 from provisioner.provisioning.admission_control import Overloaded
 from provisioner.provisioning.answers import Answers, TicketedAssignment
+from provisioner.provisioning.client_proof import ShownTicket
 from provisioner.provisioning.single import Sink
 
 STORE_SILENT_S = 0.8  # a known client waits this long for a store that seems to be there
@@ -40,14 +41,7 @@ class _Claims(msgspec.Struct):
     epoch: int
     iat: int
     exp: int
-
-
-class Shown(NamedTuple):
-    """What a last ticket shows."""
-
-    unit_id: str
-    epoch: int
-    known_at: int  # when this was so, Unix seconds
+    first: int = 0
 
 
 _read_claims = msgspec.json.Decoder(_Claims).decode
@@ -88,19 +82,26 @@ class TicketFallback:
             return True
         return isinstance(error, Unavailable) and not self._health.connected
 
-    def read(self, tenant_id: str, client_id: str, ticket: str) -> Shown | None:
+    def read(
+        self, tenant_id: str, client_id: str, ticket: str, *, of_any_unit: bool = False
+    ) -> ShownTicket | None:
         """None where a last ticket shows nothing: forged, of another client or tenant, too
-        old, or for a unit that is not in the fleet."""
+        old, or for a unit that is not in the fleet, unless it may be `of_any_unit`: who a client
+        is, its ticket shows as well when its unit is gone."""
         if not ticket.isascii() or not 0 < len(ticket) <= MAX_TICKET_BYTES:
             return None
         try:
             unit_id = _read_claims(from_base64url(ticket.split(".")[1])).aud
         except (*_UNREADABLE, IndexError):
             return None
-        if self._fleet_view.seen(unit_id) is None:
-            return None
         now = self._wall()
-        opened = self._verifier(unit_id, now).open(ticket, now)
+        if self._fleet_view.seen(unit_id) is not None:
+            verifier = self._verifier(unit_id, now)
+        elif of_any_unit and is_slug(unit_id):
+            verifier = TicketVerifier(unit_id, self._issuer.keys_for(unit_id, now))
+        else:
+            return None
+        opened = verifier.open(ticket, now)
         if isinstance(opened, AdmissionReason):
             return None
         try:
@@ -111,7 +112,7 @@ class TicketFallback:
             return None
         if claims.epoch < 1 or now > claims.exp + self._grace_s:
             return None
-        return Shown(claims.aud, claims.epoch, claims.iat)
+        return ShownTicket(claims.aud, claims.epoch, claims.iat, claims.first)
 
     async def assignment(
         self, tenant: TenantSpec, client_id: str, ticket: str
@@ -120,18 +121,27 @@ class TicketFallback:
         shown = self.read(tenant.id, client_id, ticket)
         if shown is None:
             return None
-        unit_id, epoch, known_at = shown
-        home = await self._answers.ticketed(tenant, client_id, unit_id, epoch, 0, known_at=known_at)
+        unit_id, epoch, known_at, first_ms = shown
+        home = await self._answers.ticketed(
+            tenant, client_id, unit_id, epoch, 0, known_at=known_at, first_ms=first_ms
+        )
         self.answered += 1
         return home
 
     def answer(
-        self, tenant: TenantSpec, client_id: str, shown: Shown, with_ticket: bool, sink: Sink
+        self,
+        tenant: TenantSpec,
+        client_id: str,
+        shown: ShownTicket,
+        with_ticket: bool,
+        sink: Sink,
     ) -> None:
         """Answers `sink` with what the last ticket showed."""
         self.answered += 1
-        unit_id, epoch, known_at = shown
-        self._answers.send_stale(sink, with_ticket, tenant, client_id, unit_id, epoch, known_at)
+        unit_id, epoch, known_at, first_ms = shown
+        self._answers.send_stale(
+            sink, with_ticket, tenant, client_id, unit_id, epoch, known_at, first_ms
+        )
 
     def _verifier(self, unit_id: str, now: float) -> TicketVerifier:
         issuer = self._issuer

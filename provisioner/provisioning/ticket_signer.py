@@ -31,6 +31,7 @@ class _Order:
     epoch: int
     deliver: Callable[[str | ServiceError], None]
     known_at: float | None
+    first_ms: int
 
 
 class TicketSigner:
@@ -52,9 +53,11 @@ class TicketSigner:
         client_id: str,
         epoch: int,
         known_at: float | None = None,
+        first_ms: int = 0,
     ) -> str | None:
         """A ticket, or None where signing takes too long to be done here. known_at: when the
-        assignment was known to be so, if that was before now, Unix seconds."""
+        assignment was known to be so, if that was before now, Unix seconds; first_ms: as the
+        record has it."""
         if tenant.ticket_algorithm == EDDSA:
             return None
         return self.issuer.issue(
@@ -66,6 +69,7 @@ class TicketSigner:
             tenant.ticket_ttl_s,
             held=tenant.hold_s > 0,
             known_at=known_at,
+            first_ms=first_ms,
         )
 
     def issue_later(
@@ -76,9 +80,10 @@ class TicketSigner:
         epoch: int,
         deliver: Callable[[str | ServiceError], None],
         known_at: float | None = None,
+        first_ms: int = 0,
     ) -> None:
         """`deliver` is called on the event loop, once."""
-        self._orders.append(_Order(tenant, unit_id, client_id, epoch, deliver, known_at))
+        self._orders.append(_Order(tenant, unit_id, client_id, epoch, deliver, known_at, first_ms))
         if not self._signing:
             self._sign_next()
 
@@ -89,9 +94,10 @@ class TicketSigner:
         client_id: str,
         epoch: int,
         known_at: float | None = None,
+        first_ms: int = 0,
     ) -> str:
         """A ticket by whichever way."""
-        ticket = self.issue_now(tenant, unit_id, client_id, epoch, known_at)
+        ticket = self.issue_now(tenant, unit_id, client_id, epoch, known_at, first_ms)
         if ticket is not None:
             return ticket
         signed: asyncio.Future[str | ServiceError]
@@ -101,7 +107,7 @@ class TicketSigner:
             if not signed.done():  # whoever wanted it may have left
                 signed.set_result(ticket)
 
-        self.issue_later(tenant, unit_id, client_id, epoch, deliver, known_at)
+        self.issue_later(tenant, unit_id, client_id, epoch, deliver, known_at, first_ms)
         outcome = await signed
         if isinstance(outcome, ServiceError):
             raise outcome
@@ -129,6 +135,7 @@ class TicketSigner:
                 order.tenant.ticket_ttl_s,
                 held=order.tenant.hold_s > 0,
                 known_at=order.known_at,
+                first_ms=order.first_ms,
             )
             for order in orders
         ]

@@ -209,6 +209,7 @@ class ClientWatches:
                     unit=departure.unit,
                     at_ms=departure.at_ms,
                     cause=departure.cause,
+                    first_ms=departure.first_ms,
                 ),
             )
 
@@ -296,6 +297,7 @@ class ClientWatches:
                     epoch=record.epoch,
                     unit=record.unit,
                     at_ms=record.at_ms,
+                    first_ms=record.first_ms,
                 )
         if revision >= self._gap:
             client.behind = False

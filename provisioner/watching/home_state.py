@@ -20,6 +20,7 @@ class HomeState(NamedTuple):
     unit: str = ""
     at_ms: int = 0  # Unix time of the assignment, ms
     cause: str = ""  # of a move, where the feed said so
+    first_ms: int = 0  # as AssignmentRecord has it
 
     @property
     def homeless(self) -> bool:

@@ -20,6 +20,7 @@ from control_plane.serving.server import Server
 from control_plane.supervision import Supervisor
 from provisioner.api import fleet_service, provisioning_service, tenant_service
 from provisioner.api.callers import Callers
+from provisioner.api.client_proofs import ClientProofs
 from provisioner.api.fleet_service import FleetService
 from provisioner.api.metrics import ProvisionerMetrics
 from provisioner.api.provisioning_service import ProvisioningService
@@ -80,6 +81,7 @@ def build_services(
         fallback=use_case.fallback,
         fleet_view=fleet_view,
         callers=callers,
+        proofs=ClientProofs(callers, use_case.fallback),
         watches=watching.clients,
         store_status=state.store_status,
     )

@@ -14,6 +14,7 @@ from homeport.async_watch import AsyncAssignmentWatch, AsyncFollower
 from homeport.cache import user_cache_dir
 from homeport.channels import Tls
 from homeport.client import Client
+from homeport.enrolment import hmac_token
 from homeport.errors import (
     Conflict,
     DeadlineExceeded,
@@ -91,5 +92,6 @@ __all__ = [
     "Violation",
     "__version__",
     "admit",
+    "hmac_token",
     "user_cache_dir",
 ]

@@ -12,7 +12,8 @@ from typing import Any
 from grpc import aio
 
 from homeport.cache import AssignmentCache
-from homeport.channels import CLOSED, Tls, channel_options, credentials, metadata_of
+from homeport.channels import CLOSED, Tls, channel_options, credentials
+from homeport.credentials import ClientCredentials, Metadata
 from homeport.status_details import failure_of
 from homeport.steps import CacheDelete, CacheGet, CachePut, Method, Step, Steps, T, Try, Wait
 
@@ -20,9 +21,12 @@ from homeport.steps import CacheDelete, CacheGet, CachePut, Method, Step, Steps,
 class AsyncCalls:
     """One per client."""
 
-    def __init__(self, *, tls: Tls | None, token: str | None, cache: AssignmentCache | None):
+    def __init__(
+        self, *, tls: Tls | None, shown: ClientCredentials, cache: AssignmentCache | None
+    ) -> None:
         self._tls = tls
-        self.metadata = metadata_of(token)
+        self.metadata = shown.general
+        self._shown = shown
         self._cache = cache
         self._loop: asyncio.AbstractEventLoop | None = None
         self._channels: dict[str, aio.Channel] = {}
@@ -58,9 +62,10 @@ class AsyncCalls:
                 return await asyncio.to_thread(cache.delete, tenant, client_id)
 
     async def _try(self, step: Try) -> Any:
+        shown = await self.metadata_for(step.client_id)
         call = self.method(step.server, step.method)
         try:
-            return await call(step.request, timeout=step.timeout_s, metadata=self.metadata)
+            return await call(step.request, timeout=step.timeout_s, metadata=shown)
         except aio.AioRpcError as error:
             return failure_of(error)
         except asyncio.CancelledError:
@@ -69,6 +74,11 @@ class AsyncCalls:
         except aio.UsageError:
             self._raise_if_closed()
             raise
+
+    async def metadata_for(self, client_id: str) -> Metadata:
+        """What is shown with a call about this client; empty: about none."""
+        shown = self._shown.at_hand(client_id)
+        return await asyncio.to_thread(self._shown.of, client_id) if shown is None else shown
 
     def _raise_if_closed(self) -> None:
         """`close` cancels calls as if their tasks had been; tells the two apart."""

@@ -13,7 +13,7 @@ from grpc import aio
 from homeport.async_calls import AsyncCalls
 from homeport.async_stream import AsyncStream
 from homeport.failure import Code, Failure
-from homeport.steps import CacheDelete, CachePut, Notify, OpenWatch, Receive, Wait, WatchSteps
+from homeport.steps import Notify, OpenWatch, Receive, WatchSteps
 from homeport.values import Assignment, AssignmentChange
 
 log = logging.getLogger("homeport")
@@ -112,13 +112,14 @@ async def _run(calls: AsyncCalls, steps: WatchSteps) -> AsyncIterator[Assignment
                     yield change
                 case Receive(timeout_s):
                     reply = await _receive(stream, timeout_s)
-                case OpenWatch(server, method, request):
+                case OpenWatch(server, method, request, client_id):
                     if stream is not None:
                         stream.cancel()
-                    call = calls.method(server, method)(request, metadata=calls.metadata)
+                    shown = await calls.metadata_for(client_id)
+                    call = calls.method(server, method)(request, metadata=shown)
                     stream = AsyncStream(call, "keep-alive from the server")
-                case CachePut() | CacheDelete() | Wait():
-                    await calls.perform(step)
+                case _:
+                    reply = await calls.perform(step)
     finally:
         steps.close()
         if stream is not None:

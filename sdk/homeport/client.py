@@ -12,6 +12,8 @@ from typing import Any
 
 from homeport.batches import MAX_BATCH, provision_many
 from homeport.channels import Tls, tls_of
+from homeport.client_keys import ClientKeys
+from homeport.credentials import ClientCredentials, Enrolment
 from homeport.retrying import RetryPolicy
 from homeport.sync_calls import SyncCalls
 from homeport.sync_stream import run_stream
@@ -29,6 +31,9 @@ class Client:
     token: shown to the server as a bearer token. timeout_s: for each call, retries included.
     tls: True, or a Tls with certificates of your own. cache_dir: where to keep assignments
     for the time when no server can be reached; None: nowhere (see user_cache_dir).
+    key_dir: where to keep the keys by which clients prove themselves; None: with the
+    assignments, and where those are nowhere, until this object goes. enrolment: what new
+    clients show, a token or a function that makes one of a client's id; instead of `token`.
     """
 
     def __init__(
@@ -40,13 +45,19 @@ class Client:
         timeout_s: float = DEFAULT_TIMEOUT_S,
         tls: bool | Tls = False,
         cache_dir: str | os.PathLike[str] | None = None,
+        key_dir: str | os.PathLike[str] | None = None,
+        enrolment: Enrolment | None = None,
         retry: RetryPolicy | None = None,
     ) -> None:
         """Connects at the first call. Raises ValueError for settings that cannot work."""
         self._core, cache = build_core(
             servers, tenant=tenant, timeout_s=timeout_s, cache_dir=cache_dir, retry=retry
         )
-        self._calls = SyncCalls(tls=tls_of(tls), token=token, cache=cache)
+        keys = ClientKeys(key_dir if key_dir is not None else cache_dir)
+        shown = ClientCredentials(
+            tenant=self._core.tenant, keys=keys, token=token, enrolment=enrolment
+        )
+        self._calls = SyncCalls(tls=tls_of(tls), shown=shown, cache=cache)
 
     def provision(
         self,

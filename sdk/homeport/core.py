@@ -77,8 +77,11 @@ class Core:
             jitter=self.jitter,
         )
 
-    def call(self, method: Method, request: Message, timeout_s: float | None) -> Steps[Any]:
-        """The response to one unary call, retries included. Raises HomeportError."""
+    def call(
+        self, method: Method, request: Message, timeout_s: float | None, client_id: str = ""
+    ) -> Steps[Any]:
+        """The response to one unary call, retries included. client_id: of the client it is about,
+        which proves itself; empty: none. Raises HomeportError."""
         policy, endpoints = self.policy, self.endpoints
         attempts = self.attempts(
             self.timeout_s if timeout_s is None else checked_timeout_s(timeout_s)
@@ -86,7 +89,7 @@ class Core:
         while True:
             server = endpoints.current
             limit_s = attempts.try_timeout_s(policy.attempt_timeout_s)
-            outcome = yield Try(server, method, request, limit_s)
+            outcome = yield Try(server, method, request, limit_s, client_id)
             if not isinstance(outcome, Failure):
                 return outcome
             wait_s = attempts.wait_after(outcome, server)
@@ -121,7 +124,7 @@ class Core:
                 request.ticket = known.ticket
         sent_at = self.wall()
         try:
-            response = yield from self.call(PROVISION, request, timeout_s)
+            response = yield from self.call(PROVISION, request, timeout_s, client_id)
         except (Unavailable, DeadlineExceeded):
             if uses_cache:
                 known = yield CacheGet(self.tenant, client_id)
@@ -142,24 +145,33 @@ class Core:
             return None
         return replace(known, from_cache=True, stale=not known.is_fresh(self.wall()))
 
+    def last_ticket(self, client_id: str) -> Steps[str]:
+        """The last ticket that the client was given, by which it proves itself; empty: none."""
+        if not self.uses_cache:
+            return ""
+        known: Assignment | None = yield CacheGet(self.tenant, client_id)
+        return known.ticket if known is not None else ""
+
     def _is_servable(self, known: Assignment) -> bool:
         return known.is_fresh(self.wall() - MAX_STALE_S)
 
     def get(self, client_id: str, timeout_s: float | None) -> Steps[Assignment]:
         """The assignment that the client has, with a fresh ticket."""
         request = pb.GetAssignmentRequest(tenant=self.tenant, client_id=checked_id(client_id))
+        request.ticket = yield from self.last_ticket(client_id)
         sent_at = self.wall()
-        response = yield from self.call(GET, request, timeout_s)
+        response = yield from self.call(GET, request, timeout_s, client_id)
         return found_assignment_of(response, sent_at)
 
     def release(self, client_id: str, timeout_s: float | None) -> Steps[bool]:
         """Whether the client had an assignment."""
         request = pb.ReleaseAssignmentRequest(tenant=self.tenant, client_id=checked_id(client_id))
+        request.ticket = yield from self.last_ticket(client_id)
         if self.uses_cache:
             # Before the call: its outcome may stay unknown, and a released assignment must
             # not be returned from the cache.
             yield CacheDelete(self.tenant, client_id)
-        response = yield from self.call(RELEASE, request, timeout_s)
+        response = yield from self.call(RELEASE, request, timeout_s, client_id)
         return bool(response.released)
 
     def explain(
@@ -176,7 +188,8 @@ class Core:
             client_id=checked_id(client_id),
             **checked_origin(address, position),
         )
-        response = yield from self.call(EXPLAIN, request, timeout_s)
+        request.ticket = yield from self.last_ticket(client_id)
+        response = yield from self.call(EXPLAIN, request, timeout_s, client_id)
         return explanation_of(response)
 
     def admit(self, ticket: str, timeout_s: float | None) -> Steps[Admission]:

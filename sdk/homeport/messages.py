@@ -149,6 +149,7 @@ def found_assignment_of(response: pb.GetAssignmentResponse, sent_at: float) -> A
         response.ticket,
         sent_at + seconds_of(response.ticket_ttl) if response.ticket else None,
         response.decision if response.HasField("decision") else None,
+        stale=response.stale,
     )
 
 
@@ -166,6 +167,8 @@ def _assignment(
     ticket: str = "",
     ticket_expires_at: float | None = None,
     decision: pb.Decision | None = None,
+    *,
+    stale: bool = False,
 ) -> Assignment:
     recorded = _recorded(decision) if decision is not None else None
     return Assignment(
@@ -183,6 +186,7 @@ def _assignment(
         rule=recorded.rule if recorded else "",
         existing=True,
         recorded=recorded,
+        stale=stale,
     )
 
 

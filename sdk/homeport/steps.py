@@ -28,12 +28,14 @@ class Method(NamedTuple):
 
 
 class Try(NamedTuple):
-    """Call once. Sent back: the response, or the Failure."""
+    """Call once. client_id: of the client it is about, which proves itself; empty: none. Sent
+    back: the response, or the Failure."""
 
     server: str
     method: Method
     request: Message
     timeout_s: float
+    client_id: str = ""
 
 
 class Wait(NamedTuple):
@@ -119,11 +121,13 @@ StreamSteps: TypeAlias = Generator[StreamStep, Any, None]
 
 class OpenWatch(NamedTuple):
     """Open a stream of responses to one request, in place of the one before. Sent back:
-    nothing; if it cannot be opened, the next Receive returns the Failure."""
+    nothing; if it cannot be opened, the next Receive returns the Failure. client_id: as of
+    Try."""
 
     server: str
     method: Method
     request: Message
+    client_id: str
 
 
 class Notify(NamedTuple):
@@ -132,5 +136,5 @@ class Notify(NamedTuple):
     change: AssignmentChange
 
 
-WatchStep: TypeAlias = OpenWatch | Receive | Notify | Wait | CachePut | CacheDelete
+WatchStep: TypeAlias = OpenWatch | Receive | Notify | Wait | CacheGet | CachePut | CacheDelete | Try
 WatchSteps: TypeAlias = Generator[WatchStep, Any, None]

@@ -14,7 +14,8 @@ from typing import Any
 import grpc
 
 from homeport.cache import AssignmentCache
-from homeport.channels import CLOSED, Tls, channel_options, credentials, metadata_of
+from homeport.channels import CLOSED, Tls, channel_options, credentials
+from homeport.credentials import ClientCredentials, Metadata
 from homeport.status_details import failure_of
 from homeport.steps import CacheDelete, CacheGet, CachePut, Method, Step, Steps, T, Try, Wait
 
@@ -23,9 +24,12 @@ class SyncCalls:
     """One per client. gRPC's threads do not survive fork(), so a child process that
     inherited one is told to make its own."""
 
-    def __init__(self, *, tls: Tls | None, token: str | None, cache: AssignmentCache | None):
+    def __init__(
+        self, *, tls: Tls | None, shown: ClientCredentials, cache: AssignmentCache | None
+    ) -> None:
         self._tls = tls
-        self.metadata = metadata_of(token)
+        self.metadata = shown.general
+        self._shown = shown
         self._cache = cache
         self._process = os.getpid()
         self._lock = threading.Lock()  # held while channels are made, and while closing
@@ -63,15 +67,20 @@ class SyncCalls:
                 return cache.delete(tenant, client_id)
 
     def _try(self, step: Try) -> Any:
+        shown = self.metadata_for(step.client_id)
         call = self.method(step.server, step.method)
         try:
-            return call(step.request, timeout=step.timeout_s, metadata=self.metadata)
+            return call(step.request, timeout=step.timeout_s, metadata=shown)
         except grpc.RpcError as error:
             self._raise_if_closed()
             return failure_of(error)
         except ValueError:  # what gRPC raises for a closed channel
             self._raise_if_closed()
             raise
+
+    def metadata_for(self, client_id: str) -> Metadata:
+        """What is shown with a call about this client; empty: about none."""
+        return self._shown.of(client_id)
 
     def _raise_if_closed(self) -> None:
         if self._closed.is_set():

@@ -14,7 +14,7 @@ import grpc
 from homeport.channels import CLOSED
 from homeport.failure import Code, Failure
 from homeport.status_details import failure_of
-from homeport.steps import CacheDelete, CachePut, Notify, OpenWatch, Receive, Wait, WatchSteps
+from homeport.steps import Notify, OpenWatch, Receive, Wait, WatchSteps
 from homeport.sync_calls import SyncCalls
 from homeport.values import Assignment, AssignmentChange
 
@@ -92,17 +92,18 @@ class AssignmentWatch:
                     self._closed.wait(seconds)
                 case OpenWatch():
                     self._open_stream(step)
-                case CachePut() | CacheDelete():
-                    self._calls.perform(step)
+                case _:
+                    self._reply = self._calls.perform(step)
 
     def _open_stream(self, step: OpenWatch) -> None:
+        shown = self._calls.metadata_for(step.client_id)
         method = self._calls.method(step.server, step.method)
         with self._lock:
             self._stop_if_closed()
             if self._stream is not None:
                 self._stream.cancel()
             try:
-                call = method(step.request, metadata=self._calls.metadata)
+                call = method(step.request, metadata=shown)
             except ValueError:  # what gRPC raises for a closed channel
                 raise RuntimeError(CLOSED) from None
             self._stream = _ResponseStream(call)

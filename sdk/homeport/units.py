@@ -6,10 +6,13 @@ from types import TracebackType
 
 from homeport.async_calls import AsyncCalls
 from homeport.channels import Tls, tls_of
+from homeport.credentials import ClientCredentials
 from homeport.retrying import RetryPolicy
 from homeport.sync_calls import SyncCalls
 from homeport.values import Admission
 from homeport.wiring import DEFAULT_TENANT, DEFAULT_TIMEOUT_S, build_core
+
+_NOTHING = ClientCredentials(tenant=DEFAULT_TENANT)
 
 
 class Unit:
@@ -27,7 +30,7 @@ class Unit:
         self._core, _ = build_core(
             endpoint, tenant=DEFAULT_TENANT, timeout_s=timeout_s, cache_dir=None, retry=retry
         )
-        self._calls = SyncCalls(tls=tls_of(tls), token=None, cache=None)
+        self._calls = SyncCalls(tls=tls_of(tls), shown=_NOTHING, cache=None)
 
     def admit(self, ticket: str, *, timeout_s: float | None = None) -> Admission:
         """Shows the ticket. A refusal is an answer, with its reason. Raises
@@ -65,7 +68,7 @@ class AsyncUnit:
         self._core, _ = build_core(
             endpoint, tenant=DEFAULT_TENANT, timeout_s=timeout_s, cache_dir=None, retry=retry
         )
-        self._calls = AsyncCalls(tls=tls_of(tls), token=None, cache=None)
+        self._calls = AsyncCalls(tls=tls_of(tls), shown=_NOTHING, cache=None)
 
     async def admit(self, ticket: str, *, timeout_s: float | None = None) -> Admission:
         """See Unit.admit."""

@@ -69,7 +69,9 @@ class _WatchState:
         while True:
             server = core.endpoints.current
             sent_at = core.wall()
-            yield OpenWatch(server, WATCH, self._request())
+            request = self._request()
+            request.ticket = yield from core.last_ticket(self._client_id)
+            yield OpenWatch(server, WATCH, request, self._client_id)
             asked = [*asked[-7:], server]
             while True:
                 message = yield Receive(core.policy.watch_silence_s)

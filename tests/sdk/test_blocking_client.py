@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import homeport
+from homeport.credentials import ClientCredentials
 from homeport.sync_calls import SyncCalls
 from tests.sdk.client_harness import QUICK
 
@@ -49,7 +50,7 @@ def test_a_stream_that_hangs_leaves_no_thread_behind(server, service):
 
 
 def test_closing_ends_the_wait_for_the_next_try():
-    calls = SyncCalls(tls=None, token=None, cache=None)
+    calls = SyncCalls(tls=None, shown=ClientCredentials(tenant="default"), cache=None)
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(calls.wait, 15.0)
         calls.close()

@@ -164,7 +164,7 @@ def test_release_forgets_before_it_asks():
     steps = core_on(time, uses_cache=True).release("phone", None)
     released, done = drive(steps, time, lambda step: pb.ReleaseAssignmentResponse(released=True))
     assert released is True
-    assert [type(step) for step in done] == [CacheDelete, Try]
+    assert [type(step) for step in done] == [CacheGet, CacheDelete, Try]
 
 
 def test_without_a_cache_nothing_of_it_is_asked():

@@ -74,9 +74,13 @@ def start(stack: ExitStack, folder: Path, store: str, count: int, *arguments: st
     return made
 
 
-async def apply(address: str, specs: list[UnitSpec]) -> None:
+async def apply(
+    address: str, specs: list[UnitSpec], *, metadata: Sequence[tuple[str, str]] = ()
+) -> None:
     """Applies units and waits until every one can be seen by placement."""
     async with grpc.aio.insecure_channel(address) as channel:
         stub = fleet_pb2_grpc.FleetServiceStub(channel)
         for spec in specs:
-            await stub.ApplyUnit(fleet_pb2.ApplyUnitRequest(spec=spec_to_proto(spec)), timeout=10)
+            await stub.ApplyUnit(
+                fleet_pb2.ApplyUnitRequest(spec=spec_to_proto(spec)), timeout=10, metadata=metadata
+            )

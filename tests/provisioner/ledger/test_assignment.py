@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from control_plane.identity.jws import base64url
 from provisioner.geo.cells import cell_of
 from provisioner.geo.location import NOWHERE, Location, LocationSource
 from provisioner.ledger.assignment import AssignmentRecord, decode_assignment, encode_assignment
@@ -22,6 +23,7 @@ from tests.support.fleets import at, fleet
 
 names = st.from_regex(r"[a-z0-9][a-z0-9-]{0,20}", fullmatch=True)
 cells = st.sampled_from(["", "nowhere", "IE:53.3,-6.3~20", "@EU:", "CY@EU:", "FJ:-17.7,177.4~0"])
+digests = st.binary(min_size=16, max_size=16).map(lambda one: base64url(one).decode())
 provenances = st.builds(
     Provenance,
     st.sampled_from(["", "nearest", "least-loaded-near", "spread-near", "next-best", "spread"]),
@@ -35,13 +37,19 @@ provenances = st.builds(
 
 
 @given(names, st.integers(1, 2**40), st.integers(0, 2**45), cells, st.integers(0, 99),
-       st.one_of(st.just(""), names), st.one_of(st.none(), provenances))  # fmt: skip
-def test_a_record_is_read_as_it_was_written(unit, epoch, at_ms, cell, policy, home, why):
+       st.one_of(st.just(""), names), st.one_of(st.none(), provenances),
+       st.one_of(st.just(""), digests), st.integers(0, 2**45))  # fmt: skip
+def test_a_record_is_read_as_it_was_written(
+    unit, epoch, at_ms, cell, policy, home, why, key, first_ms
+):
     encoded = "" if why is None else encode_provenance(why)
-    value = encode_assignment(unit, epoch, at_ms, cell, policy, home, encoded)
-    assert decode_assignment(value) == AssignmentRecord(
-        unit=unit, epoch=epoch, at_ms=at_ms, cell=cell, policy=policy, home=home, why=why
-    )
+    value = encode_assignment(unit, epoch, at_ms, cell, policy, home, encoded, key, first_ms)
+    record = decode_assignment(value)
+    assert record == AssignmentRecord(
+        unit=unit, epoch=epoch, at_ms=at_ms, cell=cell, policy=policy, home=home, why=why, key=key,
+        first=first_ms if epoch > 1 else 0,
+    )  # fmt: skip
+    assert record.first_ms == (first_ms if epoch > 1 else at_ms)
     assert json.loads(value)["unit"] == unit  # an operator reads it with any tool
 
 
@@ -57,6 +65,7 @@ def test_what_was_written_before_provenance_was_kept_says_that_it_is_not_recorde
         b'{"unit":"dublin","epoch":2,"at_ms":7,"cell":"IE:53.3,-6.3~20","policy":0}'
     )
     assert record.why is None
+    assert (record.key, record.first_ms) == ("", 0)
     assert record.location.source is LocationSource.UNKNOWN
     assert (record.location.country, record.location.latitude) == ("IE", 53.3)
 

@@ -123,7 +123,7 @@ async def test_a_move_that_is_durable_says_where_and_at_which_epoch():
     move = operation(request(), TO_VIRGINIA)
     move.account = move.choose()
     move.assigned(12)
-    assert await move.outcome == Moved("virginia", 4, 2_000)
+    assert await move.outcome == Moved("virginia", 4, 2_000, 0)
 
 
 @pytest.mark.parametrize("found", [None, pair("mumbai")])

@@ -7,7 +7,7 @@ import pytest
 from provisioner.moves.move_operation import Moved, NotMoved, Superseded
 from provisioner.moves.pass_result import PassResult
 
-MOVED = Moved("virginia", 2, 1_000)
+MOVED = Moved("virginia", 2, 1_000, 1_000)
 
 
 def test_moved_kept_and_superseded_are_told_apart():

@@ -14,11 +14,11 @@ from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import Health, OutcomeUnknown, StoreUnavailable
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from provisioner.provisioning.admission_control import Overloaded
+from provisioner.provisioning.client_proof import ShownTicket
 from provisioner.provisioning.ticket_fallback import (
     STORE_AWAY_S,
     STORE_SILENT_S,
     FallbackResponder,
-    Shown,
 )
 from tests.support.provisioning_harness import AwaitedSink, ProvisioningHarness, provisioning
 from tests.support.servers import units
@@ -48,7 +48,7 @@ async def test_a_ticket_shows_unit_and_epoch(harness: ProvisioningHarness) -> No
     shown = harness.fallback.read(TENANT, "alice", ticket(harness))
     assert shown is not None
     assert shown[:2] == ("dublin", 4)
-    assert isinstance(shown, Shown)
+    assert isinstance(shown, ShownTicket)
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ from control_plane.store.port import Health
 from control_plane.store.status import StoreStatus
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from provisioner.api.callers import Callers
+from provisioner.api.client_proofs import ClientProofs
 from provisioner.api.provisioning_service import ProvisioningService
 from provisioner.watching.clients import ClientWatches
 from tests.support.provisioning_harness import AwaitedSink, ProvisioningHarness, provisioning
@@ -43,6 +44,7 @@ LEAVES = frozenset(
         "provisioner.ledger.account",  # what is held at a unit: numbers
         "provisioner.ledger.assignment",  # an assignment as bytes and back
         "provisioner.placement.occupancy",  # room and load by unit: numbers
+        "provisioner.provisioning.client_proof",  # what a call shows, held against a record
         "provisioner.provisioning.response_encoding",  # an answer as bytes
     }
 )
@@ -81,13 +83,15 @@ async def harness(tmp_path: Path) -> AsyncIterator[ProvisioningHarness]:
 
 @pytest.fixture
 async def service(harness: ProvisioningHarness) -> ProvisioningService:
+    callers = Callers(Proxies(), AccessControl({}, None))
     return ProvisioningService(
         provisioner=harness.provisioner,
         assignments=harness.assignments,
         answers=harness.answers,
         fallback=harness.fallback,
         fleet_view=harness.fleet_view,
-        callers=Callers(Proxies(), AccessControl({}, None)),
+        callers=callers,
+        proofs=ClientProofs(callers, harness.fallback),
         watches=ClientWatches(
             harness.store,
             following=asyncio.Event(),

@@ -437,12 +437,15 @@ class WatchAssignmentRequest(_message.Message):
     CLIENT_ID_FIELD_NUMBER: _builtins.int
     KNOWN_EPOCH_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    TICKET_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     client_id: _builtins.str
     known_epoch: _builtins.int
     """of the last assignment seen; 0: none"""
     revision: _builtins.int
     """of the last message seen; 0: none"""
+    ticket: _builtins.str
+    """the last one the client was given, as proof"""
     def __init__(
         self,
         *,
@@ -450,10 +453,11 @@ class WatchAssignmentRequest(_message.Message):
         client_id: _builtins.str = ...,
         known_epoch: _builtins.int = ...,
         revision: _builtins.int = ...,
+        ticket: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_id", b"client_id", "known_epoch", b"known_epoch", "revision", b"revision", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_id", b"client_id", "known_epoch", b"known_epoch", "revision", b"revision", "tenant", b"tenant", "ticket", b"ticket"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -505,17 +509,21 @@ class ReleaseAssignmentRequest(_message.Message):
 
     TENANT_FIELD_NUMBER: _builtins.int
     CLIENT_ID_FIELD_NUMBER: _builtins.int
+    TICKET_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     client_id: _builtins.str
+    ticket: _builtins.str
+    """the last one the client was given, as proof"""
     def __init__(
         self,
         *,
         tenant: _builtins.str = ...,
         client_id: _builtins.str = ...,
+        ticket: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_id", b"client_id", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_id", b"client_id", "tenant", b"tenant", "ticket", b"ticket"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -549,9 +557,12 @@ class ExplainPlacementRequest(_message.Message):
     CLIENT_ID_FIELD_NUMBER: _builtins.int
     ADDRESS_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
+    TICKET_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     client_id: _builtins.str
     address: _builtins.str
+    ticket: _builtins.str
+    """the last one the client was given, as proof"""
     @_builtins.property
     def position(self) -> _geo_pb2.Position: ...
     def __init__(
@@ -561,10 +572,11 @@ class ExplainPlacementRequest(_message.Message):
         client_id: _builtins.str = ...,
         address: _builtins.str = ...,
         position: _geo_pb2.Position | None = ...,
+        ticket: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "origin", b"origin", "position", b"position"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "client_id", b"client_id", "origin", b"origin", "position", b"position", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "client_id", b"client_id", "origin", b"origin", "position", b"position", "tenant", b"tenant", "ticket", b"ticket"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_origin: _TypeAlias = _typing.Literal["address", "position"]  # noqa: Y015
     _WhichOneofArgType_origin: _TypeAlias = _typing.Literal["origin", b"origin"]  # noqa: Y015

@@ -1,0 +1,138 @@
+"""ClientProof: what a call shows of being the client it is about, and whether that proves it.
+
+A client proves itself by the key whose digest its record has, or by a ticket of the assignment
+that it has; or it needs no proof here, because whoever calls was believed before (a gateway, a
+certificate, a token of the tenant's issuer). What was shown is held against the record as the
+store has it. Whoever proves nothing is told the same, whether there is such a client or not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable
+from hmac import compare_digest
+from typing import NamedTuple
+
+from control_plane.errors import PermissionDenied
+from control_plane.identity.jws import base64url
+from provisioner.ledger.assignment import AssignmentRecord
+
+KEY_METADATA = "homeport-client-key"
+_KEY = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)  # 32 bytes in base64url
+DIGEST_BYTES = 16  # 128 bits: keys are random, and one is to be found, not a pair
+
+
+class ShownTicket(NamedTuple):
+    """What a client's last ticket shows."""
+
+    unit_id: str
+    epoch: int
+    known_at: int  # when this was so, Unix seconds
+    first_ms: int = 0  # as AssignmentRecord has it; 0: the ticket does not say
+
+
+def client_denied() -> PermissionDenied:
+    """For every call that does not prove to come from its client."""
+    return PermissionDenied(
+        "nothing shown here proves that the caller is this client, or may become it: show the "
+        f"client's key ({KEY_METADATA}), its last ticket, a token of its tenant that names it, "
+        "or a client certificate"
+    )
+
+
+def key_digest(metadata: Iterable[tuple[str, str | bytes]]) -> str:
+    """The digest of the client's key in a call's metadata, as records have it; empty: there is
+    none, or something that is no key."""
+    for name, value in metadata:
+        if name == KEY_METADATA:
+            text = value.decode("latin-1") if isinstance(value, bytes) else value
+            if _KEY.fullmatch(text) is None:
+                return ""
+            return base64url(hashlib.sha256(text.encode()).digest()[:DIGEST_BYTES]).decode()
+    return ""
+
+
+class ClientProof:
+    """See the module.
+
+    key: the digest of the key shown; empty: none. vouched: the caller needs no other proof.
+    may_claim: where the client is not there yet, it may be made. binds: a client that is made
+    is bound to the key. tickets: the caller may have tickets without other proof, too.
+    read_ticket: reads the ticket shown, at most once; None: none was shown.
+    """
+
+    __slots__ = ("_read_ticket", "_ticket", "binds", "key", "may_claim", "tickets", "vouched")
+
+    def __init__(
+        self,
+        *,
+        key: str = "",
+        vouched: bool = False,
+        may_claim: bool = False,
+        binds: bool = True,
+        tickets: bool = True,
+        read_ticket: Callable[[], ShownTicket | None] | None = None,
+    ) -> None:
+        self.key = key
+        self.vouched = vouched
+        self.may_claim = may_claim
+        self.binds = binds
+        self.tickets = tickets
+        self._read_ticket = read_ticket
+        self._ticket: ShownTicket | None = None
+
+    @property
+    def ticket(self) -> ShownTicket | None:
+        """What the ticket shows; None: nothing, or there is none."""
+        if self._read_ticket is not None:
+            self._ticket = self._read_ticket()
+            self._read_ticket = None
+        return self._ticket
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was shown that any record could be held against."""
+        return not (self.vouched or self.key or self.ticket is not None)
+
+    @property
+    def bound_key(self) -> str:
+        """What the record of a client that is made now keeps."""
+        return self.key if self.binds else ""
+
+    def proves(self, record: AssignmentRecord) -> bool:
+        """Whether the caller is the client with this record, or needs no proof."""
+        return self.vouched or self.shows(record)
+
+    def shows(self, record: AssignmentRecord) -> bool:
+        """Whether what was shown is of the client with this record."""
+        if self.has_key(record.key):
+            return True
+        ticket = self.ticket
+        return ticket is not None and _is_of(ticket, record)
+
+    def has_key(self, key: str) -> bool:
+        """Whether the key shown has this digest; never where either is missing."""
+        return bool(key) and bool(self.key) and compare_digest(key, self.key)
+
+    def may_have_ticket(self, record: AssignmentRecord) -> bool:
+        """Whether the answer to a caller who may see this record may have a ticket for it."""
+        return self.tickets or self.shows(record)
+
+
+ANYONES = ClientProof(vouched=True, may_claim=True)
+"""Where no credentials are asked for."""
+
+GATEWAYS = ClientProof(vouched=True, may_claim=True, binds=False)
+"""Of who speaks for clients."""
+
+
+def _is_of(ticket: ShownTicket, record: AssignmentRecord) -> bool:
+    """Whether a ticket was made out in this life of the client: since it was assigned first."""
+    first_ms = record.first_ms
+    if ticket.first_ms and first_ms:
+        return ticket.first_ms == first_ms
+    # One of the two is from before first assignments were recorded.
+    if ticket.epoch == record.epoch or first_ms:
+        return ticket.known_at >= (first_ms or record.at_ms) // 1000
+    return ticket.epoch < record.epoch
