@@ -60,7 +60,7 @@ class Settings(AccessSettings):
             ge=0,
             le=2_592_000,
             description="how long after its end a client's last ticket "
-            "gets it an answer while the store is away, s",
+            "proves who it is, and gets it an answer while the store is away, s",
         ),
     ] = 86_400.0
     snapshot: Annotated[

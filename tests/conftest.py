@@ -1,6 +1,12 @@
 """Fixtures that every test can ask for by name, and what holds for every property test."""
 
+import os
+from tempfile import mkdtemp
+
 from hypothesis import settings
+
+# Commands keep the keys of clients; those of tests are nobody's.
+os.environ["XDG_STATE_HOME"] = mkdtemp(prefix="homeport-tests-")
 
 pytest_plugins = ["tests.support.etcd"]
 

@@ -25,6 +25,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from control_plane.errors import InvalidInput
 from control_plane.exposure import check_shown_certificate
@@ -54,6 +55,8 @@ class Target:
     ca: str = ""  # PEM file, SYSTEM_CA, or empty: no TLS
     certificate: str = ""  # PEM file, shown to servers that ask for one; empty: none
     certificate_key: str = ""  # PEM file
+    # Where the keys of clients are kept; None: nowhere. Says nothing of whom is called.
+    keys: Path | None = field(default=None, compare=False)
 
     @property
     def server(self) -> str:
@@ -129,6 +132,14 @@ def config_path(environ: Mapping[str, str]) -> Path:
     return Path(base).expanduser() / "homeport" / "config.toml"
 
 
+def _keys_folder(environ: Mapping[str, str], profile: str) -> Path:
+    """Where the keys of the clients of a profile are: under XDG_STATE_HOME, ~/.local/state."""
+    home = Path(environ.get("HOME", "~"))
+    base = environ.get("XDG_STATE_HOME") or str(home / ".local" / "state")
+    name = quote(profile or "default", safe="").replace(".", "%2E")
+    return Path(base).expanduser() / "homeport" / "keys" / name
+
+
 def choose_target(
     flags: Flags,
     environ: Mapping[str, str],
@@ -144,7 +155,7 @@ def choose_target(
     name = flags.profile or environ.get("HOMEPORT_PROFILE")
     from homeport.endpoints import parse_servers  # brings gRPC, which --help must not wait for
 
-    profile = _read_profile(config, name, required)
+    used, profile = _read_profile(config, name, required)
     chosen = {
         key: getattr(flags, key) or environ.get(f"HOMEPORT_{key.upper()}") or profile.get(key, "")
         for key in _KEYS
@@ -168,6 +179,7 @@ def choose_target(
         servers=servers,
         tenant=chosen["tenant"] or DEFAULT_TENANT,
         token=_token(sources),
+        keys=_keys_folder(environ, used),
         ca=chosen["ca"],
         certificate=chosen["certificate"],
         certificate_key=chosen["certificate_key"],
@@ -185,9 +197,11 @@ def _token(sources: Sequence[Mapping[str, str | None]]) -> str:
     return ""
 
 
-def _read_profile(config: Path, wanted: str | None, required: bool) -> Mapping[str, str]:
-    """The settings of the profile, or none when there is no config file and nobody asked for
-    a profile."""
+def _read_profile(
+    config: Path, wanted: str | None, required: bool
+) -> tuple[str, Mapping[str, str]]:
+    """The profile's name and its settings; empty when there is no config file and nobody asked
+    for a profile."""
     try:
         document = tomllib.loads(config.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -197,7 +211,7 @@ def _read_profile(config: Path, wanted: str | None, required: bool) -> Mapping[s
             raise InvalidInput(
                 "profile", f"there is no profile {wanted}: {config} does not exist"
             ) from None
-        return {}
+        return "", {}
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput("config", f"cannot read {config}: {why_unreadable(error)}") from error
     except tomllib.TOMLDecodeError as error:
@@ -210,7 +224,7 @@ def _read_profile(config: Path, wanted: str | None, required: bool) -> Mapping[s
         _check_keys(config, f"profiles.{name}", profile, _KEYS)
     name = wanted or document.get("default_profile")
     if name is None:
-        return {}
+        return "", {}
     if name not in profiles:
         known = ", ".join(sorted(profiles)) or "none"
         raise InvalidInput("profile", f"there is no profile {name} in {config}; it has {known}")
@@ -221,7 +235,7 @@ def _read_profile(config: Path, wanted: str | None, required: bool) -> Mapping[s
             f"{config}: profile {name} is empty, as if the file were half written; give it a "
             f"server, or remove it (known settings: {', '.join(_KEYS)})",
         )
-    return found
+    return name, found
 
 
 def _check_keys(config: Path, where: str, table: Any, known: tuple[str, ...]) -> None:

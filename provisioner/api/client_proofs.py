@@ -15,12 +15,12 @@ import msgspec
 from grpc import aio
 
 from control_plane.auth.callers import Caller
+from control_plane.auth.interceptor import metadata_of
 from control_plane.auth.roles import Role
 from control_plane.fleet.unit import TenantSpec
 from control_plane.serving.calls import HotCall
-from control_plane.serving.peer_identity import PeerIdentity, identity_of
 from control_plane.store.port import KeyValue
-from provisioner.api.callers import Callers, metadata_of
+from provisioner.api.callers import Callers
 from provisioner.ledger.assignment import AssignmentRecord, decode_assignment, split_key
 from provisioner.provisioning.client_proof import (
     ANYONES,
@@ -57,7 +57,7 @@ class ClientProofs:
             return GATEWAYS
         return ClientProof(
             key=key_digest(call.metadata()),
-            vouched=is_client(caller, call.peer_identity(), tenant.id, client_id),
+            vouched=is_client(caller, tenant, client_id),
             may_claim=True,
             read_ticket=self._reader(tenant, client_id, ticket),
         )
@@ -77,7 +77,7 @@ class ClientProofs:
         caller = self._callers.of_context(context)
         if caller.may(Role.GATEWAY):
             return GATEWAYS
-        itself = is_client(caller, identity_of(context), tenant.id, client_id)
+        itself = is_client(caller, tenant, client_id)
         proof = ClientProof(
             key=key_digest(metadata_of(context)),
             vouched=itself or caller.may(*others),
@@ -143,12 +143,6 @@ class WatchedClientProof:
         self.tickets = record is not None and self._proof.may_have_ticket(record)
 
 
-def is_client(
-    caller: Caller, identity: PeerIdentity | None, tenant_id: str, client_id: str
-) -> bool:
+def is_client(caller: Caller, tenant: TenantSpec, client_id: str) -> bool:
     """Whether a credential or a certificate names the caller as this client."""
-    if caller.client_id and (caller.tenant, caller.client_id) == (tenant_id, client_id):
-        return True
-    if identity is None or identity.kind != "client":
-        return False
-    return identity.names == (tenant_id, client_id)
+    return bool(caller.client_id) and (caller.tenant, caller.client_id) == (tenant.id, client_id)

@@ -40,7 +40,8 @@ class Assignments:
         checked: Callable[[KeyValue | None], AssignmentRecord | None] | None = None,
     ) -> bool:
         """Whether there was an assignment that is given up now. checked: the record of what is
-        found, or raises where it may not be given up; None: nobody asks. Raises Unavailable, and what that raises."""
+        found, or raises where it may not be given up; None: nobody asks. Raises Unavailable,
+        and what that raises."""
         found = await self.find(tenant_id, client_id)
         read = checked or _record
         while (record := read(found)) is not None and found is not None:

@@ -21,6 +21,7 @@ def cli(
     for name in ("SERVER", "TENANT", "TOKEN", "PROFILE"):
         monkeypatch.delenv(f"HOMEPORT_{name}", raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("COLUMNS", "80")
 
     def run(*arguments: str) -> Ran:

@@ -207,3 +207,18 @@ def test_a_profile_that_is_half_written_is_noticed(tmp_path: Path, length: int) 
     config.write_text(WHOLE[:length])
     with pytest.raises(InvalidInput, match=re.escape(str(config))):
         choose_target(Flags(profile="staging"), {}, config)
+
+
+@pytest.mark.parametrize(
+    ("environ", "profile", "folder"),
+    [
+        ({"HOME": "/home/a"}, "", "/home/a/.local/state/homeport/keys/default"),
+        ({"XDG_STATE_HOME": "/s"}, "staging", "/s/homeport/keys/staging"),
+        ({"XDG_STATE_HOME": "/s"}, "../x", "/s/homeport/keys/%2E%2E%2Fx"),
+    ],
+)
+def test_keys_of_clients_are_kept_for_each_profile(tmp_path, environ, profile, folder):
+    config = tmp_path / "config.toml"
+    config.write_text(f"[profiles.'{profile}']\ntenant = 't'\n" if profile else "")
+    chosen = choose_target(Flags(profile=profile or None), environ, config)
+    assert chosen.keys == Path(folder)

@@ -160,8 +160,9 @@ async def test_a_watch_is_not_told_of_the_next_life_of_its_client(stub):
     await call(stub, "ReleaseAssignment", client_id="watched", key=MINE)
     assert (await watch.read()).released
     await call(stub, "Provision", client_id="watched", key=OTHER)
-    assert await watch.read() is grpc.aio.EOF
-    assert await watch.code() is DENIED
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await watch.read()
+    assert caught.value.code() is DENIED
 
 
 async def test_a_client_that_a_gateway_made_has_no_key(stub):

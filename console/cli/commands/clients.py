@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from console.cli.options import (
     Address,
@@ -34,6 +36,14 @@ def provision(
     client: ClientId,
     ip: Address = None,
     at: At = None,
+    enrolment_token: Annotated[
+        str | None,
+        typer.Option(
+            help="What a new client shows to be let in, in place of --token; better given by "
+            "the environment.",
+            envvar="HOMEPORT_ENROLMENT_TOKEN",
+        ),
+    ] = None,
     server: Server = None,
     tenant: Tenant = None,
     token: Token = None,
@@ -43,13 +53,15 @@ def provision(
 ) -> None:
     """Gives a client its home, or shows the one it has.
 
-    Without --ip and --at the client is where this command runs.
+    Without --ip and --at the client is where this command runs. The client's key, by which
+    `get`, `watch`, `release` and `explain` prove to be for it, is kept per profile.
     """
     from console.cli.input.client_location import parse_location
     from console.cli.views.homes import assignment_table, document_of
 
     address, position = parse_location(ip, at)
-    with connect(target_of(server, tenant, token, profile, ca)) as service, busy("provisioning"):
+    target = target_of(server, tenant, token, profile, ca)
+    with connect(target, enrolment=enrolment_token) as service, busy("provisioning"):
         assignment = service.provision(client, address=address, position=position)
     show(document_of(assignment), output, lambda: assignment_table(assignment))
 
@@ -119,15 +131,19 @@ def explain(
 
 
 @contextmanager
-def connect(target: Target) -> Iterator[Client]:
-    """The client library, without its cache: an operator wants to know what is true now."""
+def connect(target: Target, *, enrolment: str | None = None) -> Iterator[Client]:
+    """The client library, without its cache: an operator wants to know what is true now. The
+    keys of clients are kept, so that the next command can prove to be for the same ones.
+    enrolment: what a new client shows, in place of the token."""
     from console.cli.calls.tls_mismatch import explaining_tls
     from homeport import Client, RetryPolicy
 
     client = Client(
         target.servers,
         tenant=target.tenant,
-        token=target.token or None,
+        token=None if enrolment else target.token or None,
+        enrolment=enrolment or None,
+        key_dir=target.keys,
         timeout_s=ANSWER_WITHIN_S,
         retry=RetryPolicy(max_rounds=ROUNDS),
         tls=target.tls() or False,

@@ -3,9 +3,12 @@
 isort:skip_file
 Gives clients their home.
 
-Without tokens configured whoever can connect may call everything. With tokens, "anyone" is also
-a caller that shows none, a right in `…` is one of its token, and an operator has the right
-`operate`. Everywhere: UNAUTHENTICATED an unknown token; PERMISSION_DENIED a right is missing.
+Without tokens configured whoever can connect may call everything. With tokens, "its client" is a
+caller that proves to be the client the call is about: by the key that it has enrolled with (sent
+as `homeport-client-key`, 32 random bytes in base64url; the server keeps a digest), by its last
+ticket, by a token of its tenant that names it, or by a client certificate. Whoever proves none of
+it gets PERMISSION_DENIED, with one text, whether the client exists or not. A gateway speaks for
+clients. Everywhere: UNAUTHENTICATED an unknown token; PERMISSION_DENIED a role is missing.
 """
 
 from collections import abc as _abc

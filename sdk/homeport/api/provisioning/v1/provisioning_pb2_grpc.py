@@ -71,10 +71,10 @@ class ProvisioningServiceServicer:
 
     def Provision(self, request, context):
         """Assigns a client to one deployment unit, or returns the assignment it has. Idempotent per
-        (tenant, client_id). Caller: anyone, by the address it calls from; with the right
-        `speak-for-others` also with an origin. Errors: INVALID_ARGUMENT bad id, address or position
-        (BadRequest names the field); NOT_FOUND unknown tenant; PERMISSION_DENIED the caller may not
-        say where a client is; FAILED_PRECONDITION policy allows no unit; RESOURCE_EXHAUSTED all
+        (tenant, client_id). Caller: its client, by the address it calls from; a gateway also with an
+        origin. Errors: INVALID_ARGUMENT bad id, address or position (BadRequest names the field);
+        NOT_FOUND unknown tenant; PERMISSION_DENIED the client exists and the caller does not prove to
+        be it, or the caller may not say where a client is; FAILED_PRECONDITION policy allows no unit; RESOURCE_EXHAUSTED all
         allowed units are full (RetryInfo); UNAVAILABLE store away or server draining (RetryInfo).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -84,7 +84,7 @@ class ProvisioningServiceServicer:
     def ProvisionMany(self, request_iterator, context):
         """The same for batches of up to 1,000 clients: one response per request, results in the order of
         the clients. One client's error leaves the others untouched. Idempotent like Provision. Caller:
-        one with the right `speak-for-others`. Errors of a whole batch: INVALID_ARGUMENT batch empty or
+        a gateway. Errors of a whole batch: INVALID_ARGUMENT batch empty or
         too large; NOT_FOUND unknown tenant.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -92,8 +92,9 @@ class ProvisioningServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetAssignment(self, request, context):
-        """The assignment a client has, how it came to it, and a fresh ticket. Reads only. Caller: anyone.
-        Errors: INVALID_ARGUMENT; NOT_FOUND the client has no assignment, or unknown tenant; UNAVAILABLE.
+        """The assignment a client has, how it came to it, and a fresh ticket. Reads only. Caller: its
+        client, a gateway, or a viewer, who gets no ticket. Errors: INVALID_ARGUMENT; NOT_FOUND the
+        client has no assignment, or unknown tenant; PERMISSION_DENIED no proof; UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -101,8 +102,9 @@ class ProvisioningServiceServicer:
 
     def ReleaseAssignment(self, request, context):
         """Ends a client's assignment and gives its slot back. Idempotent: releasing a client without
-        assignment answers released = false. Caller: anyone. Errors: INVALID_ARGUMENT; NOT_FOUND
-        unknown tenant; UNAVAILABLE.
+        assignment answers released = false, unless the caller's proof is a key or a ticket, which
+        prove nothing then. Caller: its client, a gateway, or an operator. Errors: INVALID_ARGUMENT;
+        NOT_FOUND unknown tenant; PERMISSION_DENIED no proof; UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -114,7 +116,9 @@ class ProvisioningServiceServicer:
         so and goes on: a new assignment is told within seconds. A message without assignment that does
         not say released is a sign of life, every 15 s at least. To go on after a break, send epoch and
         revision of what was seen last; without the revision an assignment of the same epoch that was
-        made after a release is not told. Reads only. Caller: anyone. Errors: INVALID_ARGUMENT;
+        made after a release is not told. Reads only. Caller: its client, a gateway, or a viewer, who
+        gets no tickets; the proof has to hold for what the client is given after a release, too.
+        Errors: INVALID_ARGUMENT; PERMISSION_DENIED no proof;
         NOT_FOUND the client has no assignment and known_epoch is 0; OUT_OF_RANGE revision is
         compacted, or the store has not come so far (watch again without it); RESOURCE_EXHAUSTED too
         many watchers (RetryInfo); UNAVAILABLE (RetryInfo).
@@ -129,8 +133,9 @@ class ProvisioningServiceServicer:
         passed over. Without an origin, a client that has an assignment is where its record says that
         it was; one that has none is where the call comes from, as it would be for Provision. Changes
         nothing. While the store is away: over the fleet as the server last saw it, without what the
-        client has now and, without an origin, without its location. Caller: as Provision. Errors:
-        INVALID_ARGUMENT; NOT_FOUND unknown tenant; PERMISSION_DENIED as Provision.
+        client has now and, without an origin, without its location. Caller: its client, a gateway, or a viewer.
+        Errors: INVALID_ARGUMENT; NOT_FOUND unknown tenant; PERMISSION_DENIED no proof, or the caller
+        may not say where a client is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
