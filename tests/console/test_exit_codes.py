@@ -114,6 +114,8 @@ FAULTY: dict[tuple[str, str], tuple[list[str], tuple[str, ...]]] = {
     ("moves rate", "rate_per_s"): (["moves", "rate", "a"], ("x", "0", "nan", "inf", LONG)),
     ("tenants apply", "ttl_s"): (["tenants", "apply", "a", "--ticket-ttl"], NUMBERS),
     ("tenants apply", "hold_s"): (["tenants", "apply", "a", "--hold"], NUMBERS),
+    ("keys rotate", "sign_after_s"): (["keys", "rotate", "--sign-after"], NUMBERS),
+    ("keys rotate", "accept_s"): (["keys", "rotate", "--accept-for"], NUMBERS),
     ("store move-shards", "count"): (["store", "move-shards", "--count"], NUMBERS),
     ("store move-shards", "at_once"): (["store", "move-shards", "--at-once"], (*NUMBERS, "0")),
     ("events tail", "after"): (["events", "tail", "--after"], NUMBERS),

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from data_sharing.rules.value_types import ALL, MOST_PARTS, json_type, values_of
-from data_sharing.schemas import DataSchema
+from data_sharing.schemas import BadSchema, DataSchema
 
 TEXT, WHOLE, NUMBER = (
     frozenset(("string",)),
@@ -170,7 +170,11 @@ schemas = st.recursive(
 @given(schemas, values)
 def test_whatever_the_validator_accepts_has_one_of_the_types(schema: Any, value: Any) -> None:
     document = {**schema, "$defs": {"whole": {"type": "integer"}}}
-    if not DataSchema(document).accepts(value):
+    try:
+        schema_of_data = DataSchema(document)
+    except BadSchema:  # it refers to itself without end
+        assume(False)
+    if not schema_of_data.accepts(value):
         return
     todo = [(value, values_of(document))]
     while todo:
