@@ -113,13 +113,15 @@ def _read_secret(
     """Puts the content of `<name>_file`, where one is named, into `name`. Raises InvalidInput."""
     option = f"--{name.replace('_', '-')}"
     program, prefix = kind.model_config["cli_prog_name"], kind.model_config["env_prefix"]
-    if any(word == option or word.startswith(f"{option}=") for word in arguments):
+    shown = any(word == option or word.startswith(f"{option}=") for word in arguments)
+    if shown:
         warning = visible_secret_warning(option, f"{prefix}{name.upper()}", f"{option}-file")
         print(f"{program}: warning: {warning}", file=sys.stderr)
     file = given[f"{name}_file"]
     if file is None:
         return
-    if given[name]:
+    named = any(word.partition("=")[0] == f"{option}-file" for word in arguments)
+    if given[name] and (shown or not named):  # a flag wins over the environment
         raise InvalidInput(name, f"{name} and {name}_file are both given; leave one out")
     given[name] = read_secret(f"{name}_file", file)
 

@@ -18,7 +18,7 @@ from console.cli.markup import escape
 from console.cli.output import Format, busy, console_for_notes, show
 from console.cli.tables import facts
 from console.local.stack import READY, LocalStack, StartInterrupted, ready_document
-from console.local.stack_plan import ETCD, StackOptions, plan_stack
+from console.local.stack_plan import ETCD, ETCD_USER, StackOptions, password_file, plan_stack
 from control_plane.fleet.file import read_fleet
 from control_plane.ready_file import clear_ready_file, write_ready_file
 from provisioner.geo.database import GeoDatabase
@@ -128,7 +128,8 @@ def _where_next(stack: LocalStack, options: StackOptions, store: str) -> Rendera
     ]
     if options.store == "etcd":
         commands[2] = (
-            f"homeport serve --store {store} --listen 127.0.0.1:0 --metrics-listen 127.0.0.1:0"
+            f"homeport serve --store {store} --store-user {ETCD_USER} --store-password-file "
+            f"{password_file(options.data_dir)} --listen 127.0.0.1:0 --metrics-listen 127.0.0.1:0"
         )
     # Not folded: they are there to be copied.
     lines = [

@@ -1,5 +1,5 @@
-"""`python -m console.local.etcd_child --folder DIR --ready-file FILE [--port N]`: one etcd, kept
-running.
+"""`python -m console.local.etcd_child --folder DIR --password-file FILE --ready-file FILE
+[--port N]`: one etcd, kept running.
 
 Starts a single-member etcd on loopback, for clients on the port it is given, says where in the
 ready file, and starts it again on the same ports when it dies. Ends on SIGTERM, and then etcd
@@ -16,8 +16,10 @@ import threading
 import time
 from pathlib import Path
 
+from console.local.etcd_password import guarded_cluster
 from console.local.etcd_process import EtcdCluster, EtcdFailed
 from console.local.stack_plan import restart_delay_s
+from control_plane.errors import ServiceError
 from control_plane.private_files import UMASK
 from control_plane.ready_file import clear_ready_file, write_ready_file
 
@@ -50,6 +52,7 @@ def announce(path: Path, cluster: EtcdCluster) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="etcd_child", description=__doc__)
     parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--password-file", type=Path, required=True, help="made where it is not")
     parser.add_argument("--ready-file", type=Path, required=True)
     parser.add_argument("--port", type=int, default=0, help="for clients; 0: any free one")
     given = parser.parse_args()
@@ -58,10 +61,13 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     try:
-        with EtcdCluster(given.folder, client_port=given.port) as cluster:
+        cluster = guarded_cluster(given.folder, given.password_file, client_port=given.port)
+        try:
             announce(given.ready_file, cluster)
             keep_running(cluster, stop, given.ready_file)
-    except EtcdFailed as error:
+        finally:
+            cluster.stop()
+    except ServiceError as error:
         print(error, file=sys.stderr)
         return 1
     finally:

@@ -19,10 +19,13 @@ from typing import IO, Self
 from console.local.child import Child
 from console.local.stack_plan import (
     AGENT,
+    ETCD,
+    ETCD_USER,
     LOOPBACK,
     SERVER,
     Program,
     StackPlan,
+    password_file,
     restart_delay_s,
     settled_arguments,
 )
@@ -246,11 +249,14 @@ def check_port_is_free(flag: str, port: int) -> None:
 
 def ready_document(stack: LocalStack, store: str) -> Mapping[str, object]:
     """What `homeport up --ready-file` writes."""
+    guarded = any(program.name == ETCD for program in stack.plan.programs)
     return {
         "grpc": stack.grpc,
         "metrics": stack.metrics,
         "units": stack.units,
         "store": store,
+        "store_user": ETCD_USER if guarded else None,
+        "store_password_file": str(password_file(stack.data_dir).resolve()) if guarded else None,
         "data_dir": str(stack.data_dir.resolve()),
         "pids": stack.pids,
     }

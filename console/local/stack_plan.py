@@ -17,10 +17,16 @@ from control_plane.errors import InvalidInput
 
 ETCD, SERVER, AGENT = "etcd", "server", "agent"
 LOOPBACK = "127.0.0.1"
+ETCD_USER = "root"
 
 MOST_RESTARTS = 5  # within RESTART_WINDOW_S; one more death and the stack stops
 RESTART_WINDOW_S = 60.0
 RESTART = Backoff(first_s=0.2)
+
+
+def password_file(data_dir: Path) -> Path:
+    """Holds the password of the etcd that is started here."""
+    return data_dir / "etcd-password"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +89,11 @@ def plan_stack(options: StackOptions) -> StackPlan:
                 options,
                 ETCD,
                 "console.local.etcd_child",
-                ("--folder", str(options.data_dir / "etcd"), f"--port={options.etcd_port}"),
+                (
+                    f"--folder={options.data_dir / 'etcd'}",
+                    f"--password-file={password_file(options.data_dir)}",
+                    f"--port={options.etcd_port}",
+                ),
                 ready_within_s=60.0,
                 stop_within_s=15.0,
             )
@@ -105,6 +115,12 @@ def plan_stack(options: StackOptions) -> StackPlan:
             f"--store {options.store} is none of embedded, etcd, etcd://host:port,…",
         )
     geo = (f"--geo={options.geo}",) if options.geo else ()
+    login: tuple[str, ...] = ()
+    if options.store == "etcd":
+        login = (
+            f"--store-user={ETCD_USER}",
+            f"--store-password-file={password_file(options.data_dir)}",
+        )
     kept = () if options.store == "embedded" else (f"--snapshot={options.data_dir / 'snapshot'}",)
     programs.append(
         _program(
@@ -113,6 +129,7 @@ def plan_stack(options: StackOptions) -> StackPlan:
             "provisioner",
             (
                 store,
+                *login,
                 f"--listen={LOOPBACK}:{options.port}",
                 f"--metrics-listen={LOOPBACK}:{options.metrics_port}",
                 f"--transport={options.transport}",

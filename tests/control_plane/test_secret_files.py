@@ -77,8 +77,14 @@ def test_each_program_takes_a_file_and_warns_of_arguments_alone(
     monkeypatch.setenv(variable, "of-environment")
     assert getattr(read(required), name) == "of-environment"
     assert capsys.readouterr().err == ""
+    assert getattr(read([*required, f"{option}-file={file}"]), name) == "of-file", "a flag wins"
     with pytest.raises(InvalidInput, match="are both given"):
-        read([*required, f"{option}-file={file}"])
+        read([*required, f"{option}-file={file}", f"{option}=argument"])
+    capsys.readouterr()
+    monkeypatch.setenv(f"{variable}_FILE", str(file))
+    with pytest.raises(InvalidInput, match="are both given"):
+        read(required)
+    monkeypatch.delenv(f"{variable}_FILE")
     for words in ([option, "argument"], [f"{option}=argument"]):
         assert getattr(read([*required, *words]), name) == "argument"
         said = capsys.readouterr().err

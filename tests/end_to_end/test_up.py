@@ -212,6 +212,8 @@ def test_further_servers_join_on_the_same_etcd(tmp_path: Path, fleet: Path) -> N
             home = client.provision("aiko", position=TOKYO)
         command = [
             sys.executable, "-m", "console.cli.main", "serve", "--store", up.ready["store"],
+            "--store-user", up.ready["store_user"],
+            "--store-password-file", up.ready["store_password_file"],
             "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0",
             "--ready-file", str(ready_file),
         ]  # fmt: skip

@@ -40,6 +40,8 @@ def test_facts_of_earlier_programs_reach_later_ones() -> None:
     facts = {"etcd": {"url": "etcd://127.0.0.1:4"}, "server": {"grpc": "127.0.0.1:5"}}
     assert settled_arguments(server, facts) == (
         "--store=etcd://127.0.0.1:4",
+        "--store-user=root",
+        "--store-password-file=data/etcd-password",
         "--listen=127.0.0.1:0",
         "--metrics-listen=127.0.0.1:7701",
         "--transport=auto",
