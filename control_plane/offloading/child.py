@@ -1,7 +1,8 @@
 """`python -m control_plane.offloading.child MODULE:TABLE`: does tasks one after another, each in a
 process forked for it, within limits.
 
-This process imports the tasks once and does nothing else, so that it can fork: it has one thread.
+This process imports the tasks once, calls `prepare` of their module where there is one, and does
+nothing else, so that it can fork: it has one thread.
 A forked process sets its limits, does one task and ends; nothing that one tenant submitted is
 there when the next one's is worked on. What kills it is told as what it is.
 """
@@ -9,6 +10,7 @@ there when the next one's is worked on. What kills it is told as what it is.
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import os
 import resource
@@ -43,7 +45,10 @@ def main() -> None:
     os.nice(NICENESS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever serves
     module, _, table = sys.argv[1].partition(":")
-    tasks = getattr(importlib.import_module(module), table)
+    imported = importlib.import_module(module)
+    tasks = getattr(imported, table)
+    getattr(imported, "prepare", lambda: None)()
+    gc.freeze()  # so that collections in forked processes do not touch what they share
     requests, replies = sys.stdin.buffer, sys.stdout.buffer
     # What a library prints must not get between messages.
     sys.stdout = sys.stderr

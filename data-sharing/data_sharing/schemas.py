@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 import jsonschema_rs
+import msgspec
 
 from data_sharing.schema_cost import SchemaCost, SchemaTooCostly, schema_cost
 
@@ -98,6 +99,14 @@ class DataSchema:
             f"has up to {values:,} values, and by its schema takes up to {work:,} steps to be "
             f"checked; at most {MOST_WORK:,}. Send less at once, or make the schema simpler"
         )
+
+    def breach_within_bounds(self, value: Any) -> Breach | None:
+        """The same as `breach` for a value that was not measured before."""
+        try:
+            too_much = self.too_much_work(msgspec.json.encode(value))
+        except (TypeError, ValueError, RecursionError) as error:
+            return Breach("", _sentence(f"JSON cannot say it: {error}"))
+        return Breach("", too_much) if too_much else self.breach(value)
 
     def breach(self, value: Any) -> Breach | None:
         """The first thing that is wrong with a value; None: nothing. What JSON cannot say, or

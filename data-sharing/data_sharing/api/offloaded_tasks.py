@@ -1,7 +1,7 @@
 """The tasks that a data-sharing server has done in processes of their own.
 
-Those import this module, and with it everything that is to be there when a task begins; no gRPC,
-which does not survive a fork.
+Those import this module, and with it everything that is to be there when a task begins. None of it
+may begin a thread, or a channel of gRPC: neither survives a fork.
 """
 
 from __future__ import annotations
@@ -19,10 +19,42 @@ TASKS: Tasks = {
     tested_rules.TEST: tested_rules.test_task,
     plan_task.READ: plan_task.read_task,
 }
+_MANIFEST = """
+application: a
+version: 1.0.0
+produces: [{type: a.b, schema: {type: object}, samples: [{subject: a, data: {c: 1}}]}]
+"""
+_RULES = """
+rules:
+  - rule: r
+    watch: {e: {feed: a.b}}
+    when: e.data.c > 1.0 && now > timestamp("2026-01-01T00:00:00Z")
+    do: [{invoke: {application: a, action: b}}]
+"""
+_PLAN = """
+plan: p
+owner: a
+at: 2026-01-01T00:00
+repeats: FREQ=DAILY;COUNT=2
+actions: {x: {application: a, action: b}}
+"""
+
+
+def prepare() -> None:
+    """One task of each kind, before any is asked for: what libraries make when they are first used
+    is there then, which is half the time of a small task."""
+    _, manifest, _ = submission_tasks.read_task([_MANIFEST, "t"], lambda _: None)
+    part = [[manifest, ""]]
+    submission_tasks.compare_task([manifest, part], lambda _: None)
+    event = '{"type": "a.b", "subject": "a", "data": {"c": 2}}'
+    tested_rules.test_task(["t", _RULES, [event], []], lambda _: [part, b"[]"])
+    plan_task.read_task(_PLAN, lambda _: None)
+
+
 PLACE = f"{__name__}:TASKS"
 LIMITS = {
     # Large documents of sound rules, and schemas that are hard to compare, are not rare.
-    rule_document.CHECK: TaskLimits(cpu_s=10.0, wall_s=60.0),
-    tested_rules.TEST: TaskLimits(cpu_s=10.0, wall_s=60.0),
+    rule_document.CHECK: TaskLimits(cpu_s=5.0, wall_s=60.0),
+    tested_rules.TEST: TaskLimits(cpu_s=5.0, wall_s=60.0),
     submission_tasks.COMPARE: TaskLimits(cpu_s=5.0, wall_s=30.0),
 }

@@ -128,7 +128,7 @@ def _check(
     )
     if faults or settings.gives:
         return
-    breach = schema.breach(settings.given)
+    breach = schema.breach_within_bounds(settings.given)
     if breach is None:
         return
     said = f"{breach.pointer or '/'}: {breach.message}, by the input schema of {what}"
@@ -160,6 +160,10 @@ def _never_taken(
         for name in sorted(values.required - set(settings.given) - set(settings.gives)):
             yield pointer([name]), "is missing"
     try:
+        too_much = schema.too_much_work(msgspec.json.encode(settings.given))
+        if too_much:
+            yield "", too_much
+            return
         breaches = schema.breaches(settings.given, MOST_BREACHES)
     except ValueError as error:  # what JSON cannot say
         yield "", str(error)

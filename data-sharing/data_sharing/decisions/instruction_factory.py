@@ -131,7 +131,7 @@ def _fault(
         return f"tenant {tenant} has no application {application}"
     if found is None:
         return f"{application} {version.manifest.version} has no action {action}"
-    breach = compiled_schema(found.input).breach(configuration)
+    breach = compiled_schema(found.input).breach_within_bounds(configuration)
     if breach is not None:
         return (
             f"the configuration breaks the input schema of {application} {action} at "

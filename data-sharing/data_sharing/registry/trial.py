@@ -76,7 +76,7 @@ class Trial:
                 message=f"{action.name} did not do it: {outcome.status}, {outcome.message}{said}",
             )
         promised = action.output if isinstance(action.output, dict) else {"allOf": [action.output]}
-        breach = DataSchema(promised).breach(outcome.value)
+        breach = DataSchema(promised).breach_within_bounds(outcome.value)
         if breach is None:
             return None
         where = f" at {breach.pointer}" if breach.pointer else ""

@@ -28,7 +28,14 @@ from data_sharing.rules.event_view import EventExpression
 from data_sharing.rules.expression_readers import EventReader, RuleReader, Schemas
 from data_sharing.rules.joins import Join
 from data_sharing.rules.predicates import Conjunct, conjuncts_of
-from data_sharing.rules.shape import MOST_IN_WINDOW, MOST_KEPT, NAME, check_shape
+from data_sharing.rules.shape import (
+    MOST_IN_DOCUMENT,
+    MOST_IN_WINDOW,
+    MOST_KEPT,
+    NAME,
+    check_shape,
+    check_size,
+)
 from data_sharing.rules.spec import ChangeSpec, InvokeSpec, RulesDocument, RuleSpec, WindowSpec
 from data_sharing.rules.windows import Window
 
@@ -41,8 +48,14 @@ def parse(text: str, name: str = "document") -> RulesDocument:
 
 
 def check_document(document: RulesDocument) -> None:
-    """That ids are given once. Raises InvalidDocument."""
+    """That there is not too much of it, and ids are given once. Raises InvalidDocument."""
     faults = FaultCollector()
+    for what, count in (("rules", len(document.rules)), ("forecasts", len(document.forecasts))):
+        if count > MOST_IN_DOCUMENT:
+            faults.add(what, f"{count:,} in one document; at most {MOST_IN_DOCUMENT:,}")
+    for rule in document.rules:
+        check_size(rule, faults)
+    faults.raise_if_any()
     for what, names in (
         ("rules", [one.rule for one in document.rules]),
         ("forecasts", [one.forecast for one in document.forecasts]),

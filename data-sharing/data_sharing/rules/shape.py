@@ -1,15 +1,20 @@
-"""The shape of a rule, checked before its expressions are compiled: names, counts, and which of
-its parts go together."""
+"""The shape of a rule, checked before its expressions are compiled: sizes, names, counts, and which
+of its parts go together."""
 
 from __future__ import annotations
 
 import re
+
+import msgspec
 
 from data_sharing.rules.document_faults import FaultCollector
 from data_sharing.rules.spec import RuleSpec
 
 ID = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?")
 NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,62}")
+MOST_IN_DOCUMENT = 1_000  # rules, and as many forecasts
+MOST_RULE_BYTES = 16_384  # as JSON: what is compiled on the event loop in one go
+MOST_SETTINGS = 64  # of one effect
 MOST_INPUTS = 4
 MOST_WINDOWS = 8
 MOST_EFFECTS = 16
@@ -17,6 +22,19 @@ MOST_KEPT = 256  # per input and key in a join
 MOST_IN_WINDOW = 10_000
 MOST_FAILING = 50  # keys of a producer, or producers, until all of them are parked
 _RESERVED = frozenset(("event", "key", "now", "plan", "window", "forecast", "events"))
+
+
+def check_size(spec: RuleSpec, faults: FaultCollector) -> None:
+    """Says what is too much, before anything else is looked at."""
+    size, at = len(msgspec.json.encode(spec)), f"rules.{spec.rule[:63]}"
+    if size > MOST_RULE_BYTES:
+        faults.add(at, f"has {size:,} bytes as JSON; at most {MOST_RULE_BYTES:,}")
+    for number, one in enumerate(spec.do):
+        settings = len(one.invoke.config) if one.invoke is not None else 0
+        if one.change is not None:
+            settings += sum(map(len, one.change.config.values()))
+        if settings > MOST_SETTINGS:
+            faults.add(f"{at}.do[{number}]", f"{settings:,} settings; at most {MOST_SETTINGS}")
 
 
 def check_shape(spec: RuleSpec, faults: FaultCollector) -> None:

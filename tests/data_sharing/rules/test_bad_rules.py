@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from control_plane.errors import InvalidInput
-from data_sharing.rules.compiler import compile_forecast, compile_rule, parse
+from data_sharing.rules.compiler import check_document, compile_forecast, compile_rule, parse
 from data_sharing.rules.feed_schema import FeedSchema
 from tests.support.rule_harness import AnyFeed, faults_of, rules_of
 
@@ -209,6 +210,35 @@ forecasts:
 def test_documents_that_are_none(text: str, words: str) -> None:
     with pytest.raises(InvalidInput, match=words):
         parse(text)
+
+
+SMALL = {
+    "rule": "r", "watch": {"e": {"feed": "a"}}, "when": True,
+    "do": [{"invoke": {"application": "a", "action": "b"}}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        pytest.param({"rules": [{**SMALL, "rule": f"r{n}"} for n in range(1_001)]},
+                     "rules: 1,001 in one document", id="many-rules"),
+        pytest.param({"forecasts": [{"forecast": f"f{n}", "feed": "a", "value": "1.0"}
+                                    for n in range(1_001)]},
+                     "forecasts: 1,001 in one document", id="many-forecasts"),
+        pytest.param({"rules": [{**SMALL, "description": "x" * 17_000}]}, "bytes as JSON",
+                     id="a-large-rule"),
+        pytest.param({"rules": [{**SMALL, "do": [{"invoke": {"application": "a", "action": "b",
+                      "config": {f"k{n}": n for n in range(65)}}}]}]}, "65 settings",
+                     id="many-settings"),
+        pytest.param({"rules": [{**SMALL, "do": [{"change": {"config": {
+                      f"a{n}": {"x": n} for n in range(65)}}}]}]}, "65 settings",
+                     id="many-settings-of-a-change"),
+    ],
+)  # fmt: skip
+def test_what_is_too_much_is_told_before_it_is_compiled(document: Any, words: str) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        check_document(parse(json.dumps(document)))
 
 
 def test_on_and_no_are_words_and_dates_are_texts() -> None:
