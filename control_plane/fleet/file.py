@@ -6,6 +6,7 @@ Nothing is guessed: an unknown key is an error, because it is most often a missp
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +20,9 @@ from control_plane.fleet.validation import shown
 from control_plane.printable import printable, quoted, why_unreadable
 
 MOST_BYTES = 8 << 20  # of a file: some 40,000 units
+MOST_LEVELS = 16
+MOST_DIGITS = 4_000  # of a number; Python reads 4,300
+_LONG_NUMBER = re.compile(rf"[-+]?[0-9_]{{{MOST_DIGITS + 1},}}")
 MERGE = "tag:yaml.org,2002:merge"
 SAMPLE = Path(__file__).with_name("sample.yaml")
 
@@ -74,6 +78,28 @@ def _mapping(loader: _UniqueKeys, node: yaml.MappingNode) -> dict[Any, Any]:
 _UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
 
 
+def _check_events(text: str) -> None:
+    """Before anything is made of it: with aliases a short text is a huge one. Raises
+    yaml.YAMLError."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        line = event.start_mark.line + 1 if event.start_mark is not None else 0
+        if isinstance(event, yaml.AliasEvent):
+            raise yaml.YAMLError(f"line {line}: anchors and aliases are not supported")
+        if isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
+            depth += 1
+        elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
+            depth -= 1
+        elif isinstance(event, yaml.ScalarEvent) and event.value == "<<" and event.implicit[0]:
+            raise yaml.YAMLError(f"line {line}: `<<` is not supported; write the keys out")
+        elif isinstance(event, yaml.ScalarEvent) and _LONG_NUMBER.fullmatch(event.value):
+            raise yaml.YAMLError(
+                f"line {line}: a number has {len(event.value):,} digits; at most {MOST_DIGITS}"
+            )
+        if depth > MOST_LEVELS:
+            raise yaml.YAMLError(f"line {line}: nested deeper than {MOST_LEVELS} levels")
+
+
 def read_fleet(path: Path) -> tuple[UnitSpec, ...]:
     """The units of a file, in its order. Raises BadFleetFile."""
     return parse_fleet(_text_of(path), str(path))
@@ -98,6 +124,7 @@ def parse_fleet(text: str, name: str) -> tuple[UnitSpec, ...]:
 def parse_entries(text: str, name: str) -> tuple[FleetEntry, ...]:
     """The same, with what each entry says and what it leaves out."""
     try:
+        _check_events(text)
         loader = _UniqueKeys(text)
         try:
             document = loader.get_single_data()

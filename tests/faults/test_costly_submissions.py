@@ -7,8 +7,8 @@ from __future__ import annotations
 import grpc
 import pytest
 
-from tests.support.attacks import ATTACKS, Attack
 from tests.support.costly_calls import Noticed, beside, numbers, prepare
+from tests.support.costly_inputs import ATTACKS, Attack
 from tests.support.data_sharing_server import SharingServer
 from tests.support.fault_harness import Outcome
 from tests.support.judge.verdict import Verdict

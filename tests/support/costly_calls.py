@@ -12,14 +12,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
+from google.protobuf.message import Message
 
 from homeport.api.datasharing.v1 import feed_pb2, plan_pb2, rule_pb2
-from tests.support import attacks
-from tests.support.attacks import Attack
+from tests.support import costly_inputs
+from tests.support.costly_inputs import Attack
 from tests.support.data_sharing_server import submission
-from tests.support.submissions import event, text, traffic
+from tests.support.submissions import SPEED, event, text, traffic
 
 PACKAGE = "/homeport.api.datasharing.v1."
+PAUSE_S = 0.01  # between a call and the next of its kind
 OF_ITS_OWN = [("grpc.use_local_subchannel_pool", 1)]  # a connection that is not shared
 STEADY, HOSTILE = "steady", "hostile"
 RULE = """
@@ -61,7 +63,7 @@ async def send_bytes(
     channel: grpc.aio.Channel, attack: Attack, messages: Sequence[bytes]
 ) -> tuple[grpc.StatusCode, str]:
     try:
-        if attack.method == attacks.SUBMIT:
+        if attack.method == costly_inputs.SUBMIT:
             await channel.stream_unary(PACKAGE + attack.method)(iter(messages), timeout=120)
         else:
             (message,) = messages
@@ -74,43 +76,60 @@ async def send_bytes(
 async def prepare(channel: grpc.aio.Channel) -> None:
     """What both tenants have to begin with: a feed each, and rules over it."""
     steady = list(submission(text(traffic()), tenant=STEADY))
-    hostile = attacks.sound(HOSTILE)
+    hostile = costly_inputs.sound(HOSTILE)
     for messages in (steady, hostile):
-        call = channel.stream_unary(PACKAGE + attacks.SUBMIT)
+        call = channel.stream_unary(PACKAGE + costly_inputs.SUBMIT)
         await call(iter([one.SerializeToString() for one in messages]), timeout=60)
     loops = [
-        attacks.rule("e.data.l.map(x, x).size() > 1", "collects"),
-        attacks.rule("e.data.l.exists(x, x > 2.0 || x == 7.5)", "loops"),
-        attacks.rule("e.data.e.exists(x, x > 900.0)", "looks"),
+        costly_inputs.rule("e.data.l.map(x, x).size() > 1", "collects"),
+        costly_inputs.rule("e.data.l.exists(x, x > 2.0 || x == 7.5)", "loops"),
+        costly_inputs.rule("e.data.e.exists(x, x > 900.0)", "looks"),
     ]
-    for tenant, document in ((STEADY, RULE), (HOSTILE, attacks.document(*loops))):
+    for tenant, document in ((STEADY, RULE), (HOSTILE, costly_inputs.document(*loops))):
         request = rule_pb2.ApplyRulesRequest(tenant=tenant, document=document)
-        await channel.unary_unary(PACKAGE + attacks.APPLY)(request.SerializeToString(), timeout=60)
+        await channel.unary_unary(PACKAGE + costly_inputs.APPLY)(
+            request.SerializeToString(), timeout=60
+        )
 
 
 async def probe(
     channel: grpc.aio.Channel, noticed: Noticed, until: float, ids: Iterator[int]
 ) -> None:
-    """Publishes and has decided, tries rules, makes plans, in turn, some 30 calls a second."""
-    while time.monotonic() < until:
-        number = next(ids)
-        sample = json.dumps({"type": "city.traffic.speed", "data": {"road": "A1", "speed_kmh": 9}})
-        for kind, method, request in (
-            ("publish", attacks.PUBLISH, feed_pb2.PublishEventRequest(
-                tenant=STEADY, event=event(f"e{number}"))),
-            ("rules", attacks.TEST, rule_pb2.TestRulesRequest(
-                tenant=STEADY, document=RULE, events=[sample])),
-            ("plan", attacks.PLAN, plan_pb2.CreatePlanRequest(
-                tenant=STEADY, spec=PLAN.format(number))),
-        ):  # fmt: skip
-            began = time.monotonic()
-            try:
-                await channel.unary_unary(PACKAGE + method)(request.SerializeToString(), timeout=30)
-            except grpc.aio.AioRpcError as error:
-                noticed.failed.append(f"{kind}: {error.code().name} {error.details()}")
-            else:
-                noticed.took.setdefault(kind, []).append(time.monotonic() - began)
-            await asyncio.sleep(0.03)
+    """Publishes and has decided, tries rules and makes plans, each one call after another."""
+    await asyncio.gather(*(_probe(channel, noticed, until, ids, kind) for kind in KINDS))
+
+
+KINDS = ("publish", "rules", "plan")
+
+
+async def _probe(
+    channel: grpc.aio.Channel, noticed: Noticed, until: float, ids: Iterator[int], kind: str
+) -> None:
+    while True:
+        method, request = _call(kind, next(ids))
+        began = time.monotonic()
+        try:
+            await channel.unary_unary(PACKAGE + method)(request.SerializeToString(), timeout=30)
+        except grpc.aio.AioRpcError as error:
+            noticed.failed.append(f"{kind}: {error.code().name} {error.details()}")
+        else:
+            noticed.took.setdefault(kind, []).append(time.monotonic() - began)
+        if time.monotonic() >= until:
+            return
+        await asyncio.sleep(PAUSE_S)
+
+
+def _call(kind: str, number: int) -> tuple[str, Message]:
+    if kind == "publish":
+        made = event(f"e{number}")
+        return costly_inputs.PUBLISH, feed_pb2.PublishEventRequest(tenant=STEADY, event=made)
+    if kind == "rules":
+        sample = json.dumps({"type": SPEED, "data": {"road": "A1", "speed_kmh": 9}})
+        return costly_inputs.TEST, rule_pb2.TestRulesRequest(
+            tenant=STEADY, document=RULE, events=[sample]
+        )
+    spec = PLAN.format(number)
+    return costly_inputs.PLAN, plan_pb2.CreatePlanRequest(tenant=STEADY, spec=spec)
 
 
 @asynccontextmanager

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from control_plane.expressions.expression import Expression
 from data_sharing.decisions.action_schemas import compiled_schema, input_values
 from data_sharing.plans.plan import EventPlan, Occurrence

@@ -5,6 +5,7 @@ from __future__ import annotations
 from data_sharing.instruction import OUTCOME_FEED
 from data_sharing.registry.access import may_read
 from data_sharing.registry.catalogue import Catalogue
+from data_sharing.registry.manifest import Produced
 from data_sharing.rules.feed_schema import FeedSchema
 
 
@@ -21,6 +22,11 @@ class ReadableFeeds:
         """None: there is no such feed, or it is not shared."""
         if feed == OUTCOME_FEED and not self._application:
             return FeedSchema(feed, None)
+        found = self.produced(feed)
+        return None if found is None else FeedSchema(feed, found.schema)
+
+    def produced(self, feed: str) -> Produced | None:
+        """What its producer says of it; None as above."""
         found = self._catalogue.feed(self._tenant, feed)
         if found is None:
             return None
@@ -30,4 +36,4 @@ class ReadableFeeds:
             )
             if not access.allowed:
                 return None
-        return FeedSchema(feed, found.schema)
+        return found

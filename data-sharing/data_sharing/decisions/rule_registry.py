@@ -74,7 +74,7 @@ class RuleRegistry:
         rules, forecasts = self._database.read(
             lambda db: (rule_tables.in_force(db), rule_tables.forecasts(db))
         )
-        catalogue = self._catalogue()
+        catalogue = self._followed = self._catalogue()
         compiled_forecasts: list[CompiledForecast] = []
         compiled: list[CompiledRule] = []
         self.suspended = {}
@@ -95,6 +95,70 @@ class RuleRegistry:
         for (tenant, name), why in self.suspended.items():
             log.warning("%s of tenant %s is suspended: %s", name, tenant, why)
         self._worker.replace_rules(RuleSet(compiled, compiled_forecasts))
+
+    def follow(self, catalogue: Catalogue) -> None:
+        """The catalogue is this one now. What reads a feed that is another than it was, or was
+        suspended, is compiled anew, of the tenants whose applications changed; the rest stays."""
+        before, self._followed = self._followed, catalogue
+        for tenant in sorted(catalogue.tenants_changed(before)):
+            self._follow(tenant, before, catalogue)
+
+    def _follow(self, tenant: str, before: Catalogue, catalogue: Catalogue) -> None:
+        specs = self.forecasts(tenant)
+        ours = ReadableFeeds(before, tenant, None), ReadableFeeds(catalogue, tenant, None)
+        forecasts: list[CompiledForecast] = []
+        ended: list[tuple[str, str]] = []
+        touched: set[str] = set()
+        for spec in specs:
+            name = tenant, f"forecast {spec.forecast}"
+            same = ours[0].produced(spec.feed) == ours[1].produced(spec.feed)
+            if same and name not in self.suspended:
+                continue
+            touched.add(spec.forecast)
+            try:
+                forecasts.append(compile_forecast(spec, tenant=tenant, schemas=ours[1]))
+                self.suspended.pop(name, None)
+            except ServiceError as error:
+                ended.append((tenant, spec.forecast))
+                self._suspend(name, error)
+        known = {
+            name: one for name, one in self._known(tenant).items() if (tenant, name) not in ended
+        } | {one.spec.forecast: one for one in forecasts}
+        compiled: list[CompiledRule] = []
+        gone: list[tuple[str, str]] = []
+        for rule in self.rules(tenant):
+            at = tenant, rule.spec.rule
+            if at not in self.suspended and not self._concerned(rule, touched, before, catalogue):
+                continue
+            try:
+                compiled.append(compiled_rule(rule, catalogue, known))
+                self.suspended.pop(at, None)
+            except ServiceError as error:
+                gone.append(at)
+                self._suspend(at, error)
+        changed = self._worker.rules.with_changes(compiled, forecasts, gone, ended)
+        self._worker.replace_rules(changed)
+
+    def _concerned(
+        self, rule: RuleVersion, forecasts: set[str], before: Catalogue, catalogue: Catalogue
+    ) -> bool:
+        """Whether a rule in force reads one of the forecasts, or a feed that is another now."""
+        compiled = self._worker.rules.rules.get((rule.tenant, rule.spec.rule))
+        if compiled is None or forecasts & compiled.read_forecasts.keys():
+            return True
+        was, now = (
+            ReadableFeeds(one, rule.tenant, rule.spec.application) for one in (before, catalogue)
+        )
+        feeds = {one.feed for one in compiled.inputs.values()}
+        feeds |= {one.feed for one in compiled.windows.values()}
+        feeds |= {self._worker.rules.forecasts[rule.tenant, name].spec.feed
+                  for name in compiled.read_forecasts}  # fmt: skip
+        return any(was.produced(feed) != now.produced(feed) for feed in feeds)
+
+    def _suspend(self, name: tuple[str, str], error: ServiceError) -> None:
+        if self.suspended.get(name) != error.message:
+            log.warning("%s of tenant %s is suspended: %s", name[1], name[0], error.message)
+        self.suspended[name] = error.message
 
     async def apply(self, tenant: str, text: str, *, dry_run: bool = False) -> AppliedRules:
         """A document comes into force, all of it or nothing. Raises InvalidInput, Refused."""

@@ -61,6 +61,13 @@ class Catalogue:
         version = self.producer(tenant, type_)
         return version.manifest.produced(type_) if version else None
 
+    def tenants_changed(self, before: Catalogue) -> set[str]:
+        """Those of which an application is another version than it was."""
+        names = self._current.keys() | before._current.keys()
+        return {
+            name[0] for name in names if self._current.get(name) is not before._current.get(name)
+        }
+
     def replacing(self, version: Version) -> Catalogue:
         """The catalogue once this version is the current one of its application."""
         return Catalogue({**self._current, version.name: version}.values())

@@ -98,22 +98,23 @@ class RuleSet:
         rules: Iterable[CompiledRule] = (),
         forecasts: Iterable[CompiledForecast] = (),
         retired: Iterable[tuple[str, str]] = (),
+        ended: Iterable[tuple[str, str]] = (),
     ) -> Self:
-        """These added or in place of older versions, those (tenant, id) gone. Only indexes of
-        feeds that they watch are built anew."""
-        new, estimates, gone = list(rules), list(forecasts), set(retired)
+        """These added or in place of older versions, those (tenant, id) gone, and the forecasts
+        `ended` by (tenant, name). Only indexes of feeds that they watch are built anew."""
+        new, estimates, gone, over = list(rules), list(forecasts), set(retired), set(ended)
         made = type(self).__new__(type(self))
         made._rules = {name: rule for name, rule in self._rules.items() if name not in gone}
         made._rules |= {(rule.tenant, rule.id): rule for rule in new}
-        made._forecasts = self._forecasts | {
-            (one.tenant, one.spec.forecast): one for one in estimates
-        }
+        made._forecasts = {name: one for name, one in self._forecasts.items() if name not in over}
+        made._forecasts |= {(one.tenant, one.spec.forecast): one for one in estimates}
         touched = {place for rule in new for place in _places(rule)}
         before = [self._rules.get((rule.tenant, rule.id)) for rule in new]
         before += [self._rules.get(name) for name in gone]
         touched |= {place for rule in before if rule is not None for place in _places(rule)}
         touched |= {(one.tenant, one.spec.feed) for one in estimates}
         old = [self._forecasts.get((one.tenant, one.spec.forecast)) for one in estimates]
+        old += [self._forecasts.get(name) for name in over]
         touched |= {(one.tenant, one.spec.feed) for one in old if one is not None}
         made._feeds = dict(self._feeds)
         made._build(touched)

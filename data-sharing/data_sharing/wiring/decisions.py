@@ -115,7 +115,7 @@ async def build_deciding(
 
     def catalogue_changed(catalogue: Catalogue) -> None:
         """What may be read, and what there is to host, may be something else now."""
-        rules.load()
+        rules.follow(catalogue)
         platforms.catalogue_changed()
 
     registry.on_change.append(catalogue_changed)

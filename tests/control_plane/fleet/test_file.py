@@ -273,3 +273,18 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
         with pytest.raises(BadFleetFile, match="cannot be read") as caught:
             read_fleet(path)
         assert str(path) in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param("a: &a [x]\nunits: *a", "anchors and aliases", id="an-alias"),
+        pytest.param("a: &a [x, x]\nb: &b [*a, *a]\nunits: [{id: *b}]", "anchors", id="a-bomb"),
+        pytest.param("units: " + "[" * 17 + "]" * 17, "deeper than 16 levels", id="nesting"),
+        pytest.param("units: [{capacity: " + "9" * 5_000 + "}]", "5,000 digits", id="digits"),
+        pytest.param("units: [{weight: -" + "9" * 5_000 + "}]", "digits", id="digits-below-zero"),
+    ],
+)
+def test_what_is_too_much_is_said_before_it_is_made(text, said):
+    (problem,) = problems(text)
+    assert said in problem

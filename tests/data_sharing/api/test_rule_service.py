@@ -142,16 +142,38 @@ async def test_a_rule_whose_feed_is_gone_is_suspended_until_it_is_back(
 ) -> None:
     await apply(service, document("r"))
     catalogues.now = Catalogue()
-    registry.load()
+    registry.follow(catalogues.now)
     rule = await service.GetRule(pb.GetRuleRequest(rule_id="r"), OPERATOR)
     assert rule.health.parked
     assert "switched" in rule.health.last_error
     await harness.publish(event({"on": True}, feed="switched"))
     assert harness.decisions() == []
     catalogues.now = CATALOGUE
-    registry.load()
+    registry.follow(catalogues.now)
     await harness.publish(event({"on": True}, feed="switched", id="e2"))
     assert [one.position for one in harness.decisions()] == [2]
+
+
+async def test_what_a_change_of_the_catalogue_does_not_concern_is_not_compiled_again(
+    harness, service, registry, catalogues
+) -> None:
+    await apply(service, document("r"))
+    before = harness.worker.rules.rules[TENANT, "r"]
+    (lamp,) = CATALOGUE.applications(TENANT)
+    newer = dataclasses.replace(
+        lamp, manifest=dataclasses.replace(lamp.manifest, version="1.3.0", description="new")
+    )
+    catalogues.now = Catalogue([newer])
+    registry.follow(catalogues.now)
+    assert harness.worker.rules.rules[TENANT, "r"] is before
+    (produced,) = lamp.manifest.produces
+    schema = {"type": "object", "properties": {"on": {"type": "boolean"}, "n": {}}}
+    changed = (dataclasses.replace(produced, schema=schema),)
+    catalogues.now = Catalogue(
+        [dataclasses.replace(lamp, manifest=dataclasses.replace(lamp.manifest, produces=changed))]
+    )
+    registry.follow(catalogues.now)
+    assert harness.worker.rules.rules[TENANT, "r"] is not before
 
 
 async def test_rules_outlive_the_registry(harness, service) -> None:
@@ -357,7 +379,7 @@ async def test_what_cannot_be_retried_is_said(failing, service, catalogues, regi
     with pytest.raises(NotFound, match="no rule 'other'"):
         await service.RetryRule(pb.RetryRuleRequest(rule_id="other"), OPERATOR)
     catalogues.now = Catalogue()
-    registry.load()
+    registry.follow(catalogues.now)
     with pytest.raises(Refused, match="suspended"):
         await failing.retry()
     assert (await failing.rule()).health.parked_whole

@@ -7,8 +7,8 @@ import time
 import grpc
 import pytest
 
-from tests.support.attacks import ATTACKS, Attack
 from tests.support.costly_calls import Noticed, numbers, prepare, probe, send
+from tests.support.costly_inputs import ATTACKS, Attack
 from tests.support.data_sharing_server import SharingServer
 
 NUMBERS = numbers()

@@ -177,7 +177,8 @@ ATTACKS: tuple[Attack, ...] = (
     _samples("long lists collected", "e.data.l.map(x, x).size() > 1", _LISTS, count=18),
     _samples("long lists looped over", "e.data.l.exists(x, x > 2.0 || x == 7.5)", _LISTS, count=18),
     _plan("a plan of ten thousand occurrences", _PLAN + "repeats: FREQ=DAILY;COUNT=10000", OK),
-    _plan("a plan that leaves days out", _PLAN.replace("plan: p", "plan: q") + "repeats: FREQ=DAILY;COUNT=10000\nexcept_at: ["
+    _plan("a plan that leaves days out", _PLAN.replace("plan: p", "plan: q")
+          + "repeats: FREQ=DAILY;COUNT=10000\nexcept_at: ["
           + ", ".join(f"2026-{1 + n // 28:02}-{1 + n % 28:02}" for n in range(1, 330)) + "]", OK),
     _plan("a plan that never happens", _PLAN.replace("2026-01-01", "2028-02-29")
           + "repeats: FREQ=YEARLY;INTERVAL=997;BYMONTH=2;BYMONTHDAY=29;BYDAY=MO"),
