@@ -14,6 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from control_plane.offloading.pool import ProcessPool
 from control_plane.telemetry.endpoint import Readiness
 from data_sharing.api.open_feeds import OpenFeeds
 from data_sharing.database import Database
@@ -38,6 +39,7 @@ class SharingMetrics(Collector):
         retainer: Retainer,
         worker: DecisionWorker,
         dispatcher: Dispatcher,
+        pool: ProcessPool,
     ) -> None:
         self._database = database
         self._log = log
@@ -46,6 +48,7 @@ class SharingMetrics(Collector):
         self._retainer = retainer
         self._worker = worker
         self._dispatcher = dispatcher
+        self._pool = pool
         self._version = version("homeport-server")
 
     def readiness(self) -> Readiness:
@@ -56,6 +59,7 @@ class SharingMetrics(Collector):
         yield from self._feeds_and_log()
         yield from self._decisions()
         yield from self._instructions()
+        yield from self._offloading()
 
     def _feeds_and_log(self) -> Iterator[Metric]:
         yield InfoMetricFamily("homeport_build", "What is running.", {"version": self._version})
@@ -140,6 +144,18 @@ class SharingMetrics(Collector):
                 retries.add_metric([tenant, rule, scope.value, outcome], count)
         yield parkings
         yield retries
+
+    def _offloading(self) -> Iterator[Metric]:
+        tasks = CounterMetricFamily(
+            "homeport_offload_tasks", "Submissions checked in child processes, by how that ended.",
+            labels=["end"],
+        )  # fmt: skip
+        for end, count in self._pool.counts.items():
+            tasks.add_metric([end], count)
+        yield tasks
+        yield GaugeMetricFamily(
+            "homeport_offload_waiting", "Submissions that wait for a process.", self._pool.waiting
+        )
 
     def _instructions(self) -> Iterator[Metric]:
         dispatcher = self._dispatcher

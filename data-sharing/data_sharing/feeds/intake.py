@@ -120,15 +120,15 @@ class Intake:
             attributes = kept
             if len(content) + len(attributes) > self._event_bytes:
                 return self._too_large()
+        too_much = feed.schema.too_much_work(content)
+        if too_much:
+            return Refusal("INVALID_ARGUMENT", "data", f"data {too_much}")
         try:
             data = self._decode(content)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return _not_json(error)
         if type(data) is not dict:
             return Refusal("INVALID_ARGUMENT", "data", "data must be one JSON object")
-        too_much = feed.schema.too_much_work(content)
-        if too_much:
-            return Refusal("INVALID_ARGUMENT", "data", f"data {too_much}")
         if not feed.schema.accepts(data):
             breach = feed.schema.breach(data)
             where = breach.pointer if breach else ""

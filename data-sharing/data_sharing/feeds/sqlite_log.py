@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
 from control_plane.errors import Exhausted
@@ -26,13 +26,16 @@ undoes the events of the whole group, and their producers are told to try again.
 # In one transaction, about. Not all that a few producers keep under way: while one group is
 # synced, those whose events were in the group before it make their next.
 EVENTS_AT_ONCE = 2_000
+LARGE_BYTES = 4_096  # an event of so much counts for more than one, as rules take longer with it:
+BYTES_AS_EVENT = 64  # one for each so many
 MAX_WAITING_BYTES = 64 << 20
 
 
 class _Waiting(NamedTuple):
     candidates: Sequence[Candidate]
     answer: asyncio.Future[Sequence[Appended]]
-    size: int
+    size: int  # bytes
+    weight: int  # in events, of which a transaction takes EVENTS_AT_ONCE
 
 
 class SqliteFeedLog:
@@ -77,16 +80,43 @@ class SqliteFeedLog:
 
     def append(self, candidates: Sequence[Candidate]) -> asyncio.Future[Sequence[Appended]]:
         answer: asyncio.Future[Sequence[Appended]] = asyncio.get_running_loop().create_future()
-        size = log_tables.OVERHEAD_BYTES * len(candidates) + sum(
-            [len(one.content) for one in candidates]
-        )
+        sizes = [len(one.content) for one in candidates]
+        size = log_tables.OVERHEAD_BYTES * len(candidates) + sum(sizes)
         if self.waiting_bytes > self._max_waiting_bytes:
             answer.set_exception(
                 Exhausted("too many events wait to be kept; slow down", retry_after_s=0.5)
             )
             return answer
+        if not sizes or max(sizes) < LARGE_BYTES:
+            return self._enqueue(candidates, answer, size, len(candidates))
+        # Large events are decided in several transactions, between which others have their turn.
+        parts = [
+            self._enqueue(part, asyncio.get_running_loop().create_future(), size, weight)
+            for part, size, weight in _parts(candidates)
+        ]
+
+        def join(done: asyncio.Future[list[Sequence[Appended]]]) -> None:
+            if answer.done():
+                return
+            if done.cancelled():
+                answer.cancel()
+            elif (failure := done.exception()) is not None:
+                answer.set_exception(failure)
+            else:
+                answer.set_result([one for part in done.result() for one in part])
+
+        asyncio.gather(*parts).add_done_callback(join)
+        return answer
+
+    def _enqueue(
+        self,
+        candidates: Sequence[Candidate],
+        answer: asyncio.Future[Sequence[Appended]],
+        size: int,
+        weight: int,
+    ) -> asyncio.Future[Sequence[Appended]]:
         self.waiting_bytes += size
-        self._waiting.append(_Waiting(candidates, answer, size))
+        self._waiting.append(_Waiting(candidates, answer, size, weight))
         if not self._busy:
             self._start()
         return answer
@@ -143,11 +173,11 @@ class SqliteFeedLog:
 
     def _take(self, db: sqlite3.Connection) -> Sequence[Appended]:
         """Inside the transaction: everything that has gathered, within bounds."""
-        count = 0
-        while self._waiting and count < EVENTS_AT_ONCE:
+        weight = 0
+        while self._waiting and (not weight or weight + self._waiting[0].weight <= EVENTS_AT_ONCE):
             one = self._waiting.popleft()
             self._taken.append(one)
-            count += len(one.candidates)
+            weight += one.weight
         gathered = [candidate for one in self._taken for candidate in one.candidates]
         appended, fresh = self._write(db, gathered)
         self._fresh = len(fresh)
@@ -193,3 +223,17 @@ class SqliteFeedLog:
             if fresh:
                 self._growth.set()
                 self._growth = asyncio.Event()
+
+
+def _parts(candidates: Sequence[Candidate]) -> Iterator[tuple[Sequence[Candidate], int, int]]:
+    """Runs of events that a transaction takes, one event at least, with size and weight."""
+    start = size = weight = 0
+    for place, one in enumerate(candidates):
+        length = len(one.content)
+        own = 1 if length < LARGE_BYTES else length // BYTES_AS_EVENT
+        if weight + own > EVENTS_AT_ONCE and place > start:
+            yield candidates[start:place], size, weight
+            start, size, weight = place, 0, 0
+        size += log_tables.OVERHEAD_BYTES + length
+        weight += own
+    yield candidates[start:], size, weight

@@ -139,7 +139,14 @@ async def serve(
                 settings.http_listen, publisher, callers, tls=following(tls, HTTP1) if tls else None
             )
             metrics = SharingMetrics(
-                database, feed_log, publisher, feeds, retainer, deciding.worker, deciding.dispatcher
+                database,
+                feed_log,
+                publisher,
+                feeds,
+                retainer,
+                deciding.worker,
+                deciding.dispatcher,
+                pool,
             )
             await _run(
                 settings, stop, on_ready, server, http, metrics, feeds_served, retainer, deciding,

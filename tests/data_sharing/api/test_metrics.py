@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from control_plane.offloading.pool import ProcessPool
 from data_sharing.api.metrics import SharingMetrics
 from data_sharing.api.open_feeds import OpenFeeds
 from data_sharing.delivery.dispatcher import Dispatcher
@@ -60,6 +61,7 @@ def scraped(harness: DecisionHarness) -> dict[tuple[str, ...], float]:
         Retainer(harness.log, retention, wall_ms=harness.clock),
         harness.worker,
         dispatcher,
+        ProcessPool("tests.support.costly_tasks:TASKS", workers=1),
     )
     found: dict[tuple[str, ...], float] = {}
     for family in metrics.collect():

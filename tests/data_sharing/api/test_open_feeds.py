@@ -44,3 +44,11 @@ def test_a_feed_that_is_gone_is_not_found() -> None:
     feeds.follow(Catalogue())
     assert feeds.find(TENANT, "switched") is None
     assert len(feeds) == 0
+
+
+def test_a_feed_whose_schema_is_no_longer_taken_is_closed_and_the_others_are_not() -> None:
+    doubling = {"allOf": [{"$ref": "#/$defs/a"}] * 2, "$defs": {"a": {"$ref": "#"}}}
+    feeds = OpenFeeds(with_schema(doubling))
+    assert feeds.find(TENANT, "switched") is None
+    feeds.follow(CATALOGUE)
+    assert feeds.find(TENANT, "switched") is not None

@@ -11,6 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from control_plane.errors import InvalidInput, NotFound, Refused
+from control_plane.offloading.port import TooCostly
 from data_sharing.api.rule_service import MAX_DOCUMENT_BYTES, MOST_SAMPLES, RuleService
 from data_sharing.decisions.rule_registry import RuleRegistry
 from data_sharing.registry.catalogue import Catalogue
@@ -386,3 +387,24 @@ async def test_what_cannot_be_retried_is_said(failing, service, catalogues, regi
     await service.RetireRule(pb.RetireRuleRequest(rule_id="r"), OPERATOR)
     with pytest.raises(Refused, match="retired"):
         await failing.retry()
+
+
+async def test_documents_are_compiled_and_tried_elsewhere(harness, registry) -> None:
+    """And what is too costly there is refused, whatever it would have said."""
+    offload = FakeOffload(failure=TooCostly("document", "document: takes longer than 5 s to check"))
+    service = RuleService(registry, harness.worker, offload, callers())
+    with pytest.raises(TooCostly):
+        await service.TestRules(pb.TestRulesRequest(document=document("r")), OPERATOR)
+    await service.TestRules(pb.TestRulesRequest(document=document("r")), OPERATOR)
+    assert offload.done == [("test-rules", TENANT)] * 2
+    checking = FakeOffload(failure=TooCostly("document", "document: takes longer than 5 s"))
+    rules = RuleRegistry(
+        harness.database, harness.worker, lambda: CATALOGUE, checking, wall_ms=harness.clock
+    )
+    service = RuleService(rules, harness.worker, offload, callers())
+    with pytest.raises(TooCostly):
+        await apply(service, document("r"))
+    assert rules.rules(TENANT) == []
+    for dry_run in (True, False):
+        await apply(service, document("r"), dry_run=dry_run)
+    assert checking.done == [("check-rules", TENANT)] * 3

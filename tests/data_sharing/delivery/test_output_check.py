@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from data_sharing.delivery.output_check import OutputCheck
 from data_sharing.instruction import Performance, Performed
-from tests.support.decisions_harness import TENANT, find_lamp
+from tests.support.decisions_harness import LAMP, TENANT, find_lamp
 from tests.support.instructions import RING
 
 BLINK = replace(RING, tenant=TENANT, application="lamp", version="1.2.0", action="blink")
@@ -28,6 +28,21 @@ def test_what_breaks_the_schema_is_bad_output(output: str, message: str) -> None
     checked = CHECK.checked(BLINK, dataclasses.replace(DONE, output=output))
     assert checked.status is Performance.BAD_OUTPUT
     assert checked.message.startswith(message)
+
+
+def test_what_would_take_too_long_to_be_checked_is_bad_output() -> None:
+    costly = {"items": {"anyOf": [{"const": n} for n in range(99)]}}
+    blink = LAMP.manifest.action("blink")
+    assert blink is not None
+    manifest = dataclasses.replace(
+        LAMP.manifest, actions=(dataclasses.replace(blink, output=costly),)
+    )
+    check = OutputCheck(lambda *name: dataclasses.replace(LAMP, manifest=manifest))
+    few, many = ("[" + "1," * count + "1]" for count in (100, 20_000))
+    assert check.checked(BLINK, dataclasses.replace(DONE, output=few)).status is DONE.status
+    checked = check.checked(BLINK, dataclasses.replace(DONE, output=many))
+    assert checked.status is Performance.BAD_OUTPUT
+    assert "steps to be checked" in checked.message
 
 
 @pytest.mark.parametrize(

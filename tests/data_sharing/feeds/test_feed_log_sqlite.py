@@ -112,3 +112,22 @@ async def test_no_position_of_one_tenant_names_the_event_of_another(log, databas
             lambda db, of=tenant, by=away: record_at(db, of, (by << POSITION_BITS) + 1)
         )
         assert found is None
+
+
+async def test_large_events_are_decided_a_few_at_a_time_and_answered_together(database, clock):
+    """Rules take long with large events; others have their turn between the transactions."""
+    groups: list[list[str]] = []
+    log = SqliteFeedLog(
+        database, wall_ms=clock, follower=lambda db, events: groups.append([e.id for e in events])
+    )
+    large = [candidate(f"l{n}", size=60_000) for n in range(9)]
+    small = [candidate(f"s{n}") for n in range(40)]
+    first, second = log.append([*small[:20], *large, *small[20:]]), log.append([candidate("after")])
+    assert [one.position for one in await first] == list(range(1, 50))
+    assert await second == [Appended(50, False)]
+    assert [name for group in groups for name in group][:30] == [
+        *(f"s{n}" for n in range(20)), *(f"l{n}" for n in range(9)), "s20",
+    ]  # fmt: skip
+    assert max(sum(name.startswith("l") for name in group) for group in groups) <= 2
+    assert await log.append(large) == [Appended(21 + n, True) for n in range(9)]
+    assert log.waiting_bytes == 0

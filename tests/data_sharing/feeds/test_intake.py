@@ -222,3 +222,20 @@ def test_keys_and_content_types():
         is_json(one) for one in ("", "application/json", "text/json", "Application/Cloud+JSON ;a=b")
     )
     assert not any(is_json(one) for one in ("text/plain", "json", "application/json5", "a/+json"))
+
+
+def test_an_event_that_its_schema_takes_too_long_for_is_refused_unread():
+    schema = DataSchema(
+        {"properties": {"l": {"items": {"anyOf": [{"const": n} for n in range(99)]}}}}
+    )
+    feed = Feed("t", "a.b", "app", schema, KeyPath.parse("/subject"))
+    intake = Intake(lambda tenant, type_: feed)
+
+    def judged(values):
+        data = b'{"l": [' + b"98," * values + b"98]}"
+        return intake.check("t", Envelope("a", "/s", "1.0", "a.b", data, subject="k"), 0)
+
+    assert isinstance(judged(1_000), Candidate)
+    refused = judged(20_000)
+    assert (refused.code, refused.field) == ("INVALID_ARGUMENT", "data")
+    assert "steps to be checked" in refused.message

@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from control_plane.errors import AlreadyExists, Conflict, InvalidInput, NotFound
+from control_plane.offloading.port import TooCostly
 from data_sharing.decisions import plan_store
 from data_sharing.management.planning import Planning, spec_json
 from data_sharing.plans.spec import parse_plan
@@ -104,3 +106,30 @@ async def test_the_spec_is_given_as_it_was_planned(planning) -> None:
     plan = await planning.create(TENANT, PLAN)
     await change(planning)
     assert parse_plan(spec_json(plan)) == parse_plan(PLAN)
+
+
+async def test_what_count_comes_to_is_worked_out_once_and_elsewhere(planning, harness) -> None:
+    text = PLAN.replace("at: 2027-01-15T09:00", "at: 2027-01-15T09:00\nrepeats: FREQ=DAILY;COUNT=9")
+    plan = await planning.create(TENANT, text)
+    last = plan.timing.last_ms
+    assert plan.last_ms == last
+    assert list(plan.timing.since(0))[-1] == last
+    assert len(list(plan.timing.since(0))) == 9
+    kept = harness.worker.plans.get(TENANT, "wake-up")
+    assert kept.last_ms == last
+    # It is taken as it was worked out, and not counted again.
+    shorter = replace(plan, last_ms=last - 1)
+    assert len(list(shorter.timing.since(0))) == 8
+
+
+async def test_a_plan_that_is_too_costly_to_read_is_refused_and_nothing_kept(harness) -> None:
+    offload = FakeOffload(failure=TooCostly("plan", "plan: takes longer than 2 s to check"))
+    planning = Planning(
+        harness.database, harness.worker, lambda: CATALOGUE, offload, wall_ms=harness.clock,
+        new_id=lambda: "u",
+    )  # fmt: skip
+    with pytest.raises(TooCostly):
+        await planning.create(TENANT, PLAN)
+    assert offload.done == [("read-plan", TENANT)]
+    with pytest.raises(NotFound):
+        await planning.cancel(TENANT, "wake-up", "ann")

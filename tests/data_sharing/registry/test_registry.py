@@ -9,6 +9,7 @@ import hashlib
 import pytest
 
 from control_plane.errors import Conflict, DataLoss, NotFound, Refused
+from control_plane.offloading.port import TooCostly
 from data_sharing.database import Database
 from data_sharing.registry import tables
 from data_sharing.registry.artifacts import Artifacts
@@ -40,10 +41,10 @@ def registry(database, hosting, tmp_path):
     return over(database, hosting, tmp_path)
 
 
-def over(database, hosting, folder) -> Registry:
+def over(database, hosting, folder, offload=None) -> Registry:
     return Registry(
-        database, Artifacts(folder / "artifacts"), Trial(hosting, folder / "trials"), FakeOffload(),
-        wall_ms=lambda: 7,
+        database, Artifacts(folder / "artifacts"), Trial(hosting, folder / "trials"),
+        offload or FakeOffload(), wall_ms=lambda: 7,
     )  # fmt: skip
 
 
@@ -224,3 +225,34 @@ async def test_who_takes_an_action_away_is_told_who_uses_it(registry):
     _, warnings = await registry.rollback(TENANT, "coffee", "2.0.0")
     assert warnings == ("coffee brew is used by rule r",)
     assert asked[2:] == [(TENANT, "coffee", {"brew"})]
+
+
+async def test_a_submission_is_read_and_compared_elsewhere_and_again_where_others_came_first(
+    registry, database, hosting, tmp_path
+):
+    """What it was held against may be another by the time that it would be accepted."""
+    offload = FakeOffload()
+    registry = over(database, hosting, tmp_path, offload)
+    await accepted(registry, traffic())
+    assert [task for task, _ in offload.done] == ["read-manifest", "compare-manifest"]
+    compare, offload.done[:] = offload.offload, []
+
+    async def overtaken(task, arguments, **more):
+        answer = await compare(task, arguments, **more)
+        if task == "compare-manifest" and more["tenant"] == TENANT and len(offload.done) == 2:
+            taken = traffic(version="1.1.0", feed_type="city.traffic.other")
+            await accepted(registry, taken)
+        return answer
+
+    offload.offload = overtaken
+    verdict = await submit(registry, traffic(application="late", feed_type="city.traffic.other"))
+    (fault,) = verdict.faults
+    assert "is a feed of traffic" in fault.message
+
+
+async def test_a_manifest_that_is_too_costly_is_refused(database, hosting, tmp_path):
+    offload = FakeOffload(failure=TooCostly("manifest", "manifest: takes longer than 2 s to check"))
+    registry = over(database, hosting, tmp_path, offload)
+    with pytest.raises(TooCostly):
+        await submit(registry, traffic())
+    assert registry.catalogue.applications(TENANT) == []
