@@ -36,7 +36,7 @@ from control_plane.offloading.messages import (
 )
 from control_plane.offloading.port import Task
 
-NICENESS = 10  # whoever serves goes first
+NICENESS = 5  # whoever serves goes first
 MOST_LOGGED = 4_000  # characters of a traceback
 
 
