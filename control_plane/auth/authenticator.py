@@ -13,7 +13,7 @@ from typing import Protocol
 
 from control_plane.auth.callers import Caller
 from control_plane.auth.certificate_callers import CertificateCallers, is_others
-from control_plane.auth.credentials import CredentialForm, bearer_of, credential_form
+from control_plane.auth.credentials import CredentialForm, bearer_of, credential_form, is_mistyped
 from control_plane.auth.jwt_verifier import JwtRefused, JwtVerifier
 from control_plane.auth.refusals import Refusals
 from control_plane.auth.tokens import Tokens
@@ -74,16 +74,15 @@ class Authenticator:
         return caller
 
     def _of_bearer(self, bearer: str) -> Caller:
-        form = credential_form(bearer)
-        if form is CredentialForm.JWT and self._operators is not None:
+        if self._operators is not None and credential_form(bearer) is CredentialForm.JWT:
             try:
                 return self._operators.verify(bearer)
             except JwtRefused as refused:
                 self._refusals.refuse(refused.reason, str(refused))
-        if form is CredentialForm.MISTYPED:
-            self._refusals.refuse(TokenRefusal.MISTYPED, "it fails its checksum")
         entry = self._tokens.current().find(bearer)
         if entry is None:
+            if is_mistyped(bearer):
+                self._refusals.refuse(TokenRefusal.MISTYPED, "it fails its checksum")
             self._refusals.refuse(TokenRefusal.UNKNOWN, "the tokens file does not have it")
         if entry.expires_at is not None and self._wall() >= entry.expires_at:
             self._refusals.refuse(

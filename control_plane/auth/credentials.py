@@ -27,17 +27,12 @@ _JWT = re.compile(r"ey[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*")  # ey: {"
 
 class CredentialForm(StrEnum):
     TOKEN = "token"  # looked up by its digest
-    MISTYPED = "mistyped"  # begins like a token of ours, and cannot be one
     JWT = "jwt"
 
 
 def credential_form(text: str) -> CredentialForm:
     """Of a bearer's text, by its looks alone."""
-    if _JWT.fullmatch(text):
-        return CredentialForm.JWT
-    if text.startswith(PREFIX) and not is_issued_token(text):
-        return CredentialForm.MISTYPED
-    return CredentialForm.TOKEN
+    return CredentialForm.JWT if _JWT.fullmatch(text) else CredentialForm.TOKEN
 
 
 def bearer_of(metadata: Iterable[tuple[str, str | bytes]]) -> str | None:
@@ -63,6 +58,11 @@ def new_token(random: bytes) -> str:
         raise ValueError(f"a token is made of {TOKEN_BYTES} bytes")
     content = random + zlib.crc32(random).to_bytes(_CHECKSUM_BYTES, "big")
     return PREFIX + b32encode(content).decode().rstrip("=").lower()
+
+
+def is_mistyped(text: str) -> bool:
+    """Whether it begins like a token of ours, and cannot be one."""
+    return text.startswith(PREFIX) and not is_issued_token(text)
 
 
 def is_issued_token(text: str) -> bool:

@@ -170,6 +170,11 @@ class SharingMetrics(Collector):
             "Given to another platform because theirs stayed away.",
             dispatcher.redelivered,
         )
+        yield CounterMetricFamily(
+            "homeport_instructions_rejected_outcomes",
+            "Outcomes of platforms that were not given the instruction.",
+            dispatcher.rejected,
+        )
         yield GaugeMetricFamily(
             "homeport_instructions_open", "Without a recorded outcome, in memory.", len(dispatcher)
         )

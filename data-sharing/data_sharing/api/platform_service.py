@@ -34,6 +34,7 @@ HELLO_S = 5.0
 MOST_CAPACITY = 10_000
 MOST_WANTED = 256
 TOKENS_AT_ONCE = 64
+NOT_GIVEN = "this platform was not given that instruction at that attempt; nothing was recorded"
 _encode = msgspec.json.Encoder().encode
 
 Context: TypeAlias = aio.ServicerContext[Any, Any]
@@ -101,7 +102,7 @@ class PlatformService(pb_grpc.PlatformServiceServicer):
             while not session.gone:
                 session.output_ready.clear()
                 yield self._next(session)
-                if session.tokens or session.recorded:
+                if session.tokens or session.recorded or session.rejected:
                     continue
                 if self._draining.is_set():
                     return
@@ -188,6 +189,9 @@ class PlatformService(pb_grpc.PlatformServiceServicer):
         while session.recorded:
             instruction, attempt = session.recorded.popleft()
             message.recorded.add(instruction_id=instruction, attempt=attempt)
+        while session.rejected and len(message.rejected) < TOKENS_AT_ONCE:
+            instruction, attempt = session.rejected.popleft()
+            message.rejected.add(instruction_id=instruction, attempt=attempt, message=NOT_GIVEN)
         if session.offers_due:
             session.offers_due = False
             message.offers.extend(self._offers(session))

@@ -150,6 +150,14 @@ def claim(db: sqlite3.Connection, instruction_id: str, platform: str) -> None:
     )
 
 
+def note_sent(db: sqlite3.Connection, instruction_id: str, platform: str) -> None:
+    """This platform was sent it last; others may be."""
+    db.execute(
+        "UPDATE instructions SET platform = ? WHERE id = ? AND state < 4",
+        (platform, instruction_id),
+    )
+
+
 def release(db: sqlite3.Connection, instruction_id: str, reason: str) -> None:
     """No platform has it, surely; it is to be sent."""
     db.execute(

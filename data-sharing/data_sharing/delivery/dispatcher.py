@@ -11,18 +11,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import Callable
+from enum import Enum
 from functools import partial
 
 from control_plane import faultpoints
+from control_plane.printable import quoted
 from data_sharing.database import Database
 from data_sharing.decisions import outbox
 from data_sharing.decisions.outbox import InstructionState, StoredInstruction
+from data_sharing.delivery.holders import Holders
 from data_sharing.delivery.in_flight_queue import InFlight, InFlightQueue
 from data_sharing.delivery.outbox_reader import OutboxReader
 from data_sharing.delivery.outbox_writer import OutboxWriter
 from data_sharing.delivery.outcome_recorder import OutcomeRecorder
-from data_sharing.delivery.platform_sessions import PlatformSession, PlatformSessions
+from data_sharing.delivery.platform_sessions import PlatformFacts, PlatformSession, PlatformSessions
 from data_sharing.delivery.retry_policy import Step, after_refusal, backoff_ms
 from data_sharing.delivery.sender import Sender
 from data_sharing.delivery.timer_queue import TimerQueue
@@ -36,6 +40,10 @@ AWAY_MS = 5_000  # how long an idempotent instruction waits for the platform tha
 REPORT_MS = 30_000  # how long after its deadline an outcome is waited for
 OVERDUE_EVERY_MS = 500
 TICK_S = 0.25  # wall clocks are set: no sleep is trusted for longer
+
+
+class Outcome(Enum):
+    REJECTED = "rejected"  # it came from a platform that was not given the instruction
 
 
 class Dispatcher:
@@ -63,9 +71,10 @@ class Dispatcher:
         self._timers = TimerQueue()
         self._reader = OutboxReader(database)
         self._writer = OutboxWriter(database, self._schedule, jitter=jitter)
+        self._holders = Holders(2 * most_in_memory)
         self._sender = Sender(
-            database, key, partition=partition, fence=fence, not_claimed=self._not_claimed,
-            wall_ms=wall_ms,
+            database, key, partition=partition, fence=fence, holders=self._holders,
+            not_claimed=self._not_claimed, wall_ms=wall_ms,
         )  # fmt: skip
         self._overdue_at_ms = 0
         self._wake = asyncio.Event()
@@ -73,6 +82,7 @@ class Dispatcher:
         self.outcomes = 0
         self.dead = 0
         self.redelivered = 0
+        self.rejected = 0
         database.on_commit.append(self._wake.set)
 
     def __len__(self) -> int:
@@ -149,17 +159,32 @@ class Dispatcher:
     def accept_report(
         self, session: PlatformSession, report: Performed | InstructionRefusal
     ) -> None:
-        """An outcome is acknowledged once it is recorded."""
+        """An outcome is acknowledged once it is recorded, and rejected where it is none of the
+        platform's business."""
         if isinstance(report, InstructionRefusal):
             session.refusals += 1
             self._refused(session, report)
             return
         faultpoints.passing("dispatch.outcome.before")
-        done = self._database.submit(lambda db: self._recorder.record(db, report))
+        done = self._database.submit(partial(self._record, session.facts, report))
         done.add_done_callback(partial(self._recorded, session, report))
 
+    def _record(
+        self, facts: PlatformFacts, performed: Performed, db: sqlite3.Connection
+    ) -> Step | Outcome | None:
+        """One transaction: whether it counts is decided by what the outbox says then."""
+        stored = outbox.get(db, performed.instruction)
+        if stored is None or not self._holders.may_report(
+            stored, tenant=facts.tenant, platform=facts.name, attempt=performed.attempt
+        ):
+            return Outcome.REJECTED
+        return self._recorder.record(db, performed)
+
     def _recorded(
-        self, session: PlatformSession, performed: Performed, done: asyncio.Future[Step | None]
+        self,
+        session: PlatformSession,
+        performed: Performed,
+        done: asyncio.Future[Step | Outcome | None],
     ) -> None:
         """After the transaction. One that failed is tried again."""
         if done.cancelled():
@@ -170,6 +195,14 @@ class Dispatcher:
             return
         faultpoints.passing("dispatch.outcome.after")
         step = done.result()
+        if step is Outcome.REJECTED:
+            self.rejected += 1
+            session.reject(performed.instruction, performed.attempt)
+            log.warning(
+                "platform %s of tenant %s reported an outcome of %s, which it was not given",
+                session.facts.name, session.facts.tenant, quoted(performed.instruction),
+            )  # fmt: skip
+            return
         self.outcomes += step is not None
         session.outcomes += step is not None
         session.acknowledge(performed.instruction, performed.attempt)
@@ -194,6 +227,7 @@ class Dispatcher:
                     session.facts.name, refusal.reason.value, refusal.message,
                 )  # fmt: skip
             return
+        self._holders.take_back(refusal.instruction, session.facts.name)
         step = after_refusal(refusal)
         _detach(item)
         item.held_by = ""

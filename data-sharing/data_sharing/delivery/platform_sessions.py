@@ -45,6 +45,7 @@ class PlatformSession:
     refusals: int = 0
     tokens: deque[str] = field(default_factory=deque)  # signed instructions to send
     recorded: deque[tuple[str, int]] = field(default_factory=deque)
+    rejected: deque[tuple[str, int]] = field(default_factory=deque)
     output_ready: asyncio.Event = field(default_factory=asyncio.Event)
 
     def has_room(self) -> bool:
@@ -62,6 +63,11 @@ class PlatformSession:
     def acknowledge(self, instruction: str, attempt: int) -> None:
         """An outcome is recorded, and the platform need not report it again."""
         self.recorded.append((instruction, attempt))
+        self.output_ready.set()
+
+    def reject(self, instruction: str, attempt: int) -> None:
+        """An outcome is none of its business, and need not be reported again."""
+        self.rejected.append((instruction, attempt))
         self.output_ready.set()
 
     def end(self) -> None:

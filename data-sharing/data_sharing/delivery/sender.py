@@ -1,7 +1,8 @@
 """Sender: hands an instruction to a platform's session, signed for that platform alone.
 
 What may not be performed twice is claimed on disk for the platform before it is sent, because
-nobody but that platform's journal knows afterwards whether it ran.
+nobody but that platform's journal knows afterwards whether it ran. Of the rest it is noted, without
+waiting for the disk, who has it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from functools import partial
 from control_plane import faultpoints
 from data_sharing.database import Database
 from data_sharing.decisions import outbox
+from data_sharing.delivery.holders import Holders
 from data_sharing.delivery.in_flight_queue import InFlight
 from data_sharing.delivery.platform_sessions import PlatformSession
 from data_sharing.signing import Delivery, SigningKey, sign
@@ -32,6 +34,7 @@ class Sender:
         *,
         partition: str,
         fence: int,
+        holders: Holders,
         not_claimed: Callable[[InFlight], None],
         wall_ms: Callable[[], int],
     ) -> None:
@@ -39,6 +42,7 @@ class Sender:
         self._key = key
         self._partition = partition
         self._fence = fence
+        self._holders = holders
         self._not_claimed = not_claimed
         self._wall_ms = wall_ms
 
@@ -48,6 +52,9 @@ class Sender:
         item.session = session
         session.in_flight.add(instruction.id)
         if instruction.idempotent or item.held_by == name:
+            if item.held_by != name:
+                noted = self._database.submit(lambda db: outbox.note_sent(db, instruction.id, name))
+                noted.add_done_callback(partial(_log_failure, instruction.id))
             self._sign_and_send(item, session)
             return
         item.held_by = name
@@ -67,6 +74,7 @@ class Sender:
         self._sign_and_send(item, session)
 
     def _sign_and_send(self, item: InFlight, session: PlatformSession) -> None:
+        self._holders.give(item.instruction.id, session.facts.name, item.attempt)
         delivery = Delivery(
             instruction=item.instruction,
             platform=session.facts.name,
@@ -75,3 +83,8 @@ class Sender:
             attempt=item.attempt,
         )
         session.send(sign(delivery, self._key, self._wall_ms()))
+
+
+def _log_failure(instruction_id: str, done: asyncio.Future[None]) -> None:
+    if not done.cancelled() and (failure := done.exception()) is not None:
+        log.error("who has %s is not noted: %s", instruction_id, failure)

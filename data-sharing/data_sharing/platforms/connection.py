@@ -186,6 +186,14 @@ class PlatformConnection:
                 if answer.recorded:
                     recorded = [(one.instruction_id, one.attempt) for one in answer.recorded]
                     await self._journal.mark_recorded(recorded, self._wall_ms())
+                if answer.rejected:
+                    for one in answer.rejected:
+                        log.warning(
+                            "the outcome of %s is not taken: %s", one.instruction_id, one.message
+                        )
+                    # Where the instruction comes again, the journal answers with it again.
+                    told = [(one.instruction_id, one.attempt) for one in answer.rejected]
+                    await self._journal.mark_recorded(told, self._wall_ms())
         finally:
             stream.cancel()
             self._stream = None

@@ -11,6 +11,7 @@ from data_sharing.signing import InstructionRefusal, RefusalReason
 from homeport.api.datasharing.v1 import decision_pb2 as decision
 from homeport.api.datasharing.v1 import platform_pb2 as pb
 
+MAX_ID_CHARACTERS = 128  # of an instruction; ours have 34
 _STATUS = {
     Performance.DONE: decision.OUTCOME_STATUS_DONE,
     Performance.FAILED: decision.OUTCOME_STATUS_FAILED,
@@ -78,6 +79,8 @@ def report_to_proto(report: Report) -> pb.Report:
 def report_from_proto(message: pb.Report, platform: str) -> Report:
     """A report of `platform`. Raises InvalidInput for what is none."""
     kind = message.WhichOneof("result")
+    if len(message.instruction_id) > MAX_ID_CHARACTERS:
+        raise InvalidInput("reports.instruction_id", "no instruction has so long an id")
     if kind == "refusal":
         reason = _REASON_OF_NUMBER.get(message.refusal.reason)
         if reason is None:

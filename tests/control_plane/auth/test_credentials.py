@@ -14,6 +14,7 @@ from control_plane.auth.credentials import (
     bearer_of,
     credential_form,
     is_issued_token,
+    is_mistyped,
     new_token,
 )
 from control_plane.errors import Unauthenticated
@@ -35,7 +36,7 @@ def test_one_wrong_character_is_told(random, place, other):
     token = new_token(random)
     wrong = token[:place] + other + token[place + 1 :]
     assert is_issued_token(wrong) is (wrong == token)
-    assert (credential_form(wrong) is CredentialForm.MISTYPED) is (wrong != token)
+    assert is_mistyped(wrong) is (wrong != token)
 
 
 @pytest.mark.parametrize(
@@ -60,12 +61,17 @@ def test_a_token_is_of_256_bits(size):
         ("ey.a.b.c", CredentialForm.TOKEN),
         ("a.b.c", CredentialForm.TOKEN),
         ("secret", CredentialForm.TOKEN),
-        ("hp_", CredentialForm.MISTYPED),
-        ("HP_x", CredentialForm.TOKEN),
+        ("hp_", CredentialForm.TOKEN),
     ],
 )
 def test_forms(text, form):
     assert credential_form(text) is form
+
+
+def test_tokens_of_another_make_are_not_mistyped():
+    assert is_mistyped("hp_")
+    assert not is_mistyped("HP_x")
+    assert not is_mistyped("secret")
 
 
 def test_what_is_shown_as_bearer():

@@ -269,6 +269,7 @@ class ConnectResponse(_message.Message):
     OFFERS_FIELD_NUMBER: _builtins.int
     INSTRUCTIONS_FIELD_NUMBER: _builtins.int
     RECORDED_FIELD_NUMBER: _builtins.int
+    REJECTED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def welcome(self) -> Global___Welcome:
         """in the first message"""
@@ -285,6 +286,10 @@ class ConnectResponse(_message.Message):
     def recorded(self) -> _containers.RepeatedCompositeFieldContainer[Global___Recorded]:
         """outcomes that the service has recorded"""
 
+    @_builtins.property
+    def rejected(self) -> _containers.RepeatedCompositeFieldContainer[Global___Rejected]:
+        """outcomes that it does not take from this platform"""
+
     def __init__(
         self,
         *,
@@ -292,10 +297,11 @@ class ConnectResponse(_message.Message):
         offers: _abc.Iterable[Global___Offer] | None = ...,
         instructions: _abc.Iterable[_builtins.str] | None = ...,
         recorded: _abc.Iterable[Global___Recorded] | None = ...,
+        rejected: _abc.Iterable[Global___Rejected] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["welcome", b"welcome"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["instructions", b"instructions", "offers", b"offers", "recorded", b"recorded", "welcome", b"welcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instructions", b"instructions", "offers", b"offers", "recorded", b"recorded", "rejected", b"rejected", "welcome", b"welcome"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -322,6 +328,36 @@ class Recorded(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Recorded: _TypeAlias = Recorded  # noqa: Y015
+
+@_typing.final
+class Rejected(_message.Message):
+    """An outcome of an instruction that this platform was not given. Nothing was recorded, whether
+    there is such an instruction or not, and there is no use in reporting it again.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTRUCTION_ID_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    instruction_id: _builtins.str
+    attempt: _builtins.int
+    message: _builtins.str
+    """one sentence"""
+    def __init__(
+        self,
+        *,
+        instruction_id: _builtins.str = ...,
+        attempt: _builtins.int = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "instruction_id", b"instruction_id", "message", b"message"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Rejected: _TypeAlias = Rejected  # noqa: Y015
 
 @_typing.final
 class Welcome(_message.Message):
