@@ -18,6 +18,7 @@ from console.cli.commands import (
     clients,
     decisions,
     doctor,
+    enrolment,
     events,
     geo,
     keys,
@@ -57,6 +58,7 @@ unit_states.app.command("watch")(watch.watch_units)
 app.add_typer(unit_states.app, name="units", rich_help_panel="Fleet and tenants")
 app.add_typer(moves.app, name="moves", rich_help_panel="Fleet and tenants")
 app.add_typer(tenants.app, name="tenants", rich_help_panel="Fleet and tenants")
+app.add_typer(enrolment.app, name="enrolment", rich_help_panel="Fleet and tenants")
 app.add_typer(keys.app, name="keys", rich_help_panel="Fleet and tenants")
 app.add_typer(store.app, name="store", rich_help_panel="Fleet and tenants")
 app.add_typer(apps.app, name="apps", rich_help_panel="Data sharing")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from control_plane import keys
 from control_plane.auth.access import Access
 from control_plane.fleet.tenant_registry import TenantRegistry
+from control_plane.identity.bootstrap_tokens import BootstrapTokens
 from control_plane.identity.key_rotation import KeyRotation
 from control_plane.process import serving_tls
 from control_plane.serving.peers import Proxies, parse_networks
@@ -27,6 +28,9 @@ from provisioner.api.provisioning_service import ProvisioningService
 from provisioner.api.tenant_service import TenantService
 from provisioner.api.unit_operations import UnitOperations
 from provisioner.api.watching import Watching
+from provisioner.provisioning.bootstrap_lookup import BootstrapEnrolment
+from provisioner.provisioning.enrolment import Enrolment
+from provisioner.provisioning.tenant_issuers import TenantIssuers
 from provisioner.settings import Settings
 from provisioner.wiring.moving import Moving
 from provisioner.wiring.state import ServerState
@@ -44,10 +48,15 @@ class Services:
     watching: Watching
     metrics: ProvisionerMetrics
     access: Access
+    issuers: TenantIssuers
 
     def tasks(self) -> dict[str, Task]:
         """What works beside the calls, by name."""
-        return {**self.watching.tasks(), **self.access.tasks()}
+        return {
+            **self.watching.tasks(),
+            **self.access.tasks(),
+            "issuers of tenants": self.issuers.run,
+        }
 
 
 def build_services(
@@ -62,7 +71,10 @@ def build_services(
 ) -> Services:
     """Over everything else. Raises InvalidInput."""
     store, fleet_view, cluster_set = state.store, state.fleet_view, state.cluster_set
-    access = Access(settings, SERVICES, wall=time.time, clock=time.monotonic)
+    access = Access(settings, SERVICES, wall=time.time, clock=time.monotonic, clients_enrol=True)
+    issuers = TenantIssuers(wall=time.time, clock=time.monotonic)
+    issuers.follow(fleet_view.tenants)
+    fleet_view.subscribe(lambda _: issuers.follow(fleet_view.tenants))
     callers = Callers(Proxies(parse_networks(settings.trusted_proxies)), access.control)
     watching = Watching.of(
         store,
@@ -81,7 +93,10 @@ def build_services(
         fallback=use_case.fallback,
         fleet_view=fleet_view,
         callers=callers,
-        proofs=ClientProofs(callers, use_case.fallback),
+        proofs=ClientProofs(callers, use_case.fallback, Enrolment(state.enrolment_groups, issuers)),
+        bootstrap=BootstrapEnrolment(
+            None if cluster_set else state.ledger.look_up, clock=time.monotonic, wall=time.time
+        ),
         watches=watching.clients,
         store_status=state.store_status,
     )
@@ -126,6 +141,8 @@ def build_services(
             wall=time.time,
             random=secrets.token_bytes,
         ),
+        state.enrolment_groups,
+        None if cluster_set else BootstrapTokens(store, random=secrets.token_bytes, wall=time.time),
     )
     return Services(
         server=Server(
@@ -137,6 +154,7 @@ def build_services(
         ),
         watching=watching,
         access=access,
+        issuers=issuers,
         metrics=ProvisionerMetrics(
             use_case.provisioner,
             state.ledger,
