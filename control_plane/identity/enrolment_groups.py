@@ -85,8 +85,8 @@ class EnrolmentGroups:
     async def add(self, tenant: str, name: str) -> str:
         """Makes a group and returns its key, in base64url. Raises AlreadyExists, Exhausted,
         StoreUnavailable, OutcomeUnknown."""
-        standing = await self.list(tenant)
-        if len(standing) >= MAX_GROUPS:
+        there = await self.list(tenant)
+        if len(there) >= MAX_GROUPS:
             raise Exhausted(
                 f"tenant {tenant} has {MAX_GROUPS} groups, as many as it may; remove one"
             )

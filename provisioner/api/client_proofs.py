@@ -58,12 +58,12 @@ class ClientProofs:
         if caller.may(Role.GATEWAY):
             return GATEWAYS
         metadata = call.metadata()
-        standing = self._enrolment.standing(tenant, client_id, caller, metadata)
+        found = self._enrolment.of_caller(tenant, client_id, caller, metadata)
         proof = ClientProof(
             key=key_digest(metadata),
-            vouched=standing.itself,
-            may_claim=standing.may_claim,
-            bootstrap=standing.bootstrap,
+            vouched=found.itself,
+            may_claim=found.may_claim,
+            bootstrap=found.bootstrap,
             read_ticket=self._reader(tenant, client_id, ticket),
         )
         if not (proof.may_claim or proof.bootstrap) and proof.empty:
@@ -86,7 +86,7 @@ class ClientProofs:
         if caller.may(Role.GATEWAY):
             return GATEWAYS
         metadata = metadata_of(context)
-        itself = self._enrolment.standing(tenant, client_id, caller, metadata).itself
+        itself = self._enrolment.of_caller(tenant, client_id, caller, metadata).itself
         proof = ClientProof(
             key=key_digest(metadata),
             vouched=itself or caller.may(*others),

@@ -21,7 +21,7 @@ from control_plane.identity.enrolment_groups import EnrolmentGroups
 from provisioner.provisioning.tenant_issuers import TenantIssuers
 
 
-class Standing(NamedTuple):
+class Enrolled(NamedTuple):
     """What a caller may be. itself: it has proved to be the client; may_claim: it may become it;
     bootstrap: it may if this token is good; empty: there is none."""
 
@@ -37,13 +37,13 @@ class Enrolment:
         self._groups = groups
         self._issuers = issuers
 
-    def standing(
+    def of_caller(
         self,
         tenant: TenantSpec,
         client_id: str,
         caller: Caller,
         metadata: Iterable[tuple[str, str | bytes]],
-    ) -> Standing:
+    ) -> Enrolled:
         """Of a caller that was admitted, by what it sent along."""
         certified = names(caller, tenant.id, client_id)
         methods = tenant.enrolment or DEFAULT_METHODS
@@ -53,14 +53,14 @@ class Enrolment:
         # A bearer that names a caller was found by whoever admitted it: an API token.
         if caller is not STRANGER and not caller.client_id:
             listed = EnrolmentMethod.TOKEN in methods and caller.may(Role.CLIENT)
-            return Standing(False, may_claim or listed)
+            return Enrolled(False, may_claim or listed)
         bearer = bearer_of(metadata)
         if bearer is None:
-            return Standing(certified, may_claim)
+            return Enrolled(certified, may_claim)
         form = credential_form(bearer)
         if form is CredentialForm.JWT:
             named = self._issuers.client_of(tenant.id, bearer) == client_id
-            return Standing(
+            return Enrolled(
                 certified or named, may_claim or (named and EnrolmentMethod.TOKEN in methods)
             )
         if EnrolmentMethod.TOKEN in methods and not may_claim:
@@ -68,7 +68,7 @@ class Enrolment:
         bootstrap = ""
         if not may_claim and EnrolmentMethod.BOOTSTRAP in methods and bearer.startswith(BOOTSTRAP):
             bootstrap = bearer
-        return Standing(certified, may_claim, bootstrap)
+        return Enrolled(certified, may_claim, bootstrap)
 
 
 def names(caller: Caller, tenant_id: str, client_id: str) -> bool:
