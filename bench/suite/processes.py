@@ -111,6 +111,7 @@ def provisioner(
     PEM, where `more` of its arguments make it speak TLS."""
     arguments = [
         f"--store={store}", f"--transport={transport}", "--listen=127.0.0.1:0",
+        "--max-connections-per-address=0",  # all load comes from here
         "--metrics-listen=", "--log-level=error", *more,
     ]  # fmt: skip
     with process("provisioner", arguments, folder) as ready:

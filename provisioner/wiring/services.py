@@ -75,7 +75,8 @@ def build_services(
     issuers = TenantIssuers(wall=time.time, clock=time.monotonic)
     issuers.follow(fleet_view.tenants)
     fleet_view.subscribe(lambda _: issuers.follow(fleet_view.tenants))
-    callers = Callers(Proxies(parse_networks(settings.trusted_proxies)), access.control)
+    proxies = Proxies(parse_networks(settings.trusted_proxies))
+    callers = Callers(proxies, access.control)
     watching = Watching.of(
         store,
         state.registry,
@@ -151,6 +152,8 @@ def build_services(
             transport=settings.transport,
             tls=serving_tls(settings.tls_certificate, settings.tls_key, settings.tls_client_ca),
             share_port=share_port,
+            limits=settings.connection_limits(),
+            proxies=proxies,
         ),
         watching=watching,
         access=access,
