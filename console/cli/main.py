@@ -30,6 +30,7 @@ from console.cli.commands import (
     rules,
     store,
     tenants,
+    tokens,
     unit_states,
     watch,
 )
@@ -60,6 +61,7 @@ app.add_typer(moves.app, name="moves", rich_help_panel="Fleet and tenants")
 app.add_typer(tenants.app, name="tenants", rich_help_panel="Fleet and tenants")
 app.add_typer(enrolment.app, name="enrolment", rich_help_panel="Fleet and tenants")
 app.add_typer(keys.app, name="keys", rich_help_panel="Fleet and tenants")
+app.add_typer(tokens.app, name="tokens", rich_help_panel="Fleet and tenants")
 app.add_typer(store.app, name="store", rich_help_panel="Fleet and tenants")
 app.add_typer(apps.app, name="apps", rich_help_panel="Data sharing")
 app.add_typer(events.app, name="events", rich_help_panel="Data sharing")

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from control_plane.auth.credentials import is_mistyped
 from control_plane.errors import InvalidInput
 from control_plane.exposure import check_shown_certificate
 from control_plane.printable import why_unreadable
@@ -197,10 +198,19 @@ def _token(sources: Sequence[Mapping[str, str | None]]) -> str:
     InvalidInput for a file that cannot be used."""
     for source in sources:
         if token := source.get("token"):
-            return token
+            return _typed_well("token", token)
         if file := source.get("token_file"):
-            return read_secret("token-file", Path(file).expanduser())
+            return _typed_well("token-file", read_secret("token-file", Path(file).expanduser()))
     return ""
+
+
+def _typed_well(setting: str, token: str) -> str:
+    """The token. Raises InvalidInput for one that Homeport never issued in this form."""
+    if is_mistyped(token):
+        raise InvalidInput(
+            setting, f"{setting}: the token fails its checksum: it was mistyped, or cut"
+        )
+    return token
 
 
 def _read_profile(
