@@ -27,8 +27,10 @@ LIFECYCLE = (ROOT + "lifecycle/").encode()
 JOBS = (ROOT + "jobs/").encode()
 TENANTS = (ROOT + "tenants/").encode()
 KEY_RING = (ROOT + "keys/ring").encode()
-ENROLMENT_GROUPS = (ROOT + "enrolment/groups/").encode()
-BOOTSTRAP_TOKENS = (ROOT + "enrolment/bootstrap/").encode()
+AUDIT_ENTRIES = (ROOT + "audit/entries/").encode()
+AUDIT_OPEN = (ROOT + "audit/open/").encode()
+AUDIT_HEAD = (ROOT + "audit/head").encode()  # the newest entry's place and hash
+AUDIT_TRIMMED = (ROOT + "audit/trimmed").encode()  # the same of the newest that was deleted
 
 # Where assignments are spread over several clusters (docs/reference/scale-out.md).
 SHARD_MAP = (ROOT + "shards/map").encode()  # with the control data
@@ -131,14 +133,14 @@ def tenant(tenant_id: str) -> bytes:
     return TENANTS + tenant_id.encode()
 
 
-def enrolment_group(tenant_id: str, name: str) -> bytes:
-    """EnrolmentGroup; without a name: the prefix of the tenant's."""
-    return ENROLMENT_GROUPS + f"{tenant_id}/{name}".encode()
+def audit_entry(sequence: int) -> bytes:
+    """One record of the audit log: its hash, then its content."""
+    return AUDIT_ENTRIES + f"{sequence:016d}".encode()
 
 
-def bootstrap_token(tenant_id: str, token_id: str) -> bytes:
-    """BootstrapRecord, until it is used; without an id: the prefix of the tenant's."""
-    return BOOTSTRAP_TOKENS + f"{tenant_id}/{token_id}".encode()
+def audit_open(sequence: int) -> bytes:
+    """Stands while what was asked in this entry has no outcome."""
+    return AUDIT_OPEN + f"{sequence:016d}".encode()
 
 
 def gate(unit_id: str) -> bytes:

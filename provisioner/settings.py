@@ -21,12 +21,11 @@ from control_plane.exposure import (
     check_shown_certificate,
 )
 from control_plane.printable import quoted
-from control_plane.serving.connection_settings import ConnectionSettings
 from control_plane.serving.server import Transport
 from control_plane.settings import read
 
 
-class Settings(AccessSettings, ConnectionSettings):
+class Settings(AccessSettings):
     """See the module; `homeport serve --help` shows these descriptions."""
 
     model_config = SettingsConfigDict(env_prefix="HOMEPORT_", cli_prog_name="homeport serve")
@@ -95,6 +94,12 @@ class Settings(AccessSettings, ConnectionSettings):
     ] = 10.0
     max_watchers: Annotated[
         int, Field(ge=0, le=1_000_000, description="clients watched at once on one server")
+    ] = 20_000
+    audit_keep_s: Annotated[
+        float, Field(ge=86_400, description="how long entries of the audit log are kept, s")
+    ] = 400 * 86_400.0
+    audit_keep_entries: Annotated[
+        int, Field(ge=1_000, le=1_000_000, description="how many entries of it are kept at most")
     ] = 20_000
     drain_s: Annotated[
         float, Field(ge=0, le=600, description="how long calls may finish after SIGTERM, s")

@@ -37,10 +37,6 @@ class Workload(Protocol):
         """Request messages, in order."""
         ...
 
-    def shown(self, worker: int) -> Sequence[bytes]:
-        """Header blocks of the calls, one for each message; none: they show nothing."""
-        ...
-
 
 class LoadProcesses:
     """`processes` times `connections` times `in_flight` calls at once. A context manager:
@@ -169,7 +165,6 @@ def _load(
     in_flight: int,
 ) -> None:
     """Deals a workload out to the connections."""
-    payloads, shown = workload.payloads(number), workload.shown(number)
+    payloads = workload.payloads(number)
     for place, one in enumerate(opened):
-        mine = slice(place, None, len(opened))
-        one.load(workload.path, address, payloads[mine], in_flight, shown[mine])
+        one.load(workload.path, address, payloads[place :: len(opened)], in_flight)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from google.protobuf import descriptor_pool
@@ -21,10 +22,18 @@ PUBLIC_SERVICES = (
 """Not ours and without the option: they tell what is public, or whether the server lives."""
 
 
+class Audited(Enum):
+    """Whether a change is written to the audit log."""
+
+    ALWAYS = pb.AUDIT_UNSPECIFIED
+    NEVER = pb.AUDIT_NONE
+    OF_OPERATORS = pb.AUDIT_OPERATORS  # not of clients and gateways
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MethodAccess:
     """roles: any of these may call. The fields are paths in the request; empty: it has none.
-    changes: whether the method changes anything."""
+    changes: whether the method changes anything; audit: whether that is written down."""
 
     method: str
     roles: frozenset[Role]
@@ -32,6 +41,7 @@ class MethodAccess:
     unit_field: tuple[str, ...] = ()
     platform_field: tuple[str, ...] = ()
     changes: bool = False
+    audit: Audited = Audited.ALWAYS
 
 
 def access_of(method: MethodDescriptor) -> MethodAccess | None:
@@ -46,6 +56,7 @@ def access_of(method: MethodDescriptor) -> MethodAccess | None:
         unit_field=_path(access.unit_field),
         platform_field=_path(access.platform_field),
         changes=access.changes,
+        audit=Audited(access.audit),
     )
 
 

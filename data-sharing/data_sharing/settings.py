@@ -16,13 +16,12 @@ from pydantic_settings import SettingsConfigDict
 
 from control_plane.auth.access_settings import AccessSettings
 from control_plane.exposure import check_exposure, check_serving_tls
-from control_plane.serving.connection_settings import ConnectionSettings
 from control_plane.serving.server import Transport
 from control_plane.settings import read
 from data_sharing.runtimes.processes import ProcessPolicy
 
 
-class Settings(AccessSettings, ConnectionSettings):
+class Settings(AccessSettings):
     """See the module; `homeport share --help` shows these descriptions."""
 
     model_config = SettingsConfigDict(
@@ -86,6 +85,12 @@ class Settings(AccessSettings, ConnectionSettings):
             "resource limits alone"
         ),
     ] = False
+    audit_keep_s: Annotated[
+        float, Field(ge=86_400, description="how long entries of the audit log are kept, s")
+    ] = 400 * 86_400.0
+    audit_keep_entries: Annotated[
+        int, Field(ge=1_000, le=100_000_000, description="how many entries of it are kept at most")
+    ] = 200_000
     drain_s: Annotated[
         float, Field(ge=0, le=600, description="how long calls may finish after SIGTERM, s")
     ] = 10.0

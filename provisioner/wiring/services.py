@@ -11,15 +11,20 @@ import time
 from dataclasses import dataclass
 
 from control_plane import keys
+from control_plane.audit import service as audit_service
+from control_plane.audit.auditing import AuditRetention, build_auditing, new_entry_id
+from control_plane.audit.recorder import AuditRecorder
+from control_plane.audit.store_log import StoreAuditLog
 from control_plane.auth.access import Access
+from control_plane.auth.method_access import access_of_services
 from control_plane.fleet.tenant_registry import TenantRegistry
-from control_plane.identity.bootstrap_tokens import BootstrapTokens
 from control_plane.identity.key_rotation import KeyRotation
 from control_plane.process import serving_tls
 from control_plane.serving.peers import Proxies, parse_networks
 from control_plane.serving.server import Server
 from control_plane.supervision import Supervisor
 from provisioner.api import fleet_service, provisioning_service, tenant_service
+from provisioner.api.audited_objects import audited_objects
 from provisioner.api.callers import Callers
 from provisioner.api.client_proofs import ClientProofs
 from provisioner.api.fleet_service import FleetService
@@ -28,16 +33,15 @@ from provisioner.api.provisioning_service import ProvisioningService
 from provisioner.api.tenant_service import TenantService
 from provisioner.api.unit_operations import UnitOperations
 from provisioner.api.watching import Watching
-from provisioner.provisioning.bootstrap_lookup import BootstrapEnrolment
-from provisioner.provisioning.enrolment import Enrolment
-from provisioner.provisioning.tenant_issuers import TenantIssuers
 from provisioner.settings import Settings
 from provisioner.wiring.moving import Moving
 from provisioner.wiring.state import ServerState
 from provisioner.wiring.tasks import Task
 from provisioner.wiring.use_case import UseCase
 
-SERVICES = (provisioning_service.NAME, fleet_service.NAME, tenant_service.NAME)
+SERVICES = (
+    provisioning_service.NAME, fleet_service.NAME, tenant_service.NAME, audit_service.NAME,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,14 +52,14 @@ class Services:
     watching: Watching
     metrics: ProvisionerMetrics
     access: Access
-    issuers: TenantIssuers
+    audit: AuditRecorder
 
     def tasks(self) -> dict[str, Task]:
         """What works beside the calls, by name."""
         return {
             **self.watching.tasks(),
             **self.access.tasks(),
-            "issuers of tenants": self.issuers.run,
+            "audit log": self.audit.run,
         }
 
 
@@ -71,10 +75,7 @@ def build_services(
 ) -> Services:
     """Over everything else. Raises InvalidInput."""
     store, fleet_view, cluster_set = state.store, state.fleet_view, state.cluster_set
-    access = Access(settings, SERVICES, wall=time.time, clock=time.monotonic, clients_enrol=True)
-    issuers = TenantIssuers(wall=time.time, clock=time.monotonic)
-    issuers.follow(fleet_view.tenants)
-    fleet_view.subscribe(lambda _: issuers.follow(fleet_view.tenants))
+    access = Access(settings, SERVICES, wall=time.time, clock=time.monotonic)
     proxies = Proxies(parse_networks(settings.trusted_proxies))
     callers = Callers(proxies, access.control)
     watching = Watching.of(
@@ -94,10 +95,7 @@ def build_services(
         fallback=use_case.fallback,
         fleet_view=fleet_view,
         callers=callers,
-        proofs=ClientProofs(callers, use_case.fallback, Enrolment(state.enrolment_groups, issuers)),
-        bootstrap=BootstrapEnrolment(
-            None if cluster_set else state.ledger.look_up, clock=time.monotonic, wall=time.time
-        ),
+        proofs=ClientProofs(callers, use_case.fallback),
         watches=watching.clients,
         store_status=state.store_status,
     )
@@ -142,22 +140,32 @@ def build_services(
             wall=time.time,
             random=secrets.token_bytes,
         ),
-        state.enrolment_groups,
-        None if cluster_set else BootstrapTokens(store, random=secrets.token_bytes, wall=time.time),
+    )
+    auditing = build_auditing(
+        StoreAuditLog(store, wall=time.time, new_id=new_entry_id),
+        access_of_services(SERVICES),
+        audited_objects(fleet_service, tenant_service, provisioning_service),
+        access.control,
+        proxies,
+        AuditRetention(age_s=settings.audit_keep_s, entries=settings.audit_keep_entries),
+        wall_ms=lambda: int(time.time() * 1_000),
     )
     return Services(
         server=Server(
-            [provisioning_service.service(), fleet_service.service(), tenant_service.service()],
-            interceptors=[access.interceptor],
+            [
+                provisioning_service.service(),
+                fleet_service.service(),
+                tenant_service.service(),
+                auditing.service.service(),
+            ],
+            interceptors=[access.interceptor, auditing.interceptor],
             transport=settings.transport,
             tls=serving_tls(settings.tls_certificate, settings.tls_key, settings.tls_client_ca),
             share_port=share_port,
-            limits=settings.connection_limits(),
-            proxies=proxies,
         ),
         watching=watching,
         access=access,
-        issuers=issuers,
+        audit=auditing.recorder,
         metrics=ProvisionerMetrics(
             use_case.provisioner,
             state.ledger,

@@ -5,10 +5,8 @@ from __future__ import annotations
 from types import TracebackType
 
 from homeport.async_calls import AsyncCalls
-from homeport.channels import Tls
+from homeport.channels import Tls, tls_of
 from homeport.credentials import ClientCredentials
-from homeport.endpoints import parse_servers
-from homeport.local_stack import access_of
 from homeport.retrying import RetryPolicy
 from homeport.sync_calls import SyncCalls
 from homeport.values import Admission
@@ -25,15 +23,14 @@ class Unit:
         endpoint: str,
         *,
         timeout_s: float = DEFAULT_TIMEOUT_S,
-        tls: bool | Tls | None = None,
+        tls: bool | Tls = False,
         retry: RetryPolicy | None = None,
     ) -> None:
         """Connects at the first call. Raises ValueError for settings that cannot work."""
         self._core, _ = build_core(
             endpoint, tenant=DEFAULT_TENANT, timeout_s=timeout_s, cache_dir=None, retry=retry
         )
-        secured, _ = access_of(parse_servers(endpoint), tls, None)
-        self._calls = SyncCalls(tls=secured, shown=_NOTHING, cache=None)
+        self._calls = SyncCalls(tls=tls_of(tls), shown=_NOTHING, cache=None)
 
     def admit(self, ticket: str, *, timeout_s: float | None = None) -> Admission:
         """Shows the ticket. A refusal is an answer, with its reason. Raises
@@ -64,15 +61,14 @@ class AsyncUnit:
         endpoint: str,
         *,
         timeout_s: float = DEFAULT_TIMEOUT_S,
-        tls: bool | Tls | None = None,
+        tls: bool | Tls = False,
         retry: RetryPolicy | None = None,
     ) -> None:
         """Connects at the first call. Raises ValueError for settings that cannot work."""
         self._core, _ = build_core(
             endpoint, tenant=DEFAULT_TENANT, timeout_s=timeout_s, cache_dir=None, retry=retry
         )
-        secured, _ = access_of(parse_servers(endpoint), tls, None)
-        self._calls = AsyncCalls(tls=secured, shown=_NOTHING, cache=None)
+        self._calls = AsyncCalls(tls=tls_of(tls), shown=_NOTHING, cache=None)
 
     async def admit(self, ticket: str, *, timeout_s: float | None = None) -> Admission:
         """See Unit.admit."""
@@ -95,11 +91,7 @@ class AsyncUnit:
 
 
 def admit(
-    endpoint: str,
-    ticket: str,
-    *,
-    timeout_s: float = DEFAULT_TIMEOUT_S,
-    tls: bool | Tls | None = None,
+    endpoint: str, ticket: str, *, timeout_s: float = DEFAULT_TIMEOUT_S, tls: bool | Tls = False
 ) -> Admission:
     """Shows one ticket to the unit at `endpoint`, over a connection made for it. Programs
     that ask more than once keep a Unit."""

@@ -156,6 +156,16 @@ class DecisionService(pb_grpc.DecisionServiceServicer):
             )
         )
 
+    def instruction(
+        self, context: Context, tenant: str, instruction_id: str
+    ) -> pb.Instruction | None:
+        """One instruction of a tenant; None: it has none of that id."""
+        owner = self._tenant(context, tenant)
+        stored = self._database.read(lambda db: outbox.get(db, instruction_id))
+        if stored is None or stored.instruction.tenant != owner:
+            return None
+        return self._instruction(stored)
+
     def _tenant(self, context: Context, tenant: str) -> str:
         return self._callers.of_context(context, tenant).tenant
 

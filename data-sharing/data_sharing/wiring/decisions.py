@@ -48,7 +48,15 @@ class Deciding:
     dispatcher: Dispatcher
     retention: DecisionRetention
     platforms: PlatformService
-    services: Sequence[Service]
+    rules: RuleService
+    plans: PlanService
+    decisions: DecisionService
+
+    @property
+    def services(self) -> Sequence[Service]:
+        """What it serves."""
+        served = (self.rules, self.plans, self.decisions, self.platforms)
+        return [one.service() for one in served]
 
     def run(self, group: asyncio.TaskGroup, supervisor: Supervisor) -> list[asyncio.Task[None]]:
         """Its tasks in the group, until they are cancelled. Another worker that has taken over
@@ -106,12 +114,6 @@ async def build_deciding(
         needed=lambda tenant: database.read(lambda db: outbox.open_applications(db, tenant)),
         wall_ms=wall_ms,
     )
-    services = (
-        RuleService(rules, worker, offload, callers).service(),
-        PlanService(planning, database, callers, wall_ms=wall_ms).service(),
-        DecisionService(database, worker, dispatcher, operator_actions, callers).service(),
-        platforms.service(),
-    )
 
     def catalogue_changed(catalogue: Catalogue) -> None:
         """What may be read, and what there is to host, may be something else now."""
@@ -126,7 +128,9 @@ async def build_deciding(
         dispatcher=dispatcher,
         retention=DecisionRetention(database, worker, keep_s=keep_decisions_s, wall_ms=wall_ms),
         platforms=platforms,
-        services=services,
+        rules=RuleService(rules, worker, offload, callers),
+        plans=PlanService(planning, database, callers, wall_ms=wall_ms),
+        decisions=DecisionService(database, worker, dispatcher, operator_actions, callers),
     )
 
 

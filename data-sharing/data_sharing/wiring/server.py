@@ -15,10 +15,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from control_plane.audit import service as audit_service
+from control_plane.audit.auditing import Auditing, AuditRetention, build_auditing, new_entry_id
+from control_plane.audit.sqlite_log import SCHEMA as AUDIT_SCHEMA
+from control_plane.audit.sqlite_log import SqliteAuditLog
 from control_plane.auth.access import Access
+from control_plane.auth.method_access import access_of_services
 from control_plane.offloading.pool import ProcessPool
 from control_plane.private_files import keep_private
 from control_plane.process import serving_tls
+from control_plane.serving.peers import Proxies
 from control_plane.serving.server import Server
 from control_plane.serving.tls import HTTP1, following
 from control_plane.supervision import Supervisor
@@ -32,6 +38,7 @@ from data_sharing.api import (
     registry_service,
     rule_service,
 )
+from data_sharing.api.audited_objects import audited_objects
 from data_sharing.api.callers import Callers
 from data_sharing.api.feed_service import FeedService
 from data_sharing.api.http_events import HttpEvents
@@ -58,10 +65,10 @@ log = logging.getLogger("homeport")
 
 SERVICES = (
     registry_service.NAME, feed_service.NAME, rule_service.NAME, plan_service.NAME,
-    decision_service.NAME, platform_service.NAME,
+    decision_service.NAME, platform_service.NAME, audit_service.NAME,
 )  # fmt: skip
 SIGNING_KEY = "signing.key"
-SCHEMAS = (feed_tables.SCHEMA, registry_tables.SCHEMA, *decision_tables.SCHEMAS)
+SCHEMAS = (feed_tables.SCHEMA, registry_tables.SCHEMA, *decision_tables.SCHEMAS, AUDIT_SCHEMA)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,18 +130,28 @@ async def serve(
             retention = Retention(age_s=settings.retain_s, content_bytes=settings.retain_bytes)
             retainer = Retainer(feed_log, retention, wall_ms=wall_ms)
             feeds_served = FeedService(publisher, feed_log, lambda: registry.catalogue, callers)
+            applications = RegistryService(
+                registry, callers, max_artifact_bytes=settings.max_artifact_bytes
+            )
+            auditing = build_auditing(
+                SqliteAuditLog(database, wall_ms=_now_ms, new_id=new_entry_id),
+                access_of_services(SERVICES),
+                audited_objects(applications, deciding.rules, deciding.plans, deciding.decisions),
+                access.control,
+                Proxies(),
+                AuditRetention(age_s=settings.audit_keep_s, entries=settings.audit_keep_entries),
+                wall_ms=_now_ms,
+            )
             server = Server(
                 [
-                    RegistryService(
-                        registry, callers, max_artifact_bytes=settings.max_artifact_bytes
-                    ).service(),
+                    applications.service(),
                     feeds_served.service(),
                     *deciding.services,
+                    auditing.service.service(),
                 ],
-                interceptors=[access.interceptor],
+                interceptors=[access.interceptor, auditing.interceptor],
                 transport=settings.transport,
                 tls=tls,
-                limits=settings.connection_limits(),
             )
             http = HttpEvents(
                 settings.http_listen, publisher, callers, tls=following(tls, HTTP1) if tls else None
@@ -151,7 +168,7 @@ async def serve(
             )
             await _run(
                 settings, stop, on_ready, server, http, metrics, feeds_served, retainer, deciding,
-                pool, access, supervisor,
+                pool, access, auditing, supervisor,
             )  # fmt: skip
             supervisor.raise_if_ended()
     finally:
@@ -170,6 +187,7 @@ async def _run(
     deciding: Deciding,
     pool: ProcessPool,
     access: Access,
+    auditing: Auditing,
     supervisor: Supervisor,
 ) -> None:
     host = settings.listen.rpartition(":")[0]
@@ -180,6 +198,7 @@ async def _run(
             tasks = [
                 group.create_task(supervisor.keep("feed retention", retainer.run)),
                 group.create_task(supervisor.keep("offloading", pool.run)),
+                group.create_task(supervisor.keep("audit log", auditing.recorder.run)),
                 *deciding.run(group, supervisor),
                 *(
                     group.create_task(supervisor.keep(name, task), name=name)
@@ -210,3 +229,8 @@ async def _run(
 def _workers(cores: int | None) -> int:
     """Processes in which submissions are checked. Two at least, so that no tenant has them all."""
     return max(2, min(4, cores or 1))
+
+
+def _now_ms() -> int:
+    """Of the audit log, which goes by the real time, whatever `clock_file` says."""
+    return int(time.time() * 1_000)

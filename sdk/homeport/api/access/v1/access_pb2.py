@@ -25,15 +25,17 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#homeport/api/access/v1/access.proto\x12\x16homeport.api.access.v1\x1a google/protobuf/descriptor.proto\"\x88\x01\n\x06\x41\x63\x63\x65ss\x12+\n\x05roles\x18\x01 \x03(\x0e\x32\x1c.homeport.api.access.v1.Role\x12\x14\n\x0ctenant_field\x18\x02 \x01(\t\x12\x12\n\nunit_field\x18\x03 \x01(\t\x12\x16\n\x0eplatform_field\x18\x04 \x01(\t\x12\x0f\n\x07\x63hanges\x18\x05 \x01(\x08*\xe0\x01\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_ANYONE\x10\x01\x12\x0f\n\x0bROLE_CLIENT\x10\x02\x12\x10\n\x0cROLE_GATEWAY\x10\x03\x12\x0f\n\x0bROLE_VIEWER\x10\x04\x12\x11\n\rROLE_OPERATOR\x10\x05\x12\x0e\n\nROLE_ADMIN\x10\x06\x12\r\n\tROLE_UNIT\x10\x07\x12\x11\n\rROLE_PLATFORM\x10\x08\x12\x11\n\rROLE_PRODUCER\x10\t\x12\x11\n\rROLE_CONSUMER\x10\n\x12\x12\n\x0eROLE_DEVELOPER\x10\x0b:P\n\x06\x61\x63\x63\x65ss\x12\x1e.google.protobuf.MethodOptions\x18\x85\xad\x04 \x01(\x0b\x32\x1e.homeport.api.access.v1.Accessb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#homeport/api/access/v1/access.proto\x12\x16homeport.api.access.v1\x1a google/protobuf/descriptor.proto\"\xb6\x01\n\x06\x41\x63\x63\x65ss\x12+\n\x05roles\x18\x01 \x03(\x0e\x32\x1c.homeport.api.access.v1.Role\x12\x14\n\x0ctenant_field\x18\x02 \x01(\t\x12\x12\n\nunit_field\x18\x03 \x01(\t\x12\x16\n\x0eplatform_field\x18\x04 \x01(\t\x12\x0f\n\x07\x63hanges\x18\x05 \x01(\x08\x12,\n\x05\x61udit\x18\n \x01(\x0e\x32\x1d.homeport.api.access.v1.Audit*\xe0\x01\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_ANYONE\x10\x01\x12\x0f\n\x0bROLE_CLIENT\x10\x02\x12\x10\n\x0cROLE_GATEWAY\x10\x03\x12\x0f\n\x0bROLE_VIEWER\x10\x04\x12\x11\n\rROLE_OPERATOR\x10\x05\x12\x0e\n\nROLE_ADMIN\x10\x06\x12\r\n\tROLE_UNIT\x10\x07\x12\x11\n\rROLE_PLATFORM\x10\x08\x12\x11\n\rROLE_PRODUCER\x10\t\x12\x11\n\rROLE_CONSUMER\x10\n\x12\x12\n\x0eROLE_DEVELOPER\x10\x0b*C\n\x05\x41udit\x12\x15\n\x11\x41UDIT_UNSPECIFIED\x10\x00\x12\x0e\n\nAUDIT_NONE\x10\x01\x12\x13\n\x0f\x41UDIT_OPERATORS\x10\x02:P\n\x06\x61\x63\x63\x65ss\x12\x1e.google.protobuf.MethodOptions\x18\x85\xad\x04 \x01(\x0b\x32\x1e.homeport.api.access.v1.Accessb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'homeport.api.access.v1.access_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ROLE']._serialized_start=237
-  _globals['_ROLE']._serialized_end=461
+  _globals['_ROLE']._serialized_start=283
+  _globals['_ROLE']._serialized_end=507
+  _globals['_AUDIT']._serialized_start=509
+  _globals['_AUDIT']._serialized_end=576
   _globals['_ACCESS']._serialized_start=98
-  _globals['_ACCESS']._serialized_end=234
+  _globals['_ACCESS']._serialized_end=280
 # @@protoc_insertion_point(module_scope)

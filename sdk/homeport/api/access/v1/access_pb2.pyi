@@ -83,6 +83,32 @@ ROLE_DEVELOPER: Role.ValueType  # 11
 """submits applications"""
 Global___Role: _TypeAlias = Role  # noqa: Y015
 
+class _Audit:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AuditEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Audit.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    AUDIT_UNSPECIFIED: _Audit.ValueType  # 0
+    """always"""
+    AUDIT_NONE: _Audit.ValueType  # 1
+    """never; the method's option says why"""
+    AUDIT_OPERATORS: _Audit.ValueType  # 2
+    """Where the caller is more than a client or a gateway: clients do it of themselves, often."""
+
+class Audit(_Audit, metaclass=_AuditEnumTypeWrapper):
+    """Whether a method that changes something is written to the audit log, as docs/reference/audit.md
+    says. Requests with a field `dry_run` that is set are not.
+    """
+
+AUDIT_UNSPECIFIED: Audit.ValueType  # 0
+"""always"""
+AUDIT_NONE: Audit.ValueType  # 1
+"""never; the method's option says why"""
+AUDIT_OPERATORS: Audit.ValueType  # 2
+"""Where the caller is more than a client or a gateway: clients do it of themselves, often."""
+Global___Audit: _TypeAlias = Audit  # noqa: Y015
+
 @_typing.final
 class Access(_message.Message):
     """Fields are named from the request on, with dots between (`spec.unit_id`)."""
@@ -94,6 +120,7 @@ class Access(_message.Message):
     UNIT_FIELD_FIELD_NUMBER: _builtins.int
     PLATFORM_FIELD_FIELD_NUMBER: _builtins.int
     CHANGES_FIELD_NUMBER: _builtins.int
+    AUDIT_FIELD_NUMBER: _builtins.int
     tenant_field: _builtins.str
     """The field that names the tenant; left empty in a request it is the caller's. Callers of one
     tenant may call methods that have such a field, for their tenant alone.
@@ -104,6 +131,8 @@ class Access(_message.Message):
     """who is a platform alone may name itself"""
     changes: _builtins.bool
     """whether it changes anything"""
+    audit: Global___Audit.ValueType
+    """of what changes something"""
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[Global___Role.ValueType]:
         """any of these"""
@@ -116,10 +145,11 @@ class Access(_message.Message):
         unit_field: _builtins.str = ...,
         platform_field: _builtins.str = ...,
         changes: _builtins.bool = ...,
+        audit: Global___Audit.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "platform_field", b"platform_field", "roles", b"roles", "tenant_field", b"tenant_field", "unit_field", b"unit_field"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audit", b"audit", "changes", b"changes", "platform_field", b"platform_field", "roles", b"roles", "tenant_field", b"tenant_field", "unit_field", b"unit_field"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,122 @@
+"""A message as the audit log keeps it: compact JSON values, bounded, and without secrets.
+
+Bytes are never kept, and neither is text that a credential could be, by its field's or its map
+key's name. The walk ends where the bound is reached, so that its cost is bounded as well; a text
+that is cut says how long it was, and what its SHA-256 is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from google.protobuf import duration_pb2, timestamp_pb2
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+
+LIMIT_CHARACTERS = 6_000
+LEFT_OUT = "(left out)"
+CUT = "(cut)"
+_DEPTH = 20
+_LEAST_TEXT = 16  # characters that are kept of a text, however little room is left
+_SECRET = re.compile(
+    r"(^|_)(tickets?|tokens?|secrets?|passwords?|passphrases?|credentials?|authorization|"
+    r"signatures?|proofs?|private|api_?keys?)(_|$)"
+)
+_SHOWN = frozenset({"page_token", "next_page_token"})  # names of fields with harmless text
+
+
+def is_secret(name: str) -> bool:
+    """Whether text of this name is left out."""
+    plain = re.sub(r"[^a-z0-9]+", "_", re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower())
+    return name not in _SHOWN and _SECRET.search(plain) is not None
+
+
+def message_json(message: Message, limit: int = LIMIT_CHARACTERS) -> Any:
+    """What json.dumps takes: the fields that are set, by their names in the contract; of about
+    `limit` characters at most. What is left out or cut is said."""
+    return _Walk(limit).message(message, 0)
+
+
+class _Walk:
+    def __init__(self, limit: int) -> None:
+        self._left = limit
+
+    def message(self, message: Message, depth: int) -> Any:
+        if isinstance(message, timestamp_pb2.Timestamp | duration_pb2.Duration):
+            return self._well_known(message)
+        if depth > _DEPTH:
+            return CUT
+        found: dict[str, Any] = {}
+        for field, value in message.ListFields():
+            if self._left <= 0:
+                found["…"] = CUT
+                break
+            self._left -= len(field.name) + 4
+            found[field.name] = self._field(field, value, depth + 1)
+        return found
+
+    def _well_known(self, message: timestamp_pb2.Timestamp | duration_pb2.Duration) -> str:
+        self._left -= 24
+        try:
+            return message.ToJsonString()
+        except ValueError:  # out of range: whoever sent it is told so elsewhere
+            return f"{message.seconds}.{message.nanos:09d}"
+
+    def _field(self, field: FieldDescriptor, value: Any, depth: int) -> Any:
+        if isinstance(value, Mapping):
+            return self._map(field, value, depth)
+        if field.is_repeated:
+            several: list[Any] = []
+            for one in value:
+                if self._left <= 0:
+                    several.append(f"{CUT} {len(value) - len(several)} more")
+                    break
+                several.append(self._value(field, one, depth))
+            return several
+        return self._value(field, value, depth)
+
+    def _map(self, field: FieldDescriptor, values: Mapping[Any, Any], depth: int) -> Any:
+        entry: Any = field.message_type
+        of = entry.fields_by_name["value"]
+        found: dict[str, Any] = {}
+        for key, value in values.items():
+            if self._left <= 0:
+                found["…"] = f"{CUT} {len(values) - len(found)} more"
+                break
+            name = self._text(str(key))
+            kept = name if isinstance(name, str) else name["begins"]
+            found[kept] = LEFT_OUT if is_secret(str(key)) else self._value(of, value, depth)
+        return found
+
+    def _value(self, field: FieldDescriptor, value: Any, depth: int) -> Any:
+        if field.type == FieldDescriptor.TYPE_MESSAGE:
+            return self.message(value, depth)
+        if field.type == FieldDescriptor.TYPE_BYTES:
+            self._left -= len(LEFT_OUT)
+            return LEFT_OUT
+        if field.type == FieldDescriptor.TYPE_STRING:
+            if is_secret(field.name):
+                self._left -= len(LEFT_OUT)
+                return LEFT_OUT
+            return self._text(value)
+        self._left -= 8
+        if field.enum_type is not None:
+            known = field.enum_type.values_by_number.get(value)
+            return known.name if known is not None else value
+        if isinstance(value, float) and not -1e308 < value < 1e308:
+            return str(value)  # NaN and infinities are no JSON
+        return value
+
+    def _text(self, text: str) -> Any:
+        room = max(_LEAST_TEXT, self._left)
+        self._left -= min(len(text), room) + 3
+        if len(text) <= room:
+            return text
+        return {
+            "begins": text[:room],
+            "characters": len(text),
+            "sha256": hashlib.sha256(text.encode()).hexdigest(),
+        }

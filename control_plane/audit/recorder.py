@@ -1,0 +1,105 @@
+"""AuditRecorder: writes what is asked before it is done, and its outcome after it.
+
+What is asked raises where it cannot be written, and then nothing is changed. An outcome never
+raises: the change is made by then. One that cannot be written now is written later, as long as
+this server lives; until then what was asked stands there as open. `run` is a task of the owner's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+
+from control_plane.audit.entry import AuditEntry
+from control_plane.audit.port import TRIM_AT_ONCE, AuditLog
+from control_plane.errors import OutcomeUnknown, ServiceError, StoreUnavailable, Unavailable
+
+log = logging.getLogger(__name__)
+
+TRIM_EVERY_S = 60.0
+TRIMS_IN_A_ROW = 40  # 2,000 entries a minute
+RETRY_S = 5.0
+MOST_LATE = 10_000
+
+
+class AuditRecorder:
+    """One per server. wall_ms: Unix ms. keep_s and keep: entries older than that, and those not
+    among the newest so many, are deleted. late: outcomes that wait to be written."""
+
+    def __init__(
+        self, audit_log: AuditLog, *, wall_ms: Callable[[], int], keep_s: float, keep: int
+    ) -> None:
+        self._log = audit_log
+        self._wall_ms = wall_ms
+        self._keep_s = keep_s
+        self._keep = keep
+        self._wake = asyncio.Event()
+        self.late: deque[AuditEntry] = deque(maxlen=MOST_LATE)
+
+    async def asked(self, entry: AuditEntry) -> AuditEntry:
+        """The entry with its sequence, once it is on disk. Raises Unavailable: nothing may be
+        changed."""
+        try:
+            return replace(entry, sequence=await self._log.append(entry))
+        except (StoreUnavailable, OutcomeUnknown) as error:
+            raise Unavailable(
+                f"the audit log cannot be written, and nothing was changed: {error.message}"
+            ) from error
+
+    async def ended(self, entry: AuditEntry) -> None:
+        """Writes an outcome, now or later."""
+        try:
+            await self._log.append(entry)
+        except ServiceError as error:
+            log.error("the outcome of audit entry %d is not written yet: %s", entry.asked, error)
+            self.ended_later(entry)
+        except asyncio.CancelledError:
+            self.ended_later(entry)
+            raise
+
+    def ended_later(self, entry: AuditEntry) -> None:
+        """Has `run` write an outcome; for where nothing can be waited for."""
+        self.late.append(entry)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Writes late outcomes and trims the log, for ever."""
+        while True:
+            if await self._write_late():
+                await self._trim()
+            self._wake.clear()
+            await _wait(self._wake, TRIM_EVERY_S)
+
+    async def _write_late(self) -> bool:
+        """Whether all of them are written; after a pause where not."""
+        while self.late:
+            entry = self.late[0]
+            try:
+                await self._log.append(entry)
+            except ServiceError:
+                await asyncio.sleep(RETRY_S)
+                self._wake.set()
+                return False
+            if self.late and self.late[0] is entry:
+                self.late.popleft()
+        return True
+
+    async def _trim(self) -> None:
+        before_ms = self._wall_ms() - int(self._keep_s * 1_000)
+        try:
+            for _ in range(TRIMS_IN_A_ROW):
+                if await self._log.trim(before_ms=before_ms, keep=self._keep) < TRIM_AT_ONCE:
+                    return
+        except (ServiceError, TimeoutError) as error:
+            log.warning("the audit log could not be trimmed: %s", error)
+
+
+async def _wait(event: asyncio.Event, most_s: float) -> None:
+    try:
+        async with asyncio.timeout(most_s):
+            await event.wait()
+    except TimeoutError:
+        return

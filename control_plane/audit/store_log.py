@@ -1,0 +1,249 @@
+"""StoreAuditLog: the audit log of servers that share one store.
+
+An entry and the head of the chain are one transaction, which compares the head it was made on: of
+two servers that append at once one is refused, and appends behind the other. Entries of one server
+that wait for each other go together. A transaction whose outcome is not known is looked for before
+anything is written again, so that nothing stands there twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import TypeVar
+
+import msgspec
+
+from control_plane import keys
+from control_plane.audit.chain import AuditRecord, extend
+from control_plane.audit.entry import START, AuditEntry, AuditPhase, ChainPoint
+from control_plane.audit.port import TRIM_AT_ONCE, ChainPage, due
+from control_plane.errors import OutcomeUnknown, StoreUnavailable, Unavailable
+from control_plane.store.port import (
+    Compacted,
+    Delete,
+    Get,
+    KeyValue,
+    Operation,
+    Put,
+    Store,
+    Txn,
+    unchanged,
+)
+
+APPEND_S = 5.0
+AT_ONCE = 20  # entries in one transaction: some 500 kB at most
+ATTEMPTS = 50  # against other servers, of which one gets through each time
+HASH_BYTES = 32
+
+T = TypeVar("T")
+
+
+class _Head(msgspec.Struct, frozen=True):
+    """The newest entry; mod_revision: of the key, which is not in its value."""
+
+    point: ChainPoint = START
+    time_ms: int = 0
+
+
+class StoreAuditLog:
+    """An AuditLog. wall: Unix seconds; new_id: tells two trims apart."""
+
+    def __init__(
+        self, store: Store, *, wall: Callable[[], float], new_id: Callable[[], str]
+    ) -> None:
+        self._store = store
+        self._wall = wall
+        self._new_id = new_id
+        self._lock = asyncio.Lock()
+        self._waiting: deque[tuple[AuditEntry, asyncio.Future[int]]] = deque()
+
+    async def append(self, entry: AuditEntry) -> int:
+        """See AuditLog."""
+        answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._waiting.append((entry, answer))
+        try:
+            async with asyncio.timeout(APPEND_S):
+                while not answer.done():
+                    async with self._lock:
+                        if not answer.done():
+                            await self._write_waiting()
+        except TimeoutError as error:
+            raise _away("the store did not answer in time") from error
+        finally:
+            if not answer.done():
+                answer.cancel()  # it is not written any more by whoever comes next
+        return answer.result()
+
+    async def read(self, *, after: int, limit: int) -> ChainPage:
+        """See AuditLog."""
+        try:
+            found = await self._store.commit(
+                Txn(then=[Get(keys.AUDIT_HEAD), Get(keys.AUDIT_TRIMMED)])
+            )
+            at = found.revision
+            page = await self._store.range(
+                keys.AUDIT_ENTRIES,
+                start_after=keys.audit_entry(after),
+                limit=limit,
+                at_revision=at,
+            )
+            open_ = await self._store.range(
+                keys.AUDIT_OPEN,
+                start_after=keys.audit_open(after),
+                limit=limit,
+                at_revision=at,
+                keys_only=True,
+            )
+        except OutcomeUnknown as error:  # of a transaction that only reads
+            raise StoreUnavailable(error.message) from error
+        except Compacted as error:
+            raise StoreUnavailable("the store was compacted meanwhile; try again") from error
+        head, trimmed = (pairs[0] if pairs else None for pairs in found.results)
+        return ChainPage(
+            records=[_record(pair) for pair in page.items],
+            head=_head(head).point,
+            trimmed=_point(trimmed),
+            open=frozenset(_number(pair, keys.AUDIT_OPEN) for pair in open_.items),
+        )
+
+    async def trim(self, *, before_ms: int, keep: int) -> int:
+        """See AuditLog."""
+        pair = await self._store.get(keys.AUDIT_TRIMMED)
+        point = _point(pair)
+        page = await self.read(after=point.sequence, limit=TRIM_AT_ONCE)
+        gone = due(page, before_ms=before_ms, keep=keep)
+        if page.trimmed != point or not gone:
+            return 0
+        newest = gone[-1].point
+        entry = AuditEntry(id=self._new_id(), phase=AuditPhase.TRIMMED, trimmed=newest)
+        also: list[Operation] = [Put(keys.AUDIT_TRIMMED, _encode(newest))]
+        for record in gone:
+            also += [
+                Delete(keys.audit_entry(record.sequence)),
+                Delete(keys.audit_open(record.sequence)),
+            ]
+        guard = unchanged(keys.AUDIT_TRIMMED, pair.mod_revision if pair else 0)
+        async with self._lock, asyncio.timeout(APPEND_S):
+            head_pair = await self._store.get(keys.AUDIT_HEAD)
+            _, txn = self._transaction([entry], head_pair)
+            done = await self._store.commit(
+                Txn(
+                    compares=[*txn.compares, guard],
+                    creates=txn.creates,
+                    then=[*txn.then, *also],
+                )
+            )
+        return len(gone) if done.succeeded else 0
+
+    async def _write_waiting(self) -> None:
+        """Appends what waits, as far as it goes into one transaction. Whoever waits for one of
+        those is told, whatever becomes of it."""
+        taken: list[tuple[AuditEntry, asyncio.Future[int]]] = []
+        while self._waiting and len(taken) < AT_ONCE:
+            entry, answer = self._waiting.popleft()
+            if not answer.done():
+                taken.append((entry, answer))
+        failure: BaseException = _away("the append was interrupted")
+        try:
+            records = await self._written([entry for entry, _ in taken]) if taken else []
+            for (_, answer), record in zip(taken, records, strict=True):
+                if not answer.done():
+                    answer.set_result(record.sequence)
+        except Unavailable as error:
+            failure = _away(error.message)
+        finally:
+            for _, answer in taken:
+                if not answer.done():
+                    answer.set_exception(failure)
+                    answer.exception()  # its owner may have left
+
+    async def _written(self, entries: list[AuditEntry]) -> list[AuditRecord]:
+        pair = await self._store.get(keys.AUDIT_HEAD)
+        for _ in range(ATTEMPTS):
+            records, txn = self._transaction(entries, pair)
+            try:
+                done = await self._store.commit(txn)
+            except OutcomeUnknown:
+                if await self._stands(records[-1]):
+                    return records
+                pair = await self._store.get(keys.AUDIT_HEAD)
+                continue
+            if done.succeeded:
+                return records
+            found = done.results[-1]
+            met = found[0] if found else None
+            if (met.mod_revision if met else 0) == (pair.mod_revision if pair else 0):
+                raise Unavailable(
+                    f"the audit log in the store is damaged: entry {records[0].sequence} is there "
+                    "already; run `homeport audit verify`"
+                )
+            if await self._stands(records[-1]):  # of an attempt that was thought lost
+                return records
+            pair = met
+        raise Unavailable("other servers keep writing to the audit log; try again")
+
+    def _transaction(
+        self, entries: list[AuditEntry], pair: KeyValue | None
+    ) -> tuple[list[AuditRecord], Txn]:
+        """The records of these behind the head as `pair` has it, and what writes them."""
+        head = _head(pair)
+        time_ms = max(head.time_ms, int(self._wall() * 1_000))
+        point, records = head.point, list[AuditRecord]()
+        marks: list[Operation] = []
+        for entry in entries:
+            records.append(extend(point, entry, time_ms))
+            point = records[-1].point
+            if entry.phase is AuditPhase.ASKED:
+                marks.append(Put(keys.audit_open(point.sequence), b""))
+            elif entry.asked:
+                marks.append(Delete(keys.audit_open(entry.asked)))
+        return records, Txn(
+            compares=[unchanged(keys.AUDIT_HEAD, pair.mod_revision if pair else 0)],
+            creates=[(keys.audit_entry(one.sequence), one.hash + one.content) for one in records],
+            then=[Put(keys.AUDIT_HEAD, _encode(_Head(point, time_ms))), *marks],
+            otherwise=[Get(keys.AUDIT_HEAD)],
+        )
+
+    async def _stands(self, record: AuditRecord) -> bool:
+        pair = await self._store.get(keys.audit_entry(record.sequence))
+        return pair is not None and pair.value == record.hash + record.content
+
+
+def _away(why: str) -> Unavailable:
+    return Unavailable(f"the audit log cannot be written: {why}; nothing was changed, try again")
+
+
+def _number(pair: KeyValue, prefix: bytes) -> int:
+    """The sequence in a key; 0, where no entry is, for one that nobody of us wrote."""
+    name = pair.key[len(prefix) :]
+    return int(name) if name.isdigit() else 0
+
+
+def _record(pair: KeyValue) -> AuditRecord:
+    return AuditRecord(
+        sequence=_number(pair, keys.AUDIT_ENTRIES),
+        content=pair.value[HASH_BYTES:],
+        hash=pair.value[:HASH_BYTES],
+    )
+
+
+_encode = msgspec.json.Encoder(order="sorted").encode
+
+
+def _head(pair: KeyValue | None) -> _Head:
+    return _Head() if pair is None else _decoded(pair.value, _Head)
+
+
+def _point(pair: KeyValue | None) -> ChainPoint:
+    return START if pair is None else _decoded(pair.value, ChainPoint)
+
+
+def _decoded(value: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(value, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Unavailable(
+            f"the audit log in the store is damaged: its head cannot be read ({error})"
+        ) from error

@@ -1,0 +1,100 @@
+"""What the provisioner's methods change, for the audit log: units, tenants, keys, jobs, clients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from google.protobuf.message import Message
+
+from control_plane.audit.objects import AuditedObject, Context, ReadBefore
+from homeport.api.fleet.v1 import fleet_pb2 as fleet
+from homeport.api.provisioning.v1 import provisioning_pb2 as provisioning
+from homeport.api.tenancy.v1 import tenancy_pb2 as tenancy
+from provisioner.api import fleet_service, provisioning_service, tenant_service
+from provisioner.api.fleet_service import FleetService
+from provisioner.api.provisioning_service import ProvisioningService
+from provisioner.api.tenant_service import TenantService
+
+
+def audited_objects(
+    units: FleetService, tenants: TenantService, clients: ProvisioningService
+) -> Mapping[str, AuditedObject]:
+    """By full method path. Objects are read as those methods show them that are for reading."""
+
+    async def unit(request: Any, context: Context) -> Message:
+        return await units.GetUnit(fleet.GetUnitRequest(unit_id=_unit_id(request)), context)
+
+    async def job(request: fleet.ControlMoveJobRequest, context: Context) -> Message | None:
+        found = await units.ListMoveJobs(fleet.ListMoveJobsRequest(with_ended=True), context)
+        return next((one for one in found.jobs if one.job_id == request.job_id), None)
+
+    async def tenant(request: Any, context: Context) -> Message:
+        name = _tenant_id(request)
+        return await tenants.GetTenant(tenancy.GetTenantRequest(tenant=name), context)
+
+    async def keys(request: Any, context: Context) -> Message:
+        return await tenants.ListTicketKeys(tenancy.ListTicketKeysRequest(), context)
+
+    async def client(
+        request: provisioning.ReleaseAssignmentRequest, context: Context
+    ) -> Message | None:
+        asked = provisioning.GetAssignmentRequest(
+            tenant=request.tenant, client_id=request.client_id
+        )
+        return await clients.GetAssignment(asked, context)
+
+    return {
+        **{
+            f"/{fleet_service.NAME}/{name}": _unit(unit)
+            for name in ("ApplyUnit", "CordonUnit", "DrainUnit", "UndrainUnit", "RemoveUnit")
+        },
+        f"/{fleet_service.NAME}/Rebalance": AuditedObject(
+            kind="fleet", target=lambda request: "", after=lambda response: response.job
+        ),
+        f"/{fleet_service.NAME}/ControlMoveJob": AuditedObject(
+            kind="job",
+            target=lambda request: request.job_id,
+            before=job,
+            after=lambda response: response.job,
+        ),
+        f"/{tenant_service.NAME}/ApplyTenant": AuditedObject(
+            kind="tenant", target=_tenant_id, before=tenant
+        ),
+        f"/{tenant_service.NAME}/RemoveTenant": AuditedObject(
+            kind="tenant", target=_tenant_id, before=tenant, after=lambda response: None
+        ),
+        f"/{tenant_service.NAME}/RotateTicketKeys": AuditedObject(
+            kind="keys", target=lambda request: "", before=keys
+        ),
+        f"/{provisioning_service.NAME}/ReleaseAssignment": AuditedObject(
+            kind="client",
+            target=lambda request: request.client_id,
+            before=client,
+            after=lambda response: None,
+        ),
+    }
+
+
+def _unit(before: ReadBefore) -> AuditedObject:
+    """Answers are the unit, have it as `unit`, or nothing once it is removed."""
+    return AuditedObject(kind="unit", target=_unit_id, before=before, after=_unit_after)
+
+
+def _unit_after(response: Any) -> Message | None:
+    if isinstance(response, fleet.RemoveUnitResponse):
+        return None
+    found: Message = response if isinstance(response, fleet.Unit) else response.unit
+    return found
+
+
+def _unit_id(request: Any) -> str:
+    spec = getattr(request, "spec", None)
+    name: str = request.unit_id if spec is None else spec.unit_id
+    return name
+
+
+def _tenant_id(request: Any) -> str:
+    name = request.tenant
+    found: str = name if isinstance(name, str) else name.tenant
+    return found

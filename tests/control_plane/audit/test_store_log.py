@@ -1,0 +1,125 @@
+"""The audit log in a store: one chain whoever appends, and whatever is done past it is found."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from control_plane import keys
+from control_plane.audit.chain import AuditRecord
+from control_plane.audit.port import AuditLog
+from control_plane.audit.store_log import StoreAuditLog
+from control_plane.errors import Unavailable
+from control_plane.store.embedded import EmbeddedStore
+from control_plane.store.port import Delete, Put, Txn
+from tests.support.audit_chains import TAMPERINGS, asked
+from tests.support.contracts.audit_log_contract import AuditLogContract, Wall, all_of, fault
+from tests.support.fakes.faulty_store import FaultyStore
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[EmbeddedStore]:
+    opened = await EmbeddedStore.open(tmp_path / "store.db")
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def wall() -> Wall:
+    return Wall()
+
+
+def log_of(store, wall: Wall) -> StoreAuditLog:
+    numbers = count()
+    return StoreAuditLog(store, wall=wall, new_id=lambda: f"trim-{next(numbers)}")
+
+
+@pytest.fixture
+def audit_log(store: EmbeddedStore, wall: Wall) -> AuditLog:
+    return log_of(store, wall)
+
+
+@pytest.fixture
+def others(store: EmbeddedStore, wall: Wall) -> Callable[[], AuditLog]:
+    return lambda: log_of(store, wall)
+
+
+class TestStoreAuditLog(AuditLogContract):
+    """The contract."""
+
+
+def writes_entries(txn: Txn) -> bool:
+    return any(key.startswith(keys.AUDIT_ENTRIES) for key, _ in txn.creates)
+
+
+@pytest.mark.parametrize("lost", ["lost before", "lost after"])
+async def test_what_may_have_been_written_stands_there_once(store: EmbeddedStore, wall, lost: str):
+    faulty = FaultyStore(store, writes_entries)
+    audit_log = log_of(faulty, wall)
+    await audit_log.append(asked(1))
+    faulty.faults.append(lost)
+    assert await audit_log.append(asked(2)) == 2
+    assert len(await all_of(audit_log)) == 2
+    assert await fault(audit_log) is None
+
+
+async def test_a_store_that_refuses_is_told(store: EmbeddedStore, wall):
+    faulty = FaultyStore(store, writes_entries)
+    faulty.faults.append("refused")
+    with pytest.raises(Unavailable, match="cannot be written"):
+        await log_of(faulty, wall).append(asked(1))
+    assert await all_of(log_of(store, wall)) == []
+
+
+async def rewrite(store: EmbeddedStore, records: list[AuditRecord]) -> None:
+    """As somebody would who can write the store: these records, and the head as it is."""
+    await store.commit(Txn(then=[Delete(keys.AUDIT_ENTRIES, prefix=True)]))
+    for one in records:
+        await store.commit(Txn(then=[Put(keys.audit_entry(one.sequence), one.hash + one.content)]))
+
+
+@pytest.mark.parametrize("kind", TAMPERINGS.values(), ids=TAMPERINGS.keys())
+async def test_each_kind_of_tampering_in_the_store_is_found(store, audit_log: AuditLog, kind):
+    for number in range(6):
+        await audit_log.append(asked(number))
+    records = await all_of(audit_log)
+    await rewrite(store, kind(records, 2))
+    assert await fault(audit_log) == 3
+    await rewrite(store, records)
+    assert await fault(audit_log) is None
+
+
+async def test_entries_that_are_gone_from_the_end_or_the_beginning_are_missed(store, audit_log):
+    for number in range(4):
+        await audit_log.append(asked(number))
+    records = await all_of(audit_log)
+    await rewrite(store, records[:2])
+    assert await fault(audit_log) == 3
+    await rewrite(store, records[1:])
+    assert await fault(audit_log) == 1
+
+
+async def test_a_head_that_is_gone_lets_nobody_write_over_the_log(store, audit_log: AuditLog):
+    await audit_log.append(asked(1))
+    await store.commit(Txn(then=[Delete(keys.AUDIT_HEAD)]))
+    with pytest.raises(Unavailable, match="damaged"):
+        await audit_log.append(asked(2))
+    assert len(await all_of(audit_log)) == 1
+
+
+@pytest.mark.parametrize("value", [b"", b"\xff", b"[]", b'{"point": 1}'])
+async def test_a_head_that_cannot_be_read_is_told(store, audit_log: AuditLog, value: bytes):
+    await store.commit(Txn(then=[Put(keys.AUDIT_HEAD, value)]))
+    with pytest.raises(Unavailable, match="damaged"):
+        await audit_log.append(asked(1))
+    with pytest.raises(Unavailable, match="damaged"):
+        await audit_log.read(after=0, limit=1)
+
+
+async def test_a_key_that_is_no_entry_is_found(store, audit_log: AuditLog):
+    await audit_log.append(asked(1))
+    await store.commit(Txn(then=[Put(keys.AUDIT_ENTRIES + b"zzz", b"x")]))
+    assert await fault(audit_log) == 0
