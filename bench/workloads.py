@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import random
+from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
 
+from bench.load.frames import header_block
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
+from homeport.enrolment import hmac_token
 from provisioner.geo.database import GeoDatabase
 from provisioner.geo.sampling import sample_public_addresses
 
@@ -15,6 +19,7 @@ PROVISION = "/homeport.api.provisioning.v1.ProvisioningService/Provision"
 ECHO = "/homeport.bench.Echo/Say"
 ADDRESSES = 20_000
 BATCH_CLIENTS = 1_000
+GROUP = "bench"
 
 
 @cache
@@ -56,6 +61,41 @@ class Provisions:
             for number in range(self.count)
         ]
 
+    def shown(self, worker: int) -> Sequence[bytes]:
+        """Header blocks of the calls; none: they show nothing."""
+        return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrolments:
+    """`count` distinct new clients per worker, where they are by the address they call from.
+    group_key: of the group whose token each of them shows, besides its key; empty: none shows
+    anything."""
+
+    run: str
+    count: int
+    group_key: str = ""
+    path: str = PROVISION
+
+    def payloads(self, worker: int) -> Sequence[bytes]:
+        return [
+            pb.ProvisionRequest(client_id=name).SerializeToString() for name in self._ids(worker)
+        ]
+
+    def shown(self, worker: int) -> Sequence[bytes]:
+        """Header blocks of the calls; none: they show nothing."""
+        if not self.group_key:
+            return ()
+        return [header_block(self._headers(name)) for name in self._ids(worker)]
+
+    def _ids(self, worker: int) -> Sequence[str]:
+        return [client_id(self.run, worker, number) for number in range(self.count)]
+
+    def _headers(self, name: str) -> Sequence[tuple[str, str]]:
+        token = hmac_token(group=GROUP, key=self.group_key, tenant="default", client_id=name)
+        key = urlsafe_b64encode(sha256(name.encode()).digest()).rstrip(b"=").decode()
+        return (("authorization", f"Bearer {token}"), ("homeport-client-key", key))
+
 
 def batches(run: str, count: int, *, size: int = BATCH_CLIENTS, with_tickets: bool) -> list[bytes]:
     """ProvisionManyRequests for `count` batches of distinct clients."""
@@ -76,7 +116,7 @@ def batches(run: str, count: int, *, size: int = BATCH_CLIENTS, with_tickets: bo
 def sample_response() -> bytes:
     """A ProvisionResponse of the usual size, for echoes to answer with. The suite compares
     it with real ones."""
-    response = pb.ProvisionResponse(ticket="t" * 269)
+    response = pb.ProvisionResponse(ticket="t" * 299)
     response.assignment.tenant = "default"
     response.assignment.client_id = client_id("sample", 0, 0)
     response.assignment.unit_id = "ap-northeast"

@@ -27,6 +27,8 @@ LIFECYCLE = (ROOT + "lifecycle/").encode()
 JOBS = (ROOT + "jobs/").encode()
 TENANTS = (ROOT + "tenants/").encode()
 KEY_RING = (ROOT + "keys/ring").encode()
+ENROLMENT_GROUPS = (ROOT + "enrolment/groups/").encode()
+BOOTSTRAP_TOKENS = (ROOT + "enrolment/bootstrap/").encode()
 AUDIT_ENTRIES = (ROOT + "audit/entries/").encode()
 AUDIT_OPEN = (ROOT + "audit/open/").encode()
 AUDIT_HEAD = (ROOT + "audit/head").encode()  # the newest entry's place and hash
@@ -131,6 +133,16 @@ def job(job_id: str) -> bytes:
 def tenant(tenant_id: str) -> bytes:
     """TenantSpec."""
     return TENANTS + tenant_id.encode()
+
+
+def enrolment_group(tenant_id: str, name: str) -> bytes:
+    """EnrolmentGroup; without a name: the prefix of the tenant's."""
+    return ENROLMENT_GROUPS + f"{tenant_id}/{name}".encode()
+
+
+def bootstrap_token(tenant_id: str, token_id: str) -> bytes:
+    """BootstrapRecord, until it is used; without an id: the prefix of the tenant's."""
+    return BOOTSTRAP_TOKENS + f"{tenant_id}/{token_id}".encode()
 
 
 def audit_entry(sequence: int) -> bytes:

@@ -46,10 +46,7 @@ def open_private(path: Path, flags: int) -> int:
     try:
         found = os.fstat(descriptor)
         _check_owner(path, found)
-        if stat.S_ISREG(found.st_mode) and stat.S_IMODE(found.st_mode) != FILE_MODE:
-            if found.st_size and found.st_mode & _OTHERS:
-                log.warning("%s was open to others (mode %o); it is not any more", path,
-                            stat.S_IMODE(found.st_mode))  # fmt: skip
+        if _needs_mending(path, found):
             os.fchmod(descriptor, FILE_MODE)
     except BaseException:
         os.close(descriptor)
@@ -58,14 +55,25 @@ def open_private(path: Path, flags: int) -> int:
 
 
 def make_private(path: Path) -> None:
-    """Sees to it that a file is there, for us alone. Raises as open_private."""
-    os.close(open_private(path, os.O_RDWR | os.O_CREAT))
+    """Sees to it that a file is there, for us alone. Raises as open_private.
+
+    What is there is never opened: closing it would give up the locks that SQLite has on it
+    (https://sqlite.org/howtocorrupt.html, 2.2)."""
+    try:
+        os.close(open_private(path, os.O_RDWR | os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        mend_file(path)
 
 
 def mend_file(path: Path) -> None:
-    """Closes a file to others where there is one. Raises as open_private."""
-    if path.exists():
-        os.close(open_private(path, os.O_RDONLY))
+    """Closes a file to others where there is one, without opening it. Raises as open_private."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return
+    _check_owner(path, found)
+    if _needs_mending(path, found):
+        os.chmod(path, FILE_MODE)
 
 
 def keep_private(folder: Path, *, leave: Collection[str] = ()) -> None:
@@ -116,3 +124,13 @@ def _check_owner(path: Path, found: os.stat_result) -> None:
             f"{path} belongs to user {found.st_uid} and not to {os.geteuid()}, who runs this; "
             "run it as that user, give it to this one (chown -R), or name another place"
         )
+
+
+def _needs_mending(path: Path, found: os.stat_result) -> bool:
+    """Whether a file has another mode than ours have; says where others had a way to content."""
+    mode = stat.S_IMODE(found.st_mode)
+    if not stat.S_ISREG(found.st_mode) or mode == FILE_MODE:
+        return False
+    if found.st_size and mode & _OTHERS:
+        log.warning("%s was open to others (mode %o); it is not any more", path, mode)
+    return True

@@ -21,11 +21,12 @@ from control_plane.exposure import (
     check_shown_certificate,
 )
 from control_plane.printable import quoted
+from control_plane.serving.connection_settings import ConnectionSettings
 from control_plane.serving.server import Transport
 from control_plane.settings import read
 
 
-class Settings(AccessSettings):
+class Settings(AccessSettings, ConnectionSettings):
     """See the module; `homeport serve --help` shows these descriptions."""
 
     model_config = SettingsConfigDict(env_prefix="HOMEPORT_", cli_prog_name="homeport serve")

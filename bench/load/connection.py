@@ -84,6 +84,7 @@ class LoadConnection(asyncio.Protocol):
         self._next = 0
         self._messages: list[bytes] = []
         self._middles: dict[int, bytes] = {}
+        self._own_middles: Sequence[bytes] = ()
         self._head = b""
         self._answered: dict[int, int] = {}  # bytes of answer of each open stream
         self._waiting: dict[int, _Rest] = {}
@@ -103,10 +104,18 @@ class LoadConnection(asyncio.Protocol):
             + window_update(0, LARGEST_WINDOW - INITIAL_WINDOW)
         )
 
-    def load(self, path: str, authority: str, payloads: Sequence[bytes], in_flight: int) -> None:
-        """Encodes one call per payload, to be made in order, `in_flight` at a time."""
+    def load(
+        self,
+        path: str,
+        authority: str,
+        payloads: Sequence[bytes],
+        in_flight: int,
+        shown: Sequence[bytes] = (),
+    ) -> None:
+        """Encodes one call per payload, to be made in order, `in_flight` at a time. shown: for
+        each call a header block of its own, all of one size; none: every call has the same."""
         headers = grpc_headers(path, authority)
-        head = frame(HEADERS, END_HEADERS, 0, headers)
+        head = frame(HEADERS, END_HEADERS, 0, headers + (shown[0] if shown else b""))
         self._messages = [grpc_message(payload) for payload in payloads]
         # A call in one piece is head, stream id, middle, stream id, message; the middle is
         # the headers and the start of the DATA frame, which only knows the message's size.
@@ -115,6 +124,10 @@ class LoadConnection(asyncio.Protocol):
             size: headers + frame(DATA, END_STREAM, 0, bytes(size))[:5]
             for size in {len(message) for message in self._messages}
         }
+        self._own_middles = [
+            headers + block + frame(DATA, END_STREAM, 0, bytes(len(message)))[:5]
+            for block, message in zip(shown, self._messages, strict=bool(shown))
+        ]
         self._in_flight = in_flight
         self._next = 0
         self._counts = CallCounts(asked=len(payloads))
@@ -258,6 +271,7 @@ class LoadConnection(asyncio.Protocol):
             return
         out: list[bytes] = []
         answered, messages, middles = self._answered, self._messages, self._middles
+        own = self._own_middles
         if self._waiting:
             self._send_waiting(out)
         limit = min(self._in_flight, self._most_streams)
@@ -269,6 +283,7 @@ class LoadConnection(asyncio.Protocol):
         ):
             message, stream = messages[self._next], self._stream
             size, stream_id = len(message), stream.to_bytes(4, "big")
+            middle = own[self._next] if own else middles[size]
             if self._next % TIME_EVERY == 0:
                 self._began[stream] = time.monotonic()
             if self._next % KEEP_EVERY == 0:
@@ -278,9 +293,9 @@ class LoadConnection(asyncio.Protocol):
             answered[stream] = 0
             if size <= self._window and size <= self._stream_window and size <= self._frame_size:
                 self._window -= size
-                out += (self._head, stream_id, middles[size], stream_id, message)
+                out += (self._head, stream_id, middle, stream_id, message)
             else:
-                head = middles[size][:-GRPC_PREFIX]
+                head = middle[:-GRPC_PREFIX]
                 out += (self._head, stream_id, head)
                 self._waiting[stream] = _Rest(message, 0, self._stream_window)
                 self._send_waiting(out)

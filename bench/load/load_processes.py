@@ -37,6 +37,10 @@ class Workload(Protocol):
         """Request messages, in order."""
         ...
 
+    def shown(self, worker: int) -> Sequence[bytes]:
+        """Header blocks of the calls, one for each message; none: they show nothing."""
+        ...
+
 
 class LoadProcesses:
     """`processes` times `connections` times `in_flight` calls at once. A context manager:
@@ -165,6 +169,7 @@ def _load(
     in_flight: int,
 ) -> None:
     """Deals a workload out to the connections."""
-    payloads = workload.payloads(number)
+    payloads, shown = workload.payloads(number), workload.shown(number)
     for place, one in enumerate(opened):
-        one.load(workload.path, address, payloads[place :: len(opened)], in_flight)
+        mine = slice(place, None, len(opened))
+        one.load(workload.path, address, payloads[mine], in_flight, shown[mine])

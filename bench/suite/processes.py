@@ -100,16 +100,23 @@ async def apply_fleet(address: str, units: Sequence[UnitSpec], ca: bytes | None 
 
 @contextmanager
 def provisioner(
-    store: str, transport: str, folder: Path, *more: str, ca: bytes | None = None
+    store: str,
+    transport: str,
+    folder: Path,
+    *more: str,
+    ca: bytes | None = None,
+    fleet_applied: bool = False,
 ) -> Iterator[dict[str, str]]:
-    """A provisioning server over a store, with the roomy fleet applied. ca: PEM, where `more` of
-    its arguments make it speak TLS."""
+    """A provisioning server over a store, with the roomy fleet applied, unless it is already. ca:
+    PEM, where `more` of its arguments make it speak TLS."""
     arguments = [
         f"--store={store}", f"--transport={transport}", "--listen=127.0.0.1:0",
+        "--max-connections-per-address=0",  # all load comes from here
         "--metrics-listen=", "--log-level=error", *more,
     ]  # fmt: skip
     with process("provisioner", arguments, folder) as ready:
-        asyncio.run(apply_fleet(ready["grpc"], roomy_fleet(), ca))
+        if not fleet_applied:
+            asyncio.run(apply_fleet(ready["grpc"], roomy_fleet(), ca))
         yield ready
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from bench.suite.bulk import BULK
 from bench.suite.deciding import DECIDING
+from bench.suite.enrolling import ENROLLING
 from bench.suite.invoking import INVOKING
 from bench.suite.measurement import Measurement
 from bench.suite.memory import MEMORY
@@ -20,6 +21,7 @@ from bench.suite.watchers import WATCHING
 ALL: tuple[Measurement, ...] = (
     UNARY,
     SECURED,
+    ENROLLING,
     BULK,
     PURE,
     DECIDING,

@@ -19,6 +19,7 @@ from console.cli.commands import (
     clients,
     decisions,
     doctor,
+    enrolment,
     events,
     geo,
     keys,
@@ -30,6 +31,7 @@ from console.cli.commands import (
     rules,
     store,
     tenants,
+    tokens,
     unit_states,
     watch,
 )
@@ -58,7 +60,9 @@ unit_states.app.command("watch")(watch.watch_units)
 app.add_typer(unit_states.app, name="units", rich_help_panel="Fleet and tenants")
 app.add_typer(moves.app, name="moves", rich_help_panel="Fleet and tenants")
 app.add_typer(tenants.app, name="tenants", rich_help_panel="Fleet and tenants")
+app.add_typer(enrolment.app, name="enrolment", rich_help_panel="Fleet and tenants")
 app.add_typer(keys.app, name="keys", rich_help_panel="Fleet and tenants")
+app.add_typer(tokens.app, name="tokens", rich_help_panel="Fleet and tenants")
 app.add_typer(store.app, name="store", rich_help_panel="Fleet and tenants")
 app.add_typer(apps.app, name="apps", rich_help_panel="Data sharing")
 app.add_typer(events.app, name="events", rich_help_panel="Data sharing")

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from control_plane.auth.credentials import is_mistyped
 from control_plane.errors import InvalidInput
 from control_plane.exposure import check_shown_certificate
 from control_plane.printable import why_unreadable
@@ -153,7 +154,9 @@ def choose_target(
     Raises InvalidInput for a profile that is not there, a config file that cannot be read,
     unknown keys in it, and endpoints that are not host:port."""
     name = flags.profile or environ.get("HOMEPORT_PROFILE")
-    from homeport.endpoints import parse_servers  # brings gRPC, which --help must not wait for
+    # Brings gRPC, which --help must not wait for.
+    from homeport.endpoints import parse_servers
+    from homeport.local_stack import local_stack
 
     used, profile = _read_profile(config, name, required)
     chosen = {
@@ -167,6 +170,9 @@ def choose_target(
         servers = parse_servers(endpoints)
     except ValueError as error:
         raise InvalidInput("server", f"--server: {error}") from error
+    stack = local_stack(servers)
+    if stack is not None:  # `homeport up` runs it on this machine
+        chosen["ca"] = chosen["ca"] or stack.ca
     try:
         check_shown_certificate(
             chosen["certificate"] or None, chosen["certificate_key"] or None, chosen["ca"] or None
@@ -174,7 +180,8 @@ def choose_target(
     except ValueError as error:
         raise InvalidInput("certificate", str(error)) from error
     sources = ({key: getattr(flags, key) for key in _KEYS},
-               {key: environ.get(f"HOMEPORT_{key.upper()}") for key in _KEYS}, profile)  # fmt: skip
+               {key: environ.get(f"HOMEPORT_{key.upper()}") for key in _KEYS}, profile,
+               {"token": stack.token if stack else ""})  # fmt: skip
     return Target(
         servers=servers,
         tenant=chosen["tenant"] or DEFAULT_TENANT,
@@ -191,10 +198,19 @@ def _token(sources: Sequence[Mapping[str, str | None]]) -> str:
     InvalidInput for a file that cannot be used."""
     for source in sources:
         if token := source.get("token"):
-            return token
+            return _typed_well("token", token)
         if file := source.get("token_file"):
-            return read_secret("token-file", Path(file).expanduser())
+            return _typed_well("token-file", read_secret("token-file", Path(file).expanduser()))
     return ""
+
+
+def _typed_well(setting: str, token: str) -> str:
+    """The token. Raises InvalidInput for one that Homeport never issued in this form."""
+    if is_mistyped(token):
+        raise InvalidInput(
+            setting, f"{setting}: the token fails its checksum: it was mistyped, or cut"
+        )
+    return token
 
 
 def _read_profile(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from urllib.parse import quote
 
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
@@ -17,27 +18,50 @@ from rich.text import Text
 from console.cli.markup import escape
 from console.cli.output import Format, busy, console_for_notes, show
 from console.cli.tables import facts
-from console.local.stack import READY, LocalStack, StartInterrupted, ready_document
+from console.local.stack import (
+    READY,
+    LocalStack,
+    StartInterrupted,
+    make_stack_security,
+    ready_document,
+    record_document,
+    secured,
+)
 from console.local.stack_plan import ETCD, ETCD_USER, StackOptions, password_file, plan_stack
+from console.local.stack_security import StackSecurity
 from control_plane.fleet.file import read_fleet
+from control_plane.private_files import private_folder
 from control_plane.ready_file import clear_ready_file, write_ready_file
+from homeport.local_stack import records_folder
 from provisioner.geo.database import GeoDatabase
 
 _TEND_EVERY_S = 0.1
 
 
-def run_until_stopped(options: StackOptions, ready_file: Path | None) -> None:
-    """Returns once everything has stopped as told. Raises ServiceError where the stack cannot
-    start, or a program of it keeps ending; nothing is left running then either."""
-    read_fleet(options.units)  # a mistake in it is said at once, and not by a program's log
+def run_until_stopped(
+    options: StackOptions, ready_file: Path | None, *, insecure: bool = False
+) -> None:
+    """insecure: without TLS and tokens. Returns once everything has stopped as told. Raises
+    ServiceError where the stack cannot start, or a program of it keeps ending; nothing is left
+    running then either."""
+    # A mistake in it is said at once, and not by a program's log.
+    units = [unit.id for unit in read_fleet(options.units)]
     if options.geo is not None:
         GeoDatabase.open(options.geo)
+    if not insecure:
+        options = secured(options)
     plan = plan_stack(options)
+
+    def prepare() -> None:
+        if options.security is not None:
+            make_stack_security(options.security, units)
+
     stop = threading.Event()
     notes = console_for_notes()
     files = [options.data_dir / READY, *([ready_file] if ready_file is not None else [])]
     for file in files[1:]:
         file.unlink(missing_ok=True)
+    record = records_folder() / f"{quote(str(options.data_dir.resolve()), safe='')[-200:]}.json"
     reporter = _StepReporter(notes)
     stack = LocalStack(
         plan,
@@ -45,6 +69,7 @@ def run_until_stopped(options: StackOptions, ready_file: Path | None) -> None:
         on_step=reporter.report,
         on_trouble=lambda trouble: notes.print(trouble, style="yellow", markup=False),
         interrupted=stop.is_set,
+        prepare=prepare,
     )
     with _stopping_on_signals(stop, stack):
         try:
@@ -54,23 +79,33 @@ def run_until_stopped(options: StackOptions, ready_file: Path | None) -> None:
             return
         try:
             store = _store_url(options, stack)
-            announced = ready_document(stack, store)
+            announced = ready_document(stack, store, options.security)
+            _write_record(record, stack, options.security)
             for file in files:
                 write_ready_file(file, announced, indent=2)
             show({}, Format.TABLE, lambda: _where_next(stack, options, store))
             sys.stdout.flush()
             while not stop.wait(_TEND_EVERY_S):
                 stack.tend()
-                if announced != (now := ready_document(stack, store)):
+                if announced != (now := ready_document(stack, store, options.security)):
                     announced = now  # a program was started again: other pids, other ports
+                    _write_record(record, stack, options.security)
                     for file in files:
                         write_ready_file(file, announced, indent=2)
         finally:
             with busy("stopping") as reporter.update:
                 stack.stop()
-            for file in files:
+            for file in (*files, record):
                 clear_ready_file(file)
     notes.print(f"stopped; everything is kept in {options.data_dir}", markup=False)
+
+
+def _write_record(record: Path, stack: LocalStack, security: StackSecurity | None) -> None:
+    """How commands and clients on this machine find CA and token by themselves."""
+    if security is None:
+        return
+    private_folder(record.parent)
+    write_ready_file(record, record_document(stack, security))
 
 
 @contextmanager
@@ -112,6 +147,13 @@ def _store_url(options: StackOptions, stack: LocalStack) -> str:
     return str(stack.facts[ETCD]["url"]) if options.store == "etcd" else options.store
 
 
+def _security_facts(security: StackSecurity | None) -> list[tuple[str, str]]:
+    if security is None:
+        return [("security", "none: no TLS, and whoever can connect may do everything")]
+    found = f"{security.ca} (CA), {security.operator_token_file} (token)"
+    return [("security", f"TLS and tokens, known to this user's programs; {escape(found)}")]
+
+
 def _where_next(stack: LocalStack, options: StackOptions, store: str) -> RenderableType:
     running = facts(
         ("provisioning", f"[bold]{escape(stack.grpc)}[/] (gRPC)"),
@@ -119,6 +161,7 @@ def _where_next(stack: LocalStack, options: StackOptions, store: str) -> Rendera
         ("units", f"{len(stack.units)}, each with an agent on loopback"),
         ("store", escape(store)),
         ("data, logs", escape(str(options.data_dir))),
+        *_security_facts(options.security),
     )
     there = "" if stack.grpc.endswith(":7700") else f" --server {stack.grpc}"
     commands = [

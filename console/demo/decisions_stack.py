@@ -8,9 +8,12 @@ hurry, deciding, sending, running and recording, takes the time it takes.
 from __future__ import annotations
 
 import json
+import secrets
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +24,7 @@ from console.cli.input.submission import read_submission
 from console.cli.profile import Target
 from console.local.child import Child
 from console.local.stack_plan import Program
+from console.local.stack_security import StackSecurity, TokenHolder, make_security
 from control_plane.private_files import private_folder
 from data_sharing.clock import SimulatedClock
 from data_sharing.runtimes.builder import build
@@ -70,6 +74,7 @@ class DecisionsStack:
         for name in BUILT:
             self._on_step(f"building {name}, a Python application, as a wasm component")
             build(APPLICATIONS / name)
+        security = self._secured()
         self._on_step("starting the data-sharing server")
         facts = self._child(
             "server",
@@ -78,9 +83,14 @@ class DecisionsStack:
             "--listen=127.0.0.1:0",
             "--http-listen=",
             "--metrics-listen=",
+            *security.shown("server"),
+            f"--tokens={security.tokens}",
         )
         self.server = str(facts["grpc"])
-        self._target = Target(servers=(self.server,), tenant=TENANT, token="")
+        token = security.operator_token()
+        self._target = Target(
+            servers=(self.server,), tenant=TENANT, token=token, ca=str(security.ca)
+        )
         for name in SUBMITTED:
             self._on_step(f"submitting {name}: schemas, samples, its actions in the sandbox")
             self._submit(name)
@@ -94,10 +104,34 @@ class DecisionsStack:
                 f"--data-dir={self._folder / name}",
                 f"--server={self.server}",
                 f"--tenant={TENANT}",
+                f"--ca={security.ca}",
+                f"--config={security.settings(name)}",
             )
         with self.calls() as calls:
             calls.create_plan(TENANT, (SCENARIO / "plan.yaml").read_text())
             calls.apply_rules(TENANT, (SCENARIO / "rules.yaml").read_text())
+
+    def _secured(self) -> StackSecurity:
+        """A CA, a certificate for the server, and tokens for the operator and each platform."""
+        security = StackSecurity(folder=self._folder / "security")
+        make_security(
+            security,
+            programs=("server",),
+            holders=[
+                TokenHolder(
+                    name=name,
+                    given=[
+                        'roles = ["platform"]',
+                        f'tenant = "{TENANT}"',
+                        f'platform = "{name}"',
+                    ],
+                )
+                for name in PLATFORMS
+            ],
+            now=datetime.now(UTC),
+            new_token=partial(secrets.token_urlsafe, 32),
+        )
+        return security
 
     def _child(self, name: str, module: str, *arguments: str) -> Mapping[str, object]:
         ready_file = self._folder / f"{name}.json"

@@ -25,8 +25,9 @@ from console.cli.output import busy, console_for_people, kilometres, load_bar
 from console.cli.progress import counting
 from console.cli.tables import Table, fold, number, optional, whole
 from console.cli.views.homes import explanation_view
-from console.local.stack import LocalStack
-from console.local.stack_plan import StackOptions, plan_stack
+from console.local.stack import LocalStack, make_stack_security, secured
+from console.local.stack_plan import StackOptions, StackPlan, plan_stack
+from console.local.stack_security import StackSecurity
 from control_plane.fleet.file import SAMPLE, read_fleet
 from control_plane.fleet.unit import UnitSpec
 from homeport import Assignment, ClientAt
@@ -86,7 +87,34 @@ def run(options: Options) -> None:
         addresses = sample_public_addresses(database, options.clients, SEED)
     data_dir = options.output / "data"
     shutil.rmtree(data_dir, ignore_errors=True)
-    plan = plan_stack(
+    security, plan = _plan(options, data_dir)
+    with busy("starting") as now_doing:
+        stack = LocalStack(
+            plan,
+            data_dir,
+            on_step=lambda step: now_doing(f"{step} …"),
+            prepare=lambda: make_stack_security(security, [unit.id for unit in units]),
+        )
+        stack.start()
+    try:
+        token, tls = security.operator_token(), homeport.Tls.from_files(security.ca)
+        with homeport.Client(stack.grpc, tls=tls, token=token) as client:
+            outcome = provision(client, addresses)
+            _print_summary(out, units, outcome)
+            _print_explanation(out, client, outcome)
+        _print_tickets(out, stack, outcome, tls)
+    finally:
+        with busy("stopping"):
+            stack.stop()
+    with busy("drawing the map"):
+        maps = draw(units, Locator(lambda: database), outcome, options.output)
+    out.print(f"\nmap: {', '.join(str(path) for path in maps)}", markup=False)
+    out.print(f"[dim]{database.info.attribution}[/]")
+
+
+def _plan(options: Options, data_dir: Path) -> tuple[StackSecurity, StackPlan]:
+    """A stack with TLS and tokens."""
+    secure = secured(
         StackOptions(
             data_dir=data_dir,
             units=options.units,
@@ -96,22 +124,8 @@ def run(options: Options) -> None:
             transport=options.transport,
         )
     )
-    with busy("starting") as now_doing:
-        stack = LocalStack(plan, data_dir, on_step=lambda step: now_doing(f"{step} …"))
-        stack.start()
-    try:
-        with homeport.Client(stack.grpc) as client:
-            outcome = provision(client, addresses)
-            _print_summary(out, units, outcome)
-            _print_explanation(out, client, outcome)
-        _print_tickets(out, stack, outcome)
-    finally:
-        with busy("stopping"):
-            stack.stop()
-    with busy("drawing the map"):
-        maps = draw(units, Locator(lambda: database), outcome, options.output)
-    out.print(f"\nmap: {', '.join(str(path) for path in maps)}", markup=False)
-    out.print(f"[dim]{database.info.attribution}[/]")
+    assert secure.security is not None
+    return secure.security, plan_stack(secure)
 
 
 def provision(client: homeport.Client, addresses: Sequence[str]) -> DemoResult:
@@ -182,7 +196,7 @@ def _print_explanation(out: Console, client: homeport.Client, outcome: DemoResul
     out.print(explanation_view(name, shown))
 
 
-def _print_tickets(out: Console, stack: LocalStack, outcome: DemoResult) -> None:
+def _print_tickets(out: Console, stack: LocalStack, outcome: DemoResult, tls: homeport.Tls) -> None:
     """The same ticket at its own unit and at another."""
     home = next((home for home in outcome.homes if home), None)
     if home is None:
@@ -190,7 +204,7 @@ def _print_tickets(out: Console, stack: LocalStack, outcome: DemoResult) -> None
     others = [unit for unit in stack.units if unit != home.unit_id]
     out.print(f"[bold]The ticket of {home.client_id}[/] [dim](for {home.unit_id})[/]")
     for unit in (home.unit_id, *others[:1]):
-        answer = homeport.admit(stack.units[unit], home.ticket)
+        answer = homeport.admit(stack.units[unit], home.ticket, tls=tls)
         verdict = "[green]admitted[/]" if answer.admitted else f"[red]refused: {answer.reason}[/]"
         out.print(f"  shown to {unit}: {verdict} [dim]{answer.message}[/]")
 

@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -24,12 +28,15 @@ from console.local.stack_plan import (
     LOOPBACK,
     SERVER,
     Program,
+    StackOptions,
     StackPlan,
     password_file,
     restart_delay_s,
     settled_arguments,
 )
+from console.local.stack_security import StackSecurity, agent_holder, make_security
 from control_plane.errors import ServiceError
+from control_plane.printable import why_failed
 from control_plane.private_files import keep_private, open_private, private_folder
 
 _POLL_S = 0.03
@@ -58,10 +65,12 @@ class LocalStack:
         on_step: Callable[[str], None] = lambda step: None,
         on_trouble: Callable[[str], None] = lambda trouble: None,
         interrupted: Callable[[], bool] = lambda: False,
+        prepare: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`on_step` hears what is being done, `on_trouble` what died and is started again,
-        each as one line. `clock` times restarts, in seconds."""
+        each as one line. `prepare` is called once the data directory is held. `clock` times
+        restarts, in seconds."""
         self.plan = plan
         self.data_dir = data_dir
         self.facts: dict[str, dict[str, object]] = {}
@@ -71,6 +80,7 @@ class LocalStack:
         self._on_step = on_step
         self._on_trouble = on_trouble
         self._interrupted = interrupted
+        self._prepare = prepare
         self._clock = clock
         self._lock: IO[str] | None = None
 
@@ -106,6 +116,7 @@ class LocalStack:
         try:
             for flag, port in self.plan.ports.items():
                 check_port_is_free(flag, port)
+            self._prepare()
             for program in self.plan.programs:
                 self._on_step(f"starting {program.name}")
                 private_folder(program.log.parent)
@@ -234,6 +245,26 @@ class LocalStack:
         self.stop()
 
 
+def secured(options: StackOptions) -> StackOptions:
+    """The same with what secures it in the data directory; `make_stack_security` makes that."""
+    return replace(options, security=StackSecurity(folder=options.data_dir / "security"))
+
+
+def make_stack_security(security: StackSecurity, units: Sequence[str]) -> None:
+    """A CA, certificates and tokens; units: the ids of those in the fleet file. To be called by
+    whoever holds the data directory. Raises StackFailed."""
+    try:
+        make_security(
+            security,
+            programs=(SERVER, AGENT),
+            holders=[agent_holder(AGENT, units)],
+            now=datetime.now(UTC),
+            new_token=partial(secrets.token_urlsafe, 32),
+        )
+    except OSError as error:
+        raise StackFailed(f"{security.folder} cannot be used: {why_failed(error)}") from error
+
+
 def check_port_is_free(flag: str, port: int) -> None:
     """Raises StackFailed when somebody listens on a loopback port."""
     with socket.socket() as probe:
@@ -247,10 +278,21 @@ def check_port_is_free(flag: str, port: int) -> None:
             ) from error
 
 
-def ready_document(stack: LocalStack, store: str) -> Mapping[str, object]:
-    """What `homeport up --ready-file` writes."""
+def ready_document(
+    stack: LocalStack, store: str, security: StackSecurity | None
+) -> Mapping[str, object]:
+    """What `homeport up --ready-file` writes: with `ca` and `token_file` where it is secured."""
+    secured = (
+        {}
+        if security is None
+        else {
+            "ca": str(security.ca.resolve()),
+            "token_file": str(security.operator_token_file.resolve()),
+        }
+    )
     guarded = any(program.name == ETCD for program in stack.plan.programs)
     return {
+        **secured,
         "grpc": stack.grpc,
         "metrics": stack.metrics,
         "units": stack.units,
@@ -259,4 +301,13 @@ def ready_document(stack: LocalStack, store: str) -> Mapping[str, object]:
         "store_password_file": str(password_file(stack.data_dir).resolve()) if guarded else None,
         "data_dir": str(stack.data_dir.resolve()),
         "pids": stack.pids,
+    }
+
+
+def record_document(stack: LocalStack, security: StackSecurity) -> Mapping[str, object]:
+    """What clients on this machine read of it (see homeport.local_stack)."""
+    return {
+        "addresses": [stack.grpc, *stack.units.values()],
+        "ca": str(security.ca.resolve()),
+        "token": security.operator_token(),
     }

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from console.local.stack_security import StackSecurity
 from control_plane.backoff import Backoff
 from control_plane.errors import InvalidInput
 
@@ -43,6 +44,7 @@ class StackOptions:
     geo: Path | None = None
     workers: int = 1
     transport: str = "auto"
+    security: StackSecurity | None = None  # None: plain, and everybody may do all
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,7 @@ def plan_stack(options: StackOptions) -> StackPlan:
                 f"--workers={options.workers}",
                 *geo,
                 *kept,
+                *_server_security(options.security),
             ),
             ready_within_s=60.0,
             stop_within_s=25.0,  # its own drain is 10 s
@@ -151,6 +154,7 @@ def plan_stack(options: StackOptions) -> StackPlan:
                 ReportedValue(SERVER, "grpc", prefix="--server="),
                 f"--listen={LOOPBACK}:0",
                 f"--state-dir={options.data_dir / 'units'}",
+                *_agent_security(options.security),
             ),
             ready_within_s=60.0,
             stop_within_s=10.0,
@@ -162,6 +166,20 @@ def plan_stack(options: StackOptions) -> StackPlan:
     return StackPlan(
         programs=tuple(programs), ports={flag: port for flag, port in wanted.items() if port}
     )
+
+
+def _server_security(security: StackSecurity | None) -> tuple[str, ...]:
+    if security is None:
+        return ()
+    tokens = f"--tokens={security.tokens}"
+    return (*security.shown(SERVER), tokens, f"--unit-ca={security.ca}")
+
+
+def _agent_security(security: StackSecurity | None) -> tuple[str, ...]:
+    if security is None:
+        return ()
+    token = f"--config={security.settings(AGENT)}"
+    return (*security.shown(AGENT), f"--ca={security.ca}", token)
 
 
 def _program(

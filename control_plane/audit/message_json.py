@@ -23,9 +23,10 @@ _DEPTH = 20
 _LEAST_TEXT = 16  # characters that are kept of a text, however little room is left
 _SECRET = re.compile(
     r"(^|_)(tickets?|tokens?|secrets?|passwords?|passphrases?|credentials?|authorization|"
-    r"signatures?|proofs?|private|api_?keys?)(_|$)"
+    r"signatures?|proofs?|private|keys?|apikeys?)(_|$)"
 )
-_SHOWN = frozenset({"page_token", "next_page_token"})  # names of fields with harmless text
+_SHOWN = frozenset({"page_token", "next_page_token", "key_id"})  # names of fields of harmless text
+_EVENTS = "homeport.api.datasharing.v1."  # where a `key` is what events are sorted by
 
 
 def is_secret(name: str) -> bool:
@@ -98,7 +99,8 @@ class _Walk:
             self._left -= len(LEFT_OUT)
             return LEFT_OUT
         if field.type == FieldDescriptor.TYPE_STRING:
-            if is_secret(field.name):
+            of_events = field.name == "key" and field.full_name.startswith(_EVENTS)
+            if is_secret(field.name) and not of_events:
                 self._left -= len(LEFT_OUT)
                 return LEFT_OUT
             return self._text(value)

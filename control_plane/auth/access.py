@@ -28,7 +28,8 @@ from control_plane.auth.tokens_file import TokensFile
 
 class Access(Collector):
     """services: the full names of those that the server has. wall: Unix seconds; clock: monotonic
-    seconds. Raises InvalidInput for a faulty tokens file or an address that is not taken."""
+    seconds; clients_enrol: as Authenticator has it. Raises InvalidInput for a faulty tokens file or
+    an address that is not taken."""
 
     def __init__(
         self,
@@ -37,6 +38,7 @@ class Access(Collector):
         *,
         wall: Callable[[], float],
         clock: Callable[[], float],
+        clients_enrol: bool = False,
     ) -> None:
         self._refusals = Refusals(clock=clock)
         self._file = TokensFile(settings.tokens) if settings.tokens else None
@@ -48,6 +50,7 @@ class Access(Collector):
             wall=wall,
             operators=_operators(settings, self._keys, wall) if self._keys else None,
             certificates=_certificates(settings),
+            clients_enrol=clients_enrol,
         )
         self.control = AccessControl(
             access_of_services(services), authenticator if settings.asks_for_credentials else None

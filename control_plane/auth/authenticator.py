@@ -14,7 +14,7 @@ from typing import Protocol
 from control_plane.auth.callers import Caller
 from control_plane.auth.certificate_callers import CertificateCallers, is_others
 from control_plane.auth.credentials import CredentialForm, bearer_of, credential_form, is_mistyped
-from control_plane.auth.jwt_verifier import JwtRefused, JwtVerifier
+from control_plane.auth.jwt_verifier import JwtRefused, JwtVerifier, claimed_issuer
 from control_plane.auth.refusals import Refusals
 from control_plane.auth.tokens import Tokens
 from control_plane.printable import quoted
@@ -38,8 +38,8 @@ class TokenRefusal(StrEnum):
 
 
 class Authenticator:
-    """operators: verifies the JWTs of operators; certificates: knows the peers. wall: Unix
-    seconds."""
+    """operators: verifies the JWTs of operators; certificates: knows the peers. clients_enrol:
+    what clients of a tenant show, others look at: it names nobody here. wall: Unix seconds."""
 
     def __init__(
         self,
@@ -49,12 +49,14 @@ class Authenticator:
         wall: Callable[[], float],
         operators: JwtVerifier[Caller] | None = None,
         certificates: CertificateCallers | None = None,
+        clients_enrol: bool = False,
     ) -> None:
         self._tokens = tokens
         self._refusals = refusals
         self._wall = wall
         self._operators = operators
         self._certificates = certificates
+        self._clients_enrol = clients_enrol
 
     def caller(
         self, metadata: Iterable[tuple[str, str | bytes]], identity: PeerIdentity | None
@@ -65,6 +67,8 @@ class Authenticator:
         certificate = self._certificates.caller(identity) if self._certificates else None
         if bearer is None:
             return certificate
+        if self._clients_enrol and self._is_clients(bearer):
+            return certificate
         caller = self._of_bearer(bearer)
         if certificate is not None and is_others(certificate, caller):
             self._refusals.refuse(
@@ -72,6 +76,16 @@ class Authenticator:
                 f"{certificate.name} sent the credential of {quoted(caller.name)}",
             )
         return caller
+
+    def _is_clients(self, bearer: str) -> bool:
+        """Whether it is of a form that only clients show: a token for enrolment, or a JWT of
+        another issuer than that of operators."""
+        form = credential_form(bearer)
+        if form is CredentialForm.ENROLMENT:
+            return True
+        return form is CredentialForm.JWT and (
+            self._operators is None or claimed_issuer(bearer) != self._operators.issuer
+        )
 
     def _of_bearer(self, bearer: str) -> Caller:
         if self._operators is not None and credential_form(bearer) is CredentialForm.JWT:

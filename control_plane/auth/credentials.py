@@ -20,6 +20,7 @@ from control_plane.errors import Unauthenticated
 TOKEN_BYTES = 32
 MAX_CREDENTIAL_BYTES = 8 << 10
 PREFIX = "hp_"
+ENROLMENT_PREFIXES = ("hmac.", "boot.")
 _CHECKSUM_BYTES = 4
 _ISSUED = re.compile(r"hp_[a-z2-7]{58}")
 _JWT = re.compile(r"ey[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*")  # ey: {" in base64url
@@ -28,10 +29,13 @@ _JWT = re.compile(r"ey[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*")  # ey: {"
 class CredentialForm(StrEnum):
     TOKEN = "token"  # looked up by its digest
     JWT = "jwt"
+    ENROLMENT = "enrolment"  # a client's: of a group of its tenant, or for one use
 
 
 def credential_form(text: str) -> CredentialForm:
     """Of a bearer's text, by its looks alone."""
+    if text.startswith(ENROLMENT_PREFIXES):
+        return CredentialForm.ENROLMENT
     return CredentialForm.JWT if _JWT.fullmatch(text) else CredentialForm.TOKEN
 
 

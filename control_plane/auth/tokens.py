@@ -53,7 +53,7 @@ from control_plane.printable import quoted, why_unreadable
 MOST_BYTES = 4 << 20
 MOST_UNITS = 1000
 _KEYS = {
-    "name", "id", "sha256", "roles", "rights", "tenant", "application", "units", "platform",
+    "name", "sha256", "roles", "rights", "tenant", "application", "units", "platform",
     "issue_time", "expire_time",
 }  # fmt: skip
 

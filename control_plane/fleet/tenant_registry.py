@@ -59,7 +59,15 @@ class TenantRegistry:
         if await self._has_clients(tenant_id):
             raise _still_used(tenant_id)
         result = await self._store.commit(
-            Txn(compares=[unchanged(key, pair.mod_revision)], then=[Delete(key)])
+            Txn(
+                compares=[unchanged(key, pair.mod_revision)],
+                then=[
+                    Delete(key),
+                    # What let clients in does not wait for another tenant of that name.
+                    Delete(keys.enrolment_group(tenant_id, ""), prefix=True),
+                    Delete(keys.bootstrap_token(tenant_id, ""), prefix=True),
+                ],
+            )
         )
         if not result.succeeded:
             raise Conflict(f"tenant {tenant_id} changed meanwhile; try again")

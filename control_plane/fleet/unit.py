@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NewType
 
+from control_plane.fleet.enrolment import EnrolmentMethod, TrustedIssuer
+
 UnitId = NewType("UnitId", str)
 TenantId = NewType("TenantId", str)
 
@@ -109,6 +111,8 @@ class TenantSpec:
     hold_s: float = 0.0  # a client not admitted within it loses its place; 0: never
     reprovision: Reprovision = Reprovision.KEEP
     return_home: ReturnHome = ReturnHome.NEVER
+    enrolment: tuple[EnrolmentMethod, ...] = ()  # any of these; empty: DEFAULT_METHODS
+    issuers: tuple[TrustedIssuer, ...] = ()
 
 
 DEFAULT_TENANT = TenantSpec(id=TenantId("default"))

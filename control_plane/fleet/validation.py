@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from control_plane.errors import InvalidInput
+from control_plane.fleet.enrolment import check_enrolment
 from control_plane.fleet.unit import Position, ServedAreas, TenantSpec, UnitSpec
 from control_plane.identity.names import check_slug
 from control_plane.printable import MAX_SHOWN, quoted
@@ -166,4 +167,5 @@ def check_tenant(tenant: TenantSpec) -> TenantSpec:
         )
     if tenant.default_position is not None:
         check_position(tenant.default_position, "tenant.default_position")
+    check_enrolment(tenant.enrolment, tenant.issuers, "tenant.")
     return tenant

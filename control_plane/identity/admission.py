@@ -62,23 +62,30 @@ class EpochMemory:
 
     def __init__(self, size: int = 100_000) -> None:
         self._size = size
-        self._seen: OrderedDict[tuple[str, str], tuple[int, int]] = OrderedDict()
+        self._seen: OrderedDict[tuple[str, str], tuple[int, int, int]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._seen)
 
-    def is_past(self, tenant: str, client_id: str, epoch: int, issued_at: int) -> bool:
-        """Whether a ticket of a later epoch was seen that was not issued before this one."""
-        newest, newest_issued_at = self._seen.get((tenant, client_id), (0, 0))
+    def is_past(
+        self, tenant: str, client_id: str, epoch: int, issued_at: int, first_ms: int = 0
+    ) -> bool:
+        """Whether a ticket of a later epoch, or life, was seen that was not issued before this
+        one. first_ms: when this life of the client began; 0: not known."""
+        newest, newest_issued_at, newest_first_ms = self._seen.get((tenant, client_id), (0, 0, 0))
+        if first_ms and newest_first_ms and first_ms != newest_first_ms:
+            return first_ms < newest_first_ms and issued_at <= newest_issued_at
         return epoch < newest and issued_at <= newest_issued_at
 
-    def remember(self, tenant: str, client_id: str, epoch: int, issued_at: int) -> None:
+    def remember(
+        self, tenant: str, client_id: str, epoch: int, issued_at: int, first_ms: int = 0
+    ) -> None:
         """Notes a ticket that is not past; the oldest memory goes when there are too many."""
         key = (tenant, client_id)
-        newest, newest_issued_at = self._seen.get(key, (0, 0))
-        if epoch == newest:
+        newest, newest_issued_at, newest_first_ms = self._seen.get(key, (0, 0, 0))
+        if epoch == newest and first_ms == newest_first_ms:
             issued_at = max(issued_at, newest_issued_at)
-        self._seen[key] = (epoch, issued_at)
+        self._seen[key] = (epoch, issued_at, first_ms)
         self._seen.move_to_end(key)
         if len(self._seen) > self._size:
             self._seen.popitem(last=False)
@@ -120,6 +127,7 @@ class _Claims(msgspec.Struct):
     iat: _Count
     exp: _Count
     hld: _Count = 0
+    first: _Count = 0
 
 
 _read_audience = msgspec.json.Decoder(_Audience).decode
@@ -222,13 +230,13 @@ class TicketVerifier:
         elif now < claims.iat - self._leeway_s:
             reason = AdmissionReason.NOT_YET_VALID
             message = "the ticket is from the future; check the clocks of both sides"
-        elif departed is not None and departed.ends(epoch, claims.iat):
+        elif departed is not None and departed.ends(epoch, claims.iat, claims.first):
             reason, message = AdmissionReason.STALE_EPOCH, _whereto(departed)
-        elif self.epochs.is_past(tenant, client_id, epoch, claims.iat):
+        elif self.epochs.is_past(tenant, client_id, epoch, claims.iat, claims.first):
             reason = AdmissionReason.STALE_EPOCH
             message = "the client has moved since; ask the provisioner where to"
         else:
-            self.epochs.remember(tenant, client_id, epoch, claims.iat)
+            self.epochs.remember(tenant, client_id, epoch, claims.iat, claims.first)
         return Admission(
             reason=reason,
             message=message,

@@ -50,6 +50,14 @@ class Authority:
             raise ValueError("the key of the authority is not that of its certificate")
         return cls(certificate=certificate, key=loaded)
 
+    def is_good(self, now: datetime, *, for_another: timedelta = timedelta(days=366)) -> bool:
+        """Whether what it issues now is good for so long."""
+        certificate = x509.load_pem_x509_certificate(self.certificate)
+        return (
+            certificate.not_valid_before_utc <= now
+            and now + for_another <= certificate.not_valid_after_utc
+        )
+
     @property
     def key_pem(self) -> bytes:
         """For its owner alone."""

@@ -1,9 +1,10 @@
 """DepartureMemory: the clients that left this unit, and which of their tickets that ends.
 
-A ticket is over when its client has left since it was issued. Epochs say so within one life
-of an assignment. A client that was released and assigned again begins at epoch 1, so a ticket
-that was issued after the departure counts whatever its epoch; it is only to let such tickets
-in that two clocks are compared.
+A ticket is over when its client has left since it was issued. Within one life of a client, from
+its first assignment to its release, epochs say so, and no clock matters. A client that was
+released and assigned again begins another life, at epoch 1; tickets and departures say when their
+life began. Only where lives differ, or are not recorded, two clocks are compared, and then a
+ticket that was issued after the departure was heard of counts in any case.
 """
 
 from __future__ import annotations
@@ -23,10 +24,16 @@ class Departed:
     endpoint: str  # empty: nobody knows
     decided_at: float  # Unix seconds, by the clock of who moved it; tells departures apart
     over_at: float  # Unix seconds; tickets issued until then were issued before it left
+    first_ms: int = 0  # when this life of the client began, Unix ms; 0: not recorded
 
-    def ends(self, epoch: int, issued_at: int) -> bool:
-        """Whether a ticket of this epoch, issued then (whole Unix seconds), is over."""
+    def ends(self, epoch: int, issued_at: int, first_ms: int = 0) -> bool:
+        """Whether a ticket of this epoch, issued then (whole Unix seconds), is over. first_ms: as
+        the ticket has it."""
         before = epoch < self.epoch if self.unit_id else epoch <= self.epoch
+        if self.first_ms and first_ms:
+            if first_ms == self.first_ms:
+                return before
+            before = first_ms < self.first_ms
         return before and issued_at <= self.over_at
 
 

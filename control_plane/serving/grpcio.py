@@ -19,6 +19,8 @@ from control_plane.serving.errors_to_status import abort
 from control_plane.serving.peer_identity import PeerIdentity, identity_of
 from control_plane.serving.tls import Tls, TlsFiles
 
+MAX_STREAMS = "grpc.max_concurrent_streams"
+
 
 class GrpcioCall(HotCall):
     """A call whose handler waits for `answer`."""

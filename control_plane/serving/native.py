@@ -2,8 +2,8 @@
 
 Its aio server runs ordinary servicers; this adds hot methods, which are picked out of the
 batch of events before a task or context is made for them. TLS ends in a listener before it
-(`tls_listener`), which says whose connection each call came over. Hot methods lean on two private
-names of pygrpc-native 0.5 (`_on_events`, `_table`), which is why pyproject.toml pins it;
+(`tls_listener`), which says whose connection each call came over. This leans on three private
+names of pygrpc-native 0.5 (`_on_events`, `_table`, `_options`), for which pyproject.toml pins it;
 docs/decisions/0002 says what it buys.
 """
 
@@ -23,6 +23,7 @@ from control_plane.errors import ServiceError, Unauthenticated
 from control_plane.serving.calls import HotCall, HotMethod, Metadata
 from control_plane.serving.connections import Connection, Connections
 from control_plane.serving.errors_to_status import draining
+from control_plane.serving.grpcio import MAX_STREAMS
 from control_plane.serving.peer_identity import PeerIdentity
 from control_plane.serving.status import status_of
 from control_plane.serving.tls import TlsFiles
@@ -30,6 +31,7 @@ from control_plane.serving.tls_listener import TlsListener
 
 log = logging.getLogger(__name__)
 
+BEHIND_STREAMS = 1_000_000  # the server behind has one connection, with the streams of all others
 LAST_BYTES_S = 0.1  # for the front to write what it was handed; it does not say when it has
 
 
@@ -92,6 +94,8 @@ class NativeServer(native_aio.Server):
     ) -> None:
         """connections: those of the listener that ends TLS before this; None: nothing does."""
         super().__init__(interceptors=interceptors, options=options)
+        self._options = [(name, value) for name, value in options if name != MAX_STREAMS]
+        self._options.append((MAX_STREAMS, BEHIND_STREAMS))
         self._hot = hot
         self._hot_by_id: dict[int, HotMethod] = {}
         self._draining = False

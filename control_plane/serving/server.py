@@ -21,14 +21,22 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from control_plane.errors import InvalidInput
 from control_plane.serving.calls import HotMethod
+from control_plane.serving.connection_limits import ConnectionLimits
+from control_plane.serving.connection_watch import ConnectionWatch
 from control_plane.serving.connections import Connections
 from control_plane.serving.errors_to_status import ErrorsToStatus
-from control_plane.serving.grpcio import grpcio_server, register_hot, secured
+from control_plane.serving.first_message import FirstMessage
+from control_plane.serving.grpcio import MAX_STREAMS, grpcio_server, register_hot, secured
+from control_plane.serving.peers import Proxies, peer_address
 from control_plane.serving.reflection import enable_reflection
 from control_plane.serving.tls import TlsFiles
 
 LAST_ANSWERS_S = 1.0  # for telling those whose calls are not finished within the grace
-MAX_STREAMS = 100_000  # of one connection
+PENDING_CALLS = 1_000_000  # connections and their streams are bounded; grpcio cancels any beyond
+HANDSHAKE_S = 10.0
+# Of one connection. A call that is reset is nothing to native, and to grpcio still one to begin and
+# to end, before those of others: in a run of resets no more than so many.
+STREAMS = {"native": 1_000, "grpcio": 200}
 MAX_MESSAGE_BYTES = 1 << 20  # a batch of 1,000 clients takes about 100 kB
 
 
@@ -62,16 +70,28 @@ class Server:
         transport: Transport = Transport.AUTO,
         tls: TlsFiles | None = None,
         share_port: bool = False,
+        limits: ConnectionLimits | None = None,
+        proxies: Proxies | None = None,
+        watch: ConnectionWatch | None = None,
     ) -> None:
+        """proxies: trusted ones, which may have more connections than others. watch: of the
+        process, where it has several servers."""
         self._tls = tls
         self._share_port = share_port
+        self._limits = limits or ConnectionLimits()
+        self._proxies = proxies or Proxies()
+        self._watch = watch or ConnectionWatch()
+        self._ports: list[int] = []
         self.transport = choose_transport(transport)
         hot = {f"/{s.name}/{name}": method for s in services for name, method in s.hot.items()}
         options: list[tuple[str, Any]] = [
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
             ("grpc.max_send_message_length", 4 * MAX_MESSAGE_BYTES),
-            # A gateway follows thousands of clients over one connection; native's default is 1,024.
-            ("grpc.max_concurrent_streams", MAX_STREAMS),
+            (MAX_STREAMS, self._limits.streams or STREAMS[self.transport]),
+            # By itself grpcio cancels calls at random, anybody's, once 1,000 wait to be begun.
+            ("grpc.server.max_pending_requests", PENDING_CALLS),
+            ("grpc.server.max_pending_requests_hard_limit", PENDING_CALLS),
+            ("grpc.server_handshake_timeout_ms", int(HANDSHAKE_S * 1000)),
             ("grpc.keepalive_time_ms", 30_000),
             ("grpc.keepalive_timeout_ms", 10_000),
             ("grpc.so_reuseport", 1 if share_port else 0),
@@ -83,7 +103,12 @@ class Server:
         self._errors_to_status = (
             ErrorsToStatus() if connections is None else ErrorsToStatus(connections.dressed)
         )
-        behind = [self._errors_to_status, *interceptors]
+        first_message = FirstMessage(
+            self._limits.first_message_s,
+            unary=self.transport is Transport.GRPCIO,
+            on_resets=self._close_connection,
+        )
+        behind = [first_message, self._errors_to_status, *interceptors]
         self._server: aio.Server
         if self.transport is Transport.NATIVE:
             from control_plane.serving.native import NativeServer
@@ -117,12 +142,15 @@ class Server:
             raise _cannot_listen(address) from error
         if port == 0:
             raise _cannot_listen(address)
+        self._ports.append(port)
         return port
 
     async def start(self) -> None:
         """Serves. Health says NOT_SERVING until `ready`."""
         await self.ready(False)
         await self._server.start()
+        for port in self._ports:
+            self._watch.hold(port, self._limits, self._proxies.is_trusted)
 
     async def ready(self, serving: bool = True) -> None:
         """What health answers from now on, for every service and for the whole."""
@@ -134,6 +162,8 @@ class Server:
     async def stop(self, grace_s: float) -> None:
         """Says NOT_SERVING, refuses new calls, gives those under way `grace_s` seconds; what is
         not finished by then ends with UNAVAILABLE, and RetryInfo."""
+        for port in self._ports:
+            await asyncio.to_thread(self._watch.release, port)
         await self._health.enter_graceful_shutdown()
         async with asyncio.timeout(grace_s + LAST_ANSWERS_S + 5.0):
             stopping = asyncio.ensure_future(self._server.stop(grace_s + LAST_ANSWERS_S))
@@ -143,6 +173,11 @@ class Server:
                 await stopping
             finally:
                 stopping.cancel()
+
+    def _close_connection(self, peer: str) -> None:
+        address = peer_address(peer)
+        if address is not None:
+            self._watch.close_peer(address, int(peer.rpartition(":")[2]))
 
 
 def choose_transport(wanted: Transport) -> Transport:

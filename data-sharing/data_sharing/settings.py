@@ -16,12 +16,13 @@ from pydantic_settings import SettingsConfigDict
 
 from control_plane.auth.access_settings import AccessSettings
 from control_plane.exposure import check_exposure, check_serving_tls
+from control_plane.serving.connection_settings import ConnectionSettings
 from control_plane.serving.server import Transport
 from control_plane.settings import read
 from data_sharing.runtimes.processes import ProcessPolicy
 
 
-class Settings(AccessSettings):
+class Settings(AccessSettings, ConnectionSettings):
     """See the module; `homeport share --help` shows these descriptions."""
 
     model_config = SettingsConfigDict(

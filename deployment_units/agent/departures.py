@@ -34,5 +34,6 @@ def record_departures(
                 endpoint=departure.endpoint,
                 decided_at=decided_at,
                 over_at=min(decided_at + DECIDED_BEFORE_S, now),
+                first_ms=departure.first_assign_time.ToMilliseconds(),
             ),
         )

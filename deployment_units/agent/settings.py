@@ -15,11 +15,12 @@ from pydantic_settings import SettingsConfigDict
 
 from control_plane.exposure import check_exposure, check_serving_tls, check_shown_certificate
 from control_plane.handoff.chunks import MAX_STATE_BYTES
-from control_plane.settings import ServiceSettings, read
+from control_plane.serving.connection_settings import ConnectionSettings
+from control_plane.settings import read
 from deployment_units.agent.capacity_limit import DEFAULT_MARGIN
 
 
-class AgentSettings(ServiceSettings):
+class AgentSettings(ConnectionSettings):
     """One agent, or one for each unit of a fleet file."""
 
     model_config = SettingsConfigDict(env_prefix="HOMEPORT_AGENT_", cli_prog_name="homeport agent")

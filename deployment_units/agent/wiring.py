@@ -21,6 +21,7 @@ from control_plane.fleet.unit import UnitSpec
 from control_plane.fleet_messages import spec_to_proto
 from control_plane.identity.admission import Admission, TicketVerifier
 from control_plane.process import serving_tls
+from control_plane.serving.connection_watch import ConnectionWatch
 from control_plane.serving.server import Server, Service, Transport
 from control_plane.supervision import Supervisor
 from deployment_units.agent.admitted import AdmittedHolds
@@ -67,7 +68,8 @@ async def run_agents(
     ended = asyncio.Event()
     supervisor = Supervisor(clock=time.monotonic, jitter=rng.random, on_end=ended.set)
     specs: Sequence[UnitSpec | None] = read_fleet(settings.units) if settings.units else [None]
-    agents = [build_agent(settings, spec) for spec in specs]
+    watch = ConnectionWatch()
+    agents = [build_agent(settings, spec, watch) for spec in specs]
     try:
         await _run(agents, stop, ended, on_ready, supervisor)
         supervisor.raise_if_ended()
@@ -110,7 +112,9 @@ async def _run(
             task.cancel()
 
 
-def build_agent(settings: AgentSettings, spec: UnitSpec | None) -> Agent:
+def build_agent(
+    settings: AgentSettings, spec: UnitSpec | None, watch: ConnectionWatch | None = None
+) -> Agent:
     """One agent, listening but not serving yet. Raises InvalidInput for its address;
     Unavailable when its state folder cannot be used."""
     unit_id = spec.id if spec is not None else settings.unit
@@ -144,6 +148,8 @@ def build_agent(settings: AgentSettings, spec: UnitSpec | None) -> Agent:
         [service],
         transport=Transport.GRPCIO,
         tls=serving_tls(settings.tls_certificate, settings.tls_key, settings.tls_client_ca),
+        limits=settings.connection_limits(),
+        watch=watch,
     )
     host = settings.listen.rpartition(":")[0]
     endpoint = f"{host}:{server.bind(settings.listen)}"

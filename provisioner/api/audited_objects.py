@@ -36,6 +36,10 @@ def audited_objects(
     async def keys(request: Any, context: Context) -> Message:
         return await tenants.ListTicketKeys(tenancy.ListTicketKeysRequest(), context)
 
+    async def groups(request: Any, context: Context) -> Message:
+        asked = tenancy.ListEnrolmentGroupsRequest(tenant=request.tenant)
+        return await tenants.ListEnrolmentGroups(asked, context)
+
     async def client(
         request: provisioning.ReleaseAssignmentRequest, context: Context
     ) -> Message | None:
@@ -64,6 +68,11 @@ def audited_objects(
         f"/{tenant_service.NAME}/RemoveTenant": AuditedObject(
             kind="tenant", target=_tenant_id, before=tenant, after=lambda response: None
         ),
+        f"/{tenant_service.NAME}/AddEnrolmentGroup": _enrolment(groups),
+        f"/{tenant_service.NAME}/RemoveEnrolmentGroup": _enrolment(groups),
+        # Issued tokens have no names: the request says how many were asked for.
+        f"/{tenant_service.NAME}/IssueBootstrapTokens": _TOKENS,
+        f"/{tenant_service.NAME}/RevokeBootstrapTokens": _TOKENS,
         f"/{tenant_service.NAME}/RotateTicketKeys": AuditedObject(
             kind="keys", target=lambda request: "", before=keys
         ),
@@ -74,6 +83,21 @@ def audited_objects(
             after=lambda response: None,
         ),
     }
+
+
+_TOKENS = AuditedObject(
+    kind="bootstrap tokens", target=lambda request: "", after=lambda response: None
+)
+
+
+def _enrolment(before: ReadBefore) -> AuditedObject:
+    """Before: all groups of the tenant. After: nothing, for the answer may be a group's key."""
+    return AuditedObject(
+        kind="enrolment group",
+        target=lambda request: request.group,
+        before=before,
+        after=lambda response: None,
+    )
 
 
 def _unit(before: ReadBefore) -> AuditedObject:

@@ -30,6 +30,7 @@ from provisioner.provisioning.client_proof import (
     client_denied,
     key_digest,
 )
+from provisioner.provisioning.enrolment import Enrolment
 from provisioner.provisioning.provisioner import damaged
 from provisioner.provisioning.ticket_fallback import TicketFallback
 from provisioner.watching.home_state import HomeState
@@ -40,10 +41,11 @@ GONE = -1  # in place of the first assignment of a client that has none
 class ClientProofs:
     """One per server. tickets: reads last tickets."""
 
-    def __init__(self, callers: Callers, tickets: TicketFallback) -> None:
+    def __init__(self, callers: Callers, tickets: TicketFallback, enrolment: Enrolment) -> None:
         self._callers = callers
         self._open = callers.open
         self._tickets = tickets
+        self._enrolment = enrolment
 
     def of_call(
         self, call: HotCall, caller: Caller, tenant: TenantSpec, client_id: str, ticket: str
@@ -55,12 +57,18 @@ class ClientProofs:
             return ClientProof(vouched=True, may_claim=True, key=key) if key else ANYONES
         if caller.may(Role.GATEWAY):
             return GATEWAYS
-        return ClientProof(
-            key=key_digest(call.metadata()),
-            vouched=is_client(caller, tenant, client_id),
-            may_claim=True,
+        metadata = call.metadata()
+        found = self._enrolment.of_caller(tenant, client_id, caller, metadata)
+        proof = ClientProof(
+            key=key_digest(metadata),
+            vouched=found.itself,
+            may_claim=found.may_claim,
+            bootstrap=found.bootstrap,
             read_ticket=self._reader(tenant, client_id, ticket),
         )
+        if not (proof.may_claim or proof.bootstrap) and proof.empty:
+            raise client_denied()
+        return proof
 
     def of_context(
         self,
@@ -77,9 +85,10 @@ class ClientProofs:
         caller = self._callers.of_context(context)
         if caller.may(Role.GATEWAY):
             return GATEWAYS
-        itself = is_client(caller, tenant, client_id)
+        metadata = metadata_of(context)
+        itself = self._enrolment.of_caller(tenant, client_id, caller, metadata).itself
         proof = ClientProof(
-            key=key_digest(metadata_of(context)),
+            key=key_digest(metadata),
             vouched=itself or caller.may(*others),
             tickets=itself,
             read_ticket=self._reader(tenant, client_id, ticket),
@@ -141,8 +150,3 @@ class WatchedClientProof:
     def _accept(self, record: AssignmentRecord | None) -> None:
         self._first_ms = record.first_ms if record is not None else GONE
         self.tickets = record is not None and self._proof.may_have_ticket(record)
-
-
-def is_client(caller: Caller, tenant: TenantSpec, client_id: str) -> bool:
-    """Whether a credential or a certificate names the caller as this client."""
-    return bool(caller.client_id) and (caller.tenant, caller.client_id) == (tenant.id, client_id)

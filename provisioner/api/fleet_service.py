@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import aclosing
 from typing import Any
 
+from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import aio
 
 from control_plane import keys
@@ -297,6 +298,7 @@ class FleetService(pb_grpc.FleetServiceServicer):
                 unit_id=departure.unit,
                 endpoint=self._endpoint_of(departure.unit) if departure.unit else "",
                 depart_time=mapping.timestamp(departure.at_ms / 1000),
+                first_assign_time=_exact(departure.first_ms),
             )
         return True
 
@@ -308,6 +310,13 @@ class FleetService(pb_grpc.FleetServiceServicer):
                 yield pb.WatchFleetResponse(
                     units=news.units, removed_unit_ids=news.removed, revision=news.revision
                 )
+
+
+def _exact(unix_ms: int) -> Timestamp | None:
+    """To the millisecond, which a float of seconds is not; None: 0, it is not known."""
+    if not unix_ms:
+        return None
+    return Timestamp(seconds=unix_ms // 1000, nanos=unix_ms % 1000 * 1_000_000)
 
 
 def _hold_key(admission: pb.Admission) -> bytes:

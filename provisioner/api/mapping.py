@@ -32,6 +32,12 @@ from homeport.api.fleet.v1 import fleet_pb2
 from homeport.api.geo.v1 import geo_pb2
 from homeport.api.provisioning.v1 import provisioning_pb2
 from homeport.api.tenancy.v1 import tenancy_pb2
+from provisioner.api.enrolment_mapping import (
+    issuers_from_proto,
+    issuers_to_proto,
+    methods_from_proto,
+    methods_to_proto,
+)
 from provisioner.geo.location import Location
 from provisioner.moves.plan import MovePlan
 from provisioner.placement.explanation import Explanation, UnitVerdict
@@ -227,7 +233,7 @@ _SPEC_FIELDS = {field.name: field.name for field in fields(UnitSpec) if field.na
 _TENANT_FIELDS = {
     "ticket_algorithm": "ticket_algorithm", "ticket_ttl": "ticket_ttl_s",
     "default_position": "default_position", "hold_ttl": "hold_s", "reprovision": "reprovision",
-    "return_home": "return_home",
+    "return_home": "return_home", "enrolment": "enrolment", "issuers": "issuers",
 }  # fmt: skip
 
 
@@ -286,6 +292,8 @@ def tenant_from_proto(message: tenancy_pb2.Tenant) -> TenantSpec:
         hold_s=message.hold_ttl.seconds + message.hold_ttl.nanos / 1e9,
         reprovision=reprovision,
         return_home=return_home,
+        enrolment=methods_from_proto(message.enrolment),
+        issuers=issuers_from_proto(message.issuers),
     )
 
 
@@ -304,6 +312,8 @@ def tenant_to_proto(tenant: TenantSpec) -> tenancy_pb2.Tenant:
         hold_ttl=duration(tenant.hold_s) if tenant.hold_s else None,
         reprovision=_REPROVISION_TO_PROTO[tenant.reprovision],
         return_home=_RETURN_HOME_TO_PROTO[tenant.return_home],
+        enrolment=methods_to_proto(tenant.enrolment),
+        issuers=issuers_to_proto(tenant.issuers),
     )
 
 

@@ -35,6 +35,7 @@ from provisioner.ledger.assignment import AssignmentRecord
 from provisioner.provisioning.answers import Answers
 from provisioner.provisioning.asked_location import unsaid_location
 from provisioner.provisioning.assignments import Assignments
+from provisioner.provisioning.bootstrap_lookup import BootstrapEnrolment
 from provisioner.provisioning.provisioner import DEFAULT_TIMEOUT_S, Provisioner
 from provisioner.provisioning.single import Sink
 from provisioner.provisioning.ticket_fallback import FallbackResponder, TicketFallback
@@ -59,6 +60,7 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         fleet_view: FleetView,
         callers: Callers,
         proofs: ClientProofs,
+        bootstrap: BootstrapEnrolment,
         watches: ClientWatches | ShardedWatches,
         store_status: StoreStatus,
     ) -> None:
@@ -69,6 +71,7 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         self._fleet_view = fleet_view
         self._callers = callers
         self._proofs = proofs
+        self._bootstrap = bootstrap
         self._watches = watches
         self._store_status = store_status
 
@@ -102,7 +105,8 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
                     not request.without_ticket,
                     call,
                 )
-            self._provisioner.provision(
+            begin = partial(
+                self._provisioner.provision,
                 tenant,
                 request.client_id,
                 address,
@@ -112,6 +116,10 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
                 with_ticket=not request.without_ticket,
                 timeout_s=DEFAULT_TIMEOUT_S if left_s is None else min(left_s, DEFAULT_TIMEOUT_S),
             )
+            if proof.bootstrap:
+                self._bootstrap.begin(tenant.id, proof, begin, sink)
+            else:
+                begin()
         except ServiceError as error:
             sink.fail(error)
 

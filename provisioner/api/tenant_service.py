@@ -7,9 +7,11 @@ from typing import Any
 
 from grpc import aio
 
-from control_plane.errors import InvalidInput
+from control_plane.errors import InvalidInput, Refused
 from control_plane.fleet.tenant_registry import TenantRegistry
 from control_plane.fleet.validation import check_tenant
+from control_plane.identity.bootstrap_tokens import BootstrapTokens
+from control_plane.identity.enrolment_groups import EnrolmentGroups
 from control_plane.identity.key_rotation import EpochView, KeyRotation
 from control_plane.identity.names import check_slug
 from control_plane.identity.tickets import TicketIssuer
@@ -17,9 +19,11 @@ from control_plane.serving.server import Service
 from homeport.api.tenancy.v1 import tenancy_pb2 as pb
 from homeport.api.tenancy.v1 import tenancy_pb2_grpc as pb_grpc
 from provisioner.api import mapping
+from provisioner.api.enrolment_mapping import check_keys
 from provisioner.fleet_view import FleetView
 
 NAME = "homeport.api.tenancy.v1.TenantService"
+BOOTSTRAP_TTL_S = 86_400.0
 
 
 class TenantService(pb_grpc.TenantServiceServicer):
@@ -31,11 +35,16 @@ class TenantService(pb_grpc.TenantServiceServicer):
         fleet_view: FleetView,
         issuer: TicketIssuer,
         key_rotation: KeyRotation,
+        groups: EnrolmentGroups,
+        bootstrap: BootstrapTokens | None,
     ) -> None:
+        """bootstrap None: assignments are spread over several clusters, and there are none."""
         self._registry = registry
         self._fleet_view = fleet_view
         self._issuer = issuer
         self._key_rotation = key_rotation
+        self._groups = groups
+        self._bootstrap = bootstrap
 
     def service(self) -> Service:
         """What control_plane.serving needs to serve it."""
@@ -47,6 +56,7 @@ class TenantService(pb_grpc.TenantServiceServicer):
         self, request: pb.ApplyTenantRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.Tenant:
         tenant = check_tenant(mapping.tenant_from_proto(request.tenant))
+        check_keys(tenant.issuers)
         most_s = self._fleet_view.ticket_limit_s
         if tenant.ticket_ttl_s > most_s and request.tenant.HasField("ticket_ttl"):
             raise InvalidInput(
@@ -105,6 +115,58 @@ class TenantService(pb_grpc.TenantServiceServicer):
         return pb.RotateTicketKeysResponse(
             epochs=map(_epoch_to_proto, done.epochs), rotated=done.rotated
         )
+
+    async def AddEnrolmentGroup(
+        self, request: pb.AddEnrolmentGroupRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.AddEnrolmentGroupResponse:
+        tenant = self._fleet_view.tenant_or_raise(request.tenant)
+        group = check_slug(request.group, "group")
+        return pb.AddEnrolmentGroupResponse(key=await self._groups.add(tenant.id, group))
+
+    async def ListEnrolmentGroups(
+        self, request: pb.ListEnrolmentGroupsRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.ListEnrolmentGroupsResponse:
+        tenant = self._fleet_view.tenant_or_raise(request.tenant)
+        found = await self._groups.list(tenant.id)
+        return pb.ListEnrolmentGroupsResponse(
+            groups=[
+                pb.EnrolmentGroup(group=name, create_time=mapping.timestamp(created_at))
+                for name, created_at in found
+            ]
+        )
+
+    async def RemoveEnrolmentGroup(
+        self, request: pb.RemoveEnrolmentGroupRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.RemoveEnrolmentGroupResponse:
+        tenant = self._fleet_view.tenant_or_raise(request.tenant)
+        group = check_slug(request.group, "group")
+        removed = await self._groups.remove(tenant.id, group)
+        return pb.RemoveEnrolmentGroupResponse(removed=removed)
+
+    async def IssueBootstrapTokens(
+        self, request: pb.IssueBootstrapTokensRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.IssueBootstrapTokensResponse:
+        tenant = self._fleet_view.tenant_or_raise(request.tenant)
+        ttl_s = mapping.given_seconds(request, "ttl")
+        issued = await self._bootstrap_tokens().issue(
+            tenant.id, request.count, BOOTSTRAP_TTL_S if ttl_s is None else ttl_s
+        )
+        return pb.IssueBootstrapTokensResponse(tokens=issued)
+
+    async def RevokeBootstrapTokens(
+        self, request: pb.RevokeBootstrapTokensRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.RevokeBootstrapTokensResponse:
+        tenant = self._fleet_view.tenant_or_raise(request.tenant)
+        await self._bootstrap_tokens().revoke(tenant.id)
+        return pb.RevokeBootstrapTokensResponse()
+
+    def _bootstrap_tokens(self) -> BootstrapTokens:
+        if self._bootstrap is None:
+            raise Refused(
+                "assignments are spread over several clusters, and a bootstrap token has to be "
+                "used up where its client is made; let clients enrol by tokens or certificates"
+            )
+        return self._bootstrap
 
 
 def _epoch_to_proto(view: EpochView) -> pb.TicketKeyEpoch:

@@ -77,10 +77,17 @@ def gather(waiting: deque[Operation], now: float, fixed_compares: int) -> Batch:
         new_units = (change is None) + (source is not None and source.unit not in changes)
         compared = 1 + 2 * new_units + len(operation.guards)
         written = 1 + new_units + len(operation.writes)
-        if compared > compares or written > writes or operation.key in batch.keys:
+        guarded = {guard.key for guard in operation.guards}
+        if (
+            compared > compares
+            or written > writes
+            or operation.key in batch.keys
+            or not guarded.isdisjoint(batch.keys)
+        ):
             break
         waiting.popleft()
         batch.keys.add(operation.key)
+        batch.keys |= guarded
         if operation.expires_at < now:
             batch.expired.append(operation)
             continue

@@ -15,6 +15,7 @@ import msgspec
 
 from control_plane import keys
 from control_plane.store.port import Put
+from provisioner.ledger.assignment import AssignmentRecord, split_key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +24,7 @@ class DepartureRecord:
 
     epoch: int  # of the assignment it has now; of the one it had, when it has none
     unit: str  # its new unit; empty: it has no home any more
-    cause: str  # drained, failed-over, returned-home, reprovisioned, rebalanced, hold-expired
+    cause: str  # drained, failed-over, …; hold-expired, released
     at_ms: int  # Unix time, ms
     first_ms: int = 0  # as AssignmentRecord has it
 
@@ -39,6 +40,18 @@ def split_departure_key(key: bytes) -> tuple[str, str, str]:
     """(unit, tenant, client_id) of a departure's key."""
     unit, tenant, client_id = key[len(keys.MOVES) :].decode().split("/", 2)
     return unit, tenant, client_id
+
+
+RELEASED = "released"
+
+
+def left_home(key: bytes, record: AssignmentRecord, cause: str, *, at_ms: int, lease: int) -> Put:
+    """The write that goes with a client's giving its home up. key: of its assignment."""
+    tenant, client_id = split_key(key)
+    departure = DepartureRecord(
+        epoch=record.epoch, unit="", cause=cause, at_ms=at_ms, first_ms=record.first_ms
+    )
+    return Put(keys.move(record.unit, tenant, client_id), encode_departure(departure), lease)
 
 
 _names_decoder = msgspec.json.Decoder(list[str])

@@ -28,7 +28,7 @@ from control_plane.store.port import (
 )
 from provisioner.ledger.account import Account
 from provisioner.ledger.assignment import AssignmentRecord, decode_assignment
-from provisioner.ledger.departure import DepartureRecord, encode_departure
+from provisioner.ledger.departure import left_home
 from provisioner.ledger.holds import split_hold_key
 from provisioner.ledger.operations import Release
 
@@ -171,19 +171,17 @@ class HoldExpiry:
         return given_back
 
     async def _give_back(self, pair: KeyValue, assignment: KeyValue) -> HoldRelease:
-        tenant, client_id = split_hold_key(pair.key)
         record: AssignmentRecord = decode_assignment(assignment.value)
-        departure = DepartureRecord(
-            epoch=record.epoch, unit="", cause=EXPIRED, at_ms=int(self._wall() * 1000)
-        )
         release = HoldRelease(
             self._account(record.unit),
             assignment,
             pair,
-            departed=Put(
-                keys.move(record.unit, tenant, client_id),
-                encode_departure(departure),
-                await self._lease(),
+            departed=left_home(
+                assignment.key,
+                record,
+                EXPIRED,
+                at_ms=int(self._wall() * 1000),
+                lease=await self._lease(),
             ),
             expires_at=self._clock() + RELEASE_S,
         )

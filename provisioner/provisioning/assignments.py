@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from control_plane import keys
 from control_plane.errors import ServiceError, Unavailable
-from control_plane.store.port import KeyValue
+from control_plane.store.port import KeyValue, Put
 from provisioner.ledger.account import Account
 from provisioner.ledger.assignment import AssignmentRecord, decode_assignment
+from provisioner.ledger.departure import RELEASED, left_home
 from provisioner.ledger.operations import Release
 from provisioner.ledger.port import Ledger
 
@@ -21,11 +22,21 @@ ANSWER_WITHIN_S = 10.0  # the ledger's answers come before this
 
 
 class Assignments:
-    """One per server. clock: monotonic seconds."""
+    """One per server. lease(assignment key): one for the client's departure. clock: monotonic
+    seconds; wall: Unix seconds."""
 
-    def __init__(self, ledger: Ledger, *, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        lease: Callable[[bytes], Awaitable[int]],
+        clock: Callable[[], float],
+        wall: Callable[[], float],
+    ) -> None:
         self._ledger = ledger
+        self._lease = lease
         self._clock = clock
+        self._wall = wall
 
     async def find(self, tenant_id: str, client_id: str) -> KeyValue | None:
         """The assignment as it stands in the store. Raises Unavailable."""
@@ -39,14 +50,23 @@ class Assignments:
         client_id: str,
         checked: Callable[[KeyValue | None], AssignmentRecord | None] | None = None,
     ) -> bool:
-        """Whether there was an assignment that is given up now. checked: the record of what is
-        found, or raises where it may not be given up; None: nobody asks. Raises Unavailable,
-        and what that raises."""
+        """Whether there was an assignment that is given up now; its unit hears of it.
+        checked: the record of what is found, or raises where it may not be given up; None: nobody
+        asks. Raises Unavailable, and what that raises."""
         found = await self.find(tenant_id, client_id)
         read = checked or _record
         while (record := read(found)) is not None and found is not None:
             account = self._ledger.account(record.unit)
-            release = _AwaitedRelease(found, account, self._clock() + RELEASE_WITHIN_S)
+            departed = left_home(
+                found.key,
+                record,
+                RELEASED,
+                at_ms=int(self._wall() * 1000),
+                lease=await self._lease(found.key),
+            )
+            release = _AwaitedRelease(
+                found, account, departed, expires_at=self._clock() + RELEASE_WITHIN_S
+            )
             self._ledger.release(release)
             outcome = await _within(release.outcome)
             if isinstance(outcome, bool):
@@ -89,10 +109,13 @@ class _AwaitedLookup:
 class _AwaitedRelease(Release):
     """A release somebody awaits: True, or what was there instead."""
 
-    __slots__ = ("outcome",)
+    __slots__ = ("outcome", "writes")
 
-    def __init__(self, found: KeyValue, account: Account, expires_at: float) -> None:
+    def __init__(
+        self, found: KeyValue, account: Account, departed: Put, *, expires_at: float
+    ) -> None:
         self.key = found.key
+        self.writes = (departed,)
         self.revision = found.mod_revision
         self.account = account
         self.expires_at = expires_at

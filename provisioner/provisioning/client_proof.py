@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from control_plane.errors import PermissionDenied
 from control_plane.identity.jws import base64url
+from control_plane.store.port import KeyValue
 from provisioner.ledger.assignment import AssignmentRecord
 
 KEY_METADATA = "homeport-client-key"
@@ -57,12 +58,17 @@ class ClientProof:
     """See the module.
 
     key: the digest of the key shown; empty: none. vouched: the caller needs no other proof.
-    may_claim: where the client is not there yet, it may be made. binds: a client that is made
-    is bound to the key. tickets: the caller may have tickets without other proof, too.
-    read_ticket: reads the ticket shown, at most once; None: none was shown.
+    may_claim: where the client is not there yet, it may be made. bootstrap: a token that may let
+    it in; empty: none. consumes: the token's record, once it was found good, which goes with the
+    making of the client. binds: a client that is made is bound to the key. tickets: the caller
+    may have tickets without other proof, too. read_ticket: reads the ticket shown, at most once;
+    None: none was shown.
     """
 
-    __slots__ = ("_read_ticket", "_ticket", "binds", "key", "may_claim", "tickets", "vouched")
+    __slots__ = (
+        "_read_ticket", "_ticket", "binds", "bootstrap", "consumes", "key", "may_claim", "tickets",
+        "vouched",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -72,6 +78,7 @@ class ClientProof:
         may_claim: bool = False,
         binds: bool = True,
         tickets: bool = True,
+        bootstrap: str = "",
         read_ticket: Callable[[], ShownTicket | None] | None = None,
     ) -> None:
         self.key = key
@@ -79,6 +86,8 @@ class ClientProof:
         self.may_claim = may_claim
         self.binds = binds
         self.tickets = tickets
+        self.bootstrap = bootstrap
+        self.consumes: KeyValue | None = None
         self._read_ticket = read_ticket
         self._ticket: ShownTicket | None = None
 

@@ -50,6 +50,10 @@ class ProvisionFlow(Protocol):
         """The store was asked, and holds no assignment of the client."""
         ...
 
+    def denied(self, pending: AnyPending, /) -> None:
+        """The client is not there, and may not be made."""
+        ...
+
     def stays(self, pending: AnyPending, record: AssignmentRecord, /) -> None:
         """The client keeps the assignment it has."""
         ...
@@ -79,6 +83,7 @@ class PendingProvision(Claim, Generic[ReceiverT]):
         "choice",
         "client_id",
         "flow",
+        "guards",
         "joined",
         "location",
         "plain",
@@ -115,6 +120,7 @@ class PendingProvision(Claim, Generic[ReceiverT]):
         self.joined: list[AnyPending] | None = None
         self.reserved = False
         self.plain = True
+        self.guards: Sequence[port.Compare] = ()
         self.writes: Sequence[port.Operation] = ()
         self.checked_store = False
 
@@ -145,6 +151,11 @@ class PendingProvision(Claim, Generic[ReceiverT]):
             self.plain = False
             until_ms = self.at_ms + int(self.tenant.hold_s * 1000)
             self.writes = (hold(self.tenant.id, self.client_id, account.unit, until_ms=until_ms),)
+        consumes = self.proof.consumes
+        if consumes is not None:
+            self.plain = False
+            self.guards = (port.unchanged(consumes.key, consumes.mod_revision),)
+            self.writes = (*self.writes, port.Delete(consumes.key))
         return account
 
     def assigned(self, revision: int) -> None:
@@ -152,6 +163,12 @@ class PendingProvision(Claim, Generic[ReceiverT]):
 
     def existing(self, found: KeyValue) -> None:
         self.flow.existing(self, found)
+
+    def changed(self, found: KeyValue | None) -> None:
+        if found is not None:
+            self.flow.existing(self, found)
+        else:
+            self.flow.denied(self)  # another client took what it was to be let in by
 
     def failed(self, error: ServiceError) -> None:
         self.flow.failed(self, error)

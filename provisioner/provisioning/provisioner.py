@@ -169,7 +169,7 @@ class Provisioner:
         """Chooses a unit for the client and asks the ledger for a slot there, if it may be
         made."""
         if not pending.proof.may_claim:
-            self._deny(pending)
+            self.denied(pending)
             return
         account = pending.choose()
         if isinstance(account, ServiceError):
@@ -181,7 +181,7 @@ class Provisioner:
     def absent(self, pending: AnyPending) -> None:
         """The store was asked, and holds no assignment of the client."""
         if not pending.proof.may_claim:
-            self._deny(pending)
+            self.denied(pending)
         elif len(self._under_way) - self._ledger.lookups_waiting > self.admission.limit:
             self.failed(pending, self.admission.refusal())
         else:
@@ -214,12 +214,12 @@ class Provisioner:
             if pending.proof.vouched:
                 self.failed(pending, damaged(pending.client_id))
             else:
-                self._deny(pending)
+                self.denied(pending)
             return
         if not pending.proof.proves(record):
             # Before it is moved, and before anybody is told of it.
             if pending.joined is None:
-                self._deny(pending)
+                self.denied(pending)
             else:
                 self.stays(pending, record)
             return
@@ -288,8 +288,9 @@ class Provisioner:
                 one.fail(client_denied())
         return proven
 
-    def _deny(self, pending: AnyPending) -> None:
-        """Tells everybody who asked the same as if there were no such client."""
+    def denied(self, pending: AnyPending) -> None:
+        """The client is not there and may not be made, or whoever asked is not it: which of
+        both, nobody is told."""
         self._leave(pending)
         self._proven([pending, *(pending.joined or ())], lambda proof: False)
 

@@ -39,6 +39,7 @@ class Moving:
     executor: Executor
     failure_detector: FailureDetector
     holds: HoldConfirmer
+    departures: Departures
     hold_expiries: Mapping[str, HoldExpiry]
 
     def tasks(self) -> dict[str, Task]:
@@ -128,5 +129,6 @@ def build_moving(
         executor=executor,
         failure_detector=failure_detector,
         holds=hold_confirmer(store, state.cluster_set),
+        departures=departures,
         hold_expiries=hold_expiries,
     )

@@ -61,7 +61,9 @@ async def serve(
         if state is None:
             return
         moving = build_moving(settings, state, policy, rng, supervisor)
-        use_case = build_use_case(settings, state, moving.mover, policy, rng, stack)
+        use_case = build_use_case(
+            settings, state, moving.mover, moving.departures, policy, rng, stack
+        )
         services = build_services(
             settings, state, moving, use_case, rng, supervisor, share_port=share_port
         )

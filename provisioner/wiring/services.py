@@ -18,6 +18,7 @@ from control_plane.audit.store_log import StoreAuditLog
 from control_plane.auth.access import Access
 from control_plane.auth.method_access import access_of_services
 from control_plane.fleet.tenant_registry import TenantRegistry
+from control_plane.identity.bootstrap_tokens import BootstrapTokens
 from control_plane.identity.key_rotation import KeyRotation
 from control_plane.process import serving_tls
 from control_plane.serving.peers import Proxies, parse_networks
@@ -33,6 +34,9 @@ from provisioner.api.provisioning_service import ProvisioningService
 from provisioner.api.tenant_service import TenantService
 from provisioner.api.unit_operations import UnitOperations
 from provisioner.api.watching import Watching
+from provisioner.provisioning.bootstrap_lookup import BootstrapEnrolment
+from provisioner.provisioning.enrolment import Enrolment
+from provisioner.provisioning.tenant_issuers import TenantIssuers
 from provisioner.settings import Settings
 from provisioner.wiring.moving import Moving
 from provisioner.wiring.state import ServerState
@@ -52,6 +56,7 @@ class Services:
     watching: Watching
     metrics: ProvisionerMetrics
     access: Access
+    issuers: TenantIssuers
     audit: AuditRecorder
 
     def tasks(self) -> dict[str, Task]:
@@ -59,6 +64,7 @@ class Services:
         return {
             **self.watching.tasks(),
             **self.access.tasks(),
+            "issuers of tenants": self.issuers.run,
             "audit log": self.audit.run,
         }
 
@@ -75,7 +81,10 @@ def build_services(
 ) -> Services:
     """Over everything else. Raises InvalidInput."""
     store, fleet_view, cluster_set = state.store, state.fleet_view, state.cluster_set
-    access = Access(settings, SERVICES, wall=time.time, clock=time.monotonic)
+    access = Access(settings, SERVICES, wall=time.time, clock=time.monotonic, clients_enrol=True)
+    issuers = TenantIssuers(wall=time.time, clock=time.monotonic)
+    issuers.follow(fleet_view.tenants)
+    fleet_view.subscribe(lambda _: issuers.follow(fleet_view.tenants))
     proxies = Proxies(parse_networks(settings.trusted_proxies))
     callers = Callers(proxies, access.control)
     watching = Watching.of(
@@ -95,7 +104,10 @@ def build_services(
         fallback=use_case.fallback,
         fleet_view=fleet_view,
         callers=callers,
-        proofs=ClientProofs(callers, use_case.fallback),
+        proofs=ClientProofs(callers, use_case.fallback, Enrolment(state.enrolment_groups, issuers)),
+        bootstrap=BootstrapEnrolment(
+            None if cluster_set else state.ledger.look_up, clock=time.monotonic, wall=time.time
+        ),
         watches=watching.clients,
         store_status=state.store_status,
     )
@@ -140,6 +152,8 @@ def build_services(
             wall=time.time,
             random=secrets.token_bytes,
         ),
+        state.enrolment_groups,
+        None if cluster_set else BootstrapTokens(store, random=secrets.token_bytes, wall=time.time),
     )
     auditing = build_auditing(
         StoreAuditLog(store, wall=time.time, new_id=new_entry_id),
@@ -162,9 +176,12 @@ def build_services(
             transport=settings.transport,
             tls=serving_tls(settings.tls_certificate, settings.tls_key, settings.tls_client_ca),
             share_port=share_port,
+            limits=settings.connection_limits(),
+            proxies=proxies,
         ),
         watching=watching,
         access=access,
+        issuers=issuers,
         audit=auditing.recorder,
         metrics=ProvisionerMetrics(
             use_case.provisioner,

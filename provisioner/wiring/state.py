@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from control_plane.fleet.registry import UnitRegistry
+from control_plane.identity.enrolment_groups import EnrolmentGroups
 from control_plane.identity.key_ring_follower import KeyRingFollower
 from control_plane.identity.key_wrapping import read_wrapping
 from control_plane.identity.tickets import TicketIssuer
@@ -47,6 +48,7 @@ class ServerState:
     health: Health
     ring: KeyRingFollower
     issuer: TicketIssuer
+    enrolment_groups: EnrolmentGroups
     ledger: Ledger
     client_keys: ClientKeys
     fleet_view: FleetView
@@ -64,6 +66,7 @@ class ServerState:
             "ledger": self.ledger.run,
             **{f"fleet view of {one.prefix}": one.run for one in self.fleet_view.replicas},
             "ticket keys": self.ring.run,
+            "enrolment groups": self.enrolment_groups.run,
             "store status": self.store_status.run,
         }
         if self.keeper is not None:
@@ -100,6 +103,9 @@ async def read_state(
     ledger = provisioning_ledger(settings, store, cluster_set, rng, supervisor)
     fleet_view = FleetView(store, clock=time.monotonic, longest_ticket_s=settings.longest_ticket_s)
     used = await begin(store, snapshot, ring, ledger, fleet_view)
+    groups = EnrolmentGroups(store, wrapping, random=secrets.token_bytes, wall=time.time)
+    if used is None:
+        await groups.start()
     issuer = TicketIssuer(ring.ring)
     ring.subscribe(issuer.use)
     replicas = (*fleet_view.replicas, ledger.capacity, *ring.replicas)
@@ -129,6 +135,7 @@ async def read_state(
         health=JointHealth(store.health, *(one.health for one in assignments.values())),
         ring=ring,
         issuer=issuer,
+        enrolment_groups=groups,
         ledger=ledger,
         client_keys=client_keys(store, cluster_set),
         fleet_view=fleet_view,

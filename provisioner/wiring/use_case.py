@@ -25,6 +25,7 @@ from provisioner.provisioning.provisioner import Provisioner
 from provisioner.provisioning.ticket_fallback import TicketFallback
 from provisioner.provisioning.ticket_signer import TicketSigner
 from provisioner.settings import Settings
+from provisioner.wiring.clusters import Departures
 from provisioner.wiring.state import ServerState
 from provisioner.wiring.tasks import Task
 
@@ -50,12 +51,14 @@ def build_use_case(
     settings: Settings,
     state: ServerState,
     mover: Mover,
+    departures: Departures,
     policy: PlacementPolicy,
     rng: random.Random,
     stack: AsyncExitStack,
 ) -> UseCase:
     """Over what the server knows; its signing threads end with `stack`. mover: moves those
-    who ask and should not stay where they are. Raises InvalidInput."""
+    who ask and should not stay where they are. departures: leases for those who are released.
+    Raises InvalidInput."""
     geo = GeoReloader.open(settings.geo)
     overrides = Overrides.read(settings.geo_overrides) if settings.geo_overrides else None
     fleet_view = state.fleet_view
@@ -76,7 +79,9 @@ def build_use_case(
     return UseCase(
         geo=geo,
         provisioner=provisioner,
-        assignments=Assignments(state.ledger, clock=time.monotonic),
+        assignments=Assignments(
+            state.ledger, lease=departures.lease_for, clock=time.monotonic, wall=time.time
+        ),
         answers=answers,
         fallback=TicketFallback(
             fleet_view,

@@ -94,11 +94,6 @@ def credentials(tls: Tls | None) -> grpc.ChannelCredentials | None:
     )
 
 
-def tls_of(tls: bool | Tls) -> Tls | None:
-    """The `tls=` of a client: False, True for gRPC's roots, or a Tls."""
-    return Tls() if tls is True else tls or None
-
-
 def metadata_of(token: str | None) -> tuple[tuple[str, str], ...]:
     """The metadata of every call. Raises ValueError for a token that no header can hold."""
     if token is None:

@@ -11,9 +11,11 @@ from types import TracebackType
 from typing import Any
 
 from homeport.batches import MAX_BATCH, provision_many
-from homeport.channels import Tls, tls_of
+from homeport.channels import Tls
 from homeport.client_keys import ClientKeys
 from homeport.credentials import ClientCredentials, Enrolment
+from homeport.endpoints import parse_servers
+from homeport.local_stack import access_of
 from homeport.retrying import RetryPolicy
 from homeport.sync_calls import SyncCalls
 from homeport.sync_stream import run_stream
@@ -29,8 +31,10 @@ class Client:
 
     servers: `host:port`, or several, tried in their order; the one that answers is kept.
     token: shown to the server as a bearer token. timeout_s: for each call, retries included.
-    tls: True, or a Tls with certificates of your own. cache_dir: where to keep assignments
-    for the time when no server can be reached; None: nowhere (see user_cache_dir).
+    tls: True, a Tls with certificates of your own, or False; left out: False, but for a stack that
+    `homeport up` runs here for this user, whose CA and token are then used. cache_dir: where to
+    keep assignments for the time when no server can be reached; None: nowhere (see
+    user_cache_dir).
     key_dir: where to keep the keys by which clients prove themselves; None: with the
     assignments, and where those are nowhere, until this object goes. enrolment: what new
     clients show, a token or a function that makes one of a client's id; instead of `token`.
@@ -43,21 +47,26 @@ class Client:
         tenant: str = DEFAULT_TENANT,
         token: str | None = None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
-        tls: bool | Tls = False,
+        tls: bool | Tls | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
         key_dir: str | os.PathLike[str] | None = None,
         enrolment: Enrolment | None = None,
         retry: RetryPolicy | None = None,
     ) -> None:
         """Connects at the first call. Raises ValueError for settings that cannot work."""
+        named = parse_servers(servers)
         self._core, cache = build_core(
-            servers, tenant=tenant, timeout_s=timeout_s, cache_dir=cache_dir, retry=retry
+            named, tenant=tenant, timeout_s=timeout_s, cache_dir=cache_dir, retry=retry
         )
+        secured, found = access_of(named, tls, token)
         keys = ClientKeys(key_dir if key_dir is not None else cache_dir)
         shown = ClientCredentials(
-            tenant=self._core.tenant, keys=keys, token=token, enrolment=enrolment
+            tenant=self._core.tenant,
+            keys=keys,
+            token=found if enrolment is None else token,
+            enrolment=enrolment,
         )
-        self._calls = SyncCalls(tls=tls_of(tls), shown=shown, cache=cache)
+        self._calls = SyncCalls(tls=secured, shown=shown, cache=cache)
 
     def provision(
         self,

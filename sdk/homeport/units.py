@@ -5,8 +5,10 @@ from __future__ import annotations
 from types import TracebackType
 
 from homeport.async_calls import AsyncCalls
-from homeport.channels import Tls, tls_of
+from homeport.channels import Tls
 from homeport.credentials import ClientCredentials
+from homeport.endpoints import parse_servers
+from homeport.local_stack import access_of
 from homeport.retrying import RetryPolicy
 from homeport.sync_calls import SyncCalls
 from homeport.values import Admission
@@ -23,14 +25,15 @@ class Unit:
         endpoint: str,
         *,
         timeout_s: float = DEFAULT_TIMEOUT_S,
-        tls: bool | Tls = False,
+        tls: bool | Tls | None = None,
         retry: RetryPolicy | None = None,
     ) -> None:
         """Connects at the first call. Raises ValueError for settings that cannot work."""
         self._core, _ = build_core(
             endpoint, tenant=DEFAULT_TENANT, timeout_s=timeout_s, cache_dir=None, retry=retry
         )
-        self._calls = SyncCalls(tls=tls_of(tls), shown=_NOTHING, cache=None)
+        secured, _ = access_of(parse_servers(endpoint), tls, None)
+        self._calls = SyncCalls(tls=secured, shown=_NOTHING, cache=None)
 
     def admit(self, ticket: str, *, timeout_s: float | None = None) -> Admission:
         """Shows the ticket. A refusal is an answer, with its reason. Raises
@@ -61,14 +64,15 @@ class AsyncUnit:
         endpoint: str,
         *,
         timeout_s: float = DEFAULT_TIMEOUT_S,
-        tls: bool | Tls = False,
+        tls: bool | Tls | None = None,
         retry: RetryPolicy | None = None,
     ) -> None:
         """Connects at the first call. Raises ValueError for settings that cannot work."""
         self._core, _ = build_core(
             endpoint, tenant=DEFAULT_TENANT, timeout_s=timeout_s, cache_dir=None, retry=retry
         )
-        self._calls = AsyncCalls(tls=tls_of(tls), shown=_NOTHING, cache=None)
+        secured, _ = access_of(parse_servers(endpoint), tls, None)
+        self._calls = AsyncCalls(tls=secured, shown=_NOTHING, cache=None)
 
     async def admit(self, ticket: str, *, timeout_s: float | None = None) -> Admission:
         """See Unit.admit."""
@@ -91,7 +95,11 @@ class AsyncUnit:
 
 
 def admit(
-    endpoint: str, ticket: str, *, timeout_s: float = DEFAULT_TIMEOUT_S, tls: bool | Tls = False
+    endpoint: str,
+    ticket: str,
+    *,
+    timeout_s: float = DEFAULT_TIMEOUT_S,
+    tls: bool | Tls | None = None,
 ) -> Admission:
     """Shows one ticket to the unit at `endpoint`, over a connection made for it. Programs
     that ask more than once keep a Unit."""

@@ -6,6 +6,8 @@ from __future__ import annotations
 import logging
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,6 +60,26 @@ def test_a_database_that_lay_open_is_closed_with_what_lies_beside_it(tmp_path: P
             one.chmod(0o644)
         connect(tmp_path / "store.db", page_bytes=4096).close()
         assert {mode_of(one) for one in tmp_path.iterdir()} == {0o600}
+    first.close()
+
+
+def test_a_further_connection_leaves_the_locks_of_the_first_alone(tmp_path: Path) -> None:
+    """POSIX gives up all locks of a process on a file when it closes any descriptor of it; another
+    program would then take the database for unused."""
+    path = tmp_path / "store.db"
+    other = f"import sqlite3; sqlite3.connect({str(path)!r}, timeout=0).execute('BEGIN IMMEDIATE')"
+
+    def another_program_writes() -> bool:
+        return subprocess.run([sys.executable, "-c", other], stderr=subprocess.PIPE).returncode == 0
+
+    first = connect(path, page_bytes=4096)
+    first.execute("CREATE TABLE t (x)")
+    assert another_program_writes()
+    first.execute("BEGIN IMMEDIATE")
+    assert not another_program_writes()
+    second = connect(path, page_bytes=4096, read_only=True)
+    assert not another_program_writes()
+    second.close()
     first.close()
 
 

@@ -1,11 +1,12 @@
-"""What a unit lets in while it hears the control plane: as many as it has places for. A real
-server, a real agent."""
+"""What a unit lets in while it hears the control plane: nobody who left, and as many as it has
+places for. Real servers, a real agent."""
 
 from __future__ import annotations
 
 import asyncio
 
 import grpc
+import pytest
 
 import homeport
 from homeport.api.fleet.v1 import fleet_pb2 as fleet
@@ -28,6 +29,36 @@ async def provisioned(client: homeport.AsyncClient, *names: str) -> dict[str, ho
                 except (homeport.Refused, homeport.Unavailable):
                     await asyncio.sleep(0.05)
     return homes
+
+
+async def until_refused(door: homeport.AsyncUnit, ticket: str) -> homeport.Admission:
+    async with asyncio.timeout(WAIT_S):
+        while (answer := await door.admit(ticket)).admitted:  # noqa: ASYNC110 - told by a server
+            await asyncio.sleep(0.005)
+    return answer
+
+
+@pytest.mark.parametrize("transport", ["native", "grpcio"])
+async def test_a_released_clients_ticket_is_refused_and_a_new_one_of_it_is_not(tmp_path, transport):
+    store = f"embedded:{tmp_path / 'store.db'}"
+    arguments = (f"--transport={transport}", "--drain-s=0")
+    with servers.Server(tmp_path, "server", store, *arguments) as server:
+        async with (
+            unit_agent(tmp_path, server.address) as endpoint,
+            homeport.AsyncClient(server.address) as client,
+            homeport.AsyncUnit(endpoint) as door,
+        ):
+            home = (await provisioned(client, "alice"))["alice"]
+            assert (await door.admit(home.ticket)).admitted
+            assert await client.release("alice")
+            refused = await until_refused(door, home.ticket)
+            assert refused.reason is homeport.AdmitReason.STALE_EPOCH
+            assert refused.redirect is not None
+            assert not refused.redirect.unit_id
+            # At once: its next life is another one, whatever the clocks say.
+            again = await client.provision("alice")
+            assert (await door.admit(again.ticket)).admitted
+            assert not (await door.admit(home.ticket)).admitted
 
 
 async def test_a_unit_refuses_above_its_capacity_and_says_so(tmp_path):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from contextlib import ExitStack
 from pathlib import Path
 
 from tests.support.command_line import run_process
 from tests.support.servers import Server, start
+
+PHRASE = "a passphrase of some length"
 
 
 def test_the_fleet_comes_to_sign_with_the_new_epoch(tmp_path: Path) -> None:
@@ -46,3 +49,26 @@ def test_wrong_usage_is_said_before_anything_is_called() -> None:
         ran = run_process("keys", "rotate", *arguments, HOMEPORT_SERVER="127.0.0.1:1")
         assert ran.code == 2, ran
         assert said in ran.err
+
+
+def test_wrapped_keys_ask_for_their_key_at_start_and_rotate(tmp_path: Path) -> None:
+    store, secret = f"embedded:{tmp_path / 'store.db'}", tmp_path / "wrapping.key"
+    for path, byte in ((secret, b"k"), (tmp_path / "other.key", b"o")):
+        path.touch(mode=0o600)
+        path.write_text(base64.b64encode(byte * 32).decode())
+    right = f"--key-wrapping-file={secret}"
+    with Server(tmp_path, "plain", store):
+        pass  # makes keys that are not wrapped
+    with Server(tmp_path, "first", store, right) as server:
+        assert run_against(server)("keys", "rotate")["rotated"]
+    for name, arguments, said in (
+        ("none", (), "is wrapped; name the wrapping key with --key-wrapping-file"),
+        ("wrong", (f"--key-wrapping-file={tmp_path / 'other.key'}",), "give the right key"),
+        ("phrase", (), "with a key of a file, not with a passphrase"),
+    ):
+        environment = {"HOMEPORT_KEY_WRAPPING_PASSPHRASE": PHRASE} if name == "phrase" else {}
+        refused = Server(tmp_path, name, store, *arguments, environment=environment)
+        assert refused.process.wait(60) == 2, refused.log()
+        assert said in refused.log()
+    with Server(tmp_path, "again", store, right) as server:
+        assert [one["epoch"] for one in run_against(server)("keys", "show")["epochs"]] == [1, 2]

@@ -72,7 +72,12 @@ class ProvisioningHarness:
         )
         self.answers = Answers(fleet_view, self.tickets)
         self.admission = AdmissionController(jitter=rng.random)
-        self.assignments = Assignments(self.ledger, clock=time.monotonic)
+        self.assignments = Assignments(
+            self.ledger,
+            lease=lambda _: store.lease_grant(3600),
+            clock=time.monotonic,
+            wall=time.time,
+        )
         self.provisioner = Provisioner(
             fleet_view=fleet_view,
             locator=self.locator,

@@ -162,3 +162,32 @@ class FleetCalls(Calls):
         done: tenancy.RotateTicketKeysResponse
         done = self._call(tenancy_grpc.TenantServiceStub, "RotateTicketKeys", request)
         return done
+
+    def add_enrolment_group(self, tenant: str, group: str) -> str:
+        """The group's key."""
+        request = tenancy.AddEnrolmentGroupRequest(tenant=tenant, group=group)
+        key: str = self._call(tenancy_grpc.TenantServiceStub, "AddEnrolmentGroup", request).key
+        return key
+
+    def list_enrolment_groups(self, tenant: str) -> list[tenancy.EnrolmentGroup]:
+        """By name."""
+        request = tenancy.ListEnrolmentGroupsRequest(tenant=tenant)
+        found = self._call(tenancy_grpc.TenantServiceStub, "ListEnrolmentGroups", request)
+        return list(found.groups)
+
+    def remove_enrolment_group(self, tenant: str, group: str) -> bool:
+        """Whether there was one."""
+        request = tenancy.RemoveEnrolmentGroupRequest(tenant=tenant, group=group)
+        found = self._call(tenancy_grpc.TenantServiceStub, "RemoveEnrolmentGroup", request)
+        return bool(found.removed)
+
+    def issue_bootstrap_tokens(self, tenant: str, count: int, ttl_s: float) -> list[str]:
+        """New tokens, each for one client."""
+        request = tenancy.IssueBootstrapTokensRequest(tenant=tenant, count=count)
+        request.ttl.FromNanoseconds(round(ttl_s * 1e9))
+        found = self._call(tenancy_grpc.TenantServiceStub, "IssueBootstrapTokens", request)
+        return list(found.tokens)
+
+    def revoke_bootstrap_tokens(self, tenant: str) -> None:
+        request = tenancy.RevokeBootstrapTokensRequest(tenant=tenant)
+        self._call(tenancy_grpc.TenantServiceStub, "RevokeBootstrapTokens", request)

@@ -59,6 +59,9 @@ def up(
         Path | None,
         typer.Option(help="Written as JSON once everything serves; gone once it stops."),
     ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Without TLS and tokens, for tools that have none.")
+    ] = False,
 ) -> None:
     """Runs Homeport on this machine until Ctrl-C.
 
@@ -88,7 +91,7 @@ def up(
         workers=workers,
         transport=transport,
     )
-    run_until_stopped(options, ready_file)
+    run_until_stopped(options, ready_file, insecure=insecure)
 
 
 def serve(context: typer.Context) -> None:

@@ -21,6 +21,7 @@ TenantArgument = Annotated[str, typer.Argument(help="The tenant's id.", metavar=
 MOST_S = 365 * 86_400  # whatever lasts; the server has limits of its own
 _ALGORITHMS = ("HS256", "EdDSA")
 _REPROVISION = ("keep", "move", "move-with-state", "reset")
+_ENROLMENT = ("open", "token", "x509", "bootstrap", "default")
 _RETURN_HOME = ("never", "next-contact", "gradual")
 
 
@@ -127,6 +128,23 @@ def apply_tenant(
             metavar="|".join(_RETURN_HOME),
         ),
     ] = None,
+    enrolment: Annotated[
+        str | None,
+        typer.Option(
+            help="How clients may come in, several with commas; `default`: by token where the "
+            "servers ask for credentials. At first: default.",
+            metavar="|".join(_ENROLMENT),
+        ),
+    ] = None,
+    issuers: Annotated[
+        str | None,
+        typer.Option(
+            help="Whose JWTs name its clients: a YAML or JSON list of mappings with issuer, "
+            "audience, jwks_url or jwks, and client_claim; - is stdin; `none`: nobody's. "
+            "At first: none.",
+            metavar="FILE|none",
+        ),
+    ] = None,
     server: Server = None,
     token: Token = None,
     profile: Profile = None,
@@ -149,6 +167,8 @@ def apply_tenant(
         "hold_ttl": hold_s,
         "reprovision": _one_of(reprovision, _REPROVISION, "--reprovision"),
         "return_home": _one_of(return_home, _RETURN_HOME, "--return-home"),
+        "enrolment": enrolment,
+        "issuers": issuers,
     }
     fields = [name for name, value in given.items() if value is not None]
     request = _message(tenant_id, given)
@@ -175,6 +195,7 @@ def _message(tenant_id: str, given: Mapping[str, Any]) -> tenancy.Tenant:
     from google.protobuf.duration_pb2 import Duration
 
     from console.cli.input.client_location import parse_position
+    from console.cli.input.issuers import read_issuers
     from homeport.api.geo.v1 import geo_pb2 as geo
     from homeport.api.tenancy.v1 import tenancy_pb2 as tenancy_pb
 
@@ -200,6 +221,13 @@ def _message(tenant_id: str, given: Mapping[str, Any]) -> tenancy.Tenant:
     if given["default_position"] not in (None, "none"):
         latitude, longitude = parse_position(given["default_position"], "--default-at")
         tenant.default_position.CopyFrom(geo.Position(latitude=latitude, longitude=longitude))
+    if given["enrolment"] not in (None, "default"):
+        for word in given["enrolment"].split(","):
+            method = _one_of(word.strip(), _ENROLMENT, "--enrolment")
+            name = f"ENROLMENT_METHOD_{_enum_name(str(method))}"
+            tenant.enrolment.append(tenancy_pb.EnrolmentMethod.Value(name))
+    if given["issuers"] not in (None, "none"):
+        tenant.issuers.extend(read_issuers(given["issuers"]))
     return tenant
 
 

@@ -33,6 +33,20 @@ def document_of(tenant: tenancy.Tenant) -> dict[str, Any]:
         "hold_s": tenant.hold_ttl.seconds + tenant.hold_ttl.nanos / 1e9,
         "reprovision": _choice(tenancy_pb.Reprovision.Name(tenant.reprovision), "REPROVISION_"),
         "return_home": _choice(tenancy_pb.ReturnHome.Name(tenant.return_home), "RETURN_HOME_"),
+        "enrolment": [
+            _choice(tenancy_pb.EnrolmentMethod.Name(one), "ENROLMENT_METHOD_")
+            for one in tenant.enrolment
+        ],
+        "issuers": [
+            {
+                "issuer": one.issuer,
+                "audience": one.audience,
+                "jwks_url": one.jwks_url or None,
+                "jwks": one.jwks or None,
+                "client_claim": one.client_claim,
+            }
+            for one in tenant.issuers
+        ],
     }
 
 
@@ -41,6 +55,7 @@ def tenants_table(tenants: list[tenancy.Tenant]) -> Table:
     table = Table(
         whole("tenant"), whole("tickets"), whole("tickets for"), fold("unlocated clients"),
         whole("hold"), whole("reprovision"), whole("return home"),
+        fold("enrolment"),
     )  # fmt: skip
     for tenant in tenants:
         facts = document_of(tenant)
@@ -53,5 +68,6 @@ def tenants_table(tenants: list[tenancy.Tenant]) -> Table:
             f"{facts['hold_s']:g} s" if facts["hold_s"] else "never ends",
             facts["reprovision"],
             facts["return_home"],
+            ", ".join(facts["enrolment"]) or "default",
         )
     return table

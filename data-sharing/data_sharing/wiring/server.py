@@ -152,6 +152,7 @@ async def serve(
                 interceptors=[access.interceptor, auditing.interceptor],
                 transport=settings.transport,
                 tls=tls,
+                limits=settings.connection_limits(),
             )
             http = HttpEvents(
                 settings.http_listen, publisher, callers, tls=following(tls, HTTP1) if tls else None

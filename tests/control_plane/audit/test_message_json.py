@@ -22,9 +22,9 @@ from tests.support.filled_messages import filled
 
 API = Path(homeport.api.__path__[0])
 SECRET = "s3cr3t-value"
-# Texts whose names sound like secrets and are none, each looked at: what events are sorted by,
-# where in a rule's state, and the names of public keys.
-HARMLESS = {"page_token", "next_page_token", "key", "key_id", "parked_keys"}
+# Texts whose names sound like secrets and are none, each looked at.
+HARMLESS = {"page_token", "next_page_token", "key_id"}
+EVENTS = "homeport.api.datasharing.v1."  # where `key` is what events are sorted by
 
 
 def messages() -> Iterator[Descriptor]:
@@ -56,7 +56,8 @@ def test_no_bytes_and_no_credential_of_any_message_is_kept(descriptor: Descripto
             word in field.name
             for word in ("token", "ticket", "secret", "key", "password", "credential", "proof")
         )
-        if not binary and not (suspect and field.name not in HARMLESS):
+        of_events = field.name == "key" and field.full_name.startswith(EVENTS)
+        if not binary and (not suspect or field.name in HARMLESS or of_events):
             continue
         sounding += 1
         message.Clear()
@@ -79,7 +80,8 @@ def test_no_bytes_and_no_credential_of_any_message_is_kept(descriptor: Descripto
         ("signature", True),
         ("page_token", False),
         ("ticketing_office", False),
-        ("key", False),
+        ("key", True),
+        ("keystone", False),
         ("unit_id", False),
     ],
 )

@@ -108,3 +108,23 @@ def test_told_in_any_order_and_twice_the_last_departure_counts(lives, order):
     last = memory.find("t", "alice")
     assert last is not None
     assert last.decided_at == departures[-1].decided_at
+
+
+@pytest.mark.parametrize(
+    ("first_ms", "epoch", "issued_at", "over"),
+    [
+        pytest.param(5_000, 1, 50, True, id="the life that ended"),
+        pytest.param(5_000, 2, 500, True, id="issued late, by whatever clock"),
+        pytest.param(5_000, 3, 50, False, id="an epoch it never had"),
+        pytest.param(9_000, 1, 50, False, id="the next life, in the same second"),
+        pytest.param(1_000, 1, 50, True, id="a life before"),
+        pytest.param(1_000, 1, 500, False, id="a life that only seems before: issued since"),
+        pytest.param(0, 1, 50, True, id="not recorded, issued before"),
+        pytest.param(0, 1, 500, False, id="not recorded, issued since"),
+    ],
+)
+def test_lives_are_told_apart_by_when_they_began(first_ms, epoch, issued_at, over):
+    left = Departed(
+        epoch=2, unit_id="", endpoint="", decided_at=90.0, over_at=100.0, first_ms=5_000
+    )
+    assert left.ends(epoch, issued_at, first_ms) is over

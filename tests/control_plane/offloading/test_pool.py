@@ -104,8 +104,12 @@ async def test_one_tenant_never_has_all_workers(tmp_path: Path) -> None:
     limits = TaskLimits(cpu_s=600.0, wall_s=600.0)
     end = str(tmp_path / "end")
     async with pool_of(workers=2, limits=limits) as pool:
+        other = str(tmp_path / "other")
         ours = [asyncio.create_task(_do(pool, "spin_while", end)) for _ in range(4)]
-        await asyncio.sleep(0)
+        theirs = asyncio.create_task(_do(pool, "spin_while", other, tenant="c"))
+        await _started(pool, waiting=3)  # one of each is worked on
+        os.mknod(other)
+        await theirs
         assert await _do(pool, "echo", 1, tenant="b") == 1  # while they spin
         assert not any(one.done() for one in ours)
         os.mknod(end)

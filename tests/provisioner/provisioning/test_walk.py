@@ -14,6 +14,7 @@ after an await. What does not count:
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -24,6 +25,8 @@ from types import FrameType
 import pytest
 
 from control_plane.auth.access_control import AccessControl
+from control_plane.identity.enrolment_groups import EnrolmentGroups
+from control_plane.identity.key_wrapping import NoWrapping
 from control_plane.serving.calls import HotCall
 from control_plane.serving.peers import Proxies
 from control_plane.store.embedded import EmbeddedStore
@@ -33,6 +36,9 @@ from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from provisioner.api.callers import Callers
 from provisioner.api.client_proofs import ClientProofs
 from provisioner.api.provisioning_service import ProvisioningService
+from provisioner.provisioning.bootstrap_lookup import BootstrapEnrolment
+from provisioner.provisioning.enrolment import Enrolment
+from provisioner.provisioning.tenant_issuers import TenantIssuers
 from provisioner.watching.clients import ClientWatches
 from tests.support.provisioning_harness import AwaitedSink, ProvisioningHarness, provisioning
 from tests.support.servers import units
@@ -91,7 +97,15 @@ async def service(harness: ProvisioningHarness) -> ProvisioningService:
         fallback=harness.fallback,
         fleet_view=harness.fleet_view,
         callers=callers,
-        proofs=ClientProofs(callers, harness.fallback),
+        proofs=ClientProofs(
+            callers,
+            harness.fallback,
+            Enrolment(
+                EnrolmentGroups(harness.store, NoWrapping(), random=os.urandom, wall=lambda: 0.0),
+                TenantIssuers(wall=lambda: 0.0, clock=lambda: 0.0),
+            ),
+        ),
+        bootstrap=BootstrapEnrolment(None, clock=lambda: 0.0, wall=lambda: 0.0),
         watches=ClientWatches(
             harness.store,
             following=asyncio.Event(),

@@ -1110,6 +1110,7 @@ class Departure(_message.Message):
     UNIT_ID_FIELD_NUMBER: _builtins.int
     ENDPOINT_FIELD_NUMBER: _builtins.int
     DEPART_TIME_FIELD_NUMBER: _builtins.int
+    FIRST_ASSIGN_TIME_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     client_id: _builtins.str
     epoch: _builtins.int
@@ -1121,6 +1122,12 @@ class Departure(_message.Message):
     def depart_time(self) -> _timestamp_pb2.Timestamp:
         """when it was decided, by the clock of who moved it"""
 
+    @_builtins.property
+    def first_assign_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was assigned first in the life that this is about: a client that was released and
+        assigned again begins another one, and its epochs anew. Absent: not recorded.
+        """
+
     def __init__(
         self,
         *,
@@ -1130,10 +1137,11 @@ class Departure(_message.Message):
         unit_id: _builtins.str = ...,
         endpoint: _builtins.str = ...,
         depart_time: _timestamp_pb2.Timestamp | None = ...,
+        first_assign_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["depart_time", b"depart_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["depart_time", b"depart_time", "first_assign_time", b"first_assign_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_id", b"client_id", "depart_time", b"depart_time", "endpoint", b"endpoint", "epoch", b"epoch", "tenant", b"tenant", "unit_id", b"unit_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_id", b"client_id", "depart_time", b"depart_time", "endpoint", b"endpoint", "epoch", b"epoch", "first_assign_time", b"first_assign_time", "tenant", b"tenant", "unit_id", b"unit_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -106,6 +106,36 @@ RETURN_HOME_GRADUAL: ReturnHome.ValueType  # 3
 """in the background, at a bounded rate"""
 Global___ReturnHome: _TypeAlias = ReturnHome  # noqa: Y015
 
+class _EnrolmentMethod:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _EnrolmentMethodEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EnrolmentMethod.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ENROLMENT_METHOD_UNSPECIFIED: _EnrolmentMethod.ValueType  # 0
+    ENROLMENT_METHOD_OPEN: _EnrolmentMethod.ValueType  # 1
+    """whoever calls"""
+    ENROLMENT_METHOD_TOKEN: _EnrolmentMethod.ValueType  # 2
+    """a JWT of one of its issuers, a token of one of its groups, or an API token"""
+    ENROLMENT_METHOD_X509: _EnrolmentMethod.ValueType  # 3
+    """a client certificate that names the client"""
+    ENROLMENT_METHOD_BOOTSTRAP: _EnrolmentMethod.ValueType  # 4
+    """a bootstrap token, which lets one client in"""
+
+class EnrolmentMethod(_EnrolmentMethod, metaclass=_EnrolmentMethodEnumTypeWrapper):
+    """A way to become a client of a tenant; any of those that it names will do."""
+
+ENROLMENT_METHOD_UNSPECIFIED: EnrolmentMethod.ValueType  # 0
+ENROLMENT_METHOD_OPEN: EnrolmentMethod.ValueType  # 1
+"""whoever calls"""
+ENROLMENT_METHOD_TOKEN: EnrolmentMethod.ValueType  # 2
+"""a JWT of one of its issuers, a token of one of its groups, or an API token"""
+ENROLMENT_METHOD_X509: EnrolmentMethod.ValueType  # 3
+"""a client certificate that names the client"""
+ENROLMENT_METHOD_BOOTSTRAP: EnrolmentMethod.ValueType  # 4
+"""a bootstrap token, which lets one client in"""
+Global___EnrolmentMethod: _TypeAlias = EnrolmentMethod  # noqa: Y015
+
 class _TicketKeyState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -130,6 +160,46 @@ TICKET_KEY_STATE_ACCEPTED: TicketKeyState.ValueType  # 3
 Global___TicketKeyState: _TypeAlias = TicketKeyState  # noqa: Y015
 
 @_typing.final
+class TrustedIssuer(_message.Message):
+    """An issuer of JWTs that name clients: such a token lets its client in, and proves it later."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ISSUER_FIELD_NUMBER: _builtins.int
+    AUDIENCE_FIELD_NUMBER: _builtins.int
+    JWKS_URL_FIELD_NUMBER: _builtins.int
+    JWKS_FIELD_NUMBER: _builtins.int
+    CLIENT_CLAIM_FIELD_NUMBER: _builtins.int
+    issuer: _builtins.str
+    """`iss`, to the letter; 1 to 512 characters"""
+    audience: _builtins.str
+    """to be in `aud`"""
+    jwks_url: _builtins.str
+    """https"""
+    jwks: _builtins.str
+    """a JWK Set, up to 16 KiB"""
+    client_claim: _builtins.str
+    """the claim that has the client's id; empty: sub"""
+    def __init__(
+        self,
+        *,
+        issuer: _builtins.str = ...,
+        audience: _builtins.str = ...,
+        jwks_url: _builtins.str = ...,
+        jwks: _builtins.str = ...,
+        client_claim: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["jwks", b"jwks", "jwks_url", b"jwks_url", "keys", b"keys"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "client_claim", b"client_claim", "issuer", b"issuer", "jwks", b"jwks", "jwks_url", b"jwks_url", "keys", b"keys"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_keys: _TypeAlias = _typing.Literal["jwks_url", "jwks"]  # noqa: Y015
+    _WhichOneofArgType_keys: _TypeAlias = _typing.Literal["keys", b"keys"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_keys) -> _WhichOneofReturnType_keys | None: ...
+
+Global___TrustedIssuer: _TypeAlias = TrustedIssuer  # noqa: Y015
+
+@_typing.final
 class Tenant(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -140,6 +210,8 @@ class Tenant(_message.Message):
     HOLD_TTL_FIELD_NUMBER: _builtins.int
     REPROVISION_FIELD_NUMBER: _builtins.int
     RETURN_HOME_FIELD_NUMBER: _builtins.int
+    ENROLMENT_FIELD_NUMBER: _builtins.int
+    ISSUERS_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """1 to 63 of a-z 0-9 '-' '.', starts and ends with a letter or digit"""
     ticket_algorithm: Global___TicketAlgorithm.ValueType
@@ -157,6 +229,14 @@ class Tenant(_message.Message):
     def hold_ttl(self) -> _duration_pb2.Duration:
         """a client not admitted within it loses its place; absent: kept"""
 
+    @_builtins.property
+    def enrolment(self) -> _containers.RepeatedScalarFieldContainer[Global___EnrolmentMethod.ValueType]:
+        """empty: TOKEN, on servers that ask for credentials"""
+
+    @_builtins.property
+    def issuers(self) -> _containers.RepeatedCompositeFieldContainer[Global___TrustedIssuer]:
+        """up to 8"""
+
     def __init__(
         self,
         *,
@@ -167,10 +247,12 @@ class Tenant(_message.Message):
         hold_ttl: _duration_pb2.Duration | None = ...,
         reprovision: Global___Reprovision.ValueType = ...,
         return_home: Global___ReturnHome.ValueType = ...,
+        enrolment: _abc.Iterable[Global___EnrolmentMethod.ValueType] | None = ...,
+        issuers: _abc.Iterable[Global___TrustedIssuer] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["default_position", b"default_position", "hold_ttl", b"hold_ttl", "ticket_ttl", b"ticket_ttl"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_position", b"default_position", "hold_ttl", b"hold_ttl", "reprovision", b"reprovision", "return_home", b"return_home", "tenant", b"tenant", "ticket_algorithm", b"ticket_algorithm", "ticket_ttl", b"ticket_ttl"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_position", b"default_position", "enrolment", b"enrolment", "hold_ttl", b"hold_ttl", "issuers", b"issuers", "reprovision", b"reprovision", "return_home", b"return_home", "tenant", b"tenant", "ticket_algorithm", b"ticket_algorithm", "ticket_ttl", b"ticket_ttl"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -291,6 +373,241 @@ class ListTenantsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListTenantsResponse: _TypeAlias = ListTenantsResponse  # noqa: Y015
+
+@_typing.final
+class EnrolmentGroup(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUP_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    group: _builtins.str
+    """1 to 63 of a-z 0-9 '-' '.', starts and ends with a letter or digit"""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        group: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "group", b"group"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EnrolmentGroup: _TypeAlias = EnrolmentGroup  # noqa: Y015
+
+@_typing.final
+class AddEnrolmentGroupRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    GROUP_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """empty: "default" """
+    group: _builtins.str
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        group: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["group", b"group", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AddEnrolmentGroupRequest: _TypeAlias = AddEnrolmentGroupRequest  # noqa: Y015
+
+@_typing.final
+class AddEnrolmentGroupResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    """32 bytes in base64url"""
+    def __init__(
+        self,
+        *,
+        key: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AddEnrolmentGroupResponse: _TypeAlias = AddEnrolmentGroupResponse  # noqa: Y015
+
+@_typing.final
+class ListEnrolmentGroupsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """empty: "default" """
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListEnrolmentGroupsRequest: _TypeAlias = ListEnrolmentGroupsRequest  # noqa: Y015
+
+@_typing.final
+class ListEnrolmentGroupsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUPS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def groups(self) -> _containers.RepeatedCompositeFieldContainer[Global___EnrolmentGroup]: ...
+    def __init__(
+        self,
+        *,
+        groups: _abc.Iterable[Global___EnrolmentGroup] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["groups", b"groups"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListEnrolmentGroupsResponse: _TypeAlias = ListEnrolmentGroupsResponse  # noqa: Y015
+
+@_typing.final
+class RemoveEnrolmentGroupRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    GROUP_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """empty: "default" """
+    group: _builtins.str
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        group: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["group", b"group", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveEnrolmentGroupRequest: _TypeAlias = RemoveEnrolmentGroupRequest  # noqa: Y015
+
+@_typing.final
+class RemoveEnrolmentGroupResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REMOVED_FIELD_NUMBER: _builtins.int
+    removed: _builtins.bool
+    """false: there was none"""
+    def __init__(
+        self,
+        *,
+        removed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["removed", b"removed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveEnrolmentGroupResponse: _TypeAlias = RemoveEnrolmentGroupResponse  # noqa: Y015
+
+@_typing.final
+class IssueBootstrapTokensRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    TTL_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """empty: "default" """
+    count: _builtins.int
+    """1 to 1,000"""
+    @_builtins.property
+    def ttl(self) -> _duration_pb2.Duration:
+        """60 s to 90 days; absent: one day"""
+
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        count: _builtins.int = ...,
+        ttl: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ttl", b"ttl"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "tenant", b"tenant", "ttl", b"ttl"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IssueBootstrapTokensRequest: _TypeAlias = IssueBootstrapTokensRequest  # noqa: Y015
+
+@_typing.final
+class IssueBootstrapTokensResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOKENS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def tokens(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        tokens: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["tokens", b"tokens"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IssueBootstrapTokensResponse: _TypeAlias = IssueBootstrapTokensResponse  # noqa: Y015
+
+@_typing.final
+class RevokeBootstrapTokensRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """empty: "default" """
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RevokeBootstrapTokensRequest: _TypeAlias = RevokeBootstrapTokensRequest  # noqa: Y015
+
+@_typing.final
+class RevokeBootstrapTokensResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RevokeBootstrapTokensResponse: _TypeAlias = RevokeBootstrapTokensResponse  # noqa: Y015
 
 @_typing.final
 class GetJwksRequest(_message.Message):

@@ -54,6 +54,31 @@ class TenantServiceStub:
                 request_serializer=homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.ListTenantsRequest.SerializeToString,
                 response_deserializer=homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.ListTenantsResponse.FromString,
                 _registered_method=True)
+        self.AddEnrolmentGroup = channel.unary_unary(
+                '/homeport.api.tenancy.v1.TenantService/AddEnrolmentGroup',
+                request_serializer=homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.AddEnrolmentGroupRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.AddEnrolmentGroupResponse.FromString,
+                _registered_method=True)
+        self.ListEnrolmentGroups = channel.unary_unary(
+                '/homeport.api.tenancy.v1.TenantService/ListEnrolmentGroups',
+                request_serializer=homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.ListEnrolmentGroupsRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.ListEnrolmentGroupsResponse.FromString,
+                _registered_method=True)
+        self.RemoveEnrolmentGroup = channel.unary_unary(
+                '/homeport.api.tenancy.v1.TenantService/RemoveEnrolmentGroup',
+                request_serializer=homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.RemoveEnrolmentGroupRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.RemoveEnrolmentGroupResponse.FromString,
+                _registered_method=True)
+        self.IssueBootstrapTokens = channel.unary_unary(
+                '/homeport.api.tenancy.v1.TenantService/IssueBootstrapTokens',
+                request_serializer=homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.IssueBootstrapTokensRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.IssueBootstrapTokensResponse.FromString,
+                _registered_method=True)
+        self.RevokeBootstrapTokens = channel.unary_unary(
+                '/homeport.api.tenancy.v1.TenantService/RevokeBootstrapTokens',
+                request_serializer=homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.RevokeBootstrapTokensRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.RevokeBootstrapTokensResponse.FromString,
+                _registered_method=True)
         self.GetJwks = channel.unary_unary(
                 '/homeport.api.tenancy.v1.TenantService/GetJwks',
                 request_serializer=homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.GetJwksRequest.SerializeToString,
@@ -101,6 +126,48 @@ class TenantServiceServicer:
 
     def ListTenants(self, request, context):
         """All tenants, ordered by id. Reads only. Caller: an operator. Errors: UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AddEnrolmentGroup(self, request, context):
+        """Makes a group of a tenant: a key with which tokens for its clients are made. The key is in this
+        answer and nowhere else. Caller: an operator. Errors: INVALID_ARGUMENT; NOT_FOUND unknown tenant;
+        ALREADY_EXISTS; RESOURCE_EXHAUSTED it has 100; UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListEnrolmentGroups(self, request, context):
+        """The groups of a tenant, by name, without their keys. Reads only. Caller: a viewer. Errors:
+        NOT_FOUND unknown tenant; UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveEnrolmentGroup(self, request, context):
+        """Removes a group: its tokens let nobody in any more, clients that have enrolled stay. Idempotent.
+        Caller: an operator. Errors: INVALID_ARGUMENT; NOT_FOUND unknown tenant; UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def IssueBootstrapTokens(self, request, context):
+        """Makes tokens of which each lets one client in. They are in this answer and nowhere else. Caller:
+        an operator. Errors: INVALID_ARGUMENT; NOT_FOUND unknown tenant; FAILED_PRECONDITION assignments
+        are spread over several clusters; UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeBootstrapTokens(self, request, context):
+        """Revokes all bootstrap tokens of a tenant that were not used. Idempotent. Caller: an operator.
+        Errors: NOT_FOUND unknown tenant; UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -154,6 +221,31 @@ def add_TenantServiceServicer_to_server(servicer, server):
                     servicer.ListTenants,
                     request_deserializer=homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.ListTenantsRequest.FromString,
                     response_serializer=homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.ListTenantsResponse.SerializeToString,
+            ),
+            'AddEnrolmentGroup': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddEnrolmentGroup,
+                    request_deserializer=homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.AddEnrolmentGroupRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.AddEnrolmentGroupResponse.SerializeToString,
+            ),
+            'ListEnrolmentGroups': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListEnrolmentGroups,
+                    request_deserializer=homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.ListEnrolmentGroupsRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.ListEnrolmentGroupsResponse.SerializeToString,
+            ),
+            'RemoveEnrolmentGroup': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveEnrolmentGroup,
+                    request_deserializer=homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.RemoveEnrolmentGroupRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.RemoveEnrolmentGroupResponse.SerializeToString,
+            ),
+            'IssueBootstrapTokens': grpc.unary_unary_rpc_method_handler(
+                    servicer.IssueBootstrapTokens,
+                    request_deserializer=homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.IssueBootstrapTokensRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.IssueBootstrapTokensResponse.SerializeToString,
+            ),
+            'RevokeBootstrapTokens': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeBootstrapTokens,
+                    request_deserializer=homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.RevokeBootstrapTokensRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.RevokeBootstrapTokensResponse.SerializeToString,
             ),
             'GetJwks': grpc.unary_unary_rpc_method_handler(
                     servicer.GetJwks,
@@ -279,6 +371,141 @@ class TenantService:
             '/homeport.api.tenancy.v1.TenantService/ListTenants',
             homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.ListTenantsRequest.SerializeToString,
             homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.ListTenantsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddEnrolmentGroup(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.tenancy.v1.TenantService/AddEnrolmentGroup',
+            homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.AddEnrolmentGroupRequest.SerializeToString,
+            homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.AddEnrolmentGroupResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListEnrolmentGroups(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.tenancy.v1.TenantService/ListEnrolmentGroups',
+            homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.ListEnrolmentGroupsRequest.SerializeToString,
+            homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.ListEnrolmentGroupsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveEnrolmentGroup(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.tenancy.v1.TenantService/RemoveEnrolmentGroup',
+            homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.RemoveEnrolmentGroupRequest.SerializeToString,
+            homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.RemoveEnrolmentGroupResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def IssueBootstrapTokens(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.tenancy.v1.TenantService/IssueBootstrapTokens',
+            homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.IssueBootstrapTokensRequest.SerializeToString,
+            homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.IssueBootstrapTokensResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeBootstrapTokens(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.tenancy.v1.TenantService/RevokeBootstrapTokens',
+            homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.RevokeBootstrapTokensRequest.SerializeToString,
+            homeport_dot_api_dot_tenancy_dot_v1_dot_tenancy__pb2.RevokeBootstrapTokensResponse.FromString,
             options,
             channel_credentials,
             insecure,

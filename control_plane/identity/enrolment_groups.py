@@ -1,0 +1,123 @@
+"""EnrolmentGroups: symmetric keys of a tenant, with which tokens for its clients are made.
+
+Whoever holds a group's key makes tokens without asking anybody: `hmac.<group>.<HMAC-SHA256>` over
+`<tenant>/<client id>`, in base64url (RFC 2104, RFC 4648). A key is shown when it is made and never
+again; it is kept in the store, wrapped where the server has a wrapping key. Servers follow the
+groups through a watch, so a call costs no read; one that is removed counts no more at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from control_plane import keys
+from control_plane.errors import AlreadyExists, Exhausted
+from control_plane.identity.jws import UNREADABLE, base64url, from_base64url
+from control_plane.identity.key_wrapping import Wrapping
+from control_plane.store.port import Delete, KeyValue, Put, Store, Txn, absent, range_all
+from control_plane.store.replica import Replica
+
+KEY_BYTES = 32
+MAX_GROUPS = 100  # of a tenant
+PREFIX = "hmac."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnrolmentGroup:
+    """One group, as stored."""
+
+    key: str = field(repr=False)  # base64url
+    created_at: float  # Unix seconds
+
+
+_decoder = msgspec.json.Decoder(EnrolmentGroup)
+
+
+class EnrolmentGroups:
+    """One per server; `run` is a task of the owner's. random(n): n bytes from a cryptographic
+    source; wall: Unix seconds."""
+
+    def __init__(
+        self,
+        store: Store,
+        wrapping: Wrapping,
+        *,
+        random: Callable[[int], bytes],
+        wall: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._wrapping = wrapping
+        self._random = random
+        self._wall = wall
+        self._replica = Replica(store, keys.ENROLMENT_GROUPS, self._decode)
+
+    async def start(self) -> None:
+        """Reads all groups. Raises StoreUnavailable; then `run` does, when the store is there."""
+        await self._replica.start()
+
+    async def run(self) -> None:
+        """Follows the store for ever."""
+        await self._replica.run()
+
+    def proves(self, token: str, tenant: str, client_id: str) -> bool:
+        """Whether this token was made for this client with the key of one of the tenant's
+        groups."""
+        if not token.startswith(PREFIX):
+            return False
+        group, _, shown = token[len(PREFIX) :].rpartition(".")
+        found = self._replica.items.get(f"{tenant}/{group}")
+        if found is None:
+            return False
+        try:
+            mac = from_base64url(shown)
+        except UNREADABLE:
+            return False
+        made = hmac.digest(
+            from_base64url(found.key), f"{tenant}/{client_id}".encode(), hashlib.sha256
+        )
+        return hmac.compare_digest(mac, made)
+
+    async def add(self, tenant: str, name: str) -> str:
+        """Makes a group and returns its key, in base64url. Raises AlreadyExists, Exhausted,
+        StoreUnavailable, OutcomeUnknown."""
+        there = await self.list(tenant)
+        if len(there) >= MAX_GROUPS:
+            raise Exhausted(
+                f"tenant {tenant} has {MAX_GROUPS} groups, as many as it may; remove one"
+            )
+        key = base64url(self._random(KEY_BYTES)).decode()
+        record = msgspec.json.encode(EnrolmentGroup(key=key, created_at=self._wall()))
+        at = keys.enrolment_group(tenant, name)
+        put = Put(at, self._wrapping.wrap(record))
+        result = await self._store.commit(Txn(compares=[absent(at)], then=[put]))
+        if not result.succeeded:
+            raise AlreadyExists(
+                f"group {name} of tenant {tenant} is there already; remove it first"
+            )
+        await self._replica.wait_for_revision(result.revision, timeout_s=1.0)
+        return key
+
+    async def list(self, tenant: str) -> list[tuple[str, float]]:
+        """Name and time of creation of each group, by name."""
+        prefix = keys.enrolment_group(tenant, "")
+        page = await range_all(self._store, prefix)
+        return [
+            (pair.key[len(prefix) :].decode(), self._decode(pair).created_at) for pair in page.items
+        ]
+
+    async def remove(self, tenant: str, name: str) -> bool:
+        """Whether there was one. Clients that have enrolled stay."""
+        at = keys.enrolment_group(tenant, name)
+        there = await self._store.get(at) is not None
+        result = await self._store.commit(Txn(then=[Delete(at)]))
+        await self._replica.wait_for_revision(result.revision, timeout_s=1.0)
+        return there
+
+    def _decode(self, pair: KeyValue) -> EnrolmentGroup:
+        name = pair.key.decode(errors="replace")
+        return _decoder.decode(self._wrapping.unwrap(pair.value, f"the record {name}"))

@@ -1,0 +1,147 @@
+"""FirstMessage: a call whose first message does not come in time ends with DEADLINE_EXCEEDED; and
+connections that reset calls again and again are reported.
+
+grpc.aio waits for the message of a unary call as long as the client likes, where no interceptor
+sees it. So such a method is served as one that takes a stream of messages, the first of which is
+the request. The native transport reads messages before it makes calls of them: there this sees to
+streams alone, and HTTP/2 in Rust to resets (h2: of streams that were not accepted yet).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import grpc
+from grpc import aio
+
+from control_plane.serving.connection_limits import ResetBudget
+
+RAPID_S = 0.25  # a call that its client gives up so soon was not meant
+
+
+class FirstMessage(aio.ServerInterceptor):
+    """The outermost interceptor."""
+
+    def __init__(
+        self,
+        within_s: float,
+        *,
+        unary: bool,
+        on_resets: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """unary: whether calls with one message pass here before that has come. on_resets: told
+        the peer of a connection that has reset too many calls."""
+        self._within_s = within_s
+        self._unary = unary
+        self._on_resets = on_resets
+        self._clock = clock
+        self._budget = ResetBudget()
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:
+        handler: Any = await continuation(handler_call_details)
+        if handler is None and self._unary:
+            return grpc.stream_unary_rpc_method_handler(self._unknown)
+        if handler is None or not (handler.request_streaming or self._unary):
+            return handler
+        if handler.response_streaming:
+            kind = "stream_stream" if handler.request_streaming else "unary_stream"
+            wrap: Any = self._streaming
+        else:
+            kind = "stream_unary" if handler.request_streaming else "unary_unary"
+            wrap = self._single
+        served = "stream_stream" if handler.response_streaming else "stream_unary"
+        make: Any = getattr(grpc, f"{served}_rpc_method_handler")
+        return make(
+            wrap(getattr(handler, kind), handler.request_streaming),
+            handler.request_deserializer,
+            handler.response_serializer,
+        )
+
+    def _single(self, behaviour: Callable[[Any, Any], Awaitable[Any]], streaming: bool) -> Any:
+        async def respond(requests: AsyncIterator[Any], context: Any) -> Any:
+            began, peer = self._clock(), context.peer()
+            try:
+                return await behaviour(await self._first(requests, context, streaming), context)
+            except asyncio.CancelledError:
+                self._left(began, peer)
+                raise
+
+        return respond
+
+    def _streaming(
+        self, behaviour: Callable[[Any, Any], AsyncIterator[Any]], streaming: bool
+    ) -> Any:
+        async def respond(requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
+            began, peer = self._clock(), context.peer()
+            try:
+                request = await self._first(requests, context, streaming)
+                async for response in behaviour(request, context):
+                    yield response
+            except asyncio.CancelledError:
+                self._left(began, peer)
+                raise
+
+        return respond
+
+    async def _first(self, requests: AsyncIterator[Any], context: Any, streaming: bool) -> Any:
+        """What the method takes, once its first message is here."""
+        messages = aiter(requests)
+        try:
+            async with asyncio.timeout(self._within_s):
+                first = await anext(messages)
+        except TimeoutError:
+            await context.abort(
+                grpc.StatusCode.DEADLINE_EXCEEDED,
+                f"no message came within {self._within_s:g} s; open a call when there is "
+                "something to send",
+            )
+        except StopAsyncIteration:
+            if streaming:
+                return _Begun(messages)  # which has ended
+            code = grpc.StatusCode.INVALID_ARGUMENT
+            await _end(context, code, "the call came without a message")
+        return _Begun(messages, first) if streaming else first
+
+    async def _unknown(self, requests: AsyncIterator[Any], context: Any) -> Any:
+        """What gRPC itself answers, but that those who reset the call are noticed."""
+        began, peer = self._clock(), context.peer()
+        try:
+            await _end(context, grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
+        except asyncio.CancelledError:
+            self._left(began, peer)
+            raise
+
+    def _left(self, began: float, peer: str) -> None:
+        now = self._clock()
+        if now - began < RAPID_S and self._budget.spend(peer, now):
+            self._on_resets(peer)
+
+
+async def _end(context: Any, code: grpc.StatusCode, words: str) -> None:
+    """Ends a call whose client may have left. Raises CancelledError where it has."""
+    try:
+        await context.abort(code, words)
+    except aio.InternalError as error:
+        raise asyncio.CancelledError from error
+
+
+class _Begun:
+    """A stream of messages, the first of which has been read."""
+
+    def __init__(self, messages: AsyncIterator[Any], *first: Any) -> None:
+        self._first = list(first)
+        self._messages = messages
+
+    def __aiter__(self) -> _Begun:
+        return self
+
+    async def __anext__(self) -> Any:
+        return self._first.pop() if self._first else await anext(self._messages)

@@ -1,0 +1,76 @@
+"""Enrolment: whether whoever calls may become a client of a tenant, and is it already by what it
+shows.
+
+A JWT of the tenant's issuer and a certificate name the client, so they prove it as well. A group's
+token and an API token let it in once: from then on its key or its ticket proves it. A bootstrap
+token is looked at when its record has been read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from control_plane.auth.callers import STRANGER, Caller
+from control_plane.auth.credentials import CredentialForm, bearer_of, credential_form
+from control_plane.auth.roles import Role
+from control_plane.fleet.enrolment import DEFAULT_METHODS, EnrolmentMethod
+from control_plane.fleet.unit import TenantSpec
+from control_plane.identity.bootstrap_tokens import PREFIX as BOOTSTRAP
+from control_plane.identity.enrolment_groups import EnrolmentGroups
+from provisioner.provisioning.tenant_issuers import TenantIssuers
+
+
+class Enrolled(NamedTuple):
+    """What a caller may be. itself: it has proved to be the client; may_claim: it may become it;
+    bootstrap: it may if this token is good; empty: there is none."""
+
+    itself: bool
+    may_claim: bool
+    bootstrap: str = ""
+
+
+class Enrolment:
+    """One per server. issuers: of tenants, for JWTs; groups: for HMACs."""
+
+    def __init__(self, groups: EnrolmentGroups, issuers: TenantIssuers) -> None:
+        self._groups = groups
+        self._issuers = issuers
+
+    def of_caller(
+        self,
+        tenant: TenantSpec,
+        client_id: str,
+        caller: Caller,
+        metadata: Iterable[tuple[str, str | bytes]],
+    ) -> Enrolled:
+        """Of a caller that was admitted, by what it sent along."""
+        certified = names(caller, tenant.id, client_id)
+        methods = tenant.enrolment or DEFAULT_METHODS
+        may_claim = EnrolmentMethod.OPEN in methods or (
+            certified and EnrolmentMethod.X509 in methods
+        )
+        # A bearer that names a caller was found by whoever admitted it: an API token.
+        if caller is not STRANGER and not caller.client_id:
+            listed = EnrolmentMethod.TOKEN in methods and caller.may(Role.CLIENT)
+            return Enrolled(False, may_claim or listed)
+        bearer = bearer_of(metadata)
+        if bearer is None:
+            return Enrolled(certified, may_claim)
+        form = credential_form(bearer)
+        if form is CredentialForm.JWT:
+            named = self._issuers.client_of(tenant.id, bearer) == client_id
+            return Enrolled(
+                certified or named, may_claim or (named and EnrolmentMethod.TOKEN in methods)
+            )
+        if EnrolmentMethod.TOKEN in methods and not may_claim:
+            may_claim = self._groups.proves(bearer, tenant.id, client_id)
+        bootstrap = ""
+        if not may_claim and EnrolmentMethod.BOOTSTRAP in methods and bearer.startswith(BOOTSTRAP):
+            bootstrap = bearer
+        return Enrolled(certified, may_claim, bootstrap)
+
+
+def names(caller: Caller, tenant_id: str, client_id: str) -> bool:
+    """Whether a certificate names the caller as this client."""
+    return bool(caller.client_id) and (caller.tenant, caller.client_id) == (tenant_id, client_id)

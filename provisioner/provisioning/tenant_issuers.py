@@ -1,0 +1,122 @@
+"""TenantIssuers: verifies JWTs that name clients, by the issuers of their tenant.
+
+Follows the tenants of the fleet view: an issuer that is new, or whose terms have changed, begins
+anew. Keys that are at an address are fetched in tasks of `run`, never in a call; until they are
+there, and while they cannot be had, its tokens prove nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from control_plane.auth.issuer_keys import IssuerKeys
+from control_plane.auth.jwks import parse_jwks
+from control_plane.auth.jwks_source import UrlSource
+from control_plane.auth.jwt_verifier import (
+    Claims,
+    FixedKeys,
+    IssuerPolicy,
+    JwtRefused,
+    JwtVerifier,
+    claimed_issuer,
+)
+from control_plane.errors import InvalidInput
+from control_plane.fleet.enrolment import TrustedIssuer
+from control_plane.fleet.unit import TenantSpec
+from control_plane.identity.names import check_client_id
+
+REMEMBERED = 20_000  # tokens of one issuer that were verified
+
+
+class _Issuer:
+    """One issuer of one tenant. keys: to be kept up to date; None: they stay."""
+
+    def __init__(
+        self, terms: TrustedIssuer, wall: Callable[[], float], clock: Callable[[], float]
+    ) -> None:
+        self.terms = terms
+        self.keys: IssuerKeys | None = None
+        if terms.jwks_url:
+            self.keys = IssuerKeys(UrlSource(terms.jwks_url), clock=clock)
+        self.verifier: JwtVerifier[str] = JwtVerifier(
+            IssuerPolicy(issuer=terms.issuer, audiences=frozenset({terms.audience})),
+            self.keys or FixedKeys(parse_jwks(terms.jwks.encode())),
+            read=self._client_id,
+            wall=wall,
+            max_remembered=REMEMBERED,
+        )
+
+    def _client_id(self, claims: Claims) -> str:
+        """Raises ValueError."""
+        named = claims.get(self.terms.client_claim)
+        if not isinstance(named, str):
+            raise ValueError(f"it has no text in {self.terms.client_claim}")
+        try:
+            return check_client_id(named)
+        except InvalidInput as error:
+            raise ValueError(error.message) from error
+
+
+class TenantIssuers:
+    """One per server. wall: Unix seconds; clock: monotonic seconds."""
+
+    def __init__(self, *, wall: Callable[[], float], clock: Callable[[], float]) -> None:
+        self._wall = wall
+        self._clock = clock
+        self._issuers: dict[str, dict[str, _Issuer]] = {}
+        self._changed = asyncio.Event()
+
+    def client_of(self, tenant_id: str, token: str) -> str | None:
+        """The client that a JWT of one of the tenant's issuers names; None: it names none."""
+        issuers = self._issuers.get(tenant_id)
+        if not issuers:
+            return None
+        issuer = issuers.get(claimed_issuer(token)) if len(issuers) > 1 else _only(issuers)
+        if issuer is None:
+            return None
+        try:
+            return issuer.verifier.verify(token)
+        except JwtRefused:
+            return None
+
+    def follow(self, tenants: Mapping[str, TenantSpec]) -> None:
+        """From now on these are the tenants."""
+        issuers: dict[str, dict[str, _Issuer]] = {}
+        for tenant_id, tenant in tenants.items():
+            if tenant.issuers:
+                before = self._issuers.get(tenant_id, {})
+                issuers[tenant_id] = {
+                    terms.issuer: self._kept(before.get(terms.issuer), terms)
+                    for terms in tenant.issuers
+                }
+        self._issuers = issuers
+        self._changed.set()
+
+    def _kept(self, before: _Issuer | None, terms: TrustedIssuer) -> _Issuer:
+        if before is not None and before.terms == terms:
+            return before
+        return _Issuer(terms, self._wall, self._clock)
+
+    async def run(self) -> None:
+        """Keeps the keys of all issuers up to date, for ever."""
+        running: dict[IssuerKeys, asyncio.Task[None]] = {}
+        async with asyncio.TaskGroup() as group:
+            while True:
+                self._changed.clear()
+                wanted = {
+                    one.keys
+                    for of_tenant in self._issuers.values()
+                    for one in of_tenant.values()
+                    if one.keys is not None
+                }
+                for keys in [one for one in running if one not in wanted]:
+                    running.pop(keys).cancel()
+                for keys in wanted:
+                    if keys not in running:
+                        running[keys] = group.create_task(keys.run(), name="issuer keys")
+                await self._changed.wait()
+
+
+def _only(issuers: Mapping[str, _Issuer]) -> _Issuer:
+    return next(iter(issuers.values()))
