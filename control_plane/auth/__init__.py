@@ -1,1 +1,1 @@
-"""Who calls and what they may do: API tokens and their rights."""
+"""Who calls, by token, OpenID provider or certificate, and what they may do."""

@@ -1,0 +1,56 @@
+"""Settings of who may call: halves of them are refused, and any of them asks for credentials."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from control_plane.auth.access_settings import AccessSettings
+
+OIDC: dict[str, Any] = {
+    "oidc_issuer": "https://id.example.net",
+    "oidc_audience": "homeport",
+    "oidc_roles": ["ops=operator"],
+}
+
+
+class Served(AccessSettings):
+    """Of a server, which has a client CA or none."""
+
+    tls_client_ca: Path | None = None
+
+
+@pytest.mark.parametrize(
+    ("settings", "asks"),
+    [
+        ({}, False),
+        ({"tokens": Path("tokens.toml")}, True),
+        (OIDC, True),
+        ({"certificate_trust_domain": "example.net", "tls_client_ca": Path("ca.pem")}, True),
+    ],
+)
+def test_when_credentials_are_asked_for(settings, asks):
+    assert Served(**settings).asks_for_credentials is asks
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({**OIDC, "oidc_audience": ""}, "needs oidc_audience"),
+        ({**OIDC, "oidc_roles": []}, "oidc_roles to give roles by"),
+        ({**OIDC, "oidc_issuer": ""}, "need oidc_issuer"),
+        ({"oidc_jwks": "jwks.json"}, "need oidc_issuer"),
+        ({"oidc_tenant_claim": "org"}, "need oidc_issuer"),
+        ({**OIDC, "oidc_roles": ["ops"]}, "is not <name>=<role>"),
+        ({**OIDC, "oidc_roles": ["ops=unit"]}, "roles are viewer, operator, admin"),
+        ({**OIDC, "oidc_leeway_s": 301}, "less than or equal to 300"),
+        ({"certificate_trust_domain": "example.net"}, "needs tls_client_ca"),
+        ({"certificate_operators": ["ben=viewer"]}, "needs certificate_trust_domain"),
+    ],
+)
+def test_halves_are_refused(settings, said):
+    with pytest.raises(ValidationError, match=said):
+        Served(**settings)
