@@ -18,6 +18,7 @@ from control_plane.fleet.unit_view import (
     views_from_pairs,
 )
 from control_plane.store.port import Get, Store, Txn, range_all
+from control_plane.store.shared_read import SharedRead
 
 log = logging.getLogger(__name__)
 
@@ -42,10 +43,14 @@ class UnitReader:
         self._store = store
         self._clusters = clusters
         self._told: set[str] = set()  # units that are left out, each logged once
+        self._list_now = SharedRead(lambda: self._list(at_revision=0))
 
     async def list(self, *, at_revision: int = 0) -> tuple[Sequence[UnitView], int]:
         """All units by id, and the revision at which they were read; 0: now. One with a damaged
         record is left out, and logged once. Raises Compacted for a revision that is gone."""
+        return await (self._list(at_revision=at_revision) if at_revision else self._list_now())
+
+    async def _list(self, *, at_revision: int) -> tuple[Sequence[UnitView], int]:
         page = await range_all(self._store, keys.UNITS, at_revision=at_revision)
         pairs = list(page.items)
         for prefix in (keys.LIVE, keys.CAPACITY, keys.LIFECYCLE, keys.AGENTS, keys.USAGE):
