@@ -52,10 +52,12 @@ async def test_all_who_wait_hear_of_a_failure_and_the_next_reads_anew():
     source = Source()
     read = SharedRead(source.read)
     source.failure = Unavailable("away")
-    source.gate.release()
-    source.gate.release()
     waiting = [asyncio.create_task(read()) for _ in range(3)]
+    await settle()
+    for _ in range(2):  # one reads, the others share the next
+        source.gate.release()
     outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert source.begun == 2
     assert all(isinstance(one, Unavailable) for one in outcomes)
     source.failure = None
     source.gate.release()
