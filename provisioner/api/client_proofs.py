@@ -64,6 +64,7 @@ class ClientProofs:
             vouched=found.itself,
             may_claim=found.may_claim,
             bootstrap=found.bootstrap,
+            binds_known=True,
             read_ticket=self._reader(tenant, client_id, ticket),
         )
         if not (proof.may_claim or proof.bootstrap) and proof.empty:

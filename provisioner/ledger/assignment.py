@@ -79,6 +79,11 @@ def encode_assignment(
     ).encode()
 
 
+def with_key(value: bytes, key: str) -> bytes:
+    """The same record, of a client that has no key, with one. Whatever else is in it stays."""
+    return b'%s,"key":"%s"}' % (value[: value.rindex(b"}")], key.encode())
+
+
 def split_key(key: bytes) -> tuple[str, str]:
     """(tenant, client_id) of an assignment's key."""
     tenant, _, client_id = key[len(keys.ASSIGNMENTS) :].decode().partition("/")

@@ -60,14 +60,15 @@ class ClientProof:
     key: the digest of the key shown; empty: none. vouched: the caller needs no other proof.
     may_claim: where the client is not there yet, it may be made. bootstrap: a token that may let
     it in; empty: none. consumes: the token's record, once it was found good, which goes with the
-    making of the client. binds: a client that is made is bound to the key. tickets: the caller
+    making of the client. binds: a client that is made is bound to the key; binds_known: one that
+    has none is, once it is proved. tickets: the caller
     may have tickets without other proof, too. read_ticket: reads the ticket shown, at most once;
     None: none was shown.
     """
 
     __slots__ = (
-        "_read_ticket", "_ticket", "binds", "bootstrap", "consumes", "key", "may_claim", "tickets",
-        "vouched",
+        "_read_ticket", "_ticket", "binds", "binds_known", "bootstrap", "consumes", "key",
+        "may_claim", "tickets", "vouched",
     )  # fmt: skip
 
     def __init__(
@@ -77,6 +78,7 @@ class ClientProof:
         vouched: bool = False,
         may_claim: bool = False,
         binds: bool = True,
+        binds_known: bool = False,
         tickets: bool = True,
         bootstrap: str = "",
         read_ticket: Callable[[], ShownTicket | None] | None = None,
@@ -85,6 +87,7 @@ class ClientProof:
         self.vouched = vouched
         self.may_claim = may_claim
         self.binds = binds
+        self.binds_known = binds_known
         self.tickets = tickets
         self.bootstrap = bootstrap
         self.consumes: KeyValue | None = None

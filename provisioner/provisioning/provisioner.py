@@ -36,6 +36,7 @@ from provisioner.provisioning.admission_control import (
 )
 from provisioner.provisioning.answers import Answers
 from provisioner.provisioning.client_proof import ANYONES, ClientProof, client_denied
+from provisioner.provisioning.key_binding import KeyBinder
 from provisioner.provisioning.move_on_contact import MoveOnContact
 from provisioner.provisioning.pending import AnyPending, LookupBeforeRefusal
 from provisioner.provisioning.placer import Placer
@@ -50,7 +51,8 @@ ADMISSION_INTERVAL_S = 0.1  # how often the admission controller learns how thin
 
 class Provisioner:
     """One per server. clock: monotonic seconds; wall: Unix seconds. move_on_contact: moves
-    those who ask and should not stay where they are; None: nobody is moved."""
+    those who ask and should not stay where they are; None: nobody is moved. binder: of keys to
+    known clients; None: they get none."""
 
     def __init__(
         self,
@@ -62,6 +64,7 @@ class Provisioner:
         answers: Answers,
         admission: AdmissionController,
         move_on_contact: MoveOnContact | None,
+        binder: KeyBinder | None = None,
         clock: Callable[[], float],
         wall: Callable[[], float],
     ) -> None:
@@ -72,6 +75,7 @@ class Provisioner:
         self._fleet_view = fleet_view
         self._ledger = ledger
         self._move_on_contact = move_on_contact
+        self._binder = binder
         self._clock = clock
         self._wall = wall
         self._under_way: dict[bytes, AnyPending] = {}
@@ -229,6 +233,9 @@ class Provisioner:
             and self._move_on_contact is not None
             and self._move_on_contact.begin(pending, found, record)
         ):
+            proof = pending.proof
+            if proof.binds_known and proof.key and not record.key and self._binder is not None:
+                self._binder.bind(found, proof.key)
             self.stays(pending, record)
 
     def stays(self, pending: AnyPending, record: AssignmentRecord) -> None:

@@ -27,6 +27,7 @@ from provisioner.ledger.sharded.ledger import ShardedLedger
 from provisioner.ledger.sharded.shard_routes import ShardMapCache
 from provisioner.ledger.single_store import single_store_ledger
 from provisioner.ledger.store_ledger import COMMIT_QUEUES
+from provisioner.provisioning.key_binding import FindStore, RecordStore
 from provisioner.settings import Settings
 from provisioner.shards.clusters import (
     check_control,
@@ -183,3 +184,19 @@ def client_keys(store: Store, cluster_set: ClusterSet | None) -> ClientKeys:
     if cluster_set is None:
         return store
     return ShardedReader(cluster_set.clusters, cluster_set.shard_map_cache)
+
+
+def record_store_finder(store: Store, cluster_set: ClusterSet | None) -> FindStore:
+    """Where a client's record is written."""
+    if cluster_set is None:
+        return lambda key: RecordStore(store)
+    clusters, shard_maps = cluster_set.clusters, cluster_set.shard_map_cache
+
+    def find(key: bytes) -> RecordStore | None:
+        cluster = shard_maps.writing_cluster(key)
+        route, found = shard_maps.route(cluster), clusters.get(cluster)
+        if found is None or not route.writes(key):
+            return None
+        return RecordStore(found, (route.epoch,))
+
+    return find

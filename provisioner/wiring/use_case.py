@@ -19,13 +19,14 @@ from provisioner.placement.filters import PlacementPolicy
 from provisioner.provisioning.admission_control import AdmissionController
 from provisioner.provisioning.answers import Answers
 from provisioner.provisioning.assignments import Assignments
+from provisioner.provisioning.key_binding import KeyBinder
 from provisioner.provisioning.move_on_contact import MoveOnContact
 from provisioner.provisioning.placer import Placer
 from provisioner.provisioning.provisioner import Provisioner
 from provisioner.provisioning.ticket_fallback import TicketFallback
 from provisioner.provisioning.ticket_signer import TicketSigner
 from provisioner.settings import Settings
-from provisioner.wiring.clusters import Departures
+from provisioner.wiring.clusters import Departures, record_store_finder
 from provisioner.wiring.state import ServerState
 from provisioner.wiring.tasks import Task
 
@@ -41,10 +42,15 @@ class UseCase:
     assignments: Assignments
     answers: Answers
     fallback: TicketFallback
+    binder: KeyBinder
 
     def tasks(self) -> dict[str, Task]:
         """What works beside the calls, by name."""
-        return {"geo": self.geo.run, "admission control": self.provisioner.run}
+        return {
+            "geo": self.geo.run,
+            "admission control": self.provisioner.run,
+            "keys of known clients": self.binder.run,
+        }
 
 
 def build_use_case(
@@ -65,6 +71,7 @@ def build_use_case(
     signers = stack.enter_context(ThreadPoolExecutor(SIGNER_THREADS, thread_name_prefix="signer"))
     answers = Answers(fleet_view, TicketSigner(state.issuer, wall=time.time, signers=signers))
     placer = Placer(fleet_view, state.ledger, policy, jitter=rng.random)
+    binder = KeyBinder(record_store_finder(state.store, state.cluster_set))
     provisioner = Provisioner(
         fleet_view=fleet_view,
         locator=Locator(geo, overrides),
@@ -73,10 +80,12 @@ def build_use_case(
         answers=answers,
         admission=AdmissionController(jitter=rng.random),
         move_on_contact=MoveOnContact(fleet_view, placer, mover, policy, clock=time.monotonic),
+        binder=binder,
         clock=time.monotonic,
         wall=time.time,
     )
     return UseCase(
+        binder=binder,
         geo=geo,
         provisioner=provisioner,
         assignments=Assignments(

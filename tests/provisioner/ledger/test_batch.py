@@ -7,7 +7,7 @@ from collections import deque
 
 from control_plane import keys
 from control_plane.fleet.capacity import CapacityRecord
-from control_plane.store.port import MAX_OPERATIONS
+from control_plane.store.port import MAX_OPERATIONS, Delete, unchanged
 from provisioner.ledger.account import Account
 from provisioner.ledger.batch import gather, touches
 from provisioner.ledger.operations import Claim, Move, Release
@@ -93,3 +93,22 @@ def test_a_move_changes_two_units():
     assert {one.unit for one in batch.accounts} == {"here", "there"}
     assert touches(move, {"here"})
     assert not touches(move, {"elsewhere"})
+
+
+def test_two_that_rest_on_one_key_go_in_two_batches():
+    """What one of them deletes, the other may not compare in the same transaction."""
+    at, token = account(), b"a token for one use"
+
+    class Guarded(Claim):
+        """Lets one client in."""
+
+        guards, writes = (unchanged(token, 7),), (Delete(token),)
+
+    claims = [claim(name, at, plain=False) for name in ("alice", "bob", "carol")]
+    for place, one in enumerate(claims[:2]):
+        claims[place] = Guarded()
+        claims[place].key, claims[place].account = one.key, at
+        claims[place].expires_at = one.expires_at
+    waiting = deque(claims)
+    assert gather(waiting, NOW, fixed_compares=1).claims == claims[:1]
+    assert gather(waiting, NOW, fixed_compares=1).claims == claims[1:]

@@ -1,0 +1,91 @@
+"""Groups: whose tokens are made outside, and count for one client of one tenant."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from control_plane import keys
+from control_plane.errors import AlreadyExists, Exhausted
+from control_plane.identity.enrolment_groups import MAX_GROUPS, EnrolmentGroups
+from control_plane.identity.key_wrapping import KeyWrapping, NoWrapping
+from control_plane.store.embedded.store import EmbeddedStore
+from homeport.enrolment import hmac_token
+
+NOW = 1_700_000_000.0
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[EmbeddedStore]:
+    store = await EmbeddedStore.open(tmp_path / "store.db")
+    yield store
+    await store.close()
+
+
+def groups_on(store: EmbeddedStore, wrapping=None) -> EnrolmentGroups:
+    return EnrolmentGroups(store, wrapping or NoWrapping(), random=os.urandom, wall=lambda: NOW)
+
+
+async def test_a_token_proves_the_client_it_was_made_for(store):
+    key = await groups_on(store).add("city", "line-3")
+    groups = groups_on(store)
+    await groups.start()
+    made = hmac_token(group="line-3", key=key, tenant="city", client_id="meter-1")
+    assert groups.proves(made, "city", "meter-1")
+    assert not groups.proves(made, "city", "meter-2")
+    assert not groups.proves(made, "bank", "meter-1")
+    for wrong in (made[:-1], made + "A", made.replace("line-3", "line-4"), "hmac..", "hmac.", "",
+                  "hmac.line-3.", "hmac.line-3.ä", "boot" + made[4:]):  # fmt: skip
+        assert not groups.proves(wrong, "city", "meter-1")
+
+
+async def test_a_removed_group_counts_no_more(store):
+    groups = groups_on(store)
+    key = await groups.add("city", "line-3")
+    assert await groups.remove("city", "line-3")
+    assert not await groups.remove("city", "line-3")
+    again = groups_on(store)
+    await again.start()
+    made = hmac_token(group="line-3", key=key, tenant="city", client_id="meter-1")
+    assert not again.proves(made, "city", "meter-1")
+
+
+async def test_a_group_is_made_once_and_lists_without_its_key(store):
+    groups = groups_on(store)
+    await groups.add("city", "b")
+    await groups.add("city", "a")
+    await groups.add("city-2", "c")
+    with pytest.raises(AlreadyExists):
+        await groups.add("city", "a")
+    assert await groups.list("city") == [("a", NOW), ("b", NOW)]
+
+
+async def test_a_tenant_has_so_many_groups_and_no_more(store, monkeypatch):
+    groups = groups_on(store)
+    for number in range(MAX_GROUPS):
+        await groups.add("city", f"g{number}")
+    with pytest.raises(Exhausted):
+        await groups.add("city", "one-more")
+
+
+async def test_with_a_wrapping_key_the_store_has_no_key_of_a_group(store):
+    wrapping = KeyWrapping(os.urandom(32), random=os.urandom)
+    key = await groups_on(store, wrapping).add("city", "line-3")
+    stored = await store.get(keys.enrolment_group("city", "line-3"))
+    assert key.encode() not in stored.value
+    groups = groups_on(store, wrapping)
+    await groups.start()
+    made = hmac_token(group="line-3", key=key, tenant="city", client_id="m")
+    assert groups.proves(made, "city", "m")
+
+
+@given(st.text(max_size=200))
+def test_no_text_is_more_than_no_token(text):
+    groups = EnrolmentGroups(None, NoWrapping(), random=os.urandom, wall=lambda: NOW)  # type: ignore[arg-type]
+    assert not groups.proves(text, "city", "meter-1")
+    assert not groups.proves("hmac." + text, "city", "meter-1")
