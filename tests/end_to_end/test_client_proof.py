@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -12,6 +13,8 @@ import pytest
 
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from homeport.api.provisioning.v1.provisioning_pb2_grpc import ProvisioningServiceStub
+from homeport.api.tenancy.v1 import tenancy_pb2 as tenancy
+from homeport.api.tenancy.v1.tenancy_pb2_grpc import TenantServiceStub
 from tests.support import servers
 
 TOKENS = {"gateway": "gateway", "viewer": "viewer", "operator": "operator", "client": "client"}
@@ -56,6 +59,13 @@ async def stub(server) -> AsyncIterator[ProvisioningServiceStub]:
 async def fleet(server) -> None:
     operator = (("authorization", "Bearer operator"),)
     await servers.apply(server.address, servers.units(dublin=1000), metadata=operator)
+    async with grpc.aio.insecure_channel(server.address) as channel:
+        tenants = TenantServiceStub(channel)
+        for name, enrolment in (("default", [tenancy.ENROLMENT_METHOD_OPEN]), ("closed", [])):
+            request = tenancy.ApplyTenantRequest(
+                tenant=tenancy.Tenant(tenant=name, enrolment=enrolment)
+            )
+            await tenants.ApplyTenant(request, metadata=operator, timeout=10)
 
 
 def shown(*, key: str = "", token: str = "") -> tuple[tuple[str, str], ...]:
@@ -64,10 +74,17 @@ def shown(*, key: str = "", token: str = "") -> tuple[tuple[str, str], ...]:
 
 
 async def call(
-    stub: Any, method: str, *, client_id: str, ticket: str = "", key: str = "", token: str = ""
+    stub: Any,
+    method: str,
+    *,
+    client_id: str,
+    ticket: str = "",
+    key: str = "",
+    token: str = "",
+    tenant: str = "",
 ) -> Any:
     """The response, or the first one. A server that has no session yet is asked again."""
-    request = METHODS[method](client_id=client_id, ticket=ticket)
+    request = METHODS[method](tenant=tenant, client_id=client_id, ticket=ticket)
     metadata = shown(key=key, token=token)
     for tries in range(20, 0, -1):
         made = getattr(stub, method)(request, metadata=metadata, timeout=WITHIN_S)
@@ -124,6 +141,20 @@ async def test_whoever_proves_nothing_cannot_tell_whether_the_client_exists(stub
     assert found.assignment.epoch == 1  # nobody moved or released it
 
 
+async def test_where_not_everybody_may_enrol_provision_tells_no_more(stub):
+    there = {"tenant": "closed", "client_id": "there"}
+    mine = await call(stub, "Provision", key=MINE, token="client", **there)
+    elsewhere = await call(stub, "Provision", client_id="elsewhere", key=OTHER)
+    for how in (
+        {}, {"key": OTHER}, {"key": "x"}, {"ticket": elsewhere.ticket}, {"token": "boot.x.y"},
+        {"token": "hmac.x.y", "key": OTHER}, {"ticket": mine.ticket[:-4] + "AAAA"},
+    ):  # fmt: skip
+        said = await refusal(stub, "Provision", **there, **how)
+        assert said[0] is DENIED
+        assert said == await refusal(stub, "Provision", tenant="closed", client_id="no", **how), how
+    assert (await call(stub, "Provision", ticket=mine.ticket, **there)).existing
+
+
 @pytest.mark.parametrize("method", sorted(METHODS))
 @pytest.mark.parametrize("by", ["key", "ticket", "gateway"])
 async def test_whoever_proves_to_be_the_client_is_answered(stub, method, by):
@@ -168,6 +199,20 @@ async def test_a_watch_is_not_told_of_the_next_life_of_its_client(stub):
 async def test_a_client_that_a_gateway_made_has_no_key(stub):
     await call(stub, "Provision", client_id="made", token="gateway", key=MINE)
     assert (await refusal(stub, "GetAssignment", client_id="made", key=MINE))[0] is DENIED
+
+
+async def test_a_client_without_a_key_is_bound_to_the_one_it_shows_with_its_ticket(stub):
+    made = await call(stub, "Provision", client_id="late", token="gateway")
+    await call(stub, "Provision", client_id="late", ticket=made.ticket, key=MINE)
+    for _ in range(100):
+        with suppress(grpc.aio.AioRpcError):
+            await call(stub, "GetAssignment", client_id="late", key=MINE)
+            break
+        await asyncio.sleep(0.1)  # it is bound beside the call
+    assert (await refusal(stub, "GetAssignment", client_id="late", key=OTHER))[0] is DENIED
+    # It has a key now, and another one that its ticket comes with changes nothing.
+    await call(stub, "Provision", client_id="late", ticket=made.ticket, key=OTHER)
+    assert (await call(stub, "GetAssignment", client_id="late", key=MINE)).ticket
 
 
 async def test_the_store_has_no_key_but_digests(stub, server):

@@ -152,3 +152,18 @@ async def test_a_failed_move_gives_the_reason_and_the_first_outcome_stands():
 def test_whether_state_goes_first(reprovision, cause, expected):
     tenant = replace(TENANT, reprovision=reprovision)
     assert request(cause=cause, tenant=tenant).takes_state is expected
+
+
+async def test_the_key_and_the_first_assignment_go_along():
+    """Without them a client that was moved could not prove itself."""
+    for epoch, first_ms, expected in ((3, 500, 500), (1, 0, 1_000), (3, 0, 0)):
+        value = encode_assignment("dublin", epoch, 1_000, CELL, key="digest", first_ms=first_ms)
+        found = KeyValue(keys.assignment("t", "alice"), value, 4, 7, 0)
+        asked = replace(request(), found=found, record=decode_assignment(value))
+        move = operation(asked, TO_VIRGINIA)
+        move.account = move.choose()
+        written = decode_assignment(move.value)
+        assert (written.key, written.first_ms) == ("digest", expected)
+        assert decode_departure(move.writes[0].value).first_ms == expected
+        move.assigned(9)
+        assert (await move.outcome).first_ms == expected
