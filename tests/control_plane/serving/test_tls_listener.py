@@ -79,6 +79,10 @@ async def test_of_too_many_handshakes_the_oldest_are_given_up(
         slow = [socket.create_connection(host_and_port(address)) for _ in range(20)]
         for one in slow[:14]:
             await ended(one)
+        for one in slow[-4:]:  # the newest are still waited for
+            one.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                one.recv(1, socket.MSG_PEEK)
         async with secured(authority, address) as channel:
             await ask(channel, HOT)
         for one in slow:
