@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from struct import Struct
 
+from control_plane.once_per_address import OncePerAddress
 from control_plane.serving.connection_limits import (
     ConnectionLimits,
     OpenConnection,
@@ -32,7 +33,6 @@ from control_plane.serving.connection_limits import (
     group_of,
     to_close,
 )
-from control_plane.serving.once_per_address import OncePerAddress
 
 log = logging.getLogger(__name__)
 

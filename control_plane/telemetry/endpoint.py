@@ -13,13 +13,13 @@ from typing import Any
 from wsgiref.simple_server import WSGIServer, make_server
 
 from prometheus_client import CollectorRegistry, ProcessCollector, make_wsgi_app
-from prometheus_client.exposition import ThreadingWSGIServer, _SilentHandler
 from prometheus_client.registry import Collector
 
 from control_plane.errors import InvalidInput
 from control_plane.printable import why_failed
 from control_plane.supervision import Supervisor
 from control_plane.telemetry.background_tasks import BackgroundTasks
+from control_plane.telemetry.http_server import BoundedHandler, BoundedHttpServer
 
 
 class Readiness(StrEnum):
@@ -87,8 +87,8 @@ class MetricsEndpoint:
                     host.strip("[]"),
                     int(port),
                     self._application,
-                    ThreadingWSGIServer,
-                    handler_class=_SilentHandler,
+                    BoundedHttpServer,
+                    handler_class=BoundedHandler,
                 )
             except (OSError, ValueError) as error:
                 raise InvalidInput(

@@ -27,6 +27,8 @@ from control_plane.errors import (
     Unavailable,
 )
 from control_plane.printable import why_failed
+from control_plane.serving.connection_limits import ConnectionLimits
+from control_plane.serving.connection_watch import ConnectionWatch
 from control_plane.serving.peer_identity import PeerIdentity, identity_of_certificate
 from control_plane.serving.status import code_of
 from data_sharing.api.callers import Callers, party
@@ -46,6 +48,7 @@ from data_sharing.api.cloudevent_json import (
     envelopes_from_batch,
 )
 from data_sharing.api.feed_service import PUBLISH_BATCH
+from data_sharing.api.first_requests import FirstRequests
 from data_sharing.api.http_errors import (
     JsonConnection,
     error_response,
@@ -60,6 +63,7 @@ CHARSETS = ("", "utf-8", "utf8", "us-ascii")  # that JSON can be said in (RFC 82
 MAX_BODY_BYTES = 1 << 20
 ANSWER_S = 30.0
 READ_S = 30.0
+HANDSHAKE_S = 10.0
 _STATUS: tuple[tuple[type[ServiceError], int], ...] = (
     (InvalidInput, 400),
     (NotFound, 404),
@@ -85,11 +89,18 @@ class HttpEvents:
         callers: Callers,
         *,
         tls: ssl.SSLContext | None = None,
+        watch: ConnectionWatch | None = None,
+        limits: ConnectionLimits | None = None,
     ) -> None:
+        """watch: of the process; limits: of the connections to this port."""
         self._listen = listen
         self._publisher = publisher
         self._callers = callers
         self._tls = tls
+        self._watch = watch or ConnectionWatch()
+        self._limits = limits or ConnectionLimits()
+        self._first_requests = FirstRequests(self._limits.first_message_s)
+        self._port = 0
         self._runner: web.AppRunner | None = None
         self._listener: asyncio.Server | None = None
         self.address = ""
@@ -98,7 +109,10 @@ class HttpEvents:
         """Raises InvalidInput where the address cannot be had."""
         if not self._listen:
             return
-        application = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[errors_as_json])
+        application = web.Application(
+            client_max_size=MAX_BODY_BYTES,
+            middlewares=[self._first_requests.middleware, errors_as_json],
+        )
         application.router.add_post(EVENTS_PATH, self._post)
         self._runner = web.AppRunner(application, access_log=None, logger=server_log())
         await self._runner.setup()
@@ -109,6 +123,7 @@ class HttpEvents:
                 host.strip("[]"),
                 int(port),
                 ssl=self._tls,
+                ssl_handshake_timeout=HANDSHAKE_S if self._tls else None,
                 backlog=128,
             )
         except OSError as error:
@@ -119,12 +134,18 @@ class HttpEvents:
                 f"cannot listen on {self._listen} for events: {why_failed(error)}; choose another "
                 "--http-listen",
             ) from error
-        self.address = f"{host}:{self._listener.sockets[0].getsockname()[1]}"
+        self._port = self._listener.sockets[0].getsockname()[1]
+        self.address = f"{host}:{self._port}"
+        self._watch.hold(self._port, self._limits, is_proxy=lambda _: False)
+        if self._runner.server is not None:
+            self._first_requests.start(self._runner.server)
 
     async def stop(self) -> None:
         """Finishes what is under way."""
         if self._listener is not None:
             self._listener.close()
+            await asyncio.to_thread(self._watch.release, self._port)
+            await self._first_requests.stop()
         if self._runner is not None:
             await self._runner.cleanup()
 

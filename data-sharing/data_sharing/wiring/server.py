@@ -24,6 +24,7 @@ from control_plane.auth.method_access import access_of_services
 from control_plane.offloading.pool import ProcessPool
 from control_plane.private_files import keep_private
 from control_plane.process import serving_tls
+from control_plane.serving.connection_watch import ConnectionWatch
 from control_plane.serving.peers import Proxies
 from control_plane.serving.server import Server
 from control_plane.serving.tls import HTTP1, following
@@ -142,6 +143,7 @@ async def serve(
                 AuditRetention(age_s=settings.audit_keep_s, entries=settings.audit_keep_entries),
                 wall_ms=_now_ms,
             )
+            connections, watch = settings.connection_limits(), ConnectionWatch()
             server = Server(
                 [
                     applications.service(),
@@ -152,10 +154,16 @@ async def serve(
                 interceptors=[access.interceptor, auditing.interceptor],
                 transport=settings.transport,
                 tls=tls,
-                limits=settings.connection_limits(),
+                limits=connections,
+                watch=watch,
             )
             http = HttpEvents(
-                settings.http_listen, publisher, callers, tls=following(tls, HTTP1) if tls else None
+                settings.http_listen,
+                publisher,
+                callers,
+                tls=following(tls, HTTP1) if tls else None,
+                watch=watch,
+                limits=connections,
             )
             metrics = SharingMetrics(
                 database,

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from control_plane.serving.once_per_address import EVERY_S, MOST, OncePerAddress
+from control_plane.once_per_address import EVERY_S, MOST, OncePerAddress
 
 log = logging.getLogger("homeport.test")
 
