@@ -10,12 +10,16 @@ from collections.abc import Mapping
 
 import msgspec
 
-from tests.support.attacks import credentials, floods
+from tests.support.attacks import credentials, floods, submissions
 from tests.support.attacks.target import Attack, Attempts, Target
 
+SERVICES = {
+    "provisioner": (credentials.PROVISIONER, floods.PROVISIONER),
+    "data-sharing": (credentials.DATA_SHARING, floods.DATA_SHARING, submissions.DATA_SHARING),
+}
 ATTACKS: Mapping[str, Mapping[str, Attack]] = {
-    "provisioner": {one.name: one for one in (*credentials.PROVISIONER, *floods.PROVISIONER)},
-    "data-sharing": {one.name: one for one in (*credentials.DATA_SHARING, *floods.DATA_SHARING)},
+    service: {one.name: one for kind in kinds for one in kind}
+    for service, kinds in SERVICES.items()
 }
 
 
