@@ -19,7 +19,6 @@ from control_plane.private_files import FILE_MODE, private_folder
 TRUST_DOMAIN = "homeport.local"
 HOSTS, ADDRESSES = ("localhost",), ("127.0.0.1", "::1")
 CA, CA_KEY, TOKENS, OPERATOR_TOKEN = "ca.pem", "ca.key", "tokens.toml", "operator.token"
-UNITS_OF_A_TOKEN = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

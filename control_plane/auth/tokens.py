@@ -51,7 +51,7 @@ from control_plane.identity.names import check_slug
 from control_plane.printable import quoted, why_unreadable
 
 MOST_BYTES = 4 << 20
-MOST_UNITS = 1000
+MOST_UNITS = 100_000  # of one token; the size of the file is the narrower bound
 _KEYS = {
     "name", "sha256", "roles", "rights", "tenant", "application", "units", "platform",
     "issue_time", "expire_time",

@@ -296,7 +296,8 @@ def test_doctor_finds_a_healthy_stack_healthy(operator: Operator) -> None:
     ran = operator("doctor", "--metrics", operator.metrics, "-o", "json")
     outcomes = {check["check"]: check["outcome"] for check in ran.document["checks"]}
     assert set(outcomes) == {
-        "server", "metrics", "version", "store", "clock", "geo", "agents", "room", "tasks",
+        "server", "metrics", "version", "store", "clock", "geo", "agents", "room", "records",
+        "tasks",
     }  # fmt: skip
     assert "fail" not in outcomes.values()
     assert outcomes["clock"] == outcomes["store"] == outcomes["server"] == "ok"
