@@ -21,6 +21,7 @@ from control_plane.errors import InvalidInput
 from control_plane.fleet.unit import UnitSpec
 from control_plane.identity.admission import TicketVerifier
 from control_plane.identity.tickets import VerifyingKey
+from control_plane.serving.tls_probe import one_sided_tls
 from deployment_units.agent.admitted import AdmittedHolds
 from deployment_units.agent.capacity_limit import CapacityLimit
 from deployment_units.agent.load import LoadSource
@@ -63,7 +64,7 @@ class Registration:
 
     on_departures is called with clients that left the unit: at first all that still matter, then
     each. spec_to_proto: the record as the message that is applied.
-    jitter: a number between 0 and 1, new at each call.
+    secured: whether `connect` speaks TLS. jitter: a number between 0 and 1, new at each call.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Registration:
         jitter: Callable[[], float],
         spec_to_proto: Callable[[UnitSpec], pb.UnitSpec],
         connect: Callable[[str], aio.Channel] = aio.insecure_channel,
+        secured: bool = False,
         on_departures: Callable[[Sequence[pb.Departure]], None] = lambda departures: None,
     ) -> None:
         self._identity = identity
@@ -92,6 +94,8 @@ class Registration:
         self._jitter = jitter
         self._spec_to_proto = spec_to_proto
         self._connect = connect
+        self._secured = secured
+        self._one_sided: set[str] = set()
         self._on_departures = on_departures
         self._applied = identity.spec is None
         self._leaving = asyncio.Event()
@@ -117,7 +121,13 @@ class Registration:
                 if error.code() in _NO_SUCH_UNIT:
                     self._note_removed(error.details() or "it is not there")
                 else:
-                    self._log_lost(server, f"{error.code().name}: {error.details()}")
+                    why = await one_sided_tls(error, server, secured=self._secured)
+                    if why and server not in self._one_sided:
+                        self._one_sided.add(server)
+                        log.warning(
+                            "unit %s is without %s: %s", self._identity.unit_id, server, why
+                        )
+                    self._log_lost(server, why or f"{error.code().name}: {error.details()}")
             except TimeoutError:
                 self._log_lost(server, "it fell silent")
             except InvalidInput as error:

@@ -173,6 +173,7 @@ def build_agent(
         jitter=rng.random,
         spec_to_proto=spec_to_proto,
         connect=connector(settings),
+        secured=settings.ca is not None,
         on_departures=partial(record_departures, verifier.departures, limit, wall=time.time),
     )
     return Agent(unit_id=unit_id, endpoint=endpoint, server=server, registration=registration)

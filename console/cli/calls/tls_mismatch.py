@@ -14,9 +14,8 @@ from contextlib import contextmanager
 
 from console.cli.failure import CommandFailed, ExitCode
 from console.cli.profile import Target
+from control_plane.serving.tls_probe import PROBE_S, speaks_tls
 from homeport.errors import Unavailable
-
-PROBE_S = 2.0
 
 
 @contextmanager
@@ -112,28 +111,6 @@ def why_turned_away(server: str, target: Target) -> str:
         return ""
 
 
-def speaks_tls(server: str) -> bool | None:
-    """Whether host:port answers a TLS handshake in TLS; None: it cannot be told."""
-    host, _, port = server.rpartition(":")
-    anyone = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    anyone.check_hostname, anyone.verify_mode = False, ssl.CERT_NONE
-    anyone.set_alpn_protocols(["h2"])
-    try:
-        with (
-            socket.create_connection((host.strip("[]"), int(port)), PROBE_S) as plain,
-            anyone.wrap_socket(plain),
-        ):
-            return True
-    except ssl.SSLEOFError:
-        return False
-    except ssl.SSLError as error:
-        return error.reason not in _NOT_TLS
-    except (ConnectionResetError, BrokenPipeError):
-        return False
-    except (OSError, ValueError):
-        return None
-
-
 # gRPC's words where it does not like the certificate; what follows them need not tell why.
 _NOT_TRUSTED = ("handshake failed", "verification check failed")
 _CLOSED = "it closes the connection after the handshake"
@@ -143,6 +120,3 @@ _TURNED_AWAY = ("TLSV13_ALERT_CERTIFICATE_REQUIRED", "TLSV1_ALERT_UNKNOWN_CA",
                 "SSLV3_ALERT_CERTIFICATE_UNKNOWN", "SSLV3_ALERT_CERTIFICATE_REVOKED",
                 "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE", "SSLV3_ALERT_HANDSHAKE_FAILURE",
                 "TLSV1_ALERT_ACCESS_DENIED")  # fmt: skip
-# OpenSSL's words for an answer that is no record of TLS.
-_NOT_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE",
-            "PACKET_LENGTH_TOO_LONG", "UNEXPECTED_MESSAGE", "HTTPS_PROXY_REQUEST")  # fmt: skip

@@ -18,6 +18,7 @@ from grpc import aio
 
 from control_plane.backoff import Backoff
 from control_plane.errors import InvalidInput, ServiceError
+from control_plane.serving.tls_probe import one_sided_tls
 from data_sharing.platforms.host import PlatformHost
 from data_sharing.platforms.installer import Installer
 from data_sharing.platforms.journal import Journal
@@ -77,6 +78,7 @@ class PlatformConnection:
         jitter: Callable[[], float],
         wall_ms: Callable[[], int],
         connect: Callable[[str], aio.Channel],
+        secured: bool = False,
     ) -> None:
         self._identity = identity
         self._servers = list(servers)
@@ -89,6 +91,8 @@ class PlatformConnection:
         self._jitter = jitter
         self._wall_ms = wall_ms
         self._connect = connect
+        self._secured = secured  # whether `connect` speaks TLS
+        self._one_sided: set[str] = set()  # servers that do not agree about TLS, each said once
         self._reports = reports
         self._leaving = asyncio.Event()
         self._finished = asyncio.Event()  # nothing is left to report
@@ -112,7 +116,13 @@ class PlatformConnection:
                         leaving.cancel()
                         error.add_note(f"platform {self._identity.name} at {server}")
                         raise
-                    self._log_lost(server, f"{error.code().name}: {error.details()}")
+                    why = await one_sided_tls(error, server, secured=self._secured)
+                    if why and server not in self._one_sided:
+                        self._one_sided.add(server)
+                        log.warning(
+                            "platform %s is without %s: %s", self._identity.name, server, why
+                        )
+                    self._log_lost(server, why or f"{error.code().name}: {error.details()}")
                 except TimeoutError:
                     self._log_lost(server, "it fell silent")
                 except ServiceError as error:

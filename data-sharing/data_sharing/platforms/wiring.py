@@ -97,6 +97,7 @@ async def run_platform(
                 jitter=rng.random,
                 wall_ms=wall_ms,
                 connect=connect,
+                secured=settings.ca is not None,
             )
             supervisor = Supervisor(clock=time.monotonic, jitter=rng.random)
             keep = supervisor.keep("platform", connection.run, ends_on=(aio.AioRpcError,))

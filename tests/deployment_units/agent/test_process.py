@@ -1,5 +1,6 @@
 """The agent as a program: ready file, signals, exit codes, TLS on both of its sides."""
 
+import asyncio
 import signal
 import stat
 import time
@@ -104,3 +105,27 @@ async def test_tls_towards_the_servers_and_towards_clients(tmp_path: Path) -> No
         agent.terminate()
         code, said = await ended_agent(agent)
         assert code == 0, said
+
+
+@pytest.mark.parametrize(
+    ("secured", "said"),
+    [(True, "speaks TLS, and this program does not"), (False, "the server does not: leave --ca")],
+    ids=["the-server-alone", "the-agent-alone"],
+)
+async def test_where_one_side_alone_speaks_tls_that_is_said(
+    tmp_path: Path, secured: bool, said: str
+) -> None:
+    certificate, key = self_signed("127.0.0.1")
+    (tmp_path / "cert.pem").write_bytes(certificate)
+    credentials = grpc.ssl_server_credentials([(key, certificate)]) if secured else None
+    arguments = [] if secured else [f"--ca={tmp_path / 'cert.pem'}"]
+    async with fake_fleet().serving(credentials=credentials) as address:
+        agent = await start_agent("--unit=u", f"--server={address}", *arguments)
+        try:
+            assert agent.stderr is not None
+            async with asyncio.timeout(WAIT_S):
+                while said not in (line := (await agent.stderr.readline()).decode()):
+                    assert line, "it ended without a word of it"
+        finally:
+            agent.kill()
+            await agent.communicate()
