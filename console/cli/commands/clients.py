@@ -136,17 +136,21 @@ def connect(target: Target, *, enrolment: str | None = None) -> Iterator[Client]
     keys of clients are kept, so that the next command can prove to be for the same ones.
     enrolment: what a new client shows, in place of the token."""
     from console.cli.calls.tls_mismatch import explaining_tls
+    from console.cli.failure import CommandFailed, ExitCode
     from homeport import Client, RetryPolicy
 
-    client = Client(
-        target.servers,
-        tenant=target.tenant,
-        token=None if enrolment else target.token or None,
-        enrolment=enrolment or None,
-        key_dir=target.keys,
-        timeout_s=ANSWER_WITHIN_S,
-        retry=RetryPolicy(max_rounds=ROUNDS),
-        tls=target.tls() or False,
-    )
+    try:
+        client = Client(
+            target.servers,
+            tenant=target.tenant,
+            token=None if enrolment else target.token or None,
+            enrolment=enrolment or None,
+            key_dir=target.keys,
+            timeout_s=ANSWER_WITHIN_S,
+            retry=RetryPolicy(max_rounds=ROUNDS),
+            tls=target.tls() or False,
+        )
+    except ValueError as error:  # a token that no header can hold
+        raise CommandFailed(str(error), ExitCode.USAGE) from error
     with explaining_tls(target), client:
         yield client

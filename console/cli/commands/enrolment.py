@@ -41,7 +41,8 @@ def add_group(
     target = target_of(server, tenant, token, profile, ca)
     with FleetCalls(target) as service:
         key = service.add_enrolment_group(target.tenant, group)
-    show({"tenant": target.tenant, "group": group, "key": key}, output, lambda: escape(key))
+    document = {"tenant": target.tenant, "group": group, "key": key}
+    show(document, output, lambda: escape(key))
 
 
 @groups.command("list")
@@ -101,6 +102,8 @@ def issue_tokens(
     output: Output = Format.TABLE,
 ) -> None:
     """Issues tokens and prints them, one a line, this once. Each lets one client in."""
+    from rich.text import Text
+
     from console.cli.calls.fleet import FleetCalls
 
     if not LEAST_S <= ttl_s <= MOST_S:
@@ -109,7 +112,7 @@ def issue_tokens(
     with FleetCalls(target) as service:
         issued = service.issue_bootstrap_tokens(target.tenant, count, ttl_s)
     document = {"tenant": target.tenant, "tokens": issued}
-    show(document, output, lambda: escape("\n".join(issued)))
+    show(document, output, lambda: Text("\n".join(issued), overflow="ignore", no_wrap=True))
 
 
 @bootstrap.command("revoke")
