@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from control_plane import keys
-from control_plane.errors import AlreadyExists, Exhausted
+from control_plane.errors import AlreadyExists, DataLoss, Exhausted
 from control_plane.identity.jws import UNREADABLE, base64url, from_base64url
 from control_plane.identity.key_wrapping import Wrapping
 from control_plane.store.port import Delete, KeyValue, Put, Store, Txn, absent, range_all
@@ -36,6 +36,26 @@ class EnrolmentGroup:
 
 
 _decoder = msgspec.json.Decoder(EnrolmentGroup)
+
+
+class _UsableGroup:
+    """A group with its key ready: the pads of its HMAC are hashed once, which halves the time."""
+
+    __slots__ = ("_inner", "_outer", "created_at")
+
+    def __init__(self, group: EnrolmentGroup) -> None:
+        """Raises ValueError for a key that is none."""
+        self.created_at = group.created_at
+        padded = from_base64url(group.key).ljust(64, b"\0")  # RFC 2104, a key of one block at most
+        self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in padded))
+        self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in padded))
+
+    def mac(self, message: bytes) -> str:
+        """HMAC-SHA256 in base64url."""
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(message)
+        outer.update(inner.digest())
+        return base64url(outer.digest()).decode("ascii")
 
 
 class EnrolmentGroups:
@@ -71,16 +91,10 @@ class EnrolmentGroups:
             return False
         group, _, shown = token[len(PREFIX) :].rpartition(".")
         found = self._replica.items.get(f"{tenant}/{group}")
-        if found is None:
+        if found is None or not shown.isascii():
             return False
-        try:
-            mac = from_base64url(shown)
-        except UNREADABLE:
-            return False
-        made = hmac.digest(
-            from_base64url(found.key), f"{tenant}/{client_id}".encode(), hashlib.sha256
-        )
-        return hmac.compare_digest(mac, made)
+        # One text for one MAC: another way to write the same bytes is no token.
+        return hmac.compare_digest(shown, found.mac(f"{tenant}/{client_id}".encode()))
 
     async def add(self, tenant: str, name: str) -> str:
         """Makes a group and returns its key, in base64url. Raises AlreadyExists, Exhausted,
@@ -118,6 +132,13 @@ class EnrolmentGroups:
         await self._replica.wait_for_revision(result.revision, timeout_s=1.0)
         return there
 
-    def _decode(self, pair: KeyValue) -> EnrolmentGroup:
+    def _decode(self, pair: KeyValue) -> _UsableGroup:
+        """Raises DataLoss, InvalidInput."""
         name = pair.key.decode(errors="replace")
-        return _decoder.decode(self._wrapping.unwrap(pair.value, f"the record {name}"))
+        content = self._wrapping.unwrap(pair.value, f"the record {name}")
+        try:
+            return _UsableGroup(_decoder.decode(content))
+        except UNREADABLE as error:  # msgspec's errors among them
+            raise DataLoss(
+                f"the record {name} is damaged; remove the group, make another"
+            ) from error
