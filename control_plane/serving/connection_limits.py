@@ -2,9 +2,9 @@
 which of those that stand have to go.
 
 Pure. An address is an IPv4 address or an IPv6 /64, which is what one customer has (RFC 6177).
-Where there are too many, those go that are of the least use: first of whom there are most, first
-those that never made a call, first those that have been silent longest. So a flood from one address
-takes nothing from others, and whoever comes from the same address still gets in.
+Where there are too many, those go that are of the least use, of whom there are most: those that
+never made a call, then those that have been silent for long. One that is in use goes last.
+So a flood from one address takes nothing from others, and who comes from there gets in as well.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Final
 GREETING_BYTES: Final = 33  # the preface of HTTP/2 and the smallest SETTINGS frame
 CALL_BYTES: Final = 128  # less than what a client has sent that has made a call
 YOUNG_S: Final = 1.0  # such a connection may not have come to its first call
+IN_USE_S: Final = 45.0  # a client with calls has answered a PING by then
 PROXY_SHARE: Final = 10  # a trusted proxy may have as many connections as so many addresses
 IPV6_NETWORK: Final = 64
 
@@ -121,9 +122,14 @@ def _beyond(groups: Iterable[list[OpenConnection]], most: int) -> Iterator[OpenC
         yield from members[allowed:]
 
 
-def _worth(one: OpenConnection) -> tuple[bool, bool, float]:
-    """Those of the least use come first."""
-    return one.age_s < YOUNG_S, one.received >= CALL_BYTES, -one.silent_s
+def _worth(one: OpenConnection) -> tuple[int, float]:
+    """Those of the least use come first: of which no call came in time; that have called, and
+    been silent since; that have only just come; that are in use."""
+    if one.received < CALL_BYTES:
+        rank = 2 if one.age_s < YOUNG_S else 0
+    else:
+        rank = 3 if one.silent_s < IN_USE_S else 1
+    return rank, -one.silent_s
 
 
 class ResetBudget:

@@ -15,6 +15,7 @@ from control_plane.serving.connection_limits import ConnectionLimits
 from control_plane.serving.connection_watch import ConnectionWatch
 from control_plane.serving.peers import Proxies
 from control_plane.serving.server import Server, Transport
+from control_plane.serving.tls import TlsFiles
 
 ANSWER_S = 20.0
 
@@ -32,6 +33,7 @@ def limited_server(
     *,
     proxies: Proxies | None = None,
     host: str = "127.0.0.1",
+    tls: TlsFiles | None = None,
 ) -> Iterator[LimitedServer]:
     """Serves health and reflection."""
     watch = ConnectionWatch()
@@ -40,7 +42,12 @@ def limited_server(
 
         async def start() -> tuple[Server, int]:
             server = Server(
-                [], transport=Transport(transport), limits=limits, proxies=proxies, watch=watch
+                [],
+                transport=Transport(transport),
+                limits=limits,
+                proxies=proxies,
+                watch=watch,
+                tls=tls,
             )
             port = server.bind(f"{host}:0")
             await server.start()
@@ -57,11 +64,16 @@ def limited_server(
             thread.submit(runner.run, server.stop(0.5)).result(ANSWER_S)
 
 
-def asked(port: int, *, times: int = 1, host: str = "127.0.0.1") -> list[str]:
+def asked(
+    port: int, *, times: int = 1, host: str = "127.0.0.1", ca: bytes | None = None
+) -> list[str]:
     """What health says over one new connection, or the codes of calls that failed."""
-    answers = []
-    with grpc.insecure_channel(
-        f"{host}:{port}", [("grpc.use_local_subchannel_pool", 1)]
+    answers: list[str] = []
+    target, options = f"{host}:{port}", [("grpc.use_local_subchannel_pool", 1)]
+    with (
+        grpc.insecure_channel(target, options)
+        if ca is None
+        else grpc.secure_channel(target, grpc.ssl_channel_credentials(ca), options)
     ) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         for _ in range(times):

@@ -15,7 +15,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from control_plane.serving.connection_limits import ConnectionLimits, Reason
 from control_plane.serving.peers import Proxies, parse_networks
 from tests.support.attacks import connection_attacks as attacks
+from tests.support.certificates import Authority
 from tests.support.limited_server import asked, limited_server
+from tests.support.tls_server import server_files
 
 WAIT_S = 15.0
 OFF = ConnectionLimits(
@@ -35,6 +37,11 @@ CONNECTION_CASES = [
     pytest.param({"greeting_s": 0.3}, attacks.PREFACE[:20], 12, Reason.SILENT, 12, id="half-said"),
     pytest.param({"idle_s": 0.3}, attacks.GREETING, 12, Reason.IDLE, 12, id="idle"),
 ]
+
+
+@pytest.fixture(scope="module")
+def authority() -> Authority:
+    return Authority.new()
 
 
 @BOTH
@@ -147,9 +154,10 @@ def test_without_that_limit_they_stay(transport, path):
 @BOTH
 @pytest.mark.parametrize("path", [attacks.HEALTH, WATCH, REFLECTION, "/no.Such/Method"])
 def test_rapid_resets_close_their_own_connection_and_cancel_nobody_elses_calls(transport, path):
-    with limited_server(transport, OFF) as server:
+    # With more streams grpcio has more to work off, and others wait longer.
+    with limited_server(transport, replace(OFF, streams=200)) as server:
         with attacks.while_running(
-            lambda: attacks.rapid_resets(server.port, 50_000, path=path)
+            lambda: attacks.rapid_resets(server.port, 400_000, path=path)
         ) as resets:
             answers = asked(server.port, times=5)
         assert resets().closed
@@ -182,3 +190,36 @@ def test_streams_are_counted_by_connection(transport):
             for _ in range(5)
         ]
         assert [attacks.ended_streams(one, 3, WAIT_S) for one in held] == [3] * 5
+
+
+@BOTH
+@pytest.mark.parametrize(("limit", "says", "count", "reason", "closed"), CONNECTION_CASES[:3])
+def test_with_tls_they_are_the_same(
+    transport, limit, says, count, reason, closed, authority, tmp_path
+):
+    files = server_files(authority, tmp_path, mutual=False)
+    with (
+        limited_server(transport, replace(OFF, **limit), tls=files) as server,
+        attacks.many_connections(server.port, count, says=says) as held,
+    ):
+        assert attacks.wait_closed(held, closed, WAIT_S) >= closed
+        assert asked(server.port, ca=authority.certificate) == ["SERVING"]
+
+
+@BOTH
+def test_strangers_who_fail_to_shake_hands_leave_no_traceback(
+    transport, authority, tmp_path, caplog, capfd
+):
+    caplog.set_level(logging.INFO)
+    files = server_files(authority, tmp_path, mutual=True)
+    with limited_server(transport, replace(OFF, greeting_s=0.3), tls=files) as server:
+        for kind in attacks.GARBAGE:
+            for _ in range(3):
+                attacks.garbage(server.port, kind)
+        with attacks.many_connections(server.port, 10) as held:
+            assert attacks.wait_closed(held, 10, WAIT_S) == 10
+        # Who has no certificate:
+        assert asked(server.port, ca=authority.certificate) == ["UNAVAILABLE"]
+    lines = [r for r in caplog.records if r.levelno >= logging.WARNING]
+    assert len(lines) <= 1
+    assert "Traceback" not in capfd.readouterr().err

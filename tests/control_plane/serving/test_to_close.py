@@ -53,6 +53,14 @@ def test_of_one_address_those_of_the_least_use_go_first():
     assert [one.key for one, _ in to_close(there, LIMITS, most=10)] == [1, 0]
 
 
+def test_a_flood_takes_nothing_from_who_calls_from_the_same_address():
+    in_use = [connection(n, silent_s=40.0) for n in range(3)]
+    flood = [connection(10 + n, age_s=0.1, silent_s=0.1, received=40) for n in range(50)]
+    assert {one.key for one, _ in to_close([*in_use, *flood], LIMITS, most=100)} == set(
+        range(10, 60)
+    )
+
+
 @pytest.mark.parametrize(
     ("sizes", "most", "left"),
     [

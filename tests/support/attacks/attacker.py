@@ -10,12 +10,17 @@ from collections.abc import Mapping
 
 import msgspec
 
-from tests.support.attacks import credentials, floods, submissions
+from tests.support.attacks import credentials, floods, ports, submissions
 from tests.support.attacks.target import Attack, Attempts, Target
 
 SERVICES = {
-    "provisioner": (credentials.PROVISIONER, floods.PROVISIONER),
-    "data-sharing": (credentials.DATA_SHARING, floods.DATA_SHARING, submissions.DATA_SHARING),
+    "provisioner": (credentials.PROVISIONER, floods.PROVISIONER, ports.ANY),
+    "data-sharing": (
+        credentials.DATA_SHARING,
+        floods.DATA_SHARING,
+        ports.ANY,
+        submissions.DATA_SHARING,
+    ),
 }
 ATTACKS: Mapping[str, Mapping[str, Attack]] = {
     service: {one.name: one for kind in kinds for one in kind}
