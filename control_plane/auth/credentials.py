@@ -51,8 +51,9 @@ def bearer_of(metadata: Iterable[tuple[str, str | bytes]]) -> str | None:
     if len(text) > MAX_CREDENTIAL_BYTES:
         raise Unauthenticated(f"authorization is longer than {MAX_CREDENTIAL_BYTES:,} bytes")
     kind, _, bearer = text.partition(" ")
-    if kind.lower() != "bearer" or not bearer.strip():
-        raise Unauthenticated("authorization must be `Bearer <token>`")
+    # RFC 6750, section 2.1: of ASCII; HTTP hands other bytes on as what cannot be encoded again.
+    if kind.lower() != "bearer" or not bearer.strip() or not bearer.isascii():
+        raise Unauthenticated("authorization must be `Bearer <token>`, in ASCII")
     return bearer.strip()
 
 

@@ -17,7 +17,6 @@ from control_plane.serving.lenient_batch import lenient_class
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 
 MAX_BATCH = 1_000
-DEFAULT_TENANT = "default"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +62,8 @@ def read_provision(payload: bytes) -> pb.ProvisionRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """One ProvisionManyRequest that is sound as a whole; `clients` are its messages."""
+    """One ProvisionManyRequest that is sound as a whole; `clients` are its messages. tenant: empty
+    where it does not say: that of its caller."""
 
     tenant: str
     with_tickets: bool
@@ -84,7 +84,7 @@ def read_batch(payload: bytes) -> Batch:
             "split it or leave it out",
         )
     return Batch(
-        tenant=text(request.tenant) or DEFAULT_TENANT,
+        tenant=text(request.tenant),
         with_tickets=not request.without_tickets,
         clients=clients,
     )

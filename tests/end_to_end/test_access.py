@@ -1,8 +1,8 @@
 """Every method of a real server, called as every kind of caller, does what the contract says.
 
 The table is that of the contract's options; the requests name a tenant, a unit or a platform that
-is the caller's, or another one's, and nothing else. Whoever is let in gets some other answer: most
-requests are otherwise empty.
+is the caller's, or another one's, or leave the tenant out, and nothing else. Whoever is let
+in gets some other answer: most requests are otherwise empty.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from tests.support.data_sharing_server import SharingServer
 
 OWN = {"tenant": "city", "unit": "dublin", "platform": "p-1"}
 OTHER = {"tenant": "bank", "unit": "virginia", "platform": "p-2"}
+UNSAID = OWN | {"tenant": ""}
 CLOSED = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
 ROLES = [role for role in Role if role is not Role.ANYONE]
 ANSWER_S = 5.0
@@ -75,7 +76,7 @@ def opens(access: MethodAccess, kind: Kind, names: dict[str, str]) -> bool:
     having = kind.roles & access.roles
     if not having:
         return False
-    if kind.tenant and (not access.tenant_field or names["tenant"] != kind.tenant):
+    if kind.tenant and (not access.tenant_field or names["tenant"] not in ("", kind.tenant)):
         return False
     if having == {Role.UNIT} and access.unit_field and names["unit"] != OWN["unit"]:
         return False
@@ -151,14 +152,16 @@ async def check(address: str, services: tuple[str, ...]) -> int:
                 access = access_of(method)
                 assert access is not None, f"{name}.{method.name} says nothing of who may call"
                 for kind in KINDS:
-                    for names in (OWN, OTHER):
+                    unsaid = kind.tenant and access.tenant_field
+                    for names in (OWN, OTHER, UNSAID) if unsaid else (OWN, OTHER):
                         content = request_of(method, access, names)
                         code = await answer(channel, method, content, kind.token)
                         calls += 1
                         open_ = opens(access, kind, names)
                         if (code not in CLOSED) is not open_:
-                            whose = "own" if names is OWN else "other"
-                            wrong.append((method.name, kind.token, whose, open_, code.name))
+                            wrong.append(
+                                (method.name, kind.token, *names.values(), open_, code.name)
+                            )
     assert not wrong, "\n".join(map(str, wrong))
     return calls
 

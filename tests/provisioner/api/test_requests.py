@@ -71,9 +71,9 @@ def test_a_sound_batch_is_read_as_messages() -> None:
     assert list(read.clients) == list(sent.clients)
 
 
-def test_without_a_tenant_it_is_the_default_one() -> None:
+def test_whose_a_batch_without_a_tenant_is_its_caller_says() -> None:
     read = read_batch(pb.ProvisionManyRequest(clients=[pb.ClientOrigin()]).SerializeToString())
-    assert (read.tenant, read.with_tickets) == ("default", True)
+    assert (read.tenant, read.with_tickets) == ("", True)
 
 
 @pytest.mark.parametrize("count", [0, MAX_BATCH + 1])
