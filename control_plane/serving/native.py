@@ -31,7 +31,9 @@ from control_plane.serving.tls_listener import TlsListener
 
 log = logging.getLogger(__name__)
 
-BEHIND_STREAMS = 1_000_000  # the server behind has one connection, with the streams of all others
+BEHIND_STREAMS = (
+    1_000_000  # the front bounds them; grpcio would refuse some too early (see `server`)
+)
 LAST_BYTES_S = 0.1  # for the front to write what it was handed; it does not say when it has
 
 
