@@ -7,6 +7,9 @@ denial that is normal (a ticket refused, a full unit in a listing) is a result, 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 
 class ServiceError(Exception):
     """Base of all that a service raises; what a client of it gets is
@@ -15,6 +18,7 @@ class ServiceError(Exception):
 
     reason = "INTERNAL"
     retry_after_s: float | None = None  # None: repeating the same call cannot help
+    metadata: Mapping[str, str] = MappingProxyType({})  # for machines, beside the reason
 
     def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(message)

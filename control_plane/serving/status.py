@@ -66,7 +66,9 @@ def status_of(error: errors.ServiceError) -> Status:
     code = code_of(error)
     told = shortened(error.message)
     details: list[message.Message] = [
-        error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)
+        error_details_pb2.ErrorInfo(
+            reason=error.reason, domain=DOMAIN, metadata=dict(error.metadata)
+        )
     ]
     if isinstance(error, errors.InvalidInput):
         violation = error_details_pb2.BadRequest.FieldViolation(

@@ -86,6 +86,13 @@ class Settings(AccessSettings, ConnectionSettings):
             "resource limits alone"
         ),
     ] = False
+    quotas: Annotated[
+        dict[str, dict[str, float]],
+        Field(
+            description="limits in place of the usual ones, per second, as JSON: quota to tenant, "
+            "client, address or tenant:NAME to a rate; 0: none"
+        ),
+    ] = {}  # noqa: RUF012  # pydantic copies it
     audit_keep_s: Annotated[
         float, Field(ge=86_400, description="how long entries of the audit log are kept, s")
     ] = 400 * 86_400.0

@@ -16,6 +16,8 @@ from control_plane.auth.roles import Role
 from control_plane.errors import NotFound, ServiceError, Unavailable
 from control_plane.fleet.unit import TenantSpec
 from control_plane.identity.names import check_client_id
+from control_plane.quotas.limits import Quota
+from control_plane.quotas.quotas import Quotas
 from control_plane.serving.calls import HotCall
 from control_plane.serving.errors_to_status import interrupted
 from control_plane.serving.server import Service
@@ -43,8 +45,14 @@ from provisioner.watching.clients import ClientWatches
 from provisioner.watching.sharded import ShardedWatches
 from provisioner.watching.watch import WatchEvent, WatchEventKind
 
-MAX_CONCURRENT_BATCHES = 4  # batches of one stream that are worked on at the same time
 NAME = "homeport.api.provisioning.v1.ProvisioningService"
+QUOTAS = {
+    f"/{NAME}/GetAssignment": Quota.LOOKUPS,
+    f"/{NAME}/WatchAssignment": Quota.WATCHES,
+    f"/{NAME}/ExplainPlacement": Quota.EXPLANATIONS,
+}
+"""What methods count as that do not count themselves."""
+MAX_CONCURRENT_BATCHES = 4  # batches of one stream that are worked on at the same time
 
 
 class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
@@ -63,6 +71,7 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         bootstrap: BootstrapEnrolment,
         watches: ClientWatches | ShardedWatches,
         store_status: StoreStatus,
+        quotas: Quotas,
     ) -> None:
         self._provisioner = provisioner
         self._assignments = assignments
@@ -74,6 +83,7 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         self._bootstrap = bootstrap
         self._watches = watches
         self._store_status = store_status
+        self._quotas = quotas
 
     def service(self) -> Service:
         """What control_plane.serving needs to serve it."""
@@ -87,14 +97,16 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
             origin = request.WhichOneof("origin")
             caller, tenant_id = self._callers.admit(call, request.tenant, origin is not None)
             address = position = None
+            peer = self._callers.address(call)
             if origin is None:
-                address = self._callers.address(call)
+                address = peer
             elif origin == "address":
                 address = request.address
             else:
                 position = (request.position.latitude, request.position.longitude)
             left_s = call.time_left_s()
             tenant = self._fleet_view.tenant_or_raise(tenant_id)
+            self._quotas.take(Quota.PROVISIONS, tenant.id, client=request.client_id, address=peer)
             proof = self._proofs.of_call(call, caller, tenant, request.client_id, request.ticket)
             if request.ticket:
                 sink = FallbackResponder(
@@ -127,13 +139,13 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         self, requests: AsyncIterator[bytes], context: aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[bytes]:
         """A few batches are under way at once; answers leave in the order of the requests."""
-        caller = self._callers.of_context(context)
+        caller, peer = self._callers.of_context(context), self._callers.peer_of_context(context)
         runs: asyncio.Queue[BatchRun | Exception | None] = asyncio.Queue(MAX_CONCURRENT_BATCHES)
 
         async def accept() -> None:
             try:
                 async for payload in requests:
-                    await runs.put(self._begin(payload, caller))
+                    await runs.put(self._begin(payload, caller, peer))
             except Exception as error:  # noqa: BLE001  # goes to whoever waits for the answers
                 await runs.put(error)
             except asyncio.CancelledError:
@@ -156,9 +168,12 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         finally:
             intake.cancel()
 
-    def _begin(self, payload: bytes, caller: Caller) -> BatchRun:
+    def _begin(self, payload: bytes, caller: Caller, peer: str | None) -> BatchRun:
         batch = read_batch(payload)
         tenant = self._fleet_view.tenant_or_raise(tenant_for(caller, batch.tenant))
+        self._quotas.take(
+            Quota.BATCHED_CLIENTS, tenant.id, address=peer, cost=float(len(batch.clients))
+        )
         run = BatchRun(self._provisioner, tenant, batch)
         run.begin()
         return run

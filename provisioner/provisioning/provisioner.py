@@ -41,12 +41,14 @@ from provisioner.provisioning.move_on_contact import MoveOnContact
 from provisioner.provisioning.pending import AnyPending, LookupBeforeRefusal
 from provisioner.provisioning.placer import Placer
 from provisioner.provisioning.single import SingleProvision, Sink
+from provisioner.provisioning.tenant_shares import TenantShares
 
 DEFAULT_TIMEOUT_S = 5.0  # a client without deadline of its own is answered within this
 CHECK_STORE_ABOVE = 0.02  # share of recent clients that were known
 KNOWN_SHARE_WEIGHT = 1 / 256  # of the newest client in that share
 EXISTING_RULE = "existing"  # of an answer that decided nothing
 ADMISSION_INTERVAL_S = 0.1  # how often the admission controller learns how things stand
+MOST_WITH_SHARES = 2 * MAX_WAITING  # whatever the shares say
 
 
 class Provisioner:
@@ -80,6 +82,7 @@ class Provisioner:
         self._wall = wall
         self._under_way: dict[bytes, AnyPending] = {}
         self._asking: dict[bytes, AnyPending] = {}  # those who may not make their client
+        self._shares = TenantShares()
         self._known_share = 0.0
         self.new = 0
         self.known = 0
@@ -158,14 +161,28 @@ class Provisioner:
             under_way.joined.append(pending)
             return
         crowded = len(waiting) >= self.admission.limit
-        if crowded and (self.admission.store_away or len(waiting) >= MAX_WAITING):
+        tenant = pending.tenant.id
+        if crowded and (self.admission.store_away or self._is_full(len(waiting), tenant)):
             raise self.admission.refusal()
         waiting[key] = pending
+        self._shares.enter(tenant)
         if crowded or not may_claim or self._known_share > CHECK_STORE_ABOVE:
             pending.checked_store = True
             self._ledger.look_up(pending)
         else:
             self.claim(pending)
+
+    def _is_full(self, waiting: int, tenant: str) -> bool:
+        """Whether no further client of this tenant may wait. One that has less than its share
+        finds room where others have all of it, in bounds."""
+        if waiting < MAX_WAITING:
+            return False
+        share = self._shares.share(tenant, MAX_WAITING)
+        return self._shares.waiting(tenant) >= share or waiting >= MOST_WITH_SHARES
+
+    def _is_over_its_share(self, tenant: str) -> bool:
+        """Of the clients that may wait at the rate they are served."""
+        return self._shares.waiting(tenant) > self._shares.share(tenant, self.admission.limit)
 
     # -- what a pending provision calls, as ProvisionFlow ------------------------------
 
@@ -186,7 +203,11 @@ class Provisioner:
         """The store was asked, and holds no assignment of the client."""
         if not pending.proof.may_claim:
             self.denied(pending)
-        elif len(self._under_way) - self._ledger.lookups_waiting > self.admission.limit:
+        elif len(
+            self._under_way
+        ) - self._ledger.lookups_waiting > self.admission.limit and self._is_over_its_share(
+            pending.tenant.id
+        ):
             self.failed(pending, self.admission.refusal())
         else:
             self.claim(pending)
@@ -208,7 +229,8 @@ class Provisioner:
         """A new client's assignment is durable, and somebody answers it."""
         self.new += 1
         self._known_share -= self._known_share * KNOWN_SHARE_WEIGHT
-        self._under_way.pop(pending.key, None)
+        if self._under_way.pop(pending.key, None) is not None:
+            self._shares.leave(pending.tenant.id)
 
     def existing(self, pending: AnyPending, found: KeyValue) -> None:
         """The store holds an assignment of the client already."""
@@ -303,7 +325,8 @@ class Provisioner:
 
     def _leave(self, pending: AnyPending) -> None:
         waiting = self._under_way if pending.proof.may_claim else self._asking
-        waiting.pop(pending.key, None)
+        if waiting.pop(pending.key, None) is not None:
+            self._shares.leave(pending.tenant.id)
 
     def _count_known(self, pending: AnyPending) -> None:
         self.known += 1

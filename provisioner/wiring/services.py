@@ -21,6 +21,9 @@ from control_plane.fleet.tenant_registry import TenantRegistry
 from control_plane.identity.bootstrap_tokens import BootstrapTokens
 from control_plane.identity.key_rotation import KeyRotation
 from control_plane.process import serving_tls
+from control_plane.quotas.interceptor import QuotaInterceptor
+from control_plane.quotas.limits import Quota, read_limits
+from control_plane.quotas.quotas import Quotas
 from control_plane.serving.peers import Proxies, parse_networks
 from control_plane.serving.server import Server
 from control_plane.supervision import Supervisor
@@ -30,6 +33,7 @@ from provisioner.api.callers import Callers
 from provisioner.api.client_proofs import ClientProofs
 from provisioner.api.fleet_service import FleetService
 from provisioner.api.metrics import ProvisionerMetrics
+from provisioner.api.provisioning_service import QUOTAS as METHOD_QUOTAS
 from provisioner.api.provisioning_service import ProvisioningService
 from provisioner.api.tenant_service import TenantService
 from provisioner.api.unit_operations import UnitOperations
@@ -47,6 +51,8 @@ SERVICES = (
     provisioning_service.NAME, fleet_service.NAME, tenant_service.NAME, audit_service.NAME,
 )  # fmt: skip
 
+QUOTAS = (Quota.PROVISIONS, Quota.BATCHED_CLIENTS, *METHOD_QUOTAS.values())
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
@@ -58,6 +64,7 @@ class Services:
     access: Access
     issuers: TenantIssuers
     audit: AuditRecorder
+    quotas: Quotas
 
     def tasks(self) -> dict[str, Task]:
         """What works beside the calls, by name."""
@@ -85,6 +92,7 @@ def build_services(
     issuers = TenantIssuers(wall=time.time, clock=time.monotonic)
     issuers.follow(fleet_view.tenants)
     fleet_view.subscribe(lambda _: issuers.follow(fleet_view.tenants))
+    quotas = Quotas(read_limits(settings.quotas, QUOTAS), clock=time.monotonic)
     proxies = Proxies(parse_networks(settings.trusted_proxies))
     callers = Callers(proxies, access.control)
     watching = Watching.of(
@@ -110,6 +118,7 @@ def build_services(
         ),
         watches=watching.clients,
         store_status=state.store_status,
+        quotas=quotas,
     )
     fleet_service = FleetService(
         store,
@@ -155,9 +164,11 @@ def build_services(
         state.enrolment_groups,
         None if cluster_set else BootstrapTokens(store, random=secrets.token_bytes, wall=time.time),
     )
+    methods = access_of_services(SERVICES)
+    counting = QuotaInterceptor(METHOD_QUOTAS, quotas, methods, access.control, proxies)
     auditing = build_auditing(
         StoreAuditLog(store, wall=time.time, new_id=new_entry_id),
-        access_of_services(SERVICES),
+        methods,
         audited_objects(fleet_service, tenant_service, provisioning_service),
         access.control,
         proxies,
@@ -172,7 +183,7 @@ def build_services(
                 tenant_service.service(),
                 auditing.service.service(),
             ],
-            interceptors=[access.interceptor, auditing.interceptor],
+            interceptors=[access.interceptor, counting, auditing.interceptor],
             transport=settings.transport,
             tls=serving_tls(settings.tls_certificate, settings.tls_key, settings.tls_client_ca),
             share_port=share_port,
@@ -183,6 +194,7 @@ def build_services(
         access=access,
         issuers=issuers,
         audit=auditing.recorder,
+        quotas=quotas,
         metrics=ProvisionerMetrics(
             use_case.provisioner,
             state.ledger,

@@ -17,11 +17,14 @@ from grpc import aio
 
 from control_plane.auth.callers import Caller
 from control_plane.errors import InvalidInput, NotFound, PermissionDenied, ServiceError
+from control_plane.quotas.quotas import Quotas
 from control_plane.serving.calls import HotCall
 from control_plane.serving.errors_to_status import interrupted
 from control_plane.serving.lenient_batch import lenient_class
+from control_plane.serving.peers import peer_address
 from control_plane.serving.server import Service
 from control_plane.supervision import is_cancelled
+from data_sharing.api.call_quotas import count_events
 from data_sharing.api.callers import Callers, Party, party, reader_of
 from data_sharing.api.cloudevent_message import (
     envelope_from_bytes,
@@ -56,11 +59,13 @@ class FeedService(pb_grpc.FeedServiceServicer):
         log: FeedLog,
         catalogue: Callable[[], Catalogue],
         callers: Callers,
+        quotas: Quotas,
     ) -> None:
         self._publisher = publisher
         self._log = log
         self._catalogue = catalogue
         self._callers = callers
+        self._quotas = quotas
         self._draining = False
 
     def service(self) -> Service:
@@ -81,7 +86,11 @@ class FeedService(pb_grpc.FeedServiceServicer):
         try:
             caller = self._callers.admit(PUBLISH_EVENT, call.metadata(), call.peer_identity())
             tenant, envelope = read_event(call.payload)
-            answer = self._publish(party(caller, tenant), [envelope])
+            whose = party(caller, tenant)
+            count_events(
+                self._quotas, whose.tenant, 1, len(call.payload), peer_address(call.peer())
+            )
+            answer = self._publish(whose, [envelope])
         except ServiceError as error:
             call.fail(error)
             return
@@ -105,7 +114,15 @@ class FeedService(pb_grpc.FeedServiceServicer):
         try:
             caller = self._callers.admit(PUBLISH_BATCH, call.metadata(), call.peer_identity())
             tenant, envelopes = read_batch(call.payload)
-            answers = self._publish(party(caller, tenant), envelopes)
+            whose = party(caller, tenant)
+            count_events(
+                self._quotas,
+                whose.tenant,
+                len(envelopes),
+                len(call.payload),
+                peer_address(call.peer()),
+            )
+            answers = self._publish(whose, envelopes)
         except ServiceError as error:
             call.fail(error)
             return
@@ -124,6 +141,7 @@ class FeedService(pb_grpc.FeedServiceServicer):
     ) -> AsyncIterator[bytes]:
         """A few batches are under way at once; answers leave in the order of the requests."""
         caller = self._callers.of_context(context, "").caller
+        peer = peer_address(context.peer())
         under_way: asyncio.Queue[asyncio.Future[Sequence[Answer]] | Exception | None]
         under_way = asyncio.Queue(BATCHES_AHEAD)
 
@@ -131,7 +149,7 @@ class FeedService(pb_grpc.FeedServiceServicer):
             try:
                 async for payload in requests:
                     await self._log.room()
-                    await under_way.put(self._begin(payload, caller))
+                    await under_way.put(self._begin(payload, caller, peer))
             except Exception as error:  # noqa: BLE001  # goes to whoever waits for the answers
                 await under_way.put(error)
             except asyncio.CancelledError:
@@ -151,9 +169,13 @@ class FeedService(pb_grpc.FeedServiceServicer):
         finally:
             intake.cancel()
 
-    def _begin(self, payload: bytes, caller: Caller) -> asyncio.Future[Sequence[Answer]]:
+    def _begin(
+        self, payload: bytes, caller: Caller, peer: str | None
+    ) -> asyncio.Future[Sequence[Answer]]:
         tenant, envelopes = read_batch(payload)
-        return self._publish(party(caller, tenant), envelopes)
+        whose = party(caller, tenant)
+        count_events(self._quotas, whose.tenant, len(envelopes), len(payload), peer)
+        return self._publish(whose, envelopes)
 
     def _publish(
         self, whose: Party, envelopes: Iterable[Envelope | Refusal]
@@ -240,7 +262,7 @@ def read_event(payload: bytes) -> tuple[str, Envelope | Refusal]:
     return request.tenant, envelope_from_proto(request.event)
 
 
-def read_batch(payload: bytes) -> tuple[str, Iterable[Envelope | Refusal]]:
+def read_batch(payload: bytes) -> tuple[str, Sequence[Envelope | Refusal]]:
     """(tenant, an envelope or refusal for each event). Raises InvalidInput for a batch that is
     wrong as a whole."""
     try:
@@ -248,10 +270,10 @@ def read_batch(payload: bytes) -> tuple[str, Iterable[Envelope | Refusal]]:
     except DecodeError:
         return _read_one_by_one(payload)
     _check_size(len(request.events))
-    return request.tenant, map(envelope_from_proto, request.events)
+    return request.tenant, list(map(envelope_from_proto, request.events))
 
 
-def _read_one_by_one(payload: bytes) -> tuple[str, Iterable[Envelope | Refusal]]:
+def _read_one_by_one(payload: bytes) -> tuple[str, Sequence[Envelope | Refusal]]:
     """A batch with an event that is no message or has a text that is not UTF-8: the generated
     class refuses it whole, so its events are taken as bytes first."""
     request, tenant = _lenient(_LENIENT_BATCH, payload)

@@ -10,6 +10,7 @@ some were refused. aiohttp, because its parser is in C and bounds what it reads.
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -27,10 +28,12 @@ from control_plane.errors import (
     Unavailable,
 )
 from control_plane.printable import why_failed
+from control_plane.quotas.quotas import Quotas
 from control_plane.serving.connection_limits import ConnectionLimits
 from control_plane.serving.connection_watch import ConnectionWatch
 from control_plane.serving.peer_identity import PeerIdentity, identity_of_certificate
 from control_plane.serving.status import code_of
+from data_sharing.api.call_quotas import count_events
 from data_sharing.api.callers import Callers, party
 from data_sharing.api.cloudevent_attributes import refused
 from data_sharing.api.cloudevent_headers import (
@@ -87,6 +90,7 @@ class HttpEvents:
         listen: str,
         publisher: Publisher,
         callers: Callers,
+        quotas: Quotas,
         *,
         tls: ssl.SSLContext | None = None,
         watch: ConnectionWatch | None = None,
@@ -96,6 +100,7 @@ class HttpEvents:
         self._listen = listen
         self._publisher = publisher
         self._callers = callers
+        self._quotas = quotas
         self._tls = tls
         self._watch = watch or ConnectionWatch()
         self._limits = limits or ConnectionLimits()
@@ -170,7 +175,7 @@ class HttpEvents:
             field = error.field if isinstance(error, InvalidInput) else ""
             response = error_response(code_of(error).name, field, error.message, status)
             if error.retry_after_s is not None:
-                response.headers["Retry-After"] = str(max(1, round(error.retry_after_s)))
+                response.headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
             return response
 
     async def _answer(self, request: web.Request) -> web.Response:
@@ -195,9 +200,11 @@ class HttpEvents:
         if kind == BATCH:
             # In a thread: a megabyte that is no JSON takes a while to be told apart.
             envelopes = await asyncio.to_thread(envelopes_from_batch, body)
+            count_events(self._quotas, whose.tenant, len(envelopes), len(body), request.remote)
             answers = await self._publish(whose.tenant, envelopes, whose.application)
             return web.json_response({"results": [_result(one) for one in answers]})
         envelope = _one(kind, headers, body)
+        count_events(self._quotas, whose.tenant, 1, len(body), request.remote)
         (answer,) = await self._publish(whose.tenant, [envelope], whose.application)
         if isinstance(answer, Refusal):
             status = _STATUS_OF_CODE.get(answer.code, 400)

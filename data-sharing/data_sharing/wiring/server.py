@@ -24,6 +24,9 @@ from control_plane.auth.method_access import access_of_services
 from control_plane.offloading.pool import ProcessPool
 from control_plane.private_files import keep_private
 from control_plane.process import serving_tls
+from control_plane.quotas.interceptor import QuotaInterceptor
+from control_plane.quotas.limits import read_limits
+from control_plane.quotas.quotas import Quotas
 from control_plane.serving.connection_watch import ConnectionWatch
 from control_plane.serving.peers import Proxies
 from control_plane.serving.server import Server
@@ -40,6 +43,7 @@ from data_sharing.api import (
     rule_service,
 )
 from data_sharing.api.audited_objects import audited_objects
+from data_sharing.api.call_quotas import METHOD_QUOTAS, QUOTAS
 from data_sharing.api.callers import Callers
 from data_sharing.api.feed_service import FeedService
 from data_sharing.api.http_events import HttpEvents
@@ -130,13 +134,18 @@ async def serve(
             publisher = Publisher(Intake(feeds.find, limits), feed_log, wall_ms=wall_ms)
             retention = Retention(age_s=settings.retain_s, content_bytes=settings.retain_bytes)
             retainer = Retainer(feed_log, retention, wall_ms=wall_ms)
-            feeds_served = FeedService(publisher, feed_log, lambda: registry.catalogue, callers)
+            quotas = Quotas(read_limits(settings.quotas, QUOTAS), clock=time.monotonic)
+            feeds_served = FeedService(
+                publisher, feed_log, lambda: registry.catalogue, callers, quotas
+            )
             applications = RegistryService(
                 registry, callers, max_artifact_bytes=settings.max_artifact_bytes
             )
+            methods = access_of_services(SERVICES)
+            counting = QuotaInterceptor(METHOD_QUOTAS, quotas, methods, access.control, Proxies())
             auditing = build_auditing(
                 SqliteAuditLog(database, wall_ms=_now_ms, new_id=new_entry_id),
-                access_of_services(SERVICES),
+                methods,
                 audited_objects(applications, deciding.rules, deciding.plans, deciding.decisions),
                 access.control,
                 Proxies(),
@@ -151,7 +160,7 @@ async def serve(
                     *deciding.services,
                     auditing.service.service(),
                 ],
-                interceptors=[access.interceptor, auditing.interceptor],
+                interceptors=[access.interceptor, counting, auditing.interceptor],
                 transport=settings.transport,
                 tls=tls,
                 limits=connections,
@@ -161,6 +170,7 @@ async def serve(
                 settings.http_listen,
                 publisher,
                 callers,
+                quotas,
                 tls=following(tls, HTTP1) if tls else None,
                 watch=watch,
                 limits=connections,
@@ -177,7 +187,7 @@ async def serve(
             )
             await _run(
                 settings, stop, on_ready, server, http, metrics, feeds_served, retainer, deciding,
-                pool, access, auditing, supervisor,
+                pool, access, auditing, quotas, supervisor,
             )  # fmt: skip
             supervisor.raise_if_ended()
     finally:
@@ -197,12 +207,15 @@ async def _run(
     pool: ProcessPool,
     access: Access,
     auditing: Auditing,
+    quotas: Quotas,
     supervisor: Supervisor,
 ) -> None:
     host = settings.listen.rpartition(":")[0]
     port = server.bind(settings.listen)
     listen = settings.metrics_listen
-    with MetricsEndpoint(listen, metrics, supervisor, access, ready=metrics.readiness) as endpoint:
+    with MetricsEndpoint(
+        listen, metrics, supervisor, access, quotas, ready=metrics.readiness
+    ) as endpoint:
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(supervisor.keep("feed retention", retainer.run)),

@@ -27,6 +27,8 @@ import pytest
 from control_plane.auth.access_control import AccessControl
 from control_plane.identity.enrolment_groups import EnrolmentGroups
 from control_plane.identity.key_wrapping import NoWrapping
+from control_plane.quotas.limits import read_limits
+from control_plane.quotas.quotas import Quotas
 from control_plane.serving.calls import HotCall
 from control_plane.serving.peers import Proxies
 from control_plane.store.embedded import EmbeddedStore
@@ -40,6 +42,7 @@ from provisioner.provisioning.bootstrap_lookup import BootstrapEnrolment
 from provisioner.provisioning.enrolment import Enrolment
 from provisioner.provisioning.tenant_issuers import TenantIssuers
 from provisioner.watching.clients import ClientWatches
+from provisioner.wiring.services import QUOTAS
 from tests.support.provisioning_harness import AwaitedSink, ProvisioningHarness, provisioning
 from tests.support.servers import units
 
@@ -106,6 +109,7 @@ async def service(harness: ProvisioningHarness) -> ProvisioningService:
             ),
         ),
         bootstrap=BootstrapEnrolment(None, clock=lambda: 0.0, wall=lambda: 0.0),
+        quotas=Quotas(read_limits({}, QUOTAS), clock=lambda: 0.0),
         watches=ClientWatches(
             harness.store,
             following=asyncio.Event(),

@@ -1,0 +1,1 @@
+"""How much each tenant, client and address may ask of a service."""

@@ -1,0 +1,140 @@
+"""Quotas: whether a caller may ask now, by its client, its address and its tenant.
+
+In this order, so that one client in a loop takes nothing of its tenant's. Each server counts for
+itself. The hot path is three lookups and a few additions.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from control_plane.errors import Exhausted
+from control_plane.quotas.limits import Counted, Limits, Quota
+from control_plane.quotas.token_buckets import MOST_KEYS, Rate, TokenBuckets
+
+MOST_TENANTS_TOLD = 100  # in metrics; the rest is "other"
+MOST_NAME = 256  # characters
+LEAST_RETRY_S = 0.001
+_NO_LIMIT = Rate(per_s=1e15, burst=1e15)
+
+
+class QuotaExceeded(Exhausted):
+    """More was asked for than a tenant, a client or an address may; it is there after
+    retry_after_s."""
+
+    reason = "QUOTA"
+
+    def __init__(self, quota: Quota, counted: Counted, wait_s: float) -> None:
+        super().__init__(
+            f"too many {quota} for one {counted}; try again in {wait_s:.3g} s",
+            retry_after_s=max(LEAST_RETRY_S, wait_s),
+        )
+        self.quota = quota
+        self.counted = counted
+        self.metadata = {"quota": quota.value, "counted_by": counted.value}
+
+
+class Quotas(Collector):
+    """One per server. clock: monotonic seconds. refused: by quota, by what and tenant."""
+
+    def __init__(
+        self,
+        limits: Mapping[Quota, Limits],
+        *,
+        clock: Callable[[], float],
+        most_keys: int = MOST_KEYS,
+    ) -> None:
+        self._clock = clock
+        self._buckets = {quota: _buckets(one, most_keys) for quota, one in limits.items()}
+        self.refused: dict[tuple[str, str, str], int] = {}
+        self._tenants_told: set[str] = set()
+
+    def take(
+        self,
+        quota: Quota,
+        tenant: str,
+        *,
+        client: str = "",
+        address: str | None = None,
+        cost: float = 1.0,
+    ) -> None:
+        """Counts what is asked for. client: its id, empty: of none alone; address: the caller's,
+        None: not known. Raises QuotaExceeded."""
+        if len(tenant) > MOST_NAME or len(client) > MOST_NAME:  # no such names; keys are bounded
+            tenant, client = tenant[:MOST_NAME], client[:MOST_NAME]
+        clients, addresses, tenants = self._buckets[quota]
+        now = self._clock()
+        if client and clients is not None:
+            wait_s = clients.take(f"{tenant}/{client}", now, cost)
+            if wait_s:
+                raise self._refusal(quota, Counted.CLIENT, tenant, wait_s)
+        if address is not None and addresses is not None:
+            wait_s = addresses.take(address_key(address), now, cost)
+            if wait_s:
+                raise self._refusal(quota, Counted.ADDRESS, tenant, wait_s)
+        if tenants is not None:
+            wait_s = tenants.take(tenant, now, cost)
+            if wait_s:
+                raise self._refusal(quota, Counted.TENANT, tenant, wait_s)
+
+    def _refusal(self, quota: Quota, counted: Counted, tenant: str, wait_s: float) -> QuotaExceeded:
+        told = tenant
+        if tenant not in self._tenants_told:
+            if len(self._tenants_told) < MOST_TENANTS_TOLD:
+                self._tenants_told.add(tenant)
+            else:
+                told = "other"
+        key = (quota.value, counted.value, told)
+        self.refused[key] = self.refused.get(key, 0) + 1
+        return QuotaExceeded(quota, counted, wait_s)
+
+    def collect(self) -> Iterator[Metric]:
+        """For Prometheus, when somebody scrapes."""
+        refused = CounterMetricFamily(
+            "homeport_quota_refused", "Calls over a quota.", labels=["quota", "by", "tenant"]
+        )
+        for labels, count in list(self.refused.items()):
+            refused.add_metric(list(labels), count)
+        yield refused
+
+
+def _buckets(
+    limits: Limits, most_keys: int
+) -> tuple[TokenBuckets | None, TokenBuckets | None, TokenBuckets | None]:
+    """Those of clients, addresses and tenants; None: no limit."""
+
+    def made(counted: Counted) -> TokenBuckets | None:
+        rate = limits.rates.get(counted)
+        return TokenBuckets(rate, most_keys=most_keys) if rate is not None else None
+
+    own = {tenant: rate or _NO_LIMIT for tenant, rate in limits.own.items()}
+    common = limits.rates.get(Counted.TENANT)
+    tenants = None
+    if common is not None or own:
+        tenants = TokenBuckets(common or _NO_LIMIT, own=own, most_keys=most_keys)
+    return made(Counted.CLIENT), made(Counted.ADDRESS), tenants
+
+
+@lru_cache(maxsize=65_536)
+def address_key(address: str) -> str:
+    """What an address counts as: itself, an IPv6 address its /64, which one host may have all
+    of (RFC 6177, RFC 4291 section 2.5.1).
+
+    >>> address_key("2001:db8:1:2:3:4:5:6"), address_key("192.0.2.7")
+    ('2001:db8:1:2::/64', '192.0.2.7')
+    """
+    if ":" not in address:
+        return address
+    try:
+        found = ipaddress.IPv6Address(address)
+    except ValueError:
+        return address
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.IPv6Network((found, 64), strict=False))
