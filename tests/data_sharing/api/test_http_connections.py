@@ -24,7 +24,7 @@ REQUEST = b"GET /none HTTP/1.1\r\nHost: here\r\n\r\n"
 async def served(limits: ConnectionLimits) -> AsyncIterator[int]:
     """The port of a door through which nothing gets, because no route of it is asked for."""
     nobody = cast(Any, None)
-    events = HttpEvents("127.0.0.1:0", nobody, nobody, limits=limits)
+    events = HttpEvents("127.0.0.1:0", nobody, nobody, nobody, limits=limits)
     await events.start()
     try:
         yield int(events.address.rpartition(":")[2])
