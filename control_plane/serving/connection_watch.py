@@ -223,7 +223,10 @@ class ConnectionWatch:
             if seen.port not in ports:
                 continue
             age = now - seen.since
-            held = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=seen.fd)
+            try:
+                held = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=seen.fd)
+            except OSError:
+                continue  # closed since
             try:
                 info = held.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO)
                 silent = _SILENT_MS.unpack_from(info)[0] / 1000.0

@@ -36,6 +36,9 @@ READS: dict[tuple[str, str], list[str]] = {
     ("rules backtest", "plans"): ["rules", "backtest", __file__, "--plan", FILE],
     ("plans create", "file"): ["plans", "create", FILE],
     ("plans create", "named"): ["plans", "create", "--file", FILE],
+    ("tokens list", "tokens"): ["tokens", "list", "--tokens", FILE],
+    ("tokens rotate", "tokens"): ["tokens", "rotate", "a", "--tokens", FILE],
+    ("tokens revoke", "tokens"): ["tokens", "revoke", "a", "--tokens", FILE],
     ("geo info", "geo"): ["geo", "info", "--geo", FILE],
     ("geo lookup", "geo"): ["geo", "lookup", "8.8.8.8", "--geo", FILE],
     ("store map", "config"): ["store", "map", "--config", FILE],
@@ -43,7 +46,10 @@ READS: dict[tuple[str, str], list[str]] = {
     ("store move-shards", "config"): ["store", "move-shards", "--to", "b", "--config", FILE],
 }
 # Those that are written, or are folders to be made.
-WRITTEN = {("up", "data_dir"), ("up", "ready_file"), ("apps build", "into"), ("doctor", "data_dir")}
+WRITTEN = {
+    ("up", "data_dir"), ("up", "ready_file"), ("apps build", "into"), ("doctor", "data_dir"),
+    ("tokens issue", "tokens"), ("audit export", "file"),
+}  # fmt: skip
 # What is wrong with these only a server says.
 SAID_BY_SERVERS = {"apps submit", "rules apply", "plans create", "events publish"}
 
@@ -124,6 +130,15 @@ FAULTY: dict[tuple[str, str], tuple[list[str], tuple[str, ...]]] = {
     ("decisions instructions", "limit"): (["decisions", "instructions", "--limit"], NUMBERS),
     ("dlq list", "limit"): (["dlq", "list", "--limit"], NUMBERS),
     ("rules show", "version"): (["rules", "show", "a", "--version"], NUMBERS),
+    ("audit list", "limit"): (["audit", "list", "--limit"], (*NUMBERS, "0")),
+    ("enrolment bootstrap issue", "count"): (
+        ["enrolment", "bootstrap", "issue", "--tenant=a", "--count"],
+        (*NUMBERS, "0"),
+    ),
+    ("enrolment bootstrap issue", "ttl_s"): (
+        ["enrolment", "bootstrap", "issue", "--tenant=a", "--ttl"],
+        (*NUMBERS, "0"),
+    ),
 }
 NO_TIMES = ("soon", "2026-03-02", "2026-03-02T09:00", "2026-W10-1", "20260302T0900Z", LONG,
             "0001-01-01T00:00:00+23:59", "2026-02-30T00:00:00Z")  # fmt: skip
@@ -213,7 +228,10 @@ def test_a_command_has_the_common_options_and_names_their_variables(
     assert "--version" in options
     if "--profile" not in options:
         return
-    for name in ("--server", "--token", "--token-file", "--profile", "--ca", "--config"):
+    named = ["--token", "--token-file", "--profile", "--ca", "--config"]
+    if not words.startswith("audit"):  # its server is that of --of, and so is its variable
+        named.append("--server")
+    for name in named:
         assert str(options[name].envvar).startswith("HOMEPORT_"), name
         assert options[name].show_envvar
 

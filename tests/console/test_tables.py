@@ -27,8 +27,10 @@ from console.cli.paragraphs import unfolded
 from console.cli.tables import Table, allotted, facts, fold, number, optional, whole
 from console.cli.views import (
     applications,
+    audit,
     backtest,
     decisions,
+    enrolment,
     geo,
     health,
     homes,
@@ -39,13 +41,17 @@ from console.cli.views import (
     shard_stores,
     tenants,
     ticket_keys,
+    tokens,
     unit_changes,
     units,
 )
 from console.demo import provisioning as demo
+from console.local.stack_security import StackSecurity
+from control_plane.auth.token_editor import ListedToken
 from control_plane.fleet.file import SAMPLE, read_fleet
 from data_sharing.management.backtest import Backtest
 from data_sharing.rules.ruleset import RuleSet
+from homeport.api.audit.v1 import audit_pb2
 from homeport.api.datasharing.v1 import decision_pb2, plan_pb2, platform_pb2, registry_pb2, rule_pb2
 from homeport.api.fleet.v1 import fleet_pb2
 from homeport.api.tenancy.v1 import tenancy_pb2
@@ -134,9 +140,18 @@ def measured() -> tuple[list[Measurement], Samples]:
     return [one], samples
 
 
+def listed_token() -> ListedToken:
+    return ListedToken(
+        id="0123456789ab", name=CLIENT, roles=["producer", "consumer"],
+        bound={"tenant": UNIT, "units": [UNIT, UNIT]}, issued_at=1_795_000_000.0,
+        expires_at=1_795_000_000.0, expired=False,
+    )  # fmt: skip
+
+
 def stack_and_options() -> tuple[Any, Any, str]:
     stack = SimpleNamespace(grpc="127.0.0.1:7799", metrics="127.0.0.1:7701", units=[UNIT])
-    options = SimpleNamespace(data_dir=Path("/srv") / CLIENT, store="etcd")
+    security = StackSecurity(folder=Path("/srv") / CLIENT / "security")
+    options = SimpleNamespace(data_dir=Path("/srv") / CLIENT, store="etcd", security=security)
     return stack, options, f"etcd://{UNIT}.example:2379"
 
 
@@ -154,6 +169,13 @@ VIEWS: dict[Callable[..., Any], Make] = {
     tenants.tenants_table: lambda: tenants.tenants_table(
         [filled_with_long_texts(tenancy_pb2.Tenant())]
     ),
+    enrolment.groups_table: lambda: enrolment.groups_table(
+        [filled_with_long_texts(tenancy_pb2.EnrolmentGroup())]
+    ),
+    audit.entries_table: lambda: audit.entries_table(
+        [filled_with_long_texts(audit_pb2.AuditEntry())]
+    ),
+    tokens.tokens_table: lambda: tokens.tokens_table([listed_token()]),
     ticket_keys.epochs_table: lambda: ticket_keys.epochs_table(
         [filled_with_long_texts(tenancy_pb2.TicketKeyEpoch())]
     ),

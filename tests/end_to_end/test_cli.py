@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import time
 from collections.abc import Iterator
@@ -280,7 +281,11 @@ def test_a_wrong_fleet_file_changes_nothing(operator: Operator, tmp_path: Path) 
     """Every problem is named, also those behind the first."""
     file = tmp_path / "fleet.yaml"
     one, two = ({**unit, "id": f"wrong-{n}"} for n, unit in enumerate(FLEET["units"][:2]))
-    file.write_text(yaml.safe_dump({"units": [one, {**two, "capacity": 0, "colour": "red"}, one]}))
+    file.write_text(
+        yaml.safe_dump(
+            {"units": [one, {**two, "capacity": 0, "colour": "red"}, copy.deepcopy(one)]}
+        )
+    )
     ran = operator("units", "apply", "-f", str(file))
     assert (ran.code, ran.out) == (2, "")
     assert "wrong-1" in ran.err

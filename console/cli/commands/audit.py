@@ -31,8 +31,8 @@ LogServer = Annotated[
     str | None,
     typer.Option(
         "--server",
-        help="The service, host:port; several with commas. Default: the profile's, else "
-        "127.0.0.1:7700, with --of sharing 127.0.0.1:7703.",
+        help="The service, host:port; several with commas. Default: HOMEPORT_SERVER, with --of "
+        "sharing HOMEPORT_DATA_SERVER; else the profile's; else 127.0.0.1:7700 or :7703.",
         metavar="HOST:PORT",
         rich_help_panel="Service",
     ),
@@ -183,8 +183,12 @@ def export(
 def _target(
     of: AuditedService, server: str | None, token: str | None, profile: str | None, ca: str | None
 ) -> Target:
-    chosen = data_target_of if of is AuditedService.SHARING else target_of
-    return chosen(server, None, token, profile, ca)
+    import os
+
+    sharing = of is AuditedService.SHARING
+    variable = "HOMEPORT_DATA_SERVER" if sharing else "HOMEPORT_SERVER"
+    chosen = data_target_of if sharing else target_of
+    return chosen(server or os.environ.get(variable), None, token, profile, ca)
 
 
 def _head_text(point: ChainPoint) -> str:

@@ -35,10 +35,6 @@ def made(folder: Path, *, now: datetime.datetime = NOW, first: int = 0) -> Stack
     return security
 
 
-def bearer(token: str) -> list[tuple[str, str]]:
-    return [("authorization", f"Bearer {token}")]
-
-
 def test_everything_is_for_its_user_alone(tmp_path: Path) -> None:
     security = made(tmp_path)
     assert stat.S_IMODE(security.folder.stat().st_mode) == 0o700
@@ -57,14 +53,14 @@ def test_servers_can_serve_with_it_and_are_named(tmp_path: Path) -> None:
 def test_the_tokens_are_what_their_holders_may_be(tmp_path: Path) -> None:
     security = made(tmp_path)
     tokens = Tokens.read(security.tokens)
-    operator = tokens.caller(bearer(security.operator_token()))
-    assert operator is not None
-    assert operator.may(Role.ADMIN)
+    found = tokens.find(security.operator_token())
+    assert found is not None
+    assert found.caller.may(Role.ADMIN)
     assert security.settings(AGENT).read_text() == 'token = "token-1"\n'
-    agent = tokens.caller(bearer("token-1"))
+    agent = tokens.find("token-1")
     assert agent is not None
-    assert agent.units == {"dublin", "tokyo"}
-    assert not agent.may(Role.OPERATOR, Role.GATEWAY)
+    assert agent.caller.units == {"dublin", "tokyo"}
+    assert not agent.caller.may(Role.OPERATOR, Role.GATEWAY)
 
 
 def test_ca_and_operator_stay_and_the_rest_is_new(tmp_path: Path) -> None:

@@ -7,7 +7,9 @@ import asyncio
 import os
 import socket
 import ssl
+import tempfile
 import threading
+from collections.abc import Iterator
 from glob import glob
 from pathlib import Path
 from typing import Any
@@ -89,22 +91,33 @@ async def test_of_too_many_handshakes_the_oldest_are_given_up(
             one.close()
 
 
+@pytest.fixture
+def short_folder() -> Iterator[str]:
+    """A path of a Unix socket has 107 bytes; folders of tests can be longer."""
+    with tempfile.TemporaryDirectory(prefix="h-", dir="/tmp") as folder:
+        yield folder
+
+
 @pytest.mark.parametrize("kind", [HOT, *KINDS])
 async def test_who_goes_past_the_listener_is_refused(
-    tmp_path: Path, authority: Authority, kind: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    authority: Authority,
+    kind: str,
+    monkeypatch: pytest.MonkeyPatch,
+    short_folder: str,
 ) -> None:
     """The server's own socket is for the listener alone, also for programs of the same user."""
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", short_folder)
     monkeypatch.setattr("tempfile.tempdir", None)
     files = server_files(authority, tmp_path, mutual=True)
     async with serving_peers(Transport.NATIVE, files):
-        (path,) = glob(f"{tmp_path}/homeport-tls-*/server.sock")
+        (path,) = glob(f"{short_folder}/homeport-tls-*/server.sock")
         assert os.stat(os.path.dirname(path)).st_mode & 0o777 == 0o700
         async with aio.insecure_channel(f"unix:{path}") as channel:
             with pytest.raises(aio.AioRpcError) as refused:
                 await ask(channel, kind)
     assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
-    assert glob(f"{tmp_path}/homeport-tls-*") == []
+    assert glob(f"{short_folder}/homeport-tls-*") == []
 
 
 async def test_a_connection_that_ends_is_forgotten_and_closed_on_both_sides(
