@@ -90,6 +90,8 @@ def _failure_of_call(error: BaseException) -> CommandFailed | None:
             f"no Homeport server answers at {error.server} ({cause}); start one with "
             "`homeport up` (or `homeport share`), or name another with --server"
         )
+    if error.code == "UNAUTHENTICATED":
+        message += " (commands take one by --token-file FILE or HOMEPORT_TOKEN)"
     return CommandFailed(message, code_of_status(error.code))
 
 

@@ -25,6 +25,7 @@ from console.cli.profile import Target
 from console.local.child import Child
 from console.local.stack_plan import Program
 from console.local.stack_security import StackSecurity, TokenHolder, make_security
+from control_plane.auth.credentials import TOKEN_BYTES
 from control_plane.private_files import private_folder
 from data_sharing.clock import SimulatedClock
 from data_sharing.runtimes.builder import build
@@ -120,16 +121,12 @@ class DecisionsStack:
             holders=[
                 TokenHolder(
                     name=name,
-                    given=[
-                        'roles = ["platform"]',
-                        f'tenant = "{TENANT}"',
-                        f'platform = "{name}"',
-                    ],
+                    given={"roles": ["platform"], "tenant": TENANT, "platform": name},
                 )
                 for name in PLATFORMS
             ],
             now=datetime.now(UTC),
-            new_token=partial(secrets.token_urlsafe, 32),
+            random=partial(secrets.token_bytes, TOKEN_BYTES),
         )
         return security
 

@@ -35,6 +35,7 @@ from console.local.stack_plan import (
     settled_arguments,
 )
 from console.local.stack_security import StackSecurity, agent_holder, make_security
+from control_plane.auth.credentials import TOKEN_BYTES
 from control_plane.errors import ServiceError
 from control_plane.printable import why_failed
 from control_plane.private_files import keep_private, open_private, private_folder
@@ -259,10 +260,12 @@ def make_stack_security(security: StackSecurity, units: Sequence[str]) -> None:
             programs=(SERVER, AGENT),
             holders=[agent_holder(AGENT, units)],
             now=datetime.now(UTC),
-            new_token=partial(secrets.token_urlsafe, 32),
+            random=partial(secrets.token_bytes, TOKEN_BYTES),
         )
     except OSError as error:
         raise StackFailed(f"{security.folder} cannot be used: {why_failed(error)}") from error
+    except ServiceError as error:
+        raise StackFailed(error.message) from error
 
 
 def check_port_is_free(flag: str, port: int) -> None:

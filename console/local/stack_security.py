@@ -1,17 +1,18 @@
 """StackSecurity: what secures a stack on one machine: a CA of its own, certificates for its
 programs, tokens for its operator and its agents. Made as it starts, kept in its data directory for
-its user alone; the CA and the operator's token stay what they are between runs.
+its user alone; the CA, the operator's token and what somebody has issued beside it stay what they
+are between runs.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from control_plane.auth.credentials import new_token
+from control_plane.auth.token_editor import TokenEditor
 from control_plane.files import replace_file
 from control_plane.identity.authority import Authority
 from control_plane.private_files import FILE_MODE, private_folder
@@ -59,10 +60,10 @@ class StackSecurity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenHolder:
-    """A program that shows a token. given: what the token may do, as lines of the tokens file."""
+    """A program that shows a token. given: what the token may do, by keys of the tokens file."""
 
     name: str
-    given: Sequence[str]
+    given: Mapping[str, object]
 
 
 def make_security(
@@ -71,10 +72,11 @@ def make_security(
     programs: Sequence[str],
     holders: Sequence[TokenHolder],
     now: datetime,
-    new_token: Callable[[], str],
+    random: Callable[[], bytes],
 ) -> None:
-    """Makes the files. programs: each gets a certificate that is named after it. new_token: one
-    that nobody can guess, at each call another. Raises OSError."""
+    """Makes the files. programs: each gets a certificate that is named after it. random: 32 bytes
+    from a cryptographic source, new at each call. Raises OSError; InvalidInput for a tokens file
+    that cannot be read, Unavailable while somebody else edits it."""
     private_folder(security.folder)
     authority = _authority(security, now)
     for name in programs:
@@ -92,27 +94,21 @@ def make_security(
     except FileNotFoundError:
         operator = ""
     if not operator:
-        operator = new_token()
+        operator = new_token(random())
         replace_file(security.operator_token_file, f"{operator}\n".encode(), mode=FILE_MODE)
-    entries = [_entry("operator", operator, ['roles = ["admin"]'])]
+    editor = TokenEditor(security.tokens, now=now.timestamp, random=random)
+    editor.put(operator, "operator", {"roles": ["admin"]})
     for holder in holders:
-        token = new_token()
+        token = new_token(random())
         replace_file(
             security.settings(holder.name), f'token = "{token}"\n'.encode(), mode=FILE_MODE
         )
-        entries.append(_entry(holder.name, token, holder.given))
-    replace_file(security.tokens, "\n".join(entries).encode(), mode=FILE_MODE)
+        editor.put(token, holder.name, holder.given)
 
 
 def agent_holder(name: str, units: Sequence[str]) -> TokenHolder:
     """Of the agents of these units."""
-    return TokenHolder(name=name, given=['roles = ["unit"]', f"units = {json.dumps(list(units))}"])
-
-
-def _entry(name: str, token: str, given: Sequence[str]) -> str:
-    digest = hashlib.sha256(token.encode()).hexdigest()
-    lines = ("[[token]]", f'name = "{name}"', f'sha256 = "{digest}"', *given)
-    return "\n".join((*lines, ""))
+    return TokenHolder(name=name, given={"roles": ["unit"], "units": list(units)})
 
 
 def _authority(security: StackSecurity, now: datetime) -> Authority:

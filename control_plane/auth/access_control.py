@@ -60,7 +60,7 @@ class AccessControl:
         if caller.roles.isdisjoint(access.roles):
             if caller is STRANGER:
                 raise Unauthenticated(
-                    "a credential is needed here: send authorization: Bearer <token>, "
+                    "a credential is needed here; send authorization: Bearer <token>, "
                     "or show a certificate that names who you are"
                 )
             named = ", ".join(sorted(role.value for role in access.roles))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -139,6 +139,15 @@ class TokenEditor:
                 entries.remove(entry)
             return [self._listed(entry) for entry in found]
 
+    def put(self, token: str, name: str, facts: Mapping[str, Any]) -> None:
+        """This token, with these keys, in the place of all of that name. Raises InvalidInput,
+        Unavailable."""
+        with self._edited(missing=True) as document:
+            entries = _entries(document)
+            for entry in [one for one in entries if one["name"] == name]:
+                entries.remove(entry)
+            _append(document, {"name": name, **facts, "sha256": digest_of(token)})
+
     def _add(self, document: Any, facts: dict[str, Any], ttl_s: float | None) -> IssuedToken:
         now = self._now()
         token = new_token(self._random())
@@ -146,15 +155,7 @@ class TokenEditor:
         if ttl_s is not None:
             _check_duration("ttl", ttl_s, least=1.0)
             whole["expire_time"] = _time(now + ttl_s)
-        if "token" not in document:
-            document["token"] = tomlkit.aot()
-        entries = document["token"]
-        # Into `token = [{…}]`, tomlkit would write a table as it is outside of one: no TOML.
-        entry = tomlkit.table() if isinstance(entries, AoT) else tomlkit.inline_table()
-        for key, value in whole.items():
-            entry.add(key, value)
-        entries.append(entry)
-        return IssuedToken(token=token, entry=self._listed(entry))
+        return IssuedToken(token=token, entry=self._listed(_append(document, whole)))
 
     def _counts(self, entry: Any) -> bool:
         return "expire_time" not in entry or _seconds(entry, "expire_time") > self._now()
@@ -230,6 +231,18 @@ class TokenEditor:
 
 def _entries(document: Any) -> Any:
     return document.get("token", [])
+
+
+def _append(document: Any, facts: Mapping[str, Any]) -> Any:
+    if "token" not in document:
+        document["token"] = tomlkit.aot()
+    entries = document["token"]
+    # Into `token = [{…}]`, tomlkit would write a table as it is outside of one: no TOML.
+    entry = tomlkit.table() if isinstance(entries, AoT) else tomlkit.inline_table()
+    for key, value in facts.items():
+        entry.add(key, value)
+    entries.append(entry)
+    return entry
 
 
 def _id(digest: str) -> str:

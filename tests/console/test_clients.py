@@ -161,11 +161,14 @@ def test_a_token_that_others_can_list_is_warned_of_once(
 def test_each_kind_of_failure_has_its_exit_code(
     cli: CommandLine, service: Served, code: grpc.StatusCode, exit_code: int
 ) -> None:
-    """And the server's sentence is all that is printed, on stderr."""
+    """And the server's sentence is all that is printed, on stderr, but for how a command is given a
+    token, which a server cannot know."""
     fake(service).fail(code=code, message="this and that; do something")
     ran = cli("get", "alice", "-o", "json")
     assert (ran.code, ran.out) == (exit_code, "")
-    assert ran.err == "homeport: this and that; do something\n"
+    more = " (commands take one by --token-file FILE or HOMEPORT_TOKEN)"
+    said = more if code is grpc.StatusCode.UNAUTHENTICATED else ""
+    assert ran.err == f"homeport: this and that; do something{said}\n"
 
 
 def test_no_room_is_a_refusal(cli: CommandLine, service: Served) -> None:

@@ -31,7 +31,7 @@ Ttl = Annotated[
     str | None,
     typer.Option("--ttl", help="How long it counts: 90s, 15m, 1h, 30d.", metavar="DURATION"),
 ]
-DEFAULT = Path("homeport-data/tokens.toml")
+DEFAULT = Path("homeport-data/security/tokens.toml")  # where `up` has it
 
 
 @app.command("issue")

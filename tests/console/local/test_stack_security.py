@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import datetime
 import stat
+import tomllib
 from itertools import count
 from pathlib import Path
 
@@ -12,8 +13,12 @@ import pytest
 
 from console.local.stack_plan import AGENT, SERVER
 from console.local.stack_security import StackSecurity, agent_holder, make_security
+from control_plane.auth.callers import Caller
+from control_plane.auth.credentials import TOKEN_BYTES, is_issued_token
 from control_plane.auth.roles import Role
+from control_plane.auth.token_editor import NewToken, TokenEditor
 from control_plane.auth.tokens import Tokens
+from control_plane.errors import InvalidInput
 from control_plane.identity.authority import Authority
 from control_plane.serving.peer_identity import identity_of_certificate
 from control_plane.serving.tls import TlsFiles
@@ -22,17 +27,25 @@ NOW = datetime.datetime(2026, 11, 27, tzinfo=datetime.UTC)
 DAY = datetime.timedelta(days=1)
 
 
-def made(folder: Path, *, now: datetime.datetime = NOW, first: int = 0) -> StackSecurity:
-    numbers = count(first)
+NUMBERS = count()
+
+
+def made(folder: Path, *, now: datetime.datetime = NOW) -> StackSecurity:
     security = StackSecurity(folder=folder / "security")
     make_security(
         security,
         programs=(SERVER, AGENT),
         holders=[agent_holder(AGENT, ["dublin", "tokyo"])],
         now=now,
-        new_token=lambda: f"token-{next(numbers)}",
+        random=lambda: next(NUMBERS).to_bytes(TOKEN_BYTES, "big"),
     )
     return security
+
+
+def holder_of(tokens: Tokens, token: str) -> Caller:
+    entry = tokens.find(token)
+    assert entry is not None
+    return entry.caller
 
 
 def test_everything_is_for_its_user_alone(tmp_path: Path) -> None:
@@ -53,23 +66,43 @@ def test_servers_can_serve_with_it_and_are_named(tmp_path: Path) -> None:
 def test_the_tokens_are_what_their_holders_may_be(tmp_path: Path) -> None:
     security = made(tmp_path)
     tokens = Tokens.read(security.tokens)
-    found = tokens.find(security.operator_token())
-    assert found is not None
-    assert found.caller.may(Role.ADMIN)
-    assert security.settings(AGENT).read_text() == 'token = "token-1"\n'
-    agent = tokens.find("token-1")
-    assert agent is not None
-    assert agent.caller.units == {"dublin", "tokyo"}
-    assert not agent.caller.may(Role.OPERATOR, Role.GATEWAY)
+    assert holder_of(tokens, security.operator_token()).may(Role.ADMIN)
+    shown = tomllib.loads(security.settings(AGENT).read_text())["token"]
+    assert is_issued_token(security.operator_token())
+    assert is_issued_token(shown)
+    agent = holder_of(tokens, shown)
+    assert agent.units == {"dublin", "tokyo"}
+    assert not agent.may(Role.OPERATOR, Role.GATEWAY)
 
 
 def test_ca_and_operator_stay_and_the_rest_is_new(tmp_path: Path) -> None:
     before = made(tmp_path)
     kept = before.ca.read_bytes(), before.operator_token()
     certificate = before.certificate(SERVER).read_bytes()
-    after = made(tmp_path, first=10)
+    after = made(tmp_path)
     assert (after.ca.read_bytes(), after.operator_token()) == kept
     assert after.certificate(SERVER).read_bytes() != certificate
+
+
+def test_what_somebody_issued_stays(tmp_path: Path) -> None:
+    security = made(tmp_path)
+    editor = TokenEditor(security.tokens, now=NOW.timestamp, random=lambda: b"x" * TOKEN_BYTES)
+    issued = editor.issue(NewToken(name="ann", roles=["viewer"])).token
+    former = tomllib.loads(security.settings(AGENT).read_text())["token"]
+    made(tmp_path)
+    tokens = Tokens.read(security.tokens)
+    assert holder_of(tokens, issued).name == "ann"
+    assert holder_of(tokens, security.operator_token()).may(Role.ADMIN)
+    assert tokens.find(former) is None
+    assert len(tokens) == 3
+
+
+def test_a_tokens_file_that_cannot_be_read_is_left(tmp_path: Path) -> None:
+    security = made(tmp_path)
+    security.tokens.write_text("[[token]\n")
+    with pytest.raises(InvalidInput, match="cannot be read"):
+        made(tmp_path)
+    assert security.tokens.read_text() == "[[token]\n"
 
 
 @pytest.mark.parametrize("what", ["gone", "another's key", "junk", "soon over"])
