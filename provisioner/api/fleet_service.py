@@ -253,7 +253,9 @@ class FleetService(pb_grpc.FleetServiceServicer):
                             )
                         await liveness.heartbeat(status)
                     if beat.admissions:
-                        await self._holds.confirm([_hold_key(one) for one in beat.admissions])
+                        await self._holds.confirm(
+                            [_hold_key(one) for one in beat.admissions], unit_id
+                        )
                         admitted += len(beat.admissions)
                     response.interval.CopyFrom(duration(ttl_s / BEATS_PER_TTL))
                 response.recorded_admissions = admitted

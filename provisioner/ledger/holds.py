@@ -2,7 +2,8 @@
 
 A hold is written in the transaction of the assignment and stands until the client came;
 its absence means that it did. A `HoldConfirmer` accepts confirmations from everywhere and
-deletes holds. What becomes of holds that nobody confirms is the business of `hold_expiry`.
+deletes holds, of the unit that confirms and of no other. What becomes of holds that nobody
+confirms is the business of `hold_expiry`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -20,26 +21,31 @@ from control_plane import keys
 from control_plane.errors import ServiceError, Unavailable
 from control_plane.store.port import (
     Delete,
+    Get,
+    KeyValue,
     Put,
     Store,
     Txn,
+    unchanged,
 )
 
 log = logging.getLogger(__name__)
 
 DELETES = 120  # holds confirmed in one transaction
 CONFIRM_S = 5.0
+ROUNDS = 5  # of holds that change while they are confirmed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldRecord:
-    """What stands under holds/<tenant>/<client>; for people, nothing is decided by it."""
+    """What stands under holds/<tenant>/<client>."""
 
-    until_ms: int  # Unix ms, by the clock of whoever assigned
-    unit: str
+    until_ms: int  # Unix ms, by the clock of whoever assigned; for people
+    unit: str  # the only one that may say that the client came
 
 
 _encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(HoldRecord)
 
 
 def hold(tenant: str, client_id: str, unit: str, *, until_ms: int) -> Put:
@@ -52,6 +58,20 @@ def split_hold_key(key: bytes) -> tuple[str, str]:
     """(tenant, client_id) of a hold's key."""
     tenant, _, client_id = key[len(keys.HOLDS) :].decode().partition("/")
     return tenant, client_id
+
+
+def held_at(found: Iterable[Sequence[KeyValue]], units: Mapping[bytes, set[str]]) -> list[KeyValue]:
+    """Those of the holds read that one of the units named for them may confirm. A damaged one is
+    nobody's; it expires."""
+    mine = []
+    for pair in (one[0] for one in found if one):
+        try:
+            record = _decoder.decode(pair.value)
+        except msgspec.MsgspecError:
+            continue
+        if record.unit in units[pair.key]:
+            mine.append(pair)
+    return mine
 
 
 @dataclass(slots=True)
@@ -67,9 +87,9 @@ class _Call:
 class HoldConfirmer(Protocol):
     """`run` is a task of the owner's."""
 
-    async def confirm(self, holds: Sequence[bytes]) -> None:
-        """Returns when none of these keys stands any more. Idempotent. Raises Unavailable,
-        and then some may be gone."""
+    async def confirm(self, holds: Sequence[bytes], unit: str) -> None:
+        """Returns when none of these keys stands any more as a hold of `unit`; what is another
+        unit's by now stays. Idempotent. Raises Unavailable, and then some may be gone."""
         ...
 
     async def run(self) -> None:
@@ -78,21 +98,21 @@ class HoldConfirmer(Protocol):
 
 
 class StoreHoldConfirmer:
-    """Deletes holds of one store in groups, without a read: what arrives while a transaction
-    is under way goes with the next."""
+    """Deletes holds of one store in groups: what arrives while one is under way goes with the
+    next. transactions: those that deleted."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._waiting: deque[tuple[bytes, _Call]] = deque()
+        self._waiting: deque[tuple[bytes, str, _Call]] = deque()
         self._wake = asyncio.Event()
         self.confirmed = 0
         self.transactions = 0
 
-    async def confirm(self, holds: Sequence[bytes]) -> None:
+    async def confirm(self, holds: Sequence[bytes], unit: str) -> None:
         call = _Call(len(holds))
         if not holds:
             return
-        self._waiting.extend((key, call) for key in holds)
+        self._waiting.extend((key, unit, call) for key in holds)
         self._wake.set()
         try:
             async with asyncio.timeout(CONFIRM_S):
@@ -108,14 +128,16 @@ class StoreHoldConfirmer:
                 count = min(DELETES, len(self._waiting))
                 await self._delete([self._waiting.popleft() for _ in range(count)])
 
-    async def _delete(self, batch: Sequence[tuple[bytes, _Call]]) -> None:
-        self.transactions += 1
+    async def _delete(self, batch: Sequence[tuple[bytes, str, _Call]]) -> None:
+        units: dict[bytes, set[str]] = {}
+        for key, unit, _ in batch:
+            units.setdefault(key, set()).add(unit)
         error: ServiceError | None = None
         try:
-            await self._store.commit(Txn(then=[Delete(key) for key in {key for key, _ in batch}]))
+            await self._delete_own(units)
         except ServiceError as failure:
             error = failure  # also where the outcome is unknown: the sender sends them again
-        for _, call in batch:
+        for _, _, call in batch:
             call.left -= 1
             if call.done.done():
                 continue
@@ -125,3 +147,21 @@ class StoreHoldConfirmer:
                 call.done.set_result(None)
         if error is None:
             self.confirmed += len(batch)
+
+    async def _delete_own(self, units: Mapping[bytes, set[str]]) -> None:
+        """Deletes the holds among these that their units may confirm. Raises Unavailable."""
+        for _ in range(ROUNDS):
+            read = await self._store.commit(Txn(then=[Get(key) for key in units]))
+            mine = held_at(read.results, units)
+            if not mine:
+                return
+            self.transactions += 1
+            written = await self._store.commit(
+                Txn(
+                    compares=[unchanged(pair.key, pair.mod_revision) for pair in mine],
+                    then=[Delete(pair.key) for pair in mine],
+                )
+            )
+            if written.succeeded:
+                return
+        raise Unavailable("admissions cannot be written now; send them again")

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from control_plane import keys
 from control_plane.errors import Unavailable
-from control_plane.store.port import Delete, Get, Store, Txn
-from provisioner.ledger.holds import CONFIRM_S, DELETES
+from control_plane.store.port import Delete, Get, Store, Txn, unchanged
+from provisioner.ledger.holds import CONFIRM_S, DELETES, held_at
 from provisioner.ledger.sharded.shard_routes import ShardMapCache
 from provisioner.shards.client_keys import client_of
 
@@ -35,10 +35,10 @@ class ShardedHoldConfirmer:
         self.confirmed = 0
         self.transactions = 0
 
-    async def confirm(self, holds: Sequence[bytes]) -> None:
+    async def confirm(self, holds: Sequence[bytes], unit: str) -> None:
         end, left = self._clock() + CONFIRM_S, list(dict.fromkeys(holds))
         while left:
-            left = await self._delete(left)
+            left = await self._delete(left, unit)
             if not left:
                 return
             if self._clock() > end:
@@ -48,7 +48,7 @@ class ShardedHoldConfirmer:
     async def run(self) -> None:
         """Nothing to do: the confirmations of one call are a group of their own."""
 
-    async def _delete(self, holds: Sequence[bytes]) -> list[bytes]:
+    async def _delete(self, holds: Sequence[bytes], unit: str) -> list[bytes]:
         """Deletes what can be deleted now; what is left."""
         left: list[bytes] = []
         by_cluster: dict[str, list[bytes]] = {}
@@ -61,10 +61,13 @@ class ShardedHoldConfirmer:
                 left += mine
                 continue
             for start in range(0, len(mine), DELETES):
-                left += await self._delete_in(cluster, store, mine[start : start + DELETES])
+                part = mine[start : start + DELETES]
+                left += await self._delete_in(cluster, store, part, unit)
         return left
 
-    async def _delete_in(self, cluster: str, store: Store, holds: Sequence[bytes]) -> list[bytes]:
+    async def _delete_in(
+        self, cluster: str, store: Store, holds: Sequence[bytes], unit: str
+    ) -> list[bytes]:
         """Deletes holds in the cluster their clients are written in; what is left."""
         # The map may have changed while others were deleted.
         route = self._shard_map_cache.route(cluster)
@@ -72,11 +75,13 @@ class ShardedHoldConfirmer:
         left = [key for key in holds if key not in ours]
         if not ours:
             return left
+        read = await store.commit(Txn(then=[Get(key) for key in ours]))
+        own = held_at(read.results, {key: {unit} for key in ours})
         self.transactions += 1
         result = await store.commit(
             Txn(
-                compares=[route.epoch],
-                then=[Delete(key) for key in ours],
+                compares=[route.epoch, *(unchanged(pair.key, pair.mod_revision) for pair in own)],
+                then=[Delete(pair.key) for pair in own],
                 otherwise=[Get(keys.SHARD_EPOCH)],
             )
         )

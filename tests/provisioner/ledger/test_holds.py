@@ -15,7 +15,7 @@ from control_plane import keys
 from control_plane.errors import Unavailable
 from control_plane.fleet.capacity import CapacityRecord, encode_capacity
 from control_plane.store.embedded import EmbeddedStore
-from control_plane.store.port import Get, Put, Store, Txn
+from control_plane.store.port import Get, Put, Store, Txn, TxnResult
 from provisioner.ledger.departure import decode_departure
 from provisioner.ledger.departure_lease import SHARED_S, DepartureLease
 from provisioner.ledger.hold_expiry import HoldAges, HoldExpiry, HoldRelease
@@ -89,7 +89,9 @@ class Provisioner:
             await asyncio.wait_for(bye.outcome, WAIT_S)
 
     async def confirm(self, *names: str) -> None:
-        await self.book.confirm([keys.hold("t", name) for name in names])
+        """By the unit that each is at."""
+        for unit in ("a", "b"):
+            await self.book.confirm([keys.hold("t", name) for name in names], unit)
 
 
 @asynccontextmanager
@@ -265,8 +267,19 @@ async def test_many_confirmations_share_transactions(store) -> None:
         assert one.book.transactions <= 2 * len(many) // DELETES + 2
         before = one.book.transactions
         await one.confirm("c1", "c2")
-        await one.book.confirm([])
-        assert one.book.transactions == before + 1
+        await one.book.confirm([], "a")
+        assert one.book.transactions == before, "none stands: nothing is written"
+
+
+async def test_a_unit_confirms_its_own_holds_alone(store) -> None:
+    async with provisioners(store) as (one,):
+        await store.commit(
+            Txn(then=[hold("t", "ours", "a", until_ms=0), hold("t", "theirs", "b", until_ms=0)])
+        )
+        await one.book.confirm([keys.hold("t", "ours"), keys.hold("t", "theirs")], "a")
+        assert await held(store) == {"theirs"}
+        await one.book.confirm([keys.hold("t", "theirs")], "b")
+        assert await held(store) == set()
 
 
 async def test_confirmations_that_cannot_be_written_say_so_and_later_ones_work(tmp_path) -> None:
@@ -276,14 +289,15 @@ async def test_confirmations_that_cannot_be_written_say_so_and_later_ones_work(t
         async def commit(self, txn, *, timeout_s=None):
             if self.away:
                 raise Unavailable("away")
+            return TxnResult(succeeded=True, revision=1, results=[[] for _ in txn.then])
 
     away = Away()
     book = StoreHoldConfirmer(away)
     running = asyncio.create_task(book.run())
     with pytest.raises(Unavailable):
-        await book.confirm([b"a", b"b"])
+        await book.confirm([b"a", b"b"], "u")
     away.away = False
-    await book.confirm([b"a", b"b"])
+    await book.confirm([b"a", b"b"], "u")
     running.cancel()
 
 
