@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -35,13 +35,14 @@ from provisioner.watching.fleet import FleetWatches
 
 MIN_TTL_S, MAX_TTL_S, DEFAULT_TTL_S = 1, 60, 10
 BEATS_PER_TTL = 3
+SEEN_S = 1.0
 NAME = "homeport.api.fleet.v1.FleetService"
 
 
 class FleetService(pb_grpc.FleetServiceServicer):
     """Servicer of homeport.api.fleet.v1. seen(): the records of units as last seen, for while
     the store is away. endpoint_of: a unit's, empty where it is not known; capacity_of: the same,
-    0. wall: Unix seconds."""
+    0; places_in: whether this server knows of the unit and its room. wall: Unix seconds."""
 
     def __init__(
         self,
@@ -58,6 +59,7 @@ class FleetService(pb_grpc.FleetServiceServicer):
         *,
         endpoint_of: Callable[[str], str],
         capacity_of: Callable[[str], int],
+        places_in: Callable[[str], bool],
         wall: Callable[[], float],
     ) -> None:
         self._store = store
@@ -70,6 +72,7 @@ class FleetService(pb_grpc.FleetServiceServicer):
         self._watches = watches
         self._endpoint_of = endpoint_of
         self._capacity_of = capacity_of
+        self._places_in = places_in
         self._store_status = store_status
         self._seen = seen
         self._wall = wall
@@ -92,7 +95,18 @@ class FleetService(pb_grpc.FleetServiceServicer):
             registering=request.registering,
             dry_run=request.dry_run,
         )
-        return self._unit(await self._registry.apply(spec, wanted))
+        applied = await self._registry.apply(spec, wanted)
+        if not wanted.dry_run:
+            await self._until_seen(spec.id)
+        return self._unit(applied)
+
+    async def _until_seen(self, unit_id: str) -> None:
+        """Until this server places clients in a unit that is new, so that whoever applied it can
+        go on here at once; a second at most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SEEN_S):
+                while not self._places_in(unit_id):  # noqa: ASYNC110 - several watches
+                    await asyncio.sleep(0.005)
 
     async def ListUnitClients(
         self, request: pb.ListUnitClientsRequest, context: aio.ServicerContext[Any, Any]

@@ -142,6 +142,9 @@ def build_services(
         state.fleet_pairs,
         endpoint_of=fleet_view.endpoint_of,
         capacity_of=fleet_view.capacity_of,
+        places_in=lambda unit: (
+            fleet_view.capacity_of(unit) > 0 and unit in state.ledger.capacity.items
+        ),
         wall=time.time,
     )
     clients = state.client_keys

@@ -67,7 +67,8 @@ def test_faults(text: str, event: dict[str, Any], missing: bool, words: str) -> 
     assert words in found.message
 
 
-numbers = st.integers(-(2**70), 2**70) | st.floats(allow_nan=False)
+# Beyond 64 bits CEL cannot read what stands beside the path either; see test_faults.
+numbers = st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False)
 things = st.recursive(
     st.none() | st.booleans() | numbers | st.text(st.characters(exclude_categories=["Cs"])),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("ab"), inner),
