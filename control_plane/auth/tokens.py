@@ -37,12 +37,14 @@ as roles.
 from __future__ import annotations
 
 import hashlib
+import os
+import stat
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from control_plane.auth.callers import Caller
 from control_plane.auth.roles import GIVEN, OF_RIGHTS, Role, with_implied
@@ -80,6 +82,7 @@ class Tokens:
         """Raises InvalidInput that names the file, the entry and what is wrong."""
         try:
             with path.open("rb") as file:
+                refuse_open_file(file, path)
                 content = file.read(MOST_BYTES + 1)
         except OSError as error:
             raise InvalidInput(
@@ -126,6 +129,15 @@ class Tokens:
         return self._entries.get(digest_of(token))
 
 
+def refuse_open_file(file: BinaryIO, path: Path) -> None:
+    """Whoever may write the file decides who may do what. Raises InvalidInput where that is
+    everybody; OSError."""
+    if os.fstat(file.fileno()).st_mode & stat.S_IWOTH:
+        raise InvalidInput(
+            "tokens", f"{path} can be written by everybody on this machine; `chmod o-w` it"
+        )
+
+
 def digest_of(token: str) -> str:
     """What the file has of a token."""
     return hashlib.sha256(token.encode()).hexdigest()
@@ -163,6 +175,10 @@ def _caller(entry: Mapping[str, Any], where: str) -> Caller:
     roles = _roles(entry, where)
     names = {key: entry.get(key, "") for key in ("tenant", "application", "platform")}
     for key, name in names.items():
+        if key in entry and name == "":
+            raise InvalidInput(
+                "tokens", f"{where}: {key} is empty; leave it out, or say which one it is"
+            )
         if name != "":
             names[key] = check_slug(str(name), f"tokens.{key}")
     units = entry.get("units", [])

@@ -14,7 +14,7 @@ import logging
 import os
 from pathlib import Path
 
-from control_plane.auth.tokens import MOST_BYTES, Tokens
+from control_plane.auth.tokens import MOST_BYTES, Tokens, refuse_open_file
 from control_plane.errors import InvalidInput
 from control_plane.printable import why_unreadable
 
@@ -103,6 +103,7 @@ class TokensFile:
 
     def _content(self) -> bytes:
         with open(self._path, "rb", opener=_open_at_once) as file:
+            refuse_open_file(file, self._path)
             return file.read(MOST_BYTES + 1)
 
     def _note(self, fault: str) -> None:

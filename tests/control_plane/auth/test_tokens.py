@@ -82,6 +82,8 @@ def test_what_a_token_is_bound_to(tmp_path):
         (ENTRY + "rights=[]\nfoo=1", "unknown key"),
         (ENTRY + 'rights=[]\ntenant="A b"', "valid name"),
         (ENTRY + 'rights=[]\napplication="a"', "its tenant"),
+        (ENTRY + 'rights=[]\ntenant=""', "tenant is empty"),
+        (ENTRY + 'rights=[]\ntenant="city"\napplication=""', "application is empty"),
         (ENTRY + 'rights=["fly"]', "none of the rights"),
         (ENTRY + 'roles=["fly"]', "none of the roles"),
         (ENTRY + 'roles=["anyone"]', "none of the roles"),
@@ -112,3 +114,13 @@ def test_when_a_token_expires(tmp_path):
     tokens = read(tmp_path, ENTRY + "roles=[]\nexpire_time=2027-01-15T08:00:00+00:00")
     assert tokens.find("secret").expires_at == 1_800_000_000.0
     assert read(tmp_path, ENTRY + "roles=[]").find("secret").expires_at is None
+
+
+def test_a_file_that_everybody_may_write_is_refused(tmp_path):
+    path = tmp_path / "tokens.toml"
+    path.write_text(ENTRY + 'roles=["admin"]')
+    path.chmod(0o646)
+    with pytest.raises(InvalidInput, match="written by everybody"):
+        Tokens.read(path)
+    path.chmod(0o640)
+    Tokens.read(path)

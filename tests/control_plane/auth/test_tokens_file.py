@@ -110,3 +110,14 @@ def test_a_server_does_not_begin_with_a_broken_one(path):
         TokensFile(path)
     with pytest.raises(InvalidInput, match="No such file"):
         TokensFile(path.with_name("other"))
+
+
+async def test_one_that_everybody_may_write_does_not_count(path):
+    file = TokensFile(path)
+    path.write_text(entry("b"))
+    path.chmod(0o666)
+    await looked_at(file)
+    assert file.current().find("a")
+    assert not file.current_is_good
+    with pytest.raises(InvalidInput, match="written by everybody"):
+        TokensFile(path)
