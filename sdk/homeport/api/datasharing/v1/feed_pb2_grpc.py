@@ -67,7 +67,7 @@ class FeedServiceServicer:
     def PublishEvent(self, request, context):
         """Publishes one event: checks it against its feed, keeps it durably, and answers with its
         position. Idempotent per (tenant, source, id): a repeat answers the first one's position.
-        Caller: one with the right `publish`; a token of an application publishes its feeds alone.
+        Caller: one with the role `producer`; a token of an application publishes its feeds alone.
         Errors: INVALID_ARGUMENT not a CloudEvent, breaks its schema, too large, or of an
         implausible time (BadRequest names the field); NOT_FOUND no application produces the type;
         PERMISSION_DENIED; RESOURCE_EXHAUSTED too many events wait to be kept (RetryInfo);
@@ -101,7 +101,7 @@ class FeedServiceServicer:
         """Events of a tenant's log in the order of their positions, from where the request says, then
         (with `follow`) as they come. A message without events is a sign of life, and its position
         says how far the log was looked through. To go on after a break, send the position of the
-        last message. Reads only. Caller: one with the right `read-feeds`, for an application that
+        last message. Reads only. Caller: one with the role `consumer`, for an application that
         it may speak for: the application gets the feeds that its manifest consumes and their
         producers share with it. An operator may leave the application out and gets all of the
         tenant's. Errors: INVALID_ARGUMENT; NOT_FOUND unknown application; PERMISSION_DENIED a feed

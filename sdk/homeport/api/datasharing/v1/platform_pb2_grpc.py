@@ -53,7 +53,7 @@ class PlatformServiceServicer:
         """A platform's stream to the decision service, opened by the platform, so that it works from
         behind NAT. The first message carries hello; the answer welcome. Every message renews the
         platform's lease; when none comes for ttl, the platform counts as away. Caller: a platform
-        of the tenant, with the right `host`. Artifacts come from ApplicationRegistry.FetchArtifact.
+        of the tenant, with the role `platform`. Artifacts come from ApplicationRegistry.FetchArtifact.
         Errors: INVALID_ARGUMENT; PERMISSION_DENIED; ABORTED a newer run of the same platform is
         connected; UNAVAILABLE (RetryInfo) the server is draining: connect again.
         """

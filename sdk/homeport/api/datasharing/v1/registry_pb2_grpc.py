@@ -77,7 +77,7 @@ class ApplicationRegistryServicer:
         action run in the sandbox on its sample input, the feeds it changes against those who read
         them. Accepted, it becomes the current version; else every fault is told, and nothing
         changes. Idempotent: the same version with the same content is accepted again. Takes as
-        long as compiling the artifact does. Caller: one with the right `submit`; a token of an
+        long as compiling the artifact does. Caller: one with the role `developer`; a token of an
         application submits that one alone. Errors (of the call, not of the manifest):
         INVALID_ARGUMENT no manifest, or more than the limits of the server; PERMISSION_DENIED;
         FAILED_PRECONDITION the server cannot isolate such an artifact; UNAVAILABLE.
@@ -88,7 +88,7 @@ class ApplicationRegistryServicer:
 
     def ListApplications(self, request, context):
         """The current versions of all applications of a tenant, ordered by name. Reads only. Caller: one
-        with the right `submit`, `read-feeds` or `operate`; a token of an application sees that one
+        with the role `developer`, `consumer` or `operator`; a token of an application sees that one
         alone. Errors: PERMISSION_DENIED; UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -123,8 +123,8 @@ class ApplicationRegistryServicer:
         raise NotImplementedError('Method not implemented!')
 
     def FetchArtifact(self, request, context):
-        """The artifact of a version, in pieces, in order. Reads only. Caller: a platform, with the right
-        `host`, or as ListApplications. Errors: NOT_FOUND no such version, or one without artifact;
+        """The artifact of a version, in pieces, in order. Reads only. Caller: a platform, with the role
+        `platform`, or as ListApplications. Errors: NOT_FOUND no such version, or one without artifact;
         PERMISSION_DENIED; DATA_LOSS the artifact kept is damaged.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

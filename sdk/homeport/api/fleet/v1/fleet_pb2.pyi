@@ -4,8 +4,8 @@ isort:skip_file
 The deployment units and their live status.
 
 Without tokens configured whoever can connect may call everything. With tokens, "anyone" is also
-a caller that shows none, a right in `…` is one of its token, and an operator has the right
-`operate`. Everywhere: UNAUTHENTICATED an unknown token; PERMISSION_DENIED a right is missing.
+a caller that shows none; who else may call, the option `access` of each method says.
+Everywhere: UNAUTHENTICATED an unknown token; PERMISSION_DENIED a role is missing.
 """
 
 from collections import abc as _abc

@@ -109,7 +109,7 @@ class FleetServiceServicer:
         capacity below clients is taken: nobody leaves, and the unit takes nobody until it has room.
         Idempotent. With revision set, only if the record still stands at that revision. With
         registering, of an agent that starts: an operator's word since the agent's last one stays.
-        Caller: an operator, or an agent, with the right `unit`. Errors: INVALID_ARGUMENT (BadRequest
+        Caller: an operator, or an agent, with the role `unit`. Errors: INVALID_ARGUMENT (BadRequest
         names the field); ABORTED the record changed since revision was read; FAILED_PRECONDITION an
         agent registers a unit that an operator removed; UNAVAILABLE (RetryInfo).
         """
@@ -218,7 +218,7 @@ class FleetServiceServicer:
     def Heartbeat(self, request_iterator, context):
         """Keeps a unit's live status under a lease. The first message names the unit and its incarnation;
         the first answer carries the unit's ticket keys; later answers carry keys only when they
-        changed. The status dies when no beat arrives for ttl. Caller: the unit's agent, with the right
+        changed. The status dies when no beat arrives for ttl. Caller: the unit's agent, with the role
         `unit`. Errors: NOT_FOUND no such unit; ABORTED a newer incarnation of the unit is live;
         INVALID_ARGUMENT; UNAVAILABLE.
         """
