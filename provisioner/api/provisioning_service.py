@@ -106,7 +106,8 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
                 position = (request.position.latitude, request.position.longitude)
             left_s = call.time_left_s()
             tenant = self._fleet_view.tenant_or_raise(tenant_id)
-            self._quotas.take(Quota.PROVISIONS, tenant.id, client=request.client_id, address=peer)
+            counted = _counted_as(call, caller, request.client_id)
+            self._quotas.take(Quota.PROVISIONS, tenant.id, client=counted, address=peer)
             proof = self._proofs.of_call(call, caller, tenant, request.client_id, request.ticket)
             if request.ticket:
                 sink = FallbackResponder(
@@ -317,6 +318,16 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
             if decision is not None:
                 response.current_decision.CopyFrom(decision)
         return response
+
+
+def _counted_as(call: HotCall, caller: Caller, client_id: str) -> str:
+    """The client as this caller asks for it: nothing is proved yet, and whoever asks for another's
+    client must not use up what that one may ask."""
+    for name, value in call.metadata():
+        if name == "homeport-client-key":
+            shown = value if isinstance(value, str) else value.decode("latin-1")
+            return f"{client_id}\n{shown[:64]}"
+    return f"{client_id}\n{caller.name}"
 
 
 def _add(servicer: Any, server: Any) -> None:
