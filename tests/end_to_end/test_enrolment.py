@@ -142,7 +142,9 @@ async def test_a_groups_token_lets_in_the_client_it_was_made_for(channel):
     made = homeport.hmac_token(group="line-3", key=key, tenant="default", client_id="meter-1")
     await denied(channel, "default", "meter-2", key=MINE, bearer=made)
     await denied(channel, "named", "meter-1", key=MINE, bearer=made)
-    await denied(channel, "default", "meter-1", key=MINE, bearer=made[:-1] + "A")
+    name, mac = made.rsplit(".", 1)
+    altered = f"{name}.{'B' if mac[0] == 'A' else 'A'}{mac[1:]}"
+    await denied(channel, "default", "meter-1", key=MINE, bearer=altered)
     assert not (await provision(channel, "default", "meter-1", key=MINE, bearer=made)).existing
     assert (await provision(channel, "default", "meter-1", key=MINE)).existing
     # It lets one in; it does not take an id from the one that has it.
