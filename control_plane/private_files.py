@@ -48,7 +48,7 @@ def open_private(path: Path, flags: int) -> int:
         _check_owner(path, found)
         if _needs_mending(path, found):
             os.fchmod(descriptor, FILE_MODE)
-    except BaseException:
+    except BaseException:  # whatever it was, nobody else can close it
         os.close(descriptor)
         raise
     return descriptor

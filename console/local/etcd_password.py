@@ -49,7 +49,7 @@ def guarded_cluster(folder: Path, password_file: Path, *, client_port: int) -> E
     cluster = EtcdCluster(folder, client_port=client_port).start()
     try:
         asks = asks_for(cluster.endpoints[0], password, password_file)
-    except BaseException:
+    except BaseException:  # Ctrl-C too: no etcd may be left
         cluster.stop()
         raise
     if not asks:  # of an earlier version, or a start that was cut short

@@ -150,7 +150,7 @@ class ProcessPool:
             _fail(entry, Unavailable("this server could not check it in time; try again later"))
             await _kill(child)
             return await self._start()
-        except BaseException:
+        except BaseException:  # cancelled too: whoever waits hears of it
             _fail(entry, Unavailable("this server is shutting down; go on at another one"))
             raise
         if kind == DONE:
@@ -189,7 +189,7 @@ class ProcessPool:
         try:
             async with asyncio.timeout(START_S):
                 await _read(child)
-        except BaseException:
+        except BaseException:  # cancelled too: no child may be left
             await _kill(child)
             raise
         return child

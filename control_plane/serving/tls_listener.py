@@ -228,7 +228,7 @@ class TlsListener:
             log.debug("no connection with %s: %s", address[0], error)
             self._drop(client, server, accepted)
             return
-        except BaseException:
+        except BaseException:  # cancelled too: nobody else can close them
             self._drop(client, server, accepted)
             raise
         if client.transport.is_closing():

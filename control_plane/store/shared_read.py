@@ -39,7 +39,7 @@ class SharedRead(Generic[T]):
             async with self._reading:
                 self._next = None
                 result = await self._read()
-        except BaseException as error:
+        except BaseException as error:  # cancelled too: whoever waits for it has to hear of it
             if self._next is waiting:
                 self._next = None
             waiting.set_exception(error if isinstance(error, Exception) else _LeftAlone())
