@@ -17,7 +17,7 @@ from google.protobuf.message import Message
 from grpc import aio
 
 from control_plane.audit.entry import AuditCaller, AuditEntry, AuditPhase
-from control_plane.audit.message_json import message_json
+from control_plane.audit.message_json import message_json, without_userinfo
 from control_plane.audit.objects import AuditedObject, Context
 from control_plane.audit.recorder import AuditRecorder
 from control_plane.auth.access_control import AccessControl, tenant_for
@@ -200,7 +200,7 @@ def _failed(asked: AuditEntry, entry_id: str, error: Exception) -> AuditEntry:
         entry_id,
         AuditPhase.UNKNOWN if unknown else AuditPhase.FAILED,
         code=code_of(error).name,
-        message=error.message[:_MOST_MESSAGE],
+        message=without_userinfo(error.message)[:_MOST_MESSAGE],
     )
 
 

@@ -1,8 +1,10 @@
 """A message as the audit log keeps it: compact JSON values, bounded, and without secrets.
 
-Bytes are never kept, and neither is text that a credential could be, by its field's or its map
-key's name. The walk ends where the bound is reached, so that its cost is bounded as well; a text
-that is cut says how long it was, and what its SHA-256 is.
+Bytes are never kept, and neither are fields that the contract marks (`debug_redact`, the option of
+protobuf's own), nor values of maps whose key is called like a secret, nor what stands before the
+`@` of an address (RFC 3986, section 3.2.1). The walk ends where the bound is
+reached, so that its cost is bounded as well; a text that is cut says how long it was, and what its
+SHA-256 is.
 """
 
 from __future__ import annotations
@@ -25,14 +27,23 @@ _SECRET = re.compile(
     r"(^|_)(tickets?|tokens?|secrets?|passwords?|passphrases?|credentials?|authorization|"
     r"signatures?|proofs?|private|keys?|apikeys?)(_|$)"
 )
-_SHOWN = frozenset({"page_token", "next_page_token", "key_id"})  # names of fields of harmless text
-_EVENTS = "homeport.api.datasharing.v1."  # where a `key` is what events are sorted by
+_USERINFO = re.compile(r"(?<=://)[^/?#@]{1,512}@")
+_BEYOND = 1_024  # characters behind a cut that are looked at for the `@` of what stands before it
 
 
 def is_secret(name: str) -> bool:
-    """Whether text of this name is left out."""
+    """Whether a map's value of this name is left out."""
     plain = re.sub(r"[^a-z0-9]+", "_", re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower())
-    return name not in _SHOWN and _SECRET.search(plain) is not None
+    return _SECRET.search(plain) is not None
+
+
+def without_userinfo(text: str) -> str:
+    """A text with users and passwords taken out of the addresses in it.
+
+    >>> without_userinfo("see https://me:pass@a.example/x")
+    'see https://(left out)@a.example/x'
+    """
+    return _USERINFO.sub(f"{LEFT_OUT}@", text)
 
 
 def message_json(message: Message, limit: int = LIMIT_CHARACTERS) -> Any:
@@ -67,6 +78,9 @@ class _Walk:
             return f"{message.seconds}.{message.nanos:09d}"
 
     def _field(self, field: FieldDescriptor, value: Any, depth: int) -> Any:
+        if field.type == FieldDescriptor.TYPE_BYTES or field.GetOptions().debug_redact:
+            self._left -= len(LEFT_OUT)
+            return LEFT_OUT
         if isinstance(value, Mapping):
             return self._map(field, value, depth)
         if field.is_repeated:
@@ -89,20 +103,13 @@ class _Walk:
                 break
             name = self._text(str(key))
             kept = name if isinstance(name, str) else name["begins"]
-            found[kept] = LEFT_OUT if is_secret(str(key)) else self._value(of, value, depth)
+            found[kept] = LEFT_OUT if is_secret(str(key)) else self._field(of, value, depth)
         return found
 
     def _value(self, field: FieldDescriptor, value: Any, depth: int) -> Any:
         if field.type == FieldDescriptor.TYPE_MESSAGE:
             return self.message(value, depth)
-        if field.type == FieldDescriptor.TYPE_BYTES:
-            self._left -= len(LEFT_OUT)
-            return LEFT_OUT
         if field.type == FieldDescriptor.TYPE_STRING:
-            of_events = field.name == "key" and field.full_name.startswith(_EVENTS)
-            if is_secret(field.name) and not of_events:
-                self._left -= len(LEFT_OUT)
-                return LEFT_OUT
             return self._text(value)
         self._left -= 8
         if field.enum_type is not None:
@@ -116,9 +123,9 @@ class _Walk:
         room = max(_LEAST_TEXT, self._left)
         self._left -= min(len(text), room) + 3
         if len(text) <= room:
-            return text
+            return without_userinfo(text)
         return {
-            "begins": text[:room],
+            "begins": without_userinfo(text[: room + _BEYOND])[:room],
             "characters": len(text),
             "sha256": hashlib.sha256(text.encode()).hexdigest(),
         }

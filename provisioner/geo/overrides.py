@@ -17,10 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from control_plane.errors import InvalidInput, ServiceError
-from control_plane.printable import quoted, why_unreadable
+from control_plane.errors import FaultyFile, InvalidInput
+from control_plane.printable import quoted
+from control_plane.yaml_files import UnreadableYaml, parse, read_text
 from provisioner.geo.address import Address, embedded_ipv4
 from provisioner.geo.cells import cell_of
 from provisioner.geo.countries import continent_of, countries
@@ -28,12 +27,17 @@ from provisioner.geo.declared import check_position
 from provisioner.geo.location import Location, LocationSource
 
 _KEYS = frozenset({"cidr", "country", "subdivision", "position", "uncertainty_km"})
+MOST_TOLD = 100  # problems of a file
+MOST_SUBDIVISION = 64  # characters; it goes into answers
 
 
-class BadOverrides(ServiceError):
+class BadOverrides(FaultyFile):
     """The overrides file is wrong; each line of the message is one problem."""
 
     reason = "BAD_GEO_OVERRIDES"
+
+    def __init__(self, message: str) -> None:
+        super().__init__("geo_overrides", message)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,15 +69,16 @@ class Overrides:
     def read(cls, path: Path) -> Overrides:
         """From a YAML file. Raises BadOverrides with everything that is wrong."""
         try:
-            document = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, yaml.YAMLError) as error:
-            # ValueError: bytes that are no UTF-8, or a date such as 2024-02-31.
-            raise BadOverrides(f"{path} cannot be read: {why_unreadable(error)}") from error
+            document, problems = parse(read_text(path))
+        except UnreadableYaml as error:
+            raise BadOverrides(f"{path} {error}") from error
+        problems = [f"{path}: {problem}" for problem in problems]
         listed = document.get("overrides") if isinstance(document, Mapping) else document
         if not isinstance(listed, list):
-            raise BadOverrides(f"{path} needs a list under the key `overrides`")
+            raise BadOverrides(
+                "\n".join([*problems, f"{path} needs a list under the key `overrides`"])
+            )
         good: list[Override] = []
-        problems: list[str] = []
         seen: dict[Any, int] = {}
         for place, entry in enumerate(listed):
             try:
@@ -87,7 +92,9 @@ class Overrides:
             except InvalidInput as error:
                 problems.append(f"{path}: overrides[{place}]: {error.message}")
         if problems:
-            raise BadOverrides("\n".join(problems))
+            more = len(problems) - MOST_TOLD
+            said = [*problems[:MOST_TOLD], *([f"{path}: {more:,} more"] if more > 0 else ())]
+            raise BadOverrides("\n".join(said))
         return cls(good)
 
 
@@ -114,6 +121,13 @@ def _override(entry: Any) -> Override:
     if not isinstance(country, str) or (country and country not in countries()):
         raise InvalidInput(
             "country", f"country {quoted(country)} is not an ISO 3166-1 code, in quotes"
+        )
+    subdivision = entry.get("subdivision") or ""
+    if not isinstance(subdivision, str) or len(subdivision) > MOST_SUBDIVISION:
+        raise InvalidInput(
+            "subdivision",
+            f"subdivision {quoted(subdivision)} is not a text of up to {MOST_SUBDIVISION} "
+            "characters, in quotes",
         )
     uncertainty = entry.get("uncertainty_km")
     if uncertainty is not None and (
@@ -142,7 +156,7 @@ def _override(entry: Any) -> Override:
         location=Location(
             source=LocationSource.OVERRIDE,
             country=country,
-            subdivision=str(entry.get("subdivision") or ""),
+            subdivision=subdivision,
             continent=continent_of(country),
             latitude=latitude,
             longitude=longitude,

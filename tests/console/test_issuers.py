@@ -39,6 +39,10 @@ def test_a_file_lists_issuers_with_their_keys_or_where_those_are(tmp_path):
         ("- 2024-02-31", "is not YAML"),
         ("[" * 2_000, "is not YAML"),
         ("- {jwks: 2024-01-01}", "jwks is no text"),
+        ("- {issuer: a, jwks: {keys: [{nbf: 2024-01-01}]}}", "entry 1: jwks is no JSON"),
+        ("- {issuer: a, issuer: b}", "stands there twice"),
+        ("- &a {issuer: a}\n- *a", "anchors and aliases"),
+        ("- {issuer: a, jwks: " + "{a: " * 17 + "1" + "}" * 18, "deeper than 16 levels"),
     ],
 )
 def test_a_faulty_file_is_wrong_usage_and_says_where(tmp_path, content, said):

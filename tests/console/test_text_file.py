@@ -12,6 +12,7 @@ import pytest
 from console.cli.failure import CommandFailed, ExitCode
 from console.cli.input.text_file import STDIN, check_stdin_once, read_text
 from control_plane.fleet import file as fleet_file
+from control_plane.yaml_files import MOST_BYTES
 from tests.support.command_line import CommandLine
 
 NOBODY = "127.0.0.1:1"
@@ -127,6 +128,6 @@ def test_the_file_is_given_once(cli: CommandLine, words: list[str]) -> None:
 def test_a_fleet_file_above_the_bound_is_not_read(tmp_path: Path) -> None:
     """Servers and agents read fleet files by themselves."""
     large = tmp_path / "fleet.yaml"
-    large.write_bytes(b"#" * (fleet_file.MOST_BYTES + 1))
+    large.write_bytes(b"#" * (MOST_BYTES + 1))
     with pytest.raises(fleet_file.BadFleetFile, match="larger than"):
         fleet_file.read_fleet(large)

@@ -114,8 +114,9 @@ def apply_units(
     from console.cli.progress import counting
     from console.cli.views.unit_changes import change_of, changes_table
     from console.cli.views.units import document_of, fleet_table, over_capacity
-    from control_plane.fleet.file import MOST_BYTES, parse_entries
+    from control_plane.fleet.file import parse_entries
     from control_plane.fleet_messages import spec_to_proto
+    from control_plane.yaml_files import MOST_BYTES
 
     path = one_file(file, named)
     entries = parse_entries(read_text(path, most_bytes=MOST_BYTES), name_of(path))

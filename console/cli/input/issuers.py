@@ -12,10 +12,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from console.cli.failure import CommandFailed, ExitCode
 from console.cli.input.text_file import name_of, read_text
+from control_plane.yaml_files import UnreadableYaml, parse
 
 if TYPE_CHECKING:
     from homeport.api.tenancy.v1 import tenancy_pb2 as tenancy
@@ -28,10 +27,11 @@ def read_issuers(file: str) -> list[tenancy.TrustedIssuer]:
     be, the service says."""
     path = Path(file)
     try:
-        listed = yaml.safe_load(read_text(path))
-    # ValueError: a date such as 2024-02-31; RecursionError: too many brackets.
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise _faulty(path, f"is not YAML: {' '.join(str(error).split())}") from error
+        listed, problems = parse(read_text(path))
+    except UnreadableYaml as error:
+        raise _faulty(path, str(error)) from error
+    if problems:
+        raise _faulty(path, problems[0])
     if not isinstance(listed, list):
         raise _faulty(path, "is no list of issuers")
     return [_issuer(path, place, entry) for place, entry in enumerate(listed)]
@@ -46,7 +46,10 @@ def _issuer(path: Path, place: int, entry: Any) -> tenancy.TrustedIssuer:
         if key not in _KEYS:
             raise _faulty(path, f"entry {place + 1}: unknown key {key}; known: {', '.join(_KEYS)}")
     if isinstance(entry.get("jwks"), dict):
-        entry = {**entry, "jwks": json.dumps(entry["jwks"])}
+        try:
+            entry = {**entry, "jwks": json.dumps(entry["jwks"])}
+        except (TypeError, ValueError) as error:
+            raise _faulty(path, f"entry {place + 1}: jwks is no JSON: {error}") from error
     if "jwks" in entry and "jwks_url" in entry:
         raise _faulty(path, f"entry {place + 1} has jwks and jwks_url; give one of them")
     for key, value in entry.items():

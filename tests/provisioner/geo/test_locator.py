@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from control_plane.errors import InvalidInput
 from control_plane.fleet.unit import Position
+from control_plane.yaml_files import MOST_BYTES
 from provisioner.geo.address import Address, Scope, parse, scope_of
 from provisioner.geo.countries import countries
 from provisioner.geo.database import GeoDatabase
@@ -92,15 +93,30 @@ def test_a_position_off_the_earth_is_refused(database, declared):
             "is not a number",
         ),
         ("overrides: [10.0.0.0/8]", "is a mapping with a cidr"),
-        ("overrides: [{cidr: 2024-02-31, country: IE}]", "cannot be read"),
+        ("overrides: [{cidr: 2024-02-31, country: IE}]", "is not YAML"),
+        ("overrides: [{cidr: 10.0.0.0/8, country: IE, subdivision: [L]}]", 'subdivision ["L"]'),
+        (f"overrides: [{{cidr: 10.0.0.0/8, country: IE, subdivision: {'L' * 65}}}]", "64"),
+        ("overrides: [{cidr: 10.0.0.0/8, country: IE, country: DE}]", "stands there twice"),
+        ("a: &a [x, x]\noverrides: [*a, *a]", "anchors and aliases"),
+        ("overrides: " + "[" * 17 + "]" * 17, "deeper than 16 levels"),
+        ("overrides: [{uncertainty_km: " + "9" * 5_000 + "}]", "5,000 digits"),
+        ("#" * (MOST_BYTES + 1), "larger than 8,388,608 bytes"),
         ("nothing", "needs a list"),
-        ("{", "cannot be read"),
+        ("{", "is not YAML"),
     ],
+    ids=lambda value: value[:60],
 )
 def test_a_bad_override_is_named(tmp_path, text, said):
     with pytest.raises(BadOverrides) as caught:
         overrides(tmp_path, text)
     assert said in caught.value.message
+    assert str(tmp_path) in caught.value.message
+    assert isinstance(caught.value, InvalidInput)  # so that the program ends with 2
+
+
+def test_of_many_faults_a_hundred_are_told(tmp_path):
+    with pytest.raises(BadOverrides, match="900 more"):
+        overrides(tmp_path, "overrides: [" + "x, " * 1_000 + "]")
 
 
 networks = st.integers(0, 8).flatmap(

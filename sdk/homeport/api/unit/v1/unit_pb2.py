@@ -26,13 +26,15 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from homeport.api.access.v1 import access_pb2 as homeport_dot_api_dot_access_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fhomeport/api/unit/v1/unit.proto\x12\x14homeport.api.unit.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#homeport/api/access/v1/access.proto\"$\n\x13\x45xportClientRequest\x12\r\n\x05order\x18\x01 \x01(\t\"G\n\x14\x45xportClientResponse\x12/\n\x05\x63hunk\x18\x01 \x01(\x0b\x32 .homeport.api.unit.v1.StateChunk\"W\n\nStateChunk\x12\x0e\n\x06offset\x18\x01 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\r\n\x05\x63rc32\x18\x03 \x01(\r\x12\x0c\n\x04last\x18\x04 \x01(\x08\x12\x0e\n\x06sha256\x18\x05 \x01(\x0c\"a\n\x13ImportClientRequest\x12\x0f\n\x05order\x18\x01 \x01(\tH\x00\x12\x31\n\x05\x63hunk\x18\x02 \x01(\x0b\x32 .homeport.api.unit.v1.StateChunkH\x00\x42\x06\n\x04part\":\n\x14ImportClientResponse\x12\x12\n\nsize_bytes\x18\x01 \x01(\x04\x12\x0e\n\x06sha256\x18\x02 \x01(\x0c\"$\n\x13\x46orgetClientRequest\x12\r\n\x05order\x18\x01 \x01(\t\"\x16\n\x14\x46orgetClientResponse\"\x1e\n\x0c\x41\x64mitRequest\x12\x0e\n\x06ticket\x18\x01 \x01(\t\"\xfa\x01\n\rAdmitResponse\x12\x10\n\x08\x61\x64mitted\x18\x01 \x01(\x08\x12\x31\n\x06reason\x18\x02 \x01(\x0e\x32!.homeport.api.unit.v1.AdmitReason\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x0e\n\x06tenant\x18\x04 \x01(\t\x12\x11\n\tclient_id\x18\x05 \x01(\t\x12\r\n\x05\x65poch\x18\x06 \x01(\x04\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x08redirect\x18\x08 \x01(\x0b\x32\x1e.homeport.api.unit.v1.Redirect\"<\n\x08Redirect\x12\x0f\n\x07unit_id\x18\x01 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x04*\xad\x02\n\x0b\x41\x64mitReason\x12\x1c\n\x18\x41\x44MIT_REASON_UNSPECIFIED\x10\x00\x12\x19\n\x15\x41\x44MIT_REASON_ADMITTED\x10\x01\x12\x1a\n\x16\x41\x44MIT_REASON_MALFORMED\x10\x02\x12\x17\n\x13\x41\x44MIT_REASON_FORGED\x10\x03\x12\x18\n\x14\x41\x44MIT_REASON_EXPIRED\x10\x04\x12\x1e\n\x1a\x41\x44MIT_REASON_NOT_YET_VALID\x10\x05\x12\x1b\n\x17\x41\x44MIT_REASON_WRONG_UNIT\x10\x06\x12\x1f\n\x1b\x41\x44MIT_REASON_FOREIGN_TENANT\x10\x07\x12\x1c\n\x18\x41\x44MIT_REASON_STALE_EPOCH\x10\x08\x12\x1a\n\x16\x41\x44MIT_REASON_UNIT_FULL\x10\t2\xc8\x03\n\x0bUnitService\x12]\n\x05\x41\x64mit\x12\".homeport.api.unit.v1.AdmitRequest\x1a#.homeport.api.unit.v1.AdmitResponse\"\x0b\xaa\xe8\"\x07\n\x01\x01(\x01P\x01\x12p\n\x0c\x45xportClient\x12).homeport.api.unit.v1.ExportClientRequest\x1a*.homeport.api.unit.v1.ExportClientResponse\"\x07\xaa\xe8\"\x03\n\x01\x01\x30\x01\x12t\n\x0cImportClient\x12).homeport.api.unit.v1.ImportClientRequest\x1a*.homeport.api.unit.v1.ImportClientResponse\"\x0b\xaa\xe8\"\x07\n\x01\x01(\x01P\x01(\x01\x12r\n\x0c\x46orgetClient\x12).homeport.api.unit.v1.ForgetClientRequest\x1a*.homeport.api.unit.v1.ForgetClientResponse\"\x0b\xaa\xe8\"\x07\n\x01\x01(\x01P\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fhomeport/api/unit/v1/unit.proto\x12\x14homeport.api.unit.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#homeport/api/access/v1/access.proto\"$\n\x13\x45xportClientRequest\x12\r\n\x05order\x18\x01 \x01(\t\"G\n\x14\x45xportClientResponse\x12/\n\x05\x63hunk\x18\x01 \x01(\x0b\x32 .homeport.api.unit.v1.StateChunk\"W\n\nStateChunk\x12\x0e\n\x06offset\x18\x01 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\r\n\x05\x63rc32\x18\x03 \x01(\r\x12\x0c\n\x04last\x18\x04 \x01(\x08\x12\x0e\n\x06sha256\x18\x05 \x01(\x0c\"a\n\x13ImportClientRequest\x12\x0f\n\x05order\x18\x01 \x01(\tH\x00\x12\x31\n\x05\x63hunk\x18\x02 \x01(\x0b\x32 .homeport.api.unit.v1.StateChunkH\x00\x42\x06\n\x04part\":\n\x14ImportClientResponse\x12\x12\n\nsize_bytes\x18\x01 \x01(\x04\x12\x0e\n\x06sha256\x18\x02 \x01(\x0c\"$\n\x13\x46orgetClientRequest\x12\r\n\x05order\x18\x01 \x01(\t\"\x16\n\x14\x46orgetClientResponse\"#\n\x0c\x41\x64mitRequest\x12\x13\n\x06ticket\x18\x01 \x01(\tB\x03\x80\x01\x01\"\xfa\x01\n\rAdmitResponse\x12\x10\n\x08\x61\x64mitted\x18\x01 \x01(\x08\x12\x31\n\x06reason\x18\x02 \x01(\x0e\x32!.homeport.api.unit.v1.AdmitReason\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x0e\n\x06tenant\x18\x04 \x01(\t\x12\x11\n\tclient_id\x18\x05 \x01(\t\x12\r\n\x05\x65poch\x18\x06 \x01(\x04\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x08redirect\x18\x08 \x01(\x0b\x32\x1e.homeport.api.unit.v1.Redirect\"<\n\x08Redirect\x12\x0f\n\x07unit_id\x18\x01 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x04*\xad\x02\n\x0b\x41\x64mitReason\x12\x1c\n\x18\x41\x44MIT_REASON_UNSPECIFIED\x10\x00\x12\x19\n\x15\x41\x44MIT_REASON_ADMITTED\x10\x01\x12\x1a\n\x16\x41\x44MIT_REASON_MALFORMED\x10\x02\x12\x17\n\x13\x41\x44MIT_REASON_FORGED\x10\x03\x12\x18\n\x14\x41\x44MIT_REASON_EXPIRED\x10\x04\x12\x1e\n\x1a\x41\x44MIT_REASON_NOT_YET_VALID\x10\x05\x12\x1b\n\x17\x41\x44MIT_REASON_WRONG_UNIT\x10\x06\x12\x1f\n\x1b\x41\x44MIT_REASON_FOREIGN_TENANT\x10\x07\x12\x1c\n\x18\x41\x44MIT_REASON_STALE_EPOCH\x10\x08\x12\x1a\n\x16\x41\x44MIT_REASON_UNIT_FULL\x10\t2\xc8\x03\n\x0bUnitService\x12]\n\x05\x41\x64mit\x12\".homeport.api.unit.v1.AdmitRequest\x1a#.homeport.api.unit.v1.AdmitResponse\"\x0b\xaa\xe8\"\x07\n\x01\x01(\x01P\x01\x12p\n\x0c\x45xportClient\x12).homeport.api.unit.v1.ExportClientRequest\x1a*.homeport.api.unit.v1.ExportClientResponse\"\x07\xaa\xe8\"\x03\n\x01\x01\x30\x01\x12t\n\x0cImportClient\x12).homeport.api.unit.v1.ImportClientRequest\x1a*.homeport.api.unit.v1.ImportClientResponse\"\x0b\xaa\xe8\"\x07\n\x01\x01(\x01P\x01(\x01\x12r\n\x0c\x46orgetClient\x12).homeport.api.unit.v1.ForgetClientRequest\x1a*.homeport.api.unit.v1.ForgetClientResponse\"\x0b\xaa\xe8\"\x07\n\x01\x01(\x01P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'homeport.api.unit.v1.unit_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_ADMITREQUEST'].fields_by_name['ticket']._loaded_options = None
+  _globals['_ADMITREQUEST'].fields_by_name['ticket']._serialized_options = b'\200\001\001'
   _globals['_UNITSERVICE'].methods_by_name['Admit']._loaded_options = None
   _globals['_UNITSERVICE'].methods_by_name['Admit']._serialized_options = b'\252\350\"\007\n\001\001(\001P\001'
   _globals['_UNITSERVICE'].methods_by_name['ExportClient']._loaded_options = None
@@ -41,8 +43,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UNITSERVICE'].methods_by_name['ImportClient']._serialized_options = b'\252\350\"\007\n\001\001(\001P\001'
   _globals['_UNITSERVICE'].methods_by_name['ForgetClient']._loaded_options = None
   _globals['_UNITSERVICE'].methods_by_name['ForgetClient']._serialized_options = b'\252\350\"\007\n\001\001(\001P\001'
-  _globals['_ADMITREASON']._serialized_start=896
-  _globals['_ADMITREASON']._serialized_end=1197
+  _globals['_ADMITREASON']._serialized_start=901
+  _globals['_ADMITREASON']._serialized_end=1202
   _globals['_EXPORTCLIENTREQUEST']._serialized_start=127
   _globals['_EXPORTCLIENTREQUEST']._serialized_end=163
   _globals['_EXPORTCLIENTRESPONSE']._serialized_start=165
@@ -58,11 +60,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FORGETCLIENTRESPONSE']._serialized_start=524
   _globals['_FORGETCLIENTRESPONSE']._serialized_end=546
   _globals['_ADMITREQUEST']._serialized_start=548
-  _globals['_ADMITREQUEST']._serialized_end=578
-  _globals['_ADMITRESPONSE']._serialized_start=581
-  _globals['_ADMITRESPONSE']._serialized_end=831
-  _globals['_REDIRECT']._serialized_start=833
-  _globals['_REDIRECT']._serialized_end=893
-  _globals['_UNITSERVICE']._serialized_start=1200
-  _globals['_UNITSERVICE']._serialized_end=1656
+  _globals['_ADMITREQUEST']._serialized_end=583
+  _globals['_ADMITRESPONSE']._serialized_start=586
+  _globals['_ADMITRESPONSE']._serialized_end=836
+  _globals['_REDIRECT']._serialized_start=838
+  _globals['_REDIRECT']._serialized_end=898
+  _globals['_UNITSERVICE']._serialized_start=1205
+  _globals['_UNITSERVICE']._serialized_end=1661
 # @@protoc_insertion_point(module_scope)
