@@ -36,6 +36,13 @@ from homeport.local_stack import records_folder
 from provisioner.geo.database import GeoDatabase
 
 _TEND_EVERY_S = 0.1
+_SECURED_NOW = """TLS and tokens are new to {0}, which has data from before:
+- clients keep their homes; each proves itself by its last ticket, and a client library of
+  this version binds a key to it
+- new clients are asked for a token; as before, without: homeport tenants apply TENANT
+  --enrolment open
+- programs of other users need {0}/security/ca.pem and a token: homeport tokens issue --help
+- homeport up --insecure leaves everything as it was"""
 
 
 def run_until_stopped(
@@ -51,6 +58,8 @@ def run_until_stopped(
     if not insecure:
         options = secured(options)
     plan = plan_stack(options)
+
+    unsecured = _has_unsecured_data(options)
 
     def prepare() -> None:
         if options.security is not None:
@@ -85,6 +94,8 @@ def run_until_stopped(
                 write_ready_file(file, announced, indent=2)
             show({}, Format.TABLE, lambda: _where_next(stack, options, store))
             sys.stdout.flush()
+            if unsecured:
+                notes.print(_SECURED_NOW.format(options.data_dir), style="yellow", markup=False)
             while not stop.wait(_TEND_EVERY_S):
                 stack.tend()
                 if announced != (now := ready_document(stack, store, options.security)):
@@ -138,6 +149,17 @@ class _StepReporter:
             self.update(f"{step} …")
         else:
             self._notes.print(step, markup=False)
+
+
+def _has_unsecured_data(options: StackOptions) -> bool:
+    """Whether clients may be in the data directory from a time in which nobody showed a token."""
+    security = options.security
+    stores = (options.data_dir / "store.db", options.data_dir / ETCD)
+    return (
+        security is not None
+        and not security.tokens.exists()
+        and any(store.exists() for store in stores)
+    )
 
 
 def _store_url(options: StackOptions, stack: LocalStack) -> str:

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable
 
 from control_plane.errors import ServiceError
-from control_plane.fleet.lifecycle import Event, detected_event
+from control_plane.fleet.lifecycle import Event, State, detected_event
 from control_plane.fleet.transitions import TransitionRequest, Transitions
 from control_plane.store.port import Health
 from provisioner.fleet_view import FleetView
@@ -57,7 +57,9 @@ class FailureDetector:
                     log.info("cannot write event %s of unit %s now: %s", event, unit_id, error)
                     continue
                 if done.changed:
-                    log.warning("unit %s is %s", unit_id, done.view.lifecycle.state.value)
+                    state = done.view.lifecycle.state
+                    level = logging.WARNING if state is State.LOST else logging.INFO
+                    log.log(level, "unit %s is %s", unit_id, state.value)
 
     def poll(self) -> list[tuple[str, Event]]:
         """What has happened to units, as far as this server can tell by now: (unit, event)."""
