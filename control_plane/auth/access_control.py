@@ -14,6 +14,7 @@ from control_plane.auth.authenticator import Authenticator
 from control_plane.auth.callers import ANYONE_LOCAL, STRANGER, Caller
 from control_plane.auth.method_access import MethodAccess, field_of
 from control_plane.auth.roles import Role
+from control_plane.auth.shown import ShownCredentials
 from control_plane.errors import PermissionDenied, Unauthenticated
 from control_plane.printable import quoted
 from control_plane.serving.peer_identity import PeerIdentity
@@ -43,7 +44,7 @@ class AccessControl:
         for a credential nobody knows."""
         if self._authenticator is None:
             return ANYONE_LOCAL
-        return self._authenticator.caller(metadata, identity) or STRANGER
+        return self._authenticator.caller(ShownCredentials(metadata), identity) or STRANGER
 
     def admit(
         self,
@@ -53,10 +54,20 @@ class AccessControl:
     ) -> Caller:
         """Who calls this method, by its full path. Raises Unauthenticated, PermissionDenied
         where it is not for them."""
+        return self.admit_shown(method, ShownCredentials(metadata), identity)
+
+    def admit_shown(
+        self, method: str, shown: ShownCredentials, identity: PeerIdentity | None = None
+    ) -> Caller:
+        """The same, of metadata that was read already."""
         access = self._methods.get(method)
         if access is None:
             raise PermissionDenied(f"{method} is for nobody: its contract does not say who calls")
-        caller = self.caller(metadata, identity)
+        authenticator = self._authenticator
+        if authenticator is None:
+            caller = ANYONE_LOCAL
+        else:
+            caller = authenticator.caller(shown, identity) or STRANGER
         if caller.roles.isdisjoint(access.roles):
             if caller is STRANGER:
                 raise Unauthenticated(

@@ -7,15 +7,16 @@ caller hears one text.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Protocol
 
 from control_plane.auth.callers import Caller
 from control_plane.auth.certificate_callers import CertificateCallers, is_others
-from control_plane.auth.credentials import CredentialForm, bearer_of, credential_form, is_mistyped
+from control_plane.auth.credentials import CredentialForm, is_mistyped
 from control_plane.auth.jwt_verifier import JwtRefused, JwtVerifier, claimed_issuer
 from control_plane.auth.refusals import Refusals
+from control_plane.auth.shown import Bearer, ShownCredentials
 from control_plane.auth.tokens import Tokens
 from control_plane.printable import quoted
 from control_plane.serving.peer_identity import PeerIdentity
@@ -58,12 +59,10 @@ class Authenticator:
         self._certificates = certificates
         self._clients_enrol = clients_enrol
 
-    def caller(
-        self, metadata: Iterable[tuple[str, str | bytes]], identity: PeerIdentity | None
-    ) -> Caller | None:
-        """Who sent this over a connection with that identity; None: it shows nothing that names
+    def caller(self, shown: ShownCredentials, identity: PeerIdentity | None) -> Caller | None:
+        """Who showed this over a connection with that identity; None: it shows nothing that names
         anybody. Raises Unauthenticated."""
-        bearer = bearer_of(metadata)
+        bearer = shown.bearer()
         certificate = self._certificates.caller(identity) if self._certificates else None
         if bearer is None:
             return certificate
@@ -77,25 +76,24 @@ class Authenticator:
             )
         return caller
 
-    def _is_clients(self, bearer: str) -> bool:
+    def _is_clients(self, bearer: Bearer) -> bool:
         """Whether it is of a form that only clients show: a token for enrolment, or a JWT of
         another issuer than that of operators."""
-        form = credential_form(bearer)
-        if form is CredentialForm.ENROLMENT:
+        if bearer.form is CredentialForm.ENROLMENT:
             return True
-        return form is CredentialForm.JWT and (
-            self._operators is None or claimed_issuer(bearer) != self._operators.issuer
+        return bearer.form is CredentialForm.JWT and (
+            self._operators is None or claimed_issuer(bearer.text) != self._operators.issuer
         )
 
-    def _of_bearer(self, bearer: str) -> Caller:
-        if self._operators is not None and credential_form(bearer) is CredentialForm.JWT:
+    def _of_bearer(self, bearer: Bearer) -> Caller:
+        if self._operators is not None and bearer.form is CredentialForm.JWT:
             try:
-                return self._operators.verify(bearer)
+                return self._operators.verify(bearer.text)
             except JwtRefused as refused:
                 self._refusals.refuse(refused.reason, str(refused))
-        entry = self._tokens.current().find(bearer)
+        entry = self._tokens.current().find(bearer.text)
         if entry is None:
-            if is_mistyped(bearer):
+            if is_mistyped(bearer.text):
                 self._refusals.refuse(TokenRefusal.MISTYPED, "it fails its checksum")
             self._refusals.refuse(TokenRefusal.UNKNOWN, "the tokens file does not have it")
         if entry.expires_at is not None and self._wall() >= entry.expires_at:

@@ -12,7 +12,6 @@ import binascii
 import re
 import zlib
 from base64 import b32decode, b32encode
-from collections.abc import Iterable
 from enum import StrEnum
 
 from control_plane.errors import Unauthenticated
@@ -39,22 +38,18 @@ def credential_form(text: str) -> CredentialForm:
     return CredentialForm.JWT if _JWT.fullmatch(text) else CredentialForm.TOKEN
 
 
-def bearer_of(metadata: Iterable[tuple[str, str | bytes]]) -> str | None:
-    """What is shown as bearer; None: nothing is. Raises Unauthenticated where it is shown in
-    another way, twice, or is too long to be any."""
-    shown = [value for key, value in metadata if key == "authorization"]
-    if not shown:
-        return None
-    if len(shown) > 1:
-        raise Unauthenticated("authorization is there more than once; send one")
-    text = shown[0].decode("latin-1") if isinstance(shown[0], bytes) else shown[0]
+def bearer_in(authorization: str | bytes) -> str:
+    """What is shown as bearer in the value of `authorization`. Raises Unauthenticated where it is
+    shown in another way, or is too long to be any."""
+    text = authorization.decode("latin-1") if isinstance(authorization, bytes) else authorization
     if len(text) > MAX_CREDENTIAL_BYTES:
         raise Unauthenticated(f"authorization is longer than {MAX_CREDENTIAL_BYTES:,} bytes")
     kind, _, bearer = text.partition(" ")
     # RFC 6750, section 2.1: of ASCII; HTTP hands other bytes on as what cannot be encoded again.
-    if kind.lower() != "bearer" or not bearer.strip() or not bearer.isascii():
+    bearer = bearer.strip()
+    if kind.lower() != "bearer" or not bearer or not bearer.isascii():
         raise Unauthenticated("authorization must be `Bearer <token>`, in ASCII")
-    return bearer.strip()
+    return bearer
 
 
 def new_token(random: bytes) -> str:

@@ -1,7 +1,9 @@
 """Quotas: whether a caller may ask now, by its client, its address and its tenant.
 
 In this order, so that one client in a loop takes nothing of its tenant's. Each server counts for
-itself. The hot path is three lookups and a few additions.
+itself. The hot path is three lookups and a few additions. A client's bucket is found by the hash
+of its names, a number that stays small whatever they are: Python's, whose secret changes with each
+process (PEP 456), so that nobody can ask for two that have the same.
 """
 
 from __future__ import annotations
@@ -61,17 +63,19 @@ class Quotas(Collector):
         tenant: str,
         *,
         client: str = "",
+        asker: str = "",
         address: str | None = None,
         cost: float = 1.0,
     ) -> None:
-        """Counts what is asked for. client: its id, empty: of none alone; address: the caller's,
-        None: not known. Raises QuotaExceeded."""
-        if len(tenant) > MOST_NAME or len(client) > MOST_NAME:  # no such names; keys are bounded
-            tenant, client = tenant[:MOST_NAME], client[:MOST_NAME]
+        """Counts what is asked for. client: its id, empty: of none alone; asker: who asks for it,
+        who has a bucket of its own for each client, empty: it does not matter; address: the
+        caller's, None: not known. Raises QuotaExceeded."""
+        if len(tenant) > MOST_NAME:  # no such name; keys are bounded
+            tenant = tenant[:MOST_NAME]
         clients, addresses, tenants = self._buckets[quota]
         now = self._clock()
         if client and clients is not None:
-            wait_s = clients.take(f"{tenant}/{client}", now, cost)
+            wait_s = clients.take(hash((tenant, client, asker)), now, cost)
             if wait_s:
                 raise self._refusal(quota, Counted.CLIENT, tenant, wait_s)
         if address is not None and addresses is not None:

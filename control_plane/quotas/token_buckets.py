@@ -2,16 +2,20 @@
 
 A bucket is the time at which it would be full again: the generic cell rate algorithm, in its form
 of virtual scheduling (ITU-T I.371, annex A). Pure: the clock is an argument.
+
+Keys are kept in two generations, so that taking is a lookup and a write of plain dicts: the key
+that is used is in the recent one, and when that is full it becomes the one before. What was in the
+one before is dropped a few keys at a time, for dropping all at once would hold everybody up.
 """
 
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
 MOST_KEYS = 100_000
+_DROPPED_AT_ONCE = 2  # keys, for each key that is new in the recent generation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,42 +27,53 @@ class Rate:
 
 
 class TokenBuckets:
-    """own: the rates of keys that do not have the common one. Beyond most_keys the key that was
-    not used for longest is forgotten, and has a full bucket where it comes again."""
+    """own: the rates of keys that do not have the common one. A key is kept until at least
+    most_keys others have come since it was used, and twice as many are kept at most; one that is
+    forgotten has a full bucket where it comes again."""
 
     def __init__(
         self, rate: Rate, *, own: Mapping[str, Rate] | None = None, most_keys: int = MOST_KEYS
     ) -> None:
         self._token_s, self._burst_s = _times(rate)
-        self._own = {key: _times(one) for key, one in (own or {}).items()}
+        self._own: dict[Hashable, tuple[float, float]] = {
+            key: _times(one) for key, one in (own or {}).items()
+        }
         self._most_keys = most_keys
-        # Least recently used first. A plain dict finds its first key ever more slowly, the more
-        # were deleted before it.
-        self._full_at: OrderedDict[str, float] = OrderedDict()
+        self._recent: dict[Hashable, float] = {}
+        self._before: dict[Hashable, float] = {}
+        self._dropped: dict[Hashable, float] = {}  # on their way out, and not looked at
 
     def __len__(self) -> int:
-        return len(self._full_at)
+        return len(self._recent) + len(self._before.keys() - self._recent.keys())
 
-    def take(self, key: str, now: float, cost: float = 1.0) -> float:
+    def take(self, key: Hashable, now: float, cost: float = 1.0) -> float:
         """Takes `cost` tokens and returns 0.0; or takes none, and returns after how many seconds
         there will be enough. What costs more than a full bucket has takes a full one. now:
         monotonic seconds."""
-        full_at = self._full_at
         token_s, burst_s = self._token_s, self._burst_s
         if self._own:
             token_s, burst_s = self._own.get(key, (token_s, burst_s))
-        was = full_at.pop(key, now)
-        if was < now:
-            was = now
-        filled = was + min(cost * token_s, burst_s)
+        full_at = self._recent.get(key)
+        if full_at is None:
+            full_at = self._before.get(key, now)
+            self._make_room()
+        if full_at < now:
+            full_at = now
+        costs_s = cost * token_s
+        filled = full_at + (costs_s if costs_s < burst_s else burst_s)
         wait_s = filled - now - burst_s
         if wait_s > 1e-9:  # less is what adding up floats makes of nothing
-            full_at[key] = was
+            self._recent[key] = full_at
             return wait_s
-        full_at[key] = filled
-        if len(full_at) > self._most_keys:
-            full_at.popitem(last=False)
+        self._recent[key] = filled
         return 0.0
+
+    def _make_room(self) -> None:
+        """For one more key in the recent generation."""
+        for _ in range(min(_DROPPED_AT_ONCE, len(self._dropped))):
+            self._dropped.popitem()
+        if len(self._recent) >= self._most_keys:
+            self._recent, self._before, self._dropped = {}, self._recent, self._before
 
 
 def _times(rate: Rate) -> tuple[float, float]:

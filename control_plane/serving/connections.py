@@ -68,7 +68,11 @@ class Connections:
             key, rest = metadata[-1][1], metadata[:-1]
         else:
             key, rest = "", metadata
-        if not key or any(name == HEADER for name, _ in rest):
+        for name, _ in rest:
+            if name == HEADER:
+                key = ""
+                break
+        if not key:
             key = next((value for name, value in reversed(metadata) if name == HEADER), "")
             rest = tuple(entry for entry in metadata if entry[0] != HEADER)
         connection = self._open.get(key) if isinstance(key, str) else None

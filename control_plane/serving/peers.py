@@ -12,6 +12,7 @@ import ipaddress
 import logging
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import TypeAlias
 from urllib.parse import unquote
 
@@ -98,6 +99,7 @@ def _network(text: str) -> Network:
     return network
 
 
+@lru_cache(maxsize=16_384)  # the calls of one connection have one peer
 def peer_address(peer: str) -> str | None:
     """The address in gRPC's peer string (ipv4:1.2.3.4:5, ipv6:[::1]:5, percent-encoded or
     not); None for anything else, a Unix socket for example.

@@ -15,6 +15,7 @@ from control_plane.auth.access_control import AccessControl, tenant_for
 from control_plane.auth.callers import ANYONE_LOCAL, Caller
 from control_plane.auth.interceptor import metadata_of
 from control_plane.auth.roles import Role
+from control_plane.auth.shown import ShownCredentials
 from control_plane.errors import PermissionDenied
 from control_plane.serving.calls import HotCall
 from control_plane.serving.peer_identity import identity_of
@@ -35,15 +36,17 @@ class Callers:
         """Whether no credentials are asked for."""
         return self._control.open
 
-    def admit(self, call: HotCall, tenant: str, declares: bool) -> tuple[Caller, str]:
-        """Checks a Provision call for `tenant` (empty: the caller's, else the default one);
-        `declares`: it says where its client is. Returns who calls, and the tenant.
+    def admit(
+        self, call: HotCall, shown: ShownCredentials, tenant: str, declares: bool
+    ) -> tuple[Caller, str]:
+        """Checks a Provision call that shows this, for `tenant` (empty: the caller's, else the
+        default one); `declares`: it says where its client is. Returns who calls, and the tenant.
 
         Raises Unauthenticated, PermissionDenied.
         """
         if self._control.open:
             return ANYONE_LOCAL, tenant
-        caller = self._control.admit(PROVISION, call.metadata(), call.peer_identity())
+        caller = self._control.admit_shown(PROVISION, shown, call.peer_identity())
         tenant = tenant_for(caller, tenant)
         if declares:
             check_declares(caller)

@@ -17,8 +17,8 @@ from grpc import aio
 from control_plane.auth.callers import Caller
 from control_plane.auth.interceptor import metadata_of
 from control_plane.auth.roles import Role
+from control_plane.auth.shown import ShownCredentials
 from control_plane.fleet.unit import TenantSpec
-from control_plane.serving.calls import HotCall
 from control_plane.store.port import KeyValue
 from provisioner.api.callers import Callers
 from provisioner.ledger.assignment import AssignmentRecord, decode_assignment, split_key
@@ -48,19 +48,23 @@ class ClientProofs:
         self._enrolment = enrolment
 
     def of_call(
-        self, call: HotCall, caller: Caller, tenant: TenantSpec, client_id: str, ticket: str
+        self,
+        shown: ShownCredentials,
+        caller: Caller,
+        tenant: TenantSpec,
+        client_id: str,
+        ticket: str,
     ) -> ClientProof:
         """Of a Provision call that was admitted. Raises PermissionDenied where it shows nothing
         and may not make its client."""
         if self._open:
-            key = key_digest(call.metadata())
+            key = key_digest(shown.client_key)
             return ClientProof(vouched=True, may_claim=True, key=key) if key else ANYONES
         if caller.may(Role.GATEWAY):
             return GATEWAYS
-        metadata = call.metadata()
-        found = self._enrolment.of_caller(tenant, client_id, caller, metadata)
+        found = self._enrolment.of_caller(tenant, client_id, caller, shown)
         proof = ClientProof(
-            key=key_digest(metadata),
+            key=key_digest(shown.client_key),
             vouched=found.itself,
             may_claim=found.may_claim,
             bootstrap=found.bootstrap,
@@ -86,10 +90,10 @@ class ClientProofs:
         caller = self._callers.of_context(context)
         if caller.may(Role.GATEWAY):
             return GATEWAYS
-        metadata = metadata_of(context)
-        itself = self._enrolment.of_caller(tenant, client_id, caller, metadata).itself
+        shown = ShownCredentials(metadata_of(context))
+        itself = self._enrolment.of_caller(tenant, client_id, caller, shown).itself
         proof = ClientProof(
-            key=key_digest(metadata),
+            key=key_digest(shown.client_key),
             vouched=itself or caller.may(*others),
             tickets=itself,
             read_ticket=self._reader(tenant, client_id, ticket),

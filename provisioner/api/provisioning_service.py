@@ -13,6 +13,7 @@ from grpc import aio
 from control_plane.auth.access_control import tenant_for
 from control_plane.auth.callers import Caller
 from control_plane.auth.roles import Role
+from control_plane.auth.shown import ShownCredentials
 from control_plane.errors import NotFound, ServiceError, Unavailable
 from control_plane.fleet.unit import TenantSpec
 from control_plane.identity.names import check_client_id
@@ -94,8 +95,11 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         sink: Sink = call
         try:
             request = read_provision(call.payload)
+            client_id, last_ticket = request.client_id, request.ticket
+            with_ticket = not request.without_ticket
             origin = request.WhichOneof("origin")
-            caller, tenant_id = self._callers.admit(call, request.tenant, origin is not None)
+            shown = ShownCredentials(call.metadata())
+            caller, tenant_id = self._callers.admit(call, shown, request.tenant, origin is not None)
             address = position = None
             peer = self._callers.address(call)
             if origin is None:
@@ -106,33 +110,33 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
                 position = (request.position.latitude, request.position.longitude)
             left_s = call.time_left_s()
             tenant = self._fleet_view.tenant_or_raise(tenant_id)
-            counted = _counted_as(call, caller, request.client_id)
-            self._quotas.take(Quota.PROVISIONS, tenant.id, client=counted, address=peer)
-            proof = self._proofs.of_call(call, caller, tenant, request.client_id, request.ticket)
-            if request.ticket:
-                sink = FallbackResponder(
-                    self._fallback,
-                    tenant,
-                    request.client_id,
-                    request.ticket,
-                    not request.without_ticket,
-                    call,
-                )
-            begin = partial(
-                self._provisioner.provision,
-                tenant,
-                request.client_id,
-                address,
-                position,
-                sink,
-                proof=proof,
-                with_ticket=not request.without_ticket,
-                timeout_s=DEFAULT_TIMEOUT_S if left_s is None else min(left_s, DEFAULT_TIMEOUT_S),
+            # Nothing is proved yet, and whoever asks for another's client must not use up what
+            # that one may ask: a client is counted as this caller asks for it.
+            self._quotas.take(
+                Quota.PROVISIONS,
+                tenant.id,
+                client=client_id,
+                asker=shown.client_key or caller.name,
+                address=peer,
             )
-            if proof.bootstrap:
-                self._bootstrap.begin(tenant.id, proof, begin, sink)
-            else:
-                begin()
+            proof = self._proofs.of_call(shown, caller, tenant, client_id, last_ticket)
+            if last_ticket:
+                sink = FallbackResponder(
+                    self._fallback, tenant, client_id, last_ticket, with_ticket, call
+                )
+            timeout_s = DEFAULT_TIMEOUT_S if left_s is None else min(left_s, DEFAULT_TIMEOUT_S)
+            provision = self._provisioner.provision
+            if not proof.bootstrap:
+                provision(
+                    tenant, client_id, address, position, sink,
+                    proof=proof, with_ticket=with_ticket, timeout_s=timeout_s,
+                )  # fmt: skip
+                return
+            begin = partial(
+                provision, tenant, client_id, address, position, sink,
+                proof=proof, with_ticket=with_ticket, timeout_s=timeout_s,
+            )  # fmt: skip
+            self._bootstrap.begin(tenant.id, proof, begin, sink)
         except ServiceError as error:
             sink.fail(error)
 
@@ -318,16 +322,6 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
             if decision is not None:
                 response.current_decision.CopyFrom(decision)
         return response
-
-
-def _counted_as(call: HotCall, caller: Caller, client_id: str) -> str:
-    """The client as this caller asks for it: nothing is proved yet, and whoever asks for another's
-    client must not use up what that one may ask."""
-    for name, value in call.metadata():
-        if name == "homeport-client-key":
-            shown = value if isinstance(value, str) else value.decode("latin-1")
-            return f"{client_id}\n{shown[:64]}"
-    return f"{client_id}\n{caller.name}"
 
 
 def _add(servicer: Any, server: Any) -> None:

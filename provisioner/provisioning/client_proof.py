@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from hmac import compare_digest
 from typing import NamedTuple
 
+from control_plane.auth.shown import CLIENT_KEY_METADATA
 from control_plane.errors import PermissionDenied
 from control_plane.identity.jws import base64url
 from control_plane.store.port import KeyValue
 from provisioner.ledger.assignment import AssignmentRecord
 
-KEY_METADATA = "homeport-client-key"
 _KEY = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)  # 32 bytes in base64url
 DIGEST_BYTES = 16  # 128 bits: keys are random, and one is to be found, not a pair
 
@@ -37,21 +37,16 @@ def client_denied() -> PermissionDenied:
     """For every call that does not prove to come from its client."""
     return PermissionDenied(
         "nothing shown here proves that the caller is this client, or may become it: show the "
-        f"client's key ({KEY_METADATA}), its last ticket, a token of its tenant that names it, "
-        "or a client certificate"
+        f"client's key ({CLIENT_KEY_METADATA}), its last ticket, a token of its tenant that names "
+        "it, or a client certificate"
     )
 
 
-def key_digest(metadata: Iterable[tuple[str, str | bytes]]) -> str:
-    """The digest of the client's key in a call's metadata, as records have it; empty: there is
-    none, or something that is no key."""
-    for name, value in metadata:
-        if name == KEY_METADATA:
-            text = value.decode("latin-1") if isinstance(value, bytes) else value
-            if _KEY.fullmatch(text) is None:
-                return ""
-            return base64url(hashlib.sha256(text.encode()).digest()[:DIGEST_BYTES]).decode()
-    return ""
+def key_digest(shown: str) -> str:
+    """The digest of a client's key as it was shown, as records have it; empty: it is none."""
+    if not shown or _KEY.fullmatch(shown) is None:
+        return ""
+    return base64url(hashlib.sha256(shown.encode()).digest()[:DIGEST_BYTES]).decode()
 
 
 class ClientProof:

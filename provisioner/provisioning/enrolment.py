@@ -8,12 +8,12 @@ token is looked at when its record has been read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from control_plane.auth.callers import STRANGER, Caller
-from control_plane.auth.credentials import CredentialForm, bearer_of, credential_form
+from control_plane.auth.credentials import CredentialForm
 from control_plane.auth.roles import Role
+from control_plane.auth.shown import ShownCredentials
 from control_plane.fleet.enrolment import DEFAULT_METHODS, EnrolmentMethod
 from control_plane.fleet.unit import TenantSpec
 from control_plane.identity.bootstrap_tokens import PREFIX as BOOTSTRAP
@@ -38,13 +38,9 @@ class Enrolment:
         self._issuers = issuers
 
     def of_caller(
-        self,
-        tenant: TenantSpec,
-        client_id: str,
-        caller: Caller,
-        metadata: Iterable[tuple[str, str | bytes]],
+        self, tenant: TenantSpec, client_id: str, caller: Caller, shown: ShownCredentials
     ) -> Enrolled:
-        """Of a caller that was admitted, by what it sent along."""
+        """Of a caller that was admitted, by what it shows."""
         certified = names(caller, tenant.id, client_id)
         methods = tenant.enrolment or DEFAULT_METHODS
         may_claim = EnrolmentMethod.OPEN in methods or (
@@ -54,11 +50,11 @@ class Enrolment:
         if caller is not STRANGER and not caller.client_id:
             listed = EnrolmentMethod.TOKEN in methods and caller.may(Role.CLIENT)
             return Enrolled(False, may_claim or listed)
-        bearer = bearer_of(metadata)
-        if bearer is None:
+        found = shown.bearer()
+        if found is None:
             return Enrolled(certified, may_claim)
-        form = credential_form(bearer)
-        if form is CredentialForm.JWT:
+        bearer = found.text
+        if found.form is CredentialForm.JWT:
             named = self._issuers.client_of(tenant.id, bearer) == client_id
             return Enrolled(
                 certified or named, may_claim or (named and EnrolmentMethod.TOKEN in methods)

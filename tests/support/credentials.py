@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from control_plane.auth.authenticator import Authenticator, TokenSource
 from control_plane.auth.callers import Caller
 from control_plane.auth.refusals import Refusals
+from control_plane.auth.shown import ShownCredentials
 from control_plane.auth.tokens import TokenEntry, Tokens, digest_of
 
 
@@ -28,3 +30,8 @@ def authenticator_of(tokens: TokenSource, **more: Any) -> Authenticator:
 def bearer(token: str) -> list[tuple[str, str | bytes]]:
     """The metadata of a caller who shows it."""
     return [("authorization", f"Bearer {token}")]
+
+
+def showing(metadata: Iterable[tuple[str, str | bytes]] = ()) -> ShownCredentials:
+    """What is shown with this metadata."""
+    return ShownCredentials(metadata)

@@ -19,7 +19,7 @@ from control_plane.auth.roles import Role, with_implied
 from control_plane.auth.tokens import TokenEntry, Tokens, digest_of
 from control_plane.errors import Unauthenticated
 from control_plane.serving.peer_identity import PeerIdentity
-from tests.support.credentials import authenticator_of, bearer, tokens_of
+from tests.support.credentials import authenticator_of, bearer, showing, tokens_of
 from tests.support.jwt_issuer import AUDIENCE, ISSUER, NOW, document, jwk
 from tests.support.jwt_issuer import token as jwt_of
 
@@ -54,15 +54,15 @@ def test_a_token_until_it_expires():
     clock = Clock()
     tokens = Tokens({digest_of("t"): TokenEntry(caller=ANN, expires_at=NOW + 1)})
     found = authenticator_of(tokens, wall=clock)
-    assert found.caller(bearer("t"), None) is ANN
+    assert found.caller(showing(bearer("t")), None) is ANN
     clock.now = NOW + 1
     with pytest.raises(Unauthenticated):
-        found.caller(bearer("t"), None)
+        found.caller(showing(bearer("t")), None)
 
 
 def test_a_jwt_of_an_operator():
     found = authenticator_of(tokens_of(), operators=operators())
-    caller = found.caller(bearer(jwt_of(roles=["ops"])), None)
+    caller = found.caller(showing(bearer(jwt_of(roles=["ops"]))), None)
     assert (caller.name, Role.OPERATOR in caller.roles) == ("oidc:ann", True)
 
 
@@ -92,7 +92,7 @@ def test_every_refusal_has_a_reason_for_the_log_and_one_text_for_the_caller(capl
     with caplog.at_level(logging.WARNING):
         for text in shown.values():
             with pytest.raises(Unauthenticated) as refused:
-                found.caller(bearer(text), None)
+                found.caller(showing(bearer(text)), None)
             texts.add(refused.value.message)
     assert texts == {REFUSED}
     assert dict(refusals.counts) == dict.fromkeys(shown, 1)
@@ -127,7 +127,9 @@ def test_the_log_has_a_line_for_each_reason_now_and_then(caplog):
     ],
 )
 def test_who_a_certificate_names(path, expected):
-    caller = authenticator_of(tokens_of(), certificates=CERTIFICATES).caller([], identity(path))
+    caller = authenticator_of(tokens_of(), certificates=CERTIFICATES).caller(
+        showing(), identity(path)
+    )
     roles = expected.pop("roles")
     assert caller.roles == roles | {Role.ANYONE}
     fields = {"tenant": "", "platform": "", "client_id": "", "units": frozenset(), **expected}
@@ -145,14 +147,14 @@ def test_who_a_certificate_names(path, expected):
 )  # fmt: skip
 def test_other_paths_name_nobody(path):
     found = authenticator_of(tokens_of(), certificates=CERTIFICATES)
-    assert found.caller([], identity(path)) is None
+    assert found.caller(showing(), identity(path)) is None
 
 
 def test_other_trust_domains_name_nobody():
     found = authenticator_of(tokens_of(), certificates=CERTIFICATES)
     for domain in ("evil.example", "example.net.evil.example", "net", ""):
-        assert found.caller([], identity("unit/dublin", domain)) is None
-    assert authenticator_of(tokens_of()).caller([], identity("unit/dublin")) is None
+        assert found.caller(showing(), identity("unit/dublin", domain)) is None
+    assert authenticator_of(tokens_of()).caller(showing(), identity("unit/dublin")) is None
     assert CertificateCallers("Example.NET", {}).caller(identity("unit/dublin")) is not None
 
 
@@ -181,14 +183,17 @@ def test_a_token_over_a_connection_with_a_certificate(path, token, taken):
     refusals = Refusals(clock=lambda: 0.0)
     found = authenticator_of(SPOKEN, refusals=refusals, certificates=CERTIFICATES)
     if taken:
-        assert found.caller(bearer(token), identity(path)).name == SPOKEN.find(token).caller.name
+        assert (
+            found.caller(showing(bearer(token)), identity(path)).name
+            == SPOKEN.find(token).caller.name
+        )
     else:
         with pytest.raises(Unauthenticated, match="not known here"):
-            found.caller(bearer(token), identity(path))
+            found.caller(showing(bearer(token)), identity(path))
         assert refusals.counts == {TokenRefusal.OF_ANOTHER: 1}
 
 
 def test_a_wrong_token_is_not_mended_by_a_certificate():
     found = authenticator_of(SPOKEN, certificates=CERTIFICATES)
     with pytest.raises(Unauthenticated):
-        found.caller(bearer("wrong"), identity("operator/ben"))
+        found.caller(showing(bearer("wrong")), identity("operator/ben"))

@@ -9,15 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from control_plane.auth.credentials import (
-    MAX_CREDENTIAL_BYTES,
     CredentialForm,
-    bearer_of,
     credential_form,
     is_issued_token,
     is_mistyped,
     new_token,
 )
-from control_plane.errors import Unauthenticated
 from tests.support.jwt_issuer import token as jwt_of
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
@@ -72,29 +69,3 @@ def test_tokens_of_another_make_are_not_mistyped():
     assert is_mistyped("hp_")
     assert not is_mistyped("HP_x")
     assert not is_mistyped("secret")
-
-
-def test_what_is_shown_as_bearer():
-    assert bearer_of([]) is None
-    assert bearer_of([("x-other", "Bearer a")]) is None
-    for value in ("Bearer a", "bearer a", b"Bearer a", "BEARER  a "):
-        assert bearer_of([("authorization", value)]) == "a"
-
-
-@pytest.mark.parametrize(
-    ("shown", "said"),
-    [
-        (["Basic a"], "must be `Bearer <token>`"),
-        (["Bearer"], "must be `Bearer <token>`"),
-        (["Bearer  "], "must be `Bearer <token>`"),
-        ([""], "must be `Bearer <token>`"),
-        (["Bearer é"], "in ASCII"),
-        (["Bearer \udcff"], "in ASCII"),
-        ([b"Bearer \xff"], "in ASCII"),
-        (["Bearer a", "Bearer a"], "more than once"),
-        (["Bearer " + "a" * MAX_CREDENTIAL_BYTES], "longer than"),
-    ],
-)
-def test_what_is_shown_in_another_way(shown, said):
-    with pytest.raises(Unauthenticated, match=said):
-        bearer_of([("authorization", value) for value in shown])

@@ -56,13 +56,32 @@ def test_what_costs_more_than_a_full_bucket_takes_a_full_one():
     assert buckets.take("a", 0.0) == pytest.approx(0.1)
 
 
-def test_keys_are_bounded_and_the_least_used_is_forgotten():
-    buckets = TokenBuckets(Rate(per_s=1, burst=1), most_keys=3)
-    for key in ("a", "b", "c", "a", "d"):
+@given(st.integers(1, 8), st.lists(st.integers(0, 30), max_size=120))
+def test_keys_are_bounded_and_those_used_lately_are_not_forgotten(most_keys, asked):
+    """Every bucket is empty once it was used, so one that gives something was forgotten."""
+    buckets = TokenBuckets(Rate(per_s=1, burst=1), most_keys=most_keys)
+    for place, key in enumerate(asked):
+        forgotten = buckets.take(key, 0.0) == 0.0
+        before = asked[:place]
+        if key not in before:
+            assert forgotten
+            continue
+        since = before[len(before) - before[::-1].index(key) :]
+        if len(set(since)) < most_keys:
+            assert not forgotten
+        assert len(buckets) <= 2 * most_keys
+
+
+def test_forgotten_keys_are_dropped_a_few_at_a_time_and_all_of_them():
+    buckets = TokenBuckets(Rate(per_s=1, burst=1), most_keys=1_000)
+    most = 0
+    for key in range(20_000):
         buckets.take(key, 0.0)
-    assert len(buckets) == 3
-    assert buckets.take("a", 0.0) > 0
-    assert buckets.take("b", 0.0) == 0.0
+        most = max(most, len(buckets._dropped))
+    assert most <= 1_000
+    for key in range(20_000, 20_600):
+        buckets.take(key, 0.0)
+    assert len(buckets) + len(buckets._dropped) <= 2_000
 
 
 @pytest.mark.parametrize("per_s", [0.0, -1.0, float("nan"), float("inf")])
@@ -103,6 +122,28 @@ def test_a_client_in_a_loop_takes_nothing_of_its_tenants():
             made.take(Quota.LOOKUPS, "city", client="c")
     assert drain(made, "city", client="d") == 5
     assert drain(made, "bank", client="c") == 5
+
+
+def test_who_asks_for_anothers_client_uses_up_nothing_of_what_that_one_may_ask():
+    made = quotas(Clock(), client=1)
+    assert drain(made, "city", client="c", asker="its key") == 5
+    assert drain(made, "city", client="c", asker="another's key") == 5
+    assert drain(made, "city", client="c", asker="its key") == 0
+    assert drain(made, "city", client="d", asker="its key") == 5
+
+
+def test_names_of_any_length_and_content_are_told_apart():
+    made = quotas(Clock(), client=1)
+    names = [
+        ("a/b", ""),
+        ("a", "b"),
+        ("a\nb", ""),
+        ("x" * 100_000, ""),
+        ("x" * 99_999, "x"),
+        ("é", ""),
+    ]
+    for client, asker in names:
+        assert drain(made, "city", client=client, asker=asker) == 5
 
 
 def test_an_address_counts_over_tenants_and_an_ipv6_one_as_its_64():

@@ -15,6 +15,7 @@ from jwt.algorithms import OKPAlgorithm
 
 from control_plane.auth.callers import STRANGER, Caller
 from control_plane.auth.roles import Role, with_implied
+from control_plane.auth.shown import ShownCredentials
 from control_plane.fleet.enrolment import EnrolmentMethod, TrustedIssuer
 from control_plane.fleet.unit import TenantId, TenantSpec
 from control_plane.identity.enrolment_groups import EnrolmentGroups
@@ -105,7 +106,7 @@ async def test_what_is_shown_is_worth(enrolment, methods, caller, bearer, expect
         bearer = hmac_token(group="g", key=key, tenant="city", client_id="alice")
     metadata = [("authorization", f"Bearer {bearer}")] if bearer else []
     tenant = replace(CITY, enrolment=methods)
-    assert one.of_caller(tenant, "alice", caller, metadata) == expected
+    assert one.of_caller(tenant, "alice", caller, ShownCredentials(metadata)) == expected
 
 
 async def test_an_issuer_that_is_taken_away_names_nobody():

@@ -1,0 +1,54 @@
+"""ShownCredentials: what a call shows of who makes it, read of its metadata in one pass.
+
+Made where a call comes in and handed on to all who ask: who calls, whether it may become a
+client, by which key it proves to be one, as what it is counted. Nothing is looked up or verified
+here, and a bearer is not even read before somebody asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from control_plane.auth.credentials import CredentialForm, bearer_in, credential_form
+from control_plane.errors import Unauthenticated
+
+CLIENT_KEY_METADATA = "homeport-client-key"
+
+
+class Bearer(NamedTuple):
+    """What is shown as bearer. text: without the word; form: by its looks."""
+
+    text: str
+    form: CredentialForm
+
+
+class ShownCredentials:
+    """client_key: the client's key as it was shown, which may be none; empty: there is none. Of
+    several the first counts."""
+
+    __slots__ = ("_authorization", "_bearer", "_twice", "client_key")
+
+    def __init__(self, metadata: Iterable[tuple[str, str | bytes]]) -> None:
+        authorization: str | bytes | None = None
+        key: str | bytes | None = None
+        self._twice = False
+        for name, value in metadata:
+            if name == "authorization":
+                self._twice = authorization is not None or self._twice
+                authorization = value
+            elif name == CLIENT_KEY_METADATA and key is None:
+                key = value
+        self._authorization = authorization
+        self._bearer: Bearer | None = None
+        self.client_key = (key.decode("latin-1") if isinstance(key, bytes) else key) or ""
+
+    def bearer(self) -> Bearer | None:
+        """What is shown as bearer; None: nothing is. Raises Unauthenticated where it is shown in
+        another way, twice, or is too long to be any."""
+        if self._bearer is None and self._authorization is not None:
+            if self._twice:
+                raise Unauthenticated("authorization is there more than once; send one")
+            text = bearer_in(self._authorization)
+            self._bearer = Bearer(text, credential_form(text))
+        return self._bearer
