@@ -1,6 +1,7 @@
 """`make check`: everything that can be known without running Homeport.
 
-All checks run even when one fails; the output of those that fail is shown at the end.
+All checks run even when one fails, as many at a time as there are processors; the output of those
+that fail is shown at the end.
 Breaking changes of the contract are looked for against the newest release tag. Before the
 first release nobody depends on the contract, so there is nothing to break, and that check is
 left out.
@@ -8,9 +9,11 @@ left out.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,12 +35,12 @@ def released() -> str:
 
 
 def checks() -> dict[str, list[str]]:
-    """What to run, by name."""
+    """What to run, by name; what takes longest comes first, so that the others run beside it."""
     found = {
-        "format": [str(BIN / "ruff"), "format", "--check", "."],
-        "lint": [str(BIN / "ruff"), "check", "."],
         "types": [str(BIN / "mypy")],
         "imports": [str(BIN / "lint-imports")],
+        "format": [str(BIN / "ruff"), "format", "--check", "."],
+        "lint": [str(BIN / "ruff"), "check", "."],
         "proto lint": [str(BIN / "buf"), "lint", "proto"],
         "proto drift": [sys.executable, "proto/generate.py", "--check"],
         "access": [sys.executable, "proto/access_table.py", "--check"],
@@ -50,17 +53,29 @@ def checks() -> dict[str, list[str]]:
     return found
 
 
-def main() -> int:
-    failures: dict[str, str] = {}
-    for name, words in checks().items():
-        began = time.monotonic()
+def run(words: list[str]) -> tuple[float, str | None]:
+    """How long a check took, in seconds, and what it said where it failed."""
+    began = time.monotonic()
+    try:
         done = subprocess.run(
             words, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_S, check=False
         )
-        verdict = "ok" if done.returncode == 0 else "FAILED"
-        print(f"{name:16} {verdict:7} {time.monotonic() - began:5.1f} s", flush=True)
-        if done.returncode != 0:
-            failures[name] = done.stdout + done.stderr
+    except subprocess.TimeoutExpired:
+        return time.monotonic() - began, f"not over within {LIMIT_S} s"
+    failed = done.returncode != 0
+    return time.monotonic() - began, done.stdout + done.stderr if failed else None
+
+
+def main() -> int:
+    failures: dict[str, str] = {}
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        running = {pool.submit(run, words): name for name, words in checks().items()}
+        for one in as_completed(running):
+            name, (took_s, failure) = running[one], one.result()
+            verdict = "ok" if failure is None else "FAILED"
+            print(f"{name:16} {verdict:7} {took_s:5.1f} s", flush=True)
+            if failure is not None:
+                failures[name] = failure
     for name, output in failures.items():
         print(f"\n== {name}\n{output.strip()}", file=sys.stderr)
     return 1 if failures else 0
