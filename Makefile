@@ -28,8 +28,10 @@ demo: $(READY)  ## provision 20,000 real addresses on a local stack and draw whe
 demo-decisions: $(READY)  ## a morning in which feeds change plans and sandboxed applications follow
 	@$(BIN)/python -m console.demo.decisions
 
+# Files in the order of their names, not of their numbers of tests: real servers, a minute for a few
+# tests, would come last, and one worker wait for the other.
 test: $(READY)  ## the whole test suite, a file of tests at a time on each of two workers
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow and not faults and not attacks'
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m 'not slow and not faults and not attacks'
 
 test-slow: $(READY)  ## the minutes-long tests: 100,000 clients on three servers, and their like
 	@$(BIN)/python -m pytest -m slow
