@@ -98,6 +98,12 @@ def assignment(tenant: str, client_id: str) -> bytes:
     return ASSIGNMENTS + f"{tenant}/{client_id}".encode()
 
 
+def tenant_in(assignment_key: bytes) -> bytes:
+    """The tenant in the key of an assignment, without a copy of the rest."""
+    start = len(ASSIGNMENTS)
+    return assignment_key[start : assignment_key.find(b"/", start)]
+
+
 def assignments_of(tenant: str) -> bytes:
     """A prefix: the assignments of a tenant's clients."""
     return ASSIGNMENTS + f"{tenant}/".encode()

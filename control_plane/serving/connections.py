@@ -80,6 +80,13 @@ class Connections:
             raise Unauthenticated("this call did not come over a connection of this server")
         return connection, rest
 
+    def peer_of(self, metadata: Metadata, peer: str) -> str:
+        """Whose call has this metadata; `peer`: it came over no connection of this server."""
+        try:
+            return self.of(metadata)[0].peer
+        except Unauthenticated:
+            return peer
+
     def dressed(self, context: Any) -> Any:
         """The context of an ordinary call as the caller's connection would have it. Raises
         Unauthenticated."""

@@ -3,7 +3,8 @@ connections that reset calls again and again are reported.
 
 grpc.aio waits for the message of a unary call as long as the client likes, where no interceptor
 sees it. So such a method is served as one that takes a stream of messages, the first of which is
-the request. The native transport reads messages before it makes calls of them: there this sees to
+the request. Then each address's calls go on in turn (`call_turns` does that on the native
+transport). The native transport reads messages before it makes calls of them: there this sees to
 streams alone, and HTTP/2 in Rust to resets (h2: of streams that were not accepted yet).
 """
 
@@ -17,7 +18,9 @@ from typing import Any
 import grpc
 from grpc import aio
 
+from control_plane.pacing import CoroutinePacer
 from control_plane.serving.connection_limits import ResetBudget
+from control_plane.serving.peers import peer_group
 
 RAPID_S = 0.25  # a call that its client gives up so soon was not meant
 
@@ -31,13 +34,16 @@ class FirstMessage(aio.ServerInterceptor):
         *,
         unary: bool,
         on_resets: Callable[[str], None],
+        pacer: CoroutinePacer | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """unary: whether calls with one message pass here before that has come. on_resets: told
-        the peer of a connection that has reset too many calls."""
+        the peer of a connection that has reset too many calls. pacer: whose turns calls wait for
+        before they go on; None: they have waited already."""
         self._within_s = within_s
         self._unary = unary
         self._on_resets = on_resets
+        self._pacer = pacer
         self._clock = clock
         self._budget = ResetBudget()
 
@@ -108,6 +114,9 @@ class FirstMessage(aio.ServerInterceptor):
                 return _Begun(messages)  # which has ended
             code = grpc.StatusCode.INVALID_ARGUMENT
             await _end(context, code, "the call came without a message")
+        if self._pacer is not None:
+            peer = context.peer()
+            await self._pacer.turn(peer_group(peer), peer)
         return _Begun(messages, first) if streaming else first
 
     async def _unknown(self, requests: AsyncIterator[Any], context: Any) -> Any:

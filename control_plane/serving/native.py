@@ -13,6 +13,7 @@ import asyncio
 import logging
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ import pygrpc_native.aio as native_aio  # `from pygrpc_native import aio` recurs
 from pygrpc_native import EVENT_CALL, NativeGrpcFront
 
 from control_plane.errors import ServiceError, Unauthenticated
+from control_plane.serving.call_turns import CallTurns, Event
 from control_plane.serving.calls import HotCall, HotMethod, Metadata
 from control_plane.serving.connections import Connection, Connections
 from control_plane.serving.errors_to_status import draining
@@ -100,6 +102,12 @@ class NativeServer(native_aio.Server):
         self._options.append((MAX_STREAMS, BEHIND_STREAMS))
         self._hot = hot
         self._hot_by_id: dict[int, HotMethod] = {}
+        self._turns = CallTurns(
+            self._begin,
+            hot=self._hot_by_id,
+            peer_of=_front_peer if connections is None else connections.peer_of,
+            clock=time.monotonic,
+        )
         self._draining = False
         self._connections = connections
         self._listener: TlsListener | None = None
@@ -124,13 +132,18 @@ class NativeServer(native_aio.Server):
         await super().start()
         if self._listener is not None:
             await asyncio.to_thread(self._listener.start)
-        self._hot_by_id = {
-            number: self._hot[path]
-            for number, (path, _) in enumerate(self._table)
-            if path in self._hot
-        }
+        self._hot_by_id.update(
+            {
+                number: self._hot[path]
+                for number, (path, _) in enumerate(self._table)
+                if path in self._hot
+            }
+        )
 
-    def _on_events(self, events: list[tuple[Any, ...]]) -> None:
+    def _on_events(self, events: list[Event]) -> None:
+        self._turns.take(events)
+
+    def _begin(self, events: list[Event]) -> None:
         front: NativeGrpcFront | None = self._front
         methods, others = self._hot_by_id, []
         limit, connections = self._receive_limit, self._connections
@@ -181,7 +194,7 @@ class NativeServer(native_aio.Server):
         if self._fallback is not None:
             streams = asyncio.ensure_future(self._fallback.stop(grace))
         # Polled, because an event would have to be seen to on every call.
-        while (self.outstanding or self._calls) and loop.time() < end:  # noqa: ASYNC110
+        while (self.outstanding or self._calls or len(self._turns)) and loop.time() < end:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         if streams is not None:
             await streams
@@ -190,3 +203,8 @@ class NativeServer(native_aio.Server):
         if self._listener is not None:
             await asyncio.to_thread(self._listener.close, LAST_BYTES_S)
             shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _front_peer(metadata: Metadata, peer: str) -> str:
+    """As the front says: the caller's connection is its own."""
+    return peer

@@ -19,6 +19,7 @@ from urllib.parse import unquote
 from control_plane.errors import InvalidInput
 from control_plane.printable import quoted
 from control_plane.serving.calls import Metadata
+from control_plane.serving.connection_limits import group_of
 
 log = logging.getLogger(__name__)
 
@@ -112,6 +113,13 @@ def peer_address(peer: str) -> str | None:
         return None
     host = unquote(rest).rpartition(":")[0].strip("[]")
     return host.partition("%")[0] or None
+
+
+@lru_cache(maxsize=16_384)
+def peer_group(peer: str) -> str:
+    """Whose connection it is, as limits count them (`group_of`); empty for what has no address."""
+    address = peer_address(peer)
+    return "" if address is None else group_of(address)
 
 
 class Proxies:

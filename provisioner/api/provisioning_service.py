@@ -17,6 +17,7 @@ from control_plane.auth.shown import ShownCredentials
 from control_plane.errors import NotFound, ServiceError, Unavailable
 from control_plane.fleet.unit import TenantSpec
 from control_plane.identity.names import check_client_id
+from control_plane.pacing import CoroutinePacer
 from control_plane.quotas.limits import Quota
 from control_plane.quotas.quotas import Quotas
 from control_plane.serving.calls import HotCall
@@ -85,6 +86,7 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         self._watches = watches
         self._store_status = store_status
         self._quotas = quotas
+        self._pacer = CoroutinePacer(per_pass=1, clock=provisioner.now)
 
     def service(self) -> Service:
         """What control_plane.serving needs to serve it."""
@@ -150,7 +152,7 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         async def accept() -> None:
             try:
                 async for payload in requests:
-                    await runs.put(self._begin(payload, caller, peer))
+                    await runs.put(await self._begin(payload, caller, peer))
             except Exception as error:  # noqa: BLE001  # goes to whoever waits for the answers
                 await runs.put(error)
             except asyncio.CancelledError:
@@ -173,14 +175,14 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         finally:
             intake.cancel()
 
-    def _begin(self, payload: bytes, caller: Caller, peer: str | None) -> BatchRun:
+    async def _begin(self, payload: bytes, caller: Caller, peer: str | None) -> BatchRun:
         batch = read_batch(payload)
         tenant = self._fleet_view.tenant_or_raise(tenant_for(caller, batch.tenant))
         self._quotas.take(
             Quota.BATCHED_CLIENTS, tenant.id, address=peer, cost=float(len(batch.clients))
         )
         run = BatchRun(self._provisioner, tenant, batch)
-        run.begin()
+        await run.begin(self._pacer)
         return run
 
     async def GetAssignment(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Collection, Sequence
 
 from control_plane import faultpoints
 from control_plane.store.port import MAX_OPERATIONS
+from control_plane.turns import Turns
 from provisioner.ledger.account import Account
 from provisioner.ledger.operations import Claim, Operation, Release
 
@@ -45,26 +45,27 @@ class Batch:
         faultpoints.passing("ledger.answer.after")
 
 
-def gather(waiting: deque[Operation], now: float, fixed_compares: int) -> Batch:
+def gather(waiting: Turns[Operation], now: float, fixed_compares: int) -> Batch:
     """Takes the next batch off the queue: as many operations as the store's limit on lists
-    lets in. now: monotonic seconds; fixed_compares: what a batch compares whatever is in it."""
+    lets in, each tenant's in turn. now: monotonic seconds; fixed_compares: what a batch compares
+    whatever is in it."""
     batch = Batch()
     changes = batch.changes
     compares = writes = MAX_OPERATIONS - fixed_compares
     while waiting:
-        operation = waiting[0]
+        operation = waiting.popleft()
         account = operation.account
         change = changes.get(account.unit)
         if change is not None and isinstance(operation, Claim) and operation.plain:
             # One of many: a new client at a unit that this batch writes already.
             if not compares or not writes or operation.key in batch.keys:
+                waiting.appendleft(operation)
                 break
             if (
                 account.adopted
                 and operation.expires_at >= now
                 and account.usage + change[0] < account.grant
             ):
-                waiting.popleft()
                 batch.keys.add(operation.key)
                 batch.claims.append(operation)
                 change[0] += 1
@@ -84,8 +85,8 @@ def gather(waiting: deque[Operation], now: float, fixed_compares: int) -> Batch:
             or operation.key in batch.keys
             or not guarded.isdisjoint(batch.keys)
         ):
+            waiting.appendleft(operation)
             break
-        waiting.popleft()
         batch.keys.add(operation.key)
         batch.keys |= guarded
         if operation.expires_at < now:

@@ -2,6 +2,7 @@
 
 No timer: while a transaction is under way claims and releases gather, and all that fit go
 out with the next one. So one client alone waits for nobody, and a crowd shares a sync.
+Tenants take turns: who has thousands waiting makes nobody else wait for more than a transaction.
 A unit belongs to exactly one queue, so its usage key has one writer at a time.
 
 A refused batch is read, not guessed at: clients that have a home get it as their answer,
@@ -25,12 +26,13 @@ from control_plane.store.port import (
     Txn,
     TxnResult,
 )
+from control_plane.turns import Turns
 from provisioner.ledger import transactions
 from provisioner.ledger.account import Account
 from provisioner.ledger.account_refresh import AccountRefresh
 from provisioner.ledger.batch import Batch, gather, touches
 from provisioner.ledger.commit_rules import CommitRules, WriteRoute
-from provisioner.ledger.operations import Claim, Operation, Release, tell
+from provisioner.ledger.operations import Claim, Operation, Release, tell, tenant_of
 from provisioner.ledger.retransmit_timer import RetransmitTimer
 from provisioner.ledger.session import Session
 
@@ -66,7 +68,7 @@ class CommitQueue:
         self._clock = clock
         self._reroute = reroute
         self._touched = touched
-        self._waiting: deque[Operation] = deque()
+        self._waiting: Turns[Operation] = Turns(tenant_of)
         self._exclusive: deque[Callable[[], Awaitable[None]]] = deque()
         self._wake = asyncio.Event()
         self._timer = RetransmitTimer()
@@ -274,11 +276,7 @@ class CommitQueue:
     def drop_expired(self) -> None:
         """Answers those who waited too long; for when nothing moves."""
         now = self._clock()
-        kept = [one for one in self._waiting if one.expires_at >= now]
-        expired = [one for one in self._waiting if one.expires_at < now]
-        self._waiting.clear()
-        self._waiting.extend(kept)
-        for operation in expired:
+        for operation in self._waiting.take_where(lambda one: one.expires_at < now):
             self._fail(operation, Unavailable("the store is away; try again"))
 
     def _fail_batch(self, batch: Batch, error: ServiceError) -> None:

@@ -12,6 +12,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from control_plane import keys
 from control_plane.errors import ServiceError
 from control_plane.store import port
 from control_plane.store.port import KeyValue
@@ -120,6 +121,11 @@ class Lookup(Protocol):
     def failed(self, error: ServiceError, /) -> None:
         """The store did not answer."""
         ...
+
+
+def tenant_of(operation: Operation | Lookup) -> bytes:
+    """Whose turn it is with it."""
+    return keys.tenant_in(operation.key)
 
 
 def tell(outcome: Callable[..., object], *said: object) -> None:

@@ -1,19 +1,19 @@
 """Reader: lookups in groups. One read-only transaction carries up to 120 of them.
 
 The same rule as for writing: no timer; while a few reads are under way, whatever gathers
-goes out with the next. Nobody is read for who does not wait any more.
+goes out with the next, tenants in turn. Nobody is read for who does not wait any more.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from control_plane.errors import ServiceError, Unavailable
 from control_plane.store.port import Compare, Get, Store, Txn, TxnResult
-from provisioner.ledger.operations import Lookup, tell
+from control_plane.turns import Turns
+from provisioner.ledger.operations import Lookup, tell, tenant_of
 
 BATCH = 120
 
@@ -55,7 +55,7 @@ class Reader:
         self._store = store
         self._rules = rules
         self._clock = clock
-        self._waiting: deque[Lookup] = deque()
+        self._waiting: Turns[Lookup] = Turns(tenant_of)
         self._wake = asyncio.Event()
         self.parallel = parallel
 

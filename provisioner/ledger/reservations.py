@@ -9,7 +9,6 @@ starvation notice, upon which the others give back what they can spare at once.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -17,9 +16,10 @@ from control_plane import faultpoints, keys
 from control_plane.errors import ServiceError, Unavailable
 from control_plane.fleet.capacity import decode_capacity
 from control_plane.store.port import OutcomeUnknown, Put, Store, Txn
+from control_plane.turns import Turns
 from provisioner.ledger.account import Account, block_size
 from provisioner.ledger.commit_queue import CommitQueue
-from provisioner.ledger.operations import Claim, tell
+from provisioner.ledger.operations import Claim, tell, tenant_of
 from provisioner.ledger.reservation_rules import ReservationRules
 from provisioner.ledger.session import Session
 
@@ -59,7 +59,7 @@ class Reservations:
         self._spawn = spawn
         self._reroute = reroute
         self._touched = touched
-        self._waiting: dict[str, deque[Claim]] = {}
+        self._waiting: dict[str, Turns[Claim]] = {}
         self._requesting: set[str] = set()
         self._returning: dict[str, asyncio.Future[None]] = {}
         self._noticed_at: dict[str, float] = {}
@@ -69,7 +69,10 @@ class Reservations:
     def wait_for_slot(self, claim: Claim) -> None:
         """Queues a claim until a grant arrives, or reroutes it when none is to be had."""
         account = claim.account
-        self._waiting.setdefault(account.unit, deque()).append(claim)
+        waiting = self._waiting.get(account.unit)
+        if waiting is None:
+            waiting = self._waiting[account.unit] = Turns(tenant_of)
+        waiting.append(claim)
         account.waiting += 1
         self.request_block(account)
 
@@ -165,7 +168,7 @@ class Reservations:
         self._touched(account)
 
     def _fail_waiting(self, account: Account, error: ServiceError) -> None:
-        waiting = self._waiting.pop(account.unit, deque())
+        waiting = self._waiting.pop(account.unit, ())
         account.waiting -= len(waiting)
         self._touched(account)
         for claim in waiting:
@@ -175,8 +178,7 @@ class Reservations:
         """Answers claims that waited for a grant for too long."""
         now = self._clock()
         for waiting in self._waiting.values():
-            while waiting and waiting[0].expires_at < now:
-                claim = waiting.popleft()
+            for claim in waiting.take_where(lambda one: one.expires_at < now):
                 claim.account.waiting -= 1
                 self._touched(claim.account)
                 tell(claim.failed, Unavailable("the store is away; try again"))

@@ -8,7 +8,6 @@ not report new assignments. Why nothing is lost is argued in docs/decisions/0009
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -23,6 +22,7 @@ from control_plane.errors import (
     Unavailable,
 )
 from control_plane.store.port import Compacted, Get, KeyValue, Store, Txn
+from control_plane.turns import Turns
 from provisioner.ledger.assignment import decode_assignment
 from provisioner.ledger.departure import DepartureRecord
 from provisioner.watching.home_state import HomeState, later
@@ -33,6 +33,8 @@ HOMELESS_S = 2.0  # how often a client without a home is looked up again
 OPEN_S = 5.0  # until a new watch has been answered
 TICK_S = 0.5
 READS = 120  # clients in one transaction
+WOKEN_AT_ONCE = 16  # streams that send a keepalive, before others have the event loop
+QUEUED_AT_ONCE = 1_000  # clients that are to be read again, before others do
 RETRY_S = 0.5
 CHECKED_S = 10.0  # how long a revision that could be read counts as readable
 ENDED_PER_S = 2_000  # streams that come back in each second after a server's end
@@ -66,7 +68,7 @@ class ClientWatches:
         self._clients: dict[str, WatchedClient] = {}
         self._homeless: dict[str, WatchedClient] = {}
         self._silent: dict[Watch, float] = {}  # since when; longest first
-        self._to_read: deque[WatchedClient] = deque()
+        self._to_read: Turns[WatchedClient] = Turns(_tenant_of)
         self._wake = asyncio.Event()
         self._position = 0
         self._gap = 0  # what is known as of before this revision may have been missed
@@ -326,11 +328,27 @@ class ClientWatches:
         while True:
             await asyncio.sleep(min(TICK_S, self._keepalive_s / 2, self._homeless_s / 2))
             now = self._clock()
-            for watch, since in self._silent.items():
-                if now - since < self._keepalive_s:
-                    break
-                watch.send_keepalive()
+            for number, (watch, since) in enumerate(self._due_for_keepalive(now), 1):
+                if self._silent.get(watch) == since:  # else it has just sent something, or left
+                    watch.send_keepalive()
+                if not number % WOKEN_AT_ONCE:
+                    await asyncio.sleep(0)
             if now - read_at >= self._homeless_s:
                 read_at = now
-                for client in self._homeless.values():
+                for number, client in enumerate(list(self._homeless.values()), 1):
                     self._queue_read(client)
+                    if not number % QUEUED_AT_ONCE:
+                        await asyncio.sleep(0)
+
+    def _due_for_keepalive(self, now: float) -> list[tuple[Watch, float]]:
+        """Those that have been silent for long, and since when."""
+        due: list[tuple[Watch, float]] = []
+        for watch, since in self._silent.items():
+            if now - since < self._keepalive_s:
+                break
+            due.append((watch, since))
+        return due
+
+
+def _tenant_of(client: WatchedClient) -> str:
+    return client.name.partition("/")[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from control_plane.errors import ServiceError
 from control_plane.fleet.unit import DEFAULT_TENANT
+from control_plane.pacing import CoroutinePacer
 from control_plane.store.embedded import EmbeddedStore
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from provisioner.api.batches import BatchRun
@@ -34,7 +36,7 @@ async def provisioned(
 ) -> list[pb.ProvisionResult]:
     request = pb.ProvisionManyRequest(clients=clients, without_tickets=without_tickets)
     run = BatchRun(harness.provisioner, DEFAULT_TENANT, read_batch(request.SerializeToString()))
-    run.begin()
+    await run.begin(CoroutinePacer(per_pass=1, clock=time.monotonic))
     return list(pb.ProvisionManyResponse.FromString(await run.response()).results)
 
 
@@ -104,7 +106,7 @@ async def test_somebody_who_asks_for_the_same_client_shares_its_answer(
 ) -> None:
     request = pb.ProvisionManyRequest(clients=[client("a")], without_tickets=True)
     run = BatchRun(harness.provisioner, DEFAULT_TENANT, read_batch(request.SerializeToString()))
-    run.begin()
+    await run.begin(CoroutinePacer(per_pass=1, clock=time.monotonic))
     alone: bytes | ServiceError = await harness.ask("a")
     assert isinstance(alone, bytes)
     (result,) = pb.ProvisionManyResponse.FromString(await run.response()).results

@@ -3,14 +3,15 @@ room or that nobody waits for."""
 
 from __future__ import annotations
 
-from collections import deque
+from collections.abc import Iterable
 
 from control_plane import keys
 from control_plane.fleet.capacity import CapacityRecord
 from control_plane.store.port import MAX_OPERATIONS, Delete, unchanged
+from control_plane.turns import Turns
 from provisioner.ledger.account import Account
 from provisioner.ledger.batch import gather, touches
-from provisioner.ledger.operations import Claim, Move, Release
+from provisioner.ledger.operations import Claim, Move, Operation, Release, tenant_of
 
 NOW = 10.0
 
@@ -20,9 +21,15 @@ def account(unit: str = "near", *, grant: int = 1_000, usage: int = 0) -> Accoun
     return Account(unit=unit, record=record, grant=grant, usage=usage, adopted=True)
 
 
-def claim(name: str, at: Account, *, expires_at: float = 99.0, plain: bool = True) -> Claim:
+def queue(operations: Iterable[Operation]) -> Turns[Operation]:
+    return Turns(tenant_of, operations)
+
+
+def claim(
+    name: str, at: Account, *, expires_at: float = 99.0, plain: bool = True, tenant: str = "t"
+) -> Claim:
     one = PlainClaim() if plain else Claim()
-    one.key, one.account, one.expires_at = keys.assignment("t", name), at, expires_at
+    one.key, one.account, one.expires_at = keys.assignment(tenant, name), at, expires_at
     return one
 
 
@@ -41,30 +48,30 @@ def release(name: str, at: Account, *, expires_at: float = 99.0) -> Release:
 
 def test_a_batch_takes_what_the_store_lets_in_and_leaves_the_rest_in_order():
     at = account()
-    waiting = deque(claim(f"c{n}", at) for n in range(300))
+    waiting = queue(claim(f"c{n}", at) for n in range(300))
     batch = gather(waiting, NOW, fixed_compares=1)
     # Session; usage and fence of the unit; then one compare for each client.
     assert len(batch.claims) == MAX_OPERATIONS - 1 - 2
     assert batch.changes == {"near": [len(batch.claims), 0]}
-    assert waiting[0].key == keys.assignment("t", f"c{len(batch.claims)}")
+    assert waiting.popleft().key == keys.assignment("t", f"c{len(batch.claims)}")
 
 
 def test_a_compare_more_in_every_batch_is_a_client_less():
     at = account()
-    waiting = deque(claim(f"c{n}", at) for n in range(300))
+    waiting = queue(claim(f"c{n}", at) for n in range(300))
     assert len(gather(waiting, NOW, fixed_compares=2).claims) == MAX_OPERATIONS - 2 - 2
 
 
 def test_a_key_is_written_once_and_the_second_operation_goes_with_the_next():
     at = account()
-    waiting = deque([release("alice", at), claim("bob", at), claim("alice", at)])
+    waiting = queue([release("alice", at), claim("bob", at), claim("alice", at)])
     batch = gather(waiting, NOW, fixed_compares=1)
     assert (len(batch.releases), len(batch.claims), len(waiting)) == (1, 1, 1)
 
 
 def test_claims_beyond_the_grant_are_told_apart():
     at = account(grant=3, usage=1)
-    waiting = deque(claim(f"c{n}", at) for n in range(4))
+    waiting = queue(claim(f"c{n}", at) for n in range(4))
     batch = gather(waiting, NOW, fixed_compares=1)
     assert (len(batch.claims), len(batch.without_room), len(waiting)) == (2, 2, 0)
 
@@ -72,13 +79,13 @@ def test_claims_beyond_the_grant_are_told_apart():
 def test_without_an_adopted_fence_nobody_is_added_and_clients_may_leave():
     at = account()
     at.adopted = False
-    batch = gather(deque([claim("new", at), release("old", at)]), NOW, fixed_compares=1)
+    batch = gather(queue([claim("new", at), release("old", at)]), NOW, fixed_compares=1)
     assert (len(batch.claims), len(batch.without_room), len(batch.releases)) == (0, 1, 1)
 
 
 def test_who_does_not_wait_any_more_is_not_written():
     at = account()
-    waiting = deque([claim("late", at, expires_at=9.9), release("gone", at, expires_at=9.9)])
+    waiting = queue([claim("late", at, expires_at=9.9), release("gone", at, expires_at=9.9)])
     batch = gather(waiting, NOW, fixed_compares=1)
     assert (batch.claims, batch.releases, len(batch.expired)) == ([], [], 2)
 
@@ -88,7 +95,7 @@ def test_a_move_changes_two_units():
     move = Move()
     move.key, move.revision, move.expires_at = keys.assignment("t", "c"), 7, 99.0
     move.account, move.source = there, here
-    batch = gather(deque([move]), NOW, fixed_compares=1)
+    batch = gather(queue([move]), NOW, fixed_compares=1)
     assert batch.changes == {"there": [1, 0], "here": [0, 1]}
     assert {one.unit for one in batch.accounts} == {"here", "there"}
     assert touches(move, {"here"})
@@ -109,6 +116,19 @@ def test_two_that_rest_on_one_key_go_in_two_batches():
         claims[place] = Guarded()
         claims[place].key, claims[place].account = one.key, at
         claims[place].expires_at = one.expires_at
-    waiting = deque(claims)
+    waiting = queue(claims)
     assert gather(waiting, NOW, fixed_compares=1).claims == claims[:1]
     assert gather(waiting, NOW, fixed_compares=1).claims == claims[1:]
+
+
+def test_a_tenant_with_thousands_waiting_leaves_room_in_the_next_batch_for_everybody_else():
+    at = account(grant=10_000)
+    flood = [claim(f"c{n}", at, tenant="bank") for n in range(3_000)]
+    others = [claim("alice", at, tenant=f"t{n}") for n in range(40)]
+    waiting = queue([*flood, *others])
+    batch = gather(waiting, NOW, fixed_compares=1)
+    assert {one.key for one in others} <= batch.keys
+    assert len(batch.claims) == MAX_OPERATIONS - 1 - 2, "and the batch is as full as it can be"
+    rest = gather(waiting, NOW, fixed_compares=1)
+    served = [one for one in (*batch.claims, *rest.claims) if one in flood]
+    assert served == flood[: len(served)], "each tenant's in their order"
