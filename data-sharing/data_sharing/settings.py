@@ -16,6 +16,7 @@ from pydantic_settings import SettingsConfigDict
 
 from control_plane.auth.access_settings import AccessSettings
 from control_plane.exposure import check_exposure, check_serving_tls
+from control_plane.quotas.open_streams import OpenLimits
 from control_plane.serving.connection_settings import ConnectionSettings
 from control_plane.serving.server import Transport
 from control_plane.settings import read
@@ -68,6 +69,22 @@ class Settings(AccessSettings, ConnectionSettings):
     max_artifact_bytes: Annotated[
         int, Field(ge=1024, le=1 << 30, description="largest artifact that is taken")
     ] = 64 << 20
+    max_tails: Annotated[
+        int,
+        Field(ge=0, le=1_000_000, description="feeds tailed at once on one server; 0: no limit"),
+    ] = 5_000
+    max_tails_per_tenant: Annotated[
+        int, Field(ge=0, le=1_000_000, description="and of one tenant; 0: no limit")
+    ] = 1_000
+    max_tails_per_caller: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=1_000_000,
+            description="and of one caller in a tenant, by its credential, or by its address where "
+            "none are asked for; 0: no limit",
+        ),
+    ] = 200
     allow_processes: Annotated[
         bool,
         Field(
@@ -146,6 +163,14 @@ class Settings(AccessSettings, ConnectionSettings):
             allowed=self.allow_processes,
             as_root=self.allow_root_sandbox,
             without_cgroup=self.allow_processes_without_cgroup,
+        )
+
+    def open_tails(self) -> OpenLimits:
+        """How many feeds are tailed at once."""
+        return OpenLimits(
+            of_caller=self.max_tails_per_caller,
+            of_tenant=self.max_tails_per_tenant,
+            of_all=self.max_tails,
         )
 
 

@@ -13,7 +13,7 @@ import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from homeport.api.datasharing.v1 import plan_pb2, plan_pb2_grpc
+from homeport.api.datasharing.v1 import feed_pb2, feed_pb2_grpc, plan_pb2, plan_pb2_grpc
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from homeport.api.provisioning.v1 import provisioning_pb2_grpc as pb_grpc
 from homeport.api.tenancy.v1 import tenancy_pb2, tenancy_pb2_grpc
@@ -145,3 +145,41 @@ async def test_settings_that_mean_nothing_end_the_start(tmp_path: Path):
         SharingServer(tmp_path, '--quotas={"provisions": {"tenant": 1}}'),
     ):
         pass
+
+
+@pytest.mark.parametrize("transport", ["native", "grpcio"])
+async def test_so_many_tails_at_once_and_one_more_when_one_ends(tmp_path: Path, transport: str):
+    with SharingServer(
+        tmp_path, f"--transport={transport}", "--max-tails-per-caller=2", "--max-tails-per-tenant=2"
+    ) as server:
+        async with grpc.aio.insecure_channel(server.address) as channel:
+            feeds = feed_pb2_grpc.FeedServiceStub(channel)
+
+            def tail(tenant: str, *, follow: bool = True) -> grpc.aio.UnaryStreamCall:
+                request = feed_pb2.TailRequest(tenant=tenant, follow=follow, after_position=0)
+                return feeds.Tail(request, timeout=60)
+
+            async def refused() -> grpc.aio.AioRpcError | None:
+                try:
+                    async for _ in tail("city", follow=False):
+                        pass
+                except grpc.aio.AioRpcError as error:
+                    return error
+                return None
+
+            held = [tail("city") for _ in range(2)]
+            async with asyncio.timeout(20):
+                while (error := await refused()) is None:
+                    await asyncio.sleep(0.05)  # until both have begun
+            assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+            info, retry_s = details(error)
+            assert info.reason == "TOO_MANY_OPEN"
+            assert 0 < retry_s <= 10
+            assert "2 tails open for tenant city" in str(error.details())
+            async for _ in tail("other", follow=False):
+                pass  # another tenant has as many of its own
+            held[0].cancel()
+            async with asyncio.timeout(20):
+                while await refused() is not None:
+                    await asyncio.sleep(0.05)
+            held[1].cancel()

@@ -19,6 +19,7 @@ from control_plane.errors import InvalidInput, PermissionDenied
 from control_plane.identity.names import check_slug
 from control_plane.printable import quoted
 from control_plane.serving.peer_identity import PeerIdentity, identity_of
+from control_plane.serving.peers import peer_group
 
 
 class Party(NamedTuple):
@@ -48,6 +49,11 @@ class Callers:
     def of_context(self, context: aio.ServicerContext[Any, Any], tenant: str) -> Party:
         """Who is behind an ordinary call, which was checked before it came here."""
         return party(self._control.caller(metadata_of(context), identity_of(context)), tenant)
+
+    def counted_as(self, whose: Party, peer: str) -> str:
+        """Whom limits of a caller are of: its name; its address where no credentials are asked
+        for, and everybody has the same name."""
+        return peer_group(peer) or peer if self._control.open else whose.caller.name
 
 
 def party(caller: Caller, tenant: str) -> Party:

@@ -17,6 +17,7 @@ from grpc import aio
 
 from control_plane.auth.callers import Caller
 from control_plane.errors import InvalidInput, NotFound, PermissionDenied, ServiceError
+from control_plane.quotas.open_streams import OpenStreams
 from control_plane.quotas.quotas import Quotas
 from control_plane.serving.calls import HotCall
 from control_plane.serving.errors_to_status import interrupted
@@ -60,12 +61,14 @@ class FeedService(pb_grpc.FeedServiceServicer):
         catalogue: Callable[[], Catalogue],
         callers: Callers,
         quotas: Quotas,
+        open_tails: OpenStreams,
     ) -> None:
         self._publisher = publisher
         self._log = log
         self._catalogue = catalogue
         self._callers = callers
         self._quotas = quotas
+        self._open_tails = open_tails
         self._draining = False
 
     def service(self) -> Service:
@@ -199,14 +202,15 @@ class FeedService(pb_grpc.FeedServiceServicer):
             key=request.key,
             follow=request.follow,
         )
-        start = await self._start(request, whose.tenant)
-        along = read_along(self._log, self._catalogue, tail, start, lambda: self._draining)
-        async for records, position, trimmed in along:
-            yield pb.TailResponse(
-                events=[record_to_proto(record) for record in records],
-                position=position,
-                trimmed=trimmed,
-            )
+        with self._open_tails.hold(whose.tenant, self._callers.counted_as(whose, context.peer())):
+            start = await self._start(request, whose.tenant)
+            along = read_along(self._log, self._catalogue, tail, start, lambda: self._draining)
+            async for records, position, trimmed in along:
+                yield pb.TailResponse(
+                    events=[record_to_proto(record) for record in records],
+                    position=position,
+                    trimmed=trimmed,
+                )
 
     async def _start(self, request: pb.TailRequest, tenant: str) -> int:
         kind = request.WhichOneof("start")

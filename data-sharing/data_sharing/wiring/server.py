@@ -26,6 +26,7 @@ from control_plane.private_files import keep_private
 from control_plane.process import serving_tls
 from control_plane.quotas.interceptor import QuotaInterceptor
 from control_plane.quotas.limits import read_limits
+from control_plane.quotas.open_streams import OpenStreams
 from control_plane.quotas.quotas import Quotas
 from control_plane.serving.connection_watch import ConnectionWatch
 from control_plane.serving.peers import Proxies
@@ -136,7 +137,12 @@ async def serve(
             retainer = Retainer(feed_log, retention, wall_ms=wall_ms)
             quotas = Quotas(read_limits(settings.quotas, QUOTAS), clock=time.monotonic)
             feeds_served = FeedService(
-                publisher, feed_log, lambda: registry.catalogue, callers, quotas
+                publisher,
+                feed_log,
+                lambda: registry.catalogue,
+                callers,
+                quotas,
+                OpenStreams("tails", settings.open_tails(), jitter=random.random),
             )
             applications = RegistryService(
                 registry, callers, max_artifact_bytes=settings.max_artifact_bytes
