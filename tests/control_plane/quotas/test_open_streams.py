@@ -54,9 +54,13 @@ def test_one_too_many_is_refused_until_one_ends(open_, further, words):
 
 def test_what_one_caller_has_is_counted_in_each_tenant_alone():
     opened = streams(of_caller=1)
-    with opened.hold("city", "operator"), opened.hold("bank", "operator"):
-        with pytest.raises(TooManyOpen), opened.hold("bank", "operator"):
-            pass
+    with (
+        opened.hold("city", "operator"),
+        opened.hold("bank", "operator"),
+        pytest.raises(TooManyOpen),
+        opened.hold("bank", "operator"),
+    ):
+        pass
 
 
 def test_0_is_no_limit():
