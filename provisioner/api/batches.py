@@ -9,6 +9,7 @@ for which tenants take turns, so that others are answered in between.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from control_plane import keys
 from control_plane.errors import InvalidInput, ServiceError
@@ -18,6 +19,7 @@ from control_plane.pacing import CoroutinePacer
 from control_plane.printable import quoted
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from provisioner.api.requests import Batch, text, unsaid, utf8
+from provisioner.geo.location import Location
 from provisioner.provisioning import answers, response_encoding
 from provisioner.provisioning.client_proof import GATEWAYS
 from provisioner.provisioning.pending import PendingProvision
@@ -44,19 +46,21 @@ class BatchRun:
 
     async def begin(self, pacer: CoroutinePacer) -> None:
         """Puts every client on its way, as many at once as the event loop can spare."""
-        for start in range(0, len(self._results), BEGUN_AT_ONCE):
+        given = [client.address for client in self._batch.clients]
+        locations = self.provisioner.locator.locate_plain(
+            [address if isinstance(address, str) else "" for address in given]
+        )
+        for start in range(0, len(given), BEGUN_AT_ONCE):
             await pacer.turn(self._tenant.id)
-            self._begin_some(start, min(start + BEGUN_AT_ONCE, len(self._results)))
+            self._begin_some(start, start + BEGUN_AT_ONCE, locations)
 
-    def _begin_some(self, start: int, end: int) -> None:
+    def _begin_some(self, start: int, end: int, locations: Sequence[Location | None]) -> None:
         provisioner, tenant = self.provisioner, self._tenant
         locator, begin = provisioner.locator, provisioner.begin
         at_ms, expires_at, with_tickets = self._at_ms, self._expires_at, self._batch.with_tickets
         default = tenant.default_position
         prefix = keys.assignment(tenant.id, "")
         clients = self._batch.clients[start:end]
-        addresses = [one if isinstance(one, str) else "" for one in [c.address for c in clients]]
-        locations = locator.locate_plain(addresses)
         positions = self._positions
         for position, client in enumerate(clients, start):
             client_id = client.client_id
@@ -71,7 +75,7 @@ class BatchRun:
                         "client once",
                     )
                 positions[client_id] = position
-                location = locations[position - start]
+                location = locations[position]
                 if location is None:
                     location = locator.locate(*_origin(client), default)
                 begin(

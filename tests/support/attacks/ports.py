@@ -1,4 +1,5 @@
-"""The attacks on ports as rows of the suite: strangers who show nothing at all."""
+"""The attacks on ports as rows of the suite: strangers who show nothing at all. Those with `http` in
+their name are on every HTTP port that the server has: events, health and metrics."""
 
 from __future__ import annotations
 
@@ -15,8 +16,23 @@ FEW = 100
 PATH = "/homeport.api.provisioning.v1.ProvisioningService/Provision"
 
 
+HALF_A_HEAD = b"POST /v1/events HTTP/1.1\r\nHost: here\r\nContent-Le"
+HALF_A_BODY = (
+    b"POST /v1/events HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\n"
+    b"Content-Length: 1000000\r\n\r\n{"
+)
+
+
 def port_of(address: str) -> int:
     return int(address.rpartition(":")[2])
+
+
+def grpc_ports(target: Target) -> list[int]:
+    return [port_of(target.address)]
+
+
+def http_ports(target: Target) -> list[int]:
+    return [port_of(one) for one in (target.http, target.metrics) if one]
 
 
 def again(step: Callable[[Target, Attempts], None]) -> AttackFunction:
@@ -35,11 +51,15 @@ def again(step: Callable[[Target, Attempts], None]) -> AttackFunction:
     return run
 
 
-def connections(says: bytes) -> Callable[[Target, Attempts], None]:
+def connections(
+    says: bytes, ports: Callable[[Target], list[int]]
+) -> Callable[[Target, Attempts], None]:
     def step(target: Target, attempts: Attempts) -> None:
-        with attacks.many_connections(port_of(target.address), MANY, says=says) as held:
-            for _ in held:
-                attempts.told("opened")
+        with contextlib.ExitStack() as stack:
+            for port in (at := ports(target)):
+                held = attacks.many_connections(port, MANY // len(at), says=says)
+                for _ in stack.enter_context(held):
+                    attempts.told("opened")
             time.sleep(1.0)
 
     return step
@@ -58,23 +78,47 @@ def resets(target: Target, attempts: Attempts) -> None:
     attempts.told("closed" if done.closed else "not closed")
 
 
-def nonsense(target: Target, attempts: Attempts) -> None:
-    for kind in attacks.GARBAGE:
-        attacks.garbage(port_of(target.address), kind)
-        attempts.told(kind)
+def nonsense(ports: Callable[[Target], list[int]]) -> Callable[[Target, Attempts], None]:
+    def step(target: Target, attempts: Attempts) -> None:
+        for port in ports(target):
+            for kind in attacks.GARBAGE:
+                attacks.garbage(port, kind)
+                attempts.told(kind)
+
+    return step
 
 
 ANY = tuple(
     Attack(name=name, what=what, run=again(step))
     for name, what, step in (
-        ("silent connections", "2,000 connections that say nothing", connections(b"")),
+        (
+            "silent connections",
+            "2,000 connections that say nothing",
+            connections(b"", grpc_ports),
+        ),
         (
             "connections that greet",
             "2,000 connections that begin HTTP/2 and call nothing",
-            connections(attacks.GREETING),
+            connections(attacks.GREETING, grpc_ports),
         ),
         ("half-open calls", "100 connections with 100 calls without a message", half_open),
         ("rapid resets", "calls that are reset as they are opened", resets),
-        ("nonsense", "bytes that are no gRPC", nonsense),
+        ("nonsense", "bytes that are no gRPC", nonsense(grpc_ports)),
+        (
+            "http: silent connections",
+            "2,000 connections that say nothing",
+            connections(b"", http_ports),
+        ),
+        (
+            "http: half a head",
+            "2,000 connections whose request breaks off in a header",
+            connections(HALF_A_HEAD, http_ports),
+        ),
+        (
+            "http: half a body",
+            "2,000 connections whose body does not come",
+            connections(HALF_A_BODY, http_ports),
+        ),
+        ("http: nonsense", "bytes that are no HTTP", nonsense(http_ports)),
     )
 )
