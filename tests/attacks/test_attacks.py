@@ -25,7 +25,7 @@ async def attack(attacked: Attacked, name: str, transport: str, record: Record) 
     """The probe alone, then beside the attack."""
     await attacked.quiet(1.0)  # warm
     alone = await attacked.quiet(QUIET_S)
-    beside, attempts = await attacked.under(name, UNDER_S)
+    beside, health, attempts = await attacked.under(name, UNDER_S)
     record(
         service=attacked.service,
         attack=name,
@@ -34,12 +34,14 @@ async def attack(attacked: Attacked, name: str, transport: str, record: Record) 
         let_in=attempts.let_in,
         codes=attempts.codes,
         answered=beside.answered,
+        health_answered=health.answered,
         p99_alone_ms=round(alone.p99_ms, 2),
         p99_beside_ms=round(beside.p99_ms, 2),
     )
     assert attempts.tried > 0
     assert attempts.let_in == 0, attempts.codes
     assert not beside.failures, beside.failures[:5]
+    assert not health.failures, health.failures[:5]
     again = await attacked.quiet(0.5)
     assert not again.failures, "the server is as it was"
 

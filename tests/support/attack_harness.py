@@ -32,6 +32,7 @@ from tests.support.submissions import event, text, traffic
 Record = Callable[..., None]
 
 RATE_PER_S = 50.0
+HEALTH_RATE_PER_S = 2.0
 CALL_S = 10.0
 SETTLE_S = 0.5  # of an attack, before the probe counts
 ENTRIES = {
@@ -74,8 +75,8 @@ class Attacked:
         end = time.monotonic() + seconds
         return await probe(self.ask, rate_per_s=RATE_PER_S, while_=lambda: time.monotonic() < end)
 
-    async def under(self, name: str, seconds: float) -> tuple[Probed, Attempts]:
-        """The probe beside an attack, by its name."""
+    async def under(self, name: str, seconds: float) -> tuple[Probed, Probed, Attempts]:
+        """The probe beside an attack, by its name, and who asks for the server's health."""
         target = msgspec.structs.replace(self.target, seconds=seconds + SETTLE_S)
         attacker = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "tests.support.attacks.attacker", self.service, name,
@@ -84,8 +85,14 @@ class Attacked:
         )  # fmt: skip
         try:
             await asyncio.sleep(SETTLE_S)
-            probed = await probe(
-                self.ask, rate_per_s=RATE_PER_S, while_=lambda: attacker.returncode is None
+            probed, health = await asyncio.gather(
+                *(
+                    probe(ask, rate_per_s=rate_per_s, while_=lambda: attacker.returncode is None)
+                    for ask, rate_per_s in (
+                        (self.ask, RATE_PER_S),
+                        (self._ask_health, HEALTH_RATE_PER_S),
+                    )
+                )
             )
             async with asyncio.timeout(CALL_S):
                 said, _ = await attacker.communicate()
@@ -94,7 +101,20 @@ class Attacked:
                 attacker.kill()
                 await attacker.wait()
         assert attacker.returncode == 0, "the attack itself failed"
-        return probed, msgspec.json.decode(said, type=Attempts)
+        return probed, health, msgspec.json.decode(said, type=Attempts)
+
+    async def _ask_health(self, number: int) -> None:
+        """Raises OSError where it is not ready."""
+        async with asyncio.timeout(CALL_S):
+            host, _, port = self.target.metrics.rpartition(":")
+            reader, writer = await asyncio.open_connection(host, int(port))
+            try:
+                writer.write(b"GET /readyz HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
+                status = await reader.readline()
+            finally:
+                writer.close()
+            if b" 200 " not in status:
+                raise ConnectionError(f"health says {status!r}")
 
 
 @asynccontextmanager

@@ -1,5 +1,5 @@
-"""The attacks on ports as rows of the suite: strangers who show nothing at all. Those with `http` in
-their name are on every HTTP port that the server has: events, health and metrics."""
+"""The attacks on ports as rows of the suite: strangers who show nothing at all. Those that are
+called `http` are on every HTTP port that the server has: events, health and metrics."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ FEW = 100
 PATH = "/homeport.api.provisioning.v1.ProvisioningService/Provision"
 
 
-HALF_A_HEAD = b"POST /v1/events HTTP/1.1\r\nHost: here\r\nContent-Le"
+HALF_A_HEAD = b"POST /v1/tenants/city/events HTTP/1.1\r\nHost: here\r\nContent-Le"
 HALF_A_BODY = (
-    b"POST /v1/events HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\n"
+    b"POST /v1/tenants/city/events HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\n"
     b"Content-Length: 1000000\r\n\r\n{"
 )
 

@@ -35,7 +35,8 @@ async def probe(
     ask: Callable[[int], Awaitable[object]], *, rate_per_s: float, while_: Callable[[], bool]
 ) -> Probed:
     """Asks at an even rate whatever becomes of earlier calls, so that a server which stands still
-    is not spared. ask(n): the n-th call; raises AioRpcError where it fails."""
+    is not spared. ask(n): the n-th call; raises AioRpcError or OSError where it
+    fails."""
     probed = Probed()
     under_way: set[asyncio.Task[None]] = set()
 
@@ -48,6 +49,8 @@ async def probe(
             probed.failures.append(f"{error.code().name}: {error.details()}")
         except TimeoutError:
             probed.failures.append("no answer in time")
+        except OSError as error:
+            probed.failures.append(str(error))
         else:
             probed.took.append((time.perf_counter() - began) * 1000)
 
