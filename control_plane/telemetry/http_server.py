@@ -67,6 +67,7 @@ class BoundedHttpServer(ThreadingWSGIServer):
     """As made by wsgiref's make_server; the limits may be set before it serves."""
 
     daemon_threads = True
+    request_queue_size = 128  # with socketserver's 5 a flood has others wait for a second SYN, 1 s
     request_s = REQUEST_S
     connections = CONNECTIONS
 

@@ -130,3 +130,14 @@ def test_health_is_answered_without_a_descriptor_left():
                 os.close(fd)
             for one in asking:
                 one.close()
+
+
+def test_many_may_come_at_the_same_time():
+    """Before anybody is let in: who does not fit waits for a second for their next SYN."""
+    server = make_server("127.0.0.1", 0, lambda environ, start: [], BoundedHttpServer)
+    with (
+        contextlib.closing(server.socket),
+        attacks.many_connections(server.server_port, 60, within_s=0.8) as held,
+    ):
+        assert len(held) == 60
+    server.server_close()

@@ -53,9 +53,15 @@ GARBAGE: Final = {
 GREETING: Final = PREFACE + settings()
 
 
-def connect(port: int, *, source: str = "127.0.0.1", to: str = "127.0.0.1") -> socket.socket:
+def connect(
+    port: int,
+    *,
+    source: str = "127.0.0.1",
+    to: str = "127.0.0.1",
+    within_s: float = PATIENCE_S,
+) -> socket.socket:
     """A connection from `source`. Raises OSError."""
-    return socket.create_connection((to, port), PATIENCE_S, source_address=(source, 0))
+    return socket.create_connection((to, port), within_s, source_address=(source, 0))
 
 
 def is_open(connection: socket.socket) -> bool:
@@ -88,15 +94,23 @@ def wait_closed(connections: list[socket.socket], at_least: int, within_s: float
 
 @contextlib.contextmanager
 def many_connections(
-    port: int, count: int, *, says: bytes = b"", source: str = "127.0.0.1"
+    port: int,
+    count: int,
+    *,
+    says: bytes = b"",
+    source: str = "127.0.0.1",
+    goes_on: Callable[[], bool] = lambda: True,
+    within_s: float = PATIENCE_S,
 ) -> Iterator[list[socket.socket]]:
     """`count` connections that say one thing, or nothing, and stay. Fewer where no more are let
-    in."""
+    in, each within so many seconds, or once it is not to go on."""
     held: list[socket.socket] = []
     try:
         for _ in range(count):
+            if not goes_on():
+                break
             try:
-                held.append(one := connect(port, source=source))
+                held.append(one := connect(port, source=source, within_s=within_s))
                 one.sendall(says)
             except OSError:
                 continue

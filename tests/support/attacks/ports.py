@@ -7,12 +7,14 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
+from typing import TypeAlias
 
 from tests.support.attacks import connection_attacks as attacks
 from tests.support.attacks.target import Attack, AttackFunction, Attempts, Target
 
 MANY = 2_000
 FEW = 100
+WITHIN_S = 1.0  # an attacker waits no longer for a connection
 PATH = "/homeport.api.provisioning.v1.ProvisioningService/Provision"
 
 
@@ -35,7 +37,11 @@ def http_ports(target: Target) -> list[int]:
     return [port_of(one) for one in (target.http, target.metrics) if one]
 
 
-def again(step: Callable[[Target, Attempts], None]) -> AttackFunction:
+Step: TypeAlias = Callable[[Target, Attempts, Callable[[], bool]], None]
+"""The last says whether there is time left."""
+
+
+def again(step: Step) -> AttackFunction:
     """The step again and again, in a thread."""
 
     async def run(target: Target, attempts: Attempts) -> None:
@@ -44,20 +50,20 @@ def again(step: Callable[[Target, Attempts], None]) -> AttackFunction:
         def steps() -> None:
             while goes_on():
                 with contextlib.suppress(OSError):
-                    step(target, attempts)
+                    step(target, attempts, goes_on)
 
         await asyncio.to_thread(steps)
 
     return run
 
 
-def connections(
-    says: bytes, ports: Callable[[Target], list[int]]
-) -> Callable[[Target, Attempts], None]:
-    def step(target: Target, attempts: Attempts) -> None:
+def connections(says: bytes, ports: Callable[[Target], list[int]]) -> Step:
+    def step(target: Target, attempts: Attempts, goes_on: Callable[[], bool]) -> None:
         with contextlib.ExitStack() as stack:
             for port in (at := ports(target)):
-                held = attacks.many_connections(port, MANY // len(at), says=says)
+                held = attacks.many_connections(
+                    port, MANY // len(at), says=says, goes_on=goes_on, within_s=WITHIN_S
+                )
                 for _ in stack.enter_context(held):
                     attempts.told("opened")
             time.sleep(1.0)
@@ -65,7 +71,7 @@ def connections(
     return step
 
 
-def half_open(target: Target, attempts: Attempts) -> None:
+def half_open(target: Target, attempts: Attempts, goes_on: Callable[[], bool]) -> None:
     with contextlib.ExitStack() as stack:
         for _ in range(FEW):
             stack.enter_context(attacks.half_open_streams(port_of(target.address), FEW, path=PATH))
@@ -73,13 +79,13 @@ def half_open(target: Target, attempts: Attempts) -> None:
         time.sleep(1.0)
 
 
-def resets(target: Target, attempts: Attempts) -> None:
+def resets(target: Target, attempts: Attempts, goes_on: Callable[[], bool]) -> None:
     done = attacks.rapid_resets(port_of(target.address), 20_000, path=PATH)
     attempts.told("closed" if done.closed else "not closed")
 
 
-def nonsense(ports: Callable[[Target], list[int]]) -> Callable[[Target, Attempts], None]:
-    def step(target: Target, attempts: Attempts) -> None:
+def nonsense(ports: Callable[[Target], list[int]]) -> Step:
+    def step(target: Target, attempts: Attempts, goes_on: Callable[[], bool]) -> None:
         for port in ports(target):
             for kind in attacks.GARBAGE:
                 attacks.garbage(port, kind)
