@@ -28,6 +28,12 @@ class Scrape:
 def scrape(address: str) -> Scrape:
     """What the metrics port at host:port says. Raises OSError, http.client.HTTPException."""
     text, skew_s = _get(address, "/metrics")
+    ready = _get(address, "/readyz")[0].strip() == "ready"
+    return read_metrics(text, ready=ready, clock_skew_s=skew_s)
+
+
+def read_metrics(text: str, *, ready: bool, clock_skew_s: float | None) -> Scrape:
+    """What a text of /metrics says. Raises ValueError."""
     samples: dict[str, float] = {}
     version = None
     failing: list[str] = []
@@ -42,11 +48,11 @@ def scrape(address: str) -> Scrape:
             elif sample.name == "homeport_store_damaged_record" and sample.value:
                 damaged.append(sample.labels.get("key", "?"))
     return Scrape(
-        ready=_get(address, "/readyz")[0].strip() == "ready",
+        ready=ready,
         version=version,
         store_connected=samples.get("homeport_store_connected"),
         geo_build_s=samples.get("homeport_geo_build_timestamp_seconds"),
-        clock_skew_s=skew_s,
+        clock_skew_s=clock_skew_s,
         failing_tasks=tuple(sorted(failing)),
         damaged=tuple(sorted(damaged)),
     )

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.go_programs import GHZ, needs
 
-pytestmark = needs(GHZ, "test-ghz")
+pytestmark = needs(GHZ, target="test-ghz")
 LIMIT_S = 60
 
 

@@ -76,8 +76,8 @@ def test_it_serves_stops_on_ctrl_c_and_keeps_its_data(
 @pytest.mark.parametrize(
     "program",
     [
-        pytest.param(ETCD_3_6, id="3.6", marks=needs(ETCD_3_6, "test-etcd-versions")),
-        pytest.param(ETCD_3_7, id="3.7", marks=needs(ETCD_3_7, "test-etcd-versions")),
+        pytest.param(ETCD_3_6, id="3.6", marks=needs(ETCD_3_6, target="test-etcd-versions")),
+        pytest.param(ETCD_3_7, id="3.7", marks=needs(ETCD_3_7, target="test-etcd-versions")),
     ],
 )
 def test_it_starts_the_etcd_that_is_named(

@@ -1,14 +1,15 @@
 """Programs that only the Go module proxy has, at pinned versions, built once into a cache.
 
 `python -m tests.support.go_programs etcd` builds what is missing of etcd and prints the paths;
-`ghz` does so for ghz. That takes minutes and a Go toolchain, so tests never build: `program`
-gives them what the cache has, and says why where it has nothing. The cache is
-$XDG_CACHE_HOME/homeport (else ~/.cache/homeport), a file a version, and can be deleted.
+several names may be given. That takes minutes and a Go toolchain, so tests never build: `needs`
+skips them where the cache has nothing, and says why. The cache is $XDG_CACHE_HOME/homeport
+(else ~/.cache/homeport), a file a version, and can be deleted.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
@@ -30,6 +31,9 @@ class GoProgram:
     module: str
     package: str
     version: str
+    tags: str = ""
+    variables: tuple[str, ...] = ()  # `package.name=value`: what its own release build would set
+    staging: str = ""  # the version under which modules that it keeps in its own tree are published
 
     @property
     def path(self) -> Path:
@@ -40,10 +44,52 @@ class GoProgram:
 
 _ETCD = "go.etcd.io/etcd/server/v3"
 _GHZ = "github.com/bojand/ghz"
+_KUBERNETES = "k8s.io/kubernetes"
+_KWOK = "sigs.k8s.io/kwok"
+_RELEASE = "k8s.io/component-base/version"
+_HELM_3_KNOWS = "helm.sh/helm/v3/pkg/chartutil"
+
+
+def _kubernetes(name: str) -> GoProgram:
+    return GoProgram(
+        name=name,
+        module=_KUBERNETES,
+        package=f"{_KUBERNETES}/cmd/{name}",
+        version="1.37.2",
+        tags="selinux,notest,grpcnotrace",
+        variables=(
+            f"{_RELEASE}.gitVersion=v1.37.2",
+            f"{_RELEASE}.gitMajor=1",
+            f"{_RELEASE}.gitMinor=37",
+        ),
+        staging="0.37.2",
+    )
+
+
+def _helm(major: int, version: str, *variables: str) -> GoProgram:
+    module = f"helm.sh/helm/v{major}"
+    return GoProgram(
+        name="helm",
+        module=module,
+        package=f"{module}/cmd/helm",
+        version=version,
+        variables=(f"{module}/internal/version.version=v{version}", *variables),
+    )
+
+
 ETCD_3_6 = GoProgram(name="etcd", module=_ETCD, package=_ETCD, version="3.6.16")
 ETCD_3_7 = GoProgram(name="etcd", module=_ETCD, package=_ETCD, version="3.7.3")
 GHZ = GoProgram(name="ghz", module=_GHZ, package=f"{_GHZ}/cmd/ghz", version="0.121.0")
-PROGRAMS = (ETCD_3_6, ETCD_3_7, GHZ)
+HELM_3 = _helm(
+    3, "3.22.0", f"{_HELM_3_KNOWS}.k8sVersionMajor=1", f"{_HELM_3_KNOWS}.k8sVersionMinor=37"
+)
+HELM_4 = _helm(4, "4.3.1")
+KUBE_APISERVER = _kubernetes("kube-apiserver")
+KUBE_CONTROLLER_MANAGER = _kubernetes("kube-controller-manager")
+KUBE_SCHEDULER = _kubernetes("kube-scheduler")
+KWOK = GoProgram(name="kwok", module=_KWOK, package=f"{_KWOK}/cmd/kwok", version="0.8.0")
+KUBE = (KUBE_APISERVER, KUBE_CONTROLLER_MANAGER, KUBE_SCHEDULER)
+PROGRAMS = (HELM_4, HELM_3, ETCD_3_6, ETCD_3_7, GHZ, *KUBE, KWOK)
 
 
 def is_built(program: GoProgram) -> bool:
@@ -51,11 +97,11 @@ def is_built(program: GoProgram) -> bool:
     return os.access(program.path, os.X_OK)
 
 
-def needs(program: GoProgram, target: str) -> pytest.MarkDecorator:
-    """Skips a test where the cache does not have the program; `target` of make builds it."""
+def needs(*programs: GoProgram, target: str) -> pytest.MarkDecorator:
+    """Skips a test where the cache lacks one of them; `target` of make builds them."""
+    missing = ", ".join(str(program.path) for program in programs if not is_built(program))
     return pytest.mark.skipif(
-        not is_built(program),
-        reason=f"no {program.path}; `make {target}` builds it, which takes minutes and Go",
+        bool(missing), reason=f"no {missing}; `make {target}` builds it, which takes minutes and Go"
     )
 
 
@@ -66,19 +112,52 @@ def build(program: GoProgram) -> None:
     go.mod has replace directives, and etcd's has them."""
     program.path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=program.path.parent, prefix=".build-") as folder:
-        for words in (
-            ["mod", "init", "build"],
-            ["get", f"{program.module}@v{program.version}"],
-            ["build", "-trimpath", "-o", "program", program.package],
-        ):
-            subprocess.run(["go", *words], cwd=folder, timeout=_BUILD_LIMIT_S, check=True)
+        if program.staging:
+            _require_with_staging(program, Path(folder))
+        else:
+            _go(folder, "mod", "init", "build")
+            _go(folder, "get", f"{program.package}@v{program.version}")
+        flags = " ".join(["-s", "-w", *(f"-X {variable}" for variable in program.variables)])
+        _go(
+            folder, "build", "-mod=mod", "-trimpath", "-tags", program.tags, "-ldflags", flags,
+            "-o", "program", program.package,
+        )  # fmt: skip
         (Path(folder) / "program").replace(program.path)
+
+
+def _require_with_staging(program: GoProgram, folder: Path) -> None:
+    """A go.mod that requires the program and all that its own one does. That one says v0.0.0 of
+    modules that are folders of its repository, which the published module does not have; each is
+    published by itself as well, at the `staging` version."""
+    found = json.loads(
+        _go(folder, "mod", "download", "-json", f"{program.module}@v{program.version}")
+    )
+    shutil.copyfile(found["GoMod"], folder / "go.mod")
+    (folder / "go.mod").chmod(0o644)
+    document = json.loads(_go(folder, "mod", "edit", "-json"))
+    edits = ["-module=build", f"-require={program.module}@v{program.version}"]
+    edits += [f"-dropreplace={one['Old']['Path']}" for one in document["Replace"] or ()]
+    for one in document["Require"]:
+        if one["Version"] == "v0.0.0":
+            edits.append(f"-require={one['Path']}@v{program.staging}")
+            edits.append(f"-replace={one['Path']}={one['Path']}@v{program.staging}")
+    _go(folder, "mod", "edit", *edits)
+
+
+def _go(folder: Path | str, *words: str) -> str:
+    done = subprocess.run(
+        ["go", *words], cwd=folder, timeout=_BUILD_LIMIT_S, check=True, stdout=subprocess.PIPE,
+        text=True, env={**os.environ, "CGO_ENABLED": "0", "GOWORK": "off"},
+    )  # fmt: skip
+    return done.stdout
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="go_programs", description=__doc__)
-    parser.add_argument("name", choices=sorted({program.name for program in PROGRAMS}))
-    wanted = [p for p in PROGRAMS if p.name == parser.parse_args().name]
+    names = list(dict.fromkeys(program.name for program in PROGRAMS))
+    parser.add_argument("names", nargs="+", choices=names, metavar="NAME", help=", ".join(names))
+    asked = parser.parse_args().names
+    wanted = [program for program in PROGRAMS if program.name in asked]
     missing = [program for program in wanted if not is_built(program)]
     if missing and shutil.which("go") is None:
         print("building needs Go (https://go.dev/dl); there is none on the PATH", file=sys.stderr)

@@ -31,6 +31,36 @@ def doctor(
             "this folder; else none is looked at."
         ),
     ] = None,
+    cluster: Annotated[
+        bool,
+        typer.Option(
+            "--cluster",
+            help="Look at what the charts have made in a Kubernetes namespace, with kubectl, "
+            "which only reads; the server itself is asked as well where --server names it.",
+            rich_help_panel="Kubernetes",
+        ),
+    ] = False,
+    namespace: Annotated[
+        str | None,
+        typer.Option(
+            "--namespace",
+            "-n",
+            help="Default: that of the kubeconfig's context.",
+            rich_help_panel="Kubernetes",
+        ),
+    ] = None,
+    release: Annotated[
+        str | None,
+        typer.Option(help="One Helm release; default: all.", rich_help_panel="Kubernetes"),
+    ] = None,
+    context: Annotated[
+        str | None,
+        typer.Option(help="Of the kubeconfig; default: its own.", rich_help_panel="Kubernetes"),
+    ] = None,
+    kubeconfig: Annotated[
+        Path | None,
+        typer.Option(help="Default: as kubectl finds it.", rich_help_panel="Kubernetes"),
+    ] = None,
     server: Server = None,
     token: Token = None,
     profile: Profile = None,
@@ -41,9 +71,32 @@ def doctor(
 
     Each line says what to do next. Exits with 1 when something has failed.
     """
-    from console.cli.views.health import findings_table
+    if cluster:
+        with busy("examining") as now_doing:
+            now_doing("reading the cluster …")
+            findings = _cluster(kubeconfig, context or "", namespace, release or "")
+        if server is not None:
+            findings += _all_of_server(
+                metrics, data_dir, target_of(server, None, token, profile, ca)
+            )
+    elif given := [
+        name
+        for name, value in (
+            ("--namespace", namespace),
+            ("--release", release),
+            ("--context", context),
+            ("--kubeconfig", kubeconfig),
+        )
+        if value is not None
+    ]:
+        raise typer.BadParameter(f"{given[0]} is about a cluster; add --cluster")
+    else:
+        findings = _all_of_server(metrics, data_dir, target_of(server, None, token, profile, ca))
+    _show(findings, output)
 
-    target = target_of(server, None, token, profile, ca)
+
+def _all_of_server(metrics: str | None, data_dir: Path | None, target: Target) -> list[Finding]:
+    """What a server says, and its data directory where that is here."""
     with busy("examining") as now_doing:
         now_doing(f"asking {target.server} …")
         findings, units = _service(target)
@@ -54,6 +107,26 @@ def doctor(
         folder = data_dir or Path("homeport-data")
         if data_dir is not None or folder.exists():
             findings.append(_data_dir(folder, target.server))
+    return findings
+
+
+def _cluster(
+    kubeconfig: Path | None, context: str, namespace: str | None, release: str
+) -> list[Finding]:
+    import time
+
+    from console.cli.kubernetes.examination import examine
+    from console.cli.kubernetes.kubectl import Access, read_cluster
+
+    access = Access.find(kubeconfig, context)
+    state = read_cluster(access, namespace or access.namespace(), release)
+    return examine(state, now_s=time.time(), version=installed_version())
+
+
+def _show(findings: list[Finding], output: Format) -> None:
+    """Raises typer.Exit where one has failed."""
+    from console.cli.views.health import findings_table
+
     document = [
         {
             "check": finding.check,

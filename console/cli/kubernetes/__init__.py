@@ -1,0 +1,1 @@
+"""What `homeport doctor --cluster` knows of Kubernetes."""

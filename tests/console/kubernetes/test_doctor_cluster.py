@@ -1,0 +1,127 @@
+"""`homeport doctor --cluster`: what it asks of kubectl, and how it fails."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from console.cli.kubernetes import kubectl
+from tests.support.command_line import CommandLine
+from tests.support.fakes.kubectl import FakeKubectl
+from tests.support.kube.release_objects import VERSION, healthy_release
+
+FORBIDDEN = 'Error from server (Forbidden): secrets is forbidden: User "dev" cannot list resource'
+METRICS = f"""# TYPE homeport_build_info gauge
+homeport_build_info{{{{version="{VERSION}"}}}} 1.0
+# TYPE homeport_store_connected gauge
+homeport_store_connected {{connected}}
+"""
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeKubectl:
+    """A healthy release, on the PATH."""
+    fake = FakeKubectl(tmp_path)
+    monkeypatch.setenv("PATH", f"{fake.program.parent}:/usr/bin:/bin")
+    fake.hold(healthy_release())
+    say(fake, "hp-provisioner-0", connected=1, ready="ready")
+    return fake
+
+
+def say(fake: FakeKubectl, pod: str, *, connected: int, ready: str) -> None:
+    path = f"/api/v1/namespaces/homeport/pods/{pod}:7701/proxy"
+    fake.answer(f"{path}/metrics", METRICS.format(connected=connected))
+    fake.answer(f"{path}/readyz", ready)
+
+
+def test_a_release_that_is_well(cli: CommandLine, cluster: FakeKubectl) -> None:
+    ran = cli("doctor", "--cluster", "-o", "json")
+    document = ran.document()
+    assert (ran.code, document["healthy"]) == (0, True)
+    checks = {one["check"] for one in document["checks"]}
+    assert {"secrets", "certificates", "tokens", "pods", "servers", "policies"} <= checks
+
+
+def test_it_reads_and_nothing_else(cli: CommandLine, cluster: FakeKubectl) -> None:
+    cli("doctor", "--cluster", "--context", "c", "--kubeconfig", "k", "-n", "homeport")
+    assert cluster.calls
+    assert {call.split()[0] for call in cluster.calls} == {"get"}
+    assert all("--context=c" in call and "--kubeconfig=k" in call for call in cluster.calls)
+
+
+def test_a_server_without_its_store_fails(cli: CommandLine, cluster: FakeKubectl) -> None:
+    say(cluster, "hp-provisioner-0", connected=0, ready="not ready")
+    ran = cli("doctor", "--cluster")
+    assert ran.code == 1
+    assert "lost its store" in " ".join(ran.out.split())
+
+
+def test_who_may_not_read_secrets_is_told_so(cli: CommandLine, cluster: FakeKubectl) -> None:
+    cluster.refuse("secrets", FORBIDDEN)
+    ran = cli("doctor", "--cluster", "-o", "json")
+    found = [one for one in ran.document()["checks"] if one["outcome"] != "ok"]
+    assert [one["check"] for one in found] == ["secrets"]
+    assert "cannot list resource" in found[0]["seen"]
+    assert ran.code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        pytest.param(
+            "The connection to the server 127.0.0.1:1 was refused", "refused", id="nobody there"
+        ),
+        pytest.param("error: You must be logged in to the server", "logged in", id="no login"),
+    ],
+)
+def test_a_cluster_that_cannot_be_reached(
+    cli: CommandLine, cluster: FakeKubectl, words: str, said: str
+) -> None:
+    cluster.refuse("pods", words)
+    ran = cli("doctor", "--cluster")
+    assert ran.code == 5
+    assert said in ran.err
+
+
+def test_without_kubectl_it_says_where_to_get_it(
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    ran = cli("doctor", "--cluster")
+    assert ran.code == 2
+    assert "no kubectl on the PATH" in ran.err
+
+
+@pytest.mark.parametrize("text", ["", "nothing", "[]", '{"items": 1'])
+def test_what_is_no_list_is_refused(cli: CommandLine, cluster: FakeKubectl, text: str) -> None:
+    cluster.say("pods", text)
+    ran = cli("doctor", "--cluster")
+    assert ran.code == 1
+    assert "something else than a list" in ran.err
+
+
+def test_an_answer_without_end_is_cut_off(
+    cli: CommandLine, cluster: FakeKubectl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kubectl, "MOST_BYTES", 1 << 20)
+    cluster.program.write_text("#!/bin/sh\nyes\n")
+    ran = cli("doctor", "--cluster", "-n", "homeport")
+    assert ran.code == 1
+    assert "more than 1 MiB" in ran.err
+
+
+def test_a_kubectl_that_hangs_is_ended(
+    cli: CommandLine, cluster: FakeKubectl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kubectl, "_TIMEOUT_S", 0.2)
+    cluster.program.write_text("#!/bin/sh\nexec sleep 600\n")
+    ran = cli("doctor", "--cluster", "-n", "homeport")
+    assert ran.code == 5
+    assert "no answer within 0.2 s" in ran.err
+
+
+def test_options_of_a_cluster_want_a_cluster(cli: CommandLine) -> None:
+    ran = cli("doctor", "--release", "hp")
+    assert ran.code == 2
+    assert "--cluster" in ran.err
