@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 export PYTHONDONTWRITEBYTECODE :=
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo demo-decisions test test-slow attacks test-etcd-versions test-ghz faults fuzz check proto bench clean
+.PHONY: help setup demo demo-decisions test test-slow attacks test-etcd-versions test-ghz chart-test faults fuzz check proto bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 20
@@ -47,6 +47,11 @@ test-etcd-versions: $(READY)  ## builds etcd 3.6 and 3.7 with Go, once, and runs
 test-ghz: $(READY)  ## builds ghz with Go, once, and has it call a server by reflection
 	@$(BIN)/python -m tests.support.go_programs ghz
 	@$(BIN)/python -m pytest tests/end_to_end/test_ghz.py
+
+chart-test: $(READY)  ## builds Helm 3 and 4 and a Kubernetes control plane with Go, once, and runs the charts there
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[chart]'
+	@$(BIN)/python -m tests.support.go_programs helm etcd-3.6.16 kube-apiserver kube-controller-manager kube-scheduler kwok
+	@$(BIN)/python -m tests.support.kube.namespace $(BIN)/python -m pytest tests/chart
 
 FAULTS := tests/faults/results/latest.json
 faults: $(READY)  ## every fault scenario, judged; writes the table of docs/reliability.md

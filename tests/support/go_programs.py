@@ -1,9 +1,9 @@
 """Programs that only the Go module proxy has, at pinned versions, built once into a cache.
 
 `python -m tests.support.go_programs etcd` builds what is missing of etcd and prints the paths;
-several names may be given. That takes minutes and a Go toolchain, so tests never build: `needs`
-skips them where the cache has nothing, and says why. The cache is $XDG_CACHE_HOME/homeport
-(else ~/.cache/homeport), a file a version, and can be deleted.
+several names may be given, and `etcd-3.6.16` means that version alone. It takes minutes and a Go
+toolchain, so tests never build: `needs` skips them where the cache has nothing, and says why. The
+cache is $XDG_CACHE_HOME/homeport (else ~/.cache/homeport), a file a version, and can be deleted.
 """
 
 from __future__ import annotations
@@ -34,6 +34,11 @@ class GoProgram:
     tags: str = ""
     variables: tuple[str, ...] = ()  # `package.name=value`: what its own release build would set
     staging: str = ""  # the version under which modules that it keeps in its own tree are published
+
+    @property
+    def titles(self) -> frozenset[str]:
+        """What it may be asked for by: its name, which all its versions have, or with its own."""
+        return frozenset({self.name, f"{self.name}-{self.version}"})
 
     @property
     def path(self) -> Path:
@@ -154,10 +159,10 @@ def _go(folder: Path | str, *words: str) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="go_programs", description=__doc__)
-    names = list(dict.fromkeys(program.name for program in PROGRAMS))
+    names = sorted({title for program in PROGRAMS for title in program.titles})
     parser.add_argument("names", nargs="+", choices=names, metavar="NAME", help=", ".join(names))
     asked = parser.parse_args().names
-    wanted = [program for program in PROGRAMS if program.name in asked]
+    wanted = [program for program in PROGRAMS if not program.titles.isdisjoint(asked)]
     missing = [program for program in wanted if not is_built(program)]
     if missing and shutil.which("go") is None:
         print("building needs Go (https://go.dev/dl); there is none on the PATH", file=sys.stderr)

@@ -166,14 +166,14 @@ def _bounded(command: list[str]) -> str:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=words
         )
+        assert process.stdout is not None
         deadline = threading.Timer(_TIMEOUT_S, process.kill)
         deadline.start()
         began_s = time.monotonic()
         try:
-            assert process.stdout is not None
-            output = process.stdout.read(MOST_BYTES + 1)
+            with process.stdout as pipe:
+                output = pipe.read(MOST_BYTES + 1)
             if len(output) > MOST_BYTES:
-                process.kill()
                 raise CommandFailed(
                     f"kubectl {command[1]} {command[2]} answers with more than "
                     f"{MOST_BYTES >> 20} MiB; look at a namespace with less in it"

@@ -37,7 +37,7 @@ def say(fake: FakeKubectl, pod: str, *, connected: int, ready: str) -> None:
 
 def test_a_release_that_is_well(cli: CommandLine, cluster: FakeKubectl) -> None:
     ran = cli("doctor", "--cluster", "-o", "json")
-    document = ran.document()
+    document = ran.document
     assert (ran.code, document["healthy"]) == (0, True)
     checks = {one["check"] for one in document["checks"]}
     assert {"secrets", "certificates", "tokens", "pods", "servers", "policies"} <= checks
@@ -60,7 +60,7 @@ def test_a_server_without_its_store_fails(cli: CommandLine, cluster: FakeKubectl
 def test_who_may_not_read_secrets_is_told_so(cli: CommandLine, cluster: FakeKubectl) -> None:
     cluster.refuse("secrets", FORBIDDEN)
     ran = cli("doctor", "--cluster", "-o", "json")
-    found = [one for one in ran.document()["checks"] if one["outcome"] != "ok"]
+    found = [one for one in ran.document["checks"] if one["outcome"] != "ok"]
     assert [one["check"] for one in found] == ["secrets"]
     assert "cannot list resource" in found[0]["seen"]
     assert ran.code == 0

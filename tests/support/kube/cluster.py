@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import base64
 import secrets
+import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -28,6 +30,7 @@ from tests.support.go_programs import (
 from tests.support.kube.api import KubeApi
 from tests.support.kube.custom_resources import CUSTOM_RESOURCES
 from tests.support.kube.namespace import SERVICE_RANGE
+from tests.support.kube.node import NODES
 from tests.support.kube.programs import Programs
 from tests.support.kube.tools import KUBECTL, run
 
@@ -43,11 +46,17 @@ _ZONE = "topology.kubernetes.io/zone"
 class Cluster:
     """One control plane with nodes of kwok. A context manager: inside it, it runs."""
 
-    def __init__(self, folder: Path, *, nodes: int = 3) -> None:
-        """folder: made where it is not; holds data, logs and the kubeconfig."""
+    def __init__(
+        self, folder: Path, *, nodes: int = 3, runs_pods: bool = False, tags: Sequence[str] = ()
+    ) -> None:
+        """folder: made where it is not; holds data, logs and the kubeconfig. nodes: of kwok;
+        runs_pods: three others as well, which run what is placed there (`node.py`); that needs a
+        process of `namespace.py`. tags: of the image homeport that they have."""
         self.folder = folder
         self.kubeconfig = folder / "kubeconfig"
         self._nodes = nodes
+        self._runs_pods = runs_pods
+        self._tags = tags
         self._programs = Programs(folder)
         self._token = secrets.token_hex(16)
         self._etcd_port, self._etcd_peer_port, self._port = free_ports(3)
@@ -80,6 +89,8 @@ class Cluster:
                 )
             for number in range(self._nodes):
                 api.create("/api/v1/nodes", _kwok_node(number))
+            if self._runs_pods:
+                self._start_node()
             self._programs.wait("ready nodes", lambda: self._can_place(api), deadline)
         except BaseException:
             self.stop()
@@ -173,11 +184,24 @@ class Cluster:
             ],
         )  # fmt: skip
 
+    def _start_node(self) -> None:
+        self._programs.start(
+            "node",
+            [
+                sys.executable, "-m", "tests.support.kube.node",
+                f"--kubeconfig={self.kubeconfig}", f"--folder={self.folder}",
+                *(f"--tag={tag}" for tag in self._tags),
+            ],
+        )  # fmt: skip
+
     def _can_place(self, api: KubeApi) -> bool:
         accounts = api.items("/api/v1/namespaces/default/serviceaccounts")
         nodes = api.items("/api/v1/nodes")
-        return any(one["metadata"]["name"] == "default" for one in accounts) and all(
-            is_true(node, "Ready") and not node["spec"].get("taints") for node in nodes
+        wanted = self._nodes + (len(NODES) if self._runs_pods else 0)
+        return (
+            len(nodes) == wanted
+            and any(one["metadata"]["name"] == "default" for one in accounts)
+            and all(is_true(node, "Ready") and not node["spec"].get("taints") for node in nodes)
         )
 
     def __enter__(self) -> Self:
