@@ -110,7 +110,8 @@ def test_a_budget_holds_up_a_drain(kwok: Cluster, program: GoProgram) -> None:
 
 def test_nothing_is_left_of_it_when_its_owner_is_killed(tmp_path: Path) -> None:
     script = (
-        "import sys, time; from pathlib import Path; from tests.support.kube.cluster import Cluster;"
+        "import sys, time; from pathlib import Path;"
+        "from tests.support.kube.cluster import Cluster;"
         "c = Cluster(Path(sys.argv[1]), nodes=1).start();"
         "print(*c.pids.values(), flush=True); time.sleep(600)"
     )
