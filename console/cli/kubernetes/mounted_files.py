@@ -14,6 +14,7 @@ from pathlib import PurePosixPath
 
 from console.cli.kubernetes.state import ClusterState, Object, Workload, listed
 
+DEFAULT_MODE, GROUP_READS = 0o644, 0o040
 KINDS = {"secret": "secrets", "configMap": "configmaps"}
 TITLES = {"secret": "Secret", "configMap": "ConfigMap"}
 
@@ -53,16 +54,10 @@ def file_behind(
 ) -> KeyReference | None:
     """What lies at the path in the container; None: nothing of a Secret or ConfigMap. Where a
     volume has several sources, it is that which has the key, else the first."""
-    wanted = PurePosixPath(path)
-    mounts = [
-        mount
-        for mount in listed(container, "volumeMounts")
-        if wanted.is_relative_to(PurePosixPath(str(mount.get("mountPath", "?"))))
-    ]
-    if not mounts:
+    mount = _mount_of(container, path)
+    if mount is None:
         return None
-    mount = max(mounts, key=lambda one: len(str(one["mountPath"])))
-    below = wanted.relative_to(PurePosixPath(str(mount["mountPath"])))
+    below = PurePosixPath(path).relative_to(PurePosixPath(str(mount["mountPath"])))
     inside = str(PurePosixPath(str(mount.get("subPath", ""))) / below)
     found = []
     for kind, reference in volume_sources(workload, str(mount.get("name"))):
@@ -73,6 +68,20 @@ def file_behind(
             found.append(_reference(kind, reference, key))
     with_content = (one for one in found if one.content(state) is not None)
     return next(with_content, found[0] if found else None)
+
+
+def mode_behind(workload: Workload, container: Object, path: str) -> int:
+    """The mode that the kubelet gives the file at the path, whose volume is one of `KINDS`."""
+    mount = _mount_of(container, path)
+    for volume in listed(workload.template, "volumes"):
+        if mount is None or volume.get("name") != mount.get("name"):
+            continue
+        for kind in ("secret", "configMap", "projected"):
+            if source := volume.get(kind):
+                mode = int(source.get("defaultMode", DEFAULT_MODE))
+                group = (workload.template.get("securityContext") or {}).get("fsGroup")
+                return mode | (GROUP_READS if group is not None else 0)
+    return DEFAULT_MODE
 
 
 def volume_sources(workload: Workload, volume: str) -> list[tuple[str, Object]]:
@@ -103,6 +112,17 @@ def references_of(workload: Workload) -> Iterator[KeyReference]:
             for kind in KINDS:
                 if named := source.get(f"{kind}Ref"):
                     yield _reference(kind, named, None)
+
+
+def _mount_of(container: Object, path: str) -> Object | None:
+    """The innermost mount that has the path."""
+    wanted = PurePosixPath(path)
+    mounts = [
+        mount
+        for mount in listed(container, "volumeMounts")
+        if wanted.is_relative_to(PurePosixPath(str(mount.get("mountPath", "?"))))
+    ]
+    return max(mounts, key=lambda one: len(str(one["mountPath"])), default=None)
 
 
 def _reference(kind: str, source: Object, key: str | None) -> KeyReference:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from console.cli.health_checks import Finding, fail, ok, warn
-from console.cli.kubernetes.command_lines import programs_of
-from console.cli.kubernetes.mounted_files import KINDS, KeyReference, references_of
+from console.cli.kubernetes.command_lines import Program, programs_of
+from console.cli.kubernetes.mounted_files import KINDS, KeyReference, mode_behind, references_of
 from console.cli.kubernetes.state import ClusterState, listed, name_of, status_of
 
 CHECK = "secrets"
+# Settings whose files a program refuses where everybody may read them (control_plane.secret_files).
+_CLOSED = (
+    "token_file", "store_password_file", "key_wrapping_file", "key_wrapping_passphrase_file",
+)  # fmt: skip
 
 
 def check_references(state: ClusterState) -> list[Finding]:
@@ -23,6 +29,7 @@ def check_references(state: ClusterState) -> list[Finding]:
                 flag = setting.replace("_", "-")
                 wanted.setdefault(named, f"{program.title} (--{flag})")
     faults = _missing(state, wanted)
+    faults += [finding for program in programs_of(state) for finding in _unfit(state, program)]
     faults += [
         fail(
             CHECK,
@@ -43,6 +50,30 @@ def check_references(state: ClusterState) -> list[Finding]:
             )
         )
     return faults or [ok(CHECK, f"all {len(wanted)} that pods refer to are there")]
+
+
+def _unfit(state: ClusterState, program: Program) -> Iterator[Finding]:
+    """Files that the program may not read, or refuses because everybody may."""
+    pod = program.workload.template.get("securityContext") or {}
+    user = {**pod, **(program.container.get("securityContext") or {})}.get("runAsUser")
+    for setting in program.settings:
+        source = program.file(state, setting)
+        if source is None:
+            continue
+        mode = mode_behind(program.workload, program.container, program.settings[setting])
+        where = f"--{setting.replace('_', '-')} of {program.title} ({source.title})"
+        if setting in _CLOSED and mode & 0o007:
+            yield fail(
+                CHECK,
+                f"{where} is mounted with mode {mode:o}, open to everybody, and is refused",
+                "set defaultMode: 0440 of the volume, and fsGroup of the pod",
+            )
+        elif user and not mode & 0o004 and not (mode & 0o040 and "fsGroup" in pod):
+            yield fail(
+                CHECK,
+                f"{where} is mounted with mode {mode:o} for root, and the program runs as {user}",
+                "set fsGroup of the pod: its group may read then",
+            )
 
 
 def _missing(state: ClusterState, wanted: dict[KeyReference, str]) -> list[Finding]:

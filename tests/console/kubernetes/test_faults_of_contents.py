@@ -73,6 +73,21 @@ def _cert_manager(objects: Objects) -> None:
     )
 
 
+def _agent_pod(objects: Objects) -> dict[str, Any]:
+    template: dict[str, Any] = named(objects, "deployments", "hp-unit-dublin")["spec"]["template"]
+    return template["spec"]
+
+
+def _open_to_all(objects: Objects) -> None:
+    """As Kubernetes mounts Secrets where nothing is said."""
+    for volume in _agent_pod(objects)["volumes"]:
+        del volume["secret"]["defaultMode"]
+
+
+def _of_root(objects: Objects) -> None:
+    del _agent_pod(objects)["securityContext"]["fsGroup"]
+
+
 @pytest.mark.parametrize(
     ("spoil", "check", "words", "outcome"),
     [
@@ -91,6 +106,14 @@ def _cert_manager(objects: Objects) -> None:
             "ca.crt",
             "--store-password-file",
         ),
+        fault(
+            "a token that everybody may read",
+            _open_to_all,
+            "secrets",
+            "--token-file of Deployment hp-unit-dublin",
+            "mode 644",
+        ),
+        fault("a token of root", _of_root, "secrets", "mode 440 for root", "runs as 65532"),
         fault(
             "a key without content", secret("hp-store", password=""), "secrets", "password", "empty"
         ),

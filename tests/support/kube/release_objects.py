@@ -217,6 +217,7 @@ def _workload(
             "template": {
                 "metadata": {"labels": labels(component, name)},
                 "spec": {
+                    "securityContext": {"runAsUser": 65532, "fsGroup": 65532},
                     "containers": [
                         {
                             "name": component,
@@ -234,7 +235,7 @@ def _workload(
                         }
                     ],
                     "volumes": [
-                        {"name": volume, "secret": {"secretName": secret}}
+                        {"name": volume, "secret": {"secretName": secret, "defaultMode": 0o440}}
                         for volume, secret in secrets.items()
                     ],
                 },
