@@ -50,6 +50,11 @@ SHARDS = (
     "shards.cleared",
     "shards.finished",
 )
+REMOVING = (
+    "tenants.marked",  # a tenant takes no clients any more
+    "tenants.released",  # some of its clients were released
+    "tenants.emptied",  # it has none, and still stands
+)
 MOVING = (
     "moves.claim.after",
     "moves.page.before",
@@ -73,7 +78,7 @@ def armed(setting: str) -> Callable[[str], None]:
     """What `passing` is under this setting: `label` or `label:n`, n from 1. Raises ValueError
     for a label that is nowhere, because a test that arms it would test nothing."""
     label, _, count = setting.partition(":")
-    known = LABELS + SHARDS + MOVING + DECIDING
+    known = LABELS + SHARDS + MOVING + DECIDING + REMOVING
     if label not in known:
         raise ValueError(f"{VARIABLE}: there is no fault point {label!r}; there are {known}")
     left = int(count or 1)

@@ -26,6 +26,7 @@ HOLDS = (ROOT + "holds/").encode()
 LIFECYCLE = (ROOT + "lifecycle/").encode()
 JOBS = (ROOT + "jobs/").encode()
 TENANTS = (ROOT + "tenants/").encode()
+TENANTS_FENCE = (ROOT + "tenants-fence").encode()  # rewritten when one is to be removed
 KEY_RING = (ROOT + "keys/ring").encode()
 ENROLMENT_GROUPS = (ROOT + "enrolment/groups/").encode()
 BOOTSTRAP_TOKENS = (ROOT + "enrolment/bootstrap/").encode()

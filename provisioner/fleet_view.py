@@ -128,6 +128,15 @@ class FleetView:
         ttls = [tenant.ticket_ttl_s for tenant in self.tenants.values()]
         return max([*ttls, self.default_tenant.ticket_ttl_s])
 
+    async def heard_of_tenants(self, revision: int) -> bool:
+        """Whether tenants are known as of `revision`, within a second."""
+        return await self._tenants.wait_for_revision(revision, timeout_s=1.0)
+
+    def takes_no_clients(self, tenant_id: str) -> bool:
+        """Whether a tenant is not there, or is being removed."""
+        found = self.tenant(tenant_id)
+        return found is None or found.removal is not None
+
     async def wait_for_tenants(self, revision: int) -> None:
         """Returns when tenants are known as of `revision`, or after a second."""
         await self._tenants.wait_for_revision(revision, timeout_s=1.0)

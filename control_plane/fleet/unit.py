@@ -101,6 +101,25 @@ class ReturnHome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TenantRemoval:
+    """A tenant is being removed and takes no new clients; whoever finds it without its remover
+    goes on, or undoes it where it has clients that are to stay."""
+
+    by: str  # the session of the server that is at it
+    with_clients: bool = False  # its clients are released first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenantQuota:
+    """What a tenant may ask for in place of what its servers say, as far as they let it."""
+
+    quota: str  # provisions, lookups, …
+    counted_by: str  # tenant, client or address
+    per_s: float  # above 0
+    burst: float = 0.0  # what may be used at once; 0: what comes in within five seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TenantSpec:
     """An organisation and how its clients are treated."""
 
@@ -113,6 +132,8 @@ class TenantSpec:
     return_home: ReturnHome = ReturnHome.NEVER
     enrolment: tuple[EnrolmentMethod, ...] = ()  # any of these; empty: DEFAULT_METHODS
     issuers: tuple[TrustedIssuer, ...] = ()
+    quotas: tuple[TenantQuota, ...] = ()  # each quota once for each it is counted by
+    removal: TenantRemoval | None = None
 
 
 DEFAULT_TENANT = TenantSpec(id=TenantId("default"))

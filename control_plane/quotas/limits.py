@@ -53,10 +53,17 @@ Settings: TypeAlias = Mapping[str, Mapping[str, float]]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """Of one quota. rates: those that there are; own: of tenants that have one of their own,
-    None: no limit."""
+    None: no limit; said: those that are not the usual ones."""
 
     rates: Mapping[Counted, Rate] = field(default_factory=dict)
     own: Mapping[str, Rate | None] = field(default_factory=dict)
+    said: frozenset[Counted] = frozenset()
+
+    def of_tenant(self, counted: Counted, tenant: str) -> tuple[Rate | None, bool]:
+        """What the server has for a tenant, None: no limit; and whether its settings say so."""
+        if counted is Counted.TENANT and tenant in self.own:
+            return self.own[tenant], True
+        return self.rates.get(counted), counted in self.said
 
 
 USUAL: Mapping[Quota, Mapping[Counted, float]] = {
@@ -103,7 +110,9 @@ def _limits(quota: Quota, said: Mapping[str, float]) -> Limits:
             words = ", ".join((*USUAL[quota], f"{TENANT_PREFIX}NAME"))
             raise InvalidInput("quotas", f"{quota}: {quoted(whose)} is none of {words}")
     return Limits(
-        rates={counted: rate_of(per_s) for counted, per_s in wanted.items() if per_s}, own=own
+        rates={counted: rate_of(per_s) for counted, per_s in wanted.items() if per_s},
+        own=own,
+        said=frozenset(counted for counted in wanted if counted.value in said),
     )
 
 

@@ -1,15 +1,16 @@
 """Quotas: whether a caller may ask now, by its client, its address and its tenant.
 
-In this order, so that one client in a loop takes nothing of its tenant's. Each server counts for
-itself. The hot path is three lookups and a few additions. A client's bucket is found by the hash
-of its names, a number that stays small whatever they are: Python's, whose secret changes with each
-process (PEP 456), so that nobody can ask for two that have the same.
+In this order, so that one client in a loop takes nothing of its tenant's. What the record of a
+tenant says holds in place of what holds for all, and its addresses count for both. Each server
+counts for itself. The hot path is three lookups and a few additions. A client's bucket is found by
+the hash of its names, a number that stays small whatever they are: Python's, whose secret changes
+with each process (PEP 456), so that nobody can ask for two that have the same.
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 
 from prometheus_client.core import CounterMetricFamily
@@ -17,7 +18,9 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from control_plane.errors import Exhausted
+from control_plane.fleet.unit import TenantQuota, TenantSpec
 from control_plane.quotas.limits import Counted, Limits, Quota
+from control_plane.quotas.tenant_limits import InForce, Source, in_force
 from control_plane.quotas.token_buckets import MOST_KEYS, Rate, TokenBuckets
 
 MOST_TENANTS_TOLD = 100  # in metrics; the rest is "other"
@@ -53,9 +56,42 @@ class Quotas(Collector):
         most_keys: int = MOST_KEYS,
     ) -> None:
         self._clock = clock
+        self._limits = limits
+        self._most_keys = most_keys
+        self._records: dict[str, tuple[TenantQuota, ...]] = {}
+        self._own: dict[tuple[str, Quota], dict[Counted, TokenBuckets]] = {}
         self._buckets = {quota: _buckets(one, most_keys) for quota, one in limits.items()}
         self.refused: dict[tuple[str, str, str], int] = {}
         self._tenants_told: set[str] = set()
+
+    @property
+    def known(self) -> Collection[Quota]:
+        """Those that are counted here."""
+        return self._limits.keys()
+
+    def in_force(self, tenant: str, quotas: Iterable[TenantQuota]) -> list[InForce]:
+        """What a tenant has whose record has these."""
+        return list(in_force(tenant, quotas, self._limits))
+
+    def follow(self, tenants: Mapping[str, TenantSpec]) -> None:
+        """The records of tenants are these from now on. What a tenant has used stays counted
+        where its quotas stay as they were."""
+        records = {name: one.quotas for name, one in tenants.items() if one.quotas}
+        if records == self._records:
+            return
+        for tenant in {*records, *self._records}:
+            quotas = records.get(tenant, ())
+            if quotas != self._records.get(tenant, ()):
+                self._follow_tenant(tenant, quotas)
+        self._records = records
+
+    def _follow_tenant(self, tenant: str, quotas: Collection[TenantQuota]) -> None:
+        for quota in self._limits:
+            self._own.pop((tenant, quota), None)
+        for one in self.in_force(tenant, quotas):
+            if one.source is Source.TENANT and one.rate is not None:
+                buckets = TokenBuckets(one.rate, most_keys=self._most_keys)
+                self._own.setdefault((tenant, one.quota), {})[one.counted] = buckets
 
     def take(
         self,
@@ -73,11 +109,22 @@ class Quotas(Collector):
         if len(tenant) > MOST_NAME:  # no such name; keys are bounded
             tenant = tenant[:MOST_NAME]
         clients, addresses, tenants = self._buckets[quota]
+        of_its_own = None
+        if self._own:
+            own = self._own.get((tenant, quota))
+            if own is not None:
+                clients = own.get(Counted.CLIENT, clients)
+                tenants = own.get(Counted.TENANT, tenants)
+                of_its_own = own.get(Counted.ADDRESS)
         now = self._clock()
         if client and clients is not None:
             wait_s = clients.take(hash((tenant, client, asker)), now, cost)
             if wait_s:
                 raise self._refusal(quota, Counted.CLIENT, tenant, wait_s)
+        if address is not None and of_its_own is not None:
+            wait_s = of_its_own.take(address_key(address), now, cost)
+            if wait_s:
+                raise self._refusal(quota, Counted.ADDRESS, tenant, wait_s)
         if address is not None and addresses is not None:
             wait_s = addresses.take(address_key(address), now, cost)
             if wait_s:

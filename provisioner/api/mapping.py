@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -27,6 +27,7 @@ from control_plane.fleet.unit_view import UnitView
 from control_plane.fleet.validation import check_endpoint
 from control_plane.fleet_messages import spec_to_proto
 from control_plane.printable import printable, quoted
+from control_plane.quotas.tenant_limits import InForce
 from control_plane.serving.status import duration
 from homeport.api.fleet.v1 import fleet_pb2
 from homeport.api.geo.v1 import geo_pb2
@@ -38,6 +39,7 @@ from provisioner.api.enrolment_mapping import (
     methods_from_proto,
     methods_to_proto,
 )
+from provisioner.api.quota_mapping import in_force_to_proto, quotas_from_proto, quotas_to_proto
 from provisioner.geo.location import Location
 from provisioner.moves.plan import MovePlan
 from provisioner.placement.explanation import Explanation, UnitVerdict
@@ -234,6 +236,7 @@ _TENANT_FIELDS = {
     "ticket_algorithm": "ticket_algorithm", "ticket_ttl": "ticket_ttl_s",
     "default_position": "default_position", "hold_ttl": "hold_s", "reprovision": "reprovision",
     "return_home": "return_home", "enrolment": "enrolment", "issuers": "issuers",
+    "quotas": "quotas",
 }  # fmt: skip
 
 
@@ -294,11 +297,12 @@ def tenant_from_proto(message: tenancy_pb2.Tenant) -> TenantSpec:
         return_home=return_home,
         enrolment=methods_from_proto(message.enrolment),
         issuers=issuers_from_proto(message.issuers),
+        quotas=quotas_from_proto(message.quotas),
     )
 
 
-def tenant_to_proto(tenant: TenantSpec) -> tenancy_pb2.Tenant:
-    """A TenantSpec for the wire."""
+def tenant_to_proto(tenant: TenantSpec, held: Iterable[InForce] = ()) -> tenancy_pb2.Tenant:
+    """A TenantSpec for the wire. held: of its quotas, what is in force here."""
     eddsa = tenant.ticket_algorithm == "EdDSA"
     return tenancy_pb2.Tenant(
         tenant=tenant.id,
@@ -314,6 +318,9 @@ def tenant_to_proto(tenant: TenantSpec) -> tenancy_pb2.Tenant:
         return_home=_RETURN_HOME_TO_PROTO[tenant.return_home],
         enrolment=methods_to_proto(tenant.enrolment),
         issuers=issuers_to_proto(tenant.issuers),
+        quotas=quotas_to_proto(tenant.quotas),
+        quotas_in_force=in_force_to_proto(held),
+        removing=tenant.removal is not None,
     )
 
 

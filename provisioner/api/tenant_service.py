@@ -9,16 +9,21 @@ from grpc import aio
 
 from control_plane.errors import InvalidInput, Refused
 from control_plane.fleet.tenant_registry import TenantRegistry
+from control_plane.fleet.tenant_removal import TenantRemover
+from control_plane.fleet.unit import TenantSpec
 from control_plane.fleet.validation import check_tenant
 from control_plane.identity.bootstrap_tokens import BootstrapTokens
 from control_plane.identity.enrolment_groups import EnrolmentGroups
 from control_plane.identity.key_rotation import EpochView, KeyRotation
 from control_plane.identity.names import check_slug
 from control_plane.identity.tickets import TicketIssuer
+from control_plane.quotas.quotas import Quotas
+from control_plane.quotas.tenant_limits import check_quotas, check_raises_none
 from control_plane.serving.server import Service
 from homeport.api.tenancy.v1 import tenancy_pb2 as pb
 from homeport.api.tenancy.v1 import tenancy_pb2_grpc as pb_grpc
 from provisioner.api import mapping
+from provisioner.api.callers import Callers
 from provisioner.api.enrolment_mapping import check_keys
 from provisioner.fleet_view import FleetView
 
@@ -32,19 +37,25 @@ class TenantService(pb_grpc.TenantServiceServicer):
     def __init__(
         self,
         registry: TenantRegistry,
+        remover: TenantRemover,
         fleet_view: FleetView,
         issuer: TicketIssuer,
         key_rotation: KeyRotation,
         groups: EnrolmentGroups,
         bootstrap: BootstrapTokens | None,
+        quotas: Quotas,
+        callers: Callers,
     ) -> None:
         """bootstrap None: assignments are spread over several clusters, and there are none."""
         self._registry = registry
+        self._remover = remover
         self._fleet_view = fleet_view
         self._issuer = issuer
         self._key_rotation = key_rotation
         self._groups = groups
         self._bootstrap = bootstrap
+        self._quotas = quotas
+        self._callers = callers
 
     def service(self) -> Service:
         """What control_plane.serving needs to serve it."""
@@ -57,6 +68,7 @@ class TenantService(pb_grpc.TenantServiceServicer):
     ) -> pb.Tenant:
         tenant = check_tenant(mapping.tenant_from_proto(request.tenant))
         check_keys(tenant.issuers)
+        check_quotas(tenant.quotas, self._quotas.known)
         most_s = self._fleet_view.ticket_limit_s
         if tenant.ticket_ttl_s > most_s and request.tenant.HasField("ticket_ttl"):
             raise InvalidInput(
@@ -65,22 +77,41 @@ class TenantService(pb_grpc.TenantServiceServicer):
                 f"allows {most_s:g} s",
             )
         fields = mapping.tenant_fields(request.update_mask)
-        applied, revision = await self._registry.apply(tenant, fields)
+        of_one = self._callers.of_context(context).tenant
+
+        def check(before: TenantSpec | None, after: TenantSpec) -> None:
+            if of_one:
+                had = before.quotas if before is not None else ()
+                check_raises_none(
+                    self._quotas.in_force(after.id, had),
+                    self._quotas.in_force(after.id, after.quotas),
+                )
+
+        applied, revision = await self._registry.apply(tenant, fields, check=check)
         await self._fleet_view.wait_for_tenants(revision)
-        return mapping.tenant_to_proto(applied)
+        return self._to_proto(applied)
 
     async def GetTenant(
         self, request: pb.GetTenantRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.Tenant:
         name = check_slug(request.tenant, "tenant")
-        return mapping.tenant_to_proto(self._fleet_view.tenant_or_raise(name))
+        return self._to_proto(self._fleet_view.tenant_or_raise(name))
+
+    def _to_proto(self, tenant: TenantSpec) -> pb.Tenant:
+        return mapping.tenant_to_proto(tenant, self._quotas.in_force(tenant.id, tenant.quotas))
 
     async def RemoveTenant(
         self, request: pb.RemoveTenantRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.RemoveTenantResponse:
-        revision = await self._registry.remove(check_slug(request.tenant, "tenant"))
-        await self._fleet_view.wait_for_tenants(revision)
-        return pb.RemoveTenantResponse()
+        name = check_slug(request.tenant, "tenant")
+        if request.with_clients:
+            step = await self._remover.remove_with_clients(name)
+        else:
+            step = await self._remover.remove(name)
+        await self._fleet_view.wait_for_tenants(step.revision)
+        return pb.RemoveTenantResponse(
+            clients_left=not step.revision, released_clients=step.released
+        )
 
     async def ListTenants(
         self, request: pb.ListTenantsRequest, context: aio.ServicerContext[Any, Any]
@@ -88,7 +119,7 @@ class TenantService(pb_grpc.TenantServiceServicer):
         default = self._fleet_view.default_tenant
         tenants = {default.id: default, **self._fleet_view.tenants}
         return pb.ListTenantsResponse(
-            tenants=[mapping.tenant_to_proto(tenants[name]) for name in sorted(tenants)]
+            tenants=[self._to_proto(tenants[name]) for name in sorted(tenants)]
         )
 
     async def GetJwks(

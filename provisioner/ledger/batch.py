@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from control_plane import faultpoints
+from control_plane.errors import ServiceError
 from control_plane.store.port import MAX_OPERATIONS
 from control_plane.turns import Turns
 from provisioner.ledger.account import Account
@@ -17,7 +18,9 @@ log = logging.getLogger(__name__)
 class Batch:
     """Filled by one commit queue, committed whole or not at all."""
 
-    __slots__ = ("accounts", "changes", "claims", "expired", "keys", "releases", "without_room")
+    __slots__ = (
+        "accounts", "changes", "claims", "expired", "keys", "refused", "releases", "without_room",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.keys: set[bytes] = set()  # no transaction may write a key twice
@@ -26,6 +29,7 @@ class Batch:
         self.changes: dict[str, list[int]] = {}  # unit -> [claims, releases]
         self.accounts: Sequence[Account] = ()  # every account touched, once
         self.expired: list[Operation] = []  # met on the way: nobody waits for them any more
+        self.refused: list[tuple[Operation, ServiceError]] = []  # met on the way: not to be made
         self.without_room: list[Claim] = []  # met on the way: their unit has no slot for them
 
     def deliver(self, revision: int) -> None:
@@ -45,10 +49,16 @@ class Batch:
         faultpoints.passing("ledger.answer.after")
 
 
-def gather(waiting: Turns[Operation], now: float, fixed_compares: int) -> Batch:
+def gather(
+    waiting: Turns[Operation],
+    now: float,
+    fixed_compares: int,
+    refusal: Callable[[bytes], ServiceError | None] | None = None,
+) -> Batch:
     """Takes the next batch off the queue: as many operations as the store's limit on lists
     lets in, each tenant's in turn. now: monotonic seconds; fixed_compares: what a batch compares
-    whatever is in it."""
+    whatever is in it; refusal: why the client of a key may not be made, None: nobody has to be
+    asked about."""
     batch = Batch()
     changes = batch.changes
     compares = writes = MAX_OPERATIONS - fixed_compares
@@ -63,6 +73,7 @@ def gather(waiting: Turns[Operation], now: float, fixed_compares: int) -> Batch:
                 break
             if (
                 account.adopted
+                and refusal is None
                 and operation.expires_at >= now
                 and account.usage + change[0] < account.grant
             ):
@@ -92,6 +103,11 @@ def gather(waiting: Turns[Operation], now: float, fixed_compares: int) -> Batch:
         if operation.expires_at < now:
             batch.expired.append(operation)
             continue
+        if refusal is not None and claim is not None and not claim.revision:
+            why_not = refusal(claim.key)
+            if why_not is not None:
+                batch.refused.append((claim, why_not))
+                continue
         if claim is not None:
             taken = change[0] if change is not None else 0
             if not account.adopted or account.usage + taken >= account.grant:

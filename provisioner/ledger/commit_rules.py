@@ -11,11 +11,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from control_plane import keys
+from control_plane.errors import ServiceError
 from control_plane.store.port import Compare, Store, TxnResult
 from provisioner.ledger import transactions
 from provisioner.ledger.account import Account
 from provisioner.ledger.operations import Operation
 from provisioner.ledger.session import Session
+from provisioner.ledger.tenant_fence import TenantFence
 
 RefreshAccounts = Callable[[Sequence[Account]], Awaitable[None]]
 
@@ -43,6 +45,12 @@ class CommitRules(Protocol):
     @property
     def route(self) -> WriteRoute | None:
         """None: every operation belongs here, and none is asked about."""
+        ...
+
+    @property
+    def refusal(self) -> Callable[[bytes], ServiceError | None] | None:
+        """Why the client of an assignment's key may not be made, as of what the batch compares;
+        None: nobody has to be asked about."""
         ...
 
     def fence_key(self, unit: str) -> bytes:
@@ -74,21 +82,29 @@ class CommitRules(Protocol):
 
 
 class StoreCommitRules:
-    """Everything is in one store: the session and each unit's fence suffice."""
+    """Everything is in one store: the session, each unit's fence and that of tenants suffice.
+    tenants None: no clients are made, but only moved."""
 
-    fixed_compares = 1
     route = None
     fence_key = staticmethod(keys.fence)
 
-    def __init__(self, store: Store, session: Session) -> None:
+    def __init__(self, store: Store, session: Session, tenants: TenantFence | None = None) -> None:
         self._store = store
         self._session = session
+        self._tenants = tenants
+        self.fixed_compares = 1 if tenants is None else 2
+
+    @property
+    def refusal(self) -> Callable[[bytes], ServiceError | None] | None:
+        tenants = self._tenants
+        return tenants.refusal if tenants is not None and tenants.stands else None
 
     def compares(self) -> Sequence[Compare]:
-        return ()
+        return () if self._tenants is None else (self._tenants.compare,)
 
     def outdated(self, compares: Sequence[Compare], result: TxnResult) -> bool:
-        return False
+        """Decided by tenants as they were before one of them was to be removed."""
+        return any_outdated(compares, result)
 
     def unregistered(self, accounts: Sequence[Account]) -> Sequence[Account]:
         return ()
@@ -104,4 +120,16 @@ class StoreCommitRules:
         if not transactions.session_stands(result, session.revision):
             return False
         transactions.accept_snapshot(session.id, accounts, result)
+        if self._tenants is not None:
+            await self._tenants.adopt(await self._store.get(keys.TENANTS_FENCE))
         return True
+
+
+def any_outdated(compares: Sequence[Compare], result: TxnResult) -> bool:
+    """Whether any of these compares of a refused batch does not hold: the last results are what
+    stands at their keys."""
+    found = result.results[len(result.results) - len(compares) :]
+    return any(
+        (pairs[0].mod_revision if pairs else 0) != compare.operand
+        for compare, pairs in zip(compares, found, strict=True)
+    )

@@ -11,6 +11,7 @@ from provisioner.ledger.reclaim import reclaim_expired_sessions
 from provisioner.ledger.reservation_rules import StoreReservationRules
 from provisioner.ledger.session import Session
 from provisioner.ledger.store_ledger import COMMIT_QUEUES, LedgerRules, StoreLedger
+from provisioner.ledger.tenant_fence import TenantFence
 
 
 def single_store_ledger(
@@ -22,13 +23,14 @@ def single_store_ledger(
     supervisor: Supervisor,
     session_ttl_s: int = 5,
     queues: int = COMMIT_QUEUES,
+    tenants: TenantFence | None = None,
 ) -> StoreLedger:
     """Not started. clock, jitter, supervisor, queues: as StoreLedger. new_id: provisioner ids that
-    were never used before."""
+    were never used before. tenants: as StoreCommitRules."""
     session = Session(store, ttl_s=session_ttl_s, new_id=new_id, alone=True)
     rules = LedgerRules(
         control=store,
-        commit=StoreCommitRules(store, session),
+        commit=StoreCommitRules(store, session, tenants),
         reservations=StoreReservationRules(store, session),
         lookups=None,
         reclaim=lambda: reclaim_expired_sessions(store),

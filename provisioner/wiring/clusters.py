@@ -27,6 +27,7 @@ from provisioner.ledger.sharded.ledger import ShardedLedger
 from provisioner.ledger.sharded.shard_routes import ShardMapCache
 from provisioner.ledger.single_store import single_store_ledger
 from provisioner.ledger.store_ledger import COMMIT_QUEUES
+from provisioner.ledger.tenant_fence import TenantFence
 from provisioner.provisioning.key_binding import FindStore, RecordStore
 from provisioner.settings import Settings
 from provisioner.shards.clusters import (
@@ -80,11 +81,21 @@ def provisioning_ledger(
     cluster_set: ClusterSet | None,
     rng: random.Random,
     supervisor: Supervisor,
+    new_fence: Callable[[], TenantFence],
 ) -> Ledger:
-    """The ledger of provisioning, over whichever it is."""
+    """The ledger of provisioning, over whichever it is. new_fence: one for each store with
+    assignments."""
     cache = cluster_set.shard_map_cache if cluster_set is not None else None
     return _ledger(
-        settings, store, cluster_set, cache, rng, supervisor, kind="p", queues=COMMIT_QUEUES
+        settings,
+        store,
+        cluster_set,
+        cache,
+        rng,
+        supervisor,
+        kind="p",
+        queues=COMMIT_QUEUES,
+        new_fence=new_fence,
     )
 
 
@@ -112,8 +123,9 @@ def _ledger(
     *,
     kind: str,
     queues: int,
+    new_fence: Callable[[], TenantFence] | None = None,
 ) -> Ledger:
-    """kind: what its sessions' names begin with."""
+    """kind: what its sessions' names begin with; new_fence None: it makes no clients."""
 
     def jitter() -> float:
         return rng.uniform(0.05, 0.5)
@@ -127,6 +139,7 @@ def _ledger(
             supervisor=supervisor,
             session_ttl_s=settings.session_ttl_s,
             queues=queues,
+            tenants=None if new_fence is None else new_fence(),
         )
     # Before the dot: the server, the same in every cluster; see ShardMover.begin.
     server = f"{kind}-{secrets.token_hex(6)}"
@@ -140,6 +153,7 @@ def _ledger(
         supervisor=supervisor,
         session_ttl_s=settings.session_ttl_s,
         queues=queues,
+        new_fence=new_fence,
     )
 
 

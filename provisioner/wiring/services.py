@@ -10,7 +10,6 @@ import secrets
 import time
 from dataclasses import dataclass
 
-from control_plane import keys
 from control_plane.audit import service as audit_service
 from control_plane.audit.auditing import AuditRetention, build_auditing, new_entry_id
 from control_plane.audit.recorder import AuditRecorder
@@ -18,6 +17,7 @@ from control_plane.audit.store_log import StoreAuditLog
 from control_plane.auth.access import Access
 from control_plane.auth.method_access import access_of_services
 from control_plane.fleet.tenant_registry import TenantRegistry
+from control_plane.fleet.tenant_removal import TenantRemover
 from control_plane.identity.bootstrap_tokens import BootstrapTokens
 from control_plane.identity.key_rotation import KeyRotation
 from control_plane.process import serving_tls
@@ -38,8 +38,10 @@ from provisioner.api.provisioning_service import ProvisioningService
 from provisioner.api.tenant_service import TenantService
 from provisioner.api.unit_operations import UnitOperations
 from provisioner.api.watching import Watching
+from provisioner.provisioning.abandoned_removals import AbandonedRemovals
 from provisioner.provisioning.bootstrap_lookup import BootstrapEnrolment
 from provisioner.provisioning.enrolment import Enrolment
+from provisioner.provisioning.tenant_clients import TenantClients
 from provisioner.provisioning.tenant_issuers import TenantIssuers
 from provisioner.settings import Settings
 from provisioner.wiring.moving import Moving
@@ -65,6 +67,7 @@ class Services:
     issuers: TenantIssuers
     audit: AuditRecorder
     quotas: Quotas
+    removals: AbandonedRemovals
 
     def tasks(self) -> dict[str, Task]:
         """What works beside the calls, by name."""
@@ -73,6 +76,7 @@ class Services:
             **self.access.tasks(),
             "issuers of tenants": self.issuers.run,
             "audit log": self.audit.run,
+            "removals of tenants": self.removals.run,
         }
 
 
@@ -93,6 +97,8 @@ def build_services(
     issuers.follow(fleet_view.tenants)
     fleet_view.subscribe(lambda _: issuers.follow(fleet_view.tenants))
     quotas = Quotas(read_limits(settings.quotas, QUOTAS), clock=time.monotonic)
+    quotas.follow(fleet_view.tenants)
+    fleet_view.subscribe(lambda _: quotas.follow(fleet_view.tenants))
     proxies = Proxies(parse_networks(settings.trusted_proxies))
     callers = Callers(proxies, access.control)
     watching = Watching.of(
@@ -147,14 +153,21 @@ def build_services(
         ),
         wall=time.time,
     )
-    clients = state.client_keys
-
-    async def has_clients(tenant_id: str) -> bool:
-        page = await clients.range(keys.assignments_of(tenant_id), limit=1, keys_only=True)
-        return bool(page.items)
-
+    remover = TenantRemover(
+        store,
+        TenantClients(
+            state.client_keys,
+            tuple(state.assignments.values()),
+            store,
+            release=use_case.assignments.release,
+        ),
+        session=lambda: state.ledger.session.id,
+        clock=time.monotonic,
+        assignment_clusters=tuple(cluster_set.clusters.values()) if cluster_set else (),
+    )
     tenant_service = TenantService(
-        TenantRegistry(store, has_clients=has_clients),
+        TenantRegistry(store),
+        remover,
         fleet_view,
         state.issuer,
         KeyRotation(
@@ -166,6 +179,8 @@ def build_services(
         ),
         state.enrolment_groups,
         None if cluster_set else BootstrapTokens(store, random=secrets.token_bytes, wall=time.time),
+        quotas,
+        callers,
     )
     methods = access_of_services(SERVICES)
     counting = QuotaInterceptor(METHOD_QUOTAS, quotas, methods, access.control, proxies)
@@ -198,6 +213,7 @@ def build_services(
         issuers=issuers,
         audit=auditing.recorder,
         quotas=quotas,
+        removals=AbandonedRemovals(fleet_view, remover, jitter=rng.random),
         metrics=ProvisionerMetrics(
             use_case.provisioner,
             state.ledger,

@@ -26,6 +26,7 @@ from provisioner.fleet_view import FleetView
 from provisioner.ledger.client_keys import ClientKeys
 from provisioner.ledger.port import Ledger
 from provisioner.ledger.sharded.cluster_counts import ClusterCounts
+from provisioner.ledger.tenant_fence import TenantFence
 from provisioner.settings import Settings
 from provisioner.wiring.clusters import (
     ClusterSet,
@@ -100,8 +101,15 @@ async def read_state(
         wrapping=wrapping,
     )
     cluster_set = await open_cluster_set(settings, store, stop, stack)
-    ledger = provisioning_ledger(settings, store, cluster_set, rng, supervisor)
     fleet_view = FleetView(store, clock=time.monotonic, longest_ticket_s=settings.longest_ticket_s)
+    ledger = provisioning_ledger(
+        settings,
+        store,
+        cluster_set,
+        rng,
+        supervisor,
+        lambda: TenantFence(heard=fleet_view.heard_of_tenants, closed=fleet_view.takes_no_clients),
+    )
     used = await begin(store, snapshot, ring, ledger, fleet_view)
     groups = EnrolmentGroups(store, wrapping, random=secrets.token_bytes, wall=time.time)
     if used is None:

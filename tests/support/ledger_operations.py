@@ -20,10 +20,10 @@ class FirstWithRoom(Claim):
 
     __slots__ = ("ledger", "outcome", "units")
 
-    def __init__(self, ledger: Ledger, client: str, units: list[str]) -> None:
+    def __init__(self, ledger: Ledger, client: str, units: list[str], *, tenant: str = "t") -> None:
         self.ledger = ledger
         self.units = units
-        self.key = keys.assignment("t", client)
+        self.key = keys.assignment(tenant, client)
         self.expires_at = time.monotonic() + WAIT_S
         self.outcome = asyncio.get_running_loop().create_future()
 

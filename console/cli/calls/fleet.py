@@ -132,9 +132,14 @@ class FleetCalls(Calls):
         found = self._call(tenancy_grpc.TenantServiceStub, "GetTenant", request)
         return found
 
-    def remove_tenant(self, tenant_id: str) -> None:
-        request = tenancy.RemoveTenantRequest(tenant=tenant_id)
-        self._call(tenancy_grpc.TenantServiceStub, "RemoveTenant", request)
+    def remove_tenant(
+        self, tenant_id: str, *, with_clients: bool = False
+    ) -> tenancy.RemoveTenantResponse:
+        """with_clients: to be called again while it answers clients_left."""
+        request = tenancy.RemoveTenantRequest(tenant=tenant_id, with_clients=with_clients)
+        step: tenancy.RemoveTenantResponse
+        step = self._call(tenancy_grpc.TenantServiceStub, "RemoveTenant", request)
+        return step
 
     def apply_tenant(self, tenant: tenancy.Tenant, *, fields: Iterable[str]) -> tenancy.Tenant:
         """fields: those to write where the tenant is there."""

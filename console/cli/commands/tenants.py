@@ -33,7 +33,8 @@ def list_tenants(
     ca: Ca = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """Lists all tenants and how their clients are treated."""
+    """Lists all tenants and how their clients are treated; those with quotas of their own show
+    them."""
     from console.cli.calls.fleet import FleetCalls
     from console.cli.views.tenants import document_of, tenants_table
 
@@ -51,31 +52,54 @@ def show_tenant(
     ca: Ca = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """Shows one tenant."""
+    """Shows one tenant, and the quotas in force for it at the server that answers."""
     from console.cli.calls.fleet import FleetCalls
-    from console.cli.views.tenants import document_of, tenants_table
+    from console.cli.views.tenants import document_of, tenant_view
 
     with FleetCalls(target_of(server, None, token, profile, ca)) as service:
         found = service.get_tenant(tenant_id)
-    show(document_of(found), output, lambda: tenants_table([found]))
+    show(document_of(found), output, lambda: tenant_view(found))
 
 
 @app.command("remove")
 def remove_tenant(
     tenant_id: TenantArgument,
+    with_clients: Annotated[
+        bool, typer.Option("--with-clients", help="Release its clients first.")
+    ] = False,
     server: Server = None,
     token: Token = None,
     profile: Profile = None,
     ca: Ca = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """Removes a tenant that has no clients."""
-    from console.cli.calls.fleet import FleetCalls
+    """Removes a tenant, which takes no new clients while that is under way.
 
+    One that has clients stands. With --with-clients they are released first; a removal that was
+    begun so and is broken off goes on by itself after half a minute, unless the tenant is removed
+    without it meanwhile: then it stands again, with the clients it has yet.
+    """
+    from console.cli.calls.fleet import FleetCalls
+    from console.cli.progress import counting
+
+    released = 0
     with FleetCalls(target_of(server, None, token, profile, ca)) as service:
-        service.remove_tenant(tenant_id)
-    document = {"tenant": tenant_id, "removed": True}
-    show(document, output, lambda: escape(f"tenant {tenant_id} is removed"))
+        if not with_clients:
+            service.remove_tenant(tenant_id)
+        else:
+            with counting("releasing clients", total=None) as advance:
+                while True:
+                    step = service.remove_tenant(tenant_id, with_clients=True)
+                    released += step.released_clients
+                    advance(step.released_clients)
+                    if not step.clients_left:
+                        break
+    document: dict[str, Any] = {"tenant": tenant_id, "removed": True}
+    said = f"tenant {tenant_id} is removed"
+    if with_clients:
+        document["released_clients"] = released
+        said += f", and {released:,} clients were released"
+    show(document, output, lambda: escape(said))
 
 
 @app.command("apply")
@@ -145,6 +169,16 @@ def apply_tenant(
             metavar="FILE|none",
         ),
     ] = None,
+    quotas: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--quota",
+            help="How much it may ask for in a second, in place of what its servers say and as "
+            "far as they allow it; by tenant, client or address. All that it has are given "
+            "together; `none`: none of its own. At first: none.",
+            metavar="QUOTA[/BY]=RATE[:BURST]|none",
+        ),
+    ] = None,
     server: Server = None,
     token: Token = None,
     profile: Profile = None,
@@ -156,6 +190,7 @@ def apply_tenant(
     What is left out stays as it is; a new tenant gets what it says there.
     """
     from console.cli.calls.fleet import FleetCalls
+    from console.cli.input.quotas import parse_quotas
     from console.cli.views.tenants import document_of, tenants_table
     from homeport.errors import HomeportError
     from homeport.failure import Code
@@ -169,6 +204,7 @@ def apply_tenant(
         "return_home": _one_of(return_home, _RETURN_HOME, "--return-home"),
         "enrolment": enrolment,
         "issuers": issuers,
+        "quotas": None if not quotas else parse_quotas(quotas),
     }
     fields = [name for name, value in given.items() if value is not None]
     request = _message(tenant_id, given)
@@ -228,6 +264,10 @@ def _message(tenant_id: str, given: Mapping[str, Any]) -> tenancy.Tenant:
             tenant.enrolment.append(tenancy_pb.EnrolmentMethod.Value(name))
     if given["issuers"] not in (None, "none"):
         tenant.issuers.extend(read_issuers(given["issuers"]))
+    for one in given["quotas"] or ():
+        tenant.quotas.add(
+            quota=one.quota, counted_by=one.counted_by, per_s=one.per_s, burst=one.burst
+        )
     return tenant
 
 

@@ -8,6 +8,8 @@ from console.cli.markup import escape
 from console.cli.tables import Table, fold, whole
 
 if TYPE_CHECKING:
+    from rich.console import Group
+
     from homeport.api.tenancy.v1 import tenancy_pb2 as tenancy
 
 
@@ -47,6 +49,26 @@ def document_of(tenant: tenancy.Tenant) -> dict[str, Any]:
             }
             for one in tenant.issuers
         ],
+        "quotas": [
+            {
+                "quota": one.quota,
+                "counted_by": one.counted_by,
+                "per_s": one.per_s,
+                "burst": one.burst or None,
+            }
+            for one in tenant.quotas
+        ],
+        "quotas_in_force": [
+            {
+                "quota": one.quota,
+                "counted_by": one.counted_by,
+                "per_s": one.per_s or None,
+                "burst": one.burst or None,
+                "source": _choice(tenancy_pb.QuotaSource.Name(one.source), "QUOTA_SOURCE_"),
+            }
+            for one in tenant.quotas_in_force
+        ],
+        "removing": tenant.removing,
     }
 
 
@@ -55,13 +77,13 @@ def tenants_table(tenants: list[tenancy.Tenant]) -> Table:
     table = Table(
         whole("tenant"), whole("tickets"), whole("tickets for"), fold("unlocated clients"),
         whole("hold"), whole("reprovision"), whole("return home"),
-        fold("enrolment"),
+        fold("enrolment"), fold("quotas"),
     )  # fmt: skip
     for tenant in tenants:
         facts = document_of(tenant)
         position = facts["default_position"]
         table.add_row(
-            escape(facts["id"]),
+            escape(facts["id"]) + (" (being removed)" if facts["removing"] else ""),
             facts["ticket_algorithm"],
             f"{facts['ticket_ttl_s']:g} s",
             "at {latitude:g}, {longitude:g}".format(**position) if position else "anywhere",
@@ -69,5 +91,29 @@ def tenants_table(tenants: list[tenancy.Tenant]) -> Table:
             facts["reprovision"],
             facts["return_home"],
             ", ".join(facts["enrolment"]) or "default",
+            ", ".join(map(_own_quota, facts["quotas"])) or "the servers'",
         )
     return table
+
+
+def tenant_view(tenant: tenancy.Tenant) -> Group:
+    """One tenant, and what it may ask for in a second at the server that answered."""
+    from rich.console import Group
+
+    table = Table(
+        whole("quota"), whole("by"), whole("a second"), whole("at once"), whole("said by")
+    )
+    for one in document_of(tenant)["quotas_in_force"]:
+        table.add_row(
+            escape(one["quota"]),
+            one["counted_by"],
+            "no limit" if one["per_s"] is None else f"{one['per_s']:,g}",
+            "" if one["burst"] is None else f"{one['burst']:,g}",
+            one["source"],
+        )
+    return Group(tenants_table([tenant]), table)
+
+
+def _own_quota(one: dict[str, Any]) -> str:
+    burst = f":{one['burst']:g}" if one["burst"] else ""
+    return escape(f"{one['quota']}/{one['counted_by']}={one['per_s']:g}{burst}")

@@ -23,6 +23,7 @@ from provisioner.ledger.sharded.shard_routes import (
     ShardRoute,
 )
 from provisioner.ledger.store_ledger import COMMIT_QUEUES, LedgerRules, StoreLedger
+from provisioner.ledger.tenant_fence import TenantFence
 
 
 def cluster_ledger(
@@ -40,14 +41,15 @@ def cluster_ledger(
     supervisor: Supervisor,
     session_ttl_s: int = 5,
     queues: int = COMMIT_QUEUES,
+    tenants: TenantFence | None = None,
 ) -> StoreLedger:
     """store: the cluster. forward, forward_lookup: take what belongs to another cluster, or
-    to none for a moment. The rest as StoreLedger."""
+    to none for a moment. tenants: as ClusterCommitRules. The rest as StoreLedger."""
     session = Session(store, ttl_s=session_ttl_s, new_id=lambda: f"{new_id()}@{route.cluster}")
     rules = LedgerRules(
         control=control,
         commit=ClusterCommitRules(
-            store, control, session, route, ClusterWriteRoute(route, forward)
+            store, control, session, route, ClusterWriteRoute(route, forward), tenants
         ),
         reservations=ClusterReservationRules(store, control, session),
         lookups=ClusterLookupRules(route, forward_lookup),

@@ -8,27 +8,27 @@ capacity record does not know this provisioner.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from control_plane import keys
 from control_plane.errors import ServiceError
 from control_plane.store.port import Compare, OutcomeUnknown, Store, TxnResult
 from provisioner.ledger import transactions
 from provisioner.ledger.account import Account
-from provisioner.ledger.commit_rules import RefreshAccounts, WriteRoute
+from provisioner.ledger.commit_rules import RefreshAccounts, WriteRoute, any_outdated
 from provisioner.ledger.session import Session
 from provisioner.ledger.sharded import cross_cluster_transactions
 from provisioner.ledger.sharded.shard_routes import ShardRoute
+from provisioner.ledger.tenant_fence import TenantFence
 
 READS = 3  # of accounts whose gate had to be updated first
 REGISTER_ATTEMPTS = 10
 
 
 class ClusterCommitRules:
-    """CommitRules of one cluster. store: the cluster; route: its shards; write_route: of its
-    operations."""
+    """CommitRules of one cluster. store: the cluster; shards: its shards; route: of its
+    operations; tenants None: no clients are made, but only moved."""
 
-    fixed_compares = 2
     fence_key = staticmethod(keys.gate)
 
     def __init__(
@@ -38,20 +38,28 @@ class ClusterCommitRules:
         session: Session,
         shards: ShardRoute,
         route: WriteRoute,
+        tenants: TenantFence | None = None,
     ) -> None:
         self._store = store
         self._control = control
         self._session = session
         self._shards = shards
         self.route = route
+        self._tenants = tenants
+        self.fixed_compares = 2 if tenants is None else 3
+
+    @property
+    def refusal(self) -> Callable[[bytes], ServiceError | None] | None:
+        tenants = self._tenants
+        return tenants.refusal if tenants is not None and tenants.stands else None
 
     def compares(self) -> Sequence[Compare]:
-        return (self._shards.epoch,)
+        tenants = self._tenants
+        return (self._shards.epoch, *(() if tenants is None else (tenants.compare,)))
 
     def outdated(self, compares: Sequence[Compare], result: TxnResult) -> bool:
-        """Decided by an old map: the epoch is not the one compared."""
-        found = result.results[-1]
-        return (found[0].mod_revision if found else 0) != compares[0].operand
+        """Decided by an old map, or by tenants as they were before one was to be removed."""
+        return any_outdated(compares, result)
 
     def unregistered(self, accounts: Sequence[Account]) -> Sequence[Account]:
         me = self._session.id
@@ -89,6 +97,8 @@ class ClusterCommitRules:
             if not transactions.session_stands(here, session.revision):
                 return False
             await self._shards.accept_epoch(cross_cluster_transactions.epoch_read(here))
+            if self._tenants is not None:
+                await self._tenants.adopt(await self._store.get(keys.TENANTS_FENCE))
             try:
                 control = await self._control.commit(cross_cluster_transactions.read_control(units))
             except ServiceError:

@@ -27,6 +27,7 @@ from provisioner.ledger.sharded.deferred_operations import DeferredOperations
 from provisioner.ledger.sharded.frozen_shards import FrozenShards
 from provisioner.ledger.sharded.shard_routes import ShardMapCache
 from provisioner.ledger.store_ledger import COMMIT_QUEUES, StoreLedger
+from provisioner.ledger.tenant_fence import TenantFence
 from provisioner.placement.choice import Choice, NoChoice
 from provisioner.placement.chooser import Chooser
 from provisioner.placement.filters import PlacementPolicy
@@ -67,6 +68,7 @@ class ShardedLedger:
         supervisor: Supervisor,
         session_ttl_s: int = 5,
         queues: int = COMMIT_QUEUES,
+        new_fence: Callable[[], TenantFence] | None = None,
     ) -> None:
         self._clock = clock
         self._supervisor = supervisor
@@ -91,6 +93,7 @@ class ShardedLedger:
                 supervisor=supervisor,
                 session_ttl_s=session_ttl_s,
                 queues=queues,
+                tenants=None if new_fence is None else new_fence(),
             )
             for name, store in clusters.items()
         }

@@ -1,4 +1,4 @@
-"""Tenants in the store: a field not given stays, one with clients is not removed."""
+"""Tenants in the store: a field not given stays, and what may not be written is not."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from control_plane import keys
-from control_plane.errors import Conflict, NotFound, Refused
+from control_plane.errors import Refused
 from control_plane.fleet.records import decode_tenant
 from control_plane.fleet.tenant_registry import TenantRegistry
 from control_plane.fleet.unit import DEFAULT_TENANT, TenantId, TenantSpec
@@ -25,19 +25,8 @@ async def store(tmp_path: Path) -> AsyncIterator[EmbeddedStore]:
     await opened.close()
 
 
-class Clients:
-    """Answers, one for each time it is asked; the last one for ever."""
-
-    def __init__(self, *answers: bool) -> None:
-        self.answers = list(answers)
-
-    async def __call__(self, tenant_id: str) -> bool:
-        assert tenant_id == "shop"
-        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-
-
-def registry(store: EmbeddedStore, *answers: bool) -> TenantRegistry:
-    return TenantRegistry(store, has_clients=Clients(*answers or (False,)))
+def registry(store: EmbeddedStore) -> TenantRegistry:
+    return TenantRegistry(store)
 
 
 async def stored(store: EmbeddedStore, name: str = "shop") -> TenantSpec | None:
@@ -92,39 +81,18 @@ async def test_two_operators_who_change_different_fields_both_get_their_way(
         await store.close()
 
 
-async def test_a_tenant_that_changes_while_it_is_removed_stands(tmp_path: Path) -> None:
-    store = await Meddled.open(tmp_path / "store.db")
-    try:
-        await TenantRegistry(store, has_clients=Clients(False)).apply(SHOP)
-        store.hold_s = 2.0
-        with pytest.raises(Conflict):
-            await registry(store).remove("shop")
-        assert await stored(store) is not None
-    finally:
-        await store.close()
+async def test_what_the_check_refuses_is_not_written(store: EmbeddedStore) -> None:
+    seen = []
 
+    def check(before: TenantSpec | None, after: TenantSpec) -> None:
+        seen.append((before, after))
+        if after.hold_s > 400:
+            raise Refused("too long")
 
-async def test_one_without_clients_is_removed(store: EmbeddedStore) -> None:
-    tenants = registry(store)
-    await tenants.apply(SHOP)
-    await tenants.remove("shop")
-    assert await stored(store) is None
-    with pytest.raises(NotFound):
-        await tenants.remove("shop")
-
-
-@pytest.mark.parametrize(
-    "answers",
-    [pytest.param((True,), id="it-has-clients"), pytest.param((False, True), id="one-came-then")],
-)
-async def test_one_with_clients_stands(store: EmbeddedStore, answers: tuple[bool, ...]) -> None:
-    tenants = registry(store, *answers)
-    await tenants.apply(SHOP)
-    with pytest.raises(Refused, match="release them first"):
-        await tenants.remove("shop")
+    await registry(store).apply(SHOP, check=check)
+    longer = TenantSpec(id=SHOP.id, hold_s=500.0)
+    with pytest.raises(Refused):
+        await registry(store).apply(longer, frozenset({"hold_s"}), check=check)
     assert await stored(store) == SHOP
-
-
-async def test_the_default_tenant_is_never_removed(store: EmbeddedStore) -> None:
-    with pytest.raises(Refused, match="always exists"):
-        await registry(store).remove("default")
+    assert seen[0] == (None, SHOP)
+    assert seen[1][0] == SHOP

@@ -49,10 +49,9 @@ class Newcomer(Claim):
 class GuardedRules(StoreCommitRules):
     """Compares one more key; knows of accounts that are not registered yet."""
 
-    fixed_compares = 2
-
     def __init__(self, store, session) -> None:
         super().__init__(store, session)
+        self.fixed_compares = 2
         self.store = store
         self.guard_revision = 0
         self.unknown: set[str] = set()

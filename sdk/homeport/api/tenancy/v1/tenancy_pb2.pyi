@@ -136,6 +136,31 @@ ENROLMENT_METHOD_BOOTSTRAP: EnrolmentMethod.ValueType  # 4
 """a bootstrap token, which lets one client in"""
 Global___EnrolmentMethod: _TypeAlias = EnrolmentMethod  # noqa: Y015
 
+class _QuotaSource:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _QuotaSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_QuotaSource.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    QUOTA_SOURCE_UNSPECIFIED: _QuotaSource.ValueType  # 0
+    QUOTA_SOURCE_DEFAULT: _QuotaSource.ValueType  # 1
+    """what is usual"""
+    QUOTA_SOURCE_SETTINGS: _QuotaSource.ValueType  # 2
+    """the server's, or what it allows at most"""
+    QUOTA_SOURCE_TENANT: _QuotaSource.ValueType  # 3
+    """the tenant's record"""
+
+class QuotaSource(_QuotaSource, metaclass=_QuotaSourceEnumTypeWrapper): ...
+
+QUOTA_SOURCE_UNSPECIFIED: QuotaSource.ValueType  # 0
+QUOTA_SOURCE_DEFAULT: QuotaSource.ValueType  # 1
+"""what is usual"""
+QUOTA_SOURCE_SETTINGS: QuotaSource.ValueType  # 2
+"""the server's, or what it allows at most"""
+QUOTA_SOURCE_TENANT: QuotaSource.ValueType  # 3
+"""the tenant's record"""
+Global___QuotaSource: _TypeAlias = QuotaSource  # noqa: Y015
+
 class _TicketKeyState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -212,11 +237,16 @@ class Tenant(_message.Message):
     RETURN_HOME_FIELD_NUMBER: _builtins.int
     ENROLMENT_FIELD_NUMBER: _builtins.int
     ISSUERS_FIELD_NUMBER: _builtins.int
+    QUOTAS_FIELD_NUMBER: _builtins.int
+    QUOTAS_IN_FORCE_FIELD_NUMBER: _builtins.int
+    REMOVING_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """1 to 63 of a-z 0-9 '-' '.', starts and ends with a letter or digit"""
     ticket_algorithm: Global___TicketAlgorithm.ValueType
     reprovision: Global___Reprovision.ValueType
     return_home: Global___ReturnHome.ValueType
+    removing: _builtins.bool
+    """only in answers: it takes no new clients"""
     @_builtins.property
     def ticket_ttl(self) -> _duration_pb2.Duration:
         """absent: one hour"""
@@ -237,6 +267,14 @@ class Tenant(_message.Message):
     def issuers(self) -> _containers.RepeatedCompositeFieldContainer[Global___TrustedIssuer]:
         """up to 8"""
 
+    @_builtins.property
+    def quotas(self) -> _containers.RepeatedCompositeFieldContainer[Global___Quota]:
+        """in place of the servers', as far as they allow it"""
+
+    @_builtins.property
+    def quotas_in_force(self) -> _containers.RepeatedCompositeFieldContainer[Global___QuotaInForce]:
+        """only in answers: at the server that answers"""
+
     def __init__(
         self,
         *,
@@ -249,14 +287,83 @@ class Tenant(_message.Message):
         return_home: Global___ReturnHome.ValueType = ...,
         enrolment: _abc.Iterable[Global___EnrolmentMethod.ValueType] | None = ...,
         issuers: _abc.Iterable[Global___TrustedIssuer] | None = ...,
+        quotas: _abc.Iterable[Global___Quota] | None = ...,
+        quotas_in_force: _abc.Iterable[Global___QuotaInForce] | None = ...,
+        removing: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["default_position", b"default_position", "hold_ttl", b"hold_ttl", "ticket_ttl", b"ticket_ttl"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_position", b"default_position", "enrolment", b"enrolment", "hold_ttl", b"hold_ttl", "issuers", b"issuers", "reprovision", b"reprovision", "return_home", b"return_home", "tenant", b"tenant", "ticket_algorithm", b"ticket_algorithm", "ticket_ttl", b"ticket_ttl"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_position", b"default_position", "enrolment", b"enrolment", "hold_ttl", b"hold_ttl", "issuers", b"issuers", "quotas", b"quotas", "quotas_in_force", b"quotas_in_force", "removing", b"removing", "reprovision", b"reprovision", "return_home", b"return_home", "tenant", b"tenant", "ticket_algorithm", b"ticket_algorithm", "ticket_ttl", b"ticket_ttl"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Tenant: _TypeAlias = Tenant  # noqa: Y015
+
+@_typing.final
+class Quota(_message.Message):
+    """How much may be asked for in a second. See docs/reference/quotas.md."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUOTA_FIELD_NUMBER: _builtins.int
+    COUNTED_BY_FIELD_NUMBER: _builtins.int
+    PER_S_FIELD_NUMBER: _builtins.int
+    BURST_FIELD_NUMBER: _builtins.int
+    quota: _builtins.str
+    """provisions, batched-clients, lookups, watches or explanations"""
+    counted_by: _builtins.str
+    """tenant, client or address; empty: tenant"""
+    per_s: _builtins.float
+    """above 0"""
+    burst: _builtins.float
+    """what may be used at once; 0: what comes in within five seconds"""
+    def __init__(
+        self,
+        *,
+        quota: _builtins.str = ...,
+        counted_by: _builtins.str = ...,
+        per_s: _builtins.float = ...,
+        burst: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["burst", b"burst", "counted_by", b"counted_by", "per_s", b"per_s", "quota", b"quota"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Quota: _TypeAlias = Quota  # noqa: Y015
+
+@_typing.final
+class QuotaInForce(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUOTA_FIELD_NUMBER: _builtins.int
+    COUNTED_BY_FIELD_NUMBER: _builtins.int
+    PER_S_FIELD_NUMBER: _builtins.int
+    BURST_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    quota: _builtins.str
+    counted_by: _builtins.str
+    per_s: _builtins.float
+    """0: no limit"""
+    burst: _builtins.float
+    source: Global___QuotaSource.ValueType
+    def __init__(
+        self,
+        *,
+        quota: _builtins.str = ...,
+        counted_by: _builtins.str = ...,
+        per_s: _builtins.float = ...,
+        burst: _builtins.float = ...,
+        source: Global___QuotaSource.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["burst", b"burst", "counted_by", b"counted_by", "per_s", b"per_s", "quota", b"quota", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QuotaInForce: _TypeAlias = QuotaInForce  # noqa: Y015
 
 @_typing.final
 class ApplyTenantRequest(_message.Message):
@@ -310,15 +417,19 @@ class RemoveTenantRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     TENANT_FIELD_NUMBER: _builtins.int
+    WITH_CLIENTS_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
+    with_clients: _builtins.bool
+    """releases its clients first"""
     def __init__(
         self,
         *,
         tenant: _builtins.str = ...,
+        with_clients: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["tenant", b"tenant", "with_clients", b"with_clients"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -328,12 +439,21 @@ Global___RemoveTenantRequest: _TypeAlias = RemoveTenantRequest  # noqa: Y015
 class RemoveTenantResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    CLIENTS_LEFT_FIELD_NUMBER: _builtins.int
+    RELEASED_CLIENTS_FIELD_NUMBER: _builtins.int
+    clients_left: _builtins.bool
+    """it has clients yet, and takes no new ones"""
+    released_clients: _builtins.int
+    """by this call"""
     def __init__(
         self,
+        *,
+        clients_left: _builtins.bool = ...,
+        released_clients: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clients_left", b"clients_left", "released_clients", b"released_clients"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -116,9 +116,11 @@ class TenantServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RemoveTenant(self, request, context):
-        """Removes a tenant that has no clients. Caller: an operator. Errors: NOT_FOUND;
-        FAILED_PRECONDITION it has clients, or is "default", and nothing was changed; ABORTED;
-        UNAVAILABLE.
+        """Removes a tenant. While that is under way it takes no new clients. One that has clients stands,
+        unless with_clients is set: then a call releases some of them, and is to be repeated while it
+        answers clients_left; a removal that was begun so is gone on with if nobody does. Caller: an
+        admin. Errors: NOT_FOUND; FAILED_PRECONDITION it has clients, or is "default", and nothing was
+        changed; ABORTED; DATA_LOSS a client's record is damaged; UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -1,0 +1,53 @@
+"""TenantFence: no client is made of a tenant that is being removed, whoever has not heard of it.
+
+`tenants-fence` is rewritten in the transaction that marks a tenant as being removed, and after it
+in each assignment cluster. A batch that makes clients compares it as this server has adopted it,
+and it is adopted only once this server knows the tenants as of that mark. So whoever looks for
+clients after the mark sees all that there will ever be: a batch by an earlier sight of the tenants
+compares an earlier fence, and is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from control_plane import keys
+from control_plane.errors import Refused, ServiceError
+from control_plane.store.port import Compare, KeyValue, unchanged
+
+
+class TenantFence:
+    """As adopted from one store. heard(revision): whether the tenants are known as of it, waiting
+    for a moment; revisions are those of the control data. closed(tenant): whether it takes no
+    clients, by what is known of it now."""
+
+    def __init__(
+        self, *, heard: Callable[[int], Awaitable[bool]], closed: Callable[[str], bool]
+    ) -> None:
+        self._heard = heard
+        self._closed = closed
+        self.compare: Compare = unchanged(keys.TENANTS_FENCE, 0)
+
+    @property
+    def stands(self) -> bool:
+        """Whether a tenant was ever removed, as far as is known: else nobody has to be asked
+        about."""
+        return bool(self.compare.operand)
+
+    async def adopt(self, found: KeyValue | None) -> None:
+        """Takes over what stands in the store, once the tenants are known as of it. Where that
+        takes too long it is left as it was, and batches go on being refused."""
+        revision = found.mod_revision if found is not None else 0
+        if found is not None and revision != self.compare.operand:
+            # In an assignment cluster it names the revision of the control data.
+            needed = int(found.value) if found.value else revision
+            if not await self._heard(needed):
+                return
+        self.compare = unchanged(keys.TENANTS_FENCE, revision)
+
+    def refusal(self, assignment_key: bytes) -> ServiceError | None:
+        """Why this client may not be made."""
+        tenant = assignment_key[len(keys.ASSIGNMENTS) :].partition(b"/")[0].decode()
+        if not self._closed(tenant):
+            return None
+        return Refused(f"tenant {tenant} is removed, or being removed; it takes no new clients")
