@@ -18,7 +18,7 @@ from cel_expr_python import cel
 from cel_expr_python.ext import ext_math, ext_strings
 
 from control_plane.errors import InvalidInput
-from control_plane.expressions.cost import BUDGET, MOST_TEXT, Loop, estimate
+from control_plane.expressions.cost import BUDGET, MOST_TEXT, CostEstimate, estimate
 from control_plane.expressions.expression import Bindings, Expression
 from control_plane.expressions.tree import Call, Constant, Node, children, tree_of, walk
 
@@ -83,7 +83,7 @@ class Environment:
         except (RuntimeError, ValueError) as error:
             raise InvalidInput(field, f"{field}: {_complaint(str(error))}") from None
         _check_size(tree, text, field)
-        loops = _check_cost(tree, text, field)
+        cost = _check_cost(tree, text, field)
         allowed = [_TYPES[kind] for kind in returns]
         actual = compiled.return_type()
         if allowed and actual != cel.Type.DYN and actual not in allowed:
@@ -91,7 +91,7 @@ class Environment:
             raise InvalidInput(
                 field, f"{field}: must give {wanted}, and gives {actual.name().lower()}: {text}"
             )
-        return Expression(text, tree, compiled, loops)
+        return Expression(text, tree, compiled, cost.loops, units=cost.units)
 
     def bind(self, values: Mapping[str, Any]) -> Bindings:
         """Values of the variables for evaluating. They are read lazily and must not be changed
@@ -134,7 +134,7 @@ def _check_size(tree: Node, text: str, field: str) -> None:
         )
 
 
-def _check_cost(tree: Node, text: str, field: str) -> tuple[Loop, ...]:
+def _check_cost(tree: Node, text: str, field: str) -> CostEstimate:
     found = estimate(tree)
     if found.text > MOST_TEXT:
         raise InvalidInput(
@@ -149,7 +149,7 @@ def _check_cost(tree: Node, text: str, field: str) -> tuple[Loop, ...]:
             f"steps, of which {BUDGET:,} are allowed, and most of them here; loop over less, or do "
             "less in the loop",
         )
-    return found.loops
+    return found
 
 
 def _check_regex(call: Call, text: str, field: str) -> None:

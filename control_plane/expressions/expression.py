@@ -46,12 +46,16 @@ class Bindings:
 
 class Expression:
     """Made by Environment.compile. path: where it only reads one, as ("event", "key"). loops: the
-    lists it loops over; one that is longer than its cost was worked out for is a Fault."""
+    lists it loops over; one that is longer than its cost was worked out for is a Fault. units: of
+    that cost."""
 
-    __slots__ = ("_compiled", "_direct", "loops", "path", "text", "tree")
+    __slots__ = ("_compiled", "_direct", "loops", "path", "text", "tree", "units")
 
-    def __init__(self, text: str, tree: Node, compiled: Any, loops: tuple[Loop, ...] = ()) -> None:
+    def __init__(
+        self, text: str, tree: Node, compiled: Any, loops: tuple[Loop, ...] = (), *, units: int
+    ) -> None:
         self.text = text
+        self.units = units
         self.tree = tree
         self.path: Path | None = path_of(tree)
         self._compiled = compiled

@@ -19,6 +19,8 @@ from control_plane.printable import MAX_SHOWN, quoted
 CONTINENTS = frozenset({"AF", "AN", "AS", "EU", "NA", "OC", "SA"})
 MAX_CAPACITY = 2**53  # exact in JSON and in floating point
 MAX_LABELS = 64
+MAX_TENANTS = 10_000  # that a unit is for
+MAX_COUNTRIES = 300  # that a unit serves; there are some 250
 _COUNTRY = re.compile(r"[A-Z]{2}\Z")
 _HOST = re.compile(r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])\Z")
 _LABEL_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?\Z")
@@ -145,6 +147,10 @@ def check_served_areas(serves: ServedAreas, field: str) -> ServedAreas:
 
 def check_tenants(tenants: Sequence[str], field: str) -> Sequence[str]:
     """Names of tenants; whether they exist is not checked."""
+    if len(tenants) > MAX_TENANTS:
+        raise InvalidInput(
+            field, f"{field} has {len(tenants):,} entries; at most {MAX_TENANTS:,}, or none for all"
+        )
     for tenant in tenants:
         check_slug(tenant, field)
     return tenants

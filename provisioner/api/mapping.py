@@ -9,6 +9,7 @@ from typing import Any
 from google.protobuf import duration_pb2, field_mask_pb2, timestamp_pb2
 
 from control_plane.errors import InvalidInput
+from control_plane.fleet.enrolment import MAX_ISSUERS, EnrolmentMethod
 from control_plane.fleet.lifecycle import State
 from control_plane.fleet.move_job import JobKind, JobState, MoveJob
 from control_plane.fleet.unit import (
@@ -24,7 +25,13 @@ from control_plane.fleet.unit import (
     UnitStatus,
 )
 from control_plane.fleet.unit_view import UnitView
-from control_plane.fleet.validation import check_endpoint
+from control_plane.fleet.validation import (
+    CONTINENTS,
+    MAX_COUNTRIES,
+    MAX_LABELS,
+    MAX_TENANTS,
+    check_endpoint,
+)
 from control_plane.fleet_messages import spec_to_proto
 from control_plane.printable import printable, quoted
 from control_plane.quotas.tenant_limits import InForce
@@ -102,6 +109,7 @@ _JOB_STATES_WANTED = {
     fleet_pb2.MOVE_JOB_STATE_CANCELLED: JobState.CANCELLED,
 }
 DEFAULT_TTL_S = 3600.0
+MAX_QUOTAS = 64  # of a tenant; there are not as many
 
 
 def timestamp(seconds: float) -> timestamp_pb2.Timestamp:
@@ -127,6 +135,10 @@ def spec_from_proto(message: fleet_pb2.UnitSpec) -> UnitSpec:
     """An unchecked UnitSpec. Raises InvalidInput where there is nothing to check."""
     if not message.HasField("position"):
         raise InvalidInput("spec.position", "spec.position is missing; give latitude and longitude")
+    _count("spec.labels", len(message.labels), MAX_LABELS)
+    _count("spec.tenants", len(message.tenants), MAX_TENANTS)
+    _count("spec.serves.countries", len(message.serves.countries), MAX_COUNTRIES)
+    _count("spec.serves.continents", len(message.serves.continents), len(CONTINENTS))
     return UnitSpec(
         id=UnitId(message.unit_id),
         endpoint=message.endpoint,
@@ -140,6 +152,12 @@ def spec_from_proto(message: fleet_pb2.UnitSpec) -> UnitSpec:
         ),
         tenants=tuple(message.tenants),
     )
+
+
+def _count(field: str, count: int, most: int) -> None:
+    """Before anything is made of a list, which may be as long as a message. Raises InvalidInput."""
+    if count > most:
+        raise InvalidInput(field, f"{field} has {count:,} entries; at most {most:,}")
 
 
 def status_from_proto(message: fleet_pb2.UnitStatus, *, now: float) -> UnitStatus:
@@ -262,6 +280,9 @@ def _masked(mask: field_mask_pb2.FieldMask, known: Mapping[str, str]) -> frozens
 
 def tenant_from_proto(message: tenancy_pb2.Tenant) -> TenantSpec:
     """An unchecked TenantSpec. Raises InvalidInput for a choice nobody knows."""
+    _count("tenant.enrolment", len(message.enrolment), len(EnrolmentMethod))
+    _count("tenant.issuers", len(message.issuers), MAX_ISSUERS)
+    _count("tenant.quotas", len(message.quotas), MAX_QUOTAS)
     algorithm = _ALGORITHMS.get(message.ticket_algorithm)
     if algorithm is None:
         raise InvalidInput(

@@ -17,6 +17,7 @@ from data_sharing.decisions.rule_tables import RuleVersion
 from data_sharing.forecasts.spec import ForecastSpec
 from data_sharing.registry.catalogue import Catalogue
 from data_sharing.registry.catalogue_part import catalogue_of, of_names, part_of
+from data_sharing.rules import event_cost
 from data_sharing.rules.compiled import CompiledForecast, CompiledRule
 from data_sharing.rules.compiler import check_document, compile_forecast, compile_rule, parse
 from data_sharing.rules.document_faults import FaultCollector
@@ -98,10 +99,17 @@ class CheckedDocument(NamedTuple):
 
 
 def check_task(arguments: Any, ask: Ask) -> Any:
-    """[tenant, text] to [the document as JSON, warnings]. Asks for a part of the catalogue."""
+    """[tenant, text] to [the document as JSON, warnings, what events can cost its parts]. Asks
+    for a part of the catalogue."""
     tenant, text = arguments
     found = read_and_compile(tenant, text, ask)
-    return [msgspec.json.encode(found.document), list(found.compiled.warnings)]
+    costs = [cost for rule in found.compiled.rules for cost in event_cost.of_rule(rule)]
+    costs += map(event_cost.of_forecast, found.compiled.forecasts)
+    return [
+        msgspec.json.encode(found.document),
+        list(found.compiled.warnings),
+        [[*cost[:-1], list(cost.values)] for cost in costs],
+    ]
 
 
 def read_and_compile(tenant: str, text: str, ask: Ask) -> CheckedDocument:

@@ -13,7 +13,7 @@ import asyncio
 import logging
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
@@ -30,8 +30,10 @@ from data_sharing.decisions.rule_tables import RuleVersion
 from data_sharing.decisions.worker import DecisionWorker
 from data_sharing.forecasts.spec import ForecastSpec
 from data_sharing.registry.catalogue import Catalogue
+from data_sharing.rules import event_cost
 from data_sharing.rules.compiled import CompiledForecast, CompiledRule
 from data_sharing.rules.compiler import compile_forecast
+from data_sharing.rules.event_cost import EventCost
 from data_sharing.rules.ruleset import RuleSet
 from data_sharing.rules.spec import RulesDocument, RuleSpec
 
@@ -165,7 +167,7 @@ class RuleRegistry:
         async with self._lock(tenant):
             while True:
                 catalogue = self._catalogue()
-                encoded, warnings = await self._offload.offload(
+                encoded, warnings, plain = await self._offload.offload(
                     rule_document.CHECK,
                     [tenant, text],
                     tenant=tenant,
@@ -174,6 +176,10 @@ class RuleRegistry:
                 )
                 document = msgspec.json.decode(encoded, type=RulesDocument)
                 versions = self._versions(tenant, document)
+                # In a thread: a tenant may have many rules.
+                await asyncio.to_thread(
+                    _check_costs, tenant, document, self._worker.rules, event_cost.from_plain(plain)
+                )
                 applied = AppliedRules(
                     versions, tuple(one.forecast for one in document.forecasts), tuple(warnings)
                 )
@@ -303,3 +309,25 @@ class RuleRegistry:
     def forecasts(self, tenant: str) -> list[ForecastSpec]:
         """By name."""
         return self._database.read(lambda db: rule_tables.forecasts_of_tenant(db, tenant))
+
+
+def _check_costs(
+    tenant: str, document: RulesDocument, now: RuleSet, costs: Sequence[EventCost]
+) -> None:
+    """Whether events can cost too much once the document, of which `costs` are, is in force
+    beside what is now. Raises Refused."""
+    feeds = {one.feed for one in costs}
+    rules = {(tenant, one.rule) for one in document.rules}
+    forecasts = {(tenant, one.forecast) for one in document.forecasts}
+    besides = [
+        cost
+        for name, rule in now.rules.items()
+        if name[0] == tenant and name not in rules
+        for cost in event_cost.of_rule(rule)
+    ]
+    besides += [
+        event_cost.of_forecast(one)
+        for name, one in now.forecasts.items()
+        if name[0] == tenant and name not in forecasts
+    ]
+    event_cost.check_feeds(tenant, [*besides, *costs], feeds)

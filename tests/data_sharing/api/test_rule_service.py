@@ -102,6 +102,24 @@ async def test_a_version_grows_with_the_content_alone(service) -> None:
         await service.GetRule(pb.GetRuleRequest(rule_id="r", version=3), OPERATOR)
 
 
+COSTLY = "e.data.list.map(x, x.a).map(x, x).size() > 3"
+
+
+async def test_rules_that_make_one_event_too_costly_together_are_refused(service) -> None:
+    """Each of them is taken alone; what is in force counts, and what it is replaced by does not."""
+    fits = document(*(f"a{n}" for n in range(40)), when=COSTLY)
+    await apply(service, fits)
+    more = document(*(f"b{n}" for n in range(40)), when=COSTLY)
+    for dry_run in (True, False):
+        with pytest.raises(Refused, match="on feed switched could cost"):
+            await apply(service, more, dry_run=dry_run)
+    await apply(service, fits)
+    await apply(service, document(*(f"b{n}" for n in range(1_000)), when="e.data.on"))
+    for n in range(40):
+        await service.RetireRule(pb.RetireRuleRequest(rule_id=f"a{n}"), OPERATOR)
+    await apply(service, more)
+
+
 async def test_a_dry_run_compiles_and_keeps_nothing(harness, service) -> None:
     assert [one.version for one in await apply(service, document("r"), dry_run=True)] == [1]
     assert list((await service.ListRules(pb.ListRulesRequest(), OPERATOR)).rules) == []
