@@ -24,6 +24,7 @@ from control_plane.quotas.tenant_limits import InForce, Source, in_force
 from control_plane.quotas.token_buckets import MOST_KEYS, Rate, TokenBuckets
 
 MOST_TENANTS_TOLD = 100  # in metrics; the rest is "other"
+MOST_KEYS_OF_ONE = 10_000  # clients, and addresses, of a tenant with quotas of its own
 MOST_NAME = 256  # characters
 LEAST_RETRY_S = 0.001
 _NO_LIMIT = Rate(per_s=1e15, burst=1e15)
@@ -90,7 +91,8 @@ class Quotas(Collector):
             self._own.pop((tenant, quota), None)
         for one in self.in_force(tenant, quotas):
             if one.source is Source.TENANT and one.rate is not None:
-                buckets = TokenBuckets(one.rate, most_keys=self._most_keys)
+                keys = min(self._most_keys, MOST_KEYS_OF_ONE)
+                buckets = TokenBuckets(one.rate, most_keys=keys)
                 self._own.setdefault((tenant, one.quota), {})[one.counted] = buckets
 
     def take(

@@ -37,7 +37,8 @@ class EventCost(NamedTuple):
 def of_rule(rule: CompiledRule) -> Iterator[EventCost]:
     """One for each of its inputs and windows."""
     decided = sum(one.units for one in _decided(rule))
-    for part in (*rule.inputs.values(), *rule.windows.values()):
+    parts: list[Input | FedWindow] = [*rule.inputs.values(), *rule.windows.values()]
+    for part in parts:
         units = sum(one.units for one in _asked(part))
         if isinstance(part, Input):
             units += decided
