@@ -1,8 +1,9 @@
 """Authenticator: who makes a call, by the bearer it shows and the certificate of its connection.
 
-A bearer counts before a certificate, which then only has to fit: a unit's or a platform's own
-connection carries nobody else's token. What is refused is counted and logged by its reason; the
-caller hears one text.
+What a bearer is goes by where it was issued, before its form: one that the tokens file has is that
+entry, whatever it looks like. A bearer counts before a certificate, which then only has to fit: a
+unit's or a platform's own connection carries nobody else's token. What is refused is counted and
+logged by its reason; the caller hears one text.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from control_plane.auth.credentials import CredentialForm, is_mistyped
 from control_plane.auth.jwt_verifier import JwtRefused, JwtVerifier, claimed_issuer
 from control_plane.auth.refusals import Refusals
 from control_plane.auth.shown import Bearer, ShownCredentials
-from control_plane.auth.tokens import Tokens
+from control_plane.auth.tokens import TokenEntry, Tokens
 from control_plane.printable import quoted
 from control_plane.serving.peer_identity import PeerIdentity
 
@@ -66,9 +67,10 @@ class Authenticator:
         certificate = self._certificates.caller(identity) if self._certificates else None
         if bearer is None:
             return certificate
-        if self._clients_enrol and self._is_clients(bearer):
+        entry = self._tokens.current().find(bearer.text)
+        if entry is None and self._clients_enrol and self._is_clients(bearer):
             return certificate
-        caller = self._of_bearer(bearer)
+        caller = self._of_bearer(bearer, entry)
         if certificate is not None and is_others(certificate, caller):
             self._refusals.refuse(
                 TokenRefusal.OF_ANOTHER,
@@ -85,14 +87,14 @@ class Authenticator:
             self._operators is None or claimed_issuer(bearer.text) != self._operators.issuer
         )
 
-    def _of_bearer(self, bearer: Bearer) -> Caller:
-        if self._operators is not None and bearer.form is CredentialForm.JWT:
-            try:
-                return self._operators.verify(bearer.text)
-            except JwtRefused as refused:
-                self._refusals.refuse(refused.reason, str(refused))
-        entry = self._tokens.current().find(bearer.text)
+    def _of_bearer(self, bearer: Bearer, entry: TokenEntry | None) -> Caller:
+        """entry: what the tokens file has of it."""
         if entry is None:
+            if self._operators is not None and bearer.form is CredentialForm.JWT:
+                try:
+                    return self._operators.verify(bearer.text)
+                except JwtRefused as refused:
+                    self._refusals.refuse(refused.reason, str(refused))
             if is_mistyped(bearer.text):
                 self._refusals.refuse(TokenRefusal.MISTYPED, "it fails its checksum")
             self._refusals.refuse(TokenRefusal.UNKNOWN, "the tokens file does not have it")

@@ -197,3 +197,35 @@ def test_a_wrong_token_is_not_mended_by_a_certificate():
     found = authenticator_of(SPOKEN, certificates=CERTIFICATES)
     with pytest.raises(Unauthenticated):
         found.caller(showing(bearer("wrong")), identity("operator/ben"))
+
+
+LOOKS = {
+    "of a group": "hmac.eu.c2VjcmV0",
+    "for one use": "boot.abc",
+    "a JWT": "eyJhbGciOiJub25lIn0.e30.",
+    "a JWT of the operators' issuer": jwt_of(sub=""),
+    "any": "s3cret",
+}
+
+
+@pytest.mark.parametrize("clients_enrol", [True, False], ids=["serve", "share"])
+@pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
+def test_a_token_of_the_file_counts_whatever_it_looks_like(look, clients_enrol):
+    tokens = Tokens({digest_of(look): TokenEntry(caller=ANN, expires_at=NOW)})
+    clock = Clock()
+    clock.now = NOW - 1
+    found = authenticator_of(tokens, wall=clock, operators=operators(), clients_enrol=clients_enrol)
+    assert found.caller(showing(bearer(look)), None) is ANN
+    clock.now = NOW
+    with pytest.raises(Unauthenticated):
+        found.caller(showing(bearer(look)), None)
+
+
+@pytest.mark.parametrize("look", ["of a group", "for one use", "a JWT"])
+def test_what_clients_enrol_with_names_nobody_where_they_do_and_is_refused_elsewhere(look):
+    assert (
+        authenticator_of(tokens_of(), clients_enrol=True).caller(showing(bearer(LOOKS[look])), None)
+        is None
+    )
+    with pytest.raises(Unauthenticated):
+        authenticator_of(tokens_of()).caller(showing(bearer(LOOKS[look])), None)
