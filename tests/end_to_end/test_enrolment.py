@@ -21,6 +21,7 @@ from homeport.api.provisioning.v1.provisioning_pb2_grpc import ProvisioningServi
 from homeport.api.tenancy.v1 import tenancy_pb2 as tenancy
 from homeport.api.tenancy.v1.tenancy_pb2_grpc import TenantServiceStub
 from tests.support import servers
+from tests.support.command_line import run_process
 
 MINE, OTHER = "A" * 43, "B" * 43
 DENIED = grpc.StatusCode.PERMISSION_DENIED
@@ -238,3 +239,22 @@ async def test_the_client_library_enrols_and_comes_back(server, channel, tmp_pat
     async with homeport.AsyncClient(server.address) as stranger:
         with pytest.raises(homeport.PermissionDenied):
             await stranger.get("library")
+
+
+@pytest.mark.parametrize(
+    ("tenant", "command", "made", "warned"),
+    [
+        ("default", ("bootstrap", "issue"), "tokens", True),
+        ("single", ("bootstrap", "issue"), "tokens", False),
+        ("single", ("groups", "add", "warned"), "key", True),
+        ("named", ("groups", "add", "warned"), "key", False),
+    ],
+)
+def test_the_command_line_warns_of_what_lets_nobody_in(server, tenant, command, made, warned):
+    arguments = (*command, "--tenant", tenant, "--server", server.address, "-o", "json")
+    ran = run_process("enrolment", *arguments, HOMEPORT_TOKEN="operator")
+    assert ran.code == 0, ran.err
+    document = ran.document
+    assert document[made]
+    assert (len(document["warnings"]) == 1) is warned
+    assert [f"warning: {one}" for one in document["warnings"]] == ran.err.splitlines()

@@ -8,7 +8,7 @@ import typer
 
 from console.cli.markup import escape
 from console.cli.options import Ca, Output, Profile, Server, Tenant, Token, target_of
-from console.cli.output import Format, show
+from console.cli.output import Format, show, warn
 
 app = typer.Typer(help="What lets new clients in.", no_args_is_help=True)
 groups = typer.Typer(help="Keys with which tokens for clients are made.", no_args_is_help=True)
@@ -37,11 +37,15 @@ def add_group(
     With the key, `homeport.hmac_token` makes a token for each client.
     """
     from console.cli.calls.fleet import FleetCalls
+    from console.cli.views.enrolment import way_warnings
 
     target = target_of(server, tenant, token, profile, ca)
     with FleetCalls(target) as service:
+        # Before the key is made: whatever fails then has no key to lose.
+        warnings = way_warnings(service.get_tenant(target.tenant), "token", "tokens of groups")
         key = service.add_enrolment_group(target.tenant, group)
-    document = {"tenant": target.tenant, "group": group, "key": key}
+    warn(warnings)
+    document = {"tenant": target.tenant, "group": group, "key": key, "warnings": warnings}
     show(document, output, lambda: escape(key))
 
 
@@ -105,13 +109,16 @@ def issue_tokens(
     from rich.text import Text
 
     from console.cli.calls.fleet import FleetCalls
+    from console.cli.views.enrolment import way_warnings
 
     if not LEAST_S <= ttl_s <= MOST_S:
         raise typer.BadParameter(f"{ttl_s:g} is not {LEAST_S} to {MOST_S:,}", param_hint="--ttl")
     target = target_of(server, tenant, token, profile, ca)
     with FleetCalls(target) as service:
+        warnings = way_warnings(service.get_tenant(target.tenant), "bootstrap", "bootstrap tokens")
         issued = service.issue_bootstrap_tokens(target.tenant, count, ttl_s)
-    document = {"tenant": target.tenant, "tokens": issued}
+    warn(warnings)
+    document = {"tenant": target.tenant, "tokens": issued, "warnings": warnings}
     show(document, output, lambda: Text("\n".join(issued), overflow="ignore", no_wrap=True))
 
 
