@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import stat
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from control_plane.errors import Refused
@@ -45,7 +45,7 @@ def open_private(path: Path, flags: int) -> int:
     descriptor = os.open(path, flags | os.O_CLOEXEC, FILE_MODE)
     try:
         found = os.fstat(descriptor)
-        _check_owner(path, found)
+        check_owner(path, found)
         if _needs_mending(path, found):
             os.fchmod(descriptor, FILE_MODE)
     except BaseException:  # whatever it was, nobody else can close it
@@ -71,54 +71,49 @@ def mend_file(path: Path) -> None:
         found = os.stat(path)
     except FileNotFoundError:
         return
-    _check_owner(path, found)
+    check_owner(path, found)
     if _needs_mending(path, found):
         os.chmod(path, FILE_MODE)
 
 
-def keep_private(folder: Path, *, leave: Collection[str] = ()) -> None:
-    """Makes a data directory, or sees to it that nobody else can look into the one that is there,
-    nor into anything in it; what was open is said in one line. leave: names of files that whoever
-    reads them looks at, and refuses.
+def close_folder(folder: Path, *, parts: Iterable[str], leave: Collection[str] = ()) -> None:
+    """Sees to it that nobody else can look into a folder of ours, nor into its parts; what was open
+    is said in one line. parts: patterns of names in it, with all that is below; whatever else lies
+    there keeps its mode. leave: names of files that whoever reads them looks at, and refuses.
 
-    Raises OSError; Refused for a folder that is not ours alone to close: somebody else's, one that
-    many write to (sticky, as /tmp), or the root of all.
+    Raises OSError; Refused for what is somebody else's.
     """
-    folder = folder.resolve()
-    private_folder(folder)
     found = os.lstat(folder)
-    if folder == Path(folder.anchor) or found.st_mode & stat.S_ISVTX:
-        raise Refused(f"{folder} is shared with others; name a folder of its own below it")
-    _check_owner(folder, found)
+    check_owner(folder, found)
     if not found.st_mode & _OTHERS:
         return  # nobody else has come further than here
     os.chmod(folder, FOLDER_MODE)  # first: from now on nobody can put anything in our way
-    mended = [folder, *_mended_below(folder, leave)]
+    mended = [folder]
+    for pattern in parts:
+        for path in sorted(folder.glob(pattern)):
+            mended.extend(_mended_at(path, leave))
     names = ", ".join(str(one) for one in mended[:_NAMED])
     more = f" and {len(mended) - _NAMED} more" if len(mended) > _NAMED else ""
     log.warning("open to others until now, and closed: %s%s", names, more)
 
 
-def _mended_below(folder: Path, leave: Collection[str]) -> list[Path]:
-    mended = []
-    for place, folders, files in os.walk(folder):
-        for name, mode in [
-            *((one, FOLDER_MODE) for one in folders),
-            *((one, FILE_MODE) for one in files),
-        ]:
-            path = Path(place, name)
-            found = os.lstat(path)
-            if stat.S_ISLNK(found.st_mode) or name in leave:
-                continue
-            _check_owner(path, found)
-            if found.st_mode & _OTHERS:
-                # What only its owner may run, he may go on running.
-                os.chmod(path, mode | (found.st_mode & stat.S_IXUSR))
-                mended.append(path)
-    return mended
+def _mended_at(path: Path, leave: Collection[str]) -> Iterator[Path]:
+    found = os.lstat(path)
+    if stat.S_ISLNK(found.st_mode) or path.name in leave:
+        return
+    check_owner(path, found)
+    inside = stat.S_ISDIR(found.st_mode)
+    if found.st_mode & _OTHERS:
+        # What only its owner may run, he may go on running.
+        os.chmod(path, FOLDER_MODE if inside else FILE_MODE | (found.st_mode & stat.S_IXUSR))
+        yield path
+    if inside:
+        for one in sorted(path.iterdir()):
+            yield from _mended_at(one, leave)
 
 
-def _check_owner(path: Path, found: os.stat_result) -> None:
+def check_owner(path: Path, found: os.stat_result) -> None:
+    """Raises Refused where somebody else has it, who could open it again at any time."""
     if found.st_uid != os.geteuid():
         raise Refused(
             f"{path} belongs to user {found.st_uid} and not to {os.geteuid()}, who runs this; "

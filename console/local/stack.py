@@ -23,6 +23,7 @@ from typing import IO, Self
 from console.local.child import Child
 from console.local.stack_plan import (
     AGENT,
+    DATA_FOLDER,
     ETCD,
     ETCD_USER,
     LOOPBACK,
@@ -38,7 +39,7 @@ from console.local.stack_security import StackSecurity, agent_holder, make_secur
 from control_plane.auth.credentials import TOKEN_BYTES
 from control_plane.errors import ServiceError
 from control_plane.printable import why_failed
-from control_plane.private_files import keep_private, open_private, private_folder
+from control_plane.private_files import open_private, private_folder
 
 _POLL_S = 0.03
 READY = Path("run") / "up.json"  # in the data directory: the stack that runs there
@@ -216,7 +217,7 @@ class LocalStack:
 
     def _take_data_dir(self) -> None:
         """Holds the data directory until `stop`; the kernel lets go of it if we die."""
-        keep_private(self.data_dir)
+        DATA_FOLDER.take(self.data_dir)
         descriptor = open_private(self.data_dir / "up.lock", os.O_RDWR | os.O_APPEND | os.O_CREAT)
         lock = os.fdopen(descriptor, "a+")
         try:

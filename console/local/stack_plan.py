@@ -14,11 +14,20 @@ from typing import TypeAlias
 
 from console.local.stack_security import StackSecurity
 from control_plane.backoff import Backoff
+from control_plane.data_folder import SQLITE, DataFolder
 from control_plane.errors import InvalidInput
 
 ETCD, SERVER, AGENT = "etcd", "server", "agent"
 LOOPBACK = "127.0.0.1"
 ETCD_USER = "root"
+DATA_FOLDER = DataFolder(
+    flag="--data-dir",
+    parts=(
+        "up.lock", "store.db*", "snapshot*", "etcd", "etcd-password*", "units", "run", "logs",
+        "security",
+    ),
+    earlier={"up.lock": b"", "sharing/sharing.db": SQLITE},
+)  # fmt: skip
 
 MOST_RESTARTS = 5  # within RESTART_WINDOW_S; one more death and the stack stops
 RESTART_WINDOW_S = 60.0

@@ -19,14 +19,16 @@ from pathlib import Path
 from threading import Lock
 from typing import BinaryIO, TypeVar
 
+from control_plane.data_folder import DataFolder
 from control_plane.errors import Unavailable
 from control_plane.files import sync_folder
-from control_plane.private_files import keep_private, open_private, private_folder
+from control_plane.private_files import open_private, private_folder
 from deployment_units.client_state.port import Import, NewerStateKept
 
 PART_BYTES = 256 * 1024
 _EPOCH = struct.Struct(">Q")
 _T = TypeVar("_T")
+DATA_FOLDER = DataFolder(flag="--state-dir", parts=("*/",), earlier={".incoming": None})
 
 
 class FolderState:
@@ -39,7 +41,7 @@ class FolderState:
         self._numbers = itertools.count()
         self._replacing = Lock()  # looking at the epoch and replacing the file are one step
         try:
-            keep_private(folder)
+            DATA_FOLDER.take(folder)
             private_folder(self._incoming)
             for left_over in self._incoming.iterdir():
                 left_over.unlink()

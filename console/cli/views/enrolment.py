@@ -38,6 +38,6 @@ def way_warnings(tenant: tenancy.Tenant, way: str, made: str) -> list[str]:
         return []
     return [
         f"new clients of tenant {tenant.tenant} enrol by {', '.join(ways)}, so {made} let nobody "
-        f"in where servers ask for credentials; `homeport tenants apply {tenant.tenant} --enrolment "
-        f"{','.join([*ways, way])}` adds {way}"
+        f"in where servers ask for credentials; `homeport tenants apply {tenant.tenant} "
+        f"--enrolment {','.join([*ways, way])}` adds {way}"
     ]

@@ -13,9 +13,9 @@ from pathlib import Path
 import msgspec
 from grpc import aio
 
+from control_plane.data_folder import SQLITE, DataFolder
 from control_plane.errors import InvalidInput
 from control_plane.identity.jws import from_base64url
-from control_plane.private_files import keep_private
 from control_plane.serving.dialing import FileDialer
 from control_plane.supervision import Supervisor
 from data_sharing.clock import clock_of
@@ -29,6 +29,11 @@ from data_sharing.runtimes.runtime_host import RuntimeHost
 from data_sharing.signing import InstructionVerifier
 
 CAPACITY_PER_THREAD = 8
+DATA_FOLDER = DataFolder(
+    flag="--data-dir",
+    parts=("journal*", "artifacts", "compiled"),
+    earlier={"journal": SQLITE},
+)
 
 
 async def run_platform(
@@ -49,7 +54,7 @@ async def run_platform(
         key=settings.certificate_key,
         settings=("ca", "certificate", "certificate_key"),
     )
-    await asyncio.to_thread(keep_private, settings.data_dir)
+    await asyncio.to_thread(DATA_FOLDER.take, settings.data_dir)
     journal = await Journal.open(settings.data_dir / "journal", now_ms=wall_ms())
     try:
         with RuntimeHost(

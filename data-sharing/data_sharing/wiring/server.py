@@ -21,8 +21,8 @@ from control_plane.audit.sqlite_log import SCHEMA as AUDIT_SCHEMA
 from control_plane.audit.sqlite_log import SqliteAuditLog
 from control_plane.auth.access import Access
 from control_plane.auth.method_access import access_of_services
+from control_plane.data_folder import SQLITE, DataFolder
 from control_plane.offloading.pool import ProcessPool
-from control_plane.private_files import keep_private
 from control_plane.process import serving_tls
 from control_plane.quotas.interceptor import QuotaInterceptor
 from control_plane.quotas.limits import read_limits
@@ -74,6 +74,11 @@ SERVICES = (
     decision_service.NAME, platform_service.NAME, audit_service.NAME,
 )  # fmt: skip
 SIGNING_KEY = "signing.key"
+DATA_FOLDER = DataFolder(
+    flag="--data-dir",
+    parts=("sharing.db*", "artifacts", "compiled", "trials", f"{SIGNING_KEY}*"),
+    earlier={"sharing.db": SQLITE},
+)
 SCHEMAS = (feed_tables.SCHEMA, registry_tables.SCHEMA, *decision_tables.SCHEMAS, AUDIT_SCHEMA)
 
 
@@ -99,7 +104,7 @@ async def serve(
     access = Access(settings, SERVICES, wall=time.time, clock=time.monotonic)
     callers = Callers(access.control)
     # A key that lies open is not mended but refused by its reader: others may have it by now.
-    await asyncio.to_thread(keep_private, folder, leave=[SIGNING_KEY])
+    await asyncio.to_thread(DATA_FOLDER.take, folder, leave=[SIGNING_KEY])
     pool = ProcessPool(
         offloaded_tasks.PLACE, workers=_workers(os.cpu_count()), limits=offloaded_tasks.LIMITS
     )
