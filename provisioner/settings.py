@@ -20,17 +20,18 @@ from control_plane.exposure import (
     check_serving_tls,
     check_shown_certificate,
 )
+from control_plane.identity.wrapping_settings import WrappingSettings
 from control_plane.printable import quoted
 from control_plane.serving.connection_settings import ConnectionSettings
 from control_plane.serving.server import Transport
 from control_plane.settings import read
 
 
-class Settings(AccessSettings, ConnectionSettings):
+class Settings(AccessSettings, ConnectionSettings, WrappingSettings):
     """See the module; `homeport serve --help` shows these descriptions."""
 
     model_config = SettingsConfigDict(env_prefix="HOMEPORT_", cli_prog_name="homeport serve")
-    secrets: ClassVar[tuple[str, ...]] = ("store_password", "key_wrapping_passphrase")
+    secrets: ClassVar[tuple[str, ...]] = ("store_password", *WrappingSettings.secrets)
 
     store: Annotated[
         str, Field(description="embedded:FILE, etcd://host:port,… or etcds://… (TLS)")
@@ -129,23 +130,6 @@ class Settings(AccessSettings, ConnectionSettings):
     ] = 86_400.0
     master_key_file: Annotated[
         Path | None, Field(description="ticket keys; default: kept in the store")
-    ] = None
-    key_wrapping_file: Annotated[
-        Path | None,
-        Field(
-            description="32 bytes in base64, closed to others: ticket keys are encrypted with it "
-            "in the store, and in master_key_file; older keys may follow after commas"
-        ),
-    ] = None
-    key_wrapping_passphrase: Annotated[
-        str,
-        Field(
-            description="the same by a passphrase; better given by the environment or "
-            "key_wrapping_passphrase_file"
-        ),
-    ] = ""
-    key_wrapping_passphrase_file: Annotated[
-        Path | None, Field(description="file with the passphrase, closed to others")
     ] = None
     nowhere: Annotated[
         Literal["spread", "refuse"], Field(description="clients nobody can locate")

@@ -1,9 +1,10 @@
-"""Key wrapping: master keys encrypted where they are kept, in the store or in a file.
+"""Key wrapping: keys encrypted where they are kept, in the store or in a file.
 
-With a wrapping key, of a file or derived from a passphrase, a key ring is encrypted and
-authenticated with AES-256-GCM (NIST SP 800-38D), so that whoever reads the store, its backups or a
-snapshot cannot make tickets. What is not wrapped yet is read as it is, and wrapped when it is
-written next. A passphrase becomes a key by scrypt (RFC 7914), once for each salt.
+With a wrapping key, of a file or derived from a passphrase, a key ring or a signing key is
+encrypted and authenticated with AES-256-GCM (NIST SP 800-38D), so that whoever reads the store, a
+disk, its backups or a snapshot cannot make tickets or sign instructions. What is not wrapped yet is
+read as it is, and wrapped when it is written next. A passphrase becomes a key by scrypt (RFC 7914),
+once for each salt.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class _Wrapped(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class Wrapping(Protocol):
-    """How a key ring is kept."""
+    """How keys are kept."""
 
     def wrap(self, content: bytes) -> bytes:
         """As it is to be written."""
@@ -49,6 +50,10 @@ class Wrapping(Protocol):
     def unwrap(self, content: bytes, source: str) -> bytes:
         """As it was. Raises InvalidInput that names the source, where it is wrapped with another
         key, or altered."""
+        ...
+
+    def is_current(self, content: bytes) -> bool:
+        """Whether what could be unwrapped stands as it would be written now."""
         ...
 
 
@@ -66,6 +71,9 @@ class NoWrapping:
                 "passphrase",
             )
         return content
+
+    def is_current(self, content: bytes) -> bool:
+        return True
 
 
 class KeyWrapping:
@@ -99,6 +107,11 @@ class KeyWrapping:
                 "give the right key or passphrase",
             )
         return _opened(key, found, source)
+
+    def is_current(self, content: bytes) -> bool:
+        """See Wrapping."""
+        found = _wrapped(content)
+        return found is not None and found.key == self._name
 
 
 class PassphraseWrapping:
@@ -143,6 +156,10 @@ class PassphraseWrapping:
         opened = _opened(key, found, source)
         self._salt = found.salt
         return opened
+
+    def is_current(self, content: bytes) -> bool:
+        """See Wrapping."""
+        return _wrapped(content) is not None
 
     def _key(self, salt: bytes) -> bytes:
         key = self._keys.get(salt)

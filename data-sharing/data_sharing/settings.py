@@ -16,6 +16,7 @@ from pydantic_settings import SettingsConfigDict
 
 from control_plane.auth.access_settings import AccessSettings
 from control_plane.exposure import check_exposure, check_serving_tls
+from control_plane.identity.wrapping_settings import WrappingSettings
 from control_plane.quotas.open_streams import OpenLimits
 from control_plane.serving.connection_settings import ConnectionSettings
 from control_plane.serving.server import Transport
@@ -23,7 +24,7 @@ from control_plane.settings import read
 from data_sharing.runtimes.processes import ProcessPolicy
 
 
-class Settings(AccessSettings, ConnectionSettings):
+class Settings(AccessSettings, ConnectionSettings, WrappingSettings):
     """See the module; `homeport share --help` shows these descriptions."""
 
     model_config = SettingsConfigDict(

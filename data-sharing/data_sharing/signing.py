@@ -10,13 +10,9 @@ The secret stays with the decision service; platforms know public keys, by id.
 
 from __future__ import annotations
 
-import base64
-import os
-import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -128,41 +124,6 @@ class SigningKey:
     def public_bytes(self) -> bytes:
         """The raw public half: 32 bytes."""
         return self.private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-
-
-def key_of_file(path: Path, *, random: Callable[[int], bytes]) -> SigningKey:
-    """The key that a file keeps, made where there is none yet; only its owner may read it.
-    Raises InvalidInput that says what is wrong with the file."""
-    try:
-        made = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        pass
-    except OSError as error:
-        raise InvalidInput("signing_key", f"{path} cannot be made: {error.strerror}") from error
-    else:
-        with os.fdopen(made, "wb") as file:
-            file.write(base64.b64encode(random(KEY_BYTES)) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-    try:
-        mode = stat.S_IMODE(path.stat().st_mode)
-        content = path.read_bytes()
-    except OSError as error:
-        raise InvalidInput("signing_key", f"{path} cannot be read: {error.strerror}") from error
-    if mode & 0o077:
-        raise InvalidInput(
-            "signing_key", f"{path} can be read by others (mode {mode:o}); run `chmod 600 {path}`"
-        )
-    try:
-        seed = base64.b64decode(content.strip(), validate=True)
-    except ValueError:
-        seed = b""
-    if len(seed) != KEY_BYTES:
-        raise InvalidInput(
-            "signing_key", f"{path} is not a key: it must hold 32 bytes in base64; "
-            "remove it to have a new one made, which every platform must then learn"
-        )  # fmt: skip
-    return SigningKey.of(seed)
 
 
 def sign(delivery: Delivery, key: SigningKey, now_ms: int) -> str:

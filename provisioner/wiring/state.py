@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from control_plane.fleet.registry import UnitRegistry
 from control_plane.identity.enrolment_groups import EnrolmentGroups
 from control_plane.identity.key_ring_follower import KeyRingFollower
-from control_plane.identity.key_wrapping import read_wrapping
 from control_plane.identity.tickets import TicketIssuer
 from control_plane.store.port import Health, JointHealth, KeyValue, Store
 from control_plane.store.snapshot_keeper import SnapshotKeeper
@@ -84,9 +83,7 @@ async def read_state(
 ) -> ServerState | None:
     """Opens the stores, to be closed with `stack`, and reads them; from the snapshot where
     they do not answer and there is one. None: told to stop meanwhile. Raises ServiceError."""
-    wrapping = read_wrapping(
-        settings.key_wrapping_file, settings.key_wrapping_passphrase, random=secrets.token_bytes
-    )
+    wrapping = settings.wrapping(secrets.token_bytes)
     # Which cluster a client is in only the store can say: without it, several serve nobody.
     snapshot = None if settings.assignment_stores else usable_snapshot(settings, wrapping)
     store = await open_when_there(settings, stop, required=snapshot is None)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from control_plane.errors import InvalidInput
 from control_plane.identity.jws import base64url, from_base64url
 from data_sharing.instruction import Cause, Instruction, instruction_id
 from data_sharing.signing import (
@@ -24,7 +20,6 @@ from data_sharing.signing import (
     InstructionVerifier,
     RefusalReason,
     SigningKey,
-    key_of_file,
     sign,
 )
 
@@ -153,17 +148,3 @@ def test_a_changed_character_never_passes(place: int, other: str) -> None:
 @given(st.lists(st.text(), max_size=4), st.lists(st.text(), max_size=4))
 def test_ids_are_the_same_for_the_same_cause_only(one: list[str], other: list[str]) -> None:
     assert (instruction_id(*one) == instruction_id(*other)) is (one == other)
-
-
-def test_a_key_file_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:
-    path = tmp_path / "key"
-    made = key_of_file(path, random=os.urandom)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert key_of_file(path, random=os.urandom).key_id == made.key_id
-    path.chmod(0o644)
-    with pytest.raises(InvalidInput, match="chmod 600"):
-        key_of_file(path, random=os.urandom)
-    path.chmod(0o600)
-    path.write_text("no key")
-    with pytest.raises(InvalidInput, match="32 bytes"):
-        key_of_file(path, random=os.urandom)

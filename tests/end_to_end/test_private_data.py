@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import stat
 from collections.abc import Iterator
@@ -93,8 +94,16 @@ def test_a_data_directory_that_lay_open_is_closed_at_start(tmp_path: Path) -> No
     with SharingServer(tmp_path) as again:
         assert open_to_others(data) == []
         assert again.log().count("open to others until now, and closed") == 1
-    with SharingServer(tmp_path) as once_more:
+    before = (data / "signing.key").read_bytes()
+    wrapping = tmp_path / "wrapping.key"
+    wrapping.write_bytes(base64.b64encode(os.urandom(32)))
+    wrapping.chmod(0o600)
+    with SharingServer(tmp_path, f"--key-wrapping-file={wrapping}") as once_more:
         assert once_more.log().count("open to others until now, and closed") == 1
+        assert before.strip() not in (data / "signing.key").read_bytes()
+    without = SharingServer(tmp_path)
+    assert without.process.wait(60) == 2
+    assert "is wrapped; name the wrapping key with --key-wrapping-file" in without.log()
 
 
 def test_a_signing_key_that_lay_open_is_refused(tmp_path: Path) -> None:

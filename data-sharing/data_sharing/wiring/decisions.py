@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from control_plane.errors import Conflict, NotFound
+from control_plane.identity.key_wrapping import Wrapping
 from control_plane.offloading.port import Offload
 from control_plane.serving.server import Service
 from control_plane.supervision import Supervisor
@@ -36,7 +37,7 @@ from data_sharing.management.operator_actions import OperatorActions
 from data_sharing.management.planning import Planning
 from data_sharing.registry.catalogue import Catalogue, Version
 from data_sharing.registry.registry import Registry
-from data_sharing.signing import key_of_file
+from data_sharing.signing_key_file import key_of_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +77,7 @@ async def build_deciding(
     offload: Offload,
     *,
     signing_key: Path,
+    wrapping: Wrapping,
     keep_decisions_s: float,
     wall_ms: Callable[[], int],
 ) -> Deciding:
@@ -87,7 +89,9 @@ async def build_deciding(
     feed_log = SqliteFeedLog(database, wall_ms=wall_ms, follower=worker.follow)
     rules = RuleRegistry(database, worker, lambda: registry.catalogue, offload, wall_ms=wall_ms)
 
-    key = key_of_file(signing_key, random=secrets.token_bytes)
+    key = await asyncio.to_thread(  # a passphrase takes a tenth of a second
+        key_of_file, signing_key, wrapping, random=secrets.token_bytes
+    )
     recorder = OutcomeRecorder(
         OutcomeEvents(feed_log).record, check=OutputCheck(find_version).checked, wall_ms=wall_ms
     )

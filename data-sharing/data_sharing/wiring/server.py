@@ -103,6 +103,7 @@ async def serve(
     folder, wall_ms = settings.data_dir, clock_of(settings.clock_file)
     access = Access(settings, SERVICES, wall=time.time, clock=time.monotonic)
     callers = Callers(access.control)
+    wrapping = settings.wrapping(secrets.token_bytes)
     # A key that lies open is not mended but refused by its reader: others may have it by now.
     await asyncio.to_thread(DATA_FOLDER.take, folder, leave=[SIGNING_KEY])
     pool = ProcessPool(
@@ -128,6 +129,7 @@ async def serve(
                 callers,
                 pool,
                 signing_key=settings.signing_key or folder / SIGNING_KEY,
+                wrapping=wrapping,
                 keep_decisions_s=settings.keep_decisions_s,
                 wall_ms=wall_ms,
             )
