@@ -2,7 +2,7 @@
 
 One JSON file per (servers, tenant, client), readable by its owner alone, replaced in one
 step (written aside, synced, renamed), so that a reader sees a whole file or none. A file
-that is damaged, belongs to somebody else or describes another client counts as absent. The
+that is damaged, could be somebody else's or describes another client counts as absent. The
 cache never fails a call: what cannot be read counts as absent, what cannot be written is logged.
 """
 
@@ -13,17 +13,16 @@ import json
 import logging
 import math
 import os
-import stat
 import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from homeport.private_files import private_folder, read_own
 from homeport.values import Assignment, LocationSource
 
 FORMAT = 1
-MAX_FILE_BYTES = 64 * 1024  # an EdDSA ticket with long names takes 1 kB
 
 log = logging.getLogger("homeport")
 
@@ -64,7 +63,7 @@ class AssignmentCache:
         """Durable once this returns, unless the disk does not take it."""
         path = self.path(assignment.tenant, assignment.client_id)
         try:
-            _make_private(self.folder)
+            private_folder(self.folder)
             _replace(path, _encode(assignment))
         except OSError as error:
             log.warning("the assignment is not cached in %s: %s", self.folder, error)
@@ -84,17 +83,6 @@ def user_cache_dir() -> Path:
     return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "homeport"
 
 
-def _make_private(folder: Path) -> None:
-    """Makes a folder, and those above it, for this user alone, whatever the umask; what is there
-    stays as it is."""
-    if folder.is_dir():
-        return
-    _make_private(folder.parent)
-    with suppress(FileExistsError):
-        os.mkdir(folder, 0o700)
-        os.chmod(folder, 0o700)
-
-
 def _replace(path: Path, content: bytes) -> None:
     handle, aside = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=path.parent)  # mode 0600
     try:
@@ -107,23 +95,6 @@ def _replace(path: Path, content: bytes) -> None:
         with suppress(OSError):
             os.unlink(aside)
         raise
-
-
-def read_own(path: Path) -> bytes:
-    """Raises OSError, ValueError. Somebody who could put a file here could send the client
-    to a unit of theirs, so only the user's own regular files count."""
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    handle = os.open(path, flags)
-    with os.fdopen(handle, "rb") as file:
-        info = os.fstat(file.fileno())
-        if not stat.S_ISREG(info.st_mode):
-            raise ValueError("not a regular file")
-        if hasattr(os, "geteuid") and info.st_uid != os.geteuid():
-            raise ValueError(f"it belongs to user {info.st_uid}")
-        content = file.read(MAX_FILE_BYTES + 1)
-    if len(content) > MAX_FILE_BYTES:
-        raise ValueError("too large")
-    return content
 
 
 def _encode(assignment: Assignment) -> bytes:

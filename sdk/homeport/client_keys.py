@@ -19,7 +19,7 @@ from base64 import urlsafe_b64encode
 from contextlib import suppress
 from pathlib import Path
 
-from homeport.cache import read_own
+from homeport.private_files import private_folder, read_own
 
 KEY_BYTES = 32
 MOST_IN_MEMORY = 10_000
@@ -73,7 +73,7 @@ class ClientKeys:
         """Raises OSError, ValueError."""
         with suppress(FileNotFoundError):
             return _decode(read_own(path))
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_folder(path.parent)
         key = _encode(secrets.token_bytes(KEY_BYTES))
         handle, aside = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=path.parent)  # mode 0600
         try:

@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from homeport import Assignment, LocationSource, user_cache_dir
-from homeport.cache import MAX_FILE_BYTES, AssignmentCache, read_own
+from homeport.cache import AssignmentCache
+from homeport.private_files import MAX_FILE_BYTES
 
 HOME = Assignment(
     tenant="acme",
@@ -157,15 +158,20 @@ def test_a_pipe_in_the_files_place_does_not_block(cache):
     assert cache.get("acme", "phone") is None
 
 
-def test_somebody_elses_file_is_not_believed(tmp_path):
-    """Root can give a file away; everybody else finds one of root's."""
-    path = Path("/etc/passwd")
-    if os.geteuid() == 0:
-        path = tmp_path / "planted"
-        path.write_bytes(json.dumps(GOOD).encode())
-        os.chown(path, 12_345, -1)
-    with pytest.raises(ValueError, match="belongs to user"):
-        read_own(path)
+def test_a_file_that_others_could_write_counts_as_absent_and_is_written_anew(cache, caplog):
+    cache.put(HOME)
+    file_of(cache).chmod(0o666)
+    assert cache.get("acme", "phone") is None
+    assert "others could write it (mode 666)" in caplog.text
+    cache.put(HOME)
+    assert cache.get("acme", "phone") == HOME
+
+
+def test_a_folder_that_lay_open_is_closed_by_the_next_write(cache):
+    cache.put(HOME)
+    cache.folder.chmod(0o755)
+    cache.put(HOME)
+    assert stat.S_IMODE(cache.folder.stat().st_mode) == 0o700
 
 
 def test_a_file_over_the_limit_is_not_read(cache):
