@@ -144,7 +144,13 @@ class DecisionsStack:
         child = Child(program)
         self._children.append(child)
         child.start(
-            [*arguments, f"--clock-file={self._folder / 'clock'}", f"--ready-file={ready_file}"]
+            [
+                *arguments,
+                # What the server compiled to try it need not be compiled again by platforms.
+                f"--compiled-dir={self._folder / 'compiled'}",
+                f"--clock-file={self._folder / 'clock'}",
+                f"--ready-file={ready_file}",
+            ]
         )
         return self.until(f"{name} to be ready", lambda: self._ready(child))
 

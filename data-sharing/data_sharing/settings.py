@@ -34,6 +34,11 @@ class Settings(AccessSettings, ConnectionSettings, WrappingSettings):
     data_dir: Annotated[
         Path, Field(description="events, applications and compiled code are kept there")
     ] = Path("homeport-data/sharing")
+    compiled_dir: Annotated[
+        Path | None,
+        Field(description="compiled code, which programs of one user on a machine may share; "
+              "default: in data_dir"),
+    ] = None  # fmt: skip
     listen: Annotated[str, Field(description="host:port for gRPC; port 0: any")] = "127.0.0.1:7703"
     http_listen: Annotated[
         str, Field(description="host:port for CloudEvents over HTTP; empty: none")

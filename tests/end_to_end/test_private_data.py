@@ -67,11 +67,12 @@ def test_of_a_server_with_its_store(tmp_path: Path) -> None:
 
 
 def test_of_a_data_sharing_server_and_a_platform(tmp_path: Path) -> None:
-    with SharingServer(tmp_path) as sharing:
+    compiled = f"--compiled-dir={tmp_path / 'compiled'}"
+    with SharingServer(tmp_path, compiled) as sharing:
         platform = ServerProcess(
             tmp_path, "platform",
             ("-m", "data_sharing.platforms", "--name=a", "--applications=none",
-             f"--data-dir={tmp_path / 'platform-data'}", f"--server={sharing.address}"),
+             f"--data-dir={tmp_path / 'platform-data'}", f"--server={sharing.address}", compiled),
         )  # fmt: skip
         try:
             while not (tmp_path / "platform-data/journal").exists():
@@ -82,6 +83,10 @@ def test_of_a_data_sharing_server_and_a_platform(tmp_path: Path) -> None:
         assert {"sharing.db", "signing.key"} <= files_of(tmp_path / "data")
         assert open_to_others(tmp_path / "data") == []
         assert open_to_others(tmp_path / "platform-data") == []
+        assert open_to_others(tmp_path / "compiled") == []
+        assert {one.name for one in (tmp_path / "compiled").iterdir()} >= {".homeport", "wasm"}
+        assert not (tmp_path / "data/compiled").exists()
+        assert not (tmp_path / "platform-data/compiled").exists()
 
 
 def test_a_data_directory_that_lay_open_is_closed_at_start(tmp_path: Path) -> None:

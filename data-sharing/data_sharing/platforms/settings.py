@@ -36,6 +36,11 @@ class PlatformSettings(ServiceSettings):
     data_dir: Annotated[
         Path, Field(description="journal, artifacts and compiled code; one platform's alone")
     ]
+    compiled_dir: Annotated[
+        Path | None,
+        Field(description="compiled code, which programs of one user on a machine may share; "
+              "default: in data_dir"),
+    ] = None  # fmt: skip
     server: Annotated[str, Field(description="decision services, host:port[,host:port…]")] = (
         "127.0.0.1:7703"
     )

@@ -25,7 +25,7 @@ from data_sharing.platforms.installer import Installer
 from data_sharing.platforms.journal import Journal
 from data_sharing.platforms.reports import ReportQueue
 from data_sharing.platforms.settings import PlatformSettings
-from data_sharing.runtimes.runtime_host import RuntimeHost
+from data_sharing.runtimes.runtime_host import COMPILED_FOLDER, RuntimeHost
 from data_sharing.signing import InstructionVerifier
 
 CAPACITY_PER_THREAD = 8
@@ -55,10 +55,13 @@ async def run_platform(
         settings=("ca", "certificate", "certificate_key"),
     )
     await asyncio.to_thread(DATA_FOLDER.take, settings.data_dir)
+    compiled = settings.compiled_dir or settings.data_dir / "compiled"
+    if settings.compiled_dir is not None:
+        await asyncio.to_thread(COMPILED_FOLDER.take, compiled)
     journal = await Journal.open(settings.data_dir / "journal", now_ms=wall_ms())
     try:
         with RuntimeHost(
-            settings.data_dir / "compiled",
+            compiled,
             threads=settings.threads or None,
             processes=settings.processes(),
         ) as runtimes:

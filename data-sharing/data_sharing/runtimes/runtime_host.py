@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
 
+from control_plane.data_folder import DataFolder
 from data_sharing.runtimes.port import (
     Artifact,
     ArtifactKind,
@@ -25,6 +26,9 @@ from data_sharing.runtimes.port import (
 )
 from data_sharing.runtimes.processes import ProcessPolicy, ProcessRuntime
 from data_sharing.runtimes.wasm import WasmRuntime
+
+# What runs as native code is compiled here: whoever else could write in it could run anything.
+COMPILED_FOLDER = DataFolder(flag="--compiled-dir", parts=("wasm", "processes"))
 
 
 class RuntimeHost:

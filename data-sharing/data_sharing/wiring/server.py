@@ -63,7 +63,7 @@ from data_sharing.registry import tables as registry_tables
 from data_sharing.registry.artifacts import Artifacts
 from data_sharing.registry.registry import Registry
 from data_sharing.registry.trial import Trial
-from data_sharing.runtimes.runtime_host import RuntimeHost
+from data_sharing.runtimes.runtime_host import COMPILED_FOLDER, RuntimeHost
 from data_sharing.settings import Settings
 from data_sharing.wiring.decisions import Deciding, build_deciding
 
@@ -106,6 +106,9 @@ async def serve(
     wrapping = settings.wrapping(secrets.token_bytes)
     # A key that lies open is not mended but refused by its reader: others may have it by now.
     await asyncio.to_thread(DATA_FOLDER.take, folder, leave=[SIGNING_KEY])
+    compiled = settings.compiled_dir or folder / "compiled"
+    if settings.compiled_dir is not None:
+        await asyncio.to_thread(COMPILED_FOLDER.take, compiled)
     pool = ProcessPool(
         offloaded_tasks.PLACE, workers=_workers(os.cpu_count()), limits=offloaded_tasks.LIMITS
     )
@@ -113,7 +116,7 @@ async def serve(
     tls = serving_tls(settings.tls_certificate, settings.tls_key, settings.tls_client_ca)
     database = await Database.open(folder / "sharing.db", SCHEMAS)
     try:
-        with RuntimeHost(folder / "compiled", processes=settings.processes()) as hosting:
+        with RuntimeHost(compiled, processes=settings.processes()) as hosting:
             registry = Registry(
                 database,
                 Artifacts(folder / "artifacts"),
