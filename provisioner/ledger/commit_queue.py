@@ -168,8 +168,7 @@ class CommitQueue:
             return
         except OutcomeUnknown:
             self._timer.timed_out()
-            await self.refresh(accounts)
-            self._requeue(batch.claims, batch.releases)
+            await self._try_again(batch.claims, batch.releases, accounts)
             return
         self._timer.answered(self._clock() - began)
         faultpoints.passing("ledger.commit.after")
@@ -187,8 +186,7 @@ class CommitQueue:
             return
         self.conflicts += 1
         if compares and rules.outdated(compares, result):
-            await self.refresh(accounts)
-            self._requeue(batch.claims, batch.releases)
+            await self._try_again(batch.claims, batch.releases, accounts)
         else:
             await self._explain_refusal(batch, accounts, result)
 
@@ -230,20 +228,18 @@ class CommitQueue:
             else:
                 explained += 1
                 tell(release.changed, found)
-        if not explained:
-            await self.refresh(accounts)
-        self._requeue(claims, releases)
+        if explained:
+            self._requeue(claims, releases)
+        else:
+            await self._try_again(claims, releases, accounts)
 
     async def _register(self, batch: Batch, unregistered: Sequence[Account]) -> None:
         """Nothing may be counted at a unit whose capacity record does not know us. This takes
         a while, in which clients may begin to belong elsewhere: all go through the queue again."""
+        self._requeue(batch.claims, batch.releases)
         refused = {one.unit for one in unregistered if not await self.register(one)}
-        for operation in (*batch.claims, *batch.releases):
-            if touches(operation, refused):
-                self._fail(operation, Unavailable("the unit's ledger cannot be written"))
-        self._requeue(
-            [one for one in batch.claims if not touches(one, refused)],
-            [one for one in batch.releases if not touches(one, refused)],
+        self._drop(
+            lambda one: touches(one, refused), Unavailable("the unit's ledger cannot be written")
         )
 
     async def register(self, account: Account) -> bool:
@@ -251,6 +247,14 @@ class CommitQueue:
         return await self._rules.register(account, self.refresh)
 
     # -- what waits --------------------------------------------------------------------
+
+    async def _try_again(
+        self, claims: list[Claim], releases: list[Release], accounts: Sequence[Account]
+    ) -> None:
+        """Reads the accounts, then the operations go out anew. They wait in the queue meanwhile:
+        the store may be away for long, and whose time is over is told so."""
+        self._requeue(claims, releases)
+        await self.refresh(accounts)
 
     def _requeue(self, claims: list[Claim], releases: list[Release]) -> None:
         """Puts operations back at the head of the queue, in their order."""
@@ -279,8 +283,12 @@ class CommitQueue:
     def drop_expired(self) -> None:
         """Answers those who waited too long; for when nothing moves."""
         now = self._clock()
-        for operation in self._waiting.take_where(lambda one: one.expires_at < now):
-            self._fail(operation, Unavailable("the store is away; try again"))
+        self._drop(lambda one: one.expires_at < now, Unavailable("the store is away; try again"))
+
+    def _drop(self, unwanted: Callable[[Operation], bool], error: ServiceError) -> None:
+        """Answers those who wait and are unwanted."""
+        for operation in self._waiting.take_where(unwanted):
+            self._fail(operation, error)
 
     def _fail_batch(self, batch: Batch, error: ServiceError) -> None:
         for operation in (*batch.claims, *batch.releases):

@@ -11,7 +11,7 @@ import pytest
 from control_plane import keys
 from control_plane.fleet.capacity import CapacityRecord, encode_capacity
 from control_plane.store.embedded import EmbeddedStore
-from control_plane.store.port import Put, Txn, unchanged
+from control_plane.store.port import OutcomeUnknown, Put, StoreUnavailable, Txn, unchanged
 from provisioner.ledger.account import Account
 from provisioner.ledger.commit_queue import CommitQueue
 from provisioner.ledger.commit_rules import StoreCommitRules
@@ -59,6 +59,16 @@ class GuardedRules(StoreCommitRules):
         self.away: set[bytes] = set()
         self.forwarded: list[Claim] = []
         self.route = None
+        self.store_is_away = False
+        self.reads = 0
+        self.on_read = lambda: None
+
+    async def read_accounts(self, accounts):
+        self.reads += 1
+        if self.store_is_away:
+            self.on_read()
+            raise StoreUnavailable("away")
+        return await super().read_accounts(accounts)
 
     def compares(self):
         return (unchanged(GUARD, self.guard_revision),)
@@ -93,14 +103,14 @@ class Bench:
         self.session = session
         self.account = Account(unit=UNIT)
 
-    def queue(self, *, routed: bool = False) -> CommitQueue:
+    def queue(self, *, routed: bool = False, clock=lambda: 0.0) -> CommitQueue:
         self.rules.route = self.rules if routed else None
         return CommitQueue(
             self.rules.store,
             self.session,
             self.rules,
             permits=asyncio.Semaphore(1),
-            clock=lambda: 0.0,
+            clock=clock,
             reroute=lambda claim: claim.outcome.set_result("rerouted"),
             touched=lambda account: None,
         )
@@ -204,3 +214,57 @@ async def test_a_claim_whose_unit_has_no_room_left_is_rerouted(bench):
     async with at_work(queue):
         assert await outcome(client) == "rerouted"
     assert (bench.account.in_flight, client.reserved) == (0, False)
+
+
+class SilentStore:
+    """Its answer to a write does not come."""
+
+    async def commit(self, txn, *, timeout_s=None):
+        raise OutcomeUnknown("no answer")
+
+
+async def away_after_a_write(bench, *, unregistered: bool = False):
+    """A queue whose store is away from its first write on, for which time passes at each try to
+    read it, and a client that waits for three seconds."""
+    now = [0.0]
+    queue, client = bench.queue(clock=lambda: now[0]), Newcomer("alice", bench.account)
+    client.expires_at = 3.0
+    if unregistered:
+        bench.rules.unknown = {UNIT}
+    else:
+        queue._store = SilentStore()
+    bench.rules.store_is_away, bench.rules.reads = True, 0
+
+    def passes() -> None:
+        now[0] += 1.0
+
+    bench.rules.on_read = passes
+    queue.submit(client)
+    return queue, client
+
+
+@pytest.mark.parametrize("unregistered", [False, True], ids=["a batch", "a registration"])
+async def test_who_waits_for_an_unknown_outcome_is_answered_in_time(bench, unregistered):
+    """Also while the store stays away: its own clients, and not only those behind them."""
+    queue, client = await away_after_a_write(bench, unregistered=unregistered)
+    async with at_work(queue):
+        assert await outcome(client) == "Unavailable"
+    assert bench.rules.reads == 4
+    assert (bench.account.in_flight, client.reserved, len(queue)) == (0, False, 0)
+
+
+async def test_who_has_time_left_gets_a_place_when_the_store_is_back(bench):
+    queue, client = await away_after_a_write(bench)
+    client.expires_at = float("inf")
+    passes = bench.rules.on_read
+
+    def comes_back() -> None:
+        passes()
+        if bench.rules.reads == 2:
+            bench.rules.store_is_away = False
+            queue._store = bench.rules.store
+
+    bench.rules.on_read = comes_back
+    async with at_work(queue):
+        assert await outcome(client) == "assigned"
+    assert (bench.account.in_flight, bench.account.usage) == (0, 1)
