@@ -14,7 +14,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bench.suite.measurement import Measurement, Samples
+from bench.suite.measurement import Measurement, Ratio, Samples
 from console.cli.tables import Table, fold, number, whole
 from console.local.etcd_process import find_etcd
 
@@ -44,6 +44,11 @@ def document(
         "ratios": {r.key: round(r.value(samples), 3) for r in ratios},
         "targets": {r.key: {"at_least" if r.at_least else "at_most": r.target} for r in ratios},
         "met": {r.key: r.met(samples) for r in ratios},
+        "spreads": {
+            r.key: [round(edge(r.of_pairs(samples)), 3) for edge in (min, max)]
+            for r in ratios
+            if r.paired
+        },
         "figures": {name: round(samples.median(name), 2) for name in units},
         "units": units,
         "samples": {name: [round(v, 2) for v in samples.values[name]] for name in units},
@@ -117,11 +122,20 @@ def ratios_table(measurements: Sequence[Measurement], samples: Samples) -> Table
                 ratio.key,
                 f"{samples.median(ratio.ours):,.0f}",
                 f"{samples.median(ratio.ceiling):,.0f} {one.units[ratio.ceiling]}",
-                f"{ratio.value(samples):.2f}",
+                _with_spread(ratio, samples),
                 f"{sign} {ratio.target:.2f}",
                 "[green]met[/]" if ratio.met(samples) else "[red]short[/]",
             )
     return table
+
+
+def _with_spread(ratio: Ratio, samples: Samples) -> str:
+    """The value; of one of pairs, from where to where the ratios of the pairs go besides."""
+    value = f"{ratio.value(samples):.2f}"
+    if not ratio.paired:
+        return value
+    pairs = ratio.of_pairs(samples)
+    return f"{value} ({min(pairs):.2f} to {max(pairs):.2f})"
 
 
 def show(measurements: Sequence[Measurement], samples: Samples, console: Console) -> None:

@@ -139,9 +139,15 @@ class LoadConnection(asyncio.Protocol):
         self._send()
         return self._done
 
-    def give_up(self) -> None:
-        """Counts what is not answered by now as such, and closes the connection."""
-        self._end_all("unanswered")
+    @property
+    def ended(self) -> int:
+        """How many calls of this run have ended, well or not."""
+        return self._counts.good + sum(self._counts.errors.values())
+
+    def give_up(self, why: str) -> None:
+        """Counts what is not answered by now as an error of this kind, and closes the
+        connection."""
+        self._end_all(why)
         self.close()
 
     def close(self) -> None:

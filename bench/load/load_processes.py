@@ -22,7 +22,8 @@ from bench.load.results import CallCounts, LoadResult, load_result, total
 
 CONNECT_WITHIN_S = 10.0
 PREPARE_WITHIN_S = 60.0
-GIVE_UP_S = 60.0  # calls that have no answer by then get none
+SILENT_S = 30.0  # where no call has ended for so long, those under way get no answer
+LONGEST_S = 600.0  # a run, on whatever machine
 LEAVE_WITHIN_S = 10.0
 SETTLE_S = 0.1  # settings go both ways on a new connection before the clock starts
 
@@ -92,7 +93,8 @@ class LoadProcesses:
                 _next(pipe, PREPARE_WITHIN_S)
             for _, pipe in self._members:
                 pipe.send("go")
-            counts = [_next(pipe, GIVE_UP_S + LEAVE_WITHIN_S) for _, pipe in self._members]
+            within_s = LONGEST_S + SILENT_S + LEAVE_WITHIN_S
+            counts = [_next(pipe, within_s) for _, pipe in self._members]
         except (EOFError, BrokenPipeError) as error:
             raise RuntimeError("a load process ended early; its traceback is above") from error
         return load_result([one for one in counts if one is not None])
@@ -128,16 +130,37 @@ async def _stand_by(number: int, connections: int, in_flight: int, pipe: Connect
             break
         cpu_s = time.process_time()
         calls = [one.start() for one in opened]
-        _, unfinished = await asyncio.wait(calls, timeout=GIVE_UP_S)
-        if unfinished:
-            for one in opened:
-                one.give_up()
+        await _until_ended(calls, opened)
         counts = total([await call for call in calls])
         counts.cpu_s = time.process_time() - cpu_s
         pipe.send(counts)
     for opened in kept.values():
         for one in opened:
             one.close()
+
+
+async def _until_ended(
+    calls: Sequence[asyncio.Future[CallCounts]],
+    opened: Sequence[LoadConnection],
+    *,
+    silent_s: float = SILENT_S,
+    longest_s: float = LONGEST_S,
+) -> None:
+    """Waits for the calls, and gives up those that nothing is heard of. A run that is slow and
+    goes on is none of them: its calls are answered."""
+    loop = asyncio.get_running_loop()
+    end, before = loop.time() + longest_s, -1
+    while True:
+        _, unfinished = await asyncio.wait(calls, timeout=silent_s)
+        if not unfinished:
+            return
+        ended = sum(one.ended for one in opened)
+        if ended == before or loop.time() >= end:
+            why = "unanswered" if ended == before else f"no answer within {longest_s:g} s"
+            for one in opened:
+                one.give_up(why)
+            return
+        before = ended
 
 
 async def _connected(

@@ -1,5 +1,5 @@
 """New clients that enrol by an HMAC and with a key, next to new clients that show nothing: both on
-the default transport, on one etcd, asked by the same load processes in turn."""
+the default transport, on one etcd, asked by the same load processes in pairs."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ import hashlib
 import secrets
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import grpc
 
 from bench.load.load_processes import LoadProcesses
+from bench.load.results import LoadResult
 from bench.suite.measurement import Measurement, Ratio, Samples
+from bench.suite.pairs import PAIRS, Side, ask_in_pairs, units_of
 from bench.suite.processes import etcd, provisioner, scratch
 from bench.suite.unary import COUNTS, check_provisioned
 from bench.workloads import GROUP, Enrolments
@@ -41,27 +44,29 @@ async def new_group(address: str) -> str:
 
 
 def measure(samples: Samples, rounds: int, quick: bool, tick: Callable[[], None]) -> None:
-    """Both servers stand throughout; each round asks both."""
-    count = COUNTS["new"] // (5 if quick else 1)
+    """Both servers stand throughout; each round asks both in pairs."""
+    count = COUNTS["new"] // (2 * PAIRS) // (5 if quick else 1)
     with ExitStack() as stack:
         folder = stack.enter_context(scratch())
         url = stack.enter_context(etcd(folder))
         # The fleet is applied through the first, which asks nobody.
-        plain = stack.enter_context(provisioner(url, "auto", folder))["grpc"]
+        plain = stack.enter_context(provisioner(url, "auto", folder))
         arguments = (f"--tokens={tokens_file(folder)}",)
         asking = stack.enter_context(
             provisioner(url, "auto", folder, *arguments, fleet_applied=True)
-        )["grpc"]
-        group_key = asyncio.run(new_group(asking))
+        )
+        group_key = asyncio.run(new_group(asking["grpc"]))
         load = stack.enter_context(LoadProcesses())
+
+        def ask(server: dict[str, str], key: str) -> LoadResult:
+            work = Enrolments(run=secrets.token_hex(4), count=count, group_key=key)
+            return check_provisioned(load.run(server["grpc"], work), existing=False)
+
+        checked = Side(name="auth_new", pid=int(asking["pid"]),
+                       run=partial(ask, asking, group_key))  # fmt: skip
+        none = Side(name="open_new", pid=int(plain["pid"]), run=partial(ask, plain, ""))
         for number in range(-1, rounds):  # round -1 warms everything up
-            kept = samples if number >= 0 else Samples()
-            name = secrets.token_hex(4)
-            none = load.run(plain, Enrolments(run="o" + name, count=count))
-            kept.add("open_new_per_s", check_provisioned(none, existing=False).per_s)
-            work = Enrolments(run="a" + name, count=count, group_key=group_key)
-            checked = load.run(asking, work)
-            kept.add("auth_new_per_s", check_provisioned(checked, existing=False).per_s)
+            ask_in_pairs(samples if number >= 0 else Samples(), checked, none)
             tick()
 
 
@@ -69,9 +74,9 @@ ENROLLING = Measurement(
     name="enrolment",
     ratios=(
         Ratio(key="auth_new_vs_open_new", ours="auth_new_per_s", ceiling="open_new_per_s",
-              target=0.85),
+              target=0.85, paired=True),
     ),
-    units={"auth_new_per_s": "clients/s", "open_new_per_s": "clients/s"},
+    units=units_of("auth_new", "open_new"),
     run=measure,
     steps=lambda rounds: rounds + 1,
 )  # fmt: skip

@@ -22,16 +22,25 @@ class Samples:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ratio:
-    """ours ÷ ceiling, medians of one run. `at_least` False: at most."""
+    """ours ÷ ceiling, medians of one run. `at_least` False: at most. paired: the median of the
+    ratios of each pair of values, which were measured right after one another."""
 
     key: str
     ours: str
     ceiling: str
     target: float
     at_least: bool = True
+    paired: bool = False
 
     def value(self, samples: Samples) -> float:
+        if self.paired:
+            return median(self.of_pairs(samples))
         return samples.median(self.ours) / samples.median(self.ceiling)
+
+    def of_pairs(self, samples: Samples) -> list[float]:
+        """The ratio of each pair of values, in their order."""
+        ours, ceiling = samples.values[self.ours], samples.values[self.ceiling]
+        return [mine / theirs for mine, theirs in zip(ours, ceiling, strict=True)]
 
     def met(self, samples: Samples) -> bool:
         value = self.value(samples)

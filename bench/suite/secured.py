@@ -1,5 +1,5 @@
 """New clients over TLS, next to new clients in the clear: both on the default transport, on one
-etcd, asked by the same load processes in turn. With client certificates as well."""
+etcd, asked by the same load processes in pairs."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import secrets
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from bench.load.load_processes import LoadProcesses
+from bench.load.results import LoadResult
 from bench.suite.measurement import Measurement, Ratio, Samples
+from bench.suite.pairs import PAIRS, Side, ask_in_pairs, units_of
 from bench.suite.processes import etcd, provisioner, scratch
 from bench.suite.unary import COUNTS, check_provisioned
 from bench.workloads import Provisions
@@ -33,24 +36,24 @@ def certified(folder: Path) -> tuple[Path, bytes, list[str]]:
 
 
 def measure(samples: Samples, rounds: int, quick: bool, tick: Callable[[], None]) -> None:
-    """Both servers stand throughout; each round asks both."""
-    count = COUNTS["new"] // (5 if quick else 1)
+    """Both servers stand throughout; each round asks both in pairs."""
+    count = COUNTS["new"] // (2 * PAIRS) // (5 if quick else 1)
     with ExitStack() as stack:
         folder = stack.enter_context(scratch())
         url = stack.enter_context(etcd(folder))
         ca_file, ca, arguments = certified(folder)
-        plain = stack.enter_context(provisioner(url, "auto", folder))["grpc"]
-        tls = stack.enter_context(provisioner(url, "auto", folder, *arguments, ca=ca))["grpc"]
+        plain = stack.enter_context(provisioner(url, "auto", folder))
+        tls = stack.enter_context(provisioner(url, "auto", folder, *arguments, ca=ca))
         load = stack.enter_context(LoadProcesses())
+
+        def ask(server: dict[str, str], ca: str) -> LoadResult:
+            work = Provisions(run=secrets.token_hex(4), count=count)
+            return check_provisioned(load.run(server["grpc"], work, ca=ca), existing=False)
+
+        secured = Side(name="tls_new", pid=int(tls["pid"]), run=partial(ask, tls, str(ca_file)))
+        clear = Side(name="plain_new", pid=int(plain["pid"]), run=partial(ask, plain, ""))
         for number in range(-1, rounds):  # round -1 warms everything up
-            kept = samples if number >= 0 else Samples()
-            name = secrets.token_hex(4)
-            clear = load.run(plain, Provisions(run="p" + name, count=count))
-            kept.add("plain_new_per_s", check_provisioned(clear, existing=False).per_s)
-            secured = load.run(tls, Provisions(run="t" + name, count=count), ca=str(ca_file))
-            kept.add("tls_new_per_s", check_provisioned(secured, existing=False).per_s)
-            kept.add("tls_new_p99_ms", secured.p99_ms)
-            kept.add("plain_new_p99_ms", clear.p99_ms)
+            ask_in_pairs(samples if number >= 0 else Samples(), secured, clear)
             tick()
 
 
@@ -58,12 +61,9 @@ SECURED = Measurement(
     name="single calls over TLS",
     ratios=(
         Ratio(key="tls_new_vs_plain_new", ours="tls_new_per_s", ceiling="plain_new_per_s",
-              target=0.75),
+              target=0.75, paired=True),
     ),
-    units={
-        "tls_new_per_s": "clients/s", "plain_new_per_s": "clients/s",
-        "tls_new_p99_ms": "ms at 256 in flight", "plain_new_p99_ms": "ms at 256 in flight",
-    },
+    units=units_of("tls_new", "plain_new"),
     run=measure,
     steps=lambda rounds: rounds + 1,
 )  # fmt: skip

@@ -133,7 +133,7 @@ def measured() -> tuple[list[Measurement], Samples]:
     for name in ("ours", "ceiling"):
         samples.add(name, 123_456_789.0)
     ratio = Ratio(key="provision_many_embedded_vs_sqlite_and_more", ours="ours",
-                  ceiling="ceiling", target=0.2)  # fmt: skip
+                  ceiling="ceiling", target=0.2, paired=True)  # fmt: skip
     per_s = {"ours": "clients/s", "ceiling": "creates/s"}
     one = Measurement(name="x", ratios=(ratio,), units=per_s, run=lambda *_: None,
                       steps=lambda rounds: rounds)  # fmt: skip
