@@ -38,12 +38,14 @@ class AuditRecorder:
         self._keep = keep
         self._wake = asyncio.Event()
         self.late: deque[AuditEntry] = deque(maxlen=MOST_LATE)
+        self.written = 0  # entries
+        self.failed = 0  # times that one could not be written
 
     async def asked(self, entry: AuditEntry) -> AuditEntry:
         """The entry with its sequence, once it is on disk. Raises Unavailable: nothing may be
         changed."""
         try:
-            return replace(entry, sequence=await self._log.append(entry))
+            return replace(entry, sequence=await self._append(entry))
         except (StoreUnavailable, OutcomeUnknown) as error:
             raise Unavailable(
                 f"the audit log cannot be written, and nothing was changed: {error.message}"
@@ -52,7 +54,7 @@ class AuditRecorder:
     async def ended(self, entry: AuditEntry) -> None:
         """Writes an outcome, now or later."""
         try:
-            await self._log.append(entry)
+            await self._append(entry)
         except ServiceError as error:
             log.error("the outcome of audit entry %d is not written yet: %s", entry.asked, error)
             self.ended_later(entry)
@@ -73,12 +75,21 @@ class AuditRecorder:
             self._wake.clear()
             await _wait(self._wake, TRIM_EVERY_S)
 
+    async def _append(self, entry: AuditEntry) -> int:
+        try:
+            sequence = await self._log.append(entry)
+        except ServiceError:
+            self.failed += 1
+            raise
+        self.written += 1
+        return sequence
+
     async def _write_late(self) -> bool:
         """Whether all of them are written; after a pause where not."""
         while self.late:
             entry = self.late[0]
             try:
-                await self._log.append(entry)
+                await self._append(entry)
             except ServiceError:
                 await asyncio.sleep(RETRY_S)
                 self._wake.set()

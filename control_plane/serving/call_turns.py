@@ -50,6 +50,7 @@ class CallTurns:
         )
         self._waiting: dict[int, float] = {}  # since when, by call
         self._given_up: set[int] = set()  # while they waited
+        self.arrived: dict[int, float] = {}  # when those came that begin now and had to wait
 
     def __len__(self) -> int:
         """Calls that have not begun."""
@@ -79,13 +80,17 @@ class CallTurns:
                 if number in self._given_up:
                     self._given_up.remove(number)
                     continue
-                waited_s = now - self._waiting.pop(number)
+                since = self.arrived[number] = self._waiting.pop(number)
+                waited_s = now - since
                 metadata, peer, left_s = event[5]
                 if left_s is not None:
                     event = (*event[:5], (metadata, peer, max(0.0, left_s - waited_s)))
             begun.append(event)
-        if begun:
-            self._begin(begun)
+        try:
+            if begun:
+                self._begin(begun)
+        finally:
+            self.arrived = {}
 
     def _cost(self, event: Event) -> int:
         if event[0] != EVENT_CALL:

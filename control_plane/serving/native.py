@@ -15,12 +15,14 @@ import shutil
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from time import monotonic
 from typing import Any
 
 import pygrpc_native.aio as native_aio  # `from pygrpc_native import aio` recurses in 0.5.0
 from pygrpc_native import EVENT_CALL, NativeGrpcFront
 
 from control_plane.errors import ServiceError, Unauthenticated
+from control_plane.serving.call_statistics import CallStatistics, MethodStatistics
 from control_plane.serving.call_turns import CallTurns, Event
 from control_plane.serving.calls import HotCall, HotMethod, Metadata
 from control_plane.serving.connections import Connection, Connections
@@ -42,7 +44,7 @@ LAST_BYTES_S = 0.1  # for the front to write what it was handed; it does not say
 class NativeCall(HotCall):
     """A call that is known to the front by its id."""
 
-    __slots__ = ("_connection", "_details", "_front", "_id", "_server")
+    __slots__ = ("_began", "_connection", "_details", "_front", "_id", "_server", "_statistics")
 
     def __init__(
         self,
@@ -51,7 +53,9 @@ class NativeCall(HotCall):
         call_id: int,
         payload: bytes,
         details: Any,
-        connection: Connection | None = None,
+        connection: Connection | None,
+        statistics: MethodStatistics,
+        began: float,
     ) -> None:
         self._server = server
         self._front = front
@@ -59,14 +63,18 @@ class NativeCall(HotCall):
         self.payload = payload
         self._details = details
         self._connection = connection
+        self._statistics = statistics
+        self._began = began
 
     def reply(self, response: bytes) -> None:
         self._server.outstanding -= 1
         self._front.respond(self._id, response)
+        self._statistics.seconds.observe(monotonic() - self._began)
 
     def fail(self, error: ServiceError) -> None:
         self._server.outstanding -= 1
         status = status_of(error)
+        self._statistics.failed(status.code.name, monotonic() - self._began)
         self._front.fail(self._id, status.code.value[0], status.message, status.trailers)
 
     def metadata(self) -> Metadata:
@@ -95,13 +103,16 @@ class NativeServer(native_aio.Server):
         interceptors: Sequence[Any],
         options: Sequence[tuple[str, Any]],
         connections: Connections | None = None,
+        statistics: CallStatistics | None = None,
     ) -> None:
-        """connections: those of the listener that ends TLS before this; None: nothing does."""
+        """connections: those of the listener that ends TLS before this; None: nothing does.
+        statistics: where hot calls are counted."""
         super().__init__(interceptors=interceptors, options=options)
         self._options = [(name, value) for name, value in options if name != MAX_STREAMS]
         self._options.append((MAX_STREAMS, BEHIND_STREAMS))
         self._hot = hot
-        self._hot_by_id: dict[int, HotMethod] = {}
+        self._hot_by_id: dict[int, tuple[HotMethod, MethodStatistics]] = {}
+        self._statistics = statistics or CallStatistics()
         self._turns = CallTurns(
             self._begin,
             hot=self._hot_by_id,
@@ -134,7 +145,7 @@ class NativeServer(native_aio.Server):
             await asyncio.to_thread(self._listener.start)
         self._hot_by_id.update(
             {
-                number: self._hot[path]
+                number: (self._hot[path], self._statistics.of(path))
                 for number, (path, _) in enumerate(self._table)
                 if path in self._hot
             }
@@ -147,9 +158,10 @@ class NativeServer(native_aio.Server):
         front: NativeGrpcFront | None = self._front
         methods, others = self._hot_by_id, []
         limit, connections = self._receive_limit, self._connections
+        now, arrived = monotonic(), self._turns.arrived
         for event in events:
-            method = methods.get(event[2])
-            if method is None or event[0] != EVENT_CALL:
+            hot = methods.get(event[2])
+            if hot is None or event[0] != EVENT_CALL:
                 if self._draining and event[0] == EVENT_CALL and front is not None:
                     status = status_of(draining())
                     front.fail(event[1], status.code.value[0], status.message, status.trailers)
@@ -164,7 +176,11 @@ class NativeServer(native_aio.Server):
                     details = metadata, connection.peer, details[2]
                 except Unauthenticated as error:
                     stranger = error
-            call = NativeCall(self, front, event[1], payload, details, connection)
+            method, statistics = hot
+            began = arrived.get(event[1], now) if arrived else now
+            call = NativeCall(
+                self, front, event[1], payload, details, connection, statistics, began
+            )
             self.outstanding += 1
             if stranger is not None:
                 call.fail(stranger)

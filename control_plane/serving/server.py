@@ -22,6 +22,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from control_plane.errors import InvalidInput
 from control_plane.pacing import CoroutinePacer
+from control_plane.serving.call_statistics import CallCounter, CallStatistics
 from control_plane.serving.calls import HotMethod
 from control_plane.serving.connection_limits import ConnectionLimits
 from control_plane.serving.connection_watch import ConnectionWatch
@@ -79,11 +80,11 @@ class Server:
     ) -> None:
         """proxies: trusted ones, which may have more connections than others. watch: of the
         process, where it has several servers."""
-        self._tls = tls
+        self.tls = tls
         self._share_port = share_port
         self._limits = limits or ConnectionLimits()
         self._proxies = proxies or Proxies()
-        self._watch = watch or ConnectionWatch()
+        self.watch = watch or ConnectionWatch()
         self._ports: list[int] = []
         self.transport = choose_transport(transport)
         hot = {f"/{s.name}/{name}": method for s in services for name, method in s.hot.items()}
@@ -114,13 +115,19 @@ class Server:
             if self.transport is Transport.GRPCIO
             else None,
         )
-        behind = [first_message, self._errors_to_status, *interceptors]
+        self.statistics = CallStatistics()
+        counter = CallCounter(self.statistics)
+        behind = [first_message, counter, self._errors_to_status, *interceptors]
         self._server: aio.Server
         if self.transport is Transport.NATIVE:
             from control_plane.serving.native import NativeServer
 
             self._server = NativeServer(
-                hot=hot, interceptors=behind, options=options, connections=connections
+                hot=hot,
+                interceptors=behind,
+                options=options,
+                connections=connections,
+                statistics=self.statistics,
             )
         else:
             self._server = grpcio_server(interceptors=behind, options=options)
@@ -137,13 +144,13 @@ class Server:
         """Listens on host:port (port 0: any) and returns the port. Raises InvalidInput when
         that cannot be had."""
         try:
-            if self._tls is None:
+            if self.tls is None:
                 port = self._server.add_insecure_port(address)
             elif self.transport is Transport.NATIVE:
                 native: Any = self._server
-                port = native.add_tls_port(address, self._tls, share_port=self._share_port)
+                port = native.add_tls_port(address, self.tls, share_port=self._share_port)
             else:
-                port = self._server.add_secure_port(address, secured(self._tls))
+                port = self._server.add_secure_port(address, secured(self.tls))
         except (RuntimeError, OSError, ValueError) as error:
             raise _cannot_listen(address) from error
         if port == 0:
@@ -156,7 +163,7 @@ class Server:
         await self.ready(False)
         await self._server.start()
         for port in self._ports:
-            self._watch.hold(port, self._limits, self._proxies.is_trusted)
+            self.watch.hold(port, self._limits, self._proxies.is_trusted)
 
     async def ready(self, serving: bool = True) -> None:
         """What health answers from now on, for every service and for the whole."""
@@ -169,7 +176,7 @@ class Server:
         """Says NOT_SERVING, refuses new calls, gives those under way `grace_s` seconds; what is
         not finished by then ends with UNAVAILABLE, and RetryInfo."""
         for port in self._ports:
-            await asyncio.to_thread(self._watch.release, port)
+            await asyncio.to_thread(self.watch.release, port)
         await self._health.enter_graceful_shutdown()
         async with asyncio.timeout(grace_s + LAST_ANSWERS_S + 5.0):
             stopping = asyncio.ensure_future(self._server.stop(grace_s + LAST_ANSWERS_S))
@@ -183,7 +190,7 @@ class Server:
     def _close_connection(self, peer: str) -> None:
         address = peer_address(peer)
         if address is not None:
-            self._watch.close_peer(address, int(peer.rpartition(":")[2]))
+            self.watch.close_peer(address, int(peer.rpartition(":")[2]))
 
 
 def choose_transport(wanted: Transport) -> Transport:

@@ -5,6 +5,7 @@ Collected when scraped, from counters that the hot path keeps as plain integers.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import version
 
@@ -12,6 +13,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from control_plane.identity.keyring import KeyRing
+from control_plane.monitoring.families import histogram_family
 from control_plane.store.port import Health
 from control_plane.store.snapshot_keeper import SnapshotKeeper
 from control_plane.store.status import StoreStatus
@@ -25,7 +28,8 @@ from provisioner.provisioning.ticket_fallback import TicketFallback
 
 class ProvisionerMetrics(Collector):
     """Reads the use case, its ledger and the store's health. keeper None: no snapshot is kept.
-    damaged: the keys of records that are left out because they cannot be read."""
+    damaged: the keys of records that are left out because they cannot be read. ring: the ticket
+    keys; None: none are known yet."""
 
     def __init__(
         self,
@@ -38,6 +42,8 @@ class ProvisionerMetrics(Collector):
         store_status: StoreStatus,
         keeper: SnapshotKeeper | None,
         damaged: Callable[[], Iterable[str]] = lambda: (),
+        ring: Callable[[], KeyRing | None] = lambda: None,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._provisioner = provisioner
         self._ledger = ledger
@@ -48,6 +54,8 @@ class ProvisionerMetrics(Collector):
         self._store_status = store_status
         self._keeper = keeper
         self._damaged = damaged
+        self._ring = ring
+        self._wall = wall
         self._version = version("homeport-server")
 
     def readiness(self) -> Readiness:
@@ -56,9 +64,7 @@ class ProvisionerMetrics(Collector):
         return Readiness.READY if may_write and self._store_status.current else Readiness.DEGRADED
 
     def collect(self) -> Iterator[Metric]:
-        provisioner, ledger = self._provisioner, self._ledger
-        counts = ledger.counts()
-        fleet = provisioner.placer.fleet
+        provisioner = self._provisioner
         yield InfoMetricFamily("homeport_build", "What is running.", {"version": self._version})
         answers = CounterMetricFamily(
             "homeport_provisioning_answers", "Clients answered.", labels=["outcome"]
@@ -71,6 +77,32 @@ class ProvisionerMetrics(Collector):
             "homeport_provisioner_ticket_fallback_answers",
             "Known clients answered from their last ticket, without the store.",
             self._fallback.answered,
+        )
+        yield CounterMetricFamily(
+            "homeport_provisioner_ticket_holders_failed",
+            "Known clients that showed their last ticket and were let down.",
+            self._fallback.unanswered,
+        )
+        failures = CounterMetricFamily(
+            "homeport_provisioning_failures",
+            "Clients refused, by the name of their gRPC status.",
+            labels=["code"],
+        )
+        for code, count in provisioner.failures.copy().items():
+            failures.add_metric([code], count)
+        yield failures
+        yield histogram_family(
+            "homeport_provisioning_duration_seconds",
+            "From a client's request to its answer, whole milliseconds, in batches as well.",
+            {("new",): provisioner.new_times, ("known",): provisioner.known_times},
+            ["outcome"],
+        )
+        yield histogram_family(
+            "homeport_provisioning_step_duration_seconds",
+            "Of the steps of a new client's way, in order: admit, locate, decide, record, answer;"
+            " of ten calls a second at most.",
+            provisioner.steps.seconds,
+            ["step"],
         )
         moved = CounterMetricFamily(
             "homeport_moves_clients", "Clients moved to another unit.", labels=["cause"]
@@ -110,20 +142,6 @@ class ProvisionerMetrics(Collector):
             provisioner.admission.turned_away,
         )
         yield GaugeMetricFamily(
-            "homeport_ledger_waiting_operations", "Operations in queues.", counts.waiting
-        )
-        transactions = CounterMetricFamily(
-            "homeport_ledger_transactions", "Group commits.", labels=["outcome"]
-        )
-        transactions.add_metric(["conflict"], counts.conflicts)
-        transactions.add_metric(["committed"], counts.transactions - counts.conflicts)
-        yield transactions
-        yield CounterMetricFamily(
-            "homeport_ledger_reclaimed_grants",
-            "Grants of expired sessions that this provisioner reclaimed.",
-            counts.reclaimed,
-        )
-        yield GaugeMetricFamily(
             "homeport_store_connected",
             "1 while the store answers.",
             1.0 if self._health.connected else 0.0,
@@ -155,20 +173,17 @@ class ProvisionerMetrics(Collector):
         for key in self._damaged():
             damaged.add_metric([key], 1.0)
         yield damaged
-        yield GaugeMetricFamily("homeport_fleet_units", "Units in the fleet.", len(fleet.units))
-        room = GaugeMetricFamily(
-            "homeport_unit_room_clients",
-            "Clients that can still be placed at a unit.",
-            labels=["unit"],
-        )
-        load = GaugeMetricFamily(
-            "homeport_unit_load_ratio", "Share of a unit's capacity that is taken.", labels=["unit"]
-        )
-        for unit in fleet.units:
-            room.add_metric([unit.id], max(0, ledger.occupancy.room[unit.index]))
-            load.add_metric([unit.id], ledger.occupancy.load[unit.index])
-        yield room
-        yield load
+        ring = self._ring()
+        if ring is not None:
+            now = self._wall()
+            yield GaugeMetricFamily(
+                "homeport_ticket_key_created_timestamp_seconds",
+                "When the key that signs tickets now was made, Unix time.",
+                ring.signing(now).created_at,
+            )
+            yield GaugeMetricFamily(
+                "homeport_ticket_keys", "Ticket keys that are valid.", len(ring.valid(now))
+            )
         yield GaugeMetricFamily(
             "homeport_geo_build_timestamp_seconds",
             "When the geo database in use was built, Unix time.",

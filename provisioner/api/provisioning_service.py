@@ -95,6 +95,10 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
     def provision_hot(self, call: HotCall) -> None:
         """Provision, as a hot method."""
         sink: Sink = call
+        steps = self._provisioner.steps
+        steps.open = False
+        if steps.due:
+            steps.begin()
         try:
             request = read_provision(call.payload)
             client_id, last_ticket = request.client_id, request.ticket
@@ -138,6 +142,7 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
                 provision, tenant, client_id, address, position, sink,
                 proof=proof, with_ticket=with_ticket, timeout_s=timeout_s,
             )  # fmt: skip
+            steps.open = False
             self._bootstrap.begin(tenant.id, proof, begin, sink)
         except ServiceError as error:
             sink.fail(error)

@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from control_plane import faultpoints, keys
 from control_plane.errors import ServiceError, Unavailable
+from control_plane.histogram import SIZES, Histogram
 from control_plane.store.port import (
     LeaseLost,
     OutcomeUnknown,
@@ -77,6 +78,9 @@ class CommitQueue:
         )
         self.transactions = 0
         self.conflicts = 0
+        self.under_way = 0  # transactions
+        self.sizes = Histogram(SIZES)  # of transactions, in operations
+        self.seconds = Histogram()  # from a batch's transaction to its result
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -158,6 +162,7 @@ class CommitQueue:
         self.transactions += 1
         faultpoints.passing("ledger.commit.before")
         began = self._clock()
+        self.sizes.observe(len(batch.claims) + len(batch.releases))
         try:
             result = await self._commit_or_fail(txn, batch)
         except StoreUnavailable as error:
@@ -170,7 +175,9 @@ class CommitQueue:
             self._timer.timed_out()
             await self._try_again(batch.claims, batch.releases, accounts)
             return
-        self._timer.answered(self._clock() - began)
+        took = self._clock() - began
+        self.seconds.observe(took)
+        self._timer.answered(took)
         faultpoints.passing("ledger.commit.after")
         if result.succeeded:
             for account in accounts:
@@ -194,6 +201,7 @@ class CommitQueue:
         """Commits; whoever is in the batch hears of it whatever goes wrong. What the port does
         not promise goes on upwards: if the batch was applied all the same, the next one does not
         find the usage it compares, and the accounts are read."""
+        self.under_way += 1
         try:
             return await self._store.commit(txn, timeout_s=self._timer.wait_s)
         except (StoreUnavailable, LeaseLost, OutcomeUnknown):
@@ -201,6 +209,8 @@ class CommitQueue:
         except BaseException:  # a cancellation from elsewhere, too
             self._fail_batch(batch, Unavailable("the ledger could not be written; try again"))
             raise
+        finally:
+            self.under_way -= 1
 
     async def _explain_refusal(
         self, batch: Batch, accounts: Sequence[Account], result: TxnResult

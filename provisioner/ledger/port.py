@@ -7,11 +7,12 @@ business: a claim brings that along (`choose`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from control_plane.fleet.capacity import CapacityRecord
+from control_plane.histogram import Histogram
 from control_plane.store.replica import Replica
 from provisioner.geo.location import Location
 from provisioner.ledger.account import Account
@@ -39,6 +40,13 @@ class LedgerCounts:
     transactions: int  # group commits since the start
     conflicts: int  # of these, refused
     reclaimed: int  # grants of expired sessions that this one reclaimed
+    under_way: int = 0  # group commits that the store has now
+    sessions: int = 0  # begun since the start; each after the first because one was lost
+    requests: int = 0  # blocks of slots that were asked for
+    without_slot: int = 0  # claims that wait for a grant
+    idle: Mapping[str, int] = field(default_factory=dict)  # slots by unit, granted and not used
+    sizes: Sequence[Histogram] = ()  # of group commits, in operations
+    seconds: Sequence[Histogram] = ()  # from a group commit to its result
 
 
 class Ledger(Protocol):

@@ -63,6 +63,7 @@ class Reservations:
         self._requesting: set[str] = set()
         self._returning: dict[str, asyncio.Future[None]] = {}
         self._noticed_at: dict[str, float] = {}
+        self.requests = 0  # blocks of slots that were asked for
 
     # -- getting slots -----------------------------------------------------------------
 
@@ -80,6 +81,7 @@ class Reservations:
         """Sees to it that one request for slots at this unit is under way."""
         if account.unit not in self._requesting and self._spawn(self._request_block(account)):
             self._requesting.add(account.unit)
+            self.requests += 1
 
     async def _request_block(self, account: Account) -> None:
         try:

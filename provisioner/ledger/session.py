@@ -60,6 +60,7 @@ class Session:
         self.id = ""
         self.key = b""
         self.revision = 0  # create_revision of the session's key
+        self.begun = 0  # sessions so far; each after the first because one was lost
         self.compare: Compare = session_compare(self.key, self.revision)  # holds while it stands
 
     async def open(self) -> None:
@@ -88,6 +89,7 @@ class Session:
         faultpoints.passing("session.opened")
         self.id, self.key, self.revision, self._lease = name, key, result.revision, lease
         self.compare = session_compare(key, result.revision)
+        self.begun += 1
         self._lost.clear()
         self.stands.set()
 

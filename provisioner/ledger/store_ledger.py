@@ -225,11 +225,19 @@ class StoreLedger:
         return len(self.reader)
 
     def counts(self) -> LedgerCounts:
+        accounts = list(self.accounts.values())  # another thread may ask
         return LedgerCounts(
             waiting=sum(len(queue) for queue in self.queues) + len(self.reader),
             transactions=sum(queue.transactions for queue in self.queues),
             conflicts=sum(queue.conflicts for queue in self.queues),
             reclaimed=self.reclaimer.reclaimed,
+            under_way=sum(queue.under_way for queue in self.queues),
+            sessions=self.session.begun,
+            requests=self.reservations.requests,
+            without_slot=sum(one.waiting for one in accounts),
+            idle={one.unit: one.idle for one in accounts},
+            sizes=[queue.sizes for queue in self.queues],
+            seconds=[queue.seconds for queue in self.queues],
         )
 
     # -- what its parts call -----------------------------------------------------------

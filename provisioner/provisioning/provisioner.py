@@ -22,7 +22,9 @@ import msgspec
 from control_plane import keys
 from control_plane.errors import DataLoss, Exhausted, Refused, ServiceError, Unavailable
 from control_plane.fleet.unit import TenantSpec
+from control_plane.histogram import MillisecondHistogram
 from control_plane.identity.names import check_client_id
+from control_plane.serving.status import code_of
 from control_plane.store.port import KeyValue
 from provisioner.fleet_view import FleetView
 from provisioner.geo.locator import Locator
@@ -40,6 +42,7 @@ from provisioner.provisioning.key_binding import KeyBinder
 from provisioner.provisioning.move_on_contact import MoveOnContact
 from provisioner.provisioning.pending import AnyPending, LookupBeforeRefusal
 from provisioner.provisioning.placer import Placer
+from provisioner.provisioning.sampled_steps import SampledSteps, Step
 from provisioner.provisioning.single import SingleProvision, Sink
 from provisioner.provisioning.tenant_shares import TenantShares
 
@@ -84,9 +87,14 @@ class Provisioner:
         self._asking: dict[bytes, AnyPending] = {}  # those who may not make their client
         self._shares = TenantShares()
         self._known_share = 0.0
+        self._turn_ms = 0  # Unix ms in this turn of the loop; 0: nobody has asked
         self.new = 0
         self.known = 0
         self.refused = 0
+        self.new_times = MillisecondHistogram()  # from asking to a durable assignment
+        self.known_times = MillisecondHistogram()
+        self.failures: dict[str, int] = {}  # of those refused, by the name of their status
+        self.steps = SampledSteps(clock)
 
     @property
     def under_way(self) -> int:
@@ -101,11 +109,22 @@ class Provisioner:
         """Unix time, ms."""
         return int(self._wall() * 1000)
 
+    def turn_ms(self) -> int:
+        """The same, read once in each turn of the event loop: answers come many at a time."""
+        if not self._turn_ms:
+            self._turn_ms = self.wall_ms()
+            asyncio.get_running_loop().call_soon(self._end_turn)
+        return self._turn_ms
+
+    def _end_turn(self) -> None:
+        self._turn_ms = 0
+
     async def run(self) -> None:
         """Keeps the admission controller informed, for ever."""
         before = self._clock()
         while True:
             await asyncio.sleep(ADMISSION_INTERVAL_S)
+            self.steps.due = True
             now = self._clock()
             self.admission.update(
                 waiting=self.under_way,
@@ -134,20 +153,29 @@ class Provisioner:
         connection; `position`: latitude and longitude it declared, degrees; `proof`: what the
         caller showed. Raises InvalidInput and Unavailable before anything has begun."""
         check_client_id(client_id)
-        self.begin(
-            SingleProvision(
-                self,
-                keys.assignment(tenant.id, client_id),
-                tenant,
-                client_id,
-                self.locator.locate(address, position, tenant.default_position),
-                self.wall_ms(),
-                self._clock() + timeout_s,
-                with_ticket,
-                sink,
-                proof,
+        steps = self.steps
+        if steps.open:
+            steps.done(Step.ADMIT)
+        location = self.locator.locate(address, position, tenant.default_position)
+        if steps.open:
+            steps.located()
+        try:
+            self.begin(
+                SingleProvision(
+                    self,
+                    keys.assignment(tenant.id, client_id),
+                    tenant,
+                    client_id,
+                    location,
+                    self.wall_ms(),
+                    self._clock() + timeout_s,
+                    with_ticket,
+                    sink,
+                    proof,
+                )
             )
-        )
+        finally:
+            steps.active = False
 
     def begin(self, pending: AnyPending) -> None:
         """Puts a client on its way; one for the same client that is under way already takes
@@ -197,6 +225,8 @@ class Provisioner:
             self.failed(pending, account)
             return
         pending.account = account
+        if self.steps.active:
+            self.steps.decided(pending)
         self._ledger.submit(pending)
 
     def absent(self, pending: AnyPending) -> None:
@@ -215,6 +245,9 @@ class Provisioner:
     def assigned(self, pending: AnyPending) -> None:
         """The assignment is durable."""
         self.count_new(pending)
+        sampled = pending is self.steps.pending
+        if sampled:
+            self.steps.done(Step.RECORD)
         if pending.joined is not None:
             key = pending.proof.bound_key
             pending.joined = self._proven(
@@ -224,10 +257,13 @@ class Provisioner:
         self.answers.send(
             pending, pending.account.unit, 1, at_ms, at_ms, pending.choice.rule, False
         )
+        if sampled:
+            self.steps.answered()
 
     def count_new(self, pending: AnyPending) -> None:
         """A new client's assignment is durable, and somebody answers it."""
         self.new += 1
+        self.new_times.observe_ms((self._turn_ms or self.turn_ms()) - pending.at_ms)
         self._known_share -= self._known_share * KNOWN_SHARE_WEIGHT
         if self._under_way.pop(pending.key, None) is not None:
             self._shares.leave(pending.tenant.id)
@@ -284,6 +320,8 @@ class Provisioner:
             self._ledger.look_up(LookupBeforeRefusal(pending, error))
             return
         self.refused += 1
+        code = code_of(error).name
+        self.failures[code] = self.failures.get(code, 0) + 1
         self._leave(pending)
         if isinstance(error, Unavailable) and not isinstance(error, Overloaded):
             error = self.admission.with_retry_delay(error)
@@ -330,6 +368,7 @@ class Provisioner:
 
     def _count_known(self, pending: AnyPending) -> None:
         self.known += 1
+        self.known_times.observe_ms((self._turn_ms or self.turn_ms()) - pending.at_ms)
         self._known_share += (1.0 - self._known_share) * KNOWN_SHARE_WEIGHT
         self._leave(pending)
 

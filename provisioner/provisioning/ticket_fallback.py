@@ -13,6 +13,7 @@ import asyncio
 from collections.abc import Callable
 
 import msgspec
+from grpc import StatusCode
 
 from control_plane.errors import ServiceError, Unavailable
 from control_plane.fleet.unit import TenantSpec
@@ -20,6 +21,7 @@ from control_plane.identity.admission import MAX_TICKET_BYTES, AdmissionReason, 
 from control_plane.identity.jws import from_base64url
 from control_plane.identity.names import is_slug
 from control_plane.identity.tickets import ISSUER, TicketIssuer
+from control_plane.serving.status import code_of
 from control_plane.store.port import Health, OutcomeUnknown, StoreUnavailable
 from provisioner.fleet_view import FleetView
 from provisioner.provisioning.admission_control import Overloaded
@@ -29,6 +31,8 @@ from provisioner.provisioning.single import Sink
 
 STORE_SILENT_S = 0.8  # a known client waits this long for a store that seems to be there
 STORE_AWAY_S = 0.1  # and this long for one that did not answer last time
+LET_DOWN = (StatusCode.UNAVAILABLE, StatusCode.INTERNAL, StatusCode.DATA_LOSS)
+"""Statuses by which a known client goes without for no fault of its own."""
 
 
 class _Claims(msgspec.Struct):
@@ -50,7 +54,9 @@ _UNREADABLE = (ValueError, RecursionError)
 
 class TicketFallback:
     """One per server. `grace_s`: how long after its end a ticket still shows who its client
-    is, s; wall: Unix seconds. `answered` counts the clients it answered."""
+    is, s; wall: Unix seconds. `answered` counts the clients it answered;
+    `unanswered` those who showed a ticket and were let down: by the store, by a server that is
+    overrun or ends, or by a fault of ours."""
 
     def __init__(
         self,
@@ -63,6 +69,7 @@ class TicketFallback:
         wall: Callable[[], float],
     ) -> None:
         self.answered = 0
+        self.unanswered = 0
         self._fleet_view = fleet_view
         self._issuer = issuer
         self._answers = answers
@@ -195,6 +202,8 @@ class FallbackResponder:
             return
         sink = self._first()
         if sink is not None:
+            if code_of(error) in LET_DOWN:
+                self._fallback.unanswered += 1
             sink.fail(error)
 
     def _answer_from_ticket(self) -> bool:

@@ -15,6 +15,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from control_plane.errors import Unavailable
+from control_plane.store.measured import MeasuredStore, StoreStatistics
 from control_plane.store.port import Store
 from control_plane.supervision import Supervisor
 from provisioner.ledger.client_keys import ClientKeys
@@ -52,7 +53,11 @@ class ClusterSet:
 
 
 async def open_cluster_set(
-    settings: Settings, store: Store, stop: asyncio.Event, stack: AsyncExitStack
+    settings: Settings,
+    store: Store,
+    statistics: StoreStatistics,
+    stop: asyncio.Event,
+    stack: AsyncExitStack,
 ) -> ClusterSet | None:
     """Opens the assignment clusters and joins them; None: everything is in the store. They
     are closed with `stack`. Raises InvalidInput and Refused where they do not fit the store."""
@@ -66,11 +71,12 @@ async def open_cluster_set(
         raise Unavailable("told to stop while the assignment stores were away")
     for one in opened.values():
         stack.push_async_callback(one.close)
-    shard_map = await when_there(lambda: join(store, opened), "the assignment stores", stop)
+    measured = {name: MeasuredStore(one, statistics, name) for name, one in opened.items()}
+    shard_map = await when_there(lambda: join(store, measured), "the assignment stores", stop)
     if shard_map is None:
         raise Unavailable("told to stop while the assignment stores were away")
     return ClusterSet(
-        clusters=cluster_tagged(shard_map, opened),
+        clusters=cluster_tagged(shard_map, measured),
         shard_map_cache=ShardMapCache(store, shard_map),
     )
 

@@ -93,7 +93,7 @@ async def _run(
     port = server.bind(settings.listen)
     listen = settings.metrics_listen
     with MetricsEndpoint(
-        listen, metrics, supervisor, services.access, services.quotas, ready=metrics.readiness
+        listen, metrics, supervisor, *services.collectors, ready=metrics.readiness
     ) as endpoint:
         async with asyncio.TaskGroup() as group:
             running = [

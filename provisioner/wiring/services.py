@@ -8,7 +8,11 @@ from __future__ import annotations
 import random
 import secrets
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+
+from prometheus_client.registry import Collector
 
 from control_plane.audit import service as audit_service
 from control_plane.audit.auditing import AuditRetention, build_auditing, new_entry_id
@@ -20,22 +24,30 @@ from control_plane.fleet.tenant_registry import TenantRegistry
 from control_plane.fleet.tenant_removal import TenantRemover
 from control_plane.identity.bootstrap_tokens import BootstrapTokens
 from control_plane.identity.key_rotation import KeyRotation
+from control_plane.monitoring.audit_metrics import AuditMetrics
+from control_plane.monitoring.disk import DiskMetrics
+from control_plane.monitoring.event_loop import EventLoopLag
+from control_plane.monitoring.serving_metrics import ServingMetrics
+from control_plane.monitoring.store_metrics import StoreMetrics
 from control_plane.process import serving_tls
 from control_plane.quotas.interceptor import QuotaInterceptor
 from control_plane.quotas.limits import Quota, read_limits
 from control_plane.quotas.quotas import Quotas
 from control_plane.serving.peers import Proxies, parse_networks
 from control_plane.serving.server import Server
+from control_plane.store.opening import StoreUrl
 from control_plane.supervision import Supervisor
 from provisioner.api import fleet_service, provisioning_service, tenant_service
 from provisioner.api.audited_objects import audited_objects
 from provisioner.api.callers import Callers
 from provisioner.api.client_proofs import ClientProofs
 from provisioner.api.fleet_service import FleetService
+from provisioner.api.ledger_metrics import LedgerMetrics
 from provisioner.api.metrics import ProvisionerMetrics
 from provisioner.api.provisioning_service import QUOTAS as METHOD_QUOTAS
 from provisioner.api.provisioning_service import ProvisioningService
 from provisioner.api.tenant_service import TenantService
+from provisioner.api.unit_metrics import UnitMetrics
 from provisioner.api.unit_operations import UnitOperations
 from provisioner.api.watching import Watching
 from provisioner.provisioning.abandoned_removals import AbandonedRemovals
@@ -68,6 +80,8 @@ class Services:
     audit: AuditRecorder
     quotas: Quotas
     removals: AbandonedRemovals
+    loop_lag: EventLoopLag
+    collectors: tuple[Collector, ...]  # beside `metrics`
 
     def tasks(self) -> dict[str, Task]:
         """What works beside the calls, by name."""
@@ -77,6 +91,7 @@ class Services:
             "issuers of tenants": self.issuers.run,
             "audit log": self.audit.run,
             "removals of tenants": self.removals.run,
+            "event loop lag": self.loop_lag.run,
         }
 
 
@@ -193,21 +208,24 @@ def build_services(
         AuditRetention(age_s=settings.audit_keep_s, entries=settings.audit_keep_entries),
         wall_ms=lambda: int(time.time() * 1_000),
     )
+    server = Server(
+        [
+            provisioning_service.service(),
+            fleet_service.service(),
+            tenant_service.service(),
+            auditing.service.service(),
+        ],
+        interceptors=[access.interceptor, counting, auditing.interceptor],
+        transport=settings.transport,
+        tls=serving_tls(settings.tls_certificate, settings.tls_key, settings.tls_client_ca),
+        share_port=share_port,
+        limits=settings.connection_limits(),
+        proxies=proxies,
+    )
+    loop_lag = EventLoopLag(clock=time.monotonic)
     return Services(
-        server=Server(
-            [
-                provisioning_service.service(),
-                fleet_service.service(),
-                tenant_service.service(),
-                auditing.service.service(),
-            ],
-            interceptors=[access.interceptor, counting, auditing.interceptor],
-            transport=settings.transport,
-            tls=serving_tls(settings.tls_certificate, settings.tls_key, settings.tls_client_ca),
-            share_port=share_port,
-            limits=settings.connection_limits(),
-            proxies=proxies,
-        ),
+        server=server,
+        loop_lag=loop_lag,
         watching=watching,
         access=access,
         issuers=issuers,
@@ -227,5 +245,23 @@ def build_services(
                 *(key for one in fleet_view.replicas for key in one.damaged_keys()),
                 *moving.job_store.damaged,
             ),
+            ring=lambda: state.ring.ring,
+        ),
+        collectors=(
+            LedgerMetrics(state.ledger),
+            UnitMetrics(fleet_view, use_case.provisioner.placer, state.ledger),
+            StoreMetrics(state.store_statistics),
+            ServingMetrics(server),
+            AuditMetrics(auditing.recorder),
+            loop_lag,
+            DiskMetrics(_databases(settings)),
+            access,
+            quotas,
         ),
     )
+
+
+def _databases(settings: Settings) -> Mapping[str, Path]:
+    """The embedded store, if that is what there is."""
+    path = StoreUrl.parse(settings.store).path
+    return {} if path is None else {"store": path}

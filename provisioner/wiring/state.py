@@ -17,6 +17,7 @@ from control_plane.fleet.registry import UnitRegistry
 from control_plane.identity.enrolment_groups import EnrolmentGroups
 from control_plane.identity.key_ring_follower import KeyRingFollower
 from control_plane.identity.tickets import TicketIssuer
+from control_plane.store.measured import MeasuredStore, StoreStatistics
 from control_plane.store.port import Health, JointHealth, KeyValue, Store
 from control_plane.store.snapshot_keeper import SnapshotKeeper
 from control_plane.store.status import StoreStatus
@@ -43,6 +44,7 @@ class ServerState:
     health: of all stores together; keeper None: no snapshot is kept."""
 
     store: Store
+    store_statistics: StoreStatistics
     cluster_set: ClusterSet | None
     assignments: Mapping[str, Store]
     health: Health
@@ -86,9 +88,11 @@ async def read_state(
     wrapping = settings.wrapping(secrets.token_bytes)
     # Which cluster a client is in only the store can say: without it, several serve nobody.
     snapshot = None if settings.assignment_stores else usable_snapshot(settings, wrapping)
-    store = await open_when_there(settings, stop, required=snapshot is None)
-    if store is None:
+    opened = await open_when_there(settings, stop, required=snapshot is None)
+    if opened is None:
         return None
+    statistics = StoreStatistics(clock=time.monotonic)
+    store = MeasuredStore(opened, statistics)
     stack.push_async_callback(store.close)
     ring = KeyRingFollower(
         store,
@@ -97,7 +101,7 @@ async def read_state(
         random=secrets.token_bytes,
         wrapping=wrapping,
     )
-    cluster_set = await open_cluster_set(settings, store, stop, stack)
+    cluster_set = await open_cluster_set(settings, store, statistics, stop, stack)
     fleet_view = FleetView(store, clock=time.monotonic, longest_ticket_s=settings.longest_ticket_s)
     ledger = provisioning_ledger(
         settings,
@@ -135,6 +139,7 @@ async def read_state(
     assignments = cluster_set.clusters if cluster_set else {"": store}
     return ServerState(
         store=store,
+        store_statistics=statistics,
         cluster_set=cluster_set,
         assignments=assignments,
         health=JointHealth(store.health, *(one.health for one in assignments.values())),

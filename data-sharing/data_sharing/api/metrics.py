@@ -14,6 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from control_plane.monitoring.families import histogram_family
 from control_plane.offloading.pool import ProcessPool
 from control_plane.telemetry.endpoint import Readiness
 from data_sharing.api.open_feeds import OpenFeeds
@@ -79,6 +80,21 @@ class SharingMetrics(Collector):
             "homeport_feeds_waiting_bytes", "Of events that wait to be kept.",
             self._log.waiting_bytes,
         )  # fmt: skip
+        yield GaugeMetricFamily(
+            "homeport_feeds_waiting_seconds",
+            "How long the events that wait longest have waited to be kept and decided.",
+            self._log.waiting_s(),
+        )
+        yield histogram_family(
+            "homeport_feeds_append_duration_seconds",
+            "From a group of events to the answer that they are kept and decided.",
+            {(): self._log.append_seconds},
+        )
+        yield histogram_family(
+            "homeport_feeds_append_events",
+            "Events in one group.",
+            {(): self._log.append_events},
+        )
         yield GaugeMetricFamily("homeport_feeds_open", "Feeds of all tenants.", len(self._feeds))
         yield CounterMetricFamily(
             "homeport_database_transactions", "Group commits.", self._database.groups
@@ -92,6 +108,24 @@ class SharingMetrics(Collector):
         counts = self._worker.counts
         yield CounterMetricFamily(
             "homeport_decisions_events", "Events that rules were asked about.", counts.decided
+        )
+        by_feed = CounterMetricFamily(
+            "homeport_decisions_feed_events",
+            "Events that rules were asked about, by feed; of 100 feeds, the rest is other.",
+            labels=["feed"],
+        )
+        for feed, count in sorted(counts.feeds.copy().items()):
+            by_feed.add_metric([feed], count)
+        yield by_feed
+        yield histogram_family(
+            "homeport_decisions_group_duration_seconds",
+            "Deciding the events of one transaction.",
+            {(): counts.group_seconds},
+        )
+        yield histogram_family(
+            "homeport_decisions_timer_lag_seconds",
+            "How late timers of rules were decided.",
+            {(): counts.late_seconds},
         )
         yield CounterMetricFamily("homeport_decisions_fired", "Times a rule fired.", counts.fired)
         yield CounterMetricFamily(
@@ -177,6 +211,25 @@ class SharingMetrics(Collector):
         )
         yield GaugeMetricFamily(
             "homeport_instructions_open", "Without a recorded outcome, in memory.", len(dispatcher)
+        )
+        standing = dispatcher.standing()
+        states = GaugeMetricFamily(
+            "homeport_instructions_in_memory",
+            "Instructions without a recorded outcome, by state.",
+            labels=["state"],
+        )
+        for state in ("waiting", "sent", "backing_off"):
+            states.add_metric([state], standing.states.get(state, 0))
+        yield states
+        yield GaugeMetricFamily(
+            "homeport_instructions_overdue",
+            "Instructions in memory whose deadline is over.",
+            standing.overdue,
+        )
+        yield GaugeMetricFamily(
+            "homeport_instructions_oldest_age_seconds",
+            "How long ago the oldest of them was decided; 0: there is none.",
+            dispatcher.oldest_s(),
         )
         platforms = GaugeMetricFamily(
             "homeport_platforms_connected", "Platforms that are present.", labels=["tenant"]

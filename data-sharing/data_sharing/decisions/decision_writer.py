@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from control_plane.errors import Refused
+from control_plane.histogram import Histogram
 from data_sharing.decisions import dead_letters, decision_records, history, worker_tables
 from data_sharing.decisions.instruction_factory import InstructionFactory, cause_of
 from data_sharing.decisions.plan_store import PlanStore
@@ -28,21 +29,41 @@ from data_sharing.rules.results import (
 )
 from data_sharing.rules.rule_health import ParkingScope
 
+MOST_FEEDS_TOLD = 100  # in metrics; the rest is "other"
+OTHER_FEEDS = "other"
 _TO_DEAD_LETTERS = (RuleVerdict.ERROR, RuleVerdict.PARKED)
 
 
 class DecisionCounts:
     """What a process decided, transactions that were undone and repeated included."""
 
-    __slots__ = ("decided", "evicted", "failed", "fired", "parking")
+    __slots__ = (
+        "decided",
+        "evicted",
+        "failed",
+        "feeds",
+        "fired",
+        "group_seconds",
+        "late_seconds",
+        "parking",
+    )
 
     def __init__(self) -> None:
         self.decided = 0  # events
         self.fired = 0  # times that a rule did
         self.failed = 0  # times that a rule did on an event, or was parked
         self.evicted: Counter[tuple[str, str]] = Counter()  # events, by tenant and rule
+        self.feeds: Counter[str] = Counter()  # events, by the name of their feed
+        self.group_seconds = Histogram()  # deciding the events of one transaction
+        self.late_seconds = Histogram()  # of timers and due actions of plans
         # How often a scope of a rule was parked or retried, by tenant and rule.
         self.parking: Counter[tuple[str, str, ParkingChangeKind, ParkingScope]] = Counter()
+
+    def count_feed(self, feed: str, events: int) -> None:
+        """Events of one feed were decided. Of feeds beyond MOST_FEEDS_TOLD there is one sum."""
+        if feed not in self.feeds and len(self.feeds) >= MOST_FEEDS_TOLD:
+            feed = OTHER_FEEDS
+        self.feeds[feed] += events
 
     def add_parking(self, tenant: str, decided: EvaluationResult) -> None:
         for rule, kind, scope in decided.parking:

@@ -15,6 +15,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
+import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from operator import attrgetter
@@ -39,6 +41,7 @@ from data_sharing.rules.ruleset import RuleSet
 
 log = logging.getLogger(__name__)
 
+_FEED = attrgetter("type")
 PARTITION = "0"  # of this store; there is one worker for all of it
 TIMERS_AT_ONCE = 64
 TICK_S = 0.1  # how late a timer may be noticed
@@ -117,6 +120,7 @@ class DecisionWorker:
     def follow(self, db: sqlite3.Connection, events: Sequence[Event]) -> None:
         """Decides new events, in their transaction."""
         faultpoints.passing("decide.events.before")
+        began = time.monotonic()
         self.join_transaction(db)
         for tenant, those in groupby(events, key=attrgetter("tenant")):
             accepted_ms = accepted_ms_of(db, tenant)
@@ -135,6 +139,9 @@ class DecisionWorker:
             db.execute("RELEASE deciding")
             worker_tables.set_decided_to(db, tenant, some[-1].position, accepted_ms)
         self.counts.decided += len(events)
+        self.counts.group_seconds.observe(time.monotonic() - began)
+        for feed, count in Counter(map(_FEED, events)).items():
+            self.counts.count_feed(feed, count)
         faultpoints.passing("decide.events.after")
 
     def _decide(self, db: sqlite3.Connection, events: Sequence[Event], now_ms: int) -> None:
@@ -235,6 +242,7 @@ class DecisionWorker:
     def _timer(self, db: sqlite3.Connection, batch: WriteBatch, timer: Timer, now_ms: int) -> None:
         """A rule's timer comes back, once."""
         worker_tables.drop_timers(db, [timer.id])
+        self.counts.late_seconds.observe(max(0, now_ms - timer.due_ms) / 1000.0)
         _, accepted_ms = worker_tables.decided_to(db, timer.tenant)
         at_ms = max(timer.due_ms, accepted_ms)  # the same whenever it is noticed
         decided = self.rules.due(

@@ -3,7 +3,8 @@ wait for a platform. In memory; the outbox has all of them as well."""
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from data_sharing.delivery.platform_sessions import PlatformSession
@@ -29,6 +30,16 @@ class InFlight:
         return self.instruction.platform or self.held_by
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InFlightStanding:
+    """How the instructions in memory are. states: how many are sent, waiting or backing off;
+    overdue: whose deadline is over; oldest_ms: when the oldest was decided, Unix ms."""
+
+    states: Mapping[str, int]
+    overdue: int
+    oldest_ms: int
+
+
 class InFlightQueue:
     """By id and by queue. An item that moves on is not searched for in the queue where it was:
     whoever takes it from there asks `is_stale`."""
@@ -47,6 +58,23 @@ class InFlightQueue:
     def holds(self, item: InFlight) -> bool:
         """Whether it is this one that is on its way, and not a later one of its instruction."""
         return self._all.get(item.instruction.id) is item
+
+    def standing(self, now_ms: int) -> InFlightStanding:
+        """How things are; any thread may ask."""
+        items = list(self._all.values())
+        states: Counter[str] = Counter()
+        for one in items:
+            if one.session is not None:
+                states["sent"] += 1
+            elif one.backing_off:
+                states["backing_off"] += 1
+            else:
+                states["waiting"] += 1
+        return InFlightStanding(
+            states=states,
+            overdue=sum(one.deadline_ms < now_ms for one in items),
+            oldest_ms=min((one.instruction.decided_at_ms for one in items), default=now_ms),
+        )
 
     def overdue(self, now_ms: int) -> list[InFlight]:
         """Those whose deadline is over."""

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
 from control_plane.errors import Exhausted
+from control_plane.histogram import SIZES, Histogram
 from data_sharing.database import Database
 from data_sharing.event import Event
 from data_sharing.feeds import log_tables
@@ -35,6 +37,7 @@ class _Waiting(NamedTuple):
     candidates: Sequence[Candidate]
     answer: asyncio.Future[Sequence[Appended]]
     size: int  # bytes
+    since: float  # monotonic s
     weight: int  # in events, of which a transaction takes EVENTS_AT_ONCE
 
 
@@ -62,6 +65,9 @@ class SqliteFeedLog:
         self.waiting_bytes = 0
         self.accepted = 0  # events
         self.duplicates = 0
+        self.append_seconds = Histogram()  # from taking a group's turn to its events on disk
+        self.append_events = Histogram(SIZES)  # in one group
+        self._began = 0.0
         self._grew_inside = False  # by `append_inside`, in a transaction that is under way
         database.on_commit.append(self._notify_growth)
 
@@ -116,10 +122,20 @@ class SqliteFeedLog:
         weight: int,
     ) -> asyncio.Future[Sequence[Appended]]:
         self.waiting_bytes += size
-        self._waiting.append(_Waiting(candidates, answer, size, weight))
+        self._waiting.append(_Waiting(candidates, answer, size, time.monotonic(), weight))
         if not self._busy:
             self._start()
         return answer
+
+    def waiting_s(self) -> float:
+        """How long the events that wait longest have waited to be kept and decided; 0: none
+        do."""
+        for queue in (self._taken if self._busy else (), self._waiting):
+            try:
+                return max(0.0, time.monotonic() - queue[0].since)
+            except IndexError:
+                continue
+        return 0.0
 
     async def room(self) -> None:
         while self.waiting_bytes > self._max_waiting_bytes:
@@ -168,6 +184,7 @@ class SqliteFeedLog:
 
     def _start(self) -> None:
         self._busy = True
+        self._began = time.monotonic()
         self._taken, self._fresh = [], 0
         self._database.submit(self._take).add_done_callback(self._tell)
 
@@ -218,6 +235,8 @@ class SqliteFeedLog:
                 one.answer.set_result(done.result()[start:end])
             start = end
         if failure is None and not done.cancelled():
+            self.append_seconds.observe(time.monotonic() - self._began)
+            self.append_events.observe(start)
             self.duplicates += start - fresh
             self.accepted += fresh
             if fresh:

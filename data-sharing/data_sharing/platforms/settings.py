@@ -94,6 +94,9 @@ class PlatformSettings(ServiceSettings):
     clock_file: Annotated[
         Path | None, Field(description="a simulated clock, as of demos and tests; default: none")
     ] = None
+    metrics_listen: Annotated[
+        str, Field(description="host:port for Prometheus and health; default: none")
+    ] = ""
     ready_file: Annotated[
         Path | None, Field(description="written as JSON once all applications are ready")
     ] = None

@@ -18,6 +18,7 @@ from control_plane.errors import InvalidInput
 from control_plane.identity.jws import from_base64url
 from control_plane.serving.dialing import FileDialer
 from control_plane.supervision import Supervisor
+from control_plane.telemetry.endpoint import MetricsEndpoint, Readiness
 from data_sharing.clock import clock_of
 from data_sharing.platforms.connection import PlatformConnection, PlatformIdentity
 from data_sharing.platforms.host import PlatformHost
@@ -25,6 +26,7 @@ from data_sharing.platforms.installer import Installer
 from data_sharing.platforms.journal import Journal
 from data_sharing.platforms.reports import ReportQueue
 from data_sharing.platforms.settings import PlatformSettings
+from data_sharing.runtimes.metrics import SandboxMetrics
 from data_sharing.runtimes.runtime_host import COMPILED_FOLDER, RuntimeHost
 from data_sharing.signing import InstructionVerifier
 
@@ -109,13 +111,22 @@ async def run_platform(
             )
             supervisor = Supervisor(clock=time.monotonic, jitter=rng.random)
             keep = supervisor.keep("platform", connection.run, ends_on=(aio.AioRpcError,))
-            async with asyncio.TaskGroup() as group:
-                run = group.create_task(keep, name="platform")
-                ready = group.create_task(_announce_ready(connection, host, on_ready), name="ready")
-                leave = group.create_task(_leave(stop, connection), name="stop")
-                await asyncio.wait([run])
-                ready.cancel()
-                leave.cancel()
+            endpoint = MetricsEndpoint(
+                settings.metrics_listen,
+                SandboxMetrics(runtimes),
+                supervisor,
+                ready=lambda: Readiness.READY if connection.ready.is_set() else Readiness.NOT_READY,
+            )
+            with endpoint:
+                async with asyncio.TaskGroup() as group:
+                    run = group.create_task(keep, name="platform")
+                    ready = group.create_task(
+                        _announce_ready(connection, host, on_ready), name="ready"
+                    )
+                    leave = group.create_task(_leave(stop, connection), name="stop")
+                    await asyncio.wait([run])
+                    ready.cancel()
+                    leave.cancel()
             supervisor.raise_if_ended()
     finally:
         await journal.close()

@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
 
 from control_plane.data_folder import DataFolder
+from control_plane.histogram import Histogram
 from data_sharing.runtimes.port import (
     Artifact,
     ArtifactKind,
     Capabilities,
     Installed,
     Invocation,
+    InvocationStatus,
     Limits,
     Outcome,
     Runtime,
@@ -29,6 +33,30 @@ from data_sharing.runtimes.wasm import WasmRuntime
 
 # What runs as native code is compiled here: whoever else could write in it could run anything.
 COMPILED_FOLDER = DataFolder(flag="--compiled-dir", parts=("wasm", "processes"))
+
+
+class InvocationCounts:
+    """Invocations of a process, from all its threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.started = 0
+        self.running = 0
+        self.ended: dict[InvocationStatus, int] = dict.fromkeys(InvocationStatus, 0)
+        self.seconds = Histogram()
+
+    def begin(self) -> None:
+        """One begins."""
+        with self._lock:
+            self.started += 1
+            self.running += 1
+
+    def end(self, status: InvocationStatus, seconds: float) -> None:
+        """One has ended."""
+        with self._lock:
+            self.running -= 1
+            self.ended[status] += 1
+            self.seconds.observe(seconds)
 
 
 class RuntimeHost:
@@ -52,6 +80,7 @@ class RuntimeHost:
             ArtifactKind.COMPONENT: wasm,
             ArtifactKind.PROCESS: ProcessRuntime(cache_folder / "processes", processes),
         }
+        self.counts = InvocationCounts()
         self._threads = ThreadPoolExecutor(self.capacity, thread_name_prefix="application")
 
     def install(
@@ -78,7 +107,18 @@ class RuntimeHost:
         application does. A caller that is cancelled stops waiting; the application runs to
         its limits."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, installed.invoke, invocation)
+        return await loop.run_in_executor(self._threads, self._invoke, installed, invocation)
+
+    def _invoke(self, installed: Installed, invocation: Invocation) -> Outcome:
+        counts, began = self.counts, time.monotonic()
+        counts.begin()
+        outcome = None
+        try:
+            outcome = installed.invoke(invocation)
+            return outcome
+        finally:
+            status = outcome.status if outcome is not None else InvocationStatus.REFUSED
+            counts.end(status, time.monotonic() - began)
 
     def close(self) -> None:
         """Ends once the applications that run have ended, by their limits at the latest."""

@@ -12,8 +12,10 @@ import os
 import random
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+from prometheus_client.registry import Collector
 
 from control_plane.audit import service as audit_service
 from control_plane.audit.auditing import Auditing, AuditRetention, build_auditing, new_entry_id
@@ -22,6 +24,10 @@ from control_plane.audit.sqlite_log import SqliteAuditLog
 from control_plane.auth.access import Access
 from control_plane.auth.method_access import access_of_services
 from control_plane.data_folder import SQLITE, DataFolder
+from control_plane.monitoring.audit_metrics import AuditMetrics
+from control_plane.monitoring.disk import DiskMetrics
+from control_plane.monitoring.event_loop import EventLoopLag
+from control_plane.monitoring.serving_metrics import ServingMetrics
 from control_plane.offloading.pool import ProcessPool
 from control_plane.process import serving_tls
 from control_plane.quotas.interceptor import QuotaInterceptor
@@ -63,6 +69,7 @@ from data_sharing.registry import tables as registry_tables
 from data_sharing.registry.artifacts import Artifacts
 from data_sharing.registry.registry import Registry
 from data_sharing.registry.trial import Trial
+from data_sharing.runtimes.metrics import SandboxMetrics
 from data_sharing.runtimes.runtime_host import COMPILED_FOLDER, RuntimeHost
 from data_sharing.settings import Settings
 from data_sharing.wiring.decisions import Deciding, build_deciding
@@ -201,9 +208,19 @@ async def serve(
                 deciding.dispatcher,
                 pool,
             )
+            loop_lag = EventLoopLag(clock=time.monotonic)
+            collectors = (
+                ServingMetrics(server),
+                AuditMetrics(auditing.recorder),
+                SandboxMetrics(hosting),
+                DiskMetrics({"database": folder / "sharing.db"}),
+                loop_lag,
+                access,
+                quotas,
+            )
             await _run(
                 settings, stop, on_ready, server, http, metrics, feeds_served, retainer, deciding,
-                pool, access, auditing, quotas, supervisor,
+                pool, access, auditing, loop_lag, collectors, supervisor,
             )  # fmt: skip
             supervisor.raise_if_ended()
     finally:
@@ -223,19 +240,21 @@ async def _run(
     pool: ProcessPool,
     access: Access,
     auditing: Auditing,
-    quotas: Quotas,
+    loop_lag: EventLoopLag,
+    collectors: Sequence[Collector],
     supervisor: Supervisor,
 ) -> None:
     host = settings.listen.rpartition(":")[0]
     port = server.bind(settings.listen)
     listen = settings.metrics_listen
     with MetricsEndpoint(
-        listen, metrics, supervisor, access, quotas, ready=metrics.readiness
+        listen, metrics, supervisor, *collectors, ready=metrics.readiness
     ) as endpoint:
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(supervisor.keep("feed retention", retainer.run)),
                 group.create_task(supervisor.keep("offloading", pool.run)),
+                group.create_task(supervisor.keep("event loop lag", loop_lag.run)),
                 group.create_task(supervisor.keep("audit log", auditing.recorder.run)),
                 *deciding.run(group, supervisor),
                 *(

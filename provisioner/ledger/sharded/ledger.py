@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from control_plane.errors import Refused, ServiceError, Unavailable
@@ -213,11 +214,21 @@ class ShardedLedger:
     def counts(self) -> LedgerCounts:
         """Of all clusters together."""
         counts = [ledger.counts() for ledger in self.cluster_ledgers.values()]
+        idle: Counter[str] = Counter()
+        for one in counts:
+            idle.update(one.idle)
         return LedgerCounts(
             waiting=len(self._deferred) + sum(one.waiting for one in counts),
             transactions=sum(one.transactions for one in counts),
             conflicts=sum(one.conflicts for one in counts),
             reclaimed=self._reclaimer.reclaimed + sum(one.reclaimed for one in counts),
+            under_way=sum(one.under_way for one in counts),
+            sessions=sum(one.sessions for one in counts),
+            requests=sum(one.requests for one in counts),
+            without_slot=sum(one.without_slot for one in counts),
+            idle=idle,
+            sizes=[sizes for one in counts for sizes in one.sizes],
+            seconds=[seconds for one in counts for seconds in one.seconds],
         )
 
     # -- inside ------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""What both kinds of servers tell Prometheus of what they share."""
