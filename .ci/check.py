@@ -43,6 +43,7 @@ def checks() -> dict[str, list[str]]:
         "lint": [str(BIN / "ruff"), "check", "."],
         "proto lint": [str(BIN / "buf"), "lint", "proto"],
         "proto drift": [sys.executable, "proto/generate.py", "--check"],
+        "dashboards": [sys.executable, "-m", "monitoring.dashboards", "--check"],
         "access": [sys.executable, "proto/access_table.py", "--check"],
     }
     base = released()

@@ -87,5 +87,5 @@ def _cumulative(bounds: Sequence[float], counts: Sequence[int]) -> list[tuple[st
     found, so_far = [], 0
     for bound, count in zip([*bounds, None], counts, strict=True):
         so_far += count
-        found.append(("+Inf" if bound is None else f"{bound:g}", float(so_far)))
+        found.append(("+Inf" if bound is None else repr(bound), float(so_far)))
     return found

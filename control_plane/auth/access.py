@@ -82,32 +82,36 @@ class Access(Collector):
             "Streams ended because their caller's credential did.",
             self._open_calls.ended,
         )
+        tokens = GaugeMetricFamily("homeport_auth_tokens", "Tokens that are known.", labels=[])
+        reloads = CounterMetricFamily(
+            "homeport_auth_tokens_file_reloads",
+            "Changes of the tokens file that were taken.",
+            labels=[],
+        )
+        good = GaugeMetricFamily(
+            "homeport_auth_tokens_file_good",
+            "0 while the tokens file is away or faulty, and the last good one counts.",
+            labels=[],
+        )
         if self._file is not None:
-            yield GaugeMetricFamily(
-                "homeport_auth_tokens", "Tokens that are known.", len(self._file.current())
-            )
-            yield CounterMetricFamily(
-                "homeport_auth_tokens_file_reloads",
-                "Changes of the tokens file that were taken.",
-                self._file.reloads,
-            )
-            yield GaugeMetricFamily(
-                "homeport_auth_tokens_file_good",
-                "0 while the tokens file is away or faulty, and the last good one counts.",
-                1.0 if self._file.current_is_good else 0.0,
-            )
+            tokens.add_metric([], len(self._file.current()))
+            reloads.add_metric([], self._file.reloads)
+            good.add_metric([], 1.0 if self._file.current_is_good else 0.0)
+        known = GaugeMetricFamily(
+            "homeport_auth_issuer_keys",
+            "Keys that the OpenID provider's tokens can be checked with.",
+            labels=[],
+        )
+        failures = CounterMetricFamily(
+            "homeport_auth_issuer_keys_failures",
+            "Times that the provider's keys could not be read.",
+            labels=[],
+        )
         if self._keys is not None:
             keys = self._keys.current()
-            yield GaugeMetricFamily(
-                "homeport_auth_issuer_keys",
-                "Keys that the OpenID provider's tokens can be checked with.",
-                0 if keys is None else len(keys),
-            )
-            yield CounterMetricFamily(
-                "homeport_auth_issuer_keys_failures",
-                "Times that the provider's keys could not be read.",
-                self._keys.failures,
-            )
+            known.add_metric([], 0 if keys is None else len(keys))
+            failures.add_metric([], self._keys.failures)
+        yield from (tokens, reloads, good, known, failures)
 
 
 def _issuer_keys(settings: AccessSettings, clock: Callable[[], float]) -> IssuerKeys | None:

@@ -137,7 +137,7 @@ def _code(error: BaseException, context: aio.ServicerContext[Any, Any]) -> str:
     """The name of the status by which a call ended that raised."""
     if isinstance(error, GeneratorExit | asyncio.CancelledError):
         return grpc.StatusCode.CANCELLED.name  # the caller has left
-    said = context.code()
+    said: Any = context.code()
     if isinstance(said, grpc.StatusCode):
         return said.name
     names = {code.value[0]: code.name for code in grpc.StatusCode if code.value[0]}

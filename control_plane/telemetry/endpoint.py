@@ -53,7 +53,7 @@ class MetricsEndpoint:
     ) -> None:
         self._listen = listen
         self._ready = ready
-        registry = CollectorRegistry()
+        self.registry = registry = CollectorRegistry()
         for one in (collector, *more):
             registry.register(one)
         registry.register(BackgroundTasks(supervisor))

@@ -85,7 +85,7 @@ class ProvisionerMetrics(Collector):
         )
         failures = CounterMetricFamily(
             "homeport_provisioning_failures",
-            "Clients refused, by the name of their gRPC status.",
+            "Clients refused, by the name of their gRPC status; none of those turned away.",
             labels=["code"],
         )
         for code, count in provisioner.failures.copy().items():
@@ -151,20 +151,22 @@ class ProvisionerMetrics(Collector):
             "How long ago the store last confirmed fleet and tenants; 0 while it answers.",
             self._store_status.age_s,
         )
+        age = GaugeMetricFamily(
+            "homeport_provisioner_snapshot_age_seconds",
+            "How long the file has not held all that this server knows; 0: it does.",
+            labels=[],
+        )
+        writes = CounterMetricFamily(
+            "homeport_provisioner_snapshot_writes",
+            "Snapshots written to disk.",
+            labels=["outcome"],
+        )
         if self._keeper is not None:
-            yield GaugeMetricFamily(
-                "homeport_provisioner_snapshot_age_seconds",
-                "How long the file has not held all that this server knows; 0: it does.",
-                self._keeper.age_s,
-            )
-            writes = CounterMetricFamily(
-                "homeport_provisioner_snapshot_writes",
-                "Snapshots written to disk.",
-                labels=["outcome"],
-            )
+            age.add_metric([], self._keeper.age_s)
             writes.add_metric(["written"], self._keeper.written)
             writes.add_metric(["failed"], self._keeper.failed)
-            yield writes
+        yield age
+        yield writes
         damaged = GaugeMetricFamily(
             "homeport_store_damaged_record",
             "1 for each record that is left out because it cannot be read.",

@@ -320,8 +320,9 @@ class Provisioner:
             self._ledger.look_up(LookupBeforeRefusal(pending, error))
             return
         self.refused += 1
-        code = code_of(error).name
-        self.failures[code] = self.failures.get(code, 0) + 1
+        if not isinstance(error, Overloaded):  # who is turned away is counted as that
+            code = code_of(error).name
+            self.failures[code] = self.failures.get(code, 0) + 1
         self._leave(pending)
         if isinstance(error, Unavailable) and not isinstance(error, Overloaded):
             error = self.admission.with_retry_delay(error)

@@ -37,7 +37,7 @@ class SampledSteps:
         self.open = False
         self.active = False
         self.pending: object = None
-        self.seconds = {
+        self.seconds: dict[tuple[str, ...], Histogram] = {
             (step.value,): Histogram(SECONDS if step is Step.RECORD else FINE_SECONDS)
             for step in Step
         }

@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from prometheus_client import CollectorRegistry
+
 from control_plane.errors import Refused
 from control_plane.supervision import Supervisor
 from control_plane.telemetry.endpoint import MetricsEndpoint
@@ -40,6 +42,7 @@ class Serving:
     grpc: str
     metrics: str
     transport: str
+    registry: CollectorRegistry  # what is told to Prometheus
 
 
 async def serve(
@@ -107,6 +110,7 @@ async def _run(
                     grpc=f"{host}:{port}",
                     metrics=endpoint.address,
                     transport=server.transport.value,
+                    registry=endpoint.registry,
                 )
             )
             await stop.wait()

@@ -130,7 +130,7 @@ class SqliteFeedLog:
     def waiting_s(self) -> float:
         """How long the events that wait longest have waited to be kept and decided; 0: none
         do."""
-        for queue in (self._taken if self._busy else (), self._waiting):
+        for queue in (self._taken if self._busy else [], self._waiting):
             try:
                 return max(0.0, time.monotonic() - queue[0].since)
             except IndexError:

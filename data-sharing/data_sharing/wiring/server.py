@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from prometheus_client import CollectorRegistry
 from prometheus_client.registry import Collector
 
 from control_plane.audit import service as audit_service
@@ -97,6 +98,7 @@ class Serving:
     http: str
     metrics: str
     transport: str
+    registry: CollectorRegistry  # what is told to Prometheus
 
 
 async def serve(
@@ -271,6 +273,7 @@ async def _run(
                     http=http.address,
                     metrics=endpoint.address,
                     transport=server.transport.value,
+                    registry=endpoint.registry,
                 )
             )
             await stop.wait()

@@ -1,0 +1,1 @@
+"""What operators see: the list of all metrics, and dashboards, written from code."""
