@@ -56,19 +56,27 @@ class Authority:
         addresses: Sequence[str] = (),
         uris: Sequence[str] = (),
         expired: bool = False,
+        days: int = 1,
     ) -> tuple[bytes, bytes]:
-        """A certificate for these names, and its key; PEM."""
+        """A certificate for these names, good for so many days, and its key; PEM."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "homeport test leaf")])
         listed = alternatives(names=names, addresses=addresses, uris=uris)
-        pem = _signed(subject, key, self.name, self.key, listed, ca=False, expired=expired)
+        pem = _signed(subject, key, self.name, self.key, listed, ca=False, expired=expired,
+                      days=days)  # fmt: skip
         return pem, _key_pem(key)
 
     def write(
-        self, folder: Path, name: str, *, uris: Sequence[str] = (), expired: bool = False
+        self,
+        folder: Path,
+        name: str,
+        *,
+        uris: Sequence[str] = (),
+        expired: bool = False,
+        days: int = 1,
     ) -> tuple[Path, Path]:
         """The files of a new certificate for loopback, and its key."""
-        pem, key = self.issue(addresses=[LOOPBACK], uris=uris, expired=expired)
+        pem, key = self.issue(addresses=[LOOPBACK], uris=uris, expired=expired, days=days)
         paths = folder / f"{name}.pem", folder / f"{name}.key"
         paths[0].write_bytes(pem)
         paths[1].write_bytes(key)
@@ -95,6 +103,7 @@ def _signed(
     *,
     ca: bool,
     expired: bool = False,
+    days: int = 1,
 ) -> bytes:
     now = datetime.datetime.now(datetime.UTC)
     builder = (
@@ -104,7 +113,7 @@ def _signed(
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - 3 * _DAY)
-        .not_valid_after(now - _DAY if expired else now + _DAY)
+        .not_valid_after(now - _DAY if expired else now + days * _DAY)
         .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
     )
     if names:

@@ -212,19 +212,19 @@ class SharingMetrics(Collector):
         yield GaugeMetricFamily(
             "homeport_instructions_open", "Without a recorded outcome, in memory.", len(dispatcher)
         )
-        standing = dispatcher.standing()
+        tally = dispatcher.tally()
         states = GaugeMetricFamily(
             "homeport_instructions_in_memory",
             "Instructions without a recorded outcome, by state.",
             labels=["state"],
         )
         for state in ("waiting", "sent", "backing_off"):
-            states.add_metric([state], standing.states.get(state, 0))
+            states.add_metric([state], tally.states.get(state, 0))
         yield states
         yield GaugeMetricFamily(
             "homeport_instructions_overdue",
             "Instructions in memory whose deadline is over.",
-            standing.overdue,
+            tally.overdue,
         )
         yield GaugeMetricFamily(
             "homeport_instructions_oldest_age_seconds",

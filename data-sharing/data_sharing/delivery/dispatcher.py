@@ -22,7 +22,7 @@ from data_sharing.database import Database
 from data_sharing.decisions import outbox
 from data_sharing.decisions.outbox import InstructionState, StoredInstruction
 from data_sharing.delivery.holders import Holders
-from data_sharing.delivery.in_flight_queue import InFlight, InFlightQueue, InFlightStanding
+from data_sharing.delivery.in_flight_queue import InFlight, InFlightQueue, InFlightTally
 from data_sharing.delivery.outbox_reader import OutboxReader
 from data_sharing.delivery.outbox_writer import OutboxWriter
 from data_sharing.delivery.outcome_recorder import OutcomeRecorder
@@ -89,14 +89,14 @@ class Dispatcher:
         """Instructions in memory."""
         return len(self._in_flight)
 
-    def standing(self) -> InFlightStanding:
+    def tally(self) -> InFlightTally:
         """How the instructions in memory are; any thread may ask."""
-        return self._in_flight.standing(self._wall_ms())
+        return self._in_flight.tally(self._wall_ms())
 
     def oldest_s(self) -> float:
         """How long ago the oldest instruction without outcome was decided; 0: there is none."""
         now_ms = self._wall_ms()
-        return max(0, now_ms - self._in_flight.standing(now_ms).oldest_ms) / 1000.0
+        return max(0, now_ms - self._in_flight.tally(now_ms).oldest_ms) / 1000.0
 
     async def run(self) -> None:
         """Until cancelled."""

@@ -31,7 +31,7 @@ class InFlight:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InFlightStanding:
+class InFlightTally:
     """How the instructions in memory are. states: how many are sent, waiting or backing off;
     overdue: whose deadline is over; oldest_ms: when the oldest was decided, Unix ms."""
 
@@ -59,7 +59,7 @@ class InFlightQueue:
         """Whether it is this one that is on its way, and not a later one of its instruction."""
         return self._all.get(item.instruction.id) is item
 
-    def standing(self, now_ms: int) -> InFlightStanding:
+    def tally(self, now_ms: int) -> InFlightTally:
         """How things are; any thread may ask."""
         items = list(self._all.values())
         states: Counter[str] = Counter()
@@ -70,7 +70,7 @@ class InFlightQueue:
                 states["backing_off"] += 1
             else:
                 states["waiting"] += 1
-        return InFlightStanding(
+        return InFlightTally(
             states=states,
             overdue=sum(one.deadline_ms < now_ms for one in items),
             oldest_ms=min((one.instruction.decided_at_ms for one in items), default=now_ms),

@@ -75,7 +75,7 @@ async def test_every_call_is_counted_once_with_its_status(transport: Transport) 
         await health.Check(health_pb2.HealthCheckRequest(), timeout=20)
         methods = server.statistics.methods
         async with asyncio.timeout(20):
-            while methods["Echo/Cold"].under_way:
+            while methods["Echo/Cold"].under_way:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
     await server.stop(0.1)
     assert methods["Echo/Hot"].codes() == {"OK": 1, "NOT_FOUND": 1}

@@ -7,11 +7,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from prometheus_client.registry import Collector
 
 from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import Health
 from control_plane.telemetry.endpoint import Readiness
+from provisioner.api.ledger_metrics import LedgerMetrics
 from provisioner.api.metrics import ProvisionerMetrics
+from provisioner.api.unit_metrics import UnitMetrics
 from tests.support.provisioning_harness import ProvisioningHarness, provisioning
 from tests.support.servers import units
 
@@ -44,7 +47,7 @@ def metrics(harness: ProvisioningHarness, *, current: bool = True, keeper=None):
     )
 
 
-def samples(collector: ProvisionerMetrics) -> dict[tuple[str, ...], float]:
+def samples(collector: Collector) -> dict[tuple[str, ...], float]:
     return {
         (one.name, *one.labels.values()): one.value
         for family in collector.collect()
@@ -55,7 +58,8 @@ def samples(collector: ProvisionerMetrics) -> dict[tuple[str, ...], float]:
 async def test_figures_are_those_of_what_they_count(harness: ProvisioningHarness) -> None:
     for name in ("alice", "bob", "alice"):
         await harness.ask(name)
-    seen = samples(metrics(harness))
+    units = UnitMetrics(harness.fleet_view, harness.provisioner.placer, harness.ledger)
+    seen = {**samples(metrics(harness)), **samples(units), **samples(LedgerMetrics(harness.ledger))}
     assert seen["homeport_provisioning_answers_total", "new"] == 2
     assert seen["homeport_provisioning_answers_total", "known"] == 1
     assert seen["homeport_provisioning_answers_total", "refused"] == 0
@@ -68,6 +72,17 @@ async def test_figures_are_those_of_what_they_count(harness: ProvisioningHarness
     assert seen["homeport_fleet_units",] == 2
     assert seen["homeport_unit_room_clients", "dublin"] == 98
     assert seen["homeport_unit_load_ratio", "virginia"] == 0.0
+    assert seen["homeport_unit_capacity_clients", "dublin"] == 100
+    assert seen["homeport_unit_accepting", "dublin"] == 1
+    state = harness.fleet_view.lifecycle("dublin").state.value
+    assert seen["homeport_unit_state", "dublin", state] == 1
+    assert seen["homeport_unit_idle_slots", "dublin"] > 0
+    assert seen["homeport_ledger_sessions_total",] == 1
+    assert seen["homeport_ledger_session_stands",] == 1
+    assert seen["homeport_ledger_batch_operations_count",] >= 1
+    assert seen["homeport_ledger_under_way_transactions",] == 0
+    assert seen["homeport_provisioning_duration_seconds_count", "new"] == 2
+    assert seen["homeport_provisioning_duration_seconds_count", "known"] == 1
     assert seen["homeport_store_connected",] == 1
     assert seen["homeport_store_damaged_record", "jobs/bad"] == 1
 
@@ -77,10 +92,10 @@ async def test_every_family_is_told_once(harness: ProvisioningHarness) -> None:
     names = [family.name for family in metrics(harness, keeper=keeper).collect()]
     assert len(names) == len(set(names))
     assert all(name.startswith("homeport_") for name in names)
-    assert "homeport_provisioner_snapshot_writes" in names
-    assert "homeport_provisioner_snapshot_writes" not in [
-        family.name for family in metrics(harness).collect()
-    ]
+    assert names == [family.name for family in metrics(harness).collect()]
+    assert ("homeport_provisioner_snapshot_writes_total", "written") not in samples(
+        metrics(harness)
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,192 @@
+"""Alerts on a real stack, by a real Prometheus: each is made to happen, and what its runbook says
+ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from console.local.etcd_process import free_ports
+from control_plane import keys
+from control_plane.store.port import Delete, Put, Txn
+from tests.support.certificates import Authority
+from tests.support.command_line import run_process
+from tests.support.data_sharing_server import SharingServer
+from tests.support.fault_harness import FaultHarness, fault_harness
+from tests.support.prometheus import PROGRAM, Prometheus
+
+pytestmark = [
+    pytest.mark.faults,
+    pytest.mark.timeout(400),
+    pytest.mark.skipif(PROGRAM is None, reason="prometheus is not installed (Debian: prometheus)"),
+]
+
+UNIT = "dublin"
+FLEET = """units:
+  - {id: dublin, endpoint: "dublin.example.net:443", position: {latitude: 53.3, longitude: -6.3},
+     country: IE, capacity: 1000}
+"""
+
+
+@pytest.fixture
+def processes() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+@asynccontextmanager
+async def watched(folder: Path, *arguments: str) -> AsyncIterator[tuple[FaultHarness, Prometheus]]:
+    """One server with a fleet, and a Prometheus that scrapes it."""
+    async with fault_harness(folder, members=1) as on:
+        (server,) = await on.serve(1, *arguments)
+        await on.fleet({UNIT: 1_000})
+        with Prometheus(folder / "prometheus", {"homeport": [server.metrics]}) as prometheus:
+            yield on, prometheus
+
+
+async def fires(prometheus: Prometheus, alert: str) -> None:
+    await asyncio.to_thread(prometheus.wait, alert, firing=True)
+
+
+async def ends(prometheus: Prometheus, alert: str) -> None:
+    await asyncio.to_thread(prometheus.wait, alert, firing=False)
+
+
+async def test_a_store_that_is_away_is_told_until_its_members_run_again(tmp_path: Path) -> None:
+    async with watched(tmp_path) as (on, prometheus):
+        assert "HomeportStoreAway" not in prometheus.firing()
+        on.cluster.kill()
+        await fires(prometheus, "HomeportStoreAway")
+        for member in on.cluster.members:
+            on.cluster.spawn(member)
+        await ends(prometheus, "HomeportStoreAway")
+
+
+async def test_a_server_that_is_down_is_told_until_it_is_started_again(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    listen = f"--metrics-listen=127.0.0.1:{port}"
+    async with fault_harness(tmp_path, members=1) as on:
+        (server,) = await on.serve(1, listen)
+        with Prometheus(tmp_path / "prometheus", {"homeport": [server.metrics]}) as prometheus:
+            assert "HomeportServerDown" not in prometheus.firing()
+            server.kill()
+            await fires(prometheus, "HomeportServerDown")
+            await on.serve_one(listen)
+            await ends(prometheus, "HomeportServerDown")
+
+
+def agent(on: FaultHarness, stack: ExitStack) -> subprocess.Popen[bytes]:
+    """The unit's agent."""
+    with (on.folder / f"agent-{time.monotonic_ns()}.log").open("w") as log:
+        process = subprocess.Popen(
+            [
+                sys.executable, "-m", "deployment_units.agent", f"--unit={UNIT}",
+                f"--server={on.servers[0].address}", "--ttl-s=2",
+            ],
+            stdout=log, stderr=log,
+        )  # fmt: skip
+    stack.callback(process.wait)
+    stack.callback(process.kill)
+    return process
+
+
+async def test_a_unit_without_agent_is_told_until_one_is_heard(
+    tmp_path: Path, processes: ExitStack
+) -> None:
+    alert = "HomeportUnitWithoutAgent"
+    async with watched(tmp_path, "--lost-after-s=3600") as (on, prometheus):
+        first = agent(on, processes)
+        await asyncio.to_thread(heard, on)
+        assert alert not in prometheus.firing()
+        first.kill()
+        await fires(prometheus, alert)
+        agent(on, processes)
+        await ends(prometheus, alert)
+
+
+async def test_a_lost_unit_is_told_until_its_agent_is_heard_for_a_while(
+    tmp_path: Path, processes: ExitStack
+) -> None:
+    alert = "HomeportUnitLost"
+    async with watched(tmp_path, "--lost-after-s=0", "--back-after-s=1") as (on, prometheus):
+        first = agent(on, processes)
+        await asyncio.to_thread(heard, on)
+        assert alert not in prometheus.firing()
+        first.kill()
+        await fires(prometheus, alert)
+        agent(on, processes)
+        await ends(prometheus, alert)
+
+
+def heard(on: FaultHarness) -> None:
+    """Waits until the unit's agent was heard, as `homeport units show` says."""
+    end = time.monotonic() + 60.0
+    while True:
+        ran = run_process("units", "show", UNIT, "-o", "json", "--server", on.servers[0].address)
+        if ran.code == 0 and ran.document.get("status"):
+            return
+        assert time.monotonic() < end, ran.out + ran.err
+        time.sleep(0.3)
+
+
+async def test_a_damaged_record_is_told_until_it_is_written_anew(tmp_path: Path) -> None:
+    alert = "HomeportDamagedRecord"
+    async with watched(tmp_path) as (on, prometheus):
+        key = keys.TENANTS + b"acme"
+        await on.store.commit(Txn(then=[Put(key, b"\xff not a record")]))
+        await fires(prometheus, alert)
+        await on.store.commit(Txn(then=[Delete(key)]))
+        await ends(prometheus, alert)
+
+
+async def test_a_certificate_that_expires_is_told_until_its_files_are_replaced(
+    tmp_path: Path,
+) -> None:
+    authority = Authority.new()
+    certificate, key = authority.write(tmp_path, "server", days=1)
+    async with fault_harness(tmp_path, members=1) as on:
+        (server,) = await on.serve(1, f"--tls-certificate={certificate}", f"--tls-key={key}")
+        with Prometheus(tmp_path / "prometheus", {"homeport": [server.metrics]}) as prometheus:
+            await fires(prometheus, "HomeportCertificateExpiring")
+            newer, its_key = authority.write(tmp_path, "newer", days=90)
+            its_key.replace(key)
+            newer.replace(certificate)
+            await ends(prometheus, "HomeportCertificateExpiring")
+
+
+async def test_old_ticket_keys_are_told_until_they_are_rotated(tmp_path: Path) -> None:
+    alert = "HomeportTicketKeysOld"
+    async with watched(tmp_path) as (on, prometheus):
+        await make_old(on)
+        await fires(prometheus, alert)
+        ran = await asyncio.to_thread(
+            run_process, "keys", "rotate", "--leaked", "--server", on.servers[0].address
+        )
+        assert ran.code == 0, ran.out + ran.err
+        await ends(prometheus, alert)
+
+
+async def make_old(on: FaultHarness) -> None:
+    """As if the first keys had been made a year ago."""
+    pair = await on.store.get(keys.KEY_RING)
+    ring = msgspec.json.decode(pair.value)
+    for epoch in ring["epochs"]:
+        epoch["created_at"] -= 365 * 86_400
+    await on.store.commit(Txn(then=[Put(keys.KEY_RING, msgspec.json.encode(ring))]))
+
+
+async def test_a_data_sharing_server_that_is_well_has_no_alert(tmp_path: Path) -> None:
+    with (
+        SharingServer(tmp_path) as server,
+        Prometheus(tmp_path / "prometheus", {"homeport-share": [server.metrics]}) as prometheus,
+    ):
+        await asyncio.sleep(10.0)
+        assert prometheus.firing() == set()
