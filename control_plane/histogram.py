@@ -33,10 +33,10 @@ class Histogram:
         self.counts = [0] * (len(bounds) + 1)
         self.total = 0.0  # of all observations
 
-    def observe(self, value: float, times: int = 1) -> None:
-        """Counts `times` observations of this value."""
-        self.counts[bisect_left(self.bounds, value)] += times
-        self.total += value * times
+    def observe(self, value: float) -> None:
+        """Counts one observation."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
 
     def cumulative(self) -> list[tuple[str, float]]:
         """Bound as text, and how many observations were no larger; the last is of all."""
