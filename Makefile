@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 # Tests start hundreds of processes; each would compile all that it imports anew.
 export PYTHONDONTWRITEBYTECODE :=
 READY := $(VENV)/.ready
+OURS := sdk console control_plane data-sharing/data_sharing deployment_units provisioner
 
 .PHONY: help setup demo demo-decisions test test-slow attacks test-etcd-versions test-ghz chart-test faults fuzz check proto bench clean
 
@@ -19,7 +20,9 @@ $(READY): pyproject.toml sdk/pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "Homeport needs Python 3.11 or newer; install it or call make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@echo "setting up $(VENV) with $(PYTHON) (once; a minute or two)"
 	@$(PYTHON) -m venv $(VENV) || { echo "$(PYTHON) cannot make a virtual environment; install its venv module (Debian: python3-venv)" >&2; exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ./sdk --editable '.[local,dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt --editable ./sdk --editable '.[local,dev]'
+	@# On all processors, what is ours as well; some packages hold templates that are no Python.
+	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib $(OURS) || true
 	@touch $@
 
 demo: $(READY)  ## provision 20,000 real addresses on a local stack and draw where they went
