@@ -50,6 +50,11 @@ SHARDS = (
     "shards.cleared",
     "shards.finished",
 )
+AUDITING = (
+    "audit.asked",  # what is asked is in the log, and nothing is changed yet
+    "audit.changed",  # it is, and its outcome is not in the log
+    "audit.ended",  # it is, and the caller has no answer
+)
 REMOVING = (
     "tenants.marked",  # a tenant takes no clients any more
     "tenants.released",  # some of its clients were released
@@ -78,7 +83,7 @@ def armed(setting: str) -> Callable[[str], None]:
     """What `passing` is under this setting: `label` or `label:n`, n from 1. Raises ValueError
     for a label that is nowhere, because a test that arms it would test nothing."""
     label, _, count = setting.partition(":")
-    known = LABELS + SHARDS + MOVING + DECIDING + REMOVING
+    known = LABELS + SHARDS + MOVING + DECIDING + REMOVING + AUDITING
     if label not in known:
         raise ValueError(f"{VARIABLE}: there is no fault point {label!r}; there are {known}")
     left = int(count or 1)

@@ -16,6 +16,7 @@ import grpc
 from google.protobuf.message import Message
 from grpc import aio
 
+from control_plane import faultpoints
 from control_plane.audit.entry import AuditCaller, AuditEntry, AuditPhase
 from control_plane.audit.message_json import message_json, without_userinfo
 from control_plane.audit.objects import AuditedObject, Context
@@ -25,7 +26,7 @@ from control_plane.auth.callers import Caller
 from control_plane.auth.interceptor import metadata_of
 from control_plane.auth.method_access import Audited, MethodAccess, field_of
 from control_plane.auth.roles import Role
-from control_plane.errors import OutcomeUnknown, ServiceError, StoreUnavailable, Unavailable
+from control_plane.errors import ServiceError, Unavailable
 from control_plane.serving.peer_identity import identity_of
 from control_plane.serving.peers import Proxies
 from control_plane.serving.status import code_of
@@ -109,7 +110,7 @@ class AuditInterceptor(aio.ServerInterceptor):
             return None
         service, _, name = method.lstrip("/").partition("/")
         found = field_of(request, access.tenant_field) if access.tenant_field else None
-        return await self._recorder.asked(
+        asked = await self._recorder.asked(
             AuditEntry(
                 id=self._new_id(),
                 phase=AuditPhase.ASKED,
@@ -129,6 +130,8 @@ class AuditInterceptor(aio.ServerInterceptor):
                 before=await _before(of, request, context),
             )
         )
+        faultpoints.passing("audit.asked")
+        return asked
 
     def _passes(self, access: MethodAccess, caller: Caller, request: Message) -> bool:
         if _is_dry_run(request):
@@ -153,6 +156,7 @@ class AuditInterceptor(aio.ServerInterceptor):
                 await self._recorder.ended(_failed(entry, self._new_id(), error))
             raise
         if (entry := asked()) is not None:
+            faultpoints.passing("audit.changed")
             _, of = self._methods[method]
             after = of.after(response)
             ended = _ended(
@@ -166,6 +170,7 @@ class AuditInterceptor(aio.ServerInterceptor):
                 tenant, target = of.named(response)
                 ended = replace(ended, tenant=tenant or ended.tenant, target=target or ended.target)
             await self._recorder.ended(ended)
+            faultpoints.passing("audit.ended")
         return response
 
 
@@ -192,9 +197,8 @@ def _ended(asked: AuditEntry, entry_id: str, phase: AuditPhase, **what: Any) -> 
 def _failed(asked: AuditEntry, entry_id: str, error: Exception) -> AuditEntry:
     if not isinstance(error, ServiceError):
         return _ended(asked, entry_id, AuditPhase.UNKNOWN, code="INTERNAL")
-    unknown = isinstance(error, OutcomeUnknown) or (
-        isinstance(error, Unavailable) and not isinstance(error, StoreUnavailable)
-    )
+    # Also where the store was away: a method may have written a part before.
+    unknown = isinstance(error, Unavailable)
     return _ended(
         asked,
         entry_id,

@@ -5,14 +5,15 @@ Adapters: `store_log` for servers that share a store, `sqlite_log` for one file.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from control_plane.audit.chain import AuditRecord
-from control_plane.audit.entry import AuditEntry, ChainPoint, decode_entry
+from control_plane.audit.entry import AuditEntry, AuditPhase, ChainPoint, decode_entry
 
 TRIM_AT_ONCE = 50
+END_AT_ONCE = 50
 _DAY_MS = 86_400_000
 
 
@@ -39,11 +40,28 @@ class AuditLog(Protocol):
         """The records that follow the sequence `after`, at most `limit` of them."""
         ...
 
+    async def end_abandoned(self, under_way: Collection[int]) -> int:
+        """Gives what was asked and has no outcome, because the server that was at it has gone, the
+        outcome `unknown`; a few at most, and how many. under_way: what this server is at."""
+        ...
+
     async def trim(self, *, before_ms: int, keep: int) -> int:
         """Deletes the oldest entries that are older than `before_ms`, or not among the newest
         `keep`; at most TRIM_AT_ONCE, and none as long as it is a few. An entry says so. How many
         that were."""
         ...
+
+
+def abandoned(record: AuditRecord, entry_id: str) -> AuditEntry:
+    """The outcome of what was asked in this record, by a server that has gone. Raises
+    DamagedEntry."""
+    return replace(
+        decode_entry(record.content),
+        id=entry_id,
+        phase=AuditPhase.UNKNOWN,
+        asked=record.sequence,
+        message="the server ended before it could tell; look at the object",
+    )
 
 
 def due(page: ChainPage, *, before_ms: int, keep: int) -> Sequence[AuditRecord]:

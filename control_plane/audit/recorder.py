@@ -19,7 +19,8 @@ from control_plane.errors import OutcomeUnknown, ServiceError, StoreUnavailable,
 
 log = logging.getLogger(__name__)
 
-TRIM_EVERY_S = 60.0
+LOOK_EVERY_S = 10.0  # for what others left open
+TRIM_EVERY = 6  # looks
 TRIMS_IN_A_ROW = 40  # 2,000 entries a minute
 RETRY_S = 5.0
 MOST_LATE = 10_000
@@ -37,6 +38,7 @@ class AuditRecorder:
         self._keep_s = keep_s
         self._keep = keep
         self._wake = asyncio.Event()
+        self._under_way: set[int] = set()  # asked here, and no outcome written
         self.late: deque[AuditEntry] = deque(maxlen=MOST_LATE)
         self.written = 0  # entries
         self.failed = 0  # times that one could not be written
@@ -45,7 +47,9 @@ class AuditRecorder:
         """The entry with its sequence, once it is on disk. Raises Unavailable: nothing may be
         changed."""
         try:
-            return replace(entry, sequence=await self._append(entry))
+            asked = replace(entry, sequence=await self._append(entry))
+            self._under_way.add(asked.sequence)
+            return asked
         except (StoreUnavailable, OutcomeUnknown) as error:
             raise Unavailable(
                 f"the audit log cannot be written, and nothing was changed: {error.message}"
@@ -55,6 +59,7 @@ class AuditRecorder:
         """Writes an outcome, now or later."""
         try:
             await self._append(entry)
+            self._under_way.discard(entry.asked)
         except ServiceError as error:
             log.error("the outcome of audit entry %d is not written yet: %s", entry.asked, error)
             self.ended_later(entry)
@@ -64,16 +69,23 @@ class AuditRecorder:
 
     def ended_later(self, entry: AuditEntry) -> None:
         """Has `run` write an outcome; for where nothing can be waited for."""
+        if len(self.late) == MOST_LATE:  # the oldest is given up, and found abandoned
+            self._under_way.discard(self.late[0].asked)
         self.late.append(entry)
         self._wake.set()
 
     async def run(self) -> None:
-        """Writes late outcomes and trims the log, for ever."""
+        """Writes late outcomes, ends what servers left open that have gone, and trims the log, for
+        ever."""
+        looks = 0
         while True:
             if await self._write_late():
-                await self._trim()
+                await self._end_abandoned()
+                if looks % TRIM_EVERY == 0:
+                    await self._trim()
+                looks += 1
             self._wake.clear()
-            await _wait(self._wake, TRIM_EVERY_S)
+            await _wait(self._wake, LOOK_EVERY_S)
 
     async def _append(self, entry: AuditEntry) -> int:
         try:
@@ -94,9 +106,19 @@ class AuditRecorder:
                 await asyncio.sleep(RETRY_S)
                 self._wake.set()
                 return False
+            self._under_way.discard(entry.asked)
             if self.late and self.late[0] is entry:
                 self.late.popleft()
         return True
+
+    async def _end_abandoned(self) -> None:
+        try:
+            ended = await self._log.end_abandoned(self._under_way)
+        except (ServiceError, TimeoutError) as error:
+            log.warning("what is open in the audit log could not be looked at: %s", error)
+            return
+        if ended:
+            log.warning("%d changes were asked of servers that ended before they told", ended)
 
     async def _trim(self) -> None:
         before_ms = self._wall_ms() - int(self._keep_s * 1_000)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from control_plane.audit.chain import AuditRecord, extend
 from control_plane.audit.entry import START, AuditEntry, AuditPhase, ChainPoint
-from control_plane.audit.port import TRIM_AT_ONCE, ChainPage, due
+from control_plane.audit.port import END_AT_ONCE, TRIM_AT_ONCE, ChainPage, abandoned, due
 from control_plane.errors import OutcomeUnknown, Unavailable
 from control_plane.sqlite.engine import Engine, Work
 from control_plane.sqlite.schema import Schema
@@ -38,6 +38,8 @@ class SqliteAuditLog:
         self._database = database
         self._wall_ms = wall_ms
         self._new_id = new_id
+        # What is open up to here was asked of processes before this one.
+        self._inherited = database.read(lambda db: _point(db, "head")[0].sequence)
 
     async def append(self, entry: AuditEntry) -> int:
         """See AuditLog."""
@@ -46,6 +48,23 @@ class SqliteAuditLog:
     async def read(self, *, after: int, limit: int) -> ChainPage:
         """See AuditLog."""
         return self._database.read(lambda db: _page(db, after, limit))
+
+    async def end_abandoned(self, under_way: Collection[int]) -> int:
+        """See AuditLog. One process at a time has the file, so that all before it have gone."""
+
+        def work(db: sqlite3.Connection) -> int:
+            rows = db.execute(
+                "SELECT e.sequence, content, hash FROM audit_open o"
+                " JOIN audit_entries e ON e.sequence = o.sequence"
+                " WHERE o.sequence <= ? ORDER BY o.sequence LIMIT ?",
+                (self._inherited, END_AT_ONCE),
+            ).fetchall()
+            for sequence, content, digest in rows:
+                record = AuditRecord(sequence=sequence, content=bytes(content), hash=bytes(digest))
+                _append(db, abandoned(record, self._new_id()), self._wall_ms())
+            return len(rows)
+
+        return await self._write(work)
 
     async def trim(self, *, before_ms: int, keep: int) -> int:
         """See AuditLog."""

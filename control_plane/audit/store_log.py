@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TypeVar
 
 import msgspec
@@ -18,7 +18,7 @@ import msgspec
 from control_plane import keys
 from control_plane.audit.chain import AuditRecord, extend
 from control_plane.audit.entry import START, AuditEntry, AuditPhase, ChainPoint
-from control_plane.audit.port import TRIM_AT_ONCE, ChainPage, due
+from control_plane.audit.port import END_AT_ONCE, TRIM_AT_ONCE, ChainPage, abandoned, due
 from control_plane.errors import OutcomeUnknown, StoreUnavailable, Unavailable
 from control_plane.store.port import (
     Compacted,
@@ -29,6 +29,7 @@ from control_plane.store.port import (
     Put,
     Store,
     Txn,
+    absent,
     unchanged,
 )
 
@@ -48,14 +49,21 @@ class _Head(msgspec.Struct, frozen=True):
 
 
 class StoreAuditLog:
-    """An AuditLog. wall: Unix seconds; new_id: tells two trims apart."""
+    """An AuditLog. wall: Unix seconds; new_id: tells two trims apart; session: the id of this
+    server's session in the store, by which others see that it has gone."""
 
     def __init__(
-        self, store: Store, *, wall: Callable[[], float], new_id: Callable[[], str]
+        self,
+        store: Store,
+        *,
+        wall: Callable[[], float],
+        new_id: Callable[[], str],
+        session: Callable[[], str],
     ) -> None:
         self._store = store
         self._wall = wall
         self._new_id = new_id
+        self._session = session
         self._lock = asyncio.Lock()
         self._waiting: deque[tuple[AuditEntry, asyncio.Future[int]]] = deque()
 
@@ -107,6 +115,30 @@ class StoreAuditLog:
             trimmed=_point(trimmed),
             open=frozenset(_number(pair, keys.AUDIT_OPEN) for pair in open_.items),
         )
+
+    async def end_abandoned(self, under_way: Collection[int]) -> int:
+        """See AuditLog. The outcome goes into a transaction that compares that the session is gone
+        and nobody else has written one."""
+        page = await self._store.range(keys.AUDIT_OPEN, limit=END_AT_ONCE)
+        ended = 0
+        for pair in page.items:
+            session = keys.session(pair.value.decode(errors="replace"))
+            number = _number(pair, keys.AUDIT_OPEN)
+            if number in under_way or await self._store.get(session) is not None:
+                continue
+            asked = await self._store.get(keys.audit_entry(number))
+            guards = [absent(session), unchanged(pair.key, pair.mod_revision)]
+            if asked is None:  # it was trimmed
+                await self._store.commit(Txn(compares=guards, then=[Delete(pair.key)]))
+                continue
+            entry = abandoned(_record(asked), self._new_id())
+            async with self._lock, asyncio.timeout(APPEND_S):
+                _, txn = self._transaction([entry], await self._store.get(keys.AUDIT_HEAD))
+                done = await self._store.commit(
+                    Txn(compares=[*txn.compares, *guards], creates=txn.creates, then=txn.then)
+                )
+            ended += done.succeeded
+        return ended
 
     async def trim(self, *, before_ms: int, keep: int) -> int:
         """See AuditLog."""
@@ -196,7 +228,7 @@ class StoreAuditLog:
             records.append(extend(point, entry, time_ms))
             point = records[-1].point
             if entry.phase is AuditPhase.ASKED:
-                marks.append(Put(keys.audit_open(point.sequence), b""))
+                marks.append(Put(keys.audit_open(point.sequence), self._session().encode()))
             elif entry.asked:
                 marks.append(Delete(keys.audit_open(entry.asked)))
         return records, Txn(

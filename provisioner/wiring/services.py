@@ -200,7 +200,12 @@ def build_services(
     methods = access_of_services(SERVICES)
     counting = QuotaInterceptor(METHOD_QUOTAS, quotas, methods, access.control, proxies)
     auditing = build_auditing(
-        StoreAuditLog(store, wall=time.time, new_id=new_entry_id),
+        StoreAuditLog(
+            store,
+            wall=time.time,
+            new_id=new_entry_id,
+            session=lambda: state.ledger.session.id,
+        ),
         methods,
         audited_objects(fleet_service, tenant_service, provisioning_service),
         access.control,

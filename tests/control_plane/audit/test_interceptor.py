@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from dataclasses import replace
 from itertools import count
 from types import SimpleNamespace
@@ -56,6 +56,9 @@ class FakeLog:
 
     async def read(self, *, after: int, limit: int) -> ChainPage:
         raise NotImplementedError
+
+    async def end_abandoned(self, under_way: Collection[int]) -> int:
+        return 0
 
     async def trim(self, *, before_ms: int, keep: int) -> int:
         return 0
@@ -190,7 +193,7 @@ async def test_a_change_that_cannot_be_written_is_not_made():
     [
         (Refused("last unit"), "failed", "FAILED_PRECONDITION"),
         (NotFound("no such unit"), "failed", "NOT_FOUND"),
-        (StoreUnavailable("away"), "failed", "UNAVAILABLE"),
+        (StoreUnavailable("away"), "unknown", "UNAVAILABLE"),
         (OutcomeUnknown("who knows"), "unknown", "UNAVAILABLE"),
         (Unavailable("interrupted"), "unknown", "UNAVAILABLE"),
         (ValueError("a defect"), "unknown", "INTERNAL"),

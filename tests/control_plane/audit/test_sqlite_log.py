@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from itertools import count
 from pathlib import Path
 
@@ -46,6 +46,14 @@ def others(engine: Engine, wall: Wall) -> Callable[[], AuditLog]:
 @pytest.fixture
 def audit_log(others: Callable[[], AuditLog]) -> AuditLog:
     return others()
+
+
+@pytest.fixture
+def successor(others: Callable[[], AuditLog]) -> Callable[[], Awaitable[AuditLog]]:
+    async def made() -> AuditLog:
+        return others()
+
+    return made
 
 
 class TestSqliteAuditLog(AuditLogContract):

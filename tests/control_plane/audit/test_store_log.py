@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from itertools import count
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from control_plane import keys
 from control_plane.audit.chain import AuditRecord
+from control_plane.audit.entry import decode_entry
 from control_plane.audit.port import AuditLog
 from control_plane.audit.store_log import StoreAuditLog
 from control_plane.errors import Unavailable
@@ -23,6 +25,7 @@ from tests.support.fakes.faulty_store import FaultyStore
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[EmbeddedStore]:
     opened = await EmbeddedStore.open(tmp_path / "store.db")
+    await opened.commit(Txn(then=[Put(keys.session("p-1"), b"")]))
     yield opened
     await opened.close()
 
@@ -32,9 +35,14 @@ def wall() -> Wall:
     return Wall()
 
 
-def log_of(store, wall: Wall) -> StoreAuditLog:
+def log_of(store, wall: Wall, session: str = "p-1") -> StoreAuditLog:
     numbers = count()
-    return StoreAuditLog(store, wall=wall, new_id=lambda: f"trim-{next(numbers)}")
+    return StoreAuditLog(
+        store,
+        wall=wall,
+        new_id=lambda: f"{session}-{next(numbers)}",
+        session=lambda: session,
+    )
 
 
 @pytest.fixture
@@ -47,8 +55,54 @@ def others(store: EmbeddedStore, wall: Wall) -> Callable[[], AuditLog]:
     return lambda: log_of(store, wall)
 
 
+@pytest.fixture
+def successor(store: EmbeddedStore, wall: Wall) -> Callable[[], Awaitable[AuditLog]]:
+    async def made() -> AuditLog:
+        await store.commit(Txn(then=[Delete(keys.session("p-1")), Put(keys.session("p-2"), b"")]))
+        return log_of(store, wall, "p-2")
+
+    return made
+
+
 class TestStoreAuditLog(AuditLogContract):
     """The contract."""
+
+
+async def test_of_sixteen_servers_one_ends_what_another_left_open(store: EmbeddedStore, wall):
+    left = await log_of(store, wall, "p-gone").append(asked(1))
+    ended = await asyncio.gather(
+        *(log_of(store, wall, f"p-{n}").end_abandoned(set()) for n in range(16))
+    )
+    assert sum(ended) <= 1
+    while await log_of(store, wall).end_abandoned(set()):
+        pass
+    page = await log_of(store, wall).read(after=0, limit=99)
+    assert [decode_entry(one.content).asked for one in page.records] == [0, left]
+    assert page.open == set()
+    assert await fault(log_of(store, wall)) is None
+
+
+async def test_a_server_that_comes_back_is_not_ended_with(store: EmbeddedStore, wall):
+    """Its session is looked at in the transaction that would end what it is at."""
+    faulty = FaultyStore(store, writes_entries)
+    await log_of(store, wall, "p-3").append(asked(1))
+
+    real_commit = faulty.commit
+
+    async def commit(txn: Txn, **kept):  # type: ignore[no-untyped-def]
+        await store.commit(Txn(then=[Put(keys.session("p-3"), b"")]))
+        return await real_commit(txn, **kept)
+
+    faulty.commit = commit  # type: ignore[method-assign]
+    assert await log_of(faulty, wall).end_abandoned(set()) == 0
+    assert (await log_of(store, wall).read(after=0, limit=9)).open == {1}
+
+
+async def test_what_was_trimmed_is_not_open_any_more(store: EmbeddedStore, wall):
+    number = await log_of(store, wall, "p-gone").append(asked(1))
+    await store.commit(Txn(then=[Delete(keys.audit_entry(number))]))
+    assert await log_of(store, wall).end_abandoned(set()) == 0
+    assert await store.get(keys.audit_open(number)) is None
 
 
 def writes_entries(txn: Txn) -> bool:

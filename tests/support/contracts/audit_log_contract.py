@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from control_plane.audit.chain import AuditRecord
@@ -35,8 +35,9 @@ async def fault(audit_log: AuditLog) -> int | None:
 
 
 class AuditLogContract:
-    """Subclasses have fixtures: `audit_log`, `wall`, and `others`, which makes one more log over
-    the same store."""
+    """Subclasses have fixtures: `audit_log`, `wall`, `others`, which makes one more log over the
+    same store, and `successor`, which makes the log of a server that is there once that of
+    `audit_log` has gone."""
 
     async def test_entries_follow_each_other(self, audit_log: AuditLog):
         assert [await audit_log.append(asked(n)) for n in range(3)] == [1, 2, 3]
@@ -70,6 +71,30 @@ class AuditLogContract:
         await audit_log.append(replace(asked(3), phase=AuditPhase.DONE, asked=first))
         assert (await audit_log.read(after=0, limit=9)).open == {second}
         assert (await audit_log.read(after=second, limit=9)).open == set()
+
+    async def test_what_a_server_that_has_gone_left_open_has_an_unknown_outcome(
+        self, audit_log: AuditLog, successor: Callable[[], Awaitable[AuditLog]]
+    ):
+        left = await audit_log.append(asked(1, request={"unit_id": "dublin"}))
+        told = await audit_log.append(asked(2))
+        await audit_log.append(replace(asked(3), phase=AuditPhase.DONE, asked=told))
+        after = await successor()
+        own = await after.append(asked(4))
+        assert await after.end_abandoned({own}) == 1
+        page = await after.read(after=0, limit=9)
+        assert page.open == {own}
+        outcome = decode_entry(page.records[-1].content)
+        assert (outcome.phase, outcome.asked, outcome.code) == (AuditPhase.UNKNOWN, left, "")
+        assert (outcome.method, outcome.caller) == (asked(1).method, asked(1).caller)
+        assert outcome.request == {"unit_id": "dublin"}
+        assert "look at the object" in outcome.message
+        assert await fault(after) is None
+        assert await after.end_abandoned({own}) == 0
+
+    async def test_what_a_server_is_at_is_left_alone(self, audit_log: AuditLog):
+        await audit_log.append(asked(1))
+        assert await audit_log.end_abandoned(set()) == 0
+        assert await audit_log.end_abandoned({1}) == 0
 
     async def test_a_page_is_what_was_asked_for(self, audit_log: AuditLog):
         for number in range(5):
