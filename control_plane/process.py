@@ -19,12 +19,15 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
+from control_plane.config_check import Report, asked_for
 from control_plane.errors import InvalidInput, ServiceError
 from control_plane.printable import printable_lines, why_unreadable
 from control_plane.private_files import UMASK
 from control_plane.ready_file import clear_ready_file
 from control_plane.serving.tls import TlsFiles
+from control_plane.settings import Misfits
 from control_plane.telemetry.logs import log_as_json
 
 
@@ -50,19 +53,32 @@ S = TypeVar("S", bound=ProcessSettings)
 
 
 def run_program(
-    program: str, read_settings: Callable[[Sequence[str]], S], body: Callable[[S], object]
+    program: str,
+    read_settings: Callable[[Sequence[str]], S],
+    body: Callable[[S], object],
+    check: Callable[[Sequence[str]], Report] | None = None,
 ) -> ExitCode:
     """Runs `body` with the settings of the command line. A ServiceError, alone or in a group,
     becomes one line on stderr behind the program's name; wrong settings one for each problem.
     Everything else goes on upwards. What the process writes is for its own user, also what
-    libraries write."""
+    libraries write. check: with `--check-config`, what is said instead; see
+    control_plane.config_check."""
     os.umask(UMASK)
     try:
+        asked = asked_for(sys.argv[1:]) if check is not None else None
+        if check is not None and asked is not None:
+            return _show_config(program, check(asked[0]), asked[1])
         settings = read_settings(sys.argv[1:])
     except ValidationError as error:
         for problem in error.errors():
             where = ".".join(str(part) for part in problem["loc"]) or "settings"
-            _complain(program, f"{where}: {problem['msg']}")
+            misfits = problem.get("ctx", {}).get("error")
+            said = misfits.messages if isinstance(misfits, Misfits) else [problem["msg"]]
+            for one in said:
+                _complain(program, f"{where}: {one}")
+        return ExitCode.WRONG_SETTINGS
+    except SettingsError as error:
+        _complain(program, f"settings: {error}")
         return ExitCode.WRONG_SETTINGS
     except FileNotFoundError as error:
         _complain(program, str(error))
@@ -89,6 +105,14 @@ def run_program(
     finally:
         clear_ready_file(settings.ready_file)
     return code
+
+
+def _show_config(program: str, report: Report, output: str) -> ExitCode:
+    """What is in force on stdout, what is wrong on stderr as a start says it."""
+    print(report.as_json() if output == "json" else report.as_table())
+    for fault in report.faults:
+        _complain(program, f"{fault.setting}: {fault.message}" if fault.setting else fault.message)
+    return ExitCode.WRONG_SETTINGS if report.faults else ExitCode.STOPPED
 
 
 def _complain(program: str, words: str) -> None:

@@ -10,11 +10,13 @@ from __future__ import annotations
 import os
 import sys
 from argparse import SUPPRESS
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
+from pydantic import model_validator
 from pydantic_settings import (
     BaseSettings,
     CliSettingsSource,
@@ -25,6 +27,23 @@ from pydantic_settings import (
 
 from control_plane.errors import InvalidInput
 from control_plane.secret_files import read_secret, visible_secret_warning
+
+
+class Misfits(ValueError):
+    """Settings that are well each by itself and do not go together: one message for each case."""
+
+    def __init__(self, messages: Sequence[str]) -> None:
+        super().__init__("; ".join(messages))
+        self.messages = tuple(messages)
+
+
+def said_by(*checks: Callable[[], object]) -> Iterator[str]:
+    """What those of the checks say that raise ValueError."""
+    for check in checks:
+        try:
+            check()
+        except ValueError as error:
+            yield str(error)
 
 
 class ServiceSettings(BaseSettings):
@@ -55,8 +74,30 @@ class ServiceSettings(BaseSettings):
             sources.append(TomlConfigSettingsSource(settings_cls, toml_file=cls.toml))
         return tuple(sources)
 
+    def misfits(self) -> Iterator[str]:
+        """Subclasses say here what does not go together, after what `super()` says."""
+        yield from ()
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        found = tuple(self.misfits())
+        if found:
+            raise Misfits(found)
+        return self
+
 
 S = TypeVar("S", bound=ServiceSettings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingsSources:
+    """Where the settings of one reading come from. kind: the settings, with the file; arguments:
+    without what names the file; file: None where there is none."""
+
+    kind: Any
+    command_line: Any
+    arguments: list[str]
+    file: Path | None
 
 
 def read(kind: type[S], arguments: Sequence[str]) -> S:
@@ -65,9 +106,19 @@ def read(kind: type[S], arguments: Sequence[str]) -> S:
 
     A secret that is given as a flag is taken, and said on stderr to be visible; one that is in a
     file is read from there. Raises pydantic.ValidationError, SystemExit for `--help` and unknown
-    flags, FileNotFoundError for a file that is not there, tomllib.TOMLDecodeError, InvalidInput
-    for a file of a secret.
+    flags, FileNotFoundError for a file that is not there, tomllib.TOMLDecodeError, SettingsError
+    for a value that is no JSON where that is asked for, InvalidInput for a file of a secret.
     """
+    sources = sources_of(kind, arguments)
+    command_line = sources.command_line(args=sources.arguments)
+    given: dict[str, Any] = sources.kind(_cli_settings_source=command_line).model_dump()
+    for name in kind.secrets:
+        read_secret_of(kind, name, given, sources.arguments)
+    return kind.model_construct(**given)
+
+
+def sources_of(kind: type[ServiceSettings], arguments: Sequence[str]) -> SettingsSources:
+    """Nothing is read yet. Raises FileNotFoundError."""
     variable = f"{kind.model_config['env_prefix']}CONFIG"
     rest, config = list(arguments), os.environ.get(variable)
     for place, word in enumerate(rest):
@@ -91,23 +142,28 @@ def read(kind: type[S], arguments: Sequence[str]) -> S:
     command_line: Any = CliSettingsSource(Sourced)
     for option, help_text in (
         ("--config", f"TOML file with these settings [env: {variable}]"),
+        ("--check-config", "read and check everything, say what is in force, and end"),
+        ("--output", "of --check-config: table or json"),
         ("--version", "print the version and exit"),
     ):
-        # --config is taken out of the arguments before: it says where settings come from.
-        action = {"action": "version", "version": _version_line(kind)}
-        command_line.root_parser.add_argument(
-            option,
-            default=SUPPRESS,
-            help=help_text,
-            **(action if option == "--version" else {"metavar": "FILE"}),
-        )
-    given: dict[str, Any] = sourced(_cli_settings_source=command_line(args=rest)).model_dump()
-    for name in kind.secrets:
-        _read_secret(kind, name, given, rest)
-    return kind.model_construct(**given)
+        # Taken out of the arguments before, but for the last: they say where settings come from,
+        # and what becomes of them.
+        action: dict[str, Any] = {"metavar": "FILE" if option == "--config" else "FORMAT"}
+        if option == "--version":
+            action = {"action": "version", "version": version_line(kind)}
+        elif option == "--check-config":
+            action = {"action": "store_true"}
+        names = ("-o", option) if option == "--output" else (option,)
+        command_line.root_parser.add_argument(*names, default=SUPPRESS, help=help_text, **action)
+    return SettingsSources(
+        kind=sourced,
+        command_line=command_line,
+        arguments=rest,
+        file=Path(config) if config else None,
+    )
 
 
-def _read_secret(
+def read_secret_of(
     kind: type[ServiceSettings], name: str, given: dict[str, Any], arguments: Sequence[str]
 ) -> None:
     """Puts the content of `<name>_file`, where one is named, into `name`. Raises InvalidInput."""
@@ -126,5 +182,6 @@ def _read_secret(
     given[name] = read_secret(f"{name}_file", file)
 
 
-def _version_line(kind: type[ServiceSettings]) -> str:
+def version_line(kind: type[ServiceSettings]) -> str:
+    """The program and its version."""
     return f"{kind.model_config['cli_prog_name']} {version('homeport-server')}"

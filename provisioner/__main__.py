@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import sys
 
+from control_plane.config_check import check_config
 from control_plane.process import run_on_uvloop, run_program, stop_on_signals
 from control_plane.ready_file import write_ready_file
 from control_plane.serving import gc_freeze
 from provisioner.settings import Settings, read_settings
+from provisioner.wiring.config_checks import checks
 from provisioner.wiring.server import Serving, serve
 from provisioner.wiring.workers import SHARE_PORT, run_workers
 
@@ -46,7 +48,12 @@ def _body(settings: Settings) -> None:
 
 def main() -> int:
     """See control_plane.process for the exit codes."""
-    return run_program("homeport serve", read_settings, _body)
+    return run_program(
+        "homeport serve",
+        read_settings,
+        _body,
+        lambda arguments: check_config(Settings, arguments, checks),
+    )
 
 
 if __name__ == "__main__":

@@ -6,11 +6,11 @@ Environment variables are the field names in upper case behind HOMEPORT_, lists 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from control_plane.auth.access_settings import AccessSettings
@@ -24,7 +24,7 @@ from control_plane.identity.wrapping_settings import WrappingSettings
 from control_plane.printable import quoted
 from control_plane.serving.connection_settings import ConnectionSettings
 from control_plane.serving.server import Transport
-from control_plane.settings import read
+from control_plane.settings import read, said_by
 
 
 class Settings(AccessSettings, ConnectionSettings, WrappingSettings):
@@ -172,28 +172,33 @@ class Settings(AccessSettings, ConnectionSettings, WrappingSettings):
             return ";".join(f"{name}={url}" for name, url in value.items())
         return value
 
-    @field_validator("listen")
+    @field_validator("listen", "metrics_listen")
     @classmethod
-    def _host_and_port(cls, value: str) -> str:
+    def _host_and_port(cls, value: str, info: ValidationInfo) -> str:
+        if not value and info.field_name != "listen":
+            return value
         host, _, port = value.rpartition(":")
-        if not host or not port.isdigit():
+        if not host or not port.isdigit() or int(port) > 65535:
             raise ValueError(f"{quoted(value)} is not host:port")
         return value
 
-    @model_validator(mode="after")
-    def _fit_together(self) -> Settings:
-        check_serving_tls(self.tls_certificate, self.tls_key, self.tls_client_ca)
-        check_shown_certificate(self.unit_certificate, self.unit_key, self.unit_ca, prefix="unit-")
-        check_key_pair(self.store_certificate, self.store_key, prefix="store-")
-        tls = self.tls_certificate is not None
-        check_exposure(
-            "--listen",
-            self.listen,
-            tls=tls,
-            tokens=self.asks_for_credentials,
-            insecure=self.insecure,
+    def misfits(self) -> Iterator[str]:
+        """See ServiceSettings."""
+        yield from super().misfits()
+        yield from said_by(
+            lambda: check_serving_tls(self.tls_certificate, self.tls_key, self.tls_client_ca),
+            lambda: check_shown_certificate(
+                self.unit_certificate, self.unit_key, self.unit_ca, prefix="unit-"
+            ),
+            lambda: check_key_pair(self.store_certificate, self.store_key, prefix="store-"),
+            lambda: check_exposure(
+                "--listen",
+                self.listen,
+                tls=self.tls_certificate is not None,
+                tokens=self.asks_for_credentials,
+                insecure=self.insecure,
+            ),
         )
-        return self
 
 
 def read_settings(arguments: Sequence[str]) -> Settings:

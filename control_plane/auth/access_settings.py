@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from control_plane.auth.oidc_operators import role_mapping
 from control_plane.errors import InvalidInput
@@ -65,21 +66,25 @@ class AccessSettings(ServiceSettings):
         """Whether callers have to say who they are."""
         return bool(self.tokens or self.oidc_issuer or self.certificate_trust_domain)
 
-    @model_validator(mode="after")
-    def _access_fits_together(self) -> AccessSettings:
+    def misfits(self) -> Iterator[str]:
+        """See ServiceSettings."""
+        yield from super().misfits()
+        roles: Mapping[str, object] = {}
         try:
             roles = role_mapping(self.oidc_roles, "oidc_roles")
+        except InvalidInput as error:
+            yield error.message
+        try:
             role_mapping(self.certificate_operators, "certificate_operators")
         except InvalidInput as error:
-            raise ValueError(error.message) from error
-        if self.oidc_issuer and not (self.oidc_audience and roles):
-            raise ValueError("oidc_issuer needs oidc_audience, and oidc_roles to give roles by")
+            yield error.message
+        if self.oidc_issuer and not (self.oidc_audience and self.oidc_roles):
+            yield "oidc_issuer needs oidc_audience, and oidc_roles to give roles by"
         if not self.oidc_issuer and (
             self.oidc_audience or self.oidc_jwks or roles or self.oidc_tenant_claim
         ):
-            raise ValueError("settings of the OpenID provider need oidc_issuer")
+            yield "settings of the OpenID provider need oidc_issuer"
         if self.certificate_trust_domain and getattr(self, "tls_client_ca", None) is None:
-            raise ValueError("certificate_trust_domain needs tls_client_ca, which verifies them")
+            yield "certificate_trust_domain needs tls_client_ca, which verifies them"
         if self.certificate_operators and not self.certificate_trust_domain:
-            raise ValueError("certificate_operators needs certificate_trust_domain")
-        return self
+            yield "certificate_operators needs certificate_trust_domain"

@@ -175,10 +175,10 @@ def decode_ring(content: bytes, source: str, wrapping: Wrapping = PLAIN) -> KeyR
 
 
 def read_ring(path: Path, wrapping: Wrapping = PLAIN) -> KeyRing:
-    """A ring from a file that only its owner may read. Raises InvalidInput."""
+    """A ring from a file that others may neither read nor write. Raises InvalidInput."""
     try:
         mode = stat.S_IMODE(os.stat(path).st_mode)
-        if mode & 0o077:
+        if mode & 0o027:  # a group may read: so secrets are handed to containers
             raise InvalidInput(
                 "master_key_file",
                 f"{path} can be read by others (mode {mode:o}); run `chmod 600 {path}`",

@@ -9,10 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from control_plane.errors import InvalidInput
 from control_plane.printable import quoted
 from control_plane.store.port import Store
+
+if TYPE_CHECKING:
+    from control_plane.store.etcd import Tls
 
 _FORMS = "write embedded:PATH, etcd://host:port,host:port or etcds://host:port (with TLS)"
 
@@ -90,32 +94,38 @@ async def open_store(
         from control_plane.store.embedded import EmbeddedStore
 
         return await EmbeddedStore.open(parsed.path)
-    from control_plane.store.etcd import EtcdStore, Tls
+    from control_plane.store.etcd import EtcdStore
 
-    if parsed.scheme == "etcd" and access.has_tls:
-        raise InvalidInput(
-            "store",
-            f"certificates are set, but {quoted(url)} is without TLS; write etcds:// instead",
-        )
-    tls = None
-    if parsed.scheme == "etcds":
-        try:
-            tls = Tls.from_files(
-                ca=access.ca_file,
-                certificate=access.certificate_file,
-                key=access.key_file,
-                server_name=access.server_name,
-            )
-        except OSError as error:
-            raise InvalidInput("tls", f"cannot read {error.filename}: {error.strerror}") from error
     return await EtcdStore.connect(
         parsed.endpoints,
-        tls=tls,
+        tls=read_tls(url, access),
         user=access.user,
         password=access.password,
         timeout_s=timeout_s,
         required=access.required,
     )
+
+
+def read_tls(url: str, access: EtcdAccess) -> Tls | None:
+    """What secures the way to an etcd; None: nothing does. Raises InvalidInput as open_store."""
+    from control_plane.store.etcd import Tls
+
+    if StoreUrl.parse(url).scheme != "etcds":
+        if access.has_tls:
+            raise InvalidInput(
+                "store",
+                f"certificates are set, but {quoted(url)} is without TLS; write etcds:// instead",
+            )
+        return None
+    try:
+        return Tls.from_files(
+            ca=access.ca_file,
+            certificate=access.certificate_file,
+            key=access.key_file,
+            server_name=access.server_name,
+        )
+    except OSError as error:
+        raise InvalidInput("tls", f"cannot read {error.filename}: {error.strerror}") from error
 
 
 def _shown(url: str) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import sys
 
+from control_plane.config_check import check_config
 from control_plane.process import run_on_uvloop, run_program, stop_on_signals
 from control_plane.ready_file import write_ready_file
 from control_plane.serving.gc_freeze import freeze_gc
 from data_sharing.settings import Settings, read_settings
+from data_sharing.wiring.config_checks import checks
 from data_sharing.wiring.server import Serving, serve
 
 
@@ -39,7 +41,10 @@ async def run(settings: Settings) -> None:
 def main() -> int:
     """See control_plane.process for the exit codes."""
     return run_program(
-        "homeport share", read_settings, lambda settings: run_on_uvloop(run(settings))
+        "homeport share",
+        read_settings,
+        lambda settings: run_on_uvloop(run(settings)),
+        lambda arguments: check_config(Settings, arguments, checks),
     )
 
 

@@ -7,11 +7,12 @@ JSON.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from control_plane.auth.access_settings import AccessSettings
@@ -20,7 +21,7 @@ from control_plane.identity.wrapping_settings import WrappingSettings
 from control_plane.quotas.open_streams import OpenLimits
 from control_plane.serving.connection_settings import ConnectionSettings
 from control_plane.serving.server import Transport
-from control_plane.settings import read
+from control_plane.settings import read, said_by
 from data_sharing.runtimes.processes import ProcessPolicy
 
 
@@ -150,18 +151,22 @@ class Settings(AccessSettings, ConnectionSettings, WrappingSettings):
             raise ValueError(f"{value!r} is not host:port")
         return value
 
-    @model_validator(mode="after")
-    def _fit_together(self) -> Settings:
-        check_serving_tls(self.tls_certificate, self.tls_key, self.tls_client_ca)
+    def misfits(self) -> Iterator[str]:
+        """See ServiceSettings."""
+        yield from super().misfits()
+        yield from said_by(
+            lambda: check_serving_tls(self.tls_certificate, self.tls_key, self.tls_client_ca)
+        )
         for flag, listen in (("--listen", self.listen), ("--http-listen", self.http_listen)):
-            check_exposure(
+            check = partial(
+                check_exposure,
                 flag,
                 listen,
                 tls=self.tls_certificate is not None,
                 tokens=self.asks_for_credentials,
                 insecure=self.insecure,
             )
-        return self
+            yield from said_by(check)
 
     def processes(self) -> ProcessPolicy:
         """What is allowed of applications of kind process."""

@@ -41,6 +41,19 @@ def key_of_file(
             _make(path, wrapping.wrap(seed))
         except OSError as error:
             raise InvalidInput(FIELD, f"{path} cannot be made: {why_failed(error)}") from error
+    kept, opened, key = _opened(path, wrapping)
+    if not wrapping.is_current(kept):
+        _wrap_again(path, wrapping.wrap(opened))
+    return key
+
+
+def read_key(path: Path, wrapping: Wrapping) -> SigningKey:
+    """The key of a file that is there; nothing is written. Raises InvalidInput as key_of_file."""
+    return _opened(path, wrapping)[2]
+
+
+def _opened(path: Path, wrapping: Wrapping) -> tuple[bytes, bytes, SigningKey]:
+    """What stands there, without its wrapping, and the key that it is. Raises InvalidInput."""
     kept = _read(path)
     opened = wrapping.unwrap(kept, str(path))
     try:
@@ -52,9 +65,7 @@ def key_of_file(
             FIELD, f"{path} is not a key: it must hold 32 bytes in base64; "
             "remove it to have a new one made, which every platform must then learn"
         )  # fmt: skip
-    if not wrapping.is_current(kept):
-        _wrap_again(path, wrapping.wrap(opened))
-    return SigningKey.of(seed)
+    return kept, opened, SigningKey.of(seed)
 
 
 def _make(path: Path, content: bytes) -> None:
@@ -80,7 +91,7 @@ def _read(path: Path) -> bytes:
             content = file.read(MOST_BYTES + 1)
     except OSError as error:
         raise InvalidInput(FIELD, f"{path} cannot be read: {why_failed(error)}") from error
-    if mode & 0o077:
+    if mode & 0o027:  # a group may read: so secrets are handed to containers
         raise InvalidInput(
             FIELD, f"{path} can be read by others (mode {mode:o}); run `chmod 600 {path}`"
         )

@@ -7,9 +7,11 @@ import sys
 
 import grpc
 
+from control_plane.config_check import check_config
 from control_plane.errors import Refused
 from control_plane.process import first_of, run_program, stop_on_signals
 from control_plane.ready_file import write_ready_file
+from deployment_units.agent.config_checks import checks
 from deployment_units.agent.settings import AgentSettings, read_settings
 from deployment_units.agent.wiring import run_agents
 
@@ -33,7 +35,12 @@ async def run(settings: AgentSettings) -> None:
 
 def main() -> int:
     """See control_plane.process for the exit codes."""
-    return run_program("homeport agent", read_settings, lambda settings: asyncio.run(run(settings)))
+    return run_program(
+        "homeport agent",
+        read_settings,
+        lambda settings: asyncio.run(run(settings)),
+        lambda arguments: check_config(AgentSettings, arguments, checks),
+    )
 
 
 if __name__ == "__main__":

@@ -6,17 +6,17 @@ Environment variables are the field names in upper case behind HOMEPORT_AGENT_.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from control_plane.exposure import check_exposure, check_serving_tls, check_shown_certificate
 from control_plane.handoff.chunks import MAX_STATE_BYTES
 from control_plane.serving.connection_settings import ConnectionSettings
-from control_plane.settings import read
+from control_plane.settings import read, said_by
 from deployment_units.agent.capacity_limit import DEFAULT_MARGIN
 
 
@@ -87,25 +87,27 @@ class AgentSettings(ConnectionSettings):
         str, Field(pattern="^(debug|info|warning|error)$", description="least level logged")
     ] = "info"
 
-    @model_validator(mode="after")
-    def _fit_together(self) -> AgentSettings:
+    def misfits(self) -> Iterator[str]:
+        """See ServiceSettings."""
+        yield from super().misfits()
         if (self.units is None) == (not self.unit):
-            raise ValueError("name either a fleet file (--units) or one unit (--unit)")
+            yield "name either a fleet file (--units) or one unit (--unit)"
         host, _, port = self.listen.rpartition(":")
-        if not host or not port.isdigit():
-            raise ValueError(f"--listen {self.listen} is not host:port")
-        if self.units is not None and int(port) != 0:
-            raise ValueError("with --units each unit needs a port of its own; use --listen HOST:0")
-        check_serving_tls(self.tls_certificate, self.tls_key, self.tls_client_ca)
-        check_shown_certificate(self.certificate, self.certificate_key, self.ca)
-        check_exposure(
-            "--listen",
-            self.listen,
-            tls=self.tls_certificate is not None,
-            tokens=None,  # clients show tickets, and orders are signed
-            insecure=self.insecure,
+        if not host or not port.isdigit() or int(port) > 65535:
+            yield f"--listen {self.listen} is not host:port"
+        elif self.units is not None and int(port) != 0:
+            yield "with --units each unit needs a port of its own; use --listen HOST:0"
+        yield from said_by(
+            lambda: check_serving_tls(self.tls_certificate, self.tls_key, self.tls_client_ca),
+            lambda: check_shown_certificate(self.certificate, self.certificate_key, self.ca),
+            lambda: check_exposure(
+                "--listen",
+                self.listen,
+                tls=self.tls_certificate is not None,
+                tokens=None,  # clients show tickets, and orders are signed
+                insecure=self.insecure,
+            ),
         )
-        return self
 
 
 def read_settings(arguments: Sequence[str]) -> AgentSettings:

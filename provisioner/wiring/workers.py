@@ -92,11 +92,7 @@ class Worker:
 
 def run_workers(settings: Settings) -> None:
     """Runs until a signal. Raises InvalidInput, Unavailable."""
-    if settings.store.startswith("embedded:"):
-        raise InvalidInput(
-            "workers",
-            "the embedded store serves one process; use --workers 1, or etcd as the store",
-        )
+    refuse_shared_embedded(settings)
     stopping = False
 
     def stop(signum: int, frame: FrameType | None) -> None:
@@ -141,6 +137,15 @@ def run_workers(settings: Settings) -> None:
                 except subprocess.TimeoutExpired:
                     worker.process.kill()
                     worker.process.wait()
+
+
+def refuse_shared_embedded(settings: Settings) -> None:
+    """Raises InvalidInput where several processes would open a store that serves one."""
+    if settings.workers > 1 and settings.store.startswith("embedded:"):
+        raise InvalidInput(
+            "workers",
+            "the embedded store serves one process; use --workers 1, or etcd as the store",
+        )
 
 
 def reserve(listen: str) -> socket.socket:

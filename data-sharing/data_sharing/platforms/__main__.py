@@ -8,9 +8,11 @@ import sys
 
 import grpc
 
+from control_plane.config_check import check_config
 from control_plane.errors import Refused
 from control_plane.process import first_of, run_program, stop_on_signals
 from control_plane.ready_file import write_ready_file
+from data_sharing.platforms.config_checks import checks
 from data_sharing.platforms.settings import PlatformSettings, read_settings
 from data_sharing.platforms.wiring import run_platform
 
@@ -35,7 +37,10 @@ async def run(settings: PlatformSettings) -> None:
 def main() -> int:
     """See control_plane.process for the exit codes."""
     return run_program(
-        "homeport platforms run", read_settings, lambda settings: asyncio.run(run(settings))
+        "homeport platforms run",
+        read_settings,
+        lambda settings: asyncio.run(run(settings)),
+        lambda arguments: check_config(PlatformSettings, arguments, checks),
     )
 
 

@@ -6,17 +6,17 @@ Environment variables are the field names in upper case behind HOMEPORT_PLATFORM
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from control_plane.errors import InvalidInput
 from control_plane.exposure import check_shown_certificate
 from control_plane.identity.names import check_slug
-from control_plane.settings import ServiceSettings, read
+from control_plane.settings import ServiceSettings, read, said_by
 from data_sharing.platforms.installer import GRANTABLE
 from data_sharing.runtimes.processes import ProcessPolicy
 
@@ -112,15 +112,17 @@ class PlatformSettings(ServiceSettings):
         except InvalidInput as error:
             raise ValueError(error.message) from error
 
-    @model_validator(mode="after")
-    def _fit_together(self) -> PlatformSettings:
+    def misfits(self) -> Iterator[str]:
+        """See ServiceSettings."""
+        yield from super().misfits()
         if not self.wanted():
-            raise ValueError("--applications names nothing to host")
+            yield "--applications names nothing to host"
         unknown = set(self.grants()) - set(GRANTABLE)
         if unknown:
-            raise ValueError(f"--grant {min(unknown)}: there are {', '.join(GRANTABLE)}")
-        check_shown_certificate(self.certificate, self.certificate_key, self.ca)
-        return self
+            yield f"--grant {min(unknown)}: there are {', '.join(GRANTABLE)}"
+        yield from said_by(
+            lambda: check_shown_certificate(self.certificate, self.certificate_key, self.ca)
+        )
 
     def wanted(self) -> tuple[tuple[str, str], ...]:
         """(application, version or "") of what is to be hosted."""

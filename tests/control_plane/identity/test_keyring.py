@@ -217,7 +217,7 @@ async def test_a_ring_from_a_file_counts_and_the_store_is_left_alone(tmp_path) -
     await store.close()
 
 
-@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660])
+@pytest.mark.parametrize("mode", [0o604, 0o620, 0o660])
 def test_a_ring_that_others_may_read_is_refused(tmp_path, mode: int) -> None:
     path = tmp_path / "ring.json"
     path.write_bytes(encode_ring(RING))

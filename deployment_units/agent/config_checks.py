@@ -1,0 +1,29 @@
+"""What a start of agents does with its settings and files before it asks anybody: the same calls,
+for `--check-config`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from control_plane.errors import InvalidInput
+from control_plane.fleet.file import read_fleet
+from control_plane.process import serving_tls
+from deployment_units.agent.settings import AgentSettings
+from deployment_units.agent.transport import connector
+
+
+def checks(settings: AgentSettings) -> Iterator[Callable[[], object]]:
+    """One call for each part; it raises ServiceError for what a start refuses."""
+    if (units := settings.units) is not None:
+        yield lambda: read_fleet(units)
+    yield lambda: connector(settings)
+    yield lambda: serving_tls(settings.tls_certificate, settings.tls_key, settings.tls_client_ca)
+    yield lambda: _refuse_files(settings)
+
+
+def _refuse_files(settings: AgentSettings) -> None:
+    folder, file = settings.state_dir, settings.ready_file
+    if folder is not None and folder.exists() and not folder.is_dir():
+        raise InvalidInput("state_dir", f"state_dir: {folder} is not a folder")
+    if file is not None and file.is_dir():
+        raise InvalidInput("ready_file", f"ready_file: {file} is a folder")
