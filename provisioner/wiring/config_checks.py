@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from control_plane.auth.access import Access
@@ -48,7 +49,7 @@ def checks(settings: Settings) -> Iterator[Callable[[], object]]:
     if (overrides := settings.geo_overrides) is not None:
         yield lambda: Overrides.read(overrides)
     for name in ("snapshot", "ready_file"):
-        yield lambda name=name: _refuse_folder(name, getattr(settings, name))
+        yield partial(_refuse_folder, name, getattr(settings, name))
 
 
 def _read_store(settings: Settings) -> None:
