@@ -1,8 +1,11 @@
-"""A data-sharing server on each transport, and a tenant of each test's own."""
+"""A data-sharing server on each transport, once for all files, and a tenant of each test's own."""
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 
 import grpc
 import pytest
@@ -12,11 +15,22 @@ from tests.support.data_sharing_server import SharingServer, submission
 from tests.support.submissions import text, traffic
 
 
+@pytest.fixture(scope="package")
+def server_on(tmp_path_factory) -> Iterator[Callable[[str], SharingServer]]:
+    """`server_on(transport)` is the server of the package, begun when it is asked for first."""
+    with ExitStack() as begun:
+
+        @cache
+        def on(transport: str) -> SharingServer:
+            folder = tmp_path_factory.mktemp(transport)
+            return begun.enter_context(SharingServer(folder, f"--transport={transport}"))
+
+        yield on
+
+
 @pytest.fixture(scope="module", params=["native", "grpcio"])
-def server(request, tmp_path_factory):
-    folder = tmp_path_factory.mktemp(request.param)
-    with SharingServer(folder, f"--transport={request.param}") as one:
-        yield one
+def server(request, server_on) -> SharingServer:
+    return server_on(request.param)
 
 
 @pytest.fixture
