@@ -55,9 +55,9 @@ def programs_of(state: ClusterState) -> list[Program]:
 
 def _settings(state: ClusterState, workload: Workload, container: Object) -> Mapping[str, str]:
     variables = {
-        str(one.get("name")): str(one["value"])
+        str(one.get("name")): value
         for one in listed(container, "env")
-        if isinstance(one.get("value"), str)
+        if (value := _value(state, one)) is not None
     }
     found = {
         name.removeprefix(prefix).lower(): value
@@ -76,6 +76,14 @@ def _settings(state: ClusterState, workload: Workload, container: Object) -> Map
     if source is not None and (content := source.content(state)):
         found = {**_of_toml(content), **found}
     return found
+
+
+def _value(state: ClusterState, variable: Object) -> str | None:
+    """What is known of a variable before a pod is there."""
+    if isinstance(variable.get("value"), str):
+        return str(variable["value"])
+    field = ((variable.get("valueFrom") or {}).get("fieldRef") or {}).get("fieldPath")
+    return state.namespace if field == "metadata.namespace" else None
 
 
 def _flags(words: list[str]) -> dict[str, str]:

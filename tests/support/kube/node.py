@@ -1,7 +1,7 @@
 """`python -m tests.support.kube.node --kubeconfig FILE --folder DIR`: nodes that run their pods.
 
-What a kubelet, a container runtime, DNS, a service proxy and a provisioner of volumes are to a
-cluster, as far as the charts need it: three nodes in three zones, whose pods are processes of this
+What a kubelet, a container runtime, DNS, a service proxy, a provisioner of volumes and
+cert-manager are to a cluster, as far as the charts need it: three nodes in three zones, whose pods are processes of this
 machine (`pod.py`, `services.py`). Network policies are not enforced, and nothing is metered.
 Runs until SIGTERM, or until its parent ends.
 """
@@ -24,6 +24,7 @@ from typing import Any
 import yaml
 
 from tests.support.kube.api import ApiRefused, KubeApi
+from tests.support.kube.issuer import Issuer
 from tests.support.kube.namespace import POD_GATEWAY
 from tests.support.kube.pod import Pod
 from tests.support.kube.pod_logs import KUBELET_PORT, PodLogs
@@ -54,6 +55,7 @@ class Nodes:
         self._heartbeat_s = 0.0
         self._claims.mkdir(parents=True)
         self._logs = PodLogs(folder)
+        self._issuer = Issuer(api)
 
     def register(self) -> None:
         for name in NODES:
@@ -76,6 +78,7 @@ class Nodes:
                 self._api.patch(f"/api/v1/nodes/{name}/status", {"status": _node_status(name)})
             self._heartbeat_s = time.monotonic() + _HEARTBEAT_S
         self._provision()
+        self._issuer.step()
         every = self._api.items("/api/v1/pods")
         placed = {
             pod["metadata"]["uid"]: pod for pod in every if pod["spec"].get("nodeName") in NODES
