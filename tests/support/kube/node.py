@@ -1,8 +1,9 @@
 """`python -m tests.support.kube.node --kubeconfig FILE --folder DIR`: nodes that run their pods.
 
 What a kubelet, a container runtime, DNS, a service proxy, a provisioner of volumes and
-cert-manager are to a cluster, as far as the charts need it: three nodes in three zones, whose pods are processes of this
-machine (`pod.py`, `services.py`). Network policies are not enforced, and nothing is metered.
+cert-manager are to a cluster, as far as the charts need it: three nodes in three zones, whose pods
+are processes of this machine (`pod.py`, `services.py`). Network policies are not enforced, and
+nothing is metered.
 Runs until SIGTERM, or until its parent ends.
 """
 
