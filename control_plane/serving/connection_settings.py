@@ -35,7 +35,7 @@ class ConnectionSettings(ServiceSettings):
         Field(
             ge=0,
             le=100_000,
-            description="calls at once over one connection; 0: 1,000, and 10,000 with grpcio",
+            description="calls at once over one connection; 0: 1,000, and 2,500 with grpcio",
         ),
     ] = 0
     connection_idle_s: Annotated[
