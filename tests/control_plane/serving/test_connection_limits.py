@@ -3,6 +3,7 @@ back, that health answers meanwhile, and that without it nothing is held back.""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from dataclasses import replace
@@ -192,6 +193,27 @@ def test_streams_are_counted_by_connection(transport):
         request = reflection_pb2.ServerReflectionRequest(list_services="")
         answers = stub.ServerReflectionInfo(iter([request]), timeout=WAIT_S)
         assert len(list(answers)) == 1
+
+
+def test_short_streams_of_which_a_client_keeps_as_many_as_it_may_are_not_refused():
+    """Behind the front is a server of grpcio's, which still counts those that have just ended."""
+
+    async def burst(port: int) -> None:
+        request = reflection_pb2.ServerReflectionRequest(list_services="")
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+
+            async def in_a_row() -> None:
+                for _ in range(4):
+                    answers = stub.ServerReflectionInfo(iter([request]), timeout=4 * WAIT_S)
+                    assert [one async for one in answers]
+
+            async with asyncio.TaskGroup() as group:
+                for _ in range(200):
+                    group.create_task(in_a_row())
+
+    with limited_server("native", replace(OFF, streams=100)) as server:
+        asyncio.run(burst(server.port))
 
 
 @BOTH

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,7 @@ from control_plane.fleet.unit import DEFAULT_TENANT
 from control_plane.pacing import CoroutinePacer
 from control_plane.store.embedded import EmbeddedStore
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
-from provisioner.api.batches import BatchRun
+from provisioner.api.batches import BEGUN_AT_ONCE, BatchRun
 from provisioner.api.requests import read_batch
 from tests.support.provisioning_harness import IN_IRELAND, ProvisioningHarness, provisioning
 from tests.support.servers import units
@@ -113,3 +116,22 @@ async def test_somebody_who_asks_for_the_same_client_shares_its_answer(
     single = pb.ProvisionResponse.FromString(alone)
     assert single.assignment == result.provisioned.assignment
     assert (result.provisioned.existing, single.existing) == (False, True)
+
+
+async def test_a_large_batch_leaves_the_event_loop_to_others_while_it_begins(
+    harness: ProvisioningHarness,
+) -> None:
+    harness.ledger.session.stands.clear()  # nothing is written meanwhile: all that began waits
+    request = pb.ProvisionManyRequest(clients=[client(f"c{n}") for n in range(1_000)])
+    pacer = CoroutinePacer(per_pass=1, clock=lambda: 0.0)
+    runs = [
+        BatchRun(harness.provisioner, replace(DEFAULT_TENANT, id=name), read_batch(payload))
+        for name, payload in zip(("bank", "city"), [request.SerializeToString()] * 2, strict=True)
+    ]
+    beginning = [asyncio.create_task(run.begin(pacer)) for run in runs]
+    seen = [harness.provisioner.under_way]
+    while not all(task.done() for task in beginning):
+        await asyncio.sleep(0)
+        seen.append(harness.provisioner.under_way)
+    assert seen[-1] == 2_000
+    assert max(after - before for before, after in pairwise(seen)) == BEGUN_AT_ONCE

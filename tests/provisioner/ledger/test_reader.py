@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from control_plane import keys
 from control_plane.errors import ServiceError, Unavailable
 from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import Compare, KeyValue, Put, Txn, TxnResult
@@ -116,3 +117,13 @@ async def test_what_nobody_foresaw_reaches_who_waits_and_the_owner(
     with pytest.raises(ZeroDivisionError):
         await reader.run()
     assert [type(look.outcome.result()) for look in looks] == [Unavailable, Unavailable]
+
+
+async def test_a_tenant_with_thousands_of_lookups_leaves_room_in_the_next_read(
+    store: Counting,
+) -> None:
+    flood = [Look(f"{keys.ASSIGNMENTS.decode()}bank/c{n}") for n in range(5 * BATCH)]
+    other = Look(f"{keys.ASSIGNMENTS.decode()}city/alice")
+    await read(store, [*flood, other], now=5.0)
+    assert other.key in store.reads[0]
+    assert len(store.reads[0]) == BATCH

@@ -113,3 +113,20 @@ async def test_who_cannot_be_told_takes_no_other_along() -> None:
         for _ in range(3):
             await asyncio.sleep(0)
     assert [type(one) for one in told] == [str, str]
+
+
+async def test_a_tenant_with_thousands_of_tickets_to_sign_has_nobody_wait_for_all_of_them() -> None:
+    held = HeldExecutor()
+    tickets = signer(held)
+    flood = replace(EDDSA_TENANT, id="flood")
+    signed: list[str | ServiceError] = []
+    for number in range(2_000):
+        tickets.issue_later(flood, "dublin", f"c{number}", 1, lambda one: None)
+    tickets.issue_later(EDDSA_TENANT, "dublin", "alice", 1, signed.append)
+    held.do()  # the first of all, which nobody else had come for
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    held.do()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert len(signed) == 1
