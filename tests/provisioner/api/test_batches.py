@@ -119,8 +119,16 @@ async def test_somebody_who_asks_for_the_same_client_shares_its_answer(
 
 
 async def test_a_large_batch_leaves_the_event_loop_to_others_while_it_begins(
-    harness: ProvisioningHarness,
+    tmp_path: Path,
 ) -> None:
+    store = await EmbeddedStore.open(tmp_path / "store.db")
+    async with provisioning(store, units(dublin=10_000)) as harness:
+        await begins_in_parts(harness)
+    await store.close()
+
+
+async def begins_in_parts(harness: ProvisioningHarness) -> None:
+    """A thousand clients of two tenants each, and how many began in each pass of the loop."""
     harness.ledger.session.stands.clear()  # nothing is written meanwhile: all that began waits
     request = pb.ProvisionManyRequest(clients=[client(f"c{n}") for n in range(1_000)])
     pacer = CoroutinePacer(per_pass=1, clock=lambda: 0.0)
