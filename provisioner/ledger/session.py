@@ -99,14 +99,16 @@ class Session:
         self._lost.set()
 
     async def keep_alive(self) -> None:
-        """Renews the lease three times per TTL, for ever."""
+        """Renews the lease at once and three times per TTL, for ever."""
         if not self.stands.is_set():
             await self._begin_again()
+        pause_s = 0.0  # it may have been opened a while ago: what else starts takes its time
         while True:
             try:
-                async with asyncio.timeout(self._ttl_s / 3):
+                async with asyncio.timeout(pause_s):
                     await self._lost.wait()
             except TimeoutError:
+                pause_s = self._ttl_s / 3
                 try:
                     await self._store.lease_keep_alive(self._lease)
                     continue

@@ -86,6 +86,10 @@ class AdmissionController:
             return self.with_retry_delay(
                 StoreUnavailable("the store is away, new clients cannot be placed; try again")
             )
+        if not self.limit:
+            return self.with_retry_delay(
+                Overloaded("this server begins a new session with the store; try again")
+            )
         return self.with_retry_delay(
             Overloaded("this server has more new clients waiting than it can take; try again")
         )

@@ -32,18 +32,20 @@ def stale_answers(server: servers.Server) -> float:
     return float(line.split()[1])
 
 
-async def placing(stub: pb_grpc.ProvisioningServiceStub) -> None:
-    """Returns once the server has heard of its fleet."""
+async def placed(stub: pb_grpc.ProvisioningServiceStub, name: str) -> pb.ProvisionResponse:
+    """Of a client that comes again until the server has heard of its fleet and has a session."""
     async with asyncio.timeout(30):
         while True:
             try:
-                await stub.Provision(pb.ProvisionRequest(client_id="first"), timeout=10)
+                answer: pb.ProvisionResponse = await stub.Provision(
+                    pb.ProvisionRequest(client_id=name), timeout=10
+                )
             except grpc.aio.AioRpcError as error:
                 if error.code() not in NOT_YET:
                     raise
                 await asyncio.sleep(0.02)
             else:
-                return
+                return answer
 
 
 @pytest.mark.parametrize("outage", ["frozen", "killed"])
@@ -66,8 +68,7 @@ async def test_who_shows_a_ticket_is_answered_while_the_store_is_away(
                 answer: pb.ProvisionResponse = await stub.Provision(request, timeout=DEADLINE_S)
                 return answer
 
-            await placing(stub)
-            homes = {name: await ask(name, "") for name in names}
+            homes = {name: await placed(stub, name) for name in names}
             again = await ask("c0", homes["c0"].ticket)
             assert not again.stale, "the store answers: its word counts"
             assert stale_answers(server) == 0

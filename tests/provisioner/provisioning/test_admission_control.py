@@ -126,7 +126,10 @@ def test_without_a_session_no_new_client_may_wait_and_the_reason_is_the_store() 
     admission = AdmissionController(jitter=lambda: 0.5)
     admission.update(waiting=0, served=0, seconds=0.1, may_write=False, connected=True)
     assert (admission.limit, admission.store_away) == (0, False)
-    assert isinstance(admission.refusal(), Overloaded)
+    refused = admission.refusal()
+    assert isinstance(refused, Overloaded)
+    assert "new session" in refused.message
+    assert "waiting" not in refused.message
     admission.update(waiting=0, served=0, seconds=0.1, may_write=False, connected=False)
     assert admission.store_away
     assert isinstance(admission.refusal(), StoreUnavailable)
