@@ -55,28 +55,29 @@ def together(histograms: Iterable[Histogram], bounds: Sequence[float] = SECONDS)
 
 class MillisecondHistogram:
     """Of whole milliseconds, each counted by itself: the cheapest there is, for where every
-    client of a batch is observed. Bounds are those of SECONDS."""
+    client of a batch is observed. Bounds are those of SECONDS. counts: by milliseconds, the last
+    of all above TOP_MS; who is in a hurry, and knows a value to be from 0 to TOP_MS, adds there."""
 
-    __slots__ = ("_counts",)
+    __slots__ = ("counts",)
 
     def __init__(self) -> None:
-        self._counts = [0] * (TOP_MS + 2)
+        self.counts = [0] * (TOP_MS + 2)
 
     def observe_ms(self, value_ms: int) -> None:
         """A negative value, of a clock that was set back, counts as 0; all above 10 s alike."""
         if 0 <= value_ms <= TOP_MS:
-            self._counts[value_ms] += 1
+            self.counts[value_ms] += 1
         else:
-            self._counts[0 if value_ms < 0 else TOP_MS + 1] += 1
+            self.counts[0 if value_ms < 0 else TOP_MS + 1] += 1
 
     @property
     def total(self) -> float:
         """Of all observations, seconds."""
-        return sum(ms * count for ms, count in enumerate(self._counts) if count) / 1000.0
+        return sum(ms * count for ms, count in enumerate(self.counts) if count) / 1000.0
 
     def cumulative(self) -> list[tuple[str, float]]:
         """As that of Histogram. A duration of less than 1 ms counts as 0."""
-        counts, bounds = list(self._counts), SECONDS
+        counts, bounds = list(self.counts), SECONDS
         ends = [int(bound * 1000) + 1 for bound in bounds]
         starts = [0, *ends]
         parts = [sum(counts[start:end]) for start, end in zip(starts, ends, strict=False)]

@@ -63,7 +63,7 @@ class ServingMetrics(Collector):
             labels=["certificate"],
         )
         if self._server.tls is not None:
-            current = self._server.tls.current
+            current = self._server.tls.latest()  # looks at the files, if nobody connected since
             for name, pem in (("server", current.certificate), ("client_ca", current.client_ca)):
                 if pem is not None:
                     expiry.add_metric([name], expires_at(pem))
