@@ -7,6 +7,7 @@ import asyncio
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
@@ -29,11 +30,7 @@ pytestmark = [
     pytest.mark.skipif(PROGRAM is None, reason="prometheus is not installed (Debian: prometheus)"),
 ]
 
-UNIT = "dublin"
-FLEET = """units:
-  - {id: dublin, endpoint: "dublin.example.net:443", position: {latitude: 53.3, longitude: -6.3},
-     country: IE, capacity: 1000}
-"""
+UNIT, STEADY = "dublin", "virginia"
 
 
 @pytest.fixture
@@ -47,7 +44,7 @@ async def watched(folder: Path, *arguments: str) -> AsyncIterator[tuple[FaultHar
     """One server with a fleet, and a Prometheus that scrapes it."""
     async with fault_harness(folder, members=1) as on:
         (server,) = await on.serve(1, *arguments)
-        await on.fleet({UNIT: 1_000})
+        await on.fleet({UNIT: 1_000, STEADY: 1_000})
         with Prometheus(folder / "prometheus", {"homeport": [server.metrics]}) as prometheus:
             yield on, prometheus
 
@@ -83,12 +80,12 @@ async def test_a_server_that_is_down_is_told_until_it_is_started_again(tmp_path:
             await ends(prometheus, "HomeportServerDown")
 
 
-def agent(on: FaultHarness, stack: ExitStack) -> subprocess.Popen[bytes]:
-    """The unit's agent."""
+def agent(on: FaultHarness, stack: ExitStack, unit: str = UNIT) -> subprocess.Popen[bytes]:
+    """A unit's agent."""
     with (on.folder / f"agent-{time.monotonic_ns()}.log").open("w") as log:
         process = subprocess.Popen(
             [
-                sys.executable, "-m", "deployment_units.agent", f"--unit={UNIT}",
+                sys.executable, "-m", "deployment_units.agent", f"--unit={unit}",
                 f"--server={on.servers[0].address}", "--ttl-s=2",
             ],
             stdout=log, stderr=log,
@@ -117,6 +114,8 @@ async def test_a_lost_unit_is_told_until_its_agent_is_heard_for_a_while(
 ) -> None:
     alert = "HomeportUnitLost"
     async with watched(tmp_path, "--lost-after-s=0", "--back-after-s=1") as (on, prometheus):
+        agent(on, processes, STEADY)  # where none at all is heard, no unit is given up
+        await asyncio.to_thread(heard, on, STEADY)
         first = agent(on, processes)
         await asyncio.to_thread(heard, on)
         assert alert not in prometheus.firing()
@@ -126,11 +125,11 @@ async def test_a_lost_unit_is_told_until_its_agent_is_heard_for_a_while(
         await ends(prometheus, alert)
 
 
-def heard(on: FaultHarness) -> None:
-    """Waits until the unit's agent was heard, as `homeport units show` says."""
+def heard(on: FaultHarness, unit: str = UNIT) -> None:
+    """Waits until a unit's agent was heard, as `homeport units show` says."""
     end = time.monotonic() + 60.0
     while True:
-        ran = run_process("units", "show", UNIT, "-o", "json", "--server", on.servers[0].address)
+        ran = run_process("units", "show", unit, "-o", "json", "--server", on.servers[0].address)
         if ran.code == 0 and ran.document.get("status"):
             return
         assert time.monotonic() < end, ran.out + ran.err
@@ -190,3 +189,22 @@ async def test_a_data_sharing_server_that_is_well_has_no_alert(tmp_path: Path) -
     ):
         await asyncio.sleep(10.0)
         assert prometheus.firing() == set()
+        assert await asyncio.to_thread(lint, server.metrics) == ""
+
+
+def lint(address: str) -> str:
+    """What promtool has to say of a server's own page."""
+    with urllib.request.urlopen(f"http://{address}/metrics", timeout=20) as answer:
+        page = answer.read()
+    ran = subprocess.run(
+        ["promtool", "check", "metrics"], input=page, capture_output=True, timeout=60, check=False
+    )
+    return (ran.stdout + ran.stderr).decode()
+
+
+async def test_a_provisioning_server_that_is_well_has_no_alert(tmp_path: Path) -> None:
+    async with watched(tmp_path) as (on, prometheus):
+        on.traffic(processes=1, rate=50)
+        await on.flowing(200)
+        assert prometheus.firing() == set()
+        assert await asyncio.to_thread(lint, on.servers[0].metrics) == ""
