@@ -26,7 +26,8 @@ IPV6_NETWORK: Final = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionLimits:
-    """Of one server. 0 connections: no such limit. Times in s."""
+    """Of one server. 0 connections: no such limit. Times in s. handshakes: of TLS, at once; of
+    more, those that have taken longest are given up."""
 
     per_address: int = 1_000
     overall: int = 0
@@ -35,6 +36,8 @@ class ConnectionLimits:
     idle_s: float = 300.0
     streams: int = 0  # of one connection at once; 0: as the transport can bear
     first_message_s: float = 10.0
+    handshake_s: float = 10.0
+    handshakes: int = 1_024
 
 
 class Reason(StrEnum):

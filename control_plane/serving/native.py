@@ -25,6 +25,7 @@ from control_plane.errors import ServiceError, Unauthenticated
 from control_plane.serving.call_statistics import CallStatistics, MethodStatistics
 from control_plane.serving.call_turns import CallTurns, Event
 from control_plane.serving.calls import HotCall, HotMethod, Metadata
+from control_plane.serving.connection_limits import ConnectionLimits
 from control_plane.serving.connections import Connection, Connections
 from control_plane.serving.errors_to_status import draining
 from control_plane.serving.grpcio import MAX_STREAMS
@@ -104,9 +105,10 @@ class NativeServer(native_aio.Server):
         options: Sequence[tuple[str, Any]],
         connections: Connections | None = None,
         statistics: CallStatistics | None = None,
+        limits: ConnectionLimits | None = None,
     ) -> None:
         """connections: those of the listener that ends TLS before this; None: nothing does.
-        statistics: where hot calls are counted."""
+        statistics: where hot calls are counted. limits: of TLS handshakes."""
         super().__init__(interceptors=interceptors, options=options)
         self._options = [(name, value) for name, value in options if name != MAX_STREAMS]
         self._options.append((MAX_STREAMS, BEHIND_STREAMS))
@@ -121,6 +123,7 @@ class NativeServer(native_aio.Server):
         )
         self._draining = False
         self._connections = connections
+        self._limits = limits or ConnectionLimits()
         self._listener: TlsListener | None = None
         self._folder = ""  # of the socket between the listener and the front
         self.outstanding = 0  # hot calls that wait for their answer
@@ -133,7 +136,7 @@ class NativeServer(native_aio.Server):
         try:
             path = f"{self._folder}/server.sock"
             self.add_insecure_port(f"unix:{path}")
-            self._listener = TlsListener(files, self._connections, path)
+            self._listener = TlsListener(files, self._connections, path, limits=self._limits)
             return self._listener.bind(address, share_port=share_port)
         except (OSError, ValueError, RuntimeError):
             shutil.rmtree(self._folder, ignore_errors=True)

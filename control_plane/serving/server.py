@@ -36,7 +36,6 @@ from control_plane.serving.tls import TlsFiles
 
 LAST_ANSWERS_S = 1.0  # for telling those whose calls are not finished within the grace
 PENDING_CALLS = 1_000_000  # connections and their streams are bounded; grpcio cancels any beyond
-HANDSHAKE_S = 10.0
 CALLS_PER_PASS = 8  # of an event loop: grpcio's calls cost more than a hot method
 # Of one connection. grpcio still counts calls that have just ended, and refuses as many of those
 # that its clients open in their place: of 2,000 at once every third, where it takes 1,000, and none
@@ -96,7 +95,7 @@ class Server:
             # By itself grpcio cancels calls at random, anybody's, once 1,000 wait to be begun.
             ("grpc.server.max_pending_requests", PENDING_CALLS),
             ("grpc.server.max_pending_requests_hard_limit", PENDING_CALLS),
-            ("grpc.server_handshake_timeout_ms", int(HANDSHAKE_S * 1000)),
+            ("grpc.server_handshake_timeout_ms", int(self._limits.handshake_s * 1000)),
             ("grpc.keepalive_time_ms", 30_000),
             ("grpc.keepalive_timeout_ms", 10_000),
             ("grpc.so_reuseport", 1 if share_port else 0),
@@ -129,6 +128,7 @@ class Server:
                 options=options,
                 connections=connections,
                 statistics=self.statistics,
+                limits=self._limits,
             )
         else:
             self._server = grpcio_server(interceptors=behind, options=options)

@@ -81,10 +81,12 @@ class TlsFiles:
         client_ca: Path | None = None,
         *,
         clock: Callable[[], float],
+        look_every_s: float = LOOK_EVERY_S,
     ) -> None:
         """Reads them. clock: monotonic seconds. Raises InvalidInput that names the setting."""
         self._paths = {"tls_certificate": certificate, "tls_key": key, "tls_client_ca": client_ca}
         self._clock = clock
+        self._look_every_s = look_every_s
         self._lock = threading.Lock()
         self._looked_at = clock()
         self._state = self._stat()
@@ -97,7 +99,7 @@ class TlsFiles:
         same object for as long as nothing has changed."""
         with self._lock:
             now = self._clock()
-            if now - self._looked_at >= LOOK_EVERY_S:
+            if now - self._looked_at >= self._look_every_s:
                 self._looked_at = now
                 self._look()
             return self.current

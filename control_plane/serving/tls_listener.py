@@ -17,14 +17,13 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from control_plane.printable import why_failed
+from control_plane.serving.connection_limits import ConnectionLimits
 from control_plane.serving.connections import HEADER, Connection, Connections
 from control_plane.serving.header_blocks import HeaderBlocks
 from control_plane.serving.tls import Tls, TlsFiles
 
 log = logging.getLogger(__name__)
 
-HANDSHAKE_S = 10.0
-MOST_HANDSHAKES = 1_024  # at once
 BACKLOG = 1_024
 ACCEPT_AGAIN_S = 0.1  # after there were no descriptors left
 START_S = 10.0
@@ -85,11 +84,20 @@ def splice(client: _Half, server: _Half, change: Callable[[bytes], bytes]) -> No
 class TlsListener:
     """`bind`, `start`, then `stop_accepting` and `close`; from one thread."""
 
-    def __init__(self, files: TlsFiles, connections: Connections, server_path: str) -> None:
-        """server_path: the Unix socket of the server, which listens by `start`."""
+    def __init__(
+        self,
+        files: TlsFiles,
+        connections: Connections,
+        server_path: str,
+        *,
+        limits: ConnectionLimits,
+    ) -> None:
+        """server_path: the Unix socket of the server, which listens by `start`. limits: of
+        handshakes."""
         self._files = files
         self._connections = connections
         self._server_path = server_path
+        self._limits = limits
         self._shown: tuple[Tls, ssl.SSLContext] | None = None
         self._sockets: list[socket.socket] = []
         self._accepting: set[asyncio.Task[None]] = set()
@@ -208,7 +216,7 @@ class TlsListener:
             task = group.create_task(self._connect(accepted, address))
             self._handshakes[task] = None
             task.add_done_callback(lambda done: self._handshakes.pop(done, None))
-            if len(self._handshakes) > MOST_HANDSHAKES:
+            if len(self._handshakes) > self._limits.handshakes:
                 oldest = next(iter(self._handshakes))
                 del self._handshakes[oldest]
                 oldest.cancel()
@@ -219,9 +227,12 @@ class TlsListener:
         try:
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             accepted.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            async with asyncio.timeout(HANDSHAKE_S):
+            async with asyncio.timeout(self._limits.handshake_s):
                 await loop.connect_accepted_socket(
-                    lambda: client, accepted, ssl=self._context(), ssl_handshake_timeout=HANDSHAKE_S
+                    lambda: client,
+                    accepted,
+                    ssl=self._context(),
+                    ssl_handshake_timeout=self._limits.handshake_s,
                 )
                 await loop.create_unix_connection(lambda: server, self._server_path)
         except (OSError, TimeoutError) as error:  # ssl.SSLError is an OSError

@@ -51,13 +51,13 @@ CHECK_STORE_ABOVE = 0.02  # share of recent clients that were known
 KNOWN_SHARE_WEIGHT = 1 / 256  # of the newest client in that share
 EXISTING_RULE = "existing"  # of an answer that decided nothing
 ADMISSION_INTERVAL_S = 0.1  # how often the admission controller learns how things stand
-MOST_WITH_SHARES = 2 * MAX_WAITING  # whatever the shares say
+WITH_SHARES = 2  # times as many may wait at most, whatever the shares say
 
 
 class Provisioner:
     """One per server. clock: monotonic seconds; wall: Unix seconds. move_on_contact: moves
     those who ask and should not stay where they are; None: nobody is moved. binder: of keys to
-    known clients; None: they get none."""
+    known clients; None: they get none. most_waiting: clients in all, before shares count."""
 
     def __init__(
         self,
@@ -72,6 +72,7 @@ class Provisioner:
         binder: KeyBinder | None = None,
         clock: Callable[[], float],
         wall: Callable[[], float],
+        most_waiting: int = MAX_WAITING,
     ) -> None:
         self.locator = locator
         self.placer = placer
@@ -83,6 +84,7 @@ class Provisioner:
         self._binder = binder
         self._clock = clock
         self._wall = wall
+        self._most_waiting = most_waiting
         self._under_way: dict[bytes, AnyPending] = {}
         self._asking: dict[bytes, AnyPending] = {}  # those who may not make their client
         self._shares = TenantShares()
@@ -203,10 +205,10 @@ class Provisioner:
     def _is_full(self, waiting: int, tenant: str) -> bool:
         """Whether no further client of this tenant may wait. One that has less than its share
         finds room where others have all of it, in bounds."""
-        if waiting < MAX_WAITING:
+        if waiting < self._most_waiting:
             return False
-        share = self._shares.share(tenant, MAX_WAITING)
-        return self._shares.waiting(tenant) >= share or waiting >= MOST_WITH_SHARES
+        share = self._shares.share(tenant, self._most_waiting)
+        return self._shares.waiting(tenant) >= share or waiting >= WITH_SHARES * self._most_waiting
 
     def _is_over_its_share(self, tenant: str) -> bool:
         """Of the clients that may wait at the rate they are served."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -38,10 +37,6 @@ FROM_STDIN = [
 ]
 
 
-def give(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
-    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(content)))
-
-
 def test_a_text_is_read_to_its_bound_and_no_further(tmp_path: Path) -> None:
     file = tmp_path / "text"
     file.write_text("é" * 50)
@@ -60,10 +55,9 @@ def test_what_never_ends_is_not_read_to_its_end() -> None:
     ("content", "words"),
     [(b"\xff", "stdin cannot be read: it is not UTF-8"), (b"x" * 9, "stdin is larger than 8")],
 )
-def test_stdin_is_called_that(monkeypatch: pytest.MonkeyPatch, content: bytes, words: str) -> None:
-    give(monkeypatch, content)
+def test_stdin_is_called_that(content: bytes, words: str) -> None:
     with pytest.raises(CommandFailed, match=words):
-        read_text(STDIN, most_bytes=8)
+        read_text(STDIN, most_bytes=8, stdin=io.BytesIO(content))
 
 
 def test_a_process_without_stdin_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,11 +75,8 @@ def test_stdin_can_be_one_file_alone(cli: CommandLine) -> None:
 
 
 @pytest.mark.parametrize("words", FROM_STDIN, ids=" ".join)
-def test_stdin_above_the_bound_is_wrong_usage(
-    cli: CommandLine, monkeypatch: pytest.MonkeyPatch, words: list[str]
-) -> None:
-    give(monkeypatch, b"x" * (300 << 20 if "--artifact" in words else 9 << 20))
-    ran = cli(*words)
+def test_stdin_above_the_bound_is_wrong_usage(cli: CommandLine, words: list[str]) -> None:
+    ran = cli(*words, stdin=b"x" * (300 << 20 if "--artifact" in words else 9 << 20))
     assert (ran.code, ran.out) == (2, "")
     assert "stdin is larger than" in ran.err
 
@@ -102,17 +93,15 @@ def test_stdin_above_the_bound_is_wrong_usage(
     ids=lambda value: " ".join(value[:3]) if isinstance(value, list) else "",
 )
 def test_what_stdin_says_is_brought_to_the_service(
-    cli: CommandLine, monkeypatch: pytest.MonkeyPatch, words: list[str], text: str
+    cli: CommandLine, words: list[str], text: str
 ) -> None:
     """There is none: so it was read, and was not at fault."""
-    give(monkeypatch, text.encode())
-    ran = cli(*words)
+    ran = cli(*words, stdin=text.encode())
     assert ran.code == 5, ran.err
 
 
-def test_a_fault_in_stdin_names_it(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    give(monkeypatch, b"units: 3")
-    ran = cli("units", "apply", "-f", "-")
+def test_a_fault_in_stdin_names_it(cli: CommandLine) -> None:
+    ran = cli("units", "apply", "-f", "-", stdin=b"units: 3")
     assert ran.code == 2
     assert "stdin: needs a list" in ran.err
 

@@ -32,9 +32,9 @@ class Ran:
 
 
 class CommandLine(Protocol):
-    """`cli("get", "alice", "-o", "json")`."""
+    """`cli("get", "alice", "-o", "json")`. stdin: what it can read there."""
 
-    def __call__(self, *arguments: str) -> Ran: ...
+    def __call__(self, *arguments: str, stdin: bytes = b"") -> Ran: ...
 
 
 def run_process(*arguments: str, stdin: bytes = b"", **environ: str) -> Ran:

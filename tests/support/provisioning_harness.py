@@ -22,7 +22,7 @@ from provisioner.geo.locator import Locator
 from provisioner.geo.reloading import GeoReloader
 from provisioner.ledger.single_store import single_store_ledger
 from provisioner.placement.filters import PlacementPolicy
-from provisioner.provisioning.admission_control import AdmissionController
+from provisioner.provisioning.admission_control import MAX_WAITING, AdmissionController
 from provisioner.provisioning.answers import Answers
 from provisioner.provisioning.assignments import Assignments
 from provisioner.provisioning.placer import Placer
@@ -53,7 +53,14 @@ class AwaitedSink:
 class ProvisioningHarness:
     """Every part of the use case over one store; `ledger.run` is a task of `provisioning`."""
 
-    def __init__(self, store: Store, fleet_view: FleetView, signers: ThreadPoolExecutor) -> None:
+    def __init__(
+        self,
+        store: Store,
+        fleet_view: FleetView,
+        signers: ThreadPoolExecutor,
+        *,
+        most_waiting: int = MAX_WAITING,
+    ) -> None:
         rng = random.Random(3)
         self.store = store
         self.fleet_view = fleet_view
@@ -86,6 +93,7 @@ class ProvisioningHarness:
             answers=self.answers,
             admission=self.admission,
             move_on_contact=None,
+            most_waiting=most_waiting,
             clock=time.monotonic,
             wall=time.time,
         )
@@ -116,7 +124,7 @@ class ProvisioningHarness:
 
 @asynccontextmanager
 async def provisioning(
-    store: Store, units: Iterable[UnitSpec]
+    store: Store, units: Iterable[UnitSpec], *, most_waiting: int = MAX_WAITING
 ) -> AsyncIterator[ProvisioningHarness]:
     """A harness at work over a fleet of these units. The store is the caller's."""
     registry = UnitRegistry(store, clock=time.monotonic, wall=time.time)
@@ -125,7 +133,7 @@ async def provisioning(
     fleet_view = FleetView(store, clock=time.monotonic)
     await fleet_view.start()
     with ThreadPoolExecutor(1) as signers:
-        harness = ProvisioningHarness(store, fleet_view, signers)
+        harness = ProvisioningHarness(store, fleet_view, signers, most_waiting=most_waiting)
         await harness.ledger.start()
         running = asyncio.create_task(harness.ledger.run())
         await asyncio.sleep(0)  # its tasks are begun: it can ask for slots

@@ -14,9 +14,10 @@ import grpc
 from grpc import aio
 
 from control_plane.serving.calls import HotCall
+from control_plane.serving.connection_limits import ConnectionLimits
 from control_plane.serving.peer_identity import PeerIdentity, identity_of
 from control_plane.serving.server import Server, Service, Transport
-from control_plane.serving.tls import TlsFiles
+from control_plane.serving.tls import LOOK_EVERY_S, TlsFiles
 from tests.support.certificates import Authority
 
 NAME = "test.Peers"
@@ -65,12 +66,16 @@ class Peers:
 
 @asynccontextmanager
 async def serving_peers(
-    transport: Transport, files: TlsFiles | None, listen: str = "127.0.0.1:0"
+    transport: Transport,
+    files: TlsFiles | None,
+    listen: str = "127.0.0.1:0",
+    *,
+    limits: ConnectionLimits | None = None,
 ) -> AsyncIterator[str]:
     """host:port of a running server."""
     peers = Peers()
     service = Service(add=peers.add, servicer=peers, name=NAME, hot={HOT: peers.hot})
-    server = Server([service], transport=transport, tls=files)
+    server = Server([service], transport=transport, tls=files, limits=limits)
     port = server.bind(listen)
     await server.start()
     await server.ready()
@@ -80,12 +85,15 @@ async def serving_peers(
         await server.stop(0.0)
 
 
-def server_files(authority: Authority, folder: Path, *, mutual: bool) -> TlsFiles:
+def server_files(
+    authority: Authority, folder: Path, *, mutual: bool, look_every_s: float = LOOK_EVERY_S
+) -> TlsFiles:
     """Of a new certificate for loopback; mutual: callers must show one of the same CA."""
     certificate, key = authority.write(folder, "server")
     ca = folder / "ca.pem"
     ca.write_bytes(authority.certificate)
-    return TlsFiles(certificate, key, ca if mutual else None, clock=time.monotonic)
+    shown = (certificate, key, ca if mutual else None)
+    return TlsFiles(*shown, clock=time.monotonic, look_every_s=look_every_s)
 
 
 async def ask(channel: aio.Channel, kind: str) -> tuple[str, str | None, list[str]]:

@@ -16,18 +16,20 @@ MOST_DOCUMENT_BYTES = 1 << 20  # rules, a plan, a manifest: what the service tak
 MOST_EVENTS_BYTES = 64 << 20  # sample events, which are all held at once
 
 
-def read_text(path: Path, *, most_bytes: int = MOST_DOCUMENT_BYTES) -> str:
+def read_text(
+    path: Path, *, most_bytes: int = MOST_DOCUMENT_BYTES, stdin: BinaryIO | None = None
+) -> str:
     """What it holds, UTF-8. Raises CommandFailed where it cannot be read, or is larger."""
-    content = read_content(path, most_bytes=most_bytes)
+    content = read_content(path, most_bytes=most_bytes, stdin=stdin)
     try:
         return content.decode()
     except UnicodeDecodeError as error:
         raise _unreadable(path, error) from error
 
 
-def read_content(path: Path, *, most_bytes: int) -> bytes:
+def read_content(path: Path, *, most_bytes: int, stdin: BinaryIO | None = None) -> bytes:
     """The same as bytes."""
-    with open_input(path) as file:
+    with open_input(path, stdin=stdin) as file:
         try:
             content = file.read(most_bytes + 1)
         except OSError as error:
@@ -41,12 +43,13 @@ def read_content(path: Path, *, most_bytes: int) -> bytes:
 
 
 @contextmanager
-def open_input(path: Path) -> Iterator[BinaryIO]:
-    """The file, or stdin for `-`. Raises CommandFailed where it cannot be opened."""
+def open_input(path: Path, *, stdin: BinaryIO | None = None) -> Iterator[BinaryIO]:
+    """The file, or stdin for `-`: the process's, where none is given. Raises CommandFailed where it
+    cannot be opened."""
     if path == STDIN:
-        if sys.stdin is None:
+        if stdin is None and sys.stdin is None:
             raise CommandFailed("there is no stdin to read", ExitCode.USAGE)
-        yield sys.stdin.buffer
+        yield stdin or sys.stdin.buffer
         return
     try:
         file: IO[bytes] = path.open("rb")

@@ -14,7 +14,6 @@ import grpc
 import pytest
 from grpc import aio
 
-from control_plane.serving import tls as tls_module
 from control_plane.serving.dialing import FileDialer, dialer
 from control_plane.serving.server import Transport
 from tests.support.certificates import Authority
@@ -29,12 +28,6 @@ EVERY_KIND = pytest.mark.parametrize("kind", [HOT, *KINDS])
 @pytest.fixture(scope="module")
 def authority() -> Authority:
     return Authority.new()
-
-
-@pytest.fixture
-def looking_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The files are looked at for each connection."""
-    monkeypatch.setattr(tls_module, "LOOK_EVERY_S", 0.0)
 
 
 def fresh(ca: bytes, address: str, shown: tuple[bytes, bytes] | None = None) -> aio.Channel:
@@ -105,12 +98,11 @@ async def test_who_is_not_trusted_does_not_get_in(
 
 
 @EVERY_TRANSPORT
-@pytest.mark.usefixtures("looking_each_time")
 async def test_a_replaced_certificate_is_shown_from_the_next_connection_on(
     tmp_path: Path, authority: Authority, transport: Transport
 ) -> None:
     """What is connected goes on; a broken replacement changes nothing."""
-    files = server_files(authority, tmp_path, mutual=False)
+    files = server_files(authority, tmp_path, mutual=False, look_every_s=0.0)
     new = Authority.new("new")
     async with (
         serving_peers(transport, files) as address,
@@ -127,11 +119,10 @@ async def test_a_replaced_certificate_is_shown_from_the_next_connection_on(
 
 
 @EVERY_TRANSPORT
-@pytest.mark.usefixtures("looking_each_time")
 async def test_a_replaced_client_ca_decides_from_the_next_connection_on(
     tmp_path: Path, authority: Authority, transport: Transport
 ) -> None:
-    files = server_files(authority, tmp_path, mutual=True)
+    files = server_files(authority, tmp_path, mutual=True, look_every_s=0.0)
     new = Authority.new("new")
     async with serving_peers(transport, files) as address:
         old_certificate, new_certificate = authority.issue(), new.issue()

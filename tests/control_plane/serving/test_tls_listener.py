@@ -19,7 +19,7 @@ import pytest
 from grpc import aio
 
 from control_plane.errors import InvalidInput
-from control_plane.serving import tls_listener
+from control_plane.serving.connection_limits import ConnectionLimits
 from control_plane.serving.connections import Connections
 from control_plane.serving.server import Server, Transport
 from control_plane.serving.tls_listener import TlsListener, peer_of
@@ -56,11 +56,11 @@ async def ended(connected: socket.socket) -> None:
 
 @pytest.mark.parametrize("first", [b"", b"\x16\x03\x01", b"GET / HTTP/1.1\r\n", b"\x00" * 5_000])
 async def test_who_does_not_finish_a_handshake_holds_nobody(
-    tmp_path: Path, authority: Authority, first: bytes, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, authority: Authority, first: bytes
 ) -> None:
     files = server_files(authority, tmp_path, mutual=False)
-    monkeypatch.setattr(tls_listener, "HANDSHAKE_S", 0.5)
-    async with serving_peers(Transport.NATIVE, files) as address:
+    limits = ConnectionLimits(handshake_s=0.5)
+    async with serving_peers(Transport.NATIVE, files, limits=limits) as address:
         slow = [socket.create_connection(host_and_port(address)) for _ in range(50)]
         for one in slow:
             one.sendall(first)
@@ -72,12 +72,11 @@ async def test_who_does_not_finish_a_handshake_holds_nobody(
 
 
 async def test_of_too_many_handshakes_the_oldest_are_given_up(
-    tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, authority: Authority
 ) -> None:
     files = server_files(authority, tmp_path, mutual=False)
-    monkeypatch.setattr(tls_listener, "MOST_HANDSHAKES", 5)
-    monkeypatch.setattr(tls_listener, "HANDSHAKE_S", 300.0)
-    async with serving_peers(Transport.NATIVE, files) as address:
+    limits = ConnectionLimits(handshakes=5, handshake_s=300.0, greeting_s=300.0)
+    async with serving_peers(Transport.NATIVE, files, limits=limits) as address:
         slow = [socket.create_connection(host_and_port(address)) for _ in range(20)]
         for one in slow[:14]:
             await ended(one)
@@ -148,7 +147,9 @@ async def test_a_reader_that_stops_is_waited_for_and_not_buffered_for(
         accepted.append(writer)
 
     server = await asyncio.start_unix_server(serve, upstream)
-    listener = TlsListener(files, Connections(lambda: "key"), str(upstream))
+    listener = TlsListener(
+        files, Connections(lambda: "key"), str(upstream), limits=ConnectionLimits()
+    )
     port = listener.bind("127.0.0.1:0", share_port=False)
     await asyncio.to_thread(listener.start)
     context = ssl.create_default_context(cadata=authority.certificate.decode())
@@ -185,7 +186,7 @@ async def test_a_reader_that_stops_is_waited_for_and_not_buffered_for(
 
 def test_a_listener_that_never_started_leaves_nothing(tmp_path: Path, authority: Authority) -> None:
     files = server_files(authority, tmp_path, mutual=False)
-    listener = TlsListener(files, Connections(lambda: "key"), "/nowhere")
+    listener = TlsListener(files, Connections(lambda: "key"), "/nowhere", limits=ConnectionLimits())
     port = listener.bind("127.0.0.1:0", share_port=False)
     listener.stop_accepting()
     listener.close(0.1)

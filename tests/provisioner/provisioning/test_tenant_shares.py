@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from control_plane.fleet.unit import TenantId, TenantSpec
 from control_plane.store.embedded import EmbeddedStore
-from provisioner.provisioning import provisioner as provisioner_module
 from provisioner.provisioning.admission_control import Overloaded
 from provisioner.provisioning.tenant_shares import TenantShares
 from tests.support.provisioning_harness import AwaitedSink, ProvisioningHarness, provisioning
@@ -47,16 +46,12 @@ def test_who_has_left_is_not_counted(entered: list[str]):
 @pytest.fixture
 async def harness(tmp_path: Path) -> AsyncIterator[ProvisioningHarness]:
     store = await EmbeddedStore.open(tmp_path / "store.db")
-    async with provisioning(store, units(dublin=5_000)) as harness:
+    async with provisioning(store, units(dublin=5_000), most_waiting=100) as harness:
         yield harness
     await store.close()
 
 
-async def test_a_flood_of_one_tenant_leaves_another_its_share(
-    harness: ProvisioningHarness, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(provisioner_module, "MAX_WAITING", 100)
-    monkeypatch.setattr(provisioner_module, "MOST_WITH_SHARES", 200)
+async def test_a_flood_of_one_tenant_leaves_another_its_share(harness: ProvisioningHarness):
     harness.admission.limit = 100
     flood = [AwaitedSink() for _ in range(400)]
     for number, sink in enumerate(flood):
