@@ -19,7 +19,8 @@ class Batch:
     """Filled by one commit queue, committed whole or not at all."""
 
     __slots__ = (
-        "accounts", "changes", "claims", "expired", "keys", "refused", "releases", "without_room",
+        "accounts", "changes", "claims", "expired", "keys", "refused", "releases", "settled",
+        "without_room",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -31,6 +32,7 @@ class Batch:
         self.expired: list[Operation] = []  # met on the way: nobody waits for them any more
         self.refused: list[tuple[Operation, ServiceError]] = []  # met on the way: not to be made
         self.without_room: list[Claim] = []  # met on the way: their unit has no slot for them
+        self.settled = False  # everybody in it is told, is about to be, or waits again
 
     def deliver(self, revision: int) -> None:
         """Answers everybody in it: it is durable at `revision`. One answer that fails is a

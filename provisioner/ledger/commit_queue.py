@@ -110,12 +110,12 @@ class CommitQueue:
             while self._exclusive:
                 await self._exclusive.popleft()()
             if len(self._waiting) >= FULL:
-                await self._commit(self._gather())
+                await self._commit_or_fail(self._gather())
             else:
                 # Small batches from many queues would starve each other: each waits for a
                 # permit, and fills up while it waits.
                 async with self._permits:
-                    await self._commit(self._gather())
+                    await self._commit_or_fail(self._gather())
 
     # -- batches -----------------------------------------------------------------------
 
@@ -132,6 +132,17 @@ class CommitQueue:
             self._release_reservation(claim)
             tell(self._reroute, claim)
         return batch
+
+    async def _commit_or_fail(self, batch: Batch) -> None:
+        """Commits; whoever is in the batch hears of it whatever goes wrong. What the port does
+        not promise goes on upwards: if the batch was applied all the same, the next one does not
+        find the usage it compares, and the accounts are read."""
+        try:
+            await self._commit(batch)
+        except BaseException:  # a cancellation from elsewhere, too
+            if not batch.settled:
+                self._fail_batch(batch, Unavailable("the ledger could not be written; try again"))
+            raise
 
     async def _commit(self, batch: Batch) -> None:
         if not batch.claims and not batch.releases:
@@ -164,7 +175,7 @@ class CommitQueue:
         began = self._clock()
         self.sizes.observe(len(batch.claims) + len(batch.releases))
         try:
-            result = await self._commit_or_fail(txn, batch)
+            result = await self._commit_txn(txn)
         except StoreUnavailable as error:
             self._fail_batch(batch, error)
             return
@@ -173,6 +184,7 @@ class CommitQueue:
             return
         except OutcomeUnknown:
             self._timer.timed_out()
+            batch.settled = True
             await self._try_again(batch.claims, batch.releases, accounts)
             return
         took = self._clock() - began
@@ -180,35 +192,29 @@ class CommitQueue:
         self._timer.answered(took)
         faultpoints.passing("ledger.commit.after")
         if result.succeeded:
+            batch.settled = True
+            # Two rounds of the loop later the next transaction is on its way, and the
+            # answers are written while the store works on it.
+            loop = asyncio.get_running_loop()
+            loop.call_soon(loop.call_soon, batch.deliver, result.revision)
             for account in accounts:
                 claims, releases = changes[account.unit]
                 account.usage += claims - releases
                 account.usage_revision = result.revision
                 account.in_flight -= claims
-                self._touched(account)
-            # Two rounds of the loop later the next transaction is on its way, and the
-            # answers are written while the store works on it.
-            loop = asyncio.get_running_loop()
-            loop.call_soon(loop.call_soon, batch.deliver, result.revision)
+                tell(self._touched, account)
             return
         self.conflicts += 1
         if compares and rules.outdated(compares, result):
+            batch.settled = True
             await self._try_again(batch.claims, batch.releases, accounts)
         else:
             await self._explain_refusal(batch, accounts, result)
 
-    async def _commit_or_fail(self, txn: Txn, batch: Batch) -> TxnResult:
-        """Commits; whoever is in the batch hears of it whatever goes wrong. What the port does
-        not promise goes on upwards: if the batch was applied all the same, the next one does not
-        find the usage it compares, and the accounts are read."""
+    async def _commit_txn(self, txn: Txn) -> TxnResult:
         self.under_way += 1
         try:
             return await self._store.commit(txn, timeout_s=self._timer.wait_s)
-        except (StoreUnavailable, LeaseLost, OutcomeUnknown):
-            raise
-        except BaseException:  # a cancellation from elsewhere, too
-            self._fail_batch(batch, Unavailable("the ledger could not be written; try again"))
-            raise
         finally:
             self.under_way -= 1
 
@@ -219,7 +225,9 @@ class CommitQueue:
         explained = 0
         claims: list[Claim] = []
         releases: list[Release] = []
-        shown = transactions.explain_refusal(batch.claims, batch.releases, result)
+        # All of it is read before anybody is told: what cannot be read is everybody's fault.
+        shown = iter(list(transactions.explain_refusal(batch.claims, batch.releases, result)))
+        batch.settled = True
         for claim in batch.claims:
             found, holds = next(shown)
             if holds:
@@ -246,6 +254,7 @@ class CommitQueue:
     async def _register(self, batch: Batch, unregistered: Sequence[Account]) -> None:
         """Nothing may be counted at a unit whose capacity record does not know us. This takes
         a while, in which clients may begin to belong elsewhere: all go through the queue again."""
+        batch.settled = True
         self._requeue(batch.claims, batch.releases)
         refused = {one.unit for one in unregistered if not await self.register(one)}
         self._drop(
@@ -301,6 +310,7 @@ class CommitQueue:
             self._fail(operation, error)
 
     def _fail_batch(self, batch: Batch, error: ServiceError) -> None:
+        batch.settled = True
         for operation in (*batch.claims, *batch.releases):
             self._fail(operation, error)
 
@@ -312,4 +322,4 @@ class CommitQueue:
     def _release_reservation(self, claim: Claim) -> None:
         claim.reserved = False
         claim.account.in_flight -= 1
-        self._touched(claim.account)
+        tell(self._touched, claim.account)
