@@ -1,0 +1,253 @@
+"""Views of everything that the command line, the demo and the bench show as tables, of long texts,
+and what a terminal shows of them."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from google.protobuf.message import Message
+from rich.console import Console, Group, RenderableType
+from rich.text import Text
+
+import homeport
+from bench import report
+from bench.suite.measurement import Measurement, Ratio, Samples
+from console.cli import health_checks, up
+from console.cli.deciding.backtest import BacktestReport
+from console.cli.paragraphs import unfolded
+from console.cli.tables import Table
+from console.cli.views import (
+    applications,
+    audit,
+    backtest,
+    decisions,
+    enrolment,
+    geo,
+    health,
+    homes,
+    move_jobs,
+    plans,
+    platforms,
+    rules,
+    shard_stores,
+    tenants,
+    ticket_keys,
+    tokens,
+    unit_changes,
+    units,
+)
+from console.demo import provisioning as demo
+from console.local.stack_security import StackSecurity
+from control_plane.auth.token_editor import ListedToken
+from control_plane.fleet.file import SAMPLE, read_fleet
+from data_sharing.management.backtest import Backtest
+from data_sharing.rules.ruleset import RuleSet
+from homeport.api.audit.v1 import audit_pb2
+from homeport.api.datasharing.v1 import decision_pb2, plan_pb2, platform_pb2, registry_pb2, rule_pb2
+from homeport.api.fleet.v1 import fleet_pb2
+from homeport.api.tenancy.v1 import tenancy_pb2
+from tests.support.filled_messages import filled
+
+CLIENT = "device-" + "c0ffee0123456789" * 3 + "-endofid"  # 64 characters, no place to break
+UNIT = "eu-west-" + "rack" * 12 + "-endunit"  # 63
+TEXT = "line one says what happened, and why the reader should care about it at some length"
+
+
+def filled_with_long_texts(message: Message) -> Any:
+    """Every field set, texts and ids as long as they may be."""
+    return filled(message, text=TEXT, name=CLIENT)
+
+
+def unit() -> fleet_pb2.Unit:
+    one = filled_with_long_texts(fleet_pb2.Unit())
+    one.spec.unit_id, one.spec.country = UNIT, "IE"
+    one.spec.capacity, one.clients = 50_000_000, 43_210_987
+    one.spec.labels["purpose"] = TEXT
+    return one
+
+
+def home() -> homeport.Assignment:
+    return homeport.Assignment(
+        tenant="default", client_id=CLIENT, unit_id=UNIT, endpoint=f"{UNIT}.example:443", epoch=7,
+        ticket="t" * 269, ticket_expires_at=4e9, source=homeport.LocationSource.DATABASE,
+        country="IE", distance_km=12_345.6, rule="least-loaded-near", existing=True, stale=True,
+    )  # fmt: skip
+
+
+def explanation() -> homeport.Explanation:
+    considered = [
+        homeport.ConsideredUnit(
+            unit_id=f"{rank}-{UNIT}"[:63], verdict=homeport.PlacementVerdict.RANKED, rank=rank,
+            distance_km=12_345.6, load=0.987, reason=TEXT,
+        )
+        for rank in (1, 2, 0)
+    ]  # fmt: skip
+    where = homeport.Location(
+        source=homeport.LocationSource.DATABASE, country="IE", subdivision="Leinster",
+        continent="EU", latitude=53.3, longitude=-6.3, uncertainty_km=42.0,
+    )  # fmt: skip
+    return homeport.Explanation(
+        location=where, location_reason=TEXT, units=tuple(considered), rule="least-loaded-near",
+        current=home(), stale=True,
+    )  # fmt: skip
+
+
+def shard_map() -> dict[str, Any]:
+    cluster = {"name": UNIT, "shards": 1024, "arriving": 512, "leaving": 511,
+               "clients": 123_456_789, "servers": 12}  # fmt: skip
+    move = {"id": "5f3a9c01", "source": UNIT, "target": CLIENT, "shards": 64, "stage": "copying"}
+    return {
+        "version": 12, "clusters": [cluster, cluster], "moves": [move], "dry_run": False,
+        "shards": 64, "clients": 123_456_789, "longest_pause_ms": 312,
+    }  # fmt: skip
+
+
+def backtested() -> BacktestReport:
+    nothing = RuleSet([], [])
+    return BacktestReport(Backtest(nothing, nothing, start_ms=0), [CLIENT, TEXT])
+
+
+def demo_outcome() -> demo.DemoResult:
+    unit_ids = [one.id for one in read_fleet(SAMPLE)]
+    return demo.DemoResult(
+        addresses=["203.0.113.9"] * len(unit_ids),
+        homes=[homeport.Assignment(tenant="default", client_id=CLIENT, unit_id=name,
+                                   endpoint="x:1", epoch=1, distance_km=12_345.6)
+               for name in unit_ids],
+        took_s=1.0,
+    )  # fmt: skip
+
+
+def measured() -> tuple[list[Measurement], Samples]:
+    samples = Samples()
+    for name in ("ours", "ceiling"):
+        samples.add(name, 123_456_789.0)
+    ratio = Ratio(key="provision_many_embedded_vs_sqlite_and_more", ours="ours",
+                  ceiling="ceiling", target=0.2, paired=True)  # fmt: skip
+    per_s = {"ours": "clients/s", "ceiling": "creates/s"}
+    one = Measurement(name="x", ratios=(ratio,), units=per_s, run=lambda *_: None,
+                      steps=lambda rounds: rounds)  # fmt: skip
+    return [one], samples
+
+
+def listed_token() -> ListedToken:
+    return ListedToken(
+        id="0123456789ab", name=CLIENT, roles=["producer", "consumer"],
+        bound={"tenant": UNIT, "units": [UNIT, UNIT]}, issued_at=1_795_000_000.0,
+        expires_at=1_795_000_000.0, expired=False,
+    )  # fmt: skip
+
+
+def stack_and_options() -> tuple[Any, Any, str]:
+    stack = SimpleNamespace(grpc="127.0.0.1:7799", metrics="127.0.0.1:7701", units=[UNIT])
+    security = StackSecurity(folder=Path("/srv") / CLIENT / "security")
+    options = SimpleNamespace(data_dir=Path("/srv") / CLIENT, store="etcd", security=security)
+    return stack, options, f"etcd://{UNIT}.example:2379"
+
+
+Make = Callable[[], RenderableType]
+
+# Of each function that makes a table, one with the longest content it may have.
+VIEWS: dict[Callable[..., Any], Make] = {
+    units.fleet_table: lambda: units.fleet_table([unit(), unit()]),
+    units.unit_table: lambda: units.unit_table(unit()),
+    homes.explanation_view: lambda: homes.explanation_view(CLIENT, explanation()),
+    homes.assignment_table: lambda: homes.assignment_table(home()),
+    unit_changes.changes_table: lambda: unit_changes.changes_table(
+        [unit_changes.change_of(None, unit()), unit_changes.change_of(unit(), unit())]
+    ),
+    tenants.tenant_view: lambda: tenants.tenant_view(filled_with_long_texts(tenancy_pb2.Tenant())),
+    tenants.tenants_table: lambda: tenants.tenants_table(
+        [filled_with_long_texts(tenancy_pb2.Tenant())]
+    ),
+    enrolment.groups_table: lambda: enrolment.groups_table(
+        [filled_with_long_texts(tenancy_pb2.EnrolmentGroup())]
+    ),
+    audit.entries_table: lambda: audit.entries_table(
+        [filled_with_long_texts(audit_pb2.AuditEntry())]
+    ),
+    tokens.tokens_table: lambda: tokens.tokens_table([listed_token()]),
+    ticket_keys.epochs_table: lambda: ticket_keys.epochs_table(
+        [filled_with_long_texts(tenancy_pb2.TicketKeyEpoch())]
+    ),
+    move_jobs.jobs_table: lambda: move_jobs.jobs_table(
+        [filled_with_long_texts(fleet_pb2.MoveJob())]
+    ),
+    move_jobs.plan_view: lambda: move_jobs.plan_view(
+        filled_with_long_texts(fleet_pb2.MovePlan()), TEXT
+    ),
+    applications.applications_table: lambda: applications.applications_table(
+        [filled_with_long_texts(registry_pb2.Application())]
+    ),
+    applications.faults_table: lambda: applications.faults_table(
+        [filled_with_long_texts(registry_pb2.Fault())]
+    ),
+    rules.scopes_table: lambda: rules.scopes_table(filled_with_long_texts(rule_pb2.Rule())),
+    rules.rules_table: lambda: rules.rules_table([filled_with_long_texts(rule_pb2.Rule())]),
+    backtest.backtest_table: lambda: backtest.backtest_table(backtested()),
+    plans.plans_table: lambda: plans.plans_table([filled_with_long_texts(plan_pb2.Plan())]),
+    plans.plan_table: lambda: plans.plan_table(filled_with_long_texts(plan_pb2.Plan())),
+    plans.history_table: lambda: plans.history_table(
+        [filled_with_long_texts(plan_pb2.PlanChange())]
+    ),
+    decisions.decisions_table: lambda: decisions.decisions_table(
+        [filled_with_long_texts(decision_pb2.Decision())]
+    ),
+    decisions.instructions_table: lambda: decisions.instructions_table(
+        [filled_with_long_texts(decision_pb2.Instruction())]
+    ),
+    decisions.dead_letters_table: lambda: decisions.dead_letters_table(
+        [filled_with_long_texts(decision_pb2.DeadLetter())]
+    ),
+    platforms.platforms_table: lambda: platforms.platforms_table(
+        [filled_with_long_texts(platform_pb2.Platform())]
+    ),
+    shard_stores.map_table: lambda: shard_stores.map_table(shard_map()),
+    shard_stores.status_table: lambda: shard_stores.status_table(shard_map()),
+    shard_stores.moved_table: lambda: shard_stores.moved_table(shard_map()),
+    geo.known_facts: lambda: geo.known_facts({"path": f"/srv/{CLIENT}", "sha256": "0f" * 32}),
+    health.findings_table: lambda: health.findings_table(
+        [health_checks.warn("agents", f"none live at {UNIT}", TEXT)]
+    ),
+    up._where_next: lambda: up._where_next(*stack_and_options()),
+    demo.summary_table: lambda: demo.summary_table(read_fleet(SAMPLE), demo_outcome()),
+    report.ratios_table: lambda: report.ratios_table(*measured()),
+}
+
+
+def rendered(view: RenderableType, width: int) -> str:
+    """As `output.show` prints it to a terminal without colours."""
+    console = Console(
+        file=io.StringIO(), width=width, highlight=False, emoji=False, force_terminal=True,
+        color_system=None,
+    )  # fmt: skip
+    console.print(unfolded(view), overflow="ignore", crop=False)
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def tables_in(view: RenderableType) -> list[Table]:
+    if isinstance(view, Table):
+        return [view]
+    return [one for part in view.renderables for one in tables_in(part)] if isinstance(
+        view, Group
+    ) else []  # fmt: skip
+
+
+def plain(markup: str) -> str:
+    return Text.from_markup(markup).plain
+
+
+def left_out_of(shown: str) -> list[str]:
+    """Titles that the notes below tables name."""
+    notes = re.findall(r"no room for: (.*?) \(-o json has all\)", " ".join(shown.split()))
+    return [title for note in notes for title in note.split(", ")]
+
+
+def words(text: str) -> set[str]:
+    """Those of content; lines and frames are drawn as long as they have to be."""
+    return {word for word in text.split() if not re.fullmatch("[─│┃━]+", word)}
