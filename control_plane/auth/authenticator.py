@@ -15,7 +15,7 @@ from typing import Protocol
 from control_plane.auth.callers import Caller
 from control_plane.auth.certificate_callers import CertificateCallers, is_others
 from control_plane.auth.credentials import CredentialForm, is_mistyped
-from control_plane.auth.jwt_verifier import JwtRefused, JwtVerifier, claimed_issuer
+from control_plane.auth.jwt_verifier import ClaimedIssuers, JwtRefused, JwtVerifier
 from control_plane.auth.refusals import Refusals
 from control_plane.auth.shown import Bearer, ShownCredentials
 from control_plane.auth.tokens import TokenEntry, Tokens
@@ -59,6 +59,7 @@ class Authenticator:
         self._operators = operators
         self._certificates = certificates
         self._clients_enrol = clients_enrol
+        self._claimed = ClaimedIssuers()
 
     def caller(self, shown: ShownCredentials, identity: PeerIdentity | None) -> Caller | None:
         """Who showed this over a connection with that identity; None: it shows nothing that names
@@ -84,7 +85,7 @@ class Authenticator:
         if bearer.form is CredentialForm.ENROLMENT:
             return True
         return bearer.form is CredentialForm.JWT and (
-            self._operators is None or claimed_issuer(bearer.text) != self._operators.issuer
+            self._operators is None or self._claimed.of(bearer.text) != self._operators.issuer
         )
 
     def _of_bearer(self, bearer: Bearer, entry: TokenEntry | None) -> Caller:

@@ -26,6 +26,7 @@ MAX_TOKEN_BYTES = 8 << 10
 LEEWAY_S = 60.0
 MAX_LEEWAY_S = 300.0
 MAX_REMEMBERED = 4_096
+MOST_ISSUER = 256  # characters of a claimed issuer that is remembered
 # A token of another type (of a logout, of a proof) may be signed by the same issuer with the same
 # keys; RFC 8725, section 3.11. RFC 9068 is that of at+jwt.
 TYPES = frozenset({"", "jwt", "at+jwt", "application/jwt", "application/at+jwt"})
@@ -224,6 +225,39 @@ def claimed_issuer(token: str) -> str:
     claims = _claims_of(parse(token, max_bytes=MAX_TOKEN_BYTES))
     issuer = claims.get("iss") if claims is not None else None
     return issuer if isinstance(issuer, str) else ""
+
+
+class ClaimedIssuers:
+    """`claimed_issuer` of tokens that come again with every call: reading one takes 5 us, finding
+    it 1 us. It rests on a token's text alone, so nothing that is revoked or withdrawn changes it.
+    By the digest, for tokens are secrets; beyond most of them those not asked for longest are
+    forgotten."""
+
+    def __init__(
+        self, most: int = MAX_REMEMBERED, *, read: Callable[[str], str] = claimed_issuer
+    ) -> None:
+        self._most = most
+        self._read = read
+        self._issuers: OrderedDict[bytes, str] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._issuers)
+
+    def of(self, token: str) -> str:
+        """See `claimed_issuer`."""
+        if len(token) > MAX_TOKEN_BYTES or not token.isascii():
+            return ""
+        digest = hashlib.sha256(token.encode()).digest()
+        issuer = self._issuers.get(digest)
+        if issuer is not None:
+            self._issuers.move_to_end(digest)
+            return issuer
+        issuer = self._read(token)
+        if len(issuer) <= MOST_ISSUER:
+            self._issuers[digest] = issuer
+            if len(self._issuers) > self._most:
+                self._issuers.popitem(last=False)
+        return issuer
 
 
 def _claims_of(parts: UnverifiedToken | None) -> Claims | None:

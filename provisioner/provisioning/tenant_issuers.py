@@ -14,12 +14,12 @@ from control_plane.auth.issuer_keys import IssuerKeys
 from control_plane.auth.jwks import parse_jwks
 from control_plane.auth.jwks_source import UrlSource
 from control_plane.auth.jwt_verifier import (
+    ClaimedIssuers,
     Claims,
     FixedKeys,
     IssuerPolicy,
     JwtRefused,
     JwtVerifier,
-    claimed_issuer,
 )
 from control_plane.errors import InvalidInput
 from control_plane.fleet.enrolment import TrustedIssuer
@@ -65,6 +65,7 @@ class TenantIssuers:
         self._wall = wall
         self._clock = clock
         self._issuers: dict[str, dict[str, _Issuer]] = {}
+        self._claimed = ClaimedIssuers(REMEMBERED)
         self._changed = asyncio.Event()
 
     def client_of(self, tenant_id: str, token: str) -> str | None:
@@ -72,7 +73,7 @@ class TenantIssuers:
         issuers = self._issuers.get(tenant_id)
         if not issuers:
             return None
-        issuer = issuers.get(claimed_issuer(token)) if len(issuers) > 1 else _only(issuers)
+        issuer = issuers.get(self._claimed.of(token)) if len(issuers) > 1 else _only(issuers)
         if issuer is None:
             return None
         try:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from control_plane.auth.jwks import parse_jwks
 from control_plane.auth.jwt_verifier import (
     MAX_LEEWAY_S,
+    ClaimedIssuers,
     FixedKeys,
     IssuerPolicy,
     JwtRefusal,
@@ -319,6 +320,25 @@ def test_whose_token_it_says_it_is():
         "x" * 9_000,
     ):
         assert claimed_issuer(text) == ""
+
+
+def test_what_a_token_says_of_its_issuer_is_remembered_for_some_of_them():
+    claimed = ClaimedIssuers(2)
+    texts = [
+        token(), token(iss="https://b"), token(iss="https://c"), token(iss="x" * 2_000),
+        claims_as(b'{"iss":7}'), "", "abc", "é.é.é", "\udcff", "x" * 9_000,
+    ]  # fmt: skip
+    for text in (*texts, *reversed(texts), *texts):
+        assert claimed.of(text) == claimed_issuer(text)
+        assert len(claimed) <= 2
+
+
+def test_a_token_is_read_once_for_whose_it_says_it_is():
+    read = []
+    claimed = ClaimedIssuers(read=lambda text: read.append(text) or claimed_issuer(text))
+    for _ in range(3):
+        assert claimed.of(KEPT) == ISSUER
+    assert read == [KEPT]
 
 
 @given(st.text(max_size=200) | st.lists(st.binary(max_size=60), max_size=4).map(
