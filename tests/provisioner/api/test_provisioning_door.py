@@ -24,6 +24,7 @@ from provisioner.api.client_proofs import ClientProofs
 from provisioner.api.provisioning_service import NAME, ProvisioningService
 from provisioner.provisioning.client_proof import ClientProof, key_digest
 from provisioner.provisioning.enrolment import Enrolment
+from provisioner.provisioning.sampled_steps import SampledSteps
 from provisioner.provisioning.tenant_issuers import TenantIssuers
 from tests.support.credentials import authenticator_of, bearer, tokens_of
 
@@ -93,11 +94,16 @@ class Door:
             tenant_or_raise=lambda _: TenantSpec(id=TenantId("default"))
         )
         self.service = ProvisioningService(
-            provisioner=SimpleNamespace(provision=self._provision),  # type: ignore[arg-type]
+            provisioner=self._use_case(),
             callers=callers,
             proofs=ClientProofs(callers, everything["fallback"], enrolment),
             quotas=Quotas(read_limits(limits, [Quota.PROVISIONS]), clock=lambda: 0.0),
             **everything,
+        )
+
+    def _use_case(self) -> Any:
+        return SimpleNamespace(
+            provision=self._provision, now=time.monotonic, steps=SampledSteps(time.monotonic)
         )
 
     def _provision(self, tenant, client_id, address, position, sink, *, proof, **_) -> None:
