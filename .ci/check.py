@@ -45,6 +45,7 @@ def checks() -> dict[str, list[str]]:
         "proto drift": [sys.executable, "proto/generate.py", "--check"],
         "dashboards": [sys.executable, "-m", "monitoring.dashboards", "--check"],
         "access": [sys.executable, "proto/access_table.py", "--check"],
+        "chart values": [sys.executable, "helm/generate.py", "--check"],
     }
     base = released()
     if base:

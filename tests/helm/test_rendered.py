@@ -1,0 +1,267 @@
+"""Everything that the charts render: valid by Kubernetes' own schemas, restricted, and started by
+the programs as they are, up to `--check-config`."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import io
+import json
+import sys
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+
+import data_sharing.__main__ as sharing
+import data_sharing.platforms.__main__ as platform
+import deployment_units.agent.__main__ as agent
+import provisioner.__main__ as provisioner
+from provisioner.geo.database import bundled_path
+from tests.support.certificates import Authority
+from tests.support.helm_rendering import (
+    KUBERNETES,
+    Rendered,
+    containers_of,
+    laid_out,
+    pods_of,
+    render,
+)
+
+STORE: dict[str, Any] = {"endpoints": ["etcd-0.etcd:2379", "etcd-1.etcd:2379"]}
+BASE: dict[str, Any] = {
+    "store": STORE, "tls": {"issuer": {"name": "ca"}}, "tokens": {"secret": "tokens"},
+}  # fmt: skip
+SHARING = BASE | {"sharing": {"enabled": True}}
+HOMEPORT: dict[str, dict[str, Any]] = {
+    "the-least": BASE,
+    "given-certificates": BASE | {"tls": {"source": "secret", "secrets": {"provisioner": "tls"}}},
+    "made-certificates": SHARING | {"tls": {"source": "generate", "hosts": ["p.example.net"]}},
+    "no-tls-behind-a-mesh": SHARING | {"tls": {"source": "none"}, "insecure": True},
+    "callers-show-certificates": BASE | {
+        "tls": {"issuer": {"name": "ca", "kind": "ClusterIssuer"}, "clientCa": {"secret": "ca"}},
+        "tokens": {},
+        "provisioner": {"settings": {
+            "certificate_trust_domain": "example.net", "certificate_operators": ["ann=admin"],
+        }},
+    },
+    "operators-by-openid": BASE | {"tokens": {}, "provisioner": {"settings": {
+        "oidc_issuer": "https://id.example.net", "oidc_audience": "homeport",
+        "oidc_roles": ["sre=operator"],
+    }}},
+    "a-store-with-everything": BASE | {"store": STORE | {
+        "user": "homeport", "password": {"secret": "password"},
+        "tls": {"caSecret": "ca", "certificateSecret": "tls"},
+        "assignmentStores": {"east": ["east:2379"], "west": ["west:2379", "west2:2379"]},
+    }},
+    "a-store-in-the-clear": BASE | {"store": STORE | {"tls": {"enabled": False}}},
+    "keys": SHARING | {"keys": {
+        "wrappingSecret": "wrapping", "masterSecret": "master", "signingSecret": "signing",
+    }},
+    "a-passphrase": SHARING | {"keys": {"passphraseSecret": "passphrase"}},
+    "units-and-geo": BASE | {
+        "units": {"caSecret": "ca", "certificateSecret": "tls"},
+        "geo": {"volume": {"persistentVolumeClaim": {"claimName": "geo"}}},
+    },
+    "sharing-and-a-platform": SHARING | {
+        "sharing": {"enabled": True, "settings": {"retain_bytes": 4 << 30, "drain_s": 30}},
+        "platform": {"enabled": True, "token": {"secret": "token"}, "certificateSecret": "tls",
+                     "settings": {"applications": "alarm,coffee@1.2.0", "threads": 4}},
+    },
+    "a-platform-elsewhere": BASE | {"platform": {
+        "enabled": True, "server": "sharing.example.net:7703", "caSecret": "ca",
+        "settings": {"applications": "alarm"},
+    }},
+    "everything-around": SHARING | {
+        "monitoring": {"serviceMonitor": True, "rules": True, "dashboards": True,
+                       "labels": {"release": "prometheus"}},
+        "provisioner": {
+            "autoscaling": {"enabled": True}, "priorityClassName": "high",
+            "extraArgs": ["--log-level=debug"], "extraEnv": [{"name": "TZ", "value": "UTC"}],
+            "podAnnotations": {"a": "b"}, "nodeSelector": {"disk": "ssd"},
+            "tolerations": [{"key": "a", "operator": "Exists"}],
+            "affinity": {"nodeAffinity": {}}, "service": {"type": "LoadBalancer"},
+            "settings": {"move_rate_per_s": 300, "quotas": {"provisions": {"tenant": 5}}},
+        },
+        "networkPolicy": {"callers": [{"namespaceSelector": {"matchLabels": {"a": "b"}}}]},
+        "commonLabels": {"team": "core"}, "image": {
+            "repository": "registry.example.net/homeport", "digest": "sha256:" + "0" * 64,
+            "pullSecrets": [{"name": "registry"}],
+        },
+        "test": {"tokenSecret": "token"},
+    },
+    "nothing-around": BASE | {
+        "networkPolicy": {"enabled": False}, "serviceAccount": {"create": False, "name": "own"},
+        "provisioner": {"disruptionBudget": {"enabled": False}, "snapshot": False},
+    },
+    **{f"transport-{name}": SHARING | {
+        "provisioner": {"settings": {"transport": name}},
+        "sharing": {"enabled": True, "settings": {"transport": name}},
+    } for name in ("auto", "native", "grpcio")},
+}  # fmt: skip
+UNIT = {"unit": {"id": "eu"}, "server": {"endpoints": ["a:7700", "b:7700"]}}
+UNITS: dict[str, dict[str, Any]] = {
+    "the-least": UNIT | {"tls": {"secret": "tls"}},
+    "in-the-clear": UNIT | {"insecure": True, "state": {"enabled": False}},
+    "everything": {
+        "unit": {"id": "eu", "tenants": "shop,games"},
+        "server": {"endpoints": ["a:7700"], "caSecret": "ca", "certificateSecret": "tls",
+                   "token": {"secret": "token"}},
+        "tls": {"secret": "tls", "clientCaSecret": "ca"}, "settings": {"ttl_s": 20},
+        "networkPolicy": {"callers": [{"ipBlock": {"cidr": "203.0.113.0/24"}}]},
+    },
+}  # fmt: skip
+CASES = [
+    *(("homeport", name) for name in HOMEPORT),
+    *(("homeport-unit", name) for name in UNITS),
+]
+each = pytest.mark.parametrize(
+    ("chart", "case"), CASES, ids=[f"{chart}-{case}" for chart, case in CASES]
+)
+# Kinds of operators that may be in a cluster; their schemas are not Kubernetes'.
+FOREIGN = {"Certificate", "ServiceMonitor", "PrometheusRule"}
+PROGRAMS: dict[tuple[str, ...], Callable[[], int]] = {
+    ("serve",): provisioner.main,
+    ("share",): sharing.main,
+    ("agent",): agent.main,
+    ("platforms", "run"): platform.main,
+}
+
+
+@cache
+def rendered(chart: str) -> dict[str, Rendered]:
+    """By case; both charts are rendered once."""
+    cases = HOMEPORT if chart == "homeport" else UNITS
+    return dict(zip(cases, render(chart, list(cases.values())), strict=True))
+
+
+@pytest.fixture(scope="module")
+def secrets() -> Mapping[str, Mapping[str, bytes]]:
+    """What the values of all cases name, by name and key."""
+    from control_plane.identity.keyring import KeyRing, encode_ring, new_epoch
+
+    authority = Authority.new()
+    certificate, private = authority.issue()
+    tls = {"tls.crt": certificate, "tls.key": private, "ca.crt": authority.certificate}
+    key = base64.b64encode(bytes(32))
+    ring = KeyRing(epochs=(new_epoch(1, now=1.0, random=lambda count: bytes(count)),))
+    made = ("trial-homeport-provisioner-tls", "trial-homeport-sharing-tls")
+    return {
+        **dict.fromkeys(("tls", *made), tls),
+        "ca": {"ca.crt": tls["ca.crt"]},
+        "tokens": {"tokens.toml": b""},
+        "token": {"token": b"secret"},
+        "password": {"password": b"secret"},
+        "passphrase": {"passphrase": b"correct horse battery"},
+        "wrapping": {"wrapping.key": key},
+        "master": {"ring.json": encode_ring(ring)},
+        "signing": {"signing.key": key},
+        "geo": {"geo.mmdb": bundled_path().read_bytes()},
+    }
+
+
+@each
+def test_it_renders_and_helm_has_nothing_to_say(chart: str, case: str) -> None:
+    found = rendered(chart)[case]
+    assert (found.fault, list(found.lint)) == ("", [])
+
+
+@each
+def test_every_object_is_one_of_kubernetes(chart: str, case: str) -> None:
+    for one in rendered(chart)[case].manifests():
+        if one["kind"] not in FOREIGN:
+            kubernetes_validate.validate(one, KUBERNETES, strict=True)
+
+
+def test_the_check_of_objects_sees_an_unknown_field() -> None:
+    one = next(m for m in rendered("homeport")["the-least"].manifests() if m["kind"] == "Service")
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(one | {"unknown": 1}, KUBERNETES, strict=True)
+
+
+@each
+def test_pods_are_restricted(chart: str, case: str) -> None:
+    for _, pod in pods_of(rendered(chart)[case].manifests()):
+        assert pod["automountServiceAccountToken"] is False
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["fsGroupChangePolicy"] == "OnRootMismatch"
+        for container in containers_of(pod):
+            context = container["securityContext"]
+            assert context["readOnlyRootFilesystem"] is True
+            assert context["allowPrivilegeEscalation"] is False
+            assert context["capabilities"] == {"drop": ["ALL"]}
+            assert context["seccompProfile"] == {"type": "RuntimeDefault"}
+
+
+@each
+def test_what_is_rendered_starts(chart: str, case: str, secrets, tmp_path, monkeypatch) -> None:
+    manifests = rendered(chart)[case].manifests()
+    seen = 0
+    for component, pod in pods_of(manifests):
+        if component == "test":
+            continue
+        for container in pod["containers"]:
+            root = tmp_path / container["name"]
+            words = laid_out(pod, container, root, manifests, secrets)
+            code, said = checked(words, monkeypatch)
+            assert code == 0, said
+            seen += 1
+    assert seen >= 1
+
+
+def checked(words: list[str], monkeypatch: pytest.MonkeyPatch) -> tuple[int, str]:
+    """The exit code of a `homeport …` command line with --check-config, and all that it says."""
+    assert words[0] == "homeport"
+    program = next(one for one in PROGRAMS if tuple(words[1 : 1 + len(one)]) == one)
+    arguments = words[1 + len(program) :]
+    monkeypatch.setattr(sys, "argv", ["homeport", *arguments, "--check-config", "-o", "json"])
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+        return PROGRAMS[program](), out.getvalue()
+
+
+def test_a_setting_that_a_program_does_not_take_is_seen(secrets, tmp_path, monkeypatch) -> None:
+    manifests = rendered("homeport")["the-least"].manifests()
+    pod = dict(pods_of(manifests))["provisioner"]
+    words = laid_out(pod, pod["containers"][0], tmp_path, manifests, secrets)
+    file = Path(words[-1].partition("=")[2])
+    file.chmod(0o600)
+    file.write_text(file.read_text().replace("metrics_listen", "metrics_port"))
+    code, said = checked(words, monkeypatch)
+    assert code == 2
+    assert "metrics_port" in said
+
+
+def test_a_missing_secret_is_seen(secrets, tmp_path) -> None:
+    manifests = rendered("homeport")["the-least"].manifests()
+    pod = dict(pods_of(manifests))["provisioner"]
+    without = {name: one for name, one in secrets.items() if name != "tokens"}
+    with pytest.raises(KeyError, match="tokens"):
+        laid_out(pod, pod["containers"][0], tmp_path, manifests, without)
+
+
+def test_no_secret_is_an_argument_or_a_variable() -> None:
+    for chart in ("homeport", "homeport-unit"):
+        for found in rendered(chart).values():
+            for _, pod in pods_of(found.manifests()):
+                for container in containers_of(pod):
+                    text = json.dumps([container.get("env"), container["args"]])
+                    assert "secretKeyRef" not in text
+                    assert "password" not in text
+
+
+def test_settings_roll_the_pods_and_the_pods_end_after_the_programs() -> None:
+    def provisioner_of(case: str) -> dict[str, Any]:
+        found = rendered("homeport")[case].manifests()
+        return next(one["spec"]["template"] for one in found if one["kind"] == "Deployment")
+
+    first, second = provisioner_of("transport-native"), provisioner_of("transport-grpcio")
+    key = "checksum/settings"
+    assert first["metadata"]["annotations"][key] != second["metadata"]["annotations"][key]
+    found = rendered("homeport")["sharing-and-a-platform"].manifests()
+    sharing_pod = dict(pods_of(found))["sharing"]
+    # drain_s is 30, preStop 5
+    assert sharing_pod["terminationGracePeriodSeconds"] > 30 + 5
