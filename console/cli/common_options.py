@@ -3,6 +3,7 @@ service `--config`, `--token-file`, `--certificate` and `--certificate-key`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any
@@ -35,21 +36,22 @@ def named_certificate() -> tuple[str | None, str | None]:
 def with_common_options(app: typer.Typer) -> Any:
     """The command of the whole tree, to be called with arguments."""
     command = typer.main.get_command(app)
-    _add(command)
+    # Made once: Typer takes some milliseconds for it, and there are a hundred commands.
+    _add(typer.main.get_command(_common).params, command)
     return command
 
 
-def _add(command: Any) -> None:
+def _add(common: Sequence[Any], command: Any) -> None:
     taken = {word for param in command.params for word in param.opts}
     talks = any(param.name == "profile" for param in command.params)
     passes_on = command.context_settings.get("ignore_unknown_options", False)
-    for param in typer.main.get_command(_common).params:
+    for param in common:
         word = param.opts[0]
         if word in taken or passes_on or (word != "--version" and not talks):
             continue
         command.params.append(param)
     for child in getattr(command, "commands", {}).values():
-        _add(child)
+        _add(common, child)
 
 
 def _keep_config(value: Path | None) -> None:
