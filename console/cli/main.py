@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from functools import cache
+from typing import Any, NoReturn
 
 import typer
 
@@ -77,12 +78,18 @@ app.command("doctor", rich_help_panel="Look into things")(doctor.doctor)
 app.command("version", rich_help_panel="Look into things")(doctor.version)
 
 
+@cache
+def command() -> Any:
+    """The whole tree, made when it is first called."""
+    return with_common_options(app)
+
+
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """The console script; `arguments` default to the process's own."""
     # What gRPC's own log has to say of a failed call, the command says in a sentence.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
-        with_common_options(app)(args=arguments, prog_name="homeport")
+        command()(args=arguments, prog_name="homeport")
     except BrokenPipeError:
         # Whoever read us has seen enough (`homeport units list | head`). Python would complain
         # once more when it flushes stdout at exit.
