@@ -137,3 +137,20 @@ async def test_behind_a_listener_of_tls_it_is_the_connection_of_the_caller_that_
     front.turns.take([nobodys := front.call("unix:", OTHER, None)])
     began = await front.all()
     assert {mine[1], nobodys[1]} <= {event[1] for event in began[:8]}
+
+
+async def test_a_call_that_had_to_wait_is_known_by_when_it_came() -> None:
+    front, seen = Front(), dict[int, float]()
+    turns = CallTurns(
+        lambda events: seen.update(front.turns.arrived),
+        hot={HOT},
+        peer_of=lambda metadata, peer: peer,
+        clock=lambda: front.now,
+    )
+    front.turns = turns
+    calls = front.calls(64, BANK)
+    turns.take(calls)
+    front.now += 3.0
+    await front.all()
+    assert {seen[event[1]] for event in calls} == {100.0}
+    assert not turns.arrived

@@ -88,3 +88,17 @@ def test_overdue_is_what_is_past_its_deadline() -> None:
     for number, deadline_ms in enumerate((NOW_MS - 1, NOW_MS, NOW_MS + 1)):
         queue.add(item(number, deadline_ms=deadline_ms))
     assert [one.instruction.id for one in queue.overdue(NOW_MS)] == ["i-0"]
+
+
+def test_the_tally_says_where_instructions_are() -> None:
+    queue = InFlightQueue()
+    assert queue.tally(NOW_MS).oldest_ms == NOW_MS
+    sent, waits, backs_off = (item(number, deadline_ms=NOW_MS + number) for number in (1, 2, 3))
+    sent.session = session("hub")
+    backs_off.backing_off = True
+    for one in (sent, waits, backs_off):
+        queue.add(one)
+    tally = queue.tally(NOW_MS + 3)
+    assert tally.states == {"sent": 1, "waiting": 1, "backing_off": 1}
+    assert tally.overdue == 2
+    assert tally.oldest_ms == RING.decided_at_ms

@@ -77,3 +77,15 @@ async def test_a_known_client_has_no_step_that_it_did_not_come_to(
     assert taken(steps)["answer"][0] == 0
     await harness.ask("bob")  # another's record does not count as its
     assert taken(steps)["record"][0] == 0
+
+
+async def test_what_is_looked_up_first_leaves_the_next_choice_alone(
+    harness: ProvisioningHarness,
+) -> None:
+    steps = harness.provisioner.steps
+    for _ in range(10):  # so many known clients that the store is asked first
+        await harness.ask("alice")
+    steps.begin()
+    await harness.ask("alice")
+    assert taken(steps)["locate"][0] == 1
+    assert not steps.active
