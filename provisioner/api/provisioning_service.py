@@ -11,12 +11,12 @@ import grpc
 from grpc import aio
 
 from control_plane.auth.access_control import tenant_for
-from control_plane.auth.callers import Caller
+from control_plane.auth.callers import STRANGER, Caller
 from control_plane.auth.roles import Role
 from control_plane.auth.shown import ShownCredentials
-from control_plane.errors import NotFound, ServiceError, Unavailable
-from control_plane.fleet.unit import TenantSpec
-from control_plane.identity.names import check_client_id
+from control_plane.errors import InvalidInput, NotFound, ServiceError, Unavailable
+from control_plane.fleet.unit import DEFAULT_TENANT, TenantId, TenantSpec
+from control_plane.identity.names import check_client_id, check_slug
 from control_plane.pacing import CoroutinePacer
 from control_plane.quotas.limits import Quota
 from control_plane.quotas.quotas import Quotas
@@ -40,6 +40,7 @@ from provisioner.provisioning.answers import Answers
 from provisioner.provisioning.asked_location import unsaid_location
 from provisioner.provisioning.assignments import Assignments
 from provisioner.provisioning.bootstrap_lookup import BootstrapEnrolment
+from provisioner.provisioning.client_proof import client_denied
 from provisioner.provisioning.provisioner import DEFAULT_TIMEOUT_S, Provisioner
 from provisioner.provisioning.single import Sink
 from provisioner.provisioning.ticket_fallback import FallbackResponder, TicketFallback
@@ -115,7 +116,7 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
             else:
                 position = (request.position.latitude, request.position.longitude)
             left_s = call.time_left_s()
-            tenant = self._fleet_view.tenant_or_raise(tenant_id)
+            tenant = self._tenant(tenant_id, caller)
             # Nothing is proved yet, and whoever asks for another's client must not use up what
             # that one may ask: a client is counted as this caller asks for it.
             self._quotas.take(
@@ -193,7 +194,7 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
     async def GetAssignment(
         self, request: pb.GetAssignmentRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.GetAssignmentResponse:
-        tenant = self._fleet_view.tenant_or_raise(request.tenant)
+        tenant = self._tenant(request.tenant, self._callers.of_context(context))
         check_client_id(request.client_id)
         proof = self._proofs.of_context(
             context, tenant, request.client_id, request.ticket, Role.VIEWER
@@ -229,10 +230,22 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
     ) -> pb.Assignment:
         return self._answers.message(tenant.id, client_id, record.unit, record.epoch, record.at_ms)
 
+    def _tenant(self, name: str, caller: Caller) -> TenantSpec:
+        """The tenant that a call about one client is about. To whoever shows nothing, one that is
+        not there is as one without clients: the same is looked up and the same is answered. Raises
+        NotFound; PermissionDenied for what can be no tenant."""
+        found = self._fleet_view.tenant(name or DEFAULT_TENANT.id)
+        if found is not None or caller is not STRANGER:
+            return found or self._fleet_view.tenant_or_raise(name)
+        try:
+            return TenantSpec(id=TenantId(check_slug(name, "tenant")))
+        except InvalidInput:
+            raise client_denied() from None
+
     async def ReleaseAssignment(
         self, request: pb.ReleaseAssignmentRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.ReleaseAssignmentResponse:
-        tenant = self._fleet_view.tenant_or_raise(request.tenant)
+        tenant = self._tenant(request.tenant, self._callers.of_context(context))
         check_client_id(request.client_id)
         proof = self._proofs.of_context(
             context, tenant, request.client_id, request.ticket, Role.OPERATOR
@@ -245,7 +258,7 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
     async def WatchAssignment(
         self, request: pb.WatchAssignmentRequest, context: aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[pb.WatchAssignmentResponse]:
-        tenant = self._fleet_view.tenant_or_raise(request.tenant)
+        tenant = self._tenant(request.tenant, self._callers.of_context(context))
         client_id = check_client_id(request.client_id)
         proof = self._proofs.of_context(context, tenant, client_id, request.ticket, Role.VIEWER)
         watched = WatchedClientProof(proof, partial(self._assignments.find, tenant.id, client_id))
@@ -288,7 +301,7 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
     async def ExplainPlacement(
         self, request: pb.ExplainPlacementRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.ExplainPlacementResponse:
-        tenant = self._fleet_view.tenant_or_raise(request.tenant)
+        tenant = self._tenant(request.tenant, self._callers.of_context(context))
         client_id = check_client_id(request.client_id)
         origin = origin_of(request)
         if origin.address is not None or origin.position is not None:

@@ -221,3 +221,35 @@ async def test_the_store_has_no_key_but_digests(stub, server):
     assert MINE.encode() not in content
     assert hashlib.sha256(MINE.encode()).hexdigest()[:32].encode() not in content
     assert b'"key":"' in content
+
+
+SHOWN = {
+    "nothing": {},
+    "a key": {"key": OTHER},
+    "a made-up ticket": {"ticket": "e30.e30.e30"},
+    "a key and a ticket": {"key": OTHER, "ticket": "e30.e30.e30"},
+    "a JWT of nobody": {"token": "eyJhbGciOiJub25lIn0.e30."},
+    "a group's token": {"token": "hmac.eu.c2VjcmV0"},
+    "a bootstrap token": {"token": "boot.c2VjcmV0"},
+}
+
+
+@pytest.mark.parametrize("what", SHOWN.values(), ids=SHOWN)
+@pytest.mark.parametrize("method", METHODS)
+async def test_a_stranger_is_not_told_which_tenants_there_are(stub, method, what):
+    """Code, text and details are the same of a tenant with this client, of one without, of none,
+    and of what can be no tenant."""
+    await call(stub, "Provision", tenant="closed", client_id="there", key=MINE, token="gateway")
+    there = await refusal(stub, method, tenant="closed", client_id="there", **what)
+    assert there[0] is grpc.StatusCode.PERMISSION_DENIED
+    others = (("closed", "x"), ("nowhere", "there"), ("no.where-2", "x"), ("No!", "there"))
+    for tenant, client_id in others:
+        told = await refusal(stub, method, tenant=tenant, client_id=client_id, **what)
+        assert told == there
+
+
+@pytest.mark.parametrize("method", METHODS)
+async def test_who_shows_a_token_of_the_file_is_told_that_there_is_no_such_tenant(stub, method):
+    for token in ("gateway", "operator") if method != "Provision" else ("gateway", "client"):
+        said = await refusal(stub, method, tenant="nowhere", client_id="x", token=token)
+        assert said[0] is grpc.StatusCode.NOT_FOUND
