@@ -150,10 +150,11 @@ def _container(state: ClusterState, pod: str, status: Object) -> Iterator[Findin
         code = ended.get("exitCode")
         why = " (2: its settings are at fault)" if code == 2 else ""
         said = f": {ended['message'].strip()}" if ended.get("message") else ""
+        checking = "; --check-config tells all faults of its settings" if code == 2 else ""
         yield fail(
             CHECK,
             f"pod {pod}: {container} keeps ending with exit code {code}{why}{said}",
-            f"read its last words: {logs}",
+            f"read its last words: {logs}{checking}",
         )
 
 
