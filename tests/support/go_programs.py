@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-_BUILD_LIMIT_S = 3600
+_BUILD_LIMIT_S = 4 * 3600  # a machine may have other work
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -74,6 +74,12 @@ class Cluster:
         """What it prints. Raises CalledProcessError, which has what it said as `stderr`."""
         return run([str(KUBECTL), *words], self.kubeconfig, stdin=stdin)
 
+    def as_client(self, namespace: str, *words: str) -> list[str]:
+        """The command line that runs `words` where names of services are known as in a pod of the
+        namespace; needs nodes that run pods."""
+        (hosts,) = self.folder.glob(f"node-*/hosts-{namespace}")
+        return ["bwrap", "--dev-bind", "/", "/", "--ro-bind", str(hosts), "/etc/hosts", *words]
+
     def start(self) -> Self:
         """Returns when pods can be placed. Raises ClusterFailed, having stopped everything."""
         deadline = time.monotonic() + _START_WITHIN_S

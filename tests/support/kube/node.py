@@ -91,7 +91,9 @@ class Nodes:
                 self._pods[uid] = self._start(uid, pod)
         for uid in [one for one in self._pods if one not in placed]:
             self._pods.pop(uid).halt.set()
-        self._services.show(self._api.items("/api/v1/services"), list(placed.values()))
+        services = self._api.items("/api/v1/services")
+        self._balance(services)
+        self._services.show(services, list(placed.values()))
 
     def stop(self) -> None:
         self._logs.close()
@@ -115,6 +117,17 @@ class Nodes:
         )
         pod.start()
         return pod
+
+    def _balance(self, services: list[dict[str, Any]]) -> None:
+        """The address of a load balancer is that in the cluster."""
+        for service in services:
+            metadata, spec = service["metadata"], service["spec"]
+            balancer = service["status"].get("loadBalancer") or {}
+            if spec.get("type") == "LoadBalancer" and not balancer.get("ingress"):
+                path = f"/api/v1/namespaces/{metadata['namespace']}/services/{metadata['name']}"
+                ingress = [{"ip": spec["clusterIP"]}]
+                status = {"status": {"loadBalancer": {"ingress": ingress}}}
+                self._api.patch(f"{path}/status", status)
 
     def _provision(self) -> None:
         """A volume for each claim that has none, and none for what nobody claims any more."""

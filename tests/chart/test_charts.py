@@ -1,0 +1,111 @@
+"""The charts, from an empty namespace to an empty one: the programs run, are rolled and end."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.kube.charts import CHART, UNIT_CHART, first_version
+from tests.support.kube.helm import Helm
+from tests.support.kube.operator import RELEASE, SERVER, Operator
+from tests.support.kube.requirements import needs_cluster
+
+pytestmark = [
+    needs_cluster(),
+    pytest.mark.timeout(1_200),
+    pytest.mark.skipif(not (CHART / "Chart.yaml").exists(), reason=f"no chart in {CHART}"),
+]
+STORE = Path(__file__).with_name("etcd.yaml")
+OF_OURS = {"secret/agent-token", "secret/etcd-tls", "secret/hp-tokens", "secret/operator-token",
+           "secret/unit-tls", "statefulset/etcd", "pod/etcd-0", "service/etcd",
+           "persistentvolumeclaim/data-etcd-0"}  # fmt: skip
+WITHIN_S = 120.0
+
+
+@pytest.fixture
+def operator(helm: Helm, tmp_path: Path) -> Operator:
+    made = Operator(helm=helm, folder=tmp_path)
+    made.prepare(STORE)
+    return made
+
+
+def until(what: Callable[[], Any]) -> Any:
+    """What it gives, once that is something."""
+    end = time.monotonic() + WITHIN_S
+    while True:
+        found = what()
+        if found:
+            return found
+        assert time.monotonic() < end
+        time.sleep(0.5)
+
+
+def serving(operator: Operator) -> set[str]:
+    units = operator.homeport("units", "list")["units"]
+    return {one["id"] for one in units if one["status"] == "serving"}
+
+
+def pods(helm: Helm) -> set[str]:
+    found = json.loads(helm.kubectl("get", "pods", "-o", "json"))["items"]
+    return {one["metadata"]["name"] for one in found if one["metadata"]["name"].startswith(SERVER)}
+
+
+def test_from_install_to_uninstall(operator: Operator, tmp_path: Path) -> None:
+    helm = operator.helm
+    before = first_version(CHART, tmp_path) or CHART
+    helm.install(RELEASE, before, values=operator.values())
+    for unit in ("dublin", "milan"):
+        operator.declare(unit)
+        helm.install(f"unit-{unit}", UNIT_CHART, values=operator.unit_values(unit))
+    until(lambda: serving(operator) == {"dublin", "milan"})
+    helm.test(RELEASE)
+
+    home = operator.homeport("provision", "phone", "--ip", "81.2.69.142")
+    assert home["unit"] in ("dublin", "milan")
+    assert operator.homeport("explain", "phone", "--ip", "81.2.69.142")
+
+    first = pods(helm)
+    chatty = operator.values(provisioner={"replicas": 2, "settings": {"log_level": "debug"}})
+    helm.upgrade(RELEASE, CHART, values=chatty)
+    second = until(lambda: pods(helm) if len(pods(helm)) == 2 else None)
+    assert second.isdisjoint(first)
+    assert operator.homeport("get", "phone")["unit"] == home["unit"]
+    helm.test(RELEASE)
+    faults = [one for one in operator.doctor()["checks"] if one["outcome"] == "fail"]
+    assert faults == []
+
+    operator.homeport("units", "drain", home["unit"], "--wait")
+    assert operator.homeport("get", "phone")["unit"] != home["unit"]
+
+    helm("rollback", RELEASE, "1", "--wait", "--timeout=240s")
+    helm.test(RELEASE)
+    for release in ("unit-dublin", "unit-milan", RELEASE):
+        helm("uninstall", release, "--wait")
+    until(lambda: {one for one in helm.left_over() - OF_OURS if one.startswith("pod/")} == set())
+    kept = helm.left_over() - OF_OURS
+    assert {one.partition("/")[0] for one in kept} <= {"persistentvolumeclaim"}, kept
+
+
+def test_a_wrong_value_says_so_before_anything_is_made(helm: Helm) -> None:
+    with pytest.raises(Exception, match="provisoner"):
+        helm.template("hp", CHART, values={"provisoner": {"replicas": 2}})
+
+
+def test_the_cluster_takes_every_object_as_it_is(helm: Helm) -> None:
+    """Server-side: unknown fields and values that contradict each other are refused."""
+    values = {
+        "tls": {"issuer": {"name": "ca"}},
+        "insecure": False,
+        "tokens": {"secret": "t"},
+        "store": {"endpoints": ["etcd:2379"], "tls": {"caSecret": "c"}},
+        "provisioner": {"autoscaling": {"enabled": True}},
+        "sharing": {"enabled": True},
+        "monitoring": {"serviceMonitor": True, "rules": True, "dashboards": True},
+    }
+    rendered = helm.template("hp", CHART, values=values)
+    helm.cluster.kubectl("apply", "--dry-run=server", "--server-side", "-f", "-", stdin=rendered)

@@ -1,0 +1,142 @@
+"""What an operator does to have a release of the charts: namespace, store, Secrets, values, and the
+`homeport` command where names of services are known."""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from control_plane.auth.tokens import digest_of
+from tests.support.certificates import Authority
+from tests.support.kube.helm import Helm
+from tests.support.kube.tools import KUBECTL, ToolFailed, run
+
+RELEASE = "hp"
+SERVER = f"{RELEASE}-homeport-provisioner"
+OPERATOR_TOKEN, AGENT_TOKEN = "hp_operator", "hp_agent"
+IMAGE = {"repository": "registry.example.com/homeport"}
+_RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
+_PLACES = {"dublin": (53.3, -6.3, "IE"), "milan": (45.5, 9.2, "IT")}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operator:
+    """One of a namespace in which pods must be as restricted as Kubernetes knows it."""
+
+    helm: Helm
+    folder: Path
+    authority: Authority = field(default_factory=lambda: Authority.new("store and units"))
+
+    @property
+    def server(self) -> str:
+        return f"{SERVER}.{self.helm.namespace}.svc:7700"
+
+    def prepare(self, store: Path) -> None:
+        """Everything that the charts want to be there: `store` is the manifest of an etcd."""
+        namespace = self.helm.namespace
+        self.helm.cluster.kubectl("create", "namespace", namespace)
+        self.helm.cluster.kubectl("label", "namespace", namespace, _RESTRICTED)
+        self.certificate("etcd-tls", ["etcd", f"etcd.{namespace}.svc"])
+        self.certificate("unit-tls", ["*.example.net"])
+        tokens = "".join(
+            f'[[token]]\nname = "{name}"\nsha256 = "{digest_of(token)}"\nroles = ["{role}"]\n{more}'
+            for name, token, role, more in (
+                ("operator", OPERATOR_TOKEN, "admin", ""),
+                ("agents", AGENT_TOKEN, "unit", f"units = {json.dumps(list(_PLACES))}\n"),
+            )
+        )
+        self.secret("hp-tokens", {"tokens.toml": tokens})
+        self.secret("operator-token", {"token": OPERATOR_TOKEN})
+        self.secret("agent-token", {"token": AGENT_TOKEN})
+        self.helm.kubectl("apply", "-f", str(store))
+        self.helm.kubectl("rollout", "status", "statefulset/etcd", "--timeout=120s")
+
+    def values(self, **more: Any) -> dict[str, Any]:
+        """Of the chart homeport."""
+        return {
+            "image": IMAGE,
+            "tls": {"source": "generate"},
+            "tokens": {"secret": "hp-tokens"},
+            "store": {
+                "endpoints": [f"etcd.{self.helm.namespace}.svc:2379"],
+                "tls": {"caSecret": "etcd-tls"},
+            },
+            "provisioner": {"replicas": 2, "settings": {}},
+            "test": {"tokenSecret": "operator-token"},
+            **more,
+        }
+
+    def unit_values(self, unit: str) -> dict[str, Any]:
+        """Of the chart homeport-unit."""
+        return {
+            "image": IMAGE,
+            "unit": {"id": unit},
+            "server": {
+                "endpoints": [self.server],
+                "caSecret": f"{SERVER}-tls",
+                "token": {"secret": "agent-token"},
+            },
+            "tls": {"secret": "unit-tls"},
+        }
+
+    def secret(self, name: str, content: dict[str, str], kind: str = "Opaque") -> None:
+        document = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "type": kind}
+        text = json.dumps({**document, "stringData": content})
+        self.helm.kubectl("apply", "--server-side", "-f", "-", stdin=text)
+
+    def certificate(self, name: str, hosts: list[str]) -> None:
+        pem, key = self.authority.issue(names=hosts)
+        ca = self.authority.certificate.decode()
+        content = {"tls.crt": pem.decode(), "tls.key": key.decode(), "ca.crt": ca}
+        self.secret(name, content, "kubernetes.io/tls")
+
+    def declare(self, unit: str) -> None:
+        """Applies the unit's record."""
+        latitude, longitude, country = _PLACES[unit]
+        path = self.folder / f"{unit}.yaml"
+        entry = {
+            "id": unit,
+            "endpoint": f"{unit}.example.net:443",
+            "position": {"latitude": latitude, "longitude": longitude},
+            "country": country,
+            "capacity": 1_000,
+        }
+        path.write_text(yaml.safe_dump({"units": [entry]}))
+        self.homeport("units", "apply", str(path))
+
+    def homeport(self, *words: str) -> Any:
+        """The document that a command prints. Raises ToolFailed."""
+        ca = self.folder / "ca.crt"
+        ca.write_bytes(self._ca())
+        token = self.folder / "token"
+        token.touch(0o600)
+        token.write_text(OPERATOR_TOKEN)
+        command = self.helm.cluster.as_client(
+            self.helm.namespace, sys.executable, "-m", "console.cli.main", *words,
+            f"--server={self.server}", f"--ca={ca}", f"--token-file={token}", "-o", "json",
+        )  # fmt: skip
+        return json.loads(run(command))
+
+    def doctor(self) -> dict[str, Any]:
+        """What `homeport doctor --cluster` says."""
+        path = f"{KUBECTL.parent}:/usr/bin:/bin"
+        command = [
+            "env", f"PATH={path}", sys.executable, "-m", "console.cli.main", "doctor", "--cluster",
+            f"--namespace={self.helm.namespace}", "-o", "json",
+        ]  # fmt: skip
+        try:
+            said = run(command, self.helm.cluster.kubeconfig)
+        except ToolFailed as failed:
+            said = failed.stdout
+        found: dict[str, Any] = json.loads(said)
+        return found
+
+    def _ca(self) -> bytes:
+        path = r"jsonpath={.data.ca\.crt}"
+        return base64.b64decode(self.helm.kubectl("get", "secret", f"{SERVER}-tls", "-o", path))
