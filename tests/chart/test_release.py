@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.kube.charts import CHART, UNIT_CHART, first_version
+from tests.support.kube.chart_versions import CHART, UNIT_CHART, first_version
 from tests.support.kube.helm import Helm
 from tests.support.kube.operator import RELEASE, SERVER, Operator
 from tests.support.kube.requirements import needs_cluster
