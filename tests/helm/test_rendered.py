@@ -20,6 +20,8 @@ import data_sharing.__main__ as sharing
 import data_sharing.platforms.__main__ as platform
 import deployment_units.agent.__main__ as agent
 import provisioner.__main__ as provisioner
+from console.cli.common_options import with_common_options
+from console.cli.main import app
 from provisioner.geo.database import bundled_path
 from tests.support.certificates import Authority
 from tests.support.helm_rendering import (
@@ -221,6 +223,20 @@ def checked(words: list[str], monkeypatch: pytest.MonkeyPatch) -> tuple[int, str
     out = io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
         return PROGRAMS[program](), out.getvalue()
+
+
+@pytest.mark.parametrize("case", ["the-least", "no-tls-behind-a-mesh", "everything-around"])
+def test_the_pod_of_helm_test_calls_commands_that_there_are(case: str) -> None:
+    manifests = rendered("homeport")[case].manifests()
+    pod = dict(pods_of(manifests))["test"]
+    commands: Any = with_common_options(app)
+    called = []
+    for container in containers_of(pod):
+        assert container["command"] == ["homeport"]
+        name, *arguments = container["args"]
+        commands.get_command(None, name).make_context(name, arguments)  # raises for what is wrong
+        called.append(name)
+    assert called == ["provision", "explain", "release"]
 
 
 def test_a_setting_that_a_program_does_not_take_is_seen(secrets, tmp_path, monkeypatch) -> None:
