@@ -45,16 +45,16 @@ def worker_arguments(settings: Settings, number: int, port: int, ready_file: Pat
     }
     if settings.snapshot is not None:
         given["snapshot"] = f"{settings.snapshot}.{number}"  # each writes what it has seen
-    proxies = given.pop("trusted_proxies")
-    insecure = given.pop("insecure")
     for name in settings.secrets:  # not for all to read: see worker_environment
         given.pop(name)
-    words = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
-    if insecure:
-        words.append("--insecure")
-    if proxies:
-        words.append(f"--trusted-proxies={json.dumps(proxies)}")
-    return words
+    return [_word(name.replace("_", "-"), value) for name, value in given.items()]
+
+
+def _word(option: str, value: object) -> str:
+    """One argument, as the command line reads it: switches by name, lists and tables as JSON."""
+    if isinstance(value, bool):
+        return f"--{option}" if value else f"--no-{option}"
+    return f"--{option}={json.dumps(value) if isinstance(value, list | dict) else value}"
 
 
 def worker_environment(settings: Settings) -> dict[str, str]:
