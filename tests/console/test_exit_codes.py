@@ -26,6 +26,7 @@ READS: dict[tuple[str, str], list[str]] = {
     ("apps submit", "manifest"): ["apps", "submit", FILE],
     ("apps submit", "artifact"): ["apps", "submit", __file__, "--artifact", FILE],
     ("events publish", "file"): ["events", "publish", FILE],
+    ("doctor", "kubeconfig"): ["doctor", "--cluster", "--kubeconfig", FILE],
     ("rules apply", "file"): ["rules", "apply", FILE],
     ("rules apply", "named"): ["rules", "apply", "-f", FILE],
     ("rules test", "file"): ["rules", "test", FILE, __file__],

@@ -22,6 +22,7 @@ from console.cli.failure import CommandFailed, ExitCode
 from console.cli.kubernetes.command_lines import Program, programs_of
 from console.cli.kubernetes.state import ClusterState, Object, listed, name_of, status_of
 from console.cli.scrape import Scrape, read_metrics
+from control_plane.yaml_files import UnreadableYaml, parse, read_text
 
 MOST_BYTES = 64 << 20  # of one answer
 MOST_SCRAPED = 12  # pods
@@ -47,7 +48,9 @@ class Access:
 
     @classmethod
     def find(cls, kubeconfig: Path | None, context: str) -> Access:
-        """Raises CommandFailed where there is no kubectl."""
+        """Raises CommandFailed where there is no kubectl, or no such kubeconfig."""
+        if kubeconfig is not None:
+            _check_kubeconfig(kubeconfig)
         program = shutil.which("kubectl")
         if program is None:
             raise CommandFailed(
@@ -70,6 +73,16 @@ class Access:
         """That of the context."""
         said = self.call("config", "view", "--minify", "-o", "jsonpath={..namespace}")
         return said.strip() or "default"
+
+
+def _check_kubeconfig(path: Path) -> None:
+    """That it is a YAML mapping; what is in it is kubectl's. Raises CommandFailed."""
+    try:
+        content, _ = parse(read_text(path))
+    except UnreadableYaml as error:
+        raise CommandFailed(f"{path} {error}", ExitCode.USAGE) from error
+    if not isinstance(content, dict):
+        raise CommandFailed(f"{path} is no kubeconfig", ExitCode.USAGE)
 
 
 def read_cluster(access: Access, namespace: str, release: str = "") -> ClusterState:
