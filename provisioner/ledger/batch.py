@@ -34,21 +34,27 @@ class Batch:
         self.without_room: list[Claim] = []  # met on the way: their unit has no slot for them
         self.settled = False  # everybody in it is told, is about to be, or waits again
 
-    def deliver(self, revision: int) -> None:
-        """Answers everybody in it: it is durable at `revision`. One answer that fails is a
-        defect, and takes no other along."""
-        faultpoints.passing("ledger.answer.before")
-        for claim in self.claims:
+    def deliver(self, revision: int, start: int, end: int) -> bool:
+        """Answers those in it from `start` to before `end`, claims first: it is durable at
+        `revision`. Returns whether there are more. One answer that fails is a defect, and takes
+        no other along."""
+        if not start:
+            faultpoints.passing("ledger.answer.before")
+        for claim in self.claims[start:end]:
             try:
                 claim.assigned(revision)
             except Exception:  # the boundary: whoever asks brings its own code along
                 log.exception("a claim that is durable could not be answered")
-        for release in self.releases:
+        claims = len(self.claims)
+        for release in self.releases[max(0, start - claims) : max(0, end - claims)]:
             try:
                 release.released()
             except Exception:  # the same
                 log.exception("a release that is durable could not be answered")
+        if end < claims + len(self.releases):
+            return True
         faultpoints.passing("ledger.answer.after")
+        return False
 
 
 def gather(

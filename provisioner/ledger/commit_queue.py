@@ -37,6 +37,7 @@ from provisioner.ledger.operations import Claim, Operation, Release, tell, tenan
 from provisioner.ledger.retransmit_timer import RetransmitTimer
 from provisioner.ledger.session import Session
 
+ANSWERED_AT_ONCE = 64  # of a batch, before others have the event loop
 FULL = 96  # operations waiting that are worth a transaction whatever other queues do
 
 
@@ -196,7 +197,7 @@ class CommitQueue:
             # Two rounds of the loop later the next transaction is on its way, and the
             # answers are written while the store works on it.
             loop = asyncio.get_running_loop()
-            loop.call_soon(loop.call_soon, batch.deliver, result.revision)
+            loop.call_soon(loop.call_soon, _deliver, batch, result.revision)
             for account in accounts:
                 claims, releases = changes[account.unit]
                 account.usage += claims - releases
@@ -323,3 +324,10 @@ class CommitQueue:
         claim.reserved = False
         claim.account.in_flight -= 1
         tell(self._touched, claim.account)
+
+
+def _deliver(batch: Batch, revision: int, start: int = 0) -> None:
+    """Answers those in a batch, a part in each pass of the event loop."""
+    end = start + ANSWERED_AT_ONCE
+    if batch.deliver(revision, start, end):
+        asyncio.get_running_loop().call_soon(_deliver, batch, revision, end)

@@ -50,12 +50,18 @@ def test_handshakes_that_strangers_fail_are_not_logged(tmp_path: Path, transport
     more = (f"--tls-certificate={certificate}", f"--tls-key={key}", "--drain-s=0")
     with Server(tmp_path, "server", store, f"--transport={transport}", *more) as server:
         port = int(server.address.rpartition(":")[2])
-        before = server.log_file.read_text()
+        before = told(server)
         for kind in attacks.GARBAGE:
             for _ in range(3):
                 attacks.garbage(port, kind)
         assert asked(port, ca=authority.certificate) == ["SERVING"]
-        assert server.log_file.read_text() == before
+        assert told(server) == before
+
+
+def told(server: Server) -> list[str]:
+    """Its log, without what a busy machine does to its session with the store."""
+    lines = server.log_file.read_text().splitlines()
+    return [line for line in lines if "provisioner.ledger.session" not in line]
 
 
 def ready(server: Server) -> str:

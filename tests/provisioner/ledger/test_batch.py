@@ -5,12 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import pytest
+
 from control_plane import keys
 from control_plane.fleet.capacity import CapacityRecord
 from control_plane.store.port import MAX_OPERATIONS, Delete, unchanged
 from control_plane.turns import Turns
 from provisioner.ledger.account import Account
-from provisioner.ledger.batch import gather, touches
+from provisioner.ledger.batch import Batch, gather, touches
 from provisioner.ledger.operations import Claim, Move, Operation, Release, tenant_of
 
 NOW = 10.0
@@ -132,3 +134,45 @@ def test_a_tenant_with_thousands_waiting_leaves_room_in_the_next_batch_for_every
     rest = gather(waiting, NOW, fixed_compares=1)
     served = [one for one in (*batch.claims, *rest.claims) if one in flood]
     assert served == flood[: len(served)], "each tenant's in their order"
+
+
+class Answered(PlainClaim):
+    """Notes its answer; one of a bad name cannot take it."""
+
+    def __init__(self, told: list[bytes]) -> None:
+        self.told = told
+
+    def assigned(self, revision):
+        if self.key.endswith(b"bad"):
+            raise ZeroDivisionError
+        self.told.append(self.key)
+
+
+class Gone(Release):
+    """The same of one that leaves."""
+
+    def __init__(self, told: list[bytes]) -> None:
+        self.told = told
+
+    def released(self):
+        self.told.append(self.key)
+
+
+@pytest.mark.parametrize("part", [1, 3, 5, 100])
+def test_answers_leave_in_parts_and_each_of_them_once(part: int):
+    told: list[bytes] = []
+    batch = Batch()
+    for name in ("a", "bad", "c", "d"):
+        batch.claims.append(Answered(told))
+        batch.claims[-1].key = keys.assignment("t", name)
+    for name in ("e", "f"):
+        batch.releases.append(Gone(told))
+        batch.releases[-1].key = keys.assignment("t", name)
+    start, more, parts = 0, True, 0
+    while more:
+        before = len(told)
+        more = batch.deliver(7, start, start + part)
+        assert len(told) - before <= part
+        start, parts = start + part, parts + 1
+    assert told == [keys.assignment("t", name) for name in "acdef"]
+    assert parts == -(-6 // part)
