@@ -197,7 +197,7 @@ class CommitQueue:
             # Two rounds of the loop later the next transaction is on its way, and the
             # answers are written while the store works on it.
             loop = asyncio.get_running_loop()
-            loop.call_soon(loop.call_soon, _deliver, batch, result.revision)
+            loop.call_soon(loop.call_soon, _deliver, batch, result.revision, 0)
             for account in accounts:
                 claims, releases = changes[account.unit]
                 account.usage += claims - releases
@@ -326,7 +326,7 @@ class CommitQueue:
         tell(self._touched, claim.account)
 
 
-def _deliver(batch: Batch, revision: int, start: int = 0) -> None:
+def _deliver(batch: Batch, revision: int, start: int) -> None:
     """Answers those in a batch, a part in each pass of the event loop."""
     end = start + ANSWERED_AT_ONCE
     if batch.deliver(revision, start, end):
