@@ -21,6 +21,7 @@ from typing import Protocol, TypeVar
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
+from control_plane.client_address import AddressDetail
 from control_plane.config_check import Report, asked_for
 from control_plane.errors import InvalidInput, ServiceError
 from control_plane.printable import printable_lines, why_unreadable
@@ -44,6 +45,9 @@ class ProcessSettings(Protocol):
 
     @property
     def log_level(self) -> str: ...
+
+    @property
+    def log_addresses(self) -> AddressDetail: ...
 
     @property
     def ready_file(self) -> Path | None: ...
@@ -92,7 +96,7 @@ def run_program(
     except (OSError, UnicodeError) as error:
         _complain(program, f"settings file: {why_unreadable(error)}")
         return ExitCode.WRONG_SETTINGS
-    log_as_json(settings.log_level)
+    log_as_json(settings.log_level, settings.log_addresses)
     code = ExitCode.STOPPED
     clear_ready_file(settings.ready_file)
     try:

@@ -25,9 +25,10 @@ from control_plane.printable import quoted
 from control_plane.serving.connection_settings import ConnectionSettings
 from control_plane.serving.server import Transport
 from control_plane.settings import read, said_by
+from control_plane.telemetry.log_settings import LogSettings
 
 
-class Settings(AccessSettings, ConnectionSettings, WrappingSettings):
+class Settings(AccessSettings, ConnectionSettings, LogSettings, WrappingSettings):
     """See the module; `homeport serve --help` shows these descriptions."""
 
     model_config = SettingsConfigDict(env_prefix="HOMEPORT_", cli_prog_name="homeport serve")
@@ -160,9 +161,6 @@ class Settings(AccessSettings, ConnectionSettings, WrappingSettings):
     store_password_file: Annotated[
         Path | None, Field(description="file with the password of store_user, closed to others")
     ] = None
-    log_level: Annotated[
-        str, Field(pattern="^(debug|info|warning|error)$", description="least level logged")
-    ] = "info"
 
     @field_validator("assignment_stores", mode="before")
     @classmethod

@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import TypeAlias
 from urllib.parse import unquote
 
+from control_plane.client_address import ClientAddress
 from control_plane.errors import InvalidInput
 from control_plane.printable import quoted
 from control_plane.serving.calls import Metadata
@@ -173,7 +174,7 @@ class Proxies:
                 "client now: either a proxy is a client too, or lines of the header were lost on "
                 "the way (of several, gRPC shows the last to --transport grpcio): have the "
                 "proxies join them into one line",
-                parsed,
+                ClientAddress(str(parsed)),
             )
         return str(parsed)
 

@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, cast
 
+from control_plane.client_address import ClientAddress
 from control_plane.printable import why_failed
 from control_plane.serving.connection_limits import ConnectionLimits
 from control_plane.serving.connections import HEADER, Connection, Connections
@@ -236,7 +237,7 @@ class TlsListener:
                 )
                 await loop.create_unix_connection(lambda: server, self._server_path)
         except (OSError, TimeoutError) as error:  # ssl.SSLError is an OSError
-            log.debug("no connection with %s: %s", address[0], error)
+            log.debug("no connection with %s: %s", ClientAddress(address[0]), error)
             self._drop(client, server, accepted)
             return
         except BaseException:  # cancelled too: nobody else can close them

@@ -22,10 +22,11 @@ from control_plane.quotas.open_streams import OpenLimits
 from control_plane.serving.connection_settings import ConnectionSettings
 from control_plane.serving.server import Transport
 from control_plane.settings import read, said_by
+from control_plane.telemetry.log_settings import LogSettings
 from data_sharing.runtimes.processes import ProcessPolicy
 
 
-class Settings(AccessSettings, ConnectionSettings, WrappingSettings):
+class Settings(AccessSettings, ConnectionSettings, LogSettings, WrappingSettings):
     """See the module; `homeport share --help` shows these descriptions."""
 
     model_config = SettingsConfigDict(
@@ -137,9 +138,6 @@ class Settings(AccessSettings, ConnectionSettings, WrappingSettings):
     insecure: Annotated[bool, Field(description="listen beyond loopback without TLS or tokens")] = (
         False
     )
-    log_level: Annotated[
-        str, Field(pattern="^(debug|info|warning|error)$", description="least level logged")
-    ] = "info"
 
     @field_validator("listen", "http_listen", "metrics_listen")
     @classmethod

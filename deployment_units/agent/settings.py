@@ -17,10 +17,11 @@ from control_plane.exposure import check_exposure, check_serving_tls, check_show
 from control_plane.handoff.chunks import MAX_STATE_BYTES
 from control_plane.serving.connection_settings import ConnectionSettings
 from control_plane.settings import read, said_by
+from control_plane.telemetry.log_settings import LogSettings
 from deployment_units.agent.capacity_limit import DEFAULT_MARGIN
 
 
-class AgentSettings(ConnectionSettings):
+class AgentSettings(ConnectionSettings, LogSettings):
     """One agent, or one for each unit of a fleet file."""
 
     model_config = SettingsConfigDict(env_prefix="HOMEPORT_AGENT_", cli_prog_name="homeport agent")
@@ -83,9 +84,6 @@ class AgentSettings(ConnectionSettings):
     ready_file: Annotated[
         Path | None, Field(description="written as JSON once every unit is registered")
     ] = None
-    log_level: Annotated[
-        str, Field(pattern="^(debug|info|warning|error)$", description="least level logged")
-    ] = "info"
 
     def misfits(self) -> Iterator[str]:
         """See ServiceSettings."""

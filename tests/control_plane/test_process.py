@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, Field
 
+from control_plane.client_address import AddressDetail
 from control_plane.errors import FaultyFile, Refused
 from control_plane.process import (
     ExitCode,
@@ -37,6 +38,7 @@ def root_logger() -> Iterator[None]:
 
 class Settings(BaseModel):
     log_level: str = "error"
+    log_addresses: AddressDetail = AddressDetail.TRUNCATED
     ready_file: Path | None = None
     port: int = Field(default=1, ge=1)
 

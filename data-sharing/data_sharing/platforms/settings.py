@@ -16,12 +16,13 @@ from pydantic_settings import SettingsConfigDict
 from control_plane.errors import InvalidInput
 from control_plane.exposure import check_shown_certificate
 from control_plane.identity.names import check_slug
-from control_plane.settings import ServiceSettings, read, said_by
+from control_plane.settings import read, said_by
+from control_plane.telemetry.log_settings import LogSettings
 from data_sharing.platforms.installer import GRANTABLE
 from data_sharing.runtimes.processes import ProcessPolicy
 
 
-class PlatformSettings(ServiceSettings):
+class PlatformSettings(LogSettings):
     """One platform."""
 
     model_config = SettingsConfigDict(
@@ -100,9 +101,6 @@ class PlatformSettings(ServiceSettings):
     ready_file: Annotated[
         Path | None, Field(description="written as JSON once all applications are ready")
     ] = None
-    log_level: Annotated[
-        str, Field(pattern="^(debug|info|warning|error)$", description="least level logged")
-    ] = "info"
 
     @field_validator("name", "tenant")
     @classmethod
