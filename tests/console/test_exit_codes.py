@@ -45,6 +45,7 @@ READS: dict[tuple[str, str], list[str]] = {
     ("store map", "config"): ["store", "map", "--config", FILE],
     ("store status", "config"): ["store", "status", "--config", FILE],
     ("store move-shards", "config"): ["store", "move-shards", "--to", "b", "--config", FILE],
+    ("store require-password", "config"): ["store", "require-password", "--config", FILE],
 }
 # Those that are written, or are folders to be made.
 WRITTEN = {
@@ -125,6 +126,7 @@ FAULTY: dict[tuple[str, str], tuple[list[str], tuple[str, ...]]] = {
     ("keys rotate", "accept_s"): (["keys", "rotate", "--accept-for"], NUMBERS),
     ("store move-shards", "count"): (["store", "move-shards", "--count"], NUMBERS),
     ("store move-shards", "at_once"): (["store", "move-shards", "--at-once"], (*NUMBERS, "0")),
+    ("store require-password", "within_s"): (["store", "require-password", "--within"], NUMBERS),
     ("events tail", "after"): (["events", "tail", "--after"], NUMBERS),
     ("events tail", "limit"): (["events", "tail", "--limit"], ("x", "-1", "0", LONG)),
     ("decisions list", "limit"): (["decisions", "list", "--limit"], (*NUMBERS, "0")),

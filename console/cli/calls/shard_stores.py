@@ -59,18 +59,9 @@ class Opened:
 
 
 def settings_of(store: str | None, assignment_stores: str | None, config: Path | None) -> Settings:
-    """As `homeport serve` reads them. Raises InvalidInput."""
-    words = [f"--config={config}"] if config else []
-    words += [f"--store={store}"] if store else []
-    words += [f"--assignment-stores={assignment_stores}"] if assignment_stores else []
-    try:
-        settings = read_settings(words)
-    except FileNotFoundError as error:
-        raise InvalidInput("config", str(error)) from error
-    except (OSError, ValueError) as error:
-        if isinstance(error, ValidationError):
-            raise _invalid(error) from error
-        raise InvalidInput("config", f"{config} cannot be read: {why_unreadable(error)}") from error
+    """As `homeport serve` reads them. Raises InvalidInput, also where there are no assignment
+    clusters."""
+    settings = any_settings_of(store, assignment_stores, config)
     if not settings.assignment_stores:
         raise InvalidInput(
             "assignment_stores",
@@ -78,6 +69,23 @@ def settings_of(store: str | None, assignment_stores: str | None, config: Path |
             "servers' settings",
         )
     return settings
+
+
+def any_settings_of(
+    store: str | None, assignment_stores: str | None, config: Path | None
+) -> Settings:
+    """The same, with assignment clusters or without."""
+    words = [f"--config={config}"] if config else []
+    words += [f"--store={store}"] if store else []
+    words += [f"--assignment-stores={assignment_stores}"] if assignment_stores else []
+    try:
+        return read_settings(words)
+    except FileNotFoundError as error:
+        raise InvalidInput("config", str(error)) from error
+    except (OSError, ValueError) as error:
+        if isinstance(error, ValidationError):
+            raise _invalid(error) from error
+        raise InvalidInput("config", f"{config} cannot be read: {why_unreadable(error)}") from error
 
 
 def _invalid(error: ValidationError) -> InvalidInput:

@@ -1,4 +1,4 @@
-"""`homeport store`: which cluster holds which clients, and moving them to another one.
+"""`homeport store`: which cluster holds which clients, moving them to another one, and passwords.
 
 Talks to the stores themselves, not to a server, with the settings that servers are given.
 """
@@ -129,3 +129,29 @@ def move_shards(
     with busy("moving shards") as tell:
         done = carry_out(settings_of(store, assignment_stores, config), order, tell)
     show(done, output, lambda: moved_table(done))
+
+
+@app.command("require-password")
+def require_password(
+    within_s: Annotated[
+        float,
+        typer.Option("--within", help="How long to wait for etcd, s.", min=1, max=3600),
+    ] = 60.0,
+    store: Store = None,
+    assignment_stores: AssignmentStores = None,
+    config: Config = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Has the etcd clusters ask for the password of root that the settings name.
+
+    Changes nothing where they do already, and may be run again. Servers that have the same
+    settings go on meanwhile.
+    """
+    from console.cli.calls.shard_stores import any_settings_of
+    from console.cli.calls.store_password import carry_out as ask_from_now_on
+    from console.cli.views.shard_stores import password_table
+
+    settings = any_settings_of(store, assignment_stores, config)
+    with busy("waiting for etcd"):
+        done = ask_from_now_on(settings, within_s=within_s)
+    show(done, output, lambda: password_table(done))

@@ -1,4 +1,4 @@
-"""The shard map and moves of shards, for people."""
+"""The shard map, moves of shards, and clusters that ask for a password, for people."""
 
 from __future__ import annotations
 
@@ -53,4 +53,13 @@ def moved_table(done: dict[str, Any]) -> Table:
             f"{done['clients']:,} clients copied; writes of a group waited "
             f"{done['longest_pause_ms']} ms at most"
         )
+    return table
+
+
+def password_table(done: dict[str, Any]) -> Table:
+    """Which clusters ask for the password, and since when."""
+    table = Table(whole("store"), whole("user"), whole("asks for the password"))
+    for one in done["stores"]:
+        since = "from now on" if one["changed"] else "already"
+        table.add_row(escape(one["store"]), escape(one["user"]), since)
     return table
