@@ -141,6 +141,6 @@ def _certificates(settings: AccessSettings) -> CertificateCallers | None:
     if not settings.certificate_trust_domain:
         return None
     return CertificateCallers(
-        settings.certificate_trust_domain,
+        settings.trust_domains,
         role_mapping(settings.certificate_operators, "certificate_operators"),
     )

@@ -7,6 +7,7 @@ nothing about them is for nobody.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from enum import StrEnum
 
 from google.protobuf.message import Message
 
@@ -20,6 +21,15 @@ from control_plane.printable import quoted
 from control_plane.serving.peer_identity import PeerIdentity
 
 DEFAULT_TENANT = "default"
+
+
+class Denial(StrEnum):
+    """What was not the caller's; each has lines of its own in the log."""
+
+    METHOD = "denied-method"
+    TENANT = "denied-tenant"
+    UNIT = "denied-unit"
+    PLATFORM = "denied-platform"
 
 
 class AccessControl:
@@ -70,15 +80,24 @@ class AccessControl:
             caller = authenticator.caller(shown, identity) or STRANGER
         if caller.roles.isdisjoint(access.roles):
             if caller is STRANGER:
+                if authenticator is not None:
+                    authenticator.note_stranger(shown, identity)
                 raise Unauthenticated(
                     "a credential is needed here; send authorization: Bearer <token>, "
                     "or show a certificate that names who you are"
                 )
             named = ", ".join(sorted(role.value for role in access.roles))
-            raise PermissionDenied(f"{caller.name} may not call this; it is for: {named}")
+            raise self._denied(
+                Denial.METHOD,
+                PermissionDenied(f"{caller.name} may not call this; it is for: {named}"),
+            )
         if caller.tenant and not access.tenant_field and Role.ANYONE not in access.roles:
-            raise PermissionDenied(
-                f"{caller.name} is of tenant {caller.tenant} alone, and this is about all of them"
+            raise self._denied(
+                Denial.TENANT,
+                PermissionDenied(
+                    f"{caller.name} is of tenant {caller.tenant} alone, and this is about all of "
+                    "them"
+                ),
             )
         return caller
 
@@ -92,24 +111,45 @@ class AccessControl:
             found = field_of(message, access.tenant_field)
             if found is not None:
                 named, put = found
-                tenant = tenant_for(caller, named)
+                tenant = self.tenant_for(caller, named)
                 if not named and caller.tenant:
                     put(tenant)
         roles = caller.roles & access.roles
         if roles == {Role.UNIT} and access.unit_field:
-            self._names_itself(message, access.unit_field, caller, caller.units)
+            self._names_itself(message, access.unit_field, caller, caller.units, Denial.UNIT)
         if roles == {Role.PLATFORM} and access.platform_field:
-            self._names_itself(message, access.platform_field, caller, {caller.platform})
+            own = {caller.platform}
+            self._names_itself(message, access.platform_field, caller, own, Denial.PLATFORM)
 
-    @staticmethod
+    def tenant_for(self, caller: Caller, named: str) -> str:
+        """See `tenant_for`; a refusal is told to the operator."""
+        try:
+            return tenant_for(caller, named)
+        except PermissionDenied as error:
+            raise self._denied(Denial.TENANT, error) from None
+
     def _names_itself(
-        message: Message, path: tuple[str, ...], caller: Caller, own: Iterable[str]
+        self,
+        message: Message,
+        path: tuple[str, ...],
+        caller: Caller,
+        own: Iterable[str],
+        denial: Denial,
     ) -> None:
         found = field_of(message, path)
         if found is not None and found[0] and found[0] not in own:
-            raise PermissionDenied(
-                f"{caller.name} has nothing to do with {path[-1]} {quoted(found[0])}"
+            raise self._denied(
+                denial,
+                PermissionDenied(
+                    f"{caller.name} has nothing to do with {path[-1]} {quoted(found[0])}"
+                ),
             )
+
+    def _denied(self, denial: Denial, error: PermissionDenied) -> PermissionDenied:
+        """The same, told to the operator."""
+        if self._authenticator is not None:
+            self._authenticator.note_denial(denial, error.message)
+        return error
 
 
 def tenant_for(caller: Caller, named: str) -> str:

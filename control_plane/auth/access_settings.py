@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +11,16 @@ from pydantic import Field
 
 from control_plane.auth.oidc_operators import role_mapping
 from control_plane.errors import InvalidInput
+from control_plane.printable import quoted
 from control_plane.settings import ServiceSettings
+
+MOST_TRUST_DOMAINS = 32
+_TRUST_DOMAIN = re.compile(r"[a-z0-9._-]{1,255}", re.ASCII)  # of a SPIFFE ID
+_OPEN_TO_CERTIFICATES = (
+    "tls_client_ca lets in whoever has a certificate of it, and nothing says what they may do: "
+    "add certificate_trust_domain, so that certificates name who calls, or tokens, or "
+    "oidc_issuer; insecure says that each of them may do everything"
+)
 
 
 class AccessSettings(ServiceSettings):
@@ -54,12 +64,18 @@ class AccessSettings(ServiceSettings):
     certificate_trust_domain: Annotated[
         str,
         Field(description="trust domain of certificates that name their callers "
-              "(spiffe://<domain>/…); default: certificates name nobody"),
+              "(spiffe://<domain>/…), several by comma; default: certificates name nobody"),
     ] = ""  # fmt: skip
     certificate_operators: Annotated[
         list[str],
         Field(description="<name>=<role> for certificates spiffe://<domain>/operator/<name>"),
     ] = []  # noqa: RUF012 - pydantic copies defaults
+
+    @property
+    def trust_domains(self) -> frozenset[str]:
+        """Those of certificate_trust_domain."""
+        named = (one.strip().lower() for one in self.certificate_trust_domain.split(","))
+        return frozenset(one for one in named if one)
 
     @property
     def asks_for_credentials(self) -> bool:
@@ -84,7 +100,24 @@ class AccessSettings(ServiceSettings):
             self.oidc_audience or self.oidc_jwks or roles or self.oidc_tenant_claim
         ):
             yield "settings of the OpenID provider need oidc_issuer"
-        if self.certificate_trust_domain and getattr(self, "tls_client_ca", None) is None:
+        yield from self._certificate_misfits()
+
+    def _certificate_misfits(self) -> Iterator[str]:
+        client_ca = getattr(self, "tls_client_ca", None)
+        if self.certificate_trust_domain and client_ca is None:
             yield "certificate_trust_domain needs tls_client_ca, which verifies them"
+        if self.certificate_trust_domain and not self.trust_domains:
+            yield "certificate_trust_domain names no domain, as in example.net"
+        if len(self.trust_domains) > MOST_TRUST_DOMAINS:
+            yield f"certificate_trust_domain names more than {MOST_TRUST_DOMAINS} domains"
+        for one in sorted(self.trust_domains)[:MOST_TRUST_DOMAINS]:
+            if _TRUST_DOMAIN.fullmatch(one) is None:
+                yield (
+                    f"certificate_trust_domain: {quoted(one)} is no trust domain; it is what "
+                    "stands between spiffe:// and the next slash, as in example.net"
+                )
+        insecure = getattr(self, "insecure", False)
+        if client_ca is not None and not self.asks_for_credentials and not insecure:
+            yield _OPEN_TO_CERTIFICATES
         if self.certificate_operators and not self.certificate_trust_domain:
             yield "certificate_operators needs certificate_trust_domain"

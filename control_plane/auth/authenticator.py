@@ -79,6 +79,16 @@ class Authenticator:
             )
         return caller
 
+    def note_stranger(self, shown: ShownCredentials, identity: PeerIdentity | None) -> None:
+        """That somebody of whom `caller` says None was turned away: why, where it is for what the
+        certificate says."""
+        if self._certificates is not None and shown.bearer() is None:
+            self._refusals.count(*self._certificates.why_nobody(identity))
+
+    def note_denial(self, reason: str, text: str) -> None:
+        """That somebody who is known was turned away. text: as the caller hears it."""
+        self._refusals.tell(reason, f"a call was denied: {text}")
+
     def _is_clients(self, bearer: Bearer) -> bool:
         """Whether it is of a form that only clients show: a token for enrolment, or a JWT of
         another issuer than that of operators."""

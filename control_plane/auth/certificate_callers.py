@@ -5,13 +5,14 @@
     operator/<name>                the role that the setting gives this name
     client/<tenant>/<client>       that client, proved
 
-Only identities of the trust domain that is set are looked at. Whatever else a certificate says,
-it names nobody: its bearer is whoever shows nothing.
+Only identities of the trust domains that are set are looked at. Whatever else a certificate says,
+it names nobody: its bearer is whoever shows nothing. Why it names nobody is for operators.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from enum import StrEnum
 
 from control_plane.auth.callers import Caller
 from control_plane.auth.roles import Role, with_implied
@@ -20,16 +21,26 @@ from control_plane.identity.names import check_client_id, check_slug
 from control_plane.serving.peer_identity import PeerIdentity
 
 
-class CertificateCallers:
-    """operators: roles by name; those who are not in it are nobody."""
+class CertificateRefusal(StrEnum):
+    """Why a certificate names nobody."""
 
-    def __init__(self, trust_domain: str, operators: Mapping[str, Role]) -> None:
-        self._trust_domain = trust_domain.lower()
+    WITHOUT_IDENTITY = "certificate-without-identity"  # no SPIFFE ID, or several URIs
+    OTHER_DOMAIN = "certificate-of-another-domain"
+    UNKNOWN_OPERATOR = "certificate-of-unknown-operator"  # certificate_operators has no such name
+    UNKNOWN_KIND = "certificate-of-unknown-kind"  # none of the four, or a name that is none
+
+
+class CertificateCallers:
+    """operators: roles by name, the same in all trust domains; those who are not in it are
+    nobody."""
+
+    def __init__(self, trust_domains: Collection[str], operators: Mapping[str, Role]) -> None:
+        self._trust_domains = frozenset(one.lower() for one in trust_domains)
         self._operators = dict(operators)
 
     def caller(self, identity: PeerIdentity | None) -> Caller | None:
         """Who this is; None: nobody."""
-        if identity is None or identity.trust_domain != self._trust_domain:
+        if identity is None or identity.trust_domain not in self._trust_domains:
             return None
         name = str(identity)
         try:
@@ -59,6 +70,28 @@ class CertificateCallers:
         except InvalidInput:
             return None
         return None
+
+    def why_nobody(self, identity: PeerIdentity | None) -> tuple[CertificateRefusal, str]:
+        """Of one of whom `caller` says None: the reason, and a line for the log."""
+        if identity is None:
+            return (
+                CertificateRefusal.WITHOUT_IDENTITY,
+                "it has no SPIFFE ID, or more than one URI among its alternative names",
+            )
+        if identity.trust_domain not in self._trust_domains:
+            return (
+                CertificateRefusal.OTHER_DOMAIN,
+                f"{identity} is not of {', '.join(sorted(self._trust_domains))}",
+            )
+        if identity.kind == "operator" and len(identity.names) == 1:
+            return (
+                CertificateRefusal.UNKNOWN_OPERATOR,
+                f"certificate_operators gives {identity} no role",
+            )
+        return (
+            CertificateRefusal.UNKNOWN_KIND,
+            f"{identity} is of no form that names a unit, platform, operator or client",
+        )
 
 
 def is_others(certificate: Caller, bearer: Caller) -> bool:

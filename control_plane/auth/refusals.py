@@ -1,4 +1,4 @@
-"""Refusals: credentials that were refused, by reason, for operators.
+"""Refusals: credentials and calls that were refused, by reason, for operators.
 
 Callers are told nothing of the reason: whoever tries credentials would learn by it. The log has a
 line for each reason now and then, however many are refused, because anybody can make them.
@@ -32,13 +32,21 @@ class Refusals:
 
     def refuse(self, reason: str, detail: str) -> NoReturn:
         """Counts and logs it, and raises Unauthenticated. detail: for the log; nothing secret."""
+        self.count(reason, detail)
+        raise Unauthenticated(REFUSED)
+
+    def count(self, reason: str, detail: str) -> None:
+        """Counts and logs it alone."""
         self.counts[reason] += 1
+        self.tell(reason, f"a credential was refused, {reason}: {detail}")
+
+    def tell(self, reason: str, text: str) -> None:
+        """Logs it alone, now and then. text: nothing secret."""
         now = self._clock()
         if now < self._quiet_until.get(reason, now):
             self._unlogged[reason] += 1
         else:
             more = self._unlogged.pop(reason, 0)
             since = f" ({more:,} more since the last line)" if more else ""
-            log.warning("a credential was refused, %s: %s%s", reason, detail, since)
+            log.warning("%s%s", text, since)
             self._quiet_until[reason] = now + PAUSE_S
-        raise Unauthenticated(REFUSED)

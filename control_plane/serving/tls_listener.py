@@ -13,6 +13,7 @@ import logging
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -21,6 +22,7 @@ from control_plane.printable import why_failed
 from control_plane.serving.connection_limits import ConnectionLimits
 from control_plane.serving.connections import HEADER, Connection, Connections
 from control_plane.serving.header_blocks import HeaderBlocks
+from control_plane.serving.refused_certificates import RefusedCertificates
 from control_plane.serving.tls import Tls, TlsFiles
 
 log = logging.getLogger(__name__)
@@ -99,6 +101,7 @@ class TlsListener:
         self._connections = connections
         self._server_path = server_path
         self._limits = limits
+        self._refused = RefusedCertificates(clock=time.monotonic)
         self._shown: tuple[Tls, ssl.SSLContext] | None = None
         self._sockets: list[socket.socket] = []
         self._accepting: set[asyncio.Task[None]] = set()
@@ -238,6 +241,7 @@ class TlsListener:
                 await loop.create_unix_connection(lambda: server, self._server_path)
         except (OSError, TimeoutError) as error:  # ssl.SSLError is an OSError
             log.debug("no connection with %s: %s", ClientAddress(address[0]), error)
+            self._refused.note(address[0], error)
             self._drop(client, server, accepted)
             return
         except BaseException:  # cancelled too: nobody else can close them

@@ -11,7 +11,7 @@ from typing import Any
 
 from grpc import aio
 
-from control_plane.auth.access_control import AccessControl, tenant_for
+from control_plane.auth.access_control import AccessControl
 from control_plane.auth.callers import ANYONE_LOCAL, Caller
 from control_plane.auth.interceptor import metadata_of
 from control_plane.auth.roles import Role
@@ -47,7 +47,7 @@ class Callers:
         if self._control.open:
             return ANYONE_LOCAL, tenant
         caller = self._control.admit_shown(PROVISION, shown, call.peer_identity())
-        tenant = tenant_for(caller, tenant)
+        tenant = self._control.tenant_for(caller, tenant)
         if declares:
             check_declares(caller)
         return caller, tenant

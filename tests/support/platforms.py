@@ -144,10 +144,9 @@ class PlatformProcess:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder / name
-        self.folder.mkdir(exist_ok=True)
-        self._ready_file = self.folder / "ready.json"
+        self._ready_file = folder / f"{name}-ready.json"
         self._ready_file.unlink(missing_ok=True)
-        self.log = self.folder / "log"
+        self.log = folder / f"{name}.log"
         with self.log.open("a") as sink:
             self.process = subprocess.Popen(
                 [

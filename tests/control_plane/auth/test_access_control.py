@@ -114,3 +114,22 @@ def test_where_no_credentials_are_asked_for_everybody_may():
     access = AccessControl(METHODS, None)
     who = access.admit(f"/{FLEET}/RemoveUnit", [])
     access.check(f"/{FLEET}/Heartbeat", who, fleet_pb2.HeartbeatRequest(unit_id="dublin"))
+
+
+def test_what_is_denied_is_told_to_the_operator_kind_by_kind(caplog):
+    unit = caller(Role.UNIT, units=frozenset({"cork"}))
+    platform = caller(Role.PLATFORM, tenant="city", platform="hub")
+    city = caller(Role.ADMIN, tenant="city")
+    hello = platform_pb2.Hello(tenant="city", platform="car")
+    access = control(unit)
+    for denied in (
+        lambda: access.admit(f"/{FLEET}/DrainUnit", SHOWN),
+        lambda: access.check(f"/{FLEET}/GetUnit", unit, fleet_pb2.GetUnitRequest(unit_id="dublin")),
+        lambda: access.check(CONNECT, platform, platform_pb2.ConnectRequest(hello=hello)),
+        lambda: access.check(LIST_RULES, city, rule_pb2.ListRulesRequest(tenant="bank")),
+    ):
+        for _ in range(3):
+            with pytest.raises(PermissionDenied) as refused:
+                denied()
+        assert caplog.records[-1].getMessage() == f"a call was denied: {refused.value.message}"
+    assert len(caplog.records) == 4

@@ -21,6 +21,10 @@ class Served(AccessSettings):
     """Of a server, which has a client CA or none."""
 
     tls_client_ca: Path | None = None
+    insecure: bool = False
+
+
+CA: dict[str, Any] = {"tls_client_ca": Path("ca.pem")}
 
 
 @pytest.mark.parametrize(
@@ -29,7 +33,10 @@ class Served(AccessSettings):
         ({}, False),
         ({"tokens": Path("tokens.toml")}, True),
         (OIDC, True),
-        ({"certificate_trust_domain": "example.net", "tls_client_ca": Path("ca.pem")}, True),
+        ({**CA, "certificate_trust_domain": "example.net"}, True),
+        ({**CA, "tokens": Path("tokens.toml")}, True),
+        ({**CA, **OIDC}, True),
+        ({**CA, "insecure": True}, False),
     ],
 )
 def test_when_credentials_are_asked_for(settings, asks):
@@ -49,8 +56,31 @@ def test_when_credentials_are_asked_for(settings, asks):
         ({**OIDC, "oidc_leeway_s": 301}, "less than or equal to 300"),
         ({"certificate_trust_domain": "example.net"}, "needs tls_client_ca"),
         ({"certificate_operators": ["ben=viewer"]}, "needs certificate_trust_domain"),
+        (CA, "nothing says what they may do: add certificate_trust_domain"),
+        ({**CA, "certificate_trust_domain": "spiffe://example.net"}, "is no trust domain"),
+        ({**CA, "certificate_trust_domain": "example.net, a/b"}, '"a/b" is no trust domain'),
+        ({**CA, "certificate_trust_domain": "example.net b.net"}, "is no trust domain"),
+        ({**CA, "certificate_trust_domain": " , "}, "names no domain"),
+        (
+            {**CA, "certificate_trust_domain": ",".join(f"d{n}.net" for n in range(33))},
+            "more than 32",
+        ),
     ],
 )
 def test_halves_are_refused(settings, said):
     with pytest.raises(ValidationError, match=said):
         Served(**settings)
+
+
+@pytest.mark.parametrize(
+    ("said", "domains"),
+    [
+        ("", set()),
+        ("example.net", {"example.net"}),
+        ("Example.NET", {"example.net"}),
+        ("example.net,b.example", {"example.net", "b.example"}),
+        (" example.net , b.example ,", {"example.net", "b.example"}),
+    ],
+)
+def test_trust_domains_stand_beside_each_other(said, domains):
+    assert Served(**CA, insecure=True, certificate_trust_domain=said).trust_domains == domains

@@ -9,7 +9,7 @@ import pytest
 
 from control_plane.auth.authenticator import TokenRefusal
 from control_plane.auth.callers import Caller
-from control_plane.auth.certificate_callers import CertificateCallers
+from control_plane.auth.certificate_callers import CertificateCallers, CertificateRefusal
 from control_plane.auth.credentials import new_token
 from control_plane.auth.jwks import parse_jwks
 from control_plane.auth.jwt_verifier import FixedKeys, IssuerPolicy, JwtRefusal, JwtVerifier
@@ -26,7 +26,7 @@ from tests.support.jwt_issuer import token as jwt_of
 ANN = Caller(name="ann", roles=with_implied({Role.OPERATOR}))
 DUBLIN = Caller(name="dublin", roles=with_implied({Role.UNIT}), units=frozenset({"dublin", "cork"}))
 P1 = Caller(name="p", roles=with_implied({Role.PLATFORM}), tenant="city", platform="p-1")
-CERTIFICATES = CertificateCallers("example.net", {"ben": Role.ADMIN})
+CERTIFICATES = CertificateCallers({"example.net"}, {"ben": Role.ADMIN})
 RULES = ClaimRules(roles={"ops": Role.OPERATOR})
 
 
@@ -155,7 +155,40 @@ def test_other_trust_domains_name_nobody():
     for domain in ("evil.example", "example.net.evil.example", "net", ""):
         assert found.caller(showing(), identity("unit/dublin", domain)) is None
     assert authenticator_of(tokens_of()).caller(showing(), identity("unit/dublin")) is None
-    assert CertificateCallers("Example.NET", {}).caller(identity("unit/dublin")) is not None
+    several = CertificateCallers(["Example.NET", "b.example"], {})
+    for domain in ("example.net", "b.example"):
+        assert several.caller(identity("unit/dublin", domain)) is not None
+    assert several.caller(identity("unit/dublin", "net")) is None
+
+
+@pytest.mark.parametrize(
+    ("who", "reason"),
+    [
+        (None, CertificateRefusal.WITHOUT_IDENTITY),
+        (identity("unit/dublin", "evil.example"), CertificateRefusal.OTHER_DOMAIN),
+        (identity("operator/ben", "evil.example"), CertificateRefusal.OTHER_DOMAIN),
+        (identity("operator/carl"), CertificateRefusal.UNKNOWN_OPERATOR),
+        (identity("operator/ben/x"), CertificateRefusal.UNKNOWN_KIND),
+        (identity("agent"), CertificateRefusal.UNKNOWN_KIND),
+        (identity("unit/Not_A_Slug"), CertificateRefusal.UNKNOWN_KIND),
+    ],
+)
+def test_why_a_certificate_names_nobody_is_counted_and_logged(who, reason, caplog):
+    refusals = Refusals(clock=lambda: 0.0)
+    found = authenticator_of(tokens_of(), refusals=refusals, certificates=CERTIFICATES)
+    assert found.caller(showing(), who) is None
+    assert refusals.counts == {}, "it may do what everybody may"
+    found.note_stranger(showing(), who)
+    assert refusals.counts == {reason: 1}
+    assert f"refused, {reason}: " in caplog.text
+
+
+def test_without_trust_domains_or_with_a_bearer_certificates_are_not_to_blame():
+    refusals = Refusals(clock=lambda: 0.0)
+    authenticator_of(tokens_of(), refusals=refusals).note_stranger(showing(), None)
+    found = authenticator_of(tokens_of(), refusals=refusals, certificates=CERTIFICATES)
+    found.note_stranger(showing(bearer("x")), None)
+    assert refusals.counts == {}
 
 
 SPOKEN = tokens_of(ann=ANN, dublin=DUBLIN, p1=P1)
