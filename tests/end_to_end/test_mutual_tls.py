@@ -212,11 +212,11 @@ async def provision_bob(channel: grpc.aio.Channel) -> None:
     await stub.Provision(request, timeout=LIMIT_S)
 
 
-async def beat_for_dublin(channel: grpc.aio.Channel) -> None:
-    async def beats() -> AsyncIterator[fleet_pb2.HeartbeatRequest]:
+async def heartbeat_for_dublin(channel: grpc.aio.Channel) -> None:
+    async def heartbeats() -> AsyncIterator[fleet_pb2.HeartbeatRequest]:
         yield fleet_pb2.HeartbeatRequest(unit_id="dublin")
 
-    stream = fleet_pb2_grpc.FleetServiceStub(channel).Heartbeat(beats(), timeout=LIMIT_S)
+    stream = fleet_pb2_grpc.FleetServiceStub(channel).Heartbeat(heartbeats(), timeout=LIMIT_S)
     async for _ in stream:
         pass
 
@@ -279,7 +279,7 @@ WRONG = {
         code=DENIED, logged="unit/dublin may not call this; it is for: ",
     ),
     "of another unit": Wrong(
-        shown=lambda site: site.shown("unit/virginia"), asks=beat_for_dublin,
+        shown=lambda site: site.shown("unit/virginia"), asks=heartbeat_for_dublin,
         code=DENIED, logged='unit/virginia has nothing to do with unit_id',
     ),
     "of another client": Wrong(
