@@ -78,6 +78,7 @@ check: $(READY)  ## format, lint, types, import contracts, proto lint, breaking 
 proto: $(READY)  ## regenerate sdk/homeport/api, and the table of who may call what, from proto/
 	@$(BIN)/python proto/generate.py
 	@$(BIN)/python proto/access_table.py
+	@$(BIN)/python proto/openapi.py
 
 bench: $(READY)  ## ceilings and ratios, into bench/results/latest.json
 	@$(BIN)/python -m bench

@@ -44,6 +44,7 @@ def checks() -> dict[str, list[str]]:
         "proto lint": [str(BIN / "buf"), "lint", "proto"],
         "proto drift": [sys.executable, "proto/generate.py", "--check"],
         "dashboards": [sys.executable, "-m", "monitoring.dashboards", "--check"],
+        "OpenAPI": [sys.executable, "proto/openapi.py", "--check"],
         "access": [sys.executable, "proto/access_table.py", "--check"],
         "chart values": [sys.executable, "helm/generate.py", "--check"],
     }

@@ -22,12 +22,13 @@ async def run(settings: Settings) -> None:
         gc_freeze.freeze_gc()
         print(
             f"homeport serves gRPC on {serving.grpc} ({serving.transport}), "
-            f"metrics on {serving.metrics or 'no port'}",
+            f"HTTP on {serving.http or 'no port'}, metrics on {serving.metrics or 'no port'}",
             file=sys.stderr,
             flush=True,
         )
         content = {
             "grpc": serving.grpc,
+            "http": serving.http,
             "metrics": serving.metrics,
             "transport": serving.transport,
             "pid": os.getpid(),

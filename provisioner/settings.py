@@ -7,6 +7,7 @@ Environment variables are the field names in upper case behind HOMEPORT_, lists 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -48,6 +49,16 @@ class Settings(AccessSettings, ConnectionSettings, LogSettings, WrappingSettings
     metrics_listen: Annotated[
         str, Field(description="host:port for metrics and health over HTTP; empty: none")
     ] = "127.0.0.1:7701"
+    http_listen: Annotated[
+        str,
+        Field(
+            description="host:port for clients that speak HTTP and JSON; port 0: any; empty: none"
+        ),
+    ] = ""
+    http_allow_origins: Annotated[
+        list[str],
+        Field(description="origins whose web pages may call over HTTP, or *; default: none"),
+    ] = []  # noqa: RUF012 - pydantic copies defaults
     geo: Annotated[
         Path | None, Field(description="geo database, MaxMind format; default: the bundled one")
     ] = None
@@ -170,7 +181,7 @@ class Settings(AccessSettings, ConnectionSettings, LogSettings, WrappingSettings
             return ";".join(f"{name}={url}" for name, url in value.items())
         return value
 
-    @field_validator("listen", "metrics_listen")
+    @field_validator("listen", "http_listen", "metrics_listen")
     @classmethod
     def _host_and_port(cls, value: str, info: ValidationInfo) -> str:
         if not value and info.field_name != "listen":
@@ -189,14 +200,17 @@ class Settings(AccessSettings, ConnectionSettings, LogSettings, WrappingSettings
                 self.unit_certificate, self.unit_key, self.unit_ca, prefix="unit-"
             ),
             lambda: check_key_pair(self.store_certificate, self.store_key, prefix="store-"),
-            lambda: check_exposure(
-                "--listen",
-                self.listen,
+        )
+        for flag, listen in (("--listen", self.listen), ("--http-listen", self.http_listen)):
+            check = partial(
+                check_exposure,
+                flag,
+                listen,
                 tls=self.tls_certificate is not None,
                 tokens=self.asks_for_credentials,
                 insecure=self.insecure,
-            ),
-        )
+            )
+            yield from said_by(check)
 
 
 def read_settings(arguments: Sequence[str]) -> Settings:

@@ -179,6 +179,7 @@ def _security_facts(security: StackSecurity | None) -> list[tuple[str, str]]:
 def _where_next(stack: LocalStack, options: StackOptions, store: str) -> RenderableType:
     running = facts(
         ("provisioning", f"[bold]{escape(stack.grpc)}[/] (gRPC)"),
+        ("HTTP, JSON", f"{'http' if options.security is None else 'https'}://{stack.http}"),
         ("metrics", f"http://{stack.metrics}/metrics"),
         ("units", f"{len(stack.units)}, each with an agent on loopback"),
         ("store", escape(store)),

@@ -12,7 +12,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -95,6 +95,11 @@ class LocalStack:
     def metrics(self) -> str:
         """host:port of its metrics and health."""
         return str(self.facts[SERVER]["metrics"])
+
+    @property
+    def http(self) -> str:
+        """host:port for clients that have HTTP and JSON alone."""
+        return str(self.facts[SERVER]["http"])
 
     @property
     def units(self) -> dict[str, str]:
@@ -188,7 +193,11 @@ class LocalStack:
         that clients and agents find it."""
         arguments = settled_arguments(program, self.facts)
         if program.name == SERVER and SERVER in self.facts:
-            known = {"--listen": self.grpc, "--metrics-listen": self.metrics}
+            known = {
+                "--listen": self.grpc,
+                "--metrics-listen": self.metrics,
+                "--http-listen": self.http,
+            }
             arguments = tuple(
                 f"{flag}={known[flag]}" if (flag := word.partition("=")[0]) in known else word
                 for word in arguments
@@ -269,6 +278,17 @@ def make_stack_security(security: StackSecurity, units: Sequence[str]) -> None:
         raise StackFailed(error.message) from error
 
 
+def first_free_port(ports: Iterable[int]) -> int:
+    """The first of these loopback ports on which nobody listens; 0: any, where none is free."""
+    for port in ports:
+        try:
+            check_port_is_free("", port)
+        except StackFailed:
+            continue
+        return port
+    return 0
+
+
 def check_port_is_free(flag: str, port: int) -> None:
     """Raises StackFailed when somebody listens on a loopback port."""
     with socket.socket() as probe:
@@ -299,6 +319,7 @@ def ready_document(
         **secured,
         "grpc": stack.grpc,
         "metrics": stack.metrics,
+        "http": stack.http,
         "units": stack.units,
         "store": store,
         "store_user": ETCD_USER if guarded else None,

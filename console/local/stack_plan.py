@@ -49,6 +49,7 @@ class StackOptions:
     store: str = "embedded"
     port: int = 7700
     metrics_port: int = 7701
+    http_port: int = 0  # for clients that have HTTP and JSON alone
     etcd_port: int = 0  # of the etcd that is started here
     geo: Path | None = None
     workers: int = 1
@@ -143,6 +144,7 @@ def plan_stack(options: StackOptions) -> StackPlan:
                 *login,
                 f"--listen={LOOPBACK}:{options.port}",
                 f"--metrics-listen={LOOPBACK}:{options.metrics_port}",
+                f"--http-listen={LOOPBACK}:{options.http_port}",
                 f"--transport={options.transport}",
                 f"--workers={options.workers}",
                 *geo,
@@ -169,7 +171,11 @@ def plan_stack(options: StackOptions) -> StackPlan:
             stop_within_s=10.0,
         )
     )
-    wanted = {"--port": options.port, "--metrics-port": options.metrics_port}
+    wanted = {
+        "--port": options.port,
+        "--metrics-port": options.metrics_port,
+        "--http-port": options.http_port,
+    }
     if options.store == "etcd":
         wanted["--etcd-port"] = options.etcd_port
     return StackPlan(

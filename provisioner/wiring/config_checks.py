@@ -14,6 +14,7 @@ from pathlib import Path
 
 from control_plane.auth.access import Access
 from control_plane.errors import InvalidInput
+from control_plane.http_serving.cross_origin import read_origins
 from control_plane.identity.keyring import read_ring
 from control_plane.process import serving_tls
 from control_plane.quotas.limits import read_limits
@@ -43,6 +44,7 @@ def checks(settings: Settings) -> Iterator[Callable[[], object]]:
     )
     yield lambda: read_limits(settings.quotas, QUOTAS)
     yield lambda: parse_networks(settings.trusted_proxies)
+    yield lambda: read_origins(settings.http_allow_origins)
     yield lambda: serving_tls(settings.tls_certificate, settings.tls_key, settings.tls_client_ca)
     yield lambda: unit_dialer(settings)
     yield lambda: GeoDatabase.open(settings.geo)

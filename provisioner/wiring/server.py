@@ -40,6 +40,7 @@ class Serving:
     """Where a running server can be reached."""
 
     grpc: str
+    http: str  # empty: nowhere
     metrics: str
     transport: str
     registry: CollectorRegistry  # what is told to Prometheus
@@ -103,11 +104,13 @@ async def _run(
                 group.create_task(supervisor.keep(name, task), name=name)
                 for name, task in tasks.items()
             ]
+            await services.http.start()
             await server.start()
             await server.ready()
             on_ready(
                 Serving(
                     grpc=f"{host}:{port}",
+                    http=services.http.address,
                     metrics=endpoint.address,
                     transport=server.transport.value,
                     registry=endpoint.registry,
@@ -116,7 +119,9 @@ async def _run(
             await stop.wait()
             log.info("draining: refusing new calls, finishing those under way")
             services.watching.close()
-            await server.stop(settings.drain_s)
+            await asyncio.gather(
+                services.http.stop(settings.drain_s), server.stop(settings.drain_s)
+            )
             await ledger.return_idle_slots(timeout_s=RETURN_SLOTS_S)
             await mover.return_idle_slots(timeout_s=RETURN_SLOTS_S)
             for task in running:

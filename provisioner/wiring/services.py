@@ -22,6 +22,8 @@ from control_plane.auth.access import Access
 from control_plane.auth.method_access import access_of_services
 from control_plane.fleet.tenant_registry import TenantRegistry
 from control_plane.fleet.tenant_removal import TenantRemover
+from control_plane.http_serving.cross_origin import read_origins
+from control_plane.http_serving.json_server import JsonServer
 from control_plane.identity.bootstrap_tokens import BootstrapTokens
 from control_plane.identity.key_rotation import KeyRotation
 from control_plane.monitoring.audit_metrics import AuditMetrics
@@ -40,8 +42,10 @@ from control_plane.supervision import Supervisor
 from provisioner.api import fleet_service, provisioning_service, tenant_service
 from provisioner.api.audited_objects import audited_objects
 from provisioner.api.callers import Callers
+from provisioner.api.client_lines import ClientLines
 from provisioner.api.client_proofs import ClientProofs
 from provisioner.api.fleet_service import FleetService
+from provisioner.api.http_routes import OPENAPI, ROUTES, openapi
 from provisioner.api.ledger_metrics import LedgerMetrics
 from provisioner.api.metrics import ProvisionerMetrics
 from provisioner.api.provisioning_service import QUOTAS as METHOD_QUOTAS
@@ -70,9 +74,10 @@ QUOTAS = (Quota.PROVISIONS, Quota.BATCHED_CLIENTS, *METHOD_QUOTAS.values())
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """The server is not bound yet."""
+    """The servers do not listen yet. http: of clients that have HTTP and JSON alone."""
 
     server: Server
+    http: JsonServer
     watching: Watching
     metrics: ProvisionerMetrics
     access: Access
@@ -213,23 +218,39 @@ def build_services(
         AuditRetention(age_s=settings.audit_keep_s, entries=settings.audit_keep_entries),
         wall_ms=lambda: int(time.time() * 1_000),
     )
+    served = [
+        provisioning_service.service(),
+        fleet_service.service(),
+        tenant_service.service(),
+        auditing.service.service(),
+    ]
+    interceptors = [access.interceptor, counting, auditing.interceptor]
     server = Server(
-        [
-            provisioning_service.service(),
-            fleet_service.service(),
-            tenant_service.service(),
-            auditing.service.service(),
-        ],
-        interceptors=[access.interceptor, counting, auditing.interceptor],
+        served,
+        interceptors=interceptors,
         transport=settings.transport,
         tls=serving_tls(settings.tls_certificate, settings.tls_key, settings.tls_client_ca),
         share_port=share_port,
         limits=settings.connection_limits(),
         proxies=proxies,
     )
+    http = JsonServer(
+        settings.http_listen,
+        ROUTES,
+        served,
+        beside=server,
+        interceptors=interceptors,
+        allowed_origins=read_origins(settings.http_allow_origins),
+        documents={OPENAPI: openapi()},
+        lines=lambda methods: ClientLines(methods).answer,
+        limits=settings.connection_limits(),
+        proxies=proxies,
+        share_port=share_port,
+    )
     loop_lag = EventLoopLag(clock=time.monotonic)
     return Services(
         server=server,
+        http=http,
         loop_lag=loop_lag,
         watching=watching,
         access=access,

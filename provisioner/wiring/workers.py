@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
@@ -29,9 +30,14 @@ START_WITHIN_S = 60.0
 POLL_S = 0.05
 
 
-def worker_arguments(settings: Settings, number: int, port: int, ready_file: Path) -> list[str]:
-    """The command line of worker `number` (from 0). Metrics ports follow each other."""
-    host = settings.listen.rpartition(":")[0]
+def worker_arguments(
+    settings: Settings, number: int, ports: Mapping[str, int], ready_file: Path
+) -> list[str]:
+    """The command line of worker `number` (from 0). ports: those that they share, by setting.
+    Metrics ports follow each other."""
+    shared = {
+        name: f"{getattr(settings, name).rpartition(':')[0]}:{port}" for name, port in ports.items()
+    }
     metrics = settings.metrics_listen
     if metrics and not metrics.endswith(":0"):
         metrics_host, _, metrics_port = metrics.rpartition(":")
@@ -39,7 +45,7 @@ def worker_arguments(settings: Settings, number: int, port: int, ready_file: Pat
     given = settings.model_dump(mode="json", exclude_none=True)
     given |= {
         "workers": 1,
-        "listen": f"{host}:{port}",
+        **shared,
         "metrics_listen": metrics,
         "ready_file": str(ready_file),
     }
@@ -102,12 +108,16 @@ def run_workers(settings: Settings) -> None:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     with ExitStack() as stack:
-        port = stack.enter_context(reserve(settings.listen)).getsockname()[1]
+        ports = {
+            name: stack.enter_context(reserve(getattr(settings, name), name)).getsockname()[1]
+            for name in ("listen", "http_listen")
+            if getattr(settings, name)
+        }
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="homeport-")))
         workers = []
         for number in range(settings.workers):
             ready_file = folder / f"worker-{number}.json"
-            words = worker_arguments(settings, number, port, ready_file)
+            words = worker_arguments(settings, number, ports, ready_file)
             command = [sys.executable, "-m", "provisioner", *words]
             workers.append(Worker(command, ready_file, worker_environment(settings)))
         try:
@@ -148,9 +158,9 @@ def refuse_shared_embedded(settings: Settings) -> None:
         )
 
 
-def reserve(listen: str) -> socket.socket:
+def reserve(listen: str, setting: str = "listen") -> socket.socket:
     """A socket that holds the port without listening, so that workers can join it. Raises
-    InvalidInput where it cannot be had."""
+    InvalidInput that names the setting where it cannot be had."""
     host, _, port = listen.rpartition(":")
     bare = host.strip("[]")
     held = socket.socket(socket.AF_INET6 if ":" in bare else socket.AF_INET)
@@ -159,7 +169,7 @@ def reserve(listen: str) -> socket.socket:
         held.bind((bare, int(port)))
     except OSError as error:
         held.close()
-        raise InvalidInput("listen", f"cannot listen on {listen}: {why_failed(error)}") from error
+        raise InvalidInput(setting, f"cannot listen on {listen}: {why_failed(error)}") from error
     return held
 
 
@@ -167,6 +177,7 @@ def _announce(path: Path, workers: list[Worker]) -> None:
     ready = [worker.ready() or {} for worker in workers]
     content = {
         "grpc": ready[0].get("grpc"),
+        "http": ready[0].get("http"),
         "metrics": ready[0].get("metrics"),
         "transport": ready[0].get("transport"),
         "pid": os.getpid(),

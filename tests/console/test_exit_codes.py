@@ -108,6 +108,7 @@ NUMBERS = ("x", "-1", "nan", "inf", ABOVE_INT64, LONG)
 FAULTY: dict[tuple[str, str], tuple[list[str], tuple[str, ...]]] = {
     ("up", "port"): (["up", "--port"], (*NUMBERS, "65536")),
     ("up", "metrics_port"): (["up", "--metrics-port"], NUMBERS),
+    ("up", "http_port"): (["up", "--http-port"], NUMBERS),
     ("up", "etcd_port"): (["up", "--etcd-port"], NUMBERS),
     ("up", "workers"): (["up", "--workers"], (*NUMBERS, "0")),
     ("watch", "count"): (["watch", "a", "--count"], ("x", "-1", "0", "nan", LONG)),

@@ -124,7 +124,7 @@ def test_metrics_may_be_read_from_elsewhere(read: Callable[..., Any]) -> None:
 def test_workers_are_told_that_it_is_meant() -> None:
     for more, expected in ((["--insecure"], True), ([], False)):
         settings = read_serve(["--workers=2", *more])
-        given_on = worker_arguments(settings, 0, 7700, Path("r"))
+        given_on = worker_arguments(settings, 0, {"listen": 7700}, Path("r"))
         assert read_serve(given_on).insecure is expected
 
 

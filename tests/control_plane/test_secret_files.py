@@ -96,10 +96,12 @@ def test_each_program_takes_a_file_and_warns_of_arguments_alone(
 def test_workers_get_a_password_where_nobody_can_list_it(tmp_path: Path) -> None:
     file = written(tmp_path, b"hush\n")
     in_file = server_settings([f"--store-password-file={file}"])
-    words = worker_arguments(in_file, 0, 7700, tmp_path / "ready")
+    words = worker_arguments(in_file, 0, {"listen": 7700}, tmp_path / "ready")
     assert f"--store-password-file={file}" in words
     assert not [word for word in words if "hush" in word]
     assert "HOMEPORT_STORE_PASSWORD" not in worker_environment(in_file)
     given = server_settings(["--store-password=hush"])
-    assert not [word for word in worker_arguments(given, 0, 1, tmp_path / "r") if "hush" in word]
+    assert not [
+        word for word in worker_arguments(given, 0, {"listen": 1}, tmp_path / "r") if "hush" in word
+    ]
     assert worker_environment(given)["HOMEPORT_STORE_PASSWORD"] == "hush"

@@ -40,6 +40,15 @@ def up(
             help="Metrics and health over HTTP. Default: the port after --port.", min=0, max=65535
         ),
     ] = None,
+    http_port: Annotated[
+        int | None,
+        typer.Option(
+            help="For clients that have HTTP and JSON alone; 0: any free one. Default: the first "
+            "free one from the second after --port, 7702.",
+            min=0,
+            max=65535,
+        ),
+    ] = None,
     etcd_port: Annotated[
         int | None,
         typer.Option(
@@ -69,6 +78,7 @@ def up(
     and keeps its data between runs.
     """
     from console.cli.up import run_until_stopped
+    from console.local.stack import first_free_port
     from console.local.stack_plan import StackOptions
     from control_plane.fleet.file import SAMPLE
 
@@ -80,12 +90,17 @@ def up(
         metrics_port = min(port + 1, 65535) if port else 0
     if etcd_port is None:
         etcd_port = min(port + 9, 65535) if port else 0
+    if http_port is None:
+        taken = (metrics_port, etcd_port)
+        after = [one for one in range(port + 2, min(port + 12, 65536)) if one not in taken]
+        http_port = first_free_port(after) if port else 0
     options = StackOptions(
         data_dir=data_dir,
         units=units or SAMPLE,
         store=store,
         port=port,
         metrics_port=metrics_port,
+        http_port=http_port,
         etcd_port=etcd_port,
         geo=geo,
         workers=workers,

@@ -4,7 +4,7 @@
 
 The content type chooses the mode, as the binding has it. One event is answered with its
 position, or its refusal as the status; a batch with a result for each event, 200 also where
-some were refused. aiohttp, because its parser is in C and bounds what it reads.
+some were refused.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import asyncio
 import math
 import ssl
 from collections.abc import Iterable, Sequence
-from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -27,11 +26,10 @@ from control_plane.errors import (
     Unauthenticated,
     Unavailable,
 )
-from control_plane.printable import why_failed
+from control_plane.http_serving.listener import HttpListener, identity_of_request
 from control_plane.quotas.quotas import Quotas
 from control_plane.serving.connection_limits import ConnectionLimits
 from control_plane.serving.connection_watch import ConnectionWatch
-from control_plane.serving.peer_identity import PeerIdentity, identity_of_certificate
 from control_plane.serving.status import code_of
 from data_sharing.api.call_quotas import count_events
 from data_sharing.api.callers import Callers, party
@@ -51,12 +49,10 @@ from data_sharing.api.cloudevent_json import (
     envelopes_from_batch,
 )
 from data_sharing.api.feed_service import PUBLISH_BATCH
-from data_sharing.api.first_requests import FirstRequests
 from data_sharing.api.http_errors import (
-    JsonConnection,
     error_response,
     errors_as_json,
-    server_log,
+    unreadable,
 )
 from data_sharing.feeds.attributes import shown
 from data_sharing.feeds.intake import Envelope, Refusal
@@ -66,7 +62,6 @@ CHARSETS = ("", "utf-8", "utf8", "us-ascii")  # that JSON can be said in (RFC 82
 MAX_BODY_BYTES = 1 << 20
 ANSWER_S = 30.0
 READ_S = 30.0
-HANDSHAKE_S = 10.0
 _STATUS: tuple[tuple[type[ServiceError], int], ...] = (
     (InvalidInput, 400),
     (NotFound, 404),
@@ -97,73 +92,33 @@ class HttpEvents:
         limits: ConnectionLimits | None = None,
     ) -> None:
         """watch: of the process; limits: of the connections to this port."""
-        self._listen = listen
         self._publisher = publisher
         self._callers = callers
         self._quotas = quotas
-        self._tls = tls
-        self._watch = watch or ConnectionWatch()
-        self._limits = limits or ConnectionLimits()
-        self._first_requests = FirstRequests(self._limits.first_message_s)
-        self._port = 0
-        self._runner: web.AppRunner | None = None
-        self._listener: asyncio.Server | None = None
-        self.address = ""
+        self._listener = HttpListener(
+            listen,
+            what="events",
+            add_routes=lambda router: router.add_post(EVENTS_PATH, self._post),
+            middlewares=[errors_as_json],
+            error=unreadable,
+            max_body_bytes=MAX_BODY_BYTES,
+            tls=tls,
+            watch=watch,
+            limits=limits,
+        )
+
+    @property
+    def address(self) -> str:
+        """host:port where it listens; empty: nowhere."""
+        return self._listener.address
 
     async def start(self) -> None:
         """Raises InvalidInput where the address cannot be had."""
-        if not self._listen:
-            return
-        application = web.Application(
-            client_max_size=MAX_BODY_BYTES,
-            middlewares=[self._first_requests.middleware, errors_as_json],
-        )
-        application.router.add_post(EVENTS_PATH, self._post)
-        self._runner = web.AppRunner(application, access_log=None, logger=server_log())
-        await self._runner.setup()
-        host, _, port = self._listen.rpartition(":")
-        try:
-            self._listener = await asyncio.get_running_loop().create_server(
-                partial(self._connection, self._runner),
-                host.strip("[]"),
-                int(port),
-                ssl=self._tls,
-                ssl_handshake_timeout=HANDSHAKE_S if self._tls else None,
-                backlog=128,
-            )
-        except OSError as error:
-            await self._runner.cleanup()
-            self._runner = None
-            raise InvalidInput(
-                "http_listen",
-                f"cannot listen on {self._listen} for events: {why_failed(error)}; choose another "
-                "--http-listen",
-            ) from error
-        self._port = self._listener.sockets[0].getsockname()[1]
-        self.address = f"{host}:{self._port}"
-        self._watch.hold(self._port, self._limits, is_proxy=lambda _: False)
-        if self._runner.server is not None:
-            self._first_requests.start(self._runner.server)
+        await self._listener.start()
 
     async def stop(self) -> None:
         """Finishes what is under way."""
-        if self._listener is not None:
-            self._listener.close()
-            await asyncio.to_thread(self._watch.release, self._port)
-            await self._first_requests.stop()
-        if self._runner is not None:
-            await self._runner.cleanup()
-
-    @staticmethod
-    def _connection(runner: web.AppRunner) -> JsonConnection:
-        assert runner.server is not None
-        return JsonConnection(
-            runner.server,
-            loop=asyncio.get_running_loop(),
-            access_log=None,  # type: ignore[arg-type]  # none, as AppRunner takes it
-            logger=server_log(),
-            keepalive_timeout=75.0,
-        )
+        await self._listener.stop()
 
     async def _post(self, request: web.Request) -> web.StreamResponse:
         try:
@@ -182,7 +137,7 @@ class HttpEvents:
         metadata = [("authorization", text) for text in request.headers.getall("Authorization", [])]
         tenant = request.match_info["tenant"]
         method = ROUTES["POST", EVENTS_PATH]
-        whose = party(self._callers.admit(method, metadata, _identity(request)), tenant)
+        whose = party(self._callers.admit(method, metadata, identity_of_request(request)), tenant)
         async with asyncio.timeout(READ_S):
             body = await request.read()
         headers = event_headers(request.headers.items())
@@ -218,13 +173,6 @@ class HttpEvents:
     ) -> Sequence[Answer]:
         async with asyncio.timeout(ANSWER_S):
             return await self._publisher.publish(tenant, envelopes, application=application)
-
-
-def _identity(request: web.Request) -> PeerIdentity | None:
-    """Of the certificate that TLS has verified, if the caller has shown one."""
-    tls = request.get_extra_info("ssl_object")
-    shown = tls.getpeercert(binary_form=True) if tls is not None else None
-    return identity_of_certificate(ssl.DER_cert_to_PEM_cert(shown).encode()) if shown else None
 
 
 def _one(kind: str, headers: dict[str, str] | Refusal, body: bytes) -> Envelope | Refusal:

@@ -44,6 +44,7 @@ def test_facts_of_earlier_programs_reach_later_ones() -> None:
         "--store-password-file=data/etcd-password",
         "--listen=127.0.0.1:0",
         "--metrics-listen=127.0.0.1:7701",
+        "--http-listen=127.0.0.1:0",
         "--transport=auto",
         "--workers=2",
         "--snapshot=data/snapshot",

@@ -1,0 +1,123 @@
+"""Messages as JSON, by the JSON mapping of protobuf (https://protobuf.dev/programming-guides/json/).
+
+What is read is bounded before: its bytes by whoever hands them over, its depth here. Names of
+fields may be written as in the contract or in lower camel case, and are answered in the latter;
+fields without presence are always there, so that `"released": false` can be read.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from google.protobuf import json_format
+from google.protobuf.message import Message
+
+from control_plane.errors import InvalidInput
+from control_plane.printable import quoted
+
+MOST_LEVELS = 16  # of objects and lists in each other; the contract has fewer
+_NO_FIELD = re.compile(r'no field named "([^"]{0,200})"')
+_AT_FIELD = re.compile(r"^Failed to parse (\S{1,200}) field")
+
+
+def read_message(content: bytes, message: Message, fixed: Mapping[str, str]) -> Message:
+    """Fills an empty message. fixed: fields that are known from elsewhere; a body that gives one of
+    them has to say the same. Empty content is {}. Raises InvalidInput."""
+    if content.strip():
+        _refuse_depth(content)
+        try:
+            document = json.loads(content.decode(), object_pairs_hook=_object)
+            _refuse_other_than_objects(document, type(message).DESCRIPTOR, "body")
+            json_format.ParseDict(document, message, max_recursion_depth=MOST_LEVELS)
+        except UnicodeDecodeError as error:
+            raise InvalidInput(
+                "body", f"the body is not UTF-8 (byte {error.start} is wrong)"
+            ) from error
+        except (json_format.ParseError, ValueError) as error:
+            raise _fault(error) from error
+    for name, value in fixed.items():
+        given = getattr(message, name)
+        if given and given != value:
+            raise InvalidInput(
+                name,
+                f"{name} is {quoted(given)} in the body and something else in the path or a "
+                "header; leave it out of the body",
+            )
+        try:
+            setattr(message, name, value)
+        except ValueError as error:  # half of a surrogate pair
+            raise InvalidInput(name, f"{name} is not Unicode text") from error
+    return message
+
+
+def to_json(message: Message) -> dict[str, Any]:
+    """A message of ours as what json.dumps takes."""
+    found: dict[str, Any] = json_format.MessageToDict(
+        message, always_print_fields_with_no_presence=True
+    )
+    return found
+
+
+def dumped(document: Any) -> bytes:
+    """JSON in UTF-8, on one line."""
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _refuse_depth(content: bytes) -> None:
+    """Brackets in texts count as well where there are many: no request of ours has such texts at
+    such a depth. Raises InvalidInput."""
+    if content.count(b"[") + content.count(b"{") <= MOST_LEVELS:
+        return
+    depth, in_text, escaped = 0, False, False
+    for byte in content:
+        if in_text:
+            if escaped:
+                escaped = False
+            elif byte == 0x5C:
+                escaped = True
+            elif byte == 0x22:
+                in_text = False
+        elif byte == 0x22:
+            in_text = True
+        elif byte in b"[{":
+            depth += 1
+            if depth > MOST_LEVELS:
+                raise InvalidInput("body", f"the body is nested more than {MOST_LEVELS} levels")
+        elif byte in b"]}":
+            depth -= 1
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Raises ValueError for a name that is there twice."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{quoted(twice[:80])} is there more than once")
+    return found
+
+
+def _refuse_other_than_objects(value: Any, kind: Any, path: str) -> None:
+    """A message is an object, and json_format takes an empty list or text for an empty one. Raises
+    InvalidInput."""
+    if kind.full_name.startswith("google.protobuf."):
+        return  # those have forms of their own
+    if not isinstance(value, dict):
+        raise InvalidInput(path, f"{path} is to be a JSON object")
+    for field in kind.fields:
+        inner = field.message_type
+        for name in {field.json_name, field.name} & value.keys():
+            if inner is None or field.is_repeated or value[name] is None:
+                continue
+            _refuse_other_than_objects(value[name], inner, field.name)
+
+
+def _fault(error: Exception) -> InvalidInput:
+    said = " ".join(str(error).split())
+    named = _NO_FIELD.search(said) or _AT_FIELD.search(said)
+    field = named.group(1) if named is not None else "body"
+    said = said.partition(" Available Fields")[0].rstrip(".")
+    return InvalidInput(field, f"the body is not what this takes: {said[:500]}")

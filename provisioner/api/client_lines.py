@@ -1,0 +1,134 @@
+"""Batches over HTTP: NDJSON, a ClientOrigin a line, answered with a ProvisionResult for each line,
+in their order. A line that cannot be read has an error in its place, and the others go on.
+
+They go to ProvisionMany in batches as its contract has them. What fails a whole batch (quotas) is
+told of each of its clients and of those behind it, unless nothing was answered before: then the
+request fails.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Final
+
+from aiohttp import web
+from google.rpc import error_details_pb2
+
+from control_plane.errors import InvalidInput, ServiceError
+from control_plane.http_serving.in_process import CallFailed, InProcessContext, InProcessMethods
+from control_plane.http_serving.json_messages import dumped, read_message, to_json
+from control_plane.http_serving.request_parts import read_body
+from control_plane.http_serving.routes import Route
+from control_plane.http_serving.status_json import CODES, PRIVATE, status_in
+from homeport.api.provisioning.v1 import provisioning_pb2 as pb
+from provisioner.api.requests import MAX_BATCH
+
+NDJSON: Final = "application/x-ndjson"
+MOST_BYTES: Final = 1 << 20
+MOST_LINES: Final = 5_000
+MOST_LINE_BYTES: Final = 4_096
+
+
+class ClientLines:
+    """Answers requests of the route of ProvisionMany."""
+
+    def __init__(self, methods: InProcessMethods) -> None:
+        self._methods = methods
+
+    async def answer(
+        self, request: web.Request, route: Route, asked: Any, context: InProcessContext
+    ) -> web.Response:
+        """asked: a ProvisionManyRequest without clients. Raises InvalidInput, CallFailed, and what
+        reading a body raises."""
+        body = await read_body(request, MOST_BYTES, NDJSON)
+        lines = [line for line in body.split(b"\n") if line.strip()]
+        if not 0 < len(lines) <= MOST_LINES:
+            raise InvalidInput(
+                "body",
+                f"the body has {len(lines):,} lines; send 1 to {MOST_LINES:,}, each a JSON object "
+                'such as {"clientId": "c-1", "address": "203.0.113.7"}',
+            )
+        results: list[pb.ProvisionResult | None] = [None] * len(lines)
+        sent: list[Sequence[int]] = []  # the lines of each batch under way
+
+        async def batches() -> AsyncIterator[bytes]:
+            for start in range(0, len(lines), MAX_BATCH):
+                numbers = range(start, min(start + MAX_BATCH, len(lines)))
+                found = await asyncio.to_thread(_read_lines, [lines[one] for one in numbers])
+                good = []
+                batch = pb.ProvisionManyRequest()
+                batch.CopyFrom(asked)
+                for number, one in zip(numbers, found, strict=True):
+                    if isinstance(one, pb.ProvisionResult):
+                        results[number] = one
+                    else:
+                        good.append(number)
+                        batch.clients.append(one)
+                if good:
+                    sent.append(good)
+                    yield batch.SerializeToString()
+
+        answered = 0
+        failure: pb.ClientError | None = None
+        try:
+            async for response in self._methods.stream(route.method, batches(), context):
+                read = pb.ProvisionManyResponse.FromString(response).results
+                for number, result in zip(sent[answered], read, strict=True):
+                    results[number] = result
+                answered += 1
+        except CallFailed as failed:
+            if not answered:
+                raise
+            failure = _client_error(failed)
+        return web.Response(
+            body=await asyncio.to_thread(_written, results, lines, failure),
+            content_type=NDJSON,
+            headers=PRIVATE,
+        )
+
+
+def _read_lines(lines: Sequence[bytes]) -> list[pb.ClientOrigin | pb.ProvisionResult]:
+    """What each line says, or its error."""
+    return [_read_line(line) for line in lines]
+
+
+def _read_line(line: bytes) -> pb.ClientOrigin | pb.ProvisionResult:
+    try:
+        if len(line) > MOST_LINE_BYTES:
+            raise InvalidInput("line", f"a line has at most {MOST_LINE_BYTES:,} bytes")
+        client = pb.ClientOrigin()
+        read_message(line, client, {})
+    except ServiceError as error:
+        return pb.ProvisionResult(error=_client_error(CallFailed(status_in(error))))
+    return client
+
+
+def _client_error(failed: CallFailed) -> pb.ClientError:
+    status = failed.status
+    found = pb.ClientError(code=CODES.get(status.code, "UNKNOWN"), message=status.message)
+    bad, retry = error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
+    for detail in status.details:
+        if detail.Unpack(bad) and bad.field_violations:
+            found.field = bad.field_violations[0].field
+        elif detail.Unpack(retry):
+            found.retry_after.CopyFrom(retry.retry_delay)
+    return found
+
+
+def _written(
+    results: Sequence[pb.ProvisionResult | None],
+    lines: Sequence[bytes],
+    failure: pb.ClientError | None,
+) -> bytes:
+    """All results as lines; those that are not there failed."""
+    out = []
+    for result, line in zip(results, lines, strict=True):
+        if result is None:
+            read = _read_line(line)
+            result = read if isinstance(read, pb.ProvisionResult) else None
+            if isinstance(read, pb.ClientOrigin):
+                result = pb.ProvisionResult(client_id=read.client_id, error=failure)
+        assert result is not None
+        out.append(dumped(to_json(result)) + b"\n")
+    return b"".join(out)

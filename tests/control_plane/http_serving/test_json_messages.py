@@ -1,0 +1,105 @@
+"""JSON to messages and back: what is taken, what is refused by which name, what is answered."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from control_plane.errors import InvalidInput
+from control_plane.http_serving.json_messages import MOST_LEVELS, dumped, read_message, to_json
+from homeport.api.provisioning.v1 import provisioning_pb2 as pb
+
+
+def read(text: str | bytes, **fixed: str) -> pb.ProvisionRequest:
+    content = text if isinstance(text, bytes) else text.encode()
+    message = pb.ProvisionRequest()
+    read_message(content, message, fixed)
+    return message
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("", pb.ProvisionRequest(), id="nothing"),
+        pytest.param(" \r\n", pb.ProvisionRequest(), id="blanks"),
+        pytest.param("{}", pb.ProvisionRequest(), id="an-empty-object"),
+        pytest.param(
+            '{"withoutTicket": true}', pb.ProvisionRequest(without_ticket=True), id="camel-case"
+        ),
+        pytest.param(
+            '{"without_ticket": true}', pb.ProvisionRequest(without_ticket=True), id="as-in-proto"
+        ),
+        pytest.param('{"ticket": null}', pb.ProvisionRequest(), id="null-is-left-out"),
+        pytest.param(
+            '{"ticket": "' + "[" * 100 + '"}',
+            pb.ProvisionRequest(ticket="[" * 100),
+            id="brackets-in-a-text-are-no-depth",
+        ),
+        pytest.param(
+            '{"ticket": "\\"' + "{" * 100 + '"}',
+            pb.ProvisionRequest(ticket='"' + "{" * 100),
+            id="behind-an-escaped-quote-as-well",
+        ),
+    ],
+)
+def test_taken(text: str, expected: pb.ProvisionRequest) -> None:
+    assert read(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        pytest.param("nope", "body", id="no-json"),
+        pytest.param("[]", "body", id="a-list"),
+        pytest.param("null", "body", id="null"),
+        pytest.param('""', "body", id="an-empty-text"),
+        pytest.param('{"position": []}', "position", id="a-list-for-a-message"),
+        pytest.param('{"position": ""}', "position", id="a-text-for-a-message"),
+        pytest.param('"x"', "body", id="a-text"),
+        pytest.param("{} {}", "body", id="two-objects"),
+        pytest.param(b"\xff{}", "body", id="no-utf-8"),
+        pytest.param(b"\xef\xbb\xbf{}", "body", id="a-byte-order-mark"),
+        pytest.param('{"addres": "x"}', "addres", id="a-name-that-is-none"),
+        pytest.param('{"address": 1}', "address", id="a-number-for-a-text"),
+        pytest.param('{"withoutTicket": "yes"}', "withoutTicket", id="a-text-for-a-bool"),
+        pytest.param('{"ticket": "a", "ticket": "b"}', "body", id="a-name-twice"),
+        pytest.param('{"address": "1.1.1.1", "position": {}}', "body", id="two-of-a-oneof"),
+        pytest.param('{"ticket": "\\ud800"}', "ticket", id="half-a-surrogate-pair"),
+        pytest.param("[" * 60_000, "body", id="deep-lists"),
+        pytest.param('{"a":' * 10_000, "body", id="deep-objects"),
+        pytest.param('{"position": ' + "[" * 100 + "]" * 100 + "}", "body", id="deep-in-a-field"),
+        pytest.param('{"position": {"latitude": 1e999}}', "latitude", id="beyond-a-double"),
+    ],
+)
+def test_refused(text: str | bytes, field: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        read(text)
+    assert refused.value.field == field
+    assert len(refused.value.message) < 800
+
+
+def test_what_is_known_from_elsewhere_may_be_said_again() -> None:
+    assert read('{"clientId": "a"}', client_id="a", tenant="t").tenant == "t"
+    with pytest.raises(InvalidInput) as refused:
+        read('{"clientId": "b"}', client_id="a")
+    assert refused.value.field == "client_id"
+
+
+@given(st.integers(1, 40), st.integers(0, 40))
+def test_depth_is_bounded_whatever_stands_beside(levels: int, beside: int) -> None:
+    text = '{"a":' * levels + "1" + "}" * levels
+    padded = '{"ticket": "' + "{[" * beside + '", "x": ' + text + "}"
+    with pytest.raises(InvalidInput) as refused:
+        read(padded)
+    assert ("nested" in refused.value.message) is (levels + 1 > MOST_LEVELS)
+
+
+def test_answers_have_what_is_false_and_empty() -> None:
+    assert to_json(pb.ReleaseAssignmentResponse()) == {"released": False}
+    answer = to_json(pb.Assignment(epoch=2**60, client_id="€"))
+    assert answer["epoch"] == str(2**60)
+    assert json.loads(dumped(answer)) == answer
+    assert b"\n" not in dumped({"a": "b\nc"})
