@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import aiohttp
 import grpc
 import pytest
 from google.protobuf import descriptor_pool, message_factory
@@ -20,6 +21,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from control_plane.auth.method_access import MethodAccess, access_of
 from control_plane.auth.roles import IMPLIED, Role
 from data_sharing.wiring.server import SERVICES as DATA_SERVICES
+from provisioner.api.http_routes import ROUTES
 from provisioner.wiring.services import SERVICES as PROVISIONER_SERVICES
 from tests.support import servers
 from tests.support.data_sharing_server import SharingServer
@@ -164,6 +166,48 @@ async def check(address: str, services: tuple[str, ...]) -> int:
                             )
     assert not wrong, "\n".join(map(str, wrong))
     return calls
+
+
+async def check_http(address: str) -> int:
+    """The same of the HTTP routes. Returns how many requests that were."""
+    pool = descriptor_pool.Default()
+    requests = 0
+    wrong = []
+    timeout = aiohttp.ClientTimeout(total=ANSWER_S)
+    async with aiohttp.ClientSession(f"http://{address}", timeout=timeout) as session:
+        for route in ROUTES:
+            service, _, name = route.method.lstrip("/").partition("/")
+            access = access_of(pool.FindServiceByName(service).methods_by_name[name])
+            assert access is not None
+            kind_of_body = "application/x-ndjson" if route.lines else "application/json"
+            for kind in KINDS:
+                for names in (OWN, OTHER):
+                    path = route.path.format(tenant=names["tenant"], client_id="c")
+                    headers = {"authorization": f"Bearer {kind.token}"} if kind.token else {}
+                    body = None
+                    if not route.reads:
+                        headers["content-type"] = kind_of_body
+                        body = b'{"clientId": "c"}'
+                    async with session.request(
+                        route.verb, path, data=body, headers=headers
+                    ) as answered:
+                        status = answered.status
+                    requests += 1
+                    open_ = opens(access, kind, names)
+                    if (status not in (401, 403)) is not open_:
+                        wrong.append((name, kind.token, *names.values(), open_, status))
+    assert not wrong, "\n".join(map(str, wrong))
+    return requests
+
+
+async def test_http_routes(tmp_path):
+    (tmp_path / "tokens.toml").write_text(tokens())
+    with servers.Server(
+        tmp_path, "server", f"embedded:{tmp_path / 'store.db'}", "--http-listen=127.0.0.1:0",
+        f"--tokens={tmp_path / 'tokens.toml'}", "--drain-s=0",
+    ) as server:  # fmt: skip
+        # Tenants that are there, so that nobody is refused for the lack of one.
+        assert await check_http(str(server.told["http"])) > 150
 
 
 @pytest.mark.parametrize("transport", ["native", "grpcio"])

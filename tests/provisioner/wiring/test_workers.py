@@ -14,7 +14,7 @@ OF_ITS_OWN = {"workers": 1, "listen": "127.0.0.1:7700", "ready_file": READY}
 
 
 def of_a_worker(settings: Settings) -> Settings:
-    return read_settings(worker_arguments(settings, 0, 7700, READY))
+    return read_settings(worker_arguments(settings, 0, {"listen": 7700}, READY))
 
 
 @pytest.mark.parametrize(
