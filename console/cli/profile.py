@@ -173,6 +173,9 @@ def choose_target(
     stack = local_stack(servers)
     if stack is not None:  # `homeport up` runs it on this machine
         chosen["ca"] = chosen["ca"] or stack.ca
+        if chosen["ca"] == stack.ca and not (chosen["certificate"] or chosen["certificate_key"]):
+            chosen["certificate"] = stack.certificate
+            chosen["certificate_key"] = stack.certificate_key
     try:
         check_shown_certificate(
             chosen["certificate"] or None, chosen["certificate_key"] or None, chosen["ca"] or None

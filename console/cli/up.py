@@ -28,7 +28,7 @@ from console.local.stack import (
     secured,
 )
 from console.local.stack_plan import ETCD, ETCD_USER, StackOptions, password_file, plan_stack
-from console.local.stack_security import StackSecurity
+from console.local.stack_security import OPERATOR, StackSecurity
 from control_plane.fleet.file import read_fleet
 from control_plane.private_files import private_folder
 from control_plane.ready_file import clear_ready_file, write_ready_file
@@ -46,17 +46,21 @@ _SECURED_NOW = """TLS and tokens are new to {0}, which has data from before:
 
 
 def run_until_stopped(
-    options: StackOptions, ready_file: Path | None, *, insecure: bool = False
+    options: StackOptions,
+    ready_file: Path | None,
+    *,
+    insecure: bool = False,
+    mutual: bool = False,
 ) -> None:
-    """insecure: without TLS and tokens. Returns once everything has stopped as told. Raises
-    ServiceError where the stack cannot start, or a program of it keeps ending; nothing is left
-    running then either."""
+    """insecure: without TLS and tokens; mutual: callers show certificates, too. Returns once
+    everything has stopped as told. Raises ServiceError where the stack cannot start, or a program
+    of it keeps ending; nothing is left running then either."""
     # A mistake in it is said at once, and not by a program's log.
     units = [unit.id for unit in read_fleet(options.units)]
     if options.geo is not None:
         GeoDatabase.open(options.geo)
     if not insecure:
-        options = secured(options)
+        options = secured(options, mutual=mutual)
     plan = plan_stack(options)
 
     unsecured = _has_unsecured_data(options)
@@ -172,8 +176,11 @@ def _store_url(options: StackOptions, stack: LocalStack) -> str:
 def _security_facts(security: StackSecurity | None) -> list[tuple[str, str]]:
     if security is None:
         return [("security", "none: no TLS, and whoever can connect may do everything")]
-    found = f"{security.ca} (CA), {security.operator_token_file} (token)"
-    return [("security", f"TLS and tokens, known to this user's programs; {escape(found)}")]
+    found, what = f"{security.ca} (CA), {security.operator_token_file} (token)", "TLS and tokens"
+    if security.mutual:
+        found += f", {security.certificate(OPERATOR)} (certificate, its key beside it)"
+        what = "mTLS and tokens"
+    return [("security", f"{what}, known to this user's programs; {escape(found)}")]
 
 
 def _where_next(stack: LocalStack, options: StackOptions, store: str) -> RenderableType:

@@ -84,7 +84,7 @@ class DecisionsStack:
             "--listen=127.0.0.1:0",
             "--http-listen=",
             "--metrics-listen=",
-            *security.shown("server"),
+            *security.serving("server"),
             f"--tokens={security.tokens}",
         )
         self.server = str(facts["grpc"])

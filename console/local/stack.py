@@ -35,7 +35,7 @@ from console.local.stack_plan import (
     restart_delay_s,
     settled_arguments,
 )
-from console.local.stack_security import StackSecurity, agent_holder, make_security
+from console.local.stack_security import OPERATOR, StackSecurity, agent_holder, make_security
 from control_plane.auth.credentials import TOKEN_BYTES
 from control_plane.errors import ServiceError
 from control_plane.printable import why_failed
@@ -256,9 +256,11 @@ class LocalStack:
         self.stop()
 
 
-def secured(options: StackOptions) -> StackOptions:
-    """The same with what secures it in the data directory; `make_stack_security` makes that."""
-    return replace(options, security=StackSecurity(folder=options.data_dir / "security"))
+def secured(options: StackOptions, *, mutual: bool = False) -> StackOptions:
+    """The same with what secures it in the data directory; `make_stack_security` makes that.
+    mutual: servers ask for certificates as well."""
+    security = StackSecurity(folder=options.data_dir / "security", mutual=mutual)
+    return replace(options, security=security)
 
 
 def make_stack_security(security: StackSecurity, units: Sequence[str]) -> None:
@@ -305,13 +307,15 @@ def check_port_is_free(flag: str, port: int) -> None:
 def ready_document(
     stack: LocalStack, store: str, security: StackSecurity | None
 ) -> Mapping[str, object]:
-    """What `homeport up --ready-file` writes: with `ca` and `token_file` where it is secured."""
+    """What `homeport up --ready-file` writes: with `ca` and `token_file` where it is secured,
+    `certificate` and `certificate_key` where servers ask for them."""
     secured = (
         {}
         if security is None
         else {
             "ca": str(security.ca.resolve()),
             "token_file": str(security.operator_token_file.resolve()),
+            **_operator_certificate(security),
         }
     )
     guarded = any(program.name == ETCD for program in stack.plan.programs)
@@ -335,4 +339,14 @@ def record_document(stack: LocalStack, security: StackSecurity) -> Mapping[str, 
         "addresses": [stack.grpc, *stack.units.values()],
         "ca": str(security.ca.resolve()),
         "token": security.operator_token(),
+        **_operator_certificate(security),
+    }
+
+
+def _operator_certificate(security: StackSecurity) -> Mapping[str, str]:
+    if not security.mutual:
+        return {}
+    return {
+        "certificate": str(security.certificate(OPERATOR).resolve()),
+        "certificate_key": str(security.key(OPERATOR).resolve()),
     }

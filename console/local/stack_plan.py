@@ -187,14 +187,14 @@ def _server_security(security: StackSecurity | None) -> tuple[str, ...]:
     if security is None:
         return ()
     tokens = f"--tokens={security.tokens}"
-    return (*security.shown(SERVER), tokens, f"--unit-ca={security.ca}")
+    return (*security.serving(SERVER), tokens, *security.calling(SERVER, prefix="unit-"))
 
 
 def _agent_security(security: StackSecurity | None) -> tuple[str, ...]:
     if security is None:
         return ()
     token = f"--config={security.settings(AGENT)}"
-    return (*security.shown(AGENT), f"--ca={security.ca}", token)
+    return (*security.serving(AGENT), *security.calling(AGENT), token)
 
 
 def _program(

@@ -1,7 +1,7 @@
 """StackSecurity: what secures a stack on one machine: a CA of its own, certificates for its
-programs, tokens for its operator and its agents. Made as it starts, kept in its data directory for
-its user alone; the CA, the operator's token and what somebody has issued beside it stay what they
-are between runs.
+programs and its operator, tokens for its operator and its agents. Made as it starts, kept in its
+data directory for its user alone; the CA, the operator's token and what somebody has issued beside
+it stay what they are between runs.
 """
 
 from __future__ import annotations
@@ -20,13 +20,16 @@ from control_plane.private_files import FILE_MODE, private_folder
 TRUST_DOMAIN = "homeport.local"
 HOSTS, ADDRESSES = ("localhost",), ("127.0.0.1", "::1")
 CA, CA_KEY, TOKENS, OPERATOR_TOKEN = "ca.pem", "ca.key", "tokens.toml", "operator.token"
+OPERATOR = "operator"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackSecurity:
-    """Files below one folder."""
+    """Files below one folder. mutual: servers take those alone who show a certificate of the CA;
+    what they may do, their tokens say."""
 
     folder: Path
+    mutual: bool = False
 
     @property
     def ca(self) -> Path:
@@ -53,9 +56,19 @@ class StackSecurity:
     def operator_token(self) -> str:
         return self.operator_token_file.read_text().strip()
 
-    def shown(self, name: str) -> tuple[str, str]:
+    def serving(self, name: str) -> tuple[str, ...]:
         """The arguments of a server that shows this certificate."""
-        return f"--tls-certificate={self.certificate(name)}", f"--tls-key={self.key(name)}"
+        shown = f"--tls-certificate={self.certificate(name)}", f"--tls-key={self.key(name)}"
+        return (*shown, f"--tls-client-ca={self.ca}") if self.mutual else shown
+
+    def calling(self, name: str, *, prefix: str = "") -> tuple[str, ...]:
+        """The arguments of a program that calls others of the stack, and shows this certificate to
+        those that ask for one. prefix: of their names, such as `unit-`."""
+        ca = f"--{prefix}ca={self.ca}"
+        if not self.mutual:
+            return (ca,)
+        key = f"{prefix}key" if prefix else "certificate-key"
+        return ca, f"--{prefix}certificate={self.certificate(name)}", f"--{key}={self.key(name)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,18 +87,23 @@ def make_security(
     now: datetime,
     random: Callable[[], bytes],
 ) -> None:
-    """Makes the files. programs: each gets a certificate that is named after it. random: 32 bytes
-    from a cryptographic source, new at each call. Raises OSError; InvalidInput for a tokens file
-    that cannot be read, Unavailable while somebody else edits it."""
+    """Makes the files. programs: each gets a certificate that is named after it; so does the
+    operator, where it is mutual. random: 32 bytes from a cryptographic source, new at each call.
+    Raises OSError; InvalidInput for a tokens file that cannot be read, Unavailable while somebody
+    else edits it."""
     private_folder(security.folder)
     authority = _authority(security, now)
-    for name in programs:
+    paths = {name: name for name in programs}
+    if security.mutual:
+        paths[OPERATOR] = f"operator/{OPERATOR}"
+    for name, path in paths.items():
+        serves = name != OPERATOR
         certificate, key = authority.issue(
             f"homeport {name}",
             now=now,
-            hosts=HOSTS,
-            addresses=ADDRESSES,
-            uris=[f"spiffe://{TRUST_DOMAIN}/{name}"],
+            hosts=HOSTS if serves else (),
+            addresses=ADDRESSES if serves else (),
+            uris=[f"spiffe://{TRUST_DOMAIN}/{path}"],
         )
         replace_file(security.certificate(name), certificate, mode=FILE_MODE)
         replace_file(security.key(name), key, mode=FILE_MODE)
@@ -97,7 +115,7 @@ def make_security(
         operator = new_token(random())
         replace_file(security.operator_token_file, f"{operator}\n".encode(), mode=FILE_MODE)
     editor = TokenEditor(security.tokens, now=now.timestamp, random=random)
-    editor.put(operator, "operator", {"roles": ["admin"]})
+    editor.put(operator, OPERATOR, {"roles": ["admin"]})
     for holder in holders:
         token = new_token(random())
         replace_file(

@@ -1,8 +1,8 @@
 """The stacks that `homeport up` runs on this machine, and how they are reached: over TLS, with a CA
-and a token of their own.
+and a token of their own, and a certificate where they ask for one.
 
 Each stack of this user writes a record while it runs; a client that is told nothing of TLS and
-token takes both from the record that names its servers. Nobody else's record is believed.
+token takes them from the record that names its servers. Nobody else's record is believed.
 """
 
 from __future__ import annotations
@@ -24,11 +24,14 @@ MOST_BYTES = 4 << 20  # of one: an address for each unit of a large fleet
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalStack:
-    """One that runs. addresses: host:port of its servers and units; ca: PEM file."""
+    """One that runs. addresses: host:port of its servers and units; ca: PEM file; certificate,
+    certificate_key: PEM files of its operator, empty where it asks nobody for a certificate."""
 
     addresses: frozenset[str]
     ca: str
     token: str
+    certificate: str = ""
+    certificate_key: str = ""
 
 
 def records_folder() -> Path:
@@ -65,8 +68,11 @@ def access_of(
     if found is None:
         return None, token
     try:
-        return Tls.from_files(found.ca), token if token is not None else found.token or None
-    except OSError:
+        tls = Tls.from_files(
+            found.ca, certificate=found.certificate or None, key=found.certificate_key or None
+        )
+        return tls, token if token is not None else found.token or None
+    except (OSError, ValueError):
         return None, token
 
 
@@ -76,9 +82,11 @@ def _read(path: Path) -> LocalStack | None:
         if not _is_ours(path, stat.S_ISREG) or path.stat().st_size > MOST_BYTES:
             return None
         content: Any = json.loads(path.read_bytes())
-        record = LocalStack(
-            addresses=frozenset(content["addresses"]), ca=content["ca"], token=content["token"]
-        )
+        texts = {name: content[name] for name in ("ca", "token")}
+        texts |= {name: content.get(name, "") for name in ("certificate", "certificate_key")}
+        if not all(isinstance(text, str) for text in texts.values()):
+            return None
+        record = LocalStack(addresses=frozenset(content["addresses"]), **texts)
         return record if _runs(content["pid"], content.get("started")) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 from pathlib import Path
 
@@ -222,3 +224,33 @@ def test_keys_of_clients_are_kept_for_each_profile(tmp_path, environ, profile, f
     config.write_text(f"[profiles.'{profile}']\ntenant = 't'\n" if profile else "")
     chosen = choose_target(Flags(profile=profile or None), environ, config)
     assert chosen.keys == Path(folder)
+
+
+@pytest.mark.parametrize(
+    ("flags", "shown"),
+    [
+        (Flags(), ("/s/ca.pem", "/s/operator.pem", "/s/operator.key")),
+        (Flags(ca="/s/ca.pem"), ("/s/ca.pem", "/s/operator.pem", "/s/operator.key")),
+        (Flags(ca="/mine.pem"), ("/mine.pem", "", "")),
+        (
+            Flags(certificate="/me.pem", certificate_key="/me.key"),
+            ("/s/ca.pem", "/me.pem", "/me.key"),
+        ),
+    ],
+)
+def test_a_local_stack_that_asks_for_certificates_gets_that_of_its_record(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    flags: Flags,
+    shown: tuple[str, str, str],
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (folder := tmp_path / f"homeport-{os.getuid()}").mkdir(mode=0o700)
+    record = {
+        "addresses": ["127.0.0.1:7700"], "ca": "/s/ca.pem", "token": "", "pid": os.getpid(),
+        "certificate": "/s/operator.pem", "certificate_key": "/s/operator.key",
+    }  # fmt: skip
+    (folder / "a.json").write_text(json.dumps(record))
+    (folder / "a.json").chmod(0o600)
+    found = choose_target(flags, {}, tmp_path / "none.toml")
+    assert (found.ca, found.certificate, found.certificate_key) == shown

@@ -14,6 +14,7 @@ import pytest
 
 import homeport
 from console.local.etcd_process import free_ports
+from tests.support.certificates import Authority
 from tests.support.go_programs import ETCD_3_6, ETCD_3_7, GoProgram, needs
 from tests.support.local_stack import Up, wait_until
 
@@ -108,6 +109,40 @@ def test_a_program_that_dies_is_started_again(tmp_path: Path, fleet: Path, child
         wait_until(lambda: admits(up, again), "the unit admits again")
         assert up.stop() == 0
         assert up.left_behind() == []
+
+
+def test_with_mtls_this_users_programs_show_certificates_by_themselves(
+    tmp_path: Path, fleet: Path
+) -> None:
+    """And whoever shows none, or another CA's, does not get as far as showing a token."""
+    with Up(tmp_path / "data", "--mtls", "--units", str(fleet)) as up:
+        with homeport.Client(up.grpc) as client:
+            home = client.provision("aiko", position=TOKYO)
+        assert homeport.admit(home.endpoint, home.ticket).admitted
+        listed = [sys.executable, "-m", "console.cli.main", "units", "list", "--server", up.grpc]
+        subprocess.run(listed, check=True, capture_output=True, timeout=60)
+        token = Path(up.ready["token_file"]).read_text().strip()
+        other = Authority.new().write(tmp_path, "other")
+        shown = up.ready["certificate"], up.ready["certificate_key"]
+        for certificate, key in ((None, None), other, shown):
+            tls = homeport.Tls.from_files(up.ready["ca"], certificate=certificate, key=key)
+            with homeport.Client(up.grpc, tls=tls, token=token, timeout_s=5.0) as client:
+                if (certificate, key) == shown:
+                    assert client.get("aiko").unit_id == "tokyo"
+                else:
+                    with pytest.raises(homeport.Unavailable):
+                        client.get("aiko")
+        with (
+            homeport.Client(up.grpc, tls=tls) as nobody,
+            pytest.raises(homeport.PermissionDenied),
+        ):
+            nobody.provision("liam")
+
+
+def test_mtls_and_insecure_are_opposites(tmp_path: Path, fleet: Path) -> None:
+    up = Up(tmp_path / "data", "--mtls", "--insecure", "--units", str(fleet)).start()
+    assert (up.finish(), "opposites" in up.err) == (2, True)
+    assert not (tmp_path / "data").exists()
 
 
 def test_nothing_is_left_when_it_is_killed_itself(tmp_path: Path, fleet: Path) -> None:

@@ -47,6 +47,23 @@ def test_ca_and_token_are_those_of_the_stack(folder: Path, servers: list[str]) -
     assert access_of(servers, None, "mine") == (Tls(root_certificates=ca), "mine")
 
 
+def test_the_certificate_is_that_of_the_stack(folder: Path) -> None:
+    certificate, key = Authority.new().write(folder.parent, "operator")
+    record(folder, certificate=str(certificate), certificate_key=str(key))
+    found, token = access_of([SERVER], None, None)
+    assert found == Tls.from_files(folder.parent / "ca.pem", certificate=certificate, key=key)
+    assert token == "t"
+    assert access_of([SERVER], Tls(), None) == (Tls(), None)
+
+
+@pytest.mark.parametrize("gone", ["certificate", "certificate_key"])
+@pytest.mark.parametrize("what", ["", "/nowhere.pem"])
+def test_half_a_certificate_is_none(folder: Path, gone: str, what: str) -> None:
+    certificate, key = Authority.new().write(folder.parent, "operator")
+    record(folder, **{"certificate": str(certificate), "certificate_key": str(key), gone: what})
+    assert access_of([SERVER], None, None) == (None, None)
+
+
 @pytest.mark.parametrize(
     ("tls", "found"), [(False, None), (True, Tls()), (Tls(server_name="x"), Tls(server_name="x"))]
 )
@@ -69,6 +86,7 @@ def test_other_servers_are_asked_as_before(folder: Path, servers: list[str]) -> 
         pytest.param({"pid": 2**22 + 1}, id="it does not run any more"),
         pytest.param({"pid": "x"}, id="no process"),
         pytest.param({"addresses": None}, id="no addresses"),
+        pytest.param({"certificate": 1}, id="a certificate that is no path"),
     ],
 )
 def test_a_record_of_no_running_stack_is_not_believed(folder: Path, more: dict[str, Any]) -> None:

@@ -71,6 +71,12 @@ def up(
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Without TLS and tokens, for tools that have none.")
     ] = False,
+    mtls: Annotated[
+        bool,
+        typer.Option(
+            "--mtls", help="Callers show a certificate of the stack's CA as well; this user's do."
+        ),
+    ] = False,
 ) -> None:
     """Runs Homeport on this machine until Ctrl-C.
 
@@ -85,6 +91,10 @@ def up(
     if transport not in ("auto", "native", "grpcio"):
         raise typer.BadParameter(
             f"{transport} is none of auto, native, grpcio", param_hint="--transport"
+        )
+    if mtls and insecure:
+        raise typer.BadParameter(
+            "--mtls and --insecure are opposites; give one of them", param_hint="--mtls"
         )
     if metrics_port is None:
         metrics_port = min(port + 1, 65535) if port else 0
@@ -106,7 +116,7 @@ def up(
         workers=workers,
         transport=transport,
     )
-    run_until_stopped(options, ready_file, insecure=insecure)
+    run_until_stopped(options, ready_file, insecure=insecure, mutual=mtls)
 
 
 def serve(context: typer.Context) -> None:

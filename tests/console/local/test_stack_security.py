@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from console.local.stack_plan import AGENT, SERVER
-from console.local.stack_security import StackSecurity, agent_holder, make_security
+from console.local.stack_security import OPERATOR, StackSecurity, agent_holder, make_security
 from control_plane.auth.callers import Caller
 from control_plane.auth.credentials import TOKEN_BYTES, is_issued_token
 from control_plane.auth.roles import Role
@@ -30,8 +30,8 @@ DAY = datetime.timedelta(days=1)
 NUMBERS = count()
 
 
-def made(folder: Path, *, now: datetime.datetime = NOW) -> StackSecurity:
-    security = StackSecurity(folder=folder / "security")
+def made(folder: Path, *, now: datetime.datetime = NOW, mutual: bool = False) -> StackSecurity:
+    security = StackSecurity(folder=folder / "security", mutual=mutual)
     make_security(
         security,
         programs=(SERVER, AGENT),
@@ -61,6 +61,31 @@ def test_servers_can_serve_with_it_and_are_named(tmp_path: Path) -> None:
         TlsFiles(security.certificate(name), security.key(name), security.ca, clock=lambda: 0.0)
         identity = identity_of_certificate(security.certificate(name).read_bytes())
         assert str(identity) == f"spiffe://homeport.local/{name}"
+
+
+def test_the_operator_has_a_certificate_where_servers_ask_for_one(tmp_path: Path) -> None:
+    assert not made(tmp_path).certificate(OPERATOR).exists()
+    security = made(tmp_path, mutual=True)
+    TlsFiles(security.certificate(OPERATOR), security.key(OPERATOR), clock=lambda: 0.0)
+    shown = security.certificate(OPERATOR).read_bytes()
+    assert str(identity_of_certificate(shown)) == "spiffe://homeport.local/operator/operator"
+    assert stat.S_IMODE(security.key(OPERATOR).stat().st_mode) == 0o600
+
+
+def test_arguments_ask_for_certificates_and_show_them(tmp_path: Path) -> None:
+    plain, mutual = (StackSecurity(folder=tmp_path, mutual=one) for one in (False, True))
+    ca = tmp_path / "ca.pem"
+    assert not any("client-ca" in one for one in plain.serving(SERVER))
+    assert plain.calling(AGENT) == (f"--ca={ca}",)
+    assert mutual.serving(SERVER)[-1] == f"--tls-client-ca={ca}"
+    assert mutual.calling(AGENT) == (
+        f"--ca={ca}",
+        f"--certificate={tmp_path}/agent.pem",
+        f"--certificate-key={tmp_path}/agent.key",
+    )
+    assert mutual.calling(SERVER, prefix="unit-")[1:] == (
+        f"--unit-certificate={tmp_path}/server.pem", f"--unit-key={tmp_path}/server.key",
+    )  # fmt: skip
 
 
 def test_the_tokens_are_what_their_holders_may_be(tmp_path: Path) -> None:
