@@ -27,9 +27,10 @@ from control_plane.serving.connection_settings import ConnectionSettings
 from control_plane.serving.server import Transport
 from control_plane.settings import read, said_by
 from control_plane.telemetry.log_settings import LogSettings
+from control_plane.tracing.settings import TracingSettings
 
 
-class Settings(AccessSettings, ConnectionSettings, LogSettings, WrappingSettings):
+class Settings(AccessSettings, ConnectionSettings, LogSettings, TracingSettings, WrappingSettings):
     """See the module; `homeport serve --help` shows these descriptions."""
 
     model_config = SettingsConfigDict(env_prefix="HOMEPORT_", cli_prog_name="homeport serve")

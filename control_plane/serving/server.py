@@ -33,6 +33,8 @@ from control_plane.serving.grpcio import MAX_STREAMS, grpcio_server, register_ho
 from control_plane.serving.peers import Proxies, peer_address
 from control_plane.serving.reflection import enable_reflection
 from control_plane.serving.tls import TlsFiles
+from control_plane.serving.traced_calls import TraceInterceptor, traced_hot
+from control_plane.tracing.tracer import Tracer
 
 LAST_ANSWERS_S = 1.0  # for telling those whose calls are not finished within the grace
 PENDING_CALLS = 1_000_000  # connections and their streams are bounded; grpcio cancels any beyond
@@ -77,9 +79,10 @@ class Server:
         limits: ConnectionLimits | None = None,
         proxies: Proxies | None = None,
         watch: ConnectionWatch | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         """proxies: trusted ones, which may have more connections than others. watch: of the
-        process, where it has several servers."""
+        process, where it has several servers. tracer: None: calls are not traced."""
         self.tls = tls
         self._share_port = share_port
         self._limits = limits or ConnectionLimits()
@@ -88,6 +91,8 @@ class Server:
         self._ports: list[int] = []
         self.transport = choose_transport(transport)
         hot = {f"/{s.name}/{name}": method for s in services for name, method in s.hot.items()}
+        if tracer is not None:
+            hot = {path: traced_hot(path, method, tracer) for path, method in hot.items()}
         options: list[tuple[str, Any]] = [
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
             ("grpc.max_send_message_length", 4 * MAX_MESSAGE_BYTES),
@@ -117,7 +122,8 @@ class Server:
         )
         self.statistics = CallStatistics()
         counter = CallCounter(self.statistics)
-        behind = [first_message, counter, self._errors_to_status, *interceptors]
+        traces = [] if tracer is None else [TraceInterceptor(tracer, hot.keys())]
+        behind = [first_message, counter, *traces, self._errors_to_status, *interceptors]
         self._server: aio.Server
         if self.transport is Transport.NATIVE:
             from control_plane.serving.native import NativeServer

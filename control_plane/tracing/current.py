@@ -28,6 +28,11 @@ def current_trace() -> TraceIds | None:
     return _CURRENT.get()
 
 
+def set_current_trace(ids: TraceIds | None) -> None:
+    """From now on, for the rest of the task."""
+    _CURRENT.set(ids)
+
+
 @contextmanager
 def tracing(ids: TraceIds) -> Iterator[None]:
     """Within it, this is the trace."""

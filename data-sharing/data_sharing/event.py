@@ -25,3 +25,4 @@ class Event(msgspec.Struct, frozen=True):
     data: Mapping[str, Any]  # decoded JSON object, conforming to the feed's schema
     subject: str = ""  # CloudEvents `subject`
     position: int = 0  # in its log, growing by one; 0: not in a log yet
+    trace: str = ""  # which it came in with (data_sharing.spans); not known once it was kept

@@ -49,6 +49,7 @@ class Instruction(msgspec.Struct, frozen=True, kw_only=True):
     platform: str = ""  # the only one that may perform it; empty: any that has the application
     modification: Mapping[str, Any] | None = None  # how the plan had been changed by then
     causes: tuple[Cause, ...] = ()
+    trace: str = ""  # of the decision (data_sharing.spans); empty: none
 
 
 class Performance(StrEnum):

@@ -23,10 +23,11 @@ from control_plane.serving.connection_settings import ConnectionSettings
 from control_plane.serving.server import Transport
 from control_plane.settings import read, said_by
 from control_plane.telemetry.log_settings import LogSettings
+from control_plane.tracing.settings import TracingSettings
 from data_sharing.runtimes.processes import ProcessPolicy
 
 
-class Settings(AccessSettings, ConnectionSettings, LogSettings, WrappingSettings):
+class Settings(AccessSettings, ConnectionSettings, LogSettings, TracingSettings, WrappingSettings):
     """See the module; `homeport share --help` shows these descriptions."""
 
     model_config = SettingsConfigDict(

@@ -64,6 +64,7 @@ class Delivery:
     partition: str
     fence: int  # grows with each worker that takes the partition over
     attempt: int  # from 1; a higher one runs it again, where that is allowed
+    trace: str = ""  # of its sending; no part of what is ordered
 
 
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -101,6 +102,7 @@ class _Claims(msgspec.Struct, omit_defaults=True):
     only: str = ""
     mod: dict[str, Any] | None = None
     causes: list[_Cause] = []
+    trace: str = ""
 
 
 _read_claims = msgspec.json.Decoder(_Claims).decode
@@ -154,6 +156,7 @@ def sign(delivery: Delivery, key: SigningKey, now_ms: int) -> str:
         only=what.platform,
         mod=None if what.modification is None else dict(what.modification),
         causes=[_Cause(*cause) for cause in what.causes],
+        trace=delivery.trace,
     )
     signer = EddsaSigner(key.private, key_id=key.key_id, typ=INSTRUCTION_TYPE)
     return signer.sign(_write(claims))
@@ -258,4 +261,5 @@ class InstructionVerifier:
             partition=claims.partition,
             fence=claims.fence,
             attempt=claims.attempt,
+            trace=claims.trace,
         )

@@ -27,12 +27,14 @@ from control_plane.store.port import (
     Txn,
     TxnResult,
 )
+from control_plane.tracing.tracer import Tracer
 from control_plane.turns import Turns
 from provisioner.ledger import transactions
 from provisioner.ledger.account import Account
 from provisioner.ledger.account_refresh import AccountRefresh
 from provisioner.ledger.batch import Batch, gather, touches
 from provisioner.ledger.commit_rules import CommitRules, WriteRoute
+from provisioner.ledger.commit_span import begin_commit, end_commit
 from provisioner.ledger.operations import Claim, Operation, Release, tell, tenant_of
 from provisioner.ledger.retransmit_timer import RetransmitTimer
 from provisioner.ledger.session import Session
@@ -77,6 +79,7 @@ class CommitQueue:
         self.refresh = AccountRefresh(
             session, rules.read_accounts, touched=touched, while_away=self.drop_expired
         )
+        self.tracer: Tracer | None = None  # of transactions; None: nothing is traced
         self.transactions = 0
         self.conflicts = 0
         self.under_way = 0  # transactions
@@ -176,7 +179,7 @@ class CommitQueue:
         began = self._clock()
         self.sizes.observe(len(batch.claims) + len(batch.releases))
         try:
-            result = await self._commit_txn(txn)
+            result = await self._commit_txn(txn, batch.claims)
         except StoreUnavailable as error:
             self._fail_batch(batch, error)
             return
@@ -212,12 +215,20 @@ class CommitQueue:
         else:
             await self._explain_refusal(batch, accounts, result)
 
-    async def _commit_txn(self, txn: Txn) -> TxnResult:
+    async def _commit_txn(self, txn: Txn, claims: Sequence[Claim]) -> TxnResult:
         self.under_way += 1
+        span = None if self.tracer is None else begin_commit(self.tracer, claims)
         try:
-            return await self._store.commit(txn, timeout_s=self._timer.wait_s)
+            result = await self._store.commit(txn, timeout_s=self._timer.wait_s)
+        except BaseException as error:
+            if span is not None:
+                span.end(type(error).__name__)
+            raise
         finally:
             self.under_way -= 1
+        if span is not None:
+            end_commit(span, result)
+        return result
 
     async def _explain_refusal(
         self, batch: Batch, accounts: Sequence[Account], result: TxnResult

@@ -16,6 +16,7 @@ from control_plane import keys
 from control_plane.errors import ServiceError
 from control_plane.store import port
 from control_plane.store.port import KeyValue
+from control_plane.tracing.tracer import Span
 from provisioner.ledger.account import Account
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ class Claim(Operation):
     value: bytes  # of A, for the unit that `choose` gave last
     plain = False  # True: it creates A, touches one unit, and has neither guards nor writes
     source: Account | None = None  # the unit that gets a slot back
+    recording: Span | None = None  # what is traced of its way through the ledger
 
     @abstractmethod
     def choose(self) -> Account | ServiceError:

@@ -14,6 +14,7 @@ from typing import Protocol
 from control_plane.fleet.capacity import CapacityRecord
 from control_plane.histogram import Histogram
 from control_plane.store.replica import Replica
+from control_plane.tracing.tracer import Tracer
 from provisioner.geo.location import Location
 from provisioner.ledger.account import Account
 from provisioner.ledger.operations import Claim, Lookup, Release
@@ -103,6 +104,10 @@ class Ledger(Protocol):
         ...
 
     # -- its life ----------------------------------------------------------------------
+
+    def use_tracer(self, tracer: Tracer) -> None:
+        """From now on transactions with clients that are traced have a span."""
+        ...
 
     async def start(self) -> None:
         """Begins a session and reads the capacity records. Raises Unavailable; then `run`

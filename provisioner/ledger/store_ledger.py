@@ -20,6 +20,7 @@ from control_plane.fleet.capacity import CapacityRecord, decode_capacity
 from control_plane.store.port import KeyValue, Store
 from control_plane.store.replica import Replica
 from control_plane.supervision import Supervisor
+from control_plane.tracing.tracer import Tracer
 from provisioner.ledger.account import NO_CAPACITY, Account
 from provisioner.ledger.commit_queue import CommitQueue
 from provisioner.ledger.commit_rules import CommitRules
@@ -174,6 +175,10 @@ class StoreLedger:
         return self.occupancy
 
     # -- its life ----------------------------------------------------------------------
+
+    def use_tracer(self, tracer: Tracer) -> None:
+        for queue in self.queues:
+            queue.tracer = tracer
 
     async def start(self) -> None:
         await self.session.open()

@@ -25,6 +25,7 @@ from control_plane.fleet.unit import TenantSpec
 from control_plane.histogram import TOP_MS, MillisecondHistogram
 from control_plane.identity.names import check_client_id
 from control_plane.serving.status import code_of
+from control_plane.serving.traced_calls import span_of
 from control_plane.store.port import KeyValue
 from provisioner.fleet_view import FleetView
 from provisioner.geo.locator import Locator
@@ -45,6 +46,7 @@ from provisioner.provisioning.placer import Placer
 from provisioner.provisioning.sampled_steps import SampledSteps, Step
 from provisioner.provisioning.single import SingleProvision, Sink
 from provisioner.provisioning.tenant_shares import TenantShares
+from provisioner.provisioning.traced_provision import begin_traced
 
 DEFAULT_TIMEOUT_S = 5.0  # a client without deadline of its own is answered within this
 CHECK_STORE_ABOVE = 0.02  # share of recent clients that were known
@@ -97,6 +99,7 @@ class Provisioner:
         self.known_times = MillisecondHistogram()
         self.failures: dict[str, int] = {}  # of those refused, by the name of their status
         self.steps = SampledSteps(clock)
+        self.traces_calls = False  # whether sinks may have spans
 
     @property
     def under_way(self) -> int:
@@ -155,6 +158,14 @@ class Provisioner:
         connection; `position`: latitude and longitude it declared, degrees; `proof`: what the
         caller showed. Raises InvalidInput and Unavailable before anything has begun."""
         check_client_id(client_id)
+        if self.traces_calls:  # all that a server without tracing spends on it
+            span = span_of(sink)
+            if span is not None:
+                begin_traced(
+                    self, span, tenant, client_id, address, position, sink,
+                    proof=proof, with_ticket=with_ticket, timeout_s=timeout_s,
+                )  # fmt: skip
+                return
         steps = self.steps
         if steps.open:
             steps.done(Step.ADMIT)

@@ -22,7 +22,9 @@ from control_plane.identity.jws import from_base64url
 from control_plane.identity.names import is_slug
 from control_plane.identity.tickets import ISSUER, TicketIssuer
 from control_plane.serving.status import code_of
+from control_plane.serving.traced_calls import span_of
 from control_plane.store.port import Health, OutcomeUnknown, StoreUnavailable
+from control_plane.tracing.tracer import Span
 from provisioner.fleet_view import FleetView
 from provisioner.provisioning.admission_control import Overloaded
 from provisioner.provisioning.answers import Answers, TicketedAssignment
@@ -189,6 +191,11 @@ class FallbackResponder:
         self._timer = asyncio.get_running_loop().call_later(
             fallback.silence_s(), self._answer_from_ticket
         )
+
+    @property
+    def span(self) -> Span | None:
+        """What is traced of its call."""
+        return span_of(self._sink)
 
     def reply(self, response: bytes) -> None:
         """What the store knows."""

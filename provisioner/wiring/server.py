@@ -20,6 +20,7 @@ from prometheus_client import CollectorRegistry
 from control_plane.errors import Refused
 from control_plane.supervision import Supervisor
 from control_plane.telemetry.endpoint import MetricsEndpoint
+from control_plane.tracing.otlp import opened_tracer
 from provisioner.ledger.port import Ledger
 from provisioner.moves.mover import Mover
 from provisioner.placement.filters import PlacementPolicy
@@ -61,6 +62,10 @@ async def serve(
     supervisor = Supervisor(clock=time.monotonic, jitter=rng.random, on_end=stop.set)
     policy = PlacementPolicy(nowhere=settings.nowhere)
     async with AsyncExitStack() as stack:
+        # Last to end: what draining does is traced as well.
+        tracer = await stack.enter_async_context(
+            opened_tracer(settings, "homeport-provisioner", wall_ns=time.time_ns)
+        )
         state = await read_state(settings, rng, supervisor, stop, stack)
         if state is None:
             return
@@ -69,8 +74,18 @@ async def serve(
             settings, state, moving.mover, moving.departures, policy, rng, stack
         )
         services = build_services(
-            settings, state, moving, use_case, rng, supervisor, share_port=share_port
+            settings,
+            state,
+            moving,
+            use_case,
+            rng,
+            supervisor,
+            share_port=share_port,
+            tracer=tracer,
         )
+        if tracer is not None:
+            use_case.provisioner.traces_calls = True
+            state.ledger.use_tracer(tracer)
         tasks = {**state.tasks(), **use_case.tasks(), **moving.tasks(), **services.tasks()}
         ledgers = (state.ledger, moving.mover)
         await _run(settings, stop, on_ready, services, ledgers, tasks, supervisor)

@@ -39,6 +39,7 @@ from control_plane.serving.peers import Proxies, parse_networks
 from control_plane.serving.server import Server
 from control_plane.store.opening import StoreUrl
 from control_plane.supervision import Supervisor
+from control_plane.tracing.tracer import Tracer
 from provisioner.api import fleet_service, provisioning_service, tenant_service
 from provisioner.api.audited_objects import audited_objects
 from provisioner.api.callers import Callers
@@ -109,6 +110,7 @@ def build_services(
     supervisor: Supervisor,
     *,
     share_port: bool,
+    tracer: Tracer | None,
 ) -> Services:
     """Over everything else. Raises InvalidInput."""
     store, fleet_view, cluster_set = state.store, state.fleet_view, state.cluster_set
@@ -233,6 +235,7 @@ def build_services(
         share_port=share_port,
         limits=settings.connection_limits(),
         proxies=proxies,
+        tracer=tracer,
     )
     http = JsonServer(
         settings.http_listen,

@@ -16,6 +16,7 @@ from homeport.channels import CLOSED, Tls, channel_options, credentials
 from homeport.credentials import ClientCredentials, Metadata
 from homeport.status_details import failure_of
 from homeport.steps import CacheDelete, CacheGet, CachePut, Method, Step, Steps, T, Try, Wait
+from homeport.tracing import traced_call, with_trace
 
 
 class AsyncCalls:
@@ -65,7 +66,8 @@ class AsyncCalls:
         shown = await self.metadata_for(step.client_id)
         call = self.method(step.server, step.method)
         try:
-            return await call(step.request, timeout=step.timeout_s, metadata=shown)
+            with traced_call(shown, step.method.stub, step.method.name) as metadata:
+                return await call(step.request, timeout=step.timeout_s, metadata=metadata)
         except aio.AioRpcError as error:
             return failure_of(error)
         except asyncio.CancelledError:
@@ -113,7 +115,7 @@ class AsyncCalls:
 
     def open(self, server: str, method: Method) -> Any:
         """gRPC's call object of a bidirectional stream, under way."""
-        return self.method(server, method)(metadata=self.metadata)
+        return self.method(server, method)(metadata=with_trace(self.metadata))
 
     async def close(self) -> None:
         """Ends calls under way and connections. Idempotent."""

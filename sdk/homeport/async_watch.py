@@ -14,6 +14,7 @@ from homeport.async_calls import AsyncCalls
 from homeport.async_stream import AsyncStream
 from homeport.failure import Code, Failure
 from homeport.steps import Notify, OpenWatch, Receive, WatchSteps
+from homeport.tracing import with_trace
 from homeport.values import Assignment, AssignmentChange
 
 log = logging.getLogger("homeport")
@@ -116,7 +117,7 @@ async def _run(calls: AsyncCalls, steps: WatchSteps) -> AsyncIterator[Assignment
                     if stream is not None:
                         stream.cancel()
                     shown = await calls.metadata_for(client_id)
-                    call = calls.method(server, method)(request, metadata=shown)
+                    call = calls.method(server, method)(request, metadata=with_trace(shown))
                     stream = AsyncStream(call, "keep-alive from the server")
                 case _:
                     reply = await calls.perform(step)

@@ -18,6 +18,7 @@ from homeport.channels import CLOSED, Tls, channel_options, credentials
 from homeport.credentials import ClientCredentials, Metadata
 from homeport.status_details import failure_of
 from homeport.steps import CacheDelete, CacheGet, CachePut, Method, Step, Steps, T, Try, Wait
+from homeport.tracing import traced_call
 
 
 class SyncCalls:
@@ -70,7 +71,8 @@ class SyncCalls:
         shown = self.metadata_for(step.client_id)
         call = self.method(step.server, step.method)
         try:
-            return call(step.request, timeout=step.timeout_s, metadata=shown)
+            with traced_call(shown, step.method.stub, step.method.name) as metadata:
+                return call(step.request, timeout=step.timeout_s, metadata=metadata)
         except grpc.RpcError as error:
             self._raise_if_closed()
             return failure_of(error)

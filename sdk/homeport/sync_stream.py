@@ -15,6 +15,7 @@ from homeport.failure import Code, Failure
 from homeport.status_details import failure_of
 from homeport.steps import Emit, EndRequests, OpenStream, Pull, Receive, Send, StreamSteps, Wait
 from homeport.sync_calls import SyncCalls
+from homeport.tracing import with_trace
 from homeport.values import ClientAt, ProvisionResult
 
 
@@ -97,7 +98,9 @@ def run_stream(
             elif isinstance(step, OpenStream):
                 if stream is not None:
                     stream.cancel()
-                stream = SyncStream(calls.method(step.server, step.method), calls.metadata)
+                stream = SyncStream(
+                    calls.method(step.server, step.method), with_trace(calls.metadata)
+                )
             else:
                 assert stream is not None, "the core opens a stream before it uses one"
                 reply = stream.perform(step)

@@ -16,6 +16,7 @@ from homeport.failure import Code, Failure
 from homeport.status_details import failure_of
 from homeport.steps import Notify, OpenWatch, Receive, Wait, WatchSteps
 from homeport.sync_calls import SyncCalls
+from homeport.tracing import with_trace
 from homeport.values import Assignment, AssignmentChange
 
 log = logging.getLogger("homeport")
@@ -103,7 +104,7 @@ class AssignmentWatch:
             if self._stream is not None:
                 self._stream.cancel()
             try:
-                call = method(step.request, metadata=shown)
+                call = method(step.request, metadata=with_trace(shown))
             except ValueError:  # what gRPC raises for a closed channel
                 raise RuntimeError(CLOSED) from None
             self._stream = _ResponseStream(call)

@@ -87,11 +87,12 @@ class DecisionWriter:
         event: Event,
         decided: EvaluationResult,
         now_ms: int,
+        trace: str = "",
     ) -> None:
-        """What came of an event."""
+        """What came of an event. trace: which instructions are of."""
         cause = Cause(event.source, event.id, event.type, event.position)
         tenant = event.tenant
-        instruction_ids = self._effects(db, batch, decided.effects, now_ms, cause)
+        instruction_ids = self._effects(db, batch, decided.effects, now_ms, cause, trace)
         for outcome in decided.outcomes:
             if outcome.verdict is RuleVerdict.FIRED:
                 self._fired(batch, tenant, outcome, instruction_ids, now_ms, event.position, cause)
@@ -151,6 +152,7 @@ class DecisionWriter:
         effects: Sequence[Effect],
         now_ms: int,
         cause: Cause | None,
+        trace: str = "",
     ) -> dict[str, str]:
         """Carries them out; ids of instructions by those of their effects."""
         instruction_ids: dict[str, str] = {}
@@ -158,7 +160,7 @@ class DecisionWriter:
             if isinstance(effect, PlanChange):
                 self._change_plan(db, effect, now_ms, cause)
                 continue
-            new = self._instructions.of_effect(effect, now_ms)
+            new = self._instructions.of_effect(effect, now_ms, trace)
             batch.instructions.append(new)
             instruction_ids[effect.id] = new.instruction.id
         return instruction_ids

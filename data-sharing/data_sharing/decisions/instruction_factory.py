@@ -41,8 +41,8 @@ class InstructionFactory:
     def __init__(self, find: FindVersion) -> None:
         self._find = find
 
-    def of_effect(self, effect: Invoke, now_ms: int) -> NewInstruction:
-        """A rule has an application perform something now."""
+    def of_effect(self, effect: Invoke, now_ms: int, trace: str = "") -> NewInstruction:
+        """A rule has an application perform something now. trace: of its decision."""
         return self._new(
             id=f"i-{effect.id}",
             tenant=effect.tenant,
@@ -56,6 +56,7 @@ class InstructionFactory:
             plan=effect.plan_id,
             occurrence_ms=effect.occurrence_ms or 0,
             causes=tuple(map(cause_of, effect.cause.events[:MOST_CAUSES])),
+            trace=trace,
         )
 
     def of_plan(
@@ -93,6 +94,7 @@ class InstructionFactory:
         rule: str = "",
         rule_version: int = 0,
         modification: Mapping[str, Any] | None = None,
+        trace: str = "",
     ) -> NewInstruction:
         version = self._find(tenant, application, "")
         found = version.manifest.action(action) if version is not None else None
@@ -114,6 +116,7 @@ class InstructionFactory:
             occurrence_ms=occurrence_ms,
             modification=modification,
             causes=causes,
+            trace=trace,
         )
         return NewInstruction(instruction, found is not None and found.needs_approval, fault)
 

@@ -23,6 +23,7 @@ from operator import attrgetter
 
 from control_plane import faultpoints
 from control_plane.errors import Conflict, ServiceError, Unavailable
+from control_plane.tracing.tracer import Tracer
 from data_sharing.database import Database
 from data_sharing.decisions import dead_letters, history, plan_store, worker_tables
 from data_sharing.decisions.decision_writer import DecisionCounts, DecisionWriter
@@ -38,6 +39,7 @@ from data_sharing.rules.cell_cache import CellCache, CellId, decoded
 from data_sharing.rules.results import NO_RESULT, Timer
 from data_sharing.rules.rule_health import ParkedCounts, RuleHealth
 from data_sharing.rules.ruleset import RuleSet
+from data_sharing.spans import begin_span, trace_within
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +63,7 @@ class DecisionWorker:
         self._state = CellCache(self._load)
         self.plans = PlanStore()
         self.rules = RuleSet()
+        self.tracer: Tracer | None = None  # of decisions; None: nothing is traced
         self.fence = 0
         self.counts = DecisionCounts()
         # By tenant and rule, where anything is; another thread reads it for metrics.
@@ -149,13 +152,18 @@ class DecisionWorker:
         write_event = self._writer.event
         batch = WriteBatch()
         for event in events:
+            trace = event.trace
+            span = begin_span(self.tracer, "decide", trace, feed=event.type) if trace else None
             decided = decide(event, now_ms=now_ms, state=state, plans=plans, explaining=True)
             if decided is not NO_RESULT:
-                write_event(db, batch, event, decided, now_ms)
+                write_event(db, batch, event, decided, now_ms, trace_within(span, trace))
                 if decided.outcomes:
                     batch.outcomes.append(
                         EventOutcomes(event.tenant, event.position, now_ms, decided.outcomes)
                     )
+            if span is not None:
+                span.set("homeport.effects", len(decided.effects))
+                span.end()
         batch.write(db)
         self._store_state(db)
 

@@ -18,6 +18,7 @@ from functools import partial
 
 from control_plane import faultpoints
 from control_plane.printable import quoted
+from control_plane.tracing.tracer import Tracer
 from data_sharing.database import Database
 from data_sharing.decisions import outbox
 from data_sharing.decisions.outbox import InstructionState, StoredInstruction
@@ -84,6 +85,10 @@ class Dispatcher:
         self.redelivered = 0
         self.rejected = 0
         database.on_commit.append(self._wake.set)
+
+    def use_tracer(self, tracer: Tracer) -> None:
+        """From now on instructions and outcomes of traces have spans."""
+        self._sender.tracer = self._recorder.tracer = tracer
 
     def __len__(self) -> int:
         """Instructions in memory."""

@@ -15,6 +15,7 @@ from data_sharing.decisions.outbox import StoredInstruction
 from data_sharing.event import Event
 from data_sharing.feeds.port import Candidate
 from data_sharing.instruction import OUTCOME_FEED, Performed
+from data_sharing.spans import extensions_of_trace
 
 SOURCE = "/homeport/decisions"
 MOST_OUTPUT = 16 * 1024  # of it in the event; all of it is with the instruction
@@ -50,8 +51,14 @@ def outcome_event(stored: StoredInstruction, performed: Performed) -> Candidate:
         time_ms=performed.ended_at_ms,
         data=data,
         subject=what.application,
+        trace=what.trace,
     )
-    return Candidate(event=event, content=msgspec.json.encode(data))
+    extensions = extensions_of_trace(what.trace) if what.trace else None
+    return Candidate(
+        event=event,
+        content=msgspec.json.encode(data),
+        attributes=msgspec.json.encode(extensions) if extensions else b"",
+    )
 
 
 class AppendInside(Protocol):

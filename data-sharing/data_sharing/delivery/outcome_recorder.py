@@ -12,10 +12,12 @@ import sqlite3
 from collections.abc import Callable
 from typing import TypeAlias
 
+from control_plane.tracing.tracer import Tracer
 from data_sharing.decisions import dead_letters, outbox
 from data_sharing.decisions.outbox import InstructionState, StoredInstruction
 from data_sharing.delivery.retry_policy import NextStep, Step, after_outcome
 from data_sharing.instruction import Instruction, Performed
+from data_sharing.spans import begin_span
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +43,7 @@ class OutcomeRecorder:
         wall_ms: Callable[[], int],
         check: CheckOutput = lambda _, performed: performed,
     ) -> None:
+        self.tracer: Tracer | None = None
         self._record_event = record_event
         self._check = check
         self._wall_ms = wall_ms
@@ -78,6 +81,17 @@ class OutcomeRecorder:
                 reason=next_step.reason, now_ms=now_ms,
             )  # fmt: skip
         self._record_event(db, stored, performed)
+        span = begin_span(
+            self.tracer,
+            "record outcome",
+            stored.instruction.trace,
+            instruction=performed.instruction,
+            platform=performed.platform,
+            attempt=performed.attempt,
+            status=performed.status.value,
+        )
+        if span is not None:
+            span.end()
         return next_step.step
 
     def end_as_dead_letter(self, db: sqlite3.Connection, instruction_id: str, reason: str) -> None:

@@ -13,12 +13,14 @@ from collections.abc import Callable
 from functools import partial
 
 from control_plane import faultpoints
+from control_plane.tracing.tracer import SpanKind, Tracer
 from data_sharing.database import Database
 from data_sharing.decisions import outbox
 from data_sharing.delivery.holders import Holders
 from data_sharing.delivery.in_flight_queue import InFlight
 from data_sharing.delivery.platform_sessions import PlatformSession
 from data_sharing.signing import Delivery, SigningKey, sign
+from data_sharing.spans import begin_span, trace_within
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +40,7 @@ class Sender:
         not_claimed: Callable[[InFlight], None],
         wall_ms: Callable[[], int],
     ) -> None:
+        self.tracer: Tracer | None = None
         self._database = database
         self._key = key
         self._partition = partition
@@ -75,14 +78,27 @@ class Sender:
 
     def _sign_and_send(self, item: InFlight, session: PlatformSession) -> None:
         self._holders.give(item.instruction.id, session.facts.name, item.attempt)
+        trace = item.instruction.trace
+        span = begin_span(
+            self.tracer,
+            "send instruction",
+            trace,
+            kind=SpanKind.PRODUCER,
+            instruction=item.instruction.id,
+            platform=session.facts.name,
+            attempt=item.attempt,
+        )
         delivery = Delivery(
             instruction=item.instruction,
             platform=session.facts.name,
             partition=self._partition,
             fence=self._fence,
             attempt=item.attempt,
+            trace=trace_within(span, trace),
         )
         session.send(sign(delivery, self._key, self._wall_ms()))
+        if span is not None:
+            span.end()
 
 
 def _log_failure(instruction_id: str, done: asyncio.Future[None]) -> None:

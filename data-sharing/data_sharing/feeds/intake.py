@@ -30,6 +30,7 @@ from data_sharing.feeds.attributes import (
 from data_sharing.feeds.attributes import parse_time as parse_time
 from data_sharing.feeds.feed import Feed, FindFeed
 from data_sharing.feeds.port import Candidate
+from data_sharing.spans import trace_of_extensions
 
 MAX_EVENT_BYTES = 64 * 1024  # what CloudEvents asks every intermediary to carry
 MAX_EXTENSIONS = 32
@@ -112,12 +113,14 @@ class Intake:
             time_ms = now_ms
         elif not now_ms - self._late_ms <= time_ms <= now_ms + self._ahead_ms:
             return self._implausible(time_ms, now_ms)
-        attributes = b""
+        attributes, trace = b"", ""
         if envelope.datacontenttype or envelope.dataschema or envelope.extensions:
             kept = _attributes(envelope.datacontenttype, envelope.dataschema, envelope.extensions)
             if isinstance(kept, Refusal):
                 return kept
             attributes = kept
+            if envelope.extensions:
+                trace = trace_of_extensions(envelope.extensions)
             if len(content) + len(attributes) > self._event_bytes:
                 return self._too_large()
         too_much = feed.schema.too_much_work(content)
@@ -138,7 +141,9 @@ class Intake:
         if key is None:
             return _no_key(feed)
         return Candidate(
-            Event(tenant, source, name, type_, key, time_ms, data, subject), content, attributes
+            Event(tenant, source, name, type_, key, time_ms, data, subject, 0, trace),
+            content,
+            attributes,
         )
 
     def _key(self, feed: Feed, envelope: Envelope, data: dict[str, Any]) -> str | None:

@@ -11,8 +11,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
+from msgspec.structs import replace
+
 from data_sharing.feeds.intake import Envelope, Intake, Refusal
 from data_sharing.feeds.port import Appended, Candidate, FeedLog
+from data_sharing.spans import trace_at_hand
 
 Answer: TypeAlias = Appended | Refusal
 
@@ -48,6 +51,8 @@ class Publisher:
                 candidates.append(judged)
             else:
                 refusals.append((place, judged))  # type: ignore[arg-type]
+        if trace := trace_at_hand():
+            candidates = [_traced(one, trace) for one in candidates]
         if not refusals:
             return self._log.append(candidates)  # type: ignore[return-value]
         self.refused.update([one.code for _, one in refusals])
@@ -71,3 +76,9 @@ class Publisher:
 
         self._log.append(candidates).add_done_callback(merge)
         return answer
+
+
+def _traced(candidate: Candidate, trace: str) -> Candidate:
+    """The event is of the call's trace, unless it says itself of which it is."""
+    event = candidate.event
+    return candidate if event.trace else replace(candidate, event=replace(event, trace=trace))

@@ -18,11 +18,14 @@ import msgspec
 
 from control_plane import faultpoints
 from control_plane.errors import Unavailable
+from control_plane.tracing.current import tracing
+from control_plane.tracing.tracer import Span, SpanKind, Tracer
 from data_sharing.instruction import Performance, Performed
 from data_sharing.platforms.journal import EntryState, Journal
 from data_sharing.platforms.reports import Report
 from data_sharing.runtimes.port import Installed, Invocation, InvocationStatus, Outcome
 from data_sharing.signing import Delivery, InstructionRefusal, InstructionVerifier, RefusalReason
+from data_sharing.spans import begin_span
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +70,7 @@ class PlatformHost:
         report: Callable[[Report], None],
     ) -> None:
         self.name = name
+        self.tracer: Tracer | None = None
         self.capacity = capacity  # instructions at once, those that wait for a thread included
         self._verifier = verifier
         self._journal = journal
@@ -160,12 +164,40 @@ class PlatformHost:
         """Performs it and reports, by when it does not count as running any more."""
         name = delivery.instruction.id
         try:
-            report = await self._perform(delivery, hosted)
+            report = await self._perform_traced(delivery, hosted)
         finally:
             del self._running[name]
         self._report(report)
 
-    async def _perform(self, delivery: Delivery, hosted: HostedApplication) -> Report:
+    async def _perform_traced(self, delivery: Delivery, hosted: HostedApplication) -> Report:
+        """With a span, where the delivery is of a trace."""
+        span = begin_span(
+            self.tracer,
+            "perform instruction",
+            delivery.trace,
+            kind=SpanKind.CONSUMER,
+            instruction=delivery.instruction.id,
+            application=hosted.application,
+            version=hosted.version,
+            attempt=delivery.attempt,
+        )
+        if span is None:
+            return await self._perform(delivery, hosted, None)
+        failed = "interrupted"
+        try:
+            with tracing(span.ids):
+                report = await self._perform(delivery, hosted, span)
+            if isinstance(report, Performed):
+                failed = "" if report.status is Performance.DONE else report.status.value
+            else:
+                failed = report.reason.value
+        finally:
+            span.end(failed)
+        return report
+
+    async def _perform(
+        self, delivery: Delivery, hosted: HostedApplication, span: Span | None
+    ) -> Report:
         what = delivery.instruction
 
         def refused(reason: RefusalReason, message: str) -> InstructionRefusal:
@@ -185,6 +217,7 @@ class PlatformHost:
                 log.error("nothing can be run: %s", error)
                 return refused(RefusalReason.BUSY, error.message)
             faultpoints.passing("platform.begin.after")
+            running = None if span is None else span.child("sandbox")
             outcome = await self._runner.invoke(
                 hosted.installed,
                 Invocation(
@@ -193,6 +226,8 @@ class PlatformHost:
                     key=what.id,
                 ),
             )
+        if running is not None:
+            running.end("" if outcome.status is InvocationStatus.DONE else outcome.status.value)
         faultpoints.passing("platform.run.after")
         performed = Performed(
             instruction=what.id,

@@ -18,11 +18,12 @@ from control_plane.exposure import check_shown_certificate
 from control_plane.identity.names import check_slug
 from control_plane.settings import read, said_by
 from control_plane.telemetry.log_settings import LogSettings
+from control_plane.tracing.settings import TracingSettings
 from data_sharing.platforms.installer import GRANTABLE
 from data_sharing.runtimes.processes import ProcessPolicy
 
 
-class PlatformSettings(LogSettings):
+class PlatformSettings(LogSettings, TracingSettings):
     """One platform."""
 
     model_config = SettingsConfigDict(

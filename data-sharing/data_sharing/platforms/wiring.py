@@ -19,6 +19,8 @@ from control_plane.identity.jws import from_base64url
 from control_plane.serving.dialing import FileDialer
 from control_plane.supervision import Supervisor
 from control_plane.telemetry.endpoint import MetricsEndpoint, Readiness
+from control_plane.tracing.otlp import opened_tracer
+from control_plane.tracing.tracer import Tracer
 from data_sharing.clock import clock_of
 from data_sharing.platforms.connection import PlatformConnection, PlatformIdentity
 from data_sharing.platforms.host import PlatformHost
@@ -48,6 +50,16 @@ async def run_platform(
     once all that was asked for is ready. Raises ServiceError, and grpc.aio.AioRpcError where the
     service will not have this platform. Whatever else its connection raises is the supervisor's
     business."""
+    async with opened_tracer(settings, "homeport-platform", wall_ns=time.time_ns) as tracer:
+        await _run_platform(settings, stop, on_ready, tracer)
+
+
+async def _run_platform(
+    settings: PlatformSettings,
+    stop: asyncio.Event,
+    on_ready: Callable[[dict[str, str]], None],
+    tracer: Tracer | None,
+) -> None:
     wall_ms = clock_of(settings.clock_file)
     pinned = read_keys(settings.instruction_keys) if settings.instruction_keys else {}
     connect = FileDialer(
@@ -78,6 +90,7 @@ async def run_platform(
                 wall_ms=wall_ms,
                 report=reports.put,
             )
+            host.tracer = tracer
             installer = Installer(
                 settings.tenant,
                 settings.data_dir / "artifacts",

@@ -41,6 +41,8 @@ from control_plane.serving.server import Server
 from control_plane.serving.tls import HTTP1, following
 from control_plane.supervision import Supervisor
 from control_plane.telemetry.endpoint import MetricsEndpoint
+from control_plane.tracing.otlp import opened_tracer
+from control_plane.tracing.tracer import Tracer
 from data_sharing.api import (
     decision_service,
     feed_service,
@@ -107,6 +109,16 @@ async def serve(
     """Serves until `stop` is set, then drains. Raises ServiceError where it cannot start, and,
     once it has drained, Conflict where another server has taken the decisions over. Whatever
     else a background task raises is the supervisor's business."""
+    async with opened_tracer(settings, "homeport-sharing", wall_ns=time.time_ns) as tracer:
+        await _serve(settings, stop, on_ready, tracer)
+
+
+async def _serve(
+    settings: Settings,
+    stop: asyncio.Event,
+    on_ready: Callable[[Serving], None],
+    tracer: Tracer | None,
+) -> None:
     rng = random.Random(secrets.randbits(64))
     supervisor = Supervisor(clock=time.monotonic, jitter=rng.random, on_end=stop.set)
     folder, wall_ms = settings.data_dir, clock_of(settings.clock_file)
@@ -145,6 +157,9 @@ async def serve(
                 keep_decisions_s=settings.keep_decisions_s,
                 wall_ms=wall_ms,
             )
+            if tracer is not None:
+                deciding.worker.tracer = tracer
+                deciding.dispatcher.use_tracer(tracer)
             feed_log = deciding.feed_log
             limits = IntakeLimits(
                 event_bytes=settings.max_event_bytes,
@@ -190,6 +205,7 @@ async def serve(
                 tls=tls,
                 limits=connections,
                 watch=watch,
+                tracer=tracer,
             )
             http = HttpEvents(
                 settings.http_listen,

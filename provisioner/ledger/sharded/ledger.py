@@ -17,6 +17,7 @@ from control_plane.fleet.capacity import CapacityRecord
 from control_plane.store.port import Store
 from control_plane.store.replica import Replica
 from control_plane.supervision import Supervisor
+from control_plane.tracing.tracer import Tracer
 from provisioner.geo.location import Location
 from provisioner.ledger.account import Account
 from provisioner.ledger.operations import Claim, Lookup, Move, Operation, Release
@@ -168,6 +169,10 @@ class ShardedLedger:
         return next(iter(self.cluster_ledgers.values())).capacity
 
     # -- its life ----------------------------------------------------------------------
+
+    def use_tracer(self, tracer: Tracer) -> None:
+        for ledger in self.cluster_ledgers.values():
+            ledger.use_tracer(tracer)
 
     async def start(self) -> None:
         await self.session.open()
