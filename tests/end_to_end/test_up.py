@@ -6,8 +6,10 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,19 @@ def admits(up: Up, home: homeport.Assignment) -> bool:
         return False
 
 
+def asked_over_http(up: Up, client_id: str) -> str:
+    """The client's unit, as HTTP and JSON have it, with the CA and token that `up` tells of."""
+    context = ssl.create_default_context(cafile=up.ready["ca"])
+    token = Path(up.ready["token_file"]).read_text().strip()
+    request = urllib.request.Request(
+        f"https://{up.ready['http']}/v1/tenants/default/clients/{client_id}:provision",
+        b'{"address": "81.2.69.142"}',
+        {"authorization": f"Bearer {token}", "content-type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=30.0, context=context) as answer:
+        return str(json.load(answer)["assignment"]["unitId"])
+
+
 @pytest.mark.parametrize("store", STORES)
 def test_it_serves_stops_on_ctrl_c_and_keeps_its_data(
     tmp_path: Path, fleet: Path, store: tuple[str, ...]
@@ -59,6 +74,7 @@ def test_it_serves_stops_on_ctrl_c_and_keeps_its_data(
         with homeport.Client(up.grpc) as client:
             home = client.provision("aiko", position=TOKYO)
         assert home.unit_id == "tokyo"
+        assert asked_over_http(up, "aiko") == "tokyo"
         assert home.endpoint == up.ready["units"]["tokyo"]
         assert homeport.admit(home.endpoint, home.ticket).admitted
         refused = homeport.admit(up.ready["units"]["dublin"], home.ticket)

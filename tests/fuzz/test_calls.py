@@ -10,11 +10,13 @@ import grpc
 import pytest
 
 from tests.support.fuzz.calls import Method, call_often, methods
-from tests.support.fuzz.http import request_often
+from tests.support.fuzz.http import event_request, request_often
+from tests.support.fuzz.http_clients import client_request
 from tests.support.fuzz.services import Services
 
 METHODS = methods()
 LONG_S = 3_600
+DEFECTS = (499, 500, 501, 502, 504)  # a server may be full or busy: 429, 503
 
 
 def test_every_service_of_the_contract_is_served(services: Services):
@@ -32,7 +34,21 @@ async def test_no_call_ends_in_a_defect(services: Services, method: Method, call
 
 @pytest.mark.timeout(LONG_S)
 async def test_no_http_request_ends_in_a_defect(services: Services, calls: int, seed: int):
-    answers = await request_often(services.http, calls=calls, seed=seed)
+    answers = await request_often(
+        services.http, calls=calls, seed=seed, make=event_request, defects=range(500, 600)
+    )
+    assert answers.defects[:3] == [], answers.statuses
+    assert answers.statuses.total() == calls
+    assert {200, 400} <= set(answers.statuses)
+
+
+@pytest.mark.timeout(LONG_S)
+async def test_no_http_request_of_clients_ends_in_a_defect(
+    services: Services, calls: int, seed: int
+):
+    answers = await request_often(
+        services.http_clients, calls=calls, seed=seed, make=client_request, defects=DEFECTS
+    )
     assert answers.defects[:3] == [], answers.statuses
     assert answers.statuses.total() == calls
     assert {200, 400} <= set(answers.statuses)

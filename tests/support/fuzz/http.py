@@ -1,12 +1,15 @@
-"""Requests over HTTP, made up: methods, paths, header fields and bodies, well formed and not."""
+"""Requests over HTTP, made up, and those with events: methods, paths, header fields and bodies,
+well formed or not."""
 
 from __future__ import annotations
 
 import asyncio
 import gzip
 from collections import Counter
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from random import Random
+from typing import TypeAlias
 
 from tests.support.event_cases import CASES, Door
 from tests.support.event_writing import header_fields, json_event
@@ -54,26 +57,33 @@ class HttpAnswers:
     defects: list[tuple[bytes, bytes]] = field(default_factory=list)  # answer, request
 
 
-async def request_often(address: str, *, calls: int, seed: int) -> HttpAnswers:
-    """`calls` requests, the same ones for the same seed."""
+Making: TypeAlias = Callable[[Random], tuple[bytes, bool]]
+"""A request, and whether it is whole, so that it has to be answered."""
+
+
+async def request_often(
+    address: str, *, calls: int, seed: int, make: Making, defects: Container[int]
+) -> HttpAnswers:
+    """`calls` requests, the same ones for the same seed. defects: statuses that are none that a
+    request may have."""
     answers, numbers = HttpAnswers(), iter(range(calls))
     host, _, port = address.rpartition(":")
 
     async def one_after_another() -> None:
         for number in numbers:
-            request, whole = _request(Random(f"{seed} {number}"))
+            request, whole = make(Random(f"{seed} {number}"))
             answer = await _answer(host, int(port), request, whole)
             status = int(answer.split(b" ", 2)[1]) if answer.startswith(b"HTTP/1.") else 0
             answers.statuses[status] += 1
-            if status >= 500 or (whole and not status):
+            if status in defects or (whole and not status):
                 answers.defects.append((answer[:400], request[:2_000]))
 
     await asyncio.gather(*(one_after_another() for _ in range(AT_ONCE)))
     return answers
 
 
-def _request(random: Random) -> tuple[bytes, bool]:
-    """And whether it is whole, so that it has to be answered."""
+def event_request(random: Random) -> tuple[bytes, bool]:
+    """One to the port of events."""
     case = random.choice(_CASES)
     name = f"{case.name} {random.randint(0, 99)}"
     fields: list[tuple[bytes, bytes]] = []

@@ -44,7 +44,8 @@ class Services:
     addresses: dict[str, str]
     logs: tuple[Path, ...]
     processes: tuple[subprocess.Popen[bytes], ...]
-    http: str
+    http: str  # for events
+    http_clients: str
     provisioner: str
     sharing: str
     agent: str
@@ -77,7 +78,9 @@ def serving(folder: Path, transport: str) -> Iterator[Services]:
     """All three, and what good calls need."""
     with ExitStack() as stack:
         store = f"embedded:{folder / 'store.db'}"
-        (provisioner,) = servers.start(stack, folder, store, 1, f"--transport={transport}")
+        (provisioner,) = servers.start(
+            stack, folder, store, 1, f"--transport={transport}", "--http-listen=127.0.0.1:0"
+        )
         asyncio.run(servers.apply(provisioner.address, servers.units(
             dublin=1_000, virginia=1_000, singapore=2,
         )))  # fmt: skip
@@ -96,6 +99,7 @@ def serving(folder: Path, transport: str) -> Iterator[Services]:
             logs=(folder / "server-0.log", folder / "server.log", agent_log),
             processes=(provisioner.process, sharing.process, agent),
             http=sharing.http,
+            http_clients=str(provisioner.told["http"]),
             provisioner=provisioner.address,
             sharing=sharing.address,
             agent=address,
