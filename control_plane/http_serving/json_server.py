@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from control_plane.http_serving.cross_origin import CrossOrigin
@@ -20,12 +21,23 @@ from control_plane.serving.errors_to_status import ErrorsToStatus
 from control_plane.serving.peers import Proxies
 from control_plane.serving.server import LAST_ANSWERS_S, Server, Service
 from control_plane.serving.tls import HTTP1, following
+from control_plane.serving.traced_calls import TraceInterceptor, traced_hot
+from control_plane.tracing.tracer import Tracer
 
 MOST_BYTES: Final = 1 << 20  # of any body, as of a message over gRPC
 POLL_S: Final = 0.02
 PAGE_HEADERS: Final = (
     "authorization", "content-type", "homeport-client-key", "homeport-ticket",
 )  # fmt: skip
+
+
+def _traced(service: Service, tracer: Tracer) -> Service:
+    """The same, with a span for each call of its hot methods."""
+    hot = {
+        name: traced_hot(f"/{service.name}/{name}", method, tracer)
+        for name, method in service.hot.items()
+    }
+    return replace(service, hot=hot)
 
 
 class JsonServer:
@@ -45,11 +57,17 @@ class JsonServer:
         limits: ConnectionLimits,
         proxies: Proxies,
         share_port: bool = False,
+        tracer: Tracer | None = None,
     ) -> None:
         """beside: whose TLS, statistics and watch of connections these are as well. interceptors:
-        its own, see there."""
+        its own, see there. tracer: None: calls are not traced."""
         self._errors_to_status = ErrorsToStatus()
-        behind = [CallCounter(beside.statistics), self._errors_to_status, *interceptors]
+        counter, traces = CallCounter(beside.statistics), list[Any]()
+        if tracer is not None:
+            hot = [f"/{one.name}/{name}" for one in services for name in one.hot]
+            traces = [TraceInterceptor(tracer, hot)]
+            services = [_traced(one, tracer) for one in services]
+        behind = [counter, *traces, self._errors_to_status, *interceptors]
         methods = InProcessMethods(services, behind)
         self._door = JsonDoor(
             routes,

@@ -249,6 +249,7 @@ def build_services(
         limits=settings.connection_limits(),
         proxies=proxies,
         share_port=share_port,
+        tracer=tracer,
     )
     loop_lag = EventLoopLag(clock=time.monotonic)
     return Services(

@@ -6,13 +6,9 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from http.client import HTTPMessage
 from pathlib import Path
-from typing import Any, NamedTuple
-from urllib.parse import quote
+from typing import Any
 
 import grpc
 import pytest
@@ -23,52 +19,12 @@ from provisioner.api.http_routes import openapi
 from tests.support import servers
 from tests.support.certificates import Authority
 from tests.support.etcd import StartEtcd
+from tests.support.http_door import JSON, Door, client
+from tests.support.trace_collector import TraceCollector
 
 ANSWER_S = 20.0
 PAGE = "https://app.example.net"
-JSON, NDJSON = "application/json", "application/x-ndjson"
-
-
-class Answer(NamedTuple):
-    status: int
-    headers: HTTPMessage
-    content: bytes
-
-    def json(self) -> Any:
-        return json.loads(self.content)
-
-
-class Door:
-    """Sends requests to one server."""
-
-    def __init__(self, url: str, context: ssl.SSLContext | None = None) -> None:
-        self.url = url
-        self._context = context
-
-    def __call__(
-        self,
-        verb: str,
-        path: str,
-        body: bytes | None = None,
-        *,
-        kind: str = JSON,
-        **headers: str,
-    ) -> Answer:
-        sent = {name.replace("_", "-"): value for name, value in headers.items()}
-        if body is not None:
-            sent.setdefault("content-type", kind)
-        request = urllib.request.Request(self.url + path, body, sent, method=verb)
-        try:
-            with urllib.request.urlopen(request, timeout=ANSWER_S, context=self._context) as got:
-                return Answer(got.status, got.headers, got.read())
-        except urllib.error.HTTPError as error:
-            with error:
-                return Answer(error.code, error.headers, error.read())
-
-
-def client(client_id: str, action: str = "", tenant: str = "default") -> str:
-    """The path of a client."""
-    return f"/v1/tenants/{tenant}/clients/{quote(client_id, safe='')}{action}"
+NDJSON = "application/x-ndjson"
 
 
 @pytest.fixture(scope="module")
@@ -396,3 +352,18 @@ def test_behind_tls_the_certificate_says_who_calls(tmp_path: Path) -> None:
         nothing = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
         with pytest.raises(OSError, match=r"certificate required|reset|EOF|closed"):
             Door(url, nothing)("GET", client("ann"))
+
+
+def test_a_request_is_part_of_its_caller_s_trace(tmp_path: Path) -> None:
+    trace, span = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+    parent = f"00-{trace}-{span}-01"
+    with TraceCollector() as collector:
+        with servers.Server(
+            tmp_path, "server", f"embedded:{tmp_path / 'store.db'}", "--http-listen=127.0.0.1:0",
+            f"--otlp-endpoint={collector.endpoint}",
+        ) as server:  # fmt: skip
+            door = Door(f"http://{server.told['http']}")
+            door("GET", client("ann"), traceparent=parent)
+            door("POST", client("ann", ":provision"), traceparent=parent)
+        names = {one.name for one in collector.spans() if one.parent_id == span}
+    assert {name.rpartition("/")[2] for name in names} == {"GetAssignment", "Provision"}
