@@ -72,7 +72,7 @@ class Kitchen:
         self.platform = PlatformProcess(
             self.folder, self.port, f"--clock-file={self.folder / 'clock'}"
         )
-        self.until(lambda: (self.folder / "hub" / "ready.json").exists())
+        self.until(lambda: self.platform.ready_file.exists())
 
     def create(self, spec: str) -> None:
         with grpc.insecure_channel(self.server.address) as channel:

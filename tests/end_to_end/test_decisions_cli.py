@@ -81,7 +81,7 @@ class House:
     def host(self) -> None:
         port = int(self.server.address.rpartition(":")[2])
         self.platform = PlatformProcess(self.folder, port, f"--tenant={self.tenant}")
-        self.until(lambda: (self.folder / "hub" / "ready.json").exists())
+        self.until(lambda: self.platform.ready_file.exists())
 
     def until(self, holds: Callable[[], bool]) -> None:
         end = time.monotonic() + WAIT_S

@@ -144,15 +144,15 @@ class PlatformProcess:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder / name
-        self._ready_file = folder / f"{name}-ready.json"
-        self._ready_file.unlink(missing_ok=True)
+        self.ready_file = folder / f"{name}-ready.json"
+        self.ready_file.unlink(missing_ok=True)
         self.log = folder / f"{name}.log"
         with self.log.open("a") as sink:
             self.process = subprocess.Popen(
                 [
                     sys.executable, "-m", "data_sharing.platforms", f"--name={name}",
                     "--applications=coffee", f"--data-dir={self.folder}",
-                    f"--server=127.0.0.1:{port}", f"--ready-file={self._ready_file}",
+                    f"--server=127.0.0.1:{port}", f"--ready-file={self.ready_file}",
                     "--ttl-s=2", *arguments,
                 ],
                 stdout=sink,
@@ -162,10 +162,10 @@ class PlatformProcess:
 
     async def ready(self) -> dict[str, object]:
         async with asyncio.timeout(WAIT_S):
-            while not self._ready_file.exists():
+            while not self.ready_file.exists():
                 assert self.process.poll() is None, self.log.read_text()
                 await asyncio.sleep(0.02)
-        facts: dict[str, object] = json.loads(self._ready_file.read_text())
+        facts: dict[str, object] = json.loads(self.ready_file.read_text())
         return facts
 
     async def ends(self) -> int:
