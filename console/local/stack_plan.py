@@ -26,7 +26,7 @@ DATA_FOLDER = DataFolder(
         "up.lock", "store.db*", "snapshot*", "etcd", "etcd-password*", "units", "run", "logs",
         "security",
     ),
-    earlier={"up.lock": b"", "sharing/sharing.db": SQLITE},
+    earlier={"up.lock": b"", "store.db": SQLITE, "sharing/sharing.db": SQLITE},
 )  # fmt: skip
 
 MOST_RESTARTS = 5  # within RESTART_WINDOW_S; one more death and the stack stops

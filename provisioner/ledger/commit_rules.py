@@ -92,12 +92,8 @@ class StoreCommitRules:
         self._store = store
         self._session = session
         self._tenants = tenants
+        self.refusal = None if tenants is None else tenants.refusal
         self.fixed_compares = 1 if tenants is None else 2
-
-    @property
-    def refusal(self) -> Callable[[bytes], ServiceError | None] | None:
-        tenants = self._tenants
-        return tenants.refusal if tenants is not None and tenants.stands else None
 
     def compares(self) -> Sequence[Compare]:
         return () if self._tenants is None else (self._tenants.compare,)

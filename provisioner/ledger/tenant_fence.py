@@ -28,12 +28,6 @@ class TenantFence:
         self._closed = closed
         self.compare: Compare = unchanged(keys.TENANTS_FENCE, 0)
 
-    @property
-    def stands(self) -> bool:
-        """Whether a tenant was ever removed, as far as is known: else nobody has to be asked
-        about."""
-        return bool(self.compare.operand)
-
     async def adopt(self, found: KeyValue | None) -> None:
         """Takes over what stands in the store, once the tenants are known as of it. Where that
         takes too long it is left as it was, and batches go on being refused."""
@@ -46,7 +40,10 @@ class TenantFence:
         self.compare = unchanged(keys.TENANTS_FENCE, revision)
 
     def refusal(self, assignment_key: bytes) -> ServiceError | None:
-        """Why this client may not be made."""
+        """Why this client may not be made. Where no tenant was ever removed, as far as is known,
+        nothing is asked."""
+        if not self.compare.operand:
+            return None
         tenant = assignment_key[len(keys.ASSIGNMENTS) :].partition(b"/")[0].decode()
         if not self._closed(tenant):
             return None

@@ -94,6 +94,7 @@ def test_what_the_refusal_says_to_do_helps(tmp_path: Path) -> None:
     ("kind", "files", "databases"),
     [
         (STACK, ["up.lock", "run/up.json", "logs/server.log"], ["store.db"]),
+        (STACK, [], ["store.db"]),
         (STACK, ["up.lock", "etcd/data/member", "etcd-password"], []),
         (STACK, [], ["sharing/sharing.db"]),
         (SHARING, ["signing.key"], ["sharing.db"]),

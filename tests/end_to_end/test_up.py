@@ -16,6 +16,7 @@ import pytest
 
 import homeport
 from console.local.etcd_process import free_ports
+from control_plane.data_folder import MARKER
 from tests.support.certificates import Authority
 from tests.support.go_programs import ETCD_3_6, ETCD_3_7, GoProgram, needs
 from tests.support.local_stack import Up, wait_until
@@ -214,6 +215,7 @@ def test_a_program_that_cannot_start_is_shown_with_the_end_of_its_log(
 ) -> None:
     """Here: the server, over a store that is none."""
     (tmp_path / "data").mkdir()
+    (tmp_path / "data" / MARKER).touch()
     (tmp_path / "data" / "store.db").write_text("no SQLite file" * 1_000)
     up = Up(tmp_path / "data", "--units", str(fleet)).start()
     assert up.finish() == 1

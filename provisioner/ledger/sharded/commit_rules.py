@@ -8,7 +8,7 @@ capacity record does not know this provisioner.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from control_plane import keys
 from control_plane.errors import ServiceError
@@ -46,12 +46,8 @@ class ClusterCommitRules:
         self._shards = shards
         self.route = route
         self._tenants = tenants
+        self.refusal = None if tenants is None else tenants.refusal
         self.fixed_compares = 2 if tenants is None else 3
-
-    @property
-    def refusal(self) -> Callable[[bytes], ServiceError | None] | None:
-        tenants = self._tenants
-        return tenants.refusal if tenants is not None and tenants.stands else None
 
     def compares(self) -> Sequence[Compare]:
         tenants = self._tenants

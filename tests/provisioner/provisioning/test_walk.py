@@ -161,7 +161,6 @@ async def walk(service: ProvisioningService, client_id: str) -> list[tuple[str, 
     with entries() as entered:
         service.provision_hot(call)
         answer = await call.sink.answer
-        await asyncio.sleep(0)
     assert isinstance(answer, bytes), answer
     return entered
 
