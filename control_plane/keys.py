@@ -30,6 +30,7 @@ TENANTS_FENCE = (ROOT + "tenants-fence").encode()  # rewritten when one is to be
 KEY_RING = (ROOT + "keys/ring").encode()
 ENROLMENT_GROUPS = (ROOT + "enrolment/groups/").encode()
 BOOTSTRAP_TOKENS = (ROOT + "enrolment/bootstrap/").encode()
+RESTORING = (ROOT + "restoring").encode()  # stands while a backup is being put into this store
 AUDIT_ENTRIES = (ROOT + "audit/entries/").encode()
 AUDIT_OPEN = (ROOT + "audit/open/").encode()
 AUDIT_HEAD = (ROOT + "audit/head").encode()  # the newest entry's place and hash

@@ -27,6 +27,7 @@ from control_plane.errors import InvalidInput, ServiceError
 from control_plane.printable import printable_lines, why_unreadable
 from control_plane.private_files import UMASK
 from control_plane.ready_file import clear_ready_file
+from control_plane.service_manager import STOPPING, feed_watchdog, notify
 from control_plane.serving.tls import TlsFiles
 from control_plane.settings import Misfits
 from control_plane.telemetry.logs import log_as_json
@@ -146,11 +147,18 @@ def run_on_uvloop(body: Coroutine[object, object, None]) -> None:
 
 
 def stop_on_signals() -> asyncio.Event:
-    """An event that SIGTERM and SIGINT set."""
+    """An event that SIGTERM and SIGINT set. The service manager hears of them, and that the loop
+    turns."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def ended() -> None:
+        notify(STOPPING)
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, ended)
+    feed_watchdog(loop)
     return stop
 
 

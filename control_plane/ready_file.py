@@ -15,6 +15,7 @@ from typing import Any
 
 from control_plane.files import replace_file
 from control_plane.private_files import FILE_MODE, private_folder
+from control_plane.service_manager import READY, notify
 
 
 def write_ready_file(
@@ -23,7 +24,8 @@ def write_ready_file(
     """Says that this process serves, and where; nothing where no file is asked for. `pid` and
     `started` are added: the process, and when it began as proc(5) has it, in clock ticks since
     boot, null where the system does not tell. Readers, who must be the same user, see all of it or
-    nothing."""
+    nothing. The service manager is told in any case."""
+    notify(READY)
     if path is None:
         return
     pid = os.getpid()

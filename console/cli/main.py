@@ -17,6 +17,7 @@ import typer
 from console.cli.commands import (
     apps,
     audit,
+    backups,
     clients,
     decisions,
     doctor,
@@ -65,6 +66,8 @@ app.add_typer(enrolment.app, name="enrolment", rich_help_panel="Fleet and tenant
 app.add_typer(keys.app, name="keys", rich_help_panel="Fleet and tenants")
 app.add_typer(tokens.app, name="tokens", rich_help_panel="Fleet and tenants")
 app.add_typer(store.app, name="store", rich_help_panel="Fleet and tenants")
+app.add_typer(backups.backup, name="backup", rich_help_panel="Fleet and tenants")
+app.add_typer(backups.restore, name="restore", rich_help_panel="Fleet and tenants")
 app.add_typer(apps.app, name="apps", rich_help_panel="Data sharing")
 app.add_typer(events.app, name="events", rich_help_panel="Data sharing")
 app.add_typer(decisions.app, name="decisions", rich_help_panel="Data sharing")

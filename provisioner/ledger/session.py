@@ -64,17 +64,21 @@ class Session:
         self.compare: Compare = session_compare(self.key, self.revision)  # holds while it stands
 
     async def open(self) -> None:
-        """Begins a session under a new id. Raises Unavailable when the store is away; Refused
-        where it must be alone and is not."""
+        """Begins a session under a new id. Raises Unavailable when the store is away, or a backup
+        is being put into it; Refused where it must be alone and is not."""
         name = self._new_id()
         lease = await self._store.lease_grant(self._ttl_s)
         key = keys.session(name)
         try:
             result = await self._store.commit(
                 Txn(
-                    compares=[absent(key), *((absent(keys.SHARD_MAP),) if self._alone else ())],
+                    compares=[
+                        absent(key),
+                        absent(keys.RESTORING),
+                        *((absent(keys.SHARD_MAP),) if self._alone else ()),
+                    ],
                     then=[Put(key, b"", lease)],
-                    otherwise=[Get(keys.SHARD_MAP)],
+                    otherwise=[Get(keys.SHARD_MAP), Get(keys.RESTORING)],
                 )
             )
         except LeaseLost as gone:
@@ -83,6 +87,11 @@ class Session:
             raise Refused(
                 "assignments of this store are spread over several clusters; give their "
                 "addresses with --assignment-stores"
+            )
+        if not result.succeeded and result.results[1]:
+            raise Unavailable(
+                "a backup is being put into this store; wait until `homeport restore` has ended, "
+                "and run it again into an empty store where it was interrupted"
             )
         if not result.succeeded:
             raise Unavailable(f"another provisioner is called {name}")

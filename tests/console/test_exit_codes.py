@@ -42,6 +42,7 @@ READS: dict[tuple[str, str], list[str]] = {
     ("tokens revoke", "tokens"): ["tokens", "revoke", "a", "--tokens", FILE],
     ("geo info", "geo"): ["geo", "info", "--geo", FILE],
     ("geo lookup", "geo"): ["geo", "lookup", "8.8.8.8", "--geo", FILE],
+    ("restore store", "file"): ["restore", "store", FILE],
     ("store map", "config"): ["store", "map", "--config", FILE],
     ("store status", "config"): ["store", "status", "--config", FILE],
     ("store move-shards", "config"): ["store", "move-shards", "--to", "b", "--config", FILE],
@@ -50,7 +51,7 @@ READS: dict[tuple[str, str], list[str]] = {
 # Those that are written, or are folders to be made.
 WRITTEN = {
     ("up", "data_dir"), ("up", "ready_file"), ("apps build", "into"), ("doctor", "data_dir"),
-    ("tokens issue", "tokens"), ("audit export", "file"),
+    ("tokens issue", "tokens"), ("audit export", "file"), ("backup store", "file"),
 }  # fmt: skip
 # What is wrong with these only a server says.
 SAID_BY_SERVERS = {"apps submit", "rules apply", "plans create", "events publish"}

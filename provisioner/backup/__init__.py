@@ -1,0 +1,1 @@
+"""All that a store holds in one file, and a store from such a file."""
