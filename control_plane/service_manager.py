@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 import socket
+from collections.abc import Callable
 
 log = logging.getLogger(__name__)
 
@@ -54,3 +55,18 @@ def feed_watchdog(loop: asyncio.AbstractEventLoop) -> None:
         loop.call_later(pause_s, alive)
 
     alive()
+
+
+class Watchdog:
+    """The same for a process without an event loop, which calls `turn` again and again. clock:
+    monotonic seconds."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock, self._pause_s = clock, watchdog_pause_s()
+        self._due = clock()
+
+    def turn(self) -> None:
+        """Says that it lives, where it is time to."""
+        if self._pause_s is not None and self._clock() >= self._due:
+            self._due = self._clock() + self._pause_s
+            notify(ALIVE)

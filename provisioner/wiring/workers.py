@@ -22,6 +22,7 @@ from types import FrameType
 from control_plane.errors import InvalidInput, Unavailable
 from control_plane.printable import why_failed
 from control_plane.ready_file import read_ready_file, ready_file_fault, write_ready_file
+from control_plane.service_manager import Watchdog
 from provisioner.settings import Settings
 
 SHARE_PORT = "HOMEPORT_SHARE_PORT"  # set for workers by their parent, by nobody else
@@ -107,6 +108,7 @@ def run_workers(settings: Settings) -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
+    watchdog = Watchdog(time.monotonic)
     with ExitStack() as stack:
         ports = {
             name: stack.enter_context(reserve(getattr(settings, name), name)).getsockname()[1]
@@ -129,14 +131,16 @@ def run_workers(settings: Settings) -> None:
                     raise Unavailable(
                         f"the workers did not start within {START_WITHIN_S:.0f} s{why}"
                     )
+                watchdog.turn()
                 time.sleep(POLL_S)
-            if settings.ready_file and not stopping:
+            if not stopping:
                 _announce(settings.ready_file, workers)
             while not stopping:
                 for worker in workers:
                     dead = worker.process.poll() is not None
                     if dead and time.monotonic() - worker.started_at > RESTART_AFTER_S:
                         worker.start()
+                watchdog.turn()
                 time.sleep(POLL_S)
         finally:
             for worker in workers:
@@ -173,7 +177,7 @@ def reserve(listen: str, setting: str = "listen") -> socket.socket:
     return held
 
 
-def _announce(path: Path, workers: list[Worker]) -> None:
+def _announce(path: Path | None, workers: list[Worker]) -> None:
     ready = [worker.ready() or {} for worker in workers]
     content = {
         "grpc": ready[0].get("grpc"),
