@@ -87,5 +87,6 @@ def _end(provider: TracerProvider, exporter: OTLPSpanExporter) -> None:
     flush = threading.Thread(target=provider.force_flush, name="last spans", daemon=True)
     flush.start()
     flush.join(LAST_S)
-    exporter.shutdown()  # ends what it is at, so that the rest ends at once
+    if flush.is_alive():
+        exporter.shutdown()  # ends what it is at, so that the rest ends at once
     provider.shutdown()
