@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.chart_values import CASES
 from tests.support.kube.chart_versions import CHART, UNIT_CHART, first_version
 from tests.support.kube.helm import Helm
 from tests.support.kube.operator import RELEASE, SERVER, Operator
@@ -96,16 +97,11 @@ def test_a_wrong_value_says_so_before_anything_is_made(helm: Helm) -> None:
         helm.template("hp", CHART, values={"provisoner": {"replicas": 2}})
 
 
-def test_the_cluster_takes_every_object_as_it_is(helm: Helm) -> None:
+@pytest.mark.parametrize(
+    ("chart", "case"),
+    [pytest.param(chart, case, id=f"{chart}-{case}") for chart in CASES for case in CASES[chart]],
+)
+def test_the_cluster_takes_every_object_as_it_is(helm: Helm, chart: str, case: str) -> None:
     """Server-side: unknown fields and values that contradict each other are refused."""
-    values = {
-        "tls": {"issuer": {"name": "ca"}},
-        "insecure": False,
-        "tokens": {"secret": "t"},
-        "store": {"endpoints": ["etcd:2379"], "tls": {"caSecret": "c"}},
-        "provisioner": {"autoscaling": {"enabled": True}},
-        "sharing": {"enabled": True},
-        "monitoring": {"serviceMonitor": True, "rules": True, "dashboards": True},
-    }
-    rendered = helm.template("hp", CHART, values=values)
+    rendered = helm.template("hp", CHART.parent / chart, values=CASES[chart][case])
     helm.cluster.kubectl("apply", "--dry-run=server", "--server-side", "-f", "-", stdin=rendered)

@@ -24,6 +24,7 @@ from console.cli.common_options import with_common_options
 from console.cli.main import app
 from provisioner.geo.database import bundled_path
 from tests.support.certificates import Authority
+from tests.support.chart_values import HOMEPORT, UNITS
 from tests.support.helm_rendering import (
     KUBERNETES,
     Rendered,
@@ -33,89 +34,6 @@ from tests.support.helm_rendering import (
     render,
 )
 
-STORE: dict[str, Any] = {"endpoints": ["etcd-0.etcd:2379", "etcd-1.etcd:2379"]}
-BASE: dict[str, Any] = {
-    "store": STORE, "tls": {"issuer": {"name": "ca"}}, "tokens": {"secret": "tokens"},
-}  # fmt: skip
-SHARING = BASE | {"sharing": {"enabled": True}}
-HOMEPORT: dict[str, dict[str, Any]] = {
-    "the-least": BASE,
-    "given-certificates": BASE | {"tls": {"source": "secret", "secrets": {"provisioner": "tls"}}},
-    "made-certificates": SHARING | {"tls": {"source": "generate", "hosts": ["p.example.net"]}},
-    "no-tls-behind-a-mesh": SHARING | {"tls": {"source": "none"}, "insecure": True},
-    "callers-show-certificates": BASE | {
-        "tls": {"issuer": {"name": "ca", "kind": "ClusterIssuer"}, "clientCa": {"secret": "ca"}},
-        "tokens": {},
-        "provisioner": {"settings": {
-            "certificate_trust_domain": "example.net", "certificate_operators": ["ann=admin"],
-        }},
-    },
-    "operators-by-openid": BASE | {"tokens": {}, "provisioner": {"settings": {
-        "oidc_issuer": "https://id.example.net", "oidc_audience": "homeport",
-        "oidc_roles": ["sre=operator"],
-    }}},
-    "a-store-with-everything": BASE | {"store": STORE | {
-        "user": "homeport", "password": {"secret": "password"},
-        "tls": {"caSecret": "ca", "certificateSecret": "tls"},
-        "assignmentStores": {"east": ["east:2379"], "west": ["west:2379", "west2:2379"]},
-    }},
-    "a-store-in-the-clear": BASE | {"store": STORE | {"tls": {"enabled": False}}},
-    "keys": SHARING | {"keys": {
-        "wrappingSecret": "wrapping", "masterSecret": "master", "signingSecret": "signing",
-    }},
-    "a-passphrase": SHARING | {"keys": {"passphraseSecret": "passphrase"}},
-    "units-and-geo": BASE | {
-        "units": {"caSecret": "ca", "certificateSecret": "tls"},
-        "geo": {"volume": {"persistentVolumeClaim": {"claimName": "geo"}}},
-    },
-    "sharing-and-a-platform": SHARING | {
-        "sharing": {"enabled": True, "settings": {"retain_bytes": 4 << 30, "drain_s": 30}},
-        "platform": {"enabled": True, "token": {"secret": "token"}, "certificateSecret": "tls",
-                     "settings": {"applications": "alarm,coffee@1.2.0", "threads": 4}},
-    },
-    "a-platform-elsewhere": BASE | {"platform": {
-        "enabled": True, "server": "sharing.example.net:7703", "caSecret": "ca",
-        "settings": {"applications": "alarm"},
-    }},
-    "everything-around": SHARING | {
-        "monitoring": {"serviceMonitor": True, "rules": True, "dashboards": True,
-                       "labels": {"release": "prometheus"}},
-        "provisioner": {
-            "autoscaling": {"enabled": True}, "priorityClassName": "high",
-            "extraArgs": ["--log-level=debug"], "extraEnv": [{"name": "TZ", "value": "UTC"}],
-            "podAnnotations": {"a": "b"}, "nodeSelector": {"disk": "ssd"},
-            "tolerations": [{"key": "a", "operator": "Exists"}],
-            "affinity": {"nodeAffinity": {}}, "service": {"type": "LoadBalancer"},
-            "settings": {"move_rate_per_s": 300, "quotas": {"provisions": {"tenant": 5}}},
-        },
-        "networkPolicy": {"callers": [{"namespaceSelector": {"matchLabels": {"a": "b"}}}]},
-        "commonLabels": {"team": "core"}, "image": {
-            "repository": "registry.example.net/homeport", "digest": "sha256:" + "0" * 64,
-            "pullSecrets": [{"name": "registry"}],
-        },
-        "test": {"tokenSecret": "token"},
-    },
-    "nothing-around": BASE | {
-        "networkPolicy": {"enabled": False}, "serviceAccount": {"create": False, "name": "own"},
-        "provisioner": {"disruptionBudget": {"enabled": False}, "snapshot": False},
-    },
-    **{f"transport-{name}": SHARING | {
-        "provisioner": {"settings": {"transport": name}},
-        "sharing": {"enabled": True, "settings": {"transport": name}},
-    } for name in ("auto", "native", "grpcio")},
-}  # fmt: skip
-UNIT = {"unit": {"id": "eu"}, "server": {"endpoints": ["a:7700", "b:7700"]}}
-UNITS: dict[str, dict[str, Any]] = {
-    "the-least": UNIT | {"tls": {"secret": "tls"}},
-    "in-the-clear": UNIT | {"insecure": True, "state": {"enabled": False}},
-    "everything": {
-        "unit": {"id": "eu", "tenants": "shop,games"},
-        "server": {"endpoints": ["a:7700"], "caSecret": "ca", "certificateSecret": "tls",
-                   "token": {"secret": "token"}},
-        "tls": {"secret": "tls", "clientCaSecret": "ca"}, "settings": {"ttl_s": 20},
-        "networkPolicy": {"callers": [{"ipBlock": {"cidr": "203.0.113.0/24"}}]},
-    },
-}  # fmt: skip
 CASES = [
     *(("homeport", name) for name in HOMEPORT),
     *(("homeport-unit", name) for name in UNITS),
