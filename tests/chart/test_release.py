@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.support.chart_values import CASES
 from tests.support.kube.chart_versions import CHART, UNIT_CHART, first_version
@@ -104,4 +105,17 @@ def test_a_wrong_value_says_so_before_anything_is_made(helm: Helm) -> None:
 def test_the_cluster_takes_every_object_as_it_is(helm: Helm, chart: str, case: str) -> None:
     """Server-side: unknown fields and values that contradict each other are refused."""
     rendered = helm.template("hp", CHART.parent / chart, values=CASES[chart][case])
+    # A pod is refused where its account is not there, and a dry run makes none.
+    for name in accounts(rendered):
+        made = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}}
+        helm.cluster.kubectl("apply", "-f", "-", stdin=json.dumps(made))
     helm.cluster.kubectl("apply", "--dry-run=server", "--server-side", "-f", "-", stdin=rendered)
+
+
+def accounts(rendered: str) -> set[str]:
+    """The service accounts of pods that are objects of their own."""
+    return {
+        one["spec"]["serviceAccountName"]
+        for one in yaml.safe_load_all(rendered)
+        if one is not None and one["kind"] == "Pod" and "serviceAccountName" in one["spec"]
+    }

@@ -16,6 +16,11 @@ from types import TracebackType
 from typing import Any, Self
 
 import yaml
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+)
 
 from console.local.etcd_process import free_ports
 from tests.support.certificates import LOOPBACK, Authority
@@ -114,7 +119,12 @@ class Cluster:
         )
         (self.folder / "api.crt").write_bytes(certificate)
         (self.folder / "api.key").write_bytes(key)
-        (self.folder / "accounts.key").write_bytes(authority.issue()[1])
+        accounts = authority.issue()[1]
+        (self.folder / "accounts.key").write_bytes(accounts)
+        public = load_pem_private_key(accounts, None).public_key()
+        (self.folder / "accounts.pub").write_bytes(
+            public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        )
         (self.folder / "tokens.csv").write_text(f'{self._token},admin,admin,"system:masters"\n')
         for path in self.folder.glob("*.key"):
             path.chmod(0o600)
@@ -162,7 +172,7 @@ class Cluster:
                 f"--tls-private-key-file={self.folder / 'api.key'}",
                 f"--token-auth-file={self.folder / 'tokens.csv'}", "--authorization-mode=RBAC",
                 "--service-account-issuer=https://kubernetes.default.svc",
-                f"--service-account-key-file={self.folder / 'accounts.key'}",
+                f"--service-account-key-file={self.folder / 'accounts.pub'}",
                 f"--service-account-signing-key-file={self.folder / 'accounts.key'}",
                 f"--service-cluster-ip-range={SERVICE_RANGE}",
                 "--kubelet-preferred-address-types=InternalIP",

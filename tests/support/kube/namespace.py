@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -50,27 +51,32 @@ def _lay_out_network() -> None:
         subprocess.run(["ip", *words], check=True, timeout=_LIMIT_S)
 
 
-def main(command: Sequence[str]) -> None:
-    """Becomes the command, inside. Raises CalledProcessError where the network is refused."""
+def main(command: Sequence[str]) -> int:
+    """Runs the command inside, and gives its exit code. Raises CalledProcessError where the network
+    is refused."""
     if not command:
         sys.exit("usage: python -m tests.support.kube.namespace COMMAND…")
-    if not is_inside():
-        if missing := missing_tools():
-            sys.exit(
-                f"not on the PATH: {', '.join(missing)} (Debian: util-linux, iproute2, bubblewrap)"
-            )
-        users = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
-        os.environ[_MARK] = "1"
-        os.execvp(
-            "unshare",
-            [
-                "unshare", *users, "--net", "--mount", "--pid", "--fork", "--kill-child",
-                "--mount-proc", sys.executable, "-m", "tests.support.kube.namespace", *command,
-            ],
-        )  # fmt: skip
-    _lay_out_network()
-    os.execvp(command[0], list(command))
+    if is_inside():
+        _lay_out_network()
+        os.execvp(command[0], list(command))
+    if missing := missing_tools():
+        packages = "util-linux, iproute2, bubblewrap"
+        sys.exit(f"not on the PATH: {', '.join(missing)} (Debian: {packages})")
+    users = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+    # unshare itself ignores SIGTERM, so only SIGKILL ends it, and with it all that is inside.
+    inside = subprocess.Popen(
+        [
+            "setpriv", "--pdeathsig", "KILL", "unshare", *users, "--net", "--mount", "--pid",
+            "--fork", "--kill-child", "--mount-proc", sys.executable, "-m",
+            "tests.support.kube.namespace", *command,
+        ],
+        env={**os.environ, _MARK: "1"},
+    )  # fmt: skip
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: inside.kill())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command has heard it as well
+    return inside.wait()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    raise SystemExit(main(sys.argv[1:]))
