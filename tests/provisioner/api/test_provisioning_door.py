@@ -91,7 +91,7 @@ class Door:
         enrolment = Enrolment(Group(), TenantIssuers(wall=time.time, clock=time.monotonic))  # type: ignore[arg-type]
         everything["fallback"] = SimpleNamespace(read=lambda *_, **__: None)
         everything["fleet_view"] = SimpleNamespace(
-            tenant_or_raise=lambda _: TenantSpec(id=TenantId("default"))
+            tenant=lambda _: TenantSpec(id=TenantId("default"))
         )
         self.service = ProvisioningService(
             provisioner=self._use_case(),
