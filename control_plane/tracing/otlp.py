@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -47,7 +48,7 @@ async def opened_tracer(
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace import SpanLimits, TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
-        from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+        from opentelemetry.sdk.trace.sampling import ALWAYS_ON
     except ImportError as error:
         raise InvalidInput(
             "otlp_endpoint",
@@ -57,7 +58,7 @@ async def opened_tracer(
     logging.getLogger("opentelemetry.sdk._shared_internal").setLevel(logging.ERROR)
     exporter = OTLPSpanExporter(endpoint=settings.otlp_endpoint, timeout=EXPORT_S)
     provider = TracerProvider(
-        sampler=ParentBased(TraceIdRatioBased(settings.trace_ratio)),
+        sampler=ALWAYS_ON,  # the tracer has chosen
         resource=Resource.create(
             {"service.name": service, "service.version": version("homeport-server")}
         ),
@@ -73,7 +74,12 @@ async def opened_tracer(
         )
     )
     try:
-        yield Tracer(provider.get_tracer("homeport"), wall_ns=wall_ns)
+        yield Tracer(
+            provider.get_tracer("homeport"),
+            wall_ns=wall_ns,
+            ratio=settings.trace_ratio,
+            random=random.random,
+        )
     finally:
         # Neither has a deadline of its own: https://github.com/open-telemetry/opentelemetry-python/issues/4568
         # A thread that nobody waits for at the interpreter's end, as those of executors are.

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import subprocess
 import sys
+import urllib.request
 from contextlib import ExitStack
 
 import grpc
@@ -55,7 +56,7 @@ def server(request, tmp_path_factory, collector):
     with ExitStack() as stack:
         (one,) = servers.start(
             stack, folder, f"embedded:{folder / 'store.db'}", 1, f"--transport={request.param}",
-            f"--otlp-endpoint={collector.endpoint}", "--trace-ratio=0",
+            f"--otlp-endpoint={collector.endpoint}", "--trace-ratio=0", "--http-listen=127.0.0.1:0",
         )  # fmt: skip
         asyncio.run(servers.apply(one.address, servers.units(dublin=1_000)))
         yield one
@@ -167,6 +168,21 @@ async def test_a_known_client_and_a_refused_call_are_traced_to_their_end(server,
         await ask(server, "x" * 200, parent)
     (call,) = await asyncio.to_thread(collector.wait, len, trace_id)
     assert (call.attributes["rpc.grpc.status_code"], call.failed) == (3, False)
+
+
+def test_a_call_over_http_is_traced_like_another(server, collector):
+    trace_id, (name, parent) = parent_of(next(numbers))
+    request = urllib.request.Request(
+        f"http://{server.told['http']}/v1/tenants/default/clients/over-http:provision",
+        data=b"{}",
+        headers={name: parent, "content-type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        assert answer.status == 200
+    spans = collector.wait(lambda found: any(one.kind == "SERVER" for one in found), trace_id)
+    (call,) = (one for one in spans if one.kind == "SERVER")
+    assert (call.name, call.parent_id) == (f"{SERVICE}/Provision", SPAN)
+    assert set(STEPS) < {one.name for one in spans}
 
 
 @pytest.mark.parametrize("stuck", [False, True], ids=["nobody-listens", "it-never-answers"])
