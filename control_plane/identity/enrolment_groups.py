@@ -69,8 +69,11 @@ class EnrolmentGroups:
         *,
         random: Callable[[int], bytes],
         wall: Callable[[], float],
+        most: int = MAX_GROUPS,
     ) -> None:
+        """most: groups of a tenant."""
         self._store = store
+        self._most = most
         self._wrapping = wrapping
         self._random = random
         self._wall = wall
@@ -100,9 +103,9 @@ class EnrolmentGroups:
         """Makes a group and returns its key, in base64url. Raises AlreadyExists, Exhausted,
         StoreUnavailable, OutcomeUnknown."""
         there = await self.list(tenant)
-        if len(there) >= MAX_GROUPS:
+        if len(there) >= self._most:
             raise Exhausted(
-                f"tenant {tenant} has {MAX_GROUPS} groups, as many as it may; remove one"
+                f"tenant {tenant} has {self._most} groups, as many as it may; remove one"
             )
         key = base64url(self._random(KEY_BYTES)).decode()
         record = msgspec.json.encode(EnrolmentGroup(key=key, created_at=self._wall()))

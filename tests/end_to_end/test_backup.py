@@ -25,7 +25,7 @@ def offline(*arguments: str) -> Any:
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("kind", ["embedded", "etcd"])
+@pytest.mark.parametrize("kind", ["embedded", pytest.param("etcd", marks=pytest.mark.slow)])
 async def test_clients_keep_their_homes_and_what_came_later_is_lost(
     tmp_path: Path, own_etcd, kind: str
 ) -> None:

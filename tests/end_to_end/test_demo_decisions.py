@@ -12,6 +12,7 @@ from console.demo.decisions import MONDAY, at, run_scenario
 from console.demo.decisions_stack import DecisionsStack
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_a_morning_in_which_feeds_change_plans_and_applications_follow(tmp_path: Path) -> None:
     out = io.StringIO()

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from control_plane import keys
 from control_plane.errors import AlreadyExists, Exhausted
-from control_plane.identity.enrolment_groups import MAX_GROUPS, EnrolmentGroups
+from control_plane.identity.enrolment_groups import EnrolmentGroups
 from control_plane.identity.key_wrapping import KeyWrapping, NoWrapping
 from control_plane.store.embedded.store import EmbeddedStore
 from homeport.enrolment import hmac_token
 
 NOW = 1_700_000_000.0
+MOST_GROUPS = 4
 
 
 @pytest.fixture
@@ -65,12 +66,15 @@ async def test_a_group_is_made_once_and_lists_without_its_key(store):
     assert await groups.list("city") == [("a", NOW), ("b", NOW)]
 
 
-async def test_a_tenant_has_so_many_groups_and_no_more(store, monkeypatch):
-    groups = groups_on(store)
-    for number in range(MAX_GROUPS):
+async def test_a_tenant_has_so_many_groups_and_no_more(store):
+    groups = EnrolmentGroups(
+        store, NoWrapping(), random=os.urandom, wall=lambda: NOW, most=MOST_GROUPS
+    )
+    for number in range(MOST_GROUPS):
         await groups.add("city", f"g{number}")
-    with pytest.raises(Exhausted):
+    with pytest.raises(Exhausted, match=f"has {MOST_GROUPS} groups"):
         await groups.add("city", "one-more")
+    await groups.add("bank", "one-more")
 
 
 async def test_with_a_wrapping_key_the_store_has_no_key_of_a_group(store):

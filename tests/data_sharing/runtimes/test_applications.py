@@ -113,6 +113,7 @@ def test_a_go_command_is_built_and_does_its_action(runtime: WasmRuntime) -> None
     does(installed(runtime, "coffee-go"), BREW)
 
 
+@pytest.mark.slow
 def test_a_javascript_component_is_built_and_does_its_action(
     runtime: WasmRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
