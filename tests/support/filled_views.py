@@ -25,6 +25,7 @@ from console.cli.views import (
     applications,
     audit,
     backtest,
+    backups,
     decisions,
     enrolment,
     geo,
@@ -144,7 +145,9 @@ def listed_token() -> ListedToken:
 
 
 def stack_and_options() -> tuple[Any, Any, str]:
-    stack = SimpleNamespace(grpc="127.0.0.1:7799", metrics="127.0.0.1:7701", units=[UNIT])
+    stack = SimpleNamespace(
+        grpc="127.0.0.1:7799", metrics="127.0.0.1:7701", http="127.0.0.1:7702", units=[UNIT]
+    )
     security = StackSecurity(folder=Path("/srv") / CLIENT / "security")
     options = SimpleNamespace(data_dir=Path("/srv") / CLIENT, store="etcd", security=security)
     return stack, options, f"etcd://{UNIT}.example:2379"
@@ -211,6 +214,31 @@ VIEWS: dict[Callable[..., Any], Make] = {
     shard_stores.status_table: lambda: shard_stores.status_table(shard_map()),
     shard_stores.moved_table: lambda: shard_stores.moved_table(shard_map()),
     geo.known_facts: lambda: geo.known_facts({"path": f"/srv/{CLIENT}", "sha256": "0f" * 32}),
+    backups.backup_table: lambda: backups.backup_table(
+        {
+            "file": CLIENT,
+            "store": TEXT,
+            "revision": 43_210_987,
+            "keys": 50_000_000,
+            "taken_ms": 1_700_000_000_000,
+            "left_out": 12_345,
+        }
+    ),
+    backups.restored_table: lambda: backups.restored_table(
+        {
+            "file": CLIENT,
+            "revision": 43_210_987,
+            "written": 50_000_000,
+            "clients": 43_210_987,
+            "taken_ms": 1_700_000_000_000,
+            "new_ticket_keys": False,
+            "damaged": 2,
+            "damaged_keys": [CLIENT, UNIT],
+        }
+    ),
+    shard_stores.password_table: lambda: shard_stores.password_table(
+        {"stores": [{"store": UNIT, "user": CLIENT, "changed": True}]}
+    ),
     health.findings_table: lambda: health.findings_table(
         [health_checks.warn("agents", f"none live at {UNIT}", TEXT)]
     ),

@@ -43,11 +43,13 @@ def test_a_release_that_is_well(cli: CommandLine, cluster: FakeKubectl) -> None:
     assert {"secrets", "certificates", "tokens", "pods", "servers", "policies"} <= checks
 
 
-def test_it_reads_and_nothing_else(cli: CommandLine, cluster: FakeKubectl) -> None:
-    cli("doctor", "--cluster", "--context", "c", "--kubeconfig", "k", "-n", "homeport")
+def test_it_reads_and_nothing_else(cli: CommandLine, cluster: FakeKubectl, tmp_path: Path) -> None:
+    own = tmp_path / "k"
+    own.write_text("{kind: Config}")
+    cli("doctor", "--cluster", "--context", "c", "--kubeconfig", str(own), "-n", "homeport")
     assert cluster.calls
     assert {call.split()[0] for call in cluster.calls} == {"get"}
-    assert all("--context=c" in call and "--kubeconfig=k" in call for call in cluster.calls)
+    assert all("--context=c" in call and f"--kubeconfig={own}" in call for call in cluster.calls)
 
 
 def test_a_server_without_its_store_fails(cli: CommandLine, cluster: FakeKubectl) -> None:
