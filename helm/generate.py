@@ -2,8 +2,9 @@
 
 `python helm/generate.py` writes helm/<chart>/values.schema.json and docs/operations/values.md;
 `--check` fails where they are not what they should be. A value's description is the comment above
-it; `@free` there: whatever Kubernetes takes, `@enum A B`: one of these, `@lists`: lists of texts
-by name, `@settings SERVICE`: the settings of a service that the chart does not say itself.
+it; `@free` there: whatever Kubernetes takes, `@enum A B`: one of these (`""`: nothing), `@lists`:
+lists of texts by name, `@settings SERVICE`: the settings of a service that the chart does not say
+itself.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import shlex
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -148,7 +150,7 @@ def schema_of(value: Value) -> dict[str, Any]:
         return {"description": value.words, **settings_schema(marks["settings"].strip())}
     found: dict[str, Any] = {"description": value.words}
     if "enum" in marks:
-        return found | {"enum": marks["enum"].split()}
+        return found | {"enum": shlex.split(marks["enum"])}
     if isinstance(default, bool):
         return found | {"type": "boolean"}
     if isinstance(default, int):
@@ -191,7 +193,8 @@ def page_of(charts: dict[str, list[Value]]) -> str:
         for value in values:
             words = value.words.replace("|", "\\|")
             if "enum" in value.marks:
-                words += f" One of {', '.join(value.marks['enum'].split())}."
+                choices = [one for one in shlex.split(value.marks["enum"]) if one]
+                words += f" One of {', '.join(choices)}."
             if "settings" in value.marks:
                 services.append(value.marks["settings"].strip())
             default = json.dumps(value.default)

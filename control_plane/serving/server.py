@@ -36,6 +36,7 @@ from control_plane.serving.tls import TlsFiles
 from control_plane.serving.traced_calls import TraceInterceptor, traced_hot
 from control_plane.tracing.tracer import Tracer
 
+END_WITHIN_S = 5.0  # for ending what is left after the grace and the last answers
 LAST_ANSWERS_S = 1.0  # for telling those whose calls are not finished within the grace
 PENDING_CALLS = 1_000_000  # connections and their streams are bounded; grpcio cancels any beyond
 CALLS_PER_PASS = 8  # of an event loop: grpcio's calls cost more than a hot method
@@ -185,7 +186,7 @@ class Server:
         for port in self._ports:
             await asyncio.to_thread(self.watch.release, port)
         await self._health.enter_graceful_shutdown()
-        async with asyncio.timeout(grace_s + LAST_ANSWERS_S + 5.0):
+        async with asyncio.timeout(grace_s + LAST_ANSWERS_S + END_WITHIN_S):
             stopping = asyncio.ensure_future(self._server.stop(grace_s + LAST_ANSWERS_S))
             try:
                 await asyncio.wait([stopping], timeout=grace_s)

@@ -27,6 +27,7 @@ def _generator() -> ModuleType:
 
 generate = _generator()
 STORE = {"store": {"endpoints": ["etcd:2379"]}}
+MADE: dict[str, Any] = {"tls": {"source": "generate"}, "etcd": {"enabled": True}}
 BASE: dict[str, Any] = {**STORE, "tls": {"source": "generate"}, "tokens": {"secret": "t"}}
 
 
@@ -71,6 +72,30 @@ REFUSED: list[Any] = [
         id="a-user-without-a-password",
     ),
     pytest.param({**BASE, "platform": {"enabled": True}}, "platform.server", id="no-sharing"),
+    *(
+        pytest.param({**BASE, "etcd": {"enabled": True}, "store": store}, f"leave out {name}",
+                     id=f"a-store-of-its-own-and-{name}")
+        for name, store in {
+            "store.endpoints": STORE["store"], "store.user": {"user": "root"},
+            "store.password.secret": {"password": {"secret": "p"}},
+            "store.tls.caSecret": {"tls": {"caSecret": "c"}},
+            "store.tls.certificateSecret": {"tls": {"certificateSecret": "c"}},
+            "store.tls.enabled": {"tls": {"enabled": False}},
+            "store.assignmentStores": {"assignmentStores": {"east": ["a:1"]}},
+        }.items()
+    ),
+    pytest.param(
+        {"tls": {"source": "none"}, "insecure": True, "etcd": {"enabled": True}},
+        "etcd.tls.source", id="etcd-without-tls",
+    ),
+    pytest.param(
+        {**MADE, "tls": {"source": "secret", "secrets": {"provisioner": "t"}}}, "etcd.tls.secret",
+        id="etcd-without-its-secret",
+    ),
+    pytest.param(
+        {**MADE, "etcd": {"enabled": True, "initialClusterState": "old"}}, "initialClusterState",
+        id="an-unknown-state-of-a-cluster",
+    ),
     pytest.param(
         {**BASE, "provisioner": {"autoscaling": {"enabled": True, "min": 9, "max": 3}}},
         "min is greater than max", id="fewer-at-most-than-at-least",

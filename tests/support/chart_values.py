@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import yaml
+
+from tests.support.helm_rendering import HELM
+
 STORE: dict[str, Any] = {"endpoints": ["etcd-0.etcd:2379", "etcd-1.etcd:2379"]}
 BASE: dict[str, Any] = {
     "store": STORE, "tls": {"issuer": {"name": "ca"}}, "tokens": {"secret": "tokens"},
 }  # fmt: skip
+MADE: dict[str, Any] = {"tls": {"source": "generate"}, "tokens": {"secret": "tokens"}}
 SHARING = BASE | {"sharing": {"enabled": True}}
 HOMEPORT: dict[str, dict[str, Any]] = {
     "the-least": BASE,
@@ -30,6 +35,34 @@ HOMEPORT: dict[str, dict[str, Any]] = {
         "tls": {"caSecret": "ca", "certificateSecret": "tls"},
         "assignmentStores": {"east": ["east:2379"], "west": ["west:2379", "west2:2379"]},
     }},
+    "a-store-of-its-own": MADE | {"etcd": {"enabled": True}},
+    "a-store-of-its-own-by-cert-manager": MADE | {
+        "tls": {"issuer": {"name": "ca"}}, "keys": {"wrappingSecret": "wrapping"},
+        "etcd": {
+            "enabled": True, "password": {"secret": "password"}, "quotaBytes": 4 << 30,
+            "compaction": "30m", "extraArgs": ["--log-level=warn"], "podAnnotations": {"a": "b"},
+            "extraEnv": [{"name": "GOMEMLIMIT", "value": "6GiB"}], "priorityClassName": "high",
+            "clients": [{"podSelector": {"matchLabels": {"app": "backup"}}}],
+            "volume": {"size": "50Gi", "storageClassName": "fast"},
+            "disruptionBudget": {"enabled": False}, "initialClusterState": "existing",
+        },
+        "monitoring": {"serviceMonitor": True},
+        "networkPolicy": {"egress": {"enabled": True}},
+    },
+    "a-store-of-its-own-with-a-given-certificate": MADE | {
+        "tls": {"source": "none"}, "insecure": True,
+        "etcd": {"enabled": True, "tls": {"source": "secret", "secret": "tls"},
+                 "image": {"digest": "sha256:" + "0" * 64}},
+    },
+    "calls-out-are-limited": SHARING | {
+        "store": STORE | {"assignmentStores": {"east": ["east:2390"]}},
+        "platform": {"enabled": True, "settings": {"applications": "alarm"}},
+        "networkPolicy": {"egress": {
+            "enabled": True,
+            "all": [{"ports": [{"port": 4317}]}], "provisioner": [{"ports": [{"port": 443}]}],
+            "sharing": [{"ports": [{"port": 8443}]}],
+        }},
+    },
     "a-store-in-the-clear": BASE | {"store": STORE | {"tls": {"enabled": False}}},
     "keys": SHARING | {"keys": {
         "wrappingSecret": "wrapping", "masterSecret": "master", "signingSecret": "signing",
@@ -70,6 +103,8 @@ HOMEPORT: dict[str, dict[str, Any]] = {
         "networkPolicy": {"enabled": False}, "serviceAccount": {"create": False, "name": "own"},
         "provisioner": {"disruptionBudget": {"enabled": False}, "snapshot": False},
     },
+    **{f"example-{path.stem}": yaml.safe_load(path.read_text())
+       for path in sorted((HELM / "homeport/examples").glob("*.yaml"))},
     **{f"transport-{name}": SHARING | {
         "provisioner": {"settings": {"transport": name}},
         "sharing": {"enabled": True, "settings": {"transport": name}},

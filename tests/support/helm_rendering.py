@@ -19,8 +19,8 @@ import yaml
 
 HELM = Path(__file__).resolve().parents[2] / "helm"
 KUBERNETES = "1.37"
-RENDER_S = 120
-_PATHS = re.compile(r"(?<![\w.])/(etc/homeport|var/lib/homeport|tmp)\b")
+RENDER_S = 600
+_PATHS = re.compile(r"(?<![\w.])/(etc/homeport|var/lib/homeport|etc/etcd|var/lib/etcd|tmp)\b")
 
 Values = Mapping[str, Any]
 Manifest = dict[str, Any]

@@ -85,10 +85,15 @@ of it. Empty where no cluster is asked (helm template). Called with (list root n
 {{- end -}}
 {{- end -}}
 
-{{- /* A volume of one Secret. Called with (list volume secret). */ -}}
+{{- /* A volume of one Secret. Called with (list volume secret), and a key where it is that alone. */ -}}
 {{- define "homeport.secretVolume" -}}
+{{- $key := "" }}{{ if gt (len .) 2 }}{{ $key = index . 2 }}{{ end -}}
 - name: {{ index . 0 }}
+  {{- if $key }}
+  secret: {secretName: {{ index . 1 | quote }}, defaultMode: 0440, items: [{key: {{ $key | quote }}, path: {{ $key | quote }}}]}
+  {{- else }}
   secret: {secretName: {{ index . 1 | quote }}, defaultMode: 0440}
+  {{- end }}
 {{- end -}}
 
 {{- /* How long a pod may take to end: preStop, calls under way, slots given back, and some. */ -}}

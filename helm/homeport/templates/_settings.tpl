@@ -59,25 +59,17 @@
 
 {{- define "homeport.provisionerSettings" -}}
 {{- $v := .Values -}}
-{{- if not $v.store.endpoints }}{{ fail "store.endpoints names etcd, as host:port" }}{{ end -}}
-{{- $scheme := ternary "etcds" "etcd" $v.store.tls.enabled -}}
+{{- $store := fromJson (include "homeport.store" .) -}}
+{{- if not $store.endpoints }}{{ fail "store.endpoints names etcd, as host:port; or say etcd.enabled" }}{{ end -}}
+{{- $scheme := ternary "etcds" "etcd" $store.tls -}}
 {{- $all := dict "listen" "0.0.0.0:7700" "metrics_listen" "0.0.0.0:7701" -}}
-{{- $_ := set $all "store" (printf "%s://%s" $scheme (join "," $v.store.endpoints)) -}}
+{{- $_ := set $all "store" (printf "%s://%s" $scheme (join "," $store.endpoints)) -}}
 {{- $clusters := list -}}
 {{- range $name, $endpoints := $v.store.assignmentStores -}}
 {{- $clusters = append $clusters (printf "%s=%s://%s" $name $scheme (join "," $endpoints)) -}}
 {{- end -}}
 {{- if $clusters }}{{ $_ := set $all "assignment_stores" (join ";" $clusters) }}{{ end -}}
-{{- if $v.store.user -}}
-{{- $_ := set $all "store_user" $v.store.user -}}
-{{- $_ := required "store.password.secret names the Secret with the password of store.user" $v.store.password.secret -}}
-{{- $_ := set $all "store_password_file" (printf "/etc/homeport/store-password/%s" $v.store.password.key) -}}
-{{- end -}}
-{{- if and $v.store.tls.enabled $v.store.tls.caSecret }}{{ $_ := set $all "store_ca" (printf "/etc/homeport/store-ca/%s" $v.store.tls.caKey) }}{{ end -}}
-{{- if and $v.store.tls.enabled $v.store.tls.certificateSecret -}}
-{{- $_ := set $all "store_certificate" "/etc/homeport/store-certificate/tls.crt" -}}
-{{- $_ := set $all "store_key" "/etc/homeport/store-certificate/tls.key" -}}
-{{- end -}}
+{{- $all = merge $all (fromJson (include "homeport.storeAccess" .)) -}}
 {{- if $v.keys.wrappingSecret }}{{ $_ := set $all "key_wrapping_file" (printf "/etc/homeport/wrapping/%s" $v.keys.wrappingKey) }}{{ end -}}
 {{- if $v.keys.passphraseSecret }}{{ $_ := set $all "key_wrapping_passphrase_file" (printf "/etc/homeport/passphrase/%s" $v.keys.passphraseKey) }}{{ end -}}
 {{- if $v.keys.masterSecret }}{{ $_ := set $all "master_key_file" (printf "/etc/homeport/master-keys/%s" $v.keys.masterKey) }}{{ end -}}
@@ -96,10 +88,11 @@
 {{- define "homeport.provisionerSecrets" -}}
 {{- $v := .Values -}}
 {{- $found := dict -}}
-{{- if $v.store.user }}{{ $_ := set $found "store-password" $v.store.password.secret }}{{ end -}}
-{{- if $v.store.tls.enabled -}}
-{{- with $v.store.tls.caSecret }}{{ $_ := set $found "store-ca" . }}{{ end -}}
-{{- with $v.store.tls.certificateSecret }}{{ $_ := set $found "store-certificate" . }}{{ end -}}
+{{- $store := fromJson (include "homeport.store" .) -}}
+{{- with $store.password }}{{ $_ := set $found "store-password" . }}{{ end -}}
+{{- if $store.tls -}}
+{{- with $store.ca }}{{ $_ := set $found "store-ca" . }}{{ end -}}
+{{- with $store.certificate }}{{ $_ := set $found "store-certificate" . }}{{ end -}}
 {{- end -}}
 {{- with $v.keys.wrappingSecret }}{{ $_ := set $found "wrapping" . }}{{ end -}}
 {{- with $v.keys.passphraseSecret }}{{ $_ := set $found "passphrase" . }}{{ end -}}
@@ -107,6 +100,12 @@
 {{- with $v.units.caSecret }}{{ $_ := set $found "unit-ca" . }}{{ end -}}
 {{- with $v.units.certificateSecret }}{{ $_ := set $found "unit-certificate" . }}{{ end -}}
 {{- toJson $found -}}
+{{- end -}}
+
+{{- /* Of those volumes, the key that is mounted alone: a CA's Secret may hold private keys as well. */ -}}
+{{- define "homeport.provisionerKeys" -}}
+{{- $store := fromJson (include "homeport.store" .) -}}
+{{- toJson (dict "store-password" $store.passwordKey "store-ca" $store.caKey "unit-ca" .Values.units.caKey) -}}
 {{- end -}}
 
 {{- /* The same of the data-sharing server. */ -}}
@@ -145,4 +144,38 @@
 {{- end -}}
 {{- if $p.instructionKeys }}{{ $_ := set $all "instruction_keys" "/etc/homeport/instruction-keys/keys.json" }}{{ end -}}
 {{- toToml (merge $all $p.settings) -}}
+{{- end -}}
+
+{{- /* The store, whether it is of this release or not, as JSON: endpoints, tls, user, Secrets. */ -}}
+{{- define "homeport.store" -}}
+{{- $v := .Values.store -}}
+{{- if .Values.etcd.enabled -}}
+{{- range $said, $is := dict "endpoints" $v.endpoints "assignmentStores" $v.assignmentStores "user" $v.user "password.secret" $v.password.secret "tls.caSecret" $v.tls.caSecret "tls.certificateSecret" $v.tls.certificateSecret -}}
+{{- if $is }}{{ fail (printf "with etcd.enabled the store is that of the release: leave out store.%s" $said) }}{{ end -}}
+{{- end -}}
+{{- if not $v.tls.enabled }}{{ fail "with etcd.enabled the store is reached over TLS: leave out store.tls.enabled" }}{{ end -}}
+{{- $endpoints := list -}}
+{{- range $host := splitList "," (include "homeport.etcdHosts" .) }}{{ $endpoints = append $endpoints (printf "%s:2379" $host) }}{{ end -}}
+{{- toJson (dict "endpoints" $endpoints "tls" true "user" "root" "password" (include "homeport.etcdPasswordSecret" .) "passwordKey" .Values.etcd.password.key "ca" (include "homeport.etcdTlsSecret" .) "caKey" "ca.crt" "certificate" "") -}}
+{{- else -}}
+{{- $password := "" -}}
+{{- if $v.user }}{{ $password = required "store.password.secret names the Secret with the password of store.user" $v.password.secret }}{{ end -}}
+{{- toJson (dict "endpoints" $v.endpoints "tls" $v.tls.enabled "user" $v.user "password" $password "passwordKey" $v.password.key "ca" $v.tls.caSecret "caKey" $v.tls.caKey "certificate" $v.tls.certificateSecret) -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* Settings that say who calls the store, and whom to trust there, as JSON. */ -}}
+{{- define "homeport.storeAccess" -}}
+{{- $store := fromJson (include "homeport.store" .) -}}
+{{- $all := dict -}}
+{{- if $store.user -}}
+{{- $_ := set $all "store_user" $store.user -}}
+{{- $_ := set $all "store_password_file" (printf "/etc/homeport/store-password/%s" $store.passwordKey) -}}
+{{- end -}}
+{{- if and $store.tls $store.ca }}{{ $_ := set $all "store_ca" (printf "/etc/homeport/store-ca/%s" $store.caKey) }}{{ end -}}
+{{- if and $store.tls $store.certificate -}}
+{{- $_ := set $all "store_certificate" "/etc/homeport/store-certificate/tls.crt" -}}
+{{- $_ := set $all "store_key" "/etc/homeport/store-certificate/tls.key" -}}
+{{- end -}}
+{{- toJson $all -}}
 {{- end -}}
