@@ -23,7 +23,7 @@ WITHIN_S = 60.0
 SHOP = tenancy_pb2.ApplyTenantRequest(tenant=tenancy_pb2.Tenant(tenant="shop"))
 
 
-@pytest.fixture(params=["embedded", "etcd"])
+@pytest.fixture(params=["embedded", pytest.param("etcd", marks=pytest.mark.slow)])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "embedded":
         return f"embedded:{tmp_path / 'store.db'}"
