@@ -64,6 +64,7 @@ async def test_three_servers_fill_the_fleet_to_the_last_slot_and_no_further(
     assert all(error.HasField("retry_after") for error in refusals)
 
 
+@pytest.mark.slow
 async def test_a_killed_server_loses_nothing_acknowledged_and_its_slots_come_back(
     own_etcd, tmp_path
 ):

@@ -230,6 +230,7 @@ def test_a_unit_with_clients_is_not_removed(operator: Operator) -> None:
     assert "clients" in ran.err
 
 
+@pytest.mark.slow
 def test_a_unit_is_taken_out_of_service_and_back(operator: Operator) -> None:
     """A plan, a drain that is waited for, the job's record, and the unit's return."""
     for number in range(30):

@@ -124,11 +124,11 @@ def kitchen(tmp_path: Path) -> Iterator[Kitchen]:
 @pytest.mark.parametrize(
     "point",
     [
-        "decide.timers.before",
         "decide.timers.after",
-        "dispatch.claim.after",
         "dispatch.outcome.before",
-        "dispatch.outcome.after",
+        pytest.param("decide.timers.before", marks=pytest.mark.slow),
+        pytest.param("dispatch.claim.after", marks=pytest.mark.slow),
+        pytest.param("dispatch.outcome.after", marks=pytest.mark.slow),
     ],
 )
 def test_coffee_is_brewed_once_whoever_is_killed(kitchen: Kitchen, point: str) -> None:

@@ -160,6 +160,7 @@ async def test_two_operators_cannot_drain_the_last_two_units_at_once(own_etcd, t
         assert codes[0] in (grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.ABORTED)
 
 
+@pytest.mark.slow
 async def test_a_lost_units_clients_live_elsewhere_and_come_home_when_they_next_ask(
     own_etcd, tmp_path
 ):

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import grpc
+import pytest
 
 from control_plane import keys
 from control_plane.store.port import Store
@@ -35,6 +36,7 @@ async def until(store: Store, prefix: bytes, expected: set[str]) -> None:
             await asyncio.sleep(0.1)
 
 
+@pytest.mark.slow
 async def test_those_who_come_stay_and_the_places_of_the_others_are_free(
     own_etcd, tmp_path: Path
 ) -> None:

@@ -7,6 +7,8 @@ import json
 from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
+
 from tests.support.command_line import run_process
 from tests.support.servers import Server, start
 
@@ -51,6 +53,7 @@ def test_wrong_usage_is_said_before_anything_is_called() -> None:
         assert said in ran.err
 
 
+@pytest.mark.slow
 def test_wrapped_keys_ask_for_their_key_at_start_and_rotate(tmp_path: Path) -> None:
     store, secret = f"embedded:{tmp_path / 'store.db'}", tmp_path / "wrapping.key"
     for path, byte in ((secret, b"k"), (tmp_path / "other.key", b"o")):

@@ -70,6 +70,7 @@ async def test_the_fleet_fills_to_the_last_slot_and_no_further_while_shards_move
         assert refusals == {"RESOURCE_EXHAUSTED"}
 
 
+@pytest.mark.slow
 async def test_capacity_lowered_by_an_operator_holds_in_every_cluster(tmp_path):
     async with sharded_harness(tmp_path) as harness:
         await harness.serve(2)
@@ -125,6 +126,7 @@ async def test_a_unit_is_drained_and_removed(tmp_path):
         assert counts["dublin"] == 50
 
 
+@pytest.mark.slow
 async def test_the_grants_of_a_killed_server_come_back_from_every_cluster(tmp_path):
     async with sharded_harness(tmp_path) as harness:
         await harness.serve(1)
@@ -151,6 +153,7 @@ async def test_the_grants_of_a_killed_server_come_back_from_every_cluster(tmp_pa
         assert await judged(harness) == {"dublin": 600}
 
 
+@pytest.mark.slow
 async def test_where_one_store_is_away_the_others_serve(tmp_path):
     """The store: clients are placed within the grants that are held. A cluster: the clients
     of the others are."""
@@ -256,6 +259,7 @@ async def test_the_map_and_a_dry_run_say_what_is_where(sharded):
     assert "512" in table.out
 
 
+@pytest.mark.slow
 async def test_held_places_and_releases_follow_their_shard(tmp_path):
     """A hold is copied with its assignment, so nobody loses the place while it moves, and
     everybody who never comes loses it after."""

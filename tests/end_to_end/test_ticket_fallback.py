@@ -48,8 +48,15 @@ async def placed(stub: pb_grpc.ProvisioningServiceStub, name: str) -> pb.Provisi
                 return answer
 
 
-@pytest.mark.parametrize("outage", ["frozen", "killed"])
-@pytest.mark.parametrize("transport", ["native", "grpcio"])
+@pytest.mark.parametrize(
+    ("transport", "outage"),
+    [
+        ("native", "frozen"),
+        ("grpcio", "killed"),
+        pytest.param("native", "killed", marks=pytest.mark.slow),
+        pytest.param("grpcio", "frozen", marks=pytest.mark.slow),
+    ],
+)
 async def test_who_shows_a_ticket_is_answered_while_the_store_is_away(
     own_etcd, tmp_path, transport, outage
 ):

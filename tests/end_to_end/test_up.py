@@ -111,7 +111,14 @@ def test_it_starts_the_etcd_that_is_named(
             assert client.provision("aiko", position=TOKYO).existing is existing
 
 
-@pytest.mark.parametrize("child", ["server", "agent", "etcd-member"])
+@pytest.mark.parametrize(
+    "child",
+    [
+        "server",
+        pytest.param("agent", marks=pytest.mark.slow),
+        pytest.param("etcd-member", marks=pytest.mark.slow),
+    ],
+)
 def test_a_program_that_dies_is_started_again(tmp_path: Path, fleet: Path, child: str) -> None:
     """Where clients know it, and with everything it had acknowledged."""
     with Up(tmp_path / "data", "--store", "etcd", "--units", str(fleet)) as up:
@@ -128,6 +135,7 @@ def test_a_program_that_dies_is_started_again(tmp_path: Path, fleet: Path, child
         assert up.left_behind() == []
 
 
+@pytest.mark.slow
 def test_with_mtls_this_users_programs_show_certificates_by_themselves(
     tmp_path: Path, fleet: Path
 ) -> None:
@@ -242,6 +250,7 @@ def test_the_port_of_an_etcd_that_is_started_is_chosen_and_shown(
         assert f"etcd://127.0.0.1:{port}" in up.out
 
 
+@pytest.mark.slow
 def test_an_agents_restart_does_not_bring_a_removed_unit_back(tmp_path: Path, fleet: Path) -> None:
     with Up(tmp_path / "data", "--units", str(fleet)) as up:
         command = [sys.executable, "-m", "console.cli.main"]
@@ -257,6 +266,7 @@ def test_an_agents_restart_does_not_bring_a_removed_unit_back(tmp_path: Path, fl
         assert up.stop() == 0
 
 
+@pytest.mark.slow
 def test_further_servers_join_on_the_same_etcd(tmp_path: Path, fleet: Path) -> None:
     """`homeport serve` with the store that `up` names knows the same homes."""
     ready_file = tmp_path / "second.json"

@@ -123,6 +123,7 @@ async def test_a_server_that_dies_moving_clients_loses_nobody(tmp_path, record):
     )  # fmt: skip
 
 
+@pytest.mark.faults
 async def test_a_server_that_dies_after_moving_some_loses_nobody(tmp_path, record):
     """The short form of the same: moves were written, and no mark of them."""
     await through(

@@ -109,6 +109,7 @@ async def test_without_settlement_the_grants_stay_with_the_dead(tmp_path):
         assert on.judge.books.holders - on.judge.books.sessions
 
 
+@pytest.mark.faults
 async def test_dying_between_commit_and_answer_loses_nothing(tmp_path, record):
     """The short form of the same: the point at which most is at stake."""
     await through(

@@ -104,6 +104,7 @@ async def run(folder, traffic, *program: str) -> Outcome:
 
 
 @pytest.mark.parametrize(("bug", "traffic", "promise", "words"), CASES)
+@pytest.mark.faults
 async def test_the_judge_sees_what_is_missing(tmp_path, bug, traffic, promise, words):
     outcome = await run(tmp_path, traffic, "-m", "tests.faults.broken_server", bug)
     told = outcome.verdict.violations

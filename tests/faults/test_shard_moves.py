@@ -21,6 +21,7 @@ async def moved(harness: ShardedHarness, *words: str) -> dict:
     return json.loads(done.stdout)
 
 
+@pytest.mark.faults
 async def test_shards_move_between_clusters_under_load(tmp_path, record):
     async with sharded_harness(tmp_path) as harness:
         on = harness.on

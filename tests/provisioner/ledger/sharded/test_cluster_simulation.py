@@ -23,7 +23,7 @@ def run(
     return fleet
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_clients_are_counted_never_lost_and_never_too_many(seed):
     """The fleet's judge looks after each transaction; see SimulatedFleet.judge."""
@@ -64,13 +64,13 @@ def test_a_seeded_bug_of_movers_is_caught(bug):
     assert seen(bug, fleets=400, eventful=True), f"not noticed: {BUGS[bug]}"
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_no_client_is_lost_where_movers_are_in_a_hurry(seed):
     run(seed, eventful=True)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_nobody_is_counted_twice_where_provisioners_die_young(seed):
     run(seed, short_lived=True)
