@@ -27,6 +27,7 @@ from control_plane.auth.interceptor import metadata_of
 from control_plane.auth.method_access import Audited, MethodAccess, field_of
 from control_plane.auth.roles import Role
 from control_plane.errors import ServiceError, Unavailable
+from control_plane.serving.handlers import behaviour_of, with_behaviour
 from control_plane.serving.peer_identity import identity_of
 from control_plane.serving.peers import Proxies
 from control_plane.serving.status import code_of
@@ -64,16 +65,8 @@ class AuditInterceptor(aio.ServerInterceptor):
         method: str = handler_call_details.method
         if handler is None or method not in self._methods:
             return handler
-        if handler.request_streaming:
-            kind, audited = "stream_unary", self._audit_stream
-        else:
-            kind, audited = "unary_unary", self._audit_unary
-        make: Any = getattr(grpc, f"{kind}_rpc_method_handler")
-        return make(
-            audited(method, getattr(handler, kind)),
-            handler.request_deserializer,
-            handler.response_serializer,
-        )
+        audited = self._audit_stream if handler.request_streaming else self._audit_unary
+        return with_behaviour(handler, audited(method, behaviour_of(handler)))
 
     def _audit_unary(self, method: str, behaviour: Callable[[Any, Any], Awaitable[Any]]) -> Any:
         async def audited(request: Any, context: Context) -> Any:

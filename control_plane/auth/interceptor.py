@@ -19,6 +19,7 @@ from control_plane.auth.access_control import AccessControl
 from control_plane.auth.callers import Caller
 from control_plane.auth.method_access import PUBLIC_SERVICES
 from control_plane.auth.open_calls import Evidence, OpenCalls
+from control_plane.serving.handlers import behaviour_of, with_behaviour
 from control_plane.serving.peer_identity import identity_of
 
 Context = aio.ServicerContext[Any, Any]
@@ -40,18 +41,8 @@ class AccessInterceptor(aio.ServerInterceptor):
         method: str = handler_call_details.method
         if handler is None or method.lstrip("/").partition("/")[0] in PUBLIC_SERVICES:
             return handler
-        if handler.response_streaming:
-            kind = "stream_stream" if handler.request_streaming else "unary_stream"
-            guard: Any = self._guard_stream
-        else:
-            kind = "stream_unary" if handler.request_streaming else "unary_unary"
-            guard = self._guard_unary
-        make: Any = getattr(grpc, f"{kind}_rpc_method_handler")
-        return make(
-            guard(method, getattr(handler, kind)),
-            handler.request_deserializer,
-            handler.response_serializer,
-        )
+        guard = self._guard_stream if handler.response_streaming else self._guard_unary
+        return with_behaviour(handler, guard(method, behaviour_of(handler)))
 
     def _guard_unary(self, method: str, behaviour: Callable[[Any, Any], Awaitable[Any]]) -> Any:
         async def guarded(request: Any, context: Context) -> Any:

@@ -19,6 +19,7 @@ from control_plane.auth.interceptor import metadata_of
 from control_plane.auth.method_access import MethodAccess, field_of
 from control_plane.quotas.limits import Quota
 from control_plane.quotas.quotas import Quotas
+from control_plane.serving.handlers import behaviour_of, with_behaviour
 from control_plane.serving.peer_identity import identity_of
 from control_plane.serving.peers import Proxies
 
@@ -52,10 +53,7 @@ class QuotaInterceptor(aio.ServerInterceptor):
         quota = self._table.get(method)
         if handler is None or quota is None:
             return handler
-        requests = "stream" if handler.request_streaming else "unary"
-        responses = "stream" if handler.response_streaming else "unary"
-        kind = f"{requests}_{responses}"
-        behaviour: Any = getattr(handler, kind)
+        behaviour = behaviour_of(handler)
 
         def counted(request: Any, context: Context) -> Any:
             if isinstance(request, Message):
@@ -71,12 +69,7 @@ class QuotaInterceptor(aio.ServerInterceptor):
                 async for answer in answers:
                     yield answer
 
-        make: Any = getattr(grpc, f"{kind}_rpc_method_handler")
-        return make(
-            stream if handler.response_streaming else unary,
-            handler.request_deserializer,
-            handler.response_serializer,
-        )
+        return with_behaviour(handler, stream if handler.response_streaming else unary)
 
     async def _counted_stream(
         self, quota: Quota, method: str, requests: AsyncIterator[Any], context: Context

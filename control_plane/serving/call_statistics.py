@@ -8,7 +8,6 @@ measured.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -17,6 +16,7 @@ import grpc
 from grpc import aio
 
 from control_plane.histogram import Histogram
+from control_plane.serving.handlers import behaviour_of, status_of_failure, with_behaviour
 
 OK = "OK"
 
@@ -81,17 +81,8 @@ class CallCounter(aio.ServerInterceptor):
         if handler is None:
             return None
         of_method = self._statistics.of(handler_call_details.method)
-        kind = (
-            f"{'stream' if handler.request_streaming else 'unary'}_"
-            f"{'stream' if handler.response_streaming else 'unary'}"
-        )
         count = self._stream if handler.response_streaming else self._unary
-        make: Any = getattr(grpc, f"{kind}_rpc_method_handler")
-        return make(
-            count(getattr(handler, kind), of_method),
-            handler.request_deserializer,
-            handler.response_serializer,
-        )
+        return with_behaviour(handler, count(behaviour_of(handler), of_method))
 
     def _unary(
         self, behaviour: Callable[[Any, Any], Awaitable[Any]], of_method: MethodStatistics
@@ -101,8 +92,9 @@ class CallCounter(aio.ServerInterceptor):
             of_method.under_way += 1
             try:
                 response = await behaviour(request, context)
-            except BaseException as error:
-                of_method.failed(_code(error, context), self._clock() - began)
+            except BaseException as error:  # counted, and raised again
+                code = status_of_failure(error, context)
+                of_method.failed(code.name, self._clock() - began)
                 raise
             else:
                 of_method.seconds.observe(self._clock() - began)
@@ -122,8 +114,8 @@ class CallCounter(aio.ServerInterceptor):
             try:
                 async for response in behaviour(request, context):
                     yield response
-            except BaseException as error:
-                of_method.failed(_code(error, context))
+            except BaseException as error:  # the same
+                of_method.failed(status_of_failure(error, context).name)
                 raise
             else:
                 of_method.streams += 1
@@ -131,14 +123,3 @@ class CallCounter(aio.ServerInterceptor):
                 of_method.under_way -= 1
 
         return counted
-
-
-def _code(error: BaseException, context: aio.ServicerContext[Any, Any]) -> str:
-    """The name of the status by which a call ended that raised."""
-    if isinstance(error, GeneratorExit | asyncio.CancelledError):
-        return grpc.StatusCode.CANCELLED.name  # the caller has left
-    said: Any = context.code()
-    if isinstance(said, grpc.StatusCode):
-        return said.name
-    names = {code.value[0]: code.name for code in grpc.StatusCode if code.value[0]}
-    return names.get(said, grpc.StatusCode.UNKNOWN.name)

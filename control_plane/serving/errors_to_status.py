@@ -22,6 +22,7 @@ import grpc
 from grpc import aio
 
 from control_plane.errors import ServiceError, Unavailable
+from control_plane.serving.handlers import behaviour_of, with_behaviour
 from control_plane.serving.request_reading import hear_out, reader_of
 from control_plane.serving.status import status_of
 from control_plane.supervision import is_cancelled
@@ -68,15 +69,9 @@ class ErrorsToStatus(aio.ServerInterceptor):
         handler: Any = await continuation(handler_call_details)
         if handler is None:
             return None
-        if handler.response_streaming:
-            kind = "stream_stream" if handler.request_streaming else "unary_stream"
-            guard: Any = self._guard_stream
-        else:
-            kind = "stream_unary" if handler.request_streaming else "unary_unary"
-            guard = self._guard_unary
+        guard = self._guard_stream if handler.response_streaming else self._guard_unary
         read = reader_of(handler.request_deserializer, stream=handler.request_streaming)
-        make: Any = getattr(grpc, f"{kind}_rpc_method_handler")
-        return make(guard(getattr(handler, kind), read), None, handler.response_serializer)
+        return with_behaviour(handler, guard(behaviour_of(handler), read), reads_bytes=True)
 
     def _guard_unary(
         self,

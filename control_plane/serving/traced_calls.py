@@ -8,7 +8,6 @@ is answered. What it says of the caller is nothing. Names of attributes are Open
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from typing import Any
 
@@ -17,6 +16,7 @@ from grpc import aio
 
 from control_plane.errors import ServiceError
 from control_plane.serving.calls import HotCall, HotMethod, Metadata
+from control_plane.serving.handlers import behaviour_of, status_of_failure, with_behaviour
 from control_plane.serving.peer_identity import PeerIdentity
 from control_plane.serving.status import code_of
 from control_plane.tracing.current import set_current_trace, tracing
@@ -99,17 +99,8 @@ class TraceInterceptor(aio.ServerInterceptor):
         path = handler_call_details.method
         if handler is None or path in self._hot:
             return handler
-        kind = (
-            f"{'stream' if handler.request_streaming else 'unary'}_"
-            f"{'stream' if handler.response_streaming else 'unary'}"
-        )
         trace = self._stream if handler.response_streaming else self._unary
-        make: Any = getattr(grpc, f"{kind}_rpc_method_handler")
-        return make(
-            trace(getattr(handler, kind), path),
-            handler.request_deserializer,
-            handler.response_serializer,
-        )
+        return with_behaviour(handler, trace(behaviour_of(handler), path))
 
     def _begin(self, path: str, context: Any) -> Span | None:
         return self._tracer.begin(
@@ -127,8 +118,8 @@ class TraceInterceptor(aio.ServerInterceptor):
             with tracing(span.ids):
                 try:
                     response = await behaviour(request, context)
-                except BaseException as error:
-                    _end(span, _code(error, context))
+                except BaseException as error:  # its span says so, and it is raised again
+                    _end(span, status_of_failure(error, context))
                     raise
                 _end(span, grpc.StatusCode.OK)
                 return response
@@ -145,9 +136,9 @@ class TraceInterceptor(aio.ServerInterceptor):
             try:
                 async for response in behaviour(request, context):
                     yield response
-            except BaseException as error:
+            except BaseException as error:  # the same
                 if span is not None:
-                    _end(span, _code(error, context))
+                    _end(span, status_of_failure(error, context))
                 raise
             if span is not None:
                 _end(span, grpc.StatusCode.OK)
@@ -164,14 +155,3 @@ def _end(span: Span, code: grpc.StatusCode) -> None:
     number: int = code.value[0]
     span.set(STATUS, number)
     span.end(code.name if code.name in _SERVER_FAULTS else "")
-
-
-def _code(error: BaseException, context: Any) -> grpc.StatusCode:
-    """The status of a call that raised."""
-    if isinstance(error, GeneratorExit | asyncio.CancelledError):
-        return grpc.StatusCode.CANCELLED  # the caller has left
-    said: Any = context.code()
-    if isinstance(said, grpc.StatusCode):
-        return said
-    codes = {code.value[0]: code for code in grpc.StatusCode if code.value[0]}
-    return codes.get(said, grpc.StatusCode.UNKNOWN)

@@ -129,7 +129,7 @@ class BackupFile:
         except (sqlite3.Error, msgspec.MsgspecError, TypeError) as error:
             self._db.close()
             raise self._faulty(f"cannot be read as a backup: {error}") from error
-        except BaseException:  # it goes on upwards
+        except BaseException:  # whatever it was, nobody else can close it
             self._db.close()
             raise
         return self

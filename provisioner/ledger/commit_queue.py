@@ -220,7 +220,7 @@ class CommitQueue:
         span = None if self.tracer is None else begin_commit(self.tracer, claims)
         try:
             result = await self._store.commit(txn, timeout_s=self._timer.wait_s)
-        except BaseException as error:
+        except BaseException as error:  # its span says so, and it is raised again
             if span is not None:
                 span.end(type(error).__name__)
             raise

@@ -20,7 +20,6 @@ from tests.support.kube.requirements import needs_cluster
 pytestmark = [
     needs_cluster(),
     pytest.mark.timeout(1_200),
-    pytest.mark.skipif(not (CHART / "Chart.yaml").exists(), reason=f"no chart in {CHART}"),
 ]
 STORE = Path(__file__).with_name("etcd.yaml")
 OF_OURS = {"secret/agent-token", "secret/etcd-tls", "secret/hp-tokens", "secret/operator-token",

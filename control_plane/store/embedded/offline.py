@@ -41,7 +41,7 @@ class StoreFile:
         except sqlite3.Error as error:
             self._db.close()
             raise Refused(f"{self._path} cannot be read as a Homeport store: {error}") from error
-        except BaseException:  # it goes on upwards
+        except BaseException:  # whatever it was, nobody else can close it
             self._db.close()
             raise
         return self

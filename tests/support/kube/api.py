@@ -99,7 +99,7 @@ class KubeApi:
             if reused and method == "GET":  # closed while it was idle
                 return self._send(method, path, body, content)
             raise
-        except BaseException:
+        except BaseException:  # the connection is no good to whoever comes next
             connection.close()
             raise
         self._connection = connection

@@ -103,7 +103,7 @@ class Cluster:
             if self._runs_pods:
                 self._start_node()
             self._programs.wait("ready nodes", lambda: self._can_place(api), deadline)
-        except BaseException:
+        except BaseException:  # Ctrl-C too: nothing of it may be left
             self.stop()
             raise
         return self
