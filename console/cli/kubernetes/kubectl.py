@@ -26,7 +26,7 @@ from control_plane.yaml_files import UnreadableYaml, parse, read_text
 
 MOST_BYTES = 64 << 20  # of one answer
 MOST_SCRAPED = 12  # pods
-_TIMEOUT_S = 20.0
+TIMEOUT_S = 20.0
 _AT_ONCE = 4
 # What refers to others comes first; see state.py.
 _KINDS = (
@@ -40,11 +40,14 @@ _NO_SUCH_KIND = ("doesn't have a resource type", "could not find the requested r
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """How the cluster is reached, where not as kubectl would by itself."""
+    """How the cluster is reached, where not as kubectl would by itself, and how much of an answer
+    is read, and waited for."""
 
     program: Path
     kubeconfig: Path | None = None
     context: str = ""
+    most_bytes: int = MOST_BYTES
+    timeout_s: float = TIMEOUT_S
 
     @classmethod
     def find(cls, kubeconfig: Path | None, context: str) -> Access:
@@ -62,12 +65,12 @@ class Access:
 
     def call(self, *words: str) -> str:
         """What `kubectl …` prints. Raises CommandFailed with what it said."""
-        command = [str(self.program), *words, f"--request-timeout={_TIMEOUT_S:g}s"]
+        command = [str(self.program), *words, f"--request-timeout={self.timeout_s:g}s"]
         if self.kubeconfig is not None:
             command.append(f"--kubeconfig={self.kubeconfig}")
         if self.context:
             command.append(f"--context={self.context}")
-        return _bounded(command)
+        return _bounded(command, most_bytes=self.most_bytes, timeout_s=self.timeout_s)
 
     def namespace(self) -> str:
         """That of the context."""
@@ -173,23 +176,23 @@ def _scrape(access: Access, namespace: str, pod: str, port: int) -> Scrape | Non
         return None
 
 
-def _bounded(command: list[str]) -> str:
-    """What the command prints, up to MOST_BYTES and _TIMEOUT_S."""
+def _bounded(command: list[str], *, most_bytes: int, timeout_s: float) -> str:
+    """What the command prints, up to so much and for so long."""
     with tempfile.TemporaryFile() as words:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=words
         )
         assert process.stdout is not None
-        deadline = threading.Timer(_TIMEOUT_S, process.kill)
+        deadline = threading.Timer(timeout_s, process.kill)
         deadline.start()
         began_s = time.monotonic()
         try:
             with process.stdout as pipe:
-                output = pipe.read(MOST_BYTES + 1)
-            if len(output) > MOST_BYTES:
+                output = pipe.read(most_bytes + 1)
+            if len(output) > most_bytes:
                 raise CommandFailed(
                     f"kubectl {command[1]} {command[2]} answers with more than "
-                    f"{MOST_BYTES >> 20} MiB; look at a namespace with less in it"
+                    f"{most_bytes >> 20} MiB; look at a namespace with less in it"
                 )
             code = process.wait()
         finally:
@@ -200,7 +203,7 @@ def _bounded(command: list[str]) -> str:
         said = words.read(4_096).decode("utf-8", "replace").strip()
     if code == 0:
         return output.decode("utf-8", "replace")
-    if time.monotonic() - began_s >= _TIMEOUT_S:
-        said = f"no answer within {_TIMEOUT_S:g} s"
+    if time.monotonic() - began_s >= timeout_s:
+        said = f"no answer within {timeout_s:g} s"
     message = said.splitlines()[-1] if said else f"it exited with {code}"
     raise CommandFailed(f"kubectl {command[1]} {command[2]}: {message}", ExitCode.UNAVAILABLE)

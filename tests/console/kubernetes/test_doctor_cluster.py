@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from console.cli.kubernetes import kubectl
+from console.cli.failure import CommandFailed
+from console.cli.kubernetes.kubectl import Access
 from tests.support.command_line import CommandLine
 from tests.support.fakes.kubectl import FakeKubectl
 from tests.support.kube.release_objects import VERSION, healthy_release
@@ -103,24 +104,20 @@ def test_what_is_no_list_is_refused(cli: CommandLine, cluster: FakeKubectl, text
     assert "something else than a list" in ran.err
 
 
-def test_an_answer_without_end_is_cut_off(
-    cli: CommandLine, cluster: FakeKubectl, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(kubectl, "MOST_BYTES", 1 << 20)
+def test_an_answer_without_end_is_cut_off(cluster: FakeKubectl) -> None:
     cluster.program.write_text("#!/bin/sh\nyes\n")
-    ran = cli("doctor", "--cluster", "-n", "homeport")
-    assert ran.code == 1
-    assert "more than 1 MiB" in ran.err
+    access = Access(program=cluster.program, most_bytes=1 << 20)
+    with pytest.raises(CommandFailed, match="more than 1 MiB") as failed:
+        access.call("get", "pods")
+    assert failed.value.code == 1
 
 
-def test_a_kubectl_that_hangs_is_ended(
-    cli: CommandLine, cluster: FakeKubectl, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(kubectl, "_TIMEOUT_S", 0.2)
+def test_a_kubectl_that_hangs_is_ended(cluster: FakeKubectl) -> None:
     cluster.program.write_text("#!/bin/sh\nexec sleep 600\n")
-    ran = cli("doctor", "--cluster", "-n", "homeport")
-    assert ran.code == 5
-    assert "no answer within 0.2 s" in ran.err
+    access = Access(program=cluster.program, timeout_s=0.2)
+    with pytest.raises(CommandFailed, match=r"no answer within 0\.2 s") as failed:
+        access.call("get", "pods")
+    assert failed.value.code == 5
 
 
 def test_options_of_a_cluster_want_a_cluster(cli: CommandLine) -> None:
