@@ -43,6 +43,10 @@ ATTEMPTS = 10
 MOVES_AWAY = {State.DRAINING: JobKind.DRAIN, State.LOST: JobKind.FAILOVER}
 
 
+class GuardFailed(Conflict):
+    """A guard does not hold; of the unit itself nothing is known to have changed."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransitionRequest:
     """An event for a unit, and on which terms it is written.
@@ -92,8 +96,8 @@ class Transitions:
     async def apply(self, unit_id: str, request: TransitionRequest) -> Transitioned:
         """Writes the event, unless it makes no difference any more.
 
-        Raises NotFound; Conflict when the unit changed since the expected revision, when a
-        guard does not hold, or when others keep changing it.
+        Raises NotFound; Conflict when the unit changed since the expected revision, or when others
+        keep changing it; GuardFailed.
         """
         if request.event is Event.EMPTIED:
             # Nobody anywhere may add a client while it is counted that there is none.
@@ -141,7 +145,7 @@ class Transitions:
                 view = replace(view, lifecycle=after, revision=revision)
                 return Transitioned(view=view, job=job, changed=True)
             if request.guards and not await self._hold(request.guards):
-                raise Conflict(f"what unit {unit_id} depends on changed meanwhile; try again")
+                raise GuardFailed(f"what unit {unit_id} depends on changed meanwhile; try again")
         raise Conflict(f"unit {unit_id} keeps changing under this request; try again")
 
     async def _jobs(

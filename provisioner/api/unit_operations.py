@@ -18,7 +18,7 @@ from control_plane.errors import Conflict, InvalidInput, NotFound, Refused
 from control_plane.fleet.lifecycle import Event
 from control_plane.fleet.move_job import JobKind, JobState, MoveJob, job_id
 from control_plane.fleet.registry import UnitRegistry
-from control_plane.fleet.transitions import TransitionRequest, Transitions
+from control_plane.fleet.transitions import ATTEMPTS, GuardFailed, TransitionRequest, Transitions
 from control_plane.fleet.unit_view import UnitView, changed_since
 from control_plane.store.port import Compare, KeyValue, Store, range_all, unchanged
 from provisioner.fleet_view import FleetView
@@ -110,13 +110,19 @@ class UnitOperations:
         """The unit and the job that empties it; the last one, where nobody is left to move.
         Raises NotFound, Conflict, Refused."""
         check_rate(rate_per_s)
-        wanted = TransitionRequest(
-            event=Event.DRAIN,
-            expected_revision=revision,
-            rate_per_s=rate_per_s,
-            guards=await self._others_can_serve(unit_id),
-        )
-        view, job = await self._make(unit_id, wanted)
+        for tries_left in reversed(range(ATTEMPTS)):
+            wanted = TransitionRequest(
+                event=Event.DRAIN,
+                expected_revision=revision,
+                rate_per_s=rate_per_s,
+                guards=await self._others_can_serve(unit_id),
+            )
+            try:
+                view, job = await self._make(unit_id, wanted)
+                break
+            except GuardFailed:  # another unit has changed: whether it can serve is asked again
+                if not tries_left:
+                    raise
         if job is None:
             seen = self._job_store.jobs.get(job_id(JobKind.DRAIN, unit_id))
             job = seen[0] if seen is not None else None

@@ -16,7 +16,7 @@ from control_plane.fleet.liveness import Liveness
 from control_plane.fleet.move_job import JobState
 from control_plane.fleet.records import decode_job
 from control_plane.fleet.registry import ApplyRequest, UnitRegistry
-from control_plane.fleet.transitions import TransitionRequest, Transitions
+from control_plane.fleet.transitions import GuardFailed, TransitionRequest, Transitions
 from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import Delete, Put, Txn, absent
 from tests.support.unit_records import unit_spec, unit_status
@@ -212,7 +212,7 @@ async def test_a_stale_edit_changes_nothing(store, registry, transitions):
 
 
 async def test_a_guard_that_does_not_hold_stops_it(store, transitions):
-    with pytest.raises(Conflict, match="depends on"):
+    with pytest.raises(GuardFailed, match="depends on"):
         await make(transitions, Event.DRAIN, guards=[absent(keys.unit("u"))])
     assert (await ledger(store)).open
 
