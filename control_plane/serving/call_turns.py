@@ -19,9 +19,12 @@ from control_plane.turns import Turns
 Event: TypeAlias = tuple[Any, ...]
 """Of pygrpc-native 0.5: kind, call, method, message, …, and (metadata, peer, seconds left)."""
 
-PER_PASS = 32  # of the costs below: one to three milliseconds of an event loop
-HOT_COST, COST = 1, 8  # of a hot method, and of any other
-END_COST = 4  # of a call whose client has left
+PER_PASS = 128  # of the costs below: one to three milliseconds of an event loop
+# Of a hot method: at least one (a client is asked for with some 100 bytes), and as many as its
+# message has of these bytes; reading a batch of events takes longer than beginning a call.
+HOT_BYTES = 512
+COST = 32  # of a method that is not hot: a task, a context and its interceptors
+END_COST = 16  # of a call whose client has left
 
 
 class CallTurns:
@@ -95,7 +98,7 @@ class CallTurns:
     def _cost(self, event: Event) -> int:
         if event[0] != EVENT_CALL:
             return END_COST
-        return HOT_COST if event[2] in self._hot else COST
+        return 1 + len(event[3]) // HOT_BYTES if event[2] in self._hot else COST
 
     def _peer(self, event: Event) -> str:
         if event[0] != EVENT_CALL:

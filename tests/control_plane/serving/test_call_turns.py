@@ -30,12 +30,19 @@ class Front:
         )
 
     def call(
-        self, peer: str, method: int = OTHER, left_s: float | None = None, *metadata: tuple
+        self,
+        peer: str,
+        method: int = OTHER,
+        left_s: float | None = None,
+        *metadata: tuple,
+        message: bytes = b"",
     ) -> Event:
-        return (EVENT_CALL, next(self._numbers), method, b"", None, (metadata, peer, left_s))
+        return (EVENT_CALL, next(self._numbers), method, message, None, (metadata, peer, left_s))
 
-    def calls(self, count: int, peer: str, method: int = OTHER) -> list[Event]:
-        return [self.call(peer, method) for _ in range(count)]
+    def calls(
+        self, count: int, peer: str, method: int = OTHER, message: bytes = b""
+    ) -> list[Event]:
+        return [self.call(peer, method, message=message) for _ in range(count)]
 
     async def all(self) -> list[Event]:
         """All that began, once nothing waits."""
@@ -87,6 +94,18 @@ async def test_more_hot_calls_begin_in_a_pass_than_others() -> None:
         await front.all()
         widths[method] = max(map(len, front.begun))
     assert widths[HOT] > widths[OTHER] > 1
+
+
+async def test_the_larger_the_messages_the_fewer_calls_begin_in_a_pass() -> None:
+    widths = []
+    for size in (100, 1_000, 10_000, 1_000_000):
+        front = Front()
+        front.turns.take(front.calls(300, BANK, HOT, bytes(size)))
+        await front.all()
+        widths.append(max(map(len, front.begun)))
+    assert widths == sorted(widths, reverse=True)
+    assert len(set(widths)) == len(widths)
+    assert widths[-1] == 1
 
 
 async def test_a_call_that_is_given_up_before_its_turn_does_not_begin() -> None:
