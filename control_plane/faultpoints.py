@@ -52,7 +52,8 @@ SHARDS = (
 )
 AUDITING = (
     "audit.asked",  # what is asked is in the log, and nothing is changed yet
-    "audit.changed",  # it is, and its outcome is not in the log
+    "audit.committed",  # a transaction of the change was made, and its method does not know yet
+    "audit.changed",  # all of it is, and its outcome is not in the log
     "audit.ended",  # it is, and the caller has no answer
 )
 REMOVING = (

@@ -33,6 +33,7 @@ BOOTSTRAP_TOKENS = (ROOT + "enrolment/bootstrap/").encode()
 RESTORING = (ROOT + "restoring").encode()  # stands while a backup is being put into this store
 AUDIT_ENTRIES = (ROOT + "audit/entries/").encode()
 AUDIT_OPEN = (ROOT + "audit/open/").encode()
+AUDIT_MADE = (ROOT + "audit/made/").encode()
 AUDIT_HEAD = (ROOT + "audit/head").encode()  # the newest entry's place and hash
 AUDIT_TRIMMED = (ROOT + "audit/trimmed").encode()  # the same of the newest that was deleted
 
@@ -161,6 +162,12 @@ def audit_entry(sequence: int) -> bytes:
 def audit_open(sequence: int) -> bytes:
     """Stands while what was asked in this entry has no outcome."""
     return AUDIT_OPEN + f"{sequence:016d}".encode()
+
+
+def audit_made(sequence: int) -> bytes:
+    """Written by each transaction of the change that was asked in this entry; its version says how
+    many. Gone with `audit_open`."""
+    return AUDIT_MADE + f"{sequence:016d}".encode()
 
 
 def gate(unit_id: str) -> bytes:

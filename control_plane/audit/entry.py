@@ -1,7 +1,8 @@
 """AuditEntry: one line of the audit log, and how it is written.
 
 What is attempted is written twice: as asked, before the attempt, and with its outcome, after it.
-So no change is without an entry; what a server took with it when it died has one without outcome.
+So no change is without an entry; of what a server took with it when it died, another one writes
+the outcome (`outcomes`).
 """
 
 from __future__ import annotations
@@ -21,6 +22,15 @@ class AuditPhase(StrEnum):
     FAILED = "failed"
     UNKNOWN = "unknown"  # the change may or may not have been made
     TRIMMED = "trimmed"  # the log itself: its oldest entries were deleted
+
+
+class Transactions(StrEnum):
+    """Of a change: whether its transactions say themselves that they were made, and how many it
+    takes."""
+
+    UNMARKED = ""  # they do not
+    ONE = "one"
+    SEVERAL = "several"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +61,8 @@ class AuditEntry:
     """sequence: from 1, without a gap; time_ms: Unix ms, never before that of the entry before;
     previous: the hash of the entry before; these three the log sets. id: tells two entries apart
     that say the same. asked: the sequence that this is the outcome of. kind and target: which
-    object; tenant: whose, empty: of none. code: the status, by name. request, before and after:
-    JSON. trimmed: the newest entry that was deleted."""
+    object; tenant: whose, empty: of none. transactions: by which its outcome can be told. code: the
+    status, by name. request, before and after: JSON. trimmed: the newest entry that was deleted."""
 
     id: str
     phase: AuditPhase
@@ -66,6 +76,7 @@ class AuditEntry:
     tenant: str = ""
     kind: str = ""
     target: str = ""
+    transactions: Transactions = Transactions.UNMARKED
     code: str = ""
     message: str = ""
     request: Any = None

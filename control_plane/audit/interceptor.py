@@ -17,7 +17,8 @@ from google.protobuf.message import Message
 from grpc import aio
 
 from control_plane import faultpoints
-from control_plane.audit.entry import AuditCaller, AuditEntry, AuditPhase
+from control_plane.audit.change import Change, changing
+from control_plane.audit.entry import AuditCaller, AuditEntry, AuditPhase, Transactions
 from control_plane.audit.message_json import message_json, without_userinfo
 from control_plane.audit.objects import AuditedObject, Context
 from control_plane.audit.recorder import AuditRecorder
@@ -71,7 +72,11 @@ class AuditInterceptor(aio.ServerInterceptor):
     def _audit_unary(self, method: str, behaviour: Callable[[Any, Any], Awaitable[Any]]) -> Any:
         async def audited(request: Any, context: Context) -> Any:
             asked = await self._asked(method, request, context)
-            return await self._outcome(method, behaviour(request, context), lambda: asked)
+            change = self._change(method)
+            change.sequence = asked.sequence if asked is not None else 0
+            with changing(change):
+                running = behaviour(request, context)
+                return await self._outcome(method, running, change, lambda: asked)
 
         return audited
 
@@ -80,6 +85,7 @@ class AuditInterceptor(aio.ServerInterceptor):
 
         async def audited(requests: Any, context: Context) -> Any:
             asked: AuditEntry | None = None
+            change = self._change(method)
 
             async def observed() -> AsyncIterator[Any]:
                 nonlocal asked
@@ -88,11 +94,18 @@ class AuditInterceptor(aio.ServerInterceptor):
                     if first:
                         first = False
                         asked = await self._asked(method, request, context)
+                        change.sequence = asked.sequence if asked is not None else 0
                     yield request
 
-            return await self._outcome(method, behaviour(observed(), context), lambda: asked)
+            with changing(change):
+                running = behaviour(observed(), context)
+                return await self._outcome(method, running, change, lambda: asked)
 
         return audited
+
+    def _change(self, method: str) -> Change:
+        _, of = self._methods[method]
+        return Change(marked=of.transactions is not Transactions.UNMARKED)
 
     async def _asked(self, method: str, request: Message, context: Context) -> AuditEntry | None:
         """What was written of a request; None: it is not to be. Raises Unavailable."""
@@ -119,6 +132,7 @@ class AuditInterceptor(aio.ServerInterceptor):
                 tenant=tenant_for(caller, found[0]) if found is not None else "",
                 kind=of.kind,
                 target=of.target(request)[:_MOST_MESSAGE],
+                transactions=of.transactions,
                 request=message_json(request),
                 before=await _before(of, request, context),
             )
@@ -135,11 +149,18 @@ class AuditInterceptor(aio.ServerInterceptor):
         return self._control.open or (caller.roles & access.roles) <= _OF_THEMSELVES
 
     async def _outcome(
-        self, method: str, running: Awaitable[Any], asked: Callable[[], AuditEntry | None]
+        self,
+        method: str,
+        running: Awaitable[Any],
+        change: Change,
+        asked: Callable[[], AuditEntry | None],
     ) -> Any:
         """The answer of a method, once its outcome is written."""
         try:
-            response = await running
+            try:
+                response = await running
+            finally:
+                change.marked = False  # what is written from here on is the log's
         except asyncio.CancelledError:
             if (entry := asked()) is not None:
                 self._recorder.ended_later(_ended(entry, self._new_id(), AuditPhase.UNKNOWN))
@@ -190,7 +211,7 @@ def _ended(asked: AuditEntry, entry_id: str, phase: AuditPhase, **what: Any) -> 
 def _failed(asked: AuditEntry, entry_id: str, error: Exception) -> AuditEntry:
     if not isinstance(error, ServiceError):
         return _ended(asked, entry_id, AuditPhase.UNKNOWN, code="INTERNAL")
-    # Also where the store was away: a method may have written a part before.
+    # Also where the store was away: a method may have written a part before. The marks tell.
     unknown = isinstance(error, Unavailable)
     return _ended(
         asked,

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 from google.protobuf.message import Message
 from grpc import aio
 
+from control_plane.audit.entry import Transactions
 from control_plane.auth.method_access import Audited, MethodAccess
 
 Context: TypeAlias = aio.ServicerContext[Any, Any]
@@ -30,12 +31,14 @@ def _itself(response: Any) -> Message | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditedObject:
-    """kind: of the object, one word. target: its id, by the request. before: the object as it is;
-    None or NotFound: there is none. after: the same, by the answer. named: tenant and id, by the
-    answer, of what the request does not name. refused: whether the answer says that nothing was
-    changed."""
+    """kind: of the object, one word. transactions: ONE or SEVERAL where what the method's own task
+    writes, to the store or database that has the log, is the change, and nothing else is. target:
+    its id, by the request. before: the object as it is; None or NotFound: there is none. after: the
+    same, by the answer. named: tenant and id, by the answer, of what the request does not name.
+    refused: whether the answer says that nothing was changed."""
 
     kind: str
+    transactions: Transactions
     target: Callable[[Any], str]
     before: ReadBefore = _nothing
     after: Callable[[Any], Message | None] = _itself

@@ -6,13 +6,13 @@ Adapters: `store_log` for servers that share a store, `sqlite_log` for one file.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from control_plane.audit.chain import AuditRecord
-from control_plane.audit.entry import AuditEntry, AuditPhase, ChainPoint, decode_entry
+from control_plane.audit.entry import AuditEntry, ChainPoint, decode_entry
 
-TRIM_AT_ONCE = 50
+TRIM_AT_ONCE = 40  # each with its marks, in one transaction
 END_AT_ONCE = 50
 _DAY_MS = 86_400_000
 
@@ -33,7 +33,9 @@ class AuditLog(Protocol):
     damaged; what was handed in then counts as not written."""
 
     async def append(self, entry: AuditEntry) -> int:
-        """The sequence of the entry, once it is on disk."""
+        """The sequence of the entry, once it is on disk. An outcome is written as
+        `outcomes.decided` has it, in a transaction after which none of its change's is made any
+        more; 0: it stands there already, by another server."""
         ...
 
     async def read(self, *, after: int, limit: int) -> ChainPage:
@@ -41,8 +43,9 @@ class AuditLog(Protocol):
         ...
 
     async def end_abandoned(self, under_way: Collection[int]) -> int:
-        """Gives what was asked and has no outcome, because the server that was at it has gone, the
-        outcome `unknown`; a few at most, and how many. under_way: what this server is at."""
+        """Gives what was asked and has no outcome, because the server that was at it has gone, one
+        by its marks (`outcomes.abandoned`); a few at most, and how many. under_way: what this
+        server is at."""
         ...
 
     async def trim(self, *, before_ms: int, keep: int) -> int:
@@ -50,18 +53,6 @@ class AuditLog(Protocol):
         `keep`; at most TRIM_AT_ONCE, and none as long as it is a few. An entry says so. How many
         that were."""
         ...
-
-
-def abandoned(record: AuditRecord, entry_id: str) -> AuditEntry:
-    """The outcome of what was asked in this record, by a server that has gone. Raises
-    DamagedEntry."""
-    return replace(
-        decode_entry(record.content),
-        id=entry_id,
-        phase=AuditPhase.UNKNOWN,
-        asked=record.sequence,
-        message="the server ended before it could tell; look at the object",
-    )
 
 
 def due(page: ChainPage, *, before_ms: int, keep: int) -> Sequence[AuditRecord]:

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 10.0  # for what others left open
 TRIM_EVERY = 6  # looks
-TRIMS_IN_A_ROW = 40  # 2,000 entries a minute
+TRIMS_IN_A_ROW = 50  # 2,000 entries a minute
 RETRY_S = 5.0
 MOST_LATE = 10_000
 

@@ -1,16 +1,23 @@
-"""SqliteAuditLog: the audit log of a server that has one SQLite file to itself."""
+"""SqliteAuditLog: the audit log of a server that has one SQLite file to itself, which has what is
+changed as well: what a call has the file do leaves a mark in the same transaction.
+"""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Collection
+from typing import TypeVar
 
 from control_plane.audit.chain import AuditRecord, extend
+from control_plane.audit.change import change_here, told_already
 from control_plane.audit.entry import START, AuditEntry, AuditPhase, ChainPoint
-from control_plane.audit.port import END_AT_ONCE, TRIM_AT_ONCE, ChainPage, abandoned, due
+from control_plane.audit.outcomes import abandoned, decided
+from control_plane.audit.port import END_AT_ONCE, TRIM_AT_ONCE, ChainPage, due
 from control_plane.errors import OutcomeUnknown, Unavailable
 from control_plane.sqlite.engine import Engine, Work
 from control_plane.sqlite.schema import Schema
+
+T = TypeVar("T")
 
 SCHEMA = Schema(
     part="audit",
@@ -24,6 +31,8 @@ SCHEMA = Schema(
                  name TEXT PRIMARY KEY, sequence INTEGER NOT NULL, hash TEXT NOT NULL,
                  time_ms INTEGER NOT NULL) WITHOUT ROWID""",
         ),
+        # Transactions of the change that say they were made.
+        ("ALTER TABLE audit_open ADD COLUMN made INTEGER NOT NULL DEFAULT 0",),
     ),
 )
 
@@ -54,14 +63,14 @@ class SqliteAuditLog:
 
         def work(db: sqlite3.Connection) -> int:
             rows = db.execute(
-                "SELECT e.sequence, content, hash FROM audit_open o"
+                "SELECT e.sequence, content, hash, made FROM audit_open o"
                 " JOIN audit_entries e ON e.sequence = o.sequence"
                 " WHERE o.sequence <= ? ORDER BY o.sequence LIMIT ?",
                 (self._inherited, END_AT_ONCE),
             ).fetchall()
-            for sequence, content, digest in rows:
+            for sequence, content, digest, made in rows:
                 record = AuditRecord(sequence=sequence, content=bytes(content), hash=bytes(digest))
-                _append(db, abandoned(record, self._new_id()), self._wall_ms())
+                _append(db, abandoned(record, self._new_id(), made), self._wall_ms())
             return len(rows)
 
         return await self._write(work)
@@ -97,7 +106,33 @@ class SqliteAuditLog:
             raise Unavailable(f"the audit log cannot be written: {error.message}") from error
 
 
+def marking(work: Work[T]) -> Work[T]:
+    """For an Engine's `around`: the same work, and where a call makes it that is audited, and it
+    changes anything, the mark that it was made. It raises Unavailable where the call has its
+    outcome already."""
+    sequence = change_here()
+    if not sequence:
+        return work
+
+    def marked(db: sqlite3.Connection) -> T:
+        changes = db.total_changes
+        result = work(db)
+        if db.total_changes != changes:
+            mark = "UPDATE audit_open SET made = made + 1 WHERE sequence = ?"
+            if db.execute(mark, (sequence,)).rowcount != 1:
+                raise told_already(sequence)
+        return result
+
+    return marked
+
+
 def _append(db: sqlite3.Connection, entry: AuditEntry, now_ms: int) -> int:
+    if entry.asked:
+        mark = "SELECT made FROM audit_open WHERE sequence = ?"
+        row = db.execute(mark, (entry.asked,)).fetchone()
+        if row is None:
+            return 0
+        entry = decided(entry, row[0])
     head, newest_ms = _point(db, "head")
     time_ms = max(newest_ms, now_ms)
     record = extend(head, entry, time_ms)
@@ -107,7 +142,7 @@ def _append(db: sqlite3.Connection, entry: AuditEntry, now_ms: int) -> int:
     )
     _put_point(db, "head", record.point, time_ms)
     if entry.phase is AuditPhase.ASKED:
-        db.execute("INSERT OR REPLACE INTO audit_open VALUES (?)", (record.sequence,))
+        db.execute("INSERT OR REPLACE INTO audit_open VALUES (?, 0)", (record.sequence,))
     elif entry.asked:
         db.execute("DELETE FROM audit_open WHERE sequence = ?", (entry.asked,))
     return record.sequence

@@ -3,22 +3,24 @@
 An entry and the head of the chain are one transaction, which compares the head it was made on: of
 two servers that append at once one is refused, and appends behind the other. Entries of one server
 that wait for each other go together. A transaction whose outcome is not known is looked for before
-anything is written again, so that nothing stands there twice.
+anything is written again, so that nothing stands there twice. An outcome compares and deletes the
+marks of its change (`marked_store`), so that it is true of them, and the only one.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Collection
-from typing import TypeVar
+from collections.abc import Callable, Collection, Mapping
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
 from control_plane import keys
 from control_plane.audit.chain import AuditRecord, extend
 from control_plane.audit.entry import START, AuditEntry, AuditPhase, ChainPoint
-from control_plane.audit.port import END_AT_ONCE, TRIM_AT_ONCE, ChainPage, abandoned, due
+from control_plane.audit.outcomes import abandoned, decided
+from control_plane.audit.port import END_AT_ONCE, TRIM_AT_ONCE, ChainPage, due
 from control_plane.errors import OutcomeUnknown, StoreUnavailable, Unavailable
 from control_plane.store.port import (
     Compacted,
@@ -46,6 +48,16 @@ class _Head(msgspec.Struct, frozen=True):
 
     point: ChainPoint = START
     time_ms: int = 0
+
+
+class _Marks(NamedTuple):
+    """Of one change: that it has no outcome, and that transactions of it were made."""
+
+    opened: KeyValue | None
+    made: KeyValue | None
+
+
+_NO_MARKS = _Marks(None, None)
 
 
 class StoreAuditLog:
@@ -127,15 +139,23 @@ class StoreAuditLog:
             if number in under_way or await self._store.get(session) is not None:
                 continue
             asked = await self._store.get(keys.audit_entry(number))
-            guards = [absent(session), unchanged(pair.key, pair.mod_revision)]
             if asked is None:  # it was trimmed
-                await self._store.commit(Txn(compares=guards, then=[Delete(pair.key)]))
+                guards = [absent(session), unchanged(pair.key, pair.mod_revision)]
+                await self._store.commit(Txn(compares=guards, then=_forget(number)))
                 continue
-            entry = abandoned(_record(asked), self._new_id())
             async with self._lock, asyncio.timeout(APPEND_S):
-                _, txn = self._transaction([entry], await self._store.get(keys.AUDIT_HEAD))
+                head, marks = await self._read([number])
+                opened, made = marks[number]
+                if opened is None:
+                    continue
+                entry = abandoned(_record(asked), self._new_id(), _version(made))
+                _, txn = self._transaction([entry], head, marks)
                 done = await self._store.commit(
-                    Txn(compares=[*txn.compares, *guards], creates=txn.creates, then=txn.then)
+                    Txn(
+                        compares=[*txn.compares, absent(session)],
+                        creates=txn.creates,
+                        then=txn.then,
+                    )
                 )
             ended += done.succeeded
         return ended
@@ -152,14 +172,12 @@ class StoreAuditLog:
         entry = AuditEntry(id=self._new_id(), phase=AuditPhase.TRIMMED, trimmed=newest)
         also: list[Operation] = [Put(keys.AUDIT_TRIMMED, _encode(newest))]
         for record in gone:
-            also += [
-                Delete(keys.audit_entry(record.sequence)),
-                Delete(keys.audit_open(record.sequence)),
-            ]
+            also += [Delete(keys.audit_entry(record.sequence))]
+        also += _forget(*(record.sequence for record in gone if record.sequence in page.open))
         guard = unchanged(keys.AUDIT_TRIMMED, pair.mod_revision if pair else 0)
         async with self._lock, asyncio.timeout(APPEND_S):
             head_pair = await self._store.get(keys.AUDIT_HEAD)
-            _, txn = self._transaction([entry], head_pair)
+            _, txn = self._transaction([entry], head_pair, {})
             done = await self._store.commit(
                 Txn(
                     compares=[*txn.compares, guard],
@@ -179,10 +197,10 @@ class StoreAuditLog:
                 taken.append((entry, answer))
         failure: BaseException = _away("the append was interrupted")
         try:
-            records = await self._written([entry for entry, _ in taken]) if taken else []
-            for (_, answer), record in zip(taken, records, strict=True):
+            sequences = await self._written([entry for entry, _ in taken]) if taken else []
+            for (_, answer), sequence in zip(taken, sequences, strict=True):
                 if not answer.done():
-                    answer.set_result(record.sequence)
+                    answer.set_result(sequence)
         except Unavailable as error:
             failure = _away(error.message)
         finally:
@@ -191,50 +209,88 @@ class StoreAuditLog:
                     answer.set_exception(failure)
                     answer.exception()  # its owner may have left
 
-    async def _written(self, entries: list[AuditEntry]) -> list[AuditRecord]:
-        pair = await self._store.get(keys.AUDIT_HEAD)
+    async def _written(self, entries: list[AuditEntry]) -> list[int]:
+        """The sequence of each; 0 for an outcome that stands there already."""
+        ended = [entry.asked for entry in entries if entry.asked]
+        unsure: list[tuple[AuditRecord, list[int]]] = []  # attempts that may yet come to pass
         for _ in range(ATTEMPTS):
-            records, txn = self._transaction(entries, pair)
+            # Read before the attempts are looked for: one that comes after that moves the head.
+            head, marks = await self._read(ended)
+            for newest, sequences in unsure:
+                if await self._stands(newest):
+                    return sequences
+            told: list[AuditEntry] = []
+            places: list[int | None] = []  # in `told`
+            for entry in entries:
+                opened, made = marks[entry.asked] if entry.asked else _NO_MARKS
+                stands_already = entry.asked and opened is None
+                places.append(None if stands_already else len(told))
+                if not stands_already:
+                    told.append(decided(entry, _version(made)) if entry.asked else entry)
+            if not told:
+                return [0] * len(entries)
+            records, txn = self._transaction(told, head, marks)
+            sequences = [0 if at is None else records[at].sequence for at in places]
             try:
                 done = await self._store.commit(txn)
             except OutcomeUnknown:
-                if await self._stands(records[-1]):
-                    return records
-                pair = await self._store.get(keys.AUDIT_HEAD)
+                unsure.append((records[-1], sequences))
                 continue
             if done.succeeded:
-                return records
-            found = done.results[-1]
-            met = found[0] if found else None
-            if (met.mod_revision if met else 0) == (pair.mod_revision if pair else 0):
+                return sequences
+            *there, found = done.results
+            met = found[0].mod_revision if found else 0
+            if any(there) and met == (head.mod_revision if head else 0):
                 raise Unavailable(
                     f"the audit log in the store is damaged: entry {records[0].sequence} is there "
                     "already; run `homeport audit verify`"
                 )
-            if await self._stands(records[-1]):  # of an attempt that was thought lost
-                return records
-            pair = met
         raise Unavailable("other servers keep writing to the audit log; try again")
 
+    async def _read(self, ended: Collection[int]) -> tuple[KeyValue | None, dict[int, _Marks]]:
+        """The head, and the marks of these changes, all as of one moment."""
+        if not ended:
+            return await self._store.get(keys.AUDIT_HEAD), {}
+        reads = [Get(keys.AUDIT_HEAD)]
+        for number in ended:
+            reads += [Get(keys.audit_open(number)), Get(keys.audit_made(number))]
+        try:
+            found = (await self._store.commit(Txn(then=reads))).results
+        except OutcomeUnknown as error:  # of a transaction that only reads
+            raise StoreUnavailable(error.message) from error
+        head, *marks = (pairs[0] if pairs else None for pairs in found)
+        pairs = zip(marks[::2], marks[1::2], strict=True)
+        return head, {number: _Marks(*one) for number, one in zip(ended, pairs, strict=True)}
+
     def _transaction(
-        self, entries: list[AuditEntry], pair: KeyValue | None
+        self,
+        entries: list[AuditEntry],
+        pair: KeyValue | None,
+        marks: Mapping[int, _Marks],
     ) -> tuple[list[AuditRecord], Txn]:
-        """The records of these behind the head as `pair` has it, and what writes them."""
+        """The records of these behind the head as `pair` has it, and what writes them. marks: of
+        the changes whose outcomes are among them."""
         head = _head(pair)
         time_ms = max(head.time_ms, int(self._wall() * 1_000))
         point, records = head.point, list[AuditRecord]()
-        marks: list[Operation] = []
+        compares = [unchanged(keys.AUDIT_HEAD, pair.mod_revision if pair else 0)]
+        writes: list[Operation] = []
         for entry in entries:
             records.append(extend(point, entry, time_ms))
             point = records[-1].point
             if entry.phase is AuditPhase.ASKED:
-                marks.append(Put(keys.audit_open(point.sequence), self._session().encode()))
+                writes.append(Put(keys.audit_open(point.sequence), self._session().encode()))
             elif entry.asked:
-                marks.append(Delete(keys.audit_open(entry.asked)))
+                opened, made = marks[entry.asked]
+                compares += [
+                    unchanged(keys.audit_open(entry.asked), _revision(opened)),
+                    unchanged(keys.audit_made(entry.asked), _revision(made)),
+                ]
+                writes += _forget(entry.asked)
         return records, Txn(
-            compares=[unchanged(keys.AUDIT_HEAD, pair.mod_revision if pair else 0)],
+            compares=compares,
             creates=[(keys.audit_entry(one.sequence), one.hash + one.content) for one in records],
-            then=[Put(keys.AUDIT_HEAD, _encode(_Head(point, time_ms))), *marks],
+            then=[Put(keys.AUDIT_HEAD, _encode(_Head(point, time_ms))), *writes],
             otherwise=[Get(keys.AUDIT_HEAD)],
         )
 
@@ -245,6 +301,19 @@ class StoreAuditLog:
 
 def _away(why: str) -> Unavailable:
     return Unavailable(f"the audit log cannot be written: {why}; nothing was changed, try again")
+
+
+def _forget(*numbers: int) -> list[Operation]:
+    """Deletes the marks of these changes."""
+    return [Delete(key(number)) for number in numbers for key in (keys.audit_open, keys.audit_made)]
+
+
+def _revision(pair: KeyValue | None) -> int:
+    return pair.mod_revision if pair is not None else 0
+
+
+def _version(pair: KeyValue | None) -> int:
+    return pair.version if pair is not None else 0
 
 
 def _number(pair: KeyValue, prefix: bytes) -> int:

@@ -95,6 +95,8 @@ class Engine:
         self._closed = False
         self.connected = True  # whether the last transaction could be written
         self.groups = 0  # transactions committed
+        self.around: Callable[[Work[Any]], Work[Any]] | None = None
+        """Given each work that is handed in, where it is handed in; what it returns is run."""
         self.on_commit: list[Callable[[], None]] = []
         """Called after each transaction that is on disk."""
         self.on_undo: list[Callable[[], None]] = []
@@ -112,7 +114,7 @@ class Engine:
         if self._closed:
             answer.set_exception(StoreUnavailable(f"the {self._called} is closed"))
         else:
-            self._queue.append((work, answer))
+            self._queue.append((work if self.around is None else self.around(work), answer))
             self._wake.set()
         return answer
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from google.protobuf.message import Message
 
+from control_plane.audit.entry import Transactions
 from control_plane.audit.objects import AuditedObject, Context, ReadBefore
 from homeport.api.fleet.v1 import fleet_pb2 as fleet
 from homeport.api.provisioning.v1 import provisioning_pb2 as provisioning
@@ -15,6 +17,8 @@ from provisioner.api import fleet_service, provisioning_service, tenant_service
 from provisioner.api.fleet_service import FleetService
 from provisioner.api.provisioning_service import ProvisioningService
 from provisioner.api.tenant_service import TenantService
+
+ONE, SEVERAL, UNMARKED = Transactions.ONE, Transactions.SEVERAL, Transactions.UNMARKED
 
 
 def audited_objects(
@@ -51,33 +55,44 @@ def audited_objects(
     return {
         **{
             f"/{fleet_service.NAME}/{name}": _unit(unit)
-            for name in ("ApplyUnit", "CordonUnit", "DrainUnit", "UndrainUnit", "RemoveUnit")
+            for name in ("ApplyUnit", "CordonUnit", "DrainUnit", "UndrainUnit")
         },
+        # The unit may have to be closed before.
+        f"/{fleet_service.NAME}/RemoveUnit": replace(_unit(unit), transactions=SEVERAL),
         f"/{fleet_service.NAME}/Rebalance": AuditedObject(
-            kind="fleet", target=lambda request: "", after=lambda response: response.job
+            kind="fleet",
+            transactions=ONE,
+            target=lambda request: "",
+            after=lambda response: response.job,
         ),
         f"/{fleet_service.NAME}/ControlMoveJob": AuditedObject(
             kind="job",
+            transactions=ONE,
             target=lambda request: request.job_id,
             before=job,
             after=lambda response: response.job,
         ),
         f"/{tenant_service.NAME}/ApplyTenant": AuditedObject(
-            kind="tenant", target=_tenant_id, before=tenant
+            kind="tenant", transactions=ONE, target=_tenant_id, before=tenant
         ),
         f"/{tenant_service.NAME}/RemoveTenant": AuditedObject(
-            kind="tenant", target=_tenant_id, before=tenant, after=lambda response: None
+            kind="tenant",
+            transactions=UNMARKED,  # clients are released by commit queues
+            target=_tenant_id,
+            before=tenant,
+            after=lambda response: None,
         ),
         f"/{tenant_service.NAME}/AddEnrolmentGroup": _enrolment(groups),
         f"/{tenant_service.NAME}/RemoveEnrolmentGroup": _enrolment(groups),
         # Issued tokens have no names: the request says how many were asked for.
-        f"/{tenant_service.NAME}/IssueBootstrapTokens": _TOKENS,
+        f"/{tenant_service.NAME}/IssueBootstrapTokens": replace(_TOKENS, transactions=SEVERAL),
         f"/{tenant_service.NAME}/RevokeBootstrapTokens": _TOKENS,
         f"/{tenant_service.NAME}/RotateTicketKeys": AuditedObject(
-            kind="keys", target=lambda request: "", before=keys
+            kind="keys", transactions=ONE, target=lambda request: "", before=keys
         ),
         f"/{provisioning_service.NAME}/ReleaseAssignment": AuditedObject(
             kind="client",
+            transactions=UNMARKED,  # by a commit queue, with others
             target=lambda request: request.client_id,
             before=client,
             after=lambda response: None,
@@ -86,7 +101,10 @@ def audited_objects(
 
 
 _TOKENS = AuditedObject(
-    kind="bootstrap tokens", target=lambda request: "", after=lambda response: None
+    kind="bootstrap tokens",
+    transactions=ONE,
+    target=lambda request: "",
+    after=lambda response: None,
 )
 
 
@@ -94,6 +112,7 @@ def _enrolment(before: ReadBefore) -> AuditedObject:
     """Before: all groups of the tenant. After: nothing, for the answer may be a group's key."""
     return AuditedObject(
         kind="enrolment group",
+        transactions=ONE,
         target=lambda request: request.group,
         before=before,
         after=lambda response: None,
@@ -102,7 +121,9 @@ def _enrolment(before: ReadBefore) -> AuditedObject:
 
 def _unit(before: ReadBefore) -> AuditedObject:
     """Answers are the unit, have it as `unit`, or nothing once it is removed."""
-    return AuditedObject(kind="unit", target=_unit_id, before=before, after=_unit_after)
+    return AuditedObject(
+        kind="unit", transactions=ONE, target=_unit_id, before=before, after=_unit_after
+    )
 
 
 def _unit_after(response: Any) -> Message | None:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from control_plane.audit.marked_store import MarkedStore
 from control_plane.fleet.registry import UnitRegistry
 from control_plane.identity.enrolment_groups import EnrolmentGroups
 from control_plane.identity.key_ring_follower import KeyRingFollower
@@ -92,7 +93,7 @@ async def read_state(
     if opened is None:
         return None
     statistics = StoreStatistics(clock=time.monotonic)
-    store = MeasuredStore(opened, statistics)
+    store = MarkedStore(MeasuredStore(opened, statistics))
     stack.push_async_callback(store.close)
     ring = KeyRingFollower(
         store,

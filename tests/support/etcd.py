@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from console.local.etcd_process import EtcdCluster
+from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.etcd import EtcdStore
-from control_plane.store.port import Delete, Txn
+from control_plane.store.port import Delete, Store, Txn
 
 # With etcd's defaults a single member waits a second for other candidates, three seconds
 # after a restart. Its smallest lease would live two seconds.
@@ -76,3 +77,18 @@ async def store_of(url: str) -> AsyncIterator[EtcdStore]:
         yield store
     finally:
         await store.close()
+
+
+@asynccontextmanager
+async def either_store(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[Store]:
+    """A store with no keys in it, for a fixture whose parameter is "embedded" or "etcd"."""
+    if request.param == "embedded":
+        opened: Store = await EmbeddedStore.open(folder / "store.db")
+    else:
+        shared: EtcdCluster = request.getfixturevalue("shared_etcd")
+        opened = await EtcdStore.connect(shared.endpoints)
+    try:
+        await opened.commit(Txn(then=[Delete(b"", prefix=True)]))
+        yield opened
+    finally:
+        await opened.close()

@@ -8,6 +8,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from control_plane.audit.entry import Transactions
 from control_plane.audit.objects import AuditedObject, Context
 from data_sharing.api import decision_service, plan_service, registry_service, rule_service
 from data_sharing.api.decision_service import DecisionService
@@ -77,17 +78,34 @@ def audited_objects(
         return await deciding.GetDeadLetter(asked, context)
 
     by_name = AuditedObject(
-        kind="application", target=lambda request: request.application, before=application
+        kind="application",
+        transactions=Transactions.ONE,
+        target=lambda request: request.application,
+        before=application,
     )
-    one_rule = AuditedObject(kind="rule", target=lambda request: request.rule_id, before=rule)
-    one_plan = AuditedObject(kind="plan", target=lambda request: request.plan_id, before=plan)
+    one_rule = AuditedObject(
+        kind="rule",
+        transactions=Transactions.ONE,
+        target=lambda request: request.rule_id,
+        before=rule,
+    )
+    one_plan = AuditedObject(
+        kind="plan",
+        transactions=Transactions.ONE,
+        target=lambda request: request.plan_id,
+        before=plan,
+    )
     one_instruction = AuditedObject(
-        kind="instruction", target=lambda request: request.instruction_id, before=instruction
+        kind="instruction",
+        transactions=Transactions.ONE,
+        target=lambda request: request.instruction_id,
+        before=instruction,
     )
     table = {
         registry_service.NAME: {
             "SubmitApplication": AuditedObject(
                 kind="application",
+                transactions=Transactions.ONE,
                 target=lambda request: "",
                 before=current_versions,
                 named=lambda response: (
@@ -101,10 +119,14 @@ def audited_objects(
         },
         rule_service.NAME: {
             "ApplyRules": AuditedObject(
-                kind="rules", target=lambda request: "", before=rule_versions
+                kind="rules",
+                transactions=Transactions.ONE,
+                target=lambda request: "",
+                before=rule_versions,
             ),
             "RetryRule": AuditedObject(
                 kind="rule",
+                transactions=Transactions.ONE,
                 target=lambda request: request.rule_id,
                 before=rule,
                 after=lambda response: response.rule,
@@ -114,6 +136,7 @@ def audited_objects(
         plan_service.NAME: {
             "CreatePlan": AuditedObject(
                 kind="plan",
+                transactions=Transactions.ONE,
                 target=lambda request: "",
                 named=lambda response: (response.tenant, response.plan_id),
             ),
@@ -125,7 +148,10 @@ def audited_objects(
             "ApproveInstruction": one_instruction,
             "DenyInstruction": one_instruction,
             "RedriveDeadLetter": AuditedObject(
-                kind="dead letter", target=lambda request: request.dead_letter_id, before=letter
+                kind="dead letter",
+                transactions=Transactions.ONE,
+                target=lambda request: request.dead_letter_id,
+                before=letter,
             ),
         },
     }

@@ -21,7 +21,7 @@ from prometheus_client.registry import Collector
 from control_plane.audit import service as audit_service
 from control_plane.audit.auditing import Auditing, AuditRetention, build_auditing, new_entry_id
 from control_plane.audit.sqlite_log import SCHEMA as AUDIT_SCHEMA
-from control_plane.audit.sqlite_log import SqliteAuditLog
+from control_plane.audit.sqlite_log import SqliteAuditLog, marking
 from control_plane.auth.access import Access
 from control_plane.auth.method_access import access_of_services
 from control_plane.data_folder import SQLITE, DataFolder
@@ -136,6 +136,7 @@ async def _serve(
     # The same certificate for HTTP: tokens come in there, too.
     tls = serving_tls(settings.tls_certificate, settings.tls_key, settings.tls_client_ca)
     database = await Database.open(folder / "sharing.db", SCHEMAS)
+    database.around = marking
     try:
         with RuntimeHost(compiled, processes=settings.processes()) as hosting:
             registry = Registry(

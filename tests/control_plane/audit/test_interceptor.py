@@ -12,7 +12,8 @@ from typing import Any
 import grpc
 import pytest
 
-from control_plane.audit.entry import AuditEntry, AuditPhase
+from control_plane.audit.change import change_here
+from control_plane.audit.entry import AuditEntry, AuditPhase, Transactions
 from control_plane.audit.interceptor import AuditInterceptor
 from control_plane.audit.objects import AuditedObject, audited_methods
 from control_plane.audit.port import ChainPage
@@ -100,13 +101,19 @@ class Bench:
         objects = {
             DRAIN: AuditedObject(
                 kind="unit",
+                transactions=Transactions.ONE,
                 target=lambda request: request.unit_id,
                 before=before or unit,
                 after=lambda response: response.unit,
             ),
-            RELEASE: AuditedObject(kind="client", target=lambda request: request.client_id),
+            RELEASE: AuditedObject(
+                kind="client",
+                transactions=Transactions.UNMARKED,
+                target=lambda request: request.client_id,
+            ),
             SUBMIT: AuditedObject(
                 kind="application",
+                transactions=Transactions.ONE,
                 target=lambda request: "",
                 named=lambda response: (response.accepted.tenant, response.accepted.application),
                 refused=lambda response: response.HasField("refused"),
@@ -340,6 +347,43 @@ async def test_an_answer_that_refuses_is_a_failure():
 
     await bench.call(SUBMIT, submission(), refused)
     assert bench.phases == ["asked", "failed"]
+
+
+async def test_a_method_writes_for_its_entry_and_the_log_for_itself():
+    bench = Bench()
+    seen: list[int] = []
+    real = bench.log.append
+
+    async def append(entry: AuditEntry) -> int:
+        seen.append(change_here())
+        return await real(entry)
+
+    bench.log.append = append  # type: ignore[method-assign]
+
+    async def drains(request: Any) -> Any:
+        seen.append(change_here())
+        return await drained(request)
+
+    async def takes(requests: Any) -> Any:
+        seen.append(change_here())
+        answer = await taken(requests)
+        seen.append(change_here())
+        return answer
+
+    async def releases(request: Any) -> Any:
+        seen.append(change_here())
+        return provisioning_pb2.ReleaseAssignmentResponse(released=True)
+
+    await bench.call(DRAIN, drain(), drains)
+    assert seen == [0, 1, 0]
+    seen.clear()
+    await bench.call(SUBMIT, submission(), takes)
+    assert seen == [0, 0, 3, 0]
+    seen.clear()
+    await bench.call(DRAIN, drain(dry_run=True), drains)
+    request = provisioning_pb2.ReleaseAssignmentRequest(tenant="city", client_id="c")
+    await bench.call(RELEASE, request, releases)
+    assert seen == [0, 0, 0, 0]
 
 
 def test_a_table_that_does_not_fit_the_contract_is_told():

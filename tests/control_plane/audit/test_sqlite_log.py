@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
 import pytest
 
+from control_plane.audit.change import Change, changing
+from control_plane.audit.entry import AuditPhase, Transactions, decode_entry
 from control_plane.audit.port import AuditLog
-from control_plane.audit.sqlite_log import SCHEMA, SqliteAuditLog
-from control_plane.errors import Unavailable
+from control_plane.audit.sqlite_log import SCHEMA, SqliteAuditLog, marking
+from control_plane.errors import Refused, Unavailable
 from control_plane.sqlite.engine import Engine
 from control_plane.sqlite.schema import migrate
 from tests.support.audit_chains import TAMPERINGS, asked
@@ -103,3 +107,72 @@ async def test_a_file_that_is_closed_is_told(engine: Engine, audit_log):
     await engine.close()
     with pytest.raises(Unavailable):
         await audit_log.append(asked(1))
+
+
+@pytest.fixture
+async def marked_engine(engine: Engine) -> Engine:
+    """With a table in which a test changes something."""
+    engine.around = marking
+    await engine.transact(lambda db: db.execute("CREATE TABLE things (name TEXT)") and None)
+    return engine
+
+
+def write(db: sqlite3.Connection) -> int:
+    return db.execute("INSERT INTO things VALUES ('x')").rowcount
+
+
+def write_and_raise(db: sqlite3.Connection) -> int:
+    write(db)
+    raise Refused("not this one")
+
+
+def look(db: sqlite3.Connection) -> int:
+    return len(db.execute("SELECT * FROM things").fetchall())
+
+
+@pytest.mark.parametrize(
+    ("works", "transactions", "phase"),
+    [
+        pytest.param([], Transactions.ONE, "failed", id="before-the-change"),
+        pytest.param([look], Transactions.ONE, "failed", id="it-only-looked"),
+        pytest.param([write_and_raise], Transactions.ONE, "failed", id="the-change-was-undone"),
+        pytest.param([look, write], Transactions.ONE, "done", id="after-the-change"),
+        pytest.param([], Transactions.SEVERAL, "failed", id="before-the-first-of-several"),
+        pytest.param([write], Transactions.SEVERAL, "unknown", id="after-one-of-several"),
+        pytest.param([write], Transactions.UNMARKED, "unknown", id="nobody-marks-it"),
+    ],
+)
+@pytest.mark.parametrize("died", [True, False], ids=["the-server-died", "it-does-not-know"])
+async def test_a_change_of_the_file_decides_its_own_outcome(
+    marked_engine: Engine, others, audit_log, works, transactions, phase: str, died: bool
+):
+    entry = asked(1, transactions=transactions)
+    entry = replace(entry, sequence=await audit_log.append(entry))
+    change = Change(marked=transactions is not Transactions.UNMARKED)
+    change.sequence = entry.sequence
+    with changing(change):
+        for work in works:
+            with suppress(Refused):
+                await marked_engine.transact(work)
+    if died:
+        assert await others().end_abandoned(set()) == 1
+    else:
+        outcome = replace(entry, id="own", phase=AuditPhase.UNKNOWN, asked=entry.sequence)
+        assert await audit_log.append(outcome) == 2
+    page = await audit_log.read(after=0, limit=9)
+    assert decode_entry(page.records[-1].content).phase == phase
+    assert page.open == set()
+
+
+async def test_a_transaction_that_comes_after_its_outcome_changes_nothing(
+    marked_engine: Engine, others, audit_log
+):
+    change = Change(marked=True)
+    change.sequence = await audit_log.append(asked(1, transactions=Transactions.ONE))
+    assert await others().end_abandoned(set()) == 1
+    with changing(change), pytest.raises(Unavailable, match="has its outcome already"):
+        await marked_engine.transact(write)
+    assert marked_engine.read(look) == 0
+    assert await audit_log.append(
+        replace(asked(2), phase=AuditPhase.DONE, asked=change.sequence)
+    ) == 0  # fmt: skip

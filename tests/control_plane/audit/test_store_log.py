@@ -15,19 +15,18 @@ from control_plane.audit.entry import decode_entry
 from control_plane.audit.port import AuditLog
 from control_plane.audit.store_log import StoreAuditLog
 from control_plane.errors import Unavailable
-from control_plane.store.embedded import EmbeddedStore
-from control_plane.store.port import Delete, Put, Txn
+from control_plane.store.port import Delete, Put, Store, Txn
 from tests.support.audit_chains import TAMPERINGS, asked
 from tests.support.contracts.audit_log_contract import AuditLogContract, Wall, all_of, fault
+from tests.support.etcd import either_store
 from tests.support.fakes.faulty_store import FaultyStore
 
 
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[EmbeddedStore]:
-    opened = await EmbeddedStore.open(tmp_path / "store.db")
-    await opened.commit(Txn(then=[Put(keys.session("p-1"), b"")]))
-    yield opened
-    await opened.close()
+@pytest.fixture(params=["embedded", "etcd"])
+async def store(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    async with either_store(request, tmp_path) as opened:
+        await opened.commit(Txn(then=[Put(keys.session("p-1"), b"")]))
+        yield opened
 
 
 @pytest.fixture
@@ -46,17 +45,17 @@ def log_of(store, wall: Wall, session: str = "p-1") -> StoreAuditLog:
 
 
 @pytest.fixture
-def audit_log(store: EmbeddedStore, wall: Wall) -> AuditLog:
+def audit_log(store: Store, wall: Wall) -> AuditLog:
     return log_of(store, wall)
 
 
 @pytest.fixture
-def others(store: EmbeddedStore, wall: Wall) -> Callable[[], AuditLog]:
+def others(store: Store, wall: Wall) -> Callable[[], AuditLog]:
     return lambda: log_of(store, wall)
 
 
 @pytest.fixture
-def successor(store: EmbeddedStore, wall: Wall) -> Callable[[], Awaitable[AuditLog]]:
+def successor(store: Store, wall: Wall) -> Callable[[], Awaitable[AuditLog]]:
     async def made() -> AuditLog:
         await store.commit(Txn(then=[Delete(keys.session("p-1")), Put(keys.session("p-2"), b"")]))
         return log_of(store, wall, "p-2")
@@ -68,7 +67,7 @@ class TestStoreAuditLog(AuditLogContract):
     """The contract."""
 
 
-async def test_of_sixteen_servers_one_ends_what_another_left_open(store: EmbeddedStore, wall):
+async def test_of_sixteen_servers_one_ends_what_another_left_open(store: Store, wall):
     left = await log_of(store, wall, "p-gone").append(asked(1))
     ended = await asyncio.gather(
         *(log_of(store, wall, f"p-{n}").end_abandoned(set()) for n in range(16))
@@ -82,7 +81,7 @@ async def test_of_sixteen_servers_one_ends_what_another_left_open(store: Embedde
     assert await fault(log_of(store, wall)) is None
 
 
-async def test_a_server_that_comes_back_is_not_ended_with(store: EmbeddedStore, wall):
+async def test_a_server_that_comes_back_is_not_ended_with(store: Store, wall):
     """Its session is looked at in the transaction that would end what it is at."""
     faulty = FaultyStore(store, writes_entries)
     await log_of(store, wall, "p-3").append(asked(1))
@@ -98,7 +97,7 @@ async def test_a_server_that_comes_back_is_not_ended_with(store: EmbeddedStore, 
     assert (await log_of(store, wall).read(after=0, limit=9)).open == {1}
 
 
-async def test_what_was_trimmed_is_not_open_any_more(store: EmbeddedStore, wall):
+async def test_what_was_trimmed_is_not_open_any_more(store: Store, wall):
     number = await log_of(store, wall, "p-gone").append(asked(1))
     await store.commit(Txn(then=[Delete(keys.audit_entry(number))]))
     assert await log_of(store, wall).end_abandoned(set()) == 0
@@ -110,7 +109,7 @@ def writes_entries(txn: Txn) -> bool:
 
 
 @pytest.mark.parametrize("lost", ["lost before", "lost after"])
-async def test_what_may_have_been_written_stands_there_once(store: EmbeddedStore, wall, lost: str):
+async def test_what_may_have_been_written_stands_there_once(store: Store, wall, lost: str):
     faulty = FaultyStore(store, writes_entries)
     audit_log = log_of(faulty, wall)
     await audit_log.append(asked(1))
@@ -120,7 +119,7 @@ async def test_what_may_have_been_written_stands_there_once(store: EmbeddedStore
     assert await fault(audit_log) is None
 
 
-async def test_a_store_that_refuses_is_told(store: EmbeddedStore, wall):
+async def test_a_store_that_refuses_is_told(store: Store, wall):
     faulty = FaultyStore(store, writes_entries)
     faulty.faults.append("refused")
     with pytest.raises(Unavailable, match="cannot be written"):
@@ -128,7 +127,7 @@ async def test_a_store_that_refuses_is_told(store: EmbeddedStore, wall):
     assert await all_of(log_of(store, wall)) == []
 
 
-async def rewrite(store: EmbeddedStore, records: list[AuditRecord]) -> None:
+async def rewrite(store: Store, records: list[AuditRecord]) -> None:
     """As somebody would who can write the store: these records, and the head as it is."""
     await store.commit(Txn(then=[Delete(keys.AUDIT_ENTRIES, prefix=True)]))
     for one in records:
