@@ -21,9 +21,12 @@ REMEMBERED = 100_000  # clients reported, so that their next visit is not report
 
 
 class AdmittedHolds:
-    """Use from one event loop. `waiting` is set while something may be reported."""
+    """Use from one event loop. `waiting` is set while something may be reported. kept and
+    remembered: at most so many wait to be reported, and are known to have been."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, kept: int = KEPT, remembered: int = REMEMBERED) -> None:
+        self._kept = kept
+        self._remembered = remembered
         self._pending: OrderedDict[Admitted, None] = OrderedDict()
         self._unacknowledged: tuple[Admitted, ...] = ()  # the batch that was reported last
         self._reported = 0  # how many were reported over this stream
@@ -41,7 +44,7 @@ class AdmittedHolds:
         one = (tenant, client_id, epoch)
         if one in self._acknowledged or one in self._pending:
             return
-        if len(self._pending) >= KEPT:
+        if len(self._pending) >= self._kept:
             # Its place may be given up though it came; its next visit reports it again.
             self._pending.popitem(last=False)
             self.dropped += 1
@@ -76,7 +79,7 @@ class AdmittedHolds:
         for one in self._unacknowledged:
             self._pending.pop(one, None)
             self._acknowledged[one] = None
-        while len(self._acknowledged) > REMEMBERED:
+        while len(self._acknowledged) > self._remembered:
             self._acknowledged.popitem(last=False)
         self._unacknowledged = ()
         self._signal()

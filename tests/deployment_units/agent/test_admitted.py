@@ -12,7 +12,6 @@ import grpc
 from control_plane.identity.admission import TicketVerifier
 from control_plane.identity.keyring import KeyRing, new_epoch
 from control_plane.identity.tickets import TicketIssuer
-from deployment_units.agent import admitted as module
 from deployment_units.agent.admitted import BATCH, AdmittedHolds
 from deployment_units.agent.settings import AgentSettings
 from deployment_units.agent.wiring import build_agent
@@ -27,8 +26,8 @@ def names(count: int) -> list[tuple[str, str, int]]:
     return [("t", f"c{n}", 1) for n in range(count)]
 
 
-def holds_of(clients: list[tuple[str, str, int]]) -> AdmittedHolds:
-    holds = AdmittedHolds()
+def holds_of(clients: list[tuple[str, str, int]], **bounds: int) -> AdmittedHolds:
+    holds = AdmittedHolds(**bounds)
     for client in clients:
         holds.add(*client)
     return holds
@@ -92,10 +91,8 @@ def test_batches_are_bounded_and_nothing_gets_lost_between_them() -> None:
     assert seen == clients
 
 
-def test_memory_is_bounded_whatever_happens(monkeypatch) -> None:
-    monkeypatch.setattr(module, "KEPT", 10)
-    monkeypatch.setattr(module, "REMEMBERED", 10)
-    holds = holds_of(names(25))
+def test_memory_is_bounded_whatever_happens() -> None:
+    holds = holds_of(names(25), kept=10, remembered=10)
     stream = holds.begin_stream()
     assert len(holds) == 10
     assert holds.dropped == 15
