@@ -14,11 +14,13 @@ from types import MappingProxyType
 class ServiceError(Exception):
     """Base of all that a service raises; what a client of it gets is
     homeport.errors.HomeportError. `reason` is a stable UPPER_SNAKE word for machines, the
-    message one sentence for people that says what is wrong and what to do."""
+    message one sentence for people that says what is wrong and what to do, or a line for each of
+    several faults; `rest`: how to see those for which there is no room."""
 
     reason = "INTERNAL"
     retry_after_s: float | None = None  # None: repeating the same call cannot help
     metadata: Mapping[str, str] = MappingProxyType({})  # for machines, beside the reason
+    rest = "they are told once these are mended"
 
     def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(message)

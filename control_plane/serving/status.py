@@ -64,7 +64,7 @@ def duration(seconds: float) -> duration_pb2.Duration:
 def status_of(error: errors.ServiceError) -> Status:
     """Code, message and details of an error."""
     code = code_of(error)
-    told = shortened(error.message)
+    told = shortened(error.message, rest=error.rest)
     details: list[message.Message] = [
         error_details_pb2.ErrorInfo(
             reason=error.reason, domain=DOMAIN, metadata=dict(error.metadata)
@@ -73,7 +73,7 @@ def status_of(error: errors.ServiceError) -> Status:
     if isinstance(error, errors.InvalidInput):
         violation = error_details_pb2.BadRequest.FieldViolation(
             field=shortened(error.field, MOST_FIELD_BYTES),
-            description=shortened(error.message, MOST_DESCRIPTION_BYTES),
+            description=shortened(error.message, MOST_DESCRIPTION_BYTES, error.rest),
         )
         details.append(error_details_pb2.BadRequest(field_violations=[violation]))
     if error.retry_after_s is not None:
@@ -86,18 +86,19 @@ def status_of(error: errors.ServiceError) -> Status:
     return Status(made.code, made.details, made.trailing_metadata)
 
 
-def shortened(text: str, most_bytes: int = MOST_MESSAGE_BYTES) -> str:
+def shortened(text: str, most_bytes: int = MOST_MESSAGE_BYTES, rest: str = "") -> str:
     """A text of at most so many bytes as `grpc-message` encodes it: whole lines as far as they
-    fit, with how many are left out, or the beginning of the first.
+    fit, with how many are left out and how to see them (`rest`), or the beginning of the first.
 
-    >>> shortened("a fault\\nanother fault\\na third fault", 36)
-    'a fault\\n… and 2 more'
+    >>> shortened("a fault\\nanother fault\\na third fault", 45, "see FILE")
+    'a fault\\n… and 2 more: see FILE'
     """
     if len(text) <= most_bytes and _encoded_bytes(text) <= most_bytes:
         return text
     lines = text[: most_bytes + 1].split("\n")  # an encoded letter has a byte at least
     left = text.count("\n")
-    kept, room = "", most_bytes - _encoded_bytes(f"\n… and {left} more")
+    hint = f": {rest}" if rest else ""
+    kept, room = "", most_bytes - _encoded_bytes(f"\n… and {left} more{hint}")
     for line in lines[:-1]:
         room -= _encoded_bytes(f"{line}\n")
         if room < 0:
@@ -105,7 +106,7 @@ def shortened(text: str, most_bytes: int = MOST_MESSAGE_BYTES) -> str:
         kept += f"{line}\n"
         left -= 1
     if kept:
-        return f"{kept}… and {left + 1} more"
+        return f"{kept}… and {left + 1} more{hint}"
     room = most_bytes - _encoded_bytes("…")
     for letter in text[:most_bytes]:
         room -= _encoded_bytes(letter)

@@ -93,7 +93,10 @@ class Overrides:
                 problems.append(f"{path}: overrides[{place}]: {error.message}")
         if problems:
             more = len(problems) - MOST_TOLD
-            said = [*problems[:MOST_TOLD], *([f"{path}: {more:,} more"] if more > 0 else ())]
+            said = [
+                *problems[:MOST_TOLD],
+                *([f"{path}: {more:,} more: {FaultyFile.rest}"] if more > 0 else ()),
+            ]
             raise BadOverrides("\n".join(said))
         return cls(good)
 

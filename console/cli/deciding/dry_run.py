@@ -106,7 +106,8 @@ def run(
         if (why := feeds.refusal(event))
     ]
     if refused:
-        more = [f"… and {len(refused) - MOST_TOLD:,} more"] if len(refused) > MOST_TOLD else []
+        left = len(refused) - MOST_TOLD
+        more = [f"… and {left:,} more: {InvalidInput.rest}"] if left > 0 else []
         raise InvalidInput("events", "\n".join(refused[:MOST_TOLD] + more))
     rule_set = RuleSet(compiled, forecasts.values())
     steps = dry_run_rules(

@@ -27,6 +27,7 @@ from data_sharing.registry.manifest import Manifest, ManifestFault
 from data_sharing.registry.submission_tasks import faults_of
 from data_sharing.registry.trial import Trial
 
+MOST_SAID = 5  # faults of a version that cannot be current again
 MAX_REASON = 500
 ActionUse = Callable[[str, str, Collection[str]], Awaitable[tuple[str, ...]]]
 """(tenant, application, actions) to a sentence for each action that is used, and by whom."""
@@ -148,7 +149,12 @@ class Registry:
                     continue
                 number = found.manifest.version
                 if faults:
-                    said = "; ".join(fault.message for fault in faults[:5])
+                    said = "; ".join(fault.message for fault in faults[:MOST_SAID])
+                    if len(faults) > MOST_SAID:
+                        said += (
+                            f"; and {len(faults) - MOST_SAID:,} more: `homeport apps submit "
+                            "--dry-run` of its content under a new version tells all"
+                        )
                     raise Refused(f"{application} {number} cannot be current again: {said}")
                 warnings = await self._used(found.manifest)
                 await self._change(

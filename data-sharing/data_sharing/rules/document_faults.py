@@ -13,6 +13,8 @@ from control_plane.errors import InvalidInput
 class InvalidDocument(InvalidInput):
     """`faults`: all that is wrong with it, each naming its field."""
 
+    rest = "`homeport rules test` tells all of them, and needs no server"
+
     def __init__(self, faults: Sequence[InvalidInput]) -> None:
         super().__init__(faults[0].field, "\n".join(fault.message for fault in faults))
         self.faults = tuple(faults)

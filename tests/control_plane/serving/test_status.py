@@ -56,7 +56,15 @@ def test_of_many_lines_the_first_are_whole_and_the_others_counted() -> None:
     *first, last = status_of(InvalidInput("rules", FAULTS)).message.split("\n")
     assert first == FAULTS.split("\n")[: len(first)]
     assert len(first) > 40
-    assert last == f"… and {1_000 - len(first)} more"
+    assert last == f"… and {1_000 - len(first)} more: {InvalidInput.rest}"
+
+
+def test_an_error_says_how_to_see_the_faults_for_which_there_was_no_room() -> None:
+    class FaultyDocument(InvalidInput):
+        rest = "`tell-all FILE` tells all of them"
+
+    assert status_of(FaultyDocument("f", FAULTS)).message.endswith(f" more: {FaultyDocument.rest}")
+    assert FaultyDocument.rest not in status_of(FaultyDocument("f", "one\nand two")).message
 
 
 class Faulty:
