@@ -1,5 +1,5 @@
-"""Change: what one call is at, for the transactions that it makes, so that they say themselves that
-they were made.
+"""AuditedChange: what one call is at, for the transactions that it makes, so that they say
+themselves that they were made.
 
 Only what a call's own task writes is the call's: a task that it has started, or that others share,
 goes on after its outcome. Stores look here (`marked_store`, `marked_works`); nothing else does.
@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from control_plane.errors import Unavailable
 
 
-class Change:
+class AuditedChange:
     """sequence: of the entry that says what was asked; 0 as long as there is none. marked: whether
     its transactions say that they were made."""
 
@@ -31,11 +31,11 @@ class Change:
         return self.marked and self.sequence > 0 and asyncio.current_task() is self._task
 
 
-_current: ContextVar[Change | None] = ContextVar("change", default=None)
+_current: ContextVar[AuditedChange | None] = ContextVar("change", default=None)
 
 
 @contextmanager
-def changing(change: Change) -> Iterator[None]:
+def changing(change: AuditedChange) -> Iterator[None]:
     """What the caller's task writes inside is of this change."""
     token = _current.set(change)
     try:

@@ -17,7 +17,7 @@ from google.protobuf.message import Message
 from grpc import aio
 
 from control_plane import faultpoints
-from control_plane.audit.change import Change, changing
+from control_plane.audit.change import AuditedChange, changing
 from control_plane.audit.entry import AuditCaller, AuditEntry, AuditPhase, Transactions
 from control_plane.audit.message_json import message_json, without_userinfo
 from control_plane.audit.objects import AuditedObject, Context
@@ -103,9 +103,9 @@ class AuditInterceptor(aio.ServerInterceptor):
 
         return audited
 
-    def _change(self, method: str) -> Change:
+    def _change(self, method: str) -> AuditedChange:
         _, of = self._methods[method]
-        return Change(marked=of.transactions is not Transactions.UNMARKED)
+        return AuditedChange(marked=of.transactions is not Transactions.UNMARKED)
 
     async def _asked(self, method: str, request: Message, context: Context) -> AuditEntry | None:
         """What was written of a request; None: it is not to be. Raises Unavailable."""
@@ -152,7 +152,7 @@ class AuditInterceptor(aio.ServerInterceptor):
         self,
         method: str,
         running: Awaitable[Any],
-        change: Change,
+        change: AuditedChange,
         asked: Callable[[], AuditEntry | None],
     ) -> Any:
         """The answer of a method, once its outcome is written."""

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from control_plane import keys
-from control_plane.audit.change import Change, changing
+from control_plane.audit.change import AuditedChange, changing
 from control_plane.audit.entry import AuditEntry, AuditPhase, Transactions, decode_entry
 from control_plane.audit.marked_store import MarkedStore
 from control_plane.audit.store_log import StoreAuditLog
@@ -75,11 +75,11 @@ def log_of(store: Any, session: str) -> StoreAuditLog:
 
 async def begun(
     store: Any, transactions: Transactions = Transactions.ONE, session: str = "gone"
-) -> tuple[AuditEntry, Change]:
+) -> tuple[AuditEntry, AuditedChange]:
     """What was asked of a server whose session has ended."""
     entry = asked(1, transactions=transactions)
     entry = replace(entry, sequence=await log_of(store, session).append(entry))
-    change = Change(marked=transactions is not Transactions.UNMARKED)
+    change = AuditedChange(marked=transactions is not Transactions.UNMARKED)
     change.sequence = entry.sequence
     return entry, change
 
@@ -89,7 +89,7 @@ async def ended(store: Any, entry: AuditEntry, phase: AuditPhase = AuditPhase.DO
     await log_of(store, "gone").append(outcome)
 
 
-async def applied(store: Any, change: Change) -> None:
+async def applied(store: Any, change: AuditedChange) -> None:
     with changing(change):
         await TenantRegistry(MarkedStore(store)).apply(CITY)
 
@@ -146,7 +146,7 @@ async def test_a_change_may_come_at_any_step_of_whoever_ends_it(store: Store, af
         _, change = await begun(store)
         refused = False
 
-        async def late(change: Change = change) -> None:
+        async def late(change: AuditedChange = change) -> None:
             nonlocal refused
             try:
                 await applied(store, change)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from control_plane.audit.change import Change, changing
+from control_plane.audit.change import AuditedChange, changing
 from control_plane.audit.entry import AuditPhase, Transactions, decode_entry
 from control_plane.audit.port import AuditLog
 from control_plane.audit.sqlite_log import SCHEMA, SqliteAuditLog, marking
@@ -148,7 +148,7 @@ async def test_a_change_of_the_file_decides_its_own_outcome(
 ):
     entry = asked(1, transactions=transactions)
     entry = replace(entry, sequence=await audit_log.append(entry))
-    change = Change(marked=transactions is not Transactions.UNMARKED)
+    change = AuditedChange(marked=transactions is not Transactions.UNMARKED)
     change.sequence = entry.sequence
     with changing(change):
         for work in works:
@@ -167,7 +167,7 @@ async def test_a_change_of_the_file_decides_its_own_outcome(
 async def test_a_transaction_that_comes_after_its_outcome_changes_nothing(
     marked_engine: Engine, others, audit_log
 ):
-    change = Change(marked=True)
+    change = AuditedChange(marked=True)
     change.sequence = await audit_log.append(asked(1, transactions=Transactions.ONE))
     assert await others().end_abandoned(set()) == 1
     with changing(change), pytest.raises(Unavailable, match="has its outcome already"):
