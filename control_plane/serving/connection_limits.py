@@ -17,6 +17,8 @@ from enum import StrEnum
 from typing import Final
 
 GREETING_BYTES: Final = 33  # the preface of HTTP/2 and the smallest SETTINGS frame
+FLOOD_BYTES: Final = 512  # with more, and no message among it, it is no client that has just come
+TLS_FLOOD_BYTES: Final = 4_096  # the same, where a handshake with a certificate is among it
 CALL_BYTES: Final = 128  # less than what a client has sent that has made a call
 YOUNG_S: Final = 1.0  # such a connection may not have come to its first call
 IN_USE_S: Final = 45.0  # a client with calls has answered a PING by then
@@ -47,7 +49,7 @@ class Reason(StrEnum):
     IDLE = "idle"
     ADDRESS = "too many from one address"
     OVERALL = "too many in all"
-    RESETS = "reset too many calls"
+    WASTED = "began too many calls and gave them up, or sent them no message"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,27 +135,3 @@ def _worth(one: OpenConnection) -> tuple[int, float]:
     else:
         rank = 3 if one.silent_s < IN_USE_S else 1
     return rank, -one.silent_s
-
-
-class ResetBudget:
-    """Whether a connection resets calls faster than a client has reason to: a bucket of `burst`,
-    refilled at `per_s`. nghttp2 counts resets like this since CVE-2023-44487
-    (nghttp2_option_set_stream_reset_rate_limit)."""
-
-    def __init__(self, *, burst: int = 100, per_s: float = 33.0, most: int = 4_096) -> None:
-        """most: connections that are remembered, those heard of last."""
-        self._burst = burst
-        self._per_s = per_s
-        self._most = most
-        self._spent: dict[str, tuple[float, float]] = {}  # by connection: resets, when
-
-    def spend(self, connection: str, now: float) -> bool:
-        """One reset; whether it is one too many. now: monotonic s."""
-        spent, at = self._spent.pop(connection, (0.0, now))
-        spent = max(0.0, spent - (now - at) * self._per_s) + 1.0
-        if spent > self._burst:
-            return True
-        self._spent[connection] = spent, now
-        if len(self._spent) > self._most:
-            del self._spent[next(iter(self._spent))]
-        return False

@@ -21,7 +21,7 @@ import socket
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from struct import Struct
 
@@ -66,6 +66,14 @@ class _Seen:
     since: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Unheard:
+    """Connections that have to go: over which more than so many bytes came, and no call."""
+
+    has_called: Callable[[str, int], bool]
+    beyond: int
+
+
 class ConnectionWatch:
     """One for a process, or for each of its servers. `hold` a port once it listens, and `release`
     it before it ends; `close_peer` from any thread."""
@@ -77,7 +85,10 @@ class ConnectionWatch:
         self._seen: dict[str, _Seen] = {}  # by the link of a descriptor, which names the socket
         self._listening: set[str] = set()
         self._others: set[str] = set()  # of descriptors that are none of ours to look at
+        self._links: dict[tuple[str, int], str] = {}  # of those seen, by their other end
         self._unwanted: set[tuple[str, int]] = set()
+        self._unheard: dict[str, _Unheard] = {}  # by group
+        self._counting = threading.Lock()
         self._told = OncePerAddress(log, clock=clock)
         self._spare: list[int] = []
         self._thread: threading.Thread | None = None
@@ -118,9 +129,26 @@ class ConnectionWatch:
         self._spare = []
 
     def close_peer(self, address: str, port: int) -> None:
-        """Closes the connection whose other end this is, because it resets too many calls."""
+        """Closes the connection whose other end this is, because it wastes too many calls: at
+        once, where it has been seen, so that what it still has to come does not."""
+        if self._thread is None:
+            return
+        link = self._links.get((address, port))
+        if link is not None and (seen := self._seen.get(link)) is not None:
+            if self._close(seen.fd, link):
+                self._tell({(seen.group, Reason.WASTED): 1})
+            return
+        self._unwanted.add((address, port))
+        os.eventfd_write(self._wake, 1)
+
+    def close_unheard(
+        self, group: str, has_called: Callable[[str, int], bool], *, beyond: int
+    ) -> None:
+        """Closes those connections of an address over which more than so many bytes came, and no
+        call with a message, at the next look. has_called: whether one came, by address and port;
+        another thread asks."""
         if self._thread is not None:
-            self._unwanted.add((address, port))
+            self._unheard[group] = _Unheard(has_called=has_called, beyond=beyond)
             os.eventfd_write(self._wake, 1)
 
     def _run(self) -> None:
@@ -146,6 +174,8 @@ class ConnectionWatch:
 
     def _look(self, arrivals: select.epoll, ports: Mapping[int, _Port]) -> None:
         now, descriptors, here = self._clock(), 0, set[str]()
+        unwanted, self._unwanted = self._unwanted, set()
+        unheard, self._unheard = self._unheard, {}
         for name in _descriptors():
             try:
                 link = os.readlink(f"{_FOLDER}/{name}")
@@ -159,7 +189,9 @@ class ConnectionWatch:
             elif link not in self._others and link not in self._listening:
                 self._meet(int(name), link, now, arrivals, ports)
         for gone in self._seen.keys() - here:
-            del self._seen[gone]
+            peer = self._seen.pop(gone).peer
+            if self._links.get(peer) == gone:
+                del self._links[peer]
         self._others &= here
         self._listening &= here
         links, of_port = list(self._seen), defaultdict[int, list[OpenConnection]](list)
@@ -170,15 +202,13 @@ class ConnectionWatch:
             limits = ports[port].limits
             most = _most(limits, others=descriptors - len(connections))
             doomed.update(to_close(connections, limits, most=most))
-            doomed.update(self._unwanted_among(connections))
-        self._unwanted.clear()
+            doomed.update(self._wasteful_among(connections, unwanted, unheard))
         told: Counter[tuple[str, Reason]] = Counter()
         for one, reason in doomed.items():
-            if self._close(links[one.key]):
-                self.closed[reason] += 1
+            link = links[one.key]
+            if self._close(self._seen[link].fd, link):
                 told[one.group, reason] += 1
-        for (group, reason), count in told.items():
-            self._told.warn(group, f"connections closed: {reason}", count)
+        self._tell(told)
 
     def _meet(
         self, fd: int, link: str, now: float, arrivals: select.epoll, ports: Mapping[int, _Port]
@@ -202,6 +232,8 @@ class ConnectionWatch:
             else:
                 address, peer_port = held.getpeername()[:2]
                 address = address.removeprefix("::ffff:") if "." in address else address
+                address = address.partition("%")[0]
+                self._links[address, peer_port] = link
                 self._seen[link] = _Seen(
                     fd=fd,
                     port=port,
@@ -245,26 +277,41 @@ class ConnectionWatch:
             )
             yield measured, seen.port
 
-    def _unwanted_among(
-        self, connections: list[OpenConnection]
+    def _wasteful_among(
+        self,
+        connections: list[OpenConnection],
+        unwanted: Collection[tuple[str, int]],
+        unheard: Mapping[str, _Unheard],
     ) -> Iterable[tuple[OpenConnection, Reason]]:
-        if not self._unwanted:
-            return []
+        if not unwanted and not unheard:
+            return
         peers = [seen.peer for seen in self._seen.values()]
-        return [(one, Reason.RESETS) for one in connections if peers[one.key] in self._unwanted]
+        for one in connections:
+            peer, of_group = peers[one.key], unheard.get(one.group)
+            if peer in unwanted or (
+                of_group is not None
+                and one.received > of_group.beyond
+                and not of_group.has_called(*peer)
+            ):
+                yield one, Reason.WASTED
 
-    def _close(self, link: str) -> bool:
+    def _tell(self, closed: Mapping[tuple[str, Reason], int]) -> None:
+        with self._counting:
+            for (group, reason), count in closed.items():
+                self.closed[reason] += count
+                self._told.warn(group, f"connections closed: {reason}", count)
+
+    def _close(self, fd: int, link: str) -> bool:
         """Whether the connection was there to be shut down. The transport may close it any
         moment, and its number be another file's: so it is held under a second one first."""
-        seen = self._seen[link]
         try:
-            held = fcntl.fcntl(seen.fd, fcntl.F_DUPFD_CLOEXEC, 0)
+            held = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 0)
         except OSError:
             if not self._spare:
                 return False
             os.close(self._spare.pop())
             try:
-                held = fcntl.fcntl(seen.fd, fcntl.F_DUPFD_CLOEXEC, 0)
+                held = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 0)
             except OSError:
                 return False
         try:

@@ -1,5 +1,5 @@
 """FirstMessage: a call whose first message does not come in time ends with DEADLINE_EXCEEDED; and
-connections that reset calls again and again are reported.
+connections whose calls come to nothing again and again are reported (`wasted_calls`).
 
 grpc.aio waits for the message of a unary call as long as the client likes, where no interceptor
 sees it. So such a method is served as one that takes a stream of messages, the first of which is
@@ -18,11 +18,7 @@ from typing import Any
 import grpc
 from grpc import aio
 
-from control_plane.pacing import CoroutinePacer
-from control_plane.serving.connection_limits import ResetBudget
-from control_plane.serving.peers import peer_group
-
-RAPID_S = 0.25  # a call that its client gives up so soon was not meant
+from control_plane.serving.wasted_calls import BegunCall, Excess, WastedCalls
 
 
 class FirstMessage(aio.ServerInterceptor):
@@ -33,19 +29,18 @@ class FirstMessage(aio.ServerInterceptor):
         within_s: float,
         *,
         unary: bool,
-        on_resets: Callable[[str], None],
-        pacer: CoroutinePacer | None = None,
+        wasted: WastedCalls,
+        on_excess: Callable[[str, Excess], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """unary: whether calls with one message pass here before that has come. on_resets: told
-        the peer of a connection that has reset too many calls. pacer: whose turns calls wait for
-        before they go on; None: they have waited already."""
+        """unary: whether calls with one message pass here before that has come. on_excess: told
+        the peer of a connection by which too many calls are wasted, and whether its address is
+        suspected for it."""
         self._within_s = within_s
         self._unary = unary
-        self._on_resets = on_resets
-        self._pacer = pacer
+        self._wasted = wasted
+        self._on_excess = on_excess
         self._clock = clock
-        self._budget = ResetBudget()
 
     async def intercept_service(
         self,
@@ -73,11 +68,12 @@ class FirstMessage(aio.ServerInterceptor):
 
     def _single(self, behaviour: Callable[[Any, Any], Awaitable[Any]], streaming: bool) -> Any:
         async def respond(requests: AsyncIterator[Any], context: Any) -> Any:
-            began, peer = self._clock(), context.peer()
+            call = self._begin(context)
             try:
-                return await behaviour(await self._first(requests, context, streaming), context)
+                request = await self._first(requests, context, streaming, call)
+                return await behaviour(request, context)
             except asyncio.CancelledError:
-                self._left(began, peer)
+                self._end(call, given_up=True)
                 raise
 
         return respond
@@ -86,52 +82,60 @@ class FirstMessage(aio.ServerInterceptor):
         self, behaviour: Callable[[Any, Any], AsyncIterator[Any]], streaming: bool
     ) -> Any:
         async def respond(requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
-            began, peer = self._clock(), context.peer()
+            call = self._begin(context)
             try:
-                request = await self._first(requests, context, streaming)
+                request = await self._first(requests, context, streaming, call)
                 async for response in behaviour(request, context):
                     yield response
             except asyncio.CancelledError:
-                self._left(began, peer)
+                self._end(call, given_up=True)
                 raise
 
         return respond
 
-    async def _first(self, requests: AsyncIterator[Any], context: Any, streaming: bool) -> Any:
+    async def _first(
+        self, requests: AsyncIterator[Any], context: Any, streaming: bool, call: BegunCall
+    ) -> Any:
         """What the method takes, once its first message is here."""
         messages = aiter(requests)
         try:
             async with asyncio.timeout(self._within_s):
                 first = await anext(messages)
         except TimeoutError:
+            self._end(call, given_up=False)
             await context.abort(
                 grpc.StatusCode.DEADLINE_EXCEEDED,
                 f"no message came within {self._within_s:g} s; open a call when there is "
                 "something to send",
             )
         except StopAsyncIteration:
+            self._wasted.heard(call)  # that there is none
             if streaming:
                 return _Begun(messages)  # which has ended
             code = grpc.StatusCode.INVALID_ARGUMENT
             await _end(context, code, "the call came without a message")
-        if self._pacer is not None:
-            peer = context.peer()
-            await self._pacer.turn(peer_group(peer), peer)
+        self._wasted.heard(call)
         return _Begun(messages, first) if streaming else first
 
     async def _unknown(self, requests: AsyncIterator[Any], context: Any) -> Any:
         """What gRPC itself answers, but that those who reset the call are noticed."""
-        began, peer = self._clock(), context.peer()
+        call = self._begin(context)
+        self._wasted.heard(call)  # nobody waits for what it says
         try:
             await _end(context, grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
         except asyncio.CancelledError:
-            self._left(began, peer)
+            self._end(call, given_up=True)
             raise
 
-    def _left(self, began: float, peer: str) -> None:
-        now = self._clock()
-        if now - began < RAPID_S and self._budget.spend(peer, now):
-            self._on_resets(peer)
+    def _begin(self, context: Any) -> BegunCall:
+        call, found = self._wasted.begin(context.peer(), self._clock())
+        for peer, excess in found:
+            self._on_excess(peer, excess)
+        return call
+
+    def _end(self, call: BegunCall, *, given_up: bool) -> None:
+        if excess := self._wasted.ended(call, self._clock(), given_up=given_up):
+            self._on_excess(call.peer, excess)
 
 
 async def _end(context: Any, code: grpc.StatusCode, words: str) -> None:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import grpc
 from grpc import aio
@@ -20,6 +20,14 @@ from control_plane.serving.peer_identity import PeerIdentity, identity_of
 from control_plane.serving.tls import Tls, TlsFiles
 
 MAX_STREAMS = "grpc.max_concurrent_streams"
+
+
+class Methods(Protocol):
+    """The part of a server that takes methods."""
+
+    def add_registered_method_handlers(
+        self, service_name: str, method_handlers: dict[str, Any], /
+    ) -> None: ...
 
 
 class GrpcioCall(HotCall):
@@ -74,15 +82,6 @@ def hot_handler(method: HotMethod) -> grpc.RpcMethodHandler[bytes, bytes]:
     return grpc.unary_unary_rpc_method_handler(handle)
 
 
-def grpcio_server(
-    *,
-    interceptors: Sequence[Any],
-    options: Sequence[tuple[str, Any]],
-) -> aio.Server:
-    """A plain grpc.aio server."""
-    return aio.server(interceptors=list(interceptors), options=list(options))
-
-
 def secured(files: TlsFiles) -> grpc.ServerCredentials:
     """Credentials that show, at each handshake, the certificate that the files have then."""
     shown: Tls | None = None
@@ -108,7 +107,7 @@ def secured(files: TlsFiles) -> grpc.ServerCredentials:
     )
 
 
-def register_hot(server: aio.Server, hot: Mapping[str, HotMethod]) -> None:
+def register_hot(server: Methods, hot: Mapping[str, HotMethod]) -> None:
     """Adds hot methods, full path -> function, in front of the servicers' own."""
     services: dict[str, dict[str, grpc.RpcMethodHandler[Any, Any]]] = {}
     for path, method in hot.items():

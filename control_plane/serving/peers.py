@@ -117,6 +117,13 @@ def peer_address(peer: str) -> str | None:
 
 
 @lru_cache(maxsize=16_384)
+def peer_end(peer: str) -> tuple[str, int] | None:
+    """Address and port of gRPC's peer string; None for what has none."""
+    address, port = peer_address(peer), peer.rpartition(":")[2]
+    return None if address is None or not port.isdecimal() else (address, int(port))
+
+
+@lru_cache(maxsize=16_384)
 def peer_group(peer: str) -> str:
     """Whose connection it is, as limits count them (`group_of`); empty for what has no address."""
     address = peer_address(peer)

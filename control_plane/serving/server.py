@@ -21,25 +21,29 @@ from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from control_plane.errors import InvalidInput
-from control_plane.pacing import CoroutinePacer
 from control_plane.serving.call_statistics import CallCounter, CallStatistics
 from control_plane.serving.calls import HotMethod
-from control_plane.serving.connection_limits import ConnectionLimits
+from control_plane.serving.connection_limits import (
+    FLOOD_BYTES,
+    TLS_FLOOD_BYTES,
+    ConnectionLimits,
+)
 from control_plane.serving.connection_watch import ConnectionWatch
 from control_plane.serving.connections import Connections
 from control_plane.serving.errors_to_status import ErrorsToStatus
 from control_plane.serving.first_message import FirstMessage
-from control_plane.serving.grpcio import MAX_STREAMS, grpcio_server, register_hot, secured
-from control_plane.serving.peers import Proxies, peer_address
+from control_plane.serving.grpcio import MAX_STREAMS, register_hot, secured
+from control_plane.serving.grpcio_server import GrpcioServer
+from control_plane.serving.peers import Proxies, peer_end, peer_group
 from control_plane.serving.reflection import enable_reflection
 from control_plane.serving.tls import TlsFiles
 from control_plane.serving.traced_calls import TraceInterceptor, traced_hot
+from control_plane.serving.wasted_calls import Excess, WastedCalls
 from control_plane.tracing.tracer import Tracer
 
 END_WITHIN_S = 5.0  # for ending what is left after the grace and the last answers
 LAST_ANSWERS_S = 1.0  # for telling those whose calls are not finished within the grace
 PENDING_CALLS = 1_000_000  # connections and their streams are bounded; grpcio cancels any beyond
-CALLS_PER_PASS = 8  # of an event loop: grpcio's calls cost more than a hot method
 # Of one connection. grpcio still counts calls that have just ended, and refuses as many of those
 # that its clients open in their place: of 2,000 at once every third, where it takes 1,000, and none
 # where it takes 2,500. As many are begun for nothing where a client resets them.
@@ -113,19 +117,21 @@ class Server:
         self._errors_to_status = (
             ErrorsToStatus() if connections is None else ErrorsToStatus(connections.dressed)
         )
+        # What the native transport tells of has its message, except for streams.
+        self._wasted = WastedCalls(
+            is_proxy=self._proxies.is_trusted, waits=self.transport is Transport.GRPCIO
+        )
         first_message = FirstMessage(
             self._limits.first_message_s,
             unary=self.transport is Transport.GRPCIO,
-            on_resets=self._close_connection,
-            pacer=CoroutinePacer(per_pass=CALLS_PER_PASS, clock=time.monotonic)
-            if self.transport is Transport.GRPCIO
-            else None,
+            wasted=self._wasted,
+            on_excess=self._close_wasteful,
         )
         self.statistics = CallStatistics()
         counter = CallCounter(self.statistics)
         traces = [] if tracer is None else [TraceInterceptor(tracer, hot.keys())]
         behind = [first_message, counter, *traces, self._errors_to_status, *interceptors]
-        self._server: aio.Server
+        self._server: Any
         if self.transport is Transport.NATIVE:
             from control_plane.serving.native import NativeServer
 
@@ -138,7 +144,12 @@ class Server:
                 limits=self._limits,
             )
         else:
-            self._server = grpcio_server(interceptors=behind, options=options)
+            self._server = GrpcioServer(
+                interceptors=behind,
+                options=options,
+                clock=time.monotonic,
+                is_closed=self._wasted.is_closed,
+            )
         for service in services:
             service.add(service.servicer, self._server)
         if hot:
@@ -152,11 +163,11 @@ class Server:
         """Listens on host:port (port 0: any) and returns the port. Raises InvalidInput when
         that cannot be had."""
         try:
+            port: int
             if self.tls is None:
                 port = self._server.add_insecure_port(address)
             elif self.transport is Transport.NATIVE:
-                native: Any = self._server
-                port = native.add_tls_port(address, self.tls, share_port=self._share_port)
+                port = self._server.add_tls_port(address, self.tls, share_port=self._share_port)
             else:
                 port = self._server.add_secure_port(address, secured(self.tls))
         except (RuntimeError, OSError, ValueError) as error:
@@ -195,10 +206,15 @@ class Server:
             finally:
                 stopping.cancel()
 
-    def _close_connection(self, peer: str) -> None:
-        address = peer_address(peer)
-        if address is not None:
-            self.watch.close_peer(address, int(peer.rpartition(":")[2]))
+    def _close_wasteful(self, peer: str, excess: Excess) -> None:
+        end = peer_end(peer)
+        if end is None:
+            return
+        if Excess.CONNECTION in excess:
+            self.watch.close_peer(*end)
+        if Excess.ADDRESS in excess:
+            beyond = FLOOD_BYTES if self.tls is None else TLS_FLOOD_BYTES
+            self.watch.close_unheard(peer_group(peer), self._wasted.has_called, beyond=beyond)
 
 
 def choose_transport(wanted: Transport) -> Transport:

@@ -13,7 +13,6 @@ from control_plane.serving.connection_limits import (
     ConnectionLimits,
     OpenConnection,
     Reason,
-    ResetBudget,
     group_of,
     to_close,
 )
@@ -135,19 +134,3 @@ def test_what_is_left_is_within_the_limits_and_no_more_goes_than_has_to(made, pe
 )
 def test_whose_addresses_count_as_one(one, other, same):
     assert (group_of(one) == group_of(other)) is same
-
-
-def test_resets_are_forgiven_with_time_and_told_apart_by_connection():
-    budget = ResetBudget(burst=10, per_s=1.0)
-    assert not any(budget.spend("a", 0.0) for _ in range(10))
-    assert not budget.spend("b", 0.0)
-    assert budget.spend("a", 0.0)
-    assert not any(budget.spend("b", 60.0 + n) for n in range(100))
-
-
-def test_of_connections_that_reset_so_many_are_remembered():
-    budget = ResetBudget(burst=1, per_s=0.0, most=3)
-    for number in range(10):
-        budget.spend(f"c{number}", 0.0)
-    assert budget.spend("c9", 0.0)
-    assert not budget.spend("c0", 0.0)
