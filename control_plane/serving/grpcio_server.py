@@ -30,7 +30,7 @@ from control_plane.turns import Turns
 log = logging.getLogger(__name__)
 
 AT_ONCE = 16  # calls of a method that are asked of the core
-PER_PASS = 4  # calls that begin in one pass of the event loop: about a millisecond
+PER_PASS = 8  # calls that begin in one pass of the event loop: one to two milliseconds
 _NAMES = ("_handle_rpc", "_schedule_rpc_coro", "_ServicerContext", "_RequestCallError")
 
 
