@@ -122,7 +122,7 @@ class InProcessMethods:
         for service in services:
             service.add(service.servicer, self)
         hot = {f"/{s.name}/{name}": method for s in services for name, method in s.hot.items()}
-        register_hot(self, hot)  # type: ignore[arg-type]  # the part of a server that it needs
+        register_hot(self, hot)
 
     def add_generic_rpc_handlers(self, handlers: Sequence[Any]) -> None:
         """Generated code calls this beside the next one, with the same handlers."""
