@@ -2,7 +2,7 @@
 themselves that they were made.
 
 Only what a call's own task writes is the call's: a task that it has started, or that others share,
-goes on after its outcome. Stores look here (`marked_store`, `marked_works`); nothing else does.
+goes on after its outcome. Stores look here (`marked_store`, `sqlite_log`); nothing else does.
 """
 
 from __future__ import annotations

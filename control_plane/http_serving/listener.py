@@ -16,6 +16,7 @@ from aiohttp import web
 
 from control_plane.errors import InvalidInput
 from control_plane.http_serving.first_requests import FirstRequests
+from control_plane.http_serving.tls_acceptor import TlsAcceptor
 from control_plane.http_serving.unreadable_requests import (
     AnsweredConnection,
     ErrorResponse,
@@ -25,6 +26,7 @@ from control_plane.printable import why_failed
 from control_plane.serving.connection_limits import ConnectionLimits
 from control_plane.serving.connection_watch import ConnectionWatch
 from control_plane.serving.peer_identity import PeerIdentity, identity_of_certificate
+from control_plane.serving.tls_listener import listening_sockets
 
 KEEP_ALIVE_S = 75.0
 BACKLOG = 128
@@ -68,7 +70,7 @@ class HttpListener:
         self._first_requests = FirstRequests(self._limits.first_message_s)
         self._port = 0
         self._runner: web.AppRunner | None = None
-        self._listener: asyncio.Server | None = None
+        self._listener: asyncio.Server | TlsAcceptor | None = None
         self.address = ""
 
     async def start(self) -> None:
@@ -87,17 +89,8 @@ class HttpListener:
             shutdown_timeout=self._finish_within_s,
         )
         await self._runner.setup()
-        host, _, port = self._listen.rpartition(":")
         try:
-            self._listener = await asyncio.get_running_loop().create_server(
-                partial(self._connection, self._runner),
-                host.strip("[]"),
-                int(port),
-                ssl=self._tls,
-                ssl_handshake_timeout=self._limits.handshake_s if self._tls else None,
-                backlog=BACKLOG,
-                reuse_port=self._share_port or None,
-            )
+            self._port = await self._accept(partial(self._connection, self._runner))
         except OSError as error:
             await self._runner.cleanup()
             self._runner = None
@@ -106,16 +99,38 @@ class HttpListener:
                 f"cannot listen on {self._listen} for {self._what}: {why_failed(error)}; choose "
                 "another --http-listen",
             ) from error
-        self._port = self._listener.sockets[0].getsockname()[1]
-        self.address = f"{host}:{self._port}"
+        self.address = f"{self._listen.rpartition(':')[0]}:{self._port}"
         self._watch.hold(self._port, self._limits, is_proxy=self._is_proxy)
         if self._runner.server is not None:
             self._first_requests.start(self._runner.server)
 
+    async def _accept(self, build: Callable[[], asyncio.Protocol]) -> int:
+        """Listens, and returns the port. Raises OSError."""
+        if self._tls is not None:
+            sockets, port = await asyncio.to_thread(
+                listening_sockets, self._listen, share_port=self._share_port, backlog=BACKLOG
+            )
+            self._listener = TlsAcceptor(sockets, self._tls, build, self._limits)
+            self._listener.start()
+            return port
+        host, _, wanted = self._listen.rpartition(":")
+        self._listener = await asyncio.get_running_loop().create_server(
+            build,
+            host.strip("[]"),
+            int(wanted),
+            backlog=BACKLOG,
+            reuse_port=self._share_port or None,
+        )
+        found: int = self._listener.sockets[0].getsockname()[1]
+        return found
+
     async def stop_accepting(self) -> None:
         """No new connection gets in; those that stand go on."""
         if self._listener is not None:
-            self._listener.close()
+            if isinstance(self._listener, TlsAcceptor):
+                await self._listener.close()
+            else:
+                self._listener.close()
             await asyncio.to_thread(self._watch.release, self._port)
             await self._first_requests.stop()
             self._listener = None

@@ -114,28 +114,7 @@ class TlsListener:
     def bind(self, address: str, *, share_port: bool) -> int:
         """Listens on host:port, all addresses of the host, and returns the port. Raises OSError,
         ValueError."""
-        host, _, port_text = address.rpartition(":")
-        port = int(port_text)
-        if not 0 <= port <= 65_535:
-            raise ValueError(f"{port} is no port")
-        found = socket.getaddrinfo(
-            host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-        try:
-            for family, kind, protocol, _, where in dict.fromkeys(found):
-                self._sockets.append(held := socket.socket(family, kind, protocol))
-                held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                if share_port:
-                    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-                if family == socket.AF_INET6:
-                    held.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, where[0] != "::")
-                held.bind((where[0], port, *where[2:]))
-                held.listen(BACKLOG)
-                held.setblocking(False)
-                port = held.getsockname()[1]
-        except OSError:
-            self._close_sockets()
-            raise
+        self._sockets, port = listening_sockets(address, share_port=share_port, backlog=BACKLOG)
         return port
 
     def start(self) -> None:
@@ -276,6 +255,37 @@ class TlsListener:
         if self._shown is None or self._shown[0] is not latest:
             self._shown = latest, latest.context()
         return self._shown[1]
+
+
+def listening_sockets(
+    address: str, *, share_port: bool, backlog: int
+) -> tuple[list[socket.socket], int]:
+    """Sockets that listen on host:port, all addresses of the host, and the port. Raises OSError,
+    ValueError."""
+    host, _, port_text = address.rpartition(":")
+    port, made = int(port_text), list[socket.socket]()
+    if not 0 <= port <= 65_535:
+        raise ValueError(f"{port} is no port")
+    found = socket.getaddrinfo(
+        host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )
+    try:
+        for family, kind, protocol, _, where in dict.fromkeys(found):
+            made.append(held := socket.socket(family, kind, protocol))
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if share_port:
+                held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            if family == socket.AF_INET6:
+                held.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, where[0] != "::")
+            held.bind((where[0], port, *where[2:]))
+            held.listen(backlog)
+            held.setblocking(False)
+            port = held.getsockname()[1]
+    except OSError:
+        for one in made:
+            one.close()
+        raise
+    return made, port
 
 
 def peer_of(address: tuple[Any, ...]) -> str:

@@ -1,0 +1,103 @@
+"""TlsAcceptor: accepts connections for an HTTP server and shakes hands, so that callers whose
+certificates are refused are in the log; a server of asyncio keeps to itself why a handshake failed.
+
+Handshakes are bounded in time and number: of too many, those that have taken longest are given up.
+What is said over a connection is its protocol's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from control_plane.client_address import ClientAddress
+from control_plane.printable import why_failed
+from control_plane.serving.connection_limits import ConnectionLimits
+from control_plane.serving.refused_certificates import RefusedCertificates
+
+log = logging.getLogger(__name__)
+
+ACCEPT_AGAIN_S = 0.1  # after there were no descriptors left
+
+
+class TlsAcceptor:
+    """Accepts between `start` and `close`. sockets: that listen, and are this one's from now on;
+    build: the protocol of a new connection; limits: of handshakes; clock: monotonic seconds."""
+
+    def __init__(
+        self,
+        sockets: Sequence[socket.socket],
+        context: ssl.SSLContext,
+        build: Callable[[], asyncio.Protocol],
+        limits: ConnectionLimits,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._sockets = list(sockets)
+        self._context = context
+        self._build = build
+        self._limits = limits
+        self._refused = RefusedCertificates(clock=clock)
+        self._accepting: list[asyncio.Task[None]] = []
+        self._handshakes: dict[asyncio.Task[None], None] = {}  # oldest first
+
+    def start(self) -> None:
+        """Accepts from now on, in tasks that `close` ends."""
+        self._accepting = [
+            asyncio.create_task(self._accept(one), name="accepting") for one in self._sockets
+        ]
+
+    async def close(self) -> None:
+        """No new connection gets in, and handshakes under way are given up; what stands goes on."""
+        ending = [*self._accepting, *self._handshakes]
+        for task in ending:
+            task.cancel()
+        if ending:
+            await asyncio.wait(ending)
+        for one in self._sockets:
+            one.close()
+        self._accepting.clear()
+        self._sockets.clear()
+
+    async def _accept(self, listening: socket.socket) -> None:
+        loop, short = asyncio.get_running_loop(), False
+        while True:
+            try:
+                accepted, address = await loop.sock_accept(listening)
+            except ConnectionAbortedError:
+                continue
+            except OSError as error:
+                if not short:
+                    log.error("cannot accept connections: %s", why_failed(error))
+                short = True
+                await asyncio.sleep(ACCEPT_AGAIN_S)
+                continue
+            short = False
+            task = asyncio.create_task(self._connect(accepted, address), name="TLS handshake")
+            self._handshakes[task] = None
+            task.add_done_callback(lambda done: self._handshakes.pop(done, None))
+            if len(self._handshakes) > self._limits.handshakes:
+                oldest = next(iter(self._handshakes))
+                del self._handshakes[oldest]
+                oldest.cancel()
+
+    async def _connect(self, accepted: socket.socket, address: Any) -> None:
+        loop, within_s = asyncio.get_running_loop(), self._limits.handshake_s
+        try:
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            async with asyncio.timeout(within_s):
+                await loop.connect_accepted_socket(
+                    self._build, accepted, ssl=self._context, ssl_handshake_timeout=within_s
+                )
+        except (OSError, TimeoutError) as error:  # ssl.SSLError is an OSError
+            log.debug("no connection with %s: %s", ClientAddress(address[0]), error)
+            self._refused.note(address[0], error)
+            accepted.close()
+        except BaseException:  # cancelled too: nobody else can close it
+            accepted.close()
+            raise
