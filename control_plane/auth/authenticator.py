@@ -14,7 +14,7 @@ from typing import Protocol
 
 from control_plane.auth.callers import Caller
 from control_plane.auth.certificate_callers import CertificateCallers, is_others
-from control_plane.auth.credentials import CredentialForm, is_mistyped
+from control_plane.auth.credentials import ENROLMENT, JWT, is_mistyped
 from control_plane.auth.jwt_verifier import ClaimedIssuers, JwtRefused, JwtVerifier
 from control_plane.auth.refusals import Refusals
 from control_plane.auth.shown import Bearer, ShownCredentials
@@ -92,16 +92,16 @@ class Authenticator:
     def _is_clients(self, bearer: Bearer) -> bool:
         """Whether it is of a form that only clients show: a token for enrolment, or a JWT of
         another issuer than that of operators."""
-        if bearer.form is CredentialForm.ENROLMENT:
+        if bearer.form is ENROLMENT:
             return True
-        return bearer.form is CredentialForm.JWT and (
+        return bearer.form is JWT and (
             self._operators is None or self._claimed.of(bearer.text) != self._operators.issuer
         )
 
     def _of_bearer(self, bearer: Bearer, entry: TokenEntry | None) -> Caller:
         """entry: what the tokens file has of it."""
         if entry is None:
-            if self._operators is not None and bearer.form is CredentialForm.JWT:
+            if self._operators is not None and bearer.form is JWT:
                 try:
                     return self._operators.verify(bearer.text)
                 except JwtRefused as refused:

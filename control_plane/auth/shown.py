@@ -8,7 +8,8 @@ here, and a bearer is not even read before somebody asks for it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+
+import msgspec
 
 from control_plane.auth.credentials import CredentialForm, bearer_in, credential_form
 from control_plane.errors import Unauthenticated
@@ -16,8 +17,9 @@ from control_plane.errors import Unauthenticated
 CLIENT_KEY_METADATA = "homeport-client-key"
 
 
-class Bearer(NamedTuple):
-    """What is shown as bearer. text: without the word; form: by its looks."""
+class Bearer(msgspec.Struct, frozen=True):
+    """What is shown as bearer. text: without the word; form: by its looks. A Struct is made in a
+    third of the time of a NamedTuple, and every call that shows something has one."""
 
     text: str
     form: CredentialForm

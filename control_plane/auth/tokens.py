@@ -36,13 +36,13 @@ as roles.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -140,7 +140,7 @@ def refuse_open_file(file: BinaryIO, path: Path) -> None:
 
 def digest_of(token: str) -> str:
     """What the file has of a token."""
-    return hashlib.sha256(token.encode()).hexdigest()
+    return sha256(token.encode()).hexdigest()
 
 
 def _digest(entry: Mapping[str, Any], where: str) -> str:

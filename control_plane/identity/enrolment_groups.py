@@ -50,12 +50,13 @@ class _UsableGroup:
         self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in padded))
         self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in padded))
 
-    def mac(self, message: bytes) -> str:
-        """HMAC-SHA256 in base64url."""
+    def made(self, shown: bytes, message: bytes) -> bool:
+        """Whether this is the HMAC-SHA256 of the message, in base64url."""
         inner, outer = self._inner.copy(), self._outer.copy()
         inner.update(message)
         outer.update(inner.digest())
-        return base64url(outer.digest()).decode("ascii")
+        # One text for one MAC: another way to write the same bytes is no token.
+        return hmac.compare_digest(shown, base64url(outer.digest()))
 
 
 class EnrolmentGroups:
@@ -96,8 +97,7 @@ class EnrolmentGroups:
         found = self._replica.items.get(f"{tenant}/{group}")
         if found is None or not shown.isascii():
             return False
-        # One text for one MAC: another way to write the same bytes is no token.
-        return hmac.compare_digest(shown, found.mac(f"{tenant}/{client_id}".encode()))
+        return found.made(shown.encode(), f"{tenant}/{client_id}".encode())
 
     async def add(self, tenant: str, name: str) -> str:
         """Makes a group and returns its key, in base64url. Raises AlreadyExists, Exhausted,

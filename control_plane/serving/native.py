@@ -14,6 +14,7 @@ import logging
 import shutil
 import tempfile
 import time
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import Any
@@ -70,7 +71,10 @@ class NativeCall(HotCall):
     def reply(self, response: bytes) -> None:
         self._server.outstanding -= 1
         self._front.respond(self._id, response)
-        self._statistics.seconds.observe(monotonic() - self._began)
+        took_s = monotonic() - self._began
+        seconds = self._statistics.seconds  # `observe`, which is called for every client
+        seconds.counts[bisect_left(seconds.bounds, took_s)] += 1
+        seconds.total += took_s
 
     def fail(self, error: ServiceError) -> None:
         self._server.outstanding -= 1

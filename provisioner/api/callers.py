@@ -30,11 +30,7 @@ class Callers:
     def __init__(self, proxies: Proxies, control: AccessControl) -> None:
         self._proxies = proxies
         self._control = control
-
-    @property
-    def open(self) -> bool:
-        """Whether no credentials are asked for."""
-        return self._control.open
+        self.open = control.open  # whether no credentials are asked for
 
     def admit(
         self, call: HotCall, shown: ShownCredentials, tenant: str, declares: bool
@@ -44,7 +40,7 @@ class Callers:
 
         Raises Unauthenticated, PermissionDenied.
         """
-        if self._control.open:
+        if self.open:
             return ANYONE_LOCAL, tenant
         caller = self._control.admit_shown(PROVISION, shown, call.peer_identity())
         tenant = self._control.tenant_for(caller, tenant)

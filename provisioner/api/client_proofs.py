@@ -35,6 +35,7 @@ from provisioner.provisioning.provisioner import damaged
 from provisioner.provisioning.ticket_fallback import TicketFallback
 from provisioner.watching.home_state import HomeState
 
+_GATEWAY = Role.GATEWAY  # a member is looked up in its class at 0.1 us
 GONE = -1  # in place of the first assignment of a client that has none
 
 
@@ -60,7 +61,7 @@ class ClientProofs:
         if self._open:
             key = key_digest(shown.client_key)
             return ClientProof(vouched=True, may_claim=True, key=key) if key else ANYONES
-        if caller.may(Role.GATEWAY):
+        if _GATEWAY in caller.roles:
             return GATEWAYS
         found = self._enrolment.of_caller(tenant, client_id, caller, shown)
         proof = ClientProof(
@@ -69,7 +70,7 @@ class ClientProofs:
             may_claim=found.may_claim,
             bootstrap=found.bootstrap,
             binds_known=True,
-            read_ticket=self._reader(tenant, client_id, ticket),
+            read_ticket=self._reader(tenant, client_id, ticket) if ticket else None,
         )
         if not (proof.may_claim or proof.bootstrap) and proof.empty:
             raise client_denied()
@@ -96,7 +97,7 @@ class ClientProofs:
             key=key_digest(shown.client_key),
             vouched=itself or caller.may(*others),
             tickets=itself,
-            read_ticket=self._reader(tenant, client_id, ticket),
+            read_ticket=self._reader(tenant, client_id, ticket) if ticket else None,
         )
         if proof.empty:
             raise client_denied()
@@ -104,9 +105,7 @@ class ClientProofs:
 
     def _reader(
         self, tenant: TenantSpec, client_id: str, ticket: str
-    ) -> Callable[[], ShownTicket | None] | None:
-        if not ticket:
-            return None
+    ) -> Callable[[], ShownTicket | None]:
         return partial(self._tickets.read, tenant.id, client_id, ticket, of_any_unit=True)
 
 

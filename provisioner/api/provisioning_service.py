@@ -55,6 +55,7 @@ QUOTAS = {
     f"/{NAME}/ExplainPlacement": Quota.EXPLANATIONS,
 }
 """What methods count as that do not count themselves."""
+PROVISIONS = Quota.PROVISIONS  # a member is looked up in its class at 0.1 us
 MAX_CONCURRENT_BATCHES = 4  # batches of one stream that are worked on at the same time
 
 
@@ -120,7 +121,7 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
             # Nothing is proved yet, and whoever asks for another's client must not use up what
             # that one may ask: a client is counted as this caller asks for it.
             self._quotas.take(
-                Quota.PROVISIONS,
+                PROVISIONS,
                 tenant.id,
                 client=client_id,
                 asker=shown.client_key or caller.name,

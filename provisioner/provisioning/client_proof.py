@@ -8,20 +8,24 @@ store has it. Whoever proves nothing is told the same, whether there is such a c
 
 from __future__ import annotations
 
-import hashlib
 import re
+from binascii import b2a_base64
 from collections.abc import Callable
+from hashlib import sha256
 from hmac import compare_digest
 from typing import NamedTuple
 
+import msgspec
+
 from control_plane.auth.shown import CLIENT_KEY_METADATA
 from control_plane.errors import PermissionDenied
-from control_plane.identity.jws import base64url
 from control_plane.store.port import KeyValue
 from provisioner.ledger.assignment import AssignmentRecord
 
-_KEY = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)  # 32 bytes in base64url
+_is_key = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII).fullmatch  # 32 bytes in base64url
 DIGEST_BYTES = 16  # 128 bits: keys are random, and one is to be found, not a pair
+_DIGITS = 22  # of a digest in base64url, without its padding
+_URL = bytes.maketrans(b"+/", b"-_")
 
 
 class ShownTicket(NamedTuple):
@@ -44,57 +48,41 @@ def client_denied() -> PermissionDenied:
 
 def key_digest(shown: str) -> str:
     """The digest of a client's key as it was shown, as records have it; empty: it is none."""
-    if not shown or _KEY.fullmatch(shown) is None:
+    if not shown or _is_key(shown) is None:
         return ""
-    return base64url(hashlib.sha256(shown.encode()).digest()[:DIGEST_BYTES]).decode()
+    digest = sha256(shown.encode()).digest()[:DIGEST_BYTES]
+    return b2a_base64(digest)[:_DIGITS].translate(_URL).decode()
 
 
-class ClientProof:
-    """See the module.
+class ClientProof(msgspec.Struct, kw_only=True, eq=False):
+    """See the module. A Struct, because every call that shows something makes one.
 
     key: the digest of the key shown; empty: none. vouched: the caller needs no other proof.
     may_claim: where the client is not there yet, it may be made. bootstrap: a token that may let
     it in; empty: none. consumes: the token's record, once it was found good, which goes with the
     making of the client. binds: a client that is made is bound to the key; binds_known: one that
-    has none is, once it is proved. tickets: the caller
-    may have tickets without other proof, too. read_ticket: reads the ticket shown, at most once;
-    None: none was shown.
+    has none is, once it is proved. tickets: the caller may have tickets without other proof, too.
+    read_ticket: reads the ticket shown, at most once; None: none was shown, or it is read.
     """
 
-    __slots__ = (
-        "_read_ticket", "_ticket", "binds", "binds_known", "bootstrap", "consumes", "key",
-        "may_claim", "tickets", "vouched",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        *,
-        key: str = "",
-        vouched: bool = False,
-        may_claim: bool = False,
-        binds: bool = True,
-        binds_known: bool = False,
-        tickets: bool = True,
-        bootstrap: str = "",
-        read_ticket: Callable[[], ShownTicket | None] | None = None,
-    ) -> None:
-        self.key = key
-        self.vouched = vouched
-        self.may_claim = may_claim
-        self.binds = binds
-        self.binds_known = binds_known
-        self.tickets = tickets
-        self.bootstrap = bootstrap
-        self.consumes: KeyValue | None = None
-        self._read_ticket = read_ticket
-        self._ticket: ShownTicket | None = None
+    key: str = ""
+    vouched: bool = False
+    may_claim: bool = False
+    binds: bool = True
+    binds_known: bool = False
+    tickets: bool = True
+    bootstrap: str = ""
+    consumes: KeyValue | None = None
+    read_ticket: Callable[[], ShownTicket | None] | None = None
+    _ticket: ShownTicket | None = None
 
     @property
     def ticket(self) -> ShownTicket | None:
         """What the ticket shows; None: nothing, or there is none."""
-        if self._read_ticket is not None:
-            self._ticket = self._read_ticket()
-            self._read_ticket = None
+        read = self.read_ticket
+        if read is not None:
+            self._ticket = read()
+            self.read_ticket = None
         return self._ticket
 
     @property

@@ -8,20 +8,23 @@ token is looked at when its record has been read.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import msgspec
 
 from control_plane.auth.callers import STRANGER, Caller
-from control_plane.auth.credentials import CredentialForm
+from control_plane.auth.credentials import JWT
 from control_plane.auth.roles import Role
 from control_plane.auth.shown import ShownCredentials
 from control_plane.fleet.enrolment import DEFAULT_METHODS, EnrolmentMethod
 from control_plane.fleet.unit import TenantSpec
-from control_plane.identity.bootstrap_tokens import PREFIX as BOOTSTRAP
+from control_plane.identity.bootstrap_tokens import PREFIX as BOOTSTRAP_PREFIX
 from control_plane.identity.enrolment_groups import EnrolmentGroups
 from provisioner.provisioning.tenant_issuers import TenantIssuers
 
+# Members are looked up in their class at 0.1 us each.
+OPEN, TOKEN, X509, BOOTSTRAP = EnrolmentMethod
 
-class Enrolled(NamedTuple):
+
+class Enrolled(msgspec.Struct, frozen=True):
     """What a caller may be. itself: it has proved to be the client; may_claim: it may become it;
     bootstrap: it may if this token is good; empty: there is none."""
 
@@ -43,26 +46,22 @@ class Enrolment:
         """Of a caller that was admitted, by what it shows."""
         certified = names(caller, tenant.id, client_id)
         methods = tenant.enrolment or DEFAULT_METHODS
-        may_claim = EnrolmentMethod.OPEN in methods or (
-            certified and EnrolmentMethod.X509 in methods
-        )
+        may_claim = OPEN in methods or (certified and X509 in methods)
         # A bearer that names a caller was found by whoever admitted it: an API token.
         if caller is not STRANGER and not caller.client_id:
-            listed = EnrolmentMethod.TOKEN in methods and caller.may(Role.CLIENT)
+            listed = TOKEN in methods and caller.may(Role.CLIENT)
             return Enrolled(False, may_claim or listed)
         found = shown.bearer()
         if found is None:
             return Enrolled(certified, may_claim)
         bearer = found.text
-        if found.form is CredentialForm.JWT:
+        if found.form is JWT:
             named = self._issuers.client_of(tenant.id, bearer) == client_id
-            return Enrolled(
-                certified or named, may_claim or (named and EnrolmentMethod.TOKEN in methods)
-            )
-        if EnrolmentMethod.TOKEN in methods and not may_claim:
+            return Enrolled(certified or named, may_claim or (named and TOKEN in methods))
+        if TOKEN in methods and not may_claim:
             may_claim = self._groups.proves(bearer, tenant.id, client_id)
         bootstrap = ""
-        if not may_claim and EnrolmentMethod.BOOTSTRAP in methods and bearer.startswith(BOOTSTRAP):
+        if not may_claim and BOOTSTRAP in methods and bearer.startswith(BOOTSTRAP_PREFIX):
             bootstrap = bearer
         return Enrolled(certified, may_claim, bootstrap)
 

@@ -167,26 +167,29 @@ class Provisioner:
                 )  # fmt: skip
                 return
         steps = self.steps
-        if steps.open:
+        sampled = steps.open
+        if sampled:
             steps.done(Step.ADMIT)
         location = self.locator.locate(address, position, tenant.default_position)
-        if steps.open:
+        if sampled:
             steps.located()
+        pending = SingleProvision(
+            self,
+            keys.assignment(tenant.id, client_id),
+            tenant,
+            client_id,
+            location,
+            self.wall_ms(),
+            self._clock() + timeout_s,
+            with_ticket,
+            sink,
+            proof,
+        )
+        if not sampled:
+            self.begin(pending)
+            return
         try:
-            self.begin(
-                SingleProvision(
-                    self,
-                    keys.assignment(tenant.id, client_id),
-                    tenant,
-                    client_id,
-                    location,
-                    self.wall_ms(),
-                    self._clock() + timeout_s,
-                    with_ticket,
-                    sink,
-                    proof,
-                )
-            )
+            self.begin(pending)
         finally:
             steps.active = False
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from control_plane.auth.credentials import MAX_CREDENTIAL_BYTES, CredentialForm
-from control_plane.auth.shown import CLIENT_KEY_METADATA, ShownCredentials
+from control_plane.auth.shown import CLIENT_KEY_METADATA, Bearer, ShownCredentials
 from control_plane.errors import Unauthenticated
 
 NAMES = st.sampled_from(["authorization", CLIENT_KEY_METADATA, "x-other", "user-agent"])
@@ -22,8 +22,8 @@ def test_what_is_shown_as_bearer():
     assert ShownCredentials([]).bearer() is None
     assert ShownCredentials([("x-other", "Bearer a")]).bearer() is None
     for value in ("Bearer a", "bearer a", b"Bearer a", "BEARER  a "):
-        assert shown_as(value).bearer() == ("a", CredentialForm.TOKEN)
-    assert shown_as("Bearer hmac.g.x").bearer() == ("hmac.g.x", CredentialForm.ENROLMENT)
+        assert shown_as(value).bearer() == Bearer("a", CredentialForm.TOKEN)
+    assert shown_as("Bearer hmac.g.x").bearer() == Bearer("hmac.g.x", CredentialForm.ENROLMENT)
 
 
 @pytest.mark.parametrize(
