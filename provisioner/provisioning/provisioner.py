@@ -185,13 +185,11 @@ class Provisioner:
             sink,
             proof,
         )
-        if not sampled:
-            self.begin(pending)
-            return
         try:
             self.begin(pending)
         finally:
-            steps.active = False
+            if sampled:
+                steps.active = False
 
     def begin(self, pending: AnyPending) -> None:
         """Puts a client on its way; one for the same client that is under way already takes
