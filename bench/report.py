@@ -39,11 +39,12 @@ def document(
 ) -> dict[str, Any]:
     """Everything as one JSON document; `measurements` have run."""
     ratios = [ratio for one in measurements for ratio in one.ratios]
+    asked = [ratio for ratio in ratios if ratio.target is not None]
     units = {name: unit for one in measurements for name, unit in one.units.items()}
     return {
         "ratios": {r.key: round(r.value(samples), 3) for r in ratios},
-        "targets": {r.key: {"at_least" if r.at_least else "at_most": r.target} for r in ratios},
-        "met": {r.key: r.met(samples) for r in ratios},
+        "targets": {r.key: {"at_least" if r.at_least else "at_most": r.target} for r in asked},
+        "met": {r.key: r.met(samples) for r in asked},
         "spreads": {
             r.key: [round(edge(r.of_pairs(samples)), 3) for edge in (min, max)]
             for r in ratios
@@ -117,16 +118,20 @@ def ratios_table(measurements: Sequence[Measurement], samples: Samples) -> Table
     )  # fmt: skip
     for one in measurements:
         for ratio in one.ratios:
-            sign = "≥" if ratio.at_least else "≤"
+            sign, target = "≥" if ratio.at_least else "≤", ratio.target
             table.add_row(
                 ratio.key,
                 f"{samples.median(ratio.ours):,.0f}",
                 f"{samples.median(ratio.ceiling):,.0f} {one.units[ratio.ceiling]}",
                 _with_spread(ratio, samples),
-                f"{sign} {ratio.target:.2f}",
-                "[green]met[/]" if ratio.met(samples) else "[red]short[/]",
+                "" if target is None else f"{sign} {target:.2f}",
+                "" if target is None else _outcome(ratio, samples),
             )
     return table
+
+
+def _outcome(ratio: Ratio, samples: Samples) -> str:
+    return "[green]met[/]" if ratio.met(samples) else "[red]short[/]"
 
 
 def _with_spread(ratio: Ratio, samples: Samples) -> str:

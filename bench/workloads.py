@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
@@ -95,6 +96,22 @@ class Enrolments:
         token = hmac_token(group=GROUP, key=self.group_key, tenant="default", client_id=name)
         key = urlsafe_b64encode(sha256(name.encode()).digest()).rstrip(b"=").decode()
         return (("authorization", f"Bearer {token}"), ("homeport-client-key", key))
+
+
+def http_provisions(run: str, count: int, worker: int) -> list[bytes]:
+    """Requests over HTTP/1.1 for the clients that `Provisions` of this run, count and worker asks
+    for over gRPC, said with the same words."""
+    made = []
+    for payload in Provisions(run=run, count=count).payloads(worker):
+        request = pb.ProvisionRequest.FromString(payload)
+        body = json.dumps({"address": request.address}).encode()
+        head = (
+            f"POST /v1/tenants/default/clients/{request.client_id}:provision HTTP/1.1\r\n"
+            "host: bench\r\ncontent-type: application/json\r\n"
+            f"content-length: {len(body)}\r\n\r\n"
+        )
+        made.append(head.encode() + body)
+    return made
 
 
 def batches(run: str, count: int, *, size: int = BATCH_CLIENTS, with_tickets: bool) -> list[bytes]:

@@ -1,7 +1,8 @@
 """Load processes: they stand by to make calls, and all start at once.
 
 Each keeps its connections from one run to the next. Runs are fixed numbers of calls; the
-clock runs from the first call of any process to the last answer of any.
+clock runs from the first call of any process to the last answer of any. Over HTTP/1.1, which has
+one request on a connection at a time, there are as many connections as calls in flight.
 """
 
 from __future__ import annotations
@@ -11,13 +12,15 @@ import multiprocessing
 import signal
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeAlias
 
 from bench.load.connection import LoadConnection
+from bench.load.http_connection import HttpConnection
 from bench.load.results import CallCounts, LoadResult, load_result, total
 
 CONNECT_WITHIN_S = 10.0
@@ -28,8 +31,11 @@ LEAVE_WITHIN_S = 10.0
 SETTLE_S = 0.1  # settings go both ways on a new connection before the clock starts
 
 
+AnyConnection: TypeAlias = LoadConnection | HttpConnection
+
+
 class Workload(Protocol):
-    """Which calls to make. Made in each process, from its number; must be picklable."""
+    """Which calls to make over gRPC. Made in each process, from its number; must be picklable."""
 
     @property
     def path(self) -> str: ...
@@ -41,6 +47,14 @@ class Workload(Protocol):
     def shown(self, worker: int) -> Sequence[bytes]:
         """Header blocks of the calls, one for each message; none: they show nothing."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class HttpWorkload:
+    """Which requests to make over HTTP/1.1. requests(worker): whole ones, in order; made in each
+    process, from its number; must be picklable."""
+
+    requests: Callable[[int], Sequence[bytes]]
 
 
 class LoadProcesses:
@@ -82,7 +96,7 @@ class LoadProcesses:
                 process.join()
         self._members.clear()
 
-    def run(self, address: str, workload: Workload, *, ca: str = "") -> LoadResult:
+    def run(self, address: str, workload: Workload | HttpWorkload, *, ca: str = "") -> LoadResult:
         """Makes the calls of `workload` at host:port, over TLS where `ca` is the PEM file of the
         server's CA. Calls that fail are counted in the result. Raises RuntimeError when a load
         process fails."""
@@ -117,12 +131,14 @@ def _work(number: int, connections: int, in_flight: int, pipe: Connection) -> No
 
 async def _stand_by(number: int, connections: int, in_flight: int, pipe: Connection) -> None:
     """Runs what it is told until the pipe ends."""
-    kept: dict[str, list[LoadConnection]] = {}
+    kept: dict[str, list[AnyConnection]] = {}
     while True:
         try:
             address, workload, ca = await asyncio.to_thread(pipe.recv)
             standing = kept.get(address, [])
-            opened = kept[address] = await _connected(standing, address, connections, ca)
+            http = isinstance(workload, HttpWorkload)
+            count = connections * in_flight if http else connections
+            opened = kept[address] = await _connected(standing, address, count, ca, http=http)
             _load(opened, address, workload, number, in_flight)
             pipe.send(None)
             await asyncio.to_thread(pipe.recv)
@@ -141,7 +157,7 @@ async def _stand_by(number: int, connections: int, in_flight: int, pipe: Connect
 
 async def _until_ended(
     calls: Sequence[asyncio.Future[CallCounts]],
-    opened: Sequence[LoadConnection],
+    opened: Sequence[AnyConnection],
     *,
     silent_s: float = SILENT_S,
     longest_s: float = LONGEST_S,
@@ -164,8 +180,13 @@ async def _until_ended(
 
 
 async def _connected(
-    opened: list[LoadConnection], address: str, connections: int, ca: str
-) -> list[LoadConnection]:
+    opened: list[AnyConnection],
+    address: str,
+    connections: int,
+    ca: str,
+    *,
+    http: bool,
+) -> list[AnyConnection]:
     """The connections to an address that are still open, filled up with new ones."""
     standing = [one for one in opened if not one.closed]
     host, _, port = address.rpartition(":")
@@ -173,11 +194,12 @@ async def _connected(
     secured: ssl.SSLContext | None = None
     if ca:
         secured = ssl.create_default_context(cafile=ca)
-        secured.set_alpn_protocols(["h2"])
+        secured.set_alpn_protocols(["http/1.1" if http else "h2"])
+    made: Callable[[], AnyConnection] = HttpConnection if http else LoadConnection
     missing = connections - len(standing)
     async with asyncio.timeout(CONNECT_WITHIN_S):
         for _ in range(missing):
-            _, one = await loop.create_connection(LoadConnection, host, int(port), ssl=secured)
+            _, one = await loop.create_connection(made, host, int(port), ssl=secured)
             standing.append(one)
     if missing:
         await asyncio.sleep(SETTLE_S)
@@ -185,14 +207,21 @@ async def _connected(
 
 
 def _load(
-    opened: Sequence[LoadConnection],
+    opened: Sequence[AnyConnection],
     address: str,
-    workload: Workload,
+    workload: Workload | HttpWorkload,
     number: int,
     in_flight: int,
 ) -> None:
     """Deals a workload out to the connections."""
+    if isinstance(workload, HttpWorkload):
+        requests = workload.requests(number)
+        for place, one in enumerate(opened):
+            assert isinstance(one, HttpConnection), "an address speaks one protocol"
+            one.load(requests[place :: len(opened)])
+        return
     payloads, shown = workload.payloads(number), workload.shown(number)
     for place, one in enumerate(opened):
         mine = slice(place, None, len(opened))
+        assert isinstance(one, LoadConnection), "an address speaks one protocol"
         one.load(workload.path, address, payloads[mine], in_flight, shown[mine])

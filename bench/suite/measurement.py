@@ -22,13 +22,14 @@ class Samples:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ratio:
-    """ours ÷ ceiling, medians of one run. `at_least` False: at most. paired: the median of the
-    ratios of each pair of values, which were measured right after one another."""
+    """ours ÷ ceiling, medians of one run. target None: a figure, nothing is asked of it; `at_least`
+    False: at most. paired: the median of the ratios of each pair of values, which were measured
+    right after one another."""
 
     key: str
     ours: str
     ceiling: str
-    target: float
+    target: float | None
     at_least: bool = True
     paired: bool = False
 
@@ -43,6 +44,9 @@ class Ratio:
         return [mine / theirs for mine, theirs in zip(ours, ceiling, strict=True)]
 
     def met(self, samples: Samples) -> bool:
+        """Whether its target is; one without is."""
+        if self.target is None:
+            return True
         value = self.value(samples)
         return value >= self.target if self.at_least else value <= self.target
 

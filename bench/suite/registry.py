@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from bench.suite.bulk import BULK
 from bench.suite.deciding import DECIDING
 from bench.suite.enrolling import ENROLLING
+from bench.suite.http_calls import HTTP_CALLS
 from bench.suite.invoking import INVOKING
 from bench.suite.measurement import Measurement
 from bench.suite.memory import MEMORY
@@ -22,6 +23,7 @@ ALL: tuple[Measurement, ...] = (
     UNARY,
     SECURED,
     ENROLLING,
+    HTTP_CALLS,
     BULK,
     PURE,
     DECIDING,

@@ -28,12 +28,17 @@ def check_echo(result: LoadResult) -> LoadResult:
     return result
 
 
-def check_provisioned(result: LoadResult, *, existing: bool) -> LoadResult:
+def check_provisioned(
+    result: LoadResult,
+    *,
+    existing: bool,
+    read: Callable[[bytes], pb.ProvisionResponse] = pb.ProvisionResponse.FromString,
+) -> LoadResult:
     """Raises Failed unless every call was answered and the answers kept are what they
-    should be."""
+    should be. read: an answer."""
     _check_errors(result)
     units = {unit.id for unit in roomy_fleet()}
-    answers = [pb.ProvisionResponse.FromString(answer) for answer in result.kept]
+    answers = [read(answer) for answer in result.kept]
     for answer in answers:
         fine = answer.assignment.unit_id in units and answer.ticket
         if not fine or answer.existing != existing or answer.stale:

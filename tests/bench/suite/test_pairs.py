@@ -76,6 +76,22 @@ def test_the_ratio_is_the_median_of_the_pairs_and_not_of_both_medians():
     assert told["spreads"] == {"k": [0.2, 30.0]}
 
 
+def test_a_ratio_without_target_is_shown_and_asked_nothing():
+    figure = Ratio(key="k", ours="ours_per_s", ceiling="theirs_per_s", target=None)
+    samples = Samples(values={"ours_per_s": [10.0], "theirs_per_s": [1_000.0]})
+    units = {"ours_per_s": "calls/s", "theirs_per_s": "calls/s"}
+    one = Measurement(name="x", ratios=(figure,), units=units,
+                      run=lambda *_: None, steps=lambda rounds: rounds)  # fmt: skip
+    told = document([one], samples, rounds=1, seconds=1.0, quick=True)
+    assert (told["ratios"], told["targets"], told["met"]) == ({"k": 0.01}, {}, {})
+    console = Console(file=io.StringIO(), width=200)
+    console.print(ratios_table([one], samples))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "0.01" in shown
+    assert "met" not in shown
+    assert "short" not in shown
+
+
 def test_what_a_process_uses_of_processors_only_grows():
     before = cpu_s(os.getpid())
     sum(range(3_000_000))
