@@ -133,6 +133,46 @@ def test_a_sample_that_its_feed_would_refuse_is_told_with_its_line(
     assert cli(*words, "--manifest", files["manifest"]).code == 0
 
 
+@pytest.mark.parametrize(
+    ("pointer", "attributes", "key"),
+    [
+        ("/partitionkey", {"partitionkey": "p"}, "p"),
+        ("/partitionkey", {"partitionkey": True}, "true"),
+        ("/partitionkey", {"partitionkey": 7}, "7"),
+        ("/subject", {"subject": "s"}, "s"),
+        ("/source", {"source": "/road"}, "/road"),
+        ("/source", {}, "/samples"),
+        ("/data/minutes", {}, "50"),
+        ("/partitionkey", {}, None),
+        ("/partitionkey", {"partitionkey": ""}, None),
+        ("/partitionkey", {"partitionkey": None}, None),
+        ("/subject", {"key": "k"}, None),
+        ("/subject", {"subject": "x" * 257}, None),
+    ],
+)  # fmt: skip
+def test_a_feeds_key_is_found_where_it_is_in_published_events(
+    cli: CommandLine, files: dict[str, str], pointer: str, attributes: object, key: str | None
+) -> None:
+    sample = {"data": {"user": "user-1", "minutes": 50.0}, "subject": "s", "partitionkey": "p"}
+    manifest = MANIFEST.replace("/data/user", pointer).replace(
+        "{data: {user: user-1, minutes: 30}}", json.dumps(sample)
+    )
+    Path(files["manifest"]).write_text(manifest)
+    Path(files["rules"]).write_text(
+        "rules: [{rule: r, watch: {x: {feed: example.commute}}, "
+        f"when: x.key == '{key}', do: [{{invoke: {{application: a, action: b}}}}]}}]"
+    )
+    Path(files["events"]).write_text(json.dumps(json.loads(commute(0, 50.0)) | dict(attributes)))  # type: ignore[call-overload]
+    words = ["rules", "test", files["rules"], files["events"], "--manifest", files["manifest"]]
+    ran = cli(*words, "-o", "json")
+    if key is None:
+        assert ran.code == ExitCode.USAGE
+        assert f"{pointer.removeprefix('/')} is the key of example.commute" in ran.err
+    else:
+        assert ran.code == 0, ran.err
+        assert ran.document["steps"][0]["rules"][0]["verdict"] == "fired"
+
+
 def test_of_many_refused_samples_the_rest_is_counted(
     cli: CommandLine, files: dict[str, str]
 ) -> None:

@@ -12,8 +12,8 @@ from console.cli.failure import CommandFailed, ExitCode
 from console.cli.input.text_file import MOST_EVENTS_BYTES, name_of, read_text
 from control_plane.errors import InvalidInput
 from data_sharing.documents import value_of
-from data_sharing.feed_key import KeyPath
-from data_sharing.management.dry_run import dry_run_rules
+from data_sharing.feed_key import MAX_KEY_BYTES, KeyPath
+from data_sharing.management.dry_run import SAMPLES, dry_run_rules
 from data_sharing.management.simulator import SimulatedStep
 from data_sharing.registry.manifest_reader import read_manifest
 from data_sharing.rules.compiler import (
@@ -66,18 +66,17 @@ class _Feeds:
         if breach is not None:
             return f"data{breach.pointer}: {breach.message}"
         key = self._keys[feed]
-        if key.steps and key.of_data(data) is None:
-            at = "data" + key.pointer.removeprefix("/data")
-            return f"{at} is the key of {feed}: give it as text, or as a whole number"
+        if key.attribute != "source" and key.of_event(data, event) is None:
+            at = key.attribute or "data" + key.pointer.removeprefix("/data")
+            return (
+                f"{at} is the key of {feed}: give it as text of 1 to {MAX_KEY_BYTES} bytes, or as "
+                "a whole number"
+            )
         return ""
 
     def key_of(self, feed: str, event: Mapping[str, Any]) -> str | None:
         path = self._keys.get(feed)
-        if path is None:
-            return None
-        if path.attribute:
-            return str(event.get(path.attribute, ""))
-        return path.of_data(event.get("data", {}))
+        return path and path.of_event(event.get("data", {}), {"source": SAMPLES, **event})
 
 
 def run(

@@ -139,6 +139,8 @@ def _envelope(members: Any, repeated: str | None) -> Envelope | Refusal:
             return refused(field_of(name), f"{field_of(name)} is nested too deep")
         except UnicodeError:
             return not_utf8(name)
+        except msgspec.DecodeError as error:  # a number of 5,000 digits, or past all doubles
+            return refused(field_of(name), f"{field_of(name)} cannot be read: {error}")
     content = None if data is None or bytes(data) == b"null" else bytes(data)
     if encoded is not None and bytes(encoded) != b"null":
         if content is not None:

@@ -223,6 +223,12 @@ def _not_json(error: Exception) -> Refusal:
         return Refusal("INVALID_ARGUMENT", "data", f"data is not UTF-8: {error}")
     if isinstance(error, RecursionError):
         return Refusal("INVALID_ARGUMENT", "data", "data is nested too deep")
+    if "out of range" in str(error):
+        return Refusal(
+            "INVALID_ARGUMENT", "data",
+            "data holds a number that cannot be kept: one written with a fraction or an exponent "
+            "is at most 1.8e308, a whole one has at most 4,300 digits",
+        )  # fmt: skip
     return Refusal("INVALID_ARGUMENT", "data", f"data is not JSON: {error}")
 
 

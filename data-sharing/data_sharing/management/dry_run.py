@@ -21,6 +21,7 @@ from data_sharing.plans.spec import parse_plan
 from data_sharing.plans.zoned_time import is_rfc3339
 from data_sharing.rules.ruleset import RuleSet
 
+SAMPLES = "/samples"  # the source of an event that has none
 MOST_DUE = 1_000  # timers and actions of plans, all together
 DAY_MS = 86_400_000
 END_MS = parse_time("2399-01-01T00:00:00Z")  # of samples: plans have no occurrence from then on
@@ -89,7 +90,7 @@ def _event(
     key = key_of(given["type"], given)
     return Event(
         tenant=tenant,
-        source=str(given.get("source", "/samples")),
+        source=str(given.get("source", SAMPLES)),
         id=str(given.get("id", place + 1)),
         type=given["type"],
         key=_key(given, field) if key is None else key,

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from control_plane.errors import InvalidInput
 from data_sharing.documents import value_of
-from data_sharing.feed_key import KeyPath, key_text
+from data_sharing.feed_key import KeyPath
 from data_sharing.registry.manifest import (
     Action,
     Consumed,
@@ -187,7 +187,7 @@ def _check_produced(path: str, produced: Produced) -> list[ManifestFault]:
             )
         if key is None:
             continue
-        found = key.of_data(sample["data"]) if key.steps else key_text(sample.get(key.attribute))
+        found = key.of_event(sample["data"], sample)
         if found is None and key.attribute != "source":
             faults.append(
                 ManifestFault(

@@ -135,3 +135,18 @@ def test_names_of_attributes_within_the_data_are_none_of_the_event(data: bytes) 
     found = envelope_from_json(WHOLE[:-1].replace(b'{"minutes": 45}', data) + b"}")
     assert isinstance(found, Envelope)
     assert found.data == data
+
+
+@pytest.mark.parametrize("number", ["9" * 5_000, "-" + "9" * 5_000, "1e400", "-1e999999999"])
+@pytest.mark.parametrize("name", ["level", "id", "time", "subject"])
+def test_a_number_that_cannot_be_read_is_a_refusal_of_its_event_alone(
+    name: str, number: str
+) -> None:
+    good = json.dumps(EVENT)
+    members = {key: json.dumps(value) for key, value in EVENT.items()} | {name: number}
+    bad = "{%s}" % ",".join(f'"{key}":{value}' for key, value in members.items())
+    assert refused_field(envelope_from_json(bad.encode())) == name
+    first, found, last = envelopes_from_batch(f"[{good},{bad},{good}]".encode())
+    assert refused_field(found) == name
+    assert isinstance(first, Envelope)
+    assert isinstance(last, Envelope)

@@ -30,6 +30,7 @@ SCHEMA = DataSchema(
 )
 FEEDS = {
     "by.road": Feed("shop", "by.road", "traffic", SCHEMA, KeyPath.parse("/data/road")),
+    "by.open": Feed("shop", "by.open", "traffic", DataSchema({}), KeyPath.parse("/data/road")),
     "by.place": Feed("shop", "by.place", "traffic", SCHEMA, KeyPath.parse("/data/at/place")),
     "by.subject": Feed("shop", "by.subject", "traffic", SCHEMA, KeyPath.parse("/subject")),
     "by.source": Feed("shop", "by.source", "traffic", SCHEMA, KeyPath.parse("/source")),
@@ -39,6 +40,7 @@ INTAKE = Intake(
     lambda tenant, type_: FEEDS.get(type_) if tenant == "shop" else None,
     IntakeLimits(event_bytes=4096),
 )
+INTAKE_OF_LARGE = Intake(lambda tenant, type_: FEEDS["by.road"])
 
 
 def envelope(**changes) -> Envelope:
@@ -99,6 +101,15 @@ def test_what_passes_is_an_event_with_its_key_and_its_bytes():
         pytest.param(
             {"data": json.dumps({"road": "x" * 257}).encode()}, "data/road", id="a-long-key"
         ),
+        pytest.param(
+            {"data": b'{"road": %s}' % (b"9" * 256)}, "data/road", id="a-key-of-many-digits"
+        ),
+        pytest.param(
+            {"data": b'{"road": 9007199254740993.0}'}, "data/road", id="a-key-that-is-several"
+        ),
+        pytest.param({"type": "by.open", "data": b'{"road": 7.5}'}, "data/road", id="a-fraction"),
+        pytest.param({"data": b'{"road": "a", "n": 1e400}'}, "data", id="past-all-doubles"),
+        pytest.param({"data": b'{"n": %s}' % (b"9" * 4_500)}, "data", id="a-long-number"),
         pytest.param({"type": "by.place"}, "data/at/place", id="no-key-further-in"),
         pytest.param({"type": "by.subject"}, "subject", id="no-subject-where-it-is-the-key"),
         pytest.param({"type": "by.partition"}, "partitionkey", id="no-partition-key"),
@@ -121,6 +132,14 @@ def test_what_does_not_pass_names_its_field(changes, field):
     assert refused.message
 
 
+@pytest.mark.parametrize("number", ["1e400", "-1e999", "9" * 4_500])
+def test_a_number_past_all_doubles_is_told_as_one(number):
+    refused = INTAKE_OF_LARGE.check("shop", envelope(data=b'{"n": %s}' % number.encode()), NOW_MS)
+    assert isinstance(refused, Refusal)
+    assert "number" in refused.message
+    assert "not JSON" not in refused.message
+
+
 def test_a_type_nobody_produces_is_not_found_and_so_is_another_tenants():
     for tenant, type_ in (("shop", "none"), ("bank", "by.road")):
         refused = INTAKE.check(tenant, envelope(type=type_), NOW_MS)
@@ -139,6 +158,11 @@ def test_an_application_publishes_its_own_feeds_alone():
     ("changes", "key"),
     [
         ({"data": b'{"road": 7}'}, "7"),
+        ({"data": b'{"road": 7.0}'}, "7"),
+        ({"data": b'{"road": 70e-1}'}, "7"),
+        ({"data": b'{"road": -0.0}'}, "0"),
+        ({"data": b'{"road": 9007199254740993}'}, "9007199254740993"),
+        ({"data": b'{"road": -%s}' % (b"9" * 255)}, "-" + "9" * 255),
         ({"type": "by.place", "data": b'{"at": {"place": "x"}}'}, "x"),
         ({"type": "by.subject", "subject": "s"}, "s"),
         ({"type": "by.source"}, "/t"),
