@@ -5,12 +5,14 @@ it. docs/reference/plans.md explains every field.
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import msgspec
 
 from control_plane.errors import InvalidInput
+from control_plane.printable import quoted
 from data_sharing.documents import read_as, value_of
 from data_sharing.forecasts.spec import duration_ms
 from data_sharing.plans.timing import Timing, timing_as_stored, timing_of
@@ -64,12 +66,26 @@ def timing(spec: PlanSpec, last_ms: int | None = None) -> Timing:
     return timing_as_stored(spec.at, zone_of(spec.zone), spec.repeats, spec.except_at, last_ms)
 
 
+@cache
+def _zones() -> frozenset[str]:
+    """The names of the IANA database that mean a zone. What else a system keeps beside them is
+    none: `right/` counts leap seconds, which nothing here does, `localtime` is whatever the
+    machine is set to, and `Factory` says that nothing is."""
+    return frozenset(available_timezones()) - {"localtime", "Factory"}
+
+
+def check_zone(name: str) -> None:
+    """Raises InvalidInput where it is no zone of the IANA database."""
+    if name not in _zones():
+        raise InvalidInput("zone", f"zone: {quoted(name)} is no IANA time zone, as Europe/Berlin")
+
+
 def zone_of(name: str) -> ZoneInfo:
-    """Raises InvalidInput."""
+    """Of a plan that was checked. Raises InvalidInput."""
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise InvalidInput("zone", f'zone: "{name}" is no IANA time zone') from None
+        raise InvalidInput("zone", f"zone: {quoted(name)} is no IANA time zone") from None
 
 
 def check(spec: PlanSpec) -> None:
@@ -84,6 +100,7 @@ def check(spec: PlanSpec) -> None:
         raise InvalidInput("follows", f"follows: {len(spec.follows)} keys; at most {MOST_FOLLOWED}")
     if len(msgspec.json.encode(spec)) > 4 * MOST_CONFIG_BYTES:
         raise InvalidInput("plan", f"plan: larger than {4 * MOST_CONFIG_BYTES:,} bytes")
+    check_zone(spec.zone)
     timing_of(spec.at, zone_of(spec.zone), spec.repeats, spec.except_at)
     for name, action in spec.actions.items():
         at = f"actions.{name}"
