@@ -12,6 +12,7 @@ import msgspec
 
 from control_plane.expressions.expression import Bindings, Fault
 from control_plane.expressions.values import instant
+from control_plane.printable import quoted
 from data_sharing.event import Event
 from data_sharing.rules import explanation
 from data_sharing.rules.cell_cache import Pending, RuleCell, StoredEvent
@@ -230,7 +231,7 @@ class ConditionEvaluator:
             return of
         keys = of if isinstance(of, list) else [of]
         if not all(isinstance(key, str) for key in keys):
-            return Fault(f"{of!r} is neither a text nor a list of texts", missing=False)
+            return Fault(f"{quoted(of)} is neither a text nor a list of texts", missing=False)
         assert rule.spec.plan is not None
         plans = {
             plan.id: plan

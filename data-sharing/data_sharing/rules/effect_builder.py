@@ -17,6 +17,7 @@ import msgspec
 from msgspec.structs import replace
 
 from control_plane.expressions.expression import Bindings, Expression, Fault
+from control_plane.printable import quoted
 from data_sharing.forecasts.forecast import is_number
 from data_sharing.rules.compiled import Change, CompiledRule, Computed, Invocation
 from data_sharing.rules.effects import (
@@ -79,7 +80,7 @@ def _fields(change: Change, bindings: Bindings, plan: PlanView) -> tuple[tuple[s
         if isinstance(shift, Fault):
             raise EffectFailed(f"shift: {shift.message}")
         if not isinstance(shift, timedelta):
-            raise EffectFailed(f"shift: {shift!r} is no duration")
+            raise EffectFailed(f"shift: {quoted(shift)} is no duration")
         shift_ms = round(shift.total_seconds() * 1_000)
         if abs(shift_ms) > LONGEST_SHIFT_MS:
             raise EffectFailed("shift: more than a year")
@@ -87,7 +88,7 @@ def _fields(change: Change, bindings: Bindings, plan: PlanView) -> tuple[tuple[s
     if change.cancel is not None:
         cancel = _value(change.cancel, bindings, "cancel")
         if not isinstance(cancel, bool):
-            raise EffectFailed(f"cancel: {cancel!r} is neither true nor false")
+            raise EffectFailed(f"cancel: {quoted(cancel)} is neither true nor false")
         fields.append(("cancelled", cancel))
     for action, name, computed in change.config:
         if action not in plan.actions:
@@ -121,10 +122,23 @@ def json_of(value: Any, name: str) -> Any:
     if isinstance(value, list):
         return [json_of(one, name) for one in value]
     if isinstance(value, dict):
-        return {str(key): json_of(one, name) for key, one in value.items()}
+        return _object_of(value, name)
     if hasattr(value, "isoformat"):
         return value.isoformat().replace("+00:00", "Z")
-    raise EffectFailed(f"{name}: a {type(value).__name__} cannot be sent")
+    kind = "bytes" if isinstance(value, bytes | bytearray) else "a type"
+    raise EffectFailed(f"{name}: {kind} cannot be sent, for JSON has no such value")
+
+
+def _object_of(value: Mapping[Any, Any], name: str) -> dict[str, Any]:
+    """A CEL map, whose keys may be numbers and truth values as well: they become their texts, as
+    protobuf's JSON mapping has it."""
+    found: dict[str, Any] = {}
+    for key, one in value.items():
+        text = str(key).lower() if isinstance(key, bool) else str(key)
+        if text in found:
+            raise EffectFailed(f"{name}: JSON has one key {quoted(text)} for two keys of the map")
+        found[text] = json_of(one, name)
+    return found
 
 
 class ResolvedEffects(NamedTuple):

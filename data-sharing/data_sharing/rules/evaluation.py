@@ -12,6 +12,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from control_plane.expressions.expression import Fault
+from control_plane.printable import quoted
 from data_sharing.forecasts.forecast import is_number
 from data_sharing.rules.cell_cache import JoinState, RuleCell, StoredEvent, stored_event
 from data_sharing.rules.compiled import CompiledRule, FedWindow, Input
@@ -146,7 +147,7 @@ class _RuleEvaluation:
         if not isinstance(key, str):
             if isinstance(key, Fault) and not key.missing:
                 return [self._result(RuleVerdict.ERROR, f"key: {key.message}")]
-            what = key.message if isinstance(key, Fault) else f"{key!r} is no text"
+            what = key.message if isinstance(key, Fault) else f"{quoted(key)} is no text"
             return [self._result(RuleVerdict.NO_KEY, what)]
         if one.where is not None:
             counts = context.of_event(one.where)

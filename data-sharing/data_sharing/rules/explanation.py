@@ -71,7 +71,10 @@ def json_shown(value: Any) -> Any:
     if isinstance(value, str):
         return value if len(value) <= _LONGEST else value[:_LONGEST] + "…"
     if isinstance(value, Mapping):
-        return {str(key): json_shown(one) for key, one in list(value.items())[:_LONGEST]}
+        return {
+            str(key).lower() if isinstance(key, bool) else str(key): json_shown(one)
+            for key, one in list(value.items())[:_LONGEST]
+        }
     if isinstance(value, (list, tuple)):
         return [json_shown(one) for one in value[:_LONGEST]]
     text = time_text(value)

@@ -29,6 +29,7 @@ from control_plane.expressions.tree import (
     children,
     path_of,
 )
+from control_plane.printable import quoted
 from data_sharing.rules.document_faults import FaultCollector
 from data_sharing.rules.operands import (
     ANY_KIND,
@@ -279,14 +280,14 @@ def _fix(node: Call, left: Operand, right: Operand) -> str:
             return f"; write int({_name(arg)}), or say `integer` in the feed's schema"
         if one.kinds == {"int"} and "double" in other.kinds:
             if isinstance(arg, Constant):
-                return f"; write {arg.value!r}.0"
+                return f"; write {_constant(arg.value)}.0"
             return f"; write double({_name(arg)})"
     return ""
 
 
 def _is(node: Node, operand: Operand) -> str:
     if isinstance(node, Constant):
-        return f"{node.value!r} is {_or(operand.kinds)}"
+        return f"{_constant(node.value)} is {_or(operand.kinds)}"
     name = _name(node)
     if operand.kinds == ANY_KIND:
         return f"{name} is anything"
@@ -295,6 +296,17 @@ def _is(node: Node, operand: Operand) -> str:
     if not operand.known:
         return f"{name} is double where it is a number, for no schema calls it integer"
     return f"{name} is {_or(operand.kinds)}, for its schema does not call it integer"
+
+
+def _constant(value: object) -> str:
+    """As CEL writes it.
+
+    >>> _constant(None), _constant(True), _constant("a"), _constant(b"a")
+    ('null', 'true', '"a"', 'b"a"')
+    """
+    if isinstance(value, bytes):
+        return f"b{quoted(value)}"
+    return quoted(value)
 
 
 def _name(node: Node) -> str:

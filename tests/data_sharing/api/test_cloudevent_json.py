@@ -144,7 +144,7 @@ def test_a_number_that_cannot_be_read_is_a_refusal_of_its_event_alone(
 ) -> None:
     good = json.dumps(EVENT)
     members = {key: json.dumps(value) for key, value in EVENT.items()} | {name: number}
-    bad = "{%s}" % ",".join(f'"{key}":{value}' for key, value in members.items())
+    bad = "{" + ",".join(f'"{key}":{value}' for key, value in members.items()) + "}"
     assert refused_field(envelope_from_json(bad.encode())) == name
     first, found, last = envelopes_from_batch(f"[{good},{bad},{good}]".encode())
     assert refused_field(found) == name

@@ -228,3 +228,28 @@ def test_what_is_no_number_of_json_does_not_go_out(value: str) -> None:
     decided = harness.event("f", {"n": 1e10})
     assert verdicts(decided) == ["error"]
     assert "no number that can be sent" in decided.outcomes[0].detail
+
+
+@pytest.mark.parametrize(
+    ("written", "sent"),
+    [
+        ("{true: 1, false: 2}", b'{"true":1,"false":2}'),
+        ("{1: 'a', 2: 'b'}", b'{"1":"a","2":"b"}'),
+        ("{'a': {true: [{-1: null}]}}", b'{"a":{"true":[{"-1":null}]}}'),
+        ("{2u: 1}", b'{"2":1}'),
+        ("{1: 'a', '1': 'b'}", None),
+        ("{true: 'a', 'true': 'b'}", None),
+    ],
+)
+def test_keys_of_a_map_go_out_as_their_texts_and_none_is_lost(
+    written: str, sent: bytes | None
+) -> None:
+    do = INVOKE.replace("CONFIG", f'"{written}"')
+    harness = rule(f"watch: {{x: {{feed: f}}}}\nwhen: true\n{do}")
+    decided = harness.event("f", {})
+    if sent is None:
+        assert verdicts(decided) == ["error"]
+        assert "for two keys of the map" in decided.outcomes[0].detail
+    else:
+        found = msgspec.json.decode(msgspec.json.encode(config(harness)))
+        assert found == msgspec.json.decode(sent)
