@@ -39,7 +39,7 @@ def test_a_zone_of_the_iana_database_is_taken(zone: str, offset_h: float) -> Non
     ],
 )  # fmt: skip
 def test_what_else_a_system_keeps_beside_the_zones_is_refused_by_its_field(zone: str) -> None:
-    with pytest.raises(InvalidInput, match="zone: .* is no IANA time zone") as refused:
+    with pytest.raises(InvalidInput, match="is no IANA time zone") as refused:
         parse_plan(TEXT.format(zone=zone))
     assert refused.value.field == "zone"
     assert len(refused.value.message) < 200
