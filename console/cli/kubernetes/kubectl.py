@@ -137,17 +137,18 @@ def _items(text: str) -> Sequence[Object]:
 
 def _scrapes(access: Access, state: ClusterState) -> dict[str, Scrape | None]:
     """What running pods with a metrics port say, asked through the API server."""
-    asked: dict[str, int] = {}
+    asked: dict[str, str] = {}
     for program in programs_of(state):
         port = _metrics_port(program)
+        scheme = "https:" if port and _speaks_tls(program, port) else ""
         for pod in state.pods_of(program.workload) if port else ():
             if status_of(pod).get("phase") == "Running" and "deletionTimestamp" not in (
                 pod.get("metadata") or {}
             ):
-                asked.setdefault(name_of(pod), port)
+                asked.setdefault(name_of(pod), f"{scheme}{name_of(pod)}:{port}")
     chosen = sorted(asked.items())[:MOST_SCRAPED]
     with ThreadPoolExecutor(_AT_ONCE) as threads:
-        answers = threads.map(lambda one: _scrape(access, state.namespace, *one), chosen)
+        answers = threads.map(lambda one: _scrape(access, state.namespace, one[1]), chosen)
         return {pod: seen for (pod, _), seen in zip(chosen, answers, strict=True)}
 
 
@@ -160,8 +161,20 @@ def _metrics_port(program: Program) -> int:
     return 0
 
 
-def _scrape(access: Access, namespace: str, pod: str, port: int) -> Scrape | None:
-    path = f"/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy"
+def _speaks_tls(program: Program, port: int) -> bool:
+    """Whether its probes ask the port over HTTPS: members of etcd have TLS there too."""
+    ports = {port, *(one.get("name") for one in listed(program.container, "ports")
+                     if one.get("containerPort") == port)}  # fmt: skip
+    asked = [
+        (program.container.get(kind) or {}).get("httpGet") or {}
+        for kind in ("readinessProbe", "livenessProbe", "startupProbe")
+    ]
+    return any(one.get("scheme") == "HTTPS" and one.get("port") in ports for one in asked)
+
+
+def _scrape(access: Access, namespace: str, target: str) -> Scrape | None:
+    """target: [https:]pod:port, as the API server's proxy reads it."""
+    path = f"/api/v1/namespaces/{namespace}/pods/{target}/proxy"
     try:
         text = access.call("get", "--raw", f"{path}/metrics")
     except CommandFailed:

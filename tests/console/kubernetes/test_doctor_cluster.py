@@ -11,6 +11,7 @@ from console.cli.kubernetes.kubectl import Access
 from tests.support.command_line import CommandLine
 from tests.support.fakes.kubectl import FakeKubectl
 from tests.support.kube.release_objects import VERSION, healthy_release
+from tests.support.kube.spoiled_release import containers
 
 FORBIDDEN = 'Error from server (Forbidden): secrets is forbidden: User "dev" cannot list resource'
 METRICS = f"""# TYPE homeport_build_info gauge
@@ -58,6 +59,21 @@ def test_a_server_without_its_store_fails(cli: CommandLine, cluster: FakeKubectl
     ran = cli("doctor", "--cluster")
     assert ran.code == 1
     assert "lost its store" in " ".join(ran.out.split())
+
+
+@pytest.mark.parametrize("port", [2381, "metrics"])
+def test_members_of_the_store_are_asked_over_https(
+    cli: CommandLine, cluster: FakeKubectl, port: int | str
+) -> None:
+    objects = healthy_release()
+    (container,) = containers(objects, "statefulsets", "hp-etcd")
+    container["ports"].append({"name": "metrics", "containerPort": 2381})
+    container["readinessProbe"] = {"httpGet": {"path": "/readyz", "port": port, "scheme": "HTTPS"}}
+    cluster.hold(objects)
+    target = "/api/v1/namespaces/homeport/pods/https:hp-etcd-0:2381/proxy"
+    cluster.answer(f"{target}/metrics", "# TYPE etcd_server_has_leader gauge\n")
+    ran = cli("doctor", "--cluster", "-o", "json")
+    assert [one for one in ran.document["checks"] if one["check"] == "metrics"] == []
 
 
 def test_who_may_not_read_secrets_is_told_so(cli: CommandLine, cluster: FakeKubectl) -> None:
