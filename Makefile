@@ -53,8 +53,8 @@ test-ghz: $(READY)  ## builds ghz with Go, once, and has it call a server by ref
 
 chart-test: $(READY)  ## builds Helm 3 and 4 and a Kubernetes control plane with Go, once, and runs the charts there
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[chart]'
-	@$(BIN)/python -m tests.support.go_programs helm etcd-3.6.16 kube-apiserver kube-controller-manager kube-scheduler kwok
-	@$(BIN)/python -m tests.support.kube.namespace $(BIN)/python -m pytest tests/chart
+	@$(BIN)/python -m tests.support.go_programs helm etcd-3.6.16 kube-apiserver kube-controller-manager kube-scheduler
+	@$(BIN)/python -m tests.support.kube.namespace $(BIN)/python -m pytest -vv -p no:cacheprovider tests/chart
 
 FAULTS := tests/faults/results/latest.json
 faults: $(READY)  ## every fault scenario, judged; writes the table of docs/reliability.md

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.go_programs import GoProgram
 from tests.support.kube.cluster import Cluster
+from tests.support.kube.dry_run import DryRun
 from tests.support.kube.helm import Helm
 from tests.support.kube.requirements import needs_cluster
 from tests.support.kube.tools import ToolFailed
@@ -49,11 +49,11 @@ def until(what: Callable[[], bool]) -> None:
 
 def test_a_release_from_install_to_uninstall(helm: Helm) -> None:
     helm.install("s", CHART, values={"word": "first"})
-    assert "served: first" in helm.test("s")
+    assert "served: first" in helm.test("s", "--logs")
     helm.upgrade("s", CHART, values={"word": "second"})
-    assert "served: second" in helm.test("s")
+    assert "served: second" in helm.test("s", "--logs")
     helm("rollback", "s", "1", "--wait")
-    assert "served: first" in helm.test("s")
+    assert "served: first" in helm.test("s", "--logs")
     helm("uninstall", "s", "--wait")
     until(lambda: helm.left_over() <= {"persistentvolumeclaim/s", "pod/s-test"})
 
@@ -88,23 +88,24 @@ def test_logs_and_changed_secrets_reach_a_pod(cluster: Cluster, helm: Helm) -> N
     assert "GET /word" in helm.kubectl("logs", name)
 
 
-def test_what_a_dry_run_on_the_server_refuses(kwok: Cluster) -> None:
-    for document, words in ((SCALER, "maxReplicas"), (MISSPELT, "selektor")):
-        with pytest.raises(ToolFailed) as refused:
-            kwok.kubectl("apply", "--dry-run=server", "--server-side", "-f", "-", stdin=document)
-        assert words in refused.value.stderr
+def test_what_a_dry_run_on_the_server_refuses(cluster: Cluster) -> None:
+    dry_run = DryRun(cluster.api())
+    assert [word for said in dry_run.refusals(SCALER, "default") for word in said.split()
+            if word.startswith("spec.maxReplicas")]  # fmt: skip
+    assert "selektor" in dry_run.refusals(MISSPELT, "default")[0]
+    assert dry_run.refusals(f"{MISSPELT.replace('selektor', 'selector')}", "default") == []
 
 
-def test_a_budget_holds_up_a_drain(kwok: Cluster, program: GoProgram) -> None:
-    helm = Helm(
-        program=program, cluster=kwok, namespace=f"drain-{program.version}".replace(".", "-")
-    )
+def test_a_budget_holds_up_a_drain(helm: Helm) -> None:
     helm.install("s", CHART, values={"replicas": 3})
     budget = helm.kubectl("get", "pdb", "s", "-o", "jsonpath={.status.disruptionsAllowed}")
     assert budget == "1"
     node = helm.kubectl("get", "pods", "-l", "app=s", "-o", "jsonpath={.items[0].spec.nodeName}")
-    kwok.kubectl("drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=60s")
-    kwok.kubectl("uncordon", node)
+    kubectl = helm.cluster.kubectl
+    try:
+        kubectl("drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=60s")
+    finally:
+        kubectl("uncordon", node)
     helm("uninstall", "s")
 
 
@@ -112,7 +113,7 @@ def test_nothing_is_left_of_it_when_its_owner_is_killed(tmp_path: Path) -> None:
     script = (
         "import sys, time; from pathlib import Path;"
         "from tests.support.kube.cluster import Cluster;"
-        "c = Cluster(Path(sys.argv[1]), nodes=1).start();"
+        "c = Cluster(Path(sys.argv[1])).start();"
         "print(*c.pids.values(), flush=True); time.sleep(600)"
     )
     owner = subprocess.Popen(
@@ -120,7 +121,7 @@ def test_nothing_is_left_of_it_when_its_owner_is_killed(tmp_path: Path) -> None:
     )
     assert owner.stdout is not None
     pids = [int(one) for one in owner.stdout.readline().split()]
-    assert len(pids) == 5
+    assert len(pids) == 4
     owner.send_signal(signal.SIGKILL)
     owner.wait(10)
     until(lambda: not any(_runs(pid) for pid in pids))

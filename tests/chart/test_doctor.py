@@ -35,6 +35,30 @@ spec:
   metrics:
     - {type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 70}}}
 """
+AGENT = "app.kubernetes.io/component=agent"
+CLAIM = """
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: lost}
+spec:
+  storageClassName: nowhere
+  accessModes: [ReadWriteOnce]
+  resources: {requests: {storage: 1Gi}}
+"""
+# A policy engine whose Service is gone: it refuses all pods until it is back.
+WEBHOOK = """
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingWebhookConfiguration
+metadata: {name: homeport-test}
+webhooks:
+  - name: pods.policy.example.com
+    admissionReviewVersions: [v1]
+    sideEffects: None
+    timeoutSeconds: 2
+    clientConfig: {service: {namespace: %(namespace)s, name: policy-engine, path: /}}
+    namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: %(namespace)s}}
+    rules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods]}]
+"""
 
 
 class Release:
@@ -120,9 +144,14 @@ def test_a_release_that_runs_is_well(release: Release) -> None:
     assert {"secrets", "certificates", "tokens", "volumes", "pods", "units", "services"} <= checks
 
 
+def _of_pods(**specification: Any) -> dict[str, Any]:
+    """A change of the pods that a workload makes."""
+    return {"spec": {"template": {"spec": specification}}}
+
+
 def _image(tag: str) -> dict[str, Any]:
     container = {"name": "agent", "image": f"registry.example.com/homeport:{tag}"}
-    return {"spec": {"template": {"spec": {"containers": [container]}}}}
+    return _of_pods(containers=[container])
 
 
 def test_an_image_that_is_not_there(release: Release) -> None:
@@ -147,6 +176,68 @@ def test_certificates_that_cannot_be_used(release: Release) -> None:
     release.certificate(expired=True)
     release.says("certificates", "has expired")
     release.certificate()
+    release.until(is_well)
+
+
+def test_a_key_that_is_not_in_its_secret(release: Release) -> None:
+    release.kubectl("patch", "secret", "hp-tls", "--patch", '{"data": {"tls.key": null}}')
+    release.says("secrets", "Secret hp-tls has no key tls.key")
+    release.certificate()
+    release.until(is_well)
+
+
+def test_an_authority_that_has_not_signed_what_is_shown(release: Release) -> None:
+    other = Authority.new("somebody else")
+    release.secret("hp-other-ca", **{"tls.crt": other.certificate.decode()})
+    volume = {"name": "ca", "secret": {"secretName": "hp-other-ca"}}
+    release.patch("deployment", "hp-dublin", _of_pods(volumes=[volume]))
+    release.says("certificates", "has not signed what Deployment hp-provisioner shows")
+    release.kubectl("rollout", "undo", "deployment/hp-dublin")
+    release.until(is_well)
+
+
+def test_a_tokens_file_without_the_callers_token(release: Release) -> None:
+    release.secret("hp-tokens", **{"tokens.toml": "# nobody yet\n"})
+    release.says("tokens", "none of those in tokens.toml of Secret hp-tokens")
+    release.secret("hp-tokens", **{"tokens.toml": "[[tokens]]\n"})
+    release.says("tokens", "unknown key")
+    release.secret("hp-tokens", **{"tokens.toml": tokens_toml()})
+    release.until(is_well)
+
+
+def test_a_volume_of_a_class_that_is_not_there(release: Release) -> None:
+    release.kubectl("apply", "-f", "-", stdin=CLAIM)
+    volume = {"name": "tmp", "emptyDir": None, "persistentVolumeClaim": {"claimName": "lost"}}
+    release.patch("deployment", "hp-dublin", _of_pods(volumes=[volume]))
+    release.says("volumes", "claim lost has no volume (class nowhere)")
+    release.kubectl("rollout", "undo", "deployment/hp-dublin")
+    release.kubectl("delete", "pvc", "lost", "--wait=false")
+    release.until(is_well)
+
+
+def test_a_quota_that_leaves_no_room_for_a_pod(release: Release) -> None:
+    release.kubectl("create", "quota", "none", "--hard=pods=0")
+    release.kubectl("delete", "pod", "--selector", AGENT, "--wait=false")
+    release.says("pods", "exceeded quota: none")
+    release.kubectl("delete", "quota", "none")
+    release.until(is_well)
+
+
+def test_a_webhook_that_nobody_answers(release: Release) -> None:
+    release.kubectl("apply", "-f", "-", stdin=WEBHOOK % {"namespace": release.namespace})
+    release.kubectl("delete", "pod", "--selector", AGENT, "--wait=false")
+    release.says("pods", "failed calling webhook")
+    release.kubectl("delete", "validatingwebhookconfiguration", "homeport-test")
+    release.until(is_well)
+
+
+def test_a_policy_of_the_namespace_that_refuses_a_pod(release: Release) -> None:
+    restricted = "pod-security.kubernetes.io/enforce=restricted"
+    release.cluster.kubectl("label", "namespace", release.namespace, restricted)
+    container = {"name": "agent", "securityContext": {"allowPrivilegeEscalation": True}}
+    release.patch("deployment", "hp-dublin", _of_pods(containers=[container]))
+    release.says("pods", "violates PodSecurity")
+    release.kubectl("rollout", "undo", "deployment/hp-dublin")
     release.until(is_well)
 
 
@@ -193,8 +284,7 @@ def test_a_service_that_leads_nowhere(release: Release) -> None:
 
 
 def test_a_pod_that_finds_no_node(release: Release) -> None:
-    selector = {"spec": {"template": {"spec": {"nodeSelector": {"disk": "fast"}}}}}
-    release.patch("deployment", "hp-dublin", selector)
+    release.patch("deployment", "hp-dublin", _of_pods(nodeSelector={"disk": "fast"}))
     release.says("pods", "finds no node")
     release.kubectl("rollout", "undo", "deployment/hp-dublin")
     release.until(is_well)

@@ -13,6 +13,7 @@ import yaml
 
 from tests.support.chart_values import CASES
 from tests.support.kube.chart_versions import CHART, UNIT_CHART, first_version
+from tests.support.kube.dry_run import DryRun
 from tests.support.kube.helm import Helm
 from tests.support.kube.operator import RELEASE, SERVER, Operator
 from tests.support.kube.requirements import needs_cluster
@@ -104,11 +105,13 @@ def test_a_wrong_value_says_so_before_anything_is_made(helm: Helm) -> None:
 def test_the_cluster_takes_every_object_as_it_is(helm: Helm, chart: str, case: str) -> None:
     """Server-side: unknown fields and values that contradict each other are refused."""
     rendered = helm.template("hp", CHART.parent / chart, values=CASES[chart][case])
+    api = helm.cluster.api()
     # A pod is refused where its account is not there, and a dry run makes none.
     for name in accounts(rendered):
-        made = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}}
-        helm.cluster.kubectl("apply", "-f", "-", stdin=json.dumps(made))
-    helm.cluster.kubectl("apply", "--dry-run=server", "--server-side", "-f", "-", stdin=rendered)
+        api.create_if_absent(
+            "/api/v1/namespaces/default/serviceaccounts", {"metadata": {"name": name}}
+        )
+    assert DryRun(api).refusals(rendered, "default") == []
 
 
 def accounts(rendered: str) -> set[str]:

@@ -50,7 +50,6 @@ class GoProgram:
 _ETCD = "go.etcd.io/etcd/server/v3"
 _GHZ = "github.com/bojand/ghz"
 _KUBERNETES = "k8s.io/kubernetes"
-_KWOK = "sigs.k8s.io/kwok"
 _RELEASE = "k8s.io/component-base/version"
 _HELM_3_KNOWS = "helm.sh/helm/v3/pkg/chartutil"
 
@@ -92,9 +91,8 @@ HELM_4 = _helm(4, "4.3.1")
 KUBE_APISERVER = _kubernetes("kube-apiserver")
 KUBE_CONTROLLER_MANAGER = _kubernetes("kube-controller-manager")
 KUBE_SCHEDULER = _kubernetes("kube-scheduler")
-KWOK = GoProgram(name="kwok", module=_KWOK, package=f"{_KWOK}/cmd/kwok", version="0.8.0")
 KUBE = (KUBE_APISERVER, KUBE_CONTROLLER_MANAGER, KUBE_SCHEDULER)
-PROGRAMS = (HELM_4, HELM_3, ETCD_3_6, ETCD_3_7, GHZ, *KUBE, KWOK)
+PROGRAMS = (HELM_4, HELM_3, ETCD_3_6, ETCD_3_7, GHZ, *KUBE)
 
 
 def is_built(program: GoProgram) -> bool:

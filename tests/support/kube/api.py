@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 
 _TIMEOUT_S = 15.0
 _MERGE = "application/merge-patch+json"
+_APPLY = "application/apply-patch+yaml"  # of which JSON is a part
 
 
 class ApiRefused(Exception):
@@ -55,6 +56,12 @@ class KubeApi:
     def patch(self, path: str, change: dict[str, Any]) -> dict[str, Any]:
         """A merge patch (RFC 7396)."""
         return self._call("PATCH", path, change, content=_MERGE)
+
+    def try_apply(self, path: str, document: dict[str, Any]) -> None:
+        """A server-side apply that is checked whole and changes nothing: raises ApiRefused for
+        values that contradict each other, and for fields that the kind does not have."""
+        query = {"dryRun": "All", "fieldManager": "homeport-tests", "fieldValidation": "Strict"}
+        self._call("PATCH", f"{path}?{urlencode(query)}", document, content=_APPLY)
 
     def delete(self, path: str, **options: Any) -> None:
         self._call("DELETE", path, options or None)

@@ -1,7 +1,6 @@
-"""A Kubernetes control plane on this machine: etcd, API server, controllers, scheduler, kwok.
-
-Nodes of kwok only say that pods run; `nodes.py` adds one that runs them. Everything has free
-ports, certificates of its own and one folder, and ends with the cluster or with this process.
+"""A Kubernetes control plane on this machine: etcd, API server, controllers and scheduler, and the
+nodes of `node.py`. Everything has free ports, certificates of its own and one folder, and ends with
+the cluster or with this process.
 """
 
 from __future__ import annotations
@@ -30,7 +29,6 @@ from tests.support.go_programs import (
     KUBE_APISERVER,
     KUBE_CONTROLLER_MANAGER,
     KUBE_SCHEDULER,
-    KWOK,
 )
 from tests.support.kube.api import KubeApi
 from tests.support.kube.custom_resources import CUSTOM_RESOURCES
@@ -39,27 +37,21 @@ from tests.support.kube.node import NODES
 from tests.support.kube.programs import Programs
 from tests.support.kube.tools import KUBECTL, run
 
-NEEDED = (ETCD_3_6, *KUBE, KWOK)
+NEEDED = (ETCD_3_6, *KUBE)
 _START_WITHIN_S = 120.0
-_STAGES = Path(__file__).with_name("stages.yaml")
 # Published as the address of the service `kubernetes`, where loopback is refused; nobody calls it.
 _ADVERTISED = "192.0.2.1"
-_KWOK_NODE = "kwok.x-k8s.io/node"
-_ZONE = "topology.kubernetes.io/zone"
 
 
 class Cluster:
-    """One control plane with nodes of kwok. A context manager: inside it, it runs."""
+    """One control plane. A context manager: inside it, it runs."""
 
-    def __init__(
-        self, folder: Path, *, nodes: int = 3, runs_pods: bool = False, tags: Sequence[str] = ()
-    ) -> None:
-        """folder: made where it is not; holds data, logs and the kubeconfig. nodes: of kwok;
-        runs_pods: three others as well, which run what is placed there (`node.py`); that needs a
-        process of `namespace.py`. tags: of the image homeport that they have."""
+    def __init__(self, folder: Path, *, runs_pods: bool = False, tags: Sequence[str] = ()) -> None:
+        """folder: made where it is not; holds data, logs and the kubeconfig. runs_pods: with three
+        nodes that run what is placed there; that needs a process of `namespace.py`. tags: of the
+        image homeport that they have."""
         self.folder = folder
         self.kubeconfig = folder / "kubeconfig"
-        self._nodes = nodes
         self._runs_pods = runs_pods
         self._tags = tags
         self._programs = Programs(folder)
@@ -98,8 +90,6 @@ class Cluster:
                 api.create_if_absent(
                     "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition
                 )
-            for number in range(self._nodes):
-                api.create("/api/v1/nodes", _kwok_node(number))
             if self._runs_pods:
                 self._start_node()
             self._programs.wait("ready nodes", lambda: self._can_place(api), deadline)
@@ -191,14 +181,6 @@ class Cluster:
             ],
         )  # fmt: skip
         self._programs.start("kube-scheduler", [str(KUBE_SCHEDULER.path), *common])
-        self._programs.start(
-            "kwok",
-            [
-                str(KWOK.path), f"--kubeconfig={self.kubeconfig}", f"--config={_STAGES}",
-                f"--manage-nodes-with-annotation-selector={_KWOK_NODE}=fake",
-                "--node-lease-duration-seconds=40",
-            ],
-        )  # fmt: skip
 
     def _start_node(self) -> None:
         self._programs.start(
@@ -208,12 +190,13 @@ class Cluster:
                 f"--kubeconfig={self.kubeconfig}", f"--folder={self.folder}",
                 *(f"--tag={tag}" for tag in self._tags),
             ],
+            cleans_up=True,
         )  # fmt: skip
 
     def _can_place(self, api: KubeApi) -> bool:
         accounts = api.items("/api/v1/namespaces/default/serviceaccounts")
         nodes = api.items("/api/v1/nodes")
-        wanted = self._nodes + (len(NODES) if self._runs_pods else 0)
+        wanted = len(NODES) if self._runs_pods else 0
         return (
             len(nodes) == wanted
             and any(one["metadata"]["name"] == "default" for one in accounts)
@@ -236,21 +219,3 @@ def is_true(document: dict[str, Any], condition: str) -> bool:
     """Whether the status of an object has that condition, and it holds."""
     conditions = document.get("status", {}).get("conditions") or []
     return any(one["type"] == condition and one["status"] == "True" for one in conditions)
-
-
-def _kwok_node(number: int) -> dict[str, Any]:
-    name = f"kwok-{number}"
-    return {
-        "apiVersion": "v1",
-        "kind": "Node",
-        "metadata": {
-            "name": name,
-            "annotations": {_KWOK_NODE: "fake"},
-            "labels": {
-                "kubernetes.io/hostname": name,
-                "kubernetes.io/os": "linux",
-                _ZONE: f"zone-{number}",
-                "type": "kwok",
-            },
-        },
-    }

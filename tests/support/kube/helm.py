@@ -43,8 +43,9 @@ class Helm:
         return self("template", release, str(chart), f"--kube-version={KUBE_VERSION}",
                     *self._values(values), *words)  # fmt: skip
 
-    def test(self, release: str) -> str:
-        return self("test", release, "--logs", f"--timeout={WAIT}")
+    def test(self, release: str, *words: str) -> str:
+        """--logs only where the pod stays: Helm 3 looks for them when it has removed the pod."""
+        return self("test", release, *words, f"--timeout={WAIT}")
 
     def kubectl(self, *words: str, stdin: str | None = None) -> str:
         return self.cluster.kubectl(f"--namespace={self.namespace}", *words, stdin=stdin)

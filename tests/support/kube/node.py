@@ -130,9 +130,11 @@ class Nodes:
                 self._api.patch(f"{path}/status", status)
 
     def _provision(self) -> None:
-        """A volume for each claim that has none, and none for what nobody claims any more."""
+        """A volume for each claim of the class that has none, and none for what nobody claims any
+        more."""
         for claim in self._api.items(_CLAIMS):
-            if claim["status"].get("phase") == "Pending":
+            is_ours = claim["spec"].get("storageClassName") == STORAGE_CLASS
+            if is_ours and claim["status"].get("phase") == "Pending":
                 self._api.create_if_absent(_VOLUMES, _volume(claim, self._claims))
         for volume in self._api.items(_VOLUMES):
             if volume["status"].get("phase") == "Released":
@@ -150,7 +152,7 @@ def _volume(claim: dict[str, Any], folder: Path) -> dict[str, Any]:
         "spec": {
             "capacity": spec["resources"]["requests"],
             "accessModes": spec["accessModes"],
-            "storageClassName": spec.get("storageClassName") or STORAGE_CLASS,
+            "storageClassName": STORAGE_CLASS,
             "persistentVolumeReclaimPolicy": "Retain",  # we remove it ourselves
             "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", **reference},
             "hostPath": {"path": str(folder / name)},

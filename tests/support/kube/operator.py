@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from control_plane.auth.credentials import TOKEN_BYTES, new_token
 from control_plane.auth.tokens import digest_of
 from tests.support.certificates import Authority
 from tests.support.kube.helm import Helm
@@ -19,7 +20,7 @@ from tests.support.kube.tools import KUBECTL, ToolFailed, run
 
 RELEASE = "hp"
 SERVER = f"{RELEASE}-homeport-provisioner"
-OPERATOR_TOKEN, AGENT_TOKEN = "hp_operator", "hp_agent"
+OPERATOR_TOKEN, AGENT_TOKEN = (new_token(bytes([number]) * TOKEN_BYTES) for number in (1, 2))
 IMAGE = {"repository": "registry.example.com/homeport"}
 _RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
 _PLACES = {"dublin": (53.3, -6.3, "IE"), "milan": (45.5, 9.2, "IT")}
@@ -37,8 +38,9 @@ class Operator:
     def server(self) -> str:
         return f"{SERVER}.{self.helm.namespace}.svc:7700"
 
-    def prepare(self, store: Path) -> None:
-        """Everything that the charts want to be there: `store` is the manifest of an etcd."""
+    def prepare(self, store: Path | None = None) -> None:
+        """Everything that the charts want to be there; store: the manifest of an etcd, where the
+        release does not bring it."""
         namespace = self.helm.namespace
         self.helm.cluster.kubectl("create", "namespace", namespace)
         self.helm.cluster.kubectl("label", "namespace", namespace, _RESTRICTED)
@@ -54,8 +56,9 @@ class Operator:
         self.secret("hp-tokens", {"tokens.toml": tokens})
         self.secret("operator-token", {"token": OPERATOR_TOKEN})
         self.secret("agent-token", {"token": AGENT_TOKEN})
-        self.helm.kubectl("apply", "-f", str(store))
-        self.helm.kubectl("rollout", "status", "statefulset/etcd", "--timeout=120s")
+        if store is not None:
+            self.helm.kubectl("apply", "-f", str(store))
+            self.helm.kubectl("rollout", "status", "statefulset/etcd", "--timeout=120s")
 
     def values(self, **more: Any) -> dict[str, Any]:
         """Of the chart homeport."""
@@ -90,6 +93,13 @@ class Operator:
         text = json.dumps({**document, "stringData": content})
         self.helm.kubectl("apply", "--server-side", "-f", "-", stdin=text)
 
+    def content(self, secret: str, key: str, path: Path) -> None:
+        """Puts the content of a Secret's key into a file that nobody else may read."""
+        where = "jsonpath={.data." + key.replace(".", r"\.") + "}"
+        found = self.helm.kubectl("get", "secret", secret, "-o", where)
+        path.touch(0o600)
+        path.write_bytes(base64.b64decode(found))
+
     def certificate(self, name: str, hosts: list[str]) -> None:
         pem, key = self.authority.issue(names=hosts)
         ca = self.authority.certificate.decode()
@@ -97,7 +107,7 @@ class Operator:
         self.secret(name, content, "kubernetes.io/tls")
 
     def declare(self, unit: str) -> None:
-        """Applies the unit's record."""
+        """Applies the unit's record; it takes clients before its agent is heard."""
         latitude, longitude, country = _PLACES[unit]
         path = self.folder / f"{unit}.yaml"
         entry = {
@@ -112,16 +122,17 @@ class Operator:
 
     def homeport(self, *words: str) -> Any:
         """The document that a command prints. Raises ToolFailed."""
-        ca = self.folder / "ca.crt"
-        ca.write_bytes(self._ca())
-        token = self.folder / "token"
+        ca, token = self.folder / "ca.crt", self.folder / "token"
+        self.content(f"{SERVER}-tls", "ca.crt", ca)
         token.touch(0o600)
         token.write_text(OPERATOR_TOKEN)
-        command = self.helm.cluster.as_client(
-            self.helm.namespace, sys.executable, "-m", "console.cli.main", *words,
-            f"--server={self.server}", f"--ca={ca}", f"--token-file={token}", "-o", "json",
-        )  # fmt: skip
-        return json.loads(run(command))
+        where = [f"--server={self.server}", f"--ca={ca}", f"--token-file={token}"]
+        return json.loads(self.command(*words, *where, "-o", "json"))
+
+    def command(self, *words: str) -> str:
+        """What `homeport` prints where names of services are known. Raises ToolFailed."""
+        program = [sys.executable, "-m", "console.cli.main"]
+        return run(self.helm.cluster.as_client(self.helm.namespace, *program, *words))
 
     def doctor(self) -> dict[str, Any]:
         """What `homeport doctor --cluster` says."""
@@ -136,7 +147,3 @@ class Operator:
             said = failed.stdout
         found: dict[str, Any] = json.loads(said)
         return found
-
-    def _ca(self) -> bytes:
-        path = r"jsonpath={.data.ca\.crt}"
-        return base64.b64decode(self.helm.kubectl("get", "secret", f"{SERVER}-tls", "-o", path))

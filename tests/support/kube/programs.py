@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -27,7 +28,10 @@ class Programs:
         self._folder = folder
         self._running: list[tuple[str, subprocess.Popen[bytes]]] = []
 
-    def start(self, name: str, command: Sequence[str]) -> None:
+    def start(self, name: str, command: Sequence[str], *, cleans_up: bool = False) -> None:
+        """cleans_up: it is asked to end when this process has ended, and else it is killed then:
+        an API server whose store is gone takes minutes to end."""
+        ending = [] if cleans_up else [shutil.which("setpriv") or "", "--pdeathsig", "KILL"]
         with self.log(name).open("ab") as log:
             process = subprocess.Popen(
                 [
@@ -36,6 +40,7 @@ class Programs:
                     "-m",
                     "console.local.die_with_parent",
                     str(os.getpid()),
+                    *ending,
                     *command,
                 ],
                 stdin=subprocess.DEVNULL,

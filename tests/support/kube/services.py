@@ -109,11 +109,11 @@ class Services:
         except (OSError, TimeoutError):
             writer.transport.abort()
             return
-        await asyncio.gather(_pump(reader, back), _pump(there, writer))
+        await asyncio.gather(pump(reader, back), pump(there, writer))
 
 
-async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    """Until one side ends."""
+async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    """Passes on what comes, until one side ends."""
     try:
         while chunk := await source.read(_CHUNK):
             sink.write(chunk)
