@@ -91,4 +91,8 @@ def _age_days(unix_s: float | None, now_s: float) -> int | None:
 
 
 def _degrees(position: dict[str, float] | None) -> str | None:
-    return None if position is None else f"{position['latitude']:g}, {position['longitude']:g}"
+    from console.cli.views.numbers import exact
+
+    if position is None:
+        return None
+    return f"{exact(position['latitude'])}, {exact(position['longitude'])}"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from console.cli.markup import escape
 from console.cli.tables import Table, fold, number, optional, whole
+from console.cli.views.numbers import exact
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -49,7 +50,7 @@ def jobs_table(jobs: list[fleet.MoveJob]) -> Table:
             f"{job.moved:,}",
             f"{job.total:,}" if job.total else "–",
             f"{job.kept:,}",
-            f"{job.rate_per_s:,.4g}/s",
+            f"{exact(round(job.rate_per_s, 3), grouped=True)}/s",
             escape(job.message) or "–",
         )
     return table

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from console.cli.markup import escape
 from console.cli.tables import Table, fold, whole
+from console.cli.views.numbers import exact
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -85,9 +86,11 @@ def tenants_table(tenants: list[tenancy.Tenant]) -> Table:
         table.add_row(
             escape(facts["id"]) + (" (being removed)" if facts["removing"] else ""),
             facts["ticket_algorithm"],
-            f"{facts['ticket_ttl_s']:g} s",
-            "at {latitude:g}, {longitude:g}".format(**position) if position else "anywhere",
-            f"{facts['hold_s']:g} s" if facts["hold_s"] else "never ends",
+            f"{exact(facts['ticket_ttl_s'], grouped=True)} s",
+            f"at {exact(position['latitude'])}, {exact(position['longitude'])}"
+            if position
+            else "anywhere",
+            f"{exact(facts['hold_s'], grouped=True)} s" if facts["hold_s"] else "never ends",
             facts["reprovision"],
             facts["return_home"],
             ", ".join(facts["enrolment"]) or "default",
@@ -107,13 +110,13 @@ def tenant_view(tenant: tenancy.Tenant) -> Group:
         table.add_row(
             escape(one["quota"]),
             one["counted_by"],
-            "no limit" if one["per_s"] is None else f"{one['per_s']:,g}",
-            "" if one["burst"] is None else f"{one['burst']:,g}",
+            "no limit" if one["per_s"] is None else exact(one["per_s"], grouped=True),
+            "" if one["burst"] is None else exact(one["burst"], grouped=True),
             one["source"],
         )
     return Group(tenants_table([tenant]), table)
 
 
 def _own_quota(one: dict[str, Any]) -> str:
-    burst = f":{one['burst']:g}" if one["burst"] else ""
-    return escape(f"{one['quota']}/{one['counted_by']}={one['per_s']:g}{burst}")
+    burst = f":{exact(one['burst'])}" if one["burst"] else ""
+    return escape(f"{one['quota']}/{one['counted_by']}={exact(one['per_s'])}{burst}")

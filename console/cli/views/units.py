@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from console.cli.markup import escape
 from console.cli.output import load_bar
 from console.cli.tables import Table, facts, number, optional, whole
+from console.cli.views.numbers import exact
 
 if TYPE_CHECKING:
     from homeport.api.fleet.v1 import fleet_pb2 as fleet
@@ -124,7 +125,7 @@ def unit_table(unit: fleet.Unit) -> Table:
         ("clients", f"{unit.clients:,} of {spec.capacity:,}"),
         ("load", f"{load_bar(load, width=24)} {load:.1%}"),
         ("reserved", f"{unit.granted:,} slots are held by provisioners"),
-        ("weight", f"{spec.weight:g}"),
+        ("weight", exact(spec.weight)),
         ("serves", escape(", ".join(places)) or "everywhere"),
         ("tenants", escape(", ".join(spec.tenants)) or "all"),
         ("labels", escape(labels) or "–"),
