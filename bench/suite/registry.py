@@ -11,6 +11,7 @@ from bench.suite.http_calls import HTTP_CALLS
 from bench.suite.invoking import INVOKING
 from bench.suite.measurement import Measurement
 from bench.suite.memory import MEMORY
+from bench.suite.observing import OBSERVING
 from bench.suite.outcomes import OUTCOMES
 from bench.suite.publishing import PUBLISHING
 from bench.suite.pure import PURE
@@ -24,6 +25,7 @@ ALL: tuple[Measurement, ...] = (
     SECURED,
     ENROLLING,
     HTTP_CALLS,
+    OBSERVING,
     BULK,
     PURE,
     DECIDING,
