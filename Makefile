@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE :=
 READY := $(VENV)/.ready
 OURS := sdk console control_plane data-sharing/data_sharing deployment_units provisioner
 
-.PHONY: help setup demo demo-decisions test test-slow attacks test-etcd-versions test-ghz chart-test faults fuzz check proto bench clean
+.PHONY: help setup demo demo-decisions test test-slow attacks test-etcd-versions test-ghz chart-test image image-lock image-test faults fuzz check proto bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 20
@@ -55,6 +55,17 @@ chart-test: $(READY)  ## builds Helm 3 and 4 and a Kubernetes control plane with
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[chart]'
 	@$(BIN)/python -m tests.support.go_programs helm etcd-3.6.16 kube-apiserver kube-controller-manager kube-scheduler
 	@$(BIN)/python -m tests.support.kube.namespace $(BIN)/python -m pytest -vv -p no:cacheprovider tests/chart
+
+image: $(READY)  ## the container image, with buildah or podman; HOMEPORT_BASE names its base
+	@$(BIN)/python packaging/image/build.py
+
+image-lock: $(READY)  ## the locks of the image anew, from pyproject.toml and constraints.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+	@$(BIN)/python packaging/image/lock.py
+
+# Without a registry of images: its base is made of Debian's packages (root, buildah, podman, runc, mmdebstrap).
+image-test: $(READY)  ## builds the image on a Debian of its own, and runs it; minutes
+	@HOMEPORT_IMAGE_TEST=1 $(BIN)/python -m pytest tests/image
 
 FAULTS := tests/faults/results/latest.json
 faults: $(READY)  ## every fault scenario, judged; writes the table of docs/reliability.md

@@ -47,6 +47,7 @@ def checks() -> dict[str, list[str]]:
         "OpenAPI": [sys.executable, "proto/openapi.py", "--check"],
         "access": [sys.executable, "proto/access_table.py", "--check"],
         "chart values": [sys.executable, "helm/generate.py", "--check"],
+        "image locks": [sys.executable, "packaging/image/lock.py", "--check"],
     }
     base = released()
     if base:

@@ -1,0 +1,30 @@
+# Run in the image's system while it is built: takes out what only installs and builds, compiles
+# Python's own library, adds the user, and leaves its user nothing to write but /tmp.
+set -eu
+
+# Python of Debian: packages, so that the list of what is installed stays true.
+if command -v dpkg-query >/dev/null; then
+  installed=$(dpkg-query --show --showformat='${db:Status-Abbrev}${Package}\n' \
+    'python3*-venv' 'python3-pip' 'python3-pip-whl' 'python3-setuptools' 'python3-setuptools-whl' \
+    'python3-wheel' 2>/dev/null | sed -n 's/^ii //p')
+  [ -z "$installed" ] || dpkg --purge $installed
+fi
+library=$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')
+# Python of its own image: files.
+if [ "${library#/usr/local/}" != "$library" ]; then
+  (cd /usr/local/bin && rm -f pip pip3 pip3.* idle* pydoc* 2to3* python*-config)
+  rm -rf "$library"/site-packages/* "$library/ensurepip" "$library/idlelib" "$library"/config-* \
+    "${library%/*}/pkgconfig" /usr/local/include
+fi
+rm -rf "$library/test" "$library/tkinter" "$library/turtledemo"
+find / -xdev -name __pycache__ -type d -prune -exec rm -rf {} +
+python3 -m compileall -q -f -j 1 --invalidation-mode unchecked-hash "$library" || true
+[ ! -d /usr/lib/python3/dist-packages ] || python3 -m compileall -q -f -j 1 \
+  --invalidation-mode unchecked-hash /usr/lib/python3/dist-packages
+
+echo 'homeport:x:65532:65532:Homeport:/tmp:/usr/sbin/nologin' >> /etc/passwd
+echo 'homeport:x:65532:' >> /etc/group
+rm -rf /var/cache/* /var/log/* /var/lib/apt/lists/* /tmp/* /run/* /root/.cache
+rm -f /var/lib/dpkg/*-old /etc/passwd- /etc/group- /etc/shadow- /etc/gshadow- /etc/machine-id
+find / -xdev -type f -perm /6000 -exec chmod a-s {} +
+find / -xdev ! -type l -perm -0002 ! -path /tmp -exec chmod o-w {} +
