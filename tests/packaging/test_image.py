@@ -90,7 +90,7 @@ def test_whatever_pip_fetches_is_checked_by_hashes() -> None:
         assert "--require-hashes" in words or "--no-index" in words, words
 
 
-def test_it_runs_as_the_user_of_the_charts_and_starts_homeport() -> None:
+def test_it_runs_as_the_user_of_the_pods_and_starts_homeport() -> None:
     final = RECIPE.rpartition("\nFROM ")[2]
     assert final.startswith("scratch\n")
     assert "\nUSER 65532:65532\n" in final
@@ -99,7 +99,7 @@ def test_it_runs_as_the_user_of_the_charts_and_starts_homeport() -> None:
 
 
 @pytest.mark.parametrize("chart", CASES)
-def test_the_charts_call_commands_that_it_has(chart: str) -> None:
+def test_pods_call_commands_that_it_has(chart: str) -> None:
     """`test` is Debian's, of coreutils, which is essential there."""
     scripts = {one.name for one in entry_points(group="console_scripts")}
     assert "homeport" in scripts
