@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from control_plane import keys
 from control_plane.errors import Exhausted, HistoryGone, InvalidInput, NotFound, Unavailable
 from control_plane.store.port import Put, Txn
-from provisioner.watching.watch import WatchEvent, WatchEventKind
+from provisioner.watching.clients import WOKEN_AT_ONCE
+from provisioner.watching.watch import Watch, WatchEvent, WatchEventKind
 from tests.support.fakes.delayed_store import DelayedStore
 from tests.support.watches_harness import (
     WAIT_S,
@@ -176,6 +178,33 @@ async def test_a_silent_stream_shows_signs_of_life_with_a_revision_to_go_on_from
             assert event.kind is WatchEventKind.KEEPALIVE
         async with watch(server, known_epoch=1, revision=event.revision) as again:
             assert (await soon(again.next())).kind is WatchEventKind.KEEPALIVE
+
+
+async def test_keepalives_of_many_streams_are_sent_a_few_at_a_time(store, monkeypatch):
+    """In between others have the event loop."""
+    passes, sent_in = 0, Counter[int]()
+
+    async def count_passes() -> None:
+        nonlocal passes
+        while True:
+            passes += 1
+            await asyncio.sleep(0)
+
+    def note(self: Watch) -> None:
+        sent_in[passes] += 1
+
+    watches = WatchesHarness(store, keepalive_s=0.02).clients
+    for number in range(4 * WOKEN_AT_ONCE + 1):
+        watches._silent[watches.watch("t", f"c{number}", known_epoch=0, revision=0)] = 0.0
+    monkeypatch.setattr(Watch, "send_keepalive", note)
+    tasks = [asyncio.create_task(count_passes()), asyncio.create_task(watches._tick())]
+    try:
+        await until(lambda: sum(sent_in.values()) >= 4 * WOKEN_AT_ONCE + 1)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    assert max(sent_in.values()) <= WOKEN_AT_ONCE
 
 
 async def test_a_client_without_a_home_is_not_vouched_for_beyond_its_last_reading(store, writer):
