@@ -120,7 +120,10 @@ class Attacked:
 @asynccontextmanager
 async def attacked_provisioner(folder: Path, store: str, transport: str) -> AsyncIterator[Attacked]:
     """A provisioner whose tenants are the city and the bank."""
-    arguments = (f"--transport={transport}", f"--tokens={write_tokens(folder)}", "--drain-s=0")
+    arguments = (
+        f"--transport={transport}", f"--tokens={write_tokens(folder)}", "--drain-s=0",
+        "--http-listen=127.0.0.1:0",
+    )  # fmt: skip
     with servers.Server(folder, "server", store, *arguments) as server:
         async with grpc.aio.insecure_channel(server.address) as channel:
             stub = pb_grpc.ProvisioningServiceStub(channel)
@@ -146,6 +149,7 @@ async def attacked_provisioner(folder: Path, store: str, transport: str) -> Asyn
                 service="provisioner",
                 target=Target(
                     address=server.address,
+                    http=str(server.told["http"]),
                     metrics=server.metrics,
                     seconds=0.0,
                     tokens={name: TOKENS[name] for name in ATTACKERS},

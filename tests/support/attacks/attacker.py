@@ -14,11 +14,11 @@ from tests.support.attacks import credentials, floods, ports, submissions
 from tests.support.attacks.target import Attack, Attempts, Target
 
 SERVICES = {
-    "provisioner": (credentials.PROVISIONER, floods.PROVISIONER, ports.ANY),
+    "provisioner": (credentials.PROVISIONER, floods.PROVISIONER, ports.PROVISIONER),
     "data-sharing": (
         credentials.DATA_SHARING,
         floods.DATA_SHARING,
-        ports.ANY,
+        ports.DATA_SHARING,
         submissions.DATA_SHARING,
     ),
 }

@@ -1,5 +1,5 @@
 """The attacks on ports as rows of the suite: strangers who show nothing at all. Those that are
-called `http` are on every HTTP port that the server has: events, health and metrics."""
+called `http` are on every HTTP port that the server has: clients or events, health and metrics."""
 
 from __future__ import annotations
 
@@ -18,11 +18,14 @@ WITHIN_S = 1.0  # an attacker waits no longer for a connection
 PATH = "/homeport.api.provisioning.v1.ProvisioningService/Provision"
 
 
-HALF_A_HEAD = b"POST /v1/tenants/city/events HTTP/1.1\r\nHost: here\r\nContent-Le"
-HALF_A_BODY = (
-    b"POST /v1/tenants/city/events HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\n"
-    b"Content-Length: 1000000\r\n\r\n{"
-)
+def half_a_head(path: str) -> bytes:
+    return f"POST {path} HTTP/1.1\r\nHost: here\r\nContent-Le".encode()
+
+
+def half_a_body(path: str) -> bytes:
+    """As long as either door takes."""
+    head = f"POST {path} HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: 60000\r\n\r\n{{".encode()
 
 
 def port_of(address: str) -> int:
@@ -94,37 +97,43 @@ def nonsense(ports: Callable[[Target], list[int]]) -> Step:
     return step
 
 
-ANY = tuple(
-    Attack(name=name, what=what, run=again(step))
-    for name, what, step in (
-        (
-            "silent connections",
-            "2,000 connections that say nothing",
-            connections(b"", grpc_ports),
-        ),
-        (
-            "connections that greet",
-            "2,000 connections that begin HTTP/2 and call nothing",
-            connections(attacks.GREETING, grpc_ports),
-        ),
-        ("half-open calls", "100 connections with 100 calls without a message", half_open),
-        ("rapid resets", "calls that are reset as they are opened", resets),
-        ("nonsense", "bytes that are no gRPC", nonsense(grpc_ports)),
-        (
-            "http: silent connections",
-            "2,000 connections that say nothing",
-            connections(b"", http_ports),
-        ),
-        (
-            "http: half a head",
-            "2,000 connections whose request breaks off in a header",
-            connections(HALF_A_HEAD, http_ports),
-        ),
-        (
-            "http: half a body",
-            "2,000 connections whose body does not come",
-            connections(HALF_A_BODY, http_ports),
-        ),
-        ("http: nonsense", "bytes that are no HTTP", nonsense(http_ports)),
+def on_ports(path: str) -> tuple[Attack, ...]:
+    """Those on a server one of whose HTTP routes is this POST."""
+    return tuple(
+        Attack(name=name, what=what, run=again(step))
+        for name, what, step in (
+            (
+                "silent connections",
+                "2,000 connections that say nothing",
+                connections(b"", grpc_ports),
+            ),
+            (
+                "connections that greet",
+                "2,000 connections that begin HTTP/2 and call nothing",
+                connections(attacks.GREETING, grpc_ports),
+            ),
+            ("half-open calls", "100 connections with 100 calls without a message", half_open),
+            ("rapid resets", "calls that are reset as they are opened", resets),
+            ("nonsense", "bytes that are no gRPC", nonsense(grpc_ports)),
+            (
+                "http: silent connections",
+                "2,000 connections that say nothing",
+                connections(b"", http_ports),
+            ),
+            (
+                "http: half a head",
+                "2,000 connections whose request breaks off in a header",
+                connections(half_a_head(path), http_ports),
+            ),
+            (
+                "http: half a body",
+                "2,000 connections whose body does not come",
+                connections(half_a_body(path), http_ports),
+            ),
+            ("http: nonsense", "bytes that are no HTTP", nonsense(http_ports)),
+        )
     )
-)
+
+
+PROVISIONER = on_ports("/v1/tenants/city/clients/alice:provision")
+DATA_SHARING = on_ports("/v1/tenants/city/events")
