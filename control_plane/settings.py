@@ -8,6 +8,7 @@ the field names in upper case behind the service's prefix, lists as JSON.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from argparse import SUPPRESS
 from collections.abc import Callable, Iterator, Sequence
@@ -140,6 +141,9 @@ def sources_of(kind: type[ServiceSettings], arguments: Sequence[str]) -> Setting
     for name, field in sourced.model_fields.items():
         field.description = f"{field.description} [env: {prefix}{name.upper()}]"
     command_line: Any = CliSettingsSource(Sourced)
+    for shown in command_line.root_parser._actions:  # argparse has no public list of them
+        shown.metavar = _metavar(shown.metavar)
+        shown.help = _UNSET.sub("", shown.help or "")
     for option, help_text in (
         ("--config", f"TOML file with these settings [env: {variable}]"),
         ("--check-config", "read and check everything, say what is in force, and end"),
@@ -161,6 +165,23 @@ def sources_of(kind: type[ServiceSettings], arguments: Sequence[str]) -> Setting
         arguments=rest,
         file=Path(config) if config else None,
     )
+
+
+_UNSET = re.compile(r"\s*\(default: (?:None|\[\]|)\)$")
+_METAVARS = {"Path": "FILE", "str": "TEXT", "int": "NUMBER", "float": "NUMBER",
+             "list[str]": "TEXT,TEXT"}  # fmt: skip
+
+
+def _metavar(named: Any) -> Any:
+    """What help says may be given for an option, for what Python calls its type."""
+    if not isinstance(named, str):
+        return named
+    if "dict[" in named:
+        return "JSON"
+    kinds = [kind for kind in named.strip("{}").split(",") if kind != "None"]
+    if len(kinds) == 1:
+        return _METAVARS.get(kinds[0], kinds[0])
+    return f"{{{','.join(kinds)}}}"
 
 
 def read_secret_of(

@@ -1,6 +1,8 @@
 """Where a setting comes from, for every service alike."""
 
 import tomllib
+from pathlib import Path
+from typing import Literal
 
 import pytest
 from pydantic import ValidationError
@@ -72,3 +74,21 @@ def test_a_file_that_is_not_there_or_no_toml_fails(file):
     file.write_text("port_number = = 2\n")
     with pytest.raises(tomllib.TOMLDecodeError):
         read(Settings, [f"--config={file}"])
+
+
+def test_help_has_no_names_of_pythons(capsys):
+    class Kinds(Settings):
+        folder: Path | None = None
+        names: list[str] = []  # noqa: RUF012 - pydantic copies it
+        limits: dict[str, dict[str, float]] = {}  # noqa: RUF012 - the same
+        ratio: float = 0.5
+        word: Literal["a", "b"] | None = None
+
+    with pytest.raises(SystemExit):
+        read(Kinds, ["--help"])
+    said = capsys.readouterr().out
+    for python in ("None", "Path", "dict", "list[", "str", "float", "default: )", "[]"):
+        assert python not in said
+    for shown in ("--folder FILE", "--names TEXT,TEXT", "--limits JSON", "--ratio NUMBER",
+                  "--word {a,b}", "(default: 0.5)"):  # fmt: skip
+        assert shown in said

@@ -65,3 +65,43 @@ def test_as_much_as_is_allowed_is_read() -> None:
     ):
         assert value_of(json.dumps(value), "plan") == value
         assert value_of(json.dumps(value, indent=None).replace("{", "\n{", 1), "plan") == value
+
+
+CORE = {
+    None: ("~", "null", "Null", "NULL", ""),
+    True: ("true", "True", "TRUE"),
+    False: ("false", "False", "FALSE"),
+    12: ("12", "+12", "012", "0o14", "0xC", "0xc"),
+    -7: ("-7", "-07"),
+    0.5: (".5", "0.5", "+.5", "5e-1", ".05E+1", "0.50"),
+    -3.0: ("-3.", "-3.0", "-0.3e1"),
+    "yes": ("yes",),
+    "nUll": ("nUll",),
+    "tRUE": ("tRUE",),
+    "0b11": ("0b11",),
+    "-0x1": ("-0x1",),
+    "0o8": ("0o8",),
+    "1_000": ("1_000",),
+    "1:30": ("1:30",),
+    "2024-01-01": ("2024-01-01",),
+    ".": (".",),
+    "+": ("+",),
+    "1e": ("1e",),
+    "~1": ("~1",),
+}
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"), [(text, value) for value, texts in CORE.items() for text in texts]
+)
+def test_plain_words_mean_what_the_core_schema_says(written: str, meant: object) -> None:
+    """YAML 1.2.2, 10.3.2."""
+    found = value_of(f"a: {written}", "document")["a"]
+    assert (type(found), found) == (type(meant), meant)
+    assert value_of(f'a: "{written}"', "document")["a"] == written
+
+
+@pytest.mark.parametrize("written", [".inf", "-.Inf", "+.INF", ".nan", ".NaN", ".NAN"])
+def test_numbers_that_json_has_not_are_refused(written: str) -> None:
+    with pytest.raises(InvalidInput, match="which JSON has not"):
+        value_of(f"a: {written}", "document")
