@@ -139,7 +139,7 @@ def sources_of(kind: type[ServiceSettings], arguments: Sequence[str]) -> Setting
     sourced: Any = Sourced
     prefix = kind.model_config["env_prefix"]
     for name, field in sourced.model_fields.items():
-        field.description = f"{field.description} [env: {prefix}{name.upper()}]"
+        field.description = f"{field.description or ''} [env: {prefix}{name.upper()}]".lstrip()
     command_line: Any = CliSettingsSource(Sourced)
     for shown in command_line.root_parser._actions:  # argparse has no public list of them
         shown.metavar = _metavar(shown.metavar)
@@ -167,7 +167,7 @@ def sources_of(kind: type[ServiceSettings], arguments: Sequence[str]) -> Setting
     )
 
 
-_UNSET = re.compile(r"\s*\(default: (?:None|\[\]|)\)$")
+_UNSET = re.compile(r"\s*\(default: (?:None|\[\]|\{\}|)\)$")
 _METAVARS = {"Path": "FILE", "str": "TEXT", "int": "NUMBER", "float": "NUMBER",
              "list[str]": "TEXT,TEXT"}  # fmt: skip
 
