@@ -81,7 +81,7 @@ attacks: $(READY)  ## every attack, with a steady probe beside it; writes the ta
 	@$(BIN)/python -m tests.attacks.table $(ATTACKS)
 
 fuzz: $(READY)  ## 20,000 made-up calls of every method, and over HTTP; HOMEPORT_FUZZ_SEED=2 for others
-	@HOMEPORT_FUZZ_CALLS=$${HOMEPORT_FUZZ_CALLS:-20000} $(BIN)/python -m pytest -p no:cacheprovider tests/fuzz
+	@HOMEPORT_FUZZ_CALLS=$${HOMEPORT_FUZZ_CALLS:-20000} $(BIN)/python -m pytest -v -p no:cacheprovider -n 2 --dist loadgroup tests/fuzz
 
 check: $(READY)  ## format, lint, types, import contracts, proto lint, breaking changes and drift
 	@$(BIN)/python .ci/check.py

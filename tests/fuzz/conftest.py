@@ -3,15 +3,41 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.support.fuzz.services import TRANSPORTS, Services, serving
 
+MEMORY = Path("/dev/shm")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Each transport's on a worker of its own, where there are several (`--dist loadgroup`)."""
+    for item in items:
+        spec = getattr(item, "callspec", None)
+        if spec is not None and "services" in spec.params:
+            item.add_marker(pytest.mark.xdist_group(spec.params["services"]))
+
+
+@pytest.fixture(scope="package")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """In memory where the system has such a folder: most calls would wait for a disk."""
+    if not os.access(MEMORY, os.W_OK):
+        yield tmp_path_factory.mktemp("fuzz")
+        return
+    with tempfile.TemporaryDirectory(prefix="homeport-fuzz-", dir=MEMORY) as made:
+        yield Path(made)
+
 
 @pytest.fixture(scope="package", params=TRANSPORTS)
-def services(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
-    with serving(tmp_path_factory.mktemp(request.param), request.param) as made:
+def services(request: pytest.FixtureRequest, folder: Path) -> Iterator[Services]:
+    own = folder / request.param
+    own.mkdir()
+    with serving(own, request.param) as made:
         yield made
 
 

@@ -17,7 +17,7 @@ from google.protobuf.descriptor import MethodDescriptor
 import homeport.api
 from tests.support.fuzz.messages import MessageFuzzer
 
-AT_ONCE = 12
+AT_ONCE, STREAMS_AT_ONCE = 12, 48  # those of streams mostly wait
 ANSWER_S = 60.0  # a unary call that takes longer hangs
 LISTEN_S = 0.15  # to a stream that says nothing
 MOST_RESPONSES = 3
@@ -77,7 +77,9 @@ async def call_often(
             random = Random(f"{method.path} {seed} {number}")
             await _call(channel, method, random, answers)
 
-    await asyncio.gather(*(one_after_another() for _ in range(AT_ONCE)))
+    streams = method.descriptor.client_streaming or method.descriptor.server_streaming
+    at_once = STREAMS_AT_ONCE if streams else AT_ONCE
+    await asyncio.gather(*(one_after_another() for _ in range(at_once)))
     return answers
 
 
