@@ -16,13 +16,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from control_plane.client_address import ClientAddress
-from control_plane.printable import why_failed
+from control_plane.serving.accepting import Handshakes
 from control_plane.serving.connection_limits import ConnectionLimits
 from control_plane.serving.refused_certificates import RefusedCertificates
 
 log = logging.getLogger(__name__)
-
-ACCEPT_AGAIN_S = 0.1  # after there were no descriptors left
 
 
 class TlsAcceptor:
@@ -44,12 +42,13 @@ class TlsAcceptor:
         self._limits = limits
         self._refused = RefusedCertificates(clock=clock)
         self._accepting: list[asyncio.Task[None]] = []
-        self._handshakes: dict[asyncio.Task[None], None] = {}  # oldest first
+        self._handshakes = Handshakes(self._begin, most=limits.handshakes)
 
     def start(self) -> None:
         """Accepts from now on, in tasks that `close` ends."""
         self._accepting = [
-            asyncio.create_task(self._accept(one), name="accepting") for one in self._sockets
+            asyncio.create_task(self._handshakes.accept(one), name="accepting")
+            for one in self._sockets
         ]
 
     async def close(self) -> None:
@@ -64,27 +63,8 @@ class TlsAcceptor:
         self._accepting.clear()
         self._sockets.clear()
 
-    async def _accept(self, listening: socket.socket) -> None:
-        loop, short = asyncio.get_running_loop(), False
-        while True:
-            try:
-                accepted, address = await loop.sock_accept(listening)
-            except ConnectionAbortedError:
-                continue
-            except OSError as error:
-                if not short:
-                    log.error("cannot accept connections: %s", why_failed(error))
-                short = True
-                await asyncio.sleep(ACCEPT_AGAIN_S)
-                continue
-            short = False
-            task = asyncio.create_task(self._connect(accepted, address), name="TLS handshake")
-            self._handshakes[task] = None
-            task.add_done_callback(lambda done: self._handshakes.pop(done, None))
-            if len(self._handshakes) > self._limits.handshakes:
-                oldest = next(iter(self._handshakes))
-                del self._handshakes[oldest]
-                oldest.cancel()
+    def _begin(self, accepted: socket.socket, address: Any) -> asyncio.Task[None]:
+        return asyncio.create_task(self._connect(accepted, address), name="TLS handshake")
 
     async def _connect(self, accepted: socket.socket, address: Any) -> None:
         loop, within_s = asyncio.get_running_loop(), self._limits.handshake_s

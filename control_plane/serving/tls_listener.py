@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from control_plane.client_address import ClientAddress
-from control_plane.printable import why_failed
+from control_plane.serving.accepting import Handshakes
 from control_plane.serving.connection_limits import ConnectionLimits
 from control_plane.serving.connections import HEADER, Connection, Connections
 from control_plane.serving.header_blocks import HeaderBlocks
@@ -28,7 +28,6 @@ from control_plane.serving.tls import Tls, TlsFiles
 log = logging.getLogger(__name__)
 
 BACKLOG = 1_024
-ACCEPT_AGAIN_S = 0.1  # after there were no descriptors left
 START_S = 10.0
 BUFFERED_BYTES = 1 << 20  # for one direction of a connection, before the other side has to wait
 
@@ -105,7 +104,6 @@ class TlsListener:
         self._shown: tuple[Tls, ssl.SSLContext] | None = None
         self._sockets: list[socket.socket] = []
         self._accepting: set[asyncio.Task[None]] = set()
-        self._handshakes: dict[asyncio.Task[None], None] = {}  # oldest first
         self._clients: set[_Half] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -158,11 +156,16 @@ class TlsListener:
     async def _serve(self, started: threading.Event) -> None:
         self._close = asyncio.Event()
         async with asyncio.TaskGroup() as group:
-            self._accepting = {group.create_task(self._accept(one, group)) for one in self._sockets}
+
+            def connect(accepted: socket.socket, address: Any) -> asyncio.Task[None]:
+                return group.create_task(self._connect(accepted, address))
+
+            handshakes = Handshakes(connect, most=self._limits.handshakes)
+            self._accepting = {group.create_task(handshakes.accept(one)) for one in self._sockets}
             started.set()
             await self._close.wait()
             self._end_accepting()
-            for task in list(self._handshakes):
+            for task in handshakes:
                 task.cancel()
         for client in list(self._clients):
             client.transport.close()
@@ -181,28 +184,6 @@ class TlsListener:
         for one in self._sockets:
             one.close()
         self._sockets.clear()
-
-    async def _accept(self, listening: socket.socket, group: asyncio.TaskGroup) -> None:
-        loop, short = asyncio.get_running_loop(), False
-        while True:
-            try:
-                accepted, address = await loop.sock_accept(listening)
-            except ConnectionAbortedError:
-                continue
-            except OSError as error:
-                if not short:
-                    log.error("cannot accept connections: %s", why_failed(error))
-                short = True
-                await asyncio.sleep(ACCEPT_AGAIN_S)
-                continue
-            short = False
-            task = group.create_task(self._connect(accepted, address))
-            self._handshakes[task] = None
-            task.add_done_callback(lambda done: self._handshakes.pop(done, None))
-            if len(self._handshakes) > self._limits.handshakes:
-                oldest = next(iter(self._handshakes))
-                del self._handshakes[oldest]
-                oldest.cancel()
 
     async def _connect(self, accepted: socket.socket, address: Any) -> None:
         """Shakes hands and joins the connection to one of the server."""
