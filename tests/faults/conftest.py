@@ -1,20 +1,32 @@
-"""What every fault scenario asks for by name: a place in the results."""
+"""What every fault scenario asks for by name, a place in the results; and what one that is marked
+with alerts owes."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.fault_harness import Outcome
+from tests.support.prometheus import ENDED
 
 RESULTS = "HOMEPORT_FAULTS_RESULTS"  # a file; `make faults` names it
 
 Record = Callable[..., None]
+
+
+@pytest.fixture(autouse=True)
+def fired_and_ended(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test that says of an alert that it makes it happen has seen it fire, and end."""
+    marked = {alert for mark in request.node.iter_markers("fires") for alert in mark.args}
+    before = len(ENDED)
+    yield
+    missing = marked - set(ENDED[before:])
+    assert not missing, f"not seen to fire and end: {', '.join(sorted(missing))}"
 
 
 @pytest.fixture

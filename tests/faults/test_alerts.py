@@ -22,7 +22,7 @@ from tests.support.certificates import Authority
 from tests.support.command_line import run_process
 from tests.support.data_sharing_server import SharingServer
 from tests.support.fault_harness import FaultHarness, fault_harness
-from tests.support.prometheus import PROGRAM, Prometheus
+from tests.support.prometheus import PROGRAM, Prometheus, ends, fires
 
 pytestmark = [
     pytest.mark.faults,
@@ -49,14 +49,7 @@ async def watched(folder: Path, *arguments: str) -> AsyncIterator[tuple[FaultHar
             yield on, prometheus
 
 
-async def fires(prometheus: Prometheus, alert: str) -> None:
-    await asyncio.to_thread(prometheus.wait, alert, firing=True)
-
-
-async def ends(prometheus: Prometheus, alert: str) -> None:
-    await asyncio.to_thread(prometheus.wait, alert, firing=False)
-
-
+@pytest.mark.fires("HomeportStoreAway")
 async def test_a_store_that_is_away_is_told_until_its_members_run_again(tmp_path: Path) -> None:
     async with watched(tmp_path) as (on, prometheus):
         assert "HomeportStoreAway" not in prometheus.firing()
@@ -67,6 +60,7 @@ async def test_a_store_that_is_away_is_told_until_its_members_run_again(tmp_path
         await ends(prometheus, "HomeportStoreAway")
 
 
+@pytest.mark.fires("HomeportServerDown")
 async def test_a_server_that_is_down_is_told_until_it_is_started_again(tmp_path: Path) -> None:
     (port,) = free_ports(1)
     listen = f"--metrics-listen=127.0.0.1:{port}"
@@ -95,6 +89,7 @@ def agent(on: FaultHarness, stack: ExitStack, unit: str = UNIT) -> subprocess.Po
     return process
 
 
+@pytest.mark.fires("HomeportUnitWithoutAgent")
 async def test_a_unit_without_agent_is_told_until_one_is_heard(
     tmp_path: Path, processes: ExitStack
 ) -> None:
@@ -109,6 +104,7 @@ async def test_a_unit_without_agent_is_told_until_one_is_heard(
         await ends(prometheus, alert)
 
 
+@pytest.mark.fires("HomeportUnitLost")
 async def test_a_lost_unit_is_told_until_its_agent_is_heard_for_a_while(
     tmp_path: Path, processes: ExitStack
 ) -> None:
@@ -136,6 +132,7 @@ def heard(on: FaultHarness, unit: str = UNIT) -> None:
         time.sleep(0.3)
 
 
+@pytest.mark.fires("HomeportDamagedRecord")
 async def test_a_damaged_record_is_told_until_it_is_written_anew(tmp_path: Path) -> None:
     alert = "HomeportDamagedRecord"
     async with watched(tmp_path) as (on, prometheus):
@@ -146,6 +143,7 @@ async def test_a_damaged_record_is_told_until_it_is_written_anew(tmp_path: Path)
         await ends(prometheus, alert)
 
 
+@pytest.mark.fires("HomeportCertificateExpiring", "HomeportCertificateExpiringNow")
 async def test_a_certificate_that_expires_is_told_until_its_files_are_replaced(
     tmp_path: Path,
 ) -> None:
@@ -154,13 +152,16 @@ async def test_a_certificate_that_expires_is_told_until_its_files_are_replaced(
     async with fault_harness(tmp_path, members=1) as on:
         (server,) = await on.serve(1, f"--tls-certificate={certificate}", f"--tls-key={key}")
         with Prometheus(tmp_path / "prometheus", {"homeport": [server.metrics]}) as prometheus:
-            await fires(prometheus, "HomeportCertificateExpiring")
+            for alert in ("HomeportCertificateExpiring", "HomeportCertificateExpiringNow"):
+                await fires(prometheus, alert)
             newer, its_key = authority.write(tmp_path, "newer", days=90)
             its_key.replace(key)
             newer.replace(certificate)
-            await ends(prometheus, "HomeportCertificateExpiring")
+            for alert in ("HomeportCertificateExpiring", "HomeportCertificateExpiringNow"):
+                await ends(prometheus, alert)
 
 
+@pytest.mark.fires("HomeportTicketKeysOld")
 async def test_old_ticket_keys_are_told_until_they_are_rotated(tmp_path: Path) -> None:
     alert = "HomeportTicketKeysOld"
     async with watched(tmp_path) as (on, prometheus):
