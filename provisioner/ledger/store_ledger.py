@@ -181,10 +181,10 @@ class StoreLedger:
             queue.tracer = tracer
 
     async def start(self) -> None:
-        await self.session.open()
         await self.capacity.start()
         await self._sessions.start()
         await self._notices.start()
+        await self.session.open()
 
     async def run(self) -> None:
         try:

@@ -29,7 +29,7 @@ from provisioner.wiring.moving import build_moving
 from provisioner.wiring.services import Services, build_services
 from provisioner.wiring.state import read_state
 from provisioner.wiring.tasks import Task
-from provisioner.wiring.use_case import build_use_case
+from provisioner.wiring.use_case import build_use_case, read_geo
 
 log = logging.getLogger("homeport")
 
@@ -66,12 +66,22 @@ async def serve(
         tracer = await stack.enter_async_context(
             opened_tracer(settings, "homeport-provisioner", wall_ns=time.time_ns)
         )
+        # Before there is a session, whose lease nobody renews until everything is built.
+        geo, overrides = await asyncio.to_thread(read_geo, settings)
         state = await read_state(settings, rng, supervisor, stop, stack)
         if state is None:
             return
         moving = build_moving(settings, state, policy, rng, supervisor)
         use_case = build_use_case(
-            settings, state, moving.mover, moving.departures, policy, rng, stack
+            settings,
+            geo,
+            overrides,
+            state,
+            moving.mover,
+            moving.departures,
+            policy,
+            rng,
+            stack,
         )
         services = build_services(
             settings,

@@ -112,8 +112,8 @@ async def begin(
     try:
         async with asyncio.timeout(START_S if snapshot is not None else None):
             await ring.start()
-            await ledger.start()
             await fleet_view.start()
+            await ledger.start()  # last: its session's lease is renewed once everything is built
     except (StoreUnavailable, OutcomeUnknown, TimeoutError) as error:
         if snapshot is None:
             raise

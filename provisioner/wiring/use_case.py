@@ -53,8 +53,17 @@ class UseCase:
         }
 
 
+def read_geo(settings: Settings) -> tuple[GeoReloader, Overrides | None]:
+    """What clients are located by. Blocks, for as long as the database is large. Raises
+    InvalidInput."""
+    overrides = Overrides.read(settings.geo_overrides) if settings.geo_overrides else None
+    return GeoReloader.open(settings.geo), overrides
+
+
 def build_use_case(
     settings: Settings,
+    geo: GeoReloader,
+    overrides: Overrides | None,
     state: ServerState,
     mover: Mover,
     departures: Departures,
@@ -63,10 +72,7 @@ def build_use_case(
     stack: AsyncExitStack,
 ) -> UseCase:
     """Over what the server knows; its signing threads end with `stack`. mover: moves those
-    who ask and should not stay where they are. departures: leases for those who are released.
-    Raises InvalidInput."""
-    geo = GeoReloader.open(settings.geo)
-    overrides = Overrides.read(settings.geo_overrides) if settings.geo_overrides else None
+    who ask and should not stay where they are. departures: leases for those who are released."""
     fleet_view = state.fleet_view
     signers = stack.enter_context(ThreadPoolExecutor(SIGNER_THREADS, thread_name_prefix="signer"))
     answers = Answers(fleet_view, TicketSigner(state.issuer, wall=time.time, signers=signers))
