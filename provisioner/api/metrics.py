@@ -138,7 +138,7 @@ class ProvisionerMetrics(Collector):
         )
         yield CounterMetricFamily(
             "homeport_provisioning_turned_away",
-            "New clients told to come back later, each at a time of its own.",
+            "New clients that were not begun: told to come back, each at a time of its own.",
             provisioner.admission.turned_away,
         )
         yield GaugeMetricFamily(

@@ -33,6 +33,14 @@ class Overloaded(Unavailable):
     reason = "OVERLOADED"
 
 
+class StoreAway(StoreUnavailable):
+    """The store is away, and no new client is begun. Retrying when told can help."""
+
+
+TURNED_AWAY = (Overloaded, StoreAway)
+"""What new clients hear that are not begun at all."""
+
+
 def waiting_limit(rate_per_s: float) -> int:
     """Those who are served within MAX_WAIT_S at this rate."""
     return int(min(MAX_WAITING, max(MIN_WAITING, rate_per_s * MAX_WAIT_S)))
@@ -81,10 +89,11 @@ class AdmissionController:
         self._to_come = max(0.0, self._to_come - self.rate_per_s * seconds)
 
     def refusal(self) -> Unavailable:
-        """For one client that may not wait."""
+        """For one client that may not wait, one of TURNED_AWAY; it counts as turned away."""
+        self.turned_away += 1
         if self.store_away:
             return self.with_retry_delay(
-                StoreUnavailable("the store is away, new clients cannot be placed; try again")
+                StoreAway("the store is away, new clients cannot be placed; try again")
             )
         if not self.limit:
             return self.with_retry_delay(
@@ -96,7 +105,6 @@ class AdmissionController:
 
     def with_retry_delay(self, error: E) -> E:
         """The same error for one client among many, with a delay of its own."""
-        self.turned_away += 1
         self._to_come += 1.0
         delay_s = retry_delay_s(
             self._waiting + self._to_come,

@@ -34,8 +34,8 @@ from provisioner.ledger.port import Ledger
 from provisioner.moves.move_operation import Moved
 from provisioner.provisioning.admission_control import (
     MAX_WAITING,
+    TURNED_AWAY,
     AdmissionController,
-    Overloaded,
 )
 from provisioner.provisioning.answers import Answers
 from provisioner.provisioning.client_proof import ANYONES, ClientProof, client_denied
@@ -338,11 +338,11 @@ class Provisioner:
             self._ledger.look_up(LookupBeforeRefusal(pending, error))
             return
         self.refused += 1
-        if not isinstance(error, Overloaded):  # who is turned away is counted as that
+        if not isinstance(error, TURNED_AWAY):  # who is turned away is counted as that
             code = code_of(error).name
             self.failures[code] = self.failures.get(code, 0) + 1
         self._leave(pending)
-        if isinstance(error, Unavailable) and not isinstance(error, Overloaded):
+        if isinstance(error, Unavailable) and not isinstance(error, TURNED_AWAY):
             error = self.admission.with_retry_delay(error)
         pending.fail(error)
         for other in pending.joined or ():

@@ -18,6 +18,7 @@ from provisioner.provisioning.admission_control import (
     MIN_RATE_PER_S,
     MIN_RETRY_S,
     MIN_WAITING,
+    TURNED_AWAY,
     AdmissionController,
     Overloaded,
     next_rate_per_s,
@@ -69,6 +70,17 @@ def test_a_storm_comes_back_as_fast_as_it_can_be_served(storm: int) -> None:
     spread_s = max(delays) - min(delays)
     assert spread_s >= min(MAX_RETRY_S, storm / rate) * 0.9
     assert len({round(delay, 6) for delay in delays}) > 0.95 * storm
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_only_who_is_not_begun_counts_as_turned_away(away: bool) -> None:
+    """A client that was begun and failed is a failure, however it is told to come back."""
+    admission = AdmissionController(jitter=lambda: 0.5)
+    admission.with_retry_delay(StoreUnavailable("the store was too slow"))
+    assert admission.turned_away == 0
+    admission.store_away = away
+    assert isinstance(admission.refusal(), TURNED_AWAY)
+    assert admission.turned_away == 1
 
 
 def test_those_who_are_told_later_are_told_later() -> None:

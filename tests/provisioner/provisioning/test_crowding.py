@@ -23,6 +23,7 @@ from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import StoreUnavailable
 from provisioner.provisioning.admission_control import Overloaded
 from provisioner.provisioning.ticket_fallback import FallbackResponder
+from tests.support.fakes.faulty_store import FaultyStore
 from tests.support.provisioning_harness import AwaitedSink, ProvisioningHarness, provisioning
 from tests.support.servers import units
 
@@ -106,6 +107,22 @@ async def test_a_stale_ticket_does_not_get_a_client_in_where_it_has_left(
     assert refused.reason is AdmissionReason.STALE_EPOCH
     assert refused.departed is not None
     assert refused.departed.unit_id == "virginia"
+
+
+async def test_who_fails_because_of_the_store_is_counted_once_and_not_as_turned_away(
+    tmp_path: Path,
+) -> None:
+    embedded = await EmbeddedStore.open(tmp_path / "faulty.db")
+    store = FaultyStore(embedded)
+    async with provisioning(store, units(dublin=100)) as harness:
+        assert isinstance(await harness.ask("first"), bytes)
+        store.faults.extend(["refused"] * 3)
+        failed = [await harness.ask(f"new-{n}") for n in range(3)]
+        assert all(isinstance(error, StoreUnavailable) for error in failed)
+        assert all(error.retry_after_s for error in failed if isinstance(error, ServiceError))
+        assert harness.provisioner.failures == {"UNAVAILABLE": 3}
+        assert harness.admission.turned_away == 0
+    await embedded.close()
 
 
 async def test_when_it_opens_again_new_ones_get_in(harness: ProvisioningHarness) -> None:
