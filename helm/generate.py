@@ -31,13 +31,13 @@ PAGE = HELM.parent / "docs/operations/values.md"
 CHARTS = ("homeport", "homeport-unit")
 _LINE = re.compile(r"^( *)([A-Za-z][A-Za-z0-9]*):")
 
-_PATHS = "a file of a Secret or ConfigMap, or a place to write, that the chart names itself"
 _SECRET = "a secret: as a file of a Secret alone"
 _OF_DEMOS = "a clock of demos and tests"
 _READY = "the readiness probe looks for it"
 _LISTEN = "ports are the chart's, and so are its Services"
 _SERVERS = {
-    "tokens": _PATHS, "tls_certificate": _PATHS, "tls_key": _PATHS, "tls_client_ca": _PATHS,
+    "tokens": "`tokens.secret`", "tls_certificate": "`tls.source`", "tls_key": "`tls.source`",
+    "tls_client_ca": "`tls.clientCa.secret`",
     "listen": _LISTEN, "metrics_listen": _LISTEN, "insecure": "`insecure`",
     "ready_file": "health is asked over HTTP",
     "key_wrapping_file": "`keys.wrappingSecret`", "key_wrapping_passphrase": _SECRET,
@@ -49,7 +49,7 @@ OURS: dict[str, tuple[type[ServiceSettings], dict[str, str]]] = {
         **_SERVERS,
         "store": "`store.endpoints`", "assignment_stores": "`store.assignmentStores`",
         "geo": "`geo.volume`", "geo_overrides": "`geo.overrides`",
-        "snapshot": "`provisioner.snapshot`",
+        "snapshot": "`provisioner.snapshot`", "http_listen": "`provisioner.http.enabled`",
         "workers": "a pod is one process: `provisioner.replicas`",
         "master_key_file": "`keys.masterSecret`",
         "unit_ca": "`units.caSecret`", "unit_certificate": "`units.certificateSecret`",

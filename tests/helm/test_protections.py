@@ -16,8 +16,9 @@ from tests.support.helm_rendering import Manifest, pods_of, render
 DRAINS = (600,)
 ALL: dict[str, Any] = {
     "tls": {"source": "generate"}, "tokens": {"secret": "t"}, "etcd": {"enabled": True},
-    "sharing": {"enabled": True},
+    "sharing": {"enabled": True}, "provisioner": {"http": {"enabled": True}},
     "platform": {"enabled": True, "settings": {"applications": "alarm"}},
+    "console": {"enabled": True, "token": {"secret": "t"}},
 }  # fmt: skip
 LIMITED = ALL | {"networkPolicy": {"egress": {"enabled": True}}}
 DRAINED = [
@@ -29,7 +30,7 @@ DRAINED = [
 ]  # fmt: skip
 # Ports of each component: those that callers use, and that of metrics.
 PORTS = {
-    "provisioner": ({7700}, 7701), "sharing": ({7703, 7704}, 7705), "platform": (set(), 7707),
+    "provisioner": ({7700, 7702}, 7701), "sharing": ({7703, 7704}, 7705), "platform": (set(), 7707),
     "etcd": ({2379, 2380}, 2381),
 }  # fmt: skip
 COMPONENT = "app.kubernetes.io/component"
@@ -89,6 +90,7 @@ def test_the_store_is_reached_by_servers_and_members_alone() -> None:
     [
         ("provisioner", {2379: {"etcd"}}), ("sharing", {}), ("platform", {7703: {"sharing"}}),
         ("etcd", {2380: {"etcd"}}),
+        ("console", {7700: {"provisioner"}, 7703: {"sharing"}}),
     ],
 )  # fmt: skip
 def test_limited_pods_call_what_they_need(component: str, others: dict[int, set[str]]) -> None:
@@ -100,6 +102,29 @@ def test_limited_pods_call_what_they_need(component: str, others: dict[int, set[
     }  # fmt: skip
     found = {rule["ports"][0]["port"]: selected(rule["to"][0]["podSelector"]) for rule in rules}
     assert found == others
+
+
+def test_nobody_calls_the_console_and_it_asks_for_metrics_too() -> None:
+    assert of_kind("NetworkPolicy")["console"]["spec"]["ingress"] == []
+    policy = of_kind("NetworkPolicy", 1)["console"]["spec"]
+    assert selected(policy["podSelector"]) == {"console"}
+    ports = {port["port"] for rule in policy["egress"][1:] for port in rule["ports"]}
+    assert ports == {7700, 7701, 7702, 7703, 7704, 7705}
+
+
+def test_an_agent_calls_its_servers_and_nobody_else() -> None:
+    agent = {"unit": {"id": "eu"}, "insecure": True, "server": {"endpoints": ["a:7800", "b:7700"]}}
+    others = {"enabled": True, "others": [{"ports": [{"port": 443}]}]}
+    cases = [agent, agent | {"networkPolicy": {"egress": others}}]
+    free, limited = (
+        next(one["spec"] for one in found.manifests() if one["kind"] == "NetworkPolicy")
+        for found in render("homeport-unit", cases)
+    )
+    assert (free["policyTypes"], free.get("egress")) == (["Ingress"], None)
+    assert limited["policyTypes"] == ["Ingress", "Egress"]
+    assert [[port["port"] for port in rule["ports"]] for rule in limited["egress"]] == [
+        [53, 53], [7700, 7800], [443],
+    ]  # fmt: skip
 
 
 def test_budgets_leave_a_quorum_and_servers() -> None:
@@ -136,7 +161,7 @@ def test_no_token_of_kubernetes_is_mounted_and_volumes_stay_closed() -> None:
         components.add(component)
         assert pod["automountServiceAccountToken"] is False
         assert pod["securityContext"]["fsGroupChangePolicy"] == "OnRootMismatch"
-    assert components == {*PORTS, "test", "etcd-password"}
+    assert components == {*PORTS, "test", "etcd-password", "console"}
 
 
 def test_a_member_gives_nobody_its_private_key() -> None:

@@ -42,14 +42,18 @@ each = pytest.mark.parametrize(
     ("chart", "case"), CASES, ids=[f"{chart}-{case}" for chart, case in CASES]
 )
 # Kinds of operators that may be in a cluster; their schemas are not Kubernetes'.
-FOREIGN = {"Certificate", "ServiceMonitor", "PrometheusRule"}
+FOREIGN = {
+    "Certificate", "ServiceMonitor", "PrometheusRule", "HTTPRoute", "BackendTLSPolicy",
+}  # fmt: skip
 # What the examples call Secrets.
 IN_EXAMPLES = {
     "etcd-ca": "ca", "homeport-tokens": "tokens", "platform-token": "token",
-    "etcd-password": "password", "homeport-wrapping": "wrapping",
+    "etcd-password": "password", "homeport-wrapping": "wrapping", "homeport-operator": "token",
+    "servers-ca": "ca", "clients-ca": "ca", "eu-certificate": "tls", "eu-agent": "tls",
+    "plant-7-certificate": "tls", "eu-token": "token", "plant-7-token": "token",
 }  # fmt: skip
 # Pods that are no servers of ours, and are tested by themselves.
-OTHERS = {"test", "etcd", "etcd-password"}
+OTHERS = {"test", "etcd", "etcd-password", "console"}
 PROGRAMS: dict[tuple[str, ...], Callable[[], int]] = {
     ("serve",): provisioner.main,
     ("share",): sharing.main,
@@ -89,6 +93,7 @@ def secrets() -> Mapping[str, Mapping[str, bytes]]:
         "master": {"ring.json": encode_ring(ring)},
         "signing": {"signing.key": key},
         "geo": {"geo.mmdb": bundled_path().read_bytes()},
+        "jwks": {"jwks.json": b'{"keys": []}'},
     }
     return {**named, **{one: named[name] for one, name in IN_EXAMPLES.items()}}
 

@@ -72,6 +72,34 @@ REFUSED: list[Any] = [
         id="a-user-without-a-password",
     ),
     pytest.param({**BASE, "platform": {"enabled": True}}, "platform.server", id="no-sharing"),
+    pytest.param(
+        {**BASE, "provisioner": {"settings": {"http_listen": "0.0.0.0:1"}}}, "http_listen",
+        id="http-at-a-port-that-the-chart-does-not-know",
+    ),
+    *(
+        pytest.param({**BASE, "provisioner": {"http": http}}, word, id=f"http-{name}")
+        for name, http, word in (
+            ("of-nobody-behind-an-ingress",
+             {"ingress": {"enabled": True, "hosts": ["a"]}}, "provisioner.http.enabled"),
+            ("of-nobody-behind-a-gateway",
+             {"route": {"enabled": True, "gateways": [{"name": "g"}]}}, "provisioner.http.enabled"),
+            ("behind-an-ingress-without-names",
+             {"enabled": True, "ingress": {"enabled": True}}, "provisioner.http.ingress.hosts"),
+            ("behind-no-gateway",
+             {"enabled": True, "route": {"enabled": True}}, "provisioner.http.route.gateways"),
+            ("behind-a-gateway-that-trusts-nobody",
+             {"enabled": True, "route": {"enabled": True, "gateways": [{"name": "g"}]}},
+             "provisioner.http.route.caConfigMap"),
+        )
+    ),
+    pytest.param(
+        {**BASE, "console": {"enabled": True}}, "console.token.secret", id="a-console-of-nobody"
+    ),
+    pytest.param(
+        {**STORE, "tls": {"source": "none"}, "insecure": True,
+         "console": {"enabled": True, "certificateSecret": "c"}},
+        "console.certificateSecret needs TLS", id="a-console-with-a-certificate-in-the-clear",
+    ),
     *(
         pytest.param({**BASE, "etcd": {"enabled": True}, "store": store}, f"leave out {name}",
                      id=f"a-store-of-its-own-and-{name}")

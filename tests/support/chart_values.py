@@ -13,6 +13,14 @@ BASE: dict[str, Any] = {
     "store": STORE, "tls": {"issuer": {"name": "ca"}}, "tokens": {"secret": "tokens"},
 }  # fmt: skip
 MADE: dict[str, Any] = {"tls": {"source": "generate"}, "tokens": {"secret": "tokens"}}
+MESH: dict[str, Any] = {"store": STORE, "tls": {"source": "none"}, "insecure": True}
+# Settings that name files of the operator's.
+FILES: dict[str, Any] = {
+    "extraVolumes": [{"name": "more", "secret": {"secretName": "jwks"}}],
+    "extraVolumeMounts": [
+        {"name": "more", "mountPath": "/etc/homeport/more", "readOnly": True},
+    ],
+}  # fmt: skip
 SHARING = BASE | {"sharing": {"enabled": True}}
 HOMEPORT: dict[str, dict[str, Any]] = {
     "the-least": BASE,
@@ -81,6 +89,44 @@ HOMEPORT: dict[str, dict[str, Any]] = {
         "enabled": True, "server": "sharing.example.net:7703", "caSecret": "ca",
         "settings": {"applications": "alarm"},
     }},
+    "http-alone": BASE | {"provisioner": {"http": {"enabled": True}}},
+    "http-behind-an-ingress": BASE | {"provisioner": {
+        "http": {"enabled": True, "ingress": {
+            "enabled": True, "hosts": ["p.example.net", "*.example.org"], "className": "nginx",
+            "tlsSecret": "web", "annotations": {"a": "b"},
+        }},
+        "settings": {"http_allow_origins": ["https://app.example.net"],
+                     "trusted_proxies": ["10.0.0.0/8"]},
+    }},
+    "http-behind-a-gateway": BASE | {"provisioner": {"http": {"enabled": True, "route": {
+        "enabled": True, "gateways": [{"name": "web", "namespace": "gateways"}],
+        "hosts": ["p.example.net"], "caConfigMap": "ca", "annotations": {"a": "b"},
+    }}}},
+    "http-in-a-mesh": MESH | {"provisioner": {"http": {
+        "enabled": True, "ingress": {"enabled": True, "hosts": ["p.example.net"]},
+        "route": {"enabled": True, "gateways": [{"name": "web"}]},
+    }}},
+    "a-console": SHARING | {
+        "console": {"enabled": True, "token": {"secret": "token"}, "tenant": "shop",
+                    "extraEnv": [{"name": "TZ", "value": "UTC"}], "podAnnotations": {"a": "b"}},
+        "networkPolicy": {"egress": {"enabled": True, "console": [{"ports": [{"port": 443}]}]}},
+    },
+    "a-console-with-a-certificate": BASE | {"console": {
+        "enabled": True, "certificateSecret": "tls", "caSecret": "ca",
+    }},
+    "a-console-in-a-mesh": MESH | {"console": {"enabled": True}},
+    "files-of-settings": SHARING | {
+        "tokens": {},
+        "provisioner": FILES | {"settings": {
+            "oidc_issuer": "https://id.example.net", "oidc_audience": "homeport",
+            "oidc_roles": ["sre=operator"], "oidc_jwks": "/etc/homeport/more/jwks.json",
+        }},
+        "sharing": FILES | {"enabled": True, "settings": {
+            "oidc_issuer": "https://id.example.net", "oidc_audience": "homeport",
+            "oidc_roles": ["sre=operator"], "oidc_jwks": "/etc/homeport/more/jwks.json",
+        }},
+        "platform": FILES | {"enabled": True, "settings": {"applications": "alarm"}},
+    },
     "everything-around": SHARING | {
         "monitoring": {"serviceMonitor": True, "rules": True, "dashboards": True,
                        "labels": {"release": "prometheus"}},
@@ -119,8 +165,15 @@ UNITS: dict[str, dict[str, Any]] = {
         "server": {"endpoints": ["a:7700"], "caSecret": "ca", "certificateSecret": "tls",
                    "token": {"secret": "token"}},
         "tls": {"secret": "tls", "clientCaSecret": "ca"}, "settings": {"ttl_s": 20},
-        "networkPolicy": {"callers": [{"ipBlock": {"cidr": "203.0.113.0/24"}}]},
+        "networkPolicy": {"callers": [{"ipBlock": {"cidr": "203.0.113.0/24"}}]}, **FILES,
     },
+    "calls-out-are-limited": UNIT | {
+        "server": {"endpoints": ["a:7700", "b:7800", "[2001:db8::1]:7700"]}, "insecure": True,
+        "networkPolicy": {"egress": {"enabled": True, "others": [{"ports": [{"port": 443}]}]}},
+    },
+    "no-policy": UNIT | {"insecure": True, "networkPolicy": {"enabled": False}},
+    **{f"example-{path.stem}": yaml.safe_load(path.read_text())
+       for path in sorted((HELM / "homeport-unit/examples").glob("*.yaml"))},
 }  # fmt: skip
 CASES = {
     "homeport": HOMEPORT,

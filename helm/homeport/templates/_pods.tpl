@@ -100,3 +100,10 @@ of it. Empty where no cluster is asked (helm template). Called with (list root n
 {{- define "homeport.grace" -}}
 {{- add 25 (int (ceil (get .settings "drain_s" | default 10))) -}}
 {{- end -}}
+
+{{- /* The ports of endpoints, which are host:port, by comma. */ -}}
+{{- define "homeport.ports" -}}
+{{- $ports := list -}}
+{{- range . }}{{ $ports = append $ports (last (splitList ":" .)) }}{{ end -}}
+{{ $ports | uniq | sortAlpha | join "," }}
+{{- end -}}

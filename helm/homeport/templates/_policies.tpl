@@ -32,11 +32,9 @@ policy knows no names. */ -}}
 {{- else -}}
 {{- $endpoints := .Values.store.endpoints -}}
 {{- range .Values.store.assignmentStores }}{{ $endpoints = concat $endpoints . }}{{ end -}}
-{{- $ports := list -}}
-{{- range $endpoints }}{{ $ports = append $ports (last (splitList ":" .)) }}{{ end -}}
 - ports:
-    {{- range $ports | uniq | sortAlpha }}
-    - {port: {{ . | int }}, protocol: TCP}
+    {{- range include "homeport.ports" $endpoints | splitList "," }}
+    - {port: {{ . }}, protocol: TCP}
     {{- end }}
 {{- end -}}
 {{- end -}}

@@ -80,6 +80,7 @@
 {{- end -}}
 {{- if $v.geo.volume }}{{ $_ := set $all "geo" (printf "/etc/homeport/geo/%s" $v.geo.file) }}{{ end -}}
 {{- if $v.geo.overrides }}{{ $_ := set $all "geo_overrides" "/etc/homeport/settings/geo-overrides.yaml" }}{{ end -}}
+{{- if $v.provisioner.http.enabled }}{{ $_ := set $all "http_listen" "0.0.0.0:7702" }}{{ end -}}
 {{- if $v.provisioner.snapshot }}{{ $_ := set $all "snapshot" "/var/lib/homeport/snapshot/provisioner" }}{{ end -}}
 {{- toToml (merge $all (fromJson (include "homeport.access" .)) $v.provisioner.settings) -}}
 {{- end -}}

@@ -1,5 +1,6 @@
-"""Kinds that operators add to a cluster and the chart makes objects of: those of cert-manager
-and of the Prometheus operator, as far as a cluster must know them to take such objects."""
+"""Kinds that operators add to a cluster and the chart makes objects of: those of cert-manager,
+the Prometheus operator and the Gateway API, as far as a cluster must know them to take such
+objects."""
 
 from __future__ import annotations
 
@@ -11,6 +12,8 @@ _KINDS = (
     ("monitoring.coreos.com", "v1", "ServiceMonitor", "servicemonitors"),
     ("monitoring.coreos.com", "v1", "PodMonitor", "podmonitors"),
     ("monitoring.coreos.com", "v1", "PrometheusRule", "prometheusrules"),
+    ("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes"),
+    ("gateway.networking.k8s.io", "v1", "BackendTLSPolicy", "backendtlspolicies"),
 )
 
 
@@ -21,8 +24,8 @@ def _definition(group: str, version: str, kind: str, plural: str) -> dict[str, A
         "kind": "CustomResourceDefinition",
         "metadata": {
             "name": f"{plural}.{group}",
-            # Of a group that ends in .k8s.io a cluster would want this; of these it does not.
-            "labels": {"app.kubernetes.io/part-of": "homeport-tests"},
+            # A cluster wants this of groups that end in .k8s.io.
+            "annotations": {"api-approved.kubernetes.io": "unapproved, for tests"},
         },
         "spec": {
             "group": group,
