@@ -59,11 +59,15 @@ class Authenticator:
         self._operators = operators
         self._certificates = certificates
         self._clients_enrol = clients_enrol
+        self._strangers_enrol = clients_enrol and certificates is None
         self._claimed = ClaimedIssuers()
 
     def caller(self, shown: ShownCredentials, identity: PeerIdentity | None) -> Caller | None:
         """Who showed this over a connection with that identity; None: it shows nothing that names
         anybody. Raises Unauthenticated."""
+        token = shown.group_token
+        if token and self._strangers_enrol and self._tokens.current().find(token) is None:
+            return None  # as all of the below would say
         bearer = shown.bearer()
         certificate = self._certificates.caller(identity) if self._certificates else None
         if bearer is None:

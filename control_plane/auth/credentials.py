@@ -19,7 +19,8 @@ from control_plane.errors import Unauthenticated
 TOKEN_BYTES = 32
 MAX_CREDENTIAL_BYTES = 8 << 10
 PREFIX = "hp_"
-ENROLMENT_PREFIXES = ("hmac.", "boot.")
+GROUP_PREFIX = "hmac."
+ENROLMENT_PREFIXES = (GROUP_PREFIX, "boot.")
 _CHECKSUM_BYTES = 4
 _ISSUED = re.compile(r"hp_[a-z2-7]{58}")
 _JWT = re.compile(r"ey[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*")  # ey: {" in base64url

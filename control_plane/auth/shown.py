@@ -11,10 +11,18 @@ from collections.abc import Iterable
 
 import msgspec
 
-from control_plane.auth.credentials import CredentialForm, bearer_in, credential_form
+from control_plane.auth.credentials import (
+    GROUP_PREFIX,
+    MAX_CREDENTIAL_BYTES,
+    CredentialForm,
+    bearer_in,
+    credential_form,
+)
 from control_plane.errors import Unauthenticated
 
 CLIENT_KEY_METADATA = "homeport-client-key"
+_USUAL = f"Bearer {GROUP_PREFIX}"
+_TEXT = len("Bearer ")  # where a bearer begins
 
 
 class Bearer(msgspec.Struct, frozen=True):
@@ -27,30 +35,43 @@ class Bearer(msgspec.Struct, frozen=True):
 
 class ShownCredentials:
     """client_key: the client's key as it was shown, which may be none; empty: there is none. Of
-    several the first counts."""
+    several the first counts. group_token: the bearer, where it has the form of a token of an
+    enrolment group and is shown the way most clients do; empty: `bearer` says what is shown."""
 
-    __slots__ = ("_authorization", "_bearer", "_twice", "client_key")
+    __slots__ = ("_authorization", "_bearer", "_twice", "client_key", "group_token")
 
     def __init__(self, metadata: Iterable[tuple[str, str | bytes]]) -> None:
         authorization: str | bytes | None = None
         key: str | bytes | None = None
-        self._twice = False
+        twice = False
         for name, value in metadata:
             if name == "authorization":
-                self._twice = authorization is not None or self._twice
+                twice = authorization is not None or twice
                 authorization = value
             elif name == CLIENT_KEY_METADATA and key is None:
                 key = value
+        self.group_token = ""
+        if (
+            isinstance(authorization, str)
+            and authorization.startswith(_USUAL)
+            and not twice
+            and authorization[-1] > " "  # or `bearer_in` takes it off
+            and len(authorization) <= MAX_CREDENTIAL_BYTES
+            and authorization.isascii()
+        ):
+            self.group_token = authorization[_TEXT:]
         self._authorization = authorization
+        self._twice = twice
         self._bearer: Bearer | None = None
         self.client_key = (key.decode("latin-1") if isinstance(key, bytes) else key) or ""
 
     def bearer(self) -> Bearer | None:
         """What is shown as bearer; None: nothing is. Raises Unauthenticated where it is shown in
         another way, twice, or is too long to be any."""
-        if self._bearer is None and self._authorization is not None:
+        found = self._bearer
+        if found is None and self._authorization is not None:
             if self._twice:
                 raise Unauthenticated("authorization is there more than once; send one")
             text = bearer_in(self._authorization)
-            self._bearer = Bearer(text, credential_form(text))
-        return self._bearer
+            found = self._bearer = Bearer(text, credential_form(text))
+        return found

@@ -69,10 +69,10 @@ class TokenEntry:
 
 
 class Tokens:
-    """Entries by the SHA-256 of their token, in hex."""
+    """Entries by the SHA-256 of their token, in hex. Raises ValueError for what is not hex."""
 
     def __init__(self, entries: Mapping[str, TokenEntry]) -> None:
-        self._entries = dict(entries)
+        self._entries = {bytes.fromhex(digest): entry for digest, entry in entries.items()}
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -126,7 +126,7 @@ class Tokens:
 
     def find(self, token: str) -> TokenEntry | None:
         """The entry of a token, expired or not; None: there is none."""
-        return self._entries.get(digest_of(token))
+        return self._entries.get(sha256(token.encode()).digest())
 
 
 def refuse_open_file(file: BinaryIO, path: Path) -> None:

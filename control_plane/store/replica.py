@@ -59,7 +59,7 @@ class Replica(Generic[T]):
 
     @property
     def items(self) -> Mapping[str, T]:
-        """The records as of `revision`, by name."""
+        """The records as of `revision`, by name: one mapping, which follows."""
         return self._items
 
     def damaged_keys(self) -> Iterator[str]:

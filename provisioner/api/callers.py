@@ -43,7 +43,8 @@ class Callers:
         if self.open:
             return ANYONE_LOCAL, tenant
         caller = self._control.admit_shown(PROVISION, shown, call.peer_identity())
-        tenant = self._control.tenant_for(caller, tenant)
+        if caller.tenant or not tenant:
+            tenant = self._control.tenant_for(caller, tenant)
         if declares:
             check_declares(caller)
         return caller, tenant

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from grpc import aio
 
-from control_plane.auth.callers import Caller
+from control_plane.auth.callers import STRANGER, Caller
 from control_plane.auth.interceptor import metadata_of
 from control_plane.auth.roles import Role
 from control_plane.auth.shown import ShownCredentials
@@ -61,7 +61,16 @@ class ClientProofs:
         if self._open:
             key = key_digest(shown.client_key)
             return ClientProof(vouched=True, may_claim=True, key=key) if key else ANYONES
-        if _GATEWAY in caller.roles:
+        if caller is STRANGER:
+            token = shown.group_token
+            if token and self._enrolment.lets_in(tenant, client_id, token):
+                return ClientProof(
+                    key=key_digest(shown.client_key),
+                    may_claim=True,
+                    binds_known=True,
+                    read_ticket=self._reader(tenant, client_id, ticket) if ticket else None,
+                )
+        elif _GATEWAY in caller.roles:
             return GATEWAYS
         found = self._enrolment.of_caller(tenant, client_id, caller, shown)
         proof = ClientProof(

@@ -40,17 +40,25 @@ class Enrolment:
         self._groups = groups
         self._issuers = issuers
 
+    def lets_in(self, tenant: TenantSpec, client_id: str, token: str) -> bool:
+        """Whether a stranger may become this client by a token of one of the tenant's groups."""
+        return TOKEN in (tenant.enrolment or DEFAULT_METHODS) and self._groups.proves(
+            token, tenant.id, client_id
+        )
+
     def of_caller(
         self, tenant: TenantSpec, client_id: str, caller: Caller, shown: ShownCredentials
     ) -> Enrolled:
         """Of a caller that was admitted, by what it shows."""
-        certified = names(caller, tenant.id, client_id)
         methods = tenant.enrolment or DEFAULT_METHODS
-        may_claim = OPEN in methods or (certified and X509 in methods)
-        # A bearer that names a caller was found by whoever admitted it: an API token.
-        if caller is not STRANGER and not caller.client_id:
-            listed = TOKEN in methods and caller.may(Role.CLIENT)
-            return Enrolled(False, may_claim or listed)
+        certified, may_claim = False, OPEN in methods
+        if caller is not STRANGER:  # whom nothing names
+            # A bearer that names a caller was found by whoever admitted it: an API token.
+            if not caller.client_id:
+                listed = TOKEN in methods and caller.may(Role.CLIENT)
+                return Enrolled(False, may_claim or listed)
+            certified = names(caller, tenant.id, client_id)
+            may_claim = may_claim or (certified and X509 in methods)
         found = shown.bearer()
         if found is None:
             return Enrolled(certified, may_claim)

@@ -255,6 +255,16 @@ def test_a_token_of_the_file_counts_whatever_it_looks_like(look, clients_enrol):
 
 
 @pytest.mark.parametrize("look", ["of a group", "for one use", "a JWT"])
+def test_what_clients_enrol_with_leaves_what_their_certificate_says(look):
+    found = authenticator_of(tokens_of(), clients_enrol=True, certificates=CERTIFICATES)
+    shown = showing(bearer(LOOKS[look]))
+    caller = found.caller(shown, identity("client/city/meter-1"))
+    assert caller is not None
+    assert (caller.tenant, caller.client_id) == ("city", "meter-1")
+    assert found.caller(shown, None) is None
+
+
+@pytest.mark.parametrize("look", ["of a group", "for one use", "a JWT"])
 def test_what_clients_enrol_with_names_nobody_where_they_do_and_is_refused_elsewhere(look):
     assert (
         authenticator_of(tokens_of(), clients_enrol=True).caller(showing(bearer(LOOKS[look])), None)

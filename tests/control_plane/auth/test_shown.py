@@ -49,6 +49,38 @@ def test_what_is_shown_in_another_way(values, said):
             shown.bearer()
 
 
+WORDS = st.sampled_from(["Bearer ", "bearer ", "Basic ", "Bearer  ", " Bearer ", ""])
+TOKENS = st.sampled_from(
+    ["hmac.", "hmac.g.x", "Hmac.g.x", "boot.x", "hmac", " ", "\t", "\x1f", "é"]
+)
+SHOWN = st.builds("".join, st.tuples(WORDS, TOKENS, st.text(max_size=4)))
+
+
+@given(st.lists(SHOWN | SHOWN.map(lambda text: text.encode(errors="replace")), max_size=2))
+def test_a_groups_token_is_the_bearer_or_none(values):
+    shown = shown_as(*values)
+    if shown.group_token:
+        assert shown.bearer() == Bearer(shown.group_token, CredentialForm.ENROLMENT)
+        assert shown.group_token.startswith("hmac.")
+
+
+@pytest.mark.parametrize(
+    ("values", "token"),
+    [
+        pytest.param(["Bearer hmac.g.x"], "hmac.g.x", id="as most do"),
+        pytest.param(["Bearer hmac.g.x "], "", id="with a blank behind it"),
+        pytest.param(["Bearer hmac.g.é"], "", id="not in ASCII"),
+        pytest.param(["Bearer hmac.g.x", "Bearer hmac.g.x"], "", id="twice"),
+        pytest.param(["Bearer hmac." + "x" * MAX_CREDENTIAL_BYTES], "", id="too long"),
+        pytest.param(["Bearer boot.x"], "", id="for one use"),
+        pytest.param([b"Bearer hmac.g.x"], "", id="as bytes"),
+        pytest.param([], "", id="nothing"),
+    ],
+)
+def test_a_groups_token_is_told_apart_where_it_is_shown_as_most_do(values, token):
+    assert shown_as(*values).group_token == token
+
+
 @given(st.lists(st.tuples(NAMES, VALUES), max_size=6))
 def test_of_keys_the_first_counts_and_of_bearers_there_may_be_one(metadata):
     shown = ShownCredentials(iter(metadata))  # one pass

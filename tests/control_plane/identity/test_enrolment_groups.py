@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from control_plane import keys
 from control_plane.errors import AlreadyExists, Exhausted
 from control_plane.identity.enrolment_groups import EnrolmentGroups
+from control_plane.identity.jws import base64url, from_base64url
 from control_plane.identity.key_wrapping import KeyWrapping, NoWrapping
 from control_plane.store.embedded.store import EmbeddedStore
 from homeport.enrolment import hmac_token
@@ -43,6 +45,21 @@ async def test_a_token_proves_the_client_it_was_made_for(store):
     for wrong in (made[:-1], made + "A", made.replace("line-3", "line-4"), "hmac..", "hmac.", "",
                   "hmac.line-3.", "hmac.line-3.ä", "boot" + made[4:]):  # fmt: skip
         assert not groups.proves(wrong, "city", "meter-1")
+
+
+@pytest.mark.parametrize("client_id", ["m", "meter-1", "a.b", "é" * 64, "x" * 128])
+async def test_a_token_is_the_hmac_of_tenant_and_client(store, client_id):
+    """RFC 2104 as the standard library has it, next to what servers do with its pads hashed."""
+    key = from_base64url(await groups_on(store).add("city", "g"))
+    groups = groups_on(store)
+    await groups.start()
+    mac = hmac.digest(key, f"city/{client_id}".encode(), "sha256")
+    token = f"hmac.g.{base64url(mac).decode()}"
+    assert groups.proves(token, "city", client_id)
+    # 256 bits end within the last digit: others that stand for the same bits are other texts.
+    for last in set("ABCDEFGH") - {token[-1]}:
+        assert not groups.proves(token[:-1] + last, "city", client_id)
+    assert not groups.proves(token + "=", "city", client_id)
 
 
 async def test_a_removed_group_counts_no_more(store):

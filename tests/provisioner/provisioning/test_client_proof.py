@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from control_plane.auth.shown import CLIENT_KEY_METADATA
 from provisioner.ledger.assignment import AssignmentRecord
@@ -35,6 +38,15 @@ def with_ticket(epoch: int, known_at: int, first_ms: int = 0) -> ClientProof:
 def test_a_key_is_known_by_half_of_its_sha_256():
     made = base64.urlsafe_b64encode(hashlib.sha256(KEY.encode()).digest()[:16])
     assert made.rstrip(b"=").decode() == DIGEST
+
+
+DIGITS = st.text(st.sampled_from("aZ09-_"), min_size=42, max_size=44)
+
+
+@given(st.text(max_size=50) | DIGITS | st.builds("{}{}".format, DIGITS, st.text(max_size=1)))
+def test_a_key_is_43_digits_of_base64url_and_nothing_else(text):
+    is_one = re.fullmatch("[A-Za-z0-9_-]{43}", text, re.ASCII) is not None
+    assert bool(key_digest(text)) is is_one
 
 
 @pytest.mark.parametrize(
