@@ -60,6 +60,8 @@ CREATE TABLE IF NOT EXISTS numbers (name TEXT PRIMARY KEY, value INTEGER NOT NUL
 INSERT OR IGNORE INTO numbers VALUES ('revision', 1), ('compacted', 0), ('lease', 0);
 PRAGMA user_version = {LAYOUT};
 """
+# A read as of so few revisions ago looks at what has gone since, not at every past of its keys.
+FEW_REVISIONS = 256
 _COLUMNS = "key, value, coalesce(created, revision), revision, version, lease"  # as in KeyValue
 _ONE = f"SELECT {_COLUMNS} FROM current WHERE key = ?"
 _THEN = f"SELECT {_COLUMNS} FROM past WHERE key = ? AND revision = ?"
@@ -160,16 +162,16 @@ class StoreReader:
         self, prefix: bytes, after: bytes | None, limit: int, revision: int, keys_only: bool
     ) -> list[KeyValue]:
         """Keys as they stood at `revision`, in order, after `after`."""
-        value = "x''" if keys_only else "value"
-        columns = _COLUMNS.replace("value", value)
+        columns = _COLUMNS.replace("value", "x''") if keys_only else _COLUMNS
+        within = "key > ?1 AND key >= ?2 AND key < ?3 AND revision <= ?4"
+        stood = f"SELECT {columns} FROM current WHERE {within}"
+        since = self.number("revision") - revision
+        if since > 0:  # otherwise whatever is past had gone by then
+            index = "INDEXED BY past_by_end" if since <= FEW_REVISIONS else ""
+            stood += f""" UNION ALL
+                SELECT {columns} FROM past {index} WHERE gone_revision > ?4 AND {within}"""
         rows = self.db.execute(
-            f"""SELECT {columns} FROM current
-                WHERE key > ?1 AND key >= ?2 AND key < ?3 AND revision <= ?4
-                UNION ALL
-                SELECT {columns} FROM past
-                WHERE gone_revision > ?4 AND revision <= ?4
-                  AND key > ?1 AND key >= ?2 AND key < ?3
-                ORDER BY key LIMIT ?5""",
+            f"{stood} ORDER BY key LIMIT ?5",
             (after if after is not None else b"", prefix, prefix_end(prefix), revision,
              limit or -1),
         )  # fmt: skip

@@ -177,3 +177,46 @@ async def test_a_file_of_another_layout_is_refused_and_left_alone(tmp_path):
         await EmbeddedStore.open(path)
     with closing(sqlite3.connect(path)) as old:
         assert old.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 2
+
+
+@pytest.mark.parametrize("ago", [1, 255, 256, 257, 400, 599])
+async def test_a_page_of_any_revision_that_is_kept(store, ago):
+    """600 puts of two keys in turn: a few revisions ago and many are looked for differently."""
+    for n in range(600):
+        last = await store.commit(Txn(then=(Put(b"p/%d" % (n % 2), b"%d" % n),)))
+    revision = last.revision - ago
+    first = last.revision - 599  # wrote 0
+    newest = revision - first
+    page = await store.range(b"p/", at_revision=revision)
+    values = sorted(int(pair.value) for pair in page.items)
+    assert values == [n for n in (newest - 1, newest) if n >= 0]
+
+
+async def test_what_has_been_costs_a_page_nothing(tmp_path):
+    """Counted in tens of SQLite's steps, now and just before: as many after 2,000 changes more."""
+    store = await EmbeddedStore.open(tmp_path / "store.db")
+    steps = 0
+
+    def step() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    async def cost(ago: int) -> int:
+        nonlocal steps
+        revision = (await store.range(b"p/")).revision
+        steps = 0
+        await store.range(b"p/", at_revision=revision - ago)
+        return steps
+
+    try:
+        for n in range(4):
+            await store.commit(Txn(then=(Put(b"p/", b"%d" % n),)))
+        store._reader.db.set_progress_handler(step, 10)
+        before = [await cost(0), await cost(1)]
+        for n in range(2_000):
+            await store.commit(Txn(then=(Put(b"p/", b"%d" % n),)))
+        for ago, few in enumerate(before):
+            assert await cost(ago) <= few + 2
+    finally:
+        await store.close()
