@@ -163,18 +163,18 @@ class StoreReader:
     ) -> list[KeyValue]:
         """Keys as they stood at `revision`, in order, after `after`."""
         columns = _COLUMNS.replace("value", "x''") if keys_only else _COLUMNS
-        within = "key > ?1 AND key >= ?2 AND key < ?3 AND revision <= ?4"
+        # One lower bound: of two, SQLite takes one, and reads all keys between them.
+        least = prefix if after is None else max(prefix, after + b"\x00")
+        within = "key >= ?1 AND key < ?2 AND revision <= ?3"
         stood = f"SELECT {columns} FROM current WHERE {within}"
         since = self.number("revision") - revision
         if since > 0:  # otherwise whatever is past had gone by then
             index = "INDEXED BY past_by_end" if since <= FEW_REVISIONS else ""
             stood += f""" UNION ALL
-                SELECT {columns} FROM past {index} WHERE gone_revision > ?4 AND {within}"""
+                SELECT {columns} FROM past {index} WHERE gone_revision > ?3 AND {within}"""
         rows = self.db.execute(
-            f"{stood} ORDER BY key LIMIT ?5",
-            (after if after is not None else b"", prefix, prefix_end(prefix), revision,
-             limit or -1),
-        )  # fmt: skip
+            f"{stood} ORDER BY key LIMIT ?4", (least, prefix_end(prefix), revision, limit or -1)
+        )
         return [_pair(row) for row in rows]
 
     def events(self, prefix: bytes, after: int, upto: int) -> Iterator[Event]:

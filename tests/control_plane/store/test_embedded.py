@@ -192,8 +192,9 @@ async def test_a_page_of_any_revision_that_is_kept(store, ago):
     assert values == [n for n in (newest - 1, newest) if n >= 0]
 
 
-async def test_what_has_been_costs_a_page_nothing(tmp_path):
-    """Counted in tens of SQLite's steps, now and just before: as many after 2,000 changes more."""
+async def test_a_page_costs_by_what_is_in_it(tmp_path):
+    """Counted in tens of SQLite's steps, now and just before: as many after 2,000 changes of its
+    key, and with as many keys before and behind it."""
     store = await EmbeddedStore.open(tmp_path / "store.db")
     steps = 0
 
@@ -215,7 +216,8 @@ async def test_what_has_been_costs_a_page_nothing(tmp_path):
         store._reader.db.set_progress_handler(step, 10)
         before = [await cost(0), await cost(1)]
         for n in range(2_000):
-            await store.commit(Txn(then=(Put(b"p/", b"%d" % n),)))
+            others = (Put(b"o/%d" % n, b""), Put(b"q/%d" % n, b""))
+            await store.commit(Txn(then=(Put(b"p/", b"%d" % n), *others)))
         for ago, few in enumerate(before):
             assert await cost(ago) <= few + 2
     finally:
