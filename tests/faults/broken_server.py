@@ -18,6 +18,7 @@ from control_plane.fleet.capacity import CapacityRecord
 from control_plane.store.etcd import EtcdStore
 from control_plane.store.etcd.connection import Members
 from control_plane.store.port import Delete, KeyValue, Page, Put, Store, Txn, TxnResult
+from control_plane.store.snapshot_keeper import SnapshotKeeper
 from provisioner import __main__ as program
 from provisioner.ledger import reclaim, reservations, single_store, transactions
 from provisioner.ledger.store_ledger import StoreLedger
@@ -164,6 +165,15 @@ def stay_with_one_member() -> None:
     Members.leave = lambda self, member: None  # type: ignore[method-assign]
 
 
+def keep_no_snapshot() -> None:
+    """A background task fails, each time it is begun."""
+
+    async def run(self: SnapshotKeeper) -> None:
+        raise RuntimeError("there is no such thing as a snapshot")
+
+    SnapshotKeeper.run = run  # type: ignore[method-assign]
+
+
 def reuse_epoch() -> None:
     """A client moves, and its epoch does not grow: its old ticket is as good as its new one."""
     real = move_operation.encode_assignment
@@ -240,6 +250,7 @@ BUGS = {
         read_apart_without_a_supervisor,
         answer_nobody_from_tickets,
         forget_the_snapshot,
+        keep_no_snapshot,
         stay_with_one_member,
         move_in_a_rush,
         reuse_epoch,

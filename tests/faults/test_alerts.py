@@ -8,8 +8,8 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
@@ -18,6 +18,7 @@ import pytest
 from console.local.etcd_process import free_ports
 from control_plane import keys
 from control_plane.store.port import Delete, Put, Txn
+from tests.support.alert_harness import STEADY, UNIT, operate, watched
 from tests.support.certificates import Authority
 from tests.support.command_line import run_process
 from tests.support.data_sharing_server import SharingServer
@@ -30,23 +31,11 @@ pytestmark = [
     pytest.mark.skipif(PROGRAM is None, reason="prometheus is not installed (Debian: prometheus)"),
 ]
 
-UNIT, STEADY = "dublin", "virginia"
-
 
 @pytest.fixture
 def processes() -> Iterator[ExitStack]:
     with ExitStack() as stack:
         yield stack
-
-
-@asynccontextmanager
-async def watched(folder: Path, *arguments: str) -> AsyncIterator[tuple[FaultHarness, Prometheus]]:
-    """One server with a fleet, and a Prometheus that scrapes it."""
-    async with fault_harness(folder, members=1) as on:
-        (server,) = await on.serve(1, *arguments)
-        await on.fleet({UNIT: 1_000, STEADY: 1_000})
-        with Prometheus(folder / "prometheus", {"homeport": [server.metrics]}) as prometheus:
-            yield on, prometheus
 
 
 @pytest.mark.fires("HomeportStoreAway")
@@ -167,10 +156,7 @@ async def test_old_ticket_keys_are_told_until_they_are_rotated(tmp_path: Path) -
     async with watched(tmp_path) as (on, prometheus):
         await make_old(on)
         await fires(prometheus, alert)
-        ran = await asyncio.to_thread(
-            run_process, "keys", "rotate", "--leaked", "--server", on.servers[0].address
-        )
-        assert ran.code == 0, ran.out + ran.err
+        await operate(on, "keys", "rotate", "--leaked")
         await ends(prometheus, alert)
 
 

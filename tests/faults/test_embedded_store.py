@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
-import errno
-import os
 import time
 from pathlib import Path
 
@@ -15,6 +12,7 @@ from control_plane.store.embedded import EmbeddedStore
 from tests.support.fault_harness import FaultHarness, Outcome, embedded_fault_harness
 from tests.support.judge.recorder import recording
 from tests.support.measurements import measure
+from tests.support.small_disk import fill, small_disk
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
 
@@ -61,31 +59,8 @@ async def test_killed_under_load_it_keeps_what_it_acknowledged(tmp_path, record)
     assert outcome.measured.writes[-1] > killed[-1]
 
 
-def mount(where: Path, size_bytes: int) -> None:
-    """A small tmpfs there; skips where this machine does not allow it."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.mount(b"tmpfs", str(where).encode(), b"tmpfs", 0, b"size=%d" % size_bytes):
-        pytest.skip(f"no tmpfs may be mounted here: {os.strerror(ctypes.get_errno())}")
-
-
-def fill(ballast: Path) -> None:
-    """Writes until nothing more fits."""
-    target = os.open(ballast, os.O_WRONLY | os.O_CREAT)
-    try:
-        while True:
-            os.write(target, b"\0" * 4_096)
-    except OSError as full:
-        if full.errno != errno.ENOSPC:
-            raise
-    finally:
-        os.close(target)
-
-
 async def test_a_full_disk_stops_writes_and_nothing_else(tmp_path, record):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount(disk, TMPFS_BYTES)
-    try:
+    with small_disk(tmp_path / "disk", TMPFS_BYTES) as disk:
         file = disk / "store.db"
         async with embedded_fault_harness(tmp_path, file) as on:
             await on.serve(1)
@@ -100,8 +75,6 @@ async def test_a_full_disk_stops_writes_and_nothing_else(tmp_path, record):
             ballast.unlink()
             await on.flowing(1_000)
             outcome = await judged(on, file)
-    finally:
-        ctypes.CDLL(None).umount2(str(disk).encode(), 2)
     known = outcome.measured.share_answered(filled, freed, "known")
     resumed = round(outcome.measured.resumed_after(freed, within_s=15.0), 2)
     record("disk of the embedded store full for 6 s", outcome, resumed_s=[resumed],

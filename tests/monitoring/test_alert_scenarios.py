@@ -13,25 +13,12 @@ from tests.support.rule_files import ROOT, RULES, alerts
 
 SCENARIOS = ROOT / "tests" / "faults"
 PENDING: set[str] = {
-    "HomeportAuditWriteFailing",
-    "HomeportBackgroundTaskFailing",
-    "HomeportCommitQueueStuck",
     "HomeportDatabaseAway",
     "HomeportDeadLettersGrowing",
-    "HomeportDiskFullSoon",
-    "HomeportEventLoopBlocked",
     "HomeportInstructionsOverdue",
-    "HomeportKnownClientsErrorBudgetBurn",
-    "HomeportLoadShedding",
-    "HomeportNewClientsLatencyBudgetBurn",
-    "HomeportQuotaRefusals",
     "HomeportRulesParked",
     "HomeportSandboxFailures",
-    "HomeportSessionLost",
     "HomeportSharingLagging",
-    "HomeportSnapshotOld",
-    "HomeportUnitFullSoon",
-    "HomeportWatchLagging",
 }
 """Alerts without a scenario yet."""
 

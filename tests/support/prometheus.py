@@ -85,8 +85,12 @@ class Prometheus:
 
     def firing(self) -> set[str]:
         """Names of the alerts that fire now."""
+        return {labels["alertname"] for labels in self.labels()}
+
+    def labels(self) -> list[dict[str, str]]:
+        """The labels of each alert that fires now, `alertname` among them."""
         alerts = self._ask("/api/v1/alerts")["data"]["alerts"]
-        return {one["labels"]["alertname"] for one in alerts if one["state"] == "firing"}
+        return [one["labels"] for one in alerts if one["state"] == "firing"]
 
     def wait(self, alert: str, *, firing: bool, within_s: float = WITHIN_S) -> None:
         """Until the alert fires, or does not any more. Blocks."""
