@@ -17,7 +17,6 @@ from pydantic_settings import SettingsConfigDict
 from control_plane.auth.access_settings import AccessSettings
 from control_plane.exposure import (
     check_exposure,
-    check_key_pair,
     check_serving_tls,
     check_shown_certificate,
 )
@@ -26,15 +25,23 @@ from control_plane.printable import quoted
 from control_plane.serving.connection_settings import ConnectionSettings
 from control_plane.serving.server import Transport
 from control_plane.settings import read, said_by
+from control_plane.store.access_settings import StoreAccessSettings
 from control_plane.telemetry.log_settings import LogSettings
 from control_plane.tracing.settings import TracingSettings
 
 
-class Settings(AccessSettings, ConnectionSettings, LogSettings, TracingSettings, WrappingSettings):
+class Settings(
+    AccessSettings,
+    ConnectionSettings,
+    LogSettings,
+    StoreAccessSettings,
+    TracingSettings,
+    WrappingSettings,
+):
     """See the module; `homeport serve --help` shows these descriptions."""
 
     model_config = SettingsConfigDict(env_prefix="HOMEPORT_", cli_prog_name="homeport serve")
-    secrets: ClassVar[tuple[str, ...]] = ("store_password", *WrappingSettings.secrets)
+    secrets: ClassVar[tuple[str, ...]] = (*StoreAccessSettings.secrets, *WrappingSettings.secrets)
 
     store: Annotated[
         str, Field(description="embedded:FILE, etcd://host:port,… or etcds://… (TLS)")
@@ -162,17 +169,6 @@ class Settings(AccessSettings, ConnectionSettings, LogSettings, TracingSettings,
         Path | None, Field(description="PEM, shown to units that ask for one (mTLS); needs unit_ca")
     ] = None
     unit_key: Annotated[Path | None, Field(description="PEM")] = None
-    store_ca: Annotated[Path | None, Field(description="PEM; the store's CA")] = None
-    store_certificate: Annotated[Path | None, Field(description="PEM, for mTLS to etcd")] = None
-    store_key: Annotated[Path | None, Field(description="PEM, for mTLS to etcd")] = None
-    store_user: Annotated[str, Field(description="etcd user; its password comes from "
-                                                 "HOMEPORT_STORE_PASSWORD")] = ""  # fmt: skip
-    store_password: Annotated[
-        str, Field(description="better given by the environment or store_password_file")
-    ] = ""
-    store_password_file: Annotated[
-        Path | None, Field(description="file with the password of store_user, closed to others")
-    ] = None
 
     @field_validator("assignment_stores", mode="before")
     @classmethod
@@ -200,7 +196,6 @@ class Settings(AccessSettings, ConnectionSettings, LogSettings, TracingSettings,
             lambda: check_shown_certificate(
                 self.unit_certificate, self.unit_key, self.unit_ca, prefix="unit-"
             ),
-            lambda: check_key_pair(self.store_certificate, self.store_key, prefix="store-"),
         )
         for flag, listen in (("--listen", self.listen), ("--http-listen", self.http_listen)):
             check = partial(

@@ -200,10 +200,14 @@ def _where_next(stack: LocalStack, options: StackOptions, store: str) -> Rendera
         f"homeport units list{there}",
     ]
     if options.store == "etcd":
-        commands[2] = (
-            f"homeport serve --store {store} --store-user {ETCD_USER} --store-password-file "
-            f"{password_file(options.data_dir)} --listen 127.0.0.1:0 --metrics-listen 127.0.0.1:0"
+        access = (
+            f"--store {store} --store-user {ETCD_USER} --store-password-file "
+            f"{password_file(options.data_dir)}"
         )
+        commands[2:] = [
+            f"homeport serve {access} --listen 127.0.0.1:0 --metrics-listen 127.0.0.1:0",
+            f"homeport share {access} --data-dir {options.data_dir / 'sharing'}",
+        ]
     # Not folded: they are there to be copied.
     lines = [
         Text.assemble(("$ ", "dim"), (command, "cyan"), no_wrap=True, overflow="ignore")

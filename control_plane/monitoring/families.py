@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
 
 from control_plane.histogram import Histogram, MillisecondHistogram
 
@@ -19,4 +19,24 @@ def histogram_family(
     family = HistogramMetricFamily(name, documentation, labels=labels)
     for values, histogram in list(histograms.items()):
         family.add_metric(values, histogram.cumulative(), histogram.total)
+    return family
+
+
+def store_connected_family(connected: bool | None) -> GaugeMetricFamily:
+    """Whether the store answers; None: there is none, and nothing is said."""
+    family = GaugeMetricFamily("homeport_store_connected", "1 while the store answers.", labels=[])
+    if connected is not None:
+        family.add_metric([], 1.0 if connected else 0.0)
+    return family
+
+
+def damaged_records_family(keys: Iterable[str]) -> GaugeMetricFamily:
+    """keys: of the records that cannot be read."""
+    family = GaugeMetricFamily(
+        "homeport_store_damaged_record",
+        "1 for each record that is left out because it cannot be read.",
+        labels=["key"],
+    )
+    for key in keys:
+        family.add_metric([key], 1.0)
     return family

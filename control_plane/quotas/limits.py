@@ -38,6 +38,13 @@ class Quota(StrEnum):
     TAILS = "tails"  # begun
 
 
+class Service(StrEnum):
+    """Who counts it: the command that serves it."""
+
+    SERVE = "serve"
+    SHARE = "share"
+
+
 class Counted(StrEnum):
     """By what."""
 
@@ -79,6 +86,17 @@ USUAL: Mapping[Quota, Mapping[Counted, float]] = {
     Quota.PLAN_WRITES: {Counted.TENANT: 2_000, Counted.ADDRESS: 4_000},
     Quota.TAILS: {Counted.TENANT: 500, Counted.ADDRESS: 1_000},
 }
+
+
+SHARED = frozenset({
+    Quota.EVENTS, Quota.EVENT_BYTES, Quota.SUBMISSIONS, Quota.RULE_TESTS, Quota.PLAN_WRITES,
+    Quota.TAILS,
+})  # fmt: skip
+
+
+def counted_at(quota: Quota) -> Service:
+    """Where a quota holds."""
+    return Service.SHARE if quota in SHARED else Service.SERVE
 
 
 def read_limits(settings: Settings, quotas: Iterable[Quota]) -> dict[Quota, Limits]:

@@ -13,7 +13,7 @@ import ipaddress
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
@@ -65,26 +65,34 @@ class Quotas(Collector):
         self.refused: dict[tuple[str, str, str], int] = {}
         self._tenants_told: set[str] = set()
 
-    @property
-    def known(self) -> Collection[Quota]:
-        """Those that are counted here."""
-        return self._limits.keys()
-
     def in_force(self, tenant: str, quotas: Iterable[TenantQuota]) -> list[InForce]:
-        """What a tenant has whose record has these."""
+        """What a tenant has here whose record has these."""
         return list(in_force(tenant, quotas, self._limits))
+
+    def in_force_anywhere(self, tenant: str, quotas: Collection[TenantQuota]) -> list[InForce]:
+        """The same, and what the record says of quotas that other servers count: as it stands
+        there, for what those allow is not known here."""
+        elsewhere = {quota: Limits() for quota in Quota if quota not in self._limits}
+        return [*self.in_force(tenant, quotas), *in_force(tenant, quotas, elsewhere)]
 
     def follow(self, tenants: Mapping[str, TenantSpec]) -> None:
         """The records of tenants are these from now on. What a tenant has used stays counted
-        where its quotas stay as they were."""
-        records = {name: one.quotas for name, one in tenants.items() if one.quotas}
-        if records == self._records:
+        while its quotas stay as they are."""
+        for tenant in [name for name in self._records if name not in tenants]:
+            self.follow_tenant(tenant, ())
+        for tenant, record in tenants.items():
+            self.follow_tenant(tenant, record.quotas)
+
+    def follow_tenant(self, tenant: str, quotas: Collection[TenantQuota]) -> None:
+        """The record of one tenant has these from now on; none: it says nothing of them, or there
+        is no record."""
+        if tuple(quotas) == self._records.get(tenant, ()):
             return
-        for tenant in {*records, *self._records}:
-            quotas = records.get(tenant, ())
-            if quotas != self._records.get(tenant, ()):
-                self._follow_tenant(tenant, quotas)
-        self._records = records
+        if quotas:
+            self._records[tenant] = tuple(quotas)
+        else:
+            del self._records[tenant]
+        self._follow_tenant(tenant, quotas)
 
     def _follow_tenant(self, tenant: str, quotas: Collection[TenantQuota]) -> None:
         for quota in self._limits:
@@ -155,6 +163,11 @@ class Quotas(Collector):
         for labels, count in list(self.refused.items()):
             refused.add_metric(list(labels), count)
         yield refused
+        yield GaugeMetricFamily(
+            "homeport_quota_tenants",
+            "Tenants whose records have quotas of their own, as this server has heard.",
+            len(self._records),
+        )
 
 
 def _buckets(

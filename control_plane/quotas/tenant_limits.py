@@ -36,13 +36,14 @@ class InForce:
     source: Source
 
 
-def check_quotas(quotas: Collection[TenantQuota], known: Collection[Quota]) -> None:
-    """Whether a record may have these. Raises InvalidInput for the first that it may not."""
+def check_quotas(quotas: Collection[TenantQuota]) -> None:
+    """Whether a record may have these, whichever servers count them. Raises InvalidInput for the
+    first that it may not."""
     seen: set[tuple[str, str]] = set()
     for place, one in enumerate(quotas):
         where = f"tenant.quotas[{place}]"
-        if one.quota not in {quota.value for quota in known}:
-            words = ", ".join(sorted(quota.value for quota in known))
+        if one.quota not in {quota.value for quota in Quota}:
+            words = ", ".join(sorted(quota.value for quota in Quota))
             raise InvalidInput(
                 f"{where}.quota", f"{where}: {quoted(one.quota)} is none of the quotas {words}"
             )

@@ -83,6 +83,12 @@ class Replica(Generic[T]):
                 if pair.key.startswith(self._prefix):
                     self._take(pair, gone=False)
 
+    def begin_anew(self) -> None:
+        """The store is another one, whose revisions have nothing to do with those seen: it is
+        listed by the next `run`, and until then the records stay. Not while `run` is under way."""
+        self.listed = False
+        self.revision = 0
+
     async def run(self) -> None:
         """Follows the store for ever."""
         if not self.listed:

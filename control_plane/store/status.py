@@ -22,7 +22,7 @@ WAIT_S, SHORT_WAIT_S = 4.0, 0.5
 class StoreStatus:
     """`run` is a task of the owner's. wall: Unix seconds. confirmed(): whether all that is
     known was read from the store itself. as_of, cluster: of the snapshot that the owner
-    started from, if it did."""
+    started from, if it did. meanwhile: what becomes of its work while the store is away."""
 
     def __init__(
         self,
@@ -33,12 +33,14 @@ class StoreStatus:
         on_foreign: Callable[[], None],
         as_of: float = 0.0,
         cluster: str = "",
+        meanwhile: str = "known clients are answered from tickets",
     ) -> None:
         self._health = health
         self._wall = wall
         self._confirmed = confirmed
         self._on_foreign = on_foreign
         self._as_of = as_of
+        self._meanwhile = meanwhile
         self._logged = True  # what the log says: the store is there
         self.foreign = False  # whether the store came back as another one
         self.cluster = cluster  # which store we know; empty: none has said yet
@@ -78,7 +80,7 @@ class StoreStatus:
             if current:
                 log.warning("the store answers again")
             else:
-                log.warning("the store does not answer; known clients are answered from tickets")
+                log.warning("the store does not answer; %s", self._meanwhile)
 
     async def run(self) -> None:
         """Polls for ever."""

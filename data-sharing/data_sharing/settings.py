@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
@@ -18,21 +18,31 @@ from pydantic_settings import SettingsConfigDict
 from control_plane.auth.access_settings import AccessSettings
 from control_plane.exposure import check_exposure, check_serving_tls
 from control_plane.identity.wrapping_settings import WrappingSettings
+from control_plane.printable import quoted
 from control_plane.quotas.open_streams import OpenLimits
 from control_plane.serving.connection_settings import ConnectionSettings
 from control_plane.serving.server import Transport
 from control_plane.settings import read, said_by
+from control_plane.store.access_settings import StoreAccessSettings
 from control_plane.telemetry.log_settings import LogSettings
 from control_plane.tracing.settings import TracingSettings
 from data_sharing.runtimes.processes import ProcessPolicy
 
 
-class Settings(AccessSettings, ConnectionSettings, LogSettings, TracingSettings, WrappingSettings):
+class Settings(
+    AccessSettings,
+    ConnectionSettings,
+    LogSettings,
+    StoreAccessSettings,
+    TracingSettings,
+    WrappingSettings,
+):
     """See the module; `homeport share --help` shows these descriptions."""
 
     model_config = SettingsConfigDict(
         env_prefix="HOMEPORT_SHARING_", cli_prog_name="homeport share"
     )
+    secrets: ClassVar[tuple[str, ...]] = (*StoreAccessSettings.secrets, *WrappingSettings.secrets)
 
     data_dir: Annotated[
         Path, Field(description="events, applications and compiled code are kept there")
@@ -42,6 +52,13 @@ class Settings(AccessSettings, ConnectionSettings, LogSettings, TracingSettings,
         Field(description="compiled code, which programs of one user on a machine may share; "
               "default: in data_dir"),
     ] = None  # fmt: skip
+    store: Annotated[
+        str,
+        Field(
+            description="etcd://host:port,… or etcds://… (TLS), where the tenants' records are: "
+            "quotas that stand there hold here as well; default: those of the settings alone"
+        ),
+    ] = ""
     listen: Annotated[str, Field(description="host:port for gRPC; port 0: any")] = "127.0.0.1:7703"
     http_listen: Annotated[
         str, Field(description="host:port for CloudEvents over HTTP; empty: none")
@@ -147,7 +164,7 @@ class Settings(AccessSettings, ConnectionSettings, LogSettings, TracingSettings,
             return value
         host, _, port = value.rpartition(":")
         if not host or not port.isdigit() or int(port) > 65535:
-            raise ValueError(f"{value!r} is not host:port")
+            raise ValueError(f"{quoted(value)} is not host:port")
         return value
 
     def misfits(self) -> Iterator[str]:

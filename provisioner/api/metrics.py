@@ -14,7 +14,11 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from control_plane.identity.keyring import KeyRing
-from control_plane.monitoring.families import histogram_family
+from control_plane.monitoring.families import (
+    damaged_records_family,
+    histogram_family,
+    store_connected_family,
+)
 from control_plane.store.port import Health
 from control_plane.store.snapshot_keeper import SnapshotKeeper
 from control_plane.store.status import StoreStatus
@@ -141,11 +145,7 @@ class ProvisionerMetrics(Collector):
             "New clients that were not begun: told to come back, each at a time of its own.",
             provisioner.admission.turned_away,
         )
-        yield GaugeMetricFamily(
-            "homeport_store_connected",
-            "1 while the store answers.",
-            1.0 if self._health.connected else 0.0,
-        )
+        yield store_connected_family(self._health.connected)
         yield GaugeMetricFamily(
             "homeport_provisioner_view_age_seconds",
             "How long ago the store last confirmed fleet and tenants; 0 while it answers.",
@@ -167,14 +167,7 @@ class ProvisionerMetrics(Collector):
             writes.add_metric(["failed"], self._keeper.failed)
         yield age
         yield writes
-        damaged = GaugeMetricFamily(
-            "homeport_store_damaged_record",
-            "1 for each record that is left out because it cannot be read.",
-            labels=["key"],
-        )
-        for key in self._damaged():
-            damaged.add_metric([key], 1.0)
-        yield damaged
+        yield damaged_records_family(self._damaged())
         ring = self._ring()
         if ring is not None:
             now = self._wall()

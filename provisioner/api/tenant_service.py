@@ -68,7 +68,7 @@ class TenantService(pb_grpc.TenantServiceServicer):
     ) -> pb.Tenant:
         tenant = check_tenant(mapping.tenant_from_proto(request.tenant))
         check_keys(tenant.issuers)
-        check_quotas(tenant.quotas, self._quotas.known)
+        check_quotas(tenant.quotas)
         most_s = self._fleet_view.ticket_limit_s
         if tenant.ticket_ttl_s > most_s and request.tenant.HasField("ticket_ttl"):
             raise InvalidInput(
@@ -83,8 +83,8 @@ class TenantService(pb_grpc.TenantServiceServicer):
             if of_one:
                 had = before.quotas if before is not None else ()
                 check_raises_none(
-                    self._quotas.in_force(after.id, had),
-                    self._quotas.in_force(after.id, after.quotas),
+                    self._quotas.in_force_anywhere(after.id, had),
+                    self._quotas.in_force_anywhere(after.id, after.quotas),
                 )
 
         applied, revision = await self._registry.apply(tenant, fields, check=check)

@@ -38,7 +38,7 @@ from provisioner.shards.clusters import (
     open_clusters,
     parse_clusters,
 )
-from provisioner.wiring.startup import store_access, when_there
+from provisioner.wiring.startup import when_there
 
 log = logging.getLogger("homeport")
 
@@ -65,7 +65,7 @@ async def open_cluster_set(
         return None
     urls = parse_clusters(settings.assignment_stores)
     check_control(settings.store)
-    access = store_access(settings)
+    access = settings.store_access()
     opened = await when_there(lambda: open_clusters(urls, access), "the assignment stores", stop)
     if opened is None:
         raise Unavailable("told to stop while the assignment stores were away")

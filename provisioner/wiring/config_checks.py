@@ -27,7 +27,6 @@ from provisioner.moves.dialing import unit_dialer
 from provisioner.settings import Settings
 from provisioner.shards.clusters import check_control, parse_clusters
 from provisioner.wiring.services import QUOTAS, SERVICES
-from provisioner.wiring.startup import store_access
 from provisioner.wiring.workers import refuse_shared_embedded
 
 
@@ -56,13 +55,13 @@ def checks(settings: Settings) -> Iterator[Callable[[], object]]:
 
 def _read_store(settings: Settings) -> None:
     if StoreUrl.parse(settings.store).path is None:
-        read_tls(settings.store, store_access(settings))
+        read_tls(settings.store, settings.store_access())
 
 
 def _read_clusters(settings: Settings) -> None:
     check_control(settings.store)
     for url in parse_clusters(settings.assignment_stores).values():
-        read_tls(url, store_access(settings))
+        read_tls(url, settings.store_access())
 
 
 def _read_ticket_keys(settings: Settings) -> None:

@@ -16,7 +16,7 @@ from typing import TypeVar
 from control_plane.errors import ServiceError
 from control_plane.identity.key_ring_follower import KeyRingFollower
 from control_plane.identity.key_wrapping import Wrapping
-from control_plane.store.opening import EtcdAccess, StoreUrl, open_store
+from control_plane.store.opening import StoreUrl, open_store
 from control_plane.store.port import OutcomeUnknown, Store, StoreUnavailable
 from control_plane.store.snapshot import Snapshot, UnusableSnapshot, read_snapshot
 from provisioner.fleet_view import FleetView
@@ -58,21 +58,9 @@ async def open_when_there(
 ) -> Store | None:
     """The store, waiting for it for as long as it takes; None when told to stop first.
     required: see EtcdStore.connect."""
-    access = store_access(settings, required=required)
+    access = settings.store_access(required=required)
     return await when_there(
         lambda: open_store(settings.store, access=access), f"the store at {settings.store}", stop
-    )
-
-
-def store_access(settings: Settings, *, required: bool = True) -> EtcdAccess:
-    """How the store is opened, and every assignment cluster."""
-    return EtcdAccess(
-        user=settings.store_user or None,
-        password=settings.store_password or None,
-        ca_file=settings.store_ca,
-        certificate_file=settings.store_certificate,
-        key_file=settings.store_key,
-        required=required,
     )
 
 

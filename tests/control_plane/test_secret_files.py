@@ -11,6 +11,7 @@ import pytest
 from control_plane.errors import InvalidInput
 from control_plane.secret_files import MOST_BYTES, read_secret
 from data_sharing.platforms.settings import read_settings as platform_settings
+from data_sharing.settings import read_settings as sharing_settings
 from deployment_units.agent.settings import read_settings as agent_settings
 from provisioner.settings import read_settings as server_settings
 from provisioner.wiring.workers import worker_arguments, worker_environment
@@ -64,6 +65,9 @@ PROGRAMS = [
     pytest.param(platform_settings, ["--name=a", "--applications=b", "--data-dir=c"], "token",
                  "HOMEPORT_PLATFORM_TOKEN", id="platform"),
     pytest.param(server_settings, [], "store_password", "HOMEPORT_STORE_PASSWORD", id="server"),
+    pytest.param(
+        sharing_settings, [], "store_password", "HOMEPORT_SHARING_STORE_PASSWORD", id="sharing"
+    ),
 ]  # fmt: skip
 
 

@@ -15,7 +15,6 @@ from control_plane.printable import why_unreadable
 from provisioner.backup.backup_file import About
 from provisioner.backup.store_files import backup_store, restore_store
 from provisioner.settings import Settings
-from provisioner.wiring.startup import store_access
 
 MOST_NAMED = 20  # damaged records in a document
 
@@ -24,7 +23,7 @@ def backup(settings: Settings, file: Path) -> dict[str, Any]:
     """What was taken, as a document. Raises ServiceError."""
     try:
         about = asyncio.run(
-            backup_store(settings.store, file, access=store_access(settings), wall=time.time)
+            backup_store(settings.store, file, access=settings.store_access(), wall=time.time)
         )
     except OSError as error:
         raise FaultyFile("file", f"{file} cannot be written: {why_unreadable(error)}") from error
@@ -38,7 +37,7 @@ def restore(settings: Settings, file: Path) -> dict[str, Any]:
             restore_store(
                 file,
                 settings.store,
-                access=store_access(settings),
+                access=settings.store_access(),
                 operator=getpass.getuser(),
                 wrapping=settings.wrapping(secrets.token_bytes),
                 wall=time.time,

@@ -32,7 +32,6 @@ from provisioner.shards.clusters import (
 )
 from provisioner.shards.mover import ShardMover
 from provisioner.shards.shard_map import ShardMap, ShardMoveStage, plan_moves, shard_of
-from provisioner.wiring.startup import store_access
 
 T = TypeVar("T")
 
@@ -113,7 +112,7 @@ async def _opened(settings: Settings) -> AsyncIterator[Opened]:
     urls = parse_clusters(settings.assignment_stores)
     check_control(settings.store)
     async with AsyncExitStack() as stack:
-        access = store_access(settings)
+        access = settings.store_access()
         control = await open_store(settings.store, access=access)
         stack.push_async_callback(control.close)
         if await control.get(keys.SHARD_MAP) is None:

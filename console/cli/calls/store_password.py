@@ -10,7 +10,6 @@ from control_plane.store.etcd.password import USER, require_password
 from control_plane.store.opening import StoreUrl, read_tls
 from provisioner.settings import Settings
 from provisioner.shards.clusters import parse_clusters
-from provisioner.wiring.startup import store_access
 
 
 def carry_out(settings: Settings, *, within_s: float) -> dict[str, Any]:
@@ -38,7 +37,7 @@ def carry_out(settings: Settings, *, within_s: float) -> dict[str, Any]:
 
 
 async def _carry_out(settings: Settings, urls: list[str], within_s: float) -> dict[str, Any]:
-    access = store_access(settings)
+    access = settings.store_access()
     done = []
     for url in urls:
         changed = await require_password(

@@ -56,6 +56,7 @@ def document_of(tenant: tenancy.Tenant) -> dict[str, Any]:
                 "counted_by": one.counted_by,
                 "per_s": one.per_s,
                 "burst": one.burst or None,
+                "counted_at": _counted_at(one.quota),
             }
             for one in tenant.quotas
         ],
@@ -100,21 +101,38 @@ def tenants_table(tenants: list[tenancy.Tenant]) -> Table:
 
 
 def tenant_view(tenant: tenancy.Tenant) -> Group:
-    """One tenant, and what it may ask for in a second at the server that answered."""
+    """One tenant, and what it may ask for in a second: at the server that answered, and what its
+    record says of quotas that other servers count."""
     from rich.console import Group
 
     table = Table(
-        whole("quota"), whole("by"), whole("a second"), whole("at once"), whole("said by")
-    )
-    for one in document_of(tenant)["quotas_in_force"]:
+        whole("quota"), whole("by"), whole("a second"), whole("at once"), whole("said by"),
+        whole("at"),
+    )  # fmt: skip
+    document = document_of(tenant)
+    here = {one["quota"] for one in document["quotas_in_force"]}
+    elsewhere = [one for one in document["quotas"] if one["quota"] not in here]
+    for one in (*document["quotas_in_force"], *elsewhere):
         table.add_row(
             escape(one["quota"]),
             one["counted_by"],
             "no limit" if one["per_s"] is None else exact(one["per_s"], grouped=True),
             "" if one["burst"] is None else exact(one["burst"], grouped=True),
-            one["source"],
+            one.get("source", "tenant, at most"),
+            _counted_at(one["quota"]) or "",
         )
     return Group(tenants_table([tenant]), table)
+
+
+def _counted_at(quota: str) -> str | None:
+    """The command whose servers count it: `serve`, or `share` where it has a store; None: a quota
+    that this version does not know."""
+    from control_plane.quotas.limits import Quota, counted_at
+
+    try:
+        return counted_at(Quota(quota)).value
+    except ValueError:
+        return None
 
 
 def _own_quota(one: dict[str, Any]) -> str:

@@ -14,8 +14,13 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from control_plane.monitoring.families import histogram_family
+from control_plane.monitoring.families import (
+    damaged_records_family,
+    histogram_family,
+    store_connected_family,
+)
 from control_plane.offloading.pool import ProcessPool
+from control_plane.quotas.tenant_quota_records import TenantQuotaRecords
 from control_plane.telemetry.endpoint import Readiness
 from data_sharing.api.open_feeds import OpenFeeds
 from data_sharing.database import Database
@@ -41,7 +46,9 @@ class SharingMetrics(Collector):
         worker: DecisionWorker,
         dispatcher: Dispatcher,
         pool: ProcessPool,
+        tenant_records: TenantQuotaRecords | None = None,
     ) -> None:
+        """tenant_records None: there is no store."""
         self._database = database
         self._log = log
         self._publisher = publisher
@@ -50,17 +57,24 @@ class SharingMetrics(Collector):
         self._worker = worker
         self._dispatcher = dispatcher
         self._pool = pool
+        self._tenant_records = tenant_records
         self._version = version("homeport-server")
 
     def readiness(self) -> Readiness:
-        """Ready: events can be kept now."""
-        return Readiness.READY if self._database.connected else Readiness.NOT_READY
+        """Ready: events can be kept now. Degraded: they can, and quotas of tenants are as the store
+        said last."""
+        if not self._database.connected:
+            return Readiness.NOT_READY
+        records = self._tenant_records
+        current = records is None or records.status.current
+        return Readiness.READY if current else Readiness.DEGRADED
 
     def collect(self) -> Iterator[Metric]:
         yield from self._feeds_and_log()
         yield from self._decisions()
         yield from self._instructions()
         yield from self._offloading()
+        yield from self._store()
 
     def _feeds_and_log(self) -> Iterator[Metric]:
         yield InfoMetricFamily("homeport_build", "What is running.", {"version": self._version})
@@ -178,6 +192,19 @@ class SharingMetrics(Collector):
                 retries.add_metric([tenant, rule, scope.value, outcome], count)
         yield parkings
         yield retries
+
+    def _store(self) -> Iterator[Metric]:
+        records = self._tenant_records
+        yield store_connected_family(None if records is None else records.health.connected)
+        yield damaged_records_family(() if records is None else list(records.damaged_keys()))
+        age = GaugeMetricFamily(
+            "homeport_tenant_quotas_age_seconds",
+            "How long ago the store last confirmed the quotas of tenants; 0 while it answers.",
+            labels=[],
+        )
+        if records is not None:
+            age.add_metric([], records.status.age_s)
+        yield age
 
     def _offloading(self) -> Iterator[Metric]:
         tasks = CounterMetricFamily(

@@ -20,6 +20,7 @@ from data_sharing.clock import clock_of
 from data_sharing.settings import Settings
 from data_sharing.signing_key_file import read_key
 from data_sharing.wiring.server import SERVICES, SIGNING_KEY
+from data_sharing.wiring.tenant_records import check_store
 
 
 def checks(settings: Settings) -> Iterator[Callable[[], object]]:
@@ -27,6 +28,7 @@ def checks(settings: Settings) -> Iterator[Callable[[], object]]:
     yield lambda: choose_transport(settings.transport)
     yield lambda: Access(settings, SERVICES, wall=time.time, clock=time.monotonic)
     yield lambda: read_limits(settings.quotas, QUOTAS)
+    yield lambda: check_store(settings)
     yield lambda: serving_tls(settings.tls_certificate, settings.tls_key, settings.tls_client_ca)
     yield lambda: clock_of(settings.clock_file)
     yield lambda: _read_signing_key(settings)

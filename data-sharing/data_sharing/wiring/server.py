@@ -29,16 +29,19 @@ from control_plane.monitoring.audit_metrics import AuditMetrics
 from control_plane.monitoring.disk import DiskMetrics
 from control_plane.monitoring.event_loop import EventLoopLag
 from control_plane.monitoring.serving_metrics import ServingMetrics
+from control_plane.monitoring.store_metrics import StoreMetrics
 from control_plane.offloading.pool import ProcessPool
 from control_plane.process import serving_tls
 from control_plane.quotas.interceptor import QuotaInterceptor
 from control_plane.quotas.limits import read_limits
 from control_plane.quotas.open_streams import OpenStreams
 from control_plane.quotas.quotas import Quotas
+from control_plane.quotas.tenant_quota_records import TenantQuotaRecords
 from control_plane.serving.connection_watch import ConnectionWatch
 from control_plane.serving.peers import Proxies
 from control_plane.serving.server import Server
 from control_plane.serving.tls import HTTP1, following
+from control_plane.store.measured import StoreStatistics
 from control_plane.supervision import Supervisor
 from control_plane.telemetry.endpoint import MetricsEndpoint
 from control_plane.tracing.otlp import opened_tracer
@@ -76,6 +79,7 @@ from data_sharing.runtimes.metrics import SandboxMetrics
 from data_sharing.runtimes.runtime_host import COMPILED_FOLDER, RuntimeHost
 from data_sharing.settings import Settings
 from data_sharing.wiring.decisions import Deciding, build_deciding
+from data_sharing.wiring.tenant_records import tenant_quota_records
 
 log = logging.getLogger("homeport")
 
@@ -109,8 +113,13 @@ async def serve(
     """Serves until `stop` is set, then drains. Raises ServiceError where it cannot start, and,
     once it has drained, Conflict where another server has taken the decisions over. Whatever
     else a background task raises is the supervisor's business."""
-    async with opened_tracer(settings, "homeport-sharing", wall_ns=time.time_ns) as tracer:
-        await _serve(settings, stop, on_ready, tracer)
+    quotas = Quotas(read_limits(settings.quotas, QUOTAS), clock=time.monotonic)
+    statistics = StoreStatistics(clock=time.monotonic)
+    async with (
+        opened_tracer(settings, "homeport-sharing", wall_ns=time.time_ns) as tracer,
+        tenant_quota_records(settings, statistics, quotas.follow_tenant) as records,
+    ):
+        await _serve(settings, stop, on_ready, tracer, quotas, records, StoreMetrics(statistics))
 
 
 async def _serve(
@@ -118,6 +127,9 @@ async def _serve(
     stop: asyncio.Event,
     on_ready: Callable[[Serving], None],
     tracer: Tracer | None,
+    quotas: Quotas,
+    records: TenantQuotaRecords | None,
+    store_metrics: StoreMetrics,
 ) -> None:
     rng = random.Random(secrets.randbits(64))
     supervisor = Supervisor(clock=time.monotonic, jitter=rng.random, on_end=stop.set)
@@ -170,7 +182,6 @@ async def _serve(
             publisher = Publisher(Intake(feeds.find, limits), feed_log, wall_ms=wall_ms)
             retention = Retention(age_s=settings.retain_s, content_bytes=settings.retain_bytes)
             retainer = Retainer(feed_log, retention, wall_ms=wall_ms)
-            quotas = Quotas(read_limits(settings.quotas, QUOTAS), clock=time.monotonic)
             feeds_served = FeedService(
                 publisher,
                 feed_log,
@@ -226,10 +237,12 @@ async def _serve(
                 deciding.worker,
                 deciding.dispatcher,
                 pool,
+                records,
             )
             loop_lag = EventLoopLag(clock=time.monotonic)
             collectors = (
                 ServingMetrics(server),
+                store_metrics,
                 AuditMetrics(auditing.recorder),
                 SandboxMetrics(hosting),
                 DiskMetrics({"database": folder / "sharing.db"}),
@@ -239,7 +252,7 @@ async def _serve(
             )
             await _run(
                 settings, stop, on_ready, server, http, metrics, feeds_served, retainer, deciding,
-                pool, access, auditing, loop_lag, collectors, supervisor,
+                pool, access, auditing, loop_lag, collectors, supervisor, records,
             )  # fmt: skip
             supervisor.raise_if_ended()
     finally:
@@ -262,7 +275,9 @@ async def _run(
     loop_lag: EventLoopLag,
     collectors: Sequence[Collector],
     supervisor: Supervisor,
+    records: TenantQuotaRecords | None,
 ) -> None:
+    followed = {} if records is None else records.tasks()
     host = settings.listen.rpartition(":")[0]
     port = server.bind(settings.listen)
     listen = settings.metrics_listen
@@ -278,7 +293,7 @@ async def _run(
                 *deciding.run(group, supervisor),
                 *(
                     group.create_task(supervisor.keep(name, task), name=name)
-                    for name, task in access.tasks().items()
+                    for name, task in {**access.tasks(), **followed}.items()
                 ),
             ]
             await http.start()

@@ -45,7 +45,7 @@ def taken(quotas: Quotas, times: int, tenant: str = "shop", **whose) -> int:
 @pytest.mark.parametrize(
     ("one", "field"),
     [
-        (quota("events"), "quota"),  # counted by another service
+        (quota("nothing"), "quota"),
         (quota("provision"), "quota"),
         (quota(by="tenants"), "counted_by"),
         (quota("batched-clients", by="client"), "counted_by"),
@@ -61,14 +61,19 @@ def taken(quotas: Quotas, times: int, tenant: str = "shop", **whose) -> int:
 )
 def test_what_is_no_quota_is_named(one, field):
     with pytest.raises(InvalidInput) as caught:
-        check_quotas([quota("lookups"), one], KNOWN)
+        check_quotas([quota("lookups"), one])
     assert caught.value.field == f"tenant.quotas[1].{field}"
 
 
+@pytest.mark.parametrize("one", list(Quota))
+def test_a_record_may_have_every_quota_whoever_counts_it(one):
+    check_quotas([quota(one.value, by=counted.value) for counted in USUAL[one]])
+
+
 def test_none_stands_there_twice():
-    check_quotas([quota(), quota(by="client"), quota("lookups")], KNOWN)
+    check_quotas([quota(), quota(by="client"), quota("lookups")])
     with pytest.raises(InvalidInput, match="twice"):
-        check_quotas([quota(), quota("lookups"), quota(per_s=6.0)], KNOWN)
+        check_quotas([quota(), quota("lookups"), quota(per_s=6.0)])
 
 
 @given(per_s=rates, burst=st.just(0.0) | st.floats(1, 1e6), most=st.just(0.0) | rates)
@@ -151,6 +156,32 @@ def test_who_is_of_one_tenant_may_lower_and_not_raise(before, after):
     else:
         with pytest.raises(PermissionDenied, match="may not raise"):
             check_raises_none(held(before), held(after))
+
+
+@given(before=st.none() | rates, after=st.none() | rates)
+def test_nor_raise_what_other_servers_count_whatever_those_allow(before, after):
+    quotas = quotas_of()
+
+    def held(per_s):
+        return quotas.in_force_anywhere("shop", [quota("events", per_s=per_s)] if per_s else [])
+
+    if (after or math.inf) <= (before or math.inf):
+        check_raises_none(held(before), held(after))
+    else:
+        with pytest.raises(PermissionDenied, match="may not raise"):
+            check_raises_none(held(before), held(after))
+
+
+def test_one_tenants_record_is_followed_without_the_others():
+    quotas = quotas_of()
+    quotas.follow_tenant("shop", [quota(per_s=1.0, burst=3.0)])
+    quotas.follow_tenant("city", [quota(per_s=1.0, burst=2.0)])
+    assert (taken(quotas, 9), taken(quotas, 9, "city")) == (3, 2)
+    quotas.follow_tenant("shop", [quota(per_s=1.0, burst=3.0)])  # the same again
+    assert taken(quotas, 9) == 0
+    quotas.follow_tenant("shop", ())
+    quotas.follow_tenant("nobody", ())
+    assert (taken(quotas, 9), taken(quotas, 9, "city")) == (9, 0)
 
 
 def test_a_burst_is_not_raised_either():
