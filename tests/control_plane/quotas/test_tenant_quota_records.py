@@ -65,9 +65,11 @@ class Scene:
         await self.store.store.commit(Txn(then=[Delete(keys.tenant(TenantId(tenant)))]))
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20):
-            while not holds():
-                await asyncio.sleep(0.01)
+        for _ in range(2_000):
+            if holds():
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError(f"heard {self.heard}")
 
 
 @pytest.fixture
