@@ -64,8 +64,9 @@ image-lock: $(READY)  ## the locks of the image anew, from pyproject.toml and co
 	@$(BIN)/python packaging/image/lock.py
 
 # Without a registry of images: its base is made of Debian's packages (root, buildah, podman, runc, mmdebstrap).
-image-test: $(READY)  ## builds the image on a Debian of its own, and runs it; minutes
-	@HOMEPORT_IMAGE_TEST=1 $(BIN)/python -m pytest tests/image
+image-test: $(READY)  ## builds the image twice on a Debian of its own, and runs it and the charts' pods; minutes
+	@$(BIN)/python -m tests.support.go_programs etcd-3.6.16 || echo "without etcd the charts' pods are not tried" >&2
+	@HOMEPORT_IMAGE_TEST=1 $(BIN)/python -m pytest -vv -rs --capture=no -p no:cacheprovider tests/image
 
 FAULTS := tests/faults/results/latest.json
 faults: $(READY)  ## every fault scenario, judged; writes the table of docs/reliability.md

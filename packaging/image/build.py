@@ -1,6 +1,7 @@
 """`make image`: builds the image with buildah or podman, and lays its bill of materials beside it.
 
-HOMEPORT_BASE names another base, HOMEPORT_IMAGE the image (localhost/homeport:<version>).
+HOMEPORT_BASE names another base, HOMEPORT_IMAGE the image (localhost/homeport:<version>). The
+digest of the base stands in both; where the base is a tag, it is told how to pin it.
 `--local-base` makes the base with mmdebstrap from Debian's packages, where no registry of images
 can be reached.
 PIP_CERT and PIP_CONFIG_FILE count in the build as they do outside. Prints the image's size.
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -18,6 +20,7 @@ import sys
 import tempfile
 import tomllib
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 BILL = ROOT / "build/sbom.cdx.json"
@@ -35,6 +38,12 @@ def run(words: list[str], **more: str) -> str:
         words, check=True, stdout=subprocess.PIPE, text=True, timeout=LIMIT_S, env=environment
     )
     return done.stdout
+
+
+def show(words: list[str]) -> None:
+    """Runs a build, its steps on the screen. Raises CalledProcessError, TimeoutExpired."""
+    print(shlex.join(words), file=sys.stderr, flush=True)
+    subprocess.run(words, check=True, stdout=sys.stderr, timeout=LIMIT_S)
 
 
 def storage() -> list[str]:
@@ -65,9 +74,54 @@ def made_base(program: str, how: list[str], timestamp: str) -> str:
             SOURCE_DATE_EPOCH=timestamp,
         )  # fmt: skip
         Path(folder, "Containerfile").write_text("FROM scratch\nADD root.tar /\n")
-        run([program, *storage(), *how, "--quiet", f"--timestamp={timestamp}",
+        show([program, *storage(), *how, f"--timestamp={timestamp}",
              "--isolation=chroot", "-t", LOCAL_BASE, folder])  # fmt: skip
     return LOCAL_BASE
+
+
+def named_base(recipe: str) -> str:
+    """The base that the Containerfile names. Raises ValueError where it names none."""
+    found = re.search(r"^ARG HOMEPORT_BASE=(\S+)$", recipe, re.MULTILINE)
+    if found is None:
+        raise ValueError("the Containerfile has no line ARG HOMEPORT_BASE=…")
+    return found[1]
+
+
+def pulled(program: str, base: str) -> str:
+    """Has the base here, and gives its digest: that in its name, or what its tag is today. Images
+    named localhost/… are asked of nobody. Raises SystemExit where it cannot be had."""
+    if not base.startswith("localhost/"):
+        try:
+            run([program, *storage(), "pull", "--quiet", base])
+        except subprocess.CalledProcessError as error:
+            raise SystemExit(
+                f"the base {base} cannot be pulled: HOMEPORT_BASE names another one, and where no"
+                " registry can be reached `python packaging/image/build.py --local-base` makes one"
+            ) from error
+    if program == "podman":
+        document = json.loads(run(["podman", *storage(), "image", "inspect", base]))[0]
+    else:
+        document = json.loads(run(["buildah", *storage(), "inspect", "--type=image", base]))
+    return digest_of(base, document)
+
+
+def digest_of(base: str, document: dict[str, Any]) -> str:
+    """Of what `podman image inspect` or `buildah inspect` says of a base. Raises KeyError where
+    that is no digest."""
+    asked = base.partition("@")[2]
+    return asked or str(document["Digest" if "Digest" in document else "FromImageDigest"])
+
+
+def advice(base: str, digest: str) -> str:
+    """What there is to say of a base that is no digest; empty: nothing."""
+    if "@" in base or base.startswith("localhost/"):
+        return ""
+    repository, colon, tag = base.rpartition(":")
+    name = repository if colon and "/" not in tag else base
+    return (
+        f"the base {base} is a tag, which moves; today it is {digest}. To build on the same one:\n"
+        f"    HOMEPORT_BASE={name}@{digest} make image"
+    )
 
 
 def commit() -> tuple[str, str]:
@@ -116,11 +170,18 @@ def main() -> int:
     program, how = tool()
     revision, committed = commit()
     timestamp = os.environ.get("SOURCE_DATE_EPOCH", committed)
-    base = made_base(program, how, timestamp) if local else os.environ.get("HOMEPORT_BASE")
+    if local:
+        base = made_base(program, how, timestamp)
+    else:
+        asked = named_base((ROOT / "Containerfile").read_text())
+        base = os.environ.get("HOMEPORT_BASE") or asked
+    digest = pulled(program, base)
     arguments = {"HOMEPORT_VERSION": version, "HOMEPORT_REVISION": revision}
-    arguments |= {"SOURCE_DATE_EPOCH": timestamp, **({"HOMEPORT_BASE": base} if base else {})}
-    run([
-        program, *storage(), *how, "--isolation=chroot", "--quiet", f"--timestamp={timestamp}",
+    arguments |= {"HOMEPORT_BASE": base, "HOMEPORT_BASE_DIGEST": digest}
+    arguments |= {"SOURCE_DATE_EPOCH": timestamp}
+    show([
+        program, *storage(), *how, "--isolation=chroot", f"--timestamp={timestamp}",
+        "--pull=never", "--no-cache",  # the base that was just looked at; no layer of before
         *secrets(), *(f"--build-arg={name}={value}" for name, value in arguments.items()),
         "--tag", image, str(ROOT),
     ])  # fmt: skip
@@ -128,6 +189,8 @@ def main() -> int:
     BILL.write_text(bill_of(program, image))
     listed = json.loads(run([program, *storage(), "images", "--json", image]))
     print(f"{image}: {listed[0]['size']}; bill of materials: {BILL.relative_to(ROOT)}")
+    if said := advice(base, digest):
+        print(said, file=sys.stderr)
     return 0
 
 

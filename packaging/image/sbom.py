@@ -70,7 +70,27 @@ def interpreter(packages: list[Component]) -> Iterator[Component]:
         }  # fmt: skip
 
 
-def bill_of_materials(found: dict[str, Any], packages: list[Component]) -> dict[str, Any]:
+def base_image(name: str, digest: str) -> Component:
+    """The image that this one is derived from. name: as it was asked for, with tag or digest;
+    digest: what that was, "" where nobody said."""
+    repository, _, asked = name.partition("@")
+    host, slash, last = repository.rpartition("/")
+    title, _, tag = last.partition(":")
+    found: Component = {"type": "container", "name": f"{host}{slash}{title}"}
+    version = digest or asked
+    if version:
+        place = quote(f"{host}{slash}{title}", safe="/:")
+        said = f"?repository_url={place}" + (f"&tag={quote(tag)}" if tag else "")
+        found["version"] = version
+        found["purl"] = f"pkg:oci/{quote(title.lower())}@{quote(version, safe='')}{said}"
+    elif tag:
+        found["version"] = tag
+    return found
+
+
+def bill_of_materials(
+    found: dict[str, Any], packages: list[Component], base: Component
+) -> dict[str, Any]:
     """One of the image: `found` is that of its environment."""
     components = [*found.get("components", []), *packages, *interpreter(packages)]
     versions = {one["name"]: one.get("version", "") for one in components}
@@ -78,7 +98,7 @@ def bill_of_materials(found: dict[str, Any], packages: list[Component]) -> dict[
         **found.get("metadata", {}),
         "component": {
             "bom-ref": "image", "type": "container", "name": "homeport",
-            "version": versions["homeport-server"],
+            "version": versions["homeport-server"], "pedigree": {"ancestors": [base]},
         },
     }  # fmt: skip
     # Properties of the environment name folders of the build.
@@ -105,12 +125,15 @@ def main() -> int:
     parser.add_argument("--python", required=True, help="of the environment")
     parser.add_argument("--packages", type=Path, required=True, help="dpkg's status file")
     parser.add_argument("--release", type=Path, required=True, help="os-release")
+    parser.add_argument("--base", required=True, help="name of the base image")
+    parser.add_argument("--base-digest", default="", help="its digest, sha256:…")
     asked = parser.parse_args()
     packages = sorted(
         debian_packages(asked.packages.read_text(), asked.release.read_text()),
         key=lambda one: str(one["bom-ref"]),
     )
-    found = bill_of_materials(python_distributions(asked.python), packages)
+    base = base_image(asked.base, asked.base_digest)
+    found = bill_of_materials(python_distributions(asked.python), packages, base)
     text = json.dumps(found, indent=1, ensure_ascii=False, sort_keys=True)
     validate(text)
     print(text)

@@ -3,86 +3,42 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-IMAGE = "localhost/homeport-test:1"
-BUILD_S, RUN_S = 3_000, 300
-TOOLS = ("buildah", "podman", "runc", "mmdebstrap")
+from tests.support.image_storage import BASE, IMAGE, ROOT, ImageStorage, build
+
 CONTENTS = ROOT / "tests/support/image_contents.py"
+IMPORTS = ROOT / "tests/support/image_imports.py"
 
 
-def obstacle() -> str:
-    """Why it cannot be built and run here; empty: nothing is in the way."""
-    if os.environ.get("HOMEPORT_IMAGE_TEST") != "1":
-        return "takes minutes; `make image-test` runs it"
-    if missing := [one for one in TOOLS if shutil.which(one) is None]:
-        return f"not on the PATH: {', '.join(missing)}"
-    return "" if os.geteuid() == 0 else "only as root"
+def inspected(storage: ImageStorage, image: str) -> dict[str, object]:
+    found: dict[str, object] = json.loads(storage.podman("inspect", "--type=image", image))[0]
+    return found
 
 
-pytestmark = [
-    pytest.mark.skipif(bool(obstacle()), reason=obstacle()),
-    pytest.mark.timeout(BUILD_S + RUN_S),
-]
-
-
-@pytest.fixture(scope="module")
-def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Where images and containers of these tests are, the image among them."""
-    folder = tmp_path_factory.mktemp("storage")
-    environment = {**os.environ, "HOMEPORT_STORAGE": str(folder), "HOMEPORT_IMAGE": IMAGE}
-    try:
-        subprocess.run(
-            [sys.executable, "packaging/image/build.py", "--local-base"],
-            cwd=ROOT, env=environment, check=True, timeout=BUILD_S,
-        )  # fmt: skip
-        yield folder
-    finally:
-        podman(folder, "rm", "--all", "--force")
-        podman(folder, "rmi", "--all", "--force")
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def podman(storage: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    options = [
-        f"--root={storage}/root", f"--runroot={storage}/run", "--storage-driver=vfs",
-        "--cgroup-manager=cgroupfs", "--events-backend=none", "--runtime=runc",
-    ]  # fmt: skip
-    return subprocess.run(
-        ["podman", *options, *words], capture_output=True, text=True, timeout=RUN_S, check=False
-    )
-
-
-def run(storage: Path, *words: str, entrypoint: str = "homeport") -> str:
-    """What a container says that is restricted as the charts' are. Fails where the program does."""
-    done = podman(
-        storage, "run", "--rm", "--network=none", "--read-only", "--read-only-tmpfs=false",
-        "--cap-drop=all", "--security-opt=no-new-privileges", "--ulimit=nofile=1024:1024",
-        "--ulimit=nproc=1024:1024", f"--entrypoint={entrypoint}", IMAGE, *words,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def test_it_is_homeport_and_says_so(storage: Path) -> None:
-    inspected = podman(storage, "inspect", "--type=image", IMAGE)
-    assert inspected.returncode == 0, inspected.stderr
-    config = json.loads(inspected.stdout)[0]["Config"]
-    version = run(storage, "--version").split()[1]
+def test_it_is_homeport_and_says_so(storage: ImageStorage) -> None:
+    config = inspected(storage, IMAGE)["Config"]
+    assert isinstance(config, dict)
+    version = storage.run("--version", image=IMAGE).split()[1]
     assert config["Labels"]["org.opencontainers.image.version"] == version
     assert (config["User"], config["Entrypoint"]) == ("65532:65532", ["homeport"])
 
 
-def test_its_user_writes_nothing_and_its_bill_is_exact(storage: Path) -> None:
-    found = json.loads(run(storage, "-c", CONTENTS.read_text(), entrypoint="python"))
+def test_it_says_on_which_base_it_stands(storage: ImageStorage) -> None:
+    config = inspected(storage, IMAGE)["Config"]
+    assert isinstance(config, dict)
+    digest = inspected(storage, BASE)["Digest"]
+    assert config["Labels"]["org.opencontainers.image.base.name"] == BASE
+    assert config["Labels"]["org.opencontainers.image.base.digest"] == digest
+    bill = storage.run("/usr/share/doc/homeport/sbom.cdx.json", image=IMAGE, entrypoint="cat")
+    (base,) = json.loads(bill)["metadata"]["component"]["pedigree"]["ancestors"]
+    assert (base["name"], base["version"]) == (BASE.partition(":")[0], digest)
+
+
+def test_its_user_writes_nothing_and_its_bill_is_exact(storage: ImageStorage) -> None:
+    said = storage.run("-c", CONTENTS.read_text(), image=IMAGE, entrypoint="python")
+    found = json.loads(said)
     assert found["user"] == [65532, 65532]
     assert (found["writable"], found["wrote"]) == (["/tmp"], False)
     assert found["builders"] == []
@@ -92,6 +48,15 @@ def test_its_user_writes_nothing_and_its_bill_is_exact(storage: Path) -> None:
     assert found["listed packages"] == found["packages"]
 
 
+def test_everything_that_services_import_is_there_and_compiled(storage: ImageStorage) -> None:
+    said = storage.run("-c", IMPORTS.read_text(), image=IMAGE, entrypoint="python")
+    found = json.loads(said)
+    assert found["failed"] == {}
+    assert found["not compiled"] == []
+    assert found["not as recorded"] == []
+    assert found["imported"] > 400
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -99,5 +64,14 @@ def test_its_user_writes_nothing_and_its_bill_is_exact(storage: Path) -> None:
         pytest.param(["agent", "--unit=eu", "--server=127.0.0.1:7700"], id="agent"),
     ],
 )
-def test_services_take_their_settings_in_it(storage: Path, words: list[str]) -> None:
-    run(storage, *words, "--insecure", "--check-config")
+def test_services_take_their_settings_in_it(storage: ImageStorage, words: list[str]) -> None:
+    storage.run(*words, "--insecure", "--check-config", image=IMAGE)
+
+
+def test_a_second_build_is_the_same_to_the_byte(storage: ImageStorage) -> None:
+    """Layers, labels and all: the digest of an image is that of what it is made of."""
+    again = f"{IMAGE}-again"
+    build(storage.folder, again, HOMEPORT_BASE=BASE)
+    first, second = inspected(storage, IMAGE), inspected(storage, again)
+    assert second["RootFS"] == first["RootFS"]
+    assert second["Digest"] == first["Digest"]

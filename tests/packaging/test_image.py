@@ -3,38 +3,23 @@ all that the distributions are made of, and it has the commands that the charts 
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import shutil
 import subprocess
-import sys
 import tomllib
 from importlib.metadata import entry_points
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 from tests.support.chart_values import CASES
 from tests.support.helm_rendering import containers_of, pods_of, render
+from tests.support.image_scripts import script
 
 ROOT = Path(__file__).parents[2]
 RECIPE = (ROOT / "Containerfile").read_text()
-
-
-def script(name: str) -> ModuleType:
-    """A program of packaging/image, which is no package."""
-    specification = importlib.util.spec_from_file_location(
-        f"image_{name}", ROOT / f"packaging/image/{name}.py"
-    )
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[specification.name] = module  # dataclasses look their module up
-    specification.loader.exec_module(module)
-    return module
 
 
 lock, sbom = script("lock"), script("sbom")
@@ -144,6 +129,35 @@ def test_python_is_listed_where_no_package_is_it() -> None:
     assert list(sbom.interpreter([*packages, {"name": "python3.13-minimal"}])) == []
 
 
+DIGEST = "sha256:" + "5" * 64
+PYTHON = f"pkg:oci/python@sha256%3A{'5' * 64}?repository_url=docker.io/library/python"
+
+
+@pytest.mark.parametrize(
+    ("name", "digest", "version", "purl"),
+    [
+        pytest.param("docker.io/library/python:3.13-slim", DIGEST, DIGEST,
+                     f"{PYTHON}&tag=3.13-slim", id="a tag, and what it was"),
+        pytest.param(f"docker.io/library/python@{DIGEST}", "", DIGEST, PYTHON, id="a digest"),
+        pytest.param(f"docker.io/library/python:3.13-slim@{DIGEST}", DIGEST, DIGEST,
+                     f"{PYTHON}&tag=3.13-slim", id="both"),
+        pytest.param("docker.io/library/python:3.13-slim", "", "3.13-slim", None,
+                     id="a tag that nobody looked at"),
+        pytest.param("localhost:5000/Base", DIGEST, DIGEST,
+                     f"pkg:oci/base@sha256%3A{'5' * 64}?repository_url=localhost:5000/Base",
+                     id="a registry with a port"),
+        pytest.param("localhost:5000/base", "", None, None, id="neither"),
+    ],
+)  # fmt: skip
+def test_the_base_is_named_as_scanners_look_for_it(
+    name: str, digest: str, version: str | None, purl: str | None
+) -> None:
+    found = sbom.base_image(name, digest)
+    assert (found.get("version"), found.get("purl")) == (version, purl)
+    assert found["type"] == "container"
+    assert "@" not in found["name"]
+
+
 def test_the_bill_is_that_of_the_image_and_everything_hangs_on_it() -> None:
     ours = {"bom-ref": "a", "type": "library", "name": "homeport-server", "version": "1.2.3"}
     found = {
@@ -151,11 +165,22 @@ def test_the_bill_is_that_of_the_image_and_everything_hangs_on_it() -> None:
         "metadata": {"properties": [{"name": "cdx:reproducible", "value": "true"}]},
     }  # fmt: skip
     packages = list(sbom.debian_packages(STATUS, RELEASE))
-    made = sbom.bill_of_materials(found, packages)
+    base = sbom.base_image("localhost/base:1", DIGEST)
+    made = sbom.bill_of_materials(found, packages, base)
+    assert made["metadata"]["component"]["pedigree"] == {"ancestors": [base]}
     assert made["metadata"]["component"]["version"] == "1.2.3"
     assert [one["name"] for one in made["components"]] == ["homeport-server", "libc6", "python"]
     assert len(made["dependencies"][-1]["dependsOn"]) == 3
     assert made == json.loads(json.dumps(made))
+
+
+def test_a_file_that_does_not_compile_ends_the_build() -> None:
+    script_of_system = (ROOT / "packaging/image/trim.sh").read_text()
+    for text in (RECIPE, script_of_system):
+        joined = text.replace("\\\n", " ")
+        compiles = [line for line in joined.splitlines() if "compileall" in line]
+        assert compiles
+        assert not [line for line in compiles if re.search(r"compileall .*\|\||2>", line)]
 
 
 @pytest.mark.skipif(shutil.which("sh") is None, reason="there is no sh here")
