@@ -196,7 +196,7 @@ def authority_of(pods: PlayedPods) -> str:
     return found
 
 
-def test_the_charts_own_test_provisions_a_client(
+def test_the_pod_of_helm_test_provisions_a_client(
     running: ImageStorage, pods: PlayedPods, tmp_path: Path
 ) -> None:
     """`helm test`: a client is provisioned, explained and released, one container after another."""
