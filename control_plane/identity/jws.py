@@ -35,6 +35,7 @@ _eddsa = OKPAlgorithm()
 _encode = msgspec.json.Encoder().encode
 _URL = bytes.maketrans(b"+/", b"-_")
 _PLAIN = bytes.maketrans(b"-_", b"+/")
+_MAC_DIGITS = 43  # of an HMAC-SHA256 in base64url
 _BLOCK = hashlib.sha256().block_size
 _INNER = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER = bytes(byte ^ 0x5C for byte in range(256))
@@ -112,12 +113,14 @@ class Hs256Signer:
 
     def sign(self, claims: bytes) -> str:
         """The token of claims in JSON."""
-        message = self._header + base64url(claims)
+        # `base64url`, twice, without calling it: a ticket is made for most answers.
+        message = self._header + b2a_base64(claims, newline=False).translate(_URL).rstrip(b"=")
         # HMAC from pads that were hashed once: 0.7 us, where hmac.digest takes 1.7 us.
         inner, outer = self._inner.copy(), self._outer.copy()
         inner.update(message)
         outer.update(inner.digest())
-        return (message + b"." + base64url(outer.digest())).decode("ascii")
+        mac = b2a_base64(outer.digest())[:_MAC_DIGITS].translate(_URL)
+        return (message + b"." + mac).decode("ascii")
 
 
 class EddsaSigner:

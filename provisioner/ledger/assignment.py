@@ -7,8 +7,6 @@ escaping, and cells hold no quotes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import msgspec
 
 from control_plane import keys
@@ -19,9 +17,9 @@ from provisioner.ledger.provenance import Provenance
 _SOURCES = {source.value: source for source in LocationSource}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AssignmentRecord:
-    """client -> unit, at an epoch that grows with every move."""
+class AssignmentRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """client -> unit, at an epoch that grows with every move. A Struct, because every known client
+    has one read, which takes a quarter of the time that it does for a dataclass."""
 
     unit: str
     epoch: int  # from 1

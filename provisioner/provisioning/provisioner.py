@@ -296,7 +296,8 @@ class Provisioner:
             else:
                 self.denied(pending)
             return
-        if not pending.proof.proves(record):
+        proof = pending.proof
+        if not (proof.vouched or proof.proves(record)):
             # Before it is moved, and before anybody is told of it.
             if pending.joined is None:
                 self.denied(pending)
@@ -309,7 +310,6 @@ class Provisioner:
             and self._move_on_contact is not None
             and self._move_on_contact.begin(pending, found, record)
         ):
-            proof = pending.proof
             if proof.binds_known and proof.key and not record.key and self._binder is not None:
                 self._binder.bind(found, proof.key)
             self.stays(pending, record)
@@ -351,7 +351,7 @@ class Provisioner:
     def _told(self, pending: AnyPending, record: AssignmentRecord) -> AnyPending | None:
         """Whom to answer of those who asked, with the others joined to it: all who prove to be
         the client with this record. The others are denied. None: all of them."""
-        if pending.joined is None and pending.proof.proves(record):
+        if pending.joined is None and (pending.proof.vouched or pending.proof.proves(record)):
             return pending
         everybody = [pending, *(pending.joined or ())]
         proven = self._proven(everybody, lambda proof: proof.proves(record))

@@ -29,6 +29,7 @@ __all__ = [
     "key_value",
 ]
 
+_new = tuple.__new__
 _DELETE = 1  # mvccpb.Event.EventType
 
 
@@ -40,13 +41,10 @@ def first_key(prefix: bytes) -> bytes:
 
 def key_value(kv: Any) -> KeyValue:
     """The KeyValue that an mvccpb.KeyValue stands for."""
-    return KeyValue(
-        key=kv.key,
-        value=kv.value,
-        create_revision=kv.create_revision,
-        mod_revision=kv.mod_revision,
-        version=kv.version,
-        lease=kv.lease,
+    # The class itself takes its fields by way of a function in Python, at twice the time.
+    return _new(
+        KeyValue,
+        (kv.key, kv.value, kv.create_revision, kv.mod_revision, kv.version, kv.lease),
     )
 
 

@@ -53,11 +53,11 @@ def test_a_key_is_43_digits_of_base64url_and_nothing_else(text):
     "text",
     [
         "", "A" * 42, "A" * 44, "A" * 42 + "=", "A" * 42 + "+", "ä" * 43, "A" * 42 + " ",
-        "A" * 100_000, "A" * 43 + "\n",
+        "A" * 100_000, "A" * 43 + "\n", "\udcff" * 43,
     ],
     ids=[
         "empty", "short", "long", "padded", "other alphabet", "not ASCII", "a space", "huge",
-        "a line feed",
+        "a line feed", "not UTF-8",
     ],
 )  # fmt: skip
 def test_what_is_no_key_counts_as_none(text):
