@@ -175,10 +175,10 @@ class ShardedLedger:
             ledger.use_tracer(tracer)
 
     async def start(self) -> None:
-        await self.session.open()
         await self._shard_map_cache.replica.start()
         for ledger in self.cluster_ledgers.values():
             await ledger.start()
+        await self.session.open()
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
