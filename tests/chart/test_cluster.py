@@ -88,6 +88,19 @@ def test_logs_and_changed_secrets_reach_a_pod(cluster: Cluster, helm: Helm) -> N
     assert "GET /word" in helm.kubectl("logs", name)
 
 
+def test_a_command_in_a_pod_has_its_streams_and_its_exit_code(helm: Helm) -> None:
+    helm.install("s", CHART, values={"replicas": 1})
+    run = ("exec", "-i", "deployment/s", "--")
+    text = "".join(f"line {number}\n" for number in range(20_000))
+    assert helm.kubectl(*run, "cat", stdin=text) == text
+    assert helm.kubectl(*run, "sh", "-c", "echo $HOSTNAME").startswith("s-")
+    with pytest.raises(ToolFailed) as failed:
+        helm.kubectl(*run, "sh", "-c", "echo out; echo wrong >&2; exit 7")
+    assert (failed.value.returncode, failed.value.stdout) == (7, "out\n")
+    assert "wrong" in failed.value.stderr
+    helm("uninstall", "s", "--wait")
+
+
 def test_what_a_dry_run_on_the_server_refuses(cluster: Cluster) -> None:
     dry_run = DryRun(cluster.api())
     assert [word for said in dry_run.refusals(SCALER, "default") for word in said.split()

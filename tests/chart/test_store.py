@@ -14,14 +14,15 @@ import yaml
 
 from tests.support.kube.chart_versions import CHART
 from tests.support.kube.helm import Helm
-from tests.support.kube.operator import RELEASE, Operator
+from tests.support.kube.operator import RELEASE, SHARING, Operator
 from tests.support.kube.requirements import needs_cluster
 from tests.support.kube.tools import ToolFailed
 
 pytestmark = [needs_cluster(), pytest.mark.timeout(900)]
 ETCD = f"{RELEASE}-homeport-etcd"
-MADE = (f"{ETCD}-password", f"{ETCD}-tls", f"{RELEASE}-homeport-ca")
 SERVERS = f"{RELEASE}-homeport-provisioner"
+MADE = (f"{ETCD}-password", f"{ETCD}-tls", f"{RELEASE}-homeport-ca")
+SHARED = {"enabled": True, "volume": {"size": "1Gi"}}
 WITHIN_S = 120.0
 
 
@@ -72,40 +73,50 @@ def serves(operator: Operator) -> bool:
 
 def test_from_install_over_upgrades_to_what_is_kept(operator: Operator) -> None:
     helm = operator.helm
-    helm.install(RELEASE, CHART, values=values(operator))
+    helm.install(RELEASE, CHART, values=values(operator, sharing=SHARED))
     operator.declare("dublin")
     home = operator.homeport("provision", "phone", "--ip", "81.2.69.142")
     assert asks_for_a_password(operator)
 
     # Nothing has changed: what was made stays, and no pod goes.
     made, members, servers = secrets(helm, *MADE), pods(helm, ETCD), pods(helm, SERVERS)
-    helm.upgrade(RELEASE, CHART, values=values(operator))
+    shared = pods(helm, SHARING)
+    helm.upgrade(RELEASE, CHART, values=values(operator, sharing=SHARED))
     assert secrets(helm, *MADE) == made
     assert pods(helm, ETCD) == members
     assert pods(helm, SERVERS) == servers
+    assert pods(helm, SHARING) == shared
 
     # A Secret that is read at the start has: servers go, one after the other, and members stay.
     operator.secret("wrapping", {"wrapping.key": f"{'A' * 43}=", "other": "1"})
-    helm.upgrade(RELEASE, CHART, values=values(operator))
+    helm.upgrade(RELEASE, CHART, values=values(operator, sharing=SHARED))
     assert pods(helm, SERVERS).keys().isdisjoint(servers)
+    assert pods(helm, SHARING) != shared
     assert pods(helm, ETCD) == members
 
     # Another name for the servers: a new certificate, of the CA that callers have.
-    before = secrets(helm, f"{SERVERS}-tls")
-    named = values(operator, tls={"source": "generate", "hosts": ["provision.example.net"]})
+    shown = (f"{SERVERS}-tls", f"{SHARING}-tls")
+    before = secrets(helm, *shown)
+    named = values(
+        operator,
+        tls={"source": "generate", "hosts": ["provision.example.net"]},
+        sharing=SHARED,
+    )
     helm.upgrade(RELEASE, CHART, values=named)
-    after = secrets(helm, f"{SERVERS}-tls")
-    assert after[f"{SERVERS}-tls"]["tls.crt"] != before[f"{SERVERS}-tls"]["tls.crt"]
-    assert after[f"{SERVERS}-tls"]["ca.crt"] == before[f"{SERVERS}-tls"]["ca.crt"]
+    after = secrets(helm, *shown)
+    for name in shown:
+        assert after[name]["tls.crt"] != before[name]["tls.crt"]
+        assert after[name]["ca.crt"] == before[name]["ca.crt"]
     assert secrets(helm, *MADE) == made
 
     # What is kept is found again by the next release of this name.
     helm("uninstall", RELEASE, "--wait")
     until(lambda: not any(one.startswith("pod/") for one in helm.left_over()))
     volumes = {f"persistentvolumeclaim/data-{ETCD}-{number}" for number in range(3)}
+    volumes.add(f"persistentvolumeclaim/data-{SHARING}-0")
     left_over = {one for one in helm.left_over() if f"{RELEASE}-homeport" in one}
     assert left_over == {f"secret/{ETCD}-password", *volumes}
-    helm.install(RELEASE, CHART, values=values(operator))
+    helm.install(RELEASE, CHART, values=values(operator, sharing=SHARED))
     assert operator.homeport("get", "phone")["unit"] == home["unit"]
 
 

@@ -1,7 +1,7 @@
 """Reads and writes the objects of a cluster: JSON over HTTPS, with an operator's token.
 
 For what a node and its tests do; what an operator does goes through kubectl and Helm. Blocking;
-a client is used by one thread.
+threads that share a client take turns.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import json
 import ssl
+import threading
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -34,6 +35,7 @@ class KubeApi:
         self._trust = ssl.create_default_context(cafile=str(ca))
         self._token = token
         self._connection: http.client.HTTPSConnection | None = None
+        self._turn = threading.Lock()
 
     def get(self, path: str, **query: str) -> dict[str, Any]:
         return self._call("GET", path + (f"?{urlencode(query)}" if query else ""), None)
@@ -89,6 +91,12 @@ class KubeApi:
         return read
 
     def _send(self, method: str, path: str, body: bytes | None, content: str) -> tuple[int, bytes]:
+        with self._turn:
+            return self._exchange(method, path, body, content)
+
+    def _exchange(
+        self, method: str, path: str, body: bytes | None, content: str
+    ) -> tuple[int, bytes]:
         headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
         if body is not None:
             headers["Content-Type"] = content
@@ -104,7 +112,7 @@ class KubeApi:
         except (http.client.RemoteDisconnected, ConnectionError):
             connection.close()
             if reused and method == "GET":  # closed while it was idle
-                return self._send(method, path, body, content)
+                return self._exchange(method, path, body, content)
             raise
         except BaseException:  # the connection is no good to whoever comes next
             connection.close()

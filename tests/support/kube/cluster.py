@@ -64,7 +64,7 @@ class Cluster:
         return self._programs.pids
 
     def api(self) -> KubeApi:
-        """A new client, for one thread."""
+        """A new client."""
         return KubeApi(f"{LOOPBACK}:{self._port}", self._ca, self._token)
 
     def kubectl(self, *words: str, stdin: str | None = None) -> str:

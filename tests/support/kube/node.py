@@ -27,8 +27,8 @@ import yaml
 from tests.support.kube.api import ApiRefused, KubeApi
 from tests.support.kube.issuer import Issuer
 from tests.support.kube.namespace import POD_GATEWAY
+from tests.support.kube.node_server import KUBELET_PORT, NodeServer
 from tests.support.kube.pod import Pod
-from tests.support.kube.pod_logs import KUBELET_PORT, PodLogs
 from tests.support.kube.pod_network import PodNetworks
 from tests.support.kube.services import Services
 
@@ -55,7 +55,7 @@ class Nodes:
         self._pods: dict[str, Pod] = {}
         self._heartbeat_s = 0.0
         self._claims.mkdir(parents=True)
-        self._logs = PodLogs(folder)
+        self._server = NodeServer(folder, self._inside)
         self._issuer = Issuer(api)
 
     def register(self) -> None:
@@ -96,7 +96,7 @@ class Nodes:
         self._services.show(services, list(placed.values()))
 
     def stop(self) -> None:
-        self._logs.close()
+        self._server.close()
         for pod in self._pods.values():
             pod.halt.set()
         for pod in self._pods.values():
@@ -117,6 +117,14 @@ class Nodes:
         )
         pod.start()
         return pod
+
+    def _inside(self, namespace: str, name: str, container: str, words: list[str]) -> list[str]:
+        """The words as a process in a container that runs. Raises KeyError."""
+        for pod in list(self._pods.values()):
+            metadata = pod.document["metadata"]
+            if (metadata["namespace"], metadata["name"]) == (namespace, name):
+                return pod.inside(container, words)
+        raise KeyError(name)
 
     def _balance(self, services: list[dict[str, Any]]) -> None:
         """The address of a load balancer is that in the cluster."""
@@ -184,6 +192,8 @@ def _node_status(name: str) -> dict[str, Any]:
             {"type": "InternalIP", "address": POD_GATEWAY},
             {"type": "Hostname", "address": name},
         ],
+        # `kubectl exec` comes as it is, and not as SPDY.
+        "declaredFeatures": ["ExtendWebSocketsToKubelet"],
         "daemonEndpoints": {"kubeletEndpoint": {"Port": KUBELET_PORT}},
         "conditions": [
             {

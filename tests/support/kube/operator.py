@@ -16,11 +16,16 @@ from control_plane.auth.credentials import TOKEN_BYTES, new_token
 from control_plane.auth.tokens import digest_of
 from tests.support.certificates import Authority
 from tests.support.kube.helm import Helm
+from tests.support.kube.images import PROJECT
 from tests.support.kube.tools import KUBECTL, ToolFailed, run
 
 RELEASE = "hp"
 SERVER = f"{RELEASE}-homeport-provisioner"
-OPERATOR_TOKEN, AGENT_TOKEN = (new_token(bytes([number]) * TOKEN_BYTES) for number in (1, 2))
+SHARING = f"{RELEASE}-homeport-sharing"
+PLATFORM = "kitchen"
+OPERATOR_TOKEN, AGENT_TOKEN, PLATFORM_TOKEN = (
+    new_token(bytes([number]) * TOKEN_BYTES) for number in (1, 2, 3)
+)
 IMAGE = {"repository": "registry.example.com/homeport"}
 _RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
 _PLACES = {"dublin": (53.3, -6.3, "IE"), "milan": (45.5, 9.2, "IT")}
@@ -51,11 +56,18 @@ class Operator:
             for name, token, role, more in (
                 ("operator", OPERATOR_TOKEN, "admin", ""),
                 ("agents", AGENT_TOKEN, "unit", f"units = {json.dumps(list(_PLACES))}\n"),
+                (
+                    "platform",
+                    PLATFORM_TOKEN,
+                    "platform",
+                    f'tenant = "default"\nplatform = "{PLATFORM}"\n',
+                ),
             )
         )
         self.secret("hp-tokens", {"tokens.toml": tokens})
         self.secret("operator-token", {"token": OPERATOR_TOKEN})
         self.secret("agent-token", {"token": AGENT_TOKEN})
+        self.secret("platform-token", {"token": PLATFORM_TOKEN})
         if store is not None:
             self.helm.kubectl("apply", "-f", str(store))
             self.helm.kubectl("rollout", "status", "statefulset/etcd", "--timeout=120s")
@@ -120,14 +132,43 @@ class Operator:
         path.write_text(yaml.safe_dump({"units": [entry]}))
         self.homeport("units", "apply", str(path))
 
-    def homeport(self, *words: str) -> Any:
-        """The document that a command prints. Raises ToolFailed."""
+    def homeport(self, *words: str, server: str = "") -> Any:
+        """The document that a command prints. server: another than the provisioning one. Raises
+        ToolFailed."""
         ca, token = self.folder / "ca.crt", self.folder / "token"
         self.content(f"{SERVER}-tls", "ca.crt", ca)
         token.touch(0o600)
         token.write_text(OPERATOR_TOKEN)
-        where = [f"--server={self.server}", f"--ca={ca}", f"--token-file={token}"]
+        where = [f"--server={server or self.server}", f"--ca={ca}", f"--token-file={token}"]
         return json.loads(self.command(*words, *where, "-o", "json"))
+
+    def submit(self, application: str, *words: str) -> None:
+        """One of the applications of this repository, to the data-sharing server."""
+        folder = PROJECT / "data-sharing" / "applications" / application
+        server = f"{SHARING}.{self.helm.namespace}.svc:7703"
+        self.homeport("apps", "submit", str(folder / "manifest.yaml"), *words, server=server)
+
+    def console(self, *words: str, stdin: str | None = None) -> str:
+        """What a command prints that is run in the console's pod, without options of where.
+        Raises ToolFailed."""
+        pod = f"deployment/{RELEASE}-homeport-console"
+        return self.helm.kubectl("exec", "-i", pod, "--", "homeport", *words, stdin=stdin)
+
+    def provision_over_http(self, client: str, address: str) -> Any:
+        """What the provisioning servers' HTTP answers at its Service, to curl as the notes of the
+        release have it. Raises ToolFailed."""
+        ca = self.folder / "ca.crt"
+        self.content(f"{SERVER}-tls", "ca.crt", ca)
+        where = f"https://{SERVER}.{self.helm.namespace}.svc:7702"
+        command = [
+            "curl", "--silent", "--show-error", "--fail-with-body", "--max-time", "30",
+            "--cacert", str(ca), "--request", "POST",
+            "--header", f"authorization: Bearer {OPERATOR_TOKEN}",
+            "--header", "content-type: application/json",
+            "--data", json.dumps({"address": address}),
+            f"{where}/v1/tenants/default/clients/{client}:provision",
+        ]  # fmt: skip
+        return json.loads(run(self.helm.cluster.as_client(self.helm.namespace, *command)))
 
     def command(self, *words: str) -> str:
         """What `homeport` prints where names of services are known. Raises ToolFailed."""

@@ -180,6 +180,13 @@ class Pod(threading.Thread):
             for one in self.document["spec"].get(key) or ()
         ]
 
+    def inside(self, container: str, words: list[str]) -> list[str]:
+        """The words as a process in the container. Raises KeyError where it does not run."""
+        for run in self._mains:
+            if run.name == container and run.is_running and run.image is not None:
+                return self._sandbox.command(run.document, run.image, words)
+        raise KeyError(container)
+
     @property
     def is_leaving(self) -> bool:
         return self.halt.is_set() or "deletionTimestamp" in self.document["metadata"]
