@@ -18,7 +18,7 @@ FOLDER = Path("/nowhere")
 # Each component once with little and once with much.
 PLAYED = {
     "homeport": ["a-store-of-its-own-by-cert-manager", "sharing-and-a-platform", "keys",
-                 "everything-around", "nothing-around"],
+                 "everything-around", "nothing-around", "http-alone", "a-console"],
     "homeport-unit": list(UNITS),
 }  # fmt: skip
 # What podman does by itself, and what only a cluster reads.
