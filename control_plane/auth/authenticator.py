@@ -65,9 +65,6 @@ class Authenticator:
     def caller(self, shown: ShownCredentials, identity: PeerIdentity | None) -> Caller | None:
         """Who showed this over a connection with that identity; None: it shows nothing that names
         anybody. Raises Unauthenticated."""
-        token = shown.group_token
-        if token and self._strangers_enrol and self._tokens.current().find(token) is None:
-            return None  # as all of the below would say
         bearer = shown.bearer()
         certificate = self._certificates.caller(identity) if self._certificates else None
         if bearer is None:
@@ -82,6 +79,11 @@ class Authenticator:
                 f"{certificate.name} sent the credential of {quoted(caller.name)}",
             )
         return caller
+
+    def names_nobody(self, group_token: str) -> bool:
+        """Whether `caller` is sure to say None to whoever shows this as ShownCredentials has it,
+        over whatever connection."""
+        return self._strangers_enrol and self._tokens.current().find(group_token) is None
 
     def note_stranger(self, shown: ShownCredentials, identity: PeerIdentity | None) -> None:
         """That somebody of whom `caller` says None was turned away: why, where it is for what the

@@ -6,6 +6,7 @@ import pytest
 
 from control_plane.auth.access_control import AccessControl
 from control_plane.auth.callers import ANYONE_LOCAL, STRANGER, Caller
+from control_plane.auth.certificate_callers import CertificateCallers
 from control_plane.auth.method_access import access_of_services
 from control_plane.auth.roles import Role, with_implied
 from control_plane.auth.shown import ShownCredentials
@@ -103,3 +104,43 @@ def test_what_a_proxy_forwards_counts_only_where_it_is_trusted():
     trusting = Callers(Proxies(parse_networks(["192.0.2.0/24"])), AccessControl(METHODS, None))
     assert trusting.address(call) == "198.51.100.7"
     assert trusting.peer_of_context(Context()) == "192.0.2.1"
+
+
+CERTIFICATES = CertificateCallers({"example.net"}, {})
+
+
+@pytest.mark.parametrize("listed", [True, False], ids=["in the tokens file", "not there"])
+@pytest.mark.parametrize("certificates", [CERTIFICATES, None], ids=["certificates", "none"])
+@pytest.mark.parametrize("clients_enrol", [True, False], ids=["serves", "does not"])
+@pytest.mark.parametrize("method", [PROVISION, f"/{NAME}/ProvisionMany", "/x.Y/Z"])
+def test_the_shorter_way_says_stranger_where_the_whole_one_does(
+    listed, certificates, clients_enrol, method
+):
+    edge = Caller(name="edge", roles=with_implied({Role.CLIENT}))
+    tokens = tokens_of(**({"hmac.g.x": edge} if listed else {}))
+    control = AccessControl(
+        METHODS, authenticator_of(tokens, clients_enrol=clients_enrol, certificates=certificates)
+    )
+    shown = ShownCredentials(Call("hmac.g.x").metadata())
+    short = control.strangers_by_group_token(method)(shown.group_token)
+    try:
+        whole = control.admit_shown(method, shown) is STRANGER
+    except (Unauthenticated, PermissionDenied):
+        whole = False
+    # Where certificates name callers, the shorter one leaves it to the other.
+    assert short is (whole and certificates is None)
+
+
+def test_where_nobody_is_asked_nobody_is_a_stranger():
+    assert not AccessControl(METHODS, None).strangers_by_group_token(PROVISION)("hmac.g.x")
+
+
+@pytest.mark.parametrize("tenant", ["", "city"])
+def test_a_stranger_by_a_groups_token_is_of_the_tenant_it_names_or_the_default_one(tenant):
+    by = Callers(
+        Proxies(), AccessControl(METHODS, authenticator_of(tokens_of(), clients_enrol=True))
+    )
+    admitted = admit(by, Call("hmac.g.x"), tenant, declares=False)
+    assert admitted == (STRANGER, tenant or "default")
+    with pytest.raises(PermissionDenied, match="may not say where a client is"):
+        admit(by, Call("hmac.g.x"), tenant, declares=True)
