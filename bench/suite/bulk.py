@@ -12,7 +12,7 @@ from contextlib import ExitStack
 
 from bench.ceilings import raw_etcd, raw_sqlite
 from bench.load.stream import Bulk, feed
-from bench.suite.measurement import Failed, Measurement, Ratio, Samples
+from bench.suite.measurement import WARM_UP, Failed, Measurement, Ratio, Samples, divisor
 from bench.suite.processes import etcd, provisioner, scratch
 
 BATCHES = 100  # of 1,000 clients
@@ -45,7 +45,6 @@ def keep_best(samples: Samples, name: str, names: Sequence[str]) -> None:
 
 def measure(samples: Samples, rounds: int, quick: bool, tick: Callable[[], None]) -> None:
     """Two provisioners stand throughout; ceilings and ours take turns."""
-    scale = 5 if quick else 1
     with ExitStack() as stack:
         folder = stack.enter_context(scratch())
         url = stack.enter_context(etcd(folder))
@@ -53,9 +52,9 @@ def measure(samples: Samples, rounds: int, quick: bool, tick: Callable[[], None]
         on_etcd = stack.enter_context(provisioner(url, "auto", folder))["grpc"]
         embedded = f"embedded:{folder / 'embedded' / 'store.db'}"
         on_sqlite = stack.enter_context(provisioner(embedded, "auto", folder))["grpc"]
-        for number in range(-1, rounds):
-            kept = samples if number >= 0 else Samples()  # round -1 warms everything up
-            name = secrets.token_hex(3)
+        for number in range(WARM_UP, rounds):
+            kept = samples if number != WARM_UP else Samples()
+            name, scale = secrets.token_hex(3), divisor(number, quick=quick)
             for in_flight in IN_FLIGHT:
                 rate = raw_etcd.measure(endpoint, TRANSACTIONS // scale, in_flight)
                 kept.add(raw_txn(in_flight), rate)

@@ -65,8 +65,10 @@ def measure(samples: Samples, rounds: int, quick: bool, tick: Callable[[], None]
         checked = Side(name="auth_new", pid=int(asking["pid"]),
                        run=partial(ask, asking, group_key))  # fmt: skip
         none = Side(name="open_new", pid=int(plain["pid"]), run=partial(ask, plain, ""))
-        for number in range(-1, rounds):  # round -1 warms everything up
-            ask_in_pairs(samples if number >= 0 else Samples(), checked, none)
+        ask_in_pairs(Samples(), checked, none, pairs=1)  # warms everything up
+        tick()
+        for _ in range(rounds):
+            ask_in_pairs(samples, checked, none)
             tick()
 
 

@@ -48,8 +48,10 @@ def measure(samples: Samples, rounds: int, quick: bool, tick: Callable[[], None]
         pid = int(server["pid"])
         http = Side(name="http_new", pid=pid, run=over_http)
         grpc = Side(name="grpc_new", pid=pid, run=over_grpc)
-        for number in range(-1, rounds):  # round -1 warms everything up
-            ask_in_pairs(samples if number >= 0 else Samples(), http, grpc)
+        ask_in_pairs(Samples(), http, grpc, pairs=1)  # warms everything up
+        tick()
+        for _ in range(rounds):
+            ask_in_pairs(samples, http, grpc)
             tick()
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import maxminddb
 import maxminddb_rust
 
-from bench.suite.measurement import Measurement, Ratio, Samples
+from bench.suite.measurement import WARM_UP, Measurement, Ratio, Samples, divisor
 from bench.workloads import addresses
 from control_plane.fleet.unit import UnitId
 from provisioner.geo.database import GeoDatabase, bundled_path
@@ -22,10 +22,10 @@ from provisioner.placement.fleet import PlacementFleet, PlacementUnit
 from provisioner.placement.occupancy import Occupancy
 
 CLIENTS = 200_000  # asked for in one pass
-PASSES = 30
+PASSES = 10
 CHANGE_EVERY = 1_000  # decisions: one step is 5 % of a unit, here one of 20,000 clients
 ROOM = 1_000_000  # slots: no unit fills
-LOOKUPS = 1_000_000
+LOOKUPS = 300_000
 
 
 def fleet(count: int) -> PlacementFleet:
@@ -110,8 +110,7 @@ def _rate(work: Callable[[str], object], texts: list[str]) -> float:
 def measure(samples: Samples, rounds: int, quick: bool, tick: Callable[[], None]) -> None:
     """Alternates small and large fleets, and our lookups with the raw ones. No address is
     looked up twice in a round."""
-    scale = 5 if quick else 1
-    texts = random_public_addresses(LOOKUPS // scale)
+    texts = random_public_addresses(LOOKUPS // divisor(0, quick=quick))
     database = GeoDatabase.open()
     locator = Locator(lambda: database)
     c_reader = maxminddb.open_database(str(bundled_path()), maxminddb.MODE_MMAP_EXT)
@@ -119,14 +118,14 @@ def measure(samples: Samples, rounds: int, quick: bool, tick: Callable[[], None]
     path = ("country", "iso_code")
     places = [locator.locate(address, None, None) for address in addresses()]
     few, many = Decisions(10, places), Decisions(10_000, places)
-    for number in range(-1, rounds):
-        kept = samples if number >= 0 else Samples()  # round -1 warms everything up
-        kept.add("decide_10_units_per_s", few.per_s(PASSES // scale))
-        kept.add("decide_10000_units_per_s", many.per_s(PASSES // scale))
-        kept.add("decide_10_units_changing_per_s", few.changing_per_s(max(1, PASSES // 5 // scale)))
-        kept.add(
-            "decide_10000_units_changing_per_s", many.changing_per_s(max(1, PASSES // 5 // scale))
-        )
+    for number in range(WARM_UP, rounds):
+        kept = samples if number != WARM_UP else Samples()
+        passes = PASSES // divisor(number, quick=quick)
+        changing = max(1, passes // 2)
+        kept.add("decide_10_units_per_s", few.per_s(passes))
+        kept.add("decide_10000_units_per_s", many.per_s(passes))
+        kept.add("decide_10_units_changing_per_s", few.changing_per_s(changing))
+        kept.add("decide_10000_units_changing_per_s", many.changing_per_s(changing))
         kept.add("maxminddb_c_get_per_s", _rate(c_reader.get, texts))
         kept.add("locate_per_s", _rate(lambda text: locator.locate(text, None, None), texts))
         rust = _rate(lambda text: rust_reader.get_path(text, path), texts)

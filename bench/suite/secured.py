@@ -52,8 +52,10 @@ def measure(samples: Samples, rounds: int, quick: bool, tick: Callable[[], None]
 
         secured = Side(name="tls_new", pid=int(tls["pid"]), run=partial(ask, tls, str(ca_file)))
         clear = Side(name="plain_new", pid=int(plain["pid"]), run=partial(ask, plain, ""))
-        for number in range(-1, rounds):  # round -1 warms everything up
-            ask_in_pairs(samples if number >= 0 else Samples(), secured, clear)
+        ask_in_pairs(Samples(), secured, clear, pairs=1)  # warms everything up
+        tick()
+        for _ in range(rounds):
+            ask_in_pairs(samples, secured, clear)
             tick()
 
 

@@ -9,14 +9,14 @@ from statistics import median
 
 from bench.load.load_processes import LoadProcesses
 from bench.load.results import LoadResult
-from bench.suite.measurement import Failed, Measurement, Ratio, Samples
+from bench.suite.measurement import WARM_UP, Failed, Measurement, Ratio, Samples, divisor
 from bench.suite.processes import echo, etcd, provisioner, roomy_fleet, scratch
-from bench.workloads import ECHO, Provisions, sample_response
+from bench.workloads import ECHO, PROVISION, Provisions, sample_response
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 
 # Calls per load process and round: about three seconds each, by their own speeds. Known
 # clients are the new ones of the same round, asked for again.
-COUNTS = {"echo": 11_000, "native_echo": 80_000, "new": 25_000, "grpcio": 5_000}
+COUNTS = {"echo": 11_000, "native_echo": 50_000, "new": 25_000, "grpcio": 5_000}
 SIZE_TOLERANCE = 0.05
 
 
@@ -64,18 +64,13 @@ def same_size(ours: LoadResult, echoed: LoadResult) -> tuple[float, float]:
     return sizes[0], sizes[1]
 
 
+def calls(kind: str, share: int, run: str, path: str = PROVISION) -> Provisions:
+    """share: by what the usual count is divided."""
+    return Provisions(run=run, count=COUNTS[kind] // share, path=path)
+
+
 def measure(samples: Samples, rounds: int, quick: bool, tick: Callable[[], None]) -> None:
     """Four servers stand throughout; in each round every one of them is asked in turn."""
-    scale = 5 if quick else 1
-
-    def calls(kind: str, run: str, path: str | None = None) -> Provisions:
-        count = COUNTS[kind] // scale
-        return (
-            Provisions(run=run, count=count, path=path)
-            if path
-            else Provisions(run=run, count=count)
-        )
-
     with ExitStack() as stack:
         folder = stack.enter_context(scratch())
         grpcio_echo = stack.enter_context(echo("grpcio", folder))
@@ -84,18 +79,18 @@ def measure(samples: Samples, rounds: int, quick: bool, tick: Callable[[], None]
         default = stack.enter_context(provisioner(url, "auto", folder))["grpc"]
         grpcio = stack.enter_context(provisioner(url, "grpcio", folder))["grpc"]
         load = stack.enter_context(LoadProcesses())
-        for number in range(-1, rounds):  # round -1 warms everything up
-            name = secrets.token_hex(4)
-            echoed = check_echo(load.run(grpcio_echo, calls("echo", name, ECHO)))
-            new = check_provisioned(load.run(default, calls("new", name)), existing=False)
-            fast = check_echo(load.run(native_echo, calls("native_echo", name, ECHO)))
-            known = check_provisioned(load.run(default, calls("new", name)), existing=True)
+        for number in range(WARM_UP, rounds):
+            name, share = secrets.token_hex(4), divisor(number, quick=quick)
+            echoed = check_echo(load.run(grpcio_echo, calls("echo", share, name, ECHO)))
+            new = check_provisioned(load.run(default, calls("new", share, name)), existing=False)
+            fast = check_echo(load.run(native_echo, calls("native_echo", share, name, ECHO)))
+            known = check_provisioned(load.run(default, calls("new", share, name)), existing=True)
             slow = check_provisioned(
-                load.run(grpcio, calls("grpcio", "g" + name[1:])), existing=False
+                load.run(grpcio, calls("grpcio", share, "g" + name[1:])), existing=False
             )
             tick()
             sizes = same_size(new, echoed)
-            if number < 0:
+            if number == WARM_UP:
                 continue
             samples.add("echo_per_s", echoed.per_s)
             samples.add("provision_new_per_s", new.per_s)
