@@ -35,6 +35,12 @@ _SECRET = "a secret: as a file of a Secret alone"
 _OF_DEMOS = "a clock of demos and tests"
 _READY = "the readiness probe looks for it"
 _LISTEN = "ports are the chart's, and so are its Services"
+_STORE = {
+    "store": "`store.endpoints`", "store_ca": "`store.tls.caSecret`",
+    "store_certificate": "`store.tls.certificateSecret`",
+    "store_key": "`store.tls.certificateSecret`", "store_user": "`store.user`",
+    "store_password": _SECRET, "store_password_file": "`store.password.secret`",
+}  # fmt: skip
 _SERVERS = {
     "tokens": "`tokens.secret`", "tls_certificate": "`tls.source`", "tls_key": "`tls.source`",
     "tls_client_ca": "`tls.clientCa.secret`",
@@ -47,20 +53,18 @@ _SERVERS = {
 OURS: dict[str, tuple[type[ServiceSettings], dict[str, str]]] = {
     "provisioner": (ProvisionerSettings, {
         **_SERVERS,
-        "store": "`store.endpoints`", "assignment_stores": "`store.assignmentStores`",
+        **_STORE, "assignment_stores": "`store.assignmentStores`",
         "geo": "`geo.volume`", "geo_overrides": "`geo.overrides`",
         "snapshot": "`provisioner.snapshot`", "http_listen": "`provisioner.http.enabled`",
         "workers": "a pod is one process: `provisioner.replicas`",
         "master_key_file": "`keys.masterSecret`",
         "unit_ca": "`units.caSecret`", "unit_certificate": "`units.certificateSecret`",
-        "unit_key": "`units.certificateSecret`", "store_ca": "`store.tls.caSecret`",
-        "store_certificate": "`store.tls.certificateSecret`",
-        "store_key": "`store.tls.certificateSecret`", "store_user": "`store.user`",
-        "store_password": _SECRET, "store_password_file": "`store.password.secret`",
+        "unit_key": "`units.certificateSecret`",
     }),
     "sharing": (SharingSettings, {
         **_SERVERS, "http_listen": _LISTEN, "data_dir": "its volume", "compiled_dir": "its volume",
         "signing_key": "`keys.signingSecret`", "clock_file": _OF_DEMOS,
+        **_STORE, "store": "`sharing.tenantQuotas`",
     }),
     "platform": (PlatformSettings, {
         "name": "`platform.name`", "server": "`platform.server`", "data_dir": "its volume",

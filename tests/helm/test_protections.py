@@ -28,6 +28,7 @@ DRAINED = [
     }
     for drain_s in DRAINS
 ]  # fmt: skip
+FOLLOWING = LIMITED | {"sharing": {"enabled": True, "tenantQuotas": True}}
 # Ports of each component: those that callers use, and that of metrics.
 PORTS = {
     "provisioner": ({7700, 7702}, 7701), "sharing": ({7703, 7704}, 7705), "platform": (set(), 7707),
@@ -38,8 +39,8 @@ COMPONENT = "app.kubernetes.io/component"
 
 @cache
 def everything() -> list[list[Manifest]]:
-    """Of ALL, LIMITED and DRAINED, rendered at once."""
-    return [one.manifests() for one in render("homeport", [ALL, LIMITED, *DRAINED])]
+    """Of ALL, LIMITED, DRAINED and FOLLOWING, rendered at once."""
+    return [one.manifests() for one in render("homeport", [ALL, LIMITED, *DRAINED, FOLLOWING])]
 
 
 def of_kind(kind: str, which: int = 0) -> dict[str, Manifest]:
@@ -83,6 +84,29 @@ def test_the_store_is_reached_by_servers_and_members_alone() -> None:
         {"provisioner"}, {"etcd-password"},
     ]  # fmt: skip
     assert [selected(one["podSelector"]) for one in rules[2380]] == [{"etcd"}]
+
+
+def test_data_sharing_reaches_the_store_where_it_follows_quotas_and_sees_no_key_of_its_ca() -> None:
+    policies = of_kind("NetworkPolicy", -1)
+    calls = {
+        rule["ports"][0]["port"]: selected(rule["to"][0]["podSelector"])
+        for rule in policies["sharing"]["spec"]["egress"][1:]
+    }
+    assert calls == {2379: {"etcd"}}
+    (callers,) = (
+        rule["from"]
+        for rule in policies["etcd"]["spec"]["ingress"]
+        if rule["ports"][0]["port"] == 2379
+    )
+    assert [selected(one["podSelector"]) for one in callers] == [
+        {"provisioner"}, {"etcd-password"}, {"sharing"},
+    ]  # fmt: skip
+    pod = dict(pods_of(everything()[-1]))["sharing"]
+    items = {one["name"]: one["secret"].get("items") for one in pod["volumes"] if "secret" in one}
+    assert items["store-ca"] == [{"key": "ca.crt", "path": "ca.crt"}]
+    assert items["store-password"] == [{"key": "password", "path": "password"}]
+    without = dict(pods_of(everything()[0]))["sharing"]
+    assert not {one["name"] for one in without["volumes"]} & {"store-ca", "store-password"}
 
 
 @pytest.mark.parametrize(

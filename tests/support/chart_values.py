@@ -80,6 +80,18 @@ HOMEPORT: dict[str, dict[str, Any]] = {
         "units": {"caSecret": "ca", "certificateSecret": "tls"},
         "geo": {"volume": {"persistentVolumeClaim": {"claimName": "geo"}}},
     },
+    "sharing-that-follows-quotas": BASE | {
+        "store": STORE | {
+            "user": "homeport", "password": {"secret": "password"},
+            "tls": {"caSecret": "ca", "certificateSecret": "tls"},
+        },
+        "sharing": {"enabled": True, "tenantQuotas": True},
+        "networkPolicy": {"egress": {"enabled": True}},
+    },
+    "sharing-that-follows-quotas-of-a-store-of-its-own": MADE | {
+        "etcd": {"enabled": True}, "sharing": {"enabled": True, "tenantQuotas": True},
+        "networkPolicy": {"egress": {"enabled": True}},
+    },
     "sharing-and-a-platform": SHARING | {
         "sharing": {"enabled": True, "settings": {"retain_bytes": 4 << 30, "drain_s": 30}},
         "platform": {"enabled": True, "token": {"secret": "token"}, "certificateSecret": "tls",

@@ -20,6 +20,12 @@
 {{- end }}
 {{- end -}}
 
+{{- /* Pods of this release that call its etcd, with commas. */ -}}
+{{- define "homeport.etcdCallers" -}}
+provisioner,etcd-password
+{{- if and .Values.sharing.enabled .Values.sharing.tenantQuotas }},sharing{{ end -}}
+{{- end -}}
+
 {{- /* The store: the pods of this release, or the ports of the endpoints wherever they are, for a
 policy knows no names. */ -}}
 {{- define "homeport.storeEgress" -}}

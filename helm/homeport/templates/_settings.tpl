@@ -60,10 +60,8 @@
 {{- define "homeport.provisionerSettings" -}}
 {{- $v := .Values -}}
 {{- $store := fromJson (include "homeport.store" .) -}}
-{{- if not $store.endpoints }}{{ fail "store.endpoints names etcd, as host:port; or say etcd.enabled" }}{{ end -}}
 {{- $scheme := ternary "etcds" "etcd" $store.tls -}}
 {{- $all := dict "listen" "0.0.0.0:7700" "metrics_listen" "0.0.0.0:7701" -}}
-{{- $_ := set $all "store" (printf "%s://%s" $scheme (join "," $store.endpoints)) -}}
 {{- $clusters := list -}}
 {{- range $name, $endpoints := $v.store.assignmentStores -}}
 {{- $clusters = append $clusters (printf "%s=%s://%s" $name $scheme (join "," $endpoints)) -}}
@@ -85,9 +83,8 @@
 {{- toToml (merge $all (fromJson (include "homeport.access" .)) $v.provisioner.settings) -}}
 {{- end -}}
 
-{{- /* name, secret and mount of what the provisioning servers read at their start alone. */ -}}
-{{- define "homeport.provisionerSecrets" -}}
-{{- $v := .Values -}}
+{{- /* name and Secret of what a caller of the store reads at its start, as JSON. */ -}}
+{{- define "homeport.storeSecrets" -}}
 {{- $found := dict -}}
 {{- $store := fromJson (include "homeport.store" .) -}}
 {{- with $store.password }}{{ $_ := set $found "store-password" . }}{{ end -}}
@@ -95,6 +92,13 @@
 {{- with $store.ca }}{{ $_ := set $found "store-ca" . }}{{ end -}}
 {{- with $store.certificate }}{{ $_ := set $found "store-certificate" . }}{{ end -}}
 {{- end -}}
+{{- toJson $found -}}
+{{- end -}}
+
+{{- /* name, secret and mount of what the provisioning servers read at their start alone. */ -}}
+{{- define "homeport.provisionerSecrets" -}}
+{{- $v := .Values -}}
+{{- $found := fromJson (include "homeport.storeSecrets" .) -}}
 {{- with $v.keys.wrappingSecret }}{{ $_ := set $found "wrapping" . }}{{ end -}}
 {{- with $v.keys.passphraseSecret }}{{ $_ := set $found "passphrase" . }}{{ end -}}
 {{- with $v.keys.masterSecret }}{{ $_ := set $found "master-keys" . }}{{ end -}}
@@ -112,6 +116,7 @@
 {{- /* The same of the data-sharing server. */ -}}
 {{- define "homeport.sharingSecrets" -}}
 {{- $found := dict -}}
+{{- if .Values.sharing.tenantQuotas }}{{ $found = fromJson (include "homeport.storeSecrets" .) }}{{ end -}}
 {{- with .Values.keys.wrappingSecret }}{{ $_ := set $found "wrapping" . }}{{ end -}}
 {{- with .Values.keys.passphraseSecret }}{{ $_ := set $found "passphrase" . }}{{ end -}}
 {{- with .Values.keys.signingSecret }}{{ $_ := set $found "signing" . }}{{ end -}}
@@ -120,6 +125,7 @@
 
 {{- define "homeport.sharingSettings" -}}
 {{- $all := dict "listen" "0.0.0.0:7703" "http_listen" "0.0.0.0:7704" "metrics_listen" "0.0.0.0:7705" "data_dir" "/var/lib/homeport/data" -}}
+{{- if .Values.sharing.tenantQuotas }}{{ $all = merge $all (fromJson (include "homeport.storeAccess" .)) }}{{ end -}}
 {{- with .Values.keys -}}
 {{- if .signingSecret }}{{ $_ := set $all "signing_key" (printf "/etc/homeport/signing/%s" .signingKey) }}{{ end -}}
 {{- if .wrappingSecret }}{{ $_ := set $all "key_wrapping_file" (printf "/etc/homeport/wrapping/%s" .wrappingKey) }}{{ end -}}
@@ -165,10 +171,11 @@
 {{- end -}}
 {{- end -}}
 
-{{- /* Settings that say who calls the store, and whom to trust there, as JSON. */ -}}
+{{- /* Settings that say which store it is, who calls it, and whom to trust there, as JSON. */ -}}
 {{- define "homeport.storeAccess" -}}
 {{- $store := fromJson (include "homeport.store" .) -}}
-{{- $all := dict -}}
+{{- if not $store.endpoints }}{{ fail "store.endpoints names etcd, as host:port; or say etcd.enabled" }}{{ end -}}
+{{- $all := dict "store" (printf "%s://%s" (ternary "etcds" "etcd" $store.tls) (join "," $store.endpoints)) -}}
 {{- if $store.user -}}
 {{- $_ := set $all "store_user" $store.user -}}
 {{- $_ := set $all "store_password_file" (printf "/etc/homeport/store-password/%s" $store.passwordKey) -}}
