@@ -86,7 +86,7 @@ def armed(setting: str) -> Callable[[str], None]:
     label, _, count = setting.partition(":")
     known = LABELS + SHARDS + MOVING + DECIDING + REMOVING + AUDITING
     if label not in known:
-        raise ValueError(f"{VARIABLE}: there is no fault point {label!r}; there are {known}")
+        raise ValueError(f"{VARIABLE} names no fault point: {label}; there are {', '.join(known)}")
     left = int(count or 1)
 
     def passing(at: str) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from control_plane.errors import Unavailable
-from control_plane.printable import why_failed
+from control_plane.printable import quoted, why_failed
 
 _VERSION = re.compile(r"^etcd Version: (\d+)\.(\d+)\.(\d+)(\S*)$", re.MULTILINE)
 _ANSWERS_WITHIN_S = 10.0
@@ -50,7 +50,9 @@ def find_etcd() -> Path:
     if chosen:
         found = shutil.which(chosen)
         if not found:
-            raise EtcdFailed(f"ETCD_BIN is {chosen!r}, which is not a program; correct or unset it")
+            raise EtcdFailed(
+                f"ETCD_BIN is {quoted(chosen)}, which is not a program; correct or unset it"
+            )
         return Path(found)
     # The wheel's `etcd` is a script that becomes the program by exec, so the pid stays.
     beside_us = Path(sysconfig.get_path("scripts")) / "etcd"

@@ -16,6 +16,8 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor, FileDescript
 from grpc import aio
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
+from control_plane.printable import quoted
+
 V1ALPHA = reflection.SERVICE_NAME
 V1 = V1ALPHA.replace(".v1alpha.", ".v1.")
 V1_FILE = "grpc/reflection/v1/reflection.proto"
@@ -118,7 +120,7 @@ def _what_is_wrong(request: reflection_pb2.ServerReflectionRequest) -> str:
         name = f"{wanted.containing_type[:_SHOWN]}, number {wanted.extension_number}"
     else:
         name = str(getattr(request, asked))[:_SHOWN]
-    return f"{asked}: this server has no {name!r}; list_services says what it has"
+    return f"{asked}: this server has no {quoted(name)}; list_services says what it has"
 
 
 def _released() -> descriptor_pb2.FileDescriptorProto:

@@ -18,6 +18,7 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 from google.protobuf.message import Message
 
 from control_plane.errors import InvalidInput
+from control_plane.printable import quoted
 
 FIRST_S = -62_135_596_800  # 0001-01-01T00:00:00Z
 LAST_S = 253_402_300_799  # 9999-12-31T23:59:59Z
@@ -73,7 +74,7 @@ def _values(field: FieldDescriptor, value: Any, path: str) -> Iterator[tuple[Any
     if not field.is_repeated:
         yield value, path
     elif _is_map(field):
-        yield from ((value[key], f"{path}[{str(key)[:80]!r}]") for key in value)
+        yield from ((value[key], f"{path}[{quoted(str(key), 80)}]") for key in value)
     else:
         yield from ((one, f"{path}[{place}]") for place, one in enumerate(value))
 

@@ -130,4 +130,4 @@ def read_tls(url: str, access: EtcdAccess) -> Tls | None:
 
 def _shown(url: str) -> str:
     """The URL for a message, without what may be a password."""
-    return repr(url) if "@" not in url else repr("…@" + url.rpartition("@")[2])
+    return quoted(url if "@" not in url else "…@" + url.rpartition("@")[2])

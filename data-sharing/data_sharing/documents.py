@@ -16,6 +16,7 @@ import msgspec
 import yaml
 
 from control_plane.errors import InvalidInput
+from control_plane.printable import quoted
 
 MOST_BYTES = 1_048_576
 MOST_LEVELS = 64
@@ -56,7 +57,7 @@ def _mapping(loader: Any, node: yaml.MappingNode) -> dict[str, Any]:
         if not isinstance(key, str):
             raise yaml.YAMLError(f"line {line}: a list or mapping cannot be a key")
         if key in found:
-            raise yaml.YAMLError(f"line {line}: the key {key!r} stands there twice; keep one")
+            raise yaml.YAMLError(f"line {line}: the key {quoted(key)} stands there twice; keep one")
         found[key] = loader.construct_object(value_node, deep=True)
     return found
 
@@ -133,7 +134,7 @@ def _json(text: str, name: str) -> Any:
         if len(found) < len(pairs):
             seen: set[str] = set()
             twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-            raise ValueError(f"the key {twice!r} stands there twice; keep one")
+            raise ValueError(f"the key {quoted(twice)} stands there twice; keep one")
         return found
 
     try:
@@ -168,7 +169,7 @@ def _not_plain(value: Any) -> str:
 def _not_plain_scalar(value: Any) -> str:
     if isinstance(value, str):
         halves = not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value)
-        return f"holds half a character, which is no UTF-8: {value!r:.80}" if halves else ""
+        return f"holds half a character, which is no UTF-8: {quoted(value)}" if halves else ""
     if isinstance(value, float):
         return "" if isfinite(value) else f"holds the number {value}, which JSON has not"
     plain = value is None or isinstance(value, (bool, int))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from control_plane.printable import quoted
 from data_sharing.schemas import steps_of
 
 DEFAULT_KEY = "/subject"
@@ -34,7 +35,7 @@ class KeyPath(NamedTuple):
         if len(steps) == 1 and steps[0] in ATTRIBUTE_KEYS:
             return cls(pointer, (), steps[0])
         known = ", ".join(f"/{name}" for name in ATTRIBUTE_KEYS)
-        raise ValueError(f"{pointer!r} is neither /data/… nor one of {known}")
+        raise ValueError(f"{quoted(pointer)} is neither /data/… nor one of {known}")
 
     def of_data(self, data: Mapping[str, Any]) -> str | None:
         """The key in an event's data; None where there is none, or no text or whole number."""

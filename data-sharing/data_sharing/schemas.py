@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import jsonschema_rs
 import msgspec
 
+from control_plane.printable import quoted
 from data_sharing.schema_cost import SchemaCost, SchemaTooCostly, schema_cost
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -157,11 +158,11 @@ def _check_words(where: str, node: Mapping[str, Any]) -> None:
         if isinstance(target, str) and not target.startswith("#"):
             raise BadSchema(
                 f"{where}/{word}",
-                f"refers to {target!r}; only references within the schema (#…) are taken",
+                f"refers to {quoted(target)}; only references within the schema (#…) are taken",
             )
     dialect = node.get("$schema", DIALECT)
     if isinstance(dialect, str) and dialect.rstrip("#") != DIALECT:
-        raise BadSchema(f"{where}/$schema", f"is {dialect!r}; only {DIALECT} is taken")
+        raise BadSchema(f"{where}/$schema", f"is {quoted(dialect)}; only {DIALECT} is taken")
     for word, pattern in _patterns(node):
         if len(pattern) > MOST_PATTERN:
             raise BadSchema(
@@ -210,7 +211,7 @@ def steps_of(text: str) -> tuple[str, ...]:
     ('data', 'a/b')
     """
     if text and not text.startswith("/"):
-        raise ValueError(f"{text!r} is not a JSON Pointer: it does not begin with /")
+        raise ValueError(f"{quoted(text)} is not a JSON Pointer: it does not begin with /")
     return tuple(step.replace("~1", "/").replace("~0", "~") for step in text.split("/")[1:])
 
 

@@ -15,6 +15,7 @@ from socket import AF_INET, AF_INET6, inet_pton
 from typing import NamedTuple
 
 from control_plane.errors import InvalidInput
+from control_plane.printable import quoted
 
 FIELD = "address"
 
@@ -189,7 +190,7 @@ def text_of(address: Address) -> str:
 
 
 def _complaint(text: str) -> str:
-    shown = repr(text if len(text) <= 60 else text[:60] + "…")
+    shown = quoted(text)
     if not text:
         return "address is empty; leave it out to be located by the connection"
     if "/" in text:

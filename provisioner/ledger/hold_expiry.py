@@ -16,6 +16,7 @@ import msgspec
 
 from control_plane import keys
 from control_plane.errors import ServiceError
+from control_plane.printable import quoted
 from control_plane.store.port import (
     Compare,
     Delete,
@@ -154,7 +155,9 @@ class HoldExpiry:
                 try:
                     releases.append(await self._give_back(pair, assignment))
                 except msgspec.MsgspecError:
-                    log.warning("the assignment at %r is damaged; its place stays", assignment.key)
+                    log.warning(
+                        "the assignment at %s is damaged; its place stays", quoted(assignment.key)
+                    )
             else:
                 # The client left or moved on, or its tenant holds places no more.
                 removed = await self._store.commit(

@@ -14,6 +14,7 @@ import msgspec
 
 from control_plane.fleet.move_job import JobKind, MoveJob
 from control_plane.fleet.unit import ReturnHome
+from control_plane.printable import quoted
 from control_plane.store.port import KeyValue
 from provisioner.fleet_view import FleetView
 from provisioner.ledger.assignment import AssignmentRecord, decode_assignment, split_key
@@ -61,7 +62,7 @@ class JobClients:
         try:
             record: AssignmentRecord = decode_assignment(pair.value)
         except msgspec.MsgspecError:
-            log.warning("the assignment at %r is damaged; it stays", pair.key)
+            log.warning("the assignment at %s is damaged; it stays", quoted(pair.key))
             return None
         leaves = job.kind in (JobKind.DRAIN, JobKind.FAILOVER)
         if leaves and record.unit != job.unit:

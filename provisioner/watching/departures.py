@@ -16,6 +16,7 @@ from typing import NamedTuple
 import msgspec
 
 from control_plane import keys
+from control_plane.printable import quoted
 from provisioner.ledger.client_keys import ClientKeys
 from provisioner.ledger.departure import (
     DepartureRecord,
@@ -91,7 +92,7 @@ class DepartureStream:
             try:
                 left.append(ClientDeparture(tenant, client_id, decode_departure(pair.value)))
             except msgspec.MsgspecError as error:
-                log.error("leaving out the damaged departure %r: %s", pair.key, error)
+                log.error("leaving out the damaged departure %s: %s", quoted(pair.key), error)
         if page.more:
             self._listed_to = page.items[-1].key
         else:

@@ -15,6 +15,7 @@ import msgspec
 
 from control_plane import keys
 from control_plane.errors import ServiceError
+from control_plane.printable import quoted
 from control_plane.store.port import Compacted, KeyValue, Store
 from provisioner.ledger.departure import DepartureRecord, decode_departure, decode_released
 
@@ -95,7 +96,7 @@ class MoveFeed:
             departure = decode_departure(pair.value)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             self.damaged += 1
-            log.error("leaving out the damaged departure %r: %s", pair.key, error)
+            log.error("leaving out the damaged departure %s: %s", quoted(pair.key), error)
             return
         for listener in self._listeners:
             listener.departed(unit, client, departure, revision)

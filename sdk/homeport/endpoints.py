@@ -7,6 +7,7 @@ value that depends on the failed server alone.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from ipaddress import IPv6Address
@@ -94,6 +95,7 @@ def _port(digits: str, text: str) -> int:
 
 
 def _no_server(text: str) -> ValueError:
+    shown = json.dumps(text, ensure_ascii=False)
     return ValueError(
-        f"{text!r} is not a server's address; write host, host:port or [IPv6]:port, without http://"
+        f"{shown} is not a server's address; write host, host:port or [IPv6]:port, without http://"
     )

@@ -6,6 +6,7 @@ here in the server's own words; everything else is left to the server.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -94,7 +95,7 @@ def checked_origin(address: str | None, position: tuple[float, float] | None) ->
                 "a client is at an address or at a position; give one of them, not both",
             )
         if len(address) > MAX_ADDRESS_CHARS or not address.isascii():
-            shown = repr(address[:MAX_ADDRESS_CHARS])
+            shown = json.dumps(address[:MAX_ADDRESS_CHARS], ensure_ascii=False)
             raise invalid("address", f"address {shown} is not an IPv4 or IPv6 address")
         return {"address": address}
     if position is None:

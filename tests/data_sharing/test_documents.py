@@ -35,10 +35,10 @@ DEEP = MOST_LEVELS + 1
         pytest.param("a: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]", "anchors", id="a-bomb"),
         pytest.param("a: &a {b: 1}\nc: {<<: *a}", "anchors", id="a-merge"),
         pytest.param("a: &a [*a]", "anchors", id="an-alias-of-itself"),
-        pytest.param('{"a": 1, "b": 2, "a": 3}', "'a' stands there twice", id="json-key-twice"),
+        pytest.param('{"a": 1, "b": 2, "a": 3}', '"a" stands there twice', id="json-key-twice"),
         pytest.param("a: '\ud800'", "half a character", id="half-a-character"),
         pytest.param('{"a": "\\ud800"}', "half a character", id="half-a-character-escaped"),
-        pytest.param("a: 1\nb: 2\na: 3", "'a' stands there twice", id="yaml-key-twice"),
+        pytest.param("a: 1\nb: 2\na: 3", '"a" stands there twice', id="yaml-key-twice"),
     ],
 )  # fmt: skip
 def test_what_is_too_much_is_said(text: str, said: str) -> None:
@@ -52,7 +52,7 @@ def test_what_is_too_much_is_said(text: str, said: str) -> None:
 def test_the_key_that_stands_twice_is_found_in_one_pass() -> None:
     """A hundred thousand keys, the last one again; looking back from each would take minutes."""
     pairs = ",".join(f'"k{n}": 0' for n in range(60_000))
-    with pytest.raises(InvalidInput, match="'k59999' stands there twice"):
+    with pytest.raises(InvalidInput, match='"k59999" stands there twice'):
         value_of("{" + pairs + ', "k59999": 1}', "manifest")
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from control_plane.printable import quoted
+
 _SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 _FORM = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)([smhd]?)", re.ASCII)
 
@@ -16,5 +18,5 @@ def duration_s(text: str) -> float:
     """
     found = _FORM.fullmatch(text.strip())
     if found is None:
-        raise ValueError(f"{text!r} is no duration; write 90s, 15m, 1h or 30d")
+        raise ValueError(f"{quoted(text)} is no duration; write 90s, 15m, 1h or 30d")
     return float(found[1]) * _SECONDS[found[2]]

@@ -12,6 +12,7 @@ from collections.abc import Collection, Sequence
 import msgspec
 
 from control_plane.errors import NotFound
+from control_plane.printable import quoted
 from control_plane.sqlite.schema import Schema
 from data_sharing.plans.changes import ChangeRecord
 from data_sharing.plans.due_actions import advance
@@ -136,7 +137,7 @@ def require(db: sqlite3.Connection, tenant: str, plan_id: str) -> EventPlan:
     """Raises NotFound."""
     found = read(db, tenant, plan_id)
     if found is None:
-        raise NotFound(f"tenant {tenant} has no plan {plan_id!r}")
+        raise NotFound(f"tenant {tenant} has no plan {quoted(plan_id)}")
     return found
 
 

@@ -22,6 +22,7 @@ import msgspec
 
 from control_plane.errors import NotFound, Refused, ServiceError
 from control_plane.offloading.port import Offload
+from control_plane.printable import quoted
 from data_sharing.database import Database
 from data_sharing.decisions import action_check, rule_document, rule_tables
 from data_sharing.decisions.readable_feeds import ReadableFeeds
@@ -297,7 +298,7 @@ class RuleRegistry:
         found = self._database.read(lambda db: rule_tables.get(db, tenant, rule_id, version))
         if found is None:
             raise NotFound(
-                f"tenant {tenant} has no rule {rule_id!r}" + f" {version}" * bool(version)
+                f"tenant {tenant} has no rule {quoted(rule_id)}" + f" {version}" * bool(version)
             )
         return found
 

@@ -12,6 +12,8 @@ from functools import lru_cache
 
 import jsonschema_rs
 
+from control_plane.printable import quoted
+
 REQUIRED = ("specversion", "id", "source", "type")
 OPTIONAL = ("subject", "time", "datacontenttype", "dataschema")
 KNOWN = frozenset((*REQUIRED, *OPTIONAL))
@@ -137,4 +139,4 @@ def extension_text(value: str | int | bool) -> str:
 
 def shown(text: str, limit: int = 80) -> str:
     """A text that somebody sent, for a message."""
-    return repr(text if len(text) <= limit else text[:limit] + "…")
+    return quoted(text, limit)

@@ -11,6 +11,7 @@ import sqlite3
 from dataclasses import dataclass
 
 from control_plane.errors import NotFound
+from control_plane.printable import quoted
 from data_sharing.decisions import history, outbox
 from data_sharing.decisions.history import Decision, Judgement
 from data_sharing.decisions.outbox import StoredInstruction
@@ -45,7 +46,7 @@ def explain_decision(
     """Raises NotFound."""
     decision = history.get(db, tenant, decision_id)
     if decision is None:
-        raise NotFound(f"tenant {tenant} has no decision {decision_id!r}, or not any more")
+        raise NotFound(f"tenant {tenant} has no decision {quoted(decision_id)}, or not any more")
     if decision.position:
         found = explain_event(db, rules, tenant, decision.position)
         mine = [one for one in found.judgements if one.rule == decision.rule]
@@ -88,7 +89,8 @@ def position_of(db: sqlite3.Connection, tenant: str, source: str, event_id: str)
     record = record_named(db, tenant, source, event_id)
     if record is None:
         raise NotFound(
-            f"tenant {tenant} has no event {event_id!r} of {source!r}, or it passed its retention"
+            f"tenant {tenant} has no event {quoted(event_id)} of {quoted(source)}, "
+            "or it passed its retention"
         )
     return record.position
 

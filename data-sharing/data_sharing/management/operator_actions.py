@@ -12,6 +12,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from control_plane.errors import NotFound, Refused
+from control_plane.printable import quoted
 from data_sharing.database import Database
 from data_sharing.decisions import dead_letters, outbox
 from data_sharing.decisions.dead_letters import DeadLetter, DeadLetterKind
@@ -125,7 +126,7 @@ class OperatorActions:
 def _require(db: sqlite3.Connection, tenant: str, instruction_id: str) -> StoredInstruction:
     stored = outbox.get(db, instruction_id)
     if stored is None or stored.instruction.tenant != tenant:
-        raise NotFound(f"tenant {tenant} has no instruction {instruction_id!r}")
+        raise NotFound(f"tenant {tenant} has no instruction {quoted(instruction_id)}")
     return stored
 
 
@@ -133,5 +134,5 @@ def require_letter(db: sqlite3.Connection, tenant: str, letter_id: str) -> DeadL
     """Raises NotFound."""
     letter = dead_letters.get(db, tenant, letter_id)
     if letter is None:
-        raise NotFound(f"tenant {tenant} has no dead letter {letter_id!r}")
+        raise NotFound(f"tenant {tenant} has no dead letter {quoted(letter_id)}")
     return letter

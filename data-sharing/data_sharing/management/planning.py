@@ -13,6 +13,7 @@ import msgspec
 
 from control_plane.errors import AlreadyExists, InvalidInput
 from control_plane.offloading.port import Offload
+from control_plane.printable import quoted
 from data_sharing.database import Database
 from data_sharing.decisions import action_check, plan_store
 from data_sharing.decisions.action_check import ActionFindings
@@ -57,7 +58,7 @@ class Planning:
             if existing is not None:
                 if existing.spec != spec:
                     raise AlreadyExists(
-                        f"tenant {tenant} has another plan {spec.plan!r}; change that one, "
+                        f"tenant {tenant} has another plan {quoted(spec.plan)}; change that one, "
                         "or give this one another id"
                     )
                 return existing

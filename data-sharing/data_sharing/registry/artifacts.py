@@ -12,6 +12,7 @@ from pathlib import Path
 
 from control_plane.errors import DataLoss, NotFound
 from control_plane.files import replace_file
+from control_plane.printable import quoted
 from control_plane.private_files import private_folder
 
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
@@ -36,7 +37,7 @@ class Artifacts:
     def get(self, sha256: str) -> bytes:
         """Raises NotFound; DataLoss where what is there is not what was put."""
         if not _SHA256.match(sha256):
-            raise NotFound(f"there is no artifact {sha256!r}")
+            raise NotFound(f"there is no artifact {quoted(sha256)}")
         try:
             content = (self._folder / sha256).read_bytes()
         except FileNotFoundError as error:

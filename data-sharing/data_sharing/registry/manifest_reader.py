@@ -12,6 +12,7 @@ from importlib.resources import files
 from typing import Any, TypeVar
 
 from control_plane.errors import InvalidInput
+from control_plane.printable import quoted
 from data_sharing.documents import value_of
 from data_sharing.feed_key import KeyPath
 from data_sharing.registry.manifest import (
@@ -155,7 +156,7 @@ def _once(where: str, key: str, names: list[str]) -> list[ManifestFault]:
     faults: list[ManifestFault] = []
     for place, name in enumerate(names):
         if name in seen:
-            said = f"{name!r} stands there twice; keep one"
+            said = f"{quoted(name)} stands there twice; keep one"
             faults.append(ManifestFault(path=f"{where}/{place}/{key}", message=said))
         seen.add(name)
     return faults

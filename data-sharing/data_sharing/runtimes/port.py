@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from control_plane.errors import InvalidInput
+from control_plane.printable import quoted
 
 MIB = 1 << 20
 
@@ -54,7 +55,7 @@ class Artifact:
             kind = ArtifactKind(kind)
         except ValueError:
             known = ", ".join(ArtifactKind)
-            raise InvalidInput("runtime.kind", f"{kind!r} is not one of {known}") from None
+            raise InvalidInput("runtime.kind", f"{quoted(kind)} is not one of {known}") from None
         actual = hashlib.sha256(content).hexdigest()
         if sha256 is not None and sha256.lower() != actual:
             raise InvalidInput(

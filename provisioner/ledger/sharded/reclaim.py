@@ -14,6 +14,7 @@ import msgspec
 
 from control_plane import faultpoints, keys
 from control_plane.fleet.capacity import decode_capacity
+from control_plane.printable import quoted
 from control_plane.store.port import Store, range_all
 from provisioner.ledger.sharded.cross_cluster_transactions import absorb_expired, delete_usage
 
@@ -37,7 +38,9 @@ async def reclaim_expired_sessions(control: Store, here: Store, cluster: str) ->
             try:
                 counted[unit, who] = int(pair.value), pair.mod_revision
             except ValueError:
-                log.warning("the usage of %s at unit %s is damaged: %r", who, unit, pair.value)
+                log.warning(
+                    "the usage of %s at unit %s is damaged: %s", who, unit, quoted(pair.value)
+                )
                 damaged.add(unit)
     reclaimed = 0
     for pair in records:

@@ -98,7 +98,7 @@ async def test_a_version_grows_with_the_content_alone(service) -> None:
     assert json.loads(old.spec)["when"] == "e.data.on"
     newest = await service.GetRule(pb.GetRuleRequest(rule_id="r"), OPERATOR)
     assert newest.version == 2
-    with pytest.raises(NotFound, match="no rule 'r' 3"):
+    with pytest.raises(NotFound, match='no rule "r" 3'):
         await service.GetRule(pb.GetRuleRequest(rule_id="r", version=3), OPERATOR)
 
 
@@ -395,7 +395,7 @@ async def test_applying_a_rule_again_runs_it_again(failing) -> None:
 
 
 async def test_what_cannot_be_retried_is_said(failing, service, catalogues, registry) -> None:
-    with pytest.raises(NotFound, match="no rule 'other'"):
+    with pytest.raises(NotFound, match='no rule "other"'):
         await service.RetryRule(pb.RetryRuleRequest(rule_id="other"), OPERATOR)
     catalogues.now = Catalogue()
     registry.follow(catalogues.now)

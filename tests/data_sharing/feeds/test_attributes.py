@@ -99,7 +99,7 @@ def test_names_of_extensions() -> None:
     assert all(map(is_extension_name, ("a", "0", "a" * 20, "traceparent")))
     others = ("", "a" * 21, "A", "a-b", "é", "a\n", "data", "id", "time")
     assert not any(map(is_extension_name, others))
-    names = {"a": "a", "id": "id", "Up-per": "Up-per", "A b": "'A b'", "": "''", "é": "'é'"}
+    names = {"a": "a", "id": "id", "Up-per": "Up-per", "A b": '"A b"', "": '""', "é": '"é"'}
     assert {name: field_of(name) for name in names} == names
     assert [extension_text(one) for one in ("x", -3, False)] == ["x", "-3", "false"]
 

@@ -91,12 +91,12 @@ async def test_a_decision_that_time_made_has_no_event(harness) -> None:
 async def test_an_event_is_found_by_its_name(harness) -> None:
     await harness.publish(event(), event(id="e2"))
     assert harness.read(lambda db: position_of(db, TENANT, "/road", "e2")) == 2
-    with pytest.raises(NotFound, match="no event 'e3' of '/road'"):
+    with pytest.raises(NotFound, match='no event "e3" of "/road"'):
         harness.read(lambda db: position_of(db, TENANT, "/road", "e3"))
 
 
 async def test_what_is_not_there_is_not_explained(harness) -> None:
     with pytest.raises(NotFound, match="no event at position 1"):
         explained(harness, 1)
-    with pytest.raises(NotFound, match="no decision 'c-1'"):
+    with pytest.raises(NotFound, match='no decision "c-1"'):
         harness.read(lambda db: explain_decision(db, harness.worker.rules, TENANT, "c-1"))

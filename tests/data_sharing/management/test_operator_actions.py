@@ -177,5 +177,5 @@ async def test_an_event_whose_rule_is_gone_is_not_decided(operator) -> None:
 
 
 async def test_a_letter_that_is_not_there_is_not_redriven(operator) -> None:
-    with pytest.raises(NotFound, match="has no dead letter 'd-9'"):
+    with pytest.raises(NotFound, match='has no dead letter "d-9"'):
         await operator.actions.redrive(TENANT, "d-9", force=True)

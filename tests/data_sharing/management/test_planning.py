@@ -57,7 +57,7 @@ async def test_creating_the_same_plan_again_gives_what_is_there(planning) -> Non
 
 async def test_another_plan_of_the_same_id_is_refused(planning) -> None:
     await planning.create(TENANT, PLAN)
-    with pytest.raises(AlreadyExists, match="another plan 'wake-up'"):
+    with pytest.raises(AlreadyExists, match='another plan "wake-up"'):
         await planning.create(TENANT, PLAN.replace("09:00", "10:00"))
     assert (await planning.create("other", PLAN.replace("09:00", "10:00"))).tenant == "other"
 
@@ -96,7 +96,7 @@ async def test_a_cancelled_plan_is_not_due_any_more(planning, harness) -> None:
 
 
 async def test_a_plan_that_is_not_there_or_is_none_is_named(planning) -> None:
-    with pytest.raises(NotFound, match="has no plan 'wake-up'"):
+    with pytest.raises(NotFound, match='has no plan "wake-up"'):
         await change(planning)
     with pytest.raises(InvalidInput):
         await planning.create(TENANT, PLAN.replace("09:00", "soon"))

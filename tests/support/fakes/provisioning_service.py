@@ -357,7 +357,7 @@ class FakeProvisioning(pb_grpc.ProvisioningServiceServicer):
                 result.error.retry_after.FromMilliseconds(2_000)
             elif client.address == "nonsense":
                 result.error.code = "INVALID_ARGUMENT"
-                result.error.message = "address 'nonsense' is not an IPv4 or IPv6 address"
+                result.error.message = 'address "nonsense" is not an IPv4 or IPv6 address'
                 result.error.field = "address"
             else:
                 result.provisioned.CopyFrom(
