@@ -33,6 +33,7 @@ from control_plane.serving.connection_limits import (
     group_of,
     to_close,
 )
+from control_plane.serving.refused_addresses import RefusedAddresses
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,8 @@ REST = 4  # a look is followed by a rest of so many times its length …
 LEAST_REST_S = 0.01  # … and by this one at least
 SPARE = 4  # descriptors that are given up where none is left
 END_S = 10.0
+SHUT_S = 30.0  # calls of a connection that was closed may still come for so long …
+MOST_SHUT = 16_384  # … of those that were closed last
 _INFO = 192  # bytes of TCP_INFO
 _SILENT_MS, _RECEIVED = Struct("=52xI"), Struct("=128xQ")  # struct tcp_info of linux/tcp.h
 _FOLDER = "/proc/self/fd"
@@ -83,10 +86,11 @@ class ConnectionWatch:
         self._clock = clock
         self._ports: dict[int, _Port] = {}  # replaced, never changed: another thread reads it
         self._seen: dict[str, _Seen] = {}  # by the link of a descriptor, which names the socket
-        self._listening: set[str] = set()
+        self._refused = RefusedAddresses(clock=clock)  # knows the sockets that listen
         self._others: set[str] = set()  # of descriptors that are none of ours to look at
         self._links: dict[tuple[str, int], str] = {}  # of those seen, by their other end
         self._unwanted: set[tuple[str, int]] = set()
+        self._shut: dict[tuple[str, int], float] = {}  # other ends, and when they were closed
         self._unheard: dict[str, _Unheard] = {}  # by group
         self._counting = threading.Lock()
         self._told = OncePerAddress(log, clock=clock)
@@ -119,6 +123,7 @@ class ConnectionWatch:
         """The connections of this port may be as they like. With the last port the thread ends,
         for which this waits."""
         self._ports = {other: kept for other, kept in self._ports.items() if other != port}
+        self._refused.release(port)
         if self._thread is None or self._ports:
             return
         os.eventfd_write(self._wake, 1)
@@ -133,6 +138,7 @@ class ConnectionWatch:
         once, where it has been seen, so that what it still has to come does not."""
         if self._thread is None:
             return
+        self._note_shut((address, port))
         link = self._links.get((address, port))
         if link is not None and (seen := self._seen.get(link)) is not None:
             if self._close(seen.fd, link):
@@ -149,6 +155,18 @@ class ConnectionWatch:
         another thread asks."""
         if self._thread is not None:
             self._unheard[group] = _Unheard(has_called=has_called, beyond=beyond)
+            os.eventfd_write(self._wake, 1)
+
+    def is_closed(self, address: str, port: int) -> bool:
+        """Whether the connection from there was closed by this, and no other one has come from
+        there since. From any thread."""
+        at = self._shut.get((address, port))
+        return at is not None and self._clock() - at < SHUT_S
+
+    def refuse(self, group: str, ports: Collection[int]) -> None:
+        """For some seconds nobody connects to these ports from there (`refused_addresses`)."""
+        if self._thread is not None:
+            self._refused.refuse(group, ports)
             os.eventfd_write(self._wake, 1)
 
     def _run(self) -> None:
@@ -168,7 +186,7 @@ class ConnectionWatch:
                 if not self._ports:
                     break
                 time.sleep(rest)
-                arrivals.poll(max(0.0, LOOK_S - rest))
+                arrivals.poll(max(0.0, min(LOOK_S, self._refused.lift()) - rest))
                 with contextlib.suppress(BlockingIOError):
                     os.eventfd_read(self._wake)
 
@@ -186,14 +204,14 @@ class ConnectionWatch:
             seen = self._seen.get(link)
             if seen is not None:
                 seen.fd = int(name)
-            elif link not in self._others and link not in self._listening:
+            elif link not in self._others and link not in self._refused:
                 self._meet(int(name), link, now, arrivals, ports)
         for gone in self._seen.keys() - here:
             peer = self._seen.pop(gone).peer
             if self._links.get(peer) == gone:
                 del self._links[peer]
         self._others &= here
-        self._listening &= here
+        self._refused.keep(here)
         links, of_port = list(self._seen), defaultdict[int, list[OpenConnection]](list)
         for one, port in self._measured(now, ports):
             of_port[port].append(one)
@@ -207,6 +225,7 @@ class ConnectionWatch:
         for one, reason in doomed.items():
             link = links[one.key]
             if self._close(self._seen[link].fd, link):
+                self._note_shut(self._seen[link].peer)
                 told[one.group, reason] += 1
         self._tell(told)
 
@@ -228,12 +247,14 @@ class ConnectionWatch:
                 self._others.add(link)
             elif held.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
                 arrivals.register(fd, select.EPOLLIN | select.EPOLLET)
-                self._listening.add(link)
+                self._refused.listens(link, fd, port)
             else:
                 address, peer_port = held.getpeername()[:2]
                 address = address.removeprefix("::ffff:") if "." in address else address
                 address = address.partition("%")[0]
                 self._links[address, peer_port] = link
+                with self._counting:
+                    self._shut.pop((address, peer_port), None)
                 self._seen[link] = _Seen(
                     fd=fd,
                     port=port,
@@ -294,6 +315,13 @@ class ConnectionWatch:
                 and not of_group.has_called(*peer)
             ):
                 yield one, Reason.WASTED
+
+    def _note_shut(self, peer: tuple[str, int]) -> None:
+        with self._counting:
+            self._shut.pop(peer, None)
+            self._shut[peer] = self._clock()
+            if len(self._shut) > MOST_SHUT:
+                del self._shut[next(iter(self._shut))]
 
     def _tell(self, closed: Mapping[tuple[str, Reason], int]) -> None:
         with self._counting:

@@ -14,6 +14,7 @@ That, and a server that ends while calls are under way, is UNAVAILABLE with Retr
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NoReturn
@@ -91,7 +92,7 @@ class ErrorsToStatus(aio.ServerInterceptor):
 
     def _guard_stream(
         self,
-        behaviour: Callable[[Any, Any], AsyncIterator[Any]],
+        behaviour: Callable[[Any, Any], AsyncIterator[Any] | Awaitable[None]],
         read: Callable[[Any], Any],
     ) -> Any:
         async def guarded(
@@ -99,7 +100,11 @@ class ErrorsToStatus(aio.ServerInterceptor):
         ) -> AsyncIterator[Any]:
             task = self._begin()
             try:
-                async for response in behaviour(read(request), self._dress(context)):
+                responses = behaviour(read(request), self._dress(context))
+                if inspect.isawaitable(responses):  # it writes them itself, as health's Watch does
+                    await responses
+                    return
+                async for response in responses:
                     yield response
             except GeneratorExit:  # the transport closes the stream: nobody is there any more
                 raise

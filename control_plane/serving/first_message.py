@@ -11,8 +11,9 @@ streams alone, and HTTP/2 in Rust to resets (h2: of streams that were not accept
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import grpc
@@ -68,13 +69,9 @@ class FirstMessage(aio.ServerInterceptor):
 
     def _single(self, behaviour: Callable[[Any, Any], Awaitable[Any]], streaming: bool) -> Any:
         async def respond(requests: AsyncIterator[Any], context: Any) -> Any:
-            call = self._begin(context)
-            try:
+            with self._counted(context) as call:
                 request = await self._first(requests, context, streaming, call)
                 return await behaviour(request, context)
-            except asyncio.CancelledError:
-                self._end(call, given_up=True)
-                raise
 
         return respond
 
@@ -82,14 +79,10 @@ class FirstMessage(aio.ServerInterceptor):
         self, behaviour: Callable[[Any, Any], AsyncIterator[Any]], streaming: bool
     ) -> Any:
         async def respond(requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
-            call = self._begin(context)
-            try:
+            with self._counted(context) as call:
                 request = await self._first(requests, context, streaming, call)
                 async for response in behaviour(request, context):
                     yield response
-            except asyncio.CancelledError:
-                self._end(call, given_up=True)
-                raise
 
         return respond
 
@@ -119,19 +112,25 @@ class FirstMessage(aio.ServerInterceptor):
 
     async def _unknown(self, requests: AsyncIterator[Any], context: Any) -> Any:
         """What gRPC itself answers, but that those who reset the call are noticed."""
-        call = self._begin(context)
-        self._wasted.heard(call)  # nobody waits for what it says
-        try:
+        with self._counted(context) as call:
+            self._wasted.heard(call)  # nobody waits for what it says
             await _end(context, grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
-        except asyncio.CancelledError:
-            self._end(call, given_up=True)
-            raise
 
-    def _begin(self, context: Any) -> BegunCall:
+    @contextlib.contextmanager
+    def _counted(self, context: Any) -> Iterator[BegunCall]:
+        """Around a call, from where it begins to its end."""
         call, found = self._wasted.begin(context.peer(), self._clock())
         for peer, excess in found:
             self._on_excess(peer, excess)
-        return call
+        try:
+            yield call
+        except asyncio.CancelledError:
+            self._end(call, given_up=True)
+            raise
+        except Exception:  # which is how calls end that are answered with an error
+            self._end(call, given_up=False)
+            raise
+        self._end(call, given_up=False)
 
     def _end(self, call: BegunCall, *, given_up: bool) -> None:
         if excess := self._wasted.ended(call, self._clock(), given_up=given_up):

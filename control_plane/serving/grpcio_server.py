@@ -17,7 +17,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 from grpc import aio
@@ -30,7 +30,9 @@ from control_plane.turns import Turns
 log = logging.getLogger(__name__)
 
 AT_ONCE = 16  # calls of a method that are asked of the core
-PER_PASS = 8  # calls that begin in one pass of the event loop: one to two milliseconds
+PER_PASS = 64  # of the costs below: one to two milliseconds of an event loop
+COST = 8  # of a call that begins
+CLOSED_COST = 1  # of one whose connection was closed since
 _NAMES = ("_handle_rpc", "_schedule_rpc_coro", "_ServicerContext", "_RequestCallError")
 
 
@@ -42,8 +44,7 @@ class _Details(grpc.HandlerCallDetails):
     invocation_metadata: tuple[tuple[str, str | bytes], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Taken:
+class _Taken(NamedTuple):
     """A call that the core has handed over."""
 
     method: str
@@ -89,7 +90,7 @@ class GrpcioServer:
             self._begin,
             Turns(_address_of, within=_peer_of),
             per_pass=PER_PASS,
-            cost_of=lambda taken: 1,
+            cost_of=self._cost,
             clock=clock,
         )
         self.add_insecure_port = self._server.add_insecure_port
@@ -151,6 +152,8 @@ class GrpcioServer:
                     return
                 continue
             peer = cygrpc._ServicerContext(state, None, None, loop).peer()
+            if self._is_closed(peer):
+                continue  # nobody is there; with its state the call ends
             taken = [_Taken(path, state, peer)]
             if self._pacer.begin_now(taken):
                 self._begin(taken)
@@ -161,11 +164,14 @@ class GrpcioServer:
         loop = asyncio.get_running_loop()
         for call in calls:
             if self._is_closed(call.peer):
-                continue  # nobody is there; with its state the call ends
+                continue
             rpc = cygrpc._handle_rpc(call.method, self._handlers, (), call.state, loop, False)
             task = loop.create_task(cygrpc._schedule_rpc_coro(rpc, call.state, loop, call.method))
             self._begun.add(task)
             task.add_done_callback(self._begun.discard)
+
+    def _cost(self, call: _Taken) -> int:
+        return CLOSED_COST if self._is_closed(call.peer) else COST
 
     async def _put_around(self, path: str, handler: Any) -> Any:
         """The handler as the interceptors make it."""

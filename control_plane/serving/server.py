@@ -148,7 +148,7 @@ class Server:
                 interceptors=behind,
                 options=options,
                 clock=time.monotonic,
-                is_closed=self._wasted.is_closed,
+                is_closed=self._is_closed,
             )
         for service in services:
             service.add(service.servicer, self._server)
@@ -206,10 +206,16 @@ class Server:
             finally:
                 stopping.cancel()
 
+    def _is_closed(self, peer: str) -> bool:
+        end = peer_end(peer)
+        return end is not None and self.watch.is_closed(*end)
+
     def _close_wasteful(self, peer: str, excess: Excess) -> None:
         end = peer_end(peer)
         if end is None:
             return
+        if not self._proxies.is_trusted(end[0]):  # who is behind one comes from elsewhere
+            self.watch.refuse(peer_group(peer), self._ports)
         if Excess.CONNECTION in excess:
             self.watch.close_peer(*end)
         if Excess.ADDRESS in excess:

@@ -7,7 +7,9 @@ that is busy may stand still for that time, and messages with it. What is heard 
 counted any more. A connection may waste some, an address some more (nghttp2 counts resets like this
 since CVE-2023-44487, nghttp2_option_set_stream_reset_rate_limit). An address that has wasted too
 many is suspected for a while: those of its connections that have only ever wasted calls may waste
-fewer.
+fewer. Each call that is answered makes up for one that was wasted, so that whoever asks twice and
+takes the first answer (hedging) goes on at any rate; Envoy looks at the share of such calls as well
+(overload.premature_reset_total_stream_count).
 """
 
 from __future__ import annotations
@@ -50,11 +52,12 @@ OF_SUSPECT: Final = Allowance(burst=32, per_s=11)  # a silent connection of a su
 @dataclass(slots=True, eq=False)
 class BegunCall:
     """A call whose first message has not come. peer: its connection, as gRPC writes it; since:
-    monotonic s."""
+    monotonic s; heard: its message has come."""
 
     peer: str
     since: float
     counted: bool = False
+    heard: bool = False
 
 
 class WastedCalls:
@@ -84,7 +87,6 @@ class WastedCalls:
         self._begun = 0
         self._connections: dict[str, tuple[float, float]] = {}  # wasted calls, and when
         self._addresses: dict[str, tuple[float, float]] = {}
-        self._closed: dict[str, None] = {}  # connections that wasted too many
         self._suspected: dict[str, float] = {}  # until when
         self._heard: dict[tuple[str, int], None] = {}  # connections with a call that had a message
 
@@ -109,10 +111,10 @@ class WastedCalls:
     def heard(self, call: BegunCall) -> None:
         """Its first message came."""
         self._waiting.pop(call, None)
+        call.heard = True
         if call.counted:
             call.counted = False
-            _take_back(self._connections, call.peer)
-            _take_back(self._addresses, peer_group(call.peer))
+            self._make_up(call)
         end = peer_end(call.peer)
         if end is not None:
             self._heard.pop(end, None)
@@ -123,6 +125,8 @@ class WastedCalls:
         """It is over. given_up: by its client; who wastes too many, if that is one."""
         waited = self._waiting.pop(call, None) is not None
         wasted = given_up and now - call.since < RAPID_S
+        if call.heard and not given_up:
+            self._make_up(call)
         if call.counted or not (wasted or waited):
             return Excess.NONE
         return self._spend(call.peer, now)
@@ -131,9 +135,9 @@ class WastedCalls:
         """Whether a call with a message came over the connection from there. From any thread."""
         return (address, port) in self._heard
 
-    def is_closed(self, peer: str) -> bool:
-        """Whether it was said of this connection that it wastes too many."""
-        return peer in self._closed
+    def _make_up(self, call: BegunCall) -> None:
+        _take_back(self._connections, call.peer)
+        _take_back(self._addresses, peer_group(call.peer))
 
     def _spend(self, peer: str, now: float) -> Excess:
         address = peer_address(peer)
@@ -145,8 +149,6 @@ class WastedCalls:
         excess = Excess.NONE
         if self._over(self._connections, peer, of_connection, share, now):
             excess |= Excess.CONNECTION
-            self._closed[peer] = None
-            _bound(self._closed, self._most)
         if self._over(self._addresses, group, self._of_address, share, now) or (
             suspected and excess
         ):

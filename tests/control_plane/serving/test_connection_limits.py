@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import time
 from dataclasses import replace
 
@@ -97,6 +98,22 @@ def test_a_trusted_proxy_may_have_ten_times_as_many(transport):
         assert attacks.open_among(of_proxy) == 20
 
 
+def test_a_connection_that_was_closed_is_known_until_another_one_comes_from_its_port():
+    """So its calls need not begin, and those of the next one do."""
+    with limited_server("native", replace(OFF, greeting_s=0.3)) as server:
+        first = attacks.connect(server.port)
+        here = first.getsockname()
+        assert attacks.wait_closed([first], 1, WAIT_S) == 1
+        assert server.watch.is_closed(*here)
+        assert not server.watch.is_closed("127.0.0.9", here[1])
+        first.close()
+        with socket.create_connection(("127.0.0.1", server.port), WAIT_S, source_address=here):
+            end = time.monotonic() + WAIT_S
+            while server.watch.is_closed(*here) and time.monotonic() < end:
+                time.sleep(0.01)
+            assert not server.watch.is_closed(*here)
+
+
 @BOTH
 def test_addresses_of_both_families_are_told_apart(transport):
     with limited_server(transport, replace(OFF, per_address=3), host="[::1]") as server:
@@ -158,7 +175,7 @@ def test_rapid_resets_close_their_own_connection_and_cancel_nobody_elses_calls(t
     # With more streams grpcio has more to work off, and others wait longer.
     with limited_server(transport, replace(OFF, streams=200)) as server:
         with attacks.while_running(
-            lambda: attacks.rapid_resets(server.port, 400_000, path=path)
+            lambda: attacks.rapid_resets(server.port, 400_000, path=path, source="127.0.0.2")
         ) as resets:
             answers = asked(server.port, times=5)
         assert resets().closed

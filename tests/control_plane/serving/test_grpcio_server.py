@@ -9,6 +9,7 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import grpc
@@ -18,7 +19,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from control_plane.serving import grpcio_server
 from control_plane.serving.connection_limits import ConnectionLimits, Reason
+from control_plane.serving.peers import Proxies, parse_networks
 from control_plane.serving.server import STREAMS, Server, Transport
+from control_plane.serving.wasted_calls import Excess
 from tests.support.attacks import connection_attacks as attacks
 
 WAIT_S = 20.0
@@ -27,6 +30,7 @@ OFF = ConnectionLimits(
 )
 FLOOD = 300  # calls over one connection
 AT_ONCE = 2_000  # of a client that means well
+ELSEWHERE = "127.0.0.2"
 LAST = 20  # calls behind a flood
 
 
@@ -37,9 +41,9 @@ class Served:
 
 
 @contextlib.asynccontextmanager
-async def served() -> AsyncIterator[Served]:
+async def served(*, proxies: Proxies | None = None) -> AsyncIterator[Served]:
     """Serves health and reflection in this event loop."""
-    server = Server([], transport=Transport.GRPCIO, limits=OFF)
+    server = Server([], transport=Transport.GRPCIO, limits=OFF, proxies=proxies)
     port = server.bind("127.0.0.1:0")
     await server.start()
     await server.ready()
@@ -57,7 +61,7 @@ async def test_a_connection_with_hundreds_of_calls_without_a_message_is_closed()
     async with served() as server:
 
         def flood() -> int:
-            with attacks.half_open_streams(server.port, FLOOD) as held:
+            with attacks.half_open_streams(server.port, FLOOD, source=ELSEWHERE) as held:
                 return attacks.wait_closed([held], 1, WAIT_S)
 
         async with aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
@@ -87,6 +91,42 @@ async def test_a_client_that_gives_up_now_and_then_is_not_closed():
                 call.cancel()
                 await check(channel, timeout=WAIT_S)
         assert not server.server.watch.closed
+
+
+def connects(port: int, source: str) -> bool:
+    """In less time than the kernel takes to try again."""
+    try:
+        attacks.connect(port, source=source, within_s=0.3).close()
+    except TimeoutError:
+        return False
+    return True
+
+
+async def test_an_address_that_wastes_calls_is_kept_from_connecting_again_for_a_while():
+    """And nobody else, nor whoever is connected; without that a flood comes again at once."""
+    async with served() as server, aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        await check(channel, timeout=WAIT_S)
+        for _ in range(5):  # who comes late on a busy machine is not refused any more
+            flood = partial(attacks.rapid_resets, server.port, 20_000, source=ELSEWHERE)
+            await asyncio.to_thread(flood)
+            if refused := not await asyncio.to_thread(connects, server.port, ELSEWHERE):
+                break
+        assert refused
+        assert await asyncio.to_thread(connects, server.port, "127.0.0.1")
+        await check(channel, timeout=WAIT_S)
+        again = partial(attacks.connect, server.port, source=ELSEWHERE, within_s=60.0)
+        (await asyncio.to_thread(again)).close()
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+async def test_a_trusted_proxy_is_not_kept_from_connecting(trusted):
+    """Whom it brings comes from elsewhere."""
+    proxies = Proxies(parse_networks([ELSEWHERE] if trusted else []))
+    async with served(proxies=proxies) as server:
+        async with aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+            await check(channel, timeout=WAIT_S)  # the socket that listens has been seen
+        server.server._close_wasteful(f"ipv4:{ELSEWHERE}:4711", Excess.CONNECTION)
+        assert await asyncio.to_thread(connects, server.port, ELSEWHERE) is trusted
 
 
 @dataclass(kw_only=True)

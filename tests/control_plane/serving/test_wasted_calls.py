@@ -59,8 +59,6 @@ def test_calls_without_a_message_count_once_many_have_begun_since():
     calls = wasted(of_connection=Allowance(burst=10, per_s=0))
     assert stand(calls, A, LATER + 10, 0.0) == []
     assert stand(calls, A, 1, 60 * WAITED_S) == [(A, Excess.CONNECTION)]
-    assert calls.is_closed(A)
-    assert not calls.is_closed(B)
 
 
 def test_calls_that_began_at_once_wait_for_no_time_and_do_not_count():
@@ -82,6 +80,39 @@ def test_what_is_heard_of_late_is_not_counted_any_more():
     for call in late:
         calls.heard(call)
     assert [give_up(calls, A, 40 * WAITED_S) for _ in range(11)][:10] == [Excess.NONE] * 10
+
+
+def answered(calls: WastedCalls, peer: str, now: float = 0.0) -> Excess:
+    call, _ = calls.begin(peer, now)
+    calls.heard(call)
+    return calls.ended(call, now, given_up=False)
+
+
+def test_whoever_asks_twice_and_gives_up_the_second_goes_on_at_any_rate():
+    calls = wasted(
+        of_connection=Allowance(burst=10, per_s=0), of_address=Allowance(burst=30, per_s=0)
+    )
+    assert not any(answered(calls, A) or give_up(calls, A) for _ in range(1_000))
+
+
+def test_answers_make_up_for_no_more_than_was_wasted():
+    calls = wasted(
+        of_connection=Allowance(burst=10, per_s=0), of_address=Allowance(burst=30, per_s=0)
+    )
+    assert not any(answered(calls, A) for _ in range(1_000))
+    assert [give_up(calls, A) for _ in range(11)][10] == Excess.CONNECTION
+
+
+def test_answers_to_one_connection_are_none_to_another():
+    calls = wasted(of_connection=Allowance(burst=10, per_s=0))
+    found = [answered(calls, A) | give_up(calls, B) for _ in range(11)]
+    assert found[10] == Excess.CONNECTION
+
+
+def test_a_call_whose_message_did_not_come_makes_up_for_none_when_it_ends():
+    calls = wasted(of_connection=Allowance(burst=10, per_s=0))
+    begun = [calls.begin(A, 0.0)[0] for _ in range(11)]
+    assert [calls.ended(call, 20.0, given_up=False) for call in begun][10] == Excess.CONNECTION
 
 
 @given(st.lists(st.tuples(st.floats(0.0, 0.5), st.integers(0, 60)), max_size=200))
