@@ -89,7 +89,8 @@ class ProvisionerMetrics(Collector):
         )
         failures = CounterMetricFamily(
             "homeport_provisioning_failures",
-            "Clients refused, by the name of their gRPC status; none of those turned away.",
+            "Clients refused, by the name of their gRPC status; none of those turned away, nor of"
+            " those that showed a ticket and were failed by the store or a server.",
             labels=["code"],
         )
         for code, count in provisioner.failures.copy().items():
@@ -142,7 +143,7 @@ class ProvisionerMetrics(Collector):
         )
         yield CounterMetricFamily(
             "homeport_provisioning_turned_away",
-            "New clients that were not begun: told to come back, each at a time of its own.",
+            "New clients that were not begun, but told to come back, each at a time of its own.",
             provisioner.admission.turned_away,
         )
         yield store_connected_family(self._health.connected)

@@ -88,9 +88,10 @@ class AdmissionController:
         self._waiting, self._served = waiting, served
         self._to_come = max(0.0, self._to_come - self.rate_per_s * seconds)
 
-    def refusal(self) -> Unavailable:
-        """For one client that may not wait, one of TURNED_AWAY; it counts as turned away."""
-        self.turned_away += 1
+    def refusal(self, *, shows_ticket: bool = False) -> Unavailable:
+        """For one client that may not wait, one of TURNED_AWAY; it counts as turned away, unless it
+        shows a ticket: then it is known, and answered by that."""
+        self.turned_away += not shows_ticket
         if self.store_away:
             return self.with_retry_delay(
                 StoreAway("the store is away, new clients cannot be placed; try again")

@@ -132,6 +132,11 @@ class PendingProvision(Claim, Generic[ReceiverT]):
     def fail(self, error: ServiceError) -> None:
         """Answers whoever asked first with an error."""
 
+    @property
+    def shows_ticket(self) -> bool:
+        """Whether who asked showed a last ticket, by which it is answered where the store fails."""
+        return getattr(self.receiver, "shows_ticket", False)
+
     # -- as a claim of the ledger ------------------------------------------------------
 
     def choose(self) -> Account | ServiceError:

@@ -32,11 +32,7 @@ from provisioner.geo.locator import Locator
 from provisioner.ledger.assignment import AssignmentRecord, decode_assignment
 from provisioner.ledger.port import Ledger
 from provisioner.moves.move_operation import Moved
-from provisioner.provisioning.admission_control import (
-    MAX_WAITING,
-    TURNED_AWAY,
-    AdmissionController,
-)
+from provisioner.provisioning.admission_control import MAX_WAITING, TURNED_AWAY, AdmissionController
 from provisioner.provisioning.answers import Answers
 from provisioner.provisioning.client_proof import ANYONES, ClientProof, client_denied
 from provisioner.provisioning.key_binding import KeyBinder
@@ -46,6 +42,7 @@ from provisioner.provisioning.placer import Placer
 from provisioner.provisioning.sampled_steps import SampledSteps, Step
 from provisioner.provisioning.single import SingleProvision, Sink
 from provisioner.provisioning.tenant_shares import TenantShares
+from provisioner.provisioning.ticket_fallback import LET_DOWN
 from provisioner.provisioning.traced_provision import begin_traced
 
 DEFAULT_TIMEOUT_S = 5.0  # a client without deadline of its own is answered within this
@@ -97,7 +94,7 @@ class Provisioner:
         self.refused = 0
         self.new_times = MillisecondHistogram()  # from asking to a durable assignment
         self.known_times = MillisecondHistogram()
-        self.failures: dict[str, int] = {}  # of those refused, by the name of their status
+        self.failures: dict[str, int] = {}  # of clients without ticket, by the name of their status
         self.steps = SampledSteps(clock)
         self.traces_calls = False  # whether sinks may have spans
 
@@ -205,7 +202,7 @@ class Provisioner:
         crowded = len(waiting) >= self.admission.limit
         tenant = pending.tenant.id
         if crowded and (self.admission.store_away or self._is_full(len(waiting), tenant)):
-            raise self.admission.refusal()
+            raise self.admission.refusal(shows_ticket=pending.shows_ticket)
         waiting[key] = pending
         self._shares.enter(tenant)
         if crowded or not may_claim or self._known_share > CHECK_STORE_ABOVE:
@@ -252,7 +249,7 @@ class Provisioner:
         ) - self._ledger.lookups_waiting > self.admission.limit and self._is_over_its_share(
             pending.tenant.id
         ):
-            self.failed(pending, self.admission.refusal())
+            self.failed(pending, self.admission.refusal(shows_ticket=pending.shows_ticket))
         else:
             self.claim(pending)
 
@@ -338,9 +335,10 @@ class Provisioner:
             self._ledger.look_up(LookupBeforeRefusal(pending, error))
             return
         self.refused += 1
-        if not isinstance(error, TURNED_AWAY):  # who is turned away is counted as that
-            code = code_of(error).name
-            self.failures[code] = self.failures.get(code, 0) + 1
+        code = code_of(error)
+        # Who is turned away is counted as that, and who shows a ticket by what comes of it.
+        if not isinstance(error, TURNED_AWAY) and not (pending.shows_ticket and code in LET_DOWN):
+            self.failures[code.name] = self.failures.get(code.name, 0) + 1
         self._leave(pending)
         if isinstance(error, Unavailable) and not isinstance(error, TURNED_AWAY):
             error = self.admission.with_retry_delay(error)

@@ -173,6 +173,8 @@ class FallbackResponder:
 
     __slots__ = ("_client_id", "_fallback", "_sink", "_tenant", "_ticket", "_timer", "_with_ticket")
 
+    shows_ticket = True  # see PendingProvision
+
     def __init__(
         self,
         fallback: TicketFallback,

@@ -125,6 +125,41 @@ async def test_who_fails_because_of_the_store_is_counted_once_and_not_as_turned_
     await embedded.close()
 
 
+@pytest.mark.parametrize("begun", [False, True])
+async def test_who_is_answered_from_its_ticket_is_no_new_client_that_failed(
+    tmp_path: Path, begun: bool
+) -> None:
+    """Where known clients alone ask while the store is away, new ones have not waited."""
+    embedded = await EmbeddedStore.open(tmp_path / "faulty.db")
+    store = FaultyStore(embedded)
+    async with provisioning(store, units(dublin=100)) as harness:
+        await harness.ask("known")
+        ticket = await harness.tickets.issue(DEFAULT_TENANT, "dublin", "known", 1)
+        if begun:
+            store.faults.append("refused")
+        else:
+            close_for_new_ones(harness, away=True)
+        sink = AwaitedSink()
+        last = FallbackResponder(harness.fallback, DEFAULT_TENANT, "known", ticket, True, sink)
+        harness.begin("known", last)
+        assert isinstance(await sink.answer, bytes)
+        assert (harness.provisioner.failures, harness.admission.turned_away) == ({}, 0)
+        assert (harness.fallback.answered, harness.fallback.unanswered) == (1, 0)
+    await embedded.close()
+
+
+async def test_who_shows_a_ticket_of_no_use_counts_as_a_known_client_that_was_let_down(
+    harness: ProvisioningHarness,
+) -> None:
+    close_for_new_ones(harness, away=True)
+    sink = AwaitedSink()
+    harness.begin(
+        "known", FallbackResponder(harness.fallback, DEFAULT_TENANT, "known", "a.b.c", True, sink)
+    )
+    assert isinstance(sink.answer.result(), StoreUnavailable)
+    assert (harness.fallback.unanswered, harness.admission.turned_away) == (1, 0)
+
+
 async def test_when_it_opens_again_new_ones_get_in(harness: ProvisioningHarness) -> None:
     close_for_new_ones(harness)
     assert isinstance(await harness.ask("new"), Overloaded)
