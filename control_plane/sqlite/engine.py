@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import os
 import sqlite3
 from collections import deque
 from collections.abc import Callable
@@ -30,6 +31,12 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 GROUP_LIMIT = 64  # works in one transaction
+TRY_AGAIN_S = 1.0  # after a transaction that could not be written, where nobody hands in a work
+ROOM_BYTES = 8 << 20  # on the disk, for the largest of transactions: pages come in such numbers
+_NOT_WRITTEN = frozenset(
+    (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN,
+     sqlite3.SQLITE_CORRUPT)
+)  # fmt: skip
 
 Work: TypeAlias = Callable[[sqlite3.Connection], T]
 """Runs inside a transaction and blocks everybody: keep it to milliseconds. It must not begin,
@@ -80,6 +87,7 @@ class Engine:
         self._called = called
         self._group_s = group_s
         self._before_commit = before_commit
+        self._folder = path.parent
         self._lock = FileLock(path, called)
         try:
             self.writer, self.reader = _open_both(path, prepare, page_bytes)
@@ -93,8 +101,11 @@ class Engine:
         self._wake = asyncio.Event()
         self._syncing = ThreadPoolExecutor(1, thread_name_prefix=f"{called} sync")
         self._closed = False
-        self.connected = True  # whether the last transaction could be written
+        self.connected = True  # whether the last transaction could be written, with all its works
         self.groups = 0  # transactions committed
+        self.failures = 0  # transactions, or works in them, that could not be written
+        self._refused = 0  # works of this transaction that could not be
+        self._wrote = False  # whether one of them has written anything
         self.around: Callable[[Work[Any]], Work[Any]] | None = None
         """Given each work that is handed in, where it is handed in; what it returns is run."""
         self.on_commit: list[Callable[[], None]] = []
@@ -159,7 +170,12 @@ class Engine:
         while self._queue or not self._closed:
             if not self._queue:
                 self._wake.clear()
-                await self._wake.wait()
+                try:
+                    async with asyncio.timeout(None if self.connected else TRY_AGAIN_S):
+                        await self._wake.wait()
+                except TimeoutError:
+                    # Who waits until it can be written again hands in nothing.
+                    self._queue.append((self._write_again, _unanswered()))
                 continue
             await self._commit_group()
 
@@ -167,6 +183,7 @@ class Engine:
         loop = asyncio.get_running_loop()
         end = loop.time() + self._group_s
         queue, done = self._queue, list[_Outcome]()
+        self._refused, self._wrote = 0, False
         try:
             self.writer.execute("BEGIN IMMEDIATE")
             while queue and len(done) < GROUP_LIMIT and (not done or loop.time() < end):
@@ -188,7 +205,8 @@ class Engine:
             # Whether the sync reached the disk is not known.
             self._undo(done, OutcomeUnknown(f"the {self._called} could not sync: {error}"))
             return
-        self.connected = True
+        if self._refused or self._wrote:  # one that has written nothing proves nothing
+            self.connected = not self._refused
         self.groups += 1
         for answer, result, failure in done:
             if answer.done():
@@ -204,6 +222,7 @@ class Engine:
         sqlite3.Error where SQLite has undone, or cannot go on with, the whole transaction."""
         db = self.writer
         db.execute("SAVEPOINT work")
+        changes = db.total_changes
         try:
             result = work(db)
         except Exception as failure:  # goes to whoever handed the work in
@@ -213,13 +232,18 @@ class Engine:
             db.execute("RELEASE work")
             self._notify(self.on_undo)
             if isinstance(failure, sqlite3.OperationalError):
+                if getattr(failure, "sqlite_errorcode", 0) & 0xFF in _NOT_WRITTEN:
+                    self._refused += 1
+                    self.failures += 1
                 failure = StoreUnavailable(f"the {self._called} cannot write: {failure}")
             return None, failure
         db.execute("RELEASE work")
+        self._wrote = self._wrote or db.total_changes > changes
         return result, None
 
     def _undo(self, done: list[_Outcome], error: StoreUnavailable | OutcomeUnknown) -> None:
         self.connected = False
+        self.failures += 1
         if self.writer.in_transaction:
             self.writer.execute("ROLLBACK")
         self._notify(self.on_rollback)
@@ -228,6 +252,18 @@ class Engine:
             if not answer.done():
                 answer.set_exception(failure or type(error)(error.message))
 
+    def _write_again(self, db: sqlite3.Connection) -> None:
+        """A work: writes a page with what it holds already. A page often fits where a transaction
+        does not, so there has to be room as well."""
+        disk = os.statvfs(self._folder)
+        if disk.f_bavail * disk.f_frsize < ROOM_BYTES:
+            full = sqlite3.OperationalError("the disk is full")
+            full.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise full
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        db.execute(f"PRAGMA user_version = {version}")
+        self._wrote = True
+
     @staticmethod
     def _notify(listeners: list[Callable[[], None]]) -> None:
         for listener in listeners:
@@ -235,6 +271,13 @@ class Engine:
                 listener()
             except Exception:  # the boundary: what is on disk is so, whoever does not follow
                 log.exception("a listener of a database failed")
+
+
+def _unanswered() -> asyncio.Future[Any]:
+    """An answer that nobody waits for."""
+    answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    answer.cancel()
+    return answer
 
 
 def _open_both(

@@ -6,6 +6,7 @@ decisions count what this process did, transactions that were undone and repeate
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -26,11 +27,14 @@ from data_sharing.api.open_feeds import OpenFeeds
 from data_sharing.database import Database
 from data_sharing.decisions.worker import MOST_PARKED_RULES, DecisionWorker
 from data_sharing.delivery.dispatcher import Dispatcher
+from data_sharing.feeds.backlog import MOST_FEEDS_TOLD
 from data_sharing.feeds.publisher import Publisher
 from data_sharing.feeds.retention import Retainer
 from data_sharing.feeds.sqlite_log import SqliteFeedLog
 from data_sharing.rules.results import ParkingChangeKind
 from data_sharing.rules.rule_health import ParkingScope
+
+_OF_FEEDS = f"of {MOST_FEEDS_TOLD} feeds, the rest is other"
 
 
 class SharingMetrics(Collector):
@@ -113,6 +117,11 @@ class SharingMetrics(Collector):
         yield CounterMetricFamily(
             "homeport_database_transactions", "Group commits.", self._database.groups
         )
+        yield CounterMetricFamily(
+            "homeport_database_failures",
+            "Transactions, or what was to be done in them, that could not be written.",
+            self._database.failures,
+        )
         yield GaugeMetricFamily(
             "homeport_database_connected", "1 while the database can be written.",
             1.0 if self._database.connected else 0.0,
@@ -125,12 +134,21 @@ class SharingMetrics(Collector):
         )
         by_feed = CounterMetricFamily(
             "homeport_decisions_feed_events",
-            "Events that rules were asked about, by feed; of 100 feeds, the rest is other.",
-            labels=["feed"],
+            f"Events that rules were asked about, by feed; {_OF_FEEDS}.",
+            labels=["tenant", "feed"],
         )
-        for feed, count in sorted(counts.feeds.copy().items()):
-            by_feed.add_metric([feed], count)
+        feeds = counts.feeds.copy()
+        for name, histogram in sorted(feeds.items()):
+            by_feed.add_metric(name, sum(histogram.counts))
         yield by_feed
+        yield histogram_family(
+            "homeport_decisions_feed_event_duration_seconds",
+            "Asking all rules about one event, without the transaction that many events share;"
+            f" {_OF_FEEDS}.",
+            feeds,
+            ["tenant", "feed"],
+        )
+        yield from self._backlog()
         yield histogram_family(
             "homeport_decisions_group_duration_seconds",
             "Deciding the events of one transaction.",
@@ -155,6 +173,24 @@ class SharingMetrics(Collector):
             evicted.add_metric([tenant, rule], count)
         yield evicted
         yield from self._parking()
+
+    def _backlog(self) -> Iterator[Metric]:
+        lag = GaugeMetricFamily(
+            "homeport_decisions_feed_lag_seconds",
+            "How long the event of a feed that waits longest has waited to be kept and decided; 0:"
+            f" none waits; {_OF_FEEDS}.",
+            labels=["tenant", "feed"],
+        )
+        events = GaugeMetricFamily(
+            "homeport_decisions_feed_waiting_events",
+            f"Events that wait to be kept and decided; {_OF_FEEDS}.",
+            labels=["tenant", "feed"],
+        )
+        for name, waiting in sorted(self._log.backlog.waiting(time.monotonic()).items()):
+            lag.add_metric(name, waiting.seconds)
+            events.add_metric(name, waiting.events)
+        yield lag
+        yield events
 
     def _parking(self) -> Iterator[Metric]:
         parked = GaugeMetricFamily(

@@ -15,6 +15,7 @@ from data_sharing.decisions.instruction_factory import InstructionFactory, cause
 from data_sharing.decisions.plan_store import PlanStore
 from data_sharing.decisions.write_batch import WriteBatch
 from data_sharing.event import Event
+from data_sharing.feeds.backlog import FeedName, FeedNames
 from data_sharing.instruction import Cause
 from data_sharing.plans.changes import apply
 from data_sharing.plans.due_actions import DueAction
@@ -29,8 +30,8 @@ from data_sharing.rules.results import (
 )
 from data_sharing.rules.rule_health import ParkingScope
 
-MOST_FEEDS_TOLD = 100  # in metrics; the rest is "other"
-OTHER_FEEDS = "other"
+EVENT_SECONDS = (0.00001, 0.0001, 0.001, 0.01, 0.1, 1.0)
+"""Of deciding one event: few, as each feed has them."""
 _TO_DEAD_LETTERS = (RuleVerdict.ERROR, RuleVerdict.PARKED)
 
 
@@ -41,6 +42,7 @@ class DecisionCounts:
         "decided",
         "evicted",
         "failed",
+        "feed_names",
         "feeds",
         "fired",
         "group_seconds",
@@ -53,17 +55,20 @@ class DecisionCounts:
         self.fired = 0  # times that a rule did
         self.failed = 0  # times that a rule did on an event, or was parked
         self.evicted: Counter[tuple[str, str]] = Counter()  # events, by tenant and rule
-        self.feeds: Counter[str] = Counter()  # events, by the name of their feed
+        self.feed_names = FeedNames()
+        self.feeds: dict[FeedName, Histogram] = {}  # deciding one event each
         self.group_seconds = Histogram()  # deciding the events of one transaction
         self.late_seconds = Histogram()  # of timers and due actions of plans
         # How often a scope of a rule was parked or retried, by tenant and rule.
         self.parking: Counter[tuple[str, str, ParkingChangeKind, ParkingScope]] = Counter()
 
-    def count_feed(self, feed: str, events: int) -> None:
-        """Events of one feed were decided. Of feeds beyond MOST_FEEDS_TOLD there is one sum."""
-        if feed not in self.feeds and len(self.feeds) >= MOST_FEEDS_TOLD:
-            feed = OTHER_FEEDS
-        self.feeds[feed] += events
+    def time_event(self, tenant: str, feed: str, seconds: float) -> None:
+        """All rules were asked about an event of a feed; how long that took."""
+        name = self.feed_names.name_of(tenant, feed)
+        histogram = self.feeds.get(name)
+        if histogram is None:
+            histogram = self.feeds[name] = Histogram(EVENT_SECONDS)
+        histogram.observe(seconds)
 
     def add_parking(self, tenant: str, decided: EvaluationResult) -> None:
         for rule, kind, scope in decided.parking:

@@ -16,7 +16,6 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from operator import attrgetter
@@ -43,7 +42,6 @@ from data_sharing.spans import begin_span, trace_within
 
 log = logging.getLogger(__name__)
 
-_FEED = attrgetter("type")
 PARTITION = "0"  # of this store; there is one worker for all of it
 TIMERS_AT_ONCE = 64
 TICK_S = 0.1  # how late a timer may be noticed
@@ -143,14 +141,13 @@ class DecisionWorker:
             worker_tables.set_decided_to(db, tenant, some[-1].position, accepted_ms)
         self.counts.decided += len(events)
         self.counts.group_seconds.observe(time.monotonic() - began)
-        for feed, count in Counter(map(_FEED, events)).items():
-            self.counts.count_feed(feed, count)
         faultpoints.passing("decide.events.after")
 
     def _decide(self, db: sqlite3.Connection, events: Sequence[Event], now_ms: int) -> None:
         decide, state, plans = self.rules.decide, self._state, PlansAt(self.plans, now_ms)
-        write_event = self._writer.event
+        write_event, time_event = self._writer.event, self.counts.time_event
         batch = WriteBatch()
+        began = time.monotonic()
         for event in events:
             trace = event.trace
             span = begin_span(self.tracer, "decide", trace, feed=event.type) if trace else None
@@ -164,6 +161,9 @@ class DecisionWorker:
             if span is not None:
                 span.set("homeport.effects", len(decided.effects))
                 span.end()
+            ended = time.monotonic()
+            time_event(event.tenant, event.type, ended - began)
+            began = ended
         batch.write(db)
         self._store_state(db)
 

@@ -11,7 +11,7 @@ import asyncio
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 from control_plane.errors import Exhausted
@@ -19,6 +19,7 @@ from control_plane.histogram import SIZES, Histogram
 from data_sharing.database import Database
 from data_sharing.event import Event
 from data_sharing.feeds import log_tables
+from data_sharing.feeds.backlog import Backlog, FeedName
 from data_sharing.feeds.port import Appended, Candidate, LogBounds, Page, Retention
 
 Follower: TypeAlias = Callable[[sqlite3.Connection, Sequence[Event]], None]
@@ -39,6 +40,7 @@ class _Waiting(NamedTuple):
     size: int  # bytes
     since: float  # monotonic s
     weight: int  # in events, of which a transaction takes EVENTS_AT_ONCE
+    feeds: Mapping[FeedName, int]  # how many events of each
 
 
 class SqliteFeedLog:
@@ -63,6 +65,7 @@ class SqliteFeedLog:
         self._growth = asyncio.Event()  # replaced whenever a log has grown
         self._told = asyncio.Event()  # replaced whenever appends were answered
         self.waiting_bytes = 0
+        self.backlog = Backlog()
         self.accepted = 0  # events
         self.duplicates = 0
         self.append_seconds = Histogram()  # from taking a group's turn to its events on disk
@@ -122,7 +125,9 @@ class SqliteFeedLog:
         weight: int,
     ) -> asyncio.Future[Sequence[Appended]]:
         self.waiting_bytes += size
-        self._waiting.append(_Waiting(candidates, answer, size, time.monotonic(), weight))
+        now = time.monotonic()
+        feeds = self.backlog.begin((one.event for one in candidates), now)
+        self._waiting.append(_Waiting(candidates, answer, size, now, weight, feeds))
         if not self._busy:
             self._start()
         return answer
@@ -217,6 +222,8 @@ class SqliteFeedLog:
             taken = list(self._waiting)
             self._waiting.clear()
         self.waiting_bytes -= sum(one.size for one in taken)
+        for one in taken:
+            self.backlog.end(one.feeds)
         self._told.set()
         self._told = asyncio.Event()
         self._busy = False

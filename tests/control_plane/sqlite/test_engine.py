@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from control_plane.errors import OutcomeUnknown, Refused, StoreUnavailable
+from control_plane.sqlite import engine as engines
 from control_plane.sqlite.engine import GROUP_LIMIT, UNDO_WORK, Engine
 
 Work = Callable[[sqlite3.Connection], Any]
@@ -52,6 +53,10 @@ class FailingConnection:
     @property
     def in_transaction(self) -> bool:
         return self.connection.in_transaction
+
+    @property
+    def total_changes(self) -> int:
+        return self.connection.total_changes
 
     def execute(self, statement: str, values: Any = ()) -> sqlite3.Cursor:
         if statement.startswith(self.start):
@@ -275,3 +280,91 @@ async def test_a_file_that_is_no_database_is_refused_and_its_lock_let_go(tmp_pat
         open_engine(path)
     path.unlink()
     await open_engine(path).close()
+
+
+async def test_what_could_not_be_written_is_tried_again_though_nobody_hands_in_a_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "TRY_AGAIN_S", 0.01)
+    engine = open_engine(tmp_path / "a.db")
+    await engine.transact(put("a"))
+    mend = break_writer(engine, "COMMIT")
+    with pytest.raises(OutcomeUnknown):
+        await engine.transact(put("b"))
+    committed = asyncio.Event()
+    engine.on_commit.append(committed.set)
+    undone = asyncio.Event()
+    engine.on_rollback.append(undone.set)
+    async with asyncio.timeout(20):
+        await undone.wait()  # a try that failed
+    assert not engine.connected
+    assert not committed.is_set()
+    mend()
+    async with asyncio.timeout(20):
+        await committed.wait()
+    assert engine.connected
+    groups = engine.groups
+    await asyncio.sleep(0.05)
+    assert engine.groups == groups  # while it can be written nothing is tried
+    assert words(engine) == ["a"]
+    await engine.close()
+
+
+async def test_a_work_that_does_not_fit_is_a_failure_to_write_though_its_transaction_ends_well(
+    tmp_path: Path,
+) -> None:
+    engine = open_engine(tmp_path / "a.db")
+
+    def too_large(db: sqlite3.Connection) -> None:
+        full = sqlite3.OperationalError("database or disk is full")
+        full.sqlite_errorcode = sqlite3.SQLITE_FULL
+        raise full
+
+    def mistaken(db: sqlite3.Connection) -> None:
+        db.execute("SELECT * FROM nothing")
+
+    found = await outcomes(engine, put("a"), mistaken)
+    assert [type(one) for one in found] == [int, StoreUnavailable]
+    assert (engine.connected, engine.failures) == (True, 0)
+    found = await outcomes(engine, put("b"), too_large)
+    assert [type(one) for one in found] == [int, StoreUnavailable]
+    assert (engine.connected, engine.failures) == (False, 1)
+    await engine.transact(put("c"))
+    assert (engine.connected, engine.failures) == (True, 1)
+    await engine.close()
+
+
+async def test_a_page_that_fits_is_no_proof_where_the_disk_has_no_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "TRY_AGAIN_S", 0.01)
+    monkeypatch.setattr(engines, "ROOM_BYTES", 1 << 62)
+    engine = open_engine(tmp_path / "a.db")
+    mend = break_writer(engine, "COMMIT")
+    with pytest.raises(OutcomeUnknown):
+        await engine.transact(put("a"))
+    mend()
+    tried = asyncio.Event()
+    engine.on_commit.append(tried.set)
+    async with asyncio.timeout(20):
+        await tried.wait()
+    assert not engine.connected
+    monkeypatch.setattr(engines, "ROOM_BYTES", 0)
+    tried.clear()
+    async with asyncio.timeout(20):
+        await tried.wait()
+    assert engine.connected
+    await engine.close()
+
+
+async def test_a_transaction_that_writes_nothing_is_no_proof_that_it_could(tmp_path: Path) -> None:
+    engine = open_engine(tmp_path / "a.db")
+    mend = break_writer(engine, "COMMIT")
+    with pytest.raises(OutcomeUnknown):
+        await engine.transact(put("a"))
+    mend()
+    await engine.transact(lambda db: db.execute("SELECT * FROM words").fetchall())
+    assert not engine.connected
+    await engine.transact(put("a"))
+    assert engine.connected
+    await engine.close()

@@ -1,7 +1,8 @@
-"""What a data-sharing server tells Prometheus of rules that are parked."""
+"""What a data-sharing server tells Prometheus of rules that are parked, and of each feed."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -44,8 +45,7 @@ async def harness(tmp_path: Path) -> AsyncIterator[DecisionHarness]:
         yield made
 
 
-def scraped(harness: DecisionHarness) -> dict[tuple[str, ...], float]:
-    """What is told of parking, by name without its common beginning, scope and outcome."""
+def collector(harness: DecisionHarness) -> SharingMetrics:
     feeds = OpenFeeds(CATALOGUE)
     dispatcher = Dispatcher(
         harness.database, SigningKey.of(b"k" * 32),
@@ -53,7 +53,7 @@ def scraped(harness: DecisionHarness) -> dict[tuple[str, ...], float]:
         wall_ms=harness.clock, jitter=lambda: 0.0,
     )  # fmt: skip
     retention = Retention(age_s=60.0, content_bytes=1 << 20)
-    metrics = SharingMetrics(
+    return SharingMetrics(
         harness.database,
         harness.log,
         Publisher(Intake(feeds.find), harness.log, wall_ms=harness.clock),
@@ -63,8 +63,12 @@ def scraped(harness: DecisionHarness) -> dict[tuple[str, ...], float]:
         dispatcher,
         ProcessPool("tests.support.costly_tasks:TASKS", workers=1),
     )
+
+
+def scraped(harness: DecisionHarness) -> dict[tuple[str, ...], float]:
+    """What is told of parking, by name without its common beginning, scope and outcome."""
     found: dict[tuple[str, ...], float] = {}
-    for family in metrics.collect():
+    for family in collector(harness).collect():
         for one in family.samples:
             if one.labels.get("rule") == "poison":
                 assert one.labels["tenant"] == TENANT
@@ -122,3 +126,32 @@ async def test_a_parking_that_was_undone_is_not_counted_as_parked(harness) -> No
     assert ("parked", "key") not in scraped(harness)
     await send(harness, n=0)
     assert scraped(harness)["parked", "key"] == 1
+
+
+def of_feeds(harness: DecisionHarness) -> dict[tuple[str, str, str], float]:
+    """What is told of each feed, by name without its common beginning, tenant and feed."""
+    return {
+        (one.name.removeprefix("homeport_decisions_feed_"), one.labels["tenant"], one.labels["feed"]
+         ): one.value
+        for family in collector(harness).collect()
+        for one in family.samples
+        if one.name.startswith("homeport_decisions_feed_") and "le" not in one.labels
+    }  # fmt: skip
+
+
+async def test_each_feed_tells_how_long_its_events_take_and_what_waits(harness) -> None:
+    assert of_feeds(harness) == {}
+    await send(harness, n=1, times=3)
+    under_way = harness.publish(event({"n": 0}, id="e-last"))
+    publishing = asyncio.ensure_future(under_way)
+    await asyncio.sleep(0)
+    waiting = of_feeds(harness)
+    assert waiting["waiting_events", TENANT, "traffic"] == 1
+    assert waiting["lag_seconds", TENANT, "traffic"] > 0
+    await publishing
+    told = of_feeds(harness)
+    assert told["waiting_events", TENANT, "traffic"] == 0
+    assert told["lag_seconds", TENANT, "traffic"] == 0
+    assert told["events_total", TENANT, "traffic"] == 4
+    assert told["event_duration_seconds_count", TENANT, "traffic"] == 4
+    assert told["event_duration_seconds_sum", TENANT, "traffic"] > 0

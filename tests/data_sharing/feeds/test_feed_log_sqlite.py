@@ -131,3 +131,31 @@ async def test_large_events_are_decided_a_few_at_a_time_and_answered_together(da
     assert max(sum(name.startswith("l") for name in group) for group in groups) <= 2
     assert await log.append(large) == [Appended(21 + n, True) for n in range(9)]
     assert log.waiting_bytes == 0
+
+
+async def test_what_waits_is_told_by_feed_until_it_is_answered_or_fails(database, clock):
+    seen: list[float] = []
+
+    def follow(db, events):
+        seen.extend(waiting.events for waiting in log.backlog.waiting(0.0).values())
+        if any(one.id == "bad" for one in events):
+            raise ValueError("stop")
+
+    log = SqliteFeedLog(database, wall_ms=clock, follower=follow)
+    kept = log.append([candidate("a"), candidate("b")])
+    failing = log.append([candidate("bad")])
+    with pytest.raises(ValueError, match="stop"):
+        await failing
+    with pytest.raises(ValueError, match="stop"):  # one transaction
+        await kept
+    assert seen == [3]
+    await log.append([candidate("a")])
+
+    answers = [log.append([candidate(str(n), size=200_000) for n in range(4)]) for _ in range(2)]
+    (waiting,) = log.backlog.waiting(1e12).values()
+    assert waiting.events == 8
+    assert waiting.seconds > 0
+    for answer in answers:
+        await answer
+    (waiting,) = log.backlog.waiting(1e12).values()
+    assert waiting == (0, 0.0)
