@@ -157,11 +157,16 @@ def sharing() -> dict[str, Any]:
         [
             Row(title="Events", panels=[
                 one("Published", "reqps", rate("homeport_feeds_events_total", "outcome"), "{{outcome}}"),
-                one("Decided by feed", "reqps", rate("homeport_decisions_feed_events_total", "feed"), "{{feed}}"),
+                one("Decided by feed", "reqps", rate("homeport_decisions_feed_events_total", "tenant, feed"), "{{tenant}} {{feed}}"),
                 one("Waiting", "s", now("homeport_feeds_waiting_seconds", "instance", how="max"), "{{instance}}"),
                 times("Keep and decide: time", "homeport_feeds_append_duration_seconds"),
                 times("Decide a group: time", "homeport_decisions_group_duration_seconds"),
                 times("Timers: late", "homeport_decisions_timer_lag_seconds"),
+            ]),
+            Row(title="Feeds", panels=[
+                one("Lag", "s", now("homeport_decisions_feed_lag_seconds", "tenant, feed", how="max"), "{{tenant}} {{feed}}"),
+                one("Waiting", "short", now("homeport_decisions_feed_waiting_events", "tenant, feed"), "{{tenant}} {{feed}}"),
+                one("Decide an event: p99", "s", quantile(0.99, "homeport_decisions_feed_event_duration_seconds", by="tenant, feed"), "{{tenant}} {{feed}}"),
             ]),
             Row(title="Rules", panels=[
                 one("Fired", "reqps", rate("homeport_decisions_fired_total", "instance"), "{{instance}}"),
