@@ -15,6 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from control_plane.histogram import Histogram
 from control_plane.monitoring.families import (
     damaged_records_family,
     histogram_family,
@@ -137,8 +138,8 @@ class SharingMetrics(Collector):
             f"Events that rules were asked about, by feed; {_OF_FEEDS}.",
             labels=["tenant", "feed"],
         )
-        feeds = counts.feeds.copy()
-        for name, histogram in sorted(feeds.items()):
+        feeds: dict[tuple[str, ...], Histogram] = dict(sorted(counts.feeds.copy().items()))
+        for name, histogram in feeds.items():
             by_feed.add_metric(name, sum(histogram.counts))
         yield by_feed
         yield histogram_family(
