@@ -19,10 +19,10 @@ RESULTS = "HOMEPORT_FAULTS_RESULTS"  # a file; `make faults` names it
 Record = Callable[..., None]
 
 
-@pytest.fixture(autouse=True)
-def fired_and_ended(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A test that says of an alert that it makes it happen has seen it fire, and end."""
-    marked = {alert for mark in request.node.iter_markers("fires") for alert in mark.args}
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """A test that passes and is marked with alerts has seen them fire, and end."""
+    marked = {alert for mark in item.iter_markers("fires") for alert in mark.args}
     before = len(ENDED)
     yield
     missing = marked - set(ENDED[before:])
