@@ -24,6 +24,7 @@ from control_plane.printable import printable, printable_json, why_unreadable
 from control_plane.settings import (
     ServiceSettings,
     SettingsSources,
+    messages_of,
     read_secret_of,
     sources_of,
     version_line,
@@ -219,7 +220,7 @@ def _validated(kind: type[S], given: Mapping[str, Any], report: Report) -> S | N
                 name = str(problem["loc"][0]) if problem["loc"] else ""
                 if problem["type"] != "missing" or name not in faulty:
                     where = ".".join(str(part) for part in problem["loc"]) or "settings"
-                    message = hide_credentials(problem["msg"])
+                    message = hide_credentials("; ".join(messages_of(problem)))
                     report.faults.append(Fault(setting=where, message=message))
                     faulty.add(name)
             if len(faulty) == known or not faulty & set(given):

@@ -29,7 +29,7 @@ from control_plane.private_files import UMASK
 from control_plane.ready_file import clear_ready_file
 from control_plane.service_manager import STOPPING, feed_watchdog, notify
 from control_plane.serving.tls import TlsFiles
-from control_plane.settings import Misfits
+from control_plane.settings import problems_of
 from control_plane.telemetry.logs import log_as_json
 
 
@@ -75,12 +75,8 @@ def run_program(
             return _show_config(program, check(asked[0]), asked[1])
         settings = read_settings(sys.argv[1:])
     except ValidationError as error:
-        for problem in error.errors():
-            where = ".".join(str(part) for part in problem["loc"]) or "settings"
-            misfits = problem.get("ctx", {}).get("error")
-            said = misfits.messages if isinstance(misfits, Misfits) else [problem["msg"]]
-            for one in said:
-                _complain(program, f"{where}: {one}")
+        for where, said in problems_of(error):
+            _complain(program, f"{where}: {said}")
         return ExitCode.WRONG_SETTINGS
     except SettingsError as error:
         _complain(program, f"settings: {error}")

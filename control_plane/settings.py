@@ -17,7 +17,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
-from pydantic import model_validator
+from pydantic import ValidationError, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     CliSettingsSource,
@@ -36,6 +37,22 @@ class Misfits(ValueError):
     def __init__(self, messages: Sequence[str]) -> None:
         super().__init__("; ".join(messages))
         self.messages = tuple(messages)
+
+
+def problems_of(error: ValidationError) -> Iterator[tuple[str, str]]:
+    """Each thing that is wrong: with which setting, and what."""
+    for problem in error.errors(include_url=False):
+        where = ".".join(str(part) for part in problem["loc"]) or "settings"
+        yield from ((where, said) for said in messages_of(problem))
+
+
+def messages_of(problem: ErrorDetails) -> Sequence[str]:
+    """What one of pydantic's errors says; of a check of ours its own words alone, before which
+    pydantic puts "Value error, "."""
+    cause = problem.get("ctx", {}).get("error")
+    if isinstance(cause, Misfits):
+        return cause.messages
+    return (str(cause) if isinstance(cause, Exception) else problem["msg"],)
 
 
 def said_by(*checks: Callable[[], object]) -> Iterator[str]:

@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any, NoReturn
 
 import typer
+from typer._click.exceptions import ClickException
 
 from console.cli.commands import (
     apps,
@@ -39,6 +40,7 @@ from console.cli.commands import (
 )
 from console.cli.common_options import with_common_options
 from console.cli.failure import ExitCode, failure_of, report
+from console.cli.usage_errors import reword
 
 app = typer.Typer(
     name="homeport",
@@ -92,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     # What gRPC's own log has to say of a failed call, the command says in a sentence.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
-        command()(args=arguments, prog_name="homeport")
+        code = _run(arguments)
     except BrokenPipeError:
         # Whoever read us has seen enough (`homeport units list | head`). Python would complain
         # once more when it flushes stdout at exit.
@@ -104,7 +106,24 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             raise
         report(failure)
         sys.exit(failure.code)
-    sys.exit(ExitCode.DONE)
+    sys.exit(code)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    """The exit code. What is wrong with the command line is shown as the parser shows it, in our
+    words."""
+    from typer import rich_utils
+
+    try:
+        code = command()(args=arguments, prog_name="homeport", standalone_mode=False)
+    except ClickException as error:
+        reword(error)
+        rich_utils.rich_format_error(error)
+        return error.exit_code
+    except typer.Abort:
+        rich_utils.rich_abort_error()
+        return ExitCode.FAILED
+    return code if isinstance(code, int) else ExitCode.DONE
 
 
 if __name__ == "__main__":

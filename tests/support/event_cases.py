@@ -203,7 +203,7 @@ REFUSED = (
     *(
         _case(f"name-in-letters-{place}", given={name: "x"}, refused=field, doors=JSON | PROTO)
         for place, (name, field) in enumerate({
-            "Upper": "Upper", "é": "'é'", "": "''", "a b": "'a b'", "a\0": r"'a\x00'",
+            "Upper": "Upper", "é": '"é"', "": '""', "a b": '"a b"', "a\0": r'"a\u0000"',
         }.items())
     ),
     *(

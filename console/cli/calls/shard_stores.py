@@ -18,6 +18,7 @@ from control_plane.errors import InvalidInput, Refused
 from control_plane.fleet.records import decode_tenant
 from control_plane.fleet.unit import DEFAULT_TENANT
 from control_plane.printable import why_unreadable
+from control_plane.settings import problems_of
 from control_plane.store.opening import open_store
 from control_plane.store.port import Store, range_all
 from provisioner.ledger.departure_lease import SHARED_S
@@ -88,9 +89,8 @@ def any_settings_of(
 
 
 def _invalid(error: ValidationError) -> InvalidInput:
-    problem = error.errors()[0]
-    where = ".".join(str(part) for part in problem["loc"])
-    return InvalidInput(where, f"{where}: {problem['msg']}")
+    where, said = next(problems_of(error))
+    return InvalidInput(where, f"{where}: {said}")
 
 
 def read(settings: Settings, *, counting: bool) -> dict[str, Any]:

@@ -46,6 +46,7 @@ MOST_PARTS = 1_000  # of one place
 MOST_PLACES = 10_000  # of one schema
 MOST_LEVELS = 100  # of schemas that lead to each other for one value
 MOST_CONDITIONS = 64  # by which fields that are not named differ, at one place
+MOST_ITEMS = 256  # remembered at one place
 MOST_NAMES = 256  # of fields that are not named, remembered at one place
 
 
@@ -185,11 +186,13 @@ class ValueTypes:
 
     def item(self, at: int | None = None) -> ValueTypes:
         """Of an item of a list here; None: of any."""
-        if at is not None and not 0 <= at < 64:
+        if at is not None and at < 0:
             at = None
         found = self._items.get(at)
         if found is None:
-            found = self._items[at] = self._document.item(self._terms, at)
+            found = self._document.item(self._terms, at)
+            if len(self._items) < MOST_ITEMS:
+                self._items[at] = found
         return found
 
 

@@ -52,7 +52,7 @@ def test_without_time_or_body_there_is_none() -> None:
         ({"ce-time": "soon"}, "time"),
         ({"ce-subject": ""}, "subject"),
         ({"ce-id": "%FF"}, "id"),
-        ({"ce-not a name": "%"}, "'not a name'"),
+        ({"ce-not a name": "%"}, '"not a name"'),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -70,7 +70,7 @@ def test_other_headers_are_nothing_of_an_event_and_names_have_no_case() -> None:
     [
         ([("ce-id", "1"), ("Ce-Id", "1")], "id"),
         ([("content-type", "a/b"), ("Content-Type", "a/b")], "datacontenttype"),
-        ([("ce-x y", "1"), ("ce-x y", "2")], "'x y'"),
+        ([("ce-x y", "1"), ("ce-x y", "2")], '"x y"'),
     ],
 )
 def test_a_header_that_stands_there_twice_is_refused(fields, field: str) -> None:

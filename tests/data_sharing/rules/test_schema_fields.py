@@ -137,6 +137,15 @@ GENERIC_LIST = {
         pytest.param({"prefixItems": [TEXT], "items": WHOLE}, "1", "integer", id="another-item"),
         pytest.param({"prefixItems": [TEXT], "items": False}, "1", "", id="no-other-item"),
         pytest.param({"maxItems": 1}, "1", "", id="past-the-last-item"),
+        *(
+            pytest.param({"prefixItems": [TEXT] * (at + first), "items": WHOLE}, str(at), kind,
+                         id=f"item-{at}-{kind}")
+            for at in (63, 64, 65, 255, 256, 900)
+            for first, kind in ((0, "integer"), (1, "string"))
+        ),
+        pytest.param({"prefixItems": [TEXT] * 200, "items": False}, "200", "", id="no-201st-item"),
+        pytest.param({"maxItems": 100}, "100", "", id="past-the-hundredth-item"),
+        pytest.param({"prefixItems": [TEXT]}, "9" * 30, ANY, id="an-item-that-no-list-has"),
         pytest.param({"allOf": [{"prefixItems": [TEXT]}], "unevaluatedItems": False}, "1", "",
                      id="an-item-not-evaluated"),
         pytest.param({"contains": TEXT, "unevaluatedItems": WHOLE}, "0", ANY,

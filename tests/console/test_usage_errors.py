@@ -1,0 +1,76 @@
+"""What is wrong with a command line has no word of Python's, whatever was typed."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from console.cli.main import main
+from console.cli.usage_errors import reworded
+
+WORDS = ["frob", "it's", 'say"so', "back\\slash", "both'\"", "é", "\\n", "'x'"]
+
+
+def said(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """On stderr, without the frame and its folding."""
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == 2
+    lines = capsys.readouterr().err.splitlines()
+    return " ".join(line.strip("│ ") for line in lines if line.startswith("│"))
+
+
+@pytest.mark.parametrize("word", WORDS)
+@pytest.mark.parametrize(
+    "arguments", [["{}"], ["units", "{}"], ["units", "list", "-o", "{}"]], ids="-".join
+)
+def test_a_word_that_is_none_stands_there_as_json_has_it(
+    word: str, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = said([one.format(word) for one in arguments], capsys)
+    assert json.dumps(word, ensure_ascii=False) in words
+    assert "Value error" not in words
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_an_option_that_is_none_stands_there_as_it_is(
+    word: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert f"No such option: --{word}" in said(["units", "list", f"--{word}"], capsys)
+
+
+@pytest.mark.parametrize("given_", ["nan", "NaN", "-nan", "x", ""])
+@pytest.mark.parametrize(
+    "command", [["units", "drain", "u", "--rate={}"], ["moves", "rate", "j", "{}"]]
+)
+def test_what_is_no_number_is_told_so_and_no_bound(
+    given_: str, command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    if given_.startswith("-") and command[0] == "moves":
+        command = [*command[:-1], "--", command[-1]]
+    words = said([one.format(given_) for one in command], capsys)
+    assert f"{json.dumps(given_)} is no number" in words
+    assert "Input should" not in words
+
+
+def test_a_whole_number_is_asked_for_in_our_words(capsys: pytest.CaptureFixture[str]) -> None:
+    assert '"x" is no whole number' in said(["watch", "c", "--count", "x"], capsys)
+
+
+def test_a_number_out_of_bounds_is_told_the_bound(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "less than or equal to" in said(["units", "drain", "u", "--rate=inf"], capsys)
+
+
+@given(st.text(max_size=40))
+def test_whatever_was_typed_is_quoted_once(word: str) -> None:
+    message = reworded(f"No such command {word!r}. Did you mean {'list'!r}?")
+    assert message.startswith('No such command "')
+    assert message.endswith('. Did you mean "list"?')
+
+
+@given(st.text(max_size=40))
+def test_a_message_in_which_words_stand_as_they_are_stays(word: str) -> None:
+    assert reworded(f"No such option: --{word}") == f"No such option: --{word}"
