@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
-from tests.support.image_storage import BASE, IMAGE, ROOT, ImageStorage, build
+from tests.support.image_storage import BASE, BUILT, IMAGE, ROOT, ImageStorage, build
 
 CONTENTS = ROOT / "tests/support/image_contents.py"
 IMPORTS = ROOT / "tests/support/image_imports.py"
@@ -69,9 +70,16 @@ def test_services_take_their_settings_in_it(storage: ImageStorage, words: list[s
 
 
 def test_a_second_build_is_the_same_to_the_byte(storage: ImageStorage) -> None:
-    """Layers, labels and all: the digest of an image is that of what it is made of."""
+    """Layers and labels; what is committed meanwhile changes one of these. A kept image may be of
+    another state of the files."""
+    if os.environ.get("HOMEPORT_IMAGE_STORAGE"):
+        pytest.skip("the first build may be of another day: HOMEPORT_IMAGE_STORAGE is set")
     again = f"{IMAGE}-again"
     build(storage.folder, again, HOMEPORT_BASE=BASE)
     first, second = inspected(storage, IMAGE), inspected(storage, again)
-    assert second["RootFS"] == first["RootFS"]
-    assert second["Digest"] == first["Digest"]
+    for one in (first, second):
+        assert isinstance(one["Labels"], dict)
+        one["Labels"].pop("org.opencontainers.image.revision")
+    kept = ("RootFS", "Created", "Labels", "Architecture", "Size")
+    assert {key: second[key] for key in kept} == {key: first[key] for key in kept}
+    assert first["Created"] == BUILT
