@@ -46,12 +46,14 @@ class Pacer(Generic[T]):
         """Entries that have not begun."""
         return len(self._turns)
 
-    def begin_now(self, entries: Sequence[T]) -> bool:
+    def begin_now(self, entries: Sequence[T], cost: int | None = None) -> bool:
         """Whether these may begin without waiting, as whoever asks then has them do: nothing
-        waits, and little came within this window."""
+        waits, and little came within this window. cost: what they cost by `cost_of` together, of
+        who knows it already."""
         if self._running:
             return False
-        cost = sum(map(self._cost_of, entries))
+        if cost is None:
+            cost = sum(map(self._cost_of, entries))
         now = self._clock()
         if now - self._window > WINDOW_S:
             self._window, self._spent = now, 0

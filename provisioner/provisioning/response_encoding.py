@@ -137,12 +137,13 @@ def response_bytes(
     flags = _FLAGS[existing, stale]
     if ticket:
         signed = ticket.encode()
+        whole, size = len(assignment), len(signed)
         parts = (
             b"\x0a",
-            varint(len(assignment)),
+            _USUAL[whole] if whole < 2048 else varint(whole),
             assignment,
             b"\x12",
-            varint(len(signed)),
+            _USUAL[size] if size < 2048 else varint(size),
             signed,
             ttl,
             decision,

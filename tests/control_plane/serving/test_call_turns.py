@@ -6,9 +6,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 
+import pytest
 from pygrpc_native import EVENT_CALL, EVENT_CANCEL
 
-from control_plane.serving.call_turns import CallTurns, Event
+from control_plane.serving.call_turns import COST, HOT_BYTES, PER_PASS, CallTurns, Event
 from control_plane.serving.connections import HEADER, Connection, Connections
 
 HOT, OTHER = 1, 2
@@ -106,6 +107,29 @@ async def test_the_larger_the_messages_the_fewer_calls_begin_in_a_pass() -> None
     assert widths == sorted(widths, reverse=True)
     assert len(set(widths)) == len(widths)
     assert widths[-1] == 1
+
+
+@pytest.mark.parametrize(
+    ("size", "method", "cost"),
+    [
+        pytest.param(0, HOT, 1, id="empty"),
+        pytest.param(HOT_BYTES - 1, HOT, 1, id="small"),
+        pytest.param(HOT_BYTES, HOT, 2, id="twice as long"),
+        pytest.param(5 * HOT_BYTES, HOT, 6, id="long"),
+        pytest.param(0, OTHER, COST, id="of a method that is not hot"),
+    ],
+)
+async def test_so_many_begin_at_once_as_a_pass_may_cost(size, method, cost) -> None:
+    """Beside small ones of a hot method, which make up what a pass has room for."""
+    for over in (0, 1):
+        front = Front()
+        calls = [
+            front.call(BANK, method, message=bytes(size)),
+            *front.calls(PER_PASS - cost + over, BANK, HOT),
+        ]
+        front.turns.take(calls)
+        assert bool(front.begun) is not bool(over)
+        assert sorted(await front.all()) == sorted(calls)
 
 
 async def test_a_call_that_is_given_up_before_its_turn_does_not_begin() -> None:
