@@ -112,7 +112,7 @@ def measure(samples: Samples, rounds: int, quick: bool, tick: Callable[[], None]
     some = events(EVENTS // (5 if quick else 1))
     all_match, tenth = "e.data.speed >= 0", 'e.data.road == "A100"'
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as fresh:
-        memory = fresh.submit(kib_per_rule, 5_000).result(timeout=120.0)
+        memory = fresh.submit(kib_per_rule, 2_000).result(timeout=120.0)
     few = Deciding(rules(10, all_match), some, MATCHING * len(some))
     many = Deciding(rules(10_000, all_match), some, MATCHING * len(some))
     usual = Deciding([*rules(1_000, tenth)[MATCHING - 1 :]], some, len(some) // 10)
