@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cryptography import x509
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from control_plane.monitoring.certificate_expiry import certificate_expiry
 from control_plane.monitoring.families import histogram_family
 from control_plane.serving.server import Server
 
@@ -56,21 +56,8 @@ class ServingMetrics(Collector):
         for reason, count in watch.closed.copy().items():
             closed.add_metric([reason.name.lower()], count)
         yield closed
-        expiry = GaugeMetricFamily(
-            "homeport_tls_certificate_expiry_timestamp_seconds",
-            "When the certificate that is shown, or a CA of callers, expires; Unix time, the"
-            " earliest of its file.",
-            labels=["certificate"],
-        )
+        pems: dict[str, bytes | None] = {}
         if self._server.tls is not None:
             current = self._server.tls.latest()  # looks at the files, if nobody connected since
-            for name, pem in (("server", current.certificate), ("client_ca", current.client_ca)):
-                if pem is not None:
-                    expiry.add_metric([name], expires_at(pem))
-        yield expiry
-
-
-def expires_at(pem: bytes) -> float:
-    """When the first certificate of a file expires, Unix time."""
-    certificates = x509.load_pem_x509_certificates(pem)
-    return min(one.not_valid_after_utc.timestamp() for one in certificates)
+            pems = {"server": current.certificate, "client_ca": current.client_ca}
+        yield certificate_expiry(pems)

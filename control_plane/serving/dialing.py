@@ -60,6 +60,13 @@ class FileDialer:
                 self._content, self._dial = content, self._dialer(content)
         return self._dial(server)
 
+    def certificate(self) -> bytes | None:
+        """PEM, as the next channel shows it; None: none. Any thread may ask."""
+        try:
+            return self._read()[1]
+        except InvalidInput:
+            return self._content[1]
+
     def _read(self) -> tuple[bytes | None, ...]:
         content = tuple(_content(setting, path) for setting, path in self._files)
         _, certificate, key = content

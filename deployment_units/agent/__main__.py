@@ -13,16 +13,16 @@ from control_plane.process import first_of, run_program, stop_on_signals
 from control_plane.ready_file import write_ready_file
 from deployment_units.agent.config_checks import checks
 from deployment_units.agent.settings import AgentSettings, read_settings
-from deployment_units.agent.wiring import run_agents
+from deployment_units.agent.wiring import ServingUnits, run_agents
 
 
 async def run(settings: AgentSettings) -> None:
     """Until a signal. Raises ServiceError, in a group: Refused where the control plane does not
     have a unit of it."""
 
-    def ready(endpoints: dict[str, str]) -> None:
-        print(f"homeport agents serve {len(endpoints)} unit(s)", file=sys.stderr, flush=True)
-        write_ready_file(settings.ready_file, {"units": endpoints})
+    def ready(units: ServingUnits) -> None:
+        print(f"homeport agents serve {len(units.endpoints)} unit(s)", file=sys.stderr, flush=True)
+        write_ready_file(settings.ready_file, {"units": units.endpoints, "metrics": units.metrics})
 
     try:
         await run_agents(settings, stop=stop_on_signals(), on_ready=ready)

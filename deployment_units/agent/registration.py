@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
@@ -65,6 +66,7 @@ class Registration:
     on_departures is called with clients that left the unit: at first all that still matter, then
     each. spec_to_proto: the record as the message that is applied.
     secured: whether `connect` speaks TLS. jitter: a number between 0 and 1, new at each call.
+    wall: Unix seconds; `answered_at` is when a heartbeat was answered last, 0: never.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class Registration:
         connect: Callable[[str], aio.Channel] = aio.insecure_channel,
         secured: bool = False,
         on_departures: Callable[[Sequence[pb.Departure]], None] = lambda departures: None,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._identity = identity
         self._servers = list(servers)
@@ -97,12 +100,14 @@ class Registration:
         self._secured = secured
         self._one_sided: set[str] = set()
         self._on_departures = on_departures
+        self._wall = wall
         self._applied = identity.spec is None
         self._leaving = asyncio.Event()
         self.registered = asyncio.Event()
         self.settled = asyncio.Event()
         self.removed = False
         self.keys_seen = 0
+        self.answered_at = 0.0
 
     async def run(self) -> None:
         """Registers and sends heartbeats until `leave`. Raises grpc.RpcError for a unit that
@@ -205,6 +210,7 @@ class Registration:
                         answer = await anext(answers)
                     except StopAsyncIteration:
                         return
+                self.answered_at = self._wall()
                 if answer.HasField("interval"):
                     interval_s[0] = answer.interval.seconds + answer.interval.nanos / 1e9
                 if answer.keys:

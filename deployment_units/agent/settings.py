@@ -81,6 +81,9 @@ class AgentSettings(ConnectionSettings, LogSettings):
             "that left, and of whom the unit has not heard yet",
         ),
     ] = DEFAULT_MARGIN
+    metrics_listen: Annotated[
+        str, Field(description="host:port for Prometheus and health; default: none")
+    ] = ""
     ready_file: Annotated[
         Path | None, Field(description="written as JSON once every unit is registered")
     ] = None

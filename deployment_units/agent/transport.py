@@ -6,15 +6,11 @@ Raises InvalidInput that names the setting and the file.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from grpc import aio
-
 from control_plane.serving.dialing import FileDialer
 from deployment_units.agent.settings import AgentSettings
 
 
-def connector(settings: AgentSettings) -> Callable[[str], aio.Channel]:
+def connector(settings: AgentSettings) -> FileDialer:
     """Opens a channel to host:port, with TLS when a CA is given."""
     return FileDialer(
         ca=settings.ca,

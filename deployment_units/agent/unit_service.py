@@ -3,6 +3,7 @@ export, import and forget a client's state, by order of the control plane."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
@@ -17,6 +18,7 @@ from homeport.api.unit.v1 import unit_pb2 as pb
 from homeport.api.unit.v1 import unit_pb2_grpc as pb_grpc
 
 NAME = "homeport.api.unit.v1.UnitService"
+NO_KEYS = "no-keys"
 
 _REASONS = {
     AdmissionReason.ADMITTED: pb.ADMIT_REASON_ADMITTED,
@@ -49,18 +51,22 @@ class UnitService(pb_grpc.UnitServiceServicer):
         self._limit = limit
         self._wall = wall
         self._on_admitted = on_admitted
+        self.admissions: Counter[str] = Counter()  # by reason; NO_KEYS: not even looked at
 
     async def Admit(
         self, request: pb.AdmitRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.AdmitResponse:
         if not request.ticket:
+            self.admissions[AdmissionReason.MALFORMED] += 1
             raise InvalidInput("ticket", "ticket is empty; send the one you were given")
         if not self._verifier.has_keys:
+            self.admissions[NO_KEYS] += 1
             raise Unavailable("this unit has no ticket keys yet; try again shortly")
         now = self._wall()
         admission = self._verifier.verify(request.ticket, now)
         if admission.admitted:
             admission = self._within_capacity(admission, now)
+        self.admissions[admission.reason] += 1
         if admission.admitted:
             self._on_admitted(admission)
         return admission_to_proto(admission)

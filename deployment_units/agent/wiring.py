@@ -20,14 +20,18 @@ from control_plane.fleet.file import read_fleet
 from control_plane.fleet.unit import UnitSpec
 from control_plane.fleet_messages import spec_to_proto
 from control_plane.identity.admission import Admission, TicketVerifier
+from control_plane.monitoring.event_loop import EventLoopLag
 from control_plane.process import serving_tls
 from control_plane.serving.connection_watch import ConnectionWatch
+from control_plane.serving.dialing import FileDialer
 from control_plane.serving.server import Server, Service, Transport
 from control_plane.supervision import Supervisor
+from control_plane.telemetry.endpoint import MetricsEndpoint
 from deployment_units.agent.admitted import AdmittedHolds
 from deployment_units.agent.capacity_limit import CapacityLimit
 from deployment_units.agent.departures import record_departures
 from deployment_units.agent.load import AdmittedClients
+from deployment_units.agent.metrics import AgentMetrics
 from deployment_units.agent.registration import Registration, UnitIdentity
 from deployment_units.agent.settings import AgentSettings
 from deployment_units.agent.state import StateHandoff
@@ -50,6 +54,17 @@ class Agent:
     endpoint: str
     server: Server
     registration: Registration
+    service: UnitService
+    limit: CapacityLimit
+    holds: AdmittedHolds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServingUnits:
+    """Where the units of a process can be reached, by id, and its metrics; empty: nowhere."""
+
+    endpoints: dict[str, str]
+    metrics: str
 
 
 def new_incarnation(now: float, random_hex: str) -> str:
@@ -58,10 +73,10 @@ def new_incarnation(now: float, random_hex: str) -> str:
 
 
 async def run_agents(
-    settings: AgentSettings, *, stop: asyncio.Event, on_ready: Callable[[dict[str, str]], None]
+    settings: AgentSettings, *, stop: asyncio.Event, on_ready: Callable[[ServingUnits], None]
 ) -> None:
-    """Serves until `stop`. `on_ready({unit: host:port})` once all are registered, without those
-    that an operator removed: those wait for their return. Raises what ends a registration,
+    """Serves until `stop`. `on_ready` once all are registered, without those that an operator
+    removed: those wait for their return. Raises what ends a registration,
     grpc.aio.AioRpcError; no server is left running then. Whatever else a registration raises is
     the supervisor's business."""
     rng = random.Random(secrets.randbits(64))
@@ -69,9 +84,19 @@ async def run_agents(
     supervisor = Supervisor(clock=time.monotonic, jitter=rng.random, on_end=ended.set)
     specs: Sequence[UnitSpec | None] = read_fleet(settings.units) if settings.units else [None]
     watch = ConnectionWatch()
-    agents = [build_agent(settings, spec, watch) for spec in specs]
+    connect = connector(settings)
+    agents = [build_agent(settings, spec, watch, connect) for spec in specs]
+    metrics = AgentMetrics(agents, lambda: _certificates(agents, connect))
+    loop_lag = EventLoopLag(clock=time.monotonic)
     try:
-        await _run(agents, stop, ended, on_ready, supervisor)
+        with MetricsEndpoint(
+            settings.metrics_listen, metrics, supervisor, loop_lag, ready=metrics.readiness
+        ) as endpoint:
+
+            def ready(endpoints: dict[str, str]) -> None:
+                on_ready(ServingUnits(endpoints=endpoints, metrics=endpoint.address))
+
+            await _run(agents, stop, ended, ready, supervisor, loop_lag)
         supervisor.raise_if_ended()
     finally:
         await asyncio.gather(*(agent.server.stop(DRAIN_S) for agent in agents))
@@ -83,6 +108,7 @@ async def _run(
     ended: asyncio.Event,
     on_ready: Callable[[dict[str, str]], None],
     supervisor: Supervisor,
+    loop_lag: EventLoopLag,
 ) -> None:
     """Serves and registers until `stop` or `ended`, then lets the registrations say goodbye."""
     async with asyncio.TaskGroup() as group:
@@ -98,6 +124,7 @@ async def _run(
             for agent in agents
         ]
         announce = group.create_task(_announce(agents, on_ready), name="agents ready")
+        lag = group.create_task(supervisor.keep("event loop lag", loop_lag.run))
         waits = [asyncio.ensure_future(event.wait()) for event in (stop, ended)]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -105,6 +132,7 @@ async def _run(
             for wait in waits:
                 wait.cancel()
         announce.cancel()
+        lag.cancel()
         for agent in agents:
             agent.registration.leave()
         await asyncio.wait(tasks, timeout=DRAIN_S)
@@ -113,10 +141,13 @@ async def _run(
 
 
 def build_agent(
-    settings: AgentSettings, spec: UnitSpec | None, watch: ConnectionWatch | None = None
+    settings: AgentSettings,
+    spec: UnitSpec | None,
+    watch: ConnectionWatch | None = None,
+    connect: FileDialer | None = None,
 ) -> Agent:
-    """One agent, listening but not serving yet. Raises InvalidInput for its address;
-    Unavailable when its state folder cannot be used."""
+    """One agent, listening but not serving yet. connect: to the control plane. Raises InvalidInput
+    for its address; Unavailable when its state folder cannot be used."""
     unit_id = spec.id if spec is not None else settings.unit
     tenants = spec.tenants if spec is not None else _listed(settings.tenants)
     verifier = TicketVerifier(unit_id, tenants=tenants)
@@ -138,11 +169,9 @@ def build_agent(
         if admission.held:
             holds.add(admission.tenant, admission.client_id, admission.epoch)
 
+    servicer = UnitService(verifier, handoff, limit, wall=time.time, on_admitted=admitted)
     service = Service(
-        add=unit_pb2_grpc.add_UnitServiceServicer_to_server,
-        servicer=UnitService(verifier, handoff, limit, wall=time.time, on_admitted=admitted),
-        name=NAME,
-        hot={},
+        add=unit_pb2_grpc.add_UnitServiceServicer_to_server, servicer=servicer, name=NAME, hot={}
     )
     server = Server(
         [service],
@@ -172,11 +201,24 @@ def build_agent(
         token=settings.token,
         jitter=rng.random,
         spec_to_proto=spec_to_proto,
-        connect=connector(settings),
+        connect=connect or connector(settings),
         secured=settings.ca is not None,
         on_departures=partial(record_departures, verifier.departures, limit, wall=time.time),
+        wall=time.time,
     )
-    return Agent(unit_id=unit_id, endpoint=endpoint, server=server, registration=registration)
+    return Agent(
+        unit_id=unit_id, endpoint=endpoint, server=server, registration=registration,
+        service=servicer, limit=limit, holds=holds,
+    )  # fmt: skip
+
+
+def _certificates(agents: Sequence[Agent], connect: FileDialer) -> dict[str, bytes | None]:
+    """What the files say now that all units of the process have in common."""
+    found = {"client": connect.certificate()}
+    if agents and (tls := agents[0].server.tls) is not None:
+        current = tls.latest()
+        found |= {"server": current.certificate, "client_ca": current.client_ca}
+    return found
 
 
 def _listed(text: str) -> tuple[str, ...]:

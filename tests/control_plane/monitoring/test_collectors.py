@@ -10,9 +10,10 @@ from types import SimpleNamespace
 from prometheus_client.registry import Collector
 
 from control_plane.monitoring.audit_metrics import AuditMetrics
+from control_plane.monitoring.certificate_expiry import expires_at
 from control_plane.monitoring.disk import DiskMetrics
 from control_plane.monitoring.event_loop import EVERY_S, EventLoopLag
-from control_plane.monitoring.serving_metrics import ServingMetrics, expires_at
+from control_plane.monitoring.serving_metrics import ServingMetrics
 from control_plane.monitoring.store_metrics import StoreMetrics
 from control_plane.serving.call_statistics import CallStatistics
 from control_plane.serving.connection_limits import Reason

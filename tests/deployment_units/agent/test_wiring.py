@@ -104,7 +104,7 @@ async def test_one_process_hosts_a_whole_fleet_and_each_unit_answers_for_itself(
         stop, ready = asyncio.Event(), asyncio.get_running_loop().create_future()
         settings = AgentSettings(units=SAMPLE, server=address)
         running = asyncio.create_task(run_agents(settings, stop=stop, on_ready=ready.set_result))
-        endpoints = await asyncio.wait_for(ready, WAIT_S)
+        endpoints = (await asyncio.wait_for(ready, WAIT_S)).endpoints
         assert len(endpoints) == 12
         applied = {spec.unit_id: spec for spec in fleet.applied}
         assert applied["eu-west"].endpoint == "eu-west.homeport.example:443"
@@ -172,7 +172,7 @@ async def test_spaces_around_tenants_mean_nothing(tenants):
         stop, ready = asyncio.Event(), asyncio.get_running_loop().create_future()
         settings = AgentSettings(unit="u", tenants=tenants, server=f" {address}")
         running = asyncio.create_task(run_agents(settings, stop=stop, on_ready=ready.set_result))
-        endpoints = await asyncio.wait_for(ready, WAIT_S)
+        endpoints = (await asyncio.wait_for(ready, WAIT_S)).endpoints
         reasons = []
         async with grpc.aio.insecure_channel(endpoints["u"]) as channel:
             stub = unit_pb2_grpc.UnitServiceStub(channel)

@@ -1,0 +1,131 @@
+"""What an agent process tells Prometheus of its units. All names in one place.
+
+Collected when scraped, from counters that are kept as plain integers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.metadata import version
+from typing import Protocol
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from control_plane.monitoring.certificate_expiry import certificate_expiry
+from control_plane.telemetry.endpoint import Readiness
+from deployment_units.agent.admitted import AdmittedHolds
+from deployment_units.agent.capacity_limit import CapacityLimit
+from deployment_units.agent.registration import Registration
+from deployment_units.agent.unit_service import UnitService
+
+
+class MeasuredAgent(Protocol):
+    """The agent of one unit, as far as it is told of."""
+
+    @property
+    def unit_id(self) -> str: ...
+
+    @property
+    def registration(self) -> Registration: ...
+
+    @property
+    def service(self) -> UnitService: ...
+
+    @property
+    def limit(self) -> CapacityLimit: ...
+
+    @property
+    def holds(self) -> AdmittedHolds: ...
+
+
+class AgentMetrics(Collector):
+    """Of all units of a process. certificates: PEM contents as they are used now, by what they
+    are."""
+
+    def __init__(
+        self,
+        agents: Sequence[MeasuredAgent],
+        certificates: Callable[[], Mapping[str, bytes | None]] = dict,
+    ) -> None:
+        self._agents = agents
+        self._certificates = certificates
+        self._version = version("homeport-server")
+
+    def readiness(self) -> Readiness:
+        """Ready: every unit is registered, or known to be removed. Degraded: each was, and not all
+        are now; they go on admitting with the keys that they have."""
+        lines = [one.registration for one in self._agents]
+        if not all(line.settled.is_set() for line in lines):
+            return Readiness.NOT_READY
+        if all(line.registered.is_set() or line.removed for line in lines):
+            return Readiness.READY
+        return Readiness.DEGRADED
+
+    def collect(self) -> Iterator[Metric]:
+        """For Prometheus, when somebody scrapes."""
+        yield InfoMetricFamily("homeport_build", "What is running.", {"version": self._version})
+        yield from self._registrations()
+        yield from self._admissions()
+        yield certificate_expiry(self._certificates())
+
+    def _registrations(self) -> Iterator[Metric]:
+        registered = GaugeMetricFamily(
+            "homeport_agent_registered",
+            "1 while the control plane hears the unit's heartbeats; one that an operator removed"
+            " is not told of.",
+            labels=["unit"],
+        )
+        heartbeat = GaugeMetricFamily(
+            "homeport_agent_heartbeat_acknowledged_timestamp_seconds",
+            "When the control plane last answered a heartbeat; Unix time; 0: never.",
+            labels=["unit"],
+        )
+        for one in self._agents:
+            if not one.registration.removed:
+                registered.add_metric([one.unit_id], one.registration.registered.is_set())
+            heartbeat.add_metric([one.unit_id], one.registration.answered_at)
+        yield registered
+        yield heartbeat
+
+    def _admissions(self) -> Iterator[Metric]:
+        admissions = CounterMetricFamily(
+            "homeport_agent_admissions",
+            "Tickets that were shown to the unit, by what became of them: admitted, or why not.",
+            labels=["unit", "reason"],
+        )
+        admitted = GaugeMetricFamily(
+            "homeport_agent_admitted_clients",
+            "Clients that the unit has let in, until their tickets end or they are known to have"
+            " left.",
+            labels=["unit"],
+        )
+        most = GaugeMetricFamily(
+            "homeport_agent_admitted_clients_limit",
+            "How many clients it lets in at most; not told while it does not know.",
+            labels=["unit"],
+        )
+        waiting = GaugeMetricFamily(
+            "homeport_agent_waiting_admissions",
+            "Admissions of clients with held places that the control plane has not acknowledged.",
+            labels=["unit"],
+        )
+        dropped = CounterMetricFamily(
+            "homeport_agent_dropped_admissions",
+            "Such admissions that were too many to be kept until they are reported.",
+            labels=["unit"],
+        )
+        for one in self._agents:
+            for reason, count in sorted(one.service.admissions.copy().items()):
+                admissions.add_metric([one.unit_id, reason.replace("-", "_")], count)
+            admitted.add_metric([one.unit_id], len(one.limit))
+            if one.limit.most is not None:
+                most.add_metric([one.unit_id], one.limit.most)
+            waiting.add_metric([one.unit_id], len(one.holds))
+            dropped.add_metric([one.unit_id], one.holds.dropped)
+        yield admissions
+        yield admitted
+        yield most
+        yield waiting
+        yield dropped
