@@ -83,7 +83,8 @@ OURS: dict[str, tuple[type[ServiceSettings], dict[str, str]]] = {
         "certificate_key": "`server.certificateSecret`", "tls_certificate": "`tls.secret`",
         "tls_key": "`tls.secret`", "tls_client_ca": "`tls.clientCaSecret`",
         "insecure": "`insecure`", "state_dir": "`state.enabled`",
-        "keep_endpoints": "of fleet files, which a release has none of", "ready_file": _READY,
+        "keep_endpoints": "of fleet files, which a release has none of",
+        "metrics_listen": _LISTEN, "ready_file": "health is asked over HTTP",
     }),
 }  # fmt: skip
 

@@ -140,6 +140,11 @@ def fleet() -> dict[str, Any]:
                 one("Clients moved", "reqps", rate("homeport_moves_clients_total", "cause"), "{{cause}}"),
                 one("Not moved", "reqps", rate("homeport_moves_not_moved_clients_total", "instance"), "{{instance}}"),
             ]),
+            Row(title="Agents", panels=[
+                one("Registered", "short", now("homeport_agent_registered", "unit", how="min"), "{{unit}}"),
+                one("Tickets shown", "reqps", rate("homeport_agent_admissions_total", "reason"), "{{reason}}"),
+                one("Clients let in", "short", now("homeport_agent_admitted_clients", "unit"), "{{unit}}"),
+            ]),
             Row(title="Errors", panels=[
                 one("Units by state", "short", f"count by (state) (max by (unit, state) (homeport_unit_state{{{_AT}}}))", "{{state}}"),
                 one("Agents heard", "short", now("homeport_unit_agent_heard", "unit", how="min"), "{{unit}}"),

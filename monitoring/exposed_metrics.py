@@ -20,6 +20,7 @@ from data_sharing.runtimes.metrics import SandboxMetrics
 from data_sharing.runtimes.runtime_host import RuntimeHost
 from data_sharing.settings import read_settings as read_sharing_settings
 from data_sharing.wiring.server import serve as serve_sharing
+from deployment_units.agent.metrics import AgentMetrics
 from provisioner.settings import read_settings as read_provisioner_settings
 from provisioner.wiring.server import serve as serve_provisioner
 
@@ -74,6 +75,7 @@ async def exposed_metrics() -> list[Family]:
         }
         with RuntimeHost(folder / "compiled", threads=1) as host:
             told["platform"] = list(SandboxMetrics(host).collect())
+        told["agent"] = list(AgentMetrics([]).collect())
     return merged(told)
 
 

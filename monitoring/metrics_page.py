@@ -17,7 +17,7 @@ from monitoring.exposed_metrics import Family, exposed_metrics
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "metrics.md"
 HEAD = """# Metrics
 
-Every server tells Prometheus about itself at `GET /metrics` of its metrics port (`--metrics-listen`; a platform has one where it is given one). The list is written from what running servers expose. Names end in their unit (`_seconds`, `_bytes`, `_ratio`, or what is counted) and counters in `_total`; a histogram `x` is queried as `x_bucket`, `x_sum` and `x_count`. No label names a client; labels of tenants, feeds and rules are bounded in number. How to watch with them is in [monitoring](../operations/monitoring.md).
+Every server tells Prometheus about itself at `GET /metrics` of its metrics port (`--metrics-listen`; a platform and an agent have one where they are given one). The list is written from what running servers expose. Names end in their unit (`_seconds`, `_bytes`, `_ratio`, or what is counted) and counters in `_total`; a histogram `x` is queried as `x_bucket`, `x_sum` and `x_count`. No label names a client; labels of tenants, feeds and rules are bounded in number. How to watch with them is in [monitoring](../operations/monitoring.md).
 
 | metric | type | unit | labels | server | meaning |
 |---|---|---|---|---|---|

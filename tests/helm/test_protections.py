@@ -151,6 +151,34 @@ def test_an_agent_calls_its_servers_and_nobody_else() -> None:
     ]  # fmt: skip
 
 
+def test_metrics_of_an_agent_are_for_whom_the_values_name() -> None:
+    unit = {"unit": {"id": "eu"}, "insecure": True, "server": {"endpoints": ["a:7700"]}}
+    scraping = [{"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}]
+    cases = [
+        unit,
+        unit | {"networkPolicy": {"metrics": scraping}, "monitoring": {"podMonitor": True}},
+    ]
+    for values, peers in zip(cases, ([{"namespaceSelector": {}}], scraping), strict=True):
+        (found,) = render("homeport-unit", [values])
+        by_kind = {one["kind"]: one for one in found.manifests()}
+        (rule,) = [
+            rule for rule in by_kind["NetworkPolicy"]["spec"]["ingress"]
+            if rule["ports"] == [{"port": 7711, "protocol": "TCP"}]
+        ]  # fmt: skip
+        assert rule["from"] == peers
+        pod = by_kind["StatefulSet"]["spec"]["template"]
+        (container,) = pod["spec"]["containers"]
+        ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+        assert ports["metrics"] == 7711
+        for name, path in (("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")):
+            assert container[name]["httpGet"] == {"path": path, "port": "metrics"}
+        assert ("PodMonitor" in by_kind) is ("monitoring" in values)
+    monitor = by_kind["PodMonitor"]["spec"]
+    assert monitor["selector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+    assert pod["metadata"]["labels"][monitor["jobLabel"]] == "homeport"
+    assert [one["port"] for one in monitor["podMetricsEndpoints"]] == ["metrics"]
+
+
 def test_budgets_leave_a_quorum_and_servers() -> None:
     budgets = of_kind("PodDisruptionBudget")
     assert set(budgets) == {"provisioner", "etcd"}

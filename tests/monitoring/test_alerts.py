@@ -82,6 +82,9 @@ CASES = {
     "HomeportUnitWithoutAgent": gauge(
         "homeport_unit_agent_heard", 'unit="u"', fires="0x200", quiet="1x200"
     ),
+    "HomeportAgentNotRegistered": gauge(
+        "homeport_agent_registered", 'unit="u"', fires="0x200", quiet="1x200"
+    ),
     "HomeportUnitFullSoon": Case(
         fires={
             f'homeport_unit_room_clients{{unit="u", {S}}}': "10000-50x200",

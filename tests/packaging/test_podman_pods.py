@@ -104,7 +104,8 @@ def test_one_that_is_alone_listens_on_all_addresses() -> None:
     (agent,) = played("homeport-unit", UNITS["everything"])[1].of("agent")
     (settings,) = [one for one in agent.documents if one["kind"] == "ConfigMap"]
     assert 'listen = "0.0.0.0:7710"' in settings["data"]["homeport.toml"]
-    assert agent.readiness["exec"]["command"][0] == "test"
+    assert 'metrics_listen = "0.0.0.0:7711"' in settings["data"]["homeport.toml"]
+    assert agent.readiness["httpGet"]["path"] == "/readyz"
 
 
 def test_services_and_members_are_found_by_the_names_that_a_cluster_gives_them() -> None:
