@@ -25,6 +25,7 @@ from console.cli.commands import (
     enrolment,
     events,
     geo,
+    identifiers,
     keys,
     local,
     many,
@@ -79,6 +80,7 @@ app.add_typer(rules.app, name="rules", rich_help_panel="Data sharing")
 app.add_typer(plans.app, name="plans", rich_help_panel="Data sharing")
 app.add_typer(audit.app, name="audit", rich_help_panel="Look into things")
 app.add_typer(geo.app, name="geo", rich_help_panel="Look into things")
+app.add_typer(identifiers.app, name="identifiers", rich_help_panel="Look into things")
 app.command("doctor", rich_help_panel="Look into things")(doctor.doctor)
 app.command("version", rich_help_panel="Look into things")(doctor.version)
 

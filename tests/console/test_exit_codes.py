@@ -159,6 +159,9 @@ WORDS: list[tuple[list[str], tuple[str, ...]]] = [
     (["units", "show"], ("\udcff",)),
     (["plans", "show"], ("\udcff",)),
     (["get"], ("\udcff",)),
+    (["identifiers", "explain"], ("\udcff",)),
+    (["identifiers", "explain", "020", "--region"], ("", "XX", "001", "GBR", "\udcff")),
+    (["identifiers", "explain", "anna", "--host"], ("", "localhost", "192.0.2.1", "a..b")),
     (["tenants", "apply", "a", "--tickets"], ("RS256", "")),
     (["tenants", "apply", "a", "--default-at"], ("1", "91,0", "nan,0")),
 ]
