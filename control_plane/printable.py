@@ -64,6 +64,15 @@ def quoted(value: object, most: int = MAX_SHOWN) -> str:
     return text if len(text) <= most else text[:most] + "…"
 
 
+def number_of(count: int, one: str, many: str = "") -> str:
+    """So many things, in words that agree with their number. many: where it is not `one` and s.
+
+    >>> number_of(1, "client"), number_of(12_000, "client"), number_of(0, "entry", "entries")
+    ('1 client', '12,000 clients', '0 entries')
+    """
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
 def _plain(value: object, depth: int) -> object:
     """What JSON can write of it; others, such as dates, as their text."""
     if value is None or isinstance(value, str | bool | int | float):

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from control_plane.printable import number_of
+
 CLOCK_WARN_S, CLOCK_FAIL_S = 2.0, 30.0  # an HTTP date has whole seconds
 GEO_OLD_DAYS = 180.0
 FUTURE_DAYS = 2.0  # that clocks and time zones explain
@@ -150,11 +152,15 @@ def check_agents(units: Sequence[ObservedUnit]) -> Finding:
         return fail("agents", "there are no units", "describe them: homeport units apply -f FILE")
     away = [unit.id for unit in units if not unit.live]
     if not away:
-        return ok("agents", f"live at all {len(units)} units")
+        return ok("agents", f"live at {_all_of(len(units))}")
     step = "start them: homeport agent --units FILE --server HOST:PORT"
     if len(away) == len(units):
-        return fail("agents", f"live at none of {len(units)} units", step)
+        return fail("agents", f"live at none of {number_of(len(units), 'unit')}", step)
     return warn("agents", f"none live at {_some(away)}", step)
+
+
+def _all_of(units: int) -> str:
+    return "the one unit" if units == 1 else f"all {number_of(units, 'unit')}"
 
 
 def check_room(units: Sequence[ObservedUnit]) -> Finding:
@@ -165,13 +171,14 @@ def check_room(units: Sequence[ObservedUnit]) -> Finding:
     step = "raise capacities or add units: homeport units apply -f FILE"
     if not taking:
         why = "see their status with `homeport units list`; start agents, or undrain units"
-        return fail("room", f"none: no unit of {len(units)} takes new clients", why)
-    others = f"; {len(units) - len(taking)} other units take none" * (len(taking) < len(units))
+        return fail("room", f"none: no unit of {len(units):,} takes new clients", why)
+    rest = len(units) - len(taking)
+    others = f"; {number_of(rest, 'other unit')} take{'s' * (rest == 1)} none" * (rest > 0)
     if room == 0:
-        return fail("room", f"none left in {len(taking)} units{others}", step)
+        return fail("room", f"none left in {number_of(len(taking), 'unit')}{others}", step)
     over = [unit.id for unit in units if unit.clients > unit.capacity]
     full = [unit.id for unit in taking if unit.clients >= NEARLY_FULL * unit.capacity]
-    seen = f"for {room:,} of {capacity:,} clients{others}"
+    seen = f"for {room:,} of {number_of(capacity, 'client')}{others}"
     if over:
         return warn("room", f"{seen}; more clients than capacity: {_some(over)}", step)
     if full:

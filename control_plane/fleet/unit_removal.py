@@ -17,6 +17,7 @@ from control_plane.fleet.capacity import encode_capacity
 from control_plane.fleet.lifecycle import TAKING
 from control_plane.fleet.unit_reader import UnitReader
 from control_plane.fleet.unit_view import UnitSnapshot, changed_since, revision_of
+from control_plane.printable import number_of
 from control_plane.store.port import Delete, Put, Store, Txn, unchanged
 
 ATTEMPTS = 10
@@ -58,8 +59,8 @@ class UnitRemoval:
                     raise changed_since(unit_id, expected_revision)
                 if seen.clients > 0:
                     raise Refused(
-                        f"unit {unit_id} has {seen.clients:,} clients; drain it, or release "
-                        "them, first"
+                        f"unit {unit_id} has {number_of(seen.clients, 'client')}; drain it, or "
+                        "release them, first"
                     )
                 if dry_run:
                     return

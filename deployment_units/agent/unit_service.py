@@ -12,6 +12,7 @@ from grpc import aio
 
 from control_plane.errors import InvalidInput, Unavailable
 from control_plane.identity.admission import Admission, AdmissionReason, TicketVerifier
+from control_plane.printable import number_of
 from deployment_units.agent.capacity_limit import CapacityLimit
 from deployment_units.agent.state import StateHandoff
 from homeport.api.unit.v1 import unit_pb2 as pb
@@ -79,8 +80,8 @@ class UnitService(pb_grpc.UnitServiceServicer):
         return replace(
             admission,
             reason=AdmissionReason.UNIT_FULL,
-            message=f"the unit has let in {len(limit):,} clients and takes no more; try again "
-            "later, or provision again",
+            message=f"the unit has let in {number_of(len(limit), 'client')} and takes no more; "
+            "try again later, or provision again",
         )
 
     async def ExportClient(

@@ -37,7 +37,7 @@ from provisioner.api.requests import UNSAID, origin_of, read_batch, read_provisi
 from provisioner.fleet_view import FleetView
 from provisioner.ledger.assignment import AssignmentRecord
 from provisioner.provisioning.answers import Answers
-from provisioner.provisioning.asked_location import unsaid_location
+from provisioner.provisioning.asked_location import NO_RECORD, recorded_distance, unsaid_location
 from provisioner.provisioning.assignments import Assignments
 from provisioner.provisioning.bootstrap_lookup import BootstrapEnrolment
 from provisioner.provisioning.client_proof import client_denied
@@ -320,7 +320,9 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
         else:
             record = checked_record(proof, found)
         locator = self._provisioner.locator
+        recorded_km = NO_RECORD
         if origin is UNSAID:
+            recorded_km = recorded_distance(record)
             location, how = unsaid_location(
                 locator,
                 record,
@@ -332,7 +334,7 @@ class ProvisioningService(pb_grpc.ProvisioningServiceServicer):
             location, how = locator.explain(
                 origin.address, origin.position, tenant.default_position
             )
-        explanation = self._provisioner.placer.explain(tenant.id, client_id, location)
+        explanation = self._provisioner.placer.explain(tenant.id, client_id, location, recorded_km)
         response = mapping.explanation_to_proto(location, how, explanation)
         if stale:
             response.stale = True

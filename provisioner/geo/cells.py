@@ -16,6 +16,7 @@ from provisioner.geo.countries import continent_of
 from provisioner.geo.location import NOWHERE, Location, LocationSource
 
 HALF_DEGREES = 0.05  # from a cell's middle to its sides, both ways
+MOST_REACH_KM = 8.0  # more than from a cell's middle to a corner, anywhere
 HALF_KM = 0.5  # of uncertainty: what rounding took away or added at most
 
 _CELL = re.compile(r"([A-Z]{2})?(?:@([A-Z]{2}))?:(?:(-?\d{1,2}\.\d),(-?\d{1,3}\.\d)~(\d{1,5}))?")

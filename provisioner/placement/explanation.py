@@ -5,10 +5,12 @@ It asks the same functions that decide, so it cannot say anything else than what
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 
+from provisioner.geo.cells import MOST_REACH_KM
 from provisioner.geo.location import Location
 from provisioner.placement import choice as rules
 from provisioner.placement.candidates import CandidateList, build
@@ -18,6 +20,7 @@ from provisioner.placement.fleet import PlacementFleet, PlacementUnit
 from provisioner.placement.geodesy import distance_km
 
 RANKED_EXACTLY = 16  # past that, by distance alone: nobody asks why 18th is not 17th
+_NOTHING: Mapping[str, float] = MappingProxyType({})
 
 
 class UnitVerdict(StrEnum):
@@ -56,12 +59,16 @@ def explain(
     client_key: bytes,
     room: Sequence[int],
     load: Sequence[float],
+    recorded_km: Mapping[str, float] = _NOTHING,
 ) -> Explanation:
-    """What `choose` would do for this client now, and why; arguments as there."""
+    """What `choose` would do for this client now, and why; arguments as there. recorded_km: how
+    far units are by a record that was made where the client was, where `location` is the middle
+    of its cell; they are told in place of what the middle says."""
     everyone = build(fleet, policy, location, tenant, keep_all=True)
     tiers = dict(zip(everyone.indices, everyone.tiers, strict=True))
     ranked = _ranking(everyone, client_key, room, load)
-    reasons = _ReasonWriter(fleet, location, everyone.place.equals_within, tiers, load)
+    within = everyone.place.equals_within
+    reasons = _ReasonWriter(fleet, location, within, tiers, load, recorded_km)
     units = [
         reasons.considered(
             fleet.units[choice.unit_index],
@@ -104,6 +111,7 @@ class _ReasonWriter:
     within: float
     tiers: dict[int, float]
     load: Sequence[float]
+    recorded_km: Mapping[str, float]
 
     def considered(self, unit: PlacementUnit, reason: str, *, rank: int) -> ConsideredUnit:
         verdict = UnitVerdict.EXCLUDED
@@ -122,7 +130,10 @@ class _ReasonWriter:
         at = self.location
         if at.latitude is None or at.longitude is None:
             return None
-        return distance_km(at.latitude, at.longitude, unit.latitude, unit.longitude)
+        found = distance_km(at.latitude, at.longitude, unit.latitude, unit.longitude)
+        recorded = self.recorded_km.get(unit.id, found)
+        # More apart than a cell is wide: the unit is not where it was.
+        return recorded if abs(recorded - found) <= MOST_REACH_KM else found
 
     def why_chosen(self, choice: Choice) -> str:
         unit = self.fleet.units[choice.unit_index]

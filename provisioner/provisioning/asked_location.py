@@ -6,7 +6,8 @@ never where the question comes from; and one that has none is where it would be 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from control_plane.fleet.unit import Position
 from provisioner.geo.location import Location, LocationSource
@@ -14,6 +15,7 @@ from provisioner.geo.locator import Locator
 from provisioner.ledger.assignment import AssignmentRecord
 from provisioner.placement.eligibility import is_nowhere
 
+NO_RECORD: Mapping[str, float] = MappingProxyType({})
 UNSAID = "nobody said where the client is"
 _BY = {
     LocationSource.OVERRIDE: ", by an operator's override",
@@ -50,3 +52,11 @@ def unsaid_location(
         return location, f"{UNSAID}, and the store that has its record is away: {why}"
     location, why = locator.explain(caller(), None, tenant_default)
     return location, f"it has no home, and {UNSAID}; where this call comes from counts: {why}"
+
+
+def recorded_distance(record: AssignmentRecord | None) -> Mapping[str, float]:
+    """How far its home was where the client was, km, by the unit; empty: not recorded. The record
+    keeps a cell of the position alone, and the distance from the position itself."""
+    if record is None or record.why is None or record.why.distance_km < 0:
+        return NO_RECORD
+    return {record.unit: record.why.distance_km}

@@ -6,7 +6,7 @@ those that have some is best, `provisioner.placement` decides.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from control_plane import keys
 from control_plane.errors import Exhausted, Refused, ServiceError, Unavailable
@@ -84,8 +84,14 @@ class Placer:
             provenance_of(self.fleet, choice.unit_index, choice.rule, location)
         )
 
-    def explain(self, tenant_id: str, client_id: str, location: Location) -> Explanation:
-        """Every unit, and what speaks for it or against."""
+    def explain(
+        self,
+        tenant_id: str,
+        client_id: str,
+        location: Location,
+        recorded_km: Mapping[str, float],
+    ) -> Explanation:
+        """Every unit, and what speaks for it or against. recorded_km: see `explain`."""
         client_key = keys.assignment(tenant_id, client_id)
         occupancy = self._ledger.occupancy_for(client_key)
         return explain(
@@ -96,6 +102,7 @@ class Placer:
             client_key,
             occupancy.room,
             occupancy.load,
+            recorded_km,
         )
 
     def _no_room(self, choice: NoChoice, tenant_id: str) -> ServiceError:

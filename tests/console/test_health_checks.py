@@ -81,7 +81,7 @@ def unit(
         pytest.param(
             checks.check_room([unit("a", clients=40), unit("lost", taking=False)]),
             "ok",
-            "60 of 100 clients; 1 other units take none",
+            "60 of 100 clients; 1 other unit takes none",
             id="a lost unit has no room",
         ),
         pytest.param(
@@ -124,3 +124,16 @@ def test_a_finding_says_what_was_seen(finding: Finding, outcome: str, words: str
 def test_whatever_is_not_ok_comes_with_a_next_step(finding: Finding) -> None:
     assert finding.outcome is not CheckOutcome.OK
     assert finding.next_step
+
+
+@pytest.mark.parametrize(
+    ("count", "agents", "room"),
+    [
+        (1, "live at the one unit", "for 90 of 100 clients; 1 other unit takes none"),
+        (2, "live at all 2 units", "for 180 of 200 clients; 1 other unit takes none"),
+    ],
+)
+def test_words_agree_with_their_numbers(count: int, agents: str, room: str) -> None:
+    units = [unit(f"u{number}", clients=10) for number in range(count)]
+    assert checks.check_agents(units).seen == agents
+    assert room in checks.check_room([*units, unit("away", taking=False)]).seen

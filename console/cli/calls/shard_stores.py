@@ -17,7 +17,7 @@ from control_plane import keys
 from control_plane.errors import InvalidInput, Refused
 from control_plane.fleet.records import decode_tenant
 from control_plane.fleet.unit import DEFAULT_TENANT
-from control_plane.printable import why_unreadable
+from control_plane.printable import number_of, why_unreadable
 from control_plane.settings import problems_of
 from control_plane.store.opening import open_store
 from control_plane.store.port import Store, range_all
@@ -202,7 +202,8 @@ async def _carry_out(
             departure_lease_s=await _departures_live_s(stores.control),
             clock=time.monotonic,
             on_progress=lambda move, what: tell(
-                f"{len(move.shards)} shards from {move.source} to {move.target}: {what}"
+                f"{number_of(len(move.shards), 'shard')} from {move.source} "
+                f"to {move.target}: {what}"
             ),
         )
         if order.resume:

@@ -10,6 +10,7 @@ import typer
 
 from console.cli.options import Ca, Output, Profile, Token, data_target_of, target_of
 from console.cli.output import Format, json_text, note, show
+from control_plane.printable import number_of
 
 if TYPE_CHECKING:
     from console.cli.profile import Target
@@ -133,9 +134,8 @@ def verify(
             return f"[red]{result.broken}[/]"
         trimmed = f", {result.trimmed} before them were trimmed" if result.trimmed else ""
         opened = f"\n{result.open} without outcome: see `audit list`" if result.open else ""
-        return (
-            f"[green]whole[/]: {result.entries} entries{trimmed}{opened}\nhead {_head_text(last)}"
-        )
+        entries = number_of(result.entries, "entry", "entries")
+        return f"[green]whole[/]: {entries}{trimmed}{opened}\nhead {_head_text(last)}"
 
     show(document, output, view)
     if result.broken:
@@ -177,7 +177,7 @@ def export(
                 print(json_text(line), file=out)
                 written += 1
     if file is not None:
-        note(f"{written} entries")
+        note(number_of(written, "entry", "entries"))
 
 
 def _target(

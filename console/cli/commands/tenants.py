@@ -10,6 +10,7 @@ import typer
 from console.cli.markup import escape
 from console.cli.options import Ca, Output, Profile, Server, Token, target_of
 from console.cli.output import Format, show
+from control_plane.printable import number_of
 
 if TYPE_CHECKING:
     from homeport.api.tenancy.v1 import tenancy_pb2 as tenancy
@@ -98,7 +99,7 @@ def remove_tenant(
     said = f"tenant {tenant_id} is removed"
     if with_clients:
         document["released_clients"] = released
-        said += f", and {released:,} clients were released"
+        said += f", and {number_of(released, 'client')} released"
     show(document, output, lambda: escape(said))
 
 

@@ -11,6 +11,7 @@ from console.cli.commands.units import UnitIdArgument
 from console.cli.markup import escape
 from console.cli.options import MOST_INT64, Ca, Output, Profile, Server, Token, target_of
 from console.cli.output import Format, busy, note, show
+from control_plane.printable import number_of
 
 if TYPE_CHECKING:
     from console.cli.calls.fleet import FleetCalls
@@ -63,7 +64,8 @@ def cordon_unit(
     with FleetCalls(target_of(server, None, token, profile, ca)) as service:
         told = service.cordon_unit(unit, dry_run=dry_run, revision=revision or 0)
     if dry_run:
-        note(escape(f"{unit} would take no new clients; its {told.clients:,} clients would stay"))
+        stay = number_of(told.clients, "client")
+        note(escape(f"{unit} would take no new clients; its {stay} would stay"))
     show(document_of(told), output, lambda: unit_table(told))
 
 
@@ -94,7 +96,7 @@ def drain_unit(
             busy(f"planning for {unit}"),
         ):
             plan = service.plan_drain(unit, revision=revision or 0)
-        heading = f"draining {unit} would move {plan.moves:,} clients"
+        heading = f"draining {unit} would move {number_of(plan.moves, 'client')}"
         show(
             {"unit": unit, "plan": plan_document(plan)},
             output,
@@ -187,7 +189,7 @@ def rebalance(
     if dry_run:
         with FleetCalls(target, deadline_s=PLAN_DEADLINE_S) as service, busy("planning"):
             plan = service.plan_rebalance(max_moves=max_moves or 0)
-        heading = f"rebalancing would move {plan.moves:,} clients"
+        heading = f"rebalancing would move {number_of(plan.moves, 'client')}"
         show({"plan": plan_document(plan)}, output, lambda: plan_view(plan, heading))
         return
     with FleetCalls(target) as service:

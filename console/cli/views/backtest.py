@@ -9,6 +9,7 @@ from console.cli.deciding.backtest import BacktestReport
 from console.cli.markup import escape
 from console.cli.tables import Table, fold, number, optional, whole
 from console.cli.views.times import time_text
+from control_plane.printable import number_of
 from data_sharing.management.backtest import (
     MINUTE_MS,
     Backtest,
@@ -97,7 +98,7 @@ def view_of(report: BacktestReport) -> RenderableType:
     if not backtest.events:
         return "no events are kept of that time"
     parts: list[RenderableType] = [
-        f"{backtest.events:,} events, accepted {time_text(backtest.first_ms)} to "
+        f"{number_of(backtest.events, 'event')}, accepted {time_text(backtest.first_ms)} to "
         f"{time_text(backtest.last_ms)}"
     ]
     if report.trimmed:

@@ -6,6 +6,7 @@ from typing import Any
 
 from console.cli.markup import escape
 from console.cli.tables import Table, number, whole
+from control_plane.printable import number_of
 
 
 def map_table(found: dict[str, Any]) -> Table:
@@ -44,13 +45,13 @@ def status_table(found: dict[str, Any]) -> Table:
 def moved_table(done: dict[str, Any]) -> Table:
     """What was moved, or would be."""
     words = "would move" if done["dry_run"] else "moved"
-    title = f"{words} {done['shards']} shards"
+    title = f"{words} {number_of(done['shards'], 'shard')}"
     table = Table(whole("from"), whole("to"), number("shards"), title=title)
     for one in done["moves"]:
         table.add_row(escape(one["source"]), escape(one["target"]), str(one["shards"]))
     if not done["dry_run"]:
         table.caption = (
-            f"{done['clients']:,} clients copied; writes of a group waited "
+            f"{number_of(done['clients'], 'client')} copied; writes of a group waited "
             f"{done['longest_pause_ms']} ms at most"
         )
     return table

@@ -9,6 +9,7 @@ from console.cli.markup import escape
 from console.cli.output import load_bar
 from console.cli.tables import Table, facts, number, optional, whole
 from console.cli.views.numbers import exact
+from control_plane.printable import number_of
 
 if TYPE_CHECKING:
     from homeport.api.fleet.v1 import fleet_pb2 as fleet
@@ -70,9 +71,9 @@ def over_capacity(units: Iterable[fleet.Unit]) -> Iterator[str]:
     for unit in units:
         if unit.clients > unit.spec.capacity:
             yield (
-                f"unit {unit.spec.unit_id} has {unit.clients:,} clients and a capacity of "
-                f"{unit.spec.capacity:,}: nobody is moved, and it takes no new ones until it has "
-                "room again"
+                f"unit {unit.spec.unit_id} has {number_of(unit.clients, 'client')} and a capacity "
+                f"of {unit.spec.capacity:,}: nobody is moved, and it takes no new ones until it "
+                "has room again"
             )
 
 
@@ -86,7 +87,7 @@ def fleet_table(units: list[fleet.Unit]) -> Table:
     clients = sum(unit.clients for unit in units)
     capacity = sum(unit.spec.capacity for unit in units)
     table = Table(
-        whole("unit", footer=f"{len(units)} units"),
+        whole("unit", footer=number_of(len(units), "unit")),
         optional(whole("country")),
         whole("status"),
         number("clients", footer=f"{clients:,}"),
@@ -139,7 +140,7 @@ def _let_in(unit: fleet.Unit) -> str:
     """How many clients the agent let in, and how many it turned away."""
     if not unit.HasField("status"):
         return "–"
-    told = f"{unit.status.admitted_clients:,} clients whose tickets stand"
+    told = f"{number_of(unit.status.admitted_clients, 'client')} whose tickets stand"
     refused = unit.status.refused_full
     return f"{told}; {refused:,} turned away, because it was full" if refused else told
 

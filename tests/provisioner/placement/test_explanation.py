@@ -5,11 +5,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from control_plane.fleet.unit import ServedAreas
+from provisioner.geo.cells import cell_of, location_of
 from provisioner.geo.location import NOWHERE
 from provisioner.placement.choice import Choice
 from provisioner.placement.chooser import Chooser
 from provisioner.placement.explanation import RANKED_EXACTLY, UnitVerdict, explain
 from provisioner.placement.filters import PlacementPolicy
+from provisioner.placement.geodesy import distance_km
 from tests.support.fleets import (
     at,
     colocated,
@@ -166,3 +168,28 @@ def test_the_second_in_rank_is_who_would_be_chosen_were_the_first_full(situation
             for unit, slots in zip(situation.units, situation.room, strict=True)
         ]
         assert ranked(without) == now[1:]
+
+
+@given(
+    latitude=st.floats(-89, 89), longitude=st.floats(-179, 179), name=st.sampled_from(["dublin"])
+)
+def test_the_distance_that_was_recorded_is_told_where_only_the_cell_is_known(
+    latitude, longitude, name
+):
+    units = fleet(name, "frankfurt")
+    home = units.units[0]
+    exact = round(distance_km(latitude, longitude, home.latitude, home.longitude), 1)
+    middle = location_of(cell_of("", latitude, longitude, 20.0))
+    found = explain(
+        units, PlacementPolicy(), middle, "t", b"t/c", [9, 9], [0.0, 0.0], {home.id: exact}
+    )
+    told_of = next(one for one in found.units if one.id == home.id)
+    assert told_of.distance_km == exact
+    assert f"{exact:,.0f} km away" in told_of.reason
+
+
+def test_of_a_unit_that_is_elsewhere_now_what_is_so_is_told():
+    found = explain(
+        fleet("dublin"), PlacementPolicy(), PARIS, "t", b"t/c", [9], [0.0], {"dublin": 20.0}
+    )
+    assert round(found.units[0].distance_km) == 779
