@@ -23,6 +23,7 @@ from control_plane.errors import InvalidInput, ServiceError
 from control_plane.http_serving.cross_origin import CrossOrigin
 from control_plane.http_serving.in_process import CallFailed, InProcessContext, InProcessMethods
 from control_plane.http_serving.json_messages import dumped, read_message, to_json
+from control_plane.http_serving.large_bodies import LargeBodies
 from control_plane.http_serving.listener import certificate_of
 from control_plane.http_serving.request_parts import (
     metadata_of_request,
@@ -78,6 +79,7 @@ class JsonDoor:
             for path, content in documents.items()
         }
         self._lines = lines
+        self._large = LargeBodies()
         self._pacer = CoroutinePacer(per_pass=REQUESTS_PER_PASS, clock=clock)
         self.draining = False
         self.under_way = 0
@@ -175,11 +177,11 @@ class JsonDoor:
         if len(body) <= INLINE_BYTES:
             read_message(body, message, fixed)
         else:
-            await asyncio.to_thread(read_message, body, message, fixed)
+            await self._large.work(read_message, body, message, fixed)
         answer = await self._methods.unary(route.method, message.SerializeToString(), context)
         content = _written(route, answer)
         if len(answer) > INLINE_BYTES:
-            return _ok(await asyncio.to_thread(content))
+            return _ok(await self._large.work(content))
         return _ok(content())
 
 

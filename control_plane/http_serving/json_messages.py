@@ -1,8 +1,9 @@
 """Messages as JSON, by the JSON mapping of protobuf (https://protobuf.dev/programming-guides/json/).
 
-What is read is bounded before: its bytes by whoever hands them over, its depth here. Names of
-fields may be written as in the contract or in lower camel case, and are answered in the latter;
-fields without presence are always there, so that `"released": false` can be read.
+What is read is bounded before: its bytes by whoever hands them over, its depth and how many values
+it has here. Names of fields may be written as in the contract or in lower camel case, and are
+answered in the latter; fields without presence are always there, so that `"released": false` can be
+read.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from control_plane.errors import InvalidInput
 from control_plane.printable import quoted
 
 MOST_LEVELS = 16  # of objects and lists in each other; the contract has fewer
+MOST_VALUES = 1_000  # of a message, commas and brackets in its texts included; likewise
 _NO_FIELD = re.compile(r'no field named "([^"]{0,200})"')
 _AT_FIELD = re.compile(r"^Failed to parse (\S{1,200}) field")
 
@@ -28,6 +30,8 @@ def read_message(content: bytes, message: Message, fixed: Mapping[str, str]) -> 
     them has to say the same. Empty content is {}. Raises InvalidInput."""
     if content.strip():
         _refuse_depth(content)
+        if sum(map(content.count, (b",", b"[", b"{"))) > MOST_VALUES:
+            raise InvalidInput("body", f"the body has more than {MOST_VALUES:,} values")
         try:
             document = json.loads(content.decode(), object_pairs_hook=_object)
             _refuse_other_than_objects(document, type(message).DESCRIPTOR, "body")
@@ -94,9 +98,11 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Raises ValueError for a name that is there twice."""
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"{quoted(twice[:80])} is there more than once")
+        seen = set[str]()
+        for name, _ in pairs:
+            if name in seen:
+                raise ValueError(f"{quoted(name[:80])} is there more than once")
+            seen.add(name)
     return found
 
 

@@ -4,13 +4,17 @@ in their order. A line that cannot be read has an error in its place, and the ot
 They go to ProvisionMany in batches as its contract has them. What fails a whole batch (quotas) is
 told of each of its clients and of those behind it, unless nothing was answered before: then the
 request fails.
+
+Reading and writing lines takes longer than assigning their clients. It is done a few lines at a
+time, of each address and of each of its requests in turn, so that others' calls go on in between.
+(In threads it kept them waiting as well: for the interpreter's lock.)
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
-from typing import Any, Final
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from typing import Any, Final, TypeAlias
 
 from aiohttp import web
 from google.rpc import error_details_pb2
@@ -21,6 +25,8 @@ from control_plane.http_serving.json_messages import dumped, read_message, to_js
 from control_plane.http_serving.request_parts import read_body
 from control_plane.http_serving.routes import Route
 from control_plane.http_serving.status_json import CODES, PRIVATE, status_in
+from control_plane.pacing import CoroutinePacer
+from control_plane.serving.peers import peer_group
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from provisioner.api.requests import MAX_BATCH
 
@@ -28,6 +34,10 @@ NDJSON: Final = "application/x-ndjson"
 MOST_BYTES: Final = 1 << 20
 MOST_LINES: Final = 5_000
 MOST_LINE_BYTES: Final = 4_096
+LINES, BYTES = 8, 1_024  # that are read at a time: at most so many; one to two milliseconds
+
+Turn: TypeAlias = Callable[[], Awaitable[None]]
+"""Waits until this request may go on."""
 
 
 class ClientLines:
@@ -35,6 +45,7 @@ class ClientLines:
 
     def __init__(self, methods: InProcessMethods) -> None:
         self._methods = methods
+        self._pacer = CoroutinePacer(per_pass=1, clock=time.monotonic)
 
     async def answer(
         self, request: web.Request, route: Route, asked: Any, context: InProcessContext
@@ -49,13 +60,18 @@ class ClientLines:
                 f"the body has {len(lines):,} lines; send 1 to {MOST_LINES:,}, each a JSON object "
                 'such as {"clientId": "c-1", "address": "203.0.113.7"}',
             )
+        address, this = peer_group(context.peer()), object()
+
+        async def turn() -> None:
+            await self._pacer.turn(address, this)
+
         results: list[pb.ProvisionResult | None] = [None] * len(lines)
         sent: list[Sequence[int]] = []  # the lines of each batch under way
 
         async def batches() -> AsyncIterator[bytes]:
             for start in range(0, len(lines), MAX_BATCH):
                 numbers = range(start, min(start + MAX_BATCH, len(lines)))
-                found = await asyncio.to_thread(_read_lines, [lines[one] for one in numbers])
+                found = await _read_lines([lines[one] for one in numbers], turn)
                 good = []
                 batch = pb.ProvisionManyRequest()
                 batch.CopyFrom(asked)
@@ -82,15 +98,33 @@ class ClientLines:
                 raise
             failure = _client_error(failed)
         return web.Response(
-            body=await asyncio.to_thread(_written, results, lines, failure),
+            body=await _written(results, lines, failure, turn),
             content_type=NDJSON,
             headers=PRIVATE,
         )
 
 
-def _read_lines(lines: Sequence[bytes]) -> list[pb.ClientOrigin | pb.ProvisionResult]:
+def _few(lines: Sequence[bytes]) -> Iterator[range]:
+    """Which lines are worked on at a time: at least one."""
+    start, size = 0, 0
+    for number, line in enumerate(lines):
+        if number > start and (number - start == LINES or size + len(line) > BYTES):
+            yield range(start, number)
+            start, size = number, 0
+        size += len(line)
+    if lines:
+        yield range(start, len(lines))
+
+
+async def _read_lines(
+    lines: Sequence[bytes], turn: Turn
+) -> list[pb.ClientOrigin | pb.ProvisionResult]:
     """What each line says, or its error."""
-    return [_read_line(line) for line in lines]
+    found: list[pb.ClientOrigin | pb.ProvisionResult] = []
+    for few in _few(lines):
+        await turn()
+        found += [_read_line(lines[number]) for number in few]
+    return found
 
 
 def _read_line(line: bytes) -> pb.ClientOrigin | pb.ProvisionResult:
@@ -116,19 +150,28 @@ def _client_error(failed: CallFailed) -> pb.ClientError:
     return found
 
 
-def _written(
+async def _written(
     results: Sequence[pb.ProvisionResult | None],
     lines: Sequence[bytes],
     failure: pb.ClientError | None,
+    turn: Turn,
 ) -> bytes:
     """All results as lines; those that are not there failed."""
-    out = []
-    for result, line in zip(results, lines, strict=True):
-        if result is None:
-            read = _read_line(line)
-            result = read if isinstance(read, pb.ProvisionResult) else None
-            if isinstance(read, pb.ClientOrigin):
-                result = pb.ProvisionResult(client_id=read.client_id, error=failure)
-        assert result is not None
-        out.append(dumped(to_json(result)) + b"\n")
+    out: list[bytes] = []
+    for few in _few(lines):
+        await turn()
+        out += [_written_line(results[number], lines[number], failure) for number in few]
     return b"".join(out)
+
+
+def _written_line(
+    result: pb.ProvisionResult | None, line: bytes, failure: pb.ClientError | None
+) -> bytes:
+    if result is None:
+        read = _read_line(line)
+        result = (
+            read
+            if isinstance(read, pb.ProvisionResult)
+            else pb.ProvisionResult(client_id=read.client_id, error=failure)
+        )
+    return dumped(to_json(result)) + b"\n"

@@ -16,15 +16,15 @@ from tests.support.attack_harness import (
 )
 from tests.support.attacks.attacker import ATTACKS
 
-QUIET_S, UNDER_S = 4.0, 6.0
+QUIET_S, UNDER_S = 3.0, 6.0
 
 pytestmark = pytest.mark.attacks
 
 
 async def attack(attacked: Attacked, name: str, transport: str, record: Record) -> None:
     """The probe alone, then beside the attack."""
-    await attacked.quiet(1.0)  # warm
-    alone = await attacked.quiet(QUIET_S)
+    await attacked.quiet(name, 1.0)  # warm
+    alone = await attacked.quiet(name, QUIET_S)
     beside, health, attempts = await attacked.under(name, UNDER_S)
     record(
         service=attacked.service,
@@ -42,7 +42,7 @@ async def attack(attacked: Attacked, name: str, transport: str, record: Record) 
     assert attempts.let_in == 0, attempts.codes
     assert not beside.failures, beside.failures[:5]
     assert not health.failures, health.failures[:5]
-    again = await attacked.quiet(0.5)
+    again = await attacked.quiet(name, 0.5)
     assert not again.failures, "the server is as it was"
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import grpc
 import msgspec
 
@@ -64,16 +65,23 @@ def write_tokens(folder: Path) -> Path:
 
 @dataclass(frozen=True, kw_only=True)
 class Attacked:
-    """A server under attack. ask(n): the probe's n-th call."""
+    """A server under attack. ask(n), ask_http(n): the probe's n-th call, as gRPC and as HTTP;
+    both raise as `probe` says."""
 
     service: str
     target: Target
     ask: Callable[[int], Awaitable[object]]
+    ask_http: Callable[[int], Awaitable[object]]
 
-    async def quiet(self, seconds: float) -> Probed:
-        """The probe alone."""
+    def asks(self, name: str) -> Callable[[int], Awaitable[object]]:
+        """What the probe asks beside this attack: over HTTP where that is attacked."""
+        return self.ask_http if name.startswith("http: ") else self.ask
+
+    async def quiet(self, name: str, seconds: float) -> Probed:
+        """The probe alone, as it is beside this attack."""
         end = time.monotonic() + seconds
-        return await probe(self.ask, rate_per_s=RATE_PER_S, while_=lambda: time.monotonic() < end)
+        ask = self.asks(name)
+        return await probe(ask, rate_per_s=RATE_PER_S, while_=lambda: time.monotonic() < end)
 
     async def under(self, name: str, seconds: float) -> tuple[Probed, Probed, Attempts]:
         """The probe beside an attack, by its name, and who asks for the server's health."""
@@ -89,7 +97,7 @@ class Attacked:
                 *(
                     probe(ask, rate_per_s=rate_per_s, while_=lambda: attacker.returncode is None)
                     for ask, rate_per_s in (
-                        (self.ask, RATE_PER_S),
+                        (self.asks(name), RATE_PER_S),
                         (self._ask_health, HEALTH_RATE_PER_S),
                     )
                 )
@@ -118,6 +126,27 @@ class Attacked:
 
 
 @asynccontextmanager
+async def http_probe(address: str, token: str) -> AsyncIterator[Callable[..., Awaitable[None]]]:
+    """post(path, body, kind): raises OSError where that is not answered with 200."""
+    headers = {"Authorization": f"Bearer {token}"}
+    async with aiohttp.ClientSession(
+        f"http://{address}", headers=headers, timeout=aiohttp.ClientTimeout(CALL_S)
+    ) as session:
+
+        async def post(path: str, body: object, kind: str = "application/json") -> None:
+            sent = msgspec.json.encode(body)
+            try:
+                async with session.post(path, data=sent, headers={"Content-Type": kind}) as answer:
+                    said = await answer.text()
+            except aiohttp.ClientError as error:
+                raise ConnectionError(str(error)) from error
+            if answer.status != 200:
+                raise ConnectionError(f"{answer.status}: {said}")
+
+        yield post
+
+
+@asynccontextmanager
 async def attacked_provisioner(folder: Path, store: str, transport: str) -> AsyncIterator[Attacked]:
     """A provisioner whose tenants are the city and the bank."""
     arguments = (
@@ -125,7 +154,10 @@ async def attacked_provisioner(folder: Path, store: str, transport: str) -> Asyn
         "--http-listen=127.0.0.1:0",
     )  # fmt: skip
     with servers.Server(folder, "server", store, *arguments) as server:
-        async with grpc.aio.insecure_channel(server.address) as channel:
+        async with (
+            grpc.aio.insecure_channel(server.address) as channel,
+            http_probe(str(server.told["http"]), TOKENS["gateway"]) as post,
+        ):
             stub = pb_grpc.ProvisioningServiceStub(channel)
             gateway: dict[str, Any] = {
                 "metadata": bearer(TOKENS["gateway"]), "timeout": CALL_S,
@@ -138,12 +170,17 @@ async def attacked_provisioner(folder: Path, store: str, transport: str) -> Asyn
             )
             await stub.Provision(victim, **gateway)
 
-            async def ask(number: int) -> object:
+            def name_of(number: int) -> str:
                 """A new client, and one that is known, in turn."""
-                name = VICTIM if number % 2 else f"probe-{number}-{time.monotonic_ns()}"
+                return VICTIM if number % 2 else f"probe-{number}-{time.monotonic_ns()}"
+
+            async def ask(number: int) -> object:
                 return await stub.Provision(
-                    pb.ProvisionRequest(tenant=CITY, client_id=name), **gateway
+                    pb.ProvisionRequest(tenant=CITY, client_id=name_of(number)), **gateway
                 )
+
+            async def ask_http(number: int) -> object:
+                return await post(f"/v1/tenants/{CITY}/clients/{name_of(number)}:provision", {})
 
             yield Attacked(
                 service="provisioner",
@@ -156,6 +193,7 @@ async def attacked_provisioner(folder: Path, store: str, transport: str) -> Asyn
                     ticket=ticket,
                 ),
                 ask=ask,
+                ask_http=ask_http,
             )
 
 
@@ -193,7 +231,10 @@ async def attacked_data_sharing(folder: Path, transport: str) -> AsyncIterator[A
     """A data-sharing server on which the city publishes its traffic."""
     arguments = (f"--transport={transport}", f"--tokens={write_tokens(folder)}", "--drain-s=0")
     with SharingServer(folder, *arguments) as server:
-        async with grpc.aio.insecure_channel(server.address) as channel:
+        async with (
+            grpc.aio.insecure_channel(server.address) as channel,
+            http_probe(server.http, TOKENS["producer"]) as post,
+        ):
             await registry_pb2_grpc.ApplicationRegistryStub(channel).SubmitApplication(
                 submission(text(traffic()), tenant=CITY),
                 metadata=bearer(TOKENS["admin"]),
@@ -211,6 +252,20 @@ async def attacked_data_sharing(folder: Path, transport: str) -> AsyncIterator[A
                     timeout=CALL_S,
                 )
 
+            async def ask_http(number: int) -> object:
+                one = event("")
+                return await post(
+                    f"/v1/tenants/{CITY}/events",
+                    {
+                        "specversion": one.spec_version,
+                        "id": f"probe-{number}-{time.monotonic_ns()}",
+                        "source": one.source,
+                        "type": one.type,
+                        "data": msgspec.json.decode(one.text_data),
+                    },
+                    "application/cloudevents+json",
+                )
+
             yield Attacked(
                 service="data-sharing",
                 target=Target(
@@ -221,4 +276,5 @@ async def attacked_data_sharing(folder: Path, transport: str) -> AsyncIterator[A
                     tokens={name: TOKENS[name] for name in ATTACKERS},
                 ),
                 ask=ask,
+                ask_http=ask_http,
             )

@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from control_plane.errors import InvalidInput
-from control_plane.http_serving.json_messages import MOST_LEVELS, dumped, read_message, to_json
+from control_plane.http_serving.json_messages import (
+    MOST_LEVELS,
+    MOST_VALUES,
+    dumped,
+    read_message,
+    to_json,
+)
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 
 
@@ -86,6 +92,32 @@ def test_what_is_known_from_elsewhere_may_be_said_again() -> None:
     with pytest.raises(InvalidInput) as refused:
         read('{"clientId": "b"}', client_id="a")
     assert refused.value.field == "client_id"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param('{"position": [' + "{}," * 1_000 + "{}]}", id="objects"),
+        pytest.param('{"position": [' + "1," * 1_000 + "1]}", id="numbers"),
+        pytest.param("{" + ",".join(f'"n{n}":1' for n in range(1_002)) + "}", id="names"),
+        pytest.param('{"position": ' + "[" * 10 + "]," * 1_000 + "]" * 9 + "}", id="lists"),
+    ],
+)
+def test_so_many_values_are_refused_before_they_are_read(text: str) -> None:
+    with pytest.raises(InvalidInput, match="more than 1,000 values"):
+        read(text)
+
+
+def test_as_many_values_as_there_may_be_are_read() -> None:
+    with pytest.raises(InvalidInput, match="n0"):
+        read("{" + ",".join(f'"n{n}":1' for n in range(MOST_VALUES)) + "}")
+
+
+@given(st.integers(0, 400), st.integers(0, 400))
+def test_a_name_that_is_there_twice_is_named_wherever_it_stands(before: int, after: int) -> None:
+    names = [f"b{n}" for n in range(before)] + ["x"] + [f"a{n}" for n in range(after)] + ["x"]
+    with pytest.raises(InvalidInput, match='"x" is there more than once'):
+        read("{" + ",".join(f'"{name}":1' for name in names) + "}")
 
 
 @given(st.integers(1, 40), st.integers(0, 40))

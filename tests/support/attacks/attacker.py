@@ -10,15 +10,21 @@ from collections.abc import Mapping
 
 import msgspec
 
-from tests.support.attacks import credentials, floods, ports, submissions
+from tests.support.attacks import credentials, floods, http_floods, ports, submissions
 from tests.support.attacks.target import Attack, Attempts, Target
 
 SERVICES = {
-    "provisioner": (credentials.PROVISIONER, floods.PROVISIONER, ports.PROVISIONER),
+    "provisioner": (
+        credentials.PROVISIONER,
+        floods.PROVISIONER,
+        ports.PROVISIONER,
+        http_floods.PROVISIONER,
+    ),
     "data-sharing": (
         credentials.DATA_SHARING,
         floods.DATA_SHARING,
         ports.DATA_SHARING,
+        http_floods.DATA_SHARING,
         submissions.DATA_SHARING,
     ),
 }

@@ -1,0 +1,38 @@
+"""Lines of a batch are worked on a few at a time, and others go on in between."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from homeport.api.provisioning.v1 import provisioning_pb2 as pb
+from provisioner.api import client_lines
+
+
+@given(st.lists(st.integers(1, 5_000), max_size=60))
+def test_each_line_once_in_order_and_few_of_them_at_a_time(sizes):
+    lines = [b"x" * size for size in sizes]
+    few = list(client_lines._few(lines))
+    assert [number for some in few for number in some] == list(range(len(lines)))
+    for some in few:
+        assert 1 <= len(some) <= client_lines.LINES
+        assert len(some) == 1 or sum(sizes[number] for number in some) <= client_lines.BYTES
+
+
+async def test_reading_and_writing_wait_for_a_turn_before_each_few():
+    turns = 0
+
+    async def turn() -> None:
+        nonlocal turns
+        turns += 1
+
+    lines = [b'{"clientId": "c-%d"}' % number for number in range(99)] + [b"nope"]
+    read = await client_lines._read_lines(lines, turn)
+    assert [one.client_id for one in read[:99]] == [f"c-{number}" for number in range(99)]
+    assert isinstance(read[99], pb.ProvisionResult)
+    assert turns == 13
+    failure = pb.ClientError(code="RESOURCE_EXHAUSTED", message="later")
+    written = await client_lines._written([None] * 100, lines, failure, turn)
+    assert turns == 26
+    assert written.count(b"\n") == 100
+    assert written.count(b"RESOURCE_EXHAUSTED") == 99
