@@ -16,7 +16,7 @@ from tests.support.attack_harness import (
 )
 from tests.support.attacks.attacker import ATTACKS
 
-QUIET_S, UNDER_S = 3.0, 6.0
+QUIET_S, UNDER_S = 2.0, 5.0
 
 pytestmark = pytest.mark.attacks
 
