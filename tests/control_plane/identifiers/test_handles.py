@@ -77,6 +77,7 @@ def test_a_handle_has_one_form(text: str, expected: str) -> None:
         pytest.param("ﬁsh", "CHARACTER", id="a ligature"),
         pytest.param("henryⅣ", "CHARACTER", id="a Roman numeral of one character"),
         pytest.param("∞a", "CHARACTER", id="a symbol"),
+        pytest.param("ㄅㄆ", "CHARACTER", id="a script of limited use"),
         pytest.param("l·", "CHARACTER", id="a middle dot without its letters"),
         pytest.param("a\ud800", "CHARACTER", id="half a surrogate pair"),
         pytest.param("a\U000e0041b", "CHARACTER", id="a tag"),
