@@ -29,6 +29,12 @@ UNNEEDED: Mapping[str, Sequence[str]] = {
         "cel_expr_python/ext/ext_proto.*",
     ),
     "numpy": ("numpy/tests/*", "numpy/*/tests/*", "numpy/_core/lib/*", "numpy/_core/include/*"),
+    # Names of places, carriers and zones of numbers: identifiers are read and checked without.
+    "phonenumbers": (
+        "phonenumbers/geodata/*",
+        "phonenumbers/carrierdata/*",
+        "phonenumbers/tzdata/*",
+    ),
     "certifi": ("certifi/tests/*",),
 }
 _PART = re.compile(r"[A-Za-z_]\w*(\.pth|\.libs|(\.[\w-]+)?\.so|\.py)?|[\w.]+-[\w.+]+\.dist-info")
