@@ -19,6 +19,7 @@ from tests.support.kube.pod_files import PodFiles
 _VARIABLE = re.compile(r"\$\(([A-Za-z_][A-Za-z0-9_]*)\)")
 _PROBE_S = 30.0
 _NOBODY = 65534
+_BINDS = ("--bind", "--ro-bind", "--ro-bind-try")
 
 
 class Sandbox:
@@ -57,8 +58,8 @@ class Sandbox:
         ]  # fmt: skip
         sandbox += _with_parents(
             [
-                *image_arguments(image), "--ro-bind", str(self._hosts), "/etc/hosts", "--dev",
-                "/dev", "--proc", "/proc", *self._files.mounts(container),
+                *_outermost_first(image_arguments(image), self._files.mounts(container)),
+                "--ro-bind", str(self._hosts), "/etc/hosts", "--dev", "/dev", "--proc", "/proc",
             ]
         )  # fmt: skip
         sandbox += ["--perms", "1777", "--dir", "/tmp"] * ("/tmp" not in sandbox)
@@ -125,20 +126,34 @@ class Sandbox:
 
 
 def _with_parents(words: list[str]) -> list[str]:
-    """Before what is bound, its parents: bwrap would make them, for their owner alone."""
-    targets = [
-        Path(words[place + 2])
-        for place, word in enumerate(words)
-        if word in ("--bind", "--ro-bind", "--ro-bind-try")
+    """Before what is bound, its parents: bwrap would make them, for their owner alone. Below what
+    is read-only there is nothing to make."""
+    made: list[str] = []
+    known: dict[Path, bool] = {}  # whether a folder can be made in it
+    for place, word in enumerate(words):
+        if word in _BINDS:
+            target = Path(words[place + 2])
+            for one in reversed(target.parents[:-1]):
+                if one not in known:
+                    known[one] = known.get(one.parent, True)
+                    made += ["--perms", "0755", "--dir", str(one)] * known[one]
+            known[target] = word == "--bind"
+        made.append(word)
+    return made
+
+
+def _outermost_first(image: list[str], mounts: list[str]) -> list[str]:
+    """A volume over a folder of the image, as /tmp is, before it; all others after the image, in
+    which they are. mounts: three words each."""
+    paths = [
+        Path(image[place + 2]) for place, word in enumerate(image) if word.startswith("--ro-bind")
     ]
-    bound: set[Path] = set()
-    parents: dict[Path, None] = {}
-    for target in targets:
-        if not any(one in bound for one in target.parents):
-            parents |= dict.fromkeys(reversed(target.parents[:-1]))
-        bound.add(target)
-    made = [word for one in parents for word in ("--perms", "0755", "--dir", str(one))]
-    return [*made, *words]
+    outer, inner = [], []
+    for place in range(0, len(mounts), 3):
+        one = mounts[place : place + 3]
+        around = any(path.is_relative_to(one[2]) for path in paths)
+        (outer if around else inner).extend(one)
+    return [*outer, *image, *inner]
 
 
 class Container:
