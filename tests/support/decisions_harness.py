@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -98,13 +99,20 @@ def event(
 
 
 class DecisionHarness:
-    """`rules` replaces what decides, `publish` appends events and has them decided."""
+    """`rules` replaces what decides, `publish` appends events and has them decided. monotonic: s,
+    by which transactions end."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self.database = database
         self.clock = clock
-        self.worker = DecisionWorker(database, InstructionFactory(find_lamp), wall_ms=clock)
-        self.log = SqliteFeedLog(database, wall_ms=clock, follower=self.worker.follow)
+        self.worker = DecisionWorker(
+            database, InstructionFactory(find_lamp), wall_ms=clock, monotonic=monotonic
+        )
+        self.log = SqliteFeedLog(
+            database, wall_ms=clock, follower=self.worker.follow, monotonic=monotonic
+        )
 
     def rules(self, text: str, *, version: int = 1) -> None:
         self.worker.replace_rules(rules_of(text, version=version))

@@ -44,19 +44,31 @@ log = logging.getLogger(__name__)
 
 PARTITION = "0"  # of this store; there is one worker for all of it
 TIMERS_AT_ONCE = 64
+DUE_S = 0.025  # of one transaction for timers, and as much for plans, on the event loop's thread
 TICK_S = 0.1  # how late a timer may be noticed
 RETRY_S = 1.0
 MOST_PARKED_RULES = 1_000  # whose parked keys and producers are counted for metrics
 
 
+def _never() -> bool:
+    return False
+
+
 class DecisionWorker:
-    """`follow` is the feed log's follower; `run` is a task of the owner's. wall_ms: Unix ms."""
+    """`follow` is the feed log's follower; `run` is a task of the owner's. wall_ms: Unix ms;
+    monotonic: s."""
 
     def __init__(
-        self, database: Database, instructions: InstructionFactory, *, wall_ms: Callable[[], int]
+        self,
+        database: Database,
+        instructions: InstructionFactory,
+        *,
+        wall_ms: Callable[[], int],
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
         self._wall_ms = wall_ms
+        self._monotonic = monotonic
         self._db: sqlite3.Connection | None = None
         self._state = CellCache(self._load)
         self.plans = PlanStore()
@@ -118,36 +130,59 @@ class DecisionWorker:
 
     # -- events ------------------------------------------------------------------------
 
-    def follow(self, db: sqlite3.Connection, events: Sequence[Event]) -> None:
-        """Decides new events, in their transaction."""
+    def follow(
+        self,
+        db: sqlite3.Connection,
+        events: Sequence[Event],
+        is_enough: Callable[[], bool] = _never,
+    ) -> int:
+        """Decides new events, in their transaction, the first one and on until it is enough. How
+        many."""
         faultpoints.passing("decide.events.before")
         began = time.monotonic()
         self.join_transaction(db)
+        count = 0
         for tenant, those in groupby(events, key=attrgetter("tenant")):
             accepted_ms = accepted_ms_of(db, tenant)
             some = list(those)
             db.execute("SAVEPOINT deciding")
             try:
-                self._decide(db, some, accepted_ms)
+                decided = self._decide(db, some, accepted_ms, is_enough)
             except (sqlite3.Error, ServiceError):
                 raise
             except Exception:  # of our own code: one event must not take others along
                 log.exception("deciding events one by one")
                 db.execute("ROLLBACK TO deciding")
                 self.forget()
+                decided = 0
                 for event in some:
                     self._decide_alone(db, event, accepted_ms)
+                    decided += 1
+                    if is_enough():
+                        break
             db.execute("RELEASE deciding")
-            worker_tables.set_decided_to(db, tenant, some[-1].position, accepted_ms)
-        self.counts.decided += len(events)
+            worker_tables.set_decided_to(db, tenant, some[decided - 1].position, accepted_ms)
+            count += decided
+            if decided < len(some) or is_enough():
+                break
+        self.counts.decided += count
         self.counts.group_seconds.observe(time.monotonic() - began)
         faultpoints.passing("decide.events.after")
+        return count
 
-    def _decide(self, db: sqlite3.Connection, events: Sequence[Event], now_ms: int) -> None:
+    def _decide(
+        self,
+        db: sqlite3.Connection,
+        events: Sequence[Event],
+        now_ms: int,
+        is_enough: Callable[[], bool],
+    ) -> int:
+        """The first of them and on until it is enough; how many."""
         decide, state, plans = self.rules.decide, self._state, PlansAt(self.plans, now_ms)
         write_event, time_event = self._writer.event, self.counts.time_event
         batch = WriteBatch()
         began = time.monotonic()
+        count = 0
         for event in events:
             trace = event.trace
             span = begin_span(self.tracer, "decide", trace, feed=event.type) if trace else None
@@ -164,14 +199,18 @@ class DecisionWorker:
             ended = time.monotonic()
             time_event(event.tenant, event.type, ended - began)
             began = ended
+            count += 1
+            if is_enough():
+                break
         batch.write(db)
         self._store_state(db)
+        return count
 
     def _decide_alone(self, db: sqlite3.Connection, event: Event, now_ms: int) -> None:
         """One that cannot be decided at all is a dead letter of no rule's."""
         db.execute("SAVEPOINT alone")
         try:
-            self._decide(db, [event], now_ms)
+            self._decide(db, [event], now_ms, _never)
         except (sqlite3.Error, ServiceError):
             raise
         except Exception as error:
@@ -235,14 +274,21 @@ class DecisionWorker:
         return True
 
     def _due(self, db: sqlite3.Connection, now_ms: int) -> None:
-        """In a transaction."""
+        """In a transaction: what there is time for, one timer and one plan at least. The others
+        stay due."""
         faultpoints.passing("decide.timers.before")
         self.join_transaction(db)
         batch = WriteBatch()
+        until = self._monotonic() + DUE_S
         for timer in worker_tables.due_timers(db, now_ms, TIMERS_AT_ONCE):
             self._timer(db, batch, timer, now_ms)
+            if self._monotonic() >= until:
+                break
+        until = self._monotonic() + DUE_S
         for tenant, plan_id in plan_store.due(db, now_ms, TIMERS_AT_ONCE):
             self._advance_plan(db, batch, tenant, plan_id, now_ms)
+            if self._monotonic() >= until:
+                break
         batch.write(db)
         self._store_state(db)
         faultpoints.passing("decide.timers.after")

@@ -4,7 +4,7 @@ transaction of whatever else is written with them."""
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -106,6 +106,26 @@ def _insert(
         fresh.append(replace(event, position=position))
     insert(db, "feed_events", rows)
     return appended, fresh
+
+
+def take_back(db: sqlite3.Connection, events: Iterable[Event]) -> None:
+    """In the transaction that has written them: the last events of their logs are as if they had
+    never come."""
+    firsts: dict[str, int] = {}
+    for one in events:
+        firsts.setdefault(one.tenant, one.position)
+    for tenant, first in firsts.items():
+        row = _log(db, tenant)
+        assert row is not None
+        span = (row[0] << POSITION_BITS) + first, (row[0] << POSITION_BITS) + row[2]
+        (size,) = db.execute(
+            f"SELECT sum({_SIZE}) FROM feed_events WHERE row BETWEEN ? AND ?", span
+        ).fetchone()
+        db.execute("DELETE FROM feed_events WHERE row BETWEEN ? AND ?", span)
+        db.execute(
+            "UPDATE feed_logs SET last = ?, bytes = bytes - ? WHERE log = ?",
+            (first - 1, size, row[0]),
+        )
 
 
 def _known(

@@ -54,9 +54,10 @@ async def test_everything_is_there_after_a_restart(tmp_path, clock):
 async def test_a_follower_sees_new_events_alone_and_its_writes_go_with_them(database, clock):
     seen: list[tuple[str, int]] = []
 
-    def follow(db, events):
+    def follow(db, events, is_enough):
         seen.extend((one.id, one.position) for one in events)
         db.executemany("INSERT INTO notes VALUES (?)", [(one.position,) for one in events])
+        return len(events)
 
     log = SqliteFeedLog(database, wall_ms=clock, follower=follow)
     await log.append([candidate("a"), candidate("b")])
@@ -72,10 +73,11 @@ async def test_what_a_follower_raises_undoes_its_events_and_no_others(database, 
     undone: list[bool] = []
     database.on_undo.append(lambda: undone.append(True))
 
-    def follow(db, events):
+    def follow(db, events, is_enough):
         db.execute("INSERT INTO notes VALUES (1)")
         if events[0].id == "poison":
             raise ZeroDivisionError("poison")
+        return len(events)
 
     log = SqliteFeedLog(database, wall_ms=clock, follower=follow)
     await log.append([candidate("a")])
@@ -117,9 +119,12 @@ async def test_no_position_of_one_tenant_names_the_event_of_another(log, databas
 async def test_large_events_are_decided_a_few_at_a_time_and_answered_together(database, clock):
     """Rules take long with large events; others have their turn between the transactions."""
     groups: list[list[str]] = []
-    log = SqliteFeedLog(
-        database, wall_ms=clock, follower=lambda db, events: groups.append([e.id for e in events])
-    )
+
+    def follow(db, events, is_enough):
+        groups.append([one.id for one in events])
+        return len(events)
+
+    log = SqliteFeedLog(database, wall_ms=clock, follower=follow)
     large = [candidate(f"l{n}", size=60_000) for n in range(9)]
     small = [candidate(f"s{n}") for n in range(40)]
     first, second = log.append([*small[:20], *large, *small[20:]]), log.append([candidate("after")])
@@ -136,10 +141,11 @@ async def test_large_events_are_decided_a_few_at_a_time_and_answered_together(da
 async def test_what_waits_is_told_by_feed_until_it_is_answered_or_fails(database, clock):
     seen: list[float] = []
 
-    def follow(db, events):
+    def follow(db, events, is_enough):
         seen.extend(waiting.events for waiting in log.backlog.waiting(0.0).values())
         if any(one.id == "bad" for one in events):
             raise ValueError("stop")
+        return len(events)
 
     log = SqliteFeedLog(database, wall_ms=clock, follower=follow)
     kept = log.append([candidate("a"), candidate("b")])
