@@ -21,7 +21,7 @@ longest) behind what Nygard calls a circuit breaker ("Release It!", 2007): close
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from data_sharing.rules.compiled import CompiledRule
 from data_sharing.rules.evaluation_context import RuleResult
@@ -98,10 +98,11 @@ class FailureCount:
 
     def _fail(self, key: str, producers: Sequence[str], error: str, feeding: bool) -> None:
         known = producers[0] if len(producers) == 1 else _UNKNOWN
-        for name in _scopes((key,), (known,) if known else (), wide=True):
+        names = _scopes((key,), (known,) if known else (), wide=True)
+        for name in names:
             if name == (key, "") and known and self._is_parked(key, known):
                 continue  # it is this producer's alone
-            row = self._row(name)
+            row = self._row(name, names)
             row.last_error, row.last_ms = error[:LONGEST_ERROR], self._now_ms
             row.feeding = feeding
             if row.parked_ms is not None:
@@ -169,21 +170,23 @@ class FailureCount:
         if row.parked_ms is not None:
             self._change(ParkingChangeKind.RETRY_SUCCEEDED, row.scope)
 
-    def _row(self, name: tuple[str, str]) -> FailureRow:
+    def _row(self, name: tuple[str, str], together: Collection[tuple[str, str]]) -> FailureRow:
         """As the newest; where there are too many, the oldest that is not parked goes, else the
-        oldest of a key or producer."""
+        oldest. together: of one failure, of which none makes room for another; nor does the
+        rule's."""
         self.changed = True
         row = self._rows.pop(name, None)
         if row is None:
             row = FailureRow(*name)
             if len(self._rows) >= MOST_ROWS:
-                del self._rows[self._least_needed()]
+                del self._rows[self._least_needed(together)]
         self._rows[name] = row
         return row
 
-    def _least_needed(self) -> tuple[str, str]:
-        ended = (name for name, row in self._rows.items() if row.parked_ms is None)
-        return next(ended, None) or next(name for name in self._rows if any(name))
+    def _least_needed(self, together: Collection[tuple[str, str]]) -> tuple[str, str]:
+        others = [name for name in self._rows if any(name) and name not in together]
+        ended = (name for name in others if self._rows[name].parked_ms is None)
+        return next(ended, others[0])
 
     def _change(self, kind: ParkingChangeKind, scope: ParkingScope) -> None:
         self.changes.append(ParkingChange(self._rule.id, kind, scope))

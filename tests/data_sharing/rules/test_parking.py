@@ -216,6 +216,32 @@ def test_what_is_parked_outlasts_rows_that_are_only_counted() -> None:
     assert bench.seen(GOOD) == "parked"
 
 
+@pytest.fixture
+def full() -> ParkingBench:
+    """With as many parked scopes as there can be rows, and a producer that is well."""
+    bench = ParkingBench()
+    for n in range(MOST_ROWS + 10):
+        for _ in range(3):
+            bench.seen(BAD, key=f"k{n}", source=f"/p{n}")
+        bench.seen(GOOD, key="good", source="/good")
+    assert bench.health().counts.keys > MOST_ROWS - 5
+    return bench
+
+
+def test_with_all_rows_parked_another_producer_is_parked_after_as_many_failures(full) -> None:
+    full.park(key="new", source="/new")
+    assert full.seen(GOOD, key="new", source="/new") == "parked"
+    assert full.seen(GOOD, key="good", source="/good") == "fired"
+    assert len(full.health().rows) <= MOST_ROWS
+
+
+def test_with_all_rows_parked_a_rule_that_fails_for_everybody_is_parked_as_a_whole(full) -> None:
+    seen = [full.seen(BAD, key=f"new{n}", source=f"/new{n}") for n in range(5)]
+    assert seen == ["error"] * 4 + ["parked"]
+    assert full.health().counts.whole
+    assert len(full.health().rows) <= MOST_ROWS
+
+
 def test_texts_in_rows_are_bounded() -> None:
     bench = ParkingBench()
     key, source = "k" * 10_000, "/" + "s" * 5_000
