@@ -111,6 +111,13 @@ class Prometheus:
         found = [float(one["value"][1]) for one in self._ask(path)["data"]["result"]]
         return max(found, default=None)
 
+    def wait_for_value(self, query: str) -> None:
+        """Until the query selects something. Blocks."""
+        end = time.monotonic() + WITHIN_S
+        while self.value(query) is None:
+            assert time.monotonic() < end, f"{query} selects nothing after {WITHIN_S} s"
+            time.sleep(0.2)
+
     def _ask(self, path: str, *, text: bool = False) -> Any:
         with urllib.request.urlopen(f"http://{self.address}{path}", timeout=10) as answer:
             return answer.read() if text else json.load(answer)

@@ -68,6 +68,10 @@ class WatchedSharing:
         failed = [one.error for one in answer.results if one.HasField("error")]
         assert failed == []
 
+    async def scraped(self, metric: str) -> None:
+        """Until Prometheus has a value of it: only what is there before grows."""
+        await asyncio.to_thread(self.prometheus.wait_for_value, metric)
+
     async def platform(self) -> PlatformProcess:
         """`homeport platforms run --applications coffee`, once it is ready; the data of the one
         before is its own."""
