@@ -106,6 +106,10 @@ def why_unreadable(error: Exception) -> str:
         return "it is not UTF-8"
     if isinstance(error, OSError):
         return error.strerror or "the system does not say why"
+    if isinstance(error, RecursionError):
+        return "brackets are nested too deep"
+    if str(error).startswith("Exceeds the limit"):  # int's ValueError, of Python's own setting
+        return "a number has too many digits"
     return " ".join(printable_lines(str(error)).split())
 
 

@@ -57,7 +57,7 @@ def _content(path: Path) -> dict[str, Any] | None:
     or written by another program, may be read in the middle of that."""
     try:
         content = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
 

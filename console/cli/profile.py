@@ -235,6 +235,8 @@ def _read_profile(
         raise InvalidInput("config", f"cannot read {config}: {why_unreadable(error)}") from error
     except tomllib.TOMLDecodeError as error:
         raise InvalidInput("config", f"{config} is not TOML: {error}") from error
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits, 1,000 brackets
+        raise InvalidInput("config", f"cannot read {config}: {why_unreadable(error)}") from error
     _check_keys(config, "", document, ("default_profile", "profiles"))
     profiles = document.get("profiles", {})
     if not isinstance(profiles, dict):

@@ -26,6 +26,7 @@ from console.local.child import Child
 from console.local.stack_plan import Program
 from console.local.stack_security import StackSecurity, TokenHolder, make_security
 from control_plane.auth.credentials import TOKEN_BYTES
+from control_plane.printable import number_of
 from control_plane.private_files import private_folder
 from data_sharing.clock import SimulatedClock
 from data_sharing.runtimes.builder import build
@@ -211,7 +212,7 @@ class DecisionsStack:
             done = [one for one in found if one.HasField("outcome")]
             return done if len(done) >= count else None
 
-        return self.until(f"{count} outcomes", look)
+        return self.until(number_of(count, "outcome"), look)
 
     def until(self, what: str, look: Callable[[], T | None]) -> T:
         """What `look` gives as soon as that is something. Raises CommandFailed."""

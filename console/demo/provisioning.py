@@ -30,6 +30,7 @@ from console.local.stack_plan import StackOptions, StackPlan, plan_stack
 from console.local.stack_security import StackSecurity
 from control_plane.fleet.file import SAMPLE, read_fleet
 from control_plane.fleet.unit import UnitSpec
+from control_plane.printable import number_of
 from homeport import Assignment, ClientAt
 from provisioner.geo.database import GeoDatabase
 from provisioner.geo.locator import Locator
@@ -83,7 +84,7 @@ def run(options: Options) -> None:
     units = read_fleet(options.units)
     with busy("reading the geo database"):
         database = GeoDatabase.open()
-    with busy(f"choosing {options.clients:,} addresses"):
+    with busy(f"choosing {number_of(options.clients, 'address', 'addresses')}"):
         addresses = sample_public_addresses(database, options.clients, SEED)
     data_dir = options.output / "data"
     shutil.rmtree(data_dir, ignore_errors=True)
@@ -148,7 +149,7 @@ def summary_table(units: Sequence[UnitSpec], outcome: DemoResult) -> Table:
     done = [home for home in outcome.homes if home]
     distances = outcome.distances_km
     table = Table(
-        fold("unit", footer=f"{len(units)} units"),
+        fold("unit", footer=number_of(len(units), "unit")),
         number("clients", footer=f"{len(done):,}"),
         optional(whole("load")),
         number("mean", footer=kilometres(_mean(distances))),
@@ -175,8 +176,8 @@ def _print_summary(out: Console, units: Sequence[UnitSpec], outcome: DemoResult)
     sixes = sum(":" in address for address in outcome.addresses)
     rate = len(done) / outcome.took_s
     out.print(
-        f"\n[bold]{len(done):,}[/] of {len(outcome.homes):,} clients have a home now, "
-        f"{sixes:,} of them came by IPv6.\n"
+        f"\nClients that have a home now: [bold]{len(done):,}[/] of {len(outcome.homes):,}; "
+        f"by IPv6 came {sixes:,}.\n"
         f"[bold green]{rate:,.0f} a second[/] ({outcome.took_s:.2f} s), each recorded on disk, "
         "each with a ticket."
     )
@@ -242,9 +243,9 @@ def draw(
             ClientsOnMap(latitude=latitude, longitude=longitude, unit=unit, clients=clients)
             for (latitude, longitude, unit), clients in counts.items()
         ],
-        title=f"{sum(per_unit.values()):,} clients, each with a home",
+        title=f"{number_of(sum(per_unit.values()), 'client')}, each with a home",
         subtitle=(
-            f"real public addresses, sampled by population, on {len(units)} units · "
+            f"real public addresses, sampled by population, on {number_of(len(units), 'unit')} · "
             f"distance to the unit: mean {kilometres(_mean(distances))}, "
             f"p99 {kilometres(_p99(distances))}"
         ),

@@ -20,7 +20,7 @@ import msgspec
 
 from control_plane.auth.jwks import ALGORITHMS, KeySet
 from control_plane.identity.jws import UNREADABLE, UnverifiedToken, parse
-from control_plane.printable import quoted
+from control_plane.printable import number_of, quoted
 
 MAX_TOKEN_BYTES = 8 << 10
 LEEWAY_S = 60.0
@@ -185,7 +185,8 @@ class JwtVerifier(Generic[T]):
             self._keys.ask_anew()
             if not header.kid:
                 raise JwtRefused(
-                    JwtRefusal.KEY_ID_MISSING, f"no kid, and the issuer has {len(keys)} keys"
+                    JwtRefusal.KEY_ID_MISSING,
+                    f"no kid, and the issuer has {number_of(len(keys), 'key')}",
                 )
             raise JwtRefused(JwtRefusal.UNKNOWN_KEY, f"kid {quoted(header.kid)} is not known")
         checks = [key.checks[header.alg] for key in found if header.alg in key.checks]

@@ -70,7 +70,7 @@ def decode_snapshot(content: bytes, source: str) -> Snapshot:
     line, newline, body = content.partition(b"\n")
     try:
         head = json.loads(line) if newline else None
-    except ValueError:
+    except (ValueError, RecursionError):
         head = None
     if not isinstance(head, dict) or head.get("format") != FORMAT:
         raise UnusableSnapshot(f"{source} is not a snapshot of Homeport")

@@ -26,7 +26,7 @@ import msgspec
 
 from control_plane import keys
 from control_plane.errors import Conflict, InvalidInput, NotFound, Refused
-from control_plane.printable import quoted
+from control_plane.printable import number_of, quoted
 from control_plane.store.port import KeyValue
 
 SHARDS = 1024
@@ -224,7 +224,7 @@ def plan_moves(
     wanted = count or max(0, even - has)
     there = sum(len(offered) for offered in offers.values())
     if count > there:
-        raise Refused(f"only {there} shards can be moved to {target}, not {count}")
+        raise Refused(f"only {number_of(there, 'shard')} can be moved to {target}, not {count:,}")
     chosen: dict[str, list[int]] = {name: [] for name in sources}
     for _ in range(min(wanted, there)):
         fullest = max(sources, key=lambda name: len(offers[name]))

@@ -88,7 +88,7 @@ def _read(path: Path) -> LocalStack | None:
             return None
         record = LocalStack(addresses=frozenset(content["addresses"]), **texts)
         return record if _runs(content["pid"], content.get("started")) else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

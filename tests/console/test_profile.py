@@ -159,6 +159,9 @@ def test_without_a_config_file_the_local_server_is_meant(tmp_path: Path) -> None
         ),
         pytest.param("profiles = 3", Flags(), "profiles must be tables", id="profiles no table"),
         pytest.param("server =", Flags(), "is not TOML", id="not TOML"),
+        pytest.param("\0" * 100, Flags(), "is not TOML", id="zeros, as after a power cut"),
+        pytest.param("a = " + "[" * 50_000, Flags(), "nested too deep", id="deep"),
+        pytest.param("a = " + "9" * 5_000, Flags(), "too many digits", id="a number too long"),
         pytest.param(CONFIG, Flags(profile="prod"), "it has lab, staging", id="unknown profile"),
         pytest.param(
             'default_profile = "gone"', Flags(), "no profile gone", id="unknown default profile"

@@ -110,10 +110,11 @@ def not_utf8() -> Exception:
     raise AssertionError
 
 
-def not_toml() -> Exception:
+def unread(text: str) -> Exception:
+    """What reading it as TOML raises."""
     try:
-        tomllib.loads("=")
-    except tomllib.TOMLDecodeError as error:
+        tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
         return error
     raise AssertionError
 
@@ -124,7 +125,9 @@ def not_toml() -> Exception:
         pytest.param(FileNotFoundError(2, "No such file", "x"), "No such file", id="missing"),
         pytest.param(OSError(), "the system does not say why", id="nothing is known"),
         pytest.param(not_utf8(), "it is not UTF-8 (byte 3)", id="not UTF-8"),
-        pytest.param(not_toml(), "Invalid statement (at line 1, column 1)", id="not TOML"),
+        pytest.param(unread("="), "Invalid statement (at line 1, column 1)", id="not TOML"),
+        pytest.param(unread("a = " + "[" * 50_000), "brackets are nested too deep", id="deep"),
+        pytest.param(unread(f"a = {'9' * 5_000}"), "a number has too many digits", id="digits"),
     ],
 )
 def test_why_a_file_cannot_be_read(error: Exception, said: str) -> None:

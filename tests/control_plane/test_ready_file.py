@@ -62,12 +62,28 @@ def test_whom_it_names(tmp_path: Path, named: dict[str, object], believed: bool)
     assert (read_ready_file(path) is not None) == believed
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{", "\xff"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        "{",
+        "\xff",
+        "\0" * 400,
+        "[" * 100_000,
+        '{"a":' * 100_000,
+        f'{{"pid":{"9" * 5_000}}}',
+    ],
+    ids=["empty", "list", "half", "bytes", "zeros", "deep list", "deep object", "long number"],
+)
 def test_what_is_no_ready_file_is_none(tmp_path: Path, content: str) -> None:
     path = tmp_path / "ready.json"
     assert read_ready_file(path) is None
     path.write_bytes(content.encode("latin-1"))
     assert read_ready_file(path) is None
+    assert "no JSON object" in ready_file_fault(path)
+    clear_ready_file(path)
+    assert not path.exists()
 
 
 def test_that_of_another_process_that_runs_stays(tmp_path: Path) -> None:

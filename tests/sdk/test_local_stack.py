@@ -95,7 +95,18 @@ def test_a_record_of_no_running_stack_is_not_believed(folder: Path, more: dict[s
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"[]", b"{}", b"\xff", b"{" * 10_000, b" " * (MOST_BYTES + 1)]
+    "content",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b"\xff",
+        b"\0" * 400,
+        b"{" * 10_000,
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b" " * (MOST_BYTES + 1),
+    ],
 )
 def test_what_is_no_record_is_not_believed(folder: Path, content: bytes) -> None:
     record(folder).write_bytes(content)

@@ -11,6 +11,7 @@ from console.cli.commands.clients import connect
 from console.cli.markup import escape
 from console.cli.options import Ca, ClientId, Output, Profile, Server, Tenant, Token, target_of
 from console.cli.output import Format, load_bar, note, show_event
+from control_plane.printable import number_of
 
 if TYPE_CHECKING:
     from console.cli.calls.fleet_watch import FleetChange
@@ -119,7 +120,8 @@ def _fleet_line(change: FleetChange) -> str:
     load = load_of(unit)
     return (
         f"{_now()}  [bold]{escape(f'{unit.spec.unit_id:<20}')}[/] {status_of(unit)}  "
-        f"{unit.clients:,} of {unit.spec.capacity:,} clients  {load_bar(load)} {load:.1%}"
+        f"{unit.clients:,} of {number_of(unit.spec.capacity, 'client')}  "
+        f"{load_bar(load)} {load:.1%}"
     )
 
 

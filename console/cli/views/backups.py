@@ -7,6 +7,7 @@ from typing import Any
 
 from console.cli.markup import escape
 from console.cli.tables import Table, number, whole
+from control_plane.printable import number_of
 
 
 def backup_table(done: dict[str, Any]) -> Table:
@@ -19,7 +20,7 @@ def backup_table(done: dict[str, Any]) -> Table:
         escape(done["store"]), str(done["revision"]), f"{done['keys']:,}", _time(done["taken_ms"])
     )
     table.caption = (
-        f"{done['left_out']:,} keys that end with their holders are not in it\n"
+        f"left out, for they end with their holders: {number_of(done['left_out'], 'key')}\n"
         "it holds the ticket keys: keep it as you keep those"
     )
     return table
@@ -43,7 +44,8 @@ def restored_table(done: dict[str, Any]) -> Table:
         )
     if done["damaged"]:
         named = ", ".join(done["damaged_keys"])
-        said.append(f"{done['damaged']} records are damaged, and stand as they were: {named}")
+        count = number_of(done["damaged"], "damaged record")
+        said.append(f"{count}, left as found: {named}")
     table.caption = escape("\n".join(said))
     return table
 

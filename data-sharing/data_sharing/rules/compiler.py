@@ -62,7 +62,7 @@ def check_document(document: RulesDocument) -> None:
     ):
         for name, count in Counter(names).items():
             if count > 1:
-                faults.add(f"{what}.{name}", f"stands there {count} times; ids are unique")
+                faults.add(f"{what}.{name}", f"stands there {count:,} times; ids are unique")
     faults.raise_if_any()
 
 

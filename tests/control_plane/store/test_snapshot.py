@@ -107,6 +107,7 @@ def with_head(**changed: object) -> bytes:
         pytest.param(CONTENT[:-1], "cut", id="one byte short"),
         pytest.param(CONTENT[:-1] + b"\0", "altered", id="last byte altered"),
         pytest.param(b"[1]\n", "not a snapshot", id="other JSON"),
+        pytest.param(b"[" * 100_000 + b"\n", "not a snapshot", id="JSON nested deep"),
     ],
 )
 def test_the_reason_is_told(content: bytes, words: str) -> None:
