@@ -31,6 +31,7 @@ from console.cli.views import (
     geo,
     health,
     homes,
+    identifiers,
     move_jobs,
     plans,
     platforms,
@@ -155,7 +156,22 @@ def stack_and_options() -> tuple[Any, Any, str]:
 
 Make = Callable[[], RenderableType]
 
+
 # Of each function that makes a table, one with the longest content it may have.
+def identifier_document() -> dict[str, Any]:
+    """As of a domain with everything that can be said of one."""
+    simple = ("kind", "normal", "shown", "uri", "skeleton", "kept_under", "public_suffix")
+    return dict.fromkeys(simple, CLIENT) | {
+        "text": CLIENT,
+        "accepted": True,
+        "registrable_domain": UNIT,
+        "changes": [{"text": TEXT}],
+        "notes": [{"text": TEXT}],
+        "scripts_that_look_alike": ["Cyrillic", "Greek"],
+        "not_claimable": {"reason": "RESERVED", "message": TEXT, "remedy": TEXT},
+    }
+
+
 VIEWS: dict[Callable[..., Any], Make] = {
     units.fleet_table: lambda: units.fleet_table([unit(), unit()]),
     units.unit_table: lambda: units.unit_table(unit()),
@@ -178,6 +194,7 @@ VIEWS: dict[Callable[..., Any], Make] = {
     ticket_keys.epochs_table: lambda: ticket_keys.epochs_table(
         [filled_with_long_texts(tenancy_pb2.TicketKeyEpoch())]
     ),
+    identifiers.explained: lambda: identifiers.explained(identifier_document()),
     move_jobs.jobs_table: lambda: move_jobs.jobs_table(
         [filled_with_long_texts(fleet_pb2.MoveJob())]
     ),
