@@ -45,7 +45,7 @@ def test_nothing_happens_where_nothing_is_armed():
 
 
 def test_a_label_that_is_nowhere_is_refused():
-    with pytest.raises(ValueError, match=r"no fault point 'ledger\.comit'"):
+    with pytest.raises(ValueError, match=r"no fault point: ledger\.comit"):
         faultpoints.armed("ledger.comit:1")
 
 

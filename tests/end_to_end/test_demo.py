@@ -17,7 +17,7 @@ def test_the_demo_tells_its_whole_story(tmp_path: Path) -> None:
         )  # fmt: skip
         assert (done.returncode, done.stderr) == (0, "")
         for words in (
-            "500 of 500 clients have a home",
+            "Clients that have a home now: 500 of 500",
             "ap-southeast",
             "One decision, explained",
             "admitted",

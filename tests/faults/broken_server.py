@@ -157,7 +157,7 @@ def answer_nobody_from_tickets() -> None:
 
 def forget_the_snapshot() -> None:
     """A server that starts knows what its store tells it, and nothing else."""
-    state.usable_snapshot = lambda settings: None
+    state.usable_snapshot = lambda settings, wrapping: None
 
 
 def stay_with_one_member() -> None:
