@@ -195,7 +195,7 @@ _TOLD = {
     "judged": "SELECT tenant, position FROM judgements",
     "instructions": "SELECT id, state, reason FROM instructions ORDER BY row",
     "dead": "SELECT kind, reason, instruction, rule, source, event, position FROM dead_letters"
-    " ORDER BY row",
+    " ORDER BY kind, row",  # undelivered instructions come between events as the clock has it
     "timers": "SELECT id FROM timers ORDER BY id",
     "changes": "SELECT tenant, plan, version, id FROM plan_changes ORDER BY 1, 2, 3",
 }
