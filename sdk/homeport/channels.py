@@ -24,6 +24,8 @@ MAX_RESPONSE_BYTES = 16 << 20
 _OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.primary_user_agent", f"homeport-python/{__version__}"),
     ("grpc.enable_retries", 0),
+    # A connection of its own: the watches of several clients are more than one takes.
+    ("grpc.use_local_subchannel_pool", 1),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 2_000),  # also how long one connect may take
     ("grpc.max_reconnect_backoff_ms", 2_000),  # a server that restarts is back in seconds
