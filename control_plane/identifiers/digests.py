@@ -24,7 +24,7 @@ from control_plane.identifiers.identifier import Identifier
 MIN_PEPPER_BYTES = 32
 DIGEST_BYTES = 20
 _KEY_BYTES = 32
-_MOST_KEYS = 10_000  # derived keys that are remembered: one for each tenant and pepper
+MOST_KEYS = 10_000  # derived keys that are remembered: one for each tenant and pepper
 _PURPOSE = b"homeport directory identifiers v1\0"
 
 
@@ -48,14 +48,18 @@ class IdentifierDigests:
     """Digests under the current pepper, and under the previous one for as long as it is needed.
     One per server; not for several threads at once."""
 
-    def __init__(self, current: Pepper, previous: Pepper | None = None) -> None:
-        """Raises ValueError where the previous one is not older."""
+    def __init__(
+        self, current: Pepper, previous: Pepper | None = None, *, most_keys: int = MOST_KEYS
+    ) -> None:
+        """most_keys: derived keys that are remembered. Raises ValueError where the previous one
+        is not older."""
         if previous is not None and previous.epoch >= current.epoch:
             raise ValueError(
                 f"the previous pepper has the epoch {previous.epoch}, "
                 f"which is not before {current.epoch}"
             )
         self._peppers = (current,) if previous is None else (current, previous)
+        self._most_keys = most_keys
         self._keys: OrderedDict[tuple[int, str], bytes] = OrderedDict()
 
     def digest(self, tenant: str, identifier: Identifier) -> str:
@@ -80,6 +84,6 @@ class IdentifierDigests:
                 pepper.secret
             )
             self._keys[name] = key
-            if len(self._keys) > _MOST_KEYS:
+            if len(self._keys) > self._most_keys:
                 self._keys.popitem(last=False)
         return key

@@ -188,12 +188,7 @@ def _account(user: str, host: str, own_hosts: Collection[str]) -> Identifier | F
     try:
         name = decoded(user)
     except ValueError as error:
-        return Flaw(
-            kind=IdentifierKind.ACCT,
-            reason=FlawReason.PERCENT,
-            message=f"{quoted(user)}: {error}",
-            remedy="encode the octets of UTF-8, two hexadecimal digits each",
-        )
+        return _percent_flaw(IdentifierKind.ACCT, user, error)
     if domain.normal in own_hosts:
         handle = read_handle(name)
         if isinstance(handle, Flaw):
@@ -217,6 +212,15 @@ def _account(user: str, host: str, own_hosts: Collection[str]) -> Identifier | F
     )
 
 
+def _percent_flaw(kind: IdentifierKind, text: str, error: ValueError) -> Flaw:
+    return Flaw(
+        kind=kind,
+        reason=FlawReason.PERCENT,
+        message=f"{quoted(text)}: {error}",
+        remedy="encode the octets of UTF-8, two hexadecimal digits each",
+    )
+
+
 def _mailto(rest: str) -> Identifier | Flaw:
     """RFC 6068, of one recipient. Headers say what to write, not whom to; but for recipients."""
     address, question, headers = rest.partition("?")
@@ -231,12 +235,7 @@ def _mailto(rest: str) -> Identifier | Flaw:
     try:
         plain = decoded(address)
     except ValueError as error:
-        return Flaw(
-            kind=IdentifierKind.EMAIL,
-            reason=FlawReason.PERCENT,
-            message=f"{quoted(address)}: {error}",
-            remedy="encode the octets of UTF-8, two hexadecimal digits each",
-        )
+        return _percent_flaw(IdentifierKind.EMAIL, address, error)
     return _with_scheme(read_email(plain), *((FormChange.PARAMETERS,) if question else ()))
 
 

@@ -67,6 +67,12 @@ class Snapshot:
         self._db.execute("COMMIT")
 
 
+def free_on_disk(folder: Path) -> int:
+    """Bytes that may still be written where the folder is."""
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize
+
+
 class Engine:
     """See the module."""
 
@@ -79,14 +85,19 @@ class Engine:
         called: str = "database",
         group_s: float = math.inf,
         before_commit: Callable[[], None] | None = None,
+        try_again_s: float = TRY_AGAIN_S,
+        free_bytes: Callable[[Path], int] = free_on_disk,
     ) -> None:
         """Opens or creates the file, within a running event loop. called: what messages call it.
         group_s: after so long no work is added to a transaction. before_commit: called inside
-        each transaction, after its works. Raises Refused when another process has the file, when
+        each transaction, after its works. try_again_s: as TRY_AGAIN_S. free_bytes: on the disk of
+        a folder. Raises Refused when another process has the file, when
         it is not what `prepare` expects, and what `prepare` raises."""
         self._called = called
         self._group_s = group_s
         self._before_commit = before_commit
+        self._try_again_s = try_again_s
+        self._free_bytes = free_bytes
         self._folder = path.parent
         self._lock = FileLock(path, called)
         try:
@@ -171,7 +182,7 @@ class Engine:
             if not self._queue:
                 self._wake.clear()
                 try:
-                    async with asyncio.timeout(None if self.connected else TRY_AGAIN_S):
+                    async with asyncio.timeout(None if self.connected else self._try_again_s):
                         await self._wake.wait()
                 except TimeoutError:
                     # Who waits until it can be written again hands in nothing.
@@ -255,8 +266,7 @@ class Engine:
     def _write_again(self, db: sqlite3.Connection) -> None:
         """A work: writes a page with what it holds already. A page often fits where a transaction
         does not, so there has to be room as well."""
-        disk = os.statvfs(self._folder)
-        if disk.f_bavail * disk.f_frsize < ROOM_BYTES:
+        if self._free_bytes(self._folder) < ROOM_BYTES:
             full = sqlite3.OperationalError("the disk is full")
             full.sqlite_errorcode = sqlite3.SQLITE_FULL
             raise full

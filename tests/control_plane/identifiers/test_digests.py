@@ -67,11 +67,8 @@ def test_kind_and_name_are_kept_apart() -> None:
     assert one != digests.digest("t", identifier(IdentifierKind.SIPS, "\0x"))
 
 
-def test_keys_of_many_tenants_are_forgotten_and_made_again(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("control_plane.identifiers.digests._MOST_KEYS", 3)
-    digests = IdentifierDigests(NEW)
+def test_keys_of_many_tenants_are_forgotten_and_made_again() -> None:
+    digests = IdentifierDigests(NEW, most_keys=3)
     first = [digests.digest(f"t{n}", ANNA) for n in range(10)]
     assert len(digests._keys) == 3
     assert [digests.digest(f"t{n}", ANNA) for n in range(10)] == first

@@ -23,11 +23,17 @@ def prepare(db: sqlite3.Connection) -> None:
 
 
 def open_engine(
-    path: Path, *, group_s: float = math.inf, before_commit: Callable[[], None] | None = None
+    path: Path,
+    *,
+    group_s: float = math.inf,
+    before_commit: Callable[[], None] | None = None,
+    try_again_s: float = engines.TRY_AGAIN_S,
+    free_bytes: Callable[[Path], int] = engines.free_on_disk,
 ) -> Engine:
     return Engine(
-        path, prepare=prepare, page_bytes=4096, group_s=group_s, before_commit=before_commit
-    )
+        path, prepare=prepare, page_bytes=4096, group_s=group_s, before_commit=before_commit,
+        try_again_s=try_again_s, free_bytes=free_bytes,
+    )  # fmt: skip
 
 
 def put(word: str) -> Work:
@@ -283,10 +289,9 @@ async def test_a_file_that_is_no_database_is_refused_and_its_lock_let_go(tmp_pat
 
 
 async def test_what_could_not_be_written_is_tried_again_though_nobody_hands_in_a_work(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(engines, "TRY_AGAIN_S", 0.01)
-    engine = open_engine(tmp_path / "a.db")
+    engine = open_engine(tmp_path / "a.db", try_again_s=0.01)
     await engine.transact(put("a"))
     mend = break_writer(engine, "COMMIT")
     with pytest.raises(OutcomeUnknown):
@@ -334,12 +339,9 @@ async def test_a_work_that_does_not_fit_is_a_failure_to_write_though_its_transac
     await engine.close()
 
 
-async def test_a_page_that_fits_is_no_proof_where_the_disk_has_no_room(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(engines, "TRY_AGAIN_S", 0.01)
-    monkeypatch.setattr(engines, "ROOM_BYTES", 1 << 62)
-    engine = open_engine(tmp_path / "a.db")
+async def test_a_page_that_fits_is_no_proof_where_the_disk_has_no_room(tmp_path: Path) -> None:
+    free = engines.ROOM_BYTES - 1
+    engine = open_engine(tmp_path / "a.db", try_again_s=0.01, free_bytes=lambda folder: free)
     mend = break_writer(engine, "COMMIT")
     with pytest.raises(OutcomeUnknown):
         await engine.transact(put("a"))
@@ -349,7 +351,7 @@ async def test_a_page_that_fits_is_no_proof_where_the_disk_has_no_room(
     async with asyncio.timeout(20):
         await tried.wait()
     assert not engine.connected
-    monkeypatch.setattr(engines, "ROOM_BYTES", 0)
+    free = engines.ROOM_BYTES
     tried.clear()
     async with asyncio.timeout(20):
         await tried.wait()
