@@ -14,7 +14,7 @@ from control_plane.errors import DataLoss, InvalidInput, PermissionDenied, Unava
 from control_plane.handoff.chunks import MAX_STATE_BYTES, Chunk, ChunkVerifier, chunked
 from control_plane.handoff.orders import Order, OrderAction, OrderRefusal, check_order
 from control_plane.identity.admission import TicketVerifier
-from deployment_units.client_state.port import ClientState
+from deployment_units.services.state.port import ClientState
 from homeport.api.unit.v1 import unit_pb2 as pb
 
 IDLE_S = 20.0  # an import that brings nothing for so long is given up

@@ -37,9 +37,9 @@ from deployment_units.agent.settings import AgentSettings
 from deployment_units.agent.state import StateHandoff
 from deployment_units.agent.transport import connector
 from deployment_units.agent.unit_service import NAME, UnitService
-from deployment_units.client_state.folder import FolderState
-from deployment_units.client_state.memory import MemoryState
-from deployment_units.client_state.port import ClientState
+from deployment_units.services.state.folder import FolderState
+from deployment_units.services.state.memory import MemoryState
+from deployment_units.services.state.port import ClientState
 from homeport.api.unit.v1 import unit_pb2_grpc
 
 DRAIN_S = 5.0

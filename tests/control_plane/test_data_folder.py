@@ -15,7 +15,7 @@ from control_plane.data_folder import MARKER, DataFolder, is_marked
 from control_plane.errors import Refused
 from data_sharing.platforms.wiring import DATA_FOLDER as PLATFORM
 from data_sharing.wiring.server import DATA_FOLDER as SHARING
-from deployment_units.client_state.folder import DATA_FOLDER as STATE
+from deployment_units.services.state.folder import DATA_FOLDER as STATE
 
 ANY = DataFolder(flag="--here", parts=("mine*",))
 KINDS = {"up": STACK, "share": SHARING, "platform": PLATFORM, "state": STATE}

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import grpc
 
-from deployment_units.client_state.folder import FolderState
-from deployment_units.client_state.port import read_state, replace_state
+from deployment_units.services.state.folder import FolderState
+from deployment_units.services.state.port import read_state, replace_state
 from homeport.api.fleet.v1 import fleet_pb2 as fleet
 from homeport.api.tenancy.v1 import tenancy_pb2 as tenancy
 from homeport.api.unit.v1 import unit_pb2, unit_pb2_grpc

@@ -17,7 +17,7 @@ from control_plane.handoff.orders import OrderAction, OrderIssuer
 from control_plane.identity.keyring import KeyRing, new_epoch
 from control_plane.identity.tickets import TicketIssuer
 from deployment_units.agent.state import chunk_to_proto
-from deployment_units.client_state.port import read_state, replace_state
+from deployment_units.services.state.port import read_state, replace_state
 from homeport.api.unit.v1 import unit_pb2 as pb
 from homeport.api.unit.v1 import unit_pb2_grpc
 from tests.support.fakes.unit import LoopbackUnit

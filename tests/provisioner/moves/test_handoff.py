@@ -18,7 +18,7 @@ from control_plane.handoff.orders import OrderIssuer
 from control_plane.identity.keyring import KeyRing, new_epoch
 from control_plane.identity.tickets import TicketIssuer
 from control_plane.serving.dialing import dialer
-from deployment_units.client_state.port import read_state, replace_state
+from deployment_units.services.state.port import read_state, replace_state
 from provisioner.moves.handoff import Handoff
 from provisioner.moves.handoff_result import (
     HandoffDone,

@@ -13,8 +13,8 @@ from control_plane.errors import InvalidInput
 from control_plane.handoff.orders import OrderIssuer
 from control_plane.identity.tickets import TicketIssuer
 from control_plane.process import serving_tls
-from deployment_units.client_state.folder import FolderState
-from deployment_units.client_state.port import read_state, replace_state
+from deployment_units.services.state.folder import FolderState
+from deployment_units.services.state.port import read_state, replace_state
 from provisioner.moves.dialing import unit_dialer
 from provisioner.moves.handoff import Handoff
 from provisioner.moves.handoff_result import HandoffDone, HandoffFailed, MovingClient, UnitAddress

@@ -9,7 +9,7 @@ from control_plane.fleet.lifecycle import Event
 from control_plane.fleet.unit import Reprovision
 from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import Delete, Put, Txn
-from deployment_units.client_state.port import read_state, replace_state
+from deployment_units.services.state.port import read_state, replace_state
 from provisioner.geo.cells import location_of
 from provisioner.ledger.assignment import decode_assignment, encode_assignment
 from provisioner.ledger.holds import hold

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from deployment_units.client_state.port import (
+from deployment_units.services.state.port import (
     ClientState,
     NewerStateKept,
     read_state,

@@ -15,8 +15,8 @@ from control_plane.serving.tls import TlsFiles
 from deployment_units.agent.capacity_limit import CapacityLimit
 from deployment_units.agent.state import StateHandoff
 from deployment_units.agent.unit_service import NAME, UnitService
-from deployment_units.client_state.memory import MemoryState
-from deployment_units.client_state.port import ClientState
+from deployment_units.services.state.memory import MemoryState
+from deployment_units.services.state.port import ClientState
 from homeport.api.unit.v1 import unit_pb2 as pb
 from homeport.api.unit.v1 import unit_pb2_grpc
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from deployment_units.client_state.port import Import, NewerStateKept
+from deployment_units.services.state.port import Import, NewerStateKept
 
 
 class MemoryState:

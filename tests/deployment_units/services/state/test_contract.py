@@ -10,9 +10,9 @@ import pytest
 
 from control_plane.data_folder import MARKER
 from control_plane.errors import Unavailable
-from deployment_units.client_state.folder import FolderState
-from deployment_units.client_state.memory import MemoryState
-from deployment_units.client_state.port import read_state, replace_state
+from deployment_units.services.state.folder import FolderState
+from deployment_units.services.state.memory import MemoryState
+from deployment_units.services.state.port import read_state, replace_state
 from tests.support.contracts.client_state_contract import ClientStateContract
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from control_plane.errors import Unavailable
-from deployment_units.client_state.memory import MemoryState
-from deployment_units.client_state.port import NewerStateKept, read_state, replace_state
+from deployment_units.services.state.memory import MemoryState
+from deployment_units.services.state.port import NewerStateKept, read_state, replace_state
 
 
 class FailingState(MemoryState):

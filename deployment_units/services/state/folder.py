@@ -23,7 +23,7 @@ from control_plane.data_folder import DataFolder
 from control_plane.errors import Unavailable
 from control_plane.files import sync_folder
 from control_plane.private_files import open_private, private_folder
-from deployment_units.client_state.port import Import, NewerStateKept
+from deployment_units.services.state.port import Import, NewerStateKept
 
 PART_BYTES = 256 * 1024
 _EPOCH = struct.Struct(">Q")

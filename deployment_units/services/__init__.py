@@ -1,0 +1,1 @@
+"""The services of a unit, and what they keep of its clients."""
