@@ -27,6 +27,7 @@ from console.cli.views import (
     backtest,
     backups,
     decisions,
+    deliveries,
     enrolment,
     geo,
     health,
@@ -172,6 +173,13 @@ def identifier_document() -> dict[str, Any]:
     }
 
 
+def delivery_plan(no_route: str | None = None) -> dict[str, Any]:
+    step = {"channel": "in_app", "address": CLIENT, "at": "2026-11-28T12:00:00Z",
+            "deadline": "2026-11-28T12:02:00Z"}  # fmt: skip
+    reason = {"rule": f"rule {CLIENT}", "clause": TEXT, "value": TEXT}
+    return {"no_route": no_route, "steps": [step, step], "why": [reason, reason]}
+
+
 VIEWS: dict[Callable[..., Any], Make] = {
     units.fleet_table: lambda: units.fleet_table([unit(), unit()]),
     units.unit_table: lambda: units.unit_table(unit()),
@@ -194,6 +202,7 @@ VIEWS: dict[Callable[..., Any], Make] = {
     ticket_keys.epochs_table: lambda: ticket_keys.epochs_table(
         [filled_with_long_texts(tenancy_pb2.TicketKeyEpoch())]
     ),
+    deliveries.plan_view: lambda: deliveries.plan_view(delivery_plan()),
     identifiers.explained: lambda: identifiers.explained(identifier_document()),
     move_jobs.jobs_table: lambda: move_jobs.jobs_table(
         [filled_with_long_texts(fleet_pb2.MoveJob())]

@@ -1,0 +1,221 @@
+"""What is known of a delivery: evidence in, a state out that claims no more. Pure.
+
+    kept → routed → handed over → delivered → seen
+    ends: undeliverable, expired, withheld, unknown
+
+Each attempt keeps the strongest that was heard of it, and the delivery's state is worked out from
+the attempts and from what ended it. So evidence may come in any order and as often as it likes.
+An attempt never goes back; of a delivery only `handed over` can be taken back, by the very server
+that had taken it: a bounce, after which the next channel is tried or there is none.
+
+Delivered and seen stand whatever else comes: a receipt that arrives after the end outweighs it.
+An end that was declared while an attempt is with a server that has accepted it stays `handed
+over`, and with an attempt whose outcome nobody knows, `unknown`: both may have arrived.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import IntEnum, StrEnum
+from typing import NamedTuple
+
+from control_plane.errors import InvalidInput
+from control_plane.printable import printable
+from deployment_units.services.channels.channel import TRAITS, Channel, Proof
+
+MOST_ATTEMPTS = 32  # of one delivery
+MOST_WORDS = 500  # characters of the other side's words that are kept
+
+
+class DeliveryState(StrEnum):
+    """What the sender is shown. Values never change."""
+
+    KEPT = "kept"
+    ROUTED = "routed"
+    HANDED_OVER = "handed_over"
+    DELIVERED = "delivered"
+    SEEN = "seen"
+    UNDELIVERABLE = "undeliverable"
+    EXPIRED = "expired"
+    WITHHELD = "withheld"
+    UNKNOWN = "unknown"
+
+
+class AttemptState(IntEnum):
+    """Of one attempt, by what outweighs what: that it failed outweighs that it was taken, and a
+    receipt outweighs that it failed."""
+
+    BEGUN = 0  # it may or may not have left
+    UNKNOWN = 1  # it left, and nobody knows what became of it
+    HANDED_OVER = 2
+    FAILED = 3
+    DELIVERED = 4
+    SEEN = 5
+
+
+class DeliveryEnd(IntEnum):
+    """Why nothing further is tried; the highest stands."""
+
+    EXPIRED = 1
+    UNDELIVERABLE = 2  # no channel is left
+    WITHHELD = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptEvidence:
+    """What was heard of one attempt. number: from 1. words: the other side's own, such as
+    "250 2.0.0 queued as 4F3"."""
+
+    number: int
+    channel: Channel
+    state: AttemptState
+    at_ms: int
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndEvidence:
+    """Somebody has decided that it ends. words: a code, or the rule that withheld it."""
+
+    end: DeliveryEnd
+    at_ms: int
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoutedEvidence:
+    """There is a plan."""
+
+    at_ms: int
+
+
+Evidence = AttemptEvidence | EndEvidence | RoutedEvidence
+
+
+class AttemptRecord(NamedTuple):
+    """The strongest that is known of one attempt, the earliest of several alike."""
+
+    number: int
+    channel: Channel
+    state: AttemptState
+    at_ms: int
+    words: str
+
+
+class EndRecord(NamedTuple):
+    end: DeliveryEnd
+    at_ms: int
+    words: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryRecord:
+    """What is known of one message on its way to one recipient. attempts: by number."""
+
+    routed: bool = False
+    attempts: tuple[AttemptRecord, ...] = ()
+    end: EndRecord | None = None
+
+    @property
+    def state(self) -> DeliveryState:
+        known = {one.state for one in self.attempts}
+        if AttemptState.SEEN in known:
+            return DeliveryState.SEEN
+        if AttemptState.DELIVERED in known:
+            return DeliveryState.DELIVERED
+        if AttemptState.HANDED_OVER in known:
+            return DeliveryState.HANDED_OVER
+        if AttemptState.UNKNOWN in known:
+            return DeliveryState.UNKNOWN
+        if self.end is not None:
+            begun = AttemptState.BEGUN in known
+            return DeliveryState.UNKNOWN if begun else _ENDS[self.end.end]
+        return DeliveryState.ROUTED if self.routed or known else DeliveryState.KEPT
+
+    @property
+    def decisive(self) -> AttemptRecord | EndRecord | None:
+        """What the state stands on; None where there is nothing yet."""
+        state = self.state
+        if self.end is not None and _ENDS[self.end.end] is state:
+            return self.end
+        wanted = _SHOWN.get(state)
+        found = [one for one in self.attempts if one.state in (wanted or ())]
+        return min(found, key=lambda one: (one.at_ms, one.number)) if found else None
+
+
+_ENDS = {
+    DeliveryEnd.EXPIRED: DeliveryState.EXPIRED,
+    DeliveryEnd.UNDELIVERABLE: DeliveryState.UNDELIVERABLE,
+    DeliveryEnd.WITHHELD: DeliveryState.WITHHELD,
+}
+_SHOWN = {
+    DeliveryState.SEEN: (AttemptState.SEEN,),
+    DeliveryState.DELIVERED: (AttemptState.DELIVERED,),
+    DeliveryState.HANDED_OVER: (AttemptState.HANDED_OVER,),
+    DeliveryState.UNKNOWN: (AttemptState.UNKNOWN, AttemptState.BEGUN),
+}
+_MOST_CLAIMED = {
+    Proof.HANDED_OVER: AttemptState.HANDED_OVER,
+    Proof.DELIVERED: AttemptState.DELIVERED,
+    Proof.SEEN: AttemptState.SEEN,
+}
+
+
+def advance(delivery: DeliveryRecord, evidence: Evidence) -> DeliveryRecord:
+    """The delivery with one more piece of evidence. What a channel cannot know counts as the most
+    that it can (`ChannelTraits.strongest`). Raises InvalidInput for an attempt that cannot be."""
+    if isinstance(evidence, RoutedEvidence):
+        return delivery if delivery.routed else replace(delivery, routed=True)
+    if isinstance(evidence, EndEvidence):
+        heard = EndRecord(evidence.end, evidence.at_ms, _words(evidence.words))
+        end = delivery.end
+        if end is not None and _end_order(end) <= _end_order(heard):
+            return delivery
+        return replace(delivery, end=heard)
+    return _attempted(delivery, evidence)
+
+
+def _attempted(delivery: DeliveryRecord, evidence: AttemptEvidence) -> DeliveryRecord:
+    if not 1 <= evidence.number <= MOST_ATTEMPTS:
+        raise InvalidInput(
+            "attempt", f"attempt {evidence.number:,} is not within 1 to {MOST_ATTEMPTS}"
+        )
+    heard = AttemptRecord(
+        evidence.number,
+        evidence.channel,
+        _claimable(evidence),
+        evidence.at_ms,
+        _words(evidence.words),
+    )
+    known = {one.number: one for one in delivery.attempts}
+    before = known.get(heard.number)
+    if before is not None:
+        if before.channel is not heard.channel:
+            raise InvalidInput(
+                "attempt",
+                f"attempt {heard.number} went over {before.channel}, and not {heard.channel}",
+            )
+        if _order(before) <= _order(heard):
+            return delivery
+    known[heard.number] = heard
+    return replace(delivery, attempts=tuple(known[number] for number in sorted(known)))
+
+
+def _claimable(evidence: AttemptEvidence) -> AttemptState:
+    if evidence.state in (AttemptState.DELIVERED, AttemptState.SEEN):
+        most = _MOST_CLAIMED[TRAITS[evidence.channel].strongest]
+        return min(evidence.state, most)
+    return evidence.state
+
+
+def _order(attempt: AttemptRecord) -> tuple[int, int, str]:
+    """The strongest first; of several alike the earliest, so that their order does not matter."""
+    return -attempt.state, attempt.at_ms, attempt.words
+
+
+def _end_order(end: EndRecord) -> tuple[int, int, str]:
+    return -end.end, end.at_ms, end.words
+
+
+def _words(text: str) -> str:
+    return printable(text[:MOST_WORDS])
