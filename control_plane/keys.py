@@ -187,6 +187,16 @@ def cluster_of(provisioner: str) -> str:
     return provisioner.partition("@")[2]
 
 
+def cursor(key: bytes, prefix: bytes) -> str:
+    """The last place at or before a key that can be told as text, without the prefix: from there
+    on a reader of pages misses nothing, and may see a few again. A key of ours is its own place."""
+    name = key[len(prefix) :]
+    try:
+        return name.decode()
+    except UnicodeDecodeError as error:
+        return name[: error.start].decode()
+
+
 def prefix_end(prefix: bytes) -> bytes:
     """The first key after all keys with this prefix (etcd's range_end for a prefix)."""
     for i in range(len(prefix) - 1, -1, -1):

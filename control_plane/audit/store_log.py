@@ -10,6 +10,7 @@ marks of its change (`marked_store`), so that it is true of them, and the only o
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple, TypeVar
@@ -18,10 +19,11 @@ import msgspec
 
 from control_plane import keys
 from control_plane.audit.chain import AuditRecord, extend
-from control_plane.audit.entry import START, AuditEntry, AuditPhase, ChainPoint
+from control_plane.audit.entry import START, AuditEntry, AuditPhase, ChainPoint, DamagedEntry
 from control_plane.audit.outcomes import abandoned, decided
 from control_plane.audit.port import END_AT_ONCE, TRIM_AT_ONCE, ChainPage, due
 from control_plane.errors import OutcomeUnknown, StoreUnavailable, Unavailable
+from control_plane.store.damaged import DamagedKeys
 from control_plane.store.port import (
     Compacted,
     Delete,
@@ -39,6 +41,8 @@ APPEND_S = 5.0
 AT_ONCE = 20  # entries in one transaction: some 500 kB at most
 ATTEMPTS = 50  # against other servers, of which one gets through each time
 HASH_BYTES = 32
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -78,6 +82,7 @@ class StoreAuditLog:
         self._session = session
         self._lock = asyncio.Lock()
         self._waiting: deque[tuple[AuditEntry, asyncio.Future[int]]] = deque()
+        self._damaged = DamagedKeys(log)
 
     async def append(self, entry: AuditEntry) -> int:
         """See AuditLog."""
@@ -148,7 +153,11 @@ class StoreAuditLog:
                 opened, made = marks[number]
                 if opened is None:
                     continue
-                entry = abandoned(_record(asked), self._new_id(), _version(made))
+                try:
+                    entry = abandoned(_record(asked), self._new_id(), _version(made))
+                except DamagedEntry as error:  # it stays open; the others have their outcomes
+                    self._damaged.pass_over(asked.key, error)
+                    continue
                 _, txn = self._transaction([entry], head, marks)
                 done = await self._store.commit(
                     Txn(
@@ -158,6 +167,7 @@ class StoreAuditLog:
                     )
                 )
             ended += done.succeeded
+        self._damaged.end_look()
         return ended
 
     async def trim(self, *, before_ms: int, keep: int) -> int:

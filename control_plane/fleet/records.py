@@ -16,6 +16,8 @@ from control_plane.fleet.capacity import CapacityRecord
 from control_plane.fleet.lifecycle import LifecycleRecord
 from control_plane.fleet.move_job import MoveJob
 from control_plane.fleet.unit import AgentRecord, TenantSpec, UnitSpec, UnitStatus
+from control_plane.printable import quoted
+from control_plane.store.damaged import UNREADABLE, shown_key
 from control_plane.store.port import KeyValue
 
 T = TypeVar("T")
@@ -74,6 +76,16 @@ def decode_capacity_record(pair: KeyValue) -> CapacityRecord:
     return _decode(_capacities, pair)
 
 
+def decode_usage(pair: KeyValue) -> int:
+    """Net slots that a provisioner handed out at a unit. Raises DamagedRecord."""
+    try:
+        return int(pair.value)
+    except ValueError as error:
+        raise DamagedRecord(
+            f"the record {shown_key(pair.key)} is damaged: {quoted(pair.value)} is no number"
+        ) from error
+
+
 def encode_tenant(tenant: TenantSpec) -> bytes:
     """A tenant's record."""
     return _encoder.encode(tenant)
@@ -117,6 +129,7 @@ def readable(pairs: Iterable[KeyValue], decode: Callable[[KeyValue], T]) -> Iter
 def _decode(decoder: msgspec.json.Decoder[T], pair: KeyValue) -> T:
     try:
         return decoder.decode(pair.value)
-    except msgspec.MsgspecError as error:
-        name = pair.key.decode(errors="replace")
-        raise DamagedRecord(f"the record {name} is damaged ({error}); apply it again") from error
+    except UNREADABLE as error:
+        raise DamagedRecord(
+            f"the record {shown_key(pair.key)} is damaged ({error}); apply it again"
+        ) from error

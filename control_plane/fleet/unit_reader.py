@@ -26,8 +26,9 @@ log = logging.getLogger(__name__)
 class AssignmentClusters(Protocol):
     """The assignment clusters, where assignments are not in the store itself."""
 
-    async def counted(self) -> Mapping[tuple[str, str], int]:
-        """Usage by (unit, provisioner), in all clusters. Raises StoreUnavailable."""
+    async def counted(self) -> Mapping[tuple[str, str], int | None]:
+        """Usage by (unit, provisioner), in all clusters; None: it cannot be read. Raises
+        StoreUnavailable."""
         ...
 
     async def raise_gates(self, unit_id: str) -> None:
@@ -101,5 +102,5 @@ class UnitReader:
         if self._clusters is not None:
             await self._clusters.raise_gates(unit_id)
 
-    async def _counted(self) -> Mapping[tuple[str, str], int]:
+    async def _counted(self) -> Mapping[tuple[str, str], int | None]:
         return await self._clusters.counted() if self._clusters is not None else {}

@@ -15,13 +15,16 @@ from control_plane.errors import Conflict, NotFound, ServiceError
 from control_plane.fleet.capacity import CapacityRecord
 from control_plane.fleet.lifecycle import LifecycleRecord, unwritten
 from control_plane.fleet.records import (
+    DamagedRecord,
     decode_agent,
     decode_capacity_record,
     decode_lifecycle,
     decode_status,
     decode_unit,
+    decode_usage,
 )
 from control_plane.fleet.unit import UnitSpec, UnitStatus, serving_endpoint
+from control_plane.store.damaged import UNREADABLE, name_in, shown_key
 from control_plane.store.port import KeyValue
 
 
@@ -60,7 +63,7 @@ class UnitSnapshot:
 
     @property
     def clients(self) -> int:
-        here = sum(int(pair.value) for pair in self.usages if _is_here(pair))
+        here = sum(decode_usage(pair) for pair in self.usages if _is_here(pair))
         # Clusters are not read at one moment: below 0 means that the capacity record has
         # changed since, which whoever writes by this count finds out by its compare.
         return max(0, self.record.settled + here + self.cluster_clients)
@@ -115,7 +118,8 @@ def changed_since(unit_id: str, revision: int) -> Conflict:
 def _is_here(usage: KeyValue) -> bool:
     """Whether it is of a provisioner that has everything in this store; where the store is an
     assignment cluster too, others are counted there."""
-    return not keys.cluster_of(usage.key.decode())
+    name = name_in(usage.key, keys.USAGE)
+    return name is not None and not keys.cluster_of(name)
 
 
 def revision_of(pair: KeyValue | None) -> int:
@@ -125,24 +129,23 @@ def revision_of(pair: KeyValue | None) -> int:
 
 def views_from_pairs(
     pairs: Iterable[KeyValue],
-    counted: Mapping[tuple[str, str], int] | None = None,
+    counted: Mapping[tuple[str, str], int | None] | None = None,
     *,
     damaged: Callable[[str, Exception], None] = lambda name, error: None,
 ) -> Sequence[UnitView]:
-    """All units by id, as these records show them. counted: usage in assignment clusters, by
-    (unit, provisioner). damaged: told of each unit with a record that cannot be decoded; it is
-    left out."""
+    """All units by id, as these records show them. counted: as `clients_in_clusters` has it.
+    damaged: told of each unit with a record that cannot be decoded; it is left out. Keys that
+    nobody of us wrote are passed over; replicas tell of them."""
     named: dict[bytes, dict[str, KeyValue]] = {
         prefix: {} for prefix in (keys.UNITS, keys.LIVE, keys.CAPACITY, keys.LIFECYCLE, keys.AGENTS)
     }
     usages: dict[str, list[KeyValue]] = {}
     for pair in pairs:
         for prefix, found in named.items():
-            if pair.key.startswith(prefix):
-                found[pair.key[len(prefix) :].decode()] = pair
-        if pair.key.startswith(keys.USAGE):
-            unit = pair.key[len(keys.USAGE) :].decode().rpartition("/")[0]
-            usages.setdefault(unit, []).append(pair)
+            if pair.key.startswith(prefix) and (name := name_in(pair.key, prefix)):
+                found[name] = pair
+        if pair.key.startswith(keys.USAGE) and (name := name_in(pair.key, keys.USAGE)):
+            usages.setdefault(name.rpartition("/")[0], []).append(pair)
     views = []
     for name, unit_pair in sorted(named[keys.UNITS].items()):
         try:
@@ -158,7 +161,7 @@ def views_from_pairs(
                 ),
             )
             views.append(snapshot.view(name))
-        except (ServiceError, ValueError) as error:
+        except (ServiceError, *UNREADABLE) as error:
             damaged(name, error)
     return views
 
@@ -173,11 +176,18 @@ def last_seen_views(pairs: Iterable[KeyValue]) -> Sequence[UnitView]:
 
 
 def clients_in_clusters(
-    unit_id: str, capacity: KeyValue | None, counted: Mapping[tuple[str, str], int]
+    unit_id: str, capacity: KeyValue | None, counted: Mapping[tuple[str, str], int | None]
 ) -> int:
     """Clients of the provisioners that the unit's capacity record names. Others' are settled,
-    or of a unit of that name that is gone. counted: usage by (unit, provisioner)."""
+    or of a unit of that name that is gone. counted: usage by (unit, provisioner); None: it cannot
+    be read. Raises DamagedRecord."""
     if capacity is None or not counted:
         return 0
-    grants = decode_capacity_record(capacity).grants
-    return sum(counted.get((unit_id, who), 0) for who in grants)
+    clients = 0
+    for who in decode_capacity_record(capacity).grants:
+        usage = counted.get((unit_id, who), 0)
+        if usage is None:
+            key = shown_key(keys.usage(unit_id, who))
+            raise DamagedRecord(f"the record {key} of cluster {keys.cluster_of(who)} is damaged")
+        clients += usage
+    return clients

@@ -20,6 +20,7 @@ from control_plane import keys
 from control_plane.errors import AlreadyExists, DataLoss, Exhausted
 from control_plane.identity.jws import UNREADABLE, base64url, from_base64url
 from control_plane.identity.key_wrapping import Wrapping
+from control_plane.store.damaged import name_in
 from control_plane.store.port import Delete, KeyValue, Put, Store, Txn, absent, range_all
 from control_plane.store.replica import Replica
 
@@ -128,7 +129,9 @@ class EnrolmentGroups:
         prefix = keys.enrolment_group(tenant, "")
         page = await range_all(self._store, prefix)
         return [
-            (pair.key[len(prefix) :].decode(), self._decode(pair).created_at) for pair in page.items
+            (name, self._decode(pair).created_at)
+            for pair in page.items
+            if (name := name_in(pair.key, prefix)) is not None
         ]
 
     async def remove(self, tenant: str, name: str) -> bool:

@@ -31,12 +31,12 @@ def store_connected_family(connected: bool | None) -> GaugeMetricFamily:
 
 
 def damaged_records_family(keys: Iterable[str]) -> GaugeMetricFamily:
-    """keys: of the records that cannot be read."""
+    """keys: of the records that cannot be read; several readers may name one."""
     family = GaugeMetricFamily(
         "homeport_store_damaged_record",
         "1 for each record that is left out because it cannot be read.",
         labels=["key"],
     )
-    for key in keys:
+    for key in dict.fromkeys(keys):
         family.add_metric([key], 1.0)
     return family

@@ -3,8 +3,8 @@
 `start` lists once; `run`, a task of the owner's, follows. When the watch cannot go on from
 where it was (the history is compacted) it lists again and reports what differs, so a reader
 never has to know. One that was restored from an earlier sight instead lists as soon as the
-store is there. A record that cannot be decoded is left out and reported once; the others
-live on.
+store is there. A record that cannot be decoded is left out and reported once, and so is one under
+a key that nobody of us wrote; the others live on.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Generic, TypeVar
 
 from control_plane.errors import ServiceError
+from control_plane.printable import quoted
+from control_plane.store.damaged import UNREADABLE, name_in, shown_key
 from control_plane.store.port import Compacted, KeyValue, Store, StoreUnavailable, range_all
 
 log = logging.getLogger(__name__)
@@ -48,7 +50,7 @@ class Replica(Generic[T]):
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self.revision = 0
         self.synced_at = 0.0  # when `revision` was last confirmed, by `clock`
-        self.damaged: set[str] = set()  # names of the records that cannot be decoded now
+        self.damaged: set[bytes] = set()  # keys of the records that cannot be read now
         self.listed = False  # whether the store itself was read; False: nothing, or restored
         self.changes = 0  # seen so far
 
@@ -63,8 +65,8 @@ class Replica(Generic[T]):
         return self._items
 
     def damaged_keys(self) -> Iterator[str]:
-        """The keys of the records that cannot be decoded now."""
-        return (f"{self.prefix}{name}" for name in sorted(self.damaged))
+        """The keys of the records that cannot be read now."""
+        return map(shown_key, sorted(self.damaged))
 
     @property
     def pairs(self) -> Iterable[KeyValue]:
@@ -119,12 +121,12 @@ class Replica(Generic[T]):
 
     async def _list(self) -> None:
         page = await range_all(self._store, self._prefix)
-        names = {pair.key[len(self._prefix) :].decode() for pair in page.items}
+        names = {self._name(pair.key) for pair in page.items}
+        self.damaged &= {pair.key for pair in page.items}
+        if self._pairs is not None:
+            self._pairs = {name: pair for name, pair in self._pairs.items() if name in names}
         for name in [name for name in self._items if name not in names]:
             del self._items[name]
-            self.damaged.discard(name)
-            if self._pairs is not None:
-                self._pairs.pop(name, None)
             self.changes += 1
             self._on_change(name, None)
         for pair in page.items:
@@ -139,24 +141,34 @@ class Replica(Generic[T]):
             except (StoreUnavailable, Compacted):  # the latter: history went between two pages
                 await asyncio.sleep(RETRY_S)
 
+    def _name(self, key: bytes) -> str | None:
+        """What follows the prefix; empty for a replica of one key."""
+        return "" if key == self._prefix else name_in(key, self._prefix)
+
     def _take(self, pair: KeyValue, *, gone: bool) -> None:
-        name = pair.key[len(self._prefix) :].decode()
         self.changes += 1
+        was_damaged = pair.key in self.damaged
+        self.damaged.discard(pair.key)
+        name = self._name(pair.key)
+        if name is None:
+            if not gone:
+                self.damaged.add(pair.key)
+                if not was_damaged:
+                    log.error("leaving out a record under a key not of ours: %s", quoted(pair.key))
+            return
         if self._pairs is not None:
             if gone:
                 self._pairs.pop(name, None)
             else:
                 self._pairs[name] = pair
-        was_damaged = name in self.damaged
-        self.damaged.discard(name)
         if gone:
             if self._items.pop(name, None) is not None:
                 self._on_change(name, None)
             return
         try:
             record = self._decode(pair)
-        except (ServiceError, ValueError) as error:
-            self.damaged.add(name)
+        except (ServiceError, *UNREADABLE) as error:
+            self.damaged.add(pair.key)
             if not was_damaged:
                 log.error("leaving out a damaged record: %s", error)
             if self._items.pop(name, None) is not None:

@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-import msgspec
 from grpc import aio
 
 from control_plane.auth.callers import STRANGER, Caller
@@ -19,6 +18,7 @@ from control_plane.auth.interceptor import metadata_of
 from control_plane.auth.roles import Role
 from control_plane.auth.shown import ShownCredentials
 from control_plane.fleet.unit import TenantSpec
+from control_plane.store.damaged import UNREADABLE
 from control_plane.store.port import KeyValue
 from provisioner.api.callers import Callers
 from provisioner.ledger.assignment import AssignmentRecord, decode_assignment, split_key
@@ -126,7 +126,7 @@ def checked_record(proof: ClientProof, found: KeyValue | None) -> AssignmentReco
     if found is not None:
         try:
             record = decode_assignment(found.value)
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             if proof.vouched:
                 raise damaged(split_key(found.key)[1]) from None
     if proof.vouched or (record is not None and proof.shows(record)):

@@ -11,8 +11,6 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import msgspec
-
 from control_plane import keys
 from control_plane.errors import Conflict, InvalidInput, NotFound, Refused
 from control_plane.fleet.lifecycle import Event
@@ -20,6 +18,7 @@ from control_plane.fleet.move_job import JobKind, JobState, MoveJob, job_id
 from control_plane.fleet.registry import UnitRegistry
 from control_plane.fleet.transitions import ATTEMPTS, GuardFailed, TransitionRequest, Transitions
 from control_plane.fleet.unit_view import UnitView, changed_since
+from control_plane.store.damaged import UNREADABLE
 from control_plane.store.port import Compare, KeyValue, Store, range_all, unchanged
 from provisioner.fleet_view import FleetView
 from provisioner.ledger.assignment import decode_assignment, split_key
@@ -177,10 +176,10 @@ class UnitOperations:
                 if client is not None:
                     found.append(client)
                     if len(found) == size:
-                        return ClientPage(found, after[len(keys.ASSIGNMENTS) :].decode())
+                        return ClientPage(found, keys.cursor(after, keys.ASSIGNMENTS))
             if not page.more:
                 return ClientPage(found, "")
-        return ClientPage(found, after[len(keys.ASSIGNMENTS) :].decode() if after else "")
+        return ClientPage(found, keys.cursor(after, keys.ASSIGNMENTS) if after else "")
 
     async def jobs(self, *, with_ended: bool) -> Sequence[MoveJob]:
         """Newest first."""
@@ -276,9 +275,9 @@ class UnitOperations:
 def _resident(pair: KeyValue) -> Resident | None:
     try:
         record = decode_assignment(pair.value)
-    except msgspec.MsgspecError:
+        tenant, _ = split_key(pair.key)
+    except UNREADABLE:
         return None  # damaged: nobody can move it
-    tenant, _ = split_key(pair.key)
     return Resident(key=pair.key, tenant=tenant, unit=record.unit, cell=record.cell)
 
 
@@ -286,9 +285,9 @@ def _client_at(pair: KeyValue, unit_id: str) -> UnitClient | None:
     """The client of an assignment, where it lives at the unit."""
     try:
         record = decode_assignment(pair.value)
-    except msgspec.MsgspecError:
+        tenant, client_id = split_key(pair.key)
+    except UNREADABLE:
         return None
-    tenant, client_id = split_key(pair.key)
     return UnitClient(tenant, client_id, record.epoch) if record.unit == unit_id else None
 
 

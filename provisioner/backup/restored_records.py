@@ -23,6 +23,7 @@ import msgspec
 from control_plane import keys
 from control_plane.fleet.capacity import decode_capacity, encode_capacity
 from control_plane.identity.keyring import KeyRing, new_epoch
+from control_plane.store.damaged import UNREADABLE, name_in
 
 # They end with their holders, or tell watchers what happened; a backup has hardly any of them.
 LEFT_BEHIND = (
@@ -47,9 +48,10 @@ def raised_assignment(value: bytes, *, now_ms: int) -> bytes | None:
     try:
         record = msgspec.json.decode(value)
         epoch, at_ms = record["epoch"], record["at_ms"]
-        if not (isinstance(epoch, int) and isinstance(at_ms, int) and record["unit"]):
+        unit = record["unit"]
+        if not (isinstance(epoch, int) and isinstance(at_ms, int) and isinstance(unit, str)):
             return None
-    except (msgspec.MsgspecError, TypeError, KeyError):
+    except (*UNREADABLE, TypeError, KeyError):
         return None
     if epoch == 1:
         record.setdefault("first", at_ms)  # only at epoch 1 is it the time of the assignment
@@ -61,7 +63,7 @@ def settled_capacity(value: bytes, clients: int) -> bytes | None:
     """A capacity record with so many clients and no grants. None: it is damaged."""
     try:
         record = decode_capacity(value)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return None
     return encode_capacity(replace(record, settled=clients, grants={}))
 
@@ -75,7 +77,7 @@ class ClientCount:
         self._handed_out: Counter[str] = Counter()
         self._unknown = 0
         for key, value in usage:
-            unit = key[len(keys.USAGE) :].decode().partition("/")[0]
+            unit = (name_in(key, keys.USAGE) or "").partition("/")[0]
             with suppress(ValueError):
                 self._handed_out[unit] += int(value)
 
@@ -93,7 +95,7 @@ class ClientCount:
             return counted
         try:
             settled = decode_capacity(capacity).settled
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             return counted
         return max(counted, settled + self._handed_out[unit])
 

@@ -18,6 +18,7 @@ from control_plane.audit.store_log import StoreAuditLog
 from control_plane.errors import Refused
 from control_plane.identity.key_wrapping import Wrapping
 from control_plane.identity.keyring import decode_ring, encode_ring
+from control_plane.store.damaged import name_in, shown_key
 from control_plane.store.port import (
     MAX_OPERATIONS,
     MAX_REQUEST_BYTES,
@@ -157,9 +158,10 @@ def _written(backup: BackupFile, now_ms: int, done: Restored) -> Iterator[Create
             count.add(made)  # assignments come before capacity
             done.clients += 1
         elif key.startswith(keys.CAPACITY):
-            made = settled_capacity(value, count.at(key[len(keys.CAPACITY) :].decode(), value))
+            unit = name_in(key, keys.CAPACITY)
+            made = settled_capacity(value, count.at(unit, value)) if unit is not None else None
         if made is None:
-            done.damaged.append(key.decode(errors="replace"))
+            done.damaged.append(shown_key(key))
         yield key, value if made is None else made
 
 

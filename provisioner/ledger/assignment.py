@@ -10,6 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from control_plane import keys
+from control_plane.store.damaged import shown_key
 from provisioner.geo.cells import location_of
 from provisioner.geo.location import Location, LocationSource
 from provisioner.ledger.provenance import Provenance
@@ -83,6 +84,14 @@ def with_key(value: bytes, key: str) -> bytes:
 
 
 def split_key(key: bytes) -> tuple[str, str]:
-    """(tenant, client_id) of an assignment's key."""
-    tenant, _, client_id = key[len(keys.ASSIGNMENTS) :].decode().partition("/")
+    """(tenant, client_id) of an assignment's key. Raises ValueError where it names no client, and
+    then nobody of us wrote it."""
+    return split_client(key, keys.ASSIGNMENTS)
+
+
+def split_client(key: bytes, prefix: bytes) -> tuple[str, str]:
+    """The same of any key `<prefix><tenant>/<client>`."""
+    tenant, _, client_id = key[len(prefix) :].decode().partition("/")
+    if not (tenant and client_id):
+        raise ValueError(f"the key {shown_key(key)} names no client")
     return tenant, client_id

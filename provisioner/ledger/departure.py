@@ -37,7 +37,8 @@ decode_departure = _decoder.decode
 
 
 def split_departure_key(key: bytes) -> tuple[str, str, str]:
-    """(unit, tenant, client_id) of a departure's key."""
+    """(unit, tenant, client_id) of a departure's key. Raises ValueError where it names no
+    client."""
     unit, tenant, client_id = key[len(keys.MOVES) :].decode().split("/", 2)
     return unit, tenant, client_id
 

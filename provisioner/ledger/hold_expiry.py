@@ -12,11 +12,9 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
-import msgspec
-
 from control_plane import keys
 from control_plane.errors import ServiceError
-from control_plane.printable import quoted
+from control_plane.store.damaged import UNREADABLE, DamagedKeys
 from control_plane.store.port import (
     Compare,
     Delete,
@@ -106,6 +104,7 @@ class HoldExpiry:
         self._wall = wall
         self._jitter = jitter
         self._hold_ages = HoldAges()
+        self.damaged = DamagedKeys(log)
         self.expired = 0
         self.orphans = 0
 
@@ -136,10 +135,15 @@ class HoldExpiry:
                 break
             after = page.items[-1].key
         self._hold_ages.keep(held)
+        self.damaged.end_look()
         return given_back
 
     def _is_due(self, pair: KeyValue) -> bool:
-        tenant, _ = split_hold_key(pair.key)
+        try:
+            tenant, _ = split_hold_key(pair.key)
+        except UNREADABLE as error:
+            self.damaged.pass_over(pair.key, error)
+            return False
         age_s = self._hold_ages.age_s(pair.key, pair.mod_revision, self._clock())
         return age_s > 0.0 and age_s >= self._hold_s(tenant)
 
@@ -154,10 +158,8 @@ class HoldExpiry:
             if assignment is not None and belongs(pair, assignment) and self._hold_s(tenant) > 0:
                 try:
                     releases.append(await self._give_back(pair, assignment))
-                except msgspec.MsgspecError:
-                    log.warning(
-                        "the assignment at %s is damaged; its place stays", quoted(assignment.key)
-                    )
+                except UNREADABLE as error:
+                    self.damaged.pass_over(assignment.key, f"its place stays: {error}")
             else:
                 # The client left or moved on, or its tenant holds places no more.
                 removed = await self._store.commit(

@@ -19,6 +19,7 @@ import msgspec
 
 from control_plane import keys
 from control_plane.errors import ServiceError, Unavailable
+from control_plane.store.damaged import UNREADABLE
 from control_plane.store.port import (
     Delete,
     Get,
@@ -28,6 +29,7 @@ from control_plane.store.port import (
     Txn,
     unchanged,
 )
+from provisioner.ledger.assignment import split_client
 
 log = logging.getLogger(__name__)
 
@@ -55,9 +57,8 @@ def hold(tenant: str, client_id: str, unit: str, *, until_ms: int) -> Put:
 
 
 def split_hold_key(key: bytes) -> tuple[str, str]:
-    """(tenant, client_id) of a hold's key."""
-    tenant, _, client_id = key[len(keys.HOLDS) :].decode().partition("/")
-    return tenant, client_id
+    """(tenant, client_id) of a hold's key. Raises ValueError where it names no client."""
+    return split_client(key, keys.HOLDS)
 
 
 def held_at(found: Iterable[Sequence[KeyValue]], units: Mapping[bytes, set[str]]) -> list[KeyValue]:
@@ -67,7 +68,7 @@ def held_at(found: Iterable[Sequence[KeyValue]], units: Mapping[bytes, set[str]]
     for pair in (one[0] for one in found if one):
         try:
             record = _decoder.decode(pair.value)
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             continue
         if record.unit in units[pair.key]:
             mine.append(pair)

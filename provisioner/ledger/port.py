@@ -48,6 +48,7 @@ class LedgerCounts:
     idle: Mapping[str, int] = field(default_factory=dict)  # slots by unit, granted and not used
     sizes: Sequence[Histogram] = ()  # of group commits, in operations
     seconds: Sequence[Histogram] = ()  # from a group commit to its result
+    damaged: Sequence[str] = ()  # keys that are left out because they cannot be read
 
 
 class Ledger(Protocol):

@@ -11,11 +11,10 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
 
-import msgspec
-
 from control_plane import faultpoints, keys
 from control_plane.errors import ServiceError
 from control_plane.fleet.capacity import decode_capacity
+from control_plane.store.damaged import UNREADABLE, DamagedKeys
 from control_plane.store.port import Compacted, KeyValue, Store, range_all
 from provisioner.ledger import transactions
 
@@ -24,8 +23,9 @@ log = logging.getLogger(__name__)
 SWEEP_S = 15.0
 
 
-async def reclaim_expired_sessions(store: Store) -> int:
+async def reclaim_expired_sessions(store: Store, damaged: DamagedKeys) -> int:
     """Looks at every unit once; returns how many grants of expired sessions it reclaimed.
+    damaged: told of what cannot be read.
 
     Everything is read at one revision: what others reclaim between two reads would look like
     usage without a grant. Raises StoreUnavailable, and Compacted where that revision is gone
@@ -33,19 +33,20 @@ async def reclaim_expired_sessions(store: Store) -> int:
     whose records are damaged or cannot be true together: it keeps nobody else's grants.
     """
     sessions = await range_all(store, keys.SESSIONS, keys_only=True)
-    living = {pair.key[len(keys.SESSIONS) :].decode() for pair in sessions.items}
-    usages: dict[tuple[str, str], KeyValue] = {}
+    living = {name for _, name in damaged.names((one.key for one in sessions.items), keys.SESSIONS)}
+    usages: dict[str, dict[str, KeyValue]] = {}
     for pair in (await range_all(store, keys.USAGE, at_revision=sessions.revision)).items:
-        unit, _, provisioner = pair.key[len(keys.USAGE) :].decode().rpartition("/")
-        usages[unit, provisioner] = pair
+        for _, name in damaged.names([pair.key], keys.USAGE):
+            unit, _, provisioner = name.rpartition("/")
+            usages.setdefault(unit, {})[provisioner] = pair
     reclaimed = 0
     for pair in (await range_all(store, keys.CAPACITY, at_revision=sessions.revision)).items:
-        unit = pair.key[len(keys.CAPACITY) :].decode()
-        at_unit = {who: usage for (at, who), usage in usages.items() if at == unit}
-        try:
-            reclaimed += await _reclaim_unit(store, unit, pair, at_unit, living)
-        except (ValueError, msgspec.MsgspecError) as error:
-            log.warning("cannot reclaim at unit %s now, its records do not fit: %s", unit, error)
+        for _, unit in damaged.names([pair.key], keys.CAPACITY):
+            try:
+                reclaimed += await _reclaim_unit(store, unit, pair, usages.get(unit, {}), living)
+            except UNREADABLE as error:
+                damaged.pass_over(pair.key, f"it does not fit, or usage of its unit: {error}")
+    damaged.end_look()
     return reclaimed
 
 
@@ -82,17 +83,18 @@ async def _reclaim_unit(
 
 
 class Reclaimer:
-    """Reclaims soon after `wake`, and every SWEEP_S. reclaim(): does it once, and returns
-    how many grants it reclaimed. jitter: seconds to wait, so that of many provisioners one
-    does the work."""
+    """Reclaims soon after `wake`, and every SWEEP_S. reclaim(damaged): does it once, tells
+    `damaged` of what cannot be read, and returns how many grants it reclaimed. jitter: seconds to
+    wait, so that of many provisioners one does the work."""
 
     def __init__(
-        self, reclaim: Callable[[], Awaitable[int]], *, jitter: Callable[[], float]
+        self, reclaim: Callable[[DamagedKeys], Awaitable[int]], *, jitter: Callable[[], float]
     ) -> None:
         self._reclaim = reclaim
         self._jitter = jitter
         self._woken = asyncio.Event()
         self.reclaimed = 0
+        self.damaged = DamagedKeys(log)
 
     def wake(self) -> None:
         """A session has gone."""
@@ -102,7 +104,7 @@ class Reclaimer:
         """Works for ever."""
         while True:
             try:
-                self.reclaimed += await self._reclaim()
+                self.reclaimed += await self._reclaim(self.damaged)
             except (ServiceError, Compacted) as error:
                 log.info("cannot reclaim expired sessions now: %s", error)
             try:

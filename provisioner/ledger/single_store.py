@@ -33,7 +33,7 @@ def single_store_ledger(
         commit=StoreCommitRules(store, session, tenants),
         reservations=StoreReservationRules(store, session),
         lookups=None,
-        reclaim=lambda: reclaim_expired_sessions(store),
+        reclaim=lambda damaged: reclaim_expired_sessions(store, damaged),
     )
     return StoreLedger(
         store, session, rules, clock=clock, jitter=jitter, supervisor=supervisor, queues=queues

@@ -17,6 +17,7 @@ from typing import Any
 from control_plane import keys
 from control_plane.errors import Refused, ServiceError, Unavailable
 from control_plane.fleet.capacity import CapacityRecord, decode_capacity
+from control_plane.store.damaged import DamagedKeys
 from control_plane.store.port import KeyValue, Store
 from control_plane.store.replica import Replica
 from control_plane.supervision import Supervisor
@@ -43,14 +44,14 @@ PERMITS = 2  # of those that are not full
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerRules:
-    """How the parts of a ledger write. control: where the capacity records are. reclaim():
-    reclaims expired sessions once; how many grants."""
+    """How the parts of a ledger write. control: where the capacity records are. reclaim:
+    as Reclaimer has it."""
 
     control: Store
     commit: CommitRules
     reservations: ReservationRules
     lookups: LookupRules | None
-    reclaim: Callable[[], Awaitable[int]]
+    reclaim: Callable[[DamagedKeys], Awaitable[int]]
 
 
 class StoreLedger:
@@ -116,6 +117,7 @@ class StoreLedger:
         )
         self._sessions = Replica(store, keys.SESSIONS, _as_is, self._session_changed)
         self._notices = Replica(rules.control, keys.STARVING, _as_is, self._notice_changed)
+        self._replicas: tuple[Replica[Any], ...] = (self.capacity, self._sessions, self._notices)
         self._group: asyncio.TaskGroup | None = None
 
     # -- what is asked of it -----------------------------------------------------------
@@ -197,7 +199,7 @@ class StoreLedger:
                     group.create_task(keep("ledger commit queue", queue.run))
                 for _ in range(self.reader.parallel):
                     group.create_task(keep("ledger reader", self.reader.run))
-                for replica in (self.capacity, self._sessions, self._notices):
+                for replica in self._replicas:
                     group.create_task(keep("ledger replica", replica.run))
                 group.create_task(keep("ledger reclaimer", self.reclaimer.run))
                 group.create_task(keep("ledger sweep", self._sweep))
@@ -243,6 +245,10 @@ class StoreLedger:
             idle={one.unit: one.idle for one in accounts},
             sizes=[queue.sizes for queue in self.queues],
             seconds=[queue.seconds for queue in self.queues],
+            damaged=(
+                *(key for one in self._replicas for key in one.damaged_keys()),
+                *self.reclaimer.damaged,
+            ),
         )
 
     # -- what its parts call -----------------------------------------------------------
@@ -300,7 +306,7 @@ class StoreLedger:
     def _notice_changed(self, unit: str, who: bytes | None) -> None:
         account = self.accounts.get(unit)
         if who is not None and account is not None:
-            self.reservations.answer_notice(account, who.decode())
+            self.reservations.answer_notice(account, who.decode(errors="replace"))
 
     def _begin_anew(self, old: str) -> None:
         """A new session: nothing is ours any more; what the old one held is reclaimed."""

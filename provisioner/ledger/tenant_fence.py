@@ -9,11 +9,16 @@ compares an earlier fence, and is refused.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 
 from control_plane import keys
 from control_plane.errors import Refused, ServiceError
+from control_plane.printable import quoted
+from control_plane.store.damaged import shown_key
 from control_plane.store.port import Compare, KeyValue, unchanged
+
+log = logging.getLogger(__name__)
 
 
 class TenantFence:
@@ -34,7 +39,14 @@ class TenantFence:
         revision = found.mod_revision if found is not None else 0
         if found is not None and revision != self.compare.operand:
             # In an assignment cluster it names the revision of the control data.
-            needed = int(found.value) if found.value else revision
+            try:
+                needed = int(found.value) if found.value else revision
+            except ValueError:
+                log.error(
+                    "the record %s is damaged: %s is no revision; no client is made while it is",
+                    shown_key(found.key), quoted(found.value),
+                )  # fmt: skip
+                return
             if not await self._heard(needed):
                 return
         self.compare = unchanged(keys.TENANTS_FENCE, revision)

@@ -10,11 +10,10 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-import msgspec
-
 from control_plane.fleet.move_job import JobKind, MoveJob
 from control_plane.fleet.unit import ReturnHome
 from control_plane.printable import quoted
+from control_plane.store.damaged import UNREADABLE
 from control_plane.store.port import KeyValue
 from provisioner.fleet_view import FleetView
 from provisioner.ledger.assignment import AssignmentRecord, decode_assignment, split_key
@@ -61,7 +60,8 @@ class JobClients:
         """The client's move, if the job is about it."""
         try:
             record: AssignmentRecord = decode_assignment(pair.value)
-        except msgspec.MsgspecError:
+            tenant_id, client_id = split_key(pair.key)
+        except UNREADABLE:
             log.warning("the assignment at %s is damaged; it stays", quoted(pair.key))
             return None
         leaves = job.kind in (JobKind.DRAIN, JobKind.FAILOVER)
@@ -69,7 +69,6 @@ class JobClients:
             return None
         if job.kind is JobKind.RETURN_HOME and record.home != job.unit:
             return None
-        tenant_id, client_id = split_key(pair.key)
         tenant = self._fleet_view.tenant(tenant_id)
         if tenant is None:
             return None

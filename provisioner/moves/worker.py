@@ -122,7 +122,7 @@ class Worker:
                 await self._move(slice_, result)
                 if owned.written_s_ago() >= PROGRESS_S:
                     await owned.write(
-                        cursor=_cursor(slice_[-1].found.key),
+                        cursor=keys.cursor(slice_[-1].found.key, keys.ASSIGNMENTS),
                         kept=result.kept,
                         message=result.message(),
                     )
@@ -131,7 +131,7 @@ class Worker:
             after = page.items[-1].key
             if owned.written_s_ago() >= PROGRESS_S:
                 await owned.wait_until_running()
-                await owned.write(cursor=_cursor(after))
+                await owned.write(cursor=keys.cursor(after, keys.ASSIGNMENTS))
 
     async def _read(self, after: bytes | None) -> Page:
         """Each page as it is when its turn comes: what was assigned, released or moved since
@@ -210,7 +210,3 @@ class Worker:
         end_ms = int(self._wall() * 1000)
         await self._owned.write(state=JobState.DONE, cursor="", end_ms=end_ms, **last)
         faultpoints.passing("moves.end.after")
-
-
-def _cursor(key: bytes) -> str:
-    return key[len(keys.ASSIGNMENTS) :].decode()

@@ -17,8 +17,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-import msgspec
-
 from control_plane import keys
 from control_plane.errors import DataLoss, Exhausted, Refused, ServiceError, Unavailable
 from control_plane.fleet.unit import TenantSpec
@@ -26,6 +24,7 @@ from control_plane.histogram import TOP_MS, MillisecondHistogram
 from control_plane.identity.names import check_client_id
 from control_plane.serving.status import code_of
 from control_plane.serving.traced_calls import span_of
+from control_plane.store.damaged import UNREADABLE
 from control_plane.store.port import KeyValue
 from provisioner.fleet_view import FleetView
 from provisioner.geo.locator import Locator
@@ -287,7 +286,7 @@ class Provisioner:
         """The store holds an assignment of the client already."""
         try:
             record = decode_assignment(found.value)
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             if pending.proof.vouched:
                 self.failed(pending, damaged(pending.client_id))
             else:

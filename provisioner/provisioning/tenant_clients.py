@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-import msgspec
-
 from control_plane import keys
 from control_plane.errors import DataLoss, Unavailable
+from control_plane.store.damaged import UNREADABLE, shown_key
 from control_plane.store.port import Store
 from provisioner.ledger.assignment import split_key
 from provisioner.ledger.client_keys import ClientKeys
@@ -57,13 +56,13 @@ class TenantClients:
 
         async def release(key: bytes) -> bool:
             async with room:
-                tenant, client_id = split_key(key)
                 try:
+                    tenant, client_id = split_key(key)
                     return await self._release(tenant, client_id)
-                except msgspec.MsgspecError as error:
+                except UNREADABLE as error:
                     raise DataLoss(
-                        f"the assignment of client {client_id} is damaged in the store; delete "
-                        "its record, then remove the tenant again"
+                        f"the assignment at {shown_key(key)} is damaged in the store; delete that "
+                        "key, then remove the tenant again"
                     ) from error
 
         outcomes = await asyncio.gather(

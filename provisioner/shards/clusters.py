@@ -111,7 +111,7 @@ async def _introduce(name: str, store: Store) -> None:
     key = keys.CLUSTER_NAME
     await store.commit(Txn(compares=[absent(key)], then=[Put(key, name.encode())]))
     pair = await store.get(key)
-    known = pair.value.decode() if pair is not None else ""
+    known = pair.value.decode(errors="replace") if pair is not None else ""
     if known != name:
         raise InvalidInput(
             FIELD, f"the store given as {name} is {quoted(known)}; check the addresses of both"
@@ -123,7 +123,7 @@ async def _found(control: Store, clusters: Mapping[str, Store]) -> ShardMap:
     stands_at = ""
     if (await control.range(keys.ASSIGNMENTS, limit=1, keys_only=True)).items:
         stored = await control.get(keys.CLUSTER_NAME)
-        stands_at = stored.value.decode() if stored is not None else ""
+        stands_at = stored.value.decode(errors="replace") if stored is not None else ""
         if stands_at not in clusters:
             raise Refused(
                 "assignments stand in the store itself; name it as one of the assignment stores "

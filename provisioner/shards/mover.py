@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from control_plane import keys
 from control_plane.errors import NotFound, Refused, ServiceError, Unavailable
 from control_plane.printable import quoted
+from control_plane.store.damaged import name_in
 from control_plane.store.port import LeaseLost, Store, range_all
 from provisioner.shards import map_changes
 from provisioner.shards.change_feed import ChangeFeed
@@ -162,19 +163,19 @@ class ShardMover:
         where one still keeps everything in one store."""
         control = (await range_all(self._control, keys.SESSIONS, keys_only=True)).items
         for pair in control:
-            who = pair.key[len(keys.SESSIONS) :].decode()
-            if not keys.cluster_of(who):
+            who = name_in(pair.key, keys.SESSIONS)
+            if who is not None and not keys.cluster_of(who):
                 raise Refused(
                     f"server {who} keeps all assignments in one store; stop it, and start it "
                     "with --assignment-stores"
                 )
         at_source, at_target = [
             {
-                pair.key[len(keys.SESSIONS) :].decode().partition(".")[0]
+                who.partition(".")[0]
                 for pair in (
                     await range_all(self._clusters[name], keys.SESSIONS, keys_only=True)
                 ).items
-                if keys.cluster_of(pair.key.decode()) == name
+                if (who := name_in(pair.key, keys.SESSIONS)) and keys.cluster_of(who) == name
             }
             for name in (source, target)
         ]

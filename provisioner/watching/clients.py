@@ -11,8 +11,6 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-import msgspec
-
 from control_plane import keys
 from control_plane.errors import (
     Exhausted,
@@ -21,6 +19,7 @@ from control_plane.errors import (
     ServiceError,
     Unavailable,
 )
+from control_plane.store.damaged import UNREADABLE
 from control_plane.store.port import Compacted, Get, KeyValue, Store, Txn
 from control_plane.turns import Turns
 from provisioner.ledger.assignment import decode_assignment
@@ -290,7 +289,7 @@ class ClientWatches:
         if pair is not None:
             try:
                 record = decode_assignment(pair.value)
-            except msgspec.MsgspecError:
+            except UNREADABLE:
                 pass  # a damaged record is nobody's home
             else:
                 home = HomeState(

@@ -13,10 +13,9 @@ import logging
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import msgspec
-
 from control_plane import keys
 from control_plane.printable import quoted
+from control_plane.store.damaged import UNREADABLE
 from provisioner.ledger.client_keys import ClientKeys
 from provisioner.ledger.departure import (
     DepartureRecord,
@@ -88,10 +87,10 @@ class DepartureStream:
             return ()  # begun anew meanwhile
         left = []
         for pair in page.items:
-            _, tenant, client_id = split_departure_key(pair.key)
             try:
+                _, tenant, client_id = split_departure_key(pair.key)
                 left.append(ClientDeparture(tenant, client_id, decode_departure(pair.value)))
-            except msgspec.MsgspecError as error:
+            except UNREADABLE as error:
                 log.error("leaving out the damaged departure %s: %s", quoted(pair.key), error)
         if page.more:
             self._listed_to = page.items[-1].key

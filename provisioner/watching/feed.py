@@ -11,11 +11,10 @@ import asyncio
 import logging
 from typing import Protocol
 
-import msgspec
-
 from control_plane import keys
 from control_plane.errors import ServiceError
 from control_plane.printable import quoted
+from control_plane.store.damaged import UNREADABLE
 from control_plane.store.port import Compacted, KeyValue, Store
 from provisioner.ledger.departure import DepartureRecord, decode_departure, decode_released
 
@@ -94,7 +93,7 @@ class MoveFeed:
                 return
             unit, _, client = pair.key[len(keys.MOVES) :].decode().partition("/")
             departure = decode_departure(pair.value)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             self.damaged += 1
             log.error("leaving out the damaged departure %s: %s", quoted(pair.key), error)
             return

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from control_plane.fleet.lifecycle import LossPolicy
@@ -41,6 +41,13 @@ class Moving:
     holds: HoldConfirmer
     departures: Departures
     hold_expiries: Mapping[str, HoldExpiry]
+
+    @property
+    def damaged(self) -> Iterator[str]:
+        """The keys of jobs and of holds that cannot be read."""
+        yield from self.job_store.damaged
+        for one in self.hold_expiries.values():
+            yield from one.damaged
 
     def tasks(self) -> dict[str, Task]:
         """What works beside the calls, by name."""

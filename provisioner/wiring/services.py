@@ -272,8 +272,13 @@ def build_services(
             state.store_status,
             state.keeper,
             damaged=lambda: (
-                *(key for one in fleet_view.replicas for key in one.damaged_keys()),
-                *moving.job_store.damaged,
+                *(
+                    key
+                    for one in (*fleet_view.replicas, *state.ring.replicas)
+                    for key in one.damaged_keys()
+                ),
+                *moving.damaged,
+                *state.ledger.counts().damaged,
             ),
             ring=lambda: state.ring.ring,
         ),

@@ -15,6 +15,7 @@ from typing import Any
 
 from control_plane import keys
 from control_plane.fleet.capacity import CapacityRecord
+from control_plane.store.damaged import DamagedKeys
 from control_plane.store.etcd import EtcdStore
 from control_plane.store.etcd.connection import Members
 from control_plane.store.port import Delete, KeyValue, Page, Put, Store, Txn, TxnResult
@@ -120,7 +121,7 @@ def reclaim_live_sessions() -> None:
 def never_reclaim_expired_sessions() -> None:
     """What a provisioner held whose session expired stays held."""
 
-    async def reclaim_nothing(store: Store) -> int:
+    async def reclaim_nothing(store: Store, damaged: DamagedKeys) -> int:
         return 0
 
     single_store.reclaim_expired_sessions = reclaim_nothing

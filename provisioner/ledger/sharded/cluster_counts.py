@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 from control_plane import keys
 from control_plane.errors import Conflict
+from control_plane.fleet.records import DamagedRecord, decode_usage
+from control_plane.store.damaged import name_in
 from control_plane.store.port import OutcomeUnknown, Store, range_all
 from provisioner.ledger.sharded import cross_cluster_transactions
 
@@ -20,17 +22,20 @@ class ClusterCounts:
         self._control = control
         self._clusters = clusters
 
-    async def counted(self) -> Mapping[tuple[str, str], int]:
-        """Usage by (unit, provisioner). Raises StoreUnavailable."""
+    async def counted(self) -> Mapping[tuple[str, str], int | None]:
+        """Usage by (unit, provisioner); None: it cannot be read. Raises StoreUnavailable."""
         pages = await asyncio.gather(
             *(range_all(store, keys.USAGE) for store in self._clusters.values())
         )
-        found: dict[tuple[str, str], int] = {}
+        found: dict[tuple[str, str], int | None] = {}
         for page in pages:
             for pair in page.items:
-                unit, _, who = pair.key[len(keys.USAGE) :].decode().rpartition("/")
+                unit, _, who = (name_in(pair.key, keys.USAGE) or "").rpartition("/")
                 if keys.cluster_of(who):
-                    found[unit, who] = int(pair.value)
+                    try:
+                        found[unit, who] = decode_usage(pair)
+                    except DamagedRecord:
+                        found[unit, who] = None
         return found
 
     async def raise_gates(self, unit_id: str) -> None:

@@ -53,7 +53,7 @@ def cluster_ledger(
         ),
         reservations=ClusterReservationRules(store, control, session),
         lookups=ClusterLookupRules(route, forward_lookup),
-        reclaim=lambda: reclaim_expired_sessions(control, store, route.cluster),
+        reclaim=lambda damaged: reclaim_expired_sessions(control, store, route.cluster, damaged),
     )
     return StoreLedger(
         store,

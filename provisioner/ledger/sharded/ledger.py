@@ -102,7 +102,9 @@ class ShardedLedger:
         # With the control data, for what is written there; cluster ledgers have their own.
         self.session = Session(control, ttl_s=session_ttl_s, new_id=lambda: f"{new_id()}@-")
         # Of servers that ran before there were several clusters.
-        self._reclaimer = Reclaimer(lambda: reclaim_expired_sessions(control), jitter=jitter)
+        self._reclaimer = Reclaimer(
+            lambda damaged: reclaim_expired_sessions(control, damaged), jitter=jitter
+        )
 
     # -- what is asked of it -----------------------------------------------------------
 
@@ -234,6 +236,11 @@ class ShardedLedger:
             idle=idle,
             sizes=[sizes for one in counts for sizes in one.sizes],
             seconds=[seconds for one in counts for seconds in one.seconds],
+            damaged=(
+                *self._shard_map_cache.replica.damaged_keys(),
+                *self._reclaimer.damaged,
+                *(key for one in counts for key in one.damaged),
+            ),
         )
 
     # -- inside ------------------------------------------------------------------------

@@ -10,48 +10,49 @@ from __future__ import annotations
 
 import logging
 
-import msgspec
-
 from control_plane import faultpoints, keys
 from control_plane.fleet.capacity import decode_capacity
-from control_plane.printable import quoted
+from control_plane.store.damaged import UNREADABLE, DamagedKeys, name_in
 from control_plane.store.port import Store, range_all
 from provisioner.ledger.sharded.cross_cluster_transactions import absorb_expired, delete_usage
 
 log = logging.getLogger(__name__)
 
 
-async def reclaim_expired_sessions(control: Store, here: Store, cluster: str) -> int:
+async def reclaim_expired_sessions(
+    control: Store, here: Store, cluster: str, damaged: DamagedKeys
+) -> int:
     """Looks once at every unit for expired sessions of `cluster`; returns how many grants it
-    reclaimed. Raises StoreUnavailable, OutcomeUnknown. What changes meanwhile is left to the
-    next time."""
+    reclaimed. damaged: told of what cannot be read, which keeps nobody else's grants. Raises
+    StoreUnavailable, OutcomeUnknown. What changes meanwhile is left to the next time."""
     records = (await range_all(control, keys.CAPACITY)).items
-    living = {
-        pair.key[len(keys.SESSIONS) :].decode()
-        for pair in (await range_all(here, keys.SESSIONS, keys_only=True)).items
-    }
+    sessions = (await range_all(here, keys.SESSIONS, keys_only=True)).items
+    living = {name for _, name in damaged.names((one.key for one in sessions), keys.SESSIONS)}
     counted: dict[tuple[str, str], tuple[int, int]] = {}
-    damaged: set[str] = set()  # units where somebody's usage cannot be read
+    unreadable: set[str] = set()  # units with a capacity record or somebody's usage that is none
     for pair in (await range_all(here, keys.USAGE)).items:
-        unit, _, who = pair.key[len(keys.USAGE) :].decode().rpartition("/")
-        if keys.cluster_of(who) == cluster and who not in living:
-            try:
-                counted[unit, who] = int(pair.value), pair.mod_revision
-            except ValueError:
-                log.warning(
-                    "the usage of %s at unit %s is damaged: %s", who, unit, quoted(pair.value)
-                )
-                damaged.add(unit)
+        for _, name in damaged.names([pair.key], keys.USAGE):
+            unit, _, who = name.rpartition("/")
+            if keys.cluster_of(who) == cluster and who not in living:
+                try:
+                    counted[unit, who] = int(pair.value), pair.mod_revision
+                except ValueError as error:
+                    damaged.pass_over(pair.key, error)
+                    unreadable.add(unit)
     reclaimed = 0
     for pair in records:
-        unit = pair.key[len(keys.CAPACITY) :].decode()
+        unit = name_in(pair.key, keys.CAPACITY) or ""
         try:
             record, revision = decode_capacity(pair.value), pair.mod_revision
-        except msgspec.MsgspecError as error:
-            log.warning("cannot reclaim at unit %s, its record is damaged: %s", unit, error)
+        except UNREADABLE as error:
+            damaged.pass_over(pair.key, error)
+            unreadable.add(unit)
+            continue
+        if not unit:
+            damaged.pass_over(pair.key)
             continue
         for who in sorted(set(record.grants) - living):
-            if keys.cluster_of(who) != cluster or unit in damaged:
+            if keys.cluster_of(who) != cluster or unit in unreadable:
                 continue
             usage = counted.get((unit, who), (0, 0))[0]
             if usage > record.grants[who]:
@@ -67,8 +68,15 @@ async def reclaim_expired_sessions(control: Store, here: Store, cluster: str) ->
             reclaimed += 1
             log.info("reclaimed the grant of %s at %s: %d clients stay", who, unit, usage)
     for (unit, who), (_, revision) in sorted(counted.items()):
+        if unit in unreadable:
+            continue
         # Only once it stands in L no more, read after its session was seen to be gone.
         stands = await control.get(keys.capacity(unit))
-        if stands is None or who not in decode_capacity(stands.value).grants:
+        try:
+            held = stands is not None and who in decode_capacity(stands.value).grants
+        except UNREADABLE:  # damaged since it was read above
+            continue
+        if not held:
             await here.commit(delete_usage(who, unit, revision))
+    damaged.end_look()
     return reclaimed

@@ -176,3 +176,18 @@ async def test_a_key_that_is_no_entry_is_found(store, audit_log: AuditLog):
     await audit_log.append(asked(1))
     await store.commit(Txn(then=[Put(keys.AUDIT_ENTRIES + b"zzz", b"x")]))
     assert await fault(audit_log) == 0
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff" * 64, b"[" * 9_000])
+async def test_an_entry_that_cannot_be_read_keeps_no_other_one_open(store, wall, caplog, content):
+    """It stands first; every look tells the outcomes of the others, and names it once."""
+    gone = log_of(store, wall, "p-gone")
+    damaged = await gone.append(asked(1))
+    await store.commit(Txn(then=[Put(keys.audit_entry(damaged), content)]))
+    after = log_of(store, wall)
+    for number in (2, 3):
+        left = await gone.append(asked(number))
+        assert await after.end_abandoned(set()) == 1
+        assert await store.get(keys.audit_open(left)) is None
+    assert await store.get(keys.audit_open(damaged)) is not None
+    assert len(caplog.records) == 1

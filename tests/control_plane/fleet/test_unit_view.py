@@ -10,7 +10,7 @@ from control_plane import keys
 from control_plane.errors import NotFound
 from control_plane.fleet.capacity import CapacityRecord, encode_capacity
 from control_plane.fleet.lifecycle import LifecycleRecord, State
-from control_plane.fleet.records import encode_lifecycle, encode_status, encode_unit
+from control_plane.fleet.records import DamagedRecord, encode_lifecycle, encode_status, encode_unit
 from control_plane.fleet.unit_view import (
     UnitSnapshot,
     clients_in_clusters,
@@ -19,6 +19,7 @@ from control_plane.fleet.unit_view import (
     views_from_pairs,
 )
 from control_plane.store.port import KeyValue
+from tests.support.odd_keys import NAMES
 from tests.support.unit_records import unit_spec, unit_status
 
 RECORD = CapacityRecord(capacity=100, settled=10, grants={"p1": 20, "p2": 5})
@@ -114,3 +115,32 @@ def test_a_unit_with_a_damaged_record_is_left_out_and_named(prefix: str) -> None
     views = views_from_pairs([*records.values(), *others], damaged=left_out.__setitem__)
     assert [view.spec.id for view in views] == ["v"]
     assert list(left_out) == ["u"]
+
+
+@pytest.mark.parametrize("prefix", [keys.UNITS, keys.LIVE, keys.CAPACITY, keys.USAGE, keys.AGENTS])
+@pytest.mark.parametrize("name", NAMES.values(), ids=NAMES.keys())
+def test_a_key_that_is_nobodys_costs_no_unit(prefix, name):
+    left_out = {}
+    records = [UNIT, CAPACITY, LIVE, usage("p1", 7), pair(prefix + name, b"1")]
+    views = views_from_pairs(records, damaged=left_out.__setitem__)
+    assert [(view.spec.id, view.clients) for view in views] == [("u", 17)]
+    assert set(left_out) <= {"/"}  # the one name among them
+
+
+@pytest.mark.parametrize("value", [b"", b"many", b"\xff", b"1" * 5_000])
+def test_usage_that_is_no_number_leaves_out_its_unit_alone(value):
+    """Here, and where it was read in another cluster."""
+    other = [
+        pair(keys.unit("v"), encode_unit(unit_spec())),
+        pair(keys.capacity("v"), encode_capacity(CapacityRecord(capacity=5, grants={"p@e": 2}))),
+    ]
+    left_out: dict[str, Exception] = {}
+    views = views_from_pairs(
+        [UNIT, CAPACITY, *other, pair(keys.usage("u", "p1"), value)],
+        {("v", "p@e"): None},
+        damaged=left_out.__setitem__,
+    )
+    assert (list(views), set(left_out)) == ([], {"u", "v"})
+    assert all(isinstance(error, DamagedRecord) for error in left_out.values())
+    assert "usage/u/p1" in str(left_out["u"])
+    assert "usage/v/p@e of cluster e" in str(left_out["v"])

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from control_plane.store.damaged import name_in, shown_key
 from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import Delete, KeyValue, Page, Put, StoreUnavailable, Txn
 from control_plane.store.replica import Replica
+from tests.support.odd_keys import write_odd_keys
 
 PREFIX = b"things/"
 
@@ -79,3 +81,41 @@ async def test_what_the_store_said_is_not_written_over_by_a_snapshot(store: Away
     await replica.start()
     replica.restore([old(b"a", b"old"), old(b"b", b"old")])
     assert dict(replica.items) == {"a": b"new"}
+
+
+async def test_keys_that_are_nobodys_are_left_out_and_named_while_they_stand(store, caplog):
+    """In the list, in the watch, and in a list that is read anew."""
+    store.back = True
+    await store.commit(Txn(then=[Put(PREFIX + b"good", b"1")]))
+    odd = await write_odd_keys(store, PREFIX)
+    unreadable = {key for key in odd if name_in(key, PREFIX) is None} - {PREFIX}
+    replica = Replica[bytes](store, PREFIX, lambda pair: pair.value, keeps_pairs=True)
+    await replica.start()
+    running = asyncio.create_task(replica.run())
+    try:
+        result = await store.commit(Txn(then=[Put(key, b"2") for key in (*odd, PREFIX + b"new")]))
+        assert await replica.wait_for_revision(result.revision, timeout_s=20)
+        assert set(replica.items) == {"good", "new", "", "/"}
+        assert set(replica.damaged_keys()) == {shown_key(key) for key in unreadable}
+        gone = await store.commit(Txn(then=[Delete(key) for key in odd]))
+        assert await replica.wait_for_revision(gone.revision, timeout_s=20)
+        assert list(replica.damaged_keys()) == []
+    finally:
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+    assert len(caplog.records) == len(unreadable)
+
+
+async def test_what_vanished_while_nobody_looked_is_not_named_any_more(store: Away) -> None:
+    def refuse(pair: KeyValue) -> bytes:
+        raise RecursionError("brackets are nested too deep")
+
+    store.back = True
+    await store.commit(Txn(then=[Put(PREFIX + b"deep", b"["), Put(PREFIX + b"\xff", b"")]))
+    replica = Replica[bytes](store, PREFIX, refuse, keeps_pairs=True)
+    await replica.start()
+    assert len(list(replica.damaged_keys())) == 2
+    await store.commit(Txn(then=[Delete(PREFIX, prefix=True)]))
+    await replica.start()
+    assert (list(replica.damaged_keys()), list(replica.pairs)) == ([], [])

@@ -24,6 +24,7 @@ from control_plane.identity.keyring import (
     load_or_create,
     rotate_stored,
 )
+from control_plane.store.damaged import shown_key
 from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.opening import EtcdAccess
 from control_plane.store.port import Compacted, Put, Store, Txn, range_all, unchanged
@@ -35,6 +36,7 @@ from tests.support.backups import NOW, put_back
 from tests.support.judge.books import ROOT, Change
 from tests.support.judge.recorder import Recorder
 from tests.support.ledger_operations import WAIT_S, FirstWithRoom, Leaving, clients_at
+from tests.support.odd_keys import write_odd_keys
 from tests.support.supervision import FailFast
 
 UNITS = ["a", "b", "c"]
@@ -329,3 +331,21 @@ async def test_etcd_to_etcd_and_from_one_kind_to_the_other(
     await store.close()
     with pytest.raises(Refused, match="not empty"):
         await put_back(tmp_path / "3", second.url)
+
+
+async def test_keys_that_are_nobodys_are_put_back_as_they_were(path: Path, tmp_path: Path) -> None:
+    """They hold up no restore, and change no count."""
+    store = await opened(path)
+    prefixes = (keys.ASSIGNMENTS, keys.CAPACITY, keys.USAGE, keys.UNITS, keys.AUDIT_ENTRIES)
+    odd = {prefix: await write_odd_keys(store, prefix, b"\xff") for prefix in prefixes}
+    await store.close()
+    await taken(path, tmp_path / "backup")
+    where = tmp_path / "new" / "store.db"
+    _, done = await put_back(tmp_path / "backup", f"embedded:{where}")
+    store = await EmbeddedStore.open(where)
+    found = {pair.key: pair.value for pair in (await store.range(ROOT)).items}
+    await store.close()
+    kept = [key for prefix in prefixes if prefix != keys.USAGE for key in odd[prefix]]
+    assert all(found.get(key) == b"\xff" for key in kept)
+    damaged = [*odd[keys.ASSIGNMENTS], *odd[keys.CAPACITY]]
+    assert sorted(done.damaged) == sorted(shown_key(key) for key in damaged)

@@ -24,6 +24,7 @@ from provisioner.ledger.single_store import single_store_ledger
 from provisioner.ledger.store_ledger import StoreLedger
 from tests.support.judge.recorder import replay
 from tests.support.ledger_operations import FirstWithRoom, Leaving, clients_at
+from tests.support.odd_keys import write_odd_keys
 from tests.support.supervision import FailFast
 
 WAIT_S = 10.0
@@ -394,3 +395,18 @@ async def test_a_hold_names_the_unit_and_when_for_whoever_reads_the_store() -> N
     put = hold("t", "alice", "a", until_ms=1234)
     assert put.value == b'{"until_ms":1234,"unit":"a"}'
     assert put.key == keys.hold("t", "alice")
+
+
+async def test_keys_that_are_nobodys_hold_up_no_other_hold(store, caplog) -> None:
+    """They stay as they are, and are named once; the place that nobody came for is free again."""
+    async with provisioners(store) as (one,):
+        await one.provision("alice")
+        odd = await write_odd_keys(store, keys.HOLDS)
+        for _ in range(3):
+            await one.expiry.expire_due()
+            one.now += HOLD_S + 1
+        assert await housed(store) == set()
+        assert {pair.key for pair in (await store.range(keys.HOLDS)).items} >= {
+            key for key in odd if b"/alice" not in key
+        }
+        assert len(caplog.records) == len(list(one.expiry.damaged)) > 0

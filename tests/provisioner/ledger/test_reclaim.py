@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 import pytest
 
 from control_plane import keys
 from control_plane.fleet.capacity import CapacityRecord, decode_capacity, encode_capacity
+from control_plane.store.damaged import DamagedKeys
 from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import Compacted, Page, Put, Store, Txn
 from provisioner.ledger.reclaim import Reclaimer, reclaim_expired_sessions
+from tests.support.odd_keys import write_odd_keys
+
+log = logging.getLogger("tests.reclaim")
 
 
 @pytest.fixture
@@ -32,7 +37,7 @@ async def store(tmp_path):
 
 
 async def test_clients_of_an_expired_session_stay_and_its_slots_are_free(store):
-    assert await reclaim_expired_sessions(store) == 1
+    assert await reclaim_expired_sessions(store, DamagedKeys(log)) == 1
     record = decode_capacity((await store.get(keys.capacity("near"))).value)
     assert (record.settled, dict(record.grants)) == (6, {"here": 5, "other@east": 7})
     assert await store.get(keys.usage("near", "gone")) is None
@@ -40,13 +45,13 @@ async def test_clients_of_an_expired_session_stay_and_its_slots_are_free(store):
 
 
 async def test_it_happens_once(store):
-    assert [await reclaim_expired_sessions(store) for _ in range(2)] == [1, 0]
+    assert [await reclaim_expired_sessions(store, DamagedKeys(log)) for _ in range(2)] == [1, 0]
 
 
 async def test_a_reclaimer_that_is_woken_works_again_and_counts_what_came_of_it():
     calls, again = [], asyncio.Event()
 
-    async def reclaim() -> int:
+    async def reclaim(damaged: DamagedKeys) -> int:
         calls.append(None)
         if len(calls) == 2:
             again.set()
@@ -73,14 +78,14 @@ class ReclaimedBetween:
 
     async def range(self, prefix: bytes, **asked) -> Page:
         if prefix == keys.CAPACITY:
-            self.reclaimed += await reclaim_expired_sessions(self._store)
+            self.reclaimed += await reclaim_expired_sessions(self._store, DamagedKeys(log))
         return await self._store.range(prefix, **asked)
 
 
 async def test_what_another_server_reclaims_between_two_reads_is_left_to_it(store):
     """Read at two revisions it would look like usage without a grant."""
     between = ReclaimedBetween(store)
-    assert await reclaim_expired_sessions(between) == 0
+    assert await reclaim_expired_sessions(between, DamagedKeys(log)) == 0
     assert between.reclaimed == 1
     record = decode_capacity((await store.get(keys.capacity("near"))).value)
     assert record.settled == 6
@@ -89,7 +94,7 @@ async def test_what_another_server_reclaims_between_two_reads_is_left_to_it(stor
 async def test_a_revision_that_is_gone_is_read_anew_the_next_time():
     failures, again = [Compacted(7)], asyncio.Event()
 
-    async def reclaim() -> int:
+    async def reclaim(damaged: DamagedKeys) -> int:
         if failures:
             raise failures.pop()
         again.set()
@@ -108,6 +113,8 @@ async def test_a_revision_that_is_gone_is_read_anew_the_next_time():
     [
         pytest.param(b"no record", b"1", id="a-capacity-that-is-no-record"),
         pytest.param(b"{}", b"1", id="a-capacity-without-its-number"),
+        pytest.param(b'{"capacity":9,"grants":{"\xff":1}}', b"1", id="a-name-that-is-no-utf-8"),
+        pytest.param(b'{"capacity":9,"x":' + b"[" * 5_000, b"1", id="brackets-nested-deep"),
         pytest.param(
             encode_capacity(CapacityRecord(capacity=9, grants={"gone": 2})), b"3",
             id="more-usage-than-grant",
@@ -130,8 +137,21 @@ async def test_records_that_cannot_be_keep_nobody_elses_grants(store, capacity, 
     await store.commit(
         Txn(then=[Put(keys.capacity("bad"), capacity), Put(keys.usage("bad", "gone"), usage)])
     )
-    assert await reclaim_expired_sessions(store) == 1
+    assert await reclaim_expired_sessions(store, DamagedKeys(log)) == 1
     record = decode_capacity((await store.get(keys.capacity("near"))).value)
     assert (record.settled, dict(record.grants)) == (6, {"here": 5, "other@east": 7})
     assert (await store.get(keys.capacity("bad"))).value == capacity
     assert (await store.get(keys.usage("bad", "gone"))).value == usage
+
+
+@pytest.mark.parametrize("prefix", [keys.SESSIONS, keys.USAGE, keys.CAPACITY])
+async def test_keys_that_are_nobodys_keep_nobodys_grants_and_are_named_once(store, prefix, caplog):
+    await write_odd_keys(store, prefix)
+    damaged = DamagedKeys(log)
+    assert await reclaim_expired_sessions(store, damaged) == 1
+    record = decode_capacity((await store.get(keys.capacity("near"))).value)
+    assert (record.settled, dict(record.grants)) == (6, {"here": 5, "other@east": 7})
+    named, told = list(damaged), len(caplog.records)
+    assert any("xff" in one for one in named)
+    assert await reclaim_expired_sessions(store, damaged) == 0
+    assert (list(damaged), len(caplog.records)) == (named, told)

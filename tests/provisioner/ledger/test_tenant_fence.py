@@ -12,14 +12,14 @@ from contextlib import asynccontextmanager
 import pytest
 
 from control_plane import keys
-from control_plane.errors import Refused, ServiceError
+from control_plane.errors import DataLoss, Refused, ServiceError
 from control_plane.fleet.capacity import CapacityRecord, encode_capacity
 from control_plane.fleet.records import decode_tenant
 from control_plane.fleet.tenant_registry import TenantRegistry
 from control_plane.fleet.tenant_removal import TenantRemover
 from control_plane.fleet.unit import TenantId, TenantSpec
 from control_plane.store.embedded import EmbeddedStore
-from control_plane.store.port import Delete, Put, Store, Txn
+from control_plane.store.port import Delete, KeyValue, Put, Store, Txn
 from control_plane.store.replica import Replica
 from provisioner.ledger.single_store import single_store_ledger
 from provisioner.ledger.store_ledger import StoreLedger
@@ -182,3 +182,28 @@ async def test_removals_and_newcomers_race_and_nobody_is_orphaned(store, seed):
                 assert decode_tenant(stands).removal is None
                 await store.commit(Txn(then=[Delete(keys.assignments_of("shop"), prefix=True)]))
     assert removed
+
+
+@pytest.mark.parametrize("value", [b"soon", b"\xff", b"1" * 5_000])
+async def test_a_fence_that_cannot_be_read_is_not_adopted_and_is_told(caplog, value):
+    """Batches go on comparing the one before, and are refused; nothing is raised."""
+
+    async def heard(revision: int) -> bool:
+        raise AssertionError("nobody can know which revision it asks for")
+
+    fence = TenantFence(heard=heard, closed=lambda tenant: False)
+    before = fence.compare
+    await fence.adopt(KeyValue(keys.TENANTS_FENCE, value, 7, 7, 1))
+    assert fence.compare == before
+    assert "tenants-fence is damaged" in caplog.text
+
+
+async def test_a_client_under_a_key_that_is_nobodys_stops_its_tenants_removal_and_is_named(store):
+    await store.commit(Txn(then=[Put(keys.assignments_of("shop") + b"\xff", b"{}")]))
+    clients = TenantClients(store, [store], store, release=_never_asked)
+    with pytest.raises(DataLoss, match=r"shop/\\xff is damaged in the store; delete that key"):
+        await clients.release_some("shop")
+
+
+async def _never_asked(tenant: str, client: str) -> bool:
+    raise AssertionError(f"{tenant}/{client} is no client")

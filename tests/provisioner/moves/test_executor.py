@@ -19,6 +19,7 @@ from control_plane.store.port import Delete, Put, Txn
 from provisioner.moves import worker
 from tests.support.fakes.faulty_store import FaultyStore
 from tests.support.moves_harness import MovesHarness, at_work, fleet, settle_in, tenant, until
+from tests.support.odd_keys import write_odd_keys
 from tests.support.unit_records import unit_status
 
 US_CELL = "US:38.9,-77.4~20"
@@ -343,3 +344,22 @@ async def test_jobs_are_listed_newest_first_and_unknown_ones_are_named(store):
         assert listed == sorted(listed, key=lambda job: -job.start_ms)
         with pytest.raises(NotFound, match="no job drain-ghost"):
             await harness.job_store.control("drain-ghost", state=JobState.PAUSED, rate_per_s=None)
+
+
+async def test_keys_that_are_nobodys_hold_up_no_job(store, monkeypatch):
+    """Below every prefix that servers follow, and among the clients, at the end of pages too."""
+    monkeypatch.setattr(worker, "PAGE", 50)
+    monkeypatch.setattr(worker, "PROGRESS_S", 0.0)
+    await prepared(store)
+    home = (await store.get(keys.assignment("t", MANY[0]))).value
+    among = [keys.assignment("t", client) + b"\xff" for client in MANY[49::49]]
+    await store.commit(Txn(then=[Put(key, home) for key in among]))
+    followed = (keys.UNITS, keys.LIVE, keys.AGENTS, keys.LIFECYCLE, keys.JOBS, keys.TENANTS)
+    counted = (keys.CAPACITY, keys.SESSIONS, keys.STARVING, keys.USAGE)
+    for prefix in (keys.ASSIGNMENTS, *followed, *counted):
+        await write_odd_keys(store, prefix, home)
+    async with at_work(store) as harness:
+        await harness.make("dublin", Event.DRAIN)
+        done = await harness.ended("drain-dublin")
+        assert (done.state, done.moved, done.kept) == (JobState.DONE, 700, 0)
+    assert all([(await store.get(key)).value == home for key in among])

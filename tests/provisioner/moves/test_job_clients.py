@@ -12,6 +12,7 @@ from provisioner.ledger.assignment import encode_assignment
 from provisioner.moves.job_clients import YIELD_EVERY, JobClients
 from provisioner.moves.move_operation import DRAINED, FAILED_OVER, REBALANCED, RETURNED
 from provisioner.moves.plan import MoveStrategy
+from tests.support.odd_keys import NAMES
 
 CELL = "IE:53.3,-6.3~20"
 ASSIGNED = {  # client -> (tenant, unit, home)
@@ -101,3 +102,10 @@ async def test_many_are_found_in_their_order():
         for n in range(3 * YIELD_EVERY + 1)
     ]  # fmt: skip
     assert [one.found for one in await requests(JobKind.DRAIN, found=found)] == found
+
+
+@pytest.mark.parametrize("name", NAMES.values(), ids=NAMES.keys())
+async def test_an_assignment_under_a_key_that_is_nobodys_is_passed_over(name):
+    odd = KeyValue(keys.ASSIGNMENTS + name, encode_assignment("dublin", 1, 5, CELL), 1, 1, 1)
+    found = await requests(JobKind.DRAIN, found=[odd, *pairs()])
+    assert [one.client_id for one in found] == ["alice", "dave"]

@@ -14,6 +14,7 @@ from provisioner.ledger.departure import DepartureRecord, encode_departure
 from provisioner.watching import departures
 from provisioner.watching.departures import DepartureStream
 from tests.support.fakes.delayed_store import DelayedStore
+from tests.support.odd_keys import NAMES
 from tests.support.watches_harness import WAIT_S, ClientWriter, WatchesHarness
 
 
@@ -113,3 +114,20 @@ async def test_a_damaged_departure_is_left_out(store, writer, server):
     record = DepartureRecord(epoch=3, unit="b", cause="drained", at_ms=7)
     store.write(Txn(then=[Put(keys.move("a", "t", "bob"), encode_departure(record))]))
     assert await hear(server.departures.open("a"), "bob") == {"bob": (3, "b")}
+
+
+async def test_departures_under_keys_that_are_nobodys_hold_up_no_other(store, writer, server):
+    """In the list with which a stream begins, and in what follows."""
+    prefix = keys.move("a", "", "").removesuffix(b"/")
+    value = encode_departure(DepartureRecord(epoch=2, unit="b", cause="drained", at_ms=1))
+    for name in NAMES.values():
+        store.write(Txn(then=[Put(prefix + name, value)]))
+    writer.assign("alice", "a")
+    writer.move("alice", "b")
+    stream = server.departures.open("a")
+    assert (await hear(stream, "alice"))["alice"] == (2, "b")
+    for name in NAMES.values():
+        store.write(Txn(then=[Put(prefix + name + b"x", value)]))
+    writer.assign("bob", "a")
+    writer.move("bob", "b")
+    assert (await hear(stream, "bob"))["bob"] == (2, "b")

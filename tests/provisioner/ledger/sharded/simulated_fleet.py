@@ -15,6 +15,7 @@ provisioners do not live long.
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Coroutine
 from typing import Any
@@ -22,6 +23,7 @@ from typing import Any
 from control_plane import keys
 from control_plane.errors import ServiceError
 from control_plane.fleet.capacity import CapacityRecord, encode_capacity
+from control_plane.store.damaged import DamagedKeys
 from control_plane.store.port import Delete, OutcomeUnknown, Put, StoreUnavailable, Txn
 from provisioner.ledger.sharded.reclaim import reclaim_expired_sessions
 from provisioner.shards.shard_map import (
@@ -47,6 +49,8 @@ from tests.provisioner.ledger.sharded.simulated_cluster import (
     SimulatedCluster,
 )
 from tests.provisioner.ledger.sharded.simulated_provisioner import SessionLost, SimulatedProvisioner
+
+log = logging.getLogger("tests.simulated_fleet")
 
 
 class SimulatedFleet:
@@ -234,7 +238,9 @@ class SimulatedFleet:
             if self.bug == "absorbed-twice":
                 await reclaim_wrongly(control, here, cluster)
             else:
-                self.done["absorbed"] += await reclaim_expired_sessions(control, here, cluster)
+                self.done["absorbed"] += await reclaim_expired_sessions(
+                    control, here, cluster, DamagedKeys(log)
+                )
 
         self.spawn("reclaimer", reclaiming())
 

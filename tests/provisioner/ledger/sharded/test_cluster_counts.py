@@ -8,6 +8,7 @@ from control_plane import keys
 from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import Put, Txn
 from provisioner.ledger.sharded.cluster_counts import ClusterCounts
+from tests.support.odd_keys import write_odd_keys
 
 
 @pytest.fixture
@@ -55,3 +56,19 @@ async def test_a_gate_is_never_lowered_and_a_unit_without_fence_has_none(stores)
     await stores["east"].commit(Txn(then=[Put(keys.gate("near"), b"999")]))
     await counts.raise_gates("near")
     assert (await stores["east"].get(keys.gate("near"))).value == b"999"
+
+
+async def test_usage_that_cannot_be_read_is_unknown_and_the_others_are_counted(stores):
+    odd = await write_odd_keys(stores["east"], keys.USAGE)
+    await stores["east"].commit(
+        Txn(
+            then=[
+                Put(keys.usage("near", "p@east"), b"many"),
+                Put(keys.usage("far", "p@east"), b"3"),
+                *(Put(key + b"@east", b"9") for key in odd),
+            ]
+        )
+    )
+    counted = await counts_of(stores).counted()
+    assert counted["near", "p@east"] is None
+    assert counted["far", "p@east"] == 3

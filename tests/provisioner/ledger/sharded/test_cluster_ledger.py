@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 
 import pytest
 
 from control_plane import keys
 from control_plane.fleet.capacity import CapacityRecord, decode_capacity, encode_capacity
+from control_plane.store.damaged import DamagedKeys
 from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import Delete, Put, Txn
 from provisioner.ledger import transactions
@@ -24,6 +26,7 @@ from provisioner.ledger.sharded.reservation_rules import ClusterReservationRules
 from provisioner.ledger.sharded.shard_routes import ClusterWriteRoute, ShardMapCache
 from provisioner.shards.shard_map import first_map
 
+log = logging.getLogger("tests.cluster_ledger")
 UNIT = "near"
 
 
@@ -107,5 +110,5 @@ async def test_nobody_takes_slots_by_an_old_read_of_what_it_counted(stores):
     for _ in range(2):
         record, _ = await capacity(control)
         assert (record.settled, dict(record.grants)) == (1, {})
-        await reclaim_expired_sessions(control, here, "east")
+        await reclaim_expired_sessions(control, here, "east", DamagedKeys(log))
     assert await here.get(keys.usage(UNIT, me)) is None

@@ -1,0 +1,21 @@
+"""Places among keys, told as text."""
+
+from __future__ import annotations
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from control_plane import keys
+
+
+@given(name=st.binary(max_size=20))
+@example(name=b"near/\xff")
+@example(name="ü".encode()[:1])
+def test_a_cursor_is_text_and_never_behind_its_key(name: bytes) -> None:
+    told = keys.cursor(keys.ASSIGNMENTS + name, keys.ASSIGNMENTS)
+    assert told.encode() <= name
+
+
+@given(name=st.text(max_size=20))
+def test_a_key_of_ours_is_its_own_cursor(name: str) -> None:
+    assert keys.cursor(keys.ASSIGNMENTS + name.encode(), keys.ASSIGNMENTS) == name
