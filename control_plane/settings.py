@@ -3,6 +3,10 @@
 A service declares its fields in a subclass and calls `read` in its entry point; nothing else
 reads any of them. Unknown flags and unknown keys of the file fail. Environment variables are
 the field names in upper case behind the service's prefix, lists as JSON.
+
+An environment variable that is empty counts as not set. What a flag or the file gives and leaves
+empty is refused, so that it never means what is meant where nothing is given; empty is a value only
+where a setting's description says what it means (`empty: …`).
 """
 
 from __future__ import annotations
@@ -18,10 +22,11 @@ from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
 from pydantic import ValidationError, model_validator
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
     CliSettingsSource,
+    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -29,6 +34,9 @@ from pydantic_settings import (
 
 from control_plane.errors import InvalidInput
 from control_plane.secret_files import read_secret, visible_secret_warning
+
+
+_EMPTY = PydanticCustomError("empty", "it is empty; give it a value, or leave it out")
 
 
 class Misfits(ValueError):
@@ -87,6 +95,13 @@ class ServiceSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
+        if isinstance(env_settings, EnvSettingsSource):
+            prefix = str(settings_cls.model_config["env_prefix"]).lower()
+            env_settings.env_vars = {
+                name: value
+                for name, value in env_settings.env_vars.items()
+                if value or takes_empty(settings_cls, name.removeprefix(prefix))
+            }
         sources: list[PydanticBaseSettingsSource] = [init_settings, env_settings]
         if cls.toml is not None:
             sources.append(TomlConfigSettingsSource(settings_cls, toml_file=cls.toml))
@@ -96,12 +111,32 @@ class ServiceSettings(BaseSettings):
         """Subclasses say here what does not go together, after what `super()` says."""
         yield from ()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_empty(cls, given: Any) -> Any:
+        """What the environment leaves empty has not come this far."""
+        empty = [name for name, value in given.items() if value == "" and name in cls.model_fields]
+        faults = [
+            InitErrorDetails(type=_EMPTY, loc=(name,), input="")
+            for name in empty
+            if not takes_empty(cls, name)
+        ]
+        if faults:
+            raise ValidationError.from_exception_data(cls.__name__, faults)
+        return given
+
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
         found = tuple(self.misfits())
         if found:
             raise Misfits(found)
         return self
+
+
+def takes_empty(kind: type[BaseSettings], name: str) -> bool:
+    """Whether empty is a value of a setting: then its description says what it means."""
+    field = kind.model_fields.get(name)
+    return field is not None and "empty: " in (field.description or "")
 
 
 S = TypeVar("S", bound=ServiceSettings)

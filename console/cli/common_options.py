@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
+from console.cli.empty_values import refuse_empty
+
 CONFIG_VARIABLE = "HOMEPORT_CLI_CONFIG"
 _config: ContextVar[Path | None] = ContextVar("config", default=None)
 _token_file: ContextVar[str | None] = ContextVar("token_file", default=None)
@@ -50,6 +52,7 @@ def _add(common: Sequence[Any], command: Any) -> None:
         if word in taken or passes_on or (word != "--version" and not talks):
             continue
         command.params.append(param)
+    refuse_empty(command)
     for child in getattr(command, "commands", {}).values():
         _add(common, child)
 

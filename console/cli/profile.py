@@ -14,7 +14,8 @@ The config file is the one that --config or HOMEPORT_CLI_CONFIG names, else
     certificate = "/etc/homeport/me.pem"
     certificate_key = "/etc/homeport/me.key"
 
-Nothing else in the console reads these. A key that nobody knows is an error, not ignored.
+Nothing else in the console reads these. A key that nobody knows is an error, not ignored, and so is
+a setting that is given and empty; an environment variable that is empty counts as not set.
 """
 
 from __future__ import annotations
@@ -151,8 +152,12 @@ def choose_target(
 ) -> Target:
     """Resolves each setting by itself; `data_sharing`: for that service and not for the
     provisioning one; `required`: the config file must be there, because somebody named it.
-    Raises InvalidInput for a profile that is not there, a config file that cannot be read,
-    unknown keys in it, and endpoints that are not host:port."""
+    Raises InvalidInput for a flag that is empty, a profile that is not there, a config file that
+    cannot be read, unknown and empty keys in it, and endpoints that are not host:port."""
+    for key in (*_KEYS, "profile"):
+        if getattr(flags, key) == "":
+            flag = key.replace("_", "-")
+            raise InvalidInput(flag, f"--{flag} is empty; give it a value, or leave it out")
     name = flags.profile or environ.get("HOMEPORT_PROFILE")
     # Brings gRPC, which --help must not wait for.
     from homeport.endpoints import parse_servers
@@ -260,7 +265,7 @@ def _read_profile(
 
 
 def _check_keys(config: Path, where: str, table: Any, known: tuple[str, ...]) -> None:
-    """Every key known, and every setting of a profile a string."""
+    """Every key known, and every setting of a profile a string that says something."""
     if not isinstance(table, dict):
         raise InvalidInput("config", f"{config}: {where} must be a table")
     for key, value in table.items():
@@ -269,5 +274,11 @@ def _check_keys(config: Path, where: str, table: Any, known: tuple[str, ...]) ->
             raise InvalidInput(
                 "config", f"{config}: unknown key {path}; known here: {', '.join(known)}"
             )
-        if key != "profiles" and not isinstance(value, str):
+        if key == "profiles":
+            continue
+        if not isinstance(value, str):
             raise InvalidInput("config", f"{config}: {path} must be a string")
+        if not value:
+            raise InvalidInput(
+                "config", f"{config}: {path} is empty; give it a value, or remove it"
+            )

@@ -82,7 +82,7 @@ class AgentSettings(ConnectionSettings, LogSettings):
         ),
     ] = DEFAULT_MARGIN
     metrics_listen: Annotated[
-        str, Field(description="host:port for Prometheus and health; default: none")
+        str, Field(description="host:port for Prometheus and health; empty: none")
     ] = ""
     ready_file: Annotated[
         Path | None, Field(description="written as JSON once every unit is registered")

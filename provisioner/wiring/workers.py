@@ -23,6 +23,7 @@ from control_plane.errors import InvalidInput, Unavailable
 from control_plane.printable import why_failed
 from control_plane.ready_file import read_ready_file, ready_file_fault, write_ready_file
 from control_plane.service_manager import Watchdog
+from control_plane.settings import takes_empty
 from provisioner.settings import Settings
 
 SHARE_PORT = "HOMEPORT_SHARE_PORT"  # set for workers by their parent, by nobody else
@@ -54,7 +55,12 @@ def worker_arguments(
         given["snapshot"] = f"{settings.snapshot}.{number}"  # each writes what it has seen
     for name in settings.secrets:  # not for all to read: see worker_environment
         given.pop(name)
-    return [_word(name.replace("_", "-"), value) for name, value in given.items()]
+    words = {
+        name: value
+        for name, value in given.items()
+        if value != "" or takes_empty(type(settings), name)
+    }
+    return [_word(name.replace("_", "-"), value) for name, value in words.items()]
 
 
 def _word(option: str, value: object) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from console.cli.profile import Flags, Target, choose_target, config_path
+from console.cli.profile import _KEYS, Flags, Target, choose_target, config_path
 from control_plane.errors import InvalidInput
 
 CONFIG = """
@@ -76,6 +76,12 @@ def config(tmp_path: Path) -> Path:
                 servers=("staging.example.net:7700",), tenant="shop", token="from-file", ca="system"
             ),
             id="TLS is asked for like everything else",
+        ),
+        pytest.param(
+            Flags(),
+            {f"HOMEPORT_{key.upper()}": "" for key in (*_KEYS, "profile")},
+            Target(servers=("staging.example.net:7700",), tenant="shop", token="from-file"),
+            id="an environment variable that is empty counts as not set",
         ),
         pytest.param(
             Flags(server="bare-host"),
@@ -165,6 +171,27 @@ def test_without_a_config_file_the_local_server_is_meant(tmp_path: Path) -> None
         pytest.param(CONFIG, Flags(profile="prod"), "it has lab, staging", id="unknown profile"),
         pytest.param(
             'default_profile = "gone"', Flags(), "no profile gone", id="unknown default profile"
+        ),
+        *(
+            pytest.param(
+                f'[profiles.p]\n{key} = ""',
+                Flags(),
+                f"profiles.p.{key} is empty; give it",
+                id=f"a profile whose {key} is empty, used or not",
+            )
+            for key in _KEYS
+        ),
+        pytest.param(
+            'default_profile = ""', Flags(), "default_profile is empty", id="empty default profile"
+        ),
+        *(
+            pytest.param(
+                CONFIG,
+                Flags(**{key: ""}),
+                f"--{key.replace('_', '-')} is empty; give it a value",
+                id=f"an empty {key} on the command line",
+            )
+            for key in (*_KEYS, "profile")
         ),
         pytest.param(
             CONFIG, Flags(server="http://x:1"), "without http://", id="a URL for a server"

@@ -2,13 +2,17 @@
 
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import pytest
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from pydantic_settings import SettingsConfigDict
 
-from control_plane.settings import ServiceSettings, read
+from control_plane.settings import ServiceSettings, problems_of, read, takes_empty
+from data_sharing.platforms.settings import PlatformSettings
+from data_sharing.settings import Settings as SharingSettings
+from deployment_units.agent.settings import AgentSettings
+from provisioner.settings import Settings as ServerSettings
 
 
 class Settings(ServiceSettings):
@@ -92,3 +96,70 @@ def test_help_has_no_names_of_pythons(capsys):
     for shown in ("--folder FILE", "--names TEXT,TEXT", "--limits JSON", "--ratio NUMBER",
                   "--word {a,b}", "(default: 0.5)"):  # fmt: skip
         assert shown in said
+
+
+class Named(Settings):
+    """As services have them: with defaults that say something, and that say nothing."""
+
+    listen: str = "127.0.0.1:1"
+    also_listen: Annotated[str, Field(description="where else; empty: nowhere")] = "127.0.0.1:2"
+    issuer: str = ""
+    token: str = "usual"
+    folder: Path | None = None
+    names: list[str] = ["a"]  # noqa: RUF012 - pydantic copies it
+
+
+NAMES = ("listen", "issuer", "token", "folder", "port_number")
+
+
+@pytest.mark.parametrize("name", [*NAMES, "names"])
+def test_an_environment_variable_that_is_empty_counts_as_not_set(file, monkeypatch, name):
+    """Whatever it would have been for: then the file counts, or the default."""
+    monkeypatch.setenv(f"HOMEPORT_TRIAL_{name.upper()}", "")
+    assert read(Named, []) == Named()
+    assert read(Named, [f"--config={file}"]).port_number == 2
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("given", ["flag", "flag and environment", "file"])
+def test_what_is_given_and_empty_is_refused_and_named(file, monkeypatch, name, given):
+    """Of a path it would be the folder that the program runs in, and of a token nobody."""
+    file.write_text(f'{name} = ""\n')
+    words = [f"--{name.replace('_', '-')}="] if "flag" in given else [f"--config={file}"]
+    if "environment" in given:
+        monkeypatch.setenv(f"HOMEPORT_TRIAL_{name.upper()}", "x" if name != "port_number" else "1")
+    with pytest.raises(ValidationError) as refused:
+        read(Named, words)
+    assert list(problems_of(refused.value)) == [
+        (name, "it is empty; give it a value, or leave it out")
+    ]
+
+
+def test_everything_that_is_empty_is_named_at_once(file):
+    file.write_text('listen = ""\ntoken = ""\n')
+    with pytest.raises(ValidationError) as refused:
+        read(Named, [f"--config={file}", "--issuer="])
+    assert {name for name, _ in problems_of(refused.value)} == {"listen", "token", "issuer"}
+
+
+def test_where_empty_is_a_value_it_counts_wherever_it_stands(file, monkeypatch):
+    assert read(Named, ["--also-listen="]).also_listen == ""
+    file.write_text('also_listen = ""\n')
+    assert read(Named, [f"--config={file}"]).also_listen == ""
+    monkeypatch.setenv("HOMEPORT_TRIAL_ALSO_LISTEN", "")
+    assert read(Named, []).also_listen == ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        (AgentSettings, {"tenants", "metrics_listen"}),
+        (PlatformSettings, {"metrics_listen", "otlp_endpoint"}),
+        (ServerSettings, {"http_listen", "metrics_listen", "otlp_endpoint"}),
+        (SharingSettings, {"http_listen", "metrics_listen", "otlp_endpoint"}),
+    ],
+    ids=["agent", "platform", "serve", "share"],
+)
+def test_of_which_settings_empty_is_a_value(kind, names):
+    """No secret, no path, nothing that says who may call."""
+    assert {name for name in kind.model_fields if takes_empty(kind, name)} == names

@@ -97,7 +97,7 @@ class PlatformSettings(LogSettings, TracingSettings):
         Path | None, Field(description="a simulated clock, as of demos and tests; default: none")
     ] = None
     metrics_listen: Annotated[
-        str, Field(description="host:port for Prometheus and health; default: none")
+        str, Field(description="host:port for Prometheus and health; empty: none")
     ] = ""
     ready_file: Annotated[
         Path | None, Field(description="written as JSON once all applications are ready")
