@@ -35,7 +35,6 @@ from pydantic_settings import (
 from control_plane.errors import InvalidInput
 from control_plane.secret_files import read_secret, visible_secret_warning
 
-
 _EMPTY = PydanticCustomError("empty", "it is empty; give it a value, or leave it out")
 
 
