@@ -61,6 +61,11 @@ REMOVING = (
     "tenants.released",  # some of its clients were released
     "tenants.emptied",  # it has none, and still stands
 )
+CLAIMING = (
+    "claim.commit.before",  # all is decided, and the claim is nobody's yet
+    "claim.commit.after",  # it is, and the caller has no answer
+    "proof.try.after",  # a wrong code is counted, and not answered
+)
 MOVING = (
     "moves.claim.after",
     "moves.page.before",
@@ -84,7 +89,9 @@ def armed(setting: str) -> Callable[[str], None]:
     """What `passing` is under this setting: `label` or `label:n`, n from 1. Raises ValueError
     for a label that is nowhere, because a test that arms it would test nothing."""
     label, _, count = setting.partition(":")
-    known = LABELS + SHARDS + MOVING + DECIDING + REMOVING + AUDITING
+    known = (
+        *LABELS, *SHARDS, *MOVING, *DECIDING, *REMOVING, *AUDITING, *CLAIMING,
+    )  # fmt: skip
     if label not in known:
         raise ValueError(f"{VARIABLE} names no fault point: {label}; there are {', '.join(known)}")
     left = int(count or 1)

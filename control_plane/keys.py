@@ -37,6 +37,16 @@ AUDIT_MADE = (ROOT + "audit/made/").encode()
 AUDIT_HEAD = (ROOT + "audit/head").encode()  # the newest entry's place and hash
 AUDIT_TRIMMED = (ROOT + "audit/trimmed").encode()  # the same of the newest that was deleted
 
+# Who has which name (docs/reference/directory.md). Below it are claims and the records of accounts.
+DIRECTORY = (ROOT + "directory/").encode()
+DIRECTORY_HANDLES = (ROOT + "directory/handles/").encode()
+DIRECTORY_IDENTIFIERS = (ROOT + "directory/identifiers/").encode()
+DIRECTORY_ACCOUNTS = (ROOT + "directory/accounts/").encode()
+# Beside it, so that whoever watches claims does not hear of every code that is sent.
+DIRECTORY_PROOFS = (ROOT + "directory-proofs/").encode()
+DIRECTORY_CODES = (ROOT + "directory-codes/").encode()
+PEPPER_RING = (ROOT + "keys/pepper").encode()
+
 # Where assignments are spread over several clusters (docs/reference/scale-out.md).
 SHARD_MAP = (ROOT + "shards/map").encode()  # with the control data
 SHARD_EPOCH = (ROOT + "shards/epoch").encode()  # and these in each assignment cluster
@@ -152,6 +162,48 @@ def enrolment_group(tenant_id: str, name: str) -> bytes:
 def bootstrap_token(tenant_id: str, token_id: str) -> bytes:
     """BootstrapRecord, until it is used; without an id: the prefix of the tenant's."""
     return BOOTSTRAP_TOKENS + f"{tenant_id}/{token_id}".encode()
+
+
+def handle_claim(tenant_id: str, stored_key: str) -> bytes:
+    """DirectoryClaim of a handle, and of all that look like it; without a key: the prefix of the
+    tenant's."""
+    return DIRECTORY_HANDLES + f"{tenant_id}/{stored_key}".encode()
+
+
+def identifier_claim(tenant_id: str, kind: str, digest: str) -> bytes:
+    """DirectoryClaim of any other identifier."""
+    return DIRECTORY_IDENTIFIERS + f"{tenant_id}/{kind}/{digest}".encode()
+
+
+def identifiers_of(tenant_id: str) -> bytes:
+    """A prefix: the claims of a tenant's identifiers."""
+    return DIRECTORY_IDENTIFIERS + f"{tenant_id}/".encode()
+
+
+def directory_account(tenant_id: str, account: str) -> bytes:
+    """DirectoryAccount: what an account holds; with its assignment. Without an account: the prefix
+    of the tenant's."""
+    return DIRECTORY_ACCOUNTS + f"{tenant_id}/{account}".encode()
+
+
+def directory_proof(tenant_id: str, kind: str, digest: str, account: str) -> bytes:
+    """PendingProof, under a lease."""
+    return DIRECTORY_PROOFS + f"{tenant_id}/{kind}/{digest}/{account}".encode()
+
+
+def proofs_of(tenant_id: str) -> bytes:
+    """A prefix: a tenant's proofs."""
+    return DIRECTORY_PROOFS + f"{tenant_id}/".encode()
+
+
+def sent_codes(tenant_id: str, kind: str, digest: str) -> bytes:
+    """SentCodes: how many were sent to one identifier, whoever asked; under a lease."""
+    return DIRECTORY_CODES + f"{tenant_id}/{kind}/{digest}".encode()
+
+
+def sent_codes_of(tenant_id: str) -> bytes:
+    """A prefix: the same of all of a tenant's."""
+    return DIRECTORY_CODES + f"{tenant_id}/".encode()
 
 
 def audit_entry(sequence: int) -> bytes:

@@ -151,14 +151,22 @@ class TenantRemover:
     async def _finish(self, tenant_id: str, revision: int) -> int:
         key = keys.tenant(tenant_id)
         faultpoints.passing("tenants.emptied")
+        for cluster in self._clusters:
+            await cluster.commit(Txn(then=[_all(keys.directory_account(tenant_id, ""))]))
         result = await self._store.commit(
             Txn(
                 compares=[unchanged(key, revision)],
                 then=[
                     Delete(key),
                     # What let clients in does not wait for another tenant of that name.
-                    Delete(keys.enrolment_group(tenant_id, ""), prefix=True),
-                    Delete(keys.bootstrap_token(tenant_id, ""), prefix=True),
+                    _all(keys.enrolment_group(tenant_id, "")),
+                    _all(keys.bootstrap_token(tenant_id, "")),
+                    # Nor do names: all accounts are gone.
+                    _all(keys.handle_claim(tenant_id, "")),
+                    _all(keys.identifiers_of(tenant_id)),
+                    _all(keys.directory_account(tenant_id, "")),
+                    _all(keys.proofs_of(tenant_id)),
+                    _all(keys.sent_codes_of(tenant_id)),
                 ],
             )
         )
@@ -166,6 +174,10 @@ class TenantRemover:
         if not result.succeeded and await self._store.get(key) is not None:
             raise Conflict(f"somebody else changes tenant {tenant_id} or removes it; try again")
         return result.revision
+
+
+def _all(prefix: bytes) -> Delete:
+    return Delete(prefix, prefix=True)
 
 
 async def _raise_fence(cluster: Store, revision: int) -> None:

@@ -28,7 +28,7 @@ from control_plane.store.damaged import UNREADABLE, name_in
 # They end with their holders, or tell watchers what happened; a backup has hardly any of them.
 LEFT_BEHIND = (
     keys.SESSIONS, keys.LIVE, keys.USAGE, keys.STARVING, keys.MOVES, keys.HOLDS,
-    keys.BOOTSTRAP_TOKENS,
+    keys.BOOTSTRAP_TOKENS, keys.DIRECTORY_PROOFS, keys.DIRECTORY_CODES,
 )  # fmt: skip
 _ONCE = frozenset({keys.RELEASED, keys.KEY_RING, keys.RESTORING})
 

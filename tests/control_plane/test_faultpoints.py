@@ -56,6 +56,6 @@ def test_every_label_is_passed_in_the_code_and_no_other():
             passed |= set(re.findall(r'faultpoints\.passing\(\s*"([^"]+)"', file.read_text()))
     known = (
         *faultpoints.LABELS, *faultpoints.SHARDS, *faultpoints.MOVING, *faultpoints.DECIDING,
-        *faultpoints.REMOVING, *faultpoints.AUDITING,
+        *faultpoints.REMOVING, *faultpoints.AUDITING, *faultpoints.CLAIMING,
     )  # fmt: skip
     assert sorted(passed) == sorted(known)

@@ -219,3 +219,16 @@ async def test_the_fence_of_each_cluster_asks_for_the_newest_mark(store, tmp_pat
     finally:
         for one in clusters:
             await one.close()
+
+
+async def test_names_go_with_their_tenant_and_no_others(store):
+    made = [
+        keys.handle_claim("shop", "u17r1.anna"), keys.identifier_claim("shop", "tel", "1.0"),
+        keys.directory_account("shop", "anna"), keys.directory_proof("shop", "tel", "1.0", "anna"),
+        keys.sent_codes("shop", "tel", "1.0"),
+    ]  # fmt: skip
+    others = [keys.handle_claim("shop2", "u17r1.anna"), keys.directory_account("shop2", "anna")]
+    await store.commit(Txn(then=[Put(key, b"") for key in (*made, *others)]))
+    await remover(store, Clients()).remove("shop")
+    assert [await store.get(key) for key in made] == [None] * len(made)
+    assert None not in [await store.get(key) for key in others]
