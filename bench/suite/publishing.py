@@ -101,7 +101,7 @@ async def published_per_s(
     with tempfile.TemporaryDirectory(dir=folder) as own:
         database = await Database.open(Path(own) / "sharing.db", [feed_rows.SCHEMA])
         log = SqliteFeedLog(database, wall_ms=wall_ms, follower=follower)
-        publisher = Publisher(Intake(lambda *_: feed), log, wall_ms=wall_ms)
+        publisher = Publisher(Intake(lambda *_: feed), log, wall_ms=wall_ms, clock=time.monotonic)
         under_way: deque[asyncio.Future[Sequence[object]]] = deque()
         answered = 0
 

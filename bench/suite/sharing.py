@@ -106,7 +106,7 @@ async def decided_per_s(folder: Path, payloads: Sequence[bytes], count: int) -> 
         feed = Feed("bench", FEED, "bench", SCHEMA, KeyPath.parse("/subject"))
         limits = IntakeLimits(event_bytes=65_536, ahead_s=300.0, late_s=86_400.0)
         intake = Intake(lambda tenant, type_: feed if type_ == FEED else None, limits)
-        publisher = Publisher(intake, log, wall_ms=wall_ms)
+        publisher = Publisher(intake, log, wall_ms=wall_ms, clock=time.monotonic)
         left = iter(payloads)
 
         async def producer() -> None:

@@ -4,8 +4,8 @@ A schema may apply several others to one value (references, `allOf`, alternative
 these again: thirty short lines can ask for 2**30 checks. So the schemas that can come together at
 one value are worked out, place by place, as the states of an automaton are, and counted as often as
 they are applied; a step is one word of a schema that looks at one value, about 15 ns in
-jsonschema-rs. A schema that can take more than MOST_STEPS for one value is none; of the others it
-is known how many values an event may have.
+jsonschema-rs. What compares numbers takes more (`schema_numbers`). A schema that can take more than
+MOST_STEPS for one value is none; of the others it is known how many values an event may have.
 """
 
 from __future__ import annotations
@@ -14,6 +14,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
+from data_sharing.schema_numbers import (
+    NO_STEPS,
+    NumberSteps,
+    Written,
+    number_steps,
+    unique_steps,
+)
 from data_sharing.schema_references import SchemaReferences
 
 MOST_STEPS = 10_000  # for one value
@@ -25,6 +32,11 @@ _NAMED_SAME = ("dependentSchemas", "dependencies")
 _OTHERS = ("additionalProperties", "unevaluatedProperties", "items", "unevaluatedItems")
 _EVERY = ("propertyNames", "contains")
 _COSTLY_VALUE = 16  # steps for each value in an `enum` or `const` that is no plain text or number
+_PATTERN = 2  # steps beyond the one of the word, and those for the length of the text
+_FORMATS = {"email": 16, "idn-email": 80, "idn-hostname": 80}  # likewise; of others _PATTERN
+_NAME = 4  # steps for a name that is held against `propertyNames`
+_CHARACTERS_A_STEP = 8  # that a pattern looks at
+_COUNTED_AT_ONCE = 8_192  # bytes
 
 Schemas: TypeAlias = Counter[int]
 """How often each schema is applied, by identity."""
@@ -32,11 +44,44 @@ Schemas: TypeAlias = Counter[int]
 
 class SchemaCost(NamedTuple):
     """first: steps for the value as a whole. each: for any value in it, at most. patterns: that
-    look at one text, at most."""
+    look at one text, at most. numbers: steps beyond these for one number, at most. unique: schemas
+    that ask for unique items of one array, at most."""
 
     first: int
     each: int
     patterns: int
+    numbers: NumberSteps = NO_STEPS
+    unique: int = 0
+
+    def most_a_byte(self) -> float:
+        """Steps that a byte of a value can lead to, at most, beside `first`: no value and its comma
+        are shorter than two. `uniqueItems` has no such number."""
+        if self.unique:
+            return float("inf")
+        return self.patterns / _CHARACTERS_A_STEP + (self.each + sum(self.numbers)) / 2
+
+    def work(self, content: bytes, enough: int) -> int:
+        """Steps for a value, given as JSON text, at most. What comes to more than `enough` is not
+        counted to its end."""
+        work = self.first + self.patterns * len(content) // _CHARACTERS_A_STEP
+        numbers = self.numbers
+        each = self.each + numbers.whole
+        least = work
+        for start in range(0, len(content), _COUNTED_AT_ONCE):
+            if least > enough:
+                return least
+            least += each * content.count(b",", start, start + _COUNTED_AT_ONCE)
+        if not self.unique and numbers == NO_STEPS:
+            return least + each * (content.count(b"[") + content.count(b"{"))
+        written = Written.of(content)
+        return (
+            work
+            + written.values * each
+            + written.fractions * numbers.fraction
+            + written.large * numbers.large
+            + written.exponents * numbers.exponent
+            + unique_steps(self.unique, written)
+        )
 
 
 class SchemaTooCostly(Exception):
@@ -54,25 +99,32 @@ class _Estimator:
         self._references = SchemaReferences(document)
         self._schemas: dict[int, Mapping[str, Any]] = {}
         self._closures: dict[int, Schemas] = {}
+        self._number_steps: dict[int, NumberSteps] = {}
 
     def estimate(self) -> SchemaCost:
         start = self._closure(self._document, ())
         first = self._steps(start)
         each = 0
         patterns = self._patterns(start)
+        numbers = self._numbers(start)
+        unique = self._unique(start)
         todo, seen = [(start, 0)], {_name(start)}
         while todo:
             state, depth = todo.pop()
             named_by = self._pattern_properties(state)
+            names = named_by + _NAME * self._counted(state, "propertyNames")
             for inner in self._inner(state):
-                steps = self._steps(inner) + named_by
+                steps = self._steps(inner) + names
                 if steps > MOST_STEPS:
                     raise SchemaTooCostly(
                         f"takes {steps:,} steps or more to check one value, {depth + 1} levels "
                         f"deep; at most {MOST_STEPS:,}. Refer to a schema once instead of several "
                         "times for the same value, and tell alternatives apart by names of fields"
                     )
-                each, patterns = max(each, steps), max(patterns, self._patterns(inner))
+                each = max(each, steps)
+                patterns = max(patterns, self._patterns(inner) + named_by)
+                numbers = numbers.most(self._numbers(inner))
+                unique = max(unique, self._unique(inner))
                 name = _name(inner)
                 if name not in seen:
                     seen.add(name)
@@ -81,7 +133,7 @@ class _Estimator:
                     raise SchemaTooCostly(
                         f"tells more than {MOST_PLACES:,} places apart; make it simpler"
                     )
-        return SchemaCost(first, each, patterns)
+        return SchemaCost(first, each, patterns, numbers, unique)
 
     # -- one value ---------------------------------------------------------------------
 
@@ -133,6 +185,22 @@ class _Estimator:
             for one, times in state.items()
             if "pattern" in self._schemas[one] or "format" in self._schemas[one]
         )
+
+    def _numbers(self, state: Schemas) -> NumberSteps:
+        found = NO_STEPS
+        for one, times in state.items():
+            if one not in self._number_steps:
+                self._number_steps[one] = number_steps(self._schemas[one])
+            found = found.plus(self._number_steps[one], times)
+        return found
+
+    def _unique(self, state: Schemas) -> int:
+        return sum(
+            times for one, times in state.items() if self._schemas[one].get("uniqueItems") is True
+        )
+
+    def _counted(self, state: Schemas, word: str) -> int:
+        return sum(times for one, times in state.items() if word in self._schemas[one])
 
     # -- the values in it --------------------------------------------------------------
 
@@ -190,7 +258,11 @@ def _name(state: Schemas) -> frozenset[tuple[int, int]]:
 
 def _own_steps(schema: Mapping[str, Any]) -> int:
     """Of the words of one schema, without what they apply."""
-    steps = len(schema) + len(_listed(schema, "required"))
+    steps = len(schema) + len(_listed(schema, "required")) + len(_listed(schema, "type"))
+    if "pattern" in schema:
+        steps += _PATTERN
+    if "format" in schema:
+        steps += _FORMATS.get(str(schema["format"]), _PATTERN)
     for value in (*_listed(schema, "enum"), schema.get("const")):
         if isinstance(value, (Mapping, list)):
             steps += _COSTLY_VALUE

@@ -101,10 +101,10 @@ def test_schemas_as_people_write_them_are_taken_and_large_events_of_them_too(sch
 
 def test_how_many_values_an_event_may_have_follows_from_the_schema() -> None:
     made = DataSchema(
-        {"properties": {"l": {"items": {"anyOf": [{"const": n} for n in range(99)]}}}}
+        {"properties": {"l": {"items": {"anyOf": [{"const": f"a{n}"} for n in range(99)]}}}}
     )
     assert made.cost.each > 99
-    few, many = (json.dumps({"l": [1] * count}).encode() for count in (1_000, 20_000))
+    few, many = (json.dumps({"l": ["a1"] * count}).encode() for count in (1_000, 20_000))
     assert made.too_much_work(few) == ""
     assert f"at most {MOST_WORK:,}" in made.too_much_work(many)
 
@@ -112,7 +112,7 @@ def test_how_many_values_an_event_may_have_follows_from_the_schema() -> None:
 def test_texts_that_many_patterns_look_at_are_bounded_too() -> None:
     made = DataSchema({"properties": {"t": {"allOf": [{"pattern": f"a{n}"} for n in range(90)]}}})
     assert made.too_much_work(b'{"t": "' + b"a" * 10_000 + b'"}') == ""
-    assert "steps to be checked" in made.too_much_work(b'{"t": "' + b"a" * 60_000 + b'"}')
+    assert f"at most {MOST_WORK:,}" in made.too_much_work(b'{"t": "' + b"a" * 60_000 + b'"}')
 
 
 @given(st.integers(1, 10), st.sampled_from(["allOf", "anyOf", "oneOf"]))

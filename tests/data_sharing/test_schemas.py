@@ -75,9 +75,9 @@ def test_what_is_no_pointer_is_refused():
 
 def test_values_that_were_not_measured_are_checked_within_bounds():
     schema = DataSchema({"items": {"anyOf": [{"const": n} for n in range(99)]}})
-    assert schema.breach_within_bounds([98] * 100) is None
+    assert schema.breach_within_bounds([98] * 90) is None
     too_much = schema.breach_within_bounds([98] * 20_000)
     assert too_much is not None
-    assert "steps to be checked" in too_much.message
+    assert "Send less at once" in too_much.message
     assert schema.breach_within_bounds([99]) is not None
     assert "JSON cannot say" in schema.breach_within_bounds([object()]).message

@@ -184,5 +184,6 @@ ATTACKS: tuple[Attack, ...] = (
           + "repeats: FREQ=YEARLY;INTERVAL=997;BYMONTH=2;BYMONTHDAY=29;BYDAY=MO"),
     _plan("a plan of aliases", _PLAN + "labels: &a {x: y}\nfollows: [*a]"),
     _events("events of many values", {"e": [89] * 15_000}, count=15, answers=(OK,)),
+    _events("many events that take long to check", {"e": [89] * 100}, count=400, answers=(OK,)),
     _events("events that rules loop over", _LISTS, count=10, answers=(OK,)),
 )  # fmt: skip

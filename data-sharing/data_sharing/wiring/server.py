@@ -179,7 +179,9 @@ async def _serve(
                 ahead_s=settings.max_ahead_s,
                 late_s=settings.max_late_s,
             )
-            publisher = Publisher(Intake(feeds.find, limits), feed_log, wall_ms=wall_ms)
+            publisher = Publisher(
+                Intake(feeds.find, limits), feed_log, wall_ms=wall_ms, clock=time.monotonic
+            )
             retention = Retention(age_s=settings.retain_s, content_bytes=settings.retain_bytes)
             retainer = Retainer(feed_log, retention, wall_ms=wall_ms)
             feeds_served = FeedService(

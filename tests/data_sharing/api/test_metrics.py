@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def collector(harness: DecisionHarness) -> SharingMetrics:
     return SharingMetrics(
         harness.database,
         harness.log,
-        Publisher(Intake(feeds.find), harness.log, wall_ms=harness.clock),
+        Publisher(Intake(feeds.find), harness.log, wall_ms=harness.clock, clock=time.monotonic),
         feeds,
         Retainer(harness.log, retention, wall_ms=harness.clock),
         harness.worker,

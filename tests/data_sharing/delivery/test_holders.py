@@ -61,6 +61,7 @@ async def test_an_outcome_of_somebody_else_is_rejected(
         hub.connect()
         await service.decide(instruction)
         await service.until(lambda: hub.runner.at_once == 1)
+        await service.until(lambda: service.kept().platform == "hub")
         stranger = session(name, tenant=tenant, incarnation=incarnation)
         service.dispatcher.join(stranger)
         await rejects(service, stranger, forged(name))

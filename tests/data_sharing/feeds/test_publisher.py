@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import cast
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -14,21 +15,37 @@ from control_plane.errors import Unavailable
 from data_sharing.event import Event
 from data_sharing.feeds.intake import Envelope, Intake, Refusal
 from data_sharing.feeds.port import Appended, Candidate, FeedLog
-from data_sharing.feeds.publisher import Publisher
+from data_sharing.feeds.publisher import SLICE_S, Publisher
 
 NOW_MS = 1_000
 
 
-class EveryOther:
-    """An intake that refuses envelopes whose id begins with `bad`."""
+class Clock:
+    """Stands still but for what checking takes."""
 
     def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class EveryOther:
+    """An intake that refuses envelopes whose id begins with `bad`, and takes `costs_s` for each."""
+
+    def __init__(self, clock: Clock) -> None:
         self.asked: list[tuple[str, int, str]] = []
+        self.costs_s = 0.0
+        self.broken = False
+        self._clock = clock
 
     def check(
         self, tenant: str, envelope: Envelope, now_ms: int, application: str = ""
     ) -> Candidate | Refusal:
+        if self.broken:
+            raise RuntimeError("a defect")
         self.asked.append((tenant, now_ms, application))
+        self._clock.now += self.costs_s
         if envelope.id.startswith("bad"):
             return Refusal("bad-id", "id", f"{envelope.id} is refused")
         event = Event(tenant=tenant, source="s", id=envelope.id, type="t", key="k", time_ms=1,
@@ -49,14 +66,19 @@ class PendingLog:
 
     def answer(self) -> None:
         for candidates, future in self.appended:
+            if future.done():
+                continue
             future.set_result(
                 [Appended(position, False) for position, _ in enumerate(candidates, 1)]
             )
 
 
 def publisher() -> tuple[Publisher, EveryOther, PendingLog]:
-    intake, log = EveryOther(), PendingLog()
-    made = Publisher(cast("Intake", intake), cast("FeedLog", log), wall_ms=lambda: NOW_MS)
+    clock = Clock()
+    intake, log = EveryOther(clock), PendingLog()
+    made = Publisher(
+        cast("Intake", intake), cast("FeedLog", log), wall_ms=lambda: NOW_MS, clock=clock
+    )
     return made, intake, log
 
 
@@ -122,3 +144,122 @@ async def test_a_caller_that_went_away_does_not_disturb_the_log() -> None:
     log.answer()
     await asyncio.sleep(0)
     assert future.cancelled()
+
+
+# -- checking that takes long ----------------------------------------------------------
+
+LONG_S = SLICE_S / 2 + 0.0001  # two of them are more than is checked at once
+
+
+async def passes(until: Callable[[], bool]) -> None:
+    """Lets the loop go round until something is so."""
+    async with asyncio.timeout(5):
+        while not until():  # noqa: ASYNC110  # passes of the loop are what is counted
+            await asyncio.sleep(0)
+
+
+async def test_a_batch_that_takes_long_is_checked_a_little_at_a_time() -> None:
+    made, intake, log = publisher()
+    intake.costs_s = LONG_S
+    names = ["good", "bad", "good", "good", "bad", "good", "good"]
+    future = made.publish("home", [envelope(name) for name in names])
+    assert len(intake.asked) == 2
+    counted = [len(intake.asked)]
+    while len(intake.asked) < len(names):
+        await asyncio.sleep(0)
+        counted.append(len(intake.asked))
+    assert max(after - before for before, after in itertools.pairwise(counted)) == 2
+    assert len(made) == 0
+    assert [len(candidates) for candidates, _ in log.appended] == [5], "it is kept as one"
+    log.answer()
+    answers = await future
+    assert [isinstance(one, Refusal) for one in answers] == [name == "bad" for name in names]
+
+
+class RecordingLoop(asyncio.SelectorEventLoop):
+    """Says for how long it was asked to wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.delays: list[float] = []
+
+    def call_later(
+        self, delay: float, callback: Callable[..., object], *args: Any, context: Any = None
+    ) -> asyncio.TimerHandle:
+        self.delays.append(delay)
+        return super().call_later(delay, callback, *args, context=context)
+
+
+def test_as_long_as_checking_took_the_loop_is_for_everything_else() -> None:
+    async def publish() -> None:
+        made, intake, _ = publisher()
+        intake.costs_s = LONG_S
+        made.publish("home", [envelope("good")] * 7)
+        while len(made):  # noqa: ASYNC110  # passes of the loop are what is counted
+            await asyncio.sleep(0)
+
+    loop = RecordingLoop()
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.run(publish())
+        assert loop.delays == pytest.approx([2 * LONG_S] * 2)
+
+
+async def test_while_one_tenants_batches_wait_anothers_has_its_turn() -> None:
+    made, intake, log = publisher()
+    intake.costs_s = LONG_S
+    for _ in range(3):
+        made.publish("hostile", [envelope("good")] * 50)
+    made.publish("steady", [envelope("good")])
+    await passes(lambda: bool(log.appended))
+    assert log.appended[0][0][0].event.tenant == "steady"
+    assert len(intake.asked) <= 7
+    await passes(lambda: len(made) == 0)
+    assert [len(candidates) for candidates, _ in log.appended] == [1, 50, 50, 50]
+
+
+async def test_many_small_calls_at_once_wait_as_one_large_one_does() -> None:
+    made, intake, _ = publisher()
+    intake.costs_s = LONG_S
+    for _ in range(20):
+        made.publish("home", [envelope("good")])
+    assert len(intake.asked) == 2
+    assert len(made) == 18
+    await passes(lambda: len(intake.asked) == 20)
+
+
+async def test_a_tenants_events_are_kept_in_the_order_of_its_calls() -> None:
+    made, intake, log = publisher()
+    intake.costs_s = LONG_S
+    made.publish("home", [envelope("long")] * 5)
+    intake.costs_s = 0.0
+    made.publish("home", [envelope("short")])
+    assert log.appended == []
+    await passes(lambda: len(log.appended) == 2)
+    assert [candidates[0].event.id for candidates, _ in log.appended] == ["long", "short"]
+
+
+async def test_what_nobody_waits_for_any_more_is_not_checked() -> None:
+    made, intake, log = publisher()
+    intake.costs_s = LONG_S
+    future = made.publish("home", [envelope("good")] * 50)
+    future.cancel()
+    await passes(lambda: len(made) == 0)
+    assert len(intake.asked) == 2
+    assert log.appended == []
+
+
+async def test_a_defect_while_it_waited_is_told_to_who_waits_and_to_nobody_else() -> None:
+    made, intake, log = publisher()
+    intake.costs_s = LONG_S
+    first = made.publish("home", [envelope("good")] * 3)
+    second = made.publish("away", [envelope("good")])
+    intake.broken = True
+    with pytest.raises(RuntimeError, match="a defect"):
+        await first
+    with pytest.raises(RuntimeError, match="a defect"):
+        await second
+    intake.broken = False
+    third = made.publish("home", [envelope("good")])
+    await passes(lambda: len(log.appended) == 1)
+    log.answer()
+    assert await third == [Appended(1, False)]
