@@ -18,6 +18,7 @@ from data_sharing.schema_numbers import (
     NO_STEPS,
     NumberSteps,
     Written,
+    is_looked_up,
     number_steps,
     unique_steps,
 )
@@ -263,6 +264,8 @@ def _own_steps(schema: Mapping[str, Any]) -> int:
         steps += _PATTERN
     if "format" in schema:
         steps += _FORMATS.get(str(schema["format"]), _PATTERN)
+    if not is_looked_up(_listed(schema, "enum")):
+        steps += len(schema["enum"])
     for value in (*_listed(schema, "enum"), schema.get("const")):
         if isinstance(value, (Mapping, list)):
             steps += _COSTLY_VALUE

@@ -10,7 +10,7 @@ jsonschema-rs 0.61 over magnitudes from 5e-324 to 1e300 and rounded up.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from math import log10
 from typing import Any, NamedTuple
 
@@ -106,6 +106,13 @@ def number_steps(schema: Mapping[str, Any]) -> NumberSteps:
     if "const" in schema:
         steps = steps.plus(_equal_steps(schema["const"]))
     return steps
+
+
+def is_looked_up(values: Sequence[Any]) -> bool:
+    """Whether a value is looked up among those of an enum, and not compared with each of them."""
+    if all(map(_is_whole, values)):
+        return len(values) != 1
+    return not any(_is_number(one) or isinstance(one, (Mapping, list)) for one in values)
 
 
 def unique_steps(times: int, written: Written) -> int:

@@ -109,6 +109,22 @@ def test_how_many_values_an_event_may_have_follows_from_the_schema() -> None:
     assert f"at most {MOST_WORK:,}" in made.too_much_work(many)
 
 
+@pytest.mark.parametrize(
+    ("also", "walked"),
+    [
+        pytest.param([], False, id="texts-alone"),
+        pytest.param([None, True], False, id="what-has-few-values"),
+        pytest.param([1], True, id="a-number"),
+        pytest.param([[1]], True, id="a-list"),
+        pytest.param([{}], True, id="an-object"),
+    ],
+)
+def test_an_enum_of_mixed_kinds_is_compared_value_by_value(also: list[Any], walked: bool) -> None:
+    texts = [f"a{n}" for n in range(5_000)]
+    cost = schema_cost({"items": {"enum": texts + also}})
+    assert (cost.each > 5_000) is walked
+
+
 def test_texts_that_many_patterns_look_at_are_bounded_too() -> None:
     made = DataSchema({"properties": {"t": {"allOf": [{"pattern": f"a{n}"} for n in range(90)]}}})
     assert made.too_much_work(b'{"t": "' + b"a" * 10_000 + b'"}') == ""
