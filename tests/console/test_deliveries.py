@@ -1,4 +1,4 @@
-"""`homeport deliveries route`: without a server, for people and for programs."""
+"""`homeport deliveries`: without a server, for people and for programs."""
 
 from __future__ import annotations
 
@@ -88,3 +88,34 @@ def test_what_is_said_of_a_channel_cannot_control_the_terminal(
     assert ran.code == 0
     assert "\x1b" not in ran.out
     assert "\u202e" not in ran.out
+
+
+def test_content_is_shown_as_a_channel_would(cli: CommandLine, tmp_path: Path) -> None:
+    file = tmp_path / "content"
+    file.write_text(f"html: '<p>{'roast ' * 60}</p>'")
+    words = (
+        "deliveries",
+        "convert",
+        str(file),
+        "--for",
+        "text",
+        "--link",
+        "https://talk.example/m",
+    )
+    ran = cli(*words, "-o", "json")
+    assert ran.code == 0
+    assert len(ran.document["messages"]["segments"]) == 1
+    assert ran.document["lost"] == ["formatting", "length"]
+    shown = cli(*words)
+    assert "https://talk.example/m" in shown.out
+    assert "lost: formatting, length" in shown.out
+
+
+def test_content_that_a_channel_cannot_show_exits_with_two(
+    cli: CommandLine, tmp_path: Path
+) -> None:
+    file = tmp_path / "content"
+    file.write_text(f"text: {'x' * 200}")
+    ran = cli("deliveries", "convert", "-f", str(file), "--for", "text")
+    assert (ran.code, ran.out) == (2, "")
+    assert "link: the text does not fit into 1 text message without one" in ran.err

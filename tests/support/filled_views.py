@@ -180,6 +180,12 @@ def delivery_plan(no_route: str | None = None) -> dict[str, Any]:
     return {"no_route": no_route, "steps": [step, step], "why": [reason, reason]}
 
 
+def converted_content() -> dict[str, Any]:
+    segment = {"text": f"{TEXT} {CLIENT}", "units": 153}
+    messages = {"encoding": "gsm7", "segments": [segment, segment]}
+    return {"text": TEXT, "messages": messages, "lost": ["length", "typography"]}
+
+
 VIEWS: dict[Callable[..., Any], Make] = {
     units.fleet_table: lambda: units.fleet_table([unit(), unit()]),
     units.unit_table: lambda: units.unit_table(unit()),
@@ -202,6 +208,7 @@ VIEWS: dict[Callable[..., Any], Make] = {
     ticket_keys.epochs_table: lambda: ticket_keys.epochs_table(
         [filled_with_long_texts(tenancy_pb2.TicketKeyEpoch())]
     ),
+    deliveries.converted_view: lambda: deliveries.converted_view(converted_content()),
     deliveries.plan_view: lambda: deliveries.plan_view(delivery_plan()),
     identifiers.explained: lambda: identifiers.explained(identifier_document()),
     move_jobs.jobs_table: lambda: move_jobs.jobs_table(

@@ -3,6 +3,7 @@ no server."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,15 @@ import typer
 from console.cli.failure import ExitCode
 from console.cli.options import NamedFile, Output, one_file
 from console.cli.output import Format, show
+
+
+class ShownOn(StrEnum):
+    """Channels that content is converted for."""
+
+    MAIL = "mail"
+    TEXT = "text"
+    PUSH = "push"
+
 
 app = typer.Typer(help="Messages on their way: which channel, when, and why.", no_args_is_help=True)
 
@@ -65,3 +75,37 @@ def route_message(
     show(document, output, lambda: plan_view(document))
     if plan.no_route is not None:
         raise typer.Exit(ExitCode.REFUSED)
+
+
+@app.command("convert")
+def convert_content(
+    channel: Annotated[
+        ShownOn, typer.Option("--for", help="The channel.", metavar="mail|text|push")
+    ],
+    content: Annotated[
+        Path | None,
+        typer.Argument(help="What somebody wrote, YAML or JSON: text, html.", metavar="FILE|-"),
+    ] = None,
+    named: NamedFile = None,
+    link: Annotated[
+        str,
+        typer.Option(
+            "--link", help="Where the whole can be seen, if it is too long.", metavar="URL"
+        ),
+    ] = "",
+    messages: Annotated[
+        int, typer.Option("--messages", help="Text messages at most.", metavar="N", min=1, max=10)
+    ] = 1,
+    output: Output = Format.TABLE,
+) -> None:
+    """Shows content as a channel would, and what is lost on the way."""
+    from console.cli.input.documents import read_document
+    from console.cli.views.deliveries import converted_document, converted_view
+    from deployment_units.services.channels.channel import Channel
+    from deployment_units.services.gateway.convert.converting import convert
+    from deployment_units.services.gateway.documents import content_of
+
+    written = read_document(one_file(content, named), content_of)
+    made = convert(written, Channel(channel.value), link=link, most_messages=messages)
+    document = converted_document(made)
+    show(document, output, lambda: converted_view(document))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from console.cli.markup import escape
-from console.cli.tables import Table, fold, whole
+from console.cli.tables import Table, fold, number, whole
 from console.cli.views.times import time_text
+from deployment_units.services.gateway.convert.converting import Converted
 from deployment_units.services.gateway.route import RoutePlan
 
 if TYPE_CHECKING:
@@ -54,3 +55,36 @@ def plan_view(document: dict[str, Any]) -> RenderableType:
             escape(one["deadline"]),
         )
     return Group(steps, why)
+
+
+def converted_document(made: Converted) -> dict[str, Any]:
+    """For programs."""
+    messages = None
+    if made.messages is not None:
+        messages = {
+            "encoding": made.messages.encoding.value,
+            "segments": [{"text": one.text, "units": one.units} for one in made.messages.segments],
+        }
+    return {
+        "text": made.text,
+        "html": made.html or None,
+        "messages": messages,
+        "lost": list(made.lost),
+    }
+
+
+def converted_view(document: dict[str, Any]) -> RenderableType:
+    """The text, or each text message with the room it takes, and what was lost."""
+    from rich.console import Group
+
+    parts: list[RenderableType] = []
+    if (messages := document["messages"]) is not None:
+        table = Table(number("message"), number(messages["encoding"]), fold("text"))
+        for place, one in enumerate(messages["segments"], 1):
+            table.add_row(str(place), str(one["units"]), escape(one["text"]))
+        parts.append(table)
+    else:
+        parts += map(escape, document["text"].splitlines())
+    if document["lost"]:
+        parts.append(f"lost: {escape(', '.join(document['lost']))}")
+    return Group(*parts)

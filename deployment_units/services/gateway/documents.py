@@ -18,6 +18,7 @@ import msgspec
 from control_plane.errors import InvalidInput
 from control_plane.printable import quoted
 from deployment_units.services.channels.channel import Channel, ContentKind
+from deployment_units.services.gateway.convert.converting import Content
 from deployment_units.services.gateway.message import (
     MOST_ADDRESSES,
     Activity,
@@ -101,6 +102,11 @@ class _Rules(_Strict, frozen=True):
     rules: list[_Rule]
 
 
+class _Content(_Strict, frozen=True):
+    text: str = ""
+    html: str = ""
+
+
 class RecipientState(NamedTuple):
     """A recipient as a document has it: what it wants, and what is known of it and of channels."""
 
@@ -154,6 +160,12 @@ def recipient_of(document: Any) -> RecipientState:
         activity={channel: _unix_ms(at) for channel, at in read.active.items()},
         health={channel: _unix_ms(at) for channel, at in read.down_until.items()},
     )
+
+
+def content_of(document: Any) -> Content:
+    """Raises InvalidInput."""
+    read = _read(document, _Content, "content")
+    return Content(text=read.text, html=read.html)
 
 
 def rules_of(document: Any) -> RouteRules:

@@ -1,0 +1,1 @@
+"""Conversions: one content as what a channel can show, and what was lost on the way."""
