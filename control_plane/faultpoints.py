@@ -80,6 +80,11 @@ MOVING = (
     "moves.end.after",
 )
 
+UNITS = (
+    "import.flip.before",  # all of an account is in the new unit, and does not count yet
+    "import.flip.after",  # it counts, and nobody was told
+)
+
 
 def _nothing(label: str) -> None:
     """No fault point is armed."""
@@ -90,7 +95,7 @@ def armed(setting: str) -> Callable[[str], None]:
     for a label that is nowhere, because a test that arms it would test nothing."""
     label, _, count = setting.partition(":")
     known = (
-        *LABELS, *SHARDS, *MOVING, *DECIDING, *REMOVING, *AUDITING, *CLAIMING,
+        *LABELS, *SHARDS, *MOVING, *DECIDING, *REMOVING, *AUDITING, *CLAIMING, *UNITS,
     )  # fmt: skip
     if label not in known:
         raise ValueError(f"{VARIABLE} names no fault point: {label}; there are {', '.join(known)}")

@@ -1,4 +1,4 @@
-"""PRECIS: user names of all languages, compared (RFC 8264, RFC 8265), by `precis_i18n`.
+"""PRECIS: user names and names of people of all languages (RFC 8264 to 8266), by `precis_i18n`.
 
 Its rules follow the Unicode version of the Python that runs it: what that does not know yet is
 refused, never mapped.
@@ -25,15 +25,25 @@ class PrecisError(ValueError):
 def username_case_mapped(text: str) -> str:
     """The text by the profile UsernameCaseMapped (RFC 8265, 3.3). Raises PrecisError. The caller
     bounds its length; time grows with it."""
+    return _enforced("UsernameCaseMapped", text)
+
+
+def nickname(text: str) -> str:
+    """The text by the profile Nickname (RFC 8266, 2), with its case kept: spaces made one and taken
+    off the ends, NFKC. Raises PrecisError. The caller bounds its length."""
+    return _enforced("NicknameCasePreserved", text)
+
+
+def _enforced(profile: str, text: str) -> str:
     try:
-        enforced: str = _profile().enforce(text)
+        enforced: str = _profile(profile).enforce(text)
     except UnicodeEncodeError as error:
         raise PrecisError(error.reason.rpartition("/")[2]) from None
     return enforced
 
 
 @cache
-def _profile() -> Profile:
+def _profile(name: str) -> Profile:
     from precis_i18n import get_profile
 
-    return get_profile("UsernameCaseMapped")
+    return get_profile(name)

@@ -48,6 +48,7 @@ class Admission:
     client_id: str = ""
     epoch: int = 0
     expires_at: float = 0.0  # Unix seconds
+    first_ms: int = 0  # when this life of the client began, Unix ms; 0: the ticket does not say
     held: bool = False  # its place is held until the control plane hears that it came
     departed: Departed | None = None  # of a stale epoch: where it went, if that is known
 
@@ -244,6 +245,7 @@ class TicketVerifier:
             client_id=client_id,
             epoch=epoch,
             expires_at=float(claims.exp),
+            first_ms=claims.first,
             held=claims.hld == 1,
             departed=departed if reason is AdmissionReason.STALE_EPOCH else None,
         )

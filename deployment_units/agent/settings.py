@@ -69,6 +69,10 @@ class AgentSettings(ConnectionSettings, LogSettings):
     state_dir: Annotated[
         Path | None, Field(description="folder for client state; default: in memory")
     ] = None
+    accounts: Annotated[
+        bool,
+        Field(description="keep accounts in state_dir, and serve them: profiles, contacts"),
+    ] = False
     max_state_bytes: Annotated[
         int, Field(ge=0, le=1 << 40, description="largest client state imported, bytes")
     ] = MAX_STATE_BYTES
@@ -98,6 +102,8 @@ class AgentSettings(ConnectionSettings, LogSettings):
             yield f"--listen {self.listen} is not host:port"
         elif self.units is not None and int(port) != 0:
             yield "with --units each unit needs a port of its own; use --listen HOST:0"
+        if self.accounts and self.state_dir is None:
+            yield "accounts are kept in a folder; name it with --state-dir"
         yield from said_by(
             lambda: check_serving_tls(self.tls_certificate, self.tls_key, self.tls_client_ca),
             lambda: check_shown_certificate(self.certificate, self.certificate_key, self.ca),

@@ -14,6 +14,7 @@ from control_plane.errors import DataLoss, InvalidInput, PermissionDenied, Unava
 from control_plane.handoff.chunks import MAX_STATE_BYTES, Chunk, ChunkVerifier, chunked
 from control_plane.handoff.orders import Order, OrderAction, OrderRefusal, check_order
 from control_plane.identity.admission import TicketVerifier
+from control_plane.identity.departures import Departed
 from deployment_units.services.state.port import ClientState
 from homeport.api.unit.v1 import unit_pb2 as pb
 
@@ -73,6 +74,21 @@ class StateHandoff:
         """Drops the state. Raises InvalidInput, PermissionDenied, Unavailable."""
         client = self._checked(order, OrderAction.FORGET)
         await self._state.forget(client.tenant, client.client_id, client.epoch)
+        self._note_left(client)
+
+    def _note_left(self, client: Order) -> None:
+        """Its tickets are over now, before the unit hears where it went: else the client would
+        begin anew here."""
+        departures = self._verifier.departures
+        known = departures.find(client.tenant, client.client_id)
+        if known is not None and known.epoch >= client.epoch:
+            return
+        now = self._wall()
+        departures.note(
+            client.tenant,
+            client.client_id,
+            Departed(epoch=client.epoch, unit_id="", endpoint="", decided_at=now, over_at=now),
+        )
 
     def _checked(self, order: str, action: OrderAction) -> Order:
         if not order:

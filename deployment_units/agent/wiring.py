@@ -30,6 +30,7 @@ from control_plane.telemetry.endpoint import MetricsEndpoint
 from deployment_units.agent.admitted import AdmittedHolds
 from deployment_units.agent.capacity_limit import CapacityLimit
 from deployment_units.agent.departures import record_departures
+from deployment_units.agent.keeping import UnitKeeping, Whereabouts, keeping
 from deployment_units.agent.load import AdmittedClients
 from deployment_units.agent.metrics import AgentMetrics
 from deployment_units.agent.registration import Registration, UnitIdentity
@@ -37,9 +38,6 @@ from deployment_units.agent.settings import AgentSettings
 from deployment_units.agent.state import StateHandoff
 from deployment_units.agent.transport import connector
 from deployment_units.agent.unit_service import NAME, UnitService
-from deployment_units.services.state.folder import FolderState
-from deployment_units.services.state.memory import MemoryState
-from deployment_units.services.state.port import ClientState
 from homeport.api.unit.v1 import unit_pb2_grpc
 
 DRAIN_S = 5.0
@@ -57,6 +55,7 @@ class Agent:
     service: UnitService
     limit: CapacityLimit
     holds: AdmittedHolds
+    keeping: UnitKeeping
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +99,7 @@ async def run_agents(
         supervisor.raise_if_ended()
     finally:
         await asyncio.gather(*(agent.server.stop(DRAIN_S) for agent in agents))
+        await asyncio.gather(*(agent.keeping.close() for agent in agents))
 
 
 async def _run(
@@ -124,15 +124,21 @@ async def _run(
             for agent in agents
         ]
         announce = group.create_task(_announce(agents, on_ready), name="agents ready")
-        lag = group.create_task(supervisor.keep("event loop lag", loop_lag.run))
+        background = [
+            group.create_task(supervisor.keep(name, work))
+            for name, work in [
+                ("event loop lag", loop_lag.run),
+                *((name, work) for agent in agents for name, work in agent.keeping.tasks.items()),
+            ]
+        ]
         waits = [asyncio.ensure_future(event.wait()) for event in (stop, ended)]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for wait in waits:
                 wait.cancel()
-        announce.cancel()
-        lag.cancel()
+        for task in (announce, *background):
+            task.cancel()
         for agent in agents:
             agent.registration.leave()
         await asyncio.wait(tasks, timeout=DRAIN_S)
@@ -153,11 +159,10 @@ def build_agent(
     verifier = TicketVerifier(unit_id, tenants=tenants)
     capacity = spec.capacity if spec is not None else UNKNOWN_CAPACITY
     load = AdmittedClients(capacity, clock=time.monotonic)
-    state: ClientState = (
-        FolderState(settings.state_dir / unit_id) if settings.state_dir else MemoryState()
-    )
+    whereabouts = Whereabouts(verifier)
+    kept = keeping(settings, unit_id, verifier, whereabouts)
     handoff = StateHandoff(
-        unit_id, verifier, state, wall=time.time, max_bytes=settings.max_state_bytes
+        unit_id, verifier, kept.state, wall=time.time, max_bytes=settings.max_state_bytes
     )
     holds = AdmittedHolds()
     limit = CapacityLimit(
@@ -174,7 +179,7 @@ def build_agent(
         add=unit_pb2_grpc.add_UnitServiceServicer_to_server, servicer=servicer, name=NAME, hot={}
     )
     server = Server(
-        [service],
+        [service, *kept.services],
         transport=Transport.GRPCIO,
         tls=serving_tls(settings.tls_certificate, settings.tls_key, settings.tls_client_ca),
         limits=settings.connection_limits(),
@@ -206,9 +211,10 @@ def build_agent(
         on_departures=partial(record_departures, verifier.departures, limit, wall=time.time),
         wall=time.time,
     )
+    whereabouts.registration = registration
     return Agent(
         unit_id=unit_id, endpoint=endpoint, server=server, registration=registration,
-        service=servicer, limit=limit, holds=holds,
+        service=servicer, limit=limit, holds=holds, keeping=kept,
     )  # fmt: skip
 
 

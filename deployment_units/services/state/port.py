@@ -3,7 +3,7 @@ keeps of a client.
 
 Homeport never looks into the bytes. What is kept of a client carries the epoch of the
 assignment it was brought for, so that orders that arrive late cannot undo newer ones.
-Adapters: `memory` and `folder`, under one contract suite. A service with a
+Adapters: `memory`, `folder` and `accounts`, under one contract suite. A service with a
 store of its own brings its own adapter.
 """
 
@@ -31,7 +31,8 @@ class Import(Protocol):
     began it ends it with `commit` or `abort`."""
 
     async def append(self, data: bytes) -> None:
-        """The next bytes. Raises Unavailable when they cannot be kept."""
+        """The next bytes. Raises Unavailable when they cannot be kept; DataLoss or Refused where
+        they are no state of what this unit keeps."""
         ...
 
     async def commit(self) -> None:

@@ -1,0 +1,112 @@
+"""What one unit keeps of its clients, built from its settings: files of a service, nothing beyond
+the process, or accounts in a database, with the services that stand on it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from control_plane.errors import Refused
+from control_plane.identity.admission import TicketVerifier
+from control_plane.serving.server import Service
+from deployment_units.agent.registration import Registration
+from deployment_units.agent.settings import AgentSettings
+from deployment_units.services.accounts.accounts import Accounts
+from deployment_units.services.accounts.callers import Callers
+from deployment_units.services.accounts.staying import Home, Staying
+from deployment_units.services.contacts import book
+from deployment_units.services.profiles import kept
+from deployment_units.services.profiles.service import NAME as PROFILES
+from deployment_units.services.profiles.service import ProfileService
+from deployment_units.services.state.accounts import MAX_ACCOUNT_BYTES, AccountState
+from deployment_units.services.state.database import FILE, UnitDatabase
+from deployment_units.services.state.folder import FolderState
+from deployment_units.services.state.memory import MemoryState
+from deployment_units.services.state.owners import Owner
+from deployment_units.services.state.port import ClientState
+from homeport.api.communication.v1 import profile_pb2_grpc
+
+PARTS = (book.PART, kept.PART)
+
+
+async def _nothing() -> None:
+    """Nothing is open."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitKeeping:
+    """services: that stand on it; tasks: what has to run for it, by name; close: ends it, once
+    nobody is served any more."""
+
+    state: ClientState
+    services: tuple[Service, ...] = ()
+    tasks: Mapping[str, Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=dict)
+    close: Callable[[], Awaitable[None]] = _nothing
+
+
+class Whereabouts:
+    """Where a unit's accounts are at home, as it was told: those that left it are departures, which
+    a unit that is registered hears of at once. registration: set as soon as there is one."""
+
+    def __init__(self, verifier: TicketVerifier) -> None:
+        self._verifier = verifier
+        self.registration: Registration | None = None
+
+    def __call__(self, owner: Owner) -> Home:
+        if self.registration is None or not self.registration.registered.is_set():
+            return Home.UNKNOWN
+        departed = self._verifier.departures.find(owner.tenant, owner.account)
+        if departed is not None and departed.ends(owner.epoch, 0, owner.first_ms):
+            return Home.ELSEWHERE
+        return Home.HERE
+
+
+def keeping(
+    settings: AgentSettings, unit_id: str, verifier: TicketVerifier, whereabouts: Whereabouts
+) -> UnitKeeping:
+    """What the unit keeps, opened. verifier: of its tickets. Raises Unavailable where its folder
+    cannot be used; Refused where it keeps something else, or is somebody else's."""
+    folder = settings.state_dir / unit_id if settings.state_dir else None
+    if folder is None:
+        return UnitKeeping(state=MemoryState())
+    if not settings.accounts:
+        _refuse_accounts(folder)
+        return UnitKeeping(state=FolderState(folder))
+    database = UnitDatabase(folder, PARTS, monotonic=time.monotonic)
+    most_bytes = min(MAX_ACCOUNT_BYTES, settings.max_state_bytes)
+    state = AccountState(database, wall_ms=wall_ms, most_bytes=most_bytes)
+    staying = Staying(database, whereabouts, wall_ms=wall_ms)
+    profiles = ProfileService(
+        Accounts(database, wall_ms=wall_ms, most_bytes=most_bytes),
+        Callers(unit_id, verifier, wall=time.time),
+        wall_ms=wall_ms,
+    )
+    return UnitKeeping(
+        state=state,
+        services=(
+            Service(
+                add=profile_pb2_grpc.add_ProfileServiceServicer_to_server,
+                servicer=profiles,
+                name=PROFILES,
+                hot={},
+            ),
+        ),
+        tasks={"accounts that are gone": state.run, "accounts that stay": staying.run},
+        close=database.close,
+    )
+
+
+def wall_ms() -> int:
+    """Unix ms."""
+    return time.time_ns() // 1_000_000
+
+
+def _refuse_accounts(folder: Path) -> None:
+    """Raises Refused where a unit kept accounts before: they would not be found, nor handed on."""
+    if (folder / FILE).exists():
+        raise Refused(
+            f"{folder} keeps accounts; start the agent with --accounts, or name another --state-dir"
+        )

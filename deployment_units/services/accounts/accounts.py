@@ -1,0 +1,112 @@
+"""Accounts: what a unit's services read and change of an account, each in one transaction.
+
+A change names the resident by its ticket. In the same transaction it is looked whether the account
+lives here at that epoch and is not leaving, and whether it still is within its quota afterwards;
+a new account begins with its first change.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from typing import TypeVar
+
+from control_plane.errors import Refused, Unavailable
+from deployment_units.services.accounts.entry import Entry, Resident, judge
+from deployment_units.services.state import owners
+from deployment_units.services.state.accounts import MAX_ACCOUNT_BYTES
+from deployment_units.services.state.database import UnitDatabase
+from deployment_units.services.state.owners import OwnerState
+
+T = TypeVar("T")
+NOBODY = 0  # an owner's number that nobody has
+
+
+class AccountLeaving(Unavailable):
+    """The account was exported to another unit, and nothing may be changed until it is there, or
+    is known to stay."""
+
+    reason = "ACCOUNT_LEAVING"
+
+    def __init__(self) -> None:
+        super().__init__("the account is moving to another unit; try again, or ask where it lives")
+
+
+class StaleEpoch(Refused):
+    """The account has moved since the ticket or introduction was made."""
+
+    reason = "STALE_EPOCH"
+
+
+class AccountFull(Refused):
+    """The account has no room for what was to be kept."""
+
+    reason = "ACCOUNT_FULL"
+
+
+class Accounts:
+    """Of one unit. wall_ms: Unix ms; most_bytes: of one account."""
+
+    def __init__(
+        self,
+        database: UnitDatabase,
+        *,
+        wall_ms: Callable[[], int],
+        most_bytes: int = MAX_ACCOUNT_BYTES,
+    ) -> None:
+        self._database = database
+        self._wall_ms = wall_ms
+        self._most_bytes = most_bytes
+
+    def read(self, tenant: str, account: str, work: Callable[[sqlite3.Connection, int], T]) -> T:
+        """What `work` reads of the account's rows, given their owner's number; of one that keeps
+        nothing, NOBODY. All of it as of one commit. Blocks. Raises StoreUnavailable."""
+
+        def whole(db: sqlite3.Connection) -> T:
+            kept = owners.find(db, tenant, account)
+            return work(db, kept.number if kept is not None else NOBODY)
+
+        return self._database.read(whole)
+
+    async def change(self, resident: Resident, work: Callable[[sqlite3.Connection, int], T]) -> T:
+        """What `work` makes of the account's rows, given their owner's number; kept when this
+        returns. Raises StaleEpoch, AccountLeaving, AccountFull, StoreUnavailable, OutcomeUnknown
+        and what `work` raises."""
+
+        def whole(db: sqlite3.Connection) -> T:
+            number = self._enter(db, resident)
+            before = owners.bytes_of(db, number)
+            made = work(db, number)
+            after = owners.bytes_of(db, number)
+            if after > self._most_bytes and after > before:
+                raise AccountFull(
+                    f"the account keeps {before} bytes, and may keep {self._most_bytes}; "
+                    "remove something first"
+                )
+            return made
+
+        return await self._database.transact(whole)
+
+    def _enter(self, db: sqlite3.Connection, resident: Resident) -> int:
+        """The number of the resident's owner. Raises StaleEpoch, AccountLeaving."""
+        now_ms = self._wall_ms()
+        kept = owners.find(db, resident.tenant, resident.account)
+        entry = judge(kept, resident)
+        if entry is Entry.STALE:
+            raise StaleEpoch("the account lives here by a later ticket; get a new one")
+        if entry is Entry.LEAVING:
+            raise AccountLeaving
+        if kept is not None and entry is not Entry.ANEW:
+            if entry is Entry.LATER or kept.first_ms != (resident.first_ms or kept.first_ms):
+                owners.become(
+                    db, kept.number, OwnerState.LIVE, now_ms=now_ms,
+                    epoch=resident.epoch, first_ms=resident.first_ms or None,
+                )  # fmt: skip
+            return kept.number
+        if kept is not None:
+            owners.become(db, kept.number, OwnerState.GONE, now_ms=now_ms)
+        return owners.add(
+            db, resident.tenant, resident.account,
+            epoch=resident.epoch, first_ms=resident.first_ms,
+            state=OwnerState.LIVE, now_ms=now_ms,
+        )  # fmt: skip

@@ -1,0 +1,93 @@
+"""Callers: for whom a call to a unit's services is made, by the bearer it shows.
+
+A client shows its ticket, and is at home here; whoever comes to see somebody shows an introduction.
+Both are checked offline, with the unit's ticket keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from types import MappingProxyType
+
+from control_plane.auth.shown import ShownCredentials
+from control_plane.errors import PermissionDenied, Unauthenticated, Unavailable
+from control_plane.identity.admission import AdmissionReason, TicketVerifier
+from control_plane.identity.departures import Departed
+from control_plane.identity.introductions import (
+    INTRODUCTION_TYPE,
+    Introduction,
+    IntroductionFlaw,
+    check_introduction,
+)
+from deployment_units.services.accounts.accounts import StaleEpoch
+from deployment_units.services.accounts.entry import Resident
+
+
+class Callers:
+    """Of one unit. wall: Unix seconds."""
+
+    def __init__(
+        self, unit_id: str, verifier: TicketVerifier, *, wall: Callable[[], float]
+    ) -> None:
+        self._unit_id = unit_id
+        self._verifier = verifier
+        self._wall = wall
+
+    def resident(self, metadata: Iterable[tuple[str, str | bytes]]) -> Resident:
+        """The client whose ticket is shown. Raises Unauthenticated, PermissionDenied, StaleEpoch;
+        Unavailable before there are keys."""
+        caller = self.caller(metadata)
+        if isinstance(caller, Introduction):
+            raise PermissionDenied("an introduction lets nobody do this; show the client's ticket")
+        return caller
+
+    def caller(self, metadata: Iterable[tuple[str, str | bytes]]) -> Resident | Introduction:
+        """The client whose ticket is shown, or the introduction. Raises as `resident`."""
+        if not self._verifier.has_keys:
+            raise Unavailable("this unit has no ticket keys yet; try again shortly")
+        bearer = ShownCredentials(metadata).bearer()
+        if bearer is None:
+            raise Unauthenticated(
+                "a ticket is needed here; send authorization: Bearer <ticket>, as the provisioner "
+                "gave it"
+            )
+        now = self._wall()
+        opened = self._verifier.open(bearer.text, now)
+        if not isinstance(opened, AdmissionReason) and opened[0].typ == INTRODUCTION_TYPE:
+            return self._introduced(bearer.text, now)
+        admission = self._verifier.verify(bearer.text, now)
+        if admission.admitted:
+            return Resident(
+                tenant=admission.tenant,
+                account=admission.client_id,
+                epoch=admission.epoch,
+                first_ms=admission.first_ms,
+            )
+        if admission.reason is AdmissionReason.STALE_EPOCH:
+            raise moved(admission.message, admission.departed)
+        if admission.reason is AdmissionReason.FOREIGN_TENANT:
+            raise PermissionDenied(admission.message)
+        raise Unauthenticated(admission.message)
+
+    def _introduced(self, introduction: str, now: float) -> Introduction:
+        checked = check_introduction(introduction, self._verifier, self._unit_id, now)
+        if isinstance(checked, Introduction):
+            return checked
+        if checked.flaw is IntroductionFlaw.STALE_EPOCH:
+            raise moved(checked.message, checked.departed)
+        raise Unauthenticated(checked.message)
+
+
+def moved(message: str, departed: Departed | None) -> StaleEpoch:
+    """That the account has moved, and for machines where to: `unit_id` (empty: it has no home),
+    `endpoint` and `epoch`, where that is known."""
+    error = StaleEpoch(message)
+    if departed is not None:
+        error.metadata = MappingProxyType(
+            {
+                "unit_id": departed.unit_id,
+                "endpoint": departed.endpoint,
+                "epoch": str(departed.epoch),
+            }
+        )
+    return error

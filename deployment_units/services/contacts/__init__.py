@@ -1,0 +1,1 @@
+"""Contacts: who knows whom."""

@@ -1,0 +1,1 @@
+"""Profiles: by what an account is known, who sees which of it, and how it is reached."""

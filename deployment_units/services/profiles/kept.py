@@ -1,0 +1,211 @@
+"""The profile of an account as its unit keeps it: its part of the database."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from control_plane.errors import NotFound, Refused
+from control_plane.identifiers.identifier import IdentifierKind
+from control_plane.printable import quoted
+from control_plane.sqlite.schema import Schema
+from deployment_units.services.profiles.profile import (
+    MAX_IDENTIFIERS,
+    Audience,
+    Mode,
+    Profile,
+    ProfileIdentifier,
+)
+from deployment_units.services.state.parts import Part, Table
+
+EVERYONE, CONTACTS, ACCOUNT, NOBODY = "everyone", "contacts", "account", "nobody"
+_NAME, _PREFERRED = "name", "preferred"
+
+
+class DisclosureRow(msgspec.Struct, array_like=True, frozen=True):
+    """An identifier is open to one audience. account: with ACCOUNT, which."""
+
+    uri: str
+    audience: str
+    account: str
+
+
+class IdentifierRow(msgspec.Struct, array_like=True, frozen=True):
+    """proved_ms: Unix ms; None: nobody has."""
+
+    uri: str
+    kind: str
+    label: str
+    proved_ms: int | None
+
+
+class PreferenceRow(msgspec.Struct, array_like=True, frozen=True):
+    """name: `name`, or `preferred`: modes, by comma, the best first."""
+
+    name: str
+    value: str
+
+
+class ReachabilityRow(msgspec.Struct, array_like=True, frozen=True):
+    """The account is open by a mode to one audience; NOBODY says that its owner chose so."""
+
+    mode: str
+    audience: str
+    account: str
+
+
+PART = Part(
+    schema=Schema(
+        part="profiles",
+        steps=(
+            (
+                "CREATE TABLE disclosures (owner INTEGER NOT NULL, uri TEXT NOT NULL,"
+                " audience TEXT NOT NULL, account TEXT NOT NULL,"
+                " PRIMARY KEY (owner, uri, audience, account)) WITHOUT ROWID",
+                "CREATE TABLE identifiers (owner INTEGER NOT NULL, uri TEXT NOT NULL,"
+                " kind TEXT NOT NULL, label TEXT NOT NULL, proved_ms INTEGER,"
+                " PRIMARY KEY (owner, uri)) WITHOUT ROWID",
+                "CREATE TABLE preferences (owner INTEGER NOT NULL, name TEXT NOT NULL,"
+                " value TEXT NOT NULL, PRIMARY KEY (owner, name)) WITHOUT ROWID",
+                "CREATE TABLE reachabilities (owner INTEGER NOT NULL, mode TEXT NOT NULL,"
+                " audience TEXT NOT NULL, account TEXT NOT NULL,"
+                " PRIMARY KEY (owner, mode, audience, account)) WITHOUT ROWID",
+            ),
+        ),
+    ),
+    tables=(
+        Table(name="disclosures", row=DisclosureRow, key=3),
+        Table(name="identifiers", row=IdentifierRow, key=1),
+        Table(name="preferences", row=PreferenceRow, key=1),
+        Table(name="reachabilities", row=ReachabilityRow, key=3),
+    ),
+)
+
+
+class TooManyIdentifiers(Refused):
+    """The account has as many as it may."""
+
+    reason = "TOO_MANY_IDENTIFIERS"
+
+
+def read(db: sqlite3.Connection, owner: int, account: str) -> Profile:
+    """The owner's profile; of one that keeps none, an empty one."""
+    disclosed = _audiences(
+        db.execute("SELECT uri, audience, account FROM disclosures WHERE owner = ?", (owner,))
+    )
+    open_to = _audiences(
+        db.execute("SELECT mode, audience, account FROM reachabilities WHERE owner = ?", (owner,))
+    )
+    preferences = dict(
+        db.execute("SELECT name, value FROM preferences WHERE owner = ?", (owner,)).fetchall()
+    )
+    identifiers = db.execute(
+        "SELECT uri, kind, label, proved_ms FROM identifiers WHERE owner = ? ORDER BY uri", (owner,)
+    )
+    return Profile(
+        account=account,
+        name=preferences.get(_NAME, ""),
+        identifiers=tuple(
+            ProfileIdentifier(
+                kind=IdentifierKind(kind),
+                uri=uri,
+                label=label,
+                proved=proved_ms is not None,
+                disclosed_to=disclosed.get(uri, Audience()),
+            )
+            for uri, kind, label, proved_ms in identifiers
+        ),
+        preferred=tuple(Mode(mode) for mode in preferences.get(_PREFERRED, "").split(",") if mode),
+        open_to={Mode(mode): audience for mode, audience in open_to.items()},
+    )
+
+
+def set_name(db: sqlite3.Connection, owner: int, name: str) -> None:
+    """Empty: it has none."""
+    _prefer(db, owner, _NAME, name)
+
+
+def set_preferred(db: sqlite3.Connection, owner: int, modes: Sequence[Mode]) -> None:
+    """The best first; none: no preference."""
+    _prefer(db, owner, _PREFERRED, ",".join(modes))
+
+
+def add_identifier(
+    db: sqlite3.Connection, owner: int, kind: IdentifierKind, uri: str, label: str
+) -> None:
+    """Not proved, and disclosed to nobody; of one that is there only the label changes. Raises
+    TooManyIdentifiers."""
+    db.execute(
+        "INSERT INTO identifiers (owner, uri, kind, label) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET label = excluded.label",
+        (owner, uri, kind, label),
+    )
+    (count,) = db.execute("SELECT count(*) FROM identifiers WHERE owner = ?", (owner,)).fetchone()
+    if count > MAX_IDENTIFIERS:
+        raise TooManyIdentifiers(
+            f"an account has at most {MAX_IDENTIFIERS} identifiers; remove one first"
+        )
+
+
+def remove_identifier(db: sqlite3.Connection, owner: int, uri: str) -> None:
+    """With its disclosure."""
+    db.execute("DELETE FROM identifiers WHERE owner = ? AND uri = ?", (owner, uri))
+    db.execute("DELETE FROM disclosures WHERE owner = ? AND uri = ?", (owner, uri))
+
+
+def set_disclosure(db: sqlite3.Connection, owner: int, uri: str, audience: Audience) -> None:
+    """Instead of the one before. Raises NotFound."""
+    found = db.execute(
+        "SELECT 1 FROM identifiers WHERE owner = ? AND uri = ?", (owner, uri)
+    ).fetchone()
+    if found is None:
+        raise NotFound(f"the account has no identifier {quoted(uri)}; add it first")
+    db.execute("DELETE FROM disclosures WHERE owner = ? AND uri = ?", (owner, uri))
+    db.executemany(
+        "INSERT INTO disclosures (owner, uri, audience, account) VALUES (?, ?, ?, ?)",
+        [(owner, uri, *row) for row in _rows(audience)],
+    )
+
+
+def set_reachability(db: sqlite3.Connection, owner: int, mode: Mode, audience: Audience) -> None:
+    """Instead of the one before."""
+    db.execute("DELETE FROM reachabilities WHERE owner = ? AND mode = ?", (owner, mode))
+    db.executemany(
+        "INSERT INTO reachabilities (owner, mode, audience, account) VALUES (?, ?, ?, ?)",
+        [(owner, mode, *row) for row in _rows(audience) or [(NOBODY, "")]],
+    )
+
+
+def _prefer(db: sqlite3.Connection, owner: int, name: str, value: str) -> None:
+    if value:
+        db.execute(
+            "INSERT INTO preferences (owner, name, value) VALUES (?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET value = excluded.value",
+            (owner, name, value),
+        )
+    else:
+        db.execute("DELETE FROM preferences WHERE owner = ? AND name = ?", (owner, name))
+
+
+def _rows(audience: Audience) -> list[tuple[str, str]]:
+    rows = [(EVERYONE, "")] if audience.everyone else []
+    rows += [(CONTACTS, "")] if audience.contacts else []
+    return rows + [(ACCOUNT, account) for account in sorted(audience.accounts)]
+
+
+def _audiences(rows: Iterable[tuple[str, str, str]]) -> dict[str, Audience]:
+    """By what is open to them."""
+    found: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for what, audience, account in rows:
+        found[what].append((audience, account))
+    return {
+        what: Audience(
+            everyone=(EVERYONE, "") in one,
+            contacts=(CONTACTS, "") in one,
+            accounts=frozenset(account for audience, account in one if audience == ACCOUNT),
+        )
+        for what, one in found.items()
+    }

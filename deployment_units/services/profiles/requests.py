@@ -1,0 +1,115 @@
+"""What requests to ProfileService say, checked: names, labels, identifiers, audiences, modes.
+Everything has a bound before anything is done with it. Raises InvalidInput."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from control_plane.errors import InvalidInput
+from control_plane.identifiers.identifier import MAX_TEXT, Flaw, Identifier
+from control_plane.identifiers.precis import PrecisError, nickname
+from control_plane.identifiers.uris import read_uri
+from control_plane.identity.names import check_client_id
+from control_plane.printable import quoted
+from deployment_units.services.profiles.profile import (
+    KINDS,
+    MAX_LABEL,
+    MAX_NAME,
+    MAX_NAMED,
+    Audience,
+    Mode,
+)
+from homeport.api.communication.v1 import profile_pb2 as pb
+
+MAX_CHANGED = 1_000  # contacts in one request
+MAX_PAGE = 1_000
+DEFAULT_PAGE = 100
+_ADDED = "mailto:, tel:, sip:, sips: or xmpp:"
+
+_MODES = {
+    pb.MODE_IN_APP: Mode.IN_APP,
+    pb.MODE_MAIL: Mode.MAIL,
+    pb.MODE_TEXT: Mode.TEXT,
+    pb.MODE_TELEPHONE: Mode.TELEPHONE,
+}
+
+
+def name_of(text: str, field: str, most: int = MAX_NAME) -> str:
+    """A name for people, in normal form (PRECIS, RFC 8266); empty: none."""
+    if len(text) > most:
+        raise InvalidInput(field, f"{field} has {len(text)} characters; at most {most} are allowed")
+    if not text.strip():
+        return ""
+    try:
+        name = nickname(text)
+    except PrecisError as error:
+        raise InvalidInput(
+            field, f"{field} {quoted(text)} cannot be shown to people ({error}); leave out "
+            "control characters and what has no meaning by itself",
+        ) from error  # fmt: skip
+    if len(name) > most:  # NFKC can make a text longer
+        raise InvalidInput(field, f"{field} has more than {most} characters when it is written out")
+    return name
+
+
+def label_of(text: str, field: str = "label") -> str:
+    """The owner's word for an identifier; empty: none."""
+    return name_of(text, field, MAX_LABEL)
+
+
+def identifier_of(uri: str, field: str = "uri") -> Identifier:
+    """An identifier of a kind that an account adds itself."""
+    if len(uri) > MAX_TEXT:
+        raise InvalidInput(field, f"{field} has more than {MAX_TEXT} characters")
+    read = read_uri(uri)
+    if isinstance(read, Flaw):
+        raise InvalidInput(field, str(read))
+    if read.kind not in KINDS:
+        raise InvalidInput(
+            field, f"{quoted(uri)} is no identifier that an account adds itself; use {_ADDED}"
+        )
+    return read
+
+
+def audience_of(message: pb.Audience, field: str = "audience") -> Audience:
+    """To whom something is to be open."""
+    if len(message.accounts) > MAX_NAMED:
+        raise InvalidInput(
+            f"{field}.accounts", f"{field} names {len(message.accounts)} accounts; at most "
+            f"{MAX_NAMED} are allowed. Make them contacts",
+        )  # fmt: skip
+    return Audience(
+        everyone=message.everyone,
+        contacts=message.contacts,
+        accounts=frozenset(accounts_of(message.accounts, f"{field}.accounts")),
+    )
+
+
+def accounts_of(ids: Sequence[str], field: str) -> list[str]:
+    """The ids of accounts, each once. Their number has been checked."""
+    return list(dict.fromkeys(check_client_id(one, f"{field}[{n}]") for n, one in enumerate(ids)))
+
+
+def mode_of(mode: pb.Mode.ValueType, field: str) -> Mode:
+    """A mode that has to be named."""
+    found = _MODES.get(mode)
+    if found is None:
+        raise InvalidInput(field, f"{field} names no mode; use in-app, mail, text or telephone")
+    return found
+
+
+def modes_of(modes: Sequence[pb.Mode.ValueType], field: str) -> list[Mode]:
+    """Modes in an order of preference, each once."""
+    if len(modes) > len(Mode):
+        raise InvalidInput(field, f"{field} names {len(modes)} modes; there are {len(Mode)}")
+    found = [mode_of(one, f"{field}[{n}]") for n, one in enumerate(modes)]
+    if len(set(found)) < len(found):
+        raise InvalidInput(field, f"{field} names a mode twice")
+    return found
+
+
+def page_size_of(size: int) -> int:
+    """How many to list."""
+    if size > MAX_PAGE:
+        raise InvalidInput("page_size", f"page_size is {size}; at most {MAX_PAGE} are listed")
+    return size or DEFAULT_PAGE

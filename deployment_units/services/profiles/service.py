@@ -1,0 +1,208 @@
+"""ProfileService: the gRPC servicer of profiles in one unit."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from grpc import aio
+
+from control_plane.errors import InvalidInput
+from control_plane.identity.introductions import Introduction
+from control_plane.identity.names import check_client_id
+from deployment_units.services.accounts.accounts import Accounts
+from deployment_units.services.accounts.callers import Callers
+from deployment_units.services.accounts.entry import Resident
+from deployment_units.services.contacts import book
+from deployment_units.services.profiles import kept
+from deployment_units.services.profiles.disclosure import disclose
+from deployment_units.services.profiles.messages import (
+    card_to_proto,
+    reached_to_proto,
+    settings_to_proto,
+)
+from deployment_units.services.profiles.profile import Profile, Relation, Viewer
+from deployment_units.services.profiles.reaching import reach
+from deployment_units.services.profiles.requests import (
+    MAX_CHANGED,
+    accounts_of,
+    audience_of,
+    identifier_of,
+    label_of,
+    mode_of,
+    modes_of,
+    name_of,
+    page_size_of,
+)
+from homeport.api.communication.v1 import profile_pb2 as pb
+from homeport.api.communication.v1 import profile_pb2_grpc as pb_grpc
+
+NAME = "homeport.api.communication.v1.ProfileService"
+
+_Context = aio.ServicerContext[Any, Any]
+_Look = pb.GetProfileRequest | pb.ReachRequest
+
+
+class ProfileService(pb_grpc.ProfileServiceServicer):
+    """Servicer of one unit. wall_ms: Unix ms."""
+
+    def __init__(self, accounts: Accounts, callers: Callers, *, wall_ms: Callable[[], int]) -> None:
+        self._accounts = accounts
+        self._callers = callers
+        self._wall_ms = wall_ms
+
+    async def GetProfile(
+        self, request: pb.GetProfileRequest, context: _Context
+    ) -> pb.GetProfileResponse:
+        tenant, profile, viewer = self._look(request, context)
+        return card_to_proto(disclose(profile, viewer), tenant)
+
+    async def Reach(self, request: pb.ReachRequest, context: _Context) -> pb.ReachResponse:
+        _, profile, viewer = self._look(request, context)
+        asked = None if request.asked == pb.MODE_UNSPECIFIED else mode_of(request.asked, "asked")
+        wished = modes_of(request.preferred, "preferred")
+        return reached_to_proto(reach(profile, viewer, asked=asked, wished=wished), viewer)
+
+    async def GetSettings(self, request: pb.GetSettingsRequest, context: _Context) -> pb.Settings:
+        resident = self._resident(context)
+        read = partial(kept.read, account=resident.account)
+        return settings_to_proto(self._accounts.read(resident.tenant, resident.account, read))
+
+    async def UpdateProfile(
+        self, request: pb.UpdateProfileRequest, context: _Context
+    ) -> pb.Settings:
+        resident = self._resident(context)
+        name = name_of(request.name, "name") if request.HasField("name") else None
+        preferred = (
+            modes_of(request.preferred.modes, "preferred")
+            if request.HasField("preferred")
+            else None
+        )
+
+        def change(db: sqlite3.Connection, owner: int) -> None:
+            if name is not None:
+                kept.set_name(db, owner, name)
+            if preferred is not None:
+                kept.set_preferred(db, owner, preferred)
+
+        return await self._change(resident, change)
+
+    async def AddIdentifier(
+        self, request: pb.AddIdentifierRequest, context: _Context
+    ) -> pb.Settings:
+        resident = self._resident(context)
+        identifier = identifier_of(request.uri)
+        label = label_of(request.label)
+
+        def add(db: sqlite3.Connection, owner: int) -> None:
+            kept.add_identifier(db, owner, identifier.kind, identifier.uri, label)
+
+        return await self._change(resident, add)
+
+    async def RemoveIdentifier(
+        self, request: pb.RemoveIdentifierRequest, context: _Context
+    ) -> pb.Settings:
+        resident = self._resident(context)
+        uri = identifier_of(request.uri).uri
+        return await self._change(
+            resident, lambda db, owner: kept.remove_identifier(db, owner, uri)
+        )
+
+    async def SetDisclosure(
+        self, request: pb.SetDisclosureRequest, context: _Context
+    ) -> pb.Settings:
+        resident = self._resident(context)
+        uri = identifier_of(request.uri).uri
+        audience = audience_of(request.audience)
+        return await self._change(
+            resident, lambda db, owner: kept.set_disclosure(db, owner, uri, audience)
+        )
+
+    async def SetReachability(
+        self, request: pb.SetReachabilityRequest, context: _Context
+    ) -> pb.Settings:
+        resident = self._resident(context)
+        mode = mode_of(request.mode, "mode")
+        audience = audience_of(request.audience)
+        return await self._change(
+            resident, lambda db, owner: kept.set_reachability(db, owner, mode, audience)
+        )
+
+    async def ChangeContacts(
+        self, request: pb.ChangeContactsRequest, context: _Context
+    ) -> pb.ChangeContactsResponse:
+        resident = self._resident(context)
+        if len(request.add) + len(request.remove) > MAX_CHANGED:
+            raise InvalidInput("add", f"a request changes at most {MAX_CHANGED} contacts")
+        add, remove = accounts_of(request.add, "add"), accounts_of(request.remove, "remove")
+        if resident.account in add:
+            raise InvalidInput("add", "an account is no contact of its own")
+        if both := set(add) & set(remove):
+            raise InvalidInput("remove", f"{min(both)} is to be added and removed")
+        count = await self._accounts.change(
+            resident,
+            lambda db, owner: book.change(
+                db, owner, add=add, remove=remove, now_ms=self._wall_ms()
+            ),
+        )
+        return pb.ChangeContactsResponse(contacts=count)
+
+    async def ListContacts(
+        self, request: pb.ListContactsRequest, context: _Context
+    ) -> pb.ListContactsResponse:
+        resident = self._resident(context)
+        size = page_size_of(request.page_size)
+        after = check_client_id(request.after, "after") if request.after else ""
+        found = self._accounts.read(
+            resident.tenant,
+            resident.account,
+            lambda db, owner: book.page(db, owner, after=after, most=size + 1),
+        )
+        return pb.ListContactsResponse(contacts=found[:size], more=len(found) > size)
+
+    def _resident(self, context: _Context) -> Resident:
+        return self._callers.resident(context.invocation_metadata() or ())
+
+    async def _change(
+        self, resident: Resident, change: Callable[[sqlite3.Connection, int], None]
+    ) -> pb.Settings:
+        """Changes the resident's profile; what it is then."""
+
+        def whole(db: sqlite3.Connection, owner: int) -> Profile:
+            change(db, owner)
+            return kept.read(db, owner, resident.account)
+
+        return settings_to_proto(await self._accounts.change(resident, whole))
+
+    def _look(self, request: _Look, context: _Context) -> tuple[str, Profile, Viewer]:
+        """Whose profile it is, of which tenant, and who looks at it, all as of one commit."""
+        caller = self._callers.caller(context.invocation_metadata() or ())
+        if request.viewer:
+            check_client_id(request.viewer, "viewer")
+        if isinstance(caller, Introduction):
+            if request.viewer or request.as_stranger:
+                raise InvalidInput("viewer", "an introduction says itself who the viewer is")
+            who = caller.viewer
+        elif request.viewer and request.as_stranger:
+            raise InvalidInput("viewer", "name a viewer, or ask as a stranger")
+        elif request.as_stranger:
+            who = ""
+        else:
+            who = request.viewer or caller.account
+
+        def whole(db: sqlite3.Connection, owner: int) -> tuple[Profile, Viewer]:
+            relation = _relation(db, owner, caller.account, who)
+            return kept.read(db, owner, caller.account), Viewer(account=who, relation=relation)
+
+        return caller.tenant, *self._accounts.read(caller.tenant, caller.account, whole)
+
+
+def _relation(db: sqlite3.Connection, owner: int, account: str, viewer: str) -> Relation:
+    """What the viewer is to the account, whose rows are the owner's."""
+    if viewer == account:
+        return Relation.OWNER
+    if viewer and book.knows(db, owner, viewer):
+        return Relation.CONTACT
+    return Relation.STRANGER

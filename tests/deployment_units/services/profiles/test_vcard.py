@@ -1,0 +1,84 @@
+"""vCards as other address books read them: RFC 6350's lines, escapes and folding."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from control_plane.identifiers.identifier import IdentifierKind
+from deployment_units.services.profiles.disclosure import ProfileCard
+from deployment_units.services.profiles.profile import ProfileIdentifier
+from deployment_units.services.profiles.vcard import vcard
+
+
+def card(name: str = "", *identifiers: ProfileIdentifier, account: str = "anna") -> ProfileCard:
+    return ProfileCard(account=account, name=name, identifiers=identifiers, modes=())
+
+
+def unfolded(text: str) -> list[str]:
+    """Its lines, as RFC 6350, 3.2 has them read."""
+    assert text.endswith("\r\n")
+    lines = text[:-2].split("\r\n")
+    assert all(len(line.encode()) <= 75 for line in lines)
+    whole: list[str] = []
+    for line in lines:
+        if line.startswith(" "):
+            whole[-1] += line[1:]
+        else:
+            whole.append(line)
+    return whole
+
+
+def read(value: str) -> str:
+    """A text from its escaped form (RFC 6350, 3.4)."""
+    found, letters = "", iter(value)
+    for letter in letters:
+        if letter == "\\":
+            letter = next(letters)
+            letter = {"n": "\n", "N": "\n"}.get(letter, letter)
+        found += letter
+    return found
+
+
+def test_a_card_with_everything() -> None:
+    kinds = IdentifierKind
+    whole = vcard(
+        card(
+            "Anna, von; B\\C",
+            ProfileIdentifier(kind=kinds.EMAIL, uri="mailto:a%25b@x.example", label="Work"),
+            ProfileIdentifier(kind=kinds.PHONE, uri="tel:+442079460301", label="private"),
+            ProfileIdentifier(kind=kinds.SIP, uri="sip:a@x.example", label="desk"),
+            ProfileIdentifier(kind=kinds.XMPP, uri="xmpp:a@x.example"),
+        ),
+        tenant="talk",
+    )
+    assert unfolded(whole) == [
+        "BEGIN:VCARD",
+        "VERSION:4.0",
+        "UID:homeport:talk:anna",
+        "FN:Anna\\, von\\; B\\\\C",
+        "EMAIL;TYPE=work:a%b@x.example",
+        "TEL;VALUE=uri;TYPE=home:tel:+442079460301",
+        "IMPP:sip:a@x.example",
+        "IMPP:xmpp:a@x.example",
+        "END:VCARD",
+    ]
+
+
+def test_a_card_has_a_name_even_where_the_profile_has_none() -> None:
+    assert "FN:anna é" in unfolded(vcard(card(account="anna é"), tenant="t"))
+
+
+@given(
+    st.text(max_size=300),
+    st.text(st.characters(exclude_characters="\r", exclude_categories=("Cs",)), max_size=300),
+)
+def test_no_text_ends_its_line_or_begins_another(account: str, name: str) -> None:
+    lines = unfolded(
+        vcard(card(name, account=account.encode("utf-8", "ignore").decode()), tenant="t")
+    )
+    assert len(lines) == 5
+    assert [line.partition(":")[0] for line in lines] == ["BEGIN", "VERSION", "UID", "FN", "END"]
+    shown = "".join(one for one in name if one == "\n" or (one >= " " and one != "\x7f"))
+    if shown and name:
+        assert read(lines[3].removeprefix("FN:")) == shown

@@ -1,0 +1,88 @@
+"""A unit with accounts as tests use it: its database, its profiles, and tickets for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from control_plane.identity.admission import TicketVerifier
+from control_plane.identity.introductions import IntroductionIssuer
+from control_plane.identity.keyring import KeyRing, new_epoch
+from control_plane.identity.tickets import TicketIssuer
+from deployment_units.services.accounts.accounts import Accounts
+from deployment_units.services.accounts.callers import Callers
+from deployment_units.services.accounts.staying import Home, Staying
+from deployment_units.services.contacts import book
+from deployment_units.services.profiles import kept
+from deployment_units.services.profiles.service import ProfileService
+from deployment_units.services.state.accounts import AccountState
+from deployment_units.services.state.database import UnitDatabase
+from deployment_units.services.state.owners import Owner
+from tests.support.account_parts import Ticking
+from tests.support.fakes.call_context import FakeContext
+
+NOW = 1_800_000_000.0
+TENANT = "talk"
+MOST_BYTES = 100_000
+
+
+def an_issuer(now: float = NOW) -> TicketIssuer:
+    return TicketIssuer(KeyRing(epochs=(new_epoch(1, now=now, random=os.urandom),)))
+
+
+class AccountUnit:
+    """now: Unix seconds, by which it goes; home: what it knows of where accounts live."""
+
+    def __init__(self, unit_id: str, folder: Path, issuer: TicketIssuer, now: float = NOW) -> None:
+        self.unit_id = unit_id
+        self.issuer = issuer
+        self.now = now
+        self.home = Home.HERE
+        self.homes: dict[str, Home] = {}  # of accounts for which it is another
+        self.ticking = Ticking()
+        self.database = UnitDatabase(folder, (book.PART, kept.PART), monotonic=self.ticking)
+        self.verifier = TicketVerifier(unit_id, issuer.keys_for(unit_id))
+        self.state = AccountState(self.database, wall_ms=self.wall_ms, most_bytes=MOST_BYTES)
+        self.accounts = Accounts(self.database, wall_ms=self.wall_ms, most_bytes=MOST_BYTES)
+        self.staying = Staying(self.database, self._whereabouts, wall_ms=self.wall_ms)
+        callers = Callers(unit_id, self.verifier, wall=lambda: self.now)
+        self.profiles = ProfileService(self.accounts, callers, wall_ms=self.wall_ms)
+
+    def wall_ms(self) -> int:
+        return int(self.now * 1000)
+
+    def by_ticket(
+        self, account: str, epoch: int = 1, *, tenant: str = TENANT, first_ms: int = 0
+    ) -> FakeContext:
+        """A call with a ticket for this unit."""
+        return FakeContext(
+            self.issuer.issue(
+                self.unit_id, tenant, account, epoch, self.now, 3600.0, first_ms=first_ms
+            )
+        )
+
+    def by_introduction(
+        self, account: str, viewer: str = "", epoch: int = 1, *, tenant: str = TENANT
+    ) -> FakeContext:
+        """A call with an introduction to an account at this unit."""
+        return FakeContext(
+            IntroductionIssuer(self.issuer).make(
+                self.unit_id, tenant, account, epoch, self.now, viewer=viewer
+            )
+        )
+
+    def _whereabouts(self, owner: Owner) -> Home:
+        return self.homes.get(owner.account, self.home)
+
+
+@asynccontextmanager
+async def account_unit(
+    folder: Path, unit_id: str = "u", issuer: TicketIssuer | None = None, now: float = NOW
+) -> AsyncIterator[AccountUnit]:
+    unit = AccountUnit(unit_id, folder, issuer or an_issuer(now), now)
+    try:
+        yield unit
+    finally:
+        await unit.database.close()
