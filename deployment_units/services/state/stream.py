@@ -1,4 +1,4 @@
-"""The stream of an account: all that a unit keeps of it, as bytes that another unit can take over.
+"""The account stream: all of an account that a unit keeps, as bytes that another unit takes over.
 
     magic "homeport-account", version (1 byte)
     frames: length of what follows (4 bytes, big-endian), kind (1 byte), content in MessagePack
@@ -21,6 +21,7 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 
 from control_plane.errors import DataLoss, Refused
+from control_plane.printable import quoted
 from deployment_units.services.state.parts import MAX_ROW_BYTES, Part, Row, Table
 
 MAGIC = b"homeport-account"
@@ -164,21 +165,24 @@ class StreamReader:
     def _begin_part(self, name: str, version: int) -> None:
         if self._part is not None and name <= self._part.name:
             raise DataLoss(
-                f"part {name!r} of the state is out of order; hand the client over again"
+                f"part {quoted(name)} of the state is out of order; hand the client over again"
             )
         part = self._parts.get(name)
         if part is None:
-            raise UnknownState(f"this unit does not keep {name}; upgrade it, or let it serve that")
+            raise UnknownState(
+                f"this unit does not keep {quoted(name)}; upgrade it, or let it serve that"
+            )
         if not 1 <= version <= part.version:
             raise UnknownState(
-                f"{name} is of version {version}, this unit reads {part.version}; upgrade this unit"
+                f"{quoted(name)} is of version {version}, this unit reads {part.version}; "
+                "upgrade this unit"
             )
         self._part, self._version, self._table_name, self._last = part, version, "", None
 
     def _begin_table(self, name: str) -> None:
         if name <= self._table_name:
             raise DataLoss(
-                f"table {name!r} of the state is out of order; hand the client over again"
+                f"table {quoted(name)} of the state is out of order; hand the client over again"
             )
         self._table_name = name
 
@@ -200,7 +204,7 @@ class StreamReader:
         for table in part.tables:
             if table.name == name:
                 return table
-        raise UnknownState(f"this unit does not keep {name} of {part.name}; upgrade it")
+        raise UnknownState(f"this unit does not keep {quoted(name)} of {part.name}; upgrade it")
 
     def _in_order(self, table: Table, values: Row) -> ArrivingRow:
         key = (table.name, values[: table.key])

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor
@@ -29,6 +29,9 @@ DEFECTS = frozenset({
 # What grpc.aio says itself, in place of the status that came, where its write meets the end of the
 # call: no server's words. A defect of a server is in its log as well.
 CLIENTS_OWN = "Internal error from Core"
+
+
+Shown: TypeAlias = tuple[tuple[str, str], ...]
 
 
 class Method(NamedTuple):
@@ -67,15 +70,20 @@ def methods() -> list[Method]:
 
 
 async def call_often(
-    channel: grpc.aio.Channel, method: Method, *, calls: int, seed: int
+    channel: grpc.aio.Channel,
+    method: Method,
+    *,
+    calls: int,
+    seed: int,
+    shown: Shown = (),
 ) -> Answers:
-    """`calls` calls, the same ones for the same seed."""
+    """`calls` calls, the same ones for the same seed. shown: metadata of each."""
     answers, numbers = Answers(), iter(range(calls))
 
     async def one_after_another() -> None:
         for number in numbers:
             random = Random(f"{method.path} {seed} {number}")
-            await _call(channel, method, random, answers)
+            await _call(channel, method, random, answers, shown)
 
     streams = method.descriptor.client_streaming or method.descriptor.server_streaming
     at_once = STREAMS_AT_ONCE if streams else AT_ONCE
@@ -84,7 +92,7 @@ async def call_often(
 
 
 async def _call(
-    channel: grpc.aio.Channel, method: Method, random: Random, answers: Answers
+    channel: grpc.aio.Channel, method: Method, random: Random, answers: Answers, shown: Shown
 ) -> None:
     fuzzer, descriptor = MessageFuzzer(random), method.descriptor
     count = random.randint(0, 4) if descriptor.client_streaming else 1
@@ -93,7 +101,7 @@ async def _call(
         if descriptor.client_streaming or descriptor.server_streaming:
             await _stream(channel, method, sent, leaves=random.random() < 0.3)
         else:
-            await channel.unary_unary(method.path)(sent[0], timeout=ANSWER_S)
+            await channel.unary_unary(method.path)(sent[0], timeout=ANSWER_S, metadata=shown)
         code, details = grpc.StatusCode.OK, ""
     except grpc.aio.AioRpcError as error:
         code, details = error.code(), error.details() or ""

@@ -26,12 +26,14 @@ from homeport.api.datasharing.v1 import (
     rule_pb2_grpc,
 )
 from homeport.api.fleet.v1 import fleet_pb2, fleet_pb2_grpc
+from homeport.api.provisioning.v1 import provisioning_pb2, provisioning_pb2_grpc
 from homeport.api.unit.v1 import unit_pb2, unit_pb2_grpc
 from tests.support import servers
 from tests.support.data_sharing_server import SharingServer, submission
 from tests.support.fuzz.words import PLAN, RULES
 from tests.support.submissions import COFFEE, coffee, event, text, traffic
 
+PROFILES = "homeport.api.communication.v1.ProfileService"
 CALM = "calm"  # a tenant that no made-up request names
 WITHIN_S = 60.0
 TRANSPORTS = ("native", "grpcio")
@@ -62,6 +64,18 @@ class Services:
         with grpc.insecure_channel(self.agent) as channel:
             unit = unit_pb2_grpc.UnitServiceStub(channel)
             assert not unit.Admit(unit_pb2.AdmitRequest(ticket="x"), timeout=WITHIN_S).admitted
+
+    def shown(self, service: str) -> tuple[tuple[str, str], ...]:
+        """What a call to the service has to show to be looked at: a ticket for the unit."""
+        if service != PROFILES:
+            return ()
+        request = provisioning_pb2.ProvisionRequest(tenant="default", client_id="in mumbai")
+        request.position.latitude, request.position.longitude = 19.0, 72.8
+        with grpc.insecure_channel(self.provisioner) as channel:
+            stub = provisioning_pb2_grpc.ProvisioningServiceStub(channel)
+            home = stub.Provision(request, timeout=WITHIN_S)
+        assert home.assignment.unit_id == "mumbai"
+        return (("authorization", f"Bearer {home.ticket}"),)
 
     def tracebacks(self) -> list[str]:
         """Lines of the logs that tell of a defect."""
@@ -147,7 +161,8 @@ def _agent(folder: Path, server: str, log: Path) -> Iterator[tuple[subprocess.Po
     with log.open("w") as sink:
         process = subprocess.Popen(
             [sys.executable, "-m", "deployment_units.agent", f"--units={units}",
-             f"--server={server}", f"--ready-file={ready}"],
+             f"--server={server}", f"--ready-file={ready}", "--accounts",
+             f"--state-dir={folder / 'accounts'}"],
             stdout=sink, stderr=sink,
         )  # fmt: skip
     try:

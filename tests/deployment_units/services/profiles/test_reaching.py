@@ -85,7 +85,7 @@ def test_reached_by(profile, viewer, asked, wished, expected) -> None:
         assert (found.mode, found.identifier) == expected
 
 
-def test_each_mode_that_was_looked_at_says_whose_wish_it_was_and_what_came_of_it() -> None:
+def test_each_mode_says_who_named_it_and_what_came_of_it() -> None:
     profile = anna(CLAIMED, open_to={Mode.IN_APP: NOBODY, Mode.MAIL: CONTACTS})
     found = reach(profile, STRANGER, asked=Mode.IN_APP, wished=(Mode.TEXT, Mode.IN_APP))
     assert isinstance(found, NotReachable)
