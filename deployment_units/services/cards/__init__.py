@@ -1,0 +1,1 @@
+"""Cards: elements and buttons inside a message, checked, rendered and pressed; pure."""
