@@ -73,6 +73,8 @@ def _checked(one: CardInput, given: Any) -> str | Flaw:
         return _wrong(one, "it is not UTF-8")
     if one.kind is not InputKind.TEXT:
         value = value.strip()
+    if _is_toggle(one) and not value:
+        value = one.choices[1].value
     if one.required and _is_nothing(one, value):
         message = one.error or f"{quoted(one.name)} has to be filled in"
         return _flaw(one.id, FlawReason.INPUT_MISSING, message)

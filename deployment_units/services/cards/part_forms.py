@@ -37,10 +37,10 @@ class PartForm:
     def __init__(self, type_: str, schema: Mapping[str, Any]) -> None:
         self.type = type_
         definitions = schema["$defs"]
-        self._names = definitions[type_]["properties"]
+        self.properties: Mapping[str, Any] = definitions[type_]["properties"]
         self._spellings = {
             name: {str(one).casefold(): one for one in values}
-            for name, one in self._names.items()
+            for name, one in self.properties.items()
             if (values := _enum(one, definitions))
         }
         self._validator = jsonschema_rs.Draft202012Validator(
@@ -58,7 +58,7 @@ class PartForm:
     def flaws(self, pointer: str, part: Mapping[str, Any]) -> Iterator[Flaw]:
         """Everything that is wrong with a part in normal form, but for what it contains."""
         for name in part:
-            if name not in self._names:
+            if name not in self.properties:
                 yield self._no_property(pointer, name)
             elif name in _HOST_SPECIFIC:
                 yield Flaw(
@@ -90,7 +90,7 @@ class PartForm:
                 reason=FlawReason.TEMPLATE,
                 message=f"{quoted(name)} belongs to a template; {_FILL_IN}",
             )
-        near = get_close_matches(name[:40], self._names, n=1)
+        near = get_close_matches(name[:40], self.properties, n=1)
         remedy = f"did you mean {quoted(near[0])}?" if near else "leave it out"
         return Flaw(
             pointer=where,
