@@ -19,6 +19,7 @@ from console.cli.commands import (
     apps,
     audit,
     backups,
+    cards,
     clients,
     decisions,
     deliveries,
@@ -79,6 +80,7 @@ app.add_typer(decisions.dlq, name="dlq", rich_help_panel="Data sharing")
 app.add_typer(platforms.app, name="platforms", rich_help_panel="Data sharing")
 app.add_typer(rules.app, name="rules", rich_help_panel="Data sharing")
 app.add_typer(plans.app, name="plans", rich_help_panel="Data sharing")
+app.add_typer(cards.app, name="cards", rich_help_panel="Messages")
 app.add_typer(deliveries.app, name="deliveries", rich_help_panel="Messages")
 app.add_typer(audit.app, name="audit", rich_help_panel="Look into things")
 app.add_typer(geo.app, name="geo", rich_help_panel="Look into things")

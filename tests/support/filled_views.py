@@ -26,6 +26,7 @@ from console.cli.views import (
     audit,
     backtest,
     backups,
+    cards,
     decisions,
     deliveries,
     enrolment,
@@ -173,6 +174,15 @@ def identifier_document() -> dict[str, Any]:
     }
 
 
+def card_document(*, accepted: bool) -> dict[str, Any]:
+    if not accepted:
+        flaw = {"pointer": f"/body/0/{CLIENT}", "reason": "HOST_SPECIFIC", "message": TEXT}
+        return {"accepted": False, "flaws": [flaw, flaw]}
+    action = {"id": CLIENT, "title": TEXT, "once": "viewer", "enabled": True, "inputs": [CLIENT]}
+    asked = {"id": CLIENT, "kind": "Input.Text", "name": TEXT, "required": True}
+    return {"accepted": True, "actions": [action], "inputs": [asked]}
+
+
 def delivery_plan(no_route: str | None = None) -> dict[str, Any]:
     step = {"channel": "in_app", "address": CLIENT, "at": "2026-11-28T12:00:00Z",
             "deadline": "2026-11-28T12:02:00Z"}  # fmt: skip
@@ -209,6 +219,8 @@ VIEWS: dict[Callable[..., Any], Make] = {
         [filled_with_long_texts(tenancy_pb2.TicketKeyEpoch())]
     ),
     deliveries.converted_view: lambda: deliveries.converted_view(converted_content()),
+    cards.flaws_table: lambda: cards.flaws_table(card_document(accepted=False)["flaws"]),
+    cards.card_view: lambda: cards.card_view(card_document(accepted=True)),
     deliveries.plan_view: lambda: deliveries.plan_view(delivery_plan()),
     identifiers.explained: lambda: identifiers.explained(identifier_document()),
     move_jobs.jobs_table: lambda: move_jobs.jobs_table(

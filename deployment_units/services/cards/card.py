@@ -41,7 +41,7 @@ class InputKind(StrEnum):
     CHOICES = "Input.ChoiceSet"
 
 
-class FlawReason(StrEnum):
+class CardFlawReason(StrEnum):
     """Why a card, an input or a reply is refused. UPPER_SNAKE, for programs; never change."""
 
     NOT_JSON = "NOT_JSON"
@@ -66,11 +66,11 @@ class FlawReason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Flaw:
+class CardFlaw:
     """One thing that is wrong, for the author to mend."""
 
     pointer: str  # JSON Pointer (RFC 6901) into what was given; empty: all of it
-    reason: FlawReason
+    reason: CardFlawReason
     message: str  # one sentence: what is wrong, and what would do
 
     def __str__(self) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from control_plane.printable import why_unreadable
-from deployment_units.services.cards.card import MAX_BYTES, MAX_DEPTH, Flaw, FlawReason
+from deployment_units.services.cards.card import MAX_BYTES, MAX_DEPTH, CardFlaw, CardFlawReason
 from deployment_units.services.cards.pointers import below
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -20,7 +20,7 @@ _MOST_VALUES = MAX_BYTES // 2  # no value in JSON and what parts it from the nex
 
 def read_value(
     given: bytes | str | Mapping[str, Any], *, most_depth: int = MAX_DEPTH
-) -> Any | Flaw:
+) -> Any | CardFlaw:
     """The value of a JSON text, or a value that was read already, within the bounds."""
     if isinstance(given, Mapping):
         return _depth_flaw(given, most_depth) or _size_flaw(given) or given
@@ -41,7 +41,7 @@ def read_value(
     return _depth_flaw(value, most_depth) or value
 
 
-def _depth_flaw(value: Any, most_depth: int) -> Flaw | None:
+def _depth_flaw(value: Any, most_depth: int) -> CardFlaw | None:
     """Where a value is nested too deep, or has more parts than any within the size."""
     todo, seen = [("", value, 1)], 0
     while todo:
@@ -58,7 +58,7 @@ def _depth_flaw(value: Any, most_depth: int) -> Flaw | None:
     return None
 
 
-def _size_flaw(value: Mapping[str, Any]) -> Flaw | None:
+def _size_flaw(value: Mapping[str, Any]) -> CardFlaw | None:
     try:
         size = len(json.dumps(value, allow_nan=False, ensure_ascii=False).encode())
     except (TypeError, ValueError, UnicodeError) as error:
@@ -70,27 +70,27 @@ def _no_number(word: str) -> NoReturn:
     raise ValueError(f"{word} is no number of JSON")
 
 
-def _not_json(why: str) -> Flaw:
-    return Flaw(
+def _not_json(why: str) -> CardFlaw:
+    return CardFlaw(
         pointer="",
-        reason=FlawReason.NOT_JSON,
+        reason=CardFlawReason.NOT_JSON,
         message=f"this is not JSON: {why}",
     )
 
 
-def _too_large(size: int | None) -> Flaw:
+def _too_large(size: int | None) -> CardFlaw:
     has = "more values than fit into that" if size is None else f"{size:,} bytes"
-    return Flaw(
+    return CardFlaw(
         pointer="",
-        reason=FlawReason.TOO_LARGE,
+        reason=CardFlawReason.TOO_LARGE,
         message=f"it has {has}; at most {MAX_BYTES:,} bytes of JSON are taken",
     )
 
 
-def _too_deep(pointer: str, most_depth: int) -> Flaw:
-    return Flaw(
+def _too_deep(pointer: str, most_depth: int) -> CardFlaw:
+    return CardFlaw(
         pointer=pointer,
-        reason=FlawReason.TOO_DEEP,
+        reason=CardFlawReason.TOO_DEEP,
         message=f"objects and lists are nested deeper than {most_depth} levels; "
         "put less inside each other",
     )

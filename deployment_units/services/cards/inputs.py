@@ -18,9 +18,9 @@ from control_plane.printable import quoted
 from deployment_units.services.cards.card import (
     Card,
     CardAction,
+    CardFlaw,
+    CardFlawReason,
     CardInput,
-    Flaw,
-    FlawReason,
     InputKind,
 )
 from deployment_units.services.cards.pointers import below
@@ -35,24 +35,24 @@ _TIME = re.compile(r"[0-9]{2}:[0-9]{2}\Z")
 
 def check_inputs(
     card: Card, action: CardAction, values: Mapping[str, Any]
-) -> dict[str, str] | list[Flaw]:
+) -> dict[str, str] | list[CardFlaw]:
     """The value of each input that goes with an action, by id; or every flaw, each with a
     pointer into `values`."""
     if len(values) > len(action.inputs) or any(one not in action.inputs for one in values):
         unknown = next(str(one) for one in values if one not in action.inputs)
-        return [_flaw(unknown, FlawReason.UNKNOWN_INPUT, _unknown(action, unknown))]
+        return [_flaw(unknown, CardFlawReason.UNKNOWN_INPUT, _unknown(action, unknown))]
     found: dict[str, str] = {}
-    flaws: list[Flaw] = []
+    flaws: list[CardFlaw] = []
     for one in card.inputs_of(action):
         value = _checked(one, values.get(one.id))
-        if isinstance(value, Flaw):
+        if isinstance(value, CardFlaw):
             flaws.append(value)
         elif value:
             found[one.id] = value
     size = sum(len(one.encode(errors="replace")) for one in found.values())
     if not flaws and size > MAX_VALUES_BYTES:
         why = f"the values have {size:,} bytes together; at most {MAX_VALUES_BYTES:,}"
-        flaws.append(Flaw(pointer="", reason=FlawReason.TOO_LARGE, message=why))
+        flaws.append(CardFlaw(pointer="", reason=CardFlawReason.TOO_LARGE, message=why))
     return flaws or found
 
 
@@ -62,7 +62,7 @@ def _unknown(action: CardAction, name: str) -> str:
     return f"there is no input {quoted(name)} here; {said}"
 
 
-def _checked(one: CardInput, given: Any) -> str | Flaw:
+def _checked(one: CardInput, given: Any) -> str | CardFlaw:
     """The value; empty: none."""
     value = one.value if given is None else _text(one, given)
     if value is None:
@@ -77,7 +77,7 @@ def _checked(one: CardInput, given: Any) -> str | Flaw:
         value = one.choices[1].value
     if one.required and _is_nothing(one, value):
         message = one.error or f"{quoted(one.name)} has to be filled in"
-        return _flaw(one.id, FlawReason.INPUT_MISSING, message)
+        return _flaw(one.id, CardFlawReason.INPUT_MISSING, message)
     if not value:
         return value
     why = _why_wrong(one, value)
@@ -201,9 +201,9 @@ def _encodable(text: str) -> bool:
     return True
 
 
-def _wrong(one: CardInput, why: str) -> Flaw:
-    return _flaw(one.id, FlawReason.INPUT_VALUE, f"{quoted(one.name)}: {why}")
+def _wrong(one: CardInput, why: str) -> CardFlaw:
+    return _flaw(one.id, CardFlawReason.INPUT_VALUE, f"{quoted(one.name)}: {why}")
 
 
-def _flaw(name: str, reason: FlawReason, message: str) -> Flaw:
-    return Flaw(pointer=below("", name), reason=reason, message=message)
+def _flaw(name: str, reason: CardFlawReason, message: str) -> CardFlaw:
+    return CardFlaw(pointer=below("", name), reason=reason, message=message)

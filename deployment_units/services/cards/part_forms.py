@@ -17,7 +17,7 @@ from typing import Any
 import jsonschema_rs
 
 from control_plane.printable import printable_json, quoted
-from deployment_units.services.cards.card import Flaw, FlawReason
+from deployment_units.services.cards.card import CardFlaw, CardFlawReason
 from deployment_units.services.cards.pointers import below
 
 _HOST_SPECIFIC = {
@@ -55,15 +55,15 @@ class PartForm:
                 found[name] = spellings.get(found[name].casefold(), found[name])
         return found
 
-    def flaws(self, pointer: str, part: Mapping[str, Any]) -> Iterator[Flaw]:
+    def flaws(self, pointer: str, part: Mapping[str, Any]) -> Iterator[CardFlaw]:
         """Everything that is wrong with a part in normal form, but for what it contains."""
         for name in part:
             if name not in self.properties:
                 yield self._no_property(pointer, name)
             elif name in _HOST_SPECIFIC:
-                yield Flaw(
+                yield CardFlaw(
                     pointer=below(pointer, name),
-                    reason=FlawReason.HOST_SPECIFIC,
+                    reason=CardFlawReason.HOST_SPECIFIC,
                     message=f"{quoted(name)} is for some hosts alone: {_HOST_SPECIFIC[name]}",
                 )
         for error in self._validator.iter_errors(dict(part)):
@@ -71,30 +71,30 @@ class PartForm:
 
     def _form_flaw(
         self, pointer: str, part: Mapping[str, Any], error: jsonschema_rs.ValidationError
-    ) -> Flaw:
+    ) -> CardFlaw:
         path = error.instance_path
-        reason, message = FlawReason.FORM, _sentence(error.message)
+        reason, message = CardFlawReason.FORM, sentence(error.message)
         if len(path) == 1 and (spellings := self._spellings.get(str(path[0]))):
             value = part[str(path[0])]
             message = f"{quoted(value)} is none of {', '.join(spellings.values())}"
             if isinstance(value, str) and _EXPRESSION in value:
-                reason = FlawReason.TEMPLATE
+                reason = CardFlawReason.TEMPLATE
                 message = f"{quoted(value)} belongs to a template; {_FILL_IN}"
-        return Flaw(pointer=below(pointer, *path), reason=reason, message=message)
+        return CardFlaw(pointer=below(pointer, *path), reason=reason, message=message)
 
-    def _no_property(self, pointer: str, name: str) -> Flaw:
+    def _no_property(self, pointer: str, name: str) -> CardFlaw:
         where = below(pointer, name)
         if name in _TEMPLATE_WORDS:
-            return Flaw(
+            return CardFlaw(
                 pointer=where,
-                reason=FlawReason.TEMPLATE,
+                reason=CardFlawReason.TEMPLATE,
                 message=f"{quoted(name)} belongs to a template; {_FILL_IN}",
             )
         near = get_close_matches(name[:40], self.properties, n=1)
         remedy = f"did you mean {quoted(near[0])}?" if near else "leave it out"
-        return Flaw(
+        return CardFlaw(
             pointer=where,
-            reason=FlawReason.FORM,
+            reason=CardFlawReason.FORM,
             message=f"{self.type} has no property {quoted(name)} in Adaptive Cards 1.5; {remedy}",
         )
 
@@ -115,7 +115,8 @@ def _enum(schema: Any, definitions: Mapping[str, Any]) -> list[Any]:
     return [one for one in values if isinstance(one, str)]
 
 
-def _sentence(message: str) -> str:
+def sentence(message: str) -> str:
+    """The validator's words in one line, without a value of many."""
     line = printable_json(" ".join(message.split()))
     half = _MOST_WORDS // 2
     return line if len(line) <= _MOST_WORDS else f"{line[:half]} … {line[-half:]}"

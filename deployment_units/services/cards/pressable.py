@@ -19,10 +19,10 @@ from deployment_units.services.cards.card import (
     MAX_PATTERNS,
     Card,
     CardAction,
+    CardFlaw,
+    CardFlawReason,
     CardInput,
     Choice,
-    Flaw,
-    FlawReason,
     InputKind,
     Once,
 )
@@ -70,7 +70,7 @@ class Pressables:
             scope.inputs.remove(one.id)
         del self._inputs[inputs:]
 
-    def add_action(self, pointer: str, part: dict[str, Any], scope: Scope) -> Iterator[Flaw]:
+    def add_action(self, pointer: str, part: dict[str, Any], scope: Scope) -> Iterator[CardFlaw]:
         """An action that sends something. Yields what is wrong with it."""
         given = part.get("id")
         if given is not None:
@@ -79,7 +79,7 @@ class Pressables:
                 yield _taken(pointer, given, "action")
         self._actions.append(_Found(part, scope))
 
-    def add_input(self, pointer: str, part: Mapping[str, Any], scope: Scope) -> Iterator[Flaw]:
+    def add_input(self, pointer: str, part: Mapping[str, Any], scope: Scope) -> Iterator[CardFlaw]:
         """An input. Yields what is wrong with it."""
         found = read_input(part)
         yield from _id_flaws(pointer, found.id)
@@ -88,7 +88,7 @@ class Pressables:
             return
         if found.pattern and (why := self._pattern_flaw(found.pattern)):
             where = below(pointer, "regex")
-            yield Flaw(pointer=where, reason=FlawReason.PATTERN, message=why)
+            yield CardFlaw(pointer=where, reason=CardFlawReason.PATTERN, message=why)
         self._inputs.append((found, scope))
         scope.inputs.append(found.id)
 
@@ -180,19 +180,19 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _id_flaws(pointer: str, given: str) -> Iterator[Flaw]:
+def _id_flaws(pointer: str, given: str) -> Iterator[CardFlaw]:
     if not given or printable(given) != given or given != given.strip():
-        yield Flaw(
+        yield CardFlaw(
             pointer=below(pointer, "id"),
-            reason=FlawReason.FORM,
+            reason=CardFlawReason.FORM,
             message=f"{quoted(given)} is no id; take letters, digits and what can be seen",
         )
 
 
-def _taken(pointer: str, given: str, what: str) -> Flaw:
-    return Flaw(
+def _taken(pointer: str, given: str, what: str) -> CardFlaw:
+    return CardFlaw(
         pointer=below(pointer, "id"),
-        reason=FlawReason.ID_TAKEN,
+        reason=CardFlawReason.ID_TAKEN,
         message=f"another {what} of this card has the id {quoted(given)}; give each its own",
     )
 

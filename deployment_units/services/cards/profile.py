@@ -17,8 +17,8 @@ from deployment_units.services.cards.addresses import WebAddress, read_web_addre
 from deployment_units.services.cards.card import (
     MAX_FLAWS,
     Card,
-    Flaw,
-    FlawReason,
+    CardFlaw,
+    CardFlawReason,
 )
 from deployment_units.services.cards.card_text import read_value
 from deployment_units.services.cards.part_forms import part_forms
@@ -42,22 +42,22 @@ _VERSION = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})\Z")
 _LEFT_OUT = frozenset({"fallback", "requires", "speak", "backgroundImage", "iconUrl", "$schema"})
 
 
-def check(given: bytes | str | Mapping[str, Any]) -> Card | list[Flaw]:
+def check(given: bytes | str | Mapping[str, Any]) -> Card | list[CardFlaw]:
     """The card of a JSON text or of a value that was read already, or its flaws: one at least,
     50 at most, in the order of the document."""
     value = read_value(given)
-    if isinstance(value, Flaw):
+    if isinstance(value, CardFlaw):
         return [value]
     if not isinstance(value, Mapping) or value.get("type") != CARD:
         return [
-            Flaw(
+            CardFlaw(
                 pointer="/type" if isinstance(value, Mapping) and "type" in value else "",
-                reason=FlawReason.NOT_A_CARD,
+                reason=CardFlawReason.NOT_A_CARD,
                 message=f'this is no card: it does not say "type": "{CARD}"',
             )
         ]
     value = _for_old_readers(value)
-    if isinstance(value, Flaw):
+    if isinstance(value, CardFlaw):
         return [value]
     reading = _Reading()
     document = reading.part("", value, Places.CARD, Scope(), rescued=False)
@@ -74,7 +74,7 @@ class _Reading:
     """One pass over a document."""
 
     def __init__(self) -> None:
-        self.flaws: list[Flaw] = []
+        self.flaws: list[CardFlaw] = []
         self.pressables = Pressables()
 
     def part(
@@ -85,7 +85,7 @@ class _Reading:
         if place is Places.INLINE and isinstance(part, str):
             return part
         if not isinstance(part, Mapping):
-            self._flaw(pointer, FlawReason.FORM, f"{quoted(part)} is no {_what(place)}")
+            self._flaw(pointer, CardFlawReason.FORM, f"{quoted(part)} is no {_what(place)}")
             return None
         type_ = part.get("type", place.value.implied)
         hidden = _why_not_shown(pointer, part, type_, place)
@@ -107,7 +107,7 @@ class _Reading:
             return self.part(below(pointer, "fallback"), fallback, place, scope, rescued=rescued)
         if rescued:
             raise _GivesWay
-        if isinstance(hidden, Flaw):
+        if isinstance(hidden, CardFlaw):
             self.flaws.append(hidden)
         return None
 
@@ -161,30 +161,30 @@ class _Reading:
         if isinstance(address, WebAddress):
             found["url"] = address.url
         else:
-            self._flaw(below(pointer, "url"), FlawReason.ADDRESS, address)
+            self._flaw(below(pointer, "url"), CardFlawReason.ADDRESS, address)
 
-    def _flaw(self, pointer: str, reason: FlawReason, message: str) -> None:
-        self.flaws.append(Flaw(pointer=pointer, reason=reason, message=message))
+    def _flaw(self, pointer: str, reason: CardFlawReason, message: str) -> None:
+        self.flaws.append(CardFlaw(pointer=pointer, reason=reason, message=message))
 
 
 def _why_not_shown(
     pointer: str, part: Mapping[str, Any], type_: Any, place: Places
-) -> Flaw | bool | None:
+) -> CardFlaw | bool | None:
     """Why a part gives way to its fallback; None: it does not. A flaw, where that is one if
     there is no fallback; True, where the part is left out."""
     if type_ == MEDIA and MEDIA in place.value.types:
-        return Flaw(
+        return CardFlaw(
             pointer=pointer,
-            reason=FlawReason.MEDIA,
+            reason=CardFlawReason.MEDIA,
             message="sound and pictures that move are not shown; give it a fallback, such as a "
             "TextBlock, or an Action.OpenUrl that leads there",
         )
     if type_ not in place.value.types:
         said = "says no type" if type_ in ("", None) else f"is {quoted(type_)}"
         known = ", ".join(place.value.types)
-        return Flaw(
+        return CardFlaw(
             pointer=below(pointer, "type") if "type" in part else pointer,
-            reason=FlawReason.TYPE,
+            reason=CardFlawReason.TYPE,
             message=f"the {_what(place)} {said}; one is of {known}, or has a fallback",
         )
     requires = part.get("requires")
@@ -204,7 +204,7 @@ def _met(requires: Mapping[str, Any]) -> bool:
     return True
 
 
-def _for_old_readers(card: Mapping[str, Any]) -> Mapping[str, Any] | Flaw:
+def _for_old_readers(card: Mapping[str, Any]) -> Mapping[str, Any] | CardFlaw:
     """The card itself; of one that is too new, what it says in its place."""
     said = card.get("version", "1.5")
     version = _version(said)
@@ -214,9 +214,9 @@ def _for_old_readers(card: Mapping[str, Any]) -> Mapping[str, Any] | Flaw:
     if version is not None and isinstance(instead, str) and instead:
         text = {"type": "TextBlock", "text": instead, "wrap": True}
         return {"type": CARD, "version": "1.5", "body": [text]}
-    return Flaw(
+    return CardFlaw(
         pointer="/version",
-        reason=FlawReason.VERSION,
+        reason=CardFlawReason.VERSION,
         message=f"the version is {quoted(said)}; cards are of 1.0 to 1.5, and newer ones need a "
         "`fallbackText`",
     )

@@ -9,17 +9,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
+from itertools import islice
 from typing import Any
 
 import jsonschema_rs
 
 from control_plane.printable import quoted
-from deployment_units.services.cards.card import MAX_DEPTH, MAX_FLAWS, Card, Flaw, FlawReason
+from deployment_units.services.cards.card import (
+    MAX_DEPTH,
+    MAX_FLAWS,
+    Card,
+    CardFlaw,
+    CardFlawReason,
+)
 from deployment_units.services.cards.card_text import read_value
+from deployment_units.services.cards.part_forms import sentence
 from deployment_units.services.cards.pointers import below
 from deployment_units.services.cards.profile import check
 
@@ -71,11 +79,33 @@ class Replace:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReplyNames:
-    """What a reply speaks of, for whoever reads that from a store, all at one revision."""
+class ReplyPart:
+    """One message of a reply, as its application said it. Empty: it did not say."""
 
-    conversations: frozenset[str]
-    messages: frozenset[str]
+    conversation: str
+    text: str
+    card: Card | None = None
+    in_reply_to: str = ""
+    replaces: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """A reply that is right in itself."""
+
+    parts: tuple[ReplyPart, ...]
+
+    @property
+    def conversations(self) -> frozenset[str]:
+        """The ids of those it names, for whoever reads them from a store, at one revision."""
+        return frozenset(one.conversation for one in self.parts)
+
+    @property
+    def messages(self) -> frozenset[str]:
+        """The ids of the messages that it names, likewise."""
+        return frozenset(
+            name for one in self.parts for name in (one.in_reply_to, one.replaces) if name
+        )
 
 
 def is_reply(output: Any) -> bool:
@@ -83,113 +113,109 @@ def is_reply(output: Any) -> bool:
     return isinstance(output, Mapping) and output.get("schema") == SCHEMA
 
 
-def reply_flaws(output: Any) -> list[Flaw]:
-    """What is wrong with a reply in itself; empty: nothing."""
-    value = (
-        read_value(output, most_depth=MAX_DEPTH + _CARD_DEPTH)
-        if isinstance(output, Mapping)
-        else output
-    )
-    if isinstance(value, Flaw):
+def read_reply(output: Any) -> Reply | list[CardFlaw]:
+    """A reply from an output, or from its JSON text; or everything that is wrong with it in
+    itself, its cards included."""
+    value = output
+    if isinstance(output, Mapping | str | bytes):
+        value = read_value(output, most_depth=MAX_DEPTH + _CARD_DEPTH)
+    if isinstance(value, CardFlaw):
         return [value]
-    found = [
-        Flaw(
+    flaws = [
+        CardFlaw(
             pointer=below("", *error.instance_path),
-            reason=FlawReason.FORM,
-            message=f"{error.message[:240]} ({SCHEMA})",
+            reason=CardFlawReason.FORM,
+            message=f"{sentence(error.message)} ({SCHEMA})",
         )
-        for error in _form().iter_errors(value)
+        for error in islice(_form().iter_errors(value), MAX_FLAWS)
     ]
-    return found[:MAX_FLAWS]
-
-
-def reply_names(output: Mapping[str, Any]) -> ReplyNames:
-    """Of a reply that has no flaws in itself."""
-    messages = output["messages"]
-    return ReplyNames(
-        conversations=frozenset(one["conversation"] for one in messages),
-        messages=frozenset(
-            one[name] for one in messages for name in ("in_reply_to", "replaces") if name in one
-        ),
-    )
+    if flaws:
+        return flaws
+    parts = []
+    for number, one in enumerate(value["messages"]):
+        card = check(one["card"]) if "card" in one else None
+        if isinstance(card, list):
+            flaws += [
+                replace(each, pointer=f"/messages/{number}/card{each.pointer}") for each in card
+            ]
+            continue
+        parts.append(
+            ReplyPart(
+                conversation=one["conversation"],
+                text=one["text"],
+                card=card,
+                in_reply_to=one.get("in_reply_to", ""),
+                replaces=one.get("replaces", ""),
+            )
+        )
+    return flaws[:MAX_FLAWS] or Reply(parts=tuple(parts))
 
 
 def reply(
     outcome: Outcome, conversations: Mapping[str, OpenConversation]
-) -> list[NewMessage | Replace] | list[Flaw]:
+) -> list[NewMessage | Replace] | list[CardFlaw]:
     """The messages of a reply, in its order, or every flaw that it has. conversations: by id,
-    those of `reply_names` that the application is part of; one that is missing is refused."""
-    if flaws := reply_flaws(outcome.output):
-        return flaws
-    found: list[NewMessage | Replace] = []
+    those that the reply names and the application is part of; one that is missing is refused."""
+    read = read_reply(outcome.output)
+    if isinstance(read, list):
+        return read
+    flaws: list[CardFlaw] = []
     replaced: set[str] = set()
-    for number, one in enumerate(outcome.output["messages"]):
-        where = below("/messages", number)
-        flaws += _name_flaws(where, one, conversations.get(one["conversation"]), replaced)
-        card = check(one["card"]) if "card" in one else None
-        if isinstance(card, list):
-            flaws += [
-                Flaw(
-                    pointer=f"{where}/card{each.pointer}",
-                    reason=each.reason,
-                    message=each.message,
-                )
-                for each in card
-            ]
-        elif not flaws:
-            found.append(_message(outcome, number, one, card))
-    return flaws[:MAX_FLAWS] or found
+    for number, one in enumerate(read.parts):
+        where = f"/messages/{number}"
+        flaws += _name_flaws(where, one, conversations.get(one.conversation), replaced)
+    return flaws or [_message(outcome, number, one) for number, one in enumerate(read.parts)]
 
 
 def _name_flaws(
-    where: str, one: Mapping[str, Any], talk: OpenConversation | None, replaced: set[str]
-) -> Iterator[Flaw]:
+    where: str, one: ReplyPart, talk: OpenConversation | None, replaced: set[str]
+) -> Iterator[CardFlaw]:
     if talk is None:
-        name = quoted(one["conversation"])
-        yield Flaw(
-            pointer=below(where, "conversation"),
-            reason=FlawReason.CONVERSATION,
-            message=f"the application is in no conversation {name}; answer in the one that the "
-            "message or the press came from",
+        yield CardFlaw(
+            pointer=f"{where}/conversation",
+            reason=CardFlawReason.CONVERSATION,
+            message=f"the application is in no conversation {quoted(one.conversation)}; answer in "
+            "the one that the message or the press came from",
         )
         return
-    answered = one.get("in_reply_to")
-    if answered is not None and answered not in talk.messages | talk.own:
-        yield Flaw(
-            pointer=below(where, "in_reply_to"),
-            reason=FlawReason.CONVERSATION,
-            message=f"there is no message {quoted(answered)} in that conversation",
+    if one.in_reply_to and one.in_reply_to not in talk.messages | talk.own:
+        yield CardFlaw(
+            pointer=f"{where}/in_reply_to",
+            reason=CardFlawReason.CONVERSATION,
+            message=f"there is no message {quoted(one.in_reply_to)} in that conversation",
         )
-    old = one.get("replaces")
-    if old is None:
+    if not one.replaces:
         return
-    why = "" if old in talk.own else "is no message of this application in that conversation"
-    if old in replaced:
+    why = ""
+    if one.replaces not in talk.own:
+        why = "is no message of this application in that conversation"
+    elif one.replaces in replaced:
         why = "is replaced by this reply already; send one revision at a time"
     if why:
-        yield Flaw(
-            pointer=below(where, "replaces"),
-            reason=FlawReason.REPLACES,
-            message=f"{quoted(old)} {why}",
+        yield CardFlaw(
+            pointer=f"{where}/replaces",
+            reason=CardFlawReason.REPLACES,
+            message=f"{quoted(one.replaces)} {why}",
         )
-    replaced.add(old)
+    replaced.add(one.replaces)
 
 
-def _message(
-    outcome: Outcome, number: int, one: Mapping[str, Any], card: Card | None
-) -> NewMessage | Replace:
+def _message(outcome: Outcome, number: int, one: ReplyPart) -> NewMessage | Replace:
     id_ = message_id(outcome, number)
-    conversation, text = one["conversation"], one["text"]
-    if "replaces" in one:
+    if one.replaces:
         return Replace(
-            id=id_, message=one["replaces"], conversation=conversation, text=text, card=card
+            id=id_,
+            message=one.replaces,
+            conversation=one.conversation,
+            text=one.text,
+            card=one.card,
         )
     return NewMessage(
         id=id_,
-        conversation=conversation,
-        text=text,
-        card=card,
-        in_reply_to=one.get("in_reply_to", ""),
+        conversation=one.conversation,
+        text=one.text,
+        card=one.card,
+        in_reply_to=one.in_reply_to,
     )
 
 

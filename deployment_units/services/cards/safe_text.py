@@ -9,6 +9,7 @@ isolates left open become a character that can be seen (Unicode TR 36, UAX 9).
 from __future__ import annotations
 
 import re
+import unicodedata
 
 from control_plane.printable import printable
 
@@ -18,6 +19,7 @@ _REPLACEMENT = "\ufffd"
 _KEPT = re.compile(f"([{_MARKS}\n\t])")
 _ISOLATE = re.compile(f"[{_OPENS}{_CLOSES}]")
 _FIRST_STRONG, _POP = "\u2068", "\u2069"
+_FROM_THE_RIGHT = frozenset({"R", "AL", "AN", "RLI", "FSI"})
 _MAX_NESTING = 60  # isolates that are counted; UAX 9 stops at 125 levels
 
 
@@ -33,9 +35,15 @@ def safe_line(text: str) -> str:
 
 
 def isolated(text: str) -> str:
-    """A text that is safe already, shut off from what stands beside it in the same line: where
-    it is not ASCII, between FSI and PDI."""
-    return text if text.isascii() else f"{_FIRST_STRONG}{text}{_POP}"
+    """A text that is safe already, shut off from what stands beside it in the same line: between
+    FSI and PDI, where anything in it is read from the right."""
+    return f"{_FIRST_STRONG}{text}{_POP}" if _turns(text) else text
+
+
+def _turns(text: str) -> bool:
+    return not text.isascii() and any(
+        unicodedata.bidirectional(one) in _FROM_THE_RIGHT for one in text
+    )
 
 
 def _pieces(line: str) -> list[str]:

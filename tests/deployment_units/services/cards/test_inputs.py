@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployment_units.services.cards.card import Card, FlawReason
+from deployment_units.services.cards.card import Card, CardFlawReason
 from deployment_units.services.cards.inputs import MAX_VALUE, check_inputs
 from tests.support.cards import card_of, submit
 
@@ -105,7 +105,7 @@ def test_a_value_that_will_do(card: Card, given_: Any, expected: str | None) -> 
 def test_a_value_that_will_not_do(card: Card, given_: Any, reason: str) -> None:
     flaws = checked(card, {} if given_ is None else {"a": given_})
     assert isinstance(flaws, list)
-    assert [(one.reason, one.pointer) for one in flaws] == [(FlawReason(reason), "/a")]
+    assert [(one.reason, one.pointer) for one in flaws] == [(CardFlawReason(reason), "/a")]
 
 
 def test_the_author_says_what_is_wrong() -> None:
@@ -120,7 +120,7 @@ def test_nothing_is_taken_that_the_button_does_not_send() -> None:
     )
     flaws = check_inputs(card, card.actions[1], {"a": "x"})
     assert isinstance(flaws, list)
-    assert [(one.reason, one.pointer) for one in flaws] == [(FlawReason.UNKNOWN_INPUT, "/a")]
+    assert [(one.reason, one.pointer) for one in flaws] == [(CardFlawReason.UNKNOWN_INPUT, "/a")]
     assert check_inputs(card, card.actions[0], {"a": "x"}) == {"a": "x"}
 
 
@@ -135,7 +135,7 @@ def test_all_values_together_are_bounded() -> None:
     inputs = [{"type": "Input.Text", "id": f"a{n}"} for n in range(3)]
     card = card_of(*inputs, actions=[submit()])
     flaws = checked(card, {f"a{n}": "é" * 2_000 for n in range(3)})
-    assert [one.reason for one in flaws] == [FlawReason.TOO_LARGE]
+    assert [one.reason for one in flaws] == [CardFlawReason.TOO_LARGE]
 
 
 _any = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.text())

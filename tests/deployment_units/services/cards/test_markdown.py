@@ -132,5 +132,6 @@ def test_isolates_are_closed_in_every_line(text: str) -> None:
 
 def test_a_text_in_one_line() -> None:
     assert safe_line("a\nb\tc") == "a b c"
-    assert isolated("abc") == "abc"
+    assert isolated("abc €") == "abc €"
+    assert isolated("a \u2067b\u2069") == "\u2068a \u2067b\u2069\u2069"
     assert isolated("שלום") == "\u2068שלום\u2069"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployment_units.services.cards.card import MAX_BYTES, MAX_DEPTH, Card, FlawReason, Once
+from deployment_units.services.cards.card import MAX_BYTES, MAX_DEPTH, Card, CardFlawReason, Once
 from deployment_units.services.cards.part_forms import part_forms
 from deployment_units.services.cards.parts import CONTENTS, Places
 from deployment_units.services.cards.profile import check
@@ -94,7 +94,7 @@ def test_what_is_refused_says_where_and_why(document: Any, reason: str, pointer:
             continue
         flaws = check(given_as)
         assert isinstance(flaws, list)
-        assert [(one.reason, one.pointer) for one in flaws] == [(FlawReason(reason), pointer)]
+        assert [(one.reason, one.pointer) for one in flaws] == [(CardFlawReason(reason), pointer)]
         assert flaws[0].message
 
 
@@ -114,7 +114,7 @@ def test_what_is_refused_says_where_and_why(document: Any, reason: str, pointer:
 def test_what_is_not_json_is_refused(text: bytes | str) -> None:
     flaws = check(text)
     assert isinstance(flaws, list)
-    assert [one.reason for one in flaws] == [FlawReason.NOT_JSON]
+    assert [one.reason for one in flaws] == [CardFlawReason.NOT_JSON]
 
 
 @pytest.mark.parametrize(
@@ -128,13 +128,13 @@ def test_what_is_not_json_is_refused(text: bytes | str) -> None:
 def test_nesting_is_bounded_before_it_is_followed(text: str) -> None:
     flaws = check(text)
     assert isinstance(flaws, list)
-    assert flaws[0].reason in (FlawReason.TOO_DEEP, FlawReason.NOT_JSON)
+    assert flaws[0].reason in (CardFlawReason.TOO_DEEP, CardFlawReason.NOT_JSON)
 
 
 def test_a_value_is_bounded_before_it_is_written() -> None:
     flaws = check(document_of(*[text_block("") for _ in range(200_000)]))
     assert isinstance(flaws, list)
-    assert [one.reason for one in flaws] == [FlawReason.TOO_LARGE]
+    assert [one.reason for one in flaws] == [CardFlawReason.TOO_LARGE]
 
 
 def test_as_deep_as_may_be() -> None:

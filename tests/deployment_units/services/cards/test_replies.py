@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployment_units.services.cards.card import MAX_DEPTH, FlawReason
+from deployment_units.services.cards.card import MAX_DEPTH, Card, CardFlawReason
+from deployment_units.services.cards.profile import check
 from deployment_units.services.cards.replies import (
     SCHEMA,
     NewMessage,
     OpenConversation,
     Outcome,
     Replace,
+    Reply,
     is_reply,
     message_id,
+    read_reply,
     reply,
-    reply_flaws,
-    reply_names,
 )
 from tests.support.cards import document_of, submit, text_block
 
@@ -105,7 +110,7 @@ def test_a_reply_that_is_wrong_sends_nothing(output: Any, reason: str, pointer: 
     if reason != "FORM" and isinstance(output, dict):
         output = {**output, "messages": [*output["messages"], good]}
     flaws = reply(outcome_of(output), TALKS)
-    assert [(one.reason, one.pointer) for one in flaws] == [(FlawReason(reason), pointer)]
+    assert [(one.reason, one.pointer) for one in flaws] == [(CardFlawReason(reason), pointer)]
 
 
 def test_a_card_may_be_as_deep_in_a_reply_as_alone() -> None:
@@ -113,7 +118,7 @@ def test_a_card_may_be_as_deep_in_a_reply_as_alone() -> None:
     for _ in range((MAX_DEPTH - 3) // 2):
         inside = {"type": "Container", "items": [inside]}
     message = {"conversation": "c1", "text": "a", "card": document_of(inside)}
-    assert reply_flaws(output_of(message)) == []
+    assert isinstance(read_reply(output_of(message)), Reply)
     assert len(reply(outcome_of(output_of(message)), TALKS)) == 1
 
 
@@ -122,8 +127,10 @@ def test_a_reply_names_what_has_to_be_read() -> None:
         {"conversation": "c1", "text": "a", "in_reply_to": "m1"},
         {"conversation": "c2", "text": "a", "replaces": "m2"},
     )
-    names = reply_names(output)
-    assert (names.conversations, names.messages) == ({"c1", "c2"}, {"m1", "m2"})
+    for given_as in (output, json.dumps(output)):
+        read = read_reply(given_as)
+        assert isinstance(read, Reply)
+        assert (read.conversations, read.messages) == ({"c1", "c2"}, {"m1", "m2"})
 
 
 def test_an_outcome_that_is_read_twice_makes_the_same_messages() -> None:
@@ -168,3 +175,14 @@ _json = st.recursive(
 def test_any_output_is_read(output: Any) -> None:
     for whole in (output, output_of(output), output_of({"conversation": "c1", "text": "a"})):
         assert isinstance(reply(outcome_of(whole), TALKS), list)
+
+
+def test_the_published_schema_and_the_example_are_ours() -> None:
+    docs = Path(__file__).parents[4] / "docs" / "reference"
+    package = files("deployment_units.services.cards")
+    assert (docs / "reply.schema.json").read_text() == (
+        package.joinpath("reply.schema.json").read_text()
+    )
+    card, answer = re.findall(r"```json\n(.*?)```", (docs / "cards.md").read_text(), re.S)
+    assert isinstance(check(card), Card)
+    assert isinstance(read_reply(answer), Reply)

@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from deployment_units.services.cards.card import MAX_BYTES, Card, Flaw, FlawReason
+from deployment_units.services.cards.card import MAX_BYTES, Card, CardFlaw, CardFlawReason
 from deployment_units.services.cards.html_form import to_html
 from deployment_units.services.cards.profile import check
 from deployment_units.services.cards.text_form import to_text
@@ -23,12 +23,15 @@ PACKED = "cards/adaptive-cards-samples.tar.xz"
 SCHEMA = "schemas/1.5.0/adaptive-card.json"
 # What their schema takes and we do not, and why that is right.
 REFUSED = {
-    "Templates/Scenarios/StockUpdate.template.json": (FlawReason.TEMPLATE, "no card, a template"),
-    "v1.1/Elements/ColumnSet.SelectAction.json": (FlawReason.ADDRESS, "opens ms-cortana:"),
-    "v1.2/Tests/Action.DuplicateIds.json": (FlawReason.ID_TAKEN, "made to be refused"),
-    "v1.2/Tests/Action.NestedDuplicateIds.json": (FlawReason.ID_TAKEN, "made to be refused"),
+    "Templates/Scenarios/StockUpdate.template.json": (
+        CardFlawReason.TEMPLATE,
+        "no card, a template",
+    ),
+    "v1.1/Elements/ColumnSet.SelectAction.json": (CardFlawReason.ADDRESS, "opens ms-cortana:"),
+    "v1.2/Tests/Action.DuplicateIds.json": (CardFlawReason.ID_TAKEN, "made to be refused"),
+    "v1.2/Tests/Action.NestedDuplicateIds.json": (CardFlawReason.ID_TAKEN, "made to be refused"),
 }
-ALWAYS_RIGHT = {FlawReason.MEDIA, FlawReason.HOST_SPECIFIC, FlawReason.TOO_LARGE}
+ALWAYS_RIGHT = {CardFlawReason.MEDIA, CardFlawReason.HOST_SPECIFIC, CardFlawReason.TOO_LARGE}
 
 
 @cache
@@ -80,7 +83,7 @@ def test_each_is_shown_or_refused_with_a_pointer_to_the_reason() -> None:
 
 
 def test_nothing_that_their_schema_takes_is_refused_but_for_what_we_say() -> None:
-    wrong: dict[str, list[Flaw]] = {}
+    wrong: dict[str, list[CardFlaw]] = {}
     valid = 0
     for name, content in cards().items():
         document = json.loads(content.decode("utf-8-sig"))
@@ -105,7 +108,7 @@ def test_those_that_are_too_large_are() -> None:
         name
         for name in large
         if isinstance(found := check(cards()[name]), list)
-        and found[0].reason is FlawReason.TOO_LARGE
+        and found[0].reason is CardFlawReason.TOO_LARGE
     }
     assert refused == large
 

@@ -19,7 +19,7 @@ from tests.support.cards import card_of, cards, coffee_card, submit, text_block,
 def test_a_card_in_lines() -> None:
     assert to_text(coffee_card()).split("\n") == [
         "Yirgacheffe, new harvest",
-        "Price: \u206814 €\u2069",
+        "Price: 14 €",
         "Bags: 1",
         "[1] Order (Bags)",
         "[2] Not now",
