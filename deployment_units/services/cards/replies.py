@@ -38,7 +38,7 @@ _TIME_BYTES, _CHANCE_BYTES = 6, 10  # of a ULID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class ApplicationOutcome:
     """What an instruction to an application came to."""
 
     tenant: str
@@ -152,7 +152,7 @@ def read_reply(output: Any) -> Reply | list[CardFlaw]:
 
 
 def reply(
-    outcome: Outcome, conversations: Mapping[str, OpenConversation]
+    outcome: ApplicationOutcome, conversations: Mapping[str, OpenConversation]
 ) -> list[NewMessage | Replace] | list[CardFlaw]:
     """The messages of a reply, in its order, or every flaw that it has. conversations: by id,
     those that the reply names and the application is part of; one that is missing is refused."""
@@ -200,7 +200,7 @@ def _name_flaws(
     replaced.add(one.replaces)
 
 
-def _message(outcome: Outcome, number: int, one: ReplyPart) -> NewMessage | Replace:
+def _message(outcome: ApplicationOutcome, number: int, one: ReplyPart) -> NewMessage | Replace:
     id_ = message_id(outcome, number)
     if one.replaces:
         return Replace(
@@ -219,7 +219,7 @@ def _message(outcome: Outcome, number: int, one: ReplyPart) -> NewMessage | Repl
     )
 
 
-def message_id(outcome: Outcome, number: int) -> bytes:
+def message_id(outcome: ApplicationOutcome, number: int) -> bytes:
     """Of one message of a reply: the outcome's time, and 80 bits of SHA-256 over tenant,
     application, instruction and place."""
     names = (outcome.tenant, outcome.application, outcome.instruction, str(number))

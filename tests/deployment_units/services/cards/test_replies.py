@@ -17,9 +17,9 @@ from deployment_units.services.cards.card import MAX_DEPTH, Card, CardFlawReason
 from deployment_units.services.cards.profile import check
 from deployment_units.services.cards.replies import (
     SCHEMA,
+    ApplicationOutcome,
     NewMessage,
     OpenConversation,
-    Outcome,
     Replace,
     Reply,
     is_reply,
@@ -39,8 +39,8 @@ def output_of(*messages: Any, **more: Any) -> dict[str, Any]:
     return {"schema": SCHEMA, "messages": list(messages), **more}
 
 
-def outcome_of(output: Any) -> Outcome:
-    return Outcome(
+def outcome_of(output: Any) -> ApplicationOutcome:
+    return ApplicationOutcome(
         tenant="talk",
         application="roastery",
         instruction="i1",

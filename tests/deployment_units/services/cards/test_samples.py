@@ -25,7 +25,7 @@ SCHEMA = "schemas/1.5.0/adaptive-card.json"
 REFUSED = {
     "Templates/Scenarios/StockUpdate.template.json": (
         CardFlawReason.TEMPLATE,
-        "no card, a template",
+        "a template",
     ),
     "v1.1/Elements/ColumnSet.SelectAction.json": (CardFlawReason.ADDRESS, "opens ms-cortana:"),
     "v1.2/Tests/Action.DuplicateIds.json": (CardFlawReason.ID_TAKEN, "made to be refused"),
