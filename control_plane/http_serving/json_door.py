@@ -19,12 +19,12 @@ from typing import Any, Final
 
 from aiohttp import hdrs, web
 
-from control_plane.errors import InvalidInput, ServiceError
+from control_plane.errors import ServiceError
 from control_plane.http_serving.cross_origin import CrossOrigin
 from control_plane.http_serving.in_process import CallFailed, InProcessContext, InProcessMethods
 from control_plane.http_serving.json_messages import dumped, read_message, to_json
 from control_plane.http_serving.large_bodies import LargeBodies
-from control_plane.http_serving.listener import certificate_of
+from control_plane.http_serving.listener import certificate_of, peer_of_request
 from control_plane.http_serving.request_parts import (
     metadata_of_request,
     one_header,
@@ -43,7 +43,6 @@ from control_plane.http_serving.unreadable_requests import BROKEN_BODY
 from control_plane.pacing import CoroutinePacer
 from control_plane.serving.errors_to_status import draining
 from control_plane.serving.peers import peer_group
-from control_plane.serving.tls_listener import peer_of
 
 log = logging.getLogger(__name__)
 
@@ -158,7 +157,7 @@ class JsonDoor:
         for name, field in route.headers.items():
             if shown := one_header(request, name):
                 fixed[field] = shown
-        peer = _peer(request)
+        peer = peer_of_request(request)
         await self._pacer.turn(peer_group(peer), peer)
         context = InProcessContext(
             peer=peer,
@@ -177,11 +176,11 @@ class JsonDoor:
         if len(body) <= INLINE_BYTES:
             read_message(body, message, fixed)
         else:
-            await self._large.work(read_message, body, message, fixed)
+            await self._large.work(peer, read_message, body, message, fixed)
         answer = await self._methods.unary(route.method, message.SerializeToString(), context)
         content = _written(route, answer)
         if len(answer) > INLINE_BYTES:
-            return _ok(await self._large.work(content))
+            return _ok(await self._large.work(peer, content))
         return _ok(content())
 
 
@@ -214,11 +213,3 @@ def _document(request: web.Request, content: bytes, tag: str) -> web.Response:
     if "*" in shown or tag in (one.removeprefix("W/") for one in shown):
         return web.Response(status=304, headers=headers)
     return web.Response(body=content, content_type="application/json", headers=headers)
-
-
-def _peer(request: web.Request) -> str:
-    """As gRPC writes it."""
-    address: Any = request.get_extra_info("peername")
-    if not isinstance(address, tuple):
-        raise InvalidInput("request", "this connection has ended")
-    return peer_of(address)

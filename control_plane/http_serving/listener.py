@@ -26,7 +26,7 @@ from control_plane.printable import why_failed
 from control_plane.serving.connection_limits import ConnectionLimits
 from control_plane.serving.connection_watch import ConnectionWatch
 from control_plane.serving.peer_identity import PeerIdentity, identity_of_certificate
-from control_plane.serving.tls_listener import listening_sockets
+from control_plane.serving.tls_listener import listening_sockets, peer_of
 
 KEEP_ALIVE_S = 75.0
 BACKLOG = 128
@@ -152,6 +152,15 @@ class HttpListener:
             logger=server_log(),
             keepalive_timeout=KEEP_ALIVE_S,
         )
+
+
+def peer_of_request(request: web.BaseRequest) -> str:
+    """The other end of its connection, as gRPC writes it. Raises InvalidInput where it has
+    ended."""
+    address: Any = request.get_extra_info("peername")
+    if not isinstance(address, tuple):
+        raise InvalidInput("request", "this connection has ended")
+    return peer_of(address)
 
 
 def certificate_of(request: web.BaseRequest) -> bytes:

@@ -27,7 +27,11 @@ from control_plane.errors import (
     Unavailable,
 )
 from control_plane.http_serving.large_bodies import LargeBodies
-from control_plane.http_serving.listener import HttpListener, identity_of_request
+from control_plane.http_serving.listener import (
+    HttpListener,
+    identity_of_request,
+    peer_of_request,
+)
 from control_plane.quotas.quotas import Quotas
 from control_plane.serving.connection_limits import ConnectionLimits
 from control_plane.serving.connection_watch import ConnectionWatch
@@ -156,7 +160,10 @@ class HttpEvents:
                 return error_response("INVALID_ARGUMENT", "body", said, 400)
         if kind == BATCH:
             # A megabyte that is no JSON takes a while to be told apart.
-            envelopes = await self._large.work(envelopes_from_batch, body)
+            async with asyncio.timeout(ANSWER_S):
+                envelopes = await self._large.work(
+                    peer_of_request(request), envelopes_from_batch, body
+                )
             count_events(self._quotas, whose.tenant, len(envelopes), len(body), request.remote)
             answers = await self._publish(whose.tenant, envelopes, whose.application)
             return web.json_response({"results": [_result(one) for one in answers]})

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from control_plane.errors import InvalidInput
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from provisioner.api import client_lines
 
@@ -36,3 +38,39 @@ async def test_reading_and_writing_wait_for_a_turn_before_each_few():
     assert turns == 26
     assert written.count(b"\n") == 100
     assert written.count(b"RESOURCE_EXHAUSTED") == 99
+
+
+@pytest.mark.parametrize(
+    ("body", "lines"),
+    [
+        pytest.param(b"a\nb", 2, id="no-break-at-the-end"),
+        pytest.param(b"a\r\n\r\n b \n\n", 2, id="empty-lines-are-none"),
+        pytest.param(b"a\n" * client_lines.MOST_LINES, client_lines.MOST_LINES, id="most"),
+        pytest.param(b"a\n\n" * client_lines.MOST_LINES, client_lines.MOST_LINES, id="apart"),
+    ],
+)
+def test_lines_that_are_taken(body, lines):
+    assert len(client_lines.split_lines(body)) == lines
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        pytest.param(b"", "0 lines", id="empty"),
+        pytest.param(b" \n\t\n", "0 lines", id="blank"),
+        pytest.param(b"a\n" * (client_lines.MOST_LINES + 1), "5,001 lines", id="too-many"),
+        pytest.param(b"a" + b"\n" * 10_001, "10,001 line breaks", id="breaks-alone"),
+    ],
+)
+def test_lines_that_are_refused(body, told):
+    with pytest.raises(InvalidInput, match=f"the body has {told}; send 1 to 5,000 lines"):
+        client_lines.split_lines(body)
+
+
+def test_a_megabyte_of_line_breaks_is_not_split():
+    class Unsplit(bytes):
+        def split(self, *arguments: object, **more: object) -> list[bytes]:
+            raise AssertionError("split")
+
+    with pytest.raises(InvalidInput):
+        client_lines.split_lines(Unsplit(b"\n" * client_lines.MOST_BYTES))
