@@ -7,6 +7,7 @@ instruction, so whoever sends them can say how far it has looked.
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -60,6 +61,8 @@ class StoredInstruction:
     reason: str
 
 
+log = logging.getLogger(__name__)
+
 _encode = msgspec.json.Encoder().encode
 _instruction = msgspec.json.Decoder(Instruction).decode
 _performed = msgspec.json.Decoder(Performed).decode
@@ -98,13 +101,20 @@ def get(db: sqlite3.Connection, instruction_id: str) -> StoredInstruction | None
     return _stored(row) if row else None
 
 
-def open_after(db: sqlite3.Connection, row: int, limit: int) -> list[StoredInstruction]:
-    """Instructions without outcome behind a row, in the order of their decisions."""
-    rows = db.execute(
+def open_after(db: sqlite3.Connection, row: int, limit: int) -> tuple[list[StoredInstruction], int]:
+    """Instructions without outcome behind a row, in the order of their decisions, and the last row
+    looked at; 0: there is none. One that cannot be read is left out, and logged."""
+    found, last = list[StoredInstruction](), 0
+    for one in db.execute(
         f"SELECT {_COLUMNS} FROM instructions WHERE state < 4 AND row > ? ORDER BY row LIMIT ?",
         (row, limit),
-    )
-    return [_stored(one) for one in rows]
+    ):
+        last = one[0]
+        try:
+            found.append(_stored(one))
+        except (ValueError, RecursionError) as error:  # msgspec's errors among them
+            log.error("leaving out instruction %d, which cannot be read: %s", last, error)
+    return found, last
 
 
 def open_applications(db: sqlite3.Connection, tenant: str) -> set[tuple[str, str]]:

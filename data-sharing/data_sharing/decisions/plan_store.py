@@ -14,6 +14,7 @@ import msgspec
 from control_plane.errors import NotFound
 from control_plane.printable import quoted
 from control_plane.sqlite.schema import Schema
+from data_sharing.decisions.due_turns import DueTable
 from data_sharing.plans.changes import ChangeRecord
 from data_sharing.plans.due_actions import advance
 from data_sharing.plans.plan import EventPlan
@@ -37,8 +38,13 @@ SCHEMA = Schema(
                  PRIMARY KEY (tenant, plan, version)) WITHOUT ROWID""",
             "CREATE INDEX plan_changes_by_id ON plan_changes (tenant, plan, id)",
         ),
+        (
+            """CREATE INDEX plans_of_tenant_by_time ON plans (tenant, next_ms, id)
+              WHERE next_ms IS NOT NULL""",
+        ),
     ),
 )
+PLANS = DueTable(name="plans", columns="tenant, id", time="next_ms", order="next_ms, tenant, id")
 MOST_IN_MEMORY = 50_000
 _encode = msgspec.msgpack.Encoder().encode
 _plan = msgspec.msgpack.Decoder(EventPlan).decode
@@ -193,7 +199,9 @@ def users(
 
 def due(db: sqlite3.Connection, now_ms: int, limit: int) -> list[tuple[str, str]]:
     """(tenant, id) of plans that have something to do, longest waiting first."""
-    rows = db.execute(
-        "SELECT tenant, id FROM plans WHERE next_ms <= ? ORDER BY next_ms LIMIT ?", (now_ms, limit)
-    )
-    return [(tenant, name) for tenant, name in rows.fetchall()]
+    return [(tenant, name) for tenant, name in PLANS.page(db, now_ms, limit)]
+
+
+def postpone(db: sqlite3.Connection, tenant: str, plan_id: str, *, to_ms: int) -> None:
+    """What the plan has to do is looked at again then."""
+    db.execute("UPDATE plans SET next_ms = ? WHERE tenant = ? AND id = ?", (to_ms, tenant, plan_id))

@@ -26,6 +26,7 @@ from control_plane.tracing.tracer import Tracer
 from data_sharing.database import Database
 from data_sharing.decisions import dead_letters, history, plan_store, worker_tables
 from data_sharing.decisions.decision_writer import DecisionCounts, DecisionWriter
+from data_sharing.decisions.due_work import DueWork
 from data_sharing.decisions.history import EventOutcomes
 from data_sharing.decisions.instruction_factory import InstructionFactory
 from data_sharing.decisions.plan_store import PlansAt, PlanStore
@@ -33,9 +34,8 @@ from data_sharing.decisions.write_batch import WriteBatch
 from data_sharing.event import Event
 from data_sharing.feeds.log_tables import accepted_ms_of
 from data_sharing.instruction import Cause
-from data_sharing.plans.due_actions import advance
 from data_sharing.rules.cell_cache import CellCache, CellId, decoded
-from data_sharing.rules.results import NO_RESULT, Timer
+from data_sharing.rules.results import NO_RESULT
 from data_sharing.rules.rule_health import ParkedCounts, RuleHealth
 from data_sharing.rules.ruleset import RuleSet
 from data_sharing.spans import begin_span, trace_within
@@ -43,8 +43,6 @@ from data_sharing.spans import begin_span, trace_within
 log = logging.getLogger(__name__)
 
 PARTITION = "0"  # of this store; there is one worker for all of it
-TIMERS_AT_ONCE = 64
-DUE_S = 0.025  # of one transaction for timers, and as much for plans, on the event loop's thread
 TICK_S = 0.1  # how late a timer may be noticed
 RETRY_S = 1.0
 MOST_PARKED_RULES = 1_000  # whose parked keys and producers are counted for metrics
@@ -68,7 +66,6 @@ class DecisionWorker:
     ) -> None:
         self._database = database
         self._wall_ms = wall_ms
-        self._monotonic = monotonic
         self._db: sqlite3.Connection | None = None
         self._state = CellCache(self._load)
         self.plans = PlanStore()
@@ -80,6 +77,16 @@ class DecisionWorker:
         self.parked: dict[tuple[str, str], ParkedCounts] = {}
         self._parked_known = False
         self._writer = DecisionWriter(self.plans, instructions, self.counts)
+        self._due_work = DueWork(
+            self._state,
+            self.plans,
+            self._writer,
+            self.counts,
+            rules=lambda: self.rules,
+            store_state=self._store_state,
+            forget=self.forget,
+            monotonic=monotonic,
+        )
         database.on_undo.append(self.forget)
 
     async def start(self) -> None:
@@ -274,51 +281,11 @@ class DecisionWorker:
         return True
 
     def _due(self, db: sqlite3.Connection, now_ms: int) -> None:
-        """In a transaction: what there is time for, one timer and one plan at least. The others
-        stay due."""
+        """In a transaction."""
         faultpoints.passing("decide.timers.before")
         self.join_transaction(db)
-        batch = WriteBatch()
-        until = self._monotonic() + DUE_S
-        for timer in worker_tables.due_timers(db, now_ms, TIMERS_AT_ONCE):
-            self._timer(db, batch, timer, now_ms)
-            if self._monotonic() >= until:
-                break
-        until = self._monotonic() + DUE_S
-        for tenant, plan_id in plan_store.due(db, now_ms, TIMERS_AT_ONCE):
-            self._advance_plan(db, batch, tenant, plan_id, now_ms)
-            if self._monotonic() >= until:
-                break
-        batch.write(db)
-        self._store_state(db)
+        self._due_work.do(db, now_ms)
         faultpoints.passing("decide.timers.after")
-
-    def _timer(self, db: sqlite3.Connection, batch: WriteBatch, timer: Timer, now_ms: int) -> None:
-        """A rule's timer comes back, once."""
-        worker_tables.drop_timers(db, [timer.id])
-        self.counts.late_seconds.observe(max(0, now_ms - timer.due_ms) / 1000.0)
-        _, accepted_ms = worker_tables.decided_to(db, timer.tenant)
-        at_ms = max(timer.due_ms, accepted_ms)  # the same whenever it is noticed
-        decided = self.rules.due(
-            timer,
-            now_ms=at_ms,
-            state=self._state,
-            plans=PlansAt(self.plans, at_ms),
-            explaining=True,
-        )
-        self._writer.timer(db, batch, timer, decided, at_ms=at_ms, now_ms=now_ms)
-
-    def _advance_plan(
-        self, db: sqlite3.Connection, batch: WriteBatch, tenant: str, plan_id: str, now_ms: int
-    ) -> None:
-        """Actions of a plan that fell due, each once: what has run is part of the plan."""
-        plan = self.plans.get(tenant, plan_id)
-        if plan is None:
-            return
-        advanced = advance(plan, now_ms=now_ms)
-        for due in advanced.due:
-            self._writer.action(db, batch, plan, due, now_ms)
-        self.plans.put(advanced.plan, None, now_ms=now_ms)
 
     async def expire_state(self, limit: int = 1_000) -> int:
         """Deletes cells that mean nothing any more; how many."""

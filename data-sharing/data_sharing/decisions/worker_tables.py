@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 
 from control_plane.sqlite.schema import Schema
+from data_sharing.decisions.due_turns import DueTable
 from data_sharing.rules.cell_cache import NEVER_MS, CellId, CellWrite, decoded
 from data_sharing.rules.results import Timer
 from data_sharing.rules.rule_health import RuleHealth
@@ -32,7 +33,14 @@ SCHEMA = Schema(
             "CREATE INDEX timers_by_time ON timers (due_ms, id)",
         ),
         ("CREATE INDEX cells_of_health ON cells (tenant, name) WHERE kind = 'health'",),
+        ("CREATE INDEX timers_of_tenant ON timers (tenant, due_ms, id)",),
     ),
+)
+TIMERS = DueTable(
+    name="timers",
+    columns="tenant, rule, kind, key, token, due_ms",
+    time="due_ms",
+    order="due_ms, id",
 )
 
 
@@ -147,9 +155,4 @@ def drop_timers(db: sqlite3.Connection, ids: Iterable[str]) -> None:
 
 def due_timers(db: sqlite3.Connection, now_ms: int, limit: int) -> list[Timer]:
     """Those whose time has come, in order."""
-    rows = db.execute(
-        "SELECT tenant, rule, kind, key, token, due_ms FROM timers WHERE due_ms <= ?"
-        " ORDER BY due_ms, id LIMIT ?",
-        (now_ms, limit),
-    )
-    return [Timer(*row) for row in rows.fetchall()]
+    return [Timer(*row) for row in TIMERS.page(db, now_ms, limit)]

@@ -23,11 +23,11 @@ class OutboxReader:
         """The next that may be sent; None: there is nothing further so far. Those that await
         approval are left out: whoever approves them hands them over."""
 
-        def page(db: sqlite3.Connection) -> list[StoredInstruction]:
+        def page(db: sqlite3.Connection) -> tuple[list[StoredInstruction], int]:
             return outbox.open_after(db, self._row, PAGE)
 
-        found = self._database.read(page)
-        if not found:
+        found, last = self._database.read(page)
+        if not last:
             return None
-        self._row = found[-1].row
+        self._row = last
         return [one for one in found if one.state is not InstructionState.AWAITING_APPROVAL]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from data_sharing.decisions import worker_tables
+from data_sharing.decisions.due_work import POSTPONED_MS
 from data_sharing.decisions.history import DecisionKind
 from data_sharing.event import Event
 from data_sharing.plans.plan import created
@@ -130,3 +131,59 @@ async def test_costly_timers_take_a_transaction_each_and_plans_have_their_turn(t
         assert [len(one) for one in kinds] == [2, 4, 6, 7, 8]
         fired = [one for one in harness.decisions() if one.kind is DecisionKind.RULE]
         assert sorted(one.causes[0].id for one in fired) == [f"e{n}" for n in range(5)]
+
+
+class RulesWithADefect(PoisonedRules):
+    """At the timers of one key."""
+
+    def due(self, timer, **others):
+        if timer.key == self._poison:
+            raise ZeroDivisionError(timer.key)
+        return self._rules.due(timer, **others)
+
+
+async def test_a_timer_that_cannot_be_decided_holds_up_nothing_and_is_tried_again(harness) -> None:
+    """Neither other timers nor plans; once the defect is gone, it counts as it was."""
+    harness.rules(LATER)
+    rules = harness.worker.rules
+    await harness.publish(*(event({"minutes": 45}, id=f"e{n}", key=f"k{n}") for n in range(5)))
+    harness.worker.replace_rules(RulesWithADefect(rules, "k2"))
+
+    def add_plan(db) -> None:
+        harness.worker.join_transaction(db)
+        plan = created(TENANT, parse_plan(PLAN.replace("{n}", "0")), harness.clock())
+        harness.worker.plans.put(plan, None, now_ms=harness.clock())
+
+    await harness.database.transact(add_plan)
+    harness.clock.now_ms = AT_MS
+    for _ in range(3):
+        await harness.worker.tick()
+    fired = [one.causes[0].id for one in harness.decisions() if one.kind is DecisionKind.RULE]
+    assert sorted(fired) == ["e0", "e1", "e3", "e4"]
+    assert [one.kind for one in harness.decisions()].count(DecisionKind.PLANNED) == 1
+    assert harness.worker.counts.failed >= 1
+    assert not await harness.worker.tick()
+    harness.worker.replace_rules(rules)
+    harness.clock.now_ms += POSTPONED_MS
+    assert await harness.worker.tick()
+    fired = [one.causes[0].id for one in harness.decisions() if one.kind is DecisionKind.RULE]
+    assert sorted(fired) == [f"e{n}" for n in range(5)]
+
+
+async def test_a_plan_that_cannot_be_read_holds_up_nothing(harness) -> None:
+    def add_plans(db) -> None:
+        harness.worker.join_transaction(db)
+        for n in range(3):
+            plan = created(TENANT, parse_plan(PLAN.replace("{n}", str(n))), harness.clock())
+            harness.worker.plans.put(plan, None, now_ms=harness.clock())
+        db.execute("UPDATE plans SET body = x'ff' WHERE id = 'wake-0'")
+        harness.worker.plans.forget()
+
+    await harness.database.transact(add_plans)
+    harness.clock.now_ms = AT_MS
+    while await harness.worker.tick():
+        assert len(harness.decisions()) <= 2
+    assert [one.kind for one in harness.decisions()] == [DecisionKind.PLANNED] * 2
+    harness.clock.now_ms += POSTPONED_MS
+    assert await harness.worker.tick()
+    assert len(harness.decisions()) == 2

@@ -30,7 +30,7 @@ def state(db: sqlite3.Connection, instruction_id: str = "i-1") -> InstructionSta
 
 
 def is_open(db: sqlite3.Connection) -> bool:
-    return bool(outbox.open_after(db, 0, 10))
+    return bool(outbox.open_after(db, 0, 10)[0])
 
 
 def done(db: sqlite3.Connection) -> None:
@@ -150,9 +150,9 @@ def test_a_renewed_one_has_a_new_deadline_a_further_attempt_and_no_outcome(db) -
 def test_open_ones_are_read_in_the_order_of_decisions_from_a_row_on(db) -> None:
     outbox.put_all(db, [(replace(RING, id=f"i-{n}"), False) for n in range(5)])
     outbox.end_without_outcome(db, "i-1", InstructionState.DEAD)
-    first = outbox.open_after(db, 0, 2)
+    first, last = outbox.open_after(db, 0, 2)
     assert [one.instruction.id for one in first] == ["i-0", "i-2"]
-    rest = outbox.open_after(db, first[-1].row, 10)
+    rest, _ = outbox.open_after(db, last, 10)
     assert [one.instruction.id for one in rest] == ["i-3", "i-4"]
 
 

@@ -49,3 +49,22 @@ async def test_a_page_of_approvals_alone_is_not_the_end(tmp_path: Path) -> None:
         reader = OutboxReader(harness.database)
         assert reader.read() == []
         assert reader.read() is None
+
+
+async def test_an_instruction_that_cannot_be_read_holds_up_no_other(tmp_path: Path, caplog) -> None:
+    """It stands in the database as it was; a page of such ones alone is not the end."""
+    bodies = (b"", b"\xff", b"[" * 9_000, b'{"id":"\xff"}', b"{}")
+    async with decision_harness(tmp_path) as harness:
+
+        def write(db) -> None:
+            outbox.put_all(db, [(replace(RING, id=f"i-{n}"), False) for n in range(2 * PAGE + 1)])
+            for number in range(PAGE + 1):
+                body = bodies[number % len(bodies)]
+                db.execute("UPDATE instructions SET body = ? WHERE id = ?", (body, f"i-{number}"))
+
+        await harness.database.transact(write)
+        reader, read = OutboxReader(harness.database), []
+        while (page := reader.read()) is not None:
+            read += [one.instruction.id for one in page]
+    assert read == [f"i-{n}" for n in range(PAGE + 1, 2 * PAGE + 1)]
+    assert len(caplog.records) == PAGE + 1
