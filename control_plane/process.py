@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 import tomllib
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from enum import IntEnum
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -31,6 +31,7 @@ from control_plane.service_manager import STOPPING, feed_watchdog, notify
 from control_plane.serving.tls import TlsFiles
 from control_plane.settings import problems_of
 from control_plane.telemetry.logs import log_as_json
+from control_plane.written_paths import check_written_file, check_written_folder
 
 
 class ExitCode(IntEnum):
@@ -52,6 +53,10 @@ class ProcessSettings(Protocol):
 
     @property
     def ready_file(self) -> Path | None: ...
+
+    def written_files(self) -> Iterable[tuple[str, Path | None]]: ...
+
+    def written_folders(self) -> Iterable[tuple[str, Path | None]]: ...
 
 
 S = TypeVar("S", bound=ProcessSettings)
@@ -95,7 +100,12 @@ def run_program(
         return ExitCode.WRONG_SETTINGS
     log_as_json(settings.log_level, settings.log_addresses)
     code = ExitCode.STOPPED
-    clear_ready_file(settings.ready_file)
+    try:
+        _check_written(settings)
+        clear_ready_file(settings.ready_file)
+    except InvalidInput as error:
+        _complain(program, str(error))
+        return ExitCode.WRONG_SETTINGS
     try:
         body(settings)
     except* ServiceError as errors:
@@ -106,6 +116,16 @@ def run_program(
     finally:
         clear_ready_file(settings.ready_file)
     return code
+
+
+def _check_written(settings: ProcessSettings) -> None:
+    """Raises InvalidInput for a path of the settings that cannot be written to."""
+    for name, path in settings.written_files():
+        if path is not None:
+            check_written_file(path, f"--{name.replace('_', '-')}")
+    for name, path in settings.written_folders():
+        if path is not None:
+            check_written_folder(path, f"--{name.replace('_', '-')}")
 
 
 def _show_config(program: str, report: Report, output: str) -> ExitCode:

@@ -106,6 +106,15 @@ class ServiceSettings(BaseSettings):
             sources.append(TomlConfigSettingsSource(settings_cls, toml_file=cls.toml))
         return tuple(sources)
 
+    def written_files(self) -> Iterator[tuple[str, Path | None]]:
+        """Subclasses say here which settings name files that the program makes, each with the file;
+        `written_folders`: which name folders."""
+        yield "ready_file", getattr(self, "ready_file", None)
+
+    def written_folders(self) -> Iterator[tuple[str, Path | None]]:
+        """See `written_files`."""
+        yield from ()
+
     def misfits(self) -> Iterator[str]:
         """Subclasses say here what does not go together, after what `super()` says."""
         yield from ()

@@ -26,6 +26,7 @@ from control_plane.serving.connection_settings import ConnectionSettings
 from control_plane.serving.server import Transport
 from control_plane.settings import read, said_by
 from control_plane.store.access_settings import StoreAccessSettings
+from control_plane.store.opening import StoreUrl
 from control_plane.telemetry.log_settings import LogSettings
 from control_plane.tracing.settings import TracingSettings
 
@@ -187,6 +188,12 @@ class Settings(
         if not host or not port.isdigit() or int(port) > 65535:
             raise ValueError(f"{quoted(value)} is not host:port")
         return value
+
+    def written_files(self) -> Iterator[tuple[str, Path | None]]:
+        """See ServiceSettings."""
+        yield from super().written_files()
+        yield "snapshot", self.snapshot
+        yield "store", StoreUrl.parse(self.store).path
 
     def misfits(self) -> Iterator[str]:
         """See ServiceSettings."""

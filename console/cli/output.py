@@ -14,11 +14,13 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from enum import StrEnum
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 
 from console.cli.markup import escape
 from console.cli.paragraphs import unfolded
-from control_plane.printable import printable_json, printable_lines
+from control_plane.errors import InvalidInput
+from control_plane.printable import printable_json, printable_lines, why_unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,6 +30,18 @@ if TYPE_CHECKING:
 
 UNFOLDED = 1 << 16  # columns; wider than any line
 Document: TypeAlias = Any  # what json.dumps takes
+
+
+def opened(path: Path, named: str) -> TextIO:
+    """A file that takes the place of one that is there, to be written as text and closed. named: by
+    what, such as `--file`. Raises InvalidInput."""
+    try:
+        return path.open("w", encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise InvalidInput(
+            named.lstrip("-"),
+            f"{named} {path} cannot be written: {why_unreadable(error)}; name another file",
+        ) from error
 
 
 class Format(StrEnum):

@@ -32,6 +32,7 @@ from console.local.stack_security import OPERATOR, StackSecurity
 from control_plane.fleet.file import read_fleet
 from control_plane.private_files import private_folder
 from control_plane.ready_file import clear_ready_file, write_ready_file
+from control_plane.written_paths import check_written_file, check_written_folder
 from homeport.local_stack import records_folder
 from provisioner.geo.database import GeoDatabase
 
@@ -59,6 +60,9 @@ def run_until_stopped(
     units = [unit.id for unit in read_fleet(options.units)]
     if options.geo is not None:
         GeoDatabase.open(options.geo)
+    check_written_folder(options.data_dir, "--data-dir")
+    if ready_file is not None:
+        check_written_file(ready_file, "--ready-file")
     if not insecure:
         options = secured(options, mutual=mutual)
     plan = plan_stack(options)

@@ -27,7 +27,7 @@ from control_plane.auth.tokens import Tokens, digest_of
 from control_plane.errors import AlreadyExists, InvalidInput, NotFound, Unavailable
 from control_plane.files import replace_file
 from control_plane.printable import quoted, why_unreadable
-from control_plane.private_files import private_folder
+from control_plane.written_paths import check_written_file
 
 LOCK_S = 10.0
 MOST_TTL_S = 10 * 366 * 86_400.0
@@ -194,8 +194,8 @@ class TokenEditor:
     @contextmanager
     def _edited(self, *, missing: bool = False) -> Iterator[Any]:
         """The document, written back after it was changed. Raises InvalidInput, Unavailable."""
+        check_written_file(self._path, "--tokens")
         try:
-            private_folder(self._path.parent)
             with self._locked():
                 document = self._read(missing=missing)
                 yield document

@@ -7,6 +7,7 @@ JSON.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -166,6 +167,16 @@ class Settings(
         if not host or not port.isdigit() or int(port) > 65535:
             raise ValueError(f"{quoted(value)} is not host:port")
         return value
+
+    def written_files(self) -> Iterator[tuple[str, Path | None]]:
+        """See ServiceSettings."""
+        yield from super().written_files()
+        if self.signing_key is not None and not os.path.exists(self.signing_key):
+            yield "signing_key", self.signing_key
+
+    def written_folders(self) -> Iterator[tuple[str, Path | None]]:
+        """See ServiceSettings."""
+        yield from (("data_dir", self.data_dir), ("compiled_dir", self.compiled_dir))
 
     def misfits(self) -> Iterator[str]:
         """See ServiceSettings."""

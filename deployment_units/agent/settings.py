@@ -92,6 +92,10 @@ class AgentSettings(ConnectionSettings, LogSettings):
         Path | None, Field(description="written as JSON once every unit is registered")
     ] = None
 
+    def written_folders(self) -> Iterator[tuple[str, Path | None]]:
+        """See ServiceSettings."""
+        yield "state_dir", self.state_dir
+
     def misfits(self) -> Iterator[str]:
         """See ServiceSettings."""
         yield from super().misfits()

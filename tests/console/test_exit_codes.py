@@ -12,6 +12,7 @@ import pytest
 from console.cli.common_options import with_common_options
 from console.cli.main import app
 from tests.support.command_line import CommandLine
+from tests.support.unwritable_paths import FILES, unwritable
 
 NOBODY = "127.0.0.1:1"
 FILE = "FILE"  # stands for the file that is missing or faulty
@@ -71,6 +72,15 @@ WRITTEN = {
     ("up", "data_dir"), ("up", "ready_file"), ("apps build", "into"), ("doctor", "data_dir"),
     ("tokens issue", "tokens"), ("audit export", "file"), ("backup store", "file"),
 }  # fmt: skip
+# How those of them that are not read first are called; `tokens` are read and written.
+WRITES: dict[tuple[str, str], list[str]] = {
+    ("up", "data_dir"): ["up", "--data-dir", FILE],
+    ("up", "ready_file"): ["up", "--ready-file", FILE],
+    ("apps build", "into"): ["apps", "build", "nowhere", "--into", FILE],
+    ("tokens issue", "tokens"): ["tokens", "issue", "a", "--role", "admin", "--tokens", FILE],
+    ("audit export", "file"): ["audit", "export", "--file", FILE],
+    ("backup store", "file"): ["backup", "store", FILE, "--store", "embedded:nowhere"],
+}
 # What is wrong with these only a server says.
 SAID_BY_SERVERS = {"apps submit", "rules apply", "plans create", "events publish"}
 
@@ -93,6 +103,30 @@ def test_every_option_that_names_a_file_is_tested_here() -> None:
         or (param.opts[0] == "--config" and words.startswith("store"))
     }
     assert found - WRITTEN == set(READS)
+    assert set(WRITES) == WRITTEN - {("doctor", "data_dir")}  # which looks for one, and makes none
+
+
+@pytest.mark.parametrize("kind", FILES)
+@pytest.mark.parametrize("case", WRITES, ids=" ".join)
+def test_a_path_that_cannot_be_written_to_exits_with_two(
+    cli: CommandLine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    case: tuple[str, str],
+    kind: str,
+) -> None:
+    """Before a server is asked, a stack is started, or an application is built. A folder is what a
+    data directory is, and a backup is put where nothing is (exit code 4)."""
+    if (case[1], kind) in {("data_dir", "a-folder"), ("file", "a-fifo")}:
+        return
+    monkeypatch.chdir(tmp_path)
+    path = unwritable(tmp_path, kind)
+    ran = cli(*[str(path) if word == FILE else word for word in WRITES[case]])
+    there = case[0] == "backup store" and kind in ("a-folder", "a-fifo")
+    assert (ran.code, ran.out) == (4 if there else 2, "")
+    assert "Traceback" not in ran.err
+    assert "Errno" not in ran.err
+    assert path.name[:20] in ran.err
 
 
 @pytest.mark.parametrize("case", READS, ids=" ".join)

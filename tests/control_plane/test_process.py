@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from control_plane.client_address import AddressDetail
 from control_plane.errors import FaultyFile, Refused
@@ -23,7 +23,9 @@ from control_plane.process import (
     stop_on_signals,
 )
 from control_plane.ready_file import write_ready_file
+from control_plane.settings import ServiceSettings
 from tests.support.certificates import Authority
+from tests.support.unwritable_paths import FILES, FOLDERS, unwritable
 
 
 @pytest.fixture(autouse=True)
@@ -36,11 +38,22 @@ def root_logger() -> Iterator[None]:
     root.setLevel(level)
 
 
-class Settings(BaseModel):
+class Settings(ServiceSettings):
+    """As a service has them, that makes a folder and another file."""
+
     log_level: str = "error"
     log_addresses: AddressDetail = AddressDetail.TRUNCATED
     ready_file: Path | None = None
     port: int = Field(default=1, ge=1)
+    snapshot: Path | None = None
+    data_dir: Path | None = None
+
+    def written_files(self) -> Iterator[tuple[str, Path | None]]:
+        yield from super().written_files()
+        yield "snapshot", self.snapshot
+
+    def written_folders(self) -> Iterator[tuple[str, Path | None]]:
+        yield "data_dir", self.data_dir
 
 
 def good(arguments: Sequence[str]) -> Settings:
@@ -180,3 +193,27 @@ def test_a_file_of_this_process_goes_when_it_ends_however_that_is(tmp_path: Path
 
     run_program("it", lambda arguments: Settings(ready_file=path), serve)
     assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "kind"),
+    [(name, kind) for name in ("ready_file", "snapshot") for kind in FILES]
+    + [("data_dir", kind) for kind in FOLDERS],
+)
+def test_a_path_that_cannot_be_written_to_is_told_before_anything_is_done(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], setting: str, kind: str
+) -> None:
+    path = unwritable(tmp_path, kind)
+    ran: list[Settings] = []
+    code = run_program("trial", lambda arguments: Settings(**{setting: path}), ran.append)
+    said = capsys.readouterr().err
+    assert (code, ran) == (ExitCode.WRONG_SETTINGS, [])
+    assert said.startswith(f"trial: --{setting.replace('_', '-')} {path}")
+    assert "name a" in said  # what to do
+    assert said.count("\n") == 1
+
+
+def test_a_folder_for_a_ready_file_is_made(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "homeport" / "ready.json"
+    assert run_program("trial", lambda arguments: Settings(ready_file=path), stop) == 0
+    assert path.parent.is_dir()

@@ -38,8 +38,11 @@ def build(
     """Builds an application's .wasm from its folder, with the language's own toolchain."""
     import hashlib
 
+    from control_plane.written_paths import check_written_file
     from data_sharing.runtimes.builder import build as build_it
 
+    if into is not None:
+        check_written_file(into, "--into")
     with busy(f"building {folder}"):
         built = build_it(folder, into)
     content = built.path.read_bytes()

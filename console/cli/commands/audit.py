@@ -161,11 +161,12 @@ def export(
     from contextlib import nullcontext
 
     from console.cli.calls.audit import AuditCalls
+    from console.cli.output import opened
 
     written = 0
     with (
         AuditCalls(_target(of, server, token, profile, ca)) as calls,
-        nullcontext(sys.stdout) if file is None else file.open("w", encoding="utf-8") as out,
+        nullcontext(sys.stdout) if file is None else opened(file, "--file") as out,
     ):
         for page in calls.pages():
             for record in page.records:

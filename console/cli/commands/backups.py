@@ -32,10 +32,15 @@ def backup_store(
 
     The file is a secret: it holds the ticket keys.
     """
+    import os
+
     from console.cli.calls.backups import backup as take
     from console.cli.calls.shard_stores import any_settings_of
     from console.cli.views.backups import backup_table
+    from control_plane.written_paths import check_written_file
 
+    if not os.path.lexists(file):  # else it is refused, whatever it is
+        check_written_file(file, "FILE")
     settings = any_settings_of(store, None, config)
     with busy("taking a backup"):
         done = take(settings, file)

@@ -111,6 +111,10 @@ class PlatformSettings(LogSettings, TracingSettings):
         except InvalidInput as error:
             raise ValueError(error.message) from error
 
+    def written_folders(self) -> Iterator[tuple[str, Path | None]]:
+        """See ServiceSettings."""
+        yield from (("data_dir", self.data_dir), ("compiled_dir", self.compiled_dir))
+
     def misfits(self) -> Iterator[str]:
         """See ServiceSettings."""
         yield from super().misfits()
