@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -12,6 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from control_plane import faultpoints
 from control_plane.identity.keyring import KeyRing, new_epoch
 from control_plane.identity.tickets import TicketIssuer
 from tests.support.fakes.fleet_service import FakeFleet
@@ -65,9 +67,11 @@ async def unit_agent(
     capacity: int = 1_000,
     arguments: Sequence[str] = (),
     killed: bool = False,
+    fault_point: str = "",
 ) -> AsyncIterator[str]:
     """The agent of one of the units that `servers` knows; where it answers.
-    It is told to end when the block does; `killed`: by SIGKILL, as a machine that is lost."""
+    It is told to end when the block does; `killed`: by SIGKILL, as a machine that is lost.
+    fault_point: label:n, where it kills itself; the block ends after that."""
     latitude, longitude, country = PLACES[unit]
     file, ready = folder / f"{unit}.yaml", folder / f"{unit}.json"
     ready.unlink(missing_ok=True)
@@ -79,6 +83,7 @@ async def unit_agent(
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "deployment_units.agent", f"--units={file}",
         f"--server={','.join(servers)}", f"--ready-file={ready}", "--ttl-s=3", *arguments,
+        env={**os.environ, faultpoints.VARIABLE: fault_point},
         stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     try:
@@ -87,5 +92,9 @@ async def unit_agent(
                 await asyncio.sleep(0.05)
         yield json.loads(ready.read_text())["units"][unit]
     finally:
-        process.kill() if killed else process.terminate()
-        await process.wait()
+        if fault_point:
+            async with asyncio.timeout(WAIT_S):
+                assert await process.wait() == -signal.SIGKILL
+        else:
+            process.kill() if killed else process.terminate()
+            await process.wait()
