@@ -54,6 +54,7 @@ class StackOptions:
     geo: Path | None = None
     workers: int = 1
     transport: str = "auto"
+    accounts: bool = False  # units keep accounts
     security: StackSecurity | None = None  # None: plain, and everybody may do all
 
 
@@ -164,7 +165,7 @@ def plan_stack(options: StackOptions) -> StackPlan:
                 f"--units={options.units}",
                 ReportedValue(SERVER, "grpc", prefix="--server="),
                 f"--listen={LOOPBACK}:0",
-                f"--state-dir={options.data_dir / 'units'}",
+                *_unit_state(options),
                 *_agent_security(options.security),
             ),
             ready_within_s=60.0,
@@ -181,6 +182,13 @@ def plan_stack(options: StackOptions) -> StackPlan:
     return StackPlan(
         programs=tuple(programs), ports={flag: port for flag, port in wanted.items() if port}
     )
+
+
+def _unit_state(options: StackOptions) -> tuple[str, ...]:
+    """What units keep; the one kind is never where the other was."""
+    if options.accounts:
+        return (f"--state-dir={options.data_dir / 'accounts'}", "--accounts")
+    return (f"--state-dir={options.data_dir / 'units'}",)
 
 
 def _server_security(security: StackSecurity | None) -> tuple[str, ...]:

@@ -68,6 +68,10 @@ def up(
         Path | None,
         typer.Option(help="Written as JSON once everything serves; gone once it stops."),
     ] = None,
+    accounts: Annotated[
+        bool,
+        typer.Option("--accounts", help="Units keep accounts, for `homeport accounts` to look at."),
+    ] = False,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Without TLS and tokens, for tools that have none.")
     ] = False,
@@ -115,6 +119,7 @@ def up(
         geo=geo,
         workers=workers,
         transport=transport,
+        accounts=accounts,
     )
     run_until_stopped(options, ready_file, insecure=insecure, mutual=mtls)
 

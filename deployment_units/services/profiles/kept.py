@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from control_plane.errors import NotFound, Refused
-from control_plane.identifiers.identifier import IdentifierKind
+from control_plane.identifiers.identifier import Identifier, IdentifierKind
 from control_plane.printable import quoted
 from control_plane.sqlite.schema import Schema
 from deployment_units.services.profiles.profile import (
@@ -38,6 +38,7 @@ class IdentifierRow(msgspec.Struct, array_like=True, frozen=True):
 
     uri: str
     kind: str
+    shown: str
     label: str
     proved_ms: int | None
 
@@ -66,7 +67,7 @@ PART = Part(
                 " audience TEXT NOT NULL, account TEXT NOT NULL,"
                 " PRIMARY KEY (owner, uri, audience, account)) WITHOUT ROWID",
                 "CREATE TABLE identifiers (owner INTEGER NOT NULL, uri TEXT NOT NULL,"
-                " kind TEXT NOT NULL, label TEXT NOT NULL, proved_ms INTEGER,"
+                " kind TEXT NOT NULL, shown TEXT NOT NULL, label TEXT NOT NULL, proved_ms INTEGER,"
                 " PRIMARY KEY (owner, uri)) WITHOUT ROWID",
                 "CREATE TABLE preferences (owner INTEGER NOT NULL, name TEXT NOT NULL,"
                 " value TEXT NOT NULL, PRIMARY KEY (owner, name)) WITHOUT ROWID",
@@ -103,7 +104,8 @@ def read(db: sqlite3.Connection, owner: int, account: str) -> Profile:
         db.execute("SELECT name, value FROM preferences WHERE owner = ?", (owner,)).fetchall()
     )
     identifiers = db.execute(
-        "SELECT uri, kind, label, proved_ms FROM identifiers WHERE owner = ? ORDER BY uri", (owner,)
+        "SELECT uri, kind, shown, label, proved_ms FROM identifiers WHERE owner = ? ORDER BY uri",
+        (owner,),
     )
     return Profile(
         account=account,
@@ -112,11 +114,12 @@ def read(db: sqlite3.Connection, owner: int, account: str) -> Profile:
             ProfileIdentifier(
                 kind=IdentifierKind(kind),
                 uri=uri,
+                shown=shown,
                 label=label,
                 proved=proved_ms is not None,
                 disclosed_to=disclosed.get(uri, Audience()),
             )
-            for uri, kind, label, proved_ms in identifiers
+            for uri, kind, shown, label, proved_ms in identifiers
         ),
         preferred=tuple(Mode(mode) for mode in preferences.get(_PREFERRED, "").split(",") if mode),
         open_to={Mode(mode): audience for mode, audience in open_to.items()},
@@ -133,15 +136,13 @@ def set_preferred(db: sqlite3.Connection, owner: int, modes: Sequence[Mode]) -> 
     _prefer(db, owner, _PREFERRED, ",".join(modes))
 
 
-def add_identifier(
-    db: sqlite3.Connection, owner: int, kind: IdentifierKind, uri: str, label: str
-) -> None:
-    """Not proved, and disclosed to nobody; of one that is there only the label changes. Raises
-    TooManyIdentifiers."""
+def add_identifier(db: sqlite3.Connection, owner: int, identifier: Identifier, label: str) -> None:
+    """Not proved, and disclosed to nobody; of one that is there only its label changes, and how it
+    is shown. Raises TooManyIdentifiers."""
     db.execute(
-        "INSERT INTO identifiers (owner, uri, kind, label) VALUES (?, ?, ?, ?)"
-        " ON CONFLICT DO UPDATE SET label = excluded.label",
-        (owner, uri, kind, label),
+        "INSERT INTO identifiers (owner, uri, kind, shown, label) VALUES (?, ?, ?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET shown = excluded.shown, label = excluded.label",
+        (owner, identifier.uri, identifier.kind, identifier.shown, label),
     )
     (count,) = db.execute("SELECT count(*) FROM identifiers WHERE owner = ?", (owner,)).fetchone()
     if count > MAX_IDENTIFIERS:

@@ -70,7 +70,10 @@ def _modes(modes: Sequence[Mode]) -> list[pb.Mode.ValueType]:
 
 def _identifier(identifier: ProfileIdentifier) -> pb.ProfileIdentifier:
     return pb.ProfileIdentifier(
-        uri=identifier.uri, label=identifier.label, proved=identifier.proved
+        uri=identifier.uri,
+        shown=identifier.shown,
+        label=identifier.label,
+        proved=identifier.proved,
     )
 
 

@@ -64,6 +64,7 @@ class ProfileIdentifier:
 
     kind: IdentifierKind
     uri: str  # in normal form
+    shown: str = ""  # as its owner wrote it, for people; its domain in Unicode
     label: str = ""  # the owner's word for it
     proved: bool = False
     disclosed_to: Audience = NOBODY

@@ -97,7 +97,7 @@ class ProfileService(pb_grpc.ProfileServiceServicer):
         label = label_of(request.label)
 
         def add(db: sqlite3.Connection, owner: int) -> None:
-            kept.add_identifier(db, owner, identifier.kind, identifier.uri, label)
+            kept.add_identifier(db, owner, identifier, label)
 
         return await self._change(resident, add)
 

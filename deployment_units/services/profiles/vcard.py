@@ -37,15 +37,19 @@ def _property(identifier: ProfileIdentifier) -> str:
     match identifier.kind:
         case IdentifierKind.EMAIL:
             # A text and no URI (RFC 6350, 6.4.2): as it is written in an address line.
-            return f"EMAIL{typed}:{_text(_address(identifier.uri))}"
+            return f"EMAIL{typed}:{_text(_address(identifier))}"
         case IdentifierKind.PHONE:
             return f"TEL;VALUE=uri{typed}:{identifier.uri}"
         case _:
             return f"IMPP{typed}:{identifier.uri}"
 
 
-def _address(uri: str) -> str:
-    return unquote(uri.removeprefix("mailto:"))
+def _address(identifier: ProfileIdentifier) -> str:
+    """What mail is sent to: the local part as its owner wrote it, since capitals may matter to the
+    server that takes it (RFC 5321, 2.4), at the domain in A-labels."""
+    normal = unquote(identifier.uri.removeprefix("mailto:"))
+    local = identifier.shown.rpartition("@")[0] or normal.rpartition("@")[0]
+    return f"{local}@{normal.rpartition('@')[2]}"
 
 
 def _text(text: str) -> str:

@@ -259,3 +259,16 @@ async def test_who_was_introduced_does_not_choose_who_it_is(unit: AccountUnit) -
     for asked in ({"viewer": "anna"}, {"as_stranger": True}):
         with pytest.raises(InvalidInput):
             await seen(unit, call, **asked)
+
+
+async def test_an_address_is_shown_as_it_was_written_and_is_one_however_it_is(
+    unit: AccountUnit,
+) -> None:
+    call = unit.by_ticket("anna")
+    for text in ("mailto:Anna@Straße.example", "mailto:ANNA@xn--strae-oqa.example"):
+        request = pb.AddIdentifierRequest(uri=text)
+        (kept,) = (await unit.profiles.AddIdentifier(request, call)).identifiers
+        assert kept.identifier.uri == "mailto:anna@xn--strae-oqa.example"
+    assert kept.identifier.shown == "ANNA@straße.example"
+    seen = await unit.profiles.GetProfile(pb.GetProfileRequest(), call)
+    assert "EMAIL:ANNA@xn--strae-oqa.example" in seen.vcard

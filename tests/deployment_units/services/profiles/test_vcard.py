@@ -45,7 +45,12 @@ def test_a_card_with_everything() -> None:
     whole = vcard(
         card(
             "Anna, von; B\\C",
-            ProfileIdentifier(kind=kinds.EMAIL, uri="mailto:a%25b@x.example", label="Work"),
+            ProfileIdentifier(
+                kind=kinds.EMAIL,
+                uri="mailto:a%25b@xn--strae-oqa.example",
+                shown="A%b@straße.example",
+                label="Work",
+            ),
             ProfileIdentifier(kind=kinds.PHONE, uri="tel:+442079460301", label="private"),
             ProfileIdentifier(kind=kinds.SIP, uri="sip:a@x.example", label="desk"),
             ProfileIdentifier(kind=kinds.XMPP, uri="xmpp:a@x.example"),
@@ -57,7 +62,7 @@ def test_a_card_with_everything() -> None:
         "VERSION:4.0",
         "UID:homeport:talk:anna",
         "FN:Anna\\, von\\; B\\\\C",
-        "EMAIL;TYPE=work:a%b@x.example",
+        "EMAIL;TYPE=work:A%b@xn--strae-oqa.example",
         "TEL;VALUE=uri;TYPE=home:tel:+442079460301",
         "IMPP:sip:a@x.example",
         "IMPP:xmpp:a@x.example",

@@ -100,22 +100,26 @@ class ProfileIdentifier(_message.Message):
     URI_FIELD_NUMBER: _builtins.int
     LABEL_FIELD_NUMBER: _builtins.int
     PROVED_FIELD_NUMBER: _builtins.int
+    SHOWN_FIELD_NUMBER: _builtins.int
     uri: _builtins.str
     """in normal form: mailto:, tel:, sip:, sips:, xmpp:"""
     label: _builtins.str
     """the owner's word for it, such as "work"; at most 64 characters"""
     proved: _builtins.bool
     """that the owner has it; else its owner says so"""
+    shown: _builtins.str
+    """for people: as its owner wrote it, a domain in Unicode"""
     def __init__(
         self,
         *,
         uri: _builtins.str = ...,
         label: _builtins.str = ...,
         proved: _builtins.bool = ...,
+        shown: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["label", b"label", "proved", b"proved", "uri", b"uri"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["label", b"label", "proved", b"proved", "shown", b"shown", "uri", b"uri"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
