@@ -8,9 +8,9 @@ from typing import Any
 from google.protobuf.message import Message
 
 from console.cli.calls.channel import Calls
-from console.cli.commands.clients import connect
 from console.cli.failure import CommandFailed, ExitCode
 from console.cli.profile import Target
+from homeport import Assignment
 from homeport.api.communication.v1 import profile_pb2 as pb
 from homeport.api.communication.v1 import profile_pb2_grpc
 
@@ -19,14 +19,12 @@ class AccountCalls(Calls):
     """The services of one account's unit."""
 
     @classmethod
-    def of(cls, target: Target, client: str) -> AccountCalls:
-        """At the client's home, which the provisioning service says. Raises CommandFailed where
-        that is not known."""
-        with connect(target) as service:
-            home = service.get(client)
+    def at(cls, target: Target, home: Assignment) -> AccountCalls:
+        """At the client's home, with its ticket. Raises CommandFailed where nobody knows where that
+        is reached."""
         if not home.ticket or not home.endpoint:
             raise CommandFailed(
-                f"nobody knows where {client} is reached; is its unit's agent running?",
+                f"nobody knows where {home.client_id} is reached; is its unit's agent running?",
                 ExitCode.UNAVAILABLE,
             )
         return cls(replace(target, servers=(home.endpoint,), token=home.ticket))

@@ -270,9 +270,13 @@ def contacts(
 def _account(target: Target, client: str) -> Iterator[AccountCalls]:
     """Calls for the client's account, at its home."""
     from console.cli.calls.accounts import AccountCalls
+    from console.cli.commands.clients import connect
 
-    with busy("asking"), AccountCalls.of(target, client) as calls:
-        yield calls
+    with busy("asking"):
+        with connect(target) as service:
+            home = service.get(client)
+        with AccountCalls.at(target, home) as calls:
+            yield calls
 
 
 def _show_settings(found: Any, output: Format) -> None:
