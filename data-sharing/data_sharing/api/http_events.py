@@ -12,8 +12,8 @@ from __future__ import annotations
 import asyncio
 import math
 import ssl
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 from aiohttp import web
 
@@ -63,8 +63,11 @@ from data_sharing.feeds.attributes import shown
 from data_sharing.feeds.intake import Envelope, Refusal
 from data_sharing.feeds.publisher import Answer, Publisher
 
+T = TypeVar("T")
+
 CHARSETS = ("", "utf-8", "utf8", "us-ascii")  # that JSON can be said in (RFC 8259, 8.1)
 MAX_BODY_BYTES = 1 << 20
+INLINE_BYTES = 16 << 10  # of one event that is read on the event loop: a millisecond or two at most
 ANSWER_S = 30.0
 READ_S = 30.0
 _STATUS: tuple[tuple[type[ServiceError], int], ...] = (
@@ -95,12 +98,14 @@ class HttpEvents:
         tls: ssl.SSLContext | None = None,
         watch: ConnectionWatch | None = None,
         limits: ConnectionLimits | None = None,
+        large: LargeBodies | None = None,
     ) -> None:
-        """watch: of the process; limits: of the connections to this port."""
+        """watch: of the process; limits: of the connections to this port. large: where bodies are
+        read that are large."""
         self._publisher = publisher
         self._callers = callers
         self._quotas = quotas
-        self._large = LargeBodies()
+        self._large = large or LargeBodies()
         self._listener = HttpListener(
             listen,
             what="events",
@@ -160,14 +165,14 @@ class HttpEvents:
                 return error_response("INVALID_ARGUMENT", "body", said, 400)
         if kind == BATCH:
             # A megabyte that is no JSON takes a while to be told apart.
-            async with asyncio.timeout(ANSWER_S):
-                envelopes = await self._large.work(
-                    peer_of_request(request), envelopes_from_batch, body
-                )
+            envelopes = await self._apart(request, envelopes_from_batch, body)
             count_events(self._quotas, whose.tenant, len(envelopes), len(body), request.remote)
             answers = await self._publish(whose.tenant, envelopes, whose.application)
             return web.json_response({"results": [_result(one) for one in answers]})
-        envelope = _one(kind, headers, body)
+        if len(body) <= INLINE_BYTES:
+            envelope = _one(kind, headers, body)
+        else:
+            envelope = await self._apart(request, _one, kind, headers, body)
         count_events(self._quotas, whose.tenant, 1, len(body), request.remote)
         (answer,) = await self._publish(whose.tenant, [envelope], whose.application)
         if isinstance(answer, Refusal):
@@ -176,6 +181,11 @@ class HttpEvents:
                 status = 415
             return error_response(answer.code, answer.field, answer.message, status)
         return web.json_response(_result(answer))
+
+    async def _apart(self, request: web.Request, read: Callable[..., T], *arguments: object) -> T:
+        """What is read of a body apart from the event loop. Raises TimeoutError, and as `read`."""
+        async with asyncio.timeout(ANSWER_S):
+            return await self._large.work(peer_of_request(request), read, *arguments)
 
     async def _publish(
         self, tenant: str, envelopes: Iterable[Envelope | Refusal], application: str
