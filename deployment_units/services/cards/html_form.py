@@ -62,7 +62,8 @@ class _Writer:
             case Paragraph():
                 return self._paragraph(block)
             case Runs():
-                return f'<p dir="auto">{"".join([self._run(one) for one in block.runs])}</p>\n'
+                runs = "".join([self._run(one) for one in block.runs])
+                return f'<p class="card-run" dir="auto">{runs}</p>\n'
             case Facts():
                 return self._facts(block)
             case Picture():
@@ -139,26 +140,26 @@ class _Writer:
         return f"{self._viewer.pages}{token}" if token and button.action.enabled else ""
 
     def _field(self, one: CardInput) -> str:
-        needed = " *" if one.required else ""
-        label = f"<bdi>{_plain(one.name)}</bdi>{needed}"
-        shown = [each for each in one.choices if each.title]
+        named = "label" if one.label else "name"
+        label = f'<bdi class="card-{named}">{_plain(one.name)}</bdi>{" *" if one.required else ""}'
         if one.kind is InputKind.CHOICES:
             chosen = set(one.value.split(",")) if one.several else {one.value}
             items = [
                 f'<li dir="auto">{_plain(each.title)}{" ✓" if each.value in chosen else ""}</li>\n'
-                for each in shown
+                for each in one.choices
             ]
-            return f'<p dir="auto">{label}:</p>\n<ul>\n{"".join(items)}</ul>\n'
+            return f'<p class="card-input" dir="auto">{label}:</p>\n<ul>\n{"".join(items)}</ul>\n'
         if one.kind is InputKind.TOGGLE:
             return self._toggle(one, label)
         value = "" if one.secret else one.value or (one.placeholder if one.label else "")
-        return f'<p dir="auto">{label}: <bdi>{_plain(value)}</bdi></p>\n'
+        said = f'<bdi class="card-value">{_plain(value)}</bdi>'
+        return f'<p class="card-input" dir="auto">{label}: {said}</p>\n'
 
     def _toggle(self, one: CardInput, label: str) -> str:
         on, _ = one.choices
         box = "☑" if one.value == on.value else "☐"
         title = f" <bdi>{_plain(on.title)}</bdi>" if on.title != one.name else ""
-        return f'<p dir="auto">{box} {label}{title}</p>\n'
+        return f'<p class="card-input" dir="auto">{box} {label}{title}</p>\n'
 
 
 def _plain(text: str) -> str:

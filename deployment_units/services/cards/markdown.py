@@ -20,10 +20,21 @@ from markdown_it.token import Token
 from deployment_units.services.cards.addresses import WebAddress, read_web_address
 from deployment_units.services.cards.safe_text import isolated, safe_lines
 
-_RULES = ["newline", "escape", "emphasis", "link", "list", "balance_pairs", "fragments_join"]
+_RULES = [
+    "newline",
+    "escape",
+    "entity",
+    "emphasis",
+    "link",
+    "list",
+    "balance_pairs",
+    "fragments_join",
+]
 _MAX_NESTING = 20
 _TIME = r"(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:Z|[+-]\d{2}:\d{2}))"
-_DATED = re.compile(r"\{\{(DATE|TIME)\(" + _TIME + r"(?:, ?(?:COMPACT|LONG|SHORT))?\)\}\}")
+_DATED = re.compile(
+    r"\{\{(?:(DATE)\(" + _TIME + r"(?:, ?(?:COMPACT|LONG|SHORT))?|(TIME)\(" + _TIME + r")\)\}\}"
+)
 _INLINE_TAGS = {"strong": "strong", "em": "em"}
 
 
@@ -194,7 +205,7 @@ def _inline(tokens: list[Token], write: _Writer) -> str:
 
 def _dated(found: re.Match[str], zone: tzinfo) -> str:
     try:
-        when = datetime.fromisoformat(found[2]).astimezone(zone)
+        when = datetime.fromisoformat(found[2] or found[4]).astimezone(zone)
     except (ValueError, OverflowError):
         return found[0]
     if found[1] == "DATE":

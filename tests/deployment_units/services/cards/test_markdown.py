@@ -35,7 +35,9 @@ def paragraph(inside: str) -> str:
         pytest.param("`a`", paragraph("`a`"), "`a`", id="no code"),
         pytest.param("| a |\n|---|", paragraph("| a |<br>\n|---|"), "| a |\n|---|", id="no tables"),
         pytest.param("<b>a</b>", paragraph("&lt;b&gt;a&lt;/b&gt;"), "<b>a</b>", id="no HTML"),
-        pytest.param("&lt;", paragraph("&amp;lt;"), "&lt;", id="no entities"),
+        pytest.param("&lt;b&gt;&nbsp;&copy;", paragraph("&lt;b&gt;\xa0©"),
+                     "<b>\xa0©", id="entities"),
+        pytest.param("&#x202e;a&#7;", paragraph("�a�"), "�a�", id="entities that control"),
         pytest.param("![a](https://b.example/c)",
                      paragraph('!<a href="https://b.example/c" rel="noopener noreferrer nofollow" '
                                'target="_blank"><bdi>a</bdi></a> (b.example)'),
@@ -73,6 +75,7 @@ def test_marks_around_go_around_each_line() -> None:
         ("{{TIME(2026-05-01T23:00:00Z)}}", "01:00 CEST"),
         ("{{DATE(2026-13-01T23:00:00Z)}}", "{{DATE(2026-13-01T23:00:00Z)}}"),
         ("{{DATE(0001-01-01T00:00:00+14:00)}}", "{{DATE(0001-01-01T00:00:00+14:00)}}"),
+        ("{{TIME(2026-05-01T23:00:00Z, SHORT)}}", "{{TIME(2026-05-01T23:00:00Z, SHORT)}}"),
         ("{{DATE(tomorrow)}} {{NOW()}}", "{{DATE(tomorrow)}} {{NOW()}}"),
     ],
 )
