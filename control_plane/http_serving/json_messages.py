@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from google.protobuf import json_format
@@ -21,7 +22,8 @@ from control_plane.printable import quoted
 
 MOST_LEVELS = 16  # of objects and lists in each other; the contract has fewer
 MOST_VALUES = 1_000  # of a message, commas and brackets in its texts included; likewise
-_NO_FIELD = re.compile(r'no field named "([^"]{0,200})"')
+MOST_NAME = 60  # characters of an unknown name that are compared with those that are known
+MOST_NAMES = 300  # characters of a list of names in a message
 _AT_FIELD = re.compile(r"^Failed to parse (\S{1,200}) field")
 
 
@@ -34,7 +36,7 @@ def read_message(content: bytes, message: Message, fixed: Mapping[str, str]) -> 
             raise InvalidInput("body", f"the body has more than {MOST_VALUES:,} values")
         try:
             document = json.loads(content.decode(), object_pairs_hook=_object)
-            _refuse_other_than_objects(document, type(message).DESCRIPTOR, "body")
+            _check_fields(document, type(message).DESCRIPTOR, "body")
             json_format.ParseDict(document, message, max_recursion_depth=MOST_LEVELS)
         except UnicodeDecodeError as error:
             raise InvalidInput(
@@ -106,24 +108,49 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _refuse_other_than_objects(value: Any, kind: Any, path: str) -> None:
-    """A message is an object, and json_format takes an empty list or text for an empty one. Raises
-    InvalidInput."""
+def _check_fields(value: Any, kind: Any, path: str) -> None:
+    """A message is an object, and json_format takes an empty list or text for an empty one; its
+    fields have names that the contract knows. Raises InvalidInput."""
     if kind.full_name.startswith("google.protobuf."):
         return  # those have forms of their own
     if not isinstance(value, dict):
         raise InvalidInput(path, f"{path} is to be a JSON object")
-    for field in kind.fields:
-        inner = field.message_type
-        for name in {field.json_name, field.name} & value.keys():
-            if inner is None or field.is_repeated or value[name] is None:
-                continue
-            _refuse_other_than_objects(value[name], inner, field.name)
+    fields = {name: one for one in kind.fields for name in (one.json_name, one.name)}
+    for name, inside in value.items():
+        field = fields.get(name)
+        if field is None:
+            raise _unknown(name, kind.name, fields)
+        if field.message_type is None or inside is None:
+            continue
+        if not field.is_repeated:
+            _check_fields(inside, field.message_type, field.name)
+        elif field.message_type.GetOptions().map_entry:
+            of_value = field.message_type.fields_by_name["value"].message_type
+            if of_value is not None and isinstance(inside, dict):
+                for one in inside.values():
+                    _check_fields(one, of_value, field.name)
+        elif isinstance(inside, list):
+            for one in inside:
+                _check_fields(one, field.message_type, field.name)
+
+
+def _unknown(name: str, kind: str, known: Collection[str]) -> InvalidInput:
+    """The error for a field that a message does not have, with the name that may have been meant;
+    known: names of its fields, in either form."""
+    shown = name[:MOST_NAME]
+    by_letters = {one.lower(): one for one in known if "_" not in one or "_" in shown}
+    close = get_close_matches(shown.lower(), by_letters, n=1)
+    meant = f"did you mean {quoted(by_letters[close[0]])}?" if close else ""
+    if not meant:
+        names = sorted(one for one in known if "_" not in one)
+        meant = f"it has {', '.join(names)}"[:MOST_NAMES] if names else "it has none"
+    field = shown if shown.isprintable() else "body"
+    return InvalidInput(field, f"unknown field {quoted(name)} of {kind}; {meant}")
 
 
 def _fault(error: Exception) -> InvalidInput:
     said = " ".join(str(error).split())
-    named = _NO_FIELD.search(said) or _AT_FIELD.search(said)
+    named = _AT_FIELD.search(said)
     field = named.group(1) if named is not None else "body"
-    said = said.partition(" Available Fields")[0].rstrip(".")
+    said = said.rstrip(".")
     return InvalidInput(field, f"the body is not what this takes: {said[:500]}")

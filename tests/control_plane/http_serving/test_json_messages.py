@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
+from google.protobuf import json_format
+from google.protobuf.message import Message
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,7 +18,12 @@ from control_plane.http_serving.json_messages import (
     read_message,
     to_json,
 )
+from homeport.api.fleet.v1 import fleet_pb2 as fleet
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
+from provisioner.api.http_routes import ROUTES
+from tests.support.filled_messages import filled
+
+ALL_REQUESTS = [*{route.request for route in ROUTES}, pb.ClientOrigin, fleet.ApplyUnitRequest]
 
 
 def read(text: str | bytes, **fixed: str) -> pb.ProvisionRequest:
@@ -85,6 +92,64 @@ def test_refused(text: str | bytes, field: str) -> None:
         read(text)
     assert refused.value.field == field
     assert len(refused.value.message) < 800
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "said"),
+    [
+        (
+            '{"addres": "x"}',
+            "addres",
+            '"addres" of ProvisionRequest; did you mean "address"?',
+        ),
+        ('{"clientID": "x"}', "clientID", 'did you mean "clientId"?'),
+        ('{"clint_id": "x"}', "clint_id", 'did you mean "client_id"?'),
+        ('{"WITHOUTTICKET": 1}', "WITHOUTTICKET", 'did you mean "withoutTicket"?'),
+        ('{"colour": "x"}', "colour", '"colour" of ProvisionRequest; it has address, clientId, '),
+        ('{"position": {"latitud": 1}}', "latitud", 'of Position; did you mean "latitude"?'),
+        ('{"": 1}', "", 'unknown field "" of ProvisionRequest; it has address, '),
+        ('{"\\u001b[31m": 1}', "body", 'unknown field "\\u001b[31m" of'),
+        ('{"[homeport.x]": 1}', "[homeport.x]", 'unknown field "[homeport.x]" of'),
+    ],
+)
+def test_a_field_that_is_none_is_named_with_what_may_have_been_meant(
+    text: str, field: str, said: str
+) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        read(text)
+    assert refused.value.field == field
+    assert said in refused.value.message
+    assert "homeport." not in refused.value.message.replace("[homeport.x]", "")
+
+
+@pytest.mark.parametrize(
+    ("message", "text", "of"),
+    [
+        (pb.ProvisionManyRequest(), '{"clients": [{}, {"adress": "x"}]}', "ClientOrigin"),
+        (fleet.ApplyUnitRequest(), '{"spec": {"position": {"longtude": 1}}}', "Position"),
+        (fleet.ApplyUnitRequest(), '{"spec": {"label": {}}}', "UnitSpec"),
+    ],
+)
+def test_it_is_found_wherever_it_stands(message, text: str, of: str) -> None:
+    with pytest.raises(InvalidInput, match=f"of {of}; did you mean"):
+        read_message(text.encode(), message, {})
+
+
+@given(st.text(max_size=50_000) | st.integers(1, 60_000).map(lambda size: "a" * size))
+def test_a_name_that_is_none_is_never_echoed_at_length(name: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        read(json.dumps({f"_{name}": 1}))
+    assert len(refused.value.message) < 500
+    assert len(refused.value.field) <= 60
+
+
+@pytest.mark.parametrize("kind", ALL_REQUESTS, ids=lambda kind: kind.DESCRIPTOR.full_name)
+def test_all_names_of_the_contract_are_known_in_both_forms(kind: type[Message]) -> None:
+    """Of every message that a route takes: what is written from it is read again."""
+    message = filled(kind(), text="words", name="a-name")
+    for preserving in (False, True):
+        text = json_format.MessageToJson(message, preserving_proto_field_name=preserving)
+        assert read_message(text.encode(), kind(), {}) == message
 
 
 def test_what_is_known_from_elsewhere_may_be_said_again() -> None:
