@@ -63,6 +63,11 @@ def linker(engine: Engine, capabilities: Capabilities) -> Linker:
     return made
 
 
+def ended(code: int) -> str:
+    """What the error says by which a guest is ended that ends itself."""
+    return f"ended with exit code {code}"
+
+
 def exit_code(error: Exception) -> int | None:
     """The exit code of the guest that this error of wasmtime's ended, as the guest gave it (a
     32-bit number with a sign); None where it did not end itself."""
@@ -73,7 +78,7 @@ def exit_code(error: Exception) -> int | None:
 def _exit(env: Any, caller: Any, parameters: Any, count: int, results: Any, wanted: int) -> Any:
     """proc_exit, without the Python around host functions: a trap that is returned goes through
     no global."""
-    trap = Trap(f"ended with exit code {parameters[0].of.i32}")
+    trap = Trap(ended(parameters[0].of.i32))
     return cast(trap._consume(), c_void_p).value
 
 

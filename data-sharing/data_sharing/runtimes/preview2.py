@@ -5,6 +5,9 @@ grant could withhold, so it is not used. An interface that nobody granted or tha
 (files, sockets, streams) is linked to functions that trap when called: an application that
 merely carries such an import runs, one that uses it is stopped. `homeport apps build` makes
 components without any import.
+
+Ending itself is written here: most languages' libraries import it, and a program that calls it
+before it has answered fails with its exit code, as a command does.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from wasmtime import Engine, WasmtimeError
 from wasmtime.component import Component, Linker
 
 from data_sharing.runtimes.port import Capabilities
+from data_sharing.runtimes.preview1 import ended
 
 RANDOM_BYTES_A_CALL = 65536
 FIXED_RANDOM = hashlib.shake_128(b"homeport").digest(RANDOM_BYTES_A_CALL)
@@ -64,7 +68,14 @@ def _interfaces(capabilities: Capabilities) -> dict[str, Functions]:
     def wall_now(_store: object) -> Instant:
         return Instant(time.time_ns() if capabilities.clock else 10**9)
 
+    def leave(_store: object, status: Any) -> None:
+        raise WasmtimeError(ended(0 if status.tag == "ok" else 1))
+
+    def leave_with_code(_store: object, code: int) -> None:
+        raise WasmtimeError(ended(code))
+
     return {
+        "wasi:cli/exit": {"exit": leave, "exit-with-code": leave_with_code},
         "wasi:cli/environment": {
             "get-environment": lambda _store: list(capabilities.environment),
             "get-arguments": lambda _store: [],

@@ -240,11 +240,7 @@ class InstalledCommand(InstalledWasm):
                 used = memory.data_len(store) if isinstance(memory, Memory) else 0
                 return self._stopped(error, watch, tail.text(), used)
             if code != 0 and not watch.overflowed:
-                message = f"it ended with exit code {code}"
-                failed = Outcome(
-                    status=InvocationStatus.FAILED, message=message, stderr_tail=tail.text()
-                )
-                return InvocationStatus.FAILED, failed
+                return _failed(code, tail.text())
         if watch.overflowed:
             bad = Outcome(
                 status=InvocationStatus.BAD_OUTPUT,
@@ -270,7 +266,13 @@ class InstalledComponent(InstalledWasm):
             handle = instance.get_func(store, "handle")
             answer = handle(store, invocation.action, invocation.input)
         except (WasmtimeError, Trap) as error:
-            return self._stopped(error, watch, "", 0)
+            code = preview1.exit_code(error)
+            if code is None:
+                return self._stopped(error, watch, "", 0)
+            if code != 0:
+                return _failed(code, "")
+            outcome = read(b"", self.limits.output_bytes)  # it ended before it answered
+            return outcome.status, outcome
         except (TypeError, AttributeError, UnicodeError) as error:
             # It exports another `handle` than the world says.
             message = f"its `handle` is not that of homeport:application: {error}"
@@ -285,6 +287,12 @@ class InstalledComponent(InstalledWasm):
         memory = message.startswith("MemoryError")  # as `homeport apps build` has Python say it
         status = InvocationStatus.OUT_OF_MEMORY if memory else InvocationStatus.FAILED
         return status, Outcome(status=status, message=message or "it failed and did not say why")
+
+
+def _failed(code: int, stderr: str) -> tuple[InvocationStatus, Outcome]:
+    """A guest that ended itself with a code other than 0."""
+    status, message = InvocationStatus.FAILED, f"it ended with exit code {code}"
+    return status, Outcome(status=status, message=message, stderr_tail=stderr)
 
 
 def _first_line(error: Exception) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from data_sharing.runtimes.port import (
     Limits,
 )
 from data_sharing.runtimes.wasm import WasmRuntime
-from tests.support.wasm_guests import asks
+from tests.support.wasm_guests import answering, asks, component
 
 # handle answers with one hexadecimal digit of what the import under test gave.
 TEXT = """(component
@@ -62,6 +63,32 @@ TEXT = """(component
     (result (result string (error string)))
     (canon lift (core func $i "handle") (memory (core memory $m "memory"))
       (realloc (core func $m "realloc")))))"""
+# handle ends itself as the body says, or answers with the digit 7.
+ENDING = """(component
+  (import "wasi:cli/exit@0.2.3" (instance $exit
+    (export "exit" (func (param "status" (result))))
+    (export "exit-with-code" (func (param "status-code" u8)))))
+  (core module $memory
+    (memory (export "memory") 2) (data (i32.const 80) "7")
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 4096)))
+  (core instance $m (instantiate $memory))
+  (core func $exit (canon lower (func $exit "exit")))
+  (core func $code (canon lower (func $exit "exit-with-code")))
+  (core module $main
+    (import "m" "memory" (memory 2))
+    (import "i" "exit" (func $exit (param i32)))
+    (import "i" "code" (func $code (param i32)))
+    (func (export "handle") (param i32 i32 i32 i32) (result i32)
+      BODY
+      (i32.store (i32.const 20) (i32.const 80)) (i32.store (i32.const 24) (i32.const 1))
+      (i32.const 16)))
+  (core instance $i (instantiate $main (with "m" (instance $m)) (with "i" (instance
+    (export "exit" (func $exit)) (export "code" (func $code))))))
+  (func (export "handle") (param "action" string) (param "input" string)
+    (result (result string (error string)))
+    (canon lift (core func $i "handle") (memory (core memory $m "memory"))
+      (realloc (core func $m "realloc")))))"""
+NOTHING = "it gave no output; one JSON document is expected"
 RANDOM = "(call $random)"
 SECONDS = "(call $now (i32.const 96)) (i64.load (i32.const 96))"
 TICKS = "(call $ticks)"
@@ -109,3 +136,61 @@ def test_what_is_not_there_traps_and_is_named(runtime: WasmRuntime) -> None:
     outcome = runtime.install(asking(TICKS)).invoke(asks())
     assert outcome.status is InvocationStatus.TRAPPED
     assert "wasi:clocks/monotonic-clock" in outcome.message
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "message"),
+    [
+        ("nop", InvocationStatus.DONE, ""),
+        ("(call $exit (i32.const 0))", InvocationStatus.BAD_OUTPUT, NOTHING),
+        ("(call $code (i32.const 0))", InvocationStatus.BAD_OUTPUT, NOTHING),
+        ("(call $exit (i32.const 1))", InvocationStatus.FAILED, "it ended with exit code 1"),
+        *(
+            (f"(call $code (i32.const {code}))", InvocationStatus.FAILED,
+             f"it ended with exit code {code}")
+            for code in (1, 3, 125, 126, 130, 255)
+        ),
+        ("unreachable", InvocationStatus.TRAPPED, "trapped: wasm `unreachable`"),
+    ],
+)  # fmt: skip
+def test_a_component_that_ends_itself_fails_with_its_code(
+    runtime: WasmRuntime, body: str, status: InvocationStatus, message: str
+) -> None:
+    """And the next invocation knows nothing of it."""
+    artifact = Artifact.of(ArtifactKind.COMPONENT, bytes(wat2wasm(ENDING.replace("BODY", body))))
+    installed = runtime.install(artifact)
+    for _ in range(3):
+        outcome = installed.invoke(asks())
+        assert outcome.status is status, outcome
+        assert outcome.message.startswith(message)
+        assert outcome.output == ("7" if status is InvocationStatus.DONE else "")
+    assert digits(runtime, RANDOM, Capabilities())
+
+
+def test_exit_codes_of_many_components_at_once_are_not_mixed_up(runtime: WasmRuntime) -> None:
+    codes = [*range(1, 21)] * 5
+
+    def ending(code: int) -> Artifact:
+        body = f"(call $code (i32.const {code}))"
+        return Artifact.of(ArtifactKind.COMPONENT, bytes(wat2wasm(ENDING.replace("BODY", body))))
+
+    installed = {code: runtime.install(ending(code)) for code in set(codes)}
+    with ThreadPoolExecutor(8) as threads:
+        outcomes = threads.map(lambda code: installed[code].invoke(asks()), codes)
+        said = [outcome.message for outcome in outcomes]
+    assert said == [f"it ended with exit code {code}" for code in codes]
+
+
+@pytest.mark.parametrize("size", [99, 100, 101, 10_000])
+def test_output_of_a_component_is_bounded_too(runtime: WasmRuntime, size: int) -> None:
+    """Of an answer, and of what it says of its failure."""
+    limits, text = Limits(output_bytes=100), "x" * (size - 2)
+    done = runtime.install(component(answering(0)), limits).invoke(asks(text))
+    failed = runtime.install(component(answering(1)), limits).invoke(asks(text))
+    if size <= limits.output_bytes:
+        assert (done.status, done.value) == (InvocationStatus.DONE, text)
+    else:
+        assert done.status is InvocationStatus.BAD_OUTPUT
+        assert done.message == "its output is larger than 100 bytes"
+    assert failed.status is InvocationStatus.FAILED
+    assert failed.message == f'"{text}"'[:100]
