@@ -31,6 +31,7 @@ from console.cli.commands import (
     identifiers,
     keys,
     local,
+    mail,
     many,
     moves,
     plans,
@@ -84,6 +85,7 @@ app.add_typer(plans.app, name="plans", rich_help_panel="Data sharing")
 app.add_typer(accounts.app, name="accounts", rich_help_panel="Messages")
 app.add_typer(cards.app, name="cards", rich_help_panel="Messages")
 app.add_typer(deliveries.app, name="deliveries", rich_help_panel="Messages")
+app.add_typer(mail.app, name="mail", rich_help_panel="Messages")
 app.add_typer(audit.app, name="audit", rich_help_panel="Look into things")
 app.add_typer(geo.app, name="geo", rich_help_panel="Look into things")
 app.add_typer(identifiers.app, name="identifiers", rich_help_panel="Look into things")

@@ -34,6 +34,7 @@ from console.cli.views import (
     health,
     homes,
     identifiers,
+    mail,
     move_jobs,
     plans,
     platforms,
@@ -196,6 +197,13 @@ def converted_content() -> dict[str, Any]:
     return {"text": TEXT, "messages": messages, "lost": ["length", "typography"]}
 
 
+def shown_mail() -> dict[str, Any]:
+    return {
+        "from": f"{TEXT} <{CLIENT}@mail.example>", "subject": TEXT, "text": TEXT, "quoted": True,
+        "forwarded": False, "attachments": [f"{CLIENT}.pdf"], "lost": ["winmail.dat"],
+    }  # fmt: skip
+
+
 VIEWS: dict[Callable[..., Any], Make] = {
     units.fleet_table: lambda: units.fleet_table([unit(), unit()]),
     units.unit_table: lambda: units.unit_table(unit()),
@@ -222,6 +230,7 @@ VIEWS: dict[Callable[..., Any], Make] = {
     cards.flaws_table: lambda: cards.flaws_table(card_document(accepted=False)["flaws"]),
     cards.card_view: lambda: cards.card_view(card_document(accepted=True)),
     deliveries.plan_view: lambda: deliveries.plan_view(delivery_plan()),
+    mail.reply_view: lambda: mail.reply_view(shown_mail()),
     identifiers.explained: lambda: identifiers.explained(identifier_document()),
     move_jobs.jobs_table: lambda: move_jobs.jobs_table(
         [filled_with_long_texts(fleet_pb2.MoveJob())]
