@@ -111,7 +111,7 @@ def test_a_mail_within_a_mail_is_attached_and_not_read() -> None:
     assert (read.text, read.attachments) == ("look", ("message/rfc822",))
 
 
-def test_pictures_of_html_are_no_attachments() -> None:
+def test_images_within_html_are_no_attachments() -> None:
     body = "--b\nContent-Type: text/html\n\n<p>x\n--b\nContent-Type: image/png\n\nx\n--b--"
     read = mail("Content-Type: multipart/related; boundary=b", body)
     assert (read.html, read.attachments) == ("<p>x", ())
