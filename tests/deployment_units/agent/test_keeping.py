@@ -28,7 +28,7 @@ from tests.support.fakes.fleet_service import FakeFleet
 WAIT_S = 20.0
 
 
-def settings(folder: Path, server: str = "", *, accounts: bool = True) -> AgentSettings:
+def settings(folder: Path, server: str = "127.0.0.1:1", *, accounts: bool = True) -> AgentSettings:
     return AgentSettings(unit="u", server=server, state_dir=folder, accounts=accounts)
 
 
