@@ -5,27 +5,38 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import select
 import signal
 import socket
 import uuid
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import grpc
 import pytest
-from google.rpc import error_details_pb2
-from grpc_status import rpc_status
 
 import homeport
-from homeport.api.fleet.v1 import fleet_pb2, fleet_pb2_grpc
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from homeport.api.provisioning.v1 import provisioning_pb2_grpc as pb_grpc
-from homeport.api.tenancy.v1 import tenancy_pb2, tenancy_pb2_grpc
 from tests.support import servers
+from tests.support.batch_calls import (
+    ANSWER_S,
+    batch,
+    connection,
+    counted,
+    has_home,
+    named,
+    placed,
+    quota_of,
+    refusal,
+    tenant_of,
+)
 from tests.support.certificates import self_signed
+from tests.support.etcd import StartEtcd
 
 CONNECTIONS = 6  # of one address
-ANSWER_S = 20.0
-SELDOM = 0.001  # a second: nothing comes in while a test runs
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+SETTINGS = b"\0\0\0\4\0\0\0\0\0"  # empty: length, 3; type; flags; stream, 4
+CALLS = 100  # of a tenant, at once
 
 
 @pytest.fixture(scope="module", params=["native", "grpcio"])
@@ -39,93 +50,6 @@ def server(
     ) as one:  # fmt: skip
         asyncio.run(servers.apply(one.address, servers.units(dublin=100_000)))
         yield one
-
-
-@contextlib.asynccontextmanager
-async def connection(server: servers.Server, ca: bytes = b"") -> AsyncIterator[grpc.aio.Channel]:
-    """One of its own. ca: PEM, of a server with TLS."""
-    options = [("grpc.use_local_subchannel_pool", 1)]
-    credentials = grpc.ssl_channel_credentials(ca) if ca else None
-    async with (
-        grpc.aio.secure_channel(server.address, credentials, options)
-        if credentials
-        else grpc.aio.insecure_channel(server.address, options)
-    ) as channel:
-        yield channel
-
-
-async def tenant_of(channel: grpc.aio.Channel, **quotas: float) -> str:
-    """A new tenant that may use so much of each quota at once (`provisions`, of the tenant;
-    `batched_clients__address`), and then next to nothing; once the server has heard of it."""
-    name = f"t-{uuid.uuid4().hex[:12]}"
-    tenant = tenancy_pb2.Tenant(tenant=name)
-    for quota, burst in quotas.items():
-        named, _, counted_by = quota.partition("__")
-        tenant.quotas.add(
-            quota=named.replace("_", "-"), counted_by=counted_by, per_s=SELDOM, burst=burst
-        )
-    stub = tenancy_pb2_grpc.TenantServiceStub(channel)
-    await stub.ApplyTenant(tenancy_pb2.ApplyTenantRequest(tenant=tenant), timeout=ANSWER_S)
-    return name
-
-
-def batch(tenant: str, names: Sequence[str], **more: object) -> pb.ProvisionManyRequest:
-    clients = [pb.ClientOrigin(client_id=name) for name in names]
-    return pb.ProvisionManyRequest(tenant=tenant, clients=clients, **more)
-
-
-def named(prefix: str, count: int) -> list[str]:
-    return [f"{prefix}-{number}" for number in range(count)]
-
-
-async def placed(channel: grpc.aio.Channel, *requests: pb.ProvisionManyRequest) -> list[str]:
-    """The units of all clients of one stream; empty: refused."""
-    stub = pb_grpc.ProvisioningServiceStub(channel)
-    units = []
-    async for response in stub.ProvisionMany(iter(requests), timeout=ANSWER_S):
-        units += [one.provisioned.assignment.unit_id for one in response.results]
-    return units
-
-
-async def refusal(
-    channel: grpc.aio.Channel, *requests: pb.ProvisionManyRequest
-) -> grpc.aio.AioRpcError:
-    with pytest.raises(grpc.aio.AioRpcError) as told:
-        await placed(channel, *requests)
-    return told.value
-
-
-def quota_of(error: grpc.aio.AioRpcError) -> tuple[str, str, bool]:
-    """Which quota, by what it was counted, and whether there is a time to come back."""
-    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-    status = rpc_status.from_call(error)
-    assert status is not None
-    info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
-    for one in status.details:
-        one.Unpack(info)
-        one.Unpack(retry)
-    assert info.reason == "QUOTA"
-    return info.metadata["quota"], info.metadata["counted_by"], retry.retry_delay.ToSeconds() > 0
-
-
-async def has_home(channel: grpc.aio.Channel, tenant: str, name: str) -> bool:
-    stub = pb_grpc.ProvisioningServiceStub(channel)
-    try:
-        await stub.GetAssignment(
-            pb.GetAssignmentRequest(tenant=tenant, client_id=name), timeout=ANSWER_S
-        )
-    except grpc.aio.AioRpcError as error:
-        if error.code() is grpc.StatusCode.NOT_FOUND:
-            return False
-        raise
-    return True
-
-
-async def counted(channel: grpc.aio.Channel) -> int:
-    """Clients of the one unit there is."""
-    stub = fleet_pb2_grpc.FleetServiceStub(channel)
-    unit = await stub.GetUnit(fleet_pb2.GetUnitRequest(unit_id="dublin"), timeout=ANSWER_S)
-    return int(unit.clients)
 
 
 async def test_a_batch_over_its_tenants_quota_is_refused_whole(server):
@@ -216,20 +140,24 @@ async def test_a_stream_without_a_first_message_ends(server):
 
 
 def idle_connection(server: servers.Server) -> socket.socket:
+    """One over which HTTP/2 has begun and no call does."""
     host, _, port = server.address.rpartition(":")
-    return socket.create_connection((host, int(port)), timeout=ANSWER_S)
+    one = socket.create_connection((host, int(port)), timeout=ANSWER_S)
+    one.sendall(PREFACE + SETTINGS)
+    return one
 
 
 def until_closed(idle: Sequence[socket.socket], count: int) -> None:
-    """Until the server has closed so many of them."""
-    closed = 0
-    for one in idle[:count]:
-        one.settimeout(ANSWER_S)
-        with contextlib.suppress(ConnectionError):
-            while one.recv(4_096):  # SETTINGS come first
-                pass
-        closed += 1
-    assert closed == count
+    """Until the server has closed so many of them, whichever."""
+    open_ = set(idle)
+    while len(open_) > len(idle) - count:
+        told, _, _ = select.select(open_, [], [], ANSWER_S)
+        assert told, f"{len(open_)} of {len(idle)} stay open"
+        for one in told:
+            with contextlib.suppress(ConnectionError):
+                if one.recv(4_096):  # SETTINGS come first
+                    continue
+            open_.remove(one)
 
 
 async def test_connections_beyond_an_addresss_are_closed_and_streams_in_use_go_on(server):
@@ -318,6 +246,60 @@ async def test_tries_of_the_client_library_that_overlap_place_a_client_once(serv
         assert {home.unit_id for home in homes} == {"dublin"}
         assert {home.epoch for home in homes} == {1}
         assert await counted(channel) == before + len(names)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("transport", ["native", "grpcio"])
+async def test_tries_that_wait_for_the_store_together_place_a_client_once(
+    own_etcd: StartEtcd, tmp_path, transport
+):
+    """The store stands still: every try reaches the server and waits there beside the one before,
+    until it is answered. No more is charged for a client than it was asked for."""
+    etcd = own_etcd()
+    with servers.Server(tmp_path, "server", etcd.url, f"--transport={transport}") as server:
+        await servers.apply(server.address, servers.units(dublin=1_000))
+        async with connection(server) as channel:
+            tenant = await tenant_of(channel, provisions=CALLS)
+            stub = pb_grpc.ProvisioningServiceStub(channel)
+            calls = 0
+
+            async def asked(name: str, timeout_s: float = ANSWER_S) -> str:
+                nonlocal calls
+                calls += 1
+                request = pb.ProvisionRequest(tenant=tenant, client_id=name)
+                try:
+                    answer = await stub.Provision(request, timeout=timeout_s)
+                except grpc.aio.AioRpcError as error:
+                    return error.code().name
+                return f"{answer.assignment.unit_id} {answer.assignment.epoch}"
+
+            async def home(name: str) -> str:
+                """Once there is one: slots, and a store that answers."""
+                said = await asked(name)
+                while said in ("FAILED_PRECONDITION", "UNAVAILABLE"):
+                    await asyncio.sleep(0.1)
+                    said = await asked(name)
+                return said
+
+            assert await home("first") == "dublin 1"
+            before = await counted(channel)
+            (member,) = etcd.members
+            member.freeze()
+            try:
+                names = named("waits", 5)
+                left = await asyncio.gather(*(asked(name, 0.3) for name in names))
+                again = [asyncio.create_task(home(name)) for name in names for _ in range(2)]
+                await asyncio.sleep(0.1)
+            finally:
+                member.thaw()
+            assert left == ["DEADLINE_EXCEEDED"] * 5
+            assert await asyncio.gather(*again) == ["dublin 1"] * 10
+            assert await counted(channel) == before + 5
+            # Each call was charged once, or, given up before it began, not at all.
+            rest = [await asked("first") for _ in range(CALLS - calls)]
+            assert set(rest) == {"dublin 1"}
+            more = [await asked("first") for _ in range(len(left) + 1)]
+            assert "RESOURCE_EXHAUSTED" in more
 
 
 async def _all(client: homeport.AsyncClient, names: Sequence[str]) -> list[homeport.Assignment]:
