@@ -58,6 +58,7 @@ OURS: dict[str, tuple[type[ServiceSettings], dict[str, str]]] = {
         "snapshot": "`provisioner.snapshot`", "http_listen": "`provisioner.http.enabled`",
         "workers": "a pod is one process: `provisioner.replicas`",
         "master_key_file": "`keys.masterSecret`",
+        "directory_pepper_file": "`keys.pepperSecret`",
         "unit_ca": "`units.caSecret`", "unit_certificate": "`units.certificateSecret`",
         "unit_key": "`units.certificateSecret`",
     }),

@@ -15,11 +15,14 @@ from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from control_plane.auth.access_settings import AccessSettings
+from control_plane.errors import InvalidInput
 from control_plane.exposure import (
     check_exposure,
     check_serving_tls,
     check_shown_certificate,
 )
+from control_plane.identifiers.emails import read_email
+from control_plane.identifiers.identifier import Flaw
 from control_plane.identity.wrapping_settings import WrappingSettings
 from control_plane.printable import quoted
 from control_plane.serving.connection_settings import ConnectionSettings
@@ -152,6 +155,17 @@ class Settings(
     master_key_file: Annotated[
         Path | None, Field(description="ticket keys; default: kept in the store")
     ] = None
+    directory_pepper_file: Annotated[
+        Path | None,
+        Field(description="the directory's peppers; default: kept in the store"),
+    ] = None
+    directory_mail_relay: Annotated[
+        str,
+        Field(description="host:port of the SMTP relay that codes are mailed by; default: none"),
+    ] = ""
+    directory_mail_from: Annotated[
+        str, Field(description="the address that codes come from; needs directory_mail_relay")
+    ] = ""
     nowhere: Annotated[
         Literal["spread", "refuse"], Field(description="clients nobody can locate")
     ] = "spread"
@@ -179,7 +193,7 @@ class Settings(
             return ";".join(f"{name}={url}" for name, url in value.items())
         return value
 
-    @field_validator("listen", "http_listen", "metrics_listen")
+    @field_validator("listen", "http_listen", "metrics_listen", "directory_mail_relay")
     @classmethod
     def _host_and_port(cls, value: str, info: ValidationInfo) -> str:
         if not value and info.field_name != "listen":
@@ -195,6 +209,19 @@ class Settings(
         yield "snapshot", self.snapshot
         yield "store", StoreUrl.parse(self.store).path
 
+    def _check_mail_of_codes(self) -> None:
+        """Raises InvalidInput."""
+        relay, sender = self.directory_mail_relay, self.directory_mail_from
+        if bool(relay) != bool(sender):
+            raise InvalidInput(
+                "directory_mail_relay",
+                "directory_mail_relay and directory_mail_from go together: one says by whom codes "
+                "are mailed, the other from whom",
+            )
+        found = read_email(sender) if sender else None
+        if isinstance(found, Flaw):
+            raise InvalidInput("directory_mail_from", f"directory_mail_from: {found}")
+
     def misfits(self) -> Iterator[str]:
         """See ServiceSettings."""
         yield from super().misfits()
@@ -203,6 +230,7 @@ class Settings(
             lambda: check_shown_certificate(
                 self.unit_certificate, self.unit_key, self.unit_ca, prefix="unit-"
             ),
+            self._check_mail_of_codes,
         )
         for flag, listen in (("--listen", self.listen), ("--http-listen", self.http_listen)):
             check = partial(

@@ -28,6 +28,7 @@ from console.cli.commands import (
     enrolment,
     events,
     geo,
+    handles,
     identifiers,
     keys,
     local,
@@ -84,6 +85,8 @@ app.add_typer(rules.app, name="rules", rich_help_panel="Data sharing")
 app.add_typer(plans.app, name="plans", rich_help_panel="Data sharing")
 app.add_typer(accounts.app, name="accounts", rich_help_panel="Messages")
 app.add_typer(cards.app, name="cards", rich_help_panel="Messages")
+app.add_typer(handles.app, name="handles", rich_help_panel="Messages")
+app.command("resolve", rich_help_panel="Messages")(handles.resolve)
 app.add_typer(deliveries.app, name="deliveries", rich_help_panel="Messages")
 app.add_typer(mail.app, name="mail", rich_help_panel="Messages")
 app.add_typer(audit.app, name="audit", rich_help_panel="Look into things")

@@ -34,7 +34,7 @@ from control_plane.serving.peers import Proxies
 from control_plane.serving.status import code_of
 
 READ_BEFORE_S = 5.0
-_OF_THEMSELVES = frozenset({Role.CLIENT, Role.GATEWAY})
+_OF_THEMSELVES = frozenset({Role.CLIENT, Role.GATEWAY, Role.UNIT})
 _MOST_MESSAGE = 1_000  # characters of a status
 
 

@@ -27,7 +27,7 @@ class Audited(Enum):
 
     ALWAYS = pb.AUDIT_UNSPECIFIED
     NEVER = pb.AUDIT_NONE
-    OF_OPERATORS = pb.AUDIT_OPERATORS  # not of clients and gateways
+    OF_OPERATORS = pb.AUDIT_OPERATORS  # not of clients, gateways and units
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

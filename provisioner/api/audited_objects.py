@@ -10,10 +10,17 @@ from google.protobuf.message import Message
 
 from control_plane.audit.entry import Transactions
 from control_plane.audit.objects import AuditedObject, Context, ReadBefore
+from homeport.api.directory.v1 import directory_pb2 as directory_pb
 from homeport.api.fleet.v1 import fleet_pb2 as fleet
 from homeport.api.provisioning.v1 import provisioning_pb2 as provisioning
 from homeport.api.tenancy.v1 import tenancy_pb2 as tenancy
-from provisioner.api import fleet_service, provisioning_service, tenant_service
+from provisioner.api import (
+    directory_service,
+    fleet_service,
+    provisioning_service,
+    tenant_service,
+)
+from provisioner.api.directory_service import DirectoryService
 from provisioner.api.fleet_service import FleetService
 from provisioner.api.provisioning_service import ProvisioningService
 from provisioner.api.tenant_service import TenantService
@@ -98,6 +105,27 @@ def audited_objects(
             after=lambda response: None,
         ),
     }
+
+
+def directory_objects(directory: DirectoryService, *, marked: bool) -> Mapping[str, AuditedObject]:
+    """The same of the directory. marked: whether claims and accounts are where the log is."""
+
+    async def account(request: Any, context: Context) -> Message:
+        asked = directory_pb.GetAccountRequest(tenant=request.tenant, account=request.account)
+        return await directory.GetAccount(asked, context)
+
+    return {
+        f"/{directory_service.NAME}/{name}": AuditedObject(
+            kind="account",
+            transactions=SEVERAL if marked else UNMARKED,
+            target=lambda request: request.account,
+            before=account,
+        )
+        for name in (
+            "ClaimHandle", "ReleaseHandle", "AcceptHandle", "BeginProof", "FinishProof",
+            "ReleaseIdentifier",
+        )
+    }  # fmt: skip
 
 
 _TOKENS = AuditedObject(

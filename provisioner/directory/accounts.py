@@ -14,6 +14,7 @@ import msgspec
 from control_plane import keys
 from control_plane.errors import DataLoss, NotFound
 from control_plane.printable import quoted
+from control_plane.store.damaged import UNREADABLE
 from control_plane.store.port import Get, KeyValue, Store, Txn, TxnResult
 from provisioner.directory.claim_rules import ClaimNotAllowed, same_life
 from provisioner.directory.claims import DirectoryAccount, decode_account
@@ -77,7 +78,7 @@ class AccountView:
             return None
         try:
             return decode_assignment(self.home_pair.value)
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             raise DataLoss(
                 f"the assignment of client {quoted(self.account)} is damaged in the store"
             ) from error

@@ -16,6 +16,7 @@ import msgspec
 
 from control_plane.errors import DataLoss
 from control_plane.identifiers.identifier import IdentifierKind
+from control_plane.store.damaged import UNREADABLE, shown_key
 from control_plane.store.port import KeyValue
 
 MOST_HOLDERS = 16  # accounts of one e-mail address
@@ -144,9 +145,9 @@ def decode_claim(pair: KeyValue | None) -> DirectoryClaim | None:
         return None
     try:
         return _claims.decode(pair.value)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:  # msgspec's errors among them
         raise DataLoss(
-            f"the claim {pair.key.decode(errors='replace')} is damaged in the store: {error}; "
+            f"the claim {shown_key(pair.key)} is damaged in the store: {error}; "
             "delete its record, and have it claimed again"
         ) from error
 
@@ -157,8 +158,8 @@ def decode_account(pair: KeyValue | None) -> DirectoryAccount:
         return DirectoryAccount()
     try:
         return _accounts.decode(pair.value)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:  # msgspec's errors among them
         raise DataLoss(
-            f"the record {pair.key.decode(errors='replace')} is damaged in the store: {error}; "
+            f"the record {shown_key(pair.key)} is damaged in the store: {error}; "
             "delete it, and have the account's names claimed again"
         ) from error

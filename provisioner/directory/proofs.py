@@ -20,6 +20,7 @@ from control_plane import faultpoints, keys
 from control_plane.errors import Conflict, DataLoss, Exhausted, InvalidInput, Unavailable
 from control_plane.identifiers.identifier import Identifier, IdentifierKind
 from control_plane.identity.pepper_ring import DirectorySecrets
+from control_plane.store.damaged import UNREADABLE
 from control_plane.store.port import (
     Compare,
     Delete,
@@ -318,7 +319,7 @@ def _proof(pair: KeyValue | None) -> PendingProof | None:
     """Raises DataLoss."""
     try:
         return msgspec.json.decode(pair.value, type=PendingProof) if pair is not None else None
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise DataLoss("the record of this proof is damaged in the store; it ends by itself") from (
             error
         )
@@ -330,7 +331,7 @@ def _counted(pair: KeyValue | None, now_ms: int) -> SentCodes:
         return SentCodes(day_ms=now_ms, codes=1)
     try:
         before = msgspec.json.decode(pair.value, type=SentCodes)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise DataLoss("the count of codes is damaged in the store; it ends by itself") from error
     if now_ms - before.day_ms >= DAY_MS:
         return SentCodes(day_ms=now_ms, codes=1)

@@ -181,6 +181,9 @@ class Registrar:
             if not view.record.lists(gain.listed.kind, gain.listed.key, request):
                 raise  # it may be yet: the claim is settled by who meets it
             done = True
+        except Unavailable:  # surely not written, such as while its shard moves
+            await self._withdraw(change, announced)
+            raise
         if not done:
             await self._withdraw(change, announced)
             return 0

@@ -17,6 +17,8 @@ def client_of(key: bytes) -> bytes | None:
         return key
     if key.startswith(keys.HOLDS):
         return keys.ASSIGNMENTS + key[len(keys.HOLDS) :]
+    if key.startswith(keys.DIRECTORY_ACCOUNTS):
+        return keys.ASSIGNMENTS + key[len(keys.DIRECTORY_ACCOUNTS) :]
     if key.startswith(keys.MOVES):
         return keys.ASSIGNMENTS + key[len(keys.MOVES) :].partition(b"/")[2]
     return None
@@ -25,6 +27,11 @@ def client_of(key: bytes) -> bytes | None:
 def hold_of(assignment_key: bytes) -> bytes:
     """The hold that may stand beside an assignment."""
     return keys.HOLDS + assignment_key[len(keys.ASSIGNMENTS) :]
+
+
+def account_of(assignment_key: bytes) -> bytes:
+    """The record of what the client has as an account, which may stand beside an assignment."""
+    return keys.DIRECTORY_ACCOUNTS + assignment_key[len(keys.ASSIGNMENTS) :]
 
 
 class ShardKeys:

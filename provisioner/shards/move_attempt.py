@@ -25,7 +25,8 @@ from provisioner.shards.shard_copy import ShardCopy
 from provisioner.shards.shard_map import ShardMap, ShardMove, ShardMoveStage
 
 DELETES = 120  # in one transaction
-_COPIED = (keys.ASSIGNMENTS, keys.HOLDS, keys.MOVES)  # what a shard consists of
+# What a shard consists of.
+_COPIED = (keys.ASSIGNMENTS, keys.HOLDS, keys.MOVES, keys.DIRECTORY_ACCOUNTS)
 
 
 class MoveAttempt:

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Sequence
 
 from control_plane import faultpoints, keys
 from control_plane.store.port import Delete, Get, KeyValue, Operation, Put, Store, Txn
-from provisioner.shards.client_keys import ShardKeys, client_of, hold_of
+from provisioner.shards.client_keys import ShardKeys, account_of, client_of, hold_of
 from provisioner.shards.fencing_token import FencingToken
 
-CLIENTS = 60  # copied in one transaction: two keys each
+CLIENTS = 40  # copied in one transaction: three keys each
 
 
 class ShardCopy:
@@ -44,6 +44,10 @@ class ShardCopy:
             await self.copy(found)
         async for found in self._keys.pages(self._target, keys.ASSIGNMENTS):
             await self.copy([key for key in found if key not in seen])
+        # Of clients that are gone as well: what they had is given back by what their records say.
+        for store in (self._source, self._target):
+            async for found in self._keys.pages(store, keys.DIRECTORY_ACCOUNTS):
+                await self.copy(found)
         async for found in self._keys.pages(self._source, keys.MOVES):
             await self.copy(found)
         faultpoints.passing("shards.copied")
@@ -65,19 +69,28 @@ class ShardCopy:
             await self._copy_departures(departures[start : start + CLIENTS])
 
     async def _copy_clients(self, clients: Sequence[bytes]) -> None:
-        read = Txn(then=[Get(key) for client in clients for key in (client, hold_of(client))])
+        read = Txn(
+            then=[
+                Get(key)
+                for client in clients
+                for key in (client, hold_of(client), account_of(client))
+            ]
+        )
         at_source = (await self._source.commit(read)).results
         at_target = (await self._target.commit(read)).results
         writes: list[Operation] = []
         for place, client in enumerate(clients):
-            home, hold = _state(at_source[2 * place], at_source[2 * place + 1])
-            if (home, hold) == _state(at_target[2 * place], at_target[2 * place + 1]):
+            three = slice(3 * place, 3 * place + 3)
+            state, there = _state(*at_source[three]), _state(*at_target[three])
+            if state == there:
                 continue
             self.copied += 1
-            # Both in one transaction: a hold belongs to the assignment written with it.
-            writes.append(Put(client, home) if home is not None else Delete(client))
-            held = hold_of(client)
-            writes.append(Put(held, hold) if hold is not None else Delete(held))
+            home, hold, account = state
+            # All in one transaction: a hold belongs to the assignment written with it.
+            writes.append(_as_it_is(client, home))
+            writes.append(_as_it_is(hold_of(client), hold))
+            if account != there[2]:
+                writes.append(_as_it_is(account_of(client), account))
         await self.token.write(writes)
 
     async def _copy_departures(self, departures: Sequence[bytes]) -> None:
@@ -92,11 +105,16 @@ class ShardCopy:
 
 
 def _state(
-    homes: Sequence[KeyValue], holds: Sequence[KeyValue]
-) -> tuple[bytes | None, bytes | None]:
-    """A client's assignment, and its hold if it belongs to that assignment: one transaction
-    wrote both. Any other hold is void."""
+    homes: Sequence[KeyValue], holds: Sequence[KeyValue], accounts: Sequence[KeyValue]
+) -> tuple[bytes | None, bytes | None, bytes | None]:
+    """A client's assignment, its hold if it belongs to that assignment (one transaction wrote
+    both; any other hold is void), and its account's record."""
+    account = accounts[0].value if accounts else None
     if not homes:
-        return None, None
+        return None, None, account
     held = holds and holds[0].mod_revision == homes[0].mod_revision
-    return homes[0].value, holds[0].value if held else None
+    return homes[0].value, holds[0].value if held else None, account
+
+
+def _as_it_is(key: bytes, value: bytes | None) -> Operation:
+    return Put(key, value) if value is not None else Delete(key)

@@ -15,6 +15,7 @@ from pathlib import Path
 from control_plane.auth.access import Access
 from control_plane.errors import InvalidInput
 from control_plane.http_serving.cross_origin import read_origins
+from control_plane.identity import pepper_ring
 from control_plane.identity.keyring import read_ring
 from control_plane.process import serving_tls
 from control_plane.quotas.limits import read_limits
@@ -38,6 +39,8 @@ def checks(settings: Settings) -> Iterator[Callable[[], object]]:
         yield lambda: _read_clusters(settings)
     yield lambda: refuse_shared_embedded(settings)
     yield lambda: _read_ticket_keys(settings)
+    if settings.directory_pepper_file is not None:
+        yield lambda: _read_peppers(settings)
     yield lambda: Access(
         settings, SERVICES, wall=time.time, clock=time.monotonic, clients_enrol=True
     )
@@ -68,6 +71,11 @@ def _read_ticket_keys(settings: Settings) -> None:
     wrapping = settings.wrapping(secrets.token_bytes)
     if settings.master_key_file is not None:
         read_ring(settings.master_key_file, wrapping)
+
+
+def _read_peppers(settings: Settings) -> None:
+    assert settings.directory_pepper_file is not None
+    pepper_ring.read_ring(settings.directory_pepper_file, settings.wrapping(secrets.token_bytes))
 
 
 def _refuse_folder(setting: str, path: Path | None) -> None:

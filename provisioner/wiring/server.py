@@ -25,6 +25,7 @@ from provisioner.ledger.port import Ledger
 from provisioner.moves.mover import Mover
 from provisioner.placement.filters import PlacementPolicy
 from provisioner.settings import Settings
+from provisioner.wiring.directory import open_directory
 from provisioner.wiring.moving import build_moving
 from provisioner.wiring.services import Services, build_services
 from provisioner.wiring.state import read_state
@@ -83,11 +84,13 @@ async def serve(
             rng,
             stack,
         )
+        directory = await open_directory(settings, state)
         services = build_services(
             settings,
             state,
             moving,
             use_case,
+            directory,
             rng,
             supervisor,
             share_port=share_port,
@@ -96,7 +99,10 @@ async def serve(
         if tracer is not None:
             use_case.provisioner.traces_calls = True
             state.ledger.use_tracer(tracer)
-        tasks = {**state.tasks(), **use_case.tasks(), **moving.tasks(), **services.tasks()}
+        tasks = {
+            **state.tasks(), **use_case.tasks(), **moving.tasks(), **directory.tasks(),
+            **services.tasks(),
+        }  # fmt: skip
         ledgers = (state.ledger, moving.mover)
         await _run(settings, stop, on_ready, services, ledgers, tasks, supervisor)
         supervisor.raise_if_ended()

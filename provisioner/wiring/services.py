@@ -40,11 +40,17 @@ from control_plane.serving.server import Server
 from control_plane.store.opening import StoreUrl
 from control_plane.supervision import Supervisor
 from control_plane.tracing.tracer import Tracer
-from provisioner.api import fleet_service, provisioning_service, tenant_service
-from provisioner.api.audited_objects import audited_objects
+from provisioner.api import (
+    directory_service,
+    fleet_service,
+    provisioning_service,
+    tenant_service,
+)
+from provisioner.api.audited_objects import audited_objects, directory_objects
 from provisioner.api.callers import Callers
 from provisioner.api.client_lines import ClientLines
 from provisioner.api.client_proofs import ClientProofs
+from provisioner.api.directory_service import DirectoryService
 from provisioner.api.fleet_service import FleetService
 from provisioner.api.http_routes import OPENAPI, ROUTES, openapi
 from provisioner.api.ledger_metrics import LedgerMetrics
@@ -55,6 +61,7 @@ from provisioner.api.tenant_service import TenantService
 from provisioner.api.unit_metrics import UnitMetrics
 from provisioner.api.unit_operations import UnitOperations
 from provisioner.api.watching import Watching
+from provisioner.directory.directory import Directory
 from provisioner.provisioning.abandoned_removals import AbandonedRemovals
 from provisioner.provisioning.bootstrap_lookup import BootstrapEnrolment
 from provisioner.provisioning.enrolment import Enrolment
@@ -67,7 +74,8 @@ from provisioner.wiring.tasks import Task
 from provisioner.wiring.use_case import UseCase
 
 SERVICES = (
-    provisioning_service.NAME, fleet_service.NAME, tenant_service.NAME, audit_service.NAME,
+    provisioning_service.NAME, fleet_service.NAME, tenant_service.NAME, directory_service.NAME,
+    audit_service.NAME,
 )  # fmt: skip
 
 QUOTAS = (Quota.PROVISIONS, Quota.BATCHED_CLIENTS, *METHOD_QUOTAS.values())
@@ -106,6 +114,7 @@ def build_services(
     state: ServerState,
     moving: Moving,
     use_case: UseCase,
+    directory: Directory,
     rng: random.Random,
     supervisor: Supervisor,
     *,
@@ -204,6 +213,9 @@ def build_services(
         quotas,
         callers,
     )
+    directory_service = DirectoryService(
+        directory, fleet_view, callers, new_id=lambda: secrets.token_hex(16)
+    )
     methods = access_of_services(SERVICES)
     counting = QuotaInterceptor(METHOD_QUOTAS, quotas, methods, access.control, proxies)
     auditing = build_auditing(
@@ -214,7 +226,10 @@ def build_services(
             session=lambda: state.ledger.session.id,
         ),
         methods,
-        audited_objects(fleet_service, tenant_service, provisioning_service),
+        {
+            **audited_objects(fleet_service, tenant_service, provisioning_service),
+            **directory_objects(directory_service, marked=cluster_set is None),
+        },
         access.control,
         proxies,
         AuditRetention(age_s=settings.audit_keep_s, entries=settings.audit_keep_entries),
@@ -224,6 +239,7 @@ def build_services(
         provisioning_service.service(),
         fleet_service.service(),
         tenant_service.service(),
+        directory_service.service(),
         auditing.service.service(),
     ]
     interceptors = [access.interceptor, counting, auditing.interceptor]

@@ -74,6 +74,7 @@ HOMEPORT: dict[str, dict[str, Any]] = {
     "a-store-in-the-clear": BASE | {"store": STORE | {"tls": {"enabled": False}}},
     "keys": SHARING | {"keys": {
         "wrappingSecret": "wrapping", "masterSecret": "master", "signingSecret": "signing",
+        "pepperSecret": "peppers",
     }},
     "a-passphrase": SHARING | {"keys": {"passphraseSecret": "passphrase"}},
     "units-and-geo": BASE | {

@@ -29,6 +29,7 @@ from console.cli.views import (
     cards,
     decisions,
     deliveries,
+    directory,
     enrolment,
     geo,
     health,
@@ -54,6 +55,7 @@ from data_sharing.management.backtest import Backtest
 from data_sharing.rules.ruleset import RuleSet
 from homeport.api.audit.v1 import audit_pb2
 from homeport.api.datasharing.v1 import decision_pb2, plan_pb2, platform_pb2, registry_pb2, rule_pb2
+from homeport.api.directory.v1 import directory_pb2
 from homeport.api.fleet.v1 import fleet_pb2
 from homeport.api.tenancy.v1 import tenancy_pb2
 from tests.support.filled_messages import filled
@@ -231,6 +233,12 @@ VIEWS: dict[Callable[..., Any], Make] = {
     cards.card_view: lambda: cards.card_view(card_document(accepted=True)),
     deliveries.plan_view: lambda: deliveries.plan_view(delivery_plan()),
     mail.reply_view: lambda: mail.reply_view(shown_mail()),
+    directory.account_view: lambda: directory.account_view(
+        filled_with_long_texts(directory_pb2.GetAccountResponse())
+    ),
+    directory.residences_table: lambda: directory.residences_table(
+        [filled_with_long_texts(directory_pb2.Residence())]
+    ),
     identifiers.explained: lambda: identifiers.explained(identifier_document()),
     move_jobs.jobs_table: lambda: move_jobs.jobs_table(
         [filled_with_long_texts(fleet_pb2.MoveJob())]

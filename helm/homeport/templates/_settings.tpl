@@ -71,6 +71,7 @@
 {{- if $v.keys.wrappingSecret }}{{ $_ := set $all "key_wrapping_file" (printf "/etc/homeport/wrapping/%s" $v.keys.wrappingKey) }}{{ end -}}
 {{- if $v.keys.passphraseSecret }}{{ $_ := set $all "key_wrapping_passphrase_file" (printf "/etc/homeport/passphrase/%s" $v.keys.passphraseKey) }}{{ end -}}
 {{- if $v.keys.masterSecret }}{{ $_ := set $all "master_key_file" (printf "/etc/homeport/master-keys/%s" $v.keys.masterKey) }}{{ end -}}
+{{- if $v.keys.pepperSecret }}{{ $_ := set $all "directory_pepper_file" (printf "/etc/homeport/peppers/%s" $v.keys.pepperKey) }}{{ end -}}
 {{- if $v.units.caSecret }}{{ $_ := set $all "unit_ca" (printf "/etc/homeport/unit-ca/%s" $v.units.caKey) }}{{ end -}}
 {{- if $v.units.certificateSecret -}}
 {{- $_ := set $all "unit_certificate" "/etc/homeport/unit-certificate/tls.crt" -}}
@@ -102,6 +103,7 @@
 {{- with $v.keys.wrappingSecret }}{{ $_ := set $found "wrapping" . }}{{ end -}}
 {{- with $v.keys.passphraseSecret }}{{ $_ := set $found "passphrase" . }}{{ end -}}
 {{- with $v.keys.masterSecret }}{{ $_ := set $found "master-keys" . }}{{ end -}}
+{{- with $v.keys.pepperSecret }}{{ $_ := set $found "peppers" . }}{{ end -}}
 {{- with $v.units.caSecret }}{{ $_ := set $found "unit-ca" . }}{{ end -}}
 {{- with $v.units.certificateSecret }}{{ $_ := set $found "unit-certificate" . }}{{ end -}}
 {{- toJson $found -}}

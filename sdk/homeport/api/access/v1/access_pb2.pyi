@@ -94,7 +94,9 @@ class _AuditEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Audit.ValueType
     AUDIT_NONE: _Audit.ValueType  # 1
     """never; the method's option says why"""
     AUDIT_OPERATORS: _Audit.ValueType  # 2
-    """Where the caller is more than a client or a gateway: clients do it of themselves, often."""
+    """Where the caller is more than a client, a gateway or a unit: clients do it of themselves, often,
+    and units for them.
+    """
 
 class Audit(_Audit, metaclass=_AuditEnumTypeWrapper):
     """Whether a method that changes something is written to the audit log, as docs/reference/audit.md
@@ -106,7 +108,9 @@ AUDIT_UNSPECIFIED: Audit.ValueType  # 0
 AUDIT_NONE: Audit.ValueType  # 1
 """never; the method's option says why"""
 AUDIT_OPERATORS: Audit.ValueType  # 2
-"""Where the caller is more than a client or a gateway: clients do it of themselves, often."""
+"""Where the caller is more than a client, a gateway or a unit: clients do it of themselves, often,
+and units for them.
+"""
 Global___Audit: _TypeAlias = Audit  # noqa: Y015
 
 @_typing.final

@@ -1,0 +1,176 @@
+"""`homeport handles` and `homeport resolve`: who has which name, and where they are at home."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from console.cli.markup import escape
+from console.cli.options import Ca, Output, Profile, Server, Tenant, Token, target_of
+from console.cli.output import Format, note, show
+
+app = typer.Typer(help="Handles: the unique names of accounts.", no_args_is_help=True)
+
+Handle = Annotated[str, typer.Argument(help="The handle, with or without @.", metavar="HANDLE")]
+Account = Annotated[
+    str, typer.Option("--account", help="The account: a client's id.", metavar="CLIENT")
+]
+Rename = Annotated[
+    bool,
+    typer.Option(
+        "--rename", help="It takes the place of the handle that the account has, which is freed."
+    ),
+]
+
+
+@app.command("claim")
+def claim(
+    handle: Handle,
+    account: Account,
+    rename: Rename = False,
+    server: Server = None,
+    tenant: Tenant = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Has an account take a handle. Nothing changes where it has it already."""
+    from console.cli.calls.directory import DirectoryCalls
+
+    with DirectoryCalls(target_of(server, tenant, token, profile, ca)) as service:
+        claimed = service.claim_handle(account, handle, rename=rename)
+    document = {"account": account, "handle": claimed.handle, "revision": claimed.revision}
+    show(document, output, lambda: escape(f"@{claimed.handle} is {account}'s"))
+
+
+@app.command("release")
+def release(
+    handle: Handle,
+    account: Account,
+    server: Server = None,
+    tenant: Tenant = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Has an account give a handle back. For 90 days nobody else may have it."""
+    from console.cli.calls.directory import DirectoryCalls
+
+    with DirectoryCalls(target_of(server, tenant, token, profile, ca)) as service:
+        released = service.release_handle(account, handle)
+    said = f"{account} has given it back" if released else f"{account} did not have it"
+    show({"account": account, "released": released}, output, lambda: escape(said))
+
+
+@app.command("offer")
+def offer(
+    handle: Handle,
+    account: Account,
+    to: Annotated[
+        str, typer.Option("--to", help="The account that may accept it.", metavar="CLIENT")
+    ],
+    server: Server = None,
+    tenant: Tenant = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Makes an offer of an account's handle to another account, good for seven days."""
+    from console.cli.calls.directory import DirectoryCalls
+    from console.cli.views.times import time_text
+
+    with DirectoryCalls(target_of(server, tenant, token, profile, ca)) as service:
+        offered = service.offer_handle(account, handle, to)
+    document = {"offer": offered.offer, "expires_at": offered.expire_time.seconds}
+    if output is Format.TABLE:
+        note(f"{to} may accept this until {time_text(offered.expire_time.seconds * 1_000)}:")
+    show(document, output, lambda: escape(offered.offer))
+
+
+@app.command("accept")
+def accept(
+    offered: Annotated[str, typer.Argument(help="The offer, as it was made.", metavar="OFFER")],
+    account: Account,
+    rename: Rename = False,
+    server: Server = None,
+    tenant: Tenant = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Has an account take a handle that it was offered."""
+    from console.cli.calls.directory import DirectoryCalls
+
+    with DirectoryCalls(target_of(server, tenant, token, profile, ca)) as service:
+        taken = service.accept_handle(account, offered, rename=rename)
+    document = {"account": account, "handle": taken.handle, "revision": taken.revision}
+    show(document, output, lambda: escape(f"@{taken.handle} is {account}'s"))
+
+
+@app.command("show")
+def show_handle(
+    handle: Handle,
+    server: Server = None,
+    tenant: Tenant = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Shows the account that has a handle: its home, and what else it has."""
+    from console.cli.calls.directory import DirectoryCalls
+    from console.cli.views.directory import account_document, account_view
+
+    name = handle if handle.startswith("@") else f"@{handle}"
+    with DirectoryCalls(target_of(server, tenant, token, profile, ca)) as service:
+        residences = service.resolve(name, fresh=True).residences
+        found = service.account(residences[0].account)
+    show(account_document(found), output, lambda: account_view(found))
+
+
+def resolve(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="@anna, tel:…, mailto:…, sip:… or xmpp:…, or an address or number as people "
+            "write it.",
+            metavar="NAME",
+        ),
+    ],
+    viewer: Annotated[
+        str,
+        typer.Option(
+            "--as",
+            help="As this account would find it. Default: as an operator, who finds everybody.",
+            metavar="CLIENT",
+        ),
+    ] = "",
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="From the store, not from what the server remembers.")
+    ] = False,
+    server: Server = None,
+    tenant: Tenant = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Says which account a name is of, and where it is at home."""
+    from console.cli.calls.directory import DirectoryCalls
+    from console.cli.views.directory import residence_document, residences_table
+
+    with DirectoryCalls(target_of(server, tenant, token, profile, ca)) as service:
+        found = service.resolve(name, viewer=viewer, fresh=fresh)
+    document = {
+        "residences": [residence_document(one) for one in found.residences],
+        "revision": found.revision,
+        "stale": found.stale,
+    }
+    if found.stale:
+        note("the store is away: this is what the server remembers")
+    show(document, output, lambda: residences_table(found.residences))

@@ -1,0 +1,269 @@
+"""DirectoryService: who has which name, and where their accounts are at home."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from grpc import aio
+
+from control_plane.auth.roles import Role
+from control_plane.errors import InvalidInput
+from control_plane.identifiers.identifier import Flaw, Identifier
+from control_plane.identifiers.uris import read_any
+from control_plane.identity.names import check_client_id
+from control_plane.serving.server import Service
+from homeport.api.directory.v1 import directory_pb2 as pb
+from homeport.api.directory.v1 import directory_pb2_grpc as pb_grpc
+from provisioner.api import mapping
+from provisioner.api.callers import Callers
+from provisioner.directory.accounts import ActingUnit
+from provisioner.directory.budgets import Asker, network_of
+from provisioner.directory.claims import MAX_REQUEST_ID
+from provisioner.directory.directory import Directory
+from provisioner.directory.holdings import Holding
+from provisioner.directory.offers import MAX_OFFER
+from provisioner.directory.resolving import Residence
+from provisioner.fleet_view import FleetView
+
+NAME = "homeport.api.directory.v1.DirectoryService"
+OFFER_S, LEAST_OFFER_S, MOST_OFFER_S = 7 * 86_400.0, 60.0, 30 * 86_400.0
+_REQUEST_ID = re.compile(r"[\x21-\x7e]*\Z")
+
+
+class DirectoryService(pb_grpc.DirectoryServiceServicer):
+    """Servicer of homeport.api.directory.v1. new_id: of a request that brings none."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        fleet_view: FleetView,
+        callers: Callers,
+        *,
+        new_id: Callable[[], str],
+    ) -> None:
+        self._directory = directory
+        self._fleet_view = fleet_view
+        self._callers = callers
+        self._new_id = new_id
+
+    def service(self) -> Service:
+        """What control_plane.serving needs to serve it."""
+        return Service(
+            add=pb_grpc.add_DirectoryServiceServicer_to_server, servicer=self, name=NAME, hot={}
+        )
+
+    async def ClaimHandle(
+        self, request: pb.ClaimHandleRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.ClaimHandleResponse:
+        tenant, account, acting = self._acts(request, context)
+        held = await self._directory.handles.claim(
+            tenant,
+            account,
+            request.handle,
+            acting,
+            request=self._request_id(request),
+            rename=request.rename,
+        )
+        return pb.ClaimHandleResponse(handle=held.handle, revision=held.revision)
+
+    async def ReleaseHandle(
+        self, request: pb.ReleaseHandleRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.ReleaseHandleResponse:
+        tenant, account, acting = self._acts(request, context)
+        released = await self._directory.handles.release(
+            tenant, account, request.handle, acting, request=self._request_id(request)
+        )
+        return pb.ReleaseHandleResponse(released=released)
+
+    async def OfferHandle(
+        self, request: pb.OfferHandleRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.OfferHandleResponse:
+        tenant, account, acting = self._acts(request, context)
+        to = check_client_id(request.to_account, "to_account")
+        lasts_s = mapping.given_seconds(request, "ttl")
+        lasts_s = OFFER_S if lasts_s is None else lasts_s
+        if not LEAST_OFFER_S <= lasts_s <= MOST_OFFER_S:
+            raise InvalidInput("ttl", f"ttl is {lasts_s:g} s; it must be 60 s to 30 days")
+        offer, until_ms = await self._directory.handles.offer(
+            tenant, account, request.handle, to, acting, lasts_s=lasts_s
+        )
+        return pb.OfferHandleResponse(offer=offer, expire_time=mapping.timestamp(until_ms / 1_000))
+
+    async def AcceptHandle(
+        self, request: pb.AcceptHandleRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.AcceptHandleResponse:
+        tenant, account, acting = self._acts(request, context)
+        if len(request.offer) > MAX_OFFER:
+            raise InvalidInput("offer", f"offer has more than {MAX_OFFER:,} characters")
+        held = await self._directory.handles.accept(
+            tenant,
+            account,
+            request.offer,
+            acting,
+            request=self._request_id(request),
+            rename=request.rename,
+        )
+        return pb.AcceptHandleResponse(handle=held.handle, revision=held.revision)
+
+    async def BeginProof(
+        self, request: pb.BeginProofRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.BeginProofResponse:
+        tenant, account, acting = self._acts(request, context)
+        begun = await self._directory.proofs.begin(
+            tenant,
+            account,
+            read_identifier(request.identifier),
+            acting,
+            request=self._request_id(request),
+        )
+        return pb.BeginProofResponse(
+            channel=begun.channel,
+            expire_time=mapping.timestamp(begun.expires_ms / 1_000),
+            tries_left=begun.tries_left,
+        )
+
+    async def FinishProof(
+        self, request: pb.FinishProofRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.FinishProofResponse:
+        tenant, account, acting = self._acts(request, context)
+        proved = await self._directory.proofs.finish(
+            tenant,
+            account,
+            read_identifier(request.identifier),
+            request.code,
+            acting,
+            request=self._request_id(request),
+            findable=request.findable,
+        )
+        until_ms = proved.contested_until_ms
+        return pb.FinishProofResponse(
+            kind=proved.kind,
+            digest=proved.digest,
+            contest_end_time=mapping.timestamp(until_ms / 1_000) if until_ms else None,
+            revision=proved.revision,
+        )
+
+    async def ReleaseIdentifier(
+        self, request: pb.ReleaseIdentifierRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.ReleaseIdentifierResponse:
+        tenant, account, acting = self._acts(request, context)
+        released = await self._directory.proved.release(
+            tenant,
+            account,
+            read_identifier(request.identifier),
+            acting,
+            request=self._request_id(request),
+        )
+        return pb.ReleaseIdentifierResponse(released=released)
+
+    async def Resolve(
+        self, request: pb.ResolveRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.ResolveResponse:
+        tenant = self._fleet_view.tenant_or_raise(request.tenant).id
+        acting = self._acting(request.home, context, Role.OPERATOR)
+        viewer = check_client_id(request.viewer, "viewer") if request.viewer else ""
+        if acting is not None:
+            if not viewer:
+                raise InvalidInput("viewer", "viewer is empty; a unit says for whom it asks")
+            await self._directory.resolver.check_viewer(tenant, viewer, acting)
+        asker = Asker(tenant=tenant, viewer=viewer, network=_network(request.viewer_address))
+        found = await self._directory.resolver.resolve(
+            read_identifier(request.identifier), asker, fresh=request.fresh
+        )
+        return pb.ResolveResponse(
+            residences=map(_residence_to_proto, found.residences),
+            revision=found.revision,
+            stale=found.stale,
+        )
+
+    async def GetAccount(
+        self, request: pb.GetAccountRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.GetAccountResponse:
+        tenant = self._fleet_view.tenant_or_raise(request.tenant).id
+        account = check_client_id(request.account, "account")
+        acting = self._acting(request.home, context, Role.VIEWER)
+        found = await self._directory.holdings.of(tenant, account, acting)
+        return pb.GetAccountResponse(
+            account=account,
+            residence=pb.Residence(
+                account=account,
+                unit_id=found.home.unit,
+                endpoint=self._fleet_view.endpoint_of(found.home.unit),
+                epoch=found.home.epoch,
+            ),
+            handles=[
+                pb.HeldHandle(
+                    handle=one.handle, claim_time=mapping.timestamp(one.holder.proved_ms / 1_000)
+                )
+                for one in found.held
+                if one.handle
+            ],
+            identifiers=[_identifier_to_proto(one) for one in found.held if not one.handle],
+        )
+
+    def _acts(
+        self, request: Any, context: aio.ServicerContext[Any, Any]
+    ) -> tuple[str, str, ActingUnit | None]:
+        """Tenant and account of a request, and who acts for it. Raises NotFound, InvalidInput."""
+        tenant = self._fleet_view.tenant_or_raise(request.tenant)
+        account = check_client_id(request.account, "account")
+        return tenant.id, account, self._acting(request.home, context, Role.OPERATOR)
+
+    def _acting(
+        self, home: pb.ActingHome, context: aio.ServicerContext[Any, Any], free: Role
+    ) -> ActingUnit | None:
+        """free: the role that need not say for which unit it acts. Raises InvalidInput."""
+        if home.unit_id and home.epoch:
+            return ActingUnit(unit_id=home.unit_id, epoch=home.epoch)
+        if home.unit_id or home.epoch or not self._callers.of_context(context).may(free):
+            raise InvalidInput(
+                "home", "home must name the unit that acts, and the epoch of the assignment"
+            )
+        return None
+
+    def _request_id(self, request: Any) -> str:
+        given: str = request.request_id
+        if len(given) > MAX_REQUEST_ID or not _REQUEST_ID.match(given):
+            raise InvalidInput(
+                "request_id",
+                f"request_id has up to {MAX_REQUEST_ID} printable characters of ASCII, no spaces",
+            )
+        return given or self._new_id()
+
+
+def read_identifier(message: pb.Identifier) -> Identifier:
+    """Raises InvalidInput."""
+    found = read_any(message.uri)
+    if isinstance(found, Flaw):
+        raise InvalidInput("identifier.uri", f"identifier: {found}")
+    return found
+
+
+def _network(address: str) -> str:
+    if not address:
+        return ""
+    try:
+        return network_of(address)
+    except ValueError as error:
+        raise InvalidInput("viewer_address", "viewer_address is no IPv4 or IPv6 address") from error
+
+
+def _residence_to_proto(one: Residence) -> pb.Residence:
+    return pb.Residence(
+        account=one.account, unit_id=one.unit_id, endpoint=one.endpoint, epoch=one.epoch
+    )
+
+
+def _identifier_to_proto(one: Holding) -> pb.HeldIdentifier:
+    contest = one.contest
+    state = pb.CLAIM_STATE_HELD if contest is None else pb.CLAIM_STATE_CONTESTED
+    return pb.HeldIdentifier(
+        kind=one.listed.kind,
+        digest=one.listed.key,
+        state=state,
+        prove_time=mapping.timestamp(one.holder.proved_ms / 1_000),
+        contest_end_time=(None if contest is None else mapping.timestamp(contest.until_ms / 1_000)),
+        findable=one.holder.findable,
+    )

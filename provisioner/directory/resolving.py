@@ -1,0 +1,178 @@
+"""Resolver: from an identifier to its accounts, and to where they are at home.
+
+Others than handles are found by their own accounts, and by others where the account said so when it
+proved them. What may not be found is answered as what is not there, and costs the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from control_plane import keys
+from control_plane.errors import DataLoss, NotFound, ServiceError, Unavailable
+from control_plane.identifiers.identifier import Identifier, IdentifierKind
+from control_plane.identifiers.skeleton import stored_key
+from control_plane.identity.pepper_ring import DirectorySecrets
+from control_plane.store.damaged import UNREADABLE
+from control_plane.store.port import Event, KeyValue
+from provisioner.directory.accounts import AccountView, ActingUnit, check_home
+from provisioner.directory.budgets import Asker, LookupBudgets
+from provisioner.directory.claim_rules import ClaimNotAllowed, same_life
+from provisioner.directory.claims import DirectoryClaim, Holder, decode_claim
+from provisioner.directory.registrar import Registrar
+from provisioner.directory.replica import ReadReplica, ReplicaRead
+from provisioner.ledger.assignment import decode_assignment
+from provisioner.ledger.departure import decode_released
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Residence:
+    """Where an account is at home. endpoint: empty where this server has not heard of the unit."""
+
+    account: str
+    unit_id: str
+    endpoint: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolution:
+    """residences: one or more, several of an e-mail address alone. revision: of the directory, for
+    which it stands."""
+
+    residences: Sequence[Residence]
+    revision: int
+    stale: bool
+
+
+class HomeReader(Protocol):
+    """Reads assignments: a ReadReplica, or where clients are in several clusters each of them."""
+
+    async def read(self, keys: Sequence[bytes], *, fresh: bool = False) -> ReplicaRead: ...
+
+
+class Resolver:
+    """endpoint_of(unit): where it is reached; empty: not known."""
+
+    def __init__(
+        self,
+        claims: ReadReplica,
+        homes: HomeReader,
+        registrar: Registrar,
+        budgets: LookupBudgets,
+        *,
+        secrets: Callable[[], DirectorySecrets],
+        endpoint_of: Callable[[str], str],
+    ) -> None:
+        self._claims = claims
+        self._homes = homes
+        self._registrar = registrar
+        self._budgets = budgets
+        self._secrets = secrets
+        self._endpoint_of = endpoint_of
+        self.found = self.missed = 0
+
+    async def resolve(
+        self, identifier: Identifier, asker: Asker, *, fresh: bool = False
+    ) -> Resolution:
+        """asker.viewer: the account that asks; empty: an operator, who finds everybody. Raises
+        NotFound; Exhausted; Unavailable where the store is away and something is not known."""
+        charge = self._budgets.take(asker)
+        try:
+            found = await self._resolution(identifier, asker, fresh=fresh)
+        except Unavailable:  # that is nobody's walking
+            charge.found()
+            raise
+        if not found.residences:
+            self.missed += 1
+            raise NotFound("nobody is found by this identifier")
+        charge.found()
+        self.found += 1
+        return found
+
+    async def _resolution(self, identifier: Identifier, asker: Asker, *, fresh: bool) -> Resolution:
+        """Without residences: nobody that the viewer may find."""
+        tenant, handle = asker.tenant, identifier.kind is IdentifierKind.HANDLE
+        read = await self._claims.read(self._keys(tenant, identifier), fresh=fresh)
+        holders = [
+            one
+            for pair in read.pairs
+            for one in await self._holders(pair, identifier)
+            if handle or one.findable or asker.viewer in ("", one.account)
+        ]
+        residences: list[Residence] = []
+        stale = read.stale
+        if holders:
+            homes = await self._homes.read(
+                [keys.assignment(tenant, one.account) for one in holders], fresh=fresh
+            )
+            stale = stale or homes.stale
+            for holder, home in zip(holders, homes.pairs, strict=True):
+                if (one := self._residence(holder, home)) is not None:
+                    residences.append(one)
+        return Resolution(residences=residences, revision=read.revision, stale=stale)
+
+    async def check_viewer(self, tenant: str, viewer: str, acting: ActingUnit) -> None:
+        """Raises NotFound, ClaimNotAllowed where the viewer is not at home with who asks for it."""
+        key = keys.assignment(tenant, viewer)
+        read = await self._homes.read([key])
+        view = AccountView(tenant=tenant, account=viewer, pair=None, home_pair=read.pairs[0])
+        try:
+            check_home(view, acting)
+        except ClaimNotAllowed:
+            # It may have moved to this very unit a moment ago.
+            read = await self._homes.read([key], fresh=True)
+            check_home(replace(view, home_pair=read.pairs[0]), acting)
+
+    def _keys(self, tenant: str, identifier: Identifier) -> list[bytes]:
+        if identifier.kind is IdentifierKind.HANDLE:
+            return [keys.handle_claim(tenant, stored_key(identifier.normal))]
+        digests = self._secrets().digests.digests(tenant, identifier)
+        return [keys.identifier_claim(tenant, identifier.kind.value, one) for one in digests]
+
+    async def _holders(self, pair: KeyValue | None, identifier: Identifier) -> Sequence[Holder]:
+        """A handle that only looks like it is another one."""
+        claim: DirectoryClaim | None = decode_claim(pair)
+        if pair is not None and claim is not None and claim.pending is not None:
+            with suppress(ServiceError):  # somebody is at it: what stood before counts
+                _, claim = await self._registrar.claim_at(pair.key)
+        if claim is None or (claim.handle and claim.handle != identifier.normal):
+            return ()
+        return claim.holders
+
+    def _residence(self, holder: Holder, home: KeyValue | None) -> Residence | None:
+        """None: the client that had it is gone."""
+        if home is None:
+            return None
+        try:
+            record = decode_assignment(home.value)
+        except UNREADABLE as error:
+            raise DataLoss("the assignment of this account is damaged in the store") from error
+        if not same_life(holder.life_ms, record.first_ms):
+            return None
+        return Residence(
+            account=holder.account,
+            unit_id=record.unit,
+            endpoint=self._endpoint_of(record.unit),
+            epoch=record.epoch,
+        )
+
+
+def itself(event: Event) -> tuple[bytes, ...]:
+    """A claim's own key."""
+    return (event.kv.key,)
+
+
+def clients_that_left(event: Event) -> Sequence[bytes]:
+    """The assignments that a change of `moves…` makes uncertain (docs/decisions/0009-watches.md):
+    every client that leaves a unit, or is released, is told there."""
+    if event.kv.key == keys.RELEASED:
+        try:
+            names = decode_released(event.kv.value) if not event.deleted else []
+        except UNREADABLE:
+            return ()
+        return [keys.ASSIGNMENTS + name.encode() for name in names]
+    return (keys.ASSIGNMENTS + event.kv.key[len(keys.MOVES) :].partition(b"/")[2],)

@@ -1,0 +1,61 @@
+"""The directory of one server, over the stores that it has.
+
+Part of the wiring: `provisioner.wiring.server` builds the rest.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+
+from control_plane.identity.pepper_ring import PepperSource
+from control_plane.store.port import OutcomeUnknown, StoreUnavailable
+from provisioner.directory.accounts import SharedAccountStore
+from provisioner.directory.code_sender import CodeSender
+from provisioner.directory.directory import Directory, build_directory
+from provisioner.directory.mail_codes import MailCodes, NoCodes
+from provisioner.directory.sharded_accounts import ShardedAccountStore, ShardedHomes
+from provisioner.settings import Settings
+from provisioner.wiring.state import ServerState
+
+log = logging.getLogger("homeport")
+
+
+async def open_directory(settings: Settings, state: ServerState) -> Directory:
+    """Ready to be asked, but where the store is away: then it is once that is there. Raises
+    InvalidInput."""
+    store, cluster_set = state.store, state.cluster_set
+    pepper = PepperSource(
+        store,
+        settings.directory_pepper_file,
+        wrapping=settings.wrapping(secrets.token_bytes),
+        random=secrets.token_bytes,
+    )
+    sharded = None
+    if cluster_set is not None:
+        sharded = ShardedAccountStore(cluster_set.clusters, cluster_set.shard_map_cache)
+    directory = build_directory(
+        store,
+        sharded or SharedAccountStore(store),
+        ShardedHomes(sharded) if sharded is not None else None,
+        pepper,
+        _sender(settings),
+        session=lambda: state.ledger.session,
+        endpoint_of=state.fleet_view.endpoint_of,
+        clock=time.monotonic,
+        wall=time.time,
+        random=secrets.token_bytes,
+    )
+    try:
+        await directory.start()
+    except (StoreUnavailable, OutcomeUnknown) as error:
+        log.warning("the directory answers once the store does: %s", error)
+    return directory
+
+
+def _sender(settings: Settings) -> CodeSender:
+    if not settings.directory_mail_relay:
+        return NoCodes()
+    host, _, port = settings.directory_mail_relay.rpartition(":")
+    return MailCodes((host.strip("[]"), int(port)), settings.directory_mail_from, wall=time.time)
