@@ -168,7 +168,14 @@ class DirectoryService(pb_grpc.DirectoryServiceServicer):
             if not viewer:
                 raise InvalidInput("viewer", "viewer is empty; a unit says for whom it asks")
             await self._directory.resolver.check_viewer(tenant, viewer, acting)
-        asker = Asker(tenant=tenant, viewer=viewer, network=_network(request.viewer_address))
+        # In a viewer's name its unit alone knocks elsewhere, whoever else may look names up.
+        is_unit = acting is not None and self._callers.of_context(context).may(Role.UNIT)
+        asker = Asker(
+            tenant=tenant,
+            viewer=viewer,
+            network=_network(request.viewer_address),
+            unit_id=request.home.unit_id if is_unit else "",
+        )
         found = await self._directory.resolver.resolve(
             read_identifier(request.identifier), asker, fresh=request.fresh
         )
@@ -252,7 +259,12 @@ def _network(address: str) -> str:
 
 def _residence_to_proto(one: Residence) -> pb.Residence:
     return pb.Residence(
-        account=one.account, unit_id=one.unit_id, endpoint=one.endpoint, epoch=one.epoch
+        account=one.account,
+        unit_id=one.unit_id,
+        endpoint=one.endpoint,
+        epoch=one.epoch,
+        introduction=one.introduction,
+        expire_time=mapping.timestamp(one.expires_at) if one.introduction else None,
     )
 
 

@@ -80,11 +80,13 @@ def given_back(budget: LookupBudget, limit: LookupLimit, cost: float) -> LookupB
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asker:
-    """Who looks up. viewer, network: empty: nobody in particular, and not counted."""
+    """Who looks up. viewer, network: empty: nobody in particular, and not counted. unit_id: that
+    asks for the viewer, who is at home there; empty: an operator asks."""
 
     tenant: str
     viewer: str = ""
     network: str = ""
+    unit_id: str = ""
 
 
 class LookupBudgets:

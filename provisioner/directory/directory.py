@@ -9,6 +9,7 @@ from typing import Any
 
 from control_plane import keys
 from control_plane.identifiers.uris import read_any
+from control_plane.identity.introductions import IntroductionIssuer
 from control_plane.identity.pepper_ring import PepperSource
 from control_plane.store.port import Store
 from provisioner.directory.accounts import AccountStore
@@ -72,6 +73,7 @@ def build_directory(
     *,
     session: Callable[[], ServerSession],
     endpoint_of: Callable[[str], str],
+    introductions: IntroductionIssuer,
     clock: Callable[[], float],
     wall: Callable[[], float],
     random: Callable[[int], bytes],
@@ -110,6 +112,13 @@ def build_directory(
         claims=claims,
         homes=homes,
         resolver=Resolver(
-            claims, reader, registrar, budgets, secrets=secrets, endpoint_of=endpoint_of
+            claims,
+            reader,
+            registrar,
+            budgets,
+            secrets=secrets,
+            endpoint_of=endpoint_of,
+            introductions=introductions,
+            wall=wall,
         ),
     )

@@ -15,6 +15,7 @@ from control_plane import keys
 from control_plane.errors import DataLoss, NotFound, ServiceError, Unavailable
 from control_plane.identifiers.identifier import Identifier, IdentifierKind
 from control_plane.identifiers.skeleton import stored_key
+from control_plane.identity.introductions import INTRODUCTION_TTL_S, IntroductionIssuer
 from control_plane.identity.pepper_ring import DirectorySecrets
 from control_plane.store.damaged import UNREADABLE
 from control_plane.store.port import Event, KeyValue
@@ -36,6 +37,8 @@ class Residence:
     unit_id: str
     endpoint: str
     epoch: int
+    introduction: str = ""  # for a viewer whose unit asks
+    expires_at: float = 0.0  # of the introduction, Unix seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +58,7 @@ class HomeReader(Protocol):
 
 
 class Resolver:
-    """endpoint_of(unit): where it is reached; empty: not known."""
+    """endpoint_of(unit): where it is reached; empty: not known. wall: Unix seconds."""
 
     def __init__(
         self,
@@ -66,6 +69,8 @@ class Resolver:
         *,
         secrets: Callable[[], DirectorySecrets],
         endpoint_of: Callable[[str], str],
+        introductions: IntroductionIssuer,
+        wall: Callable[[], float],
     ) -> None:
         self._claims = claims
         self._homes = homes
@@ -73,6 +78,8 @@ class Resolver:
         self._budgets = budgets
         self._secrets = secrets
         self._endpoint_of = endpoint_of
+        self._introductions = introductions
+        self._wall = wall
         self.found = self.missed = 0
 
     async def resolve(
@@ -111,7 +118,7 @@ class Resolver:
             )
             stale = stale or homes.stale
             for holder, home in zip(holders, homes.pairs, strict=True):
-                if (one := self._residence(holder, home)) is not None:
+                if (one := self._residence(holder, home, asker)) is not None:
                     residences.append(one)
         return Resolution(residences=residences, revision=read.revision, stale=stale)
 
@@ -143,7 +150,7 @@ class Resolver:
             return ()
         return claim.holders
 
-    def _residence(self, holder: Holder, home: KeyValue | None) -> Residence | None:
+    def _residence(self, holder: Holder, home: KeyValue | None, asker: Asker) -> Residence | None:
         """None: the client that had it is gone."""
         if home is None:
             return None
@@ -153,11 +160,25 @@ class Resolver:
             raise DataLoss("the assignment of this account is damaged in the store") from error
         if not same_life(holder.life_ms, record.first_ms):
             return None
+        introduction, now = "", self._wall()
+        if asker.unit_id:
+            introduction = self._introductions.make(
+                record.unit,
+                asker.tenant,
+                holder.account,
+                record.epoch,
+                now,
+                viewer=asker.viewer,
+                from_unit=asker.unit_id,
+                first_ms=record.first_ms,
+            )
         return Residence(
             account=holder.account,
             unit_id=record.unit,
             endpoint=self._endpoint_of(record.unit),
             epoch=record.epoch,
+            introduction=introduction,
+            expires_at=now + INTRODUCTION_TTL_S if introduction else 0.0,
         )
 
 

@@ -9,6 +9,7 @@ import logging
 import secrets
 import time
 
+from control_plane.identity.introductions import IntroductionIssuer
 from control_plane.identity.pepper_ring import PepperSource
 from control_plane.store.port import OutcomeUnknown, StoreUnavailable
 from provisioner.directory.accounts import SharedAccountStore
@@ -43,6 +44,7 @@ async def open_directory(settings: Settings, state: ServerState) -> Directory:
         _sender(settings),
         session=lambda: state.ledger.session,
         endpoint_of=state.fleet_view.endpoint_of,
+        introductions=IntroductionIssuer(state.issuer),
         clock=time.monotonic,
         wall=time.time,
         random=secrets.token_bytes,

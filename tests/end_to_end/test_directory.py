@@ -170,6 +170,7 @@ async def test_an_address_is_proved_by_a_code_that_comes_by_mail(stub, relay_por
     (one,) = (await stub.Resolve(resolve, metadata=shown(OWN))).residences
     assert (one.account, one.unit_id, one.epoch) == ("anna", "dublin", 1)
     assert one.endpoint == "dublin.example.net:443"
+    assert one.introduction.count(".") == 2
     released = pb.ReleaseIdentifierRequest(account="anna", identifier=address, home=HOME)
     assert (await stub.ReleaseIdentifier(released, metadata=shown(OWN))).released
     assert (await refusal(stub.Resolve(resolve, metadata=shown(OWN))))[0] is (

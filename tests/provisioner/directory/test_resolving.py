@@ -1,6 +1,7 @@
 """Resolving: from a name to its home, and what a stranger learns who tries."""
 
 import asyncio
+import random
 
 import pytest
 
@@ -8,6 +9,14 @@ from control_plane import keys
 from control_plane.errors import Exhausted, NotFound
 from control_plane.identifiers.identifier import Identifier
 from control_plane.identifiers.uris import read_any
+from control_plane.identity.admission import TicketVerifier
+from control_plane.identity.introductions import (
+    Introduction,
+    IntroductionIssuer,
+    check_introduction,
+)
+from control_plane.identity.keyring import KeyRing, new_epoch
+from control_plane.identity.tickets import TicketIssuer
 from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import Delete, Put, Txn
 from provisioner.directory.accounts import ActingUnit
@@ -25,6 +34,7 @@ from tests.provisioner.directory.directory_servers import (
     request,
 )
 
+RING = KeyRing(epochs=(new_epoch(1, now=0.0, random=random.Random(2).randbytes),))
 MAIL, PHONE = "mailto:anna@mail.example", "tel:+442079460018"
 
 
@@ -50,6 +60,8 @@ class Served:
             LookupBudgets(clock=self.clock),
             secrets=lambda: self.server.secrets,
             endpoint_of=lambda unit: f"{unit}.example:443",
+            introductions=IntroductionIssuer(TicketIssuer(RING)),
+            wall=self.clock,
         )
 
     async def find(self, text: str, viewer: str = "", **more) -> list[str]:
@@ -101,6 +113,21 @@ async def test_a_handle_is_found_with_its_home(served):
     assert (one.account, one.unit_id, one.epoch) == ("anna", "london", 1)
     assert one.endpoint == "london.example:443"
     assert not found.stale
+
+
+async def test_a_unit_is_given_an_introduction_for_its_viewer_and_an_operator_none(served):
+    await served.server.handles.claim(TENANT, "anna", "anna", None, request=request())
+    asker = Asker(tenant=TENANT, viewer="ben", unit_id="paris")
+    (one,) = (await served.resolver.resolve(named("@anna"), asker)).residences
+    door = TicketVerifier("london", TicketIssuer(RING).keys_for("london"))
+    now = served.clock()
+    assert check_introduction(one.introduction, door, "london", now) == Introduction(
+        tenant=TENANT, account="anna", epoch=1, viewer="ben", from_unit="paris",
+        expires_at=one.expires_at,
+    )  # fmt: skip
+    for other in (Asker(tenant=TENANT), Asker(tenant=TENANT, viewer="ben")):
+        (one,) = (await served.resolver.resolve(named("@anna"), other)).residences
+        assert one.introduction == ""
 
 
 async def test_a_name_that_only_looks_like_it_is_nobodys(served):

@@ -9,7 +9,8 @@ from typing import Self
 
 @dataclass
 class SmtpRelay:
-    """A context manager. refuses: the answer to RCPT in place of 250; silent: it says nothing. port: 0: any."""
+    """A context manager. refuses: the answer to RCPT in place of 250; silent: it says nothing.
+    port: 0: any."""
 
     refuses: str = ""
     silent: bool = False

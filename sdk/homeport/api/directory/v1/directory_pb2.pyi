@@ -610,12 +610,20 @@ class Residence(_message.Message):
     UNIT_ID_FIELD_NUMBER: _builtins.int
     ENDPOINT_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
+    INTRODUCTION_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     account: _builtins.str
     unit_id: _builtins.str
     endpoint: _builtins.str
     """host:port of the unit; empty: this server has not heard of it"""
     epoch: _builtins.int
     """of the assignment"""
+    introduction: _builtins.str
+    """To be shown to that unit by who asks for the viewer; made for units alone, by Resolve."""
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """of the introduction"""
+
     def __init__(
         self,
         *,
@@ -623,10 +631,12 @@ class Residence(_message.Message):
         unit_id: _builtins.str = ...,
         endpoint: _builtins.str = ...,
         epoch: _builtins.int = ...,
+        introduction: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "endpoint", b"endpoint", "epoch", b"epoch", "unit_id", b"unit_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "endpoint", b"endpoint", "epoch", b"epoch", "expire_time", b"expire_time", "introduction", b"introduction", "unit_id", b"unit_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
