@@ -135,6 +135,13 @@ class Supervisor:
         return pause_s
 
 
+def log_failure(task: asyncio.Task[Any]) -> None:
+    """A done callback of tasks that work until they are cancelled and that nobody waits for before:
+    one that failed instead is in the log when it does."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("%s failed, and is not at work any more", task.get_name(), exc_info=error)
+
+
 def is_cancelled() -> bool:
     """Of the CancelledError at hand: whether the running task was cancelled, by whoever holds
     it. Otherwise the error comes from something that was waited for and cancelled elsewhere."""

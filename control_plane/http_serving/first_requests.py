@@ -13,6 +13,8 @@ from typing import Any
 
 from aiohttp import web
 
+from control_plane.supervision import log_failure
+
 LOOKS = 4  # in the time that there is
 
 
@@ -28,7 +30,8 @@ class FirstRequests:
 
     def start(self, server: web.Server) -> None:
         """Looks at the connections of this server from now on."""
-        self._task = asyncio.create_task(self._run(server))
+        self._task = asyncio.create_task(self._run(server), name="watch of first requests")
+        self._task.add_done_callback(log_failure)
 
     async def stop(self) -> None:
         """Looks no more."""

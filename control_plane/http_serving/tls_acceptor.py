@@ -19,6 +19,7 @@ from control_plane.client_address import ClientAddress
 from control_plane.serving.accepting import Handshakes
 from control_plane.serving.connection_limits import ConnectionLimits
 from control_plane.serving.refused_certificates import RefusedCertificates
+from control_plane.supervision import log_failure
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,8 @@ class TlsAcceptor:
             asyncio.create_task(self._handshakes.accept(one), name="accepting")
             for one in self._sockets
         ]
+        for task in self._accepting:
+            task.add_done_callback(log_failure)
 
     async def close(self) -> None:
         """No new connection gets in, and handshakes under way are given up; what stands goes on."""

@@ -25,6 +25,7 @@ from grpc._cython import cygrpc  # type: ignore[attr-defined]  # which its stubs
 
 from control_plane.pacing import Pacer
 from control_plane.serving.peers import peer_group
+from control_plane.supervision import log_failure
 from control_plane.turns import Turns
 
 log = logging.getLogger(__name__)
@@ -130,8 +131,9 @@ class GrpcioServer:
             return
         for path in handlers:
             for _ in range(AT_ONCE):
-                asking = asyncio.create_task(self._ask(core, path))
+                asking = asyncio.create_task(self._ask(core, path), name=f"calls of {path}")
                 self._asking.add(asking)
+                asking.add_done_callback(log_failure)
                 asking.add_done_callback(self._asking.discard)
 
     async def stop(self, grace_s: float | None) -> None:

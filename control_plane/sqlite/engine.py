@@ -26,6 +26,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from control_plane.errors import OutcomeUnknown, Refused, ServiceError, StoreUnavailable
 from control_plane.sqlite.connection import FileLock, connect
+from control_plane.supervision import log_failure
 
 log = logging.getLogger(__name__)
 
@@ -127,6 +128,7 @@ class Engine:
         self.on_rollback: list[Callable[[], None]] = []
         """Called after a whole group was undone, before `on_undo`."""
         self._task = asyncio.create_task(self._commit_groups(), name=f"{called} commits")
+        self._task.add_done_callback(log_failure)
 
     def submit(self, work: Work[T]) -> asyncio.Future[T]:
         """Runs `work` in the next transaction. The future has its result once that is on

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from control_plane.errors import Refused, Unavailable
-from control_plane.supervision import STEADY_S, Supervisor
+from control_plane.supervision import STEADY_S, Supervisor, log_failure
 
 WAIT_S = 10.0
 
@@ -209,3 +209,22 @@ async def test_an_attempt_is_made_once_and_raises_nothing(time: Time, error) -> 
     attempt: Coroutine[Any, Any, None] = supervisor.attempt("once", work())
     await asyncio.create_task(attempt)
     assert supervisor.failures == ({"once": 1} if error is not None else {})
+
+
+async def test_a_task_that_nobody_waits_for_is_in_the_log_when_it_fails(caplog) -> None:
+    async def fail() -> None:
+        raise ZeroDivisionError("a defect")
+
+    async def work() -> None:
+        await asyncio.Event().wait()
+
+    failing = asyncio.create_task(fail(), name="taking calls")
+    working = asyncio.create_task(work(), name="working")
+    for task in (failing, working):
+        task.add_done_callback(log_failure)
+    await asyncio.wait([failing])
+    working.cancel()
+    await asyncio.wait([working])
+    (record,) = caplog.records
+    assert "taking calls failed" in record.message
+    assert record.exc_info is not None

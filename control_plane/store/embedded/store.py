@@ -30,6 +30,7 @@ from control_plane.store.port import (
     TxnResult,
     WatchBatch,
 )
+from control_plane.supervision import log_failure
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +70,7 @@ class EmbeddedStore:
         self._leases = LeaseTable(self._engine.reader, clock=clock)
         self.health = Health(connected=True, last_revision=self._writer.revision)
         self._expiry = asyncio.create_task(self._expire_leases(), name="embedded store leases")
+        self._expiry.add_done_callback(log_failure)
 
     @classmethod
     async def open(
