@@ -20,7 +20,7 @@ T = TypeVar("T")
 Row = tuple[Any, ...]
 
 AT_ONCE = 64  # rows of one page
-TENANTS_LOOKED_AT = 1_000
+TENANTS_LOOKED_AT = 250
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

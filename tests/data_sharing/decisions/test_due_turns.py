@@ -59,7 +59,7 @@ def test_a_tenant_with_one_timer_waits_for_a_single_one_of_each_other(db, most, 
 
 @pytest.mark.parametrize("place", ["b", "m", "z"])
 def test_it_is_found_behind_many_tenants_that_have_nothing_due(db, place) -> None:
-    waiting = 2 * TENANTS_LOOKED_AT + 500
+    waiting = 5 * TENANTS_LOOKED_AT // 2
     worker_tables.set_timers(db, [timer("a", n) for n in range(1, 10 * AT_ONCE)])
     names = [f"{'cy'[n % 2]}{n}" for n in range(waiting)]
     worker_tables.set_timers(db, [timer(name, 1, NOW_MS + 1) for name in names])
