@@ -56,6 +56,8 @@ READS: dict[tuple[str, str], list[str]] = {
     ],
     ("deliveries convert", "content"): ["deliveries", "convert", FILE, "--for", "text"],
     ("deliveries convert", "named"): ["deliveries", "convert", "-f", FILE, "--for", "text"],
+    ("mail explain", "mail"): ["mail", "explain", FILE],
+    ("mail explain", "named"): ["mail", "explain", "-f", FILE],
     ("mail show-reply", "mail"): ["mail", "show-reply", FILE],
     ("mail show-reply", "named"): ["mail", "show-reply", "-f", FILE],
     ("tokens list", "tokens"): ["tokens", "list", "--tokens", FILE],

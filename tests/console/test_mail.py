@@ -1,4 +1,4 @@
-"""`homeport mail show-reply`: without a server, for people and for programs."""
+"""`homeport mail`: without a server, for people and for programs."""
 
 from __future__ import annotations
 
@@ -43,3 +43,33 @@ def test_what_is_no_mail_exits_with_two(cli: CommandLine, tmp_path: Path) -> Non
     ran = cli("mail", "show-reply", str(file))
     assert (ran.code, ran.out) == (2, "")
     assert f"{file}: the mail has no header" in ran.err
+
+
+def test_who_wrote_a_mail_is_explained(cli: CommandLine, tmp_path: Path) -> None:
+    file = tmp_path / "mail.eml"
+    file.write_bytes(
+        b"Return-Path: <carla@mail.example>\n"
+        b"Authentication-Results: mx.talk.example; dkim=pass header.d=mail.example\n"
+        b"Auto-Submitted: auto-replied\nFrom: Carla <carla@mail.example>\n\nAway.\n"
+    )
+    believed = cli("mail", "explain", str(file), "--relay", "mx.talk.example", "-o", "json")
+    assert believed.document["sender"] == "carla@mail.example"
+    assert believed.document["aligned"] is True
+    assert believed.document["origin"] == "automatic"
+    other = cli("mail", "explain", str(file), "--relay", "mx.evil.example", "-o", "json")
+    assert other.document["aligned"] is False
+    shown = cli("mail", "explain", "-f", str(file))
+    assert shown.code == 0
+    assert "Auto-Submitted: auto-replied" in shown.out
+
+
+def test_a_report_is_explained(cli: CommandLine, tmp_path: Path) -> None:
+    file = tmp_path / "report.eml"
+    file.write_bytes(
+        b"From: MAILER-DAEMON@mail.example\nContent-Type: multipart/report; boundary=b\n\n"
+        b"--b\n\nx\n--b\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; mx\n\n"
+        b"Final-Recipient: rfc822; carla@mail.example\nAction: failed\nStatus: 5.1.1\n--b--\n"
+    )
+    ran = cli("mail", "explain", str(file), "-o", "json")
+    assert [one["state"] for one in ran.document["reports"]] == ["failed"]
+    assert "failed 5.1.1" in cli("mail", "explain", str(file)).out

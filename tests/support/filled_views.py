@@ -206,6 +206,16 @@ def shown_mail() -> dict[str, Any]:
     }  # fmt: skip
 
 
+def explained_mail() -> dict[str, Any]:
+    address = f"{CLIENT}@mail.example"
+    outcome = {"recipients": [address, address], "state": "delivered", "words": TEXT}
+    reason = {"rule": "alignment", "clause": TEXT, "value": CLIENT}
+    return {
+        "sender": address, "aligned": True, "origin": "automatic", "origin_why": TEXT,
+        "reply_token": CLIENT, "reports": [outcome, outcome], "why": [reason, reason],
+    }  # fmt: skip
+
+
 VIEWS: dict[Callable[..., Any], Make] = {
     units.fleet_table: lambda: units.fleet_table([unit(), unit()]),
     units.unit_table: lambda: units.unit_table(unit()),
@@ -232,6 +242,7 @@ VIEWS: dict[Callable[..., Any], Make] = {
     cards.flaws_table: lambda: cards.flaws_table(card_document(accepted=False)["flaws"]),
     cards.card_view: lambda: cards.card_view(card_document(accepted=True)),
     deliveries.plan_view: lambda: deliveries.plan_view(delivery_plan()),
+    mail.explained_view: lambda: mail.explained_view(explained_mail()),
     mail.reply_view: lambda: mail.reply_view(shown_mail()),
     directory.account_view: lambda: directory.account_view(
         filled_with_long_texts(directory_pb2.GetAccountResponse())

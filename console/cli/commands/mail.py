@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from console.cli.options import NamedFile, Output, one_file
 from console.cli.output import Format, show
+
+if TYPE_CHECKING:
+    from deployment_units.services.mail_in.mail import ReceivedMail
 
 app = typer.Typer(help="Mails, as a unit that takes them reads them.", no_args_is_help=True)
 
@@ -23,18 +26,72 @@ def show_reply(
     output: Output = Format.TABLE,
 ) -> None:
     """Shows what somebody wrote anew in a mail, without what it quotes."""
+    from console.cli.views.mail import reply_document, reply_view
+    from deployment_units.services.mail_in.visible_reply import visible_reply
+
+    received = _received(one_file(mail, named))
+    document = reply_document(received, visible_reply(received))
+    show(document, output, lambda: reply_view(document))
+
+
+@app.command("explain")
+def explain(
+    mail: Annotated[
+        Path | None,
+        typer.Argument(help="A mail as it came, with its header; - reads stdin.", metavar="FILE|-"),
+    ] = None,
+    named: NamedFile = None,
+    relay: Annotated[
+        str | None,
+        typer.Option(
+            "--relay",
+            help="Whose Authentication-Results are believed: the authserv-id of the relay in "
+            "front. Without one nobody's are.",
+            metavar="ID",
+        ),
+    ] = None,
+    recipient: Annotated[
+        str | None,
+        typer.Option("--recipient", help="Where it came to, of RCPT TO.", metavar="ADDRESS"),
+    ] = None,
+    envelope_from: Annotated[
+        str | None,
+        typer.Option(
+            "--envelope-from",
+            help="Of MAIL FROM. Default: its Return-Path.",
+            metavar="ADDRESS",
+        ),
+    ] = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Says who wrote a mail, who vouches for it, whether a program did, and what it reports."""
+    from console.cli.views.mail import explained_document, explained_view
+    from deployment_units.services.mail_in.authentication_results import read_results
+    from deployment_units.services.mail_in.authenticity import authenticity
+    from deployment_units.services.mail_in.delivery_reports import reported
+    from deployment_units.services.mail_in.loops import origin_of
+    from deployment_units.services.mail_in.reply_tokens import token_of
+
+    received = _received(one_file(mail, named))
+    fields = received.fields("Authentication-Results")
+    found = authenticity(received, read_results(fields, relay) if relay else [], None)
+    if envelope_from is None:
+        envelope_from = next(iter(received.fields("Return-Path")), "unknown")
+    origin = origin_of(received, envelope_from=envelope_from, recipient=recipient or "")
+    token = token_of(recipient) if recipient else None
+    document = explained_document(found, origin, token, reported(received))
+    show(document, output, lambda: explained_view(document))
+
+
+def _received(file: Path) -> ReceivedMail:
+    """Raises CommandFailed, with the exit code of wrong usage."""
     from console.cli.failure import CommandFailed, ExitCode
     from console.cli.input.text_file import name_of, read_content
-    from console.cli.views.mail import reply_document, reply_view
     from control_plane.errors import InvalidInput
     from deployment_units.services.mail_in.mail import read_mail
     from deployment_units.services.mail_in.mime_bounds import MOST_BYTES
-    from deployment_units.services.mail_in.visible_reply import visible_reply
 
-    file = one_file(mail, named)
     try:
-        received = read_mail(read_content(file, most_bytes=MOST_BYTES))
+        return read_mail(read_content(file, most_bytes=MOST_BYTES))
     except InvalidInput as error:
         raise CommandFailed(f"{name_of(file)}: {error.message}", ExitCode.USAGE) from error
-    document = reply_document(received, visible_reply(received))
-    show(document, output, lambda: reply_view(document))
