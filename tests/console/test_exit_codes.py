@@ -24,6 +24,7 @@ READS: dict[tuple[str, str], list[str]] = {
     ("units apply", "file"): ["units", "apply", FILE],
     ("units apply", "named"): ["units", "apply", "-f", FILE],
     ("apps build", "folder"): ["apps", "build", FILE],
+    ("apps answers", "manifest"): ["apps", "answers", FILE],
     ("apps submit", "manifest"): ["apps", "submit", FILE],
     ("apps submit", "artifact"): ["apps", "submit", __file__, "--artifact", FILE],
     ("events publish", "file"): ["events", "publish", FILE],

@@ -122,6 +122,57 @@ def submit(
     raise typer.Exit(ExitCode.REFUSED if breaks else ExitCode.USAGE)
 
 
+@app.command("answers")
+def answers(
+    manifest: Annotated[
+        Path,
+        typer.Argument(help="The manifest, YAML or JSON; - reads stdin.", metavar="MANIFEST|-"),
+    ],
+    output: Output = Format.YAML,
+) -> None:
+    """Writes the rules by which an application answers messages and presses, for `rules apply -`.
+
+    They come of `answers` in its manifest, and read the feeds of `apps message-feeds`.
+    """
+    from rich.text import Text
+
+    from console.cli.failure import CommandFailed, ExitCode
+    from console.cli.input.text_file import name_of, read_text
+    from console.cli.output import yaml_text
+    from data_sharing.registry.answers import answering_rules
+    from data_sharing.registry.manifest_reader import manifest_value, read_manifest
+
+    text = read_text(manifest)
+    value = manifest_value(text)
+    declared = value.get("tenant") if isinstance(value, dict) else None
+    found, faults = read_manifest(text, tenant=declared if isinstance(declared, str) else "")
+    if found is None:
+        said = "; ".join(f"{one.path or '/'} {one.message}" for one in faults)
+        raise CommandFailed(f"{name_of(manifest)}: {said}", ExitCode.USAGE)
+    document = answering_rules(found)
+    if not document["rules"]:
+        raise CommandFailed(
+            f"{name_of(manifest)}: {found.application} answers nothing; name its actions in "
+            "`answers: {message: ACTION, click: ACTION}`",
+            ExitCode.USAGE,
+        )
+    show(document, output, lambda: Text(yaml_text(document).rstrip()))
+
+
+@app.command("message-feeds")
+def message_feeds(output: Output = Format.YAML) -> None:
+    """Writes the manifest of the feeds through which messages and presses reach applications, for
+    `apps submit -`; once a tenant."""
+    import yaml
+    from rich.text import Text
+
+    from console.cli.output import yaml_text
+    from data_sharing.registry.answers import message_feeds as manifest_of_feeds
+
+    document = yaml.safe_load(manifest_of_feeds())
+    show(document, output, lambda: Text(yaml_text(document).rstrip()))
+
+
 @app.command("list")
 def list_applications(
     server: DataServer = None,

@@ -59,6 +59,14 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """Which of its actions answer what is sent to it. Empty: none does."""
+
+    message: str = ""
+    click: str = ""  # a press of a card that it sent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FileRequest:
     """A folder it wants to see; which one of its own that is, the platform says."""
 
@@ -97,6 +105,7 @@ class Manifest:
     produces: tuple[Produced, ...] = ()
     consumes: tuple[Consumed, ...] = ()
     actions: tuple[Action, ...] = ()
+    answers: Answers = Answers()
     runtime: RuntimeNeeds | None = None
 
     def produced(self, type_: str) -> Produced | None:

@@ -15,8 +15,10 @@ from control_plane.errors import InvalidInput
 from control_plane.printable import quoted
 from data_sharing.documents import value_of
 from data_sharing.feed_key import KeyPath
+from data_sharing.registry.answers import CLICK_SAMPLE, MESSAGE_SAMPLE
 from data_sharing.registry.manifest import (
     Action,
+    Answers,
     Consumed,
     FileRequest,
     Manifest,
@@ -85,6 +87,8 @@ def from_document(
         faults += _check_consumed(f"/consumes/{place}", consumed)
     for place, action in enumerate(manifest.actions):
         faults += _check_action(f"/actions/{place}", action)
+    for what, sample in (("message", MESSAGE_SAMPLE), ("click", CLICK_SAMPLE)):
+        faults += _check_answer(manifest, what, sample)
     if manifest.actions and manifest.runtime is None:
         faults.append(
             ManifestFault(path="/runtime", message="is missing; something has to run the actions")
@@ -120,6 +124,7 @@ def manifest_of(document: Mapping[str, Any], tenant: str) -> Manifest:
             )
             for one in document.get("actions", ())
         ),
+        answers=Answers(**document.get("answers", {})),
         runtime=_runtime(document["runtime"]) if "runtime" in document else None,
     )
 
@@ -217,6 +222,28 @@ def _check_action(path: str, action: Action) -> list[ManifestFault]:
                   message=f"the sample does not conform to the action's input: {breach.message}")
         )  # fmt: skip
     return faults
+
+
+def _check_answer(manifest: Manifest, what: str, sample: Mapping[str, Any]) -> list[ManifestFault]:
+    """Whether the action that answers is there, and takes what it will be given."""
+    name, path = getattr(manifest.answers, what), f"/answers/{what}"
+    action = manifest.action(name)
+    if not name:
+        return []
+    if action is None:
+        known = ", ".join(one.name for one in manifest.actions)
+        said = f"there is no action {name}" + (f", but {known}" if known else "")
+        return [ManifestFault(path=path, message=said)]
+    taken = _compile(path, action.input, [])
+    breach = None if taken is None else taken.breach_within_bounds(sample)
+    if breach is None:
+        return []
+    given = ", ".join(sample)
+    said = (
+        f"the input of {name} does not take what it is given ({given}): "
+        f"{breach.pointer or 'all of it'}: {breach.message}"
+    )
+    return [ManifestFault(path=path, message=said)]
 
 
 def _parsed(

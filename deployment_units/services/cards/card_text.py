@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from itertools import islice
+from typing import Any
 
 from control_plane.printable import why_unreadable
 from deployment_units.services.cards.card import MAX_BYTES, MAX_DEPTH, CardFlaw, CardFlawReason
@@ -32,7 +33,7 @@ def read_value(
     if len(content) > MAX_BYTES:
         return _too_large(len(content))
     try:
-        value = json.loads(content.decode(), parse_constant=_no_number)
+        value = json.loads(content.decode())
         json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
     except RecursionError:
         return _too_deep("", most_depth)
@@ -54,7 +55,8 @@ def _depth_flaw(value: Any, most_depth: int) -> CardFlaw | None:
         if depth > most_depth:
             return _too_deep(pointer, most_depth)
         items = node.items() if isinstance(node, Mapping) else enumerate(node)
-        todo += [(below(pointer, step), one, depth + 1) for step, one in items]
+        some = islice(items, _MOST_VALUES + 1)  # more are too many, whatever is below them
+        todo += [(below(pointer, step), one, depth + 1) for step, one in some]
     return None
 
 
@@ -64,10 +66,6 @@ def _size_flaw(value: Mapping[str, Any]) -> CardFlaw | None:
     except (TypeError, ValueError, UnicodeError) as error:
         return _not_json(why_unreadable(error))
     return _too_large(size) if size > MAX_BYTES else None
-
-
-def _no_number(word: str) -> NoReturn:
-    raise ValueError(f"{word} is no number of JSON")
 
 
 def _not_json(why: str) -> CardFlaw:

@@ -139,7 +139,9 @@ def read_input(part: Mapping[str, Any]) -> CardInput:
     if kind is InputKind.TOGGLE:
         on, off = part.get("valueOn", _ON), part.get("valueOff", _OFF)
         choices = [Choice(title=part["title"], value=on), Choice(title="", value=off)]
-        value = value or off
+        value = on if value == on else off
+    if kind is InputKind.CHOICES:
+        value = _chosen(value, {one.value for one in choices}, part.get("isMultiSelect", False))
     return CardInput(
         id=part["id"],
         kind=kind,
@@ -170,6 +172,13 @@ def _action(found: _Found) -> CardAction:
         data=part.get("data"),
         inputs=() if part.get("associatedInputs") == "none" else found.scope.reach(),
     )
+
+
+def _chosen(value: str, values: set[str], several: bool) -> str:
+    """What of a set is chosen at first: what is no choice is not."""
+    if value in values or not several:
+        return value if value in values else ""
+    return ",".join([one for one in value.split(",") if one in values])
 
 
 def _text(value: Any) -> str:

@@ -147,8 +147,6 @@ class _Reading:
             return self.part(pointer, content, holds.place, scope, rescued=rescued)
         found: list[Any] = []
         for number, one in enumerate(content):
-            if len(self.flaws) >= MAX_FLAWS:
-                break
             shown = self.part(below(pointer, number), one, holds.place, scope, rescued=rescued)
             if shown is not None:
                 found.append(shown)

@@ -14,7 +14,7 @@ from deployment_units.services.cards.action_tokens import (
     TokenKey,
     TokenRefusal,
 )
-from tests.support.cards import coffee_card
+from tests.support.cards import card_of, coffee_card, submit
 
 KEY = TokenKey(number=1, secret=b"k" * 32)
 TOKENS = ActionTokens(KEY)
@@ -82,6 +82,11 @@ def test_every_button_that_can_be_pressed_has_a_token_of_its_own() -> None:
     assert list(tokens) == ["order", "later", "send"]
     for action, token in tokens.items():
         assert TOKENS.read(token, now_ms=0) == replace(GRANT, action=action)
+
+
+def test_a_button_that_is_not_available_has_no_token() -> None:
+    card = card_of(actions=[submit(id="a", isEnabled=False), submit(id="b")])
+    assert list(TOKENS.tokens(card, GRANT)) == ["b"]
 
 
 def test_keys_can_be_changed() -> None:

@@ -49,6 +49,11 @@ CHOICES = {"choices": [{"title": one.upper(), "value": one} for one in ("x", "y"
         pytest.param(form("Input.Toggle", valueOn="y", valueOff="n"), False, "n", id="its own off"),
         pytest.param(form("Input.Toggle", valueOff="n"), None, "n", id="a toggle left alone"),
         pytest.param(form("Input.Toggle", value="true"), "", "false", id="a toggle emptied"),
+        pytest.param(form("Input.Toggle", value="neither"), None, "false", id="neither is off"),
+        pytest.param(form("Input.ChoiceSet", value="z", **CHOICES), None, None,
+                     id="what is no choice is not chosen"),
+        pytest.param(form("Input.ChoiceSet", value="z,x", isMultiSelect=True, **CHOICES), None, "x",
+                     id="nor is it beside others"),
         pytest.param(form("Input.ChoiceSet", **CHOICES), "x", "x", id="a choice"),
         pytest.param(form("Input.ChoiceSet", **CHOICES), "p,q", "p,q", id="a choice with a comma"),
         pytest.param(form("Input.ChoiceSet", isMultiSelect=True, **CHOICES), "x,y", "x,y",
@@ -122,6 +127,9 @@ def test_nothing_is_taken_that_the_button_does_not_send() -> None:
     assert isinstance(flaws, list)
     assert [(one.reason, one.pointer) for one in flaws] == [(CardFlawReason.UNKNOWN_INPUT, "/a")]
     assert check_inputs(card, card.actions[0], {"a": "x"}) == {"a": "x"}
+    other = check_inputs(card, card.actions[0], {"b": "x"})
+    assert isinstance(other, list)
+    assert [(one.reason, one.pointer) for one in other] == [(CardFlawReason.UNKNOWN_INPUT, "/b")]
 
 
 def test_all_flaws_are_told() -> None:

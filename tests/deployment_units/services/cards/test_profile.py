@@ -131,10 +131,26 @@ def test_nesting_is_bounded_before_it_is_followed(text: str) -> None:
     assert flaws[0].reason in (CardFlawReason.TOO_DEEP, CardFlawReason.NOT_JSON)
 
 
+class Endless(dict[str, Any]):
+    """A value of which it is counted how much of it was looked at."""
+
+    seen = 0
+
+    def items(self) -> Any:
+        for number in range(10**6):
+            self.seen += 1
+            yield f"x{number}", number
+
+
 def test_a_value_is_bounded_before_it_is_written() -> None:
     flaws = check(document_of(*[text_block("") for _ in range(200_000)]))
     assert isinstance(flaws, list)
     assert [one.reason for one in flaws] == [CardFlawReason.TOO_LARGE]
+    endless = Endless(type="AdaptiveCard")
+    flaws = check(endless)
+    assert isinstance(flaws, list)
+    assert [one.reason for one in flaws] == [CardFlawReason.TOO_LARGE]
+    assert endless.seen < MAX_BYTES
 
 
 def test_as_deep_as_may_be() -> None:
