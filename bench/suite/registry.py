@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.suite.accounts import ACCOUNTS
 from bench.suite.bulk import BULK
 from bench.suite.deciding import DECIDING
 from bench.suite.enrolling import ENROLLING
@@ -33,6 +34,7 @@ ALL: tuple[Measurement, ...] = (
     INVOKING,
     OUTCOMES,
     PUBLISHING,
+    ACCOUNTS,
     MEMORY,
     WATCHING,
 )

@@ -47,6 +47,7 @@ class Introduction:
     epoch: int  # of the account's assignment
     viewer: str  # an account of the same tenant; empty: nobody in particular
     from_unit: str  # whose client the viewer is; empty: not a unit's
+    first_ms: int = 0  # when this life of the account's client began, Unix ms; 0: not known
     expires_at: float  # Unix seconds
 
 
@@ -180,5 +181,6 @@ def check_introduction(
         epoch=claims.epoch,
         viewer=claims.viewer,
         from_unit=claims.unit,
+        first_ms=claims.first,
         expires_at=float(claims.exp),
     )

@@ -18,7 +18,11 @@ from deployment_units.services.accounts.accounts import Accounts
 from deployment_units.services.accounts.callers import Callers
 from deployment_units.services.accounts.staying import Home, Staying
 from deployment_units.services.contacts import book
-from deployment_units.services.profiles import kept
+from deployment_units.services.conversations import kept as conversations
+from deployment_units.services.conversations.arrivals import Arrivals
+from deployment_units.services.conversations.service import NAME as CONVERSATIONS
+from deployment_units.services.conversations.service import ConversationService
+from deployment_units.services.profiles import kept as profiles
 from deployment_units.services.profiles.service import NAME as PROFILES
 from deployment_units.services.profiles.service import ProfileService
 from deployment_units.services.state.accounts import MAX_ACCOUNT_BYTES, AccountState
@@ -27,9 +31,9 @@ from deployment_units.services.state.folder import FolderState
 from deployment_units.services.state.memory import MemoryState
 from deployment_units.services.state.owners import Owner
 from deployment_units.services.state.port import ClientState
-from homeport.api.communication.v1 import profile_pb2_grpc
+from homeport.api.communication.v1 import conversation_pb2_grpc, profile_pb2_grpc
 
-PARTS = (book.PART, kept.PART)
+PARTS = (book.PART, conversations.PART, profiles.PART)
 
 
 async def _nothing() -> None:
@@ -79,18 +83,21 @@ def keeping(
     most_bytes = min(MAX_ACCOUNT_BYTES, settings.max_state_bytes)
     state = AccountState(database, wall_ms=wall_ms, most_bytes=most_bytes)
     staying = Staying(database, whereabouts, wall_ms=wall_ms)
-    profiles = ProfileService(
-        Accounts(database, wall_ms=wall_ms, most_bytes=most_bytes),
-        Callers(unit_id, verifier, wall=time.time),
-        wall_ms=wall_ms,
-    )
+    accounts = Accounts(database, wall_ms=wall_ms, most_bytes=most_bytes)
+    callers = Callers(unit_id, verifier, wall=time.time)
     return UnitKeeping(
         state=state,
         services=(
             Service(
                 add=profile_pb2_grpc.add_ProfileServiceServicer_to_server,
-                servicer=profiles,
+                servicer=ProfileService(accounts, callers, wall_ms=wall_ms),
                 name=PROFILES,
+                hot={},
+            ),
+            Service(
+                add=conversation_pb2_grpc.add_ConversationServiceServicer_to_server,
+                servicer=ConversationService(accounts, callers, Arrivals(), wall_ms=wall_ms),
+                name=CONVERSATIONS,
                 hot={},
             ),
         ),

@@ -1,4 +1,4 @@
-"""A unit with accounts as tests use it: its database, its profiles, and tickets for it."""
+"""A unit with accounts as tests use it: its database and services, and tickets for it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from control_plane.identity.admission import TicketVerifier
 from control_plane.identity.introductions import IntroductionIssuer
 from control_plane.identity.keyring import KeyRing, new_epoch
 from control_plane.identity.tickets import TicketIssuer
+from deployment_units.agent.keeping import PARTS
 from deployment_units.services.accounts.accounts import Accounts
 from deployment_units.services.accounts.callers import Callers
 from deployment_units.services.accounts.staying import Home, Staying
-from deployment_units.services.contacts import book
-from deployment_units.services.profiles import kept
+from deployment_units.services.conversations.arrivals import Arrivals
+from deployment_units.services.conversations.service import ConversationService
 from deployment_units.services.profiles.service import ProfileService
 from deployment_units.services.state.accounts import AccountState
 from deployment_units.services.state.database import UnitDatabase
@@ -42,13 +43,17 @@ class AccountUnit:
         self.home = Home.HERE
         self.homes: dict[str, Home] = {}  # of accounts for which it is another
         self.ticking = Ticking()
-        self.database = UnitDatabase(folder, (book.PART, kept.PART), monotonic=self.ticking)
+        self.database = UnitDatabase(folder, PARTS, monotonic=self.ticking)
         self.verifier = TicketVerifier(unit_id, issuer.keys_for(unit_id))
         self.state = AccountState(self.database, wall_ms=self.wall_ms, most_bytes=MOST_BYTES)
         self.accounts = Accounts(self.database, wall_ms=self.wall_ms, most_bytes=MOST_BYTES)
         self.staying = Staying(self.database, self._whereabouts, wall_ms=self.wall_ms)
         callers = Callers(unit_id, self.verifier, wall=lambda: self.now)
         self.profiles = ProfileService(self.accounts, callers, wall_ms=self.wall_ms)
+        self.arrivals = Arrivals()
+        self.conversations = ConversationService(
+            self.accounts, callers, self.arrivals, wall_ms=self.wall_ms, look_s=0.01
+        )
 
     def wall_ms(self) -> int:
         return int(self.now * 1000)

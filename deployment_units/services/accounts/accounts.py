@@ -58,13 +58,16 @@ class Accounts:
         self._wall_ms = wall_ms
         self._most_bytes = most_bytes
 
-    def read(self, tenant: str, account: str, work: Callable[[sqlite3.Connection, int], T]) -> T:
-        """What `work` reads of the account's rows, given their owner's number; of one that keeps
-        nothing, NOBODY. All of it as of one commit. Blocks. Raises StoreUnavailable."""
+    def read(self, resident: Resident, work: Callable[[sqlite3.Connection, int], T]) -> T:
+        """What `work` reads of the resident's rows, given their owner's number; of one that keeps
+        nothing, NOBODY. All of it as of one commit. Blocks. Raises StaleEpoch, StoreUnavailable."""
 
         def whole(db: sqlite3.Connection) -> T:
-            kept = owners.find(db, tenant, account)
-            return work(db, kept.number if kept is not None else NOBODY)
+            kept = owners.find(db, resident.tenant, resident.account)
+            entry = judge(kept, resident)
+            if entry is Entry.STALE:
+                raise _stale()
+            return work(db, NOBODY if kept is None or entry is Entry.ANEW else kept.number)
 
         return self._database.read(whole)
 
@@ -87,13 +90,23 @@ class Accounts:
 
         return await self._database.transact(whole)
 
+    def beside(
+        self, db: sqlite3.Connection, tenant: str, account: str, *, room_bytes: int
+    ) -> int | None:
+        """Inside a change: the number of another account that lives here, may be changed and has as
+        much room; None: it does not, or there is none."""
+        kept = owners.find(db, tenant, account)
+        if kept is None or kept.state is not OwnerState.LIVE:
+            return None
+        return kept.number if kept.bytes + room_bytes <= self._most_bytes else None
+
     def _enter(self, db: sqlite3.Connection, resident: Resident) -> int:
         """The number of the resident's owner. Raises StaleEpoch, AccountLeaving."""
         now_ms = self._wall_ms()
         kept = owners.find(db, resident.tenant, resident.account)
         entry = judge(kept, resident)
         if entry is Entry.STALE:
-            raise StaleEpoch("the account lives here by a later ticket; get a new one")
+            raise _stale()
         if entry is Entry.LEAVING:
             raise AccountLeaving
         if kept is not None and entry is not Entry.ANEW:
@@ -110,3 +123,7 @@ class Accounts:
             epoch=resident.epoch, first_ms=resident.first_ms,
             state=OwnerState.LIVE, now_ms=now_ms,
         )  # fmt: skip
+
+
+def _stale() -> StaleEpoch:
+    return StaleEpoch("the account lives here by a later assignment; get a new ticket")

@@ -78,6 +78,16 @@ class Callers:
         raise Unauthenticated(checked.message)
 
 
+def introduced(introduction: Introduction) -> Resident:
+    """To whom an introduction is, as the control plane knows it."""
+    return Resident(
+        tenant=introduction.tenant,
+        account=introduction.account,
+        epoch=introduction.epoch,
+        first_ms=introduction.first_ms,
+    )
+
+
 def moved(message: str, departed: Departed | None) -> StaleEpoch:
     """That the account has moved, and for machines where to: `unit_id` (empty: it has no home),
     `endpoint` and `epoch`, where that is known."""

@@ -14,6 +14,7 @@ from control_plane.printable import quoted
 from control_plane.sqlite.schema import Schema
 from deployment_units.services.profiles.profile import (
     MAX_IDENTIFIERS,
+    OPEN_AT_FIRST,
     Audience,
     Mode,
     Profile,
@@ -124,6 +125,15 @@ def read(db: sqlite3.Connection, owner: int, account: str) -> Profile:
         preferred=tuple(Mode(mode) for mode in preferences.get(_PREFERRED, "").split(",") if mode),
         open_to={Mode(mode): audience for mode, audience in open_to.items()},
     )
+
+
+def may_reach(db: sqlite3.Connection, owner: int, mode: Mode) -> Audience:
+    """Who may reach the owner by a mode."""
+    rows = db.execute(
+        "SELECT mode, audience, account FROM reachabilities WHERE owner = ? AND mode = ?",
+        (owner, mode),
+    )
+    return _audiences(rows).get(mode, OPEN_AT_FIRST[mode])
 
 
 def set_name(db: sqlite3.Connection, owner: int, name: str) -> None:

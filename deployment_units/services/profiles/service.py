@@ -13,7 +13,7 @@ from control_plane.errors import InvalidInput
 from control_plane.identity.introductions import Introduction
 from control_plane.identity.names import check_client_id
 from deployment_units.services.accounts.accounts import Accounts
-from deployment_units.services.accounts.callers import Callers
+from deployment_units.services.accounts.callers import Callers, introduced
 from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.contacts import book
 from deployment_units.services.profiles import kept
@@ -23,8 +23,9 @@ from deployment_units.services.profiles.messages import (
     reached_to_proto,
     settings_to_proto,
 )
-from deployment_units.services.profiles.profile import Profile, Relation, Viewer
+from deployment_units.services.profiles.profile import Profile, Viewer
 from deployment_units.services.profiles.reaching import reach
+from deployment_units.services.profiles.relations import relation_of
 from deployment_units.services.profiles.requests import (
     MAX_CHANGED,
     accounts_of,
@@ -68,7 +69,7 @@ class ProfileService(pb_grpc.ProfileServiceServicer):
     async def GetSettings(self, request: pb.GetSettingsRequest, context: _Context) -> pb.Settings:
         resident = self._resident(context)
         read = partial(kept.read, account=resident.account)
-        return settings_to_proto(self._accounts.read(resident.tenant, resident.account, read))
+        return settings_to_proto(self._accounts.read(resident, read))
 
     async def UpdateProfile(
         self, request: pb.UpdateProfileRequest, context: _Context
@@ -156,8 +157,7 @@ class ProfileService(pb_grpc.ProfileServiceServicer):
         size = page_size_of(request.page_size)
         after = check_client_id(request.after, "after") if request.after else ""
         found = self._accounts.read(
-            resident.tenant,
-            resident.account,
+            resident,
             lambda db, owner: book.page(db, owner, after=after, most=size + 1),
         )
         return pb.ListContactsResponse(contacts=found[:size], more=len(found) > size)
@@ -184,25 +184,15 @@ class ProfileService(pb_grpc.ProfileServiceServicer):
         if isinstance(caller, Introduction):
             if request.viewer or request.as_stranger:
                 raise InvalidInput("viewer", "an introduction says itself who the viewer is")
-            who = caller.viewer
+            who, account = caller.viewer, introduced(caller)
         elif request.viewer and request.as_stranger:
             raise InvalidInput("viewer", "name a viewer, or ask as a stranger")
-        elif request.as_stranger:
-            who = ""
         else:
-            who = request.viewer or caller.account
+            who = "" if request.as_stranger else request.viewer or caller.account
+            account = caller
 
         def whole(db: sqlite3.Connection, owner: int) -> tuple[Profile, Viewer]:
-            relation = _relation(db, owner, caller.account, who)
+            relation = relation_of(db, owner, caller.account, who)
             return kept.read(db, owner, caller.account), Viewer(account=who, relation=relation)
 
-        return caller.tenant, *self._accounts.read(caller.tenant, caller.account, whole)
-
-
-def _relation(db: sqlite3.Connection, owner: int, account: str, viewer: str) -> Relation:
-    """What the viewer is to the account, whose rows are the owner's."""
-    if viewer == account:
-        return Relation.OWNER
-    if viewer and book.knows(db, owner, viewer):
-        return Relation.CONTACT
-    return Relation.STRANGER
+        return caller.tenant, *self._accounts.read(account, whole)

@@ -99,7 +99,7 @@ async def _call(
     sent = [fuzzer.content(descriptor.input_type) for _ in range(count)]
     try:
         if descriptor.client_streaming or descriptor.server_streaming:
-            await _stream(channel, method, sent, leaves=random.random() < 0.3)
+            await _stream(channel, method, sent, shown, leaves=random.random() < 0.3)
         else:
             await channel.unary_unary(method.path)(sent[0], timeout=ANSWER_S, metadata=shown)
         code, details = grpc.StatusCode.OK, ""
@@ -111,10 +111,16 @@ async def _call(
 
 
 async def _stream(
-    channel: grpc.aio.Channel, method: Method, sent: Sequence[bytes], *, leaves: bool
+    channel: grpc.aio.Channel,
+    method: Method,
+    sent: Sequence[bytes],
+    shown: Shown,
+    *,
+    leaves: bool,
 ) -> None:
     """leaves: the client goes away in the middle."""
     descriptor = method.descriptor
+    with_all = {"timeout": ANSWER_S, "metadata": shown}
 
     async def requests() -> AsyncIterator[bytes]:
         for one in sent:
@@ -123,11 +129,11 @@ async def _stream(
             await asyncio.sleep(LISTEN_S * 4)
 
     if not descriptor.client_streaming:
-        call = channel.unary_stream(method.path)(sent[0], timeout=ANSWER_S)
+        call = channel.unary_stream(method.path)(sent[0], **with_all)
     elif descriptor.server_streaming:
-        call = channel.stream_stream(method.path)(requests(), timeout=ANSWER_S)
+        call = channel.stream_stream(method.path)(requests(), **with_all)
     else:
-        call = channel.stream_unary(method.path)(requests(), timeout=ANSWER_S)
+        call = channel.stream_unary(method.path)(requests(), **with_all)
         if leaves:
             await asyncio.wait([asyncio.ensure_future(_code_of(call))], timeout=LISTEN_S)
             call.cancel()

@@ -33,7 +33,10 @@ from tests.support.data_sharing_server import SharingServer, submission
 from tests.support.fuzz.words import PLAN, RULES
 from tests.support.submissions import COFFEE, coffee, event, text, traffic
 
-PROFILES = "homeport.api.communication.v1.ProfileService"
+BY_TICKET = frozenset({
+    "homeport.api.communication.v1.ConversationService",
+    "homeport.api.communication.v1.ProfileService",
+})  # fmt: skip
 CALM = "calm"  # a tenant that no made-up request names
 WITHIN_S = 60.0
 TRANSPORTS = ("native", "grpcio")
@@ -67,7 +70,7 @@ class Services:
 
     def shown(self, service: str) -> tuple[tuple[str, str], ...]:
         """What a call to the service has to show to be looked at: a ticket for the unit."""
-        if service != PROFILES:
+        if service not in BY_TICKET:
             return ()
         request = provisioning_pb2.ProvisionRequest(tenant="default", client_id="in mumbai")
         request.position.latitude, request.position.longitude = 19.0, 72.8

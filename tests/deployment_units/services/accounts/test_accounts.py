@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,16 +40,16 @@ def known(db: sqlite3.Connection, owner: int) -> list[str]:
     return [one for (one,) in db.execute("SELECT account FROM contacts WHERE owner = ?", (owner,))]
 
 
-def contacts(unit: AccountUnit, tenant: str = TENANT, account: str = "alice") -> list[str]:
-    return unit.accounts.read(tenant, account, known)
+def contacts(unit: AccountUnit, resident: Resident = ALICE) -> list[str]:
+    return unit.accounts.read(resident, known)
 
 
 async def test_an_account_begins_with_its_first_change(unit: AccountUnit) -> None:
-    assert unit.accounts.read(TENANT, "alice", lambda db, owner: owner) == NOBODY
+    assert unit.accounts.read(ALICE, lambda db, owner: owner) == NOBODY
     number = await unit.accounts.change(ALICE, knows("bob"))
     assert await unit.accounts.change(ALICE, knows("carol")) == number
     assert contacts(unit) == ["bob", "carol"]
-    assert contacts(unit, "other") == []
+    assert contacts(unit, replace(ALICE, tenant="other")) == []
 
 
 async def test_a_change_that_fails_leaves_nothing(unit: AccountUnit) -> None:
@@ -58,7 +59,7 @@ async def test_a_change_that_fails_leaves_nothing(unit: AccountUnit) -> None:
 
     with pytest.raises(ValueError, match="no"):
         await unit.accounts.change(ALICE, fails)
-    assert unit.accounts.read(TENANT, "alice", lambda db, owner: owner) == NOBODY
+    assert unit.accounts.read(ALICE, lambda db, owner: owner) == NOBODY
 
 
 async def test_what_is_leaving_is_read_and_not_changed(unit: AccountUnit) -> None:
@@ -86,15 +87,18 @@ async def test_it_goes_on_where_it_arrives(tmp_path: Path, unit: AccountUnit) ->
             await there.accounts.change(ALICE, knows("carol"))
         moved = Resident(tenant=TENANT, account="alice", epoch=2, first_ms=5_000)
         await there.accounts.change(moved, knows("carol"))
-        assert contacts(there) == ["bob", "carol"]
+        assert contacts(there, moved) == ["bob", "carol"]
 
 
 async def test_the_next_life_of_an_id_sees_nothing_of_the_one_before(unit: AccountUnit) -> None:
     await unit.accounts.change(ALICE, knows("bob"))
     unit.now += 10
     heir = Resident(tenant=TENANT, account="alice", epoch=1, first_ms=9_000)
+    assert contacts(unit, heir) == []  # before it has changed anything, too
     await unit.accounts.change(heir, knows("dave"))
-    assert contacts(unit) == ["dave"]
+    assert contacts(unit, heir) == ["dave"]
+    with pytest.raises(StaleEpoch):
+        contacts(unit)
     with pytest.raises(StaleEpoch):
         await unit.accounts.change(ALICE, knows("eve"))
     await unit.state.delete_gone()

@@ -1,0 +1,1 @@
+"""Conversations: the messages of an account, in the order in which they came."""

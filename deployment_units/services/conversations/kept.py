@@ -1,0 +1,265 @@
+"""The conversations of an account as its unit keeps them: its part of the database.
+
+Positions count over the whole account, so that who subscribes goes on from one number; they are
+never used twice, whatever is removed.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+
+import msgspec
+
+from control_plane.errors import AlreadyExists, NotFound, Refused
+from control_plane.sqlite.schema import Schema
+from deployment_units.services.conversations.message import (
+    MAX_DEVICES,
+    Conversation,
+    KeptMessage,
+    NewMessage,
+)
+from deployment_units.services.state.parts import Part, Table
+
+PAGE_BYTES = 1 << 20  # of messages that are read together
+REMOVED_AT_ONCE = 200  # messages
+_LAST = "last position"
+
+
+class ConversationRow(msgspec.Struct, array_like=True, frozen=True):
+    """members: JSON, in order, without the account itself; last: position of its newest message."""
+
+    id: bytes
+    members: str
+    last: int
+
+
+class CounterRow(msgspec.Struct, array_like=True, frozen=True):
+    name: str
+    value: int
+
+
+class MessageRow(msgspec.Struct, array_like=True, frozen=True):
+    """kept_ms: Unix ms, when this account's first unit kept it."""
+
+    position: int
+    id: bytes
+    conversation: bytes
+    sender: str
+    content: bytes
+    kept_ms: int
+
+
+class SeenRow(msgspec.Struct, array_like=True, frozen=True):
+    conversation: bytes
+    device: str
+    position: int
+
+
+PART = Part(
+    schema=Schema(
+        part="conversations",
+        steps=(
+            (
+                "CREATE TABLE conversations (owner INTEGER NOT NULL, id BLOB NOT NULL,"
+                " members TEXT NOT NULL, last INTEGER NOT NULL, PRIMARY KEY (owner, id))"
+                " WITHOUT ROWID",
+                "CREATE INDEX conversations_last ON conversations (owner, last)",
+                "CREATE TABLE counters (owner INTEGER NOT NULL, name TEXT NOT NULL,"
+                " value INTEGER NOT NULL, PRIMARY KEY (owner, name)) WITHOUT ROWID",
+                # With rowids: clustered by position, inserts took twice as long.
+                "CREATE TABLE messages (owner INTEGER NOT NULL, position INTEGER NOT NULL,"
+                " id BLOB NOT NULL, conversation BLOB NOT NULL, sender TEXT NOT NULL,"
+                " content BLOB NOT NULL, kept_ms INTEGER NOT NULL, PRIMARY KEY (owner, position))",
+                "CREATE UNIQUE INDEX messages_id ON messages (owner, id)",
+                "CREATE INDEX messages_conversation ON messages (owner, conversation, position)",
+                "CREATE TABLE seen (owner INTEGER NOT NULL, conversation BLOB NOT NULL,"
+                " device TEXT NOT NULL, position INTEGER NOT NULL,"
+                " PRIMARY KEY (owner, conversation, device)) WITHOUT ROWID",
+            ),
+        ),
+    ),
+    tables=(
+        Table(name="conversations", row=ConversationRow, key=1),
+        Table(name="counters", row=CounterRow, key=1),
+        Table(name="messages", row=MessageRow, key=1),
+        Table(name="seen", row=SeenRow, key=2),
+    ),
+)
+_MESSAGE = "position, id, conversation, sender, content, kept_ms"
+
+
+class TooManyDevices(Refused):
+    """The conversation was seen on as many as it may."""
+
+    reason = "TOO_MANY_DEVICES"
+
+
+def members_of(db: sqlite3.Connection, owner: int, conversation: bytes) -> tuple[str, ...] | None:
+    """Its members but the account itself; None: there is no such conversation."""
+    row = db.execute(
+        "SELECT members FROM conversations WHERE owner = ? AND id = ?", (owner, conversation)
+    ).fetchone()
+    return _members(row[0]) if row else None
+
+
+def keep(
+    db: sqlite3.Connection, owner: int, message: NewMessage, members: Iterable[str], *, now_ms: int
+) -> KeptMessage:
+    """Keeps a message once, whatever it is repeated. members: of its conversation but the account
+    itself. Raises AlreadyExists where its id is another one's, or the conversation has other
+    members."""
+    wanted = tuple(sorted(members))
+    there = members_of(db, owner, message.conversation)
+    if there is not None and there != wanted:
+        raise AlreadyExists("the conversation has other members; begin one with another id")
+    found = db.execute(
+        f"SELECT {_MESSAGE} FROM messages WHERE owner = ? AND id = ?", (owner, message.id)
+    ).fetchone()
+    if found is not None:
+        kept = _message(found)
+        if (kept.conversation, kept.sender, kept.content) != (
+            message.conversation, message.sender, message.content,
+        ):  # fmt: skip
+            raise AlreadyExists("another message has this id; give each its own")
+        return kept
+    position = _next_position(db, owner)
+    db.execute(
+        "INSERT INTO conversations (owner, id, members, last) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET last = excluded.last",
+        (owner, message.conversation, msgspec.json.encode(wanted).decode(), position),
+    )
+    db.execute(
+        f"INSERT INTO messages (owner, {_MESSAGE}) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            owner,
+            position,
+            message.id,
+            message.conversation,
+            message.sender,
+            message.content,
+            now_ms,
+        ),
+    )
+    return KeptMessage(
+        position=position,
+        id=message.id,
+        conversation=message.conversation,
+        sender=message.sender,
+        content=message.content,
+        kept_ms=now_ms,
+    )
+
+
+def messages(
+    db: sqlite3.Connection,
+    owner: int,
+    *,
+    after: int,
+    most: int,
+    conversation: bytes | None = None,
+) -> tuple[list[KeptMessage], bool]:
+    """Messages behind a position, of one conversation or all, and whether there are more. At least
+    one, if there is one; not many more than PAGE_BYTES."""
+    of = "" if conversation is None else " AND conversation = ?"
+    rows = db.execute(
+        f"SELECT {_MESSAGE} FROM messages WHERE owner = ?{of} AND position > ?"
+        " ORDER BY position LIMIT ?",
+        (owner, *([] if conversation is None else [conversation]), after, most + 1),
+    )
+    found: list[KeptMessage] = []
+    size = 0
+    for row in rows:
+        if len(found) == most or size > PAGE_BYTES:
+            return found, True
+        found.append(_message(row))
+        size += len(found[-1].content)
+    return found, False
+
+
+def conversations(
+    db: sqlite3.Connection, owner: int, *, before: int, most: int
+) -> list[Conversation]:
+    """Those whose newest message is before a position, the newest first."""
+    rows = db.execute(
+        "SELECT id, members, last FROM conversations WHERE owner = ? AND last < ?"
+        " ORDER BY last DESC LIMIT ?",
+        (owner, before, most),
+    )
+    return [
+        Conversation(id=one, members=_members(members), last=last, seen=_seen(db, owner, one))
+        for one, members, last in rows.fetchall()
+    ]
+
+
+def mark_seen(
+    db: sqlite3.Connection, owner: int, conversation: bytes, device: str, position: int
+) -> int:
+    """How far the device has shown the conversation now: never less than before, nor more than
+    there is. Raises NotFound, TooManyDevices."""
+    row = db.execute(
+        "SELECT last FROM conversations WHERE owner = ? AND id = ?", (owner, conversation)
+    ).fetchone()
+    if row is None:
+        raise NotFound("the account has no such conversation")
+    seen = dict(_seen(db, owner, conversation))
+    if device not in seen and len(seen) >= MAX_DEVICES:
+        raise TooManyDevices(f"the conversation was seen on {MAX_DEVICES} devices")
+    last: int = row[0]
+    now = max(seen.get(device, 0), min(position, last))
+    db.execute(
+        "INSERT INTO seen (owner, conversation, device, position) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET position = excluded.position",
+        (owner, conversation, device, now),
+    )
+    return now
+
+
+def remove_some(db: sqlite3.Connection, owner: int, conversation: bytes) -> bool:
+    """Removes the oldest messages of a conversation, and with the last ones itself; whether some
+    are left."""
+    db.execute(
+        "DELETE FROM messages WHERE owner = ? AND position IN (SELECT position FROM messages"
+        " WHERE owner = ? AND conversation = ? ORDER BY position LIMIT ?)",
+        (owner, owner, conversation, REMOVED_AT_ONCE),
+    )
+    left = db.execute(
+        "SELECT 1 FROM messages WHERE owner = ? AND conversation = ? LIMIT 1", (owner, conversation)
+    ).fetchone()
+    if left is None:
+        db.execute("DELETE FROM seen WHERE owner = ? AND conversation = ?", (owner, conversation))
+        db.execute("DELETE FROM conversations WHERE owner = ? AND id = ?", (owner, conversation))
+    return left is not None
+
+
+def _next_position(db: sqlite3.Connection, owner: int) -> int:
+    position: int = db.execute(
+        "INSERT INTO counters (owner, name, value) VALUES (?, ?, 1)"
+        " ON CONFLICT DO UPDATE SET value = value + 1 RETURNING value",
+        (owner, _LAST),
+    ).fetchone()[0]
+    return position
+
+
+def _seen(db: sqlite3.Connection, owner: int, conversation: bytes) -> tuple[tuple[str, int], ...]:
+    rows = db.execute(
+        "SELECT device, position FROM seen WHERE owner = ? AND conversation = ? ORDER BY device",
+        (owner, conversation),
+    )
+    return tuple(rows.fetchall())
+
+
+def _members(text: str) -> tuple[str, ...]:
+    return msgspec.json.decode(text, type=tuple[str, ...])
+
+
+def _message(row: tuple[int, bytes, bytes, str, bytes, int]) -> KeptMessage:
+    position, one, conversation, sender, content, kept_ms = row
+    return KeptMessage(
+        position=position,
+        id=one,
+        conversation=conversation,
+        sender=sender,
+        content=content,
+        kept_ms=kept_ms,
+    )

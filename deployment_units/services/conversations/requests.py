@@ -1,0 +1,68 @@
+"""What requests to ConversationService say, checked. Raises InvalidInput."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from control_plane.errors import InvalidInput
+from control_plane.identity.names import check_client_id, check_slug
+from deployment_units.services.conversations.message import (
+    ID_BYTES,
+    MAX_MEMBERS,
+    MAX_TEXT_BYTES,
+)
+from homeport.api.communication.v1 import conversation_pb2 as pb
+
+MAX_MESSAGES = 100
+DEFAULT_MESSAGES = 50
+MAX_CONVERSATIONS = 1_000
+DEFAULT_CONVERSATIONS = 100
+_SPACES = frozenset("\n\r\t")
+
+
+def id_of(value: bytes, field: str) -> bytes:
+    if len(value) != ID_BYTES:
+        raise InvalidInput(field, f"{field} has {len(value)} bytes; an id has {ID_BYTES}")
+    return value
+
+
+def members_of(ids: Sequence[str], account: str, field: str = "members") -> tuple[str, ...]:
+    """The members of a conversation but `account`, in order, each once."""
+    if len(ids) > MAX_MEMBERS:
+        raise InvalidInput(
+            field, f"{field} names {len(ids)} accounts; a conversation has at most {MAX_MEMBERS}"
+        )
+    found = {check_client_id(one, f"{field}[{n}]") for n, one in enumerate(ids)}
+    if account in found:
+        raise InvalidInput(field, f"{field} names the sender; name the others alone")
+    return tuple(sorted(found))
+
+
+def content_of(content: pb.Content, field: str = "content") -> bytes:
+    """What a message says, encoded so that the same is the same."""
+    text = content.text
+    size = len(text.encode())
+    if not text.strip():
+        raise InvalidInput(f"{field}.text", "a message without a text says nothing")
+    if size > MAX_TEXT_BYTES:
+        raise InvalidInput(
+            f"{field}.text", f"the text has {size} bytes; at most {MAX_TEXT_BYTES} are allowed"
+        )
+    for place, letter in enumerate(text):
+        if (letter < " " and letter not in _SPACES) or letter == "\x7f":
+            raise InvalidInput(
+                f"{field}.text",
+                f"the text has the control character U+{ord(letter):04X} at position {place}",
+            )
+    encoded: bytes = pb.Content(text=text).SerializeToString(deterministic=True)
+    return encoded
+
+
+def page_size_of(size: int, *, usual: int, most: int) -> int:
+    if size > most:
+        raise InvalidInput("page_size", f"page_size is {size}; at most {most} are listed")
+    return size or usual
+
+
+def device_of(device: str) -> str:
+    return check_slug(device, "device")
