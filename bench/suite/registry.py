@@ -16,6 +16,7 @@ from bench.suite.observing import OBSERVING
 from bench.suite.outcomes import OUTCOMES
 from bench.suite.publishing import PUBLISHING
 from bench.suite.pure import PURE
+from bench.suite.routing import ROUTING
 from bench.suite.secured import SECURED
 from bench.suite.sharing import SHARING
 from bench.suite.unary import UNARY
@@ -29,6 +30,7 @@ ALL: tuple[Measurement, ...] = (
     OBSERVING,
     BULK,
     PURE,
+    ROUTING,
     DECIDING,
     SHARING,
     INVOKING,

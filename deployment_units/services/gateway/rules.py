@@ -72,6 +72,9 @@ class RouteRules:
                     f"which {BUDGET:,} are allowed; loop over less, or have fewer of them",
                 )
             self._rules.append((compiled, _ruling(rule)))
+        # What no condition names is not worked out.
+        self._asks_now = any("now" in rule.when for rule in rules)
+        self._asks_quiet = any("quiet" in rule.when for rule in rules)
 
     def ruling(
         self, message: RoutedMessage, profile: ReachProfile, activity: Activity, now_ms: int, /
@@ -79,7 +82,13 @@ class RouteRules:
         """What the first rule that holds says of a message; one without effect where none does."""
         if not self._rules:
             return _SILENT
-        bindings = _VARIABLES.bind(_values(message, profile, activity, now_ms))
+        values = _values(message, profile, activity, now_ms)
+        if self._asks_quiet:
+            quiet = profile.quiet_hours
+            values["recipient"]["quiet"] = quiet is not None and quiet.hold(now_ms)
+        if self._asks_now:
+            values["now"] = instant(now_ms)
+        bindings = _VARIABLES.bind(values)
         why: tuple[RouteReason, ...] = ()
         for condition, ruling in self._rules:
             said = condition.holds(bindings)
@@ -148,7 +157,8 @@ def _check(rule: RouteRule, names: set[str], field: str) -> None:
 def _values(
     message: RoutedMessage, profile: ReachProfile, activity: Activity, now_ms: int
 ) -> dict[str, Any]:
-    sender, quiet = message.sender, profile.quiet_hours
+    """All variables but what is dearer to work out: `now` and `recipient.quiet`."""
+    sender = message.sender
     return {
         "message": {
             "class": message.message_class.value,
@@ -167,8 +177,6 @@ def _values(
                 channel.value: max(0, now_ms - seen_ms) // 1_000
                 for channel, seen_ms in activity.items()
             },
-            "quiet": quiet is not None and quiet.hold(now_ms),
             "channels": [one.channel.value for one in profile.addresses],
         },
-        "now": instant(now_ms),
     }
