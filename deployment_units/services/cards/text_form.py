@@ -36,7 +36,7 @@ _NOT_NOW = "not available"
 
 def to_text(card: Card, viewer: Viewer | None = None, *, answerable: bool = True) -> str:
     """The card in lines, each ended. answerable: with numbers, and a line that says how to
-    answer, where there is something to press."""
+    answer, where there is something to press. In a thread, as `to_html`."""
     actions = pressed_in_order(card) if answerable else ()
     write = _Writer(
         viewer=viewer or Viewer(),
