@@ -4,8 +4,8 @@ HTML, which is shown as it is written.
 Read by markdown-it-py, the parser of CommonMark, with every other rule off; from its tokens we
 write HTML or text of our own. A link is one where its address may be opened (see `addresses`),
 and shows its host; any other is text. Dates in `{{DATE(…)}}` and `{{TIME(…)}}` are written for
-the viewer. Linear in the text: some 12 ms of
-processor time for a KiB of nothing but marks, so 0.2 s for the largest card. Pure.
+the viewer. Linear in the text: some 12 ms of processor time for a KiB of nothing but marks, so
+0.2 s for the largest card. Pure.
 """
 
 from __future__ import annotations
