@@ -77,8 +77,7 @@ class Accounts:
         and what `work` raises."""
 
         def whole(db: sqlite3.Connection) -> T:
-            number = self._enter(db, resident)
-            before = owners.bytes_of(db, number)
+            number, before = self._enter(db, resident)
             made = work(db, number)
             after = owners.bytes_of(db, number)
             if after > self._most_bytes and after > before:
@@ -100,8 +99,9 @@ class Accounts:
             return None
         return kept.number if kept.bytes + room_bytes <= self._most_bytes else None
 
-    def _enter(self, db: sqlite3.Connection, resident: Resident) -> int:
-        """The number of the resident's owner. Raises StaleEpoch, AccountLeaving."""
+    def _enter(self, db: sqlite3.Connection, resident: Resident) -> tuple[int, int]:
+        """The number of the resident's owner, and what its rows take. Raises StaleEpoch,
+        AccountLeaving."""
         now_ms = self._wall_ms()
         kept = owners.find(db, resident.tenant, resident.account)
         entry = judge(kept, resident)
@@ -115,14 +115,15 @@ class Accounts:
                     db, kept.number, OwnerState.LIVE, now_ms=now_ms,
                     epoch=resident.epoch, first_ms=resident.first_ms or None,
                 )  # fmt: skip
-            return kept.number
+            return kept.number, kept.bytes
         if kept is not None:
             owners.become(db, kept.number, OwnerState.GONE, now_ms=now_ms)
-        return owners.add(
+        number = owners.add(
             db, resident.tenant, resident.account,
             epoch=resident.epoch, first_ms=resident.first_ms,
             state=OwnerState.LIVE, now_ms=now_ms,
         )  # fmt: skip
+        return number, 0
 
 
 def _stale() -> StaleEpoch:

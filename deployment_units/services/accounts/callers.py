@@ -14,7 +14,6 @@ from control_plane.errors import PermissionDenied, Unauthenticated, Unavailable
 from control_plane.identity.admission import AdmissionReason, TicketVerifier
 from control_plane.identity.departures import Departed
 from control_plane.identity.introductions import (
-    INTRODUCTION_TYPE,
     Introduction,
     IntroductionFlaw,
     check_introduction,
@@ -52,9 +51,6 @@ class Callers:
                 "gave it"
             )
         now = self._wall()
-        opened = self._verifier.open(bearer.text, now)
-        if not isinstance(opened, AdmissionReason) and opened[0].typ == INTRODUCTION_TYPE:
-            return self._introduced(bearer.text, now)
         admission = self._verifier.verify(bearer.text, now)
         if admission.admitted:
             return Resident(
@@ -63,18 +59,23 @@ class Callers:
                 epoch=admission.epoch,
                 first_ms=admission.first_ms,
             )
+        if admission.reason is AdmissionReason.MALFORMED:  # no ticket, and what is no token at all
+            return self._introduced(bearer.text, admission.message, now)
         if admission.reason is AdmissionReason.STALE_EPOCH:
             raise moved(admission.message, admission.departed)
         if admission.reason is AdmissionReason.FOREIGN_TENANT:
             raise PermissionDenied(admission.message)
         raise Unauthenticated(admission.message)
 
-    def _introduced(self, introduction: str, now: float) -> Introduction:
+    def _introduced(self, introduction: str, no_ticket: str, now: float) -> Introduction:
+        """no_ticket: what is said of what is no introduction either."""
         checked = check_introduction(introduction, self._verifier, self._unit_id, now)
         if isinstance(checked, Introduction):
             return checked
         if checked.flaw is IntroductionFlaw.STALE_EPOCH:
             raise moved(checked.message, checked.departed)
+        if checked.flaw is IntroductionFlaw.MALFORMED:
+            raise Unauthenticated(no_ticket)
         raise Unauthenticated(checked.message)
 
 

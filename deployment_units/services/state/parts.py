@@ -143,17 +143,22 @@ def _counting(table: Table) -> list[str]:
         return f"UPDATE owners SET bytes = bytes + {change} WHERE owner = {row}.owner;"
 
     does = {
-        "INSERT": fits + add(new, "NEW"),
-        "UPDATE": fits + add(f"{new} - ({old})", "NEW"),
-        "DELETE": add(f"-({old})", "OLD"),
+        "INSERT": ("INSERT", fits + add(new, "NEW")),
+        "DELETE": ("DELETE", add(f"-({old})", "OLD")),
     }
-    made = []
-    for event, body in does.items():
-        name = f"{table.name}_{event.lower()}_counted"
-        made += [
-            f"DROP TRIGGER IF EXISTS {name}",
-            f"CREATE TRIGGER {name} AFTER {event} ON {table.name} BEGIN {body} END",
-        ]
+    # A number takes the same whatever it is.
+    long = ", ".join(column.name for column in table.columns if column.kind != _NUMBER)
+    if long:
+        does["UPDATE"] = (f"UPDATE OF {long}", fits + add(f"{new} - ({old})", "NEW"))
+    made = [
+        f"DROP TRIGGER IF EXISTS {table.name}_{event}_counted"
+        for event in ("insert", "update", "delete")
+    ]
+    for event, (when, body) in does.items():
+        made.append(
+            f"CREATE TRIGGER {table.name}_{event.lower()}_counted AFTER {when} ON {table.name}"
+            f" BEGIN {body} END"
+        )
     return made
 
 
