@@ -22,6 +22,7 @@ from console.cli.commands import (
     backups,
     cards,
     clients,
+    conversations,
     decisions,
     deliveries,
     doctor,
@@ -87,6 +88,7 @@ app.add_typer(accounts.app, name="accounts", rich_help_panel="Messages")
 app.add_typer(cards.app, name="cards", rich_help_panel="Messages")
 app.add_typer(handles.app, name="handles", rich_help_panel="Messages")
 app.command("resolve", rich_help_panel="Messages")(handles.resolve)
+app.add_typer(conversations.app, name="conversations", rich_help_panel="Messages")
 app.add_typer(deliveries.app, name="deliveries", rich_help_panel="Messages")
 app.add_typer(mail.app, name="mail", rich_help_panel="Messages")
 app.add_typer(audit.app, name="audit", rich_help_panel="Look into things")

@@ -190,6 +190,11 @@ FAULTY: dict[tuple[str, str], tuple[list[str], tuple[str, ...]]] = {
         ["deliveries", "convert", "a", "--for=text", "--messages"],
         (*NUMBERS, "0", "11"),
     ),
+    ("conversations follow", "after"): (["conversations", "follow", "a", "--after"], NUMBERS),
+    ("conversations follow", "count"): (
+        ["conversations", "follow", "a", "--count"],
+        ("x", "-1", "0", "nan", LONG),
+    ),
     ("events tail", "after"): (["events", "tail", "--after"], NUMBERS),
     ("events tail", "limit"): (["events", "tail", "--limit"], ("x", "-1", "0", LONG)),
     ("decisions list", "limit"): (["decisions", "list", "--limit"], (*NUMBERS, "0")),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 from google.protobuf.message import Message
 
@@ -19,7 +19,7 @@ class AccountCalls(Calls):
     """The services of one account's unit."""
 
     @classmethod
-    def at(cls, target: Target, home: Assignment) -> AccountCalls:
+    def at(cls, target: Target, home: Assignment) -> Self:
         """At the client's home, with its ticket. Raises CommandFailed where nobody knows where that
         is reached."""
         if not home.ticket or not home.endpoint:

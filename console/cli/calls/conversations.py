@@ -1,0 +1,69 @@
+"""Calls for the conversations of one account, at the unit where it is at home."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import grpc
+
+from console.cli.calls.accounts import AccountCalls
+from homeport.api.communication.v1 import conversation_pb2 as pb
+from homeport.api.communication.v1 import conversation_pb2_grpc
+from homeport.errors import error_of
+from homeport.status_details import failure_of
+
+
+class ConversationCalls(AccountCalls):
+    """See the module."""
+
+    def send(
+        self, conversation: bytes, message: bytes, members: Sequence[str], text: str
+    ) -> pb.SendMessageResponse:
+        request = pb.SendMessageRequest(
+            conversation=conversation, id=message, members=members, content=pb.Content(text=text)
+        )
+        sent: pb.SendMessageResponse = self._talk("SendMessage", request)
+        return sent
+
+    def conversations(self) -> list[pb.Conversation]:
+        """All, those first that had a message last."""
+        found: list[pb.Conversation] = []
+        while True:
+            before = found[-1].last if found else 0
+            request = pb.ListConversationsRequest(page_size=1_000, before=before)
+            page: pb.ListConversationsResponse = self._talk("ListConversations", request)
+            found += page.conversations
+            if not page.more:
+                return found
+
+    def messages(self, conversation: bytes) -> Iterator[pb.Message]:
+        """Those of one conversation, in order."""
+        after = 0
+        while True:
+            request = pb.ListMessagesRequest(conversation=conversation, page_size=100, after=after)
+            page: pb.ListMessagesResponse = self._talk("ListMessages", request)
+            yield from page.messages
+            if not page.more:
+                return
+            after = page.messages[-1].position
+
+    def follow(self, after: int) -> Iterator[pb.Message]:
+        """Messages behind a position, and then each as it comes, until the unit ends it."""
+        stub = conversation_pb2_grpc.ConversationServiceStub(self._channel)
+        try:
+            for response in stub.Subscribe(
+                pb.SubscribeRequest(after=after), metadata=self._metadata
+            ):
+                yield response.message
+        except grpc.RpcError as error:
+            raise error_of(failure_of(error), servers=self._servers, attempts=1) from error
+
+    def remove(self, conversation: bytes) -> None:
+        """All of it."""
+        request = pb.RemoveConversationRequest(conversation=conversation)
+        while self._talk("RemoveConversation", request).more:
+            pass
+
+    def _talk(self, method: str, request: Any) -> Any:
+        return self._call(conversation_pb2_grpc.ConversationServiceStub, method, request)

@@ -1,0 +1,185 @@
+"""`homeport conversations`: the messages of a client's account, at its unit. Each command acts for
+the client, with its ticket."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import typer
+
+from console.cli.options import (
+    MOST_INT64,
+    Ca,
+    ClientId,
+    Output,
+    Profile,
+    Server,
+    Tenant,
+    Token,
+    target_of,
+)
+from console.cli.output import Format, busy, show
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from console.cli.calls.conversations import ConversationCalls
+    from console.cli.profile import Target
+
+app = typer.Typer(help="Conversations: messages between accounts.", no_args_is_help=True)
+
+ConversationId: TypeAlias = Annotated[
+    str, typer.Argument(help="Its id, 32 hexadecimal digits.", metavar="CONVERSATION")
+]
+
+
+@app.command("send")
+def send(
+    client: ClientId,
+    text: Annotated[str, typer.Argument(help="What it says.", metavar="TEXT")],
+    to: Annotated[
+        list[str] | None,
+        typer.Option("--to", help="A member of a new conversation; may be repeated.", metavar="ID"),
+    ] = None,
+    conversation: Annotated[
+        str | None,
+        typer.Option("--in", help="The conversation that goes on.", metavar="CONVERSATION"),
+    ] = None,
+    message_id: Annotated[
+        str | None,
+        typer.Option(
+            "--id", help="32 hexadecimal digits; the same again is the same.", metavar="ID"
+        ),
+    ] = None,
+    server: Server = None,
+    tenant: Tenant = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Sends a message from a client: to members of a new conversation, or in one that goes on."""
+    import secrets
+
+    from console.cli.views.conversations import sent_document, sent_view
+
+    if (to is None) == (conversation is None):
+        raise typer.BadParameter("to whom? --to, or --in", param_hint="--to")
+    about = secrets.token_bytes(16) if conversation is None else _id(conversation, "--in")
+    message = secrets.token_bytes(16) if message_id is None else _id(message_id, "--id")
+    with _conversations(target_of(server, tenant, token, profile, ca), client) as calls:
+        document = sent_document(calls.send(about, message, to or [], text))
+    show(document, output, lambda: sent_view(document))
+
+
+@app.command("list")
+def list_conversations(
+    client: ClientId,
+    server: Server = None,
+    tenant: Tenant = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Lists a client's conversations, those first that had a message last."""
+    from console.cli.views.conversations import conversation_document, conversations_view
+
+    with _conversations(target_of(server, tenant, token, profile, ca), client) as calls:
+        documents = [conversation_document(one) for one in calls.conversations()]
+    show({"conversations": documents}, output, lambda: conversations_view(documents))
+
+
+@app.command("read")
+def read(
+    client: ClientId,
+    conversation: ConversationId,
+    server: Server = None,
+    tenant: Tenant = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Shows the messages of one conversation, in order."""
+    from console.cli.views.conversations import message_document, messages_view
+
+    about = _id(conversation, "CONVERSATION")
+    with _conversations(target_of(server, tenant, token, profile, ca), client) as calls:
+        documents = [message_document(one) for one in calls.messages(about)]
+    show({"messages": documents}, output, lambda: messages_view(documents))
+
+
+@app.command("follow")
+def follow(
+    client: ClientId,
+    after: Annotated[
+        int,
+        typer.Option(
+            "--after", help="The last position that is known.", min=0, max=MOST_INT64, metavar="N"
+        ),
+    ] = 0,
+    count: Annotated[
+        int | None, typer.Option("--count", help="End after so many.", min=1, metavar="N")
+    ] = None,
+    server: Server = None,
+    tenant: Tenant = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+) -> None:
+    """Prints messages from a position on, and then each as it comes: a line of JSON each."""
+    import json
+
+    from console.cli.views.conversations import message_document
+
+    with _conversations(target_of(server, tenant, token, profile, ca), client) as calls:
+        for number, message in enumerate(calls.follow(after), 1):
+            typer.echo(json.dumps(message_document(message), ensure_ascii=False))
+            if number == count:
+                return
+
+
+@app.command("remove")
+def remove(
+    client: ClientId,
+    conversation: ConversationId,
+    server: Server = None,
+    tenant: Tenant = None,
+    token: Token = None,
+    profile: Profile = None,
+    ca: Ca = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Removes a client's own copy of a conversation; others keep theirs."""
+    from rich.text import Text
+
+    about = _id(conversation, "CONVERSATION")
+    with _conversations(target_of(server, tenant, token, profile, ca), client) as calls:
+        calls.remove(about)
+    document = {"conversation": about.hex(), "removed": True}
+    show(document, output, lambda: Text("removed"))
+
+
+@contextmanager
+def _conversations(target: Target, client: str) -> Iterator[ConversationCalls]:
+    """Calls for the client's conversations, at its home."""
+    from console.cli.calls.conversations import ConversationCalls
+    from console.cli.commands.clients import connect
+
+    with busy("asking"), connect(target) as service:
+        home = service.get(client)
+    with ConversationCalls.at(target, home) as calls:
+        yield calls
+
+
+def _id(text: str, option: str) -> bytes:
+    """Raises typer.BadParameter."""
+    try:
+        found = bytes.fromhex(text)
+    except ValueError:
+        found = b""
+    if len(found) != 16:
+        raise typer.BadParameter("an id has 32 hexadecimal digits", param_hint=option)
+    return found

@@ -1,0 +1,157 @@
+"""`homeport conversations`: what is asked of the unit, and what is shown of its answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import pytest
+
+from homeport.api.communication.v1 import conversation_pb2 as pb
+from homeport.api.communication.v1 import conversation_pb2_grpc
+from tests.support.command_line import CommandLine
+from tests.support.fakes.server import Served
+
+TALK = bytes(range(16))
+TEXT = "hello [bold] \u202eben"
+
+
+def message(position: int) -> pb.Message:
+    made = pb.Message(
+        id=position.to_bytes(16, "big"), conversation=TALK, position=position, sender="ben",
+        content=pb.Content(text=TEXT),
+    )  # fmt: skip
+    made.keep_time.FromSeconds(1_800_000_000)
+    return made
+
+
+class FakeConversations(conversation_pb2_grpc.ConversationServiceServicer):
+    """A unit whose account has three messages in one conversation, in pages of two."""
+
+    def __init__(self) -> None:
+        self.sent: list[pb.SendMessageRequest] = []
+        self.removals = 0
+
+    def SendMessage(self, request, context):
+        self.sent.append(request)
+        kept = pb.Message(
+            id=request.id, conversation=request.conversation, position=4, sender="alice",
+            content=request.content,
+        )  # fmt: skip
+        return pb.SendMessageResponse(message=kept, kept_for=["ben"], elsewhere=["carla"])
+
+    def ListConversations(self, request, context):
+        seen = [pb.Seen(device="phone", position=2)]
+        one = pb.Conversation(
+            id=TALK, members=["ben", "carla"], last=9 if not request.before else 3, seen=seen
+        )
+        return pb.ListConversationsResponse(conversations=[one], more=not request.before)
+
+    def ListMessages(self, request, context):
+        if request.after:
+            return pb.ListMessagesResponse(messages=[message(3)])
+        return pb.ListMessagesResponse(messages=[message(1), message(2)], more=True)
+
+    def Subscribe(self, request, context):
+        for position in range(request.after + 1, 4):
+            yield pb.SubscribeResponse(message=message(position))
+        context.abort(grpc.StatusCode.UNAUTHENTICATED, "the ticket has expired")
+
+    def RemoveConversation(self, request, context):
+        self.removals += 1
+        return pb.RemoveConversationResponse(more=self.removals < 3)
+
+
+@pytest.fixture
+def alice(cli: CommandLine, service: Served) -> Iterator[FakeConversations]:
+    """The unit where alice is at home."""
+    unit = FakeConversations()
+    server = grpc.server(ThreadPoolExecutor(4))
+    conversation_pb2_grpc.add_ConversationServiceServicer_to_server(unit, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    assert service.provisioning is not None
+    service.provisioning.unit_endpoint = f"127.0.0.1:{port}"
+    assert cli("provision", "alice", "--ip", "203.0.113.9").code == 0
+    try:
+        yield unit
+    finally:
+        server.stop(None).wait(10)
+
+
+def test_a_message_begins_a_conversation(cli: CommandLine, alice: FakeConversations) -> None:
+    words = ("conversations", "send", "alice", TEXT, "--to", "ben", "--to", "carla", "-o", "json")
+    ran = cli(*words)
+    assert (ran.code, ran.err) == (0, "")
+    (sent,) = alice.sent
+    assert (list(sent.members), sent.content.text) == (["ben", "carla"], TEXT)
+    assert len(sent.id) == len(sent.conversation) == 16
+    assert sent.id != sent.conversation
+    document = ran.document
+    assert document["conversation"] == sent.conversation.hex()
+    assert (document["kept_for"], document["elsewhere"]) == (["ben"], ["carla"])
+    assert document["text"] == TEXT
+
+
+def test_or_goes_on_in_one_and_may_be_repeated(cli: CommandLine, alice: FakeConversations) -> None:
+    words = ("conversations", "send", "alice", "hi", "--in", TALK.hex(), "--id", TALK.hex())
+    for _ in range(2):
+        assert cli(*words).code == 0
+    assert alice.sent[0] == alice.sent[1]
+    assert (alice.sent[0].conversation, alice.sent[0].id) == (TALK, TALK)
+    assert not alice.sent[0].members
+
+
+def test_all_pages_are_read(cli: CommandLine, alice: FakeConversations) -> None:
+    read = cli("conversations", "read", "alice", TALK.hex(), "-o", "json").document
+    assert [one["position"] for one in read["messages"]] == [1, 2, 3]
+    assert {one["kept"] for one in read["messages"]} == {"2027-01-15T08:00:00Z"}
+    listed = cli("conversations", "list", "alice", "-o", "json").document
+    assert [one["last"] for one in listed["conversations"]] == [9, 3]
+    assert listed["conversations"][0]["seen"] == {"phone": 2}
+
+
+def test_people_see_texts_as_they_are_and_nothing_turned_around(
+    cli: CommandLine, alice: FakeConversations
+) -> None:
+    said = cli("conversations", "read", "alice", TALK.hex()).out
+    assert "hello [bold]" in said
+    assert "\u202e" not in said
+
+
+def test_following_prints_a_line_each_and_ends_when_told(
+    cli: CommandLine, alice: FakeConversations
+) -> None:
+    ran = cli("conversations", "follow", "alice", "--after", "1", "--count", "2")
+    assert ran.code == 0
+    assert [json.loads(line)["position"] for line in ran.out.splitlines()] == [2, 3]
+    ended = cli("conversations", "follow", "alice")
+    assert ended.code == 1
+    assert "expired" in ended.err
+
+
+def test_a_conversation_is_removed_to_its_end(cli: CommandLine, alice: FakeConversations) -> None:
+    assert cli("conversations", "remove", "alice", TALK.hex()).code == 0
+    assert alice.removals == 3
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["send", "alice", "hi"],
+        ["send", "alice", "hi", "--to", "ben", "--in", "00" * 16],
+        ["send", "alice", "hi", "--in", "00"],
+        ["send", "alice", "hi", "--to", "ben", "--id", "zz" * 16],
+        ["read", "alice", "nonsense"],
+        ["remove", "alice", "00" * 17],
+    ],
+    ids=" ".join,
+)
+def test_what_means_nothing_is_a_usage_error(
+    cli: CommandLine, alice: FakeConversations, words: list[str]
+) -> None:
+    ran = cli("conversations", *words)
+    assert (ran.code, ran.out) == (2, "")
+    assert alice.sent == []
