@@ -16,6 +16,7 @@ from tests.support.unwritable_paths import FILES, unwritable
 
 NOBODY = "127.0.0.1:1"
 FILE = "FILE"  # stands for the file that is missing or faulty
+MAILED = ("--relay", NOBODY, "--from", "a@b.example", "--to", "c@d.example")
 # Of each option and argument that names a file which a command reads: how it is called with one.
 READS: dict[tuple[str, str], list[str]] = {
     ("up", "units"): ["up", "--units", FILE],
@@ -59,6 +60,8 @@ READS: dict[tuple[str, str], list[str]] = {
     ("deliveries convert", "named"): ["deliveries", "convert", "-f", FILE, "--for", "text"],
     ("mail explain", "mail"): ["mail", "explain", FILE],
     ("mail explain", "named"): ["mail", "explain", "-f", FILE],
+    ("mail send", "content"): ["mail", "send", FILE, *MAILED],
+    ("mail send", "named"): ["mail", "send", "-f", FILE, *MAILED],
     ("mail show-reply", "mail"): ["mail", "show-reply", FILE],
     ("mail show-reply", "named"): ["mail", "show-reply", "-f", FILE],
     ("tokens list", "tokens"): ["tokens", "list", "--tokens", FILE],
@@ -195,6 +198,7 @@ FAULTY: dict[tuple[str, str], tuple[list[str], tuple[str, ...]]] = {
         ["conversations", "follow", "a", "--count"],
         ("x", "-1", "0", "nan", LONG),
     ),
+    ("mail send", "within_s"): (["mail", "send", "a", *MAILED, "--within"], (*NUMBERS, "0", "601")),
     ("events tail", "after"): (["events", "tail", "--after"], NUMBERS),
     ("events tail", "limit"): (["events", "tail", "--limit"], ("x", "-1", "0", LONG)),
     ("decisions list", "limit"): (["decisions", "list", "--limit"], (*NUMBERS, "0")),
@@ -229,6 +233,7 @@ WORDS: list[tuple[list[str], tuple[str, ...]]] = [
     (["identifiers", "explain", "020", "--region"], ("", "XX", "001", "GBR", "\udcff")),
     (["identifiers", "explain", "anna", "--host"], ("", "localhost", "192.0.2.1", "a..b")),
     (["deliveries", "route", __file__, "--recipient", __file__, "--at"], NO_TIMES),
+    (["mail", "send", __file__, *MAILED, "--relay"], ("a", "a:", ":25", "a:0", "a:65536", "a:x")),
     (["tenants", "apply", "a", "--tickets"], ("RS256", "")),
     (["tenants", "apply", "a", "--default-at"], ("1", "91,0", "nan,0")),
 ]

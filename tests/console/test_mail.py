@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from pathlib import Path
 
+import pytest
+
 from tests.support.command_line import CommandLine
+from tests.support.fakes.smtp_relay import SmtpRelay
 
 MAIL = b"""From: =?utf-8?q?Ann=C3=A1?= <anna@mail.example>\r
 Subject: Re: Beans\r
@@ -73,3 +78,43 @@ def test_a_report_is_explained(cli: CommandLine, tmp_path: Path) -> None:
     ran = cli("mail", "explain", str(file), "-o", "json")
     assert [one["state"] for one in ran.document["reports"]] == ["failed"]
     assert "failed 5.1.1" in cli("mail", "explain", str(file)).out
+
+
+@pytest.mark.parametrize(
+    ("refuses", "code", "outcome"),
+    [("", 0, "handed_over"), ("550 5.1.1 nobody", 4, "refused"), ("451 later", 5, "not_now")],
+)
+def test_a_mail_is_handed_to_a_relay(
+    cli: CommandLine, tmp_path: Path, refuses: str, code: int, outcome: str
+) -> None:
+    relay = SmtpRelay(refuses=refuses)
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(relay.__aenter__())
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    try:
+        (tmp_path / "content").write_text("text: Hello")
+        where = ":".join(map(str, relay.address))
+        ran = cli(
+            "mail", "send", str(tmp_path / "content"), "--relay", where,
+            "--from", "ben@talk.example", "--to", "anna@mail.example", "-o", "json",
+        )  # fmt: skip
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.run_until_complete(relay.__aexit__())
+        loop.close()
+    assert (ran.code, ran.document["outcome"]) == (code, outcome)
+    assert len(relay.messages) == (1 if code == 0 else 0)
+    if code == 0:
+        assert ran.document["message_id"].encode() in relay.messages[0][1]
+
+
+def test_a_relay_that_is_not_there_exits_with_five(cli: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "content").write_text("text: Hello")
+    ran = cli(
+        "mail", "send", str(tmp_path / "content"), "--relay", "127.0.0.1:1",
+        "--from", "ben@talk.example", "--to", "anna@mail.example",
+    )  # fmt: skip
+    assert ran.code == 5
+    assert "not_now" in ran.out

@@ -243,6 +243,9 @@ VIEWS: dict[Callable[..., Any], Make] = {
     cards.card_view: lambda: cards.card_view(card_document(accepted=True)),
     deliveries.plan_view: lambda: deliveries.plan_view(delivery_plan()),
     mail.explained_view: lambda: mail.explained_view(explained_mail()),
+    mail.sent_view: lambda: mail.sent_view(
+        {"outcome": "handed_over", "words": TEXT, "message_id": CLIENT, "envelope_id": CLIENT}
+    ),
     mail.reply_view: lambda: mail.reply_view(shown_mail()),
     directory.account_view: lambda: directory.account_view(
         filled_with_long_texts(directory_pb2.GetAccountResponse())

@@ -95,3 +95,76 @@ def _received(file: Path) -> ReceivedMail:
         return read_mail(read_content(file, most_bytes=MOST_BYTES))
     except InvalidInput as error:
         raise CommandFailed(f"{name_of(file)}: {error.message}", ExitCode.USAGE) from error
+
+
+@app.command("send")
+def send(
+    relay: Annotated[str, typer.Option("--relay", help="The mail relay.", metavar="HOST:PORT")],
+    sender: Annotated[
+        str,
+        typer.Option("--from", help="Whose mail it is, and where answers go.", metavar="ADDRESS"),
+    ],
+    to: Annotated[str, typer.Option("--to", help="Whom it is for.", metavar="ADDRESS")],
+    content: Annotated[
+        Path | None,
+        typer.Argument(help="What to say, YAML or JSON: text, html.", metavar="FILE|-"),
+    ] = None,
+    named: NamedFile = None,
+    subject: Annotated[str, typer.Option("--subject", help="Its subject.")] = "A test",
+    verified_tls: Annotated[
+        bool,
+        typer.Option(
+            "--verified-tls",
+            help="Only over TLS, with a certificate of the relay's name. Without it TLS is used "
+            "where the relay offers it.",
+        ),
+    ] = False,
+    within_s: Annotated[
+        int, typer.Option("--within", help="Seconds.", metavar="S", min=1, max=600)
+    ] = 30,
+    output: Output = Format.TABLE,
+) -> None:
+    """Hands one mail to a relay, as a unit would, and says what the relay answered."""
+    import asyncio
+    import time
+    import uuid
+
+    from console.cli.failure import ExitCode
+    from console.cli.input.documents import read_document
+    from console.cli.views.mail import sent_document, sent_view
+    from deployment_units.services.channels.channel import Channel
+    from deployment_units.services.channels.mail_message import mail_address
+    from deployment_units.services.channels.mail_out import MailOut, MailRelay
+    from deployment_units.services.channels.port import OutgoingMessage, SendOutcome
+    from deployment_units.services.gateway.convert.converting import convert
+    from deployment_units.services.gateway.documents import content_of
+
+    host, _, port = relay.rpartition(":")
+    if not host or not port.isascii() or not port.isdigit() or not 0 < int(port[:6]) < 65_536:
+        raise typer.BadParameter("must be HOST:PORT", param_hint="--relay")
+    written = read_document(one_file(content, named), content_of)
+    made = convert(written, Channel.MAIL)
+    own_host = mail_address(sender, "--from").rpartition("@")[2]
+    message_id = str(uuid.uuid4())
+    message = OutgoingMessage(
+        message_id=message_id,
+        attempt_id=f"{message_id}-1",
+        address=to,
+        text=made.text,
+        html=made.html,
+        subject=subject,
+        reply_address=sender,
+        automatic=True,
+    )
+    channel = MailOut(
+        MailRelay(host=host.strip("[]"), port=int(port), verified_tls=verified_tls),
+        host=own_host,
+        wall_ms=lambda: int(time.time() * 1_000),
+    )
+    result = asyncio.run(channel.send(message, within_s=within_s))
+    document = sent_document(result, message, own_host)
+    show(document, output, lambda: sent_view(document))
+    if result.outcome is SendOutcome.REFUSED:
+        raise typer.Exit(ExitCode.REFUSED)
+    if result.outcome is not SendOutcome.HANDED_OVER:
+        raise typer.Exit(ExitCode.UNAVAILABLE)

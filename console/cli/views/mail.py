@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from console.cli.markup import escape
 from console.cli.tables import Table, facts, fold, whole
+from deployment_units.services.channels.mail_message import message_id_of
+from deployment_units.services.channels.port import OutgoingMessage, SendResult
 from deployment_units.services.mail_in.authenticity import AuthenticityFinding
 from deployment_units.services.mail_in.delivery_reports import ReportedOutcome
 from deployment_units.services.mail_in.loops import OriginFinding
@@ -108,3 +110,23 @@ def explained_view(document: dict[str, Any]) -> RenderableType:
             why.add_row(escape(one["rule"]), escape(one["clause"]), escape(one["value"]))
         parts.append(why)
     return Group(*parts)
+
+
+def sent_document(result: SendResult, message: OutgoingMessage, host: str) -> dict[str, Any]:
+    """For programs."""
+    return {
+        "outcome": result.outcome.value,
+        "words": result.words,
+        "message_id": message_id_of(message.message_id, host),
+        "envelope_id": message.attempt_id,
+    }
+
+
+def sent_view(document: dict[str, Any]) -> RenderableType:
+    """What the relay answered, and by what a report would name the mail."""
+    return facts(
+        ("outcome", escape(document["outcome"])),
+        ("the relay says", escape(document["words"])),
+        ("message id", escape(document["message_id"])),
+        ("envelope id", escape(document["envelope_id"])),
+    )

@@ -10,10 +10,14 @@ from typing import Self
 @dataclass
 class SmtpRelay:
     """A context manager. refuses: the answer to RCPT in place of 250; silent: it says nothing.
-    port: 0: any."""
+    port: 0: any. offers: extensions besides; ends: what it says to the message in place of 250,
+    and where that is None it hangs up; commands: what it was told."""
 
     refuses: str = ""
     silent: bool = False
+    offers: tuple[str, ...] = ()
+    ends: str | None = "250 taken"
+    commands: list[str] = field(default_factory=list)
     port: int = 0
     utf8: bool = True
     messages: list[tuple[str, bytes]] = field(default_factory=list)  # recipient, content
@@ -38,9 +42,12 @@ class SmtpRelay:
             say("220 relay.example")
         while line := await reader.readline():
             words = line.decode().strip()
+            self.commands.append(words)
             match words.split(" ")[0].upper().partition(":")[0]:
                 case "EHLO":
                     say("250-relay.example")
+                    for one in self.offers:
+                        say(f"250-{one}")
                     say("250 SMTPUTF8" if self.utf8 else "250 HELP")
                 case "RCPT":
                     to = words.partition("<")[2].partition(">")[0]
@@ -49,7 +56,9 @@ class SmtpRelay:
                     say("354 go on")
                     content = await reader.readuntil(b"\r\n.\r\n")
                     self.messages.append((to, content))
-                    say("250 taken")
+                    if self.ends is None:
+                        break
+                    say(self.ends)
                 case "QUIT":
                     say("221 bye")
                     break

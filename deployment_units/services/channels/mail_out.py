@@ -1,0 +1,141 @@
+"""MailOut: messages handed to a mail relay over SMTP (PyPI `aiosmtplib`).
+
+It asks for reports (RFC 3461) where the relay can: of success, failure and delay, under the
+attempt's id, and to have the header back alone. What the relay says is the evidence. Where the
+connection ends once the message may have left, the outcome is unknown; before, it was surely not
+taken. A mail that is sent again has its Message-ID, by which mailboxes know it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+import aiosmtplib
+
+from control_plane.printable import printable
+from deployment_units.services.channels.channel import Channel
+from deployment_units.services.channels.mail_message import mail_address, mail_of
+from deployment_units.services.channels.port import OutgoingMessage, SendOutcome, SendResult
+
+MOST_WORDS = 500  # characters of what a relay says
+_CLOSING_S = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailRelay:
+    """verified_tls: the connection has to be TLS, with a certificate of the relay's name; else
+    TLS is used where it is offered, and whose certificate it is not asked for."""
+
+    host: str
+    port: int
+    verified_tls: bool = False
+
+
+class MailOut:
+    """host: the domain that our mail is sent from. wall_ms: Unix ms. One connection a message."""
+
+    channel = Channel.MAIL
+    knows_duplicates = True
+
+    def __init__(self, relay: MailRelay, *, host: str, wall_ms: Callable[[], int]) -> None:
+        self._relay = relay
+        self._host = host
+        self._wall_ms = wall_ms
+
+    async def send(self, message: OutgoingMessage, *, within_s: float) -> SendResult:
+        """See OutgoingChannel."""
+        mail = mail_of(message, host=self._host, now_ms=self._wall_ms())
+        sender = mail_address(message.reply_address, "reply_address")
+        attempt = _Attempt(mail, sender, mail_address(message.address, "address"), message)
+        client = self._client(within_s)
+        try:
+            async with asyncio.timeout(within_s):
+                return await attempt.hand_over(client)
+        except aiosmtplib.SMTPResponseException as error:
+            return _answered(error.code, error.message, attempt.may_have_left)
+        except aiosmtplib.SMTPNotSupported as error:
+            return SendResult(SendOutcome.REFUSED, _words(error.message))
+        except (aiosmtplib.SMTPException, OSError) as error:
+            outcome = SendOutcome.UNKNOWN if attempt.may_have_left else SendOutcome.NOT_NOW
+            return SendResult(outcome, _words(_said(error)))
+        finally:
+            client.close()
+
+    def _client(self, within_s: float) -> aiosmtplib.SMTP:
+        return aiosmtplib.SMTP(
+            hostname=self._relay.host,
+            port=self._relay.port,
+            local_hostname=self._host,
+            timeout=within_s,
+            start_tls=True if self._relay.verified_tls else None,
+            tls_context=None if self._relay.verified_tls else _unverified(),
+        )
+
+
+class _Attempt:
+    def __init__(self, mail: bytes, sender: str, to: str, message: OutgoingMessage) -> None:
+        self._mail = mail
+        self._sender = sender
+        self._to = to
+        self._message = message
+        self.may_have_left = False
+
+    async def hand_over(self, client: aiosmtplib.SMTP) -> SendResult:
+        """Raises what aiosmtplib does."""
+        await client.connect()
+        await client.ehlo()
+        from_options, to_options = self._options(client)
+        encoding = "utf-8" if "SMTPUTF8" in from_options else "ascii"
+        await client.mail(self._sender, options=from_options, encoding=encoding)
+        await client.rcpt(self._to, options=to_options, encoding=encoding)
+        self.may_have_left = True
+        code, words = await client.data(self._mail)
+        with suppress(aiosmtplib.SMTPException, OSError):  # it has the message all the same
+            await client.quit(timeout=_CLOSING_S)
+        return SendResult(SendOutcome.HANDED_OVER, _words(f"{code} {words}"))
+
+    def _options(self, client: aiosmtplib.SMTP) -> tuple[list[str], list[str]]:
+        """Of MAIL and RCPT. Raises SMTPNotSupported where the relay lacks what is needed."""
+        from_options, to_options = [], []
+        if client.supports_extension("size"):
+            from_options.append(f"SIZE={len(self._mail)}")
+        if not (self._sender + self._to).isascii():
+            if not client.supports_extension("smtputf8"):
+                raise aiosmtplib.SMTPNotSupported(
+                    "the relay cannot send to addresses outside ASCII (RFC 6531)"
+                )
+            from_options.append("SMTPUTF8")
+        if client.supports_extension("dsn"):
+            from_options += ["RET=HDRS", f"ENVID={self._message.attempt_id}"]
+            to_options.append("NOTIFY=SUCCESS,FAILURE,DELAY")
+        return from_options, to_options
+
+
+def _answered(code: int, words: str, may_have_left: bool) -> SendResult:
+    """RFC 5321, 4.2.1: 4yz may be tried again, 5yz not; anything else is no answer to it."""
+    said = _words(f"{code} {words}")
+    if 500 <= code < 600:
+        return SendResult(SendOutcome.REFUSED, said)
+    unclear = may_have_left and not 400 <= code < 500
+    return SendResult(SendOutcome.UNKNOWN if unclear else SendOutcome.NOT_NOW, said)
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "the relay did not answer in time"
+    return str(error) or type(error).__name__
+
+
+def _words(text: str) -> str:
+    return printable(" ".join(text[: 2 * MOST_WORDS].split()))[:MOST_WORDS]
+
+
+def _unverified() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context

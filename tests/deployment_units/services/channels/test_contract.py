@@ -1,0 +1,43 @@
+"""The contract of channels, on those there are."""
+
+from __future__ import annotations
+
+from deployment_units.services.channels.mail_out import MailOut, MailRelay
+from deployment_units.services.channels.port import (
+    OutgoingChannel,
+    OutgoingMessage,
+    SendOutcome,
+    SendResult,
+)
+from tests.support.contracts.outgoing_channel_contract import OutgoingChannelContract
+from tests.support.fakes.smtp_relay import SmtpRelay
+from tests.support.fakes.text_channel import TextChannel
+
+
+class TestTextChannel(OutgoingChannelContract):
+    address = "tel:+442079460018"
+    no_address = "anna@mail.example"
+    best = SendOutcome.DELIVERED
+
+    async def sent(self, far: str, message: OutgoingMessage) -> tuple[SendResult, OutgoingChannel]:
+        code = {"takes": 200, "refuses": 404, "busy": 486, "silent": None}[far]
+        channel = TextChannel(answers={self.address: code})
+        return await channel.send(message, within_s=5), channel
+
+
+class TestMailOut(OutgoingChannelContract):
+    address = "anna@mail.example"
+    no_address = "tel:+442079460018"
+    best = SendOutcome.HANDED_OVER
+
+    async def sent(self, far: str, message: OutgoingMessage) -> tuple[SendResult, OutgoingChannel]:
+        relay = SmtpRelay(
+            refuses={"refuses": "550 5.1.1 nobody", "busy": "451 4.7.1 later"}.get(far, ""),
+            ends=None if far == "silent" else "250 2.0.0 queued as 4F3",
+        )
+        async with relay:
+            host, port = relay.address
+            channel = MailOut(
+                MailRelay(host=host, port=port), host="talk.example", wall_ms=lambda: 0
+            )
+            return await channel.send(message, within_s=5), channel
