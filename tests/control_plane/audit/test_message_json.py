@@ -32,7 +32,12 @@ HARMLESS = {
 }  # fmt: skip
 SOUNDS = re.compile("ticket|token|secret|key|password|credential|proof|signature|private")
 # Texts that do not sound like it and may hold one.
-SECRET_TOO = {"TrustedIssuer.jwks"}
+SECRET_TOO = {
+    "TrustedIssuer.jwks", "OfferHandleResponse.offer", "AcceptHandleRequest.offer",
+    "FinishProofRequest.code", "Residence.introduction",
+    # Nor is an address book made of what operators did.
+    "Identifier.uri",
+}  # fmt: skip
 
 
 def messages() -> Iterator[Descriptor]:
