@@ -91,6 +91,7 @@ def secrets() -> Mapping[str, Mapping[str, bytes]]:
         "passphrase": {"passphrase": b"correct horse battery"},
         "wrapping": {"wrapping.key": key},
         "master": {"ring.json": encode_ring(ring)},
+        "peppers": {"peppers.json": b'{"peppers":[{"epoch":1,"secret":"%s"}]}' % key},
         "signing": {"signing.key": key},
         "geo": {"geo.mmdb": bundled_path().read_bytes()},
         "jwks": {"jwks.json": b'{"keys": []}'},

@@ -7,7 +7,6 @@ import pytest
 from control_plane import keys
 from control_plane.errors import InvalidInput, NotFound, OutcomeUnknown
 from control_plane.identifiers.skeleton import stored_key
-from control_plane.store.embedded import EmbeddedStore
 from control_plane.store.port import Delete, Put, Txn
 from provisioner.directory.accounts import ActingUnit
 from provisioner.directory.claim_rules import QUARANTINE_MS, ClaimNotAllowed, NameRefused
@@ -19,6 +18,7 @@ from tests.provisioner.directory.directory_servers import (
     homes,
     request,
 )
+from tests.support.etcd import either_store
 from tests.support.fakes.faulty_store import FaultyStore
 from tests.support.fakes.network_store import NetworkStore
 
@@ -33,6 +33,12 @@ async def server():
     store = NetworkStore()
     await homes(store, "anna", "ben", "mallory")
     return DirectoryServer(store)
+
+
+@pytest.fixture
+async def real_store(request, tmp_path):
+    async with either_store(request, tmp_path) as opened:
+        yield opened
 
 
 async def take(server, account, handle, **more):
@@ -250,16 +256,25 @@ async def test_an_unknown_outcome_is_looked_up_and_a_repeat_comes_to_the_same(fa
     assert (await take(server, "anna", "anna", id=asked)).account == "anna"
 
 
-@pytest.mark.parametrize("rounds", [60])
-async def test_of_sixteen_racers_one_has_it(tmp_path, rounds):
+LONG = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    ("real_store", "rounds"),
+    [
+        pytest.param("embedded", 40, id="embedded"),
+        pytest.param("embedded", 1_000, id="embedded-long", marks=LONG),
+        pytest.param("etcd", 200, id="etcd", marks=LONG),
+    ],
+    indirect=["real_store"],
+)
+async def test_of_sixteen_racers_one_has_it(real_store, rounds):
     """Over a real store, on four servers; every round another handle."""
-    store = await EmbeddedStore.open(tmp_path / "store.db")
     racers = [f"racer{n}" for n in range(16)]
-    for racer in racers:
-        await store.commit(home(racer))
-    servers = [DirectoryServer(store) for _ in range(4)]
+    await homes(real_store, *racers)
+    servers = [DirectoryServer(real_store) for _ in range(4)]
     for number in range(rounds):
-        handle = f"prize{'abcdefghij'[number // 10]}{'abcdefghij'[number % 10]}"
+        handle = "prize" + "".join("abcdefghij"[int(digit)] for digit in f"{number:03}")
         answers = await asyncio.gather(
             *(
                 take(servers[place % 4], racer, handle, rename=True)
@@ -271,4 +286,3 @@ async def test_of_sixteen_racers_one_has_it(tmp_path, rounds):
         assert len(winners) == 1
         assert {one.reason for one in answers if isinstance(one, Exception)} == {"TAKEN"}
         assert (await servers[0].handles.holder_of(TENANT, handle)).account == winners[0]
-    await store.close()
