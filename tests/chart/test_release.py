@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,21 @@ def brewed(operator: Operator, route: str, speed_kmh: float) -> list[dict[str, A
     return until(lambda: found if len(found := done()) > before else None)
 
 
+def is_over_quota(operator: Operator, number: Iterator[int]) -> bool:
+    """Whether an event is refused that no rule is about."""
+    data = json.dumps({"route": "empty", "speed_kmh": 90, "minutes": 1})
+    try:
+        operator.console(
+            "events", "publish", "--type=city.traffic.speed", f"--id=empty-{next(number)}",
+            "--source=/traffic", f"--data={data}",
+        )  # fmt: skip
+    except ToolFailed as failed:
+        if "too many events for one tenant" not in str(failed):
+            raise
+        return True
+    return False
+
+
 def test_from_install_to_uninstall(operator: Operator, tmp_path: Path) -> None:
     helm = operator.helm
     before = first_version(CHART, tmp_path) or CHART
@@ -116,7 +132,7 @@ def test_from_install_to_uninstall(operator: Operator, tmp_path: Path) -> None:
         provisioner={
             "replicas": 2, "settings": {"log_level": "debug"}, "http": {"enabled": True},
         },
-        sharing=sharing,
+        sharing={**sharing, "tenantQuotas": True},
         platform={
             "enabled": True, "name": PLATFORM, "token": {"secret": "platform-token"},
             "volume": {"size": "1Gi"}, "settings": {"applications": "coffee"},
@@ -139,6 +155,14 @@ def test_from_install_to_uninstall(operator: Operator, tmp_path: Path) -> None:
     outcome = instruction["outcome"]
     assert (outcome["platform"], outcome["status"]) == (PLATFORM, "done")
     assert outcome["output"]["performed"] == "brew"
+
+    # The sharing server follows the quotas in tenants' records.
+    numbers = itertools.count()
+    assert not is_over_quota(operator, numbers)
+    operator.homeport("tenants", "apply", "default", "--quota=events=0.01:1")
+    until(lambda: is_over_quota(operator, numbers))
+    operator.homeport("tenants", "apply", "default", "--quota=none")
+    until(lambda: not is_over_quota(operator, numbers))
 
     # Nothing has changed: nothing is made anew, and no pod goes.
     everyone = pods(helm, RELEASE)
