@@ -11,12 +11,13 @@ from typing import Self
 class SmtpRelay:
     """A context manager. refuses: the answer to RCPT in place of 250; silent: it says nothing.
     port: 0: any. offers: extensions besides; ends: what it says to the message in place of 250,
-    and where that is None it hangs up; commands: what it was told."""
+    and where that is None it hangs up; pause_s: before each answer; commands: what it was told."""
 
     refuses: str = ""
     silent: bool = False
     offers: tuple[str, ...] = ()
     ends: str | None = "250 taken"
+    pause_s: float = 0.0
     commands: list[str] = field(default_factory=list)
     port: int = 0
     utf8: bool = True
@@ -43,6 +44,7 @@ class SmtpRelay:
         while line := await reader.readline():
             words = line.decode().strip()
             self.commands.append(words)
+            await asyncio.sleep(self.pause_s)
             match words.split(" ")[0].upper().partition(":")[0]:
                 case "EHLO":
                     say("250-relay.example")

@@ -73,6 +73,11 @@ async def test_a_relay_that_says_nothing_has_surely_taken_nothing() -> None:
     assert result == (SendOutcome.NOT_NOW, "the relay did not answer in time")
 
 
+async def test_a_relay_that_answers_slowly_is_not_waited_for_longer_in_all() -> None:
+    result = await handed_to(SmtpRelay(pause_s=0.25), outgoing(TO), within_s=0.4)
+    assert result.outcome is not SendOutcome.HANDED_OVER
+
+
 async def test_nor_has_one_that_is_not_there() -> None:
     relay = SmtpRelay()
     async with relay:

@@ -155,10 +155,11 @@ def test_down_in_the_past_is_up() -> None:
 
 
 def test_nobody_is_taken_to_be_active_on_a_channel_that_is_down() -> None:
-    plan = route(
-        RoutedMessage(), reached(MAIL, IN_APP), {IN_APP: NOON}, {IN_APP: NOON + 1}, now_ms=NOON
-    )
+    profile = reached(MAIL, IN_APP, quiet_hours=NIGHTS)
+    plan = route(RoutedMessage(), profile, {IN_APP: NIGHT}, {IN_APP: NIGHT + 1}, now_ms=NIGHT)
     assert channels(plan) == [MAIL, IN_APP]
+    assert plan.steps[0].at_ms == MORNING
+    assert "active" not in rules(plan)
 
 
 def test_what_expires_is_not_tried_after_it_did() -> None:

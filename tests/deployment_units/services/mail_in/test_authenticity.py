@@ -121,6 +121,8 @@ def test_the_address_is_the_participants_whatever_its_case() -> None:
         pytest.param(["From: a: carla@mail.example;"], id="a group"),
         pytest.param(["From: Carla"], id="no address"),
         pytest.param(["From: <>"], id="an empty one"),
+        pytest.param(["From: Carla<>carla@mail.example"], id="an empty one and one beside it"),
+        pytest.param(["From: >carla@mail.example>@"], id="brackets that close nothing"),
     ],
 )
 def test_a_mail_of_nobody_is_verified_as_nobody(fields: list[str]) -> None:
