@@ -31,6 +31,7 @@ from deployment_units.services.state.folder import FolderState
 from deployment_units.services.state.memory import MemoryState
 from deployment_units.services.state.owners import Owner
 from deployment_units.services.state.port import ClientState
+from deployment_units.services.state.stream import FRAME_BYTES
 from homeport.api.communication.v1 import conversation_pb2_grpc, profile_pb2_grpc
 
 PARTS = (book.PART, conversations.PART, profiles.PART)
@@ -80,7 +81,8 @@ def keeping(
         _refuse_accounts(folder)
         return UnitKeeping(state=FolderState(folder))
     database = UnitDatabase(folder, PARTS, monotonic=time.monotonic)
-    most_bytes = min(MAX_ACCOUNT_BYTES, settings.max_state_bytes)
+    # What is kept here has to be taken elsewhere, whole.
+    most_bytes = min(MAX_ACCOUNT_BYTES, max(settings.max_state_bytes - FRAME_BYTES, 0))
     state = AccountState(database, wall_ms=wall_ms, most_bytes=most_bytes)
     staying = Staying(database, whereabouts, wall_ms=wall_ms)
     accounts = Accounts(database, wall_ms=wall_ms, most_bytes=most_bytes)

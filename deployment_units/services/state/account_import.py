@@ -20,7 +20,7 @@ from deployment_units.services.state.database import UnitDatabase
 from deployment_units.services.state.owners import OwnerState
 from deployment_units.services.state.parts import Row, Table
 from deployment_units.services.state.port import NewerStateKept
-from deployment_units.services.state.stream import ArrivingRow, StreamReader
+from deployment_units.services.state.stream import FRAME_BYTES, ArrivingRow, StreamReader
 
 _AT_ONCE = 32  # rows in one statement; between two of them the clock is looked at
 
@@ -62,7 +62,7 @@ class AccountImport:
         """See the port; raises DataLoss and UnknownState as well, for what is no state that this
         unit can read, and StateTooLarge."""
         self._bytes += len(data)
-        if self._bytes > self._most_bytes:
+        if self._bytes > self._most_bytes + FRAME_BYTES:
             raise StateTooLarge(
                 f"the account is larger than the {self._most_bytes} bytes that this unit keeps"
             )

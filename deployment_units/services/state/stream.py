@@ -26,6 +26,7 @@ from deployment_units.services.state.parts import MAX_ROW_BYTES, Part, Row, Tabl
 
 MAGIC = b"homeport-account"
 VERSION = 1
+FRAME_BYTES = 4_096  # at most, of a stream besides what its rows count (see parts)
 _BEGIN = MAGIC + bytes([VERSION])
 _FRAME = struct.Struct(">I")
 _ACCOUNT, _PART, _TABLE, _ROW, _END = b"A", b"P", b"T", b"R", b"E"

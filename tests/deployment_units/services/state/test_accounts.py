@@ -19,7 +19,7 @@ from deployment_units.services.state.database import FILE, UnitDatabase
 from deployment_units.services.state.folder import FolderState
 from deployment_units.services.state.owners import OwnerState
 from deployment_units.services.state.port import NewerStateKept, read_state, replace_state
-from deployment_units.services.state.stream import StreamWriter
+from deployment_units.services.state.stream import FRAME_BYTES, StreamWriter
 from tests.support.account_parts import NOTE_PART, NOTES, Ticking, database, state_of
 from tests.support.contracts.client_state_contract import ClientStateContract
 
@@ -258,7 +258,31 @@ async def test_state_is_refused_that(
 
 async def test_more_than_a_unit_keeps_of_one_is_refused(state: AccountState) -> None:
     with pytest.raises(StateTooLarge, match=str(MOST_BYTES)):
-        await replace_state(state, "t", "alice", 1, state_of(b"x" * MOST_BYTES))
+        await replace_state(state, "t", "alice", 1, state_of(b"x" * (MOST_BYTES + FRAME_BYTES)))
+
+
+async def test_as_much_as_a_unit_keeps_of_one_is_taken(
+    made: UnitDatabase, state: AccountState
+) -> None:
+    def fill(db) -> None:
+        number = owners.add(db, "t", "alice", epoch=1, state=OwnerState.LIVE, now_ms=1)
+        # Rows in which nothing is spared: the longest numbers, texts of the longest kind.
+        row = 8 + (5 + 65_536) + 9 + (5 + 65_536) + 9
+        for place in range(MOST_BYTES // row):
+            text = "x" * 65_536
+            topic = f"{place:02d}{'y' * 65_534}"
+            db.execute(
+                "INSERT INTO notes VALUES (?, ?, ?, ?, ?)",
+                (number, topic, 2**62, text, -(2**62) - place),
+            )
+        rest = MOST_BYTES - owners.bytes_of(db, number)
+        db.execute("INSERT INTO blobs VALUES (?, ?, ?)", (number, 2**62, b"z" * (rest - 22)))
+        assert owners.bytes_of(db, number) == MOST_BYTES
+
+    await made.transact(fill)
+    sent = await read_state(state, "t", "alice")
+    await replace_state(state, "t", "alice", 2, sent)
+    assert await read_state(state, "t", "alice") == sent
 
 
 async def test_a_late_import_is_refused_before_it_is_sent(state: AccountState) -> None:
