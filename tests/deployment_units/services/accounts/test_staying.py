@@ -10,6 +10,8 @@ import pytest
 from deployment_units.services.accounts.accounts import AccountLeaving
 from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.accounts.staying import LEAVE_S, Home
+from deployment_units.services.profiles import kept
+from deployment_units.services.state import owners
 from deployment_units.services.state.port import read_state, replace_state
 from tests.support.account_units import TENANT, AccountUnit, account_unit
 
@@ -56,6 +58,35 @@ async def test_a_repeated_export_has_the_whole_time_again(unit: AccountUnit) -> 
     unit.now += LEAVE_S - 1
     await read_state(unit.state, TENANT, "alice")
     unit.now += 10
+    await unit.staying.look()
+    assert await frozen(unit)
+
+
+async def test_what_is_read_slowly_has_the_whole_time_from_its_end(unit: AccountUnit) -> None:
+    await unit.accounts.change(ALICE, lambda db, owner: kept.set_name(db, owner, "Alice"))
+    pieces = unit.state.export(TENANT, "alice")
+    assert await anext(pieces)
+    unit.now += LEAVE_S - 10
+    assert [piece async for piece in pieces] == []
+    unit.now += 20
+    await unit.staying.look()
+    assert await frozen(unit)
+
+
+async def test_one_that_is_exported_again_while_it_is_looked_at_stays_frozen(
+    unit: AccountUnit,
+) -> None:
+    await exported(unit)
+    unit.now += LEAVE_S + 1
+
+    class Meanwhile(dict[str, Home]):
+        """Homes, by whose looking up the account is exported once more."""
+
+        def get(self, account, home):
+            unit.database.submit(lambda db: owners.still_leaving(db, 1, now_ms=unit.wall_ms()))
+            return home
+
+    unit.homes = Meanwhile()
     await unit.staying.look()
     assert await frozen(unit)
 

@@ -171,7 +171,7 @@ async def test_what_was_replaced_forgotten_or_given_up_is_deleted(
 async def test_what_is_being_read_is_not_deleted_under_its_reader(
     made: UnitDatabase, state: AccountState, clock: Ticking
 ) -> None:
-    old = state_of(b"o" * 600_000)
+    old = state_of(b"o" * 3_800_000)  # more rows than are read before the clock is looked at
     await replace_state(state, "t", "alice", 1, old)
     clock.step = 1.0
     pieces = state.export("t", "alice")
