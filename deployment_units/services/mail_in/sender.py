@@ -12,6 +12,8 @@ from control_plane.identifiers.emails import read_email
 from control_plane.identifiers.identifier import Flaw, FlawReason, Identifier, IdentifierKind
 from deployment_units.services.mail_in.mail import ReceivedMail
 
+MOST_CHARACTERS = 1_000  # of a From; an address has 254, and there is a name beside it
+MOST_COMMENTS = 8  # the library reads one within another by recursion
 _REMEDY = "have it sent with one From, of one address"
 
 
@@ -21,6 +23,10 @@ def sender_of(mail: ReceivedMail) -> Identifier | Flaw:
     if len(fields) != 1:
         return _flaw(f"it has {len(fields)} From fields")
     value = fields[0]
+    if len(value) > MOST_CHARACTERS:
+        return _flaw(f"its From has {len(value):,} characters")
+    if value.count("(") > MOST_COMMENTS:
+        return _flaw(f"its From has {value.count('(')} comments")
     if value.count("<") > 1 or value.count(">") > 1:
         return _flaw("its From has brackets within brackets, or several addresses")
     found = [address for _, address in getaddresses([value]) if address]

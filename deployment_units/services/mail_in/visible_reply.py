@@ -32,6 +32,7 @@ from deployment_units.services.mail_in.quote_phrases import (
 )
 
 MOST_CHARACTERS = 256 << 10  # of a text that is looked at
+MOST_LINES = 10_000
 MOST_LINE = 600  # characters of a line that patterns look at
 _INTRODUCTION_LINES = 4
 _FIELD_LINES = 12  # in which a block of header fields has its fields
@@ -81,7 +82,8 @@ def reply_in(text: str, *, passed_on: bool = False) -> VisibleReply:
 
 def _lines(text: str) -> list[str]:
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u00a0", " ")
-    return [line.rstrip() if line != "-- " else line for line in text.split("\n")]
+    lines = text.split("\n")[:MOST_LINES]
+    return [line.rstrip() if line != "-- " else line for line in lines]
 
 
 def _is_forwarded(line: str) -> bool:

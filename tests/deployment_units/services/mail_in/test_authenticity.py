@@ -122,6 +122,8 @@ def test_the_address_is_the_participants_whatever_its_case() -> None:
         pytest.param(["From: Carla"], id="no address"),
         pytest.param(["From: <>"], id="an empty one"),
         pytest.param(["From: Carla<>carla@mail.example"], id="an empty one and one beside it"),
+        pytest.param([f"From: carla@mail.example {'(' * 900}"], id="comments in comments"),
+        pytest.param([f"From: {'C' * 1_000} <carla@mail.example>"], id="a very long one"),
         pytest.param(["From: >carla@mail.example>@"], id="brackets that close nothing"),
     ],
 )

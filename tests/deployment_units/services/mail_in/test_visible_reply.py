@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from deployment_units.services.gateway.convert.html_text import html_to_text
 from deployment_units.services.mail_in.mail import read_mail
-from deployment_units.services.mail_in.visible_reply import reply_in, visible_reply
+from deployment_units.services.mail_in.visible_reply import MOST_LINES, reply_in, visible_reply
 from tests.deployment_units.services.mail_in.reply_rows import MAILS, QUESTION, TEXTS, ReplyRow
 
 
@@ -196,6 +196,11 @@ def test_written_anew_comes_out_whole_wherever_it_stands(
     signature = "\n-- \nBen\n" if signed else ""
     whole = f"{written}\n\n{quote}{signature}" if above else f"{quote}\n{written}\n{signature}"
     assert reply_in(whole).text == written
+
+
+def test_of_very_many_lines_the_first_are_looked_at() -> None:
+    found = reply_in("yes\n" * (MOST_LINES + 5))
+    assert len(found.text.split("\n")) == MOST_LINES
 
 
 PIECES = st.lists(
