@@ -50,6 +50,7 @@ from provisioner.api.audited_objects import audited_objects, directory_objects
 from provisioner.api.callers import Callers
 from provisioner.api.client_lines import ClientLines
 from provisioner.api.client_proofs import ClientProofs
+from provisioner.api.directory_metrics import DirectoryMetrics
 from provisioner.api.directory_service import DirectoryService
 from provisioner.api.fleet_service import FleetService
 from provisioner.api.http_routes import OPENAPI, ROUTES, openapi
@@ -300,6 +301,7 @@ def build_services(
         ),
         collectors=(
             LedgerMetrics(state.ledger),
+            DirectoryMetrics(directory),
             UnitMetrics(fleet_view, use_case.provisioner.placer, state.ledger),
             StoreMetrics(state.store_statistics),
             ServingMetrics(server),
