@@ -36,18 +36,15 @@ class ShardCopy:
         self.copied = 0  # clients
 
     async def copy_everything(self) -> None:
-        """Every client of the shards as it stands at the source, somewhat later or earlier.
-        Raises AttemptSuperseded."""
+        """Every client of the shards as it stands at the source, somewhat later or earlier. What
+        a client had as an account that is gone stays behind: its claims are nobody's by what they
+        say themselves. Raises AttemptSuperseded."""
         seen: set[bytes] = set()
         async for found in self._keys.pages(self._source, keys.ASSIGNMENTS):
             seen.update(found)
             await self.copy(found)
         async for found in self._keys.pages(self._target, keys.ASSIGNMENTS):
             await self.copy([key for key in found if key not in seen])
-        # Of clients that are gone as well: what they had is given back by what their records say.
-        for store in (self._source, self._target):
-            async for found in self._keys.pages(store, keys.DIRECTORY_ACCOUNTS):
-                await self.copy(found)
         async for found in self._keys.pages(self._source, keys.MOVES):
             await self.copy(found)
         faultpoints.passing("shards.copied")

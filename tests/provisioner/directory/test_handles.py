@@ -286,3 +286,17 @@ async def test_of_sixteen_racers_one_has_it(real_store, rounds):
         assert len(winners) == 1
         assert {one.reason for one in answers if isinstance(one, Exception)} == {"TAKEN"}
         assert (await servers[0].handles.holder_of(TENANT, handle)).account == winners[0]
+
+
+@pytest.mark.parametrize("comes_back", [False, True])
+async def test_a_claim_whose_client_is_gone_with_its_record_is_freed(server, comes_back):
+    """A move of shards leaves the records of clients behind that are gone."""
+    await take(server, "anna", "anna")
+    gone = keys.assignment(TENANT, "anna"), keys.directory_account(TENANT, "anna")
+    await server.registrar.claims.commit(Txn(then=[Delete(key) for key in gone]))
+    if comes_back:
+        await server.registrar.claims.commit(home("anna", first_ms=9_000))
+        assert await refusal(server, "anna", "anna") == "QUARANTINED"
+    assert await refusal(server, "ben", "anna") == "QUARANTINED"
+    server.clock.now += QUARANTINE_MS / 1_000
+    assert (await take(server, "ben", "anna")).account == "ben"

@@ -37,15 +37,19 @@ async def test_accounts_go_with_their_clients(tmp_path):
     await source.commit(
         Txn(then=[Put(HOME, b"home"), Put(ACCOUNT, b"names"), Put(GONE, b"old names")])
     )
-    await target.commit(Txn(then=[Put(keys.directory_account("t", "stale"), b"x")]))
+    stale = keys.assignment("t", "stale"), keys.directory_account("t", "stale")
+    await target.commit(Txn(then=[Put(key, b"of an earlier attempt") for key in stale]))
     await copy.copy_everything()
-    stale = keys.directory_account("t", "stale")
-    assert await stored(target, HOME, ACCOUNT, GONE, stale) == [
-        b"home", b"names", b"old names", None,
-    ]  # fmt: skip
-    await source.commit(Txn(then=[Put(ACCOUNT, b"more names"), Delete(GONE)]))
-    await copy.copy([ACCOUNT, GONE])
-    assert await stored(target, HOME, ACCOUNT, GONE) == [b"home", b"more names", None]
+    assert await stored(target, HOME, ACCOUNT, *stale) == [b"home", b"names", None, None]
+    assert await stored(target, GONE) == [None]  # its client is gone, and has nothing
+    await source.commit(Txn(then=[Put(ACCOUNT, b"more names")]))
+    await copy.copy([ACCOUNT])
+    assert await stored(target, HOME, ACCOUNT) == [b"home", b"more names"]
+    await source.commit(Txn(then=[Delete(HOME), Delete(ACCOUNT)]))
+    await copy.copy([HOME])
+    assert await stored(target, HOME, ACCOUNT) == [None, None]
+    await source.commit(Txn(then=[Put(HOME, b"home")]))
+    await copy.copy([HOME])
     before = await target.get(HOME)
     await copy.copy([HOME])
     assert await target.get(HOME) == before  # what is the same is not written
