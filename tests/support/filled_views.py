@@ -58,6 +58,7 @@ from homeport.api.datasharing.v1 import decision_pb2, plan_pb2, platform_pb2, re
 from homeport.api.directory.v1 import directory_pb2
 from homeport.api.fleet.v1 import fleet_pb2
 from homeport.api.tenancy.v1 import tenancy_pb2
+from tests.support.filled_account_views import ACCOUNT_VIEWS
 from tests.support.filled_messages import filled
 
 CLIENT = "device-" + "c0ffee0123456789" * 3 + "-endofid"  # 64 characters, no place to break
@@ -321,6 +322,7 @@ VIEWS: dict[Callable[..., Any], Make] = {
     up._where_next: lambda: up._where_next(*stack_and_options()),
     demo.summary_table: lambda: demo.summary_table(read_fleet(SAMPLE), demo_outcome()),
     report.ratios_table: lambda: report.ratios_table(*measured()),
+    **ACCOUNT_VIEWS,
 }
 
 

@@ -24,6 +24,11 @@ class Served(AccessSettings):
     insecure: bool = False
 
 
+def without(name: str) -> dict[str, Any]:
+    """OIDC's settings but one."""
+    return {key: value for key, value in OIDC.items() if key != name}
+
+
 CA: dict[str, Any] = {"tls_client_ca": Path("ca.pem")}
 
 
@@ -46,9 +51,9 @@ def test_when_credentials_are_asked_for(settings, asks):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({**OIDC, "oidc_audience": ""}, "needs oidc_audience"),
+        (without("oidc_audience"), "needs oidc_audience"),
         ({**OIDC, "oidc_roles": []}, "oidc_roles to give roles by"),
-        ({**OIDC, "oidc_issuer": ""}, "need oidc_issuer"),
+        (without("oidc_issuer"), "need oidc_issuer"),
         ({"oidc_jwks": "jwks.json"}, "need oidc_issuer"),
         ({"oidc_tenant_claim": "org"}, "need oidc_issuer"),
         ({**OIDC, "oidc_roles": ["ops"]}, "is not <name>=<role>"),
@@ -75,7 +80,7 @@ def test_halves_are_refused(settings, said):
 @pytest.mark.parametrize(
     ("said", "domains"),
     [
-        ("", set()),
+        (None, set()),
         ("example.net", {"example.net"}),
         ("Example.NET", {"example.net"}),
         ("example.net,b.example", {"example.net", "b.example"}),
@@ -83,4 +88,5 @@ def test_halves_are_refused(settings, said):
     ],
 )
 def test_trust_domains_stand_beside_each_other(said, domains):
-    assert Served(**CA, insecure=True, certificate_trust_domain=said).trust_domains == domains
+    given = {} if said is None else {"certificate_trust_domain": said}
+    assert Served(**CA, insecure=True, **given).trust_domains == domains

@@ -1,0 +1,48 @@
+"""Views of what units keep of accounts, of long texts; see `filled_views`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rich.console import RenderableType
+
+from console.cli.views import accounts, conversations
+
+ACCOUNT = "account-" + "0123456789abcdef" * 4
+ADDRESS = "mailto:" + "a-long-local-part" * 3 + "@a-long-name-of-an-organisation.example"
+TEXT = "words of a message that is longer than any line of a terminal " * 3
+ID = "01234567890abcdef0123456789abcde"
+_IDENTIFIER = {"uri": ADDRESS, "shown": ADDRESS, "label": "work", "proved": False}
+_MESSAGE = {
+    "conversation": ID, "position": 12_345_678, "id": ID, "sender": ACCOUNT, "text": TEXT,
+    "kept": "2026-11-28 11:30:00 UTC",
+}  # fmt: skip
+
+ACCOUNT_VIEWS: dict[Callable[..., RenderableType], Callable[[], RenderableType]] = {
+    accounts.profile_view: lambda: accounts.profile_view(
+        {"name": TEXT, "identifiers": [_IDENTIFIER] * 2, "modes": ["in-app", "mail"], "vcard": ""}
+    ),
+    accounts.settings_view: lambda: accounts.settings_view(
+        {
+            "name": TEXT,
+            "preferred": ["in-app", "mail"],
+            "identifiers": [{**_IDENTIFIER, "disclosed_to": ["contacts", ACCOUNT]}],
+            "open_to": {"mail": ["contacts", ACCOUNT]},
+        }
+    ),
+    accounts.reach_view: lambda: accounts.reach_view(
+        {
+            "mode": "mail",
+            "uri": ADDRESS,
+            "why": [{"rule": "viewer", "clause": TEXT, "value": "telephone"}],
+        }
+    ),
+    accounts.contacts_view: lambda: accounts.contacts_view([ACCOUNT, ACCOUNT]),
+    conversations.messages_view: lambda: conversations.messages_view([_MESSAGE] * 2),
+    conversations.sent_view: lambda: conversations.sent_view(
+        {**_MESSAGE, "kept_for": [ACCOUNT] * 2, "elsewhere": [ACCOUNT]}
+    ),
+    conversations.conversations_view: lambda: conversations.conversations_view(
+        [{"conversation": ID, "members": [ACCOUNT] * 2, "last": 12_345_678, "seen": {}}]
+    ),
+}
