@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from data_sharing.database import Database
 from data_sharing.decisions import dead_letters, outbox
 from data_sharing.decisions.outbox import InstructionState, StoredInstruction
-from data_sharing.delivery.dispatcher import Dispatcher
+from data_sharing.delivery.dispatcher import MOST_IN_MEMORY, Dispatcher
 from data_sharing.delivery.outcome_recorder import OutcomeRecorder
 from data_sharing.delivery.platform_sessions import PlatformFacts, PlatformSession
 from data_sharing.instruction import Instruction, Performed
@@ -34,7 +34,9 @@ REPEATABLE = replace(ONCE, idempotent=True)
 class Service:
     """A dispatcher on a database, and the outcomes that it told the feeds."""
 
-    def __init__(self, database: Database, fence: int = 1) -> None:
+    def __init__(
+        self, database: Database, fence: int = 1, most_in_memory: int = MOST_IN_MEMORY
+    ) -> None:
         self.database = database
         self.clock = Clock()
         self.told: list[Performed] = []
@@ -48,6 +50,7 @@ class Service:
             fence=fence,
             wall_ms=self.clock,
             jitter=lambda: 0.0,
+            most_in_memory=most_in_memory,
         )
 
     def _tell(self, db: sqlite3.Connection, kept: StoredInstruction, performed: Performed) -> None:
@@ -153,9 +156,11 @@ class DispatchHarness:
         self._links: list[PlatformLink] = []
 
     @asynccontextmanager
-    async def service(self, fence: int = 1) -> AsyncIterator[Service]:
+    async def service(
+        self, fence: int = 1, most_in_memory: int = MOST_IN_MEMORY
+    ) -> AsyncIterator[Service]:
         database = await Database.open(self._folder / "db", SCHEMAS)
-        service = Service(database, fence)
+        service = Service(database, fence, most_in_memory)
         run = asyncio.create_task(service.dispatcher.run())
         try:
             yield service

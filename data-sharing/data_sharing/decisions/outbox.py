@@ -101,20 +101,43 @@ def get(db: sqlite3.Connection, instruction_id: str) -> StoredInstruction | None
     return _stored(row) if row else None
 
 
-def open_after(db: sqlite3.Connection, row: int, limit: int) -> tuple[list[StoredInstruction], int]:
-    """Instructions without outcome behind a row, in the order of their decisions, and the last row
-    looked at; 0: there is none. One that cannot be read is left out, and logged."""
-    found, last = list[StoredInstruction](), 0
-    for one in db.execute(
-        f"SELECT {_COLUMNS} FROM instructions WHERE state < 4 AND row > ? ORDER BY row LIMIT ?",
+def open_rows_after(db: sqlite3.Connection, row: int, limit: int) -> list[tuple[int, str]]:
+    """(row, tenant) of instructions without outcome behind a row, in the order of their
+    decisions."""
+    return db.execute(
+        "SELECT row, tenant FROM instructions WHERE state < 4 AND row > ? ORDER BY row LIMIT ?",
         (row, limit),
-    ):
-        last = one[0]
+    ).fetchall()
+
+
+def open_of_tenant(
+    db: sqlite3.Connection, tenant: str, after: int, upto: int, limit: int
+) -> list[int]:
+    """Rows of a tenant's instructions without outcome behind one row and up to another, in their
+    order."""
+    rows = db.execute(
+        "SELECT row FROM instructions INDEXED BY instructions_of_tenant "
+        "WHERE tenant = ? AND row > ? AND row <= ? AND state < 4 ORDER BY row LIMIT ?",
+        (tenant, after, upto, limit),
+    )
+    return [row for (row,) in rows]
+
+
+def open_at(db: sqlite3.Connection, rows: Sequence[int]) -> list[StoredInstruction]:
+    """The instructions without outcome in these rows, in this order. One that cannot be read is
+    left out, and logged."""
+    found = list[StoredInstruction]()
+    for row in rows:
+        one = db.execute(
+            f"SELECT {_COLUMNS} FROM instructions WHERE row = ? AND state < 4", (row,)
+        ).fetchone()
+        if one is None:
+            continue
         try:
             found.append(_stored(one))
         except (ValueError, RecursionError) as error:  # msgspec's errors among them
-            log.error("leaving out instruction %d, which cannot be read: %s", last, error)
-    return found, last
+            log.error("leaving out instruction %d, which cannot be read: %s", row, error)
+    return found
 
 
 def open_applications(db: sqlite3.Connection, tenant: str) -> set[tuple[str, str]]:

@@ -36,7 +36,10 @@ from data_sharing.signing import InstructionRefusal, RefusalReason, SigningKey
 
 log = logging.getLogger(__name__)
 
-MOST_IN_MEMORY = 10_000
+MOST_IN_MEMORY = 10_000  # and of one tenant half of it
+ALWAYS_OF_TENANT = 64  # of one that has no more, also where others have filled the memory
+READ_AT_LEAST = 32
+PAGES_AT_ONCE = 4
 AWAY_MS = 5_000  # how long an idempotent instruction waits for the platform that has it
 REPORT_MS = 30_000  # how long after its deadline an outcome is waited for
 OVERDUE_EVERY_MS = 500
@@ -70,7 +73,7 @@ class Dispatcher:
         self.sessions = PlatformSessions()
         self._in_flight = InFlightQueue()
         self._timers = TimerQueue()
-        self._reader = OutboxReader(database)
+        self._reader = OutboxReader(database, self._room)
         self._writer = OutboxWriter(database, self._schedule, jitter=jitter)
         self._holders = Holders(2 * most_in_memory)
         self._sender = Sender(
@@ -107,7 +110,9 @@ class Dispatcher:
         """Until cancelled."""
         while True:
             self._wake.clear()
-            self._read_outbox()
+            if self._read_outbox():
+                await asyncio.sleep(0)  # others first
+                self._wake.set()
             self._timers.run_due(self._wall_ms())
             if self._wall_ms() >= self._overdue_at_ms:
                 self._end_overdue()
@@ -332,7 +337,7 @@ class Dispatcher:
     def _remove(self, item: InFlight) -> None:
         _detach(item)
         self._in_flight.remove(item)
-        if len(self._in_flight) < self._most // 2:
+        if self._reader.behind and self._room(item.instruction.tenant):
             self._wake.set()
 
     # -- the outbox --------------------------------------------------------------------
@@ -349,11 +354,23 @@ class Dispatcher:
         self._in_flight.add(item)
         self._enqueue(item)
 
-    def _read_outbox(self) -> None:
-        """Reads on while there is room."""
-        while len(self._in_flight) < self._most and (found := self._reader.read()) is not None:
+    def _room(self, tenant: str) -> int:
+        """For how many more instructions of a tenant; none where it is for few: they are read some
+        at a time."""
+        held = self._in_flight.of_tenant(tenant)
+        room = min(self._most // 2 - held, self._most - len(self._in_flight))
+        room = max(room, ALWAYS_OF_TENANT - held)
+        return room if room >= READ_AT_LEAST else 0
+
+    def _read_outbox(self) -> bool:
+        """Reads on, some at once; whether there may be more."""
+        for _ in range(PAGES_AT_ONCE):
+            found = self._reader.read()
+            if found is None:
+                return False
             for stored in found:
                 self.dispatch(stored)
+        return True
 
     def _end_overdue(self) -> None:
         """What is past its deadline is not sent, and its outcome not waited for for ever."""

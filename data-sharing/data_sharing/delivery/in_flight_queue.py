@@ -46,6 +46,7 @@ class InFlightQueue:
 
     def __init__(self) -> None:
         self._all: dict[str, InFlight] = {}
+        self._of_tenant: Counter[str] = Counter()
         self._by_application: dict[tuple[str, str, str], deque[InFlight]] = {}
         self._by_platform: dict[tuple[str, str], deque[InFlight]] = {}
 
@@ -80,11 +81,21 @@ class InFlightQueue:
         """Those whose deadline is over."""
         return [one for one in self._all.values() if one.deadline_ms < now_ms]
 
+    def of_tenant(self, tenant: str) -> int:
+        """How many of one tenant there are."""
+        return self._of_tenant[tenant]
+
     def add(self, item: InFlight) -> None:
+        """One whose instruction is not there yet."""
         self._all[item.instruction.id] = item
+        self._of_tenant[item.instruction.tenant] += 1
 
     def remove(self, item: InFlight) -> None:
-        self._all.pop(item.instruction.id, None)
+        tenant = item.instruction.tenant
+        if self._all.pop(item.instruction.id, None) is not None:
+            self._of_tenant[tenant] -= 1
+            if not self._of_tenant[tenant]:
+                del self._of_tenant[tenant]
 
     def append(self, item: InFlight) -> None:
         """Puts it at the end of the queue it belongs to."""

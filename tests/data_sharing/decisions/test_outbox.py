@@ -30,7 +30,7 @@ def state(db: sqlite3.Connection, instruction_id: str = "i-1") -> InstructionSta
 
 
 def is_open(db: sqlite3.Connection) -> bool:
-    return bool(outbox.open_after(db, 0, 10)[0])
+    return bool(outbox.open_rows_after(db, 0, 10))
 
 
 def done(db: sqlite3.Connection) -> None:
@@ -150,10 +150,19 @@ def test_a_renewed_one_has_a_new_deadline_a_further_attempt_and_no_outcome(db) -
 def test_open_ones_are_read_in_the_order_of_decisions_from_a_row_on(db) -> None:
     outbox.put_all(db, [(replace(RING, id=f"i-{n}"), False) for n in range(5)])
     outbox.end_without_outcome(db, "i-1", InstructionState.DEAD)
-    first, last = outbox.open_after(db, 0, 2)
-    assert [one.instruction.id for one in first] == ["i-0", "i-2"]
-    rest, _ = outbox.open_after(db, last, 10)
-    assert [one.instruction.id for one in rest] == ["i-3", "i-4"]
+    first = [row for row, _ in outbox.open_rows_after(db, 0, 2)]
+    assert [one.instruction.id for one in outbox.open_at(db, first)] == ["i-0", "i-2"]
+    rest = [row for row, _ in outbox.open_rows_after(db, first[-1], 10)]
+    assert [one.instruction.id for one in outbox.open_at(db, rest)] == ["i-3", "i-4"]
+    assert outbox.open_at(db, [1, 2, 99]) == outbox.open_at(db, first[:1]), "what has ended is none"
+
+
+def test_open_ones_of_a_tenant_are_between_two_rows(db) -> None:
+    outbox.put_all(db, [(replace(RING, id=f"i-{n}", tenant="ab"[n % 2]), False) for n in range(8)])
+    outbox.end_without_outcome(db, "i-4", InstructionState.DEAD)
+    assert outbox.open_of_tenant(db, "a", 0, 8, 10) == [1, 3, 7]
+    assert outbox.open_of_tenant(db, "a", 1, 6, 10) == [3]
+    assert outbox.open_of_tenant(db, "b", 2, 8, 2) == [4, 6]
 
 
 def test_a_page_is_a_tenants_newest_first_and_may_be_of_one_state(db) -> None:

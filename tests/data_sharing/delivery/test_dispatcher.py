@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from control_plane.errors import Conflict
 from data_sharing.decisions.outbox import InstructionState
-from data_sharing.delivery.dispatcher import AWAY_MS, REPORT_MS
+from data_sharing.delivery.dispatcher import ALWAYS_OF_TENANT, AWAY_MS, REPORT_MS
 from data_sharing.instruction import Instruction
 from data_sharing.runtimes.port import Invocation, InvocationStatus, Outcome
 from tests.support.dispatch_harness import (
@@ -280,14 +280,31 @@ async def test_what_needs_approval_waits_and_dies_without(harness: DispatchHarne
 
 
 async def test_more_than_fits_into_memory_goes_out_in_turns(harness: DispatchHarness) -> None:
-    async with harness.service() as service:
-        service.dispatcher._most = 8
+    async with harness.service(most_in_memory=8) as service:
         hub = await harness.platform(service)
         hub.connect()
         many = [replace(ONCE, id=f"i-{n}") for n in range(600)]
         await service.decide(*many)
         await service.until(lambda: len(service.told) == 600)
         assert len(hub.alarm.invocations) == 600
+
+
+async def test_a_tenant_whose_instructions_nobody_takes_holds_up_no_other(
+    harness: DispatchHarness,
+) -> None:
+    """More of them than fit into memory, decided before the other's."""
+    async with harness.service(most_in_memory=200) as service:
+        hub = await harness.platform(service)
+        hub.connect()
+        for tenant in ("hostile", "likewise", "alike"):
+            await service.decide(
+                *(replace(ONCE, id=f"{tenant}-{n}", tenant=tenant) for n in range(700))
+            )
+        await service.decide(replace(ONCE, id="i-1"))
+        await service.ends(InstructionState.DONE)
+        await service.decide(*(replace(ONCE, id=f"later-{n}") for n in range(100)))
+        await service.until(lambda: len(service.told) == 101)
+        assert len(service.dispatcher) <= 200 + 3 * ALWAYS_OF_TENANT
 
 
 async def test_a_newer_run_of_a_platform_takes_over_and_an_older_one_is_told(
