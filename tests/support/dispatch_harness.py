@@ -14,7 +14,8 @@ from msgspec.structs import replace
 from data_sharing.database import Database
 from data_sharing.decisions import dead_letters, outbox
 from data_sharing.decisions.outbox import InstructionState, StoredInstruction
-from data_sharing.delivery.dispatcher import MOST_IN_MEMORY, Dispatcher
+from data_sharing.delivery.dispatcher import Dispatcher
+from data_sharing.delivery.in_flight_queue import MOST_IN_MEMORY
 from data_sharing.delivery.outcome_recorder import OutcomeRecorder
 from data_sharing.delivery.platform_sessions import PlatformFacts, PlatformSession
 from data_sharing.instruction import Instruction, Performed

@@ -23,7 +23,12 @@ from data_sharing.database import Database
 from data_sharing.decisions import outbox
 from data_sharing.decisions.outbox import InstructionState, StoredInstruction
 from data_sharing.delivery.holders import Holders
-from data_sharing.delivery.in_flight_queue import InFlight, InFlightQueue, InFlightTally
+from data_sharing.delivery.in_flight_queue import (
+    MOST_IN_MEMORY,
+    InFlight,
+    InFlightQueue,
+    InFlightTally,
+)
 from data_sharing.delivery.outbox_reader import OutboxReader
 from data_sharing.delivery.outbox_writer import OutboxWriter
 from data_sharing.delivery.outcome_recorder import OutcomeRecorder
@@ -36,9 +41,6 @@ from data_sharing.signing import InstructionRefusal, RefusalReason, SigningKey
 
 log = logging.getLogger(__name__)
 
-MOST_IN_MEMORY = 10_000  # and of one tenant half of it
-ALWAYS_OF_TENANT = 64  # of one that has no more, also where others have filled the memory
-READ_AT_LEAST = 32
 PAGES_AT_ONCE = 4
 AWAY_MS = 5_000  # how long an idempotent instruction waits for the platform that has it
 REPORT_MS = 30_000  # how long after its deadline an outcome is waited for
@@ -69,11 +71,10 @@ class Dispatcher:
         self._wall_ms = wall_ms
         self._jitter = jitter
         self._recorder = recorder
-        self._most = most_in_memory
         self.sessions = PlatformSessions()
-        self._in_flight = InFlightQueue()
+        self._in_flight = InFlightQueue(most_in_memory)
         self._timers = TimerQueue()
-        self._reader = OutboxReader(database, self._room)
+        self._reader = OutboxReader(database, self._in_flight.room)
         self._writer = OutboxWriter(database, self._schedule, jitter=jitter)
         self._holders = Holders(2 * most_in_memory)
         self._sender = Sender(
@@ -337,7 +338,7 @@ class Dispatcher:
     def _remove(self, item: InFlight) -> None:
         _detach(item)
         self._in_flight.remove(item)
-        if self._reader.behind and self._room(item.instruction.tenant):
+        if self._reader.behind and self._in_flight.room(item.instruction.tenant):
             self._wake.set()
 
     # -- the outbox --------------------------------------------------------------------
@@ -353,14 +354,6 @@ class Dispatcher:
         )  # fmt: skip
         self._in_flight.add(item)
         self._enqueue(item)
-
-    def _room(self, tenant: str) -> int:
-        """For how many more instructions of a tenant; none where it is for few: they are read some
-        at a time."""
-        held = self._in_flight.of_tenant(tenant)
-        room = min(self._most // 2 - held, self._most - len(self._in_flight))
-        room = max(room, ALWAYS_OF_TENANT - held)
-        return room if room >= READ_AT_LEAST else 0
 
     def _read_outbox(self) -> bool:
         """Reads on, some at once; whether there may be more."""

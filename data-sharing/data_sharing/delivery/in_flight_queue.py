@@ -10,6 +10,10 @@ from dataclasses import dataclass
 from data_sharing.delivery.platform_sessions import PlatformSession
 from data_sharing.instruction import Instruction
 
+MOST_IN_MEMORY = 10_000  # and of one tenant half of it
+ALWAYS_OF_TENANT = 64  # of one that has no more, also where others have filled the memory
+READ_AT_LEAST = 32
+
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class InFlight:
@@ -44,7 +48,8 @@ class InFlightQueue:
     """By id and by queue. An item that moves on is not searched for in the queue where it was:
     whoever takes it from there asks `is_stale`."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MOST_IN_MEMORY) -> None:
+        self._most = most
         self._all: dict[str, InFlight] = {}
         self._of_tenant: Counter[str] = Counter()
         self._by_application: dict[tuple[str, str, str], deque[InFlight]] = {}
@@ -81,9 +86,13 @@ class InFlightQueue:
         """Those whose deadline is over."""
         return [one for one in self._all.values() if one.deadline_ms < now_ms]
 
-    def of_tenant(self, tenant: str) -> int:
-        """How many of one tenant there are."""
-        return self._of_tenant[tenant]
+    def room(self, tenant: str) -> int:
+        """For how many more of a tenant; none where it is for few: they are read some at a time.
+        Whatever others have, there is some for who has little."""
+        held = self._of_tenant[tenant]
+        room = min(self._most // 2 - held, self._most - len(self._all))
+        room = max(room, ALWAYS_OF_TENANT - held)
+        return room if room >= READ_AT_LEAST else 0
 
     def add(self, item: InFlight) -> None:
         """One whose instruction is not there yet."""

@@ -14,7 +14,8 @@ from msgspec.structs import replace
 
 from control_plane.errors import Conflict
 from data_sharing.decisions.outbox import InstructionState
-from data_sharing.delivery.dispatcher import ALWAYS_OF_TENANT, AWAY_MS, REPORT_MS
+from data_sharing.delivery.dispatcher import AWAY_MS, REPORT_MS
+from data_sharing.delivery.in_flight_queue import ALWAYS_OF_TENANT
 from data_sharing.instruction import Instruction
 from data_sharing.runtimes.port import Invocation, InvocationStatus, Outcome
 from tests.support.dispatch_harness import (

@@ -102,3 +102,28 @@ def test_the_tally_says_where_instructions_are() -> None:
     assert tally.states == {"sent": 1, "waiting": 1, "backing_off": 1}
     assert tally.overdue == 2
     assert tally.oldest_ms == RING.decided_at_ms
+
+
+def test_a_tenant_has_half_of_the_room_and_who_has_little_always_has_some() -> None:
+    queue = InFlightQueue(200)
+    assert queue.room("acme") == 100
+    items = [item(number) for number in range(100)]
+    for one in items[:68]:
+        queue.add(one)
+    assert (queue.room("acme"), queue.room("other")) == (32, 100)
+    for one in items[68:]:
+        queue.add(one)
+    assert (queue.room("acme"), queue.room("other")) == (0, 100)
+    for number in range(100, 200):
+        queue.add(replaced_tenant(item(number), "likewise"))
+    assert (queue.room("acme"), queue.room("likewise"), queue.room("other")) == (0, 0, 64)
+    for one in items[:80]:
+        queue.remove(one)
+    assert (queue.room("acme"), queue.room("likewise")) == (80, 0)
+    queue.remove(items[0])  # it is not there any more
+    assert queue.room("acme") == 80
+
+
+def replaced_tenant(item: InFlight, tenant: str) -> InFlight:
+    item.instruction = replace(item.instruction, tenant=tenant)
+    return item
