@@ -23,7 +23,11 @@ from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from provisioner.api.http_routes import ROUTES
 from tests.support.filled_messages import filled
 
-ALL_REQUESTS = [*{route.request for route in ROUTES}, pb.ClientOrigin, fleet.ApplyUnitRequest]
+ALL_REQUESTS = [
+    *dict.fromkeys(route.request for route in ROUTES),
+    pb.ClientOrigin,
+    fleet.ApplyUnitRequest,
+]
 
 
 def read(text: str | bytes, **fixed: str) -> pb.ProvisionRequest:
