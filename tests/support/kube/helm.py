@@ -10,7 +10,7 @@ import yaml
 
 from tests.support.go_programs import HELM_3, HELM_4, GoProgram
 from tests.support.kube.cluster import Cluster
-from tests.support.kube.tools import KUBE_VERSION, run
+from tests.support.kube.tools import KUBE_VERSION, ToolFailed, run
 
 WAIT = "240s"
 BOTH = (HELM_4, HELM_3)
@@ -44,8 +44,20 @@ class Helm:
                     *self._values(values), *words)  # fmt: skip
 
     def test(self, release: str, *words: str) -> str:
-        """--logs only where the pod stays: Helm 3 looks for them when it has removed the pod."""
-        return self("test", release, *words, f"--timeout={WAIT}")
+        """--logs only where the pod stays: Helm 3 looks for them when it has removed the pod. Raises
+        ToolFailed with what pods say that have failed, which stay."""
+        try:
+            return self("test", release, *words, f"--timeout={WAIT}")
+        except ToolFailed as failed:
+            logs = self._logs_of_failed()
+            raise ToolFailed(
+                failed.returncode, failed.cmd, failed.output, f"{failed.stderr}\n{logs}"
+            ) from failed
+
+    def _logs_of_failed(self) -> str:
+        pods = self.kubectl("get", "pods", "--field-selector=status.phase=Failed", "-o", "name")
+        said = ("logs", "--all-containers", "--prefix", "--tail=20")
+        return "\n".join(self.kubectl(*said, pod) for pod in pods.split())
 
     def kubectl(self, *words: str, stdin: str | None = None) -> str:
         return self.cluster.kubectl(f"--namespace={self.namespace}", *words, stdin=stdin)
