@@ -44,8 +44,8 @@ class Helm:
                     *self._values(values), *words)  # fmt: skip
 
     def test(self, release: str, *words: str) -> str:
-        """--logs only where the pod stays: Helm 3 looks for them when it has removed the pod. Raises
-        ToolFailed with what pods say that have failed, which stay."""
+        """--logs only where the pod stays: Helm 3 looks for them when it has removed the pod.
+        Raises ToolFailed with what pods say that have failed, which stay."""
         try:
             return self("test", release, *words, f"--timeout={WAIT}")
         except ToolFailed as failed:
