@@ -38,6 +38,7 @@ from console.cli.commands import (
     moves,
     plans,
     platforms,
+    proofs,
     rules,
     store,
     tenants,
@@ -88,12 +89,16 @@ app.add_typer(accounts.app, name="accounts", rich_help_panel="Messages")
 app.add_typer(cards.app, name="cards", rich_help_panel="Messages")
 app.add_typer(handles.app, name="handles", rich_help_panel="Messages")
 app.command("resolve", rich_help_panel="Messages")(handles.resolve)
+identifiers.app.command("add")(proofs.add)
+identifiers.app.command("confirm")(proofs.confirm)
+identifiers.app.command("remove")(proofs.remove)
+identifiers.app.command("list")(proofs.list_identifiers)
+app.add_typer(identifiers.app, name="identifiers", rich_help_panel="Messages")
 app.add_typer(conversations.app, name="conversations", rich_help_panel="Messages")
 app.add_typer(deliveries.app, name="deliveries", rich_help_panel="Messages")
 app.add_typer(mail.app, name="mail", rich_help_panel="Messages")
 app.add_typer(audit.app, name="audit", rich_help_panel="Look into things")
 app.add_typer(geo.app, name="geo", rich_help_panel="Look into things")
-app.add_typer(identifiers.app, name="identifiers", rich_help_panel="Look into things")
 app.command("doctor", rich_help_panel="Look into things")(doctor.doctor)
 app.command("version", rich_help_panel="Look into things")(doctor.version)
 

@@ -18,7 +18,7 @@ import msgspec
 
 from control_plane import faultpoints, keys
 from control_plane.errors import Conflict, DataLoss, Exhausted, InvalidInput, Unavailable
-from control_plane.identifiers.identifier import Identifier, IdentifierKind
+from control_plane.identifiers.identifier import Identifier
 from control_plane.identity.pepper_ring import DirectorySecrets
 from control_plane.store.damaged import UNREADABLE
 from control_plane.store.port import (
@@ -38,7 +38,7 @@ from provisioner.directory.accounts import AccountView, ActingUnit, check_home, 
 from provisioner.directory.claim_rules import DAY_MS, ClaimNotAllowed
 from provisioner.directory.claims import MOST_IDENTIFIERS
 from provisioner.directory.code_sender import CodeSender
-from provisioner.directory.proved_claims import Proved, ProvedClaims
+from provisioner.directory.proved_claims import NOT_PROVED, Proved, ProvedClaims
 from provisioner.directory.registrar import ATTEMPTS
 from provisioner.directory.shared_lease import SharedLease
 
@@ -201,7 +201,7 @@ class Proofs:
         raise _busy()
 
     def _channel(self, identifier: Identifier) -> str:
-        if identifier.kind in (IdentifierKind.HANDLE, IdentifierKind.DOMAIN):
+        if identifier.kind in NOT_PROVED:
             raise InvalidInput(
                 "identifier", f"identifier is a {identifier.kind.value}, which no code is sent to"
             )

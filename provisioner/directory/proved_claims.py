@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from control_plane import faultpoints, keys
-from control_plane.errors import Conflict
-from control_plane.identifiers.identifier import Identifier
+from control_plane.errors import Conflict, InvalidInput
+from control_plane.identifiers.identifier import Identifier, IdentifierKind
 from control_plane.identity.pepper_ring import DirectorySecrets
 from control_plane.store.port import Compare, KeyValue, Operation, absent, unchanged
 from provisioner.directory import protocol
@@ -20,6 +20,8 @@ from provisioner.directory.claim_rules import ProofOutcome, after_proof
 from provisioner.directory.claims import DirectoryClaim, Holder, Listed
 from provisioner.directory.protocol import ClaimChange, Guards
 from provisioner.directory.registrar import ATTEMPTS, Gain, Registrar
+
+NOT_PROVED = frozenset({IdentifierKind.HANDLE, IdentifierKind.DOMAIN})  # no code is sent to these
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,8 +128,14 @@ class ProvedClaims:
         request: str,
     ) -> bool:
         """Has the account give an identifier up, which anybody may prove then; False: it does not
-        have it. Raises NotFound, ClaimNotAllowed."""
+        have it. Raises InvalidInput for a handle or a domain, which nobody has this way; NotFound,
+        ClaimNotAllowed."""
         kind = identifier.kind.value
+        if identifier.kind in NOT_PROVED:
+            instead = "; give a handle back with ReleaseHandle" if kind == "handle" else ""
+            raise InvalidInput(
+                "identifier", f"identifier is a {kind}, which is not proved{instead}"
+            )
         digests = self._secrets().digests.digests(tenant, identifier)
         for _ in range(ATTEMPTS):
             view = await view_account(self.registrar.accounts, tenant, account)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import re
 import socket
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from contextlib import ExitStack
 import grpc
 import pytest
 
+from console.cli.main import main
 from homeport.api.directory.v1 import directory_pb2 as pb
 from homeport.api.directory.v1 import directory_pb2_grpc as pb_grpc
 from homeport.api.provisioning.v1 import provisioning_pb2 as provisioning_pb
@@ -176,6 +178,42 @@ async def test_an_address_is_proved_by_a_code_that_comes_by_mail(stub, relay_por
     assert (await refusal(stub.Resolve(resolve, metadata=shown(OWN))))[0] is (
         grpc.StatusCode.NOT_FOUND
     )
+
+
+async def test_an_operator_proves_an_address_by_commands(
+    server, relay_port, capsys, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("HOMEPORT_TOKEN", ADMIN)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+
+    async def ran(*words: str) -> tuple[int, dict]:
+        run = [*words, "--account", "ben", "--server", server.address, "-o", "json"]
+        with pytest.raises(SystemExit) as ended:
+            await asyncio.to_thread(main, ["identifiers", *run])
+        return int(ended.value.code or 0), json.loads(capsys.readouterr().out or "{}")
+
+    name = " Ben@MAIL.example"
+    async with SmtpRelay(port=relay_port) as relay:
+        code, begun = await ran("add", name, "--request-id", "one")
+        assert (code, begun["channel"], begun["tries_left"]) == (0, "mail", 5)
+        assert await ran("add", name, "--request-id", "one") == (code, begun)
+    ((_, content),) = relay.messages
+    sent = re.search(rb"code is (\d{4} \d{4})", content)[1].decode()
+    assert await ran("confirm", name, "1234") == (2, {})
+    assert await ran("confirm", name, "00000000" if sent[0] != "0" else "11111111") == (4, {})
+    confirm = ("confirm", "mailto:ben@mail.example", sent, "--findable", "--request-id", "two")
+    code, proved = await ran(*confirm)
+    assert (code, proved["kind"], proved["held"]) == (0, "mailto", True)
+    assert await ran(*confirm) == (code, proved)
+    assert (await ran(*confirm[:-1], "three"))[0] == 4  # no code is waited for any more
+    (one,) = (await ran("list"))[1]["identifiers"]
+    assert (one["digest"], one["state"], one["findable"]) == (proved["digest"], "held", True)
+    assert await ran("remove", name) == (0, {"account": "ben", "released": True})
+    assert await ran("remove", name) == (0, {"account": "ben", "released": False})
+    assert await ran("remove", "@ben") == (2, {})
+    assert await ran("add", "@ben") == (2, {})
+    assert (await ran("add", "tel:+442079460018"))[0] == 4  # no channel leads there
+    assert (await ran("list"))[1]["identifiers"] == []
 
 
 async def test_while_the_relay_is_away_nothing_is_proved(stub):

@@ -46,22 +46,28 @@ class DirectoryCalls(Calls):
         accepted: pb.AcceptHandleResponse = self._ask("AcceptHandle", request)
         return accepted
 
-    def begin_proof(self, account: str, uri: str) -> pb.BeginProofResponse:
+    def begin_proof(self, account: str, uri: str, *, request_id: str = "") -> pb.BeginProofResponse:
+        """Sends a code. request_id: of the call, also when it is made again; empty: a new one."""
         request = pb.BeginProofRequest(
-            tenant=self._tenant, account=account, identifier=pb.Identifier(uri=uri)
+            tenant=self._tenant,
+            account=account,
+            identifier=pb.Identifier(uri=uri),
+            request_id=request_id,
         )
         begun: pb.BeginProofResponse = self._ask("BeginProof", request, SEND_S)
         return begun
 
     def finish_proof(
-        self, account: str, uri: str, code: str, *, findable: bool
+        self, account: str, uri: str, code: str, *, findable: bool, request_id: str = ""
     ) -> pb.FinishProofResponse:
+        """Claims it with the code. request_id: likewise."""
         request = pb.FinishProofRequest(
             tenant=self._tenant,
             account=account,
             identifier=pb.Identifier(uri=uri),
             code=code,
             findable=findable,
+            request_id=request_id,
         )
         proved: pb.FinishProofResponse = self._ask("FinishProof", request)
         return proved

@@ -1,4 +1,5 @@
-"""`homeport identifiers`: what a name is in normal form. Needs no server."""
+"""`homeport identifiers explain`: what a name is in normal form. Needs no server. The commands
+beside it, which need one, are those of `proofs`."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ from console.cli.options import Output
 from console.cli.output import Format, show
 
 app = typer.Typer(
-    help="Handles, addresses, numbers and domains, in normal form.", no_args_is_help=True
+    help="Addresses and numbers: what they are, and which accounts have them.",
+    no_args_is_help=True,
 )
 
 

@@ -259,6 +259,14 @@ async def test_an_address_may_be_of_several_accounts():
     assert "a3" not in await holders(server, MAIL)
 
 
+@pytest.mark.parametrize("text", ["@anna", "mail.example"])
+async def test_what_is_never_proved_is_not_released_in_silence(server, text):
+    """Who has a handle is not told that they do not have it."""
+    await server.handles.claim(TENANT, "anna", "anna", None, request=request(), rename=False)
+    with pytest.raises(InvalidInput, match="which is not proved"):
+        await server.proved.release(TENANT, "anna", named(text), None, request=request())
+
+
 async def test_what_is_released_is_anybodys_to_prove(server):
     await prove(server, "anna")
     assert await server.proved.release(TENANT, "anna", PHONE, None, request=request())
