@@ -42,7 +42,7 @@ def test_an_option_that_is_none_stands_there_as_it_is(
     assert f"No such option: --{word}" in said(["units", "list", f"--{word}"], capsys)
 
 
-@pytest.mark.parametrize("given_", ["nan", "NaN", "-nan", "x", ""])
+@pytest.mark.parametrize("given_", ["nan", "NaN", "-nan", "x", " "])
 @pytest.mark.parametrize(
     "command", [["units", "drain", "u", "--rate={}"], ["moves", "rate", "j", "{}"]]
 )
