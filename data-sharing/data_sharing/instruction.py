@@ -50,6 +50,8 @@ class Instruction(msgspec.Struct, frozen=True, kw_only=True):
     modification: Mapping[str, Any] | None = None  # how the plan had been changed by then
     causes: tuple[Cause, ...] = ()
     trace: str = ""  # of the decision (data_sharing.spans); empty: none
+    caused_by: tuple[str, ...] = ()  # applications whose events were among the causes, by name;
+    # not signed, for it says who may read the outcome, and nothing to a platform
 
 
 class Performance(StrEnum):

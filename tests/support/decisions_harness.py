@@ -16,7 +16,7 @@ from data_sharing.decisions import dead_letters, history, outbox
 from data_sharing.decisions import tables as decision_tables
 from data_sharing.decisions.dead_letters import DeadLetter
 from data_sharing.decisions.history import Decision
-from data_sharing.decisions.instruction_factory import InstructionFactory
+from data_sharing.decisions.instruction_factory import FindOrigin, InstructionFactory
 from data_sharing.decisions.outbox import StoredInstruction
 from data_sharing.decisions.worker import DecisionWorker
 from data_sharing.event import Event
@@ -103,12 +103,19 @@ class DecisionHarness:
     by which transactions end."""
 
     def __init__(
-        self, database: Database, clock: Clock, monotonic: Callable[[], float] = time.monotonic
+        self,
+        database: Database,
+        clock: Clock,
+        monotonic: Callable[[], float] = time.monotonic,
+        find_origin: FindOrigin = lambda tenant, feed: "",
     ) -> None:
         self.database = database
         self.clock = clock
         self.worker = DecisionWorker(
-            database, InstructionFactory(find_lamp), wall_ms=clock, monotonic=monotonic
+            database,
+            InstructionFactory(find_lamp, find_origin),
+            wall_ms=clock,
+            monotonic=monotonic,
         )
         self.log = SqliteFeedLog(
             database, wall_ms=clock, follower=self.worker.follow, monotonic=monotonic
@@ -144,12 +151,14 @@ class DecisionHarness:
 
 
 @asynccontextmanager
-async def decision_harness(folder: Path) -> AsyncIterator[DecisionHarness]:
+async def decision_harness(
+    folder: Path, *, find_origin: FindOrigin = lambda tenant, feed: ""
+) -> AsyncIterator[DecisionHarness]:
     """With a worker that has taken its partition over."""
     database = await Database.open(
         folder / "sharing.db", [log_tables.SCHEMA, *decision_tables.SCHEMAS]
     )
-    harness = DecisionHarness(database, Clock())
+    harness = DecisionHarness(database, Clock(), find_origin=find_origin)
     try:
         await harness.worker.start()
         yield harness

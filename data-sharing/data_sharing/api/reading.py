@@ -6,12 +6,14 @@ where it was asked for by name, and just falls out where it was not.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from typing import NamedTuple
 
 from control_plane.errors import NotFound, PermissionDenied, Unavailable
 from data_sharing.feeds.port import FeedLog, Record
-from data_sharing.registry.access import may_read, readable
+from data_sharing.instruction import OUTCOME_FEED
+from data_sharing.registry.access import caused, may_read, readable
 from data_sharing.registry.catalogue import Catalogue
 
 BEAT_S = 10.0
@@ -52,10 +54,12 @@ async def read_along(
         types = visible(catalogue(), tail)
         page = await log.read(tail.tenant, position, types=types, key=tail.key or None, limit=PAGE)
         position = page.position
-        for stretch in _stretches(page.records, position, page.trimmed):
+        records = seen(page.records, tail)
+        for stretch in _stretches(records, position, page.trimmed):
             silent_s = 0.0
             yield stretch
         if page.more:
+            await asyncio.sleep(0)  # a long way on which there is nothing for it is not all at once
             continue
         if not tail.follow:
             yield Stretch((), position, trimmed=False)
@@ -83,6 +87,16 @@ def visible(catalogue: Catalogue, tail: Tail) -> Collection[str] | None:
         if not access.allowed:
             raise PermissionDenied(access.reason)
     return set(tail.feeds)
+
+
+def seen(records: Sequence[Record], tail: Tail) -> Sequence[Record]:
+    """Of the types that it gets, the events that the reader may see: of outcomes, those of what
+    events of its own caused. An operator sees all."""
+    if not tail.application:
+        return records
+    return [
+        one for one in records if one.type != OUTCOME_FEED or caused(one.content, tail.application)
+    ]
 
 
 def _stretches(records: Sequence[Record], position: int, trimmed: bool) -> list[Stretch]:

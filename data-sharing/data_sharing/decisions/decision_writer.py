@@ -165,7 +165,9 @@ class DecisionWriter:
             if isinstance(effect, PlanChange):
                 self._change_plan(db, effect, now_ms, cause)
                 continue
-            new = self._instructions.of_effect(effect, now_ms, trace)
+            names = [(one.source, one.id) for one in effect.cause.events]
+            origins = self._instructions.origins(db, effect.tenant, names, cause)
+            new = self._instructions.of_effect(effect, now_ms, trace, caused_by=origins)
             batch.instructions.append(new)
             instruction_ids[effect.id] = new.instruction.id
         return instruction_ids

@@ -4,11 +4,12 @@ anything is: no such application or action, or a configuration that breaks its s
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from data_sharing.decisions import plan_store
 from data_sharing.decisions.action_schemas import compiled_schema
+from data_sharing.feeds.log_tables import type_named
 from data_sharing.instruction import Cause, Instruction
 from data_sharing.plans.due_actions import DueAction
 from data_sharing.plans.plan import EventPlan
@@ -18,6 +19,8 @@ from data_sharing.rules.effects import EventRef, Invoke
 
 FindVersion = Callable[[str, str, str], Version | None]
 """(tenant, application, version or "" for the current one)."""
+FindOrigin = Callable[[str, str], str]
+"""(tenant, feed) to the application that its events come from; empty: none."""
 
 MOST_CAUSES = 32  # named in an instruction; the history has all
 
@@ -38,11 +41,35 @@ class NewInstruction(NamedTuple):
 class InstructionFactory:
     """Makes instructions from what the registry knows of applications."""
 
-    def __init__(self, find: FindVersion) -> None:
+    def __init__(
+        self, find: FindVersion, find_origin: FindOrigin = lambda tenant, feed: ""
+    ) -> None:
         self._find = find
+        self._find_origin = find_origin
 
-    def of_effect(self, effect: Invoke, now_ms: int, trace: str = "") -> NewInstruction:
-        """A rule has an application perform something now. trace: of its decision."""
+    def origins(
+        self,
+        db: sqlite3.Connection,
+        tenant: str,
+        events: Iterable[tuple[str, str]],
+        known: Cause | None = None,
+    ) -> tuple[str, ...]:
+        """The applications that events come from, by name: (source, id) of each. Of one that the
+        log no longer keeps that is not known. known: one whose type need not be looked up."""
+        found = set()
+        for source, name in events:
+            if known is not None and (source, name) == (known.source, known.id):
+                feed = known.type
+            else:
+                feed = type_named(db, tenant, source, name)
+            found.add(self._find_origin(tenant, feed) if feed else "")
+        return tuple(sorted(found - {""}))
+
+    def of_effect(
+        self, effect: Invoke, now_ms: int, trace: str = "", *, caused_by: tuple[str, ...] = ()
+    ) -> NewInstruction:
+        """A rule has an application perform something now. trace: of its decision. caused_by:
+        the origins of its events."""
         return self._new(
             id=f"i-{effect.id}",
             tenant=effect.tenant,
@@ -56,6 +83,7 @@ class InstructionFactory:
             plan=effect.plan_id,
             occurrence_ms=effect.occurrence_ms or 0,
             causes=tuple(map(cause_of, effect.cause.events[:MOST_CAUSES])),
+            caused_by=caused_by,
             trace=trace,
         )
 
@@ -75,7 +103,8 @@ class InstructionFactory:
             plan=due.plan_id,
             occurrence_ms=due.occurrence_ms,
             modification=modification,
-            causes=causes,
+            causes=causes[:MOST_CAUSES],
+            caused_by=self.origins(db, due.tenant, [(one.source, one.id) for one in causes]),
         )
 
     def _new(
@@ -91,6 +120,7 @@ class InstructionFactory:
         plan: str,
         occurrence_ms: int,
         causes: tuple[Cause, ...],
+        caused_by: tuple[str, ...],
         rule: str = "",
         rule_version: int = 0,
         modification: Mapping[str, Any] | None = None,
@@ -117,6 +147,7 @@ class InstructionFactory:
             modification=modification,
             causes=causes,
             trace=trace,
+            caused_by=caused_by,
         )
         return NewInstruction(instruction, found is not None and found.needs_approval, fault)
 
@@ -154,4 +185,4 @@ def _modification(
         record = plan_store.change(db, plan.tenant, plan.id, setting.change)
         for ref in record.cause.refs if record is not None else ():
             causes[ref.source, ref.id] = cause_of(ref)
-    return fields or None, tuple(causes.values())[:MOST_CAUSES]
+    return fields or None, tuple(causes.values())

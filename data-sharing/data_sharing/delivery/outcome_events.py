@@ -34,6 +34,7 @@ def outcome_event(stored: StoredInstruction, performed: Performed) -> Candidate:
         "action": what.action,
         "plan": what.plan,
         "rule": what.rule,
+        "caused_by": list(what.caused_by),
         "status": performed.status.value,
         "message": performed.message,
         "output": output,

@@ -240,6 +240,19 @@ def record_named(db: sqlite3.Connection, tenant: str, source: str, name: str) ->
     ))  # fmt: skip
 
 
+def type_named(db: sqlite3.Connection, tenant: str, source: str, name: str) -> str:
+    """The type of one event by its CloudEvents name; empty: it is not kept, or no longer."""
+    row = _log(db, tenant)
+    found = (
+        row
+        and db.execute(
+            "SELECT type FROM feed_events WHERE log = ? AND source = ? AND id = ?",
+            (row[0], source, name),
+        ).fetchone()
+    )
+    return found[0] if found else ""
+
+
 def _one(
     db: sqlite3.Connection, tenant: str, where: str, values: Callable[[int], tuple[Any, ...]]
 ) -> Record | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from data_sharing.instruction import OUTCOME_FEED
 from data_sharing.registry.manifest import Manifest, Produced
 
 
@@ -35,7 +36,7 @@ class Catalogue:
         self._producers = {
             (one.manifest.tenant, produced.type): one
             for one in self._current.values()
-            for produced in one.manifest.produces
+            for produced in _own(one.manifest)
         }
 
     def application(self, tenant: str, name: str) -> Version | None:
@@ -53,7 +54,7 @@ class Catalogue:
     def feeds(self) -> Iterator[tuple[Version, Produced]]:
         """Every feed of every tenant, with its producer."""
         for version in self._current.values():
-            for produced in version.manifest.produces:
+            for produced in _own(version.manifest):
                 yield version, produced
 
     def feed(self, tenant: str, type_: str) -> Produced | None:
@@ -71,3 +72,9 @@ class Catalogue:
     def replacing(self, version: Version) -> Catalogue:
         """The catalogue once this version is the current one of its application."""
         return Catalogue({**self._current, version.name: version}.values())
+
+
+def _own(manifest: Manifest) -> list[Produced]:
+    """The feeds that it produces. Outcomes are nobody's, also where a manifest that was accepted
+    before that was refused says otherwise."""
+    return [one for one in manifest.produces if one.type != OUTCOME_FEED]

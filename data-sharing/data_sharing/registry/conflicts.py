@@ -7,6 +7,7 @@ without what it reads is refused, and the consumer is named, so that people can 
 
 from __future__ import annotations
 
+from data_sharing.instruction import OUTCOME_FEED
 from data_sharing.registry.access import readers, shares
 from data_sharing.registry.catalogue import Catalogue
 from data_sharing.registry.compatibility import has_field, schema_breaks
@@ -25,6 +26,15 @@ def conflicts(catalogue: Catalogue, manifest: Manifest) -> list[ManifestFault]:
 def _taken_feeds(catalogue: Catalogue, manifest: Manifest) -> list[ManifestFault]:
     faults = []
     for place, produced in enumerate(manifest.produces):
+        if produced.type == OUTCOME_FEED:
+            faults.append(
+                ManifestFault(
+                    path=f"/produces/{place}/type",
+                    message=f"{OUTCOME_FEED} is what the service says of instructions, and no "
+                    "application's feed; choose another type",
+                )
+            )
+            continue
         owner = catalogue.producer(manifest.tenant, produced.type)
         if owner is not None and owner.manifest.application != manifest.application:
             faults.append(

@@ -35,6 +35,7 @@ from data_sharing.delivery.output_check import OutputCheck
 from data_sharing.feeds.sqlite_log import SqliteFeedLog
 from data_sharing.management.operator_actions import OperatorActions
 from data_sharing.management.planning import Planning
+from data_sharing.registry.access import origin
 from data_sharing.registry.catalogue import Catalogue, Version
 from data_sharing.registry.registry import Registry
 from data_sharing.signing_key_file import key_of_file
@@ -83,7 +84,13 @@ async def build_deciding(
 ) -> Deciding:
     """With a worker that has taken its partition over. wall_ms: Unix ms."""
     find_version = version_finder(registry)
-    worker = DecisionWorker(database, InstructionFactory(find_version), wall_ms=wall_ms)
+
+    def find_origin(tenant: str, feed: str) -> str:
+        return origin(registry.catalogue, tenant=tenant, feed=feed)
+
+    worker = DecisionWorker(
+        database, InstructionFactory(find_version, find_origin), wall_ms=wall_ms
+    )
     await worker.start()
     # The worker decides inside the transaction that keeps the events.
     feed_log = SqliteFeedLog(database, wall_ms=wall_ms, follower=worker.follow)
