@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from datetime import date
 from functools import lru_cache
+from typing import Any
 
 import jsonschema_rs
 
@@ -140,3 +141,19 @@ def extension_text(value: str | int | bool) -> str:
 def shown(text: str, limit: int = 80) -> str:
     """A text that somebody sent, for a message."""
     return quoted(text, limit)
+
+
+def holds_nul(data: Any) -> bool:
+    """Whether U+0000 is in a text of a JSON value, or in a name."""
+    todo = [data]
+    while todo:
+        one = todo.pop()
+        if isinstance(one, str):
+            if "\0" in one:
+                return True
+        elif isinstance(one, dict):
+            todo += one
+            todo += one.values()
+        elif isinstance(one, list):
+            todo += one
+    return False

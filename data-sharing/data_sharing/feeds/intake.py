@@ -21,6 +21,7 @@ from data_sharing.feeds.attributes import (
     MAX_TEXT_BYTES,
     extension_text,
     field_of,
+    holds_nul,
     is_extension_name,
     is_json,
     is_uri,
@@ -34,6 +35,7 @@ from data_sharing.spans import trace_of_extensions
 
 MAX_EVENT_BYTES = 64 * 1024  # what CloudEvents asks every intermediary to carry
 MAX_EXTENSIONS = 32
+_NUL = b"\\u0000"  # as JSON writes it, and as it writes those six characters with one more before
 
 
 class Envelope(msgspec.Struct, frozen=True):
@@ -132,6 +134,11 @@ class Intake:
             return _not_json(error)
         if type(data) is not dict:
             return Refusal("INVALID_ARGUMENT", "data", "data must be one JSON object")
+        if _NUL in content and holds_nul(data):
+            return Refusal(
+                "INVALID_ARGUMENT", "data",
+                "data holds U+0000, at which a text would end for conditions; leave it out",
+            )  # fmt: skip
         if not feed.schema.accepts(data):
             breach = feed.schema.breach(data)
             where = breach.pointer if breach else ""

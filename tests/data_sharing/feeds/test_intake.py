@@ -263,3 +263,24 @@ def test_an_event_that_its_schema_takes_too_long_for_is_refused_unread():
     refused = judged(20_000)
     assert (refused.code, refused.field) == ("INVALID_ARGUMENT", "data")
     assert "Send less at once" in refused.message
+
+
+@pytest.mark.parametrize(
+    ("data", "refused"),
+    [
+        pytest.param(r'{"k": "a\u0000b"}', True, id="in-a-text"),
+        pytest.param(r'{"k": "\u0000"}', True, id="alone"),
+        pytest.param(r'{"k": [{"l": ["\u0000"]}]}', True, id="deep"),
+        pytest.param(r'{"a\u0000b": 1}', True, id="in-a-name"),
+        pytest.param(r'{"k": "\\u0000"}', False, id="six-characters-that-look-like-it"),
+        pytest.param(r'{"k": "\u0001"}', False, id="another-control-character"),
+    ],
+)
+def test_a_text_at_whose_middle_conditions_would_end_is_refused(data: str, refused: bool) -> None:
+    feed = Feed("t", "a.b", "app", DataSchema({}), KeyPath.parse("/subject"))
+    intake = Intake(lambda tenant, type_: feed)
+    judged = intake.check("t", Envelope("a", "/s", "1.0", "a.b", data.encode(), subject="k"), 0)
+    assert isinstance(judged, Refusal) is refused
+    if refused:
+        assert (judged.code, judged.field) == ("INVALID_ARGUMENT", "data")
+        assert "U+0000" in judged.message

@@ -123,7 +123,7 @@ async def test_a_unit_is_given_an_introduction_for_its_viewer_and_an_operator_no
     now = served.clock()
     assert check_introduction(one.introduction, door, "london", now) == Introduction(
         tenant=TENANT, account="anna", epoch=1, viewer="ben", from_unit="paris",
-        expires_at=one.expires_at,
+        first_ms=1_000, expires_at=one.expires_at,
     )  # fmt: skip
     for other in (Asker(tenant=TENANT), Asker(tenant=TENANT, viewer="ben")):
         (one,) = (await served.resolver.resolve(named("@anna"), other)).residences

@@ -40,6 +40,8 @@ def test_the_simulation_gets_around():
 # Two movers, and a write of the first that is late by a whole move. One fleet in two dozen shows
 # the first mistake, one in two hundred the second.
 RARE = ("licence", "no-attempt")
+# Shown by one of ten fleets in which much goes wrong, and by hardly any other one.
+EVENTFUL = ("cleared-early",)
 
 
 def seen(bug: str, *, fleets: int, eventful: bool = False) -> bool:
@@ -53,7 +55,7 @@ def seen(bug: str, *, fleets: int, eventful: bool = False) -> bool:
 
 @pytest.mark.parametrize("bug", [bug for bug in BUGS if bug not in RARE])
 def test_a_seeded_bug_is_caught(bug):
-    assert seen(bug, fleets=150), f"not noticed: {BUGS[bug]}"
+    assert seen(bug, fleets=150, eventful=bug in EVENTFUL), f"not noticed: {BUGS[bug]}"
 
 
 @pytest.mark.slow
