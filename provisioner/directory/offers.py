@@ -7,13 +7,13 @@ the revision of the claim, so that it is good once, and void as soon as anything
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Callable
 from hmac import compare_digest
 
 import msgspec
 
 from control_plane.identity.pepper_ring import DirectorySecrets
+from control_plane.store.damaged import UNREADABLE
 
 MAX_OFFER = 2_048  # characters
 _PURPOSE = "handle offer v1"
@@ -53,7 +53,7 @@ class OfferSigner:
         try:
             body, mac = _octets(payload), _octets(signature)
             offer = msgspec.json.decode(body, type=HandleOffer)
-        except (ValueError, binascii.Error):  # msgspec's errors among them
+        except UNREADABLE:
             return None
         wanted = self._secrets().mac(_PURPOSE, body, epoch=offer.key) if offer.key else None
         return offer if wanted is not None and compare_digest(wanted, mac) else None

@@ -1,6 +1,7 @@
 """Handles: who may have which, and what a refusal says."""
 
 import asyncio
+import base64
 
 import pytest
 
@@ -218,7 +219,10 @@ async def test_an_offer_ends_and_cannot_be_made_of_what_one_has_not(server):
     assert refused.value.reason == "OFFER_EXPIRED"
 
 
-@pytest.mark.parametrize("token", ["", "x", "x.y", "é.é", "." * 3000, "e30.e30"])
+NESTED = base64.urlsafe_b64encode(b'{"x":' + b"[" * 1_100).rstrip(b"=").decode()
+
+
+@pytest.mark.parametrize("token", ["", "x", "x.y", "é.é", "." * 3000, "e30.e30", f"{NESTED}.AAAA"])
 async def test_what_nobody_signed_is_no_offer(server, token):
     with pytest.raises(InvalidInput):
         await server.handles.accept(TENANT, "ben", token, None, request=request())
