@@ -80,7 +80,9 @@ def code_message(sender: str, to: str, code: str, lasts_s: float, now_s: float) 
     machines from answering)."""
     message = EmailMessage(policy=SMTP.clone(utf8=not to.isascii()))
     message["From"] = sender
-    message["To"] = to
+    # EmailMessage would decode what looks like an encoded word, which an address has none of (RFC
+    # 2047, section 5): the line would name others, or be none. The envelope says who gets it.
+    message["To"] = "undisclosed-recipients:;" if "=?" in to else to
     message["Subject"] = f"Your code is {code[:4]} {code[4:]}"
     message["Date"] = format_datetime(datetime.fromtimestamp(now_s, UTC))
     message["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2])

@@ -43,6 +43,18 @@ async def test_a_code_is_handed_over_as_a_mail():
     assert "15 minutes" in message.get_content()
 
 
+@pytest.mark.parametrize(
+    "local", ["=?utf-8?q?a=0aX=3Ab?=", "=?utf-8?q?a=2Cb=40other.example?=", "a=?utf-8?b?YQ==?="]
+)
+async def test_what_looks_like_an_encoded_word_is_sent_as_it_is_and_names_nobody_else(local):
+    async with SmtpRelay() as relay:
+        await send(relay, f"{local}@mail.example")
+    ((to, content),) = relay.messages
+    assert to == f"{local}@mail.example"
+    message = email.message_from_bytes(content, policy=email.policy.default)
+    assert message["To"].addresses == ()
+
+
 async def test_a_domain_outside_ascii_is_written_in_a_labels():
     async with SmtpRelay() as relay:
         await send(relay, "anna@straße.example")
