@@ -24,6 +24,7 @@ from deployment_units.services.state.parts import Part, Table
 PAGE_BYTES = 1 << 20  # of messages that are read together
 REMOVED_AT_ONCE = 200  # messages
 _LAST = "last position"
+_SEEN_BYTES = 16  # about, of a position that was seen, besides the device
 
 
 class ConversationRow(msgspec.Struct, array_like=True, frozen=True):
@@ -179,17 +180,23 @@ def messages(
 
 def conversations(
     db: sqlite3.Connection, owner: int, *, before: int, most: int
-) -> list[Conversation]:
-    """Those whose newest message is before a position, the newest first."""
+) -> tuple[list[Conversation], bool]:
+    """Those whose newest message is before a position, the newest first, and whether there are
+    more. At least one, if there is one; not many more than PAGE_BYTES."""
     rows = db.execute(
         "SELECT id, members, last FROM conversations WHERE owner = ? AND last < ?"
         " ORDER BY last DESC LIMIT ?",
-        (owner, before, most),
+        (owner, before, most + 1),
     )
-    return [
-        Conversation(id=one, members=_members(members), last=last, seen=_seen(db, owner, one))
-        for one, members, last in rows.fetchall()
-    ]
+    found: list[Conversation] = []
+    size = 0
+    for one, members, last in rows:
+        if len(found) == most or size > PAGE_BYTES:
+            return found, True
+        seen = _seen(db, owner, one)
+        found.append(Conversation(id=one, members=_members(members), last=last, seen=seen))
+        size += len(members) + sum(len(device) + _SEEN_BYTES for device, _ in seen)
+    return found, False
 
 
 def mark_seen(

@@ -166,11 +166,10 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
     ) -> pb.ListConversationsResponse:
         resident = self._resident(context)
         size = page_size_of(request.page_size, usual=DEFAULT_CONVERSATIONS, most=MAX_CONVERSATIONS)
-        read = partial(kept.conversations, before=request.before or _NEWEST, most=size + 1)
-        found = self._accounts.read(resident, read)
+        read = partial(kept.conversations, before=request.before or _NEWEST, most=size)
+        found, more = self._accounts.read(resident, read)
         return pb.ListConversationsResponse(
-            conversations=[conversation_to_proto(one) for one in found[:size]],
-            more=len(found) > size,
+            conversations=map(conversation_to_proto, found), more=more
         )
 
     async def ListMessages(

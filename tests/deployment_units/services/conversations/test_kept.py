@@ -87,7 +87,7 @@ def test_each_is_kept_once_in_the_order_of_its_first_arrival(
         assert [one for _, one in ids(db, conversation)] == [
             one for one in expected if one % 3 == conversation
         ]
-    listed = kept.conversations(db, OWNER, before=2**62, most=9)
+    listed, _ = kept.conversations(db, OWNER, before=2**62, most=9)
     assert [one.last for one in listed] == sorted((one.last for one in listed), reverse=True)
     assert {one.id[-1] for one in listed} == {one % 3 for one in expected}
     db.close()
@@ -104,6 +104,22 @@ def test_a_page_ends_where_its_bytes_do_and_has_one_message_at_least(
     assert (len(page), more) == (1, False)
 
 
+def test_a_page_of_conversations_ends_where_its_bytes_do_and_has_one_at_least(
+    db: sqlite3.Connection,
+) -> None:
+    for number in range(1, 4):
+        kept.keep(db, OWNER, message(number, number), ["m" * kept.PAGE_BYTES], now_ms=0)
+    page, more = kept.conversations(db, OWNER, before=2**62, most=100)
+    assert ([one.last for one in page], more) == ([3], True)
+    page, more = kept.conversations(db, OWNER, before=2, most=100)
+    assert ([one.last for one in page], more) == ([1], False)
+    for number in range(1, 4):
+        for device in range(kept.MAX_DEVICES):
+            kept.mark_seen(db, OWNER, number.to_bytes(16, "big"), f"d{device}", 1)
+    page, more = kept.conversations(db, OWNER, before=3, most=1)
+    assert ([(one.last, len(one.seen)) for one in page], more) == ([(2, kept.MAX_DEVICES)], True)
+
+
 def test_removing_is_done_some_at_a_time(db: sqlite3.Connection) -> None:
     for number in range(kept.REMOVED_AT_ONCE + 1):
         kept.keep(db, OWNER, message(number), ["ben"], now_ms=0)
@@ -111,7 +127,7 @@ def test_removing_is_done_some_at_a_time(db: sqlite3.Connection) -> None:
     assert kept.remove_some(db, OWNER, bytes(16))
     assert ids(db) == [(kept.REMOVED_AT_ONCE + 1, kept.REMOVED_AT_ONCE)]
     assert not kept.remove_some(db, OWNER, bytes(16))
-    assert kept.conversations(db, OWNER, before=2**62, most=9) == []
+    assert kept.conversations(db, OWNER, before=2**62, most=9) == ([], False)
     assert db.execute("SELECT count(*) FROM seen").fetchone() == (0,)
 
 
