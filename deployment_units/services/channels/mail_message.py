@@ -53,7 +53,8 @@ def mail_of(message: OutgoingMessage, *, host: str, now_ms: int) -> bytes:
         raise InvalidInput("text", "text: there is nothing in it to be sent")
     mail = EmailMessage(policy=SMTP.clone(utf8=not (to + sender).isascii(), max_line_length=78))
     mail["From"] = _named(_line(message.sender_name, MOST_NAME), sender)
-    mail["To"] = _named("", to)
+    # An address has no encoded words (RFC 2047, section 5); the envelope says who gets it.
+    mail["To"] = "undisclosed-recipients:;" if "=?" in to else _named("", to)
     mail["Subject"] = _line(message.subject, MOST_SUBJECT) or "(no subject)"
     mail["Date"] = format_datetime(_EPOCH + timedelta(seconds=now_ms // 1_000))
     mail["Message-ID"] = message_id_of(message.message_id, host)
@@ -77,8 +78,9 @@ def _named(name: str, address: str) -> Address:
 
 
 def _line(text: str, most: int) -> str:
-    """One line without anything that controls: a header cannot be broken out of."""
-    return printable(" ".join(text[: 4 * most].split()))[:most]
+    """One line without anything that controls: a header cannot be broken out of. EmailMessage
+    would decode encoded words (RFC 2047) that somebody wrote, with line breaks in them."""
+    return printable(" ".join(text[: 4 * most].split())).replace("=?", "= ?")[:most]
 
 
 def _whole(text: str) -> str:

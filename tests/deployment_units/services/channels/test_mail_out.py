@@ -146,6 +146,24 @@ def test_no_header_is_broken_out_of(field: str) -> None:
     assert mail.get_content().split() == ["Hello"]
 
 
+ENCODED = [
+    "=?utf-8?q?a=0aBcc=3A_x=40y.example?=",
+    "=?utf-8?b?YQ0KWDpiDQoNCmJvZHk=?=",
+    "=?=?x?q?=0a?=",
+]
+
+
+@pytest.mark.parametrize("words", ENCODED)
+@pytest.mark.parametrize("field", ["sender_name", "subject", "address"])
+def test_nor_by_what_looks_like_an_encoded_word(field: str, words: str) -> None:
+    told = {"address": TO} | {field: f"{words}@mail.example" if field == "address" else words}
+    mail = parsed(outgoing(**told))
+    usual = parsed(outgoing(TO, sender_name="n", subject="s"))
+    assert mail.keys() == usual.keys()
+    assert mail.get_content().split() == ["Hello"]
+    assert [one.addr_spec for one in mail["To"].addresses] == [TO] * (field != "address")
+
+
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
