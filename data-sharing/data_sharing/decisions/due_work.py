@@ -108,7 +108,7 @@ class DueWork:
             self._store_state(db)
         except (sqlite3.Error, ServiceError):
             raise
-        except Exception:
+        except Exception:  # as above: this one alone is left for later
             log.exception("%s cannot be done; it is tried again in 10 minutes", quoted(one))
             db.execute("ROLLBACK TO alone")
             self._forget()
