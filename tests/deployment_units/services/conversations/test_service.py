@@ -300,10 +300,30 @@ async def test_a_request_is_refused_that_has(
     assert not listed.conversations
 
 
-async def test_nobody_is_served_without_showing_anything(unit: AccountUnit) -> None:
+async def test_nobody_is_served_without_showing_a_good_ticket(unit: AccountUnit) -> None:
     service = pb.DESCRIPTOR.services_by_name["ConversationService"]
+    calls = [
+        FakeContext(),
+        FakeContext("nonsense"),
+        FakeContext(unit.issuer.issue("v", TENANT, "anna", 1, NOW, 60.0)),
+        FakeContext(unit.issuer.issue("u", TENANT, "anna", 1, NOW - 100.0, 60.0)),
+        FakeContext(an_issuer().issue("u", TENANT, "anna", 1, NOW, 60.0)),
+    ]
     for method in service.methods:
         message = getattr(pb, method.input_type.name)()
-        answer = getattr(unit.conversations, method.name)(message, FakeContext())
-        with pytest.raises((Unauthenticated, PermissionDenied)):
-            await (anext(answer) if method.server_streaming else answer)
+        for call in calls:
+            answer = getattr(unit.conversations, method.name)(message, call)
+            with pytest.raises((Unauthenticated, PermissionDenied)):
+                await (anext(answer) if method.server_streaming else answer)
+
+
+async def test_a_namesake_of_another_tenant_reads_and_reaches_nothing(unit: AccountUnit) -> None:
+    await send(unit, "anna", 1, "for ben alone", "ben")
+    foreign = unit.by_ticket("ben", tenant="other")
+    listed = await unit.conversations.ListConversations(pb.ListConversationsRequest(), foreign)
+    assert not listed.conversations
+    page = await unit.conversations.ListMessages(pb.ListMessagesRequest(conversation=TALK), foreign)
+    assert not page.messages
+    with pytest.raises(NotFound):
+        await unit.conversations.SendMessage(request(2, "into it"), foreign)
+    assert [text for _, text in await read(unit, "ben")] == ["for ben alone"]
