@@ -168,8 +168,10 @@ async def test_so_many_tails_at_once_and_one_more_when_one_ends(tmp_path: Path, 
                 return None
 
             async def until(over: bool) -> grpc.aio.AioRpcError | None:
-                """Once one more is refused, or is not; a stream begins and ends when it does."""
+                """Once one more is refused, or is not; a stream begins and ends when it does. One
+                that is to be held comes again where the asking itself stood in its way."""
                 for _ in range(400):
+                    held[:] = [tail("city") if over and one.done() else one for one in held]
                     error = await refused()
                     if (error is not None) == over:
                         return error

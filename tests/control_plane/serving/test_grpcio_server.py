@@ -126,8 +126,12 @@ async def test_a_trusted_proxy_is_not_kept_from_connecting(trusted):
     async with served(proxies=proxies) as server:
         async with aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
             await check(channel, timeout=WAIT_S)  # the socket that listens has been seen
-        server.server._close_wasteful(f"ipv4:{ELSEWHERE}:4711", Excess.CONNECTION)
-        assert await asyncio.to_thread(connects, server.port, ELSEWHERE) is trusted
+        refused = False
+        for _ in range(5):  # who comes late on a busy machine is not refused any more
+            server.server._close_wasteful(f"ipv4:{ELSEWHERE}:4711", Excess.CONNECTION)
+            if refused := not await asyncio.to_thread(connects, server.port, ELSEWHERE):
+                break
+        assert refused is not trusted
 
 
 @dataclass(kw_only=True)
