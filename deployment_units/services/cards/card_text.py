@@ -12,7 +12,13 @@ from itertools import islice
 from typing import Any
 
 from control_plane.printable import why_unreadable
-from deployment_units.services.cards.card import MAX_BYTES, MAX_DEPTH, CardFlaw, CardFlawReason
+from deployment_units.services.cards.card import (
+    MAX_BYTES,
+    MAX_DEPTH,
+    Card,
+    CardFlaw,
+    CardFlawReason,
+)
 from deployment_units.services.cards.pointers import below
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -40,6 +46,11 @@ def read_value(
     except (ValueError, UnicodeError) as error:
         return _not_json(why_unreadable(error))
     return _depth_flaw(value, most_depth) or value
+
+
+def card_text(card: Card) -> str:
+    """A card that was checked, as JSON: the same of what says the same."""
+    return json.dumps(card.document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def _depth_flaw(value: Any, most_depth: int) -> CardFlaw | None:

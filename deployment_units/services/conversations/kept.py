@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 
@@ -19,6 +20,7 @@ from deployment_units.services.conversations.message import (
     KeptMessage,
     NewMessage,
 )
+from deployment_units.services.conversations.revisions import next_revision, shown_instead
 from deployment_units.services.state.parts import Part, Table
 
 PAGE_BYTES = 1 << 20  # of messages that are read together
@@ -49,12 +51,19 @@ class MessageRow(msgspec.Struct, array_like=True, frozen=True):
     sender: str
     content: bytes
     kept_ms: int
+    replaces: bytes
+    revision: int
 
 
 class SeenRow(msgspec.Struct, array_like=True, frozen=True):
     conversation: bytes
     device: str
     position: int
+
+
+def _with_revisions(table: str, values: list[Any]) -> list[tuple[str, list[Any]]]:
+    """Messages of version 1 replaced nothing."""
+    return [(table, [*values, b"", 1] if table == "messages" else values)]
 
 
 PART = Part(
@@ -78,6 +87,12 @@ PART = Part(
                 " device TEXT NOT NULL, position INTEGER NOT NULL,"
                 " PRIMARY KEY (owner, conversation, device)) WITHOUT ROWID",
             ),
+            (
+                "ALTER TABLE messages ADD COLUMN replaces BLOB NOT NULL DEFAULT x''",
+                "ALTER TABLE messages ADD COLUMN revision INTEGER NOT NULL DEFAULT 1",
+                "CREATE INDEX messages_revisions ON messages (owner, replaces, revision)"
+                " WHERE replaces <> x''",
+            ),
         ),
     ),
     tables=(
@@ -86,8 +101,9 @@ PART = Part(
         Table(name="messages", row=MessageRow, key=1),
         Table(name="seen", row=SeenRow, key=2),
     ),
+    upgrades=(_with_revisions,),
 )
-_MESSAGE = "position, id, conversation, sender, content, kept_ms"
+_MESSAGE = "position, id, conversation, sender, content, kept_ms, replaces, revision"
 
 
 class TooManyDevices(Refused):
@@ -109,21 +125,19 @@ def keep(
 ) -> KeptMessage:
     """Keeps a message once, whatever it is repeated. members: of its conversation but the account
     itself. Raises AlreadyExists where its id is another one's, or the conversation has other
-    members."""
+    members; NothingToReplace where it is to be the next revision of what is not there."""
     wanted = tuple(sorted(members))
     there = members_of(db, owner, message.conversation)
     if there is not None and there != wanted:
         raise AlreadyExists("the conversation has other members; begin one with another id")
-    found = db.execute(
-        f"SELECT {_MESSAGE} FROM messages WHERE owner = ? AND id = ?", (owner, message.id)
-    ).fetchone()
-    if found is not None:
-        kept = _message(found)
-        if (kept.conversation, kept.sender, kept.content) != (
-            message.conversation, message.sender, message.content,
+    kept = find(db, owner, message.id)
+    if kept is not None:
+        if (kept.conversation, kept.sender, kept.content, kept.replaces) != (
+            message.conversation, message.sender, message.content, message.replaces,
         ):  # fmt: skip
             raise AlreadyExists("another message has this id; give each its own")
         return kept
+    revision = message.revision or next_revision(db, owner, message)
     position = _next_position(db, owner)
     db.execute(
         "INSERT INTO conversations (owner, id, members, last) VALUES (?, ?, ?, ?)"
@@ -131,7 +145,7 @@ def keep(
         (owner, message.conversation, msgspec.json.encode(wanted).decode(), position),
     )
     db.execute(
-        f"INSERT INTO messages (owner, {_MESSAGE}) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        f"INSERT INTO messages (owner, {_MESSAGE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             owner,
             position,
@@ -140,6 +154,8 @@ def keep(
             message.sender,
             message.content,
             now_ms,
+            message.replaces,
+            revision,
         ),
     )
     return KeptMessage(
@@ -149,6 +165,8 @@ def keep(
         sender=message.sender,
         content=message.content,
         kept_ms=now_ms,
+        replaces=message.replaces,
+        revision=revision,
     )
 
 
@@ -176,6 +194,26 @@ def messages(
         found.append(_message(row))
         size += len(found[-1].content)
     return found, False
+
+
+def find(db: sqlite3.Connection, owner: int, id_: bytes) -> KeptMessage | None:
+    """The message, or the revision, of that id."""
+    row = db.execute(
+        f"SELECT {_MESSAGE} FROM messages WHERE owner = ? AND id = ?", (owner, id_)
+    ).fetchone()
+    return _message(row) if row else None
+
+
+def shown(db: sqlite3.Connection, owner: int, id_: bytes) -> KeptMessage | None:
+    """What is shown of the message of that id, or of which that is a revision, now."""
+    found = find(db, owner, id_)
+    root = found if found is None or not found.replaces else find(db, owner, found.replaces)
+    if root is None or found is None or root.replaces:
+        return found
+    if (root.sender, root.conversation) != (found.sender, found.conversation):
+        return found
+    newest = shown_instead(db, owner, root)
+    return root if newest is None else find(db, owner, newest)
 
 
 def conversations(
@@ -260,8 +298,8 @@ def _members(text: str) -> tuple[str, ...]:
     return msgspec.json.decode(text, type=tuple[str, ...])
 
 
-def _message(row: tuple[int, bytes, bytes, str, bytes, int]) -> KeptMessage:
-    position, one, conversation, sender, content, kept_ms = row
+def _message(row: tuple[int, bytes, bytes, str, bytes, int, bytes, int]) -> KeptMessage:
+    position, one, conversation, sender, content, kept_ms, replaces, revision = row
     return KeptMessage(
         position=position,
         id=one,
@@ -269,4 +307,6 @@ def _message(row: tuple[int, bytes, bytes, str, bytes, int]) -> KeptMessage:
         sender=sender,
         content=content,
         kept_ms=kept_ms,
+        replaces=replaces,
+        revision=revision,
     )

@@ -18,6 +18,8 @@ class NewMessage:
     conversation: bytes
     sender: str
     content: bytes  # as in the contract, encoded
+    replaces: bytes = b""  # the message of which it is a revision; empty: of none
+    revision: int = 0  # of that message; 0: the next one, as the sender's copy has it
 
     @property
     def room_bytes(self) -> int:
@@ -35,6 +37,13 @@ class KeptMessage:
     sender: str
     content: bytes
     kept_ms: int  # Unix ms
+    replaces: bytes = b""  # the message of which it is a revision; empty: of none
+    revision: int = 1  # of that message
+
+    @property
+    def root(self) -> bytes:
+        """The message of which it is a revision: itself, where it replaces none."""
+        return self.replaces or self.id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,13 +6,16 @@ from deployment_units.services.conversations.message import Conversation, KeptMe
 from homeport.api.communication.v1 import conversation_pb2 as pb
 
 
-def message_to_proto(message: KeptMessage) -> pb.Message:
+def message_to_proto(message: KeptMessage, *, superseded: bool = False) -> pb.Message:
     made = pb.Message(
         id=message.id,
         conversation=message.conversation,
         position=message.position,
         sender=message.sender,
         content=pb.Content.FromString(message.content),
+        replaces=message.replaces,
+        revision=message.revision,
+        superseded=superseded,
     )
     made.keep_time.FromMilliseconds(message.kept_ms)
     return made

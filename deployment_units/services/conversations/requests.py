@@ -39,8 +39,9 @@ def members_of(ids: Sequence[str], account: str, field: str = "members") -> tupl
     return tuple(sorted(found))
 
 
-def content_of(content: pb.Content, field: str = "content") -> bytes:
-    """What a message says, encoded so that the same is the same."""
+def content_of(content: pb.Content, field: str = "content", *, card: str = "") -> bytes:
+    """What a message says, encoded so that the same is the same. card: as its check left it; that
+    of `content` is not looked at."""
     text = content.text
     size = len(text.encode())
     if not text.strip():
@@ -55,8 +56,27 @@ def content_of(content: pb.Content, field: str = "content") -> bytes:
             f"the text has the control character U+{ord(control[0]):04X} at position "
             f"{control.start()}",
         )
-    encoded: bytes = pb.Content(text=text).SerializeToString(deterministic=True)
+    checked = pb.Content(
+        text=text,
+        card=card,
+        in_reply_to=optional_id(content.in_reply_to, f"{field}.in_reply_to"),
+        answers=optional_id(content.answers, f"{field}.answers"),
+    )
+    encoded: bytes = checked.SerializeToString(deterministic=True)
     return encoded
+
+
+def optional_id(value: bytes, field: str) -> bytes:
+    """An id, or nothing."""
+    return id_of(value, field) if value else b""
+
+
+def refuse_card(content: pb.Content, field: str = "content") -> None:
+    """For what people write."""
+    if content.card:
+        raise InvalidInput(
+            f"{field}.card", "cards are sent by applications, in their replies; send a text"
+        )
 
 
 def page_size_of(size: int, *, usual: int, most: int) -> int:

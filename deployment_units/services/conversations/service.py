@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,7 @@ from deployment_units.services.accounts.callers import Callers, introduced
 from deployment_units.services.accounts.entry import Resident
 from deployment_units.services.conversations import kept
 from deployment_units.services.conversations.arrivals import Arrivals
+from deployment_units.services.conversations.card_checks import CardChecks
 from deployment_units.services.conversations.message import KeptMessage, NewMessage
 from deployment_units.services.conversations.messages import (
     conversation_to_proto,
@@ -31,8 +33,11 @@ from deployment_units.services.conversations.requests import (
     device_of,
     id_of,
     members_of,
+    optional_id,
     page_size_of,
+    refuse_card,
 )
+from deployment_units.services.conversations.revisions import superseded
 from deployment_units.services.profiles.profile import Mode
 from deployment_units.services.profiles.relations import is_open_to
 from homeport.api.communication.v1 import conversation_pb2 as pb
@@ -62,16 +67,19 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
         self._arrivals = arrivals
         self._wall_ms = wall_ms
         self._look_s = look_s
+        self._cards = CardChecks()
 
     async def SendMessage(
         self, request: pb.SendMessageRequest, context: _Context
     ) -> pb.SendMessageResponse:
         resident = self._resident(context)
+        refuse_card(request.content)
         message = NewMessage(
             id=id_of(request.id, "id"),
             conversation=id_of(request.conversation, "conversation"),
             sender=resident.account,
             content=content_of(request.content),
+            replaces=optional_id(request.replaces, "replaces"),
         )
         named = members_of(request.members, resident.account)
         mine, members, kept_for = await self._accounts.change(
@@ -100,6 +108,7 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
             raise NotFound("there is no such conversation; name the members of a new one")
         now_ms = self._wall_ms()
         mine = kept.keep(db, owner, message, members, now_ms=now_ms)
+        message = replace(message, revision=mine.revision)
         kept_for = []
         for member in members:
             other = self._accounts.beside(
@@ -119,11 +128,14 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
         caller = self._callers.caller(context.invocation_metadata() or ())
         if not isinstance(caller, Introduction) or not caller.viewer:
             raise PermissionDenied("show an introduction that names who sends the message")
+        card = await self._cards.checked(request.content.card, "content.card")
         message = NewMessage(
             id=id_of(request.id, "id"),
             conversation=id_of(request.conversation, "conversation"),
             sender=caller.viewer,
-            content=content_of(request.content),
+            content=content_of(request.content, card=card),
+            replaces=optional_id(request.replaces, "replaces"),
+            revision=request.revision or 1,
         )
         members = members_of(request.members, caller.viewer)
         if caller.account not in members:
@@ -149,7 +161,7 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
                 arrived.clear()
                 page, more = self._messages(resident, after=after, most=MAX_MESSAGES)
                 for message in page:
-                    yield pb.SubscribeResponse(message=message_to_proto(message))
+                    yield pb.SubscribeResponse(message=message)
                     after = message.position
                 if more:
                     continue
@@ -181,7 +193,17 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
         found, more = self._messages(
             resident, after=request.after, most=size, conversation=conversation
         )
-        return pb.ListMessagesResponse(messages=[message_to_proto(one) for one in found], more=more)
+        return pb.ListMessagesResponse(messages=found, more=more)
+
+    async def GetMessage(
+        self, request: pb.GetMessageRequest, context: _Context
+    ) -> pb.GetMessageResponse:
+        resident = self._resident(context)
+        wanted = id_of(request.id, "id")
+        found = self._accounts.read(resident, lambda db, owner: kept.shown(db, owner, wanted))
+        if found is None:
+            raise NotFound("the account has no such message")
+        return pb.GetMessageResponse(message=message_to_proto(found))
 
     async def MarkSeen(self, request: pb.MarkSeenRequest, context: _Context) -> pb.MarkSeenResponse:
         resident = self._resident(context)
@@ -208,10 +230,14 @@ class ConversationService(pb_grpc.ConversationServiceServicer):
 
     def _messages(
         self, resident: Resident, *, after: int, most: int, conversation: bytes | None = None
-    ) -> tuple[list[KeptMessage], bool]:
-        return self._accounts.read(
-            resident,
-            lambda db, owner: kept.messages(
+    ) -> tuple[list[pb.Message], bool]:
+        """A page as it is answered, and whether there is more behind it."""
+
+        def page(db: sqlite3.Connection, owner: int) -> tuple[list[pb.Message], bool]:
+            found, more = kept.messages(
                 db, owner, after=after, most=most, conversation=conversation
-            ),
-        )
+            )
+            old = superseded(db, owner, found)
+            return [message_to_proto(one, superseded=one.id in old) for one in found], more
+
+        return self._accounts.read(resident, page)

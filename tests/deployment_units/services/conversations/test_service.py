@@ -284,6 +284,17 @@ def faulty():
     yield case("SendMessage", request(1, "x"), "no members of a new one", NotFound)
     yield case("ListMessages", pb.ListMessagesRequest(conversation=TALK, page_size=101), "a page")
     yield case("ListMessages", pb.ListMessagesRequest(), "no conversation to list")
+    yield case("GetMessage", pb.GetMessageRequest(), "no message to get")
+    for name in ("in_reply_to", "answers"):
+        odd = request(1, "x", "ben")
+        odd.content.MergeFrom(pb.Content(**{name: b"short"}))
+        yield case("SendMessage", odd, f"a short {name}")
+    odd = request(1, "x", "ben")
+    odd.replaces = b"short"
+    yield case("SendMessage", odd, "a short replaces")
+    odd = request(1, "x", "ben")
+    odd.replaces = id_of(7)
+    yield case("SendMessage", odd, "what is not there to replace", NotFound)
     yield case("ListConversations", pb.ListConversationsRequest(page_size=1_001), "a long list")
     yield case("MarkSeen", pb.MarkSeenRequest(conversation=TALK), "no device")
     yield case("RemoveConversation", pb.RemoveConversationRequest(), "nothing to remove")

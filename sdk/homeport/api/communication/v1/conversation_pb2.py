@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from homeport.api.access.v1 import access_pb2 as homeport_dot_api_dot_access_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n0homeport/api/communication/v1/conversation.proto\x12\x1dhomeport.api.communication.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#homeport/api/access/v1/access.proto\"\x17\n\x07\x43ontent\x12\x0c\n\x04text\x18\x01 \x01(\t\"\xb5\x01\n\x07Message\x12\n\n\x02id\x18\x01 \x01(\x0c\x12\x14\n\x0c\x63onversation\x18\x02 \x01(\x0c\x12\x10\n\x08position\x18\x03 \x01(\x04\x12\x0e\n\x06sender\x18\x04 \x01(\t\x12\x37\n\x07\x63ontent\x18\x05 \x01(\x0b\x32&.homeport.api.communication.v1.Content\x12-\n\tkeep_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x80\x01\n\x12SendMessageRequest\x12\x14\n\x0c\x63onversation\x18\x01 \x01(\x0c\x12\n\n\x02id\x18\x02 \x01(\x0c\x12\x0f\n\x07members\x18\x03 \x03(\t\x12\x37\n\x07\x63ontent\x18\x04 \x01(\x0b\x32&.homeport.api.communication.v1.Content\"s\n\x13SendMessageResponse\x12\x37\n\x07message\x18\x01 \x01(\x0b\x32&.homeport.api.communication.v1.Message\x12\x10\n\x08kept_for\x18\x02 \x03(\t\x12\x11\n\telsewhere\x18\x03 \x03(\t\"|\n\x0e\x44\x65liverRequest\x12\x14\n\x0c\x63onversation\x18\x01 \x01(\x0c\x12\n\n\x02id\x18\x02 \x01(\x0c\x12\x0f\n\x07members\x18\x03 \x03(\t\x12\x37\n\x07\x63ontent\x18\x04 \x01(\x0b\x32&.homeport.api.communication.v1.Content\"\x11\n\x0f\x44\x65liverResponse\"!\n\x10SubscribeRequest\x12\r\n\x05\x61\x66ter\x18\x01 \x01(\x04\"L\n\x11SubscribeResponse\x12\x37\n\x07message\x18\x01 \x01(\x0b\x32&.homeport.api.communication.v1.Message\"=\n\x18ListConversationsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\x04\"m\n\x19ListConversationsResponse\x12\x42\n\rconversations\x18\x01 \x03(\x0b\x32+.homeport.api.communication.v1.Conversation\x12\x0c\n\x04more\x18\x02 \x01(\x08\"l\n\x0c\x43onversation\x12\n\n\x02id\x18\x01 \x01(\x0c\x12\x0f\n\x07members\x18\x02 \x03(\t\x12\x0c\n\x04last\x18\x03 \x01(\x04\x12\x31\n\x04seen\x18\x04 \x03(\x0b\x32#.homeport.api.communication.v1.Seen\"(\n\x04Seen\x12\x0e\n\x06\x64\x65vice\x18\x01 \x01(\t\x12\x10\n\x08position\x18\x02 \x01(\x04\"M\n\x13ListMessagesRequest\x12\x14\n\x0c\x63onversation\x18\x01 \x01(\x0c\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\x04\"^\n\x14ListMessagesResponse\x12\x38\n\x08messages\x18\x01 \x03(\x0b\x32&.homeport.api.communication.v1.Message\x12\x0c\n\x04more\x18\x02 \x01(\x08\"I\n\x0fMarkSeenRequest\x12\x14\n\x0c\x63onversation\x18\x01 \x01(\x0c\x12\x0e\n\x06\x64\x65vice\x18\x02 \x01(\t\x12\x10\n\x08position\x18\x03 \x01(\x04\"$\n\x10MarkSeenResponse\x12\x10\n\x08position\x18\x01 \x01(\x04\"1\n\x19RemoveConversationRequest\x12\x14\n\x0c\x63onversation\x18\x01 \x01(\x0c\"*\n\x1aRemoveConversationResponse\x12\x0c\n\x04more\x18\x01 \x01(\x08\x32\xb3\x07\n\x13\x43onversationService\x12\x81\x01\n\x0bSendMessage\x12\x31.homeport.api.communication.v1.SendMessageRequest\x1a\x32.homeport.api.communication.v1.SendMessageResponse\"\x0b\xaa\xe8\"\x07\n\x01\x01(\x01P\x01\x12u\n\x07\x44\x65liver\x12-.homeport.api.communication.v1.DeliverRequest\x1a..homeport.api.communication.v1.DeliverResponse\"\x0b\xaa\xe8\"\x07\n\x01\x01(\x01P\x01\x12y\n\tSubscribe\x12/.homeport.api.communication.v1.SubscribeRequest\x1a\x30.homeport.api.communication.v1.SubscribeResponse\"\x07\xaa\xe8\"\x03\n\x01\x01\x30\x01\x12\x8f\x01\n\x11ListConversations\x12\x37.homeport.api.communication.v1.ListConversationsRequest\x1a\x38.homeport.api.communication.v1.ListConversationsResponse\"\x07\xaa\xe8\"\x03\n\x01\x01\x12\x80\x01\n\x0cListMessages\x12\x32.homeport.api.communication.v1.ListMessagesRequest\x1a\x33.homeport.api.communication.v1.ListMessagesResponse\"\x07\xaa\xe8\"\x03\n\x01\x01\x12x\n\x08MarkSeen\x12..homeport.api.communication.v1.MarkSeenRequest\x1a/.homeport.api.communication.v1.MarkSeenResponse\"\x0b\xaa\xe8\"\x07\n\x01\x01(\x01P\x01\x12\x96\x01\n\x12RemoveConversation\x12\x38.homeport.api.communication.v1.RemoveConversationRequest\x1a\x39.homeport.api.communication.v1.RemoveConversationResponse\"\x0b\xaa\xe8\"\x07\n\x01\x01(\x01P\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n0homeport/api/communication/v1/conversation.proto\x12\x1dhomeport.api.communication.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#homeport/api/access/v1/access.proto\"K\n\x07\x43ontent\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0c\n\x04\x63\x61rd\x18\x03 \x01(\t\x12\x13\n\x0bin_reply_to\x18\x05 \x01(\x0c\x12\x0f\n\x07\x61nswers\x18\x06 \x01(\x0c\"\xed\x01\n\x07Message\x12\n\n\x02id\x18\x01 \x01(\x0c\x12\x14\n\x0c\x63onversation\x18\x02 \x01(\x0c\x12\x10\n\x08position\x18\x03 \x01(\x04\x12\x0e\n\x06sender\x18\x04 \x01(\t\x12\x37\n\x07\x63ontent\x18\x05 \x01(\x0b\x32&.homeport.api.communication.v1.Content\x12-\n\tkeep_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08replaces\x18\x07 \x01(\x0c\x12\x10\n\x08revision\x18\x08 \x01(\r\x12\x12\n\nsuperseded\x18\t \x01(\x08\"\x92\x01\n\x12SendMessageRequest\x12\x14\n\x0c\x63onversation\x18\x01 \x01(\x0c\x12\n\n\x02id\x18\x02 \x01(\x0c\x12\x0f\n\x07members\x18\x03 \x03(\t\x12\x37\n\x07\x63ontent\x18\x04 \x01(\x0b\x32&.homeport.api.communication.v1.Content\x12\x10\n\x08replaces\x18\x06 \x01(\x0c\"s\n\x13SendMessageResponse\x12\x37\n\x07message\x18\x01 \x01(\x0b\x32&.homeport.api.communication.v1.Message\x12\x10\n\x08kept_for\x18\x02 \x03(\t\x12\x11\n\telsewhere\x18\x03 \x03(\t\"\xa0\x01\n\x0e\x44\x65liverRequest\x12\x14\n\x0c\x63onversation\x18\x01 \x01(\x0c\x12\n\n\x02id\x18\x02 \x01(\x0c\x12\x0f\n\x07members\x18\x03 \x03(\t\x12\x37\n\x07\x63ontent\x18\x04 \x01(\x0b\x32&.homeport.api.communication.v1.Content\x12\x10\n\x08replaces\x18\x06 \x01(\x0c\x12\x10\n\x08revision\x18\x07 \x01(\r\"\x11\n\x0f\x44\x65liverResponse\"!\n\x10SubscribeRequest\x12\r\n\x05\x61\x66ter\x18\x01 \x01(\x04\"L\n\x11SubscribeResponse\x12\x37\n\x07message\x18\x01 \x01(\x0b\x32&.homeport.api.communication.v1.Message\"=\n\x18ListConversationsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\x04\"m\n\x19ListConversationsResponse\x12\x42\n\rconversations\x18\x01 \x03(\x0b\x32+.homeport.api.communication.v1.Conversation\x12\x0c\n\x04more\x18\x02 \x01(\x08\"l\n\x0c\x43onversation\x12\n\n\x02id\x18\x01 \x01(\x0c\x12\x0f\n\x07members\x18\x02 \x03(\t\x12\x0c\n\x04last\x18\x03 \x01(\x04\x12\x31\n\x04seen\x18\x04 \x03(\x0b\x32#.homeport.api.communication.v1.Seen\"(\n\x04Seen\x12\x0e\n\x06\x64\x65vice\x18\x01 \x01(\t\x12\x10\n\x08position\x18\x02 \x01(\x04\"M\n\x13ListMessagesRequest\x12\x14\n\x0c\x63onversation\x18\x01 \x01(\x0c\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\x04\"^\n\x14ListMessagesResponse\x12\x38\n\x08messages\x18\x01 \x03(\x0b\x32&.homeport.api.communication.v1.Message\x12\x0c\n\x04more\x18\x02 \x01(\x08\"I\n\x0fMarkSeenRequest\x12\x14\n\x0c\x63onversation\x18\x01 \x01(\x0c\x12\x0e\n\x06\x64\x65vice\x18\x02 \x01(\t\x12\x10\n\x08position\x18\x03 \x01(\x04\"$\n\x10MarkSeenResponse\x12\x10\n\x08position\x18\x01 \x01(\x04\"\x1f\n\x11GetMessageRequest\x12\n\n\x02id\x18\x01 \x01(\x0c\"M\n\x12GetMessageResponse\x12\x37\n\x07message\x18\x01 \x01(\x0b\x32&.homeport.api.communication.v1.Message\"1\n\x19RemoveConversationRequest\x12\x14\n\x0c\x63onversation\x18\x01 \x01(\x0c\"*\n\x1aRemoveConversationResponse\x12\x0c\n\x04more\x18\x01 \x01(\x08\x32\xaf\x08\n\x13\x43onversationService\x12\x81\x01\n\x0bSendMessage\x12\x31.homeport.api.communication.v1.SendMessageRequest\x1a\x32.homeport.api.communication.v1.SendMessageResponse\"\x0b\xaa\xe8\"\x07\n\x01\x01(\x01P\x01\x12u\n\x07\x44\x65liver\x12-.homeport.api.communication.v1.DeliverRequest\x1a..homeport.api.communication.v1.DeliverResponse\"\x0b\xaa\xe8\"\x07\n\x01\x01(\x01P\x01\x12y\n\tSubscribe\x12/.homeport.api.communication.v1.SubscribeRequest\x1a\x30.homeport.api.communication.v1.SubscribeResponse\"\x07\xaa\xe8\"\x03\n\x01\x01\x30\x01\x12\x8f\x01\n\x11ListConversations\x12\x37.homeport.api.communication.v1.ListConversationsRequest\x1a\x38.homeport.api.communication.v1.ListConversationsResponse\"\x07\xaa\xe8\"\x03\n\x01\x01\x12\x80\x01\n\x0cListMessages\x12\x32.homeport.api.communication.v1.ListMessagesRequest\x1a\x33.homeport.api.communication.v1.ListMessagesResponse\"\x07\xaa\xe8\"\x03\n\x01\x01\x12x\n\x08MarkSeen\x12..homeport.api.communication.v1.MarkSeenRequest\x1a/.homeport.api.communication.v1.MarkSeenResponse\"\x0b\xaa\xe8\"\x07\n\x01\x01(\x01P\x01\x12z\n\nGetMessage\x12\x30.homeport.api.communication.v1.GetMessageRequest\x1a\x31.homeport.api.communication.v1.GetMessageResponse\"\x07\xaa\xe8\"\x03\n\x01\x01\x12\x96\x01\n\x12RemoveConversation\x12\x38.homeport.api.communication.v1.RemoveConversationRequest\x1a\x39.homeport.api.communication.v1.RemoveConversationResponse\"\x0b\xaa\xe8\"\x07\n\x01\x01(\x01P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,44 +45,50 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONVERSATIONSERVICE'].methods_by_name['ListMessages']._serialized_options = b'\252\350\"\003\n\001\001'
   _globals['_CONVERSATIONSERVICE'].methods_by_name['MarkSeen']._loaded_options = None
   _globals['_CONVERSATIONSERVICE'].methods_by_name['MarkSeen']._serialized_options = b'\252\350\"\007\n\001\001(\001P\001'
+  _globals['_CONVERSATIONSERVICE'].methods_by_name['GetMessage']._loaded_options = None
+  _globals['_CONVERSATIONSERVICE'].methods_by_name['GetMessage']._serialized_options = b'\252\350\"\003\n\001\001'
   _globals['_CONVERSATIONSERVICE'].methods_by_name['RemoveConversation']._loaded_options = None
   _globals['_CONVERSATIONSERVICE'].methods_by_name['RemoveConversation']._serialized_options = b'\252\350\"\007\n\001\001(\001P\001'
   _globals['_CONTENT']._serialized_start=153
-  _globals['_CONTENT']._serialized_end=176
-  _globals['_MESSAGE']._serialized_start=179
-  _globals['_MESSAGE']._serialized_end=360
-  _globals['_SENDMESSAGEREQUEST']._serialized_start=363
-  _globals['_SENDMESSAGEREQUEST']._serialized_end=491
-  _globals['_SENDMESSAGERESPONSE']._serialized_start=493
-  _globals['_SENDMESSAGERESPONSE']._serialized_end=608
-  _globals['_DELIVERREQUEST']._serialized_start=610
-  _globals['_DELIVERREQUEST']._serialized_end=734
-  _globals['_DELIVERRESPONSE']._serialized_start=736
-  _globals['_DELIVERRESPONSE']._serialized_end=753
-  _globals['_SUBSCRIBEREQUEST']._serialized_start=755
-  _globals['_SUBSCRIBEREQUEST']._serialized_end=788
-  _globals['_SUBSCRIBERESPONSE']._serialized_start=790
-  _globals['_SUBSCRIBERESPONSE']._serialized_end=866
-  _globals['_LISTCONVERSATIONSREQUEST']._serialized_start=868
-  _globals['_LISTCONVERSATIONSREQUEST']._serialized_end=929
-  _globals['_LISTCONVERSATIONSRESPONSE']._serialized_start=931
-  _globals['_LISTCONVERSATIONSRESPONSE']._serialized_end=1040
-  _globals['_CONVERSATION']._serialized_start=1042
-  _globals['_CONVERSATION']._serialized_end=1150
-  _globals['_SEEN']._serialized_start=1152
-  _globals['_SEEN']._serialized_end=1192
-  _globals['_LISTMESSAGESREQUEST']._serialized_start=1194
-  _globals['_LISTMESSAGESREQUEST']._serialized_end=1271
-  _globals['_LISTMESSAGESRESPONSE']._serialized_start=1273
-  _globals['_LISTMESSAGESRESPONSE']._serialized_end=1367
-  _globals['_MARKSEENREQUEST']._serialized_start=1369
-  _globals['_MARKSEENREQUEST']._serialized_end=1442
-  _globals['_MARKSEENRESPONSE']._serialized_start=1444
-  _globals['_MARKSEENRESPONSE']._serialized_end=1480
-  _globals['_REMOVECONVERSATIONREQUEST']._serialized_start=1482
-  _globals['_REMOVECONVERSATIONREQUEST']._serialized_end=1531
-  _globals['_REMOVECONVERSATIONRESPONSE']._serialized_start=1533
-  _globals['_REMOVECONVERSATIONRESPONSE']._serialized_end=1575
-  _globals['_CONVERSATIONSERVICE']._serialized_start=1578
-  _globals['_CONVERSATIONSERVICE']._serialized_end=2525
+  _globals['_CONTENT']._serialized_end=228
+  _globals['_MESSAGE']._serialized_start=231
+  _globals['_MESSAGE']._serialized_end=468
+  _globals['_SENDMESSAGEREQUEST']._serialized_start=471
+  _globals['_SENDMESSAGEREQUEST']._serialized_end=617
+  _globals['_SENDMESSAGERESPONSE']._serialized_start=619
+  _globals['_SENDMESSAGERESPONSE']._serialized_end=734
+  _globals['_DELIVERREQUEST']._serialized_start=737
+  _globals['_DELIVERREQUEST']._serialized_end=897
+  _globals['_DELIVERRESPONSE']._serialized_start=899
+  _globals['_DELIVERRESPONSE']._serialized_end=916
+  _globals['_SUBSCRIBEREQUEST']._serialized_start=918
+  _globals['_SUBSCRIBEREQUEST']._serialized_end=951
+  _globals['_SUBSCRIBERESPONSE']._serialized_start=953
+  _globals['_SUBSCRIBERESPONSE']._serialized_end=1029
+  _globals['_LISTCONVERSATIONSREQUEST']._serialized_start=1031
+  _globals['_LISTCONVERSATIONSREQUEST']._serialized_end=1092
+  _globals['_LISTCONVERSATIONSRESPONSE']._serialized_start=1094
+  _globals['_LISTCONVERSATIONSRESPONSE']._serialized_end=1203
+  _globals['_CONVERSATION']._serialized_start=1205
+  _globals['_CONVERSATION']._serialized_end=1313
+  _globals['_SEEN']._serialized_start=1315
+  _globals['_SEEN']._serialized_end=1355
+  _globals['_LISTMESSAGESREQUEST']._serialized_start=1357
+  _globals['_LISTMESSAGESREQUEST']._serialized_end=1434
+  _globals['_LISTMESSAGESRESPONSE']._serialized_start=1436
+  _globals['_LISTMESSAGESRESPONSE']._serialized_end=1530
+  _globals['_MARKSEENREQUEST']._serialized_start=1532
+  _globals['_MARKSEENREQUEST']._serialized_end=1605
+  _globals['_MARKSEENRESPONSE']._serialized_start=1607
+  _globals['_MARKSEENRESPONSE']._serialized_end=1643
+  _globals['_GETMESSAGEREQUEST']._serialized_start=1645
+  _globals['_GETMESSAGEREQUEST']._serialized_end=1676
+  _globals['_GETMESSAGERESPONSE']._serialized_start=1678
+  _globals['_GETMESSAGERESPONSE']._serialized_end=1755
+  _globals['_REMOVECONVERSATIONREQUEST']._serialized_start=1757
+  _globals['_REMOVECONVERSATIONREQUEST']._serialized_end=1806
+  _globals['_REMOVECONVERSATIONRESPONSE']._serialized_start=1808
+  _globals['_REMOVECONVERSATIONRESPONSE']._serialized_end=1850
+  _globals['_CONVERSATIONSERVICE']._serialized_start=1853
+  _globals['_CONVERSATIONSERVICE']._serialized_end=2924
 # @@protoc_insertion_point(module_scope)

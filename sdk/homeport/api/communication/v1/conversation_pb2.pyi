@@ -30,16 +30,30 @@ class Content(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     TEXT_FIELD_NUMBER: _builtins.int
+    CARD_FIELD_NUMBER: _builtins.int
+    IN_REPLY_TO_FIELD_NUMBER: _builtins.int
+    ANSWERS_FIELD_NUMBER: _builtins.int
     text: _builtins.str
-    """at most 64 KiB of UTF-8"""
+    """at most 64 KiB of UTF-8; stands for the card where that cannot be shown"""
+    card: _builtins.str
+    """An Adaptive Card as JSON, at most 16 KiB; empty: none. What is kept and sent on is the card as
+    its check left it. Applications send cards; SendMessage takes none.
+    """
+    in_reply_to: _builtins.bytes
+    """the message that this one answers; empty: none"""
+    answers: _builtins.bytes
+    """the press of a card that this one answers; empty: none"""
     def __init__(
         self,
         *,
         text: _builtins.str = ...,
+        card: _builtins.str = ...,
+        in_reply_to: _builtins.bytes = ...,
+        answers: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "card", b"card", "in_reply_to", b"in_reply_to", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -57,6 +71,9 @@ class Message(_message.Message):
     SENDER_FIELD_NUMBER: _builtins.int
     CONTENT_FIELD_NUMBER: _builtins.int
     KEEP_TIME_FIELD_NUMBER: _builtins.int
+    REPLACES_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    SUPERSEDED_FIELD_NUMBER: _builtins.int
     id: _builtins.bytes
     """16 bytes, of the sender's choice: a ULID or UUID"""
     conversation: _builtins.bytes
@@ -65,6 +82,12 @@ class Message(_message.Message):
     """in the account, over all its conversations; they grow, with gaps"""
     sender: _builtins.str
     """an account of the same tenant"""
+    replaces: _builtins.bytes
+    """the message of the same sender that this is a new revision of; empty: none"""
+    revision: _builtins.int
+    """from 1: of the message that it replaces"""
+    superseded: _builtins.bool
+    """the account has a later revision"""
     @_builtins.property
     def content(self) -> Global___Content: ...
     @_builtins.property
@@ -80,10 +103,13 @@ class Message(_message.Message):
         sender: _builtins.str = ...,
         content: Global___Content | None = ...,
         keep_time: _timestamp_pb2.Timestamp | None = ...,
+        replaces: _builtins.bytes = ...,
+        revision: _builtins.int = ...,
+        superseded: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "keep_time", b"keep_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "conversation", b"conversation", "id", b"id", "keep_time", b"keep_time", "position", b"position", "sender", b"sender"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "conversation", b"conversation", "id", b"id", "keep_time", b"keep_time", "position", b"position", "replaces", b"replaces", "revision", b"revision", "sender", b"sender", "superseded", b"superseded"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -97,8 +123,13 @@ class SendMessageRequest(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     MEMBERS_FIELD_NUMBER: _builtins.int
     CONTENT_FIELD_NUMBER: _builtins.int
+    REPLACES_FIELD_NUMBER: _builtins.int
     conversation: _builtins.bytes
     id: _builtins.bytes
+    replaces: _builtins.bytes
+    """A message of the sender's in this conversation, and no revision itself: this is its next
+    revision, and takes its place before everybody. Empty: a new message.
+    """
     @_builtins.property
     def members(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Of a new conversation, without the sender; at most 64. Of one that is there: the same, or none."""
@@ -112,10 +143,11 @@ class SendMessageRequest(_message.Message):
         id: _builtins.bytes = ...,
         members: _abc.Iterable[_builtins.str] | None = ...,
         content: Global___Content | None = ...,
+        replaces: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "conversation", b"conversation", "id", b"id", "members", b"members"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "conversation", b"conversation", "id", b"id", "members", b"members", "replaces", b"replaces"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -163,8 +195,14 @@ class DeliverRequest(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     MEMBERS_FIELD_NUMBER: _builtins.int
     CONTENT_FIELD_NUMBER: _builtins.int
+    REPLACES_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
     conversation: _builtins.bytes
     id: _builtins.bytes
+    replaces: _builtins.bytes
+    """as in Message"""
+    revision: _builtins.int
+    """as in Message; 0: the first"""
     @_builtins.property
     def members(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """all of them, without the sender"""
@@ -178,10 +216,12 @@ class DeliverRequest(_message.Message):
         id: _builtins.bytes = ...,
         members: _abc.Iterable[_builtins.str] | None = ...,
         content: Global___Content | None = ...,
+        replaces: _builtins.bytes = ...,
+        revision: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "conversation", b"conversation", "id", b"id", "members", b"members"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "conversation", b"conversation", "id", b"id", "members", b"members", "replaces", b"replaces", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -441,6 +481,48 @@ class MarkSeenResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___MarkSeenResponse: _TypeAlias = MarkSeenResponse  # noqa: Y015
+
+@_typing.final
+class GetMessageRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.bytes
+    """of a message, or of a revision of it"""
+    def __init__(
+        self,
+        *,
+        id: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetMessageRequest: _TypeAlias = GetMessageRequest  # noqa: Y015
+
+@_typing.final
+class GetMessageResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def message(self) -> Global___Message:
+        """of the revision that is shown now; its own id, position and `replaces`"""
+
+    def __init__(
+        self,
+        *,
+        message: Global___Message | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetMessageResponse: _TypeAlias = GetMessageResponse  # noqa: Y015
 
 @_typing.final
 class RemoveConversationRequest(_message.Message):

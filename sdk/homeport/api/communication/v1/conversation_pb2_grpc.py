@@ -64,6 +64,11 @@ class ConversationServiceStub:
                 request_serializer=homeport_dot_api_dot_communication_dot_v1_dot_conversation__pb2.MarkSeenRequest.SerializeToString,
                 response_deserializer=homeport_dot_api_dot_communication_dot_v1_dot_conversation__pb2.MarkSeenResponse.FromString,
                 _registered_method=True)
+        self.GetMessage = channel.unary_unary(
+                '/homeport.api.communication.v1.ConversationService/GetMessage',
+                request_serializer=homeport_dot_api_dot_communication_dot_v1_dot_conversation__pb2.GetMessageRequest.SerializeToString,
+                response_deserializer=homeport_dot_api_dot_communication_dot_v1_dot_conversation__pb2.GetMessageResponse.FromString,
+                _registered_method=True)
         self.RemoveConversation = channel.unary_unary(
                 '/homeport.api.communication.v1.ConversationService/RemoveConversation',
                 request_serializer=homeport_dot_api_dot_communication_dot_v1_dot_conversation__pb2.RemoveConversationRequest.SerializeToString,
@@ -78,7 +83,7 @@ class ConversationServiceServicer:
         """Keeps a message in the account's own copy, and in those of members that this unit keeps as well,
         all in one transaction; the others' units are for the caller to deliver to. A new conversation
         begins with its first message. Idempotent by the id of the message. Caller: a client. Errors:
-        INVALID_ARGUMENT; NOT_FOUND no such conversation, and no members; ALREADY_EXISTS another message
+        INVALID_ARGUMENT; NOT_FOUND no such conversation, and no members, or no such message to replace; ALREADY_EXISTS another message
         has the id, or the conversation has other members; FAILED_PRECONDITION with the reason
         ACCOUNT_FULL.
         """
@@ -130,6 +135,14 @@ class ConversationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetMessage(self, request, context):
+        """One message of the account, with what is shown of it now: the newest revision where it was
+        replaced. Reads only. Caller: a client. Errors: INVALID_ARGUMENT; NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RemoveConversation(self, request, context):
         """Removes a conversation from the account, with some of its messages at a time: to be repeated
         while it answers that some are left. Others keep their copies. Idempotent. Caller: a client.
@@ -171,6 +184,11 @@ def add_ConversationServiceServicer_to_server(servicer, server):
                     servicer.MarkSeen,
                     request_deserializer=homeport_dot_api_dot_communication_dot_v1_dot_conversation__pb2.MarkSeenRequest.FromString,
                     response_serializer=homeport_dot_api_dot_communication_dot_v1_dot_conversation__pb2.MarkSeenResponse.SerializeToString,
+            ),
+            'GetMessage': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetMessage,
+                    request_deserializer=homeport_dot_api_dot_communication_dot_v1_dot_conversation__pb2.GetMessageRequest.FromString,
+                    response_serializer=homeport_dot_api_dot_communication_dot_v1_dot_conversation__pb2.GetMessageResponse.SerializeToString,
             ),
             'RemoveConversation': grpc.unary_unary_rpc_method_handler(
                     servicer.RemoveConversation,
@@ -340,6 +358,33 @@ class ConversationService:
             '/homeport.api.communication.v1.ConversationService/MarkSeen',
             homeport_dot_api_dot_communication_dot_v1_dot_conversation__pb2.MarkSeenRequest.SerializeToString,
             homeport_dot_api_dot_communication_dot_v1_dot_conversation__pb2.MarkSeenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetMessage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeport.api.communication.v1.ConversationService/GetMessage',
+            homeport_dot_api_dot_communication_dot_v1_dot_conversation__pb2.GetMessageRequest.SerializeToString,
+            homeport_dot_api_dot_communication_dot_v1_dot_conversation__pb2.GetMessageResponse.FromString,
             options,
             channel_credentials,
             insecure,
