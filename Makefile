@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE :=
 READY := $(VENV)/.ready
 OURS := sdk console control_plane data-sharing/data_sharing deployment_units provisioner
 
-.PHONY: help setup demo demo-decisions test test-slow attacks test-etcd-versions test-ghz chart-test image image-lock image-test faults fuzz check proto bench clean
+.PHONY: help setup demo demo-decisions demo-directory test test-slow attacks test-etcd-versions test-ghz chart-test image image-lock image-test faults fuzz check proto bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 20
@@ -30,6 +30,9 @@ demo: $(READY)  ## provision 20,000 real addresses on a local stack and draw whe
 
 demo-decisions: $(READY)  ## a morning in which feeds change plans and sandboxed applications follow
 	@$(BIN)/python -m console.demo.decisions
+
+demo-directory: $(READY)  ## people who find and reach each other by name, over two units; fails where it is not so
+	@$(BIN)/python -m console.demo.directory
 
 # Files in the order of their names, not of their numbers of tests: real servers, a minute for a few
 # tests, would come last, and one worker wait for the other.

@@ -31,6 +31,7 @@ from console.local.stack_plan import (
     Program,
     StackOptions,
     StackPlan,
+    agent_name,
     password_file,
     restart_delay_s,
     settled_arguments,
@@ -104,8 +105,16 @@ class LocalStack:
     @property
     def units(self) -> dict[str, str]:
         """host:port of each unit's agent, by unit id."""
-        units = self.facts[AGENT].get("units")
-        return {unit: str(at) for unit, at in units.items()} if isinstance(units, dict) else {}
+        return self.addresses("units")
+
+    def addresses(self, kind: str) -> dict[str, str]:
+        """What agents report under this key, such as `units`, by unit id."""
+        found: dict[str, str] = {}
+        for name, facts in self.facts.items():
+            here = facts.get(kind) if name.startswith(AGENT) else None
+            if isinstance(here, dict):
+                found |= {unit: str(at) for unit, at in here.items()}
+        return found
 
     @property
     def pids(self) -> dict[str, int]:
@@ -185,6 +194,13 @@ class LocalStack:
         for program in reversed(self.plan.programs):
             self._children[program.name].kill()
 
+    def kill_program(self, name: str) -> None:
+        """SIGKILL to one program; returns when it is gone. `tend` starts it again."""
+        self._children[name].kill()
+        self._children[name].stop()
+        if name != SERVER:  # which keeps its ports
+            del self.facts[name]
+
     def _start(self, program: Program) -> None:
         self._children[program.name].start(self._arguments(program))
 
@@ -263,14 +279,18 @@ def secured(options: StackOptions, *, mutual: bool = False) -> StackOptions:
     return replace(options, security=security)
 
 
-def make_stack_security(security: StackSecurity, units: Sequence[str]) -> None:
-    """A CA, certificates and tokens; units: the ids of those in the fleet file. To be called by
-    whoever holds the data directory. Raises StackFailed."""
+def make_stack_security(
+    security: StackSecurity, units: Sequence[str], *, apart: Sequence[str] = ()
+) -> None:
+    """A CA, certificates and tokens; units: the ids of those in the fleet file, apart: of those
+    with an agent process of their own. To be called by whoever holds the data directory. Raises
+    StackFailed."""
+    agents = {agent_name(unit): [unit] for unit in apart} or {AGENT: list(units)}
     try:
         make_security(
             security,
-            programs=(SERVER, AGENT),
-            holders=[agent_holder(AGENT, units)],
+            programs=(SERVER, *agents),
+            holders=[agent_holder(name, of) for name, of in agents.items()],
             now=datetime.now(UTC),
             random=partial(secrets.token_bytes, TOKEN_BYTES),
         )

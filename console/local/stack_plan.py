@@ -34,9 +34,27 @@ RESTART_WINDOW_S = 60.0
 RESTART = Backoff(first_s=0.2)
 
 
+def agent_name(unit: str) -> str:
+    """The program of a unit that has one of its own."""
+    return f"{AGENT}-{unit}"
+
+
+def fleet_file(data_dir: Path, unit: str) -> Path:
+    """Its part of the fleet file."""
+    return data_dir / "run" / f"fleet-{unit}.yaml"
+
+
 def password_file(data_dir: Path) -> Path:
     """Holds the password of the etcd that is started here."""
     return data_dir / "etcd-password"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailRelay:
+    """Who takes mail that goes out, host:port, and the domain that it comes from."""
+
+    address: str
+    domain: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +73,10 @@ class StackOptions:
     workers: int = 1
     transport: str = "auto"
     accounts: bool = False  # units keep accounts
+    # Units with an agent process of their own, each with its part of the fleet file; empty: one
+    # process for all.
+    apart: tuple[str, ...] = ()
+    mail: MailRelay | None = None  # None: no mail goes out
     security: StackSecurity | None = None  # None: plain, and everybody may do all
 
 
@@ -150,28 +172,14 @@ def plan_stack(options: StackOptions) -> StackPlan:
                 f"--workers={options.workers}",
                 *geo,
                 *kept,
+                *_code_mail(options.mail),
                 *_server_security(options.security),
             ),
             ready_within_s=60.0,
             stop_within_s=25.0,  # its own drain is 10 s
         )
     )
-    programs.append(
-        _program(
-            options,
-            AGENT,
-            "deployment_units.agent",
-            (
-                f"--units={options.units}",
-                ReportedValue(SERVER, "grpc", prefix="--server="),
-                f"--listen={LOOPBACK}:0",
-                *_unit_state(options),
-                *_agent_security(options.security),
-            ),
-            ready_within_s=60.0,
-            stop_within_s=10.0,
-        )
-    )
+    programs += _agents(options)
     wanted = {
         "--port": options.port,
         "--metrics-port": options.metrics_port,
@@ -182,6 +190,37 @@ def plan_stack(options: StackOptions) -> StackPlan:
     return StackPlan(
         programs=tuple(programs), ports={flag: port for flag, port in wanted.items() if port}
     )
+
+
+def _agents(options: StackOptions) -> list[Program]:
+    files = {AGENT: options.units}
+    if options.apart:
+        files = {agent_name(unit): fleet_file(options.data_dir, unit) for unit in options.apart}
+    return [
+        _program(
+            options,
+            name,
+            "deployment_units.agent",
+            (
+                f"--units={file}",
+                ReportedValue(SERVER, "grpc", prefix="--server="),
+                f"--listen={LOOPBACK}:0",
+                *_unit_state(options),
+                *_agent_security(name, options.security),
+            ),
+            ready_within_s=60.0,
+            stop_within_s=10.0,
+        )
+        for name, file in files.items()
+    ]
+
+
+def _code_mail(mail: MailRelay | None) -> tuple[str, ...]:
+    """By whom codes are sent to addresses."""
+    if mail is None:
+        return ()
+    sender = f"codes@{mail.domain}"
+    return (f"--directory-mail-relay={mail.address}", f"--directory-mail-from={sender}")
 
 
 def _unit_state(options: StackOptions) -> tuple[str, ...]:
@@ -198,11 +237,11 @@ def _server_security(security: StackSecurity | None) -> tuple[str, ...]:
     return (*security.serving(SERVER), tokens, *security.calling(SERVER, prefix="unit-"))
 
 
-def _agent_security(security: StackSecurity | None) -> tuple[str, ...]:
+def _agent_security(name: str, security: StackSecurity | None) -> tuple[str, ...]:
     if security is None:
         return ()
-    token = f"--config={security.settings(AGENT)}"
-    return (*security.serving(AGENT), *security.calling(AGENT), token)
+    token = f"--config={security.settings(name)}"
+    return (*security.serving(name), *security.calling(name), token)
 
 
 def _program(

@@ -18,6 +18,7 @@ from control_plane.printable import printable
 from control_plane.yaml_files import UnreadableYaml, parse, read_text
 
 SAMPLE = Path(__file__).with_name("sample.yaml")
+TWO_UNITS = Path(__file__).with_name("two_units.yaml")  # London and Stockholm
 
 
 class BadFleetFile(FaultyFile):

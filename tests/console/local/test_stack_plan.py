@@ -10,6 +10,7 @@ import pytest
 from console.local.stack_plan import (
     MOST_RESTARTS,
     RESTART_WINDOW_S,
+    MailRelay,
     StackOptions,
     plan_stack,
     restart_delay_s,
@@ -57,6 +58,24 @@ def test_facts_of_earlier_programs_reach_later_ones() -> None:
         "--state-dir=data/units",
         "--ready-file=data/run/agent.json",
     )
+
+
+def test_units_may_have_a_process_each() -> None:
+    """Each with its own part of the fleet file, its own token and certificate; all in one folder
+    of accounts, where each has a folder of its own."""
+    options = replace(OPTIONS, apart=("dublin", "tokyo"), accounts=True)
+    _, dublin, tokyo = plan_stack(options).programs
+    assert (dublin.name, tokyo.name) == ("agent-dublin", "agent-tokyo")
+    assert "--units=data/run/fleet-dublin.yaml" in dublin.arguments
+    assert "--units=data/run/fleet-tokyo.yaml" in tokyo.arguments
+    assert dublin.ready_file != tokyo.ready_file
+
+
+def test_codes_are_sent_through_the_relay_that_is_named() -> None:
+    mail = MailRelay(address="127.0.0.1:2525", domain="talk.example")
+    server, _ = plan_stack(replace(OPTIONS, mail=mail)).programs
+    assert "--directory-mail-relay=127.0.0.1:2525" in server.arguments
+    assert "--directory-mail-from=codes@talk.example" in server.arguments
 
 
 def test_only_fixed_ports_are_checked() -> None:
