@@ -1,6 +1,6 @@
 """How much mail one network may bring, before any of it is looked at. Pure; times are seconds.
 
-Networks are single addresses of IPv4 and /64 of IPv6. Those of relays that are trusted bring what
+Networks are single addresses of IPv4 and /64 of IPv6. Those of trusted relays bring what
 many others send, and have no limit of their own but that of all.
 """
 

@@ -147,7 +147,8 @@ class _Connection(SMTP):
         if not self._entered:
             return
         self._bytes += len(data)
-        if self._bytes > self._most_bytes and self.transport is not None:
+        if self._bytes > self._most_bytes:
+            assert isinstance(self.transport, asyncio.Transport)
             self.transport.abort()
             return
         super().data_received(data)

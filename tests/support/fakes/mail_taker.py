@@ -12,13 +12,15 @@ from deployment_units.services.mail_in.incoming import (
     SmtpReply,
 )
 
+KEPT = SmtpReply(250, "2.0.0", "kept")
+
 
 @dataclass
 class MailboxTaker:
     """there: who has a mailbox. says: to each mail. holds: set, it says nothing before."""
 
     there: tuple[str, ...] = ("anna@talk.example",)
-    says: SmtpReply = SmtpReply(250, "2.0.0", "kept")
+    says: SmtpReply = KEPT
     holds: asyncio.Event | None = None
     error: Exception | None = None
     asked: list[str] = field(default_factory=list)

@@ -22,7 +22,7 @@ MAIL = b"From: carla@mail.example\r\nSubject: Hi\r\n\r\nYes.\r\n..dots\r\n"
 ANNA = "anna@talk.example"
 
 
-class Line:
+class RawClient:
     """A client that says what it likes."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -64,15 +64,15 @@ async def serving(
 
 
 @asynccontextmanager
-async def line_to(port: int) -> AsyncIterator[Line]:
+async def line_to(port: int) -> AsyncIterator[RawClient]:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
-        yield Line(reader, writer)
+        yield RawClient(reader, writer)
     finally:
         writer.close()
 
 
-async def in_mail(line: Line, to: Sequence[str] = (ANNA,)) -> list[str]:
+async def in_mail(line: RawClient, to: Sequence[str] = (ANNA,)) -> list[str]:
     """A line as far as DATA; what was said to the recipients."""
     await line.answer()
     await line.say("EHLO mail.example")
@@ -107,6 +107,13 @@ async def test_the_null_sender_is_no_address() -> None:
         assert (await line.say("DATA")).startswith("354")
         assert (await line.say(MAIL + b".")).startswith("250")
     assert taker.mails[0][0].sender == ""
+
+
+async def flood(line: RawClient) -> None:
+    """10 MB without an end of line."""
+    for _ in range(2_000):
+        line.writer.write(b"x" * 5_000)
+        await line.writer.drain()
 
 
 async def test_who_is_not_there_is_refused_before_there_is_a_mail() -> None:
@@ -196,9 +203,7 @@ async def test_a_line_without_an_end_ends_the_connection() -> None:
         await in_mail(line)
         await line.say("DATA")
         with pytest.raises(ConnectionError):
-            for _ in range(2_000):
-                line.writer.write(b"x" * 5_000)
-                await line.writer.drain()
+            await flood(line)
         assert server.connections == 0
 
 
@@ -233,12 +238,16 @@ async def test_one_network_has_so_many_connections_and_others_still_come() -> No
 
 async def test_a_trusted_relay_has_no_limit_of_its_own() -> None:
     limits = SmtpLimits(of_network=1, connections=3, mails=Rate(per_s=0.001, burst=1))
-    async with serving(MailboxTaker(), limits=limits, trusted="127.0.0.0/8") as (_, port):
-        async with line_to(port) as one, line_to(port) as two, line_to(port) as three:
-            for line in (one, two, three):
-                assert (await in_mail(line))[0].startswith("250")
-            async with line_to(port) as four:
-                assert (await four.answer()).startswith("421")
+    async with (
+        serving(MailboxTaker(), limits=limits, trusted="127.0.0.0/8") as (_, port),
+        line_to(port) as one,
+        line_to(port) as two,
+        line_to(port) as three,
+    ):
+        for line in (one, two, three):
+            assert (await in_mail(line))[0].startswith("250")
+        async with line_to(port) as four:
+            assert (await four.answer()).startswith("421")
 
 
 async def test_mails_of_one_network_come_at_a_rate() -> None:
