@@ -25,7 +25,7 @@ async def refusal(call: Any) -> grpc.aio.AioRpcError:
     return caught.value
 
 
-@pytest.mark.parametrize("transport", ["native", "grpcio"])
+@pytest.mark.parametrize("transport", ["native", pytest.param("grpcio", marks=pytest.mark.slow)])
 async def test_a_unit_is_drained_while_its_clients_ask(own_etcd, tmp_path, transport):
     async with fleet_harness(
         own_etcd().url, tmp_path, f"--transport={transport}",

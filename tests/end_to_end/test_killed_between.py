@@ -97,7 +97,9 @@ async def home_of(homes: provisioning_pb2_grpc.ProvisioningServiceStub, client: 
 @pytest.mark.parametrize(
     ("label", "made", "phase"),
     [
-        pytest.param("audit.asked", False, "FAILED", id="before-the-change"),
+        pytest.param(
+            "audit.asked", False, "FAILED", id="before-the-change", marks=pytest.mark.slow
+        ),
         pytest.param("audit.committed", True, "DONE", id="its-transaction-was-made"),
         pytest.param("audit.changed", True, "DONE", id="after-it", marks=pytest.mark.slow),
         pytest.param("audit.ended", True, "DONE", id="before-the-answer", marks=pytest.mark.slow),
@@ -205,9 +207,11 @@ async def test_what_killed_data_sharing_was_asked_is_in_its_log_and_true(
     ("label", "clients", "with_clients"),
     [
         pytest.param("tenants.marked", 0, False, id="empty-and-marked"),
-        pytest.param("tenants.marked", 3, False, id="with-clients-and-marked"),
+        pytest.param(
+            "tenants.marked", 3, False, id="with-clients-and-marked", marks=pytest.mark.slow
+        ),
         pytest.param("tenants.released", 3, True, id="its-clients-released"),
-        pytest.param("tenants.emptied", 0, False, id="found-empty"),
+        pytest.param("tenants.emptied", 0, False, id="found-empty", marks=pytest.mark.slow),
     ],
 )
 async def test_a_removal_whose_server_is_killed_goes_on_or_is_undone(

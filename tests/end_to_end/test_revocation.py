@@ -131,7 +131,7 @@ async def give_a_home(address: str) -> None:
         )
 
 
-@pytest.mark.parametrize("transport", ["native", "grpcio"])
+@pytest.mark.parametrize("transport", ["native", pytest.param("grpcio", marks=pytest.mark.slow)])
 async def test_streams_of_a_provisioner(tmp_path, transport):
     path = tmp_path / "tokens.toml"
     write_tokens(path, *PROVISIONER_STREAMS, "operator")
@@ -142,7 +142,7 @@ async def test_streams_of_a_provisioner(tmp_path, transport):
         await check_streams(server.address, path, PROVISIONER_STREAMS)
 
 
-@pytest.mark.parametrize("transport", ["native", "grpcio"])
+@pytest.mark.parametrize("transport", [pytest.param("native", marks=pytest.mark.slow), "grpcio"])
 async def test_streams_of_data_sharing(tmp_path, transport):
     path = tmp_path / "tokens.toml"
     write_tokens(path, *SHARING_STREAMS, "operator")

@@ -71,7 +71,7 @@ async def homes(address: str, names: list[str]) -> dict[str, pb.ProvisionRespons
     return found
 
 
-@pytest.mark.parametrize("transport", ["native", "grpcio"])
+@pytest.mark.parametrize("transport", ["native", pytest.param("grpcio", marks=pytest.mark.slow)])
 async def test_a_server_serves_from_its_snapshot_and_joins_the_store(own_etcd, tmp_path, transport):
     cluster = own_etcd()
     file = tmp_path / "snapshot"

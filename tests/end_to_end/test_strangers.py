@@ -24,7 +24,7 @@ def open_files(pid: int) -> int:
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
-@pytest.mark.parametrize("transport", ["native", "grpcio"])
+@pytest.mark.parametrize("transport", ["native", pytest.param("grpcio", marks=pytest.mark.slow)])
 def test_a_flood_leaves_descriptors_in_reserve(tmp_path: Path, transport: str) -> None:
     store = f"embedded:{tmp_path}/store.db"
     more = (f"--transport={transport}", "--drain-s=0", "--max-connections-per-address=0")

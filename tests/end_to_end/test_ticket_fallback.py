@@ -52,7 +52,7 @@ async def placed(stub: pb_grpc.ProvisioningServiceStub, name: str) -> pb.Provisi
     ("transport", "outage"),
     [
         ("native", "frozen"),
-        ("grpcio", "killed"),
+        pytest.param("grpcio", "killed", marks=pytest.mark.slow),
         pytest.param("native", "killed", marks=pytest.mark.slow),
         pytest.param("grpcio", "frozen", marks=pytest.mark.slow),
     ],

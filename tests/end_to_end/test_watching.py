@@ -65,7 +65,7 @@ async def soon(watch: homeport.AsyncAssignmentWatch) -> AssignmentChange:
         return await anext(watch)
 
 
-@pytest.mark.parametrize("transport", ["native", "grpcio"])
+@pytest.mark.parametrize("transport", ["native", pytest.param("grpcio", marks=pytest.mark.slow)])
 async def test_a_client_is_followed_from_unit_to_unit(own_etcd, tmp_path: Path, transport) -> None:
     url = own_etcd().url
     async with AsyncExitStack() as stack:

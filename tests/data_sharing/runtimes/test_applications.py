@@ -75,8 +75,12 @@ def does(application: Installed, expected: tuple[str, str, dict[str, Any]]) -> N
     assert ask(application, "dance", "{}").status is InvocationStatus.FAILED
 
 
-def test_python_components_do_their_actions(runtime: WasmRuntime) -> None:
+@pytest.mark.slow
+def test_another_python_component_does_its_action(runtime: WasmRuntime) -> None:
     does(installed(runtime, "alarm"), RING)
+
+
+def test_a_python_component_does_its_action(runtime: WasmRuntime) -> None:
     heating = installed(runtime, "heating")
     assert [ask(heating, "heat", f'{{"minutes": {m}}}').value["warmer_by_c"] for m in (10, 20)] == [
         12.0,
@@ -152,6 +156,7 @@ PYTHON = {
 }
 
 
+@pytest.mark.slow
 def test_a_hostile_python_component_harms_itself_only(runtime: WasmRuntime) -> None:
     """One build with a behaviour for each action, as builds take seconds."""
     folder = KEPT / "hostile" / "sources"
