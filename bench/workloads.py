@@ -11,12 +11,15 @@ from functools import cache
 from hashlib import sha256
 
 from bench.load.frames import header_block
+from homeport.api.directory.v1 import directory_pb2
 from homeport.api.provisioning.v1 import provisioning_pb2 as pb
 from homeport.enrolment import hmac_token
 from provisioner.geo.database import GeoDatabase
 from provisioner.geo.sampling import sample_public_addresses
 
 PROVISION = "/homeport.api.provisioning.v1.ProvisioningService/Provision"
+CLAIM = "/homeport.api.directory.v1.DirectoryService/ClaimHandle"
+RESOLVE = "/homeport.api.directory.v1.DirectoryService/Resolve"
 ECHO = "/homeport.bench.Echo/Say"
 ADDRESSES = 20_000
 BATCH_CLIENTS = 1_000
@@ -38,6 +41,12 @@ def bulk_client_id(run: str, number: int) -> str:
     """The id of client `number` of a bulk run: the clients of one batch are neighbours, and
     the batches are spread. The same for ours and for the bare stores."""
     return client_id(run, number // BATCH_CLIENTS % 100, number)
+
+
+def handle(run: str, worker: int, number: int) -> str:
+    """The handle of the account `client_id` of these. No two look alike: of what is taken for one
+    another, hexadecimal digits have one each."""
+    return f"{run[:8]}-{worker:02d}-{number:06x}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +105,61 @@ class Enrolments:
         token = hmac_token(group=GROUP, key=self.group_key, tenant="default", client_id=name)
         key = urlsafe_b64encode(sha256(name.encode()).digest()).rstrip(b"=").decode()
         return (("authorization", f"Bearer {token}"), ("homeport-client-key", key))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claims:
+    """`count` accounts of each worker, each of which takes its handle. They are at home in `unit`,
+    since a run of Provisions of the same name."""
+
+    run: str
+    count: int
+    unit: str
+    path: str = CLAIM
+
+    def payloads(self, worker: int) -> Sequence[bytes]:
+        return [
+            directory_pb2.ClaimHandleRequest(
+                account=client_id(self.run, worker, number),
+                home=directory_pb2.ActingHome(unit_id=self.unit, epoch=1),
+                handle=handle(self.run, worker, number),
+            ).SerializeToString()
+            for number in range(self.count)
+        ]
+
+    def shown(self, worker: int) -> Sequence[bytes]:
+        """Header blocks of the calls; none: they show nothing."""
+        return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolves:
+    """`count` lookups of each worker: handles of `known` accounts that a run of Claims gave them,
+    in some order, for viewers among the same accounts. As their unit asks."""
+
+    run: str
+    count: int
+    known: int
+    unit: str
+    path: str = RESOLVE
+
+    def payloads(self, worker: int) -> Sequence[bytes]:
+        rng = random.Random(f"{self.run}/{worker}")
+        home = directory_pb2.ActingHome(unit_id=self.unit, epoch=1)
+        return [
+            directory_pb2.ResolveRequest(
+                identifier=directory_pb2.Identifier(
+                    uri="@" + handle(self.run, worker, rng.randrange(self.known))
+                ),
+                viewer=client_id(self.run, worker, number % self.known),
+                home=home,
+            ).SerializeToString()
+            for number in range(self.count)
+        ]
+
+    def shown(self, worker: int) -> Sequence[bytes]:
+        """Header blocks of the calls; none: they show nothing."""
+        return ()
 
 
 def http_provisions(run: str, count: int, worker: int) -> list[bytes]:

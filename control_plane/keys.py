@@ -46,6 +46,10 @@ DIRECTORY_ACCOUNTS = (ROOT + "directory/accounts/").encode()
 DIRECTORY_PROOFS = (ROOT + "directory-proofs/").encode()
 DIRECTORY_CODES = (ROOT + "directory-codes/").encode()
 PEPPER_RING = (ROOT + "keys/pepper").encode()
+_OF_TENANTS = (
+    DIRECTORY_HANDLES, DIRECTORY_IDENTIFIERS, DIRECTORY_ACCOUNTS, ASSIGNMENTS, DIRECTORY_PROOFS,
+    DIRECTORY_CODES,
+)  # fmt: skip
 
 # Where assignments are spread over several clusters (docs/reference/scale-out.md).
 SHARD_MAP = (ROOT + "shards/map").encode()  # with the control data
@@ -184,6 +188,15 @@ def directory_account(tenant_id: str, account: str) -> bytes:
     """DirectoryAccount: what an account holds; with its assignment. Without an account: the prefix
     of the tenant's."""
     return DIRECTORY_ACCOUNTS + f"{tenant_id}/{account}".encode()
+
+
+def directory_tenant(key: bytes) -> bytes:
+    """The tenant in the key of a claim, an account's record, a proof or a count of codes, or of an
+    assignment; of another key anything."""
+    for prefix in _OF_TENANTS:
+        if key.startswith(prefix):
+            return key[len(prefix) : key.find(b"/", len(prefix))]
+    return b""
 
 
 def directory_proof(tenant_id: str, kind: str, digest: str, account: str) -> bytes:

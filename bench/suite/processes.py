@@ -24,7 +24,7 @@ from control_plane.serving.dialing import dialer
 from homeport.api.fleet.v1 import fleet_pb2, fleet_pb2_grpc
 from homeport.api.provisioning.v1 import provisioning_pb2, provisioning_pb2_grpc
 
-START_WITHIN_S = 30.0
+START_WITHIN_S = 120.0
 STOP_WITHIN_S = 20.0
 POLL_S = 0.02
 CAPACITY = 50_000_000  # clients a unit: no bench run fills one

@@ -12,6 +12,7 @@ from bench.suite.http_calls import HTTP_CALLS
 from bench.suite.invoking import INVOKING
 from bench.suite.measurement import Measurement
 from bench.suite.memory import MEMORY
+from bench.suite.naming import NAMING
 from bench.suite.observing import OBSERVING
 from bench.suite.outcomes import OUTCOMES
 from bench.suite.publishing import PUBLISHING
@@ -36,6 +37,7 @@ ALL: tuple[Measurement, ...] = (
     INVOKING,
     OUTCOMES,
     PUBLISHING,
+    NAMING,
     ACCOUNTS,
     MEMORY,
     WATCHING,

@@ -11,7 +11,7 @@ from control_plane import keys
 from control_plane.identifiers.uris import read_any
 from control_plane.identity.introductions import IntroductionIssuer
 from control_plane.identity.pepper_ring import PepperSource
-from control_plane.store.port import Store
+from control_plane.store.grouped_store import GroupedStore
 from provisioner.directory.accounts import AccountStore
 from provisioner.directory.budgets import LookupBudgets
 from provisioner.directory.claim_rules import DAY_MS, QUARANTINE_MS
@@ -26,6 +26,7 @@ from provisioner.directory.replica import ReadReplica
 from provisioner.directory.resolving import HomeReader, Resolver, clients_that_left, itself
 from provisioner.directory.shared_lease import SharedLease
 
+READERS = 2  # groups of reads that are under way at once
 PROOFS_SHARE_S = 60.0
 QUARANTINES_SHARE_S = 86_400.0
 # Reading one of a kind for the first time reads the tables of that kind, a tenth of a second long.
@@ -36,6 +37,7 @@ _OF_EACH_KIND = ("@anna", "anna@mail.example", "+442079460018", "sip:anna@mail.e
 class Directory:
     """homes None: where clients are in several clusters, and nothing of them is remembered."""
 
+    store: GroupedStore
     pepper: PepperSource
     registrar: Registrar
     handles: Handles
@@ -52,6 +54,8 @@ class Directory:
         found: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
             "directory's pepper": self.pepper.run,
             "directory's claims": self.claims.run,
+            "directory's writes": self.store.run_writes,
+            **{f"directory's reads {one}": self.store.run_reads for one in range(READERS)},
         }
         if self.homes is not None:
             found["homes of the directory"] = self.homes.run
@@ -65,7 +69,7 @@ class Directory:
 
 
 def build_directory(
-    store: Store,
+    store: GroupedStore,
     accounts: AccountStore,
     sharded_homes: HomeReader | None,
     pepper: PepperSource,
@@ -78,8 +82,9 @@ def build_directory(
     wall: Callable[[], float],
     random: Callable[[int], bytes],
 ) -> Directory:
-    """store: with the claims. sharded_homes None: clients are in it, too. clock: monotonic
-    seconds; wall: Unix seconds; random(n): n bytes from a cryptographic source."""
+    """store: with the claims; its tasks are the directory's. sharded_homes None: clients are in it,
+    too. clock: monotonic seconds; wall: Unix seconds; random(n): n bytes from a cryptographic
+    source."""
 
     def secrets() -> Any:
         return pepper.secrets
@@ -102,6 +107,7 @@ def build_directory(
     budgets = LookupBudgets(clock=clock)
     reader: HomeReader = sharded_homes or homes  # type: ignore[assignment]
     return Directory(
+        store=store,
         pepper=pepper,
         registrar=registrar,
         handles=Handles(registrar, OfferSigner(secrets)),

@@ -1,7 +1,9 @@
 """A simulated directory: servers that are slow, die, and come back as zombies, over a network that
 loses, delays and repeats, and a judge who looks at the stores after every transaction.
 
-The servers are the real ones (provisioner.directory); only stores and network are made up.
+The servers are the real ones (provisioner.directory); only stores and network are made up. Where
+they are `grouped`, each carries its small transactions in few (control_plane.store.grouped_store),
+and now and then the task that does so is cancelled in the middle, and begins anew.
 `without` names the compares that the stores leave out, to see that the judge notices.
 """
 
@@ -13,6 +15,7 @@ from dataclasses import replace
 
 from control_plane import keys
 from control_plane.errors import ServiceError
+from control_plane.store.grouped_store import GroupedStore
 from control_plane.store.port import Delete, Put, Txn, TxnResult
 from provisioner.directory.claims import DirectoryClaim, decode_account, decode_claim
 from provisioner.directory.registrar import split_claim_key
@@ -72,9 +75,19 @@ class ClusteredAccounts:
 class SimulatedDirectory:
     """`run` does what a seed says; raises Violation when a promise breaks."""
 
-    def __init__(self, seed: int, *, split: bool, without: str = "", faults: float = 0.12) -> None:
+    def __init__(
+        self,
+        seed: int,
+        *,
+        split: bool,
+        without: str = "",
+        faults: float = 0.12,
+        grouped: bool = False,
+    ) -> None:
         self.rng = random.Random(seed)
         self.split = split
+        self.grouped = grouped
+        self.groups: list[tuple[GroupedStore, list[asyncio.Task[None]]]] = []
         made = [BlindStore(self.rng, faults=faults) for _ in range(3 if split else 1)]
         self.claims, self.clusters = made[0], made[1:] or made
         self.accounts = ClusteredAccounts(self.clusters) if split else None
@@ -89,21 +102,51 @@ class SimulatedDirectory:
         self.lives = dict.fromkeys(ACCOUNTS, 1_000)
         self.claimed = self.refused = self.settled = self.accepted = 0
         self.violation: Violation | None = None
-        self.servers = [self.start_server() for _ in range(3)]
+        count = self.rng.choice((1, 3)) if grouped else 3
+        self.servers = [self.start_server() for _ in range(count)]
         self.running: list[asyncio.Task[None]] = []
 
     def start_server(self) -> DirectoryServer:
         name = f"p{len(self.claims.model.states)}"
         result = self.claims.model.commit(Txn(then=[Put(keys.session(name), b"")]))
         session = FakeSession(name, result.revision)
-        return DirectoryServer(self.claims, self.accounts, rng=self.rng, session=session)
+        store = self.group() if self.grouped else self.claims
+        return DirectoryServer(store, self.accounts, rng=self.rng, session=session)
+
+    def group(self) -> GroupedStore:
+        """A server's own way to the claims, with its tasks."""
+        made = GroupedStore(
+            self.claims, turn_of=keys.directory_tenant, alone=lambda: False, clock=lambda: 0.0
+        )
+        loop = asyncio.get_running_loop()
+        works = (made.run_writes, made.run_reads)
+        self.groups.append((made, [loop.create_task(work()) for work in works]))
+        return made
+
+    def cancel_a_group(self) -> None:
+        """What writes for a server ends in the middle; its supervisor begins it anew."""
+        store, tasks = self.rng.choice(self.groups)
+        tasks[0].cancel()
+        tasks.append(tasks[0])
+        tasks[0] = asyncio.get_running_loop().create_task(store.run_writes())
+
+    @property
+    def shared_commits(self) -> int:
+        """Groups of more than one transaction that were committed."""
+        return sum(sum(store.sizes.counts[1:]) for store, _ in self.groups)
 
     async def run(self, steps: int) -> None:
-        for _ in range(steps):
-            self.step()
-            for _ in range(self.rng.randrange(4)):
-                await asyncio.sleep(0)
-        await self.come_to_rest()
+        try:
+            for _ in range(steps):
+                self.step()
+                for _ in range(self.rng.randrange(4)):
+                    await asyncio.sleep(0)
+            await self.come_to_rest()
+        finally:
+            ended = [task for _, tasks in self.groups for task in tasks]
+            for task in ended:
+                task.cancel()
+            await asyncio.gather(*ended, return_exceptions=True)
 
     def step(self) -> None:
         chosen = self.rng.random()
@@ -113,7 +156,9 @@ class SimulatedDirectory:
             self.end_session(kill=False)
         elif chosen < 0.10:
             self.make_anew(self.rng.choice(ACCOUNTS))
-        elif len(self.running) < 8:
+        elif chosen < 0.12 and self.grouped:
+            self.cancel_a_group()
+        elif len(self.running) < (30 if self.grouped else 8):
             task = asyncio.get_running_loop().create_task(self.act(self.rng.choice(self.servers)))
             self.running.append(task)
             task.add_done_callback(self.running.remove)
